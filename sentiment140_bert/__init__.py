@@ -1,0 +1,45 @@
+"""Fine-tune BERT on Sentiment140 tweets, from the raw CSV to a model that strangers can trust.
+
+The public names are resolved when they are first used; importing the package loads no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sentiment140_bert.errors import S140Error as S140Error
+    from sentiment140_bert.recipe import Recipe as Recipe
+    from sentiment140_bert.recipes import load as load_recipe
+    from sentiment140_bert.workflows import evaluate, evaluate_run, load_classifier, predict, prepare, train
+
+_HOMES = {
+    "Recipe": ("recipe", "Recipe"),
+    "S140Error": ("errors", "S140Error"),
+    "load_recipe": ("recipes", "load"),
+    "prepare": ("workflows", "prepare"),
+    "train": ("workflows", "train"),
+    "evaluate": ("workflows", "evaluate"),
+    "evaluate_run": ("workflows", "evaluate_run"),
+    "predict": ("workflows", "predict"),
+    "load_classifier": ("workflows", "load_classifier"),
+}
+__all__ = [
+    "Recipe",
+    "S140Error",
+    "evaluate",
+    "evaluate_run",
+    "load_classifier",
+    "load_recipe",
+    "predict",
+    "prepare",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return getattr(import_module(f"{__name__}.{module}"), attribute)

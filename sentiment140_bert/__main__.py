@@ -1,0 +1,4 @@
+from sentiment140_bert.cli import main
+
+if __name__ == "__main__":
+    main(prog_name="s140")

@@ -1,0 +1,50 @@
+"""``s140``: one small module for each command, and the one place where an error becomes a sentence and an exit code."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib.metadata import version
+from typing import Any
+
+import click
+
+from sentiment140_bert.cli.evaluate import evaluate
+from sentiment140_bert.cli.predict import predict
+from sentiment140_bert.cli.prepare import prepare
+from sentiment140_bert.cli.recipes import recipes
+from sentiment140_bert.cli.train import train
+from sentiment140_bert.errors import S140Error
+
+
+class Boundary(click.Group):
+    """Turns the package's own errors into a message, a hint and an exit code; others keep their traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except S140Error as error:
+            click.secho(f"Error: {error.message}", fg="red", err=True)
+            if error.hint:
+                click.echo(error.hint, err=True)
+            ctx.exit(error.exit_code)
+        except BrokenPipeError:
+            sys.stderr.close()  # the reader of our output left, as in `s140 … | head`
+            ctx.exit(141)
+
+
+@click.group(cls=Boundary, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(version("sentiment140-bert"), prog_name="s140")
+def main() -> None:
+    """Fine-tune BERT on Sentiment140 tweets: from the raw CSV to a model that says what it can do.
+
+    \b
+    First look, without the Hub:  s140 train --recipe quickstart
+    The real job, on a GPU:       s140 train --recipe bert-base-100k
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
+    logging.getLogger("sentiment140_bert").setLevel(logging.INFO)
+
+
+for command in (prepare, train, evaluate, predict, recipes):
+    main.add_command(command)

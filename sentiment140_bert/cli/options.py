@@ -1,0 +1,80 @@
+"""Command line options made from the recipe's own fields: the same names in kebab-case, the same documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+import click
+import yaml
+
+from sentiment140_bert import recipes
+from sentiment140_bert.errors import RecipeError
+from sentiment140_bert.recipe import SECTIONS, Recipe, settings
+
+ALIASES = {"dataset_revision": ["--revision"]}
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def recipe_options(*sections: str, only: Sequence[str] = (), aliases: dict[str, list[str]] | None = None) -> Decorator:
+    """Options for the fields of these sections. One that is not given arrives as None.
+
+    Args:
+        sections: Of the recipe.
+        only: Field names to offer; all when empty.
+        aliases: Further flags of a field.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        offered = [each for section in sections for each in settings(SECTIONS[section]) if not only or each[0] in only]
+        for name, kind, field in reversed(offered):
+            flags = [f"--{name.replace('_', '-')}", *(ALIASES | (aliases or {})).get(name, [])]
+            function = _option(name, flags, kind, field.metadata["doc"], field.default)(function)
+        return function
+
+    return decorate
+
+
+def _option(name: str, flags: list[str], kind: Any, doc: str, default: Any) -> Decorator:
+    target = next(each for each in (get_args(kind) or (kind,)) if each is not NoneType)
+    if get_origin(kind) is Literal:
+        target = click.Choice(get_args(kind))
+    shown = f"{doc}  [default: {_shown(default)}]" if default is not None else doc
+    if target is bool:
+        flags = [f"{flags[0]}/--no-{flags[0].removeprefix('--')}", *flags[1:]]
+        return click.option(*flags, name, default=None, help=shown)
+    return click.option(*flags, name, type=target, default=None, help=shown)
+
+
+def _shown(default: Any) -> str:
+    return str(default).lower() if isinstance(default, bool) else f"{default:g}" if isinstance(default, float) else str(default)
+
+
+set_option = click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any other field of TrainingArguments; repeatable."
+)
+recipe_option = click.option("--recipe", metavar="NAME|FILE", help="A packaged recipe or a YAML file.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object on stdout; all else goes to stderr."
+)
+
+
+def resolved(recipe: str | None, flags: dict[str, Any], assignments: Sequence[str] = ()) -> Recipe:
+    """Defaults, then the recipe, then what the flags say.
+
+    Raises:
+        S140Error: There is no such recipe.
+        RecipeError: Keys are unknown or values wrong; all are listed.
+    """
+    base = recipes.load(recipe) if recipe else Recipe()
+    values = {name: value for name, value in flags.items() if value is not None}
+    for assignment in assignments:
+        key, equals, raw = assignment.partition("=")
+        if not equals:
+            raise RecipeError([f"--set {assignment!r} is not KEY=VALUE"], "the flags")
+        try:
+            values[key.strip().replace("-", "_")] = yaml.safe_load(raw)
+        except yaml.YAMLError:
+            values[key.strip().replace("-", "_")] = raw
+    return base.with_values(values)

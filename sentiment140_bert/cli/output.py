@@ -1,0 +1,61 @@
+"""How a result reaches the user: a table for people, or one JSON object."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import click
+
+
+def print_json(content: Any) -> None:
+    click.echo(json.dumps(content, ensure_ascii=False, allow_nan=False))
+
+
+@contextlib.contextmanager
+def stdout_kept_clean() -> Iterator[None]:
+    """Whatever a library prints meanwhile goes to stderr, so that stdout holds the result alone.
+
+    The bars of datasets and transformers for saving and loading are silent: ours say what goes on.
+    """
+    import datasets
+    from transformers.utils import logging
+
+    datasets.disable_progress_bars()
+    logging.disable_progress_bar()
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+def print_table(rows: Sequence[Sequence[object]], header: Sequence[str] = ()) -> None:
+    """Columns as wide as their content; numbers to the right."""
+    table = [[_cell(value) for value in row] for row in ([header] if header else []) + list(rows)]
+    widths = [max(len(row[at]) for row in table) for at in range(len(table[0]))]
+    numeric = [all(isinstance(row[at], int | float) or row[at] in ("", None) for row in rows) for at in range(len(widths))]
+    for row in table:
+        cells = [cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(row, widths, numeric, strict=True)]
+        click.echo("  ".join(cells).rstrip())
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+SCORES = ("accuracy", "f1", "precision", "recall", "matthews_correlation", "roc_auc", "log_loss")
+COUNTS = ("true_negative", "false_positive", "false_negative", "true_positive")
+
+
+def print_scores(splits: dict[str, Any]) -> None:
+    """The scores of each split, one a column."""
+    rows: list[list[object]] = [["tweets", *(split["n"] for split in splits.values())]]
+    for name in (*SCORES, *COUNTS):
+        rows.append([name.replace("_", " "), *((split.get(name) or {}).get("value") for split in splits.values())])
+    rows.append(["neutral, left out", *(split["neutral_left_out"] for split in splits.values())])
+    print_table(rows, ["", *splits])

@@ -1,0 +1,66 @@
+"""``s140 predict``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sentiment140_bert.cli.options import json_option
+from sentiment140_bert.cli.output import print_json, stdout_kept_clean
+from sentiment140_bert.errors import S140Error
+
+
+@click.command()
+@click.argument("model")
+@click.argument("text", nargs=-1)
+@click.option("--model-revision", help="Branch, tag or commit of a Hub model.")
+@click.option("--input", "source", metavar="FILE", help="Texts: lines ('-': stdin), or a .csv, .tsv, .jsonl or .parquet file.")
+@click.option("--text-column", help="Name of the text column, where it is not obvious.")
+@click.option("--encoding", help="Of the input file.  [default: UTF-8 if it is valid, else latin-1]")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="A .jsonl, .csv or .parquet file.")
+@json_option
+def predict(
+    model: str,
+    text: tuple[str, ...],
+    model_revision: str | None,
+    source: str | None,
+    text_column: str | None,
+    encoding: str | None,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Label TEXT, or every text of a file, with MODEL: a run directory, a model folder or a Hub id.
+
+    Labels and scores come in the input's order, and are those that transformers' pipeline gives. Input of any length passes
+    through bounded memory (with --json and no --output all predictions are gathered first).
+    """
+    if bool(text) == bool(source):
+        raise S140Error("Texts are needed: as arguments or with --input, not both.", "For example: s140 predict RUN --input -")
+    with stdout_kept_clean():
+        from sentiment140_bert import workflows
+        from sentiment140_bert.data.texts import check_output, read_texts, write_predictions
+
+        if output:
+            check_output(output)
+        texts = iter(text) if text else read_texts(source or "", text_column, encoding)
+        classifier = workflows.load_classifier(model, model_revision)
+    rows = ((each, *prediction) for each, prediction in workflows.answers(classifier, texts))
+    result: dict[str, object] = {}
+    if output:
+        result = {"count": write_predictions(output, rows), "output": str(output)}
+    elif as_json:
+        predictions = [{"text": each, "label": label, "score": score} for each, label, score in rows]
+        result = {"count": len(predictions), "predictions": predictions}
+    else:
+        for each, label, score in rows:
+            click.echo(f"{label}\t{score:.4f}\t{' '.join(each.split())}")
+    result |= {"empty": classifier.empty, "truncated": classifier.truncated}
+    if as_json:
+        print_json(result)
+    elif output:
+        click.echo(f"{result['count']:,} predictions in {output}", err=True)
+    if classifier.empty or classifier.truncated:
+        click.echo(
+            f"{classifier.empty:,} empty texts; {classifier.truncated:,} longer than {classifier.max_length} tokens, cut", err=True
+        )

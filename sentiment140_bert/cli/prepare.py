@@ -1,0 +1,61 @@
+"""``s140 prepare``"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolved
+from sentiment140_bert.cli.output import print_json, print_table, stdout_kept_clean
+
+STEPS = {
+    "rows_read": "rows read",
+    "bad_rows": "malformed, skipped",
+    "empty": "empty, left out",
+    "repaired": "repaired (entities, mojibake)",
+    "masked": "masked (users, URLs)",
+    "neutral": "neutral, kept apart",
+    "in_manual_test": "also in the manual test, left out",
+    "duplicates": "repeats of an earlier text, left out",
+    "conflicting_texts": "texts with both labels",
+    "conflicting_rows": "rows with such a text",
+    "conflicting_dropped": "of these left out",
+    "distinct": "distinct tweets",
+    "drawn": "drawn",
+}
+
+
+@click.command()
+@recipe_option
+@recipe_options("data", aliases={"split_seed": ["--seed"]})
+@recipe_options("model")
+@json_option
+def prepare(recipe: str | None, as_json: bool, **flags: Any) -> None:
+    """Read, clean, deduplicate, split and tokenize tweets, and say what became of them.
+
+    The result is cached by content; `s140 train` with the same settings finds it there.
+    """
+    chosen = resolved(recipe, flags)
+    with stdout_kept_clean():
+        from sentiment140_bert import workflows
+
+        report = workflows.prepare(chosen)
+    if as_json:
+        print_json(report)
+        return
+    for role, source in report["sources"].items():
+        click.echo(f"{role}: {source['name']}  {source['rows']:,} rows, labels {source['labels']}, {source['encoding'] or 'table'}")
+    print_table([[text, report["steps"][step]] for step, text in STEPS.items() if step in report["steps"]])
+    click.echo()
+    names = ("p50", "p90", "p99", "max", "truncated")
+    rows = [
+        [name, *(split.get(each) for each in ("rows", "negative", "positive", "neutral")), *(split["token_length"][each] for each in names)]
+        for name, split in report["splits"].items()
+    ]
+    header = ["split", "tweets", "negative", "positive", "neutral", "tokens p50", "p90", "p99", "max", "cut"]
+    print_table(rows, header)
+    click.echo(f"\nfingerprint {report['fingerprint'][:16]}, seed {report['seed']}")
+    if report["bad_rows_file"]:
+        click.echo(f"malformed rows and reasons: {report['bad_rows_file']}")
+    click.echo("nothing to do: taken from the cache" if report["cached"]["tokens"] else f"kept in {report['folder']}")

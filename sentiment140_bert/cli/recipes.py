@@ -1,0 +1,71 @@
+"""``s140 recipes``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sentiment140_bert import recipes as packaged
+from sentiment140_bert.cli.options import json_option
+from sentiment140_bert.cli.output import print_json, print_table
+from sentiment140_bert.errors import S140Error
+from sentiment140_bert.run_dir import write_text
+
+
+@click.group()
+def recipes() -> None:
+    """List, show, copy and check recipes."""
+
+
+@recipes.command("ls")
+@json_option
+def list_recipes(as_json: bool) -> None:
+    """List the packaged recipes."""
+    described = {name: packaged.load(name).description for name in packaged.names()}
+    if as_json:
+        print_json(described)
+    else:
+        print_table([[name, text.split(". ")[0].split("; ")[0]] for name, text in described.items()])
+
+
+@recipes.command()
+@click.argument("name")
+@click.option("--resolved", is_flag=True, help="With every default written out.")
+@json_option
+def show(name: str, resolved: bool, as_json: bool) -> None:
+    """Print the recipe NAME (or a file)."""
+    recipe = packaged.load(name)
+    if as_json:
+        print_json(recipe.to_dict())
+    else:
+        click.echo(recipe.to_yaml() if resolved else packaged.text(name), nl=False)
+
+
+@recipes.command("cp")
+@click.argument("name")
+@click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
+@json_option
+def copy(name: str, target: Path, force: bool, as_json: bool) -> None:
+    """Copy the recipe NAME to the file TARGET, to be changed there."""
+    source = packaged.text(name)
+    if target.exists() and not force:
+        raise S140Error(f"{target} exists.", "Choose another name, or pass --force.")
+    write_text(target, source)
+    if as_json:
+        print_json({"recipe": name, "target": str(target)})
+    else:
+        click.echo(f"{target}: change it, then s140 train --recipe {target}")
+
+
+@recipes.command()
+@click.argument("file")
+@json_option
+def validate(file: str, as_json: bool) -> None:
+    """Check a recipe FILE (or name) and list everything that is wrong with it."""
+    packaged.load(file)
+    if as_json:
+        print_json({"recipe": file, "valid": True})
+    else:
+        click.echo(f"{file}: right")

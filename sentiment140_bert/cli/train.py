@@ -1,0 +1,57 @@
+"""``s140 train``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolved, set_option
+from sentiment140_bert.cli.output import print_json, print_scores, stdout_kept_clean
+from sentiment140_bert.errors import RunError
+
+
+@click.command()
+@recipe_option
+@click.option("--output-dir", type=click.Path(path_type=Path), help="The run directory.  [default: runs/RECIPE]")
+@click.option("--resume", is_flag=True, help="Go on from the newest whole checkpoint in --output-dir.")
+@click.option("--overwrite", is_flag=True, help="Remove an earlier run in --output-dir first.")
+@recipe_options("model", "data", "training")
+@set_option
+@json_option
+def train(
+    recipe: str | None,
+    output_dir: Path | None,
+    resume: bool,
+    overwrite: bool,
+    assignments: tuple[str, ...],
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Fine-tune a BERT, keep its best weights, score them, and write a run directory.
+
+    A flag beats the recipe, the recipe beats the default. Ctrl-C and SIGTERM leave a checkpoint (exit codes 130 and 143);
+    --resume goes on from it.
+    """
+    folder = output_dir or Path("runs") / (Path(recipe).stem if recipe else "bert-base-100k")
+    if resume and overwrite:
+        raise RunError("--resume and --overwrite exclude each other.", "Choose one.")
+    if resume and not recipe and (folder / "recipe.yaml").is_file():
+        recipe = str(folder / "recipe.yaml")
+    chosen = resolved(recipe or "bert-base-100k", flags, assignments)
+    with stdout_kept_clean():
+        from sentiment140_bert import workflows
+
+        result = workflows.train(chosen, folder, resume=resume, overwrite=overwrite)
+    if as_json:
+        print_json(result)
+        return
+    training = result["training"]
+    click.echo(
+        f"\ntrained {training['steps']:,} steps in {training['seconds']:.0f} s, "
+        f"{training['tweets_per_second']:.0f} tweets/s; best checkpoint: step {training['best_step']}\n"
+    )
+    print_scores(result["metrics"]["splits"])
+    click.echo(f"\nrun    {result['run']}\nmodel  {result['model']}")
+    click.echo(f'try    s140 predict {result["run"]} "what a lovely surprise"')

@@ -1,0 +1,86 @@
+"""Downloading the original archive: once, resumed where it broke off, checked, cached."""
+
+from __future__ import annotations
+
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from tqdm import tqdm
+
+from sentiment140_bert.errors import DataError
+from sentiment140_bert.run_dir import sha256_of
+
+STANFORD_URL = "https://cs.stanford.edu/people/alecmgo/trainingandtestdata.zip"
+# As recorded by TensorFlow Datasets' checksum file for sentiment140 and, independently, by Flower's and Julia's MLDatasets-style
+# registries; 81,363,704 bytes.
+STANFORD_SHA256 = "004a3772c8a7ff9bbfeb875880f47f0679d93fc63e5cf9cff72d54a8a6162e57"
+
+
+def cache_dir() -> Path:
+    """Where downloads and prepared data are kept: ``$S140_CACHE``, else ``~/.cache/sentiment140_bert``."""
+    return Path(os.environ.get("S140_CACHE") or Path.home() / ".cache" / "sentiment140_bert")
+
+
+def download(url: str, target: Path, sha256: str, attempts: int = 5, timeout: float = 60.0) -> Path:
+    """Fetches ``url`` into ``target`` unless a file with that sha256 is there already.
+
+    What arrived before a connection broke is kept beside it as ``*.part`` and continued, in this call or the next one.
+
+    Args:
+        url: http(s) address.
+        target: File to write.
+        sha256: Hexadecimal checksum that the whole file must have.
+        attempts: How often to continue after a broken connection.
+        timeout: Seconds without a byte before a connection counts as broken.
+
+    Raises:
+        DataError: The server cannot be reached, or what came is not the file.
+    """
+    if target.is_file() and sha256_of(target) == sha256:
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    problem = ""
+    for _ in range(attempts):
+        try:
+            if _continue(url, part, timeout):
+                break
+            problem = "the connection broke off"
+        except (urllib.error.URLError, OSError) as error:
+            problem = str(getattr(error, "reason", error))
+    else:
+        raise DataError(
+            f"{url} could not be downloaded: {problem}.",
+            f"What arrived is kept and will be continued. Or fetch the file by hand and pass --dataset {target.name}.",
+        )
+    if sha256_of(part) != sha256:
+        part.unlink()
+        raise DataError(f"What {url} sent is not the expected file (sha256 differs); it was removed.", "Try again.")
+    part.replace(target)
+    return target
+
+
+def _continue(url: str, part: Path, timeout: float) -> bool:
+    """Appends what is missing of ``part``; True when the server's last byte has arrived."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=timeout)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # nothing is missing
+            return True
+        raise
+    with response:
+        if response.status != 206:
+            have = 0
+        total = have + int(response.headers.get("Content-Length") or 0)
+        with (
+            part.open("ab" if have else "wb") as file,
+            tqdm(desc="download", total=total or None, initial=have, unit="B", unit_scale=True, disable=None) as bar,
+        ):
+            while block := response.read(1 << 20):
+                file.write(block)
+                bar.update(len(block))
+        return not total or part.stat().st_size >= total

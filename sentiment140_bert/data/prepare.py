@@ -1,0 +1,233 @@
+"""From a source to splits and from splits to tokens, each kept on disk under a name made of what it depends on."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sentiment140_bert.data import clean, reading, report, schema, split
+from sentiment140_bert.data.download import cache_dir
+from sentiment140_bert.data.formats import BadRow
+from sentiment140_bert.data.source import Source, locate
+from sentiment140_bert.data.tokenization import tokenize
+from sentiment140_bert.errors import DataError
+from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.run_dir import write_json
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+FORMAT = 1  # raise it when the same settings would give other rows
+SPLIT_COLUMNS = ["text", "label", "row"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Splits on disk: ``folder`` was written by datasets; ``report`` is the content of ``data.json``.
+
+    Splits: ``train``, ``validation``, ``test``, and where there are such rows ``manual``, ``manual_neutral``, ``neutral``.
+    Columns of prepared splits: ``text``, ``label``, ``row``; of tokenized ones: ``input_ids``, ``labels``.
+    """
+
+    folder: Path
+    report: dict[str, Any]
+    cached: bool
+
+    def splits(self) -> DatasetDict:
+        from datasets import load_from_disk
+
+        return load_from_disk(str(self.folder))
+
+
+def prepare(data: DataConfig) -> Prepared:
+    """Reads, cleans, folds and splits; or finds that this was done before.
+
+    Raises:
+        DataError: The input cannot be used; nothing is written then.
+    """
+    source, manual = locate(data)
+    key = _key(source, manual, data)
+    found = _found("prepared", key) if key else None
+    if found:
+        return found
+    read = reading.read(source, data)
+    readings = {"training": (source, read)}
+    steps = {"rows_read": read.rows, "bad_rows": read.bad_rows}
+    table = _cleaned(read.table, data.cleaning, steps)
+    splits: dict[str, pa.Table] = {}
+    manual_keys: pa.Array | None = None
+    bad = list(read.bad)
+    if manual:
+        hand = reading.read(manual, _layout_of_its_own(data))
+        readings["manual"] = (manual, hand)
+        labelled = _cleaned(hand.table, data.cleaning, {})
+        manual_keys = pc.unique(labelled["key"])
+        splits["manual"], splits["manual_neutral"] = _parted(labelled)
+        bad += hand.bad
+    table, neutral = _parted(table)
+    steps["neutral"] = len(neutral)
+    splits["neutral"] = neutral
+    if manual_keys is not None:
+        table, before = table.filter(pc.invert(pc.is_in(table["key"], manual_keys))), len(table)
+        steps["in_manual_test"] = before - len(table)
+    folded = split.fold(table["key"], table["label"].to_numpy(), data.conflicts)
+    steps |= folded.counts
+    table = table.take(pa.array(folded.rows))
+    steps["distinct"] = len(table)
+    chosen = split.assign(table, data)
+    steps["drawn"] = sum(map(len, chosen.values()))
+    splits = {name: table.take(pa.array(rows)) for name, rows in chosen.items()} | splits
+    splits = {name: part for name, part in splits.items() if len(part)}
+    described = report.describe(data, readings, steps, splits)
+    key = key or hashlib.sha256((described["fingerprint"] + _settings(data)).encode()).hexdigest()
+    return _found("prepared", key) or _stored(key, splits, described, bad)
+
+
+def whole(data: DataConfig) -> dict[str, pa.Table]:
+    """All labelled tweets of a dataset as they are, to score a model on: nothing is cleaned, folded or held out.
+
+    Args:
+        data: ``dataset``, how to read it, and ``max_samples`` to draw, stratified, from all of it.
+
+    Returns:
+        ``test`` and, where the dataset has one or ``manual_test`` names one, ``manual``: columns ``text`` and ``label`` (2: neutral).
+    """
+    source, manual = locate(data)
+    table = reading.read(source, data).table
+    if data.max_samples:
+        table = split.sample(table, data.max_samples, data.split_seed)
+    tables = {"test": table}
+    if manual:
+        tables["manual"] = reading.read(manual, _layout_of_its_own(data)).table
+    return tables
+
+
+def tokenized(prepared: Prepared, tokenizer: Any, max_length: int) -> Prepared:
+    """The same splits as tokens; taken from the cache where text, tokenizer and ``max_length`` are the same.
+
+    Args:
+        prepared: From :func:`prepare`.
+        tokenizer: A fast tokenizer of transformers.
+        max_length: Tokens kept of each tweet.
+
+    Returns:
+        Splits with ``input_ids`` and ``labels``, and the report with ``token_length`` in every split.
+    """
+    identity = [prepared.folder.name, str(FORMAT), tokenizer.backend_tokenizer.to_str(), str(max_length)]
+    key = hashlib.sha256("\n".join(identity).encode()).hexdigest()
+    found = _found("tokenized", key)
+    if found:
+        return found
+    described = json.loads(json.dumps(prepared.report))
+    columns = {}
+    for name, dataset in prepared.splits().items():
+        table = dataset.with_format("arrow")[:]
+        ids, lengths, truncated = tokenize(table["text"], tokenizer, max_length, name)
+        described["splits"][name]["token_length"] = report.token_lengths(lengths, truncated)
+        columns[name] = pa.table({"input_ids": ids, "labels": table["label"]})
+    with _new_folder("tokenized", key) as folder:
+        _save(columns, folder)
+        write_json(folder / "data.json", described)
+    return Prepared(cache_dir() / "tokenized" / key, described, cached=False)
+
+
+def _layout_of_its_own(data: DataConfig) -> DataConfig:
+    """For the manual file: what is said of the dataset's columns and encoding does not hold there."""
+    return dataclasses.replace(data, text_column=None, label_column=None, delimiter=None, encoding=None)
+
+
+def _cleaned(table: pa.Table, level: str, steps: dict[str, int]) -> pa.Table:
+    """Empty texts left out, ``text`` cleaned, and ``key`` added, by which texts count as equal."""
+    keys = clean.keys(table["text"])
+    filled = pc.not_equal(keys, "")
+    steps["empty"] = len(table) - int(pc.sum(filled).as_py() or 0)
+    table = table.append_column("key", keys).filter(filled)
+    text, counts = clean.clean(table["text"], level)
+    steps |= counts
+    return table.set_column(table.column_names.index("text"), "text", text)
+
+
+def _parted(table: pa.Table) -> tuple[pa.Table, pa.Table]:
+    is_neutral = pc.equal(table["label"], schema.NEUTRAL)
+    return table.filter(pc.invert(is_neutral)), table.filter(is_neutral)
+
+
+def _settings(data: DataConfig) -> str:
+    """What of the settings and the rules changes the rows, as text."""
+    relevant = dataclasses.asdict(data)
+    for name in ("max_length", "dataset", "manual_test"):
+        del relevant[name]
+    return json.dumps([FORMAT, relevant, repr(clean.LEVELS)], sort_keys=True)
+
+
+def _key(source: Source, manual: Source | None, data: DataConfig) -> str | None:
+    """Names prepared data by file content and settings; None where a source is no file, and its rows must be read first."""
+    files = [source] + ([manual] if manual else [])
+    hashes = [each.sha256 for each in files]
+    if None in hashes:
+        return None
+    members = [each.member or "" for each in files]
+    return hashlib.sha256(json.dumps([hashes, members, _settings(data)]).encode()).hexdigest()
+
+
+def _found(kind: str, key: str) -> Prepared | None:
+    folder = cache_dir() / kind / key
+    report_file = folder / "data.json"
+    if not report_file.is_file():
+        return None
+    return Prepared(folder, json.loads(report_file.read_text("utf-8")), cached=True)
+
+
+def _stored(key: str, splits: dict[str, pa.Table], described: dict[str, Any], bad: list[BadRow]) -> Prepared:
+    with _new_folder("prepared", key) as folder:
+        _save({name: table.select(SPLIT_COLUMNS) for name, table in splits.items()}, folder)
+        if bad:
+            lines = [json.dumps(each._asdict(), ensure_ascii=False) + "\n" for each in bad]
+            (folder / "bad_rows.jsonl").write_text("".join(lines), "utf-8")
+        write_json(folder / "data.json", described)
+    return Prepared(cache_dir() / "prepared" / key, described, cached=False)
+
+
+def _save(splits: dict[str, pa.Table], folder: Path) -> None:
+    from datasets import ClassLabel, Dataset, DatasetDict
+    from datasets.table import InMemoryTable
+
+    saved = DatasetDict()
+    for name, table in splits.items():
+        label = "label" if "label" in table.column_names else "labels"
+        dataset = Dataset(InMemoryTable(table))
+        names = list(schema.LABEL_NAMES.values())[: 3 if name.endswith("neutral") else 2]
+        saved[name] = dataset.cast_column(label, ClassLabel(names=names))
+    saved.save_to_disk(str(folder))
+
+
+@contextmanager
+def _new_folder(kind: str, key: str) -> Iterator[Path]:
+    """A temporary folder that takes its final name when the block succeeds, and vanishes when it does not."""
+    home = cache_dir() / kind
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=home, prefix=".new-"))
+    except OSError as error:
+        raise DataError(f"The cache {home} cannot be written: {error}.", "Name another place in S140_CACHE.") from None
+    try:
+        yield temporary
+        try:
+            os.replace(temporary, home / key)
+        except OSError:  # another process was faster; what it wrote has the same content
+            if not (home / key / "data.json").is_file():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,167 @@
+"""Where tweets come from: what ``--dataset`` may name, resolved to rows that can be read."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sentiment140_bert.data.download import STANFORD_SHA256, STANFORD_URL, cache_dir, download
+from sentiment140_bert.errors import DataError
+from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.run_dir import sha256_of
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+STANFORD_TRAINING = "training.1600000.processed.noemoticon.csv"
+STANFORD_MANUAL = "testdata.manual.2009.06.14.csv"
+TEXT_FILES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".zip")
+FILES = (*TEXT_FILES, ".parquet", ".jsonl", ".jsonl.gz")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One place tweets are read from: a file (with ``member`` inside a zip) or a ``Dataset`` in memory map."""
+
+    name: str
+    path: Path | None = None
+    member: str | None = None
+    dataset: Dataset | None = None
+    revision: str | None = None
+
+    @property
+    def sha256(self) -> str | None:
+        """Of the file's bytes; None for a dataset, whose rows are hashed as they are read."""
+        return sha256_of(self.path) if self.path else None
+
+    @property
+    def suffix(self) -> str:
+        name = (self.member or (self.path.name if self.path else "")).lower()
+        return next((suffix for suffix in sorted(FILES, key=len, reverse=True) if name.endswith(suffix)), "")
+
+
+def locate(data: DataConfig) -> tuple[Source, Source | None]:
+    """The training rows and, where given or known, the hand-labelled ones.
+
+    Raises:
+        DataError: No such file, folder or dataset; the Hub or Stanford's site cannot be reached.
+    """
+    source, manual = _named(data)
+    if data.manual_test == "none":
+        manual = None
+    elif data.manual_test:
+        manual = file_source(data.manual_test)
+    return source, manual
+
+
+def _named(data: DataConfig) -> tuple[Source, Source | None]:
+    name = data.dataset
+    if name == "sample":
+        folder = Path(str(files("sentiment140_bert.data"))) / "sample"
+        return Source("sample", folder / "tweets.csv"), Source("sample (manual)", folder / "manual.csv")
+    if name == "stanford":
+        archive = download(STANFORD_URL, cache_dir() / "downloads" / "trainingandtestdata.zip", STANFORD_SHA256)
+        return (
+            Source("stanford", archive, STANFORD_TRAINING),
+            Source("stanford (manual)", archive, STANFORD_MANUAL),
+        )
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return Source(name, dataset=_from_folder(path, data.dataset_split)), None
+    if path.exists() or name.lower().endswith(FILES):
+        return _file_with_manual(name)
+    if name.count("/") > 1 or name.startswith((".", "/", "~")):
+        raise DataError(f"There is no file or folder {name}.", "Check the path.")
+    return _from_hub(data)
+
+
+def file_source(name: str) -> Source:
+    """A single file of tweets.
+
+    Raises:
+        DataError: It is missing, empty, of no known kind, or a zip with no or several tweet files.
+    """
+    return _file_with_manual(name)[0]
+
+
+def _file_with_manual(name: str) -> tuple[Source, Source | None]:
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise DataError(f"There is no file {name}.", "Check the path.")
+    if path.stat().st_size == 0:
+        raise DataError(f"{name} is empty (0 bytes).", "Was the download cut off?")
+    if not path.name.lower().endswith(FILES):
+        raise DataError(f"{name} is of no kind that can be read.", f"Known: {', '.join(FILES)}, or a folder saved by datasets.")
+    if not path.name.lower().endswith(".zip"):
+        return Source(name, path), None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [each for each in archive.namelist() if each.lower().endswith((".csv", ".tsv")) and "__MACOSX" not in each]
+    except zipfile.BadZipFile:
+        raise DataError(f"{name} is no whole zip archive: it is damaged or was cut off.", "Download it again.") from None
+    manual = next((each for each in members if Path(each).name == STANFORD_MANUAL), None)
+    rest = [each for each in members if each != manual] or members
+    if len(rest) != 1:
+        raise DataError(
+            f"{name} holds {len(rest)} tweet files ({', '.join(rest) or 'none'}); one is needed.",
+            "Unpack it and name one file.",
+        )
+    return Source(name, path, rest[0]), Source(f"{name} (manual)", path, manual) if manual and rest != [manual] else None
+
+
+def _from_folder(path: Path, split: str) -> Dataset:
+    from datasets import Dataset, load_from_disk
+
+    try:
+        loaded = load_from_disk(str(path))
+    except (FileNotFoundError, ValueError, OSError, KeyError) as error:
+        raise DataError(
+            f"{path} is a directory, but no dataset saved by datasets: {_first_line(error)}.",
+            "Name a file in it, or a folder written by Dataset.save_to_disk.",
+        ) from None
+    return loaded if isinstance(loaded, Dataset) else _chosen(dict(loaded), split, str(path))
+
+
+def _chosen(splits: dict[str, Any], split: str, name: str) -> Any:
+    if len(splits) == 1:
+        return next(iter(splits.values()))
+    if split not in splits:
+        raise DataError(f"{name} has no split {split!r}; it has {', '.join(splits)}.", "Name one with --dataset-split.")
+    return splits[split]
+
+
+def _from_hub(data: DataConfig) -> tuple[Source, Source | None]:
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetNotFoundError
+
+    name, revision = data.dataset, data.dataset_revision
+    try:
+        try:
+            loaded = load_dataset(name, revision=revision)
+        except RuntimeError as error:
+            if "scripts are no longer supported" not in str(error) or revision:
+                raise
+            revision = "refs/convert/parquet"  # the Hub's own conversion of a repository that is still a script
+            loaded = load_dataset(name, revision=revision)
+    except DatasetNotFoundError as error:
+        raise DataError(
+            f"The dataset {name!r} is neither a file here nor found on the Hub: {_first_line(error)}",
+            "Check the spelling and the path; a private dataset needs `hf auth login`.",
+        ) from None
+    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+        raise DataError(
+            f"The dataset {name!r} could not be loaded from the Hub: {_first_line(error)}",
+            "Is the network there? Without it use --dataset sample or a local file.",
+        ) from None
+    chosen = _chosen(dict(loaded), data.dataset_split, name)
+    manual = None
+    if name in ("stanfordnlp/sentiment140", "sentiment140") and "test" in loaded:
+        manual = Source(f"{name} (test)", dataset=loaded["test"], revision=revision)
+    return Source(name, dataset=chosen, revision=revision), manual
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,0 +1,165 @@
+"""Unlabelled texts in, predictions out: a row at a time, so that files of any length pass through bounded memory."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sentiment140_bert.data import schema
+from sentiment140_bert.data.formats import damage_explained, encoding_of
+from sentiment140_bert.data.source import Source
+from sentiment140_bert.errors import DataError
+from sentiment140_bert.run_dir import written_whole
+
+OUTPUTS = (".jsonl", ".csv", ".parquet")
+ROWS_AT_ONCE = 10_000
+
+
+def read_texts(name: str, text_column: str | None = None, encoding: str | None = None) -> Iterator[str]:
+    """The texts of a file, in order; a missing value is an empty text.
+
+    Args:
+        name: ``-`` for lines from standard input; a ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet`` file with named columns, or
+            text lines in a file of any other name (``.gz`` is unpacked).
+        text_column: Where it is not obvious.
+        encoding: Default: UTF-8 if it is valid, else latin-1.
+
+    Raises:
+        DataError: No such file or column, or the file is damaged.
+    """
+    if name == "-":
+        yield from (line.rstrip("\r\n") for line in io.TextIOWrapper(sys.stdin.buffer, encoding or "utf-8", errors="replace"))
+        return
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise DataError(f"There is no file {name}.", "Check the path, or pass the texts as arguments.")
+    source = Source(name, path)
+    with damage_explained(source):
+        if source.suffix == ".parquet":
+            yield from _from_parquet(path, text_column)
+            return
+        with _opened(path, encoding_of(source, encoding) or "utf-8") as file:
+            if source.suffix.startswith(".jsonl"):
+                yield from _from_json_lines(file, text_column, name)
+            elif source.suffix.startswith((".csv", ".tsv")):
+                yield from _from_csv(file, "\t" if ".tsv" in source.suffix else ",", text_column, name)
+            else:
+                yield from (line.rstrip("\r\n") for line in file)
+
+
+def _opened(path: Path, encoding: str) -> IO[str]:
+    if path.name.lower().endswith(".gz"):
+        return gzip.open(path, "rt", encoding=encoding, newline="")
+    return path.open(encoding=encoding, newline="")
+
+
+def _column(names: list[str], text_column: str | None, where: str) -> str:
+    lower = {name.strip().lower(): name for name in names}
+    for wanted in [text_column] if text_column else schema.TEXT_NAMES:
+        if wanted.lower() in lower:
+            return lower[wanted.lower()]
+    raise DataError(
+        f"{where}: no column {text_column!r}." if text_column else f"{where}: no column is obviously the text.",
+        f"The columns are: {', '.join(names)}. Name one with --text-column.",
+    )
+
+
+def _from_csv(file: IO[str], delimiter: str, text_column: str | None, name: str) -> Iterator[str]:
+    reader = csv.DictReader(file, delimiter=delimiter)
+    if not reader.fieldnames:
+        raise DataError(f"{name} is empty.", "It needs a header row with the columns' names.")
+    column = _column(list(reader.fieldnames), text_column, name)
+    try:
+        yield from (row.get(column) or "" for row in reader)
+    except csv.Error as error:
+        raise DataError(f"{name}: line {reader.line_num} is not valid CSV: {error}.", "Mend that line.") from None
+
+
+def _from_json_lines(file: IO[str], text_column: str | None, name: str) -> Iterator[str]:
+    column = None
+    for number, line in enumerate(file, start=1):
+        if not line.strip():
+            continue
+        try:
+            record: Any = json.loads(line)
+            column = column or _column(list(record), text_column, name)
+            value = record.get(column)
+        except (ValueError, AttributeError, TypeError):
+            raise DataError(f"{name}: line {number} is not a JSON object.", "Mend that line.") from None
+        yield "" if value is None else str(value)
+
+
+def _from_parquet(path: Path, text_column: str | None) -> Iterator[str]:
+    with pq.ParquetFile(path) as file:
+        column = _column(file.schema_arrow.names, text_column, str(path))
+        for batch in file.iter_batches(ROWS_AT_ONCE, columns=[column]):
+            yield from ("" if value is None else str(value) for value in batch.column(0).to_pylist())
+
+
+def write_predictions(path: Path, rows: Iterable[tuple[str, str, float]]) -> int:
+    """Writes ``text``, ``label`` and ``score`` of each row, whole or not at all, and returns how many there were.
+
+    Args:
+        path: A ``.jsonl``, ``.csv`` or ``.parquet`` file; its folder must exist.
+        rows: (text, label, score), consumed as they come.
+
+    Raises:
+        DataError: The name has none of these endings, or its folder does not exist.
+    """
+    check_output(path)
+    count = 0
+
+    def counted() -> Iterator[tuple[str, str, float]]:
+        nonlocal count
+        for row in rows:
+            count += 1
+            yield row
+
+    with written_whole(path) as temporary:
+        if path.suffix == ".parquet":
+            _write_parquet(temporary, counted())
+        else:
+            with temporary.open("w", encoding="utf-8", newline="") as file:
+                if path.suffix == ".csv":
+                    writer = csv.writer(file)
+                    writer.writerow(["text", "label", "score"])
+                    writer.writerows(counted())
+                else:
+                    for text, label, score in counted():
+                        file.write(json.dumps({"text": text, "label": label, "score": score}, ensure_ascii=False) + "\n")
+    return count
+
+
+def check_output(path: Path) -> None:
+    """Raises DataError where :func:`write_predictions` could not write ``path``."""
+    if path.suffix not in OUTPUTS:
+        raise DataError(f"{path} has no ending that can be written.", f"Known: {', '.join(OUTPUTS)}.")
+    if not path.parent.is_dir():
+        raise DataError(f"The folder {path.parent} does not exist.", "Make it first.")
+
+
+def _write_parquet(path: Path, rows: Iterator[tuple[str, str, float]]) -> None:
+    columns = pa.schema([("text", pa.string()), ("label", pa.string()), ("score", pa.float64())])
+    with pq.ParquetWriter(path, columns) as writer:
+        chunk: list[tuple[str, str, float]] = []
+        for row in rows:
+            chunk.append(row)
+            if len(chunk) == ROWS_AT_ONCE:
+                writer.write_batch(_batch(chunk, columns))
+                chunk = []
+        if chunk:
+            writer.write_batch(_batch(chunk, columns))
+
+
+def _batch(rows: list[tuple[str, str, float]], columns: pa.Schema) -> pa.RecordBatch:
+    values = zip(*rows, strict=True)
+    return pa.record_batch([pa.array(each, kind) for each, kind in zip(values, columns.types, strict=True)], schema=columns)

@@ -1,0 +1,79 @@
+"""The errors a user can cause, each a sentence that says what happened, what was given and what to do.
+
+Every one derives from :class:`S140Error`; the command line prints ``message`` and ``hint`` and exits with
+``exit_code``. Anything else that escapes is a defect of this package and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class S140Error(Exception):
+    """A mistake that can be explained in a sentence.
+
+    Args:
+        message: What happened, and what was given.
+        hint: What to do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class RecipeError(S140Error):
+    """One or more fields of a recipe are wrong; ``problems`` holds one sentence for each."""
+
+    def __init__(self, problems: Sequence[str], origin: str = "") -> None:
+        where = f" in {origin}" if origin else ""
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        super().__init__(
+            f"{count}{where}:\n" + "\n".join(f"  - {problem}" for problem in problems),
+            "`s140 recipes show NAME` prints a recipe that is right; `s140 train --help` names every field.",
+        )
+        self.problems = list(problems)
+
+
+class DataError(S140Error):
+    """The tweets that were given cannot be used as they are."""
+
+
+class ModelError(S140Error):
+    """The model that was given cannot be loaded, or is no sentiment classifier."""
+
+
+class HardwareError(S140Error):
+    """Something was asked for that this machine does not have."""
+
+
+class RunError(S140Error):
+    """A run directory does not hold what was asked of it, or holds what must not be overwritten."""
+
+
+class MissingExtra(S140Error):
+    """An optional package is needed: ``extra`` is the name to install it by."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs the optional extra [{extra}], which is not installed.",
+            f'Install it with: pip install "sentiment140-bert[{extra}]"',
+        )
+        self.extra = extra
+
+
+class Interrupted(S140Error):
+    """Training was stopped by a signal after it had saved a checkpoint.
+
+    The exit code is the shell's own for a signal: 128 + its number (130 for Ctrl-C, 143 for SIGTERM).
+    """
+
+    def __init__(self, message: str, hint: str, signal_number: int) -> None:
+        super().__init__(message, hint)
+        self.exit_code = 128 + signal_number

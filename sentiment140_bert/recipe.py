@@ -1,0 +1,309 @@
+"""A recipe: everything that decides a run, as frozen dataclasses, read from and written to YAML.
+
+Three sections, ``model``, ``data`` and ``training``; no two share a key, so a flag or ``--set`` needs no prefix. Keys of
+``training`` are ``transformers.TrainingArguments``' own; those that are not spelled out here are accepted too and checked
+against that class. The defaults are the job of the original notebook, done right.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from sentiment140_bert.errors import RecipeError
+
+Rule = tuple[Callable[[Any], bool], str]
+
+POSITIVE: Rule = (lambda value: value > 0, "must be greater than 0")
+NOT_NEGATIVE: Rule = (lambda value: value >= 0, "must be 0 or more")
+PROPORTION: Rule = (lambda value: 0 <= value <= 1, "must lie between 0 and 1")
+SOME_ROWS: Rule = (
+    lambda value: 0 < value < 1 or (value >= 1 and float(value).is_integer()),
+    "must be a share between 0 and 1, or a whole number of rows",
+)
+ROWS: Rule = (lambda value: value == 0 or SOME_ROWS[0](value), SOME_ROWS[1] + " (0: none)")
+
+
+def setting(default: Any, doc: str, rule: Rule | None = None) -> Any:
+    """A dataclass field with its documentation, which is also the text of its flag's ``--help``."""
+    return field(default=default, metadata={"doc": doc, "rule": rule})
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which encoder is fine-tuned."""
+
+    model_name_or_path: str = setting(
+        "google-bert/bert-base-uncased", "Hub id, folder, or bundled:minilm (the encoder of the [offline] extra)."
+    )
+    model_revision: str | None = setting(None, "Branch, tag or commit of the model on the Hub.")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the tweets come from and what becomes of them before the first batch."""
+
+    dataset: str = setting(
+        "stanfordnlp/sentiment140",
+        "Hub id, 'stanford' (the original archive), 'sample' (ships with this package), "
+        "a .csv[.gz|.zip], .tsv, .parquet or .jsonl file, or a folder saved by datasets.",
+    )
+    dataset_revision: str | None = setting(None, "Branch, tag or commit of the dataset on the Hub.")
+    dataset_split: str = setting("train", "Split of a Hub dataset or saved folder to draw the tweets from.")
+    text_column: str | None = setting(None, "Name of the text column, where it is not obvious.")
+    label_column: str | None = setting(None, "Name of the label column, where it is not obvious.")
+    delimiter: str | None = setting(None, "Field delimiter of a CSV file (default: comma; tab for .tsv).")
+    encoding: str | None = setting(None, "Text encoding of the file (default: UTF-8 if it is valid, else latin-1).")
+    manual_test: str | None = setting(
+        None, "File with hand-labelled tweets, scored apart as split 'manual' ('none' drops the dataset's own)."
+    )
+    max_bad_rows: float = setting(0.01, "Largest share of malformed rows that is skipped and counted.", PROPORTION)
+    cleaning: Literal["raw", "mask", "repair"] = setting(
+        "repair", "raw: as it is; mask: users and URLs; repair: also HTML entities and mojibake."
+    )
+    conflicts: Literal["drop", "majority", "keep"] = setting(
+        "drop", "What becomes of texts that carry both labels: all dropped, the majority's kept, or both kept."
+    )
+    max_samples: int | None = setting(None, "Tweets drawn, stratified, from the whole input (default: all).", POSITIVE)
+    validation_size: float = setting(0.05, "Validation rows: a share, or a whole number.", SOME_ROWS)
+    test_size: float = setting(0.05, "Test rows: a share, or a whole number (0: none).", ROWS)
+    split_by: Literal["random", "time", "user"] = setting(
+        "random", "random: stratified; time: the latest are the test; user: no user on both sides."
+    )
+    split_seed: int = setting(42, "Seed of the sample and of the splits.", NOT_NEGATIVE)
+    max_length: int = setting(128, "Tokens kept of a tweet; what is cut is counted.", POSITIVE)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """TrainingArguments by their own names; ``more`` holds those that are not spelled out here."""
+
+    num_train_epochs: float = setting(3.0, "Passes over the training split.", POSITIVE)
+    max_steps: int = setting(-1, "Optimizer steps; overrides num_train_epochs when positive.")
+    learning_rate: float = setting(2e-5, "Peak learning rate.", POSITIVE)
+    per_device_train_batch_size: int = setting(16, "Tweets in a batch on each device.", POSITIVE)
+    per_device_eval_batch_size: int = setting(64, "Tweets in an evaluation batch on each device.", POSITIVE)
+    gradient_accumulation_steps: int = setting(1, "Batches summed into one optimizer step.", POSITIVE)
+    weight_decay: float = setting(0.01, "Weight decay of AdamW (biases and LayerNorm excluded).", NOT_NEGATIVE)
+    warmup_steps: float = setting(0.0, "Warm-up: steps, or a share of all steps when below 1.", NOT_NEGATIVE)
+    lr_scheduler_type: str = setting("linear", "Learning rate schedule.")
+    optim: str = setting("adamw_torch_fused", "Optimizer.")
+    max_grad_norm: float = setting(1.0, "Gradient clipping norm.", NOT_NEGATIVE)
+    label_smoothing_factor: float = setting(0.0, "Label smoothing.", PROPORTION)
+    eval_strategy: Literal["no", "steps", "epoch"] = setting("epoch", "When the validation split is scored.")
+    eval_steps: float | None = setting(None, "Steps between evaluations with eval_strategy=steps.", POSITIVE)
+    save_strategy: Literal["no", "steps", "epoch", "best"] = setting("epoch", "When a checkpoint is written.")
+    save_steps: float = setting(500, "Steps between checkpoints with save_strategy=steps.", POSITIVE)
+    save_total_limit: int | None = setting(2, "Checkpoints kept (the best one always is).", POSITIVE)
+    load_best_model_at_end: bool = setting(True, "Keep the best checkpoint rather than the last one.")
+    metric_for_best_model: str = setting("eval_accuracy", "Validation metric that names the best checkpoint.")
+    logging_steps: float = setting(50, "Steps between log lines.", POSITIVE)
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = setting(
+        "auto", "auto: bf16 where the GPU has it, fp16 on older ones, fp32 on a CPU."
+    )
+    fp16: bool = setting(False, "As in TrainingArguments: the same as --precision fp16.")
+    bf16: bool = setting(False, "As in TrainingArguments: the same as --precision bf16.")
+    dataloader_num_workers: int = setting(0, "Processes that collate batches.", NOT_NEGATIVE)
+    seed: int = setting(42, "Seed of the classifier's first weights, dropout and batch order.", NOT_NEGATIVE)
+    report_to: str = setting("wandb", "Tracker: wandb or none.")
+    run_name: str | None = setting(None, "Name of the run (default: the output folder's).")
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole recipe. Use :func:`parse` to build one from plain values and :meth:`with_values` to change some."""
+
+    description: str = ""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every value, defaults included, as :func:`parse` takes it."""
+        plain = dataclasses.asdict(self)
+        plain["training"] |= plain["training"].pop("more")
+        return plain
+
+    def to_yaml(self) -> str:
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, width=110)
+
+    def with_values(self, values: Mapping[str, Any], origin: str = "the flags") -> Recipe:
+        """This recipe with the given keys replaced.
+
+        Args:
+            values: Field name (no section) to new value.
+            origin: Where they come from, for the error.
+
+        Raises:
+            RecipeError: Listing every unknown key and wrong value.
+        """
+        plain = self.to_dict()
+        for key, value in values.items():
+            section = SECTION_OF.get(key, "training")
+            plain[section][key] = value
+        return parse(plain, origin)
+
+
+SECTIONS: dict[str, type[Any]] = {"model": ModelConfig, "data": DataConfig, "training": TrainingConfig}
+
+
+def settings(section: type[Any]) -> Iterator[tuple[str, Any, dataclasses.Field[Any]]]:
+    """(name, type, field) of each documented setting of a section."""
+    types = get_type_hints(section)
+    for each in dataclasses.fields(section):
+        if "doc" in each.metadata:
+            yield each.name, types[each.name], each
+
+
+SECTION_OF = {name: section for section, cls in SECTIONS.items() for name, _, _ in settings(cls)}
+
+NOT_YOURS = {
+    "output_dir": "use --output-dir",
+    "resume_from_checkpoint": "use --resume",
+    "hub_token": "a token belongs in the environment (HF_TOKEN) or in `hf auth login`, never in a file",
+    "push_to_hub": "training publishes nothing by itself",
+    "hub_model_id": "training publishes nothing by itself",
+    "remove_unused_columns": "the data columns are this package's own",
+    "train_sampling_strategy": "batches of like lengths are made by this package, and evaluation keeps its order",
+    "do_train": "it is what `s140 train` does",
+    "do_eval": "use eval_strategy",
+    "disable_tqdm": "the progress bar adapts to the terminal by itself",
+}
+
+
+def parse(plain: Mapping[str, Any], origin: str = "the recipe") -> Recipe:
+    """Builds a recipe from plain values, as ``yaml.safe_load`` gives them.
+
+    Args:
+        plain: ``{"description": str, "model": {…}, "data": {…}, "training": {…}}``, each key optional.
+        origin: Name of the source, for the error.
+
+    Raises:
+        RecipeError: Listing every unknown key and every wrong value at once.
+    """
+    problems: list[str] = []
+    if not isinstance(plain, Mapping):
+        raise RecipeError([f"expected the sections {', '.join(SECTIONS)}; got {type(plain).__name__}"], origin)
+    for key in plain:
+        if key not in (*SECTIONS, "description"):
+            problems.append(_misplaced(key))
+    sections = {}
+    for name, cls in SECTIONS.items():
+        given = plain.get(name)
+        if given is not None and not isinstance(given, Mapping):
+            problems.append(f"section {name}: expected `key: value` lines, got {given!r}")
+            given = None
+        sections[name] = _section(name, cls, given or {}, problems)
+    if problems:
+        raise RecipeError(problems, origin)
+    recipe = Recipe(description=str(plain.get("description") or "").strip(), **sections)
+    problems += _contradictions(recipe)
+    if problems:
+        raise RecipeError(problems, origin)
+    return recipe
+
+
+def _section(name: str, cls: type[Any], given: Mapping[Any, Any], problems: list[str]) -> Any:
+    known = {key: (kind, each) for key, kind, each in settings(cls)}
+    values: dict[str, Any] = {}
+    more: dict[str, Any] = {}
+    for key, raw in given.items():
+        if key in known:
+            kind, each = known[key]
+            values[key], problem = _checked(raw, kind, each.metadata["rule"])
+            problems += [f"{key}: {problem}"] if problem else []
+        elif key in NOT_YOURS:
+            problems.append(f"{key} cannot be set in a recipe: {NOT_YOURS[key]}")
+        elif name == "training" and key not in SECTION_OF and key in _training_arguments():
+            more[str(key)] = raw
+        else:
+            problems.append(_misplaced(key, name))
+    if problems:
+        return None
+    return cls(**values, **({"more": more} if name == "training" else {}))
+
+
+def _training_arguments() -> set[str]:
+    """Field names of TrainingArguments; imported only when a key is not one of the spelled-out ones."""
+    from transformers import TrainingArguments
+
+    return {each.name for each in dataclasses.fields(TrainingArguments) if each.init and not each.name.startswith("_")}
+
+
+def _misplaced(key: Any, section: str = "") -> str:
+    home = SECTION_OF.get(key)
+    if home and home != section:
+        return f"{key} belongs into section {home}"
+    everything = {*SECTION_OF, *SECTIONS} | (_training_arguments() if section == "training" else set())
+    near = difflib.get_close_matches(str(key), sorted(everything), n=1, cutoff=0.5)
+    return f"unknown key {key!r}" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _checked(raw: Any, kind: Any, rule: Rule | None) -> tuple[Any, str]:
+    """The value in the type of its field, or a sentence that says what is wrong with it."""
+    options = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    if raw is None:
+        return (None, "") if NoneType in options else (None, "needs a value")
+    target = next(option for option in options if option is not NoneType)
+    if get_origin(target) is Literal:
+        if raw is False and "no" in get_args(target):
+            raw = "no"  # YAML 1.1 reads a bare no as false
+        choices = get_args(target)
+        return (raw, "") if raw in choices else (None, f"{raw!r} is none of {', '.join(choices)}")
+    value = _converted(raw, target)
+    if value is None:
+        return None, f"expected {_TYPE_NAMES[target]}, got {raw!r}"
+    if rule and not rule[0](value):
+        return None, f"{rule[1]}, got {raw!r}"
+    return value, ""
+
+
+_TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+def _converted(raw: Any, target: type) -> Any:
+    if target is bool:
+        return raw if isinstance(raw, bool) else {"true": True, "false": False}.get(str(raw).lower())
+    if target is str:
+        return str(raw) if isinstance(raw, str | int | float) and not isinstance(raw, bool) else None
+    if isinstance(raw, bool) or not isinstance(raw, str | int | float):
+        return None
+    try:
+        number = float(raw)
+    except ValueError:
+        return None
+    if number != number or number in (float("inf"), float("-inf")):
+        return None
+    if target is int:
+        return int(number) if number.is_integer() else None
+    return number
+
+
+def _contradictions(recipe: Recipe) -> Iterator[str]:
+    data, training = recipe.data, recipe.training
+    asked = {name for name in ("fp16", "bf16") if getattr(training, name)}
+    if len(asked) == 2:
+        yield "fp16 and bf16 are both true: choose one"
+    elif asked and training.precision not in ("auto", *asked):
+        yield f"precision is {training.precision} but {asked.pop()} is true"
+    shares = [size for size in (data.validation_size, data.test_size) if 0 < size < 1]
+    if sum(shares) >= 1:
+        yield f"validation_size {data.validation_size} and test_size {data.test_size} leave nothing to train on"
+    if training.load_best_model_at_end and "no" in (training.eval_strategy, training.save_strategy):
+        yield "load_best_model_at_end needs eval_strategy and save_strategy: set it to false, or both to epoch"
+    elif training.load_best_model_at_end and training.save_strategy not in ("best", training.eval_strategy):
+        yield (
+            f"load_best_model_at_end needs save_strategy ({training.save_strategy}) "
+            f"to equal eval_strategy ({training.eval_strategy})"
+        )
+    if training.report_to not in ("wandb", "none"):
+        yield f"report_to: {training.report_to!r} is none of wandb, none"
+    if data.conflicts == "keep" and data.split_by != "random":
+        yield f"conflicts: keep cannot be combined with split_by: {data.split_by}, which may part the two copies"

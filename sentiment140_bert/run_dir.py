@@ -1,0 +1,127 @@
+"""The run directory: the name of every file in it, and reading and writing them whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sentiment140_bert.errors import RunError
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """Where each thing of a run lies. ``path`` need not exist yet."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe, every default written out."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def data(self) -> Path:
+        """What became of the tweets (see ``data.report``)."""
+        return self.path / "data.json"
+
+    @property
+    def environment(self) -> Path:
+        """Machine, versions, precision, command and duration."""
+        return self.path / "environment.json"
+
+    @property
+    def history(self) -> Path:
+        """One JSON line for each log entry of the Trainer."""
+        return self.path / "history.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        """The scores of the weights in ``model/``, and their sha256."""
+        return self.path / "metrics.json"
+
+    @property
+    def tracking(self) -> Path:
+        """The id of the tracked run."""
+        return self.path / "tracking.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """The model folder, as it is published."""
+        return self.path / "model"
+
+    @property
+    def weights(self) -> Path:
+        return self.model / "model.safetensors"
+
+    def is_run(self) -> bool:
+        return self.recipe.is_file()
+
+    def is_finished(self) -> bool:
+        """A run is finished when its scores are written, which is its last step."""
+        return self.metrics.is_file()
+
+    def read(self, file: Path) -> Any:
+        """The content of one of the run's JSON files.
+
+        Raises:
+            RunError: The file is missing or damaged.
+        """
+        try:
+            return json.loads(file.read_text("utf-8"))
+        except FileNotFoundError:
+            raise RunError(f"{self.path} has no {file.name}.", "Is it the folder of a finished run?") from None
+        except ValueError as error:
+            raise RunError(f"{file} is damaged: {error}.", "Train again with --overwrite.") from None
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Gives a temporary path beside ``path`` to write to, and renames it into place when the block succeeds.
+
+    When the block raises, the temporary file is removed and an older ``path`` stays as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_text(path: Path, text: str) -> None:
+    with written_whole(path) as temporary:
+        temporary.write_text(text, "utf-8")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes ``content`` as indented JSON; NaN and infinities are refused."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

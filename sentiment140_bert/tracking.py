@@ -1,0 +1,98 @@
+"""One tracked run from the first step to the last score. Nothing here ever prompts."""
+
+from __future__ import annotations
+
+import json
+import logging
+import netrc
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from sentiment140_bert.run_dir import RunDir, write_json
+
+log = logging.getLogger(__name__)
+PROJECT = "sentiment140-bert"
+
+
+@dataclass
+class Tracked:
+    """An open tracked run; without a tracker every method does nothing."""
+
+    wandb_run: Any = None
+    callbacks: list[Any] = field(default_factory=list)
+
+    def scores(self, metrics: Mapping[str, Any]) -> None:
+        """Adds the scores of every split to the run's summary, as ``split/metric``."""
+        if self.wandb_run is None:
+            return
+        for split, values in metrics["splits"].items():
+            numbers = {f"{split}/{name}": each["value"] for name, each in values.items() if isinstance(each, dict)}
+            self.wandb_run.summary.update(numbers | {f"{split}/n": values["n"]})
+
+
+@contextmanager
+def tracked(report_to: str, run: RunDir, name: str, config: Mapping[str, Any]) -> Iterator[Tracked]:
+    """Opens the run's one tracked run, or goes on in it, and closes it at the end.
+
+    Args:
+        report_to: ``wandb`` or ``none``.
+        run: Its ``tracking.json`` remembers the id.
+        name: Shown by the tracker.
+        config: What decided the run.
+    """
+    if report_to == "none":
+        yield Tracked()
+        return
+    import wandb
+    from transformers.integrations import WandbCallback
+
+    opened_by_caller = wandb.run is not None
+    wandb_run = wandb.run or _open(run, name, config)
+    write_json(run.tracking, {"wandb": {"id": wandb_run.id, "project": wandb_run.project, "url": wandb_run.url}})
+    try:
+        yield Tracked(wandb_run, [WandbCallback()])
+    finally:
+        if not opened_by_caller:
+            folder = Path(wandb_run.dir).parent
+            offline = wandb_run.offline
+            wandb_run.finish()
+            if offline:
+                log.info("wandb: kept offline, as there are no credentials. To send it: wandb sync %s", folder)
+
+
+def _open(run: RunDir, name: str, config: Mapping[str, Any]) -> Any:
+    import wandb
+
+    mode = os.environ.get("WANDB_MODE") or ("online" if _has_credentials() else "offline")
+    known = json.loads(run.tracking.read_text("utf-8")).get("wandb", {}) if run.tracking.is_file() else {}
+    settings = {
+        "project": os.environ.get("WANDB_PROJECT", PROJECT),
+        "name": name,
+        "dir": str(run.path),
+        "config": dict(config),
+        "id": known.get("id"),
+        "resume": "allow",
+        "settings": wandb.Settings(silent=True, console="off"),
+    }
+    try:
+        return wandb.init(mode=mode, **settings)
+    except wandb.errors.Error as error:
+        if mode != "online":
+            raise
+        log.warning("wandb could not be reached (%s): the run is kept offline.", str(error).splitlines()[0])
+        return wandb.init(mode="offline", **settings)
+
+
+def _has_credentials() -> bool:
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    try:
+        return netrc.netrc().authenticators(host) is not None
+    except (FileNotFoundError, netrc.NetrcParseError):
+        return False

@@ -1,0 +1,80 @@
+"""A recipe's training section as ``TrainingArguments``, with the precision that this machine's hardware has."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sentiment140_bert.errors import HardwareError, RecipeError
+from sentiment140_bert.recipe import TrainingConfig
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
+OURS = {"precision", "fp16", "bf16", "report_to", "more", "run_name"}
+
+
+@dataclass(frozen=True)
+class Precision:
+    """``name`` is fp32, fp16 or bf16; ``why`` says in words how it was chosen."""
+
+    name: str
+    why: str
+
+
+def choose_precision(config: TrainingConfig) -> Precision:
+    """Picks the precision, or checks the one that was asked for.
+
+    Raises:
+        HardwareError: fp16 or bf16 was asked for and this machine does not have it.
+    """
+    import torch
+
+    asked = "fp16" if config.fp16 else "bf16" if config.bf16 else config.precision
+    if not torch.cuda.is_available():
+        if asked in ("fp16", "bf16"):
+            raise HardwareError(
+                f"{asked} was asked for, but there is no CUDA GPU here.",
+                "Use --precision auto or fp32, or install the CUDA build of torch if there is a GPU.",
+            )
+        return Precision("fp32", "no CUDA GPU" if asked == "auto" else "as asked")
+    gpu = torch.cuda.get_device_name()
+    has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    if asked == "bf16" and not has_bf16:
+        raise HardwareError(f"bf16 was asked for, but {gpu} does not have it.", "Use --precision auto or fp16.")
+    if asked == "auto":
+        return Precision("bf16", f"{gpu} has it") if has_bf16 else Precision("fp16", f"{gpu} has no bf16")
+    return Precision(asked, "as asked")
+
+
+def training_arguments(config: TrainingConfig, precision: Precision, checkpoints: Path) -> TrainingArguments:
+    """Builds the arguments.
+
+    Args:
+        config: The recipe's section; its names are TrainingArguments' own.
+        precision: From :func:`choose_precision`.
+        checkpoints: Folder the Trainer writes ``checkpoint-N`` into.
+
+    Raises:
+        RecipeError: TrainingArguments refuses a value.
+    """
+    import torch
+    from transformers import TrainingArguments
+
+    values = {each.name: getattr(config, each.name) for each in dataclasses.fields(config) if each.name not in OURS}
+    values |= config.more
+    try:
+        return TrainingArguments(
+            output_dir=str(checkpoints),
+            fp16=precision.name == "fp16",
+            bf16=precision.name == "bf16",
+            report_to=[],  # trackers are added by hand, once their run is open
+            disable_tqdm=True,  # the bar is our own
+            dataloader_pin_memory=torch.cuda.is_available(),
+            label_names=["labels"],
+            **values,
+        )
+    except (ValueError, TypeError, ImportError) as error:
+        raise RecipeError([" ".join(str(error).split())], "the training section") from None

@@ -1,0 +1,147 @@
+"""What happens beside the training steps: the progress bar, the history, whole checkpoints, stopping on a signal."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from tqdm import tqdm
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from sentiment140_bert.run_dir import write_json
+
+MANIFEST = "complete.json"
+
+
+class Progress(TrainerCallback):  # type: ignore[misc]
+    """One bar with loss, learning rate, tweets per second and time left; plain lines where there is no terminal.
+
+    Every log entry, with ``tweets_per_second`` added, is also appended to ``history`` as a line of JSON.
+
+    Args:
+        history: The run's ``history.jsonl``.
+        tweets: Size of the training split.
+    """
+
+    def __init__(self, history: Path, tweets: int) -> None:
+        self.history = history
+        self.tweets = tweets
+        self.bar: tqdm[None] | None = None
+        self.started = (0.0, 0.0)
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.started = (time.perf_counter(), state.epoch or 0.0)
+        if state.is_world_process_zero:
+            self.bar = tqdm(desc="train", total=state.max_steps, initial=state.global_step, unit=" steps", disable=None)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if self.bar is not None:
+            self.bar.update(state.global_step - self.bar.n)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if not state.is_world_process_zero or logs is None:
+            return
+        if "loss" in logs:
+            since, epoch = self.started
+            seen = ((state.epoch or 0.0) - epoch) * self.tweets
+            logs["tweets_per_second"] = round(seen / (time.perf_counter() - since), 1)
+        with self.history.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": state.global_step, **logs}, default=float) + "\n")
+        self._show(logs, state)
+
+    def _show(self, logs: dict[str, Any], state: TrainerState) -> None:
+        if "loss" in logs:
+            shown = f"loss {logs['loss']:.4f}  lr {logs['learning_rate']:.2e}  {logs['tweets_per_second']:.0f} tweets/s"
+        elif "eval_accuracy" in logs:
+            shown = f"validation: accuracy {logs['eval_accuracy']:.4f}  loss {logs['eval_loss']:.4f}"
+        else:
+            return
+        if self.bar is not None and not self.bar.disable:
+            if "loss" in logs:
+                self.bar.set_postfix_str(shown)
+            else:
+                self.bar.write(f"epoch {state.epoch:.2f}  {shown}", file=sys.stderr)
+        else:
+            print(f"step {state.global_step}/{state.max_steps}  {shown}", file=sys.stderr, flush=True)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+class WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
+    """Writes a manifest into each checkpoint as its very last file: one without it was cut off while being written."""
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        if state.is_world_process_zero and folder.is_dir():
+            sizes = {each.name: each.stat().st_size for each in sorted(folder.iterdir()) if each.name != MANIFEST}
+            write_json(folder / MANIFEST, {"step": state.global_step, "files": sizes})
+
+
+def newest_whole(checkpoints: Path) -> Path | None:
+    """The checkpoint with the most steps whose manifest is there and agrees with its files; None if there is none."""
+    candidates = [each for each in checkpoints.glob("checkpoint-*") if each.name.removeprefix("checkpoint-").isdigit()]
+    for folder in sorted(candidates, key=lambda each: int(each.name.removeprefix("checkpoint-")), reverse=True):
+        if _is_whole(folder):
+            return folder
+    return None
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        sizes = json.loads((folder / MANIFEST).read_text("utf-8"))["files"]
+        return all((folder / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+class StopOnSignal(TrainerCallback):  # type: ignore[misc]
+    """On Ctrl-C or SIGTERM: finish the step, write a checkpoint, stop. A second Ctrl-C stops at once.
+
+    ``received`` is the signal's number afterwards, None if there was none.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            raise KeyboardInterrupt
+        self.received = number
+        print("\nstopping after this step; a checkpoint will be written …", file=sys.stderr, flush=True)
+
+    def __enter__(self) -> StopOnSignal:
+        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if self.received is not None:
+            control.should_save = True
+            control.should_training_stop = True
+            control.should_evaluate = False
