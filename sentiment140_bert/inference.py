@@ -50,7 +50,8 @@ class Classifier:
     def predict(self, texts: Iterable[str]) -> Iterator[Prediction]:
         """A prediction for each text, in order; the input is read window by window.
 
-        Texts without any word are answered too (and counted in ``empty``), longer ones than the model takes are cut (``truncated``).
+        Texts without any word are answered too (and counted in ``empty``), longer ones than the model takes are
+        cut (``truncated``).
         """
         labels = self.labels
         for row in self.stream(texts):

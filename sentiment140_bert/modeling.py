@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -87,7 +86,7 @@ def load_tokenizer(
     if not base.is_fast:
         raise ModelError(f"{name_or_path} has no fast tokenizer.", "Choose a model with a tokenizer.json.")
     if normalizer is None:
-        return base  # type: ignore[no-any-return]
+        return base
     backend = Tokenizer.from_str(base.backend_tokenizer.to_str())
     backend.no_padding()
     backend.no_truncation()
@@ -112,7 +111,7 @@ def load_encoder(name_or_path: str, revision: str | None = None) -> PreTrainedMo
     from transformers import AutoModelForSequenceClassification
 
     with _explained(name_or_path), _quiet():
-        return AutoModelForSequenceClassification.from_pretrained(  # type: ignore[no-any-return]
+        return AutoModelForSequenceClassification.from_pretrained(
             locate(name_or_path),
             revision=revision,
             num_labels=len(ID2LABEL),
@@ -144,7 +143,7 @@ def load_classifier(name_or_path: str, revision: str | None = None) -> tuple[Pre
         )
     if loading["missing_keys"]:
         raise ModelError(
-            f"{name_or_path} is no fine-tuned classifier: it has no weights for {', '.join(sorted(loading['missing_keys']))}.",
+            f"{name_or_path} is no fine-tuned classifier: it lacks {', '.join(sorted(loading['missing_keys']))}.",
             "Train one with `s140 train`, and name its run directory.",
         )
     return model, load_tokenizer(place, revision)
@@ -160,7 +159,7 @@ def save(model: Any, tokenizer: Any, folder: Path) -> str:
         _tell_every_version_the_class(temporary / "tokenizer_config.json")
         temporary.chmod(0o755)
         shutil.rmtree(folder, ignore_errors=True)
-        os.replace(temporary, folder)
+        temporary.replace(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return sha256_of(folder / "model.safetensors")
@@ -182,7 +181,8 @@ def _explained(name: str) -> Iterator[None]:
         first = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise ModelError(
             f"The model {name!r} could not be loaded: {first}.",
-            f"Is the name right and the Hub in reach? Without it use {BUNDLED} or a local folder; weights must be safetensors.",
+            "Is the name right, and the Hub in reach? Weights must be safetensors. Without the Hub use a local folder "
+            f"or {BUNDLED}.",
         ) from error
 
 

@@ -1,8 +1,8 @@
 """A recipe: everything that decides a run, as frozen dataclasses, read from and written to YAML.
 
-Three sections, ``model``, ``data`` and ``training``; no two share a key, so a flag or ``--set`` needs no prefix. Keys of
-``training`` are ``transformers.TrainingArguments``' own; those that are not spelled out here are accepted too and checked
-against that class. The defaults are the job of the original notebook, done right.
+Three sections, ``model``, ``data`` and ``training``; no two share a key, so a flag or ``--set`` needs no
+prefix. Keys of ``training`` are ``transformers.TrainingArguments``' own; those that are not spelled out here
+are accepted too and checked against that class. The defaults are the job of the original notebook, done right.
 """
 
 from __future__ import annotations

@@ -112,6 +112,7 @@ def _umask() -> int:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Writes ``text`` as UTF-8, whole or not at all."""
     with written_whole(path) as temporary:
         temporary.write_text(text, "utf-8")
 

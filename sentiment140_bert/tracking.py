@@ -70,7 +70,7 @@ def _open(run: RunDir, name: str, config: Mapping[str, Any]) -> Any:
 
     mode = os.environ.get("WANDB_MODE") or ("online" if _has_credentials() else "offline")
     known = json.loads(run.tracking.read_text("utf-8")).get("wandb", {}) if run.tracking.is_file() else {}
-    settings = {
+    settings: dict[str, Any] = {
         "project": os.environ.get("WANDB_PROJECT", PROJECT),
         "name": name,
         "dir": str(run.path),
@@ -80,7 +80,7 @@ def _open(run: RunDir, name: str, config: Mapping[str, Any]) -> Any:
         "settings": wandb.Settings(silent=True, console="off"),
     }
     try:
-        return wandb.init(mode=mode, **settings)
+        return wandb.init(mode=mode, **settings)  # type: ignore[arg-type]
     except wandb.errors.Error as error:
         if mode != "online":
             raise

@@ -1,26 +1,23 @@
 """One function for each verb: the book's table of contents.
 
-Each takes plain values, hands them from room to room, writes the run directory and returns what the command line reports.
+Each takes plain values, hands them from room to room, writes the run directory and returns what the command
+line reports.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 import shlex
 import shutil
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from sentiment140_bert import recipes
-from sentiment140_bert.errors import DataError, Interrupted, RunError
+from sentiment140_bert.errors import Interrupted, RunError
 from sentiment140_bert.recipe import DataConfig, Recipe
 from sentiment140_bert.run_dir import RunDir, sha256_of, write_json, write_text
 
@@ -79,7 +76,8 @@ def train(recipe: Recipe, output_dir: Path, *, resume: bool = False, overwrite: 
         overwrite: Remove an earlier run in ``output_dir`` first.
 
     Returns:
-        ``run``, ``model``, ``metrics`` (as in ``metrics.json``) and ``training`` (steps, seconds, tweets per second, …).
+        ``run``, ``model``, ``metrics`` (as in ``metrics.json``) and ``training`` (steps, seconds, tweets per
+        second, …).
 
     Raises:
         RunError: ``output_dir`` holds a run (and neither flag is given), a different one, or something else.
@@ -164,7 +162,9 @@ def _claim(run: RunDir, recipe: Recipe, resume: bool, overwrite: bool) -> None:
         return
     if resume:
         if run.is_finished():
-            raise RunError(f"The run in {run.path} is finished; there is nothing to resume.", "Look at it: s140 evaluate RUN.")
+            raise RunError(
+                f"The run in {run.path} is finished; there is nothing to resume.", "Look at it: s140 evaluate RUN."
+            )
         _same_recipe(run, recipe)
     elif overwrite:
         shutil.rmtree(run.path)
@@ -272,7 +272,9 @@ def evaluate(model: str, data: DataConfig, model_revision: str | None = None) ->
     scores = {}
     for name, table in tables.items():
         log.info("scoring %s: %s tweets", name, f"{len(table):,}")
-        scores[name] = score_split(table["text"].to_pylist(), table["label"].to_numpy(), classifier.probabilities, sides)
+        scores[name] = score_split(
+            table["text"].to_pylist(), table["label"].to_numpy(), classifier.probabilities, sides
+        )
     return {"model": model, "dataset": data.dataset, "splits": scores, "assumed": sides.assumed or None}
 
 

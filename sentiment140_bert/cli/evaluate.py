@@ -31,13 +31,15 @@ READING = (
 @click.argument("model")
 @click.option("--model-revision", help="Branch, tag or commit of a Hub model.")
 @recipe_options("data", only=READING, aliases={"split_seed": ["--seed"]})
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Also write the scores to this JSON file.")
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), help="Also write the scores to this JSON file."
+)
 @json_option
 def evaluate(model: str, model_revision: str | None, output: Path | None, as_json: bool, **flags: Any) -> None:
     """Score MODEL: a run directory, a model folder or a Hub id.
 
-    Without --dataset, a run is scored on its own validation, test and manual splits, and its metrics.json is written. With --dataset,
-    any classifier with two or three labels is scored on all tweets of it, as they are.
+    Without --dataset, a run is scored on its own validation, test and manual splits, and its metrics.json is
+    written. With --dataset, any classifier with two or three labels is scored on all tweets of it, as they are.
     """
     with stdout_kept_clean():
         from sentiment140_bert import workflows
@@ -53,7 +55,9 @@ def evaluate(model: str, model_revision: str | None, output: Path | None, as_jso
                 )
             result = workflows.evaluate_run(Path(model))
         else:
-            raise S140Error(f"{model} is not a run directory, so it has no data of its own.", "Name tweets with --dataset.")
+            raise S140Error(
+                f"{model} is not a run directory, so it has no data of its own.", "Name tweets with --dataset."
+            )
     if output:
         write_json(output, result)
     if as_json:

@@ -48,7 +48,9 @@ def _option(name: str, flags: list[str], kind: Any, doc: str, default: Any) -> D
 
 
 def _shown(default: Any) -> str:
-    return str(default).lower() if isinstance(default, bool) else f"{default:g}" if isinstance(default, float) else str(default)
+    if isinstance(default, bool):
+        return str(default).lower()
+    return f"{default:g}" if isinstance(default, float) else str(default)
 
 
 set_option = click.option(

@@ -12,6 +12,7 @@ import click
 
 
 def print_json(content: Any) -> None:
+    """One object on one line of stdout."""
     click.echo(json.dumps(content, ensure_ascii=False, allow_nan=False))
 
 
@@ -34,9 +35,14 @@ def print_table(rows: Sequence[Sequence[object]], header: Sequence[str] = ()) ->
     """Columns as wide as their content; numbers to the right."""
     table = [[_cell(value) for value in row] for row in ([header] if header else []) + list(rows)]
     widths = [max(len(row[at]) for row in table) for at in range(len(table[0]))]
-    numeric = [all(isinstance(row[at], int | float) or row[at] in ("", None) for row in rows) for at in range(len(widths))]
+    numeric = [
+        all(isinstance(row[at], int | float) or row[at] in ("", None) for row in rows) for at in range(len(widths))
+    ]
     for row in table:
-        cells = [cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(row, widths, numeric, strict=True)]
+        cells = [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        ]
         click.echo("  ".join(cells).rstrip())
 
 

@@ -15,7 +15,9 @@ from sentiment140_bert.errors import S140Error
 @click.argument("model")
 @click.argument("text", nargs=-1)
 @click.option("--model-revision", help="Branch, tag or commit of a Hub model.")
-@click.option("--input", "source", metavar="FILE", help="Texts: lines ('-': stdin), or a .csv, .tsv, .jsonl or .parquet file.")
+@click.option(
+    "--input", "source", metavar="FILE", help="Texts: lines ('-': stdin), or a .csv, .tsv, .jsonl or .parquet file."
+)
 @click.option("--text-column", help="Name of the text column, where it is not obvious.")
 @click.option("--encoding", help="Of the input file.  [default: UTF-8 if it is valid, else latin-1]")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="A .jsonl, .csv or .parquet file.")
@@ -32,11 +34,13 @@ def predict(
 ) -> None:
     """Label TEXT, or every text of a file, with MODEL: a run directory, a model folder or a Hub id.
 
-    Labels and scores come in the input's order, and are those that transformers' pipeline gives. Input of any length passes
-    through bounded memory (with --json and no --output all predictions are gathered first).
+    Labels and scores come in the input's order, and are those that transformers' pipeline gives. Input of any
+    length passes through bounded memory (with --json and no --output all predictions are gathered first).
     """
     if bool(text) == bool(source):
-        raise S140Error("Texts are needed: as arguments or with --input, not both.", "For example: s140 predict RUN --input -")
+        raise S140Error(
+            "Texts are needed: as arguments or with --input, not both.", "For example: s140 predict RUN --input -"
+        )
     with stdout_kept_clean():
         from sentiment140_bert import workflows
         from sentiment140_bert.data.texts import check_output, read_texts, write_predictions
@@ -62,5 +66,6 @@ def predict(
         click.echo(f"{result['count']:,} predictions in {output}", err=True)
     if classifier.empty or classifier.truncated:
         click.echo(
-            f"{classifier.empty:,} empty texts; {classifier.truncated:,} longer than {classifier.max_length} tokens, cut", err=True
+            f"{classifier.empty:,} empty texts; {classifier.truncated:,} cut at {classifier.max_length} tokens",
+            err=True,
         )

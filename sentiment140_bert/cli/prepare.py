@@ -45,12 +45,17 @@ def prepare(recipe: str | None, as_json: bool, **flags: Any) -> None:
         print_json(report)
         return
     for role, source in report["sources"].items():
-        click.echo(f"{role}: {source['name']}  {source['rows']:,} rows, labels {source['labels']}, {source['encoding'] or 'table'}")
+        kind = source["encoding"] or "table"
+        click.echo(f"{role}: {source['name']}  {source['rows']:,} rows, labels {source['labels']}, {kind}")
     print_table([[text, report["steps"][step]] for step, text in STEPS.items() if step in report["steps"]])
     click.echo()
     names = ("p50", "p90", "p99", "max", "truncated")
     rows = [
-        [name, *(split.get(each) for each in ("rows", "negative", "positive", "neutral")), *(split["token_length"][each] for each in names)]
+        [
+            name,
+            *(split.get(each) for each in ("rows", "negative", "positive", "neutral")),
+            *(split["token_length"][each] for each in names),
+        ]
         for name, split in report["splits"].items()
     ]
     header = ["split", "tweets", "negative", "positive", "neutral", "tokens p50", "p90", "p99", "max", "cut"]

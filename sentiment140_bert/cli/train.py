@@ -31,8 +31,8 @@ def train(
 ) -> None:
     """Fine-tune a BERT, keep its best weights, score them, and write a run directory.
 
-    A flag beats the recipe, the recipe beats the default. Ctrl-C and SIGTERM leave a checkpoint (exit codes 130 and 143);
-    --resume goes on from it.
+    A flag beats the recipe, the recipe beats the default. Ctrl-C and SIGTERM leave a checkpoint (exit codes 130
+    and 143); --resume goes on from it.
     """
     folder = output_dir or Path("runs") / (Path(recipe).stem if recipe else "bert-base-100k")
     if resume and overwrite:

@@ -1,9 +1,10 @@
 """What is done to a tweet's text, said once and carried out twice.
 
-The same list of rules runs over whole Arrow columns when data are prepared (:func:`clean`), and as the normalizer inside
-the model's ``tokenizer.json`` (:func:`normalizer`), so that a bare ``pipeline(raw_tweet)`` sees what training saw. The rules
-hold no back-reference, no look-around and no ``\\w`` or ``\\s``, which RE2 (Arrow) and Oniguruma (tokenizers) read
-differently. Cleaning twice changes nothing: a cleaned tweet and the raw one tokenize alike.
+The same list of rules runs over whole Arrow columns when data are prepared (:func:`clean`), and as the
+normalizer inside the model's ``tokenizer.json`` (:func:`normalizer`), so that a bare ``pipeline(raw_tweet)``
+sees what training saw. The rules hold no back-reference, no look-around and no ``\\w`` or ``\\s``, which RE2
+(Arrow) and Oniguruma (tokenizers) read differently. Cleaning twice changes nothing: a cleaned tweet and the raw
+one tokenize alike.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ ENTITIES = (
 # UTF-8 that was read as latin-1, by what it once was. The corpus holds it in about 1 tweet of 110; these are its
 # common characters. U+FFFD stands most often where an apostrophe was lost.
 _ONCE = {"\ufffd": "'", "\u2019": "'", "\u2018": "'", "\u00b4": "'", "\u201c": '"', "\u201d": '"', "\u2026": "..."}
-_ONCE |= {"\u2013": "-", "\u2014": "-", "\u00a0": " "} | {same: same for same in "♥♫♪★☆☀☺£€°½áàâäãåæçéèêëíìîïñóòôöõøúùûüß"}
+_ONCE |= {"\u2013": "-", "\u2014": "-", "\u00a0": " "} | {
+    same: same for same in "♥♫♪★☆☀☺£€°½áàâäãåæçéèêëíìîïñóòôöõøúùûüß"
+}
 MOJIBAKE = tuple(Rule(once.encode("utf-8").decode("latin-1"), now) for once, now in _ONCE.items())
 
 LEVELS: dict[str, tuple[Rule, ...]] = {
@@ -101,7 +104,7 @@ def normalizer(level: str) -> Normalizer | None:
 
 
 def _replace_where(texts: pa.ChunkedArray, suspect: str, rules: tuple[Rule, ...]) -> pa.ChunkedArray:
-    """Applies the rules to the tweets in which ``suspect`` (a regular expression) occurs; the others are not touched."""
+    """Applies the rules to the tweets in which ``suspect``, a regular expression, occurs, and to no others."""
 
     def replaced(chunk: pa.Array) -> pa.Array:
         chosen = pc.match_substring_regex(chunk, pattern=suspect)

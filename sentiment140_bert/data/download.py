@@ -13,8 +13,7 @@ from sentiment140_bert.errors import DataError
 from sentiment140_bert.run_dir import sha256_of
 
 STANFORD_URL = "https://cs.stanford.edu/people/alecmgo/trainingandtestdata.zip"
-# As recorded by TensorFlow Datasets' checksum file for sentiment140 and, independently, by Flower's and Julia's MLDatasets-style
-# registries; 81,363,704 bytes.
+# The sha256 under which several public dataset registries record this archive; it has 81,363,704 bytes.
 STANFORD_SHA256 = "004a3772c8a7ff9bbfeb875880f47f0679d93fc63e5cf9cff72d54a8a6162e57"
 
 

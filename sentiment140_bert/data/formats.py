@@ -8,10 +8,10 @@ import gzip
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -98,21 +98,20 @@ def damage_explained(source: Source) -> Iterator[None]:
     """Turns the errors of a cut-off or damaged file into one that names it."""
     try:
         yield
-    except (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zipfile.zlib.error, pa.ArrowInvalid) as error:  # type: ignore[attr-defined]
-        raise DataError(
-            f"{source.name} is damaged or was cut off: {error}.", "Download or export it again."
-        ) from None
+    except (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, pa.ArrowInvalid) as error:
+        raise DataError(f"{source.name} is damaged or was cut off: {error}.", "Download or export it again.") from None
 
 
 @contextmanager
-def _opened(source: Source) -> Iterator[IO[bytes]]:
-    assert source.path is not None
+def _opened(source: Source) -> Iterator[Any]:
+    if source.path is None:
+        raise ValueError(f"{source.name} is no file")
     if source.path.name.lower().endswith(".zip"):
         with zipfile.ZipFile(source.path) as archive, archive.open(source.member or "") as member:
             yield member
     elif source.path.name.lower().endswith(".gz"):
         with gzip.open(source.path) as unpacked:
-            yield unpacked  # type: ignore[misc]
+            yield unpacked
     else:
         with source.path.open("rb") as file:
             yield file
@@ -210,8 +209,7 @@ def _json_rows(source: Source, data: DataConfig, encoding: str) -> Iterator[Row 
 
 
 def _parquet_rows(source: Source, data: DataConfig) -> Iterator[Row | BadRow]:
-    assert source.path is not None
-    with damage_explained(source), pq.ParquetFile(source.path) as file:
+    with damage_explained(source), _opened(source) as opened, pq.ParquetFile(opened) as file:
         yield from _table_rows(source, data, file.schema_arrow.names, file.iter_batches(ROWS_AT_ONCE))
 
 

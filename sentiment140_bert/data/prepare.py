@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -37,8 +36,8 @@ SPLIT_COLUMNS = ["text", "label", "row"]
 class Prepared:
     """Splits on disk: ``folder`` was written by datasets; ``report`` is the content of ``data.json``.
 
-    Splits: ``train``, ``validation``, ``test``, and where there are such rows ``manual``, ``manual_neutral``, ``neutral``.
-    Columns of prepared splits: ``text``, ``label``, ``row``; of tokenized ones: ``input_ids``, ``labels``.
+    Splits: ``train``, ``validation``, ``test``, and, where there are such rows, ``manual``, ``manual_neutral`` and
+    ``neutral``. Columns of prepared splits: ``text``, ``label``, ``row``; of tokenized ones: ``input_ids``, ``labels``.
     """
 
     folder: Path
@@ -102,7 +101,8 @@ def whole(data: DataConfig) -> dict[str, pa.Table]:
         data: ``dataset``, how to read it, and ``max_samples`` to draw, stratified, from all of it.
 
     Returns:
-        ``test`` and, where the dataset has one or ``manual_test`` names one, ``manual``: columns ``text`` and ``label`` (2: neutral).
+        ``test`` and, where the dataset has one or ``manual_test`` names one, ``manual``: columns ``text`` and
+        ``label`` (2: neutral).
     """
     source, manual = locate(data)
     table = reading.read(source, data).table
@@ -173,7 +173,7 @@ def _settings(data: DataConfig) -> str:
 
 
 def _key(source: Source, manual: Source | None, data: DataConfig) -> str | None:
-    """Names prepared data by file content and settings; None where a source is no file, and its rows must be read first."""
+    """Names prepared data by file content and settings; None for a source that is no file: its rows must be read."""
     files = [source] + ([manual] if manual else [])
     hashes = [each.sha256 for each in files]
     if None in hashes:
@@ -225,7 +225,7 @@ def _new_folder(kind: str, key: str) -> Iterator[Path]:
     try:
         yield temporary
         try:
-            os.replace(temporary, home / key)
+            temporary.replace(home / key)
         except OSError:  # another process was faster; what it wrote has the same content
             if not (home / key / "data.json").is_file():
                 raise

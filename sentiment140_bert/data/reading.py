@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,8 +26,9 @@ TYPES = (pa.int32(), pa.string(), pa.string(), pa.string(), pa.string())
 class Reading:
     """What was read.
 
-    ``table`` has the columns ``row`` (int32), ``text``, ``label`` (int8: 0 negative, 1 positive, 2 neutral), ``user`` and
-    ``date`` (null where the source has none); ``rows`` counts every row of the input, the ``bad`` ones included.
+    ``table`` has the columns ``row`` (int32), ``text``, ``label`` (int8: 0 negative, 1 positive, 2 neutral),
+    ``user`` and ``date`` (null where the source has none); ``rows`` counts every row of the input, the ``bad``
+    ones included.
     """
 
     table: pa.Table
@@ -50,7 +52,7 @@ class _Collector:
     chunk: list[Row] = field(default_factory=list)
     digest: hashlib._Hash = field(default_factory=hashlib.sha256)
 
-    def gather(self, rows: Iterator[Row | BadRow], bar: tqdm[None]) -> None:
+    def gather(self, rows: Iterator[Row | BadRow], bar: tqdm[Any]) -> None:
         for each in rows:
             if isinstance(each, BadRow):
                 self.bad.append(each)
@@ -127,8 +129,8 @@ def _too_many(reading: Reading, name: str, allowed: float) -> DataError:
     first = reading.bad[0]
     share = reading.bad_rows / reading.rows
     return DataError(
-        f"{name}: {reading.bad_rows:,} of {reading.rows:,} rows ({share:.1%}) are malformed, more than the {allowed:.1%} "
-        f"allowed; the first is row {first.number}: {first.reason}.",
-        "Mend the file, name its layout (--delimiter, --text-column, --label-column, --encoding), or allow more with "
-        "--max-bad-rows.",
+        f"{name}: {reading.bad_rows:,} of {reading.rows:,} rows ({share:.1%}) are malformed, more than the "
+        f"{allowed:.1%} allowed; the first is row {first.number}: {first.reason}.",
+        "Mend the file, name its layout (--delimiter, --text-column, --label-column, --encoding), or allow more "
+        "with --max-bad-rows.",
     )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sentiment140_bert.data.source import Source
 
 QUANTILES = {"min": 0.0, "p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
+PATHS = ("dataset", "manual_test")  # the sources say it, without folders of this machine
 PACKAGES = ("sentiment140-bert", "datasets", "pyarrow", "numpy", "tokenizers")
 
 
@@ -39,14 +40,14 @@ def describe(
         "splits": {name: _split(table) for name, table in splits.items()},
         "fingerprint": fingerprint({name: row_hash(table) for name, table in splits.items()}),
         "seed": data.split_seed,
-        "settings": dataclasses.asdict(data),
+        "settings": {key: value for key, value in dataclasses.asdict(data).items() if key not in PATHS},
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
     }
 
 
 def _source(source: Source, reading: Reading) -> dict[str, Any]:
     return {
-        "name": source.name,
+        "name": source.public_name,
         "revision": source.revision,
         "sha256": reading.sha256,
         "sha256_of": "file" if source.path else "rows",

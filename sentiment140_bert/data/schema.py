@@ -10,7 +10,14 @@ from sentiment140_bert.errors import DataError
 NEGATIVE, POSITIVE, NEUTRAL = 0, 1, 2
 LABEL_NAMES = {NEGATIVE: "negative", POSITIVE: "positive", NEUTRAL: "neutral"}
 
-_NAMED = {"negative": NEGATIVE, "neg": NEGATIVE, "positive": POSITIVE, "pos": POSITIVE, "neutral": NEUTRAL, "neu": NEUTRAL}
+_NAMED = {
+    "negative": NEGATIVE,
+    "neg": NEGATIVE,
+    "positive": POSITIVE,
+    "pos": POSITIVE,
+    "neutral": NEUTRAL,
+    "neu": NEUTRAL,
+}
 SCHEMES: dict[str, dict[str, int]] = {
     "0/2/4 (Sentiment140)": {"0": NEGATIVE, "2": NEUTRAL, "4": POSITIVE},
     "0/1": {"0": NEGATIVE, "1": POSITIVE},
@@ -53,6 +60,7 @@ def scheme_of(counts: Mapping[str, int]) -> str:
 
 
 def is_label(value: object) -> bool:
+    """Whether any scheme knows this label."""
     return any(tidy(value) in scheme for scheme in SCHEMES.values())
 
 
@@ -100,8 +108,8 @@ def named_columns(
         missing = f"no column {wanted!r}" if wanted else f"no column that is obviously the {flag}"
         raise DataError(
             f"{where}: {missing} in row 1; the columns are: {', '.join(_shown(name) for name in names)}.",
-            f"Name it with --{flag}-column. Without a header the file must have two columns (label, text) or the six of "
-            "Sentiment140.",
+            f"Name it with --{flag}-column. Without a header the file must have two columns (label, text) or the "
+            "six of Sentiment140.",
         )
 
     def maybe(usual: Sequence[str]) -> int | None:

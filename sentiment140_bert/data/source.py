@@ -38,6 +38,11 @@ class Source:
         return sha256_of(self.path) if self.path else None
 
     @property
+    def public_name(self) -> str:
+        """The name without the folders of this machine."""
+        return Path(self.name).name if self.path or Path(self.name).exists() else self.name
+
+    @property
     def suffix(self) -> str:
         name = (self.member or (self.path.name if self.path else "")).lower()
         return next((suffix for suffix in sorted(FILES, key=len, reverse=True) if name.endswith(suffix)), "")
@@ -94,14 +99,22 @@ def _file_with_manual(name: str) -> tuple[Source, Source | None]:
     if path.stat().st_size == 0:
         raise DataError(f"{name} is empty (0 bytes).", "Was the download cut off?")
     if not path.name.lower().endswith(FILES):
-        raise DataError(f"{name} is of no kind that can be read.", f"Known: {', '.join(FILES)}, or a folder saved by datasets.")
+        raise DataError(
+            f"{name} is of no kind that can be read.", f"Known: {', '.join(FILES)}, or a folder saved by datasets."
+        )
     if not path.name.lower().endswith(".zip"):
         return Source(name, path), None
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [each for each in archive.namelist() if each.lower().endswith((".csv", ".tsv")) and "__MACOSX" not in each]
+            members = [
+                each
+                for each in archive.namelist()
+                if each.lower().endswith((".csv", ".tsv")) and "__MACOSX" not in each
+            ]
     except zipfile.BadZipFile:
-        raise DataError(f"{name} is no whole zip archive: it is damaged or was cut off.", "Download it again.") from None
+        raise DataError(
+            f"{name} is no whole zip archive: it is damaged or was cut off.", "Download it again."
+        ) from None
     manual = next((each for each in members if Path(each).name == STANFORD_MANUAL), None)
     rest = [each for each in members if each != manual] or members
     if len(rest) != 1:
@@ -109,7 +122,8 @@ def _file_with_manual(name: str) -> tuple[Source, Source | None]:
             f"{name} holds {len(rest)} tweet files ({', '.join(rest) or 'none'}); one is needed.",
             "Unpack it and name one file.",
         )
-    return Source(name, path, rest[0]), Source(f"{name} (manual)", path, manual) if manual and rest != [manual] else None
+    both = manual is not None and rest != [manual]
+    return Source(name, path, rest[0]), Source(f"{name} (manual)", path, manual) if both else None
 
 
 def _from_folder(path: Path, split: str) -> Dataset:

@@ -1,7 +1,8 @@
 """Which tweet goes into which split: duplicates folded, the sample drawn, splits disjoint and stratified.
 
-Every choice follows one number for each text, a hash of the seed and the text itself. So the same input and seed give the
-same splits on any machine, with any number of processes and any library version; and a smaller sample is part of a larger one.
+Every choice follows one number for each text, a hash of the seed and the text itself. So the same input and
+seed give the same splits on any machine, with any number of processes and any library version; and a smaller
+sample is part of a larger one.
 """
 
 from __future__ import annotations
@@ -97,8 +98,8 @@ def assign(table: pa.Table, data: DataConfig) -> dict[str, Indices]:
     """Draws the sample from all rows and parts it.
 
     Args:
-        table: Columns ``key``, ``label`` (0 or 1), ``user`` and ``date``; one row for each text (two for a text that carries
-            both labels and was kept).
+        table: Columns ``key``, ``label`` (0 or 1), ``user`` and ``date``; one row for each text (two for a text
+            that carries both labels and was kept).
         data: ``max_samples``, sizes, ``split_by`` and ``split_seed``.
 
     Returns:
@@ -172,8 +173,8 @@ def _refuse_one_class(labels: npt.NDArray[np.int8], rows: int) -> None:
     only = LABEL_NAMES[int(present[0])] if len(present) else "unusable"
     raise DataError(
         f"One class only: all {rows:,} usable tweets are {only}.",
-        "Sentiment140 is sorted by label, its first 800,000 rows are all negative: give the whole file and sample from all "
-        "of it with --max-samples.",
+        "The corpus is sorted by label, its first 800,000 rows are all negative: give the whole file, and sample from "
+        "all of it with --max-samples.",
     )
 
 
@@ -243,7 +244,8 @@ def _parsed(date: str) -> float:
         except ValueError:
             continue
     raise DataError(
-        f"The date {date!r} cannot be read.", "Known: 'Mon Apr 06 22:19:45 PDT 2009' and ISO 8601. Or use --split-by random."
+        f"The date {date!r} cannot be read.",
+        "Known: 'Mon Apr 06 22:19:45 PDT 2009' and ISO 8601. Or use --split-by random.",
     )
 
 

@@ -28,8 +28,8 @@ def read_texts(name: str, text_column: str | None = None, encoding: str | None =
     """The texts of a file, in order; a missing value is an empty text.
 
     Args:
-        name: ``-`` for lines from standard input; a ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet`` file with named columns, or
-            text lines in a file of any other name (``.gz`` is unpacked).
+        name: ``-`` for lines from standard input; a ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet`` file with
+            named columns, or text lines in a file of any other name (``.gz`` is unpacked).
         text_column: Where it is not obvious.
         encoding: Default: UTF-8 if it is valid, else latin-1.
 
@@ -37,7 +37,9 @@ def read_texts(name: str, text_column: str | None = None, encoding: str | None =
         DataError: No such file or column, or the file is damaged.
     """
     if name == "-":
-        yield from (line.rstrip("\r\n") for line in io.TextIOWrapper(sys.stdin.buffer, encoding or "utf-8", errors="replace"))
+        yield from (
+            line.rstrip("\r\n") for line in io.TextIOWrapper(sys.stdin.buffer, encoding or "utf-8", errors="replace")
+        )
         return
     path = Path(name).expanduser()
     if not path.is_file():
@@ -135,7 +137,9 @@ def write_predictions(path: Path, rows: Iterable[tuple[str, str, float]]) -> int
                     writer.writerows(counted())
                 else:
                     for text, label, score in counted():
-                        file.write(json.dumps({"text": text, "label": label, "score": score}, ensure_ascii=False) + "\n")
+                        file.write(
+                            json.dumps({"text": text, "label": label, "score": score}, ensure_ascii=False) + "\n"
+                        )
     return count
 
 
@@ -162,4 +166,6 @@ def _write_parquet(path: Path, rows: Iterator[tuple[str, str, float]]) -> None:
 
 def _batch(rows: list[tuple[str, str, float]], columns: pa.Schema) -> pa.RecordBatch:
     values = zip(*rows, strict=True)
-    return pa.record_batch([pa.array(each, kind) for each, kind in zip(values, columns.types, strict=True)], schema=columns)
+    return pa.record_batch(
+        [pa.array(each, kind) for each, kind in zip(values, columns.types, strict=True)], schema=columns
+    )

@@ -16,10 +16,10 @@ DESCRIPTION = "Scores of a binary sentiment classifier: positive is the class of
 class SentimentMetrics(evaluate.Metric):  # type: ignore[misc]
     """``compute(predictions=…, references=…)`` with labels 0 and 1 as references.
 
-    A prediction is the probability of ``positive``, from 0 to 1; 0.5 and above counts as positive. Returned are ``accuracy``, ``f1``,
-    ``precision`` and ``recall`` of the positive class, ``matthews_correlation``, ``roc_auc``, ``log_loss`` (natural logarithm),
-    and the counts ``true_negative``, ``false_positive``, ``false_negative`` and ``true_positive``. ``roc_auc`` is absent where the
-    references hold one class only.
+    A prediction is the probability of ``positive``, from 0 to 1; 0.5 and above counts as positive. Returned are
+    ``accuracy``, ``f1``, ``precision`` and ``recall`` of the positive class, ``matthews_correlation``,
+    ``roc_auc``, ``log_loss`` (natural logarithm), and the counts ``true_negative``, ``false_positive``,
+    ``false_negative`` and ``true_positive``. ``roc_auc`` is absent where the references hold one class only.
     """
 
     def _info(self) -> evaluate.MetricInfo:

@@ -47,7 +47,11 @@ def sides_of(labels: Sequence[str]) -> Sides:
         )
     if all(label.startswith("label_") for label in lower):
         negative, positive = UNNAMED[len(labels)]
-        return Sides(negative, positive, f"labels have no names: {labels[negative]} read as negative, {labels[positive]} as positive")
+        return Sides(
+            negative,
+            positive,
+            f"labels have no names: {labels[negative]} read as negative, {labels[positive]} as positive",
+        )
     negatives = [at for at, label in enumerate(lower) if label in NEGATIVE_NAMES]
     positives = [at for at, label in enumerate(lower) if label in POSITIVE_NAMES]
     if len(negatives) != 1 or len(positives) != 1:

@@ -38,7 +38,9 @@ def text(name_or_path: str) -> str:
     try:
         return path.read_text("utf-8")
     except (UnicodeDecodeError, OSError) as error:
-        raise S140Error(f"The recipe {name_or_path} cannot be read: {error}.", "A recipe is a UTF-8 YAML file.") from None
+        raise S140Error(
+            f"The recipe {name_or_path} cannot be read: {error}.", "A recipe is a UTF-8 YAML file."
+        ) from None
 
 
 def load(name_or_path: str) -> Recipe:

@@ -31,7 +31,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     def __init__(self, history: Path, tweets: int) -> None:
         self.history = history
         self.tweets = tweets
-        self.bar: tqdm[None] | None = None
+        self.bar: tqdm[Any] | None = None
         self.started = (0.0, 0.0)
 
     def on_train_begin(
@@ -41,9 +41,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         if state.is_world_process_zero:
             self.bar = tqdm(desc="train", total=state.max_steps, initial=state.global_step, unit=" steps", disable=None)
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if self.bar is not None:
             self.bar.update(state.global_step - self.bar.n)
 
@@ -138,9 +136,7 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if self.received is not None:
             control.should_save = True
             control.should_training_stop = True

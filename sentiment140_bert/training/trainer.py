@@ -1,4 +1,5 @@
-"""Fine-tuning with the Hugging Face Trainer: exact loss, batches of like lengths, and a checkpoint whenever it stops."""
+"""Fine-tuning with the Hugging Face Trainer: exact loss, batches of like lengths, and a checkpoint whenever it
+stops."""
 
 from __future__ import annotations
 
@@ -30,13 +31,13 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
     """Trainer with length-grouped training batches; evaluation and prediction keep the data's order."""
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        dataset = self.train_dataset.with_format("numpy")  # type: ignore[union-attr]
+        dataset = self.train_dataset.with_format("numpy")
         batches = LengthGroupedBatches(
             lengths_of(self.train_dataset), self._train_batch_size, self.args.data_seed or self.args.seed
         )
         loader: DataLoader[Any] = DataLoader(
-            dataset,  # type: ignore[arg-type]
-            batch_sampler=batches,  # type: ignore[arg-type]
+            dataset,
+            batch_sampler=batches,
             collate_fn=self.data_collator,
             num_workers=self.args.dataloader_num_workers,
             pin_memory=self.args.dataloader_pin_memory,
@@ -54,9 +55,10 @@ def lengths_of(dataset: Any) -> np.ndarray:
 def exact_loss(label_smoothing: float = 0.0) -> Callable[..., torch.Tensor]:
     """The loss function for ``Trainer(compute_loss_func=…)``.
 
-    Summed cross entropy over the number of tweets in the whole global batch, so that accumulation, several processes and
-    batches of unequal size give the loss and gradient of one large batch. BERT's own forward takes ``num_items_in_batch`` and
-    ignores it, by which Trainer's default loss comes out too large by the number of accumulation steps.
+    Summed cross entropy over the number of tweets in the whole global batch, so that accumulation, several
+    processes and batches of unequal size give the loss and gradient of one large batch. BERT's own forward
+    takes ``num_items_in_batch`` and ignores it, by which Trainer's default loss comes out too large by the
+    number of accumulation steps.
     """
 
     def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None) -> torch.Tensor:
@@ -114,7 +116,9 @@ def train(
         train_dataset=train_split,
         eval_dataset=splits["validation"],
         processing_class=tokenizer,
-        data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=8 if arguments.fp16 or arguments.bf16 else None),
+        data_collator=DataCollatorWithPadding(
+            tokenizer, pad_to_multiple_of=8 if arguments.fp16 or arguments.bf16 else None
+        ),
         compute_loss_func=exact_loss(arguments.label_smoothing_factor),
         compute_metrics=compute_metrics,
         callbacks=[Progress(history, len(train_split)), WholeCheckpoints(), stop, *(callbacks or [])],

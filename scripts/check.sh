@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Formatter, linter, types, import rules.
+. "$(dirname "${BASH_SOURCE[0]}")/setup.sh" offline,dev
+
+ruff format --check .
+ruff check .
+mypy
+lint-imports --no-logo 2>/dev/null || lint-imports

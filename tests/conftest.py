@@ -1,0 +1,120 @@
+"""What all tests share: a clean environment, a cache of their own, hand-made tweets, and the real ones where they are."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import HealthCheck, settings
+
+from sentiment140_bert.cli import main
+
+settings.register_profile(
+    "here", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("here")
+
+UNWANTED = ("HF_HUB_OFFLINE", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_MODE", "WANDB_API_KEY")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Caches in temporary folders; no token, no offline switch. Before anything reads HF_HOME, which happens once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("S140_CACHE", str(tmp_path_factory.mktemp("s140_cache")))
+        patch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hf_home")))
+        for name in UNWANTED:
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _clean_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Every test runs in an empty folder, and what it changed in the environment is put back."""
+    monkeypatch.chdir(tmp_path)
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
+@pytest.fixture
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder that nobody has written to yet."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("S140_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real tweets."""
+    repository = Path(__file__).resolve().parents[1]
+    folder = Path(os.environ.get("S140_REAL_DATA") or repository.parent / "shared" / "data")
+    if not (folder / "original_format_random.csv").is_file():
+        pytest.skip(f"the real tweets are not here ({folder}); S140_REAL_DATA can name their folder")
+    return folder
+
+
+Rows = Sequence[Sequence[str]]
+
+
+def six_columns(count: int) -> list[list[str]]:
+    """Rows as in the original file: distinct texts, half of them negative, sorted by label, three to a user."""
+    return [
+        [
+            "0" if number < count // 2 else "4",
+            str(1467810000 + number),
+            f"Mon Apr 06 {number // 3600:02}:{number // 60 % 60:02}:{number % 60:02} PDT 2009",
+            "NO_QUERY",
+            f"some_user_of_ours_{number // 3}",
+            f"tweet {number} is {'sad' if number < count // 2 else 'glad'}, caf\xe9",
+        ]
+        for number in range(count)
+    ]
+
+
+def as_csv(rows: Rows, delimiter: str = ",", newline: str = "\n") -> str:
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter, lineterminator=newline, quoting=csv.QUOTE_ALL).writerows(rows)
+    return text.getvalue()
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Writes rows (or a count of made-up ones) as a text file; ``.gz`` and ``.zip`` are packed."""
+
+    def write_file(name: str, rows: Rows | int | str = 120, encoding: str = "latin-1", **layout: str) -> Path:
+        rows = six_columns(rows) if isinstance(rows, int) else rows
+        content = (rows if isinstance(rows, str) else as_csv(rows, **layout)).encode(encoding)
+        path = tmp_path / name
+        if name.endswith(".gz"):
+            path.write_bytes(gzip.compress(content))
+        elif name.endswith(".zip"):
+            with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+                archive.writestr("tweets.csv", content)
+        else:
+            path.write_bytes(content)
+        return path
+
+    return write_file
+
+
+@pytest.fixture
+def s140() -> Callable[..., Result]:
+    """Runs the real command line in this process; an exception that is not the package's own goes through."""
+
+    def invoke(*arguments: object, code: int = 0) -> Result:
+        result = CliRunner().invoke(main, [str(each) for each in arguments], catch_exceptions=False)
+        assert result.exit_code == code, result.output
+        return result
+
+    return invoke
