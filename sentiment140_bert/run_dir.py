@@ -61,6 +61,11 @@ class RunDir:
         return self.path / "model"
 
     @property
+    def card(self) -> Path:
+        """The model card, part of what is published."""
+        return self.model / "README.md"
+
+    @property
     def weights(self) -> Path:
         return self.model / "model.safetensors"
 

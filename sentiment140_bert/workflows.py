@@ -77,15 +77,13 @@ def train(recipe: Recipe, output_dir: Path, *, resume: bool = False, overwrite: 
 
     Returns:
         ``run``, ``model``, ``metrics`` (as in ``metrics.json``) and ``training`` (steps, seconds, tweets per
-        second, …).
+        second, …); nothing in processes other than the main one.
 
     Raises:
         RunError: ``output_dir`` holds a run (and neither flag is given), a different one, or something else.
         Interrupted: A signal stopped training; a checkpoint was written.
         S140Error: Data, model, recipe or hardware are not as they should be.
     """
-    from accelerate import PartialState
-
     from sentiment140_bert import environment, modeling
     from sentiment140_bert.evaluation.metrics import trainer_metrics
     from sentiment140_bert.tracking import tracked
@@ -94,9 +92,11 @@ def train(recipe: Recipe, output_dir: Path, *, resume: bool = False, overwrite: 
     run = RunDir(output_dir)
     precision = arguments.choose_precision(recipe.training)
     settings = arguments.training_arguments(recipe.training, precision, run.checkpoints)
-    processes = PartialState()
+    processes = arguments.processes_of(settings)
     if processes.is_main_process:
         _claim(run, recipe, resume, overwrite)
+    else:
+        log.setLevel(logging.WARNING)
     processes.wait_for_everyone()
     with processes.main_process_first():
         prepared, tokens, tokenizer = _prepared(recipe)
@@ -142,6 +142,8 @@ def train(recipe: Recipe, output_dir: Path, *, resume: bool = False, overwrite: 
             metrics = evaluate_run(run.path, prepared)
             tracking.scores(metrics)
         processes.wait_for_everyone()
+    if not processes.is_main_process:
+        return {}
     return {
         "run": str(run.path),
         "model": str(run.model),
@@ -223,6 +225,7 @@ def evaluate_run(path: Path, prepared: Prepared | None = None) -> dict[str, Any]
     Raises:
         RunError: The run has no model, or its data are no longer what it was trained on.
     """
+    from sentiment140_bert import cards
     from sentiment140_bert.data.prepare import prepare as prepare_splits
     from sentiment140_bert.evaluation.protocol import score_split, sides_of
 
@@ -247,6 +250,7 @@ def evaluate_run(path: Path, prepared: Prepared | None = None) -> dict[str, Any]
         scores["manual"]["neutral_left_out"] = len(splits["manual_neutral"])
     metrics = {"splits": scores, "weights_sha256": sha256_of(run.weights), "data_fingerprint": fingerprint}
     write_json(run.metrics, metrics)
+    write_text(run.card, cards.model_card(run, saved_recipe(path).to_dict()))
     return metrics
 
 

@@ -44,6 +44,8 @@ def train(
         from sentiment140_bert import workflows
 
         result = workflows.train(chosen, folder, resume=resume, overwrite=overwrite)
+    if not result:  # one of several processes; the main one reports
+        return
     if as_json:
         print_json(result)
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import HardwareError, RecipeError
 from sentiment140_bert.recipe import TrainingConfig
@@ -71,6 +71,8 @@ def training_arguments(config: TrainingConfig, precision: Precision, checkpoints
             fp16=precision.name == "fp16",
             bf16=precision.name == "bf16",
             report_to=[],  # trackers are added by hand, once their run is open
+            # Without it several processes on a machine without a GPU would not find each other.
+            use_cpu=not (torch.cuda.is_available() or torch.backends.mps.is_available()),
             disable_tqdm=True,  # the bar is our own
             dataloader_pin_memory=torch.cuda.is_available(),
             label_names=["labels"],
@@ -78,3 +80,9 @@ def training_arguments(config: TrainingConfig, precision: Precision, checkpoints
         )
     except (ValueError, TypeError, ImportError) as error:
         raise RecipeError([" ".join(str(error).split())], "the training section") from None
+
+
+def processes_of(settings: TrainingArguments) -> Any:
+    """accelerate's ``PartialState`` of this run, set up by the arguments: which process is the main one, and waiting."""
+    _ = settings.device  # sets it up
+    return settings.distributed_state
