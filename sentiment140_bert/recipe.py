@@ -23,6 +23,7 @@ Rule = tuple[Callable[[Any], bool], str]
 POSITIVE: Rule = (lambda value: value > 0, "must be greater than 0")
 NOT_NEGATIVE: Rule = (lambda value: value >= 0, "must be 0 or more")
 PROPORTION: Rule = (lambda value: 0 <= value <= 1, "must lie between 0 and 1")
+SEED: Rule = (lambda value: 0 <= value < 2**32, "must lie between 0 and 4,294,967,295")
 SOME_ROWS: Rule = (
     lambda value: 0 < value < 1 or (value >= 1 and float(value).is_integer()),
     "must be a share between 0 and 1, or a whole number of rows",
@@ -76,7 +77,7 @@ class DataConfig:
     split_by: Literal["random", "time", "user"] = setting(
         "random", "random: stratified; time: the latest are the test; user: no user on both sides."
     )
-    split_seed: int = setting(42, "Seed of the sample and of the splits.", NOT_NEGATIVE)
+    split_seed: int = setting(42, "Seed of the sample and of the splits.", SEED)
     max_length: int = setting(128, "Tokens kept of a tweet; what is cut is counted.", POSITIVE)
 
 
@@ -110,7 +111,7 @@ class TrainingConfig:
     fp16: bool = setting(False, "As in TrainingArguments: the same as --precision fp16.")
     bf16: bool = setting(False, "As in TrainingArguments: the same as --precision bf16.")
     dataloader_num_workers: int = setting(0, "Processes that collate batches.", NOT_NEGATIVE)
-    seed: int = setting(42, "Seed of the classifier's first weights, dropout and batch order.", NOT_NEGATIVE)
+    seed: int = setting(42, "Seed of the classifier's first weights, dropout and batch order.", SEED)
     report_to: str = setting("wandb", "Tracker: wandb or none.")
     run_name: str | None = setting(None, "Name of the run (default: the output folder's).")
     more: Mapping[str, Any] = field(default_factory=dict)
@@ -275,9 +276,11 @@ def _converted(raw: Any, target: type) -> Any:
         return str(raw) if isinstance(raw, str | int | float) and not isinstance(raw, bool) else None
     if isinstance(raw, bool) or not isinstance(raw, str | int | float):
         return None
+    if target is int and str(raw).strip().lstrip("+-").isdecimal():
+        return int(raw)
     try:
         number = float(raw)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if number != number or number in (float("inf"), float("-inf")):
         return None

@@ -95,9 +95,15 @@ def written_whole(path: Path) -> Iterator[Path]:
     """Gives a temporary path beside ``path`` to write to, and renames it into place when the block succeeds.
 
     When the block raises, the temporary file is removed and an older ``path`` stays as it was.
+
+    Raises:
+        RunError: Nothing can be written there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror}.", "Choose another place.") from None
     os.close(handle)
     temporary = Path(name)
     try:

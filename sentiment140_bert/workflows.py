@@ -52,9 +52,9 @@ def _prepared(recipe: Recipe) -> tuple[Prepared, Prepared, Any]:
     from sentiment140_bert.data.prepare import prepare as prepare_splits
     from sentiment140_bert.data.prepare import tokenized
 
+    prepared = prepare_splits(recipe.data)
     normalizer = clean.normalizer(recipe.data.cleaning)
     tokenizer = modeling.load_tokenizer(recipe.model.model_name_or_path, recipe.model.model_revision, normalizer)
-    prepared = prepare_splits(recipe.data)
     tokens = tokenized(prepared, tokenizer, recipe.data.max_length)
     log.info("data: %s", _rows_in_words(tokens.report))
     if tokens.cached:

@@ -1,4 +1,4 @@
-"""What all tests share: a clean environment, a cache of their own, hand-made tweets, and the real ones where they are."""
+"""What all tests share: a clean environment, a cache of their own, hand-made tweets, the real ones where they are."""
 
 from __future__ import annotations
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import os
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -22,7 +24,7 @@ def cache_dir() -> Path:
     return Path(os.environ.get("S140_CACHE") or Path.home() / ".cache" / "sentiment140_bert")
 
 
-def download(url: str, target: Path, sha256: str, attempts: int = 5, timeout: float = 60.0) -> Path:
+def download(url: str, target: Path, sha256: str, attempts: int = 4, timeout: float = 60.0) -> Path:
     """Fetches ``url`` into ``target`` unless a file with that sha256 is there already.
 
     What arrived before a connection broke is kept beside it as ``*.part`` and continued, in this call or the next one.
@@ -31,7 +33,7 @@ def download(url: str, target: Path, sha256: str, attempts: int = 5, timeout: fl
         url: http(s) address.
         target: File to write.
         sha256: Hexadecimal checksum that the whole file must have.
-        attempts: How often to continue after a broken connection.
+        attempts: How often in a row a connection may break without a byte, before it is given up.
         timeout: Seconds without a byte before a connection counts as broken.
 
     Raises:
@@ -41,19 +43,21 @@ def download(url: str, target: Path, sha256: str, attempts: int = 5, timeout: fl
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
-    problem = ""
-    for _ in range(attempts):
+    failures = 0
+    while True:
+        before, problem = _size(part), "the connection broke off"
         try:
             if _continue(url, part, timeout):
                 break
-            problem = "the connection broke off"
-        except (urllib.error.URLError, OSError) as error:
-            problem = str(getattr(error, "reason", error))
-    else:
-        raise DataError(
-            f"{url} could not be downloaded: {problem}.",
-            f"What arrived is kept and will be continued. Or fetch the file by hand and pass --dataset {target.name}.",
-        )
+        except (http.client.HTTPException, OSError) as error:
+            problem = str(getattr(error, "reason", error)) or type(error).__name__
+        failures = 0 if _size(part) > before else failures + 1
+        if failures == attempts:
+            raise DataError(
+                f"{url} could not be downloaded: {problem}.",
+                f"What arrived is kept and will be continued. Or fetch the file by hand: --dataset {target.name}.",
+            )
+        time.sleep(0.5 * failures)
     if sha256_of(part) != sha256:
         part.unlink()
         raise DataError(f"What {url} sent is not the expected file (sha256 differs); it was removed.", "Try again.")
@@ -61,9 +65,13 @@ def download(url: str, target: Path, sha256: str, attempts: int = 5, timeout: fl
     return target
 
 
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
 def _continue(url: str, part: Path, timeout: float) -> bool:
     """Appends what is missing of ``part``; True when the server's last byte has arrived."""
-    have = part.stat().st_size if part.exists() else 0
+    have = _size(part)
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
         response = urllib.request.urlopen(request, timeout=timeout)

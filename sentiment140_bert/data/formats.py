@@ -57,7 +57,8 @@ def rows_of(source: Source, data: DataConfig, encoding: str | None) -> Iterator[
         DataError: The columns cannot be told apart, or the file is damaged or not in that encoding.
     """
     if source.dataset is not None:
-        return _table_rows(source, data, source.dataset.column_names, _dataset_batches(source.dataset))
+        batches = _dataset_batches(source.dataset)
+        return _table_rows(source, data, source.dataset.column_names, batches, source.dataset.features.arrow_schema)
     if source.suffix == ".parquet":
         return _parquet_rows(source, data)
     if source.suffix.startswith(".jsonl"):
@@ -75,6 +76,7 @@ def encoding_of(source: Source, asked: str | None) -> str | None:
         return None
     if asked:
         try:
+            "".encode(asked)
             return "utf-8-sig" if codecs.lookup(asked).name == "utf-8" else codecs.lookup(asked).name
         except LookupError:
             raise DataError(f"There is no encoding {asked!r}.", "For example --encoding latin-1 or utf-8.") from None
@@ -98,8 +100,9 @@ def damage_explained(source: Source) -> Iterator[None]:
     """Turns the errors of a cut-off or damaged file into one that names it."""
     try:
         yield
-    except (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, pa.ArrowInvalid) as error:
-        raise DataError(f"{source.name} is damaged or was cut off: {error}.", "Download or export it again.") from None
+    except (EOFError, OSError, zipfile.BadZipFile, zlib.error, pa.ArrowException) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise DataError(f"{source.name} is damaged or was cut off: {reason}.", "Download or export it again.") from None
 
 
 @contextmanager
@@ -123,9 +126,10 @@ def _text_lines(source: Source, encoding: str) -> Iterator[io.TextIOWrapper]:
         text = io.TextIOWrapper(file, encoding=encoding, newline="")
         try:
             yield text
-        except UnicodeDecodeError as error:
+        except UnicodeError as error:
+            reason = f"byte 0x{error.object[error.start]:02x}" if isinstance(error, UnicodeDecodeError) else str(error)
             raise DataError(
-                f"{source.name} is not {encoding}: byte 0x{error.object[error.start]:02x} cannot be decoded.",
+                f"{source.name} is not {encoding}: {reason} cannot be decoded.",
                 "Leave --encoding away (UTF-8 if it is valid, else latin-1), or name the right one.",
             ) from None
 
@@ -137,44 +141,51 @@ def _csv_rows(source: Source, data: DataConfig, encoding: str) -> Iterator[Row |
         raise DataError(f"The delimiter {delimiter!r} is not a single character.", "For example --delimiter ';'.")
     csv.field_size_limit(LONGEST_FIELD)
     with _text_lines(source, encoding) as lines:
-        records = _records(csv.reader(lines, delimiter=delimiter))
-        first = next((each for each in records if not isinstance(each, BadRow)), None)
-        if first is None:
-            raise DataError(f"{source.name} holds no rows.", "Is it the right file?")
-        layout = schema.layout_of(first[1], data.text_column, data.label_column, source.name)
-        if not layout.header:
-            yield _row(first, layout)
-        for each in records:
-            yield each if isinstance(each, BadRow) else _row(each, layout)
+        layout: schema.Layout | None = None
+        for record in _records(csv.reader(lines, delimiter=delimiter)):
+            if isinstance(record, BadRow):
+                yield record
+                continue
+            if layout is None:
+                layout = schema.layout_of(record.fields, data.text_column, data.label_column, source.name)
+                if layout.header:
+                    continue
+            yield _row(record, layout)
 
 
-Record = tuple[int, list[str]]
+class Record(NamedTuple):
+    """The fields that begin in line ``number`` and span ``lines`` lines."""
+
+    number: int
+    lines: int
+    fields: list[str]
 
 
 def _records(reader: Any) -> Iterator[Record | BadRow]:
-    """(line number, fields) of every record that is not an empty line."""
+    """Every record that is not an empty line."""
     while True:
-        line = reader.line_num + 1
+        number = reader.line_num + 1
         try:
             fields = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield BadRow(line, f"not valid CSV: {error}", "", reader.line_num - line + 1)
+            yield BadRow(number, f"not valid CSV: {error}", "", reader.line_num - number + 1)
             continue
-        if reader.line_num - line >= MOST_LINES:
-            lines = reader.line_num - line + 1
-            yield BadRow(line, f"a quote opens and does not close within {MOST_LINES} lines", fields[-1][:200], lines)
+        lines = reader.line_num - number + 1
+        if lines > MOST_LINES:
+            yield BadRow(number, f"a quote opens and does not close within {MOST_LINES} lines", fields[-1][:200], lines)
         elif fields:
-            yield line, fields
+            yield Record(number, lines, fields)
 
 
 def _row(record: Record, layout: schema.Layout) -> Row | BadRow:
-    line, fields = record
+    number, lines, fields = record
     if len(fields) != layout.width:
-        return BadRow(line, f"{len(fields)} columns instead of {layout.width}", " | ".join(fields)[:200])
+        reason = f"{len(fields)} columns instead of {layout.width}"
+        return BadRow(number, reason, " | ".join(fields)[:200], lines)
     return Row(
-        line,
+        number,
         fields[layout.text],
         fields[layout.label],
         fields[layout.user] if layout.user is not None else None,
@@ -210,7 +221,9 @@ def _json_rows(source: Source, data: DataConfig, encoding: str) -> Iterator[Row 
 
 def _parquet_rows(source: Source, data: DataConfig) -> Iterator[Row | BadRow]:
     with damage_explained(source), _opened(source) as opened, pq.ParquetFile(opened) as file:
-        yield from _table_rows(source, data, file.schema_arrow.names, file.iter_batches(ROWS_AT_ONCE))
+        yield from _table_rows(
+            source, data, file.schema_arrow.names, file.iter_batches(ROWS_AT_ONCE), file.schema_arrow
+        )
 
 
 def _dataset_batches(dataset: Any) -> Iterator[Any]:
@@ -218,9 +231,11 @@ def _dataset_batches(dataset: Any) -> Iterator[Any]:
         yield dataset.with_format("arrow")[start : start + ROWS_AT_ONCE]
 
 
-def _table_rows(source: Source, data: DataConfig, names: list[str], batches: Iterator[Any]) -> Iterator[Row | BadRow]:
+def _table_rows(
+    source: Source, data: DataConfig, names: list[str], batches: Iterator[Any], columns: pa.Schema
+) -> Iterator[Row | BadRow]:
     positions = schema.named_columns(names, data.text_column, data.label_column, source.name)
-    label_names = getattr(source.dataset.features[names[positions[1]]], "names", None) if source.dataset else None
+    label_names = _class_names(columns, names[positions[1]])
     number = 0
     for batch in batches:
         text, label, user, date = (
@@ -233,6 +248,13 @@ def _table_rows(source: Source, data: DataConfig, names: list[str], batches: Ite
                 continue
             named = label_names[one_label] if label_names and 0 <= one_label < len(label_names) else one_label
             yield Row(number, str(one_text), str(named), _maybe(one_user), _maybe(one_date))
+
+
+def _class_names(columns: pa.Schema, label: str) -> list[str]:
+    """Names of a ClassLabel column, which datasets keeps in the schema's metadata; empty for other columns."""
+    written = (columns.metadata or {}).get(b"huggingface", b"{}")
+    features = json.loads(written).get("info", {}).get("features", {})
+    return list(features.get(label, {}).get("names") or [])
 
 
 def _maybe(value: Any) -> str | None:

@@ -60,7 +60,7 @@ def prepare(data: DataConfig) -> Prepared:
     key = _key(source, manual, data)
     found = _found("prepared", key) if key else None
     if found:
-        return found
+        return dataclasses.replace(found, report=report.renewed(found.report, data, source, manual))
     read = reading.read(source, data)
     readings = {"training": (source, read)}
     steps = {"rows_read": read.rows, "bad_rows": read.bad_rows}
@@ -85,7 +85,7 @@ def prepare(data: DataConfig) -> Prepared:
     steps |= folded.counts
     table = table.take(pa.array(folded.rows))
     steps["distinct"] = len(table)
-    chosen = split.assign(table, data)
+    chosen = split.assign(table, data, source.name)
     steps["drawn"] = sum(map(len, chosen.values()))
     splits = {name: table.take(pa.array(rows)) for name, rows in chosen.items()} | splits
     splits = {name: part for name, part in splits.items() if len(part)}
@@ -107,7 +107,7 @@ def whole(data: DataConfig) -> dict[str, pa.Table]:
     source, manual = locate(data)
     table = reading.read(source, data).table
     if data.max_samples:
-        table = split.sample(table, data.max_samples, data.split_seed)
+        table = split.sample(table, data.max_samples, data.split_seed, source.name)
     tables = {"test": table}
     if manual:
         tables["manual"] = reading.read(manual, _layout_of_its_own(data)).table
@@ -129,18 +129,17 @@ def tokenized(prepared: Prepared, tokenizer: Any, max_length: int) -> Prepared:
     key = hashlib.sha256("\n".join(identity).encode()).hexdigest()
     found = _found("tokenized", key)
     if found:
-        return found
-    described = json.loads(json.dumps(prepared.report))
-    columns = {}
+        return dataclasses.replace(found, report=report.with_lengths(prepared.report, found.report))
+    lengths, columns = {}, {}
     for name, dataset in prepared.splits().items():
         table = dataset.with_format("arrow")[:]
-        ids, lengths, truncated = tokenize(table["text"], tokenizer, max_length, name)
-        described["splits"][name]["token_length"] = report.token_lengths(lengths, truncated)
+        ids, tokens, truncated = tokenize(table["text"], tokenizer, max_length, name)
+        lengths[name] = report.token_lengths(tokens, truncated)
         columns[name] = pa.table({"input_ids": ids, "labels": table["label"]})
     with _new_folder("tokenized", key) as folder:
         _save(columns, folder)
-        write_json(folder / "data.json", described)
-    return Prepared(cache_dir() / "tokenized" / key, described, cached=False)
+        write_json(folder / "data.json", lengths)
+    return Prepared(cache_dir() / "tokenized" / key, report.with_lengths(prepared.report, lengths), cached=False)
 
 
 def _layout_of_its_own(data: DataConfig) -> DataConfig:
@@ -178,8 +177,8 @@ def _key(source: Source, manual: Source | None, data: DataConfig) -> str | None:
     hashes = [each.sha256 for each in files]
     if None in hashes:
         return None
-    members = [each.member or "" for each in files]
-    return hashlib.sha256(json.dumps([hashes, members, _settings(data)]).encode()).hexdigest()
+    parts = [(each.member, each.suffix) for each in files]
+    return hashlib.sha256(json.dumps([hashes, parts, _settings(data)]).encode()).hexdigest()
 
 
 def _found(kind: str, key: str) -> Prepared | None:

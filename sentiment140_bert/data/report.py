@@ -40,9 +40,28 @@ def describe(
         "splits": {name: _split(table) for name, table in splits.items()},
         "fingerprint": fingerprint({name: row_hash(table) for name, table in splits.items()}),
         "seed": data.split_seed,
-        "settings": {key: value for key, value in dataclasses.asdict(data).items() if key not in PATHS},
+        "settings": _settings(data),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
     }
+
+
+def renewed(report: dict[str, Any], data: DataConfig, source: Source, manual: Source | None) -> dict[str, Any]:
+    """A cached report with the names and settings of this call: the same content may have another name today."""
+    sources = {role: dict(each) for role, each in report["sources"].items()}
+    for role, each in (("training", source), ("manual", manual)):
+        if each and role in sources:
+            sources[role]["name"] = each.public_name
+    return report | {"sources": sources, "settings": _settings(data)}
+
+
+def with_lengths(report: dict[str, Any], lengths: dict[str, Any]) -> dict[str, Any]:
+    """The report with ``token_length`` in every split."""
+    splits = {name: split | {"token_length": lengths[name]} for name, split in report["splits"].items()}
+    return report | {"splits": splits}
+
+
+def _settings(data: DataConfig) -> dict[str, Any]:
+    return {key: value for key, value in dataclasses.asdict(data).items() if key not in PATHS}
 
 
 def _source(source: Source, reading: Reading) -> dict[str, Any]:

@@ -18,10 +18,11 @@ _NAMED = {
     "neutral": NEUTRAL,
     "neu": NEUTRAL,
 }
+SIGNED = "-1/0/1"
 SCHEMES: dict[str, dict[str, int]] = {
     "0/2/4 (Sentiment140)": {"0": NEGATIVE, "2": NEUTRAL, "4": POSITIVE},
     "0/1": {"0": NEGATIVE, "1": POSITIVE},
-    "-1/0/1": {"-1": NEGATIVE, "0": NEUTRAL, "1": POSITIVE},
+    SIGNED: {"-1": NEGATIVE, "0": NEUTRAL, "1": POSITIVE},
     "names": _NAMED,
 }
 
@@ -50,13 +51,18 @@ def tidy(value: object) -> str:
 
 
 def scheme_of(counts: Mapping[str, int]) -> str:
-    """The scheme that explains most rows.
+    """The scheme that explains most rows; of equals the first.
 
     Args:
         counts: How many rows carry each tidied label.
     """
-    # A file of 0 and 1 alone is explained by two schemes; the one that is named first wins.
-    return max(SCHEMES, key=lambda name: sum(n for label, n in counts.items() if label in SCHEMES[name]))
+    # In -1/0/1 a 0 is neutral. A few stray -1 in a file of 0 and 1 must not turn every 0 into that.
+    stray = 0.01 * sum(counts.values())
+
+    def explained(name: str) -> float:
+        return sum(n for label, n in counts.items() if label in SCHEMES[name]) - (stray if name == SIGNED else 0)
+
+    return max(SCHEMES, key=explained)
 
 
 def is_label(value: object) -> bool:
@@ -108,8 +114,8 @@ def named_columns(
         missing = f"no column {wanted!r}" if wanted else f"no column that is obviously the {flag}"
         raise DataError(
             f"{where}: {missing} in row 1; the columns are: {', '.join(_shown(name) for name in names)}.",
-            f"Name it with --{flag}-column. Without a header the file must have two columns (label, text) or the "
-            "six of Sentiment140.",
+            f"Name it with --{flag}-column, or another separator with --delimiter. Without a header a file must have "
+            "two columns (label, text) or the six of Sentiment140.",
         )
 
     def maybe(usual: Sequence[str]) -> int | None:

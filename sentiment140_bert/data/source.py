@@ -106,6 +106,8 @@ def _file_with_manual(name: str) -> tuple[Source, Source | None]:
         return Source(name, path), None
     try:
         with zipfile.ZipFile(path) as archive:
+            if any(each.flag_bits & 1 for each in archive.infolist()):
+                raise DataError(f"{name} is protected by a password.", "Unpack it and name the file in it.")
             members = [
                 each
                 for each in archive.namelist()

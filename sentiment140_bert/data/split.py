@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +22,7 @@ from sentiment140_bert.recipe import DataConfig
 
 Indices = npt.NDArray[np.int64]
 BOTH = 2  # stratum of a text that carries both labels, kept by conflicts=keep
-DATE_FORMATS = ("%a %b %d %H:%M:%S %Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
+DATE_FORMATS = ("%a %b %d %H:%M:%S %Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d")
 
 
 @dataclass(frozen=True)
@@ -94,13 +93,14 @@ def priorities(keys: Sequence[str], seed: int) -> npt.NDArray[np.uint64]:
     return np.frombuffer(b"".join(map(number, keys)), dtype=">u8").astype(np.uint64)
 
 
-def assign(table: pa.Table, data: DataConfig) -> dict[str, Indices]:
+def assign(table: pa.Table, data: DataConfig, name: str = "the input") -> dict[str, Indices]:
     """Draws the sample from all rows and parts it.
 
     Args:
         table: Columns ``key``, ``label`` (0 or 1), ``user`` and ``date``; one row for each text (two for a text
             that carries both labels and was kept).
         data: ``max_samples``, sizes, ``split_by`` and ``split_seed``.
+        name: Of the source, for errors.
 
     Returns:
         Row indices of ``train``, ``validation`` and ``test``; disjoint, in an order that mixes the labels.
@@ -109,160 +109,125 @@ def assign(table: pa.Table, data: DataConfig) -> dict[str, Indices]:
         DataError: One label only, more samples asked than there are, a split without both labels, or no user or date.
     """
     labels = table["label"].to_numpy()
-    _refuse_one_class(labels, len(table))
+    _refuse_one_class(labels, name)
     if data.max_samples and data.max_samples > len(table):
-        raise _too_few(data.max_samples, len(table))
+        raise _too_few(data.max_samples, len(table), name)
+    text = _codes(table["key"])
     priority = priorities(table["key"].to_pylist(), data.split_seed)
-    sample, _ = _draw(_pools(table, labels, priority), data.max_samples or len(table))
-    drawn = sum(map(np.size, sample))
-    n_test, n_validation = (_rows(size, drawn) for size in (data.test_size, data.validation_size))
-    if n_test + n_validation > drawn - 2 or n_validation < 2 or (data.test_size and n_test < 2):
+    order = _drawing_order(labels, text, priority)
+    order = order[: _cut(text[order], data.max_samples or len(order))]
+    n_test, n_validation = (_rows(size, len(order)) for size in (data.test_size, data.validation_size))
+    if n_test + n_validation > len(order) - 2 or n_validation < 2 or (data.test_size and n_test < 2):
         raise DataError(
-            f"{drawn:,} tweets do not allow {n_test:,} for test and {n_validation:,} for validation, with two or more "
-            "everywhere and some left to train on.",
+            f"{name}: {len(order):,} tweets do not allow {n_test:,} for test and {n_validation:,} for validation, with "
+            "two or more everywhere and some left to train on.",
             "Change --test-size, --validation-size or --max-samples.",
         )
-    if data.split_by == "random":
-        test, rest = _draw(sample, n_test)
-        validation, train = _draw(rest, n_validation)
-        parts = [np.concatenate([units.ravel() for units in pool]) for pool in (train, validation, test)]
+    if data.split_by == "time":
+        order = _latest_first(table, order, priority, name)
+        groups = order
+    elif data.split_by == "user":
+        order, groups = _user_by_user(table, order, data.split_seed, name)
     else:
-        rows = np.concatenate([units.ravel() for units in sample])
-        cut = _by_time if data.split_by == "time" else _by_user
-        parts = cut(table, rows, priority, n_validation, n_test, data.split_seed)
-    splits = {
-        name: part[np.argsort(priority[part], kind="stable")]
-        for name, part in zip(("train", "validation", "test"), parts, strict=True)
-    }
-    for name, part in splits.items():
-        if len(np.unique(labels[part])) < 2 and (name != "test" or data.test_size):
+        groups = text[order]
+    first, second = _cut(groups, n_test), _cut(groups, n_test + n_validation)
+    parts = {"train": order[second:], "validation": order[first:second], "test": order[:first]}
+    for split, part in parts.items():
+        if len(np.unique(labels[part])) < 2 and (split != "test" or data.test_size):
             raise DataError(
-                f"The {name} split ({len(part):,} tweets) does not hold both labels.",
+                f"{name}: the {split} split ({len(part):,} tweets) does not hold both labels.",
                 "Take more tweets, larger splits, or --split-by random.",
             )
-    return {name: part for name, part in splits.items() if len(part)}
+    return {split: part[np.argsort(priority[part], kind="stable")] for split, part in parts.items() if len(part)}
 
 
-def sample(table: pa.Table, rows: int, seed: int) -> pa.Table:
+def sample(table: pa.Table, rows: int, seed: int, name: str = "the input") -> pa.Table:
     """``rows`` rows of all of ``table`` (columns ``text`` and ``label``), stratified by label, in the table's order.
 
     Raises:
         DataError: There are fewer.
     """
     if rows > len(table):
-        raise _too_few(rows, len(table))
-    labels = table["label"].to_numpy()
-    order = np.argsort(priorities(table["text"].to_pylist(), seed), kind="stable")
-    classes = [order[labels[order] == label] for label in np.unique(labels)]
-    quota = _proportional(rows, [len(each) for each in classes])
-    chosen = np.concatenate([each[:count] for each, count in zip(classes, quota, strict=True)])
-    return table.take(pa.array(np.sort(chosen)))
+        raise _too_few(rows, len(table), name)
+    order = _drawing_order(
+        table["label"].to_numpy(), np.arange(len(table)), priorities(table["text"].to_pylist(), seed)
+    )
+    return table.take(pa.array(np.sort(order[:rows])))
 
 
-def _too_few(asked: int, there: int) -> DataError:
+def _too_few(asked: int, there: int, name: str) -> DataError:
     return DataError(
-        f"{asked:,} samples were asked for, but only {there:,} distinct tweets are there.",
+        f"{name}: {asked:,} samples were asked for, but only {there:,} distinct tweets are there.",
         "Lower --max-samples, or leave it away to use all.",
     )
 
 
-def _refuse_one_class(labels: npt.NDArray[np.int8], rows: int) -> None:
+def _refuse_one_class(labels: npt.NDArray[np.int8], name: str) -> None:
     present = np.unique(labels)
-    if len(present) == 2:
-        return
-    only = LABEL_NAMES[int(present[0])] if len(present) else "unusable"
-    raise DataError(
-        f"One class only: all {rows:,} usable tweets are {only}.",
-        "The corpus is sorted by label, its first 800,000 rows are all negative: give the whole file, and sample from "
-        "all of it with --max-samples.",
-    )
+    if not len(present):
+        raise DataError(f"{name} holds no tweet that is negative or positive.", "Is it the right file?")
+    if len(present) == 1:
+        raise DataError(
+            f"{name}: one class only, all {len(labels):,} usable tweets are {LABEL_NAMES[int(present[0])]}.",
+            "The corpus is sorted by label, its first 800,000 rows are all negative: give the whole file, and sample "
+            "from all of it with --max-samples.",
+        )
 
 
 def _rows(size: float, total: int) -> int:
     return round(size * total) if size < 1 else int(size)
 
 
-Pools = list[npt.NDArray[np.int64]]  # for each stratum a (units, rows of a unit) array of row indices
+def _drawing_order(labels: npt.NDArray[np.int8], text: Indices, priority: npt.NDArray[np.uint64]) -> Indices:
+    """All rows in an order of which every stretch holds the labels in their proportion, to within a row.
+
+    In each stratum the k-th of n units, by priority, stands at (k + 1/2) / n; strata are merged by that. Rows of one
+    text are a unit, and a stratum of their own where they carry both labels.
+    """
+    order = np.lexsort((labels, text, priority))
+    twins = np.bincount(text)[text[order]] == 2
+    stratum = np.where(twins, BOTH, labels[order])
+    position = np.empty(len(order))
+    for each in np.unique(stratum):
+        chosen = np.flatnonzero(stratum == each)
+        unit = np.arange(len(chosen)) // (2 if each == BOTH else 1)
+        position[chosen] = (unit + 0.5) / (unit[-1] + 1)
+    return order[np.lexsort((np.arange(len(order)), stratum, position))]
 
 
-def _pools(table: pa.Table, labels: npt.NDArray[np.int8], priority: npt.NDArray[np.uint64]) -> Pools:
-    """Units by stratum (negative, positive, both), each sorted by priority; rows of equal text form one unit."""
-    code = _codes(table["key"])
-    order = np.lexsort((labels, code, priority))
-    twin = np.bincount(code)[code[order]] == 2
-    single = order[~twin]
-    return [
-        single[labels[single] == NEGATIVE].reshape(-1, 1),
-        single[labels[single] == POSITIVE].reshape(-1, 1),
-        order[twin].reshape(-1, 2),
-    ]
+def _cut(groups: Indices, wanted: int) -> int:
+    """The place nearest to ``wanted`` where one group ends and the next begins (the lower one of two)."""
+    ends = np.flatnonzero(np.diff(groups, prepend=-1, append=-1))
+    return int(ends[np.argmin(np.abs(ends - wanted))])
 
 
-def _draw(pools: Pools, rows: int) -> tuple[Pools, Pools]:
-    """The first units of every stratum, ``rows`` rows in all in the strata's proportions; and the rest."""
-    quota = _proportional(rows, [pool.size for pool in pools])
-    if quota[BOTH] % 2:
-        quota[BOTH] -= 1
-        roomiest = max((NEGATIVE, POSITIVE), key=lambda stratum: pools[stratum].size - quota[stratum])
-        quota[roomiest] += 1
-    units = [rows // max(pool.shape[1], 1) for rows, pool in zip(quota, pools, strict=True)]
-    taken = [pool[:count] for pool, count in zip(pools, units, strict=True)]
-    left = [pool[count:] for pool, count in zip(pools, units, strict=True)]
-    return taken, left
-
-
-def _proportional(total: int, sizes: Sequence[int]) -> list[int]:
-    """``total`` shared out in proportion to ``sizes``, by largest remainder (Hamilton's method)."""
-    everything = sum(sizes)
-    shares = [total * size / everything for size in sizes] if everything else [0.0] * len(sizes)
-    quota = [int(share) for share in shares]
-    by_remainder = sorted(range(len(sizes)), key=lambda at: quota[at] - shares[at])
-    for at in by_remainder[: total - sum(quota)]:
-        quota[at] += 1
-    return quota
-
-
-def _by_time(
-    table: pa.Table, rows: Indices, priority: npt.NDArray[np.uint64], n_validation: int, n_test: int, seed: int
-) -> list[Indices]:
-    """The latest rows are the test, those before them the validation split."""
+def _latest_first(table: pa.Table, rows: Indices, priority: npt.NDArray[np.uint64], name: str) -> Indices:
     dates = table["date"].take(pa.array(rows)).to_pylist()
     if any(date is None for date in dates):
-        raise DataError("--split-by time needs a date for every tweet, and there is none.", "Use --split-by random.")
-    when = np.array([_parsed(date) for date in dates])
-    order = rows[np.lexsort((priority[rows], when))]
-    train = len(rows) - n_test - n_validation
-    return [order[:train], order[train : train + n_validation], order[train + n_validation :]]
+        raise DataError(f"{name} has no date for every tweet, which --split-by time needs.", "Use --split-by random.")
+    when = np.array([_seconds(date, name) for date in dates])
+    return rows[np.lexsort((priority[rows], when))][::-1]
 
 
-def _parsed(date: str) -> float:
+def _seconds(date: str, name: str) -> float:
     words = date.split()
     plain = " ".join(words[:4] + words[5:]) if len(words) == 6 else date  # without the zone's name: PDT throughout
     for known in DATE_FORMATS:
         try:
-            return datetime.strptime(plain[:24] if known is DATE_FORMATS[0] else plain[:19], known).timestamp()
+            return datetime.strptime(plain[:24].removesuffix("Z"), known).replace(tzinfo=UTC).timestamp()
         except ValueError:
             continue
     raise DataError(
-        f"The date {date!r} cannot be read.",
+        f"{name}: the date {date!r} cannot be read.",
         "Known: 'Mon Apr 06 22:19:45 PDT 2009' and ISO 8601. Or use --split-by random.",
     )
 
 
-def _by_user(
-    table: pa.Table, rows: Indices, priority: npt.NDArray[np.uint64], n_validation: int, n_test: int, seed: int
-) -> list[Indices]:
-    """Whole users in hash order fill the test, then the validation split; sizes are met as nearly as users allow."""
-    users: list[Any] = table["user"].take(pa.array(rows)).to_pylist()
-    if any(user is None for user in users):
-        raise DataError("--split-by user needs a user for every tweet, and there is none.", "Use --split-by random.")
-    rank = priorities(users, seed)
-    order = rows[np.lexsort((rank,))]
-    starts = np.flatnonzero(np.diff(np.sort(rank), prepend=rank.min() - np.uint64(1) if rank.min() else np.uint64(1)))
-    starts = np.append(starts, len(order))
-
-    def boundary(wanted: int) -> int:
-        return int(starts[np.argmin(np.abs(starts - wanted))])
-
-    test, validation = boundary(n_test), boundary(n_test + n_validation)
-    return [order[validation:], order[test:validation], order[:test]]
+def _user_by_user(table: pa.Table, rows: Indices, seed: int, name: str) -> tuple[Indices, Indices]:
+    """Rows in the hash order of their users, and a number for each row's user."""
+    users = table["user"].take(pa.array(rows))
+    if users.null_count:
+        raise DataError(f"{name} has no user for every tweet, which --split-by user needs.", "Use --split-by random.")
+    rank = priorities(users.to_pylist(), seed)
+    by_user = np.argsort(rank, kind="stable")
+    return rows[by_user], _codes(users)[by_user]

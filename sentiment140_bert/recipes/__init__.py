@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from sentiment140_bert.errors import RecipeError, S140Error
 from sentiment140_bert.recipe import Recipe, parse
+
+
+class _EachKeyOnce(yaml.SafeLoader):
+    """Safe YAML in which a key given twice is an error rather than silently the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"{twice} is given twice", node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 def names() -> list[str]:
@@ -52,7 +64,7 @@ def load(name_or_path: str) -> Recipe:
     """
     source = text(name_or_path)
     try:
-        plain = yaml.safe_load(source)
+        plain = yaml.load(source, _EachKeyOnce)
     except yaml.YAMLError as error:
         raise RecipeError([f"not valid YAML: {' '.join(str(error).split())}"], name_or_path) from None
     return parse({} if plain is None else plain, name_or_path)

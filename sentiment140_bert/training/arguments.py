@@ -83,6 +83,6 @@ def training_arguments(config: TrainingConfig, precision: Precision, checkpoints
 
 
 def processes_of(settings: TrainingArguments) -> Any:
-    """accelerate's ``PartialState`` of this run, set up by the arguments: which process is the main one, and waiting."""
+    """accelerate's ``PartialState`` of this run: which process is the main one, and waiting for each other."""
     _ = settings.device  # sets it up
     return settings.distributed_state

@@ -16,7 +16,23 @@ LEVELS = tuple(clean.LEVELS)
 PIECES = [rule.pattern for rule in clean.ENTITIES + clean.MOJIBAKE if not rule.regex] + [
     *("&amp;", "&amp;amp;", "&", "amp;", "quot;", "#39;", ";", "\xc3", "\xc2", "\xe2", "\xef", "\x80", "\x99", "\xbf"),
     *("@", "@bob_1", "http://x.example/y", "HTTPS://", "://", "www.", "wWw.a", "http", "/", "#tag", "\ufffd", "\u2019"),
-    *(" ", "  ", "\t", "\n", "\r\n", "\xa0", "\u3000", "\x85", ".", "!!", ":)", "hello", "Good", "caf\xe9", "\U0001f600"),
+    *(
+        " ",
+        "  ",
+        "\t",
+        "\n",
+        "\r\n",
+        "\xa0",
+        "\u3000",
+        "\x85",
+        ".",
+        "!!",
+        ":)",
+        "hello",
+        "Good",
+        "caf\xe9",
+        "\U0001f600",
+    ),
 ]
 tweets = st.one_of(st.lists(st.sampled_from(PIECES), max_size=12).map("".join), st.text(max_size=40))
 
@@ -104,19 +120,22 @@ def test_keys_by_which_texts_are_equal(one, other):
 
 @given(texts=st.lists(tweets, min_size=1, max_size=20))
 @settings(max_examples=100)
-def test_a_key_is_its_own_key_and_the_cleaned_text_has_the_same(texts):
-    keys = clean.keys(pa.chunked_array([pa.array(texts)]))
-    for level in LEVELS:
-        assert clean.keys(pa.chunked_array([cleaned(texts, level)])) == keys
+def test_the_repaired_text_has_the_key_of_the_raw_one(texts):
+    raw, repaired = (pa.chunked_array([pa.array(each)]) for each in (texts, cleaned(texts, "repair")))
+    assert clean.keys(repaired).to_pylist() == clean.keys(raw).to_pylist()
 
 
 @pytest.mark.realdata
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("name", ["original_format_head_and_tail.csv", "original_format_random.csv"])
-def test_real_tweets(real_data, name, level):
-    with (real_data / name).open(encoding="latin-1", newline="") as file:
-        texts = [row[5] for row in csv.reader(file)][:20_000]
+def test_20000_real_tweets(real_data, level):
+    texts = []
+    for name in ("original_format_head_and_tail.csv", "original_format_random.csv"):
+        with (real_data / name).open(encoding="latin-1", newline="") as file:
+            texts += [row[5] for row in csv.reader(file)][:10_000]
     once = cleaned(texts, level)
     assert cleaned(once, level) == once
-    changed = sum(raw != new for raw, new in zip(ids(level, texts), ids(level, once), strict=True))
-    assert changed == 0, f"{changed} tweets are tokenized otherwise when cleaned first"
+    changed = [(raw, new) for raw, new in zip(texts, once, strict=True) if raw != new]
+    assert len(changed) > 5_000
+    before, after = (ids(level, list(each)) for each in zip(*changed, strict=True))
+    unlike = sum(one != other for one, other in zip(before, after, strict=True))
+    assert unlike == 0, f"{unlike} tweets are tokenized otherwise when they are cleaned first"

@@ -17,7 +17,9 @@ from sentiment140_bert.recipe import DataConfig
 
 TWEETS = [("0", "so sad, caf\xe9"), ("4", 'all "good"\nnow'), ("0", "  rain & wind "), ("4", "sun \xbd")]
 EXPECTED = [(text, {"0": 0, "4": 1}[label]) for label, text in TWEETS]
-SIX = [[label, str(id_), "Mon Apr 06 22:19:45 PDT 2009", "NO_QUERY", "u", text] for id_, (label, text) in enumerate(TWEETS)]
+SIX = [
+    [label, str(id_), "Mon Apr 06 22:19:45 PDT 2009", "NO_QUERY", "u", text] for id_, (label, text) in enumerate(TWEETS)
+]
 HEADED = [["tweet", "id", "sentiment"], *([text, "7", label] for label, text in TWEETS)]
 
 
@@ -120,6 +122,13 @@ def test_columns_by_name(write):
 def test_label_schemes(write, written, labels, scheme):
     result = reading(write("t.csv", [["label", "text"], *([each, f"t{each}"] for each in written.split())]))
     assert (result.table["label"].to_pylist(), result.scheme) == (labels, scheme)
+
+
+def test_a_stray_label_does_not_change_what_the_others_mean(write):
+    rows = [["label", "text"], *([str(n % 2), f"t{n}"] for n in range(400)), ["-1", "stray"]]
+    result = reading(write("t.csv", rows))
+    assert (result.scheme, result.bad_rows) == ("0/1", 1)
+    assert result.table["label"].to_pylist() == [0, 1] * 200
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])

@@ -1,0 +1,75 @@
+"""``s140 recipes``"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+from sentiment140_bert import recipes
+
+NAMES = ["bert-base-100k", "bert-base-full", "distilbert-100k", "quickstart"]
+
+
+def test_ls(s140):
+    lines = s140("recipes", "ls").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == NAMES
+    described = json.loads(s140("recipes", "ls", "--json").stdout)
+    assert {name: recipes.load(name).description for name in NAMES} == described
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_show(s140, name):
+    whole = recipes.load(name).to_dict()
+    assert s140("recipes", "show", name).stdout == recipes.text(name)
+    assert yaml.safe_load(s140("recipes", "show", name, "--resolved").stdout) == whole
+    assert json.loads(s140("recipes", "show", name, "--json").stdout) == whole
+
+
+def test_cp_and_validate(s140, tmp_path):
+    target = tmp_path / "new" / "mine.yaml"
+    assert str(target) in s140("recipes", "cp", "quickstart", target).stdout
+    assert target.read_text() == recipes.text("quickstart")
+    assert json.loads(s140("recipes", "validate", target, "--json").stdout) == {"recipe": str(target), "valid": True}
+    assert s140("recipes", "validate", target).stdout == f"{target}: right\n"
+
+
+def test_cp_overwrites_only_with_force(s140, tmp_path):
+    target = tmp_path / "mine.yaml"
+    target.write_text("precious")
+    assert "exists" in s140("recipes", "cp", "quickstart", target, code=1).stderr
+    assert target.read_text() == "precious"
+    copied = json.loads(s140("recipes", "cp", "quickstart", target, "--force", "--json").stdout)
+    assert copied == {"recipe": "quickstart", "target": str(target)}
+    assert target.read_text() == recipes.text("quickstart")
+
+
+def test_cp_to_where_nothing_can_be_written(s140, tmp_path):
+    (tmp_path / "file").write_text("")
+    result = s140("recipes", "cp", "quickstart", tmp_path / "file" / "mine.yaml", code=1)
+    assert result.stderr.startswith("Error: ")
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+def test_validate_lists_everything_that_is_wrong(s140, tmp_path, as_json):
+    (tmp_path / "bad.yaml").write_text("data:\n  max_sample: 1\ntraining:\n  learning_rate: fast\n  hub_token: x\n")
+    result = s140("recipes", "validate", "bad.yaml", *as_json, code=1)
+    assert result.stdout == ""
+    assert "3 problems in bad.yaml" in result.stderr
+    for part in ("did you mean max_samples?", "learning_rate: expected a number", "hub_token cannot be set"):
+        assert part in result.stderr
+
+
+@pytest.mark.parametrize("command", [["show"], ["validate"], ["cp"]])
+def test_a_recipe_that_is_not_there(s140, command):
+    target = ["x.yaml"] if command == ["cp"] else []
+    result = s140("recipes", *command, "nobody", *target, code=1)
+    assert "There is no recipe 'nobody'" in result.stderr
+    assert "quickstart" in result.stderr
+
+
+def test_a_wrong_set_of_train_ends_before_anything_is_loaded(s140, tmp_path):
+    result = s140("train", "--recipe", "quickstart", "--set", "learning_rat=1", "--set", "x", code=1)
+    assert result.stderr.startswith("Error: ")
+    assert list(tmp_path.iterdir()) == []

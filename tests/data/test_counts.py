@@ -1,0 +1,236 @@
+"""Preparing a file of exactly known content: the count at every step, the report, and the cache."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from sentiment140_bert.data import clean
+from sentiment140_bert.data.prepare import Prepared, prepare, tokenized
+from sentiment140_bert.errors import DataError
+from sentiment140_bert.recipe import DataConfig
+
+PLAIN = [(4 * (n % 2), f"plain tweet {n}") for n in range(80)]
+REPEATED = [(0, "plain tweet 0"), (4, "PLAIN  tweet 1 "), (0, "@bob it is 7"), (0, "@Alice it is 7")]  # 3 repeats
+CONFLICTING = [(0, "torn"), (4, "Torn"), (0, "torn "), (0, "split &amp; halved"), (4, "split & halved")]
+EMPTY = [(0, ""), (4, " &nbsp; ")]
+NEUTRAL = [(2, "so so"), (2, "hm"), (2, "hm")]
+IN_MANUAL = [(0, "the EXAM, @carol"), (4, "the exam, @dave"), (4, "look http://a.example/1")]
+BAD = ["0,1,2", '"9","1","d","q","u","label nine"']
+MANUAL = [(0, "The exam, @zed"), (4, "look www.b.example"), (4, "only here"), (2, "neither nor")]
+
+
+def quoted(rows: list[tuple[int, str]]) -> list[str]:
+    return [f'"{label}","1","Mon Apr 06 22:19:45 PDT 2009","NO_QUERY","u","{text}"' for label, text in rows]
+
+
+@pytest.fixture
+def config(write) -> DataConfig:
+    rows = quoted(PLAIN + REPEATED + CONFLICTING + EMPTY + NEUTRAL + IN_MANUAL) + BAD
+    write("hand.csv", "\n".join(rows) + "\n")
+    write("manual.csv", "\n".join(quoted(MANUAL)) + "\n")
+    return DataConfig(
+        dataset="hand.csv",
+        manual_test="manual.csv",
+        max_bad_rows=0.05,
+        validation_size=10,
+        test_size=10,
+        max_samples=70,
+    )
+
+
+def changed(config: DataConfig, **values: object) -> DataConfig:
+    return DataConfig(**(vars(config) | values))
+
+
+def rows_of(prepared: Prepared) -> dict[str, list[tuple[int, str]]]:
+    return {name: list(zip(part["label"], part["text"], strict=True)) for name, part in prepared.splits().items()}
+
+
+STEPS = {
+    "rows_read": 99,
+    "bad_rows": 2,
+    "empty": 2,
+    "repaired": 1,
+    "masked": 5,
+    "neutral": 3,
+    "in_manual_test": 3,
+    "duplicates": 3,
+    "conflicting_texts": 2,
+    "conflicting_rows": 5,
+    "drawn": 70,
+}
+
+
+@pytest.mark.parametrize(("conflicts", "dropped", "distinct"), [("drop", 5, 81), ("majority", 4, 82), ("keep", 1, 85)])
+def test_the_counts_at_every_step(cache, config, conflicts, dropped, distinct):
+    report = prepare(changed(config, conflicts=conflicts)).report
+    assert report["steps"] == STEPS | {"conflicting_dropped": dropped, "distinct": distinct}
+
+
+@pytest.mark.parametrize(("level", "repaired", "masked"), [("raw", 0, 0), ("mask", 0, 5), ("repair", 1, 5)])
+def test_the_level_of_cleaning_changes_texts_but_not_what_counts_as_equal(cache, config, level, repaired, masked):
+    steps = prepare(changed(config, cleaning=level)).report["steps"]
+    expected = STEPS | {"conflicting_dropped": 5, "distinct": 81, "repaired": repaired, "masked": masked}
+    assert steps == {name: count for name, count in expected.items() if name in steps}
+
+
+def test_the_splits(cache, config):
+    prepared = prepare(config)
+    rows = rows_of(prepared)
+    assert {name: len(part) for name, part in rows.items()} == {
+        "train": 50,
+        "validation": 10,
+        "test": 10,
+        "manual": 3,
+        "manual_neutral": 1,
+        "neutral": 3,
+    }
+    assert rows["manual"] == [(0, "The exam, @user"), (1, "look http"), (1, "only here")]
+    assert rows["manual_neutral"] == [(2, "neither nor")]
+    texts = Counter(text for part in rows.values() for _, text in part)
+    assert [text for text, count in texts.items() if count > 1] == ["hm"]  # neutral rows are kept as they are
+    assert not {"torn", "split & halved", "the exam, @user"} & set(texts)
+    assert prepared.splits()["train"].features["label"].names == ["negative", "positive"]
+    assert prepared.splits()["neutral"].features["label"].names == ["negative", "positive", "neutral"]
+
+
+def test_without_the_manual_test_its_texts_may_be_trained_on(cache, config):
+    report = prepare(changed(config, manual_test="none")).report
+    assert "in_manual_test" not in report["steps"]
+    assert report["steps"]["conflicting_texts"] == 3
+    assert "manual" not in report["splits"]
+
+
+def test_bad_rows_stand_beside_the_splits_with_their_number_and_reason(cache, config):
+    lines = (prepare(config).folder / "bad_rows.jsonl").read_text("utf-8").splitlines()
+    first, second = map(json.loads, lines)
+    assert (first["number"], first["reason"]) == (98, "3 columns instead of 6")
+    assert second["number"] == 99
+    assert "unknown label '9'" in second["reason"]
+
+
+def test_the_report(cache, config):
+    report = prepare(config).report
+    training, manual = report["sources"]["training"], report["sources"]["manual"]
+    assert (training["name"], training["rows"], training["bad_rows"]) == ("hand.csv", 99, 2)
+    assert (manual["name"], manual["rows"], manual["bad_rows"]) == ("manual.csv", 4, 0)
+    assert (training["labels"], len(training["sha256"])) == ("0/2/4 (Sentiment140)", 64)
+    train = report["splits"]["train"]
+    assert train["rows"] == train["negative"] + train["positive"] == 50
+    assert (report["seed"], report["settings"]["max_samples"]) == (42, 70)
+    assert {"datasets", "tokenizers", "sentiment140-bert"} <= report["versions"].keys()
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+
+
+def test_the_report_holds_no_absolute_path(cache, config, tmp_path):
+    paths = {name: str(tmp_path / getattr(config, name)) for name in ("dataset", "manual_test")}
+    prepared = prepare(changed(config, **paths))
+    for report in (json.dumps(prepared.report), (prepared.folder / "data.json").read_text("utf-8")):
+        assert "hand.csv" in report
+        assert str(tmp_path) not in report
+
+
+FINGERPRINT = """
+import sys
+from sentiment140_bert.data.prepare import prepare
+from sentiment140_bert.recipe import DataConfig
+print(prepare(DataConfig(dataset="hand.csv", max_bad_rows=0.05, split_seed=int(sys.argv[1]))).report["fingerprint"])
+"""
+
+
+def test_two_processes_give_the_same_splits_and_another_seed_gives_others(config, tmp_path):
+    def fingerprint(seed: int, process: str) -> str:
+        environment = os.environ | {"S140_CACHE": str(tmp_path / process), "PYTHONHASHSEED": process}
+        command = [sys.executable, "-c", FINGERPRINT, str(seed)]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    assert fingerprint(1, "1") == fingerprint(1, "2") != fingerprint(2, "3")
+
+
+def test_the_second_time_nothing_is_done(cache, config):
+    first, second = prepare(config), prepare(config)
+    assert (first.cached, second.cached) == (False, True)
+    assert (first.folder, first.report) == (second.folder, second.report)
+
+
+@pytest.mark.parametrize("name", ["hand.csv", "manual.csv"])
+def test_a_changed_file_is_noticed(cache, config, tmp_path, name):
+    before = prepare(config)
+    with (tmp_path / name).open("a") as file:
+        file.write(quoted([(4, "a new one")])[0] + "\n")
+    after = prepare(config)
+    assert not after.cached
+    role = "training" if name == "hand.csv" else "manual"
+    assert after.report["sources"][role]["rows"] == before.report["sources"][role]["rows"] + 1
+
+
+@pytest.mark.parametrize("values", [{"split_seed": 1}, {"cleaning": "raw"}, {"test_size": 12}, {"max_samples": 60}])
+def test_other_settings_are_other_data(cache, config, values):
+    before, after = prepare(config), prepare(changed(config, **values))
+    assert not after.cached
+    assert before.report["fingerprint"] != after.report["fingerprint"]
+
+
+def test_the_same_bytes_under_another_ending_are_not_the_same_data(cache, write):
+    rows = [[str(n % 2), f"tweet {n}"] for n in range(100)]
+    prepare(DataConfig(dataset=str(write("t.tsv", rows, delimiter="\t"))))
+    with pytest.raises(DataError, match="delimiter"):
+        prepare(DataConfig(dataset=str(write("t.csv", rows, delimiter="\t"))))
+
+
+def test_a_report_from_the_cache_tells_the_settings_of_this_call(cache, config, tmp_path):
+    prepare(config)
+    (tmp_path / "renamed.csv").write_bytes((tmp_path / "hand.csv").read_bytes())
+    report = prepare(changed(config, dataset="renamed.csv", max_length=64)).report
+    assert report["sources"]["training"]["name"] == "renamed.csv"
+    assert report["settings"]["max_length"] == 64
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    from sentiment140_bert.modeling import load_tokenizer
+
+    return load_tokenizer("bundled:minilm", None, clean.normalizer("repair"))
+
+
+def test_tokens_are_kept_and_made_once(cache, config, tokenizer):
+    prepared = prepare(config)
+    first, second = (tokenized(prepared, tokenizer, 128) for _ in range(2))
+    assert (first.cached, second.cached) == (False, True)
+    assert first.report == second.report
+    assert first.report["fingerprint"] == prepared.report["fingerprint"]
+    for name, part in first.splits().items():
+        assert part["labels"] == prepared.splits()[name]["label"]
+        assert part["input_ids"][:] == tokenizer(prepared.splits()[name]["text"][:])["input_ids"]
+    assert first.splits()["manual"]["input_ids"][0] == tokenizer("THE exam, @somebody_else")["input_ids"]
+
+
+def test_what_is_cut_is_counted_and_another_length_is_other_tokens(cache, config, tokenizer):
+    prepared = prepare(config)
+    long = tokenized(prepared, tokenizer, 128)
+    short = tokenized(prepare(changed(config, max_length=4)), tokenizer, 4)
+    assert not short.cached
+    assert (long.report["splits"]["train"]["token_length"]["truncated"], len(long.splits()["train"])) == (0, 50)
+    lengths = short.report["splits"]["train"]["token_length"]
+    assert (lengths["max"], lengths["total"], lengths["truncated"]) == (4, 200, 50)
+    assert short.report["settings"]["max_length"] == 4
+
+
+def test_a_folder_of_datasets_is_noticed_by_its_rows(cache, tmp_path: Path):
+    from datasets import Dataset
+
+    def saved(extra: str) -> DataConfig:
+        rows = [f"tweet {n}" for n in range(100)] + [extra]
+        folder = tmp_path / extra
+        Dataset.from_dict({"text": rows, "label": [n % 2 for n in range(101)]}).save_to_disk(str(folder))
+        return DataConfig(dataset=folder.name)
+
+    one, other = saved("one"), saved("other")
+    assert [prepare(each).cached for each in (one, one, other)] == [False, True, False]

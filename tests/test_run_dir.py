@@ -1,0 +1,93 @@
+"""The run directory: names, and files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from sentiment140_bert.errors import RunError
+from sentiment140_bert.run_dir import RunDir, sha256_of, write_json, write_text, written_whole
+
+
+@pytest.fixture
+def run(tmp_path) -> RunDir:
+    return RunDir(tmp_path / "runs" / "one")
+
+
+def test_the_name_of_every_file(run):
+    names = ("recipe", "data", "environment", "history", "metrics", "tracking", "checkpoints", "model", "weights")
+    assert [getattr(run, name).relative_to(run.path).as_posix() for name in names] == [
+        *("recipe.yaml", "data.json", "environment.json", "history.jsonl", "metrics.json", "tracking.json"),
+        *("checkpoints", "model", "model/model.safetensors"),
+    ]
+
+
+def test_a_run_begins_with_its_recipe_and_ends_with_its_scores(run):
+    assert not run.is_run()
+    write_text(run.recipe, "description: x\n")
+    assert (run.is_run(), run.is_finished()) == (True, False)
+    write_json(run.metrics, {})
+    assert run.is_finished()
+
+
+def test_json_comes_back_as_it_was(run):
+    content = {"text": "caf\xe9 ♥", "score": 0.1 + 0.2, "none": None, "list": [1, 2]}
+    write_json(run.data, content)
+    assert run.read(run.data) == content
+    assert "♥" in run.data.read_text("utf-8")
+
+
+@pytest.mark.parametrize(("content", "message"), [(None, "has no metrics.json"), ("{", "metrics.json is damaged")])
+def test_what_is_missing_or_damaged_is_named(run, content, message):
+    if content:
+        write_text(run.metrics, content)
+    with pytest.raises(RunError, match=message):
+        run.read(run.metrics)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_no_json_is_refused_and_the_old_file_stays(run, value):
+    write_json(run.metrics, {"old": 1})
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(run.metrics, {"new": value})
+    assert run.read(run.metrics) == {"old": 1}
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(run, error):
+    write_text(run.recipe, "old")
+
+    def write_half() -> None:
+        with written_whole(run.recipe) as temporary:
+            temporary.write_text("half of the n")
+            raise error
+
+    with pytest.raises(error):
+        write_half()
+    assert [(each.name, each.read_text()) for each in run.path.iterdir()] == [("recipe.yaml", "old")]
+
+
+def test_nobody_sees_a_file_that_is_half_written(run):
+    with written_whole(run.recipe) as temporary:
+        temporary.write_text("new")
+        assert not run.recipe.exists()
+        assert temporary.suffix == run.recipe.suffix
+    assert run.recipe.read_text() == "new"
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_the_umask_is_kept_to(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        write_text(tmp_path / "a.txt", "x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o666 & ~mask
+
+
+def test_sha256(tmp_path: Path):
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
