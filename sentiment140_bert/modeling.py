@@ -175,9 +175,11 @@ def _tell_every_version_the_class(config: Path) -> None:
 
 @contextmanager
 def _explained(name: str) -> Iterator[None]:
+    from safetensors import SafetensorError
+
     try:
         yield
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, ImportError, KeyError, SafetensorError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise ModelError(
             f"The model {name!r} could not be loaded: {first}.",

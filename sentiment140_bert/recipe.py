@@ -223,7 +223,8 @@ def _section(name: str, cls: type[Any], given: Mapping[Any, Any], problems: list
         elif key in NOT_YOURS:
             problems.append(f"{key} cannot be set in a recipe: {NOT_YOURS[key]}")
         elif name == "training" and key not in SECTION_OF and key in _training_arguments():
-            more[str(key)] = raw
+            more[str(key)], problem = _checked_loosely(raw, _training_arguments()[key])
+            problems += [f"{key}: {problem}"] if problem else []
         else:
             problems.append(_misplaced(key, name))
     if problems:
@@ -231,18 +232,26 @@ def _section(name: str, cls: type[Any], given: Mapping[Any, Any], problems: list
     return cls(**values, **({"more": more} if name == "training" else {}))
 
 
-def _training_arguments() -> set[str]:
-    """Field names of TrainingArguments; imported only when a key is not one of the spelled-out ones."""
+def _training_arguments() -> dict[str, Any]:
+    """Name and type of TrainingArguments' fields; imported only when a key is not one of the spelled-out ones."""
     from transformers import TrainingArguments
 
-    return {each.name for each in dataclasses.fields(TrainingArguments) if each.init and not each.name.startswith("_")}
+    types = get_type_hints(TrainingArguments)
+    fields = dataclasses.fields(TrainingArguments)
+    return {each.name: types[each.name] for each in fields if each.init and not each.name.startswith("_")}
+
+
+def _checked_loosely(raw: Any, kind: Any) -> tuple[Any, str]:
+    """As :func:`_checked` where the type is a plain one; anything else is left to TrainingArguments."""
+    options = {each for each in (get_args(kind) or (kind,)) if each is not NoneType}
+    return _checked(raw, kind, None) if len(options) == 1 and options <= _TYPE_NAMES.keys() else (raw, "")
 
 
 def _misplaced(key: Any, section: str = "") -> str:
     home = SECTION_OF.get(key)
     if home and home != section:
         return f"{key} belongs into section {home}"
-    everything = {*SECTION_OF, *SECTIONS} | (_training_arguments() if section == "training" else set())
+    everything = {*SECTION_OF, *SECTIONS, *(_training_arguments() if section == "training" else ())}
     near = difflib.get_close_matches(str(key), sorted(everything), n=1, cutoff=0.5)
     return f"unknown key {key!r}" + (f"; did you mean {near[0]}?" if near else "")
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import netrc
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -51,25 +51,28 @@ def tracked(report_to: str, run: RunDir, name: str, config: Mapping[str, Any]) -
     import wandb
     from transformers.integrations import WandbCallback
 
-    opened_by_caller = wandb.run is not None
-    wandb_run = wandb.run or _open(run, name, config)
-    write_json(run.tracking, {"wandb": {"id": wandb_run.id, "project": wandb_run.project, "url": wandb_run.url}})
+    if wandb.run is not None:  # the caller's own: log into it, and leave it open
+        yield Tracked(wandb.run, [WandbCallback()])
+        return
+    wandb_run, why_offline = _open(run, name, config)
+    remembered = {"id": wandb_run.id, "project": wandb_run.project, "url": None if why_offline else wandb_run.url}
+    write_json(run.tracking, {"wandb": remembered})
+    folder = Path(wandb_run.dir).parent
+    exit_code = 1
     try:
         yield Tracked(wandb_run, [WandbCallback()])
+        exit_code = 0
     finally:
-        if not opened_by_caller:
-            folder = Path(wandb_run.dir).parent
-            offline = wandb_run.offline
-            wandb_run.finish()
-            if offline:
-                log.info("wandb: kept offline, as there are no credentials. To send it: wandb sync %s", folder)
+        wandb_run.finish(exit_code=exit_code)
+        if why_offline:
+            log.info("wandb: kept offline (%s). To send it: wandb sync %s", why_offline, shlex.quote(str(folder)))
 
 
-def _open(run: RunDir, name: str, config: Mapping[str, Any]) -> Any:
+def _open(run: RunDir, name: str, config: Mapping[str, Any]) -> tuple[Any, str]:
+    """The wandb run, and why it is offline (empty: it is not)."""
     import wandb
 
-    mode = os.environ.get("WANDB_MODE") or ("online" if _has_credentials() else "offline")
-    known = json.loads(run.tracking.read_text("utf-8")).get("wandb", {}) if run.tracking.is_file() else {}
+    known = run.read(run.tracking).get("wandb", {}) if run.tracking.is_file() else {}
     settings: dict[str, Any] = {
         "project": os.environ.get("WANDB_PROJECT", PROJECT),
         "name": name,
@@ -79,13 +82,14 @@ def _open(run: RunDir, name: str, config: Mapping[str, Any]) -> Any:
         "resume": "allow",
         "settings": wandb.Settings(silent=True, console="off"),
     }
-    try:
-        return wandb.init(mode=mode, **settings)  # type: ignore[arg-type]
-    except wandb.errors.Error as error:
-        if mode != "online":
-            raise
-        log.warning("wandb could not be reached (%s): the run is kept offline.", str(error).splitlines()[0])
-        return wandb.init(mode="offline", **settings)
+    asked = os.environ.get("WANDB_MODE")
+    why = "as WANDB_MODE says" if asked == "offline" else "" if asked or _has_credentials() else "no credentials"
+    if not why:
+        try:
+            return wandb.init(mode=asked, **settings), ""  # type: ignore[arg-type]
+        except wandb.errors.Error as error:
+            why = f"wandb could not be reached: {str(error).splitlines()[0]}"
+    return wandb.init(mode="offline", **settings), why
 
 
 def _has_credentials() -> bool:

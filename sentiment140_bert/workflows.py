@@ -132,7 +132,7 @@ def train(recipe: Recipe, output_dir: Path, *, resume: bool = False, overwrite: 
         if outcome.signal:
             raise Interrupted(
                 f"Training was stopped by a signal after step {outcome.steps}; a checkpoint is in {run.checkpoints}.",
-                f"Go on with: s140 train --output-dir {run.path} --resume",
+                f"Go on with: s140 train --output-dir {shlex.quote(str(run.path))} --resume",
                 outcome.signal,
             )
         training = {key: value for key, value in dataclasses.asdict(outcome).items() if key != "signal"}

@@ -42,8 +42,10 @@ def main() -> None:
     First look, without the Hub:  s140 train --recipe quickstart
     The real job, on a GPU:       s140 train --recipe bert-base-100k
     """
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
-    logging.getLogger("sentiment140_bert").setLevel(logging.INFO)
+    logger = logging.getLogger("sentiment140_bert")
+    logger.handlers = [logging.StreamHandler(sys.stderr)]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
 
 
 for command in (prepare, train, evaluate, predict, recipes):

@@ -50,7 +50,8 @@ def scores(positive: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> d
         "f1": float(f1),
         "precision": float(precision),
         "recall": float(recall),
-        "matthews_correlation": float(sk.matthews_corrcoef(truth, predicted)),
+        # Undefined, and 0 by convention, where one class is all there is.
+        "matthews_correlation": float(sk.matthews_corrcoef(truth, predicted)) if len({*truth, *predicted}) > 1 else 0.0,
         "log_loss": float(sk.log_loss(truth, positive, labels=[0, 1])),
         "true_negative": int(tn),
         "false_positive": int(fp),

@@ -12,7 +12,8 @@ BATCHES_AT_ONCE = 50  # batches' worth of tweets that are sorted together, as Tr
 class LengthGroupedBatches:
     """A batch sampler: shuffle, sort within windows of ``BATCHES_AT_ONCE`` batches, cut, shuffle the batches.
 
-    The order depends on ``seed`` and the epoch alone. Every tweet comes once in each epoch. It has no
+    The order depends on ``seed`` and the epoch alone. Every tweet comes once in each epoch (with an
+    odd number of batches on two processes accelerate deals one batch twice). It has no
     ``batch_size``, by which accelerate knows that it deals whole batches to processes.
 
     Args:

@@ -13,7 +13,7 @@ from typing import Any
 from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from sentiment140_bert.run_dir import write_json
+from sentiment140_bert.run_dir import write_json, write_text
 
 MANIFEST = "complete.json"
 
@@ -39,6 +39,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         self.started = (time.perf_counter(), state.epoch or 0.0)
         if state.is_world_process_zero:
+            self._forget_after(state.global_step)
             self.bar = tqdm(desc="train", total=state.max_steps, initial=state.global_step, unit=" steps", disable=None)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -62,6 +63,12 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         with self.history.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": state.global_step, **logs}, default=float) + "\n")
         self._show(logs, state)
+
+    def _forget_after(self, step: int) -> None:
+        """Drops what was logged after the checkpoint that is resumed from: those steps are done again."""
+        if self.history.is_file():
+            lines = self.history.read_text("utf-8").splitlines(keepends=True)
+            write_text(self.history, "".join(line for line in lines if json.loads(line)["step"] <= step))
 
     def _show(self, logs: dict[str, Any], state: TrainerState) -> None:
         if "loss" in logs:
@@ -108,7 +115,7 @@ def _is_whole(folder: Path) -> bool:
     try:
         sizes = json.loads((folder / MANIFEST).read_text("utf-8"))["files"]
         return all((folder / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 
@@ -140,4 +147,12 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]
         if self.received is not None:
             control.should_save = True
             control.should_training_stop = True
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        # Trainer takes the stop for the end of an epoch; an evaluation in its middle would count for the best
+        # checkpoint and draw random numbers, so that a resumed run would not be the undisturbed one.
+        if self.received is not None and not float(state.epoch or 0.0).is_integer():
             control.should_evaluate = False
+            control.should_save = False

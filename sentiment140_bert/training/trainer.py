@@ -32,9 +32,8 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         dataset = self.train_dataset.with_format("numpy")
-        batches = LengthGroupedBatches(
-            lengths_of(self.train_dataset), self._train_batch_size, self.args.data_seed or self.args.seed
-        )
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        batches = LengthGroupedBatches(lengths_of(self.train_dataset), self._train_batch_size, seed)
         loader: DataLoader[Any] = DataLoader(
             dataset,
             batch_sampler=batches,

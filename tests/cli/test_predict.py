@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from runs import process
+
+from sentiment140_bert.cli import main
+
+pytest_plugins = "model_fixtures"
+
+TEXTS = ["what a lovely surprise", '@you it\'s raining, "again" &amp; again :(', "", "cafés, 日本", "=1+1; x"]
+
+
+def write_texts(name: str) -> Path:
+    path = Path(name)
+    if ".csv" in name or ".tsv" in name:
+        delimiter = "\t" if ".tsv" in name else ","
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, delimiter=delimiter).writerows([["id", "text"], *enumerate(TEXTS)])
+        content = path.read_bytes()
+    elif ".jsonl" in name:
+        content = "".join(json.dumps({"id": at, "text": text}) + "\n" for at, text in enumerate(TEXTS)).encode()
+    elif ".parquet" in name:
+        pq.write_table(pa.table({"id": range(len(TEXTS)), "text": TEXTS}), path)
+        return path
+    else:
+        content = "".join(f"{text}\n" for text in TEXTS).encode()
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    return path
+
+
+def read_back(path: Path) -> list[dict[str, object]]:
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    if path.suffix == ".csv":
+        with path.open(encoding="utf-8", newline="") as file:
+            return [row | {"score": float(row["score"])} for row in csv.DictReader(file)]
+    return pq.read_table(path).to_pylist()
+
+
+@pytest.fixture(scope="module")
+def expected(classifier_folder: Path) -> list[dict[str, object]]:
+    from sentiment140_bert import predict
+
+    return [{"text": text, **answer._asdict()} for text, answer in predict(str(classifier_folder), TEXTS)]
+
+
+INPUTS = ["a.txt", "a.txt.gz", "a.csv", "a.csv.gz", "a.tsv", "a.jsonl", "a.jsonl.gz", "a.parquet", "no_ending"]
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_every_kind_of_input(classifier_folder: Path, s140, expected, name: str) -> None:
+    result = json.loads(s140("predict", classifier_folder, "--input", write_texts(name), "--json").stdout)
+    assert result["predictions"] == expected
+    assert (result["count"], result["empty"], result["truncated"]) == (5, 1, 0)
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out.parquet"])
+def test_every_kind_of_output(classifier_folder: Path, s140, expected, name: str) -> None:
+    texts = write_texts("a.jsonl")
+    result = s140("predict", classifier_folder, "--input", texts, "--output", name, "--json")
+    assert json.loads(result.stdout) == {"count": 5, "output": name, "empty": 1, "truncated": 0}
+    assert read_back(Path(name)) == expected
+
+
+def test_arguments_and_stdin(classifier_folder: Path, s140, expected) -> None:
+    as_arguments = json.loads(s140("predict", classifier_folder, *TEXTS, "--json").stdout)
+    lines = "".join(f"{text}\n" for text in TEXTS).encode()
+    command = ["predict", str(classifier_folder), "--input", "-", "--json"]
+    from_stdin = CliRunner().invoke(main, command, input=lines, catch_exceptions=False)
+    assert as_arguments["predictions"] == json.loads(from_stdin.stdout)["predictions"] == expected
+
+
+def test_lines_for_people(run: Path, s140) -> None:
+    lines = s140("predict", run, "what a\nlovely surprise", "").stdout.splitlines()
+    label, score, text = lines[0].split("\t")
+    assert label in ("negative", "positive")
+    assert 0.5 <= float(score) <= 1
+    assert text == "what a lovely surprise"
+    assert len(lines) == 2
+
+
+def test_a_named_column(classifier_folder: Path, s140) -> None:
+    Path("a.csv").write_text("text,note\nhello,good\nhello,bad\n")
+    result = s140("predict", classifier_folder, "--input", "a.csv", "--text-column", "note", "--json")
+    assert [each["text"] for each in json.loads(result.stdout)["predictions"]] == ["good", "bad"]
+
+
+def test_many_rows_pass_through(classifier_folder: Path, s140) -> None:
+    Path("a.txt").write_text("".join(f"tweet {number}\n" for number in range(12_000)))
+    result = s140("predict", classifier_folder, "--input", "a.txt", "--output", "out.parquet", "--json")
+    assert json.loads(result.stdout)["count"] == 12_000
+    assert [row["text"] for row in read_back(Path("out.parquet"))] == [f"tweet {number}" for number in range(12_000)]
+
+
+@pytest.mark.parametrize("bad_line", [3, 5_000], ids=["in the first window", "later"])
+@pytest.mark.parametrize("output", ["out.jsonl", "out.csv", "out.parquet"])
+@pytest.mark.parametrize("older", [None, b"an older file"])
+def test_a_failure_on_the_way_leaves_no_half_file(
+    classifier_folder: Path, s140, bad_line: int, output: str, older: bytes | None
+) -> None:
+    lines = [json.dumps({"text": f"tweet {number}"}) for number in range(1, 6_000)]
+    lines[bad_line - 1] = '{"text": "cut'
+    Path("a.jsonl").write_text("\n".join(lines))
+    if older:
+        Path(output).write_bytes(older)
+    result = s140("predict", classifier_folder, "--input", "a.jsonl", "--output", output, code=1)
+    assert f"line {bad_line} is not" in result.stderr
+    assert {each.name for each in Path().iterdir()} == {"a.jsonl", *([output] if older else [])}
+    assert not older or Path(output).read_bytes() == older
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Texts are needed"),
+        (["hello", "--input", "a.csv"], "not both"),
+        (["--input", "missing.txt"], "no file missing.txt"),
+        (["--input", "a.csv", "--text-column", "nope"], "no column 'nope'"),
+        (["--input", "b.csv"], "no column is obviously the text"),
+        (["--input", "b.jsonl"], "no column is obviously the text"),
+        (["--input", "b.parquet"], "no column is obviously the text"),
+        (["--input", "cut.csv.gz"], "cut.csv.gz is damaged"),
+        (["--input", "cut.parquet"], "cut.parquet is damaged"),
+        (["--input", "a.csv", "--output", "out.xlsx"], ".jsonl, .csv, .parquet"),
+        (["--input", "a.csv", "--output", "no/such/out.csv"], "no/such"),
+        (["--input", "a.csv", "--encoding", "klingon"], "klingon"),
+    ],
+)
+def test_mistakes(classifier_folder: Path, s140, arguments: list[str], said: str) -> None:
+    Path("a.csv").write_text("text\nhello\n")
+    Path("b.csv").write_text("a,b\n1,2\n")
+    Path("b.jsonl").write_text('{"a": 1}\n')
+    pq.write_table(pa.table({"a": [1]}), "b.parquet")
+    Path("cut.csv.gz").write_bytes(gzip.compress(b"text\n" + bytes(range(48, 123)) * 500)[:-40])
+    Path("cut.parquet").write_bytes(Path("b.parquet").read_bytes()[:-20])
+    before = set(Path().iterdir())
+    result = s140("predict", classifier_folder, *arguments, code=1)
+    assert said in result.stderr
+    assert set(Path().iterdir()) == before
+    assert result.stdout == ""
+
+
+def test_stdin_closed_and_reader_gone(classifier_folder: Path, tmp_path: Path) -> None:
+    """``yes | s140 predict --input - | head -1``: the end of the reader is no error worth a traceback."""
+    (tmp_path / "a.txt").write_text("hello\n" * 30_000)
+    started = process("predict", classifier_folder, "--input", tmp_path / "a.txt")
+    assert started.stdout.readline().startswith(("negative\t", "positive\t"))
+    started.stdout.close()
+    assert "Traceback" not in started.stderr.read()
+    assert started.wait(timeout=60) == 141

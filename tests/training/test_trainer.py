@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from runs import flags
+from safetensors.torch import load_file
+from torch.nn.functional import cross_entropy
+from transformers import (
+    AutoModelForSequenceClassification,
+    DataCollatorWithPadding,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
+
+from sentiment140_bert import modeling
+from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.training.arguments import Precision, training_arguments
+from sentiment140_bert.training.callbacks import newest_whole
+from sentiment140_bert.training.trainer import SentimentTrainer, exact_loss, lengths_of, train
+
+pytest_plugins = "model_fixtures"
+
+SGD = {"optim": "sgd", "learning_rate": 0.1, "lr_scheduler_type": "constant", "weight_decay": 0.0}
+
+
+def tweets(rows: int, vocabulary: int = 2_000) -> Dataset:
+    """Rows of unlike lengths whose label can be read off their first word."""
+    random = np.random.default_rng(rows)
+    labels = random.integers(0, 2, rows).tolist()
+    ids = [[101, 2000 + label, *random.integers(1000, vocabulary, random.integers(1, 30)), 102] for label in labels]
+    return Dataset.from_dict({"input_ids": ids, "labels": labels})
+
+
+def arguments(folder: Path, **values: Any) -> TrainingArguments:
+    quiet = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False, "logging_steps": 1}
+    recipe = Recipe().with_values(quiet | values)
+    return training_arguments(recipe.training, Precision("fp32", ""), folder)
+
+
+@pytest.fixture
+def trained(classifier_folder: Path, tmp_path: Path) -> Callable[..., tuple[list[dict[str, float]], dict[str, Any]]]:
+    """Trains the small BERT with the package's own ``train``: its log and its weights."""
+
+    def run(data: Dataset, size: int, accumulation: int, **more: Any) -> tuple[list[dict[str, float]], dict[str, Any]]:
+        model, tokenizer = modeling.load_classifier(str(classifier_folder))
+        history = tmp_path / f"{size}x{accumulation}.jsonl"
+        values = {"per_device_train_batch_size": size, "gradient_accumulation_steps": accumulation} | SGD | more
+        splits = {"train": data, "validation": data}
+        train(model, tokenizer, splits, arguments(tmp_path, **values), history=history, compute_metrics=lambda _: {})
+        log = [json.loads(line) for line in history.read_text().splitlines()]
+        return [each for each in log if "loss" in each], model.state_dict()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("rows", "smoothing"),
+    [(16, 0.0), (14, 0.1), (13, 0.0)],
+    ids=["even", "last batch of 2, smoothed", "last batch of 1"],
+)
+def test_accumulated_batches_learn_as_one_large_batch(trained, rows: int, smoothing: float) -> None:
+    data = tweets(rows)
+    settings = {"num_train_epochs": 4, "label_smoothing_factor": smoothing}
+    (one, weights), (four, other) = trained(data, 16, 1, **settings), trained(data, 4, 4, **settings)
+    assert [each["step"] for each in one] == [each["step"] for each in four] == [1, 2, 3, 4]
+    for name in ("loss", "grad_norm"):
+        assert [each[name] for each in four] == pytest.approx([each[name] for each in one], rel=1e-4)
+    assert one[0]["loss"] != pytest.approx(one[-1]["loss"], rel=1e-2)  # it did learn
+    for name, weight in weights.items():
+        torch.testing.assert_close(other[name], weight, atol=1e-5, rtol=1e-5)
+
+
+def test_a_plain_trainer_does_not(classifier_folder: Path, tmp_path: Path) -> None:
+    """The trap that exact_loss is for; when this fails, transformers has mended it."""
+    data, losses = tweets(16), []
+    for size, accumulation in ((16, 1), (4, 4)):
+        model, tokenizer = modeling.load_classifier(str(classifier_folder))
+        values = {
+            "per_device_train_batch_size": size,
+            "gradient_accumulation_steps": accumulation,
+            "max_steps": 1,
+        } | SGD
+        trainer = Trainer(
+            model, arguments(tmp_path, **values), DataCollatorWithPadding(tokenizer), data, processing_class=tokenizer
+        )
+        losses.append(trainer.train().training_loss)
+    assert losses[1] == pytest.approx(4 * losses[0], rel=1e-3)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
+def test_the_loss_is_torchs_cross_entropy(smoothing: float) -> None:
+    torch.manual_seed(0)
+    logits, labels = torch.randn(10, 2), torch.randint(0, 2, (10,))
+    loss = exact_loss(smoothing)
+    expected = cross_entropy(logits, labels, label_smoothing=smoothing)
+    torch.testing.assert_close(loss({"logits": logits}, labels), expected)
+    parts = [loss({"logits": logits[part]}, labels[part], torch.tensor(10)) for part in (slice(7), slice(7, 10))]
+    torch.testing.assert_close(sum(parts), expected)
+
+
+def test_half_precision_logits_give_a_float32_loss() -> None:
+    assert exact_loss()({"logits": torch.randn(4, 2).half()}, torch.tensor([0, 1, 1, 0])).dtype == torch.float32
+
+
+@pytest.fixture
+def trainer(classifier_folder: Path, tmp_path: Path) -> Callable[..., SentimentTrainer]:
+    def make(**values: Any) -> SentimentTrainer:
+        model, tokenizer = modeling.load_classifier(str(classifier_folder))
+        collate = DataCollatorWithPadding(tokenizer)
+        data = tweets(50)
+        return SentimentTrainer(model, arguments(tmp_path, **values), collate, data, data, processing_class=tokenizer)
+
+    return make
+
+
+def test_evaluation_keeps_the_order_of_the_data(trainer) -> None:
+    made = trainer(per_device_eval_batch_size=8)
+    data = tweets(50)
+    result = made.predict(data)
+    assert result.label_ids.tolist() == data["labels"]
+    made.model.eval()
+    with torch.inference_mode():
+        alone = [made.model(input_ids=torch.tensor([ids])).logits[0].numpy() for ids in data["input_ids"]]
+    np.testing.assert_allclose(result.predictions, alone, atol=1e-4)
+    assert np.ptp(result.predictions[:, 0]) > 1e-2  # the rows can be told apart
+
+
+def test_training_batches_hold_tweets_of_like_length(trainer) -> None:
+    batches = list(trainer(per_device_train_batch_size=4).get_train_dataloader())
+    assert sum(len(batch["labels"]) for batch in batches) == 50
+    ragged = [int(batch["attention_mask"].sum(1).max() - batch["attention_mask"].sum(1).min()) for batch in batches]
+    assert np.mean(ragged) < 4
+
+
+@pytest.mark.parametrize(
+    ("seeds", "expected"), [({"seed": 3}, 3), ({"seed": 3, "data_seed": 7}, 7), ({"data_seed": 0}, 0)]
+)
+def test_the_order_is_seeded_by_data_seed_else_seed(trainer, seeds: dict[str, int], expected: int) -> None:
+    assert trainer(**seeds).get_train_dataloader().batch_sampler.seed == expected
+
+
+def test_lengths_are_those_of_the_rows() -> None:
+    data = tweets(30)
+    assert lengths_of(data).tolist() == [len(ids) for ids in data["input_ids"]]
+    assert lengths_of(data.select([5, 3, 9])).tolist() == [len(data[row]["input_ids"]) for row in (5, 3, 9)]
+
+
+def test_the_best_weights_are_kept_not_the_last(classifier_folder: Path, tmp_path: Path) -> None:
+    """Trained on turned labels, every epoch is worse than the one before: the first is the best."""
+    model, tokenizer = modeling.load_classifier(str(classifier_folder))
+    data = tweets(64)
+    turned = data.map(lambda row: {"labels": 1 - row["labels"]})
+    settings = arguments(
+        tmp_path / "checkpoints",
+        num_train_epochs=4,
+        per_device_train_batch_size=16,
+        learning_rate=1e-3,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_loss",
+    )
+    history = tmp_path / "history.jsonl"
+    splits = {"train": turned, "validation": data}
+    outcome = train(model, tokenizer, splits, settings, history=history, compute_metrics=lambda _: {})
+    losses = [each["eval_loss"] for each in map(json.loads, history.read_text().splitlines()) if "eval_loss" in each]
+    assert len(losses) == 4
+    assert losses.index(min(losses)) < 3, "the last epoch is the best one: this shows nothing"
+    assert outcome.best_metric == pytest.approx(min(losses))
+    assert outcome.best_step == 4 * (losses.index(min(losses)) + 1)
+    again = SentimentTrainer(model, settings, DataCollatorWithPadding(tokenizer), eval_dataset=data)
+    again.compute_loss_func = exact_loss()
+    assert again.evaluate()["eval_loss"] == pytest.approx(min(losses), rel=1e-4)
+
+
+class Kill(TrainerCallback):
+    """Sends this process a SIGTERM while step ``at`` is computed."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == self.at - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "at"),
+    [("epoch", 3), ("epoch", 5), ("epoch", 10), ("steps", 3), ("steps", 5)],
+)
+def test_stopping_anywhere_changes_nothing(
+    small_bert: Callable[..., Path], tmp_path: Path, strategy: str, at: int
+) -> None:
+    """Five steps an epoch, two epochs, scored after each epoch or each third step; also stopped in just such a step."""
+    folder, data = str(small_bert(dropout=0.2)), tweets(40)
+    when = {"eval_strategy": strategy, "save_strategy": strategy, "eval_steps": 3, "save_steps": 3}
+    values = when | {"num_train_epochs": 2, "per_device_train_batch_size": 8, "learning_rate": 1e-3}
+    values |= {"load_best_model_at_end": True, "metric_for_best_model": "eval_loss"}
+
+    def run(home: Path, callbacks: list[Any], resume_from: Path | None = None) -> tuple[Any, dict[str, Any], list[Any]]:
+        set_seed(3)
+        model, tokenizer = modeling.load_classifier(folder)
+        settings, history = arguments(home, **values), tmp_path / f"{home.name}.jsonl"
+        common = {"history": history, "compute_metrics": lambda _: {}, "resume_from": resume_from}
+        outcome = train(model, tokenizer, {"train": data, "validation": data}, settings, callbacks=callbacks, **common)
+        log = [json.loads(line) for line in history.read_text().splitlines()]
+        return outcome, model.state_dict(), [(each["step"], each["eval_loss"]) for each in log if "eval_loss" in each]
+
+    whole, weights, evaluations = run(tmp_path / "whole", [])
+    first, *_ = run(tmp_path / "parts", [Kill(at)])
+    assert (first.signal, first.steps) == (signal.SIGTERM, at)
+    checkpoint = newest_whole(tmp_path / "parts")
+    assert checkpoint.name == f"checkpoint-{at}"
+    second, other, evaluations_of_both = run(tmp_path / "parts", [], checkpoint)
+    assert second.signal is None
+    assert (second.steps, second.best_step, second.best_metric) == (10, whole.best_step, whole.best_metric)
+    assert evaluations_of_both == evaluations
+    assert all(torch.equal(other[name], weight) for name, weight in weights.items())
+
+
+def test_two_processes_learn_as_one(small_bert: Callable[..., Path], tmp_path: Path, s140) -> None:
+    """16 tweets to train on, which is one global batch: 2 processes x 4 tweets x 2 accumulated, or 16 in one."""
+    common = {"model_name_or_path": small_bert("BertModel"), "max_samples": 60, "validation_size": 22, "test_size": 22}
+    common |= {"num_train_epochs": 3, "optim": "sgd", "learning_rate": 0.05, "weight_decay": 0}
+    one, two = tmp_path / "one", tmp_path / "two"
+    s140("train", "--output-dir", one, *flags(**common, per_device_train_batch_size=16))
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "sentiment140_bert", "train"]
+    spread = flags(**common, per_device_train_batch_size=4, gradient_accumulation_steps=2)
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    result = subprocess.run(
+        [sys.executable, *launch, "--output-dir", str(two), *spread, "--json"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert result.returncode == 0, result.stderr[-4000:]
+    assert json.loads((two / "environment.json").read_text())["processes"] == 2
+    assert json.loads((two / "environment.json").read_text())["training"]["steps"] == 3
+    first, second = (load_file(folder / "model" / "model.safetensors") for folder in (one, two))
+    for name, weight in first.items():
+        torch.testing.assert_close(second[name], weight, atol=1e-5, rtol=1e-5)
+    json.loads(result.stdout)  # one object, not one from each process
+
+
+def test_the_head_is_the_same_for_the_same_seed(small_bert: Callable[..., Path]) -> None:
+    folder, heads = str(small_bert("BertModel")), []
+    for seed in (1, 1, 2):
+        set_seed(seed)
+        heads.append(modeling.load_encoder(folder).classifier.weight)
+    assert torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[0], heads[2])
+    assert isinstance(modeling.load_encoder(folder), type(AutoModelForSequenceClassification.from_pretrained(folder)))
