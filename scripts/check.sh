@@ -5,4 +5,4 @@
 ruff format --check .
 ruff check .
 mypy
-lint-imports --no-logo 2>/dev/null || lint-imports
+lint-imports --no-logo

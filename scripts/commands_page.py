@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,4 +42,7 @@ def _sections(command: click.Command, name: str) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), "utf-8")
+    if "--print" in sys.argv:
+        click.echo(page(), nl=False)
+    else:
+        PAGE.write_text(page(), "utf-8")

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from sentiment140_bert.errors import RunError
+from sentiment140_bert.recipe import SCORES
 from sentiment140_bert.run_dir import RunDir
 
-METRICS = ("accuracy", "f1", "precision", "recall", "matthews_correlation", "roc_auc", "log_loss")
 HEADLINES = {"test": "held-out tweets of the training data", "manual": "hand-labelled tweets"}
 # Where a base model that is not named by its Hub id can be read about.
 HUB_IDS = {"bundled:minilm": "sentence-transformers/all-MiniLM-L6-v2"}
@@ -17,19 +17,20 @@ HUB_IDS = {"bundled:minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 ROUTINE = {"logging_steps", "report_to", "run_name", "save_total_limit", "per_device_eval_batch_size", "precision"}
 
 
-def model_card(run: RunDir, recipe: dict[str, Any]) -> str:
+def model_card(run: RunDir, recipe: dict[str, Any], metrics: dict[str, Any]) -> str:
     """The README of a finished run's model.
 
     Args:
-        run: With ``data.json``, ``environment.json`` and ``metrics.json``.
+        run: With ``data.json`` and ``environment.json``.
         recipe: Content of its ``recipe.yaml``.
+        metrics: Content of its ``metrics.json``.
 
     Raises:
         RunError: One of the files is missing or damaged.
     """
     import jinja2
 
-    data, environment, metrics = (run.read(file) for file in (run.data, run.environment, run.metrics))
+    data, environment = run.read(run.data), run.read(run.environment)
     base = recipe["model"]["model_name_or_path"]
     hub_id = HUB_IDS.get(base, base if base.count("/") == 1 and not Path(base).exists() else None)
     title = recipe["training"]["run_name"] or run.path.resolve().name
@@ -43,10 +44,10 @@ def model_card(run: RunDir, recipe: dict[str, Any]) -> str:
         base_link=f"(https://huggingface.co/{hub_id})" if hub_id else "",
         headlines=HEADLINES,
         scores=metrics["splits"],
-        metrics=METRICS,
+        metrics=SCORES,
         number=lambda score: f"{score['value']:.4f}",
         invented=data["sources"]["training"]["name"] == "sample",
-        model_id=f"runs/{run.path.resolve().name}/model",
+        model_id=f"{run.path.resolve().name}/model" if run.path.is_absolute() else str(run.model),
         data=data,
         environment=environment,
         weights_sha256=metrics["weights_sha256"],
@@ -62,14 +63,14 @@ def _yaml(title: str, hub_id: str | None, metrics: dict[str, Any], data: dict[st
         EvalResult(
             task_type="text-classification",
             task_name="Sentiment analysis",
-            dataset_type="sentiment140",
+            dataset_type=sources[name]["name"],
             dataset_name=f"{sources[name]['name']} ({name})",
             dataset_split=name,
             metric_type=metric,
             metric_value=float(split[metric]["value"]),
         )
         for name, split in metrics["splits"].items()
-        for metric in METRICS
+        for metric in SCORES
         if name in HEADLINES and metric in split
     ]
     card = ModelCardData(
@@ -79,7 +80,7 @@ def _yaml(title: str, hub_id: str | None, metrics: dict[str, Any], data: dict[st
         library_name="transformers",
         pipeline_tag="text-classification",
         tags=["sentiment-analysis", "sentiment140", "twitter"],
-        metrics=[metric for metric in METRICS if metric != "log_loss"],
+        metrics=[metric for metric in SCORES if metric != "log_loss"],
         model_name=title,
         eval_results=results,
     )

@@ -7,6 +7,7 @@ Every one derives from :class:`S140Error`; the command line prints ``message`` a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import metadata
 
 
 class S140Error(Exception):
@@ -26,6 +27,11 @@ class S140Error(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+def first_line(error: BaseException) -> str:
+    """What a library's error says first, without the full stop."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 class RecipeError(S140Error):
@@ -63,9 +69,15 @@ class MissingExtra(S140Error):
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(
             f"{what} needs the optional extra [{extra}], which is not installed.",
-            f'Install it with: pip install "sentiment140-bert[{extra}]"',
+            f"Install it with: pip install {' '.join(_packages_of(extra))}",
         )
         self.extra = extra
+
+
+def _packages_of(extra: str) -> list[str]:
+    """What an extra of this package asks for, quoted for a shell: it works wherever the package itself came from."""
+    asked = metadata.requires("sentiment140-bert") or []
+    return [f'"{each.split(";")[0].strip()}"' for each in asked if f"extra == '{extra}'" in each.replace('"', "'")]
 
 
 class Interrupted(S140Error):

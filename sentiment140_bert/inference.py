@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from tqdm import tqdm
 
 WINDOW = 4_096  # texts that are sorted by length together; also what is held in memory at once
 TOKENS_PER_BATCH = {"cpu": 2_048, "cuda": 65_536}
@@ -39,8 +40,8 @@ class Classifier:
     def __post_init__(self) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model.to(self.device).eval()
-        positions = getattr(self.model.config, "max_position_embeddings", None) or self.tokenizer.model_max_length
-        self.max_length = min(self.tokenizer.model_max_length, positions)
+        limit = self.tokenizer.model_max_length
+        self.max_length = min(limit, positions_of(self.model) or limit)
 
     @property
     def labels(self) -> list[str]:
@@ -62,15 +63,23 @@ class Classifier:
         """Probabilities of all labels for each text, in order; arrays of shape (labels,)."""
         remaining = iter(texts)
         while window := list(islice(remaining, WINDOW)):
-            yield from self.probabilities(window)
+            yield from self._window(window)
 
     def probabilities(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Probabilities of all labels, shape (texts, labels); batches are made of texts of like length."""
-        if not texts:
-            return np.zeros((0, self.model.config.num_labels), dtype=np.float32)
+        """Probabilities of all labels, shape (texts, labels); with a progress bar where there are many texts."""
+        shown = None if len(texts) > WINDOW else True
+        with tqdm(desc="score", total=len(texts), unit=" tweets", unit_scale=True, disable=shown) as bar:
+            parts = []
+            for start in range(0, len(texts), WINDOW):
+                parts.append(self._window(texts[start : start + WINDOW]))
+                bar.update(len(parts[-1]))
+        return np.concatenate([np.zeros((0, self.model.config.num_labels), dtype=np.float32), *parts])
+
+    def _window(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         encoded = self.tokenizer(list(texts), truncation=True, max_length=self.max_length)
+        self.empty += sum(not text.strip() for text in texts)
+        self.truncated += sum(bool(each.overflowing) for each in encoded.encodings or [])
         lengths = np.array([len(ids) for ids in encoded["input_ids"]])
-        self._count(texts, encoded, lengths)
         result = np.empty((len(texts), self.model.config.num_labels), dtype=np.float32)
         for rows in batches_by_budget(lengths, TOKENS_PER_BATCH[self.device.type]):
             inputs = self.tokenizer.pad(
@@ -81,9 +90,13 @@ class Classifier:
             result[rows] = logits.float().softmax(-1).cpu().numpy()
         return result
 
-    def _count(self, texts: Sequence[str], encoded: Any, lengths: npt.NDArray[np.int64]) -> None:
-        self.empty += sum(not text.strip() for text in texts)
-        self.truncated += sum(bool(each.overflowing) for each in encoded.encodings or [])
+
+def positions_of(model: Any) -> int | None:
+    """Tokens that a model has positions for; in RoBERTa's family some are taken by the padding's place."""
+    positions = getattr(model.config, "max_position_embeddings", None)
+    embeddings = getattr(getattr(model, "base_model", None), "embeddings", None)
+    padding = getattr(getattr(embeddings, "position_embeddings", None), "padding_idx", None)
+    return positions - padding - 1 if positions and padding is not None else positions
 
 
 def batches_by_budget(lengths: npt.NDArray[np.int64], budget: int) -> Iterator[npt.NDArray[np.int64]]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.errors import MissingExtra, ModelError
+from sentiment140_bert.errors import MissingExtra, ModelError, first_line
 from sentiment140_bert.run_dir import RunDir, sha256_of, write_text
 
 if TYPE_CHECKING:
@@ -90,8 +90,9 @@ def load_tokenizer(
     backend = Tokenizer.from_str(base.backend_tokenizer.to_str())
     backend.no_padding()
     backend.no_truncation()
-    steps = [normalizer] + ([backend.normalizer] if backend.normalizer else [])
-    backend.normalizer = normalizers.Sequence(steps)
+    if _steps(normalizer) not in _steps(backend.normalizer):  # a model trained here already carries them
+        steps = [normalizer] + ([backend.normalizer] if backend.normalizer else [])
+        backend.normalizer = normalizers.Sequence(steps)
     # A BertTokenizer would rebuild its normalizer from its own settings when loaded; the generic class keeps it.
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
@@ -102,14 +103,19 @@ def load_tokenizer(
     )
 
 
-def load_encoder(name_or_path: str, revision: str | None = None) -> PreTrainedModel:
-    """A pretrained encoder with a two-label head, new where the checkpoint has none; float32.
+def _steps(normalizer: Normalizer | None) -> str:
+    return normalizer.__getstate__().decode() if normalizer else ""
+
+
+def load_encoder(name_or_path: str, revision: str | None = None, seed: int = 42) -> PreTrainedModel:
+    """A pretrained encoder with a two-label head, new (from ``seed``) where the checkpoint has none; float32.
 
     Raises:
         ModelError: It cannot be loaded, or has no safetensors weights.
     """
-    from transformers import AutoModelForSequenceClassification
+    from transformers import AutoModelForSequenceClassification, set_seed
 
+    set_seed(seed)
     with _explained(name_or_path), _quiet():
         return AutoModelForSequenceClassification.from_pretrained(
             locate(name_or_path),
@@ -180,9 +186,8 @@ def _explained(name: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, RuntimeError, ImportError, KeyError, SafetensorError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise ModelError(
-            f"The model {name!r} could not be loaded: {first}.",
+            f"The model {name!r} could not be loaded: {first_line(error)}.",
             "Is the name right, and the Hub in reach? Weights must be safetensors. Without the Hub use a local folder "
             f"or {BUNDLED}.",
         ) from error

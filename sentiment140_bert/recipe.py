@@ -18,10 +18,14 @@ import yaml
 
 from sentiment140_bert.errors import RecipeError
 
+# The scores of a split by their names in metrics.json; metric_for_best_model names one of them, or loss.
+SCORES = ("accuracy", "f1", "precision", "recall", "matthews_correlation", "roc_auc", "log_loss")
+
 Rule = tuple[Callable[[Any], bool], str]
 
 POSITIVE: Rule = (lambda value: value > 0, "must be greater than 0")
 NOT_NEGATIVE: Rule = (lambda value: value >= 0, "must be 0 or more")
+A_WORD: Rule = (lambda value: value >= 3, "must be 3 or more: two tokens are special")
 PROPORTION: Rule = (lambda value: 0 <= value <= 1, "must lie between 0 and 1")
 SEED: Rule = (lambda value: 0 <= value < 2**32, "must lie between 0 and 4,294,967,295")
 SOME_ROWS: Rule = (
@@ -78,7 +82,7 @@ class DataConfig:
         "random", "random: stratified; time: the latest are the test; user: no user on both sides."
     )
     split_seed: int = setting(42, "Seed of the sample and of the splits.", SEED)
-    max_length: int = setting(128, "Tokens kept of a tweet; what is cut is counted.", POSITIVE)
+    max_length: int = setting(128, "Tokens kept of a tweet; what is cut is counted.", A_WORD)
 
 
 @dataclass(frozen=True)
@@ -175,6 +179,18 @@ NOT_YOURS = {
     "train_sampling_strategy": "batches of like lengths are made by this package, and evaluation keeps its order",
     "do_train": "it is what `s140 train` does",
     "do_eval": "use eval_strategy",
+    "enable_jit_checkpoint": "a signal leaves a checkpoint anyway",
+    "use_cpu": "it follows the hardware; CUDA_VISIBLE_DEVICES= hides a GPU",
+    "label_names": "it is what the model takes",
+    "dataloader_pin_memory": "it follows the hardware",
+    "dataloader_drop_last": "no tweet is left out",
+    "dataloader_prefetch_factor": "the batches are this package's own",
+    "dataloader_persistent_workers": "the batches are this package's own",
+    "prediction_loss_only": "the scores need predictions",
+    "batch_eval_metrics": "the scores need all predictions at once",
+    "eval_do_concat_batches": "the scores need all predictions at once",
+    "fsdp": "models of this size need no sharding",
+    "deepspeed": "models of this size need no sharding",
     "disable_tqdm": "the progress bar adapts to the terminal by itself",
 }
 
@@ -315,7 +331,31 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
             f"load_best_model_at_end needs save_strategy ({training.save_strategy}) "
             f"to equal eval_strategy ({training.eval_strategy})"
         )
+    both_by_steps = training.eval_strategy == training.save_strategy == "steps"
+    between = training.eval_steps or training.logging_steps
+    if training.load_best_model_at_end and both_by_steps and training.save_steps % between:
+        yield f"save_steps ({training.save_steps:g}) must be a multiple of eval_steps ({between:g})"
+    metric = training.metric_for_best_model.removeprefix("eval_")
+    if metric not in (*SCORES, "loss"):
+        yield f"metric_for_best_model: {metric!r} is none of {', '.join(SCORES)}, loss"
+    yield from _unknown_choices(training)
     if training.report_to not in ("wandb", "none"):
         yield f"report_to: {training.report_to!r} is none of wandb, none"
     if data.conflicts == "keep" and data.split_by != "random":
         yield f"conflicts: keep cannot be combined with split_by: {data.split_by}, which may part the two copies"
+
+
+def _unknown_choices(training: TrainingConfig) -> Iterator[str]:
+    """Optimizers and schedules that transformers does not know; it is asked only about other ones than the defaults."""
+    usual = TrainingConfig()
+    if (training.optim, training.lr_scheduler_type) == (usual.optim, usual.lr_scheduler_type):
+        return
+    from transformers import SchedulerType
+    from transformers.training_args import OptimizerNames
+
+    for name, known in (("optim", OptimizerNames), ("lr_scheduler_type", SchedulerType)):
+        names = [each.value for each in known]
+        value = getattr(training, name)
+        if value not in names:
+            near = difflib.get_close_matches(value, names, n=1)
+            yield f"{name}: transformers has no {value!r}" + (f"; did you mean {near[0]}?" if near else "")

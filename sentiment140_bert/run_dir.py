@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,7 +71,15 @@ class RunDir:
         return self.model / "model.safetensors"
 
     def is_run(self) -> bool:
-        return self.recipe.is_file()
+        """Whether a run was begun here; a lone recipe.yaml is none."""
+        return self.recipe.is_file() and self.environment.is_file()
+
+    def clear(self) -> None:
+        """Removes what a run wrote, and nothing else that may lie in the folder."""
+        for each in (self.checkpoints, self.model, self.path / "wandb"):
+            shutil.rmtree(each, ignore_errors=True)
+        for each in (self.metrics, self.recipe, self.data, self.environment, self.history, self.tracking):
+            each.unlink(missing_ok=True)
 
     def is_finished(self) -> bool:
         """A run is finished when its scores are written, which is its last step."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+from sentiment140_bert.errors import first_line
 from sentiment140_bert.run_dir import RunDir, write_json
 
 log = logging.getLogger(__name__)
@@ -51,19 +52,18 @@ def tracked(report_to: str, run: RunDir, name: str, config: Mapping[str, Any]) -
     import wandb
     from transformers.integrations import WandbCallback
 
-    if wandb.run is not None:  # the caller's own: log into it, and leave it open
-        yield Tracked(wandb.run, [WandbCallback()])
-        return
-    wandb_run, why_offline = _open(run, name, config)
-    remembered = {"id": wandb_run.id, "project": wandb_run.project, "url": None if why_offline else wandb_run.url}
-    write_json(run.tracking, {"wandb": remembered})
+    own = wandb.run is None
+    wandb_run, why_offline = _open(run, name, config) if own else (wandb.run, "")
+    url = None if why_offline or wandb_run.offline else wandb_run.url
+    write_json(run.tracking, {"wandb": {"id": wandb_run.id, "project": wandb_run.project, "url": url}})
     folder = Path(wandb_run.dir).parent
     exit_code = 1
     try:
         yield Tracked(wandb_run, [WandbCallback()])
         exit_code = 0
     finally:
-        wandb_run.finish(exit_code=exit_code)
+        if own:  # a run that the caller opened is left open
+            wandb_run.finish(exit_code=exit_code)
         if why_offline:
             log.info("wandb: kept offline (%s). To send it: wandb sync %s", why_offline, shlex.quote(str(folder)))
 
@@ -83,20 +83,22 @@ def _open(run: RunDir, name: str, config: Mapping[str, Any]) -> tuple[Any, str]:
         "settings": wandb.Settings(silent=True, console="off"),
     }
     asked = os.environ.get("WANDB_MODE")
-    why = "as WANDB_MODE says" if asked == "offline" else "" if asked or _has_credentials() else "no credentials"
+    why = "as WANDB_MODE says" if asked == "offline" else ""
+    if asked != "disabled" and not why and not _has_credentials():
+        why = "no credentials"
     if not why:
         try:
             return wandb.init(mode=asked, **settings), ""  # type: ignore[arg-type]
         except wandb.errors.Error as error:
-            why = f"wandb could not be reached: {str(error).splitlines()[0]}"
+            why = f"wandb could not be reached: {first_line(error)}"
     return wandb.init(mode="offline", **settings), why
 
 
 def _has_credentials() -> bool:
     if os.environ.get("WANDB_API_KEY"):
         return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).netloc
     try:
-        return netrc.netrc().authenticators(host) is not None
-    except (FileNotFoundError, netrc.NetrcParseError):
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
         return False

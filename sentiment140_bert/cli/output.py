@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from sentiment140_bert.recipe import SCORES
+
 
 def print_json(content: Any) -> None:
     """One object on one line of stdout."""
@@ -54,7 +56,6 @@ def _cell(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-SCORES = ("accuracy", "f1", "precision", "recall", "matthews_correlation", "roc_auc", "log_loss")
 COUNTS = ("true_negative", "false_positive", "false_negative", "true_positive")
 
 

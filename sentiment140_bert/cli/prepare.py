@@ -34,7 +34,8 @@ STEPS = {
 def prepare(recipe: str | None, as_json: bool, **flags: Any) -> None:
     """Read, clean, deduplicate, split and tokenize tweets, and say what became of them.
 
-    The result is cached by content; `s140 train` with the same settings finds it there.
+    The result is cached by content; `s140 train` with the same settings finds it there (its --seed is
+    that of training; the seed of the splits is --split-seed in both).
     """
     chosen = resolved(recipe, flags)
     with stdout_kept_clean():

@@ -52,7 +52,7 @@ def train(
     training = result["training"]
     click.echo(
         f"\ntrained {training['steps']:,} steps in {training['seconds']:.0f} s, "
-        f"{training['tweets_per_second']:.0f} tweets/s; best checkpoint: step {training['best_step']}\n"
+        f"{training['tweets_per_second']:.0f} tweets/s; kept: step {training['best_step'] or training['steps']}\n"
     )
     print_scores(result["metrics"]["splits"])
     click.echo(f"\nrun    {result['run']}\nmodel  {result['model']}")

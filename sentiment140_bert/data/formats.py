@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from sentiment140_bert.data import schema
 from sentiment140_bert.data.source import Source
-from sentiment140_bert.errors import DataError
+from sentiment140_bert.errors import DataError, first_line
 from sentiment140_bert.recipe import DataConfig
 
 LONGEST_FIELD = 100_000  # characters; what is longer is no tweet but an unclosed quote
@@ -75,11 +75,7 @@ def encoding_of(source: Source, asked: str | None) -> str | None:
     if source.path is None or source.suffix == ".parquet":
         return None
     if asked:
-        try:
-            "".encode(asked)
-            return "utf-8-sig" if codecs.lookup(asked).name == "utf-8" else codecs.lookup(asked).name
-        except LookupError:
-            raise DataError(f"There is no encoding {asked!r}.", "For example --encoding latin-1 or utf-8.") from None
+        return known_encoding(asked)
     decoder = codecs.getincrementaldecoder("utf-8")()
     with damage_explained(source), _opened(source) as file:
         block = file.read(1 << 20)
@@ -95,14 +91,28 @@ def encoding_of(source: Source, asked: str | None) -> str | None:
     return "utf-8-sig"
 
 
+def known_encoding(asked: str) -> str:
+    """Python's name of an encoding; that of UTF-8 also takes a byte order mark.
+
+    Raises:
+        DataError: There is none of that name.
+    """
+    try:
+        "".encode(asked)
+        return "utf-8-sig" if codecs.lookup(asked).name == "utf-8" else codecs.lookup(asked).name
+    except LookupError:
+        raise DataError(f"There is no encoding {asked!r}.", "For example --encoding latin-1 or utf-8.") from None
+
+
 @contextmanager
 def damage_explained(source: Source) -> Iterator[None]:
     """Turns the errors of a cut-off or damaged file into one that names it."""
     try:
         yield
     except (EOFError, OSError, zipfile.BadZipFile, zlib.error, pa.ArrowException) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise DataError(f"{source.name} is damaged or was cut off: {reason}.", "Download or export it again.") from None
+        raise DataError(
+            f"{source.name} is damaged or was cut off: {first_line(error)}.", "Download or export it again."
+        ) from None
 
 
 @contextmanager
@@ -121,7 +131,13 @@ def _opened(source: Source) -> Iterator[Any]:
 
 
 @contextmanager
-def _text_lines(source: Source, encoding: str) -> Iterator[io.TextIOWrapper]:
+def text_lines(source: Source, encoding: str) -> Iterator[io.TextIOWrapper]:
+    """The source's file, unpacked and decoded; damage and undecodable bytes become a DataError.
+
+    Args:
+        source: A text file.
+        encoding: From :func:`encoding_of`.
+    """
     with damage_explained(source), _opened(source) as file:
         text = io.TextIOWrapper(file, encoding=encoding, newline="")
         try:
@@ -140,7 +156,7 @@ def _csv_rows(source: Source, data: DataConfig, encoding: str) -> Iterator[Row |
     if len(delimiter) != 1:
         raise DataError(f"The delimiter {delimiter!r} is not a single character.", "For example --delimiter ';'.")
     csv.field_size_limit(LONGEST_FIELD)
-    with _text_lines(source, encoding) as lines:
+    with text_lines(source, encoding) as lines:
         layout: schema.Layout | None = None
         for record in _records(csv.reader(lines, delimiter=delimiter)):
             if isinstance(record, BadRow):
@@ -195,7 +211,7 @@ def _row(record: Record, layout: schema.Layout) -> Row | BadRow:
 
 def _json_rows(source: Source, data: DataConfig, encoding: str) -> Iterator[Row | BadRow]:
     columns: tuple[str, ...] = ()
-    with _text_lines(source, encoding) as lines:
+    with text_lines(source, encoding) as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue

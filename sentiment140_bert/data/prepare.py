@@ -67,14 +67,14 @@ def prepare(data: DataConfig) -> Prepared:
     table = _cleaned(read.table, data.cleaning, steps)
     splits: dict[str, pa.Table] = {}
     manual_keys: pa.Array | None = None
-    bad = list(read.bad)
+    bad = {source.public_name: read.bad}
     if manual:
         hand = reading.read(manual, _layout_of_its_own(data))
         readings["manual"] = (manual, hand)
         labelled = _cleaned(hand.table, data.cleaning, {})
         manual_keys = pc.unique(labelled["key"])
         splits["manual"], splits["manual_neutral"] = _parted(labelled)
-        bad += hand.bad
+        bad[manual.public_name] = hand.bad
     table, neutral = _parted(table)
     steps["neutral"] = len(neutral)
     splits["neutral"] = neutral
@@ -91,7 +91,8 @@ def prepare(data: DataConfig) -> Prepared:
     splits = {name: part for name, part in splits.items() if len(part)}
     described = report.describe(data, readings, steps, splits)
     key = key or hashlib.sha256((described["fingerprint"] + _settings(data)).encode()).hexdigest()
-    return _found("prepared", key) or _stored(key, splits, described, bad)
+    found = _found("prepared", key)
+    return dataclasses.replace(found, report=described) if found else _stored(key, splits, described, bad)
 
 
 def whole(data: DataConfig) -> dict[str, pa.Table]:
@@ -189,11 +190,15 @@ def _found(kind: str, key: str) -> Prepared | None:
     return Prepared(folder, json.loads(report_file.read_text("utf-8")), cached=True)
 
 
-def _stored(key: str, splits: dict[str, pa.Table], described: dict[str, Any], bad: list[BadRow]) -> Prepared:
+def _stored(key: str, splits: dict[str, pa.Table], described: dict[str, Any], bad: dict[str, list[BadRow]]) -> Prepared:
     with _new_folder("prepared", key) as folder:
         _save({name: table.select(SPLIT_COLUMNS) for name, table in splits.items()}, folder)
-        if bad:
-            lines = [json.dumps(each._asdict(), ensure_ascii=False) + "\n" for each in bad]
+        lines = [
+            json.dumps({"source": name} | each._asdict(), ensure_ascii=False) + "\n"
+            for name, rows in bad.items()
+            for each in rows
+        ]
+        if lines:
             (folder / "bad_rows.jsonl").write_text("".join(lines), "utf-8")
         write_json(folder / "data.json", described)
     return Prepared(cache_dir() / "prepared" / key, described, cached=False)

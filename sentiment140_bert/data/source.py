@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.data.download import STANFORD_SHA256, STANFORD_URL, cache_dir, download
-from sentiment140_bert.errors import DataError
+from sentiment140_bert.errors import DataError, first_line
 from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.run_dir import sha256_of
 
@@ -40,7 +40,7 @@ class Source:
     @property
     def public_name(self) -> str:
         """The name without the folders of this machine."""
-        return Path(self.name).name if self.path or Path(self.name).exists() else self.name
+        return Path(self.name).name if self.path or Path(self.name).expanduser().exists() else self.name
 
     @property
     def suffix(self) -> str:
@@ -135,7 +135,7 @@ def _from_folder(path: Path, split: str) -> Dataset:
         loaded = load_from_disk(str(path))
     except (FileNotFoundError, ValueError, OSError, KeyError) as error:
         raise DataError(
-            f"{path} is a directory, but no dataset saved by datasets: {_first_line(error)}.",
+            f"{path} is a directory, but no dataset saved by datasets: {first_line(error)}.",
             "Name a file in it, or a folder written by Dataset.save_to_disk.",
         ) from None
     return loaded if isinstance(loaded, Dataset) else _chosen(dict(loaded), split, str(path))
@@ -151,7 +151,7 @@ def _chosen(splits: dict[str, Any], split: str, name: str) -> Any:
 
 def _from_hub(data: DataConfig) -> tuple[Source, Source | None]:
     from datasets import load_dataset
-    from datasets.exceptions import DatasetNotFoundError
+    from datasets.exceptions import DatasetNotFoundError, DatasetsError
 
     name, revision = data.dataset, data.dataset_revision
     try:
@@ -164,20 +164,16 @@ def _from_hub(data: DataConfig) -> tuple[Source, Source | None]:
             loaded = load_dataset(name, revision=revision)
     except DatasetNotFoundError as error:
         raise DataError(
-            f"The dataset {name!r} is neither a file here nor found on the Hub: {_first_line(error)}",
+            f"The dataset {name!r} is neither a file here nor found on the Hub: {first_line(error)}",
             "Check the spelling and the path; a private dataset needs `hf auth login`.",
         ) from None
-    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, DatasetsError) as error:
         raise DataError(
-            f"The dataset {name!r} could not be loaded from the Hub: {_first_line(error)}",
-            "Is the network there? Without it use --dataset sample or a local file.",
+            f"The dataset {name!r} could not be loaded from the Hub: {first_line(error)}.",
+            "Is the Hub in reach, and is it a dataset of labelled texts? Else use --dataset sample or a local file.",
         ) from None
     chosen = _chosen(dict(loaded), data.dataset_split, name)
     manual = None
     if name in ("stanfordnlp/sentiment140", "sentiment140") and "test" in loaded:
         manual = Source(f"{name} (test)", dataset=loaded["test"], revision=revision)
     return Source(name, dataset=chosen, revision=revision), manual
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

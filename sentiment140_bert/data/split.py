@@ -22,7 +22,7 @@ from sentiment140_bert.recipe import DataConfig
 
 Indices = npt.NDArray[np.int64]
 BOTH = 2  # stratum of a text that carries both labels, kept by conflicts=keep
-DATE_FORMATS = ("%a %b %d %H:%M:%S %Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d")
+TWITTER_DATE = "%a %b %d %H:%M:%S %Y"
 
 
 @dataclass(frozen=True)
@@ -212,9 +212,10 @@ def _latest_first(table: pa.Table, rows: Indices, priority: npt.NDArray[np.uint6
 def _seconds(date: str, name: str) -> float:
     words = date.split()
     plain = " ".join(words[:4] + words[5:]) if len(words) == 6 else date  # without the zone's name: PDT throughout
-    for known in DATE_FORMATS:
+    for parse in (datetime.fromisoformat, lambda text: datetime.strptime(text, TWITTER_DATE)):
         try:
-            return datetime.strptime(plain[:24].removesuffix("Z"), known).replace(tzinfo=UTC).timestamp()
+            parsed = parse(plain)
+            return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
         except ValueError:
             continue
     raise DataError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
 import sys
@@ -15,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sentiment140_bert.data import schema
-from sentiment140_bert.data.formats import damage_explained, encoding_of
+from sentiment140_bert.data.formats import damage_explained, encoding_of, known_encoding, text_lines
 from sentiment140_bert.data.source import Source
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.run_dir import written_whole
@@ -37,31 +36,26 @@ def read_texts(name: str, text_column: str | None = None, encoding: str | None =
         DataError: No such file or column, or the file is damaged.
     """
     if name == "-":
-        yield from (
-            line.rstrip("\r\n") for line in io.TextIOWrapper(sys.stdin.buffer, encoding or "utf-8", errors="replace")
-        )
+        known = known_encoding(encoding or "utf-8")
+        yield from (line.rstrip("\r\n") for line in io.TextIOWrapper(sys.stdin.buffer, known, errors="replace"))
         return
     path = Path(name).expanduser()
     if not path.is_file():
         raise DataError(f"There is no file {name}.", "Check the path, or pass the texts as arguments.")
+    if path.suffix == ".zip":
+        raise DataError(f"{name} is an archive.", "Unpack it and name the file in it.")
     source = Source(name, path)
-    with damage_explained(source):
-        if source.suffix == ".parquet":
+    if source.suffix == ".parquet":
+        with damage_explained(source):
             yield from _from_parquet(path, text_column)
-            return
-        with _opened(path, encoding_of(source, encoding) or "utf-8") as file:
-            if source.suffix.startswith(".jsonl"):
-                yield from _from_json_lines(file, text_column, name)
-            elif source.suffix.startswith((".csv", ".tsv")):
-                yield from _from_csv(file, "\t" if ".tsv" in source.suffix else ",", text_column, name)
-            else:
-                yield from (line.rstrip("\r\n") for line in file)
-
-
-def _opened(path: Path, encoding: str) -> IO[str]:
-    if path.name.lower().endswith(".gz"):
-        return gzip.open(path, "rt", encoding=encoding, newline="")
-    return path.open(encoding=encoding, newline="")
+        return
+    with text_lines(source, encoding_of(source, encoding) or "utf-8") as file:
+        if source.suffix.startswith(".jsonl"):
+            yield from _from_json_lines(file, text_column, name)
+        elif source.suffix.startswith((".csv", ".tsv")):
+            yield from _from_csv(file, "\t" if ".tsv" in source.suffix else ",", text_column, name)
+        else:
+            yield from (line.rstrip("\r\n") for line in file)
 
 
 def _column(names: list[str], text_column: str | None, where: str) -> str:

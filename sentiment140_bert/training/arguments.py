@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from sentiment140_bert.recipe import TrainingConfig
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
+log = logging.getLogger(__name__)
 OURS = {"precision", "fp16", "bf16", "report_to", "more", "run_name"}
 
 
@@ -85,4 +87,8 @@ def training_arguments(config: TrainingConfig, precision: Precision, checkpoints
 def processes_of(settings: TrainingArguments) -> Any:
     """accelerate's ``PartialState`` of this run: which process is the main one, and waiting for each other."""
     _ = settings.device  # sets it up
+    if settings.n_gpu > 1:
+        # Trainer would wrap the model into DataParallel: slower than one process a GPU, and its loss is summed twice.
+        log.warning("%d GPUs are here, one is used; for all: torchrun --nproc_per_node %d …", *[settings.n_gpu] * 2)
+        settings._n_gpu = 1
     return settings.distributed_state

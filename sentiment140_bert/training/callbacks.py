@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -61,14 +63,16 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             seen = ((state.epoch or 0.0) - epoch) * self.tweets
             logs["tweets_per_second"] = round(seen / (time.perf_counter() - since), 1)
         with self.history.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": state.global_step, **logs}, default=float) + "\n")
+            numbers = {name: float(value) for name, value in logs.items()}
+            finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+            file.write(json.dumps({"step": state.global_step, **finite}) + "\n")
         self._show(logs, state)
 
     def _forget_after(self, step: int) -> None:
         """Drops what was logged after the checkpoint that is resumed from: those steps are done again."""
         if self.history.is_file():
             lines = self.history.read_text("utf-8").splitlines(keepends=True)
-            write_text(self.history, "".join(line for line in lines if json.loads(line)["step"] <= step))
+            write_text(self.history, "".join(line for line in lines if _step_of(line) <= step))
 
     def _show(self, logs: dict[str, Any], state: TrainerState) -> None:
         if "loss" in logs:
@@ -92,14 +96,31 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             self.bar.close()
 
 
+def _step_of(line: str) -> float:
+    try:
+        return int(json.loads(line)["step"])
+    except ValueError:  # cut off in the middle of writing
+        return math.inf
+
+
 class WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
-    """Writes a manifest into each checkpoint as its very last file: one without it was cut off while being written."""
+    """Writes a manifest into each checkpoint as its very last file: one without it was cut off while being written.
+
+    Args:
+        seconds_before: Training time up to the checkpoint that is resumed from.
+    """
+
+    def __init__(self, seconds_before: float) -> None:
+        self.seconds_before = seconds_before
+        self.started = time.perf_counter()
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        args.distributed_state.wait_for_everyone()  # each process writes a file of its own into it
         if state.is_world_process_zero and folder.is_dir():
             sizes = {each.name: each.stat().st_size for each in sorted(folder.iterdir()) if each.name != MANIFEST}
-            write_json(folder / MANIFEST, {"step": state.global_step, "files": sizes})
+            seconds = self.seconds_before + time.perf_counter() - self.started
+            write_json(folder / MANIFEST, {"step": state.global_step, "seconds": seconds, "files": sizes})
 
 
 def newest_whole(checkpoints: Path) -> Path | None:
@@ -109,6 +130,11 @@ def newest_whole(checkpoints: Path) -> Path | None:
         if _is_whole(folder):
             return folder
     return None
+
+
+def seconds_until(checkpoint: Path) -> float:
+    """Training time up to a whole checkpoint."""
+    return float(json.loads((checkpoint / MANIFEST).read_text("utf-8"))["seconds"])
 
 
 def _is_whole(folder: Path) -> bool:
@@ -144,9 +170,18 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]
             signal.signal(number, handler)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        if self.received is not None:
+        if self._heard_by_any(args):
+            args.save_total_limit = None  # at its end Trainer would remove all but the best, this one too
             control.should_save = True
             control.should_training_stop = True
+
+    def _heard_by_any(self, args: TrainingArguments) -> bool:
+        """Whether a signal came, to this process or another: all must stop after the same step."""
+        if args.world_size > 1:
+            heard = torch.tensor(self.received or 0, device=args.device)
+            torch.distributed.all_reduce(heard, torch.distributed.ReduceOp.MAX)
+            self.received = int(heard) or None
+        return self.received is not None
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -19,8 +19,9 @@ from torch.utils.data import DataLoader
 from transformers import DataCollatorWithPadding, Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
+from sentiment140_bert.errors import RunError
 from sentiment140_bert.training.batching import LengthGroupedBatches
-from sentiment140_bert.training.callbacks import Progress, StopOnSignal, WholeCheckpoints
+from sentiment140_bert.training.callbacks import Progress, StopOnSignal, WholeCheckpoints, seconds_until
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -34,6 +35,7 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
         dataset = self.train_dataset.with_format("numpy")
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
         batches = LengthGroupedBatches(lengths_of(self.train_dataset), self._train_batch_size, seed)
+        self.add_callback(_EachEpochItsOrder(batches))
         loader: DataLoader[Any] = DataLoader(
             dataset,
             batch_sampler=batches,
@@ -42,6 +44,16 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
             pin_memory=self.args.dataloader_pin_memory,
         )
         return self.accelerator.prepare(loader)  # type: ignore[no-any-return]
+
+
+class _EachEpochItsOrder(TrainerCallback):  # type: ignore[misc]
+    """Tells the batches their epoch; in an epoch that is resumed by several processes Trainer does not reach them."""
+
+    def __init__(self, batches: LengthGroupedBatches) -> None:
+        self.batches = batches
+
+    def on_epoch_begin(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+        self.batches.set_epoch(int(state.epoch or 0))
 
 
 def lengths_of(dataset: Any) -> np.ndarray:
@@ -72,13 +84,15 @@ def exact_loss(label_smoothing: float = 0.0) -> Callable[..., torch.Tensor]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How training ended. ``signal`` is its number if one stopped it; the model then is not the finished one."""
+    """How training ended, earlier parts of a resumed run included.
+
+    ``signal`` is its number if one stopped it; the model then is not the finished one.
+    """
 
     steps: int
     epochs: float
     best_step: int | None
     best_metric: float | None
-    train_loss: float
     seconds: float
     tweets_per_second: float
     signal: int | None
@@ -109,6 +123,7 @@ def train(
     """
     train_split: Dataset = splits["train"]
     stop = StopOnSignal()
+    seconds_before = seconds_until(resume_from) if resume_from else 0.0
     trainer = SentimentTrainer(
         model=model,
         args=arguments,
@@ -120,32 +135,27 @@ def train(
         ),
         compute_loss_func=exact_loss(arguments.label_smoothing_factor),
         compute_metrics=compute_metrics,
-        callbacks=[Progress(history, len(train_split)), WholeCheckpoints(), stop, *(callbacks or [])],
+        callbacks=[Progress(history, len(train_split)), WholeCheckpoints(seconds_before), stop, *(callbacks or [])],
     )
     trainer.remove_callback(PrinterCallback)
     before = time.perf_counter()
-    first_epoch = _epochs_done(resume_from)
     in_main_thread = threading.current_thread() is threading.main_thread()
     with stop if in_main_thread else nullcontext():
         result = trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
-    seconds = time.perf_counter() - before
+    if not math.isfinite(result.training_loss):
+        raise RunError(
+            "Training diverged: the loss is no longer a number.",
+            "Lower --learning-rate, or try --precision bf16 or fp32.",
+        )
+    seconds = seconds_before + time.perf_counter() - before
     state = trainer.state
-    seen = ((state.epoch or 0.0) - first_epoch) * len(train_split)
+    seen = (state.epoch or 0.0) * len(train_split)
     return Outcome(
         steps=state.global_step,
         epochs=round(state.epoch or 0.0, 4),
         best_step=state.best_global_step,
         best_metric=state.best_metric,
-        train_loss=result.training_loss if math.isfinite(result.training_loss) else 0.0,
         seconds=round(seconds, 2),
         tweets_per_second=round(seen / seconds, 1),
         signal=stop.received,
     )
-
-
-def _epochs_done(checkpoint: Path | None) -> float:
-    from transformers import TrainerState
-
-    if checkpoint is None:
-        return 0.0
-    return float(TrainerState.load_from_json(str(checkpoint / "trainer_state.json")).epoch or 0.0)

@@ -1,0 +1,50 @@
+"""The wheel is whole: what is unpacked from it, and nothing of the checkout, trains and writes a card."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from runs import flags, process
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
+def test_recipes_sample_and_templates_are_in_it(unpacked: Path) -> None:
+    package = unpacked / "sentiment140_bert"
+    assert len(list((package / "recipes").glob("*.yaml"))) == 4
+    assert {"tweets.csv", "manual.csv"} <= {each.name for each in (package / "data" / "sample").iterdir()}
+    assert (package / "model_card" / "model_card.md").read_bytes() == (ROOT / "model_card/model_card.md").read_bytes()
+    assert (package / "py.typed").is_file()
+    assert not list(unpacked.rglob("test_*.py"))
+
+
+def test_it_trains(unpacked: Path, tmp_path: Path) -> None:
+    started = process(
+        "train",
+        *flags(num_train_epochs=1),
+        "--output-dir",
+        "run",
+        "--json",
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(unpacked)},
+    )
+    stdout, stderr = started.communicate(timeout=200)
+    assert started.returncode == 0, stderr
+    assert json.loads(stdout)["metrics"]["splits"]["test"]["n"] == 60
+    assert "model-index" in (tmp_path / "run/model/README.md").read_text("utf-8")
