@@ -52,8 +52,8 @@ def tracked(report_to: str, run: RunDir, name: str, config: Mapping[str, Any]) -
     import wandb
     from transformers.integrations import WandbCallback
 
-    own = wandb.run is None
-    wandb_run, why_offline = _open(run, name, config) if own else (wandb.run, "")
+    callers: Any = wandb.run
+    wandb_run, why_offline = (callers, "") if callers else _open(run, name, config)
     url = None if why_offline or wandb_run.offline else wandb_run.url
     write_json(run.tracking, {"wandb": {"id": wandb_run.id, "project": wandb_run.project, "url": url}})
     folder = Path(wandb_run.dir).parent
@@ -62,7 +62,7 @@ def tracked(report_to: str, run: RunDir, name: str, config: Mapping[str, Any]) -
         yield Tracked(wandb_run, [WandbCallback()])
         exit_code = 0
     finally:
-        if own:  # a run that the caller opened is left open
+        if not callers:  # a run that the caller opened is left open
             wandb_run.finish(exit_code=exit_code)
         if why_offline:
             log.info("wandb: kept offline (%s). To send it: wandb sync %s", why_offline, shlex.quote(str(folder)))
