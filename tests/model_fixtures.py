@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from runs import flags
 
 from sentiment140_bert import modeling
 from sentiment140_bert.cli import main
 from sentiment140_bert.data.clean import normalizer
+from tiny_run import flags
 
 
 @pytest.fixture(scope="session")

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from runs import flags, process
 
 from sentiment140_bert import modeling
 from sentiment140_bert.data.clean import normalizer
 from sentiment140_bert.errors import MissingExtra, ModelError
+from tiny_run import flags, process
 
 pytest_plugins = "model_fixtures"
 

@@ -5,11 +5,11 @@ import shlex
 from pathlib import Path
 
 import pytest
-from runs import flags, process
 
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.tracking import tracked
+from tiny_run import flags, process
 
 pytest_plugins = "model_fixtures"
 

@@ -9,7 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from runs import flags, process
+
+from tiny_run import flags, process
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from runs import process
 
 from sentiment140_bert.cli import main
+from tiny_run import process
 
 pytest_plugins = "model_fixtures"
 

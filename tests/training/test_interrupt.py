@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from runs import flags, process
 
 from sentiment140_bert.run_dir import sha256_of
 from sentiment140_bert.training.callbacks import newest_whole
+from tiny_run import flags, process
 
 pytest_plugins = "model_fixtures"
 

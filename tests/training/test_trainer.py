@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
-from runs import flags
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 from transformers import (
@@ -30,6 +29,7 @@ from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.training.arguments import Precision, training_arguments
 from sentiment140_bert.training.callbacks import newest_whole
 from sentiment140_bert.training.trainer import SentimentTrainer, exact_loss, lengths_of, train
+from tiny_run import flags
 
 pytest_plugins = "model_fixtures"
 
