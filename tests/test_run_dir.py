@@ -26,8 +26,9 @@ def test_the_name_of_every_file(run):
 
 
 def test_a_run_begins_with_its_recipe_and_ends_with_its_scores(run):
-    assert not run.is_run()
     write_text(run.recipe, "description: x\n")
+    assert not run.is_run()  # a lone recipe may be anybody's
+    write_json(run.environment, {})
     assert (run.is_run(), run.is_finished()) == (True, False)
     write_json(run.metrics, {})
     assert run.is_finished()
@@ -91,3 +92,12 @@ def test_the_umask_is_kept_to(tmp_path, mask):
 def test_sha256(tmp_path: Path):
     (tmp_path / "abc").write_bytes(b"abc")
     assert sha256_of(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_clearing_leaves_what_no_run_wrote(run):
+    write_text(run.recipe, "description: x\n")
+    write_json(run.environment, {})
+    write_json(run.model / "config.json", {})
+    write_text(run.path / "thesis.txt", "mine")
+    run.clear()
+    assert [each.name for each in run.path.iterdir()] == ["thesis.txt"]
