@@ -16,8 +16,9 @@ HEAD = """# Commands
 Made by `python scripts/commands_page.py` from the commands' own `--help`; change the text there.
 
 Precedence: default < recipe < flag. Every verb takes `--json`: one JSON object on stdout, all else on stderr.
-Exit codes: 0 done; 1 a mistake that the message explains; 2 wrong usage; 130 and 143 stopped by Ctrl-C or SIGTERM, with
-a checkpoint written.
+When a command fails, stdout stays empty and stderr says why.
+Exit codes: 0 done; 1 a mistake that the message explains, or Ctrl-C while nothing was being trained; 2 wrong
+usage; 130 and 143 training was stopped by Ctrl-C or SIGTERM, with a checkpoint written.
 """
 
 

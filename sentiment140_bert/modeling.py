@@ -45,6 +45,8 @@ def locate(name_or_path: str) -> str:
         return str(path)
     if name_or_path.count("/") > 1 or name_or_path.startswith((".", "/", "~")):
         raise ModelError(f"There is no model folder {name_or_path}.", "Check the path.")
+    if path.parent != Path() and path.parent.is_dir():  # such as runs/quikstart
+        raise ModelError(f"There is no {path.name} in the folder {path.parent}.", "Check the name.")
     return name_or_path
 
 

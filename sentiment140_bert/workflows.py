@@ -118,7 +118,8 @@ def train(recipe: Recipe, output_dir: Path, *, resume: bool = False, overwrite: 
         _same_data(run, tokens.report)
         started = run.read(run.environment)
     elif processes.is_main_process:
-        run.clear()
+        if run.is_run():
+            run.clear()
         _write_beginning(run, recipe, tokens.report, started)
     processes.wait_for_everyone()
     name = recipe.training.run_name or run.path.name
@@ -207,7 +208,6 @@ def saved_recipe(path: Path) -> Recipe:
 
 
 def _write_beginning(run: RunDir, recipe: Recipe, report: dict[str, Any], environment: dict[str, Any]) -> None:
-    run.path.mkdir(parents=True, exist_ok=True)
     write_text(run.recipe, recipe.to_yaml())
     write_json(run.data, report)
     write_json(run.environment, environment)

@@ -119,7 +119,7 @@ def _with_labels(table: pa.Table) -> tuple[pa.Table, str, list[BadRow]]:
     labels = meaning.take(written.indices)
     known = pc.is_valid(labels)
     unknown = [
-        BadRow(row["row"], f"unknown label {row['label']!r} (the others read as {scheme})", row["text"][:200])
+        BadRow(row["row"], f"unknown label {row['label']!r} (labels are read as {scheme})", row["text"][:200])
         for row in table.filter(pc.invert(known)).to_pylist()
     ]
     return table.set_column(2, "label", labels).filter(known), scheme, unknown

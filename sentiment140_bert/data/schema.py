@@ -87,14 +87,20 @@ def layout_of(first: Sequence[str], text_column: str | None, label_column: str |
             f"{where}: row 1 has a single column ({_shown(first[0] if first else '')}): is the delimiter wrong?",
             "Name the right one with --delimiter, e.g. --delimiter ';' or --delimiter '\\t'.",
         )
-    if not (text_column or label_column):
-        if len(first) == 6 and is_label(first[0]):
-            return Layout(text=5, label=0, width=6, header=False, user=4, date=2)
-        if len(first) == 2 and is_label(first[0]) != is_label(first[1]):
-            label = 0 if is_label(first[0]) else 1
-            return Layout(text=1 - label, label=label, width=2, header=False)
+    if not (text_column or label_column) and (known := without_header(first)):
+        return known
     text, label, user, date = named_columns(first, text_column, label_column, where)
     return Layout(text, label, len(first), True, user, date)
+
+
+def without_header(first: Sequence[str]) -> Layout | None:
+    """The layout of the corpus itself, by a file's first row: six columns, or two with a label; None for any other."""
+    if len(first) == 6 and is_label(first[0]):
+        return Layout(text=5, label=0, width=6, header=False, user=4, date=2)
+    if len(first) == 2 and is_label(first[0]) != is_label(first[1]):
+        label = 0 if is_label(first[0]) else 1
+        return Layout(text=1 - label, label=label, width=2, header=False)
+    return None
 
 
 def named_columns(

@@ -27,8 +27,8 @@ def read_texts(name: str, text_column: str | None = None, encoding: str | None =
     """The texts of a file, in order; a missing value is an empty text.
 
     Args:
-        name: ``-`` for lines from standard input; a ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet`` file with
-            named columns, or text lines in a file of any other name (``.gz`` is unpacked).
+        name: ``-`` for lines from standard input; a ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet`` file with named
+            columns (a CSV file also as the corpus is: without header); else a file of text lines (``.gz`` is unpacked).
         text_column: Where it is not obvious.
         encoding: Default: UTF-8 if it is valid, else latin-1.
 
@@ -42,8 +42,10 @@ def read_texts(name: str, text_column: str | None = None, encoding: str | None =
     path = Path(name).expanduser()
     if not path.is_file():
         raise DataError(f"There is no file {name}.", "Check the path, or pass the texts as arguments.")
-    if path.suffix == ".zip":
-        raise DataError(f"{name} is an archive.", "Unpack it and name the file in it.")
+    if path.suffix.lower() in (".zip", ".json", ".xlsx", ".pdf"):
+        raise DataError(
+            f"{name} is of no kind that can be read.", "Known: .csv, .tsv, .jsonl, .parquet, text lines (.txt)."
+        )
     source = Source(name, path)
     if source.suffix == ".parquet":
         with damage_explained(source):
@@ -70,12 +72,18 @@ def _column(names: list[str], text_column: str | None, where: str) -> str:
 
 
 def _from_csv(file: IO[str], delimiter: str, text_column: str | None, name: str) -> Iterator[str]:
-    reader = csv.DictReader(file, delimiter=delimiter)
-    if not reader.fieldnames:
-        raise DataError(f"{name} is empty.", "It needs a header row with the columns' names.")
-    column = _column(list(reader.fieldnames), text_column, name)
+    reader = csv.reader(file, delimiter=delimiter)
     try:
-        yield from (row.get(column) or "" for row in reader)
+        first = next(reader, None)
+        if not first:
+            raise DataError(f"{name} is empty.", "It needs a header row with the columns' names.")
+        corpus = schema.without_header(first)
+        if corpus and text_column:
+            raise DataError(f"{name} has no header, so no column {text_column!r}.", "Leave --text-column away.")
+        at = corpus.text if corpus else first.index(_column(first, text_column, name))
+        if corpus:
+            yield first[at]
+        yield from (row[at] if at < len(row) else "" for row in reader if row)
     except csv.Error as error:
         raise DataError(f"{name}: line {reader.line_num} is not valid CSV: {error}.", "Mend that line.") from None
 

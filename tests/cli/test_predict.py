@@ -156,3 +156,25 @@ def test_stdin_closed_and_reader_gone(classifier_folder: Path, tmp_path: Path) -
     started.stdout.close()
     assert "Traceback" not in started.stderr.read()
     assert started.wait(timeout=60) == 141
+
+
+@pytest.mark.parametrize("row", ['"4","1","Mon Apr 06 22:19:45 PDT 2009","NO_QUERY","someone","{}"', '4,"{}"'])
+def test_the_layout_of_the_corpus_needs_no_header(s140, classifier_folder, tmp_path, row: str) -> None:
+    texts = ["so good, so good", "meh"]
+    (tmp_path / "tweets.csv").write_text("".join(row.format(text) + "\n" for text in texts), "utf-8")
+    result = s140("predict", classifier_folder, "--input", tmp_path / "tweets.csv", "--json")
+    assert [each["text"] for each in json.loads(result.stdout)["predictions"]] == texts
+    result = s140("predict", classifier_folder, "--input", tmp_path / "tweets.csv", "--text-column", "4", code=1)
+    assert "has no header" in result.stderr
+
+
+def test_an_ending_that_is_no_text_is_refused(s140, classifier_folder, tmp_path) -> None:
+    (tmp_path / "tweets.json").write_text("{}", "utf-8")
+    result = s140("predict", classifier_folder, "--input", tmp_path / "tweets.json", code=1)
+    assert "of no kind that can be read" in result.stderr
+
+
+def test_a_mistyped_run_is_not_looked_for_on_the_hub(s140, tmp_path) -> None:
+    (tmp_path / "runs").mkdir()
+    result = s140("predict", "runs/quikstart", "hello", code=1)
+    assert "There is no quikstart in the folder runs" in result.stderr

@@ -171,3 +171,10 @@ def test_the_default_folder_is_named_after_the_recipe(tmp_path: Path, s140, clas
     assert (saved["learning_rate"], saved["adam_beta2"]) == (3e-4, 0.98)
     assert "accuracy" in result.stdout
     assert "test" not in read(tmp_path / "runs" / "mine" / "metrics.json")["splits"]
+
+
+def test_a_folder_that_cannot_be_made_is_a_sentence(s140, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", "utf-8")
+    result = s140("train", "--output-dir", tmp_path / "file" / "run", *flags(), code=1)
+    assert "cannot be written" in result.stderr
+    assert "Traceback" not in result.stderr
