@@ -45,7 +45,8 @@ def locate(name_or_path: str) -> str:
         return str(path)
     if name_or_path.count("/") > 1 or name_or_path.startswith((".", "/", "~")):
         raise ModelError(f"There is no model folder {name_or_path}.", "Check the path.")
-    if path.parent != Path() and path.parent.is_dir():  # such as runs/quikstart
+    if path.parent != Path() and any(RunDir(each.parent).is_run() for each in path.parent.glob("*/recipe.yaml")):
+        # A folder of runs is here, so this is a mistyped one (runs/quikstart), and no Hub id.
         raise ModelError(f"There is no {path.name} in the folder {path.parent}.", "Check the name.")
     return name_or_path
 

@@ -10,6 +10,7 @@ import dataclasses
 import logging
 import shlex
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -328,8 +329,6 @@ def predict(model: str, texts: Iterable[str], revision: str | None = None) -> It
 
 def answers(classifier: Classifier, texts: Iterable[str]) -> Iterator[tuple[str, Prediction]]:
     """(text, prediction) for each text; the texts are held no longer than their window."""
-    from collections import deque
-
     waiting: deque[str] = deque()
 
     def remembered() -> Iterator[str]:

@@ -175,6 +175,8 @@ def test_an_ending_that_is_no_text_is_refused(s140, classifier_folder, tmp_path)
 
 
 def test_a_mistyped_run_is_not_looked_for_on_the_hub(s140, tmp_path) -> None:
-    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "quickstart").mkdir(parents=True)
+    for name in ("recipe.yaml", "environment.json"):
+        (tmp_path / "runs" / "quickstart" / name).write_text("", "utf-8")
     result = s140("predict", "runs/quikstart", "hello", code=1)
     assert "There is no quikstart in the folder runs" in result.stderr
