@@ -12,7 +12,18 @@ if TYPE_CHECKING:
     from sentiment140_bert.errors import S140Error as S140Error
     from sentiment140_bert.recipe import Recipe as Recipe
     from sentiment140_bert.recipes import load as load_recipe
-    from sentiment140_bert.workflows import evaluate, evaluate_run, load_classifier, predict, prepare, train
+    from sentiment140_bert.workflows import (
+        card,
+        evaluate,
+        evaluate_run,
+        load_classifier,
+        predict,
+        prepare,
+        push_to_hub,
+        train,
+        verify,
+    )
+    from sentiment140_bert.workflows.publishing import Destination as Destination
 
 _HOMES = {
     "Recipe": ("recipe", "Recipe"),
@@ -24,17 +35,25 @@ _HOMES = {
     "evaluate_run": ("workflows", "evaluate_run"),
     "predict": ("workflows", "predict"),
     "load_classifier": ("workflows", "load_classifier"),
+    "card": ("workflows", "card"),
+    "push_to_hub": ("workflows", "push_to_hub"),
+    "verify": ("workflows", "verify"),
+    "Destination": ("workflows.publishing", "Destination"),
 }
 __all__ = [
+    "Destination",
     "Recipe",
     "S140Error",
+    "card",
     "evaluate",
     "evaluate_run",
     "load_classifier",
     "load_recipe",
     "predict",
     "prepare",
+    "push_to_hub",
     "train",
+    "verify",
 ]
 
 

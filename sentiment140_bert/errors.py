@@ -51,12 +51,28 @@ class DataError(S140Error):
     """The tweets that were given cannot be used as they are."""
 
 
+class FalseDataError(DataError):
+    """A published dataset is not what it says of itself."""
+
+
 class ModelError(S140Error):
     """The model that was given cannot be loaded, or is no sentiment classifier."""
 
 
 class HardwareError(S140Error):
     """Something was asked for that this machine does not have."""
+
+
+class HubError(S140Error):
+    """The Hub refused, or could not be reached; ``status`` is its HTTP status, None without an answer."""
+
+    def __init__(self, message: str, hint: str = "", status: int | None = None) -> None:
+        super().__init__(message, hint)
+        self.status = status
+
+
+class SecretError(S140Error):
+    """Something about to be published holds a secret."""
 
 
 class RunError(S140Error):

@@ -51,6 +51,27 @@ def locate(name_or_path: str) -> str:
     return name_or_path
 
 
+def is_hub_id(name_or_path: str) -> bool:
+    """Whether :func:`locate` leaves a name to the Hub."""
+    return (
+        not name_or_path.startswith("bundled:") and locate(name_or_path) == name_or_path and not _exists(name_or_path)
+    )
+
+
+def _exists(name: str) -> bool:
+    return Path(name).expanduser().exists()
+
+
+def commit_of(name_or_path: str, revision: str | None = None) -> str | None:
+    """The commit of a Hub model that was loaded here before; None for anything else."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if not is_hub_id(name_or_path):
+        return None
+    found = try_to_load_from_cache(name_or_path, "config.json", revision=revision)
+    return Path(found).parent.name if isinstance(found, str) else None
+
+
 def _bundled() -> Path:
     from importlib.util import find_spec
 

@@ -53,6 +53,16 @@ class RunDir:
         return self.path / "tracking.json"
 
     @property
+    def published(self) -> Path:
+        """Where the model and the dataset went on the Hub."""
+        return self.path / "published.json"
+
+    @property
+    def figures(self) -> Path:
+        """Pictures of the scores."""
+        return self.path / "figures"
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
@@ -71,14 +81,15 @@ class RunDir:
         return self.model / "model.safetensors"
 
     def is_run(self) -> bool:
-        """Whether a run was begun here; a lone recipe.yaml is none."""
-        return self.recipe.is_file() and self.environment.is_file()
+        """Whether a run was begun here; a lone recipe.yaml is none, nor is a model folder that carries its run's."""
+        return self.recipe.is_file() and self.environment.is_file() and not (self.path / "config.json").is_file()
 
     def clear(self) -> None:
         """Removes what a run wrote, and nothing else that may lie in the folder."""
-        for each in (self.checkpoints, self.model, self.path / "wandb"):
+        for each in (self.checkpoints, self.model, self.figures, self.path / "wandb"):
             shutil.rmtree(each, ignore_errors=True)
-        for each in (self.metrics, self.recipe, self.data, self.environment, self.history, self.tracking):
+        written = (self.metrics, self.recipe, self.data, self.environment, self.history, self.tracking, self.published)
+        for each in written:
             each.unlink(missing_ok=True)
 
     def is_finished(self) -> bool:

@@ -32,8 +32,12 @@ class Tracked:
         if self.wandb_run is None:
             return
         for split, values in metrics["splits"].items():
-            numbers = {f"{split}/{name}": each["value"] for name, each in values.items() if isinstance(each, dict)}
+            numbers = {f"{split}/{name}": each["value"] for name, each in values.items() if _is_score(each)}
             self.wandb_run.summary.update(numbers | {f"{split}/n": values["n"]})
+
+
+def _is_score(value: Any) -> bool:
+    return isinstance(value, dict) and "value" in value
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import os
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, settings
 
+from hub_server import TOKEN, HubServer
 from sentiment140_bert.cli import main
 
 settings.register_profile(
@@ -21,17 +23,29 @@ settings.register_profile(
 )
 settings.load_profile("here")
 
+HUB = HubServer()
+HF_HOME = tempfile.TemporaryDirectory(prefix="hf_home", ignore_cleanup_errors=True)
 UNWANTED = ("HF_HUB_OFFLINE", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_MODE", "WANDB_API_KEY")
+
+
+def pytest_configure() -> None:
+    """The Hub is our own; no token, no offline switch. Its client reads most of this once, when first imported."""
+    for name in UNWANTED:
+        os.environ.pop(name, None)
+    os.environ |= {"HF_ENDPOINT": HUB.start().url, "HF_HOME": HF_HOME.name}
+    os.environ |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+
+
+def pytest_unconfigure() -> None:
+    HUB.stop()
+    HF_HOME.cleanup()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Caches in temporary folders; no token, no offline switch. Before anything reads HF_HOME, which happens once."""
+    """A cache of their own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("S140_CACHE", str(tmp_path_factory.mktemp("s140_cache")))
-        patch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hf_home")))
-        for name in UNWANTED:
-            patch.delenv(name, raising=False)
         yield
 
 
@@ -44,6 +58,18 @@ def _clean_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[No
     for name in os.environ.keys() - before.keys():
         del os.environ[name]
     os.environ.update(before)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """The Hub, empty, to which ``tester`` is logged in."""
+    from huggingface_hub import HfFileSystem
+
+    HUB.reset()
+    HfFileSystem.clear_instance_cache()  # it remembers listings, and which repositories there were
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    yield HUB
+    HUB.reset()
 
 
 @pytest.fixture

@@ -9,16 +9,23 @@ from typing import Any
 
 import click
 
+from sentiment140_bert.cli.card import card
 from sentiment140_bert.cli.evaluate import evaluate
 from sentiment140_bert.cli.predict import predict
 from sentiment140_bert.cli.prepare import prepare
+from sentiment140_bert.cli.push_to_hub import push_to_hub
 from sentiment140_bert.cli.recipes import recipes
 from sentiment140_bert.cli.train import train
+from sentiment140_bert.cli.verify import verify
 from sentiment140_bert.errors import S140Error
 
 
 class Boundary(click.Group):
     """Turns the package's own errors into a message, a hint and an exit code; others keep their traceback."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta["arguments"] = list(args)  # a run's card tells the command that made it
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -48,5 +55,5 @@ def main() -> None:
     logger.propagate = False
 
 
-for command in (prepare, train, evaluate, predict, recipes):
+for command in (prepare, train, evaluate, predict, card, push_to_hub, verify, recipes):
     main.add_command(command)

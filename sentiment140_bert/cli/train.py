@@ -9,6 +9,7 @@ import click
 
 from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolved, set_option
 from sentiment140_bert.cli.output import print_json, print_scores, stdout_kept_clean
+from sentiment140_bert.cli.push_to_hub import destination_options, print_published
 from sentiment140_bert.errors import RunError
 
 
@@ -17,6 +18,8 @@ from sentiment140_bert.errors import RunError
 @click.option("--output-dir", type=click.Path(path_type=Path), help="The run directory.  [default: runs/RECIPE]")
 @click.option("--resume", is_flag=True, help="Go on from the newest whole checkpoint in --output-dir.")
 @click.option("--overwrite", is_flag=True, help="Remove an earlier run in --output-dir first.")
+@click.option("--push-to-hub", "push", is_flag=True, help="Publish the finished run, as `s140 push-to-hub` does.")
+@destination_options
 @recipe_options("model", "data", "training")
 @set_option
 @json_option
@@ -25,6 +28,10 @@ def train(
     output_dir: Path | None,
     resume: bool,
     overwrite: bool,
+    push: bool,
+    repo_id: str | None,
+    dataset_repo_id: str | None,
+    private: bool | None,
     assignments: tuple[str, ...],
     as_json: bool,
     **flags: Any,
@@ -37,13 +44,23 @@ def train(
     folder = output_dir or Path("runs") / (Path(recipe).stem if recipe else "bert-base-100k")
     if resume and overwrite:
         raise RunError("--resume and --overwrite exclude each other.", "Choose one.")
+    if not push and (repo_id or dataset_repo_id or private is not None):
+        raise RunError("It is said where to publish, but not to publish.", "Add --push-to-hub.")
     if resume and not recipe and (folder / "recipe.yaml").is_file():
         recipe = str(folder / "recipe.yaml")
     chosen = resolved(recipe or "bert-base-100k", flags, assignments)
     with stdout_kept_clean():
         from sentiment140_bert import workflows
 
-        result = workflows.train(chosen, folder, resume=resume, overwrite=overwrite)
+        destination = workflows.Destination(repo_id=repo_id, dataset_repo_id=dataset_repo_id, private=private)
+        result = workflows.train(
+            chosen,
+            folder,
+            resume=resume,
+            overwrite=overwrite,
+            push_to=destination if push else None,
+            arguments_given=click.get_current_context().meta["arguments"],
+        )
     if not result:  # one of several processes; the main one reports
         return
     if as_json:
@@ -57,3 +74,5 @@ def train(
     print_scores(result["metrics"]["splits"])
     click.echo(f"\nrun    {result['run']}\nmodel  {result['model']}")
     click.echo(f'try    s140 predict {result["run"]} "what a lovely surprise"')
+    if result["published"]:
+        print_published(result["published"])

@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,7 +23,7 @@ from sentiment140_bert.data import clean, reading, report, schema, split
 from sentiment140_bert.data.download import cache_dir
 from sentiment140_bert.data.formats import BadRow
 from sentiment140_bert.data.source import Source, locate
-from sentiment140_bert.data.tokenization import tokenize
+from sentiment140_bert.data.tokenization import identity, tokenize
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.run_dir import write_json
@@ -28,8 +31,11 @@ from sentiment140_bert.run_dir import write_json
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-FORMAT = 1  # raise it when the same settings would give other rows
+log = logging.getLogger(__name__)
+
+FORMAT = 2  # raise it when the same settings would give other rows
 SPLIT_COLUMNS = ["text", "label", "row"]
+TokensOf = Callable[[str], tuple[pa.ChunkedArray, npt.NDArray[np.int64], int]]
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ def prepare(data: DataConfig) -> Prepared:
     """
     source, manual = locate(data)
     key = _key(source, manual, data)
-    found = _found("prepared", key) if key else None
+    found = kept("prepared", key) if key else None
     if found:
         return dataclasses.replace(found, report=report.renewed(found.report, data, source, manual))
     read = reading.read(source, data)
@@ -91,8 +97,8 @@ def prepare(data: DataConfig) -> Prepared:
     splits = {name: part for name, part in splits.items() if len(part)}
     described = report.describe(data, readings, steps, splits)
     key = key or hashlib.sha256((described["fingerprint"] + _settings(data)).encode()).hexdigest()
-    found = _found("prepared", key)
-    return dataclasses.replace(found, report=described) if found else _stored(key, splits, described, bad)
+    found = kept("prepared", key)
+    return dataclasses.replace(found, report=described) if found else keep(key, splits, described, bad)
 
 
 def whole(data: DataConfig) -> dict[str, pa.Table]:
@@ -115,32 +121,43 @@ def whole(data: DataConfig) -> dict[str, pa.Table]:
     return tables
 
 
-def tokenized(prepared: Prepared, tokenizer: Any, max_length: int) -> Prepared:
+def tokenized(prepared: Prepared, tokenizer: Any, max_length: int, at_hand: TokensOf | None = None) -> Prepared:
     """The same splits as tokens; taken from the cache where text, tokenizer and ``max_length`` are the same.
 
     Args:
         prepared: From :func:`prepare`.
         tokenizer: A fast tokenizer of transformers.
         max_length: Tokens kept of each tweet.
+        at_hand: Gives the tokens of a split that were published with it; they are used where ``prepared`` says that
+            they are of this very tokenizer.
 
     Returns:
         Splits with ``input_ids`` and ``labels``, and the report with ``token_length`` in every split.
     """
-    identity = [prepared.folder.name, str(FORMAT), tokenizer.backend_tokenizer.to_str(), str(max_length)]
-    key = hashlib.sha256("\n".join(identity).encode()).hexdigest()
-    found = _found("tokenized", key)
+    name_of_tokenizer = identity(tokenizer)
+    parts = [prepared.folder.name, str(FORMAT), name_of_tokenizer, str(max_length)]
+    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    described = prepared.report | {"tokenizer": {"sha256": name_of_tokenizer, "max_length": max_length}}
+    found = kept("tokenized", key)
     if found:
-        return dataclasses.replace(found, report=report.with_lengths(prepared.report, found.report))
+        return dataclasses.replace(found, report=report.with_lengths(described, found.report))
+    theirs = prepared.report.get("tokenizer", {})
+    usable = all(theirs.get(key) == value for key, value in described["tokenizer"].items())
+    if at_hand:
+        log.info("data: %s", "its tokens are used too" if usable else "tokenized anew: this is another tokenizer")
     lengths, columns = {}, {}
     for name, dataset in prepared.splits().items():
         table = dataset.with_format("arrow")[:]
-        ids, tokens, truncated = tokenize(table["text"], tokenizer, max_length, name)
+        if usable and at_hand:
+            ids, tokens, truncated = at_hand(name)
+        else:
+            ids, tokens, truncated = tokenize(table["text"], tokenizer, max_length, name)
         lengths[name] = report.token_lengths(tokens, truncated)
         columns[name] = pa.table({"input_ids": ids, "labels": table["label"]})
     with _new_folder("tokenized", key) as folder:
         _save(columns, folder)
         write_json(folder / "data.json", lengths)
-    return Prepared(cache_dir() / "tokenized" / key, report.with_lengths(prepared.report, lengths), cached=False)
+    return Prepared(cache_dir() / "tokenized" / key, report.with_lengths(described, lengths), cached=False)
 
 
 def _layout_of_its_own(data: DataConfig) -> DataConfig:
@@ -182,7 +199,8 @@ def _key(source: Source, manual: Source | None, data: DataConfig) -> str | None:
     return hashlib.sha256(json.dumps([hashes, parts, _settings(data)]).encode()).hexdigest()
 
 
-def _found(kind: str, key: str) -> Prepared | None:
+def kept(kind: str, key: str) -> Prepared | None:
+    """What lies in the cache under a name; None if nothing does."""
     folder = cache_dir() / kind / key
     report_file = folder / "data.json"
     if not report_file.is_file():
@@ -190,7 +208,8 @@ def _found(kind: str, key: str) -> Prepared | None:
     return Prepared(folder, json.loads(report_file.read_text("utf-8")), cached=True)
 
 
-def _stored(key: str, splits: dict[str, pa.Table], described: dict[str, Any], bad: dict[str, list[BadRow]]) -> Prepared:
+def keep(key: str, splits: dict[str, pa.Table], described: dict[str, Any], bad: dict[str, list[BadRow]]) -> Prepared:
+    """Keeps splits with the columns ``text``, ``label`` and ``row`` in the cache, whole or not at all."""
     with _new_folder("prepared", key) as folder:
         _save({name: table.select(SPLIT_COLUMNS) for name, table in splits.items()}, folder)
         lines = [

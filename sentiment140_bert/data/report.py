@@ -56,7 +56,10 @@ def renewed(report: dict[str, Any], data: DataConfig, source: Source, manual: So
 
 def with_lengths(report: dict[str, Any], lengths: dict[str, Any]) -> dict[str, Any]:
     """The report with ``token_length`` in every split."""
-    splits = {name: split | {"token_length": lengths[name]} for name, split in report["splits"].items()}
+    splits = {
+        name: split | ({"token_length": lengths[name]} if name in lengths else {})
+        for name, split in report["splits"].items()
+    }
     return report | {"splits": splits}
 
 
@@ -67,6 +70,7 @@ def _settings(data: DataConfig) -> dict[str, Any]:
 def _source(source: Source, reading: Reading) -> dict[str, Any]:
     return {
         "name": source.public_name,
+        "on_hub": source.on_hub,
         "revision": source.revision,
         "sha256": reading.sha256,
         "sha256_of": "file" if source.path else "rows",

@@ -43,6 +43,11 @@ class Source:
         return Path(self.name).name if self.path or Path(self.name).expanduser().exists() else self.name
 
     @property
+    def on_hub(self) -> bool:
+        """Whether others find it on the Hub by its name."""
+        return self.dataset is not None and not Path(self.name).expanduser().exists()
+
+    @property
     def suffix(self) -> str:
         name = (self.member or (self.path.name if self.path else "")).lower()
         return next((suffix for suffix in sorted(FILES, key=len, reverse=True) if name.endswith(suffix)), "")
@@ -60,6 +65,12 @@ def locate(data: DataConfig) -> tuple[Source, Source | None]:
     elif data.manual_test:
         manual = file_source(data.manual_test)
     return source, manual
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether :func:`locate` looks for a name on the Hub."""
+    here = name in ("sample", "stanford") or Path(name).expanduser().exists() or name.lower().endswith(FILES)
+    return not here and name.count("/") <= 1 and not name.startswith((".", "/", "~"))
 
 
 def _named(data: DataConfig) -> tuple[Source, Source | None]:

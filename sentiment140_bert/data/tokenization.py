@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,21 @@ import pyarrow as pa
 from tqdm import tqdm
 
 TEXTS_AT_ONCE = 10_000
+
+
+def _bare(tokenizer: Any) -> Any:
+    """The tokenizer's backend alone, neither padding nor cutting."""
+    from tokenizers import Tokenizer
+
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.no_padding()
+    backend.no_truncation()
+    return backend
+
+
+def identity(tokenizer: Any) -> str:
+    """sha256 of all that decides which tokens a text becomes, normalizer included."""
+    return hashlib.sha256(_bare(tokenizer).to_str().encode()).hexdigest()
 
 
 def tokenize(
@@ -27,10 +43,7 @@ def tokenize(
     Returns:
         ``input_ids`` as lists of int32; the length of each; how many tweets were cut.
     """
-    from tokenizers import Tokenizer
-
-    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    backend.no_padding()
+    backend = _bare(tokenizer)
     backend.enable_truncation(max_length)
     chunks, lengths, truncated = [], [], 0
     with tqdm(desc=f"tokenize {name}", total=len(texts), unit=" tweets", unit_scale=True, disable=None) as bar:

@@ -75,8 +75,10 @@ def score_split(texts: Sequence[str], truth: npt.NDArray[np.int64], score: Score
         sides: Which of them are negative and positive.
 
     Returns:
-        ``n``, ``neutral_left_out`` and for each metric ``{"value": number}``.
+        ``n``, ``neutral_left_out``, for each metric ``{"value": number}`` (shares also have ``low`` and ``high`` of
+        their interval), and ``calibration``.
     """
+    from sentiment140_bert.evaluation import calibration, intervals
     from sentiment140_bert.evaluation.metrics import SentimentMetrics
 
     binary = truth != NEUTRAL
@@ -85,5 +87,7 @@ def score_split(texts: Sequence[str], truth: npt.NDArray[np.int64], score: Score
     if chosen:
         positive = sides.positive_share(score(chosen))
         values = SentimentMetrics().compute(predictions=positive, references=truth[binary])
-        result |= {name: {"value": value} for name, value in values.items()}
+        limits = intervals.of_shares(values)
+        result |= {name: {"value": value} | limits.get(name, {}) for name, value in values.items()}
+        result["calibration"] = calibration.reliability(positive, truth[binary])
     return result

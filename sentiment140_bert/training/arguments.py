@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 OURS = {"precision", "fp16", "bf16", "report_to", "more", "run_name"}
+# Of no influence on the weights: they need no mention where a run is described.
+ROUTINE = {"logging_steps", "report_to", "run_name", "save_total_limit", "per_device_eval_batch_size", "precision"}
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,19 @@ def training_arguments(config: TrainingConfig, precision: Precision, checkpoints
         )
     except (ValueError, TypeError, ImportError) as error:
         raise RecipeError([" ".join(str(error).split())], "the training section") from None
+
+
+def unusual(config: TrainingConfig) -> dict[str, Any]:
+    """What of a recipe's training section differs from TrainingArguments' defaults, and matters."""
+    from transformers import TrainingArguments
+
+    defaults = {each.name: each.default for each in dataclasses.fields(TrainingArguments)}
+    values = {each.name: getattr(config, each.name) for each in dataclasses.fields(config) if each.name != "more"}
+    return {
+        name: value
+        for name, value in (values | dict(config.more)).items()
+        if name not in ROUTINE and value != defaults.get(name)
+    }
 
 
 def processes_of(settings: TrainingArguments) -> Any:

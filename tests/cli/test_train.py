@@ -21,7 +21,16 @@ def read(path: Path):
 
 
 def test_the_run_directory_holds_all_that_it_promises(run: Path) -> None:
-    promised = {"recipe.yaml", "data.json", "environment.json", "history.jsonl", "metrics.json", "model", "checkpoints"}
+    promised = {
+        "recipe.yaml",
+        "data.json",
+        "environment.json",
+        "history.jsonl",
+        "metrics.json",
+        "model",
+        "figures",
+        "checkpoints",
+    }
     assert {each.name for each in run.iterdir()} == promised
     recipe = yaml.safe_load((run / "recipe.yaml").read_text())
     assert recipe["training"].keys() == Recipe().to_dict()["training"].keys()  # every default is written out

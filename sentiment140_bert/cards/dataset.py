@@ -1,0 +1,33 @@
+"""The dataset card."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from sentiment140_bert.cards import metadata
+from sentiment140_bert.cards.facts import HUB_IDS
+from sentiment140_bert.cards.markup import render
+
+
+def dataset_card(data: dict[str, Any], repo_id: str, model_repo_id: str | None) -> str:
+    """The README of a published dataset.
+
+    Args:
+        data: ``data.json``, with ``tokenizer`` and the sizes of the published ``configs``.
+        repo_id: Of the dataset.
+        model_repo_id: Of the model that was trained on it.
+    """
+    splits = {name: data["splits"][name] for name in data["configs"]["default"]}
+    body = render(
+        "dataset_card.md",
+        version=version("sentiment140-bert"),
+        title=repo_id.rpartition("/")[2],
+        repo_id=repo_id,
+        model_repo_id=model_repo_id,
+        invented=data["sources"]["training"]["name"] == "sample",
+        data=data,
+        tokenizer_name=HUB_IDS.get(data["tokenizer"]["name"], data["tokenizer"]["name"]),
+        splits=splits,
+    )
+    return metadata.front(metadata.of_dataset(data)) + "\n" + body

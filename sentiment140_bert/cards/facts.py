@@ -1,0 +1,59 @@
+"""What a card may say: the files that a run wrote, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sentiment140_bert.errors import RunError
+from sentiment140_bert.run_dir import RunDir
+
+# Where a base model that is not named by its Hub id can be read about.
+HUB_IDS = {"bundled:minilm": "sentence-transformers/all-MiniLM-L6-v2"}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Contents of ``recipe.yaml``, ``data.json``, ``environment.json``, ``metrics.json`` and ``tracking.json``."""
+
+    recipe: dict[str, Any]
+    data: dict[str, Any]
+    environment: dict[str, Any]
+    metrics: dict[str, Any]
+    tracking: dict[str, Any]
+
+    @property
+    def base_model(self) -> str | None:
+        """The base model's id on the Hub; None for a folder."""
+        name = self.recipe["model"]["model_name_or_path"]
+        return HUB_IDS.get(name, name if self.environment["base_model"]["on_hub"] else None)
+
+    @property
+    def published(self) -> dict[str, str] | None:
+        """``repo_id`` and ``revision`` of the dataset on the Hub."""
+        return self.data.get("published")
+
+    @property
+    def invented(self) -> bool:
+        """Whether the tweets are the ones that ship with this package."""
+        return bool(self.data["sources"]["training"]["name"] == "sample")
+
+
+def read(folder: Path) -> Facts:
+    """The facts in a run directory or in a published model folder, which carries them along.
+
+    Raises:
+        RunError: A file is missing or damaged.
+    """
+    run = RunDir(folder)
+    try:
+        recipe = yaml.safe_load(run.recipe.read_text("utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{folder} has no recipe.yaml.", "Is it the folder of a finished run?") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RunError(f"{run.recipe} is damaged: {error}.", "Train again with --overwrite.") from None
+    tracking = run.read(run.tracking) if run.tracking.is_file() else {}
+    return Facts(recipe, run.read(run.data), run.read(run.environment), run.read(run.metrics), tracking)

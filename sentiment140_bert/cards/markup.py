@@ -1,0 +1,86 @@
+"""Text that is safe wherever a card puts it: whatever a template prints is escaped unless it is markup already."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from sentiment140_bert.errors import RunError
+
+SPECIAL = re.compile(r"([\\`*_{}\[\]#|~])")
+
+
+def plain(text: str) -> str:
+    """One line without control characters, and without those that reverse or hide text."""
+    visible = (" " if unicodedata.category(each) in ("Cc", "Zl", "Zp", "Zs") else each for each in text)
+    return " ".join("".join(each for each in visible if unicodedata.category(each) not in ("Cf", "Cs", "Co")).split())
+
+
+def escape(value: Any) -> Any:
+    """A value as Markdown and HTML show it literally; ``Markup`` passes through."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    text = SPECIAL.sub(r"\\\1", html.escape(plain(value), quote=False))
+    return Markup(text.replace("@", "&#64;").replace("://", ":&#47;/"))
+
+
+def code(value: Any) -> Markup:
+    """A code span, also inside a table."""
+    return Markup("`" + plain(str(value)).replace("`", "'").replace("|", "\\|") + "`")
+
+
+def literal(value: str) -> Markup:
+    """A Python string, for a code block."""
+    return Markup(repr(plain(value)).replace("`", "\\x60"))
+
+
+def shell(value: str) -> Markup:
+    """Part of a command, for a code block."""
+    return Markup(plain(value).replace("`", "'"))
+
+
+def count(value: int) -> Markup:
+    """A whole number with commas."""
+    return Markup(f"{value:,}")
+
+
+def score(value: float) -> Markup:
+    """Four digits, of which three mean something at some thousand tweets."""
+    return Markup(f"{value:.4f}")
+
+
+def interval(value: dict[str, float]) -> Markup:
+    """The limits of a score that has some."""
+    return Markup(f"{value['low']:.4f} to {value['high']:.4f}") if "low" in value else Markup("")
+
+
+def render(name: str, **values: Any) -> str:
+    """A card from its template in ``model_card/``."""
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, finalize=escape, keep_trailing_newline=True, autoescape=False
+    )
+    environment.filters |= {
+        "code": code,
+        "literal": literal,
+        "shell": shell,
+        "count": count,
+        "score": score,
+        "interval": interval,
+    }
+    return environment.from_string(_template(name)).render(**values)
+
+
+def _template(name: str) -> str:
+    packaged = files("sentiment140_bert").joinpath("model_card", name)
+    beside = Path(__file__).parents[2] / "model_card" / name  # in a checkout
+    for place in (packaged, beside):
+        if place.is_file():
+            return place.read_text("utf-8")
+    raise RunError(f"The card template {name} is not installed.", "Install the package again.")

@@ -1,0 +1,167 @@
+"""The front matter of a card: what the Hub reads and searches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from sentiment140_bert.cards.facts import Facts
+from sentiment140_bert.recipe import SCORES
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
+
+HEADLINES = {"test": "held-out tweets with the corpus's own labels", "manual": "hand-labelled tweets"}
+# Licences that these base models state; a fine-tuned model goes on under its base model's.
+LICENSES = {
+    "sentence-transformers/all-MiniLM-L6-v2": "apache-2.0",
+    "google-bert/bert-base-uncased": "apache-2.0",
+    "distilbert/distilbert-base-uncased": "apache-2.0",
+}
+TAGS = ["sentiment-analysis", "sentiment140", "twitter"]
+SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M", 10_000_000: "1M<n<10M"}
+SOURCES_ON_HUB = {"stanford": "stanfordnlp/sentiment140"}
+
+
+def front(metadata: dict[str, Any]) -> str:
+    """Front matter, marks included."""
+    return "---\n" + yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=110).strip() + "\n---\n"
+
+
+def dataset_id(facts: Facts) -> str | None:
+    """The dataset's id on the Hub: the published splits', else the source's own if it has one."""
+    if facts.published:
+        return facts.published["repo_id"]
+    name: str = facts.data["sources"]["training"]["name"]
+    return SOURCES_ON_HUB.get(name, name if facts.data["sources"]["training"]["on_hub"] else None)
+
+
+def of_model(facts: Facts, title: str) -> dict[str, Any]:
+    """A model card's front matter; huggingface_hub reads the same scores back from its ``model-index``."""
+    from huggingface_hub import ModelCardData
+
+    base, dataset = facts.base_model, dataset_id(facts)
+    card = ModelCardData(
+        language="en",
+        license=LICENSES.get(base or "", "unknown"),
+        base_model=base,
+        base_model_relation="finetune" if base else None,
+        library_name="transformers",
+        pipeline_tag="text-classification",
+        datasets=[dataset] if dataset else None,
+        tags=TAGS,
+        metrics=[metric for metric in SCORES if metric != "log_loss"],
+        widget=[
+            {"text": each["text"], "output": [{"label": each["label"], "score": each["score"]}]}
+            for each in facts.metrics["examples"]
+        ],
+        model_name=title,
+        eval_results=_results(facts),
+    )
+    return dict(card.to_dict())
+
+
+def _results(facts: Facts) -> list[EvalResult]:
+    from huggingface_hub import EvalResult
+
+    return [
+        EvalResult(
+            task_type="text-classification",
+            task_name="Sentiment analysis",
+            **_dataset_of(facts, name),
+            metric_type=metric,
+            metric_value=float(split[metric]["value"]),
+        )
+        for name, split in facts.metrics["splits"].items()
+        for metric in SCORES
+        if name in HEADLINES and metric in split
+    ]
+
+
+def _dataset_of(facts: Facts, split: str) -> dict[str, Any]:
+    """Where a split can be found: in the published dataset, else by the name of its source."""
+    if facts.published:
+        repo_id, revision = facts.published["repo_id"], facts.published["revision"]
+        return {
+            "dataset_type": repo_id,
+            "dataset_name": f"{repo_id} ({split})",
+            "dataset_config": "default",
+            "dataset_split": split,
+            "dataset_revision": revision,
+        }
+    source = facts.data["sources"]["manual" if split == "manual" else "training"]
+    return {
+        "dataset_type": SOURCES_ON_HUB.get(source["name"], source["name"]),
+        "dataset_name": source["name"] if split == "manual" else f"{source['name']} ({split})",
+        "dataset_split": split,
+    }
+
+
+def eval_results(facts: Facts) -> str | None:
+    """``.eval_results/*.yaml``: the accuracies, for the pages of the dataset; None where it has no id on the Hub."""
+    from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
+
+    dataset = dataset_id(facts)
+    if dataset is None:
+        return None
+    entries = [
+        EvalResultEntry(
+            dataset_id=dataset,
+            task_id=name,
+            value=float(facts.metrics["splits"][name]["accuracy"]["value"]),
+            dataset_revision=facts.published["revision"] if facts.published else None,
+            date=facts.environment["started"],
+            notes=f"accuracy on {facts.metrics['splits'][name]['n']} {meaning}",
+        )
+        for name, meaning in HEADLINES.items()
+        if "accuracy" in facts.metrics["splits"].get(name, {})
+    ]
+    return str(yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False)) if entries else None
+
+
+def of_dataset(data: dict[str, Any]) -> dict[str, Any]:
+    """A dataset card's front matter.
+
+    Args:
+        data: ``data.json``, with the sizes of the published ``configs``.
+    """
+    invented = data["sources"]["training"]["name"] == "sample"
+    rows = sum(split["num_examples"] for split in data["configs"]["default"].values())
+    features = {
+        "default": [{"name": "text", "dtype": "string"}, _classes("label")],
+        "tokenized": [
+            {"name": "input_ids", "list": "int32"},
+            {"name": "attention_mask", "list": "int8"},
+            _classes("labels"),
+        ],
+    }
+    return {
+        "language": ["en"],
+        "license": "mit" if invented else "unknown",
+        "pretty_name": "Invented tweets" if invented else "Sentiment140, cleaned and split",
+        "task_categories": ["text-classification"],
+        "task_ids": ["sentiment-classification"],
+        "size_categories": [next(name for limit, name in SIZES.items() if rows < limit)],
+        "tags": TAGS[1:],
+        "configs": [
+            {
+                "config_name": config,
+                **({"default": True} if config == "default" else {}),
+                "data_files": [{"split": name, "path": f"{config}/{name}-*"} for name in splits],
+            }
+            for config, splits in data["configs"].items()
+        ],
+        "dataset_info": [
+            {
+                "config_name": config,
+                "features": features[config],
+                "splits": [{"name": name, **size} for name, size in splits.items()],
+            }
+            for config, splits in data["configs"].items()
+        ],
+    }
+
+
+def _classes(name: str) -> dict[str, Any]:
+    return {"name": name, "dtype": {"class_label": {"names": {"0": "negative", "1": "positive"}}}}

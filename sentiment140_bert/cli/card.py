@@ -1,0 +1,30 @@
+"""``s140 card``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sentiment140_bert.cli.options import json_option
+from sentiment140_bert.cli.output import print_json, stdout_kept_clean
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--repo-id", metavar="USER/MODEL", help="The id on the Hub that the card is to name.")
+@json_option
+def card(run: Path, repo_id: str | None, as_json: bool) -> None:
+    """Write the model card of a finished RUN, offline, from the run's own files.
+
+    It is RUN/model/README.md; pictures and the other companions of the weights are written beside it. What you
+    write into the card outside the marked sections is kept.
+    """
+    with stdout_kept_clean():
+        from sentiment140_bert import workflows
+
+        result = workflows.card(run, repo_id)
+    if as_json:
+        print_json(result)
+    else:
+        click.echo(result["card"])

@@ -1,0 +1,106 @@
+"""``s140 push-to-hub``"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sentiment140_bert.cli.options import json_option
+from sentiment140_bert.cli.output import print_json, print_table, stdout_kept_clean
+from sentiment140_bert.errors import HubError
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+OPTIONS: tuple[Decorator, ...] = (
+    click.option("--repo-id", metavar="USER/MODEL", help="The model's repository."),
+    click.option(
+        "--dataset-repo-id", metavar="USER/DATASET", help="The dataset's repository; without it none is pushed."
+    ),
+    click.option(
+        "--private/--public",
+        default=None,
+        help="Who may see them. [default: a new model public, the dataset private, for Sentiment140 has no licence]",
+    ),
+)
+
+
+def destination_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say where a run is published."""
+    for option in reversed(OPTIONS):
+        function = option(function)
+    return function
+
+
+@click.command("push-to-hub")
+@click.argument("run", type=click.Path(path_type=Path))
+@destination_options
+@click.option("--create-pr", is_flag=True, help="Open a pull request; the next push goes on with it while it is open.")
+@click.option("--revision", help="Branch to push to; it is made where it does not exist.  [default: main]")
+@click.option("--commit-message", help="[default: s140 push-to-hub: model]")
+@click.option("--tag", help="Tag the commit.")
+@click.option("--model-only", is_flag=True, help="Leave the dataset as it is.")
+@click.option("--dataset-only", is_flag=True, help="Leave the model as it is.")
+@click.option(
+    "--dry-run", is_flag=True, help="List every file with its size; touch nothing, ask nothing of the network."
+)
+@json_option
+def push_to_hub(
+    run: Path,
+    repo_id: str | None,
+    dataset_repo_id: str | None,
+    model_only: bool,
+    dataset_only: bool,
+    dry_run: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Publish a finished RUN on the Hugging Face Hub: the dataset, then the model, each in one commit.
+
+    The login is HF_TOKEN or that of `hf auth login`. Every file is searched for secrets first. Pushing the same again
+    makes no commit; what fails for a moment is tried again.
+    """
+    if model_only and dataset_only:
+        raise HubError("--model-only and --dataset-only exclude each other.", "Choose one.")
+    if (model_only and not repo_id) or (dataset_only and not dataset_repo_id):
+        raise HubError(
+            "It is not said where to publish.", f"Name it: --{'' if model_only else 'dataset-'}repo-id user/name"
+        )
+    with stdout_kept_clean():
+        from sentiment140_bert import workflows
+        from sentiment140_bert.workflows.publishing import Destination
+
+        destination = Destination(
+            repo_id=None if dataset_only else repo_id,
+            dataset_repo_id=None if model_only else dataset_repo_id,
+            **options,
+        )
+        result = workflows.push_to_hub(run, destination, dry_run=dry_run)
+    if as_json:
+        print_json(result)
+    elif dry_run:
+        print_files(result)
+    else:
+        print_published(result)
+
+
+def print_files(result: dict[str, Any]) -> None:
+    """What a push would publish."""
+    for kind, target in result.items():
+        click.echo(f"{kind} {target['repo_id']}: {len(target['files'])} files, {sum(target['files'].values()):,} bytes")
+        print_table([[f"  {name}", size] for name, size in target["files"].items()])
+    click.echo("nothing was published (--dry-run)")
+
+
+def print_published(result: dict[str, Any]) -> None:
+    """What a push published."""
+    for kind, pushed in result.items():
+        seen = "private" if pushed["private"] else "public"
+        state = f"commit {pushed['commit'][:12]}" if pushed["changed"] else "nothing had changed, no commit"
+        click.echo(f"{kind:8}{pushed['url']}  ({seen}; {state})")
+        if pushed["pr_url"]:
+            click.echo(f"        pull request: {pushed['pr_url']}")
+    if "model" in result:
+        click.echo(f'use     pipeline("text-classification", model="{result["model"]["repo_id"]}")')
+        click.echo(f"check   s140 verify {result['model']['repo_id']}")

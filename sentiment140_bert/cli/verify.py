@@ -1,0 +1,85 @@
+"""``s140 verify``"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from sentiment140_bert.cli.options import json_option, recipe_options, resolved
+from sentiment140_bert.cli.output import print_json, print_table, stdout_kept_clean
+from sentiment140_bert.errors import S140Error
+from sentiment140_bert.verification import TOLERANCE
+
+READING = (
+    "dataset",
+    "dataset_revision",
+    "dataset_split",
+    "text_column",
+    "label_column",
+    "delimiter",
+    "encoding",
+    "manual_test",
+)
+EXIT_CODES = {"true": 0, "false": 1, "unchecked": 2}
+WORDS = {"true": "agrees", "false": "FALSE", "unchecked": "not checked"}
+
+
+@click.command()
+@click.argument("model")
+@click.option("--model-revision", help="Branch, tag or commit of a Hub model.")
+@click.option("--tolerance", type=float, default=TOLERANCE, show_default=True, help="Largest difference of a score.")
+@recipe_options("data", only=READING)
+@json_option
+def verify(model: str, model_revision: str | None, tolerance: float, as_json: bool, **flags: Any) -> None:
+    """Prove the page of MODEL, a Hub id, a run directory or a model folder.
+
+    Model and dataset are fetched at the revisions that the card pins, and scored again. Compared are the card's
+    text and front matter, metrics.json and the weights' sha256. Of other people's models the scores that their card
+    states are measured, on the tweets that it or --dataset names. Exit code 0: all agrees; 1: a claim is false;
+    2: something could not be checked.
+    """
+    try:
+        with stdout_kept_clean():
+            from sentiment140_bert import workflows
+
+            data = resolved(None, flags).data if flags["dataset"] else None
+            result = workflows.verify(model, revision=model_revision, data=data, tolerance=tolerance)
+    except S140Error as error:
+        error.exit_code = 2  # 1 is for a false claim
+        raise
+    if as_json:
+        print_json(result)
+    else:
+        print_checks(result)
+    click.get_current_context().exit(EXIT_CODES[result["verdict"]])
+
+
+def print_checks(result: dict[str, Any]) -> None:
+    """The claims as a table, and what follows from it."""
+    rows = [
+        [
+            _shown(each["claim"], 60),
+            *(_shown(each[name]) for name in ("claimed", "measured", "difference")),
+            WORDS[each["verdict"]],
+        ]
+        for each in result["checks"]
+    ]
+    print_table(rows, ["claim", "claimed", "measured", "difference", ""])
+    for each in result["checks"]:
+        if each["why"]:
+            click.echo(f"not checked: {each['claim']}: {each['why']}")
+    count = {name: sum(each["verdict"] == name for each in result["checks"]) for name in WORDS}
+    click.echo(
+        f"\n{count['true']} claims agree, {count['false']} are false, {count['unchecked']} could not be checked "
+        f"(tolerance {result['tolerance']:g})"
+    )
+
+
+def _shown(value: Any, width: int = 24) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4f}" if abs(value) >= 0.00005 or value == 0 else f"{value:.0e}"
+    text = f"{value:,}" if isinstance(value, int) else str(value)
+    return text if len(text) <= width else text[: width - 1] + "…"

@@ -1,0 +1,148 @@
+"""Prepared splits as the files of a dataset repository, and back: sharded parquet in two configs, and ``data.json``."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sentiment140_bert.data import report
+from sentiment140_bert.data.prepare import Prepared, keep, kept
+from sentiment140_bert.data.schema import LABEL_NAMES
+from sentiment140_bert.errors import DataError, FalseDataError
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+SPLITS = ("train", "validation", "test", "manual")  # the neutral rows have a third class, and stay out
+ROWS_PER_SHARD = 100_000
+DEFAULT, TOKENIZED = "default", "tokenized"
+# Settings of a recipe that published splits have behind them.
+DECIDED = ("cleaning", "conflicts", "max_samples", "validation_size", "test_size", "split_by", "split_seed")
+
+
+def features(config: str) -> Features:
+    """Columns of a config."""
+    from datasets import ClassLabel, Features, List, Value
+
+    label = ClassLabel(names=[LABEL_NAMES[0], LABEL_NAMES[1]])
+    if config == DEFAULT:
+        return Features({"text": Value("string"), "label": label})
+    return Features({"input_ids": List(Value("int32")), "attention_mask": List(Value("int8")), "labels": label})
+
+
+def write(
+    prepared: Prepared, tokens: Prepared, folder: Path, checked: Callable[[bytes, str], None]
+) -> dict[str, dict[str, dict[str, int]]]:
+    """Writes the parquet files of both configs, a shard at a time.
+
+    Args:
+        prepared: From :func:`sentiment140_bert.data.prepare.prepare`.
+        tokens: The same splits, from :func:`sentiment140_bert.data.prepare.tokenized`.
+        folder: To write into.
+        checked: Is shown all text of every shard, with the file's name, before it is written.
+
+    Returns:
+        ``num_examples`` and ``num_bytes`` (in memory) of each split of each config.
+    """
+    sizes: dict[str, dict[str, dict[str, int]]] = {}
+    for config, source in ((DEFAULT, prepared), (TOKENIZED, tokens)):
+        schema = features(config).arrow_schema
+        (folder / config).mkdir(parents=True)
+        sizes[config] = {}
+        for name, split in source.splits().items():
+            if name not in SPLITS:
+                continue
+            shards = -(-len(split) // ROWS_PER_SHARD)
+            rows = split.with_format("arrow")
+            size = sizes[config][name] = {"num_examples": len(split), "num_bytes": 0}
+            for at in range(shards):
+                file = f"{config}/{name}-{at:05}-of-{shards:05}.parquet"
+                table = rows[at * ROWS_PER_SHARD : (at + 1) * ROWS_PER_SHARD]
+                if config == DEFAULT:
+                    checked("\n".join(table["text"].to_pylist()).encode(), file)
+                else:
+                    table = table.append_column("attention_mask", _ones_like(table["input_ids"]))
+                table = table.select(schema.names).cast(schema)
+                pq.write_table(table, folder / file, compression="zstd")
+                size["num_bytes"] += table.nbytes
+    return sizes
+
+
+def _ones_like(ids: pa.ChunkedArray) -> pa.Array:
+    lists = ids.combine_chunks()
+    lengths = np.asarray(lists.value_lengths())
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.ones(int(lengths.sum()), dtype=np.int8)))
+
+
+def read(folder: Path, repo_id: str, revision: str) -> Prepared:
+    """Published splits as :func:`~sentiment140_bert.data.prepare.prepare` gives them, kept in the cache.
+
+    Args:
+        folder: A whole snapshot of the repository.
+        repo_id: Named in the report, as ``published``.
+        revision: The snapshot's commit.
+
+    Raises:
+        DataError: The files are not what its ``data.json`` says.
+    """
+    described = _described(folder, repo_id) | {"published": {"repo_id": repo_id, "revision": revision}}
+    key = hashlib.sha256(f"{described['fingerprint']} published".encode()).hexdigest()
+    if found := kept("prepared", key):
+        return dataclasses.replace(found, report=described)
+    splits = {name: _table(folder, DEFAULT, name, repo_id) for name in SPLITS if name in described["splits"]}
+    for name, table in splits.items():
+        if report.row_hash(table) != described["splits"][name]["sha256"]:
+            raise FalseDataError(
+                f"The tweets of {repo_id}, split {name}, are not those that its data.json describes (sha256 differs).",
+                "Name another --dataset-revision, or ask its owner.",
+            )
+    numbered = {
+        name: table.append_column("row", pa.array(np.arange(len(table), dtype=np.int32)))
+        for name, table in splits.items()
+    }
+    return keep(key, numbered, described, {})
+
+
+def tokens_of(folder: Path, prepared: Prepared, name: str) -> tuple[pa.ChunkedArray, np.ndarray, int]:
+    """The published tokens of a split, as :func:`~sentiment140_bert.data.tokenization.tokenize` gives them."""
+    ids = _table(folder, TOKENIZED, name, str(folder))["input_ids"].cast(pa.list_(pa.int32()))
+    lengths = np.concatenate([np.asarray(chunk.value_lengths()) for chunk in ids.chunks]).astype(np.int64)
+    if len(lengths) != prepared.report["splits"][name]["rows"]:
+        raise FalseDataError(
+            f"The tokens of split {name} are not as many as its texts.", "Name another --dataset-revision."
+        )
+    return ids, lengths, prepared.report["splits"][name]["token_length"]["truncated"]
+
+
+def _described(folder: Path, repo_id: str) -> dict[str, Any]:
+    try:
+        described: dict[str, Any] = json.loads((folder / "data.json").read_text("utf-8"))
+        hashes = {name: described["splits"][name]["sha256"] for name in described["splits"]}
+        if report.fingerprint(hashes) != described["fingerprint"]:
+            raise ValueError("its fingerprint is not that of its splits")
+        _ = described["settings"]["cleaning"], described["tokenizer"]["sha256"], described["sources"]["training"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"The data.json of {repo_id} is damaged: {error!r}.", "Name another --dataset-revision, or ask its owner."
+        ) from None
+    return described
+
+
+def _table(folder: Path, config: str, name: str, where: str) -> pa.Table:
+    files = sorted((folder / config).glob(f"{name}-*.parquet"))
+    try:
+        return pa.concat_tables([pq.read_table(file).cast(features(config).arrow_schema) for file in files])
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DataError(
+            f"{where}: split {name} of config {config} cannot be read: {error}.",
+            "Is it a dataset of `s140 push-to-hub`?",
+        ) from None

@@ -1,0 +1,83 @@
+"""What lies on the Hub, brought here at one commit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sentiment140_bert.errors import HubError
+from sentiment140_bert.hub.client import Hub
+
+PUBLISHED = ["README.md", "data.json", "default/*.parquet", "tokenized/*.parquet"]
+
+
+def commit_of(hub: Hub, kind: str, repo_id: str, revision: str | None = None) -> str:
+    """The commit that a branch or tag is on now.
+
+    Raises:
+        HubError: There is no such repository or revision, or the Hub cannot be reached.
+    """
+    info = hub.patiently(f"looking for {kind} {repo_id}", hub.api.repo_info, repo_id, repo_type=kind, revision=revision)
+    return str(info.sha)
+
+
+def has_file(hub: Hub, kind: str, repo_id: str, path: str, commit: str) -> bool:
+    """Whether a repository holds a file at that commit."""
+    return bool(
+        hub.patiently(
+            f"looking for {path} of {repo_id}", hub.api.file_exists, repo_id, path, repo_type=kind, revision=commit
+        )
+    )
+
+
+def snapshot(hub: Hub, kind: str, repo_id: str, commit: str, patterns: list[str] | None = None) -> Path:
+    """A folder with the repository's files at that commit; what is in the cache is not fetched again.
+
+    Args:
+        hub: Logged in or not.
+        kind: ``model`` or ``dataset``.
+        repo_id: user/name.
+        commit: From :func:`commit_of`.
+        patterns: Only files that match one of these.
+    """
+    return Path(
+        hub.patiently(
+            f"downloading {kind} {repo_id}",
+            hub.api.snapshot_download,
+            repo_id,
+            repo_type=kind,
+            revision=commit,
+            allow_patterns=patterns,
+        )
+    )
+
+
+def read_text(hub: Hub, kind: str, repo_id: str, path: str, revision: str | None = None) -> str | None:
+    """A text file of a repository; None where the repository has no such file."""
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    def fetched() -> str | None:
+        try:
+            file = hub.api.hf_hub_download(repo_id, path, repo_type=kind, revision=revision)
+        except LocalEntryNotFoundError:  # no answer; its parent class means that there is no such file
+            raise
+        except EntryNotFoundError:
+            return None
+        return Path(file).read_text("utf-8")
+
+    return hub.patiently(f"reading {path} of {repo_id}", fetched)
+
+
+def published_dataset(hub: Hub, repo_id: str, revision: str | None = None) -> tuple[Path, str] | None:
+    """A dataset that `s140 push-to-hub` made, as a folder, and its commit; None if it is another kind of dataset.
+
+    Where the Hub has no such dataset, or cannot be reached, it is also None: whoever loads it then says so.
+    """
+    try:
+        commit = commit_of(hub, "dataset", repo_id, revision)
+        if not has_file(hub, "dataset", repo_id, "data.json", commit):
+            return None
+    except HubError as error:
+        if error.status in (None, 401, 404):
+            return None
+        raise
+    return snapshot(hub, "dataset", repo_id, commit, PUBLISHED), commit

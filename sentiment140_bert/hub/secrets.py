@@ -1,0 +1,139 @@
+"""Looking for secrets in whatever is about to be published."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from sentiment140_bert.errors import SecretError
+
+CHUNK = 1 << 24
+OVERLAP = 512
+
+# What each kind of token looks like, by the text it begins with. Only at that text is the expression tried, which is
+# some ten times faster than searching for it.
+KINDS: tuple[tuple[str, bytes, re.Pattern[bytes]], ...] = (
+    ("Hugging Face token", b"hf_", re.compile(rb"(?<![A-Za-z0-9])hf_[A-Za-z0-9]{30,}")),
+    ("Hugging Face token", b"api_org_", re.compile(rb"(?<![A-Za-z0-9])api_org_[A-Za-z0-9]{30,}")),
+    ("Weights & Biases key", b"wandb_v1_", re.compile(rb"wandb_v1_[A-Za-z0-9_-]{20,}")),
+    ("Weights & Biases key", b"local-", re.compile(rb"(?<![a-z0-9])local-[0-9a-f]{40}(?![0-9a-f])")),
+    ("Databricks token", b"dapi", re.compile(rb"(?<![A-Za-z0-9])dapi[0-9a-f]{32}")),
+    ("Databricks token", b"dkea", re.compile(rb"(?<![A-Za-z0-9])dkea[0-9a-f]{32}")),
+    ("Databricks token", b"dose", re.compile(rb"(?<![A-Za-z0-9])dose[0-9a-f]{32}")),
+    ("AWS access key", b"AKIA", re.compile(rb"(?<![A-Z0-9])AKIA(?=[A-Z0-9]*[0-9])[A-Z0-9]{16}(?![A-Z0-9])")),
+    ("AWS access key", b"ASIA", re.compile(rb"(?<![A-Z0-9])ASIA(?=[A-Z0-9]*[0-9])[A-Z0-9]{16}(?![A-Z0-9])")),
+    ("private key", b"-----BEGIN ", re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")),
+    ("password in an address", b"://", re.compile(rb"://[^\s/:@\"'<>]{1,64}:[^\s/:@\"'<>]{6,}@[A-Za-z0-9]")),
+)
+# Names of variables and settings, in any case; a value behind them is a secret.
+_VALUE = rb"[\"']?\s*[=:]\s*[\"']?"
+NAMED: tuple[tuple[str, bytes, re.Pattern[bytes]], ...] = (
+    ("Weights & Biases key", b"wandb", re.compile(rb"wandb[^\n]{0,40}?(?<![0-9a-f])[0-9a-f]{40}(?![0-9a-f])")),
+    ("Weights & Biases key", b"api", re.compile(rb"api[_-]?key[^\n]{0,40}?(?<![0-9a-f])[0-9a-f]{40}(?![0-9a-f])")),
+    ("Weights & Biases key", b"wandb_api_key", re.compile(rb"wandb_api_key" + _VALUE + rb"[\w-]{20,}")),
+    ("MLflow password", b"mlflow_", re.compile(rb"mlflow_tracking_(?:token|password)" + _VALUE + rb"[^\s\"'$<{]{8,}")),
+    (
+        "Databricks token",
+        b"databricks_",
+        re.compile(rb"databricks_(?:token|client_secret)" + _VALUE + rb"[^\s\"'$<{]{8,}"),
+    ),
+    ("AWS secret key", b"aws", re.compile(rb"aws_?secret_?access_?key" + _VALUE + rb"[a-z0-9/+=]{40}")),
+    ("AWS session token", b"aws", re.compile(rb"aws_?session_?token" + _VALUE + rb"[a-z0-9/+=]{40}")),
+)
+# A bare W&B key: forty hexadecimal digits that nothing introduces as a commit.
+BARE = re.compile(
+    rb"(?<![0-9a-zA-Z])(?<!ision `)(?<!ision: )(?<!ision: ')(?<!ision\": \")(?<!ision )(?<!commit )(?<!commit/)"
+    rb"(?<!commit\": \")(?<!tree/)(?<!blob/)(?<!resolve/)[0-9a-f]{40}(?![0-9a-zA-Z])"
+)
+# Variables whose very values are looked for, whatever they look like.
+VARIABLES = (
+    "HF_TOKEN",
+    "HUGGING_FACE_HUB_TOKEN",
+    "WANDB_API_KEY",
+    "DATABRICKS_TOKEN",
+    "DATABRICKS_CLIENT_SECRET",
+    "MLFLOW_TRACKING_TOKEN",
+    "MLFLOW_TRACKING_PASSWORD",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+)
+
+
+def own() -> list[bytes]:
+    """The secrets that this process knows: of the environment and of the Hub's login."""
+    from huggingface_hub import get_token
+
+    values = [os.environ.get(name) for name in VARIABLES] + [get_token()]
+    return [*{value.encode() for value in values if value and len(value) >= 8}]
+
+
+def kind_in(content: bytes, known: Iterable[bytes] = (), *, tweets: bool = False) -> str | None:
+    """What kind of secret stands in ``content``; None if there is none.
+
+    Args:
+        content: Any bytes, text or not.
+        known: Values that are secrets themselves, from :func:`own`.
+        tweets: Strangers' texts, which hold forty hexadecimal digits for many a reason.
+    """
+    if any(value in content for value in known):
+        return "token of this machine"
+    lower = content.lower()
+    for kinds, text in ((KINDS, content), (NAMED, lower)):
+        for name, sign, pattern in kinds:
+            if _matches_at(text, sign, pattern):
+                return name
+    is_text = b"\0" not in content
+    return "Weights & Biases key" if is_text and not tweets and BARE.search(content) else None
+
+
+def _matches_at(content: bytes, sign: bytes, pattern: re.Pattern[bytes]) -> bool:
+    at = content.find(sign)
+    while at >= 0:
+        if pattern.match(content, at):
+            return True
+        at = content.find(sign, at + 1)
+    return False
+
+
+def tweets_checked() -> Callable[[bytes, str], None]:
+    """A function that raises SecretError, naming its second argument, where the tweets in its first hold a secret."""
+    known = own()
+
+    def check(content: bytes, name: str) -> None:
+        _refuse(kind_in(content, known, tweets=True), name)
+
+    return check
+
+
+def check_files(files: Iterable[tuple[str, Path | bytes]]) -> None:
+    """Looks through files of any size.
+
+    Args:
+        files: The name to report, and the file or its content.
+
+    Raises:
+        SecretError: One holds a secret; it is not told.
+    """
+    known = own()
+    for name, content in files:
+        for part in [content] if isinstance(content, bytes) else _parts(content):
+            _refuse(kind_in(part, known), name)
+
+
+def _refuse(kind: str | None, name: str) -> None:
+    if kind:
+        raise SecretError(
+            f"{name} holds what looks like a secret ({kind}).",
+            "Nothing was published. Remove it there, and push again.",
+        )
+
+
+def _parts(path: Path) -> Iterator[bytes]:
+    """A file in pieces that overlap, so that a secret on a seam is not missed."""
+    tail = b""
+    with path.open("rb") as file:
+        while piece := file.read(CHUNK):
+            yield tail + piece
+            tail = piece[-OVERLAP:]

@@ -1,0 +1,82 @@
+"""``s140 prepare``, and the data of every other verb."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sentiment140_bert.errors import RecipeError
+from sentiment140_bert.recipe import DataConfig, Recipe
+from sentiment140_bert.workflows.runs import without_folders
+
+if TYPE_CHECKING:
+    from sentiment140_bert.data.prepare import Prepared
+
+log = logging.getLogger(__name__)
+
+
+def prepare(recipe: Recipe) -> dict[str, Any]:
+    """Reads, cleans, folds, splits and tokenizes the recipe's tweets.
+
+    Returns:
+        ``data.json``, and ``cached`` (nothing had to be done) and ``folder`` (where the tokens lie).
+
+    Raises:
+        DataError: The tweets cannot be used.
+        ModelError: The tokenizer cannot be loaded.
+    """
+    prepared, tokens, _ = tokenized(recipe)
+    return tokens.report | {
+        "cached": {"splits": prepared.cached, "tokens": tokens.cached},
+        "folder": str(tokens.folder),
+        "bad_rows_file": str(bad) if (bad := prepared.folder / "bad_rows.jsonl").is_file() else None,
+    }
+
+
+def splits(data: DataConfig) -> tuple[Prepared, Path | None]:
+    """The splits, and the folder of the published dataset that they are, if they are one."""
+    from sentiment140_bert.data import publication, source
+    from sentiment140_bert.data.prepare import prepare
+
+    if not source.is_hub_id(data.dataset):
+        return prepare(data), None
+    from sentiment140_bert.hub import fetch
+    from sentiment140_bert.hub.client import Hub
+
+    found = fetch.published_dataset(Hub(waits=()), data.dataset, data.dataset_revision)
+    if not found:
+        return prepare(data), None
+    folder, commit = found
+    prepared = publication.read(folder, data.dataset, commit)
+    differing = [
+        f"{key} {value!r} (here {getattr(data, key)!r})"
+        for key, value in prepared.report["settings"].items()
+        if key in publication.DECIDED and getattr(data, key) != value
+    ]
+    said = f"; decided there: {', '.join(differing)}" if differing else ""
+    log.info("data: the splits of %s are used as they were published%s", data.dataset, said)
+    return prepared, folder
+
+
+def tokenized(recipe: Recipe) -> tuple[Prepared, Prepared, Any]:
+    """Splits, their tokens, and the tokenizer."""
+    from sentiment140_bert import modeling
+    from sentiment140_bert.data import clean, publication
+    from sentiment140_bert.data.prepare import tokenized
+
+    prepared, folder = splits(recipe.data)
+    name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
+    normalizer = clean.normalizer(prepared.report["settings"]["cleaning"])
+    tokenizer = modeling.load_tokenizer(name, revision, normalizer)
+    if recipe.data.max_length > tokenizer.model_max_length:
+        limit = tokenizer.model_max_length
+        raise RecipeError([f"max_length: {recipe.data.max_length} is more than the model takes, {limit} tokens"])
+    at_hand = partial(publication.tokens_of, folder, prepared) if folder else None
+    tokens = tokenized(prepared, tokenizer, recipe.data.max_length, at_hand)
+    tokens.report["tokenizer"] |= {"name": without_folders(name), "revision": modeling.commit_of(name, revision)}
+    log.info("data: %s", ", ".join(f"{split['rows']:,} {name}" for name, split in tokens.report["splits"].items()))
+    if tokens.cached:
+        log.info("data: taken from the cache, nothing was tokenized")
+    return prepared, tokens, tokenizer

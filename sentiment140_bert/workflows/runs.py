@@ -1,0 +1,54 @@
+"""What a run directory says of itself: its recipe, as it was and as it may be published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sentiment140_bert import recipes
+from sentiment140_bert.errors import RunError
+from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.run_dir import RunDir
+
+FILE_ENDINGS = (".csv", ".gz", ".zip", ".tsv", ".parquet", ".jsonl", ".yaml", ".yml")
+
+
+def saved_recipe(path: Path) -> Recipe:
+    """The recipe that a run was started with.
+
+    Raises:
+        RunError: There is none.
+    """
+    run = RunDir(path)
+    if not run.is_run():
+        raise RunError(f"There is no run in {path}.", "Name the folder that `s140 train` wrote.")
+    return recipes.load(str(run.recipe))
+
+
+def public(recipe: Recipe) -> Recipe:
+    """The recipe as others may have it: without the folders of this machine."""
+    names = {
+        "model_name_or_path": recipe.model.model_name_or_path,
+        "dataset": recipe.data.dataset,
+        "manual_test": recipe.data.manual_test,
+    }
+    return recipe.with_values({key: without_folders(name) for key, name in names.items() if name})
+
+
+def without_folders(argument: str) -> str:
+    """An argument of the command line; a path by its last part, as it may be published."""
+    flag, equals, value = argument.rpartition("=")
+    path = Path(value).expanduser()
+    is_path = "/" in value and "://" not in value
+    known = is_path and (path.is_absolute() or path.exists() or value.startswith(".") or value.endswith(FILE_ENDINGS))
+    return f"{flag}{equals}{path.name}" if known else argument
+
+
+def title_of(run: RunDir, recipe: Recipe) -> str:
+    """The run's name, as trackers and cards show it."""
+    return recipe.training.run_name or run.path.resolve().name
+
+
+def as_config(recipe: Recipe, fingerprint: str) -> dict[str, Any]:
+    """What a tracker is told at the start."""
+    return public(recipe).to_dict() | {"fingerprint": fingerprint}

@@ -1,0 +1,183 @@
+"""``s140 train``."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import shlex
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sentiment140_bert.errors import Interrupted, RunError
+from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.run_dir import RunDir, write_json, write_text
+from sentiment140_bert.workflows import preparing, publishing, scoring
+from sentiment140_bert.workflows.runs import as_config, saved_recipe, title_of, without_folders
+
+log = logging.getLogger(__name__)
+
+
+def train(
+    recipe: Recipe,
+    output_dir: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    push_to: publishing.Destination | None = None,
+    arguments_given: list[str] | None = None,
+) -> dict[str, Any]:
+    """Fine-tunes, keeps the best weights, scores them, and writes the run directory.
+
+    Args:
+        recipe: All that decides the run.
+        output_dir: The run directory.
+        resume: Go on from the newest whole checkpoint of an unfinished run.
+        overwrite: Remove an earlier run in ``output_dir`` first.
+        push_to: Where to publish the run once it is finished; the login is checked before training begins.
+        arguments_given: What followed ``s140`` on the command line, to be told in the card.
+
+    Returns:
+        ``run``, ``model``, ``metrics`` (as in ``metrics.json``), ``training`` (steps, seconds, tweets per
+        second, …) and ``published`` (None without ``push_to``); nothing in processes other than the main one.
+
+    Raises:
+        RunError: ``output_dir`` holds a run (and neither flag is given), a different one, or something else.
+        Interrupted: A signal stopped training; a checkpoint was written.
+        S140Error: Data, model, recipe or hardware are not as they should be.
+    """
+    from sentiment140_bert import environment, modeling
+    from sentiment140_bert.evaluation.metrics import trainer_metrics
+    from sentiment140_bert.tracking import tracked
+    from sentiment140_bert.training import arguments, callbacks, trainer
+
+    run = RunDir(output_dir)
+    precision = arguments.choose_precision(recipe.training)
+    settings = arguments.training_arguments(recipe.training, precision, run.checkpoints)
+    processes = arguments.processes_of(settings)
+    if processes.is_main_process:
+        _claim(run, recipe, resume, overwrite)
+        if push_to:
+            publishing.ready(push_to)
+    else:
+        log.setLevel(logging.WARNING)
+    processes.wait_for_everyone()
+    with processes.main_process_first():
+        prepared, tokens, tokenizer = preparing.tokenized(recipe)
+    checkpoint = callbacks.newest_whole(run.checkpoints) if resume else None
+    log.info("precision: %s (%s)", precision.name, precision.why)
+    if resume:
+        log.info("resume: %s", f"from {checkpoint.name}" if checkpoint else "no whole checkpoint yet, starting anew")
+    model = modeling.load_encoder(recipe.model.model_name_or_path, recipe.model.model_revision, recipe.training.seed)
+    started = {
+        **environment.describe(),
+        "precision": dataclasses.asdict(precision),
+        "processes": processes.num_processes,
+        "base_model": _base_model(recipe),
+        "unusual_arguments": arguments.unusual(recipe.training),
+        "command": shlex.join(["s140", *map(without_folders, arguments_given)]) if arguments_given else None,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    if resume:
+        _same_data(run, tokens.report)
+        started = run.read(run.environment)
+    elif processes.is_main_process:
+        if run.is_run():
+            run.clear()
+        _write_beginning(run, recipe, tokens.report, started)
+    processes.wait_for_everyone()
+    report_to = recipe.training.report_to if processes.is_main_process else "none"
+    config = as_config(recipe, tokens.report["fingerprint"])
+    with tracked(report_to, run, title_of(run, recipe), config) as tracking:
+        outcome = trainer.train(
+            model,
+            tokenizer,
+            tokens.splits(),
+            settings,
+            history=run.history,
+            compute_metrics=trainer_metrics,
+            resume_from=checkpoint,
+            callbacks=tracking.callbacks,
+        )
+        if outcome.signal:
+            raise Interrupted(
+                f"Training was stopped by a signal after step {outcome.steps}; a checkpoint is in {run.checkpoints}.",
+                f"Go on with: s140 train --output-dir {shlex.quote(str(run.path))} --resume",
+                outcome.signal,
+            )
+        training = {key: value for key, value in dataclasses.asdict(outcome).items() if key != "signal"}
+        if processes.is_main_process:
+            modeling.save(model, tokenizer, run.model)
+            write_json(run.environment, started | {"training": training})
+            metrics = scoring.evaluate_run(run.path, prepared)
+            tracking.scores(metrics)
+        processes.wait_for_everyone()
+    if not processes.is_main_process:
+        return {}
+    return {
+        "run": str(run.path),
+        "model": str(run.model),
+        "training": training,
+        "metrics": run.read(run.metrics),
+        "published": publishing.push_to_hub(run.path, push_to) if push_to else None,
+    }
+
+
+def _base_model(recipe: Recipe) -> dict[str, Any]:
+    """Name and commit of what is fine-tuned; ``on_hub`` where others find it by that name."""
+    from sentiment140_bert import modeling
+
+    name = recipe.model.model_name_or_path
+    commit = modeling.commit_of(name, recipe.model.model_revision)
+    return {"name": without_folders(name), "revision": commit, "on_hub": modeling.is_hub_id(name)}
+
+
+def _claim(run: RunDir, recipe: Recipe, resume: bool, overwrite: bool) -> None:
+    """Makes sure that ``run`` is ours to write: new, unfinished and to be resumed, or to be overwritten."""
+    if run.path.exists() and not run.path.is_dir():
+        raise RunError(f"{run.path} is a file.", "Choose another --output-dir.")
+    if not run.is_run():
+        if run.path.is_dir() and any(run.path.iterdir()):
+            raise RunError(f"{run.path} is not empty, and no run of this tool.", "Choose another --output-dir.")
+        if resume:
+            raise RunError(f"There is no run in {run.path} to resume.", "Leave --resume away to start one.")
+        return
+    if resume:
+        if run.is_finished():
+            raise RunError(
+                f"The run in {run.path} is finished; there is nothing to resume.", "Look at it: s140 evaluate RUN."
+            )
+        _same_recipe(run, recipe)
+    elif not overwrite:
+        state = "a finished run" if run.is_finished() else "an unfinished run; --resume goes on with it"
+        raise RunError(f"{run.path} holds {state}.", "Choose another --output-dir, or pass --overwrite to remove it.")
+
+
+def _same_recipe(run: RunDir, recipe: Recipe) -> None:
+    before, now = saved_recipe(run.path).to_dict(), recipe.to_dict()
+    changed = [
+        f"{key}: {before[section].get(key)!r} then, {value!r} now"
+        for section in ("model", "data", "training")
+        for key, value in now[section].items()
+        if before[section].get(key) != value
+    ]
+    if changed:
+        raise RunError(
+            f"{run.path} was started with another recipe: {'; '.join(changed)}.",
+            "Resume it without these flags, or choose another --output-dir.",
+        )
+
+
+def _write_beginning(run: RunDir, recipe: Recipe, report: dict[str, Any], environment: dict[str, Any]) -> None:
+    write_text(run.recipe, recipe.to_yaml())
+    write_json(run.data, report)
+    write_json(run.environment, environment)
+
+
+def _same_data(run: RunDir, report: dict[str, Any]) -> None:
+    then, now = run.read(run.data)["fingerprint"], report["fingerprint"]
+    if then != now:
+        raise RunError(
+            f"The tweets are not those that {run.path} was started with: fingerprint {then[:12]} then, {now[:12]} now.",
+            "Give the original input back, or choose another --output-dir.",
+        )

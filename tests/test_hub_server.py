@@ -1,0 +1,386 @@
+"""The Hub of our tests, asked by the real clients: huggingface_hub, transformers, datasets."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from huggingface_hub import (
+    CommitOperationAdd,
+    CommitOperationDelete,
+    HfApi,
+    HfFileSystem,
+    ModelCard,
+    constants,
+    hf_hub_download,
+    snapshot_download,
+)
+from huggingface_hub.utils import (
+    BadRequestError,
+    EntryNotFoundError,
+    HfHubHTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+    httpx,
+)
+
+from hub_server import ENDPOINTS, SOMEBODYS_TOKEN, Account, HubServer
+
+pytest_plugins = "model_fixtures"
+
+MODEL = "tester/model"
+CARD = "---\nlicense: mit\npipeline_tag: text-classification\ntags: [tweets]\n---\n# A card\n"
+DATA = """---
+configs:
+- config_name: first
+  default: true
+  data_files: [{split: train, path: first/train.csv}, {split: test, path: first/test.csv}]
+- config_name: second
+  data_files: second.csv
+---
+"""
+
+
+@pytest.fixture
+def api(hub: HubServer) -> HfApi:
+    return HfApi()
+
+
+@pytest.fixture
+def repo(api: HfApi) -> str:
+    return api.create_repo(MODEL).repo_id
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A small file, one for LFS, and an empty one."""
+    folder = tmp_path / "upload"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "README.md").write_text(CARD)
+    (folder / "deep" / "model.safetensors").write_bytes(bytes(range(256)) * 40)
+    (folder / "empty.bin").touch()
+    return folder
+
+
+def add(path: str = "notes.txt", content: bytes = b"hello") -> CommitOperationAdd:
+    return CommitOperationAdd(path, content)
+
+
+def code(error: pytest.ExceptionInfo[HfHubHTTPError]) -> int:
+    return error.value.response.status_code
+
+
+def asked(hub: HubServer, *endpoints: str) -> list[tuple[str, int | None]]:
+    """Endpoint and status of the requests to these endpoints."""
+    return [(each.endpoint, each.status) for each in hub.requests if each.endpoint in endpoints]
+
+
+def test_the_client_knows_our_address_and_a_cache_of_its_own(hub: HubServer) -> None:
+    assert (hub.url, os.environ["HF_HOME"]) == (constants.ENDPOINT, constants.HF_HOME)
+    assert constants.HF_HUB_DISABLE_XET
+
+
+def test_who_one_is(hub: HubServer, api: HfApi) -> None:
+    answer = api.whoami()
+    assert (answer["name"], answer["type"], answer["auth"]["accessToken"]["role"]) == ("tester", "user", "write")
+    assert [(org["name"], org["type"], org["roleInOrg"]) for org in answer["orgs"]] == [("testers", "org", "write")]
+    assert api.whoami(token=SOMEBODYS_TOKEN)["name"] == "somebody"
+    with pytest.raises(HfHubHTTPError, match="Invalid user token") as caught:
+        api.whoami(token="hf_unknown")
+    assert code(caught) == 401
+    assert [each.token for each in hub.requests if each.endpoint == "whoami"][1:] == [SOMEBODYS_TOKEN, "hf_unknown"]
+
+
+def test_repositories_are_made_once_and_only_in_ones_own_namespaces(hub: HubServer, api: HfApi) -> None:
+    assert api.create_repo("model").repo_id == MODEL
+    assert api.create_repo("testers/data", repo_type="dataset").url == f"{hub.url}/datasets/testers/data"
+    assert hub.files(MODEL).keys() == {".gitattributes"}
+    with pytest.raises(HfHubHTTPError, match="You already created this model repo") as caught:
+        api.create_repo(MODEL)
+    assert code(caught) == 409
+    assert api.create_repo(MODEL, exist_ok=True) == f"{hub.url}/{MODEL}"
+    with pytest.raises(HfHubHTTPError, match='namespace "strangers"') as caught:
+        api.create_repo("strangers/model")
+    assert code(caught) == 403
+    with pytest.raises(HfHubHTTPError) as caught:
+        api.create_repo("tester/other", token=False)
+    assert code(caught) == 401
+    api.delete_repo(MODEL)
+    with pytest.raises(RepositoryNotFoundError):
+        api.delete_repo(MODEL)
+    assert hub.repos.keys() == {("dataset", "testers/data")}
+
+
+def test_a_folder_is_one_commit_and_the_same_folder_none(hub: HubServer, api: HfApi, repo: str, folder: Path) -> None:
+    made = api.upload_folder(repo_id=repo, folder_path=folder, commit_message="All of it", commit_description="more")
+    assert (made.oid, made.commit_url) == (hub.head(repo), f"{hub.url}/{repo}/commit/{made.oid}")
+    sent = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert hub.files(repo) == sent | {".gitattributes": hub.files(repo)[".gitattributes"]}
+    assert [commit.title for commit in hub.commits(repo)] == ["All of it", "initial commit"]
+    assert asked(hub, "lfs_upload", "lfs_verify") == [("lfs_upload", 200), ("lfs_verify", 200)]
+
+    again = api.upload_folder(repo_id=repo, folder_path=folder)
+    assert again.oid == made.oid
+    assert asked(hub, "commit", "lfs_upload") == [("lfs_upload", 200), ("commit", 200)]
+
+    listed = {each.path: each for each in api.list_repo_tree(repo, recursive=True, expand=True)}
+    assert listed.keys() == {".gitattributes", "README.md", "deep", "deep/model.safetensors", "empty.bin"}
+    weights = listed["deep/model.safetensors"]
+    assert weights.lfs.sha256 == hashlib.sha256(sent[weights.path]).hexdigest()
+    assert weights.last_commit.title == listed["deep"].last_commit.title == "All of it"
+    assert listed[".gitattributes"].last_commit.title == "initial commit"
+    assert [each.path for each in api.list_repo_tree(repo, "deep")] == [weights.path]
+    assert [each.path for each in api.get_paths_info(repo, ["deep", "nothing", "empty.bin"])] == ["deep", "empty.bin"]
+    info = api.model_info(repo, files_metadata=True)
+    assert (info.sha, info.card_data.license, info.pipeline_tag) == (made.oid, "mit", "text-classification")
+    assert {each.rfilename: each.size for each in info.siblings}[weights.path] == 256 * 40
+    assert [each.title for each in api.list_repo_commits(repo)] == ["All of it", "initial commit"]
+
+
+def test_long_listings_come_in_pages(hub: HubServer, api: HfApi, repo: str) -> None:
+    for number in range(4):
+        hub.write(repo, f"{number}.txt", b"")
+    hub.page_size = 2
+    assert len(api.list_repo_files(repo)) == len(api.list_repo_commits(repo)) == 5
+    assert asked(hub, "commits") == [("commits", 200)] * 3
+
+
+def test_a_commit_is_whole_and_on_top_of_the_named_one(hub: HubServer, api: HfApi, repo: str) -> None:
+    first = hub.head(repo)
+    api.create_commit(repo, [add()], commit_message="one", parent_commit=first)
+    with pytest.raises(HfHubHTTPError, match="A commit has happened since") as caught:
+        api.create_commit(repo, [add("new.txt")], commit_message="two", parent_commit=first)
+    assert code(caught) == 412
+    with pytest.raises(EntryNotFoundError, match="doesn't exist"):
+        api.create_commit(repo, [add("new.txt"), CommitOperationDelete("nothing")], commit_message="two")
+    with pytest.raises(RevisionNotFoundError):
+        api.create_commit(repo, [add("new.txt")], commit_message="two", revision="nowhere")
+    assert hub.files(repo).keys() == {".gitattributes", "notes.txt"}
+    hub.write(repo, "folder/a.txt", b"")
+    api.create_commit(
+        repo, [CommitOperationDelete("folder/"), CommitOperationDelete("notes.txt")], commit_message="two"
+    )
+    assert hub.files(repo).keys() == {".gitattributes"}
+    with pytest.raises(ValueError, match="Invalid metadata in README"):
+        api.create_commit(repo, [add("README.md", b"---\na: [\n---\n")], commit_message="three")
+    with pytest.warns(UserWarning, match="empty or missing yaml"):
+        api.create_commit(repo, [add("README.md", b"# Hello")], commit_message="three")
+
+
+def test_a_large_file_that_was_never_uploaded_is_not_committed(hub: HubServer, api: HfApi, repo: str) -> None:
+    operation = add("model.safetensors", b"weights")
+    operation._upload_mode, operation._should_ignore, operation._is_uploaded = "lfs", False, True
+    with pytest.raises(BadRequestError, match=r"Offending file: model.safetensors"):
+        api.create_commit(repo, [operation], commit_message="weights")
+    assert len(hub.commits(repo)) == 1
+
+
+def test_others_may_only_propose(hub: HubServer, api: HfApi, repo: str) -> None:
+    with pytest.raises(HfHubHTTPError, match="You don't have the rights to write") as caught:
+        api.create_commit(repo, [add()], commit_message="mine", token=SOMEBODYS_TOKEN)
+    assert code(caught) == 403
+    hub.accounts["hf_read"] = Account("tester", role="read")
+    with pytest.raises(HfHubHTTPError, match="the token may only read") as caught:
+        api.create_commit(repo, [add()], commit_message="mine", token="hf_read")
+    assert code(caught) == 403
+    with pytest.raises(RepositoryNotFoundError) as caught:
+        api.create_commit(repo, [add()], commit_message="mine", token=False)
+    assert code(caught) == 401
+
+    made = api.create_commit(repo, [add()], commit_message="mine", token=SOMEBODYS_TOKEN, create_pr=True)
+    assert (made.pr_num, made.pr_revision, made.pr_url) == (1, "refs/pr/1", f"{hub.url}/{repo}/discussions/1")
+    api.create_commit(repo, [add("b")], commit_message="more", token=SOMEBODYS_TOKEN, revision="refs/pr/1")
+    assert hub.files(repo, revision="refs/pr/1").keys() == {".gitattributes", "notes.txt", "b"}
+    assert hub.files(repo).keys() == {".gitattributes"}
+    (found,) = api.get_repo_discussions(repo, discussion_type="pull_request", discussion_status="open")
+    assert (found.title, found.author, found.is_pull_request) == ("mine", "somebody", True)
+    assert not list(api.get_repo_discussions(repo, author="tester"))
+    assert Path(hf_hub_download(repo, "b", revision="refs/pr/1")).read_text() == "hello"
+    assert api.create_pull_request(repo, title="empty").num == 2
+
+    unchanged = api.create_commit(repo, [add("b")], commit_message="b", revision="refs/pr/1")
+    assert unchanged.oid == hub.head(repo, revision="refs/pr/1")
+    api.create_commit(repo, [add("b")], commit_message="b")
+    unchanged = api.create_commit(repo, [add("b")], commit_message="b", create_pr=True)
+    assert (unchanged.pr_url, unchanged.oid) == (None, hub.head(repo))
+
+
+def test_branches_and_tags(hub: HubServer, api: HfApi, repo: str) -> None:
+    first = hub.head(repo)
+    api.create_branch(repo, branch="a/b")
+    api.create_commit(repo, [add()], commit_message="on it", revision="a/b")
+    api.create_tag(repo, tag="v1", revision="a/b")
+    for again in (lambda: api.create_tag(repo, tag="v1"), lambda: api.create_branch(repo, branch="a/b")):
+        with pytest.raises(HfHubHTTPError) as caught:
+            again()
+        assert code(caught) == 409
+    with pytest.raises(RevisionNotFoundError):
+        api.create_tag(repo, tag="v2", revision="nowhere")
+    refs = api.list_repo_refs(repo, include_pull_requests=True)
+    tip = hub.head(repo, revision="v1")
+    assert [(each.name, each.target_commit) for each in refs.branches] == [("main", first), ("a/b", tip)]
+    assert [(each.name, each.ref, each.target_commit) for each in refs.tags] == [("v1", "refs/tags/v1", tip)]
+    for revision in ("a/b", "v1", tip):
+        assert Path(hf_hub_download(repo, "notes.txt", revision=revision)).parent.name == tip
+        assert api.model_info(repo, revision=revision).sha == tip
+    api.delete_tag(repo, tag="v1")
+    api.delete_branch(repo, branch="a/b")
+    with pytest.raises(RevisionNotFoundError):
+        api.model_info(repo, revision="v1")
+
+
+def test_private_ones_look_as_if_they_were_not_there(hub: HubServer, api: HfApi) -> None:
+    api.create_repo(MODEL, private=True)
+    assert api.model_info(MODEL).private
+    for token, status in ((SOMEBODYS_TOKEN, 404), (False, 401)):
+        with pytest.raises(RepositoryNotFoundError) as caught:
+            api.model_info(MODEL, token=token)
+        assert code(caught) == status
+        with pytest.raises(RepositoryNotFoundError):
+            hf_hub_download(MODEL, "README.md", token=token)
+    api.update_repo_settings(MODEL, private=False)
+    assert api.model_info(MODEL, token=False).private is False
+
+
+def test_files_come_back(hub: HubServer, api: HfApi, repo: str, folder: Path, tmp_path: Path) -> None:
+    api.upload_folder(repo_id=repo, folder_path=folder)
+    copy = Path(snapshot_download(repo, local_dir=tmp_path / "copy"))
+    for path in (each for each in folder.rglob("*") if each.is_file()):
+        assert (copy / path.relative_to(folder)).read_bytes() == path.read_bytes()
+    with pytest.raises(EntryNotFoundError):
+        hf_hub_download(repo, "nothing.json")
+    with pytest.raises(RevisionNotFoundError):
+        hf_hub_download(repo, "README.md", revision="nowhere")
+    hub.write(repo, "README.md", b"changed on the website")
+    assert Path(hf_hub_download(repo, "README.md")).read_text() == "changed on the website"
+
+
+def test_parts_of_files_come_back(hub: HubServer, repo: str) -> None:
+    hub.write(repo, "letters.bin", b"abcdefghij")
+    file = HfFileSystem()
+    ranges = {(2, 5): b"cde", (7, None): b"hij"}
+    assert {each: file.cat_file(f"{repo}/letters.bin", *each) for each in ranges} == ranges
+    assert {status for _, status in asked(hub, "resolve_get")} == {206}
+    missing = httpx.get(f"{hub.url}/{repo}/resolve/main/letters.bin", headers={"Range": "bytes=10-"})
+    assert (missing.status_code, missing.headers["Content-Range"]) == (416, "bytes */10")
+
+
+def test_any_path_and_content_can_be_there(hub: HubServer, api: HfApi, repo: str) -> None:
+    hostile = ["../../up.txt", "/etc/passwd", "a b%2Fc#?.txt", "né\n.txt", "model.pkl"]
+    for path in hostile:
+        hub.write(repo, path, b"\x80\x04.")
+    hub.write(repo, "README.md", b"---\n- not\n- a mapping\n---\n")
+    assert {*hostile, "README.md"} < set(api.list_repo_files(repo))
+    assert api.model_info(repo).card_data is None
+    assert len(list(api.list_repo_tree(repo, recursive=True))) > len(hostile)
+
+
+def test_cards(hub: HubServer, repo: str) -> None:
+    card = ModelCard(CARD)
+    card.push_to_hub(repo)
+    assert hub.files(repo)["README.md"].decode() == str(card)
+    assert ModelCard.load(repo).data.tags == ["tweets"]
+    card.validate()
+
+
+def test_transformers_load_by_name(hub: HubServer, api: HfApi, repo: str, classifier_folder: Path) -> None:
+    from transformers import AutoModelForSequenceClassification, pipeline
+
+    api.upload_folder(repo_id=repo, folder_path=classifier_folder)
+    there, here = (AutoModelForSequenceClassification.from_pretrained(each) for each in (repo, classifier_folder))
+    assert all((there.state_dict()[name] == value).all() for name, value in here.state_dict().items())
+    answers = [pipeline("text-classification", model=str(each))("so good") for each in (repo, classifier_folder)]
+    assert answers[0] == answers[1]
+    with pytest.raises(OSError, match="not a valid model identifier"):
+        AutoModelForSequenceClassification.from_pretrained("tester/nothing")
+
+
+def test_datasets_load_by_name(hub: HubServer, api: HfApi, tmp_path: Path) -> None:
+    from datasets import Dataset, load_dataset
+
+    api.create_repo("tester/data", repo_type="dataset")
+    rows = {"first/train.csv": "a,1\nb,0\n", "first/test.csv": "c,1\n", "second.csv": "d,0\ne,1\nf,1\n"}
+    files = {path: f"text,label\n{content}" for path, content in rows.items()} | {"README.md": DATA}
+    operations = [add(path, content.encode()) for path, content in files.items()]
+    api.create_commit("tester/data", operations, commit_message="data", repo_type="dataset")
+    first, second = load_dataset("tester/data"), load_dataset("tester/data", "second")
+    assert {name: split["text"][:] for name, split in first.items()} == {"train": ["a", "b"], "test": ["c"]}
+    assert second["train"]["label"][:] == [0, 1, 1]
+
+    Dataset.from_dict({"text": ["x"]}).push_to_hub("tester/pushed")
+    assert load_dataset("tester/pushed", split="train")["text"][:] == ["x"]
+
+
+def test_fault_status(hub: HubServer, api: HfApi, repo: str) -> None:
+    hub.fail("commit", status=503)
+    hub.fail("preupload", status=429, retry_after=0)
+    with pytest.raises(HfHubHTTPError, match="told to answer 503") as caught:
+        api.create_commit(repo, [add()], commit_message="one")  # preupload is tried again, commit is not
+    assert code(caught) == 503
+    assert asked(hub, "preupload", "commit") == [("preupload", 429), ("preupload", 200), ("commit", 503)]
+    assert len(hub.commits(repo)) == 1
+    api.create_commit(repo, [add()], commit_message="one")
+    hub.fail("whoami", status=500, times=None)
+    for _ in range(3):
+        with pytest.raises(HfHubHTTPError):
+            api.whoami()
+    with pytest.raises(ValueError, match="no such endpoint"):
+        hub.fail("comit", status=500)
+
+
+def test_fault_reset_does_nothing(hub: HubServer, api: HfApi) -> None:
+    hub.fail("create_repo", reset=True)
+    with pytest.raises(httpx.NetworkError):
+        api.create_repo(MODEL)
+    assert not hub.repos
+    assert asked(hub, "create_repo") == [("create_repo", None)]
+    api.create_repo(MODEL)
+
+
+def test_fault_lose_response_does_the_work(hub: HubServer, api: HfApi, repo: str) -> None:
+    hub.fail("commit", lose_response=True)
+    with pytest.raises(httpx.NetworkError):
+        api.create_commit(repo, [add()], commit_message="one")
+    assert [commit.title for commit in hub.commits(repo)] == ["one", "initial commit"]
+
+
+def test_fault_truncate_sends_half(hub: HubServer, repo: str) -> None:
+    content = bytes(range(256)) * 5
+    hub.write(repo, "data.bin", content)
+    hub.fail("resolve_get", truncate=True)
+    assert Path(hf_hub_download(repo, "data.bin")).read_bytes() == content  # the client begins again
+    assert asked(hub, "resolve_get") == [("resolve_get", 200)] * 2
+
+
+def test_fault_stall_ends_with_the_server() -> None:
+    got: list[int | OSError] = []
+
+    def ask(port: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        try:
+            connection.request("GET", "/api/whoami-v2")
+            got.append(connection.getresponse().status)
+        except OSError as error:
+            got.append(error)
+
+    server = HubServer().start()
+    for end in (server.reset, server.stop):
+        server.fail("whoami", stall=600)
+        client = threading.Thread(target=ask, args=(server.port,))
+        client.start()
+        while not server.requests:
+            assert client.is_alive()
+        end()
+        client.join(60)
+        assert isinstance(got[-1], ConnectionError)
+    ask(server.port)
+    assert isinstance(got[-1], ConnectionRefusedError)
+    with server:  # at the same address again
+        server.fail("whoami", stall=0.01)
+        ask(server.port)
+    assert got[-1] == 401
+    assert {each.endpoint for each in server.requests} < set(ENDPOINTS)
