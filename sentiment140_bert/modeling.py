@@ -43,6 +43,8 @@ def locate(name_or_path: str) -> str:
         if not (path / "config.json").is_file():
             raise ModelError(f"{path} holds no model: it has no config.json.", "Name a run or a model folder.")
         return str(path)
+    if path.is_file():
+        raise ModelError(f"{path} is a file.", "Name a run or a model folder.")
     if name_or_path.count("/") > 1 or name_or_path.startswith((".", "/", "~")):
         raise ModelError(f"There is no model folder {name_or_path}.", "Check the path.")
     if path.parent != Path() and any(RunDir(each.parent).is_run() for each in path.parent.glob("*/recipe.yaml")):
@@ -114,7 +116,8 @@ def load_tokenizer(
     backend = Tokenizer.from_str(base.backend_tokenizer.to_str())
     backend.no_padding()
     backend.no_truncation()
-    if _steps(normalizer) not in _steps(backend.normalizer):  # a model trained here already carries them
+    wanted = _steps(normalizer)
+    if _steps(backend.normalizer)[: len(wanted)] != wanted:  # a model trained here already carries them
         steps = [normalizer] + ([backend.normalizer] if backend.normalizer else [])
         backend.normalizer = normalizers.Sequence(steps)
     # A BertTokenizer would rebuild its normalizer from its own settings when loaded; the generic class keeps it.
@@ -127,8 +130,14 @@ def load_tokenizer(
     )
 
 
-def _steps(normalizer: Normalizer | None) -> str:
-    return normalizer.__getstate__().decode() if normalizer else ""
+def _steps(normalizer: Normalizer | None) -> list[Any]:
+    """What a normalizer does, one thing after the other."""
+
+    def flat(step: dict[str, Any]) -> list[Any]:
+        parts = step.get("normalizers") if step.get("type") == "Sequence" else None
+        return [step] if parts is None else [each for part in parts for each in flat(part)]
+
+    return flat(json.loads(normalizer.__getstate__())) if normalizer else []
 
 
 def load_encoder(name_or_path: str, revision: str | None = None, seed: int = 42) -> PreTrainedModel:
@@ -176,7 +185,15 @@ def load_classifier(name_or_path: str, revision: str | None = None) -> tuple[Pre
             f"{name_or_path} is no fine-tuned classifier: it lacks {', '.join(sorted(loading['missing_keys']))}.",
             "Train one with `s140 train`, and name its run directory.",
         )
-    return model, load_tokenizer(place, revision)
+    tokenizer = load_tokenizer(place, revision)
+    known = getattr(model.config, "vocab_size", None)
+    highest = max(tokenizer.get_vocab().values(), default=0)
+    if known is not None and highest >= known:
+        raise ModelError(
+            f"{name_or_path}: the tokenizer has words up to number {highest:,}, the model knows {known:,}.",
+            "They do not belong together: name the folder of one model.",
+        )
+    return model, tokenizer
 
 
 def save(model: Any, tokenizer: Any, folder: Path) -> str:
@@ -205,16 +222,24 @@ def _tell_every_version_the_class(config: Path) -> None:
 
 @contextmanager
 def _explained(name: str) -> Iterator[None]:
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
 
     try:
         yield
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError, SafetensorError) as error:
-        raise ModelError(
-            f"The model {name!r} could not be loaded: {first_line(error)}.",
-            "Is the name right, and the Hub in reach? Weights must be safetensors. Without the Hub use a local folder "
-            f"or {BUNDLED}.",
-        ) from error
+    except (OSError, ValueError, RuntimeError, ImportError, LookupError, TypeError, AttributeError) as error:
+        # transformers meets a file that makes no sense with whatever its code happens to trip over.
+        raise _unloadable(name, error) from error
+    except (SafetensorError, StrictDataclassError) as error:
+        raise _unloadable(name, error) from error
+
+
+def _unloadable(name: str, error: Exception) -> ModelError:
+    return ModelError(
+        f"The model {name!r} could not be loaded: {first_line(error)}.",
+        "Is the name right, and the Hub in reach? Weights must be safetensors. Without the Hub use a local folder "
+        f"or {BUNDLED}.",
+    )
 
 
 @contextmanager

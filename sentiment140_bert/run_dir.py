@@ -103,10 +103,13 @@ class RunDir:
             RunError: The file is missing or damaged.
         """
         try:
-            return json.loads(file.read_text("utf-8"))
+            content = json.loads(file.read_text("utf-8"))
+            if not isinstance(content, dict):
+                raise ValueError(f"it holds a {type(content).__name__}")
+            return content
         except FileNotFoundError:
             raise RunError(f"{self.path} has no {file.name}.", "Is it the folder of a finished run?") from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RunError(f"{file} is damaged: {error}.", "Train again with --overwrite.") from None
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from sentiment140_bert.recipe import SCORES
@@ -14,10 +16,11 @@ TOLERANCE = 0.001
 ALIASES = {"auc": "roc_auc", "loss": "log_loss", "mcc": "matthews_correlation", "eval_loss": "log_loss"}
 # A line such as "- Accuracy: 0.861" or "| F1 | 86.1% |", as Trainer and many people write it.
 WRITTEN = re.compile(
-    r"^[\s\-*|]*(?:eval[_ ])?(accuracy|f1|precision|recall|loss|auc|roc[_ ]auc|matthews[_ ]correlation|mcc)"
-    r"\**\s*[:=|]\s*\**(\d+(?:\.\d+)?)\s*(%?)",
+    r"^[ \t\-*|]{0,20}(?:eval[_ ])?(accuracy|f1|precision|recall|loss|auc|roc[_ ]auc|matthews[_ ]correlation|mcc)"
+    r"\*{0,2} {0,9}[:=|] {0,9}\*{0,2} {0,9}(\d{1,9}(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?)(?![.,]?\d) {0,9}(%?)",
     re.IGNORECASE | re.MULTILINE,
 )
+FEWEST_DIGITS = 2  # "1" claims every tweet, and is no rounded 0.6
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,29 @@ class Check:
     @property
     def difference(self) -> float | None:
         both = (self.claimed, self.measured)
-        return self.measured - self.claimed if all(isinstance(each, int | float) for each in both) else None
+        if not all(isinstance(each, int | float) and math.isfinite(each) for each in both):
+            return None
+        return float(self.measured - self.claimed)
+
+    def shown(self) -> dict[str, Any]:
+        """As JSON and a terminal may have it: whoever wrote the card chose the words."""
+        plain = {"claim": line(self.claim, 200), "verdict": self.verdict, "why": line(self.why, 400)}
+        return plain | {
+            "claimed": _shown(self.claimed),
+            "measured": _shown(self.measured),
+            "difference": self.difference,
+        }
+
+
+def line(text: str, longest: int) -> str:
+    """Printable text on one line."""
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())[:longest]
+
+
+def _shown(value: Any) -> Any:
+    if value is None or (isinstance(value, int | float) and math.isfinite(value)):
+        return value
+    return line(str(value), 200)
 
 
 @dataclass(frozen=True)
@@ -65,17 +90,38 @@ def unchecked(claim: str, claimed: Any, why: str) -> Check:
 
 
 def scores(claimed: Mapping[str, Any], measured: Mapping[str, Any], tolerance: float) -> Iterator[Check]:
-    """Every score of every split in one ``metrics.json`` beside another's."""
+    """Every split of one ``metrics.json`` beside another's: the scores singly, the other numbers where they differ."""
     for name, split in claimed.items():
         there = measured.get(name)
         if there is None:
             yield unchecked(f"{name}: scores", None, "the data hold no such split")
             continue
-        yield exactly(f"{name}: tweets", split["n"], there["n"])
-        for metric in SCORES:
-            if metric in split and metric in there:
-                value = float(split[metric]["value"])
-                yield about(f"{name}: {metric}", value, there[metric]["value"], tolerance)
+        yield exactly(f"{name}: tweets", split.get("n"), there["n"])
+        singly = {f"{metric}.value" for metric in SCORES} | {"n"}
+        found = dict(numbers_in(there))
+        rest = 0
+        for path, value in numbers_in(split):
+            label = f"{name}: {path.removesuffix('.value')}"
+            if path not in found:
+                yield unchecked(label, value, "it was not measured")
+                continue
+            check = about(label, value, found[path], tolerance if isinstance(found[path], float) else 0)
+            if path in singly - {"n"} or check.verdict == FALSE:
+                yield check
+            else:
+                rest += path != "n"
+        if rest:
+            yield Check(f"{name}: intervals, matrix, calibration", f"{rest} numbers", f"{rest} numbers", TRUE)
+
+
+def numbers_in(content: Any, path: str = "") -> Iterator[tuple[str, int | float]]:
+    """(path, number) of every number in parsed JSON."""
+    if isinstance(content, dict | list):
+        members = content.items() if isinstance(content, dict) else enumerate(content)
+        for key, value in members:
+            yield from numbers_in(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(content, int | float) and not isinstance(content, bool):
+        yield path, content
 
 
 def examples(
@@ -90,55 +136,79 @@ def examples(
             yield about(name, said["score"], found["score"], tolerance)
 
 
-def of_model_index(results: Iterable[Any]) -> Iterator[Claim]:
-    """The claims of a model-index, from huggingface_hub's ``EvalResult``."""
-    for each in results:
-        metric = _metric(each.metric_type)
-        value = _number(each.metric_value)
-        if metric and value is not None:
-            text = str(each.metric_value)
-            yield Claim(
-                f"model-index, {each.dataset_split or each.dataset_name}: {metric}",
-                metric,
-                _share(value, metric),
-                _digits(text, value, metric),
-                each.dataset_type,
-                each.dataset_split,
-                each.dataset_revision,
-            )
+def of_model_index(index: Any) -> Iterator[Claim]:
+    """The claims of a card's ``model-index``; what is not as the Hub describes it is passed over."""
+    for result in _all(_all([index], None), "results"):
+        dataset = result.get("dataset") if isinstance(result, dict) else None
+        about = dataset if isinstance(dataset, dict) else {}
+        if any(not isinstance(about.get(key), str | None) for key in ("type", "split", "revision", "name")):
+            about = {}
+        for each in _all([result], "metrics"):
+            metric = _metric(each.get("type")) if _is(each) else None
+            value = _number(each.get("value")) if metric else None
+            if metric and value is not None:
+                where = f"model-index, {about.get('split') or about.get('name') or 'data not named'}: {metric}"
+                yield Claim(
+                    where,
+                    metric,
+                    _share(value, metric, str(each["value"])),
+                    _digits(value, metric, str(each["value"])),
+                    about.get("type"),
+                    about.get("split"),
+                    about.get("revision"),
+                )
+
+
+def _is(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _all(values: Iterable[Any], key: str | None) -> Iterator[Any]:
+    """The members of each value, or of its list under ``key``."""
+    for value in values:
+        members = value if key is None else value.get(key) if _is(value) else None
+        yield from members if isinstance(members, list) else ()
 
 
 def of_text(text: str) -> Iterator[Claim]:
     """Scores that stand in a card's text as "Accuracy: 0.861"."""
     for name, number, percent in WRITTEN.findall(text):
         metric = _metric(name)
-        if metric:
-            value = float(number)
-            share = value / 100 if percent else _share(value, metric)
-            digits = len(number.partition(".")[2]) + (2 if share != value else 0)
-            yield Claim(f"card text: {name}", metric, share, digits)
+        value = _number(number)
+        if metric and value is not None:
+            written = number + percent
+            yield Claim(f"card text: {name}", metric, _share(value, metric, written), _digits(value, metric, written))
 
 
-def _metric(name: str) -> str | None:
-    plain = name.strip().lower().replace(" ", "_")
+def _metric(name: Any) -> str | None:
+    plain = str(name).strip().lower().replace(" ", "_")
     plain = ALIASES.get(plain, plain)
     return plain if plain in SCORES else None
 
 
 def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
     try:
-        return float(str(value).strip().rstrip("%"))
+        number = float(str(value).strip().rstrip("%")[:40])
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
-def _share(value: float, metric: str) -> float:
-    return value / 100 if value > 1 and metric != "log_loss" else value
+def _share(value: float, metric: str, written: str) -> float:
+    """A score as a share, however it was written: 86.1 and "86.1%" are 0.861."""
+    in_percent = written.strip().endswith("%") or (value > 1 and metric != "log_loss")
+    return value / 100 if in_percent else value
 
 
-def _digits(text: str, value: float, metric: str) -> int:
-    written = len(text.strip().rstrip("%").partition(".")[2])
-    return written + (2 if _share(value, metric) != value else 0)
+def _digits(value: float, metric: str, written: str) -> int:
+    """Digits after the point that the claim as a share has."""
+    exponent = Decimal(written.strip().rstrip("%").strip()[:40]).as_tuple().exponent
+    digits = max(0, -exponent) if isinstance(exponent, int) else 0
+    share = _share(value, metric, written)
+    digits += 2 if share != value else 0
+    return max(digits, FEWEST_DIGITS) if digits == 0 or share in (0, 1) else digits
 
 
 def compared(claim: Claim, split: Mapping[str, Any], tolerance: float) -> Check:
@@ -147,13 +217,15 @@ def compared(claim: Claim, split: Mapping[str, Any], tolerance: float) -> Check:
     F1, precision and recall of others may be those of the positive class, or the mean over both classes, plain or
     weighted: the one nearest to the claim counts, and is named.
     """
+    if split.get("neutral_left_out"):
+        return unchecked(claim.where, claim.value, "the tweets have neutral ones, and two classes are measured here")
     candidates = {claim.metric: split[claim.metric]["value"]} if claim.metric in split else {}
     if claim.metric in ("f1", "precision", "recall") and "true_positive" in split:
         candidates |= averages(claim.metric, split)
     if not candidates:
         return unchecked(claim.where, claim.value, "it cannot be measured on these tweets")
     name = min(candidates, key=lambda each: abs(candidates[each] - claim.value))
-    allowed = max(tolerance, 0.5 * 10.0**-claim.digits)
+    allowed = max(tolerance, 0.5 * 10.0**-claim.digits) * (1 + 1e-9)  # exactly between two, either is right
     where = claim.where if name == claim.metric else f"{claim.where} ({name})"
     return about(where, claim.value, candidates[name], allowed)
 

@@ -15,7 +15,7 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -94,12 +94,14 @@ class Fault:
     """What shall go wrong, and how many times (None: always); see HubServer.fail."""
 
     times: int | None = 1
+    after: int = 0
     status: int | None = None
     retry_after: int | None = None
     reset: bool = False
     lose_response: bool = False
     stall: float = 0.0
     truncate: bool = False
+    meanwhile: Callable[[], object] | None = None
 
     def reply(self) -> Reply:
         headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
@@ -272,12 +274,18 @@ class HubServer:
 
         ``status``: that answer, perhaps with ``retry_after``, and nothing is done. ``reset``: the connection is cut and
         nothing is done. ``lose_response``: the work is done and the connection cut. ``stall``: that many seconds pass
-        first. ``truncate``: half of the body is sent.
+        first. ``truncate``: half of the body is sent. ``meanwhile``: is called first; alone, all goes well afterwards.
+        ``after``: that many requests go well before.
         """
         if endpoint not in ENDPOINTS:
             raise ValueError(f"no such endpoint: {endpoint}; one of {', '.join(ENDPOINTS)}")
         with self.lock:
             self._faults.setdefault(endpoint, []).append(Fault(times, **fault))
+
+    def mend(self) -> None:
+        """No more faults."""
+        with self.lock:
+            self._faults.clear()
 
     def create(self, repo_id: str, kind: str = "model", private: bool = False, author: str = "") -> Repo:
         """A new repository, with a first commit as the Hub makes it."""
@@ -312,6 +320,9 @@ class HubServer:
             self.requests.append(request)
             faults = self._faults.get(request.endpoint, [])
             fault = faults[0] if faults else Fault()
+            if fault.after:
+                fault.after -= 1
+                return Fault()
             if faults and fault.times is not None:
                 fault.times -= 1
                 if fault.times <= 0:
@@ -681,6 +692,8 @@ class _Handler(BaseHTTPRequestHandler):
         call = Call(hub, self.command, self.path, self.headers, body)
         request = Request(call.endpoint, self.command, self.path, call.token)
         fault = hub.arrived(request)
+        if fault.meanwhile:
+            fault.meanwhile()
         if fault.reset or (fault.stall and woken.wait(fault.stall)):
             return self.cut()
         reply = fault.reply() if fault.status else call.reply()

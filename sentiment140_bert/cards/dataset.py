@@ -5,9 +5,11 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
+from sentiment140_bert import shapes
 from sentiment140_bert.cards import metadata
 from sentiment140_bert.cards.facts import HUB_IDS
 from sentiment140_bert.cards.markup import render
+from sentiment140_bert.shapes import checked
 
 
 def dataset_card(data: dict[str, Any], repo_id: str, model_repo_id: str | None) -> str:
@@ -17,7 +19,11 @@ def dataset_card(data: dict[str, Any], repo_id: str, model_repo_id: str | None) 
         data: ``data.json``, with ``tokenizer`` and the sizes of the published ``configs``.
         repo_id: Of the dataset.
         model_repo_id: Of the model that was trained on it.
+
+    Raises:
+        RunError: ``data`` is not of the shape that this version writes.
     """
+    data = checked(data, shapes.Data, "data.json")
     splits = {name: data["splits"][name] for name in data["configs"]["default"]}
     body = render(
         "dataset_card.md",

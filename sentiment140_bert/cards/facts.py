@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from sentiment140_bert.errors import RunError
+from sentiment140_bert import recipes, shapes
+from sentiment140_bert.errors import RecipeError, RunError
 from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.shapes import checked
 
 # Where a base model that is not named by its Hub id can be read about.
 HUB_IDS = {"bundled:minilm": "sentence-transformers/all-MiniLM-L6-v2"}
@@ -50,10 +50,23 @@ def read(folder: Path) -> Facts:
     """
     run = RunDir(folder)
     try:
-        recipe = yaml.safe_load(run.recipe.read_text("utf-8"))
-    except FileNotFoundError:
-        raise RunError(f"{folder} has no recipe.yaml.", "Is it the folder of a finished run?") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RunError(f"{run.recipe} is damaged: {error}.", "Train again with --overwrite.") from None
+        recipe = recipes.load(str(run.recipe)).to_dict()
+    except RecipeError as error:
+        raise RunError(f"{run.recipe} is no recipe of this version: {error.problems[0]}.", error.hint) from None
     tracking = run.read(run.tracking) if run.tracking.is_file() else {}
-    return Facts(recipe, run.read(run.data), run.read(run.environment), run.read(run.metrics), tracking)
+    return of(recipe, run.read(run.data), run.read(run.environment), run.read(run.metrics), tracking)
+
+
+def of(recipe: dict[str, Any], data: Any, environment: Any, metrics: Any, tracking: Any) -> Facts:
+    """The facts in the contents of these files.
+
+    Raises:
+        RunError: One of them is not of the shape that this version writes.
+    """
+    return Facts(
+        recipe,
+        checked(data, shapes.Data, "data.json"),
+        checked(environment, shapes.Environment, "environment.json"),
+        checked(metrics, shapes.Metrics, "metrics.json"),
+        tracking if isinstance(tracking, dict) else {},
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from markupsafe import Markup
 
 from sentiment140_bert.errors import RunError
 
+# What GitHub's Markdown makes a link of although nobody asked: an address, a page, a user.
+AUTOMATIC = {"://": ":&#47;/", r"(www)\.": r"\1&#46;", "@": "&#64;"}
+LIST_ITEM = re.compile(r"^(\d*)([-+.)])(?=\s|$)")
 SPECIAL = re.compile(r"([\\`*_{}\[\]#|~])")
 
 
@@ -24,26 +28,34 @@ def plain(text: str) -> str:
 
 
 def escape(value: Any) -> Any:
-    """A value as Markdown and HTML show it literally; ``Markup`` passes through."""
-    if isinstance(value, Markup) or not isinstance(value, str):
+    """A value as Markdown and HTML show it literally; numbers and ``Markup`` pass through."""
+    if value is None or isinstance(value, Markup | int | float | jinja2.Undefined):
         return value
-    text = SPECIAL.sub(r"\\\1", html.escape(plain(value), quote=False))
-    return Markup(text.replace("@", "&#64;").replace("://", ":&#47;/"))
+    text = SPECIAL.sub(r"\\\1", html.escape(plain(str(value)), quote=False))
+    text = LIST_ITEM.sub(r"\1\\\2", text)
+    for sign, entity in AUTOMATIC.items():
+        text = re.sub(sign, entity, text, flags=re.IGNORECASE)
+    return Markup(text)
+
+
+def _in_code(value: Any) -> str:
+    """One line that ends no code, no section and no table cell."""
+    return plain(str(value)).replace("`", "'").replace("<!--", "<! --").replace("|", "\\|") or " "
 
 
 def code(value: Any) -> Markup:
     """A code span, also inside a table."""
-    return Markup("`" + plain(str(value)).replace("`", "'").replace("|", "\\|") + "`")
+    return Markup(f"`{_in_code(value)}`")
 
 
 def literal(value: str) -> Markup:
     """A Python string, for a code block."""
-    return Markup(repr(plain(value)).replace("`", "\\x60"))
+    return Markup(repr(plain(value)).replace("`", "\\x60").replace("<!--", "<\\x21--"))
 
 
 def shell(value: str) -> Markup:
     """Part of a command, for a code block."""
-    return Markup(plain(value).replace("`", "'"))
+    return Markup(plain(value).replace("`", "'").replace("<!--", "<! --"))
 
 
 def count(value: int) -> Markup:
@@ -63,6 +75,11 @@ def interval(value: dict[str, float]) -> Markup:
 
 def render(name: str, **values: Any) -> str:
     """A card from its template in ``model_card/``."""
+    return _compiled(name).render(**values)
+
+
+@cache
+def _compiled(name: str) -> jinja2.Template:
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, finalize=escape, keep_trailing_newline=True, autoescape=False
     )
@@ -74,7 +91,7 @@ def render(name: str, **values: Any) -> str:
         "score": score,
         "interval": interval,
     }
-    return environment.from_string(_template(name)).render(**values)
+    return environment.from_string(_template(name))
 
 
 def _template(name: str) -> str:

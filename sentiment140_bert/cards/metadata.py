@@ -26,7 +26,15 @@ SOURCES_ON_HUB = {"stanford": "stanfordnlp/sentiment140"}
 
 def front(metadata: dict[str, Any]) -> str:
     """Front matter, marks included."""
-    return "---\n" + yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=110).strip() + "\n---\n"
+    text = yaml.dump(metadata, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=110)
+    return f"---\n{text.strip()}\n---\n"
+
+
+class _Plain(yaml.SafeDumper):
+    """Without anchors: what stands twice is written twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
 
 
 def dataset_id(facts: Facts) -> str | None:
@@ -57,7 +65,7 @@ def of_model(facts: Facts, title: str) -> dict[str, Any]:
             for each in facts.metrics["examples"]
         ],
         model_name=title,
-        eval_results=_results(facts),
+        eval_results=_results(facts) or None,
     )
     return dict(card.to_dict())
 
@@ -94,7 +102,8 @@ def _dataset_of(facts: Facts, split: str) -> dict[str, Any]:
     return {
         "dataset_type": SOURCES_ON_HUB.get(source["name"], source["name"]),
         "dataset_name": source["name"] if split == "manual" else f"{source['name']} ({split})",
-        "dataset_split": split,
+        # A split of ours, held out of that dataset, is none of the splits that it has itself.
+        "dataset_split": None if source["on_hub"] else split,
     }
 
 

@@ -15,6 +15,11 @@ from sentiment140_bert.recipe import SCORES
 
 LABELS = {name: name.replace("_", " ") for name in SCORES}
 LABELS |= {"f1": "F1", "roc_auc": "ROC AUC", "matthews_correlation": "Matthews correlation"}
+PICTURES = {
+    "confusion_matrix.png": "Confusion matrix",
+    "calibration.png": "Calibration",
+    "learning_curve.png": "Learning curve",
+}
 
 
 def model_card(facts: Facts, title: str, model_id: str, figures: list[str]) -> str:
@@ -37,16 +42,24 @@ def model_card(facts: Facts, title: str, model_id: str, figures: list[str]) -> s
         headlines={name: splits[name] for name in metadata.HEADLINES if "accuracy" in splits.get(name, {})},
         meaning=metadata.HEADLINES,
         model_id=model_id,
+        chosen=facts.recipe["training"]["load_best_model_at_end"] and facts.recipe["training"]["eval_strategy"] != "no",
         invented=facts.invented,
         published=facts.published,
-        tracking_url=(facts.tracking.get("wandb") or {}).get("url"),
+        tracking_url=_tracking_url(facts),
         score_names=SCORES,
         labels=LABELS,
         shares=("accuracy", "precision", "recall"),
         figures=figures,
+        pictures=PICTURES,
         recipe=facts.recipe,
         data=facts.data,
         environment=facts.environment,
         metrics=facts.metrics,
     )
     return metadata.front(metadata.of_model(facts, title)) + "\n" + body
+
+
+def _tracking_url(facts: Facts) -> Markup | None:
+    tracker = facts.tracking.get("wandb")
+    url = str(tracker.get("url")) if isinstance(tracker, dict) else ""
+    return Markup(quote(url, safe="/:?=&%#~+,;")) if url.startswith(("https://", "http://")) else None

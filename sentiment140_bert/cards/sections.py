@@ -11,12 +11,19 @@ import yaml
 
 from sentiment140_bert.cards.metadata import front
 
-SECTION = re.compile(r"<!-- begin s140: ([\w-]+) -->\n.*?<!-- end s140: \1 -->\n?", re.DOTALL)
-FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
+MARK = re.compile(r"<!-- (begin|end) s140: ([\w-]{1,40}) -->[ \t]*\n?")
+FRONT_MATTER = re.compile(
+    r"\A\ufeff?\s*---[ \t]*\n(.*?)(?:\n|\A)---[ \t]*(?:\n|\Z)", re.DOTALL
+)  # as the Hub's client reads it
 WRITTEN_BY = re.compile(r"written by sentiment140_bert ([\w.+-]+)")
-NUMBER = re.compile(r"(?<![\w.\-/])\d[\d,]*(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w])(?!\.\d)")
-NUMBER_OR_HASH = re.compile(rf"\b[0-9a-f]{{40,64}}\b|{NUMBER.pattern}")
+NUMBER_OR_HASH = re.compile(
+    r"\b[0-9a-f]{40,64}\b"
+    r"|\b\d{4}-\d\d-\d\d(?:T[\d:+.]{1,30})?"
+    r"|(?<![\w.\-/])-?\d[\d,]{0,30}(?:\.\d{1,30})?(?:[eE][+-]?\d{1,4})?(?!\w)(?!\.\d)"
+)
 THEIRS = ("license", "license_name", "license_link", "thumbnail", "extra_gated_prompt")  # a person's word counts here
+MOST_NODES = 100_000
+NAMES = ("# ", "classify = pipeline(", "The splits that [")  # lines that hold the model's name and no claim
 
 
 @dataclass(frozen=True)
@@ -35,27 +42,52 @@ class Card:
 
 
 def parse(text: str) -> Card:
-    """Takes a card apart.
+    """Takes a card apart. A mark without its counterpart is text like any other.
 
     Raises:
         ValueError: The front matter is no YAML mapping.
     """
     text = text.replace("\r\n", "\n")
-    front = FRONT_MATTER.match(text)
+    matter = FRONT_MATTER.match(text)
+    metadata = _metadata(matter[1]) if matter else {}
+    body = text[matter.end() :] if matter else text
+    sections: dict[str, str] = {}
+    between: list[str] = []
+    at, begun = 0, None
+    for mark in MARK.finditer(body):
+        if mark[1] == "begin":
+            begun = mark
+        elif begun and begun[2] == mark[2]:
+            if mark[2] not in sections:  # a copy is somebody's own
+                between.append(body[at : begun.start()])
+                sections[mark[2]] = body[begun.start() : mark.end()]
+                at = mark.end()
+            begun = None
+    return Card(metadata, sections, [*between, body[at:]])
+
+
+def _metadata(text: str) -> dict[str, Any]:
     try:
-        metadata = yaml.safe_load(front[1]) if front else {}
-    except yaml.YAMLError as error:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
         raise ValueError(" ".join(str(error).split())) from None
-    if metadata is not None and not isinstance(metadata, dict):
-        raise ValueError("the front matter is no list of `key: value`")
-    body = text[front.end() :] if front else text
-    sections, between, at = {}, [], 0
-    for match in SECTION.finditer(body):
-        if match[1] not in sections:
-            between.append(body[at : match.start()])
-            sections[match[1]] = match[0]
-            at = match.end()
-    return Card(metadata or {}, sections, [*between, body[at:]])
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if content is not None and not isinstance(content, dict):
+        raise ValueError("it is no list of `key: value`")
+    if _nodes(content) > MOST_NODES:
+        raise ValueError("it is too large")
+    return content or {}
+
+
+def _nodes(content: Any) -> int:
+    """Values in parsed YAML, those that an alias repeats counted each time; at most little more than the limit."""
+    count, waiting = 0, [content]
+    while waiting and count <= MOST_NODES:
+        each = waiting.pop()
+        count += 1
+        waiting += each.values() if isinstance(each, dict) else each if isinstance(each, list) else []
+    return count
 
 
 def merged(new: str, old: str | None) -> str:
@@ -71,50 +103,83 @@ def merged(new: str, old: str | None) -> str:
     if not old:
         return new
     ours, theirs = parse(new), parse(old)
-    metadata = {key: value for key, value in theirs.metadata.items() if key not in ours.metadata}
-    metadata = {
-        key: theirs.metadata.get(key, value) if key in THEIRS else value for key, value in ours.metadata.items()
-    } | metadata
-    if isinstance(theirs.metadata.get("tags"), list):
-        metadata["tags"] = [*dict.fromkeys([*ours.metadata.get("tags", []), *theirs.metadata["tags"]])]
+    metadata = _merged_metadata(ours.metadata, theirs.metadata)
     if not theirs.sections:  # written by hand as a whole, or by another tool: kept below ours
-        body = (
-            "".join(_pieces(ours.between, ours.sections)).rstrip("\n") + "\n\n" + theirs.between[0].strip("\n") + "\n"
-        )
-        return front(metadata) + body if theirs.between[0].strip() else front(metadata) + _body(ours)
+        below = theirs.between[0].strip("\n")
+        return front(metadata) + _body(ours).rstrip("\n") + "\n" + (f"\n{below}\n" if below.strip() else "")
     before = dict(zip(theirs.sections, theirs.between, strict=False))
     gaps = [
-        before.get(name, ours.between[at]) if before.get(name, "").strip() else ours.between[at]
-        for at, name in enumerate(ours.sections)
+        before[name] if before.get(name, "").strip() else gap
+        for name, gap in zip(ours.sections, ours.between, strict=False)
     ]
     gone = [text for name, text in before.items() if name not in ours.sections and text.strip()]
     last = theirs.between[-1] if theirs.between[-1].strip() else ours.between[-1]
-    return front(metadata) + "".join(_pieces([*gaps, "".join(gone) + last], ours.sections))
+    return front(metadata) + _body(Card(metadata, ours.sections, [*gaps, "".join(gone) + last]))
 
 
-def _pieces(between: list[str], sections: dict[str, str]) -> list[str]:
-    return [piece for gap, section in zip(between, [*sections.values(), ""], strict=True) for piece in (gap, section)]
+def said_by_people(card: Card) -> dict[str, Any]:
+    """What of the front matter is ours only until somebody says otherwise."""
+    return {key: card.metadata[key] for key in THEIRS if key in card.metadata}
+
+
+def with_metadata_of(text: str, other: str, news: dict[str, Any]) -> str:
+    """A card with those keys of another one's front matter that it does not have itself, and with ``news``."""
+    card, theirs = parse(text), parse(other)
+    return front(_merged_metadata(card.metadata, theirs.metadata | card.metadata) | news) + _body(card)
+
+
+def _merged_metadata(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: theirs[key] for key in THEIRS if key in theirs}
+    merged = theirs | ours | kept
+    tags = theirs.get("tags")
+    if isinstance(tags, list):
+        merged["tags"] = [*dict.fromkeys([*ours.get("tags", []), *(tag for tag in tags if isinstance(tag, str))])]
+    order = [*ours, *(key for key in theirs if key not in ours)]
+    return {key: merged[key] for key in order}
 
 
 def _body(card: Card) -> str:
-    return "".join(_pieces(card.between, card.sections))
+    pieces = zip(card.between, [*card.sections.values(), ""], strict=True)
+    return "".join(gap + section for gap, section in pieces)
 
 
 def numbers(section: str) -> list[tuple[str, str]]:
-    """(number or hash, the line it stands on) of a text, the marks left out, in order."""
-    lines = [line for line in section.splitlines() if not line.startswith("<!-- ")]
-    return [(match[0], line.strip()) for line in lines for match in NUMBER_OR_HASH.finditer(line)]
+    """(number, date or hash; the line it stands on) of a text, the marks left out, in order."""
+    return [(match[0], line.strip()) for line in _lines(section) for match in NUMBER_OR_HASH.finditer(line)]
+
+
+def _lines(section: str) -> list[str]:
+    return [line for line in section.splitlines() if not line.startswith("<!-- ")]
 
 
 def differences(claimed: str, right: str) -> list[tuple[str, str, str]]:
-    """Numbers of a section that are not those of the right one: (as claimed, as it should be, line)."""
-    ours, theirs = numbers(right), numbers(claimed)
-    matcher = difflib.SequenceMatcher(None, [each for each, _ in theirs], [each for each, _ in ours], autojunk=False)
+    """Where a section does not say what the right one says: (as claimed, as it should be, line).
+
+    Told are the numbers that differ, or the lines where no number does. A model's name is whoever's who gave it.
+    """
+    said, should = ([line for line in _lines(text) if not line.startswith(NAMES)] for text in (claimed, right))
+    matcher = difflib.SequenceMatcher(None, said, should, autojunk=False)
     found = []
     for kind, from_, to, start, end in matcher.get_opcodes():
         if kind == "equal":
             continue
-        said, should = theirs[from_:to], ours[start:end]
-        line = (said or [("", should[0][1])])[0][1]
-        found.append((", ".join(each for each, _ in said), ", ".join(each for each, _ in should), line))
+        theirs, ours = said[from_:to], should[start:end]
+        pairs = zip(theirs, ours, strict=True) if len(theirs) == len(ours) else [("\n".join(theirs), "\n".join(ours))]
+        for one, other in pairs:
+            found += _differing(numbers(one), numbers(other)) or [(one, other, one or other)]
+    return found
+
+
+def _differing(theirs: list[tuple[str, str]], ours: list[tuple[str, str]]) -> list[tuple[str, str, str]]:
+    if [each for each, _ in theirs] == [each for each, _ in ours]:
+        return []
+    if len(theirs) == len(ours):
+        return [(said, should, line) for (said, line), (should, _) in zip(theirs, ours, strict=True) if said != should]
+    matcher = difflib.SequenceMatcher(None, [each for each, _ in theirs], [each for each, _ in ours], autojunk=False)
+    found = []
+    for kind, from_, to, start, end in matcher.get_opcodes():
+        if kind != "equal":
+            said, should = theirs[from_:to], ours[start:end]
+            line = (said or should)[0][1]
+            found.append((", ".join(each for each, _ in said), ", ".join(each for each, _ in should), line))
     return found

@@ -40,6 +40,8 @@ def verify(model: str, model_revision: str | None, tolerance: float, as_json: bo
     2: something could not be checked.
     """
     try:
+        if not 0 <= tolerance <= 1:
+            raise S140Error(f"--tolerance {tolerance} is no share.", "Give it between 0 and 1, as in 0.001.")
         with stdout_kept_clean():
             from sentiment140_bert import workflows
 

@@ -135,8 +135,7 @@ def tokenized(prepared: Prepared, tokenizer: Any, max_length: int, at_hand: Toke
         Splits with ``input_ids`` and ``labels``, and the report with ``token_length`` in every split.
     """
     name_of_tokenizer = identity(tokenizer)
-    parts = [prepared.folder.name, str(FORMAT), name_of_tokenizer, str(max_length)]
-    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    key = _tokens_key(prepared, name_of_tokenizer, max_length)
     described = prepared.report | {"tokenizer": {"sha256": name_of_tokenizer, "max_length": max_length}}
     found = kept("tokenized", key)
     if found:
@@ -144,7 +143,10 @@ def tokenized(prepared: Prepared, tokenizer: Any, max_length: int, at_hand: Toke
     theirs = prepared.report.get("tokenizer", {})
     usable = all(theirs.get(key) == value for key, value in described["tokenizer"].items())
     if at_hand:
-        log.info("data: %s", "its tokens are used too" if usable else "tokenized anew: this is another tokenizer")
+        other = (
+            "max_length is another one" if theirs.get("sha256") == name_of_tokenizer else "this is another tokenizer"
+        )
+        log.info("data: %s", "its tokens are used too" if usable else f"tokenized anew: {other}")
     lengths, columns = {}, {}
     for name, dataset in prepared.splits().items():
         table = dataset.with_format("arrow")[:]
@@ -158,6 +160,27 @@ def tokenized(prepared: Prepared, tokenizer: Any, max_length: int, at_hand: Toke
         _save(columns, folder)
         write_json(folder / "data.json", lengths)
     return Prepared(cache_dir() / "tokenized" / key, report.with_lengths(described, lengths), cached=False)
+
+
+def _tokens_key(prepared: Prepared, tokenizer: str, max_length: int) -> str:
+    return hashlib.sha256(
+        "\n".join([prepared.folder.name, str(FORMAT), tokenizer, str(max_length)]).encode()
+    ).hexdigest()
+
+
+def from_cache(described: dict[str, Any]) -> tuple[Prepared, Prepared] | None:
+    """Splits and tokens that the cache holds for a ``data.json``; None where it holds them no more.
+
+    Neither the source nor the tokenizer is needed: the fingerprint and the tokenizer's hash name them.
+    """
+    for file in sorted((cache_dir() / "prepared").glob("*/data.json")):
+        prepared = kept("prepared", file.parent.name)
+        if prepared and prepared.report["fingerprint"] == described["fingerprint"]:
+            tokenizer = described["tokenizer"]
+            tokens = kept("tokenized", _tokens_key(prepared, tokenizer["sha256"], tokenizer["max_length"]))
+            if tokens:
+                return prepared, dataclasses.replace(tokens, report=described)
+    return None
 
 
 def _layout_of_its_own(data: DataConfig) -> DataConfig:

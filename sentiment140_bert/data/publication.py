@@ -13,10 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sentiment140_bert import shapes
 from sentiment140_bert.data import report
 from sentiment140_bert.data.prepare import Prepared, keep, kept
 from sentiment140_bert.data.schema import LABEL_NAMES
-from sentiment140_bert.errors import DataError, FalseDataError
+from sentiment140_bert.errors import DataError, FalseDataError, RunError, first_line
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -40,7 +41,7 @@ def features(config: str) -> Features:
 
 def write(
     prepared: Prepared, tokens: Prepared, folder: Path, checked: Callable[[bytes, str], None]
-) -> dict[str, dict[str, dict[str, int]]]:
+) -> tuple[dict[str, dict[str, dict[str, int]]], dict[str, str]]:
     """Writes the parquet files of both configs, a shard at a time.
 
     Args:
@@ -50,9 +51,10 @@ def write(
         checked: Is shown all text of every shard, with the file's name, before it is written.
 
     Returns:
-        ``num_examples`` and ``num_bytes`` (in memory) of each split of each config.
+        ``num_examples`` and ``num_bytes`` (in memory) of each split of each config; the sha256 of each split's tokens.
     """
     sizes: dict[str, dict[str, dict[str, int]]] = {}
+    hashes: dict[str, str] = {}
     for config, source in ((DEFAULT, prepared), (TOKENIZED, tokens)):
         schema = features(config).arrow_schema
         (folder / config).mkdir(parents=True)
@@ -63,17 +65,36 @@ def write(
             shards = -(-len(split) // ROWS_PER_SHARD)
             rows = split.with_format("arrow")
             size = sizes[config][name] = {"num_examples": len(split), "num_bytes": 0}
+            digest = _TokenDigest()
             for at in range(shards):
                 file = f"{config}/{name}-{at:05}-of-{shards:05}.parquet"
                 table = rows[at * ROWS_PER_SHARD : (at + 1) * ROWS_PER_SHARD]
                 if config == DEFAULT:
                     checked("\n".join(table["text"].to_pylist()).encode(), file)
                 else:
+                    digest.update(table["input_ids"])
                     table = table.append_column("attention_mask", _ones_like(table["input_ids"]))
                 table = table.select(schema.names).cast(schema)
                 pq.write_table(table, folder / file, compression="zstd")
                 size["num_bytes"] += table.nbytes
-    return sizes
+            if config == TOKENIZED:
+                hashes[name] = digest.name()
+    return sizes, hashes
+
+
+class _TokenDigest:
+    """sha256 over a column of tokens, however it is cut into pieces."""
+
+    def __init__(self) -> None:
+        self.ids, self.lengths = hashlib.sha256(), hashlib.sha256()
+
+    def update(self, column: pa.ChunkedArray) -> None:
+        for chunk in column.chunks:
+            self.ids.update(np.asarray(chunk.flatten(), dtype="<i4").tobytes())
+            self.lengths.update(np.asarray(chunk.value_lengths(), dtype="<i4").tobytes())
+
+    def name(self) -> str:
+        return hashlib.sha256(self.ids.digest() + self.lengths.digest()).hexdigest()
 
 
 def _ones_like(ids: pa.ChunkedArray) -> pa.Array:
@@ -96,8 +117,6 @@ def read(folder: Path, repo_id: str, revision: str) -> Prepared:
     """
     described = _described(folder, repo_id) | {"published": {"repo_id": repo_id, "revision": revision}}
     key = hashlib.sha256(f"{described['fingerprint']} published".encode()).hexdigest()
-    if found := kept("prepared", key):
-        return dataclasses.replace(found, report=described)
     splits = {name: _table(folder, DEFAULT, name, repo_id) for name in SPLITS if name in described["splits"]}
     for name, table in splits.items():
         if report.row_hash(table) != described["splits"][name]["sha256"]:
@@ -105,6 +124,8 @@ def read(folder: Path, repo_id: str, revision: str) -> Prepared:
                 f"The tweets of {repo_id}, split {name}, are not those that its data.json describes (sha256 differs).",
                 "Name another --dataset-revision, or ask its owner.",
             )
+    if found := kept("prepared", key):
+        return dataclasses.replace(found, report=described)
     numbered = {
         name: table.append_column("row", pa.array(np.arange(len(table), dtype=np.int32)))
         for name, table in splits.items()
@@ -114,25 +135,34 @@ def read(folder: Path, repo_id: str, revision: str) -> Prepared:
 
 def tokens_of(folder: Path, prepared: Prepared, name: str) -> tuple[pa.ChunkedArray, np.ndarray, int]:
     """The published tokens of a split, as :func:`~sentiment140_bert.data.tokenization.tokenize` gives them."""
-    ids = _table(folder, TOKENIZED, name, str(folder))["input_ids"].cast(pa.list_(pa.int32()))
+    ids = _table(folder, TOKENIZED, name, prepared.report["published"]["repo_id"])["input_ids"].cast(
+        pa.list_(pa.int32())
+    )
     lengths = np.concatenate([np.asarray(chunk.value_lengths()) for chunk in ids.chunks]).astype(np.int64)
-    if len(lengths) != prepared.report["splits"][name]["rows"]:
+    digest = _TokenDigest()
+    digest.update(ids)
+    described = prepared.report
+    if len(lengths) != described["splits"][name]["rows"] or digest.name() != described["tokenizer"]["splits"].get(name):
         raise FalseDataError(
-            f"The tokens of split {name} are not as many as its texts.", "Name another --dataset-revision."
+            f"The tokens of {described['published']['repo_id']}, split {name}, are not those of its data.json.",
+            "Name another --dataset-revision, or ask its owner.",
         )
-    return ids, lengths, prepared.report["splits"][name]["token_length"]["truncated"]
+    return ids, lengths, described["splits"][name]["token_length"]["truncated"]
 
 
 def _described(folder: Path, repo_id: str) -> dict[str, Any]:
     try:
         described: dict[str, Any] = json.loads((folder / "data.json").read_text("utf-8"))
-        hashes = {name: described["splits"][name]["sha256"] for name in described["splits"]}
+        shapes.checked(described, shapes.Data, "data.json")
+        hashes = {name: split["sha256"] for name, split in described["splits"].items()}
         if report.fingerprint(hashes) != described["fingerprint"]:
             raise ValueError("its fingerprint is not that of its splits")
-        _ = described["settings"]["cleaning"], described["tokenizer"]["sha256"], described["sources"]["training"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if "splits" not in described["tokenizer"]:
+            raise ValueError("it does not name its tokens")
+    except (OSError, ValueError, RecursionError, RunError) as error:
         raise DataError(
-            f"The data.json of {repo_id} is damaged: {error!r}.", "Name another --dataset-revision, or ask its owner."
+            f"The data.json of {repo_id} is damaged: {first_line(error)}.",
+            "Name another --dataset-revision, or ask its owner.",
         ) from None
     return described
 

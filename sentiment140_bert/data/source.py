@@ -153,7 +153,7 @@ def _from_folder(path: Path, split: str) -> Dataset:
 
 
 def _chosen(splits: dict[str, Any], split: str, name: str) -> Any:
-    if len(splits) == 1:
+    if len(splits) == 1 and split == DataConfig().dataset_split:
         return next(iter(splits.values()))
     if split not in splits:
         raise DataError(f"{name} has no split {split!r}; it has {', '.join(splits)}.", "Name one with --dataset-split.")

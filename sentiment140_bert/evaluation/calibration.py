@@ -23,9 +23,12 @@ def reliability(positive: npt.NDArray[np.float64], truth: npt.NDArray[np.int64])
         ``brier_score`` (Brier 1950).
     """
     order = np.argsort(positive, kind="stable")
+    ends = [len(part) for part in np.array_split(order, min(BINS, len(order)))]
+    # Equal probabilities stay together, whatever the order of the rows.
+    cuts = np.unique(np.searchsorted(positive[order], positive[order][np.cumsum(ends) - 1], side="right"))
     bins = [
         {"n": len(rows), "predicted": float(positive[rows].mean()), "observed": float(truth[rows].mean())}
-        for rows in np.array_split(order, min(BINS, len(order)))
+        for rows in np.split(order, cuts[:-1])
     ]
     distances = [each["n"] * abs(each["predicted"] - each["observed"]) for each in bins]
     return {

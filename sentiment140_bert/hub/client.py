@@ -23,16 +23,16 @@ class Hub:
     """The Hub with the login of this machine (``HF_TOKEN`` or ``hf auth login``); ``api`` is huggingface_hub's own.
 
     Args:
-        waits: Seconds between the attempts at anything, unless the Hub names its own.
+        waits: Seconds between the attempts at anything, unless the Hub names its own (default: ``WAITS``).
     """
 
-    def __init__(self, waits: tuple[float, ...] = WAITS) -> None:
-        from huggingface_hub import HfApi
-        from huggingface_hub.utils import get_session
+    def __init__(self, waits: tuple[float, ...] | None = None) -> None:
+        from huggingface_hub import HfApi, set_client_factory
 
         self.api = HfApi()
-        self.waits = waits
-        get_session().timeout = TIMEOUT
+        self.waits = WAITS if waits is None else waits
+        self.user: str | None = None  # known once `publish.login` has asked
+        set_client_factory(_client_with_limits)
 
     def patiently(self, what: str, call: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
         """``call(*arguments, **options)``, again after a fault that may pass.
@@ -58,6 +58,22 @@ class Hub:
                 log.warning("hub: %s: %s; again in %.0f s", what, reason(error), pause)
                 time.sleep(pause)
         raise AssertionError  # the last attempt returns or raises
+
+
+def _client_with_limits() -> Any:
+    """huggingface_hub's own HTTP client, with a time limit on every request that has none."""
+    from huggingface_hub.utils._http import default_client_factory
+
+    def limited(request: Any) -> None:
+        given = request.extensions.get("timeout") or {}
+        if all(given.get(each) is None for each in ("connect", "read", "write", "pool")):
+            request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), TIMEOUT)
+
+    client = default_client_factory()
+    client.timeout = TIMEOUT
+    hooks = client.event_hooks
+    client.event_hooks = {**hooks, "request": [*hooks["request"], limited]}
+    return client
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -127,14 +143,13 @@ def explained(error: BaseException, what: str, endpoint: str) -> HubError:
     status, response = status_of(error), response_of(error)
     said = str(response.headers.get("X-Error-Message") or "") if response is not None else ""
     said = f" ({said.rstrip('.')})" if said else ""
+    what = what[0].upper() + what[1:]
     if status == 401 and "RepoNotFound" not in str(getattr(response, "headers", {}).get("X-Error-Code", "")):
         return HubError(f"{what}: the Hub does not accept the login{said}.", "Log in anew: hf auth login", 401)
     if status in (401, 404):
         return HubError(f"{what}: not found{said}.", "Check the name; a private one needs the right login.", 404)
     if status == 403:
-        return HubError(
-            f"{what}: this login has no right to{said}.", "Is the name your own, and may the token write?", 403
-        )
+        return HubError(f"{what}: this login may not{said}.", "Is the name your own, and may the token write?", 403)
     if status == 412:
         return HubError(f"{what}: somebody else changed it meanwhile{said}.", "Push again.", 412)
     if status is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sentiment140_bert.errors import HubError
 from sentiment140_bert.hub.client import Hub
 
 PUBLISHED = ["README.md", "data.json", "default/*.parquet", "tokenized/*.parquet"]
@@ -18,15 +17,6 @@ def commit_of(hub: Hub, kind: str, repo_id: str, revision: str | None = None) ->
     """
     info = hub.patiently(f"looking for {kind} {repo_id}", hub.api.repo_info, repo_id, repo_type=kind, revision=revision)
     return str(info.sha)
-
-
-def has_file(hub: Hub, kind: str, repo_id: str, path: str, commit: str) -> bool:
-    """Whether a repository holds a file at that commit."""
-    return bool(
-        hub.patiently(
-            f"looking for {path} of {repo_id}", hub.api.file_exists, repo_id, path, repo_type=kind, revision=commit
-        )
-    )
 
 
 def snapshot(hub: Hub, kind: str, repo_id: str, commit: str, patterns: list[str] | None = None) -> Path:
@@ -70,14 +60,18 @@ def read_text(hub: Hub, kind: str, repo_id: str, path: str, revision: str | None
 def published_dataset(hub: Hub, repo_id: str, revision: str | None = None) -> tuple[Path, str] | None:
     """A dataset that `s140 push-to-hub` made, as a folder, and its commit; None if it is another kind of dataset.
 
-    Where the Hub has no such dataset, or cannot be reached, it is also None: whoever loads it then says so.
+    Raises:
+        HubError: There is no such dataset, or the Hub cannot be reached. Under HF_HUB_OFFLINE the cache is asked.
     """
-    try:
-        commit = commit_of(hub, "dataset", repo_id, revision)
-        if not has_file(hub, "dataset", repo_id, "data.json", commit):
-            return None
-    except HubError as error:
-        if error.status in (None, 401, 404):
-            return None
-        raise
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    if constants.HF_HUB_OFFLINE:
+        found = try_to_load_from_cache(repo_id, "data.json", repo_type="dataset", revision=revision)
+        folder = Path(found).parent if isinstance(found, str) else None
+        return (folder, folder.name) if folder and (folder / "tokenized").is_dir() else None
+    commit = commit_of(hub, "dataset", repo_id, revision)
+    about = {"repo_type": "dataset", "revision": commit}
+    names = hub.patiently(f"listing dataset {repo_id}", hub.api.list_repo_files, repo_id, **about)
+    if "data.json" not in names or not any(name.startswith("tokenized/") for name in names):
+        return None
     return snapshot(hub, "dataset", repo_id, commit, PUBLISHED), commit

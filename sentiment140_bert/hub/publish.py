@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from fnmatch import fnmatch
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sentiment140_bert.errors import HubError
@@ -16,9 +17,21 @@ from sentiment140_bert.hub.client import Hub
 log = logging.getLogger(__name__)
 # What an earlier push may have left and this one no longer has, by kind of repository; nothing else is ever removed.
 OURS = {
-    "model": ("figures/*.png", "model-*-of-*.safetensors", "model.safetensors.index.json", "tracking.json"),
+    "model": (
+        "figures/calibration.png",
+        "figures/confusion_matrix.png",
+        "figures/learning_curve.png",
+        ".eval_results/sentiment140.yaml",
+        "model-*-of-*.safetensors",
+        "model.safetensors.index.json",
+        "tracking.json",
+        "added_tokens.json",
+        "special_tokens_map.json",
+        "vocab.txt",
+    ),
     "dataset": ("default/*.parquet", "tokenized/*.parquet"),
 }
+REF = re.compile(r"(?!.*\.\.)[\w][\w./-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -87,7 +100,8 @@ def login(hub: Hub) -> str:
         raise HubError(
             f"The Hub's token of {found['name']} may only read.", "Make one that may write: hf.co/settings/tokens"
         )
-    return str(found["name"])
+    hub.user = str(found["name"])
+    return hub.user
 
 
 def open_target(hub: Hub, target: Target) -> Target:
@@ -104,11 +118,10 @@ def open_target(hub: Hub, target: Target) -> Target:
     about = {"repo_id": target.repo_id, "repo_type": target.kind}
     existed = hub.patiently(f"looking for {target.name}", hub.api.repo_exists, **about)
     if not existed:
-        hub.patiently(
-            f"making {target.name}", hub.api.create_repo, **about, private=bool(target.private), exist_ok=True
-        )
+        private = target.kind == "dataset" if target.private is None else target.private
+        hub.patiently(f"making {target.name}", hub.api.create_repo, **about, private=private, exist_ok=True)
     if target.create_pr:
-        target = _on_open_pr(hub, target)
+        target = hub.patiently(f"reading the pull requests of {target.name}", _on_open_pr, hub, target)
     elif target.revision and not target.revision.startswith("refs/"):
         hub.patiently(
             f"making branch {target.revision}", hub.api.create_branch, **about, branch=target.revision, exist_ok=True
@@ -124,24 +137,34 @@ def open_target(hub: Hub, target: Target) -> Target:
             create_pr=target.create_pr,
         ),
     )
-    info = hub.patiently(f"reading {target.name}", hub.api.repo_info, **about, revision=target.revision)
-    if target.tag and _tagged(hub, target) not in (None, info.sha):
+    if target.tag and _tagged(hub, target) not in (None, fetch.commit_of(hub, *_where(target))):
         raise HubError(f"{target.name} has a tag {target.tag} already, on an older commit.", "Choose another --tag.")
-    if existed and target.private not in (None, bool(info.private)):
-        hub.patiently(
-            f"setting who may see {target.name}", hub.api.update_repo_settings, **about, private=target.private
-        )
+    if target.private:  # to be hidden first, to be shown last
+        _make_visible_to(hub, target)
     return target
 
 
-def _on_open_pr(hub: Hub, target: Target) -> Target:
-    def numbers() -> list[int]:
-        discussions = hub.api.get_repo_discussions(
-            target.repo_id, repo_type=target.kind, discussion_type="pull_request", discussion_status="open"
-        )
-        return [each.num for each in discussions if each.title == target.commit_message]
+def _where(target: Target) -> tuple[str, str, str | None]:
+    return target.kind, target.repo_id, target.revision
 
-    opened = hub.patiently(f"reading the pull requests of {target.name}", numbers)
+
+def _make_visible_to(hub: Hub, target: Target) -> bool:
+    """Whether the repository is private, after it was made what the target asks for."""
+    about = {"repo_id": target.repo_id, "repo_type": target.kind}
+    info = hub.patiently(f"reading {target.name}", hub.api.repo_info, **about)
+    if target.private not in (None, bool(info.private)):
+        hub.patiently(
+            f"setting who may see {target.name}", hub.api.update_repo_settings, **about, private=target.private
+        )
+    return bool(info.private) if target.private is None else target.private
+
+
+def _on_open_pr(hub: Hub, target: Target) -> Target:
+    """The target on the pull request that an earlier push of ours opened and that is still open, if there is one."""
+    discussions = hub.api.get_repo_discussions(
+        target.repo_id, repo_type=target.kind, discussion_type="pull_request", discussion_status="open"
+    )
+    opened = [each.num for each in discussions if each.title == target.commit_message and each.author == hub.user]
     if not opened:
         return target
     return replace(target, create_pr=False, revision=f"refs/pr/{max(opened)}", pr_number=max(opened))
@@ -155,10 +178,10 @@ def _tagged(hub: Hub, target: Target) -> str | None:
     return next((each.target_commit for each in refs.tags if each.name == target.tag), None)
 
 
-def readme(hub: Hub, target: Target) -> str | None:
-    """The card as it is on the Hub now; None where there is none."""
-    commit_id = fetch.commit_of(hub, target.kind, target.repo_id, target.revision)
-    return fetch.read_text(hub, target.kind, target.repo_id, "README.md", commit_id)
+def readme(hub: Hub, target: Target) -> tuple[str | None, str]:
+    """The card as it is on the Hub now (None where there is none), and the commit that it was read at."""
+    commit_id = fetch.commit_of(hub, *_where(target))
+    return fetch.read_text(hub, target.kind, target.repo_id, "README.md", commit_id), commit_id
 
 
 def additions(files: Mapping[str, Path | bytes]) -> list[Any]:
@@ -182,52 +205,96 @@ def upload_large(hub: Hub, target: Target, files: Mapping[str, Path | bytes]) ->
     )
 
 
-def commit(hub: Hub, target: Target, files: Mapping[str, Path | bytes]) -> Pushed:
+def commit(hub: Hub, target: Target, files: Mapping[str, Path | bytes], parent: str) -> Pushed:
     """One commit with all of ``files``, or none where the Hub has them already.
 
     Args:
         hub: Logged in.
         target: Opened with :func:`open_target`.
         files: Path in the repository to a file or its content.
+        parent: The commit that the card was read at, with :func:`readme`.
 
     Raises:
-        HubError: It could not be done; the branch is what it was.
+        HubError: It could not be done, and the branch is what it was; 412: somebody changed it after ``parent``.
     """
     from huggingface_hub import CommitOperationDelete
 
-    about = {"repo_id": target.repo_id, "repo_type": target.kind}
-    before = hub.patiently(f"reading {target.name}", hub.api.repo_info, **about, revision=target.revision)
-
-    def attempt() -> Any:
+    def attempt() -> tuple[Target, Any]:
         # Each attempt looks anew: an earlier one may have arrived although its answer was lost.
-        info = hub.api.repo_info(**about, revision=target.revision)
-        stale = [
-            each.rfilename
-            for each in info.siblings or []
-            if each.rfilename not in files and any(fnmatch(each.rfilename, ours) for ours in OURS[target.kind])
-        ]
-        return hub.api.create_commit(
-            **about,
-            operations=[*additions(files), *(CommitOperationDelete(name) for name in stale)],
-            commit_message=target.commit_message,
-            revision=target.revision,
-            create_pr=target.create_pr,
-            parent_commit=info.sha,
+        now = _on_open_pr(hub, target) if target.create_pr else target
+        info = hub.api.repo_info(now.repo_id, repo_type=now.kind, revision=now.revision)
+        there = [each.rfilename for each in info.siblings or []]
+        stale = [name for name in there if name not in files and _is_ours(name, now.kind)]
+        done = hub.api.create_commit(
+            now.repo_id,
+            [*additions(files), *(CommitOperationDelete(name) for name in stale)],
+            repo_type=now.kind,
+            commit_message=now.commit_message,
+            revision=now.revision,
+            create_pr=now.create_pr,
+            parent_commit=parent if now is target else info.sha,
         )
+        return now, done
 
-    done = hub.patiently(f"committing to {target.name}", attempt)
-    if target.tag and not _tagged(hub, target):
-        hub.patiently(
-            f"tagging {target.name}", hub.api.create_tag, **about, tag=target.tag, revision=done.oid, exist_ok=True
-        )
+    now, done = hub.patiently(f"committing to {target.name}", attempt)
     page = f"{hub.api.endpoint}/{target.url}"
     return Pushed(
         kind=target.kind,
         repo_id=target.repo_id,
         url=page,
         commit=done.oid,
-        changed=done.oid != before.sha,
-        private=bool(before.private),
-        pr_url=done.pr_url or (f"{page}/discussions/{target.pr_number}" if target.pr_number else None),
-        tag=target.tag,
+        changed=done.oid != parent,
+        private=bool(target.private),
+        pr_url=done.pr_url or (f"{page}/discussions/{now.pr_number}" if now.pr_number else None),
+        tag=None,
     )
+
+
+def check_tag(hub: Hub, target: Target, files: Mapping[str, Path | bytes], parent: str) -> None:
+    """Raises HubError where the tag is there already and a commit of ``files`` on ``parent`` would not be its."""
+    if not target.tag or _tagged(hub, target) is None:
+        return
+    there = {
+        each.path: each.lfs.sha256 if each.lfs else each.blob_id
+        for each in hub.patiently(
+            f"reading {target.name}",
+            lambda: list(hub.api.get_paths_info(target.repo_id, list(files), repo_type=target.kind, revision=parent)),
+        )
+    }
+    for name, content in files.items():
+        data = content if isinstance(content, bytes) else content.read_bytes()
+        blob = hashlib.sha1(b"blob %d\0%s" % (len(data), data), usedforsecurity=False).hexdigest()
+        if there.get(name) not in (blob, hashlib.sha256(data).hexdigest()):
+            raise HubError(
+                f"{target.name} has a tag {target.tag} already, and {name} has changed since.", "Choose another --tag."
+            )
+
+
+def finish(hub: Hub, target: Target, pushed: Pushed) -> Pushed:
+    """What follows a commit: its tag, and who may see it.
+
+    Raises:
+        HubError: It could not be done, or the tag is another commit's.
+    """
+    if target.tag:
+        there = _tagged(hub, target)
+        if there not in (None, pushed.commit):
+            raise HubError(
+                f"{target.name} has a tag {target.tag} already, on an older commit.", "Choose another --tag."
+            )
+        if there is None:
+            hub.patiently(
+                f"tagging {target.name}",
+                hub.api.create_tag,
+                target.repo_id,
+                tag=target.tag,
+                revision=pushed.commit,
+                repo_type=target.kind,
+                exist_ok=True,
+            )
+    return replace(pushed, tag=target.tag, private=_make_visible_to(hub, target))
+
+
+def _is_ours(name: str, kind: str) -> bool:
+    path = PurePosixPath(name)
+    return any(path.match(pattern) and name.count("/") == pattern.count("/") for pattern in OURS[kind])

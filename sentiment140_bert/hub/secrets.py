@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -10,22 +11,22 @@ from pathlib import Path
 from sentiment140_bert.errors import SecretError
 
 CHUNK = 1 << 24
-OVERLAP = 512
+OVERLAP = 1 << 13
 
 # What each kind of token looks like, by the text it begins with. Only at that text is the expression tried, which is
 # some ten times faster than searching for it.
 KINDS: tuple[tuple[str, bytes, re.Pattern[bytes]], ...] = (
-    ("Hugging Face token", b"hf_", re.compile(rb"(?<![A-Za-z0-9])hf_[A-Za-z0-9]{30,}")),
-    ("Hugging Face token", b"api_org_", re.compile(rb"(?<![A-Za-z0-9])api_org_[A-Za-z0-9]{30,}")),
+    ("Hugging Face token", b"hf_", re.compile(rb"hf_[A-Za-z0-9]{30,}")),
+    ("Hugging Face token", b"api_org_", re.compile(rb"api_org_[A-Za-z0-9]{30,}")),
     ("Weights & Biases key", b"wandb_v1_", re.compile(rb"wandb_v1_[A-Za-z0-9_-]{20,}")),
-    ("Weights & Biases key", b"local-", re.compile(rb"(?<![a-z0-9])local-[0-9a-f]{40}(?![0-9a-f])")),
-    ("Databricks token", b"dapi", re.compile(rb"(?<![A-Za-z0-9])dapi[0-9a-f]{32}")),
-    ("Databricks token", b"dkea", re.compile(rb"(?<![A-Za-z0-9])dkea[0-9a-f]{32}")),
-    ("Databricks token", b"dose", re.compile(rb"(?<![A-Za-z0-9])dose[0-9a-f]{32}")),
+    ("Weights & Biases key", b"local-", re.compile(rb"local-[0-9a-f]{40}(?![0-9a-f])")),
+    ("Databricks token", b"dapi", re.compile(rb"dapi[0-9a-f]{32}")),
+    ("Databricks token", b"dkea", re.compile(rb"dkea[0-9a-f]{32}")),
+    ("Databricks token", b"dose", re.compile(rb"dose[0-9a-f]{32}")),
     ("AWS access key", b"AKIA", re.compile(rb"(?<![A-Z0-9])AKIA(?=[A-Z0-9]*[0-9])[A-Z0-9]{16}(?![A-Z0-9])")),
     ("AWS access key", b"ASIA", re.compile(rb"(?<![A-Z0-9])ASIA(?=[A-Z0-9]*[0-9])[A-Z0-9]{16}(?![A-Z0-9])")),
-    ("private key", b"-----BEGIN ", re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")),
-    ("password in an address", b"://", re.compile(rb"://[^\s/:@\"'<>]{1,64}:[^\s/:@\"'<>]{6,}@[A-Za-z0-9]")),
+    ("private key", b"-----BEGIN ", re.compile(rb"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----")),
+    ("password in an address", b"://", re.compile(rb"://[^\s/:@\"'<>]{0,64}:[^\s/:@\"'<>]{6,}@[A-Za-z0-9]")),
 )
 # Names of variables and settings, in any case; a value behind them is a secret.
 _VALUE = rb"[\"']?\s*[=:]\s*[\"']?"
@@ -39,13 +40,16 @@ NAMED: tuple[tuple[str, bytes, re.Pattern[bytes]], ...] = (
         b"databricks_",
         re.compile(rb"databricks_(?:token|client_secret)" + _VALUE + rb"[^\s\"'$<{]{8,}"),
     ),
-    ("AWS secret key", b"aws", re.compile(rb"aws_?secret_?access_?key" + _VALUE + rb"[a-z0-9/+=]{40}")),
+    ("AWS secret key", b"aws", re.compile(rb"aws[_-]?secret[_-]?access[_-]?key" + _VALUE + rb"[a-z0-9/+=]{40}")),
+    ("AWS secret key", b"secret", re.compile(rb"secretaccesskey" + _VALUE + rb"[a-z0-9/+=]{40}")),
     ("AWS session token", b"aws", re.compile(rb"aws_?session_?token" + _VALUE + rb"[a-z0-9/+=]{40}")),
 )
 # A bare W&B key: forty hexadecimal digits that nothing introduces as a commit.
 BARE = re.compile(
-    rb"(?<![0-9a-zA-Z])(?<!ision `)(?<!ision: )(?<!ision: ')(?<!ision\": \")(?<!ision )(?<!commit )(?<!commit/)"
-    rb"(?<!commit\": \")(?<!tree/)(?<!blob/)(?<!resolve/)[0-9a-f]{40}(?![0-9a-zA-Z])"
+    rb"(?:(?<![0-9a-zA-Z])|(?<=\\[nrt]))"
+    rb"(?<!ision `)(?<!ision=)(?<!ision: )(?<!ision: ')(?<!ision\": \")(?<!ision )"
+    rb"(?<!commit )(?<!commit/)(?<!commit\": \")(?<!tree/)(?<!blob/)(?<!resolve/)"
+    rb"[0-9a-f]{40}(?![0-9a-zA-Z])"
 )
 # Variables whose very values are looked for, whatever they look like.
 VARIABLES = (
@@ -66,16 +70,17 @@ def own() -> list[bytes]:
     from huggingface_hub import get_token
 
     values = [os.environ.get(name) for name in VARIABLES] + [get_token()]
-    return [*{value.encode() for value in values if value and len(value) >= 8}]
+    long = {value.strip() for value in values if value and len(value.strip()) >= 8}
+    return [each.encode() for each in {*long, *(json.dumps(value)[1:-1] for value in long)}]
 
 
-def kind_in(content: bytes, known: Iterable[bytes] = (), *, tweets: bool = False) -> str | None:
+def kind_in(content: bytes, known: Iterable[bytes] = (), *, bare: bool = True) -> str | None:
     """What kind of secret stands in ``content``; None if there is none.
 
     Args:
         content: Any bytes, text or not.
         known: Values that are secrets themselves, from :func:`own`.
-        tweets: Strangers' texts, which hold forty hexadecimal digits for many a reason.
+        bare: Take forty hexadecimal digits for a key; strangers' tweets hold them for many a reason.
     """
     if any(value in content for value in known):
         return "token of this machine"
@@ -85,7 +90,7 @@ def kind_in(content: bytes, known: Iterable[bytes] = (), *, tweets: bool = False
             if _matches_at(text, sign, pattern):
                 return name
     is_text = b"\0" not in content
-    return "Weights & Biases key" if is_text and not tweets and BARE.search(content) else None
+    return "Weights & Biases key" if is_text and bare and BARE.search(content) else None
 
 
 def _matches_at(content: bytes, sign: bytes, pattern: re.Pattern[bytes]) -> bool:
@@ -102,7 +107,7 @@ def tweets_checked() -> Callable[[bytes, str], None]:
     known = own()
 
     def check(content: bytes, name: str) -> None:
-        _refuse(kind_in(content, known, tweets=True), name)
+        _refuse(kind_in(content, known, bare=False), name)
 
     return check
 
@@ -118,8 +123,9 @@ def check_files(files: Iterable[tuple[str, Path | bytes]]) -> None:
     """
     known = own()
     for name, content in files:
+        in_parts = isinstance(content, Path) and content.stat().st_size > CHUNK  # a hash may be cut to a key's length
         for part in [content] if isinstance(content, bytes) else _parts(content):
-            _refuse(kind_in(part, known), name)
+            _refuse(kind_in(part, known, bare=not in_parts), name)
 
 
 def _refuse(kind: str | None, name: str) -> None:

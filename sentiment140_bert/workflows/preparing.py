@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.errors import RecipeError
+from sentiment140_bert.errors import DataError, HubError, RecipeError
 from sentiment140_bert.recipe import DataConfig, Recipe
 from sentiment140_bert.workflows.runs import without_folders
 
@@ -45,7 +45,15 @@ def splits(data: DataConfig) -> tuple[Prepared, Path | None]:
     from sentiment140_bert.hub import fetch
     from sentiment140_bert.hub.client import Hub
 
-    found = fetch.published_dataset(Hub(waits=()), data.dataset, data.dataset_revision)
+    try:
+        found = fetch.published_dataset(Hub(), data.dataset, data.dataset_revision)
+    except HubError as error:
+        if error.status not in (401, 404):
+            raise
+        raise DataError(
+            f"The dataset {data.dataset!r} is neither a file here nor found on the Hub: {error.message}",
+            "Check the spelling and the path; a private dataset needs `hf auth login`.",
+        ) from None
     if not found:
         return prepare(data), None
     folder, commit = found
@@ -55,6 +63,8 @@ def splits(data: DataConfig) -> tuple[Prepared, Path | None]:
         for key, value in prepared.report["settings"].items()
         if key in publication.DECIDED and getattr(data, key) != value
     ]
+    if data.manual_test and data.manual_test != "none":
+        differing.append(f"manual_test (here {data.manual_test})")
     said = f"; decided there: {', '.join(differing)}" if differing else ""
     log.info("data: the splits of %s are used as they were published%s", data.dataset, said)
     return prepared, folder

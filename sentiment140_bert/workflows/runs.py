@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +27,15 @@ def saved_recipe(path: Path) -> Recipe:
     return recipes.load(str(run.recipe))
 
 
-def public(recipe: Recipe) -> Recipe:
-    """The recipe as others may have it: without the folders of this machine."""
+def public(recipe: Recipe, base: str | None = None) -> Recipe:
+    """The recipe as others may have it: without the folders of this machine.
+
+    Args:
+        recipe: Of a run.
+        base: What the run noted as its base model's name; a relative folder cannot be told from a Hub id elsewhere.
+    """
     names = {
-        "model_name_or_path": recipe.model.model_name_or_path,
+        "model_name_or_path": base or recipe.model.model_name_or_path,
         "dataset": recipe.data.dataset,
         "manual_test": recipe.data.manual_test,
     }
@@ -38,7 +45,7 @@ def public(recipe: Recipe) -> Recipe:
 def without_folders(argument: str) -> str:
     """An argument of the command line; a path by its last part, as it may be published."""
     flag, equals, value = argument.rpartition("=")
-    path = Path(value).expanduser()
+    path = Path(os.path.expanduser(value))  # noqa: PTH111 - Path's own raises where there is no such user
     is_path = "/" in value and "://" not in value
     known = is_path and (path.is_absolute() or path.exists() or value.startswith(".") or value.endswith(FILE_ENDINGS))
     return f"{flag}{equals}{path.name}" if known else argument
@@ -52,3 +59,18 @@ def title_of(run: RunDir, recipe: Recipe) -> str:
 def as_config(recipe: Recipe, fingerprint: str) -> dict[str, Any]:
     """What a tracker is told at the start."""
     return public(recipe).to_dict() | {"fingerprint": fingerprint}
+
+
+def history_of(run: RunDir) -> list[dict[str, Any]]:
+    """The Trainer's log entries.
+
+    Raises:
+        RunError: ``history.jsonl`` is damaged.
+    """
+    if not run.history.is_file():
+        return []
+    try:
+        entries = [json.loads(line) for line in run.history.read_text("utf-8").splitlines() if line.strip()]
+    except ValueError as error:
+        raise RunError(f"{run.history} is damaged: {error}.", "Remove the damaged line.") from None
+    return [entry for entry in entries if isinstance(entry, dict) and "step" in entry]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.run_dir import RunDir, sha256_of, write_json
-from sentiment140_bert.workflows import preparing, publishing
+from sentiment140_bert.workflows import model_folder, preparing
 from sentiment140_bert.workflows.runs import saved_recipe
 
 if TYPE_CHECKING:
@@ -42,8 +41,6 @@ def evaluate_run(path: Path, prepared: Prepared | None = None) -> dict[str, Any]
     Raises:
         RunError: The run has no model, or its data are no longer what it was trained on.
     """
-    from sentiment140_bert.evaluation import figures
-
     run = RunDir(path)
     classifier = load_classifier(str(path))
     prepared = prepared or preparing.splits(saved_recipe(path).data)[0]
@@ -54,13 +51,13 @@ def evaluate_run(path: Path, prepared: Prepared | None = None) -> dict[str, Any]
             "Give the original file back, or score another one with --dataset.",
         )
     metrics = scores_of(classifier, prepared) | {"weights_sha256": sha256_of(run.weights)}
-    figures.draw(run.figures, metrics["splits"], history_of(run))
-    publishing.complete_model_folder(run, metrics)
+    model_folder.redraw(run, metrics)
+    model_folder.complete(run, metrics)
     write_json(run.metrics, metrics)  # last: a run that has it is finished
     return metrics
 
 
-def scores_of(classifier: Classifier, prepared: Prepared) -> dict[str, Any]:
+def scores_of(classifier: Classifier, prepared: Prepared, examples: Sequence[str] = EXAMPLES) -> dict[str, Any]:
     """The content of ``metrics.json``, the weights' hash aside."""
     from sentiment140_bert.evaluation.intervals import CONFIDENCE_LEVEL
     from sentiment140_bert.evaluation.protocol import score_split, sides_of
@@ -79,16 +76,9 @@ def scores_of(classifier: Classifier, prepared: Prepared) -> dict[str, Any]:
     return {
         "splits": scores,
         "confidence_level": CONFIDENCE_LEVEL,
-        "examples": [{"text": text, **answer._asdict()} for text, answer in answers(classifier, EXAMPLES)],
+        "examples": [{"text": text, **answer._asdict()} for text, answer in answers(classifier, examples)],
         "data_fingerprint": prepared.report["fingerprint"],
     }
-
-
-def history_of(run: RunDir) -> list[dict[str, Any]]:
-    """The Trainer's log entries."""
-    if not run.history.is_file():
-        return []
-    return [json.loads(line) for line in run.history.read_text("utf-8").splitlines() if line.strip()]
 
 
 def evaluate(model: str, data: DataConfig, model_revision: str | None = None) -> dict[str, Any]:

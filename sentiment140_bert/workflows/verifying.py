@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert import recipes
-from sentiment140_bert.errors import DataError, FalseDataError, ModelError, S140Error, first_line
+from sentiment140_bert.errors import DataError, FalseDataError, ModelError, RunError, S140Error, first_line
 from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.run_dir import RunDir, sha256_of
-from sentiment140_bert.workflows import preparing, publishing, scoring
+from sentiment140_bert.workflows import model_folder, preparing, scoring
 from sentiment140_bert.workflows.runs import saved_recipe
 
 if TYPE_CHECKING:
@@ -24,7 +24,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PATTERNS = ["*.json", "*.yaml", "*.md", "*.txt", "model*.safetensors", ".eval_results/*", "figures/*"]
-COMPARED = ("model-index", "widget", "dataset_info")  # of a card's front matter
+REPO_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
+READING = (
+    "dataset",
+    "dataset_revision",
+    "dataset_split",
+    "text_column",
+    "label_column",
+    "delimiter",
+    "encoding",
+    "manual_test",
+)
+COMPARED = ("model-index", "widget", "dataset_info", "base_model", "datasets", "configs")  # of a card's front matter
 
 
 @dataclass(frozen=True)
@@ -70,7 +81,7 @@ def verify(
         "commit": page.commit,
         "verdict": verdict(checks),
         "tolerance": tolerance,
-        "checks": [dataclasses.asdict(check) | {"difference": check.difference} for check in checks],
+        "checks": [check.shown() for check in checks],
     }
 
 
@@ -82,8 +93,8 @@ def _page(name: str, revision: str | None) -> Page:
     if run.is_run():
         modeling.locate(name)
         recipe = saved_recipe(path)
-        repo_id = publishing.remembered(run).get("model", {}).get("repo_id")
-        title, model_id = publishing.names_of(run, recipe, repo_id)
+        repo_id = model_folder.remembered(run).get("model", {}).get("repo_id")
+        title, model_id = model_folder.names_of(run, recipe, repo_id)
         return Page(run.model, title, model_id, run=run)
     if not modeling.is_hub_id(name):
         folder = Path(modeling.locate(name))
@@ -109,7 +120,8 @@ def _own(page: Page, data: DataConfig | None, tolerance: float) -> Iterator[Chec
     yield from _eval_results(page, facts)
     try:
         prepared, dataset = _data_of(page, facts, data)
-        measured = scoring.scores_of(scoring.load_classifier(str(page.folder)), prepared)
+        texts = [each["text"] for each in facts.metrics["examples"]]
+        measured = scoring.scores_of(scoring.load_classifier(str(page.folder)), prepared, texts)
     except FalseDataError as error:
         yield verification.Check("dataset", "as its data.json", error.message, verification.FALSE)
         return
@@ -120,9 +132,17 @@ def _own(page: Page, data: DataConfig | None, tolerance: float) -> Iterator[Chec
         yield from _dataset_card(dataset, facts.published["repo_id"], page.model_id)
     claimed, found = facts.metrics["data_fingerprint"], measured["data_fingerprint"]
     if data and claimed != found:
-        yield verification.unchecked("data fingerprint", claimed, f"the tweets given here are others ({found[:12]}…)")
+        names = " and ".join(filter(None, (data.dataset, data.manual_test)))
+        yield verification.unchecked("data fingerprint", claimed, f"the tweets of {names} are others: {found}")
         return
     yield verification.exactly("data fingerprint", claimed, found)
+    if facts.data["fingerprint"] != found:
+        yield verification.exactly("data.json: fingerprint", facts.data["fingerprint"], found)
+    for name, split in facts.data["splits"].items():
+        for key in ("rows", "negative", "positive", "sha256"):
+            told, there = split.get(key), prepared.report["splits"].get(name, {}).get(key)
+            if told != there:
+                yield verification.exactly(f"data.json, {name}: {key}", told, there)
     yield from verification.scores(facts.metrics["splits"], measured["splits"], tolerance)
     yield from verification.examples(facts.metrics["examples"], measured["examples"], tolerance)
 
@@ -139,38 +159,35 @@ def _weights(page: Page, metrics: dict[str, Any]) -> Iterator[Check]:
 
 def _card(page: Page, facts: Any) -> Iterator[Check]:
     """The card's sections and front matter beside those that its own files give."""
-    from sentiment140_bert import verification
     from sentiment140_bert.cards import model
 
-    file = page.folder / "README.md"
-    if not file.is_file():
-        yield verification.unchecked("card", None, "there is no README.md")
-        return
     figures = sorted(each.name for each in (page.folder / "figures").glob("*.png"))
     right = model.model_card(facts, page.title, page.model_id, figures)
-    yield from _text("card", file.read_text("utf-8"), right)
+    yield from _text("card", page.folder / "README.md", right)
 
 
-def _text(name: str, text: str, right: str) -> Iterator[Check]:
+def _text(name: str, file: Path, right: str) -> Iterator[Check]:
+    """A card's numbers beside those of the one that its own files give."""
     from sentiment140_bert import verification
     from sentiment140_bert.cards import sections
 
     try:
-        claimed, expected = sections.parse(text), sections.parse(right)
-    except ValueError as error:
-        yield verification.unchecked(name, None, f"its front matter cannot be read: {error}")
+        claimed, expected = sections.parse(file.read_text("utf-8")), sections.parse(right)
+    except (OSError, ValueError) as error:
+        yield verification.unchecked(name, None, f"its README.md cannot be read: {error}")
         return
     yield from _front_matter(name, claimed.metadata, expected.metadata)
-    written_by = sections.WRITTEN_BY.search(text)
-    if not written_by or written_by[1] != version("sentiment140-bert"):
-        log.info("%s: written by another version; its text is not compared, its front matter is", name)
+    missing = [section for section in expected.sections if section not in claimed.sections]
+    written_by = sections.WRITTEN_BY.search(claimed.sections.get("summary", ""))
+    if missing or not written_by or written_by[1] != version("sentiment140-bert"):
+        why = f"it has no section {', '.join(missing)}" if missing else "it was written by another version"
+        yield verification.unchecked(f"{name}: numbers in text", None, why)
         return
     wrong = 0
-    for section, content in claimed.sections.items():
-        if section in expected.sections:
-            for said, should, line in sections.differences(content, expected.sections[section]):
-                wrong += 1
-                yield verification.Check(f"{name}, {section}: {line[:80]}", said, should, verification.FALSE)
+    for section, content in expected.sections.items():
+        for said, should, line in sections.differences(claimed.sections[section], content):
+            wrong += 1
+            yield verification.Check(f"{name}, {section}: {line[:80]}", said, should, verification.FALSE)
     if not wrong:
         yield verification.Check(f"{name}: numbers in text", "as its files", "as its files", verification.TRUE)
 
@@ -178,13 +195,16 @@ def _text(name: str, text: str, right: str) -> Iterator[Check]:
 def _front_matter(name: str, claimed: dict[str, Any], right: dict[str, Any]) -> Iterator[Check]:
     from sentiment140_bert import verification
 
-    said = dict(_leaves({key: claimed.get(key) for key in COMPARED}))
-    wrong = 0
-    for path, (label, should) in _leaves({key: right.get(key) for key in COMPARED}):
-        value = said.get(path, ("", None))[1]
-        if isinstance(should, int | float) and value != should:
-            wrong += 1
-            yield verification.Check(f"{name}, front matter: {label}", value, should, verification.FALSE)
+    said, should = (
+        dict(_leaves({key: each.get(key) for key in COMPARED if key in right})) for each in (claimed, right)
+    )
+    nothing = ("", None)
+    wrong = [path for path in {**should, **said} if said.get(path, nothing)[1] != should.get(path, nothing)[1]]
+    for path in wrong:
+        if path != ("model-index", 0, "name"):  # whoever gave it
+            label = (should.get(path) or said[path])[0]
+            claim, there = (each.get(path, nothing)[1] for each in (said, should))
+            yield verification.Check(f"{name}, front matter: {label}", claim, there, verification.FALSE)
     if not wrong:
         yield verification.Check(f"{name}: numbers in front", "as its files", "as its files", verification.TRUE)
 
@@ -210,30 +230,38 @@ def _eval_results(page: Page, facts: Any) -> Iterator[Check]:
 
     from sentiment140_bert import verification
     from sentiment140_bert.cards import metadata
-    from sentiment140_bert.workflows.publishing import EVAL_RESULTS
 
-    file, right = page.folder / EVAL_RESULTS, metadata.eval_results(facts)
-    if file.is_file() and right:
-        try:
-            claimed = yaml.safe_load(file.read_text("utf-8"))
-        except yaml.YAMLError as error:
-            yield verification.unchecked(EVAL_RESULTS, None, first_line(error))
-            return
-        said = {entry["dataset"]["task_id"]: entry["value"] for entry in claimed}
-        for entry in yaml.safe_load(right):
-            name = entry["dataset"]["task_id"]
-            yield verification.exactly(f"{EVAL_RESULTS}: {name}", said.get(name), entry["value"])
+    file, right = page.folder / model_folder.EVAL_RESULTS, metadata.eval_results(facts)
+    if not file.is_file() or not right:
+        return
+    try:
+        entries = yaml.safe_load(file.read_text("utf-8"))
+        said = {entry["dataset"]["task_id"]: entry["value"] for entry in entries}
+    except (yaml.YAMLError, OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        yield verification.unchecked(model_folder.EVAL_RESULTS, None, f"it cannot be read: {first_line(error)}")
+        return
+    for entry in yaml.safe_load(right):
+        name = entry["dataset"]["task_id"]
+        yield verification.exactly(f"{model_folder.EVAL_RESULTS}: {name}", said.pop(name, None), entry["value"])
+    if said or entries != yaml.safe_load(right):
+        yield verification.Check(
+            f"{model_folder.EVAL_RESULTS}: entries", str(entries), "as metrics.json", verification.FALSE
+        )
 
 
 def _dataset_card(folder: Path, repo_id: str, model_id: str) -> Iterator[Check]:
     """A published dataset's card beside the one that its own data.json gives."""
+    from sentiment140_bert import verification
     from sentiment140_bert.cards.dataset import dataset_card
 
-    data = json.loads((folder / "data.json").read_text("utf-8"))
-    if (folder / "README.md").is_file() and "configs" in data:
-        text = (folder / "README.md").read_text("utf-8")
-        named = model_id if f"[{model_id}]" in text else None
-        yield from _text("dataset card", text, dataset_card(data, repo_id, named))
+    card, data = folder / "README.md", json.loads((folder / "data.json").read_text("utf-8"))
+    named = card.is_file() and b"\nThe splits that [" in card.read_bytes()  # perhaps of another model of that dataset
+    try:
+        right = dataset_card(data, repo_id, model_id if named else None)
+    except RunError as error:
+        yield verification.unchecked("dataset card", None, error.message)
+        return
+    yield from _text("dataset card", card, right)
 
 
 def _data_of(page: Page, facts: Any, data: DataConfig | None) -> tuple[Prepared, Path | None]:
@@ -254,26 +282,45 @@ def _data_of(page: Page, facts: Any, data: DataConfig | None) -> tuple[Prepared,
             )
         return publication.read(found[0], published["repo_id"], found[1]), found[0]
     if data is not None:
-        given = {"dataset": data.dataset, "dataset_revision": data.dataset_revision, "manual_test": data.manual_test}
-        recipe = recipe.with_values({key: value for key, value in given.items() if value})
+        defaults = DataConfig()
+        given = {name: getattr(data, name) for name in READING if getattr(data, name) != getattr(defaults, name)}
+        recipe = recipe.with_values({"manual_test": None, **given} if not page.run else given)
+    elif not page.run and not _is_everybodys(recipe.data):
+        raise DataError(
+            f"The tweets came from a file, {facts.data['sources']['training']['name']}.", "Name it with --dataset."
+        )
     return preparing.splits(recipe.data)
+
+
+def _is_everybodys(data: DataConfig) -> bool:
+    """Whether a stranger's recipe names tweets that are the same everywhere, and no file of this machine."""
+    known = data.dataset in ("sample", "stanford") or _is_on_hub(data.dataset)
+    return known and data.manual_test in (None, "none")
+
+
+def _is_on_hub(name: str) -> bool:
+    return bool(REPO_ID.fullmatch(name)) and not Path(name).exists()
 
 
 def _foreign(page: Page, data: DataConfig | None, tolerance: float) -> Iterator[Check]:
     """Anybody's model: the scores that its card states, on the tweets that it or ``data`` names."""
-    from huggingface_hub import ModelCard
-
     from sentiment140_bert import verification
+    from sentiment140_bert.cards import sections
 
     file = page.folder / "README.md"
-    if not file.is_file():
+    try:
+        text = file.read_text("utf-8")
+        card = sections.parse(text)
+    except FileNotFoundError:
         raise ModelError(
             f"{page.model_id} has no card, so it claims nothing.", "Score it: s140 evaluate MODEL --dataset …"
-        )
-    card = ModelCard.load(file, ignore_metadata_errors=True)
-    claims = [*verification.of_model_index(card.data.eval_results or [])]
+        ) from None
+    except ValueError as error:
+        raise ModelError(f"The card of {page.model_id} cannot be read: {error}.", "Tell its owner.") from None
+    claims = [*verification.of_model_index(card.metadata.get("model-index"))]
     known = {(claim.metric, round(claim.value, 4)) for claim in claims}
-    claims += [each for each in verification.of_text(card.text) if (each.metric, round(each.value, 4)) not in known]
+    body = "".join(card.between)
+    claims += [each for each in verification.of_text(body) if (each.metric, round(each.value, 4)) not in known]
     if not claims:
         raise ModelError(
             f"The card of {page.model_id} states no score that could be measured.",
@@ -299,11 +346,12 @@ def _by_data(claims: list[Any], data: DataConfig | None) -> dict[DataConfig | No
     """Claims by the tweets to measure them on."""
     groups: dict[DataConfig | None, list[Any]] = {}
     for claim in claims:
-        named = claim.dataset if claim.dataset and claim.dataset.count("/") == 1 else None
+        named = claim.dataset if claim.dataset and _is_on_hub(claim.dataset) else None
         own = (
             DataConfig(dataset=named, dataset_split=claim.split or "test", dataset_revision=claim.revision)
             if named
             else None
         )
-        groups.setdefault(data or own, []).append(claim)
+        elsewhere = data and named and _is_on_hub(data.dataset) and named != data.dataset
+        groups.setdefault(own if elsewhere or not data else data, []).append(claim)
     return groups

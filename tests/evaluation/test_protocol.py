@@ -8,6 +8,10 @@ from hypothesis import strategies as st
 from sentiment140_bert.errors import ModelError
 from sentiment140_bert.evaluation.protocol import Sides, score_split, sides_of
 
+# Wilson 1927, worked out by hand: (k + z²/2 ± z √(k (n - k) / n + z²/4)) / (n + z²) with z = 1.959964.
+LIMITS_OF_TWO_OF_THREE = {"low": pytest.approx(0.207660, abs=1e-6), "high": pytest.approx(0.938508, abs=1e-6)}
+LIMITS_OF_ONE_OF_TWO = {"low": pytest.approx(0.094531, abs=1e-6), "high": pytest.approx(0.905469, abs=1e-6)}
+
 
 @pytest.mark.parametrize(
     ("labels", "negative", "positive", "assumed"),
@@ -65,8 +69,14 @@ def test_neutral_tweets_are_left_out_and_counted() -> None:
     found = score_split(list(shares), np.array([0, 2, 1, 1]), score, Sides(0, 1))
     assert asked == ["bad", "good", "fine"]
     assert (found["n"], found["neutral_left_out"]) == (3, 1)
-    assert found["accuracy"] == {"value": pytest.approx(2 / 3)}
+    assert found["accuracy"] == {"value": pytest.approx(2 / 3), **LIMITS_OF_TWO_OF_THREE}
+    assert found["recall"] == {"value": pytest.approx(1 / 2), **LIMITS_OF_ONE_OF_TWO}
+    assert found["precision"].keys() == {"value", "low", "high"}
     assert found["roc_auc"] == {"value": pytest.approx(1.0)}
+    bins = found["calibration"]["bins"]
+    assert [(each["n"], each["observed"]) for each in bins] == [(1, 0.0), (1, 1.0), (1, 1.0)]
+    assert [each["predicted"] for each in bins] == pytest.approx([0.1, 0.2, 0.7])
+    assert found["calibration"]["brier_score"] == pytest.approx((0.1**2 + 0.3**2 + 0.8**2) / 3)
 
 
 def test_a_split_of_neutral_tweets_alone_has_no_scores() -> None:

@@ -1,0 +1,219 @@
+"""The shape of a run's JSON files, checked before anything is made of them: on the Hub anybody may write one."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from sentiment140_bert.errors import RunError
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+RepoId = Annotated[str, Field(pattern=r"^[\w.-]{1,96}/[\w.-]{1,96}$")]
+
+
+class Score(TypedDict):
+    """A score; ``low`` and ``high`` limit its interval."""
+
+    value: Number
+    low: NotRequired[Number]
+    high: NotRequired[Number]
+
+
+class Calibration(TypedDict):
+    """See ``evaluation.calibration``."""
+
+    bins: list[dict[str, Number]]
+    expected_calibration_error: Number
+    brier_score: Number
+
+
+class Scored(TypedDict):
+    """A split with tweets that are not neutral."""
+
+    n: Count
+    neutral_left_out: Count
+    accuracy: Score
+    f1: Score
+    precision: Score
+    recall: Score
+    matthews_correlation: Score
+    log_loss: Score
+    true_negative: Score
+    false_positive: Score
+    false_negative: Score
+    true_positive: Score
+    roc_auc: NotRequired[Score]
+    calibration: Calibration
+
+
+class Unscored(TypedDict):
+    """A split of neutral tweets alone."""
+
+    n: Annotated[int, Field(ge=0, le=0)]
+    neutral_left_out: Count
+
+
+class Example(TypedDict):
+    """A text and what the model answered."""
+
+    text: str
+    label: str
+    score: Number
+
+
+class Metrics(TypedDict):
+    """``metrics.json``."""
+
+    splits: dict[str, Scored | Unscored]
+    confidence_level: Number
+    examples: Annotated[list[Example], Field(min_length=1)]
+    weights_sha256: Sha256
+    data_fingerprint: Sha256
+
+
+class Source(TypedDict):
+    """Where tweets came from."""
+
+    name: str
+    on_hub: bool
+    revision: str | None
+    sha256: str
+    sha256_of: str
+    rows: Count
+    bad_rows: Count
+
+
+class Tokens(TypedDict):
+    """Quantiles of a split's tokens a tweet."""
+
+    p50: Count
+    max: Count
+    truncated: Count
+
+
+class DataSplit(TypedDict):
+    """What is in a split."""
+
+    rows: Count
+    sha256: Sha256
+    negative: NotRequired[Count]
+    positive: NotRequired[Count]
+    token_length: Tokens
+
+
+class Tokenizer(TypedDict):
+    """By which tokenizer the tokens came about."""
+
+    name: str
+    revision: str | None
+    sha256: Sha256
+    max_length: Count
+    splits: NotRequired[dict[str, Sha256]]
+
+
+class Settings(TypedDict):
+    """As far as a card tells them."""
+
+    cleaning: Literal["raw", "mask", "repair"]
+    conflicts: str
+    split_by: str
+    split_seed: int
+    max_length: Count
+
+
+class Published(TypedDict):
+    """A dataset on the Hub."""
+
+    repo_id: RepoId
+    revision: Commit
+
+
+class Size(TypedDict):
+    """Of a published split."""
+
+    num_examples: Count
+    num_bytes: Count
+
+
+class Data(TypedDict):
+    """``data.json``."""
+
+    sources: Annotated[dict[str, Source], Field(min_length=1)]
+    steps: dict[str, Count]
+    splits: dict[str, DataSplit]
+    fingerprint: Sha256
+    settings: Settings
+    seed: int
+    tokenizer: Tokenizer
+    published: NotRequired[Published]
+    configs: NotRequired[dict[str, dict[str, Size]]]
+
+
+class BaseModel(TypedDict):
+    """What was fine-tuned."""
+
+    name: str
+    revision: str | None
+    on_hub: bool
+
+
+class Precision(TypedDict):
+    """See ``training.arguments``."""
+
+    name: str
+
+
+class Training(TypedDict):
+    """How training went."""
+
+    steps: Count
+    epochs: Number
+    best_step: Count | None
+    seconds: Number
+    tweets_per_second: Number
+
+
+class Environment(TypedDict):
+    """``environment.json``."""
+
+    python: str
+    cpu: str
+    threads: Count
+    gpu: str | None
+    gpu_count: Count
+    packages: dict[str, str]
+    precision: Precision
+    processes: Count
+    base_model: BaseModel
+    unusual_arguments: dict[str, Any]
+    command: str | None
+    started: str
+    training: Training
+
+
+@cache
+def _adapter(shape: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(shape)
+
+
+def checked(content: Any, shape: Any, file: str) -> Any:
+    """``content`` itself, which has what ``shape`` asks for (and perhaps more).
+
+    Raises:
+        RunError: It has not; the first few places where are named.
+    """
+    try:
+        _adapter(shape).validate_python(content, strict=True)
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, each['loc'])) or 'as a whole'}: {each['msg']}" for each in error.errors()]
+        raise RunError(
+            f"{file} is not as this version writes it: {'; '.join(wrong[:3])}.",
+            "Is it damaged, or of an older version? A run is scored anew with `s140 evaluate RUN`.",
+        ) from None
+    return content

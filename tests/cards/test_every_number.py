@@ -1,0 +1,146 @@
+"""Every number that a card shows stands in the run's own files, rounded to the digits that are shown."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from on_hub import DATA, MODEL
+from page_fixtures import Published
+
+pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")
+
+FILES = ("metrics.json", "data.json", "environment.json", "tracking.json", "recipe.yaml")
+# Words with digits that are names of things, in the templates or of the Hub.
+NAMES = ("sentiment140_bert", "Sentiment140", "sentiment140", "s140", "sha256", "F1", "f1", "int8", "int32")
+# Not numbers of the run: the citation, marks, a picture's and a link's address, the class names of the dataset.
+LEFT_OUT = (r"```bibtex.*?```", r"<!--.*?-->", r"\]\([^)]*\)", r"'[01]': (?:negative|positive)", r"n<1K|1K<n<10K")
+WORD = re.compile(r"[\w.,+\-−]*\d[\w.,+\-−]*")
+NUMBER = re.compile(r"[-−]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+
+
+def leaves(content: Any) -> Iterator[Any]:
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield key
+            yield from leaves(value)
+    elif isinstance(content, list):
+        for value in content:
+            yield from leaves(value)
+    else:
+        yield content
+
+
+class Known:
+    """What the files of a run say: their numbers, and their texts that hold digits."""
+
+    def __init__(self, *contents: Any) -> None:
+        found = [each for content in contents for each in leaves(content)]
+        self.numbers = [float(each) for each in found if isinstance(each, int | float) and not isinstance(each, bool)]
+        texts = {" ".join(each.split()) for each in found if isinstance(each, str) and re.search(r"\d", each)}
+        self.texts = sorted(texts, key=len, reverse=True)
+
+    def shows(self, written: str) -> bool:
+        """Whether a number of the files looks like this when rounded to as many digits."""
+        plain = written.replace(",", "").replace("−", "-")
+        if not NUMBER.fullmatch(plain):
+            return False
+        digits = len(plain.partition("e")[0].partition(".")[2])
+        return any(float(plain) == number or f"{number:.{digits}f}" == plain for number in self.numbers)
+
+    def unfounded(self, card: str) -> list[str]:
+        """What has digits in a text and stands in no file."""
+        text = html.unescape(re.sub(r"\\(?=[!-/:-@\[-`{-~])", "", card))
+        for pattern in LEFT_OUT:
+            text = re.sub(pattern, " ", text, flags=re.DOTALL)
+        for known in (*self.texts, *NAMES):
+            text = re.sub(rf"(?<![\w.-]){re.escape(known)}(?![\w-])", " ", text)
+        return [word for each in WORD.findall(text) if not self.shows(word := each.strip(".,"))]
+
+
+def of_run(folder: Path) -> Known:
+    files = [folder / name for name in FILES if (folder / name).is_file()]
+    return Known(*(yaml.safe_load(file.read_text("utf-8")) for file in files))
+
+
+def card_of(run: Path) -> str:
+    return (run / "model" / "README.md").read_text("utf-8")
+
+
+@pytest.fixture(params=["small_run", "local_run", "bare_run", pytest.param("real_run", marks=pytest.mark.realdata)])
+def any_run(request: pytest.FixtureRequest) -> Path:
+    return request.getfixturevalue(request.param)
+
+
+def test_every_number_of_a_model_card(any_run: Path) -> None:
+    text = card_of(any_run)
+    assert len(WORD.findall(text)) > 100  # the search does find numbers
+    assert of_run(any_run).unfounded(text) == []
+
+
+def test_the_published_folder_is_enough_to_check_it(any_run: Path) -> None:
+    assert of_run(any_run / "model").unfounded(card_of(any_run)) == []
+
+
+def test_every_number_of_a_published_page(published: Published) -> None:
+    def known(*, kind: str, repo_id: str) -> Known:
+        files = published.hub.files(repo_id, kind)
+        return Known(*(yaml.safe_load(files[name]) for name in FILES if name in files))
+
+    model, data = known(kind="model", repo_id=MODEL), known(kind="dataset", repo_id=DATA)
+    assert model.unfounded(published.text("README.md")) == []
+    assert model.unfounded(published.text(".eval_results/sentiment140.yaml")) == []
+    assert data.unfounded(published.text("README.md", DATA, "dataset")) == []
+
+
+@pytest.mark.realdata
+def test_every_number_of_a_dataset_card_for_real_tweets(real_run: Path, tmp_path: Path) -> None:
+    from sentiment140_bert.cards.dataset import dataset_card
+
+    data = json.loads((real_run / "data.json").read_text("utf-8"))
+    sizes = {name: {"num_examples": split["rows"], "num_bytes": 12_345} for name, split in data["splits"].items()}
+    sizes.pop("manual_neutral", None)
+    data["configs"] = {"default": sizes, "tokenized": sizes}
+    text = dataset_card(data, "tester/tweets", "tester/model")
+    assert Known(data).unfounded(text) == []
+    assert "no licence" in text
+    assert "139" in text  # of the official tweets are neutral
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        r"\| accuracy \| (0\.\d+)",
+        r"\| … interval \| 0\.\d+ to (0\.\d+)",
+        r"accuracy is \*\*(0\.\d+)",
+        r"On (\d+) held-out",
+        r"\| rows read \| (1,\d+)",
+        r"\| Brier score \| (0\.\d+)",
+        r"type: roc_auc\n      value: (0\.\d\d\d)",
+        r"    score: (0\.\d\d\d)",
+        r"'score': (0\.\d+)",
+        r"(\d+\.\d) tweets per second",
+        r"sha256 of its file `([0-9a-f]{64})",
+        r"\| `learning_rate` \| `(0\.\d+)",
+        r"torch (\d+\.\d+)",
+        r"begun (\d{4}-\d\d-\d\d)",
+    ],
+)
+def test_a_card_with_one_digit_changed_is_caught(small_run: Path, where: str) -> None:
+    text = card_of(small_run)
+    found = re.search(where, text)
+    assert found, where
+    at = found.end(1) - 1
+    changed = text[:at] + ("7" if text[at] != "7" else "3") + text[at + 1 :]
+    assert of_run(small_run).unfounded(changed) != []
+
+
+def test_a_number_that_somebody_types_is_caught(small_run: Path) -> None:
+    assert of_run(small_run).unfounded("About 1234 of them. F1 0.98765, v9.") == ["1234", "0.98765", "v9"]

@@ -1,0 +1,280 @@
+"""What people write into a card survives any number of new ones; what we wrote is replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from sentiment140_bert.cards.sections import differences, merged, numbers, parse
+
+NAMES = ("summary", "use", "scores", "limits")
+FRONT: dict[str, Any] = {"language": "en", "license": "unknown", "tags": ["twitter", "bert"], "model-index": [0.5]}
+
+
+def section(name: str, body: str) -> str:
+    return f"<!-- begin s140: {name} -->\n{body}\n<!-- end s140: {name} -->\n"
+
+
+def card(
+    body: str, names: Sequence[str] = NAMES, between: Sequence[str] = (), front: dict[str, Any] | None = FRONT
+) -> str:
+    between = between or ["\n"] * len(names) + [""]
+    head = "" if front is None else f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n"
+    return head + "".join(gap + section(name, body) for gap, name in zip(between, names, strict=False)) + between[-1]
+
+
+NEW = card("new")
+LINES = [
+    "# A heading",
+    "Some text with 12.5 numbers.",
+    "",
+    "---",
+    "```",
+    "<!-- a comment -->",
+    "<!-- begin s140: mine -->",
+    "begin s140",
+    "| a | b |",
+    "license: mit",
+    "café 😀 \u2028",
+]
+HAND = st.lists(st.sampled_from(LINES), max_size=6).map("\n".join)
+
+
+def test_a_card_merged_with_itself_is_the_same() -> None:
+    assert merged(NEW, NEW) == NEW
+    assert merged(NEW, None) == merged(NEW, "") == NEW
+
+
+def test_the_parts_make_the_whole() -> None:
+    found = parse(card("x", between=["\n", "one", "\ntwo\n", "\n", "three\n"]))
+    assert found.metadata == FRONT
+    assert found.sections == {name: section(name, "x") for name in NAMES}
+    assert found.between == ["\n", "one", "\ntwo\n", "\n", "three\n"]
+    assert found.handwritten == "one\ntwo\nthree"
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(HAND, min_size=5, max_size=5), st.permutations(NAMES), st.integers(1, 4), st.sampled_from(["\n", "\r\n"])
+)
+def test_hand_written_text_survives_wherever_it_stands(
+    texts: list[str], names: list[str], kept: int, newline: str
+) -> None:
+    """Sections may have been moved or removed, and lines may end as on Windows."""
+    names = names[:kept]
+    between = [f"\nHAND{at}\n{text}\n" for at, text in enumerate(texts[: kept + 1])]
+    old = card("old", names, between).replace("\n", newline)
+    one = merged(NEW, old)
+    for at, text in enumerate(texts[: kept + 1]):
+        assert one.count(f"HAND{at}\n{text}\n") == 1
+    assert "old" not in one
+    assert parse(one).sections == parse(NEW).sections
+    assert merged(NEW, one) == one
+
+
+@given(HAND)
+def test_a_card_written_by_hand_is_kept_below_ours(text: str) -> None:
+    old = f"HAND\n{text}\nEND\n"
+    one = merged(NEW, old)
+    assert f"HAND\n{text}\nEND\n" in one
+    assert parse(one).sections == parse(NEW).sections
+    assert merged(NEW, one) == one
+
+
+MARKS = [f"<!-- {side} s140: {name} -->" for side in ("begin", "end") for name in (*NAMES, "gone")]
+
+
+@settings(max_examples=300)
+@given(st.lists(st.sampled_from([*MARKS, *MARKS, *LINES]), max_size=14))
+def test_broken_marks_lose_no_text_that_stands_outside_of_a_section(lines: list[str]) -> None:
+    """A mark without its partner is text; a section begins at the last mark of that name before its end."""
+    lines = [f"{line}\nHAND{at}" for at, line in enumerate(lines)]
+    old = "START\n" + "\n".join(lines) + "\n"
+    one = merged(NEW, old)
+    last_begin: dict[str, int] = {}
+    inside: set[int] = set()
+    for at, line in enumerate(lines):
+        mark = line.split()
+        if line.startswith("<!-- begin s140: "):
+            last_begin[mark[3]] = at
+        elif line.startswith("<!-- end s140: ") and mark[3] in last_begin:
+            inside |= {*range(last_begin.pop(mark[3]), at)}
+    outside = [f"HAND{at}" for at in range(len(lines)) if at not in inside]
+    assert [each for each in ["START", *outside] if f"{each}\n" not in one] == []
+    assert parse(one).sections.keys() >= {*NAMES}
+    for name in NAMES:
+        assert section(name, "new") in one
+
+
+def test_a_mark_that_somebody_only_mentions() -> None:
+    note = "Below `<!-- begin s140: scores -->\nnothing can be written, it would be replaced.\nHAND\n"
+    one = merged(NEW, card("old", between=["\n", "\n", note, "\n", ""]))
+    assert "HAND" in one
+    assert "old" not in one
+
+
+def test_a_section_that_stands_twice_is_replaced_once_and_kept_once() -> None:
+    one = merged(NEW, card("old") + section("use", "mine") + "HAND\n")
+    assert section("use", "new") in one
+    assert section("use", "mine") + "HAND\n" in one
+    assert merged(NEW, one) == one
+
+
+def test_text_before_a_section_that_is_no_more_goes_to_the_end() -> None:
+    one = merged(NEW, card("old", [*NAMES, "energy"], ["\n"] * 4 + ["\nHAND\n", ""]))
+    assert one.endswith("HAND\n")
+    assert "energy" not in one
+
+
+# ---- front matter
+
+
+def test_what_people_said_in_the_front_matter_is_kept() -> None:
+    theirs = {
+        "license": "mit",
+        "tags": ["mine", "bert"],
+        "thumbnail": "a.png",
+        "co2_eq_emissions": 0.3,
+        "model-index": [0.9],
+        "released": "2026-01-01",
+    }
+    found = parse(merged(NEW, card("old", front=theirs))).metadata
+    assert found["license"] == "mit"
+    assert found["tags"] == ["twitter", "bert", "mine"]
+    assert (found["thumbnail"], found["co2_eq_emissions"], found["released"]) == ("a.png", 0.3, "2026-01-01")
+    assert (found["model-index"], found["language"]) == ([0.5], "en")
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        "---\nlicense: mit\n---",
+        "---\nlicense: mit\n---\n",
+        "\ufeff---\nlicense: mit\n---\nHAND\n",
+        "\n---\nlicense: mit\n---\nHAND\n",
+        "---\r\nlicense: mit\r\n---\r\nHAND\r\n",
+    ],
+    ids=["no newline", "alone", "byte order mark", "blank line", "windows"],
+)
+def test_front_matter_as_the_hub_reads_it(old: str) -> None:
+    """Editors put a byte order mark or a blank line before it, and its end may be the end of the file."""
+    one = merged(NEW, old)
+    assert parse(one).metadata["license"] == "mit"
+    assert one.count("license:") == 1
+    assert ("HAND" in one) == ("HAND" in old)
+
+
+@pytest.mark.parametrize("old", ["---\n# nothing yet\n---\nHAND\n", "HAND\n"])
+def test_front_matter_of_nothing(old: str) -> None:
+    one = merged(NEW, old)
+    assert parse(one).metadata == FRONT
+    assert one.endswith("HAND\n")
+    assert one.count("---\n") == 2
+
+
+@pytest.mark.parametrize(
+    "front",
+    [
+        "[",
+        "- a",
+        "text",
+        "a: !!python/object/apply:os.system [id]",
+        "a: b: c",
+        "x: " + "[" * 3_000,
+        "x: " + "9" * 5_000,
+    ],
+    ids=lambda front: front[:20],
+)
+def test_front_matter_that_cannot_be_read_is_refused(front: str) -> None:
+    with pytest.raises(ValueError, match=r"\w") as caught:
+        merged(NEW, f"---\n{front}\n---\nHAND\n")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("tags", ["[[a]]", "[{a: b}]", "mine", "null", "[1, null]"], ids=str)
+def test_tags_that_are_no_list_of_words(tags: str) -> None:
+    found = parse(merged(NEW, f"---\ntags: {tags}\n---\nHAND\n")).metadata["tags"]
+    assert found[:2] == FRONT["tags"]
+
+
+def test_no_anchors_are_written() -> None:
+    one = merged(NEW, "---\na: &x [1, 2]\nb: *x\n---\n")
+    assert parse(one).metadata["b"] == [1, 2]
+    assert "&" not in one
+    assert "*" not in one
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["mine", "also mine", "license", "thumbnail"]),
+        st.recursive(
+            st.text() | st.integers() | st.floats(allow_nan=False) | st.booleans() | st.none() | st.dates(),
+            lambda inner: st.lists(inner, max_size=3),
+            max_leaves=5,
+        ),
+    )
+)
+def test_any_front_matter_comes_back(theirs: dict[str, Any]) -> None:
+    one = merged(NEW, card("old", front=theirs))
+    found = parse(one).metadata
+    assert {key: found[key] for key in theirs} == theirs
+    assert merged(NEW, one) == one
+
+
+# ---- numbers
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("| accuracy | 0.8612 | 1,465 |", ["0.8612", "1,465"]),
+        ("**0.8612** (0.8 to 0.9).", ["0.8612", "0.8", "0.9"]),
+        ("| Matthews correlation | -0.0435 |", ["-0.0435"]),
+        ("`2e-05`, seed 42.", ["2e-05", "42"]),
+        (f"sha256 `{'ab12' * 16}`", ["ab12" * 16]),
+        ("F1, sha256, Sentiment140, all-MiniLM-L6-v2", []),
+        ("<!-- begin s140: 5 -->\n", []),
+    ],
+)
+def test_the_numbers_of_a_text(text: str, found: list[str]) -> None:
+    assert [number for number, _ in numbers(text)] == found
+
+
+@pytest.mark.parametrize(
+    ("claimed", "right"),
+    [
+        ("| a | 0.8613 |", "| a | 0.8612 |"),
+        ("| a | -0.0535 |", "| a | -0.0435 |"),
+        ("| a | -0.3536 |", "| a | 0.3536 |"),
+        ("| a | 0.3536 |", "| a | -0.3536 |"),
+        ("| a | 1,465 |", "| a | 1,466 |"),
+        ("begun 2026-10-23", "begun 2026-11-23"),
+        (f"`{'a' * 40}`", f"`{'a' * 39}b`"),
+        ("a 1\nb 2", "a 1"),
+        ("a 1", "a 1\nb 2"),
+    ],
+)
+def test_a_number_that_is_another_one_is_a_difference(claimed: str, right: str) -> None:
+    assert differences(claimed, right)
+    assert not differences(right, right)
+
+
+@given(st.lists(st.sampled_from(["1", "2", "0.5", "0"]), min_size=1, max_size=12), st.data())
+@example(["1", "1", "1", "1"], None)
+def test_any_changed_number_is_found_and_its_line_told(values: list[str], data: st.DataObject | None) -> None:
+    """Also in a table that says the same number over and over."""
+    at = data.draw(st.integers(0, len(values) - 1)) if data else 1
+    lines = [f"| row {chr(97 + row)} | {value} |" for row, value in enumerate(values)]
+    wrong = [*lines[:at], f"| row {chr(97 + at)} | 77 |", *lines[at + 1 :]]
+    assert differences("\n".join(wrong), "\n".join(lines)) == [("77", values[at], wrong[at])]
+
+
+@pytest.mark.timeout(10)
+def test_a_hostile_card_is_read_in_no_time() -> None:
+    """Begins without an end; work that grows with their square takes a minute."""
+    assert parse("<!-- begin s140: a -->\n" * 20_000).sections == {}

@@ -1,0 +1,230 @@
+"""Whatever goes wrong for a moment is tried again, at every step; whatever goes wrong for good leaves main as it was.
+
+Nobody sleeps here (``impatient``), and silence is given up after half a second; all else is as it is.
+"""
+
+from __future__ import annotations
+
+import shlex
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hub_server import HubServer
+from on_hub import DATA, MODEL, AfterAPush, commits_of_ours, titles
+from sentiment140_bert.hub import client
+
+pytest_plugins = "hub_fixtures"
+
+FIRST_PUSH = (
+    "whoami",
+    "repo_info",
+    "create_repo",
+    "preupload",
+    "lfs_batch",
+    "lfs_upload",
+    "lfs_verify",
+    "resolve_head",
+    "validate_yaml",
+    "commit",
+)
+# What is asked besides of repositories that have a card, with a tag, a branch and another visibility.
+LATER = ("settings", "create_branch", "refs", "create_tag", "resolve_get")
+LATER_FLAGS = ("--revision", "next", "--tag", "v1", "--private")
+FAULTS: dict[str, dict[str, Any]] = {
+    "503": {"status": 503},
+    "429": {"status": 429, "retry_after": 1},
+    "reset": {"reset": True},
+    "lost": {"lose_response": True},
+    "stall": {"stall": 1},
+}
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub.utils import close_session
+
+    monkeypatch.setattr(client, "TIMEOUT", 0.5)
+    close_session()  # the next test's is new, too
+
+
+@pytest.fixture
+def usual(after_a_push: AfterAPush) -> Counter[str]:
+    """How often each endpoint is asked when all goes well."""
+    return Counter(after_a_push.endpoints)
+
+
+@pytest.fixture
+def with_cards(hub: HubServer) -> HubServer:
+    hub.create(MODEL)
+    hub.create(DATA, "dataset")
+    hub.write(MODEL, "README.md", b"# Mine\n")
+    hub.write(DATA, "README.md", b"# Mine\n", "dataset")
+    return hub
+
+
+def endpoints(hub: HubServer) -> list[str]:
+    return [each.endpoint for each in hub.requests]
+
+
+def test_these_are_the_endpoints_of_a_push(hub: HubServer, push) -> None:
+    push()
+    assert set(endpoints(hub)) == set(FIRST_PUSH)
+
+
+def test_and_these_are_asked_besides(with_cards: HubServer, push) -> None:
+    push(*LATER_FLAGS)
+    assert set(endpoints(with_cards)) == {*FIRST_PUSH, *LATER} - {"create_repo"}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("endpoint", FIRST_PUSH)
+def test_one_fault_is_got_over(hub: HubServer, push, usual: Counter[str], endpoint: str, fault: str) -> None:
+    hub.fail(endpoint, **FAULTS[fault])
+    push()
+    if fault == "stall" and endpoint != "resolve_head":  # where the client has a time limit of its own
+        assert endpoints(hub).count(endpoint) > usual[endpoint]
+    assert commits_of_ours(hub) == (1, 1)
+    assert (hub.repos["model", MODEL].private, hub.repos["dataset", DATA].private) == (False, True)
+
+
+@pytest.mark.parametrize("fault", ["503", "lost"])
+@pytest.mark.parametrize("endpoint", LATER)
+def test_nor_does_one_with_all_options(with_cards: HubServer, push, endpoint: str, fault: str) -> None:
+    hub = with_cards
+    hub.fail(endpoint, **FAULTS[fault])
+    push(*LATER_FLAGS)
+    assert titles(hub, MODEL, revision="next")[0] == "s140 push-to-hub: model"
+    assert titles(hub, DATA, "dataset", "next")[0] == "s140 push-to-hub: dataset"
+    assert titles(hub, MODEL) == ["Update README.md", "initial commit"]
+    assert hub.repos["model", MODEL].refs["refs/tags/v1"] == hub.head(MODEL, revision="next")
+    assert hub.repos["model", MODEL].private
+    assert "# Mine" in hub.files(MODEL, revision="next")["README.md"].decode()
+
+
+@pytest.mark.parametrize(("endpoint", "fault"), [("discussions", "503"), ("discussions", "reset"), ("commit", "lost")])
+def test_nor_does_one_on_the_way_to_a_pull_request(hub: HubServer, push, endpoint: str, fault: str) -> None:
+    hub.fail(endpoint, **FAULTS[fault])
+    push("--create-pr", to=("--repo-id", MODEL))
+    assert len(hub.repos["model", MODEL].discussions) == 1
+    assert titles(hub, MODEL, revision="refs/pr/1") == ["s140 push-to-hub: model", "initial commit"]
+
+
+def test_silence_is_given_up_by_a_new_connection_pool_too() -> None:
+    """huggingface_hub makes another one after a connection was refused."""
+    from huggingface_hub.utils import close_session, get_session
+
+    client.Hub()
+    close_session()
+    assert get_session().timeout.read == 0.5
+
+
+@pytest.mark.parametrize("statuses", [[503, 429, 500], [502, 504, 503]])
+def test_several_faults_in_a_row_are_got_over(hub: HubServer, push, impatient: list[float], statuses) -> None:
+    for status in statuses:
+        hub.fail("commit", status=status)
+    push()
+    assert commits_of_ours(hub) == (1, 1)
+    assert impatient == sorted(impatient)
+    assert len(impatient) == 3
+
+
+def test_a_lost_answer_and_a_fault_after_it(hub: HubServer, push) -> None:
+    hub.fail("commit", lose_response=True)
+    hub.fail("commit", status=503)
+    push()
+    assert commits_of_ours(hub) == (1, 1)
+
+
+def test_a_commit_that_was_given_up_and_arrives_after_all(hub: HubServer, push) -> None:
+    """It overtakes the second attempt, which is then refused as out of date: still, it is published."""
+    on_its_way = threading.Event()
+
+    def overtaken() -> None:
+        on_its_way.set()
+        while len(hub.commits(DATA, "dataset")) == 1:
+            time.sleep(0.01)
+
+    hub.fail("commit", meanwhile=lambda: on_its_way.wait(60))
+    hub.fail("commit", meanwhile=overtaken)
+    push()
+    assert commits_of_ours(hub) == (1, 1)
+
+
+def test_the_hubs_wish_to_wait_is_granted(hub: HubServer, push, impatient: list[float]) -> None:
+    hub.fail("commit", status=429, retry_after=17)
+    push()
+    assert impatient == [17]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "fault"),
+    [
+        *(
+            (endpoint, "503")
+            for endpoint in ("whoami", "repo_info", "create_repo", "preupload", "lfs_upload", "commit")
+        ),
+        *((endpoint, "reset") for endpoint in ("whoami", "create_repo", "preupload", "lfs_upload", "commit")),
+    ],
+)
+def test_what_fails_for_good_leaves_main_alone_and_tells_how_to_go_on(
+    hub: HubServer, push, s140, endpoint: str, fault: str
+) -> None:
+    hub.fail(endpoint, times=None, **FAULTS[fault])
+    result = push("--tag", "v1", code=1)
+    assert "Traceback" not in result.stderr
+    assert f"Not published: dataset {DATA}, model {MODEL}." in result.stderr
+    assert "Published:" not in result.stderr.replace("Not published:", "")
+    assert all(len(repo.commits) == 1 for repo in hub.repos.values())
+    hub.mend()
+    s140(*shlex.split(command_in(result.stderr))[1:])
+    assert commits_of_ours(hub) == (1, 1)
+    assert hub.repos["model", MODEL].refs["refs/tags/v1"] == hub.head(MODEL)
+
+
+def command_in(text: str) -> str:
+    """The command line that a message tells to go on with."""
+    (line,) = (line for line in text.splitlines() if "s140 push-to-hub" in line)
+    return line[line.index("s140 push-to-hub") :]
+
+
+def test_where_the_model_fails_for_good_it_is_said_that_the_dataset_is_there(hub: HubServer, push, s140) -> None:
+    hub.fail("commit", after=1, times=None, status=500)
+    result = push(code=1)
+    commit = hub.head(DATA, "dataset")
+    assert f"Published: dataset {DATA} (commit {commit[:12]})." in result.stderr
+    assert f"Not published: model {MODEL}." in result.stderr
+    assert commits_of_ours(hub) == (1, 0)
+    hub.mend()
+    s140(*shlex.split(command_in(result.stderr))[1:])
+    assert commits_of_ours(hub) == (1, 1)
+    assert hub.head(DATA, "dataset") == commit
+
+
+def test_the_command_to_go_on_with_says_all_that_was_said(hub: HubServer, push, mine: Path) -> None:
+    hub.fail("commit", times=None, status=500)
+    result = push("--private", "--revision", "next", "--commit-message", "two words", "--tag", "v1", code=1)
+    said = ["s140", "push-to-hub", str(mine), "--repo-id", MODEL, "--dataset-repo-id", DATA, "--revision", "next"]
+    said += ["--commit-message", "two words", "--tag", "v1", "--private"]
+    assert shlex.split(command_in(result.stderr)) == said
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409])
+def test_a_refusal_is_not_tried_again(hub: HubServer, push, impatient: list[float], status: int) -> None:
+    hub.fail("commit", times=None, status=status)
+    result = push(code=1)
+    assert "Traceback" not in result.stderr
+    assert impatient == []
+    assert endpoints(hub).count("commit") == 1
+    assert commits_of_ours(hub) == (0, 0)
+
+
+def test_an_answer_that_is_no_json(hub: HubServer, push) -> None:
+    hub.fail("repo_info", truncate=True, times=None)
+    result = push(code=1)
+    assert "Traceback" not in result.stderr
+    assert result.stderr.count("s140 push-to-hub") == 1

@@ -1,0 +1,118 @@
+"""What strangers get who load a published model or dataset by its id: the very thing that was pushed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hub_server import HubServer
+from on_hub import DATA, MODEL
+from sentiment140_bert import modeling, workflows
+from sentiment140_bert.data.prepare import prepare
+from sentiment140_bert.recipe import SCORES
+
+pytest_plugins = "hub_fixtures"
+
+TEXTS = ["what a lovely surprise", "@user see http://t.co/abc &amp; weep :(", "so sad  today", "ok"]
+
+
+pytestmark = pytest.mark.usefixtures("pushed")
+
+
+def test_pipeline_by_id_answers_as_the_run_does(mine: Path) -> None:
+    from transformers import pipeline
+
+    there, here = (pipeline("text-classification", model=name)(TEXTS) for name in (MODEL, str(mine / "model")))
+    assert there == here
+    answers = [*workflows.predict(str(mine), TEXTS)]
+    assert [each["label"] for each in there] == [answer.label for _, answer in answers]
+
+
+def test_the_weights_by_id_are_the_runs(mine: Path) -> None:
+    from transformers import AutoModelForSequenceClassification
+
+    there, here = (AutoModelForSequenceClassification.from_pretrained(each) for each in (MODEL, mine / "model"))
+    assert there.config.id2label == {0: "negative", 1: "positive"}
+    assert there.state_dict().keys() == here.state_dict().keys()
+    assert all((there.state_dict()[name] == value).all() for name, value in here.state_dict().items())
+
+
+def test_the_dataset_by_id_is_the_prepared_splits_row_for_row(mine: Path) -> None:
+    from datasets import load_dataset
+
+    prepared = prepare(workflows.saved_recipe(mine).data).splits()
+    loaded = load_dataset(DATA)
+    assert list(loaded) == ["train", "validation", "test", "manual"]
+    for name, split in loaded.items():
+        assert split.column_names == ["text", "label"]
+        assert split.features["label"].names == ["negative", "positive"]
+        assert split["text"][:] == prepared[name]["text"][:]
+        assert split["label"][:] == prepared[name]["label"][:]
+
+
+def test_its_tokens_are_the_tokenizers_output(mine: Path) -> None:
+    from datasets import load_dataset
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(MODEL)
+    texts, tokens = load_dataset(DATA), load_dataset(DATA, "tokenized")
+    assert list(tokens) == list(texts)
+    for name, split in tokens.items():
+        assert split.column_names == ["input_ids", "attention_mask", "labels"]
+        assert split.features["labels"].names == ["negative", "positive"]
+        assert split["labels"][:] == texts[name]["label"][:]
+        right = tokenizer(texts[name]["text"][:], truncation=True, max_length=128)
+        assert split["input_ids"][:] == right["input_ids"]
+        assert split["attention_mask"][:] == right["attention_mask"]
+
+
+def test_the_dataset_card_tells_datasets_the_true_sizes() -> None:
+    from datasets import load_dataset, load_dataset_builder
+
+    for config in ("default", "tokenized"):
+        told = load_dataset_builder(DATA, config).info
+        assert {name: split.num_examples for name, split in told.splits.items()} == {
+            name: len(split) for name, split in load_dataset(DATA, config).items()
+        }
+        assert told.features == load_dataset(DATA, config, split="train").features
+
+
+def test_the_model_index_holds_the_numbers_of_metrics_json(hub: HubServer, mine: Path) -> None:
+    from huggingface_hub import ModelCard
+
+    metrics = json.loads((mine / "metrics.json").read_text("utf-8"))["splits"]
+    results = ModelCard.load(MODEL).data.eval_results
+    assert {(each.dataset_split, each.metric_type): each.metric_value for each in results} == {
+        (name, metric): metrics[name][metric]["value"] for name in ("test", "manual") for metric in SCORES
+    }
+    assert {(each.dataset_type, each.dataset_revision) for each in results} == {(DATA, hub.head(DATA, "dataset"))}
+
+
+def test_the_eval_results_are_read_by_huggingface_hub(hub: HubServer, mine: Path) -> None:
+    from huggingface_hub import parse_eval_result_entries
+
+    metrics = json.loads((mine / "metrics.json").read_text("utf-8"))["splits"]
+    (file,) = (content for path, content in hub.files(MODEL).items() if path.startswith(".eval_results/"))
+    entries = parse_eval_result_entries(yaml.safe_load(file))
+    assert {each.task_id: each.value for each in entries} == {
+        name: metrics[name]["accuracy"]["value"] for name in ("test", "manual")
+    }
+    assert {(each.dataset_id, each.dataset_revision) for each in entries} == {(DATA, hub.head(DATA, "dataset"))}
+
+
+def test_the_cards_pass_the_hubs_own_check() -> None:
+    from huggingface_hub import DatasetCard, ModelCard
+
+    ModelCard.load(MODEL).validate()
+    DatasetCard.load(DATA).validate()
+
+
+def test_the_card_names_the_tokenizer_that_made_the_tokens(hub: HubServer, mine: Path) -> None:
+    from sentiment140_bert.data.tokenization import identity
+
+    data = json.loads(hub.files(DATA, "dataset")["data.json"])
+    assert data["tokenizer"]["sha256"] == identity(modeling.load_tokenizer(MODEL))
+    assert data["tokenizer"]["sha256"] in hub.files(DATA, "dataset")["README.md"].decode()

@@ -1,0 +1,338 @@
+"""``--dataset user/dataset`` of one that ``s140 push-to-hub`` made: its very splits, its tokens where they fit."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from click.testing import Result
+
+import sentiment140_bert
+from hub_server import TOKEN, HubServer
+from on_hub import DATA, MODEL
+from sentiment140_bert import workflows
+from sentiment140_bert.errors import S140Error
+
+pytest_plugins = "hub_fixtures"
+
+
+pytestmark = pytest.mark.usefixtures("pushed", "cache")
+
+
+@pytest.fixture(autouse=True)
+def stranger() -> None:
+    """Nothing was downloaded here before: neither by huggingface_hub nor by datasets."""
+    for name in ("hub", "datasets"):
+        shutil.rmtree(Path(os.environ["HF_HOME"]) / name, ignore_errors=True)
+
+
+@pytest.fixture
+def train(s140: Callable[..., Result], encoder: Path) -> Callable[..., Result]:
+    """The quickstart on the published splits, for two steps."""
+
+    def invoke(*arguments: object, dataset: str = DATA, model: object = encoder, code: int = 0) -> Result:
+        words = ["--recipe", "quickstart", "--dataset", dataset, "--model-name-or-path", model, "--max-steps", 2]
+        return s140("train", "--output-dir", "new", *words, *arguments, code=code)
+
+    return invoke
+
+
+def read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text("utf-8"))
+
+
+@pytest.fixture
+def prepared(encoder: Path) -> Callable[..., dict[str, Any]]:
+    """``s140 prepare`` of the published splits, with the quickstart's other settings."""
+
+    def invoke(name: str = DATA, **values: Any) -> dict[str, Any]:
+        values = {"dataset": name, "model_name_or_path": str(encoder)} | values
+        return sentiment140_bert.prepare(sentiment140_bert.load_recipe("quickstart").with_values(values))
+
+    return invoke
+
+
+@pytest.fixture
+def refused(prepared: Callable[..., dict[str, Any]]) -> Callable[..., None]:
+    """That is an error which names the dataset."""
+
+    def invoke(*said: str) -> None:
+        with pytest.raises(S140Error) as caught:
+            prepared()
+        for part in (DATA, *said):
+            assert part in str(caught.value)
+
+    return invoke
+
+
+def rewritten(hub: HubServer, path: str, change: Callable[[Any], Any]) -> None:
+    """Somebody changes a parquet file on the website."""
+    table = pq.read_table(io.BytesIO(hub.files(DATA, "dataset")[path]))
+    content = io.BytesIO()
+    pq.write_table(change(table), content)
+    hub.write(DATA, path, content.getvalue(), "dataset")
+
+
+def split_rows(report: dict[str, Any]) -> dict[str, int]:
+    return {name: split["rows"] for name, split in report["splits"].items()}
+
+
+def test_training_uses_the_splits_and_tokens_that_were_published(hub: HubServer, train, mine: Path) -> None:
+    result = train()
+    data, before = read(Path("new/data.json")), read(mine / "data.json")
+    assert data["fingerprint"] == before["fingerprint"] == read(Path("new/metrics.json"))["data_fingerprint"]
+    assert data["published"] == {"repo_id": DATA, "revision": hub.head(DATA, "dataset")}
+    assert split_rows(data) == split_rows(before)
+    assert f"the splits of {DATA} are used as they were published" in result.stderr
+    assert "validation_size 60" in result.stderr  # what the recipe says otherwise is told
+    assert "its tokens are used too" in result.stderr
+    assert {each.method for each in hub.requests} <= {"GET", "HEAD"}
+    assert {each.token for each in hub.requests} == {TOKEN}
+
+
+@pytest.fixture
+def other_encoder(encoder: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(encoder, tmp_path / "other")
+
+
+def test_its_tokens_are_used_where_only_the_encoder_is_another(other_encoder: Path, caplog, prepared) -> None:
+    config = read(other_encoder / "config.json")
+    (other_encoder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}), "utf-8")
+    with caplog.at_level("INFO"):
+        prepared(model_name_or_path=str(other_encoder))
+    assert "its tokens are used too" in caplog.text
+
+
+def test_its_tokens_are_those_one_would_make_oneself(mine: Path, prepared) -> None:
+    from datasets import load_from_disk
+
+    theirs, own = prepared(), sentiment140_bert.prepare(workflows.saved_recipe(mine))
+    assert theirs["cached"] == own["cached"] == {"splits": False, "tokens": False}
+    for name, split in load_from_disk(theirs["folder"]).items():
+        right = load_from_disk(own["folder"])[name]
+        assert split["input_ids"][:] == right["input_ids"][:]
+        assert split["labels"][:] == right["labels"][:]
+
+
+def test_token_lengths_are_reported_as_they_were(mine: Path, prepared) -> None:
+    now, before = prepared()["splits"], read(mine / "data.json")["splits"]
+    assert {name: split["token_length"] for name, split in now.items()} == {
+        name: split["token_length"] for name, split in before.items()
+    }
+
+
+def test_with_another_length_they_are_made_anew_and_it_is_said(caplog, prepared) -> None:
+    with caplog.at_level("INFO"):
+        data = prepared(max_length=16)
+    assert "its tokens are used too" not in caplog.text
+    assert "tokenized anew" in caplog.text
+    assert "max_length" in caplog.text
+    assert "another tokenizer" not in caplog.text
+    assert data["tokenizer"]["max_length"] == 16
+    assert max(data["splits"][name]["token_length"]["max"] for name in ("train", "validation", "test", "manual")) == 16
+
+
+def test_the_card_then_tells_that_length(train) -> None:
+    train("--max-length", 16)
+    card = Path("new/model/README.md").read_text("utf-8")
+    assert "cut after 16 tokens" in card
+    assert "cut after 128 tokens" not in card
+
+
+def test_with_another_tokenizer_they_are_made_anew(other_encoder: Path, caplog, prepared) -> None:
+    tokenizer = read(other_encoder / "tokenizer.json")
+    tokenizer["normalizer"]["strip_accents"] = False
+    (other_encoder / "tokenizer.json").write_text(json.dumps(tokenizer), "utf-8")
+    with caplog.at_level("INFO"):
+        prepared(model_name_or_path=str(other_encoder))
+    assert "tokenized anew: this is another tokenizer" in caplog.text
+
+
+def test_its_tokens_are_used_by_the_model_that_was_published_with_it(prepared, caplog) -> None:
+    with caplog.at_level("INFO"):
+        prepared(model_name_or_path=MODEL)
+    assert "its tokens are used too" in caplog.text
+
+
+def test_a_second_time_everything_is_in_the_cache(prepared) -> None:
+    assert prepared()["cached"] == {"splits": False, "tokens": False}
+    assert prepared()["cached"] == {"splits": True, "tokens": True}
+
+
+def test_an_older_revision_is_what_it_was(hub: HubServer, prepared) -> None:
+    head = hub.head(DATA, "dataset")
+    data = json.loads(hub.files(DATA, "dataset")["data.json"])
+    hub.write(DATA, "data.json", json.dumps(data | {"seed": 7}).encode(), "dataset")
+    assert prepared(dataset_revision=head)["published"]["revision"] == head
+    assert prepared()["published"]["revision"] == hub.head(DATA, "dataset") != head
+
+
+def test_a_manual_test_of_ones_own_is_not_passed_over_in_silence(caplog, prepared) -> None:
+    from importlib.resources import files
+
+    with caplog.at_level("INFO"):
+        prepared(manual_test=str(files("sentiment140_bert.data") / "sample" / "manual.csv"))
+    assert "manual_test" in caplog.text
+
+
+def test_a_run_on_it_is_scored_and_published_like_any_other(hub: HubServer, train, push, s140) -> None:
+    from huggingface_hub import ModelCard
+
+    before = hub.files(DATA, "dataset")
+    train()
+    metrics = read(Path("new/metrics.json"))
+    Path("new/metrics.json").unlink()
+    s140("evaluate", "new")
+    assert read(Path("new/metrics.json")) == metrics
+    push(run=Path("new"), to=("--repo-id", "tester/second"))
+    results = ModelCard.load("tester/second").data.eval_results
+    assert {(each.dataset_type, each.dataset_revision) for each in results} == {(DATA, hub.head(DATA, "dataset"))}
+    push(run=Path("new"), to=("--dataset-repo-id", "tester/again"))
+    after = hub.files("tester/again", "dataset")
+    parquet = [path for path in before if path.endswith(".parquet")]
+    assert [after[path] for path in parquet] == [before[path] for path in parquet]
+
+
+def change_a_text(table: Any) -> Any:
+    texts = table["text"].to_pylist()
+    return table.set_column(0, "text", [[*texts[:-1], texts[-1] + "!"]])
+
+
+@pytest.mark.parametrize(
+    ("split", "change"),
+    [
+        ("train", change_a_text),
+        ("test", change_a_text),
+        ("manual", lambda table: table.slice(1)),
+        ("validation", lambda table: table.take([1, 0, *range(2, len(table))])),
+        ("train", lambda table: table.drop_columns("label")),
+        ("train", lambda table: table.set_column(1, "label", [[1 - each for each in table["label"].to_pylist()]])),
+    ],
+    ids=["a text", "a test text", "a row less", "another order", "no label", "other labels"],
+)
+def test_changed_texts_are_refused(hub: HubServer, split: str, change: Callable[[Any], Any], refused) -> None:
+    rewritten(hub, f"default/{split}-00000-of-00001.parquet", change)
+    refused(split)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.take([1, 0, *range(2, len(table))]),
+        lambda table: table.slice(1),
+        lambda table: table.set_column(0, "input_ids", [[[101, 2204, 102]] * len(table)]),
+        lambda table: table.drop_columns("input_ids"),
+    ],
+    ids=["another order", "a row less", "others", "none"],
+)
+def test_changed_tokens_are_refused(hub: HubServer, change: Callable[[Any], Any], refused) -> None:
+    rewritten(hub, "tokenized/train-00000-of-00001.parquet", change)
+    refused("train")
+
+
+def test_refused_is_a_sentence_before_any_step(hub: HubServer, train) -> None:
+    rewritten(hub, "default/train-00000-of-00001.parquet", change_a_text)
+    result = train(code=1)
+    assert result.stderr.startswith("Error: ")
+    assert DATA in result.stderr
+    assert not Path("new").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b'{"splits": {}, "fingerprint": "0"}'])
+def test_a_damaged_description_is_refused(hub: HubServer, content: bytes, refused) -> None:
+    hub.write(DATA, "data.json", content, "dataset")
+    refused("data.json")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data["splits"]["train"].update(sha256="0" * 64),
+        lambda data: data["settings"].update(cleaning="nonsense"),
+        lambda data: data.update(settings=[]),
+        lambda data: data["splits"]["train"].pop("token_length"),
+        lambda data: data["splits"]["train"].update(rows="many"),
+        lambda data: data.pop("steps"),
+        lambda data: data.pop("seed"),
+        lambda data: data["sources"]["training"].pop("name"),
+        lambda data: data["splits"].pop("train"),
+    ],
+    ids=["sha256", "cleaning", "settings", "token_length", "rows", "steps", "seed", "name", "train"],
+)
+def test_a_description_that_would_only_be_found_wanting_later_is_refused(
+    hub: HubServer, change: Callable[[Any], Any], refused
+) -> None:
+    """At the latest when the card is written, which is after hours of training."""
+    data = json.loads(hub.files(DATA, "dataset")["data.json"])
+    change(data)
+    hub.write(DATA, "data.json", json.dumps(data).encode(), "dataset")
+    refused()
+
+
+def test_a_damaged_parquet_file_is_refused(hub: HubServer, refused) -> None:
+    hub.write(DATA, "default/train-00000-of-00001.parquet", b"PAR1 no more", "dataset")
+    refused("train")
+
+
+@pytest.mark.parametrize("endpoint", ["repo_info", "resolve_head", "resolve_get"])
+@pytest.mark.parametrize("fault", [{"status": 503}, {"reset": True}], ids=["503", "reset"])
+def test_one_fault_does_not_lead_to_other_splits(
+    hub: HubServer, impatient, mine: Path, endpoint: str, fault: dict[str, Any], prepared
+) -> None:
+    """To draw new ones out of the published train split would go unnoticed."""
+    hub.fail(endpoint, **fault)
+    assert prepared()["fingerprint"] == read(mine / "data.json")["fingerprint"]
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["never seen", "in the cache of datasets"])
+@pytest.mark.parametrize("trouble", ["no hub", "no login"])
+def test_nor_does_a_dataset_that_cannot_be_had(
+    hub: HubServer, impatient, mine: Path, prepared, monkeypatch, trouble: str, known: bool
+) -> None:
+    """datasets falls back to what it has in its own cache, of which we would draw new splits."""
+    if known:
+        from datasets import load_dataset
+
+        load_dataset(DATA)
+    right = read(mine / "data.json")["fingerprint"]
+    if trouble == "no hub":
+        hub.stop()
+    else:
+        monkeypatch.delenv("HF_TOKEN")
+    try:
+        found, said = prepared()["fingerprint"], ""
+    except S140Error as error:
+        found, said = right, str(error)
+    finally:
+        if trouble == "no hub":
+            hub.start()
+    assert found == right
+    assert said == "" or DATA in said
+
+
+def test_what_is_not_there_is_a_sentence(prepared) -> None:
+    for values in ({"name": "tester/nothing"}, {"dataset_revision": "nowhere"}):
+        with pytest.raises(S140Error, match="tester/"):
+            prepared(**values)
+
+
+@pytest.mark.parametrize("name", ["train.csv", "data.json"])
+def test_any_other_dataset_is_split_as_before(hub: HubServer, name: str, prepared) -> None:
+    """``data.json`` is how many people call their only file."""
+    texts = [(f"tweet number {number} is {'good' if number % 2 else 'bad'}", number % 2) for number in range(80)]
+    if name == "data.json":
+        content = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in texts)
+    else:
+        content = "text,label\n" + "".join(f"{text},{label}\n" for text, label in texts)
+    hub.create("tester/plain", "dataset")
+    hub.write("tester/plain", name, content.encode(), "dataset")
+    found = prepared("tester/plain", validation_size=10, test_size=10)
+    assert found["splits"]["train"]["rows"] == 60
+    assert "published" not in found

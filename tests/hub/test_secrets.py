@@ -1,0 +1,295 @@
+"""A secret anywhere in a run stops the push, is not repeated, and what only looks like one does not."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hub_server import TOKEN, HubServer
+from on_hub import BOTH, DATA, MODEL, commits_of_ours
+from sentiment140_bert import prepare
+from sentiment140_bert.errors import SecretError
+from sentiment140_bert.hub import secrets
+from sentiment140_bert.workflows import saved_recipe
+from tiny_run import process
+
+pytest_plugins = "hub_fixtures"
+
+HEX = "0123456789abcdef" * 8
+HF = "hf_" + "aB3dE5" * 6
+AWS = "wJalrXUtnFEMI/K7MDENG" + "/bPxRfiCYzz3X4MPL9K"
+# Put together here, so that nobody who scans this repository stumbles over them.
+PLANTED = {
+    "hf": HF,
+    "hf-organisation": "api_org_" + "aB3dE5" * 6,
+    "wandb-bare": HEX[3:43],
+    "wandb-named": f"WANDB_API_KEY={HEX[5:45]}",
+    "wandb-new": "wandb_v1_" + "aB3dE5" * 10,
+    "wandb-local": f"local-{HEX[:40]}",
+    "databricks": "dapi" + HEX[:32],
+    "databricks-suffix": "dapi" + HEX[:32] + "-2",
+    "databricks-named": "databricks_token: " + "aB3dE5" * 6,
+    "mlflow-password": "MLFLOW_TRACKING_PASSWORD=" + "swordfish99",
+    "mlflow-token": 'MLFLOW_TRACKING_TOKEN="' + "ey.aB3dE5.aB3dE5" + '"',
+    "aws-id": "AKIA" + "Q3EGV7ZX2LNP5TRW",
+    "aws-temporary-id": "ASIA" + "Q3EGV7ZX2LNP5TRW",
+    "aws-secret": f"aws_secret_access_key = {AWS}",
+    "aws-session": "AWS_SESSION_TOKEN=" + "FwoGZXIvYXdzE" * 5,
+    "private-key": "-----BEGIN " + "OPENSSH PRIVATE KEY-----",
+    "pgp-key": "-----BEGIN " + "PGP PRIVATE KEY BLOCK-----",
+    "password-in-url": "https://me:" + "swordfish99@example.com/mlflow",
+    "password-without-user": "redis://:" + "swordfish99@example.com/0",
+}
+
+
+def stopped(result, hub: HubServer, name: str, secret: str) -> None:
+    """The file is named, the secret is not, and the Hub was not even asked."""
+    assert result.exit_code == 1
+    assert name in result.stderr
+    assert "secret" in result.stderr
+    assert secret not in result.output
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+def test_any_kind_is_found_and_not_repeated(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text(f"remember\n{PLANTED[kind]}\nfor later\n")
+    for content in (file, file.read_bytes()):
+        with pytest.raises(SecretError, match=r"notes\.txt") as caught:
+            secrets.check_files([("fine.txt", b"nothing here"), ("notes.txt", content)])
+        assert PLANTED[kind][-10:] not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "recipe.yaml",
+        "history.jsonl",
+        "metrics.json",
+        "environment.json",
+        "data.json",
+        "model/README.md",
+        "model/config.json",
+        "model/tokenizer_config.json",
+        "model/notes.txt",
+        "model/training_args.bin",
+        "wandb/offline-run-1/files/output.log",
+        ".env",
+    ],
+)
+def test_in_any_file_of_the_run_it_stops_the_push(hub: HubServer, push, mine: Path, name: str) -> None:
+    file, secret = mine / name, PLANTED["wandb-bare" if name.endswith((".yaml", ".jsonl")) else "hf"]
+    if name.endswith(".json"):
+        file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | {"note": secret}))
+    elif file.exists():
+        with file.open("a", encoding="utf-8") as opened:
+            opened.write(f"# {secret}\n")
+    else:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(secret)
+    stopped(push(code=1), hub, Path(name).name, secret)
+
+
+@pytest.mark.parametrize("kind", ["hf", "databricks", "wandb-bare", "aws-secret", "wandb-named", "aws-id"])
+@pytest.mark.parametrize(
+    "around",
+    [
+        pytest.param(lambda text: json.dumps({"log": f"login\n{text}\ndone"}), id="a line in a JSON string"),
+        pytest.param(lambda text: json.dumps({"log": f"login\t{text}\tdone"}), id="a cell in a JSON string"),
+        pytest.param(lambda text: json.dumps({"log": json.dumps({"a": text})}), id="JSON in JSON"),
+        pytest.param(lambda text: f"curl -H 'Authorization: Bearer {text}'", id="a header"),
+        pytest.param(lambda text: f"key={text};", id="a setting"),
+        pytest.param(lambda text: f"({text})", id="brackets"),
+        pytest.param(lambda text: f"\ufeff{text}\r\n", id="Windows"),
+    ],
+)
+def test_in_any_surroundings(kind: str, around: Callable[[str], str]) -> None:
+    assert secrets.kind_in(around(PLANTED[kind]).encode())
+
+
+@pytest.mark.parametrize("kind", ["hf", "databricks"])
+def test_in_an_address(kind: str) -> None:
+    assert secrets.kind_in(f"https://example.com/?key%3D{PLANTED[kind]}".encode())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'"aws_secret_access_key": "{AWS}"',
+        f"AWS_SECRET_ACCESS_KEY={AWS}",
+        f"aws-secret-access-key: {AWS}",
+        f"aws_secret_access_key='{AWS}'",
+        f'"SecretAccessKey": "{AWS}"',
+        f"machine api.wandb.ai\n  login user\n  password {HEX[:40]}",
+        f'wandb.login(key="{HEX[:40]}")',
+    ],
+)
+def test_in_the_shapes_that_tools_write_them(text: str) -> None:
+    assert secrets.kind_in(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HF_TOKEN", "correct horse battery"),
+        ("HF_TOKEN", "end-of-a-file\n"),
+        ("WANDB_API_KEY", "p4ssw0rd"),
+        ("WANDB_API_KEY", "end-of-a-file\n"),
+        ("DATABRICKS_TOKEN", "ä-ö-ü-ß-€uro"),
+        ("MLFLOW_TRACKING_PASSWORD", "swordfish"),
+    ],
+)
+def test_what_this_machine_knows_stops_the_push_whatever_it_looks_like(
+    hub: HubServer, push, mine: Path, monkeypatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    (mine / "notes.txt").write_text(f"it is {value.strip()}, I think", "utf-8")
+    stopped(push(code=1), hub, "notes.txt", value.strip())
+
+
+def test_the_login_on_disk_stops_the_push(hub: HubServer, push, mine: Path, monkeypatch, tmp_path: Path) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.delenv("HF_TOKEN")
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    (tmp_path / "token").write_text("an-odd-login")
+    (mine / "history.jsonl").write_text('{"step": 1, "note": "an-odd-login"}\n')
+    stopped(push(code=1), hub, "history.jsonl", "an-odd-login")
+
+
+def test_a_secret_of_this_machine_that_json_writes_in_another_way(hub: HubServer, push, mine, monkeypatch) -> None:
+    """A quote or an umlaut is escaped in a JSON file; the secret is the same."""
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", 'sword"fish\\90ä')
+    environment = json.loads((mine / "environment.json").read_text("utf-8"))
+    (mine / "environment.json").write_text(json.dumps(environment | {"note": 'sword"fish\\90ä'}))
+    stopped(push(code=1), hub, "environment.json", 'sword"fish\\90ä')
+
+
+@pytest.mark.parametrize("secret", [HF, PLANTED["wandb-named"], PLANTED["aws-secret"], "x" * 900])
+def test_no_seam_hides_a_secret(tmp_path: Path, monkeypatch, secret: str) -> None:
+    monkeypatch.setattr(secrets, "CHUNK", 2048)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "x" * 900)  # such tokens are that long
+    file = tmp_path / "log.txt"
+    for start in range(2048 - len(secret) - 8, 2056, 7):
+        file.write_text("." * (start - 1) + " " + secret + " " + "." * 3000)
+        with pytest.raises(SecretError, match=r"log\.txt"):
+            secrets.check_files([("log.txt", file)])
+
+
+def test_no_seam_makes_a_secret(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(secrets, "CHUNK", 2048)
+    file = tmp_path / "log.txt"
+    for line in (f'"sha256": "{HEX[:64]}"', f"revision `{HEX[:40]}`", f'"commit": "{HEX[:40]}"'):
+        for start in (*range(1430, 1620), *range(1940, 2060)):
+            file.write_text("." * start + " " + line + " " + "." * 3000)
+            secrets.check_files([("log.txt", file)])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"revision: {HEX[:40]}",
+        f"revision: '{HEX[:40]}'",
+        f'"revision": "{HEX[:40]}"',
+        f"dataset_revision: {HEX[:40]}",
+        f"revision `{HEX[:40]}`",
+        f"s140 train --dataset-revision {HEX[:40]} --max-steps 2",
+        f"s140 train --dataset-revision={HEX[:40]} --max-steps 2",
+        f"s140 train --model-revision={HEX[:40]}",
+        f"commit {HEX[:40]}",
+        f'{{"commit": "{HEX[:40]}"}}',
+        f"https://huggingface.co/user/model/tree/{HEX[:40]}",
+        f"https://huggingface.co/user/model/commit/{HEX[:40]}",
+        f"sha256: {HEX[:64]}",
+        f"md5 {HEX[:32]}",
+        "wandb: run abc123 at https://wandb.ai/me/project/runs/abc123",
+        "https://user@example.com/path and https://example.com:8080/a@b",
+        "http://t.co/ab:cdefgh the time is 12:30:45@home",
+        "hf_hub_download and hf_xet",
+        "-----BEGIN PUBLIC KEY-----",
+        "DATABRICKS_TOKEN=$DATABRICKS_TOKEN and MLFLOW_TRACKING_TOKEN=${TOKEN}",
+        "export HF_TOKEN=hf_...",
+        "dapix dapi0123 AKIA ASIANFOODISGREATYUM",
+        "local-time",
+    ],
+)
+def test_what_only_looks_like_one_is_none(text: str) -> None:
+    assert secrets.kind_in(text.encode()) is None
+
+
+@pytest.mark.realdata
+def test_real_tweets_hold_none(real_data: Path) -> None:
+    checked = secrets.tweets_checked()
+    for name in ("original_format_random.csv", "original_format_head_and_tail.csv"):
+        content = (real_data / name).read_bytes()
+        checked(content, name)
+        assert secrets.kind_in(content) is None
+    assert secrets.kind_in(content + HF.encode(), bare=False)
+
+
+def test_a_run_on_a_pinned_revision_is_published(hub: HubServer, push, mine: Path) -> None:
+    environment = json.loads((mine / "environment.json").read_text("utf-8"))
+    command = f"s140 train --model-revision={HEX[:40]} --dataset-revision {HEX[:40]}"
+    base = environment["base_model"] | {"revision": HEX[:40]}
+    (mine / "environment.json").write_text(json.dumps(environment | {"command": command, "base_model": base}))
+    recipe = yaml.safe_load((mine / "recipe.yaml").read_text("utf-8"))
+    recipe["model"]["model_revision"] = HEX[:40]
+    (mine / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    push()
+    push()
+    assert commits_of_ours(hub) == (1, 1)
+
+
+@pytest.mark.parametrize("secret", [HF, PLANTED["databricks"], PLANTED["aws-id"]])
+def test_a_secret_in_a_tweet_stops_the_push(hub: HubServer, push, mine: Path, cache: Path, secret: str) -> None:
+    sample = Path(str(files("sentiment140_bert.data"))) / "sample"
+    rows = (sample / "tweets.csv").read_text("latin-1").splitlines(keepends=True)
+    tweets = Path("tweets.csv").resolve()
+    planted = f'"0","1","Mon Apr 06 22:32:26 PDT 2009","NO_QUERY","me","oh no, my key is {secret} please forget it"\n'
+    tweets.write_text(planted + "".join(rows[::4]), "latin-1")
+    recipe = yaml.safe_load((mine / "recipe.yaml").read_text("utf-8"))
+    recipe["data"] |= {"dataset": os.fspath(tweets), "max_samples": None, "validation_size": 20, "test_size": 20}
+    (mine / "recipe.yaml").write_text(yaml.safe_dump(recipe), "utf-8")
+    report = prepare(saved_recipe(mine))
+    (mine / "data.json").write_text(json.dumps(report))
+    result = push(to=("--dataset-repo-id", DATA), code=1)
+    stopped(result, hub, "default/train-00000-of-00001.parquet", secret)
+
+
+def test_hexadecimal_digits_in_a_tweet_are_no_secret() -> None:
+    secrets.tweets_checked()(f"my game id is {HEX[:40]}".encode(), "default/train.parquet")
+
+
+def test_training_with_secrets_around_leaves_them_nowhere(hub: HubServer, encoder: Path, tmp_path: Path) -> None:
+    """Neither in a file, nor in what is printed, nor on the Hub; and it publishes with them."""
+    known = {"HF_TOKEN": TOKEN, "WANDB_API_KEY": HEX[7:47], "DATABRICKS_TOKEN": "dapi" + HEX[4:36]}
+    words = ["--recipe", "quickstart", "--model-name-or-path", encoder, "--max-samples", 100]
+    words += ["--validation-size", 20, "--test-size", 20, "--max-steps", 2, "--report-to", "wandb"]
+    started = process(
+        "train",
+        *("--output-dir", "new", *words, "--push-to-hub", *BOTH),
+        env=known | {"WANDB_MODE": "offline"},
+        cwd=tmp_path,
+    )
+    arguments = Path(f"/proc/{started.pid}/cmdline")
+    argv = arguments.read_bytes() if arguments.exists() else b""
+    stdout, stderr = started.communicate(timeout=200)
+    assert started.returncode == 0, stderr
+    assert commits_of_ours(hub) == (1, 1)
+    content = {str(each.relative_to(tmp_path)): each.read_bytes() for each in tmp_path.rglob("*") if each.is_file()} | {
+        "stdout": stdout.encode(),
+        "stderr": stderr.encode(),
+        "argv": argv,
+    }
+    assert any("wandb" in name for name in content)
+    content |= {f"{MODEL}/{path}": each for path, each in hub.files(MODEL).items()}
+    content |= {f"{DATA}/{path}": each for path, each in hub.files(DATA, "dataset").items()}
+    for name, secret in known.items():
+        assert [path for path, each in content.items() if secret.encode() in each] == [], name

@@ -1,0 +1,131 @@
+"""A pytest plugin for tests of publishing: a small finished run, and its way to the Hub."""
+
+from __future__ import annotations
+
+import copy
+import re
+import shutil
+import string
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from importlib.resources import files
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner, Result
+
+import sentiment140_bert
+from conftest import HUB
+from hub_server import TOKEN, HubServer
+from on_hub import BOTH, DATA, MODEL, AfterAPush
+from sentiment140_bert import modeling
+from sentiment140_bert.cli import main
+from tiny_run import flags
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained BERT of some hundred kilobytes, that knows letters and the sample's commonest words."""
+    import transformers
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    tweets = (files("sentiment140_bert.data") / "sample" / "tweets.csv").read_text("latin-1").lower()
+    signs = string.ascii_lowercase + string.digits + string.punctuation
+    words = [word for word, _ in Counter(re.findall("[a-z]{2,}", tweets)).most_common(300)]
+    special = {f"{name.lower()}_token": f"[{name}]" for name in ("PAD", "UNK", "CLS", "SEP", "MASK")}
+    vocabulary = [*special.values(), *signs, *(f"##{sign}" for sign in signs), *words]
+    numbers = {word: number for number, word in enumerate(vocabulary)}
+    backend = Tokenizer(models.WordPiece(numbers, unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer()
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.post_processor = processors.BertProcessing(("[SEP]", numbers["[SEP]"]), ("[CLS]", numbers["[CLS]"]))
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=512, **special)
+    config = transformers.BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        initializer_range=0.5,  # wide enough for its answers to differ from text to text
+        id2label=dict(enumerate(("negative", "positive"))),
+        label2id={"negative": 0, "positive": 1},
+    )
+    transformers.set_seed(1)
+    folder = tmp_path_factory.mktemp("encoders") / "tiny"
+    modeling.save(transformers.BertForSequenceClassification(config), tokenizer, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_run(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of it; not to be changed."""
+    folder = tmp_path_factory.mktemp("small_runs") / "small"
+    trained = ["train", "--output-dir", folder, *flags(model_name_or_path=encoder, num_train_epochs=1)]
+    result = CliRunner().invoke(main, [*map(str, trained)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture(scope="session")
+def after_a_push(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> AfterAPush:
+    """A copy of it from which both were pushed, and the Hub after that; neither to be changed."""
+    folder = tmp_path_factory.mktemp("pushed_runs") / "small"
+    shutil.copytree(small_run, folder, ignore=shutil.ignore_patterns("checkpoints"))
+    HUB.reset()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_TOKEN", TOKEN)
+        sentiment140_bert.push_to_hub(folder, sentiment140_bert.Destination(repo_id=MODEL, dataset_repo_id=DATA))
+    found = AfterAPush(folder, HUB.repos, [each.endpoint for each in HUB.requests])
+    HUB.reset()
+    return found
+
+
+@pytest.fixture
+def mine(small_run: Path, tmp_path: Path) -> Path:
+    """A copy of it, without checkpoints."""
+    return shutil.copytree(small_run, tmp_path / "runs" / "small", ignore=shutil.ignore_patterns("checkpoints"))
+
+
+@pytest.fixture
+def pushed(after_a_push: AfterAPush, hub: HubServer, mine: Path) -> Path:
+    """The copy, after a push of both; the Hub has them."""
+    hub.repos = copy.deepcopy(after_a_push.repos)
+    shutil.rmtree(mine)
+    return shutil.copytree(after_a_push.run, mine)
+
+
+@pytest.fixture
+def push(mine: Path, impatient: list[float]) -> Callable[..., Result]:
+    """``s140 push-to-hub`` of that copy, of both kinds unless it is said otherwise; ``code`` None: it may fail."""
+
+    def invoke(*arguments: object, run: Path = mine, to: Sequence[str] = BOTH, code: int | None = 0) -> Result:
+        words = ["push-to-hub", run, *to, *arguments]
+        result = CliRunner().invoke(main, [str(each) for each in words], catch_exceptions=False)
+        assert code is None or result.exit_code == code, result.output
+        return result
+
+    return invoke
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Neither we nor huggingface_hub sleep between attempts; the seconds that would have been slept."""
+    from huggingface_hub.utils import _http
+
+    from sentiment140_bert.hub import client
+
+    slept: list[float] = []
+    clock = SimpleNamespace(**{name: getattr(time, name) for name in ("time", "monotonic")}, sleep=slept.append)
+    monkeypatch.setattr(_http, "time", clock)
+    monkeypatch.setattr(client, "time", clock)
+    return slept
+
+
+@pytest.fixture
+def hub_down(hub: HubServer) -> Iterator[HubServer]:
+    """Nobody listens at the Hub's address."""
+    hub.stop()
+    yield hub
+    hub.start()

@@ -1,0 +1,182 @@
+"""A pytest plugin for tests of pages: runs of other kinds, and what ``s140 push-to-hub`` made of one, on the Hub."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+import sentiment140_bert as s140
+from hub_server import Commit, HubServer, Repo
+from on_hub import DATA, MODEL
+from sentiment140_bert.cli import main
+from tiny_run import flags
+
+FOLDER = "home of j.r.hartley_1946"  # nothing that is published may name it
+
+
+def copy_of(run: Path, to: Path) -> Path:
+    """A run to be changed."""
+    return shutil.copytree(run, to, ignore=shutil.ignore_patterns("checkpoints"))
+
+
+def edit(file: Path, change: Callable[[Any], Any]) -> None:
+    """Hands a JSON file's content to ``change``, and writes what that returns, or has made of it."""
+    content = json.loads(file.read_text("utf-8"))
+    changed = change(content)
+    file.write_text(json.dumps(content if changed is None else changed), "utf-8")
+
+
+def trained(folder: Path, *, without: tuple[str, ...] = (), **changes: Any) -> Path:
+    words = flags(num_train_epochs=1, **changes)
+    result = CliRunner().invoke(main, ["train", "--output-dir", str(folder), *words, *without], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture(scope="session")
+def private_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("private") / FOLDER
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def local_run(classifier_folder: Path, private_folder: Path) -> Path:
+    """A run with encoder, tweets and hand-labelled tweets from a folder of somebody's; not to be changed."""
+    base = shutil.copytree(classifier_folder, private_folder / "my_encoder")
+    words = ("sad rain bus late cold", "glad sun cake warm friend")
+    lines = [f"{4 * (at % 2)},{words[at % 2].split()[at % 5]} day number {at}" for at in range(200)]
+    tweets, hand = private_folder / "tweets.csv", private_folder / "hand.csv"
+    tweets.write_text("\n".join(lines) + "\n", "utf-8")
+    hand.write_text("0,what a sad thing\n4,a glad one\n2,a thing\n4,warm and sunny\n", "utf-8")
+    return trained(
+        private_folder / "runs" / "local",
+        model_name_or_path=base,
+        dataset=tweets,
+        manual_test=hand,
+        max_samples=180,
+        cleaning="mask",
+        run_name="tweets of ours",
+    )
+
+
+@pytest.fixture(scope="session")
+def bare_run(classifier_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Neither test nor hand-labelled tweets, nothing scored on the way, nothing cleaned; not to be changed."""
+    return trained(
+        tmp_path_factory.mktemp("bare") / "bare",
+        model_name_or_path=classifier_folder,
+        test_size=0,
+        manual_test="none",
+        cleaning="raw",
+        eval_strategy="no",
+        save_strategy="no",
+        without=("--no-load-best-model-at-end",),
+    )
+
+
+@pytest.fixture(scope="session")
+def real_run(classifier_folder: Path, real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on real tweets, official hand-labelled ones included; not to be changed."""
+    return trained(
+        tmp_path_factory.mktemp("real") / "real",
+        model_name_or_path=classifier_folder,
+        dataset=real_data / "original_format_random.csv",
+        manual_test=real_data / "testdata.manual.2009.06.14.csv",
+    )
+
+
+@dataclass
+class Published:
+    """A model and its dataset on the Hub, with ways to change them there."""
+
+    hub: HubServer
+    run: Path
+
+    def text(self, path: str, repo_id: str = MODEL, kind: str = "model") -> str:
+        return self.hub.files(repo_id, kind)[path].decode()
+
+    def change(self, path: str, change: Callable[[str], str], repo_id: str = MODEL, kind: str = "model") -> str:
+        """Somebody edits a text file on the website; the new commit."""
+        before = self.text(path, repo_id, kind)
+        after = change(before)
+        assert after != before, f"nothing was changed in {path}"
+        return self.hub.write(repo_id, path, after.encode(), kind)
+
+    def change_json(self, path: str, change: Callable[[Any], Any], repo_id: str = MODEL, kind: str = "model") -> str:
+        def changed(text: str) -> str:
+            content = json.loads(text)
+            change(content)
+            return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+        return self.change(path, changed, repo_id, kind)
+
+    def move_pin(self, to: str) -> None:
+        """The model's page names another commit of the dataset, wherever it names one."""
+        before = json.loads(self.text("data.json"))["published"]["revision"]
+        for path, content in self.hub.files(MODEL).items():
+            if before.encode() in content:
+                self.hub.write(MODEL, path, content.replace(before.encode(), to.encode()))
+
+    def remove(self, path: str, repo_id: str = MODEL, kind: str = "model") -> None:
+        repo = self.hub.repos[kind, repo_id]
+        head = repo.at("main")
+        files = {name: blob for name, blob in head.files.items() if name != path}
+        repo.add("refs/heads/main", Commit(f"Delete {path}", "somebody", head.oid, files))
+
+
+_STATE: dict[tuple[str, str], Repo] = {}  # the Hub after the one push of this session
+
+
+@pytest.fixture(scope="session")
+def pushed_run(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of ``published``, with what the push wrote into it; not to be changed."""
+    return copy_of(small_run, tmp_path_factory.mktemp("pushed") / "pushed")
+
+
+@pytest.fixture
+def published(hub: HubServer, pushed_run: Path) -> Published:
+    """The Hub right after a run and its dataset were pushed to it; the dataset is private, as is the default."""
+    if not _STATE:
+        s140.push_to_hub(pushed_run, s140.Destination(repo_id=MODEL, dataset_repo_id=DATA))
+        _STATE.update(hub.repos)
+    hub.repos = {
+        key: dataclasses.replace(repo, refs=dict(repo.refs), commits=dict(repo.commits), lfs=dict(repo.lfs))
+        for key, repo in _STATE.items()
+    }
+    hub.requests.clear()
+    return Published(hub, pushed_run)
+
+
+@dataclass
+class Verdict:
+    """What ``s140 verify --json`` said."""
+
+    code: int
+    result: dict[str, Any]
+    stderr: str
+
+    def named(self, verdict: str = "false") -> str:
+        """The claims with this verdict, one a line, with what was claimed and found, and why."""
+        checks = [each for each in self.result.get("checks", []) if each["verdict"] == verdict]
+        return "\n".join(f"{each['claim']} | {each['claimed']} | {each['measured']} | {each['why']}" for each in checks)
+
+
+@pytest.fixture
+def verify() -> Callable[..., Verdict]:
+    """Runs ``s140 verify … --json``; an exception that is not the package's own goes through."""
+
+    def invoke(*arguments: object) -> Verdict:
+        words = [str(each) for each in ("verify", *arguments, "--json")]
+        done: Result = CliRunner().invoke(main, words, catch_exceptions=False)
+        return Verdict(done.exit_code, json.loads(done.stdout) if done.stdout else {}, done.stderr)
+
+    return invoke
