@@ -129,3 +129,8 @@ def remembered(run: RunDir) -> dict[str, Any]:
 def as_json(content: Any) -> bytes:
     """A JSON file's content."""
     return (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def size_of(content: Path | bytes) -> int:
+    """Bytes."""
+    return len(content) if isinstance(content, bytes) else content.stat().st_size

@@ -131,13 +131,11 @@ def push_to_hub(path: Path, destination: Destination, *, dry_run: bool = False) 
                 else model_folder.files(run, metrics, target.repo_id, model_folder.own_card(run), later)
             )
             pushing.checked(run, files)
-            listed[kind] = {"repo_id": target.repo_id, "files": {name: size_of(each) for name, each in files.items()}}
+            listed[kind] = {
+                "repo_id": target.repo_id,
+                "files": {name: model_folder.size_of(each) for name, each in files.items()},
+            }
         return listed
-
-
-def size_of(content: Path | bytes) -> int:
-    """Bytes."""
-    return len(content) if isinstance(content, bytes) else content.stat().st_size
 
 
 @contextmanager

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 CHANGED_MEANWHILE = 412
 ATTEMPTS = 3
+LARGEST_FILE = 50_000_000_000  # the Hub's own limit for one file (huggingface.co/docs/hub/storage-limits)
 
 
 def push(
@@ -67,12 +68,26 @@ def _rehearse(hub: Hub, run: RunDir, metrics: dict[str, Any], targets: dict[str,
     from sentiment140_bert.hub import publish
 
     if "dataset" in targets:
-        _with(dataset, publish.readme(hub, targets["dataset"])[0])
+        _tell_size(targets["dataset"], _with(dataset, publish.readme(hub, targets["dataset"])[0]))
     model_folder.remembered(run)
     if "model" in targets:
         files = _model_files(run, metrics, targets["model"], publish.readme(hub, targets["model"])[0])
+        _tell_size(targets["model"], files)
         weights: Files = {name: each for name, each in files.items() if name.endswith(".safetensors")}
         publish.upload_large(hub, targets["model"], weights)
+
+
+def _tell_size(target: Target, files: Files) -> None:
+    """Says how much goes out, and refuses what cannot be right.
+
+    Raises:
+        HubError: A file is empty, or larger than the Hub takes.
+    """
+    sizes = {name: model_folder.size_of(each) for name, each in files.items()}
+    for name, size in sizes.items():
+        if not 0 < size <= LARGEST_FILE:
+            raise HubError(f"{name} has {size:,} bytes; the Hub takes up to {LARGEST_FILE:,}.", "Is the run whole?")
+    log.info("hub: %s: %d files, %.1f MB", target.name, len(sizes), sum(sizes.values()) / 1e6)
 
 
 def _with_latest_card(hub: Hub, target: Target, files_with: Callable[[str | None], Files]) -> Pushed:
