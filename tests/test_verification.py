@@ -297,3 +297,14 @@ def test_accuracy_has_no_averages() -> None:
 
 def test_every_score_of_ours_can_be_claimed_by_its_name() -> None:
     assert tuple(of_index(name, 0.5)[0].metric for name in SCORES) == SCORES
+
+
+def test_a_tweet_that_rounding_takes_over_a_limit_makes_no_claim_false() -> None:
+    """On 10,000 tweets another machine's last bit moves one; on 100 a moved one is a false number."""
+    for n, verdict in ((10_000, TRUE), (100, FALSE)):
+        claimed = {"n": n, "neutral_left_out": 0, "true_positive": {"value": n // 2}}
+        found = claimed | {"true_positive": {"value": n // 2 + 1}}
+        assert verification.verdict(verification.scores({"test": claimed}, {"test": found}, 0.001)) == verdict
+    bins = {"n": 1_000, "calibration": {"bins": [{"n": 100, "predicted": 0.5, "observed": 0.50}]}}
+    moved = {"n": 1_000, "calibration": {"bins": [{"n": 100, "predicted": 0.5, "observed": 0.51}]}}
+    assert verification.verdict(verification.scores({"test": bins}, {"test": moved}, 0.001)) == TRUE
