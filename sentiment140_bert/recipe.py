@@ -167,6 +167,18 @@ def settings(section: type[Any]) -> Iterator[tuple[str, Any, dataclasses.Field[A
             yield each.name, types[each.name], each
 
 
+# Settings that say how labelled tweets are read, whatever is done with them.
+READING = (
+    "dataset",
+    "dataset_revision",
+    "dataset_split",
+    "text_column",
+    "label_column",
+    "delimiter",
+    "encoding",
+    "manual_test",
+)
+
 SECTION_OF = {name: section for section, cls in SECTIONS.items() for name, _, _ in settings(cls)}
 
 NOT_YOURS = {

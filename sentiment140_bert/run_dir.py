@@ -15,6 +15,10 @@ from typing import Any
 
 from sentiment140_bert.errors import RunError
 
+# Of what lies in figures/ and goes along with a model.
+CONFUSION, LEARNING, CALIBRATION = "confusion_matrix.png", "learning_curve.png", "calibration.png"
+EVAL_RESULTS = ".eval_results/sentiment140.yaml"
+
 
 @dataclass(frozen=True)
 class RunDir:

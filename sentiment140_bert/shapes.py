@@ -14,7 +14,8 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-RepoId = Annotated[str, Field(pattern=r"^[\w.-]{1,96}/[\w.-]{1,96}$")]
+REPO_ID = r"[\w.-]{1,96}/[\w.-]{1,96}"
+RepoId = Annotated[str, Field(pattern=f"^{REPO_ID}$")]
 
 
 class Score(TypedDict):

@@ -153,7 +153,7 @@ def of_model_index(index: Any) -> Iterator[Claim]:
         if any(not isinstance(about.get(key), str | None) for key in ("type", "split", "revision", "name")):
             about = {}
         for each in _all([result], "metrics"):
-            metric = _metric(each.get("type")) if _is(each) else None
+            metric = _metric(each.get("type")) if isinstance(each, dict) else None
             value = _number(each.get("value")) if metric else None
             if metric and value is not None:
                 where = f"model-index, {about.get('split') or about.get('name') or 'data not named'}: {metric}"
@@ -168,14 +168,10 @@ def of_model_index(index: Any) -> Iterator[Claim]:
                 )
 
 
-def _is(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
 def _all(values: Iterable[Any], key: str | None) -> Iterator[Any]:
     """The members of each value, or of its list under ``key``."""
     for value in values:
-        members = value if key is None else value.get(key) if _is(value) else None
+        members = value if key is None else value.get(key) if isinstance(value, dict) else None
         yield from members if isinstance(members, list) else ()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from on_hub import DATA, MODEL
 from sentiment140_bert.cli import main
 from tiny_run import flags
 
+README, METRICS, DATA_JSON, RESULTS = "README.md", "metrics.json", "data.json", ".eval_results/sentiment140.yaml"
 FOLDER = "home of j.r.hartley_1946"  # nothing that is published may name it
 
 
@@ -180,3 +182,42 @@ def verify() -> Callable[..., Verdict]:
         return Verdict(done.exit_code, json.loads(done.stdout) if done.stdout else {}, done.stderr)
 
     return invoke
+
+
+def another_digit(where: str) -> Callable[[str], str]:
+    """Changes the last digit of what the first group of a pattern finds."""
+
+    def change(text: str) -> str:
+        found = re.search(where, text)
+        assert found, where
+        at = found.end(1) - 1
+        return text[:at] + ("7" if text[at] != "7" else "3") + text[at + 1 :]
+
+    return change
+
+
+def other_weights(file: Path) -> None:
+    """Of the same shapes, and of the same size on disk."""
+    from safetensors.torch import load_file, save_file
+
+    weights = {name: tensor.flip(0) if "bias" in name else tensor * 1.01 for name, tensor in load_file(file).items()}
+    save_file(weights, file, metadata={"format": "pt"})
+
+
+def rewrite_page(published: Published) -> None:
+    """The page agrees with its own files again: whoever cheats is careful."""
+    from sentiment140_bert.cards import facts, metadata, model
+
+    files = published.hub.files(MODEL)
+    import yaml
+
+    read = facts.Facts(
+        yaml.safe_load(files["recipe.yaml"]),
+        *(json.loads(files[name]) for name in (DATA_JSON, "environment.json", METRICS)),
+        {},
+    )
+    pictures = sorted(name.removeprefix("figures/") for name in files if name.startswith("figures/"))
+    text = model.model_card(read, MODEL.partition("/")[2], MODEL, pictures)
+    published.hub.write(MODEL, README, text.encode())
+    if results := metadata.eval_results(read):
+        published.hub.write(MODEL, RESULTS, results.encode())

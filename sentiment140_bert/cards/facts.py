@@ -57,7 +57,7 @@ def read(folder: Path) -> Facts:
     return of(recipe, run.read(run.data), run.read(run.environment), run.read(run.metrics), tracking)
 
 
-def of(recipe: dict[str, Any], data: Any, environment: Any, metrics: Any, tracking: Any) -> Facts:
+def of(recipe: dict[str, Any], data: Any, environment: Any, metrics: Any, tracking: dict[str, Any]) -> Facts:
     """The facts in the contents of these files.
 
     Raises:
@@ -68,5 +68,5 @@ def of(recipe: dict[str, Any], data: Any, environment: Any, metrics: Any, tracki
         checked(data, shapes.Data, "data.json"),
         checked(environment, shapes.Environment, "environment.json"),
         checked(metrics, shapes.Metrics, "metrics.json"),
-        tracking if isinstance(tracking, dict) else {},
+        tracking,
     )

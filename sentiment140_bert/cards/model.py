@@ -12,14 +12,11 @@ from sentiment140_bert.cards import metadata
 from sentiment140_bert.cards.facts import Facts
 from sentiment140_bert.cards.markup import render
 from sentiment140_bert.recipe import SCORES
+from sentiment140_bert.run_dir import CALIBRATION, CONFUSION, LEARNING
 
 LABELS = {name: name.replace("_", " ") for name in SCORES}
 LABELS |= {"f1": "F1", "roc_auc": "ROC AUC", "matthews_correlation": "Matthews correlation"}
-PICTURES = {
-    "confusion_matrix.png": "Confusion matrix",
-    "calibration.png": "Calibration",
-    "learning_curve.png": "Learning curve",
-}
+PICTURES = {CONFUSION: "Confusion matrix", CALIBRATION: "Calibration", LEARNING: "Learning curve"}
 
 
 def model_card(facts: Facts, title: str, model_id: str, figures: list[str]) -> str:

@@ -10,27 +10,16 @@ import click
 from sentiment140_bert.cli.options import json_option, recipe_options, resolved
 from sentiment140_bert.cli.output import print_json, print_scores, stdout_kept_clean
 from sentiment140_bert.errors import S140Error
+from sentiment140_bert.recipe import READING
 from sentiment140_bert.run_dir import RunDir, write_json
-
-READING = (
-    "dataset",
-    "dataset_revision",
-    "dataset_split",
-    "text_column",
-    "label_column",
-    "delimiter",
-    "encoding",
-    "manual_test",
-    "max_bad_rows",
-    "max_samples",
-    "split_seed",
-)
 
 
 @click.command()
 @click.argument("model")
 @click.option("--model-revision", help="Branch, tag or commit of a Hub model.")
-@recipe_options("data", only=READING, aliases={"split_seed": ["--seed"]})
+@recipe_options(
+    "data", only=(*READING, "max_bad_rows", "max_samples", "split_seed"), aliases={"split_seed": ["--seed"]}
+)
 @click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), help="Also write the scores to this JSON file."
 )

@@ -9,18 +9,9 @@ import click
 from sentiment140_bert.cli.options import json_option, recipe_options, resolved
 from sentiment140_bert.cli.output import print_json, print_table, stdout_kept_clean
 from sentiment140_bert.errors import S140Error
+from sentiment140_bert.recipe import READING
 from sentiment140_bert.verification import TOLERANCE
 
-READING = (
-    "dataset",
-    "dataset_revision",
-    "dataset_split",
-    "text_column",
-    "label_column",
-    "delimiter",
-    "encoding",
-    "manual_test",
-)
 EXIT_CODES = {"true": 0, "false": 1, "unchecked": 2}
 WORDS = {"true": "agrees", "false": "FALSE", "unchecked": "not checked"}
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.run_dir import written_whole
+from sentiment140_bert.run_dir import CALIBRATION, CONFUSION, LEARNING, written_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-CONFUSION, LEARNING, CALIBRATION = "confusion_matrix.png", "learning_curve.png", "calibration.png"
 BLUE, ORANGE, GREY = "#2a6f97", "#e07a1f", "#9a9a9a"
 SHOWN = ("test", "manual")
 

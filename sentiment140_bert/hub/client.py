@@ -13,24 +13,19 @@ from sentiment140_bert.errors import HubError, first_line
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
-WAITS = (1.0, 2.0, 4.0)
+WAITS = (1.0, 2.0, 4.0)  # seconds between the attempts at anything, unless the Hub names its own
 LONGEST_WAIT = 300.0
 TIMEOUT = 60.0  # seconds without a single byte; huggingface_hub itself waits for ever
 PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 
 class Hub:
-    """The Hub with the login of this machine (``HF_TOKEN`` or ``hf auth login``); ``api`` is huggingface_hub's own.
+    """The Hub with the login of this machine (``HF_TOKEN`` or ``hf auth login``); ``api`` is huggingface_hub's own."""
 
-    Args:
-        waits: Seconds between the attempts at anything, unless the Hub names its own (default: ``WAITS``).
-    """
-
-    def __init__(self, waits: tuple[float, ...] | None = None) -> None:
+    def __init__(self) -> None:
         from huggingface_hub import HfApi, set_client_factory
 
         self.api = HfApi()
-        self.waits = WAITS if waits is None else waits
         self.user: str | None = None  # known once `publish.login` has asked
         set_client_factory(_client_with_limits)
 
@@ -46,7 +41,7 @@ class Hub:
         from huggingface_hub.errors import HFValidationError
         from huggingface_hub.utils import httpx
 
-        for wait in (*self.waits, None):
+        for wait in (*WAITS, None):
             try:
                 return call(*arguments, **options)
             except HFValidationError as error:

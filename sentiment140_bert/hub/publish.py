@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,15 +11,13 @@ from typing import Any
 from sentiment140_bert.errors import HubError
 from sentiment140_bert.hub import fetch
 from sentiment140_bert.hub.client import Hub
+from sentiment140_bert.run_dir import CALIBRATION, CONFUSION, EVAL_RESULTS, LEARNING, sha256_of
 
-log = logging.getLogger(__name__)
 # What an earlier push may have left and this one no longer has, by kind of repository; nothing else is ever removed.
 OURS = {
     "model": (
-        "figures/calibration.png",
-        "figures/confusion_matrix.png",
-        "figures/learning_curve.png",
-        ".eval_results/sentiment140.yaml",
+        *(f"figures/{name}" for name in (CALIBRATION, CONFUSION, LEARNING)),
+        EVAL_RESULTS,
         "model-*-of-*.safetensors",
         "model.safetensors.index.json",
         "tracking.json",
@@ -31,6 +27,7 @@ OURS = {
     ),
     "dataset": ("default/*.parquet", "tokenized/*.parquet"),
 }
+SHA256_DIGITS = 64  # by which the Hub names large files; the others by git's sha1
 REF = re.compile(r"(?!.*\.\.)[\w][\w./-]{0,99}")
 
 
@@ -138,7 +135,7 @@ def open_target(hub: Hub, target: Target) -> Target:
         ),
     )
     if target.tag and _tagged(hub, target) not in (None, fetch.commit_of(hub, *_where(target))):
-        raise HubError(f"{target.name} has a tag {target.tag} already, on an older commit.", "Choose another --tag.")
+        raise _tag_taken(target)
     if target.private:  # to be hidden first, to be shown last
         _make_visible_to(hub, target)
     return target
@@ -176,6 +173,10 @@ def _tagged(hub: Hub, target: Target) -> str | None:
         f"reading the tags of {target.name}", hub.api.list_repo_refs, repo_id=target.repo_id, repo_type=target.kind
     )
     return next((each.target_commit for each in refs.tags if each.name == target.tag), None)
+
+
+def _tag_taken(target: Target) -> HubError:
+    return HubError(f"{target.name} has a tag {target.tag} already, on an older commit.", "Choose another --tag.")
 
 
 def readme(hub: Hub, target: Target) -> tuple[str | None, str]:
@@ -252,6 +253,8 @@ def commit(hub: Hub, target: Target, files: Mapping[str, Path | bytes], parent: 
 
 def check_tag(hub: Hub, target: Target, files: Mapping[str, Path | bytes], parent: str) -> None:
     """Raises HubError where the tag is there already and a commit of ``files`` on ``parent`` would not be its."""
+    from huggingface_hub.utils.sha import git_hash
+
     if not target.tag or _tagged(hub, target) is None:
         return
     there = {
@@ -262,9 +265,11 @@ def check_tag(hub: Hub, target: Target, files: Mapping[str, Path | bytes], paren
         )
     }
     for name, content in files.items():
-        data = content if isinstance(content, bytes) else content.read_bytes()
-        blob = hashlib.sha1(b"blob %d\0%s" % (len(data), data), usedforsecurity=False).hexdigest()
-        if there.get(name) not in (blob, hashlib.sha256(data).hexdigest()):
+        if isinstance(content, Path) and len(there.get(name, "")) == SHA256_DIGITS:
+            here = sha256_of(content)
+        else:
+            here = git_hash(content if isinstance(content, bytes) else content.read_bytes())
+        if there.get(name) != here:
             raise HubError(
                 f"{target.name} has a tag {target.tag} already, and {name} has changed since.", "Choose another --tag."
             )
@@ -279,9 +284,7 @@ def finish(hub: Hub, target: Target, pushed: Pushed) -> Pushed:
     if target.tag:
         there = _tagged(hub, target)
         if there not in (None, pushed.commit):
-            raise HubError(
-                f"{target.name} has a tag {target.tag} already, on an older commit.", "Choose another --tag."
-            )
+            raise _tag_taken(target)
         if there is None:
             hub.patiently(
                 f"tagging {target.name}",

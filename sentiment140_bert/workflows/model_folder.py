@@ -10,14 +10,13 @@ from typing import Any
 
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.run_dir import RunDir, sha256_of, write_text
+from sentiment140_bert.run_dir import EVAL_RESULTS, RunDir, sha256_of, write_text
 from sentiment140_bert.workflows.runs import history_of, public, saved_recipe, title_of
 
 Files = dict[str, Path | bytes]
 # Of a model folder; whatever is on neither list stays here: pickles, optimizer state, notes.
 WEIGHTS = ("config.json", "model*.safetensors", "model.safetensors.index.json")
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt")
-EVAL_RESULTS = ".eval_results/sentiment140.yaml"
 
 
 def finished(run: RunDir) -> dict[str, Any]:

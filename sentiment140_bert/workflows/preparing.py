@@ -74,7 +74,7 @@ def tokenized(recipe: Recipe) -> tuple[Prepared, Prepared, Any]:
     """Splits, their tokens, and the tokenizer."""
     from sentiment140_bert import modeling
     from sentiment140_bert.data import clean, publication
-    from sentiment140_bert.data.prepare import tokenized
+    from sentiment140_bert.data.prepare import tokenized as tokens_of
 
     prepared, folder = splits(recipe.data)
     name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
@@ -84,7 +84,7 @@ def tokenized(recipe: Recipe) -> tuple[Prepared, Prepared, Any]:
         limit = tokenizer.model_max_length
         raise RecipeError([f"max_length: {recipe.data.max_length} is more than the model takes, {limit} tokens"])
     at_hand = partial(publication.tokens_of, folder, prepared) if folder else None
-    tokens = tokenized(prepared, tokenizer, recipe.data.max_length, at_hand)
+    tokens = tokens_of(prepared, tokenizer, recipe.data.max_length, at_hand)
     tokens.report["tokenizer"] |= {"name": without_folders(name), "revision": modeling.commit_of(name, revision)}
     log.info("data: %s", ", ".join(f"{split['rows']:,} {name}" for name, split in tokens.report["splits"].items()))
     if tokens.cached:

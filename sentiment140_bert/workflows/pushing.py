@@ -202,9 +202,8 @@ def checked(run: RunDir, files: Files) -> None:
     """
     from sentiment140_bert.hub import secrets
 
-    texts = {
-        name: each for name, each in files.items() if not name.endswith(".parquet")
-    }  # tweets were looked at before
+    # Of parquet files the tweets were looked at before they were packed.
+    texts = {name: each for name, each in files.items() if not name.endswith(".parquet")}
     known = {each for each in texts.values() if isinstance(each, Path)}
     others = (each for each in sorted(run.path.rglob("*")) if each.is_file() and each not in known)
     own = {str(each.relative_to(run.path)): each for each in others if run.checkpoints not in each.parents}

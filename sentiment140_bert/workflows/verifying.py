@@ -11,30 +11,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert import recipes
+from sentiment140_bert import recipes, verification
 from sentiment140_bert.errors import DataError, FalseDataError, ModelError, RunError, S140Error, first_line
-from sentiment140_bert.recipe import DataConfig
-from sentiment140_bert.run_dir import RunDir, sha256_of
+from sentiment140_bert.recipe import READING, DataConfig
+from sentiment140_bert.run_dir import EVAL_RESULTS, RunDir, sha256_of
+from sentiment140_bert.shapes import REPO_ID
+from sentiment140_bert.verification import Check
 from sentiment140_bert.workflows import model_folder, preparing, scoring
 from sentiment140_bert.workflows.runs import saved_recipe
 
 if TYPE_CHECKING:
     from sentiment140_bert.data.prepare import Prepared
-    from sentiment140_bert.verification import Check
 
 log = logging.getLogger(__name__)
 PATTERNS = ["*.json", "*.yaml", "*.md", "*.txt", "model*.safetensors", ".eval_results/*", "figures/*"]
-REPO_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
-READING = (
-    "dataset",
-    "dataset_revision",
-    "dataset_split",
-    "text_column",
-    "label_column",
-    "delimiter",
-    "encoding",
-    "manual_test",
-)
 COMPARED = ("model-index", "widget", "dataset_info", "base_model", "datasets", "configs")  # of a card's front matter
 
 
@@ -53,7 +43,7 @@ class Page:
 
 
 def verify(
-    name: str, *, revision: str | None = None, data: DataConfig | None = None, tolerance: float = 0.001
+    name: str, *, revision: str | None = None, data: DataConfig | None = None, tolerance: float = verification.TOLERANCE
 ) -> dict[str, Any]:
     """Downloads what a page names, scores it again, and compares.
 
@@ -69,8 +59,6 @@ def verify(
     Raises:
         HubError, ModelError: There is no such model, or the Hub cannot be reached.
     """
-    from sentiment140_bert.verification import verdict
-
     page = _page(name, revision)
     own = all(
         (page.folder / each).is_file() for each in ("metrics.json", "recipe.yaml", "data.json", "environment.json")
@@ -79,7 +67,7 @@ def verify(
     return {
         "model": name,
         "commit": page.commit,
-        "verdict": verdict(checks),
+        "verdict": verification.verdict(checks),
         "tolerance": tolerance,
         "checks": [check.shown() for check in checks],
     }
@@ -111,7 +99,6 @@ def _page(name: str, revision: str | None) -> Page:
 
 def _own(page: Page, data: DataConfig | None, tolerance: float) -> Iterator[Check]:
     """A page that `s140 push-to-hub` made."""
-    from sentiment140_bert import verification
     from sentiment140_bert.cards import facts as card_facts
 
     facts = card_facts.read(page.run.path if page.run else page.folder)
@@ -148,8 +135,6 @@ def _own(page: Page, data: DataConfig | None, tolerance: float) -> Iterator[Chec
 
 
 def _weights(page: Page, metrics: dict[str, Any]) -> Iterator[Check]:
-    from sentiment140_bert import verification
-
     weights = page.folder / "model.safetensors"
     if weights.is_file():
         yield verification.exactly("weights' sha256", metrics["weights_sha256"], sha256_of(weights))
@@ -168,7 +153,6 @@ def _card(page: Page, facts: Any) -> Iterator[Check]:
 
 def _text(name: str, file: Path, right: str) -> Iterator[Check]:
     """A card's numbers beside those of the one that its own files give."""
-    from sentiment140_bert import verification
     from sentiment140_bert.cards import sections
 
     try:
@@ -193,18 +177,16 @@ def _text(name: str, file: Path, right: str) -> Iterator[Check]:
 
 
 def _front_matter(name: str, claimed: dict[str, Any], right: dict[str, Any]) -> Iterator[Check]:
-    from sentiment140_bert import verification
-
     said, should = (
         dict(_leaves({key: each.get(key) for key in COMPARED if key in right})) for each in (claimed, right)
     )
     nothing = ("", None)
     wrong = [path for path in {**should, **said} if said.get(path, nothing)[1] != should.get(path, nothing)[1]]
+    wrong = [path for path in wrong if path != ("model-index", 0, "name")]  # that is whoever's who gave it
     for path in wrong:
-        if path != ("model-index", 0, "name"):  # whoever gave it
-            label = (should.get(path) or said[path])[0]
-            claim, there = (each.get(path, nothing)[1] for each in (said, should))
-            yield verification.Check(f"{name}, front matter: {label}", claim, there, verification.FALSE)
+        label = (should.get(path) or said[path])[0]
+        claim, there = (each.get(path, nothing)[1] for each in (said, should))
+        yield verification.Check(f"{name}, front matter: {label}", claim, there, verification.FALSE)
     if not wrong:
         yield verification.Check(f"{name}: numbers in front", "as its files", "as its files", verification.TRUE)
 
@@ -228,30 +210,27 @@ def _leaves(content: Any, path: tuple[Any, ...] = (), name: str = "") -> Iterato
 def _eval_results(page: Page, facts: Any) -> Iterator[Check]:
     import yaml
 
-    from sentiment140_bert import verification
     from sentiment140_bert.cards import metadata
 
-    file, right = page.folder / model_folder.EVAL_RESULTS, metadata.eval_results(facts)
-    if not file.is_file() or not right:
+    file, text = page.folder / EVAL_RESULTS, metadata.eval_results(facts)
+    if not file.is_file() or not text:
         return
+    right = yaml.safe_load(text)
     try:
         entries = yaml.safe_load(file.read_text("utf-8"))
         said = {entry["dataset"]["task_id"]: entry["value"] for entry in entries}
     except (yaml.YAMLError, OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        yield verification.unchecked(model_folder.EVAL_RESULTS, None, f"it cannot be read: {first_line(error)}")
+        yield verification.unchecked(EVAL_RESULTS, None, f"it cannot be read: {first_line(error)}")
         return
-    for entry in yaml.safe_load(right):
+    for entry in right:
         name = entry["dataset"]["task_id"]
-        yield verification.exactly(f"{model_folder.EVAL_RESULTS}: {name}", said.pop(name, None), entry["value"])
-    if said or entries != yaml.safe_load(right):
-        yield verification.Check(
-            f"{model_folder.EVAL_RESULTS}: entries", str(entries), "as metrics.json", verification.FALSE
-        )
+        yield verification.exactly(f"{EVAL_RESULTS}: {name}", said.pop(name, None), entry["value"])
+    if said or entries != right:
+        yield verification.Check(f"{EVAL_RESULTS}: entries", str(entries), "as metrics.json", verification.FALSE)
 
 
 def _dataset_card(folder: Path, repo_id: str, model_id: str) -> Iterator[Check]:
     """A published dataset's card beside the one that its own data.json gives."""
-    from sentiment140_bert import verification
     from sentiment140_bert.cards.dataset import dataset_card
 
     card, data = folder / "README.md", json.loads((folder / "data.json").read_text("utf-8"))
@@ -299,12 +278,11 @@ def _is_everybodys(data: DataConfig) -> bool:
 
 
 def _is_on_hub(name: str) -> bool:
-    return bool(REPO_ID.fullmatch(name)) and not Path(name).exists()
+    return bool(re.fullmatch(REPO_ID, name)) and not Path(name).exists()
 
 
 def _foreign(page: Page, data: DataConfig | None, tolerance: float) -> Iterator[Check]:
     """Anybody's model: the scores that its card states, on the tweets that it or ``data`` names."""
-    from sentiment140_bert import verification
     from sentiment140_bert.cards import sections
 
     file = page.folder / "README.md"

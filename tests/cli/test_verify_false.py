@@ -1,0 +1,297 @@
+"""``s140 verify`` of our own pages: what is false is named: claims, weights, tokenizers, data."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from on_hub import DATA, MODEL
+from page_fixtures import (
+    DATA_JSON,
+    METRICS,
+    README,
+    RESULTS,
+    Published,
+    Verdict,
+    another_digit,
+    other_weights,
+    rewrite_page,
+)
+
+pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")
+
+Verify = Callable[..., Verdict]
+
+
+# ---- what is false
+
+CHANGES = {
+    "score table": (README, another_digit(r"\| accuracy \| (0\.\d+)"), ["scores", "accuracy"]),
+    "interval": (README, another_digit(r"\| … interval \| 0\.\d+ to (0\.\d+)"), ["scores", "interval"]),
+    "confusion matrix": (README, another_digit(r"\| false positive \| (\d+)"), ["scores", "false positive"]),
+    "summary sentence": (README, another_digit(r"accuracy is \*\*(0\.\d+)"), ["summary"]),
+    "number of tweets": (README, another_digit(r"On (\d+) held-out"), ["summary"]),
+    "model-index": (README, another_digit(r"type: accuracy\n      value: (0\.\d+)"), ["front matter", "accuracy"]),
+    "far digit of model-index": (README, another_digit(r"type: f1\n      value: (0\.\d{12})"), ["front matter", "f1"]),
+    "name of a metric": (README, lambda text: swapped(text, "type: accuracy\n", "type: roc_auc\n"), ["front matter"]),
+    "split of a score": (README, lambda text: text.replace("split: test\n", "split: validation\n"), ["front matter"]),
+    "pinned revision in model-index": (README, another_digit(r"revision: ([0-9a-f]{40})"), ["front matter"]),
+    "score of the widget": (README, another_digit(r"    score: (0\.\d+)"), ["front matter"]),
+    "label of the widget": (README, lambda text: swapped(text, "label: positive", "label: negative"), ["front matter"]),
+    "score of an answer": (README, another_digit(r"tive \| (0\.\d+) \|"), ["use"]),
+    "label of an answer": (README, lambda text: swapped(text, "| positive |", "| negative |"), ["use"]),
+    "speed": (README, another_digit(r"(\d+\.\d) tweets per second"), ["training"]),
+    "learning rate": (README, another_digit(r"`learning_rate` \| `(0\.\d+)`"), ["training", "learning_rate"]),
+    "day": (README, another_digit(r"begun \d{4}-\d\d-(\d\d)"), ["training"]),
+    "version": (README, another_digit(r"torch \d+\.(\d+)"), ["training"]),
+    "base model": (README, lambda text: re.sub(r"\n.+ fine-tuned", "\nRoBERTa fine-tuned", text, count=1), ["summary"]),
+    "held out": (README, lambda text: text.replace("`test` was held out", "`validation` was held out"), ["scores"]),
+    "sha256 of the weights": (README, another_digit(r"sha256 `([0-9a-f]{64})`, the splits"), ["scores"]),
+    "sha256 of the source": (README, another_digit(r"sha256 of its file `([0-9a-f]{64})`"), ["data"]),
+    "pinned revision": (README, another_digit(r"revision `([0-9a-f]{40})`"), ["data"]),
+    "rows": (README, another_digit(r"\| rows read \| ([\d,]+)"), ["data", "rows read"]),
+    "eval result": (RESULTS, another_digit(r"value: (0\.\d+)"), [RESULTS, "test"]),
+    "notes of an eval result": (RESULTS, another_digit(r"accuracy on (\d+)"), [RESULTS]),
+    "dataset of an eval result": (RESULTS, another_digit(r"revision: ([0-9a-f]{40})"), [RESULTS]),
+    "metrics.json": (METRICS, another_digit(r'"roc_auc": \{\s*"value": (0\.\d\d)'), ["roc_auc"]),
+    "sha256 in metrics.json": (METRICS, another_digit(r'"weights_sha256": "([0-9a-f]{64})'), ["weights' sha256"]),
+    "fingerprint in metrics.json": (METRICS, another_digit(r'"data_fingerprint": "([0-9a-f]{64})'), ["fingerprint"]),
+}
+
+
+def swapped(text: str, one: str, other: str) -> str:
+    return text.replace(one, "\0").replace(other, one).replace("\0", other)
+
+
+ONE_BY_ONE = (
+    *("score table", "summary sentence", "model-index", "label of an answer", "score of the widget", "speed"),
+    *("sha256 of the weights", "eval result", "metrics.json", "sha256 in metrics.json"),
+)
+
+
+@pytest.mark.parametrize("claim", ONE_BY_ONE)
+def test_a_claim_that_was_changed_is_named(published: Published, verify: Verify, claim: str) -> None:
+    path, change, names = CHANGES[claim]
+    published.change(path, change)
+    found = verify(MODEL)
+    assert found.code == 1
+    assert is_named(found, names), found.named()
+
+
+def is_named(found: Verdict, names: list[str]) -> bool:
+    """Whether a line of the false claims holds all of these."""
+    return any(all(name in line for name in names) for line in found.named().splitlines())
+
+
+def test_all_claims_that_were_changed_are_named(published: Published, verify: Verify) -> None:
+    for path, change, _ in CHANGES.values():
+        published.change(path, change)
+    found = verify(MODEL)
+    assert found.code == 1
+    assert [claim for claim, (_, _, names) in CHANGES.items() if not is_named(found, names)] == []
+
+
+@pytest.mark.parametrize("claim", ["name of a metric", "label of the widget", "held out", "notes of an eval result"])
+def test_a_claim_that_is_no_number_is_one_all_the_same(published: Published, verify: Verify, claim: str) -> None:
+    path, change, _ = CHANGES[claim]
+    published.change(path, change)
+    assert verify(MODEL).code == 1
+
+
+def test_a_result_that_was_added(published: Published, verify: Verify) -> None:
+    """Nobody measured that, and it stands among the scores that were."""
+    more = "\n    - type: pearsonr\n      value: 0.99\n"
+    published.change(README, lambda text: re.sub(r"(type: log_loss\n +value: [\d.]+)\n", rf"\1{more}", text, count=1))
+    assert verify(MODEL).code != 0
+
+
+def cheat_in_metrics(metrics: Any) -> None:
+    test, manual = metrics["splits"]["test"], metrics["splits"]["manual"]
+    test["accuracy"]["value"] = 0.9
+    test["recall"]["low"] = 0.01
+    test["true_positive"]["value"] = 29
+    test["calibration"]["expected_calibration_error"] = 0.01
+    manual["calibration"]["bins"][0]["observed"] = 0.99
+    manual["neutral_left_out"] = 1
+    manual["n"] = 7_200
+    metrics["examples"][0]["text"] = "what a dull day, I hate it"
+    metrics["examples"][1]["label"] = "neutral"
+
+
+def cheat_in_data(data: Any) -> None:
+    data["splits"]["train"]["rows"] = 180_000
+    data["splits"]["test"] |= {"negative": 1, "positive": 59}
+
+
+CAREFUL = [
+    *(["test", "accuracy"], ["test", "recall"], ["test", "true_positive"], ["test", "calibration"]),
+    *(["manual", "calibration"], ["manual", "neutral"], ["manual", "tweets"]),
+    *(["answer", "what a dull day"], ["answer", "missed the last bus"]),
+]
+
+
+def test_claims_that_were_changed_wherever_they_stand(published: Published, verify: Verify) -> None:
+    """Card, front matter and JSON agree with each other, but not with the model and its data."""
+    published.change_json(METRICS, cheat_in_metrics)
+    published.change_json(DATA_JSON, cheat_in_data)
+    rewrite_page(published)
+    found = verify(MODEL)
+    assert found.code == 1
+    missing = [names for names in [*CAREFUL, ["train", "rows"], ["test", "negative"]] if not is_named(found, names)]
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("path", "cheat"),
+    [
+        (METRICS, lambda metrics: metrics["splits"]["test"]["accuracy"].update(low=0.59)),
+        (METRICS, lambda metrics: metrics["splits"]["test"]["true_positive"].update(value=29)),
+        (METRICS, lambda metrics: metrics["splits"]["test"]["calibration"].update(brier_score=0.01)),
+        (METRICS, lambda metrics: metrics["examples"][0].update(text="what a dull day, I hate it")),
+        (DATA_JSON, lambda data: data["splits"]["train"].update(rows=180_000)),
+        (DATA_JSON, lambda data: data.update(fingerprint="0" * 64)),
+    ],
+    ids=["interval", "matrix", "calibration", "text of an answer", "rows", "fingerprint"],
+)
+def test_one_of_them_is_enough(published: Published, verify: Verify, path: str, cheat: Callable[[Any], None]) -> None:
+    published.change_json(path, cheat)
+    rewrite_page(published)
+    assert verify(MODEL).code == 1
+
+
+@pytest.mark.parametrize(
+    "hide",
+    [
+        lambda text: text.replace("written by sentiment140_bert ", "written by sentiment140_bert 9"),
+        lambda text: text.replace("<!-- written by sentiment140_bert", "<!-- made by"),
+        lambda text: text.replace(
+            "<!-- begin s140: summary", "written by sentiment140_bert 0.0.1\n<!-- begin s140: summary"
+        ),
+        lambda text: text.replace("<!-- begin s140: scores -->", "<!-- begin scores -->"),
+        lambda text: text.replace("s140: scores -->", "s140: our-scores -->"),
+    ],
+    ids=["another version", "no version", "a version further up", "no begin", "another section"],
+)
+def test_a_card_whose_numbers_cannot_be_compared_does_not_pass(published: Published, verify: Verify, hide) -> None:
+    published.change(README, another_digit(r"\| accuracy \| 0?(\.\d)"))
+    published.change(README, hide)
+    assert verify(MODEL).code in (1, 2)
+
+
+# ---- weights, tokenizer, data
+
+
+def test_other_weights_of_the_same_shape(published: Published, tmp_path: Path, verify: Verify) -> None:
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(published.hub.files(MODEL)["model.safetensors"])
+    other_weights(file)
+    published.hub.write(MODEL, "model.safetensors", file.read_bytes())
+    found = verify(MODEL)
+    assert found.code == 1
+    assert "weights' sha256" in found.named()
+    assert "log_loss" in found.named()
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda content: content[: len(content) // 2], lambda _: b"x" * 1_000, lambda _: b""]
+)
+def test_weights_that_are_damaged(published: Published, verify: Verify, damage: Callable[[bytes], bytes]) -> None:
+    published.hub.write(MODEL, "model.safetensors", damage(published.hub.files(MODEL)["model.safetensors"]))
+    found = verify(MODEL)
+    assert found.code == 1
+    assert "weights' sha256" in found.named()
+    assert "scores" in found.named("unchecked")
+
+
+def test_no_weights(published: Published, verify: Verify) -> None:
+    published.remove("model.safetensors")
+    found = verify(MODEL)
+    assert found.code == 2
+    assert "weights' sha256" in found.named("unchecked")
+
+
+def with_vocabulary(change: Callable[[dict[str, int]], None]) -> Callable[[Any], None]:
+    def changed(tokenizer: Any) -> None:
+        change(tokenizer["model"]["vocab"])
+
+    return changed
+
+
+def test_another_tokenizer(published: Published, verify: Verify) -> None:
+    def rotate(vocabulary: dict[str, int]) -> None:
+        words = [word for word in vocabulary if word.isalpha()]
+        ids = [vocabulary[word] for word in words]
+        vocabulary.update(zip(words, [*ids[1:], ids[0]], strict=True))
+
+    published.change_json("tokenizer.json", with_vocabulary(rotate))
+    found = verify(MODEL)
+    assert found.code == 1
+    assert re.search(r"test: \w+|answer to", found.named())
+
+
+def test_a_tokenizer_with_more_words_than_the_model_knows(published: Published, verify: Verify) -> None:
+    def enlarge(vocabulary: dict[str, int]) -> None:
+        vocabulary.update({word: at + 40_000 for word, at in vocabulary.items() if word.isalpha()})
+
+    published.change_json("tokenizer.json", with_vocabulary(enlarge))
+    assert verify(MODEL).code in (1, 2)
+
+
+def test_labels_that_were_exchanged(published: Published, verify: Verify) -> None:
+    published.change_json("config.json", lambda config: config.update(id2label={"0": "positive", "1": "negative"}))
+    found = verify(MODEL)
+    assert found.code == 1
+    assert "test: accuracy" in found.named()
+
+
+def with_another_label(published: Published) -> str:
+    """Somebody changes a single label of the published test split; the new commit."""
+    path = "default/test-00000-of-00001.parquet"
+    table = pq.read_table(io.BytesIO(published.hub.files(DATA, "dataset")[path]))
+    labels = table["label"].to_pylist()
+    labels[0] = 1 - labels[0]
+    at = table.column_names.index("label")
+    table = table.set_column(at, table.schema.field("label"), pa.array(labels, table.schema.field("label").type))
+    content = io.BytesIO()
+    pq.write_table(table, content)
+    return published.hub.write(DATA, path, content.getvalue(), "dataset")
+
+
+def test_a_change_of_the_dataset_on_main_is_none_at_the_pinned_commit(published: Published, verify: Verify) -> None:
+    with_another_label(published)
+    published.change(README, another_digit(r"\| train \| (\d+)"), DATA, "dataset")
+    assert verify(MODEL).code == 0
+
+
+def test_a_changed_dataset_that_the_page_pins(published: Published, verify: Verify) -> None:
+    published.move_pin(with_another_label(published))
+    found = verify(MODEL)
+    assert found.code == 1
+    assert "dataset" in found.named()
+    assert "test" in found.named()
+
+
+@pytest.mark.parametrize("where", [r"\| train \| (\d+)", r"num_examples: (\d+)"])
+def test_a_changed_card_of_the_dataset(published: Published, verify: Verify, where: str) -> None:
+    published.move_pin(published.change(README, another_digit(where), DATA, "dataset"))
+    found = verify(MODEL)
+    assert found.code == 1
+    assert "dataset card" in found.named()
+
+
+def test_a_changed_description_of_the_dataset(published: Published, verify: Verify) -> None:
+    """Its card says the same: neither is what the parquet files hold."""
+    commit = published.change_json(
+        DATA_JSON, lambda data: data["splits"]["train"].update(rows=180_000), DATA, "dataset"
+    )
+    published.change(README, lambda text: text.replace("| train | 180 |", "| train | 180,000 |"), DATA, "dataset")
+    published.move_pin(published.hub.head(DATA, "dataset"))
+    assert commit
+    assert verify(MODEL).code == 1

@@ -1,0 +1,230 @@
+"""``s140 verify`` of our own pages: what cannot be checked is said, and no page makes it fall over."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sentiment140_bert as s140
+from hub_server import HubServer
+from on_hub import DATA, MODEL
+from page_fixtures import DATA_JSON, METRICS, README, RESULTS, Published, Verdict, another_digit, copy_of, edit
+
+pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")
+
+Verify = Callable[..., Verdict]
+
+
+# ---- what cannot be checked
+
+
+def unchecked(found: Verdict, *said: str) -> None:
+    """Exit code 2, and the reason, either of one claim or of everything."""
+    assert found.code == 2, found.named()
+    told = found.named("unchecked") + found.stderr
+    for each in said:
+        assert each in told
+    assert "Traceback" not in told
+
+
+def test_a_private_dataset_without_a_login(published: Published, verify: Verify, monkeypatch) -> None:
+    monkeypatch.delenv("HF_TOKEN")
+    assert published.hub.repos["dataset", DATA].private
+    found = verify(MODEL)
+    unchecked(found, "scores", DATA, "private")
+    assert "weights' sha256" in found.named("true")
+
+
+def test_the_hub_out_of_reach(hub_down: HubServer, impatient: list[float], verify: Verify) -> None:
+    found = verify(MODEL)
+    unchecked(found, "cannot be reached")
+    assert len(found.stderr.strip().splitlines()[-2:]) == 2
+
+
+def test_no_such_model(hub: HubServer, verify: Verify) -> None:
+    unchecked(verify("tester/nothing"), "tester/nothing", "not found")
+
+
+@pytest.mark.parametrize("name", ["", "a b/c", "nothing/at/all", "./nothing", "file.txt"])
+def test_what_is_no_model(hub: HubServer, tmp_path: Path, verify: Verify, name: str) -> None:
+    (tmp_path / "file.txt").write_text("x")
+    unchecked(verify(name), "Error: ")
+
+
+def test_no_card(published: Published, verify: Verify) -> None:
+    published.remove(README)
+    unchecked(verify(MODEL), "README.md")
+
+
+def test_a_dataset_that_is_gone(published: Published, verify: Verify) -> None:
+    del published.hub.repos["dataset", DATA]
+    unchecked(verify(MODEL), "scores", DATA)
+
+
+def test_a_commit_of_the_dataset_that_is_gone(published: Published, verify: Verify) -> None:
+    published.move_pin("f" * 40)
+    unchecked(verify(MODEL), "scores")
+
+
+def test_a_run_without_model(mine: Path, verify: Verify) -> None:
+    shutil.rmtree(mine / "model")
+    unchecked(verify(mine), "no model")
+
+
+HOSTILE_FILES = {
+    METRICS: [b"[]", b"{}", b"{", b"\xff", b'{"splits": {"test": 1}}'],
+    DATA_JSON: [b"[]", b"{}", b"{", b'{"sources": [], "published": "x"}'],
+    "environment.json": [b"0", b"{}", b"{", b'{"base_model": null, "training": []}'],
+    "recipe.yaml": [b"[]", b"", b"a: [", b"\xff", b"model: 1", b"model: {model_name_or_path: [1]}"],
+    "config.json": [
+        *(b"null", b"{"),
+        *(b'{"model_type": "bert", "id2label": [1]}', b'{"model_type": "bert", "hidden_size": "x"}'),
+    ],
+    "tokenizer.json": [b"[]", b"null", b"{"],
+    "tokenizer_config.json": [b"[]", b"{"],
+    RESULTS: [b"[1, 2]", b"a: 1", b"", b"\xff", b"[", b"- dataset: {task_id: [1]}\n  value: 2\n"],
+    README: [b"\xff", b"---\n[\n---\n", b"---\n- a\n---\n", b"---\nx: " + b"[" * 3_000 + b"\n---\n"],
+}
+
+
+@pytest.mark.parametrize(("path", "content"), [(path, each) for path, all_ in HOSTILE_FILES.items() for each in all_])
+def test_a_file_of_the_page_that_makes_no_sense(
+    small_run: Path, tmp_path: Path, verify: Verify, path: str, content: bytes
+) -> None:
+    """The exit code 1 is for a claim that was measured and is false; a traceback would be one, too."""
+    folder = shutil.copytree(small_run / "model", tmp_path / "model")
+    (folder / path).parent.mkdir(exist_ok=True)
+    (folder / path).write_bytes(content)
+    if path == RESULTS:
+        edit(folder / DATA_JSON, lambda data: data | {"published": {"repo_id": DATA, "revision": "0" * 40}})
+        (folder / README).unlink()
+    found = verify(folder)
+    assert found.code in (1, 2)
+    assert found.code == 2 or found.named()
+
+
+NO_PINS = ["x", 5, {"repo_id": DATA}, {"repo_id": DATA, "revision": None}, {"repo_id": 3, "revision": 4}]
+
+
+@pytest.mark.parametrize("published_as", NO_PINS, ids=str)
+def test_a_pin_that_is_none(small_run: Path, tmp_path: Path, hub: HubServer, verify: Verify, published_as: Any) -> None:
+    folder = shutil.copytree(small_run / "model", tmp_path / "model")
+    edit(folder / DATA_JSON, lambda data: data | {"published": published_as})
+    assert verify(folder).code in (1, 2)
+
+
+@pytest.mark.parametrize(
+    "values", [["2020-01-01", ".nan", "-.inf", "!!binary aGk=", "!!set {a}"], ["[1]", "null", "{a: 1}"]]
+)
+def test_numbers_of_the_front_matter_that_are_none(published: Published, verify: Verify, values: list[str]) -> None:
+    """What is said of them is JSON all the same."""
+    left = list(values)
+    published.change(
+        README,
+        lambda text: re.sub(r"(    score: )0\.\d+", lambda _: f"    score: {left.pop()}", text, count=len(values)),
+    )
+    found = verify(MODEL)
+    assert found.code == 1
+    assert len([line for line in found.named().splitlines() if "front matter" in line]) >= len(values)
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", '"0.6"', "null"])
+def test_a_score_of_the_metrics_that_is_none(published: Published, verify: Verify, value: str) -> None:
+    published.change(METRICS, lambda text: re.sub(r'(_loss": \{\s*"value": )[\d.]+', rf"\g<1>{value}", text, count=1))
+    assert verify(MODEL).code in (1, 2)
+
+
+@pytest.mark.timeout(15)
+def test_yaml_that_grows_without_end(small_run: Path, tmp_path: Path, verify: Verify) -> None:
+    folder = shutil.copytree(small_run / "model", tmp_path / "model")
+    text = (folder / README).read_text("utf-8").replace("widget:", "others:", 1)
+    bomb = "a: &a [1,1,1,1,1,1,1,1,1]\n"
+    for before, name in zip("abcdefg", "bcdefgh", strict=True):
+        bomb += f"{name}: &{name} [{','.join([f'*{before}'] * 9)}]\n"
+    (folder / README).write_text(text.replace("---\n", f"---\n{bomb}widget: *h\n", 1), "utf-8")
+    assert verify(folder).code in (1, 2)
+
+
+# ---- tweets of one's own
+
+
+@pytest.fixture
+def local_page(hub: HubServer, local_run: Path, tmp_path: Path) -> str:
+    """A model that was trained on a file at home, without its dataset."""
+    s140.push_to_hub(copy_of(local_run, tmp_path / "local"), s140.Destination(repo_id="tester/local"))
+    return "tester/local"
+
+
+@pytest.fixture
+def tweets(private_folder: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """The right files under other names."""
+    names = (tmp_path / "mine.csv", tmp_path / "by hand.csv")
+    for source, to in zip(("tweets.csv", "hand.csv"), names, strict=True):
+        shutil.copy(private_folder / source, to)
+    return names
+
+
+def test_without_the_tweets_scores_are_not_checked(local_page: str, verify: Verify) -> None:
+    found = verify(local_page)
+    unchecked(found, "scores", "tweets.csv", "--dataset")
+    assert "card: " in found.named("true")
+
+
+def test_with_the_tweets_they_are(local_page: str, tweets: tuple[Path, Path], verify: Verify) -> None:
+    found = verify(local_page, "--dataset", tweets[0], "--manual-test", tweets[1])
+    assert found.code == 0, found.named() + found.named("unchecked") + found.stderr
+
+
+def test_with_other_tweets_nothing_is_said_to_be_false(local_page: str, tweets, write, verify: Verify) -> None:
+    found = verify(local_page, "--dataset", write("others.csv", 400), "--manual-test", tweets[1])
+    unchecked(found, "others")
+    unchecked(verify(local_page, "--dataset", tweets[0]))  # and none that were labelled by hand
+
+
+def test_a_file_that_happens_to_have_that_name_here_proves_nothing(local_page: str, write, verify: Verify) -> None:
+    """The page names ``tweets.csv``; whose?"""
+    write("tweets.csv", 400)
+    write("hand.csv", "0,sad\n4,glad\n")
+    unchecked(verify(local_page))
+
+
+def test_how_the_tweets_are_to_be_read_is_heard(
+    local_page: str, tweets: tuple[Path, Path], tmp_path: Path, verify: Verify
+) -> None:
+    """The same rows, in a file of another layout, are not the same file, but the same tweets."""
+    rows = [line.split(",", 1) for line in tweets[0].read_text("utf-8").splitlines()]
+    other = tmp_path / "other.csv"
+    other.write_text("mood;words\n" + "".join(f"{label};{text}\n" for label, text in rows), "utf-8")
+    flags = ("--dataset", other, "--manual-test", tweets[1], "--delimiter", ";")
+    found = verify(local_page, *flags, "--text-column", "words", "--label-column", "mood")
+    assert found.code == 0, found.named() + found.named("unchecked") + found.stderr
+
+
+def test_a_run_whose_scores_were_edited(mine: Path, verify: Verify) -> None:
+    def change(metrics: Any) -> None:
+        metrics["splits"]["test"]["accuracy"]["value"] = 0.99
+
+    edit(mine / METRICS, change)
+    found = verify(mine)
+    assert found.code == 1
+    assert "test: accuracy" in found.named()
+    assert "summary" in found.named()
+
+
+def test_a_run_whose_card_was_edited(mine: Path, verify: Verify) -> None:
+    card = mine / "model" / README
+    card.write_text(another_digit(r"accuracy is \*\*(0\.\d+)")(card.read_text("utf-8")), "utf-8")
+    found = verify(mine)
+    assert found.code == 1
+    assert "summary" in found.named()
+
+
+def test_a_run_whose_tweets_are_gone(mine: Path, verify: Verify) -> None:
+    recipe = (mine / "recipe.yaml").read_text("utf-8")
+    (mine / "recipe.yaml").write_text(recipe.replace("dataset: sample", "dataset: /nowhere/tweets.csv"), "utf-8")
+    unchecked(verify(mine), "/nowhere/tweets.csv")

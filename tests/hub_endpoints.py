@@ -1,0 +1,345 @@
+"""What the Hub on loopback answers: a method for each endpoint of its HTTP protocol."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, quote, unquote, urlencode
+
+from hub_repositories import (
+    Blob,
+    Commit,
+    Refusal,
+    Reply,
+    Repo,
+    applied,
+    described,
+    goes_to_lfs,
+    metadata,
+    now,
+)
+
+if TYPE_CHECKING:
+    from hub_server import HubServer
+
+REPO = "(?P<repo>[^/]+(?:/[^/]+)?)"
+API, SITE = f"/api/(?P<kind>model|dataset)s/{REPO}", f"/(?:(?P<kind>dataset)s/)?{REPO}"
+REVISION = "/(?P<revision>[^/]+)"
+ROUTES = {
+    "whoami": ("GET", "/api/whoami-v2"),
+    "validate_yaml": ("POST", "/api/validate-yaml"),
+    "create_repo": ("POST", "/api/repos/create"),
+    "delete_repo": ("DELETE", "/api/repos/delete"),
+    "settings": ("PUT", f"{API}/settings"),
+    "tree": ("GET", f"{API}/tree{REVISION}(?:/(?P<path>.+))?"),
+    "paths_info": ("POST", f"{API}/paths-info{REVISION}"),
+    "refs": ("GET", f"{API}/refs"),
+    "commits": ("GET", f"{API}/commits{REVISION}"),
+    "create_branch": ("POST", f"{API}/branch{REVISION}"),
+    "delete_branch": ("DELETE", f"{API}/branch{REVISION}"),
+    "create_tag": ("POST", f"{API}/tag{REVISION}"),
+    "delete_tag": ("DELETE", f"{API}/tag{REVISION}"),
+    "preupload": ("POST", f"{API}/preupload{REVISION}"),
+    "lfs_batch": ("POST", rf"{SITE}\.git/info/lfs/objects/batch"),
+    "lfs_upload": ("PUT", rf"{SITE}\.git/info/lfs/storage/(?P<oid>[^/]+)"),
+    "lfs_verify": ("POST", rf"{SITE}\.git/info/lfs/verify"),
+    "commit": ("POST", f"{API}/commit{REVISION}"),
+    "discussions": ("GET", f"{API}/discussions"),
+    "create_discussion": ("POST", f"{API}/discussions"),
+    "discussion": ("GET", rf"{API}/discussions/(?P<number>\d+)"),
+    "resolve_head": ("HEAD", f"{SITE}/resolve{REVISION}/(?P<path>.+)"),
+    "resolve_get": ("GET", f"{SITE}/resolve{REVISION}/(?P<path>.+)"),
+    "repo_info": ("GET", f"{API}(?:/revision{REVISION})?"),
+}
+ENDPOINTS: tuple[str, ...] = tuple(ROUTES)
+
+
+class Call:
+    """A request on its way through its endpoint, which is the method of that name."""
+
+    def __init__(self, hub: HubServer, method: str, target: str, headers: Any, body: bytes) -> None:
+        self.hub, self.headers, self.body = hub, headers, body
+        self.path, _, query = target.partition("?")
+        self.query, self.endpoint, self.parts = parse_qs(query), "unknown", {}
+        for endpoint, (wanted, pattern) in ROUTES.items():
+            if method == wanted and (match := re.fullmatch(pattern, self.path)):
+                self.endpoint = endpoint
+                self.parts = {name: unquote(part) for name, part in match.groupdict().items() if part}
+                break
+        self.revision, self.file = self.parts.get("revision", "main"), self.parts.get("path", "")
+        self.token = headers.get("Authorization", "").removeprefix("Bearer ") or None
+        self.account = hub.accounts.get(self.token or "")
+        self.author = self.account.name if self.account else "nobody"
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body or b"{}")
+
+    def asks(self, name: str) -> bool:
+        return self.query.get(name, [""])[0].lower() in ("1", "true")
+
+    def reply(self) -> Reply:
+        with self.hub.lock:
+            try:
+                if self.token and not self.account:
+                    raise Refusal(401, "Invalid credentials in Authorization header")
+                if self.endpoint == "unknown":
+                    raise Refusal(404, f"There is nothing at {self.path}")
+                answer = getattr(self, self.endpoint)()
+            except Refusal as refusal:
+                return refusal.reply
+            return answer if isinstance(answer, Reply) else Reply(answer)
+
+    def find(self, write: bool = False) -> Repo:
+        """The repository of the path. One that the account may not see looks as if it did not exist."""
+        owner = self.parts["repo"].split("/")[0]
+        repo, account = self.hub.repos.get((self.parts.get("kind", "model"), self.parts["repo"])), self.account
+        visible = repo and not (repo.private and not (account and owner in (account.name, *account.orgs)))
+        if not account and (write or not visible):
+            raise Refusal(401, "Invalid username or password.", "RepoNotFound")
+        if not visible:
+            raise Refusal(404, "Repository not found", "RepoNotFound")
+        if write and not account.may_write(owner):
+            hint = "pass `create_pr=1` to open a Pull Request" if account.role == "write" else "the token may only read"
+            raise Refusal(403, f"You don't have the rights to write to {repo.id}: {hint}")
+        return repo
+
+    def contributable(self) -> Repo:
+        """The repository, for those who may write to it, or who propose: ``create_pr``, or their own pull request."""
+        repo = self.find()
+        own = any(each["author"]["name"] == self.author for each in repo.discussions if each["ref"] == self.revision)
+        proposes = self.account and self.account.role == "write" and (own or self.asks("create_pr"))
+        return repo if proposes else self.find(write=True)
+
+    def named(self) -> tuple[str, str]:
+        """Kind and id of the repository that the body names, and that the account may create or delete."""
+        asked = self.json
+        kind, owner = asked.get("type") or "model", asked.get("organization") or self.author
+        if not self.account:
+            raise Refusal(401, "Invalid username or password.")
+        if kind not in ("model", "dataset") or not re.fullmatch(r"[\w.-]+", asked["name"]):
+            raise Refusal(400, f"Invalid repository: {kind} {owner}/{asked['name']}")
+        if not self.account.may_write(owner):
+            raise Refusal(403, f'You don\'t have the rights to create a {kind} under the namespace "{owner}"')
+        return kind, f"{owner}/{asked['name']}"
+
+    def paged(self, items: list[Any]) -> Reply:
+        size, number = self.hub.page_size, int(self.query.get("p", ["0"])[0])
+        following = f"{self.hub.url}{self.path}?{urlencode({**self.query, 'p': number + 1}, doseq=True)}"
+        more = (number + 1) * size < len(items)
+        return Reply(items[number * size :][:size], headers={"Link": f'<{following}>; rel="next"'} if more else {})
+
+    def whoami(self) -> Any:
+        if not self.account:
+            raise Refusal(401, "Invalid username or password.")
+        name, role = self.account.name, self.account.role
+        orgs = [{"type": "org", "name": org, "fullname": org, "roleInOrg": "write"} for org in self.account.orgs]
+        auth = {"type": "access_token", "accessToken": {"displayName": "test", "role": role, "createdAt": now()}}
+        return {"type": "user", "id": "0", "name": name, "fullname": name, "orgs": orgs, "auth": auth}
+
+    def validate_yaml(self) -> Any:
+        missing = metadata(self.json["content"].encode()) is None
+        warning = {"message": "empty or missing yaml metadata in repo card"}
+        return {"errors": [], "warnings": [warning] if missing else []}
+
+    def create_repo(self) -> Any:
+        kind, repo_id = self.named()
+        if (kind, repo_id) in self.hub.repos:
+            url = f"{self.hub.url}{self.hub.repos[kind, repo_id].page}"
+            raise Refusal(409, f"You already created this {kind} repo: {repo_id}", url=url)
+        private = self.json.get("private") or self.json.get("visibility") == "private"  # the client's 1.x, 2.x
+        repo = self.hub.create(repo_id, kind, bool(private), self.author)
+        return {"url": f"{self.hub.url}{repo.page}", "name": repo_id, "id": repo_id}
+
+    def delete_repo(self) -> Any:
+        if not self.hub.repos.pop(self.named(), None):
+            raise Refusal(404, "Repository not found", "RepoNotFound")
+        return {}
+
+    def settings(self) -> Any:
+        repo, asked = self.find(write=True), self.json
+        repo.private = asked.get("private", asked.get("visibility", repo.private)) in (True, "private")
+        return {"private": repo.private}
+
+    def tree(self) -> Reply:
+        repo, path = self.find(), self.file.rstrip("/")
+        commit, prefix = repo.at(self.revision), f"{path}/" if path else ""
+        inside = [name.removeprefix(prefix).split("/") for name in commit.files if name.startswith(prefix)]
+        if path and not inside:
+            raise Refusal(404, f"{path} does not exist on {self.revision}", "EntryNotFound")
+        depth = max(map(len, inside)) if self.asks("recursive") else 1
+        names = {prefix + "/".join(parts[:size]) for parts in inside for size in range(1, depth + 1)}
+        return self.paged([described(repo, commit, name, self.asks("expand")) for name in sorted(names)])
+
+    def paths_info(self) -> Any:
+        repo, form = self.find(), parse_qs(self.body.decode())
+        commit, expand = repo.at(self.revision), form.get("expand") == ["true"]
+        return [entry for path in form.get("paths", []) if (entry := described(repo, commit, path.strip("/"), expand))]
+
+    def refs(self) -> Any:
+        repo, found = self.find(), {"branches": [], "tags": [], "converts": [], "pullRequests": []}
+        groups = {"heads": "branches", "tags": "tags", "pr": "pullRequests"}
+        for ref, oid in repo.refs.items():
+            _, group, name = ref.split("/", 2)
+            found[groups[group]].append({"name": ref if group == "pr" else name, "ref": ref, "targetCommit": oid})
+        return found
+
+    def commits(self) -> Reply:
+        return self.paged([each.listed for each in self.find().history(self.revision)])
+
+    def create_branch(self) -> Any:
+        repo = self.find(write=True)
+        if self.revision.startswith("refs/"):
+            raise Refusal(400, f"Invalid reference for a branch: {self.revision}")
+        return self.point(repo, f"refs/heads/{self.revision}", self.json.get("startingPoint", "main"))
+
+    def create_tag(self) -> Any:
+        return self.point(self.find(write=True), f"refs/tags/{self.json['tag']}", self.revision)
+
+    def point(self, repo: Repo, ref: str, revision: str) -> Any:
+        oid = repo.at(revision).oid
+        if ref in repo.refs:
+            raise Refusal(409, f"Reference already exists: {ref}")
+        repo.refs[ref] = oid
+        return {}
+
+    def delete_branch(self) -> Any:
+        if self.revision == "main":
+            raise Refusal(403, "The branch main cannot be deleted")
+        return self.unpoint(f"refs/heads/{self.revision}")
+
+    def delete_tag(self) -> Any:
+        return self.unpoint(f"refs/tags/{self.revision}")
+
+    def unpoint(self, ref: str) -> Any:
+        if not self.find(write=True).refs.pop(ref, None):
+            raise Refusal(404, f"Invalid rev id: {self.revision}", "RevisionNotFound")
+        return {}
+
+    def preupload(self) -> Any:
+        """How each file is to be sent, and the oid of what is there, by which the client drops what did not change."""
+        head = self.contributable().at(self.revision)
+        asked = {file["path"]: file["size"] for file in self.json["files"]}
+        files = [
+            {"path": path, "uploadMode": "lfs" if goes_to_lfs(path, size) else "regular", "shouldIgnore": False}
+            | ({"oid": head.files[path].etag} if path in head.files else {})
+            for path, size in asked.items()
+        ]
+        return {"files": files, "commitOid": head.oid}
+
+    def lfs_batch(self) -> Any:
+        """Where to upload; nowhere, when the content is there already."""
+        repo = self.find()
+        if not self.account or self.account.role != "write":
+            raise Refusal(403, f"You don't have the rights to upload to {repo.id}")
+        storage = f"{self.hub.url}{quote(repo.page)}.git/info/lfs"
+        objects = [{"oid": each["oid"], "size": each["size"]} for each in self.json["objects"]]
+        for each in objects:
+            if each["oid"] not in repo.lfs:
+                upload = {"href": f"{storage}/storage/{each['oid']}?size={each['size']}"}
+                each["actions"] = {"upload": upload, "verify": {"href": f"{storage}/verify"}}
+        return {"transfer": "basic", "objects": objects}
+
+    def lfs_upload(self) -> Any:
+        """Asks for no account, like the signed addresses that the Hub gives out."""
+        oid, size = hashlib.sha256(self.body).hexdigest(), len(self.body)
+        if [oid, str(size)] != [self.parts["oid"], *self.query["size"]]:
+            raise Refusal(400, "The content has not the sha256 and size that were announced")
+        self.hub.repos[self.parts.get("kind", "model"), self.parts["repo"]].lfs[oid] = self.body
+        return b""
+
+    def lfs_verify(self) -> Any:
+        if len(self.find().lfs.get(self.json["oid"], b"")) != self.json["size"]:
+            raise Refusal(404, "This content was never uploaded")
+        return {}
+
+    def commit(self) -> Any:
+        repo, proposes = self.contributable(), self.asks("create_pr")
+        header, *operations = (json.loads(line) for line in self.body.split(b"\n") if line)
+        title, description = header["value"]["summary"], header["value"]["description"]
+        parent = header["value"].get("parentCommit", "")
+        head, ref = repo.at(self.revision), repo.ref(self.revision)
+        if not ref or ref.startswith("refs/tags/"):
+            raise Refusal(404, f"Not a branch: {self.revision}", "RevisionNotFound")
+        if parent and proposes:
+            head = repo.at(parent)
+        elif not head.oid.startswith(parent):
+            raise Refusal(412, "A commit has happened since. Please refresh and try again.")
+        files = applied(repo, head.files, operations)
+        answer = {}
+        if proposes:
+            made = repo.discuss(title, self.author, pull_request=True)
+            ref, answer = made["ref"], {"pullRequestUrl": f"{self.hub.url}{repo.page}/discussions/{made['num']}"}
+        oid = repo.add(ref, Commit(title, self.author, head.oid, files, description)).oid
+        return answer | {"commitOid": oid, "commitUrl": f"{self.hub.url}{repo.page}/commit/{oid}", "success": True}
+
+    def discussions(self) -> Any:
+        repo, size, found = self.find(), self.hub.page_size, []
+        for each in reversed(repo.discussions):
+            facts = {"author": each["author"]["name"], "status": each["status"].replace("draft", "open")}
+            facts["type"] = "pull_request" if each["isPullRequest"] else "discussion"
+            if all(self.query.get(name, ["all"]) in (["all"], [fact]) for name, fact in facts.items()):
+                found.append(each)
+        start = int(self.query.get("p", ["0"])[0]) * size
+        return {"count": len(found), "start": start, "discussions": found[start : start + size]}
+
+    def create_discussion(self) -> Any:
+        repo, pull_request = self.find(), self.json["pullRequest"]
+        if not self.account or self.account.role != "write":
+            raise Refusal(403, f"You don't have the rights to open a discussion in {repo.id}")
+        made = repo.discuss(self.json["title"], self.author, pull_request, "draft" if pull_request else "open")
+        if pull_request:
+            repo.refs[made["ref"]] = repo.at("main").oid
+        return made
+
+    def discussion(self) -> Any:
+        found = [each for each in self.find().discussions if str(each["num"]) == self.parts["number"]]
+        if not found:
+            raise Refusal(404, f"There is no discussion {self.parts['number']}")
+        return found[0] | {"events": [], "changes": {"base": "refs/heads/main"}, "filesWithConflicts": []}
+
+    def repo_info(self) -> Any:
+        repo = self.find()
+        head, first = repo.at(self.revision), list(repo.history("main"))[-1]
+        try:
+            card = metadata(head.files["README.md"].content if "README.md" in head.files else b"") or {}
+        except Refusal:  # such a README can have been written on the website
+            card = {}
+        siblings = [self.sibling(path, blob) for path, blob in sorted(head.files.items())]
+        known = {"_id": "0", "id": repo.id, "author": repo.id.split("/")[0], "sha": head.oid, "private": repo.private}
+        known |= {"lastModified": head.date, "createdAt": first.date, "siblings": siblings, "gated": False}
+        known |= {"disabled": False, "downloads": 0, "likes": 0, "tags": card.get("tags") or [], "cardData": card}
+        known |= {name: card[name] for name in ("pipeline_tag", "library_name") if name in card}
+        shown = {"_id", "id", *self.query.get("expand", known)}
+        return {name: value for name, value in known.items() if name in shown}
+
+    def sibling(self, path: str, blob: Blob) -> dict[str, Any]:
+        size, entry = len(blob.content), {"rfilename": path}
+        if self.asks("blobs"):
+            lfs = {"sha256": blob.sha256, "size": size, "pointerSize": len(blob.pointer)}
+            entry |= {"blobId": blob.oid, "size": size} | ({"lfs": lfs} if blob.lfs else {})
+        return entry
+
+    def resolve_get(self) -> Reply:
+        """A file, or the one range of it that is asked for. LFS files come from here too, not from another host."""
+        commit = self.find().at(self.revision)
+        headers = {"X-Repo-Commit": commit.oid, "Accept-Ranges": "bytes"}
+        if self.file not in commit.files:
+            raise Refusal(404, "Entry not found", "EntryNotFound", headers)
+        blob = commit.files[self.file]
+        size = len(blob.content)
+        headers |= {"ETag": f'"{blob.etag}"'}
+        headers |= {"X-Linked-ETag": f'"{blob.etag}"', "X-Linked-Size": str(size)} if blob.lfs else {}
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)|bytes=-(\d+)", self.headers.get("Range", ""))
+        if not asked:
+            return Reply(blob.content, headers=headers)
+        start = max(size - int(asked[3]), 0) if asked[3] else int(asked[1])
+        end = min(int(asked[2]) + 1, size) if asked[2] else size
+        if start >= end:
+            raise Refusal(416, "Range not satisfiable", headers={"Content-Range": f"bytes */{size}"})
+        headers |= {"Content-Range": f"bytes {start}-{end - 1}/{size}"}
+        return Reply(blob.content[start:end], 206, headers)
+
+    resolve_head = resolve_get
