@@ -71,12 +71,21 @@ class HubError(S140Error):
         self.status = status
 
 
+class TrackerError(S140Error):
+    """A tracker could not be told something that was asked for; the training itself never ends by it."""
+
+
 class SecretError(S140Error):
     """Something about to be published holds a secret."""
 
 
 class RunError(S140Error):
     """A run directory does not hold what was asked of it, or holds what must not be overwritten."""
+
+
+def diverged(how: str) -> RunError:
+    """Training that went wrong for good; ``how`` says by what that was seen."""
+    return RunError(f"Training diverged: {how}.", "Lower --learning-rate, or try --precision bf16 or fp32.")
 
 
 class MissingExtra(S140Error):

@@ -1,6 +1,6 @@
 """A recipe: everything that decides a run, as frozen dataclasses, read from and written to YAML.
 
-Three sections, ``model``, ``data`` and ``training``; no two share a key, so a flag or ``--set`` needs no
+Four sections, ``model``, ``data``, ``training`` and ``tracking``; no two share a key, so a flag or ``--set`` needs no
 prefix. Keys of ``training`` are ``transformers.TrainingArguments``' own; those that are not spelled out here
 are accepted too and checked against that class. The defaults are the job of the original notebook, done right.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import NoneType, UnionType
@@ -21,6 +22,9 @@ from sentiment140_bert.errors import RecipeError
 # The scores of a split by their names in metrics.json; metric_for_best_model names one of them, or loss.
 SCORES = ("accuracy", "f1", "precision", "recall", "matthews_correlation", "roc_auc", "log_loss")
 
+TRACKERS = ("wandb", "mlflow", "trackio", "tensorboard")
+
+Words = tuple[str, ...]
 Rule = tuple[Callable[[Any], bool], str]
 
 POSITIVE: Rule = (lambda value: value > 0, "must be greater than 0")
@@ -31,6 +35,14 @@ SEED: Rule = (lambda value: 0 <= value < 2**32, "must lie between 0 and 4,294,96
 SOME_ROWS: Rule = (
     lambda value: 0 < value < 1 or (value >= 1 and float(value).is_integer()),
     "must be a share between 0 and 1, or a whole number of rows",
+)
+REGISTERED: Rule = (
+    lambda value: re.fullmatch(r"[^\s/:.]+(\.[^\s/:.]+\.[^\s/:.]+)?", value) is not None,
+    "must be a name, or catalog.schema.name, without spaces, slashes and colons",
+)
+ALIAS: Rule = (
+    lambda value: re.fullmatch(r"(?!v\d+$)(?!latest$)[A-Za-z0-9_.-]+", value) is not None,
+    "must be letters, digits, _ . or -, and neither v1, v2, … nor latest",
 )
 ROWS: Rule = (lambda value: value == 0 or SOME_ROWS[0](value), SOME_ROWS[1] + " (0: none)")
 
@@ -116,9 +128,27 @@ class TrainingConfig:
     bf16: bool = setting(False, "As in TrainingArguments: the same as --precision bf16.")
     dataloader_num_workers: int = setting(0, "Processes that collate batches.", NOT_NEGATIVE)
     seed: int = setting(42, "Seed of the classifier's first weights, dropout and batch order.", SEED)
-    report_to: str = setting("wandb", "Tracker: wandb or none.")
+    report_to: tuple[str, ...] = setting(
+        ("auto",),
+        "Trackers, by commas: wandb, mlflow, trackio, tensorboard, or none. auto: mlflow on Databricks, else wandb.",
+    )
     run_name: str | None = setting(None, "Name of the run (default: the output folder's).")
     more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrackingConfig:
+    """What the trackers are told beside the run itself."""
+
+    tags: tuple[str, ...] = setting((), "Tags of the tracked run, by commas.")
+    group: str | None = setting(None, "Group of the tracked run.")
+    log_model: bool | None = setting(
+        None, "Send the finished model to the tracker, too.  [default: to MLflow yes, to wandb no]"
+    )
+    register_model: str | None = setting(
+        None, "Register the finished model in MLflow: a name, or catalog.schema.name in Unity Catalog.", REGISTERED
+    )
+    model_alias: str = setting("champion", "Alias that the registered version gets.", ALIAS)
 
 
 @dataclass(frozen=True)
@@ -129,11 +159,14 @@ class Recipe:
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
     def to_dict(self) -> dict[str, Any]:
         """Every value, defaults included, as :func:`parse` takes it."""
         plain = dataclasses.asdict(self)
         plain["training"] |= plain["training"].pop("more")
+        for section in SECTIONS:
+            plain[section] = {k: list(v) if isinstance(v, tuple) else v for k, v in plain[section].items()}
         return plain
 
     def to_yaml(self) -> str:
@@ -156,7 +189,12 @@ class Recipe:
         return parse(plain, origin)
 
 
-SECTIONS: dict[str, type[Any]] = {"model": ModelConfig, "data": DataConfig, "training": TrainingConfig}
+SECTIONS: dict[str, type[Any]] = {
+    "model": ModelConfig,
+    "data": DataConfig,
+    "training": TrainingConfig,
+    "tracking": TrackingConfig,
+}
 
 
 def settings(section: type[Any]) -> Iterator[tuple[str, Any, dataclasses.Field[Any]]]:
@@ -297,7 +335,7 @@ def _checked(raw: Any, kind: Any, rule: Rule | None) -> tuple[Any, str]:
             raw = "no"  # YAML 1.1 reads a bare no as false
         choices = get_args(target)
         return (raw, "") if raw in choices else (None, f"{raw!r} is none of {', '.join(choices)}")
-    value = _converted(raw, target)
+    value = _words(raw) if target == Words else _converted(raw, target)
     if value is None:
         return None, f"expected {_TYPE_NAMES[target]}, got {raw!r}"
     if rule and not rule[0](value):
@@ -305,7 +343,20 @@ def _checked(raw: Any, kind: Any, rule: Rule | None) -> tuple[Any, str]:
     return value, ""
 
 
-_TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+_TYPE_NAMES = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    Words: "words, by commas or as a list",
+}
+
+
+def _words(raw: Any) -> Words | None:
+    parts = raw.split(",") if isinstance(raw, str) else raw
+    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+        return None
+    return tuple(stripped for part in parts if (stripped := part.strip()))
 
 
 def _converted(raw: Any, target: type) -> Any:
@@ -353,10 +404,26 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
     if metric not in (*SCORES, "loss"):
         yield f"metric_for_best_model: {metric!r} is none of {', '.join(SCORES)}, loss"
     yield from _unknown_choices(training)
-    if training.report_to not in ("wandb", "none"):
-        yield f"report_to: {training.report_to!r} is none of wandb, none"
+    yield from _trackers(recipe)
     if data.conflicts == "keep" and data.split_by != "random":
         yield f"conflicts: keep cannot be combined with split_by: {data.split_by}, which may part the two copies"
+
+
+def _trackers(recipe: Recipe) -> Iterator[str]:
+    asked, tracking = recipe.training.report_to, recipe.tracking
+    for name in asked:
+        if name not in (*TRACKERS, "auto", "none"):
+            near = difflib.get_close_matches(name, TRACKERS, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            yield f"report_to: {name!r} is none of {', '.join(TRACKERS)}, auto, none{hint}"
+    if not asked:
+        yield "report_to: name a tracker, or none"
+    elif "none" in asked and len(asked) > 1:
+        yield f"report_to: none cannot be combined with others: {', '.join(asked)}"
+    if tracking.register_model and not {"mlflow", "auto"} & set(asked):
+        yield "register_model needs report_to mlflow"
+    if tracking.register_model and tracking.log_model is False:
+        yield "register_model needs the model to be logged: leave log_model: false away"
 
 
 def _unknown_choices(training: TrainingConfig) -> Iterator[str]:

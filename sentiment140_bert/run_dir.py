@@ -53,8 +53,13 @@ class RunDir:
 
     @property
     def tracking(self) -> Path:
-        """The id of the tracked run."""
+        """Which run it is for each tracker, and what that has been told."""
         return self.path / "tracking.json"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Event files, where TensorBoard is reported to."""
+        return self.path / "tensorboard"
 
     @property
     def published(self) -> Path:
@@ -90,7 +95,7 @@ class RunDir:
 
     def clear(self) -> None:
         """Removes what a run wrote, and nothing else that may lie in the folder."""
-        for each in (self.checkpoints, self.model, self.figures, self.path / "wandb"):
+        for each in (self.checkpoints, self.model, self.figures, self.tensorboard, self.path / "wandb"):
             shutil.rmtree(each, ignore_errors=True)
         written = (self.metrics, self.recipe, self.data, self.environment, self.history, self.tracking, self.published)
         for each in written:

@@ -70,7 +70,7 @@ def test_keys_of_training_are_those_of_training_arguments():
         ({"training": {"max_samples": 1}}, "max_samples belongs into section data"),
         ({"training": {7: 1}}, "unknown key 7"),
         ({"data": [1]}, "section data: expected `key: value` lines, got [1]"),
-        ([1], "expected the sections model, data, training; got list"),
+        ([1], "expected the sections model, data, training, tracking; got list"),
         ({"training": {"learning_rate": "fast"}}, "learning_rate: expected a number, got 'fast'"),
         ({"training": {"learning_rate": True}}, "learning_rate: expected a number, got True"),
         ({"training": {"learning_rate": float("nan")}}, "learning_rate: expected a number, got nan"),
@@ -104,7 +104,11 @@ def test_keys_of_training_are_those_of_training_arguments():
             {"training": {"eval_strategy": "steps"}},
             "load_best_model_at_end needs save_strategy (epoch) to equal eval_strategy (steps)",
         ),
-        ({"training": {"report_to": "mlflo"}}, "report_to: 'mlflo' is none of wandb, none"),
+        (
+            {"training": {"report_to": "mlflo"}},
+            "report_to: 'mlflo' is none of wandb, mlflow, trackio, tensorboard, auto, none; did you mean mlflow?",
+        ),
+        ({"training": {"report_to": 3}}, "report_to: expected words, by commas or as a list, got 3"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(plain, problem):
@@ -198,7 +202,7 @@ def test_set_reaches_every_field_and_beats_all():
     recipe = resolved("bert-base-100k", {"learning_rate": 3e-4}, assignments)
     assert recipe.training.more == {"adam_beta1": 0.8}
     assert (recipe.training.learning_rate, recipe.data.max_samples) == (1e-3, None)
-    assert (recipe.training.report_to, recipe.training.run_name) == ("none", "a=b")
+    assert (recipe.training.report_to, recipe.training.run_name) == (("none",), "a=b")
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,6 @@ def model_card(facts: Facts, title: str, model_id: str, figures: list[str]) -> s
 
 
 def _tracking_url(facts: Facts) -> Markup | None:
-    tracker = facts.tracking.get("wandb")
-    url = str(tracker.get("url")) if isinstance(tracker, dict) else ""
-    return Markup(quote(url, safe="/:?=&%#~+,;")) if url.startswith(("https://", "http://")) else None
+    urls = [str(each.get("url")) for each in facts.tracking.values() if isinstance(each, dict)]
+    shown = [Markup(quote(url, safe="/:?=&%#~+,;")) for url in urls if url.startswith(("https://", "http://"))]
+    return shown[0] if shown else None

@@ -40,7 +40,9 @@ def _option(name: str, flags: list[str], kind: Any, doc: str, default: Any) -> D
     target = next(each for each in (get_args(kind) or (kind,)) if each is not NoneType)
     if get_origin(kind) is Literal:
         target = click.Choice(get_args(kind))
-    shown = f"{doc}  [default: {_shown(default)}]" if default is not None else doc
+    shown = f"{doc}  [default: {_shown(default)}]" if default not in (None, ()) else doc
+    if get_origin(target) is tuple:
+        target = str
     if target is bool:
         flags = [f"{flags[0]}/--no-{flags[0].removeprefix('--')}", *flags[1:]]
         return click.option(*flags, name, default=None, help=shown)
@@ -50,6 +52,8 @@ def _option(name: str, flags: list[str], kind: Any, doc: str, default: Any) -> D
 def _shown(default: Any) -> str:
     if isinstance(default, bool):
         return str(default).lower()
+    if isinstance(default, tuple):
+        return ",".join(default)
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 

@@ -20,7 +20,7 @@ from sentiment140_bert.errors import RunError
 @click.option("--overwrite", is_flag=True, help="Remove an earlier run in --output-dir first.")
 @click.option("--push-to-hub", "push", is_flag=True, help="Publish the finished run, as `s140 push-to-hub` does.")
 @destination_options
-@recipe_options("model", "data", "training")
+@recipe_options("model", "data", "training", "tracking")
 @set_option
 @json_option
 def train(
@@ -74,5 +74,10 @@ def train(
     print_scores(result["metrics"]["splits"])
     click.echo(f"\nrun    {result['run']}\nmodel  {result['model']}")
     click.echo(f'try    s140 predict {result["run"]} "what a lovely surprise"')
+    for name, each in result["tracked"].items():
+        if each["url"]:
+            click.echo(f"{name:<6} {each['url']}")
+        if each["unsent"]:
+            click.echo(f"{name} has not got everything; later: s140 track sync {result['run']}")
     if result["published"]:
         print_published(result["published"])

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn import metrics as sk
 
+from sentiment140_bert.errors import diverged
+
 DESCRIPTION = "Scores of a binary sentiment classifier: positive is the class of interest."
 
 
@@ -64,7 +66,13 @@ def scores(positive: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> d
 
 
 def trainer_metrics(prediction: Any) -> dict[str, float]:
-    """For ``Trainer(compute_metrics=…)``: the same scores, from an ``EvalPrediction`` with two logits a row."""
+    """For ``Trainer(compute_metrics=…)``: the same scores, from an ``EvalPrediction`` with two logits a row.
+
+    Raises:
+        RunError: The logits are no numbers any more.
+    """
     logits = np.asarray(prediction.predictions, dtype=np.float64)
+    if not np.isfinite(logits).all():
+        raise diverged("the model answers with no numbers any more")
     positive = 1.0 / (1.0 + np.exp(logits[:, 0] - logits[:, 1]))
     return SentimentMetrics().compute(predictions=positive, references=prediction.label_ids)  # type: ignore[no-any-return]

@@ -7,6 +7,7 @@ import math
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -65,7 +66,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         with self.history.open("a", encoding="utf-8") as file:
             numbers = {name: float(value) for name, value in logs.items()}
             finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
-            file.write(json.dumps({"step": state.global_step, **finite}) + "\n")
+            file.write(json.dumps({"step": state.global_step, "time": round(time.time(), 3), **finite}) + "\n")
         self._show(logs, state)
 
     def _forget_after(self, step: int) -> None:
@@ -94,6 +95,17 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         if self.bar is not None:
             self.bar.close()
+
+
+class AfterLog(TrainerCallback):  # type: ignore[misc]
+    """Calls ``then`` once a log entry stands in the history."""
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        self.then = then
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if state.is_world_process_zero:
+            self.then()
 
 
 def _step_of(line: str) -> float:

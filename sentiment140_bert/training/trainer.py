@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from transformers import DataCollatorWithPadding, Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
-from sentiment140_bert.errors import RunError
+from sentiment140_bert.errors import diverged
 from sentiment140_bert.training.batching import LengthGroupedBatches
 from sentiment140_bert.training.callbacks import Progress, StopOnSignal, WholeCheckpoints, seconds_until
 
@@ -143,10 +143,7 @@ def train(
     with stop if in_main_thread else nullcontext():
         result = trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
     if not math.isfinite(result.training_loss):
-        raise RunError(
-            "Training diverged: the loss is no longer a number.",
-            "Lower --learning-rate, or try --precision bf16 or fp32.",
-        )
+        raise diverged("the loss is no longer a number")
     seconds = seconds_before + time.perf_counter() - before
     state = trainer.state
     seen = (state.epoch or 0.0) * len(train_split)

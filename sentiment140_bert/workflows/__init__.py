@@ -8,6 +8,7 @@ from sentiment140_bert.workflows.preparing import prepare
 from sentiment140_bert.workflows.publishing import Destination, card, push_to_hub
 from sentiment140_bert.workflows.runs import saved_recipe
 from sentiment140_bert.workflows.scoring import answers, evaluate, evaluate_run, load_classifier, predict
+from sentiment140_bert.workflows.tracks import sync_track, track
 from sentiment140_bert.workflows.training import train
 from sentiment140_bert.workflows.verifying import verify
 
@@ -22,6 +23,8 @@ __all__ = [
     "prepare",
     "push_to_hub",
     "saved_recipe",
+    "sync_track",
+    "track",
     "train",
     "verify",
 ]

@@ -74,12 +74,13 @@ def files(
     Raises:
         RunError: A file is missing or damaged, or the card's front matter cannot be read.
     """
+    from sentiment140_bert import tracking as tracked
     from sentiment140_bert.cards import facts as card_facts
     from sentiment140_bert.cards import metadata, model, sections
 
     recipe = saved_recipe(run.path)
     data = run.read(run.data) | ({"published": published} if published else {})
-    tracking = run.read(run.tracking) if run.tracking.is_file() else {}
+    tracking = tracked.shown(run)
     environment = run.read(run.environment)
     base = environment.get("base_model")
     shown = public(recipe, base.get("name") if isinstance(base, dict) else None)

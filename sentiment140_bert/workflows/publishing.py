@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import HubError, RunError
 from sentiment140_bert.run_dir import RunDir
-from sentiment140_bert.workflows import model_folder, preparing, pushing
+from sentiment140_bert.workflows import model_folder, preparing, pushing, tracks
 from sentiment140_bert.workflows.runs import saved_recipe
 
 if TYPE_CHECKING:
@@ -114,6 +114,14 @@ def push_to_hub(path: Path, destination: Destination, *, dry_run: bool = False) 
     """
     if int(os.environ.get("RANK") or 0):
         return {}  # one of several processes; the first one publishes
+    if dry_run:
+        return publish(path, destination, dry_run=True)
+    with tracks.going_on(RunDir(path)):
+        return publish(path, destination)
+
+
+def publish(path: Path, destination: Destination, *, dry_run: bool = False) -> dict[str, Any]:
+    """As :func:`push_to_hub`, within a tracked run that is open."""
     run = RunDir(path)
     targets = destination.targets()
     metrics = model_folder.finished(run)

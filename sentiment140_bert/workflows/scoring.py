@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.run_dir import RunDir, sha256_of, write_json
-from sentiment140_bert.workflows import model_folder, preparing
+from sentiment140_bert.workflows import model_folder, preparing, tracks
 from sentiment140_bert.workflows.runs import saved_recipe
 
 if TYPE_CHECKING:
@@ -29,17 +29,24 @@ EXAMPLES = (
 )
 
 
-def evaluate_run(path: Path, prepared: Prepared | None = None) -> dict[str, Any]:
-    """Scores the weights in a run's ``model/`` on its own validation, test and manual splits.
+def evaluate_run(path: Path) -> dict[str, Any]:
+    """Scores the weights in a run's ``model/`` on its own validation, test and manual splits, and tells its trackers.
 
     Writes ``metrics.json``, the figures, and the model folder's card and other companions.
+
+    Raises:
+        RunError: The run has no model, or its data are no longer what it was trained on.
+    """
+    with tracks.going_on(RunDir(path)):
+        return score_run(path)
+
+
+def score_run(path: Path, prepared: Prepared | None = None) -> dict[str, Any]:
+    """As :func:`evaluate_run`, within a tracked run that is open.
 
     Args:
         path: The run directory.
         prepared: Its data, if they are at hand; else they are prepared again from its recipe.
-
-    Raises:
-        RunError: The run has no model, or its data are no longer what it was trained on.
     """
     run = RunDir(path)
     classifier = load_classifier(str(path))

@@ -12,8 +12,8 @@ from typing import Any
 from sentiment140_bert.errors import Interrupted, RunError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir, write_json, write_text
-from sentiment140_bert.workflows import preparing, publishing, scoring
-from sentiment140_bert.workflows.runs import as_config, saved_recipe, title_of, without_folders
+from sentiment140_bert.workflows import preparing, publishing, scoring, tracks
+from sentiment140_bert.workflows.runs import saved_recipe, without_folders
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +55,10 @@ def train(
     precision = arguments.choose_precision(recipe.training)
     settings = arguments.training_arguments(recipe.training, precision, run.checkpoints)
     processes = arguments.processes_of(settings)
+    trackers: list[str] = []
     if processes.is_main_process:
         _claim(run, recipe, resume, overwrite)
+        trackers = tracks.names_for(run, recipe, resume)
         if push_to:
             publishing.ready(push_to)
     else:
@@ -86,9 +88,7 @@ def train(
             run.clear()
         _write_beginning(run, recipe, tokens.report, started)
     processes.wait_for_everyone()
-    report_to = recipe.training.report_to if processes.is_main_process else "none"
-    config = as_config(recipe, tokens.report["fingerprint"])
-    with tracked(report_to, run, title_of(run, recipe), config) as tracking:
+    with tracked(trackers, tracks.story_of(run, recipe, live=True)) as tracking:
         outcome = trainer.train(
             model,
             tokenizer,
@@ -97,7 +97,7 @@ def train(
             history=run.history,
             compute_metrics=trainer_metrics,
             resume_from=checkpoint,
-            callbacks=tracking.callbacks,
+            callbacks=[callbacks.AfterLog(tracking.notify)],
         )
         if outcome.signal:
             raise Interrupted(
@@ -109,8 +109,9 @@ def train(
         if processes.is_main_process:
             modeling.save(model, tokenizer, run.model)
             write_json(run.environment, started | {"training": training})
-            metrics = scoring.evaluate_run(run.path, prepared)
-            tracking.scores(metrics)
+            tracking.flush()  # the card tells where the run is tracked
+            scoring.score_run(run.path, prepared)
+            published = publishing.publish(run.path, push_to) if push_to else None
         processes.wait_for_everyone()
     if not processes.is_main_process:
         return {}
@@ -119,7 +120,8 @@ def train(
         "model": str(run.model),
         "training": training,
         "metrics": run.read(run.metrics),
-        "published": publishing.push_to_hub(run.path, push_to) if push_to else None,
+        "published": published,
+        "tracked": tracks.track(run.path),
     }
 
 

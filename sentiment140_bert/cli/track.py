@@ -1,0 +1,65 @@
+"""``s140 track``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sentiment140_bert.cli.options import json_option
+from sentiment140_bert.cli.output import print_json, print_table, stdout_kept_clean
+from sentiment140_bert.recipe import TRACKERS
+
+run_argument = click.argument("run", type=click.Path(path_type=Path))
+
+
+@click.group()
+def track() -> None:
+    """Where a RUN is tracked, and sending what a tracker has missed."""
+
+
+@track.command()
+@run_argument
+@json_option
+def show(run: Path, as_json: bool) -> None:
+    """List the trackers of a RUN: its id, its address, and what was not sent yet."""
+    from sentiment140_bert import workflows
+
+    report(workflows.track(run), as_json)
+
+
+@track.command()
+@run_argument
+@click.option(
+    "--report-to",
+    type=click.Choice(TRACKERS),
+    multiple=True,
+    help="A tracker that the run was not told to before; repeatable.",
+)
+@json_option
+def sync(run: Path, report_to: tuple[str, ...], as_json: bool) -> None:
+    """Send the trackers of a RUN what they have missed: a server was gone, or wandb was offline.
+
+    Nothing is sent twice. The exit code is 1 where something still could not be sent; it is kept.
+    """
+    with stdout_kept_clean():
+        from sentiment140_bert import workflows
+
+        result = workflows.sync_track(run, report_to)
+    report(result, as_json)
+
+
+def report(trackers: dict[str, Any], as_json: bool) -> None:
+    """Prints what is known of each tracker."""
+    if as_json:
+        print_json(trackers)
+        return
+    if not trackers:
+        click.echo("tracked nowhere")
+        return
+    rows = [
+        [name, each["id"] or "", each["url"] or "", ", ".join(each["unsent"] + each["offline"]) or "nothing"]
+        for name, each in trackers.items()
+    ]
+    print_table(rows, ["tracker", "run", "address", "not sent"])

@@ -1,0 +1,161 @@
+"""One tracked run from the first step to the push, on Weights & Biases, MLflow, Trackio or TensorBoard, or on several.
+
+A run directory holds everything that there is to tell. Each tracker is told it by a thread of its own, which notes in
+``tracking.json`` how far it came: so a slow tracker slows nothing, what one that failed has missed is sent later, and
+every verb, in whatever process, goes on where the last one ended. Nothing here ever prompts.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from sentiment140_bert.errors import Interrupted, MissingExtra
+from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.tracking.sender import Book, Sender
+from sentiment140_bert.tracking.story import FAILED, FINISHED, KILLED, Story
+from sentiment140_bert.tracking.tracker import Tracker
+
+__all__ = [
+    "Story",
+    "Tracking",
+    "chosen",
+    "has_wandb_credentials",
+    "of_run",
+    "offline_folders",
+    "shown",
+    "state_of",
+    "tracked",
+]
+
+log = logging.getLogger(__name__)
+CLASSES = {"wandb": "Wandb", "mlflow": "Mlflow", "trackio": "Trackio", "tensorboard": "Tensorboard"}
+
+
+class Tracking:
+    """The trackers of one run, open. Without any every method does nothing."""
+
+    def __init__(self, senders: Sequence[Sender] = ()) -> None:
+        self.senders = senders
+        self.complete = True
+
+    def notify(self) -> None:
+        """Something was written into the run directory. Returns at once."""
+        for sender in self.senders:
+            sender.notify()
+
+    def flush(self) -> None:
+        """Waits until the trackers know what there is, or have failed."""
+        for sender in self.senders:
+            sender.flush()
+
+
+def chosen(report_to: Sequence[str]) -> list[str]:
+    """The trackers that a recipe's ``report_to`` means here.
+
+    Raises:
+        MissingExtra: The package of one is not installed.
+    """
+    names = [("mlflow" if on_databricks() else "wandb") if name == "auto" else name for name in report_to]
+    names = [name for name in dict.fromkeys(names) if name != "none"]
+    for name in names:
+        tracker = _class_of(name)
+        if importlib.util.find_spec(tracker.package) is None:
+            raise MissingExtra(f"report_to {name}", name)
+    return names
+
+
+def of_run(run: RunDir) -> list[str]:
+    """The trackers that a run is tracked by already."""
+    return [name for name in Book(run).content if name in CLASSES]
+
+
+def on_databricks() -> bool:
+    return "DATABRICKS_RUNTIME_VERSION" in os.environ
+
+
+@contextmanager
+def tracked(names: Sequence[str], story: Story) -> Iterator[Tracking]:
+    """Begins a run's tracked run on each tracker, or goes on in it, and ends this process's part of it.
+
+    Args:
+        names: As of :func:`chosen`.
+        story: What they are told.
+    """
+    book = Book(story.run)
+    if os.environ.get("WANDB_MODE") == "disabled":
+        names = [name for name in names if name != "wandb"]
+    for name in names:
+        book.write(name)  # it is this run's from now on, even if it does not answer today
+    with _no_autologging():
+        tracking = Tracking([Sender(_class_of(name)(story, book.of(name)), story, book) for name in names])
+        state = FAILED
+        try:
+            tracking.notify()
+            yield tracking
+            state = FINISHED
+        except (Interrupted, KeyboardInterrupt):
+            state = KILLED
+            raise
+        finally:
+            state = FINISHED if story.run.is_finished() else state
+            ended = [sender.close(state) for sender in tracking.senders]
+            tracking.complete = all(ended)
+            for sender in tracking.senders:
+                if command := sender.tracker.kept_here():
+                    log.info("%s", command)
+
+
+def state_of(name: str, story: Story) -> dict[str, Any]:
+    """How far a tracker was told: ``id``, ``url``, names of ``unsent`` parts, and folders that are kept ``offline``."""
+    book = Book(story.run)
+    known = book.of(name)
+    offline = [str(folder) for folder in offline_folders(story.run)] if name == "wandb" else []
+    return {
+        "id": known.get("id"),
+        "url": known.get("url"),
+        "unsent": Sender(_class_of(name)(story, known), story, book).unsent(),
+        "offline": offline,
+    }
+
+
+def offline_folders(run: RunDir) -> list[Path]:
+    """What wandb kept of a run on this machine and has not sent."""
+    from sentiment140_bert.tracking import wandb_tracker
+
+    run_id = Book(run).of("wandb").get("id")
+    return wandb_tracker.waiting(run, run_id) if run_id else []
+
+
+def has_wandb_credentials() -> bool:
+    """Whether wandb can log in without asking."""
+    from sentiment140_bert.tracking import wandb_tracker
+
+    return wandb_tracker.has_credentials()
+
+
+def shown(run: RunDir) -> dict[str, Any]:
+    """What of ``tracking.json`` may be published: which run it is, and where people can see it."""
+    known = {name: entry for name, entry in Book(run).content.items() if name in CLASSES and entry.get("id")}
+    return {name: _class_of(name).shown(entry) for name, entry in known.items()}
+
+
+def _class_of(name: str) -> type[Tracker]:
+    found: type[Tracker] = getattr(import_module(f"{__name__}.{name}_tracker"), CLASSES[name])
+    return found
+
+
+def _no_autologging() -> Any:
+    """MLflow's autologging would begin a second run for what is tracked here."""
+    if "mlflow" not in sys.modules:
+        return nullcontext()
+    from mlflow.utils.autologging_utils import disable_autologging
+
+    return disable_autologging()

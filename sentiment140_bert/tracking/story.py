@@ -1,0 +1,159 @@
+"""What trackers are told of a run. All of it stands in the run directory, so that it can be told later as well."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import yaml
+
+from sentiment140_bert.recipe import TrackingConfig
+from sentiment140_bert.run_dir import RunDir
+
+METRICS, PUBLISHED, CARD = "metrics.json", "published.json", "README.md"
+# What a table of runs is sorted and filtered by; the whole recipe goes along as a file.
+CURATED = (
+    "model_name_or_path",
+    "model_revision",
+    "dataset",
+    "dataset_revision",
+    "cleaning",
+    "max_samples",
+    "max_length",
+    "split_seed",
+    "num_train_epochs",
+    "max_steps",
+    "learning_rate",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "weight_decay",
+    "warmup_steps",
+    "lr_scheduler_type",
+    "optim",
+    "label_smoothing_factor",
+    "seed",
+)
+
+
+class Point(NamedTuple):
+    """One value of one curve. ``time`` is in seconds since 1970, when it was measured."""
+
+    name: str
+    step: int
+    time: float
+    value: float
+
+
+class State(NamedTuple):
+    """How a verb ended; ``name`` is MLflow's own word for it."""
+
+    name: str
+    exit_code: int
+
+
+FINISHED, FAILED, KILLED = State("FINISHED", 0), State("FAILED", 1), State("KILLED", 1)
+
+
+@dataclass(frozen=True)
+class Story:
+    """One run as a tracker sees it.
+
+    Args:
+        run: Its directory.
+        title: Shown by the tracker.
+        config: Sections ``model``, ``data``, ``training`` and ``fingerprint``, as they may be published.
+        settings: The recipe's ``tracking`` section.
+        live: Whether it is being trained now, so that the machine is worth watching.
+        project: Of the tracker, where the environment names none.
+        trackio_space_id: Space that Trackio sends to; None keeps it on this machine.
+    """
+
+    run: RunDir
+    title: str
+    config: Mapping[str, Any]
+    settings: TrackingConfig
+    live: bool = False
+    project: str | None = None
+    trackio_space_id: str | None = None
+
+    def params(self) -> dict[str, Any]:
+        """The few settings and counts that runs are told apart by."""
+        flat = {
+            name: value for section in ("model", "data", "training") for name, value in self.config[section].items()
+        }
+        data, environment = self.run.read(self.run.data), self.run.read(self.run.environment)
+        found = {name: flat[name] for name in CURATED if flat.get(name) is not None}
+        found |= {f"{name}_rows": split["rows"] for name, split in data["splits"].items()}
+        found |= {"precision": environment["precision"]["name"], "processes": environment["processes"]}
+        found |= {"gpu": environment["gpu"] or "none", "fingerprint": self.config["fingerprint"]}
+        return found
+
+    def points(self) -> list[Point]:
+        """Every number of ``history.jsonl``, in order."""
+        if not self.run.history.is_file():
+            return []
+        return [point for line in self.run.history.read_text("utf-8").splitlines() for point in _points_of(line)]
+
+    def last_step(self) -> int:
+        """The last one that was logged."""
+        return max((point.step for point in self.points()), default=0)
+
+    def scores(self) -> dict[str, float]:
+        """``metrics.json`` as ``split/metric``."""
+        found: dict[str, float] = {}
+        for split, values in self.run.read(self.run.metrics)["splits"].items():
+            found |= {f"{split}/{name}": each["value"] for name, each in values.items() if _is_score(each)}
+            found[f"{split}/n"] = values["n"]
+            if "calibration" in values:
+                found[f"{split}/expected_calibration_error"] = values["calibration"]["expected_calibration_error"]
+        return found
+
+    def urls(self) -> dict[str, str]:
+        """Where the run was published: ``model`` and ``dataset``."""
+        published = self.run.read(self.run.published)
+        return {kind: each["url"] for kind, each in published.items() if isinstance(each, dict) and "url" in each}
+
+    def files(self) -> dict[str, bytes]:
+        """Every file that a tracker keeps, as far as there is one, by its name."""
+        run = self.run
+        sections = {name: value for name, value in self.config.items() if name != "fingerprint"}
+        found = {"recipe.yaml": yaml.safe_dump(sections, sort_keys=False, allow_unicode=True, width=110).encode()}
+        listed = [run.data, run.environment, *sorted(run.figures.glob("*.png")), run.card, run.metrics, run.published]
+        for path in listed:
+            if path.is_file():
+                found[f"figures/{path.name}" if path.parent == run.figures else path.name] = path.read_bytes()
+        return found
+
+    def weights(self) -> str | None:
+        """sha256 of the weights that were scored; None before that."""
+        if not (self.run.is_finished() and self.run.weights.is_file()):
+            return None
+        return str(self.run.read(self.run.metrics).get("weights_sha256"))
+
+
+def digest(content: bytes) -> str:
+    """By which a file that was told already is known again."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _points_of(line: str) -> list[Point]:
+    try:
+        entry = json.loads(line)
+    except ValueError:  # cut off in the middle of writing
+        return []
+    step, time = int(entry.pop("step")), float(entry.pop("time", 0.0))
+    return [Point(_name(key), step, time, float(value)) for key, value in entry.items() if value is not None]
+
+
+def _name(key: str) -> str:
+    """As the Trainer's own reports name it: ``eval_loss`` is ``eval/loss``, ``loss`` is ``train/loss``."""
+    if key == "train_loss":  # the mean over the whole training, beside the loss of each step
+        return "train/mean_loss"
+    return f"eval/{key.removeprefix('eval_')}" if key.startswith("eval_") else f"train/{key.removeprefix('train_')}"
+
+
+def _is_score(value: Any) -> bool:
+    return isinstance(value, dict) and "value" in value

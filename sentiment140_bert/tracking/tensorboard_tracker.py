@@ -1,0 +1,56 @@
+"""TensorBoard: event files in the run directory."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sentiment140_bert.tracking.story import Point, State
+from sentiment140_bert.tracking.tracker import Remember, Tracker
+
+
+class Tensorboard(Tracker):
+    """Event files; those of a later process lie beside the first ones and are shown as one run."""
+
+    name = package = "tensorboard"
+
+    def open(self, remember: Remember) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        asked = os.environ.get("TENSORBOARD_LOGGING_DIR")
+        known = self.known.get("folder") or (asked and str(Path(asked) / self.story.title))
+        self.writer: Any = SummaryWriter(known or str(self.story.run.tensorboard))
+        remember({"folder": known} if known else {"folder": None})
+
+    def points(self, points: Sequence[Point]) -> None:
+        for point in points:
+            self.writer.add_scalar(point.name, point.value, point.step, walltime=point.time)
+        self.writer.flush()
+
+    def file(self, name: str, content: bytes) -> None:
+        step = self.story.last_step()
+        if name.endswith(".png"):
+            from matplotlib.image import imread
+
+            self.writer.add_image(name.removesuffix(".png"), imread(io.BytesIO(content)), step, dataformats="HWC")
+        else:
+            text = content.decode()
+            self.writer.add_text(name, text if name.endswith(".md") else f"```\n{text}\n```", step)
+        self.writer.flush()
+
+    def scores(self) -> None:
+        step = self.story.last_step()
+        for name, value in self.story.scores().items():
+            self.writer.add_scalar(name, value, step)
+        self.writer.flush()
+
+    def published(self) -> None:
+        for kind, url in self.story.urls().items():
+            self.writer.add_text(f"published/{kind}", url, self.story.last_step())
+        self.writer.flush()
+
+    def close(self, state: State) -> None:
+        self.writer.close()

@@ -1,0 +1,73 @@
+"""Trackio: on this machine, or in a Space of one's own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from sentiment140_bert.tracking.story import Point, State
+from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
+
+
+class Trackio(Tracker):
+    """A Trackio run. Trackio knows runs by their names, so a name here ends in something unique."""
+
+    name = package = "trackio"
+    safe = "next time"  # its own thread writes every half second
+
+    @staticmethod
+    def shown(known: dict[str, Any]) -> dict[str, Any]:
+        return {name: known.get(name) for name in ("id", "project", "url")}
+
+    def open(self, remember: Remember) -> None:
+        import trackio
+
+        space = os.environ.get("TRACKIO_SPACE_ID") or self.story.trackio_space_id
+        run_id = self.known.get("id") or f"{self.story.title}-{secrets.token_hex(3)}"
+        project = self.known.get("project") or self.story.project or PROJECT
+        url = f"https://huggingface.co/spaces/{space}" if space else None
+        remember({"id": run_id, "project": project, "url": url})
+        self.run: Any = trackio.init(
+            project,
+            name=run_id,
+            group=self.story.settings.group,
+            space_id=space,
+            config={**self.story.config, "tags": list(self.story.settings.tags)},
+            resume="allow",
+            embed=False,
+            auto_log_gpu=None if self.story.live else False,
+            auto_log_cpu=None if self.story.live else False,
+        )
+
+    def points(self, points: Sequence[Point]) -> None:
+        for step, together in groupby(points, key=lambda point: point.step):
+            self.run.log({point.name: point.value for point in together}, step=step)
+
+    def file(self, name: str, content: bytes) -> None:
+        import trackio
+
+        if name.endswith(".png"):
+            with tempfile.TemporaryDirectory(prefix="s140-") as folder:
+                path = Path(folder) / Path(name).name
+                path.write_bytes(content)
+                self._log({name.removesuffix(".png"): trackio.Image(str(path))})
+        else:
+            text = content.decode()
+            self._log({name: trackio.Markdown(text if name.endswith(".md") else f"```\n{text}\n```")})
+
+    def scores(self) -> None:
+        self._log(self.story.scores())
+
+    def published(self) -> None:
+        self._log({f"published/{kind}": url for kind, url in self.story.urls().items()})
+
+    def close(self, state: State) -> None:
+        self.run.finish()
+
+    def _log(self, values: dict[str, Any]) -> None:
+        self.run.log(values, step=self.story.last_step())

@@ -1,0 +1,199 @@
+"""Weights & Biases: online where there are credentials, else kept in the run directory until it is sent."""
+
+from __future__ import annotations
+
+import json
+import logging
+import netrc
+import os
+import secrets
+import shlex
+import sys
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from sentiment140_bert.errors import first_line
+from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.tracking.story import CARD, Point, State, Story
+from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
+
+log = logging.getLogger(__name__)
+SECONDS_TO_BEGIN, SECONDS_TO_END = 60, 120  # after which it is kept offline; what was to be sent is kept on the disk
+CLASS_NAMES = ["negative", "positive"]
+
+
+class Wandb(Tracker):
+    """A wandb run. The steps of its history are those of the training."""
+
+    name = package = "wandb"
+    safe = "closed"
+
+    def __init__(self, story: Story, known: dict[str, Any]) -> None:
+        super().__init__(story, known)
+        self.callers = getattr(sys.modules.get("wandb"), "run", None)
+        self.run: Any = None
+        self.offline = ""
+
+    @staticmethod
+    def shown(known: dict[str, Any]) -> dict[str, Any]:
+        return {name: known.get(name) for name in ("id", "project", "url")}
+
+    def open(self, remember: Remember) -> None:
+        run_id = self.known.get("id") or (self.callers.id if self.callers else secrets.token_hex(4))
+        remember({"id": run_id, "project": self.known.get("project") or self._project()})
+        if self.callers and self.callers.id == run_id:
+            self.run = self.callers
+            self.run.config.update(self._config(), allow_val_change=True)
+        else:
+            self.callers = None
+            self.run = self._begin(run_id)
+        url = None if self.run.offline or self.offline else self.run.url
+        remember({"id": self.run.id, "project": self.run.project, "url": url})
+        log.info("wandb: %s", url or f"kept offline ({self.offline or 'as the run that was open'})")
+
+    def points(self, points: Sequence[Point]) -> None:
+        for step, together in groupby(points, key=lambda point: point.step):
+            self.run.log({point.name: point.value for point in together}, step=step)
+
+    def file(self, name: str, content: bytes) -> None:
+        path = Path(self.run.dir) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        self.run.save(str(path), base_path=self.run.dir, policy="now")
+        if name == "data.json":
+            self.run.config.update({"data_report": _counts(json.loads(content))}, allow_val_change=True)
+        elif name == "environment.json":
+            self.run.config.update({"environment": json.loads(content)}, allow_val_change=True)
+        elif name.startswith("figures/"):
+            self._image(name, path)
+        elif name == CARD:
+            self.run.notes = f"The model card is {CARD} among this run's files."
+
+    def scores(self) -> None:
+        import wandb
+
+        self.run.summary.update(self.story.scores())
+        charts: dict[str, Any] = {}
+        for split, values in self.story.run.read(self.story.run.metrics)["splits"].items():
+            if "accuracy" in values:
+                truth, said = _answers(values)
+                charts[f"{split}/confusion"] = wandb.plot.confusion_matrix(
+                    y_true=truth, preds=said, class_names=CLASS_NAMES, title=f"{split}: confusion matrix"
+                )
+                bins = values["calibration"]["bins"]
+                charts[f"{split}/calibration"] = wandb.plot.line_series(
+                    xs=[[each["predicted"] for each in bins], [0.0, 1.0]],
+                    ys=[[each["observed"] for each in bins], [0.0, 1.0]],
+                    keys=["model", "perfect"],
+                    title=f"{split}: calibration",
+                    xname="probability of positive",
+                )
+        self.run.log(charts, step=self.story.last_step())
+
+    def published(self) -> None:
+        self.run.summary.update({f"published/{kind}": url for kind, url in self.story.urls().items()})
+
+    def model(self) -> None:
+        if self.story.settings.log_model:
+            import wandb
+
+            artifact = wandb.Artifact(f"model-{self.run.id}", "model", metadata=self.story.scores())
+            artifact.add_dir(str(self.story.run.model))
+            self.run.log_artifact(artifact)
+
+    def close(self, state: State) -> None:
+        if self.run is not self.callers:  # a run that the caller opened is left open
+            self.run.finish(exit_code=state.exit_code)
+
+    def kept_here(self) -> str | None:
+        folders = waiting(self.story.run, self.run.id) if self.run is not None and self.run is not self.callers else []
+        if not folders:
+            return None
+        why = self.offline or "not everything could be sent"
+        return f"wandb: kept offline ({why}). To send it: wandb sync {shlex.join(map(str, folders))}"
+
+    def _image(self, name: str, path: Path) -> None:
+        import wandb
+
+        self.run.log({name.removesuffix(".png"): wandb.Image(str(path))}, step=self.story.last_step())
+
+    def _project(self) -> str:
+        return os.environ.get("WANDB_PROJECT") or self.story.project or PROJECT
+
+    def _config(self) -> dict[str, Any]:
+        return {**self.story.config}
+
+    def _begin(self, run_id: str) -> Any:
+        """Goes on in the run of this id, or begins it; offline where it must be."""
+        import wandb
+
+        settings = wandb.Settings(
+            silent=True,
+            console="off",
+            init_timeout=SECONDS_TO_BEGIN,
+            finish_timeout=SECONDS_TO_END,
+            finish_timeout_raises=True,
+            x_disable_stats=not self.story.live,
+        )
+        begin: dict[str, Any] = {
+            "project": self.known.get("project") or self._project(),
+            "name": self.story.title,
+            "dir": str(self.story.run.path),
+            "config": self._config(),
+            "id": run_id,
+            "resume": "allow",
+            "tags": list(self.story.settings.tags) or None,
+            "group": self.story.settings.group,
+            "reinit": "create_new",
+            "settings": settings,
+        }
+        asked = os.environ.get("WANDB_MODE")
+        self.offline = "as WANDB_MODE says" if asked == "offline" else ""
+        if asked not in ("disabled", "offline") and not has_credentials():
+            self.offline = "no credentials"
+        if not self.offline:
+            try:
+                return wandb.init(mode=asked, **begin)  # type: ignore[arg-type]
+            except wandb.errors.Error as error:
+                self.offline = f"wandb could not be reached: {first_line(error)}"
+        return wandb.init(mode="offline", **begin)
+
+
+def waiting(run: RunDir, run_id: str) -> list[Path]:
+    """Folders of a wandb run that were written offline and not sent since."""
+    folders = sorted((run.path / "wandb").glob(f"offline-run-*-{run_id}"))
+    return [folder for folder in folders if not list(folder.glob("*.synced"))]
+
+
+def has_credentials() -> bool:
+    """Whether wandb will find a key without asking for it."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).netloc
+    try:
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def _counts(data: dict[str, Any]) -> dict[str, Any]:
+    """What of ``data.json`` belongs among a run's settings."""
+    return {"rows": {name: split["rows"] for name, split in data["splits"].items()}, "steps": data["steps"]}
+
+
+def _answers(split: dict[str, Any]) -> tuple[list[int], list[int]]:
+    """Labels and answers, one a tweet, of the four counts."""
+    truth: list[int] = []
+    said: list[int] = []
+    for label, answer, name in (
+        (0, 0, "true_negative"),
+        (0, 1, "false_positive"),
+        (1, 0, "false_negative"),
+        (1, 1, "true_positive"),
+    ):
+        truth += [label] * int(split[name]["value"])
+        said += [answer] * int(split[name]["value"])
+    return truth, said

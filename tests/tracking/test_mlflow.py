@@ -1,0 +1,234 @@
+"""MLflow, through a real server: train, kill, resume, evaluate, push; one run, and everything in it."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from mlflow_server import MlflowServer, runs_of, steps_of
+from sentiment140_bert import Recipe, evaluate_run, load_recipe, predict, train
+from sentiment140_bert.run_dir import sha256_of
+from tiny_run import flags, process
+
+pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
+
+REGISTERED = "catalog.schema.tweets"
+STEPS = list(range(1, 13))  # two epochs of six
+
+
+def small(encoder: Path, **changes) -> list[str]:
+    return flags(**{"model_name_or_path": encoder, "report_to": "mlflow"} | changes)
+
+
+def recipe_of(encoder: Path, **changes) -> Recipe:
+    given = {"model_name_or_path": str(encoder), "report_to": "mlflow", "num_train_epochs": 1} | changes
+    return load_recipe("quickstart").with_values(
+        {"max_samples": 300, "validation_size": 60, "test_size": 60, "logging_steps": 1} | given
+    )
+
+
+@pytest.fixture(scope="module")
+def life(encoder: Path, one_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was killed in its second epoch and resumed, each in a process of its own."""
+    folder = tmp_path_factory.mktemp("life") / "run"
+    place = {"MLFLOW_TRACKING_URI": one_server.url, "MLFLOW_EXPERIMENT_NAME": "life"}
+    place |= {"MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "1"}  # it is a short life
+    register = ["--register-model", REGISTERED, "--model-alias", "best", "--tags", "a,b"]
+    first = process("train", "--output-dir", folder, *small(encoder), *register, env=place)
+    for line in first.stderr:
+        if line.startswith("step 9/"):
+            first.send_signal(signal.SIGKILL)
+            break
+    first.communicate(timeout=60)
+    second = process("train", "--output-dir", folder, "--resume", env=place)
+    _, stderr = second.communicate(timeout=200)
+    assert second.returncode == 0, stderr
+    assert "resume: from checkpoint-6" in stderr
+    return folder
+
+
+@pytest.fixture
+def told(life: Path, one_server: MlflowServer):
+    """The run of it, as the server knows it; the address is not in the environment."""
+    if one_server.process is None:
+        one_server.start()
+    (only,) = runs_of(one_server, "life")
+    return only
+
+
+def test_one_run_with_every_value_once(life: Path, told, one_server: MlflowServer) -> None:
+    assert told.info.status == "FINISHED"
+    assert told.info.run_id == json.loads((life / "tracking.json").read_text())["mlflow"]["id"]
+    for name in ("loss", "learning_rate", "grad_norm", "tweets_per_second"):
+        assert steps_of(one_server, told.info.run_id, f"train/{name}") == STEPS
+    assert steps_of(one_server, told.info.run_id, "eval/accuracy") == [6, 12]
+    history = [json.loads(line) for line in (life / "history.jsonl").read_text().splitlines()]
+    losses = {entry["step"]: entry["loss"] for entry in history if "loss" in entry}
+    import mlflow
+
+    logged = mlflow.MlflowClient(one_server.url).get_metric_history(told.info.run_id, "train/loss")
+    assert {each.step: each.value for each in logged} == losses
+
+
+def test_the_scores_of_every_split(life: Path, told) -> None:
+    for split, values in json.loads((life / "metrics.json").read_text())["splits"].items():
+        assert told.data.metrics[f"{split}/n"] == values["n"]
+        assert told.data.metrics[f"{split}/accuracy"] == values["accuracy"]["value"]
+
+
+def test_few_parameters_and_the_whole_recipe_as_a_file(life: Path, told, one_server: MlflowServer) -> None:
+    import mlflow
+
+    assert told.data.params["learning_rate"] == "0.0001"
+    assert told.data.params["train_rows"] == "180"
+    assert len(told.data.params) < 40
+    assert told.data.tags["tags"] == "a,b"
+    client = mlflow.MlflowClient(one_server.url)
+    names = {each.path for folder in ("", "figures") for each in client.list_artifacts(told.info.run_id, folder)}
+    assert {"recipe.yaml", "data.json", "environment.json", "metrics.json", "README.md"} <= names
+    assert {f"figures/{each.name}" for each in (life / "figures").iterdir()} <= names
+    local = Path(client.download_artifacts(told.info.run_id, "recipe.yaml"))
+    assert load_recipe(str(local)).data.max_samples == 300
+
+
+def test_each_split_is_a_dataset_input_with_its_digest(life: Path, told) -> None:
+    splits = json.loads((life / "data.json").read_text())["splits"]
+    inputs = {each.tags[0].value: each.dataset for each in told.inputs.dataset_inputs}
+    assert set(inputs) == set(splits)
+    for name, dataset in inputs.items():
+        assert splits[name]["sha256"].startswith(dataset.digest)
+        assert json.loads(dataset.profile)["num_rows"] == splits[name]["rows"]
+
+
+def test_system_metrics(told) -> None:
+    assert "system/cpu_utilization_percentage" in told.data.metrics
+    assert "system/system_memory_usage_percentage" in told.data.metrics
+
+
+def test_the_model_answers_as_the_run_does(life: Path, told, one_server: MlflowServer, monkeypatch) -> None:
+    import mlflow
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", one_server.url)
+    texts = ["@a_user what a lovely surprise http://example.com/1", "my phone died &amp; again", "so tired " * 300]
+    expected = [answer for _, answer in predict(str(life), texts)]
+    registered = f"models:/{REGISTERED}@best"
+    answers = mlflow.pyfunc.load_model(registered).predict(texts)
+    assert list(answers["label"]) == [each.label for each in expected]
+    assert list(answers["score"]) == pytest.approx([each.score for each in expected], abs=1e-5)
+    classify = mlflow.transformers.load_model(registered)
+    assert classify(texts[:2])[0]["score"] == pytest.approx(expected[0].score, abs=1e-5)
+    info = mlflow.models.get_model_info(registered)
+    assert info.signature.outputs.input_names() == ["label", "score"]
+    assert info.metadata["weights_sha256"] == sha256_of(life / "model" / "model.safetensors")
+    requirements = Path(mlflow.artifacts.download_artifacts(f"{registered}/requirements.txt")).read_text()
+    assert "transformers==" in requirements
+
+
+def test_evaluate_and_push_go_on_in_it(life: Path, told, hub, push, s140, one_server: MlflowServer) -> None:
+    """Without an address in the environment: the run knows where it is tracked."""
+    with_changed = (life / "metrics.json").read_text()
+    (life / "metrics.json").write_text(with_changed.replace('"n": 60', '"n": 59', 1))
+    s140("evaluate", life)
+    push(run=life)
+    (only,) = runs_of(one_server, "life")
+    published = json.loads((life / "published.json").read_text())
+    assert only.data.tags["published.model"] == published["model"]["url"]
+    assert only.data.tags["published.dataset"] == published["dataset"]["url"]
+    assert only.info.status == "FINISHED"
+    assert steps_of(one_server, only.info.run_id, "train/loss") == STEPS
+    import mlflow
+
+    assert len(mlflow.MlflowClient(one_server.url).search_model_versions(f"name='{REGISTERED}'")) == 1
+
+
+def test_a_run_of_the_callers_own_is_used_and_left_open(
+    encoder: Path, mlflow_server: MlflowServer, tmp_path: Path
+) -> None:
+    """With autologging on, which would add a callback and a run of its own."""
+    import mlflow
+
+    mlflow.set_experiment(tmp_path.name)
+    mlflow.autolog(silent=True)
+    try:
+        with mlflow.start_run(run_name="theirs") as theirs:
+            train(recipe_of(encoder), tmp_path / "run")
+            assert mlflow.active_run().info.run_id == theirs.info.run_id
+            evaluate_run(tmp_path / "run")
+            mlflow.log_metric("afterwards", 1)
+            assert mlflow.get_run(theirs.info.run_id).info.status == "RUNNING"
+    finally:
+        mlflow.autolog(disable=True, silent=True)
+    (only,) = runs_of(mlflow_server, tmp_path.name)
+    assert only.info.run_id == theirs.info.run_id
+    assert only.info.run_name == "theirs"
+    assert only.info.status == "FINISHED"
+    assert only.data.metrics["test/n"] == 60
+    assert steps_of(mlflow_server, theirs.info.run_id, "train/loss") == [1, 2, 3, 4, 5, 6]
+
+
+def test_autologging_alone_adds_no_run(encoder: Path, mlflow_server: MlflowServer, tmp_path: Path) -> None:
+    import mlflow
+
+    mlflow.autolog(silent=True)
+    try:
+        train(recipe_of(encoder), tmp_path / "run")
+    finally:
+        mlflow.autolog(disable=True, silent=True)
+    assert len(runs_of(mlflow_server, tmp_path.name)) == 1
+    assert mlflow.active_run() is None
+
+
+def test_a_server_that_dies_in_mid_training(encoder: Path, mlflow_server: MlflowServer, tmp_path: Path, s140) -> None:
+    folder = tmp_path / "run"
+    started = process("train", "--output-dir", folder, *small(encoder, num_train_epochs=3))
+    heard = []
+    for line in started.stderr:
+        heard.append(line)
+        if line.startswith("step 7/"):
+            mlflow_server.kill()
+    started.wait(timeout=200)
+    printed = "".join(heard) + started.stdout.read()
+    assert started.returncode == 0, printed
+    assert printed.count("mlflow: ") == 2  # its address, and that it failed
+    assert "Traceback" not in printed
+    assert f"s140 track sync {folder}" in printed
+    shown = json.loads(s140("track", "show", folder, "--json").stdout)["mlflow"]
+    assert "metrics.json" in shown["unsent"]
+    assert "It is kept" in s140("track", "sync", folder, code=1).stderr
+    mlflow_server.start()
+    s140("track", "sync", folder)
+    (only,) = runs_of(mlflow_server, tmp_path.name)
+    assert steps_of(mlflow_server, only.info.run_id, "train/loss") == list(range(1, 19))
+    assert only.data.metrics["test/n"] == 60
+    assert only.info.status == "FINISHED"
+    assert json.loads(s140("track", "show", folder, "--json").stdout)["mlflow"]["unsent"] == []
+
+
+def test_a_server_that_is_not_there_at_all(encoder: Path, mlflow_server: MlflowServer, tmp_path: Path, s140) -> None:
+    mlflow_server.kill()
+    result = s140("train", "--output-dir", tmp_path / "run", *small(encoder, num_train_epochs=1))
+    assert result.stderr.count("mlflow: ") == 1
+    assert (tmp_path / "run" / "metrics.json").is_file()
+    mlflow_server.start()
+    s140("track", "sync", tmp_path / "run")
+    (only,) = runs_of(mlflow_server, tmp_path.name)
+    assert steps_of(mlflow_server, only.info.run_id, "train/loss") == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_run_that_was_not_tracked_can_be_told_later(
+    small_run: Path, mine: Path, mlflow_server: MlflowServer, tmp_path: Path, s140
+) -> None:
+    assert "tracked nowhere" in s140("track", "sync", mine, code=1).stderr
+    s140("track", "sync", mine, "--report-to", "mlflow")
+    s140("track", "sync", mine)
+    (only,) = runs_of(mlflow_server, tmp_path.name)
+    assert only.data.metrics["test/n"] == 60
+
+
+def test_a_run_that_failed_is_marked_so(encoder: Path, mlflow_server: MlflowServer, tmp_path: Path, s140) -> None:
+    s140("train", "--output-dir", tmp_path / "run", *small(encoder, learning_rate=1e30), code=1)
+    (only,) = runs_of(mlflow_server, tmp_path.name)
+    assert only.info.status == "FAILED"

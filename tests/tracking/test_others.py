@@ -1,0 +1,156 @@
+"""TensorBoard and Trackio, several trackers at once, several processes, and which trackers are chosen."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sentiment140_bert import tracking
+from sentiment140_bert.errors import MissingExtra
+from sentiment140_bert.run_dir import RunDir
+from tiny_run import flags, process
+
+pytest_plugins = "hub_fixtures"
+
+STEPS = [1, 2, 3, 4, 5, 6]
+
+
+@pytest.fixture(scope="module")
+def trained(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that two trackers were told of at once; scored again in a second process."""
+    home = tmp_path_factory.mktemp("both")
+    place = {"TRACKIO_DIR": str(home / "trackio"), "HOME": str(home)}
+    words = flags(model_name_or_path=encoder, num_train_epochs=1, report_to="tensorboard,trackio")
+    for command in (["train", "--output-dir", home / "run", *words], ["evaluate", home / "run"]):
+        started = process(*command, env=place, cwd=home)
+        _, stderr = started.communicate(timeout=200)
+        assert started.returncode == 0, stderr
+        (home / "run" / "metrics.json").write_text(
+            (home / "run" / "metrics.json").read_text().replace('"confidence_level": 0.95', '"confidence_level": 0.950')
+        )
+    return home / "run"
+
+
+def scores_in(folder: Path) -> dict[str, float]:
+    splits = json.loads((folder / "metrics.json").read_text())["splits"]
+    return {f"{name}/accuracy": each["accuracy"]["value"] for name, each in splits.items()}
+
+
+def test_tensorboard_shows_curves_scores_pictures_and_card(trained: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(trained / "tensorboard")).Reload()
+    assert [each.step for each in events.Scalars("train/loss")] == STEPS
+    losses = [json.loads(line) for line in (trained / "history.jsonl").read_text().splitlines()]
+    assert [each.value for each in events.Scalars("train/loss")] == pytest.approx(
+        [each["loss"] for each in losses if "loss" in each]
+    )
+    for name, value in scores_in(trained).items():
+        assert events.Scalars(name)[-1].value == pytest.approx(value)
+    assert "figures/confusion_matrix" in events.Tags()["images"]
+    assert any("README.md" in tag for tag in events.Tags()["tensors"])
+
+
+def test_trackio_holds_one_run_with_every_step_once(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = json.loads((trained / "tracking.json").read_text())["trackio"]
+    code = (
+        "import json, sys\nfrom trackio.sqlite_storage import SQLiteStorage as store\n"
+        "print(json.dumps({run: store.get_logs(sys.argv[1], run) for run in store.get_runs(sys.argv[1])}))"
+    )
+    monkeypatch.setenv("TRACKIO_DIR", str(trained.parent / "trackio"))
+    told = subprocess.run(
+        [sys.executable, "-c", code, known["project"]], capture_output=True, text=True, check=True
+    ).stdout
+    (run,) = json.loads(told).items()
+    assert run[0] == known["id"]
+    assert [each["step"] for each in run[1] if "train/loss" in each] == STEPS
+    merged = {name: value for each in run[1] for name, value in each.items()}
+    for name, value in scores_in(trained).items():
+        assert merged[name] == pytest.approx(value)
+    assert {"recipe.yaml", "README.md", "figures/confusion_matrix"} <= merged.keys()
+
+
+def test_in_several_processes_only_the_main_one_tracks(encoder: Path, tmp_path: Path) -> None:
+    words = flags(
+        model_name_or_path=encoder, num_train_epochs=1, report_to="tensorboard", per_device_train_batch_size=16
+    )
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "sentiment140_bert", "train"]
+    started = subprocess.run(
+        [sys.executable, *launch, "--output-dir", str(tmp_path / "run"), *words],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert started.returncode == 0, started.stderr
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    assert len(list((tmp_path / "run" / "tensorboard").iterdir())) == 1
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    assert [each.step for each in events.Scalars("train/loss")] == STEPS
+
+
+@pytest.mark.parametrize(
+    ("asked", "databricks", "expected"),
+    [
+        (("auto",), False, ["wandb"]),
+        (("auto",), True, ["mlflow"]),
+        (("none",), True, []),
+        (("auto", "mlflow"), True, ["mlflow"]),
+        (("tensorboard", "wandb"), False, ["tensorboard", "wandb"]),
+    ],
+)
+def test_which_trackers_are_meant(monkeypatch, asked, databricks: bool, expected: list[str]) -> None:
+    if databricks:
+        monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "17.3")
+    assert tracking.chosen(asked) == expected
+
+
+def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine where it was never installed: it cannot be found."""
+    import importlib.util
+
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "mlflow" else real(name))
+    with pytest.raises(MissingExtra, match="mlflow"):
+        tracking.chosen(("mlflow",))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--report-to", "mlfow"], "did you mean mlflow?"),
+        (["--report-to", "none,wandb"], "none cannot be combined"),
+        (["--report-to", ","], "name a tracker, or none"),
+        (["--report-to", "wandb", "--register-model", "a.b.c"], "register_model needs report_to mlflow"),
+        (["--report-to", "mlflow", "--register-model", "a b"], "catalog.schema.name"),
+        (["--report-to", "mlflow", "--register-model", "a.b"], "catalog.schema.name"),
+        (["--report-to", "mlflow", "--register-model", "a", "--model-alias", "v1"], "neither v1"),
+        (["--report-to", "mlflow", "--register-model", "a", "--no-log-model"], "needs the model to be logged"),
+        (["--report-to", "auto", "--register-model", "a.b.c"], "Add --report-to mlflow"),
+    ],
+)
+def test_what_contradicts_itself_is_refused_before_anything_begins(s140, tmp_path: Path, words, told: str) -> None:
+    base = [word for word in flags() if word not in ("--report-to", "none")]
+    result = s140("train", "--output-dir", tmp_path / "run", *base, *words, code=1)
+    assert told in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_only_what_people_can_see_is_published(tmp_path: Path) -> None:
+    known = {
+        "mlflow": {"id": "1", "tracking_uri": "http://inside.example", "url": "http://inside.example/#/1", "sent": {}},
+        "wandb": {"id": "2", "project": "p", "url": "https://wandb.ai/me/p/runs/2", "sent": {"steps": {}}},
+        "tensorboard": {"folder": "/home/somebody/runs"},
+    }
+    (tmp_path / "tracking.json").write_text(json.dumps(known))
+    assert tracking.shown(RunDir(tmp_path)) == {
+        "mlflow": {"id": "1"},
+        "wandb": {"id": "2", "project": "p", "url": "https://wandb.ai/me/p/runs/2"},
+    }

@@ -1,0 +1,60 @@
+"""No token of any tracker is in anything that is written, printed or sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mlflow_server import MlflowServer
+from tiny_run import flags, process
+
+pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
+
+TOKENS = {
+    "HF_TOKEN": "hf_NobodyMayReadThisTokenAtAll",
+    "WANDB_API_KEY": "b" * 39 + "7",
+    "MLFLOW_TRACKING_TOKEN": "mlflow-token-that-nobody-may-read",
+    "DATABRICKS_TOKEN": "dapi0123456789abcdef0123456789abcdef",
+    "TRACKIO_WRITE_TOKEN": "trackio-token-that-nobody-may-read",
+}
+PASSWORD = "a-password-in-an-address"
+
+
+@pytest.fixture(scope="module")
+def everything(encoder: Path, one_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A home in which a run was tracked by all of them, then by one whose server had gone; and all that was printed."""
+    if one_server.process is None:
+        one_server.start()
+    home = tmp_path_factory.mktemp("secrets")
+    here = {
+        "HOME": str(home),
+        "HF_HOME": str(home / "hf"),
+        "TRACKIO_DIR": str(home / "trackio"),
+        "WANDB_MODE": "offline",
+    }
+    address = one_server.url.replace("//", f"//somebody:{PASSWORD}@")
+    printed = ""
+    for name, uri in (("there", address), ("gone", f"http://somebody:{PASSWORD}@127.0.0.1:9")):
+        words = flags(
+            model_name_or_path=encoder,
+            num_train_epochs=1,
+            report_to="wandb,mlflow,trackio,tensorboard" if name == "there" else "mlflow",
+        )
+        settings = TOKENS | here | {"MLFLOW_TRACKING_URI": uri, "MLFLOW_EXPERIMENT_NAME": "secrets"}
+        started = process("train", "--output-dir", home / name, *words, env=settings, cwd=home)
+        stdout, stderr = started.communicate(timeout=250)
+        assert started.returncode == 0, stderr
+        printed += stdout + stderr
+    return home, printed
+
+
+@pytest.mark.parametrize("secret", [*TOKENS.values(), PASSWORD], ids=[*TOKENS, "a password in an address"])
+def test_it_is_nowhere(everything, one_server: MlflowServer, secret: str) -> None:
+    home, printed = everything
+    assert "mlflow: " in printed
+    assert secret not in printed
+    files = [each for folder in (home, one_server.folder) for each in folder.rglob("*") if each.is_file()]
+    assert any(each.suffix == ".wandb" for each in files)
+    assert any(each.name == "mlflow.db" for each in files)
+    assert [each for each in files if secret.encode() in each.read_bytes()] == []

@@ -1,0 +1,183 @@
+"""The part between a run directory and a tracker, with a tracker of our own that fails when it is told to."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from pathlib import Path
+
+import pytest
+
+from sentiment140_bert.recipe import TrackingConfig
+from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.tracking import sender as sending
+from sentiment140_bert.tracking.sender import Book, Sender, plain
+from sentiment140_bert.tracking.story import FINISHED, Story
+from sentiment140_bert.tracking.tracker import Tracker
+
+
+class Notebook(Tracker):
+    """Writes down what it is told."""
+
+    name = package = "notebook"
+
+    def __init__(self, story: Story, known: dict) -> None:
+        super().__init__(story, known)
+        self.heard: list = []
+        self.opened = 0
+        self.trouble: Exception | None = None
+        self.busy = threading.Event()
+        self.busy.set()
+
+    def _hear(self, what) -> None:
+        self.busy.wait(30)
+        if self.trouble:
+            raise self.trouble
+        self.heard.append(what)
+
+    def open(self, remember) -> None:
+        self._hear("open")
+        remember({"id": "x1"})
+
+    def points(self, points) -> None:
+        self._hear([(point.name, point.step, point.value) for point in points])
+
+    def file(self, name: str, content: bytes) -> None:
+        self._hear(name)
+
+    def scores(self) -> None:
+        self._hear("scores")
+
+    def published(self) -> None:
+        self._hear("published")
+
+    def close(self, state) -> None:
+        self._hear(state.name)
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> Story:
+    return Story(
+        RunDir(tmp_path), "mine", {"model": {}, "data": {}, "training": {}, "fingerprint": "f"}, TrackingConfig()
+    )
+
+
+def sender_of(story: Story, **attributes) -> tuple[Notebook, Sender]:
+    book = Book(story.run)
+    tracker = type("Mine", (Notebook,), attributes)(story, book.of("notebook"))
+    return tracker, Sender(tracker, story, book)
+
+
+def log_step(story: Story, step: int, **values: float) -> None:
+    with story.run.history.open("a") as file:
+        file.write(json.dumps({"step": step, "time": 1.0 * step} | (values or {"loss": 1.0 / step})) + "\n")
+
+
+def curve(tracker: Notebook) -> list[int]:
+    return [
+        step for heard in tracker.heard if isinstance(heard, list) for name, step, _ in heard if name == "train/loss"
+    ]
+
+
+def test_nothing_is_told_twice_also_by_another_process(story: Story) -> None:
+    log_step(story, 1)
+    tracker, sender = sender_of(story)
+    assert sender.close(FINISHED)
+    assert tracker.heard == ["open", [("train/loss", 1, 1.0)], "recipe.yaml", "FINISHED"]
+    second, sender = sender_of(story)
+    assert second.known["id"] == "x1"
+    assert sender.close(FINISHED)
+    assert second.heard == []
+    log_step(story, 2)
+    third, sender = sender_of(story)
+    assert sender.close(FINISHED)
+    assert third.heard == ["open", [("train/loss", 2, 0.5)], "FINISHED"]
+
+
+def test_steps_that_are_done_again_after_a_resume_are_not_told_again(story: Story) -> None:
+    for step in (1, 2, 3):
+        log_step(story, step)
+    _, sender = sender_of(story)
+    sender.close(FINISHED)
+    story.run.history.write_text("")
+    for step in (1, 2, 3, 4):
+        log_step(story, step)
+    tracker, sender = sender_of(story)
+    sender.close(FINISHED)
+    assert curve(tracker) == [4]
+
+
+def test_a_failure_is_reported_once_and_made_good(story: Story, caplog, monkeypatch) -> None:
+    monkeypatch.setattr(sending, "PAUSE", 0.0)
+    monkeypatch.setattr(sending, "GATHER", 0.0)
+    tracker, sender = sender_of(story)
+    tracker.trouble = ValueError("no answer from https://me:my-password@host/x")
+    with caplog.at_level(logging.INFO):
+        for step in (1, 2, 3):
+            log_step(story, step)
+            sender.notify()
+            sender.flush()
+        assert len(caplog.messages) == 1
+        tracker.trouble = None
+        assert sender.close(FINISHED)
+    assert len(caplog.messages) == 1
+    assert "my-password" not in caplog.text
+    assert "s140 track sync" in caplog.text
+    assert curve(tracker) == [1, 2, 3]
+
+
+def test_what_a_tracker_missed_is_known(story: Story) -> None:
+    log_step(story, 1)
+    tracker, sender = sender_of(story)
+    tracker.trouble = OSError("gone")
+    assert not sender.close(FINISHED)
+    assert sender_of(story)[1].unsent() == ["train/loss", "recipe.yaml"]
+
+
+def test_a_tracker_that_hangs_holds_up_nobody(story: Story, monkeypatch) -> None:
+    monkeypatch.setattr(sending, "GATHER", 0.0)
+    tracker, sender = sender_of(story)
+    tracker.busy.clear()
+    for step in range(1, 51):
+        log_step(story, step)
+        sender.notify()
+    assert tracker.heard == []
+    tracker.busy.set()
+    assert sender.close(FINISHED)
+    assert curve(tracker) == list(range(1, 51))
+
+
+@pytest.mark.parametrize(("safe", "again"), [("at once", []), ("next time", [2]), ("closed", [1, 2])])
+def test_after_a_kill_everything_that_may_be_lost_is_told_again(story: Story, safe: str, again: list[int]) -> None:
+    _, sender = sender_of(story, safe=safe)
+    for step in (1, 2):
+        log_step(story, step)
+        sender.flush()
+    sender.thread.shutdown()  # the end, and close was never called
+    tracker, sender = sender_of(story, safe=safe)
+    sender.close(FINISHED)
+    assert curve(tracker) == again
+
+
+def test_values_at_one_step_that_come_later_are_told(story: Story) -> None:
+    log_step(story, 1)
+    tracker, sender = sender_of(story)
+    sender.flush()
+    log_step(story, 1, eval_loss=0.5, eval_accuracy=0.75)
+    sender.close(FINISHED)
+    assert [("eval/loss", 1, 0.5), ("eval/accuracy", 1, 0.75)] in tracker.heard
+
+
+def test_an_address_is_told_without_its_password() -> None:
+    error = ValueError("HTTPConnectionPool: http://me:secret@127.0.0.1:5000/api failed\nsecond line")
+    assert plain(error) == "HTTPConnectionPool: http://127.0.0.1:5000/api failed"
+
+
+def test_a_line_that_was_cut_off_is_not_told(story: Story) -> None:
+    log_step(story, 1)
+    with story.run.history.open("a") as file:
+        file.write('{"step": 2, "lo')
+    tracker, sender = sender_of(story)
+    sender.close(FINISHED)
+    assert curve(tracker) == [1]

@@ -1,0 +1,192 @@
+"""Weights & Biases, offline: there is no server here, so what it would be sent is read back from its own files."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from sentiment140_bert import Recipe, evaluate_run, load_recipe, train
+from sentiment140_bert.errors import RunError
+from tiny_run import flags, process
+from wandb_files import kept, segments
+
+pytest_plugins = "hub_fixtures"
+
+
+@pytest.fixture(autouse=True)
+def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("NETRC", raising=False)
+
+
+def small(encoder: Path, **changes) -> list[str]:
+    return flags(**{"model_name_or_path": encoder, "report_to": "wandb", "num_train_epochs": 1} | changes)
+
+
+def recipe_of(encoder: Path, **changes) -> Recipe:
+    given = {"model_name_or_path": str(encoder), "report_to": "wandb", "num_train_epochs": 1} | changes
+    return load_recipe("quickstart").with_values(
+        {"max_samples": 300, "validation_size": 60, "test_size": 60, "logging_steps": 1} | given
+    )
+
+
+def command_in(text: str) -> list[Path]:
+    """The folders of the command that sends what was kept."""
+    program, verb, *folders = shlex.split(text.rpartition("To send it: ")[2].splitlines()[0])
+    assert (program, verb) == ("wandb", "sync")
+    return [Path(folder) for folder in folders]
+
+
+@pytest.fixture(scope="module")
+def trained(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A run tracked offline, trained in a process of its own: its folder and what it printed."""
+    home = tmp_path_factory.mktemp("tracked")
+    extra = ["--tags", "tweets,first try", "--group", "trials"]
+    words = ["train", "--output-dir", home / "a run", *small(encoder), *extra]
+    started = process(*words, env={"HOME": str(home), "MPLCONFIGDIR": str(home)}, cwd=home)
+    stdout, stderr = started.communicate(timeout=200)
+    assert started.returncode == 0, stderr
+    return home / "a run", stdout + stderr
+
+
+def test_everything_is_kept_in_one_run(trained) -> None:
+    folder, _ = trained
+    (file,) = segments(folder)
+    run = kept(file)
+    history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    for entry in history:
+        row = run.history[entry["step"]]
+        for name, value in entry.items():
+            if name in ("loss", "grad_norm", "learning_rate", "tweets_per_second"):
+                assert row[f"train/{name}"] == value
+            elif name in ("eval_loss", "eval_accuracy"):
+                assert row[f"eval/{name.removeprefix('eval_')}"] == value
+    assert sorted(run.history) == sorted({entry["step"] for entry in history})
+    metrics = json.loads((folder / "metrics.json").read_text())
+    for split, values in metrics["splits"].items():
+        assert run.summary[f"{split}/accuracy"] == values["accuracy"]["value"]
+        assert run.summary[f"{split}/n"] == values["n"]
+    data = json.loads((folder / "data.json").read_text())
+    assert run.config["fingerprint"] == data["fingerprint"]
+    assert run.config["training"]["learning_rate"] == 1e-4
+    assert run.config["data"]["max_samples"] == 300
+    assert run.config["data_report"]["rows"]["train"] == data["splits"]["train"]["rows"]
+    assert run.config["environment"]["python"] == json.loads((folder / "environment.json").read_text())["python"]
+    assert {"recipe.yaml", "data.json", "environment.json", "metrics.json", "README.md"} <= run.files
+    assert {f"figures/{each.name}" for each in (folder / "figures").iterdir()} <= run.files
+    assert run.names == {"a run"}
+    assert (sorted(run.tags), run.group) == (["first try", "tweets"], "trials")
+    assert run.exits == [0]
+
+
+def test_confusion_and_calibration_are_native_charts(trained) -> None:
+    folder, _ = trained
+    run = kept(*segments(folder))
+    metrics = json.loads((folder / "metrics.json").read_text())["splits"]["test"]
+    (table,) = (folder / "wandb").glob("*run-*/files/media/table/test/confusion_table*.json")
+    counts = {(row[0], row[1]): row[2] for row in json.loads(table.read_text())["data"]}
+    assert counts[("positive", "negative")] == metrics["false_negative"]["value"]
+    assert counts[("negative", "positive")] == metrics["false_positive"]["value"]
+    assert any(name.startswith("media/table/test/calibration") for name in run.files)
+
+
+def test_the_one_command_that_sends_it_is_printed(trained) -> None:
+    folder, printed = trained
+    assert "no credentials" in printed
+    (kept_in,) = command_in(printed)
+    assert (folder.parent / kept_in / segments(folder)[0].name).is_file()
+
+
+def test_evaluate_and_push_go_on_in_the_same_run(trained, hub, push, tmp_path: Path, s140) -> None:
+    folder = tmp_path / "a run"
+    shutil.copytree(trained[0], folder)
+    (folder / "metrics.json").write_text((folder / "metrics.json").read_text().replace('"n": 60', '"n": 59', 1))
+    evaluated = s140("evaluate", folder)
+    pushed = push(run=folder)
+    runs = [kept(file) for file in segments(folder)]
+    ids = {each for run in runs for each in run.ids}
+    assert len(ids) == 1
+    assert len(runs) == 3
+    assert len(command_in(evaluated.stderr)) == 2
+    assert len(command_in(pushed.stderr)) == 3
+    assert runs[1].summary["test/accuracy"] == runs[0].summary["test/accuracy"]
+    assert not any("train/loss" in row for row in runs[1].history.values())  # told before
+    published = json.loads((folder / "published.json").read_text())
+    assert runs[2].summary["published/model"] == published["model"]["url"]
+    assert runs[2].summary["published/dataset"] == published["dataset"]["url"]
+
+
+def test_what_is_known_already_opens_no_tracker(trained, tmp_path: Path, s140) -> None:
+    folder = tmp_path / "a run"
+    shutil.copytree(trained[0], folder)
+    s140("evaluate", folder)
+    before = len(segments(folder))
+    s140("evaluate", folder)
+    assert len(segments(folder)) == before
+
+
+def test_after_a_kill_nothing_is_missing(encoder: Path, tmp_path: Path, s140) -> None:
+    """wandb writes from a process of its own, and late: what it was told shortly before a kill it may not have kept."""
+    folder = tmp_path / "killed"
+    started = process("train", "--output-dir", folder, *small(encoder, num_train_epochs=3))
+    for line in started.stderr:
+        if line.startswith("step 9/"):
+            started.send_signal(signal.SIGKILL)
+            break
+    started.communicate(timeout=60)
+    s140("train", "--output-dir", folder, "--resume")
+    runs = [kept(file) for file in segments(folder)]
+    assert len({each for run in runs for each in run.ids}) == 1
+    seen = {step for run in runs for step, row in run.history.items() if "train/loss" in row}
+    assert seen == set(range(1, 19))
+
+
+def test_a_run_of_the_callers_own_is_used_and_left_open(encoder: Path, tmp_path: Path) -> None:
+    import wandb
+
+    with wandb.init(mode="offline", project="theirs", dir=tmp_path, settings=wandb.Settings(silent=True)) as theirs:
+        train(recipe_of(encoder), tmp_path / "run")
+        assert wandb.run is theirs
+        evaluate_run(tmp_path / "run")
+        assert wandb.run is theirs
+        theirs.log({"afterwards": 1})
+        assert theirs.summary["test/n"] == 60
+    known = json.loads((tmp_path / "run" / "tracking.json").read_text())["wandb"]
+    assert (known["id"], known["project"]) == (theirs.id, "theirs")
+    assert not (tmp_path / "run" / "wandb").exists()
+    assert len(segments(tmp_path)) == 1
+
+
+def test_the_model_goes_along_where_it_is_asked_for(encoder: Path, tmp_path: Path) -> None:
+    train(recipe_of(encoder, log_model=True), tmp_path / "run")
+    from wandb_files import records
+
+    (file,) = segments(tmp_path / "run")
+    artifacts = [each.artifact for each in records(file) if each.WhichOneof("record_type") == "artifact"]
+    (model,) = [each for each in artifacts if each.type == "model"]
+    assert "model.safetensors" in {each.path for each in model.manifest.contents}
+
+
+def test_without_a_tracker_there_is_no_trace_of_one(small_run: Path) -> None:
+    assert not list(small_run.rglob("*wandb*"))
+    assert not (small_run / "tracking.json").exists()
+
+
+def test_a_damaged_tracking_file_is_a_sentence(trained, tmp_path: Path) -> None:
+    folder = tmp_path / "a run"
+    shutil.copytree(trained[0], folder)
+    (folder / "tracking.json").write_text('{"wandb": ')
+    with pytest.raises(RunError, match=r"tracking\.json"):
+        evaluate_run(folder)
+
+
+def test_no_tracker_is_outside_the_run_directory(trained) -> None:
+    folder, printed = trained
+    assert not list(folder.parent.glob("wandb"))
+    assert not (folder / "model" / "wandb").exists()
+    assert "URL not available" not in printed

@@ -1,0 +1,81 @@
+"""Reads what wandb writes offline: LevelDB's log format around protobuf records."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+BLOCK, FILE_HEADER, RECORD_HEADER = 32 * 1024, 7, 7
+FULL, LAST = 1, 4
+
+
+class Kept(NamedTuple):
+    """One segment of a wandb run."""
+
+    ids: set[str]
+    names: set[str]
+    tags: list[str]
+    group: str
+    config: dict[str, Any]
+    history: dict[int, dict[str, Any]]
+    summary: dict[str, Any]
+    files: set[str]
+    exits: list[int]
+
+
+def records(path: Path) -> Iterator[Any]:
+    """The records of a ``.wandb`` file."""
+    from wandb.proto import wandb_internal_pb2
+
+    content, at, parts = path.read_bytes(), FILE_HEADER, b""
+    while at + RECORD_HEADER <= len(content):
+        rest = BLOCK - at % BLOCK
+        if rest < RECORD_HEADER:
+            at += rest
+            continue
+        _, length, kind = struct.unpack("<IHB", content[at : at + RECORD_HEADER])
+        if kind == 0:
+            return
+        parts += content[at + RECORD_HEADER : at + RECORD_HEADER + length]
+        at += RECORD_HEADER + length
+        if kind in (FULL, LAST):
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(parts)
+            parts = b""
+            yield record
+
+
+def segments(folder: Path) -> list[Path]:
+    """The ``.wandb`` files of a run directory, oldest first."""
+    return sorted((folder / "wandb").glob("*run-*/*.wandb"))
+
+
+def kept(path: Path) -> Kept:
+    """What one segment holds."""
+    found = Kept(set(), set(), [], "", {}, {}, {}, set(), [])
+    for record in records(path):
+        kind = record.WhichOneof("record_type")
+        if kind == "run":
+            found.ids.add(record.run.run_id)
+            found.names.add(record.run.display_name)
+            found = found._replace(tags=list(record.run.tags), group=record.run.run_group)
+            found.config.update(_values(record.run.config.update))
+        elif kind == "config":
+            found.config.update(_values(record.config.update))
+        elif kind == "history":
+            row = _values(record.history.item)
+            found.history.setdefault(row["_step"], {}).update(row)
+        elif kind == "summary":
+            found.summary.update(_values(record.summary.update))
+        elif kind == "files":
+            found.files.update(each.path for each in record.files.files)
+        elif kind == "exit":
+            found.exits.append(record.exit.exit_code)
+    return found
+
+
+def _values(items: Any) -> dict[str, Any]:
+    return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
