@@ -28,6 +28,10 @@ class S140Error(Exception):
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it (IPython asks by this name): the sentences, no traceback."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 def first_line(error: BaseException) -> str:
     """What a library's error says first, without the full stop."""

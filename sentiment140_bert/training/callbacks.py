@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import signal
 import sys
 import time
@@ -22,7 +23,7 @@ MANIFEST = "complete.json"
 
 
 class Progress(TrainerCallback):  # type: ignore[misc]
-    """One bar with loss, learning rate, tweets per second and time left; plain lines where there is no terminal.
+    """One bar with loss, learning rate, tweets per second and time left; plain lines without terminal and notebook.
 
     Every log entry, with ``tweets_per_second`` added, is also appended to ``history`` as a line of JSON.
 
@@ -43,7 +44,8 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self.started = (time.perf_counter(), state.epoch or 0.0)
         if state.is_world_process_zero:
             self._forget_after(state.global_step)
-            self.bar = tqdm(desc="train", total=state.max_steps, initial=state.global_step, unit=" steps", disable=None)
+            live = {"disable": False, "mininterval": 0.5} if _in_notebook() else {"disable": None}
+            self.bar = tqdm(desc="train", total=state.max_steps, initial=state.global_step, unit=" steps", **live)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if self.bar is not None:
@@ -108,6 +110,11 @@ class AfterLog(TrainerCallback):  # type: ignore[misc]
             self.then()
 
 
+def _in_notebook() -> bool:
+    """Whether stderr is shown below a cell: no terminal, yet a carriage return draws the line again."""
+    return type(sys.stderr).__module__.startswith("ipykernel.")
+
+
 def _step_of(line: str) -> float:
     try:
         return int(json.loads(line)["step"])
@@ -117,6 +124,7 @@ def _step_of(line: str) -> float:
 
 class WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
     """Writes a manifest into each checkpoint as its very last file: one without it was cut off while being written.
+    Only then are older ones removed.
 
     Args:
         seconds_before: Training time up to the checkpoint that is resumed from.
@@ -133,12 +141,37 @@ class WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
             sizes = {each.name: each.stat().st_size for each in sorted(folder.iterdir()) if each.name != MANIFEST}
             seconds = self.seconds_before + time.perf_counter() - self.started
             write_json(folder / MANIFEST, {"step": state.global_step, "seconds": seconds, "files": sizes})
+            best = Path(state.best_model_checkpoint).name if state.best_model_checkpoint else ""
+            remove_older(folder, best, args.save_total_limit)
+
+
+def remove_older(newest: Path, best: str, limit: int | None) -> None:
+    """Removes the oldest checkpoints until there are ``limit``; the newest and the best one always stay.
+
+    Their files are emptied first: what is removed from Google Drive lies in its bin for a month, and counts.
+
+    Args:
+        newest: The folder of the newest checkpoint, a whole one.
+        best: The name of the best one's folder, empty if there is none.
+        limit: None keeps all.
+    """
+    kept = {newest.name, best}
+    folders = _by_steps(newest.parent)
+    surplus = len(folders) - limit if limit else 0
+    for folder in [each for each in folders if each.name not in kept][: max(0, surplus)]:
+        for file in folder.iterdir():
+            file.open("wb").close()
+        shutil.rmtree(folder)
+
+
+def _by_steps(checkpoints: Path) -> list[Path]:
+    found = [each for each in checkpoints.glob("checkpoint-*") if each.name.removeprefix("checkpoint-").isdigit()]
+    return sorted(found, key=lambda each: int(each.name.removeprefix("checkpoint-")))
 
 
 def newest_whole(checkpoints: Path) -> Path | None:
     """The checkpoint with the most steps whose manifest is there and agrees with its files; None if there is none."""
-    candidates = [each for each in checkpoints.glob("checkpoint-*") if each.name.removeprefix("checkpoint-").isdigit()]
-    for folder in sorted(candidates, key=lambda each: int(each.name.removeprefix("checkpoint-")), reverse=True):
+    for folder in reversed(_by_steps(checkpoints)):
         if _is_whole(folder):
             return folder
     return None

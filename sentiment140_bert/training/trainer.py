@@ -45,6 +45,12 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
         )
         return self.accelerator.prepare(loader)  # type: ignore[no-any-return]
 
+    def _save_checkpoint(self, *arguments: Any, **options: Any) -> None:
+        """Removes no older checkpoint: ``WholeCheckpoints`` does, once the new one is whole."""
+        limit, self.args.save_total_limit = self.args.save_total_limit, None
+        super()._save_checkpoint(*arguments, **options)
+        self.args.save_total_limit = limit
+
 
 class _EachEpochItsOrder(TrainerCallback):  # type: ignore[misc]
     """Tells the batches their epoch; in an epoch that is resumed by several processes Trainer does not reach them."""
