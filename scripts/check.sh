@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Formatter, linter, types, import rules.
+# Formatter, linter, types, import rules, notebooks without outputs.
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh" offline,dev
 
 ruff format --check .
 ruff check .
 mypy
 lint-imports --no-logo
+nbstripout --verify scripts/*/*.ipynb

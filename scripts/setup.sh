@@ -25,3 +25,7 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
   echo "$wanted" > "$stamp"
 fi
 export PATH="$PWD/.venv/bin:$PATH"
+# The filter that .gitattributes names; each clone needs its own.
+if [ -e .git ] && [ -x .venv/bin/nbstripout ]; then
+  git config filter.nbstripout.clean "'$PWD/.venv/bin/nbstripout'"
+fi

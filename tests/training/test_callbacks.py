@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sentiment140_bert.training.callbacks import MANIFEST, newest_whole
+from sentiment140_bert.training.callbacks import MANIFEST, newest_whole, remove_older
 
 
 def checkpoint(folder: Path, step: int) -> Path:
@@ -46,3 +46,32 @@ def test_steps_are_compared_as_numbers(tmp_path: Path) -> None:
 def test_there_may_be_none(tmp_path: Path) -> None:
     assert newest_whole(tmp_path) is None
     assert newest_whole(tmp_path / "missing") is None
+
+
+@pytest.mark.parametrize(
+    ("best", "limit", "left"),
+    [
+        ("", 2, [30, 40]),
+        ("checkpoint-10", 2, [10, 40]),
+        ("checkpoint-10", 1, [10, 40]),
+        ("checkpoint-40", 1, [40]),
+        ("checkpoint-10", 3, [10, 30, 40]),
+        ("", 4, [10, 20, 30, 40]),
+        ("", None, [10, 20, 30, 40]),
+    ],
+)
+def test_older_checkpoints_are_removed_but_for_the_best(tmp_path: Path, best: str, limit: int | None, left: list[int]):
+    newest = [checkpoint(tmp_path, step) for step in (10, 20, 30, 40)][-1]
+    (tmp_path / "checkpoint-final").mkdir()
+    remove_older(newest, best, limit)
+    assert {each.name for each in tmp_path.iterdir()} == {f"checkpoint-{step}" for step in left} | {"checkpoint-final"}
+
+
+def test_what_is_removed_is_emptied_first(tmp_path: Path) -> None:
+    """A second name of a file, as a bin has it, shows what was there when it was removed."""
+    old, newest = (checkpoint(tmp_path, step) for step in (10, 20))
+    (tmp_path / "bin").hardlink_to(old / "model.safetensors")
+    remove_older(newest, "", 1)
+    assert not old.exists()
+    assert (tmp_path / "bin").stat().st_size == 0
+    assert newest_whole(tmp_path) == newest
