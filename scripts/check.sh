@@ -6,4 +6,4 @@ ruff format --check .
 ruff check .
 mypy
 lint-imports --no-logo
-nbstripout --verify scripts/*/*.ipynb
+nbstripout --verify --extra-keys "$(tr '\n' ' ' < scripts/colab/stripped_keys.txt)" scripts/*/*.ipynb

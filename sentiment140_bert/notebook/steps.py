@@ -40,7 +40,7 @@ def train_or_resume(recipe: str, runs: Path) -> Path:
         )
     try:
         with contextlib.redirect_stderr(sys.stdout):  # notebooks paint stderr red, and nothing is wrong
-            workflows.train(
+            result = workflows.train(
                 workflows.saved_recipe(run.path) if checkpoint else recipes.load(recipe),
                 run.path,
                 resume=checkpoint is not None,
@@ -50,6 +50,11 @@ def train_or_resume(recipe: str, runs: Path) -> Path:
     except Interrupted as stopped:
         hint = "Run this cell again: it goes on from there."
         raise Interrupted(stopped.message, hint, stopped.exit_code - 128) from None
+    done = result["training"]
+    kept = done["best_step"] or done["steps"]
+    print(
+        f"trained {done['steps']:,} steps in {done['seconds']:,.0f} s, kept step {kept:,}; the run lies in {run.path}"
+    )
     return run.path
 
 

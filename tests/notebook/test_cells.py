@@ -61,14 +61,31 @@ def test_it_is_committed_without_outputs(file: Path) -> None:
     }
 
 
-def test_the_check_before_a_commit_hears_of_an_output(tmp_path: Path) -> None:
-    """What ``scripts/check.sh`` calls."""
+@pytest.mark.parametrize(
+    "left",
+    [
+        lambda content: content["cells"][2]["outputs"].append(
+            {"output_type": "stream", "name": "stdout", "text": ["x"]}
+        ),
+        lambda content: content["cells"][2].update(execution_count=1),
+        lambda content: content["cells"][2]["metadata"].update(executionInfo={"user": {"displayName": "Somebody"}}),
+        lambda content: content["metadata"]["language_info"].update(version="3.12.12"),
+    ],
+    ids=["output", "count", "who ran it", "which python"],
+)
+def test_what_a_run_leaves_is_refused_and_stripped(tmp_path: Path, left) -> None:
+    """The check of ``scripts/check.sh``, and the filter that ``scripts/setup.sh`` sets up."""
     content = json.loads(NOTEBOOK.read_text("utf-8"))
-    content["cells"][2]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": ["here"]}]
-    (tmp_path / "used.ipynb").write_text(json.dumps(content))
-    check = [sys.executable, "-m", "nbstripout", "--verify"]
-    assert subprocess.run([*check, str(NOTEBOOK)], capture_output=True).returncode == 0
-    assert subprocess.run([*check, str(tmp_path / "used.ipynb")], capture_output=True).returncode == 1
+    assert content["cells"][2]["cell_type"] == "code"
+    left(content)
+    used = tmp_path / "used.ipynb"
+    used.write_text(json.dumps(content))
+    keys = " ".join((ROOT / "scripts" / "colab" / "stripped_keys.txt").read_text().split())
+    strip = [sys.executable, "-m", "nbstripout", "--extra-keys", keys]
+    assert subprocess.run([*strip, "--verify", str(NOTEBOOK)], capture_output=True).returncode == 0
+    assert subprocess.run([*strip, "--verify", str(used)], capture_output=True).returncode == 1
+    subprocess.run([*strip, str(used)], check=True)
+    assert json.loads(used.read_text()) == json.loads(NOTEBOOK.read_text("utf-8"))
 
 
 def test_no_logic_lives_in_the_cells() -> None:
