@@ -160,8 +160,9 @@ def remove_older(newest: Path, best: str, limit: int | None) -> None:
     surplus = len(folders) - limit if limit else 0
     for folder in [each for each in folders if each.name not in kept][: max(0, surplus)]:
         for file in folder.iterdir():
-            file.open("wb").close()
-        shutil.rmtree(folder)
+            if file.is_file():
+                file.open("wb").close()
+        shutil.rmtree(folder, ignore_errors=True)  # an emptied one that stays is not whole, and tried again next time
 
 
 def _by_steps(checkpoints: Path) -> list[Path]:

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from sentiment140_bert.training.callbacks import MANIFEST, newest_whole, remove_older
+from tiny_run import flags
+
+pytest_plugins = "hub_fixtures"
 
 
 def checkpoint(folder: Path, step: int) -> Path:
@@ -75,3 +78,20 @@ def test_what_is_removed_is_emptied_first(tmp_path: Path) -> None:
     assert not old.exists()
     assert (tmp_path / "bin").stat().st_size == 0
     assert newest_whole(tmp_path) == newest
+
+
+def test_a_run_keeps_as_many_as_it_was_told(encoder: Path, tmp_path: Path, s140) -> None:
+    """Saved six times; the best one is loaded at the end, so it must be among the two that are left."""
+    often = {
+        "eval_strategy": "steps",
+        "eval_steps": 2,
+        "save_strategy": "steps",
+        "save_steps": 2,
+        "save_total_limit": 2,
+    }
+    result = s140("train", "--output-dir", "run", "--json", *flags(model_name_or_path=encoder, **often))
+    best = json.loads(result.stdout)["training"]["best_step"]
+    left = sorted(int(each.name.removeprefix("checkpoint-")) for each in tmp_path.glob("run/checkpoints/*"))
+    assert len(left) == 2
+    assert {best, 12} <= set(left)
+    assert newest_whole(tmp_path / "run" / "checkpoints").name == "checkpoint-12"
