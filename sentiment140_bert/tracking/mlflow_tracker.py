@@ -233,9 +233,10 @@ class Mlflow(Tracker):
     def _url(self, uri: str, run: Any) -> str | None:
         """Where people can look at the run; None where there is no server."""
         if uri.startswith("databricks"):
-            from mlflow.utils.databricks_utils import get_databricks_host_creds
+            from mlflow.utils import databricks_utils
 
-            host, place = get_databricks_host_creds(uri).host, "ml"
+            credentials: Any = databricks_utils.get_databricks_host_creds
+            host, place = credentials(uri).host, "ml"
         elif uri.startswith(("http://", "https://")):
             host, place = without_password(uri), "#"
         else:

@@ -63,7 +63,7 @@ class Sender:
             self.going_on = self.thread.submit(self._catch_up)
 
     def flush(self) -> bool:
-        """Sends all that is there and waits for it; whether that succeeded. A tracker that just failed is left alone."""
+        """Sends all that is there and waits for it; whether that succeeded. One that just failed is left alone."""
         self._wait()
         if not self.behind or time.monotonic() >= self.not_before:
             self._do(self._catch_up)
