@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         verify,
     )
     from sentiment140_bert.workflows.publishing import Destination as Destination
+    from sentiment140_bert.workflows.spark import spark_predict, spark_train, with_predictions
 
 _HOMES = {
     "Recipe": ("recipe", "Recipe"),
@@ -39,6 +40,9 @@ _HOMES = {
     "push_to_hub": ("workflows", "push_to_hub"),
     "verify": ("workflows", "verify"),
     "Destination": ("workflows.publishing", "Destination"),
+    "spark_train": ("workflows.spark", "spark_train"),
+    "spark_predict": ("workflows.spark", "spark_predict"),
+    "with_predictions": ("workflows.spark", "with_predictions"),
 }
 __all__ = [
     "Destination",
@@ -52,8 +56,11 @@ __all__ = [
     "predict",
     "prepare",
     "push_to_hub",
+    "spark_predict",
+    "spark_train",
     "train",
     "verify",
+    "with_predictions",
 ]
 
 

@@ -69,7 +69,8 @@ class DataConfig:
     dataset: str = setting(
         "stanfordnlp/sentiment140",
         "Hub id, 'stanford' (the original archive), 'sample' (ships with this package), "
-        "a .csv[.gz|.zip], .tsv, .parquet or .jsonl file, or a folder saved by datasets.",
+        "table:catalog.schema.name (read by Spark), a .csv[.gz|.zip], .tsv, .parquet or .jsonl file, or a folder saved "
+        "by datasets.",
     )
     dataset_revision: str | None = setting(None, "Branch, tag or commit of the dataset on the Hub.")
     dataset_split: str = setting("train", "Split of a Hub dataset or saved folder to draw the tweets from.")
@@ -78,7 +79,8 @@ class DataConfig:
     delimiter: str | None = setting(None, "Field delimiter of a CSV file (default: comma; tab for .tsv).")
     encoding: str | None = setting(None, "Text encoding of the file (default: UTF-8 if it is valid, else latin-1).")
     manual_test: str | None = setting(
-        None, "File with hand-labelled tweets, scored apart as split 'manual' ('none' drops the dataset's own)."
+        None,
+        "File or table: with hand-labelled tweets, scored apart as split 'manual' ('none' drops the dataset's own).",
     )
     max_bad_rows: float = setting(0.01, "Largest share of malformed rows that is skipped and counted.", PROPORTION)
     cleaning: Literal["raw", "mask", "repair"] = setting(

@@ -15,6 +15,7 @@ from sentiment140_bert.cli.predict import predict
 from sentiment140_bert.cli.prepare import prepare
 from sentiment140_bert.cli.push_to_hub import push_to_hub
 from sentiment140_bert.cli.recipes import recipes
+from sentiment140_bert.cli.spark import spark
 from sentiment140_bert.cli.track import track
 from sentiment140_bert.cli.train import train
 from sentiment140_bert.cli.verify import verify
@@ -56,5 +57,5 @@ def main() -> None:
     logger.propagate = False
 
 
-for command in (prepare, train, evaluate, predict, card, push_to_hub, verify, track, recipes):
+for command in (prepare, train, evaluate, predict, card, push_to_hub, verify, track, recipes, spark):
     main.add_command(command)

@@ -53,7 +53,8 @@ def train(
         from sentiment140_bert import workflows
 
         destination = workflows.Destination(repo_id=repo_id, dataset_repo_id=dataset_repo_id, private=private)
-        result = workflows.train(
+        # `s140 spark train` brings one that starts several processes.
+        result = click.get_current_context().meta.get("train", workflows.train)(
             chosen,
             folder,
             resume=resume,

@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentiment140_bert.data import tables
 from sentiment140_bert.data.download import STANFORD_SHA256, STANFORD_URL, cache_dir, download
 from sentiment140_bert.errors import DataError, first_line
 from sentiment140_bert.recipe import DataConfig
@@ -45,7 +46,8 @@ class Source:
     @property
     def on_hub(self) -> bool:
         """Whether others find it on the Hub by its name."""
-        return self.dataset is not None and not Path(self.name).expanduser().exists()
+        elsewhere = tables.is_table(self.name) or Path(self.name).expanduser().exists()
+        return self.dataset is not None and not elsewhere
 
     @property
     def suffix(self) -> str:
@@ -63,13 +65,16 @@ def locate(data: DataConfig) -> tuple[Source, Source | None]:
     if data.manual_test == "none":
         manual = None
     elif data.manual_test:
-        manual = file_source(data.manual_test)
+        name = data.manual_test
+        is_table = tables.is_table(name)
+        manual = Source(name, dataset=tables.read(name, None, None)) if is_table else file_source(name)
     return source, manual
 
 
 def is_hub_id(name: str) -> bool:
     """Whether :func:`locate` looks for a name on the Hub."""
     here = name in ("sample", "stanford") or Path(name).expanduser().exists() or name.lower().endswith(FILES)
+    here = here or tables.is_table(name)
     return not here and name.count("/") <= 1 and not name.startswith((".", "/", "~"))
 
 
@@ -84,6 +89,8 @@ def _named(data: DataConfig) -> tuple[Source, Source | None]:
             Source("stanford", archive, STANFORD_TRAINING),
             Source("stanford (manual)", archive, STANFORD_MANUAL),
         )
+    if tables.is_table(name):
+        return Source(name, dataset=tables.read(name, data.text_column, data.label_column)), None
     path = Path(name).expanduser()
     if path.is_dir():
         return Source(name, dataset=_from_folder(path, data.dataset_split)), None

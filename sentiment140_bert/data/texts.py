@@ -60,7 +60,12 @@ def read_texts(name: str, text_column: str | None = None, encoding: str | None =
             yield from (line.rstrip("\r\n") for line in file)
 
 
-def _column(names: list[str], text_column: str | None, where: str) -> str:
+def column_of(names: list[str], text_column: str | None, where: str) -> str:
+    """The column that holds the texts.
+
+    Raises:
+        DataError: There is none of that name, or without a name none that is obviously it.
+    """
     lower = {name.strip().lower(): name for name in names}
     for wanted in [text_column] if text_column else schema.TEXT_NAMES:
         if wanted.lower() in lower:
@@ -80,7 +85,7 @@ def _from_csv(file: IO[str], delimiter: str, text_column: str | None, name: str)
         corpus = schema.without_header(first)
         if corpus and text_column:
             raise DataError(f"{name} has no header, so no column {text_column!r}.", "Leave --text-column away.")
-        at = corpus.text if corpus else first.index(_column(first, text_column, name))
+        at = corpus.text if corpus else first.index(column_of(first, text_column, name))
         if corpus:
             yield first[at]
         yield from (row[at] if at < len(row) else "" for row in reader if row)
@@ -95,7 +100,7 @@ def _from_json_lines(file: IO[str], text_column: str | None, name: str) -> Itera
             continue
         try:
             record: Any = json.loads(line)
-            column = column or _column(list(record), text_column, name)
+            column = column or column_of(list(record), text_column, name)
             value = record.get(column)
         except (ValueError, AttributeError, TypeError):
             raise DataError(f"{name}: line {number} is not a JSON object.", "Mend that line.") from None
@@ -104,7 +109,7 @@ def _from_json_lines(file: IO[str], text_column: str | None, name: str) -> Itera
 
 def _from_parquet(path: Path, text_column: str | None) -> Iterator[str]:
     with pq.ParquetFile(path) as file:
-        column = _column(file.schema_arrow.names, text_column, str(path))
+        column = column_of(file.schema_arrow.names, text_column, str(path))
         for batch in file.iter_batches(ROWS_AT_ONCE, columns=[column]):
             yield from ("" if value is None else str(value) for value in batch.column(0).to_pylist())
 

@@ -117,14 +117,17 @@ def evaluate(model: str, data: DataConfig, model_revision: str | None = None) ->
 
 
 def load_classifier(model: str, revision: str | None = None) -> Classifier:
-    """A classifier ready to answer, from a run directory, a model folder or a Hub id.
+    """A classifier ready to answer, from a run directory, a model folder, a Hub id or MLflow's registry.
 
     Raises:
         ModelError: It cannot be loaded, or is no fine-tuned classifier.
     """
-    from sentiment140_bert import modeling
+    from sentiment140_bert import modeling, registry
     from sentiment140_bert.inference import Classifier
 
+    if registry.is_registered(model):
+        with registry.fetched(model) as folder:
+            return Classifier(*modeling.load_classifier(str(folder)))
     return Classifier(*modeling.load_classifier(model, revision))
 
 

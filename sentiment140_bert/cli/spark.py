@@ -1,0 +1,71 @@
+"""``s140 spark``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sentiment140_bert.cli.options import json_option
+from sentiment140_bert.cli.output import print_json, stdout_kept_clean
+from sentiment140_bert.cli.train import train as one_process
+from sentiment140_bert.recipe import Recipe
+
+
+@click.group()
+def spark() -> None:
+    """Train on a Spark cluster, and score whole tables (Databricks, or any Spark 4)."""
+
+
+@spark.command()
+@click.option("--num-processes", type=click.IntRange(min=1), required=True, help="Processes in all.")
+@click.option(
+    "--local-mode/--no-local-mode", default=True, help="On the driver's machine, or on the workers.  [default: local]"
+)
+@click.option("--use-gpu/--no-use-gpu", default=None, help="A GPU for each process.  [default: where Spark has GPUs]")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def train(
+    context: click.Context, num_processes: int, local_mode: bool, use_gpu: bool | None, arguments: tuple[str, ...]
+) -> None:
+    """Run `s140 train` with ARGUMENTS in several processes that train together, by Spark's TorchDistributor.
+
+    ARGUMENTS follow after two dashes: s140 spark train --num-processes 2 -- --recipe databricks. On the workers
+    (--no-local-mode) the run directory and every file must lie where all machines find them, such as /Volumes.
+    """
+
+    def several(recipe: Recipe, output_dir: Path, **options: Any) -> dict[str, Any]:
+        from sentiment140_bert.workflows.spark import spark_train
+
+        how = {"num_processes": num_processes, "local_mode": local_mode, "use_gpu": use_gpu}
+        return spark_train(recipe, output_dir, **{**options, **how})
+
+    context.meta["train"] = several
+    with one_process.make_context("train", list(arguments), parent=context.find_root()) as inner:
+        one_process.invoke(inner)
+
+
+@spark.command()
+@click.option("--model", required=True, help="A run, a model folder, a Hub id, or models:/catalog.schema.name@alias.")
+@click.option("--model-revision", help="Branch, tag or commit of a Hub model.")
+@click.option("--input-table", required=True, metavar="TABLE", help="catalog.schema.name")
+@click.option("--output-table", required=True, metavar="TABLE", help="catalog.schema.name")
+@click.option("--text-column", help="Name of the text column, where it is not obvious.")
+@click.option("--prefix", default="", help="Put before the new columns' names, label and score.")
+@click.option("--overwrite", is_flag=True, help="Replace the output table if there is one.")
+@json_option
+def predict(model: str, model_revision: str | None, as_json: bool, **options: Any) -> None:
+    """Label every row of a table, and write all its columns with label and score as another table.
+
+    Labels and scores are those of `s140 predict`. The model is loaded here once and sent to the workers.
+    """
+    with stdout_kept_clean():
+        from sentiment140_bert.workflows.spark import spark_predict
+
+        result = spark_predict(model, revision=model_revision, **options)
+    if as_json:
+        print_json(result)
+        return
+    labels = ", ".join(f"{count:,} {label}" for label, count in result["labels"].items())
+    click.echo(f"{result['count']:,} rows in {result['output_table']}: {labels or 'it is empty'}")

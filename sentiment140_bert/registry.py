@@ -1,0 +1,89 @@
+"""Models out of MLflow's registry (on Databricks: Unity Catalog), and the login that other processes need for it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from sentiment140_bert.errors import MissingExtra, ModelError, first_line
+
+PREFIX = "models:/"
+
+
+def is_registered(name: str) -> bool:
+    """Whether a model's name is that of MLflow's registry: ``models:/catalog.schema.name@alias``, or ``/3``."""
+    return name.startswith(PREFIX)
+
+
+@contextmanager
+def fetched(name: str) -> Iterator[Path]:
+    """A registered model as a model folder, as long as the block lasts.
+
+    Args:
+        name: As :func:`is_registered` knows it. MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI say where the registry is.
+
+    Raises:
+        MissingExtra: mlflow is not installed.
+        ModelError: There is no such model, or it is no text classifier of MLflow's transformers flavour.
+    """
+    try:
+        from mlflow.artifacts import download_artifacts
+        from mlflow.exceptions import MlflowException
+    except ImportError:
+        raise MissingExtra(f"A registered model ({name})", "mlflow") from None
+    with tempfile.TemporaryDirectory(prefix="s140-") as place:
+        try:
+            logged = Path(download_artifacts(artifact_uri=name, dst_path=str(Path(place) / "logged")))
+        except (MlflowException, OSError) as error:
+            raise ModelError(
+                f"The registry does not give {name}: {first_line(error)}.",
+                "Name it as models:/catalog.schema.name@alias or models:/catalog.schema.name/3. Where the registry is, "
+                "MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI say.",
+            ) from None
+        yield _as_model_folder(logged, Path(place) / "model", name)
+
+
+def _as_model_folder(logged: Path, folder: Path, name: str) -> Path:
+    """MLflow keeps model and tokenizer apart; transformers, and we, want them in one folder."""
+    flavours = yaml.safe_load((logged / "MLmodel").read_text("utf-8")).get("flavors", {})
+    flavour = flavours.get("transformers", {})
+    parts = [logged / str(flavour.get("model_binary", "model")), logged / "components" / "tokenizer"]
+    if not all(part.is_dir() for part in parts):
+        raise ModelError(
+            f"{name} was not logged by MLflow's transformers flavour with its tokenizer (it has: "
+            f"{', '.join(flavours) or 'none'}).",
+            "Register one with `s140 train --register-model`.",
+        )
+    for part in parts:
+        shutil.copytree(part, folder, dirs_exist_ok=True)
+    return folder
+
+
+def login() -> dict[str, str]:
+    """Variables by which another process finds the workspace's MLflow and is let in; none outside of Databricks.
+
+    A notebook or job is logged in by its context, which processes started by it do not have.
+
+    Raises:
+        ModelError: The context gives no credentials.
+    """
+    if not os.environ.get("DATABRICKS_RUNTIME_VERSION"):
+        return {}
+    import mlflow
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.databricks_utils import get_databricks_env_vars
+
+    try:
+        found: dict[str, str] = get_databricks_env_vars(mlflow.get_tracking_uri())
+    except MlflowException as error:
+        raise ModelError(
+            f"The processes cannot be logged in to MLflow: {first_line(error)}.",
+            "Set DATABRICKS_HOST and DATABRICKS_TOKEN from a secret scope, or pass --report-to none.",
+        ) from None
+    return found
