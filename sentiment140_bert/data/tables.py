@@ -129,9 +129,9 @@ def _copy_in(folder: Path, name: str) -> Path:
 
 
 def _collected(name: str, text_column: str | None, label_column: str | None) -> pa.Table:
+    found = frame(name)
     from pyspark.sql import functions
 
-    found = frame(name)
     positions = schema.named_columns(found.columns, text_column, label_column, name)
     wanted = list(dict.fromkeys(found.columns[at] for at in positions if at is not None))
     columns = [functions.col(quoted(column)).cast("string").alias(column) for column in wanted]

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import as_csv, six_columns
+from sentiment140_bert.data import prepare, source, tables
+from sentiment140_bert.errors import DataError
+from sentiment140_bert.recipe import DataConfig
+from tiny_run import flags
+
+pytest_plugins = ("spark_fixtures", "hub_fixtures")
+
+
+def config(name: str, **changes: object) -> DataConfig:
+    return DataConfig(dataset=name, **{"validation_size": 20, "test_size": 20, **changes})  # type: ignore[arg-type]
+
+
+def test_a_table_gives_the_splits_that_the_same_rows_in_a_file_give(table, write, cache: Path) -> None:
+    name = table("same", 300)
+    from_table = prepare.prepare(config(f"table:{name}")).report
+    from_file = prepare.prepare(config(str(write("same.csv", 300)))).report
+    assert from_table["fingerprint"] == from_file["fingerprint"]
+    assert from_table["steps"] == from_file["steps"]
+    assert from_table["sources"]["training"]["name"] == f"table:{name}"
+    assert not from_table["sources"]["training"]["on_hub"]
+
+
+def test_the_order_and_the_parts_of_a_table_change_nothing(table, cache: Path) -> None:
+    rows = [
+        *six_columns(300),
+        *([["0", "1", "Mon Apr 06 22:19:45 PDT 2009", "NO_QUERY", "who", "TWEET 7 is Sad, café"]] * 2),
+    ]
+    one, other = table("ordered", rows, parts=1), table("disordered", rows[::-1], parts=7)
+    first, second = prepare.prepare(config(f"table:{one}")), prepare.prepare(config(f"table:{other}"))
+    assert first.report["fingerprint"] == second.report["fingerprint"]
+    assert first.report["sources"]["training"]["sha256"] == second.report["sources"]["training"]["sha256"]
+    assert second.cached
+    assert first.report["steps"]["duplicates"] == 2
+
+
+def test_no_other_column_leaves_the_table(table) -> None:
+    name = table(
+        "wide", [["so glad", 4, "secret"], ["so sad", 0, "secret"]], "tweet string, polarity int, salary string"
+    )
+    found = source.locate(DataConfig(dataset=f"table:{name}"))[0].dataset
+    assert found.column_names == ["tweet", "polarity"]
+    assert sorted(found["polarity"]) == ["0", "4"]
+
+
+def test_nulls_and_labels_are_counted_as_in_any_source(table, cache: Path) -> None:
+    rows = [[f"tweet {at} is {'good' if at % 2 else 'bad'} \u2603 {'🙂' * at}", float(at % 2)] for at in range(60)]
+    rows += [[None, 1.0], ["no label", None], ["", 0.0], ["strange", 7.0]]
+    name = table("nulls", rows, "text string, label double")
+    report = prepare.prepare(config(f"table:{name}", max_bad_rows=0.5)).report
+    assert report["sources"]["training"]["bad_rows"] == 3
+    assert (report["steps"]["rows_read"], report["steps"]["empty"], report["steps"]["distinct"]) == (64, 1, 60)
+    with pytest.raises(DataError, match="3 of 64 rows"):
+        prepare.prepare(config(f"table:{name}"))
+
+
+def test_columns_of_any_name_can_be_named(table, cache: Path) -> None:
+    rows = [[f"tweet {at}", "positive" if at % 2 else "negative"] for at in range(60)]
+    name = table("odd", rows, "`what was.said` string, `b``l` string")
+    chosen = config(f"table:{name}", text_column="what was.said", label_column="b`l")
+    assert prepare.prepare(chosen).report["splits"]["train"]["rows"] == 20
+
+
+def test_a_table_can_be_the_manual_test(table, cache: Path) -> None:
+    manual = table("manual", [["by hand good", 4], ["by hand bad", 0], ["by hand so so", 2]], "text string, target int")
+    report = prepare.prepare(config("sample", manual_test=f"table:{manual}")).report
+    assert report["sources"]["manual"]["name"] == f"table:{manual}"
+    assert (report["splits"]["manual"]["rows"], report["splits"]["manual_neutral"]["rows"]) == (2, 1)
+
+
+def test_prepare_train_and_evaluate_take_a_table(table, encoder: Path, s140) -> None:
+    name = f"table:{table('verbs', 300)}"
+    chosen = flags(dataset=name, model_name_or_path=encoder, max_samples=100, validation_size=20, test_size=20)
+    data = [word for word in chosen if word != "none"][:10]
+    assert json.loads(s140("prepare", *data, "--json").stdout)["splits"]["train"]["rows"] == 60
+    s140("train", "--output-dir", "run", *chosen, "--max-steps", 1)
+    assert name in Path("run/recipe.yaml").read_text()
+    scores = json.loads(s140("evaluate", "run", "--dataset", name, "--json").stdout)
+    assert scores["splits"]["test"]["n"] == 300
+    assert json.loads(s140("evaluate", "run", "--json").stdout)["splits"]["test"]["n"] == 20  # the same splits again
+
+
+def test_files_and_runs_on_a_volume_are_paths_like_any_other(shared: Path, encoder: Path, s140) -> None:
+    file = shared / "tweets.csv"
+    file.write_text(as_csv(six_columns(120)), "latin-1")
+    chosen = flags(dataset=file, model_name_or_path=encoder, max_samples=100, validation_size=20, test_size=20)
+    s140("train", "--output-dir", shared / "run", *chosen, "--max-steps", 1)
+    assert (shared / "run" / "metrics.json").is_file()
+    assert str(shared) not in (shared / "run" / "model" / "recipe.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("table:tweets.missing", "There is no table tweets.missing"),
+        ("table:nowhere.at.all", "nowhere"),
+        ("table:two words", "'two words' is no name of a table"),
+        ("table:", "'' is no name of a table"),
+        ("table:parquet.`/Volumes/main/x`", "files and folders are named by their path"),
+    ],
+)
+def test_what_is_no_table_is_a_sentence(spark, name: str, said: str, s140) -> None:
+    result = s140("prepare", "--dataset", name, code=1)
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not source.is_hub_id(name)
+
+
+def test_a_table_without_text_is_a_sentence(table, s140) -> None:
+    name = table("numbers", [[1, 2]], "a int, b int")
+    result = s140("prepare", "--dataset", f"table:{name}", code=1)
+    assert "no column that is obviously the text" in result.stderr
+    assert "'a', 'b'" in result.stderr
+
+
+def test_an_empty_table_is_a_sentence(table, s140) -> None:
+    name = table("empty", [], "text string, label int")
+    assert "holds no rows" in s140("prepare", "--dataset", f"table:{name}", code=1).stderr
+
+
+WITHOUT = """
+import sys
+sys.modules["pyspark"] = None
+from sentiment140_bert.cli import main
+main(["prepare", "--dataset", "table:a.b.c"])
+"""
+
+
+def test_without_pyspark_the_extra_is_named() -> None:
+    result = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "needs the optional extra [spark]" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_without_java_the_sentence_says_so(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "JAVA_HOME"}
+    tools = [Path("/bin"), Path("/usr/bin")]
+    (tmp_path / "bin").mkdir()
+    for name in ("bash", "dirname", "env", "uname", "ps", "nice", "sh"):
+        found = next((folder / name for folder in tools if (folder / name).exists()), None)
+        if found:
+            (tmp_path / "bin" / name).symlink_to(found)
+    arguments = [sys.executable, "-m", "sentiment140_bert", "prepare", "--dataset", "table:a.b.c"]
+    environment |= {"PATH": str(tmp_path / "bin")}
+    result = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "Spark does not start" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_copy_stands_for_the_table_where_there_is_no_session(table, tmp_path: Path, monkeypatch) -> None:
+    name = f"table:{table('copied', 40)}"
+    tables.copy(name, None, None, tmp_path)
+    rows = tables.read(name, None, None).to_list()
+    monkeypatch.setenv(tables.COPIES, str(tmp_path))
+    monkeypatch.setattr(tables, "session", lambda: pytest.fail("a session was asked for"))
+    assert tables.read(name, None, None).to_list() == rows
+    assert list(csv.reader([rows[0]["target"]])) == [["0"]]
