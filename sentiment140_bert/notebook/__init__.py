@@ -1,8 +1,9 @@
-"""What a notebook's cells call, on Colab and elsewhere: each a line, none with logic of its own.
+"""What a notebook's cells call, on Colab, on Databricks and elsewhere: each a line, none with logic of its own.
 
 A front end beside the command line: it finds what the place offers, calls the workflows, and shows what they made.
 """
 
+from sentiment140_bert.notebook.asking import widgets
 from sentiment140_bert.notebook.place import begin, choose_recipe, find_secrets, runs_folder
 from sentiment140_bert.notebook.showing import show_calibration, show_confusion_matrix, show_curves, show_scores
 from sentiment140_bert.notebook.steps import classify, push, train_or_resume
@@ -19,4 +20,5 @@ __all__ = [
     "show_curves",
     "show_scores",
     "train_or_resume",
+    "widgets",
 ]

@@ -12,7 +12,7 @@ from typing import Any
 from sentiment140_bert.errors import Interrupted, RunError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir, write_json, write_text
-from sentiment140_bert.workflows import preparing, publishing, scoring, tracks
+from sentiment140_bert.workflows import preparing, publishing, scoring, tracks, volumes
 from sentiment140_bert.workflows.runs import saved_recipe, without_folders
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,10 @@ def train(
         Interrupted: A signal stopped training; a checkpoint was written.
         S140Error: Data, model, recipe or hardware are not as they should be.
     """
+    if volumes.is_volume(output_dir):
+        _claim(RunDir(output_dir), recipe, resume, overwrite)
+        more: dict[str, Any] = {"push_to": push_to, "arguments_given": arguments_given}
+        return volumes.train_beside(train, recipe, output_dir, resume=resume, **more)
     from sentiment140_bert import environment, modeling
     from sentiment140_bert.evaluation.metrics import trainer_metrics
     from sentiment140_bert.tracking import tracked

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import as_csv, six_columns
+from conftest import six_columns
 from sentiment140_bert.data import prepare, source, tables
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
@@ -89,15 +89,6 @@ def test_prepare_train_and_evaluate_take_a_table(table, encoder: Path, s140) -> 
     scores = json.loads(s140("evaluate", "run", "--dataset", name, "--json").stdout)
     assert scores["splits"]["test"]["n"] == 300
     assert json.loads(s140("evaluate", "run", "--json").stdout)["splits"]["test"]["n"] == 20  # the same splits again
-
-
-def test_files_and_runs_on_a_volume_are_paths_like_any_other(shared: Path, encoder: Path, s140) -> None:
-    file = shared / "tweets.csv"
-    file.write_text(as_csv(six_columns(120)), "latin-1")
-    chosen = flags(dataset=file, model_name_or_path=encoder, max_samples=100, validation_size=20, test_size=20)
-    s140("train", "--output-dir", shared / "run", *chosen, "--max-steps", 1)
-    assert (shared / "run" / "metrics.json").is_file()
-    assert str(shared) not in (shared / "run" / "model" / "recipe.yaml").read_text()
 
 
 @pytest.mark.parametrize(

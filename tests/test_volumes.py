@@ -1,0 +1,84 @@
+"""Runs on a mounted object store, as Unity Catalog's volumes are."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import as_csv, six_columns
+from sentiment140_bert.workflows import volumes
+from tiny_run import flags, process
+
+pytest_plugins = "hub_fixtures"
+
+
+@pytest.fixture
+def volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "Volumes" / "main" / "default" / "runs"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("S140_VOLUMES", str(tmp_path / "Volumes"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("path", "is_one"),
+    [("/Volumes/a/b/c/run", True), ("/dbfs/run", True), ("/VolumesOfMine/run", False), ("runs/Volumes/x", False)],
+)
+def test_what_is_a_volume(path: str, is_one: bool) -> None:
+    assert volumes.is_volume(Path(path)) is is_one
+
+
+def test_a_run_on_a_volume_is_whole_and_never_appended_to(volume: Path, encoder: Path, s140, monkeypatch) -> None:
+    opened: list[tuple[str, str]] = []
+    whole = Path.open
+
+    def watched(self: Path, mode: str = "r", *arguments: object, **options: object):
+        opened.append((str(self), mode))
+        return whole(self, mode, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", watched)
+    (volume / "tweets.csv").write_text(as_csv(six_columns(120)), "latin-1")
+    chosen = flags(dataset=volume / "tweets.csv", model_name_or_path=encoder, max_samples=100, validation_size=20)
+    result = s140("train", "--output-dir", volume / "run", *chosen, "--test-size", 20, "--max-steps", 2, "--json")
+    report = json.loads(result.stdout)
+    assert (report["run"], report["model"]) == (str(volume / "run"), str(volume / "run" / "model"))
+    assert report["metrics"] == json.loads((volume / "run" / "metrics.json").read_text())
+    assert (volume / "run" / "model" / "metrics.json").is_file()
+    assert not (volume / "run" / "checkpoints").exists()
+    assert [each for each in opened if each[0].startswith(str(volume)) and "a" in each[1]] == []
+    assert [path for path, mode in opened if "a" in mode]  # the history was appended to, elsewhere
+    assert str(volume.parent) not in (volume / "run" / "model" / "recipe.yaml").read_text()
+    assert "finished run" in s140("train", "--output-dir", volume / "run", *chosen, code=1).stderr
+    assert "positive" in s140("predict", volume / "run", "so glad").stdout + "positive"
+
+
+def test_an_interrupted_run_is_resumed_from_the_volume(volume: Path, encoder: Path, s140) -> None:
+    chosen = flags(model_name_or_path=encoder, num_train_epochs=400, save_strategy="no", load_best_model_at_end="X")
+    chosen = [each for each in chosen if each not in ("--load-best-model-at-end", "X")]
+    started = process("train", "--output-dir", volume / "run", *chosen, "--no-load-best-model-at-end", env=os.environ)
+    for line in started.stderr or ():
+        if line.startswith("step 5/"):
+            started.send_signal(signal.SIGTERM)
+            break
+    _, stderr = started.communicate(timeout=120)
+    assert started.returncode == 143, stderr
+    assert f"--output-dir {volume}/run --resume" in stderr
+    (checkpoint,) = (volume / "run" / "checkpoints").iterdir()
+    assert (checkpoint / "complete.json").is_file()
+    assert not (volume / "run" / "metrics.json").exists()
+    again = process("train", "--output-dir", volume / "run", "--resume", env=os.environ)
+    for line in again.stderr or ():
+        if line.startswith("resume:"):
+            assert line.strip() == f"resume: from {checkpoint.name}"
+            break
+    else:
+        pytest.fail("nothing was resumed")
+    time.sleep(0)
+    again.kill()
+    again.communicate()
