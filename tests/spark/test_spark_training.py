@@ -47,8 +47,11 @@ def losses(folder: Path) -> list[float]:
 def test_two_processes_of_spark_learn_as_one(
     table, encoder_without_dropout: Path, shared: Path, s140, monkeypatch, mode: str
 ) -> None:
-    """On this machine, and as tasks of the (local) cluster; the tweets come from a table, which no process can ask."""
+    """On this machine, and as tasks of the (local) cluster with the run on a volume, to which whole files alone can be
+    written; the tweets come from a table, which no process can ask."""
     monkeypatch.setenv("HF_TOKEN", TOKEN)
+    if mode == "--no-local-mode":
+        monkeypatch.setenv("S140_VOLUMES", str(shared.parents[2]))
     name = f"table:{table('train', 300)}"
     one, two = shared / "one", shared / "two"
     s140("train", *training(one, encoder_without_dropout, name, per_device_train_batch_size=16))
