@@ -67,8 +67,9 @@ def frame(name: str) -> DataFrame:
             f"{plain!r} is no name of a table.",
             "Name one as catalog.schema.table; files and folders are named by their path, without table:.",
         )
+    spark = session()
     with refusals_explained(plain):
-        found = session().table(plain)
+        found = spark.table(plain)
         _ = found.columns  # with Spark Connect the table is looked up only now
         return found
 
