@@ -123,7 +123,7 @@ class Mlflow(Tracker):
         """The server's address; within, MLflow is as patient and loud as DEFAULTS or the caller say."""
         import mlflow
 
-        asked: bool = mlflow.is_tracking_uri_set()  # type: ignore[no-untyped-call]
+        asked: bool = mlflow.is_tracking_uri_set()
         uri = mlflow.get_tracking_uri() if asked else self.known.get("tracking_uri") or mlflow.get_tracking_uri()
         added = {name: value for name, value in DEFAULTS.items() if name not in os.environ}
         os.environ.update(added)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert import registry
+from sentiment140_bert import registry, tracking
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import Recipe, parse
 from sentiment140_bert.workflows import scoring, training
@@ -56,7 +56,7 @@ def spark_train(
     log.info("processes: %d %s, %s", num_processes, where, "a GPU each" if gpu else "without GPU")
     if not local_mode:
         recipe, output_dir = _findable(recipe), output_dir.absolute()
-    tracked = recipe.training.report_to == "mlflow" or options.get("register_model")
+    tracked = "mlflow" in tracking.chosen(recipe.training.report_to)
     with _table_copies(recipe, output_dir, local_mode) as environment:
         result: dict[str, Any] = processes.run(
             _train_in_process,
