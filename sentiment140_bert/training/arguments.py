@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from transformers import TrainingArguments
 
 log = logging.getLogger(__name__)
-OURS = {"precision", "fp16", "bf16", "report_to", "more", "run_name"}
+# Trainer's own auto_find_batch_size would shrink the step itself, and go on with weights that were trained already.
+OURS = {"precision", "fp16", "bf16", "report_to", "more", "run_name", "auto_find_batch_size"}
 # Of no influence on the weights: they need no mention where a run is described.
 ROUTINE = {"logging_steps", "report_to", "run_name", "save_total_limit", "per_device_eval_batch_size", "precision"}
 

@@ -92,6 +92,10 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the bar, where there is one."""
         if self.bar is not None:
             self.bar.close()
 
