@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,4 +108,9 @@ def processes_of(settings: TrainingArguments) -> Any:
         # Trainer would wrap the model into DataParallel: slower than one process a GPU, and its loss is summed twice.
         log.warning("%d GPUs are here, one is used; for all: torchrun --nproc_per_node %d …", *[settings.n_gpu] * 2)
         settings._n_gpu = 1
+    if "ACCELERATE_USE_CPU" in os.environ and "MASTER_ADDR" in os.environ and settings.world_size == 1:
+        log.warning(
+            "one process was started: `accelerate launch --cpu` starts no more without MPI; for several, with or "
+            "without GPUs: accelerate launch --multi_gpu --num_processes 2 …, or torchrun --nproc_per_node 2 …"
+        )
     return settings.distributed_state

@@ -109,6 +109,16 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
             self.args.per_device_eval_batch_size = size // 2
             log.warning("memory: %s; scoring goes on with %d tweets at once", failure, size // 2)
 
+    def evaluation_loop(self, *positional: Any, **named: Any) -> Any:
+        """Several processes score some rows twice, so that each has equally many, and Trainer's loss counts these."""
+        output = super().evaluation_loop(*positional, **named)
+        name = f"{named.get('metric_key_prefix', 'eval')}_loss"
+        if self.args.world_size > 1 and name in output.metrics and output.predictions is not None:
+            logits, labels = torch.as_tensor(output.predictions).float(), torch.as_tensor(output.label_ids)
+            loss = cross_entropy(logits, labels, label_smoothing=self.args.label_smoothing_factor)
+            output.metrics[name] = float(loss)
+        return output
+
 
 def share_of(arguments: TrainingArguments) -> Share:
     """How the arguments ask a step to be shared out."""
