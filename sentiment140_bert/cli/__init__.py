@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from sentiment140_bert.cli.card import card
+from sentiment140_bert.cli.doctor import doctor
 from sentiment140_bert.cli.evaluate import evaluate
 from sentiment140_bert.cli.predict import predict
 from sentiment140_bert.cli.prepare import prepare
@@ -55,5 +56,5 @@ def main() -> None:
     logger.propagate = False
 
 
-for command in (prepare, train, evaluate, predict, card, push_to_hub, verify, recipes):
+for command in (doctor, prepare, train, evaluate, predict, card, push_to_hub, verify, recipes):
     main.add_command(command)

@@ -28,9 +28,11 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     Args:
         history: The run's ``history.jsonl``.
         tweets: Size of the training split.
+        shown: Otherwise only the history is written.
     """
 
-    def __init__(self, history: Path, tweets: int) -> None:
+    def __init__(self, history: Path, tweets: int, shown: bool = True) -> None:
+        self.shown = shown
         self.history = history
         self.tweets = tweets
         self.bar: tqdm[Any] | None = None
@@ -42,7 +44,13 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self.started = (time.perf_counter(), state.epoch or 0.0)
         if state.is_world_process_zero:
             self._forget_after(state.global_step)
-            self.bar = tqdm(desc="train", total=state.max_steps, initial=state.global_step, unit=" steps", disable=None)
+            self.bar = tqdm(
+                desc="train",
+                total=state.max_steps,
+                initial=state.global_step,
+                unit=" steps",
+                disable=None if self.shown else True,
+            )
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if self.bar is not None:
@@ -66,7 +74,8 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             numbers = {name: float(value) for name, value in logs.items()}
             finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
             file.write(json.dumps({"step": state.global_step, **finite}) + "\n")
-        self._show(logs, state)
+        if self.shown:
+            self._show(logs, state)
 
     def _forget_after(self, step: int) -> None:
         """Drops what was logged after the checkpoint that is resumed from: those steps are done again."""

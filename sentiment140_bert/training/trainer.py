@@ -205,6 +205,7 @@ def train(
     callbacks: list[TrainerCallback] | None = None,
     finds_batch: bool = False,
     beside: AbstractContextManager[Any] | None = None,
+    shown: bool = True,
 ) -> Outcome:
     """Fine-tunes ``model`` in place; afterwards it holds the best checkpoint's weights if the arguments say so.
 
@@ -219,6 +220,7 @@ def train(
         callbacks: Further ones, such as a tracker's.
         finds_batch: Where memory does not suffice, go on in parts of half the size; a step's tweets stay the same.
         beside: Is open while training goes on.
+        shown: Whether progress is told.
 
     Raises:
         HardwareError: A batch does not fit into memory, and no smaller part was to be tried or does either.
@@ -244,7 +246,7 @@ def train(
             ),
             compute_loss_func=exact_loss(arguments.label_smoothing_factor),
             compute_metrics=compute_metrics,
-            callbacks=[Progress(history, len(train_split)), WholeCheckpoints(spent), stop, *(callbacks or [])],
+            callbacks=[Progress(history, len(train_split), shown), WholeCheckpoints(spent), stop, *(callbacks or [])],
             share=share,
             finds_batch=finds_batch,
         )
