@@ -43,7 +43,7 @@ def trackers(report_to: str) -> dict[str, Any]:
 
 
 def versions() -> list[dict[str, Any]]:
-    """Each package that is needed: ``name``, ``wanted`` range, ``installed`` version or None, and whether it ``fits``."""
+    """Each package that is needed: ``name``, ``wanted`` range, ``installed`` version or None, whether it ``fits``."""
     from packaging.requirements import Requirement
 
     found = []

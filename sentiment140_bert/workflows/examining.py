@@ -10,6 +10,10 @@ from sentiment140_bert.errors import S140Error
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.workflows import probing
 
+ELSEWHERE = {
+    "model": "Without the Hub: --model-name-or-path with a folder, or bundled:minilm.",
+    "dataset": "Without the Hub: --dataset stanford, sample, or a file.",
+}
 IN_A_CHECKPOINT = 3  # the weights and AdamW's two averages of each of them
 
 
@@ -40,7 +44,10 @@ def doctor(recipe: Recipe, output_dir: Path, *, measure: bool = True) -> dict[st
     if trackers["used"] != "none" and trackers["used"] not in trackers["installed"]:
         problems.append(f"The tracker {trackers['used']} is not installed: install it, or --report-to none.")
     sources = {"model": _model(recipe), "dataset": _dataset(recipe)}
-    problems += [f"The {kind} {each['name']}: {each['remark']}." for kind, each in sources.items() if not each["here"]]
+    for kind, each in sources.items():
+        if not each["here"]:
+            elsewhere = ELSEWHERE[kind] if each["on_hub"] else ""
+            problems.append(f"The {kind} {each['name']} cannot be had: {each['remark']}. {elsewhere}".strip())
     choice = _choice(recipe, problems)
     found = None
     if measure and choice:
@@ -98,6 +105,10 @@ def _machine() -> tuple[dict[str, Any], list[str]]:
     }, remarks
 
 
+def _source(name: str, state: str, remark: str, on_hub: bool = False) -> dict[str, Any]:
+    return {"name": name, "here": state != "missing", "state": state, "remark": remark, "on_hub": on_hub}
+
+
 def _model(recipe: Recipe) -> dict[str, Any]:
     from sentiment140_bert import modeling
     from sentiment140_bert.hub import reach
@@ -105,12 +116,11 @@ def _model(recipe: Recipe) -> dict[str, Any]:
     name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
     try:
         if modeling.is_hub_id(name):
-            state, remark = reach.state_of("model", name, revision)
-            return {"name": name, "here": state != "missing", "state": state, "remark": remark}
+            return _source(name, *reach.state_of("model", name, revision), on_hub=True)
         modeling.locate(name)
     except S140Error as error:
-        return {"name": name, "here": False, "state": "missing", "remark": f"{error.message} {error.hint}".rstrip(".")}
-    return {"name": name, "here": True, "state": "local", "remark": "on this machine"}
+        return _source(name, "missing", f"{error.message} {error.hint}".rstrip("."))
+    return _source(name, "local", "on this machine")
 
 
 def _dataset(recipe: Recipe) -> dict[str, Any]:
@@ -119,16 +129,14 @@ def _dataset(recipe: Recipe) -> dict[str, Any]:
 
     name = recipe.data.dataset
     if source.is_hub_id(name):
-        state, remark = reach.state_of("dataset", name, recipe.data.dataset_revision)
-        return {"name": name, "here": state != "missing", "state": state, "remark": remark}
+        return _source(name, *reach.state_of("dataset", name, recipe.data.dataset_revision), on_hub=True)
     if name == "stanford":
-        here = (download.cache_dir() / "downloads" / "trainingandtestdata.zip").is_file()
-        return {"name": name, "here": True, "state": "cached" if here else "reachable"} | {
-            "remark": "on this machine" if here else "to be downloaded from Stanford's site, which was not asked"
-        }
-    here = name == "sample" or Path(name).expanduser().exists()
-    remark = "on this machine" if here else "there is no such file or folder; check the path"
-    return {"name": name, "here": here, "state": "local" if here else "missing", "remark": remark}
+        if (download.cache_dir() / "downloads" / "trainingandtestdata.zip").is_file():
+            return _source(name, "cached", "in the cache of this machine")
+        return _source(name, "reachable", "to be downloaded from Stanford's site, which was not asked")
+    if name == "sample" or Path(name).expanduser().exists():
+        return _source(name, "local", "on this machine")
+    return _source(name, "missing", "there is no such file or folder; check the path")
 
 
 def _choice(recipe: Recipe, problems: list[str]) -> dict[str, Any] | None:
