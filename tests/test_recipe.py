@@ -14,7 +14,7 @@ from sentiment140_bert.cli.options import resolved
 from sentiment140_bert.errors import RecipeError, S140Error
 from sentiment140_bert.recipe import NOT_YOURS, SECTION_OF, SECTIONS, Recipe, parse, settings
 
-NAMES = ["bert-base-100k", "bert-base-full", "distilbert-100k", "quickstart"]
+NAMES = ["bert-base-100k", "bert-base-full", "distilbert-100k", "local-8gb", "quickstart"]
 
 
 def problems_of(plain: object) -> list[str]:
@@ -23,7 +23,7 @@ def problems_of(plain: object) -> list[str]:
     return caught.value.problems
 
 
-def test_the_packaged_recipes_are_these_four():
+def test_the_packaged_recipes_are_these():
     assert recipes.names() == NAMES
 
 

@@ -80,3 +80,29 @@ def why_unused(
     return (
         f"{name} is here (driver {driver}), but torch cannot start CUDA: reboot after a driver update; see nvidia-smi."
     )
+
+
+def too_old(name: str, capability: str, architectures: Sequence[str]) -> str:
+    """Why this build of torch has no code for a GPU, with the remedy; empty where it has.
+
+    Args:
+        name: Of the GPU.
+        capability: Its compute capability, as in ``8.9``.
+        architectures: That torch was built for: ``sm_86`` runs on 8.6 and later 8.x, ``compute_90`` on all from 9.0.
+    """
+    major, minor = map(int, capability.split("."))
+    for each in architectures:
+        kind, _, digits = each.partition("_")
+        number = "".join(filter(str.isdigit, digits))
+        if not number:
+            continue
+        built = int(number[:-1]), int(number[-1])
+        later = kind == "compute" and built <= (major, minor)
+        if later or (kind == "sm" and built[0] == major and built[1] <= minor):
+            return ""
+    if not architectures:
+        return ""
+    return (
+        f"{name} has compute capability {capability}, and this torch was built for {', '.join(architectures)}: install "
+        "a torch for an older CUDA (pytorch.org names the index)."
+    )

@@ -32,7 +32,7 @@ def doctor(recipe: Recipe, output_dir: Path, *, measure: bool = True) -> dict[st
     from sentiment140_bert import readiness
 
     problems: list[str] = []
-    machine, remarks = _machine()
+    machine, remarks = _machine(problems)
     packages = readiness.versions()
     problems += [
         f"{each['name']} {each['installed'] or 'is missing'}; {each['wanted']} is needed: pip install "
@@ -73,7 +73,7 @@ def doctor(recipe: Recipe, output_dir: Path, *, measure: bool = True) -> dict[st
     }
 
 
-def _machine() -> tuple[dict[str, Any], list[str]]:
+def _machine(problems: list[str]) -> tuple[dict[str, Any], list[str]]:
     import torch
 
     from sentiment140_bert import environment
@@ -84,6 +84,9 @@ def _machine() -> tuple[dict[str, Any], list[str]]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     why = facts.why_unused(seen, gpu_here is not None, torch.version.cuda, driver_cuda, visible)
     remarks = [why] if why else []
+    if gpu_here:
+        unfit = facts.too_old(gpu_here["name"], gpu_here["compute_capability"], gpu_here["architectures"])
+        problems += [unfit] if unfit else []
     if gpu_here and gpu_here["count"] > 1:
         number = gpu_here["count"]
         remarks.append(f"{number} GPUs: `torchrun --nproc_per_node {number} -m sentiment140_bert train …` uses all.")

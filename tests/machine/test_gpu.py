@@ -75,6 +75,22 @@ def test_a_gpu_that_is_not_used_has_a_reason(gpus, available, torch_cuda, driver
     assert found == "" if not said else said in found
 
 
+@pytest.mark.parametrize(
+    ("capability", "built", "fits"),
+    [
+        ("8.9", ["sm_75", "sm_80", "sm_86", "sm_90"], True),  # RTX 4060: code for 8.6 runs on 8.9
+        ("6.1", ["sm_75", "sm_80", "sm_86", "sm_90"], False),  # GTX 1070
+        ("12.0", ["sm_90", "sm_120"], True),
+        ("12.1", ["sm_90", "compute_90"], True),
+        ("8.0", ["sm_86"], False),
+        ("9.0", ["sm_90a"], True),
+        ("9.0", [], True),
+    ],
+)
+def test_a_gpu_that_torch_has_no_code_for(capability: str, built: list[str], fits: bool) -> None:
+    assert (facts.too_old("x", capability, built) == "") is fits
+
+
 def test_warmth_is_looked_at_beside_the_work() -> None:
     """The watching thread itself, with states given one after the other, then none."""
     hot = gpu.Gpu("GPU-6f1a", "a", "1", 8188, 1, 88, True)
