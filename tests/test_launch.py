@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -51,12 +50,13 @@ def alone(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def launch(launcher: str, *words: object, **more: Any) -> subprocess.Popen[str]:
+def launch(launcher: str, *words: object, module: bool = True) -> subprocess.Popen[str]:
     program, *options = LAUNCHERS[launcher]
-    command = [str(BESIDE_PYTHON / program), *options, "-m", "sentiment140_bert", "train", *map(str, words)]
+    ours = ["-m", "sentiment140_bert"] if module else [str(Path(__file__).with_name("cramped_rank.py"))]
+    command = [str(BESIDE_PYTHON / program), *options, *ours, "train", *map(str, words)]
     hidden = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, env=os.environ | hidden, **pipes | more)
+    return subprocess.Popen(command, env=os.environ | hidden, **pipes)
 
 
 def log_of(run: Path, name: str) -> dict[int, float]:
@@ -116,6 +116,21 @@ def test_a_launched_run_is_stopped_and_resumed_as_one(model: Path, alone: Path, 
     assert again.returncode == 0, stderr[-4000:]
     assert "resume: from checkpoint-" in stderr
     agree(tmp_path / "run", alone)
+
+
+def test_where_one_process_runs_out_of_memory_both_compute_smaller_parts(
+    model: Path, alone: Path, tmp_path: Path
+) -> None:
+    shared = [*flags(model_name_or_path=model, per_device_train_batch_size=16, **STEPS), "--auto-find-batch-size"]
+    started = launch("torchrun", "--output-dir", tmp_path / "run", *shared, module=False)
+    stdout, stderr = started.communicate(timeout=240)
+    assert started.returncode == 0, stderr[-4000:]
+    agree(tmp_path / "run", alone)
+    training = json.loads((tmp_path / "run" / "environment.json").read_text())["training"]
+    assert training["batch"] == {"tweets": 32, "per_device": 8, "accumulated": 2}
+    assert training["out_of_memory"] == 1
+    assert stderr.count("a step's 32 tweets are now computed in 4 parts of 8") == 1
+    assert "memory ran short 1 time: the steps of 32 tweets were computed in parts of 8" in stdout
 
 
 def test_accelerate_with_cpu_is_one_process_and_says_so(model: Path, tmp_path: Path) -> None:

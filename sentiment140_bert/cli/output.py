@@ -82,8 +82,9 @@ def print_usage(training: dict[str, Any]) -> None:
         said.append(f"GPU at most {degrees} °C" if degrees is not None else "GPU temperature unknown")
     click.echo("\n" + "; ".join(said))
     if training["out_of_memory"]:
+        times = "1 time" if training["out_of_memory"] == 1 else f"{training['out_of_memory']} times"
         click.echo(
-            f"memory ran short {training['out_of_memory']} times: the steps of {batch['tweets']} tweets were computed "
+            f"memory ran short {times}: the steps of {batch['tweets']} tweets were computed "
             f"in parts of {batch['per_device']}, with the same loss"
         )
     for sentence in advice(usage):

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sentiment140_bert.errors import S140Error
+from sentiment140_bert.errors import Interrupted, S140Error
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.workflows import probing
 
@@ -53,6 +53,8 @@ def doctor(recipe: Recipe, output_dir: Path, *, measure: bool = True) -> dict[st
     if measure and choice:
         try:
             found = probing.probe(recipe, output_dir, sources["model"]["here"])
+        except Interrupted:
+            raise
         except S140Error as error:
             problems.append(f"{error.message} {error.hint}")
     disk = _disk(recipe, output_dir, found)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sentiment140_bert.errors import Interrupted
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.workflows import preparing
 
@@ -72,6 +73,8 @@ def probe(recipe: Recipe, folder: Path, tokenizer_at_hand: bool) -> dict[str, An
             beside=usage,
             shown=False,
         )
+        if outcome.signal:
+            raise Interrupted("The probe was stopped.", "Without it: s140 doctor --no-probe", outcome.signal)
         sizes = [each.stat().st_size for each in home.glob("checkpoints/*/*")]
     step = _estimate(train, outcome, timed, settings.data_seed or settings.seed, settings.fp16 or settings.bf16)
     report = _whole_job(recipe, share, step, timed, assumed)
