@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sentiment140_bert.recipes import load as load_recipe
     from sentiment140_bert.workflows import (
         card,
+        doctor,
         evaluate,
         evaluate_run,
         load_classifier,
@@ -37,6 +38,7 @@ _HOMES = {
     "predict": ("workflows", "predict"),
     "load_classifier": ("workflows", "load_classifier"),
     "card": ("workflows", "card"),
+    "doctor": ("workflows", "doctor"),
     "push_to_hub": ("workflows", "push_to_hub"),
     "verify": ("workflows", "verify"),
     "Destination": ("workflows.publishing", "Destination"),
@@ -49,6 +51,7 @@ __all__ = [
     "Recipe",
     "S140Error",
     "card",
+    "doctor",
     "evaluate",
     "evaluate_run",
     "load_classifier",

@@ -159,6 +159,38 @@ def load_encoder(name_or_path: str, revision: str | None = None, seed: int = 42)
         )
 
 
+def untrained(name_or_path: str, revision: str | None = None, seed: int = 42) -> PreTrainedModel:
+    """A classifier of that model's shape with random weights, for measuring; of a Hub model its config is enough.
+
+    Raises:
+        ModelError: Its shape is not known.
+    """
+    from transformers import AutoConfig, AutoModelForSequenceClassification, BertConfig, DistilBertConfig, set_seed
+
+    set_seed(seed)
+    # The defaults of these classes are the shapes of these models.
+    known = {"bert-base-uncased": BertConfig, "distilbert-base-uncased": DistilBertConfig}
+    short = name_or_path.removeprefix("google-bert/").removeprefix("distilbert/")
+    if short in known and is_hub_id(name_or_path):
+        config = known[short]()
+    else:
+        with _explained(name_or_path):
+            config = AutoConfig.from_pretrained(locate(name_or_path), revision=revision, trust_remote_code=False)
+    config.num_labels = len(ID2LABEL)
+    with _explained(name_or_path):
+        return AutoModelForSequenceClassification.from_config(config, dtype="float32", trust_remote_code=False)
+
+
+def padding_only(config: Any) -> PreTrainedTokenizerFast:
+    """A tokenizer that knows no words and pads ``input_ids`` for a model of this shape."""
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    padding = config.pad_token_id or 0
+    backend = Tokenizer(models.WordLevel({f"[{number}]": number for number in range(padding + 1)}, unk_token="[0]"))
+    return PreTrainedTokenizerFast(tokenizer_object=backend, pad_token=f"[{padding}]", unk_token="[0]")
+
+
 def load_classifier(name_or_path: str, revision: str | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """A fine-tuned classifier with its tokenizer, as it was saved.
 

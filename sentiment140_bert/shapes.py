@@ -170,6 +170,14 @@ class Precision(TypedDict):
     name: str
 
 
+class Batch(TypedDict):
+    """How the tweets of a step were shared out, see ``training.batching``."""
+
+    tweets: Count
+    per_device: Count
+    accumulated: Count
+
+
 class Training(TypedDict):
     """How training went."""
 
@@ -178,6 +186,9 @@ class Training(TypedDict):
     best_step: Count | None
     seconds: Number
     tweets_per_second: Number
+    out_of_memory: NotRequired[Count]
+    batch: NotRequired[Batch]
+    usage: NotRequired[dict[str, Any]]
 
 
 class Environment(TypedDict):

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from sentiment140_bert.cli.card import card
+from sentiment140_bert.cli.doctor import doctor
 from sentiment140_bert.cli.evaluate import evaluate
 from sentiment140_bert.cli.predict import predict
 from sentiment140_bert.cli.prepare import prepare
@@ -57,5 +58,5 @@ def main() -> None:
     logger.propagate = False
 
 
-for command in (prepare, train, evaluate, predict, card, push_to_hub, verify, track, recipes, spark):
+for command in (doctor, prepare, train, evaluate, predict, card, push_to_hub, verify, track, recipes, spark):
     main.add_command(command)

@@ -66,3 +66,26 @@ def print_scores(splits: dict[str, Any]) -> None:
         rows.append([name.replace("_", " "), *((split.get(name) or {}).get("value") for split in splits.values())])
     rows.append(["neutral, left out", *(split["neutral_left_out"] for split in splits.values())])
     print_table(rows, ["", *splits])
+
+
+def print_usage(training: dict[str, Any]) -> None:
+    """What training took of the machine, and what follows from it."""
+    from sentiment140_bert.machine.usage import advice
+
+    usage, batch = training["usage"], training["batch"]
+    gpu, resident = usage["gpu"], usage["memory_peak"]
+    said = [f"peak memory {resident / 1024:.1f} GiB"] if resident else []
+    if gpu:
+        total, used = gpu["memory_total"], gpu["memory_reserved_peak"]
+        said.append(f"GPU memory {used / 1024:.1f} of {total / 1024:.1f} GiB ({used / total:.0%})")
+        degrees = gpu["temperature_peak"]
+        said.append(f"GPU at most {degrees} °C" if degrees is not None else "GPU temperature unknown")
+    click.echo("\n" + "; ".join(said))
+    if training["out_of_memory"]:
+        times = "1 time" if training["out_of_memory"] == 1 else f"{training['out_of_memory']} times"
+        click.echo(
+            f"memory ran short {times}: the steps of {batch['tweets']} tweets were computed "
+            f"in parts of {batch['per_device']}, with the same loss"
+        )
+    for sentence in advice(usage):
+        click.echo(sentence)

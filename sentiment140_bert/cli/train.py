@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolved, set_option
-from sentiment140_bert.cli.output import print_json, print_scores, stdout_kept_clean
+from sentiment140_bert.cli.output import print_json, print_scores, print_usage, stdout_kept_clean
 from sentiment140_bert.cli.push_to_hub import destination_options, print_published
 from sentiment140_bert.errors import RunError
 
@@ -73,6 +73,7 @@ def train(
         f"{training['tweets_per_second']:.0f} tweets/s; kept: step {training['best_step'] or training['steps']}\n"
     )
     print_scores(result["metrics"]["splits"])
+    print_usage(training)
     click.echo(f"\nrun    {result['run']}\nmodel  {result['model']}")
     click.echo(f'try    s140 predict {result["run"]} "what a lovely surprise"')
     for name, each in result["tracked"].items():

@@ -28,6 +28,7 @@ __all__ = [
     "Tracking",
     "chosen",
     "has_wandb_credentials",
+    "installed",
     "of_run",
     "offline_folders",
     "shown",
@@ -66,10 +67,14 @@ def chosen(report_to: Sequence[str]) -> list[str]:
     names = [("mlflow" if on_databricks() else "wandb") if name == "auto" else name for name in report_to]
     names = [name for name in dict.fromkeys(names) if name != "none"]
     for name in names:
-        tracker = _class_of(name)
-        if importlib.util.find_spec(tracker.package) is None:
+        if name not in installed():
             raise MissingExtra(f"report_to {name}", name)
     return names
+
+
+def installed() -> list[str]:
+    """The trackers whose packages are here."""
+    return [name for name in CLASSES if importlib.util.find_spec(name)]
 
 
 def of_run(run: RunDir) -> list[str]:

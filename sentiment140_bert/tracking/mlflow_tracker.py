@@ -43,7 +43,7 @@ NOISY = (
 class Mlflow(Tracker):
     """An MLflow run, by its id: active runs belong to threads, and this one to none."""
 
-    name = package = "mlflow"
+    name = "mlflow"
 
     def __init__(self, story: Story, known: dict[str, Any]) -> None:
         super().__init__(story, known)

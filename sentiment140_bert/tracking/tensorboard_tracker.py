@@ -15,7 +15,7 @@ from sentiment140_bert.tracking.tracker import Remember, Tracker
 class Tensorboard(Tracker):
     """Event files; those of a later process lie beside the first ones and are shown as one run."""
 
-    name = package = "tensorboard"
+    name = "tensorboard"
 
     def open(self, remember: Remember) -> None:
         from torch.utils.tensorboard import SummaryWriter

@@ -21,7 +21,6 @@ class Tracker(ABC):
     """
 
     name: ClassVar[str]
-    package: ClassVar[str]
     # When what it was told survives a kill of this process: at once, the next time it is told something, or closed.
     safe: ClassVar[Literal["at once", "next time", "closed"]] = "at once"
 

@@ -17,7 +17,7 @@ from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
 class Trackio(Tracker):
     """A Trackio run. Trackio knows runs by their names, so a name here ends in something unique."""
 
-    name = package = "trackio"
+    name = "trackio"
     safe = "next time"  # its own thread writes every half second
 
     @staticmethod

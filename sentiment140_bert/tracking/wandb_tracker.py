@@ -28,7 +28,7 @@ CLASS_NAMES = ["negative", "positive"]
 class Wandb(Tracker):
     """A wandb run. The steps of its history are those of the training."""
 
-    name = package = "wandb"
+    name = "wandb"
     safe = "closed"
 
     def __init__(self, story: Story, known: dict[str, Any]) -> None:

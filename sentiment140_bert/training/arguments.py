@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from transformers import TrainingArguments
 
 log = logging.getLogger(__name__)
-OURS = {"precision", "fp16", "bf16", "report_to", "more", "run_name"}
+# Trainer's own auto_find_batch_size would shrink the step itself, and go on with weights that were trained already.
+OURS = {"precision", "fp16", "bf16", "report_to", "more", "run_name", "auto_find_batch_size"}
 # Of no influence on the weights: they need no mention where a run is described.
 ROUTINE = {"logging_steps", "report_to", "run_name", "save_total_limit", "per_device_eval_batch_size", "precision"}
 
@@ -106,4 +108,9 @@ def processes_of(settings: TrainingArguments) -> Any:
         # Trainer would wrap the model into DataParallel: slower than one process a GPU, and its loss is summed twice.
         log.warning("%d GPUs are here, one is used; for all: torchrun --nproc_per_node %d …", *[settings.n_gpu] * 2)
         settings._n_gpu = 1
+    if "ACCELERATE_USE_CPU" in os.environ and "MASTER_ADDR" in os.environ and settings.world_size == 1:
+        log.warning(
+            "one process was started: `accelerate launch --cpu` starts no more without MPI; for several, with or "
+            "without GPUs: accelerate launch --multi_gpu --num_processes 2 …, or torchrun --nproc_per_node 2 …"
+        )
     return settings.distributed_state

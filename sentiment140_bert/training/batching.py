@@ -1,30 +1,62 @@
-"""Batches of tweets of like length, so that hardly a token of padding is computed."""
+"""Batches of tweets of like length, so that hardly a token of padding is computed; and how they are shared out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 BATCHES_AT_ONCE = 50  # batches' worth of tweets that are sorted together, as Transformers' group_by_length does
 
 
+@dataclass(frozen=True)
+class Share:
+    """How the tweets of one optimizer step are shared out.
+
+    Args:
+        tweets: In a step, of all processes together: the global batch.
+        processes: Each computes its part at the same time as the others.
+        accumulated: Parts that each process computes one after the other.
+    """
+
+    tweets: int
+    processes: int = 1
+    accumulated: int = 1
+
+    @property
+    def parts(self) -> int:
+        """Into which a step is cut."""
+        return self.processes * self.accumulated
+
+    @property
+    def per_device(self) -> int:
+        """The most tweets of a part: what must fit into a device's memory at once."""
+        return -(-self.tweets // self.parts)
+
+    def halved(self) -> Share:
+        """The same step in parts of half the size."""
+        return replace(self, accumulated=2 * self.accumulated)
+
+
 class LengthGroupedBatches:
     """A batch sampler: shuffle, sort within windows of ``BATCHES_AT_ONCE`` batches, cut, shuffle the batches.
 
-    The order depends on ``seed`` and the epoch alone. Every tweet comes once in each epoch (with an
-    odd number of batches on two processes accelerate deals one batch twice). It has no
-    ``batch_size``, by which accelerate knows that it deals whole batches to processes.
+    Each batch is one optimizer step's and is dealt in ``share.parts`` parts of like size. So neither the number of
+    processes nor that of accumulated parts changes which tweets a step learns from: they depend on the size of the
+    step, ``seed`` and the epoch alone. Every tweet comes once in each epoch; the parts of its smallest step may be
+    empty (see ``loss.Collator``). It has no ``batch_size``, by which accelerate knows that it deals whole parts to
+    processes.
 
     Args:
         lengths: Tokens of each tweet.
-        size: Tweets in a batch; the last one of an epoch may be smaller.
+        share: The size of a step (the last one may be smaller), and its parts.
         seed: Of the order.
     """
 
-    def __init__(self, lengths: Sequence[int] | np.ndarray, size: int, seed: int) -> None:
+    def __init__(self, lengths: Sequence[int] | np.ndarray, share: Share, seed: int) -> None:
         self.lengths = np.asarray(lengths)
-        self.size = size
+        self.share = share
         self.seed = seed
         self.epoch = 0
 
@@ -33,16 +65,28 @@ class LengthGroupedBatches:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return -(-len(self.lengths) // self.size)
+        return -(-len(self.lengths) // self.share.tweets) * self.share.parts
 
     def __iter__(self) -> Iterator[list[int]]:
+        for step in self.steps():
+            for part in np.array_split(step, self.share.parts):
+                yield part.tolist()
+
+    def steps(self) -> Iterator[np.ndarray]:
+        """The rows of each optimizer step of the epoch, the longest tweet first."""
         random = np.random.default_rng([self.seed, self.epoch])
         order = random.permutation(len(self.lengths))
-        window = self.size * BATCHES_AT_ONCE
+        size = self.share.tweets
+        window = size * BATCHES_AT_ONCE
         batches = []
         for start in range(0, len(order), window):
             part = order[start : start + window]
             part = part[np.argsort(-self.lengths[part], kind="stable")]
-            batches += [part[at : at + self.size] for at in range(0, len(part), self.size)]
+            batches += [part[at : at + size] for at in range(0, len(part), size)]
         for at in random.permutation(len(batches)):
-            yield batches[at].tolist()
+            yield batches[at]
+
+    def widest(self) -> list[int]:
+        """Rows of the most demanding part that could come: its full size, of the longest tweets of all."""
+        rows: list[int] = np.argsort(-self.lengths, kind="stable")[: self.share.per_device].tolist()
+        return rows

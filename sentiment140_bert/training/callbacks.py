@@ -30,9 +30,11 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     Args:
         history: The run's ``history.jsonl``.
         tweets: Size of the training split.
+        shown: Otherwise only the history is written.
     """
 
-    def __init__(self, history: Path, tweets: int) -> None:
+    def __init__(self, history: Path, tweets: int, shown: bool = True) -> None:
+        self.shown = shown
         self.history = history
         self.tweets = tweets
         self.bar: tqdm[Any] | None = None
@@ -44,7 +46,9 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self.started = (time.perf_counter(), state.epoch or 0.0)
         if state.is_world_process_zero:
             self._forget_after(state.global_step)
-            live = {"disable": False, "mininterval": 0.5} if _in_notebook() else {"disable": None}
+            live: dict[str, Any] = {"disable": False, "mininterval": 0.5} if _in_notebook() else {"disable": None}
+            if not self.shown:
+                live = {"disable": True}
             self.bar = tqdm(desc="train", total=state.max_steps, initial=state.global_step, unit=" steps", **live)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -69,7 +73,8 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             numbers = {name: float(value) for name, value in logs.items()}
             finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
             file.write(json.dumps({"step": state.global_step, "time": round(time.time(), 3), **finite}) + "\n")
-        self._show(logs, state)
+        if self.shown:
+            self._show(logs, state)
 
     def _forget_after(self, step: int) -> None:
         """Drops what was logged after the checkpoint that is resumed from: those steps are done again."""
@@ -95,6 +100,10 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the bar, where there is one."""
         if self.bar is not None:
             self.bar.close()
 

@@ -3,11 +3,13 @@ stops."""
 
 from __future__ import annotations
 
+import copy
+import logging
 import math
 import threading
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,27 +21,43 @@ from torch.utils.data import DataLoader
 from transformers import DataCollatorWithPadding, Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
-from sentiment140_bert.errors import diverged
-from sentiment140_bert.training.batching import LengthGroupedBatches
-from sentiment140_bert.training.callbacks import Progress, StopOnSignal, WholeCheckpoints, seconds_until
+from sentiment140_bert.errors import HardwareError, diverged
+from sentiment140_bert.training import memory
+from sentiment140_bert.training.batching import LengthGroupedBatches, Share
+from sentiment140_bert.training.callbacks import Progress, StopOnSignal, WholeCheckpoints, newest_whole, seconds_until
+from sentiment140_bert.training.loss import Collator, exact_loss
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import TrainingArguments
 
+log = logging.getLogger(__name__)
+
 
 class SentimentTrainer(Trainer):  # type: ignore[misc]
-    """Trainer with length-grouped training batches; evaluation and prediction keep the data's order."""
+    """Trainer with length-grouped training batches; evaluation and prediction keep the data's order.
+
+    Args:
+        share: How each step is shared out; what the arguments say when it is not given.
+        finds_batch: Try the widest part first, and score in smaller batches where memory does not suffice.
+    """
+
+    def __init__(self, *positional: Any, share: Share | None = None, finds_batch: bool = False, **named: Any) -> None:
+        super().__init__(*positional, **named)
+        self.share = share or share_of(self.args)
+        self.finds_batch = finds_batch
+        self._batches: LengthGroupedBatches | None = None
+        self._tried: set[int] = set()
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         dataset = self.train_dataset.with_format("numpy")
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        batches = LengthGroupedBatches(lengths_of(self.train_dataset), self._train_batch_size, seed)
+        self._batches = batches = LengthGroupedBatches(lengths_of(self.train_dataset), self.share, seed)
         self.add_callback(_EachEpochItsOrder(batches))
         loader: DataLoader[Any] = DataLoader(
             dataset,
             batch_sampler=batches,
-            collate_fn=self.data_collator,
+            collate_fn=Collator(self.data_collator),
             num_workers=self.args.dataloader_num_workers,
             pin_memory=self.args.dataloader_pin_memory,
         )
@@ -50,6 +68,69 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
         limit, self.args.save_total_limit = self.args.save_total_limit, None
         super()._save_checkpoint(*arguments, **options)
         self.args.save_total_limit = limit
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        # Twice: the optimizer takes its memory in the first step.
+        if self.finds_batch and len(self._tried) < 2 and self.state.global_step not in self._tried:
+            self._tried.add(self.state.global_step)
+            self._try_widest(model)
+        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        return loss
+
+    def _try_widest(self, model: Any) -> None:
+        """Computes the most demanding part there is and forgets it: better now than when it comes, hours later.
+
+        Raises:
+            TooLarge: In every process, when it does not fit in one of them.
+        """
+        assert self._batches  # noqa: S101 - training begins with them
+        rows = self.train_dataset.with_format("numpy")[self._batches.widest()]
+        part = self.data_collator([dict(zip(rows, row, strict=True)) for row in zip(*rows.values(), strict=True)])
+        failure: RuntimeError | None = None
+        gpus = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+        try:
+            with torch.random.fork_rng(gpus), self.accelerator.no_sync(model):
+                super().training_step(model, part, torch.tensor(len(part["labels"])))
+        except RuntimeError as error:
+            if not memory.is_out_of_memory(error):
+                raise
+            failure = error.with_traceback(None)  # whose frames would hold what was computed so far
+        model.zero_grad(set_to_none=True)
+        if memory.everywhere(failure is not None, self.args.device):
+            raise memory.TooLarge(memory.reason(failure) if failure else "another process is out of memory")
+
+    def evaluate(self, *positional: Any, **named: Any) -> dict[str, float]:
+        while True:
+            try:
+                scores: dict[str, float] = super().evaluate(*positional, **named)
+                return scores
+            except RuntimeError as error:
+                if not memory.is_out_of_memory(error):
+                    raise
+                failure = memory.reason(error)
+            size = self.args.per_device_eval_batch_size
+            if not self.finds_batch or size == 1 or self.args.world_size > 1:
+                problem = f"{size} tweets to be scored do not fit into memory at once: {failure}."
+                raise HardwareError(problem, "Lower --per-device-eval-batch-size; the scores stay the same.")
+            memory.release(self.model)
+            self.args.per_device_eval_batch_size = size // 2
+            log.warning("memory: %s; scoring goes on with %d tweets at once", failure, size // 2)
+
+    def evaluation_loop(self, *positional: Any, **named: Any) -> Any:
+        """Several processes score some rows twice, so that each has equally many, and Trainer's loss counts these."""
+        output = super().evaluation_loop(*positional, **named)
+        name = f"{named.get('metric_key_prefix', 'eval')}_loss"
+        if self.args.world_size > 1 and name in output.metrics and output.predictions is not None:
+            logits, labels = torch.as_tensor(output.predictions).float(), torch.as_tensor(output.label_ids)
+            loss = cross_entropy(logits, labels, label_smoothing=self.args.label_smoothing_factor)
+            output.metrics[name] = float(loss)
+        return output
+
+
+def share_of(arguments: TrainingArguments) -> Share:
+    """How the arguments ask a step to be shared out."""
+    processes, accumulated = arguments.world_size, arguments.gradient_accumulation_steps
+    return Share(arguments.per_device_train_batch_size * accumulated * processes, processes, accumulated)
 
 
 class _EachEpochItsOrder(TrainerCallback):  # type: ignore[misc]
@@ -69,30 +150,12 @@ def lengths_of(dataset: Any) -> np.ndarray:
     return np.asarray(pc.list_value_length(dataset.with_format("arrow")[:]["input_ids"]).to_numpy())
 
 
-def exact_loss(label_smoothing: float = 0.0) -> Callable[..., torch.Tensor]:
-    """The loss function for ``Trainer(compute_loss_func=…)``.
-
-    Summed cross entropy over the number of tweets in the whole global batch, so that accumulation, several
-    processes and batches of unequal size give the loss and gradient of one large batch. BERT's own forward
-    takes ``num_items_in_batch`` and ignores it, by which Trainer's default loss comes out too large by the
-    number of accumulation steps.
-    """
-
-    def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None) -> torch.Tensor:
-        logits = outputs["logits"].float()
-        if num_items_in_batch is None:
-            return cross_entropy(logits, labels, label_smoothing=label_smoothing)
-        summed = cross_entropy(logits, labels, reduction="sum", label_smoothing=label_smoothing)
-        return summed / num_items_in_batch
-
-    return loss
-
-
 @dataclass(frozen=True)
 class Outcome:
     """How training ended, earlier parts of a resumed run included.
 
-    ``signal`` is its number if one stopped it; the model then is not the finished one.
+    ``signal`` is its number if one stopped it; the model then is not the finished one. ``share`` is how a step was
+    shared out in the end, ``out_of_memory`` how often it had to be halved.
     """
 
     steps: int
@@ -102,6 +165,8 @@ class Outcome:
     seconds: float
     tweets_per_second: float
     signal: int | None
+    share: Share
+    out_of_memory: int
 
 
 def train(
@@ -114,6 +179,9 @@ def train(
     compute_metrics: Callable[[Any], dict[str, float]],
     resume_from: Path | None = None,
     callbacks: list[TrainerCallback] | None = None,
+    finds_batch: bool = False,
+    beside: AbstractContextManager[Any] | None = None,
+    shown: bool = True,
 ) -> Outcome:
     """Fine-tunes ``model`` in place; afterwards it holds the best checkpoint's weights if the arguments say so.
 
@@ -126,31 +194,47 @@ def train(
         compute_metrics: From an ``EvalPrediction`` to named numbers.
         resume_from: A whole checkpoint.
         callbacks: Further ones, such as a tracker's.
+        finds_batch: Where memory does not suffice, go on in parts of half the size; a step's tweets stay the same.
+        beside: Is open while training goes on.
+        shown: Whether progress is told.
+
+    Raises:
+        HardwareError: A batch does not fit into memory, and no smaller part was to be tried or does either.
+        RunError: The loss became infinite or no number.
     """
     train_split: Dataset = splits["train"]
     stop = StopOnSignal()
     seconds_before = seconds_until(resume_from) if resume_from else 0.0
-    trainer = SentimentTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=train_split,
-        eval_dataset=splits["validation"],
-        processing_class=tokenizer,
-        data_collator=DataCollatorWithPadding(
-            tokenizer, pad_to_multiple_of=8 if arguments.fp16 or arguments.bf16 else None
-        ),
-        compute_loss_func=exact_loss(arguments.label_smoothing_factor),
-        compute_metrics=compute_metrics,
-        callbacks=[Progress(history, len(train_split)), WholeCheckpoints(seconds_before), stop, *(callbacks or [])],
-    )
-    trainer.remove_callback(PrinterCallback)
-    before = time.perf_counter()
+    started = time.perf_counter()
+
+    def made(share: Share) -> SentimentTrainer:
+        settings = copy.copy(arguments)
+        settings.per_device_train_batch_size, settings.gradient_accumulation_steps = share.per_device, share.accumulated
+        spent = seconds_before + time.perf_counter() - started
+        trainer = SentimentTrainer(
+            model=model,
+            args=settings,
+            train_dataset=train_split,
+            eval_dataset=splits["validation"],
+            processing_class=tokenizer,
+            data_collator=DataCollatorWithPadding(
+                tokenizer, pad_to_multiple_of=8 if arguments.fp16 or arguments.bf16 else None
+            ),
+            compute_loss_func=exact_loss(arguments.label_smoothing_factor),
+            compute_metrics=compute_metrics,
+            callbacks=[Progress(history, len(train_split), shown), WholeCheckpoints(spent), stop, *(callbacks or [])],
+            share=share,
+            finds_batch=finds_batch,
+        )
+        trainer.remove_callback(PrinterCallback)
+        return trainer
+
     in_main_thread = threading.current_thread() is threading.main_thread()
-    with stop if in_main_thread else nullcontext():
-        result = trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
-    if not math.isfinite(result.training_loss):
+    with stop if in_main_thread else nullcontext(), beside or nullcontext():
+        trainer, loss, halved = _trained(made, share_of(arguments), model, resume_from, finds_batch)
+    if not math.isfinite(loss):
         raise diverged("the loss is no longer a number")
-    seconds = seconds_before + time.perf_counter() - before
+    seconds = seconds_before + time.perf_counter() - started
     state = trainer.state
     seen = (state.epoch or 0.0) * len(train_split)
     return Outcome(
@@ -161,4 +245,46 @@ def train(
         seconds=round(seconds, 2),
         tweets_per_second=round(seen / seconds, 1),
         signal=stop.received,
+        share=trainer.share,
+        out_of_memory=halved,
     )
+
+
+def _trained(
+    made: Callable[[Share], SentimentTrainer], share: Share, model: Any, resume_from: Path | None, finds_batch: bool
+) -> tuple[SentimentTrainer, float, int]:
+    """The Trainer that came to the end, its loss, and how often its parts had to be halved before.
+
+    Each attempt begins where a resumed run would: at the newest checkpoint, or with the weights of the beginning.
+    """
+    beginning = memory.copy_of(model) if finds_batch and not resume_from else None
+    halved = 0
+    while True:
+        trainer = made(share)
+        try:
+            result = trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+            return trainer, result.training_loss, halved
+        except RuntimeError as error:
+            if not memory.is_out_of_memory(error):
+                raise
+            failure = error.with_traceback(None)  # whose frames would hold what was computed so far
+        share, halved = memory.smaller(share, failure, finds_batch), halved + 1
+        resume_from = newest_whole(Path(trainer.args.output_dir)) if trainer.state.global_step else resume_from
+        trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # the next attempt wraps it anew
+        trainer.accelerator.free_memory()
+        if trainer.is_world_process_zero():
+            log.warning(
+                "memory: %s; a step's %d tweets are now computed in %d parts of %d, with the same loss; %s",
+                memory.reason(failure),
+                share.tweets,
+                share.parts,
+                share.per_device,
+                f"going on from {resume_from.name}" if resume_from else "starting anew",
+            )
+        for bar in trainer.callback_handler.callbacks:
+            if isinstance(bar, Progress):
+                bar.close()
+        del trainer
+        memory.release(model)
+        if beginning and not resume_from:
+            memory.restore(model, beginning)

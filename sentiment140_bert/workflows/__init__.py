@@ -4,6 +4,7 @@ Each takes plain values, hands them from room to room, writes the run directory 
 line reports.
 """
 
+from sentiment140_bert.workflows.examining import doctor
 from sentiment140_bert.workflows.preparing import prepare
 from sentiment140_bert.workflows.publishing import Destination, card, push_to_hub
 from sentiment140_bert.workflows.runs import saved_recipe
@@ -16,6 +17,7 @@ __all__ = [
     "Destination",
     "answers",
     "card",
+    "doctor",
     "evaluate",
     "evaluate_run",
     "load_classifier",

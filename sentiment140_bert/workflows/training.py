@@ -7,13 +7,17 @@ import logging
 import shlex
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import Interrupted, RunError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir, write_json, write_text
 from sentiment140_bert.workflows import preparing, publishing, scoring, tracks, volumes
 from sentiment140_bert.workflows.runs import saved_recipe, without_folders
+
+if TYPE_CHECKING:
+    from sentiment140_bert.machine.usage import Usage
+    from sentiment140_bert.training.trainer import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +56,7 @@ def train(
         return volumes.train_beside(train, recipe, output_dir, resume=resume, **more)
     from sentiment140_bert import environment, modeling
     from sentiment140_bert.evaluation.metrics import trainer_metrics
+    from sentiment140_bert.machine.usage import Usage
     from sentiment140_bert.tracking import tracked
     from sentiment140_bert.training import arguments, callbacks, trainer
 
@@ -92,6 +97,7 @@ def train(
             run.clear()
         _write_beginning(run, recipe, tokens.report, started)
     processes.wait_for_everyone()
+    usage = Usage()
     with tracked(trackers, tracks.story_of(run, recipe, live=True)) as tracking:
         outcome = trainer.train(
             model,
@@ -102,6 +108,8 @@ def train(
             compute_metrics=trainer_metrics,
             resume_from=checkpoint,
             callbacks=[callbacks.AfterLog(tracking.notify)],
+            finds_batch=recipe.training.auto_find_batch_size,
+            beside=usage,
         )
         if outcome.signal:
             raise Interrupted(
@@ -109,7 +117,7 @@ def train(
                 f"Go on with: s140 train --output-dir {shlex.quote(str(run.path))} --resume",
                 outcome.signal,
             )
-        training = {key: value for key, value in dataclasses.asdict(outcome).items() if key != "signal"}
+        training = _as_training(outcome, usage)
         if processes.is_main_process:
             modeling.save(model, tokenizer, run.model)
             write_json(run.environment, started | {"training": training})
@@ -127,6 +135,14 @@ def train(
         "published": published,
         "tracked": tracks.track(run.path),
     }
+
+
+def _as_training(outcome: Outcome, usage: Usage) -> dict[str, Any]:
+    """The part ``training`` of ``environment.json``."""
+    share = outcome.share
+    batch = {"tweets": share.tweets, "per_device": share.per_device, "accumulated": share.accumulated}
+    told = {key: value for key, value in dataclasses.asdict(outcome).items() if key not in ("signal", "share")}
+    return told | {"batch": batch, "usage": usage.summary()}
 
 
 def _base_model(recipe: Recipe) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from sentiment140_bert.tracking.tracker import Tracker
 class Notebook(Tracker):
     """Writes down what it is told."""
 
-    name = package = "notebook"
+    name = "notebook"
 
     def __init__(self, story: Story, known: dict) -> None:
         super().__init__(story, known)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment140_bert.training.batching import BATCHES_AT_ONCE, LengthGroupedBatches
+from sentiment140_bert.training.batching import BATCHES_AT_ONCE, LengthGroupedBatches, Share
 
 LENGTHS = st.lists(st.integers(1, 128), max_size=300)
 
@@ -17,7 +17,7 @@ def epoch(batches: LengthGroupedBatches, number: int) -> list[list[int]]:
 
 @given(LENGTHS, st.integers(1, 40), st.integers(0, 2**32), st.integers(0, 5))
 def test_every_row_comes_once_in_batches_of_the_size(lengths: list[int], size: int, seed: int, number: int) -> None:
-    batches = LengthGroupedBatches(lengths, size, seed)
+    batches = LengthGroupedBatches(lengths, Share(size), seed)
     made = epoch(batches, number)
     assert sorted(row for batch in made for row in batch) == list(range(len(lengths)))
     assert len(made) == len(batches) == -(-len(lengths) // size)
@@ -26,20 +26,23 @@ def test_every_row_comes_once_in_batches_of_the_size(lengths: list[int], size: i
 
 @given(LENGTHS, st.integers(1, 40), st.integers(0, 2**32), st.integers(0, 5))
 def test_the_order_depends_on_seed_and_epoch_alone(lengths: list[int], size: int, seed: int, number: int) -> None:
-    straight, detour = LengthGroupedBatches(lengths, size, seed), LengthGroupedBatches(lengths, size, seed)
+    straight, detour = (
+        LengthGroupedBatches(lengths, Share(size), seed),
+        LengthGroupedBatches(lengths, Share(size), seed),
+    )
     epoch(detour, number + 1)
     assert epoch(straight, number) == epoch(detour, number)
 
 
 def test_epochs_and_seeds_differ() -> None:
     lengths = np.random.default_rng(0).integers(5, 40, 500)
-    orders = [epoch(LengthGroupedBatches(lengths, 16, seed), number) for seed in (1, 2) for number in (0, 1, 2)]
+    orders = [epoch(LengthGroupedBatches(lengths, Share(16), seed), number) for seed in (1, 2) for number in (0, 1, 2)]
     assert all(one != other for at, one in enumerate(orders) for other in orders[:at])
 
 
 def test_batches_of_an_epoch_are_not_sorted_by_length() -> None:
     lengths = np.random.default_rng(0).integers(5, 40, 800)
-    longest = [max(lengths[row] for row in batch) for batch in LengthGroupedBatches(lengths, 16, 0)]
+    longest = [max(lengths[row] for row in batch) for batch in LengthGroupedBatches(lengths, Share(16), 0)]
     assert longest not in (sorted(longest), sorted(longest, reverse=True))
 
 
@@ -52,4 +55,34 @@ def test_hardly_any_padding(size: int) -> None:
         return sum(int(len(batch) * lengths[batch].max() - lengths[batch].sum()) for batch in batches)
 
     shuffled = random.permutation(len(lengths)).reshape(-1, size).tolist()
-    assert padding(list(LengthGroupedBatches(lengths, size, 0))) < 0.1 * padding(shuffled)
+    assert padding(list(LengthGroupedBatches(lengths, Share(size), 0))) < 0.1 * padding(shuffled)
+
+
+@given(LENGTHS, st.integers(1, 40), st.integers(1, 3), st.integers(1, 5), st.integers(0, 3))
+def test_how_a_step_is_shared_out_does_not_change_its_tweets(
+    lengths: list[int], size: int, processes: int, accumulated: int, number: int
+) -> None:
+    share = Share(size, processes, accumulated)
+    dealt = LengthGroupedBatches(lengths, share, 7)
+    parts = epoch(dealt, number)
+    assert len(parts) == len(dealt)
+    assert len(parts) % share.parts == 0
+    assert max(map(len, parts), default=0) <= share.per_device
+    steps = [[row for part in parts[at : at + share.parts] for row in part] for at in range(0, len(parts), share.parts)]
+    assert steps == epoch(LengthGroupedBatches(lengths, Share(size), 7), number)
+
+
+def test_halving_ends_at_single_tweets() -> None:
+    share, seen = Share(24, processes=2), []
+    while share.per_device > 1:
+        seen.append(share.per_device)
+        share = share.halved()
+    assert seen == [12, 6, 3, 2]
+    assert share == Share(24, 2, 16)
+
+
+def test_the_widest_part_holds_the_longest_tweets() -> None:
+    lengths = np.random.default_rng(0).integers(5, 40, 100)
+    widest = LengthGroupedBatches(lengths, Share(16, accumulated=2), 0).widest()
+    assert len(widest) == 8
+    assert min(lengths[widest]) >= np.sort(lengths)[-8]

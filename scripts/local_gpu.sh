@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# The real job on a GPU of your own: installs, says what the machine has and how long it takes, trains, or goes on with
+# a run that was stopped. Flags of a recipe go to both, for example: bash scripts/local_gpu.sh --dataset stanford
+# S140_RUN names another run directory than runs/local-8gb. With --quickstart as the first argument it runs
+# scripts/quickstart.sh where there is no GPU.
+# Exit codes: those of s140; 3: there is no NVIDIA GPU here.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+run=${S140_RUN:-runs/local-8gb}
+
+gpus=$(nvidia-smi -L 2>/dev/null || true)
+if [ "${gpus#GPU }" = "$gpus" ]; then
+  if [ "${1:-}" = --quickstart ]; then
+    exec bash "$here/quickstart.sh"
+  fi
+  cat >&2 <<END
+There is no NVIDIA GPU here, or its driver is not installed: nvidia-smi lists none. Nothing was installed.
+  with a GPU      install its driver (nvidia.com/drivers; on Ubuntu: sudo ubuntu-drivers install), reboot, try again
+  in WSL          install the driver in Windows, not in WSL; then nvidia-smi works there too
+  without a GPU   bash scripts/quickstart.sh, or bash scripts/local_gpu.sh --quickstart: the whole way, small, on a CPU
+END
+  exit 3
+fi
+
+# PyPI's torch for Linux is the CUDA build, so that constraints.txt pins it as it is.
+# shellcheck source=scripts/setup.sh
+. "$here/setup.sh" offline
+
+if ! python -c 'import sys, torch; sys.exit(torch.version.cuda is None)'; then
+  echo "torch in .venv is a CPU build; getting the CUDA build …" >&2
+  version=$(sed -n 's/^torch==//p' constraints.txt)
+  python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps "torch==$version"
+  python -m pip install --quiet --disable-pip-version-check -c constraints.txt "torch==$version"
+fi
+
+# A run that was begun knows its recipe: it goes on with it, whatever was asked for this time.
+if [ -f "$run/recipe.yaml" ] && [ -f "$run/metrics.json" ]; then
+  echo "The run in $run is finished. Start another one: S140_RUN=runs/another bash scripts/local_gpu.sh" >&2
+elif [ -f "$run/recipe.yaml" ] && [ -f "$run/environment.json" ]; then
+  echo "going on with the unfinished run in $run …" >&2
+  s140 train --output-dir "$run" --resume
+else
+  s140 doctor --recipe local-8gb --output-dir "$run" "$@"
+  echo
+  s140 train --recipe local-8gb --output-dir "$run" "$@"
+fi
+cat <<END
+
+Activate the tool:        source .venv/bin/activate
+Ask the model:            s140 predict $run "what a lovely surprise" "my phone died again"
+After Ctrl-C:             bash scripts/local_gpu.sh                  (goes on from the last checkpoint)
+Another machine, recipe:  s140 recipes cp local-8gb mine.yaml; s140 doctor --recipe mine.yaml
+Publish:                  s140 push-to-hub $run --repo-id you/model --dry-run
+END

@@ -1,0 +1,121 @@
+"""``s140 doctor``"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolved, set_option
+from sentiment140_bert.cli.output import print_json, stdout_kept_clean
+
+
+@click.command()
+@recipe_option
+@click.option("--output-dir", type=click.Path(path_type=Path), default=Path("runs"), help="Where the job would write.")
+@click.option("--no-probe", is_flag=True, help="Do not train a few steps to tell the time.")
+@recipe_options("model", "data", "training")
+@set_option
+@json_option
+def doctor(
+    recipe: str | None,
+    output_dir: Path,
+    no_probe: bool,
+    assignments: tuple[str, ...],
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Say what this machine has, what a job will choose on it, and how long it will take, before anybody waits for it.
+
+    Takes a recipe and flags as `s140 train` does. Whether tokens are present is told, never their values. Exit code
+    0: the job can run; 1: something named would make it fail.
+    """
+    chosen = resolved(recipe or "bert-base-100k", flags, assignments)
+    with stdout_kept_clean():
+        from sentiment140_bert import workflows
+
+        found = workflows.doctor(chosen, output_dir, measure=not no_probe)
+    if as_json:
+        print_json(found)
+    else:
+        for title, lines in _sections(found):
+            click.echo(f"{title:<10}" + f"\n{'':<10}".join(lines))
+    click.get_current_context().exit(0 if found["ready"] else 1)
+
+
+def _sections(found: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    yield "machine", list(_machine(found["machine"]))
+    disk, trackers = found["disk"], found["trackers"]
+    needed = f", the job needs {_gib(disk['needed'])}" if disk["needed"] else ""
+    yield "disk", [f"{_gib(disk['free'])} free for runs{needed}; {_gib(disk['cache_free'])} free for the cache"]
+    logins = "; ".join(f"{name}: {'yes' if here else 'no'}" for name, here in found["logins"].items())
+    yield "tokens", [f"present: {logins}"]
+    installed, used = (", ".join(trackers[name]) or "none" for name in ("installed", "used"))
+    yield "trackers", [f"installed: {installed}; this job uses: {used}"]
+    wrong = [each for each in found["packages"] if not each["fits"]]
+    right = f"{len(found['packages']) - len(wrong)} of {len(found['packages'])} packages are in their supported range"
+    yield "versions", [right, *(f"{each['name']} {each['installed']}, not {each['wanted']}" for each in wrong)]
+    yield "sources", [f"{kind} {each['name']}: {each['remark']}" for kind, each in found["sources"].items()]
+    if found["choice"]:
+        yield "choice", list(_choice(found["choice"]))
+    if found["probe"]:
+        yield "probe", list(_probe(found["probe"]))
+    if found["remarks"]:
+        yield "remarks", found["remarks"]
+    yield "verdict", ["ready"] if found["ready"] else [f"not ready: {each}" for each in found["problems"]]
+
+
+def _machine(machine: dict[str, Any]) -> Iterator[str]:
+    memory = f", {_gib(machine['memory'])} memory" if machine["memory"] else ""
+    yield f"{machine['cpu']}, {machine['cores']} cores{memory}; {machine['system']}, Python {machine['python']}"
+    build = f"CUDA {machine['torch_cuda']}" if machine["torch_cuda"] else "CPU"
+    yield f"torch {machine['torch']}, {build} build"
+    gpu, driver = machine["gpu"], machine["driver"]
+    if gpu:
+        yield (
+            f"{gpu['name']}, {_gib(gpu['memory_total'])} ({_gib(gpu['memory_free'])} free), "
+            f"compute capability {gpu['compute_capability']}"
+        )
+    else:
+        yield "no GPU that torch can use"
+    if driver["version"]:
+        yield f"NVIDIA driver {driver['version']}, up to CUDA {driver['cuda'] or 'unknown'}"
+
+
+def _choice(choice: dict[str, Any]) -> Iterator[str]:
+    yield f"precision {choice['precision']} ({choice['why']}), optimizer {choice['optim']}, 1 process"
+    size, accumulated = choice["per_device_train_batch_size"], choice["gradient_accumulation_steps"]
+    smaller = ", halved where it does not fit" if choice["auto_find_batch_size"] else ""
+    yield f"batch {size}{smaller}, {accumulated} accumulated: {size * accumulated} tweets a step"
+
+
+def _probe(probe: dict[str, Any]) -> Iterator[str]:
+    job, seconds, batch, usage = probe["job"], probe["seconds"], probe["batch"], probe["usage"]
+    yield (
+        f"about {duration(seconds['total'])} ({duration(seconds['low'])} to {duration(seconds['high'])}) for "
+        f"{job['steps']:,} steps on {job['train']:,} tweets, of which scoring {duration(seconds['scoring'])}, "
+        f"{job['saves']} checkpoints {duration(seconds['saving'])}"
+    )
+    yield (
+        f"{probe['tweets_per_second']:,.0f} tweets/s; {probe['step']['median']:.3g} s a step (median of "
+        f"{probe['step']['measured']}), parts of {batch['per_device']} tweets"
+    )
+    gpu = usage["gpu"]
+    if gpu:
+        yield f"GPU memory {_gib(gpu['memory_reserved_peak'])} of {_gib(gpu['memory_total'])} at most"
+    if usage["memory_peak"]:
+        yield f"memory {_gib(usage['memory_peak'])} at most; a checkpoint has {_gib(probe['checkpoint'])}"
+    yield "; ".join(["random weights of the model's shape", *probe["assumed"]])
+
+
+def duration(seconds: float) -> str:
+    """In the unit that a person would choose."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def _gib(mib: int) -> str:
+    return f"{mib / 1024:.1f} GiB"

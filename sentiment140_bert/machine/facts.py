@@ -1,0 +1,108 @@
+"""What the machine is: GPU, memory, disk, and whether torch can use what is there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sentiment140_bert.machine.gpu import Gpu
+
+MIB = 2**20
+GPU_BUILD = "pip install --force-reinstall torch, from PyPI on Linux; on Windows with the index that pytorch.org names"
+
+
+def memory_total() -> int | None:
+    """Of this machine, in MiB; None where it cannot be asked."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MIB
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def free_disk(path: Path) -> int:
+    """MiB left on the disk where ``path`` lies, or would."""
+    path = path.expanduser().absolute()
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free // MIB
+
+
+def torch_gpu() -> dict[str, Any] | None:
+    """The GPU that torch computes on: its name, memory in MiB, compute capability; None without one."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    free, total = torch.cuda.mem_get_info()
+    return {
+        "name": torch.cuda.get_device_name(),
+        "count": torch.cuda.device_count(),
+        "memory_total": total // MIB,
+        "memory_free": free // MIB,
+        "compute_capability": ".".join(map(str, torch.cuda.get_device_capability())),
+        "architectures": torch.cuda.get_arch_list(),
+    }
+
+
+def why_unused(
+    gpus: Sequence[Gpu], available: bool, torch_cuda: str | None, driver_cuda: str | None, visible: str | None
+) -> str:
+    """Why torch does not use a GPU that the driver sees, with the remedy; empty where it does or there is none.
+
+    Args:
+        gpus: That the driver sees.
+        available: Whether torch can compute on one.
+        torch_cuda: The CUDA that torch was built for, ``12.8``; None for a CPU build.
+        driver_cuda: The newest one that the driver knows.
+        visible: ``CUDA_VISIBLE_DEVICES``.
+    """
+    if available or not gpus:
+        return ""
+    name, driver = gpus[0].name, gpus[0].driver
+    if torch_cuda is None:
+        return f"{name} is here, but torch is its CPU build: {GPU_BUILD}."
+    if visible is not None and visible.strip() in ("", "-1"):
+        return f"{name} is here, but CUDA_VISIBLE_DEVICES={visible!r} hides it."
+    # Within a major version newer builds run on older drivers (CUDA's minor version compatibility).
+    if driver_cuda and int(driver_cuda.split(".")[0]) < int(torch_cuda.split(".")[0]):
+        return (
+            f"{name} is here, but its driver {driver} knows CUDA {driver_cuda} and torch was built for {torch_cuda}: "
+            "install a newer driver, or a torch for the older CUDA (pytorch.org names the index)."
+        )
+    return (
+        f"{name} is here (driver {driver}), but torch cannot start CUDA: reboot after a driver update; see nvidia-smi."
+    )
+
+
+def too_old(name: str, capability: str, architectures: Sequence[str]) -> str:
+    """Why this build of torch has no code for a GPU, with the remedy; empty where it has.
+
+    Args:
+        name: Of the GPU.
+        capability: Its compute capability, as in ``8.9``.
+        architectures: That torch was built for: ``sm_86`` runs on 8.6 and later 8.x, ``compute_90`` on all from 9.0.
+    """
+    major, minor = map(int, capability.split("."))
+    for each in architectures:
+        kind, _, digits = each.partition("_")
+        number = "".join(filter(str.isdigit, digits))
+        if not number:
+            continue
+        built = int(number[:-1]), int(number[-1])
+        later = kind == "compute" and built <= (major, minor)
+        if later or (kind == "sm" and built[0] == major and built[1] <= minor):
+            return ""
+    if not architectures:
+        return ""
+    return (
+        f"{name} has compute capability {capability}, and this torch was built for {', '.join(architectures)}: install "
+        "a torch for an older CUDA (pytorch.org names the index)."
+    )

@@ -1,0 +1,113 @@
+"""How much memory training took, and how warm the GPU became: looked at seldom, beside the training."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from sentiment140_bert.machine import gpu
+
+SECONDS_BETWEEN = 10.0
+MIB = 2**20
+NEARLY_FULL = 0.9  # of the GPU's memory: beyond it a longer tweet, or another program, may be one too many
+
+
+class Usage:
+    """A context manager; :meth:`summary` tells of the time while it was open.
+
+    Args:
+        look: Gives the GPU's present state, None where it cannot be known.
+        between: Seconds between two looks.
+    """
+
+    def __init__(self, look: Callable[[], gpu.Gpu | None] | None = None, between: float = SECONDS_BETWEEN) -> None:
+        self.look = look or (lambda: gpu.mine(gpu.all_gpus()))
+        self.between = between
+        self.seen: list[gpu.Gpu] = []
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Usage:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+            self._thread = threading.Thread(target=self._watch, name="gpu-usage", daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        if self._thread:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        while True:
+            state = self.look()
+            if state is None:
+                return  # no driver that can be asked: nor will there be
+            self.seen.append(state)
+            if self._stop.wait(self.between):
+                return
+
+    def summary(self) -> dict[str, Any]:
+        """Memory in MiB, temperatures in degrees Celsius; None where it is not known.
+
+        ``memory_peak`` is this process's resident memory since its start. ``gpu`` is None without one.
+        """
+        return {"memory_peak": _resident_peak(), "gpu": self._gpu()}
+
+    def _gpu(self) -> dict[str, Any] | None:
+        import torch
+
+        if not torch.cuda.is_available():
+            return None
+        total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
+        return {
+            "memory_total": round(total / MIB),
+            "memory_allocated_peak": round(torch.cuda.max_memory_allocated() / MIB),
+            "memory_reserved_peak": round(torch.cuda.max_memory_reserved() / MIB),
+        } | self.warmth()
+
+    def warmth(self) -> dict[str, Any]:
+        """What was seen of temperature and slowing down."""
+        temperatures = [each.temperature for each in self.seen if each.temperature is not None]
+        slowed = [each.slowed_by_heat for each in self.seen if each.slowed_by_heat is not None]
+        return {
+            "samples": len(self.seen),
+            "temperature_peak": max(temperatures, default=None),
+            "slowed_by_heat": round(sum(slowed) / len(slowed), 4) if slowed else None,
+        }
+
+
+def _resident_peak() -> int | None:
+    try:
+        import resource
+    except ImportError:  # Windows has none
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (MIB if sys.platform == "darwin" else 1024))  # bytes there, KiB on Linux
+
+
+def advice(usage: dict[str, Any]) -> list[str]:
+    """What a summary says that somebody should know, in sentences."""
+    found = usage["gpu"]
+    if not found:
+        return []
+    said = []
+    share = found["memory_reserved_peak"] / found["memory_total"]
+    if share >= NEARLY_FULL:
+        said.append(
+            f"The GPU's memory was filled to {share:.0%}: longer tweets or another program may be too much. "
+            "--auto-find-batch-size, or a smaller --per-device-train-batch-size, leaves room."
+        )
+    if found["slowed_by_heat"]:
+        said.append(
+            f"The GPU slowed itself down because of heat in {found['slowed_by_heat']:.0%} of {found['samples']} "
+            "samples: better cooling would make it faster. The result is not affected."
+        )
+    if found["temperature_peak"] is None:
+        said.append("Temperature unknown: nvidia-smi did not tell.")
+    return said

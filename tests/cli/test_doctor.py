@@ -1,0 +1,156 @@
+"""`s140 doctor`: through real training steps, a real process, and a driver that answers what a test wants it to."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from hub_server import HubServer
+from sentiment140_bert import modeling
+from tiny_run import flags
+
+pytest_plugins = ["hub_fixtures", "driver_fixtures"]
+
+without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+
+
+def examined(s140: Callable, *words: object, code: int = 0) -> dict:
+    result = s140("doctor", "--json", *words, code=code)
+    assert result.stdout.count("\n") == 1
+    return json.loads(result.stdout)
+
+
+def test_a_job_is_measured_by_training_it(s140, encoder: Path, tmp_path: Path) -> None:
+    found = examined(s140, *flags(model_name_or_path=encoder), "--output-dir", tmp_path / "runs")
+    assert found["ready"], found["problems"]
+    probe = found["probe"]
+    assert probe["job"] == {"train": 180, "validation": 60, "steps": 12, "saves": 2}
+    assert probe["step"]["measured"] >= 3
+    seconds = probe["seconds"]
+    assert 0 < seconds["low"] <= seconds["total"] <= seconds["high"]
+    assert seconds["total"] == pytest.approx(seconds["training"] + seconds["scoring"] + seconds["saving"])
+    assert seconds["training"] == pytest.approx(12 * probe["step"]["seconds"])
+    assert probe["batch"] == {"tweets": 32, "per_device": 32, "accumulated": 1}
+    assert probe["usage"]["memory_peak"] > 100
+    assert list(tmp_path.iterdir()) == []  # neither a run nor the probe's own folder is left
+
+
+def test_the_report_is_readable_at_a_glance(s140, encoder: Path) -> None:
+    result = s140("doctor", *flags(model_name_or_path=encoder))
+    sections = [line.split()[0] for line in result.stdout.splitlines() if not line.startswith(" ")]
+    assert sections == [*("machine", "disk", "tokens", "trackers", "versions", "sources", "choice", "probe", "verdict")]
+    assert "tweets/s" in result.stdout
+    assert result.stdout.endswith("ready\n")
+    assert max(map(len, result.stdout.splitlines())) < 160
+
+
+@without_gpu
+def test_what_is_chosen_is_what_training_chooses(s140, encoder: Path) -> None:
+    found = examined(s140, "--no-probe", *flags(model_name_or_path=encoder, gradient_accumulation_steps=2))
+    assert found["probe"] is None
+    assert (found["choice"]["precision"], found["choice"]["why"]) == ("fp32", "no CUDA GPU")
+    assert found["choice"]["gradient_accumulation_steps"] == 2
+    assert found["machine"]["gpu"] is None
+
+
+@without_gpu
+def test_what_training_would_refuse_is_a_problem(s140, encoder: Path) -> None:
+    found = examined(s140, *flags(model_name_or_path=encoder, precision="bf16"), code=1)
+    assert not found["ready"]
+    assert found["probe"] is None
+    assert "bf16 was asked for" in found["problems"][0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"model_name_or_path": "./missing"}, "There is no model folder ./missing"),
+        ({"dataset": "missing.csv"}, "dataset missing.csv cannot be had"),
+    ],
+)
+def test_what_is_not_here_is_a_problem(s140, encoder: Path, changes: dict[str, str], said: str) -> None:
+    result = s140("doctor", "--no-probe", *flags(**({"model_name_or_path": encoder} | changes)), code=1)
+    assert f"not ready: The {said}" in result.stdout or said in result.stdout
+    assert "Traceback" not in result.stderr
+
+
+def test_a_model_that_is_out_of_reach_is_measured_by_its_shape(s140, hub_down: HubServer) -> None:
+    """Nobody listens at the Hub's address; the shape of distilbert is known all the same."""
+    words = flags(model_name_or_path="distilbert/distilbert-base-uncased", per_device_train_batch_size=1)
+    found = examined(s140, *words, "--set", "auto_find_batch_size=false", code=1)
+    assert found["sources"]["model"]["state"] == "missing"
+    assert "no answer" in found["problems"][0]
+    assert "bundled:minilm" in found["problems"][0]
+    assert found["probe"]["tweets_per_second"] > 0
+    assert found["probe"]["checkpoint"] == pytest.approx(67e6 * 12 / 2**20, rel=0.05)
+
+
+def test_what_lies_on_the_hub_is_asked_for_and_found(s140, hub: HubServer, encoder: Path) -> None:
+    from huggingface_hub import HfApi
+
+    HfApi().create_repo("tester/tiny")
+    HfApi().upload_folder(repo_id="tester/tiny", folder_path=encoder)
+    found = examined(s140, "--no-probe", *flags(model_name_or_path="tester/tiny"))
+    assert found["sources"]["model"]["state"] == "reachable"
+    found = examined(s140, "--no-probe", *flags(model_name_or_path="tester/tinny"), code=1)
+    assert "404" in found["problems"][0] or "401" in found["problems"][0]
+
+
+def test_offline_is_said(s140, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    found = examined(s140, "--no-probe", *flags(model_name_or_path="tester/elsewhere"), code=1)
+    assert "HF_HUB_OFFLINE is set" in found["problems"][0]
+
+
+def test_tokens_are_present_or_not_and_never_shown(s140, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["--no-probe", *flags(model_name_or_path=encoder)]
+    assert examined(s140, *words)["logins"]["wandb"] is False
+    secrets = {"HF_TOKEN": "hf_" + "x" * 34, "WANDB_API_KEY": "w" * 40, "DATABRICKS_TOKEN": "dapi" + "d" * 32}
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    result = s140("doctor", *words)
+    shown = result.stdout + result.stderr + s140("doctor", "--json", *words).stdout
+    assert "huggingface: yes; wandb: yes; databricks: yes" in shown
+    assert not [name for name, value in secrets.items() if value in shown or value[-8:] in shown]
+
+
+def test_a_disk_that_is_too_small_is_a_problem(s140, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sentiment140_bert.machine import facts
+
+    monkeypatch.setattr(facts, "free_disk", lambda _: 0)
+    found = examined(s140, *flags(model_name_or_path=encoder), code=1)
+    assert "make room" in found["problems"][0]
+
+
+@without_gpu
+def test_a_gpu_that_torch_cannot_use_is_told_with_the_remedy(s140, encoder: Path, driver) -> None:
+    driver()
+    result = s140("doctor", "--no-probe", *flags(model_name_or_path=encoder))
+    assert "NVIDIA driver 550.54.15, up to CUDA 12.4" in result.stdout
+    if torch.version.cuda is None:
+        assert "NVIDIA GeForce RTX 4060 is here, but torch is its CPU build: pip install" in result.stdout
+    assert result.stdout.endswith("ready\n")  # slow, but it would not fail
+
+
+def test_the_smallest_model_of_all_fits_the_packaged_recipe(s140) -> None:
+    found = examined(s140, "--recipe", "local-8gb", "--no-probe", "--model-name-or-path", modeling.BUNDLED, code=1)
+    assert found["choice"]["auto_find_batch_size"] is True
+    assert found["choice"]["optim"] == "adamw_torch_fused"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_on_a_gpu(s140, encoder: Path) -> None:
+    found = examined(s140, *flags(model_name_or_path=encoder))
+    assert found["machine"]["gpu"]["memory_total"] > 1000
+    assert found["machine"]["driver"]["version"]
+    assert found["choice"]["precision"] in ("bf16", "fp16")
+    assert 0 < found["probe"]["usage"]["gpu"]["memory_reserved_peak"] <= found["machine"]["gpu"]["memory_total"]
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") != ""

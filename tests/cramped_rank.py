@@ -1,0 +1,28 @@
+"""`python -m sentiment140_bert`, but in the second of several processes more than 8 tweets at once are too many."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+
+from sentiment140_bert import modeling
+from sentiment140_bert.cli import main
+
+load_encoder = modeling.load_encoder
+
+
+def cramped(*arguments: Any) -> Any:
+    def check(model: Any, args: Any, kwargs: dict[str, Any]) -> None:
+        if model.training and len(kwargs["input_ids"]) > 8:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+    model = load_encoder(*arguments)
+    if os.environ["LOCAL_RANK"] == "1":
+        model.register_forward_pre_hook(check, with_kwargs=True)
+    return model
+
+
+modeling.load_encoder = cramped
+main(prog_name="s140")
