@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -55,7 +54,7 @@ def test_a_run_on_a_volume_is_whole_and_never_appended_to(volume: Path, encoder:
     assert [path for path, mode in opened if "a" in mode]  # the history was appended to, elsewhere
     assert str(volume.parent) not in (volume / "run" / "model" / "recipe.yaml").read_text()
     assert "finished run" in s140("train", "--output-dir", volume / "run", *chosen, code=1).stderr
-    assert "positive" in s140("predict", volume / "run", "so glad").stdout + "positive"
+    assert s140("predict", volume / "run", "so glad").stdout.split("\t")[0] in ("negative", "positive")
 
 
 def test_an_interrupted_run_is_resumed_from_the_volume(volume: Path, encoder: Path, s140) -> None:
@@ -79,6 +78,5 @@ def test_an_interrupted_run_is_resumed_from_the_volume(volume: Path, encoder: Pa
             break
     else:
         pytest.fail("nothing was resumed")
-    time.sleep(0)
     again.kill()
     again.communicate()
