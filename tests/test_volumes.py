@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -80,3 +81,35 @@ def test_an_interrupted_run_is_resumed_from_the_volume(volume: Path, encoder: Pa
         pytest.fail("nothing was resumed")
     again.kill()
     again.communicate()
+
+
+def test_when_the_machine_is_lost_the_volume_has_what_resumes(
+    volume: Path, encoder: Path, s140, tmp_path: Path
+) -> None:
+    """Its best checkpoint is an earlier one, on a disk that is gone."""
+    chosen = flags(model_name_or_path=encoder, num_train_epochs=400, save_total_limit=1)
+    started = process("train", "--output-dir", volume / "run", *chosen, env=os.environ)
+    for line in started.stderr or ():
+        if line.startswith("step 25/"):
+            started.kill()
+            break
+    started.communicate()
+    for each in tmp_path.glob("s140-run-*"):
+        shutil.rmtree(each)
+    checkpoints = sorted(each.name for each in (volume / "run" / "checkpoints").iterdir())
+    assert checkpoints
+    recipe = (volume / "run" / "recipe.yaml").read_text().replace("num_train_epochs: 400.0", "num_train_epochs: 5.0")
+    (volume / "run" / "recipe.yaml").write_text(recipe)
+    report = json.loads(s140("train", "--output-dir", volume / "run", "--resume", "--json").stdout)
+    assert report["training"]["steps"] == 30
+    assert not (volume / "run" / "checkpoints").exists()
+    assert (volume / "run" / "model" / "model.safetensors").is_file()
+
+
+def test_an_overwritten_run_leaves_nothing_behind(volume: Path, encoder: Path, s140) -> None:
+    chosen = flags(model_name_or_path=encoder, max_steps=1)
+    s140("train", "--output-dir", volume / "run", *chosen, "--run-name", "first")
+    (volume / "run" / "tracking.json").write_text("{}")
+    s140("train", "--output-dir", volume / "run", *chosen, "--run-name", "second", "--overwrite")
+    assert not (volume / "run" / "tracking.json").exists()
+    assert "run_name: second" in (volume / "run" / "recipe.yaml").read_text()

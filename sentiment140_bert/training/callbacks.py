@@ -17,6 +17,7 @@ import torch
 from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from sentiment140_bert.errors import RunError
 from sentiment140_bert.run_dir import write_json, write_text
 
 MANIFEST = "complete.json"
@@ -108,15 +109,19 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             self.bar.close()
 
 
-class AfterLog(TrainerCallback):  # type: ignore[misc]
-    """Calls ``then`` once a log entry stands in the history."""
+class Afterwards(TrainerCallback):  # type: ignore[misc]
+    """Calls ``logged`` once a log entry stands in the history, and ``saved`` once a checkpoint is whole."""
 
-    def __init__(self, then: Callable[[], None]) -> None:
-        self.then = then
+    def __init__(self, logged: Callable[[], None], saved: Callable[[], None] | None = None) -> None:
+        self.logged, self.saved = logged, saved
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if state.is_world_process_zero:
-            self.then()
+            self.logged()
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if state.is_world_process_zero and self.saved:
+            self.saved()
 
 
 def _in_notebook() -> bool:
@@ -142,6 +147,19 @@ class WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
     def __init__(self, seconds_before: float) -> None:
         self.seconds_before = seconds_before
         self.started = time.perf_counter()
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """A run may have moved since: its best checkpoint is looked for where the run is now."""
+        if state.best_model_checkpoint:
+            here = Path(args.output_dir) / Path(state.best_model_checkpoint).name
+            if not _is_whole(here):
+                raise RunError(
+                    f"The best checkpoint so far, {here.name}, is missing in {here.parent} or damaged.",
+                    "Put it back from where the run was copied, or start anew with --overwrite.",
+                )
+            state.best_model_checkpoint = str(here)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
@@ -179,12 +197,15 @@ def _by_steps(checkpoints: Path) -> list[Path]:
     return sorted(found, key=lambda each: int(each.name.removeprefix("checkpoint-")))
 
 
+def whole_ones(checkpoints: Path) -> list[Path]:
+    """The checkpoints whose manifests are there and agree with their files, by their steps."""
+    return [folder for folder in _by_steps(checkpoints) if _is_whole(folder)]
+
+
 def newest_whole(checkpoints: Path) -> Path | None:
-    """The checkpoint with the most steps whose manifest is there and agrees with its files; None if there is none."""
-    for folder in reversed(_by_steps(checkpoints)):
-        if _is_whole(folder):
-            return folder
-    return None
+    """The whole checkpoint with the most steps; None if there is none."""
+    whole = whole_ones(checkpoints)
+    return whole[-1] if whole else None
 
 
 def seconds_until(checkpoint: Path) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import shlex
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ def train(
     overwrite: bool = False,
     push_to: publishing.Destination | None = None,
     arguments_given: list[str] | None = None,
+    saved: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Fine-tunes, keeps the best weights, scores them, and writes the run directory.
 
@@ -40,6 +42,7 @@ def train(
         overwrite: Remove an earlier run in ``output_dir`` first.
         push_to: Where to publish the run once it is finished; the login is checked before training begins.
         arguments_given: What followed ``s140`` on the command line, to be told in the card.
+        saved: Is called in the main process after each checkpoint, which is whole then; training waits for it.
 
     Returns:
         ``run``, ``model``, ``metrics`` (as in ``metrics.json``), ``training`` (steps, seconds, tweets per
@@ -107,7 +110,7 @@ def train(
             history=run.history,
             compute_metrics=trainer_metrics,
             resume_from=checkpoint,
-            callbacks=[callbacks.AfterLog(tracking.notify)],
+            callbacks=[callbacks.Afterwards(tracking.notify, saved)],
             finds_batch=recipe.training.auto_find_batch_size,
             beside=usage,
         )

@@ -17,6 +17,7 @@ from sentiment140_bert.run_dir import RunDir
 log = logging.getLogger(__name__)
 MOUNTS = ("/Volumes", "/dbfs")  # Databricks: Unity Catalog's volumes, and DBFS before them
 OTHER_MOUNTS = "S140_VOLUMES"  # further such folders, with a colon between two
+CHECKPOINTS = "checkpoints"
 LOCAL_DISK = Path("/local_disk0")  # of a Databricks machine; elsewhere the folder for temporary files
 
 Train = Callable[..., dict[str, Any]]
@@ -29,7 +30,7 @@ def is_volume(path: Path) -> bool:
 
 
 def train_beside(train: Train, recipe: Recipe, output_dir: Path, *, resume: bool, **options: Any) -> dict[str, Any]:
-    """Trains on the local disk, and copies the run to ``output_dir`` when it is finished or was interrupted.
+    """Trains on the local disk, and copies the run to ``output_dir`` after each checkpoint and at the end.
 
     Args:
         train: Does the training in the folder that it is given.
@@ -46,30 +47,82 @@ def train_beside(train: Train, recipe: Recipe, output_dir: Path, *, resume: bool
     """
     home = LOCAL_DISK if LOCAL_DISK.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="s140-run-", dir=home) as place:
-        local = RunDir(Path(place) / output_dir.name)
+        copy = Copy(RunDir(Path(place) / output_dir.name), RunDir(output_dir))
         if resume:
-            shutil.copytree(output_dir, local.path)
+            copy.take_back()
         try:
-            result = train(recipe, local.path, resume=resume, **options)
+            result = train(recipe, copy.local.path, resume=resume, saved=copy.renew, **options)
         except Interrupted as stopped:
-            if (local.checkpoints).is_dir():
-                _copy(local, output_dir, with_checkpoints=True)
-            hint = stopped.hint.replace(str(local.path), str(output_dir))
-            message = stopped.message.replace(str(local.path), str(output_dir))
+            copy.renew()
+            message, hint = (
+                text.replace(str(copy.local.path), str(output_dir)) for text in (stopped.message, stopped.hint)
+            )
             raise Interrupted(message, hint, stopped.exit_code - 128) from None
         if not result:  # one of several processes; the main one has the run
             return result
-        _copy(local, output_dir, with_checkpoints=False)
-        moved = RunDir(output_dir)
-        return result | {"run": str(moved.path), "model": str(moved.model)}
+        copy.finish()
+        return result | {"run": str(copy.there.path), "model": str(copy.there.model)}
 
 
-def _copy(local: RunDir, output_dir: Path, *, with_checkpoints: bool) -> None:
-    """Checkpoints go along only where they are still needed: they are many times the size of the model."""
-    log.info("copying the run to %s", output_dir)
-    left = () if with_checkpoints else (local.checkpoints.name,)
-    RunDir(output_dir).clear()
-    finished = local.metrics.name  # last: a run that has it is whole
-    shutil.copytree(local.path, output_dir, ignore=shutil.ignore_patterns(*left, finished), dirs_exist_ok=True)
-    for each in local.path.rglob(finished):
-        shutil.copyfile(each, output_dir / each.relative_to(local.path))
+class Copy:
+    """A run on the local disk, and what of it is kept on a volume: at any moment a run that can be resumed.
+
+    Args:
+        local: Where the run is made.
+        there: On the volume.
+    """
+
+    def __init__(self, local: RunDir, there: RunDir) -> None:
+        self.local, self.there = local, there
+        self.begun = False
+
+    def take_back(self) -> None:
+        """Fetches an unfinished run."""
+        shutil.copytree(self.there.path, self.local.path)
+        self.begun = True
+
+    def renew(self) -> None:
+        """Copies the run's files and its whole checkpoints, each with its manifest last; then removes older ones."""
+        from sentiment140_bert.training import callbacks
+
+        log.info("copying the run to %s", self.there.path)
+        self._begin()
+        whole = callbacks.whole_ones(self.local.checkpoints)
+        for checkpoint in whole:
+            target = self.there.checkpoints / checkpoint.name
+            if target not in callbacks.whole_ones(self.there.checkpoints):
+                shutil.rmtree(target, ignore_errors=True)
+                _copied_last(checkpoint, target, callbacks.MANIFEST)
+        _copied_last(self.local.path, self.there.path, self.there.environment.name, CHECKPOINTS)
+        kept = {each.name for each in whole}
+        for old in self.there.checkpoints.glob("checkpoint-*"):
+            if whole and old.name not in kept:
+                shutil.rmtree(old)
+
+    def finish(self) -> None:
+        """Copies the finished run; its checkpoints, many times the size of the model, are no longer needed there."""
+        log.info("copying the run to %s", self.there.path)
+        self._begin()
+        _copied_last(self.local.path, self.there.path, self.there.metrics.name, CHECKPOINTS)
+        shutil.rmtree(self.there.checkpoints, ignore_errors=True)
+
+    def _begin(self) -> None:
+        if not self.begun:
+            self.there.clear()  # of an earlier run, which was to be overwritten
+        self.begun = True
+
+
+def _copied_last(folder: Path, target: Path, last: str, *left: str) -> None:
+    """Copies what is in files, no more: volumes know no permissions and times.
+
+    Args:
+        folder: What is copied.
+        target: Its other place.
+        last: Name of the file that says that the others are whole; it comes after them.
+        left: Names in ``folder`` that stay behind.
+    """
+    found = [each.relative_to(folder) for each in sorted(folder.rglob("*")) if each.is_file()]
+    files = [each for each in found if each.parts[0] not in left]
+    for file in sorted(files, key=lambda each: (each.name == last, -len(each.parts))):
+        (target / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / file, target / file)

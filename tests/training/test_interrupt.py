@@ -116,6 +116,26 @@ def test_a_checkpoint_that_was_cut_off_is_not_resumed_from(stopped, s140) -> Non
     assert [each["step"] for each in history if "loss" in each] == list(range(1, 13))  # none twice
 
 
+def test_a_run_that_was_moved_keeps_its_best_weights(run: Path, tmp_path: Path, s140) -> None:
+    """Its best checkpoint is the first one, which the newest one knows by the place where it was written."""
+    folder, moved = tmp_path / "here", tmp_path / "there"
+    shutil.copytree(run, folder, ignore=shutil.ignore_patterns("model", "metrics.json"))
+    newest = newest_whole(folder / "checkpoints")
+    state = json.loads((newest / "trainer_state.json").read_text())
+    assert newest.name == "checkpoint-12"
+    assert state["best_model_checkpoint"].endswith("checkpoint-6")
+    folder.rename(moved)
+    report = json.loads(s140("train", "--output-dir", moved, "--resume", "--json").stdout)
+    assert report["training"]["best_step"] == 6
+    assert sha256_of(moved / "model" / "model.safetensors") == sha256_of(run / "model" / "model.safetensors")
+
+
+def test_a_best_checkpoint_that_is_gone_is_an_error(run: Path, tmp_path: Path, s140) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder, ignore=shutil.ignore_patterns("model", "metrics.json", "checkpoint-6"))
+    assert "checkpoint-6, is missing" in s140("train", "--output-dir", folder, "--resume", code=1).stderr
+
+
 def test_a_finished_run_is_not_resumed(run: Path, s140) -> None:
     assert "nothing to resume" in s140("train", "--output-dir", run, "--resume", code=1).stderr
 
