@@ -28,6 +28,7 @@ class MlflowServer:
         words = ["--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db", "--workers", "1"]
         words += ["--artifacts-destination", str(self.folder / "artifacts"), "--host", "127.0.0.1"]
         quiet = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+        quiet["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # five more processes, for what is not asked of it
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mlflow", "server", *words, "--port", str(self.port)],
             env=quiet,

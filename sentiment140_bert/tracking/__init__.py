@@ -11,7 +11,7 @@ import importlib.util
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
@@ -87,13 +87,18 @@ def on_databricks() -> bool:
 
 
 @contextmanager
-def tracked(names: Sequence[str], story: Story) -> Iterator[Tracking]:
+def tracked(names: Sequence[str], told: Callable[[], Story]) -> Iterator[Tracking]:
     """Begins a run's tracked run on each tracker, or goes on in it, and ends this process's part of it.
 
     Args:
-        names: As of :func:`chosen`.
-        story: What they are told.
+        names: As of :func:`chosen`; without any only autologging is kept away.
+        told: Gives what they are told.
     """
+    if not names:
+        with _no_autologging():
+            yield Tracking()
+        return
+    story = told()
     book = Book(story.run)
     if os.environ.get("WANDB_MODE") == "disabled":
         names = [name for name in names if name != "wandb"]

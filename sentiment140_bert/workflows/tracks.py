@@ -69,11 +69,7 @@ def going_on(run: RunDir) -> Iterator[Tracking]:
     """Goes on in the tracked run that a run directory has; what happens within is told at the end."""
     from sentiment140_bert import tracking
 
-    names = tracking.of_run(run)
-    if not names:
-        yield tracking.Tracking()
-        return
-    with tracking.tracked(names, story_of(run, saved_recipe(run.path))) as going:
+    with tracking.tracked(tracking.of_run(run), lambda: story_of(run, saved_recipe(run.path))) as going:
         yield going
 
 
@@ -116,7 +112,7 @@ def sync_track(path: Path, report_to: Sequence[str] = ()) -> dict[str, Any]:
         names.remove("wandb")
     elif "wandb" in names:
         _send_offline(tracking.offline_folders(run))
-    with tracking.tracked(names, story) as going:
+    with tracking.tracked(names, lambda: story) as going:
         pass
     if not going.complete:
         raise TrackerError(

@@ -101,7 +101,7 @@ def train(
         _write_beginning(run, recipe, tokens.report, started)
     processes.wait_for_everyone()
     usage = Usage()
-    with tracked(trackers, tracks.story_of(run, recipe, live=True)) as tracking:
+    with tracked(trackers, lambda: tracks.story_of(run, recipe, live=True)) as tracking:
         outcome = trainer.train(
             model,
             tokenizer,
