@@ -163,7 +163,6 @@ class Mlflow(Tracker):
                 return found[0]
         key = key or secrets.token_hex(8)
         remember({"key": key})
-        self.known["key"] = key
         tags = {KEY: key, "mlflow.source.name": "s140", "mlflow.source.type": "LOCAL"}
         return self.client.create_run(experiment, tags=tags, run_name=self.story.title)
 

@@ -131,7 +131,7 @@ class Sender:
         if self.tracker.safe == "next time":
             self._write()
         if not self.opened:
-            self.tracker.open(lambda values: self.book.write(self.tracker.name, **values))
+            self.tracker.open(self._remember)
             self.opened = True
         if points:
             self.tracker.points(points)
@@ -143,6 +143,10 @@ class Sender:
             self.tracker.model()
             self.files["weights"] = weights
             self._note()
+
+    def _remember(self, values: dict[str, Any]) -> None:
+        self.tracker.known |= values
+        self.book.write(self.tracker.name, **values)
 
     def _new_points(self) -> Sequence[Point]:
         return [point for point in self.story.points() if point.step > self.steps.get(point.name, -1)]
