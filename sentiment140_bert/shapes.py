@@ -209,6 +209,25 @@ class Environment(TypedDict):
     training: Training
 
 
+class Sent(TypedDict, total=False):
+    """What a tracker was told: up to which step of each curve, and which files."""
+
+    steps: dict[str, int]
+    files: dict[str, str]
+
+
+class Tracked(TypedDict, total=False):
+    """Which run it is for a tracker."""
+
+    id: str | None
+    url: str | None
+    project: str | None
+    sent: Sent
+
+
+Tracking = dict[str, Tracked]  # ``tracking.json``, by tracker
+
+
 @cache
 def _adapter(shape: Any) -> TypeAdapter[Any]:
     return TypeAdapter(shape)

@@ -100,15 +100,16 @@ def tracked(names: Sequence[str], told: Callable[[], Story]) -> Iterator[Trackin
         return
     story = told()
     book = Book(story.run)
-    if os.environ.get("WANDB_MODE") == "disabled":
-        names = [name for name in names if name != "wandb"]
-    for name in names:
-        book.write(name)  # it is this run's from now on, even if it does not answer today
-    with _no_autologging():
-        tracking = Tracking([Sender(_class_of(name)(story, book.of(name)), story, book) for name in names])
+    trackers = [_class_of(name)(story, book.of(name)) for name in names]
+    senders = [Sender(tracker, story, book) for tracker in trackers if not tracker.switched_off()]
+    for sender in senders:
+        book.write(sender.tracker.name)  # it is this run's from now on, even if it does not answer today
+    tracking = Tracking(senders)
+    with _no_autologging(), _as_they_want(senders):
         state = FAILED
         try:
-            tracking.notify()
+            if story.live:  # else it is told at the end, when nothing else is imported any more
+                tracking.notify()
             yield tracking
             state = FINISHED
         except (Interrupted, KeyboardInterrupt):
@@ -116,9 +117,9 @@ def tracked(names: Sequence[str], told: Callable[[], Story]) -> Iterator[Trackin
             raise
         finally:
             state = FINISHED if story.run.is_finished() else state
-            ended = [sender.close(state) for sender in tracking.senders]
+            ended = [sender.close(state) for sender in senders]
             tracking.complete = all(ended)
-            for sender in tracking.senders:
+            for sender in senders:
                 if command := sender.tracker.kept_here():
                     log.info("%s", command)
 
@@ -160,6 +161,27 @@ def shown(run: RunDir) -> dict[str, Any]:
 def _class_of(name: str) -> type[Tracker]:
     found: type[Tracker] = getattr(import_module(f"{__name__}.{name}_tracker"), CLASSES[name])
     return found
+
+
+@contextmanager
+def _as_they_want(senders: Sequence[Sender]) -> Iterator[None]:
+    """The trackers' variables in the environment and their loggers silent; afterwards all is as it was."""
+    variables = {name: value for sender in senders for name, value in sender.tracker.environment.items()}
+    loggers = [logging.getLogger(name) for sender in senders for name in sender.tracker.quiet]
+    before, levels = {name: os.environ.get(name) for name in variables}, [logger.level for logger in loggers]
+    os.environ.update(variables)
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _no_autologging() -> Any:

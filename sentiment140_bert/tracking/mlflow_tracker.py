@@ -9,13 +9,13 @@ import re
 import secrets
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from sentiment140_bert.errors import RunError
+from sentiment140_bert.errors import TrackerError
 from sentiment140_bert.tracking import mlflow_model
 from sentiment140_bert.tracking.story import CARD, Point, State, Story
 from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
@@ -24,59 +24,61 @@ log = logging.getLogger(__name__)
 KEY = "s140.key"  # a tag: by it a run is found again whose creation was answered to nobody
 AT_ONCE = 1000  # metrics that a server takes in one request
 NOTE = 8000  # characters of a tag
-# An unreachable server is given up within two minutes, where MLflow would take twenty; addresses are told by us.
-DEFAULTS = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
-NOISY = (
-    "urllib3.connectionpool",
-    "mlflow.system_metrics",
-    "mlflow.store",
-    "mlflow.transformers",
-    "mlflow.tracking",
-    "alembic",
-)
 
 
 class Mlflow(Tracker):
     """An MLflow run, by its id: active runs belong to threads, and this one to none."""
 
     name = "mlflow"
+    # Trying again is ours: MLflow's client repeats a request whose answer was lost, which makes a second run.
+    environment: ClassVar[Mapping[str, str]] = {
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    }
+    quiet = (
+        "urllib3.connectionpool",
+        "mlflow.system_metrics",
+        "mlflow.store",
+        "mlflow.transformers",
+        "mlflow.tracking",
+    )
 
     def __init__(self, story: Story, known: dict[str, Any]) -> None:
         super().__init__(story, known)
         self.callers = _callers_run()
+        self.uri: str | None = None
         self.monitor: Any = None
 
     def open(self, remember: Remember) -> None:
-        for logger in NOISY:  # what fails is reported by us, and once
-            logging.getLogger(logger).setLevel(logging.CRITICAL)
-        with self._server() as uri:
-            run = self._known_run(uri) or self._new_run(uri, remember)
-            self.run_id = run.info.run_id
-            remember({"id": self.run_id, "experiment": run.info.experiment_id, "tracking_uri": without_password(uri)})
-            url = self._url(uri, run)
-            remember({"url": url})
-            log.info("mlflow: %s", url or f"run {self.run_id} in {without_password(uri)}")
-            if self.story.live:
-                if run.info.status != "RUNNING":
-                    self.client.update_run(self.run_id, status="RUNNING")
-                self._watch(uri)
-            self._describe(run)
+        import mlflow
+
+        asked = mlflow.is_tracking_uri_set()
+        self.uri = mlflow.get_tracking_uri() if asked else self.known.get("tracking_uri") or mlflow.get_tracking_uri()
+        self.client: Any = mlflow.MlflowClient(self.uri)
+        run = self._known_run() or self._new_run(remember)
+        self.run_id = run.info.run_id
+        place = without_password(absolute(self.uri))
+        remember({"id": self.run_id, "experiment": run.info.experiment_id, "tracking_uri": place})
+        url = self._url(run)
+        remember({"url": url})
+        log.info("mlflow: %s", url or f"run {self.run_id} in {place}")
+        if self.story.live:
+            if run.info.status != "RUNNING" and not self.known.get("theirs"):
+                self.client.update_run(self.run_id, status="RUNNING")
+            self._watch()
+        self._describe(run)
 
     def points(self, points: Sequence[Point]) -> None:
         from mlflow.entities import Metric
 
         metrics = [Metric(point.name, point.value, int(point.time * 1000), point.step) for point in points]
-        with self._server():
-            for start in range(0, len(metrics), AT_ONCE):
-                self.client.log_batch(self.run_id, metrics=metrics[start : start + AT_ONCE])
+        for start in range(0, len(metrics), AT_ONCE):
+            self.client.log_batch(self.run_id, metrics=metrics[start : start + AT_ONCE])
 
     def file(self, name: str, content: bytes) -> None:
         folder, _, last = name.rpartition("/")
-        with self._server(), tempfile.TemporaryDirectory(prefix="s140-") as temporary:
+        with tempfile.TemporaryDirectory(prefix="s140-") as temporary:
             path = Path(temporary) / last
             path.write_bytes(content)
             self.client.log_artifact(self.run_id, str(path), folder or None)
@@ -91,71 +93,55 @@ class Mlflow(Tracker):
         when = int(self.story.run.metrics.stat().st_mtime * 1000)
         step = self.story.last_step()
         metrics = [Metric(name, value, when, step) for name, value in self.story.scores().items()]
-        with self._server():
-            self.client.log_batch(self.run_id, metrics=metrics)
+        self.client.log_batch(self.run_id, metrics=metrics)
 
     def published(self) -> None:
-        with self._server():
-            for kind, url in self.story.urls().items():
-                self.client.set_tag(self.run_id, f"published.{kind}", url)
+        for kind, url in self.story.urls().items():
+            self.client.set_tag(self.run_id, f"published.{kind}", url)
 
     def model(self) -> None:
         settings = self.story.settings
         if settings.log_model is False:
             return
-        with self._server() as uri, _everywhere(uri):
+        with _everywhere(self.uri):
             model_uri = mlflow_model.log(self.story, self.run_id)
             if settings.register_model:
-                version = mlflow_model.register(model_uri, settings.register_model, settings.model_alias)
+                version = mlflow_model.register(self.story, model_uri, self.run_id)
                 log.info("mlflow: registered as %s, version %s", settings.register_model, version)
 
     def close(self, state: State) -> None:
-        with self._server():
-            if self.monitor is not None:
-                self.monitor.finish()
-            if not self.callers and (
-                self.story.live or self.client.get_run(self.run_id).info.status not in ("FINISHED", "FAILED", "KILLED")
-            ):
+        if self.monitor is not None:
+            self.monitor.finish()
+            self.monitor = None
+        if not self.known.get("theirs"):
+            ended = self.client.get_run(self.run_id).info.status in ("FINISHED", "FAILED", "KILLED")
+            if self.story.live or not ended:
                 self.client.set_terminated(self.run_id, state.name)
 
-    @contextmanager
-    def _server(self) -> Iterator[str]:
-        """The server's address; within, MLflow is as patient and loud as DEFAULTS or the caller say."""
-        import mlflow
-
-        asked: bool = mlflow.is_tracking_uri_set()
-        uri = mlflow.get_tracking_uri() if asked else self.known.get("tracking_uri") or mlflow.get_tracking_uri()
-        added = {name: value for name, value in DEFAULTS.items() if name not in os.environ}
-        os.environ.update(added)
-        try:
-            self.client = mlflow.MlflowClient(uri)
-            yield uri
-        finally:
-            for name in added:
-                os.environ.pop(name, None)
-
-    def _known_run(self, uri: str) -> Any:
-        """The run that ``tracking.json`` names, or the caller's own."""
+    def _known_run(self) -> Any:
+        """The run that ``tracking.json`` names."""
         from mlflow.exceptions import MlflowException
 
         run_id = self.known.get("id")
         if run_id is None:
-            return self.client.get_run(self.callers) if self.callers else None
-        if self.callers != run_id:
-            self.callers = None
+            return None
         try:
             return self.client.get_run(run_id)
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-            raise RunError(
-                f"{without_password(uri)} has no run {run_id}; it was begun on {self.known.get('tracking_uri')}",
+            here, there = without_password(self.uri or ""), self.known.get("tracking_uri")
+            raise TrackerError(
+                f"{here} has no run {run_id}; it was begun on {there}",
                 "Set MLFLOW_TRACKING_URI to where the run is.",
             ) from None
 
-    def _new_run(self, uri: str, remember: Remember) -> Any:
-        """Begins a run; one that a lost answer hid is found again by its key."""
-        experiment = self._experiment(uri)
+    def _new_run(self, remember: Remember) -> Any:
+        """The caller's own run; else one is begun. One that a lost answer hid is found again by its key."""
+        if self.callers:
+            remember({"theirs": True})
+            return self.client.get_run(self.callers)
+        experiment = self._experiment()
         key = self.known.get("key")
         if key:
             found = self.client.search_runs([experiment], f"tags.`{KEY}` = '{key}'")
@@ -166,7 +152,7 @@ class Mlflow(Tracker):
         tags = {KEY: key, "mlflow.source.name": "s140", "mlflow.source.type": "LOCAL"}
         return self.client.create_run(experiment, tags=tags, run_name=self.story.title)
 
-    def _experiment(self, uri: str) -> str:
+    def _experiment(self) -> str:
         """The experiment that the caller or the environment chose; else the project's, made if need be."""
         from mlflow.exceptions import MlflowException
         from mlflow.tracking.fluent import _get_experiment_id
@@ -175,7 +161,7 @@ class Mlflow(Tracker):
         current = _get_experiment_id()
         if not chosen and current not in (None, "0"):
             return str(current)
-        name = chosen or (f"/Shared/{PROJECT}" if uri.startswith("databricks") else PROJECT)
+        name = chosen or (f"/Shared/{PROJECT}" if str(self.uri).startswith("databricks") else PROJECT)
         experiment = self.client.get_experiment_by_name(name)
         if experiment is not None:
             return str(experiment.experiment_id)
@@ -184,7 +170,7 @@ class Mlflow(Tracker):
         except MlflowException as error:  # another process was faster
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            return self._experiment(uri)
+            return self._experiment()
 
     def _describe(self, run: Any) -> None:
         """Settings and tags; what the run has already is left as it is, for MLflow lets no parameter change."""
@@ -221,16 +207,18 @@ class Mlflow(Tracker):
         ]
         self.client.log_inputs(self.run_id, datasets=inputs)
 
-    def _watch(self, uri: str) -> None:
+    def _watch(self) -> None:
         """Begins to log the machine's load, memory and GPU."""
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-        monitor: Any = SystemMetricsMonitor
-        self.monitor = monitor(self.run_id, resume_logging=True, tracking_uri=uri)
-        self.monitor.start()
+        if self.monitor is None:
+            monitor: Any = SystemMetricsMonitor
+            self.monitor = monitor(self.run_id, resume_logging=True, tracking_uri=self.uri)
+            self.monitor.start()
 
-    def _url(self, uri: str, run: Any) -> str | None:
+    def _url(self, run: Any) -> str | None:
         """Where people can look at the run; None where there is no server."""
+        uri = str(self.uri)
         if uri.startswith("databricks"):
             from mlflow.utils import databricks_utils
 
@@ -251,16 +239,27 @@ def _callers_run() -> str | None:
 
 
 @contextmanager
-def _everywhere(uri: str) -> Iterator[None]:
-    """Makes ``uri`` what MLflow's functions without a client use, and puts back what was."""
+def _everywhere(uri: str | None) -> Iterator[None]:
+    """Makes ``uri`` what MLflow's functions without a client use; where the caller chose one, it is that already."""
     import mlflow
 
-    before = mlflow.get_tracking_uri()
+    if uri is None or mlflow.is_tracking_uri_set():
+        yield
+        return
     mlflow.set_tracking_uri(uri)
     try:
         yield
     finally:
-        mlflow.set_tracking_uri(before)
+        mlflow.set_tracking_uri(None)
+
+
+def absolute(uri: str) -> str:
+    """A store's address, such that it is the same one from every folder."""
+    for scheme in ("sqlite:///", "file:"):
+        if uri.startswith(scheme):
+            path = uri.removeprefix(scheme)
+            return uri if path.startswith("/") else f"{scheme}{Path(path).resolve()}"
+    return uri if ":" in uri or uri.startswith("databricks") else str(Path(uri).resolve())
 
 
 def without_password(uri: str) -> str:

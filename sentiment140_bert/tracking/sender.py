@@ -11,13 +11,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from sentiment140_bert import shapes
 from sentiment140_bert.errors import first_line
 from sentiment140_bert.run_dir import RunDir, write_json
-from sentiment140_bert.tracking.story import METRICS, PUBLISHED, Point, State, Story, digest
+from sentiment140_bert.shapes import checked
+from sentiment140_bert.tracking.story import FINISHED, KILLED, METRICS, PUBLISHED, Point, State, Story, digest
 from sentiment140_bert.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
-PAUSE = 60.0  # seconds before a tracker that failed is tried again
+PAUSES = (1.0, 2.0, 4.0, 60.0)  # seconds before a tracker that failed is tried again; after that it is reported
 GATHER = 1.0  # seconds in which new values are gathered, to be sent as one
 
 
@@ -27,7 +29,9 @@ class Book:
     def __init__(self, run: RunDir) -> None:
         self.run = run
         self.lock = threading.Lock()
-        self.content: dict[str, dict[str, Any]] = run.read(run.tracking) if run.tracking.is_file() else {}
+        self.content: dict[str, dict[str, Any]] = {}
+        if run.tracking.is_file():
+            self.content = checked(run.read(run.tracking), shapes.Tracking, run.tracking.name)
 
     def of(self, tracker: str) -> dict[str, Any]:
         """What is remembered of a tracker."""
@@ -43,7 +47,7 @@ class Book:
 class Sender:
     """One tracker, its thread and its place in the story.
 
-    What the tracker raises ends in a future: it is reported once, and tried again after :data:`PAUSE` and at the end.
+    What the tracker raises ends in a future. It is tried again after :data:`PAUSES` and at the end, and reported once.
     """
 
     def __init__(self, tracker: Tracker, story: Story, book: Book) -> None:
@@ -51,7 +55,8 @@ class Sender:
         sent = book.of(tracker.name).get("sent", {})
         self.steps: dict[str, int] = dict(sent.get("steps", {}))
         self.files: dict[str, str] = dict(sent.get("files", {}))
-        self.opened = self.reported = self.behind = False
+        self.opened = self.reported = False
+        self.failures = 0  # in a row
         self.not_before = 0.0
         self.thread = ThreadPoolExecutor(1, thread_name_prefix=f"s140-{tracker.name}")
         self.going_on: Future[None] | None = None
@@ -63,30 +68,46 @@ class Sender:
             self.going_on = self.thread.submit(self._catch_up)
 
     def flush(self) -> bool:
-        """Sends all that is there and waits for it; whether that succeeded. One that just failed is left alone."""
+        """Sends all that is there and waits for it; whether that succeeded. One that goes on failing is left alone."""
         self._wait()
-        if not self.behind or time.monotonic() >= self.not_before:
+        if not self._given_up():
             self._do(self._catch_up)
-        return not self.behind
+        return not self.failures
 
     def close(self, state: State) -> bool:
-        """Sends the rest, ends the tracked run for this process; whether the tracker now has everything."""
+        """Sends the rest, ends the tracked run for this process; whether the tracker now has everything.
+
+        Who was stopped is not held up: a tracker that failed just now is not tried again.
+        """
         self._wait()
-        self._do(self._catch_up)
-        complete = not self.behind
-        if self.opened:
-            self._do(lambda: self._end(state))
+        stopped = state is KILLED
+        if stopped and self.failures:
+            self.failures = len(PAUSES)
+            self.thread.shutdown(wait=False)
+            return False
+        complete = self._do(self._catch_up, once=stopped)
+        if self.opened and not (stopped and not complete):
+            complete = self._do(lambda: self._end(state)) and complete
         self.thread.shutdown()
-        return complete and not self.behind
+        return complete
 
     def unsent(self) -> list[str]:
         """Names of what the tracker was not told."""
         curves = sorted({point.name for point in self._new_points()})
-        return [*curves, *self._new_files(), *(["model"] if self._new_weights() else [])]
+        model, end = bool(self._new_weights()), self._to_be_ended()
+        return [*curves, *self._new_files(), *(["model"] if model else []), *(["end"] if end else [])]
 
-    def _do(self, work: Callable[[], None]) -> None:
-        self.going_on = self.thread.submit(work)
-        self._wait()
+    def _do(self, work: Callable[[], None], once: bool = False) -> bool:
+        """Has it done, now; again after a pause, unless that was in vain before. Whether it was done."""
+        while True:
+            self.going_on = self.thread.submit(work)
+            self._wait()
+            if not self.failures or self._given_up() or once:
+                return not self.failures
+            time.sleep(max(0.0, self.not_before - time.monotonic()))
+
+    def _given_up(self) -> bool:
+        return self.failures >= len(PAUSES)
 
     def _wait(self) -> None:
         if self.going_on is not None:
@@ -101,16 +122,17 @@ class Sender:
             return False
         error = self.going_on.exception()
         self.going_on = None
-        self.behind = error is not None
-        if error is not None:
-            self.not_before = time.monotonic() + PAUSE
+        if error is None:
+            self.failures = 0
+            return True
+        self.failures = min(self.failures + 1, len(PAUSES))
+        self.not_before = time.monotonic() + PAUSES[self.failures - 1]
+        log.debug("%s: %s", self.tracker.name, plain(error))
+        if self._given_up() and not self.reported:
             self._report(error)
         return True
 
     def _report(self, error: BaseException) -> None:
-        if self.reported:
-            log.debug("%s: %s", self.tracker.name, plain(error))
-            return
         self.reported = True
         log.warning(
             "%s: %s. It is tried again; what it misses is kept, and sent by: s140 track sync %s",
@@ -121,12 +143,13 @@ class Sender:
 
     def _end(self, state: State) -> None:
         self.tracker.close(state)
+        self.files["end"] = state.name
         self._write()
 
     def _catch_up(self) -> None:
         """In the thread: tells everything that was not told yet, and notes each part once it is safe."""
         points, files, weights = self._new_points(), self._new_files(), self._new_weights()
-        if not (points or files or weights):
+        if not (points or files or weights or self._to_be_ended()):
             return
         if self.tracker.safe == "next time":
             self._write()
@@ -143,6 +166,10 @@ class Sender:
             self.tracker.model()
             self.files["weights"] = weights
             self._note()
+
+    def _to_be_ended(self) -> bool:
+        """Whether the run is finished, and the tracker was not told."""
+        return self.story.run.is_finished() and self.files.get("end") != FINISHED.name
 
     def _remember(self, values: dict[str, Any]) -> None:
         self.tracker.known |= values
@@ -179,4 +206,4 @@ class Sender:
 
 def plain(error: BaseException) -> str:
     """What went wrong, in one line and without the passwords that an address may hold."""
-    return re.sub(r"//[^/@\s]+@", "//", first_line(error))[:300]
+    return re.sub(r"//[^/\s]+@", "//", first_line(error))[:300]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from sentiment140_bert.tracking.story import Point, State, Story
@@ -24,9 +24,17 @@ class Tracker(ABC):
     # When what it was told survives a kill of this process: at once, the next time it is told something, or closed.
     safe: ClassVar[Literal["at once", "next time", "closed"]] = "at once"
 
+    # As long as it is open: variables that are so in the environment, loggers that say nothing (we report what fails).
+    environment: ClassVar[Mapping[str, str]] = {}
+    quiet: ClassVar[Sequence[str]] = ()
+
     def __init__(self, story: Story, known: dict[str, Any]) -> None:
         self.story = story
         self.known = known
+
+    def switched_off(self) -> bool:
+        """Whether the person in front of it wants nothing of this tracker here."""
+        return False
 
     @staticmethod
     def shown(known: dict[str, Any]) -> dict[str, Any]:

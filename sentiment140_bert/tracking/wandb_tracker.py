@@ -22,6 +22,8 @@ from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
 
 log = logging.getLogger(__name__)
 SECONDS_TO_BEGIN, SECONDS_TO_END = 60, 120  # after which it is kept offline; what was to be sent is kept on the disk
+LONGEST_TAG = 64  # characters; a longer one would end wandb.init
+STEP = "train/global_step"  # as the Trainer's own report names it
 CLASS_NAMES = ["negative", "positive"]
 
 
@@ -37,16 +39,21 @@ class Wandb(Tracker):
         self.run: Any = None
         self.offline = ""
 
+    def switched_off(self) -> bool:
+        return os.environ.get("WANDB_MODE") == "disabled" or bool(self.callers and self.callers.disabled)
+
     @staticmethod
     def shown(known: dict[str, Any]) -> dict[str, Any]:
         return {name: known.get(name) for name in ("id", "project", "url")}
 
     def open(self, remember: Remember) -> None:
         run_id = self.known.get("id") or (self.callers.id if self.callers else secrets.token_hex(4))
-        remember({"id": run_id, "project": self.known.get("project") or self._project()})
+        remember({"id": run_id})
         if self.callers and self.callers.id == run_id:
             self.run = self.callers
             self.run.config.update(self._config(), allow_val_change=True)
+            for curves in ("train/*", "eval/*"):
+                self.run.define_metric(curves, step_metric=STEP)
         else:
             self.callers = None
             self.run = self._begin(run_id)
@@ -56,7 +63,7 @@ class Wandb(Tracker):
 
     def points(self, points: Sequence[Point]) -> None:
         for step, together in groupby(points, key=lambda point: point.step):
-            self.run.log({point.name: point.value for point in together}, step=step)
+            self._log({point.name: point.value for point in together}, step)
 
     def file(self, name: str, content: bytes) -> None:
         path = Path(self.run.dir) / name
@@ -91,7 +98,7 @@ class Wandb(Tracker):
                     title=f"{split}: calibration",
                     xname="probability of positive",
                 )
-        self.run.log(charts, step=self.story.last_step())
+        self._log(charts, self.story.last_step())
 
     def published(self) -> None:
         self.run.summary.update({f"published/{kind}": url for kind, url in self.story.urls().items()})
@@ -115,10 +122,18 @@ class Wandb(Tracker):
         why = self.offline or "not everything could be sent"
         return f"wandb: kept offline ({why}). To send it: wandb sync {shlex.join(map(str, folders))}"
 
+    def _log(self, values: dict[str, Any], step: int) -> None:
+        """A run of the caller's own counts its steps as the caller does; ours are a value beside."""
+        theirs = self.run is self.callers
+        if theirs:
+            self.run.log(values | {STEP: step})
+        else:
+            self.run.log(values, step=step)
+
     def _image(self, name: str, path: Path) -> None:
         import wandb
 
-        self.run.log({name.removesuffix(".png"): wandb.Image(str(path))}, step=self.story.last_step())
+        self._log({name.removesuffix(".png"): wandb.Image(str(path))}, self.story.last_step())
 
     def _project(self) -> str:
         return os.environ.get("WANDB_PROJECT") or self.story.project or PROJECT
@@ -145,7 +160,7 @@ class Wandb(Tracker):
             "config": self._config(),
             "id": run_id,
             "resume": "allow",
-            "tags": list(self.story.settings.tags) or None,
+            "tags": [tag[:LONGEST_TAG] for tag in self.story.settings.tags] or None,
             "group": self.story.settings.group,
             "reinit": "create_new",
             "settings": settings,
@@ -159,6 +174,8 @@ class Wandb(Tracker):
                 return wandb.init(mode=asked, **begin)  # type: ignore[arg-type]
             except wandb.errors.Error as error:
                 self.offline = f"wandb could not be reached: {first_line(error)}"
+                if wandb.run is None:
+                    wandb.teardown()  # its service holds the id in use that it failed to begin a run with
         return wandb.init(mode="offline", **begin)
 
 

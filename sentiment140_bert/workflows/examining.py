@@ -61,7 +61,7 @@ def doctor(recipe: Recipe, output_dir: Path, *, measure: bool = True) -> dict[st
     return {
         "machine": machine,
         "disk": disk,
-        "logins": readiness.logins() | {"wandb": tracking.has_wandb_credentials()},
+        "logins": {"wandb": tracking.has_wandb_credentials(), **readiness.logins()},
         "trackers": trackers,
         "packages": packages,
         "sources": sources,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sentiment140_bert.training.trainer import Outcome
 
 log = logging.getLogger(__name__)
+ELSEWHERE = ("report_to", "run_name")  # a resumed run may be told to others, under another name
 
 
 def train(
@@ -184,7 +185,7 @@ def _same_recipe(run: RunDir, recipe: Recipe) -> None:
         f"{key}: {before[section].get(key)!r} then, {value!r} now"
         for section in ("model", "data", "training")
         for key, value in now[section].items()
-        if before[section].get(key) != value
+        if before[section].get(key) != value and key not in ELSEWHERE
     ]
     if changed:
         raise RunError(

@@ -117,7 +117,7 @@ def test_tokens_are_present_or_not_and_never_shown(s140, encoder: Path, monkeypa
         monkeypatch.setenv(name, value)
     result = s140("doctor", *words)
     shown = result.stdout + result.stderr + s140("doctor", "--json", *words).stdout
-    assert "huggingface: yes; wandb: yes; databricks: yes" in shown
+    assert "wandb: yes; huggingface: yes; databricks: yes" in shown
     assert not [name for name, value in secrets.items() if value in shown or value[-8:] in shown]
 
 

@@ -1,0 +1,123 @@
+"""An MLflow server whose answers are lost, late or errors: nothing of a run is there twice, and nothing is missing."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mlflow_proxy import RESET, SWALLOW, MlflowProxy
+from mlflow_server import MlflowServer, runs_of, steps_of
+from tiny_run import process
+from told import tell
+
+pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
+STEPS = [1, 2, 3, 4, 5, 6]
+CREATE = "runs/create"
+
+
+@pytest.fixture
+def proxy(mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowProxy]:
+    """Between this process and the server."""
+    import mlflow
+
+    mlflow.set_tracking_uri(None)
+    with MlflowProxy(mlflow_server) as between:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", between.url)
+        yield between
+    mlflow.set_tracking_uri(None)
+
+
+def versions_of(server: MlflowServer, name: str) -> list:
+    import mlflow
+
+    return list(mlflow.MlflowClient(server.url).search_model_versions(f"name='{name}'"))
+
+
+def assert_whole(server: MlflowServer, experiment: str) -> None:
+    """One run with everything in it."""
+    (only,) = runs_of(server, experiment)
+    assert steps_of(server, only.info.run_id, "train/loss") == STEPS
+    assert only.data.metrics["test/n"] == 60
+    assert len(only.inputs.dataset_inputs) == 5
+    assert only.info.status == "FINISHED"
+
+
+@pytest.mark.parametrize(
+    ("ending", "end", "times"),
+    [
+        (CREATE, RESET, 1),
+        (CREATE, RESET, 3),
+        ("experiments/create", SWALLOW, 1),
+        ("runs/log-batch", SWALLOW, 1),
+        ("runs/log-batch", SWALLOW, 3),
+        ("runs/log-batch", 429, 1),
+        ("runs/log-inputs", SWALLOW, 3),
+        ("artifacts/metrics.json", SWALLOW, 1),
+        ("artifacts/metrics.json", 500, 3),
+        ("runs/get", 503, 1),
+    ],
+)
+def test_what_fails_is_made_good(mine: Path, proxy: MlflowProxy, tmp_path: Path, ending: str, end, times: int) -> None:
+    proxy.fail(ending, end, times)
+    assert tell(mine, "mlflow")
+    assert next(each.end for each in proxy.asked if each.path.endswith(ending)) == end
+    assert_whole(proxy.server, tmp_path.name)
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_lost_answer_makes_no_second_run(mine: Path, proxy: MlflowProxy, tmp_path: Path, times: int) -> None:
+    proxy.fail(CREATE, SWALLOW, times)
+    tell(mine, "mlflow")
+    assert_whole(proxy.server, tmp_path.name)
+
+
+def test_a_run_that_could_not_be_ended_is_ended_later(mine: Path, proxy: MlflowProxy, tmp_path: Path) -> None:
+    proxy.fail("runs/update", 500, 4)
+    assert not tell(mine, "mlflow")
+    assert tell(mine, "mlflow")
+    assert_whole(proxy.server, tmp_path.name)
+
+
+def test_a_lost_answer_logs_no_second_model(mine: Path, proxy: MlflowProxy, tmp_path: Path) -> None:
+    proxy.fail("/logged-models", SWALLOW, method="POST")
+    assert tell(mine, "mlflow", log_model=True)
+    (only,) = runs_of(proxy.server, tmp_path.name)
+    assert len(only.outputs.model_outputs) == 1
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_lost_answer_registers_no_second_version(mine: Path, proxy: MlflowProxy, tmp_path: Path, times: int) -> None:
+    proxy.fail("model-versions/create", SWALLOW, times)
+    assert tell(mine, "mlflow", log_model=True, register_model=f"lost_{times}")
+    assert len(versions_of(proxy.server, f"lost_{times}")) == 1
+    (only,) = runs_of(proxy.server, tmp_path.name)
+    assert len(only.outputs.model_outputs) == 1
+
+
+def test_an_alias_that_could_not_be_set_is_set_later(mine: Path, proxy: MlflowProxy, tmp_path: Path) -> None:
+    import mlflow
+
+    proxy.fail("registered-models/alias", 500, 3)
+    assert tell(mine, "mlflow", log_model=True, register_model="aliased")
+    found = mlflow.MlflowClient(proxy.server.url).get_model_version_by_alias("aliased", "champion")
+    assert found.version == "1"
+    assert len(versions_of(proxy.server, "aliased")) == 1
+    (only,) = runs_of(proxy.server, tmp_path.name)
+    assert len(only.outputs.model_outputs) == 1
+
+
+@pytest.mark.slow
+def test_a_server_that_asks_for_an_hour_is_not_waited_for(mine: Path, proxy: MlflowProxy) -> None:
+    proxy.headers = {"Retry-After": "3600"}
+    proxy.fail("runs/log-batch", 429, 100)
+    started = process("track", "sync", mine, "--report-to", "mlflow")
+    try:
+        _, stderr = started.communicate(timeout=100)
+    except subprocess.TimeoutExpired:
+        pytest.fail("it still waits")
+    finally:
+        started.kill()
+    assert "429" in stderr

@@ -1,0 +1,93 @@
+"""MLflow runs that the caller opened: they are the caller's to end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mlflow_server import MlflowServer, runs_of
+from tiny_run import process
+from told import change_scores, tell
+
+pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
+
+
+@pytest.fixture(autouse=True)
+def their_experiment(mlflow_server: MlflowServer, tmp_path: Path) -> Iterator[None]:
+    import mlflow
+
+    mlflow.set_tracking_uri(None)
+    mlflow.set_experiment(tmp_path.name)
+    yield
+    while mlflow.active_run():
+        mlflow.end_run()
+    mlflow.set_tracking_uri(None)
+
+
+def status_of(run_id: str) -> str:
+    import mlflow
+
+    return mlflow.get_run(run_id).info.status
+
+
+def test_their_run_stays_open_while_a_child_of_it_is_active(mine: Path) -> None:
+    import mlflow
+
+    with mlflow.start_run() as parent:
+        assert tell(mine, "mlflow")
+        change_scores(mine)
+        with mlflow.start_run(nested=True):
+            assert tell(mine, "mlflow")
+        assert status_of(parent.info.run_id) == "RUNNING"
+
+
+def test_their_run_stays_open_when_another_process_goes_on_in_it(mine: Path) -> None:
+    import mlflow
+
+    with mlflow.start_run() as theirs:
+        assert tell(mine, "mlflow")
+        change_scores(mine)
+        other = process("track", "sync", mine)
+        _, stderr = other.communicate(timeout=200)
+        assert other.returncode == 0, stderr
+        assert status_of(theirs.info.run_id) == "RUNNING"
+
+
+def test_a_run_that_they_ended_is_gone_on_in(mine: Path, mlflow_server: MlflowServer, tmp_path: Path) -> None:
+    import mlflow
+
+    with mlflow.start_run() as theirs:
+        assert tell(mine, "mlflow")
+    change_scores(mine)
+    assert tell(mine, "mlflow")
+    (only,) = runs_of(mlflow_server, tmp_path.name)
+    assert only.info.run_id == theirs.info.run_id
+    assert only.info.status == "FINISHED"
+    assert 59 in (only.data.metrics["validation/n"], only.data.metrics["test/n"])
+
+
+def test_a_parameter_of_theirs_stays_theirs(mine: Path) -> None:
+    import mlflow
+
+    with mlflow.start_run() as theirs:
+        mlflow.log_param("learning_rate", "mine")
+        assert tell(mine, "mlflow")
+    assert mlflow.get_run(theirs.info.run_id).data.params["learning_rate"] == "mine"
+
+
+def test_a_run_that_the_environment_names_is_used(
+    mine: Path, mlflow_server: MlflowServer, tmp_path, monkeypatch
+) -> None:
+    import mlflow
+
+    client = mlflow.MlflowClient(mlflow_server.url)
+    experiment = client.get_experiment_by_name(tmp_path.name)
+    theirs = client.create_run(experiment.experiment_id).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", theirs)
+    ended = process("track", "sync", mine, "--report-to", "mlflow")
+    _, stderr = ended.communicate(timeout=200)
+    assert ended.returncode == 0, stderr
+    (only,) = runs_of(mlflow_server, tmp_path.name)
+    assert (only.info.run_id, only.info.status) == (theirs, "RUNNING")

@@ -1,0 +1,128 @@
+"""Where MLflow is: whatever this package needs to know of it, the caller's process keeps its own."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mlflow_server import MlflowServer, runs_of
+from tiny_run import process
+from told import change_scores, tell
+
+pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
+LOGGERS = ("urllib3.connectionpool", "mlflow.store", "mlflow.tracking", "mlflow.transformers", "mlflow.system_metrics")
+
+
+@pytest.fixture(autouse=True)
+def own_address() -> Iterator[None]:
+    """MLflow remembers an address for the whole process."""
+    import mlflow
+
+    mlflow.set_tracking_uri(None)
+    yield
+    mlflow.set_tracking_uri(None)
+
+
+def test_the_address_of_the_process_is_as_it_was(mine: Path, tmp_path: Path) -> None:
+    import mlflow
+
+    assert tell(mine, "mlflow", log_model=True)
+    assert not mlflow.is_tracking_uri_set()
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+
+
+def test_two_runs_of_two_places_in_one_process(mine: Path, mlflow_server: MlflowServer, monkeypatch, tmp_path) -> None:
+    import shutil
+
+    other = Path(shutil.copytree(mine, tmp_path / "other"))
+    assert tell(other, "mlflow")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert tell(mine, "mlflow", log_model=True)
+    change_scores(other)
+    assert tell(other, "mlflow")
+
+
+def test_a_model_told_later_to_the_server_that_the_run_remembers(
+    mine: Path, mlflow_server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sentiment140_bert.run_dir import RunDir
+    from sentiment140_bert.tracking.sender import Book
+
+    assert tell(mine, "mlflow")
+    book = Book(RunDir(mine))
+    sent = book.of("mlflow")["sent"]
+    sent["files"].pop("weights")  # as where the server went away before
+    book.write("mlflow", sent=sent)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    ended = process("track", "sync", mine)
+    _, stderr = ended.communicate(timeout=200)
+    assert ended.returncode == 0, stderr
+    assert not (tmp_path / "mlflow.db").exists()
+    (only,) = runs_of(mlflow_server, tmp_path.name)
+    assert only.outputs.model_outputs
+
+
+def test_loggers_of_others_keep_their_levels(mine: Path, mlflow_server: MlflowServer) -> None:
+    import mlflow  # noqa: F401 - it sets levels of its own
+
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    assert tell(mine, "mlflow")
+    assert {name: logging.getLogger(name).level for name in LOGGERS} == dict.fromkeys(LOGGERS, logging.NOTSET)
+
+
+def test_the_default_store_is_found_from_another_folder(mine: Path, tmp_path: Path, monkeypatch) -> None:
+    assert tell(mine, "mlflow")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    change_scores(mine)
+    ended = process("track", "sync", mine)
+    _, stderr = ended.communicate(timeout=200)
+    assert ended.returncode == 0, stderr
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_a_relative_store_is_found_from_another_folder(mine: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mine.db")
+    assert tell(mine, "mlflow")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    change_scores(mine)
+    ended = process("track", "sync", mine)
+    _, stderr = ended.communicate(timeout=200)
+    assert ended.returncode == 0, stderr
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_a_run_that_was_deleted_is_a_sentence(mine: Path, mlflow_server: MlflowServer, s140) -> None:
+    import mlflow
+
+    assert tell(mine, "mlflow")
+    run_id = json.loads((mine / "tracking.json").read_text())["mlflow"]["id"]
+    mlflow.MlflowClient(mlflow_server.url).delete_run(run_id)
+    change_scores(mine)
+    result = s140("track", "sync", mine, code=1)
+    assert "deleted" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_another_server_without_that_run_is_a_sentence(mine: Path, mlflow_server, monkeypatch, tmp_path, s140) -> None:
+    assert tell(mine, "mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/another.db")
+    change_scores(mine)
+    result = s140("track", "sync", mine, code=1)
+    assert "has no run" in result.stderr
+    assert mlflow_server.url in result.stderr
+
+
+@pytest.mark.parametrize("name", ["with space", "a/b/c", 'it\'s "quoted"', "e😀", "[x]*", "n" * 300, "`tick`"])
+def test_names_of_every_kind(mine: Path, mlflow_server: MlflowServer, tmp_path: Path, name: str) -> None:
+    assert tell(mine, "mlflow", run_name=name, tags=[f"tag {number}, ü😀" for number in range(100)])
+    (only,) = runs_of(mlflow_server, tmp_path.name)
+    assert only.info.run_name == name

@@ -1,0 +1,100 @@
+"""wandb runs that the caller opened and has used already: what is logged into them arrives."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from told import change_scores, tell
+from wandb_files import Kept, kept, segments
+
+pytest_plugins = "hub_fixtures"
+STEPS = 6
+
+
+@pytest.fixture(autouse=True)
+def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("NETRC", raising=False)
+
+
+@contextmanager
+def theirs(folder: Path, mode: Any = "offline") -> Iterator[Any]:
+    import wandb
+
+    with wandb.init(mode=mode, project="theirs", dir=folder, settings=wandb.Settings(silent=True)) as run:
+        yield run
+
+
+def whole(file: Path) -> Kept:
+    """What is in it once it is written to its end: ``finish`` comes back a little before."""
+    until = time.monotonic() + 60
+    while not (found := kept(file)).exits:
+        assert time.monotonic() < until, "the run was not ended"
+        time.sleep(0.1)
+    return found
+
+
+def losses(folder: Path) -> list[float]:
+    (file,) = segments(folder)
+    return [row["train/loss"] for row in whole(file).history.values() if "train/loss" in row]
+
+
+def trained_losses(run: Path) -> list[float]:
+    entries = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    return [entry["loss"] for entry in entries if "loss" in entry]
+
+
+def test_a_fresh_run_of_theirs_hears_every_step(mine: Path, tmp_path: Path) -> None:
+    with theirs(tmp_path):
+        assert tell(mine, "wandb")
+    assert losses(tmp_path) == trained_losses(mine)
+
+
+def test_their_run_has_steps_already(mine: Path, tmp_path: Path) -> None:
+    with theirs(tmp_path) as run:
+        for number in range(50):
+            run.log({"mine": number})
+        assert tell(mine, "wandb")
+        run.log({"afterwards": 1})
+    assert losses(tmp_path) == trained_losses(mine)
+
+
+def test_two_trainings_within_one_run_of_theirs(mine: Path, tmp_path: Path) -> None:
+    import shutil
+
+    second = Path(shutil.copytree(mine, tmp_path / "second"))
+    (second / "history.jsonl").write_text(
+        "".join(json.dumps({"step": step, "time": 1.0, "loss": 777.0}) + "\n" for step in range(1, STEPS + 1))
+    )
+    with theirs(tmp_path):
+        assert tell(mine, "wandb")
+        assert tell(second, "wandb")
+    found = losses(tmp_path)
+    assert found.count(777.0) == STEPS
+    assert set(trained_losses(mine)) <= set(found)
+
+
+def test_a_run_that_they_ended_is_gone_on_in(mine: Path, tmp_path: Path) -> None:
+    with theirs(tmp_path) as run:
+        assert tell(mine, "wandb")
+    change_scores(mine)
+    with theirs(tmp_path) as another:
+        import wandb
+
+        assert tell(mine, "wandb")
+        assert wandb.run is another
+    (segment,) = segments(mine)
+    assert whole(segment).ids == {run.id}
+
+
+def test_a_disabled_run_of_theirs_has_heard_nothing(mine: Path, tmp_path: Path, caplog) -> None:
+    with theirs(tmp_path, mode="disabled"), caplog.at_level("INFO"):
+        tell(mine, "wandb")
+    assert "kept offline" not in caplog.text

@@ -1,0 +1,111 @@
+"""Credentials are there, and W&B is not: the run is kept offline, as one run, and nothing is asked."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tiny_run import process
+from told import tell
+from wandb_files import segments
+
+pytest_plugins = "hub_fixtures"
+KEY = "b" * 39 + "7"
+
+
+class Refuses(BaseHTTPRequestHandler):
+    """Answers that nobody is logged in."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(401)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_PUT = do_POST  # noqa: N815 - http.server's names
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """A W&B that knows no key."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refuses)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_address[1]}")
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    yield
+    server.shutdown()
+    server.server_close()
+
+
+def evaluate(run: Path) -> str:
+    """Tells of it from a process of its own; what that printed."""
+    (run / "tracking.json").write_text('{"wandb": {}}')
+    started = process("evaluate", run)
+    stdout, stderr = started.communicate(timeout=400)
+    assert started.returncode == 0, stderr
+    assert KEY not in stdout + stderr
+    return stdout + stderr
+
+
+def test_a_key_that_is_refused(mine: Path, refused: None) -> None:
+    printed = evaluate(mine)
+    assert "in use" not in printed
+    assert "To send it: wandb sync" in printed
+    assert len(list((mine / "wandb").glob("offline-run-*/*.wandb"))) == 1
+
+
+def test_every_attempt_is_of_the_same_run(mine: Path, refused: None) -> None:
+    evaluate(mine)
+    ids = {each.parent.name.rpartition("-")[2] for each in segments(mine)}
+    assert ids <= {json.loads((mine / "tracking.json").read_text())["wandb"]["id"]}
+
+
+def test_a_key_of_the_wrong_length_keeps_it_offline(mine: Path, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WANDB_API_KEY", "abc")
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    (mine / "tracking.json").write_text('{"wandb": {}}')
+    started = process("evaluate", mine)
+    _, stderr = started.communicate(timeout=400)
+    assert started.returncode == 0, stderr
+    assert "To send it: wandb sync" in stderr
+
+
+@pytest.mark.parametrize("tag", ["x" * 65])
+def test_a_long_tag_does_not_end_tracking(mine: Path, monkeypatch: pytest.MonkeyPatch, tmp_path, tag: str) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert tell(mine, "wandb", tags=[tag])
+
+
+def test_a_project_that_was_refused_can_be_mended(mine: Path, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WANDB_PROJECT", "no/project")
+    assert not tell(mine, "wandb")
+    monkeypatch.setenv("WANDB_PROJECT", "a-project")
+    assert tell(mine, "wandb")
+
+
+@pytest.mark.parametrize("name", ["with space", "e😀", "it's", "n" * 200])
+def test_run_directories_of_every_name(mine: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    folder = mine.rename(tmp_path / name)
+    assert tell(folder, "wandb")
+    assert len(segments(folder)) == 1
+
+
+@pytest.mark.parametrize("mode", ["dryrun", "offline", "online", "disabled"])
+def test_no_mode_asks_for_anything(mine: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mode: str) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WANDB_MODE", mode)
+    assert tell(mine, "wandb")
+    assert len(segments(mine)) == (mode != "disabled")
