@@ -37,6 +37,14 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """PyYAML writes the line break U+0085 as it is, and reads it as a space; in double quotes it is escaped."""
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if "\x85" in text else None)
+
+
+_Plain.add_representer(str, _text)
+
+
 def dataset_id(facts: Facts) -> str | None:
     """The dataset's id on the Hub: the published splits', else the source's own if it has one."""
     if facts.published:

@@ -219,6 +219,7 @@ def test_no_anchors_are_written() -> None:
         ),
     )
 )
+@example({"mine": "\x85"})
 def test_any_front_matter_comes_back(theirs: dict[str, Any]) -> None:
     one = merged(NEW, card("old", front=theirs))
     found = parse(one).metadata

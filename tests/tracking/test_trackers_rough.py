@@ -82,7 +82,7 @@ def test_scoring_where_the_package_is_gone(mine: Path, name: str, tmp_path: Path
         "from importlib.machinery import PathFinder\nfind = PathFinder.find_spec\n"
         "def without(name, path=None, target=None):\n"
         f"    return None if name.partition('.')[0] == {name!r} else find(name, path, target)\n"
-        "PathFinder.find_spec = without\n"
+        "PathFinder.find_spec = staticmethod(without)\n"
     )
     (mine / "tracking.json").write_text(json.dumps({name: {"id": "x"}}))
     path = os.pathsep.join([str(tmp_path / "hide"), *filter(None, [os.environ.get("PYTHONPATH")])])
