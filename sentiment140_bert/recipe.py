@@ -9,42 +9,33 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from types import NoneType
+from typing import Any, Literal, get_args, get_type_hints
 
 import yaml
 
 from sentiment140_bert.errors import RecipeError
+from sentiment140_bert.values import (
+    A_WORD,
+    ALIAS,
+    NOT_NEGATIVE,
+    POSITIVE,
+    PROPORTION,
+    REGISTERED,
+    ROWS,
+    SEED,
+    SOME_ROWS,
+    TYPE_NAMES,
+    Rule,
+    checked,
+)
 
 # The scores of a split by their names in metrics.json; metric_for_best_model names one of them, or loss.
 SCORES = ("accuracy", "f1", "precision", "recall", "matthews_correlation", "roc_auc", "log_loss")
 
 TRACKERS = ("wandb", "mlflow", "trackio", "tensorboard")
-
-Words = tuple[str, ...]
-Rule = tuple[Callable[[Any], bool], str]
-
-POSITIVE: Rule = (lambda value: value > 0, "must be greater than 0")
-NOT_NEGATIVE: Rule = (lambda value: value >= 0, "must be 0 or more")
-A_WORD: Rule = (lambda value: value >= 3, "must be 3 or more: two tokens are special")
-PROPORTION: Rule = (lambda value: 0 <= value <= 1, "must lie between 0 and 1")
-SEED: Rule = (lambda value: 0 <= value < 2**32, "must lie between 0 and 4,294,967,295")
-SOME_ROWS: Rule = (
-    lambda value: 0 < value < 1 or (value >= 1 and float(value).is_integer()),
-    "must be a share between 0 and 1, or a whole number of rows",
-)
-REGISTERED: Rule = (
-    lambda value: re.fullmatch(r"[^\s/:.]+(\.[^\s/:.]+\.[^\s/:.]+)?", value) is not None,
-    "must be a name, or catalog.schema.name, without spaces, slashes and colons",
-)
-ALIAS: Rule = (
-    lambda value: re.fullmatch(r"(?!v\d+$)(?!latest$)[A-Za-z0-9_.-]+", value) is not None,
-    "must be letters, digits, _ . or -, and neither v1, v2, … nor latest",
-)
-ROWS: Rule = (lambda value: value == 0 or SOME_ROWS[0](value), SOME_ROWS[1] + " (0: none)")
 
 
 def setting(default: Any, doc: str, rule: Rule | None = None) -> Any:
@@ -291,7 +282,7 @@ def _section(name: str, cls: type[Any], given: Mapping[Any, Any], problems: list
     for key, raw in given.items():
         if key in known:
             kind, each = known[key]
-            values[key], problem = _checked(raw, kind, each.metadata["rule"])
+            values[key], problem = checked(raw, kind, each.metadata["rule"])
             problems += [f"{key}: {problem}"] if problem else []
         elif key in NOT_YOURS:
             problems.append(f"{key} cannot be set in a recipe: {NOT_YOURS[key]}")
@@ -315,9 +306,9 @@ def _training_arguments() -> dict[str, Any]:
 
 
 def _checked_loosely(raw: Any, kind: Any) -> tuple[Any, str]:
-    """As :func:`_checked` where the type is a plain one; anything else is left to TrainingArguments."""
+    """As :func:`values.checked` where the type is a plain one; anything else is left to TrainingArguments."""
     options = {each for each in (get_args(kind) or (kind,)) if each is not NoneType}
-    return _checked(raw, kind, None) if len(options) == 1 and options <= _TYPE_NAMES.keys() else (raw, "")
+    return checked(raw, kind, None) if len(options) == 1 and options <= TYPE_NAMES.keys() else (raw, "")
 
 
 def _misplaced(key: Any, section: str = "") -> str:
@@ -327,61 +318,6 @@ def _misplaced(key: Any, section: str = "") -> str:
     everything = {*SECTION_OF, *SECTIONS, *(_training_arguments() if section == "training" else ())}
     near = difflib.get_close_matches(str(key), sorted(everything), n=1, cutoff=0.5)
     return f"unknown key {key!r}" + (f"; did you mean {near[0]}?" if near else "")
-
-
-def _checked(raw: Any, kind: Any, rule: Rule | None) -> tuple[Any, str]:
-    """The value in the type of its field, or a sentence that says what is wrong with it."""
-    options = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-    if raw is None:
-        return (None, "") if NoneType in options else (None, "needs a value")
-    target = next(option for option in options if option is not NoneType)
-    if get_origin(target) is Literal:
-        if raw is False and "no" in get_args(target):
-            raw = "no"  # YAML 1.1 reads a bare no as false
-        choices = get_args(target)
-        return (raw, "") if raw in choices else (None, f"{raw!r} is none of {', '.join(choices)}")
-    value = _words(raw) if target == Words else _converted(raw, target)
-    if value is None:
-        return None, f"expected {_TYPE_NAMES[target]}, got {raw!r}"
-    if rule and not rule[0](value):
-        return None, f"{rule[1]}, got {raw!r}"
-    return value, ""
-
-
-_TYPE_NAMES = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "text",
-    Words: "words, by commas or as a list",
-}
-
-
-def _words(raw: Any) -> Words | None:
-    parts = raw.split(",") if isinstance(raw, str) else raw
-    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
-        return None
-    return tuple(stripped for part in parts if (stripped := part.strip()))
-
-
-def _converted(raw: Any, target: type) -> Any:
-    if target is bool:
-        return raw if isinstance(raw, bool) else {"true": True, "false": False}.get(str(raw).lower())
-    if target is str:
-        return str(raw) if isinstance(raw, str | int | float) and not isinstance(raw, bool) else None
-    if isinstance(raw, bool) or not isinstance(raw, str | int | float):
-        return None
-    if target is int and str(raw).strip().lstrip("+-").isdecimal():
-        return int(raw)
-    try:
-        number = float(raw)
-    except (ValueError, OverflowError):
-        return None
-    if number != number or number in (float("inf"), float("-inf")):
-        return None
-    if target is int:
-        return int(number) if number.is_integer() else None
-    return number
 
 
 def _contradictions(recipe: Recipe) -> Iterator[str]:

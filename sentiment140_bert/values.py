@@ -1,0 +1,85 @@
+"""What a recipe's values may be: rules for them, and plain values turned into the types of their fields."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+Words = tuple[str, ...]
+Rule = tuple[Callable[[Any], bool], str]
+
+POSITIVE: Rule = (lambda value: value > 0, "must be greater than 0")
+NOT_NEGATIVE: Rule = (lambda value: value >= 0, "must be 0 or more")
+A_WORD: Rule = (lambda value: value >= 3, "must be 3 or more: two tokens are special")
+PROPORTION: Rule = (lambda value: 0 <= value <= 1, "must lie between 0 and 1")
+SEED: Rule = (lambda value: 0 <= value < 2**32, "must lie between 0 and 4,294,967,295")
+SOME_ROWS: Rule = (
+    lambda value: 0 < value < 1 or (value >= 1 and float(value).is_integer()),
+    "must be a share between 0 and 1, or a whole number of rows",
+)
+REGISTERED: Rule = (
+    lambda value: re.fullmatch(r"[^\s/:.]+(\.[^\s/:.]+\.[^\s/:.]+)?", value) is not None,
+    "must be a name, or catalog.schema.name, without spaces, slashes and colons",
+)
+ALIAS: Rule = (
+    lambda value: re.fullmatch(r"(?!v\d+$)(?!latest$)[A-Za-z0-9_.-]+", value) is not None,
+    "must be letters, digits, _ . or -, and neither v1, v2, … nor latest",
+)
+ROWS: Rule = (lambda value: value == 0 or SOME_ROWS[0](value), SOME_ROWS[1] + " (0: none)")
+
+
+def checked(raw: Any, kind: Any, rule: Rule | None) -> tuple[Any, str]:
+    """The value in the type of its field, or a sentence that says what is wrong with it."""
+    options = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    if raw is None:
+        return (None, "") if NoneType in options else (None, "needs a value")
+    target = next(option for option in options if option is not NoneType)
+    if get_origin(target) is Literal:
+        if raw is False and "no" in get_args(target):
+            raw = "no"  # YAML 1.1 reads a bare no as false
+        choices = get_args(target)
+        return (raw, "") if raw in choices else (None, f"{raw!r} is none of {', '.join(choices)}")
+    value = _words(raw) if target == Words else _converted(raw, target)
+    if value is None:
+        return None, f"expected {TYPE_NAMES[target]}, got {raw!r}"
+    if rule and not rule[0](value):
+        return None, f"{rule[1]}, got {raw!r}"
+    return value, ""
+
+
+TYPE_NAMES = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    Words: "words, by commas or as a list",
+}
+
+
+def _words(raw: Any) -> Words | None:
+    parts = raw.split(",") if isinstance(raw, str) else raw
+    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+        return None
+    return tuple(stripped for part in parts if (stripped := part.strip()))
+
+
+def _converted(raw: Any, target: type) -> Any:
+    if target is bool:
+        return raw if isinstance(raw, bool) else {"true": True, "false": False}.get(str(raw).lower())
+    if target is str:
+        return str(raw) if isinstance(raw, str | int | float) and not isinstance(raw, bool) else None
+    if isinstance(raw, bool) or not isinstance(raw, str | int | float):
+        return None
+    if target is int and str(raw).strip().lstrip("+-").isdecimal():
+        return int(raw)
+    try:
+        number = float(raw)
+    except (ValueError, OverflowError):
+        return None
+    if number != number or number in (float("inf"), float("-inf")):
+        return None
+    if target is int:
+        return int(number) if number.is_integer() else None
+    return number
