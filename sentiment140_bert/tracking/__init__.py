@@ -166,7 +166,10 @@ def _class_of(name: str) -> type[Tracker]:
 @contextmanager
 def _as_they_want(senders: Sequence[Sender]) -> Iterator[None]:
     """The trackers' variables in the environment and their loggers silent; afterwards all is as it was."""
-    variables = {name: value for sender in senders for name, value in sender.tracker.environment.items()}
+    variables: dict[str, str] = {}
+    for sender in senders:
+        defaults = {name: value for name, value in sender.tracker.defaults.items() if name not in os.environ}
+        variables |= defaults | dict(sender.tracker.environment)
     loggers = [logging.getLogger(name) for sender in senders for name in sender.tracker.quiet]
     before, levels = {name: os.environ.get(name) for name in variables}, [logger.level for logger in loggers]
     os.environ.update(variables)

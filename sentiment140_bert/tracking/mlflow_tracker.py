@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 KEY = "s140.key"  # a tag: by it a run is found again whose creation was answered to nobody
 AT_ONCE = 1000  # metrics that a server takes in one request
 NOTE = 8000  # characters of a tag
+TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+FOR_WEIGHTS = 300  # seconds: a server may pass them on to a bucket before it answers
 
 
 class Mlflow(Tracker):
@@ -33,9 +35,9 @@ class Mlflow(Tracker):
     # Trying again is ours: MLflow's client repeats a request whose answer was lost, which makes a second run.
     environment: ClassVar[Mapping[str, str]] = {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     }
+    defaults: ClassVar[Mapping[str, str]] = {TIMEOUT: "20"}
     quiet = (
         "urllib3.connectionpool",
         "mlflow.system_metrics",
@@ -103,7 +105,7 @@ class Mlflow(Tracker):
         settings = self.story.settings
         if settings.log_model is False:
             return
-        with _everywhere(self.uri):
+        with _everywhere(self.uri), _patiently():
             model_uri = mlflow_model.log(self.story, self.run_id)
             if settings.register_model:
                 version = mlflow_model.register(self.story, model_uri, self.run_id)
@@ -114,8 +116,8 @@ class Mlflow(Tracker):
             self.monitor.finish()
             self.monitor = None
         if not self.known.get("theirs"):
-            ended = self.client.get_run(self.run_id).info.status in ("FINISHED", "FAILED", "KILLED")
-            if self.story.live or not ended:
+            before = self.client.get_run(self.run_id).info.status
+            if self.story.live or before not in ("FINISHED", state.name):
                 self.client.set_terminated(self.run_id, state.name)
 
     def _known_run(self) -> Any:
@@ -251,6 +253,17 @@ def _everywhere(uri: str | None) -> Iterator[None]:
         yield
     finally:
         mlflow.set_tracking_uri(None)
+
+
+@contextmanager
+def _patiently() -> Iterator[None]:
+    """Waits longer for an answer, unless the caller waits longer anyway."""
+    before = os.environ[TIMEOUT]
+    os.environ[TIMEOUT] = str(max(int(before), FOR_WEIGHTS))
+    try:
+        yield
+    finally:
+        os.environ[TIMEOUT] = before
 
 
 def absolute(uri: str) -> str:

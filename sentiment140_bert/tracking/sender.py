@@ -55,6 +55,7 @@ class Sender:
         sent = book.of(tracker.name).get("sent", {})
         self.steps: dict[str, int] = dict(sent.get("steps", {}))
         self.files: dict[str, str] = dict(sent.get("files", {}))
+        self.heard = (0, 0)  # of which history, and how many of its values
         self.opened = self.reported = False
         self.failures = 0  # in a row
         self.not_before = 0.0
@@ -148,6 +149,7 @@ class Sender:
 
     def _catch_up(self) -> None:
         """In the thread: tells everything that was not told yet, and notes each part once it is safe."""
+        version, so_far = self.story.history.read()
         points, files, weights = self._new_points(), self._new_files(), self._new_weights()
         if not (points or files or weights or self._to_be_ended()):
             return
@@ -160,6 +162,7 @@ class Sender:
             self.tracker.points(points)
             self.steps |= {point.name: point.step for point in points}
             self._note()
+        self.heard = version, len(so_far)
         for name, content in files.items():
             self._tell(name, content)
         if weights:
@@ -176,7 +179,9 @@ class Sender:
         self.book.write(self.tracker.name, **values)
 
     def _new_points(self) -> Sequence[Point]:
-        return [point for point in self.story.points() if point.step > self.steps.get(point.name, -1)]
+        version, points = self.story.history.read()
+        start = self.heard[1] if version == self.heard[0] else 0
+        return [point for point in points[start:] if point.step > self.steps.get(point.name, -1)]
 
     def _new_files(self) -> dict[str, bytes]:
         return {

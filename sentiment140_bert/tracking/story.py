@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
@@ -57,6 +60,37 @@ class State(NamedTuple):
 FINISHED, FAILED, KILLED = State("FINISHED", 0), State("FAILED", 1), State("KILLED", 1)
 
 
+class History:
+    """The values in ``history.jsonl``, each line of which is read once; several threads may ask.
+
+    Args:
+        file: It grows; when a resumed training forgets its last lines, another file takes its place.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.lock = threading.Lock()
+        self.version = self.at = 0
+        self.found: list[Point] = []
+
+    def read(self) -> tuple[int, list[Point]]:
+        """Every value so far, in order; the number before them is another one where earlier ones are gone."""
+        with self.lock:
+            if self.file.is_file():
+                self._go_on()
+            return self.version, self.found[:]
+
+    def _go_on(self) -> None:
+        with self.file.open("rb") as file:
+            version = os.fstat(file.fileno()).st_ino
+            if version != self.version:
+                self.version, self.at, self.found = version, 0, []
+            file.seek(self.at)
+            whole = file.read().rpartition(b"\n")[0]
+        self.at += len(whole) + bool(whole)
+        self.found += [point for line in whole.decode().splitlines() for point in _points_of(line)]
+
+
 @dataclass(frozen=True)
 class Story:
     """One run as a tracker sees it.
@@ -78,6 +112,10 @@ class Story:
     live: bool = False
     project: str | None = None
     trackio_space_id: str | None = None
+    history: History = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "history", History(self.run.history))
 
     def params(self) -> dict[str, Any]:
         """The few settings and counts that runs are told apart by."""
@@ -91,15 +129,9 @@ class Story:
         found |= {"gpu": environment["gpu"] or "none", "fingerprint": self.config["fingerprint"]}
         return found
 
-    def points(self) -> list[Point]:
-        """Every number of ``history.jsonl``, in order."""
-        if not self.run.history.is_file():
-            return []
-        return [point for line in self.run.history.read_text("utf-8").splitlines() for point in _points_of(line)]
-
     def last_step(self) -> int:
         """The last one that was logged."""
-        return max((point.step for point in self.points()), default=0)
+        return max((point.step for point in self.history.read()[1]), default=0)
 
     def scores(self) -> dict[str, float]:
         """``metrics.json`` as ``split/metric``."""

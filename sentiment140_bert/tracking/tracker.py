@@ -24,8 +24,10 @@ class Tracker(ABC):
     # When what it was told survives a kill of this process: at once, the next time it is told something, or closed.
     safe: ClassVar[Literal["at once", "next time", "closed"]] = "at once"
 
-    # As long as it is open: variables that are so in the environment, loggers that say nothing (we report what fails).
+    # As long as it is open: variables of the environment, those that the caller may have set otherwise, and loggers
+    # that say nothing (we report what fails).
     environment: ClassVar[Mapping[str, str]] = {}
+    defaults: ClassVar[Mapping[str, str]] = {}
     quiet: ClassVar[Sequence[str]] = ()
 
     def __init__(self, story: Story, known: dict[str, Any]) -> None:

@@ -21,7 +21,11 @@ from sentiment140_bert.tracking.story import CARD, Point, State, Story
 from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
 
 log = logging.getLogger(__name__)
-SECONDS_TO_BEGIN, SECONDS_TO_END = 60, 120  # after which it is kept offline; what was to be sent is kept on the disk
+SECONDS_TO_ANSWER, SECONDS_TO_BEGIN, SECONDS_TO_END = (
+    10,
+    60,
+    120,
+)  # after which it is kept offline; what was to be sent is kept on the disk
 LONGEST_TAG = 64  # characters; a longer one would end wandb.init
 STEP = "train/global_step"  # as the Trainer's own report names it
 CLASS_NAMES = ["negative", "positive"]
@@ -166,15 +170,16 @@ class Wandb(Tracker):
             "settings": settings,
         }
         asked = os.environ.get("WANDB_MODE")
-        self.offline = "as WANDB_MODE says" if asked == "offline" else ""
-        if asked not in ("disabled", "offline") and not has_credentials():
-            self.offline = "no credentials"
+        self.offline = "as WANDB_MODE says" if asked in ("offline", "dryrun") else ""
+        if not self.offline:
+            self.offline = _out_of_reach() if has_credentials() else "no credentials"
         if not self.offline:
             try:
                 return wandb.init(mode=asked, **begin)  # type: ignore[arg-type]
             except wandb.errors.Error as error:
                 self.offline = f"wandb could not be reached: {first_line(error)}"
-                if wandb.run is None:
+                others: Any = wandb.setup().most_recent_active_run
+                if others is None:
                     wandb.teardown()  # its service holds the id in use that it failed to begin a run with
         return wandb.init(mode="offline", **begin)
 
@@ -187,13 +192,35 @@ def waiting(run: RunDir, run_id: str) -> list[Path]:
 
 def has_credentials() -> bool:
     """Whether wandb will find a key without asking for it."""
+    return bool(_key())
+
+
+def _address() -> str:
+    return os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").rstrip("/")
+
+
+def _key() -> str | None:
     if os.environ.get("WANDB_API_KEY"):
-        return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).netloc
+        return os.environ["WANDB_API_KEY"]
     try:
-        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
+        found = netrc.netrc(os.environ.get("NETRC")).authenticators(urlparse(_address()).netloc)
     except (OSError, netrc.NetrcParseError):
-        return False
+        return None
+    return found[2] if found else None
+
+
+def _out_of_reach() -> str:
+    """Why W&B cannot be told now; empty where it can. Asked first: a failed ``wandb.init`` leaves its id in use."""
+    import requests
+
+    question = {"query": "{ viewer { id } }"}
+    try:
+        answer = requests.post(
+            f"{_address()}/graphql", json=question, auth=("api", _key() or ""), timeout=SECONDS_TO_ANSWER
+        )
+    except requests.RequestException as error:
+        return f"wandb could not be reached: {first_line(error)}"
+    return "wandb refuses the key" if answer.status_code in (401, 403) else ""
 
 
 def _counts(data: dict[str, Any]) -> dict[str, Any]:

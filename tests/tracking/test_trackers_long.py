@@ -1,0 +1,42 @@
+"""A long training: what telling costs does not grow with what was told already."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sentiment140_bert.recipe import TrackingConfig
+from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.tracking import story as telling
+from sentiment140_bert.tracking.sender import Book, Sender
+from sentiment140_bert.tracking.story import FINISHED, Story
+from sentiment140_bert.tracking.tensorboard_tracker import Tensorboard
+
+LONG, MORE = 2000, 20
+
+
+def lines(first: int, last: int) -> str:
+    return "".join(json.dumps({"step": step, "time": 1.0, "loss": 0.5}) + "\n" for step in range(first, last + 1))
+
+
+def test_the_history_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    parse = telling._points_of
+    monkeypatch.setattr(telling, "_points_of", lambda line: (read.append(line), parse(line))[1])
+    run = RunDir(tmp_path)
+    run.history.write_text(lines(1, LONG))
+    story = Story(run, "long", {"model": {}, "data": {}, "training": {}, "fingerprint": "f"}, TrackingConfig())
+    book = Book(run)
+    sender = Sender(Tensorboard(story, {}), story, book)
+    sender.flush()
+    before = len(read)
+    for step in range(LONG + 1, LONG + MORE + 1):
+        with run.history.open("a") as file:
+            file.write(lines(step, step))
+        sender.flush()
+    again = len(read) - before
+    assert sender.close(FINISHED)
+    assert json.loads(run.tracking.read_text())["tensorboard"]["sent"]["steps"]["train/loss"] == LONG + MORE
+    assert again < 2 * LONG

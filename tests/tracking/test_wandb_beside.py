@@ -1,0 +1,80 @@
+"""What else of wandb is going on in the caller's process, and a W&B that never answers."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tiny_run import flags, process
+from told import tell
+
+pytest_plugins = "hub_fixtures"
+
+
+@contextmanager
+def answering(status: int | None) -> Iterator[str]:
+    """A server that answers so, or never; its address."""
+    ended = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            if status is None:
+                ended.wait()
+                return
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_PUT = do_POST  # noqa: N815 - http.server's names
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    ended.set()
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_run_beside_ours_outlives_a_refused_key(mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import wandb
+
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WANDB_API_KEY", "b" * 40)
+    settings = wandb.Settings(silent=True)
+    with answering(401) as url:
+        monkeypatch.setenv("WANDB_BASE_URL", url)
+        theirs = wandb.init(mode="offline", project="p", dir=tmp_path, reinit="create_new", settings=settings)
+        theirs.log({"a": 1})
+        assert tell(mine, "wandb")
+        theirs.log({"a": 2})
+        theirs.finish()
+
+
+@pytest.mark.slow
+def test_a_stop_is_not_held_up_by_a_wandb_that_never_answers(encoder: Path, tmp_path: Path) -> None:
+    words = flags(model_name_or_path=encoder, report_to="wandb", num_train_epochs=3)
+    with answering(None) as url:
+        place = {"HOME": str(tmp_path), "WANDB_BASE_URL": url, "WANDB_API_KEY": "b" * 40}
+        started = process("train", "--output-dir", tmp_path / "run", *words, env=place)
+        for line in started.stderr:
+            if line.startswith("step 8/"):
+                started.terminate()
+                break
+        try:
+            started.communicate(timeout=40)
+        except subprocess.TimeoutExpired:
+            pytest.fail("it still waits")
+        finally:
+            started.kill()
+            started.communicate()
+    assert started.returncode == 143
