@@ -30,6 +30,7 @@ def theirs(folder: Path, mode: Any = "offline") -> Iterator[Any]:
 
     with wandb.init(mode=mode, project="theirs", dir=folder, settings=wandb.Settings(silent=True)) as run:
         yield run
+        run.finish()  # one that is disabled stays wandb.run otherwise
 
 
 def whole(file: Path) -> Kept:
