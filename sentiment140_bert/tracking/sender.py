@@ -21,6 +21,7 @@ from sentiment140_bert.tracking.tracker import Tracker
 log = logging.getLogger(__name__)
 PAUSES = (1.0, 2.0, 4.0, 60.0)  # seconds before a tracker that failed is tried again; after that it is reported
 GATHER = 1.0  # seconds in which new values are gathered, to be sent as one
+ENDING = 30.0  # seconds after which, at the end, a tracker that fails is not tried again
 
 
 class Book:
@@ -58,6 +59,7 @@ class Sender:
         self.heard = (0, 0)  # of which history, and how many of its values
         self.opened = self.reported = False
         self.failures = 0  # in a row
+        self.error: BaseException | None = None  # the last one
         self.not_before = 0.0
         self.thread = ThreadPoolExecutor(1, thread_name_prefix=f"s140-{tracker.name}")
         self.going_on: Future[None] | None = None
@@ -69,11 +71,9 @@ class Sender:
             self.going_on = self.thread.submit(self._catch_up)
 
     def flush(self) -> bool:
-        """Sends all that is there and waits for it; whether that succeeded. One that goes on failing is left alone."""
+        """Sends all that is there and waits for it; whether that succeeded. One that failed just now is left alone."""
         self._wait()
-        if not self._given_up():
-            self._do(self._catch_up)
-        return not self.failures
+        return not self.failures and self._do(self._catch_up, once=True)
 
     def close(self, state: State) -> bool:
         """Sends the rest, ends the tracked run for this process; whether the tracker now has everything.
@@ -82,14 +82,12 @@ class Sender:
         """
         self._wait()
         stopped = state is KILLED
-        if stopped and self.failures:
-            self.failures = len(PAUSES)
-            self.thread.shutdown(wait=False)
-            return False
-        complete = self._do(self._catch_up, once=stopped)
+        complete = not (stopped and self.failures) and self._do(self._catch_up, once=stopped)
         if self.opened and not (stopped and not complete):
-            complete = self._do(lambda: self._end(state)) and complete
-        self.thread.shutdown()
+            complete = self._do(lambda: self._end(state), once=stopped) and complete
+        self.thread.shutdown(wait=complete)
+        if not complete and not self.reported and self.error is not None:
+            self._report(self.error)
         return complete
 
     def unsent(self) -> list[str]:
@@ -100,10 +98,11 @@ class Sender:
 
     def _do(self, work: Callable[[], None], once: bool = False) -> bool:
         """Has it done, now; again after a pause, unless that was in vain before. Whether it was done."""
+        until = time.monotonic() + ENDING
         while True:
             self.going_on = self.thread.submit(work)
             self._wait()
-            if not self.failures or self._given_up() or once:
+            if not self.failures or self._given_up() or once or time.monotonic() > until:
                 return not self.failures
             time.sleep(max(0.0, self.not_before - time.monotonic()))
 
@@ -126,6 +125,7 @@ class Sender:
         if error is None:
             self.failures = 0
             return True
+        self.error = error
         self.failures = min(self.failures + 1, len(PAUSES))
         self.not_before = time.monotonic() + PAUSES[self.failures - 1]
         log.debug("%s: %s", self.tracker.name, plain(error))

@@ -13,7 +13,7 @@ from sentiment140_bert.recipe import TrackingConfig
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.tracking import sender as sending
 from sentiment140_bert.tracking.sender import Book, Sender, plain
-from sentiment140_bert.tracking.story import FINISHED, Story
+from sentiment140_bert.tracking.story import FINISHED, KILLED, Story
 from sentiment140_bert.tracking.tracker import Tracker
 
 
@@ -116,8 +116,9 @@ def test_a_failure_is_reported_once_and_made_good(story: Story, caplog, monkeypa
     with caplog.at_level(logging.INFO):
         for step in (1, 2, 3):
             log_step(story, step)
-            sender.notify()
-            sender.flush()
+            for _ in range(2):
+                sender.notify()
+                sender._wait()
         assert len(caplog.messages) == 1
         tracker.trouble = None
         assert sender.close(FINISHED)
@@ -181,3 +182,15 @@ def test_a_line_that_was_cut_off_is_not_told(story: Story) -> None:
     tracker, sender = sender_of(story)
     sender.close(FINISHED)
     assert curve(tracker) == [1]
+
+
+def test_who_is_stopped_is_told_what_was_missed_and_not_held_up(story: Story, caplog) -> None:
+    log_step(story, 1)
+    tracker, sender = sender_of(story)
+    tracker.trouble = OSError("gone")
+    sender.flush()
+    with caplog.at_level(logging.WARNING):
+        assert not sender.close(KILLED)
+    assert len(caplog.messages) == 1
+    assert "gone" in caplog.text
+    assert tracker.heard == []

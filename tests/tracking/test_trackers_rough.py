@@ -56,7 +56,6 @@ def test_no_part_of_a_password_is_told(password: str) -> None:
     assert told == "http://host:5000/api failed"
 
 
-# FAILS NOW, and the process dies of a segmentation fault: torch is imported by two threads at once.
 def test_scoring_while_tensorboard_has_something_to_hear(mine: Path) -> None:
     (mine / "tracking.json").write_text('{"tensorboard": {}}')
     started = process("evaluate", mine)
