@@ -19,10 +19,11 @@ LOGGERS = ("urllib3.connectionpool", "mlflow.store", "mlflow.tracking", "mlflow.
 
 
 @pytest.fixture(autouse=True)
-def own_address() -> Iterator[None]:
-    """MLflow remembers an address for the whole process."""
+def own_address(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """MLflow remembers an address for the whole process, and an experiment, which other tests have set."""
     import mlflow
 
+    monkeypatch.setattr("mlflow.tracking.fluent._active_experiment_id", None)
     mlflow.set_tracking_uri(None)
     yield
     mlflow.set_tracking_uri(None)
