@@ -29,10 +29,15 @@ def cores() -> int:
 
 def free_disk(path: Path) -> int:
     """MiB left on the disk where ``path`` lies, or would."""
+    return shutil.disk_usage(nearest_folder(path)).free // MIB
+
+
+def nearest_folder(path: Path) -> Path:
+    """The folder that is there already, of those that ``path`` lies or would lie in; itself where it is one."""
     path = path.expanduser().absolute()
-    while not path.exists():
+    while not path.is_dir():
         path = path.parent
-    return shutil.disk_usage(path).free // MIB
+    return path
 
 
 def torch_gpu() -> dict[str, Any] | None:

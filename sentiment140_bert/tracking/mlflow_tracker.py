@@ -13,12 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from sentiment140_bert.errors import TrackerError
 from sentiment140_bert.tracking import mlflow_model
 from sentiment140_bert.tracking.story import CARD, Point, State, Story
-from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
+from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker, without_password
 
 log = logging.getLogger(__name__)
 KEY = "s140.key"  # a tag: by it a run is found again whose creation was answered to nobody
@@ -214,18 +213,16 @@ class Mlflow(Tracker):
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
         if self.monitor is None:
-            monitor: Any = SystemMetricsMonitor
-            self.monitor = monitor(self.run_id, resume_logging=True, tracking_uri=self.uri)
+            self.monitor = SystemMetricsMonitor(self.run_id, resume_logging=True, tracking_uri=self.uri)
             self.monitor.start()
 
     def _url(self, run: Any) -> str | None:
         """Where people can look at the run; None where there is no server."""
         uri = str(self.uri)
         if uri.startswith("databricks"):
-            from mlflow.utils import databricks_utils
+            from mlflow.utils.databricks_utils import get_databricks_host_creds
 
-            credentials: Any = databricks_utils.get_databricks_host_creds
-            host, place = credentials(uri).host, "ml"
+            host, place = get_databricks_host_creds(uri).host, "ml"
         elif uri.startswith(("http://", "https://")):
             host, place = without_password(uri), "#"
         else:
@@ -273,12 +270,6 @@ def absolute(uri: str) -> str:
             path = uri.removeprefix(scheme)
             return uri if path.startswith("/") else f"{scheme}{Path(path).resolve()}"
     return uri if ":" in uri or uri.startswith("databricks") else str(Path(uri).resolve())
-
-
-def without_password(uri: str) -> str:
-    """An address without the user and password it may hold."""
-    parts = urlsplit(uri)
-    return uri if "@" not in parts.netloc else parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _without_front_matter(card: str) -> str:

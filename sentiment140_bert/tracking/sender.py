@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import shlex
 import threading
 import time
@@ -16,7 +15,7 @@ from sentiment140_bert.errors import first_line
 from sentiment140_bert.run_dir import RunDir, write_json
 from sentiment140_bert.shapes import checked
 from sentiment140_bert.tracking.story import FINISHED, KILLED, METRICS, PUBLISHED, Point, State, Story, digest
-from sentiment140_bert.tracking.tracker import Tracker
+from sentiment140_bert.tracking.tracker import Tracker, without_password
 
 log = logging.getLogger(__name__)
 PAUSES = (1.0, 2.0, 4.0, 60.0)  # seconds before a tracker that failed is tried again; after that it is reported
@@ -92,7 +91,7 @@ class Sender:
 
     def unsent(self) -> list[str]:
         """Names of what the tracker was not told."""
-        curves = sorted({point.name for point in self._new_points()})
+        curves = sorted({point.name for point in self._untold(*self.story.history.read())})
         model, end = bool(self._new_weights()), self._to_be_ended()
         return [*curves, *self._new_files(), *(["model"] if model else []), *(["end"] if end else [])]
 
@@ -150,7 +149,7 @@ class Sender:
     def _catch_up(self) -> None:
         """In the thread: tells everything that was not told yet, and notes each part once it is safe."""
         version, so_far = self.story.history.read()
-        points, files, weights = self._new_points(), self._new_files(), self._new_weights()
+        points, files, weights = self._untold(version, so_far), self._new_files(), self._new_weights()
         if not (points or files or weights or self._to_be_ended()):
             return
         if self.tracker.safe == "next time":
@@ -178,8 +177,7 @@ class Sender:
         self.tracker.known |= values
         self.book.write(self.tracker.name, **values)
 
-    def _new_points(self) -> Sequence[Point]:
-        version, points = self.story.history.read()
+    def _untold(self, version: int, points: Sequence[Point]) -> Sequence[Point]:
         start = self.heard[1] if version == self.heard[0] else 0
         return [point for point in points[start:] if point.step > self.steps.get(point.name, -1)]
 
@@ -211,4 +209,4 @@ class Sender:
 
 def plain(error: BaseException) -> str:
     """What went wrong, in one line and without the passwords that an address may hold."""
-    return re.sub(r"//[^/\s]+@", "//", first_line(error))[:300]
+    return without_password(first_line(error))[:300]

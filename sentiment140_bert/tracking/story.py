@@ -6,14 +6,11 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
-from sentiment140_bert.recipe import TrackingConfig
+from sentiment140_bert.recipe import Recipe, TrackingConfig
 from sentiment140_bert.run_dir import RunDir
 
 METRICS, PUBLISHED, CARD = "metrics.json", "published.json", "README.md"
@@ -98,35 +95,44 @@ class Story:
     Args:
         run: Its directory.
         title: Shown by the tracker.
-        config: Sections ``model``, ``data``, ``training`` and ``fingerprint``, as they may be published.
-        settings: The recipe's ``tracking`` section.
+        recipe: As it may be published.
+        fingerprint: Of its data.
         live: Whether it is being trained now, so that the machine is worth watching.
-        project: Of the tracker, where the environment names none.
-        trackio_space_id: Space that Trackio sends to; None keeps it on this machine.
     """
 
     run: RunDir
     title: str
-    config: Mapping[str, Any]
-    settings: TrackingConfig
+    recipe: Recipe
+    fingerprint: str
     live: bool = False
-    project: str | None = None
-    trackio_space_id: str | None = None
     history: History = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "history", History(self.run.history))
 
+    @property
+    def settings(self) -> TrackingConfig:
+        """The recipe's ``tracking`` section."""
+        return self.recipe.tracking
+
+    @property
+    def project(self) -> str | None:
+        """Of the tracker, where the recipe names one."""
+        return self.recipe.training.more.get("project")
+
+    def config(self) -> dict[str, Any]:
+        """Every setting, by section, and ``fingerprint``."""
+        return self.recipe.to_dict() | {"fingerprint": self.fingerprint}
+
     def params(self) -> dict[str, Any]:
         """The few settings and counts that runs are told apart by."""
-        flat = {
-            name: value for section in ("model", "data", "training") for name, value in self.config[section].items()
-        }
+        plain = self.recipe.to_dict()
+        flat = plain["model"] | plain["data"] | plain["training"]
         data, environment = self.run.read(self.run.data), self.run.read(self.run.environment)
         found = {name: flat[name] for name in CURATED if flat.get(name) is not None}
         found |= {f"{name}_rows": split["rows"] for name, split in data["splits"].items()}
         found |= {"precision": environment["precision"]["name"], "processes": environment["processes"]}
-        found |= {"gpu": environment["gpu"] or "none", "fingerprint": self.config["fingerprint"]}
+        found |= {"gpu": environment["gpu"] or "none", "fingerprint": self.fingerprint}
         return found
 
     def last_step(self) -> int:
@@ -151,8 +157,7 @@ class Story:
     def files(self) -> dict[str, bytes]:
         """Every file that a tracker keeps, as far as there is one, by its name."""
         run = self.run
-        sections = {name: value for name, value in self.config.items() if name != "fingerprint"}
-        found = {"recipe.yaml": yaml.safe_dump(sections, sort_keys=False, allow_unicode=True, width=110).encode()}
+        found = {run.recipe.name: self.recipe.to_yaml().encode()}
         listed = [run.data, run.environment, *sorted(run.figures.glob("*.png")), run.card, run.metrics, run.published]
         for path in listed:
             if path.is_file():

@@ -23,7 +23,7 @@ class Tensorboard(Tracker):
         asked = os.environ.get("TENSORBOARD_LOGGING_DIR")
         known = self.known.get("folder") or (asked and str(Path(asked) / self.story.title))
         self.writer: Any = SummaryWriter(known or str(self.story.run.tensorboard))
-        remember({"folder": known} if known else {"folder": None})
+        remember({"folder": known or None})
 
     def points(self, points: Sequence[Point]) -> None:
         for point in points:

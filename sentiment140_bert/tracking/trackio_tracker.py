@@ -27,7 +27,7 @@ class Trackio(Tracker):
     def open(self, remember: Remember) -> None:
         import trackio
 
-        space = os.environ.get("TRACKIO_SPACE_ID") or self.story.trackio_space_id
+        space = os.environ.get("TRACKIO_SPACE_ID") or self.story.recipe.training.more.get("trackio_space_id")
         run_id = self.known.get("id") or f"{self.story.title}-{secrets.token_hex(3)}"
         project = self.known.get("project") or self.story.project or PROJECT
         url = f"https://huggingface.co/spaces/{space}" if space else None
@@ -37,7 +37,7 @@ class Trackio(Tracker):
             name=run_id,
             group=self.story.settings.group,
             space_id=space,
-            config={**self.story.config, "tags": list(self.story.settings.tags)},
+            config={**self.story.config(), "tags": list(self.story.settings.tags)},
             resume="allow",
             embed=False,
             auto_log_gpu=None if self.story.live else False,

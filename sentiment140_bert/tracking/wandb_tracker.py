@@ -21,11 +21,8 @@ from sentiment140_bert.tracking.story import CARD, Point, State, Story
 from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
 
 log = logging.getLogger(__name__)
-SECONDS_TO_ANSWER, SECONDS_TO_BEGIN, SECONDS_TO_END = (
-    10,
-    60,
-    120,
-)  # after which it is kept offline; what was to be sent is kept on the disk
+# Seconds: without an answer, or a beginning, until then a run is kept offline; what is not sent at its end stays here.
+TO_ANSWER, TO_BEGIN, TO_END = 10, 60, 120
 LONGEST_TAG = 64  # characters; a longer one would end wandb.init
 STEP = "train/global_step"  # as the Trainer's own report names it
 CLASS_NAMES = ["negative", "positive"]
@@ -55,7 +52,7 @@ class Wandb(Tracker):
         remember({"id": run_id})
         if self.callers and self.callers.id == run_id:
             self.run = self.callers
-            self.run.config.update(self._config(), allow_val_change=True)
+            self.run.config.update(self.story.config(), allow_val_change=True)
             for curves in ("train/*", "eval/*"):
                 self.run.define_metric(curves, step_metric=STEP)
         else:
@@ -142,9 +139,6 @@ class Wandb(Tracker):
     def _project(self) -> str:
         return os.environ.get("WANDB_PROJECT") or self.story.project or PROJECT
 
-    def _config(self) -> dict[str, Any]:
-        return {**self.story.config}
-
     def _begin(self, run_id: str) -> Any:
         """Goes on in the run of this id, or begins it; offline where it must be."""
         import wandb
@@ -152,8 +146,8 @@ class Wandb(Tracker):
         settings = wandb.Settings(
             silent=True,
             console="off",
-            init_timeout=SECONDS_TO_BEGIN,
-            finish_timeout=SECONDS_TO_END,
+            init_timeout=TO_BEGIN,
+            finish_timeout=TO_END,
             finish_timeout_raises=True,
             x_disable_stats=not self.story.live,
         )
@@ -161,7 +155,7 @@ class Wandb(Tracker):
             "project": self.known.get("project") or self._project(),
             "name": self.story.title,
             "dir": str(self.story.run.path),
-            "config": self._config(),
+            "config": self.story.config(),
             "id": run_id,
             "resume": "allow",
             "tags": [tag[:LONGEST_TAG] for tag in self.story.settings.tags] or None,
@@ -178,8 +172,7 @@ class Wandb(Tracker):
                 return wandb.init(mode=asked, **begin)  # type: ignore[arg-type]
             except wandb.errors.Error as error:
                 self.offline = f"wandb could not be reached: {first_line(error)}"
-                others: Any = wandb.setup().most_recent_active_run
-                if others is None:
+                if wandb.setup().most_recent_active_run is None:  # no other run of this process
                     wandb.teardown()  # its service holds the id in use that it failed to begin a run with
         return wandb.init(mode="offline", **begin)
 
@@ -215,9 +208,7 @@ def _out_of_reach() -> str:
 
     question = {"query": "{ viewer { id } }"}
     try:
-        answer = requests.post(
-            f"{_address()}/graphql", json=question, auth=("api", _key() or ""), timeout=SECONDS_TO_ANSWER
-        )
+        answer = requests.post(f"{_address()}/graphql", json=question, auth=("api", _key() or ""), timeout=TO_ANSWER)
     except requests.RequestException as error:
         return f"wandb could not be reached: {first_line(error)}"
     return "wandb refuses the key" if answer.status_code in (401, 403) else ""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sentiment140_bert.training.probe import Estimate, Timed
     from sentiment140_bert.training.trainer import Outcome
 
-# Distinct tweets of the whole corpus: 1,580,253 of its rows came to 1,522,015 (docs/results.md).
+# Distinct tweets of the whole corpus, about: 1,580,253 of its 1,600,000 rows came to 1,522,015 (docs/results.md).
 WHOLE_CORPUS = 1_540_000
 CORPUS = ("stanfordnlp/sentiment140", "sentiment140", "stanford")
 QUIET = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False, "logging_steps": 10**6}
@@ -45,6 +45,7 @@ def probe(recipe: Recipe, folder: Path, tokenizer_at_hand: bool) -> dict[str, An
     """
     from sentiment140_bert import modeling
     from sentiment140_bert.evaluation.metrics import trainer_metrics
+    from sentiment140_bert.machine.facts import nearest_folder
     from sentiment140_bert.machine.usage import Usage
     from sentiment140_bert.training import arguments, trainer
     from sentiment140_bert.training.probe import STEPS, Timed
@@ -53,7 +54,7 @@ def probe(recipe: Recipe, folder: Path, tokenizer_at_hand: bool) -> dict[str, An
     model = modeling.untrained(recipe.model.model_name_or_path, recipe.model.model_revision)
     # As many steps as are timed; the schedule's warm-up is of no influence on the time.
     config = recipe.with_values({**QUIET, "max_steps": STEPS, "warmup_steps": 0}).training
-    with tempfile.TemporaryDirectory(dir=_existing(folder), prefix=".s140-probe-") as temporary:
+    with tempfile.TemporaryDirectory(dir=nearest_folder(folder), prefix=".s140-probe-") as temporary:
         home = Path(temporary)
         settings = arguments.training_arguments(config, arguments.choose_precision(config), home / "checkpoints")
         arguments.processes_of(settings)
@@ -119,13 +120,6 @@ def _rows(lengths: np.ndarray, count: int, vocabulary: int) -> Dataset:
     drawn = random.choice(lengths, count, replace=count > len(lengths))
     ids = [random.integers(0, vocabulary, length).tolist() for length in drawn]
     return Dataset.from_dict({"input_ids": ids, "labels": [at % 2 for at in range(count)]})
-
-
-def _existing(folder: Path) -> Path:
-    folder = folder.absolute()
-    while not folder.is_dir():
-        folder = folder.parent
-    return folder
 
 
 def _estimate(train: Dataset, outcome: Outcome, timed: Timed, seed: int, half: bool) -> Estimate:

@@ -56,11 +56,6 @@ def title_of(run: RunDir, recipe: Recipe) -> str:
     return recipe.training.run_name or run.path.resolve().name
 
 
-def as_config(recipe: Recipe, fingerprint: str) -> dict[str, Any]:
-    """What a tracker is told at the start."""
-    return public(recipe).to_dict() | {"fingerprint": fingerprint}
-
-
 def history_of(run: RunDir) -> list[dict[str, Any]]:
     """The Trainer's log entries.
 

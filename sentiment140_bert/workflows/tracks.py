@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert.errors import TrackerError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir
-from sentiment140_bert.workflows.runs import as_config, saved_recipe, title_of
+from sentiment140_bert.workflows.runs import public, saved_recipe, title_of
 
 if TYPE_CHECKING:
     from sentiment140_bert.tracking import Story, Tracking
@@ -52,16 +53,7 @@ def story_of(run: RunDir, recipe: Recipe, live: bool = False) -> Story:
     """
     from sentiment140_bert.tracking import Story
 
-    more = recipe.training.more
-    return Story(
-        run=run,
-        title=title_of(run, recipe),
-        config=as_config(recipe, run.read(run.data)["fingerprint"]),
-        settings=recipe.tracking,
-        live=live,
-        project=more.get("project"),
-        trackio_space_id=more.get("trackio_space_id"),
-    )
+    return Story(run, title_of(run, recipe), public(recipe), run.read(run.data)["fingerprint"], live)
 
 
 @contextmanager
@@ -116,7 +108,8 @@ def sync_track(path: Path, report_to: Sequence[str] = ()) -> dict[str, Any]:
         pass
     if not going.complete:
         raise TrackerError(
-            f"Not everything of {path} could be sent.", f"It is kept. Once the tracker answers: s140 track sync {path}"
+            f"Not everything of {path} could be sent.",
+            f"It is kept. Once the tracker answers: s140 track sync {shlex.quote(str(path))}",
         )
     if without_login:
         raise TrackerError("wandb has no credentials here.", "Log in with `wandb login`, or set WANDB_API_KEY.")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sentiment140_bert.recipe import TrackingConfig
+from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.tracking import sender as sending
 from sentiment140_bert.tracking.sender import Book, Sender, plain
@@ -58,9 +58,7 @@ class Notebook(Tracker):
 
 @pytest.fixture
 def story(tmp_path: Path) -> Story:
-    return Story(
-        RunDir(tmp_path), "mine", {"model": {}, "data": {}, "training": {}, "fingerprint": "f"}, TrackingConfig()
-    )
+    return Story(RunDir(tmp_path), "mine", Recipe(), "f")
 
 
 def sender_of(story: Story, **attributes) -> tuple[Notebook, Sender]:

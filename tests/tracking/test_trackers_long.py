@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sentiment140_bert.recipe import TrackingConfig
+from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.tracking import story as telling
 from sentiment140_bert.tracking.sender import Book, Sender
@@ -27,7 +27,7 @@ def test_the_history_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(telling, "_points_of", lambda line: (read.append(line), parse(line))[1])
     run = RunDir(tmp_path)
     run.history.write_text(lines(1, LONG))
-    story = Story(run, "long", {"model": {}, "data": {}, "training": {}, "fingerprint": "f"}, TrackingConfig())
+    story = Story(run, "long", Recipe(), "f")
     book = Book(run)
     sender = Sender(Tensorboard(story, {}), story, book)
     sender.flush()
