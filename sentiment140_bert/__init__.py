@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sentiment140_bert.recipes import load as load_recipe
     from sentiment140_bert.workflows import (
         card,
+        compare,
         doctor,
         evaluate,
         evaluate_run,
@@ -33,6 +34,7 @@ _HOMES = {
     "load_recipe": ("recipes", "load"),
     "prepare": ("workflows", "prepare"),
     "train": ("workflows", "train"),
+    "compare": ("workflows", "compare"),
     "evaluate": ("workflows", "evaluate"),
     "evaluate_run": ("workflows", "evaluate_run"),
     "predict": ("workflows", "predict"),
@@ -51,6 +53,7 @@ __all__ = [
     "Recipe",
     "S140Error",
     "card",
+    "compare",
     "doctor",
     "evaluate",
     "evaluate_run",

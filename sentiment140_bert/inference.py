@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 WINDOW = 4_096  # texts that are sorted by length together; also what is held in memory at once
 TOKENS_PER_BATCH = {"cpu": 2_048, "cuda": 65_536}
+NEUTRAL = "neutral"
 
 
 class Prediction(NamedTuple):
@@ -30,10 +31,14 @@ class Classifier:
     Args:
         model: Logits of two or more labels.
         tokenizer: Its own; it does all the cleaning there is.
+        temperature: By which the logits are divided before scores are made of them; it changes no label.
+        neutral_below: Score under which the answer is ``neutral``.
     """
 
     model: Any
     tokenizer: Any
+    temperature: float = 1.0
+    neutral_below: float = 0.0
     empty: int = 0
     truncated: int = 0
 
@@ -57,7 +62,8 @@ class Classifier:
         labels = self.labels
         for row in self.stream(texts):
             best = int(row.argmax())
-            yield Prediction(labels[best], float(row[best]))
+            score = float(row[best])
+            yield Prediction(NEUTRAL if score < self.neutral_below else labels[best], score)
 
     def stream(self, texts: Iterable[str]) -> Iterator[npt.NDArray[np.float32]]:
         """Probabilities of all labels for each text, in order; arrays of shape (labels,)."""
@@ -87,7 +93,7 @@ class Classifier:
             )
             with torch.inference_mode():
                 logits = self.model(**inputs.to(self.device)).logits
-            result[rows] = logits.float().softmax(-1).cpu().numpy()
+            result[rows] = (logits.float() / self.temperature).softmax(-1).cpu().numpy()
         return result
 
 

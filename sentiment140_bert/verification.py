@@ -20,6 +20,8 @@ WRITTEN = re.compile(
     r"\*{0,2} {0,9}[:=|] {0,9}\*{0,2} {0,9}(\d{1,9}(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?)(?![.,]?\d) {0,9}(%?)",
     re.IGNORECASE | re.MULTILINE,
 )
+PARTS = "intervals, matrix, calibration, baselines, slices"
+DETAILS = ("slices.", "baselines.", "risk_coverage.", "abstaining.", "three_way.")  # where a single tweet shows
 FEWEST_DIGITS = 2  # "1" claims every tweet, and is no rounded 0.6
 
 
@@ -98,39 +100,67 @@ def scores(claimed: Mapping[str, Any], measured: Mapping[str, Any], tolerance: f
             continue
         yield exactly(f"{name}: tweets", split.get("n"), there["n"])
         singly = {f"{metric}.value" for metric in SCORES}
-        found = dict(numbers_in(there))
+        found = {path: value for path, value, _ in numbers_in(there)}
         rest = 0
-        for path, value in numbers_in(split):
+        for path, value, n in numbers_in(split):
             label = f"{name}: {path.removesuffix('.value')}"
             if path not in found:
                 yield unchecked(label, value, "it was not measured")
                 continue
-            check = about(label, value, found[path], _allowed(path, found[path], there["n"], tolerance))
+            check = about(label, value, found[path], _allowed(path, found[path], n, tolerance))
             if path in singly or check.verdict == FALSE:
                 yield check
             else:
                 rest += path != "n"
         if rest:
-            yield Check(f"{name}: intervals, matrix, calibration", f"{rest} numbers", f"{rest} numbers", TRUE)
+            yield Check(f"{name}: {PARTS}", f"{rest} numbers", f"{rest} numbers", TRUE)
 
 
 def _allowed(path: str, measured: float, n: int, tolerance: float) -> float:
-    """How far a number of a split may be off: another machine's rounding may take a tweet over a limit."""
-    if path.startswith("calibration.bins"):  # a tenth of the tweets each; two may change places
-        return 2 if path.endswith(".n") else tolerance + 20 / n
-    if path in ("n", "neutral_left_out"):
+    """How far a number may be off: another machine's rounding may take a tweet over a limit.
+
+    Args:
+        path: Of the number in its split.
+        measured: What it should be.
+        n: Tweets in the part of the split that it belongs to.
+        tolerance: Of a score of the whole split.
+    """
+    if path.startswith(("calibration.bins", "calibrated.bins")):  # a tenth of the tweets each; two may change places
+        return 2 if path.endswith(".n") else tolerance + 2 / n
+    if path in ("n", "neutral_left_out", "three_way.n") or path.startswith("leakage."):
         return 0
+    if path.startswith("slices.") and path.endswith(".n"):  # which tweets those are is no matter of the model
+        return 0
+    if path.endswith("p_value"):  # a tweet more or less on one side moves it by a tenth of itself, or so
+        return 0.02 + 0.5 * measured
+    if path.startswith(DETAILS):
+        return max(1, tolerance * n) if isinstance(measured, int) else tolerance + 2 / n
     return tolerance * n if isinstance(measured, int) else tolerance
 
 
-def numbers_in(content: Any, path: str = "") -> Iterator[tuple[str, int | float]]:
-    """(path, number) of every number in parsed JSON."""
+def numbers_in(content: Any, path: str = "", n: int = 0) -> Iterator[tuple[str, int | float, int]]:
+    """(path, number, tweets of the nearest part that says how many it has) of every number in parsed JSON."""
     if isinstance(content, dict | list):
         members = content.items() if isinstance(content, dict) else enumerate(content)
+        own = content.get("n") if isinstance(content, dict) else None
+        n = own if isinstance(own, int) and own > 0 else n
         for key, value in members:
-            yield from numbers_in(value, f"{path}.{key}" if path else str(key))
+            yield from numbers_in(value, f"{path}.{key}" if path else str(key), n)
     elif isinstance(content, int | float) and not isinstance(content, bool):
-        yield path, content
+        yield path, content, n
+
+
+def learned(claimed: Mapping[str, Any], measured: Mapping[str, Any], noted: Any, tolerance: float) -> Iterator[Check]:
+    """What ``metrics.json`` says was learned of the validation split, what ``config.json`` says, and what is now."""
+    for claim, section, key, noted_as in (
+        ("temperature", "temperature", "value", "temperature"),
+        ("abstention threshold", "abstention", "threshold", "neutral_below"),
+    ):
+        value = claimed[section][key]
+        yield about(claim, value, measured[section][key], 10 * tolerance)
+        there = noted.get(noted_as) if isinstance(noted, dict) else None
+        if there != value:
+            yield exactly(f"config.json: {noted_as}", there, value)
 
 
 def examples(

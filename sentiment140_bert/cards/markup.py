@@ -73,6 +73,11 @@ def interval(value: dict[str, float]) -> Markup:
     return Markup(f"{value['low']:.4f} to {value['high']:.4f}") if "low" in value else Markup("")
 
 
+def p_value(value: float) -> Markup:
+    """Two digits that mean something."""
+    return Markup(f"{value:.2g}")
+
+
 def render(name: str, **values: Any) -> str:
     """A card from its template in ``model_card/``."""
     return _compiled(name).render(**values)
@@ -90,6 +95,7 @@ def _compiled(name: str) -> jinja2.Template:
         "count": count,
         "score": score,
         "interval": interval,
+        "p_value": p_value,
     }
     return environment.from_string(_template(name))
 

@@ -8,14 +8,15 @@ from typing import Any
 import click
 
 from sentiment140_bert.cli.options import json_option, recipe_options, resolved
-from sentiment140_bert.cli.output import print_json, print_scores, stdout_kept_clean
+from sentiment140_bert.cli.output import print_json, stdout_kept_clean
+from sentiment140_bert.cli.scores import print_comparison, print_scores
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.recipe import READING
 from sentiment140_bert.run_dir import RunDir, write_json
 
 
 @click.command()
-@click.argument("model")
+@click.argument("models", metavar="MODEL…", nargs=-1, required=True)
 @click.option("--model-revision", help="Branch, tag or commit of a Hub model.")
 @recipe_options(
     "data", only=(*READING, "max_bad_rows", "max_samples", "split_seed"), aliases={"split_seed": ["--seed"]}
@@ -23,33 +24,54 @@ from sentiment140_bert.run_dir import RunDir, write_json
 @click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), help="Also write the scores to this JSON file."
 )
+@click.option(
+    "--differences",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Of several models: a .csv or .parquet file for the tweets on which they differ.",
+)
 @json_option
-def evaluate(model: str, model_revision: str | None, output: Path | None, as_json: bool, **flags: Any) -> None:
-    """Score MODEL: a run directory, a model folder or a Hub id.
+def evaluate(
+    models: tuple[str, ...],
+    model_revision: str | None,
+    output: Path | None,
+    differences: Path | None,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Score MODEL: a run directory, a model folder or a Hub id; or compare several on the same tweets.
 
     Without --dataset, a run is scored on its own validation, test and manual splits, and its metrics.json is
     written. With --dataset, any classifier with two or three labels is scored on all tweets of it, as they are.
+    Every score has an interval and baselines beside it; tweets that the model was trained on are called out.
+    Several models are compared on the tweets of --dataset, or on those that the first one, a run, was not trained on.
     """
+    if differences and len(models) == 1:
+        raise S140Error("--differences needs two models or more.", "For example: s140 evaluate A B --differences FILE")
+    given = [name for name, value in flags.items() if value is not None]
+    if given and not flags["dataset"]:
+        raise S140Error(
+            f"--{given[0].replace('_', '-')} was given without --dataset.",
+            "A run is scored on its own data; name other tweets with --dataset.",
+        )
     with stdout_kept_clean():
         from sentiment140_bert import workflows
 
-        if flags["dataset"]:
-            result = workflows.evaluate(model, resolved(None, flags).data, model_revision)
-        elif RunDir(Path(model)).is_run():
-            given = [name for name, value in flags.items() if value is not None]
-            if given:
-                raise S140Error(
-                    f"--{given[0].replace('_', '-')} was given without --dataset.",
-                    "A run is scored on its own data; name other tweets with --dataset.",
-                )
-            result = workflows.evaluate_run(Path(model))
+        data = resolved(None, flags).data if flags["dataset"] else None
+        if len(models) > 1:
+            result = workflows.compare(models, data, model_revision=model_revision, differences=differences)
+        elif data:
+            result = workflows.evaluate(models[0], data, model_revision)
+        elif RunDir(Path(models[0])).is_run():
+            result = workflows.evaluate_run(Path(models[0]))
         else:
             raise S140Error(
-                f"{model} is not a run directory, so it has no data of its own.", "Name tweets with --dataset."
+                f"{models[0]} is not a run directory, so it has no data of its own.", "Name tweets with --dataset."
             )
     if output:
         write_json(output, result)
     if as_json:
         print_json(result)
+    elif len(models) > 1:
+        print_comparison(result, differences)
     else:
         print_scores(result["splits"])

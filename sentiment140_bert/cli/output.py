@@ -10,8 +10,6 @@ from typing import Any
 
 import click
 
-from sentiment140_bert.recipe import SCORES
-
 
 def print_json(content: Any) -> None:
     """One object on one line of stdout."""
@@ -54,18 +52,6 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-COUNTS = ("true_negative", "false_positive", "false_negative", "true_positive")
-
-
-def print_scores(splits: dict[str, Any]) -> None:
-    """The scores of each split, one a column."""
-    rows: list[list[object]] = [["tweets", *(split["n"] for split in splits.values())]]
-    for name in (*SCORES, *COUNTS):
-        rows.append([name.replace("_", " "), *((split.get(name) or {}).get("value") for split in splits.values())])
-    rows.append(["neutral, left out", *(split["neutral_left_out"] for split in splits.values())])
-    print_table(rows, ["", *splits])
 
 
 def print_usage(training: dict[str, Any]) -> None:

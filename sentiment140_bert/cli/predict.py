@@ -21,6 +21,8 @@ from sentiment140_bert.errors import S140Error
 @click.option("--text-column", help="Name of the text column, where it is not obvious.")
 @click.option("--encoding", help="Of the input file.  [default: UTF-8 if it is valid, else latin-1]")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="A .jsonl, .csv or .parquet file.")
+@click.option("--calibrated", is_flag=True, help="Scores with the temperature of the validation split; labels stay.")
+@click.option("--abstain", is_flag=True, help="Say neutral where the calibrated score is below the model's threshold.")
 @json_option
 def predict(
     model: str,
@@ -30,11 +32,14 @@ def predict(
     text_column: str | None,
     encoding: str | None,
     output: Path | None,
+    calibrated: bool,
+    abstain: bool,
     as_json: bool,
 ) -> None:
     """Label TEXT, or every text of a file, with MODEL: a run directory, a model folder or a Hub id.
 
-    Labels and scores come in the input's order, and are those that transformers' pipeline gives. Input of any
+    Labels and scores come in the input's order, and are those that transformers' pipeline gives, unless --calibrated
+    or --abstain is given, for which the model must have been scored by `s140 train` or `s140 evaluate`. Input of any
     length passes through bounded memory (with --json and no --output all predictions are gathered first).
     """
     if bool(text) == bool(source):
@@ -48,7 +53,7 @@ def predict(
         if output:
             check_output(output)
         texts = iter(text) if text else read_texts(source or "", text_column, encoding)
-        classifier = workflows.load_classifier(model, model_revision)
+        classifier = workflows.load_classifier(model, model_revision, calibrated=calibrated, abstains=abstain)
     rows = ((each, *prediction) for each, prediction in workflows.answers(classifier, texts))
     result: dict[str, object] = {}
     if output:

@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolved, set_option
-from sentiment140_bert.cli.output import print_json, print_scores, print_usage, stdout_kept_clean
+from sentiment140_bert.cli.output import print_json, print_usage, stdout_kept_clean
 from sentiment140_bert.cli.push_to_hub import destination_options, print_published
+from sentiment140_bert.cli.scores import print_scores
 from sentiment140_bert.errors import RunError
 
 

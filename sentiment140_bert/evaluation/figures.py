@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.run_dir import CALIBRATION, CONFUSION, LEARNING, written_whole
+from sentiment140_bert.run_dir import CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES, written_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +26,10 @@ def draw(folder: Path, splits: dict[str, Any], history: list[dict[str, Any]]) ->
     held_out = {name: splits[name] for name in SHOWN if "accuracy" in splits.get(name, {})} or splits
     _save(folder / CONFUSION, held_out, _confusion)
     _save(folder / CALIBRATION, held_out, _calibration)
+    _save(folder / RISK_COVERAGE, held_out, _risk_coverage)
+    _save(
+        folder / SLICES, held_out, _slices, height=0.8 + 0.24 * max(len(each["slices"]) for each in held_out.values())
+    )
     if any("loss" in entry for entry in history):
         figure = _figure(2)
         _losses(figure.axes[0], history)
@@ -33,16 +37,16 @@ def draw(folder: Path, splits: dict[str, Any], history: list[dict[str, Any]]) ->
         _write(figure, folder / LEARNING)
 
 
-def _figure(columns: int) -> Figure:
+def _figure(columns: int, height: float = 3.8) -> Figure:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.2 * columns, 3.8), dpi=110, layout="constrained")
+    figure = Figure(figsize=(4.2 * columns, height), dpi=110, layout="constrained")
     figure.subplots(1, columns, squeeze=False)
     return figure
 
 
-def _save(path: Path, splits: dict[str, Any], plot: Any) -> None:
-    figure = _figure(len(splits))
+def _save(path: Path, splits: dict[str, Any], plot: Any, height: float = 3.8) -> None:
+    figure = _figure(len(splits), height)
     for axes, (name, split) in zip(figure.axes, splits.items(), strict=True):
         axes.set_title(f"{name} ({split['n']:,} tweets)", fontsize=10)
         plot(axes, split)
@@ -70,12 +74,66 @@ def _confusion(axes: Axes, split: dict[str, Any]) -> None:
 
 
 def _calibration(axes: Axes, split: dict[str, Any]) -> None:
-    bins = split["calibration"]["bins"]
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfect")
-    predicted, observed = [each["predicted"] for each in bins], [each["observed"] for each in bins]
-    axes.plot(predicted, observed, color=BLUE, marker="o", markersize=4, label="model, bins of equal size")
+    for kind, label, colour, marker in (
+        ("calibration", "as it is", BLUE, "o"),
+        ("calibrated", "with temperature", ORANGE, "s"),
+    ):
+        bins = split[kind]["bins"]
+        error = split[kind]["expected_calibration_error"]["value"]
+        predicted, observed = [each["predicted"] for each in bins], [each["observed"] for each in bins]
+        axes.plot(
+            predicted,
+            observed,
+            color=colour,
+            marker=marker,
+            markersize=4,
+            linewidth=1,
+            label=f"{label}: error {error:.3f}",
+        )
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability of positive", ylabel="share of positive tweets")
     axes.legend(fontsize=8, loc="upper left")
+
+
+def _risk_coverage(axes: Axes, split: dict[str, Any]) -> None:
+    points = split["risk_coverage"]
+    coverage, risk = [each["coverage"] for each in points], [each["risk"] for each in points]
+    axes.plot(coverage, risk, color=BLUE, marker="o", markersize=3, linewidth=1, label="surest first")
+    abstaining = split["abstaining"]
+    if "accuracy" in abstaining:
+        answered, wrong = abstaining["coverage"]["value"], 1 - abstaining["accuracy"]["value"]
+        axes.plot([answered], [wrong], color=ORANGE, marker="s", linestyle="", label="where it abstains from the rest")
+    axes.set(xlim=(0, 1.02), xlabel="share of tweets answered", ylabel="share wrong among them")
+    axes.set_ylim(bottom=0)
+    axes.legend(fontsize=8, loc="upper left")
+
+
+def _slices(axes: Axes, split: dict[str, Any]) -> None:
+    """A point with its interval for each slice; filled and orange where it is worse than the rest beyond chance."""
+    for at, each in enumerate(split["slices"]):
+        accuracy = each["accuracy"]
+        below, above = accuracy["value"] - accuracy["low"], accuracy["high"] - accuracy["value"]
+        colour = ORANGE if each["worse"] else BLUE
+        axes.errorbar(
+            [accuracy["value"]],
+            [at],
+            xerr=[[below], [above]],
+            color=colour,
+            marker="s" if each["worse"] else "o",
+            markersize=4,
+            linewidth=1,
+            markerfacecolor=colour if each["worse"] else "white",
+        )
+    axes.axvline(split["accuracy"]["value"], color=GREY, linestyle="--", linewidth=1)
+    names = [f"{_shortened(each['name'])} ({each['n']:,})" for each in split["slices"]]
+    axes.set_yticks(range(len(names)), names, fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xlabel("accuracy (line: all tweets; square: worse)")
+
+
+def _shortened(name: str) -> str:
+    plain = name.replace("$", r"\$")  # no formula
+    return plain if len(plain) <= 28 else f"{plain[:27]}…"
 
 
 def _losses(axes: Axes, history: list[dict[str, Any]]) -> None:

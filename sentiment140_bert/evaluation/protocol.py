@@ -1,93 +1,99 @@
-"""Scoring a classifier on labelled tweets, each split apart, whatever its labels are called."""
+"""Scoring a classifier on labelled tweets, each split apart."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sentiment140_bert.errors import ModelError
-
-NEGATIVE_NAMES = {"negative", "neg", "0", "-1"}
-POSITIVE_NAMES = {"positive", "pos", "4", "1"}
-# A model that was saved without names: two labels in the order of this corpus, three in that of TweetEval.
-UNNAMED = {2: (0, 1), 3: (0, 2)}
-NEUTRAL = 2
+from sentiment140_bert.evaluation import intervals, slices, three_way
+from sentiment140_bert.evaluation.answers import NEUTRAL, Answers
+from sentiment140_bert.evaluation.baselines import Baselines
+from sentiment140_bert.evaluation.calibration import Calibration, confidence, reliability, risk_coverage, scaled
 
 
-@dataclass(frozen=True)
-class Sides:
-    """Positions of negative and positive among a model's labels; ``assumed`` says so where the names do not tell."""
-
-    negative: int
-    positive: int
-    assumed: str = ""
-
-    def positive_share(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """P(positive | not neutral) for rows of shape (n, labels)."""
-        negative = probabilities[:, self.negative].astype(np.float64)
-        positive = probabilities[:, self.positive].astype(np.float64)
-        return positive / np.maximum(negative + positive, np.finfo(np.float64).tiny)
-
-
-def sides_of(labels: Sequence[str]) -> Sides:
-    """Finds negative and positive among a model's label names.
-
-    Raises:
-        ModelError: It has neither two nor three labels, or their names do not tell.
-    """
-    lower = [label.strip().lower() for label in labels]
-    if len(labels) not in UNNAMED:
-        raise ModelError(
-            f"The model has {len(labels)} labels ({', '.join(labels)}); a sentiment classifier has two or three.",
-            "Name a classifier with negative and positive (and perhaps neutral).",
-        )
-    if all(label.startswith("label_") for label in lower):
-        negative, positive = UNNAMED[len(labels)]
-        return Sides(
-            negative,
-            positive,
-            f"labels have no names: {labels[negative]} read as negative, {labels[positive]} as positive",
-        )
-    negatives = [at for at, label in enumerate(lower) if label in NEGATIVE_NAMES]
-    positives = [at for at, label in enumerate(lower) if label in POSITIVE_NAMES]
-    if len(negatives) != 1 or len(positives) != 1:
-        raise ModelError(
-            f"The labels {', '.join(labels)} do not say which is negative and which is positive.",
-            "Rename them in the model's config.json (id2label).",
-        )
-    return Sides(negatives[0], positives[0])
-
-
-Scorer = Callable[[Sequence[str]], npt.NDArray[np.float32]]
-
-
-def score_split(texts: Sequence[str], truth: npt.NDArray[np.int64], score: Scorer, sides: Sides) -> dict[str, Any]:
-    """Scores one split.
+def scores_of(answers: Answers, calibration: Calibration | None, baselines: Baselines | None) -> dict[str, Any]:
+    """The scores of one split.
 
     Args:
-        texts: Tweets, as a stranger would hand them in.
-        truth: 0, 1, or 2 for neutral; neutral rows are left out of the scores and counted.
-        score: From texts to probabilities of all labels, shape (n, labels).
-        sides: Which of them are negative and positive.
+        answers: Neutral rows are left out of all scores but ``three_way``, and counted.
+        calibration: What the model learned from its validation split; without it, nothing that needs it is told.
+        baselines: What they answer on the same tweets.
 
     Returns:
-        ``n``, ``neutral_left_out``, for each metric ``{"value": number}`` (shares also have ``low`` and ``high`` of
-        their interval), and ``calibration``.
+        The part ``splits.NAME`` of ``metrics.json`` (ARCHITECTURE.md lists its keys).
     """
-    from sentiment140_bert.evaluation import calibration, intervals
+    binary = answers.binary()
+    n = len(binary.truth)
+    result: dict[str, Any] = {"n": n, "neutral_left_out": len(answers.truth) - n}
+    if n:
+        result |= _with_intervals(binary)
+        result["calibration"] = reliability(binary.positive, binary.truth)
+        result["risk_coverage"] = risk_coverage(binary.positive, binary.truth)
+        if calibration:
+            result |= _calibrated(binary, calibration)
+        if baselines:
+            result["baselines"] = baselines.beside(binary)
+        result["slices"] = slices.scored(binary.right, slices.of_texts(binary.texts, binary.topics))
+    if n < len(answers.truth):
+        said = _three_answers(answers, calibration)
+        if said is not None:
+            result["three_way"] = three_way.scores(said, answers.truth)
+    return result
+
+
+def _with_intervals(answers: Answers) -> dict[str, Any]:
     from sentiment140_bert.evaluation.metrics import SentimentMetrics
 
-    binary = truth != NEUTRAL
-    chosen = [text for text, keep in zip(texts, binary, strict=True) if keep]
-    result: dict[str, Any] = {"n": len(chosen), "neutral_left_out": int((~binary).sum())}
-    if chosen:
-        positive = sides.positive_share(score(chosen))
-        values = SentimentMetrics().compute(predictions=positive, references=truth[binary])
-        limits = intervals.of_shares(values)
-        result |= {name: {"value": value} | limits.get(name, {}) for name, value in values.items()}
-        result["calibration"] = calibration.reliability(positive, truth[binary])
-    return result
+    positive, truth = answers.positive, answers.truth
+    values = SentimentMetrics().compute(predictions=positive, references=truth)
+    counts = np.array(
+        [[values["true_negative"], values["false_positive"]], [values["false_negative"], values["true_positive"]]]
+    )
+    limits = intervals.of_shares(values)
+    limits["f1"] = intervals.of_counts(counts, _f1)
+    limits["matthews_correlation"] = intervals.of_counts(counts, _matthews)
+    limits["log_loss"] = intervals.of_means(log_losses(positive, truth), truth)
+    if "roc_auc" in values:
+        limits["roc_auc"] = intervals.of_ranking(positive, truth)
+    return {name: {"value": value} | limits.get(name, {}) for name, value in values.items()}
+
+
+def _f1(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    true_positive, wrong = counts[:, 1, 1], counts[:, 0, 1] + counts[:, 1, 0]
+    return np.asarray(2 * true_positive / np.maximum(1, 2 * true_positive + wrong))
+
+
+def _matthews(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    (tn, fp), (fn, tp) = counts[:, 0].T, counts[:, 1].T
+    below = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+    return np.asarray((tp * tn - fp * fn) / np.where(below, below, 1))
+
+
+def log_losses(positive: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """What each tweet adds to the log loss, cut as scikit-learn's."""
+    tiny = np.finfo(np.float64).eps
+    return np.asarray(-np.log(np.clip(np.where(truth == 1, positive, 1 - positive), tiny, 1 - tiny)))
+
+
+def _calibrated(answers: Answers, calibration: Calibration) -> dict[str, Any]:
+    positive, truth = scaled(answers.positive, calibration.temperature), answers.truth
+    losses = log_losses(positive, truth)
+    answered = confidence(positive) >= calibration.neutral_below
+    number = int(answered.sum())
+    abstaining: dict[str, Any] = {"answered": number, "coverage": intervals.share(number, len(truth))}
+    if number:
+        abstaining["accuracy"] = intervals.share(int(answers.right[answered].sum()), number)
+    return {
+        "calibrated": reliability(positive, truth)
+        | {"log_loss": {"value": float(losses.mean())} | intervals.of_means(losses, truth)},
+        "abstaining": abstaining,
+    }
+
+
+def _three_answers(answers: Answers, calibration: Calibration | None) -> npt.NDArray[np.int64] | None:
+    """By the model's own third label, or by the threshold under which it abstains."""
+    if answers.neutral is not None:
+        return np.where(answers.neutral, NEUTRAL, (answers.positive >= 0.5).astype(np.int64))
+    return three_way.said(answers.positive, calibration) if calibration else None

@@ -146,7 +146,8 @@ class Story:
             found |= {f"{split}/{name}": each["value"] for name, each in values.items() if _is_score(each)}
             found[f"{split}/n"] = values["n"]
             if "calibration" in values:
-                found[f"{split}/expected_calibration_error"] = values["calibration"]["expected_calibration_error"]
+                error = values["calibration"]["expected_calibration_error"]
+                found[f"{split}/expected_calibration_error"] = error["value"]
         return found
 
     def urls(self) -> dict[str, str]:

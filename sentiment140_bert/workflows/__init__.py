@@ -4,11 +4,13 @@ Each takes plain values, hands them from room to room, writes the run directory 
 line reports.
 """
 
+from sentiment140_bert.workflows.answering import answers, load_classifier, predict
+from sentiment140_bert.workflows.comparing import compare
 from sentiment140_bert.workflows.examining import doctor
 from sentiment140_bert.workflows.preparing import prepare
 from sentiment140_bert.workflows.publishing import Destination, card, push_to_hub
 from sentiment140_bert.workflows.runs import saved_recipe
-from sentiment140_bert.workflows.scoring import answers, evaluate, evaluate_run, load_classifier, predict
+from sentiment140_bert.workflows.scoring import evaluate, evaluate_run
 from sentiment140_bert.workflows.tracks import sync_track, track
 from sentiment140_bert.workflows.training import train
 from sentiment140_bert.workflows.verifying import verify
@@ -17,6 +19,7 @@ __all__ = [
     "Destination",
     "answers",
     "card",
+    "compare",
     "doctor",
     "evaluate",
     "evaluate_run",

@@ -10,12 +10,13 @@ from typing import Any
 
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.run_dir import EVAL_RESULTS, RunDir, sha256_of, write_text
+from sentiment140_bert.run_dir import EVAL_RESULTS, TRAINING_ROWS, RunDir, sha256_of, write_text
 from sentiment140_bert.workflows.runs import history_of, public, saved_recipe, title_of
 
 Files = dict[str, Path | bytes]
 # Of a model folder; whatever is on neither list stays here: pickles, optimizer state, notes.
 WEIGHTS = ("config.json", "model*.safetensors", "model.safetensors.index.json")
+ORIGIN = (TRAINING_ROWS,)
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt")
 
 
@@ -91,7 +92,9 @@ def files(
         text = sections.merged(model.model_card(facts, title, model_id, [each.name for each in pictures]), card_before)
     except ValueError as error:
         raise RunError(f"The front matter of the card is no YAML: {error}.", f"Mend it: {run.card}") from None
-    found: Files = {each.name: each for pattern in (*WEIGHTS, *TOKENIZER) for each in sorted(run.model.glob(pattern))}
+    found: Files = {
+        each.name: each for pattern in (*WEIGHTS, *TOKENIZER, *ORIGIN) for each in sorted(run.model.glob(pattern))
+    }
     found |= {f"figures/{each.name}": each for each in pictures}
     contents = {"metrics.json": metrics, "data.json": data, "environment.json": facts.environment}
     contents |= {"tracking.json": tracking} if tracking else {}

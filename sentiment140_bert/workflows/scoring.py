@@ -1,24 +1,30 @@
-"""``s140 evaluate`` and ``s140 predict``."""
+"""``s140 evaluate`` of one model."""
 
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.run_dir import RunDir, sha256_of, write_json
-from sentiment140_bert.workflows import model_folder, preparing, tracks
+from sentiment140_bert.workflows import baselines, model_folder, origins, preparing, tracks
+from sentiment140_bert.workflows.answering import answers, load_classifier
 from sentiment140_bert.workflows.runs import saved_recipe
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from sentiment140_bert.data.prepare import Prepared
-    from sentiment140_bert.inference import Classifier, Prediction
+    from sentiment140_bert.evaluation.answers import Answers
+    from sentiment140_bert.evaluation.calibration import Calibration
+    from sentiment140_bert.inference import Classifier
 
 log = logging.getLogger(__name__)
+SPLITS = ("validation", "test", "manual")
 # What the model card shows the model to answer: invented, easy and hard, with what the tokenizer masks and repairs.
 EXAMPLES = (
     "what a lovely surprise, made my whole week",
@@ -29,10 +35,19 @@ EXAMPLES = (
 )
 
 
+@dataclass(frozen=True)
+class Scored:
+    """``metrics`` is the content of ``metrics.json``, the weights' hash aside; ``answers`` are by split."""
+
+    metrics: dict[str, Any]
+    answers: dict[str, Answers]
+    calibration: Calibration
+
+
 def evaluate_run(path: Path) -> dict[str, Any]:
     """Scores the weights in a run's ``model/`` on its own validation, test and manual splits, and tells its trackers.
 
-    Writes ``metrics.json``, the figures, and the model folder's card and other companions.
+    Writes ``metrics.json``, ``predictions.parquet``, the figures, and the model folder's card and other companions.
 
     Raises:
         RunError: The run has no model, or its data are no longer what it was trained on.
@@ -48,44 +63,89 @@ def score_run(path: Path, prepared: Prepared | None = None) -> dict[str, Any]:
         path: The run directory.
         prepared: Its data, if they are at hand; else they are prepared again from its recipe.
     """
+    from sentiment140_bert import modeling
+
     run = RunDir(path)
     classifier = load_classifier(str(path))
-    prepared = prepared or preparing.splits(saved_recipe(path).data)[0]
-    fingerprint = prepared.report["fingerprint"]
-    if run.data.is_file() and run.read(run.data)["fingerprint"] != fingerprint:
-        raise RunError(
-            f"The data of {path} are not what they were when it was trained (the fingerprint differs).",
-            "Give the original file back, or score another one with --dataset.",
-        )
-    metrics = scores_of(classifier, prepared) | {"weights_sha256": sha256_of(run.weights)}
+    prepared = prepared or data_of(run)
+    scored = scores_of(classifier, prepared)
+    metrics = scored.metrics | {"weights_sha256": sha256_of(run.weights)}
+    modeling.write_calibration(run.model, scored.calibration.as_dict())
+    _write_training_rows(run, prepared)
+    _write_predictions(run, scored.answers)
     model_folder.redraw(run, metrics)
     model_folder.complete(run, metrics)
     write_json(run.metrics, metrics)  # last: a run that has it is finished
     return metrics
 
 
-def scores_of(classifier: Classifier, prepared: Prepared, examples: Sequence[str] = EXAMPLES) -> dict[str, Any]:
-    """The content of ``metrics.json``, the weights' hash aside."""
-    from sentiment140_bert.evaluation.intervals import CONFIDENCE_LEVEL
-    from sentiment140_bert.evaluation.protocol import score_split, sides_of
+def data_of(run: RunDir) -> Prepared:
+    """The splits of a run, prepared again from its recipe where they are not in the cache.
 
-    sides = sides_of(classifier.labels)
-    splits = prepared.splits()
-    scores = {}
-    for name in ("validation", "test", "manual"):
-        if name in splits:
-            log.info("scoring %s: %s tweets", name, f"{len(splits[name]):,}")
-            table = splits[name].with_format("numpy")
-            scores[name] = score_split(list(splits[name]["text"]), table[:]["label"], classifier.probabilities, sides)
-    neutral = prepared.report["splits"].get("manual_neutral")
-    if "manual" in scores and neutral:
-        scores["manual"]["neutral_left_out"] = neutral["rows"]
-    return {
-        "splits": scores,
-        "confidence_level": CONFIDENCE_LEVEL,
+    Raises:
+        RunError: They are no longer what the run was trained on.
+    """
+    prepared, _ = preparing.splits(saved_recipe(run.path).data)
+    if run.data.is_file() and run.read(run.data)["fingerprint"] != prepared.report["fingerprint"]:
+        raise RunError(
+            f"The data of {run.path} are not what they were when it was trained (the fingerprint differs).",
+            "Give the original file back, or score another one with --dataset.",
+        )
+    return prepared
+
+
+def scores_of(classifier: Classifier, prepared: Prepared, examples: Sequence[str] = EXAMPLES) -> Scored:
+    """Scores on the validation, test and manual splits, each apart; only validation teaches anything."""
+    from sentiment140_bert.evaluation import calibration, intervals, protocol
+
+    found = {name: ask(classifier, table, name) for name, table in scored_tables(prepared).items()}
+    validation = found["validation"].binary()
+    learned = calibration.fitted(validation.positive, validation.truth)
+    beside = baselines.of_training(prepared)
+    leakage = prepared.report.get("leakage", {})
+    splits = {
+        name: protocol.scores_of(each, learned, beside) | ({"leakage": leakage[name]} if name in leakage else {})
+        for name, each in found.items()
+    }
+    metrics = {
+        "splits": splits,
+        "confidence_level": intervals.CONFIDENCE_LEVEL,
+        "intervals": intervals.METHOD,
+        "temperature": {"value": learned.temperature, "fitted_on": "validation", "n": len(validation.truth)},
+        "abstention": {"threshold": learned.neutral_below, "share": calibration.ABSTAINING},
         "examples": [{"text": text, **answer._asdict()} for text, answer in answers(classifier, examples)],
         "data_fingerprint": prepared.report["fingerprint"],
     }
+    return Scored(metrics, found, learned)
+
+
+def scored_tables(prepared: Prepared) -> dict[str, pa.Table]:
+    """Validation, test, and manual with its neutral tweets, as far as there are such."""
+    import pyarrow as pa
+
+    splits = {name: split.with_format("arrow")[:] for name, split in prepared.splits().items()}
+    tables = {name: splits[name] for name in SPLITS if name in splits}
+    if "manual" in tables and "manual_neutral" in splits:
+        parts = [splits[name].replace_schema_metadata(None) for name in ("manual", "manual_neutral")]
+        tables["manual"] = pa.concat_tables(parts)
+    return tables
+
+
+def ask(classifier: Classifier, table: pa.Table, name: str) -> Answers:
+    """What a classifier answers on labelled tweets.
+
+    Args:
+        classifier: With two or three labels.
+        table: Columns ``text`` and ``label``, perhaps ``topic``.
+        name: Of the split, to be told.
+    """
+    from sentiment140_bert.evaluation.answers import asked
+    from sentiment140_bert.evaluation.sides import sides_of
+
+    log.info("scoring %s: %s tweets", name, f"{len(table):,}")
+    topics = table["topic"].to_pylist() if "topic" in table.column_names else None
+    texts, truth = table["text"].to_pylist(), table["label"].to_numpy().astype("int64")
+    return asked(texts, truth, classifier.probabilities, sides_of(classifier.labels), topics)
 
 
 def evaluate(model: str, data: DataConfig, model_revision: str | None = None) -> dict[str, Any]:
@@ -97,57 +157,99 @@ def evaluate(model: str, data: DataConfig, model_revision: str | None = None) ->
         model_revision: Of a Hub model.
 
     Returns:
-        ``splits`` with ``test`` and ``manual``, and ``assumed`` where the model's labels have no names.
+        ``splits`` with ``test`` and ``manual``, and ``test_unseen`` or ``manual_unseen`` without the tweets that the
+        model was trained on, where there are such; ``leaked`` their rows, counted from 0; ``unknown`` what could not
+        be checked of that; ``assumed`` where the model's labels have no names.
     """
     from sentiment140_bert.data.prepare import whole
-    from sentiment140_bert.evaluation.protocol import score_split, sides_of
+    from sentiment140_bert.evaluation.protocol import scores_of as scored
+    from sentiment140_bert.evaluation.sides import sides_of
 
     tables = whole(data)
     classifier = load_classifier(model, model_revision)
-    sides = sides_of(classifier.labels)
-    if sides.assumed:
-        log.warning("%s: %s", model, sides.assumed)
-    scores = {}
+    assumed = sides_of(classifier.labels).assumed
+    if assumed:
+        log.warning("%s: %s", model, assumed)
+    origin = origins.origin_of(model, model_revision)
+    learned = learned_by(classifier, model)
+    splits: dict[str, Any] = {}
+    leaked: dict[str, Any] = {}
     for name, table in tables.items():
-        log.info("scoring %s: %s tweets", name, f"{len(table):,}")
-        scores[name] = score_split(
-            table["text"].to_pylist(), table["label"].to_numpy(), classifier.probabilities, sides
+        found = ask(classifier, table, name)
+        labelled = found.binary()
+        beside = origin.baselines(float((labelled.truth == 1).mean()) if len(labelled.truth) else 0.5)
+        splits[name] = scored(found, learned, beside)
+        seen = origins.leaked(origin, table)
+        if seen:
+            splits[name]["leakage"] = seen["counts"]
+            leaked[name] = seen["rows"]
+            unseen = _without(found, seen["rows"])
+            if len(unseen.truth) < len(found.truth):
+                log.warning("%s", called_out(model, name, seen["counts"], len(table)))
+                splits[f"{name}_unseen"] = scored(unseen, learned, beside)
+    if origin.unknown:
+        log.info("leakage: %s", origin.unknown)
+    return {
+        "model": model,
+        "dataset": data.dataset,
+        "splits": splits,
+        "leaked": leaked,
+        "unknown": origin.unknown or None,
+        "assumed": assumed or None,
+    }
+
+
+def learned_by(classifier: Classifier, model: str) -> Calibration | None:
+    """What a model brings along of its validation split."""
+    from sentiment140_bert import modeling
+    from sentiment140_bert.evaluation.calibration import Calibration
+
+    if not modeling.is_calibrated(classifier.model):
+        return None
+    return Calibration(**modeling.calibration_of(classifier.model, model))
+
+
+def _without(found: Answers, rows: dict[str, list[int]]) -> Answers:
+    import numpy as np
+
+    kept = np.ones(len(found.truth), dtype=bool)
+    kept[[*rows["exact"], *rows["near"]]] = False
+    return found.only(kept)
+
+
+def called_out(model: str, name: str, counts: dict[str, Any], n: int) -> str:
+    """That a score is one on training tweets, in words."""
+    near = f", {counts['near']:,} more nearly" if counts["near"] else ""
+    return (
+        f"leakage: {model} was trained on {counts['exact']:,} of these {n:,} {name} tweets{near}: "
+        f"its score on them says little. {name}_unseen leaves them out."
+    )
+
+
+def _write_training_rows(run: RunDir, prepared: Prepared) -> None:
+    from sentiment140_bert.data import leakage
+
+    texts = prepared.splits()["train"].with_format("arrow")[:]["text"]
+    leakage.write_hashes(run.training_rows, leakage.row_hashes(texts))
+
+
+def _write_predictions(run: RunDir, found: dict[str, Answers]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from sentiment140_bert.run_dir import written_whole
+
+    parts = [
+        pa.table(
+            {
+                "split": pa.array([name] * len(each.truth), pa.string()),
+                "text": pa.array(each.texts, pa.string()),
+                "label": pa.array(each.truth, pa.int8()),
+                "positive": pa.array(each.positive, pa.float64()),
+                "topic": pa.array(each.topics or [None] * len(each.truth), pa.string()),
+            }
         )
-    return {"model": model, "dataset": data.dataset, "splits": scores, "assumed": sides.assumed or None}
-
-
-def load_classifier(model: str, revision: str | None = None) -> Classifier:
-    """A classifier ready to answer, from a run directory, a model folder, a Hub id or MLflow's registry.
-
-    Raises:
-        ModelError: It cannot be loaded, or is no fine-tuned classifier.
-    """
-    from sentiment140_bert import modeling, registry
-    from sentiment140_bert.inference import Classifier
-
-    if registry.is_registered(model):
-        with registry.fetched(model) as folder:
-            return Classifier(*modeling.load_classifier(str(folder)))
-    return Classifier(*modeling.load_classifier(model, revision))
-
-
-def predict(model: str, texts: Iterable[str], revision: str | None = None) -> Iterator[tuple[str, Prediction]]:
-    """(text, prediction) for each text, in order, while the texts are read.
-
-    Raises:
-        ModelError: The model cannot be loaded; before the first text is read.
-    """
-    return answers(load_classifier(model, revision), texts)
-
-
-def answers(classifier: Classifier, texts: Iterable[str]) -> Iterator[tuple[str, Prediction]]:
-    """(text, prediction) for each text; the texts are held no longer than their window."""
-    waiting: deque[str] = deque()
-
-    def remembered() -> Iterator[str]:
-        for text in texts:
-            waiting.append(text)
-            yield text
-
-    for prediction in classifier.predict(remembered()):
-        yield waiting.popleft(), prediction
+        for name, each in found.items()
+    ]
+    with written_whole(run.predictions) as temporary:
+        pq.write_table(pa.concat_tables(parts), temporary)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert import registry, tracking
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import Recipe, parse
-from sentiment140_bert.workflows import scoring, training
+from sentiment140_bert.workflows import answering, training
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -184,7 +184,7 @@ def with_predictions(
         )
     from pyspark.sql import functions
 
-    classifier = scoring.load_classifier(model, revision)  # says here what is wrong with it, before a worker starts
+    classifier = answering.load_classifier(model, revision)  # says here what is wrong with it, before a worker starts
     with tempfile.TemporaryDirectory(prefix="s140-") as place, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
         folder = Path(place) / "model"
@@ -200,4 +200,4 @@ def with_predictions(
 
 def _answers_of(folder: str) -> Callable[[Iterable[str]], Iterable[tuple[str, float]]]:
     """On a worker."""
-    return scoring.load_classifier(folder).predict
+    return answering.load_classifier(folder).predict

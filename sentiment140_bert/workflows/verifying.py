@@ -17,7 +17,7 @@ from sentiment140_bert.recipe import READING, DataConfig
 from sentiment140_bert.run_dir import EVAL_RESULTS, RunDir, sha256_of
 from sentiment140_bert.shapes import REPO_ID
 from sentiment140_bert.verification import Check
-from sentiment140_bert.workflows import model_folder, preparing, scoring
+from sentiment140_bert.workflows import answering, model_folder, preparing, scoring
 from sentiment140_bert.workflows.runs import saved_recipe
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ def _page(name: str, revision: str | None) -> Page:
 
 def _own(page: Page, data: DataConfig | None, tolerance: float) -> Iterator[Check]:
     """A page that `s140 push-to-hub` made."""
+    from sentiment140_bert import modeling
     from sentiment140_bert.cards import facts as card_facts
 
     facts = card_facts.read(page.run.path if page.run else page.folder)
@@ -108,7 +109,9 @@ def _own(page: Page, data: DataConfig | None, tolerance: float) -> Iterator[Chec
     try:
         prepared, dataset = _data_of(page, facts, data)
         texts = [each["text"] for each in facts.metrics["examples"]]
-        measured = scoring.scores_of(scoring.load_classifier(str(page.folder)), prepared, texts)
+        classifier = answering.load_classifier(str(page.folder))
+        measured = scoring.scores_of(classifier, prepared, texts).metrics
+        noted = getattr(classifier.model.config, modeling.CALIBRATION, None)
     except FalseDataError as error:
         yield verification.Check("dataset", "as its data.json", error.message, verification.FALSE)
         return
@@ -131,6 +134,7 @@ def _own(page: Page, data: DataConfig | None, tolerance: float) -> Iterator[Chec
             if told != there:
                 yield verification.exactly(f"data.json, {name}: {key}", told, there)
     yield from verification.scores(facts.metrics["splits"], measured["splits"], tolerance)
+    yield from verification.learned(facts.metrics, measured, noted, tolerance)
     yield from verification.examples(facts.metrics["examples"], measured["examples"], tolerance)
 
 

@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sentiment140_bert.evaluation.figures import CALIBRATION, CONFUSION, LEARNING, draw
-from sentiment140_bert.evaluation.protocol import Sides, score_split
+from sentiment140_bert.evaluation.answers import Answers
+from sentiment140_bert.evaluation.baselines import Baselines
+from sentiment140_bert.evaluation.calibration import Calibration
+from sentiment140_bert.evaluation.figures import CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES, draw
+from sentiment140_bert.evaluation.protocol import scores_of
 
 HISTORY: list[dict[str, Any]] = [
     {"loss": 0.7, "learning_rate": 1e-5, "epoch": 0.5, "step": 5},
@@ -24,14 +27,9 @@ HISTORY: list[dict[str, Any]] = [
 
 
 def scored(truth: list[int], shares: list[float] | None = None) -> dict[str, Any]:
-    positive = np.array(shares if shares is not None else np.linspace(0.05, 0.95, len(truth)), dtype=np.float32)
-    texts = [str(at) for at in range(len(truth))]
-    answers = dict(zip(texts, positive, strict=True))
-
-    def score(asked: list[str]) -> np.ndarray:
-        return np.array([[1 - answers[text], answers[text]] for text in asked], dtype=np.float32)
-
-    return score_split(texts, np.array(truth), score, Sides(0, 1))
+    positive = np.array(shares if shares is not None else np.linspace(0.05, 0.95, len(truth)))
+    texts = [f"tweet $number$ {at} is not it, but {'why?' * (at % 2)}" for at in range(len(truth))]
+    return scores_of(Answers(texts, np.array(truth), positive), Calibration(1.3, 0.7), Baselines(0.5))
 
 
 def drawn(folder: Path, splits: dict[str, Any], history: list[dict[str, Any]] = HISTORY) -> dict[str, tuple[int, int]]:
@@ -50,10 +48,13 @@ def drawn(folder: Path, splits: dict[str, Any], history: list[dict[str, Any]] = 
 MIXED = [0, 1, 0, 1, 1, 0, 1, 1, 0, 1, 1, 1]
 
 
-def test_three_pictures(tmp_path: Path) -> None:
+PICTURES = {CONFUSION, CALIBRATION, RISK_COVERAGE, SLICES, LEARNING}
+
+
+def test_the_pictures(tmp_path: Path) -> None:
     splits = {"validation": scored(MIXED), "test": scored(MIXED[::-1]), "manual": scored(MIXED[2:])}
     sizes = drawn(tmp_path / "figures", splits)
-    assert sizes.keys() == {CONFUSION, CALIBRATION, LEARNING}
+    assert sizes.keys() == PICTURES
     alone = drawn(tmp_path / "alone", {"validation": scored(MIXED), "test": scored(MIXED)})
     assert sizes[CONFUSION][0] > 1.8 * alone[CONFUSION][0]  # test and manual side by side; validation is not shown
 
@@ -93,7 +94,7 @@ def test_other_numbers_give_other_pictures(tmp_path: Path) -> None:
 )
 @pytest.mark.filterwarnings("error")
 def test_whatever_was_scored(tmp_path: Path, splits: dict[str, Any]) -> None:
-    assert drawn(tmp_path / "figures", splits).keys() == {CONFUSION, CALIBRATION, LEARNING}
+    assert drawn(tmp_path / "figures", splits).keys() == PICTURES
 
 
 @pytest.mark.parametrize(
@@ -113,4 +114,4 @@ def test_whatever_was_logged(tmp_path: Path, history: list[dict[str, Any]], ther
 
 def test_nothing_half_written_is_left(tmp_path: Path) -> None:
     draw(tmp_path, {"test": scored(MIXED)}, HISTORY)
-    assert {each.name for each in tmp_path.iterdir()} == {CONFUSION, CALIBRATION, LEARNING}
+    assert {each.name for each in tmp_path.iterdir()} == PICTURES

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sentiment140_bert.evaluation import intervals
 from sentiment140_bert.evaluation.intervals import CONFIDENCE_LEVEL, of_shares, wilson
 
 Z = 1.959963984540054  # 97.5 % of a standard normal variable lie below it
@@ -102,3 +104,95 @@ def test_the_limits_hold_the_scores(cells: tuple[int, ...]) -> None:
     assert found.keys() == {name for name, (_, n) in shares.items() if n}
     for name, limits in found.items():
         assert limits["low"] <= shares[name][0] / shares[name][1] <= limits["high"]
+
+
+@pytest.mark.parametrize(("successes", "n"), [(305, 359), (0, 5), (5, 5), (1_829, 2_200)])
+def test_statsmodels_agrees(successes: int, n: int) -> None:
+    from statsmodels.stats.proportion import proportion_confint
+
+    expected = proportion_confint(successes, n, alpha=1 - CONFIDENCE_LEVEL, method="wilson")
+    assert wilson(successes, n) == pytest.approx(expected, abs=1e-12)
+
+
+def tweets(n: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """As many of each class, and a model that is right on 85 of 100 and a little too sure."""
+    truth = np.arange(n) % 2
+    return random.normal(np.where(truth == 1, 1.55, -1.55), 1.5), truth
+
+
+def shares(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-1.8 * logits))
+
+
+def test_a_mean_has_the_interval_that_scipy_s_bootstrap_gives() -> None:
+    """Of one class, which is what scipy resamples; its percentile method, of as many resamples."""
+    from scipy.stats import bootstrap
+
+    values = np.random.default_rng(3).exponential(size=500)
+    found = intervals.of_means(values, np.zeros(500, dtype=int))
+    theirs = bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(1))
+    limits = theirs.confidence_interval
+    assert (found["low"], found["high"]) == pytest.approx((limits.low, limits.high), abs=0.012)
+
+
+def test_ties_and_order_are_nothing_to_the_area_under_the_curve() -> None:
+    from sklearn.metrics import roc_auc_score
+
+    logits, truth = tweets(400, np.random.default_rng(2))
+    positive = np.round(shares(logits), 1)
+    found = intervals.of_ranking(positive, truth)
+    assert found["low"] < roc_auc_score(truth, positive) < found["high"]
+    mirrored = intervals.of_ranking(1 - positive, truth)
+    assert mirrored == {"low": pytest.approx(1 - found["high"]), "high": pytest.approx(1 - found["low"])}
+
+
+def test_the_same_tweets_give_the_same_limits() -> None:
+    logits, truth = tweets(300, np.random.default_rng(5))
+    assert intervals.of_ranking(logits, truth) == intervals.of_ranking(logits, truth)
+
+
+def test_so_many_tweets_that_they_are_drawn_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, truth = np.random.default_rng(6).random(50), np.arange(50) % 2
+    in_one = intervals.of_means(values, truth)
+    monkeypatch.setattr(intervals, "AT_ONCE", 1_000)
+    assert intervals.of_means(values, truth) == pytest.approx(in_one, abs=0.02)
+
+
+def f1(counts: np.ndarray) -> np.ndarray:
+    return 2 * counts[:, 1, 1] / (2 * counts[:, 1, 1] + counts[:, 0, 1] + counts[:, 1, 0])
+
+
+@pytest.mark.parametrize("n", [359, 2_200])
+def test_intervals_hold_the_truth_as_often_as_they_say(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn 1,000 times: 95% intervals cover 93 to 97% (the draws themselves are uncertain by 1.4 points)."""
+    from sklearn.metrics import f1_score, roc_auc_score
+
+    monkeypatch.setattr(intervals, "RESAMPLES", 199)  # the limits are a little noisier, and as wide
+    random = np.random.default_rng(11)
+    logits, truth = tweets(400_000, random)
+    positive = shares(logits)
+    losses = np.log1p(np.exp(-np.where(truth == 1, 1.8, -1.8) * logits))
+    right = {
+        "accuracy": ((positive >= 0.5) == truth).mean(),
+        "f1": f1_score(truth, positive >= 0.5),
+        "log loss": losses.mean(),
+        "area": roc_auc_score(truth, positive),
+    }
+    covered = dict.fromkeys(right, 0)
+    rounds = 1_000
+    for _ in range(rounds):
+        logits, truth = tweets(n, random)
+        positive = shares(logits)
+        counts = np.array(
+            [[((truth == one) & ((positive >= 0.5) == other)).sum() for other in (0, 1)] for one in (0, 1)]
+        )
+        low, high = wilson(int(np.trace(counts)), n)
+        found = {
+            "accuracy": {"low": low, "high": high},
+            "f1": intervals.of_counts(counts, f1),
+            "log loss": intervals.of_means(np.log1p(np.exp(-np.where(truth == 1, 1.8, -1.8) * logits)), truth),
+            "area": intervals.of_ranking(positive, truth),
+        }
+        for name, limits in found.items():
+            covered[name] += limits["low"] <= right[name] <= limits["high"]
+    assert all(0.93 <= count / rounds <= 0.97 for count in covered.values()), covered

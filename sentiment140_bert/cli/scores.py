@@ -1,0 +1,96 @@
+"""Scores on a terminal: each with its interval, and beside what costs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sentiment140_bert.cli.output import print_table
+from sentiment140_bert.recipe import SCORES
+
+COUNTS = ("true_negative", "false_positive", "false_negative", "true_positive")
+BASELINES = {"majority": "always the commoner class", "tfidf": "TF-IDF, logistic regression"}
+Splits = dict[str, dict[str, Any]]
+
+
+def print_scores(splits: Splits) -> None:
+    """The scores of each split, one a column, and what they mean."""
+    columns = list(splits.values())
+    rows: list[list[object]] = [["tweets", *(f"{split['n']:,}" for split in columns)]]
+    rows += [_row(name.replace("_", " "), columns, lambda split, name=name: split.get(name)) for name in SCORES]
+    rows.append(_row("calibration error", columns, lambda split: _error(split, "calibration")))
+    rows.append(_row("… calibrated", columns, lambda split: _error(split, "calibrated")))
+    for name, title in BASELINES.items():
+        for key, label in (("accuracy", title), ("lift", "… the model beats it by")):
+            rows.append(_row(label, columns, lambda split, name=name, key=key: _baseline(split, name, key)))
+    rows.append(_row("accuracy where it is sure", columns, lambda split: split.get("abstaining", {}).get("accuracy")))
+    rows.append(_row("… share it answers", columns, lambda split: split.get("abstaining", {}).get("coverage")))
+    rows.append(_row("accuracy, three classes", columns, lambda split: split.get("three_way", {}).get("accuracy")))
+    rows.append(
+        _row("macro recall, three classes", columns, lambda split: split.get("three_way", {}).get("macro_recall"))
+    )
+    rows += [[name.replace("_", " "), *(_count(split, name) for split in columns)] for name in COUNTS]
+    rows.append(["neutral, left out", *(f"{split['neutral_left_out']:,}" for split in columns)])
+    print_table([row for row in rows if any(row[1:])], ["", *splits])
+    for name, split in splits.items():
+        _print_remarks(name, split)
+
+
+def _row(label: str, columns: list[dict[str, Any]], value_of: Callable[..., Any]) -> list[object]:
+    return [label, *(_with_limits(value_of(split)) for split in columns)]
+
+
+def _with_limits(score: dict[str, float] | None) -> str:
+    if not score:
+        return ""
+    limits = f" [{score['low']:.3f}, {score['high']:.3f}]" if "low" in score else ""
+    return f"{score['value']:.4f}{limits}"
+
+
+def _error(split: dict[str, Any], kind: str) -> dict[str, float] | None:
+    found: dict[str, Any] = split.get(kind, {})
+    return found.get("expected_calibration_error")
+
+
+def _baseline(split: dict[str, Any], name: str, key: str) -> dict[str, float] | None:
+    found: dict[str, Any] = split.get("baselines", {}).get(name, {})
+    return found.get(key)
+
+
+def _count(split: dict[str, Any], name: str) -> str:
+    return f"{split[name]['value']:,}" if name in split else ""
+
+
+def _print_remarks(name: str, split: dict[str, Any]) -> None:
+    tfidf = split.get("baselines", {}).get("tfidf")
+    if tfidf and tfidf["p_value"] >= 0.05:
+        click.echo(f"{name}: {split['n']:,} tweets do not tell the model apart from {BASELINES['tfidf']}")
+    for each in split.get("slices", []):
+        if each["worse"]:
+            accuracy = _with_limits(each["accuracy"])
+            click.echo(
+                f"{name}: worse on tweets with {each['name']}: {accuracy} on {each['n']:,}, else {each['rest']:.4f}"
+            )
+    leakage = split.get("leakage")
+    if leakage and (leakage["exact"] or leakage["near"]):
+        click.echo(
+            f"{name}: {leakage['exact']:,} of its tweets stand in training too, {leakage['near'] or 0:,} more nearly"
+        )
+
+
+def print_comparison(result: dict[str, Any], differences: Path | None) -> None:
+    """Each model's accuracies, and for each pair whether they can be told apart."""
+    models: dict[str, Splits] = result["models"]
+    splits = next(iter(models.values()))
+    rows = [
+        [name, *(_with_limits(scores[split].get("accuracy")) for split in splits)] for name, scores in models.items()
+    ]
+    print_table(rows, ["accuracy", *(f"{name} ({split['n']:,})" for name, split in splits.items())])
+    click.echo()
+    for each in result["comparisons"]:
+        click.echo(f"{each['split']}: {each['in_words']}")
+    if differences:
+        click.echo(f"\n{result['differing']:,} tweets on which they differ: {differences}")
