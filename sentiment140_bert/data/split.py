@@ -10,19 +10,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from sentiment140_bert.data import dates
 from sentiment140_bert.data.schema import LABEL_NAMES, NEGATIVE, POSITIVE
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
 
 Indices = npt.NDArray[np.int64]
 BOTH = 2  # stratum of a text that carries both labels, kept by conflicts=keep
-TWITTER_DATE = "%a %b %d %H:%M:%S %Y"
 
 
 @dataclass(frozen=True)
@@ -202,26 +202,16 @@ def _cut(groups: Indices, wanted: int) -> int:
 
 
 def _latest_first(table: pa.Table, rows: Indices, priority: npt.NDArray[np.uint64], name: str) -> Indices:
-    dates = table["date"].take(pa.array(rows)).to_pylist()
-    if any(date is None for date in dates):
+    written = table["date"].take(pa.array(rows))
+    if written.null_count:
         raise DataError(f"{name} has no date for every tweet, which --split-by time needs.", "Use --split-by random.")
-    when = np.array([_seconds(date, name) for date in dates])
-    return rows[np.lexsort((priority[rows], when))][::-1]
-
-
-def _seconds(date: str, name: str) -> float:
-    words = date.split()
-    plain = " ".join(words[:4] + words[5:]) if len(words) == 6 else date  # without the zone's name: PDT throughout
-    for parse in (datetime.fromisoformat, lambda text: datetime.strptime(text, TWITTER_DATE)):
-        try:
-            parsed = parse(plain)
-            return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
-        except ValueError:
-            continue
-    raise DataError(
-        f"{name}: the date {date!r} cannot be read.",
-        "Known: 'Mon Apr 06 22:19:45 PDT 2009' and ISO 8601. Or use --split-by random.",
-    )
+    when = dates.seconds(written)
+    if when.null_count:
+        unread = written.filter(pc.is_null(when))[0].as_py()
+        raise DataError(
+            f"{name}: the date {unread!r} cannot be read.", f"Known: {dates.KNOWN}. Or use --split-by random."
+        )
+    return rows[np.lexsort((priority[rows], when.to_numpy()))][::-1]
 
 
 def _user_by_user(table: pa.Table, rows: Indices, seed: int, name: str) -> tuple[Indices, Indices]:
