@@ -68,7 +68,7 @@ class ThreeWay(TypedDict):
 
 
 class Baseline(TypedDict):
-    """See ``evaluation.baselines``."""
+    """See ``evaluation.lift``."""
 
     accuracy: Measured
     lift: Measured
@@ -245,15 +245,6 @@ class Size(TypedDict):
 
     num_examples: Count
     num_bytes: Count
-
-
-class Leakage(TypedDict):
-    """Rows of a split that training shares something with; None where that is not known, see ``data.leakage``."""
-
-    exact: Count
-    near: Count
-    same_user: Count | None
-    overlapping_in_time: Count | None
 
 
 class Suspects(TypedDict):

@@ -47,7 +47,7 @@ def compare(
         DataError: ``differences`` cannot be written.
     """
     from sentiment140_bert.evaluation import comparison, protocol
-    from sentiment140_bert.evaluation.baselines import Baselines
+    from sentiment140_bert.evaluation.lift import Baselines
 
     if differences:
         _check(differences)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.errors import DataError, HubError
+from sentiment140_bert.errors import DataError, HubError, RunError
 from sentiment140_bert.run_dir import TRAINING_ROWS, RunDir
 from sentiment140_bert.workflows import baselines, preparing
 from sentiment140_bert.workflows.runs import saved_recipe
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from sentiment140_bert.data.prepare import Prepared
-    from sentiment140_bert.evaluation.baselines import Baselines
+    from sentiment140_bert.evaluation.lift import Baselines
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Origin:
 
     def baselines(self, positive_share: float) -> Baselines:
         """Those of the same training tweets; without these the constant answer that ``positive_share`` suggests."""
-        from sentiment140_bert.evaluation.baselines import Baselines
+        from sentiment140_bert.evaluation.lift import Baselines
 
         return baselines.of_training(self.prepared) if self.prepared else Baselines(positive_share)
 
@@ -44,7 +44,6 @@ class Origin:
 def origin_of(model: str, revision: str | None = None) -> Origin:
     """What a run directory, a model folder or a Hub repository tells of its training tweets."""
     from sentiment140_bert import modeling, registry
-    from sentiment140_bert.data import leakage
 
     if registry.is_registered(model):
         return Origin(unknown="a registered model does not say what it was trained on")
@@ -54,16 +53,10 @@ def origin_of(model: str, revision: str | None = None) -> Origin:
     folder = _fetched(model, revision) if modeling.is_hub_id(model) else path
     if folder is None:
         return Origin(unknown="the Hub was not reached for what it was trained on")
-    if not (folder / TRAINING_ROWS).is_file():
-        return Origin(unknown="the model does not say what it was trained on")
-    return Origin(
-        hashes=leakage.read_hashes(folder / TRAINING_ROWS),
-        unknown="the training tweets are known by their hashes only; near ones, users and times cannot be checked",
-    )
+    return _of_hashes(folder / TRAINING_ROWS, "the model folder brings no tweets along")
 
 
 def _of_run(run: RunDir) -> Origin:
-    from sentiment140_bert.data import leakage
     from sentiment140_bert.data.prepare import from_cache
 
     described = run.read(run.data)
@@ -77,8 +70,20 @@ def _of_run(run: RunDir) -> Origin:
         why = "its data are no longer what they were"
     except (DataError, HubError) as error:
         why = error.message.rstrip(".")
-    hashes = leakage.read_hashes(run.training_rows) if run.training_rows.is_file() else None
-    return Origin(hashes=hashes, unknown=f"the training tweets of {run.path} cannot be had ({why})")
+    return _of_hashes(run.training_rows, f"the training tweets of {run.path} cannot be had: {why}")
+
+
+def _of_hashes(file: Path, why: str) -> Origin:
+    """What is left where the tweets themselves are not at hand, and ``why`` not."""
+    from sentiment140_bert.data import leakage
+
+    if not file.is_file():
+        return Origin(unknown="the model does not say what it was trained on")
+    try:
+        hashes = leakage.read_hashes(file)
+    except RunError as error:
+        return Origin(unknown=error.message)
+    return Origin(hashes=hashes, unknown=f"{why}; near duplicates, users and times were not looked for")
 
 
 def _fetched(repo_id: str, revision: str | None) -> Path | None:
