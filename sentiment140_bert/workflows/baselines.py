@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sentiment140_bert.errors import DataError, RunError
+from sentiment140_bert.errors import DataError, RunError, first_line
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -39,8 +39,8 @@ def baseline_of(prepared: Prepared) -> Baseline:
     made = baseline.fit(list(train["text"]), np.array(train["label"]))
     try:
         made.save(file)
-    except RunError as error:
-        log.warning("baseline: not kept. %s", error.message)
+    except (RunError, OSError) as error:  # a cache that cannot be written, or a full disk: it is only made again
+        log.warning("baseline: not kept: %s", first_line(error))
     return made
 
 

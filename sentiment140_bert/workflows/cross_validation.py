@@ -178,8 +178,8 @@ def _announce(run: RunDir, count: int, missing: int, rows: int) -> None:
     seconds = environment["training"]["seconds"]
     machine = environment["gpu"] or environment["cpu"]
     log.info(
-        "suspects: %d trainings on %s tweets each, about %s in all: the run's own took %s on %s",
-        missing,
+        "suspects: %s on %s tweets each, about %s in all: the run's own took %s on %s",
+        "1 training" if missing == 1 else f"{missing} trainings",
         f"{rows * (count - 1) // count:,}",
         _minutes(missing * seconds * (count - 1) / count),
         _minutes(seconds),
