@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         predict,
         prepare,
         push_to_hub,
+        suspects,
         train,
         verify,
     )
@@ -42,6 +43,7 @@ _HOMES = {
     "card": ("workflows", "card"),
     "doctor": ("workflows", "doctor"),
     "push_to_hub": ("workflows", "push_to_hub"),
+    "suspects": ("workflows", "suspects"),
     "verify": ("workflows", "verify"),
     "Destination": ("workflows.publishing", "Destination"),
     "spark_train": ("workflows.spark", "spark_train"),
@@ -64,6 +66,7 @@ __all__ = [
     "push_to_hub",
     "spark_predict",
     "spark_train",
+    "suspects",
     "train",
     "verify",
     "with_predictions",

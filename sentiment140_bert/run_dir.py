@@ -83,6 +83,11 @@ class RunDir:
         return self.path / "checkpoints"
 
     @property
+    def suspects(self) -> Path:
+        """What the folds of ``s140 suspects --by model`` answered."""
+        return self.path / "suspects"
+
+    @property
     def model(self) -> Path:
         """The model folder, as it is published."""
         return self.path / "model"
@@ -107,7 +112,7 @@ class RunDir:
 
     def clear(self) -> None:
         """Removes what a run wrote, and nothing else that may lie in the folder."""
-        for each in (self.checkpoints, self.model, self.figures, self.tensorboard, self.path / "wandb"):
+        for each in (self.checkpoints, self.model, self.figures, self.tensorboard, self.suspects, self.path / "wandb"):
             shutil.rmtree(each, ignore_errors=True)
         told = (self.metrics, self.predictions, self.history, self.tracking, self.published)
         for each in (*told, self.recipe, self.data, self.environment):

@@ -17,6 +17,7 @@ from sentiment140_bert.cli.prepare import prepare
 from sentiment140_bert.cli.push_to_hub import push_to_hub
 from sentiment140_bert.cli.recipes import recipes
 from sentiment140_bert.cli.spark import spark
+from sentiment140_bert.cli.suspects import suspects
 from sentiment140_bert.cli.track import track
 from sentiment140_bert.cli.train import train
 from sentiment140_bert.cli.verify import verify
@@ -58,5 +59,5 @@ def main() -> None:
     logger.propagate = False
 
 
-for command in (doctor, prepare, train, evaluate, predict, card, push_to_hub, verify, track, recipes, spark):
+for command in (doctor, prepare, train, evaluate, suspects, predict, card, push_to_hub, verify, track, recipes, spark):
     main.add_command(command)

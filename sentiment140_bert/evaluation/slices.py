@@ -79,7 +79,7 @@ def looks_foreign(text: str) -> bool:
 def _english_words() -> frozenset[str]:
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-    return ENGLISH_STOP_WORDS.union(TWEETED)
+    return frozenset(ENGLISH_STOP_WORDS).union(TWEETED)
 
 
 def of_texts(texts: Sequence[str], topics: Sequence[str | None] | None = None) -> dict[str, Rows]:

@@ -11,6 +11,7 @@ from sentiment140_bert.workflows.preparing import prepare
 from sentiment140_bert.workflows.publishing import Destination, card, push_to_hub
 from sentiment140_bert.workflows.runs import saved_recipe
 from sentiment140_bert.workflows.scoring import evaluate, evaluate_run
+from sentiment140_bert.workflows.suspecting import suspects
 from sentiment140_bert.workflows.tracks import sync_track, track
 from sentiment140_bert.workflows.training import train
 from sentiment140_bert.workflows.verifying import verify
@@ -28,6 +29,7 @@ __all__ = [
     "prepare",
     "push_to_hub",
     "saved_recipe",
+    "suspects",
     "sync_track",
     "track",
     "train",

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from sentiment140_bert.evaluation.answers import Answers
-from sentiment140_bert.evaluation.lift import Baselines
 from sentiment140_bert.evaluation.calibration import Calibration
 from sentiment140_bert.evaluation.figures import CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES, draw
+from sentiment140_bert.evaluation.lift import Baselines
 from sentiment140_bert.evaluation.protocol import scores_of
 
 HISTORY: list[dict[str, Any]] = [

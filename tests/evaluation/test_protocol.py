@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from sentiment140_bert.evaluation.answers import Answers, asked
-from sentiment140_bert.evaluation.lift import Baselines
 from sentiment140_bert.evaluation.calibration import Calibration
+from sentiment140_bert.evaluation.lift import Baselines
 from sentiment140_bert.evaluation.protocol import log_losses, scores_of
 from sentiment140_bert.evaluation.sides import Sides
 from sentiment140_bert.recipe import SCORES

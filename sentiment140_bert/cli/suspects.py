@@ -1,0 +1,68 @@
+"""``s140 suspects``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sentiment140_bert.cli.options import json_option
+from sentiment140_bert.cli.output import print_json, stdout_kept_clean
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="The .csv file to write.")
+@click.option(
+    "--by",
+    type=click.Choice(["baseline", "model"]),
+    default="baseline",
+    show_default=True,
+    help="Who contradicts: TF-IDF, in seconds, or the run's own recipe, trained once for each fold.",
+)
+@click.option(
+    "--folds", default=5, show_default=True, help="Parts of the training split, each answered by those trained without."
+)
+@click.option("--most", type=click.IntRange(min=1), help="Write no more than so many.  [default: all suspects]")
+@click.option(
+    "--sample",
+    type=click.IntRange(min=0),
+    default=50,
+    show_default=True,
+    help="Mark so many of the written ones, drawn at random, to be read by hand (column sample).",
+)
+@click.option("--seed", default=42, show_default=True, help="Of the folds and of that sample.")
+@json_option
+def suspects(
+    run: Path, output: Path, by: str, folds: int, most: int | None, sample: int, seed: int, as_json: bool
+) -> None:
+    """List the training tweets of RUN whose labels are most likely wrong.
+
+    Each label is held against what was answered by something that has not seen it, and those that are confidently
+    contradicted are written, the worst first. It shows and does not decide: `s140 train --drop-suspects FILE` leaves
+    out what the file lists. With --by model, finished folds are kept in the run: the same command goes on after a stop.
+    """
+    with stdout_kept_clean():
+        from sentiment140_bert import workflows
+
+        result = workflows.suspects(run, output, by=by, folds=folds, most=most, sample=sample, seed=seed)
+    if as_json:
+        print_json(result)
+    else:
+        _print(result)
+
+
+def _print(result: dict[str, Any]) -> None:
+    by, output = result["by"], result["output"]
+    click.echo(f"looked at   {result['looked_at']:,} training tweets; {result['folds']} folds, by {by}")
+    click.echo(f"answers     agree with {result['accuracy']:.1%} of the labels")
+    click.echo(f"suspects    {result['suspects']:,} ({result['share']:.1%}); written {result['written']:,}")
+    noise = ", ".join(f"{rate:.1%} of {label}" for label, rate in result["noise"].items())
+    click.echo(f"label noise {noise}, estimated; the {by}'s own mistakes count in it")
+    click.echo(f"\n{output} shows and does not decide: a label that is contradicted can be right.")
+    if result["sample"]:
+        click.echo(
+            f"Read the {result['sample']} rows that are marked in its column sample; delete rows that shall stay."
+        )
+    click.echo(f"Train without the listed ones:\n  {result['command']}")

@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+
+import sentiment140_bert
+from sentiment140_bert.cli import main
+from sentiment140_bert.data.clean import clean
+from sentiment140_bert.data.prepare import prepare
+from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.workflows import saved_recipe
+from sentiment140_bert.workflows.suspecting import as_cell
+from tiny_run import flags, process
+
+pytest_plugins = "model_fixtures"
+
+
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory: pytest.TempPathFactory, small_bert: Callable[..., Path]) -> Path:
+    """A finished run of a BERT so small that it is trained at once; not to be changed."""
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    asked = flags(model_name_or_path=small_bert("BertModel"), num_train_epochs=1, per_device_train_batch_size=16)
+    result = CliRunner().invoke(main, ["train", "--output-dir", str(folder), *asked], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture
+def copy(small_run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(small_run, tmp_path / "copy"))
+
+
+def listed(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_the_list_names_training_rows_the_worst_first(small_run: Path, s140, tmp_path: Path) -> None:
+    said = s140("suspects", small_run, "--output", "s.csv").stdout
+    rows = listed(tmp_path / "s.csv")
+    assert list(rows[0]) == ["rank", "row", "label", "suggested", "confidence", "label_quality", "sample", "text"]
+    train = prepare(saved_recipe(small_run).data).splits()["train"]
+    known = {row: (text, label) for row, text, label in zip(train["row"], train["text"], train["label"], strict=True)}
+    names = ["negative", "positive"]
+    for rank, row in enumerate(rows, start=1):
+        text, label = known[int(row["row"])]
+        assert (int(row["rank"]), row["text"]) == (rank, as_cell(text))
+        assert [row["label"], row["suggested"]] == [names[label], names[1 - label]]
+        assert float(row["confidence"]) + float(row["label_quality"]) == pytest.approx(1, abs=2e-6)
+        assert float(row["confidence"]) > 0.5
+    qualities = [float(row["label_quality"]) for row in rows]
+    assert qualities == sorted(qualities)
+    assert f"suspects    {len(rows)} (" in said
+    assert "looked at   180 training tweets; 5 folds, by baseline" in said
+    assert "s.csv shows and does not decide" in said
+    assert f"s140 train --recipe {small_run}/recipe.yaml --drop-suspects s.csv" in said
+
+
+def test_rows_are_those_of_the_source(small_run: Path, s140, tmp_path: Path) -> None:
+    s140("suspects", small_run, "--output", "s.csv")
+    source = Path(sentiment140_bert.__file__).parent / "data" / "sample" / "tweets.csv"
+    with source.open(encoding="latin-1", newline="") as lines:
+        tweets = list(csv.reader(lines))
+    cleaned, _ = clean(pa.chunked_array([[tweet[5] for tweet in tweets]]), "repair")
+    for row in listed(tmp_path / "s.csv"):
+        at = int(row["row"]) - 1
+        assert {"0": "negative", "4": "positive"}[tweets[at][0]] == row["label"]
+        assert row["text"] == as_cell(cleaned[at].as_py())
+
+
+def test_as_json_with_a_limit_and_a_sample(small_run: Path, s140, tmp_path: Path) -> None:
+    asked = ("suspects", small_run, "--output", "s.csv", "--most", 20, "--sample", 7, "--json")
+    result = json.loads(s140(*asked).stdout)
+    rows = listed(tmp_path / "s.csv")
+    assert (len(rows), result["written"], result["sample"], result["looked_at"]) == (20, 20, 7, 180)
+    assert result["suspects"] > 20
+    assert result["share"] == pytest.approx(result["suspects"] / 180)
+    assert set(result["noise"]) == {"negative", "positive"}
+    marked = [row["rank"] for row in rows if row["sample"]]
+    assert len(marked) == 7
+    before = (tmp_path / "s.csv").read_bytes()
+    s140(*asked)
+    assert (tmp_path / "s.csv").read_bytes() == before
+    s140(*asked, "--seed", 43)
+    assert [row["rank"] for row in listed(tmp_path / "s.csv") if row["sample"]] != marked
+
+
+def test_the_run_is_left_as_it_was(small_run: Path, s140) -> None:
+    def content() -> dict[Path, bytes]:
+        return {file: file.read_bytes() for file in small_run.rglob("*") if file.is_file()}
+
+    before = content()
+    s140("suspects", small_run, "--output", "s.csv")
+    assert content() == before
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "'=1", "＝1"])
+def test_a_spreadsheet_computes_no_cell(text: str) -> None:
+    assert as_cell(text) == f"'{text}"
+    assert as_cell("fine = 1") == "fine = 1"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The answer of ``--by model``, the list's content, and what was said."""
+    home = tmp_path_factory.mktemp("undisturbed")
+    copy = shutil.copytree(small_run, home / "copy")
+    asked = ["suspects", str(copy), "--output", str(home / "s.csv"), "--by", "model", "--folds", "3", "--json"]
+    result = CliRunner().invoke(main, asked, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    (folds,) = RunDir(copy).suspects.iterdir()
+    return {
+        "said": result.stderr,
+        "list": (home / "s.csv").read_bytes(),
+        "files": {each.name: each.read_bytes() for each in folds.iterdir()},
+    } | json.loads(result.stdout)
+
+
+def test_the_runs_own_recipe_is_trained_once_a_fold(undisturbed: dict[str, Any]) -> None:
+    assert (undisturbed["by"], undisturbed["folds"], undisturbed["looked_at"]) == ("model", 3, 180)
+    said = undisturbed["said"]
+    assert "suspects: 3 trainings on 120 tweets each, about " in said
+    assert said.index("suspects: 3 trainings") < said.index("suspects: training 1 of 3") < said.index("step 8/8")
+    assert said.count("step 8/8  loss") == 3  # 120 tweets by 16
+    assert sorted(undisturbed["files"]) == ["fold-1.parquet", "fold-2.parquet", "fold-3.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "until"),
+    [(signal.SIGKILL, -9, "suspects: training 2 of 3"), (signal.SIGTERM, 143, "step 3/8")],
+)
+def test_a_stop_loses_no_fold(
+    copy: Path, undisturbed: dict[str, Any], tmp_path: Path, number: signal.Signals, code: int, until: str
+) -> None:
+    asked = ("suspects", copy, "--output", "s.csv", "--by", "model", "--folds", 3)
+    started = process(*asked, cwd=tmp_path)
+    second = False
+    for line in started.stderr:
+        second = second or line.startswith("suspects: training 2 of 3")
+        if second and line.startswith(until):
+            started.send_signal(number)
+            break
+    _, said = started.communicate(timeout=120)
+    assert started.returncode == code, said
+    assert not (tmp_path / "s.csv").exists()
+    (folds,) = RunDir(copy).suspects.iterdir()
+    first = (folds / "fold-1.parquet").stat()
+    assert not (folds / "fold-2.parquet").exists()
+    if number == signal.SIGTERM:
+        assert "Go on with the same command." in said
+        assert list((folds / "training-2" / "checkpoints").glob("checkpoint-*/complete.json"))
+
+    result = CliRunner().invoke(main, [str(each) for each in asked], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert "1 of 3 folds were answered before" in result.stderr
+    assert "training 1 of 3" not in result.stderr
+    assert (folds / "fold-1.parquet").stat().st_mtime_ns == first.st_mtime_ns
+    assert {each.name: each.read_bytes() for each in folds.iterdir()} == undisturbed["files"]
+    assert (tmp_path / "s.csv").read_bytes() == undisturbed["list"]
+
+
+def test_a_damaged_fold_is_trained_anew_and_that_is_said(copy: Path, undisturbed: dict[str, Any], s140) -> None:
+    asked = ("suspects", copy, "--output", "s.csv", "--by", "model", "--folds", 3)
+    s140(*asked)
+    (folds,) = RunDir(copy).suspects.iterdir()
+    (folds / "fold-2.parquet").write_bytes(undisturbed["files"]["fold-2.parquet"][:60])
+    again = s140(*asked).stderr
+    assert "fold-2.parquet is damaged" in again
+    assert "suspects: 1 training on 120 tweets each" in again
+    assert {each.name: each.read_bytes() for each in folds.iterdir()} == undisturbed["files"]
+
+
+def test_other_folds_do_not_take_what_was_kept(copy: Path, undisturbed: dict[str, Any], s140) -> None:
+    asked = ("suspects", copy, "--output", "s.csv", "--by", "model", "--folds", 3)
+    s140(*asked)
+    assert "answered before" not in s140(*asked, "--seed", 1).stderr
+    assert len(list(RunDir(copy).suspects.iterdir())) == 2
+    RunDir(copy).clear()
+    assert not RunDir(copy).suspects.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--folds", 1), "1 folds"),
+        (("--folds", 100), "100 folds need 100 texts or more of each label"),
+        (("--output", "s.txt"), "s.txt has no ending that can be written"),
+        (("--output", "nowhere/s.csv"), "The folder nowhere does not exist"),
+        (("--output", "folder.csv"), "folder.csv cannot be written"),
+    ],
+)
+@pytest.mark.parametrize("by", ["baseline", "model"])
+def test_what_cannot_be_is_said_before_anything_is_trained(
+    small_run: Path, s140, tmp_path: Path, arguments: tuple[Any, ...], said: str, by: str
+) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    result = s140("suspects", small_run, "--output", "s.csv", "--by", by, *arguments, code=1)
+    assert said in result.stderr
+    assert result.stdout == ""
+    assert "training 1 of" not in result.stderr
+    assert not list(tmp_path.glob("s.*"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_to(small_run: Path, s140, tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    assert "cannot be written" in s140("suspects", small_run, "--output", "locked/s.csv", code=1).stderr
+
+
+def test_no_run_and_an_unfinished_one(copy: Path, s140) -> None:
+    assert "There is no run in nowhere" in s140("suspects", "nowhere", "--output", "s.csv", code=1).stderr
+    RunDir(copy).metrics.unlink()
+    unfinished = s140("suspects", copy, "--output", "s.csv", code=1).stderr
+    assert "is not finished" in unfinished
+    assert f"s140 train --output-dir {copy} --resume" in unfinished
+
+
+def test_other_data_than_the_run_was_trained_on(
+    s140, write: Callable[..., Path], small_bert: Callable[..., Path], tmp_path: Path
+) -> None:
+    tweets = write("tweets.csv", 120)
+    model = small_bert("BertModel")
+    sizes = {"validation_size": 20, "test_size": 20, "max_samples": 100}
+    s140("train", "--output-dir", "run", *flags(dataset=tweets, model_name_or_path=model, num_train_epochs=1, **sizes))
+    write("tweets.csv", 122)
+    changed = s140("suspects", "run", "--output", "s.csv", code=1).stderr
+    assert "are not what they were when it was trained" in changed
+    assert not (tmp_path / "s.csv").exists()
+
+
+def test_without_cleanlab_the_extra_is_named(small_run: Path, s140, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cleanlab", None)
+    assert "[noise]" in s140("suspects", small_run, "--output", "s.csv", code=1).stderr
