@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sentiment140_bert.data import clean, schema
+from sentiment140_bert.data.cells import from_cell
 from sentiment140_bert.data.formats import LONGEST_FIELD, encoding_of, text_lines
 from sentiment140_bert.data.source import Source
 from sentiment140_bert.errors import DataError
@@ -87,7 +88,7 @@ def read(name: str) -> Suspects:
                     "--drop-suspects takes the CSV that `s140 suspects` wrote.",
                 )
             for row in reader:
-                texts.append(row["text"] or "")
+                texts.append(from_cell(row["text"] or ""))
                 if "label" in columns:
                     labels.append(_label(row["label"], name, reader.line_num))
         except csv.Error as error:

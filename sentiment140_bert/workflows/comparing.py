@@ -110,6 +110,8 @@ def _write(path: Path, found: dict[str, dict[str, Answers]]) -> int:
     import pyarrow.csv
     import pyarrow.parquet
 
+    from sentiment140_bert.data.cells import as_cell
+
     parts = []
     for split in next(iter(found.values())):
         each = {name: answers[split].binary() for name, answers in found.items()}
@@ -124,6 +126,9 @@ def _write(path: Path, found: dict[str, dict[str, Answers]]) -> int:
         columns |= {f"P(positive) {name}": answers.positive[chosen] for name, answers in each.items()}
         parts.append(pa.table(columns))
     table = pa.concat_tables(parts, promote_options="permissive")
+    if path.suffix == ".csv":
+        cells = pa.array(map(as_cell, table["text"].to_pylist()), pa.string())
+        table = table.set_column(table.column_names.index("text"), "text", cells)
     with written_whole(path) as temporary:
         if path.suffix == ".parquet":
             pyarrow.parquet.write_table(table, temporary)

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 COLUMNS = ("rank", "row", "label", "suggested", "confidence", "label_quality", "sample", "text")
-# A spreadsheet takes a cell that begins so for a formula (four of them as wide forms, too). The apostrophe is
-# among them so that the one in front can always be taken away again.
-FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "'", "＝", "＋", "－", "＠")
 
 
 def suspects(
@@ -143,6 +140,8 @@ def _write(
     found: Noise,
     marked: set[int],
 ) -> None:
+    from sentiment140_bert.data.cells import as_cell
+
     names = _names()
     chosen = train.select(written)
     texts, labels, rows = list(chosen["text"]), list(chosen["label"]), list(chosen["row"])
@@ -154,11 +153,6 @@ def _write(
             numbers = (f"{other:.6f}", f"{found.quality[index]:.6f}")
             drawn = "yes" if at in marked else ""
             writer.writerow([at + 1, row, names[label], names[1 - label], *numbers, drawn, as_cell(text)])
-
-
-def as_cell(text: str) -> str:
-    """The text with an apostrophe before it where a spreadsheet would compute it."""
-    return f"'{text}" if text.startswith(FORMULAS) else text
 
 
 def _command(path: Path, output: Path) -> str:

@@ -16,11 +16,11 @@ from click.testing import CliRunner
 
 import sentiment140_bert
 from sentiment140_bert.cli import main
+from sentiment140_bert.data.cells import as_cell
 from sentiment140_bert.data.clean import clean
 from sentiment140_bert.data.prepare import prepare
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.workflows import saved_recipe
-from sentiment140_bert.workflows.suspecting import as_cell
 from tiny_run import flags, process
 
 pytest_plugins = "model_fixtures"
