@@ -57,7 +57,7 @@ def label_pairs(text: str) -> dict[str, str] | None:
     """Labels and what they mean, as in ``0=negative, 1=drop``, in lower case; None where the text is not like that."""
     pairs: dict[str, str] = {}
     for pair in text.lower().split(","):
-        label, _, meaning = (part.strip() for part in pair.rpartition("="))
+        label, _, meaning = (part.strip() for part in pair.partition("="))
         if not label or label in pairs or meaning not in ("negative", "neutral", "positive", "drop"):
             return None
         pairs[label] = meaning

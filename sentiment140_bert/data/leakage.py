@@ -124,7 +124,7 @@ def row_hashes(texts: pa.ChunkedArray) -> Hashes:
         uint64, in the order of the texts. That of two million texts two unequal ones agree has a chance of one in ten
         million.
     """
-    return priorities(clean.keys(texts).to_pylist(), SEED)
+    return priorities(clean.keys(texts), SEED)
 
 
 def write_hashes(path: Path, hashes: Hashes) -> None:

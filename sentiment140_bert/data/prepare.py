@@ -37,6 +37,7 @@ FORMAT = 3  # raise it when the same settings would give other rows
 ORIGIN = {"user": pa.uint64(), "time": pa.int64(), "topic": pa.string()}
 SPLIT_COLUMNS = ["text", "label", "row", *ORIGIN]
 AUDITED = ("validation", "test", "manual")
+Readings = dict[str, tuple[Source, reading.Reading]]
 TokensOf = Callable[[str], tuple[pa.ChunkedArray, npt.NDArray[np.int64], int]]
 
 
@@ -72,34 +73,9 @@ def prepare(data: DataConfig) -> Prepared:
     found = kept("prepared", key) if key else None
     if found:
         return dataclasses.replace(found, report=report.renewed(found.report, data, source, manual))
-    read = reading.read(source, data)
-    readings = {"training": (source, read)}
-    steps = {"rows_read": read.rows, "bad_rows": read.bad_rows}
-    steps |= {"dropped_by_label_map": read.dropped} if data.label_map else {}
-    table = _cleaned(read.table, data.cleaning, steps)
-    splits: dict[str, pa.Table] = {}
-    manual_keys: pa.Array | None = None
-    bad = {source.public_name: read.bad}
-    if manual:
-        hand = reading.read(manual, _layout_of_its_own(data), labels_may_differ=True)
-        readings["manual"] = (manual, hand)
-        labelled = _cleaned(hand.table, data.cleaning, {})
-        manual_keys = pc.unique(labelled["key"])
-        splits["manual"], splits["manual_neutral"] = _parted(labelled)
-        bad[manual.public_name] = hand.bad
-    table, neutral = _parted(table)
-    steps["neutral"] = len(neutral)
-    splits["neutral"] = neutral
-    if manual_keys is not None:
-        table, before = table.filter(pc.invert(pc.is_in(table["key"], manual_keys))), len(table)
-        steps["in_manual_test"] = before - len(table)
-    folded = split.fold(table["key"], table["label"].to_numpy(), data.conflicts)
-    steps |= folded.counts
-    table = table.take(pa.array(folded.rows))
-    steps["distinct"] = len(table)
-    chosen = split.assign(table, data, source.name)
-    steps["drawn"] = sum(map(len, chosen.values()))
-    splits = {name: table.take(pa.array(rows)) for name, rows in chosen.items()} | splits
+    readings = _readings(source, manual, data)
+    steps: dict[str, int] = {}
+    splits = _divided(readings, data, steps)
     more: dict[str, Any] = {}
     if doubted:
         before = len(splits["train"])
@@ -111,7 +87,53 @@ def prepare(data: DataConfig) -> Prepared:
     described = report.describe(data, readings, steps, splits) | more
     key = key or _key_of_rows(described, data, doubted)
     found = kept("prepared", key)
-    return dataclasses.replace(found, report=described) if found else keep(key, splits, described, bad)
+    if found:
+        return dataclasses.replace(found, report=described)
+    return keep(key, splits, described, {each.public_name: read.bad for each, read in readings.values()})
+
+
+def _readings(source: Source, manual: Source | None, data: DataConfig) -> Readings:
+    readings = {"training": (source, reading.read(source, data))}
+    if manual:
+        readings["manual"] = (manual, reading.read(manual, _layout_of_its_own(data), labels_may_differ=True))
+    return readings
+
+
+def _divided(readings: Readings, data: DataConfig, steps: dict[str, int]) -> dict[str, pa.Table]:
+    """The splits, empty ones included; the tables of ``readings`` are emptied on the way, for they are large.
+
+    Args:
+        readings: ``training`` and perhaps ``manual``.
+        data: The settings.
+        steps: To count the rows in.
+    """
+    source, read = readings["training"]
+    steps |= {"rows_read": read.rows, "bad_rows": read.bad_rows}
+    steps |= {"dropped_by_label_map": read.dropped} if data.label_map else {}
+    table, neutral = _parted(_cleaned(_taken("training", readings), data.cleaning, steps))
+    del read
+    steps["neutral"] = len(neutral)
+    apart = {"neutral": neutral}
+    if "manual" in readings:
+        labelled = _cleaned(_taken("manual", readings), data.cleaning, {})
+        apart = dict(zip(("manual", "manual_neutral"), _parted(labelled), strict=True)) | apart
+        elsewhere = pc.invert(pc.is_in(table["key"], pc.unique(labelled["key"])))
+        table, before = table.filter(elsewhere), len(table)
+        steps["in_manual_test"] = before - len(table)
+    folded = split.fold(table["key"], table["label"].to_numpy(), data.conflicts)
+    steps |= folded.counts
+    table = table.take(pa.array(folded.rows))
+    steps["distinct"] = len(table)
+    chosen = split.assign(table, data, source.name)
+    steps["drawn"] = sum(map(len, chosen.values()))
+    return {name: table.take(pa.array(rows)) for name, rows in chosen.items()} | apart
+
+
+def _taken(role: str, readings: Readings) -> pa.Table:
+    """The table of a reading, which is left with an empty one."""
+    source, read = readings[role]
+    readings[role] = (source, dataclasses.replace(read, table=read.table.schema.empty_table()))
+    return read.table
 
 
 def whole(data: DataConfig) -> dict[str, pa.Table]:
@@ -156,7 +178,7 @@ def _hashed(users: pa.ChunkedArray) -> pa.ChunkedArray:
     """One number for each name, whatever the case of its letters; null for none."""
     named = pc.utf8_lower(pc.utf8_trim_whitespace(users))
     written = pc.if_else(pc.equal(named, ""), None, named).combine_chunks().dictionary_encode()
-    numbers = pa.array(split.priorities(written.dictionary.to_pylist(), leakage.SEED))
+    numbers = pa.array(split.priorities(written.dictionary, leakage.SEED))
     return pa.chunked_array([numbers.take(written.indices)])
 
 

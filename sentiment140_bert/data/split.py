@@ -8,7 +8,6 @@ sample is part of a larger one.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +21,7 @@ from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
 
 Indices = npt.NDArray[np.int64]
+ROWS_AT_ONCE = 50_000
 BOTH = 2  # stratum of a text that carries both labels, kept by conflicts=keep
 
 
@@ -81,7 +81,7 @@ def _first_of(code: Indices) -> Indices:
     return np.sort(first)
 
 
-def priorities(keys: Sequence[str], seed: int) -> npt.NDArray[np.uint64]:
+def priorities(keys: pa.ChunkedArray, seed: int) -> npt.NDArray[np.uint64]:
     """The number that decides where a text goes: blake2b of the text, keyed with the seed; 8 bytes."""
     start = hashlib.blake2b(digest_size=8, key=str(seed).encode())
 
@@ -90,7 +90,9 @@ def priorities(keys: Sequence[str], seed: int) -> npt.NDArray[np.uint64]:
         digest.update(key.encode())
         return digest.digest()
 
-    return np.frombuffer(b"".join(map(number, keys)), dtype=">u8").astype(np.uint64)
+    slices = (keys.slice(start, ROWS_AT_ONCE).to_pylist() for start in range(0, len(keys), ROWS_AT_ONCE))
+    numbers = b"".join(b"".join(map(number, some)) for some in slices)
+    return np.frombuffer(numbers, dtype=">u8").astype(np.uint64)
 
 
 def assign(table: pa.Table, data: DataConfig, name: str = "the input") -> dict[str, Indices]:
@@ -113,7 +115,7 @@ def assign(table: pa.Table, data: DataConfig, name: str = "the input") -> dict[s
     if data.max_samples and data.max_samples > len(table):
         raise _too_few(data.max_samples, len(table), name)
     text = _codes(table["key"])
-    priority = priorities(table["key"].to_pylist(), data.split_seed)
+    priority = priorities(table["key"], data.split_seed)
     order = _drawing_order(labels, text, priority)
     order = order[: _cut(text[order], data.max_samples or len(order))]
     n_test, n_validation = (_rows(size, len(order)) for size in (data.test_size, data.validation_size))
@@ -149,9 +151,7 @@ def sample(table: pa.Table, rows: int, seed: int, name: str = "the input") -> pa
     """
     if rows > len(table):
         raise _too_few(rows, len(table), name)
-    order = _drawing_order(
-        table["label"].to_numpy(), np.arange(len(table)), priorities(table["text"].to_pylist(), seed)
-    )
+    order = _drawing_order(table["label"].to_numpy(), np.arange(len(table)), priorities(table["text"], seed))
     return table.take(pa.array(np.sort(order[:rows])))
 
 
@@ -219,6 +219,6 @@ def _user_by_user(table: pa.Table, rows: Indices, seed: int, name: str) -> tuple
     users = table["user"].take(pa.array(rows))
     if users.null_count:
         raise DataError(f"{name} has no user for every tweet, which --split-by user needs.", "Use --split-by random.")
-    rank = priorities(users.to_pylist(), seed)
+    rank = priorities(users, seed)
     by_user = np.argsort(rank, kind="stable")
     return rows[by_user], _codes(users)[by_user]

@@ -54,6 +54,10 @@ class Baseline:
             return np.empty(0)
         return np.asarray(expit(self._vectorizer.transform(texts) @ self.coefficients + self.intercept))
 
+    def terms_in(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
+        """How many of the terms each text holds, shape (texts,): what its answer rests on."""
+        return np.asarray(np.diff(self._vectorizer.transform(texts).indptr), dtype=np.int64)
+
     def save(self, path: Path) -> None:
         """Writes a parquet file, whole or not at all.
 

@@ -27,11 +27,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 Answers = npt.NDArray[np.float64]
 Folds = npt.NDArray[np.int64]
+# With 5% of 20,000 real labels flipped, three times, 64% of the first 50 suspects were flipped ones; with every answer
+# taken as it is 51%, with 2 terms 64%, with 6 terms 59%.
+ENOUGH_TERMS = 3
 OF_NO_INFLUENCE = ("report_to", "run_name")  # of a recipe, on the weights
 
 
 def by_baseline(train: Any, folds: Folds) -> Answers:
     """P(positive) of each training tweet by a baseline that was fitted to the other folds.
+
+    A tweet of which the baseline knows hardly a word gets 0.5. Texts are scaled to length 1, so that a bare "@user"
+    would count as one of the most positive tweets there are.
 
     Args:
         train: The training split, columns ``text`` and ``label``.
@@ -43,7 +49,8 @@ def by_baseline(train: Any, folds: Folds) -> Answers:
     answers = np.empty(len(texts))
     for fold in np.unique(folds):
         left = folds == fold
-        answers[left] = baseline.fit(texts[~left], labels[~left]).positive(texts[left])
+        fitted = baseline.fit(texts[~left], labels[~left])
+        answers[left] = np.where(fitted.terms_in(texts[left]) < ENOUGH_TERMS, 0.5, fitted.positive(texts[left]))
     return answers
 
 

@@ -88,6 +88,11 @@ def test_words_keep_their_apostrophes() -> None:
     assert "don" not in terms
 
 
+def test_what_an_answer_rests_on_is_counted() -> None:
+    fitted = baseline.fit(["very good", "very bad"], np.array([1, 0]))
+    assert fitted.terms_in(["very good", "good, good", "unknown", ""]).tolist() == [3, 1, 0, 0]
+
+
 def test_rare_terms_count_only_where_tweets_are_few() -> None:
     texts = [f"word{number} {'good' if number % 2 else 'bad'}" for number in range(baseline.MANY)]
     labels = np.arange(baseline.MANY) % 2

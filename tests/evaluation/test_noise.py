@@ -94,6 +94,15 @@ def test_flipped_labels_of_the_packaged_tweets_are_found() -> None:
     assert found > 0.4
 
 
+def test_hardly_a_known_word_is_no_answer() -> None:
+    texts = [f"{word} {at} very much" for word in ("good", "bad") for at in range(8)] + ["good", "unheard"]
+    labels = np.array([1] * 8 + [0] * 8 + [0, 1])
+    answers = by_baseline({"text": texts, "label": labels}, np.arange(18) % 2)
+    assert answers[-2:].tolist() == [0.5, 0.5]
+    assert (answers[:8] > 0.5).all()
+    assert (answers[8:16] < 0.5).all()
+
+
 @pytest.mark.realdata
 def test_flipped_labels_of_real_tweets_are_found(real_data: Path) -> None:
     data = DataConfig(
@@ -103,5 +112,5 @@ def test_flipped_labels_of_real_tweets_are_found(real_data: Path) -> None:
     )
     among_all, at_the_top, found = lift(data, 0.05)
     assert among_all > 3.5
-    assert at_the_top > 6
+    assert at_the_top > 7
     assert found > 0.45
