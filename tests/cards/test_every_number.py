@@ -53,7 +53,9 @@ class Known:
         if not NUMBER.fullmatch(plain):
             return False
         digits = len(plain.partition("e")[0].partition(".")[2])
-        return any(float(plain) == number or f"{number:.{digits}f}" == plain for number in self.numbers)
+        return any(
+            float(plain) == number or plain in (f"{number:.{digits}f}", f"{number:.2g}") for number in self.numbers
+        )
 
     def unfounded(self, card: str) -> list[str]:
         """What has digits in a text and stands in no file."""

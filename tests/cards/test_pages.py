@@ -25,7 +25,7 @@ from sentiment140_bert.cards.sections import merged, parse
 pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")
 
 RENDERER = MarkdownIt("commonmark").enable("table")
-FIGURES = ["calibration.png", "confusion_matrix.png", "learning_curve.png"]
+FIGURES = ["calibration.png", "confusion_matrix.png", "learning_curve.png", "risk_coverage.png", "slices.png"]
 MODEL_HEADINGS = ["Use", "Scores", "Training data", "Training", "Intended use and limits", "Citation"]
 DATASET_HEADINGS = ["Use", "Structure", "What was done", "Provenance and licence", "Citation"]
 
@@ -93,14 +93,16 @@ def rendered(facts: Facts, title: str = "model", model_id: str = "tester/model")
 
 # ---- as it is
 
+PICTURES = ("confusion_matrix", "calibration", "learning_curve", "risk_coverage", "slices")
+
 
 @pytest.mark.parametrize("name", ["small_run", "local_run", "bare_run"])
 def test_the_page_of_a_model(name: str, request: pytest.FixtureRequest) -> None:
     page = page_of(request.getfixturevalue(name))
     assert page.inside("h2") == MODEL_HEADINGS
     assert len(page.inside("h1")) == 1
-    assert [len({len(row) for row in table}) for table in page.tables] == [1] * 6
-    assert page.pictures == [f"figures/{name}.png" for name in ("confusion_matrix", "calibration", "learning_curve")]
+    assert [len({len(row) for row in table}) for table in page.tables] == [1] * 8
+    assert page.pictures == [f"figures/{name}.png" for name in PICTURES]
     assert all(each.startswith("<!-- ") and each.rstrip().endswith(" -->") for each in page.raw_html)
     assert len(page.blocks) == 3
     assert not re.search(r"\{\{|\{%|None|nan|Undefined|StrictUndefined", page.text)
@@ -125,8 +127,9 @@ def test_the_tables_say_what_the_files_say(small_run: Path) -> None:
     assert rows["accuracy"] == [f"{metrics[name]['accuracy']['value']:.4f}" for name in names]
     assert rows["true positive"] == [str(metrics[name]["true_positive"]["value"]) for name in names]
     limits = metrics["manual"]["recall"]
-    intervals = [row for table in page.tables for row in table if row[0] == "… interval"]
-    assert intervals[2][3] == f"{limits['low']:.4f} to {limits['high']:.4f}"
+    scores = next(table for table in page.tables if any(row[0] == "recall" for row in table))
+    after = [row[0] for row in scores].index("recall") + 1
+    assert scores[after] == ["… interval", *scores[after][1:3], f"{limits['low']:.4f} to {limits['high']:.4f}"]
 
 
 def test_the_snippet_is_python_that_answers_as_it_says(small_run: Path, published: Published) -> None:
