@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         predict,
         prepare,
         push_to_hub,
+        report,
         train,
         verify,
     )
@@ -39,6 +40,7 @@ _HOMES = {
     "load_classifier": ("workflows", "load_classifier"),
     "card": ("workflows", "card"),
     "doctor": ("workflows", "doctor"),
+    "report": ("workflows", "report"),
     "push_to_hub": ("workflows", "push_to_hub"),
     "verify": ("workflows", "verify"),
     "Destination": ("workflows.publishing", "Destination"),
@@ -59,6 +61,7 @@ __all__ = [
     "predict",
     "prepare",
     "push_to_hub",
+    "report",
     "spark_predict",
     "spark_train",
     "train",

@@ -52,6 +52,16 @@ class RunDir:
         return self.path / "metrics.json"
 
     @property
+    def predictions(self) -> Path:
+        """The model's answer to every tweet that was scored; not published."""
+        return self.path / "predictions.parquet"
+
+    @property
+    def report(self) -> Path:
+        """The page that `s140 report` writes; not published."""
+        return self.path / "report.html"
+
+    @property
     def tracking(self) -> Path:
         """Which run it is for each tracker, and what that has been told."""
         return self.path / "tracking.json"
@@ -98,7 +108,7 @@ class RunDir:
         for each in (self.checkpoints, self.model, self.figures, self.tensorboard, self.path / "wandb"):
             shutil.rmtree(each, ignore_errors=True)
         written = (self.metrics, self.recipe, self.data, self.environment, self.history, self.tracking, self.published)
-        for each in written:
+        for each in (*written, self.predictions, self.report):
             each.unlink(missing_ok=True)
 
     def is_finished(self) -> bool:

@@ -16,6 +16,7 @@ from sentiment140_bert.cli.predict import predict
 from sentiment140_bert.cli.prepare import prepare
 from sentiment140_bert.cli.push_to_hub import push_to_hub
 from sentiment140_bert.cli.recipes import recipes
+from sentiment140_bert.cli.report import report
 from sentiment140_bert.cli.spark import spark
 from sentiment140_bert.cli.track import track
 from sentiment140_bert.cli.train import train
@@ -58,5 +59,5 @@ def main() -> None:
     logger.propagate = False
 
 
-for command in (doctor, prepare, train, evaluate, predict, card, push_to_hub, verify, track, recipes, spark):
+for command in (doctor, prepare, train, evaluate, predict, report, card, push_to_hub, verify, track, recipes, spark):
     main.add_command(command)

@@ -7,6 +7,7 @@ line reports.
 from sentiment140_bert.workflows.examining import doctor
 from sentiment140_bert.workflows.preparing import prepare
 from sentiment140_bert.workflows.publishing import Destination, card, push_to_hub
+from sentiment140_bert.workflows.reporting import report
 from sentiment140_bert.workflows.runs import saved_recipe
 from sentiment140_bert.workflows.scoring import answers, evaluate, evaluate_run, load_classifier, predict
 from sentiment140_bert.workflows.tracks import sync_track, track
@@ -24,6 +25,7 @@ __all__ = [
     "predict",
     "prepare",
     "push_to_hub",
+    "report",
     "saved_recipe",
     "sync_track",
     "track",
