@@ -55,8 +55,13 @@ class RunDir:
 
     @property
     def predictions(self) -> Path:
-        """What the weights in ``model/`` answered on each scored tweet."""
+        """The model's answer to every tweet that was scored; not published."""
         return self.path / "predictions.parquet"
+
+    @property
+    def report(self) -> Path:
+        """The page that `s140 report` writes; not published."""
+        return self.path / "report.html"
 
     @property
     def tracking(self) -> Path:
@@ -114,7 +119,7 @@ class RunDir:
         """Removes what a run wrote, and nothing else that may lie in the folder."""
         for each in (self.checkpoints, self.model, self.figures, self.tensorboard, self.suspects, self.path / "wandb"):
             shutil.rmtree(each, ignore_errors=True)
-        told = (self.metrics, self.predictions, self.history, self.tracking, self.published)
+        told = (self.metrics, self.predictions, self.report, self.history, self.tracking, self.published)
         for each in (*told, self.recipe, self.data, self.environment):
             each.unlink(missing_ok=True)
 

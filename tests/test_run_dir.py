@@ -19,9 +19,10 @@ def run(tmp_path) -> RunDir:
 
 def test_the_name_of_every_file(run):
     names = ("recipe", "data", "environment", "history", "metrics", "tracking", "checkpoints", "model", "weights")
+    names += ("predictions", "report")
     assert [getattr(run, name).relative_to(run.path).as_posix() for name in names] == [
         *("recipe.yaml", "data.json", "environment.json", "history.jsonl", "metrics.json", "tracking.json"),
-        *("checkpoints", "model", "model/model.safetensors"),
+        *("checkpoints", "model", "model/model.safetensors", "predictions.parquet", "report.html"),
     ]
 
 

@@ -27,6 +27,24 @@ def plain(text: str) -> str:
     return " ".join("".join(each for each in visible if unicodedata.category(each) not in ("Cf", "Cs", "Co")).split())
 
 
+def readable(text: str) -> str:
+    """As :func:`plain`, but white space at the ends stays, as one blank, and so does what joins emoji to one."""
+    kept = "".join(
+        " " if unicodedata.category(each) in ("Cc", "Zl", "Zp", "Zs") else each
+        for at, each in enumerate(text)
+        if unicodedata.category(each) not in ("Cf", "Cs", "Co") or _joins_emoji(text, at)
+    )
+    return re.sub(" +", " ", kept)
+
+
+def _joins_emoji(text: str, at: int) -> bool:
+    """Whether a zero-width joiner stands here between two emoji, the first perhaps with a skin tone (UTS 51)."""
+    if text[at] != "\u200d":
+        return False
+    before = text[:at].rstrip("\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff")[-1:]
+    return all(each and unicodedata.category(each) == "So" for each in (before, text[at + 1 : at + 2]))
+
+
 def escape(value: Any) -> Any:
     """A value as Markdown and HTML show it literally; numbers and ``Markup`` pass through."""
     if value is None or isinstance(value, Markup | int | float | jinja2.Undefined):
@@ -97,10 +115,11 @@ def _compiled(name: str) -> jinja2.Template:
         "interval": interval,
         "p_value": p_value,
     }
-    return environment.from_string(_template(name))
+    return environment.from_string(template(name))
 
 
-def _template(name: str) -> str:
+def template(name: str) -> str:
+    """The text of a file in ``model_card/``."""
     packaged = files("sentiment140_bert").joinpath("model_card", name)
     beside = Path(__file__).parents[2] / "model_card" / name  # in a checkout
     for place in (packaged, beside):

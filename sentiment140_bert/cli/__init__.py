@@ -16,6 +16,7 @@ from sentiment140_bert.cli.predict import predict
 from sentiment140_bert.cli.prepare import prepare
 from sentiment140_bert.cli.push_to_hub import push_to_hub
 from sentiment140_bert.cli.recipes import recipes
+from sentiment140_bert.cli.report import report
 from sentiment140_bert.cli.spark import spark
 from sentiment140_bert.cli.suspects import suspects
 from sentiment140_bert.cli.track import track
@@ -59,5 +60,6 @@ def main() -> None:
     logger.propagate = False
 
 
-for command in (doctor, prepare, train, evaluate, suspects, predict, card, push_to_hub, verify, track, recipes, spark):
+VERBS = (doctor, prepare, train, evaluate, report, suspects, predict, card, push_to_hub, verify, track, recipes, spark)
+for command in VERBS:
     main.add_command(command)

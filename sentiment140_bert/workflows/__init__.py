@@ -9,6 +9,7 @@ from sentiment140_bert.workflows.comparing import compare
 from sentiment140_bert.workflows.examining import doctor
 from sentiment140_bert.workflows.preparing import prepare
 from sentiment140_bert.workflows.publishing import Destination, card, push_to_hub
+from sentiment140_bert.workflows.reporting import report
 from sentiment140_bert.workflows.runs import saved_recipe
 from sentiment140_bert.workflows.scoring import evaluate, evaluate_run
 from sentiment140_bert.workflows.suspecting import suspects
@@ -28,6 +29,7 @@ __all__ = [
     "predict",
     "prepare",
     "push_to_hub",
+    "report",
     "saved_recipe",
     "suspects",
     "sync_track",

@@ -1,0 +1,45 @@
+"""``s140 report``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sentiment140_bert.cli.options import json_option
+from sentiment140_bert.cli.output import print_json, stdout_kept_clean
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), help="The file to write.  [default: RUN/report.html]"
+)
+@click.option(
+    "--errors",
+    type=click.IntRange(min=0),
+    default=200,
+    help="Wrong answers to list of each split, at most.  [default: 200]",
+)
+@click.option(
+    "--attributions/--no-attributions",
+    default=True,
+    help="Weigh the words of these tweets, which loads the model.  [default: attributions]",
+)
+@json_option
+def report(run: Path, output: Path | None, errors: int, attributions: bool, as_json: bool) -> None:
+    """Write the scores of a finished RUN, and the tweets that it gets wrong, as one HTML page.
+
+    The page needs no network and no other file. It shows tweets, user names and addresses masked, and is not part of
+    what `s140 push-to-hub` publishes.
+    """
+    with stdout_kept_clean():
+        from sentiment140_bert import workflows
+
+        result = workflows.report(run, output, errors, attributions)
+    if as_json:
+        print_json(result)
+        return
+    for split, counts in result["splits"].items():
+        click.echo(f"{split}: {counts['errors']:,} errors, {counts['listed']:,} of them listed", err=True)
+    click.echo(result["report"])

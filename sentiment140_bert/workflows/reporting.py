@@ -1,0 +1,200 @@
+"""``s140 report``: a run's scores, and the tweets that it gets wrong, on one page."""
+
+from __future__ import annotations
+
+import logging
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sentiment140_bert.errors import RunError, first_line
+from sentiment140_bert.run_dir import RunDir, write_text
+from sentiment140_bert.workflows import model_folder, scoring
+from sentiment140_bert.workflows.runs import public, saved_recipe, title_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sentiment140_bert.cards.facts import Facts
+    from sentiment140_bert.cards.report import Mistake
+
+log = logging.getLogger(__name__)
+ERRORS = 200
+LABELS = ("negative", "positive", "neutral")  # by their numbers in predictions.parquet
+NEUTRAL = 2
+COLUMNS = ("split", "text", "label", "positive", "topic")
+
+
+def report(path: Path, output: Path | None = None, errors: int = ERRORS, attributions: bool = True) -> dict[str, Any]:
+    """Writes one HTML file that shows what a finished run's scores say, and the tweets it is surest of and wrong about.
+
+    Args:
+        path: The run directory.
+        output: The file; RUN/report.html when None.
+        errors: Tweets to list of each split, at most.
+        attributions: Whether to weigh the words of these tweets, for which the model is loaded.
+
+    Returns:
+        ``report``, the file's path, and for each split how many ``errors`` there are and how many are ``listed``.
+
+    Raises:
+        RunError: The run is not finished, was scored with other weights, or lacks ``predictions.parquet``.
+        MissingExtra: ``attributions``, and captum is not installed.
+    """
+    from sentiment140_bert.cards.report import report_page
+
+    run = RunDir(path)
+    facts = _facts(run, model_folder.finished(run))
+    found = _mistakes(run, facts.metrics)
+    listed = [each for all_ in found.values() for each in all_[:errors]]
+    if attributions and listed:
+        listed = _explained(path, listed)
+    listed = [_anonymous(each) for each in listed]
+    wrong = {split: len(all_) for split, all_ in found.items()}
+    target = output or run.report
+    write_text(target, report_page(facts, title_of(run, saved_recipe(path)), listed, wrong))
+    counts = {split: {"errors": number, "listed": min(number, errors)} for split, number in wrong.items()}
+    return {"report": str(target), "splits": counts}
+
+
+def _facts(run: RunDir, metrics: dict[str, Any]) -> Facts:
+    """As a card tells them, without the folders of this machine."""
+    from sentiment140_bert.cards import facts as card_facts
+
+    environment = run.read(run.environment)
+    base = environment.get("base_model")
+    recipe = public(saved_recipe(run.path), base.get("name") if isinstance(base, dict) else None)
+    return card_facts.of(recipe.to_dict(), run.read(run.data), environment, metrics, {})
+
+
+# ---- which tweets
+
+
+def _mistakes(run: RunDir, metrics: dict[str, Any]) -> dict[str, list[Mistake]]:
+    """Those of each split, the surest first."""
+    answers = _predictions(run).to_pylist()
+    rescore = f"Score the run anew: s140 evaluate {shlex.quote(str(run.path))}"
+    found = {}
+    for split, scores in metrics["splits"].items():
+        if "accuracy" not in scores:
+            continue
+        rows = [row for row in answers if row["split"] == split]
+        found[split] = mistakes_of(split, rows, scores)
+        binary = [each for each in found[split] if each.label != LABELS[NEUTRAL]]
+        counted = scores["false_positive"]["value"] + scores["false_negative"]["value"]
+        if len(binary) != counted or sum(row["label"] != NEUTRAL for row in rows) != scores["n"]:
+            raise RunError(
+                f"{run.predictions} does not belong to {run.metrics}: {len(binary):,} answers to {split} are wrong in "
+                f"the one, {counted:,} in the other.",
+                rescore,
+            )
+    return found
+
+
+def _predictions(run: RunDir) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    hint = f"`s140 evaluate {shlex.quote(str(run.path))}` writes it."
+    if not run.predictions.is_file():
+        raise RunError(f"{run.path} has no {run.predictions.name}.", hint)
+    try:
+        return pq.read_table(run.predictions, columns=list(COLUMNS))
+    except (pa.ArrowException, OSError) as error:
+        raise RunError(f"{run.predictions} is damaged: {first_line(error)}.", hint) from None
+
+
+def mistakes_of(split: str, rows: Sequence[dict[str, Any]], scores: dict[str, Any]) -> list[Mistake]:
+    """The wrong answers among the rows of a split, the surest first.
+
+    A neutral tweet counts where the scores know an abstain threshold and the model took a side all the same. How many
+    do is the scores' to say (``three_way``, ``abstaining``); it is the surest ones, on whatever scale of confidence the
+    threshold stands.
+
+    Args:
+        split: Its name.
+        rows: Of ``predictions.parquet``.
+        scores: Of ``metrics.json``.
+    """
+    from sentiment140_bert.cards.report import Mistake
+
+    order = sorted(rows, key=lambda row: -abs(row["positive"] - 0.5))
+    neutral = [row for row in order if row["label"] == NEUTRAL]
+    others = [row for row in order if row["label"] != NEUTRAL]
+    matrix = scores.get("three_way", {}).get("matrix")
+    answered_neutral = matrix[1][0] + matrix[1][2] if matrix else 0
+    answered = scores.get("abstaining", {}).get("answered", len(others))
+    chosen = [(row, False) for row in neutral[:answered_neutral]]
+    chosen += [
+        (row, at >= answered) for at, row in enumerate(others) if (row["positive"] >= 0.5) != (row["label"] == 1)
+    ]
+    found = [
+        Mistake(split, LABELS[row["label"]], row["positive"], ((row["text"], None),), row["topic"], abstains)
+        for row, abstains in chosen
+    ]
+    return sorted(found, key=lambda each: -each.confidence)
+
+
+# ---- their words
+
+
+def _explained(path: Path, mistakes: Sequence[Mistake]) -> list[Mistake]:
+    """With the weight of every word, which the model in the run gives it."""
+    from sentiment140_bert.evaluation.attribution import explain, integrated_gradients
+    from sentiment140_bert.evaluation.protocol import sides_of
+
+    integrated_gradients()  # whether it is installed, before a model is loaded
+    classifier = scoring.load_classifier(str(path))
+    sides = sides_of(classifier.labels)
+    log.info("weighing the words of %s tweets", f"{len(mistakes):,}")
+    texts = [each.words[0][0] for each in mistakes]
+    explained = explain(
+        classifier.model, classifier.tokenizer, texts, sides.positive, sides.negative, classifier.max_length
+    )
+    return [
+        replace(each, words=tuple((piece.text, piece.weight) for piece in pieces))
+        for each, pieces in zip(mistakes, explained, strict=True)
+    ]
+
+
+Word = tuple[str, float | None]
+
+
+def _anonymous(mistake: Mistake) -> Mistake:
+    topic = masked(((mistake.topic, None),))[0][0] if mistake.topic else None
+    return replace(mistake, words=tuple(masked(mistake.words)), topic=topic)
+
+
+def masked(words: Sequence[Word]) -> list[Word]:
+    """A tweet without user names and addresses, by the rules of ``data.clean``; what one mask covers is added up.
+
+    What cannot be seen goes first: a name behind a character of no width is a name too.
+    """
+    from sentiment140_bert.cards.markup import readable
+    from sentiment140_bert.data.clean import MASKING
+
+    words = [(readable(text), weight) for text, weight in words]
+    whole = "".join(text for text, _ in words)
+    hidden = [match.span() for rule in MASKING for match in re.finditer(rule.pattern, whole)]
+    joined: list[Word] = []
+    begin = 0
+    for text, weight in words:
+        if joined and any(first < begin < last for first, last in hidden):
+            before, weight_before = joined.pop()
+            known = [each for each in (weight_before, weight) if each is not None]
+            joined.append((before + text, sum(known) if known else None))
+        else:
+            joined.append((text, weight))
+        begin += len(text)
+    return [(_masked_text(text), weight) for text, weight in joined]
+
+
+def _masked_text(text: str) -> str:
+    from sentiment140_bert.data.clean import MASKING
+
+    for rule in MASKING:
+        text = re.sub(rule.pattern, rule.replacement, text)
+    return text

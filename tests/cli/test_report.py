@@ -1,0 +1,117 @@
+"""``s140 report``: what is counted, listed and kept out of a push, and what is said where there can be no page."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+
+from report_fixtures import completed, write_predictions, wrong_rows
+from sentiment140_bert.cli import main
+from sentiment140_bert.run_dir import RunDir
+
+pytest_plugins = ("model_fixtures", "report_fixtures")
+
+
+@pytest.fixture
+def mine(scored_run: RunDir, tmp_path: Path) -> RunDir:
+    """A run to be changed."""
+    return RunDir(shutil.copytree(scored_run.path, tmp_path / "mine"))
+
+
+def refused(*arguments: object) -> Result:
+    result = CliRunner().invoke(main, [str(each) for each in arguments], catch_exceptions=False)
+    assert result.exit_code == 1, result.output
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: ")
+    return result
+
+
+def test_what_is_counted_and_listed(mine: RunDir, s140) -> None:
+    rows = pq.read_table(mine.predictions).to_pylist()
+    result = json.loads(s140("report", mine.path, "--errors", 3, "--no-attributions", "--json").stdout)
+    assert result["report"] == str(mine.report)
+    test = result["splits"]["test"]
+    assert test == {"errors": len(wrong_rows(rows, "test")), "listed": 3}
+    text = mine.report.read_text("utf-8")
+    assert text.count('<tr data-split="test"') == 3
+    assert f"test: 3 of {test['errors']}" in text
+    assert not re.search('class="[pn][1-5]"', text)
+    assert "speaks for positive" not in text
+
+
+def test_no_error_listed(mine: RunDir, s140) -> None:
+    s140("report", mine.path, "--errors", 0)
+    assert "<tr data-split" not in mine.report.read_text("utf-8")
+
+
+def test_a_run_of_an_older_version(run: Path, tmp_path: Path, s140) -> None:
+    older = RunDir(shutil.copytree(run, tmp_path / "older", ignore=shutil.ignore_patterns("checkpoints")))
+    metrics = json.loads(older.metrics.read_text("utf-8"))
+    completed(older.path)
+    older.metrics.write_text(json.dumps(metrics), "utf-8")
+    s140("report", older.path, "--no-attributions")
+
+
+def test_the_answers_are_missing(mine: RunDir) -> None:
+    mine.predictions.unlink()
+    said = refused("report", mine.path).stderr
+    assert "predictions.parquet" in said
+    assert "s140 evaluate" in said
+    assert not mine.report.exists()
+
+
+def test_the_answers_are_damaged(mine: RunDir) -> None:
+    mine.predictions.write_bytes(b"PAR1")
+    assert "damaged" in refused("report", mine.path).stderr
+
+
+def test_the_answers_lack_a_column(mine: RunDir) -> None:
+    pq.write_table(pq.read_table(mine.predictions).drop_columns("positive"), mine.predictions)
+    assert "predictions.parquet" in refused("report", mine.path).stderr
+
+
+def test_the_answers_are_others_than_those_that_were_scored(mine: RunDir) -> None:
+    rows = pq.read_table(mine.predictions).to_pylist()
+    wrong_rows(rows, "test")[0]["label"] ^= 1
+    write_predictions(mine, rows)
+    mine.report.write_text("older", "utf-8")
+    assert "does not belong" in refused("report", mine.path).stderr
+    assert mine.report.read_text("utf-8") == "older"
+
+
+def test_other_weights_than_those_that_were_scored(mine: RunDir) -> None:
+    with mine.weights.open("ab") as file:
+        file.write(b" ")
+    assert "sha256" in refused("report", mine.path).stderr
+
+
+@pytest.mark.parametrize("place", ["nowhere", "."])
+def test_what_is_no_run(place: str) -> None:
+    assert "no run" in refused("report", place).stderr
+
+
+def test_without_captum(mine: RunDir, s140, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "captum.attr", None)
+    assert "[report]" in refused("report", mine.path).stderr
+    s140("report", mine.path, "--no-attributions")
+
+
+def test_a_new_training_begins_without_the_old_page(mine: RunDir, s140) -> None:
+    s140("report", mine.path, "--no-attributions")
+    mine.clear()
+    assert not mine.report.exists()
+    assert not mine.predictions.exists()
+
+
+def test_neither_the_page_nor_the_tweets_are_published(mine: RunDir, s140) -> None:
+    s140("report", mine.path, "--no-attributions")
+    dry = s140("push-to-hub", mine.path, "--repo-id", "you/model", "--dry-run", "--json").stdout
+    assert "report.html" not in dry
+    assert "predictions" not in dry

@@ -1,0 +1,224 @@
+"""The page of ``s140 report`` in a real browser: it works, it fits, and nothing on it runs or gets out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from selenium.webdriver.common.keys import Keys
+
+from browser_fixtures import Browser
+from report_fixtures import HOSTILE_TWEETS
+from sentiment140_bert.cli import main
+from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.workflows.reporting import masked
+
+pytest_plugins = ("model_fixtures", "report_fixtures", "browser_fixtures")
+
+
+@pytest.fixture(scope="module")
+def page(scored_run: RunDir, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page, tweets that mean harm and weights of words included."""
+    file = tmp_path_factory.mktemp("page") / "a report.html"
+    arguments = ["report", str(scored_run.path), "--output", str(file)]
+    result = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{file}\n"
+    return file
+
+
+VISIBLE = (
+    "return [...document.querySelectorAll('.errors tbody tr')].filter(row => row.offsetParent).map(row => {}).flat()"
+)
+
+
+def column(browser: Browser, name: str) -> list[str]:
+    return browser.run(VISIBLE.format(f"row.querySelector('.{name}').textContent"))
+
+
+def search(browser: Browser, text: str) -> None:
+    field = browser.one("[type=search]")
+    field.clear()
+    field.send_keys(text, Keys.ENTER)
+
+
+def choose(browser: Browser, name: str, value: str) -> None:
+    browser.one(f"input[name={name}][value='{value}']").click()
+
+
+def count(browser: Browser) -> str:
+    return browser.one(".controls output").text
+
+
+def test_it_opens_without_a_word_in_the_console_and_asks_for_nothing(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    assert browser.run("return document.readyState") == "complete"
+    assert browser.console() == []
+    assert [each for each in browser.requests() if not each.startswith("data:")] == [page.as_uri()]
+    assert browser.run("return performance.getEntriesByType('resource').map(each => each.name)") == []
+
+
+class Counting(BaseHTTPRequestHandler):
+    """Somebody's server, and how often it was asked."""
+
+    asked = 0
+
+    def do_GET(self) -> None:
+        type(self).asked += 1
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Not a word."""
+
+
+def test_the_policy_lets_nothing_out(browser: Browser, page: Path, tmp_path: Path) -> None:
+    """Of a page that tries; the same page without its policy does get out."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Counting)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/pixel.png"
+    ask = "const image = new Image(), done = arguments[1]; image.onload = image.onerror = () => done();"
+    ask += "image.src = arguments[0]"
+    try:
+        browser.open(page)
+        browser.driver.execute_async_script(ask, address)
+        assert Counting.asked == 0
+        assert "Content Security Policy" in " ".join(browser.console())
+        naked = tmp_path / "naked.html"
+        naked.write_text(page.read_text("utf-8").replace("Content-Security-Policy", "nothing"), "utf-8")
+        browser.open(naked)
+        browser.driver.execute_async_script(ask, address)
+        assert Counting.asked == 1
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_the_policy_lets_nobody_elses_script_run(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    browser.run("document.body.insertAdjacentHTML('beforeend', '<b onclick=\"document.title = 1\" id=bad>b</b>')")
+    browser.run("document.getElementById('bad').click()")
+    assert browser.run("return document.title") != "1"
+    assert "Content Security Policy" in " ".join(browser.console())
+
+
+def test_a_tweet_that_means_harm_is_text(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    assert browser.run("return document.title").endswith("· report")
+    assert browser.run("return document.scripts.length") == 1
+    shown = column(browser, "tweet")
+    for text in HOSTILE_TWEETS:
+        expected = "".join(word for word, _ in masked(((text, None),)))
+        assert expected in shown
+    assert browser.run("return document.querySelectorAll('.errors img, .errors b, .errors script').length") == 0
+    whole = browser.run("return document.body.innerText")
+    assert not {"\u202e", "\u200b", "\u2066"} & {*whole}
+    assert "hidden_user" not in whole
+    assert "some_user" not in whole
+    assert "secret_user" not in page.read_text("utf-8")
+
+
+def test_the_search_narrows_the_rows(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    everything = column(browser, "tweet")
+    assert count(browser) == f"{len(everything)} of {len(everything)} shown"
+    search(browser, "ALERT(1) bad")
+    assert [each for each in everything if "alert(1)" in each] == column(browser, "tweet")
+    assert count(browser) == f"1 of {len(everything)} shown"
+    search(browser, "no tweet says this")
+    assert column(browser, "tweet") == []
+    assert browser.one(".nothing").is_displayed()
+    search(browser, "")
+    browser.one("[type=search]").send_keys("x", Keys.BACKSPACE)
+    assert column(browser, "tweet") == everything
+
+
+def test_splits_and_labels_are_filters(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    rows = [*zip(column(browser, "split"), column(browser, "label"), strict=True)]
+    assert len({split for split, _ in rows}) > 1
+    choose(browser, "split", "manual")
+    assert column(browser, "label") == [label for split, label in rows if split == "manual"]
+    choose(browser, "label", "negative")
+    assert {*column(browser, "split")} <= {"manual"}
+    assert column(browser, "label") == [label for split, label in rows if (split, label) == ("manual", "negative")]
+    choose(browser, "split", "")
+    choose(browser, "label", "")
+    assert len(column(browser, "label")) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("at", "name", "key"),
+    [
+        *[(0, "tweet", None), (1, "label", None), (2, "answer", None), (4, "topic", None), (5, "split", None)],
+        (3, "confidence", lambda text: float(text.rstrip("%"))),
+    ],
+)
+def test_every_column_sorts_both_ways_by_mouse_and_by_keyboard(
+    browser: Browser, page: Path, at: int, name: str, key: Callable[[str], Any] | None
+) -> None:
+    browser.open(page)
+    head = browser.all(".errors thead th")[at]
+    seen = []
+    for press in (lambda button: button.click(), lambda button: button.send_keys(Keys.ENTER)):
+        press(head.find_element("tag name", "button"))
+        order = head.get_attribute("aria-sort")
+        values = column(browser, name)
+        if key is None:
+            pairs = browser.run(
+                "const compare = new Intl.Collator(undefined, {numeric: true, sensitivity: 'base'}).compare;"
+                "return arguments[0].slice(1).map((each, at) => compare(arguments[0][at], each))",
+                values,
+            )
+            assert all(each <= 0 for each in pairs) if order == "ascending" else all(each >= 0 for each in pairs)
+        else:
+            assert [*map(key, values)] == sorted(map(key, values), reverse=order == "descending")
+        seen.append(order)
+        assert [each.get_attribute("aria-sort") for each in browser.all(".errors thead th")].count(order) == 1
+    assert {*seen} == {"ascending", "descending"}
+
+
+def test_at_first_the_surest_error_is_on_top(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    values = [float(each.rstrip("%")) for each in column(browser, "confidence")]
+    assert values == sorted(values, reverse=True)
+    assert browser.all(".errors thead th")[3].get_attribute("aria-sort") == "descending"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 375, 768, 1200])
+def test_the_page_is_never_wider_than_the_screen(browser: Browser, page: Path, width: int, scheme: str) -> None:
+    browser.open(page, width, 800, prefers_color_scheme=scheme)
+    assert browser.run("return document.scrollingElement.scrollWidth") <= width
+    colour = browser.run("return getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
+    assert (sum(colour) > 380) == (scheme == "light")
+
+
+def test_words_carry_their_weights(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    spans = browser.run(
+        "return [...document.querySelectorAll('.tweet span')].map(each => [each.className, each.title, "
+        "getComputedStyle(each).backgroundColor, getComputedStyle(each).borderBottomStyle])"
+    )
+    assert {kind[0] for kind, *_ in spans} == {"p", "n"}
+    for kind, weight, colour, line in spans:
+        assert (float(weight) >= 0) == (kind[0] == "p")
+        assert line == ("solid" if kind[0] == "p" else "dotted")
+        red, _, blue = [float(each) for each in colour.removeprefix("rgba(").split(",")[:3]]
+        assert (blue > red) == (kind[0] == "p")
+
+
+def test_without_a_script_it_is_a_plain_page(browser: Browser, page: Path) -> None:
+    browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.open(page)
+        assert len(browser.all(".errors tbody tr")) > 5
+        assert not browser.one(".controls").is_displayed()
+        assert browser.all(".errors button") == []
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})

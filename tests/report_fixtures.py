@@ -1,0 +1,196 @@
+"""A pytest plugin for tests of the report: a run with all that ``s140 evaluate`` writes, and tweets that mean harm."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sentiment140_bert.evaluation.protocol import sides_of
+from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.workflows import load_classifier, preparing, saved_recipe
+
+HOSTILE_TWEETS = [
+    "<script>alert(1)</script> so bad",
+    "</script></style><img src=x onerror=\"document.title='evil'\"> meh",
+    '"quotes\' & <b>bold</b> &lt;i&gt; " onclick="document.title=\'evil\'" x="',
+    "right \u202eto left\u202c zero\u200bwidth, glad",
+    "@some_user_of_ours and @\u200bhidden_user see http://twitpic.com/secret_user &amp; smile 👨\u200d👩\u200d👧",
+    "averyveryverylongwordwithoutanyspaceatall" * 6,
+    "مرحبا يا صديقي what a day",
+    "{{ 7 * 7 }} {% raw %} ${1 + 1} --> ]]>",
+]
+
+
+def score(value: float, by: float = 0.05) -> dict[str, float]:
+    return {"value": value, "low": max(0.0, value - by), "high": min(1.0, value + by)}
+
+
+def full_split(split: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """A split's scores, and invented ones under every other key that scoring may write."""
+    accuracy, n = split["accuracy"]["value"], split["n"]
+    sure = sorted((abs(row["positive"] - 0.5) + 0.5 for row in rows if row["label"] != 2), reverse=True)
+    wrong = split["false_positive"]["value"] + split["false_negative"]["value"]
+    coverage = [
+        {"coverage": at / 20, "risk": wrong / n * (at / 20) ** 1.5, "confidence": sure[max(0, n * at // 20 - 1)]}
+        for at in range(1, 21)
+    ]
+    bins = split["calibration"]["bins"]
+    softer = [each | {"predicted": 0.5 + (each["predicted"] - 0.5) * 0.85} for each in bins]
+    full = {
+        "risk_coverage": coverage,
+        "abstaining": {
+            "answered": n * 17 // 20,
+            "coverage": score(0.85, 0.03),
+            "accuracy": score(min(1, accuracy + 0.04)),
+        },
+        "calibrated": {
+            "bins": softer,
+            "expected_calibration_error": score(0.03, 0.02),
+            "brier_score": score(0.12, 0.02),
+        },
+        "baselines": {
+            "majority": {
+                "accuracy": score(0.5),
+                "lift": {"value": accuracy - 0.5, "low": accuracy - 0.58, "high": accuracy - 0.42},
+            },
+            "tfidf": {
+                "accuracy": score(accuracy - 0.07),
+                "lift": {"value": 0.07, "low": 0.012, "high": 0.131},
+                "p_value": 0.0213,
+            },
+        },
+        "slices": [
+            {
+                "name": "negation",
+                "n": 41,
+                "accuracy": score(0.72, 0.14),
+                "rest": 0.88,
+                "p_value": 0.0004,
+                "worse": True,
+            },
+            {
+                "name": "21 to 40 characters",
+                "n": 30,
+                "accuracy": score(0.83, 0.12),
+                "rest": 0.84,
+                "p_value": 0.9,
+                "worse": False,
+            },
+            {"name": "mentions", "n": 52, "accuracy": score(0.87, 0.09), "rest": 0.83, "p_value": 0.62, "worse": False},
+            {"name": "emoji", "n": 12, "accuracy": score(0.92, 0.08), "rest": 0.84, "p_value": 0.7, "worse": False},
+            {
+                "name": "contrast words",
+                "n": 18,
+                "accuracy": score(0.67, 0.2),
+                "rest": 0.86,
+                "p_value": 0.06,
+                "worse": False,
+            },
+        ],
+        "leakage": {"exact": 0, "near": 3, "same_user": None, "overlapping_in_time": None},
+    }
+    neutral = [row for row in rows if row["label"] == 2]
+    if neutral:
+        sides = sum(row["positive"] >= 0.5 for row in neutral)
+        full["three_way"] = {
+            "n": n + len(neutral),
+            "accuracy": score(0.66),
+            "macro_recall": score(0.61),
+            "macro_f1": score(0.6),
+            "recall": {"negative": score(0.8), "neutral": score(0.3), "positive": score(0.7)},
+            "matrix": [[30, 4, 2], [len(neutral) - sides - 5, 8, sides - 3], [9, 5, 22]],
+        }
+    return split | full
+
+
+def full_metrics(metrics: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """``metrics.json``, with invented values under every key that is not there without a baseline or a threshold."""
+    splits = {
+        name: full_split(split, [row for row in rows if row["split"] == name])
+        for name, split in metrics["splits"].items()
+    }
+    return metrics | {
+        "splits": splits,
+        "temperature": {"value": 1.42, "fitted_on": "validation", "n": 72},
+        "abstention": {"threshold": 0.71, "share": 0.15},
+        "intervals": {
+            "level": 0.95,
+            "shares": "Wilson",
+            "others": "stratified bootstrap",
+            "resamples": 1000,
+            "seed": 0,
+        },
+    }
+
+
+def answers_of(run: RunDir) -> list[dict[str, Any]]:
+    """The model's answers to the run's own splits, in the shape of ``predictions.parquet``."""
+    classifier = load_classifier(str(run.path))
+    splits = preparing.splits(saved_recipe(run.path).data)[0].splits()
+    rows = []
+    for name in ("validation", "test", "manual", "manual_neutral"):
+        if name not in splits:
+            continue
+        texts, labels = list(splits[name]["text"]), list(splits[name]["label"])
+        positive = sides_of(classifier.labels).positive_share(classifier.probabilities(texts))
+        rows += [
+            {
+                "split": name.removesuffix("_neutral"),
+                "text": text,
+                "label": 2 if name == "manual_neutral" else int(label),
+                "positive": float(share),
+                "topic": f"topic {at % 7}" if name.startswith("manual") else None,
+            }
+            for at, (text, label, share) in enumerate(zip(texts, labels, positive, strict=True))
+        ]
+    return rows
+
+
+def write_predictions(run: RunDir, rows: list[dict[str, Any]]) -> None:
+    types = {
+        "split": pa.string(),
+        "text": pa.string(),
+        "label": pa.int8(),
+        "positive": pa.float64(),
+        "topic": pa.string(),
+    }
+    pq.write_table(pa.Table.from_pylist(rows, pa.schema(types)), run.predictions)
+
+
+def completed(path: Path) -> RunDir:
+    """Gives a run what scoring writes, where it was scored without."""
+    run = RunDir(path)
+    if run.predictions.is_file():
+        return run
+    rows = answers_of(run)
+    write_predictions(run, rows)
+    metrics = full_metrics(json.loads(run.metrics.read_text("utf-8")), rows)
+    run.metrics.write_text(json.dumps(metrics), "utf-8")
+    return run
+
+
+def wrong_rows(rows: list[dict[str, Any]], split: str) -> list[dict[str, Any]]:
+    """Rows of a split that were answered wrong, the surest first."""
+    mine = [row for row in rows if row["split"] == split and row["label"] != 2]
+    wrong = [row for row in mine if (row["positive"] >= 0.5) != (row["label"] == 1)]
+    return sorted(wrong, key=lambda row: -abs(row["positive"] - 0.5))
+
+
+@pytest.fixture(scope="session")
+def scored_run(run: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """The run with all that scoring writes; some of the tweets that it gets wrong mean harm. Not to be changed."""
+    folder = tmp_path_factory.mktemp("scored") / "scored"
+    found = completed(shutil.copytree(run, folder, ignore=shutil.ignore_patterns("checkpoints")))
+    rows = pq.read_table(found.predictions).to_pylist()
+    wrong = wrong_rows(rows, "test") + wrong_rows(rows, "manual")
+    assert len(wrong) >= len(HOSTILE_TWEETS)
+    for row, text in zip(wrong, HOSTILE_TWEETS, strict=False):
+        row["text"] = text
+    write_predictions(found, rows)
+    return found

@@ -1,0 +1,67 @@
+"""Which tweets a report lists, and whose names are on it: nobody's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from sentiment140_bert.cards.markup import readable
+from sentiment140_bert.data.clean import clean
+from sentiment140_bert.workflows.reporting import masked, mistakes_of
+
+
+def row(text: str, label: int, positive: float) -> dict[str, Any]:
+    return {"split": "manual", "text": text, "label": label, "positive": positive, "topic": None}
+
+
+ROWS = [
+    row("sure and right", 1, 0.99),
+    row("sure and wrong", 0, 0.97),
+    row("unsure and wrong", 1, 0.45),
+    row("half", 0, 0.5),
+    row("neutral, sure", 2, 0.9),
+    row("neutral, unsure", 2, 0.55),
+]
+
+
+def test_without_a_threshold_neutral_tweets_are_no_mistakes() -> None:
+    found = mistakes_of("manual", ROWS, {})
+    assert [each.words[0][0] for each in found] == ["sure and wrong", "unsure and wrong", "half"]
+    assert [each.answer for each in found] == ["positive", "negative", "positive"]
+    assert not any(each.abstains for each in found)
+
+
+def test_with_a_threshold_those_that_got_a_side_are() -> None:
+    scores = {"three_way": {"matrix": [[0, 1, 1], [0, 1, 1], [0, 1, 1]]}, "abstaining": {"answered": 2}}
+    found = {each.words[0][0]: each.abstains for each in mistakes_of("manual", ROWS, scores)}
+    assert found == {"sure and wrong": False, "neutral, sure": False, "unsure and wrong": True, "half": True}
+    assert [*found][:2] == ["sure and wrong", "neutral, sure"]
+
+
+def texts(words: list[tuple[str, float | None]]) -> list[str]:
+    return [text for text, _ in words]
+
+
+def test_names_and_addresses_are_masked_and_their_weights_added_up() -> None:
+    words = [("@", 1.0), ("some", 0.5), ("_", None), ("user", -0.25), (" ", None), ("hi", 2.0)]
+    assert masked(words) == [("@user", 1.25), (" ", None), ("hi", 2.0)]
+    assert masked([("see", 1.0), (" ", None), ("http://x.y/", None), ("me", None), ("!", None)]) == [
+        *[("see", 1.0), (" ", None), ("http", None)]
+    ]
+    assert texts(masked([("a", 1.0), ("@", 1.0), ("\u200b", None), ("bob", 1.0), (",", 0.0)])) == ["a", "@user", ","]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("@a @b_c,@d", "mail me@home.example now", "RT @bob: www.x.y/@bob http://a/@b", "@bobhttp://x/y z", "no one"),
+        *("WWW.EVIL.example/u", "https://t.co/abc\xa0@bob", "@@bob@"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 2, 3, 99])
+def test_however_the_words_are_cut_the_text_is_that_of_the_rules(text: str, size: int) -> None:
+    words = [(text[at : at + size], 1.0) for at in range(0, len(text), size)]
+    expected, _ = clean(pa.chunked_array([[readable(text)]]), "mask")
+    assert "".join(texts(masked(words))) == expected[0].as_py()
