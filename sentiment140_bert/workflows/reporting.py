@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import RunError, first_line
 from sentiment140_bert.run_dir import RunDir, write_text
-from sentiment140_bert.workflows import model_folder, scoring
+from sentiment140_bert.workflows import answering, model_folder
 from sentiment140_bert.workflows.runs import public, saved_recipe, title_of
 
 if TYPE_CHECKING:
@@ -144,10 +144,10 @@ def mistakes_of(split: str, rows: Sequence[dict[str, Any]], scores: dict[str, An
 def _explained(path: Path, mistakes: Sequence[Mistake]) -> list[Mistake]:
     """With the weight of every word, which the model in the run gives it."""
     from sentiment140_bert.evaluation.attribution import explain, integrated_gradients
-    from sentiment140_bert.evaluation.protocol import sides_of
+    from sentiment140_bert.evaluation.sides import sides_of
 
     integrated_gradients()  # whether it is installed, before a model is loaded
-    classifier = scoring.load_classifier(str(path))
+    classifier = answering.load_classifier(str(path))
     sides = sides_of(classifier.labels)
     log.info("weighing the words of %s tweets", f"{len(mistakes):,}")
     texts = [each.words[0][0] for each in mistakes]
