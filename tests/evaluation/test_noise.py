@@ -96,7 +96,7 @@ def test_flipped_labels_of_the_packaged_tweets_are_found() -> None:
 
 def test_hardly_a_known_word_is_no_answer() -> None:
     texts = [f"{word} {at} very much" for word in ("good", "bad") for at in range(8)] + ["good", "unheard"]
-    labels = np.array([1] * 8 + [0] * 8 + [0, 1])
+    labels = np.array([1] * 8 + [0] * 8 + [1, 0])
     answers = by_baseline({"text": texts, "label": labels}, np.arange(18) % 2)
     assert answers[-2:].tolist() == [0.5, 0.5]
     assert (answers[:8] > 0.5).all()
