@@ -18,6 +18,7 @@ import sentiment140_bert
 from sentiment140_bert.cli import main
 from sentiment140_bert.data.clean import clean
 from sentiment140_bert.data.prepare import prepare
+from sentiment140_bert.recipe import SECTION_OF
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.workflows import saved_recipe
 from sentiment140_bert.workflows.suspecting import as_cell
@@ -109,6 +110,15 @@ def test_the_run_is_left_as_it_was(small_run: Path, s140) -> None:
 def test_a_spreadsheet_computes_no_cell(text: str) -> None:
     assert as_cell(text) == f"'{text}"
     assert as_cell("fine = 1") == "fine = 1"
+
+
+@pytest.mark.skipif("drop_suspects" not in SECTION_OF, reason="there is no --drop-suspects yet")
+def test_training_without_them_leaves_out_what_is_listed(small_run: Path, s140, tmp_path: Path) -> None:
+    s140("suspects", small_run, "--output", "s.csv")
+    rows = listed(tmp_path / "s.csv")
+    assert any(row["text"].startswith("'@user") for row in rows)
+    asked = ("prepare", "--recipe", small_run / "recipe.yaml", "--drop-suspects", "s.csv", "--json")
+    assert json.loads(s140(*asked).stdout)["splits"]["train"]["rows"] == 180 - len(rows)
 
 
 @pytest.fixture(scope="module")
