@@ -20,6 +20,7 @@ from sentiment140_bert.errors import RecipeError
 from sentiment140_bert.values import (
     A_WORD,
     ALIAS,
+    MAPPED,
     NOT_NEGATIVE,
     POSITIVE,
     PROPORTION,
@@ -67,6 +68,12 @@ class DataConfig:
     dataset_split: str = setting("train", "Split of a Hub dataset or saved folder to draw the tweets from.")
     text_column: str | None = setting(None, "Name of the text column, where it is not obvious.")
     label_column: str | None = setting(None, "Name of the label column, where it is not obvious.")
+    label_map: str | None = setting(
+        None,
+        "What the labels mean, as in 0=negative,1=neutral,2=positive; LABEL=drop leaves rows out. "
+        "[default: by their names, or as numbers of Sentiment140]",
+        MAPPED,
+    )
     delimiter: str | None = setting(None, "Field delimiter of a CSV file (default: comma; tab for .tsv).")
     encoding: str | None = setting(None, "Text encoding of the file (default: UTF-8 if it is valid, else latin-1).")
     manual_test: str | None = setting(
@@ -85,6 +92,9 @@ class DataConfig:
     test_size: float = setting(0.05, "Test rows: a share, or a whole number (0: none).", ROWS)
     split_by: Literal["random", "time", "user"] = setting(
         "random", "random: stratified; time: the latest are the test; user: no user on both sides."
+    )
+    drop_suspects: str | None = setting(
+        None, "CSV of `s140 suspects` (column text, perhaps label): training tweets that are left out."
     )
     split_seed: int = setting(42, "Seed of the sample and of the splits.", SEED)
     max_length: int = setting(128, "Tokens kept of a tweet; what is cut is counted.", A_WORD)
@@ -208,6 +218,7 @@ READING = (
     "dataset_split",
     "text_column",
     "label_column",
+    "label_map",
     "delimiter",
     "encoding",
     "manual_test",

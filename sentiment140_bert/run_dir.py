@@ -17,6 +17,7 @@ from sentiment140_bert.errors import RunError
 
 # Of what lies in figures/ and goes along with a model.
 CONFUSION, LEARNING, CALIBRATION = "confusion_matrix.png", "learning_curve.png", "calibration.png"
+TRAINING_ROWS = "training_rows.safetensors"  # of a model folder: hashes of the texts it was trained on
 EVAL_RESULTS = ".eval_results/sentiment140.yaml"
 
 

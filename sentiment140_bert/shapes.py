@@ -142,6 +142,24 @@ class Size(TypedDict):
     num_bytes: Count
 
 
+class Leakage(TypedDict):
+    """Rows of a split that training shares something with; None where that is not known, see ``data.leakage``."""
+
+    exact: Count
+    near: Count
+    same_user: Count | None
+    overlapping_in_time: Count | None
+
+
+class Suspects(TypedDict):
+    """The file of ``--drop-suspects``, and how many different texts of it were found."""
+
+    name: str
+    sha256: Sha256
+    rows: Count
+    found: Count
+
+
 class Data(TypedDict):
     """``data.json``."""
 
@@ -152,6 +170,8 @@ class Data(TypedDict):
     settings: Settings
     seed: int
     tokenizer: Tokenizer
+    leakage: NotRequired[dict[str, Leakage]]
+    suspects: NotRequired[Suspects]
     published: NotRequired[Published]
     configs: NotRequired[dict[str, dict[str, Size]]]
 

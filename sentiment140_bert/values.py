@@ -27,6 +27,10 @@ ALIAS: Rule = (
     lambda value: re.fullmatch(r"(?!v\d+$)(?!latest$)[A-Za-z0-9_.-]+", value) is not None,
     "must be letters, digits, _ . or -, and neither v1, v2, … nor latest",
 )
+MAPPED: Rule = (
+    lambda value: label_pairs(value) is not None,
+    "must be pairs as in 0=negative,1=neutral,2=positive: each label once, each to negative, neutral, positive or drop",
+)
 ROWS: Rule = (lambda value: value == 0 or SOME_ROWS[0](value), SOME_ROWS[1] + " (0: none)")
 
 
@@ -47,6 +51,17 @@ def checked(raw: Any, kind: Any, rule: Rule | None) -> tuple[Any, str]:
     if rule and not rule[0](value):
         return None, f"{rule[1]}, got {raw!r}"
     return value, ""
+
+
+def label_pairs(text: str) -> dict[str, str] | None:
+    """Labels and what they mean, as in ``0=negative, 1=drop``, in lower case; None where the text is not like that."""
+    pairs: dict[str, str] = {}
+    for pair in text.lower().split(","):
+        label, _, meaning = (part.strip() for part in pair.partition("="))
+        if not label or label in pairs or meaning not in ("negative", "neutral", "positive", "drop"):
+            return None
+        pairs[label] = meaning
+    return pairs
 
 
 TYPE_NAMES = {

@@ -12,6 +12,7 @@ from sentiment140_bert.cli.output import print_json, print_table, stdout_kept_cl
 STEPS = {
     "rows_read": "rows read",
     "bad_rows": "malformed, skipped",
+    "dropped_by_label_map": "dropped by the label map",
     "empty": "empty, left out",
     "repaired": "repaired (entities, mojibake)",
     "masked": "masked (users, URLs)",
@@ -23,6 +24,13 @@ STEPS = {
     "conflicting_dropped": "of these left out",
     "distinct": "distinct tweets",
     "drawn": "drawn",
+    "suspects_dropped": "suspects, left out of train",
+}
+SHARED = {
+    "exact": "the same text",
+    "near": "nearly the same",
+    "same_user": "by a user of train",
+    "overlapping_in_time": "not later than train",
 }
 
 
@@ -61,7 +69,19 @@ def prepare(recipe: str | None, as_json: bool, **flags: Any) -> None:
     ]
     header = ["split", "tweets", "negative", "positive", "neutral", "tokens p50", "p90", "p99", "max", "cut"]
     print_table(rows, header)
+    print_leakage(report.get("leakage", {}))
     click.echo(f"\nfingerprint {report['fingerprint'][:16]}, seed {report['seed']}")
     if report["bad_rows_file"]:
         click.echo(f"malformed rows and reasons: {report['bad_rows_file']}")
     click.echo("nothing to do: taken from the cache" if report["cached"]["tokens"] else f"kept in {report['folder']}")
+
+
+def print_leakage(leakage: dict[str, dict[str, int | None]]) -> None:
+    """How many rows of each split share something with the train split."""
+    if leakage:
+        click.echo("\nshared with train:")
+        rows = [
+            [name, *("unknown" if counts[each] is None else counts[each] for each in SHARED)]
+            for name, counts in leakage.items()
+        ]
+        print_table(rows, ["split", *SHARED.values()])

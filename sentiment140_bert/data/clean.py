@@ -9,6 +9,7 @@ one tokenize alike.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -124,7 +125,8 @@ def _replace_where(texts: pa.ChunkedArray, suspect: str, rules: tuple[Rule, ...]
             part = replace(part, pattern=rule.pattern, replacement=rule.replacement)
         return pc.replace_with_mask(chunk, chosen, part)
 
-    return pa.chunked_array([replaced(chunk) for chunk in texts.chunks], pa.string())
+    with ThreadPoolExecutor(pa.cpu_count()) as pool:  # Arrow's kernels let go of the interpreter
+        return pa.chunked_array(pool.map(replaced, texts.chunks), pa.string())
 
 
 def _differences(one: pa.ChunkedArray, other: pa.ChunkedArray) -> int:

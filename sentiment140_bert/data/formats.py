@@ -34,6 +34,7 @@ class Row(NamedTuple):
     label: str
     user: str | None = None
     date: str | None = None
+    topic: str | None = None
 
 
 class BadRow(NamedTuple):
@@ -158,12 +159,13 @@ def _csv_rows(source: Source, data: DataConfig, encoding: str) -> Iterator[Row |
     csv.field_size_limit(LONGEST_FIELD)
     with text_lines(source, encoding) as lines:
         layout: schema.Layout | None = None
+        known = schema.mapping(data.label_map) if data.label_map else ()
         for record in _records(csv.reader(lines, delimiter=delimiter)):
             if isinstance(record, BadRow):
                 yield record
                 continue
             if layout is None:
-                layout = schema.layout_of(record.fields, data.text_column, data.label_column, source.name)
+                layout = schema.layout_of(record.fields, data.text_column, data.label_column, source.name, known)
                 if layout.header:
                     continue
             yield _row(record, layout)
@@ -206,6 +208,7 @@ def _row(record: Record, layout: schema.Layout) -> Row | BadRow:
         fields[layout.label],
         fields[layout.user] if layout.user is not None else None,
         fields[layout.date] if layout.date is not None else None,
+        fields[layout.topic] if layout.topic is not None else None,
     )
 
 
@@ -227,12 +230,12 @@ def _json_rows(source: Source, data: DataConfig, encoding: str) -> Iterator[Row 
                 names = [str(name) for name in record]
                 found = schema.named_columns(names, data.text_column, data.label_column, source.name)
                 columns = tuple("" if position is None else names[position] for position in found)
-            text, label, user, date = (record.get(name) for name in columns)
+            text, label, *others = (record.get(name) for name in columns)
             if text is None or label is None:
                 missing = columns[0] if text is None else columns[1]
                 yield BadRow(number, f"no value for {missing}", line[:200])
             else:
-                yield Row(number, str(text), str(label), _maybe(user), _maybe(date))
+                yield Row(number, str(text), str(label), *map(_maybe, others))
 
 
 def _parquet_rows(source: Source, data: DataConfig) -> Iterator[Row | BadRow]:
@@ -254,16 +257,16 @@ def _table_rows(
     label_names = _class_names(columns, names[positions[1]])
     number = 0
     for batch in batches:
-        text, label, user, date = (
+        columns_ = (
             batch.column(names[at]).to_pylist() if at is not None else [None] * batch.num_rows for at in positions
         )
-        for one_text, one_label, one_user, one_date in zip(text, label, user, date, strict=True):
+        for one_text, one_label, *others in zip(*columns_, strict=True):
             number += 1
             if one_text is None or one_label is None:
                 yield BadRow(number, "no text" if one_text is None else "no label", str(one_text or "")[:200])
                 continue
             named = label_names[one_label] if label_names and 0 <= one_label < len(label_names) else one_label
-            yield Row(number, str(one_text), str(named), _maybe(one_user), _maybe(one_date))
+            yield Row(number, str(one_text), str(named), *map(_maybe, others))
 
 
 def _class_names(columns: pa.Schema, label: str) -> list[str]:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sentiment140_bert.data import clean, reading, report, schema, split
+from sentiment140_bert.data import clean, dates, leakage, reading, report, schema, split, suspects
 from sentiment140_bert.data.download import cache_dir
 from sentiment140_bert.data.formats import BadRow
 from sentiment140_bert.data.source import Source, locate
@@ -33,8 +33,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2  # raise it when the same settings would give other rows
-SPLIT_COLUMNS = ["text", "label", "row"]
+FORMAT = 3  # raise it when the same settings would give other rows
+ORIGIN = {"user": pa.uint64(), "time": pa.int64(), "topic": pa.string()}
+SPLIT_COLUMNS = ["text", "label", "row", *ORIGIN]
+AUDITED = ("validation", "test", "manual")
+Readings = dict[str, tuple[Source, reading.Reading]]
 TokensOf = Callable[[str], tuple[pa.ChunkedArray, npt.NDArray[np.int64], int]]
 
 
@@ -43,7 +46,9 @@ class Prepared:
     """Splits on disk: ``folder`` was written by datasets; ``report`` is the content of ``data.json``.
 
     Splits: ``train``, ``validation``, ``test``, and, where there are such rows, ``manual``, ``manual_neutral`` and
-    ``neutral``. Columns of prepared splits: ``text``, ``label``, ``row``; of tokenized ones: ``input_ids``, ``labels``.
+    ``neutral``. Columns of prepared splits: ``text``, ``label``, ``row``, and, null where it is not known, ``user`` (a
+    hash of the name, uint64), ``time`` (seconds since 1970 UTC, int64) and ``topic`` (the query that found the tweet);
+    of tokenized ones: ``input_ids``, ``labels``.
     """
 
     folder: Path
@@ -63,29 +68,57 @@ def prepare(data: DataConfig) -> Prepared:
         DataError: The input cannot be used; nothing is written then.
     """
     source, manual = locate(data)
-    key = _key(source, manual, data)
+    doubted = suspects.read(data.drop_suspects) if data.drop_suspects else None
+    key = _key(source, manual, data, doubted)
     found = kept("prepared", key) if key else None
     if found:
         return dataclasses.replace(found, report=report.renewed(found.report, data, source, manual))
-    read = reading.read(source, data)
-    readings = {"training": (source, read)}
-    steps = {"rows_read": read.rows, "bad_rows": read.bad_rows}
-    table = _cleaned(read.table, data.cleaning, steps)
-    splits: dict[str, pa.Table] = {}
-    manual_keys: pa.Array | None = None
-    bad = {source.public_name: read.bad}
+    readings = _readings(source, manual, data)
+    steps: dict[str, int] = {}
+    splits = _divided(readings, data, steps)
+    more: dict[str, Any] = {}
+    if doubted:
+        before = len(splits["train"])
+        splits["train"], more["suspects"] = doubted.left_out(splits["train"])
+        steps["suspects_dropped"] = before - len(splits["train"])
+    splits = {name: with_origin(part) for name, part in splits.items() if len(part)}
+    audited = {name: splits[name] for name in AUDITED if name in splits}
+    more["leakage"] = {name: each.counts() for name, each in leakage.audits(audited, splits["train"]).items()}
+    described = report.describe(data, readings, steps, splits) | more
+    key = key or _key_of_rows(described, data, doubted)
+    found = kept("prepared", key)
+    if found:
+        return dataclasses.replace(found, report=described)
+    return keep(key, splits, described, {each.public_name: read.bad for each, read in readings.values()})
+
+
+def _readings(source: Source, manual: Source | None, data: DataConfig) -> Readings:
+    readings = {"training": (source, reading.read(source, data))}
     if manual:
-        hand = reading.read(manual, _layout_of_its_own(data))
-        readings["manual"] = (manual, hand)
-        labelled = _cleaned(hand.table, data.cleaning, {})
-        manual_keys = pc.unique(labelled["key"])
-        splits["manual"], splits["manual_neutral"] = _parted(labelled)
-        bad[manual.public_name] = hand.bad
-    table, neutral = _parted(table)
+        readings["manual"] = (manual, reading.read(manual, _layout_of_its_own(data), labels_may_differ=True))
+    return readings
+
+
+def _divided(readings: Readings, data: DataConfig, steps: dict[str, int]) -> dict[str, pa.Table]:
+    """The splits, empty ones included; the tables of ``readings`` are emptied on the way, for they are large.
+
+    Args:
+        readings: ``training`` and perhaps ``manual``.
+        data: The settings.
+        steps: To count the rows in.
+    """
+    source, read = readings["training"]
+    steps |= {"rows_read": read.rows, "bad_rows": read.bad_rows}
+    steps |= {"dropped_by_label_map": read.dropped} if data.label_map else {}
+    table, neutral = _parted(_cleaned(_taken("training", readings), data.cleaning, steps))
+    del read
     steps["neutral"] = len(neutral)
-    splits["neutral"] = neutral
-    if manual_keys is not None:
-        table, before = table.filter(pc.invert(pc.is_in(table["key"], manual_keys))), len(table)
+    apart = {"neutral": neutral}
+    if "manual" in readings:
+        labelled = _cleaned(_taken("manual", readings), data.cleaning, {})
+        apart = dict(zip(("manual", "manual_neutral"), _parted(labelled), strict=True)) | apart
+        elsewhere = pc.invert(pc.is_in(table["key"], pc.unique(labelled["key"])))
+        table, before = table.filter(elsewhere), len(table)
         steps["in_manual_test"] = before - len(table)
     folded = split.fold(table["key"], table["label"].to_numpy(), data.conflicts)
     steps |= folded.counts
@@ -93,12 +126,14 @@ def prepare(data: DataConfig) -> Prepared:
     steps["distinct"] = len(table)
     chosen = split.assign(table, data, source.name)
     steps["drawn"] = sum(map(len, chosen.values()))
-    splits = {name: table.take(pa.array(rows)) for name, rows in chosen.items()} | splits
-    splits = {name: part for name, part in splits.items() if len(part)}
-    described = report.describe(data, readings, steps, splits)
-    key = key or hashlib.sha256((described["fingerprint"] + _settings(data)).encode()).hexdigest()
-    found = kept("prepared", key)
-    return dataclasses.replace(found, report=described) if found else keep(key, splits, described, bad)
+    return {name: table.take(pa.array(rows)) for name, rows in chosen.items()} | apart
+
+
+def _taken(role: str, readings: Readings) -> pa.Table:
+    """The table of a reading, which is left with an empty one."""
+    source, read = readings[role]
+    readings[role] = (source, dataclasses.replace(read, table=read.table.schema.empty_table()))
+    return read.table
 
 
 def whole(data: DataConfig) -> dict[str, pa.Table]:
@@ -108,8 +143,8 @@ def whole(data: DataConfig) -> dict[str, pa.Table]:
         data: ``dataset``, how to read it, and ``max_samples`` to draw, stratified, from all of it.
 
     Returns:
-        ``test`` and, where the dataset has one or ``manual_test`` names one, ``manual``: columns ``text`` and
-        ``label`` (2: neutral).
+        ``test`` and, where the dataset has one or ``manual_test`` names one, ``manual``: columns ``text``, ``label``
+        (2: neutral), ``user``, ``time`` and ``topic``, as in :class:`Prepared`.
     """
     source, manual = locate(data)
     table = reading.read(source, data).table
@@ -117,8 +152,34 @@ def whole(data: DataConfig) -> dict[str, pa.Table]:
         table = split.sample(table, data.max_samples, data.split_seed, source.name)
     tables = {"test": table}
     if manual:
-        tables["manual"] = reading.read(manual, _layout_of_its_own(data)).table
-    return tables
+        tables["manual"] = reading.read(manual, _layout_of_its_own(data), labels_may_differ=True).table
+    return {name: with_origin(each).select(["text", "label", *ORIGIN]) for name, each in tables.items()}
+
+
+def with_origin(table: pa.Table) -> pa.Table:
+    """The table with ``user``, ``time`` and ``topic`` as splits have them: null where nothing is known.
+
+    Names of users end here: what is kept is a hash, by which rows of one user are found.
+
+    Args:
+        table: Perhaps with ``user``, ``date`` and ``topic`` as :func:`sentiment140_bert.data.reading.read` gives them.
+    """
+    known = {name: table[name] for name in ("user", "date", "topic") if name in table.column_names}
+    plain = table.drop_columns(list(known))
+    known["user"] = _hashed(known["user"]) if "user" in known else None
+    known["time"] = dates.seconds(known.pop("date")) if "date" in known else None
+    for name, kind in ORIGIN.items():
+        column = known.get(name)
+        plain = plain.append_column(name, pa.nulls(len(table), kind) if column is None else column)
+    return plain
+
+
+def _hashed(users: pa.ChunkedArray) -> pa.ChunkedArray:
+    """One number for each name, whatever the case of its letters; null for none."""
+    named = pc.utf8_lower(pc.utf8_trim_whitespace(users))
+    written = pc.if_else(pc.equal(named, ""), None, named).combine_chunks().dictionary_encode()
+    numbers = pa.array(split.priorities(written.dictionary, leakage.SEED))
+    return pa.chunked_array([numbers.take(written.indices)])
 
 
 def tokenized(prepared: Prepared, tokenizer: Any, max_length: int, at_hand: TokensOf | None = None) -> Prepared:
@@ -205,21 +266,28 @@ def _parted(table: pa.Table) -> tuple[pa.Table, pa.Table]:
 
 
 def _settings(data: DataConfig) -> str:
-    """What of the settings and the rules changes the rows, as text."""
+    """What of the settings and the rules changes the rows, as text; files aside, which count by their content."""
     relevant = dataclasses.asdict(data)
-    for name in ("max_length", "dataset", "manual_test"):
+    for name in ("max_length", *report.PATHS):
         del relevant[name]
     return json.dumps([FORMAT, relevant, repr(clean.LEVELS)], sort_keys=True)
 
 
-def _key(source: Source, manual: Source | None, data: DataConfig) -> str | None:
+def _key(source: Source, manual: Source | None, data: DataConfig, doubted: suspects.Suspects | None) -> str | None:
     """Names prepared data by file content and settings; None for a source that is no file: its rows must be read."""
     files = [source] + ([manual] if manual else [])
     hashes = [each.sha256 for each in files]
     if None in hashes:
         return None
+    hashes += [doubted.sha256] if doubted else []
     parts = [(each.member, each.suffix) for each in files]
     return hashlib.sha256(json.dumps([hashes, parts, _settings(data)]).encode()).hexdigest()
+
+
+def _key_of_rows(described: dict[str, Any], data: DataConfig, doubted: suspects.Suspects | None) -> str:
+    """Names prepared data by what came out, where the source is no file."""
+    parts = [described["fingerprint"], _settings(data), doubted.sha256 if doubted else ""]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
 def kept(kind: str, key: str) -> Prepared | None:
@@ -232,7 +300,7 @@ def kept(kind: str, key: str) -> Prepared | None:
 
 
 def keep(key: str, splits: dict[str, pa.Table], described: dict[str, Any], bad: dict[str, list[BadRow]]) -> Prepared:
-    """Keeps splits with the columns ``text``, ``label`` and ``row`` in the cache, whole or not at all."""
+    """Keeps splits, with the columns that :class:`Prepared` names, in the cache, whole or not at all."""
     with _new_folder("prepared", key) as folder:
         _save({name: table.select(SPLIT_COLUMNS) for name, table in splits.items()}, folder)
         lines = [

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from sentiment140_bert import shapes
 from sentiment140_bert.data import report
-from sentiment140_bert.data.prepare import Prepared, keep, kept
+from sentiment140_bert.data.prepare import Prepared, keep, kept, with_origin
 from sentiment140_bert.data.schema import LABEL_NAMES
 from sentiment140_bert.errors import DataError, FalseDataError, RunError, first_line
 
@@ -127,7 +127,7 @@ def read(folder: Path, repo_id: str, revision: str) -> Prepared:
     if found := kept("prepared", key):
         return dataclasses.replace(found, report=described)
     numbered = {
-        name: table.append_column("row", pa.array(np.arange(len(table), dtype=np.int32)))
+        name: with_origin(table.append_column("row", pa.array(np.arange(len(table), dtype=np.int32))))
         for name, table in splits.items()
     }
     return keep(key, numbered, described, {})

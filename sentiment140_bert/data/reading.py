@@ -18,8 +18,8 @@ from sentiment140_bert.data.source import Source
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
 
-COLUMNS = ("row", "text", "label", "user", "date")
-TYPES = (pa.int32(), pa.string(), pa.string(), pa.string(), pa.string())
+COLUMNS = ("row", "text", "label", "user", "date", "topic")
+TYPES = (pa.int32(), *[pa.string()] * 5)
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Reading:
     """What was read.
 
     ``table`` has the columns ``row`` (int32), ``text``, ``label`` (int8: 0 negative, 1 positive, 2 neutral),
-    ``user`` and ``date`` (null where the source has none); ``rows`` counts every row of the input, the ``bad``
-    ones included.
+    ``user``, ``date`` and ``topic`` (strings, null where the source has none; a topic is the query that found the
+    tweet); ``rows`` counts every row of the input, the ``bad`` ones and those ``dropped`` by a label map included.
     """
 
     table: pa.Table
@@ -37,6 +37,7 @@ class Reading:
     sha256: str
     encoding: str | None
     scheme: str
+    dropped: int = 0
 
     @property
     def bad_rows(self) -> int:
@@ -80,16 +81,18 @@ class _Collector:
         return True
 
 
-def read(source: Source, data: DataConfig) -> Reading:
+def read(source: Source, data: DataConfig, labels_may_differ: bool = False) -> Reading:
     """Reads all tweets of a source.
 
     Args:
         source: From :func:`sentiment140_bert.data.source.locate`.
-        data: For the names of columns, the delimiter, the encoding and ``max_bad_rows``.
+        data: For the names of columns, what labels mean, the delimiter, the encoding and ``max_bad_rows``.
+        labels_may_differ: The label map is of another file: it holds here only if it says what every label means.
 
     Raises:
-        DataError: The file is damaged, undecodable or empty, has no such column or delimiter, or more than
-            ``max_bad_rows`` of its rows are malformed; the sentence names the file and the first bad row.
+        DataError: The file is damaged, undecodable or empty, has no such column or delimiter, its labels cannot be told
+            apart, or more than ``max_bad_rows`` of its rows are malformed; the sentence names the file and the first
+            bad row.
     """
     encoding = formats.encoding_of(source, data.encoding)
     collected = _Collector()
@@ -99,38 +102,72 @@ def read(source: Source, data: DataConfig) -> Reading:
     rows = len(table) + sum(each.rows for each in collected.bad)
     if not rows:
         raise DataError(f"{source.name} holds no rows.", "Is it the right file?")
-    table, scheme, unknown = _with_labels(table)
+    written = table["label"].combine_chunks().dictionary_encode()
+    counts = _counts(written)
+    of_another = labels_may_differ and data.label_map and not _all_mapped(counts, data.label_map)
+    labels = schema.labels_of(counts, None if of_another else data.label_map, source.name)
+    table, dropped, unknown = _with_labels(table, written, labels)
     bad = sorted(collected.bad + unknown)
-    reading = Reading(table, rows, bad, source.sha256 or collected.digest.hexdigest(), encoding, scheme)
+    sha256 = source.sha256 or collected.digest.hexdigest()
+    reading = Reading(table, rows, bad, sha256, encoding, labels.scheme, dropped)
     if reading.bad_rows > data.max_bad_rows * rows:
+        if 2 * len(unknown) > reading.bad_rows:
+            raise _unknown_labels(reading, source.name, data.max_bad_rows, counts)
         raise _too_many(reading, source.name, data.max_bad_rows)
     return reading
 
 
-def _with_labels(table: pa.Table) -> tuple[pa.Table, str, list[BadRow]]:
-    """Labels as they were written become 0, 1 and 2; rows whose label no scheme explains are set apart."""
-    written = table["label"].combine_chunks().dictionary_encode()
-    spelled = [schema.tidy(value) for value in written.dictionary.to_pylist()]
+def _counts(written: pa.DictionaryArray) -> Counter[str]:
+    """How many rows carry each tidied label."""
+    spelled = written.dictionary.to_pylist()
     counts: Counter[str] = Counter()
     for each in pc.value_counts(written.indices).to_pylist():
-        counts[spelled[each["values"]]] += each["counts"]
-    scheme = schema.scheme_of(counts)
-    meaning = pa.array([schema.SCHEMES[scheme].get(label) for label in spelled], pa.int8())
-    labels = meaning.take(written.indices)
-    known = pc.is_valid(labels)
+        counts[schema.tidy(spelled[each["values"]])] += each["counts"]
+    return counts
+
+
+def _all_mapped(counts: Counter[str], label_map: str) -> bool:
+    return counts.keys() <= schema.mapping(label_map).keys()
+
+
+def _with_labels(
+    table: pa.Table, written: pa.DictionaryArray, labels: schema.Labels
+) -> tuple[pa.Table, int, list[BadRow]]:
+    """Labels become 0, 1 and 2; rows to be dropped are counted, those with a label that has no meaning set apart."""
+    spelled = map(schema.tidy, written.dictionary.to_pylist())
+    meaning = pa.array([labels.meaning.get(label) for label in spelled], pa.int8()).take(written.indices)
+    known, kept = pc.is_valid(meaning), pc.fill_null(pc.not_equal(meaning, schema.DROPPED), False)
     unknown = [
-        BadRow(row["row"], f"unknown label {row['label']!r} (labels are read as {scheme})", row["text"][:200])
+        BadRow(row["row"], f"unknown label {row['label']!r} (labels are read as {labels.scheme})", row["text"][:200])
         for row in table.filter(pc.invert(known)).to_pylist()
     ]
-    return table.set_column(2, "label", labels).filter(known), scheme, unknown
+    topics = pc.utf8_trim_whitespace(table["topic"])
+    topics = pc.if_else(pc.is_in(topics, value_set=pa.array(schema.NO_TOPIC)), None, topics)
+    table = table.set_column(table.column_names.index("topic"), "topic", topics)
+    left = table.set_column(table.column_names.index("label"), "label", meaning).filter(kept)
+    return left, len(table) - len(left) - len(unknown), unknown
+
+
+def _unknown_labels(reading: Reading, name: str, allowed: float, counts: Counter[str]) -> DataError:
+    first = next(each for each in reading.bad if each.reason.startswith("unknown label"))
+    return DataError(
+        f"{name}: {_share(reading)} cannot be used, more than the {allowed:.1%} allowed, most of them for their label: "
+        f"row {first.number} has an {first.reason}. The labels of the file, and how many rows have them: "
+        f"{schema.shown_counts(counts)}.",
+        "Say what they mean with --label-map, as in --label-map good=positive,bad=negative,spam=drop; or name another "
+        "column with --label-column, or allow such rows with --max-bad-rows.",
+    )
 
 
 def _too_many(reading: Reading, name: str, allowed: float) -> DataError:
     first = reading.bad[0]
-    share = reading.bad_rows / reading.rows
     return DataError(
-        f"{name}: {reading.bad_rows:,} of {reading.rows:,} rows ({share:.1%}) are malformed, more than the "
-        f"{allowed:.1%} allowed; the first is row {first.number}: {first.reason}.",
+        f"{name}: {_share(reading)} are malformed, more than the {allowed:.1%} allowed; the first is row "
+        f"{first.number}: {first.reason}.",
         "Mend the file, name its layout (--delimiter, --text-column, --label-column, --encoding), or allow more "
         "with --max-bad-rows.",
     )
+
+
+def _share(reading: Reading) -> str:
+    return f"{reading.bad_rows:,} of {reading.rows:,} rows ({reading.bad_rows / reading.rows:.1%})"

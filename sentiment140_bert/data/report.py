@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from sentiment140_bert.data.source import Source
 
 QUANTILES = {"min": 0.0, "p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
-PATHS = ("dataset", "manual_test")  # the sources say it, without folders of this machine
+PATHS = ("dataset", "manual_test", "drop_suspects")  # said elsewhere in the report, without folders of this machine
 PACKAGES = ("sentiment140-bert", "datasets", "pyarrow", "numpy", "tokenizers")
 
 
@@ -51,6 +52,8 @@ def renewed(report: dict[str, Any], data: DataConfig, source: Source, manual: So
     for role, each in (("training", source), ("manual", manual)):
         if each and role in sources:
             sources[role]["name"] = each.public_name
+    if data.drop_suspects:
+        report = report | {"suspects": report["suspects"] | {"name": Path(data.drop_suspects).name}}
     return report | {"sources": sources, "settings": _settings(data)}
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sentiment140_bert.errors import DataError
+from sentiment140_bert.values import MAPPED, label_pairs
 
 NEGATIVE, POSITIVE, NEUTRAL = 0, 1, 2
+DROPPED = -1  # what a label map leaves out
 LABEL_NAMES = {NEGATIVE: "negative", POSITIVE: "positive", NEUTRAL: "neutral"}
 
 _NAMED = {
@@ -17,6 +20,7 @@ _NAMED = {
     "pos": POSITIVE,
     "neutral": NEUTRAL,
     "neu": NEUTRAL,
+    "neut": NEUTRAL,
 }
 SIGNED = "-1/0/1"
 SCHEMES: dict[str, dict[str, int]] = {
@@ -26,10 +30,12 @@ SCHEMES: dict[str, dict[str, int]] = {
     "names": _NAMED,
 }
 
-TEXT_NAMES = ("text", "tweet", "sentence", "content", "sentimenttext", "body", "message")
-LABEL_NAMES_OF_COLUMNS = ("label", "target", "sentiment", "polarity", "class", "labels")
+TEXT_NAMES = ("text", "tweet", "sentence", "content", "sentimenttext", "tweettext", "tweet_text", "body", "message")
+LABEL_NAMES_OF_COLUMNS = ("label", "target", "sentiment", "polarity", "class", "labels", "airline_sentiment")
 USER_NAMES = ("user", "username", "user_name", "author")
-DATE_NAMES = ("date", "created_at", "timestamp", "time")
+DATE_NAMES = ("date", "created_at", "timestamp", "time", "tweetdate", "tweet_created")
+TOPIC_NAMES = ("query", "topic", "flag")
+NO_TOPIC = ("", "NO_QUERY")  # what the corpus writes where there is none
 SIX_COLUMNS = ("target", "id", "date", "flag", "user", "text")
 
 
@@ -43,6 +49,24 @@ class Layout:
     header: bool
     user: int | None = None
     date: int | None = None
+    topic: int | None = None
+
+
+class Columns(NamedTuple):
+    """Positions of the columns by name; the last three may be missing."""
+
+    text: int
+    label: int
+    user: int | None
+    date: int | None
+    topic: int | None
+
+
+class Labels(NamedTuple):
+    """``meaning`` of each tidied label (a class, or ``DROPPED``), and ``scheme``, how the report calls that."""
+
+    scheme: str
+    meaning: Mapping[str, int]
 
 
 def tidy(value: object) -> str:
@@ -65,12 +89,69 @@ def scheme_of(counts: Mapping[str, int]) -> str:
     return max(SCHEMES, key=explained)
 
 
-def is_label(value: object) -> bool:
-    """Whether any scheme knows this label."""
-    return any(tidy(value) in scheme for scheme in SCHEMES.values())
+def labels_of(counts: Mapping[str, int], label_map: str | None, where: str) -> Labels:
+    """What the labels of a file mean. Labels that a map does not name are read by their own names.
+
+    Args:
+        counts: How many rows carry each tidied label.
+        label_map: As ``--label-map`` takes it.
+        where: Name of the file, for errors.
+
+    Raises:
+        DataError: The map names no label of the file; without one, the labels are 0, 1 and 2, which datasets use for
+            different things.
+    """
+    if label_map:
+        given = mapping(label_map)
+        if not given.keys() & counts.keys():
+            raise DataError(
+                f"{where}: the label map {label_map!r} names none of its labels, which are {shown_counts(counts)}.",
+                "Name them in --label-map.",
+            )
+        return Labels(f"as mapped: {label_map}", _NAMED | given)
+    stray = 0.01 * sum(counts.values())
+    numbers = {label for label, count in counts.items() if count > stray}
+    if "2" in numbers and numbers <= {"0", "1", "2"} and "4" not in counts:
+        raise DataError(
+            f"{where}: its labels are {shown_counts(counts)}, and nothing says what they mean: 2 is neutral in "
+            "Sentiment140, and positive where 1 is neutral.",
+            f"Say it with --label-map, as in --label-map {','.join(_EXAMPLE[each] for each in sorted(numbers))}.",
+        )
+    scheme = scheme_of(counts)
+    return Labels(scheme, SCHEMES[scheme])
 
 
-def layout_of(first: Sequence[str], text_column: str | None, label_column: str | None, where: str) -> Layout:
+_EXAMPLE = {"0": "0=negative", "1": "1=neutral", "2": "2=positive"}  # the numbers of TweetEval
+
+
+def mapping(label_map: str) -> dict[str, int]:
+    """A label map, by tidied labels.
+
+    Raises:
+        DataError: It is not as it must be.
+    """
+    pairs = label_pairs(label_map)
+    given = {tidy(label): meaning for label, meaning in (pairs or {}).items()}
+    if not pairs or len(given) < len(pairs):
+        raise DataError(f"--label-map {MAPPED[1]}; got {label_map!r}.", "Each label of the file may stand in it.")
+    return {label: DROPPED if meaning == "drop" else _NAMED[meaning] for label, meaning in given.items()}
+
+
+def shown_counts(counts: Mapping[str, int]) -> str:
+    """Labels and how many rows carry each, the most frequent ones."""
+    most = sorted(counts, key=lambda label: (-counts[label], label))
+    rest = f" and {len(most) - 8:,} others" if len(most) > 8 else ""
+    return ", ".join(f"{_shown(label)} ({counts[label]:,})" for label in most[:8]) + rest
+
+
+def is_label(value: object, known: Collection[str] = ()) -> bool:
+    """Whether any scheme knows this label, or it is one of ``known``."""
+    return tidy(value) in known or any(tidy(value) in scheme for scheme in SCHEMES.values())
+
+
+def layout_of(
+    first: Sequence[str], text_column: str | None, label_column: str | None, where: str, known: Collection[str] = ()
+) -> Layout:
     """Finds text and label from the first row of a file.
 
     Args:
@@ -78,6 +159,7 @@ def layout_of(first: Sequence[str], text_column: str | None, label_column: str |
         text_column: Name given by the user; asks for a header.
         label_column: Likewise.
         where: Name of the file, for errors.
+        known: Labels, tidied, beside those that the schemes know.
 
     Raises:
         DataError: Wrong delimiter, no such column, or no way to tell the columns apart.
@@ -87,26 +169,24 @@ def layout_of(first: Sequence[str], text_column: str | None, label_column: str |
             f"{where}: row 1 has a single column ({_shown(first[0] if first else '')}): is the delimiter wrong?",
             "Name the right one with --delimiter, e.g. --delimiter ';' or --delimiter '\\t'.",
         )
-    if not (text_column or label_column) and (known := without_header(first)):
-        return known
-    text, label, user, date = named_columns(first, text_column, label_column, where)
-    return Layout(text, label, len(first), True, user, date)
+    if not (text_column or label_column) and (layout := without_header(first, known)):
+        return layout
+    text, label, user, date, topic = named_columns(first, text_column, label_column, where)
+    return Layout(text, label, len(first), True, user, date, topic)
 
 
-def without_header(first: Sequence[str]) -> Layout | None:
+def without_header(first: Sequence[str], known: Collection[str] = ()) -> Layout | None:
     """The layout of the corpus itself, by a file's first row: six columns, or two with a label; None for any other."""
-    if len(first) == 6 and is_label(first[0]):
-        return Layout(text=5, label=0, width=6, header=False, user=4, date=2)
-    if len(first) == 2 and is_label(first[0]) != is_label(first[1]):
-        label = 0 if is_label(first[0]) else 1
+    if len(first) == 6 and is_label(first[0], known):
+        return Layout(text=5, label=0, width=6, header=False, user=4, date=2, topic=3)
+    if len(first) == 2 and is_label(first[0], known) != is_label(first[1], known):
+        label = 0 if is_label(first[0], known) else 1
         return Layout(text=1 - label, label=label, width=2, header=False)
     return None
 
 
-def named_columns(
-    names: Sequence[str], text_column: str | None, label_column: str | None, where: str
-) -> tuple[int, int, int | None, int | None]:
-    """Positions of text, label, user and date among named columns (the last two may be None).
+def named_columns(names: Sequence[str], text_column: str | None, label_column: str | None, where: str) -> Columns:
+    """Positions of the columns that matter among named ones.
 
     Raises:
         DataError: A column that was named, or text or label, is not among them.
@@ -127,11 +207,12 @@ def named_columns(
     def maybe(usual: Sequence[str]) -> int | None:
         return next((lower.index(name) for name in usual if name in lower), None)
 
-    return (
+    return Columns(
         find(text_column, TEXT_NAMES, "text"),
         find(label_column, LABEL_NAMES_OF_COLUMNS, "label"),
         maybe(USER_NAMES),
         maybe(DATE_NAMES),
+        maybe(TOPIC_NAMES),
     )
 
 

@@ -8,21 +8,21 @@ sample is part of a larger one.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from sentiment140_bert.data import dates
 from sentiment140_bert.data.schema import LABEL_NAMES, NEGATIVE, POSITIVE
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
 
 Indices = npt.NDArray[np.int64]
+ROWS_AT_ONCE = 50_000
 BOTH = 2  # stratum of a text that carries both labels, kept by conflicts=keep
-TWITTER_DATE = "%a %b %d %H:%M:%S %Y"
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _first_of(code: Indices) -> Indices:
     return np.sort(first)
 
 
-def priorities(keys: Sequence[str], seed: int) -> npt.NDArray[np.uint64]:
+def priorities(keys: pa.ChunkedArray, seed: int) -> npt.NDArray[np.uint64]:
     """The number that decides where a text goes: blake2b of the text, keyed with the seed; 8 bytes."""
     start = hashlib.blake2b(digest_size=8, key=str(seed).encode())
 
@@ -90,7 +90,9 @@ def priorities(keys: Sequence[str], seed: int) -> npt.NDArray[np.uint64]:
         digest.update(key.encode())
         return digest.digest()
 
-    return np.frombuffer(b"".join(map(number, keys)), dtype=">u8").astype(np.uint64)
+    slices = (keys.slice(start, ROWS_AT_ONCE).to_pylist() for start in range(0, len(keys), ROWS_AT_ONCE))
+    numbers = b"".join(b"".join(map(number, some)) for some in slices)
+    return np.frombuffer(numbers, dtype=">u8").astype(np.uint64)
 
 
 def assign(table: pa.Table, data: DataConfig, name: str = "the input") -> dict[str, Indices]:
@@ -113,7 +115,7 @@ def assign(table: pa.Table, data: DataConfig, name: str = "the input") -> dict[s
     if data.max_samples and data.max_samples > len(table):
         raise _too_few(data.max_samples, len(table), name)
     text = _codes(table["key"])
-    priority = priorities(table["key"].to_pylist(), data.split_seed)
+    priority = priorities(table["key"], data.split_seed)
     order = _drawing_order(labels, text, priority)
     order = order[: _cut(text[order], data.max_samples or len(order))]
     n_test, n_validation = (_rows(size, len(order)) for size in (data.test_size, data.validation_size))
@@ -149,9 +151,7 @@ def sample(table: pa.Table, rows: int, seed: int, name: str = "the input") -> pa
     """
     if rows > len(table):
         raise _too_few(rows, len(table), name)
-    order = _drawing_order(
-        table["label"].to_numpy(), np.arange(len(table)), priorities(table["text"].to_pylist(), seed)
-    )
+    order = _drawing_order(table["label"].to_numpy(), np.arange(len(table)), priorities(table["text"], seed))
     return table.take(pa.array(np.sort(order[:rows])))
 
 
@@ -202,26 +202,16 @@ def _cut(groups: Indices, wanted: int) -> int:
 
 
 def _latest_first(table: pa.Table, rows: Indices, priority: npt.NDArray[np.uint64], name: str) -> Indices:
-    dates = table["date"].take(pa.array(rows)).to_pylist()
-    if any(date is None for date in dates):
+    written = table["date"].take(pa.array(rows))
+    if written.null_count:
         raise DataError(f"{name} has no date for every tweet, which --split-by time needs.", "Use --split-by random.")
-    when = np.array([_seconds(date, name) for date in dates])
-    return rows[np.lexsort((priority[rows], when))][::-1]
-
-
-def _seconds(date: str, name: str) -> float:
-    words = date.split()
-    plain = " ".join(words[:4] + words[5:]) if len(words) == 6 else date  # without the zone's name: PDT throughout
-    for parse in (datetime.fromisoformat, lambda text: datetime.strptime(text, TWITTER_DATE)):
-        try:
-            parsed = parse(plain)
-            return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
-        except ValueError:
-            continue
-    raise DataError(
-        f"{name}: the date {date!r} cannot be read.",
-        "Known: 'Mon Apr 06 22:19:45 PDT 2009' and ISO 8601. Or use --split-by random.",
-    )
+    when = dates.seconds(written)
+    if when.null_count:
+        unread = written.filter(pc.is_null(when))[0].as_py()
+        raise DataError(
+            f"{name}: the date {unread!r} cannot be read.", f"Known: {dates.KNOWN}. Or use --split-by random."
+        )
+    return rows[np.lexsort((priority[rows], when.to_numpy()))][::-1]
 
 
 def _user_by_user(table: pa.Table, rows: Indices, seed: int, name: str) -> tuple[Indices, Indices]:
@@ -229,6 +219,6 @@ def _user_by_user(table: pa.Table, rows: Indices, seed: int, name: str) -> tuple
     users = table["user"].take(pa.array(rows))
     if users.null_count:
         raise DataError(f"{name} has no user for every tweet, which --split-by user needs.", "Use --split-by random.")
-    rank = priorities(users.to_pylist(), seed)
+    rank = priorities(users, seed)
     by_user = np.argsort(rank, kind="stable")
     return rows[by_user], _codes(users)[by_user]

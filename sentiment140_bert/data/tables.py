@@ -106,8 +106,8 @@ def read(name: str, text_column: str | None, label_column: str | None) -> Any:
         label_column: Likewise.
 
     Returns:
-        A ``datasets.Dataset`` in memory with the columns of text and label, and of user and date where there are
-        such; all strings, every other column is left where it is.
+        A ``datasets.Dataset`` in memory with the columns of text and label, and of user, date and topic where there
+        are such; all strings, every other column is left where it is.
 
     Raises:
         DataError: There is no such table or column.

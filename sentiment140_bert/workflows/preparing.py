@@ -57,12 +57,20 @@ def splits(data: DataConfig) -> tuple[Prepared, Path | None]:
     if not found:
         return prepare(data), None
     folder, commit = found
+    if data.drop_suspects:
+        raise DataError(
+            f"The splits of {data.dataset} are used as they were published: no tweet of {data.drop_suspects} can be "
+            "left out of them.",
+            "Give --drop-suspects with the tweets that they were made from.",
+        )
     prepared = publication.read(folder, data.dataset, commit)
     differing = [
         f"{key} {value!r} (here {getattr(data, key)!r})"
         for key, value in prepared.report["settings"].items()
         if key in publication.DECIDED and getattr(data, key) != value
     ]
+    if data.label_map and data.label_map != prepared.report["settings"].get("label_map"):
+        differing.append(f"label_map (here {data.label_map})")
     if data.manual_test and data.manual_test != "none":
         differing.append(f"manual_test (here {data.manual_test})")
     said = f"; decided there: {', '.join(differing)}" if differing else ""

@@ -38,6 +38,7 @@ def public(recipe: Recipe, base: str | None = None) -> Recipe:
         "model_name_or_path": base or recipe.model.model_name_or_path,
         "dataset": recipe.data.dataset,
         "manual_test": recipe.data.manual_test,
+        "drop_suspects": recipe.data.drop_suspects,
     }
     return recipe.with_values({key: without_folders(name) for key, name in names.items() if name})
 

@@ -1,0 +1,85 @@
+"""Dates as files write them, beside Python's own reading of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sentiment140_bert.data import dates
+
+EVENING = datetime(2009, 4, 6, 22, 19, 45, tzinfo=UTC)
+
+
+def seconds(*written: str | None) -> list[int | None]:
+    return dates.seconds(pa.chunked_array([pa.array(written, pa.string())])).to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("written", "ahead"),
+    [
+        ("Mon Apr 06 22:19:45 PDT 2009", -7),
+        ("Mon Apr 06 22:19:45 UTC 2009", 0),
+        ("Mon Apr 06 22:19:45 2009", 0),
+        ("mon apr  6 22:19:45 est 2009", -5),
+        ("Mon Apr 06 22:19:45 +0200 2009", 2),  # the API's own, and that of the Sanders corpus
+        ("Mon Apr 06 22:19:45 CEST 2009", 0),  # RFC 5322 does not know it
+        ("2009-04-06 22:19:45", 0),
+        ("2009-04-06T22:19:45Z", 0),
+        ("2009-04-06 22:19:45 -0800", -8),  # that of the airline tweets
+        ("2009-04-06T22:19:45.123456+05:30", 5.5),
+        (" 20090406T221945+02 ", 2),
+    ],
+)
+def test_every_way_to_write_one_evening(written: str, ahead: float) -> None:
+    assert seconds(written) == [int((EVENING - timedelta(hours=ahead)).timestamp())]
+
+
+def test_a_day_alone_is_its_first_second() -> None:
+    assert seconds("2009-04-06", "20090406", "1970-01-01") == [1238976000, 1238976000, 0]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        "yesterday",
+        "1238976000",
+        "2009-02-29",
+        "2009-13-01",
+        "2009-00-10",
+        "0000-01-01",
+        "2009-04-31 00:00:00",
+        "2009-04-06 24:00:00",
+        "2009-04-06 10:60:00",
+        "Mon Apr 31 10:00:00 PDT 2009",
+        "Mon Foo 01 10:00:00 PDT 2009",
+        "Mon Apr 06 22:19:45 PDT 2009 and more",
+        "2009-0406",
+    ],
+)
+def test_what_is_no_date_is_null(written: str) -> None:
+    assert seconds(written, None, "2009-04-06") == [None, None, 1238976000]
+
+
+def test_nothing_at_all() -> None:
+    assert seconds() == []
+    assert seconds(None, None) == [None, None]
+
+
+def test_both_ways_in_one_column_and_several_chunks() -> None:
+    column = pa.chunked_array([["Mon Apr 06 22:19:45 UTC 2009", "2009-04-06"], pa.array([None], pa.string()), ["x"]])
+    assert dates.seconds(column).to_pylist() == [int(EVENING.timestamp()), 1238976000, None, None]
+
+
+@given(
+    when=st.datetimes(min_value=datetime(1900, 1, 1), max_value=datetime(2200, 1, 1)),
+    minutes=st.integers(-14 * 60, 14 * 60),
+)
+def test_as_python_reads_it(when: datetime, minutes: int) -> None:
+    when = when.replace(microsecond=0, tzinfo=timezone(timedelta(minutes=minutes)))
+    twitter = when.strftime("%a %b %d %H:%M:%S %z %Y")
+    assert seconds(when.isoformat(), when.isoformat(" "), twitter) == [int(when.timestamp())] * 3
