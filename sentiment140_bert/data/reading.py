@@ -110,9 +110,9 @@ def read(source: Source, data: DataConfig, labels_may_differ: bool = False) -> R
     bad = sorted(collected.bad + unknown)
     sha256 = source.sha256 or collected.digest.hexdigest()
     reading = Reading(table, rows, bad, sha256, encoding, labels.scheme, dropped)
-    if len(unknown) > data.max_bad_rows * rows:
-        raise _unknown_labels(reading, source.name, counts)
     if reading.bad_rows > data.max_bad_rows * rows:
+        if 2 * len(unknown) > reading.bad_rows:
+            raise _unknown_labels(reading, source.name, data.max_bad_rows, counts)
         raise _too_many(reading, source.name, data.max_bad_rows)
     return reading
 
@@ -148,11 +148,12 @@ def _with_labels(
     return left, len(table) - len(left) - len(unknown), unknown
 
 
-def _unknown_labels(reading: Reading, name: str, counts: Counter[str]) -> DataError:
-    unknown = [each for each in reading.bad if each.reason.startswith("unknown label")]
+def _unknown_labels(reading: Reading, name: str, allowed: float, counts: Counter[str]) -> DataError:
+    first = next(each for each in reading.bad if each.reason.startswith("unknown label"))
     return DataError(
-        f"{name}: {len(unknown):,} of {reading.rows:,} rows have a label that means nothing; the first is row "
-        f"{unknown[0].number}: {unknown[0].reason}. The labels are {schema.shown_counts(counts)}.",
+        f"{name}: {_share(reading)} cannot be used, more than the {allowed:.1%} allowed, most of them for their label: "
+        f"row {first.number} has an {first.reason}. The labels of the file, and how many rows have them: "
+        f"{schema.shown_counts(counts)}.",
         "Say what they mean with --label-map, as in --label-map good=positive,bad=negative,spam=drop; or name another "
         "column with --label-column, or allow such rows with --max-bad-rows.",
     )
@@ -160,10 +161,13 @@ def _unknown_labels(reading: Reading, name: str, counts: Counter[str]) -> DataEr
 
 def _too_many(reading: Reading, name: str, allowed: float) -> DataError:
     first = reading.bad[0]
-    share = reading.bad_rows / reading.rows
     return DataError(
-        f"{name}: {reading.bad_rows:,} of {reading.rows:,} rows ({share:.1%}) are malformed, more than the "
-        f"{allowed:.1%} allowed; the first is row {first.number}: {first.reason}.",
+        f"{name}: {_share(reading)} are malformed, more than the {allowed:.1%} allowed; the first is row "
+        f"{first.number}: {first.reason}.",
         "Mend the file, name its layout (--delimiter, --text-column, --label-column, --encoding), or allow more "
         "with --max-bad-rows.",
     )
+
+
+def _share(reading: Reading) -> str:
+    return f"{reading.bad_rows:,} of {reading.rows:,} rows ({reading.bad_rows / reading.rows:.1%})"

@@ -141,7 +141,7 @@ def shown_counts(counts: Mapping[str, int]) -> str:
     """Labels and how many rows carry each, the most frequent ones."""
     most = sorted(counts, key=lambda label: (-counts[label], label))
     rest = f" and {len(most) - 8:,} others" if len(most) > 8 else ""
-    return ", ".join(f"{_shown(label)} ({counts[label]:,} rows)" for label in most[:8]) + rest
+    return ", ".join(f"{_shown(label)} ({counts[label]:,})" for label in most[:8]) + rest
 
 
 def is_label(value: object, known: Collection[str] = ()) -> bool:

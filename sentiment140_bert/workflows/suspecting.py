@@ -123,7 +123,7 @@ def _priorities(texts: Sequence[str], seed: int) -> npt.NDArray[np.uint64]:
     from sentiment140_bert.data import clean, split
 
     keys = clean.keys(pa.chunked_array([pa.array(texts, pa.string())]))
-    return split.priorities(keys.to_pylist(), seed)
+    return split.priorities(keys, seed)
 
 
 def _names() -> tuple[str, str]:

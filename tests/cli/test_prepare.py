@@ -38,6 +38,26 @@ def test_a_table_for_people(prepare, write):
         assert part in shown
 
 
+def test_what_the_splits_share_with_train_is_shown(prepare, write):
+    shown = prepare(write("t.csv")).stdout
+    table = shown[shown.index("shared with train:") :].splitlines()[1:4]
+    assert table[0].split("  ")[0] == "split"
+    report = json.loads(prepare(write("t.csv"), "--json").stdout)["leakage"]
+    for line, name in zip(table[1:], ("validation", "test"), strict=True):
+        assert line.split() == [name, *map(str, report[name].values())]
+    without = prepare(write("t.csv", [[str(4 * (n % 2)), f"tweet {n}"] for n in range(99)])).stdout
+    assert without[without.index("\ntest") :].count("unknown") == 4
+
+
+def test_labels_that_may_mean_two_things_need_a_map(prepare, write):
+    path = write("t.csv", [["label", "text"], *([str(n % 3), f"tweet {n}"] for n in range(180))])
+    assert "--label-map 0=negative,1=neutral,2=positive" in prepare(path, code=1).stderr
+    shown = prepare(path, "--label-map", "0=negative,1=drop,2=positive").stdout
+    assert "dropped by the label map" in shown
+    assert "as mapped: 0=negative,1=drop,2=positive" in shown
+    assert "each label once" in prepare(path, "--label-map", "0=bad", code=1).stderr
+
+
 def test_the_second_time_it_says_that_nothing_was_done(prepare, write):
     path = write("t.csv")
     first = prepare(path)

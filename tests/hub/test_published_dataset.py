@@ -19,6 +19,7 @@ from hub_server import TOKEN, HubServer
 from on_hub import DATA, MODEL
 from sentiment140_bert import workflows
 from sentiment140_bert.errors import S140Error
+from sentiment140_bert.recipe import DataConfig
 
 pytest_plugins = "hub_fixtures"
 
@@ -182,6 +183,35 @@ def test_a_manual_test_of_ones_own_is_not_passed_over_in_silence(caplog, prepare
     assert "manual_test" in caplog.text
 
 
+def test_a_label_map_is_not_passed_over_in_silence(caplog, prepared) -> None:
+    with caplog.at_level("INFO"):
+        prepared(label_map="0=positive,4=negative")
+    assert "label_map (here 0=positive,4=negative)" in caplog.text
+
+
+def test_suspects_cannot_be_left_out_of_published_splits(prepared, tmp_path: Path) -> None:
+    (tmp_path / "suspects.csv").write_text("text\nanything\n", "utf-8")
+    with pytest.raises(S140Error, match=r"no tweet of suspects\.csv can be left out") as caught:
+        prepared(drop_suspects="suspects.csv")
+    assert DATA in str(caught.value)
+
+
+def test_of_who_wrote_them_and_when_nothing_is_published(hub: HubServer) -> None:
+    for path, content in hub.files(DATA, "dataset").items():
+        if path.startswith("default/"):
+            assert pq.read_schema(io.BytesIO(content)).names == ["text", "label"]
+    splits = workflows.preparing.splits(DataConfig(dataset=DATA))[0].splits()
+    for split in splits.values():
+        assert split.column_names == ["text", "label", "row", "user", "time", "topic"]
+        assert {(row["user"], row["time"], row["topic"]) for row in split} == {(None, None, None)}
+
+
+def test_what_leaks_is_told_as_it_was_found_when_the_splits_were_made(mine: Path, prepared) -> None:
+    before = read(mine / "data.json")["leakage"]
+    assert before["test"]["same_user"] is not None
+    assert prepared()["leakage"] == before
+
+
 def test_a_run_on_it_is_scored_and_published_like_any_other(hub: HubServer, train, push, s140) -> None:
     from huggingface_hub import ModelCard
 
@@ -263,8 +293,22 @@ def test_a_damaged_description_is_refused(hub: HubServer, content: bytes, refuse
         lambda data: data.pop("seed"),
         lambda data: data["sources"]["training"].pop("name"),
         lambda data: data["splits"].pop("train"),
+        lambda data: data["leakage"]["test"].update(exact="some"),
+        lambda data: data["leakage"]["test"].pop("same_user"),
     ],
-    ids=["sha256", "cleaning", "settings", "token_length", "rows", "steps", "seed", "name", "train"],
+    ids=[
+        "sha256",
+        "cleaning",
+        "settings",
+        "token_length",
+        "rows",
+        "steps",
+        "seed",
+        "name",
+        "train",
+        "leakage",
+        "users",
+    ],
 )
 def test_a_description_that_would_only_be_found_wanting_later_is_refused(
     hub: HubServer, change: Callable[[Any], Any], refused
