@@ -103,6 +103,7 @@ def report_page(facts: Facts, title: str, mistakes: Sequence[Mistake], wrong: di
         wrong={name: wrong[name] for name in scored if name in wrong},
         listed={name: sum(each.split == name for each in mistakes) for name in wrong},
         scale=scale_of(mistakes),
+        weighed=sum(any(weight is not None for _, weight in each.words) for each in mistakes),
         levels=LEVELS,
     )
     return text

@@ -24,7 +24,7 @@ from sentiment140_bert.cli.output import print_json, stdout_kept_clean
 @click.option(
     "--attributions/--no-attributions",
     default=True,
-    help="Weigh the words of these tweets, which loads the model.  [default: attributions]",
+    help="Weigh the words of the surest 100 of each split, which loads the model.  [default: attributions]",
 )
 @json_option
 def report(run: Path, output: Path | None, errors: int, attributions: bool, as_json: bool) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 ERRORS = 200
+WEIGHED = 100  # of each split, the surest; weighing a tweet's words costs as much as scoring some 70 tweets
 LABELS = ("negative", "positive", "neutral")  # by their numbers in predictions.parquet
 NEUTRAL = 2
 COLUMNS = ("split", "text", "label", "positive", "topic")
@@ -35,7 +36,7 @@ def report(path: Path, output: Path | None = None, errors: int = ERRORS, attribu
         path: The run directory.
         output: The file; RUN/report.html when None.
         errors: Tweets to list of each split, at most.
-        attributions: Whether to weigh the words of these tweets, for which the model is loaded.
+        attributions: Whether to weigh the words of the surest ``WEIGHED`` of them, for which the model is loaded.
 
     Returns:
         ``report``, the file's path, and for each split how many ``errors`` there are and how many are ``listed``.
@@ -49,13 +50,15 @@ def report(path: Path, output: Path | None = None, errors: int = ERRORS, attribu
     run = RunDir(path)
     facts = _facts(run, model_folder.finished(run))
     found = _mistakes(run, facts.metrics)
-    listed = [each for all_ in found.values() for each in all_[:errors]]
-    if attributions and listed:
-        listed = _explained(path, listed)
-    listed = [_anonymous(each) for each in listed]
+    listed = [all_[:errors] for all_ in found.values()]
+    surest = [each for all_ in listed for each in all_[:WEIGHED]]
+    others = [each for all_ in listed for each in all_[WEIGHED:]]
+    if attributions and surest:
+        surest = _explained(path, surest)
+    shown = [_anonymous(each) for each in surest + others]
     wrong = {split: len(all_) for split, all_ in found.items()}
     target = output or run.report
-    write_text(target, report_page(facts, title_of(run, saved_recipe(path)), listed, wrong))
+    write_text(target, report_page(facts, title_of(run, saved_recipe(path)), shown, wrong))
     counts = {split: {"errors": number, "listed": min(number, errors)} for split, number in wrong.items()}
     return {"report": str(target), "splits": counts}
 

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from report_fixtures import completed, write_predictions, wrong_rows
 from sentiment140_bert.cli import main
 from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.workflows import reporting
 
 pytest_plugins = ("model_fixtures", "report_fixtures")
 
@@ -44,6 +45,17 @@ def test_what_is_counted_and_listed(mine: RunDir, s140) -> None:
     assert f"test: 3 of {test['errors']}" in text
     assert not re.search('class="[pn][1-5]"', text)
     assert "speaks for positive" not in text
+
+
+def test_the_surest_of_each_split_are_weighed(mine: RunDir, s140, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reporting, "WEIGHED", 2)
+    listed = json.loads(s140("report", mine.path, "--errors", 4, "--json").stdout)["splits"]
+    rows = re.findall(r'<tr data-split="(\w+)".*?</tr>', mine.report.read_text("utf-8"))
+    assert sorted(rows) == sorted(split for split, counts in listed.items() for _ in range(counts["listed"]))
+    weighed = re.findall(r'<tr data-split="(\w+)"[^\n]*?<span class="[pn]\d"', mine.report.read_text("utf-8"))
+    assert all(weighed.count(split) <= 2 for split in listed)
+    assert weighed
+    assert f"Weighed are the surest {2 * len(listed)} of these" in mine.report.read_text("utf-8")
 
 
 def test_no_error_listed(mine: RunDir, s140) -> None:
