@@ -152,6 +152,11 @@ def of_dataset(data: dict[str, Any]) -> dict[str, Any]:
             {"name": "attention_mask", "list": "int8"},
             _classes("labels"),
         ],
+        "three_way": [
+            {"name": "text", "dtype": "string"},
+            _classes("label", "negative", "positive", "neutral"),
+            {"name": "topic", "dtype": "string"},
+        ],
     }
     return {
         "language": ["en"],
@@ -180,5 +185,6 @@ def of_dataset(data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _classes(name: str) -> dict[str, Any]:
-    return {"name": name, "dtype": {"class_label": {"names": {"0": "negative", "1": "positive"}}}}
+def _classes(name: str, *labels: str) -> dict[str, Any]:
+    names = {str(at): label for at, label in enumerate(labels or ("negative", "positive"))}
+    return {"name": name, "dtype": {"class_label": {"names": names}}}

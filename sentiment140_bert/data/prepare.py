@@ -38,7 +38,7 @@ ORIGIN = {"user": pa.uint64(), "time": pa.int64(), "topic": pa.string()}
 SPLIT_COLUMNS = ["text", "label", "row", *ORIGIN]
 AUDITED = ("validation", "test", "manual")
 Readings = dict[str, tuple[Source, reading.Reading]]
-TokensOf = Callable[[str], tuple[pa.ChunkedArray, npt.NDArray[np.int64], int]]
+TokensOf = Callable[[str], tuple[pa.ChunkedArray, npt.NDArray[np.int64], int] | None]
 
 
 @dataclass(frozen=True)
@@ -211,10 +211,8 @@ def tokenized(prepared: Prepared, tokenizer: Any, max_length: int, at_hand: Toke
     lengths, columns = {}, {}
     for name, dataset in prepared.splits().items():
         table = dataset.with_format("arrow")[:]
-        if usable and at_hand:
-            ids, tokens, truncated = at_hand(name)
-        else:
-            ids, tokens, truncated = tokenize(table["text"], tokenizer, max_length, name)
+        published = at_hand(name) if usable and at_hand else None
+        ids, tokens, truncated = published or tokenize(table["text"], tokenizer, max_length, name)
         lengths[name] = report.token_lengths(tokens, truncated)
         columns[name] = pa.table({"input_ids": ids, "labels": table["label"]})
     with _new_folder("tokenized", key) as folder:

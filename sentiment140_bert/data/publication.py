@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sentiment140_bert import shapes
@@ -22,9 +23,11 @@ from sentiment140_bert.errors import DataError, FalseDataError, RunError, first_
 if TYPE_CHECKING:
     from datasets import Features
 
-SPLITS = ("train", "validation", "test", "manual")  # the neutral rows have a third class, and stay out
+SPLITS = ("train", "validation", "test", "manual")  # of two classes
 ROWS_PER_SHARD = 100_000
 DEFAULT, TOKENIZED = "default", "tokenized"
+THREE_WAY = "three_way"  # the hand-labelled tweets with the neutral ones, and what they were found by
+MANUAL, NEUTRAL = "manual", "manual_neutral"
 # Settings of a recipe that published splits have behind them.
 DECIDED = ("cleaning", "conflicts", "max_samples", "validation_size", "test_size", "split_by", "split_seed")
 
@@ -34,6 +37,9 @@ def features(config: str) -> Features:
     from datasets import ClassLabel, Features, List, Value
 
     label = ClassLabel(names=[LABEL_NAMES[0], LABEL_NAMES[1]])
+    if config == THREE_WAY:
+        three = ClassLabel(names=list(LABEL_NAMES.values()))
+        return Features({"text": Value("string"), "label": three, "topic": Value("string")})
     if config == DEFAULT:
         return Features({"text": Value("string"), "label": label})
     return Features({"input_ids": List(Value("int32")), "attention_mask": List(Value("int8")), "labels": label})
@@ -42,7 +48,7 @@ def features(config: str) -> Features:
 def write(
     prepared: Prepared, tokens: Prepared, folder: Path, checked: Callable[[bytes, str], None]
 ) -> tuple[dict[str, dict[str, dict[str, int]]], dict[str, str]]:
-    """Writes the parquet files of both configs, a shard at a time.
+    """Writes the parquet files of all configs, a shard at a time.
 
     Args:
         prepared: From :func:`sentiment140_bert.data.prepare.prepare`.
@@ -79,7 +85,7 @@ def write(
                 size["num_bytes"] += table.nbytes
             if config == TOKENIZED:
                 hashes[name] = digest.name()
-    return sizes, hashes
+    return sizes | _write_three_way(prepared, folder, checked), hashes
 
 
 class _TokenDigest:
@@ -126,6 +132,7 @@ def read(folder: Path, repo_id: str, revision: str) -> Prepared:
             )
     if found := kept("prepared", key):
         return dataclasses.replace(found, report=described)
+    splits |= _three_way(folder, described, repo_id)
     numbered = {
         name: with_origin(table.append_column("row", pa.array(np.arange(len(table), dtype=np.int32))))
         for name, table in splits.items()
@@ -133,8 +140,55 @@ def read(folder: Path, repo_id: str, revision: str) -> Prepared:
     return keep(key, numbered, described, {})
 
 
-def tokens_of(folder: Path, prepared: Prepared, name: str) -> tuple[pa.ChunkedArray, np.ndarray, int]:
-    """The published tokens of a split, as :func:`~sentiment140_bert.data.tokenization.tokenize` gives them."""
+def _hand_labelled(prepared: Prepared) -> pa.Table | None:
+    """The manual split and its neutral tweets, with their topics; None where there are none."""
+    splits = prepared.splits()
+    if NEUTRAL not in splits:
+        return None
+    columns = features(THREE_WAY).arrow_schema
+    parts = [splits[name].with_format("arrow")[:].select(columns.names) for name in (MANUAL, NEUTRAL) if name in splits]
+    return pa.concat_tables([part.cast(columns) for part in parts])
+
+
+def _write_three_way(prepared: Prepared, folder: Path, checked: Callable[[bytes, str], None]) -> dict[str, Any]:
+    """Writes the hand-labelled tweets, if some are neutral; ``num_examples`` and ``num_bytes`` of the split."""
+    table = _hand_labelled(prepared)
+    if table is None:
+        return {}
+    file = f"{THREE_WAY}/{MANUAL}-00000-of-00001.parquet"
+    checked("\n".join(table["text"].to_pylist()).encode(), file)
+    (folder / THREE_WAY).mkdir()
+    pq.write_table(table, folder / file, compression="zstd")
+    return {THREE_WAY: {MANUAL: {"num_examples": len(table), "num_bytes": table.nbytes}}}
+
+
+def _three_way(folder: Path, described: dict[str, Any], repo_id: str) -> dict[str, pa.Table]:
+    """The manual split with its topics, and the neutral tweets, where they were published.
+
+    Raises:
+        FalseDataError: They are not what data.json says.
+    """
+    if not (folder / THREE_WAY).is_dir():
+        return {}
+    table = _table(folder, THREE_WAY, MANUAL, repo_id)
+    neutral = pc.equal(table["label"], list(LABEL_NAMES.values()).index("neutral"))
+    parts = {MANUAL: table.filter(pc.invert(neutral)), NEUTRAL: table.filter(neutral)}
+    for name, part in parts.items():
+        if report.row_hash(part) != described["splits"].get(name, {}).get("sha256"):
+            raise FalseDataError(
+                f"The tweets of {repo_id}, config {THREE_WAY}, are not those that its data.json describes.",
+                "Name another --dataset-revision, or ask its owner.",
+            )
+    return parts
+
+
+def tokens_of(folder: Path, prepared: Prepared, name: str) -> tuple[pa.ChunkedArray, np.ndarray, int] | None:
+    """The published tokens of a split, as :func:`~sentiment140_bert.data.tokenization.tokenize` gives them.
+
+    None for a split that was published without tokens.
+    """
+    if name not in SPLITS:
+        return None
     ids = _table(folder, TOKENIZED, name, prepared.report["published"]["repo_id"])["input_ids"].cast(
         pa.list_(pa.int32())
     )

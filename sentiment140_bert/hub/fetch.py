@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sentiment140_bert.hub.client import Hub
 
-PUBLISHED = ["README.md", "data.json", "default/*.parquet", "tokenized/*.parquet"]
+PUBLISHED = ["README.md", "data.json", "default/*.parquet", "tokenized/*.parquet", "three_way/*.parquet"]
 
 
 def commit_of(hub: Hub, kind: str, repo_id: str, revision: str | None = None) -> str:

@@ -25,7 +25,7 @@ OURS = {
         "special_tokens_map.json",
         "vocab.txt",
     ),
-    "dataset": ("default/*.parquet", "tokenized/*.parquet"),
+    "dataset": ("default/*.parquet", "tokenized/*.parquet", "three_way/*.parquet"),
 }
 SHA256_DIGITS = 64  # by which the Hub names large files; the others by git's sha1
 REF = re.compile(r"(?!.*\.\.)[\w][\w./-]{0,99}")

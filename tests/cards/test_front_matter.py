@@ -179,7 +179,7 @@ def test_the_fields_of_a_dataset(published: Published) -> None:
     assert (front["language"], front["license"]) == (["en"], "mit")
     assert front["task_categories"] == ["text-classification"]
     assert front["size_categories"] == ["n<1K"]
-    assert [each["config_name"] for each in front["configs"]] == ["default", "tokenized"]
+    assert [each["config_name"] for each in front["configs"]] == ["default", "tokenized", "three_way"]
     files = published.hub.files(DATA, "dataset")
     for config in front["configs"]:
         for each in config["data_files"]:

@@ -117,7 +117,7 @@ def cheat_in_metrics(metrics: Any) -> None:
     test["accuracy"]["value"] = 0.9
     test["recall"]["low"] = 0.01
     test["true_positive"]["value"] = 29
-    test["calibration"]["expected_calibration_error"] = 0.01
+    test["calibration"]["expected_calibration_error"]["value"] = 0.01
     manual["calibration"]["bins"][0]["observed"] = 0.99
     manual["neutral_left_out"] = 1
     manual["n"] = 7_200
@@ -153,7 +153,7 @@ def test_claims_that_were_changed_wherever_they_stand(published: Published, veri
     [
         (METRICS, lambda metrics: metrics["splits"]["test"]["accuracy"].update(low=0.59)),
         (METRICS, lambda metrics: metrics["splits"]["test"]["true_positive"].update(value=29)),
-        (METRICS, lambda metrics: metrics["splits"]["test"]["calibration"].update(brier_score=0.01)),
+        (METRICS, lambda metrics: metrics["splits"]["test"]["calibration"]["brier_score"].update(value=0.01)),
         (METRICS, lambda metrics: metrics["examples"][0].update(text="what a dull day, I hate it")),
         (DATA_JSON, lambda data: data["splits"]["train"].update(rows=180_000)),
         (DATA_JSON, lambda data: data.update(fingerprint="0" * 64)),

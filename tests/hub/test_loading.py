@@ -69,15 +69,26 @@ def test_its_tokens_are_the_tokenizers_output(mine: Path) -> None:
         assert split["attention_mask"][:] == right["attention_mask"]
 
 
+def test_neutral_tweets_and_topics_of_the_hand_labelled_ones(mine: Path) -> None:
+    from datasets import load_dataset
+
+    told = json.loads((mine / "data.json").read_text("utf-8"))["splits"]
+    three_way = load_dataset(DATA, "three_way", split="manual")
+    assert three_way.features["label"].names == ["negative", "positive", "neutral"]
+    assert three_way.column_names == ["text", "label", "topic"]
+    labels = three_way["label"][:]
+    assert (len(labels), labels.count(2)) == (100, told["manual_neutral"]["rows"])
+
+
 def test_the_dataset_card_tells_datasets_the_true_sizes() -> None:
     from datasets import load_dataset, load_dataset_builder
 
-    for config in ("default", "tokenized"):
+    for config, split in (("default", "train"), ("tokenized", "train"), ("three_way", "manual")):
         told = load_dataset_builder(DATA, config).info
         assert {name: split.num_examples for name, split in told.splits.items()} == {
             name: len(split) for name, split in load_dataset(DATA, config).items()
         }
-        assert told.features == load_dataset(DATA, config, split="train").features
+        assert told.features == load_dataset(DATA, config, split=split).features
 
 
 def test_the_model_index_holds_the_numbers_of_metrics_json(hub: HubServer, mine: Path) -> None:

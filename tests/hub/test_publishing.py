@@ -24,16 +24,20 @@ MODEL_FILES = {
     "figures/calibration.png",
     "figures/confusion_matrix.png",
     "figures/learning_curve.png",
+    "figures/risk_coverage.png",
+    "figures/slices.png",
     "metrics.json",
     "model.safetensors",
     "recipe.yaml",
     "tokenizer.json",
     "tokenizer_config.json",
+    "training_rows.safetensors",
 }
 SHARDS = [f"{name}-00000-of-00001.parquet" for name in ("train", "validation", "test", "manual")]
 DATA_FILES = {".gitattributes", "README.md", "data.json"} | {
     f"{config}/{shard}" for config in ("default", "tokenized") for shard in SHARDS
 }
+DATA_FILES.add("three_way/manual-00000-of-00001.parquet")
 
 
 def test_each_is_one_commit_on_top_of_the_first(hub: HubServer, push) -> None:
