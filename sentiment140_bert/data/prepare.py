@@ -19,9 +19,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sentiment140_bert.data import clean, dates, leakage, reading, report, schema, split, suspects
+from sentiment140_bert.data import clean, leakage, reading, report, schema, split, suspects
 from sentiment140_bert.data.download import cache_dir
 from sentiment140_bert.data.formats import BadRow
+from sentiment140_bert.data.origin import ORIGIN, with_origin
 from sentiment140_bert.data.source import Source, locate
 from sentiment140_bert.data.tokenization import identity, tokenize
 from sentiment140_bert.errors import DataError
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FORMAT = 3  # raise it when the same settings would give other rows
-ORIGIN = {"user": pa.uint64(), "time": pa.int64(), "topic": pa.string()}
 SPLIT_COLUMNS = ["text", "label", "row", *ORIGIN]
 AUDITED = ("validation", "test", "manual")
 Readings = dict[str, tuple[Source, reading.Reading]]
@@ -154,32 +154,6 @@ def whole(data: DataConfig) -> dict[str, pa.Table]:
     if manual:
         tables["manual"] = reading.read(manual, _layout_of_its_own(data), labels_may_differ=True).table
     return {name: with_origin(each).select(["text", "label", *ORIGIN]) for name, each in tables.items()}
-
-
-def with_origin(table: pa.Table) -> pa.Table:
-    """The table with ``user``, ``time`` and ``topic`` as splits have them: null where nothing is known.
-
-    Names of users end here: what is kept is a hash, by which rows of one user are found.
-
-    Args:
-        table: Perhaps with ``user``, ``date`` and ``topic`` as :func:`sentiment140_bert.data.reading.read` gives them.
-    """
-    known = {name: table[name] for name in ("user", "date", "topic") if name in table.column_names}
-    plain = table.drop_columns(list(known))
-    known["user"] = _hashed(known["user"]) if "user" in known else None
-    known["time"] = dates.seconds(known.pop("date")) if "date" in known else None
-    for name, kind in ORIGIN.items():
-        column = known.get(name)
-        plain = plain.append_column(name, pa.nulls(len(table), kind) if column is None else column)
-    return plain
-
-
-def _hashed(users: pa.ChunkedArray) -> pa.ChunkedArray:
-    """One number for each name, whatever the case of its letters; null for none."""
-    named = pc.utf8_lower(pc.utf8_trim_whitespace(users))
-    written = pc.if_else(pc.equal(named, ""), None, named).combine_chunks().dictionary_encode()
-    numbers = pa.array(split.priorities(written.dictionary, leakage.SEED))
-    return pa.chunked_array([numbers.take(written.indices)])
 
 
 def tokenized(prepared: Prepared, tokenizer: Any, max_length: int, at_hand: TokensOf | None = None) -> Prepared:

@@ -73,7 +73,10 @@ def read(name: str) -> Suspects:
     """
     path = Path(name).expanduser()
     if not path.is_file():
-        raise DataError(f"There is no file {name}.", "--drop-suspects takes the CSV that `s140 suspects` wrote.")
+        raise DataError(
+            f"There is no file {name}.",
+            "--drop-suspects takes the CSV that `s140 suspects` wrote; a published recipe names it without its folder.",
+        )
     source = Source(name, path)
     texts: list[str] = []
     labels: list[int] = []

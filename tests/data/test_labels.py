@@ -137,6 +137,7 @@ def test_numbers_that_may_mean_one_thing_or_the_other_are_refused(write, written
     [
         ("0 2 4", [0, 2, 1]),
         ("2 4", [2, 1]),
+        ("0 2 " * 300 + "4", [0, 2] * 300 + [1]),
         ("4", [1]),
         ("0", [0]),
         ("1", [1]),
