@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment140_bert.evaluation.protocol import sides_of
+from sentiment140_bert.evaluation.sides import sides_of
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.workflows import load_classifier, preparing, saved_recipe
 
