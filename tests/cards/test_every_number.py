@@ -21,7 +21,14 @@ FILES = ("metrics.json", "data.json", "environment.json", "tracking.json", "reci
 # Words with digits that are names of things, in the templates or of the Hub.
 NAMES = ("sentiment140_bert", "Sentiment140", "sentiment140", "s140", "sha256", "F1", "f1", "int8", "int32")
 # Not numbers of the run: the citation, marks, a picture's and a link's address, the class names of the dataset.
-LEFT_OUT = (r"```bibtex.*?```", r"<!--.*?-->", r"\]\([^)]*\)", r"'[01]': (?:negative|positive)", r"n<1K|1K<n<10K")
+LEFT_OUT = (r"```bibtex.*?```", r"<!--.*?-->", r"\]\([^)]*\)", r"n<1K|1K<n<10K")
+LEFT_OUT += (r"'[012]': (?:negative|positive|neutral)",)
+    r"```bibtex.*?```",
+    r"<!--.*?-->",
+    r"\]\([^)]*\)",
+    r"'[012]': (?:negative|positive|neutral)",
+    r"n<1K|1K<n<10K",
+)
 WORD = re.compile(r"[\w.,+\-−]*\d[\w.,+\-−]*")
 NUMBER = re.compile(r"[-−]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from sentiment140_bert.evaluation.slices import KINDS
 
 pytest_plugins = "model_fixtures"
 
@@ -52,6 +55,26 @@ def test_manual_test_is_scored_apart(classifier_folder: Path, s140, write: Calla
     assert result["splits"]["test"]["n"] == 40
     without = s140("evaluate", classifier_folder, "--dataset", "sample", "--manual-test", "none", "--json")
     assert list(json.loads(without.stdout)["splits"]) == ["test"]
+
+
+def test_a_planted_slice_is_flagged_and_no_other(run: Path, s140, write: Callable[..., Path]) -> None:
+    """The labels of tweets with "but" are turned round; the other flags are those of the tweets without such words."""
+    from importlib.resources import files
+
+    tweets = (files("sentiment140_bert.data") / "sample" / "tweets.csv").read_text("latin-1")
+    rows = [[row[0], row[5]] for row in csv.reader(tweets.splitlines())]
+    turned = {"0": "4", "4": "0"}
+    contrast = KINDS["contrast"]
+    planted = [[turned[label] if contrast(text) else label, text] for label, text in rows]
+    rest = [[label, text] for label, text in rows if not contrast(text)]
+    others, all_ = (
+        {each["name"] for each in splits["test"]["slices"] if each["worse"]}
+        for splits in (
+            json.loads(s140("evaluate", run / "model", "--dataset", write(name, content), "--json").stdout)["splits"]
+            for name, content in (("rest.csv", rest), ("planted.csv", planted))
+        )
+    )
+    assert all_ - others == {"contrast"}
 
 
 def test_names_that_were_assumed_are_said(small_bert: Callable[..., Path], s140) -> None:
