@@ -158,6 +158,7 @@ class Intervals(TypedDict):
     level: Number
     shares: str
     others: str
+    calibration_error: str
     resamples: Count
     seed: Count
 

@@ -99,6 +99,7 @@ def scores(claimed: Mapping[str, Any], measured: Mapping[str, Any], tolerance: f
             yield unchecked(f"{name}: scores", None, "the data hold no such split")
             continue
         yield exactly(f"{name}: tweets", split.get("n"), there["n"])
+        yield from _flags(name, split, there)
         singly = {f"{metric}.value" for metric in SCORES}
         found = {path: value for path, value, _ in numbers_in(there)}
         rest = 0
@@ -114,6 +115,15 @@ def scores(claimed: Mapping[str, Any], measured: Mapping[str, Any], tolerance: f
                 rest += path != "n"
         if rest:
             yield Check(f"{name}: {PARTS}", f"{rest} numbers", f"{rest} numbers", TRUE)
+
+
+def _flags(name: str, split: Mapping[str, Any], there: Mapping[str, Any]) -> Iterator[Check]:
+    """Which kinds of tweets there are, and which are said to be worse; told where they differ."""
+    said, found = ({each["name"]: each["worse"] for each in part.get("slices", [])} for part in (split, there))
+    for kind in {**said, **found}:
+        if said.get(kind) != found.get(kind):
+            claim = f"{name}: {kind} is said to be worse"
+            yield Check(claim, str(said.get(kind, "not there")), str(found.get(kind, "not there")), FALSE)
 
 
 def _allowed(path: str, measured: float, n: int, tolerance: float) -> float:

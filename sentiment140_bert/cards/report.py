@@ -29,7 +29,7 @@ LEAKS = {
     "exact": "equal to a training tweet",
     "near": "nearly equal to one",
     "same_user": "by a user of training",
-    "overlapping_in_time": "written while training tweets were",
+    "overlapping_in_time": "not later than the last training tweet",
 }
 LEVELS = 5  # strengths of colour on either side
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sentiment140_bert.data import dates
+from sentiment140_bert.data import clean, dates
 from sentiment140_bert.data.split import priorities
 
 ORIGIN = {"user": pa.uint64(), "time": pa.int64(), "topic": pa.string()}
@@ -23,6 +23,7 @@ def with_origin(table: pa.Table) -> pa.Table:
     known = {name: table[name] for name in ("user", "date", "topic") if name in table.column_names}
     plain = table.drop_columns(list(known))
     known["user"] = _hashed(known["user"]) if "user" in known else None
+    known["topic"] = clean.clean(known["topic"], "mask")[0] if "topic" in known else None
     known["time"] = dates.seconds(known.pop("date")) if "date" in known else None
     for name, kind in ORIGIN.items():
         column = known.get(name)

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from sentiment140_bert import shapes
 from sentiment140_bert.data import report
 from sentiment140_bert.data.origin import with_origin
-from sentiment140_bert.data.prepare import Prepared, keep, kept
+from sentiment140_bert.data.prepare import FORMAT, Prepared, keep, kept
 from sentiment140_bert.data.schema import LABEL_NAMES
 from sentiment140_bert.errors import DataError, FalseDataError, RunError, first_line
 
@@ -123,7 +123,8 @@ def read(folder: Path, repo_id: str, revision: str) -> Prepared:
         DataError: The files are not what its ``data.json`` says.
     """
     described = _described(folder, repo_id) | {"published": {"repo_id": repo_id, "revision": revision}}
-    key = hashlib.sha256(f"{described['fingerprint']} published".encode()).hexdigest()
+    parts = [described["fingerprint"], FORMAT, (folder / THREE_WAY).is_dir()]
+    key = hashlib.sha256(f"published {parts}".encode()).hexdigest()
     splits = {name: _table(folder, DEFAULT, name, repo_id) for name in SPLITS if name in described["splits"]}
     for name, table in splits.items():
         if report.row_hash(table) != described["splits"][name]["sha256"]:
@@ -157,7 +158,7 @@ def _write_three_way(prepared: Prepared, folder: Path, checked: Callable[[bytes,
     if table is None:
         return {}
     file = f"{THREE_WAY}/{MANUAL}-00000-of-00001.parquet"
-    checked("\n".join(table["text"].to_pylist()).encode(), file)
+    checked("\n".join([*table["text"].to_pylist(), *filter(None, table["topic"].to_pylist())]).encode(), file)
     (folder / THREE_WAY).mkdir()
     pq.write_table(table, folder / file, compression="zstd")
     return {THREE_WAY: {MANUAL: {"num_examples": len(table), "num_bytes": table.nbytes}}}

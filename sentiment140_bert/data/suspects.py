@@ -90,8 +90,9 @@ def read(name: str) -> Suspects:
                     f"{name} has no column text; its first row is: {', '.join(columns)[:200] or '(nothing)'}.",
                     "--drop-suspects takes the CSV that `s140 suspects` wrote.",
                 )
+            ours = "label_quality" in columns  # so its cells are as_cell wrote them
             for row in reader:
-                texts.append(from_cell(row["text"] or ""))
+                texts.append(from_cell(row["text"] or "") if ours else row["text"] or "")
                 if "label" in columns:
                     labels.append(_label(row["label"], name, reader.line_num))
         except csv.Error as error:

@@ -23,6 +23,7 @@ class Answers:
         positive: P(positive | not neutral), shape (n,).
         neutral: Whether the model itself says neutral, shape (n,); None of a model that cannot.
         topics: The query by which each tweet was found, where that is known.
+        shown: The texts as a person reads them, where that is not how they were handed in.
     """
 
     texts: Sequence[str]
@@ -30,6 +31,7 @@ class Answers:
     positive: npt.NDArray[np.float64]
     neutral: npt.NDArray[np.bool_] | None = None
     topics: Sequence[str | None] | None = None
+    shown: Sequence[str] | None = None
 
     @property
     def right(self) -> npt.NDArray[np.bool_]:
@@ -49,6 +51,7 @@ class Answers:
             self.positive[kept],
             None if self.neutral is None else self.neutral[kept],
             None if self.topics is None else [self.topics[at] for at in chosen],
+            None if self.shown is None else [self.shown[at] for at in chosen],
         )
 
 
@@ -61,6 +64,7 @@ def asked(
     score: Scorer,
     sides: Sides,
     topics: Sequence[str | None] | None = None,
+    shown: Sequence[str] | None = None,
 ) -> Answers:
     """A model's answers.
 
@@ -70,9 +74,10 @@ def asked(
         score: From texts to probabilities of all labels, shape (n, labels).
         sides: Which of them are negative and positive.
         topics: See :class:`Answers`.
+        shown: Likewise.
     """
     probabilities = score(texts)
     neutral = None
     if probabilities.shape[1] > 2:
         neutral = ~np.isin(probabilities.argmax(axis=1), [sides.negative, sides.positive])
-    return Answers(texts, truth, sides.positive_share(probabilities), neutral, topics)
+    return Answers(texts, truth, sides.positive_share(probabilities), neutral, topics, shown)

@@ -52,7 +52,9 @@ def fitted(positive: Floats, truth: Labels) -> Calibration:
     found = minimize_scalar(loss, bounds=tuple(np.log(TEMPERATURES)), method="bounded", options={"xatol": 1e-6})
     temperature = round(float(np.exp(found.x)), 4)
     sure = confidence(scaled(positive, temperature))
-    return Calibration(temperature, round(float(np.quantile(sure, ABSTAINING)), 4))
+    # A confidence that occurs, and not rounded up: who is just as sure answers.
+    threshold = float(np.quantile(sure, ABSTAINING, method="higher"))
+    return Calibration(temperature, np.floor(threshold * 1e8) / 1e8)
 
 
 def scaled(positive: Floats, temperature: float) -> Floats:

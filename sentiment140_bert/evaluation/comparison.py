@@ -10,7 +10,6 @@ import numpy.typing as npt
 from sentiment140_bert.evaluation import intervals
 
 Answers = npt.NDArray[np.bool_]
-SIGNIFICANT = 1 - intervals.CONFIDENCE_LEVEL
 
 
 def compared(first: Answers, second: Answers, truth: npt.NDArray[np.int64]) -> dict[str, Any]:
@@ -58,7 +57,7 @@ def in_words(comparison: dict[str, Any], first: str, second: str) -> str:
     spread = f"between {gap['low']:+.3f} and {gap['high']:+.3f}, p = {comparison['p_value']:.2g}"
     if not comparison["only_first_right"] + comparison["only_second_right"]:
         return f"{told}: right and wrong on the very same ones."
-    if comparison["p_value"] >= SIGNIFICANT:
+    if comparison["p_value"] >= intervals.SIGNIFICANT:
         return f"{told}: these cannot be told apart (difference {spread})."
     better = first if gap["value"] > 0 else second
     return f"{told}: {better} is better (difference {spread})."

@@ -22,7 +22,7 @@ def scores_of(answers: Answers, calibration: Calibration | None, baselines: Base
         baselines: What they answer on the same tweets.
 
     Returns:
-        The part ``splits.NAME`` of ``metrics.json`` (ARCHITECTURE.md lists its keys).
+        The part ``splits.NAME`` of ``metrics.json`` (docs/evaluation.md lists its keys).
     """
     binary = answers.binary()
     n = len(binary.truth)
@@ -35,7 +35,7 @@ def scores_of(answers: Answers, calibration: Calibration | None, baselines: Base
             result |= _calibrated(binary, calibration)
         if baselines:
             result["baselines"] = baselines.beside(binary)
-        result["slices"] = slices.scored(binary.right, slices.of_texts(binary.texts, binary.topics))
+        result["slices"] = slices.scored(binary.right, slices.of_texts(binary.shown or binary.texts, binary.topics))
     if n < len(answers.truth):
         said = _three_answers(answers, calibration)
         if said is not None:

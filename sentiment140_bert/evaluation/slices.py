@@ -14,14 +14,18 @@ import numpy.typing as npt
 from sentiment140_bert.evaluation import intervals
 
 Rows = npt.NDArray[np.bool_]
-SIGNIFICANT = 1 - intervals.CONFIDENCE_LEVEL
 FEWEST = 20  # tweets in a slice, and beside it, for a test to mean something
 FEWEST_OF_TOPIC = 10
 SHORT, LONG = 5, 20  # words: about the shortest and the longest sixth of the corpus
 NOT_ENGLISH_WORDS = 4  # a shorter tweet says nothing of its language
 
+# Eyes, perhaps a nose, and a mouth; or the other way round. One that begins with a letter or a digit stands alone: in
+# "XP:", "at 8:30" and "fired: " there is none.
 EMOTICON = re.compile(
-    r"(?:^|(?<=[\s\w.!?,]))(?:[:;=8xX][-o*']?[)(\]\[dDpP/\\|}{@*3]|[)(\]\[dDpP/\\|}{@][-o*']?[:;=]|<3|\^_?\^|-_+-)(?=$|[\s.!?,<])"
+    r"(?<!\w)[xX8][-o*']?[)(dD](?!\w)"
+    r"|(?<![\d:])[:;=](?!//)[-o*']?(?:[)(\]\[/\\|}{@*]+|[dDpPoO3](?!\w))"
+    r"|(?<!\w)[)(\]\[dD][-o*']?[:;=](?=\s|$)"
+    r"|(?<!\w)(?:<3|\^_?\^|-_+-)"
 )
 EMOJI = re.compile("[\u2600-\u27bf\u2b00-\u2bff\U0001f1e6-\U0001f1ff\U0001f300-\U0001faff]")
 NEGATION = re.compile(
@@ -53,15 +57,6 @@ KINDS: dict[str, Callable[[str], bool]] = {
     "short": lambda text: len(text.split()) <= SHORT,
     "long": lambda text: len(text.split()) >= LONG,
     "not English": lambda text: looks_foreign(text),
-}
-MEANING = {
-    "negation": "not, never, don't, …",
-    "contrast": "but, however, though, …",
-    "upper case": "a word of three capitals or more",
-    "elongation": "a letter three times in a row",
-    "short": f"at most {SHORT} words",
-    "long": f"at least {LONG} words",
-    "not English": f"{NOT_ENGLISH_WORDS} words or more, none of them common in English, or many letters beyond a to z",
 }
 
 
@@ -123,7 +118,7 @@ def scored(right: Rows, members: Mapping[str, Rows]) -> list[dict[str, Any]]:
         tested = {name: p for name, rows in waiting.items() if (p := _p_value(right[left], rows[left])) is not None}
         p_values |= dict.fromkeys(waiting) | tested
         worst = min(tested, key=lambda name: tested[name], default=None)
-        if worst is None or tested[worst] * len(tested) >= SIGNIFICANT:
+        if worst is None or tested[worst] * len(tested) >= intervals.SIGNIFICANT:
             break
         worse.append(worst)
         left &= ~waiting.pop(worst)

@@ -11,12 +11,12 @@ from typing import Any
 from sentiment140_bert.errors import HubError
 from sentiment140_bert.hub import fetch
 from sentiment140_bert.hub.client import Hub
-from sentiment140_bert.run_dir import CALIBRATION, CONFUSION, EVAL_RESULTS, LEARNING, sha256_of
+from sentiment140_bert.run_dir import CALIBRATION, CONFUSION, EVAL_RESULTS, LEARNING, RISK_COVERAGE, SLICES, sha256_of
 
 # What an earlier push may have left and this one no longer has, by kind of repository; nothing else is ever removed.
 OURS = {
     "model": (
-        *(f"figures/{name}" for name in (CALIBRATION, CONFUSION, LEARNING)),
+        *(f"figures/{name}" for name in (CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES)),
         EVAL_RESULTS,
         "model-*-of-*.safetensors",
         "model.safetensors.index.json",

@@ -7,11 +7,12 @@ line reports.
 from sentiment140_bert.workflows.answering import answers, load_classifier, predict
 from sentiment140_bert.workflows.comparing import compare
 from sentiment140_bert.workflows.examining import doctor
+from sentiment140_bert.workflows.judging import evaluate
 from sentiment140_bert.workflows.preparing import prepare
 from sentiment140_bert.workflows.publishing import Destination, card, push_to_hub
 from sentiment140_bert.workflows.reporting import report
 from sentiment140_bert.workflows.runs import saved_recipe
-from sentiment140_bert.workflows.scoring import evaluate, evaluate_run
+from sentiment140_bert.workflows.scoring import evaluate_run
 from sentiment140_bert.workflows.suspecting import suspects
 from sentiment140_bert.workflows.tracks import sync_track, track
 from sentiment140_bert.workflows.training import train

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,15 +10,12 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert.errors import DataError, RunError
 from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.run_dir import RunDir, written_whole
-from sentiment140_bert.workflows import origins, scoring
-from sentiment140_bert.workflows.answering import load_classifier
+from sentiment140_bert.workflows import judging, scoring
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from sentiment140_bert.evaluation.answers import Answers
-
-log = logging.getLogger(__name__)
 
 
 def compare(
@@ -40,44 +36,51 @@ def compare(
     Returns:
         ``models``: ``splits`` of each, as in ``metrics.json``. ``comparisons``: for each split and pair ``split``,
         ``models``, what :func:`~sentiment140_bert.evaluation.comparison.compared` gives, and ``in_words``.
-        ``differing``: rows written.
+        Where a model was trained on some of the tweets, ``NAME_unseen`` compares on those that none was trained on.
+        ``leaked``, ``unknown`` and ``assumed`` as :func:`~sentiment140_bert.workflows.judging.evaluate` gives them,
+        by model. ``differing``: rows written.
 
     Raises:
         RunError: No tweets were named, and the first is no run.
         DataError: ``differences`` cannot be written.
     """
-    from sentiment140_bert.evaluation import comparison, protocol
-    from sentiment140_bert.evaluation.lift import Baselines
+    import numpy as np
 
     if differences:
         _check(differences)
     names = _names(models)
     tables = _tables(models[0], data)
-    found: dict[str, dict[str, Answers]] = {}
-    result: dict[str, Any] = {"models": {}, "comparisons": []}
-    for model, name in zip(models, names, strict=True):
-        classifier = load_classifier(model, model_revision)
-        origin = origins.origin_of(model, model_revision)
-        found[name] = {split: scoring.ask(classifier, table, f"{split} by {name}") for split, table in tables.items()}
-        learned = scoring.learned_by(classifier, model)
-        splits = result["models"][name] = {}
-        for split, each in found[name].items():
-            constant = Baselines(float((each.binary().truth == 1).mean()))
-            splits[split] = protocol.scores_of(each, learned, constant)
-            seen = origins.leaked(origin, tables[split])
-            if seen:
-                splits[split]["leakage"] = seen["counts"]
-                if seen["counts"]["exact"] or seen["counts"]["near"]:
-                    log.warning("%s", scoring.called_out(name, split, seen["counts"], len(tables[split])))
-    for split, (one, other) in itertools.product(tables, itertools.combinations(names, 2)):
-        first, second = found[one][split].binary(), found[other][split].binary()
-        if len(first.truth):
-            told = comparison.compared(first.right, second.right, first.truth)
-            words = comparison.in_words(told, one, other)
-            result["comparisons"].append({"split": split, "models": [one, other]} | told | {"in_words": words})
+    judged = {
+        name: judging.judge(model, tables, model_revision, name) for model, name in zip(models, names, strict=True)
+    }
+    found = {name: each.answers for name, each in judged.items()}
+    pairs = itertools.product(tables, itertools.combinations(names, 2))
+    comparisons = [_compared(split, pair, found) for split, pair in pairs if len(found[names[0]][split].binary().truth)]
+    for split in tables:
+        seen = np.any([each.seen[split] for each in judged.values()], axis=0)
+        unseen = {name: {split: answers[split].only(~seen)} for name, answers in found.items()}
+        if seen.any() and len(unseen[names[0]][split].binary().truth):
+            for pair in itertools.combinations(names, 2):
+                comparisons.append(_compared(split, pair, unseen) | {"split": f"{split}_unseen"})
+    result: dict[str, Any] = {
+        "models": {name: each.splits for name, each in judged.items()},
+        "comparisons": comparisons,
+        "leaked": {name: each.leaked for name, each in judged.items()},
+        "unknown": {name: each.unknown for name, each in judged.items() if each.unknown},
+        "assumed": {name: each.assumed for name, each in judged.items() if each.assumed},
+    }
     if differences:
         result["differing"] = _write(differences, found)
     return result
+
+
+def _compared(split: str, pair: tuple[str, str], found: dict[str, dict[str, Answers]]) -> dict[str, Any]:
+    """One split's comparison of two models."""
+    from sentiment140_bert.evaluation import comparison
+
+    first, second = (found[name][split].binary() for name in pair)
+    told = comparison.compared(first.right, second.right, first.truth)
+    return {"split": split, "models": list(pair)} | told | {"in_words": comparison.in_words(told, *pair)}
 
 
 def _names(models: Sequence[str]) -> list[str]:

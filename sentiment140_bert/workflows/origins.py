@@ -50,9 +50,10 @@ def origin_of(model: str, revision: str | None = None) -> Origin:
     path = Path(model).expanduser()
     if RunDir(path).is_run():
         return _of_run(RunDir(path))
-    folder = _fetched(model, revision) if modeling.is_hub_id(model) else path
-    if folder is None:
-        return Origin(unknown="the Hub was not reached for what it was trained on")
+    try:
+        folder = _fetched(model, revision) if modeling.is_hub_id(model) else path
+    except HubError as error:
+        return Origin(unknown=f"the Hub does not tell what it was trained on: {error.message.rstrip('.')}")
     return _of_hashes(folder / TRAINING_ROWS, "the model folder brings no tweets along")
 
 
@@ -86,17 +87,12 @@ def _of_hashes(file: Path, why: str) -> Origin:
     return Origin(hashes=hashes, unknown=f"{why}; near duplicates, users and times were not looked for")
 
 
-def _fetched(repo_id: str, revision: str | None) -> Path | None:
+def _fetched(repo_id: str, revision: str | None) -> Path:
     from sentiment140_bert.hub import fetch
     from sentiment140_bert.hub.client import Hub
 
     hub = Hub()
-    try:
-        commit = fetch.commit_of(hub, "model", repo_id, revision)
-        return fetch.snapshot(hub, "model", repo_id, commit, [TRAINING_ROWS])
-    except HubError as error:
-        log.debug("%s", error.message)
-        return None
+    return fetch.snapshot(hub, "model", repo_id, fetch.commit_of(hub, "model", repo_id, revision), [TRAINING_ROWS])
 
 
 def leaked(origin: Origin, table: pa.Table) -> dict[str, Any] | None:

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.run_dir import RunDir, sha256_of, write_json
-from sentiment140_bert.workflows import baselines, model_folder, origins, preparing, tracks
+from sentiment140_bert.workflows import baselines, model_folder, preparing, tracks
 from sentiment140_bert.workflows.answering import answers, load_classifier
 from sentiment140_bert.workflows.runs import saved_recipe
 
@@ -102,7 +101,7 @@ def scores_of(classifier: Classifier, prepared: Prepared, examples: Sequence[str
     validation = found["validation"].binary()
     learned = calibration.fitted(validation.positive, validation.truth)
     beside = baselines.of_training(prepared)
-    leakage = prepared.report.get("leakage", {})
+    leakage = _leakage_of(prepared)
     splits = {
         name: protocol.scores_of(each, learned, beside) | ({"leakage": leakage[name]} if name in leakage else {})
         for name, each in found.items()
@@ -117,6 +116,22 @@ def scores_of(classifier: Classifier, prepared: Prepared, examples: Sequence[str
         "data_fingerprint": prepared.report["fingerprint"],
     }
     return Scored(metrics, found, learned)
+
+
+def _leakage_of(prepared: Prepared) -> dict[str, dict[str, Any]]:
+    """What the splits share with training; of published ones it is counted again, as far as they let it."""
+    from sentiment140_bert.data import leakage
+
+    told: dict[str, dict[str, Any]] = prepared.report.get("leakage", {})
+    if "published" not in prepared.report:
+        return told
+    splits = {name: split.with_format("arrow")[:] for name, split in prepared.splits().items()}
+    found = leakage.audits({name: splits[name] for name in SPLITS if name in splits}, splits["train"])
+    nothing: dict[str, Any] = {"same_user": None, "overlapping_in_time": None}
+    return {
+        name: nothing | told.get(name, {}) | {"exact": len(each.exact), "near": len(each.near)}
+        for name, each in found.items()
+    }
 
 
 def scored_tables(prepared: Prepared) -> dict[str, pa.Table]:
@@ -139,91 +154,15 @@ def ask(classifier: Classifier, table: pa.Table, name: str) -> Answers:
         table: Columns ``text`` and ``label``, perhaps ``topic``.
         name: Of the split, to be told.
     """
+    from sentiment140_bert.data import clean
     from sentiment140_bert.evaluation.answers import asked
     from sentiment140_bert.evaluation.sides import sides_of
 
     log.info("scoring %s: %s tweets", name, f"{len(table):,}")
     topics = table["topic"].to_pylist() if "topic" in table.column_names else None
     texts, truth = table["text"].to_pylist(), table["label"].to_numpy().astype("int64")
-    return asked(texts, truth, classifier.probabilities, sides_of(classifier.labels), topics)
-
-
-def evaluate(model: str, data: DataConfig, model_revision: str | None = None) -> dict[str, Any]:
-    """Scores any sentiment classifier on all tweets of a dataset, as they are.
-
-    Args:
-        model: A run directory, a model folder or a Hub id.
-        data: ``dataset`` and how to read it; ``max_samples`` draws from all of it; ``manual_test`` is scored apart.
-        model_revision: Of a Hub model.
-
-    Returns:
-        ``splits`` with ``test`` and ``manual``, and ``test_unseen`` or ``manual_unseen`` without the tweets that the
-        model was trained on, where there are such; ``leaked`` their rows, counted from 0; ``unknown`` what could not
-        be checked of that; ``assumed`` where the model's labels have no names.
-    """
-    from sentiment140_bert.data.prepare import whole
-    from sentiment140_bert.evaluation.protocol import scores_of as scored
-    from sentiment140_bert.evaluation.sides import sides_of
-
-    tables = whole(data)
-    classifier = load_classifier(model, model_revision)
-    assumed = sides_of(classifier.labels).assumed
-    if assumed:
-        log.warning("%s: %s", model, assumed)
-    origin = origins.origin_of(model, model_revision)
-    learned = learned_by(classifier, model)
-    splits: dict[str, Any] = {}
-    leaked: dict[str, Any] = {}
-    for name, table in tables.items():
-        found = ask(classifier, table, name)
-        labelled = found.binary()
-        beside = origin.baselines(float((labelled.truth == 1).mean()) if len(labelled.truth) else 0.5)
-        splits[name] = scored(found, learned, beside)
-        seen = origins.leaked(origin, table)
-        if seen:
-            splits[name]["leakage"] = seen["counts"]
-            leaked[name] = seen["rows"]
-            unseen = _without(found, seen["rows"])
-            if len(unseen.truth) < len(found.truth):
-                log.warning("%s", called_out(model, name, seen["counts"], len(table)))
-                splits[f"{name}_unseen"] = scored(unseen, learned, beside)
-    if origin.unknown:
-        log.info("leakage: %s", origin.unknown)
-    return {
-        "model": model,
-        "dataset": data.dataset,
-        "splits": splits,
-        "leaked": leaked,
-        "unknown": origin.unknown or None,
-        "assumed": assumed or None,
-    }
-
-
-def learned_by(classifier: Classifier, model: str) -> Calibration | None:
-    """What a model brings along of its validation split."""
-    from sentiment140_bert import modeling
-    from sentiment140_bert.evaluation.calibration import Calibration
-
-    if not modeling.is_calibrated(classifier.model):
-        return None
-    return Calibration(**modeling.calibration_of(classifier.model, model))
-
-
-def _without(found: Answers, rows: dict[str, list[int]]) -> Answers:
-    import numpy as np
-
-    kept = np.ones(len(found.truth), dtype=bool)
-    kept[[*rows["exact"], *rows["near"]]] = False
-    return found.only(kept)
-
-
-def called_out(model: str, name: str, counts: dict[str, Any], n: int) -> str:
-    """That a score is one on training tweets, in words."""
-    near = f", {counts['near']:,} more nearly" if counts["near"] else ""
-    return (
-        f"leakage: {model} was trained on {counts['exact']:,} of these {n:,} {name} tweets{near}: "
-        f"its score on them says little. {name}_unseen leaves them out."
-    )
+    shown = clean.clean(table["text"], "repair")[0].to_pylist()  # "&amp; " is no emoticon
+    return asked(texts, truth, classifier.probabilities, sides_of(classifier.labels), topics, shown)
 
 
 def _write_training_rows(run: RunDir, prepared: Prepared) -> None:

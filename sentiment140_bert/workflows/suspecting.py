@@ -79,6 +79,12 @@ def suspects(
     written = found.suspects[:most]
     marked = np.random.default_rng(seed).choice(len(written), min(sample, len(written)), replace=False)
     _write(output, train, written, positive, found, set(marked.tolist()))
+    if recipe.data.drop_suspects:
+        log.warning(
+            "suspects: this run was itself trained without those of %s, and the new list does not hold them: put both "
+            "lists into one file to leave out both",
+            recipe.data.drop_suspects,
+        )
     return {
         "looked_at": len(labels),
         "suspects": len(found.suspects),

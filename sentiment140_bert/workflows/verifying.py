@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert import recipes, verification
 from sentiment140_bert.errors import DataError, FalseDataError, ModelError, RunError, S140Error, first_line
 from sentiment140_bert.recipe import READING, DataConfig
-from sentiment140_bert.run_dir import EVAL_RESULTS, RunDir, sha256_of
+from sentiment140_bert.run_dir import EVAL_RESULTS, TRAINING_ROWS, RunDir, sha256_of
 from sentiment140_bert.shapes import REPO_ID
 from sentiment140_bert.verification import Check
-from sentiment140_bert.workflows import answering, model_folder, preparing, scoring
+from sentiment140_bert.workflows import answering, judging, model_folder, preparing, scoring
 from sentiment140_bert.workflows.runs import saved_recipe
 
 if TYPE_CHECKING:
     from sentiment140_bert.data.prepare import Prepared
 
 log = logging.getLogger(__name__)
-PATTERNS = ["*.json", "*.yaml", "*.md", "*.txt", "model*.safetensors", ".eval_results/*", "figures/*"]
+PATTERNS = ["*.json", "*.yaml", "*.md", "*.txt", "model*.safetensors", TRAINING_ROWS, ".eval_results/*", "figures/*"]
 COMPARED = ("model-index", "widget", "dataset_info", "base_model", "datasets", "configs")  # of a card's front matter
 
 
@@ -134,8 +134,26 @@ def _own(page: Page, data: DataConfig | None, tolerance: float) -> Iterator[Chec
             if told != there:
                 yield verification.exactly(f"data.json, {name}: {key}", told, there)
     yield from verification.scores(facts.metrics["splits"], measured["splits"], tolerance)
+    if (page.folder / TRAINING_ROWS).is_file():
+        yield _training_rows(page.folder / TRAINING_ROWS, prepared)
     yield from verification.learned(facts.metrics, measured, noted, tolerance)
     yield from verification.examples(facts.metrics["examples"], measured["examples"], tolerance)
+
+
+def _training_rows(file: Path, prepared: Prepared) -> Check:
+    """The hashes of training texts that the model carries beside those of the texts."""
+    import numpy as np
+
+    from sentiment140_bert.data import leakage
+
+    claim = "hashes of training texts"
+    try:
+        carried = leakage.read_hashes(file)
+    except RunError as error:
+        return verification.unchecked(claim, None, error.message)
+    right = np.unique(leakage.row_hashes(prepared.splits()["train"].with_format("arrow")[:]["text"]))
+    agree = np.array_equal(carried, right)
+    return Check(claim, len(carried), len(right), verification.TRUE if agree else verification.FALSE)
 
 
 def _weights(page: Page, metrics: dict[str, Any]) -> Iterator[Check]:
@@ -314,7 +332,7 @@ def _foreign(page: Page, data: DataConfig | None, tolerance: float) -> Iterator[
                 yield verification.unchecked(claim.where, claim.value, "it names no data; name them with --dataset")
             continue
         try:
-            splits = scoring.evaluate(str(page.folder), wanted)["splits"]
+            splits = judging.evaluate(str(page.folder), wanted)["splits"]
         except S140Error as error:
             for claim in group:
                 yield verification.unchecked(claim.where, claim.value, " ".join(str(error).split()))

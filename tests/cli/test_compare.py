@@ -51,7 +51,10 @@ def test_a_model_beside_itself_differs_nowhere(small_run: Path, s140, tmp_path: 
 def test_three_models_are_three_pairs(small_run: Path, classifier_folder: Path, s140) -> None:
     models = (small_run, classifier_folder, small_run / "model")
     result = json.loads(s140("evaluate", *models, "--dataset", "sample", "--manual-test", "none", "--json").stdout)
-    assert len(result["comparisons"]) == 3
+    assert [each["split"] for each in result["comparisons"]] == ["test"] * 3 + ["test_unseen"] * 3
+    assert all(
+        "tfidf" in scores["test"]["baselines"] for name, scores in result["models"].items() if name == str(small_run)
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,7 +103,7 @@ def test_training_tweets_among_the_scored_ones_are_called_out(small_run: Path, s
     assert found["leaked"]["test"]["exact"] == list(range(40, 80))
     unseen = found["splits"]["test_unseen"]
     assert unseen["n"] == 40 - len(found["leaked"]["test"]["near"])
-    assert "was trained on 40 of these 80 test tweets" in result.stderr
+    assert "40 of these 80 test tweets stand in its training data" in result.stderr
     assert "tfidf" in found["splits"]["test"]["baselines"]
 
 

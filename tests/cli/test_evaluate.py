@@ -57,6 +57,16 @@ def test_manual_test_is_scored_apart(classifier_folder: Path, s140, write: Calla
     assert list(json.loads(without.stdout)["splits"]) == ["test"]
 
 
+def test_entities_are_no_emoticons(run: Path, s140, write: Callable[..., Path]) -> None:
+    rows = [
+        [label, f"this &amp; that &lt;3kg &quot;{word}&quot; number {at}"]
+        for at in range(30)
+        for label, word in (("0", "sad"), ("4", "glad"))
+    ]
+    result = json.loads(s140("evaluate", run / "model", "--dataset", write("t.csv", rows), "--json").stdout)
+    assert "emoticon" not in {each["name"] for each in result["splits"]["test"]["slices"]}
+
+
 def test_a_planted_slice_is_flagged_and_no_other(run: Path, s140, write: Callable[..., Path]) -> None:
     """The labels of tweets with "but" are turned round; the other flags are those of the tweets without such words."""
     from importlib.resources import files
