@@ -58,11 +58,8 @@ def test_manual_test_is_scored_apart(classifier_folder: Path, s140, write: Calla
 
 
 def test_entities_are_no_emoticons(run: Path, s140, write: Callable[..., Path]) -> None:
-    rows = [
-        [label, f"this &amp; that &lt;3kg &quot;{word}&quot; number {at}"]
-        for at in range(30)
-        for label, word in (("0", "sad"), ("4", "glad"))
-    ]
+    words = {"0": "sad", "4": "glad"}
+    rows = [[label, f"this &amp; that &quot;{words[label]}&quot; number {at}"] for at in range(30) for label in words]
     result = json.loads(s140("evaluate", run / "model", "--dataset", write("t.csv", rows), "--json").stdout)
     assert "emoticon" not in {each["name"] for each in result["splits"]["test"]["slices"]}
 

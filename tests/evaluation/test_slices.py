@@ -41,11 +41,8 @@ def test_tweets_of_a_kind(kind: str, texts: list[str]) -> None:
         ("mention", ["mail me at a @ b"]),
         ("url", ["the https", "wwwow"][1:]),
         ("hashtag", ["we are #1", "# one"]),
-        (
-            "emoticon",
-            ["at 8:30 today", "http://example.com/a", "see (1) and (2)", "I need one, pros: cons"]
-            + ["in 1983", "Windows XP", "exp. 7", "ratio 2:3", "room 28)", "8p", "fired: me", "bored; ok", "(c) 2009"],
-        ),
+        ("emoticon", ["at 8:30 today", "http://example.com/a", "see (1) and (2)", "I need one, pros: cons"]),
+        ("emoticon", ["in 1983", "Windows XP", "exp. 7", "ratio 2:3", "8p", "fired: me", "bored; ok", "(c) 2009"]),
         ("elongation", ["1000 miles", "well...", "good"]),
         ("upper case", ["I am ok", "A B C"]),
         ("not English", ["going home now", "i love this song so much", "ok"]),
