@@ -16,7 +16,7 @@ from sentiment140_bert.run_dir import RunDir, write_json
 
 
 @click.command()
-@click.argument("models", metavar="MODEL…", nargs=-1, required=True)
+@click.argument("model", metavar="MODEL…", nargs=-1, required=True)
 @click.option("--model-revision", help="Branch, tag or commit of a Hub model.")
 @recipe_options(
     "data", only=(*READING, "max_bad_rows", "max_samples", "split_seed"), aliases={"split_seed": ["--seed"]}
@@ -31,7 +31,7 @@ from sentiment140_bert.run_dir import RunDir, write_json
 )
 @json_option
 def evaluate(
-    models: tuple[str, ...],
+    model: tuple[str, ...],
     model_revision: str | None,
     output: Path | None,
     differences: Path | None,
@@ -45,7 +45,7 @@ def evaluate(
     Every score has an interval and baselines beside it; tweets that the model was trained on are called out.
     Several models are compared on the tweets of --dataset, or on those that the first one, a run, was not trained on.
     """
-    if differences and len(models) == 1:
+    if differences and len(model) == 1:
         raise S140Error("--differences needs two models or more.", "For example: s140 evaluate A B --differences FILE")
     given = [name for name, value in flags.items() if value is not None]
     if given and not flags["dataset"]:
@@ -57,21 +57,21 @@ def evaluate(
         from sentiment140_bert import workflows
 
         data = resolved(None, flags).data if flags["dataset"] else None
-        if len(models) > 1:
-            result = workflows.compare(models, data, model_revision=model_revision, differences=differences)
+        if len(model) > 1:
+            result = workflows.compare(model, data, model_revision=model_revision, differences=differences)
         elif data:
-            result = workflows.evaluate(models[0], data, model_revision)
-        elif RunDir(Path(models[0])).is_run():
-            result = workflows.evaluate_run(Path(models[0]))
+            result = workflows.evaluate(model[0], data, model_revision)
+        elif RunDir(Path(model[0])).is_run():
+            result = workflows.evaluate_run(Path(model[0]))
         else:
             raise S140Error(
-                f"{models[0]} is not a run directory, so it has no data of its own.", "Name tweets with --dataset."
+                f"{model[0]} is not a run directory, so it has no data of its own.", "Name tweets with --dataset."
             )
     if output:
         write_json(output, result)
     if as_json:
         print_json(result)
-    elif len(models) > 1:
+    elif len(model) > 1:
         print_comparison(result, differences)
     else:
         print_scores(result["splits"])

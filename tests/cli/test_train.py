@@ -27,6 +27,7 @@ def test_the_run_directory_holds_all_that_it_promises(run: Path) -> None:
         "environment.json",
         "history.jsonl",
         "metrics.json",
+        "predictions.parquet",
         "model",
         "figures",
         "checkpoints",
