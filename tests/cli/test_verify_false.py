@@ -154,16 +154,36 @@ def test_claims_that_were_changed_wherever_they_stand(published: Published, veri
         (METRICS, lambda metrics: metrics["splits"]["test"]["accuracy"].update(low=0.59)),
         (METRICS, lambda metrics: metrics["splits"]["test"]["true_positive"].update(value=29)),
         (METRICS, lambda metrics: metrics["splits"]["test"]["calibration"]["brier_score"].update(value=0.01)),
+        (METRICS, lambda metrics: metrics["splits"]["test"]["slices"][0].update(worse=True)),
+        (METRICS, lambda metrics: metrics["splits"]["test"]["leakage"].update(near=59)),
+        (METRICS, lambda metrics: metrics["splits"]["manual"]["three_way"]["accuracy"].update(value=0.99)),
+        (METRICS, lambda metrics: metrics["splits"]["test"]["baselines"]["tfidf"]["lift"].update(value=0.9)),
+        (METRICS, lambda metrics: metrics["temperature"].update(value=9.5)),
         (METRICS, lambda metrics: metrics["examples"][0].update(text="what a dull day, I hate it")),
         (DATA_JSON, lambda data: data["splits"]["train"].update(rows=180_000)),
         (DATA_JSON, lambda data: data.update(fingerprint="0" * 64)),
     ],
-    ids=["interval", "matrix", "calibration", "text of an answer", "rows", "fingerprint"],
+    ids=[
+        *("interval", "matrix", "calibration", "slice", "leakage", "three classes", "lift", "temperature"),
+        *("text of an answer", "rows", "fingerprint"),
+    ],
 )
 def test_one_of_them_is_enough(published: Published, verify: Verify, path: str, cheat: Callable[[Any], None]) -> None:
     published.change_json(path, cheat)
     rewrite_page(published)
     assert verify(MODEL).code == 1
+
+
+def test_hashes_of_other_training_texts(published: Published, verify: Verify, tmp_path: Path) -> None:
+    import numpy as np
+
+    from sentiment140_bert.data.leakage import write_hashes
+
+    write_hashes(tmp_path / "rows", np.arange(180, dtype=np.uint64))
+    published.hub.write(MODEL, "training_rows.safetensors", (tmp_path / "rows").read_bytes())
+    found = verify(MODEL)
+    assert found.code == 1
+    assert "hashes of training texts" in found.named()
 
 
 @pytest.mark.parametrize(
