@@ -38,6 +38,15 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written as UTF-8; one with a lone surrogate cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class RecipeError(S140Error):
     """One or more fields of a recipe are wrong; ``problems`` holds one sentence for each."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sentiment140_bert.cli.options import json_option, recipe_options, resolved
+from sentiment140_bert.cli.options import json_option, recipe_options, refuse_overwriting, resolved
 from sentiment140_bert.cli.output import print_json, stdout_kept_clean
 from sentiment140_bert.cli.scores import print_comparison, print_scores
 from sentiment140_bert.errors import S140Error
@@ -53,6 +53,8 @@ def evaluate(
             f"--{given[0].replace('_', '-')} was given without --dataset.",
             "A run is scored on its own data; name other tweets with --dataset.",
         )
+    for file in (output, differences):
+        refuse_overwriting(file, flags["dataset"], flags["manual_test"])
     with stdout_kept_clean():
         from sentiment140_bert import workflows
 

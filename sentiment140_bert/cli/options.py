@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
@@ -10,7 +11,7 @@ import click
 import yaml
 
 from sentiment140_bert import recipes
-from sentiment140_bert.errors import RecipeError
+from sentiment140_bert.errors import RecipeError, S140Error
 from sentiment140_bert.recipe import SECTIONS, Recipe, settings
 
 ALIASES = {"dataset_revision": ["--revision"]}
@@ -55,6 +56,13 @@ def _shown(default: Any) -> str:
     if isinstance(default, tuple):
         return ",".join(default)
     return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def refuse_overwriting(output: Path | None, *inputs: str | None) -> None:
+    """Raises S140Error where a file to be written is one of those that are read."""
+    for each in inputs:
+        if output and each and output.expanduser().resolve() == Path(each).expanduser().resolve():
+            raise S140Error(f"{output} is what is read; it would be overwritten.", "Choose another file to write.")
 
 
 set_option = click.option(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from sentiment140_bert.cli.options import json_option
+from sentiment140_bert.cli.options import json_option, refuse_overwriting
 from sentiment140_bert.cli.output import print_json, stdout_kept_clean
-from sentiment140_bert.errors import S140Error
+from sentiment140_bert.errors import S140Error, is_unicode
 
 
 @click.command()
@@ -46,6 +46,10 @@ def predict(
         raise S140Error(
             "Texts are needed: as arguments or with --input, not both.", "For example: s140 predict RUN --input -"
         )
+    refuse_overwriting(output, source)
+    for each in text:
+        if not is_unicode(each):
+            raise S140Error(f"{each!a} is not valid Unicode.", "Is the terminal's encoding UTF-8?")
     with stdout_kept_clean():
         from sentiment140_bert import workflows
         from sentiment140_bert.data.texts import check_output, read_texts, write_predictions

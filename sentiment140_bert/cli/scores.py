@@ -76,9 +76,8 @@ def _print_remarks(name: str, split: dict[str, Any]) -> None:
             )
     leakage = split.get("leakage")
     if leakage and (leakage["exact"] or leakage["near"]):
-        click.echo(
-            f"{name}: {leakage['exact']:,} of its tweets stand in training too, {leakage['near'] or 0:,} more nearly"
-        )
+        near = "near ones are not known" if leakage["near"] is None else f"{leakage['near']:,} more nearly"
+        click.echo(f"{name}: {leakage['exact']:,} of its tweets stand in training too, {near}")
 
 
 def print_comparison(result: dict[str, Any], differences: Path | None) -> None:

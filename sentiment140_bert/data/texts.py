@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from sentiment140_bert.data import schema
 from sentiment140_bert.data.formats import damage_explained, encoding_of, known_encoding, text_lines
 from sentiment140_bert.data.source import Source
-from sentiment140_bert.errors import DataError
+from sentiment140_bert.errors import DataError, is_unicode
 from sentiment140_bert.run_dir import written_whole
 
 OUTPUTS = (".jsonl", ".csv", ".parquet")
@@ -104,6 +104,8 @@ def _from_json_lines(file: IO[str], text_column: str | None, name: str) -> Itera
             value = record.get(column)
         except (ValueError, AttributeError, TypeError):
             raise DataError(f"{name}: line {number} is not a JSON object.", "Mend that line.") from None
+        if not is_unicode(str(value)):
+            raise DataError(f"{name}: line {number} is not valid Unicode (a lone surrogate).", "Mend that line.")
         yield "" if value is None else str(value)
 
 

@@ -58,6 +58,7 @@ def in_words(comparison: dict[str, Any], first: str, second: str) -> str:
     if not comparison["only_first_right"] + comparison["only_second_right"]:
         return f"{told}: right and wrong on the very same ones."
     if comparison["p_value"] >= intervals.SIGNIFICANT:
-        return f"{told}: these cannot be told apart (difference {spread})."
+        rough = "" if gap["low"] <= 0 <= gap["high"] else "; the test decides, the interval is rough where few differ"
+        return f"{told}: these cannot be told apart (difference {spread}{rough})."
     better = first if gap["value"] > 0 else second
     return f"{told}: {better} is better (difference {spread})."

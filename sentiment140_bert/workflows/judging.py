@@ -128,4 +128,4 @@ def _called_out(name: str, split: str, counts: dict[str, Any], n: int) -> str:
     """That a score is one on training tweets, in words."""
     found = f"{counts['exact']:,} of these {n:,} {split} tweets stand in its training data"
     near = f", {counts['near']:,} more nearly" if counts["near"] else ""
-    return f"leakage: {name}: {found}{near}: its score on them says little."
+    return f"leakage: {name}: {found}{near}: the score on those says little."

@@ -47,6 +47,8 @@ def report(path: Path, output: Path | None = None, errors: int = ERRORS, attribu
     """
     from sentiment140_bert.cards.report import report_page
 
+    if output and output.suffix.lower() not in (".html", ".htm"):
+        raise RunError(f"{output} is no name for a page.", "Let it end in .html.")
     run = RunDir(path)
     facts = _facts(run, model_folder.finished(run))
     found = _mistakes(run, facts.metrics)
@@ -105,8 +107,12 @@ def _predictions(run: RunDir) -> pa.Table:
     if not run.predictions.is_file():
         raise RunError(f"{run.path} has no {run.predictions.name}.", hint)
     try:
-        return pq.read_table(run.predictions, columns=list(COLUMNS))
-    except (pa.ArrowException, OSError) as error:
+        table = pq.read_table(run.predictions, columns=list(COLUMNS))
+        labels, positive = (table[name].to_numpy() for name in ("label", "positive"))
+        if not (set(labels) <= {0, 1, NEUTRAL} and ((positive >= 0) & (positive <= 1)).all()):
+            raise ValueError("it holds what is no label or no probability")
+        return table
+    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
         raise RunError(f"{run.predictions} is damaged: {first_line(error)}.", hint) from None
 
 

@@ -75,6 +75,39 @@ def test_mistakes(small_run: Path, classifier_folder: Path, s140, arguments: lis
     assert result.stdout == ""
 
 
+@pytest.mark.parametrize("flag", ["--output", "--differences"])
+def test_what_is_read_is_not_overwritten(small_run: Path, s140, write: Callable[..., Path], flag: str) -> None:
+    tweets = write("tweets.csv", 40)
+    before = tweets.read_bytes()
+    for verb in (("evaluate", small_run, small_run, "--dataset"), ("predict", small_run, "--input")):
+        flags = flag if verb[0] == "evaluate" else "--output"
+        assert "would be overwritten" in s140(*verb, tweets, flags, tweets, code=1).stderr
+    assert tweets.read_bytes() == before
+
+
+def test_a_page_is_written_over_no_other_file(mine: Path, s140) -> None:
+    before = (mine / "metrics.json").read_bytes()
+    assert ".html" in s140("report", mine, "--no-attributions", "--output", mine / "metrics.json", code=1).stderr
+    assert (mine / "metrics.json").read_bytes() == before
+
+
+def test_lone_surrogates_are_a_sentence(small_run: Path, s140, tmp_path: Path) -> None:
+    (tmp_path / "s.jsonl").write_text('{"text": "fine"}\n{"text": "ok \\udc80"}\n')
+    assert "line 2 is not valid Unicode" in s140("predict", small_run, "--input", tmp_path / "s.jsonl", code=1).stderr
+    assert "not valid Unicode" in s140("predict", small_run, "a \udc80", code=1).stderr
+
+
+def test_predictions_that_make_no_sense(mine: Path, s140) -> None:
+    import pyarrow as pa
+
+    table = pq.read_table(mine / "predictions.parquet")
+    wrong = pa.array([7.0, None, *table["positive"].to_pylist()[2:]], pa.float64())
+    pq.write_table(
+        table.set_column(table.column_names.index("positive"), "positive", wrong), mine / "predictions.parquet"
+    )
+    assert "is damaged" in s140("report", mine, "--no-attributions", code=1).stderr
+
+
 @pytest.fixture
 def trained_on(small_run: Path) -> list[tuple[int, str]]:
     """Labels and texts of a run's training split."""
