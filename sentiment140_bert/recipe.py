@@ -36,6 +36,9 @@ from sentiment140_bert.values import (
 # The scores of a split by their names in metrics.json; metric_for_best_model names one of them, or loss.
 SCORES = ("accuracy", "f1", "precision", "recall", "matthews_correlation", "roc_auc", "log_loss")
 
+# The baselines that stand beside them, likewise.
+BASELINES = {"majority": "always the commoner class", "tfidf": "TF-IDF, logistic regression"}
+
 TRACKERS = ("wandb", "mlflow", "trackio", "tensorboard")
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from sentiment140_bert.cards.markup import readable
 from sentiment140_bert.data.clean import clean
+from sentiment140_bert.evaluation.calibration import Calibration
 from sentiment140_bert.workflows.reporting import masked, mistakes_of
 
 
@@ -26,18 +27,27 @@ ROWS = [
 ]
 
 
-def test_without_a_threshold_neutral_tweets_are_no_mistakes() -> None:
-    found = mistakes_of("manual", ROWS, {})
-    assert [each.words[0][0] for each in found] == ["sure and wrong", "unsure and wrong", "half"]
-    assert [each.answer for each in found] == ["positive", "negative", "positive"]
-    assert not any(each.abstains for each in found)
+def mistakes(neutral_below: float, temperature: float = 1.0) -> dict[str, bool]:
+    """Texts of the wrong answers, and whether the threshold keeps them back."""
+    found = mistakes_of("manual", ROWS, Calibration(temperature, neutral_below))
+    assert [each.confidence for each in found] == sorted((each.confidence for each in found), reverse=True)
+    return {each.words[0][0]: each.abstains for each in found}
 
 
-def test_with_a_threshold_those_that_got_a_side_are() -> None:
-    scores = {"three_way": {"matrix": [[0, 1, 1], [0, 1, 1], [0, 1, 1]]}, "abstaining": {"answered": 2}}
-    found = {each.words[0][0]: each.abstains for each in mistakes_of("manual", ROWS, scores)}
-    assert found == {"sure and wrong": False, "neutral, sure": False, "unsure and wrong": True, "half": True}
-    assert [*found][:2] == ["sure and wrong", "neutral, sure"]
+def test_where_the_model_takes_every_side() -> None:
+    answers = [each.answer for each in mistakes_of("manual", ROWS, Calibration(1.0, 0.0))]
+    assert answers == ["positive", "positive", "negative", "positive", "positive"]
+    assert set(mistakes(0.0)) == {row["text"] for row in ROWS} - {"sure and right"}
+    assert not any(mistakes(0.0).values())
+
+
+def test_neutral_tweets_below_the_threshold_are_no_mistakes() -> None:
+    assert mistakes(0.8) == {"sure and wrong": False, "neutral, sure": False, "unsure and wrong": True, "half": True}
+
+
+def test_the_threshold_stands_on_calibrated_confidence() -> None:
+    """At temperature 2 a confidence of 0.9 is one of 0.75, and 0.97 is 0.85."""
+    assert mistakes(0.8, 2.0) == {"sure and wrong": False, "unsure and wrong": True, "half": True}
 
 
 def texts(words: list[tuple[str, float | None]]) -> list[str]:

@@ -11,14 +11,13 @@ from markupsafe import Markup
 from sentiment140_bert.cards import metadata
 from sentiment140_bert.cards.facts import Facts
 from sentiment140_bert.cards.markup import render
-from sentiment140_bert.recipe import SCORES
+from sentiment140_bert.recipe import BASELINES, SCORES
 from sentiment140_bert.run_dir import CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES
 
 LABELS = {name: name.replace("_", " ") for name in SCORES}
 LABELS |= {"f1": "F1", "roc_auc": "ROC AUC", "matthews_correlation": "Matthews correlation"}
 PICTURES = {CONFUSION: "Confusion matrix", CALIBRATION: "Calibration", LEARNING: "Learning curve"}
 PICTURES |= {RISK_COVERAGE: "Errors among the surest answers", SLICES: "Accuracy on kinds of tweets"}
-BASELINES = {"majority": "always the commoner class", "tfidf": "TF-IDF of words and word pairs, logistic regression"}
 
 
 def model_card(facts: Facts, title: str, model_id: str, figures: list[str]) -> str:

@@ -19,12 +19,12 @@ from sentiment140_bert.cards import charts
 from sentiment140_bert.cards.facts import Facts
 from sentiment140_bert.cards.markup import plain, readable, template
 from sentiment140_bert.cards.metadata import HEADLINES
-from sentiment140_bert.recipe import SCORES
+from sentiment140_bert.cards.model import LABELS
+from sentiment140_bert.recipe import BASELINES, SCORES
 
 SHOWN = ("test", "manual")  # chosen by nothing; validation chose the checkpoint
 ORDER = (*SHOWN, "validation")
 CLASSES = ("negative", "neutral", "positive")  # as three_way.matrix has them
-NAMES = {"f1": "F1", "roc_auc": "ROC AUC", "matthews_correlation": "Matthews correlation"}
 LEAKS = {
     "exact": "equal to a training tweet",
     "near": "nearly equal to one",
@@ -69,7 +69,7 @@ def report_page(facts: Facts, title: str, mistakes: Sequence[Mistake], wrong: di
     """The whole page.
 
     Args:
-        facts: Of the run; what an older ``metrics.json`` lacks is said on the page.
+        facts: Of the run.
         title: The run's name.
         mistakes: Those to be listed; user names are masked already.
         wrong: For each split how many mistakes there are in all, listed or not.
@@ -88,15 +88,15 @@ def report_page(facts: Facts, title: str, mistakes: Sequence[Mistake], wrong: di
         data=facts.data,
         metrics=facts.metrics,
         invented=facts.invented,
-        level=facts.metrics.get("intervals", {}).get("level") or facts.metrics["confidence_level"],
-        intervals=facts.metrics.get("intervals"),
-        temperature=facts.metrics.get("temperature"),
-        abstention=facts.metrics.get("abstention"),
+        intervals=facts.metrics["intervals"],
+        temperature=facts.metrics["temperature"],
+        abstention=facts.metrics["abstention"],
         scored=scored,
         held_out={name: scored[name] for name in SHOWN if name in scored} or scored,
         meaning=HEADLINES | {"validation": "tweets that chose the checkpoint"},
         score_names=SCORES,
-        names={name: NAMES.get(name, name.replace("_", " ")) for name in SCORES},
+        names=LABELS,
+        baselines=BASELINES,
         leaks=LEAKS,
         classes=CLASSES,
         mistakes=sorted(mistakes, key=lambda each: -each.confidence),
@@ -209,7 +209,7 @@ def p_value(number: float) -> str:
 
 def headline_chart(split: dict[str, Any]) -> Markup:
     """The model's accuracy above those of the baselines."""
-    baselines = split.get("baselines", {})
+    baselines = split["baselines"]
     rows = {"model": split["accuracy"]}
     rows |= {name: baselines[name]["accuracy"] for name in ("tfidf", "majority") if name in baselines}
     said = "; ".join(f"{name} {percent(each)} ({limits(each, 100)})" for name, each in rows.items())
@@ -227,18 +227,17 @@ def slice_chart(one: dict[str, Any], overall: Any, start: float) -> Markup:
 
 
 def reliability_chart(name: str, split: dict[str, Any]) -> Markup:
-    """Before and, where there is one, after the temperature."""
+    """Before and after the temperature."""
     before, after = (
-        [(each["predicted"], each["observed"]) for each in (split.get(key) or {}).get("bins", [])]
-        for key in ("calibration", "calibrated")
+        [(each["predicted"], each["observed"]) for each in split[key]["bins"]] for key in ("calibration", "calibrated")
     )
     return charts.reliability(before, after, f"Reliability on {name}: predicted probability beside observed share")
 
 
 def coverage_chart(name: str, split: dict[str, Any]) -> Markup:
-    """Risk by coverage, with the abstain threshold where there is one."""
-    abstaining: Any = split.get("abstaining")
-    some = abstaining is not None and abstaining["answered"] > 0
+    """Risk by coverage, with the place of the abstain threshold where it leaves any answer."""
+    abstaining = split["abstaining"]
+    some = abstaining["answered"] > 0
     chosen = (value(abstaining["coverage"]), 1 - value(abstaining["accuracy"])) if some else None
     steps = [(each["coverage"], each["risk"]) for each in split["risk_coverage"]]
     return charts.risk_coverage(steps, chosen, f"Risk on {name} by the share of tweets that are answered")

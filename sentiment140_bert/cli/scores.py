@@ -9,10 +9,9 @@ from typing import Any
 import click
 
 from sentiment140_bert.cli.output import print_table
-from sentiment140_bert.recipe import SCORES
+from sentiment140_bert.recipe import BASELINES, SCORES
 
 COUNTS = ("true_negative", "false_positive", "false_negative", "true_positive")
-BASELINES = {"majority": "always the commoner class", "tfidf": "TF-IDF, logistic regression"}
 Splits = dict[str, dict[str, Any]]
 
 
@@ -65,9 +64,11 @@ def _count(split: dict[str, Any], name: str) -> str:
 
 
 def _print_remarks(name: str, split: dict[str, Any]) -> None:
-    tfidf = split.get("baselines", {}).get("tfidf")
-    if tfidf and tfidf["p_value"] >= 0.05:
-        click.echo(f"{name}: {split['n']:,} tweets do not tell the model apart from {BASELINES['tfidf']}")
+    from sentiment140_bert.evaluation.intervals import SIGNIFICANT
+
+    for baseline, each in split.get("baselines", {}).items():
+        if each["p_value"] >= SIGNIFICANT:
+            click.echo(f"{name}: {split['n']:,} tweets do not tell the model apart from {BASELINES[baseline]}")
     for each in split.get("slices", []):
         if each["worse"]:
             accuracy = _with_limits(each["accuracy"])

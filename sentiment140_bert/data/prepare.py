@@ -145,9 +145,19 @@ def whole(data: DataConfig) -> dict[str, pa.Table]:
     Returns:
         ``test`` and, where the dataset has one or ``manual_test`` names one, ``manual``: columns ``text``, ``label``
         (2: neutral), ``user``, ``time`` and ``topic``, as in :class:`Prepared`.
+
+    Raises:
+        DataError: As :func:`prepare`, or no row is left.
     """
     source, manual = locate(data)
-    table = reading.read(source, data).table
+    read = reading.read(source, data)
+    table = read.table
+    if not len(table):
+        raise DataError(
+            f"{source.name}: none of its {read.rows:,} rows is left: {read.dropped:,} are dropped by the label map, "
+            f"{read.bad_rows:,} are malformed.",
+            "Say with --label-map which of its labels are negative, neutral or positive.",
+        )
     if data.max_samples:
         table = split.sample(table, data.max_samples, data.split_seed, source.name)
     tables = {"test": table}

@@ -132,9 +132,9 @@ def read(folder: Path, repo_id: str, revision: str) -> Prepared:
                 f"The tweets of {repo_id}, split {name}, are not those that its data.json describes (sha256 differs).",
                 "Name another --dataset-revision, or ask its owner.",
             )
+    splits |= _three_way(folder, described, repo_id)
     if found := kept("prepared", key):
         return dataclasses.replace(found, report=described)
-    splits |= _three_way(folder, described, repo_id)
     numbered = {
         name: with_origin(table.append_column("row", pa.array(np.arange(len(table), dtype=np.int32))))
         for name, table in splits.items()

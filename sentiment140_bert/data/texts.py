@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -152,10 +152,10 @@ def write_predictions(path: Path, rows: Iterable[tuple[str, str, float]]) -> int
     return count
 
 
-def check_output(path: Path) -> None:
-    """Raises DataError where :func:`write_predictions` could not write ``path``."""
-    if path.suffix not in OUTPUTS:
-        raise DataError(f"{path} has no ending that can be written.", f"Known: {', '.join(OUTPUTS)}.")
+def check_output(path: Path, endings: Sequence[str] = OUTPUTS) -> None:
+    """Raises DataError where ``path`` has none of the ``endings``, or its folder does not exist."""
+    if path.suffix not in endings:
+        raise DataError(f"{path} has no ending that can be written.", f"Known: {', '.join(endings)}.")
     if not path.parent.is_dir():
         raise DataError(f"The folder {path.parent} does not exist.", "Make it first.")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,9 +31,6 @@ class Calibration:
     temperature: float
     neutral_below: float
 
-    def as_dict(self) -> dict[str, float]:
-        return asdict(self)
-
 
 def fitted(positive: Floats, truth: Labels) -> Calibration:
     """The temperature with the least log loss, and the confidence that all but ``ABSTAINING`` of the tweets reach.
@@ -54,7 +51,7 @@ def fitted(positive: Floats, truth: Labels) -> Calibration:
     sure = confidence(scaled(positive, temperature))
     # A confidence that occurs, and not rounded up: who is just as sure answers.
     threshold = float(np.quantile(sure, ABSTAINING, method="higher"))
-    return Calibration(temperature, np.floor(threshold * 1e8) / 1e8)
+    return Calibration(temperature, float(np.floor(threshold * 1e8) / 1e8))
 
 
 def scaled(positive: Floats, temperature: float) -> Floats:

@@ -27,9 +27,8 @@ def draw(folder: Path, splits: dict[str, Any], history: list[dict[str, Any]]) ->
     _save(folder / CONFUSION, held_out, _confusion)
     _save(folder / CALIBRATION, held_out, _calibration)
     _save(folder / RISK_COVERAGE, held_out, _risk_coverage)
-    _save(
-        folder / SLICES, held_out, _slices, height=0.8 + 0.24 * max(len(each["slices"]) for each in held_out.values())
-    )
+    most = max(len(each["slices"]) for each in held_out.values())
+    _save(folder / SLICES, held_out, _slices, height=0.8 + 0.24 * most)
     if any("loss" in entry for entry in history):
         figure = _figure(2)
         _losses(figure.axes[0], history)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.errors import DataError, RunError
+from sentiment140_bert.errors import RunError
 from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.run_dir import RunDir, written_whole
 from sentiment140_bert.workflows import judging, scoring
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from sentiment140_bert.evaluation.answers import Answers
+    from sentiment140_bert.workflows.judging import Judged
 
 
 def compare(
@@ -44,24 +45,20 @@ def compare(
         RunError: No tweets were named, and the first is no run.
         DataError: ``differences`` cannot be written.
     """
-    import numpy as np
+    from sentiment140_bert.data.texts import check_output
 
     if differences:
-        _check(differences)
+        check_output(differences, (".csv", ".parquet"))
     names = _names(models)
     tables = _tables(models[0], data)
     judged = {
         name: judging.judge(model, tables, model_revision, name) for model, name in zip(models, names, strict=True)
     }
-    found = {name: each.answers for name, each in judged.items()}
-    pairs = itertools.product(tables, itertools.combinations(names, 2))
-    comparisons = [_compared(split, pair, found) for split, pair in pairs if len(found[names[0]][split].binary().truth)]
-    for split in tables:
-        seen = np.any([each.seen[split] for each in judged.values()], axis=0)
-        unseen = {name: {split: answers[split].only(~seen)} for name, answers in found.items()}
-        if seen.any() and len(unseen[names[0]][split].binary().truth):
-            for pair in itertools.combinations(names, 2):
-                comparisons.append(_compared(split, pair, unseen) | {"split": f"{split}_unseen"})
+    comparisons = [
+        _compared(split, pair, found)
+        for split, found in _groups(judged, tables).items()
+        for pair in itertools.combinations(names, 2)
+    ]
     result: dict[str, Any] = {
         "models": {name: each.splits for name, each in judged.items()},
         "comparisons": comparisons,
@@ -70,15 +67,32 @@ def compare(
         "assumed": {name: each.assumed for name, each in judged.items() if each.assumed},
     }
     if differences:
-        result["differing"] = _write(differences, found)
+        result["differing"] = _write(differences, {name: each.answers for name, each in judged.items()})
     return result
 
 
-def _compared(split: str, pair: tuple[str, str], found: dict[str, dict[str, Answers]]) -> dict[str, Any]:
-    """One split's comparison of two models."""
+def _groups(judged: dict[str, Judged], splits: Iterable[str]) -> dict[str, dict[str, Answers]]:
+    """What the models answered on the tweets of each split that are not neutral, and on those that none was trained on.
+
+    Splits without such tweets are left out, and so is ``NAME_unseen`` where no model was trained on any of them.
+    """
+    import numpy as np
+
+    groups = {}
+    for split in splits:
+        seen = np.any([each.seen[split] for each in judged.values()], axis=0)
+        groups[split] = {name: each.answers[split].binary() for name, each in judged.items()}
+        if seen.any():
+            unseen = {name: each.answers[split].only(~seen).binary() for name, each in judged.items()}
+            groups[f"{split}_unseen"] = unseen
+    return {split: found for split, found in groups.items() if len(next(iter(found.values())).truth)}
+
+
+def _compared(split: str, pair: tuple[str, str], found: dict[str, Answers]) -> dict[str, Any]:
+    """Two models on the same tweets."""
     from sentiment140_bert.evaluation import comparison
 
-    first, second = (found[name][split].binary() for name in pair)
+    first, second = (found[name] for name in pair)
     told = comparison.compared(first.right, second.right, first.truth)
     return {"split": split, "models": list(pair)} | told | {"in_words": comparison.in_words(told, *pair)}
 
@@ -97,13 +111,6 @@ def _tables(first: str, data: DataConfig | None) -> dict[str, pa.Table]:
     if not run.is_run():
         raise RunError(f"{first} is not a run directory, so it has no data of its own.", "Name tweets with --dataset.")
     return scoring.scored_tables(scoring.data_of(run))
-
-
-def _check(path: Path) -> None:
-    if path.suffix not in (".csv", ".parquet"):
-        raise DataError(f"{path} has no ending that can be written.", "Known: .csv, .parquet.")
-    if not path.parent.is_dir():
-        raise DataError(f"The folder {path.parent} does not exist.", "Make it first.")
 
 
 def _write(path: Path, found: dict[str, dict[str, Answers]]) -> int:

@@ -34,11 +34,9 @@ class Origin:
     hashes: npt.NDArray[np.uint64] | None = None
     unknown: str = ""
 
-    def baselines(self, positive_share: float) -> Baselines:
-        """Those of the same training tweets; without these the constant answer that ``positive_share`` suggests."""
-        from sentiment140_bert.evaluation.lift import Baselines
-
-        return baselines.of_training(self.prepared) if self.prepared else Baselines(positive_share)
+    def baselines(self) -> Baselines | None:
+        """Those of the same training tweets; None without these."""
+        return baselines.of_training(self.prepared) if self.prepared else None
 
 
 def origin_of(model: str, revision: str | None = None) -> Origin:

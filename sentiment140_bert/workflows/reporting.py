@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentiment140_bert.data.schema import LABEL_NAMES, NEUTRAL, POSITIVE
 from sentiment140_bert.errors import RunError, first_line
 from sentiment140_bert.run_dir import RunDir, write_text
 from sentiment140_bert.workflows import answering, model_folder
@@ -20,12 +21,11 @@ if TYPE_CHECKING:
 
     from sentiment140_bert.cards.facts import Facts
     from sentiment140_bert.cards.report import Mistake
+    from sentiment140_bert.evaluation.calibration import Calibration
 
 log = logging.getLogger(__name__)
 ERRORS = 200
 WEIGHED = 100  # of each split, the surest; weighing a tweet's words costs as much as scoring some 70 tweets
-LABELS = ("negative", "positive", "neutral")  # by their numbers in predictions.parquet
-NEUTRAL = 2
 COLUMNS = ("split", "text", "label", "positive", "topic")
 
 
@@ -80,15 +80,18 @@ def _facts(run: RunDir, metrics: dict[str, Any]) -> Facts:
 
 def _mistakes(run: RunDir, metrics: dict[str, Any]) -> dict[str, list[Mistake]]:
     """Those of each split, the surest first."""
+    from sentiment140_bert.evaluation.calibration import Calibration
+
     answers = _predictions(run).to_pylist()
+    learned = Calibration(metrics["temperature"]["value"], metrics["abstention"]["threshold"])
     rescore = f"Score the run anew: s140 evaluate {shlex.quote(str(run.path))}"
     found = {}
     for split, scores in metrics["splits"].items():
         if "accuracy" not in scores:
             continue
         rows = [row for row in answers if row["split"] == split]
-        found[split] = mistakes_of(split, rows, scores)
-        binary = [each for each in found[split] if each.label != LABELS[NEUTRAL]]
+        found[split] = mistakes_of(split, rows, learned)
+        binary = [each for each in found[split] if each.label != LABEL_NAMES[NEUTRAL]]
         counted = scores["false_positive"]["value"] + scores["false_negative"]["value"]
         if len(binary) != counted or sum(row["label"] != NEUTRAL for row in rows) != scores["n"]:
             raise RunError(
@@ -109,40 +112,33 @@ def _predictions(run: RunDir) -> pa.Table:
     try:
         table = pq.read_table(run.predictions, columns=list(COLUMNS))
         labels, positive = (table[name].to_numpy() for name in ("label", "positive"))
-        if not (set(labels) <= {0, 1, NEUTRAL} and ((positive >= 0) & (positive <= 1)).all()):
+        if not (set(labels) <= LABEL_NAMES.keys() and ((positive >= 0) & (positive <= 1)).all()):
             raise ValueError("it holds what is no label or no probability")
         return table
     except (pa.ArrowException, OSError, ValueError, TypeError) as error:
         raise RunError(f"{run.predictions} is damaged: {first_line(error)}.", hint) from None
 
 
-def mistakes_of(split: str, rows: Sequence[dict[str, Any]], scores: dict[str, Any]) -> list[Mistake]:
+def mistakes_of(split: str, rows: Sequence[dict[str, Any]], learned: Calibration) -> list[Mistake]:
     """The wrong answers among the rows of a split, the surest first.
 
-    A neutral tweet counts where the scores know an abstain threshold and the model took a side all the same. How many
-    do is the scores' to say (``three_way``, ``abstaining``); it is the surest ones, on whatever scale of confidence the
-    threshold stands.
+    A neutral tweet is among them where the model took a side all the same.
 
     Args:
         split: Its name.
         rows: Of ``predictions.parquet``.
-        scores: Of ``metrics.json``.
+        learned: When the model says neutral instead.
     """
-    from sentiment140_bert.cards.report import Mistake
+    import numpy as np
 
-    order = sorted(rows, key=lambda row: -abs(row["positive"] - 0.5))
-    neutral = [row for row in order if row["label"] == NEUTRAL]
-    others = [row for row in order if row["label"] != NEUTRAL]
-    matrix = scores.get("three_way", {}).get("matrix")
-    answered_neutral = matrix[1][0] + matrix[1][2] if matrix else 0
-    answered = scores.get("abstaining", {}).get("answered", len(others))
-    chosen = [(row, False) for row in neutral[:answered_neutral]]
-    chosen += [
-        (row, at >= answered) for at, row in enumerate(others) if (row["positive"] >= 0.5) != (row["label"] == 1)
-    ]
+    from sentiment140_bert.cards.report import Mistake
+    from sentiment140_bert.evaluation import three_way
+
+    said = three_way.said(np.array([row["positive"] for row in rows], dtype=np.float64), learned).tolist()
     found = [
-        Mistake(split, LABELS[row["label"]], row["positive"], ((row["text"], None),), row["topic"], abstains)
-        for row, abstains in chosen
+        Mistake(split, LABEL_NAMES[row["label"]], row["positive"], ((row["text"], None),), row["topic"], abstains)
+        for row, abstains in zip(rows, [each == NEUTRAL for each in said], strict=True)
+        if (not abstains if row["label"] == NEUTRAL else (row["positive"] >= 0.5) != (row["label"] == POSITIVE))
     ]
     return sorted(found, key=lambda each: -each.confidence)
 

@@ -1,15 +1,15 @@
-"""``s140 evaluate`` of one model."""
+"""``s140 evaluate`` of a run: its own weights on its own splits."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.run_dir import RunDir, sha256_of, write_json
+from sentiment140_bert.run_dir import RunDir, sha256_of, write_json, written_whole
 from sentiment140_bert.workflows import baselines, model_folder, preparing, tracks
 from sentiment140_bert.workflows.answering import answers, load_classifier
 from sentiment140_bert.workflows.runs import saved_recipe
@@ -69,7 +69,7 @@ def score_run(path: Path, prepared: Prepared | None = None) -> dict[str, Any]:
     prepared = prepared or data_of(run)
     scored = scores_of(classifier, prepared)
     metrics = scored.metrics | {"weights_sha256": sha256_of(run.weights)}
-    modeling.write_calibration(run.model, scored.calibration.as_dict())
+    modeling.write_calibration(run.model, asdict(scored.calibration))
     _write_training_rows(run, prepared)
     _write_predictions(run, scored.answers)
     model_folder.redraw(run, metrics)
@@ -175,8 +175,6 @@ def _write_training_rows(run: RunDir, prepared: Prepared) -> None:
 def _write_predictions(run: RunDir, found: dict[str, Answers]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
-
-    from sentiment140_bert.run_dir import written_whole
 
     parts = [
         pa.table(

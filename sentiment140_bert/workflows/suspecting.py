@@ -102,16 +102,15 @@ def suspects(
 
 def _refuse(output: Path, folds: int, by: str) -> None:
     """Raises what can be said before anything is computed."""
+    from sentiment140_bert.data.texts import check_output
+
     if by not in ("baseline", "model"):
         raise RunError(f"by is {by!r}.", "It is baseline or model.")
     if folds < 2:
         raise RunError(f"{folds} folds: one part at least must be answered by another.", "Use --folds 2 or more.")
     if importlib.util.find_spec("cleanlab") is None:
         raise MissingExtra("Looking for wrong labels", "noise")
-    if output.suffix != ".csv":
-        raise DataError(f"{output} has no ending that can be written.", "Known: .csv.")
-    if not output.parent.is_dir():
-        raise DataError(f"The folder {output.parent} does not exist.", "Make it first.")
+    check_output(output, (".csv",))
     if output.is_dir() or not os.access(output.parent, os.W_OK):
         raise DataError(f"{output} cannot be written.", "Choose another --output.")
 

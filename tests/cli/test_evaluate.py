@@ -90,6 +90,13 @@ def test_names_that_were_assumed_are_said(small_bert: Callable[..., Path], s140)
     assert "LABEL_1 as positive" in result.stderr
 
 
+def test_a_label_map_that_leaves_nothing_is_no_success(run: Path, s140, write: Callable[..., Path]) -> None:
+    given = ("--dataset", write("t.csv", 40), "--label-map", "0=drop,4=drop")
+    result = s140("evaluate", run, *given, code=1)
+    assert "40 are dropped by the label map" in result.stderr
+    assert result.stdout == ""
+
+
 def test_four_labels_are_refused(small_bert: Callable[..., Path], s140) -> None:
     result = s140("evaluate", small_bert(labels=("a", "b", "c", "d")), "--dataset", "sample", code=1)
     assert "4 labels (a, b, c, d)" in result.stderr

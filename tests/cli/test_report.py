@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
-from report_fixtures import completed, write_predictions, wrong_rows
+from report_fixtures import write_predictions, wrong_rows
 from sentiment140_bert.cli import main
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.workflows import reporting
@@ -63,12 +63,15 @@ def test_no_error_listed(mine: RunDir, s140) -> None:
     assert "<tr data-split" not in mine.report.read_text("utf-8")
 
 
-def test_a_run_of_an_older_version(run: Path, tmp_path: Path, s140) -> None:
-    older = RunDir(shutil.copytree(run, tmp_path / "older", ignore=shutil.ignore_patterns("checkpoints")))
-    metrics = json.loads(older.metrics.read_text("utf-8"))
-    completed(older.path)
-    older.metrics.write_text(json.dumps(metrics), "utf-8")
-    s140("report", older.path, "--no-attributions")
+@pytest.mark.parametrize("key", ["baselines", "slices", "calibrated", "risk_coverage", "abstaining"])
+def test_a_run_of_an_older_version_is_to_be_scored_anew(mine: RunDir, key: str) -> None:
+    metrics = json.loads(mine.metrics.read_text("utf-8"))
+    del metrics["splits"]["test"][key]
+    mine.metrics.write_text(json.dumps(metrics), "utf-8")
+    said = refused("report", mine.path).stderr
+    assert key in said
+    assert "s140 evaluate RUN" in said
+    assert not mine.report.exists()
 
 
 def test_the_answers_are_missing(mine: RunDir) -> None:

@@ -269,6 +269,19 @@ def test_changed_tokens_are_refused(hub: HubServer, change: Callable[[Any], Any]
     refused("train")
 
 
+@pytest.mark.parametrize("seen", [False, True], ids=["never seen", "what it was before in the cache"])
+@pytest.mark.parametrize(
+    "change",
+    [lambda table: table.slice(1), lambda table: table.take(list(range(len(table)))[::-1])],
+    ids=["less", "order"],
+)
+def test_changed_hand_labelled_tweets_are_refused(hub: HubServer, change, seen: bool, prepared, refused) -> None:
+    if seen:
+        prepared()
+    rewritten(hub, "three_way/manual-00000-of-00001.parquet", change)
+    refused("three_way")
+
+
 def test_refused_is_a_sentence_before_any_step(hub: HubServer, train) -> None:
     rewritten(hub, "default/train-00000-of-00001.parquet", change_a_text)
     result = train(code=1)
