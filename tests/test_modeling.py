@@ -15,6 +15,7 @@ import torch
 from sentiment140_bert import modeling
 from sentiment140_bert.data.clean import normalizer
 from sentiment140_bert.errors import MissingExtra, ModelError
+from sentiment140_bert.run_dir import sha256_of
 from tiny_run import flags, process
 
 pytest_plugins = "model_fixtures"
@@ -83,7 +84,7 @@ def test_a_raw_recipe_leaves_the_tokenizer_alone() -> None:
 def test_what_is_loaded_is_what_was_saved(classifier_folder: Path, tmp_path: Path) -> None:
     model, tokenizer = modeling.load_classifier(str(classifier_folder))
     sha256 = modeling.save(model, tokenizer, tmp_path / "again")
-    assert sha256 == modeling.sha256_of(classifier_folder / "model.safetensors")
+    assert sha256 == sha256_of(classifier_folder / "model.safetensors")
     assert {each.name for each in (tmp_path / "again").iterdir()} == {each.name for each in classifier_folder.iterdir()}
     assert [each.name for each in tmp_path.iterdir()] == ["again"]
 

@@ -1,0 +1,24 @@
+"""Tokenizers and classifiers: from the Hub, a folder or the bundled encoder; saved so that ``pipeline`` just works."""
+
+from sentiment140_bert.modeling.classifier import ID2LABEL, load_classifier, load_encoder, untrained
+from sentiment140_bert.modeling.places import BUNDLED, commit_of, is_hub_id, locate
+from sentiment140_bert.modeling.saving import CALIBRATION, calibration_of, is_calibrated, save, write_calibration
+from sentiment140_bert.modeling.tokenizer import load_tokenizer, padding_only
+
+__all__ = [
+    "BUNDLED",
+    "CALIBRATION",
+    "ID2LABEL",
+    "calibration_of",
+    "commit_of",
+    "is_calibrated",
+    "is_hub_id",
+    "load_classifier",
+    "load_encoder",
+    "load_tokenizer",
+    "locate",
+    "padding_only",
+    "save",
+    "untrained",
+    "write_calibration",
+]

@@ -1,0 +1,101 @@
+"""Sequence classifiers: a pretrained encoder with a new head, one that was fine-tuned, one that is only measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sentiment140_bert.errors import ModelError
+from sentiment140_bert.modeling.loading import explained, quiet
+from sentiment140_bert.modeling.places import is_hub_id, locate
+from sentiment140_bert.modeling.tokenizer import load_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+ID2LABEL = {0: "negative", 1: "positive"}
+
+
+def load_encoder(name_or_path: str, revision: str | None = None, seed: int = 42) -> PreTrainedModel:
+    """A pretrained encoder with a two-label head, new (from ``seed``) where the checkpoint has none; float32.
+
+    Raises:
+        ModelError: It cannot be loaded, or has no safetensors weights.
+    """
+    from transformers import AutoModelForSequenceClassification, set_seed
+
+    from sentiment140_bert.modeling.first_token import first_token_only
+
+    set_seed(seed)
+    with explained(name_or_path), quiet():
+        model = AutoModelForSequenceClassification.from_pretrained(
+            locate(name_or_path),
+            revision=revision,
+            num_labels=len(ID2LABEL),
+            id2label=ID2LABEL,
+            label2id={label: number for number, label in ID2LABEL.items()},
+            dtype="float32",
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    return first_token_only(model)
+
+
+def untrained(name_or_path: str, revision: str | None = None, seed: int = 42) -> PreTrainedModel:
+    """A classifier of that model's shape with random weights, for measuring; of a Hub model its config is enough.
+
+    Raises:
+        ModelError: Its shape is not known.
+    """
+    from transformers import AutoConfig, AutoModelForSequenceClassification, BertConfig, DistilBertConfig, set_seed
+
+    from sentiment140_bert.modeling.first_token import first_token_only
+
+    set_seed(seed)
+    # The defaults of these classes are the shapes of these models.
+    known = {"bert-base-uncased": BertConfig, "distilbert-base-uncased": DistilBertConfig}
+    short = name_or_path.removeprefix("google-bert/").removeprefix("distilbert/")
+    if short in known and is_hub_id(name_or_path):
+        config = known[short]()
+    else:
+        with explained(name_or_path):
+            config = AutoConfig.from_pretrained(locate(name_or_path), revision=revision, trust_remote_code=False)
+    config.num_labels = len(ID2LABEL)
+    with explained(name_or_path):
+        model = AutoModelForSequenceClassification.from_config(config, dtype="float32", trust_remote_code=False)
+    return first_token_only(model)
+
+
+def load_classifier(name_or_path: str, revision: str | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """A fine-tuned classifier with its tokenizer, as it was saved.
+
+    Raises:
+        ModelError: It cannot be loaded, or its checkpoint has no trained classification head.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    from sentiment140_bert.modeling.first_token import first_token_only
+
+    place = locate(name_or_path)
+    with explained(name_or_path), quiet():
+        model, loading = AutoModelForSequenceClassification.from_pretrained(
+            place,
+            revision=revision,
+            dtype="float32",
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    if loading["missing_keys"]:
+        raise ModelError(
+            f"{name_or_path} is no fine-tuned classifier: it lacks {', '.join(sorted(loading['missing_keys']))}.",
+            "Train one with `s140 train`, and name its run directory.",
+        )
+    tokenizer = load_tokenizer(place, revision)
+    known = getattr(model.config, "vocab_size", None)
+    highest = max(tokenizer.get_vocab().values(), default=0)
+    if known is not None and highest >= known:
+        raise ModelError(
+            f"{name_or_path}: the tokenizer has words up to number {highest:,}, the model knows {known:,}.",
+            "They do not belong together: name the folder of one model.",
+        )
+    return first_token_only(model), tokenizer

