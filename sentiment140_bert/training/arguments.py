@@ -82,6 +82,9 @@ def training_arguments(config: TrainingConfig, precision: Precision, checkpoints
             disable_tqdm=True,  # the bar is our own
             dataloader_pin_memory=torch.cuda.is_available(),
             label_names=["labels"],
+            remove_unused_columns=False,  # batches come whole
+            # It would wait for the device in each step, and leave a loss that is no number out of the mean.
+            logging_nan_inf_filter=False,
             **values,
         )
     except (ValueError, TypeError, ImportError) as error:

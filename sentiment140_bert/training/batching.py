@@ -45,7 +45,7 @@ class LengthGroupedBatches:
     Each batch is one optimizer step's and is dealt in ``share.parts`` parts of like size. So neither the number of
     processes nor that of accumulated parts changes which tweets a step learns from: they depend on the size of the
     step, ``seed`` and the epoch alone. Every tweet comes once in each epoch; the parts of its smallest step may be
-    empty (see ``loss.Collator``). It has no ``batch_size``, by which accelerate knows that it deals whole parts to
+    empty (see ``rows.TokenRows``). It has no ``batch_size``, by which accelerate knows that it deals whole parts to
     processes.
 
     Args:

@@ -26,15 +26,3 @@ def exact_loss(label_smoothing: float = 0.0) -> Callable[..., torch.Tensor]:
         return summed / num_items_in_batch
 
     return loss
-
-
-class Collator:
-    """The Trainer's collator; a part without tweets becomes one row whose label counts for nothing."""
-
-    IGNORED = -100  # as torch's cross entropy and Trainer's count of labels know it
-
-    def __init__(self, collate: Callable[[list[Any]], Any]) -> None:
-        self.collate = collate
-
-    def __call__(self, rows: list[Any]) -> Any:
-        return self.collate(rows or [{"input_ids": [0, 0], "attention_mask": [1, 1], "labels": self.IGNORED}])

@@ -14,21 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
-from transformers import DataCollatorWithPadding, Trainer, TrainerCallback
+from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from sentiment140_bert.errors import HardwareError, diverged
 from sentiment140_bert.training import memory
 from sentiment140_bert.training.batching import LengthGroupedBatches, Share
 from sentiment140_bert.training.callbacks import Progress, StopOnSignal, WholeCheckpoints, newest_whole, seconds_until
-from sentiment140_bert.training.loss import Collator, exact_loss
+from sentiment140_bert.training.loss import exact_loss
+from sentiment140_bert.training.rows import TokenRows, as_it_is
 
 if TYPE_CHECKING:
-    from datasets import Dataset
     from transformers import TrainingArguments
 
 log = logging.getLogger(__name__)
@@ -37,31 +36,37 @@ log = logging.getLogger(__name__)
 class SentimentTrainer(Trainer):  # type: ignore[misc]
     """Trainer with length-grouped training batches; evaluation and prediction keep the data's order.
 
+    Its datasets are :class:`~sentiment140_bert.training.rows.TokenRows`, which make whole batches.
+
     Args:
         share: How each step is shared out; what the arguments say when it is not given.
         finds_batch: Try the widest part first, and score in smaller batches where memory does not suffice.
     """
 
     def __init__(self, *positional: Any, share: Share | None = None, finds_batch: bool = False, **named: Any) -> None:
-        super().__init__(*positional, **named)
+        super().__init__(*positional, data_collator=as_it_is, **named)
         self.share = share or share_of(self.args)
+        self.parameters: int = self.model.num_parameters(exclude_embeddings=True)
         self.finds_batch = finds_batch
         self._batches: LengthGroupedBatches | None = None
         self._tried: set[int] = set()
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        dataset = self.train_dataset.with_format("numpy")
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        self._batches = batches = LengthGroupedBatches(lengths_of(self.train_dataset), self.share, seed)
+        self._batches = batches = LengthGroupedBatches(self.train_dataset.lengths, self.share, seed)
         self.add_callback(_EachEpochItsOrder(batches))
         loader: DataLoader[Any] = DataLoader(
-            dataset,
+            self.train_dataset,
             batch_sampler=batches,
-            collate_fn=Collator(self.data_collator),
+            collate_fn=self.data_collator,
             num_workers=self.args.dataloader_num_workers,
             pin_memory=self.args.dataloader_pin_memory,
         )
         return self.accelerator.prepare(loader)  # type: ignore[no-any-return]
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """As Trainer counts them, which would count the model's parameters anew in each step."""
+        return 6 * int(inputs["input_ids"].numel()) * self.parameters
 
     def _save_checkpoint(self, *arguments: Any, **options: Any) -> None:
         """Removes no older checkpoint: ``WholeCheckpoints`` does, once the new one is whole."""
@@ -84,8 +89,7 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
             TooLarge: In every process, when it does not fit in one of them.
         """
         assert self._batches  # noqa: S101 - training begins with them
-        rows = self.train_dataset.with_format("numpy")[self._batches.widest()]
-        part = self.data_collator([dict(zip(rows, row, strict=True)) for row in zip(*rows.values(), strict=True)])
+        part = self.train_dataset.__getitems__(self._batches.widest())
         failure: RuntimeError | None = None
         gpus = [torch.cuda.current_device()] if torch.cuda.is_available() else []
         try:
@@ -143,13 +147,6 @@ class _EachEpochItsOrder(TrainerCallback):  # type: ignore[misc]
         self.batches.set_epoch(int(state.epoch or 0))
 
 
-def lengths_of(dataset: Any) -> np.ndarray:
-    """Tokens of each row of a tokenized split, from Arrow's offsets, without reading the tokens."""
-    import pyarrow.compute as pc
-
-    return np.asarray(pc.list_value_length(dataset.with_format("arrow")[:]["input_ids"]).to_numpy())
-
-
 @dataclass(frozen=True)
 class Outcome:
     """How training ended, earlier parts of a resumed run included.
@@ -202,7 +199,8 @@ def train(
         HardwareError: A batch does not fit into memory, and no smaller part was to be tried or does either.
         RunError: The loss became infinite or no number.
     """
-    train_split: Dataset = splits["train"]
+    half = arguments.fp16 or arguments.bf16
+    rows = {name: TokenRows(splits[name], tokenizer, 8 if half else 1) for name in ("train", "validation")}
     stop = StopOnSignal()
     seconds_before = seconds_until(resume_from) if resume_from else 0.0
     started = time.perf_counter()
@@ -214,15 +212,12 @@ def train(
         trainer = SentimentTrainer(
             model=model,
             args=settings,
-            train_dataset=train_split,
-            eval_dataset=splits["validation"],
+            train_dataset=rows["train"],
+            eval_dataset=rows["validation"].longest_first(),
             processing_class=tokenizer,
-            data_collator=DataCollatorWithPadding(
-                tokenizer, pad_to_multiple_of=8 if arguments.fp16 or arguments.bf16 else None
-            ),
             compute_loss_func=exact_loss(arguments.label_smoothing_factor),
             compute_metrics=compute_metrics,
-            callbacks=[Progress(history, len(train_split), shown), WholeCheckpoints(spent), stop, *(callbacks or [])],
+            callbacks=[Progress(history, len(rows["train"]), shown), WholeCheckpoints(spent), stop, *(callbacks or [])],
             share=share,
             finds_batch=finds_batch,
         )
@@ -236,7 +231,7 @@ def train(
         raise diverged("the loss is no longer a number")
     seconds = seconds_before + time.perf_counter() - started
     state = trainer.state
-    seen = (state.epoch or 0.0) * len(train_split)
+    seen = (state.epoch or 0.0) * len(rows["train"])
     return Outcome(
         steps=state.global_step,
         epochs=round(state.epoch or 0.0, 4),

@@ -103,7 +103,7 @@ def rows_of(recipe: Recipe) -> tuple[int | None, int]:
 
 def _lengths(recipe: Recipe, tokenizer_at_hand: bool) -> tuple[np.ndarray, list[str]]:
     """Tokens of tweets such as the job's, and what was assumed."""
-    from sentiment140_bert.training.trainer import lengths_of
+    from sentiment140_bert.training.rows import lengths_of
 
     if recipe.data.dataset == "sample" and tokenizer_at_hand:
         _, tokens, _ = preparing.tokenized(recipe)
@@ -125,7 +125,7 @@ def _rows(lengths: np.ndarray, count: int, vocabulary: int) -> Dataset:
 def _estimate(train: Dataset, outcome: Outcome, timed: Timed, seed: int, half: bool) -> Estimate:
     from sentiment140_bert.training.batching import LengthGroupedBatches
     from sentiment140_bert.training.probe import step_estimate
-    from sentiment140_bert.training.trainer import lengths_of
+    from sentiment140_bert.training.rows import lengths_of
 
     lengths = lengths_of(train)
     to = 8 if half else 1

@@ -28,7 +28,8 @@ from sentiment140_bert import modeling
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.training.arguments import Precision, training_arguments
 from sentiment140_bert.training.callbacks import newest_whole
-from sentiment140_bert.training.trainer import SentimentTrainer, exact_loss, lengths_of, train
+from sentiment140_bert.training.rows import TokenRows, lengths_of
+from sentiment140_bert.training.trainer import SentimentTrainer, exact_loss, train
 from tiny_run import flags
 
 pytest_plugins = "model_fixtures"
@@ -119,9 +120,10 @@ def test_half_precision_logits_give_a_float32_loss() -> None:
 def trainer(classifier_folder: Path, tmp_path: Path) -> Callable[..., SentimentTrainer]:
     def make(**values: Any) -> SentimentTrainer:
         model, tokenizer = modeling.load_classifier(str(classifier_folder))
-        collate = DataCollatorWithPadding(tokenizer)
-        data = tweets(50)
-        return SentimentTrainer(model, arguments(tmp_path, **values), collate, data, data, processing_class=tokenizer)
+        data = TokenRows(tweets(50), tokenizer)
+        return SentimentTrainer(
+            model, arguments(tmp_path, **values), train_dataset=data, eval_dataset=data, processing_class=tokenizer
+        )
 
     return make
 
@@ -129,7 +131,7 @@ def trainer(classifier_folder: Path, tmp_path: Path) -> Callable[..., SentimentT
 def test_evaluation_keeps_the_order_of_the_data(trainer) -> None:
     made = trainer(per_device_eval_batch_size=8)
     data = tweets(50)
-    result = made.predict(data)
+    result = made.predict(made.eval_dataset)
     assert result.label_ids.tolist() == data["labels"]
     made.model.eval()
     with torch.inference_mode():
@@ -181,7 +183,7 @@ def test_the_best_weights_are_kept_not_the_last(classifier_folder: Path, tmp_pat
     assert losses.index(min(losses)) < 3, "the last epoch is the best one: this shows nothing"
     assert outcome.best_metric == pytest.approx(min(losses))
     assert outcome.best_step == 4 * (losses.index(min(losses)) + 1)
-    again = SentimentTrainer(model, settings, DataCollatorWithPadding(tokenizer), eval_dataset=data)
+    again = SentimentTrainer(model, settings, eval_dataset=TokenRows(data, tokenizer))
     again.compute_loss_func = exact_loss()
     assert again.evaluate()["eval_loss"] == pytest.approx(min(losses), rel=1e-4)
 

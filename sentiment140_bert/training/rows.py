@@ -1,0 +1,92 @@
+"""Tokenized tweets as flat arrays: a padded batch is one gather, whatever its size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import Dataset
+
+if TYPE_CHECKING:
+    from datasets import Dataset as Table
+
+IGNORED = -100  # a label that counts for nothing, as torch's cross entropy and Trainer's count of labels know it
+
+
+class TokenRows(Dataset[Any]):
+    """A map-style dataset whose ``__getitems__`` gives a whole batch, so that nothing is left to collate.
+
+    Args:
+        table: ``input_ids`` (lists) and ``labels``, read into memory: 4 bytes a token.
+        tokenizer: Says with what and on which side is padded.
+        multiple: Of which a batch is wide; 8 where tensor cores want it.
+    """
+
+    def __init__(self, table: Table, tokenizer: Any, multiple: int = 1) -> None:
+        columns = table.with_format("arrow")[:]
+        lists = columns["input_ids"].combine_chunks()
+        self.tokens = lists.flatten().to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+        self.lengths: npt.NDArray[np.int64] = lists.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
+        self.labels = columns["labels"].to_numpy().astype(np.int64)
+        self.starts = np.cumsum(self.lengths) - self.lengths
+        self.padding = int(tokenizer.pad_token_id or 0)
+        self.on_the_right = tokenizer.padding_side == "right"
+        self.multiple = multiple
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, row: int) -> dict[str, torch.Tensor]:
+        return {name: values[0] for name, values in self.__getitems__([row]).items()}
+
+    def __getitems__(self, rows: Sequence[int]) -> dict[str, torch.Tensor]:
+        """``input_ids`` and ``attention_mask`` of shape (rows, longest), ``labels`` of shape (rows,); all int64.
+
+        Without rows, which is what a process gets when a step has fewer tweets than parts, it is one that counts for
+        nothing.
+        """
+        if not len(rows):
+            return {
+                "input_ids": torch.full((1, 2), self.padding),
+                "attention_mask": torch.ones((1, 2), dtype=torch.int64),
+                "labels": torch.tensor([IGNORED]),
+            }
+        chosen = np.asarray(rows)
+        lengths = self.lengths[chosen]
+        width = -(-int(lengths.max()) // self.multiple) * self.multiple
+        mask = np.arange(width) < lengths[:, None]
+        mask = mask if self.on_the_right else mask[:, ::-1]
+        ids = np.full(mask.shape, self.padding, dtype=np.int64)
+        before = np.cumsum(lengths) - lengths
+        ids[mask] = self.tokens[np.arange(lengths.sum()) + np.repeat(self.starts[chosen] - before, lengths)]
+        return {
+            "input_ids": torch.from_numpy(ids),
+            "attention_mask": torch.from_numpy(mask.astype(np.int64)),
+            "labels": torch.from_numpy(self.labels[chosen]),
+        }
+
+    def longest_first(self) -> TokenRows:
+        """The same rows in the order of their lengths, so that scoring them computes hardly any padding."""
+        return self.select(np.argsort(-self.lengths, kind="stable"))
+
+    def select(self, rows: npt.NDArray[np.int64]) -> TokenRows:
+        """Those rows, in that order; the tokens are shared."""
+        chosen = object.__new__(TokenRows)
+        chosen.__dict__ |= self.__dict__
+        chosen.lengths, chosen.starts, chosen.labels = self.lengths[rows], self.starts[rows], self.labels[rows]
+        return chosen
+
+
+def as_it_is(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The collator: ``TokenRows`` has made a batch already."""
+    return batch
+
+
+def lengths_of(table: Any) -> npt.NDArray[np.int64]:
+    """Tokens of each row of a tokenized split, from Arrow's offsets, without reading the tokens."""
+    import pyarrow.compute as pc
+
+    return np.asarray(pc.list_value_length(table.with_format("arrow")[:]["input_ids"]).to_numpy())
