@@ -92,6 +92,10 @@ class SecretError(S140Error):
     """Something about to be published holds a secret."""
 
 
+class BenchmarkError(S140Error):
+    """A measurement came to no end."""
+
+
 class RunError(S140Error):
     """A run directory does not hold what was asked of it, or holds what must not be overwritten."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from sentiment140_bert.cli.benchmark import benchmark
 from sentiment140_bert.cli.card import card
 from sentiment140_bert.cli.doctor import doctor
 from sentiment140_bert.cli.evaluate import evaluate
@@ -60,6 +61,21 @@ def main() -> None:
     logger.propagate = False
 
 
-VERBS = (doctor, prepare, train, evaluate, report, suspects, predict, card, push_to_hub, verify, track, recipes, spark)
+VERBS = (
+    doctor,
+    prepare,
+    train,
+    evaluate,
+    report,
+    suspects,
+    predict,
+    card,
+    push_to_hub,
+    verify,
+    track,
+    recipes,
+    spark,
+    benchmark,
+)
 for command in VERBS:
     main.add_command(command)

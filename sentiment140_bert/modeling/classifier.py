@@ -10,7 +10,7 @@ from sentiment140_bert.modeling.places import is_hub_id, locate
 from sentiment140_bert.modeling.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 ID2LABEL = {0: "negative", 1: "positive"}
 
@@ -40,17 +40,14 @@ def load_encoder(name_or_path: str, revision: str | None = None, seed: int = 42)
     return first_token_only(model)
 
 
-def untrained(name_or_path: str, revision: str | None = None, seed: int = 42) -> PreTrainedModel:
-    """A classifier of that model's shape with random weights, for measuring; of a Hub model its config is enough.
+def shape_of(name_or_path: str, revision: str | None = None) -> PreTrainedConfig:
+    """The config of a two-label classifier of that model's shape; of BERT and DistilBERT it is known without the Hub.
 
     Raises:
-        ModelError: Its shape is not known.
+        ModelError: It is not known.
     """
-    from transformers import AutoConfig, AutoModelForSequenceClassification, BertConfig, DistilBertConfig, set_seed
+    from transformers import AutoConfig, BertConfig, DistilBertConfig
 
-    from sentiment140_bert.modeling.first_token import first_token_only
-
-    set_seed(seed)
     # The defaults of these classes are the shapes of these models.
     known = {"bert-base-uncased": BertConfig, "distilbert-base-uncased": DistilBertConfig}
     short = name_or_path.removeprefix("google-bert/").removeprefix("distilbert/")
@@ -60,9 +57,30 @@ def untrained(name_or_path: str, revision: str | None = None, seed: int = 42) ->
         with explained(name_or_path):
             config = AutoConfig.from_pretrained(locate(name_or_path), revision=revision, trust_remote_code=False)
     config.num_labels = len(ID2LABEL)
+    return config
+
+
+def untrained(name_or_path: str, revision: str | None = None, seed: int = 42, plain: bool = False) -> PreTrainedModel:
+    """A classifier of that model's shape with random weights, for measuring; of a Hub model its config is enough.
+
+    Args:
+        name_or_path: As :func:`locate` takes it.
+        revision: Of a Hub repository.
+        seed: Of the weights.
+        plain: As transformers makes it, with a last layer that computes every token.
+
+    Raises:
+        ModelError: Its shape is not known.
+    """
+    from transformers import AutoModelForSequenceClassification, set_seed
+
+    from sentiment140_bert.modeling.first_token import first_token_only
+
+    set_seed(seed)
+    config = shape_of(name_or_path, revision)
     with explained(name_or_path):
         model = AutoModelForSequenceClassification.from_config(config, dtype="float32", trust_remote_code=False)
-    return first_token_only(model)
+    return model if plain else first_token_only(model)
 
 
 def load_classifier(name_or_path: str, revision: str | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:

@@ -1,0 +1,130 @@
+"""Turn after turn, each contender in a process of its own: a machine that slows down slows all of them down."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from multiprocessing.connection import Connection
+
+from sentiment140_bert.benchmark.contender import Contender, Measured
+from sentiment140_bert.errors import BenchmarkError, S140Error
+
+MIB = 2**20
+
+
+def alternate(
+    contenders: Sequence[Contender], rounds: int, told: Callable[[str], None]
+) -> dict[str, list[Measured] | str]:
+    """Lets each contender work once in each round; every round begins with another one.
+
+    Args:
+        contenders: With names that differ.
+        rounds: Turns of each.
+        told: Hears what goes on.
+
+    Returns:
+        By name the turns of each, or in words why it could not do the work.
+
+    Raises:
+        BenchmarkError: A process ended without a word; its traceback is on stderr.
+    """
+    turns: dict[str, list[Measured]] = {each.name: [] for each in contenders}
+    failed: dict[str, str] = {}
+    with ExitStack() as stack:
+        processes = {}
+        for each in contenders:
+            told(f"{each.title}: getting ready")
+            processes[each.name] = stack.enter_context(_process(each))
+            _hear(each, processes[each.name], failed)
+        for number in range(rounds):
+            start = number % len(contenders)
+            for each in [*contenders[start:], *contenders[:start]]:
+                if each.name in failed:
+                    continue
+                processes[each.name].send("go")
+                measured = _hear(each, processes[each.name], failed)
+                if measured:
+                    turns[each.name].append(measured)
+                    told(f"round {number + 1} of {rounds}  {each.title}: {_said(measured)}")
+    return {name: failed.get(name) or made for name, made in turns.items()}
+
+
+def _said(measured: Measured) -> str:
+    if measured.work.tweets:
+        return f"{measured.work.tweets / measured.seconds:,.1f} tweets/s"
+    return f"{measured.work.flops / measured.seconds / 1e9:,.0f} GFLOP/s"
+
+
+def _hear(contender: Contender, connection: Connection, failed: dict[str, str]) -> Measured | None:
+    try:
+        said = connection.recv()
+    except EOFError:
+        raise BenchmarkError(
+            f"The process of {contender.title!r} ended before it was done.",
+            "What it said stands above; was it killed for memory? Fewer tweets need less.",
+        ) from None
+    if isinstance(said, str):
+        failed[contender.name] = said
+        return None
+    return said if isinstance(said, Measured) else None
+
+
+@contextmanager
+def _process(contender: Contender) -> Iterator[Connection]:
+    """A fresh interpreter that works when it is told to; it ends with the block."""
+    spawn = multiprocessing.get_context("spawn")  # nothing that was loaded here counts as its memory
+    here, there = spawn.Pipe()
+    process = spawn.Process(target=_serve, args=(there, contender), daemon=True)
+    process.start()
+    there.close()  # so that the end of the process is the end of the pipe
+    try:
+        yield here
+    finally:
+        here.close()
+        process.join(timeout=5)
+        if process.is_alive():
+            process.kill()
+            process.join()
+
+
+def _serve(connection: Connection, contender: Contender) -> None:
+    """Runs in the process: gets ready, then works once for each word it hears."""
+    sys.stdout = sys.stderr  # the result alone is printed, by the parent
+    try:
+        work = contender.build(**contender.arguments)
+        connection.send(None)
+        while True:
+            connection.recv()
+            began = _now()
+            done = work()
+            seconds = _now() - began
+            connection.send(Measured(done, done.seconds or seconds, _memory(), _gpu_memory()))
+    except S140Error as error:
+        connection.send(error.message)
+    except EOFError:
+        return
+
+
+def _now() -> float:
+    """Seconds, once the device has done what it was asked."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def _memory() -> int:
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most // MIB if sys.platform == "darwin" else most // 1024  # Linux counts KiB, macOS bytes
+
+
+def _gpu_memory() -> int | None:
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return None
+    return int(torch.cuda.max_memory_allocated()) // MIB

@@ -1,0 +1,77 @@
+"""The figures of a benchmark: medians over the rounds, ratios within them, the share of the ceiling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from sentiment140_bert.benchmark.contender import Contender, Measured
+
+CEILING = "ceiling"
+
+
+def report_of(
+    contenders: Sequence[Contender],
+    turns: Mapping[str, list[Measured] | str],
+    flops_per_token: float | None = None,
+    base: str = "package",
+) -> dict[str, Any]:
+    """What is written as JSON.
+
+    Args:
+        contenders: In the order to be shown; one may be named ``ceiling``.
+        turns: Of each.
+        flops_per_token: Of the model, nominal: what the last layer leaves out counts as done, so that a share of the
+            ceiling above 1 can be reached by leaving out more.
+        base: The contender that the others are compared with, round by round.
+
+    Returns:
+        ``ceiling`` (GFLOP/s), ``contenders`` and ``ratios``, as docs/performance.md describes them.
+    """
+    ceiling = turns.get(CEILING, "not measured")
+    rate = None if isinstance(ceiling, str) else median(each.work.flops / each.seconds for each in ceiling)
+    report: dict[str, Any] = {
+        "ceiling": rate and round(rate / 1e9, 1),
+        "flops_per_token": flops_per_token,
+        "contenders": {},
+        "ratios": {},
+    }
+    for contender in contenders:
+        if contender.name == CEILING:
+            continue
+        made = turns[contender.name]
+        if isinstance(made, str):
+            report["contenders"][contender.name] = {"title": contender.title, "failed": made}
+            continue
+        described = {"title": contender.title, "failed": None, **_figures(made)}
+        if rate and flops_per_token:
+            described["share_of_ceiling"] = round(described["tokens_per_second"] * flops_per_token / rate, 4)
+        report["contenders"][contender.name] = described
+    ours = turns.get(base, "not measured")
+    for contender in contenders:
+        theirs = turns[contender.name]
+        if contender.name not in (base, CEILING) and not isinstance(theirs, str) and not isinstance(ours, str):
+            each = [speed(mine) / speed(other) for mine, other in zip(ours, theirs, strict=True)]
+            report["ratios"][f"{base} / {contender.name}"] = round(median(each), 2)
+    return report
+
+
+def speed(turn: Measured) -> float:
+    """Tweets a second."""
+    return turn.work.tweets / turn.seconds
+
+
+def _figures(made: Sequence[Measured]) -> dict[str, Any]:
+    last = made[-1]
+    return {
+        "tweets_per_second": round(median(map(speed, made)), 2),
+        "tokens_per_second": round(median(each.work.tokens / each.seconds for each in made), 1),
+        "rounds": [round(speed(each), 2) for each in made],
+        "tweets": last.work.tweets,
+        "tokens": last.work.tokens,
+        "seconds": round(median(each.seconds for each in made), 4),
+        "memory": max(each.memory for each in made),
+        "gpu_memory": None if last.gpu_memory is None else max(each.gpu_memory or 0 for each in made),
+        **{name: float(value) for name, value in last.work.notes.items()},
+    }

@@ -1,0 +1,83 @@
+"""``s140 benchmark``"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from sentiment140_bert.cli.options import Decorator, json_option
+from sentiment140_bert.cli.output import print_json, print_table, stdout_kept_clean
+
+rounds_option = click.option(
+    "--rounds", type=click.IntRange(1), default=3, show_default=True, help="Turns of each contender."
+)
+seed_option = click.option("--seed", type=int, default=42, show_default=True, help="Of the tweets that are drawn.")
+dataset_option = click.option(
+    "--dataset", default="sample", show_default=True, help="Where the tweets come from, as in a recipe."
+)
+
+
+def only_option(*names: str) -> Decorator:
+    """Which contenders are measured."""
+    choice = click.Choice(names)
+    return click.option("--only", type=choice, multiple=True, help="A contender to measure; repeatable. [default: all]")
+
+
+@click.group()
+def benchmark() -> None:
+    """Measure on this machine how fast this package is, beside others and beside what the hardware can do.
+
+    The contenders work in turns, each in a process of its own, so that a machine that slows down slows all of them
+    down. Medians over the rounds are shown; ratios are those of the same round.
+    """
+
+
+@benchmark.command()
+@click.option("--model", default="google-bert/bert-base-uncased", show_default=True, help="Whose shape is trained.")
+@click.option("--tokenizer", default=None, help="Whose tokens the tweets become.  [default: the model's]")
+@dataset_option
+@click.option("--tweets", type=click.IntRange(1), help="Of one turn.  [default: 320; on a GPU 40,960]")
+@click.option("--batch-size", type=click.IntRange(1), help="Of the last two.  [default: 32; on a GPU 512]")
+@click.option("--slow-steps", type=click.IntRange(1), help="Of the first two in a turn.  [default: 1; on a GPU 20]")
+@rounds_option
+@only_option("notebook", "script", "trainer", "package")
+@seed_option
+@json_option
+def training(model: str, tokenizer: str | None, only: tuple[str, ...], as_json: bool, **settings: Any) -> None:
+    """Train a model of some shape: as the original notebook, as transformers' script, as a plain Trainer, as we do."""
+    with stdout_kept_clean():
+        from sentiment140_bert.workflows.benchmarking import benchmark_training
+
+        found = benchmark_training(model, tokenizer or model, only=only, **settings)
+    shown(found, as_json)
+
+
+def shown(found: dict[str, Any], as_json: bool) -> None:
+    """The report as JSON, or as a table for people."""
+    if as_json:
+        print_json(found)
+        return
+    header = ("", "tweets/s", "tokens/s", "of the ceiling", "memory", "GPU memory")
+    print_table([_row(each) for each in found["contenders"].values()], header)
+    machine = found["machine"]
+    click.echo()
+    if found["ceiling"]:
+        click.echo(f"ceiling: {found['ceiling']:,.0f} GFLOP/s, the best matrix product of the same rounds")
+    for names, ratio in found["ratios"].items():
+        click.echo(f"{names}: {ratio:.2f}")
+    click.echo(f"{machine['gpu'] or machine['cpu']}, {machine['threads']} threads, {found['rounds']} rounds")
+
+
+def _row(each: dict[str, Any]) -> tuple[str, ...]:
+    if each["failed"]:
+        return each["title"], "failed: " + each["failed"], "", "", "", ""
+    share, gpu = each.get("share_of_ceiling"), each["gpu_memory"]
+    return (
+        each["title"],
+        f"{each['tweets_per_second']:,.1f}",
+        f"{each['tokens_per_second']:,.0f}",
+        f"{share:.1%}" if share else "",
+        f"{each['memory']:,} MiB",
+        f"{gpu:,} MiB" if gpu else "",
+    )

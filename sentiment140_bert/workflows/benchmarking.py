@@ -1,0 +1,137 @@
+"""What this machine can do, and who comes close to it: contenders in turns, medians, the share of the ceiling."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from sentiment140_bert.benchmark import Contender, alternate, report_of
+from sentiment140_bert.benchmark.ceiling import TRAINING, products
+from sentiment140_bert.benchmark.report import CEILING
+from sentiment140_bert.errors import BenchmarkError
+from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.workflows import preparing
+
+log = logging.getLogger(__name__)
+SEED_BATCH, SEED_WIDTH = 16, 512  # of the original notebook
+SCRIPT_BATCH, SCRIPT_WIDTH = 8, 128  # defaults of transformers' run_classification.py
+TRAINERS = ("notebook", "script", "trainer", "package")
+
+
+def benchmark_training(
+    model: str,
+    tokenizer: str,
+    dataset: str,
+    *,
+    tweets: int | None = None,
+    batch_size: int | None = None,
+    slow_steps: int | None = None,
+    rounds: int = 3,
+    only: Sequence[str] = (),
+    seed: int = 42,
+) -> dict[str, Any]:
+    """Trains a model of that shape in four ways, in turns.
+
+    Args:
+        model: Whose shape is trained, with random weights.
+        tokenizer: Whose tokens the tweets become.
+        dataset: As a recipe names it; the tweets are drawn from its training split.
+        tweets: Of one turn of ``trainer`` and ``package``; 320 on a CPU, 40,960 on a GPU.
+        batch_size: Of these two; 32 on a CPU, 512 on a GPU.
+        slow_steps: Of one turn of ``notebook`` and ``script``; 1 on a CPU, 20 on a GPU.
+        rounds: Turns of each.
+        only: Contenders to be measured; all when empty.
+        seed: Of the tweets drawn.
+
+    Returns:
+        What ``s140 benchmark training --json`` prints; docs/performance.md explains it.
+
+    Raises:
+        S140Error: The model's shape or the tweets cannot be had; a contender's process died.
+    """
+    import torch
+
+    from sentiment140_bert import modeling
+    from sentiment140_bert.workflows.benchmarks.training import package, plain_trainer
+
+    on_gpu = torch.cuda.is_available()
+    tweets = tweets or (40_960 if on_gpu else 320)
+    batch_size = batch_size or (512 if on_gpu else 32)
+    slow_steps = slow_steps or (20 if on_gpu else 1)
+    if tweets < 2 * batch_size:
+        raise BenchmarkError(
+            f"{tweets} tweets are less than two batches of {batch_size}: the first step is not counted.",
+            "Raise --tweets or lower --batch-size.",
+        )
+    config = modeling.shape_of(model)
+    tokens = _tokens(tokenizer, dataset, max(tweets, (slow_steps + 1) * SEED_BATCH), seed)
+    some = {name: tokens[: (slow_steps + 1) * size] for name, size in (("a", SEED_BATCH), ("b", SCRIPT_BATCH))}
+    whole = {"model": model, "tokens": tokens[:tweets], "batch": batch_size}
+    contenders = [
+        Contender(
+            "notebook",
+            f"the notebook: padded to {SEED_WIDTH}, batch {SEED_BATCH}",
+            plain_trainer,
+            {"model": model, "tokens": some["a"], "batch": SEED_BATCH, "width": SEED_WIDTH},
+        ),
+        Contender(
+            "script",
+            f"run_classification.py: padded to {SCRIPT_WIDTH}, batch {SCRIPT_BATCH}",
+            plain_trainer,
+            {"model": model, "tokens": some["b"], "batch": SCRIPT_BATCH, "width": SCRIPT_WIDTH},
+        ),
+        Contender("trainer", f"Trainer: padded to the longest, batch {batch_size}", plain_trainer, whole),
+        Contender("package", f"s140 train, batch {batch_size}", package, whole),
+    ]
+    chosen = [each for each in contenders if not only or each.name in only]
+    wide, inner = getattr(config, "hidden_size", 768), getattr(config, "intermediate_size", 3072)
+    rows = batch_size * round(float(np.mean([len(ids) for ids in tokens])))
+    ceiling = Contender(
+        CEILING, "the best matrix product", products, {"shapes": ((rows, wide, inner), (rows, inner, wide))}
+    )
+    turns = alternate([*chosen, ceiling], rounds, lambda said: log.info("%s", said))
+    return _described("training", model, tokenizer, dataset, rounds, seed) | report_of(
+        [*chosen, ceiling], turns, TRAINING * _parameters(config)
+    )
+
+
+def _described(kind: str, model: str, tokenizer: str, dataset: str, rounds: int, seed: int) -> dict[str, Any]:
+    from sentiment140_bert import environment
+    from sentiment140_bert.workflows.runs import without_folders
+
+    return {
+        "kind": kind,
+        "model": without_folders(model),
+        "tokenizer": without_folders(tokenizer),
+        "dataset": without_folders(dataset),
+        "rounds": rounds,
+        "seed": seed,
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": environment.describe(),
+    }
+
+
+def _parameters(config: Any) -> int:
+    """Of a classifier of this shape, without its embeddings."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    with torch.device("meta"):
+        model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
+    return int(model.num_parameters(exclude_embeddings=True))
+
+
+def _tokens(tokenizer: str, dataset: str, count: int, seed: int) -> list[list[int]]:
+    """Tokens of ``count`` tweets of the training split, drawn at random; more than once where there are too few."""
+    recipe = Recipe().with_values({"model_name_or_path": tokenizer, "dataset": dataset})
+    train = preparing.tokenized(recipe)[1].splits()["train"]
+    random = np.random.default_rng(seed)
+    drawn = random.choice(len(train), count, replace=count > len(train))
+    if count > len(train):
+        log.info("data: %s has %s tweets to train on; they are drawn more than once", dataset, f"{len(train):,}")
+    ids: list[list[int]] = train.select(drawn)["input_ids"][:]
+    return ids
