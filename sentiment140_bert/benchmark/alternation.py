@@ -36,8 +36,9 @@ def alternate(
     with ExitStack() as stack:
         processes = {}
         for each in contenders:
-            told(f"{each.title}: getting ready")
             processes[each.name] = stack.enter_context(_process(each))
+        for each in contenders:
+            told(f"getting ready: {each.title}")
             _hear(each, processes[each.name], failed)
         for number in range(rounds):
             start = number % len(contenders)
