@@ -6,7 +6,14 @@ from typing import Any
 
 import click
 
-from sentiment140_bert.cli.options import Decorator, json_option
+from sentiment140_bert.cli.options import (
+    Decorator,
+    json_option,
+    recipe_option,
+    recipe_options,
+    resolved,
+    set_option,
+)
 from sentiment140_bert.cli.output import print_json, print_table, stdout_kept_clean
 
 rounds_option = click.option(
@@ -41,7 +48,7 @@ def benchmark() -> None:
 @click.option("--batch-size", type=click.IntRange(1), help="Of the last two.  [default: 32; on a GPU 512]")
 @click.option("--slow-steps", type=click.IntRange(1), help="Of the first two in a turn.  [default: 1; on a GPU 20]")
 @rounds_option
-@only_option("notebook", "script", "trainer", "package")
+@only_option("notebook", "script", "tutorial", "trainer", "package")
 @seed_option
 @json_option
 def training(model: str, tokenizer: str | None, only: tuple[str, ...], as_json: bool, **settings: Any) -> None:
@@ -51,6 +58,44 @@ def training(model: str, tokenizer: str | None, only: tuple[str, ...], as_json: 
 
         found = benchmark_training(model, tokenizer or model, only=only, **settings)
     shown(found, as_json)
+
+
+@benchmark.command()
+@recipe_option
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Fine-tunings in each way.")
+@click.option("--only", type=click.Choice(["package", "trainer"]), multiple=True, help="[default: both]")
+@recipe_options("model", "data", "training")
+@set_option
+@json_option
+def accuracy(
+    recipe: str | None,
+    seeds: int,
+    only: tuple[str, ...],
+    assignments: tuple[str, ...],
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Fine-tune as we do and as a plain Trainer does, with the same seeds: being fast must not cost accuracy.
+
+    Takes a recipe and flags as `s140 train` does; saves nothing, and scores the weights of the last step.
+    """
+    chosen = resolved(recipe or "quickstart", flags, assignments)
+    with stdout_kept_clean():
+        from sentiment140_bert.workflows.same_accuracy import WAYS, benchmark_accuracy
+
+        found = benchmark_accuracy(chosen, seeds, only or WAYS)
+    if as_json:
+        print_json(found)
+        return
+    keys = ("way", "seed", "validation", "test", "tweets_per_second")
+    print_table([[each[key] for key in keys] for each in found["runs"]], keys)
+    for way, mean in found["means"].items():
+        spread = "" if mean["spread"] is None else f", spread over the seeds {mean['spread']:.4f}"
+        click.echo(f"{way}: test {mean['test']:.4f}{spread}")
+    difference = found["difference"]
+    if difference:
+        limits = "" if difference["low"] is None else f" [{difference['low']:+.4f}, {difference['high']:+.4f}]"
+        click.echo(f"package - trainer: {difference['mean']:+.4f}{limits}")
 
 
 def shown(found: dict[str, Any], as_json: bool) -> None:

@@ -69,7 +69,13 @@ def training_arguments(config: TrainingConfig, precision: Precision, checkpoints
     import torch
     from transformers import TrainingArguments
 
-    values = {each.name: getattr(config, each.name) for each in dataclasses.fields(config) if each.name not in OURS}
+    values: dict[str, Any] = {
+        # Else the copy of a batch to a GPU waits for the step before it,
+        "accelerator_config": {"non_blocking": True},
+        # and so does a look at each loss, which besides would leave one that is no number out of the mean.
+        "logging_nan_inf_filter": False,
+    }
+    values |= {each.name: getattr(config, each.name) for each in dataclasses.fields(config) if each.name not in OURS}
     values |= config.more
     try:
         return TrainingArguments(
@@ -83,8 +89,6 @@ def training_arguments(config: TrainingConfig, precision: Precision, checkpoints
             dataloader_pin_memory=torch.cuda.is_available(),
             label_names=["labels"],
             remove_unused_columns=False,  # batches come whole
-            # It would wait for the device in each step, and leave a loss that is no number out of the mean.
-            logging_nan_inf_filter=False,
             **values,
         )
     except (ValueError, TypeError, ImportError) as error:

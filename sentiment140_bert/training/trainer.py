@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from transformers import TrainingArguments
 
 log = logging.getLogger(__name__)
+# Models that take a mask as it goes into their attention, of shape (tweets, 1, 1, tokens).
+READY_MASKS = {"bert", "distilbert", "roberta", "xlm-roberta"}
 
 
 class SentimentTrainer(Trainer):  # type: ignore[misc]
@@ -46,6 +48,9 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
     def __init__(self, *positional: Any, share: Share | None = None, finds_batch: bool = False, **named: Any) -> None:
         super().__init__(*positional, data_collator=as_it_is, **named)
         self.share = share or share_of(self.args)
+        config = self.model.config
+        known = config.model_type in READY_MASKS and config._attn_implementation == "sdpa"
+        self.has_ready_mask = known and self.args.device.type == "cuda"
         self.parameters: int = self.model.num_parameters(exclude_embeddings=True)
         self.finds_batch = finds_batch
         self._batches: LengthGroupedBatches | None = None
@@ -73,6 +78,13 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
         limit, self.args.save_total_limit = self.args.save_total_limit, None
         super()._save_checkpoint(*arguments, **options)
         self.args.save_total_limit = limit
+
+    def _prepare_inputs(self, inputs: Any) -> Any:
+        """On a GPU the mask is made ready here: transformers would look into it, which waits for all steps before."""
+        inputs = super()._prepare_inputs(inputs)
+        if self.has_ready_mask:
+            inputs["attention_mask"] = inputs["attention_mask"].bool()[:, None, None, :]
+        return inputs
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         # Twice: the optimizer takes its memory in the first step.

@@ -1,0 +1,113 @@
+"""Two ways to fine-tune the same encoder, seed by seed: this package's, and a plain Trainer's in random order."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import DataCollatorWithPadding, Trainer, TrainingArguments, set_seed
+from transformers.trainer_callback import PrinterCallback
+
+from sentiment140_bert import modeling
+from sentiment140_bert.errors import Interrupted
+from sentiment140_bert.recipe import Recipe
+
+QUIET = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False}
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """One fine-tuning: tweets passed, seconds, and by name of the split which of its tweets were answered rightly."""
+
+    tweets: float
+    seconds: float
+    right: dict[str, np.ndarray]
+
+
+def package(recipe: Recipe, tokenizer: Any, splits: Any) -> Tuned:
+    """As ``s140 train`` does it, from the recipe's own seed.
+
+    Args:
+        recipe: Model and training.
+        tokenizer: Of the model.
+        splits: ``train``, ``validation`` and ``test``, tokenized.
+    """
+    from sentiment140_bert.training import arguments, trainer
+
+    model = modeling.load_encoder(recipe.model.model_name_or_path, recipe.model.model_revision, recipe.training.seed)
+    config = recipe.with_values(QUIET).training
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="s140-benchmark-") as folder:
+        settings = arguments.training_arguments(config, arguments.choose_precision(config), Path(folder))
+        history = Path(folder) / "history.jsonl"
+        outcome = trainer.train(model, tokenizer, splits, settings, history=history, compute_metrics=lambda _: {})
+    if outcome.signal:
+        raise Interrupted("The comparison was stopped.", "Start it again: it keeps nothing.", outcome.signal)
+    seconds = time.perf_counter() - began
+    return Tuned(outcome.epochs * len(splits["train"]), seconds, _right(model, tokenizer, splits))
+
+
+def plain(recipe: Recipe, tokenizer: Any, splits: Any) -> Tuned:
+    """As tutorials do it: Trainer's own loss and random order, every token of the last layer, the same settings."""
+    from transformers import AutoModelForSequenceClassification
+
+    from sentiment140_bert.training.arguments import choose_precision
+
+    config = recipe.training
+    set_seed(config.seed)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        modeling.locate(recipe.model.model_name_or_path),
+        revision=recipe.model.model_revision,
+        num_labels=2,
+        dtype="float32",
+        use_safetensors=True,
+    )
+    precision = choose_precision(config).name
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="s140-benchmark-") as folder:
+        arguments = TrainingArguments(
+            folder,
+            per_device_train_batch_size=config.per_device_train_batch_size,
+            num_train_epochs=config.num_train_epochs,
+            max_steps=config.max_steps,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            warmup_steps=config.warmup_steps,
+            lr_scheduler_type=config.lr_scheduler_type,
+            seed=config.seed,
+            bf16=precision == "bf16",
+            fp16=precision == "fp16",
+            use_cpu=not torch.cuda.is_available(),
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+        )
+        trainer = Trainer(model, arguments, DataCollatorWithPadding(tokenizer), splits["train"])
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+    seconds = time.perf_counter() - began
+    return Tuned((trainer.state.epoch or 0.0) * len(splits["train"]), seconds, _right(model, tokenizer, splits))
+
+
+def _right(model: Any, tokenizer: Any, splits: Any) -> dict[str, np.ndarray]:
+    """Which tweets of validation and test are answered rightly; in fp32, as ``s140 evaluate`` does."""
+    from sentiment140_bert.training.rows import TokenRows
+
+    model.eval()
+    found = {}
+    for name in ("validation", "test"):
+        rows = TokenRows(splits[name], tokenizer).longest_first()
+        right = []
+        with torch.inference_mode():
+            for start in range(0, len(rows), 256):
+                batch = rows.__getitems__(range(start, min(start + 256, len(rows))))
+                labels = batch.pop("labels")
+                logits = model(**{key: values.to(model.device) for key, values in batch.items()}).logits
+                right.append((logits.argmax(-1).cpu() == labels).numpy())
+        found[name] = np.concatenate(right)
+    return found
