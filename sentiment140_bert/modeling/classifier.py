@@ -23,7 +23,7 @@ def load_encoder(name_or_path: str, revision: str | None = None, seed: int = 42)
     """
     from transformers import AutoModelForSequenceClassification, set_seed
 
-    from sentiment140_bert.modeling.first_token import first_token_only
+    from sentiment140_bert.modeling.fast import fast
 
     set_seed(seed)
     with explained(name_or_path), quiet():
@@ -37,7 +37,7 @@ def load_encoder(name_or_path: str, revision: str | None = None, seed: int = 42)
             use_safetensors=True,
             trust_remote_code=False,
         )
-    return first_token_only(model)
+    return fast(model)
 
 
 def shape_of(name_or_path: str, revision: str | None = None) -> PreTrainedConfig:
@@ -74,13 +74,13 @@ def untrained(name_or_path: str, revision: str | None = None, seed: int = 42, pl
     """
     from transformers import AutoModelForSequenceClassification, set_seed
 
-    from sentiment140_bert.modeling.first_token import first_token_only
+    from sentiment140_bert.modeling.fast import fast
 
     set_seed(seed)
     config = shape_of(name_or_path, revision)
     with explained(name_or_path):
         model = AutoModelForSequenceClassification.from_config(config, dtype="float32", trust_remote_code=False)
-    return model if plain else first_token_only(model)
+    return model if plain else fast(model)
 
 
 def load_classifier(name_or_path: str, revision: str | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
@@ -91,7 +91,7 @@ def load_classifier(name_or_path: str, revision: str | None = None) -> tuple[Pre
     """
     from transformers import AutoModelForSequenceClassification
 
-    from sentiment140_bert.modeling.first_token import first_token_only
+    from sentiment140_bert.modeling.fast import fast
 
     place = locate(name_or_path)
     with explained(name_or_path), quiet():
@@ -116,4 +116,4 @@ def load_classifier(name_or_path: str, revision: str | None = None) -> tuple[Pre
             f"{name_or_path}: the tokenizer has words up to number {highest:,}, the model knows {known:,}.",
             "They do not belong together: name the folder of one model.",
         )
-    return first_token_only(model), tokenizer
+    return fast(model), tokenizer
