@@ -21,7 +21,7 @@ def use_onednn(model: Model) -> Model:
     operations a second with oneDNN (docs/performance.md). Outputs and gradients differ in their last digits. On a
     GPU, in half precision and in an export the layers are what they were.
     """
-    if torch.backends.mkl.is_available() and torch._C._has_mkldnn and made_by_amd():
+    if torch._C.has_mkl and torch._C._has_mkldnn and made_by_amd():
         for each in model.modules():
             if type(each) is nn.Linear and each.weight.dtype == torch.float32:
                 each.__class__ = OneDnnLinear

@@ -1,0 +1,50 @@
+"""Contenders whose work is known, in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from sentiment140_bert.benchmark import Work
+from sentiment140_bert.errors import HardwareError
+
+
+def timed(log: str, name: str, seconds: float, tweets: int = 12) -> Callable[[], Work]:
+    """Says when it was built and when it worked, and that each turn took so many seconds."""
+
+    def turn() -> Work:
+        with Path(log).open("a", encoding="utf-8") as file:
+            file.write(f"{name} {os.getpid()}\n")
+        return Work(tweets=tweets, tokens=tweets * 10, seconds=seconds, flops=1e9)
+
+    return turn
+
+
+def sleeping(seconds: float) -> Callable[[], Work]:
+    """Does not time itself."""
+
+    def turn() -> Work:
+        time.sleep(seconds)
+        return Work(tweets=1, tokens=1)
+
+    return turn
+
+
+def large(mib: int) -> Callable[[], Work]:
+    """Holds so much memory for a moment."""
+
+    def turn() -> Work:
+        block = bytearray(mib * 2**20)
+        return Work(tweets=len(block[:1]), tokens=1, seconds=1.0)
+
+    return turn
+
+
+def unable() -> Callable[[], Work]:
+    raise HardwareError("There is no such device.")
+
+
+def dying() -> Callable[[], Work]:
+    os._exit(9)

@@ -1,0 +1,63 @@
+"""`s140 benchmark training`, on a tiny model: what is counted is what the model was given."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from transformers import BertConfig
+
+from sentiment140_bert.workflows.benchmarks.training import package, plain_trainer
+
+SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+TOKENS = [list(range(5, 5 + int(size))) for size in np.random.default_rng(0).integers(3, 20, 24)]
+
+
+@pytest.fixture
+def shape(tmp_path: Path) -> str:
+    BertConfig(vocab_size=30522, **SIZES).save_pretrained(tmp_path / "shape")
+    return str(tmp_path / "shape")
+
+
+@pytest.mark.parametrize("width", [None, 32])
+def test_a_plain_trainer_counts_the_tokens_that_are_no_padding(shape: str, width: int | None) -> None:
+    """Of three steps the first is not counted."""
+    same = [TOKENS[0]] * 24
+    work = plain_trainer(shape, same, 8, width)()
+    assert (work.tweets, work.tokens) == (16, 16 * len(TOKENS[0]))
+    assert work.seconds > 0
+
+
+def test_our_training_counts_alike(shape: str) -> None:
+    work = package(shape, [TOKENS[0]] * 24, 8)()
+    assert (work.tweets, work.tokens) == (16, 16 * len(TOKENS[0]))
+
+
+def test_every_turn_sees_the_same_tweets(shape: str) -> None:
+    turn = package(shape, TOKENS, 8)
+    assert turn().tweets == turn().tweets == 16
+
+
+def test_the_command_prints_figures_and_ratios(shape: str, s140) -> None:
+    answer = s140(
+        "benchmark", "training", "--model", shape, "--tokenizer", "bundled:minilm",
+        "--tweets", "64", "--batch-size", "16", "--rounds", "2", "--only", "trainer", "--only", "package", "--json",
+    )  # fmt: skip
+    result = json.loads(answer.stdout)
+    assert set(result["contenders"]) == {"trainer", "package"}
+    for each in result["contenders"].values():
+        assert each["tweets"] == 48
+        assert len(each["rounds"]) == 2
+        assert each["tokens_per_second"] == pytest.approx(each["tokens"] / each["seconds"], rel=0.6)
+        assert each["share_of_ceiling"] == pytest.approx(
+            each["tokens_per_second"] * result["flops_per_token"] / result["ceiling"] / 1e9, rel=0.01, abs=1e-4
+        )
+    assert set(result["ratios"]) == {"package / trainer"}
+    assert result["machine"]["cpu"]
+
+
+def test_too_few_tweets_are_a_sentence(shape: str, s140) -> None:
+    failed = s140("benchmark", "training", "--model", shape, "--tweets", "10", "--batch-size", "8", code=1)
+    assert "10 tweets are less than two batches of 8" in failed.stderr
