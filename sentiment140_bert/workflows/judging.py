@@ -127,9 +127,9 @@ def _learned_by(classifier: Classifier, model: str) -> Calibration | None:
     from sentiment140_bert import modeling
     from sentiment140_bert.evaluation.calibration import Calibration
 
-    if not modeling.is_calibrated(classifier.model):
+    if not modeling.is_calibrated(classifier.config):
         return None
-    return Calibration(**modeling.calibration_of(classifier.model, model))
+    return Calibration(**modeling.calibration_of(classifier.config, model))
 
 
 def _called_out(name: str, split: str, counts: dict[str, Any], n: int) -> str:
