@@ -18,7 +18,7 @@ from sentiment140_bert.inference.classifier import Classifier
 from sentiment140_bert.inference.tokens import IDS, MASK, TYPES, Tokenization
 from sentiment140_bert.run_dir import sha256_of
 
-TOKENS_PER_BATCH = 2_048
+TOKENS_PER_BATCH = 1_024
 
 
 class OnnxBackend:
