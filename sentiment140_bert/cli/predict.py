@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from sentiment140_bert.cli.options import json_option, refuse_overwriting
+from sentiment140_bert.cli.options import backend_option, json_option, refuse_overwriting
 from sentiment140_bert.cli.output import print_json
 from sentiment140_bert.errors import S140Error, is_unicode
 
@@ -23,11 +23,7 @@ from sentiment140_bert.errors import S140Error, is_unicode
 @click.option("--text-column", help="Name of the text column, where it is not obvious.")
 @click.option("--encoding", help="Of the input file.  [default: UTF-8 if it is valid, else latin-1]")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="A .jsonl, .csv or .parquet file.")
-@click.option(
-    "--backend",
-    type=click.Choice(["torch", "onnx", "onnx-int8"]),
-    help="What computes; onnx takes what `s140 export` wrote.  [default: onnx for an exported folder, else torch]",
-)
+@backend_option
 @click.option("--calibrated", is_flag=True, help="Scores with the temperature of the validation split; labels stay.")
 @click.option("--abstain", is_flag=True, help="Say neutral where the calibrated score is below the model's threshold.")
 @json_option

@@ -26,7 +26,7 @@ def use_onednn(model: nn.Module) -> None:
     The results differ from MKL's in the last digits (2e-6 of a logit was seen). MKL takes AVX-512 on Intel's
     processors only: on an EPYC with AVX-512 it computed 70 to 108 GFLOP/s in one thread, oneDNN 160 to 245.
     """
-    if not (torch.backends.mkl.is_available() and torch._C._has_mkldnn and by_amd()):
+    if not (torch._C.has_mkl and torch._C._has_mkldnn and by_amd()):
         return
     for each in model.modules():
         if type(each) is nn.Linear and each.weight.dtype == torch.float32:
