@@ -109,6 +109,17 @@ def test_predict_prints_what_torch_does(exported: Path, s140: Callable, tweets: 
         assert [each["score"] for each in other] == pytest.approx(scores, abs=1e-3)
 
 
+def test_the_accuracy_of_an_export_is_measured(exported: Path, s140: Callable) -> None:
+    found = {}
+    for backend in ("torch", "onnx", "onnx-int8"):
+        result = s140("evaluate", exported, "--dataset", "sample", "--max-samples", 60, "--backend", backend, "--json")
+        found[backend] = json.loads(result.stdout)["splits"]["test"]
+    assert found["onnx"]["accuracy"] == found["torch"]["accuracy"]
+    assert found["onnx-int8"]["n"] == found["torch"]["n"]
+    assert found["onnx-int8"]["log_loss"] != found["torch"]["log_loss"]
+    assert "for one model and the tweets of --dataset" in s140("evaluate", exported, "--backend", "onnx", code=1).stderr
+
+
 def loaded(*arguments: object) -> set[str]:
     """The packages that a command loads."""
     command = [sys.executable, "-c", LOADED, *map(str, arguments)]
