@@ -33,11 +33,17 @@ class Tokens:
     left: bool = False
 
     def distinct(self) -> tuple[Numbers, Numbers]:
-        """The first row of each kind, and for every text the place of its kind among these."""
-        known: dict[bytes, int] = {}
+        """A row of each kind, and for every text the place of its kind among these.
+
+        They are sorted by their tokens, so that batches, and with them the last digits, do not depend on the order in
+        which texts are given.
+        """
         rows = np.split(self.flat[IDS], np.cumsum(self.lengths)[:-1])[: len(self.lengths)]
-        places = np.array([known.setdefault(row.tobytes(), len(known)) for row in rows], dtype=np.int64)
-        return np.unique(places, return_index=True)[1], places
+        keys = [row.tobytes() for row in rows]
+        first = {key: at for at, key in reversed(list(enumerate(keys)))}
+        place = {key: at for at, key in enumerate(sorted(first))}
+        chosen = np.array([first[key] for key in place], dtype=np.int64)
+        return chosen, np.array([place[key] for key in keys], dtype=np.int64)
 
     def padded(self, rows: Numbers) -> dict[str, Numbers]:
         """Matrices of shape (rows, longest of them), and ``attention_mask`` where there is padding in them."""

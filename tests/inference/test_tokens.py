@@ -44,8 +44,8 @@ def test_no_mask_without_padding() -> None:
 def test_equal_rows_are_found() -> None:
     tokens = Tokens({"input_ids": np.array([5, 6, 5, 5, 6, 7, 5])}, np.array([2, 1, 2, 1, 1]), 0, {"input_ids": 0})
     chosen, places = tokens.distinct()
-    assert chosen.tolist() == [0, 1, 3]
-    assert places.tolist() == [0, 1, 0, 2, 1]
+    assert chosen.tolist() == [1, 0, 3]
+    assert places.tolist() == [1, 0, 1, 2, 0]
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
