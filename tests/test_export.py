@@ -224,6 +224,15 @@ def test_mistakes(exported: Path, classifier_folder: Path, s140: Callable) -> No
     assert [each.name for each in Path("full").iterdir()] == ["note.txt"]
 
 
+@pytest.mark.parametrize("package", ["onnxruntime", "onnx"])
+def test_what_is_not_installed_is_named(
+    exported: Path, s140: Callable, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    command = ("export", exported) if package == "onnx" else ("predict", exported / "onnx", "good")
+    assert "needs the optional extra [onnx]" in s140(*command, code=1).stderr
+
+
 @pytest.fixture
 def _wrong_graph(monkeypatch: pytest.MonkeyPatch) -> None:
     """The exporter writes the graph of a model whose head is turned round."""
