@@ -98,6 +98,11 @@ class RunDir:
         return self.path / "model"
 
     @property
+    def onnx(self) -> Path:
+        """What `s140 export` made of the model; not published."""
+        return self.path / "onnx"
+
+    @property
     def card(self) -> Path:
         """The model card, part of what is published."""
         return self.model / "README.md"
@@ -117,7 +122,15 @@ class RunDir:
 
     def clear(self) -> None:
         """Removes what a run wrote, and nothing else that may lie in the folder."""
-        for each in (self.checkpoints, self.model, self.figures, self.tensorboard, self.suspects, self.path / "wandb"):
+        for each in (
+            self.checkpoints,
+            self.model,
+            self.figures,
+            self.tensorboard,
+            self.suspects,
+            self.onnx,
+            self.path / "wandb",
+        ):
             shutil.rmtree(each, ignore_errors=True)
         told = (self.metrics, self.predictions, self.report, self.history, self.tracking, self.published)
         for each in (*told, self.recipe, self.data, self.environment):
@@ -168,6 +181,29 @@ def written_whole(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_whole(path: Path) -> Iterator[Path]:
+    """Gives a temporary folder beside ``path`` to write to, and puts it in its place when the block succeeds.
+
+    When the block raises, the temporary folder is removed and an older ``path`` stays as it was.
+
+    Raises:
+        RunError: Nothing can be written there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror}.", "Choose another place.") from None
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        shutil.rmtree(path, ignore_errors=True)
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _umask() -> int:

@@ -13,6 +13,7 @@ from sentiment140_bert.cli.benchmark import benchmark
 from sentiment140_bert.cli.card import card
 from sentiment140_bert.cli.doctor import doctor
 from sentiment140_bert.cli.evaluate import evaluate
+from sentiment140_bert.cli.export import export
 from sentiment140_bert.cli.predict import predict
 from sentiment140_bert.cli.prepare import prepare
 from sentiment140_bert.cli.push_to_hub import push_to_hub
@@ -69,6 +70,7 @@ VERBS = (
     report,
     suspects,
     predict,
+    export,
     card,
     push_to_hub,
     verify,

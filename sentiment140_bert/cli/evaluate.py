@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sentiment140_bert.cli.options import json_option, recipe_options, refuse_overwriting, resolved
+from sentiment140_bert.cli.options import backend_option, json_option, recipe_options, refuse_overwriting, resolved
 from sentiment140_bert.cli.output import print_json, stdout_kept_clean
 from sentiment140_bert.cli.scores import print_comparison, print_scores
 from sentiment140_bert.errors import S140Error
@@ -21,6 +21,7 @@ from sentiment140_bert.run_dir import RunDir, write_json
 @recipe_options(
     "data", only=(*READING, "max_bad_rows", "max_samples", "split_seed"), aliases={"split_seed": ["--seed"]}
 )
+@backend_option
 @click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), help="Also write the scores to this JSON file."
 )
@@ -33,6 +34,7 @@ from sentiment140_bert.run_dir import RunDir, write_json
 def evaluate(
     model: tuple[str, ...],
     model_revision: str | None,
+    backend: str | None,
     output: Path | None,
     differences: Path | None,
     as_json: bool,
@@ -53,6 +55,11 @@ def evaluate(
             f"--{given[0].replace('_', '-')} was given without --dataset.",
             "A run is scored on its own data; name other tweets with --dataset.",
         )
+    if backend and (len(model) > 1 or not flags["dataset"]):
+        raise S140Error(
+            "--backend is for one model and the tweets of --dataset.",
+            "The scores in a run's metrics.json are those of its weights, as torch computes them.",
+        )
     for file in (output, differences):
         refuse_overwriting(file, flags["dataset"], flags["manual_test"])
     with stdout_kept_clean():
@@ -62,7 +69,7 @@ def evaluate(
         if len(model) > 1:
             result = workflows.compare(model, data, model_revision=model_revision, differences=differences)
         elif data:
-            result = workflows.evaluate(model[0], data, model_revision)
+            result = workflows.evaluate(model[0], data, model_revision, backend)
         elif RunDir(Path(model[0])).is_run():
             result = workflows.evaluate_run(Path(model[0]))
         else:

@@ -69,6 +69,11 @@ set_option = click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any other field of TrainingArguments; repeatable."
 )
 recipe_option = click.option("--recipe", metavar="NAME|FILE", help="A packaged recipe or a YAML file.")
+backend_option = click.option(
+    "--backend",
+    type=click.Choice(["torch", "onnx", "onnx-int8"]),
+    help="What computes; onnx takes what `s140 export` wrote.  [default: onnx for an exported folder, else torch]",
+)
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object on stdout; all else goes to stderr."
 )

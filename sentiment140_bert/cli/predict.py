@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from pathlib import Path
 
 import click
 
-from sentiment140_bert.cli.options import json_option, refuse_overwriting
-from sentiment140_bert.cli.output import print_json, stdout_kept_clean
+from sentiment140_bert.cli.options import backend_option, json_option, refuse_overwriting
+from sentiment140_bert.cli.output import print_json
 from sentiment140_bert.errors import S140Error, is_unicode
 
 
@@ -21,6 +23,7 @@ from sentiment140_bert.errors import S140Error, is_unicode
 @click.option("--text-column", help="Name of the text column, where it is not obvious.")
 @click.option("--encoding", help="Of the input file.  [default: UTF-8 if it is valid, else latin-1]")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="A .jsonl, .csv or .parquet file.")
+@backend_option
 @click.option("--calibrated", is_flag=True, help="Scores with the temperature of the validation split; labels stay.")
 @click.option("--abstain", is_flag=True, help="Say neutral where the calibrated score is below the model's threshold.")
 @json_option
@@ -32,11 +35,12 @@ def predict(
     text_column: str | None,
     encoding: str | None,
     output: Path | None,
+    backend: str | None,
     calibrated: bool,
     abstain: bool,
     as_json: bool,
 ) -> None:
-    """Label TEXT, or every text of a file, with MODEL: a run directory, a model folder or a Hub id.
+    """Label TEXT, or every text of a file, with MODEL: a run directory, a model folder, a Hub id or an exported folder.
 
     Labels and scores come in the input's order, and are those that transformers' pipeline gives, unless --calibrated
     or --abstain is given, for which the model must have been scored by `s140 train` or `s140 evaluate`. Input of any
@@ -50,14 +54,19 @@ def predict(
     for each in text:
         if not is_unicode(each):
             raise S140Error(f"{each!a} is not valid Unicode.", "Is the terminal's encoding UTF-8?")
-    with stdout_kept_clean():
-        from sentiment140_bert import workflows
-        from sentiment140_bert.data.texts import check_output, read_texts, write_predictions
+    from sentiment140_bert import workflows
 
+    with contextlib.redirect_stdout(sys.stderr):  # libraries are loaded here, and none that is not needed
+        texts = iter(text)
+        if source or output:
+            from sentiment140_bert.data.texts import check_output, read_texts, write_predictions
         if output:
             check_output(output)
-        texts = iter(text) if text else read_texts(source or "", text_column, encoding)
-        classifier = workflows.load_classifier(model, model_revision, calibrated=calibrated, abstains=abstain)
+        if source:
+            texts = read_texts(source, text_column, encoding)
+        classifier = workflows.open_classifier(
+            model, model_revision, backend=backend, calibrated=calibrated, abstains=abstain
+        )
     rows = ((each, *prediction) for each, prediction in workflows.answers(classifier, texts))
     result: dict[str, object] = {}
     if output:

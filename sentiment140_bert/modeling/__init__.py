@@ -1,8 +1,15 @@
 """Tokenizers and classifiers: from the Hub, a folder or the bundled encoder; saved so that ``pipeline`` just works."""
 
 from sentiment140_bert.modeling.classifier import ID2LABEL, load_classifier, load_encoder, shape_of, untrained
-from sentiment140_bert.modeling.places import BUNDLED, commit_of, is_hub_id, locate
-from sentiment140_bert.modeling.saving import CALIBRATION, calibration_of, is_calibrated, save, write_calibration
+from sentiment140_bert.modeling.places import BUNDLED, commit_of, folder_of, is_hub_id, locate
+from sentiment140_bert.modeling.saving import (
+    CALIBRATION,
+    calibration_of,
+    is_calibrated,
+    save,
+    save_tokenizer,
+    write_calibration,
+)
 from sentiment140_bert.modeling.tokenizer import load_tokenizer, padding_only
 
 __all__ = [
@@ -11,6 +18,7 @@ __all__ = [
     "ID2LABEL",
     "calibration_of",
     "commit_of",
+    "folder_of",
     "is_calibrated",
     "is_hub_id",
     "load_classifier",
@@ -19,6 +27,7 @@ __all__ = [
     "locate",
     "padding_only",
     "save",
+    "save_tokenizer",
     "shape_of",
     "untrained",
     "write_calibration",

@@ -48,14 +48,28 @@ def is_hub_id(name_or_path: str) -> bool:
     return not here and locate(name_or_path) == name_or_path
 
 
-def commit_of(name_or_path: str, revision: str | None = None) -> str | None:
-    """The commit of a Hub model that was loaded here before; None for anything else."""
+def folder_of(name_or_path: str, revision: str | None = None) -> Path:
+    """Where the files of a model lie; those of a Hub model that was loaded here before in the cache.
+
+    Raises:
+        ModelError: It was not.
+    """
     from huggingface_hub import try_to_load_from_cache
 
     if not is_hub_id(name_or_path):
-        return None
+        return Path(locate(name_or_path))
     found = try_to_load_from_cache(name_or_path, "config.json", revision=revision)
-    return Path(found).parent.name if isinstance(found, str) else None
+    if not isinstance(found, str):
+        raise ModelError(f"{name_or_path} does not lie in the Hub's cache.", "Load it first.")
+    return Path(found).parent
+
+
+def commit_of(name_or_path: str, revision: str | None = None) -> str | None:
+    """The commit of a Hub model that was loaded here before; None for anything else."""
+    try:
+        return folder_of(name_or_path, revision).name if is_hub_id(name_or_path) else None
+    except ModelError:
+        return None
 
 
 def _bundled() -> Path:

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from sentiment140_bert.errors import ModelError
+from sentiment140_bert.run_dir import RunDir
 
 if TYPE_CHECKING:
     from sentiment140_bert.inference import Classifier, Prediction
+    from sentiment140_bert.inference.torch_backend import TorchClassifier
+
+PRECISIONS = {"onnx": "fp32", "onnx-int8": "int8"}  # of the exported graphs, by backend
 
 
 def load_classifier(
-    model: str, revision: str | None = None, *, calibrated: bool = False, abstains: bool = False
-) -> Classifier:
+    model: str,
+    revision: str | None = None,
+    *,
+    calibrated: bool = False,
+    abstains: bool = False,
+    device: str | None = None,
+) -> TorchClassifier:
     """A classifier ready to answer, from a run directory, a model folder, a Hub id or MLflow's registry.
 
     Args:
@@ -20,35 +33,106 @@ def load_classifier(
         revision: Of a Hub model.
         calibrated: Scores with the temperature that was fitted on its validation split.
         abstains: It says ``neutral`` where it is less sure than the threshold of the same split; calibrated, too.
+        device: Where it computes; default: the GPU, or else the CPU.
 
     Raises:
         ModelError: It cannot be loaded, is no fine-tuned classifier, or was not calibrated.
     """
-    from sentiment140_bert import modeling, registry
-    from sentiment140_bert.inference import Classifier
+    from sentiment140_bert import modeling
+    from sentiment140_bert.inference.torch_backend import TorchClassifier
 
-    if registry.is_registered(model):
-        with registry.fetched(model) as folder:
-            parts = modeling.load_classifier(str(folder))
-    else:
-        parts = modeling.load_classifier(model, revision)
-    classifier = Classifier(*parts)
-    if calibrated or abstains:
-        learned = modeling.calibration_of(parts[0], model)
-        classifier.temperature = learned["temperature"]
-        classifier.neutral_below = learned["neutral_below"] if abstains else 0.0
+    with at_hand(model) as place:
+        classifier = TorchClassifier(*modeling.load_classifier(place, revision), device)
+    _calibrate(classifier, model, calibrated, abstains)
     return classifier
 
 
+@contextmanager
+def at_hand(model: str) -> Iterator[str]:
+    """A model by a name that the room ``modeling`` knows: one out of MLflow's registry is a folder for that long."""
+    from sentiment140_bert import registry
+
+    if not registry.is_registered(model):
+        yield model
+        return
+    with registry.fetched(model) as folder:
+        yield str(folder)
+
+
+def open_classifier(
+    model: str,
+    revision: str | None = None,
+    *,
+    backend: str | None = None,
+    calibrated: bool = False,
+    abstains: bool = False,
+) -> Classifier:
+    """A classifier ready to answer, computed by torch or from what ``s140 export`` made of it.
+
+    Args:
+        model: As :func:`load_classifier` takes it, or an exported folder.
+        revision: Of a Hub model.
+        backend: ``torch``, ``onnx`` or ``onnx-int8``; default: ``onnx`` for an exported folder, else ``torch``.
+        calibrated: See :func:`load_classifier`.
+        abstains: Likewise.
+
+    Raises:
+        MissingExtra: onnxruntime is needed and not installed.
+        ModelError: It cannot be loaded, is no fine-tuned classifier, was not calibrated, or is not exported.
+    """
+    from sentiment140_bert.inference.export_folder import is_export
+
+    exported = is_export(Path(model).expanduser())
+    if exported and backend == "torch":
+        raise ModelError(f"{model} is an export, which torch does not read.", "Leave --backend torch away.")
+    if backend not in PRECISIONS and not exported:
+        return load_classifier(model, revision, calibrated=calibrated, abstains=abstains)
+    classifier = _exported(model, revision, backend)
+    _calibrate(classifier, model, calibrated, abstains)
+    return classifier
+
+
+def _calibrate(classifier: Classifier, model: str, calibrated: bool, abstains: bool) -> None:
+    if calibrated or abstains:
+        from sentiment140_bert import modeling
+
+        learned = modeling.calibration_of(classifier.config, model)
+        classifier.temperature = learned["temperature"]
+        classifier.neutral_below = learned["neutral_below"] if abstains else 0.0
+
+
+def _exported(model: str, revision: str | None, backend: str | None) -> Classifier:
+    """An exported folder itself, or the one that lies in a run or a model folder and is not older than its model."""
+    from sentiment140_bert.inference import export_folder
+    from sentiment140_bert.inference.onnx_backend import load_export
+
+    if revision:
+        raise ModelError("An export has no revisions.", "Export that revision: s140 export MODEL --model-revision …")
+    folder = Path(model).expanduser()
+    if not export_folder.is_export(folder):
+        home, folder = folder, RunDir(folder).onnx
+        if not export_folder.is_export(folder):
+            made = f"s140 export {model}" if RunDir(home).is_run() else f"s140 export {model} --output FOLDER"
+            raise ModelError(f"There is no ONNX export of {model}.", f"Make one, and name its folder: {made}")
+        export_folder.check_fresh(folder, RunDir(home).model if RunDir(home).is_run() else home)
+    return load_export(folder, PRECISIONS.get(backend or ""))
+
+
 def predict(
-    model: str, texts: Iterable[str], revision: str | None = None, *, calibrated: bool = False, abstains: bool = False
+    model: str,
+    texts: Iterable[str],
+    revision: str | None = None,
+    *,
+    backend: str | None = None,
+    calibrated: bool = False,
+    abstains: bool = False,
 ) -> Iterator[tuple[str, Prediction]]:
-    """(text, prediction) for each text, in order, while the texts are read; arguments as :func:`load_classifier`.
+    """(text, prediction) for each text, in order, while the texts are read; arguments as :func:`open_classifier`.
 
     Raises:
         ModelError: The model cannot be loaded; before the first text is read.
     """
-    return answers(load_classifier(model, revision, calibrated=calibrated, abstains=abstains), texts)
+    return answers(open_classifier(model, revision, backend=backend, calibrated=calibrated, abstains=abstains), texts)
 
 
 def answers(classifier: Classifier, texts: Iterable[str]) -> Iterator[tuple[str, Prediction]]:

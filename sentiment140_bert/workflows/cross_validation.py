@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import logging
@@ -94,7 +93,7 @@ def _answered(
     from sentiment140_bert import modeling
     from sentiment140_bert.evaluation.metrics import trainer_metrics
     from sentiment140_bert.evaluation.sides import sides_of
-    from sentiment140_bert.inference import Classifier
+    from sentiment140_bert.inference.torch_backend import TorchClassifier
     from sentiment140_bert.training import arguments, callbacks, trainer
 
     checkpoints = place / "checkpoints"
@@ -120,7 +119,7 @@ def _answered(
             outcome.signal,
         )
     texts = prepared.splits()["train"].select(np.flatnonzero(left))["text"]
-    classifier = Classifier(model, copy.copy(tokenizer))
+    classifier = TorchClassifier(model, tokenizer)
     return sides_of(classifier.labels).positive_share(classifier.probabilities(list(texts)))
 
 

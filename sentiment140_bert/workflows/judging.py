@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.workflows import origins
-from sentiment140_bert.workflows.answering import load_classifier
+from sentiment140_bert.workflows.answering import open_classifier
 from sentiment140_bert.workflows.scoring import ask
 
 if TYPE_CHECKING:
@@ -24,13 +24,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def evaluate(model: str, data: DataConfig, model_revision: str | None = None) -> dict[str, Any]:
+def evaluate(
+    model: str, data: DataConfig, model_revision: str | None = None, backend: str | None = None
+) -> dict[str, Any]:
     """Scores any sentiment classifier on all tweets of a dataset, as they are.
 
     Args:
         model: A run directory, a model folder or a Hub id.
         data: ``dataset`` and how to read it; ``max_samples`` draws from all of it; ``manual_test`` is scored apart.
         model_revision: Of a Hub model.
+        backend: What computes, see ``answering.open_classifier``.
 
     Returns:
         ``splits`` with ``test`` and ``manual``, and ``test_unseen`` or ``manual_unseen`` without the tweets that the
@@ -41,7 +44,7 @@ def evaluate(model: str, data: DataConfig, model_revision: str | None = None) ->
     from sentiment140_bert.evaluation.protocol import scores_of as scored
 
     tables = whole(data)
-    judged = judge(model, tables, model_revision)
+    judged = judge(model, tables, model_revision, backend=backend)
     splits: dict[str, Any] = {}
     for name, found in judged.answers.items():
         splits[name] = judged.splits[name]
@@ -76,7 +79,9 @@ class Judged:
     assumed: str
 
 
-def judge(model: str, tables: dict[str, pa.Table], revision: str | None = None, name: str = "") -> Judged:
+def judge(
+    model: str, tables: dict[str, pa.Table], revision: str | None = None, name: str = "", backend: str | None = None
+) -> Judged:
     """Asks a model, scores its answers, holds them against the baselines, and looks for its training tweets.
 
     Args:
@@ -84,13 +89,14 @@ def judge(model: str, tables: dict[str, pa.Table], revision: str | None = None, 
         tables: Columns ``text``, ``label``, ``user``, ``time`` and ``topic`` of each split.
         revision: Of a Hub model.
         name: What it is called in messages.
+        backend: What computes.
     """
     import numpy as np
 
     from sentiment140_bert.evaluation.protocol import scores_of as scored
     from sentiment140_bert.evaluation.sides import sides_of
 
-    classifier, name = load_classifier(model, revision), name or model
+    classifier, name = open_classifier(model, revision, backend=backend), name or model
     assumed = sides_of(classifier.labels).assumed
     if assumed:
         log.warning("%s: %s", name, assumed)
@@ -127,9 +133,9 @@ def _learned_by(classifier: Classifier, model: str) -> Calibration | None:
     from sentiment140_bert import modeling
     from sentiment140_bert.evaluation.calibration import Calibration
 
-    if not modeling.is_calibrated(classifier.model):
+    if not modeling.is_calibrated(classifier.config):
         return None
-    return Calibration(**modeling.calibration_of(classifier.model, model))
+    return Calibration(**modeling.calibration_of(classifier.config, model))
 
 
 def _called_out(name: str, split: str, counts: dict[str, Any], n: int) -> str:

@@ -111,7 +111,7 @@ def _own(page: Page, data: DataConfig | None, tolerance: float) -> Iterator[Chec
         texts = [each["text"] for each in facts.metrics["examples"]]
         classifier = answering.load_classifier(str(page.folder))
         measured = scoring.scores_of(classifier, prepared, texts).metrics
-        noted = getattr(classifier.model.config, modeling.CALIBRATION, None)
+        noted = classifier.config.get(modeling.CALIBRATION)
     except FalseDataError as error:
         yield verification.Check("dataset", "as its data.json", error.message, verification.FALSE)
         return

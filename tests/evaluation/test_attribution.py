@@ -18,7 +18,7 @@ from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 from sentiment140_bert import modeling
 from sentiment140_bert.data.clean import normalizer
 from sentiment140_bert.evaluation.attribution import Piece, explain, pieces
-from sentiment140_bert.inference import Classifier
+from sentiment140_bert.inference.torch_backend import TorchClassifier
 
 pytest_plugins = "model_fixtures"
 
@@ -33,7 +33,7 @@ TWEETS = [
 POSITIVE, NEGATIVE = 1, 0
 
 
-def explained(classifier: Classifier, texts: list[str], **changes: Any) -> list[tuple[Piece, ...]]:
+def explained(classifier: TorchClassifier, texts: list[str], **changes: Any) -> list[tuple[Piece, ...]]:
     return explain(classifier.model, classifier.tokenizer, texts, POSITIVE, NEGATIVE, classifier.max_length, **changes)
 
 
@@ -45,7 +45,7 @@ def words(found: tuple[Piece, ...]) -> list[str]:
     return [piece.text for piece in found if piece.weight is not None]
 
 
-def distance(classifier: Classifier, text: str) -> float:
+def distance(classifier: TorchClassifier, text: str) -> float:
     """What a tweet's weights are to add up to: its margin beyond that of padding in its place, each asked alone."""
     encoded = classifier.tokenizer(
         text, truncation=True, max_length=classifier.max_length, return_special_tokens_mask=True, return_tensors="pt"
@@ -61,21 +61,21 @@ def distance(classifier: Classifier, text: str) -> float:
     return float((here - there)[POSITIVE] - (here - there)[NEGATIVE])
 
 
-def bert(small_bert: Callable[..., Path]) -> Classifier:
-    return Classifier(*modeling.load_classifier(str(small_bert())))
+def bert(small_bert: Callable[..., Path]) -> TorchClassifier:
+    return TorchClassifier(*modeling.load_classifier(str(small_bert())))
 
 
-def distilbert(small_bert: Callable[..., Path]) -> Classifier:
+def distilbert(small_bert: Callable[..., Path]) -> TorchClassifier:
     tokenizer = modeling.load_tokenizer(modeling.BUNDLED, normalizer=normalizer("repair"))
     tokenizer.model_input_names = ["input_ids", "attention_mask"]
     config = transformers.DistilBertConfig(
         vocab_size=len(tokenizer), dim=32, n_layers=2, n_heads=2, hidden_dim=64, initializer_range=0.2
     )
     transformers.set_seed(2)
-    return Classifier(transformers.DistilBertForSequenceClassification(config), tokenizer)
+    return TorchClassifier(transformers.DistilBertForSequenceClassification(config), tokenizer)
 
 
-def roberta(small_bert: Callable[..., Path]) -> Classifier:
+def roberta(small_bert: Callable[..., Path]) -> TorchClassifier:
     """With positions that are made from the ids, and tokens of bytes."""
     backend = tokenizers.Tokenizer(models.BPE())
     backend.normalizer = normalizer("mask")
@@ -104,18 +104,18 @@ def roberta(small_bert: Callable[..., Path]) -> Classifier:
         pad_token_id=1,
     )
     transformers.set_seed(3)
-    return Classifier(transformers.RobertaForSequenceClassification(config), tokenizer)
+    return TorchClassifier(transformers.RobertaForSequenceClassification(config), tokenizer)
 
 
 ARCHITECTURES = {"bert": bert, "distilbert": distilbert, "roberta": roberta}
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)
-def classifier(request: pytest.FixtureRequest, small_bert: Callable[..., Path]) -> Classifier:
+def classifier(request: pytest.FixtureRequest, small_bert: Callable[..., Path]) -> TorchClassifier:
     return ARCHITECTURES[request.param](small_bert)
 
 
-def test_the_weights_add_up(classifier: Classifier) -> None:
+def test_the_weights_add_up(classifier: TorchClassifier) -> None:
     """Completeness, to 2% of the distance or 0.02 logits. These weights are random and wild, so it takes many steps."""
     expected = [distance(classifier, text) for text in TWEETS]
     assert max(map(abs, expected)) > 0.3
@@ -125,7 +125,7 @@ def test_the_weights_add_up(classifier: Classifier) -> None:
 
 def test_they_add_up_for_the_bundled_encoder_with_the_steps_that_are_taken(run: Path) -> None:
     """To 5% of the distance, or of the largest distance where one is small."""
-    classifier = Classifier(*modeling.load_classifier(str(run)))
+    classifier = TorchClassifier(*modeling.load_classifier(str(run)))
     texts = TWEETS[:4]
     expected = [distance(classifier, text) for text in texts]
     largest = max(map(abs, expected))
@@ -133,7 +133,7 @@ def test_they_add_up_for_the_bundled_encoder_with_the_steps_that_are_taken(run: 
     assert np.allclose(sums(explained(classifier, texts)), expected, rtol=0.05, atol=0.05 * largest)
 
 
-def test_a_tweet_has_the_same_weights_alone_and_in_company(classifier: Classifier) -> None:
+def test_a_tweet_has_the_same_weights_alone_and_in_company(classifier: TorchClassifier) -> None:
     """Padding has no weight and changes none; what is left are the rounding errors of sums in another order."""
     together = explained(classifier, [*TWEETS, "long " * 60])
     for text, found in zip(TWEETS, together, strict=False):
@@ -143,7 +143,7 @@ def test_a_tweet_has_the_same_weights_alone_and_in_company(classifier: Classifie
         assert np.allclose(*zip(*pairs, strict=True), rtol=1e-3, atol=1e-4) if pairs else not text
 
 
-def test_the_same_call_gives_the_same_weights(classifier: Classifier) -> None:
+def test_the_same_call_gives_the_same_weights(classifier: TorchClassifier) -> None:
     assert explained(classifier, TWEETS) == explained(classifier, TWEETS)
 
 
@@ -155,18 +155,18 @@ def test_the_side_of_the_padding_does_not_matter(small_bert: Callable[..., Path]
     assert np.allclose(sums(explained(classifier, TWEETS[:2]))[0], expected[0], rtol=1e-3, atol=1e-4)
 
 
-def test_turning_the_sides_turns_the_signs(classifier: Classifier) -> None:
+def test_turning_the_sides_turns_the_signs(classifier: TorchClassifier) -> None:
     (one,) = explained(classifier, TWEETS[:1])
     (other,) = explain(classifier.model, classifier.tokenizer, TWEETS[:1], NEGATIVE, POSITIVE, classifier.max_length)
     assert np.allclose([-(piece.weight or 0) for piece in one], [piece.weight or 0 for piece in other], atol=1e-5)
 
 
-def test_no_tweets(classifier: Classifier) -> None:
+def test_no_tweets(classifier: TorchClassifier) -> None:
     assert explained(classifier, []) == []
 
 
 def test_a_word_that_moves_the_answer_weighs_most(run: Path) -> None:
-    classifier = Classifier(*modeling.load_classifier(str(run)))
+    classifier = TorchClassifier(*modeling.load_classifier(str(run)))
     glad, sad = explained(classifier, ["what a lovely day", "what a horrible day"])
     weights = {piece.text: piece.weight or 0 for piece in (*glad, *sad)}
     assert weights["lovely"] > 0 > weights["horrible"]
@@ -175,7 +175,7 @@ def test_a_word_that_moves_the_answer_weighs_most(run: Path) -> None:
 # ---- the text
 
 
-def test_the_pieces_are_the_tweets(classifier: Classifier) -> None:
+def test_the_pieces_are_the_tweets(classifier: TorchClassifier) -> None:
     for text, found in zip(TWEETS, explained(classifier, TWEETS, steps=2), strict=True):
         assert "".join(piece.text for piece in found) == text
         assert all(piece.text.strip() == piece.text for piece in found if piece.weight is not None)
@@ -197,7 +197,7 @@ def test_what_the_normalizer_replaced_stands_as_it_was_written(small_bert: Calla
     assert words(found[1]) == ["it", "\xe2\x80\x99", "s", "&quot;", "hi", "&quot;", "@a", ",", "@b_c"]
 
 
-def test_pieces_of_words_are_words(classifier: Classifier) -> None:
+def test_pieces_of_words_are_words(classifier: TorchClassifier) -> None:
     found = explained(classifier, TWEETS, steps=2)
     assert "unbelievably" in words(found[4])
     assert "\U0001f468\u200d\U0001f469\u200d\U0001f467" in words(found[4])

@@ -13,6 +13,7 @@ from on_hub import DATA, MODEL
 from sentiment140_bert import modeling, workflows
 from sentiment140_bert.data.prepare import prepare
 from sentiment140_bert.recipe import SCORES
+from sentiment140_bert.run_dir import sha256_of
 
 pytest_plugins = "hub_fixtures"
 
@@ -29,6 +30,16 @@ def test_pipeline_by_id_answers_as_the_run_does(mine: Path) -> None:
     assert there == here
     answers = [*workflows.predict(str(mine), TEXTS)]
     assert [each["label"] for each in there] == [answer.label for _, answer in answers]
+
+
+def test_a_model_is_exported_by_its_id(mine: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "exported"
+    workflows.export(MODEL, output=folder)
+    manifest = json.loads((folder / "export.json").read_text("utf-8"))
+    assert (manifest["model"], manifest["revision"]) == (MODEL, modeling.commit_of(MODEL))
+    assert manifest["made_of"]["model.safetensors"] == sha256_of(mine / "model" / "model.safetensors")
+    answers = [[label for _, (label, _) in workflows.predict(str(each), TEXTS)] for each in (mine, folder)]
+    assert answers[0] == answers[1]
 
 
 def test_the_weights_by_id_are_the_runs(mine: Path) -> None:

@@ -69,6 +69,12 @@ def test_order_is_kept_over_windows(classifier_folder: Path) -> None:
     np.testing.assert_allclose([each.score for _, each in answers], [alone[text] for text in texts], atol=1e-5)
 
 
+def test_the_order_changes_no_digit(classifier_folder: Path) -> None:
+    classifier = workflows.load_classifier(str(classifier_folder))
+    texts = [f"{'so ' * (number % 7)}tweet {number}" for number in range(400)]
+    np.testing.assert_array_equal(classifier.probabilities(texts[::-1])[::-1], classifier.probabilities(texts))
+
+
 def test_texts_are_read_as_answers_are_taken(classifier_folder: Path) -> None:
     read = 0
 

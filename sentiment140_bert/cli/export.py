@@ -1,0 +1,48 @@
+"""``s140 export``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sentiment140_bert.cli.options import json_option
+from sentiment140_bert.cli.output import print_json, stdout_kept_clean
+
+
+@click.command()
+@click.argument("model")
+@click.option("--model-revision", help="Branch, tag or commit of a Hub model.")
+@click.option("--format", "kind", type=click.Choice(["onnx"]), default="onnx", show_default=True, help="Of the export.")
+@click.option("--quantize", type=click.Choice(["int8"]), help="Write a second, smaller and faster graph, too.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The folder to write.  [default: onnx/ in a run directory]",
+)
+@json_option
+def export(
+    model: str, model_revision: str | None, kind: str, quantize: str | None, output: Path | None, as_json: bool
+) -> None:
+    """Write MODEL as an ONNX graph that `s140 predict --backend onnx` answers with, without torch.
+
+    MODEL is a run directory, a model folder or a Hub id. The folder holds all that is needed: model.onnx, with
+    --quantize int8 model_int8.onnx too, config.json, the tokenizer, and export.json with the sha256 of what it was
+    made of. It is written whole or not at all, and was held against torch before. An earlier export in its place
+    is replaced.
+    """
+    with stdout_kept_clean():
+        from sentiment140_bert import workflows
+
+        result = workflows.export(model, output=output, quantize=quantize, revision=model_revision)
+    if as_json:
+        print_json(result)
+        return
+    check = result["check"]
+    for precision, file in (("fp32", "model.onnx"), ("int8", "model_int8.onnx")):
+        if precision in check:
+            found = check[precision]
+            click.echo(
+                f"{result['folder']}/{file}: {result['files'][file] / 1e6:,.1f} MB; {found['labels_agree']} of "
+                f"{check['texts']} labels as torch's, logits at most {found['largest_difference']:.1g} away"
+            )

@@ -1,0 +1,107 @@
+"""Texts to labels and scores: in the input's order, in bounded memory, as ``pipeline`` would answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sentiment140_bert.inference.backend import Backend
+from sentiment140_bert.inference.batching import batches_by_budget
+from sentiment140_bert.inference.tokens import Tokenization
+
+WINDOW = 4_096  # texts that are sorted by length together; also what is held in memory at once
+NEUTRAL = "neutral"
+
+
+class Prediction(NamedTuple):
+    """The likeliest label of a text and its probability."""
+
+    label: str
+    score: float
+
+
+@dataclass
+class Classifier:
+    """A sequence classifier ready to answer.
+
+    Args:
+        backend: Computes the logits of two or more labels.
+        tokenization: Its own.
+        config: What its ``config.json`` says.
+        temperature: By which the logits are divided before scores are made of them; it changes no label.
+        neutral_below: Score under which the answer is ``neutral``.
+    """
+
+    backend: Backend
+    tokenization: Tokenization
+    config: Mapping[str, Any] = field(default_factory=dict)
+    temperature: float = 1.0
+    neutral_below: float = 0.0
+    empty: int = 0
+    truncated: int = 0
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the labels by position."""
+        return list(self.backend.labels)
+
+    @property
+    def max_length(self) -> int:
+        """Tokens at which a text is cut."""
+        return self.tokenization.max_length
+
+    def predict(self, texts: Iterable[str]) -> Iterator[Prediction]:
+        """A prediction for each text, in order; the input is read window by window.
+
+        Texts without any word are answered too (and counted in ``empty``), longer ones than the model takes are
+        cut (``truncated``).
+        """
+        labels = self.labels
+        for row in self.stream(texts):
+            best = int(row.argmax())
+            score = float(row[best])
+            yield Prediction(NEUTRAL if score < self.neutral_below else labels[best], score)
+
+    def stream(self, texts: Iterable[str]) -> Iterator[npt.NDArray[np.float32]]:
+        """Probabilities of all labels for each text, in order; arrays of shape (labels,)."""
+        remaining = iter(texts)
+        while window := list(islice(remaining, WINDOW)):
+            yield from self._window(window)
+
+    def probabilities(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Probabilities of all labels, shape (texts, labels); with a progress bar where there are many texts."""
+        from tqdm import tqdm
+
+        shown = None if len(texts) > WINDOW else True
+        with tqdm(desc="score", total=len(texts), unit=" tweets", unit_scale=True, disable=shown) as bar:
+            parts = []
+            for start in range(0, len(texts), WINDOW):
+                parts.append(self._window(texts[start : start + WINDOW]))
+                bar.update(len(parts[-1]))
+        return np.concatenate([np.zeros((0, len(self.labels)), dtype=np.float32), *parts])
+
+    def logits(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Logits, shape (texts, labels), for as many texts as fit into memory; equal ones are computed once."""
+        tokens = self.tokenization(texts)
+        self.empty += sum(not text.strip() for text in texts)
+        self.truncated += tokens.cut
+        chosen, places = tokens.distinct()
+        result = np.empty((len(chosen), len(self.labels)), dtype=np.float32)
+        for part in batches_by_budget(tokens.lengths[chosen], self.backend.tokens_per_batch):
+            result[part] = self.backend.logits(tokens.padded(chosen[part]))
+        return result[places]
+
+    def _window(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        return softmax(self.logits(texts) / np.float32(self.temperature))
+
+
+def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Probabilities, shape (texts, labels)."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    result: npt.NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
+    return result

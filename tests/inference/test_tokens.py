@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+from sentiment140_bert import modeling
+from sentiment140_bert.inference import Tokens
+from sentiment140_bert.inference.onednn import OneDnnLinear
+from sentiment140_bert.inference.torch_backend import TorchBackend, tokenization_of
+
+pytest_plugins = "model_fixtures"
+
+TEXTS = ["so good", "", "a day as long as it was sad, and then it rained on all of us", "so good", "meh", "so  good"]
+
+
+def rows(*lengths: int, left: bool = False, types: bool = False) -> Tokens:
+    """Rows whose numbers count on from one to the next."""
+    flat = {"input_ids": np.arange(1, sum(lengths) + 1)}
+    padding = {"input_ids": 0, "token_type_ids": 3}
+    if types:
+        flat["token_type_ids"] = np.ones(sum(lengths), dtype=np.int64)
+    return Tokens(flat, np.array(lengths, dtype=np.int64), 0, padding, left)
+
+
+def test_padding_on_either_side() -> None:
+    right = rows(2, 3, 1, types=True).padded(np.array([1, 0]))
+    assert right["input_ids"].tolist() == [[3, 4, 5], [1, 2, 0]]
+    assert right["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
+    assert right["token_type_ids"].tolist() == [[1, 1, 1], [1, 1, 3]]
+    left = rows(2, 3, 1, left=True).padded(np.array([2, 1]))
+    assert left["input_ids"].tolist() == [[0, 0, 6], [3, 4, 5]]
+    assert left["attention_mask"].tolist() == [[0, 0, 1], [1, 1, 1]]
+
+
+def test_no_mask_without_padding() -> None:
+    assert set(rows(3, 2, 3).padded(np.array([0, 2]))) == {"input_ids"}
+
+
+def test_equal_rows_are_found() -> None:
+    tokens = Tokens({"input_ids": np.array([5, 6, 5, 5, 6, 7, 5])}, np.array([2, 1, 2, 1, 1]), 0, {"input_ids": 0})
+    chosen, places = tokens.distinct()
+    assert chosen.tolist() == [1, 0, 3]
+    assert places.tolist() == [1, 0, 1, 2, 0]
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_the_matrices_are_the_tokenizers(classifier_folder: Path, side: str) -> None:
+    model, tokenizer = modeling.load_classifier(str(classifier_folder))
+    tokenizer.padding_side = tokenizer.truncation_side = side
+    texts = [*TEXTS, "word " * 600]
+    expected = tokenizer(texts, truncation=True, padding=True, return_tensors="np")
+    tokens = tokenization_of(model, tokenizer)(texts)
+    made = tokens.padded(np.arange(len(texts)))
+    assert set(made) == {"input_ids", "attention_mask"}  # all types are 0
+    np.testing.assert_array_equal(made["input_ids"], expected["input_ids"])
+    np.testing.assert_array_equal(made["attention_mask"], expected["attention_mask"])
+    assert tokens.cut == 1
+
+
+def test_types_are_passed_on_where_they_tell_something(classifier_folder: Path) -> None:
+    model, tokenizer = modeling.load_classifier(str(classifier_folder))
+    content = tokenizer.backend_tokenizer.to_str().replace('"type_id":0', '"type_id":1')
+    tokenizer._tokenizer = Tokenizer.from_str(content)
+    expected = tokenizer(TEXTS, padding=True, return_tensors="np")
+    assert expected["token_type_ids"].any()
+    made = tokenization_of(model, tokenizer)(TEXTS).padded(np.arange(len(TEXTS)))
+    np.testing.assert_array_equal(made["token_type_ids"], expected["token_type_ids"])
+
+
+def test_the_tokenizer_is_left_as_it_was(classifier_folder: Path) -> None:
+    model, tokenizer = modeling.load_classifier(str(classifier_folder))
+    before = tokenizer.backend_tokenizer.to_str()
+    tokenization_of(model, tokenizer)(TEXTS)
+    assert tokenizer.backend_tokenizer.to_str() == before
+
+
+def test_equal_texts_are_computed_once(classifier_folder: Path) -> None:
+    from sentiment140_bert.workflows import load_classifier
+
+    classifier = load_classifier(str(classifier_folder))
+    seen = 0
+
+    def count(module: torch.nn.Module, positional: tuple, named: dict) -> None:
+        nonlocal seen
+        seen += len(named["input_ids"])
+
+    classifier.model.register_forward_pre_hook(count, with_kwargs=True)
+    found = classifier.probabilities(TEXTS)
+    assert seen == 4  # "so good" stands there three times
+    np.testing.assert_array_equal(found[0], found[3])
+    np.testing.assert_array_equal(found[0], found[5])
+    assert classifier.empty == 1
+
+
+def test_leaving_the_mask_away_changes_nothing(classifier_folder: Path) -> None:
+    backend = TorchBackend(modeling.load_classifier(str(classifier_folder))[0])
+    ids = np.random.default_rng(0).integers(1_000, 2_000, (5, 9))
+    masked = backend.logits({"input_ids": ids, "attention_mask": np.ones_like(ids)})
+    np.testing.assert_allclose(backend.logits({"input_ids": ids}), masked, atol=1e-6)
+
+
+@pytest.mark.skipif(not torch._C._has_mkldnn, reason="this torch has no oneDNN")
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(7, 16), (2, 5, 16)])
+def test_onednn_computes_a_linear_layer(bias: bool, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    layer, given = torch.nn.Linear(16, 24, bias=bias), torch.randn(shape)
+    expected = layer(given)
+    layer.__class__ = OneDnnLinear
+    with torch.inference_mode():
+        torch.testing.assert_close(layer(given), expected.detach(), atol=1e-5, rtol=1e-5)
+    layer(given).sum().backward()
+    assert layer.weight.grad is not None
+
+
+def test_a_classifier_of_another_family(small_bert: Callable[..., Path]) -> None:
+    """RoBERTa's positions begin behind the padding's, so its texts are cut earlier."""
+    import transformers
+
+    tokenizer = modeling.load_classifier(str(small_bert()))[1]
+    config = transformers.RobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=66,
+        pad_token_id=1,
+    )
+    model = transformers.RobertaForSequenceClassification(config)
+    assert tokenization_of(model, tokenizer).max_length == 64

@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sentiment140_bert import errors, modeling, workflows
+from sentiment140_bert.data.texts import read_texts
+from sentiment140_bert.run_dir import sha256_of
+
+pytest_plugins = "model_fixtures"
+
+SAMPLE = Path(modeling.__file__).parents[1] / "data" / "sample" / "tweets.csv"
+ALL = {"config.json", "export.json", "model.onnx", "model_int8.onnx", "tokenizer.json", "tokenizer_config.json"}
+LOADED = """
+import sys
+from sentiment140_bert.cli import main
+try:
+    main(sys.argv[1:], prog_name="s140")
+finally:
+    print("\\nLOADED", *(name for name in sys.modules if "." not in name))
+"""
+
+
+@pytest.fixture(scope="module")
+def exported(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with an export of both precisions; not to be changed."""
+    copy = tmp_path_factory.mktemp("exported") / "run"
+    shutil.copytree(run, copy)
+    workflows.export(str(copy), quantize="int8")
+    return copy
+
+
+@pytest.fixture
+def changeable(exported: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(exported, tmp_path / "run"))
+
+
+@pytest.fixture(scope="module")
+def tweets() -> list[str]:
+    return list(read_texts(str(SAMPLE)))[::12]
+
+
+def test_the_folder_is_complete(exported: Path, tmp_path: Path) -> None:
+    folder = exported / "onnx"
+    assert {each.name for each in folder.iterdir()} == ALL
+    manifest = json.loads((folder / "export.json").read_text())
+    assert manifest["made_of"]["model.safetensors"] == sha256_of(exported / "model" / "model.safetensors")
+    assert manifest["files"] == {name: sha256_of(folder / name) for name in ALL - {"export.json"}}
+    assert manifest["check"]["fp32"]["largest_difference"] < 1e-3
+    config = json.loads((folder / "config.json").read_text())
+    assert config["id2label"] == {"0": "negative", "1": "positive"}
+    assert set(config["sentiment_calibration"]) == {"temperature", "neutral_below"}
+    alone = shutil.copytree(folder, tmp_path / "alone")
+    assert next(workflows.predict(str(alone), ["good"]))[1] == next(workflows.predict(str(folder), ["good"]))[1]
+
+
+def test_no_folder_of_this_machine_is_in_a_graph(exported: Path) -> None:
+    for graph in (exported / "onnx").glob("*.onnx"):
+        content = graph.read_bytes()
+        assert b"site-packages" not in content
+        assert str(Path(modeling.__file__).parents[2]).encode() not in content
+
+
+def test_its_labels_are_torchs(exported: Path, tweets: list[str]) -> None:
+    torch = workflows.load_classifier(str(exported))
+    onnx = workflows.open_classifier(str(exported), backend="onnx")
+    texts = [*tweets, "", "word " * 600]
+    expected = torch.logits(texts)
+    clear = np.abs(expected[:, 0] - expected[:, 1]) > 1e-3
+    assert clear.sum() > 100
+    np.testing.assert_allclose(onnx.logits(texts), expected, atol=1e-3)
+    np.testing.assert_array_equal(onnx.logits(texts).argmax(1)[clear], expected.argmax(1)[clear])
+    assert (onnx.empty, onnx.truncated) == (2 * torch.empty, 2 * torch.truncated) == (2, 2)
+    assert onnx.labels == torch.labels
+
+
+def test_int8_says_nearly_the_same(exported: Path, tweets: list[str]) -> None:
+    expected = workflows.load_classifier(str(exported)).probabilities(tweets)
+    found = workflows.open_classifier(str(exported), backend="onnx-int8").probabilities(tweets)
+    assert (found.argmax(1) == expected.argmax(1)).mean() > 0.9
+    assert not np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("texts", [["x"], ["x", "a b c d e f g"], ["so good"] * 3])
+def test_batches_of_any_size(exported: Path, texts: list[str]) -> None:
+    expected = workflows.load_classifier(str(exported)).logits(texts)
+    found = workflows.open_classifier(str(exported), backend="onnx").logits(texts)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("flags", [[], ["--calibrated"], ["--abstain"]])
+def test_predict_prints_what_torch_does(exported: Path, s140: Callable, tweets: list[str], flags: list[str]) -> None:
+    Path("a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in tweets[:40]))
+    answers = []
+    for place, backend in ((exported, "torch"), (exported, "onnx"), (exported / "onnx", None)):
+        chosen = ["--backend", backend] if backend else []
+        result = s140("predict", place, "--input", "a.jsonl", "--json", *flags, *chosen)
+        answers.append(json.loads(result.stdout)["predictions"])
+    for other in answers[1:]:
+        assert [each["label"] for each in other] == [each["label"] for each in answers[0]]
+        scores = [each["score"] for each in answers[0]]
+        assert [each["score"] for each in other] == pytest.approx(scores, abs=1e-3)
+
+
+def test_the_accuracy_of_an_export_is_measured(exported: Path, s140: Callable) -> None:
+    found = {}
+    for backend in ("torch", "onnx", "onnx-int8"):
+        result = s140("evaluate", exported, "--dataset", "sample", "--max-samples", 60, "--backend", backend, "--json")
+        found[backend] = json.loads(result.stdout)["splits"]["test"]
+    assert found["onnx"]["accuracy"] == found["torch"]["accuracy"]
+    assert found["onnx-int8"]["n"] == found["torch"]["n"]
+    assert found["onnx-int8"]["log_loss"] != found["torch"]["log_loss"]
+    assert "for one model and the tweets of --dataset" in s140("evaluate", exported, "--backend", "onnx", code=1).stderr
+
+
+def loaded(*arguments: object) -> set[str]:
+    """The packages that a command loads."""
+    command = [sys.executable, "-c", LOADED, *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    answer, _, names = result.stdout.rpartition("LOADED")
+    assert answer.startswith(("positive\t", "negative\t"))
+    return set(names.split())
+
+
+def test_onnx_answers_without_torch(exported: Path) -> None:
+    heavy = {
+        "torch",
+        "transformers",
+        "datasets",
+        "pyarrow",
+        "pandas",
+        "sklearn",
+        "scipy",
+        "evaluate",
+        "huggingface_hub",
+    }
+    assert loaded("predict", exported, "so good", "--backend", "onnx") & heavy == set()
+    assert loaded("predict", exported / "onnx", "so good") & heavy == set()
+
+
+def test_torch_loads_only_what_it_needs(exported: Path) -> None:
+    assert loaded("predict", exported, "so good") & {"datasets", "sklearn", "evaluate", "pyarrow", "wandb"} == set()
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_an_export_of_another_model_is_refused(changeable: Path, s140: Callable, file: str) -> None:
+    with (changeable / "model" / file).open("ab") as changed:
+        changed.write(b" ")
+    result = s140("predict", changeable, "good", "--backend", "onnx", code=1)
+    assert f"made of another model than the one in {changeable / 'model'}: {file} changed" in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_new_export_takes_the_place_of_the_old(changeable: Path, s140: Callable) -> None:
+    (changeable / "onnx" / "left_over").write_text("")
+    result = json.loads(s140("export", changeable, "--json").stdout)
+    assert set(result["files"]) == {"model.onnx"}
+    assert result["folder"] == str(changeable / "onnx")
+    assert {each.name for each in (changeable / "onnx").iterdir()} == ALL - {"model_int8.onnx"}
+    assert "has no model_int8.onnx" in s140("predict", changeable, "good", "--backend", "onnx-int8", code=1).stderr
+
+
+def test_a_model_folder_keeps_its_export_inside(classifier_folder: Path, tmp_path: Path, s140: Callable) -> None:
+    folder = Path(shutil.copytree(classifier_folder, tmp_path / "model"))
+    shown = s140("export", folder, "--output", folder / "onnx", "--quantize", "int8")
+    assert "of 102 labels as torch's" in shown.stdout
+    assert "writing the ONNX graph" in shown.stderr
+    backends = ("torch", "onnx", "onnx-int8")
+    lines = [s140("predict", folder, "a b c", "--backend", each).stdout for each in backends]
+    assert len({line.split("\t")[0] for line in lines[:2]}) == 1
+    assert "was not calibrated" in s140("predict", folder, "a", "--backend", "onnx", "--calibrated", code=1).stderr
+
+
+def damaged_tokenizer(run: Path) -> None:
+    (run / "onnx" / "tokenizer.json").write_text("{}")
+
+
+def damaged_graph(run: Path) -> None:
+    graph = run / "onnx" / "model.onnx"
+    graph.write_bytes(graph.read_bytes()[:1000])
+
+
+def damaged_manifest(run: Path) -> None:
+    (run / "onnx" / "export.json").write_text("{}")
+
+
+def no_export(run: Path) -> None:
+    shutil.rmtree(run / "onnx")
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (damaged_tokenizer, "tokenizer.json is not as it was exported"),
+        (damaged_graph, "cannot be used by onnxruntime"),
+        (damaged_manifest, "it lacks made_of"),
+        (no_export, "There is no ONNX export of"),
+    ],
+)
+def test_what_cannot_be_used(changeable: Path, s140: Callable, harm: Callable, said: str) -> None:
+    harm(changeable)
+    result = s140("predict", changeable, "good", "--backend", "onnx", code=1)
+    assert said in result.stderr
+    assert "s140 export" in result.stderr
+    assert result.stdout == ""
+
+
+def test_mistakes(exported: Path, classifier_folder: Path, s140: Callable) -> None:
+    assert "which torch does not read" in s140("predict", exported / "onnx", "a", "--backend", "torch", code=1).stderr
+    revision = ["--backend", "onnx", "--model-revision", "main"]
+    assert "no revisions" in s140("predict", exported, "a", *revision, code=1).stderr
+    assert "There is no ONNX export" in s140("predict", "some/model", "a", "--backend", "onnx", code=1).stderr
+    assert "Name one with --output" in s140("export", classifier_folder, code=1).stderr
+    Path("full").mkdir()
+    Path("full/note.txt").write_text("mine")
+    assert "is no export" in s140("export", classifier_folder, "--output", "full", code=1).stderr
+    assert [each.name for each in Path("full").iterdir()] == ["note.txt"]
+
+
+@pytest.mark.parametrize("package", ["onnxruntime", "onnx"])
+def test_what_is_not_installed_is_named(
+    exported: Path, s140: Callable, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    command = ("export", exported) if package == "onnx" else ("predict", exported / "onnx", "good")
+    assert "needs the optional extra [onnx]" in s140(*command, code=1).stderr
+
+
+@pytest.fixture
+def _wrong_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exporter writes the graph of a model whose head is turned round."""
+    from sentiment140_bert import onnx_graphs
+
+    write = onnx_graphs.write_graph
+
+    def turned(model, names, path) -> None:
+        model.classifier.weight.data.neg_()
+        write(model, names, path)
+        model.classifier.weight.data.neg_()
+
+    monkeypatch.setattr(onnx_graphs, "write_graph", turned)
+
+
+@pytest.mark.usefixtures("_wrong_graph")
+def test_a_graph_that_computes_something_else_is_not_kept(changeable: Path) -> None:
+    before = sha256_of(changeable / "onnx" / "model.onnx")
+    with pytest.raises(errors.ModelError, match="does not compute what torch does"):
+        workflows.export(str(changeable))
+    assert sha256_of(changeable / "onnx" / "model.onnx") == before
+    assert [each.name for each in changeable.glob(".onnx-*")] == []
+
+
+def test_overwriting_a_run_removes_its_export(changeable: Path) -> None:
+    from sentiment140_bert.run_dir import RunDir
+
+    RunDir(changeable).clear()
+    assert not (changeable / "onnx").exists()
+
+
+@pytest.mark.parametrize("kind", ["pipeline_singly", "pipeline_batched", "package_torch", "package_onnx_int8"])
+def test_contenders_count_the_same_work(exported: Path, tweets: list[str], kind: str) -> None:
+    from sentiment140_bert.workflows.benchmarks import inference
+
+    Path("a.txt").write_text("".join(" ".join(text.split()) + "\n" for text in tweets[:60]))
+    turn = getattr(inference, kind)(model=str(exported), texts="a.txt", count=20, seed=3)
+    reference = inference.package_torch(model=str(exported), texts="a.txt", count=20, seed=3)
+    assert turn() == turn() == reference()
+    assert turn().tweets == 20
+    assert inference.drawn("a.txt", 5, 3) == inference.drawn("a.txt", 20, 3)[:5]
