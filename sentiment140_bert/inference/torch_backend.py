@@ -12,7 +12,6 @@ from tokenizers import Tokenizer
 
 from sentiment140_bert.inference.backend import Numbers
 from sentiment140_bert.inference.classifier import Classifier
-from sentiment140_bert.inference.onednn import use_onednn
 from sentiment140_bert.inference.tokens import TYPES, Tokenization
 
 TOKENS_PER_BATCH = {"cpu": 1_024, "cuda": 65_536}
@@ -30,8 +29,6 @@ class TorchBackend:
     def __init__(self, model: Any, device: str | None = None) -> None:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.model = model.to(self.device).eval()
-        if self.device.type == "cpu":
-            use_onednn(self.model)
         self.labels = [model.config.id2label[at] for at in range(model.config.num_labels)]
         self.tokens_per_batch = TOKENS_PER_BATCH[self.device.type]
 

@@ -50,9 +50,9 @@ def test_the_command_prints_figures_and_ratios(shape: str, s140) -> None:
     for each in result["contenders"].values():
         assert each["tweets"] == 48
         assert len(each["rounds"]) == 2
-        assert each["tokens_per_second"] == pytest.approx(each["tokens"] / each["seconds"], rel=0.6)
+        assert each["tweets_per_second"] == pytest.approx(sum(each["rounds"]) / 2, abs=0.02)
         assert each["share_of_ceiling"] == pytest.approx(
-            each["tokens_per_second"] * result["flops_per_token"] / result["ceiling"] / 1e9, rel=0.01, abs=1e-4
+            each["tokens_per_second"] * result["flops_per_token"] / result["ceiling"] / 1e9, rel=0.01, abs=1e-3
         )
     assert set(result["ratios"]) == {"package / trainer"}
     assert result["machine"]["cpu"]

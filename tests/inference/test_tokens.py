@@ -10,7 +10,6 @@ from tokenizers import Tokenizer
 
 from sentiment140_bert import modeling
 from sentiment140_bert.inference import Tokens
-from sentiment140_bert.inference.onednn import OneDnnLinear
 from sentiment140_bert.inference.torch_backend import TorchBackend, tokenization_of
 
 pytest_plugins = "model_fixtures"
@@ -102,20 +101,6 @@ def test_leaving_the_mask_away_changes_nothing(classifier_folder: Path) -> None:
     ids = np.random.default_rng(0).integers(1_000, 2_000, (5, 9))
     masked = backend.logits({"input_ids": ids, "attention_mask": np.ones_like(ids)})
     np.testing.assert_allclose(backend.logits({"input_ids": ids}), masked, atol=1e-6)
-
-
-@pytest.mark.skipif(not torch._C._has_mkldnn, reason="this torch has no oneDNN")
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("shape", [(7, 16), (2, 5, 16)])
-def test_onednn_computes_a_linear_layer(bias: bool, shape: tuple[int, ...]) -> None:
-    torch.manual_seed(0)
-    layer, given = torch.nn.Linear(16, 24, bias=bias), torch.randn(shape)
-    expected = layer(given)
-    layer.__class__ = OneDnnLinear
-    with torch.inference_mode():
-        torch.testing.assert_close(layer(given), expected.detach(), atol=1e-5, rtol=1e-5)
-    layer(given).sum().backward()
-    assert layer.weight.grad is not None
 
 
 def test_a_classifier_of_another_family(small_bert: Callable[..., Path]) -> None:
