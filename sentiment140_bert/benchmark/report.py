@@ -27,12 +27,13 @@ def report_of(
         base: The contender that the others are compared with, round by round.
 
     Returns:
-        ``ceiling`` (GFLOP/s), ``contenders`` and ``ratios``, as docs/performance.md describes them.
+        ``ceiling`` and ``ceiling_of_torch`` (GFLOP/s), ``contenders`` and ``ratios``, as docs/performance.md describes them.
     """
     ceiling = turns.get(CEILING, "not measured")
     rate = None if isinstance(ceiling, str) else median(each.work.flops / each.seconds for each in ceiling)
     report: dict[str, Any] = {
         "ceiling": rate and round(rate / 1e9, 1),
+        **({} if isinstance(ceiling, str) else _notes(ceiling)),
         "flops_per_token": flops_per_token,
         "contenders": {},
         "ratios": {},
@@ -73,5 +74,10 @@ def _figures(made: Sequence[Measured]) -> dict[str, Any]:
         "seconds": round(median(each.seconds for each in made), 4),
         "memory": max(each.memory for each in made),
         "gpu_memory": None if last.gpu_memory is None else max(each.gpu_memory or 0 for each in made),
-        **{name: float(value) for name, value in last.work.notes.items()},
+        **_notes(made),
     }
+
+
+def _notes(made: Sequence[Measured]) -> dict[str, float]:
+    """Medians of what the contender noted itself."""
+    return {name: round(median(each.work.notes[name] for each in made), 4) for name in made[0].work.notes}

@@ -61,6 +61,27 @@ def training(model: str, tokenizer: str | None, only: tuple[str, ...], as_json: 
 
 
 @benchmark.command()
+@click.argument("model")
+@click.option("--texts", required=True, help="File with tweets, as --input of `s140 predict` takes it.")
+@click.option("--tweets", type=click.IntRange(1), default=4000, show_default=True, help="Of one turn.")
+@click.option("--slow-tweets", type=click.IntRange(1), help="Of one turn of pipeline.  [default: a tenth]")
+@rounds_option
+@only_option("pipeline", "pipeline_32", "package", "onnx", "onnx_int8")
+@seed_option
+@json_option
+def inference(model: str, texts: str, only: tuple[str, ...], as_json: bool, **settings: Any) -> None:
+    """Label tweets with MODEL (a run or a folder): by transformers' pipeline, by `s140 predict`, by its exports.
+
+    `s140 export MODEL` and `s140 export MODEL --quantize int8` make the exports.
+    """
+    with stdout_kept_clean():
+        from sentiment140_bert.workflows.benchmarking import benchmark_inference
+
+        found = benchmark_inference(model, texts, only=only, **settings)
+    shown(found, as_json)
+
+
+@benchmark.command()
 @recipe_option
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Fine-tunings in each way.")
 @click.option("--only", type=click.Choice(["package", "trainer"]), multiple=True, help="[default: both]")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sentiment140_bert.benchmark import Contender, alternate, report_of
-from sentiment140_bert.benchmark.ceiling import TRAINING, products
+from sentiment140_bert.benchmark.ceiling import FORWARD, TRAINING, products
 from sentiment140_bert.benchmark.report import CEILING
 from sentiment140_bert.errors import BenchmarkError
 from sentiment140_bert.recipe import Recipe
@@ -93,31 +93,77 @@ def benchmark_training(
         Contender("package", f"s140 train, batch {batch_size}", package, whole),
     ]
     chosen = [each for each in contenders if not only or each.name in only]
-    wide, inner = getattr(config, "hidden_size", 768), getattr(config, "intermediate_size", 3072)
     rows = batch_size * round(float(np.mean([len(ids) for ids in tokens])))
-    ceiling = Contender(
-        CEILING, "the best matrix product", products, {"shapes": ((rows, wide, inner), (rows, inner, wide))}
-    )
-    turns = alternate([*chosen, ceiling], rounds, lambda said: log.info("%s", said))
-    return _described("training", model, tokenizer, dataset, rounds, seed) | report_of(
-        [*chosen, ceiling], turns, TRAINING * _parameters(config)
-    )
+    given = {"model": model, "tokenizer": tokenizer, "dataset": dataset, "seed": seed}
+    return _measured("training", given, [*chosen, _ceiling(config, rows)], rounds, TRAINING * _parameters(config))
 
 
-def _described(kind: str, model: str, tokenizer: str, dataset: str, rounds: int, seed: int) -> dict[str, Any]:
+def benchmark_inference(
+    model: str,
+    texts: str,
+    *,
+    tweets: int = 4_000,
+    slow_tweets: int | None = None,
+    rounds: int = 3,
+    only: Sequence[str] = (),
+    seed: int = 42,
+) -> dict[str, Any]:
+    """Labels the same tweets by transformers' pipeline, by this package, and by what it exported.
+
+    Args:
+        model: A run or model folder; exported, or else the two contenders that need it tell so.
+        texts: A file as ``s140 predict --input`` takes it.
+        tweets: Of one turn.
+        slow_tweets: Of one turn of ``pipeline``; a tenth by default.
+        rounds: Turns of each.
+        only: Contenders to be measured; all when empty.
+        seed: Of the tweets drawn, in random order.
+
+    Returns:
+        What ``s140 benchmark inference --json`` prints.
+
+    Raises:
+        S140Error: The model or the texts cannot be had; a contender's process died.
+    """
+    from sentiment140_bert import modeling
+    from sentiment140_bert.workflows.benchmarks import inference as ways
+
+    config = modeling.shape_of(model)
+    few = slow_tweets or max(tweets // 10, 1)
+    given = {"model": model, "texts": texts, "seed": seed}
+    contenders = [
+        Contender("pipeline", "pipeline(texts)", ways.pipeline_singly, given | {"count": few}),
+        Contender("pipeline_32", "pipeline(texts, batch_size=32)", ways.pipeline_batched, given | {"count": few}),
+        Contender("package", "s140 predict", ways.package_torch, given | {"count": tweets}),
+        Contender("onnx", "s140 predict --backend onnx", ways.package_onnx, given | {"count": tweets}),
+        Contender("onnx_int8", "s140 predict --backend onnx-int8", ways.package_onnx_int8, given | {"count": tweets}),
+    ]
+    chosen = [each for each in contenders if not only or each.name in only]
+    return _measured("inference", given, [*chosen, _ceiling(config, 1_024)], rounds, FORWARD * _parameters(config))
+
+
+def _measured(
+    kind: str, given: dict[str, Any], contenders: Sequence[Contender], rounds: int, flops_per_token: float | None
+) -> dict[str, Any]:
     from sentiment140_bert import environment
     from sentiment140_bert.workflows.runs import without_folders
 
+    turns = alternate(contenders, rounds, lambda said: log.info("%s", said))
     return {
         "kind": kind,
-        "model": without_folders(model),
-        "tokenizer": without_folders(tokenizer),
-        "dataset": without_folders(dataset),
+        **{name: without_folders(value) if isinstance(value, str) else value for name, value in given.items()},
         "rounds": rounds,
-        "seed": seed,
         "date": datetime.now(UTC).date().isoformat(),
         "machine": environment.describe(),
+        **report_of(contenders, turns, flops_per_token),
     }
+
+
+def _ceiling(config: Any, rows: int) -> Contender:
+    """The products that a model of this shape consists of, for so many rows at once, and larger ones."""
+    wide, inner = getattr(config, "hidden_size", 768), getattr(config, "intermediate_size", 3072)
+    shapes = ((rows, wide, inner), (rows, inner, wide))
+    return Contender(CEILING, "the best matrix product", products, {"shapes": shapes})
 
 
 def _parameters(config: Any) -> int:
