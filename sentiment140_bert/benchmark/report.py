@@ -27,7 +27,7 @@ def report_of(
         base: The contender that the others are compared with, round by round.
 
     Returns:
-        ``ceiling`` and ``ceiling_of_torch`` (GFLOP/s), ``contenders`` and ``ratios``, as docs/performance.md describes them.
+        ``ceiling`` and ``ceiling_of_torch`` (GFLOP/s), ``contenders`` and ``ratios``; docs/performance.md tells more.
     """
     ceiling = turns.get(CEILING, "not measured")
     rate = None if isinstance(ceiling, str) else median(each.work.flops / each.seconds for each in ceiling)
