@@ -8,6 +8,7 @@ from sentiment140_bert.workflows.answering import answers, load_classifier, pred
 from sentiment140_bert.workflows.comparing import compare
 from sentiment140_bert.workflows.examining import doctor
 from sentiment140_bert.workflows.judging import evaluate
+from sentiment140_bert.workflows.learning_curves import learning_curve, redrawn_curve
 from sentiment140_bert.workflows.preparing import prepare
 from sentiment140_bert.workflows.publishing import Destination, card, push_to_hub
 from sentiment140_bert.workflows.reporting import report
@@ -26,10 +27,12 @@ __all__ = [
     "doctor",
     "evaluate",
     "evaluate_run",
+    "learning_curve",
     "load_classifier",
     "predict",
     "prepare",
     "push_to_hub",
+    "redrawn_curve",
     "report",
     "saved_recipe",
     "suspects",
