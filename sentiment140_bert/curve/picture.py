@@ -33,6 +33,7 @@ def draw(path: Path, curve: Mapping[str, Any]) -> None:
             _baseline(axes, sizes, split)
             _points(axes, sizes, split)
             _ticks(axes, [each["size"] for each in sizes], curve["fits"][split])
+            _limits(axes, sizes, split)
             axes.legend(fontsize=8, loc="lower right")
     with written_whole(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})
@@ -44,7 +45,7 @@ def _points(axes: Axes, sizes: list[Mapping[str, Any]], split: str) -> None:
     means = [each["accuracy"] for each in scores]
     below = [each["accuracy"] - each["over_rows"]["low"] for each in scores]
     above = [each["over_rows"]["high"] - each["accuracy"] for each in scores]
-    label = "BERT: mean of seeds, 95% for other tweets"
+    label = "fine-tuned: mean of seeds, 95% for other tweets"
     axes.errorbar(
         tweets, means, yerr=[below, above], color=BLUE, marker="o", markersize=5, linestyle="", linewidth=1, capsize=3,
         label=label,
@@ -98,6 +99,13 @@ def _ticks(axes: Axes, sizes: list[int], fit: Mapping[str, Any]) -> None:
     kept = [size for at, size in enumerate(shown) if at == len(shown) - 1 or shown[at + 1] / size > 1.6]
     axes.set_xticks(kept, [short(size) for size in kept], fontsize=8)
     axes.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
+
+
+def _limits(axes: Axes, sizes: list[Mapping[str, Any]], split: str) -> None:
+    """Down to the lowest score, however far the band goes."""
+    lowest = [each["scores"][split]["over_rows"]["low"] for each in sizes]
+    lowest += [each["tfidf"][split]["value"] for each in sizes if split in each["tfidf"]]
+    axes.set_ylim(bottom=max(axes.get_ylim()[0], min(lowest) - 0.04))
 
 
 def short(size: int) -> str:

@@ -24,7 +24,7 @@ class Point:
     """One finished training.
 
     Args:
-        told: What ``curve.json`` holds of it: ``seed``, ``splits`` (``n``, ``accuracy``, ``tfidf``), ``seconds``, …
+        told: What ``curve.json`` holds of it: ``seed``, ``splits`` (``n``, ``accuracy``, ``tfidf``, ``majority``), …
         wrong: By split, which of its tweets were answered wrongly.
     """
 
@@ -81,12 +81,21 @@ def fit_of(split: str, sizes: Mapping[int, Sequence[Point]]) -> dict[str, Any]:
         sizes: The finished trainings by training tweets, ascending.
 
     Returns:
-        The part ``fits.SPLIT`` of ``curve.json``; only ``refused``, a sentence, where there is nothing to fit.
+        The part ``fits.SPLIT`` of ``curve.json``; ``refused``, a sentence, where there is nothing to fit.
     """
-    wrong = {size: np.stack([each.wrong[split] for each in points]) for size, points in sizes.items() if points}
+    left_out = _guessing(split, sizes)
+    wrong = {
+        size: np.stack([each.wrong[split] for each in points])
+        for size, points in sizes.items()
+        if points and size not in left_out
+    }
     if len(wrong) < power_law.ENOUGH:
         count = "1 size is" if len(wrong) == 1 else f"{len(wrong)} sizes are"
-        return {"refused": f"No curve is fitted: {count} finished, it takes {power_law.ENOUGH}."}
+        better = " and surely better than guessing" if left_out else ""
+        return {
+            "refused": f"No curve is fitted: {count} finished{better}; it takes {power_law.ENOUGH}.",
+            "left_out": left_out,
+        }
     tweets, floored = np.array(list(wrong), dtype=np.float64), len(wrong) >= power_law.FLOORED
     law, drawn = resampling.fitted(tweets, list(wrong.values()), floored)
     at = np.geomspace(tweets[0], AHEAD * tweets[-1], BAND)
@@ -94,6 +103,7 @@ def fit_of(split: str, sizes: Mapping[int, Sequence[Point]]) -> dict[str, Any]:
     settings = {name: _measured(getattr(law, name)[0], getattr(drawn, name)) for name in ("a", "b", "c")}
     found = {
         "form": "error(n) = a * (n / n0)^-b + c",
+        "left_out": left_out,
         "n0": int(tweets[0]),
         **settings,
         "floor_fitted": floored,
@@ -107,6 +117,21 @@ def fit_of(split: str, sizes: Mapping[int, Sequence[Point]]) -> dict[str, Any]:
         ],
     }
     return found | {"sentence": _sentence(split, found)}
+
+
+def _guessing(split: str, sizes: Mapping[int, Sequence[Point]]) -> list[int]:
+    """The smallest sizes, at which a model is not surely better than the commoner class.
+
+    Errors fall as a power of the size only beyond "the small data region", in which models guess (Hestness et al.
+    2017).
+    """
+    found: list[int] = []
+    for size, points in sizes.items():
+        scores = [each.told["splits"][split] for each in points]
+        if scores and np.mean([each["accuracy"]["low"] for each in scores]) > scores[0]["majority"]:
+            break
+        found += [size] if scores else []
+    return found
 
 
 def _ahead(law: PowerLaws, drawn: PowerLaws, largest: float) -> dict[str, Any]:

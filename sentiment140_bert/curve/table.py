@@ -97,7 +97,10 @@ def _fitted(fit: Mapping[str, Any]) -> str:
         if fit["floor_fitted"]
         else ", towards 0: a floor is fitted with four sizes or more"
     )
+    guessing = ", ".join(f"{size:,}" for size in fit["left_out"])
+    left_out = f" (without {guessing} tweets, where it guesses)" if guessing else ""
     return (
         f"the error falls as n^-b with b = {b['value']:.2f} ({b['low']:.2f} to {b['high']:.2f}), from {a['value']:.3f} "
-        f"({a['low']:.3f} to {a['high']:.3f}) above its floor at {fit['n0']:,} tweets{floor}. {fit['sentence']}"
+        f"({a['low']:.3f} to {a['high']:.3f}) above its floor at {fit['n0']:,} tweets{floor}{left_out}. "
+        f"{fit['sentence']}"
     )

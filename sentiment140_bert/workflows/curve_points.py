@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.errors import Interrupted, RunError, S140Error
+from sentiment140_bert.errors import Interrupted, RunError, S140Error, first_line
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir, write_json
 from sentiment140_bert.workflows import preparing, training
@@ -111,7 +111,7 @@ class Training:
             Interrupted: A signal stopped it; a checkpoint is kept.
         """
         failed = self.state() == FAILED
-        if not self.run.is_run():
+        if self.run.path.is_dir() and not self.run.is_run():
             _remove_beginning(self.run)
         try:
             training.train(
@@ -170,8 +170,19 @@ def _free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def told(home: CurveDir, run: RunDir, seed: int, price_per_hour: float | None) -> Point:
-    """What ``curve.json`` says of a training, and which tweets its model got wrong."""
+def told(home: CurveDir, run: RunDir, seed: int, scored: Mapping[str, str], price_per_hour: float | None) -> Point:
+    """What ``curve.json`` says of a training, and which tweets its model got wrong.
+
+    Args:
+        home: Of the curve.
+        run: Of the training.
+        seed: Its own.
+        scored: The hash of the tweets of each split, as ``data.json`` has it.
+        price_per_hour: Of the machine.
+
+    Raises:
+        RunError: A file of it is missing or damaged, or it was scored on other tweets.
+    """
     from sentiment140_bert.curve.summary import Point
 
     state = state_of(home, run)
@@ -182,6 +193,11 @@ def told(home: CurveDir, run: RunDir, seed: int, price_per_hour: float | None) -
         return Point(about, {})
     metrics, environment = run.read(run.metrics), run.read(run.environment)
     wrong, hashes = _answers(run)
+    if hashes != scored:
+        raise RunError(
+            f"{run.path} was not scored on the tweets of this curve, or {run.predictions.name} is damaged.",
+            f"Remove {run.path}; it is trained again by the command that made the curve.",
+        )
     trained = environment["training"]
     cost = None if price_per_hour is None else trained["seconds"] / 3600 * price_per_hour
     about |= {
@@ -203,19 +219,27 @@ def _scores(split: Mapping[str, Any], rows_sha256: str) -> dict[str, Any]:
         **{name: split[name] for name in TOLD if name in split},
         "tfidf": tfidf.get("accuracy"),
         "lift": tfidf.get("lift"),
+        "majority": split["baselines"]["majority"]["accuracy"]["value"],
         "rows_sha256": rows_sha256,
     }
 
 
 def _answers(run: RunDir) -> tuple[dict[str, Any], dict[str, str]]:
     """By split, whether each tweet that is not neutral was answered wrongly, and a hash of these tweets."""
+    import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     from sentiment140_bert.curve.summary import SHOWN
     from sentiment140_bert.data.report import row_hash
 
-    table = pq.read_table(run.predictions)
+    try:
+        table = pq.read_table(run.predictions, columns=["split", "text", "label", "positive"])
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise RunError(
+            f"{run.predictions} cannot be read: {first_line(error)}.",
+            f"Remove {run.path}; it is trained again by the command that made the curve.",
+        ) from None
     wrong, hashes = {}, {}
     for name in SHOWN:
         rows = table.filter(pc.and_(pc.equal(table["split"], name), pc.less(table["label"], 2)))
@@ -225,10 +249,13 @@ def _answers(run: RunDir) -> tuple[dict[str, Any], dict[str, str]]:
     return wrong, hashes
 
 
-def trainings(home: CurveDir, recipe: Recipe, sizes: list[int], seeds: list[int]) -> Iterator[Training]:
+def trainings(
+    home: CurveDir, recipe: Recipe, sizes: list[int], seeds: list[int], keep_models: bool
+) -> Iterator[Training]:
     """Every training of a curve, the smallest sizes first."""
     name = home.path.resolve().name
+    shared = {"group": recipe.tracking.group or name} | ({} if keep_models else {"log_model": False})
     for size in sizes:
         for seed in seeds:
             own = {"max_train_samples": size, "seed": seed, "run_name": f"{name}-size-{size}-seed-{seed}"}
-            yield Training(home, recipe.with_values(own | {"group": recipe.tracking.group or name}))
+            yield Training(home, recipe.with_values(shared | own))

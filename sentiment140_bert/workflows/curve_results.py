@@ -37,14 +37,15 @@ def curve_of(home: CurveDir, price_per_hour: float | None) -> dict[str, Any]:
 
     plan = home.read(home.plan)
     price = home.read(home.curve).get("price_per_hour") if price_per_hour is None else price_per_hour
+    splits = [name for name in summary.SHOWN if name in plan["data"]["splits"]]
+    scored = {name: plan["data"]["splits"][name]["sha256"] for name in splits}
     sizes, finished = [], {}
     for part in plan["subsets"]:
-        points = [told(home, home.run(part["size"], seed), seed, price) for seed in plan["seeds"]]
+        points = [told(home, home.run(part["size"], seed), seed, scored, price) for seed in plan["seeds"]]
         finished[part["size"]] = [each for each in points if each.told["state"] == FINISHED]
         shown = [dict(each.told) for each in points]
         cost = None if price is None else sum(each["cost"] for each in shown if each["state"] == FINISHED)
         sizes.append(part | {"points": shown} | summary.of_size(shown) | {"cost": cost})
-    splits = [name for name in summary.SHOWN if name in plan["data"]["splits"]]
     every = [point for size in sizes for point in size["points"]]
     return {
         "name": plan["name"],

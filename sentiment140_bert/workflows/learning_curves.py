@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sentiment140_bert.errors import RecipeError, RunError, S140Error
+import numpy as np
+
+from sentiment140_bert.errors import DataError, RecipeError, RunError, S140Error
 from sentiment140_bert.recipe import Recipe, parse
 from sentiment140_bert.run_dir import write_json
 from sentiment140_bert.workflows import preparing
 from sentiment140_bert.workflows.curve_points import FINISHED, CurveDir, Training, trainings
 from sentiment140_bert.workflows.curve_results import write_results
-from sentiment140_bert.workflows.runs import differences, public
+from sentiment140_bert.workflows.runs import differences, duration, public
 
 log = logging.getLogger(__name__)
 LEAST = 2  # training tweets: one of each label
@@ -57,7 +59,7 @@ def learning_curve(
             tried and the results are written, some trainings failed.
         Interrupted: A signal stopped a training; a checkpoint was written.
     """
-    _possible(recipe, sizes, seeds)
+    _possible(recipe, sizes, seeds, keep_models)
     home = CurveDir(output)
     _ours(home, recipe)
     _one_process(recipe)
@@ -66,7 +68,9 @@ def learning_curve(
     chosen, cut_short = _within(sizes, available)
     parts = {size: preparing.cut(whole, size) for size in chosen}
     numbers = [recipe.training.seed + at for at in range(seeds)]
-    planned = list(trainings(home, recipe, chosen, numbers))
+    if not any(name in whole[0].report["splits"] for name in ("test", "manual")):
+        raise DataError("Nothing is held out on which a curve could be scored.", "Give --test-size or --manual-test.")
+    planned = list(trainings(home, recipe, chosen, numbers, keep_models))
     plan = _plan(home, recipe, parts, numbers, whole) | {"cut_short": cut_short}
     for each in planned:
         each.check(parts[each.size][0].report["fingerprint"])
@@ -79,7 +83,7 @@ def learning_curve(
     for size in chosen:
         for each in planned:
             if each.size == size and each.state() != FINISHED:
-                _told(planned, each, seeds)
+                _tell(planned, each)
                 each.go(parts[size], keep_models, arguments_given)
         curve = write_results(home, price_per_hour)
     _refuse_failures(home, planned)
@@ -101,7 +105,7 @@ def redrawn_curve(output: Path, price_per_hour: float | None = None) -> dict[str
     return write_results(home, price_per_hour) | {"output": str(output)}
 
 
-def _possible(recipe: Recipe, sizes: Sequence[int], seeds: int) -> None:
+def _possible(recipe: Recipe, sizes: Sequence[int], seeds: int, keep_models: bool) -> None:
     said = ", ".join(map(str, sizes))
     if not sizes or min(sizes) < LEAST:
         raise S140Error(f"The sizes {said or '(none)'} are no numbers of training tweets.", f"Each is {LEAST} or more.")
@@ -113,6 +117,8 @@ def _possible(recipe: Recipe, sizes: Sequence[int], seeds: int) -> None:
         raise RecipeError(["max_train_samples is what the sizes of a learning curve say: leave it away"])
     if recipe.tracking.register_model:
         raise RecipeError(["register_model: a learning curve has no model to be registered"])
+    if recipe.tracking.log_model and not keep_models:
+        raise RecipeError(["log_model: no model is kept; add --keep-models, or leave it away"])
 
 
 def _one_process(recipe: Recipe) -> None:
@@ -216,17 +222,31 @@ def _to_do(planned: list[Training], parts: dict[int, preparing.Data]) -> dict[st
     return {"trainings": told, **{name: sum(each[name] for each in left) for name in ("steps", "tweets")}}
 
 
-def _told(planned: list[Training], now: Training, seeds: int) -> None:
-    """Says which training comes now, and how long those that are left may take, by the speed of the last ones."""
-    at = planned.index(now)
+def _tell(planned: list[Training], now: Training) -> None:
+    """Says which training comes now, and how long what is left will take at the speed of the largest one so far."""
+    of_its_size = [each for each in planned if each.size == now.size]
+    states = [each.state() for each in planned]
     log.info(
-        "curve: size %s, seed %d of %d (training %d of %d)",
+        "curve: size %s, seed %d of %d (training %d of %d%s)",
         f"{now.size:,}",
-        at % seeds + 1,
-        seeds,
-        at + 1,
+        of_its_size.index(now) + 1,
+        len(of_its_size),
+        planned.index(now) + 1,
         len(planned),
+        _time_left(planned, states),
     )
+
+
+def _time_left(planned: list[Training], states: list[str]) -> str:
+    """In words; of training alone."""
+    done = [each for each, state in zip(planned, states, strict=True) if state == FINISHED]
+    if not done:
+        return ""
+    trained = [(each.run.read(each.run.environment)["training"], each.size) for each in done]
+    fastest = max(each["tweets_per_second"] for each, _ in trained)
+    per_tweet = np.mean([each["epochs"] for each, _ in trained]) / fastest
+    left = sum(each.size for each, state in zip(planned, states, strict=True) if state != FINISHED)
+    return f", about {duration(left * per_tweet)} of training left"
 
 
 def _refuse_failures(home: CurveDir, planned: list[Training]) -> None:

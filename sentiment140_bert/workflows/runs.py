@@ -82,3 +82,10 @@ def history_of(run: RunDir) -> list[dict[str, Any]]:
     except ValueError as error:
         raise RunError(f"{run.history} is damaged: {error}.", "Remove the damaged line.") from None
     return [entry for entry in entries if isinstance(entry, dict) and "step" in entry]
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} h"
