@@ -20,7 +20,7 @@ def draw(path: Path, curve: Mapping[str, Any]) -> None:
     from matplotlib.figure import Figure
 
     shown = [name for name in SHOWN if name in curve["data"]["splits"]]
-    figure = Figure(figsize=(5.4 * len(shown), 4.2), dpi=110, layout="constrained")
+    figure = Figure(figsize=(max(5.4 * len(shown), 8.0), 4.6), dpi=110, layout="constrained")
     figure.subplots(1, len(shown), squeeze=False)
     for axes, split in zip(figure.axes, shown, strict=True):
         sizes = [each for each in curve["sizes"] if "scores" in each]
@@ -28,15 +28,22 @@ def draw(path: Path, curve: Mapping[str, Any]) -> None:
         axes.set(xscale="log", xlabel="training tweets", ylabel="accuracy")
         axes.grid(color="#e8e8e8", linewidth=0.6)
         axes.set_axisbelow(True)
-        _fit(axes, curve["fits"][split])
         if sizes:
+            _places(axes, [each["size"] for each in sizes], curve["fits"][split])
+            _fit(axes, curve["fits"][split])
             _baseline(axes, sizes, split)
             _points(axes, sizes, split)
-            _ticks(axes, [each["size"] for each in sizes], curve["fits"][split])
             _limits(axes, sizes, split)
-            axes.legend(fontsize=8, loc="lower right")
+    named = {label: handle for axes in figure.axes for handle, label in zip(*_legend(axes), strict=True)}
+    if named:
+        figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     with written_whole(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def _legend(axes: Axes) -> tuple[list[Any], list[str]]:
+    handles, labels = axes.get_legend_handles_labels()
+    return list(handles), [str(label) for label in labels]
 
 
 def _points(axes: Axes, sizes: list[Mapping[str, Any]], split: str) -> None:
@@ -89,16 +96,21 @@ def _fit(axes: Axes, fit: Mapping[str, Any]) -> None:
         color="#555555",
         linewidth=1.2,
         linestyle="--",
-        label="power law, 95% band; dashed: extrapolated",
+        label="power law with 95% band; dashed: extrapolated",
     )
 
 
-def _ticks(axes: Axes, sizes: list[int], fit: Mapping[str, Any]) -> None:
-    """The sizes themselves, as people say them, as far as their names have room; and ten times the largest."""
+def _places(axes: Axes, sizes: list[int], fit: Mapping[str, Any]) -> None:
+    """The sizes themselves on the axis, as people say them, as far as there is room; and ten times the largest."""
+    from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
     shown = [*sizes, *([fit["ahead"]["size"]] if "ahead" in fit else [])]
+    axes.set_xlim(shown[0] / 1.5, shown[-1] * 1.5)
     kept = [size for at, size in enumerate(shown) if at == len(shown) - 1 or shown[at + 1] / size > 1.6]
-    axes.set_xticks(kept, [short(size) for size in kept], fontsize=8)
-    axes.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
+    axes.xaxis.set_major_locator(FixedLocator(kept))
+    axes.xaxis.set_major_formatter(FixedFormatter([short(size) for size in kept]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.tick_params(axis="x", labelsize=8)
 
 
 def _limits(axes: Axes, sizes: list[Mapping[str, Any]], split: str) -> None:

@@ -206,6 +206,22 @@ def test_after_a_kill_it_goes_on_in_the_very_step(asked: list[str], s140, tmp_pa
         assert ours[key]["weights_sha256"] == point["weights_sha256"]
 
 
+def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(asked: list[str], s140, tmp_path: Path) -> None:
+    asked = [*asked, "--sizes", "160", "--seeds", "1"]
+    started = process("learning-curve", "curve", *asked, cwd=tmp_path)
+    for line in started.stderr:
+        if line.startswith("step 3/"):
+            started.send_signal(signal.SIGTERM)
+            break
+    stdout, stderr = started.communicate(timeout=60)
+    assert (started.returncode, stdout) == (143, ""), stderr
+    assert "Finished points are kept; go on with the same command." in stderr
+    assert "Traceback" not in stderr
+    shown = s140("learning-curve", "curve", *asked, "--dry-run").stdout
+    assert "unfinished" in shown
+    assert "resume: from checkpoint-" in s140("learning-curve", "curve", *asked).stderr
+
+
 def test_what_was_killed_at_its_very_beginning_starts_anew(copy: Path, s140, asked: list[str]) -> None:
     here = run(copy, 160, 43)
     shutil.rmtree(here.path)

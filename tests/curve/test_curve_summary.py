@@ -113,7 +113,8 @@ def test_the_page_and_the_rows_say_what_the_curve_says() -> None:
     assert (rows[2]["state"], rows[2]["reason"]) == ("failed", "Training diverged: so | so.")
 
 
-@pytest.mark.parametrize("accuracies", [ACCURACIES, {100: 0.61}])
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("accuracies", [ACCURACIES, {100: 0.61}, {100: 0.5, 1_000: 0.5, 10_000: 0.49, 90_000: 0.5}])
 def test_the_picture_is_the_same_for_the_same_curve(tmp_path: Path, accuracies: dict[int, float]) -> None:
     curve = curve_of(accuracies)
     for name in ("one.png", "two.png"):
