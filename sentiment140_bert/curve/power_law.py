@@ -37,6 +37,13 @@ class PowerLaws:
         ratio = np.asarray(sizes, dtype=np.float64)[None, :] / self.n0
         return np.asarray(self.a[:, None] * ratio ** -self.b[:, None] + self.c[:, None])
 
+    def slopes(self, sizes: Floats, floored: bool) -> Floats:
+        """Of the first curve's errors by its settings a, b and, if it was fitted, c; shape (sizes, settings)."""
+        ratio = np.asarray(sizes, dtype=np.float64) / self.n0
+        power = ratio ** -self.b[0]
+        columns = [power, -self.a[0] * power * np.log(ratio)] + ([np.ones_like(power)] if floored else [])
+        return np.stack(columns, axis=1)
+
 
 def fit(sizes: Floats, errors: Floats, floored: bool) -> PowerLaws:
     """The curves with the least squared relative deviations, (curve - error) / error, over the sizes.

@@ -2,8 +2,11 @@
 
 A bootstrap of three things at once. The test tweets are drawn again, the same ones for all points, for all points were
 scored on the same tweets. The seeds of each size are drawn again. And where the means of the sizes scatter about the
-fitted curve by more than their seeds explain, each size is moved by as much: another draw of training tweets of that
-size would have given another point, which seeds do not show.
+fitted curve by more than both explain, each size is moved by as much: another draw of training tweets of that size
+would have given another point, which seeds do not show.
+
+On a few test tweets models of different seeds differ by chance, too. Drawing the tweets again has that in it already,
+so it is taken out of what the seeds add.
 """
 
 from __future__ import annotations
@@ -24,39 +27,78 @@ SEED = 140
 LEAST = 1e-6  # an error of 0 has no relative deviation
 
 
-def fitted(sizes: Floats, wrong: Sequence[Wrong], floored: bool) -> tuple[PowerLaws, PowerLaws]:
+def fitted(sizes: Floats, wrong: Sequence[Wrong], floored: bool) -> tuple[PowerLaws, PowerLaws, float]:
     """The curve through the means over seeds, and ``RESAMPLES`` curves through resampled points.
 
     Args:
         sizes: Training tweets, ascending, shape (sizes,).
         wrong: Of each size, which test tweets each seed's model got wrong, shape (seeds, tweets).
         floored: Fit the floor, too.
+
+    Returns:
+        Both, and by how much means scatter about the curve beyond what tweets and seeds explain: a relative standard
+        deviation, 0 where the curve has as many settings as there are sizes, for then nothing can be seen.
     """
     random = np.random.default_rng(SEED)
-    means = np.array([each.mean() for each in wrong])
-    law = power_law.fit(sizes, np.maximum(means, LEAST)[None, :], floored)
-    by_rows = _by_rows(random, wrong)
-    resampled = np.stack([_by_seeds(random, errors) for errors in by_rows], axis=1)
-    spread = unexplained(sizes, wrong, law, floored)
-    moved = resampled * np.exp(spread * random.standard_normal(resampled.shape))
-    return law, power_law.fit(sizes, np.maximum(moved, LEAST), floored)
+    means = np.maximum([each.mean() for each in wrong], LEAST)
+    law = power_law.fit(sizes, means[None, :], floored)
+    widening = _widening(wrong)
+    drawn = [_by_seeds(random, errors, widening) for errors in _by_rows(random, wrong)]
+    resampled = np.stack(drawn, axis=1)
+    seen, explained, freedom = _scatter(sizes, means, resampled, law, floored)
+    spread = _plausible(random, seen, explained, freedom)
+    moved = resampled * np.exp(spread[:, None] * random.standard_normal(resampled.shape))
+    unexplained = float(np.sqrt(max(0.0, seen - explained) / max(1, freedom)))
+    return law, power_law.fit(sizes, np.maximum(moved, LEAST), floored), unexplained
 
 
-def unexplained(sizes: Floats, wrong: Sequence[Wrong], law: PowerLaws, floored: bool) -> float:
-    """By how much, relatively, means scatter about the curve beyond what their seeds explain; a standard deviation.
+def _scatter(
+    sizes: Floats, means: Floats, resampled: Floats, law: PowerLaws, floored: bool
+) -> tuple[float, float, int]:
+    """The squares of the means' relative deviations from the curve; how large resampling alone makes them; and in how
+    many directions they may deviate.
 
-    0 where there are as many settings of the curve as sizes: then nothing can be seen.
+    What all sizes share, as they share the test tweets, a curve follows: only what no change of its settings (to first
+    order) follows is scatter.
     """
-    means = np.array([each.mean() for each in wrong])
-    freedom = len(means) - (3 if floored else 2)
-    if freedom < 1:
-        return 0.0
     expected = law.errors(sizes)[0]
-    scatter = (((means - expected) / expected) ** 2).sum() / freedom
-    of_seeds = [
-        each.mean(axis=1).var(ddof=1) / len(each) / expected[at] ** 2 for at, each in enumerate(wrong) if len(each) > 1
-    ]
-    return float(np.sqrt(max(0.0, scatter - (np.mean(of_seeds) if of_seeds else 0.0))))
+    slopes = law.slopes(sizes, floored) / expected[:, None]  # shape (sizes, settings)
+    off = np.eye(len(sizes)) - slopes @ np.linalg.pinv(slopes)  # takes away what the curve follows
+    seen = (((means - expected) / expected) ** 2).sum()
+    explained = (((resampled - means) / expected @ off) ** 2).sum(axis=1).mean()
+    return float(seen), float(explained), max(0, len(sizes) - slopes.shape[1])
+
+
+def _plausible(random: np.random.Generator, seen: float, explained: float, freedom: int) -> Floats:
+    """Relative standard deviations of the scatter that is not explained, as they may be in truth; shape (draws,).
+
+    Few sizes tell a variance badly: what is seen of it is divided by draws of chi squared, as far as they are not among
+    the least tenth, which would let a band of four sizes grow without bounds.
+    """
+    if not freedom:
+        return np.zeros(RESAMPLES)
+    draws = random.chisquare(freedom, RESAMPLES)
+    variances = seen / np.maximum(draws, np.quantile(draws, 0.1)) - explained / freedom
+    return np.asarray(np.sqrt(np.maximum(variances, 0.0)))
+
+
+def _widening(wrong: Sequence[Wrong]) -> float:
+    """By which the deviations of resampled seeds are multiplied.
+
+    A draw of s seeds has a variance that is smaller by (s - 1) / s than theirs, hence s / (s - 1) for its square; of
+    that counts what test tweets do not explain: of seeds' variance, that of one tweet's answers, over the tweets, is
+    chance. Both are summed over the sizes, for a few seeds tell little.
+    """
+    several = [each for each in wrong if len(each) > 1]
+    if not several:
+        return 1.0
+    seen = chance = 0.0
+    for each in several:
+        scale = max(each.mean(), LEAST) ** 2
+        seen += each.mean(axis=1).var(ddof=1) / scale
+        chance += each.var(axis=0, ddof=1).mean() / each.shape[1] / scale
+    seeds = float(np.mean([len(each) for each in several]))
+    return float(np.sqrt(seeds / (seeds - 1) * max(0.0, 1 - chance / seen))) if seen else 0.0
 
 
 def _by_rows(random: np.random.Generator, wrong: Sequence[Wrong]) -> list[Floats]:
@@ -71,19 +113,12 @@ def _by_rows(random: np.random.Generator, wrong: Sequence[Wrong]) -> list[Floats
     return np.split(errors, np.cumsum([len(each) for each in wrong])[:-1], axis=1)
 
 
-def _by_seeds(random: np.random.Generator, errors: Floats) -> Floats:
-    """The mean of seeds drawn again, shape (draws,).
-
-    The deviations of so few are widened by sqrt(seeds / (seeds - 1)): a draw from s of them has a variance that is
-    smaller by that factor, squared, than theirs.
-    """
-    seeds = errors.shape[1]
+def _by_seeds(random: np.random.Generator, errors: Floats, widening: float) -> Floats:
+    """The mean of seeds drawn again, shape (draws,), its deviation widened."""
     means = errors.mean(axis=1)
-    if seeds == 1:
-        return np.asarray(means)
-    chosen = random.integers(seeds, size=errors.shape)
+    chosen = random.integers(errors.shape[1], size=errors.shape)
     drawn = np.take_along_axis(errors, chosen, axis=1).mean(axis=1)
-    return np.asarray(means + np.sqrt(seeds / (seeds - 1)) * (drawn - means))
+    return np.asarray(means + widening * (drawn - means))
 
 
 def limits(values: Floats) -> dict[str, float]:

@@ -97,7 +97,7 @@ def fit_of(split: str, sizes: Mapping[int, Sequence[Point]]) -> dict[str, Any]:
             "left_out": left_out,
         }
     tweets, floored = np.array(list(wrong), dtype=np.float64), len(wrong) >= power_law.FLOORED
-    law, drawn = resampling.fitted(tweets, list(wrong.values()), floored)
+    law, drawn, unexplained = resampling.fitted(tweets, list(wrong.values()), floored)
     at = np.geomspace(tweets[0], AHEAD * tweets[-1], BAND)
     accuracy, others = 1 - law.errors(at)[0], 1 - drawn.errors(at)
     settings = {name: _measured(getattr(law, name)[0], getattr(drawn, name)) for name in ("a", "b", "c")}
@@ -107,7 +107,7 @@ def fit_of(split: str, sizes: Mapping[int, Sequence[Point]]) -> dict[str, Any]:
         "n0": int(tweets[0]),
         **settings,
         "floor_fitted": floored,
-        "unexplained": resampling.unexplained(tweets, list(wrong.values()), law, floored),
+        "unexplained": unexplained,
         "resamples": resampling.RESAMPLES,
         "level": resampling.LEVEL,
         "ahead": _ahead(law, drawn, float(tweets[-1])),

@@ -8,15 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from sentiment140_bert.errors import DataError, RecipeError, RunError, S140Error
 from sentiment140_bert.recipe import Recipe, parse
 from sentiment140_bert.run_dir import write_json
-from sentiment140_bert.workflows import preparing
-from sentiment140_bert.workflows.curve_points import FINISHED, CurveDir, Training, trainings
+from sentiment140_bert.workflows import curve_plan, preparing
+from sentiment140_bert.workflows.curve_dir import FINISHED, CurveDir
+from sentiment140_bert.workflows.curve_points import Training, trainings
 from sentiment140_bert.workflows.curve_results import write_results
-from sentiment140_bert.workflows.runs import differences, duration, public
+from sentiment140_bert.workflows.runs import differences
 
 log = logging.getLogger(__name__)
 LEAST = 2  # training tweets: one of each label
@@ -64,28 +63,30 @@ def learning_curve(
     _ours(home, recipe)
     _one_process(recipe)
     whole = preparing.tokenized(recipe)
-    available = whole[0].report["splits"]["train"]["rows"]
-    chosen, cut_short = _within(sizes, available)
+    splits = whole[0].report["splits"]
+    if not {"test", "manual"} & splits.keys():
+        raise DataError("Nothing is held out on which a curve could be scored.", "Give --test-size or --manual-test.")
+    chosen, cut_short = curve_plan.within(sizes, splits["train"]["rows"])
     parts = {size: preparing.cut(whole, size) for size in chosen}
     numbers = [recipe.training.seed + at for at in range(seeds)]
-    if not any(name in whole[0].report["splits"] for name in ("test", "manual")):
-        raise DataError("Nothing is held out on which a curve could be scored.", "Give --test-size or --manual-test.")
     planned = list(trainings(home, recipe, chosen, numbers, keep_models))
-    plan = _plan(home, recipe, parts, numbers, whole) | {"cut_short": cut_short}
+    plan = curve_plan.plan(home, recipe, parts, numbers, whole) | {"cut_short": cut_short}
     for each in planned:
         each.check(parts[each.size][0].report["fingerprint"])
     _same_tweets(home, plan)
     if cut_short:
         log.info("curve: %s", cut_short)
     if dry_run:
-        return _to_do(planned, parts)
+        return curve_plan.to_do(planned, parts)
     write_json(home.plan, plan)
     for size in chosen:
-        for each in planned:
-            if each.size == size and each.state() != FINISHED:
-                _tell(planned, each)
-                each.go(parts[size], keep_models, arguments_given)
-        curve = write_results(home, price_per_hour)
+        open_ones = [each for each in planned if each.size == size and each.state() != FINISHED]
+        for each in open_ones:
+            _tell(planned, each)
+            each.go(parts[size], keep_models, arguments_given)
+        if open_ones and size != chosen[-1]:
+            write_results(home, price_per_hour)
+    curve = write_results(home, price_per_hour)
     _refuse_failures(home, planned)
     return curve | {"output": str(output)}
 
@@ -156,72 +157,6 @@ def _same_tweets(home: CurveDir, plan: dict[str, Any]) -> None:
         )
 
 
-def _within(sizes: Sequence[int], available: int) -> tuple[list[int], str | None]:
-    """The sizes that there are; and a sentence where some were beyond all that there is."""
-    beyond = [size for size in sizes if size > available]
-    if not beyond:
-        return list(sizes), None
-    said = (
-        f"{' and '.join(f'{size:,}' for size in beyond)}: there are {available:,} tweets to train on; "
-        "the largest size is all of them."
-    )
-    return sorted({*(size for size in sizes if size <= available), available}), said
-
-
-def _plan(
-    home: CurveDir, recipe: Recipe, parts: dict[int, preparing.Data], seeds: list[int], whole: preparing.Data
-) -> dict[str, Any]:
-    from sentiment140_bert.data import subset
-
-    before = home.read(home.plan)
-    report = whole[1].report
-    subsets = []
-    sizes = list(parts)
-    for at, (size, (prepared, _, _)) in enumerate(parts.items()):
-        train = prepared.report["splits"]["train"]
-        larger = parts[sizes[at + 1]][0] if at + 1 < len(sizes) else None
-        subsets.append(
-            {
-                "size": size,
-                "fingerprint": prepared.report["fingerprint"],
-                "train": {name: train[name] for name in ("rows", "negative", "positive", "sha256")},
-                "sha256_in_next": subset.contained(prepared, larger) if larger else None,
-            }
-        )
-    name = home.path.resolve().name
-    return {
-        "name": name,
-        "group": recipe.tracking.group or name,
-        "recipe": before.get("recipe") or recipe.to_dict(),
-        "shown_recipe": public(recipe).to_dict(),
-        "data": {name: report[name] for name in ("sources", "splits", "fingerprint")},
-        "seeds": seeds,
-        "subsets": subsets,
-    }
-
-
-def _job(each: Training, parts: dict[int, preparing.Data]) -> tuple[int, int]:
-    """Optimizer steps of a training, and the tweets that it processes: trained on, scored meanwhile and after."""
-    from sentiment140_bert.training.probe import job_of
-
-    config = each.recipe.training
-    rows = {name: split["rows"] for name, split in parts[each.size][0].report["splits"].items()}
-    at_once = config.per_device_train_batch_size * config.gradient_accumulation_steps
-    job = job_of(config, at_once, rows["train"], rows["validation"])
-    trained = job.steps * at_once if config.max_steps > 0 else round(config.num_train_epochs * rows["train"])
-    scored = sum(count for name, count in rows.items() if name not in ("train", "neutral"))
-    return job.steps, trained + job.scored + scored
-
-
-def _to_do(planned: list[Training], parts: dict[int, preparing.Data]) -> dict[str, Any]:
-    told = []
-    for each in planned:
-        steps, tweets = _job(each, parts)
-        told.append({"size": each.size, "seed": each.seed, "state": each.state(), "steps": steps, "tweets": tweets})
-    left = [each for each in told if each["state"] != FINISHED]
-    return {"trainings": told, **{name: sum(each[name] for each in left) for name in ("steps", "tweets")}}
-
-
 def _tell(planned: list[Training], now: Training) -> None:
     """Says which training comes now, and how long what is left will take at the speed of the largest one so far."""
     of_its_size = [each for each in planned if each.size == now.size]
@@ -233,20 +168,8 @@ def _tell(planned: list[Training], now: Training) -> None:
         len(of_its_size),
         planned.index(now) + 1,
         len(planned),
-        _time_left(planned, states),
+        curve_plan.time_left(planned, states),
     )
-
-
-def _time_left(planned: list[Training], states: list[str]) -> str:
-    """In words; of training alone."""
-    done = [each for each, state in zip(planned, states, strict=True) if state == FINISHED]
-    if not done:
-        return ""
-    trained = [(each.run.read(each.run.environment)["training"], each.size) for each in done]
-    fastest = max(each["tweets_per_second"] for each, _ in trained)
-    per_tweet = np.mean([each["epochs"] for each, _ in trained]) / fastest
-    left = sum(each.size for each, state in zip(planned, states, strict=True) if state != FINISHED)
-    return f", about {duration(left * per_tweet)} of training left"
 
 
 def _refuse_failures(home: CurveDir, planned: list[Training]) -> None:

@@ -89,7 +89,7 @@ def coverage(tweets: int, seeds: int, times: int) -> tuple[float, float]:
     truth = [law_of(size) for size in places]
     held = [0, 0]
     for _ in range(times):
-        _, many = resampling.fitted(SIZES, simulated(random, tweets, seeds), floored=True)
+        _, many, _ = resampling.fitted(SIZES, simulated(random, tweets, seeds), floored=True)
         now, then = many.errors(places).T
         for at, (values, true) in enumerate(((then, truth[1]), (now - then, truth[0] - truth[1]))):
             limits = resampling.limits(values)
@@ -107,7 +107,7 @@ def test_the_intervals_hold_what_they_say(seeds: int) -> None:
 
 def test_more_seeds_and_tweets_give_a_narrower_band() -> None:
     def width(tweets: int) -> float:
-        _, many = resampling.fitted(SIZES, simulated(np.random.default_rng(2), tweets, 3), floored=True)
+        _, many, _ = resampling.fitted(SIZES, simulated(np.random.default_rng(2), tweets, 3), floored=True)
         limits = resampling.limits(many.errors(SIZES[-1:])[:, 0])
         return limits["high"] - limits["low"]
 
@@ -121,8 +121,7 @@ def test_scatter_beyond_that_of_seeds_is_seen() -> None:
     for size in SIZES:
         answers = random.random(20_000) < law_of(size) * np.exp(0.05 * random.standard_normal())
         wrong.append(np.stack([answers] * 3))
-    law, _ = resampling.fitted(SIZES, wrong, floored=True)
-    assert 0.02 < resampling.unexplained(SIZES, wrong, law, floored=True) < 0.1
+    assert 0.02 < resampling.fitted(SIZES, wrong, floored=True)[2] < 0.1
 
 
 def test_the_same_answers_give_the_same_curves() -> None:
