@@ -91,6 +91,11 @@ class DataConfig:
         "drop", "What becomes of texts that carry both labels: all dropped, the majority's kept, or both kept."
     )
     max_samples: int | None = setting(None, "Tweets drawn, stratified, from the whole input (default: all).", POSITIVE)
+    max_train_samples: int | None = setting(
+        None,
+        "Training tweets drawn, stratified, of those left after the splits, which stay as they are (default: all).",
+        POSITIVE,
+    )
     validation_size: float = setting(0.05, "Validation rows: a share, or a whole number.", SOME_ROWS)
     test_size: float = setting(0.05, "Test rows: a share, or a whole number (0: none).", ROWS)
     split_by: Literal["random", "time", "user"] = setting(

@@ -14,6 +14,7 @@ from sentiment140_bert.cli.card import card
 from sentiment140_bert.cli.doctor import doctor
 from sentiment140_bert.cli.evaluate import evaluate
 from sentiment140_bert.cli.export import export
+from sentiment140_bert.cli.learning_curve import learning_curve
 from sentiment140_bert.cli.predict import predict
 from sentiment140_bert.cli.prepare import prepare
 from sentiment140_bert.cli.push_to_hub import push_to_hub
@@ -66,6 +67,7 @@ VERBS = (
     doctor,
     prepare,
     train,
+    learning_curve,
     evaluate,
     report,
     suspects,

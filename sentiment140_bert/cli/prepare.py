@@ -25,6 +25,7 @@ STEPS = {
     "distinct": "distinct tweets",
     "drawn": "drawn",
     "suspects_dropped": "suspects, left out of train",
+    "left_out_of_train": "left out by --max-train-samples",
 }
 SHARED = {
     "exact": "the same text",

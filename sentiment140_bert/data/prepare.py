@@ -180,7 +180,7 @@ def tokenized(prepared: Prepared, tokenizer: Any, max_length: int, at_hand: Toke
         Splits with ``input_ids`` and ``labels``, and the report with ``token_length`` in every split.
     """
     name_of_tokenizer = identity(tokenizer)
-    key = _tokens_key(prepared, name_of_tokenizer, max_length)
+    key = tokens_key(prepared, name_of_tokenizer, max_length)
     described = prepared.report | {"tokenizer": {"sha256": name_of_tokenizer, "max_length": max_length}}
     found = kept("tokenized", key)
     if found:
@@ -199,13 +199,26 @@ def tokenized(prepared: Prepared, tokenizer: Any, max_length: int, at_hand: Toke
         ids, tokens, truncated = published or tokenize(table["text"], tokenizer, max_length, name)
         lengths[name] = report.token_lengths(tokens, truncated)
         columns[name] = pa.table({"input_ids": ids, "labels": table["label"]})
+    return keep_tokens(key, columns, described, lengths)
+
+
+def keep_tokens(key: str, columns: dict[str, pa.Table], described: dict[str, Any], lengths: dict[str, Any]) -> Prepared:
+    """Keeps the tokens of all splits in the cache, whole or not at all.
+
+    Args:
+        key: From :func:`tokens_key`.
+        columns: ``input_ids`` and ``labels`` of each split.
+        described: The report of their texts.
+        lengths: The ``token_length`` of each split.
+    """
     with _new_folder("tokenized", key) as folder:
         _save(columns, folder)
         write_json(folder / "data.json", lengths)
     return Prepared(cache_dir() / "tokenized" / key, report.with_lengths(described, lengths), cached=False)
 
 
-def _tokens_key(prepared: Prepared, tokenizer: str, max_length: int) -> str:
+def tokens_key(prepared: Prepared, tokenizer: str, max_length: int) -> str:
+    """Under which the cache holds the tokens of prepared splits; ``tokenizer`` is its sha256."""
     return hashlib.sha256(
         "\n".join([prepared.folder.name, str(FORMAT), tokenizer, str(max_length)]).encode()
     ).hexdigest()
@@ -220,7 +233,7 @@ def from_cache(described: dict[str, Any]) -> tuple[Prepared, Prepared] | None:
         prepared = kept("prepared", file.parent.name)
         if prepared and prepared.report["fingerprint"] == described["fingerprint"]:
             tokenizer = described["tokenizer"]
-            tokens = kept("tokenized", _tokens_key(prepared, tokenizer["sha256"], tokenizer["max_length"]))
+            tokens = kept("tokenized", tokens_key(prepared, tokenizer["sha256"], tokenizer["max_length"]))
             if tokens:
                 return prepared, dataclasses.replace(tokens, report=described)
     return None
@@ -250,7 +263,7 @@ def _parted(table: pa.Table) -> tuple[pa.Table, pa.Table]:
 def _settings(data: DataConfig) -> str:
     """What of the settings and the rules changes the rows, as text; files aside, which count by their content."""
     relevant = dataclasses.asdict(data)
-    for name in ("max_length", *report.PATHS):
+    for name in ("max_length", "max_train_samples", *report.PATHS):
         del relevant[name]
     return json.dumps([FORMAT, relevant, repr(clean.LEVELS)], sort_keys=True)
 

@@ -38,7 +38,7 @@ def describe(
     return {
         "sources": {role: _source(source, reading) for role, (source, reading) in readings.items()},
         "steps": steps,
-        "splits": {name: _split(table) for name, table in splits.items()},
+        "splits": {name: described_split(table) for name, table in splits.items()},
         "fingerprint": fingerprint({name: row_hash(table) for name, table in splits.items()}),
         "seed": data.split_seed,
         "settings": _settings(data),
@@ -84,7 +84,8 @@ def _source(source: Source, reading: Reading) -> dict[str, Any]:
     }
 
 
-def _split(table: pa.Table) -> dict[str, Any]:
+def described_split(table: pa.Table) -> dict[str, Any]:
+    """What is in a split (columns ``text`` and ``label``): its rows, of each label too, and a hash of them."""
     labels = np.asarray(table["label"].to_numpy())
     return {
         "rows": len(table),

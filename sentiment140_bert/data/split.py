@@ -116,7 +116,7 @@ def assign(table: pa.Table, data: DataConfig, name: str = "the input") -> dict[s
         raise _too_few(data.max_samples, len(table), name)
     text = _codes(table["key"])
     priority = priorities(table["key"], data.split_seed)
-    order = _drawing_order(labels, text, priority)
+    order = drawing_order(labels, text, priority)
     order = order[: _cut(text[order], data.max_samples or len(order))]
     n_test, n_validation = (_rows(size, len(order)) for size in (data.test_size, data.validation_size))
     if n_test + n_validation > len(order) - 2 or n_validation < 2 or (data.test_size and n_test < 2):
@@ -151,7 +151,7 @@ def sample(table: pa.Table, rows: int, seed: int, name: str = "the input") -> pa
     """
     if rows > len(table):
         raise _too_few(rows, len(table), name)
-    order = _drawing_order(table["label"].to_numpy(), np.arange(len(table)), priorities(table["text"], seed))
+    order = drawing_order(table["label"].to_numpy(), np.arange(len(table)), priorities(table["text"], seed))
     return table.take(pa.array(np.sort(order[:rows])))
 
 
@@ -178,7 +178,7 @@ def _rows(size: float, total: int) -> int:
     return round(size * total) if size < 1 else int(size)
 
 
-def _drawing_order(labels: npt.NDArray[np.int8], text: Indices, priority: npt.NDArray[np.uint64]) -> Indices:
+def drawing_order(labels: npt.NDArray[np.int8], text: Indices, priority: npt.NDArray[np.uint64]) -> Indices:
     """All rows in an order of which every stretch holds the labels in their proportion, to within a row.
 
     In each stratum the k-th of n units, by priority, stands at (k + 1/2) / n; strata are merged by that. Rows of one

@@ -22,6 +22,7 @@ CURATED = (
     "dataset_revision",
     "cleaning",
     "max_samples",
+    "max_train_samples",
     "max_length",
     "split_seed",
     "num_train_epochs",

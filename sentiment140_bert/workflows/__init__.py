@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sentiment140_bert.workflows.examining import doctor
     from sentiment140_bert.workflows.exporting import export
     from sentiment140_bert.workflows.judging import evaluate
+    from sentiment140_bert.workflows.learning_curves import learning_curve, redrawn_curve
     from sentiment140_bert.workflows.preparing import prepare
     from sentiment140_bert.workflows.publishing import Destination, card, push_to_hub
     from sentiment140_bert.workflows.reporting import report
@@ -34,11 +35,13 @@ _HOMES = {
     "evaluate": "judging",
     "evaluate_run": "scoring",
     "export": "exporting",
+    "learning_curve": "learning_curves",
     "load_classifier": "answering",
     "open_classifier": "answering",
     "predict": "answering",
     "prepare": "preparing",
     "push_to_hub": "publishing",
+    "redrawn_curve": "learning_curves",
     "report": "reporting",
     "saved_recipe": "runs",
     "suspects": "suspecting",
@@ -56,11 +59,13 @@ __all__ = [
     "evaluate",
     "evaluate_run",
     "export",
+    "learning_curve",
     "load_classifier",
     "open_classifier",
     "predict",
     "prepare",
     "push_to_hub",
+    "redrawn_curve",
     "report",
     "saved_recipe",
     "suspects",

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from sentiment140_bert.errors import Interrupted, RunError, first_line
 from sentiment140_bert.run_dir import RunDir, written_whole
 from sentiment140_bert.workflows import preparing, volumes
+from sentiment140_bert.workflows.runs import duration
 
 if TYPE_CHECKING:
     from sentiment140_bert.data.prepare import Prepared
@@ -187,13 +188,7 @@ def _announce(run: RunDir, count: int, missing: int, rows: int) -> None:
         "suspects: %s on %s tweets each, about %s in all: the run's own took %s on %s",
         "1 training" if missing == 1 else f"{missing} trainings",
         f"{rows * (count - 1) // count:,}",
-        _minutes(missing * seconds * (count - 1) / count),
-        _minutes(seconds),
+        duration(missing * seconds * (count - 1) / count),
+        duration(seconds),
         machine,
     )
-
-
-def _minutes(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} h"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from sentiment140_bert.data.prepare import Prepared
 
 log = logging.getLogger(__name__)
+Data = tuple["Prepared", "Prepared", Any]  # splits, their tokens, and the tokenizer
 
 
 def prepare(recipe: Recipe) -> dict[str, Any]:
@@ -37,6 +39,16 @@ def prepare(recipe: Recipe) -> dict[str, Any]:
 
 def splits(data: DataConfig) -> tuple[Prepared, Path | None]:
     """The splits, and the folder of the published dataset that they are, if they are one."""
+    if not data.max_train_samples:
+        return _whole_splits(data)
+    from sentiment140_bert.data import subset
+
+    whole, folder = _whole_splits(dataclasses.replace(data, max_train_samples=None))
+    part = subset.cut(whole, data.max_train_samples)
+    return part, folder if part.folder == whole.folder else None
+
+
+def _whole_splits(data: DataConfig) -> tuple[Prepared, Path | None]:
     from sentiment140_bert.data import publication, source
     from sentiment140_bert.data.prepare import prepare
 
@@ -78,8 +90,11 @@ def splits(data: DataConfig) -> tuple[Prepared, Path | None]:
     return prepared, folder
 
 
-def tokenized(recipe: Recipe) -> tuple[Prepared, Prepared, Any]:
+def tokenized(recipe: Recipe) -> Data:
     """Splits, their tokens, and the tokenizer."""
+    if recipe.data.max_train_samples:
+        whole = tokenized(recipe.with_values({"max_train_samples": None}))
+        return cut(whole, recipe.data.max_train_samples)
     from sentiment140_bert import modeling
     from sentiment140_bert.data import clean, publication
     from sentiment140_bert.data.prepare import tokenized as tokens_of
@@ -98,3 +113,17 @@ def tokenized(recipe: Recipe) -> tuple[Prepared, Prepared, Any]:
     if tokens.cached:
         log.info("data: taken from the cache, nothing was tokenized")
     return prepared, tokens, tokenizer
+
+
+def cut(whole: Data, rows: int) -> Data:
+    """The same with ``rows`` training tweets: nothing is read or tokenized again.
+
+    Raises:
+        DataError: There are fewer, or they do not hold both labels.
+    """
+    from sentiment140_bert.data import subset
+
+    prepared, tokens, tokenizer = whole
+    part = subset.cut(prepared, rows)
+    log.info("data: %s training tweets are drawn of %s", f"{rows:,}", f"{prepared.report['splits']['train']['rows']:,}")
+    return part, subset.cut_tokens(prepared, tokens, part, tokenizer), tokenizer

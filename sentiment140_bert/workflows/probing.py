@@ -98,7 +98,8 @@ def rows_of(recipe: Recipe) -> tuple[int | None, int]:
     if total is None:
         return None, 0
     validation, test = (int(size * total) if size < 1 else int(size) for size in (data.validation_size, data.test_size))
-    return total - validation - test, validation
+    train = total - validation - test
+    return min(train, data.max_train_samples or train), validation
 
 
 def _lengths(recipe: Recipe, tokenizer_at_hand: bool) -> tuple[np.ndarray, list[str]]:

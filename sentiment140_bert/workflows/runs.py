@@ -12,6 +12,7 @@ from sentiment140_bert.errors import RunError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir
 
+ELSEWHERE = ("report_to", "run_name")  # a run may go on being told to others, under another name
 FILE_ENDINGS = (".csv", ".gz", ".zip", ".tsv", ".parquet", ".jsonl", ".yaml", ".yml")
 
 
@@ -25,6 +26,17 @@ def saved_recipe(path: Path) -> Recipe:
     if not run.is_run():
         raise RunError(f"There is no run in {path}.", "Name the folder that `s140 train` wrote.")
     return recipes.load(str(run.recipe))
+
+
+def differences(before: Recipe, now: Recipe) -> list[str]:
+    """In what two recipes would not give the same run, a phrase for each setting."""
+    then, today = before.to_dict(), now.to_dict()
+    return [
+        f"{key}: {then[section].get(key)!r} then, {value!r} now"
+        for section in ("model", "data", "training")
+        for key, value in today[section].items()
+        if then[section].get(key) != value and key not in ELSEWHERE
+    ]
 
 
 def public(recipe: Recipe, base: str | None = None) -> Recipe:
@@ -70,3 +82,10 @@ def history_of(run: RunDir) -> list[dict[str, Any]]:
     except ValueError as error:
         raise RunError(f"{run.history} is damaged: {error}.", "Remove the damaged line.") from None
     return [entry for entry in entries if isinstance(entry, dict) and "step" in entry]
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} h"

@@ -55,12 +55,13 @@ def evaluate_run(path: Path) -> dict[str, Any]:
         return score_run(path)
 
 
-def score_run(path: Path, prepared: Prepared | None = None) -> dict[str, Any]:
+def score_run(path: Path, prepared: Prepared | None = None, *, lean: bool = False) -> dict[str, Any]:
     """As :func:`evaluate_run`, within a tracked run that is open.
 
     Args:
         path: The run directory.
         prepared: Its data, if they are at hand; else they are prepared again from its recipe.
+        lean: Scores and predictions alone: nothing of what makes the model folder complete.
     """
     from sentiment140_bert import modeling
 
@@ -69,11 +70,12 @@ def score_run(path: Path, prepared: Prepared | None = None) -> dict[str, Any]:
     prepared = prepared or data_of(run)
     scored = scores_of(classifier, prepared)
     metrics = scored.metrics | {"weights_sha256": sha256_of(run.weights)}
-    modeling.write_calibration(run.model, asdict(scored.calibration))
-    _write_training_rows(run, prepared)
     _write_predictions(run, scored.answers)
-    model_folder.redraw(run, metrics)
-    model_folder.complete(run, metrics)
+    if not lean:
+        modeling.write_calibration(run.model, asdict(scored.calibration))
+        _write_training_rows(run, prepared)
+        model_folder.redraw(run, metrics)
+        model_folder.complete(run, metrics)
     write_json(run.metrics, metrics)  # last: a run that has it is finished
     return metrics
 

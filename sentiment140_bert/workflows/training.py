@@ -14,14 +14,13 @@ from sentiment140_bert.errors import Interrupted, RunError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir, write_json, write_text
 from sentiment140_bert.workflows import preparing, publishing, scoring, tracks, volumes
-from sentiment140_bert.workflows.runs import saved_recipe, without_folders
+from sentiment140_bert.workflows.runs import differences, saved_recipe, without_folders
 
 if TYPE_CHECKING:
     from sentiment140_bert.machine.usage import Usage
     from sentiment140_bert.training.trainer import Outcome
 
 log = logging.getLogger(__name__)
-ELSEWHERE = ("report_to", "run_name")  # a resumed run may be told to others, under another name
 
 
 def train(
@@ -33,6 +32,8 @@ def train(
     push_to: publishing.Destination | None = None,
     arguments_given: list[str] | None = None,
     saved: Callable[[], None] | None = None,
+    data: preparing.Data | None = None,
+    lean: bool = False,
 ) -> dict[str, Any]:
     """Fine-tunes, keeps the best weights, scores them, and writes the run directory.
 
@@ -44,6 +45,8 @@ def train(
         push_to: Where to publish the run once it is finished; the login is checked before training begins.
         arguments_given: What followed ``s140`` on the command line, to be told in the card.
         saved: Is called in the main process after each checkpoint, which is whole then; training waits for it.
+        data: What the recipe would be prepared to, if it is at hand.
+        lean: Scores alone: no figures and no card, for a model that is not to be kept.
 
     Returns:
         ``run``, ``model``, ``metrics`` (as in ``metrics.json``), ``training`` (steps, seconds, tweets per
@@ -56,7 +59,7 @@ def train(
     """
     if volumes.is_volume(output_dir):
         _claim(RunDir(output_dir), recipe, resume, overwrite)
-        more: dict[str, Any] = {"push_to": push_to, "arguments_given": arguments_given}
+        more: dict[str, Any] = {"push_to": push_to, "arguments_given": arguments_given, "data": data, "lean": lean}
         return volumes.train_beside(train, recipe, output_dir, resume=resume, **more)
     from sentiment140_bert import environment, modeling
     from sentiment140_bert.evaluation.metrics import trainer_metrics
@@ -78,7 +81,7 @@ def train(
         log.setLevel(logging.WARNING)
     processes.wait_for_everyone()
     with processes.main_process_first():
-        prepared, tokens, tokenizer = preparing.tokenized(recipe)
+        prepared, tokens, tokenizer = data or preparing.tokenized(recipe)
     checkpoint = callbacks.newest_whole(run.checkpoints) if resume else None
     log.info("precision: %s (%s)", precision.name, precision.why)
     if resume:
@@ -126,7 +129,7 @@ def train(
             modeling.save(model, tokenizer, run.model)
             write_json(run.environment, started | {"training": training})
             tracking.flush()  # the card tells where the run is tracked
-            scoring.score_run(run.path, prepared)
+            scoring.score_run(run.path, prepared, lean=lean)
             published = publishing.publish(run.path, push_to) if push_to else None
         processes.wait_for_everyone()
     if not processes.is_main_process:
@@ -180,13 +183,7 @@ def _claim(run: RunDir, recipe: Recipe, resume: bool, overwrite: bool) -> None:
 
 
 def _same_recipe(run: RunDir, recipe: Recipe) -> None:
-    before, now = saved_recipe(run.path).to_dict(), recipe.to_dict()
-    changed = [
-        f"{key}: {before[section].get(key)!r} then, {value!r} now"
-        for section in ("model", "data", "training")
-        for key, value in now[section].items()
-        if before[section].get(key) != value and key not in ELSEWHERE
-    ]
+    changed = differences(saved_recipe(run.path), recipe)
     if changed:
         raise RunError(
             f"{run.path} was started with another recipe: {'; '.join(changed)}.",

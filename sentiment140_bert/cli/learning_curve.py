@@ -1,0 +1,128 @@
+"""``s140 learning-curve``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolved, set_option
+from sentiment140_bert.cli.output import print_json, print_table, stdout_kept_clean
+from sentiment140_bert.errors import S140Error
+
+
+class Sizes(click.ParamType):  # type: ignore[type-arg]
+    """Numbers with commas between them."""
+
+    name = "N,N,…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return [int(each) for each in value.split(",")]
+        except ValueError:
+            self.fail(f"{value!r}: whole numbers with commas between them, as in 1000,3000,10000", param, ctx)
+
+
+@click.command("learning-curve")
+@click.argument("output", type=click.Path(path_type=Path))
+@recipe_option
+@click.option("--sizes", type=Sizes(), help="Training tweets of each point, ascending: 1000,3000,10000,30000")
+@click.option(
+    "--seeds", default=3, show_default=True, help="Trainings of each size, with the recipe's seed and the next."
+)
+@click.option("--keep-models", is_flag=True, help="Keep each model, with its card; else scores and answers only.")
+@click.option("--price-per-hour", type=float, help="Of this machine; the cost of each training is told.")
+@click.option("--dry-run", is_flag=True, help="Prepare the tweets, tell what there is to do, and train nothing.")
+@click.option("--redraw", is_flag=True, help="Train nothing: write the results anew from what is finished in OUTPUT.")
+@recipe_options("model", "data", "training", "tracking")
+@set_option
+@json_option
+def learning_curve(
+    output: Path,
+    recipe: str | None,
+    sizes: list[int] | None,
+    seeds: int,
+    keep_models: bool,
+    price_per_hour: float | None,
+    dry_run: bool,
+    redraw: bool,
+    assignments: tuple[str, ...],
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Train a recipe on ever more of its tweets, and say what ten times as many would bring.
+
+    Each subset of the training tweets contains the smaller ones; validation, test and manual tweets are the same for
+    all. Writes OUTPUT/curve.json, a table, a picture, and a run directory for each training. The same command goes on
+    where it was stopped, keeps what is finished, and tries again what failed.
+    """
+    if price_per_hour is not None and price_per_hour < 0:
+        raise S140Error(f"A price of {price_per_hour:g} an hour is none.", "Give 0 or more.")
+    if redraw and (sizes or recipe or dry_run):
+        raise S140Error("--redraw takes all from OUTPUT.", "Leave --sizes, --recipe and --dry-run away.")
+    if not redraw and not sizes:
+        raise S140Error("No sizes are given.", "For example: --sizes 1000,3000,10000,30000")
+    with stdout_kept_clean():
+        from sentiment140_bert import workflows
+
+        if redraw:
+            result = workflows.redrawn_curve(output, price_per_hour)
+        else:
+            result = workflows.learning_curve(
+                resolved(recipe or "bert-base-100k", flags, assignments),
+                output,
+                sizes or [],
+                seeds,
+                keep_models=keep_models,
+                price_per_hour=price_per_hour,
+                dry_run=dry_run,
+                arguments_given=click.get_current_context().meta["arguments"],
+            )
+    if as_json:
+        print_json(result)
+    elif dry_run:
+        _print_plan(result)
+    else:
+        _print(result)
+
+
+def _print_plan(plan: dict[str, Any]) -> None:
+    columns = ("size", "seed", "state", "steps", "tweets")
+    print_table([[each[name] for name in columns] for each in plan["trainings"]], columns)
+    click.echo(f"\nto do: {plan['tweets']:,} tweets to process, {plan['steps']:,} optimizer steps; nothing was trained")
+
+
+def _print(curve: dict[str, Any]) -> None:
+    splits = list(curve["fits"])
+    header = [
+        "tweets",
+        "seeds",
+        *(title for name in splits for title in (name, f"{name} TF-IDF")),
+        "seconds",
+        "tweets/s",
+    ]
+    rows = []
+    for size in curve["sizes"]:
+        if "scores" in size:
+            seeds = max(each["seeds"] for each in size["scores"].values())
+            scores = [
+                value
+                for name in splits
+                for value in (size["scores"][name]["accuracy"], size["tfidf"].get(name, {}).get("value"))
+            ]
+            rows.append([size["size"], seeds, *scores, round(size["seconds"]), round(size["tweets_per_second"])])
+    if rows:
+        print_table(rows, header)
+    if curve["cut_short"]:
+        click.echo(f"\n{curve['cut_short']}")
+    click.echo()
+    for name, fit in curve["fits"].items():
+        click.echo(f"{name}: {fit.get('refused') or fit['sentence']}")
+    costs = [size["cost"] for size in curve["sizes"] if size["cost"] is not None]
+    cost = f", {sum(costs):.2f} at {curve['price_per_hour']:g} an hour" if costs else ""
+    done = curve["trainings"]
+    click.echo(f"\n{done['finished']} of {done['planned']} trainings, {done['seconds']:,.0f} s in all{cost}")
+    click.echo(f"{curve['output']}/README.md, curve.png, curve.csv, curve.json")

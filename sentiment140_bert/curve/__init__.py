@@ -1,0 +1,1 @@
+"""What accuracy a training set of some size gives: means and intervals of a learning curve, its fit, table, picture."""
