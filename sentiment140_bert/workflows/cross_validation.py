@@ -20,7 +20,7 @@ from sentiment140_bert.run_dir import RunDir, written_whole
 from sentiment140_bert.workflows import preparing, volumes
 
 if TYPE_CHECKING:
-    from sentiment140_bert.data.prepare import Prepared
+    from sentiment140_bert.data.cache import Prepared
     from sentiment140_bert.recipe import Recipe
 
 log = logging.getLogger(__name__)
