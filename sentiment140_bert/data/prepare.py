@@ -18,7 +18,7 @@ from sentiment140_bert.data import clean, leakage, reading, report, schema, spli
 from sentiment140_bert.data.cache import FORMAT, Prepared, keep, keep_tokens, kept, tokens_key
 from sentiment140_bert.data.origin import ORIGIN, with_origin
 from sentiment140_bert.data.source import Source, locate
-from sentiment140_bert.data.tokenization import identity, tokenize
+from sentiment140_bert.data.tokenization import identity, obstacle, tokenize
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
 
@@ -160,6 +160,8 @@ def tokenized(prepared: Prepared, tokenizer: Any, max_length: int, at_hand: Toke
             "max_length is another one" if theirs.get("sha256") == name_of_tokenizer else "this is another tokenizer"
         )
         log.info("data: %s", "its tokens are used too" if usable else f"tokenized anew: {other}")
+    if why := obstacle(tokenizer):
+        log.info("data: tokenized tweet by tweet, not word by word: %s", why)
     lengths, columns = {}, {}
     for name, dataset in prepared.splits().items():
         table = dataset.with_format("arrow")[:]
