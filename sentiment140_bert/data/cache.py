@@ -113,15 +113,16 @@ def tokens_key(prepared: Prepared, tokenizer: str, max_length: int) -> str:
 
 
 def _save(splits: dict[str, pa.Table], folder: Path) -> None:
-    from datasets import ClassLabel, Dataset, DatasetDict
+    from datasets import ClassLabel, Dataset, DatasetDict, DatasetInfo, Features
     from datasets.table import InMemoryTable
 
     saved = DatasetDict()
     for name, table in splits.items():
         label = "label" if "label" in table.column_names else "labels"
-        dataset = Dataset(InMemoryTable(table))
         names = list(schema.LABEL_NAMES.values())[: 3 if name.endswith("neutral") else 2]
-        saved[name] = dataset.cast_column(label, ClassLabel(names=names))
+        features = Features(Features.from_arrow_schema(table.schema) | {label: ClassLabel(names=names)})
+        cast = table.cast(features.arrow_schema)  # cast_column of datasets would copy row by row, with a bar of its own
+        saved[name] = Dataset(InMemoryTable(cast), DatasetInfo(features=features))
     saved.save_to_disk(str(folder))
 
 
