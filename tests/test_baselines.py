@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sentiment140_bert.data.prepare import Prepared, prepare
+from sentiment140_bert.data.cache import Prepared
+from sentiment140_bert.data.prepare import prepare
 from sentiment140_bert.evaluation import baseline
 from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.workflows.baselines import FILE, baseline_of, positive_of

@@ -1,4 +1,4 @@
-"""From a source to splits and from splits to tokens, each kept on disk under a name made of what it depends on."""
+"""From a source to splits and from splits to tokens, each step taken from the cache where it was done before."""
 
 from __future__ import annotations
 
@@ -6,13 +6,8 @@ import dataclasses
 import hashlib
 import json
 import logging
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,45 +15,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sentiment140_bert.data import clean, leakage, reading, report, schema, split, suspects
-from sentiment140_bert.data.download import cache_dir
-from sentiment140_bert.data.formats import BadRow
+from sentiment140_bert.data.cache import FORMAT, Prepared, keep, keep_tokens, kept, tokens_key
 from sentiment140_bert.data.origin import ORIGIN, with_origin
 from sentiment140_bert.data.source import Source, locate
-from sentiment140_bert.data.tokenization import identity, tokenize
+from sentiment140_bert.data.tokenization import identity, obstacle, tokenize
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
-from sentiment140_bert.run_dir import write_json
-
-if TYPE_CHECKING:
-    from datasets import DatasetDict
 
 log = logging.getLogger(__name__)
 
-FORMAT = 3  # raise it when the same settings would give other rows
-SPLIT_COLUMNS = ["text", "label", "row", *ORIGIN]
 AUDITED = ("validation", "test", "manual")
 Readings = dict[str, tuple[Source, reading.Reading]]
 TokensOf = Callable[[str], tuple[pa.ChunkedArray, npt.NDArray[np.int64], int] | None]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Splits on disk: ``folder`` was written by datasets; ``report`` is the content of ``data.json``.
-
-    Splits: ``train``, ``validation``, ``test``, and, where there are such rows, ``manual``, ``manual_neutral`` and
-    ``neutral``. Columns of prepared splits: ``text``, ``label``, ``row``, and, null where it is not known, ``user`` (a
-    hash of the name, uint64), ``time`` (seconds since 1970 UTC, int64) and ``topic`` (the query that found the tweet);
-    of tokenized ones: ``input_ids``, ``labels``.
-    """
-
-    folder: Path
-    report: dict[str, Any]
-    cached: bool
-
-    def splits(self) -> DatasetDict:
-        from datasets import load_from_disk
-
-        return load_from_disk(str(self.folder))
 
 
 def prepare(data: DataConfig) -> Prepared:
@@ -192,6 +160,8 @@ def tokenized(prepared: Prepared, tokenizer: Any, max_length: int, at_hand: Toke
             "max_length is another one" if theirs.get("sha256") == name_of_tokenizer else "this is another tokenizer"
         )
         log.info("data: %s", "its tokens are used too" if usable else f"tokenized anew: {other}")
+    if why := obstacle(tokenizer):
+        log.info("data: tokenized tweet by tweet, not word by word: %s", why)
     lengths, columns = {}, {}
     for name, dataset in prepared.splits().items():
         table = dataset.with_format("arrow")[:]
@@ -199,44 +169,7 @@ def tokenized(prepared: Prepared, tokenizer: Any, max_length: int, at_hand: Toke
         ids, tokens, truncated = published or tokenize(table["text"], tokenizer, max_length, name)
         lengths[name] = report.token_lengths(tokens, truncated)
         columns[name] = pa.table({"input_ids": ids, "labels": table["label"]})
-    return keep_tokens(key, columns, described, lengths)
-
-
-def keep_tokens(key: str, columns: dict[str, pa.Table], described: dict[str, Any], lengths: dict[str, Any]) -> Prepared:
-    """Keeps the tokens of all splits in the cache, whole or not at all.
-
-    Args:
-        key: From :func:`tokens_key`.
-        columns: ``input_ids`` and ``labels`` of each split.
-        described: The report of their texts.
-        lengths: The ``token_length`` of each split.
-    """
-    with _new_folder("tokenized", key) as folder:
-        _save(columns, folder)
-        write_json(folder / "data.json", lengths)
-    return Prepared(cache_dir() / "tokenized" / key, report.with_lengths(described, lengths), cached=False)
-
-
-def tokens_key(prepared: Prepared, tokenizer: str, max_length: int) -> str:
-    """Under which the cache holds the tokens of prepared splits; ``tokenizer`` is its sha256."""
-    return hashlib.sha256(
-        "\n".join([prepared.folder.name, str(FORMAT), tokenizer, str(max_length)]).encode()
-    ).hexdigest()
-
-
-def from_cache(described: dict[str, Any]) -> tuple[Prepared, Prepared] | None:
-    """Splits and tokens that the cache holds for a ``data.json``; None where it holds them no more.
-
-    Neither the source nor the tokenizer is needed: the fingerprint and the tokenizer's hash name them.
-    """
-    for file in sorted((cache_dir() / "prepared").glob("*/data.json")):
-        prepared = kept("prepared", file.parent.name)
-        if prepared and prepared.report["fingerprint"] == described["fingerprint"]:
-            tokenizer = described["tokenizer"]
-            tokens = kept("tokenized", tokens_key(prepared, tokenizer["sha256"], tokenizer["max_length"]))
-            if tokens:
-                return prepared, dataclasses.replace(tokens, report=described)
-    return None
+    return keep_tokens(key, columns, lengths, report.with_lengths(described, lengths))
 
 
 def _layout_of_its_own(data: DataConfig) -> DataConfig:
@@ -283,60 +216,3 @@ def _key_of_rows(described: dict[str, Any], data: DataConfig, doubted: suspects.
     """Names prepared data by what came out, where the source is no file."""
     parts = [described["fingerprint"], _settings(data), doubted.sha256 if doubted else ""]
     return hashlib.sha256("".join(parts).encode()).hexdigest()
-
-
-def kept(kind: str, key: str) -> Prepared | None:
-    """What lies in the cache under a name; None if nothing does."""
-    folder = cache_dir() / kind / key
-    report_file = folder / "data.json"
-    if not report_file.is_file():
-        return None
-    return Prepared(folder, json.loads(report_file.read_text("utf-8")), cached=True)
-
-
-def keep(key: str, splits: dict[str, pa.Table], described: dict[str, Any], bad: dict[str, list[BadRow]]) -> Prepared:
-    """Keeps splits, with the columns that :class:`Prepared` names, in the cache, whole or not at all."""
-    with _new_folder("prepared", key) as folder:
-        _save({name: table.select(SPLIT_COLUMNS) for name, table in splits.items()}, folder)
-        lines = [
-            json.dumps({"source": name} | each._asdict(), ensure_ascii=False) + "\n"
-            for name, rows in bad.items()
-            for each in rows
-        ]
-        if lines:
-            (folder / "bad_rows.jsonl").write_text("".join(lines), "utf-8")
-        write_json(folder / "data.json", described)
-    return Prepared(cache_dir() / "prepared" / key, described, cached=False)
-
-
-def _save(splits: dict[str, pa.Table], folder: Path) -> None:
-    from datasets import ClassLabel, Dataset, DatasetDict
-    from datasets.table import InMemoryTable
-
-    saved = DatasetDict()
-    for name, table in splits.items():
-        label = "label" if "label" in table.column_names else "labels"
-        dataset = Dataset(InMemoryTable(table))
-        names = list(schema.LABEL_NAMES.values())[: 3 if name.endswith("neutral") else 2]
-        saved[name] = dataset.cast_column(label, ClassLabel(names=names))
-    saved.save_to_disk(str(folder))
-
-
-@contextmanager
-def _new_folder(kind: str, key: str) -> Iterator[Path]:
-    """A temporary folder that takes its final name when the block succeeds, and vanishes when it does not."""
-    home = cache_dir() / kind
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=home, prefix=".new-"))
-    except OSError as error:
-        raise DataError(f"The cache {home} cannot be written: {error}.", "Name another place in S140_CACHE.") from None
-    try:
-        yield temporary
-        try:
-            temporary.replace(home / key)
-        except OSError:  # another process was faster; what it wrote has the same content
-            if not (home / key / "data.json").is_file():
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 
 from sentiment140_bert import shapes
 from sentiment140_bert.data import report
+from sentiment140_bert.data.cache import FORMAT, Prepared, keep, kept
 from sentiment140_bert.data.origin import with_origin
-from sentiment140_bert.data.prepare import FORMAT, Prepared, keep, kept
 from sentiment140_bert.data.schema import LABEL_NAMES
 from sentiment140_bert.errors import DataError, FalseDataError, RunError, first_line
 

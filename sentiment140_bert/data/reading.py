@@ -46,8 +46,9 @@ class Reading:
 
 @dataclass
 class _Collector:
-    """Gathers rows into Arrow chunks and hashes what it gathers."""
+    """Gathers rows into Arrow chunks, and hashes what it gathers where there is no file to be hashed."""
 
+    hashes: bool
     batches: list[pa.RecordBatch] = field(default_factory=list)
     bad: list[BadRow] = field(default_factory=list)
     chunk: list[Row] = field(default_factory=list)
@@ -64,11 +65,15 @@ class _Collector:
         bar.update(self.flush())
 
     def flush(self) -> int:
-        rows = [each for each in self.chunk if self._is_unicode(each)]
-        values = zip(*((each.number, *each[1:]) for each in rows), strict=True) if rows else [()] * len(COLUMNS)
-        arrays = [pa.array(column, kind) for column, kind in zip(values, TYPES, strict=True)]
-        self.batches.append(pa.record_batch(arrays, names=list(COLUMNS)))
-        self.digest.update("".join(f"{each.label}\t{each.text}\n" for each in rows).encode())
+        rows = self.chunk
+        try:
+            batch = _batch(rows)
+        except UnicodeEncodeError:
+            rows = [each for each in rows if self._is_unicode(each)]
+            batch = _batch(rows)
+        self.batches.append(batch)
+        if self.hashes:
+            self.digest.update("".join(f"{each.label}\t{each.text}\n" for each in rows).encode())
         self.chunk = []
         return len(rows)
 
@@ -79,6 +84,12 @@ class _Collector:
             self.bad.append(BadRow(row.number, "not valid Unicode (a lone surrogate)", ascii(row.text)[:200]))
             return False
         return True
+
+
+def _batch(rows: list[Row]) -> pa.RecordBatch:
+    values = zip(*rows, strict=True) if rows else [()] * len(COLUMNS)
+    arrays = [pa.array(column, kind) for column, kind in zip(values, TYPES, strict=True)]
+    return pa.record_batch(arrays, names=list(COLUMNS))
 
 
 def read(source: Source, data: DataConfig, labels_may_differ: bool = False) -> Reading:
@@ -95,7 +106,8 @@ def read(source: Source, data: DataConfig, labels_may_differ: bool = False) -> R
             bad row.
     """
     encoding = formats.encoding_of(source, data.encoding)
-    collected = _Collector()
+    sha256 = source.sha256
+    collected = _Collector(hashes=sha256 is None)
     with tqdm(desc=f"read {source.name}", unit=" tweets", unit_scale=True, disable=None) as bar:
         collected.gather(formats.rows_of(source, data, encoding), bar)
     table = pa.Table.from_batches(collected.batches)
@@ -108,8 +120,7 @@ def read(source: Source, data: DataConfig, labels_may_differ: bool = False) -> R
     labels = schema.labels_of(counts, None if of_another else data.label_map, source.name)
     table, dropped, unknown = _with_labels(table, written, labels)
     bad = sorted(collected.bad + unknown)
-    sha256 = source.sha256 or collected.digest.hexdigest()
-    reading = Reading(table, rows, bad, sha256, encoding, labels.scheme, dropped)
+    reading = Reading(table, rows, bad, sha256 or collected.digest.hexdigest(), encoding, labels.scheme, dropped)
     if reading.bad_rows > data.max_bad_rows * rows:
         if 2 * len(unknown) > reading.bad_rows:
             raise _unknown_labels(reading, source.name, data.max_bad_rows, counts)

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sentiment140_bert.data import leakage, report, split
-from sentiment140_bert.data.prepare import AUDITED, Prepared, keep, keep_tokens, kept, tokens_key
+from sentiment140_bert.data.cache import Prepared, keep, keep_tokens, kept, tokens_key
+from sentiment140_bert.data.prepare import AUDITED
 from sentiment140_bert.data.tokenization import tokenize
 from sentiment140_bert.errors import DataError
 
@@ -104,7 +105,7 @@ def cut_tokens(whole: Prepared, tokens: Prepared, part: Prepared, tokenizer: Any
     full = part.splits()["train"].with_format("arrow")[:]["text"].filter(found_lengths == about["max_length"])
     truncated = tokenize(full, tokenizer, about["max_length"], "train")[2] if len(full) else 0
     lengths["train"] = report.token_lengths(found_lengths, truncated)
-    return keep_tokens(key, columns, described, lengths)
+    return keep_tokens(key, columns, lengths, report.with_lengths(described, lengths))
 
 
 def _tables(prepared: Prepared) -> dict[str, pa.Table]:

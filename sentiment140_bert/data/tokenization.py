@@ -11,11 +11,13 @@ import numpy.typing as npt
 import pyarrow as pa
 from tqdm import tqdm
 
+from sentiment140_bert.data import word_by_word
+
 TEXTS_AT_ONCE = 10_000
 
 
-def _bare(tokenizer: Any) -> Any:
-    """The tokenizer's backend alone, neither padding nor cutting."""
+def bare(tokenizer: Any) -> Any:
+    """A copy of the backend of a fast tokenizer, which neither pads nor cuts."""
     from tokenizers import Tokenizer
 
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
@@ -26,7 +28,12 @@ def _bare(tokenizer: Any) -> Any:
 
 def identity(tokenizer: Any) -> str:
     """sha256 of all that decides which tokens a text becomes, normalizer included."""
-    return hashlib.sha256(_bare(tokenizer).to_str().encode()).hexdigest()
+    return hashlib.sha256(bare(tokenizer).to_str().encode()).hexdigest()
+
+
+def obstacle(tokenizer: Any) -> str | None:
+    """Why this tokenizer's texts are tokenized one by one, in words; None where :mod:`word_by_word` does it."""
+    return word_by_word.obstacle(bare(tokenizer))
 
 
 def tokenize(
@@ -43,7 +50,16 @@ def tokenize(
     Returns:
         ``input_ids`` as lists of int32; the length of each; how many tweets were cut.
     """
-    backend = _bare(tokenizer)
+    backend = bare(tokenizer)
+    if word_by_word.obstacle(backend) is None:
+        return word_by_word.tokenize(texts, backend, max_length, name)
+    return text_by_text(texts, backend, max_length, name)
+
+
+def text_by_text(
+    texts: pa.ChunkedArray, backend: Any, max_length: int, name: str = ""
+) -> tuple[pa.ChunkedArray, npt.NDArray[np.int64], int]:
+    """As :func:`tokenize`, by any tokenizer's backend."""
     backend.enable_truncation(max_length)
     chunks, lengths, truncated = [], [], 0
     with tqdm(desc=f"tokenize {name}", total=len(texts), unit=" tweets", unit_scale=True, disable=None) as bar:

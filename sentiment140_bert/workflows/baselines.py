@@ -14,7 +14,7 @@ from sentiment140_bert.errors import DataError, RunError, first_line
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from sentiment140_bert.data.prepare import Prepared
+    from sentiment140_bert.data.cache import Prepared
     from sentiment140_bert.evaluation.baseline import Baseline
     from sentiment140_bert.evaluation.lift import Baselines
 

@@ -21,7 +21,7 @@ from sentiment140_bert.workflows import preparing, volumes
 from sentiment140_bert.workflows.runs import duration
 
 if TYPE_CHECKING:
-    from sentiment140_bert.data.prepare import Prepared
+    from sentiment140_bert.data.cache import Prepared
     from sentiment140_bert.recipe import Recipe
 
 log = logging.getLogger(__name__)

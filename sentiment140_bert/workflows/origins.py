@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from sentiment140_bert.data.prepare import Prepared
+    from sentiment140_bert.data.cache import Prepared
     from sentiment140_bert.evaluation.lift import Baselines
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def origin_of(model: str, revision: str | None = None) -> Origin:
 
 
 def _of_run(run: RunDir) -> Origin:
-    from sentiment140_bert.data.prepare import from_cache
+    from sentiment140_bert.data.cache import from_cache
 
     described = run.read(run.data)
     cached = from_cache(described)

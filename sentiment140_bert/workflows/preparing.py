@@ -13,7 +13,7 @@ from sentiment140_bert.recipe import DataConfig, Recipe
 from sentiment140_bert.workflows.runs import without_folders
 
 if TYPE_CHECKING:
-    from sentiment140_bert.data.prepare import Prepared
+    from sentiment140_bert.data.cache import Prepared
 
 log = logging.getLogger(__name__)
 Data = tuple["Prepared", "Prepared", Any]  # splits, their tokens, and the tokenizer

@@ -154,7 +154,7 @@ def _dataset_files(run: RunDir, targets: dict[str, Target]) -> Iterator[Files]:
         return
     from sentiment140_bert.cards.dataset import dataset_card
     from sentiment140_bert.data import publication
-    from sentiment140_bert.data.prepare import from_cache
+    from sentiment140_bert.data.cache import from_cache
     from sentiment140_bert.hub import secrets
 
     data = run.read(run.data)

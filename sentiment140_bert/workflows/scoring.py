@@ -17,7 +17,7 @@ from sentiment140_bert.workflows.runs import saved_recipe
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sentiment140_bert.data.prepare import Prepared
+    from sentiment140_bert.data.cache import Prepared
     from sentiment140_bert.evaluation.answers import Answers
     from sentiment140_bert.evaluation.calibration import Calibration
     from sentiment140_bert.inference import Classifier

@@ -20,7 +20,7 @@ from sentiment140_bert.workflows import cross_validation, scoring
 from sentiment140_bert.workflows.runs import saved_recipe
 
 if TYPE_CHECKING:
-    from sentiment140_bert.data.prepare import Prepared
+    from sentiment140_bert.data.cache import Prepared
     from sentiment140_bert.evaluation.noise import Noise
 
 log = logging.getLogger(__name__)

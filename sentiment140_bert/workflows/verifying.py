@@ -21,7 +21,7 @@ from sentiment140_bert.workflows import answering, judging, model_folder, prepar
 from sentiment140_bert.workflows.runs import saved_recipe
 
 if TYPE_CHECKING:
-    from sentiment140_bert.data.prepare import Prepared
+    from sentiment140_bert.data.cache import Prepared
 
 log = logging.getLogger(__name__)
 PATTERNS = ["*.json", "*.yaml", "*.md", "*.txt", "model*.safetensors", TRAINING_ROWS, ".eval_results/*", "figures/*"]

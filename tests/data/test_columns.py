@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import six_columns
-from sentiment140_bert.data.prepare import Prepared, prepare, whole
+from sentiment140_bert.data.cache import Prepared
+from sentiment140_bert.data.prepare import prepare, whole
 from sentiment140_bert.recipe import DataConfig
 
 COLUMNS = {"text": pa.string(), "row": pa.int32(), "user": pa.uint64(), "time": pa.int64(), "topic": pa.string()}

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from sentiment140_bert.data import clean
-from sentiment140_bert.data.prepare import Prepared, prepare, tokenized
+from sentiment140_bert.data.cache import Prepared
+from sentiment140_bert.data.prepare import prepare, tokenized
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
 

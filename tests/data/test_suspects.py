@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from sentiment140_bert import recipe
-from sentiment140_bert.data.prepare import Prepared, prepare
+from sentiment140_bert.data.cache import Prepared
+from sentiment140_bert.data.prepare import prepare
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.workflows.runs import public

@@ -1,0 +1,179 @@
+"""Tokens made word by word are the tokenizer's own, for any text; where that is not sure they are made otherwise."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from itertools import islice
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from sentiment140_bert.data import clean, tokenization, word_by_word
+from sentiment140_bert.data import prepare as preparing
+from sentiment140_bert.modeling import load_tokenizer
+from sentiment140_bert.recipe import DataConfig
+
+LEVELS = {level: load_tokenizer("bundled:minilm", None, clean.normalizer(level)) for level in clean.LEVELS}
+PIECES = [
+    *(
+        "a",
+        "The",
+        "isn't",
+        "tweet",
+        "...",
+        "!",
+        "x" * 101,
+        "@",
+        "_",
+        "@bob",
+        "http://",
+        "www.",
+        "WWW.a",
+        "://",
+        "amp;",
+        "&",
+    ),
+    *(
+        "&amp;",
+        "&am",
+        "p;",
+        "&nbsp;",
+        "&lt;",
+        "&#39;",
+        "[SEP]",
+        "[CLS]",
+        "[MASK]",
+        "[PAD]",
+        "[UNK]",
+        "[",
+        "SEP]",
+        "##ing",
+    ),
+    *("telecommunications", "Télécommunications", " telecommunications ", "telecommunication", "s", "\u00c2", "\u00a0"),
+    *("\u00c3", "\u00a9", "\u00e2", "\u0080", "\u0099", "\u00ef\u00bf\u00bd", "\ufffd", "e\u0301", "\u0301", "\u0323"),
+    *(
+        "ß",
+        "İ",
+        "Σ",
+        "ς",
+        "中",
+        "文",
+        "日本語",
+        "한국어",
+        "한",
+        "กำ",
+        "♥",
+        "🤷🏽‍♀️",
+        "\u200b",
+        "\u200d",
+        "\u00ad",
+        "\ufeff",
+    ),
+    *("\t", "\n", "\r", "\x00", "\x07", "\x85", "\u2028", "\u3000", "\u00a8", "\u037a", " ", "  "),
+]
+TEXTS = st.lists(
+    st.one_of(st.text(), st.lists(st.sampled_from(PIECES), max_size=12).map("".join), st.just("")),
+    min_size=1,
+    max_size=8,
+)
+
+
+def both_ways(texts: list[str], tokenizer, max_length: int):
+    column = pa.chunked_array([texts[: len(texts) // 2], texts[len(texts) // 2 :]], pa.string())
+    words = tokenization.tokenize(column, tokenizer, max_length)
+    return words, tokenization.text_by_text(column, tokenization.bare(tokenizer), max_length)
+
+
+@given(texts=TEXTS, max_length=st.integers(3, 20), level=st.sampled_from(list(LEVELS)))
+def test_any_text_becomes_the_tokenizers_own_tokens(texts, max_length, level):
+    (ids, lengths, truncated), (own, own_lengths, own_truncated) = both_ways(texts, LEVELS[level], max_length)
+    assert ids.to_pylist() == own.to_pylist()
+    assert (ids.type, lengths.tolist(), truncated) == (own.type, own_lengths.tolist(), own_truncated)
+    assert ids.to_pylist() == LEVELS[level](texts, truncation=True, max_length=max_length)["input_ids"]
+
+
+def test_more_words_than_are_given_to_the_tokenizer_at_once(monkeypatch):
+    monkeypatch.setattr(word_by_word, "WORDS_IN_A_ROW", 3)
+    monkeypatch.setattr(word_by_word, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(word_by_word, "TEXTS_AT_ONCE", 4)
+    texts = [f"tweet {n} of telecommunications{n % 2} at {n * n}" for n in range(50)]
+    words, own = both_ways(texts, LEVELS["repair"], 128)
+    assert words[0].to_pylist() == own[0].to_pylist()
+
+
+@pytest.mark.realdata
+def test_real_tweets(real_data):
+    with (real_data / "original_format_random.csv").open(encoding="latin-1", newline="") as file:
+        texts = [row[5] for row in islice(csv.reader(file), 5_000)]
+    words, own = both_ways(texts, LEVELS["repair"], 48)
+    assert words[0].combine_chunks() == own[0].combine_chunks()
+    assert words[2] == own[2]
+
+
+def bert(**parts):
+    backend = Tokenizer.from_str(LEVELS["repair"].backend_tokenizer.to_str())
+    for name, part in parts.items():
+        setattr(backend, name, part)
+    return backend
+
+
+def with_token(token):
+    backend = bert()
+    backend.add_tokens([token])
+    return backend
+
+
+OTHERS = {
+    "its normalizer has a step of its own (Replace)": bert(normalizer=normalizers.Replace(" ", "")),
+    "its normalizer has a step of its own (NFKC)": bert(
+        normalizer=normalizers.Sequence([normalizers.NFKC(), normalizers.BertNormalizer()])
+    ),
+    "not of BERT's kind (WordPiece after Whitespace)": bert(pre_tokenizer=pre_tokenizers.Whitespace()),
+    "not of BERT's kind (BPE after BertPreTokenizer)": bert(model=models.BPE()),
+    "special tokens in its own way (None)": Tokenizer(models.WordPiece({"a": 0, "[UNK]": 1})),
+    "added token 'two words'": with_token("two words"),
+}
+
+
+@pytest.mark.parametrize("why", OTHERS)
+def test_a_tokenizer_that_may_look_past_a_space_is_given_whole_texts(why):
+    backend = OTHERS[why]
+    if not backend.pre_tokenizer:
+        backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    assert why in (word_by_word.obstacle(backend) or "")
+
+
+def test_no_obstacle_in_any_level_of_cleaning():
+    assert [tokenization.obstacle(each) for each in LEVELS.values()] == [None] * len(LEVELS)
+
+
+def test_another_tokenizer_is_told_and_makes_the_tokens_itself(cache, write, caplog):
+    caplog.set_level(logging.INFO, "sentiment140_bert")
+    backend = bert(normalizer=normalizers.Replace(" ", ""))
+    other = PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]")
+    prepared = preparing.prepare(DataConfig(dataset=str(write("t.csv")), validation_size=0.1, test_size=0.1))
+    tokens = preparing.tokenized(prepared, other, 128).splits()["train"]
+    assert tokens["input_ids"][:] == other(prepared.splits()["train"]["text"][:])["input_ids"]
+    assert "tokenized tweet by tweet, not word by word: its normalizer has a step of its own (Replace)" in caplog.text
+
+
+def test_no_tweet_that_was_not_drawn_is_tokenized(cache, write, monkeypatch):
+    seen: list[str] = []
+
+    def watched(texts, *others):
+        seen.extend(texts.to_pylist())
+        return tokenization.tokenize(texts, *others)
+
+    monkeypatch.setattr(preparing, "tokenize", watched)
+    rows = [[str(n % 2), f"tweet {n}"] for n in range(300)]
+    prepared = preparing.prepare(
+        DataConfig(dataset=str(write("t.csv", rows)), max_samples=60, validation_size=0.1, test_size=0.1)
+    )
+    preparing.tokenized(prepared, LEVELS["repair"], 128)
+    assert len(seen) == len(set(seen)) == prepared.report["steps"]["drawn"] == 60
+    assert set(seen) == {text for split in prepared.splits().values() for text in split["text"]}
