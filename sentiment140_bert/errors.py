@@ -100,9 +100,17 @@ class RunError(S140Error):
     """A run directory does not hold what was asked of it, or holds what must not be overwritten."""
 
 
-def diverged(how: str) -> RunError:
+class StoreError(S140Error):
+    """The store of a study cannot be used, or holds another study."""
+
+
+class Diverged(RunError):
+    """Training went wrong for good: its loss or weights are no numbers any more."""
+
+
+def diverged(how: str) -> Diverged:
     """Training that went wrong for good; ``how`` says by what that was seen."""
-    return RunError(f"Training diverged: {how}.", "Lower --learning-rate, or try --precision bf16 or fp32.")
+    return Diverged(f"Training diverged: {how}.", "Lower --learning-rate, or try --precision bf16 or fp32.")
 
 
 class MissingExtra(S140Error):

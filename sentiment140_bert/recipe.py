@@ -1,8 +1,9 @@
 """A recipe: everything that decides a run, as frozen dataclasses, read from and written to YAML.
 
 Four sections, ``model``, ``data``, ``training`` and ``tracking``; no two share a key, so a flag or ``--set`` needs no
-prefix. Keys of ``training`` are ``transformers.TrainingArguments``' own; those that are not spelled out here
-are accepted too and checked against that class. The defaults are the job of the original notebook, done right.
+prefix. A fifth, ``tuning``, holds ranges for `s140 tune` (see :mod:`ranges`). Keys of ``training`` are
+``transformers.TrainingArguments``' own; those that are not spelled out here are accepted too and checked against that
+class. The defaults are the job of the original notebook, done right.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from typing import Any, Literal, get_args, get_type_hints
 import yaml
 
 from sentiment140_bert.errors import RecipeError
+from sentiment140_bert.ranges import Range, parse_ranges
 from sentiment140_bert.values import (
     A_WORD,
     ALIAS,
+    DECAY,
+    DROPOUT,
     MAPPED,
     NOT_NEGATIVE,
     POSITIVE,
@@ -55,6 +59,20 @@ class ModelConfig:
         "google-bert/bert-base-uncased", "Hub id, folder, or bundled:minilm (the encoder of the [offline] extra)."
     )
     model_revision: str | None = setting(None, "Branch, tag or commit of the model on the Hub.")
+    hidden_dropout_prob: float | None = setting(
+        None, "Dropout of embeddings and layers while training (default: the model's own).", DROPOUT
+    )
+    attention_probs_dropout_prob: float | None = setting(
+        None, "Dropout of attention while training (default: the model's own).", DROPOUT
+    )
+    classifier_dropout: float | None = setting(
+        None, "Dropout before the classifier while training (default: the model's own).", DROPOUT
+    )
+
+    def dropouts(self) -> dict[str, float | None]:
+        """What is asked of dropout, by BERT's names; None is the model's own."""
+        names = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
@@ -124,6 +142,9 @@ class TrainingConfig:
     weight_decay: float = setting(0.01, "Weight decay of AdamW (biases and LayerNorm excluded).", NOT_NEGATIVE)
     warmup_steps: float = setting(0.0, "Warm-up: steps, or a share of all steps when below 1.", NOT_NEGATIVE)
     lr_scheduler_type: str = setting("linear", "Learning rate schedule.")
+    layerwise_lr_decay: float = setting(
+        1.0, "Factor of the learning rate from each layer to the one below it (1: the same for all).", DECAY
+    )
     optim: str = setting("adamw_torch_fused", "Optimizer.")
     max_grad_norm: float = setting(1.0, "Gradient clipping norm.", NOT_NEGATIVE)
     label_smoothing_factor: float = setting(0.0, "Label smoothing.", PROPORTION)
@@ -174,11 +195,15 @@ class Recipe:
     data: DataConfig = field(default_factory=DataConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    tuning: Mapping[str, Range] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Every value, defaults included, as :func:`parse` takes it."""
+        """Every value, defaults included, as :func:`parse` takes it; ``tuning`` only where there are ranges."""
         plain = dataclasses.asdict(self)
         plain["training"] |= plain["training"].pop("more")
+        del plain["tuning"]
+        if self.tuning:
+            plain["tuning"] = {name: each.to_plain() for name, each in self.tuning.items()}
         for section in SECTIONS:
             plain[section] = {k: list(v) if isinstance(v, tuple) else v for k, v in plain[section].items()}
         return plain
@@ -276,7 +301,7 @@ def parse(plain: Mapping[str, Any], origin: str = "the recipe") -> Recipe:
     if not isinstance(plain, Mapping):
         raise RecipeError([f"expected the sections {', '.join(SECTIONS)}; got {type(plain).__name__}"], origin)
     for key in plain:
-        if key not in (*SECTIONS, "description"):
+        if key not in (*SECTIONS, "description", "tuning"):
             problems.append(_misplaced(key))
     sections = {}
     for name, cls in SECTIONS.items():
@@ -285,13 +310,21 @@ def parse(plain: Mapping[str, Any], origin: str = "the recipe") -> Recipe:
             problems.append(f"section {name}: expected `key: value` lines, got {given!r}")
             given = None
         sections[name] = _section(name, cls, given or {}, problems)
+    ranges = parse_ranges(plain.get("tuning"), _fields(), problems)
     if problems:
         raise RecipeError(problems, origin)
-    recipe = Recipe(description=str(plain.get("description") or "").strip(), **sections)
+    recipe = Recipe(description=str(plain.get("description") or "").strip(), **sections, tuning=ranges)
     problems += _contradictions(recipe)
     if problems:
         raise RecipeError(problems, origin)
     return recipe
+
+
+def _fields() -> dict[str, tuple[Any, Rule | None]]:
+    """Type and rule of every setting."""
+    return {
+        name: (kind, each.metadata["rule"]) for section in SECTIONS.values() for name, kind, each in settings(section)
+    }
 
 
 def _section(name: str, cls: type[Any], given: Mapping[Any, Any], problems: list[str]) -> Any:
@@ -334,7 +367,7 @@ def _misplaced(key: Any, section: str = "") -> str:
     home = SECTION_OF.get(key)
     if home and home != section:
         return f"{key} belongs into section {home}"
-    everything = {*SECTION_OF, *SECTIONS, *(_training_arguments() if section == "training" else ())}
+    everything = {*SECTION_OF, *SECTIONS, "tuning", *(_training_arguments() if section == "training" else ())}
     near = difflib.get_close_matches(str(key), sorted(everything), n=1, cutoff=0.5)
     return f"unknown key {key!r}" + (f"; did you mean {near[0]}?" if near else "")
 
@@ -365,6 +398,7 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
         yield f"metric_for_best_model: {metric!r} is none of {', '.join(SCORES)}, loss"
     yield from _unknown_choices(training)
     yield from _trackers(recipe)
+    yield from _ranges(recipe)
     if data.conflicts == "keep" and data.split_by != "random":
         yield f"conflicts: keep cannot be combined with split_by: {data.split_by}, which may part the two copies"
 
@@ -384,6 +418,20 @@ def _trackers(recipe: Recipe) -> Iterator[str]:
         yield "register_model needs report_to mlflow"
     if tracking.register_model and tracking.log_model is False:
         yield "register_model needs the model to be logged: leave log_model: false away"
+
+
+def _ranges(recipe: Recipe) -> Iterator[str]:
+    """What of the ranges has no effect, or two meanings."""
+    warm_up = recipe.tuning.get("warmup_steps")
+    values = (warm_up.choices or (warm_up.low, warm_up.high)) if warm_up else ()
+    if any(0 < value < 1 for value in values) and any(value >= 1 for value in values):
+        yield "tuning: warmup_steps: below 1 it is a share of all steps, else their number: one range cannot hold both"
+    if "num_train_epochs" in recipe.tuning and recipe.training.max_steps > 0:
+        yield "tuning: num_train_epochs has no effect beside max_steps: leave one of them away"
+    schedules = recipe.tuning.get("lr_scheduler_type")
+    for name in schedules.choices if schedules else ():
+        chosen = dataclasses.replace(recipe.training, lr_scheduler_type=name)
+        yield from (f"tuning: {each}" for each in _unknown_choices(chosen))
 
 
 def _unknown_choices(training: TrainingConfig) -> Iterator[str]:

@@ -14,6 +14,8 @@ POSITIVE: Rule = (lambda value: value > 0, "must be greater than 0")
 NOT_NEGATIVE: Rule = (lambda value: value >= 0, "must be 0 or more")
 A_WORD: Rule = (lambda value: value >= 3, "must be 3 or more: two tokens are special")
 PROPORTION: Rule = (lambda value: 0 <= value <= 1, "must lie between 0 and 1")
+DROPOUT: Rule = (lambda value: 0 <= value < 1, "must be 0 or more, and below 1")
+DECAY: Rule = (lambda value: 0 < value <= 1, "must be greater than 0, and at most 1")
 SEED: Rule = (lambda value: 0 <= value < 2**32, "must lie between 0 and 4,294,967,295")
 SOME_ROWS: Rule = (
     lambda value: 0 < value < 1 or (value >= 1 and float(value).is_integer()),

@@ -54,7 +54,11 @@ def test_keys_of_training_are_those_of_training_arguments():
     from transformers import TrainingArguments
 
     theirs = {each.name for each in dataclasses.fields(TrainingArguments)}
-    assert {each.name for each in dataclasses.fields(SECTIONS["training"])} - theirs == {"precision", "more"}
+    assert {each.name for each in dataclasses.fields(SECTIONS["training"])} - theirs == {
+        "precision",
+        "layerwise_lr_decay",
+        "more",
+    }
 
 
 @pytest.mark.parametrize(

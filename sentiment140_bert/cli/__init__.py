@@ -24,6 +24,7 @@ from sentiment140_bert.cli.spark import spark
 from sentiment140_bert.cli.suspects import suspects
 from sentiment140_bert.cli.track import track
 from sentiment140_bert.cli.train import train
+from sentiment140_bert.cli.tune import tune
 from sentiment140_bert.cli.verify import verify
 from sentiment140_bert.errors import S140Error
 
@@ -68,6 +69,7 @@ VERBS = (
     prepare,
     train,
     learning_curve,
+    tune,
     evaluate,
     report,
     suspects,

@@ -23,7 +23,7 @@ from sentiment140_bert.errors import DataError
 from sentiment140_bert.run_dir import write_json
 
 if TYPE_CHECKING:
-    from datasets import DatasetDict
+    from datasets import Dataset, DatasetDict
 
 FORMAT = 3  # raise it when the same settings would give other rows
 SPLIT_COLUMNS = ["text", "label", "row", *ORIGIN]
@@ -47,6 +47,12 @@ class Prepared:
         from datasets import load_from_disk
 
         return load_from_disk(str(self.folder))
+
+    def split(self, name: str) -> Dataset:
+        """One split; nothing of the others is opened."""
+        from datasets import load_from_disk
+
+        return load_from_disk(str(self.folder / name))
 
 
 def kept(kind: str, key: str) -> Prepared | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import ModelError
+from sentiment140_bert.modeling.dropout import with_dropouts
 from sentiment140_bert.modeling.loading import explained, quiet
 from sentiment140_bert.modeling.places import is_hub_id, locate
 from sentiment140_bert.modeling.tokenizer import load_tokenizer
@@ -15,24 +17,43 @@ if TYPE_CHECKING:
 ID2LABEL = {0: "negative", 1: "positive"}
 
 
-def load_encoder(name_or_path: str, revision: str | None = None, seed: int = 42) -> PreTrainedModel:
+def load_encoder(
+    name_or_path: str,
+    revision: str | None = None,
+    seed: int = 42,
+    dropouts: Mapping[str, float | None] | None = None,
+) -> PreTrainedModel:
     """A pretrained encoder with a two-label head, new (from ``seed``) where the checkpoint has none; float32.
+
+    Args:
+        name_or_path: As :func:`locate` takes it.
+        revision: Of a Hub repository.
+        seed: Of the head's weights.
+        dropouts: In place of the model's own, by the names of :mod:`dropout`; None is the model's own.
 
     Raises:
         ModelError: It cannot be loaded, or has no safetensors weights.
     """
-    from transformers import AutoModelForSequenceClassification, set_seed
+    from transformers import AutoConfig, AutoModelForSequenceClassification, set_seed
 
     from sentiment140_bert.modeling.fast import fast
 
     set_seed(seed)
+    labels: dict[str, Any] = {
+        "num_labels": len(ID2LABEL),
+        "id2label": ID2LABEL,
+        "label2id": {label: number for number, label in ID2LABEL.items()},
+    }
+    place = locate(name_or_path)
+    if dropouts and any(value is not None for value in dropouts.values()):
+        with explained(name_or_path):
+            config = AutoConfig.from_pretrained(place, revision=revision, trust_remote_code=False, **labels)
+        labels = {"config": with_dropouts(config, dropouts)}
     with explained(name_or_path), quiet():
         model = AutoModelForSequenceClassification.from_pretrained(
-            locate(name_or_path),
+            place,
             revision=revision,
-            num_labels=len(ID2LABEL),
-            id2label=ID2LABEL,
-            label2id={label: number for number, label in ID2LABEL.items()},
+            **labels,
             dtype="float32",
             use_safetensors=True,
             trust_remote_code=False,

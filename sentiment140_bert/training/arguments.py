@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 # Trainer's own auto_find_batch_size would shrink the step itself, and go on with weights that were trained already.
-OURS = {"precision", "fp16", "bf16", "report_to", "more", "run_name", "auto_find_batch_size"}
+OURS = {"precision", "fp16", "bf16", "report_to", "more", "run_name", "auto_find_batch_size", "layerwise_lr_decay"}
 # Of no influence on the weights: they need no mention where a run is described.
 ROUTINE = {"logging_steps", "report_to", "run_name", "save_total_limit", "per_device_eval_batch_size", "precision"}
 
@@ -100,6 +100,7 @@ def unusual(config: TrainingConfig) -> dict[str, Any]:
     from transformers import TrainingArguments
 
     defaults = {each.name: each.default for each in dataclasses.fields(TrainingArguments)}
+    defaults["layerwise_lr_decay"] = TrainingConfig().layerwise_lr_decay
     values = {each.name: getattr(config, each.name) for each in dataclasses.fields(config) if each.name != "more"}
     return {
         name: value

@@ -21,7 +21,7 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from sentiment140_bert.errors import HardwareError, diverged
-from sentiment140_bert.training import memory
+from sentiment140_bert.training import layerwise, memory
 from sentiment140_bert.training.batching import LengthGroupedBatches, Share
 from sentiment140_bert.training.callbacks import Progress, StopOnSignal, WholeCheckpoints, newest_whole, seconds_until
 from sentiment140_bert.training.loss import exact_loss
@@ -43,10 +43,20 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
     Args:
         share: How each step is shared out; what the arguments say when it is not given.
         finds_batch: Try the widest part first, and score in smaller batches where memory does not suffice.
+        lr_decay: Factor of the learning rate from each layer to the one below it.
     """
 
-    def __init__(self, *positional: Any, share: Share | None = None, finds_batch: bool = False, **named: Any) -> None:
+    def __init__(
+        self,
+        *positional: Any,
+        share: Share | None = None,
+        finds_batch: bool = False,
+        lr_decay: float = 1.0,
+        **named: Any,
+    ) -> None:
+        self.optimizer: torch.optim.Optimizer | None
         super().__init__(*positional, data_collator=as_it_is, **named)
+        self.lr_decay = lr_decay
         self.share = share or share_of(self.args)
         config = self.model.config
         known = config.model_type in READY_MASKS and config._attn_implementation == "sdpa"
@@ -68,6 +78,17 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
             pin_memory=self.args.dataloader_pin_memory,
         )
         return self.accelerator.prepare(loader)  # type: ignore[no-any-return]
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        if self.optimizer is None and self.lr_decay != 1.0:
+            trained = self.model if model is None else model
+            names, rate = self.get_decay_parameter_names(trained), self.args.learning_rate
+            kind, options = self.get_optimizer_cls_and_kwargs(self.args, trained)
+            self.optimizer = kind(
+                layerwise.groups(trained, names, rate, self.args.weight_decay, self.lr_decay), **options
+            )
+        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
+        return optimizer
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """As Trainer counts them, which would count the model's parameters anew in each step."""
@@ -191,6 +212,7 @@ def train(
     finds_batch: bool = False,
     beside: AbstractContextManager[Any] | None = None,
     shown: bool = True,
+    lr_decay: float = 1.0,
 ) -> Outcome:
     """Fine-tunes ``model`` in place; afterwards it holds the best checkpoint's weights if the arguments say so.
 
@@ -206,6 +228,7 @@ def train(
         finds_batch: Where memory does not suffice, go on in parts of half the size; a step's tweets stay the same.
         beside: Is open while training goes on.
         shown: Whether progress is told.
+        lr_decay: Factor of the learning rate from each layer to the one below it.
 
     Raises:
         HardwareError: A batch does not fit into memory, and no smaller part was to be tried or does either.
@@ -232,6 +255,7 @@ def train(
             callbacks=[Progress(history, len(rows["train"]), shown), WholeCheckpoints(spent), stop, *(callbacks or [])],
             share=share,
             finds_batch=finds_batch,
+            lr_decay=lr_decay,
         )
         trainer.remove_callback(PrinterCallback)
         return trainer

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sentiment140_bert.workflows.suspecting import suspects
     from sentiment140_bert.workflows.tracks import sync_track, track
     from sentiment140_bert.workflows.training import train
+    from sentiment140_bert.workflows.tuning import tune
     from sentiment140_bert.workflows.verifying import verify
 
 _HOMES = {
@@ -48,6 +49,7 @@ _HOMES = {
     "sync_track": "tracks",
     "track": "tracks",
     "train": "training",
+    "tune": "tuning",
     "verify": "verifying",
 }
 __all__ = [
@@ -72,6 +74,7 @@ __all__ = [
     "sync_track",
     "track",
     "train",
+    "tune",
     "verify",
 ]
 

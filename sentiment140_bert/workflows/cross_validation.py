@@ -101,7 +101,8 @@ def _answered(
     settings = arguments.training_arguments(recipe.training, arguments.choose_precision(recipe.training), checkpoints)
     if arguments.processes_of(settings).num_processes > 1:
         raise RunError("Suspects are looked for in one process.", "Start it without torchrun or accelerate.")
-    model = modeling.load_encoder(recipe.model.model_name_or_path, recipe.model.model_revision, recipe.training.seed)
+    name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
+    model = modeling.load_encoder(name, revision, recipe.training.seed, recipe.model.dropouts())
     splits = tokens.splits()
     outcome = trainer.train(
         model,
@@ -112,6 +113,7 @@ def _answered(
         compute_metrics=trainer_metrics,
         resume_from=callbacks.newest_whole(checkpoints),
         finds_batch=recipe.training.auto_find_batch_size,
+        lr_decay=recipe.training.layerwise_lr_decay,
     )
     if outcome.signal:
         raise Interrupted(

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import logging
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sentiment140_bert.errors import Interrupted, RunError, S140Error
+from sentiment140_bert.errors import Interrupted, S140Error
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir, write_json
-from sentiment140_bert.workflows import preparing, training
+from sentiment140_bert.workflows import preparing, series
 from sentiment140_bert.workflows.curve_dir import FAILED, CurveDir, state_of
-from sentiment140_bert.workflows.runs import differences, saved_recipe
 
 log = logging.getLogger(__name__)
 
@@ -47,17 +44,7 @@ class Training:
         Raises:
             RunError: It was made by another recipe, or of other tweets.
         """
-        if not self.run.is_run():
-            return
-        changed = differences(saved_recipe(self.run.path), self.recipe)
-        then = self.run.read(self.run.data)["fingerprint"]
-        if then != fingerprint:
-            changed.append(f"the tweets: fingerprint {then[:12]} then, {fingerprint[:12]} now")
-        if changed:
-            raise RunError(
-                f"{self.run.path} was trained otherwise: {'; '.join(changed)}.",
-                "Go on with the recipe and the tweets of the beginning, or choose another OUTPUT.",
-            )
+        series.check(self.run, self.recipe, fingerprint)
 
     def go(self, data: preparing.Data, keep_model: bool, arguments_given: list[str] | None) -> bool:
         """Trains it, or goes on with it; whether it came to its end.
@@ -70,32 +57,23 @@ class Training:
         Raises:
             Interrupted: A signal stopped it; a checkpoint is kept.
         """
-        failed = self.state() == FAILED
-        if self.run.path.is_dir() and not self.run.is_run():
-            _remove_beginning(self.run)
         try:
-            training.train(
+            series.train(
+                self.run,
                 self.recipe,
-                self.run.path,
-                resume=self.run.is_run() and not failed,
-                overwrite=failed,
+                data,
+                keep_model=keep_model,
+                anew=self.state() == FAILED,
+                hint="Finished points are kept; go on with the same command.",
                 arguments_given=arguments_given,
-                data=data,
-                lean=not keep_model,
             )
-        except Interrupted as stopped:
-            hint = "Finished points are kept; go on with the same command."
-            raise Interrupted(stopped.message, hint, stopped.exit_code - 128) from None
+        except Interrupted:
+            raise
         except S140Error as error:
             log.warning("curve: size %s, seed %d failed: %s", f"{self.size:,}", self.seed, error.message)
             self._note_failure({"reason": error.message, "hint": error.hint})
             return False
-        finally:
-            _free_memory()
         self._note_failure(None)
-        shutil.rmtree(self.run.checkpoints, ignore_errors=True)
-        if not keep_model:
-            shutil.rmtree(self.run.model)
         return True
 
     def _note_failure(self, why: Mapping[str, str] | None) -> None:
@@ -116,18 +94,3 @@ def trainings(
         for seed in seeds:
             own = {"max_train_samples": size, "seed": seed, "run_name": f"{name}-size-{size}-seed-{seed}"}
             yield Training(home, recipe.with_values(shared | own))
-
-
-def _remove_beginning(run: RunDir) -> None:
-    """What a training leaves that was killed before it had written that it is a run."""
-    run.clear()
-    for each in run.path.glob(".*"):
-        each.unlink()
-
-
-def _free_memory() -> None:
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -18,6 +18,7 @@ from sentiment140_bert.workflows.runs import differences, saved_recipe, without_
 
 if TYPE_CHECKING:
     from sentiment140_bert.machine.usage import Usage
+    from sentiment140_bert.training.arguments import Precision
     from sentiment140_bert.training.trainer import Outcome
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def train(
         _claim(RunDir(output_dir), recipe, resume, overwrite)
         more: dict[str, Any] = {"push_to": push_to, "arguments_given": arguments_given, "data": data, "lean": lean}
         return volumes.train_beside(train, recipe, output_dir, resume=resume, **more)
-    from sentiment140_bert import environment, modeling
+    from sentiment140_bert import modeling
     from sentiment140_bert.evaluation.metrics import trainer_metrics
     from sentiment140_bert.machine.usage import Usage
     from sentiment140_bert.tracking import tracked
@@ -86,23 +87,16 @@ def train(
     log.info("precision: %s (%s)", precision.name, precision.why)
     if resume:
         log.info("resume: %s", f"from {checkpoint.name}" if checkpoint else "no whole checkpoint yet, starting anew")
-    model = modeling.load_encoder(recipe.model.model_name_or_path, recipe.model.model_revision, recipe.training.seed)
-    started = {
-        **environment.describe(),
-        "precision": dataclasses.asdict(precision),
-        "processes": processes.num_processes,
-        "base_model": _base_model(recipe),
-        "unusual_arguments": arguments.unusual(recipe.training),
-        "command": shlex.join(["s140", *map(without_folders, arguments_given)]) if arguments_given else None,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
+    model = modeling.load_encoder(name, revision, recipe.training.seed, recipe.model.dropouts())
+    started = beginning(recipe, precision, processes.num_processes, arguments_given)
     if resume:
         _same_data(run, tokens.report)
         started = run.read(run.environment)
     elif processes.is_main_process:
         if run.is_run():
             run.clear()
-        _write_beginning(run, recipe, tokens.report, started)
+        write_beginning(run, recipe, tokens.report, started)
     processes.wait_for_everyone()
     usage = Usage()
     with tracked(trackers, lambda: tracks.story_of(run, recipe, live=True)) as tracking:
@@ -117,6 +111,7 @@ def train(
             callbacks=[callbacks.Afterwards(tracking.notify, saved)],
             finds_batch=recipe.training.auto_find_batch_size,
             beside=usage,
+            lr_decay=recipe.training.layerwise_lr_decay,
         )
         if outcome.signal:
             raise Interrupted(
@@ -124,7 +119,7 @@ def train(
                 f"Go on with: s140 train --output-dir {shlex.quote(str(run.path))} --resume",
                 outcome.signal,
             )
-        training = _as_training(outcome, usage)
+        training = as_training(outcome, usage)
         if processes.is_main_process:
             modeling.save(model, tokenizer, run.model)
             write_json(run.environment, started | {"training": training})
@@ -144,7 +139,25 @@ def train(
     }
 
 
-def _as_training(outcome: Outcome, usage: Usage) -> dict[str, Any]:
+def beginning(
+    recipe: Recipe, precision: Precision, processes: int, arguments_given: list[str] | None
+) -> dict[str, Any]:
+    """``environment.json`` of a training that begins now, without the part ``training``."""
+    from sentiment140_bert import environment
+    from sentiment140_bert.training import arguments
+
+    return {
+        **environment.describe(),
+        "precision": dataclasses.asdict(precision),
+        "processes": processes,
+        "base_model": _base_model(recipe),
+        "unusual_arguments": arguments.unusual(recipe.training),
+        "command": shlex.join(["s140", *map(without_folders, arguments_given)]) if arguments_given else None,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def as_training(outcome: Outcome, usage: Usage) -> dict[str, Any]:
     """The part ``training`` of ``environment.json``."""
     share = outcome.share
     batch = {"tweets": share.tweets, "per_device": share.per_device, "accumulated": share.accumulated}
@@ -191,7 +204,8 @@ def _same_recipe(run: RunDir, recipe: Recipe) -> None:
         )
 
 
-def _write_beginning(run: RunDir, recipe: Recipe, report: dict[str, Any], environment: dict[str, Any]) -> None:
+def write_beginning(run: RunDir, recipe: Recipe, report: dict[str, Any], environment: dict[str, Any]) -> None:
+    """Recipe, ``data.json`` and ``environment.json``: from now on the folder is a run."""
     write_text(run.recipe, recipe.to_yaml())
     write_json(run.data, report)
     write_json(run.environment, environment)

@@ -1,0 +1,118 @@
+"""``s140 tune``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolved, set_option
+from sentiment140_bert.cli.output import print_json, print_table, stdout_kept_clean
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]
+    """Seconds, or a number with s, m or h behind it."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        unit = {"s": 1, "m": 60, "h": 3600}.get(value[-1:].lower())
+        try:
+            return float(value[:-1]) * unit if unit else float(value)
+        except ValueError:
+            self.fail(f"{value!r}: seconds, or as in 90s, 30m, 2.5h", param, ctx)
+
+
+@click.command()
+@click.argument("output", type=click.Path(path_type=Path))
+@recipe_option
+@click.option(
+    "--trials", default=20, show_default=True, help="Trials in the store in the end, of all processes together."
+)
+@click.option("--timeout", type=Duration(), help="Begin no further trial after it: seconds, or 30m, 2.5h.")
+@click.option(
+    "--storage", help="Optuna store to be shared, as in postgresql://user@host/name.  [default: OUTPUT/study.db]"
+)
+@click.option("--study-name", help="Name of the study in the store.  [default: the name of OUTPUT]")
+@click.option(
+    "--sampler", type=click.Choice(["tpe", "random"]), default="tpe", show_default=True, help="Chooses values."
+)
+@click.option(
+    "--pruner",
+    type=click.Choice(["median", "hyperband", "none"]),
+    default="median",
+    show_default=True,
+    help="Ends trials early that are not worth going on with.",
+)
+@click.option(
+    "--final-seeds",
+    default=3,
+    show_default=True,
+    help="Seeds with which the best values and the recipe are compared on the test tweets; 0: no comparison.",
+)
+@click.option("--keep-models", is_flag=True, help="Keep the models of the comparison; else scores and answers only.")
+@recipe_options("model", "data", "training", "tracking")
+@set_option
+@json_option
+def tune(
+    output: Path,
+    recipe: str | None,
+    trials: int,
+    timeout: float | None,
+    storage: str | None,
+    study_name: str | None,
+    sampler: str,
+    pruner: str,
+    final_seeds: int,
+    keep_models: bool,
+    assignments: tuple[str, ...],
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Look for better settings on the validation tweets, and say whether they are better.
+
+    The ranges stand in the recipe's `tuning` section. Writes OUTPUT/best.yaml, a recipe for `s140 train --recipe`, a
+    table, and pictures. The same command goes on where it was stopped; started several times with one store, all work
+    on the same trials.
+    """
+    with stdout_kept_clean():
+        from sentiment140_bert import workflows
+
+        result = workflows.tune(
+            resolved(recipe or "bert-base-100k", flags, assignments),
+            output,
+            trials,
+            timeout=timeout,
+            storage=storage,
+            study_name=study_name,
+            sampler=sampler,
+            pruner=pruner,
+            final_seeds=final_seeds,
+            keep_models=keep_models,
+            arguments_given=click.get_current_context().meta["arguments"],
+        )
+    if as_json:
+        print_json(result)
+    else:
+        _print(result)
+
+
+def _print(tuning: dict[str, Any]) -> None:
+    best, counts = tuning["best"], tuning["counts"]
+    done = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    click.echo(f"trials: {done}")
+    if best:
+        click.echo(f"best: trial {best['number'] + 1}, validation {tuning['metric']} {best['value']:.4f}\n")
+        own = tuning["own_values"]
+        print_table(
+            [[name, value, own.get(name)] for name, value in best["values"].items()], ("setting", "best", "recipe")
+        )
+    final = tuning["final"]
+    if final:
+        click.echo()
+        for sentence in [final["same"]] if "same" in final else [each["sentence"] for each in final["splits"].values()]:
+            click.echo(sentence)
+    click.echo(f"\n{tuning['output']}/README.md, tuning.json, best.yaml, figures/")

@@ -1,0 +1,1 @@
+"""Looking for better settings: what is tried, the store that remembers it, and what it says."""

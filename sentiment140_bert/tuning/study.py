@@ -1,0 +1,270 @@
+"""A study in its store: trials are given out, each to one process; what a dead one had begun is given out again."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sentiment140_bert.errors import S140Error, StoreError
+from sentiment140_bert.tuning import owner, space, strategy
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from sentiment140_bert.tuning.store import Store
+
+log = logging.getLogger(__name__)
+IDENTITY, OWNER, BEAT, REASON = "s140", "owner", "beat", "reason"
+FINALS = "finals"  # the owner of what comes after the trials
+
+
+class TakenOver(S140Error):
+    """Another process took this one for dead and goes on with its trial."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A trial that this process works on.
+
+    Args:
+        study: Its own.
+        number: From 0.
+        values: What is tried.
+        known: Scores by the number of their evaluation, of one that was begun before.
+        begun_before: Whether another process, or an earlier call, left it unfinished.
+    """
+
+    study: Study
+    number: int
+    trial_id: int
+    values: dict[str, Any]
+    known: dict[int, float]
+    begun_before: bool
+
+    def report(self, number: int, score: float) -> bool:
+        """Keeps the score of an evaluation (1, 2, …), and says whether the trial is not worth going on with.
+
+        Raises:
+            TakenOver: It is no longer this process's.
+            StoreError: The store does not answer.
+        """
+        with self.study.store.explained():
+            self.study.refuse_if_lost(self)
+            trial = self.study.trial(self)
+            if number not in self.known:
+                trial.report(score, number)
+            return bool(trial.should_prune())
+
+    def finish(self, score: float) -> None:
+        """It came to its end."""
+        self._tell("COMPLETE", score)
+
+    def prune(self) -> None:
+        """It was ended early."""
+        self._tell("PRUNED", None)
+
+    def fail(self, reason: str) -> None:
+        """These values do not work: the trial counts, without a score."""
+        self._tell("FAIL", None, reason)
+
+    def release(self) -> None:
+        """Leaves it to whoever comes next, unfinished."""
+        with self.study.store.exclusive():
+            if self.study.is_mine(self):
+                self.study.optuna._storage.set_trial_user_attr(self.trial_id, OWNER, None)
+
+    def _tell(self, state: str, score: float | None, reason: str = "") -> None:
+        from optuna.trial import TrialState
+
+        with self.study.store.exclusive():
+            self.study.refuse_if_lost(self)
+            if reason:
+                self.study.optuna._storage.set_trial_user_attr(self.trial_id, REASON, reason)
+            self.study.optuna.tell(self.number, score, state=TrialState[state])
+
+
+class Study:
+    """A study that this process works on.
+
+    Args:
+        store: Where it lies.
+        name: Within the store.
+        identity: What it is a study of: ``space``, ``recipe``, ``data``, ``metric``, ``direction``, ``sampler``,
+            ``pruner`` and ``seed``. All processes must have the same.
+
+    Raises:
+        StoreError: A study of that name is there and is one of something else; the differences are told.
+    """
+
+    def __init__(self, store: Store, name: str, identity: Mapping[str, Any]) -> None:
+        import optuna
+
+        self.store = store
+        self.name = name
+        self.identity = identity
+        self.me = owner.this_process()
+        self.watch = owner.Watch(self.me)
+        with store.exclusive():
+            known = name in optuna.get_all_study_names(store.optuna)
+            self.optuna = optuna.create_study(
+                storage=store.optuna,
+                study_name=name,
+                direction=identity["direction"],
+                pruner=strategy.pruner(identity["pruner"]),
+                load_if_exists=True,
+            )
+            before = self.optuna.user_attrs.get(IDENTITY)
+            if before is None and known and self.trials():
+                raise StoreError(
+                    f"The study {name!r} in {store.place} was not made by this tool.", "Choose another --study-name."
+                )
+            if before is None:
+                self.optuna.set_user_attr(IDENTITY, dict(identity))
+        refuse_another(before, identity, f"The study {name!r} in {store.place}")
+
+    def trials(self) -> list[FrozenTrial]:
+        """All there are, by their numbers."""
+        return list(self.optuna.get_trials(deepcopy=False))
+
+    def take(self, planned: int, first: Mapping[str, Any] | None = None) -> Claim | None:
+        """A trial to be worked on: one that was left unfinished, or a new one; None when all are given out.
+
+        Args:
+            planned: How many trials there are to be in the end.
+            first: What the very first one tries; settings that are left away are chosen.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        with self.store.exclusive():
+            trials = self.trials()
+            for each in trials:
+                if each.state.name == "RUNNING" and self._is_left(each):
+                    return self._claim(each.number, each._trial_id, begun_before=True)
+            if not trials and first:
+                self.optuna.enqueue_trial(dict(first))
+                trials = self.trials()
+            waiting = [each.number for each in trials if each.state.name == "WAITING"]
+            if not waiting and len(trials) >= planned:
+                return None
+            self.optuna.sampler = self._sampler(waiting[0] if waiting else len(trials))
+            trial = self.optuna.ask()
+            return self._claim(trial.number, trial._trial_id, begun_before=False)
+
+    def take_finals(self) -> bool:
+        """Whether what comes after the trials is this process's to do: nobody else works on the study any more."""
+        with self.store.exclusive():
+            others = [each for each in self.trials() if each.state.name == "RUNNING"]
+            if any(not self._is_left(each) for each in others):
+                return False
+            before = self.optuna.user_attrs.get(FINALS)
+            if before and not self.watch.is_dead(before, self.optuna.user_attrs.get(f"{FINALS}_{BEAT}")):
+                return False
+            self.optuna.set_user_attr(FINALS, self.me.to_plain())
+            return True
+
+    def release_finals(self) -> None:
+        """Leaves them to whoever comes next."""
+        with self.store.exclusive():
+            self.optuna.set_user_attr(FINALS, None)
+
+    @contextmanager
+    def alive(self, claim: Claim | None) -> Iterator[None]:
+        """Shows the other processes that this one lives; ``claim`` is None for what comes after the trials."""
+        ended = threading.Event()
+
+        def beat() -> None:
+            count = 0
+            while not ended.wait(owner.BEAT):
+                count += 1
+                try:
+                    self._sign(claim, f"{self.me.mark} {count}")
+                except StoreError as error:  # the training itself will meet it where it matters
+                    log.debug("tune: no sign of life: %s", error.message)
+
+        thread = threading.Thread(target=beat, name="s140-alive", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def is_mine(self, claim: Claim) -> bool:
+        """Whether a trial is still this process's to go on with."""
+        now = self.optuna._storage.get_trial(claim.trial_id)
+        theirs = now.user_attrs.get(OWNER) or {}
+        return now.state.name == "RUNNING" and theirs.get("mark") == self.me.mark
+
+    def refuse_if_lost(self, claim: Claim) -> None:
+        """Raises TakenOver where it is not."""
+        if not self.is_mine(claim):
+            raise TakenOver(
+                f"Trial {claim.number} was taken over by another process: this one gave no sign of life for too long.",
+                "Nothing is lost: the other one finishes it. The same command takes part again.",
+            )
+
+    def trial(self, claim: Claim) -> Any:
+        """Optuna's trial."""
+        import optuna
+
+        self.optuna.sampler = self._sampler(claim.number)
+        return optuna.trial.Trial(self.optuna, claim.trial_id)
+
+    def _claim(self, number: int, trial_id: int, begun_before: bool) -> Claim:
+        """Makes it this process's; under the lock. Values that it has stay, others are chosen."""
+        import optuna
+
+        self.optuna.sampler = self._sampler(number)
+        trial = optuna.trial.Trial(self.optuna, trial_id)
+        values = space.suggested(trial, space.of_plain(self.identity["space"]))
+        trial.set_user_attr(OWNER, self.me.to_plain())
+        known = dict(self.optuna._storage.get_trial(trial_id).intermediate_values)
+        return Claim(self, number, trial_id, values, known, begun_before)
+
+    def _is_left(self, trial: FrozenTrial) -> bool:
+        """Whether nobody works on a trial that is not finished. Without an owner its process died while taking it."""
+        theirs = trial.user_attrs.get(OWNER)
+        return not theirs or self.watch.is_dead(theirs, trial.user_attrs.get(BEAT))
+
+    def _sampler(self, number: int) -> Any:
+        return strategy.sampler(self.identity["sampler"], self.identity["seed"], number)
+
+    def _sign(self, claim: Claim | None, sign: str) -> None:
+        with self.store.explained():
+            if claim:
+                self.optuna._storage.set_trial_user_attr(claim.trial_id, BEAT, sign)
+            else:
+                self.optuna.set_user_attr(f"{FINALS}_{BEAT}", sign)
+
+
+def refuse_another(before: Mapping[str, Any] | None, now: Mapping[str, Any], what: str) -> None:
+    """Raises StoreError where a study is one of something else, with what differs.
+
+    Args:
+        before: Its identity; None of a new one.
+        now: Of this call.
+        what: Begins the sentence.
+    """
+    changed = list(_changed(before, now)) if before is not None else []
+    if changed:
+        raise StoreError(
+            f"{what} is another one: {'; '.join(changed)}.",
+            "Go on with the recipe and the tweets of the beginning, or choose another --study-name and OUTPUT.",
+        )
+
+
+def _changed(before: Any, now: Any, name: str = "") -> Iterator[str]:
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for key in dict.fromkeys([*before, *now]):
+            yield from _changed(before.get(key), now.get(key), f"{name}.{key}" if name else str(key))
+    elif before != now:
+        yield f"{name}: {_shown(before)} then, {_shown(now)} now"
+
+
+def _shown(value: Any) -> str:
+    return f"{value[:12]}…" if isinstance(value, str) and len(value) == 64 else repr(value)

@@ -1,0 +1,98 @@
+"""A training that is one of many: begun, gone on with, or kept, in a run directory of its own."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+
+from sentiment140_bert.errors import Interrupted, RunError
+from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.workflows import preparing, training
+from sentiment140_bert.workflows.runs import differences, saved_recipe
+
+
+def check(run: RunDir, recipe: Recipe, fingerprint: str) -> None:
+    """Makes sure that what lies in a folder is this training, as far as there is anything.
+
+    Args:
+        run: Its own.
+        recipe: Of this call.
+        fingerprint: Of its tweets.
+
+    Raises:
+        RunError: It was made by another recipe, or of other tweets.
+    """
+    if not run.is_run():
+        return
+    changed = differences(saved_recipe(run.path), recipe)
+    then = run.read(run.data)["fingerprint"]
+    if then != fingerprint:
+        changed.append(f"the tweets: fingerprint {then[:12]} then, {fingerprint[:12]} now")
+    if changed:
+        raise RunError(
+            f"{run.path} was trained otherwise: {'; '.join(changed)}.",
+            "Go on with the recipe and the tweets of the beginning, or choose another OUTPUT.",
+        )
+
+
+def train(
+    run: RunDir,
+    recipe: Recipe,
+    data: preparing.Data,
+    *,
+    keep_model: bool,
+    anew: bool = False,
+    hint: str,
+    arguments_given: list[str] | None = None,
+) -> None:
+    """Trains it to its end, or goes on with it; checkpoints are removed then.
+
+    Args:
+        run: Its own.
+        recipe: Of the training.
+        data: What the recipe would be prepared to.
+        keep_model: Else weights are removed when they were scored.
+        anew: Begin again what is there.
+        hint: What one does who has stopped it.
+        arguments_given: What followed ``s140`` on the command line.
+
+    Raises:
+        Interrupted: A signal stopped it; a checkpoint is kept.
+        S140Error: As :func:`training.train`.
+    """
+    if run.path.is_dir() and not run.is_run():
+        remove_beginning(run)
+    try:
+        training.train(
+            recipe,
+            run.path,
+            resume=run.is_run() and not anew,
+            overwrite=anew,
+            arguments_given=arguments_given,
+            data=data,
+            lean=not keep_model,
+        )
+    except Interrupted as stopped:
+        raise Interrupted(stopped.message, hint, stopped.exit_code - 128) from None
+    finally:
+        free_memory()
+    shutil.rmtree(run.checkpoints, ignore_errors=True)
+    if not keep_model:
+        shutil.rmtree(run.model)
+
+
+def remove_beginning(run: RunDir) -> None:
+    """What a training leaves that was killed before it had written that it is a run."""
+    run.clear()
+    for each in run.path.glob(".*"):
+        each.unlink()
+
+
+def free_memory() -> None:
+    """Gives back what the training before this one held."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

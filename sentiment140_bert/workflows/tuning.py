@@ -1,0 +1,263 @@
+"""``s140 tune``: better settings for a recipe, found on the validation tweets alone."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sentiment140_bert.errors import DataError, RecipeError, RunError, S140Error
+from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.run_dir import write_json
+from sentiment140_bert.workflows import tuning_finals, tuning_trials
+from sentiment140_bert.workflows.runs import public
+from sentiment140_bert.workflows.tuning_dir import TuningDir
+from sentiment140_bert.workflows.tuning_results import SCORED, write_best, write_results
+
+if TYPE_CHECKING:
+    from sentiment140_bert.ranges import Range
+    from sentiment140_bert.tuning.progress import Progress
+    from sentiment140_bert.tuning.study import Claim, Study
+    from sentiment140_bert.workflows.tuning_trials import Material
+
+log = logging.getLogger(__name__)
+NOT_COMPARED = ("report_to", "run_name")
+
+
+def tune(
+    recipe: Recipe,
+    output: Path,
+    trials: int,
+    *,
+    timeout: float | None = None,
+    storage: str | None = None,
+    study_name: str | None = None,
+    sampler: str = "tpe",
+    pruner: str = "median",
+    final_seeds: int = 3,
+    keep_models: bool = False,
+    arguments_given: list[str] | None = None,
+) -> dict[str, Any]:
+    """Trains the recipe with other settings, time and again, and says which are the best and whether they are better.
+
+    A trial sees training and validation tweets alone. After the last one the best values and the recipe as it is are
+    trained with the same seeds and compared on the test and manual tweets. The same call goes on where it was stopped;
+    several processes with the same store share the trials, and the last of them makes the comparison.
+
+    Args:
+        recipe: Its ``tuning`` section holds the ranges; without one those of ``space.DEFAULT``. Its ``seed`` is that of
+            every trial, of the sampler, and the first of the comparison.
+        output: A new folder, or one of an earlier call with the same recipe and tweets.
+        trials: How many there are to be in the store in the end.
+        timeout: Seconds, after which this process begins no further trial.
+        storage: SQLAlchemy's address of an Optuna store; without it ``output/study.db``.
+        study_name: Within the store; without it the folder's name.
+        sampler: tpe or random.
+        pruner: median, hyperband or none.
+        final_seeds: Of the comparison; 0 leaves it away, and the test tweets unread.
+        keep_models: Keep the model folders of the comparison.
+        arguments_given: What followed ``s140`` on the command line.
+
+    Returns:
+        The content of ``tuning.json``, and ``output``, ``left`` (trials that other processes are still at).
+
+    Raises:
+        S140Error: There is nothing to do; data, model or recipe are not as they should be.
+        StoreError: The store is locked, out of reach, or holds another study.
+        RunError: ``output`` holds something else, or no trial came to its end.
+        Interrupted: A signal stopped a training; a checkpoint was written.
+    """
+    _possible(recipe, trials, timeout, final_seeds, keep_models)
+    from sentiment140_bert.tuning.store import Store
+    from sentiment140_bert.tuning.study import Study
+
+    home = TuningDir(output)
+    home.refuse_something_else()
+    began = time.monotonic()
+    store = Store(storage or f"sqlite:///{home.store.resolve()}")
+    own, ranges = _own_values(recipe), _space(recipe)
+    material = _material(recipe, ranges, final_seeds)
+    identity = _identity(recipe, ranges, material, sampler, pruner)
+    name = study_name or home.path.resolve().name
+    _claim_folder(home, name, store.place, identity)
+    study = Study(store, name, identity)
+    _make_trials(home, study, recipe, material, own, trials, began + timeout if timeout else None, arguments_given)
+    tuning = write_results(home, study, recipe, material.report, own)
+    left = tuning["counts"]["running"]
+    if not tuning["best"] and not left:
+        reasons = list(dict.fromkeys(each["reason"] for each in tuning["trials"] if each["reason"]))
+        raise RunError(f"No trial came to its end: {' '.join(reasons)}", "Narrow the ranges of the tuning section.")
+    if final_seeds and tuning["best"] and study.take_finals():
+        try:
+            with study.alive(None):
+                final = tuning_finals.compared(
+                    home, recipe, tuning["best"], own, final_seeds, keep_models, arguments_given
+                )
+        finally:
+            study.release_finals()
+        tuning = write_results(home, study, recipe, material.report, own, final)
+        left = 0
+    elif final_seeds:
+        log.info("tune: other processes are still at work; the last of them makes the comparison")
+    return tuning | {"output": str(output), "left": left}
+
+
+def _possible(recipe: Recipe, trials: int, timeout: float | None, final_seeds: int, keep_models: bool) -> None:
+    if trials < 1:
+        raise S140Error(f"{trials} trials try nothing.", "Give --trials 1 or more; 20 to 50 are usual.")
+    if timeout is not None and timeout <= 0:
+        raise S140Error(
+            f"In {timeout:g} seconds nothing can be tried.", "Give --timeout more than 0, or leave it away."
+        )
+    if final_seeds < 0:
+        raise S140Error(f"{final_seeds} seeds are none.", "Give --final-seeds 0 or more; 3 show how far seeds differ.")
+    if recipe.training.eval_strategy == "no":
+        raise RecipeError(["eval_strategy: no trial can be judged without evaluations: set it to epoch or steps"])
+    if recipe.tracking.register_model:
+        raise RecipeError(["register_model: a tuning has no model to be registered: train best.yaml"])
+    if recipe.tracking.log_model and not keep_models:
+        raise RecipeError(["log_model: no model is kept; add --keep-models, or leave it away"])
+    from sentiment140_bert.training import arguments
+
+    settings = arguments.training_arguments(recipe.training, arguments.choose_precision(recipe.training), Path())
+    if arguments.processes_of(settings).num_processes > 1:
+        raise RunError(
+            "A trial is made in one process.", "Start it without torchrun or accelerate, once on each GPU or machine."
+        )
+
+
+def _own_values(recipe: Recipe) -> dict[str, Any]:
+    """The recipe's own value of every setting; of dropout the model's, where the recipe says none."""
+    from sentiment140_bert import modeling
+
+    plain = recipe.to_dict()
+    flat: dict[str, Any] = plain["model"] | plain["data"] | plain["training"]
+    dropouts = modeling.dropouts_of(modeling.shape_of(recipe.model.model_name_or_path, recipe.model.model_revision))
+    asked = {name: value for name, value in recipe.model.dropouts().items() if value is not None}
+    return flat | dict.fromkeys(recipe.model.dropouts()) | dropouts | asked
+
+
+def _space(recipe: Recipe) -> dict[str, Range]:
+    """The recipe's ranges; without any the default ones, as far as they have a meaning for it.
+
+    Raises:
+        RecipeError: The model has no such dropout.
+    """
+    from sentiment140_bert.tuning.space import DEFAULT
+
+    own = _own_values(recipe)
+    unknown = [name for name in recipe.model.dropouts() if own[name] is None]
+    wrong = [f"tuning: {name}: this model has no such dropout" for name in unknown if name in recipe.tuning]
+    if wrong:
+        raise RecipeError(wrong)
+    if recipe.tuning:
+        return dict(recipe.tuning)
+    without = {*unknown, *(["num_train_epochs"] if recipe.training.max_steps > 0 else [])}
+    log.info("tune: the recipe has no tuning section; the default ranges are taken")
+    return {name: each for name, each in DEFAULT.items() if name not in without}
+
+
+def _material(recipe: Recipe, ranges: dict[str, Range], final_seeds: int) -> Material:
+    from sentiment140_bert.tuning.space import longest
+
+    material = tuning_trials.material(recipe, longest(ranges, recipe.data.max_length))
+    if final_seeds and not SCORED.keys() & material.report["splits"].keys():
+        raise DataError(
+            "Nothing is held out on which the best values could be scored.",
+            "Give --test-size or --manual-test, or --final-seeds 0.",
+        )
+    return material
+
+
+def _identity(
+    recipe: Recipe, ranges: dict[str, Range], material: Material, sampler: str, pruner: str
+) -> dict[str, Any]:
+    """What all processes of a study must agree on; as JSON gives it back."""
+    from sentiment140_bert.tuning import space
+
+    plain = public(recipe).to_dict()
+    settings = {section: plain[section] for section in ("model", "data", "training")}
+    settings["training"] = {key: each for key, each in settings["training"].items() if key not in NOT_COMPARED}
+    return {
+        "space": space.plain(ranges),
+        "recipe": settings,
+        "data": material.report["fingerprint"],
+        "metric": tuning_trials.metric_of(recipe),
+        "direction": tuning_trials.direction_of(recipe),
+        "sampler": sampler,
+        "pruner": pruner,
+        "seed": recipe.training.seed,
+    }
+
+
+def _claim_folder(home: TuningDir, name: str, place: str, identity: dict[str, Any]) -> None:
+    from sentiment140_bert.tuning.study import refuse_another
+
+    about = {"study": name, "store": place} | identity
+    before = home.read(home.about) or None
+    refuse_another(before, about, f"{home.path}")
+    if before is None:
+        write_json(home.about, about)
+
+
+def _make_trials(
+    home: TuningDir,
+    study: Study,
+    recipe: Recipe,
+    material: Material,
+    own: dict[str, Any],
+    planned: int,
+    until: float | None,
+    arguments_given: list[str] | None,
+) -> None:
+    """Makes trials until all are given out or the time is over."""
+    from sentiment140_bert.tuning import space, summary
+    from sentiment140_bert.tuning.progress import Progress
+
+    maximize = tuning_trials.direction_of(recipe) == "maximize"
+    known = summary.of_trials(study)
+    best = summary.best(known, maximize)
+    done = sum(summary.counts(known)[state] for state in ("complete", "pruned", "failed"))
+    progress = Progress(planned, done, maximize, (best["number"], best["value"]) if best else None)
+    first = space.within(study_space := space.of_plain(study.identity["space"]), own)
+    log.info("tune: %s of %s trials are done; %s settings are tried", done, planned, len(study_space))
+    try:
+        while until is None or time.monotonic() < until:
+            claim = study.take(planned, first)
+            if claim is None:
+                return
+            _make_one(home, study, claim, recipe, material, progress, arguments_given)
+            found = summary.best(trials := summary.of_trials(study), maximize)
+            progress.count(sum(summary.counts(trials)[state] for state in ("complete", "pruned", "failed")))
+            if found:
+                write_best(home, recipe, found, tuning_trials.metric_of(recipe).removeprefix("eval_"))
+    finally:
+        progress.close()
+    log.info("tune: the time is over")
+
+
+def _make_one(
+    home: TuningDir,
+    study: Study,
+    claim: Claim,
+    recipe: Recipe,
+    material: Material,
+    progress: Progress,
+    arguments_given: list[str] | None,
+) -> None:
+    from sentiment140_bert.tuning.study import TakenOver
+
+    run = home.trial(claim.number)
+    title = home.path.resolve().name
+    names = {"run_name": f"{title}-{run.path.name}", "group": recipe.tracking.group or title, "log_model": False}
+    chosen = tuning_trials.recipe_of(recipe, claim.values, names)
+    progress.begun(claim.number, claim.values, claim.begun_before)
+    try:
+        with study.alive(claim):
+            tuning_trials.attempt(claim, chosen, material, run, progress, arguments_given)
+    except TakenOver as lost:
+        log.warning("tune: %s %s", lost.message, lost.hint)
+    except BaseException:
+        claim.release()
+        raise

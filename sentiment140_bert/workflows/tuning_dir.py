@@ -1,0 +1,70 @@
+"""Where each thing of a tuning lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sentiment140_bert.errors import RunError
+from sentiment140_bert.run_dir import RunDir
+
+
+@dataclass(frozen=True)
+class TuningDir:
+    """Where each thing of a tuning lies. ``path`` need not exist yet."""
+
+    path: Path
+
+    @property
+    def about(self) -> Path:
+        """Which study it is, and of what; written first."""
+        return self.path / "study.json"
+
+    @property
+    def store(self) -> Path:
+        """The study itself, unless it lies on a server."""
+        return self.path / "study.db"
+
+    @property
+    def best(self) -> Path:
+        """The recipe with the best values so far."""
+        return self.path / "best.yaml"
+
+    @property
+    def results(self) -> Path:
+        """All numbers of table and pictures."""
+        return self.path / "tuning.json"
+
+    @property
+    def figures(self) -> Path:
+        return self.path / "figures"
+
+    @property
+    def page(self) -> Path:
+        return self.path / "README.md"
+
+    def trial(self, number: int) -> RunDir:
+        """The run of a trial."""
+        return RunDir(self.path / "trials" / f"trial-{number:04}")
+
+    def final(self, name: str, seed: int) -> RunDir:
+        """A run that is trained after the trials."""
+        return RunDir(self.path / "final" / f"{name}-seed-{seed}")
+
+    def read(self, file: Path) -> dict[str, Any]:
+        """A JSON file; empty where there is none.
+
+        Raises:
+            RunError: It is damaged.
+        """
+        return RunDir(self.path).read(file) if file.is_file() else {}
+
+    def refuse_something_else(self) -> None:
+        """Raises RunError where the folder is neither new nor a tuning's."""
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(f"{self.path} is a file.", "Choose another OUTPUT.")
+        if self.path.is_dir() and any(self.path.iterdir()) and not self.about.is_file():
+            ours = {self.store.name, f"{self.store.name}.lock"}
+            if {each.name for each in self.path.iterdir()} - ours:
+                raise RunError(f"{self.path} is not empty, and no tuning.", "Choose another OUTPUT.")

@@ -1,0 +1,146 @@
+"""The results of a tuning, from its study and the runs that were trained after it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sentiment140_bert.errors import RunError, first_line
+from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.run_dir import RunDir, write_json, write_text
+from sentiment140_bert.workflows.runs import public
+from sentiment140_bert.workflows.tuning_dir import TuningDir
+from sentiment140_bert.workflows.tuning_trials import direction_of, metric_of, recipe_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from sentiment140_bert.tuning.study import Study
+
+log = logging.getLogger(__name__)
+SCORED = {"test": "test tweets", "manual": "hand-labelled tweets"}  # what is looked at only after the trials
+
+
+def write_best(home: TuningDir, recipe: Recipe, best: Mapping[str, Any], metric: str) -> Recipe:
+    """Writes ``best.yaml`` and returns it.
+
+    Args:
+        home: Of the tuning.
+        recipe: Of the study.
+        best: ``number``, ``value`` and ``values`` of the best trial.
+        metric: By which it is the best.
+    """
+    chosen = recipe_of(recipe, dict(best["values"]))
+    said = (
+        f"# The best of the trials of `s140 tune`: trial {best['number'] + 1}, {metric} {best['value']:.4f} on the "
+        "validation tweets.\n"
+    )
+    write_text(home.best, said + chosen.to_yaml())
+    return chosen
+
+
+def write_results(
+    home: TuningDir, study: Study, recipe: Recipe, report: Mapping[str, Any], own: Mapping[str, Any], final: Any = None
+) -> dict[str, Any]:
+    """Writes ``tuning.json``, and what is made of it: figures and ``README.md``.
+
+    Args:
+        home: Of the tuning.
+        study: Its own.
+        recipe: Of the study.
+        report: ``data.json``.
+        own: The recipe's own values of what is tuned.
+        final: From :func:`final_of`; what was known of it before where it is None and the best trial is the same.
+
+    Returns:
+        The content of ``tuning.json`` (docs/tuning.md lists its keys).
+    """
+    from sentiment140_bert.tuning import pictures, summary, table
+
+    trials = summary.of_trials(study)
+    best = summary.best(trials, direction_of(recipe) == "maximize")
+    before = home.read(home.results)
+    if final is None and before.get("best") == best:
+        final = before.get("final")
+    tuning = {
+        "name": study.name,
+        "store": study.store.file.name if study.store.file else study.store.place,
+        "recipe": public(recipe).to_dict(),
+        "space": study.identity["space"],
+        "own_values": dict(own),
+        "metric": metric_of(recipe).removeprefix("eval_"),
+        **{name: study.identity[name] for name in ("direction", "sampler", "pruner", "seed")},
+        "data": {name: report[name] for name in ("sources", "splits", "fingerprint")},
+        "trials": trials,
+        "counts": summary.counts(trials),
+        "best": best,
+        "importances": summary.importances(study, trials),
+        "final": final,
+    }
+    drawn = pictures.draw(home.figures, tuning)
+    write_text(home.page, table.as_page(tuning, drawn))
+    write_json(home.results, tuning)
+    return tuning
+
+
+def final_of(best: Sequence[RunDir], own: Sequence[RunDir], seeds: Sequence[int]) -> dict[str, Any]:
+    """What the runs that were trained after the trials say.
+
+    Args:
+        best: With the best values, by seed.
+        own: With the recipe as it is, by seed.
+        seeds: Theirs.
+
+    Returns:
+        ``seeds``; ``runs``: folders; ``splits``: of each that was held out, what
+        :func:`~sentiment140_bert.evaluation.seeds.compared` gives (the best values are ``first``), and ``sentence``.
+
+    Raises:
+        RunError: They were not scored on the same tweets, or a file of them is damaged.
+    """
+    import numpy as np
+
+    from sentiment140_bert.evaluation import seeds as over_seeds
+
+    answers = {run.path: _answers(run) for run in (*best, *own)}
+    splits = {}
+    for split, words in SCORED.items():
+        found = {path: each[split] for path, each in answers.items() if split in each}
+        if not found:
+            continue
+        if len(found) < len(answers) or len({name for _, _, name in found.values()}) > 1:
+            raise RunError(
+                f"The runs in {best[0].path.parent} were not scored on the same {words}.",
+                "Remove that folder; they are trained again by the same command.",
+            )
+        first, second = (np.stack([found[run.path][0] for run in runs]) for runs in (best, own))
+        told = over_seeds.compared(first, second, found[best[0].path][1])
+        splits[split] = told | {"sentence": over_seeds.in_words(told, "the best values", "the recipe as it is", words)}
+    runs = {name: [f"final/{run.path.name}" for run in each] for name, each in (("best", best), ("recipe", own))}
+    return {"seeds": list(seeds), "runs": runs, "splits": splits}
+
+
+def _answers(run: RunDir) -> dict[str, tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64], str]]:
+    """By split: whether each tweet that is not neutral was answered rightly, its label, and a hash of these tweets."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    from sentiment140_bert.data.report import row_hash
+
+    try:
+        table = pq.read_table(run.predictions, columns=["split", "text", "label", "positive"])
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise RunError(
+            f"{run.predictions} cannot be read: {first_line(error)}.",
+            f"Remove {run.path}; it is trained again by the same command.",
+        ) from None
+    found = {}
+    for split in SCORED:
+        rows = table.filter(pc.and_(pc.equal(table["split"], split), pc.less(table["label"], 2)))
+        if len(rows):
+            truth = rows["label"].to_numpy().astype("int64")
+            found[split] = ((rows["positive"].to_numpy() >= 0.5) == (truth == 1), truth, row_hash(rows))
+    return found
