@@ -177,6 +177,8 @@ class TrackingConfig:
 
     tags: tuple[str, ...] = setting((), "Tags of the tracked run, by commas.")
     group: str | None = setting(None, "Group of the tracked run.")
+    job_type: str | None = setting(None, "Kind of the tracked run within its group, as in train or trial.")
+    parent_run: str | None = setting(None, "Id of the MLflow run below which this one is shown.")
     log_model: bool | None = setting(
         None, "Send the finished model to the tracker, too.  [default: to MLflow yes, to wandb no]"
     )

@@ -105,7 +105,7 @@ def _print(tuning: dict[str, Any]) -> None:
     done = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     click.echo(f"trials: {done}")
     if best:
-        click.echo(f"best: trial {best['number'] + 1}, validation {tuning['metric']} {best['value']:.4f}\n")
+        click.echo(f"best: trial {best['number']}, validation {tuning['metric']} {best['value']:.4f}\n")
         own = tuning["own_values"]
         print_table(
             [[name, value, own.get(name)] for name, value in best["values"].items()], ("setting", "best", "recipe")

@@ -7,19 +7,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sentiment140_bert.evaluation.intervals import CONFIDENCE_LEVEL, SIGNIFICANT
+from sentiment140_bert.evaluation.intervals import SIGNIFICANT
 
+LEAST = 1e-12  # a p-value; smaller ones mean no more
 Right = npt.NDArray[np.bool_]
 
 
 def compared(first: Right, second: Right, truth: npt.NDArray[np.int64]) -> dict[str, Any]:
     """The mean accuracies of two recipes over their seeds, and their difference for other seeds and other tweets.
 
-    Seeds and tweets are crossed: each model answers each tweet. So the variance of the mean difference d is the sum of
-    what tweets and what seeds contribute, each estimated from its own means, less what both have in them of the chance
-    of single answers (analysis of variance of a crossed design with two random factors: Searle, Casella and McCulloch
-    1992, chapter 4; Owen 2007). Tweets count within their class, for the classes are drawn apart. The interval is that
-    of Student's t with Satterthwaite's degrees of freedom: with few seeds it is wide, as it must be.
+    Seeds and tweets are crossed: each model answers each tweet. So the variance of the mean difference has a part of
+    the tweets and a part of the seeds, each estimated from its own means (a crossed design of two random factors:
+    Searle, Casella and McCulloch 1992, chapter 4). Both would hold the chance of single answers; it is counted with
+    the seeds alone. The limits of each part, by the normal distribution for tweets and Student's t for the few seeds,
+    are added as squares (Graybill and Wang 1980), so that a part of which little is known widens the interval by as
+    much as it counts. Tweets vary within their class, for the classes are drawn apart.
 
     Args:
         first: Whether each model of the first recipe is right, shape (seeds, tweets).
@@ -28,32 +30,24 @@ def compared(first: Right, second: Right, truth: npt.NDArray[np.int64]) -> dict[
 
     Returns:
         ``n``, ``seeds``; ``first`` and ``second`` (``value``, the mean accuracy, ``min`` and ``max`` over the seeds);
-        ``difference`` (first minus second: ``value``, ``low``, ``high``), ``p_value``, ``of_tweets`` and ``of_seeds``
-        (the standard errors that each contributes). With one seed the interval is for other tweets alone.
+        ``difference`` (first minus second: ``value``, ``low``, ``high``), ``p_value`` (the level at which the interval
+        would just reach 0), ``of_tweets`` and ``of_seeds`` (the standard errors). With one seed the interval is for
+        other tweets alone.
     """
-    from scipy.stats import t
-
     apart = first.astype(np.float64) - second.astype(np.float64)
     value = float(apart.mean())
     tweets, seeds = _variances(apart, truth)
-    error = float(np.sqrt(tweets[0] + seeds[0]))
-    found = {
+    half = _half(SIGNIFICANT, tweets, seeds, len(apart))
+    return {
         "n": apart.shape[1],
         "seeds": apart.shape[0],
         "first": _accuracy(first),
         "second": _accuracy(second),
-        "of_tweets": float(np.sqrt(tweets[0])),
-        "of_seeds": float(np.sqrt(seeds[0])),
+        "difference": {"value": value, "low": value - half, "high": value + half},
+        "p_value": _p_value(abs(value), tweets, seeds, len(apart)),
+        "of_tweets": float(np.sqrt(tweets)),
+        "of_seeds": float(np.sqrt(seeds)),
     }
-    if not error:
-        return found | {
-            "difference": {"value": value, "low": value, "high": value},
-            "p_value": 1.0 if not value else 0.0,
-        }
-    freedom = (tweets[0] + seeds[0]) ** 2 / sum(part**2 / free for part, free in (tweets, seeds) if free)
-    half = float(t.ppf((1 + CONFIDENCE_LEVEL) / 2, freedom)) * error
-    difference = {"value": value, "low": value - half, "high": value + half}
-    return found | {"difference": difference, "p_value": float(2 * t.sf(abs(value) / error, freedom))}
 
 
 def in_words(comparison: dict[str, Any], first: str, second: str, tweets: str) -> str:
@@ -72,21 +66,41 @@ def in_words(comparison: dict[str, Any], first: str, second: str, tweets: str) -
     return f"{told}: {first if gap['value'] > 0 else second} is better."
 
 
-def _variances(
-    apart: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]
-) -> tuple[tuple[float, float], tuple[float, float]]:
-    """The variance of the mean that tweets contribute, and the one that seeds contribute; with degrees of freedom."""
+def _variances(apart: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> tuple[float, float]:
+    """The variance of the mean difference that is of the tweets, and the one that is of the seeds and of chance."""
     count, n = apart.shape
     by_tweet = apart.mean(axis=0)
     classes = [truth == each for each in np.unique(truth)]
-    tweets = sum(by_tweet[rows].var(ddof=1) * rows.sum() for rows in classes if rows.sum() > 1) / n**2
-    free = max(1, n - len(classes))
+    tweets = sum(float(by_tweet[rows].var(ddof=1) * rows.sum()) for rows in classes if rows.sum() > 1) / n**2
     if count == 1:
-        return (float(tweets), free), (0.0, 0.0)
+        return tweets, 0.0
     by_seed = apart.mean(axis=1)
     rest = apart - by_tweet[None, :] - by_seed[:, None] + apart.mean()
-    chance = (rest**2).sum() / ((count - 1) * (n - 1)) / (count * n)  # has its part in both
-    return (float(tweets), free), (float(max(0.0, by_seed.var(ddof=1) / count - chance)), count - 1)
+    chance = float((rest**2).sum()) / ((count - 1) * (n - 1)) / (count * n)
+    seeds = float(by_seed.var(ddof=1)) / count
+    return max(0.0, tweets - chance), max(
+        seeds, chance
+    )  # few seeds may agree by luck; their chance is there all the same
+
+
+def _half(level: float, tweets: float, seeds: float, count: int) -> float:
+    """Half the width of the interval that misses the truth with a probability of ``level``."""
+    from scipy.stats import norm, t
+
+    squares = norm.isf(level / 2) ** 2 * tweets
+    squares += t.isf(level / 2, count - 1) ** 2 * seeds if count > 1 else 0.0
+    return float(np.sqrt(squares))
+
+
+def _p_value(value: float, tweets: float, seeds: float, count: int) -> float:
+    """The level at which the interval just reaches 0."""
+    from scipy.optimize import brentq
+
+    if not value or not tweets + seeds:
+        return 0.0 if value else 1.0
+    if _half(LEAST, tweets, seeds, count) < value:
+        return LEAST
+    return float(brentq(lambda level: _half(level, tweets, seeds, count) - value, LEAST, 1.0))
 
 
 def _accuracy(right: Right) -> dict[str, float]:

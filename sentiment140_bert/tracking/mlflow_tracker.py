@@ -20,6 +20,7 @@ from sentiment140_bert.tracking.story import CARD, Point, State, Story
 from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker, without_password
 
 log = logging.getLogger(__name__)
+PARENT = "mlflow.parentRunId"  # as MLflow's own nested runs have it
 KEY = "s140.key"  # a tag: by it a run is found again whose creation was answered to nobody
 AT_ONCE = 1000  # metrics that a server takes in one request
 NOTE = 8000  # characters of a tag
@@ -179,7 +180,8 @@ class Mlflow(Tracker):
 
         settings = self.story.settings
         params = {name: str(value) for name, value in self.story.params().items() if name not in run.data.params}
-        tags = {"group": settings.group, "tags": ",".join(settings.tags), "s140.run": self.story.title}
+        tags = {"group": settings.group, "job_type": settings.job_type, "tags": ",".join(settings.tags)}
+        tags |= {"s140.run": self.story.title, PARENT: settings.parent_run}
         self.client.log_batch(
             self.run_id,
             params=[Param(name, value[:500]) for name, value in params.items()],

@@ -160,6 +160,7 @@ class Wandb(Tracker):
             "resume": "allow",
             "tags": [tag[:LONGEST_TAG] for tag in self.story.settings.tags] or None,
             "group": self.story.settings.group,
+            "job_type": self.story.settings.job_type,
             "reinit": "create_new",
             "settings": settings,
         }

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREY = "#2a6f97", "#e07a1f", "#9a9a9a"  # as in the pictures of a run
 HISTORY, IMPORTANCES, PARALLEL = "history.png", "importances.png", "parallel_coordinates.png"
+FEW = 6  # steps that are all named on an axis
 TIED = 0.06  # values of choices stand apart by as much of an axis, that lines do not lie on each other
 
 
@@ -60,13 +61,13 @@ def _history(tuning: Mapping[str, Any], scored: Sequence[Mapping[str, Any]]) -> 
     ):
         chosen = [each for each in scored if each["state"] == state]
         if chosen:
-            numbers = [each["number"] + 1 for each in chosen]
+            numbers = [each["number"] for each in chosen]
             axes.scatter(numbers, [each["value"] for each in chosen], color=color, marker=marker, s=28, label=label)
     complete = [each for each in scored if each["state"] == "complete"]
     if complete:
         better = np.maximum if tuning["direction"] == "maximize" else np.minimum
         so_far = better.accumulate([each["value"] for each in complete])
-        places = [*(each["number"] + 1 for each in complete), tuning["trials"][-1]["number"] + 1]
+        places = [*(each["number"] for each in complete), tuning["trials"][-1]["number"]]
         axes.step(places, [*so_far, so_far[-1]], where="post", color=ORANGE, linewidth=1.4, label="best so far")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="trial", ylabel=_metric(tuning))
@@ -136,7 +137,9 @@ def _place(each: Mapping[str, Any], value: Any, number: int) -> float:
 def _marks(each: Mapping[str, Any]) -> list[tuple[float, str]]:
     if "choices" in each:
         return [(at / (len(each["choices"]) - 1), shown(value)) for at, value in enumerate(each["choices"])]
-    low, high = each["low"], each["high"]
+    low, high, step = each["low"], each["high"], each.get("step")
+    if step and (high - low) / step <= FEW:
+        return [(at * step / (high - low), shown(low + at * step)) for at in range(round((high - low) / step) + 1)]
     middle = float(np.sqrt(low * high)) if each.get("log") else (low + high) / 2
     return [(0.0, shown(low)), (0.5, shown(middle)), (1.0, shown(high))]
 

@@ -36,15 +36,18 @@ class Progress:
         """A trial begins, or goes on."""
         self.number = number
         again = " (begun before)" if before else ""
-        self._say(f"trial {number + 1} of {self.planned}{again}: {described(values)}")
+        self._say(f"trial {number} ({self.done + 1} of {self.planned}){again}: {described(values)}")
         self.advance(0.0)
+
+    def evaluated(self, number: int, score: float) -> None:
+        """A trial was scored, and may go on."""
+        self._say(f"trial {self.number}, evaluation {number}: {score:.4f}")
 
     def advance(self, share: float) -> None:
         """So much of the trial is done."""
         if not self.bar.disable:
-            self.bar.set_postfix_str(
-                f"trial {self.number + 1} of {self.planned}: {share:.0%}{self._best()}", refresh=False
-            )
+            said = f"{self.done} of {self.planned}, trial {self.number}: {share:.0%}{self._best()}"
+            self.bar.set_postfix_str(said, refresh=False)
             self.bar.update(max(0.0, self.done + share - self.bar.n))
 
     def finished(self, number: int, score: float) -> None:
@@ -52,15 +55,15 @@ class Progress:
         better = self.best is None or (score > self.best[1] if self.maximize else score < self.best[1])
         if better:
             self.best = number, score
-        self._ended(f"trial {number + 1}: {score:.4f}{', the best so far' if better else self._best()}")
+        self._ended(f"trial {number}: {score:.4f}{', the best so far' if better else self._best()}")
 
     def pruned(self, number: int) -> None:
         """A trial was ended early."""
-        self._ended(f"trial {number + 1}: ended early, not worth going on with{self._best()}")
+        self._ended(f"trial {number}: ended early, not worth going on with{self._best()}")
 
     def failed(self, number: int, reason: str) -> None:
         """A trial's values do not work."""
-        self._ended(f"trial {number + 1} failed: {reason}")
+        self._ended(f"trial {number} failed: {reason}")
 
     def count(self, finished: int) -> None:
         """So many are finished by now, those of other processes among them."""
@@ -75,7 +78,7 @@ class Progress:
         self._say(line)
 
     def _best(self) -> str:
-        return f" (best so far: {self.best[1]:.4f}, trial {self.best[0] + 1})" if self.best else ""
+        return f" (best so far: {self.best[1]:.4f}, trial {self.best[0]})" if self.best else ""
 
     def _say(self, line: str) -> None:
         self.bar.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,24 +32,18 @@ class Store:
     """
 
     def __init__(self, url: str, seconds: float = SECONDS) -> None:
-        try:
-            import optuna
-        except ModuleNotFoundError:
-            raise MissingExtra("Tuning", "tune") from None
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.seconds = seconds
-        self.place, self.file = _place_of(url)
-        options: dict[str, Any] = {"connect_args": {"timeout": seconds}} if self.file else {"pool_pre_ping": True}
-        with self.explained():
-            if self.file:
-                self.file.parent.mkdir(parents=True, exist_ok=True)
-            with self._file_lock():  # two that begin at once would both make the tables
-                database = _opened(url, options)
-        self.engine = database.engine
-        self.optuna: BaseStorage = database
-        if not self.file:
+        self.place, self.file = check(url)
+        try:
             with self.explained():
-                self._make_lock_row()
+                self.engine: Any = None if self.file else _with_lock_row(url)
+            with self.exclusive():  # two that begin at once would both make the tables
+                self.optuna: BaseStorage = _opened(url, seconds if self.file else None)
+        except (ImportError, OSError) as error:
+            raise StoreError(
+                f"The store {self.place} cannot be opened: {first_line(error)}.",
+                "SQLite needs a folder that can be written to; a server needs its driver, such as psycopg or pymysql.",
+            ) from None
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -58,9 +53,8 @@ class Store:
                 with self._file_lock():
                     yield
             else:
-                table = _lock_table()
                 with self.engine.begin() as connection:
-                    connection.execute(table.select().with_for_update())
+                    connection.execute(_lock_table().select().with_for_update())
                     yield
 
     @contextmanager
@@ -85,11 +79,6 @@ class Store:
             raise StoreError(
                 f"The store {self.place} cannot be used: {reason}.", "Is it in reach, and a store of Optuna?"
             ) from None
-        except (ImportError, OSError) as error:
-            raise StoreError(
-                f"The store {self.place} cannot be opened: {first_line(error)}.",
-                "SQLite needs a folder that can be written to; a server needs its driver, such as psycopg or pymysql.",
-            ) from None
 
     def _locked(self) -> StoreError:
         return StoreError(
@@ -104,51 +93,67 @@ class Store:
         if not self.file:
             yield
             return
+        self.file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{self.file}.lock", timeout=self.seconds):
             yield
 
-    def _make_lock_row(self) -> None:
-        from sqlalchemy.exc import IntegrityError
 
-        table = _lock_table()
-        table.metadata.create_all(self.engine)
-        try:
-            with self.engine.begin() as connection:
-                connection.execute(table.insert().values(id=1))
-        except IntegrityError:
-            return  # it is there
-
-
-def _opened(url: str, options: dict[str, Any]) -> Any:
+def _opened(url: str, seconds: float | None) -> BaseStorage:
+    """Optuna's storage; ``seconds`` to wait for a lock, of SQLite."""
     import optuna
 
+    options: dict[str, Any] = {"connect_args": {"timeout": seconds}} if seconds else {"pool_pre_ping": True}
     try:
-        return optuna.storages.RDBStorage(url, engine_kwargs=options)
+        storage: BaseStorage = optuna.storages.RDBStorage(url, engine_kwargs=options)
     except RuntimeError as error:  # so it says that another version made the tables
-        raise StoreError(
-            f"The store is one of another version of Optuna: {first_line(error)}.",
-            "Take a new store, or `optuna storage upgrade`.",
-        ) from None
+        hint = "Take a new store, or `optuna storage upgrade`."
+        raise StoreError(f"The store is one of another version of Optuna: {first_line(error)}.", hint) from None
+    return storage
 
 
 def _lock_table() -> Any:
     """A table of one row, which one process at a time holds locked."""
-    import sqlalchemy
+    from sqlalchemy import Column, Integer, MetaData, Table
 
-    return sqlalchemy.Table(
-        "s140_lock", sqlalchemy.MetaData(), sqlalchemy.Column("id", sqlalchemy.Integer, primary_key=True)
-    )
+    return Table("s140_lock", MetaData(), Column("id", Integer, primary_key=True, autoincrement=False))
 
 
-def _place_of(url: str) -> tuple[str, Path | None]:
-    """How a store is named to people, without its password; and its file, where it is one.
+def _with_lock_row(url: str) -> Any:
+    """An engine for a server's database that has the table. Of two processes that make it at once one is refused."""
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+
+    engine = create_engine(url, pool_pre_ping=True)
+    table = _lock_table()
+    for last in (False, True):
+        try:
+            table.metadata.create_all(engine)
+            with engine.begin() as connection:
+                if connection.execute(table.select()).first() is None:
+                    connection.execute(table.insert().values(id=1))
+            return engine
+        except (IntegrityError, OperationalError, ProgrammingError):
+            if last:
+                raise
+            time.sleep(1.0)
+    return engine
+
+
+def check(url: str) -> tuple[str, Path | None]:
+    """How a store is named to people, without its password; and its file, where it is one. Nothing is opened.
 
     Raises:
+        MissingExtra: Optuna is not installed.
         StoreError: It is no address of a store.
     """
+    try:
+        import optuna
+    except ModuleNotFoundError:
+        raise MissingExtra("Tuning", "tune") from None
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     hint = "As in sqlite:///study.db, postgresql+psycopg://user@host/name or mysql+pymysql://user@host/name."
     try:
         parts = make_url(url)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import S140Error, StoreError
 from sentiment140_bert.tuning import owner, space, strategy
+from sentiment140_bert.tuning.identity import refuse_another
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 IDENTITY, OWNER, BEAT, REASON = "s140", "owner", "beat", "reason"
+WAIT = 0.5  # seconds before it is looked again whether another process is ready
 FINALS = "finals"  # the owner of what comes after the trials
 
 
@@ -167,6 +170,36 @@ class Study:
             self.optuna.set_user_attr(FINALS, self.me.to_plain())
             return True
 
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """What ``make`` gave the one process that made it; the others wait for it.
+
+        Args:
+            name: By which it is kept in the store.
+            make: Gives something that JSON holds; if it raises, the next process makes it.
+        """
+        maker = f"{name}_{OWNER}"
+        while True:
+            with self.store.exclusive():
+                attributes = self.optuna.user_attrs
+                if name in attributes:
+                    return attributes[name]
+                theirs = attributes.get(maker)
+                mine = not theirs or self.watch.is_dead(theirs, None)
+                if mine:
+                    self.optuna.set_user_attr(maker, self.me.to_plain())
+            if mine:
+                break
+            time.sleep(WAIT)
+        try:
+            made = make()
+        except BaseException:
+            with self.store.exclusive():
+                self.optuna.set_user_attr(maker, None)
+            raise
+        with self.store.exclusive():
+            self.optuna.set_user_attr(name, made)
+        return made
+
     def release_finals(self) -> None:
         """Leaves them to whoever comes next."""
         with self.store.exclusive():
@@ -240,31 +273,3 @@ class Study:
                 self.optuna._storage.set_trial_user_attr(claim.trial_id, BEAT, sign)
             else:
                 self.optuna.set_user_attr(f"{FINALS}_{BEAT}", sign)
-
-
-def refuse_another(before: Mapping[str, Any] | None, now: Mapping[str, Any], what: str) -> None:
-    """Raises StoreError where a study is one of something else, with what differs.
-
-    Args:
-        before: Its identity; None of a new one.
-        now: Of this call.
-        what: Begins the sentence.
-    """
-    changed = list(_changed(before, now)) if before is not None else []
-    if changed:
-        raise StoreError(
-            f"{what} is another one: {'; '.join(changed)}.",
-            "Go on with the recipe and the tweets of the beginning, or choose another --study-name and OUTPUT.",
-        )
-
-
-def _changed(before: Any, now: Any, name: str = "") -> Iterator[str]:
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
-        for key in dict.fromkeys([*before, *now]):
-            yield from _changed(before.get(key), now.get(key), f"{name}.{key}" if name else str(key))
-    elif before != now:
-        yield f"{name}: {_shown(before)} then, {_shown(now)} now"
-
-
-def _shown(value: Any) -> str:
-    return f"{value[:12]}…" if isinstance(value, str) and len(value) == 64 else repr(value)

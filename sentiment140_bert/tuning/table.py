@@ -88,7 +88,7 @@ def _best(tuning: Mapping[str, Any]) -> list[str]:
     best = tuning["best"]
     if not best:
         return ["No trial came to its end."]
-    lines = [f"Trial {best['number'] + 1}, {tuning['metric'].replace('_', ' ')} {best['value']:.4f} (`best.yaml`):", ""]
+    lines = [f"Trial {best['number']}, {tuning['metric'].replace('_', ' ')} {best['value']:.4f} (`best.yaml`):", ""]
     lines += ["| setting | best | recipe as it is | tried |", "|---|---:|---:|---|"]
     for name, value in best["values"].items():
         own = tuning["own_values"].get(name)
@@ -115,7 +115,7 @@ def _trials(tuning: Mapping[str, Any]) -> list[str]:
         tuning["trials"], key=lambda each: (order.get(each["state"], 2), sign * (each["value"] or 0), each["number"])
     ):
         state = f"{each['state']}: {each['reason']}" if each["reason"] else each["state"]
-        cells = [str(each["number"] + 1), "" if each["value"] is None else f"{each['value']:.4f}", state]
+        cells = [str(each["number"]), "" if each["value"] is None else f"{each['value']:.4f}", state]
         cells += [shown(each["values"][name]) if name in each["values"] else "" for name in names]
         lines.append("| " + " | ".join([*cells, "" if each["seconds"] is None else f"{each['seconds']:,.0f}"]) + " |")
     return lines

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert.errors import DataError, RecipeError, RunError, S140Error
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import write_json
-from sentiment140_bert.workflows import tuning_finals, tuning_trials
+from sentiment140_bert.workflows import tuning_tracking, tuning_trials
 from sentiment140_bert.workflows.runs import public
 from sentiment140_bert.workflows.tuning_dir import TuningDir
-from sentiment140_bert.workflows.tuning_results import SCORED, write_best, write_results
+from sentiment140_bert.workflows.tuning_results import SCORED
+from sentiment140_bert.workflows.tuning_work import Work
 
 if TYPE_CHECKING:
     from sentiment140_bert.ranges import Range
-    from sentiment140_bert.tuning.progress import Progress
-    from sentiment140_bert.tuning.study import Claim, Study
     from sentiment140_bert.workflows.tuning_trials import Material
 
 log = logging.getLogger(__name__)
@@ -69,38 +68,37 @@ def tune(
         Interrupted: A signal stopped a training; a checkpoint was written.
     """
     _possible(recipe, trials, timeout, final_seeds, keep_models)
-    from sentiment140_bert.tuning.store import Store
+    from sentiment140_bert.tuning.identity import refuse_another
+    from sentiment140_bert.tuning.store import Store, check
     from sentiment140_bert.tuning.study import Study
 
     home = TuningDir(output)
     home.refuse_something_else()
+    url = storage or f"sqlite:///{home.store.resolve()}"
+    check(url)
     began = time.monotonic()
-    store = Store(storage or f"sqlite:///{home.store.resolve()}")
     own, ranges = _own_values(recipe), _space(recipe)
     material = _material(recipe, ranges, final_seeds)
     identity = _identity(recipe, ranges, material, sampler, pruner)
+    store = Store(url)
     name = study_name or home.path.resolve().name
-    _claim_folder(home, name, store.place, identity)
+    about = {"study": name, "store": store.place if storage else home.store.name} | identity
+    refuse_another(home.read(home.about) or None, about, str(home.path))
     study = Study(store, name, identity)
-    _make_trials(home, study, recipe, material, own, trials, began + timeout if timeout else None, arguments_given)
-    tuning = write_results(home, study, recipe, material.report, own)
-    left = tuning["counts"]["running"]
-    if not tuning["best"] and not left:
+    write_json(home.about, about)
+    shared = _names(home, recipe, tuning_tracking.parent(home, study, recipe, material.report, arguments_given))
+    work = Work(home, study, recipe, material, own, shared, arguments_given)
+    work.make_trials(trials, began + timeout if timeout else None)
+    tuning = work.results()
+    others = tuning["counts"]["running"]
+    if not tuning["best"] and not others:
         reasons = list(dict.fromkeys(each["reason"] for each in tuning["trials"] if each["reason"]))
         raise RunError(f"No trial came to its end: {' '.join(reasons)}", "Narrow the ranges of the tuning section.")
-    if final_seeds and tuning["best"] and study.take_finals():
-        try:
-            with study.alive(None):
-                final = tuning_finals.compared(
-                    home, recipe, tuning["best"], own, final_seeds, keep_models, arguments_given
-                )
-        finally:
-            study.release_finals()
-        tuning = write_results(home, study, recipe, material.report, own, final)
-        left = 0
-    elif final_seeds:
-        log.info("tune: other processes are still at work; the last of them makes the comparison")
-    return tuning | {"output": str(output), "left": left}
+    if final_seeds and tuning["best"]:
+        tuning = work.compare(tuning, final_seeds, keep_models) or tuning
+    if not others:
+        tuning_tracking.tell(home, recipe, tuning)
+    return tuning | {"output": str(output), "left": others}
 
 
 def _possible(recipe: Recipe, trials: int, timeout: float | None, final_seeds: int, keep_models: bool) -> None:
@@ -191,73 +189,6 @@ def _identity(
     }
 
 
-def _claim_folder(home: TuningDir, name: str, place: str, identity: dict[str, Any]) -> None:
-    from sentiment140_bert.tuning.study import refuse_another
-
-    about = {"study": name, "store": place} | identity
-    before = home.read(home.about) or None
-    refuse_another(before, about, f"{home.path}")
-    if before is None:
-        write_json(home.about, about)
-
-
-def _make_trials(
-    home: TuningDir,
-    study: Study,
-    recipe: Recipe,
-    material: Material,
-    own: dict[str, Any],
-    planned: int,
-    until: float | None,
-    arguments_given: list[str] | None,
-) -> None:
-    """Makes trials until all are given out or the time is over."""
-    from sentiment140_bert.tuning import space, summary
-    from sentiment140_bert.tuning.progress import Progress
-
-    maximize = tuning_trials.direction_of(recipe) == "maximize"
-    known = summary.of_trials(study)
-    best = summary.best(known, maximize)
-    done = sum(summary.counts(known)[state] for state in ("complete", "pruned", "failed"))
-    progress = Progress(planned, done, maximize, (best["number"], best["value"]) if best else None)
-    first = space.within(study_space := space.of_plain(study.identity["space"]), own)
-    log.info("tune: %s of %s trials are done; %s settings are tried", done, planned, len(study_space))
-    try:
-        while until is None or time.monotonic() < until:
-            claim = study.take(planned, first)
-            if claim is None:
-                return
-            _make_one(home, study, claim, recipe, material, progress, arguments_given)
-            found = summary.best(trials := summary.of_trials(study), maximize)
-            progress.count(sum(summary.counts(trials)[state] for state in ("complete", "pruned", "failed")))
-            if found:
-                write_best(home, recipe, found, tuning_trials.metric_of(recipe).removeprefix("eval_"))
-    finally:
-        progress.close()
-    log.info("tune: the time is over")
-
-
-def _make_one(
-    home: TuningDir,
-    study: Study,
-    claim: Claim,
-    recipe: Recipe,
-    material: Material,
-    progress: Progress,
-    arguments_given: list[str] | None,
-) -> None:
-    from sentiment140_bert.tuning.study import TakenOver
-
-    run = home.trial(claim.number)
-    title = home.path.resolve().name
-    names = {"run_name": f"{title}-{run.path.name}", "group": recipe.tracking.group or title, "log_model": False}
-    chosen = tuning_trials.recipe_of(recipe, claim.values, names)
-    progress.begun(claim.number, claim.values, claim.begun_before)
-    try:
-        with study.alive(claim):
-            tuning_trials.attempt(claim, chosen, material, run, progress, arguments_given)
-    except TakenOver as lost:
-        log.warning("tune: %s %s", lost.message, lost.hint)
-    except BaseException:
-        claim.release()
-        raise
+def _names(home: TuningDir, recipe: Recipe, parent: str | None) -> dict[str, Any]:
+    """What the tracked runs of all trainings share."""
+    return {"group": recipe.tracking.group or home.path.resolve().name, "parent_run": parent}

@@ -44,6 +44,11 @@ class TuningDir:
     def page(self) -> Path:
         return self.path / "README.md"
 
+    @property
+    def tracked(self) -> RunDir:
+        """What the trackers are told of the whole study."""
+        return RunDir(self.path / "study")
+
     def trial(self, number: int) -> RunDir:
         """The run of a trial."""
         return RunDir(self.path / "trials" / f"trial-{number:04}")
@@ -64,7 +69,8 @@ class TuningDir:
         """Raises RunError where the folder is neither new nor a tuning's."""
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path} is a file.", "Choose another OUTPUT.")
-        if self.path.is_dir() and any(self.path.iterdir()) and not self.about.is_file():
-            ours = {self.store.name, f"{self.store.name}.lock"}
-            if {each.name for each in self.path.iterdir()} - ours:
-                raise RunError(f"{self.path} is not empty, and no tuning.", "Choose another OUTPUT.")
+        if not self.path.is_dir() or self.about.is_file():
+            return
+        ours = (self.store.name, f".{self.about.name}")  # what a process that began just now has written by now
+        if any(not each.name.startswith(ours) for each in self.path.iterdir()):
+            raise RunError(f"{self.path} is not empty, and no tuning.", "Choose another OUTPUT.")

@@ -34,7 +34,7 @@ def write_best(home: TuningDir, recipe: Recipe, best: Mapping[str, Any], metric:
     """
     chosen = recipe_of(recipe, dict(best["values"]))
     said = (
-        f"# The best of the trials of `s140 tune`: trial {best['number'] + 1}, {metric} {best['value']:.4f} on the "
+        f"# The best of the trials of `s140 tune`: trial {best['number']}, {metric} {best['value']:.4f} on the "
         "validation tweets.\n"
     )
     write_text(home.best, said + chosen.to_yaml())

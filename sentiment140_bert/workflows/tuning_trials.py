@@ -42,12 +42,13 @@ class Material:
     cut: dict[int, dict[str, Dataset]] = field(default_factory=dict)
 
     def of_length(self, max_length: int) -> dict[str, Dataset]:
-        """Both splits as they would be tokenized with that ``max_length``; made once."""
+        """Both splits as they would be tokenized with that ``max_length``; the last ones are kept."""
         from sentiment140_bert.data.shortened import closing, shortened
 
         if max_length not in self.cut:
             behind = closing(self.tokenizer)
             parts = {"train": self.train, "validation": self.validation}
+            self.cut.clear()
             self.cut[max_length] = {name: shortened(part, max_length, behind) for name, part in parts.items()}
         return self.cut[max_length]
 
@@ -150,7 +151,14 @@ def _trained(
         training.write_beginning(run, recipe, material.report, started)
     name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
     model = modeling.load_encoder(name, revision, recipe.training.seed, recipe.model.dropouts())
-    reported = Reported(metric_of(recipe), claim.report, claim.known, progress.advance)
+    if checkpoint:
+        log.info("tune: going on from %s", checkpoint.name)
+
+    def report(number: int, value: float) -> bool:
+        progress.evaluated(number, value)
+        return claim.report(number, value)
+
+    reported = Reported(metric_of(recipe), report, claim.known, progress.advance)
     usage = Usage()
     names = tracks.names_for(run, recipe, resume=checkpoint is not None)
     with tracked(names, lambda: tracks.story_of(run, recipe, live=True)) as tracking:

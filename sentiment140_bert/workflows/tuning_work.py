@@ -1,0 +1,120 @@
+"""What one process does for a study: trials as long as there are some, and the comparison if it is the last."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sentiment140_bert.errors import StoreError
+from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.workflows import tuning_finals, tuning_trials
+from sentiment140_bert.workflows.tuning_dir import TuningDir
+from sentiment140_bert.workflows.tuning_results import write_best, write_results
+from sentiment140_bert.workflows.tuning_trials import Material
+
+if TYPE_CHECKING:
+    from sentiment140_bert.tuning.progress import Progress
+    from sentiment140_bert.tuning.study import Claim, Study
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one process does for a study.
+
+    Args:
+        home: Of the tuning.
+        study: In its store.
+        recipe: Of the study.
+        material: Of the trials.
+        own: The recipe's own values of all settings.
+        names: What the tracked runs share.
+        arguments_given: What followed ``s140`` on the command line.
+    """
+
+    home: TuningDir
+    study: Study
+    recipe: Recipe
+    material: Material
+    own: dict[str, Any]
+    names: dict[str, Any]
+    arguments_given: list[str] | None
+
+    def make_trials(self, planned: int, until: float | None) -> None:
+        """Makes trials until all are given out or the time is over."""
+        from sentiment140_bert.tuning import space
+        from sentiment140_bert.tuning.progress import Progress
+
+        done, best = self._state()
+        progress = Progress(
+            planned,
+            done,
+            self.study.identity["direction"] == "maximize",
+            (best["number"], best["value"]) if best else None,
+        )
+        ranges = space.of_plain(self.study.identity["space"])
+        log.info("tune: %d of %d trials are done; %d settings are tuned", done, planned, len(ranges))
+        try:
+            while until is None or time.monotonic() < until:
+                claim = self.study.take(planned, space.within(ranges, self.own))
+                if claim is None:
+                    return
+                self._make_one(claim, progress)
+                done, best = self._state()
+                progress.count(done)
+                if best:
+                    write_best(self.home, self.recipe, best, self.study.identity["metric"])
+        finally:
+            progress.close()
+        log.info("tune: the time is over")
+
+    def results(self, final: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Writes them; not while another process does."""
+        with self.study.store.exclusive():
+            return write_results(self.home, self.study, self.recipe, self.material.report, self.own, final)
+
+    def compare(self, tuning: dict[str, Any], seeds: int, keep_models: bool) -> dict[str, Any] | None:
+        """Compares the best values with the recipe, and writes the results anew; None where that is another's work."""
+        if not self.study.take_finals():
+            log.info("tune: other processes are still at work; the last of them makes the comparison")
+            return None
+        names = self.names | {"job_type": "final"}
+        try:
+            with self.study.alive(None):
+                final = tuning_finals.compared(
+                    self.home, self.recipe, tuning["best"], self.own, seeds, keep_models, names, self.arguments_given
+                )
+        finally:
+            self.study.release_finals()
+        return self.results(final)
+
+    def _state(self) -> tuple[int, dict[str, Any] | None]:
+        """How many trials are finished, and the best of them."""
+        from sentiment140_bert.tuning import summary
+
+        trials = summary.of_trials(self.study)
+        counts = summary.counts(trials)
+        done = sum(counts[state] for state in ("complete", "pruned", "failed"))
+        return done, summary.best(trials, self.study.identity["direction"] == "maximize")
+
+    def _make_one(self, claim: Claim, progress: Progress) -> None:
+        from sentiment140_bert.tuning.study import TakenOver
+
+        run = self.home.trial(claim.number)
+        title = f"{self.home.path.resolve().name}-{run.path.name}"
+        names = self.names | {"run_name": title, "job_type": "trial", "log_model": False}
+        chosen = tuning_trials.recipe_of(self.recipe, claim.values, names)
+        progress.begun(claim.number, claim.values, claim.begun_before)
+        try:
+            with self.study.alive(claim):
+                tuning_trials.attempt(claim, chosen, self.material, run, progress, self.arguments_given)
+        except TakenOver as lost:
+            log.warning("tune: %s %s", lost.message, lost.hint)
+        except BaseException:
+            with suppress(StoreError):  # then it is given out again once this process is gone
+                claim.release()
+            raise

@@ -1,0 +1,345 @@
+"""``s140 tune`` with a BERT so small that it is trained at once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from sentiment140_bert import recipes
+from sentiment140_bert.cli import main
+from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.workflows import saved_recipe
+from tiny_run import TINY, process
+
+pytest_plugins = "model_fixtures"
+
+TUNING = {
+    "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
+    "per_device_train_batch_size": [32, 64],
+    "max_length": [12, 32],
+    "layerwise_lr_decay": {"low": 0.5, "high": 1.0},
+    "hidden_dropout_prob": {"low": 0.0, "high": 0.3},
+}
+
+
+@pytest.fixture(scope="module")
+def recipe(small_bert: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """180 tweets to train on, 60 to validate, 60 to test; five settings to be tuned."""
+    plain: dict[str, Any] = {"model": {"model_name_or_path": str(small_bert("BertModel"))}, "tuning": TUNING}
+    plain["data"] = {"dataset": "sample", "max_samples": 300, "validation_size": 60, "test_size": 60, "max_length": 32}
+    plain["training"] = {
+        name.replace("-", "_"): TINY[name] for name in ("num-train-epochs", "logging-steps", "report-to")
+    } | {"per_device_train_batch_size": 32, "learning_rate": 1e-4}
+    file = tmp_path_factory.mktemp("recipes") / "mine.yaml"
+    file.write_text(yaml.safe_dump(plain))
+    return file
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, recipe: Path) -> Path:
+    """A finished tuning; not to be changed."""
+    folder = tmp_path_factory.mktemp("tunings") / "mine"
+    asked = ["tune", str(folder), "--recipe", str(recipe), "--trials", "6", "--final-seeds", "2"]
+    result = CliRunner().invoke(main, asked, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "mine"))
+
+
+def read(folder: Path, name: str = "tuning.json") -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / name).read_text("utf-8"))
+    return content
+
+
+def what_came_out(folder: Path) -> list[tuple[Any, ...]]:
+    names = ("number", "state", "value", "values", "scores")
+    return [tuple(each[name] for name in names) for each in read(folder)["trials"]]
+
+
+def rows_of(folder: Path) -> list[tuple[int, str]]:
+    with sqlite3.connect(folder / "study.db") as connection:
+        return connection.execute("select number, state from trials order by number").fetchall()
+
+
+def test_every_trial_is_a_training_of_its_values(finished: Path) -> None:
+    tuning = read(finished)
+    folders = ["figures", "final", "trials"]
+    files = ["README.md", "best.yaml", "study.db", "study.db.lock", "study.json", "tuning.json"]
+    assert sorted(each.name for each in finished.iterdir()) == sorted([*folders, *files])
+    assert sum(tuning["counts"].values()) == len(rows_of(finished)) == 6
+    for each in tuning["trials"]:
+        run = RunDir(finished / "trials" / f"trial-{each['number']:04}")
+        recipe = saved_recipe(run.path)
+        plain = recipe.to_dict()
+        flat = plain["model"] | plain["data"] | plain["training"]
+        assert {name: flat[name] for name in each["values"]} == each["values"]
+        assert recipe.tracking.group == "mine"
+        assert not run.metrics.exists()
+        assert not run.checkpoints.exists()
+        lines = [json.loads(line) for line in run.history.read_text().splitlines()]
+        assert [line["eval_accuracy"] for line in lines if "eval_accuracy" in line] == each["scores"]
+        assert each["value"] == (max(each["scores"]) if each["state"] == "complete" else each["scores"][-1])
+
+
+def test_the_first_trial_is_the_recipe_as_it_is(finished: Path) -> None:
+    tuning = read(finished)
+    assert tuning["trials"][0]["values"] == {name: tuning["own_values"][name] for name in TUNING}
+    assert tuning["own_values"]["hidden_dropout_prob"] == 0.0  # the model's own
+
+
+def test_the_best_is_the_best_on_validation(finished: Path) -> None:
+    tuning = read(finished)
+    complete = [each for each in tuning["trials"] if each["state"] == "complete"]
+    assert tuning["best"]["value"] == max(each["value"] for each in complete)
+    recipe = recipes.load(str(finished / "best.yaml"))
+    assert not recipe.tuning
+    plain = recipe.to_dict()
+    flat = plain["model"] | plain["data"] | plain["training"]
+    assert {name: flat[name] for name in TUNING} == tuning["best"]["values"]
+
+
+def test_best_yaml_trains(finished: Path, s140, tmp_path: Path) -> None:
+    s140("train", "--recipe", finished / "best.yaml", "--output-dir", "run", "--num-train-epochs", 1)
+    assert RunDir(tmp_path / "run").is_finished()
+
+
+def test_the_comparison_is_of_the_same_seeds_and_says_what_it_is(finished: Path) -> None:
+    tuning = read(finished)
+    final = tuning["final"]
+    if "same" in final:
+        pytest.skip("the recipe's own values were the best")
+    assert final["seeds"] == [42, 43]
+    best = tuning["best"]["number"]
+    assert final["runs"]["best"] == [f"final/trial-{best:04}-seed-{seed}" for seed in (42, 43)]
+    for split, each in final["splits"].items():
+        for kind, side in (("best", "first"), ("recipe", "second")):
+            scores = [
+                read(finished / run, "metrics.json")["splits"][split]["accuracy"]["value"]
+                for run in final["runs"][kind]
+            ]
+            assert each[side]["value"] == pytest.approx(sum(scores) / 2)
+        noise = each["p_value"] >= 0.05
+        assert ("within noise" in each["sentence"]) == noise
+    page = (finished / "README.md").read_text()
+    assert "within noise" in page or "is better." in page
+
+
+def test_the_pictures_are_pictures(finished: Path) -> None:
+    drawn = {each.name for each in (finished / "figures").iterdir()}
+    assert drawn == {"history.png", "importances.png", "parallel_coordinates.png"}
+    assert all((finished / "figures" / name).read_bytes().startswith(b"\x89PNG") for name in drawn)
+
+
+def test_the_same_command_again_trains_nothing(copy: Path, s140, recipe: Path) -> None:
+    before = read(copy)
+    said = s140("tune", copy, "--recipe", recipe, "--trials", 6, "--final-seeds", 2).stderr
+    assert "6 of 6 trials are done" in said
+    assert "step " not in said
+    assert read(copy) == before
+
+
+def test_more_trials_go_on_where_the_others_ended(copy: Path, s140, recipe: Path) -> None:
+    before = what_came_out(copy)
+    s140("tune", copy, "--recipe", recipe, "--trials", 7, "--final-seeds", 0)
+    assert what_came_out(copy)[:6] == before
+    assert len(rows_of(copy)) == 7
+
+
+def killed(folder: Path, recipe: Path, trials: int, at: Callable[[str], bool]) -> str:
+    """Starts a tuning, kills it at a line, and returns what it said until then."""
+    asked = ("tune", folder, "--recipe", recipe, "--trials", trials, "--final-seeds", 0)
+    started = process(*asked)
+    said = ""
+    for line in started.stderr:
+        said += line
+        if at(line):
+            started.send_signal(signal.SIGKILL)
+            break
+    started.communicate(timeout=60)
+    assert started.returncode == -signal.SIGKILL, said
+    return said
+
+
+def test_a_study_that_is_killed_twice_loses_nothing_and_repeats_nothing(
+    tmp_path: Path, finished: Path, recipe: Path, s140
+) -> None:
+    """Killed in the middle of its second trial, and while it begins the fourth."""
+    folder = tmp_path / "mine"
+    first = killed(folder, recipe, 6, lambda line: line.startswith("tune: trial 1, evaluation 1"))
+    second = killed(folder, recipe, 6, lambda line: line.startswith("tune: trial 3 ("))
+    assert [state for _, state in rows_of(folder)].count("RUNNING") == 1
+    third = s140("tune", folder, "--recipe", recipe, "--trials", 6, "--final-seeds", 0).stderr
+    assert "tune: trial 1 (2 of 6) (begun before)" in second
+    assert "tune: trial 3 (4 of 6) (begun before)" in third
+    assert "tune: trial 0 (" not in second + third
+    assert "tune: trial 1 (" in first
+    assert "tune: trial 2 (" not in first + third
+    assert [number for number, _ in rows_of(folder)] == list(range(6))
+    assert what_came_out(folder) == what_came_out(finished)  # as if it had never been killed
+
+
+def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path, recipe: Path, s140) -> None:
+    asked = ("tune", tmp_path / "mine", "--recipe", recipe, "--trials", 1, "--final-seeds", 0)
+    started = process(*asked, "--num-train-epochs", 20)
+    for line in started.stderr:
+        if line.startswith("tune: trial 0, evaluation 1"):
+            started.send_signal(signal.SIGTERM)
+            break
+    stdout, stderr = started.communicate(timeout=60)
+    assert (started.returncode, stdout) == (143, ""), stderr
+    assert "Finished trials are kept; go on with the same command." in stderr
+    assert "Traceback" not in stderr
+    again = s140(*asked, "--num-train-epochs", 20).stderr
+    assert "tune: going on from checkpoint-" in again
+    scores = read(tmp_path / "mine")["trials"][0]["scores"]
+    assert len(scores) == 20
+
+
+def test_two_processes_on_one_store_share_its_trials(tmp_path: Path, recipe: Path) -> None:
+    asked = ("tune", tmp_path / "mine", "--recipe", recipe, "--trials", 5, "--final-seeds", 1)
+    both = [process(*asked) for _ in range(2)]
+    said = [each.communicate(timeout=240) for each in both]
+    assert [each.returncode for each in both] == [0, 0], said
+    stderr = said[0][1] + said[1][1]
+    assert [number for number, _ in rows_of(tmp_path / "mine")] == list(range(5))
+    for number in range(5):
+        assert stderr.count(f"tune: trial {number} (") == 1
+    assert "begun before" not in stderr
+    tuning = read(tmp_path / "mine")
+    assert tuning["counts"]["running"] == 0
+    if "same" not in tuning["final"]:
+        assert stderr.count("tune: the recipe as it is, seed 42") == 1
+
+
+HELD_OUT = ("test", "manual", "manual_neutral")
+
+
+def test_until_the_comparison_nothing_but_training_and_validation_is_read(
+    cache: Path, tmp_path: Path, recipe: Path, s140
+) -> None:
+    """Prepared test and manual tweets are taken away: all trials are made, and only the comparison misses them."""
+    s140("prepare", "--recipe", recipe)
+    taken = [
+        folder / name for kind in ("prepared", "tokenized") for folder in (cache / kind).iterdir() for name in HELD_OUT
+    ]
+    assert all(each.is_dir() for each in taken)
+    for each in taken:
+        shutil.rmtree(each)
+    asked = ("tune", "mine", "--recipe", recipe, "--trials", 4)
+    s140(*asked, "--final-seeds", 0)
+    tuning = read(tmp_path / "mine")
+    assert tuning["counts"]["complete"] == 4
+    assert tuning["final"] is None
+    assert "the test tweets were not looked at" in (tmp_path / "mine" / "README.md").read_text()
+    if tuning["best"]["number"]:
+        with pytest.raises(FileNotFoundError, match="test"):
+            s140(*asked, "--final-seeds", 1)
+
+
+def test_trials_are_given_two_splits() -> None:
+    """There is no way from what a trial is given to what is held out."""
+    import dataclasses
+
+    from sentiment140_bert.workflows.tuning_trials import Material
+
+    assert [each.name for each in dataclasses.fields(Material)] == ["train", "validation", "tokenizer", "report", "cut"]
+
+
+def test_values_that_do_not_work_cost_their_trial_only(tmp_path: Path, recipe: Path, s140) -> None:
+    plain = yaml.safe_load(recipe.read_text())
+    plain["tuning"] = {"learning_rate": [1e-3, 1e30]}
+    plain["training"] |= {"learning_rate": 1e-3, "max_grad_norm": 0, "num_train_epochs": 1}
+    (tmp_path / "wild.yaml").write_text(yaml.safe_dump(plain))
+    said = s140(
+        "tune", "mine", "--recipe", "wild.yaml", "--trials", 6, "--final-seeds", 0, "--sampler", "random"
+    ).stderr
+    tuning = read(tmp_path / "mine")
+    assert tuning["counts"]["complete"] + tuning["counts"]["failed"] == 6
+    assert tuning["counts"]["failed"] > 0
+    assert "failed: Training diverged" in said
+    assert tuning["best"]["values"] == {"learning_rate": 1e-3}
+    assert "Training diverged" in (tmp_path / "mine" / "README.md").read_text()
+    plain["tuning"] = {"learning_rate": [1e29, 1e30]}
+    (tmp_path / "wild.yaml").write_text(yaml.safe_dump(plain))
+    result = s140("tune", "none", "--recipe", "wild.yaml", "--trials", 2, code=1)
+    assert "No trial came to its end: Training diverged" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--trials", 0), 1, "0 trials try nothing"),
+        (("--trials", -3), 1, "-3 trials try nothing"),
+        (("--timeout", 0), 1, "In 0 seconds nothing can be tried"),
+        (("--timeout", "0m"), 1, "In 0 seconds nothing can be tried"),
+        (("--timeout", "soon"), 2, "seconds, or as in 90s, 30m, 2.5h"),
+        (("--final-seeds", -1), 1, "-1 seeds are none"),
+        (("--eval-strategy", "no", "--no-load-best-model-at-end"), 1, "no trial can be judged without evaluations"),
+        (("--register-model", "m", "--report-to", "mlflow"), 1, "register_model"),
+        (("--log-model",), 1, "add --keep-models"),
+        (("--dataset", "nowhere.csv"), 1, "nowhere.csv"),
+        (("--test-size", 0, "--manual-test", "none"), 1, "Nothing is held out"),
+        (("--storage", "my store"), 1, "no address of a database"),
+        (("--storage", "sqlite://"), 1, "in memory is gone"),
+        (("--sampler", "grid"), 2, "'grid' is not one of"),
+    ],
+)
+def test_what_makes_no_study(s140, recipe: Path, tmp_path: Path, arguments: Any, code: int, said: str) -> None:
+    result = s140("tune", "new", "--recipe", recipe, *arguments, code=code)
+    assert said in result.stderr
+    assert result.stdout == ""
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_timeout_ends_the_trials_and_the_comparison_is_made(copy: Path, s140, recipe: Path) -> None:
+    said = s140("tune", copy, "--recipe", recipe, "--trials", 50, "--timeout", "0.001s", "--final-seeds", 2).stderr
+    assert "tune: the time is over" in said
+    assert len(rows_of(copy)) == 6
+
+
+def test_another_study_is_refused_with_the_difference(copy: Path, s140, recipe: Path, tmp_path: Path) -> None:
+    asked = ("tune", copy, "--recipe", recipe, "--trials", 6)
+    assert "recipe.training.weight_decay: 0.01 then, 0.5 now" in s140(*asked, "--weight-decay", 0.5, code=1).stderr
+    assert "data: " in s140(*asked, "--split-seed", 1, code=1).stderr
+    assert "pruner: 'median' then, 'none' now" in s140(*asked, "--pruner", "none", code=1).stderr
+    assert "study: 'mine' then, 'other' now" in s140(*asked, "--study-name", "other", code=1).stderr
+    shared = (
+        "tune",
+        "elsewhere",
+        "--storage",
+        f"sqlite:///{copy}/study.db",
+        "--study-name",
+        "mine",
+        "--recipe",
+        recipe,
+    )
+    refused = s140(*shared, "--trials", 6, "--learning-rate", 2e-3, code=1).stderr
+    assert "The study 'mine' in" in refused
+    assert "recipe.training.learning_rate: 0.0001 then, 0.002 now" in refused
+
+
+def test_folders_of_something_else_are_left_alone(s140, recipe: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    assert "is a file" in s140("tune", "file", "--recipe", recipe, code=1).stderr
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    assert "is not empty, and no tuning" in s140("tune", "full", "--recipe", recipe, code=1).stderr
+    assert [each.name for each in (tmp_path / "full").iterdir()] == ["notes.txt"]
+
+
+def test_the_result_is_printed_as_json(copy: Path, s140, recipe: Path) -> None:
+    result = json.loads(s140("tune", copy, "--recipe", recipe, "--trials", 6, "--final-seeds", 2, "--json").stdout)
+    assert result | {"output": 0, "left": 0} == read(copy) | {"output": 0, "left": 0}

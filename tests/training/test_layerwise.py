@@ -1,0 +1,104 @@
+"""Layer-wise learning rate decay, and dropout that a recipe asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+
+from sentiment140_bert import modeling
+from sentiment140_bert.errors import ModelError
+from sentiment140_bert.recipe import TrainingConfig, parse
+from sentiment140_bert.training import arguments, layerwise
+from sentiment140_bert.training.trainer import SentimentTrainer
+
+pytest_plugins = "model_fixtures"
+SMALL = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64}
+KINDS = {
+    "bert": transformers.BertConfig(num_hidden_layers=3, **SMALL),
+    "roberta": transformers.RobertaConfig(num_hidden_layers=3, **SMALL),
+    "electra": transformers.ElectraConfig(num_hidden_layers=3, embedding_size=16, **SMALL),
+    "distilbert": transformers.DistilBertConfig(n_layers=3, dim=32, n_heads=2, hidden_dim=64),
+}
+
+
+def classifier(kind: str) -> transformers.PreTrainedModel:
+    return transformers.AutoModelForSequenceClassification.from_config(KINDS[kind])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_depths_count_from_the_classifier_down(kind: str) -> None:
+    names = [name for name, _ in classifier(kind).named_parameters()]
+    found = layerwise.depths(names)
+    assert set(found) == set(names)
+    for name, depth in found.items():
+        if "embeddings" in name:
+            assert depth == 4, name
+        elif "classifier" in name or "pooler" in name:
+            assert depth == 0, name
+        else:
+            layer = next(int(part) for part in name.split(".") if part.isdigit())
+            assert depth == 3 - layer, name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_parameter_is_in_one_group_with_its_rates(kind: str, tmp_path: Path) -> None:
+    model = classifier(kind)
+    config = TrainingConfig(
+        learning_rate=1e-3, weight_decay=0.1, eval_strategy="no", save_strategy="no", load_best_model_at_end=False
+    )
+    settings = arguments.training_arguments(config, arguments.choose_precision(config), tmp_path)
+    groups = SentimentTrainer(model=model, args=settings, lr_decay=0.5).create_optimizer().param_groups
+    usual = SentimentTrainer(model=model, args=settings).create_optimizer().param_groups
+    assert len(usual) == 2
+    assert groups[0]["lr"] == 1e-3  # it is what is logged
+    assert sorted({group["lr"] for group in groups}) == [1e-3 / 16, 1e-3 / 8, 1e-3 / 4, 1e-3 / 2, 1e-3]
+    everything = [id(each) for group in groups for each in group["params"]]
+    assert sorted(everything) == sorted(id(each) for each in model.parameters())
+    for decay in (0.0, 0.1):
+        ours = {id(each) for group in groups if group["weight_decay"] == decay for each in group["params"]}
+        assert ours == {id(each) for group in usual if group["weight_decay"] == decay for each in group["params"]}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_dropout_is_what_was_asked_for(kind: str, tmp_path: Path) -> None:
+    classifier(kind).save_pretrained(tmp_path)
+    asked = {"hidden_dropout_prob": 0.01, "attention_probs_dropout_prob": 0.02, "classifier_dropout": 0.03}
+    model = modeling.load_encoder(str(tmp_path), dropouts=asked)
+    assert modeling.dropouts_of(model.config) == asked
+    used = {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)}
+    used |= {module.dropout_prob for module in model.modules() if hasattr(module, "dropout_prob")}
+    assert {0.01, 0.03} <= used
+    assert used <= {0.01, 0.02, 0.03}
+    last = model.get_submodule("classifier" if kind in ("roberta", "electra") else "").dropout  # the classifier's own
+    assert last.p == 0.03
+    before = modeling.load_encoder(str(tmp_path))
+    assert all(torch.equal(one, other) for one, other in zip(before.parameters(), model.parameters(), strict=True))
+
+
+def test_the_classifiers_dropout_does_not_follow_the_hidden_one(small_bert: Callable[..., Path]) -> None:
+    folder = str(small_bert("BertModel", dropout=0.2))
+    model = modeling.load_encoder(folder, dropouts={"hidden_dropout_prob": 0.05})
+    assert model.dropout.p == 0.2
+    assert modeling.dropouts_of(model.config)["classifier_dropout"] == 0.2
+
+
+def test_a_dropout_that_a_model_does_not_have_is_refused(tmp_path: Path) -> None:
+    from sentiment140_bert.modeling.dropout import with_dropouts
+
+    with pytest.raises(ModelError, match="has no such dropout"):
+        with_dropouts(transformers.T5Config(), {"attention_probs_dropout_prob": 0.1})
+
+
+def test_decay_and_dropout_are_settings_of_a_recipe() -> None:
+    recipe = parse({"model": {"hidden_dropout_prob": 0.2}, "training": {"layerwise_lr_decay": 0.9}})
+    assert recipe.model.dropouts() == {
+        "hidden_dropout_prob": 0.2,
+        "attention_probs_dropout_prob": None,
+        "classifier_dropout": None,
+    }
+    assert arguments.unusual(recipe.training)["layerwise_lr_decay"] == 0.9
+    assert "layerwise_lr_decay" not in arguments.unusual(TrainingConfig())
