@@ -18,6 +18,9 @@ METRICS, PUBLISHED, CARD = "metrics.json", "published.json", "README.md"
 CURATED = (
     "model_name_or_path",
     "model_revision",
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "classifier_dropout",
     "dataset",
     "dataset_revision",
     "cleaning",
@@ -33,6 +36,7 @@ CURATED = (
     "weight_decay",
     "warmup_steps",
     "lr_scheduler_type",
+    "layerwise_lr_decay",
     "optim",
     "label_smoothing_factor",
     "seed",

@@ -161,7 +161,7 @@ def check(url: str) -> tuple[str, Path | None]:
         raise StoreError("What was given as --storage is no address of a database.", hint) from None
     kind = parts.get_backend_name()
     if kind in SERVERS:
-        return parts.render_as_string(hide_password=True), None
+        return parts.set(query={}).render_as_string(hide_password=True), None  # one may stand in the query, too
     if kind != "sqlite":
         raise StoreError(f"A store of the kind {kind} cannot be shared safely.", hint)
     if not parts.database or ":memory:" in parts.database:

@@ -75,7 +75,9 @@ def tune(
     home = TuningDir(output)
     home.refuse_something_else()
     url = storage or f"sqlite:///{home.store.resolve()}"
-    check(url)
+    place, _ = check(url)
+    if arguments_given and storage:  # they are told in run directories, and its address may hold a password
+        arguments_given = [each.replace(storage, place) for each in arguments_given]
     began = time.monotonic()
     own, ranges = _own_values(recipe), _space(recipe)
     material = _material(recipe, ranges, final_seeds)

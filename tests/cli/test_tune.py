@@ -310,6 +310,17 @@ def test_a_timeout_ends_the_trials_and_the_comparison_is_made(copy: Path, s140, 
     assert len(rows_of(copy)) == 6
 
 
+def test_the_address_of_a_store_is_told_nowhere(tmp_path: Path, s140, recipe: Path) -> None:
+    """It may hold a password; of a file the folder is nobody's business."""
+    url = f"sqlite:///{tmp_path}/a_private_folder/shared.db?mode=secret"
+    (tmp_path / "a_private_folder").mkdir()
+    s140("tune", "mine", "--recipe", recipe, "--trials", 1, "--final-seeds", 0, f"--storage={url}")
+    told = read(tmp_path / "mine" / "trials" / "trial-0000", "environment.json")["command"]
+    assert told.endswith("--storage=shared.db")
+    for name in ("tuning.json", "README.md"):
+        assert "secret" not in (tmp_path / "mine" / name).read_text()
+
+
 def test_another_study_is_refused_with_the_difference(copy: Path, s140, recipe: Path, tmp_path: Path) -> None:
     asked = ("tune", copy, "--recipe", recipe, "--trials", 6)
     assert "recipe.training.weight_decay: 0.01 then, 0.5 now" in s140(*asked, "--weight-decay", 0.5, code=1).stderr

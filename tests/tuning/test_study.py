@@ -12,7 +12,7 @@ import pytest
 from sentiment140_bert.errors import StoreError
 from sentiment140_bert.ranges import Range
 from sentiment140_bert.tuning import owner, space, summary
-from sentiment140_bert.tuning.store import Store
+from sentiment140_bert.tuning.store import Store, check
 from sentiment140_bert.tuning.study import Study, TakenOver
 
 SPACE = {
@@ -236,6 +236,14 @@ def test_what_is_no_store_is_refused(url: str, said: str) -> None:
         Store(url)
     assert said in caught.value.message
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:secret@host/name", "mysql+pymysql://me@host/name?password=secret"])
+def test_a_store_is_named_without_its_password(url: str) -> None:
+    place, file = check(url)
+    assert "secret" not in place
+    assert "host/name" in place
+    assert file is None
 
 
 def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
