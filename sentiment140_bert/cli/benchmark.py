@@ -108,7 +108,8 @@ def accuracy(
     if as_json:
         print_json(found)
         return
-    keys = ("way", "seed", "validation", "test", "tweets_per_second")
+    scored = [name for name in ("validation", "test", "manual") if name in found["runs"][0]]
+    keys = ("way", "seed", *scored, "tweets_per_second")
     print_table([[each[key] for key in keys] for each in found["runs"]], keys)
     for way, mean in found["means"].items():
         spread = "" if mean["spread"] is None else f", spread over the seeds {mean['spread']:.4f}"
