@@ -41,7 +41,8 @@ def benchmark_training(
         dataset: As a recipe names it; the tweets are drawn from its training split.
         tweets: Of one turn of ``trainer`` and ``package``; 320 on a CPU, 40,960 on a GPU.
         batch_size: Of these two; 32 on a CPU, 512 on a GPU.
-        slow_steps: Of one turn of ``notebook`` and ``script``; 1 on a CPU, 20 on a GPU.
+        slow_steps: Of one turn of ``notebook`` and ``script``; 1 on a CPU, 20 on a GPU. ``tutorial`` makes four times
+            as many.
         rounds: Turns of each.
         only: Contenders to be measured; all when empty.
         seed: Of the tweets drawn.
@@ -67,7 +68,7 @@ def benchmark_training(
             "Raise --tweets or lower --batch-size.",
         )
     config = modeling.shape_of(model)
-    tokens = _tokens(tokenizer, dataset, max(tweets, (slow_steps + 1) * SEED_BATCH), seed)
+    tokens = _tokens(tokenizer, dataset, max(tweets, (4 * slow_steps + 1) * SEED_BATCH), seed)
     some = {name: tokens[: (slow_steps + 1) * size] for name, size in (("a", SEED_BATCH), ("b", SCRIPT_BATCH))}
     whole = {"model": model, "tokens": tokens[:tweets], "batch": batch_size}
     contenders = [
@@ -87,7 +88,7 @@ def benchmark_training(
             "tutorial",
             f"Trainer: padded to the longest, batch {SEED_BATCH}",
             plain_trainer,
-            whole | {"tokens": tokens[: max(tweets // 8, 3 * SEED_BATCH)], "batch": SEED_BATCH},
+            whole | {"tokens": tokens[: (4 * slow_steps + 1) * SEED_BATCH], "batch": SEED_BATCH},
         ),
         Contender("trainer", f"Trainer: padded to the longest, batch {batch_size}", plain_trainer, whole),
         Contender("package", f"s140 train, batch {batch_size}", package, whole),
