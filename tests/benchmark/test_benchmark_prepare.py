@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 from pathlib import Path
 
@@ -42,3 +43,22 @@ def test_rows_are_drawn_from_both_labels_in_their_order(write, tmp_path: Path) -
     with (tmp_path / "drawn.csv").open(encoding="utf-8", newline="") as opened:
         labels = [row[0] for row in csv.reader(opened)]
     assert labels == ["0"] * 25 + ["1"] * 25
+
+
+def test_the_command_prints_figures_and_ratios(write, s140) -> None:
+    source = write("source.csv", [["target", "text"], *TWEETS])
+    options = ("--dataset", source, "--tokenizer", "bundled:minilm", "--rows", 100, "--rounds", 1)
+    result = json.loads(s140("benchmark", "prepare", *options, "--json").stdout)
+    assert (result["kind"], result["dataset"], result["rows"], result["ceiling"]) == (
+        "prepare",
+        "source.csv",
+        100,
+        None,
+    )
+    assert {name: each["tweets"] for name, each in result["contenders"].items()} == {
+        "pandas_map": 100,
+        "package": 100,
+        "tokenizer_alone": 100,
+    }
+    assert set(result["ratios"]) == {"package / pandas_map", "package / tokenizer_alone"}
+    assert result["contenders"]["package"]["audit_seconds"] > 0
