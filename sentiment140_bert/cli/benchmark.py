@@ -82,6 +82,22 @@ def inference(model: str, texts: str, only: tuple[str, ...], as_json: bool, **se
 
 
 @benchmark.command()
+@dataset_option
+@click.option("--tokenizer", default="google-bert/bert-base-uncased", show_default=True, help="Of which model.")
+@click.option("--rows", type=click.IntRange(1), help="Drawn from all of the dataset.  [default: all]")
+@rounds_option
+@only_option("pandas_map", "package", "tokenizer_alone")
+@json_option
+def prepare(dataset: str, tokenizer: str, only: tuple[str, ...], as_json: bool, **settings: Any) -> None:
+    """Prepare tweets: by pandas and Dataset.map, by `s140 prepare`; beside them, what the tokenizer alone takes."""
+    with stdout_kept_clean():
+        from sentiment140_bert.workflows.benchmarking import benchmark_prepare
+
+        found = benchmark_prepare(dataset, tokenizer, only=only, **settings)
+    shown(found, as_json)
+
+
+@benchmark.command()
 @recipe_option
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Fine-tunings in each way.")
 @click.option("--only", type=click.Choice(["package", "trainer"]), multiple=True, help="[default: both]")

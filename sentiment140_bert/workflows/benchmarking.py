@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -141,6 +143,40 @@ def benchmark_inference(
     ]
     chosen = [each for each in contenders if not only or each.name in only]
     return _measured("inference", given, [*chosen, _ceiling(config, 1_024)], rounds, FORWARD * _parameters(config))
+
+
+def benchmark_prepare(
+    dataset: str, tokenizer: str, *, rows: int | None = None, rounds: int = 3, only: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Prepares the same rows as tutorials do and as this package does, beside what the tokenizer alone takes.
+
+    Args:
+        dataset: As a recipe names it.
+        tokenizer: A model's name, as a recipe has it.
+        rows: Drawn from all of the dataset; None for all.
+        rounds: Turns of each.
+        only: Contenders to be measured; all when empty.
+
+    Returns:
+        What ``s140 benchmark prepare --json`` prints; ``audit_seconds`` of the package are part of its seconds.
+
+    Raises:
+        S140Error: The dataset or the tokenizer cannot be had; a contender's process died.
+    """
+    from sentiment140_bert.workflows.benchmarks import prepare as ways
+
+    with TemporaryDirectory(prefix="s140-benchmark-") as folder:
+        file = Path(folder) / "tweets.csv"
+        written = ways.drawn(dataset, rows, file)
+        given = {"file": str(file), "tokenizer": tokenizer}
+        contenders = [
+            Contender("pandas_map", "pandas and Dataset.map", ways.pandas_map, given),
+            Contender("package", "s140 prepare", ways.package, given),
+            Contender("tokenizer_alone", "the tokenizer alone", ways.tokenizer_alone, given),
+        ]
+        chosen = [each for each in contenders if not only or each.name in only]
+        told = {"dataset": dataset, "tokenizer": tokenizer, "rows": written}
+        return _measured("prepare", told, chosen, rounds, None)
 
 
 def _measured(
