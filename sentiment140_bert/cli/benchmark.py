@@ -145,6 +145,9 @@ def shown(found: dict[str, Any], as_json: bool) -> None:
     print_table([_row(each) for each in found["contenders"].values()], header)
     machine = found["machine"]
     click.echo()
+    for each in found["contenders"].values():
+        if each["failed"]:
+            click.echo(f"{each['title']}: {each['failed']}")
     if found["ceiling"]:
         click.echo(f"ceiling: {found['ceiling']:,.0f} GFLOP/s, the best matrix product of the same rounds")
     for names, ratio in found["ratios"].items():
@@ -153,8 +156,8 @@ def shown(found: dict[str, Any], as_json: bool) -> None:
 
 
 def _row(each: dict[str, Any]) -> tuple[str, ...]:
-    if each["failed"]:
-        return each["title"], "failed: " + each["failed"], "", "", "", ""
+    if "rounds" not in each:
+        return each["title"], "failed", "", "", "", ""
     share, gpu = each.get("share_of_ceiling"), each["gpu_memory"]
     return (
         each["title"],

@@ -53,7 +53,7 @@ def benchmark_training(
         What ``s140 benchmark training --json`` prints; docs/performance.md explains it.
 
     Raises:
-        S140Error: The model's shape or the tweets cannot be had; a contender's process died.
+        S140Error: The model's shape or the tweets cannot be had.
     """
     import torch
 
@@ -126,7 +126,7 @@ def benchmark_inference(
         What ``s140 benchmark inference --json`` prints.
 
     Raises:
-        S140Error: The model or the texts cannot be had; a contender's process died.
+        S140Error: The model or the texts cannot be had.
     """
     from sentiment140_bert import modeling
     from sentiment140_bert.workflows.benchmarks import inference as ways
@@ -185,14 +185,14 @@ def _measured(
     from sentiment140_bert import environment
     from sentiment140_bert.workflows.runs import without_folders
 
-    turns = alternate(contenders, rounds, lambda said: log.info("%s", said))
+    turns, failed = alternate(contenders, rounds, lambda said: log.info("%s", said))
     return {
         "kind": kind,
         **{name: without_folders(value) if isinstance(value, str) else value for name, value in given.items()},
         "rounds": rounds,
         "date": datetime.now(UTC).date().isoformat(),
         "machine": environment.describe(),
-        **report_of(contenders, turns, flops_per_token),
+        **report_of(contenders, turns, failed, flops_per_token),
     }
 
 
