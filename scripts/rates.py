@@ -21,6 +21,7 @@ def main() -> None:
     parser.add_argument("--dataset", default="sample")
     parser.add_argument("--model", default="bundled:minilm")
     parser.add_argument("--max-samples", type=int)
+    parser.add_argument("--validation-size", type=float, default=0.05)
     parser.add_argument("--batch-sizes", default="32")
     parser.add_argument("--learning-rates", default="1e-4")
     parser.add_argument("--warmup", default="0.06", help="Shares of all steps.")
@@ -32,6 +33,7 @@ def main() -> None:
             "model_name_or_path": given.model,
             "dataset": given.dataset,
             "max_samples": given.max_samples,
+            "validation_size": given.validation_size,
             "num_train_epochs": given.epochs,
         }
     )

@@ -93,7 +93,7 @@ class SecretError(S140Error):
 
 
 class BenchmarkError(S140Error):
-    """A measurement came to no end."""
+    """What was to be measured cannot be, as it was asked for."""
 
 
 class RunError(S140Error):

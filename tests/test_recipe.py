@@ -14,7 +14,16 @@ from sentiment140_bert.cli.options import resolved
 from sentiment140_bert.errors import RecipeError, S140Error
 from sentiment140_bert.recipe import NOT_YOURS, SECTION_OF, SECTIONS, Recipe, parse, settings
 
-NAMES = ["bert-base-100k", "bert-base-full", "colab-t4", "databricks", "distilbert-100k", "local-8gb", "quickstart"]
+NAMES = [
+    "bert-base-100k",
+    "bert-base-100k-fast",
+    "bert-base-full",
+    "colab-t4",
+    "databricks",
+    "distilbert-100k",
+    "local-8gb",
+    "quickstart",
+]
 
 
 def problems_of(plain: object) -> list[str]:

@@ -11,14 +11,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from sentiment140_bert.benchmark.contender import Contender, Measured
-from sentiment140_bert.errors import BenchmarkError, S140Error
+from sentiment140_bert.errors import S140Error
 
 MIB = 2**20
 
 
 def alternate(
     contenders: Sequence[Contender], rounds: int, told: Callable[[str], None]
-) -> dict[str, list[Measured] | str]:
+) -> tuple[dict[str, list[Measured]], dict[str, str]]:
     """Lets each contender work once in each round; every round begins with another one.
 
     Args:
@@ -27,10 +27,7 @@ def alternate(
         told: Hears what goes on.
 
     Returns:
-        By name the turns of each, or in words why it could not do the work.
-
-    Raises:
-        BenchmarkError: A process ended without a word; its traceback is on stderr.
+        By name the turns of each; and in words why some could not do the work, or not to the end.
     """
     turns: dict[str, list[Measured]] = {each.name: [] for each in contenders}
     failed: dict[str, str] = {}
@@ -51,7 +48,7 @@ def alternate(
                 if measured:
                     turns[each.name].append(measured)
                     told(f"round {number + 1} of {rounds}  {each.title}: {_said(measured)}")
-    return {name: failed.get(name) or made for name, made in turns.items()}
+    return turns, failed
 
 
 def _said(measured: Measured) -> str:
@@ -63,11 +60,8 @@ def _said(measured: Measured) -> str:
 def _hear(contender: Contender, connection: Connection, failed: dict[str, str]) -> Measured | None:
     try:
         said = connection.recv()
-    except EOFError:
-        raise BenchmarkError(
-            f"The process of {contender.title!r} ended before it was done.",
-            "What it said stands above; was it killed for memory? Fewer tweets need less.",
-        ) from None
+    except (EOFError, ConnectionResetError):
+        said = "its process was ended, perhaps for memory: measure it with few others (--only)"
     if isinstance(said, str):
         failed[contender.name] = said
         return None

@@ -13,7 +13,8 @@ CEILING = "ceiling"
 
 def report_of(
     contenders: Sequence[Contender],
-    turns: Mapping[str, list[Measured] | str],
+    turns: Mapping[str, list[Measured]],
+    failed: Mapping[str, str],
     flops_per_token: float | None = None,
     base: str = "package",
 ) -> dict[str, Any]:
@@ -22,6 +23,7 @@ def report_of(
     Args:
         contenders: In the order to be shown; one may be named ``ceiling``.
         turns: Of each.
+        failed: Why some could not do the work, or not to the end.
         flops_per_token: Of the model, nominal: what the last layer leaves out counts as done, so that a share of the
             ceiling above 1 can be reached by leaving out more.
         base: The contender that the others are compared with, round by round.
@@ -29,32 +31,27 @@ def report_of(
     Returns:
         ``ceiling`` and ``ceiling_of_torch`` (GFLOP/s), ``contenders`` and ``ratios``; docs/performance.md tells more.
     """
-    ceiling = turns.get(CEILING, "not measured")
-    rate = None if isinstance(ceiling, str) else median(each.work.flops / each.seconds for each in ceiling)
+    ceiling = turns.get(CEILING, [])
+    rate = median(each.work.flops / each.seconds for each in ceiling) if ceiling else None
     report: dict[str, Any] = {
         "ceiling": rate and round(rate / 1e9, 1),
-        **({} if isinstance(ceiling, str) else _notes(ceiling)),
+        **(_notes(ceiling) if ceiling else {}),
         "flops_per_token": flops_per_token,
         "contenders": {},
         "ratios": {},
     }
     for contender in contenders:
+        made = turns[contender.name]
         if contender.name == CEILING:
             continue
-        made = turns[contender.name]
-        if isinstance(made, str):
-            report["contenders"][contender.name] = {"title": contender.title, "failed": made}
-            continue
-        described = {"title": contender.title, "failed": None, **_figures(made)}
-        if rate and flops_per_token:
+        described = {"title": contender.title, "failed": failed.get(contender.name), **(_figures(made) if made else {})}
+        if made and rate and flops_per_token:
             described["share_of_ceiling"] = round(described["tokens_per_second"] * flops_per_token / rate, 4)
         report["contenders"][contender.name] = described
-    ours = turns.get(base, "not measured")
-    for contender in contenders:
-        theirs = turns[contender.name]
-        if contender.name not in (base, CEILING) and not isinstance(theirs, str) and not isinstance(ours, str):
-            each = [speed(mine) / speed(other) for mine, other in zip(ours, theirs, strict=True)]
-            report["ratios"][f"{base} / {contender.name}"] = round(median(each), 2)
+        both = list(zip(turns.get(base, []), made, strict=False))  # who failed has fewer rounds
+        if both and contender.name != base:
+            ratio = median(speed(ours) / speed(theirs) for ours, theirs in both)
+            report["ratios"][f"{base} / {contender.name}"] = round(ratio, 2)
     return report
 
 

@@ -82,6 +82,22 @@ def inference(model: str, texts: str, only: tuple[str, ...], as_json: bool, **se
 
 
 @benchmark.command()
+@dataset_option
+@click.option("--tokenizer", default="google-bert/bert-base-uncased", show_default=True, help="Of which model.")
+@click.option("--rows", type=click.IntRange(1), help="Drawn from all of the dataset.  [default: all]")
+@rounds_option
+@only_option("pandas_map", "package", "tokenizer_alone")
+@json_option
+def prepare(dataset: str, tokenizer: str, only: tuple[str, ...], as_json: bool, **settings: Any) -> None:
+    """Prepare tweets: by pandas and Dataset.map, by `s140 prepare`; beside them, what the tokenizer alone takes."""
+    with stdout_kept_clean():
+        from sentiment140_bert.workflows.benchmarking import benchmark_prepare
+
+        found = benchmark_prepare(dataset, tokenizer, only=only, **settings)
+    shown(found, as_json)
+
+
+@benchmark.command()
 @recipe_option
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Fine-tunings in each way.")
 @click.option("--only", type=click.Choice(["package", "trainer"]), multiple=True, help="[default: both]")
@@ -108,7 +124,8 @@ def accuracy(
     if as_json:
         print_json(found)
         return
-    keys = ("way", "seed", "validation", "test", "tweets_per_second")
+    scored = [name for name in ("validation", "test", "manual") if name in found["runs"][0]]
+    keys = ("way", "seed", *scored, "tweets_per_second")
     print_table([[each[key] for key in keys] for each in found["runs"]], keys)
     for way, mean in found["means"].items():
         spread = "" if mean["spread"] is None else f", spread over the seeds {mean['spread']:.4f}"
@@ -128,6 +145,9 @@ def shown(found: dict[str, Any], as_json: bool) -> None:
     print_table([_row(each) for each in found["contenders"].values()], header)
     machine = found["machine"]
     click.echo()
+    for each in found["contenders"].values():
+        if each["failed"]:
+            click.echo(f"{each['title']}: {each['failed']}")
     if found["ceiling"]:
         click.echo(f"ceiling: {found['ceiling']:,.0f} GFLOP/s, the best matrix product of the same rounds")
     for names, ratio in found["ratios"].items():
@@ -136,8 +156,8 @@ def shown(found: dict[str, Any], as_json: bool) -> None:
 
 
 def _row(each: dict[str, Any]) -> tuple[str, ...]:
-    if each["failed"]:
-        return each["title"], "failed: " + each["failed"], "", "", "", ""
+    if "rounds" not in each:
+        return each["title"], "failed", "", "", "", ""
     share, gpu = each.get("share_of_ceiling"), each["gpu_memory"]
     return (
         each["title"],

@@ -24,6 +24,7 @@ Wrong = npt.NDArray[np.bool_]
 LEVEL = 0.95
 RESAMPLES = 999
 SEED = 140
+AT_ONCE = 4_000_000  # draws held in memory at the same time
 LEAST = 1e-6  # an error of 0 has no relative deviation
 
 
@@ -108,8 +109,11 @@ def _by_rows(random: np.random.Generator, wrong: Sequence[Wrong]) -> list[Floats
     """
     table = np.concatenate(wrong).T
     patterns, counts = np.unique(table, axis=0, return_counts=True)
-    drawn = random.multinomial(len(table), counts / len(table), size=RESAMPLES)
-    errors = drawn @ patterns.astype(np.float64) / len(table)
+    answers, shares = patterns.astype(np.float64), counts / len(table)
+    at_once = max(1, AT_ONCE // len(patterns))
+    parts = [min(at_once, RESAMPLES - start) for start in range(0, RESAMPLES, at_once)]
+    errors = np.concatenate([random.multinomial(len(table), shares, size=part) @ answers for part in parts])
+    errors /= len(table)
     return np.split(errors, np.cumsum([len(each) for each in wrong])[:-1], axis=1)
 
 

@@ -7,10 +7,9 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,7 +17,7 @@ from sentiment140_bert.data import clean, leakage, reading, report, schema, spli
 from sentiment140_bert.data.cache import FORMAT, Prepared, keep, keep_tokens, kept, tokens_key
 from sentiment140_bert.data.origin import ORIGIN, with_origin
 from sentiment140_bert.data.source import Source, locate
-from sentiment140_bert.data.tokenization import identity, obstacle, tokenize
+from sentiment140_bert.data.tokenization import Tokens, identity, way
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
 
@@ -26,7 +25,7 @@ log = logging.getLogger(__name__)
 
 AUDITED = ("validation", "test", "manual")
 Readings = dict[str, tuple[Source, reading.Reading]]
-TokensOf = Callable[[str], tuple[pa.ChunkedArray, npt.NDArray[np.int64], int] | None]
+TokensOf = Callable[[str], Tokens | None]
 
 
 def prepare(data: DataConfig) -> Prepared:
@@ -160,13 +159,12 @@ def tokenized(prepared: Prepared, tokenizer: Any, max_length: int, at_hand: Toke
             "max_length is another one" if theirs.get("sha256") == name_of_tokenizer else "this is another tokenizer"
         )
         log.info("data: %s", "its tokens are used too" if usable else f"tokenized anew: {other}")
-    if why := obstacle(tokenizer):
-        log.info("data: tokenized tweet by tweet, not word by word: %s", why)
+    tokenizing = cache(lambda: way(tokenizer, max_length))  # not asked for where all tokens were published
     lengths, columns = {}, {}
     for name, dataset in prepared.splits().items():
         table = dataset.with_format("arrow")[:]
         published = at_hand(name) if usable and at_hand else None
-        ids, tokens, truncated = published or tokenize(table["text"], tokenizer, max_length, name)
+        ids, tokens, truncated = published or tokenizing()(table["text"], name)
         lengths[name] = report.token_lengths(tokens, truncated)
         columns[name] = pa.table({"input_ids": ids, "labels": table["label"]})
     return keep_tokens(key, columns, lengths, report.with_lengths(described, lengths))

@@ -75,34 +75,38 @@ def obstacle(backend: Tokenizer) -> str | None:
     return None if _separator(backend) else "no word of its vocabulary is one token"
 
 
-def tokenize(
-    texts: pa.ChunkedArray, backend: Tokenizer, max_length: int, name: str = ""
-) -> tuple[pa.ChunkedArray, Numbers, int]:
-    """As :func:`sentiment140_bert.data.tokenization.tokenize`, where there is no :func:`obstacle`.
+class WordTokenizer:
+    """Tokenizes columns of texts word by word.
 
     Args:
-        texts: Strings, no nulls.
-        backend: Neither pads nor cuts.
-        max_length: Tokens kept of each tweet, special ones included.
-        name: Of the split, for the progress bar.
+        backend: Of a fast tokenizer without an :func:`obstacle`; it neither pads nor cuts.
+        max_length: Tokens kept of each text, special ones included.
     """
-    separator = _separator(backend)
-    if separator is None:
-        raise ValueError(obstacle(backend))
-    framed = backend.encode(separator.word).ids
-    at = framed.index(separator.token)
-    before, after = framed[:at], framed[at + 1 :]
-    room = max_length - len(before) - len(after)
-    parts, distinct = _split(texts)
-    words = _tokens_of(distinct, backend, separator, name)
-    chunks, lengths, truncated = [], [], 0
-    for part in parts:
-        ids, uncut = _joined(part, words, room)
-        inside = np.minimum(uncut, room)
-        chunks.append(_enclosed(ids, inside, before, after))
-        lengths.append(inside + len(before) + len(after))
-        truncated += int((uncut > room).sum())
-    return pa.chunked_array(chunks, pa.list_(pa.int32())), np.concatenate(lengths), truncated
+
+    def __init__(self, backend: Tokenizer, max_length: int) -> None:
+        separator = _separator(backend)
+        if separator is None:
+            raise ValueError(obstacle(backend))
+        framed = backend.encode(separator.word).ids
+        at = framed.index(separator.token)
+        self.backend, self.separator = backend, separator
+        self.before, self.after = framed[:at], framed[at + 1 :]
+        self.max_length = max_length
+
+    def tokenize(self, texts: pa.ChunkedArray, name: str = "") -> tuple[pa.ChunkedArray, Numbers, int]:
+        """As :func:`sentiment140_bert.data.tokenization.tokenize`."""
+        special = len(self.before) + len(self.after)
+        room = self.max_length - special
+        parts, distinct = _split(texts)
+        words = _tokens_of(distinct, self.backend, self.separator, name)
+        chunks, lengths, truncated = [], [], 0
+        for part in parts:
+            ids, uncut = _joined(part, words, room)
+            inside = np.minimum(uncut, room)
+            chunks.append(_enclosed(ids, inside, self.before, self.after))
+            lengths.append(inside + special)
+            truncated += int((uncut > room).sum())
+        return pa.chunked_array(chunks, pa.list_(pa.int32())), np.concatenate(lengths), truncated
 
 
 def _as_step(rule: clean.Rule) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -41,7 +43,8 @@ def benchmark_training(
         dataset: As a recipe names it; the tweets are drawn from its training split.
         tweets: Of one turn of ``trainer`` and ``package``; 320 on a CPU, 40,960 on a GPU.
         batch_size: Of these two; 32 on a CPU, 512 on a GPU.
-        slow_steps: Of one turn of ``notebook`` and ``script``; 1 on a CPU, 20 on a GPU.
+        slow_steps: Of one turn of ``notebook`` and ``script``; 1 on a CPU, 20 on a GPU. ``tutorial`` makes four times
+            as many.
         rounds: Turns of each.
         only: Contenders to be measured; all when empty.
         seed: Of the tweets drawn.
@@ -50,7 +53,7 @@ def benchmark_training(
         What ``s140 benchmark training --json`` prints; docs/performance.md explains it.
 
     Raises:
-        S140Error: The model's shape or the tweets cannot be had; a contender's process died.
+        S140Error: The model's shape or the tweets cannot be had.
     """
     import torch
 
@@ -67,7 +70,7 @@ def benchmark_training(
             "Raise --tweets or lower --batch-size.",
         )
     config = modeling.shape_of(model)
-    tokens = _tokens(tokenizer, dataset, max(tweets, (slow_steps + 1) * SEED_BATCH), seed)
+    tokens = _tokens(tokenizer, dataset, max(tweets, (4 * slow_steps + 1) * SEED_BATCH), seed)
     some = {name: tokens[: (slow_steps + 1) * size] for name, size in (("a", SEED_BATCH), ("b", SCRIPT_BATCH))}
     whole = {"model": model, "tokens": tokens[:tweets], "batch": batch_size}
     contenders = [
@@ -87,7 +90,7 @@ def benchmark_training(
             "tutorial",
             f"Trainer: padded to the longest, batch {SEED_BATCH}",
             plain_trainer,
-            whole | {"tokens": tokens[: max(tweets // 8, 3 * SEED_BATCH)], "batch": SEED_BATCH},
+            whole | {"tokens": tokens[: (4 * slow_steps + 1) * SEED_BATCH], "batch": SEED_BATCH},
         ),
         Contender("trainer", f"Trainer: padded to the longest, batch {batch_size}", plain_trainer, whole),
         Contender("package", f"s140 train, batch {batch_size}", package, whole),
@@ -123,7 +126,7 @@ def benchmark_inference(
         What ``s140 benchmark inference --json`` prints.
 
     Raises:
-        S140Error: The model or the texts cannot be had; a contender's process died.
+        S140Error: The model or the texts cannot be had.
     """
     from sentiment140_bert import modeling
     from sentiment140_bert.workflows.benchmarks import inference as ways
@@ -142,20 +145,54 @@ def benchmark_inference(
     return _measured("inference", given, [*chosen, _ceiling(config, 1_024)], rounds, FORWARD * _parameters(config))
 
 
+def benchmark_prepare(
+    dataset: str, tokenizer: str, *, rows: int | None = None, rounds: int = 3, only: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Prepares the same rows as tutorials do and as this package does, beside what the tokenizer alone takes.
+
+    Args:
+        dataset: As a recipe names it.
+        tokenizer: A model's name, as a recipe has it.
+        rows: Drawn from all of the dataset; None for all.
+        rounds: Turns of each.
+        only: Contenders to be measured; all when empty.
+
+    Returns:
+        What ``s140 benchmark prepare --json`` prints; ``audit_seconds`` of the package are part of its seconds.
+
+    Raises:
+        S140Error: The dataset or the tokenizer cannot be had; a contender's process died.
+    """
+    from sentiment140_bert.workflows.benchmarks import prepare as ways
+
+    with TemporaryDirectory(prefix="s140-benchmark-") as folder:
+        file = Path(folder) / "tweets.csv"
+        written = ways.drawn(dataset, rows, file)
+        given = {"file": str(file), "tokenizer": tokenizer}
+        contenders = [
+            Contender("pandas_map", "pandas and Dataset.map", ways.pandas_map, given),
+            Contender("package", "s140 prepare", ways.package, given),
+            Contender("tokenizer_alone", "the tokenizer alone", ways.tokenizer_alone, given),
+        ]
+        chosen = [each for each in contenders if not only or each.name in only]
+        told = {"dataset": dataset, "tokenizer": tokenizer, "rows": written}
+        return _measured("prepare", told, chosen, rounds, None)
+
+
 def _measured(
     kind: str, given: dict[str, Any], contenders: Sequence[Contender], rounds: int, flops_per_token: float | None
 ) -> dict[str, Any]:
     from sentiment140_bert import environment
     from sentiment140_bert.workflows.runs import without_folders
 
-    turns = alternate(contenders, rounds, lambda said: log.info("%s", said))
+    turns, failed = alternate(contenders, rounds, lambda said: log.info("%s", said))
     return {
         "kind": kind,
         **{name: without_folders(value) if isinstance(value, str) else value for name, value in given.items()},
         "rounds": rounds,
         "date": datetime.now(UTC).date().isoformat(),
         "machine": environment.describe(),
-        **report_of(contenders, turns, flops_per_token),
+        **report_of(contenders, turns, failed, flops_per_token),
     }
 
 

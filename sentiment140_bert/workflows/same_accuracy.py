@@ -25,7 +25,7 @@ def benchmark_accuracy(recipe: Recipe, seeds: int, ways: Sequence[str] = WAYS) -
         ways: Some of ``package`` and ``trainer``.
 
     Returns:
-        ``runs``: for each its way, seed, accuracy on validation and test, seconds of training and tweets a second.
+        ``runs``: for each its way, seed, accuracy on each scored split, seconds of training and tweets a second.
         ``means``: by way, with ``spread`` (the standard deviation over the seeds). ``difference``: package minus
         trainer on the test split, seed by seed, with the t-interval that covers 95% of such means.
     """

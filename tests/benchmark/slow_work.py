@@ -46,5 +46,14 @@ def unable() -> Callable[[], Work]:
     raise HardwareError("There is no such device.")
 
 
-def dying() -> Callable[[], Work]:
-    os._exit(9)
+def dying(turns: int) -> Callable[[], Work]:
+    """Is killed in the turn after so many."""
+    left = [turns]
+
+    def turn() -> Work:
+        if not left[0]:
+            os._exit(9)
+        left[0] -= 1
+        return Work(tweets=1, tokens=1, seconds=1.0)
+
+    return turn

@@ -2,11 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 import slow_work
 
 from sentiment140_bert.benchmark import Contender, Measured, alternate, report_of
-from sentiment140_bert.errors import BenchmarkError
 
 
 def contender(name: str, log: Path, seconds: float = 1.0) -> Contender:
@@ -19,7 +17,7 @@ def silent(_: str) -> None:
 
 def test_contenders_take_turns_each_in_its_own_process(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    turns = alternate([contender(name, log) for name in "abc"], 3, silent)
+    turns, _ = alternate([contender(name, log) for name in "abc"], 3, silent)
     worked = [line.split() for line in log.read_text().splitlines()]
     assert [name for name, _ in worked] == list("abcbcacab")
     assert len({process for _, process in worked}) == 3
@@ -28,30 +26,36 @@ def test_contenders_take_turns_each_in_its_own_process(tmp_path: Path) -> None:
 
 def test_seconds_are_the_contenders_own_or_the_clocks(tmp_path: Path) -> None:
     sleeps = Contender("sleeps", "", slow_work.sleeping, {"seconds": 0.2})
-    turns = alternate([contender("says", tmp_path / "log", 7.5), sleeps], 1, silent)
+    turns, _ = alternate([contender("says", tmp_path / "log", 7.5), sleeps], 1, silent)
     assert turns["says"][0].seconds == 7.5
     assert 0.2 <= turns["sleeps"][0].seconds < 5
 
 
 def test_memory_is_that_of_each_process() -> None:
     sizes = {"small": 1, "large": 300}
-    turns = alternate([Contender(name, "", slow_work.large, {"mib": mib}) for name, mib in sizes.items()], 1, silent)
+    turns, _ = alternate([Contender(name, "", slow_work.large, {"mib": mib}) for name, mib in sizes.items()], 1, silent)
     assert turns["large"][0].memory - turns["small"][0].memory > 200
 
 
 def test_who_is_unable_is_left_out_with_the_reason(tmp_path: Path) -> None:
     contenders = [Contender("unable", "Unable", slow_work.unable), contender("package", tmp_path / "log")]
-    turns = alternate(contenders, 2, silent)
-    assert turns["unable"] == "There is no such device."
+    turns, failed = alternate(contenders, 2, silent)
+    assert failed == {"unable": "There is no such device."}
     assert len(turns["package"]) == 2
-    report = report_of(contenders, turns)
+    report = report_of(contenders, turns, failed)
     assert report["contenders"]["unable"] == {"title": "Unable", "failed": "There is no such device."}
     assert report["ratios"] == {}
 
 
-def test_a_process_that_dies_is_an_error() -> None:
-    with pytest.raises(BenchmarkError, match="'Dying' ended before"):
-        alternate([Contender("dying", "Dying", slow_work.dying)], 1, silent)
+def test_a_process_that_dies_loses_nobody_elses_turns(tmp_path: Path) -> None:
+    """Nor its own first one."""
+    contenders = [Contender("dying", "Dying", slow_work.dying, {"turns": 1}), contender("package", tmp_path / "log")]
+    turns, failed = alternate(contenders, 3, silent)
+    assert [len(turns[name]) for name in ("dying", "package")] == [1, 3]
+    assert "its process was ended" in failed["dying"]
+    report = report_of(contenders, turns, failed)
+    assert report["contenders"]["dying"]["rounds"] == [1.0]
+    assert report["ratios"] == {"package / dying": 12.0}
 
 
 def test_what_goes_on_is_told(tmp_path: Path) -> None:
@@ -68,7 +72,7 @@ def test_ratios_are_medians_of_those_within_a_round() -> None:
     """The machine slows down to a tenth: ratios of medians would be 1.5, those of each round are 2."""
     contenders = [Contender("other", "Other", slow_work.unable), Contender("package", "Package", slow_work.unable)]
     turns = {"other": [turn(10), turn(10), turn(1)], "package": [turn(20), turn(15), turn(2)]}
-    report = report_of(contenders, turns)
+    report = report_of(contenders, turns, {})
     assert report["ratios"] == {"package / other": 2.0}
     assert report["contenders"]["package"]["tweets_per_second"] == 15
     assert report["contenders"]["package"]["rounds"] == [20, 15, 2]
@@ -78,7 +82,7 @@ def test_the_share_of_the_ceiling() -> None:
     """1,000 tokens a second of 6 million operations each are 60% of 10 GFLOP/s."""
     contenders = [Contender("package", "Package", slow_work.unable), Contender("ceiling", "", slow_work.unable)]
     best = Measured(slow_work.Work(flops=2e10, seconds=2.0), 2.0, 10)
-    report = report_of(contenders, {"package": [turn(100)], "ceiling": [best]}, flops_per_token=6e6)
+    report = report_of(contenders, {"package": [turn(100)], "ceiling": [best]}, {}, flops_per_token=6e6)
     assert report["ceiling"] == 10.0
     assert report["contenders"]["package"]["share_of_ceiling"] == 0.6
     assert list(report["contenders"]) == ["package"]

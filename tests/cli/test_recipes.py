@@ -9,7 +9,16 @@ import yaml
 
 from sentiment140_bert import recipes
 
-NAMES = ["bert-base-100k", "bert-base-full", "colab-t4", "databricks", "distilbert-100k", "local-8gb", "quickstart"]
+NAMES = [
+    "bert-base-100k",
+    "bert-base-100k-fast",
+    "bert-base-full",
+    "colab-t4",
+    "databricks",
+    "distilbert-100k",
+    "local-8gb",
+    "quickstart",
+]
 
 
 def test_ls(s140):

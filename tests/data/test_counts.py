@@ -235,3 +235,11 @@ def test_a_folder_of_datasets_is_noticed_by_its_rows(cache, tmp_path: Path):
 
     one, other = saved("one"), saved("other")
     assert [prepare(each).cached for each in (one, one, other)] == [False, True, False]
+
+
+def test_only_the_tweets_of_the_sample_are_tokenized(cache, config, tokenizer):
+    """Not the rest of what was read: the tokens that are kept are all that were made."""
+    prepared = prepare(config)
+    splits = tokenized(prepared, tokenizer, 128).splits()
+    assert prepared.report["settings"]["max_samples"] == 70
+    assert sum(len(splits[name]) for name in ("train", "validation", "test")) == 70

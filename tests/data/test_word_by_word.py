@@ -86,7 +86,7 @@ TEXTS = st.lists(
 def both_ways(texts: list[str], tokenizer, max_length: int):
     column = pa.chunked_array([texts[: len(texts) // 2], texts[len(texts) // 2 :]], pa.string())
     words = tokenization.tokenize(column, tokenizer, max_length)
-    return words, tokenization.text_by_text(column, tokenization.bare(tokenizer), max_length)
+    return words, tokenization.text_by_text(tokenization.bare(tokenizer), max_length, column)
 
 
 @given(texts=TEXTS, max_length=st.integers(3, 20), level=st.sampled_from(list(LEVELS)))
@@ -149,7 +149,8 @@ def test_a_tokenizer_that_may_look_past_a_space_is_given_whole_texts(why):
 
 
 def test_no_obstacle_in_any_level_of_cleaning():
-    assert [tokenization.obstacle(each) for each in LEVELS.values()] == [None] * len(LEVELS)
+    bare = map(tokenization.bare, LEVELS.values())
+    assert [word_by_word.obstacle(each) for each in bare] == [None] * len(LEVELS)
 
 
 def test_another_tokenizer_is_told_and_makes_the_tokens_itself(cache, write, caplog):
@@ -165,11 +166,12 @@ def test_another_tokenizer_is_told_and_makes_the_tokens_itself(cache, write, cap
 def test_no_tweet_that_was_not_drawn_is_tokenized(cache, write, monkeypatch):
     seen: list[str] = []
 
-    def watched(texts, *others):
-        seen.extend(texts.to_pylist())
-        return tokenization.tokenize(texts, *others)
+    class Watched(word_by_word.WordTokenizer):
+        def tokenize(self, texts, name=""):
+            seen.extend(texts.to_pylist())
+            return super().tokenize(texts, name)
 
-    monkeypatch.setattr(preparing, "tokenize", watched)
+    monkeypatch.setattr(word_by_word, "WordTokenizer", Watched)
     rows = [[str(n % 2), f"tweet {n}"] for n in range(300)]
     prepared = preparing.prepare(
         DataConfig(dataset=str(write("t.csv", rows)), max_samples=60, validation_size=0.1, test_size=0.1)

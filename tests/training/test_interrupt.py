@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from sentiment140_bert.run_dir import sha256_of
 from sentiment140_bert.training.callbacks import newest_whole
@@ -116,23 +118,41 @@ def test_a_checkpoint_that_was_cut_off_is_not_resumed_from(stopped, s140) -> Non
     assert [each["step"] for each in history if "loss" in each] == list(range(1, 13))  # none twice
 
 
-def test_a_run_that_was_moved_keeps_its_best_weights(run: Path, tmp_path: Path, s140) -> None:
-    """Its best checkpoint is the first one, which the newest one knows by the place where it was written."""
-    folder, moved = tmp_path / "here", tmp_path / "there"
+def with_the_first_as_best(run: Path, folder: Path) -> Path:
+    """A copy of a finished run, as it was before scoring, whose newest checkpoint says that the first one was best."""
     shutil.copytree(run, folder, ignore=shutil.ignore_patterns("model", "metrics.json"))
     newest = newest_whole(folder / "checkpoints")
-    state = json.loads((newest / "trainer_state.json").read_text())
     assert newest.name == "checkpoint-12"
-    assert state["best_model_checkpoint"].endswith("checkpoint-6")
+    file = newest / "trainer_state.json"
+    before = file.read_text("utf-8")
+    first = {
+        "best_global_step": 6,
+        "best_model_checkpoint": str(run / "checkpoints" / "checkpoint-6"),
+        "best_metric": 1.0,
+    }
+    after = json.dumps(json.loads(before) | first)
+    file.write_text(after + " " * (len(before) - len(after)), "utf-8")  # of the size that the manifest tells
+    assert newest_whole(folder / "checkpoints") == newest
+    return folder
+
+
+def test_a_run_that_was_moved_keeps_its_best_weights(run: Path, tmp_path: Path, s140) -> None:
+    """Its best checkpoint is the first one, which the newest one knows by the place where it was written."""
+    folder, moved = with_the_first_as_best(run, tmp_path / "here"), tmp_path / "there"
     folder.rename(moved)
     report = json.loads(s140("train", "--output-dir", moved, "--resume", "--json").stdout)
     assert report["training"]["best_step"] == 6
-    assert sha256_of(moved / "model" / "model.safetensors") == sha256_of(run / "model" / "model.safetensors")
+    weights = {
+        each.parent.name: load_file(each)
+        for each in (moved / "model" / "model.safetensors", *run.glob("checkpoints/*/model.safetensors"))
+    }
+    assert all(torch.equal(weights["model"][name], weights["checkpoint-6"][name]) for name in weights["model"])
+    assert any(not torch.equal(weights["model"][name], weights["checkpoint-12"][name]) for name in weights["model"])
 
 
 def test_a_best_checkpoint_that_is_gone_is_an_error(run: Path, tmp_path: Path, s140) -> None:
-    folder = tmp_path / "run"
-    shutil.copytree(run, folder, ignore=shutil.ignore_patterns("model", "metrics.json", "checkpoint-6"))
+    folder = with_the_first_as_best(run, tmp_path / "run")
+    shutil.rmtree(folder / "checkpoints" / "checkpoint-6")
     assert "checkpoint-6, is missing" in s140("train", "--output-dir", folder, "--resume", code=1).stderr
 
 

@@ -17,6 +17,7 @@ from sentiment140_bert import modeling
 from sentiment140_bert.errors import Interrupted
 from sentiment140_bert.recipe import Recipe
 
+SCORED = {"validation", "test", "manual"}
 QUIET = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False}
 
 
@@ -95,12 +96,12 @@ def plain(recipe: Recipe, tokenizer: Any, splits: Any) -> Tuned:
 
 
 def _right(model: Any, tokenizer: Any, splits: Any) -> dict[str, np.ndarray]:
-    """Which tweets of validation and test are answered rightly; in fp32, as ``s140 evaluate`` does."""
+    """Which tweets of each scored split are answered rightly; in fp32, as ``s140 evaluate`` does."""
     from sentiment140_bert.training.rows import TokenRows
 
     model.eval()
     found = {}
-    for name in ("validation", "test"):
+    for name in SCORED & set(splits):
         rows = TokenRows(splits[name], tokenizer).longest_first()
         right = []
         with torch.inference_mode():

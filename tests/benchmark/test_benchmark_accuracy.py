@@ -1,0 +1,54 @@
+"""`s140 benchmark accuracy` and `inference`, small: what is compared is the same work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from transformers import AutoModelForSequenceClassification
+
+from sentiment140_bert.workflows.same_accuracy import _difference
+from tiny_run import flags
+
+pytest_plugins = "model_fixtures"
+
+
+def test_both_ways_are_trained_with_each_seed_and_scored_on_the_same_tweets(s140, small_bert) -> None:
+    answer = s140(
+        "benchmark", "accuracy", *flags(), "--model-name-or-path", small_bert(dropout=0.1), "--seeds", 2,
+        "--max-steps", 2, "--per-device-train-batch-size", 8, "--json",
+    )  # fmt: skip
+    found = json.loads(answer.stdout)
+    assert [(run["way"], run["seed"]) for run in found["runs"]] == [
+        (way, seed) for seed in (42, 43) for way in ("package", "trainer")
+    ]
+    assert all(0 <= run[name] <= 1 for run in found["runs"] for name in ("validation", "test"))
+    ours, theirs = ([run["test"] for run in found["runs"] if run["way"] == way] for way in ("package", "trainer"))
+    assert found["means"]["package"]["test"] == pytest.approx(sum(ours) / 2)
+    assert found["difference"]["mean"] == pytest.approx((sum(ours) - sum(theirs)) / 2)
+    assert found["rows"]["train"] > 0
+
+
+def test_the_interval_of_a_difference_is_students() -> None:
+    """By hand: differences 1, 2, 3 have the mean 2, the deviation 1, and t = 4.3027 for two degrees of freedom."""
+    found = _difference([2, 3, 4], [1, 1, 1])
+    assert found["mean"] == 2
+    assert found["high"] - found["mean"] == pytest.approx(4.30265 / 3**0.5, rel=1e-4)
+    assert _difference([2], [1]) == {"mean": 1, "low": None, "high": None}
+
+
+def test_labelling_is_measured_beside_pipeline(s140, run: Path, tmp_path: Path) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("".join(f"what a lovely day number {number}\n" for number in range(40)), "utf-8")
+    answer = s140(
+        "benchmark", "inference", run, "--texts", texts, "--tweets", 30, "--slow-tweets", 10, "--rounds", 1,
+        "--only", "pipeline_32", "--only", "package", "--only", "onnx", "--json",
+    )  # fmt: skip
+    found = json.loads(answer.stdout)
+    contenders = found["contenders"]
+    assert (contenders["pipeline_32"]["tweets"], contenders["package"]["tweets"]) == (10, 30)
+    assert "There is no ONNX export" in contenders["onnx"]["failed"]
+    assert set(found["ratios"]) == {"package / pipeline_32"}
+    model = AutoModelForSequenceClassification.from_pretrained(run / "model")
+    assert found["flops_per_token"] == 2 * model.num_parameters(exclude_embeddings=True)
