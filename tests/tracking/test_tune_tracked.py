@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tiny_run import TINY
+from tiny_run import TINY, process
 from wandb_files import records, segments
 
 pytest_plugins = "model_fixtures"
@@ -35,11 +35,12 @@ def test_mlflow_shows_the_trials_below_their_study(
     import mlflow
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "tunings")
     asked = ("tune", "mine", "--recipe", recipe, "--report-to", "mlflow", "--final-seeds", 1)
     s140(*asked, "--trials", 1)
     s140(*asked, "--trials", 3)
     client = mlflow.MlflowClient()
-    (experiment,) = [each for each in client.search_experiments() if each.name == "sentiment140-bert"]
+    (experiment,) = [each for each in client.search_experiments() if each.name == "tunings"]
     runs = {each.info.run_name: each for each in client.search_runs([experiment.experiment_id])}
     study = runs.pop("mine")
     trials = {f"mine-trial-{number:04}" for number in range(3)}
@@ -56,10 +57,11 @@ def test_mlflow_shows_the_trials_below_their_study(
     assert "figures/history.png" in [each.path for each in client.list_artifacts(study.info.run_id, "figures")]
 
 
-def test_wandb_groups_them(recipe: Path, s140, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("NETRC", raising=False)
-    s140("tune", "mine", "--recipe", recipe, "--report-to", "wandb", "--final-seeds", 0, "--trials", 1)
+def test_wandb_groups_them(recipe: Path, tmp_path: Path) -> None:
+    asked = ("tune", "mine", "--recipe", recipe, "--report-to", "wandb", "--final-seeds", 0, "--trials", 1)
+    started = process(*asked, env={"HOME": str(tmp_path), "NETRC": str(tmp_path / "none")}, cwd=tmp_path)
+    _, stderr = started.communicate(timeout=200)
+    assert started.returncode == 0, stderr
     found = {}
     for folder in ("study", "trials/trial-0000"):
         file = segments(tmp_path / "mine" / folder)[0]

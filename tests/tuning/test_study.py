@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sentiment140_bert.errors import StoreError
+from sentiment140_bert.errors import MissingExtra, StoreError
 from sentiment140_bert.ranges import Range
 from sentiment140_bert.tuning import owner, space, summary
 from sentiment140_bert.tuning.store import Store, check
@@ -253,3 +254,11 @@ def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be opened"):
         Store(f"sqlite:///{tmp_path}/file/study.db")
+
+
+def test_without_optuna_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(MissingExtra) as caught:
+        check("sqlite:///study.db")
+    assert "[tune]" in caught.value.message
+    assert "pip install" in caught.value.hint
