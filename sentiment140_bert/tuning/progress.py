@@ -27,7 +27,7 @@ class Progress:
         self.best = best
         self.done = finished
         self.number = 0
-        shape = "{desc}: {percentage:3.0f}%|{bar}| {postfix} [{elapsed}<{remaining}]"
+        shape = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
         self.bar: tqdm[Any] = tqdm(
             desc="tune", total=planned, initial=finished, bar_format=shape, disable=None, leave=False
         )
