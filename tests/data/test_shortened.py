@@ -43,5 +43,5 @@ def test_whatever_stands_behind_a_text_stays(tokenizer, template: str, behind: i
     other = PreTrainedTokenizerFast(tokenizer_object=backend)
     assert closing(other) == behind
     texts = pa.chunked_array([TEXTS])
-    whole = as_table(text_by_text(texts, bare(other), 64)[0])
-    assert shortened(whole, 9, behind)["input_ids"][:] == text_by_text(texts, bare(other), 9)[0].to_pylist()
+    whole = as_table(text_by_text(bare(other), 64, texts)[0])
+    assert shortened(whole, 9, behind)["input_ids"][:] == text_by_text(bare(other), 9, texts)[0].to_pylist()
