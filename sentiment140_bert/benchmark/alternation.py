@@ -43,8 +43,7 @@ def alternate(
             for each in [*contenders[start:], *contenders[:start]]:
                 if each.name in failed:
                     continue
-                processes[each.name].send("go")
-                measured = _hear(each, processes[each.name], failed)
+                measured = _hear(each, processes[each.name], failed, "go")
                 if measured:
                     turns[each.name].append(measured)
                     told(f"round {number + 1} of {rounds}  {each.title}: {_said(measured)}")
@@ -57,11 +56,19 @@ def _said(measured: Measured) -> str:
     return f"{measured.work.flops / measured.seconds / 1e9:,.0f} GFLOP/s"
 
 
-def _hear(contender: Contender, connection: Connection, failed: dict[str, str]) -> Measured | None:
+def _hear(
+    contender: Contender, connection: Connection, failed: dict[str, str], word: str | None = None
+) -> Measured | None:
+    """What a contender answers, to ``word`` if one is given; None where it got ready or failed."""
     try:
+        if word:
+            connection.send(word)
         said = connection.recv()
-    except (EOFError, ConnectionResetError):
-        said = "its process was ended, perhaps for memory: measure it with few others (--only)"
+    except (EOFError, ConnectionError):  # ended in its turn, or while it waited for one
+        said = (
+            "its process ended; what it printed stands above. If that is nothing, it was killed, perhaps for memory: "
+            "measure it with few others (--only)"
+        )
     if isinstance(said, str):
         failed[contender.name] = said
         return None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing
 from pathlib import Path
 
 import slow_work
@@ -52,10 +53,27 @@ def test_a_process_that_dies_loses_nobody_elses_turns(tmp_path: Path) -> None:
     contenders = [Contender("dying", "Dying", slow_work.dying, {"turns": 1}), contender("package", tmp_path / "log")]
     turns, failed = alternate(contenders, 3, silent)
     assert [len(turns[name]) for name in ("dying", "package")] == [1, 3]
-    assert "its process was ended" in failed["dying"]
+    assert "its process ended; what it printed stands above" in failed["dying"]
     report = report_of(contenders, turns, failed)
     assert report["contenders"]["dying"]["rounds"] == [1.0]
     assert report["ratios"] == {"package / dying": 12.0}
+
+
+def test_a_process_that_is_killed_while_it_waits_loses_nobody_elses_turns(tmp_path: Path) -> None:
+    """Killed after its first turn, so that it cannot be told to begin its second."""
+    log = tmp_path / "log"
+
+    def kill(said: str) -> None:
+        if said.startswith("round 1 of 3  Idle"):
+            idle = int(log.read_text().split()[-1])
+            (process,) = [each for each in multiprocessing.active_children() if each.pid == idle]
+            process.kill()
+            process.join()
+
+    turns, failed = alternate([contender("idle", log), contender("package", log)], 3, kill)
+    assert [len(turns[name]) for name in ("idle", "package")] == [1, 3]
+    assert list(failed) == ["idle"]
+    assert "killed, perhaps for memory" in failed["idle"]
 
 
 def test_what_goes_on_is_told(tmp_path: Path) -> None:
