@@ -158,12 +158,12 @@ def shown(found: dict[str, Any], as_json: bool) -> None:
 def _row(each: dict[str, Any]) -> tuple[str, ...]:
     if "rounds" not in each:
         return each["title"], "failed", "", "", "", ""
-    share, gpu = each.get("share_of_ceiling"), each["gpu_memory"]
+    share, memory, gpu = each.get("share_of_ceiling"), each["memory"], each["gpu_memory"]
     return (
         each["title"],
         f"{each['tweets_per_second']:,.1f}",
         f"{each['tokens_per_second']:,.0f}",
         f"{share:.1%}" if share else "",
-        f"{each['memory']:,} MiB",
+        f"{memory:,} MiB" if memory else "",
         f"{gpu:,} MiB" if gpu else "",
     )

@@ -15,6 +15,7 @@ from sentiment140_bert.benchmark import Contender, alternate, report_of
 from sentiment140_bert.benchmark.ceiling import FORWARD, TRAINING, products
 from sentiment140_bert.benchmark.report import CEILING
 from sentiment140_bert.errors import BenchmarkError
+from sentiment140_bert.machine.usage import resident_peak
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.workflows import preparing
 
@@ -185,7 +186,7 @@ def _measured(
     from sentiment140_bert import environment
     from sentiment140_bert.workflows.runs import without_folders
 
-    turns, failed = alternate(contenders, rounds, lambda said: log.info("%s", said))
+    turns, failed = alternate(contenders, rounds, lambda said: log.info("%s", said), resident_peak)
     return {
         "kind": kind,
         **{name: without_folders(value) if isinstance(value, str) else value for name, value in given.items()},
