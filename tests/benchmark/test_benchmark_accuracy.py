@@ -6,8 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from transformers import AutoModelForSequenceClassification
 
+from sentiment140_bert import modeling
+from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.workflows import preparing
+from sentiment140_bert.workflows.benchmarks.accuracy import _right
 from sentiment140_bert.workflows.same_accuracy import _difference
 from tiny_run import flags
 
@@ -28,6 +33,19 @@ def test_both_ways_are_trained_with_each_seed_and_scored_on_the_same_tweets(s140
     assert found["means"]["package"]["test"] == pytest.approx(sum(ours) / 2)
     assert found["difference"]["mean"] == pytest.approx((sum(ours) - sum(theirs)) / 2)
     assert found["rows"]["train"] > 0
+
+
+def test_what_is_counted_as_right_is_the_label(small_bert) -> None:
+    """A model that always says `positive` is right about the positive tweets of each split, and no others."""
+    recipe = Recipe().with_values({"model_name_or_path": str(small_bert()), "dataset": "sample"})
+    data = preparing.tokenized(recipe)
+    model = modeling.load_encoder(recipe.model.model_name_or_path)
+    torch.nn.init.zeros_(model.classifier.weight)
+    model.classifier.bias.data = torch.tensor([0.0, 1.0])
+    found = _right(model, data)
+    assert set(found) == {"validation", "test", "manual"}
+    for name, right in found.items():
+        assert right.tolist() == [label == 1 for label in data[0].splits()[name]["label"]]
 
 
 def test_the_interval_of_a_difference_is_students() -> None:
