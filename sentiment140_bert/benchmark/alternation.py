@@ -106,7 +106,7 @@ def _serve(connection: Connection, contender: Contender, memory: Callable[[], in
             seconds = now() - began
             connection.send(Measured(done, done.seconds or seconds, memory(), _gpu_memory()))
     except S140Error as error:
-        connection.send(error.message)
+        connection.send(f"{error.message} {error.hint}".rstrip())
     except EOFError:
         return
 

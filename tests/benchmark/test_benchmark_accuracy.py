@@ -10,9 +10,14 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from sentiment140_bert import modeling
+from sentiment140_bert.benchmark import Contender
+from sentiment140_bert.benchmark.report import CEILING
+from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.workflows import preparing
+from sentiment140_bert.workflows.benchmarking import _nothing_measured
 from sentiment140_bert.workflows.benchmarks.accuracy import _right
+from sentiment140_bert.workflows.benchmarks.inference import drawn
 from sentiment140_bert.workflows.same_accuracy import _difference
 from tiny_run import flags
 
@@ -70,3 +75,25 @@ def test_labelling_is_measured_beside_pipeline(s140, run: Path, tmp_path: Path) 
     assert set(found["ratios"]) == {"package / pipeline_32"}
     model = AutoModelForSequenceClassification.from_pretrained(run / "model")
     assert found["flops_per_token"] == 2 * model.num_parameters(exclude_embeddings=True)
+
+
+def test_where_nothing_could_be_measured_the_reason_is_the_answer(s140, small_bert) -> None:
+    options = ("--texts", "nothing.txt", "--rounds", 1, "--only", "package")
+    answer = s140("benchmark", "inference", small_bert(), *options, code=1)
+    assert answer.stdout == ""
+    assert "Error: Nothing could be measured: There is no file nothing.txt. Check the path" in answer.stderr
+
+
+def test_a_file_without_texts_is_no_work(tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").touch()
+    with pytest.raises(DataError, match="holds no texts"):
+        drawn(str(tmp_path / "empty.txt"), 10, seed=0)
+
+
+def test_reasons_are_told_by_contender_where_they_differ() -> None:
+    contenders = [Contender(name, f"way {name}", _difference) for name in "ab"]
+    contenders.append(Contender(CEILING, "the best matrix product", _difference))
+    same = _nothing_measured(contenders, {"a": "No file.", "b": "No file."})
+    assert same.message == "Nothing could be measured: No file."
+    differing = _nothing_measured(contenders, {"a": "No file.", "b": "No export."})
+    assert differing.message.splitlines()[1:] == ["  way a: No file.", "  way b: No export."]
