@@ -86,7 +86,7 @@ def history_of(run: RunDir) -> list[dict[str, Any]]:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them."""
-    if seconds < 60:
+    """Seconds in the unit that a person would choose."""
+    if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
