@@ -137,12 +137,12 @@ def _trained(
     from sentiment140_bert.evaluation.metrics import trainer_metrics
     from sentiment140_bert.machine.usage import Usage
     from sentiment140_bert.tracking import tracked
-    from sentiment140_bert.training import arguments, callbacks, trainer
+    from sentiment140_bert.training import arguments, callbacks, checkpoints, trainer
     from sentiment140_bert.training.reporting import Reported
 
     precision = arguments.choose_precision(recipe.training)
     settings = arguments.training_arguments(recipe.training, precision, run.checkpoints)
-    checkpoint = callbacks.newest_whole(run.checkpoints) if claim.begun_before and run.is_run() else None
+    checkpoint = checkpoints.newest_whole(run.checkpoints) if claim.begun_before and run.is_run() else None
     started = training.beginning(recipe, precision, 1, arguments_given)
     if checkpoint:
         started = run.read(run.environment)
@@ -170,7 +170,7 @@ def _trained(
             history=run.history,
             compute_metrics=trainer_metrics,
             resume_from=checkpoint,
-            callbacks=[reported, callbacks.Afterwards(tracking.notify)],
+            callbacks=[reported, callbacks.AfterEachLog(tracking.notify)],
             finds_batch=recipe.training.auto_find_batch_size,
             beside=usage,
             shown=False,
