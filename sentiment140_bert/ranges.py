@@ -66,6 +66,15 @@ class Range:
         return bool(abs(steps - round(steps)) < 1e-9)
 
 
+def mixes_shares(steps: Range) -> bool:
+    """Whether some values of a range are shares of all steps, which are below 1, and others are numbers of them."""
+    values: tuple[Any, ...] = steps.choices
+    if not values and steps.low is not None and steps.high is not None:
+        between = steps.low + steps.step if steps.step else (steps.low + min(steps.high, 1)) / 2
+        values = (steps.low, between, steps.high) if steps.low < 1 else ()
+    return any(0 < value < 1 for value in values) and any(value >= 1 for value in values)
+
+
 def parse_ranges(given: object, fields: Fields, problems: list[str]) -> dict[str, Range]:
     """The section as ranges, in its own order; what is wrong is added to ``problems``, a sentence each.
 

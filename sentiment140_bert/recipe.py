@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args, get_type_hints
 import yaml
 
 from sentiment140_bert.errors import RecipeError
-from sentiment140_bert.ranges import Range, parse_ranges
+from sentiment140_bert.ranges import Range, mixes_shares, parse_ranges
 from sentiment140_bert.values import (
     A_WORD,
     ALIAS,
@@ -424,12 +424,12 @@ def _trackers(recipe: Recipe) -> Iterator[str]:
 
 def _ranges(recipe: Recipe) -> Iterator[str]:
     """What of the ranges has no effect, or two meanings."""
-    warm_up = recipe.tuning.get("warmup_steps")
-    values = (warm_up.choices or (warm_up.low, warm_up.high)) if warm_up else ()
-    if any(0 < value < 1 for value in values) and any(value >= 1 for value in values):
+    if mixes_shares(recipe.tuning.get("warmup_steps", Range())):
         yield "tuning: warmup_steps: below 1 it is a share of all steps, else their number: one range cannot hold both"
     if "num_train_epochs" in recipe.tuning and recipe.training.max_steps > 0:
         yield "tuning: num_train_epochs has no effect beside max_steps: leave one of them away"
+    if "label_smoothing_factor" in recipe.tuning and recipe.training.metric_for_best_model in ("loss", "eval_loss"):
+        yield "tuning: label_smoothing_factor changes what metric_for_best_model: loss measures: take log_loss there"
     schedules = recipe.tuning.get("lr_scheduler_type")
     for name in schedules.choices if schedules else ():
         chosen = dataclasses.replace(recipe.training, lr_scheduler_type=name)

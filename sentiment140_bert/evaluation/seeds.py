@@ -78,9 +78,8 @@ def _variances(apart: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> 
     rest = apart - by_tweet[None, :] - by_seed[:, None] + apart.mean()
     chance = float((rest**2).sum()) / ((count - 1) * (n - 1)) / (count * n)
     seeds = float(by_seed.var(ddof=1)) / count
-    return max(0.0, tweets - chance), max(
-        seeds, chance
-    )  # few seeds may agree by luck; their chance is there all the same
+    # A few seeds may agree by luck; their chance is there all the same.
+    return max(0.0, tweets - chance), max(seeds, chance)
 
 
 def _half(level: float, tweets: float, seeds: float, count: int) -> float:

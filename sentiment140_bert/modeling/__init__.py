@@ -1,6 +1,13 @@
 """Tokenizers and classifiers: from the Hub, a folder or the bundled encoder; saved so that ``pipeline`` just works."""
 
-from sentiment140_bert.modeling.classifier import ID2LABEL, load_classifier, load_encoder, shape_of, untrained
+from sentiment140_bert.modeling.classifier import (
+    ID2LABEL,
+    config_of,
+    load_classifier,
+    load_encoder,
+    shape_of,
+    untrained,
+)
 from sentiment140_bert.modeling.dropout import dropouts_of
 from sentiment140_bert.modeling.places import BUNDLED, commit_of, folder_of, is_hub_id, locate
 from sentiment140_bert.modeling.saving import (
@@ -19,6 +26,7 @@ __all__ = [
     "ID2LABEL",
     "calibration_of",
     "commit_of",
+    "config_of",
     "dropouts_of",
     "folder_of",
     "is_calibrated",

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 ID2LABEL = {0: "negative", 1: "positive"}
+LABELS: dict[str, Any] = {
+    "num_labels": len(ID2LABEL),
+    "id2label": ID2LABEL,
+    "label2id": {label: number for number, label in ID2LABEL.items()},
+}
 
 
 def load_encoder(
@@ -34,31 +39,45 @@ def load_encoder(
     Raises:
         ModelError: It cannot be loaded, or has no safetensors weights.
     """
-    from transformers import AutoConfig, AutoModelForSequenceClassification, set_seed
+    from transformers import AutoModelForSequenceClassification, set_seed
 
     from sentiment140_bert.modeling.fast import fast
 
     set_seed(seed)
-    labels: dict[str, Any] = {
-        "num_labels": len(ID2LABEL),
-        "id2label": ID2LABEL,
-        "label2id": {label: number for number, label in ID2LABEL.items()},
-    }
     place = locate(name_or_path)
-    if dropouts and any(value is not None for value in dropouts.values()):
-        with explained(name_or_path):
-            config = AutoConfig.from_pretrained(place, revision=revision, trust_remote_code=False, **labels)
-        labels = {"config": with_dropouts(config, dropouts)}
+    changed = dropouts and any(value is not None for value in dropouts.values())
+    made: dict[str, Any] = {"config": config_of(name_or_path, revision, dropouts)} if changed else LABELS
     with explained(name_or_path), quiet():
         model = AutoModelForSequenceClassification.from_pretrained(
             place,
             revision=revision,
-            **labels,
+            **made,
             dtype="float32",
             use_safetensors=True,
             trust_remote_code=False,
         )
     return fast(model)
+
+
+def config_of(
+    name_or_path: str, revision: str | None = None, dropouts: Mapping[str, float | None] | None = None
+) -> PreTrainedConfig:
+    """The config of a two-label classifier that is made of an encoder.
+
+    Args:
+        name_or_path: As :func:`locate` takes it.
+        revision: Of a Hub repository.
+        dropouts: As :func:`load_encoder` takes them.
+
+    Raises:
+        ModelError: It cannot be loaded, or has no such dropout.
+    """
+    from transformers import AutoConfig
+
+    place = locate(name_or_path)
+    with explained(name_or_path):
+        config = AutoConfig.from_pretrained(place, revision=revision, trust_remote_code=False, **LABELS)
+    return with_dropouts(config, dropouts or {})
 
 
 def shape_of(name_or_path: str, revision: str | None = None) -> PreTrainedConfig:
@@ -81,7 +100,13 @@ def shape_of(name_or_path: str, revision: str | None = None) -> PreTrainedConfig
     return config
 
 
-def untrained(name_or_path: str, revision: str | None = None, seed: int = 42, plain: bool = False) -> PreTrainedModel:
+def untrained(
+    name_or_path: str,
+    revision: str | None = None,
+    seed: int = 42,
+    plain: bool = False,
+    dropouts: Mapping[str, float | None] | None = None,
+) -> PreTrainedModel:
     """A classifier of that model's shape with random weights, for measuring; of a Hub model its config is enough.
 
     Args:
@@ -89,16 +114,17 @@ def untrained(name_or_path: str, revision: str | None = None, seed: int = 42, pl
         revision: Of a Hub repository.
         seed: Of the weights.
         plain: As transformers makes it, with a last layer that computes every token.
+        dropouts: As :func:`load_encoder` takes them.
 
     Raises:
-        ModelError: Its shape is not known.
+        ModelError: Its shape is not known, or it has no such dropout.
     """
     from transformers import AutoModelForSequenceClassification, set_seed
 
     from sentiment140_bert.modeling.fast import fast
 
     set_seed(seed)
-    config = shape_of(name_or_path, revision)
+    config = with_dropouts(shape_of(name_or_path, revision), dropouts or {})
     with explained(name_or_path):
         model = AutoModelForSequenceClassification.from_config(config, dtype="float32", trust_remote_code=False)
     return model if plain else fast(model)

@@ -38,23 +38,18 @@ def with_dropouts(config: PreTrainedConfig, asked: Mapping[str, float | None]) -
     Raises:
         ModelError: Models of this kind have no such dropout.
     """
+    asked = {name: value for name, value in asked.items() if value is not None}
     known = dropouts_of(config)
     classifiers_own = known.get("classifier_dropout")
     for name, value in asked.items():
-        if value is None:
-            continue
         if name not in known:
             raise ModelError(
                 f"{name}: a model of the kind {config.model_type} has no such dropout.",
                 f"It has {', '.join(known) or 'none that is known'}; leave {name} away.",
             )
         setattr(config, _own_name(config, name), value)
-    if (
-        hasattr(config, "classifier_dropout")
-        and asked.get("classifier_dropout") is None
-        and classifiers_own is not None
-    ):
-        config.classifier_dropout = classifiers_own  # else it would follow the hidden one
+    if "hidden_dropout_prob" in asked and "classifier_dropout" not in asked and classifiers_own is not None:
+        setattr(config, _own_name(config, "classifier_dropout"), classifiers_own)  # else it would follow the hidden one
     return config
 
 

@@ -158,11 +158,15 @@ class Study:
             trial = self.optuna.ask()
             return self._claim(trial.number, trial._trial_id, begun_before=False)
 
+    def others(self) -> int:
+        """How many trials other processes are at."""
+        with self.store.explained():
+            return sum(each.state.name == "RUNNING" and not self._is_left(each) for each in self.trials())
+
     def take_finals(self) -> bool:
         """Whether what comes after the trials is this process's to do: nobody else works on the study any more."""
         with self.store.exclusive():
-            others = [each for each in self.trials() if each.state.name == "RUNNING"]
-            if any(not self._is_left(each) for each in others):
+            if self.others():
                 return False
             before = self.optuna.user_attrs.get(FINALS)
             if before and not self.watch.is_dead(before, self.optuna.user_attrs.get(f"{FINALS}_{BEAT}")):

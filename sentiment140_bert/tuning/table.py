@@ -57,7 +57,7 @@ def _introduction(tuning: Mapping[str, Any]) -> list[str]:
 def _verdict(tuning: Mapping[str, Any]) -> list[str]:
     final = tuning["final"]
     if not final:
-        return ["The best values were not trained again; the test tweets were not looked at."]
+        return ["The best values were not trained again here; the test tweets were not looked at."]
     if "same" in final:
         return [final["same"]]
     lines = ["## Is it better than the recipe as it is?", ""]
@@ -114,7 +114,8 @@ def _trials(tuning: Mapping[str, Any]) -> list[str]:
     for each in sorted(
         tuning["trials"], key=lambda each: (order.get(each["state"], 2), sign * (each["value"] or 0), each["number"])
     ):
-        state = f"{each['state']}: {each['reason']}" if each["reason"] else each["state"]
+        why = " ".join((each["reason"] or "").split()).replace("|", "\\|")
+        state = f"{each['state']}: {why}" if why else each["state"]
         cells = [str(each["number"]), "" if each["value"] is None else f"{each['value']:.4f}", state]
         cells += [shown(each["values"][name]) if name in each["values"] else "" for name in names]
         lines.append("| " + " | ".join([*cells, "" if each["seconds"] is None else f"{each['seconds']:,.0f}"]) + " |")

@@ -51,7 +51,8 @@ def probe(recipe: Recipe, folder: Path, tokenizer_at_hand: bool) -> dict[str, An
     from sentiment140_bert.training.probe import STEPS, Timed
 
     lengths, assumed = _lengths(recipe, tokenizer_at_hand)
-    model = modeling.untrained(recipe.model.model_name_or_path, recipe.model.model_revision)
+    name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
+    model = modeling.untrained(name, revision, dropouts=recipe.model.dropouts())
     # As many steps as are timed; the schedule's warm-up is of no influence on the time.
     config = recipe.with_values({**QUIET, "max_steps": STEPS, "warmup_steps": 0}).training
     with tempfile.TemporaryDirectory(dir=nearest_folder(folder), prefix=".s140-probe-") as temporary:
@@ -73,6 +74,7 @@ def probe(recipe: Recipe, folder: Path, tokenizer_at_hand: bool) -> dict[str, An
             finds_batch=config.auto_find_batch_size,
             beside=usage,
             shown=False,
+            lr_decay=config.layerwise_lr_decay,
         )
         if outcome.signal:
             raise Interrupted("The probe was stopped.", "Without it: s140 doctor --no-probe", outcome.signal)

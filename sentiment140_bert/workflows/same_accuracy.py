@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sentiment140_bert.errors import BenchmarkError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.workflows import preparing
 
@@ -28,7 +29,15 @@ def benchmark_accuracy(recipe: Recipe, seeds: int, ways: Sequence[str] = WAYS) -
         ``runs``: for each its way, seed, accuracy on each scored split, seconds of training and tweets a second.
         ``means``: by way, with ``spread`` (the standard deviation over the seeds). ``difference``: package minus
         trainer on the test split, seed by seed, with the t-interval that covers 95% of such means.
+
+    Raises:
+        BenchmarkError: The recipe has what a plain Trainer does not.
     """
+    if recipe.training.layerwise_lr_decay != 1:
+        raise BenchmarkError(
+            f"layerwise_lr_decay is {recipe.training.layerwise_lr_decay:g}, and a plain Trainer has one rate for all.",
+            "Compare with --layerwise-lr-decay 1.",
+        )
     from sentiment140_bert import environment
     from sentiment140_bert.workflows.benchmarks import accuracy
     from sentiment140_bert.workflows.runs import without_folders

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import shutil
 
+from sentiment140_bert import run_lock
 from sentiment140_bert.errors import Interrupted, RunError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir
@@ -46,7 +47,8 @@ def train(
     hint: str,
     arguments_given: list[str] | None = None,
 ) -> None:
-    """Trains it to its end, or goes on with it; checkpoints are removed then.
+    """Trains it to its end, or goes on with it; checkpoints are removed then. The folder is this tool's own: what a
+    beginning that failed left there is removed.
 
     Args:
         run: Its own.
@@ -61,32 +63,31 @@ def train(
         Interrupted: A signal stopped it; a checkpoint is kept.
         S140Error: As :func:`training.train`.
     """
-    if run.path.is_dir() and not run.is_run():
-        remove_beginning(run)
-    try:
-        training.train(
-            recipe,
-            run.path,
-            resume=run.is_run() and not anew,
-            overwrite=anew,
-            arguments_given=arguments_given,
-            data=data,
-            lean=not keep_model,
-        )
-    except Interrupted as stopped:
-        raise Interrupted(stopped.message, hint, stopped.exit_code - 128) from None
-    finally:
-        free_memory()
-    shutil.rmtree(run.checkpoints, ignore_errors=True)
-    if not keep_model:
-        shutil.rmtree(run.model)
+    if run.path.exists() and not run.path.is_dir():
+        raise RunError(f"{run.path} is a file.", "Remove it, or choose another OUTPUT.")
+    with run_lock.held(run.path, "training", make=True):
+        if not run.is_run():
+            run.clear()
+        try:
+            training.train(
+                recipe,
+                run.path,
+                overwrite=anew,
+                arguments_given=arguments_given,
+                data=data,
+                lean=not keep_model,
+            )
+        except Interrupted as stopped:
+            raise Interrupted(stopped.message, hint, stopped.exit_code - 128) from None
+        finally:
+            free_memory()
+        tidy(run, keep_model)
 
 
-def remove_beginning(run: RunDir) -> None:
-    """What a training leaves that was killed before it had written that it is a run."""
-    run.clear()
-    for each in run.path.glob(".*"):
-        each.unlink()
+def tidy(run: RunDir, keep_model: bool) -> None:
+    """Removes from a finished run what is not kept of it."""
+    for each in (run.checkpoints, *([] if keep_model else [run.model])):
+        shutil.rmtree(each, ignore_errors=True)
 
 
 def free_memory() -> None:

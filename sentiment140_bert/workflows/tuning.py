@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import DataError, RecipeError, RunError, S140Error
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import write_json
-from sentiment140_bert.workflows import tuning_tracking, tuning_trials
+from sentiment140_bert.workflows import tuning_tracking, tuning_trials, volumes
 from sentiment140_bert.workflows.runs import public
 from sentiment140_bert.workflows.tuning_dir import TuningDir
 from sentiment140_bert.workflows.tuning_results import SCORED
@@ -74,12 +75,18 @@ def tune(
 
     home = TuningDir(output)
     home.refuse_something_else()
+    if volumes.is_volume(output):
+        raise RunError(
+            f"{output} is on a volume, whose files cannot be appended to; trials need that.",
+            "Choose an OUTPUT on a local disk, and copy it to the volume afterwards.",
+        )
     url = storage or f"sqlite:///{home.store.resolve()}"
     place, _ = check(url)
     if arguments_given and storage:  # they are told in run directories, and its address may hold a password
         arguments_given = [each.replace(storage, place) for each in arguments_given]
     began = time.monotonic()
-    own, ranges = _own_values(recipe), _space(recipe)
+    own = _own_values(recipe)
+    ranges = _space(recipe, own)
     material = _material(recipe, ranges, final_seeds)
     identity = _identity(recipe, ranges, material, sampler, pruner)
     store = Store(url)
@@ -92,10 +99,9 @@ def tune(
     work = Work(home, study, recipe, material, own, shared, arguments_given)
     work.make_trials(trials, began + timeout if timeout else None)
     tuning = work.results()
-    others = tuning["counts"]["running"]
+    others = study.others()
     if not tuning["best"] and not others:
-        reasons = list(dict.fromkeys(each["reason"] for each in tuning["trials"] if each["reason"]))
-        raise RunError(f"No trial came to its end: {' '.join(reasons)}", "Narrow the ranges of the tuning section.")
+        raise _nothing_found(tuning)
     if final_seeds and tuning["best"]:
         tuning = work.compare(tuning, final_seeds, keep_models) or tuning
     if not others:
@@ -103,10 +109,17 @@ def tune(
     return tuning | {"output": str(output), "left": others}
 
 
+def _nothing_found(tuning: dict[str, Any]) -> RunError:
+    reasons = list(dict.fromkeys(each["reason"] for each in tuning["trials"] if each["reason"]))
+    if reasons:
+        return RunError(f"No trial came to its end: {' '.join(reasons)}", "Narrow the ranges of the tuning section.")
+    return RunError("The time was over before a trial came to its end.", "Give a longer --timeout: it goes on.")
+
+
 def _possible(recipe: Recipe, trials: int, timeout: float | None, final_seeds: int, keep_models: bool) -> None:
     if trials < 1:
         raise S140Error(f"{trials} trials try nothing.", "Give --trials 1 or more; 20 to 50 are usual.")
-    if timeout is not None and timeout <= 0:
+    if timeout is not None and not timeout > 0:
         raise S140Error(
             f"In {timeout:g} seconds nothing can be tried.", "Give --timeout more than 0, or leave it away."
         )
@@ -138,7 +151,7 @@ def _own_values(recipe: Recipe) -> dict[str, Any]:
     return flat | dict.fromkeys(recipe.model.dropouts()) | dropouts | asked
 
 
-def _space(recipe: Recipe) -> dict[str, Range]:
+def _space(recipe: Recipe, own: Mapping[str, Any]) -> dict[str, Range]:
     """The recipe's ranges; without any the default ones, as far as they have a meaning for it.
 
     Raises:
@@ -146,14 +159,17 @@ def _space(recipe: Recipe) -> dict[str, Range]:
     """
     from sentiment140_bert.tuning.space import DEFAULT
 
-    own = _own_values(recipe)
     unknown = [name for name in recipe.model.dropouts() if own[name] is None]
     wrong = [f"tuning: {name}: this model has no such dropout" for name in unknown if name in recipe.tuning]
     if wrong:
         raise RecipeError(wrong)
     if recipe.tuning:
         return dict(recipe.tuning)
-    without = {*unknown, *(["num_train_epochs"] if recipe.training.max_steps > 0 else [])}
+    without = set(unknown)
+    if recipe.training.max_steps > 0:
+        without.add("num_train_epochs")
+    if tuning_trials.metric_of(recipe) == "eval_loss":  # which label smoothing changes
+        without.add("label_smoothing_factor")
     log.info("tune: the recipe has no tuning section; the default ranges are taken")
     return {name: each for name, each in DEFAULT.items() if name not in without}
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run_dir import TEMPORARY, RunDir
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,21 @@ class TuningDir:
         """
         return RunDir(self.path).read(file) if file.is_file() else {}
 
+    @contextmanager
+    def written_alone(self) -> Iterator[None]:
+        """One process at a time is within such a block, so that no older results are written over newer ones."""
+        from filelock import FileLock
+
+        self.path.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.path / f"{self.about.name}.lock"):
+            yield
+
     def refuse_something_else(self) -> None:
         """Raises RunError where the folder is neither new nor a tuning's."""
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path} is a file.", "Choose another OUTPUT.")
         if not self.path.is_dir() or self.about.is_file():
             return
-        ours = (self.store.name, f".{self.about.name}")  # what a process that began just now has written by now
+        ours = (self.store.name, TEMPORARY)  # what a process that began just now has written by now
         if any(not each.name.startswith(ours) for each in self.path.iterdir()):
             raise RunError(f"{self.path} is not empty, and no tuning.", "Choose another OUTPUT.")

@@ -66,7 +66,12 @@ def _trained(home: TuningDir, recipe: Recipe, name: str, keep_model: bool, argum
     named = recipe.with_values({"run_name": f"{home.path.resolve().name}-{run.path.name}"})
     data = preparing.tokenized(named)
     series.check(run, named, data[0].report["fingerprint"])
-    if not run.is_finished():
+    model_is_missing = keep_model and run.is_finished() and not run.weights.is_file()
+    if run.is_finished() and not model_is_missing:
+        series.tidy(run, keep_model=True)  # models of an earlier call are kept
+    else:
         log.info("tune: %s, seed %d", "the recipe as it is" if name == "recipe" else f"the values of {name}", seed)
-        series.train(run, named, data, keep_model=keep_model, hint=GO_ON, arguments_given=arguments_given)
+        series.train(
+            run, named, data, keep_model=keep_model, anew=model_is_missing, hint=GO_ON, arguments_given=arguments_given
+        )
     return run

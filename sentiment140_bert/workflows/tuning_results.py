@@ -23,28 +23,26 @@ log = logging.getLogger(__name__)
 SCORED = {"test": "test tweets", "manual": "hand-labelled tweets"}  # what is looked at only after the trials
 
 
-def write_best(home: TuningDir, recipe: Recipe, best: Mapping[str, Any], metric: str) -> Recipe:
-    """Writes ``best.yaml`` and returns it.
+def write_best(home: TuningDir, recipe: Recipe, best: Mapping[str, Any]) -> None:
+    """Writes ``best.yaml``.
 
     Args:
         home: Of the tuning.
         recipe: Of the study.
         best: ``number``, ``value`` and ``values`` of the best trial.
-        metric: By which it is the best.
     """
     chosen = recipe_of(recipe, dict(best["values"]))
     said = (
-        f"# The best of the trials of `s140 tune`: trial {best['number']}, {metric} {best['value']:.4f} on the "
-        "validation tweets.\n"
+        f"# The best of the trials of `s140 tune`: trial {best['number']}, {metric_of(recipe)} {best['value']:.4f} "
+        "on the validation tweets.\n"
     )
     write_text(home.best, said + chosen.to_yaml())
-    return chosen
 
 
 def write_results(
     home: TuningDir, study: Study, recipe: Recipe, report: Mapping[str, Any], own: Mapping[str, Any], final: Any = None
 ) -> dict[str, Any]:
-    """Writes ``tuning.json``, and what is made of it: figures and ``README.md``.
+    """Writes ``tuning.json``, what is made of it (figures and ``README.md``), and ``best.yaml``.
 
     Args:
         home: Of the tuning.
@@ -81,6 +79,8 @@ def write_results(
     }
     drawn = pictures.draw(home.figures, tuning)
     write_text(home.page, table.as_page(tuning, drawn))
+    if best:
+        write_best(home, recipe, best)
     write_json(home.results, tuning)
     return tuning
 

@@ -7,12 +7,15 @@ import logging
 import math
 import shutil
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentiment140_bert import run_lock
 from sentiment140_bert.errors import Diverged, HardwareError, Interrupted, RunError, diverged
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.run_dir import RunDir, write_json
+from sentiment140_bert.run_dir import RunDir, full_disk_explained, write_json
 from sentiment140_bert.workflows import preparing, series, tracks, training
+from sentiment140_bert.workflows.runs import differences, saved_recipe
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -107,21 +110,31 @@ def attempt(
         Interrupted: A signal stopped it; the trial is left to whoever comes next, with a checkpoint.
         S140Error: The trial cannot be trained for a reason that lies not in its values.
     """
-    try:
-        score = _trained(claim, recipe, material, run, progress, arguments_given)
-    except (HardwareError, Diverged) as error:
-        claim.fail(error.message)
-        progress.failed(claim.number, error.message)
-    else:
-        if score is None:
-            claim.prune()
-            progress.pruned(claim.number)
+    with run_lock.held(run.path, "training a trial", make=True), full_disk_explained(run.path):
+        try:
+            score = _trained(claim, recipe, material, run, progress, arguments_given)
+        except (HardwareError, Diverged) as error:
+            claim.fail(error.message)
+            progress.failed(claim.number, error.message)
         else:
-            claim.finish(score)
-            progress.finished(claim.number, score)
-    finally:
-        series.free_memory()
-    shutil.rmtree(run.checkpoints, ignore_errors=True)
+            if score is None:
+                claim.prune()
+                progress.pruned(claim.number)
+            else:
+                claim.finish(score)
+                progress.finished(claim.number, score)
+        finally:
+            series.free_memory()
+        shutil.rmtree(run.checkpoints, ignore_errors=True)
+
+
+def left_in(run: RunDir, recipe: Recipe, fingerprint: str) -> Path | None:
+    """The checkpoint that this very trial has left; another study, whose store is gone, may have left one, too."""
+    from sentiment140_bert.training.checkpoints import newest_whole
+
+    if not run.is_run() or differences(saved_recipe(run.path), recipe):
+        return None
+    return newest_whole(run.checkpoints) if run.read(run.data)["fingerprint"] == fingerprint else None
 
 
 def _trained(
@@ -137,12 +150,12 @@ def _trained(
     from sentiment140_bert.evaluation.metrics import trainer_metrics
     from sentiment140_bert.machine.usage import Usage
     from sentiment140_bert.tracking import tracked
-    from sentiment140_bert.training import arguments, callbacks, checkpoints, trainer
+    from sentiment140_bert.training import arguments, callbacks, trainer
     from sentiment140_bert.training.reporting import Reported
 
     precision = arguments.choose_precision(recipe.training)
     settings = arguments.training_arguments(recipe.training, precision, run.checkpoints)
-    checkpoint = checkpoints.newest_whole(run.checkpoints) if claim.begun_before and run.is_run() else None
+    checkpoint = left_in(run, recipe, material.report["fingerprint"]) if claim.begun_before else None
     started = training.beginning(recipe, precision, 1, arguments_given)
     if checkpoint:
         started = run.read(run.environment)

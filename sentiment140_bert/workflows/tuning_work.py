@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import StoreError
 from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.run_dir import remove_leftovers
 from sentiment140_bert.workflows import tuning_finals, tuning_trials
 from sentiment140_bert.workflows.tuning_dir import TuningDir
 from sentiment140_bert.workflows.tuning_results import write_best, write_results
@@ -49,6 +51,7 @@ class Work:
         from sentiment140_bert.tuning import space
         from sentiment140_bert.tuning.progress import Progress
 
+        self._remove_leftovers()
         done, best = self._state()
         progress = Progress(
             planned,
@@ -64,17 +67,18 @@ class Work:
                 if claim is None:
                     return
                 self._make_one(claim, progress)
-                done, best = self._state()
+                with self.home.written_alone():
+                    done, best = self._state()
+                    if best:
+                        write_best(self.home, self.recipe, best)
                 progress.count(done)
-                if best:
-                    write_best(self.home, self.recipe, best, self.study.identity["metric"])
         finally:
             progress.close()
         log.info("tune: the time is over")
 
     def results(self, final: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Writes them; not while another process does."""
-        with self.study.store.exclusive():
+        """Writes them; not while another process does. The store is free meanwhile: it takes seconds."""
+        with self.home.written_alone():
             return write_results(self.home, self.study, self.recipe, self.material.report, self.own, final)
 
     def compare(self, tuning: dict[str, Any], seeds: int, keep_models: bool) -> dict[str, Any] | None:
@@ -88,9 +92,19 @@ class Work:
                 final = tuning_finals.compared(
                     self.home, self.recipe, tuning["best"], self.own, seeds, keep_models, names, self.arguments_given
                 )
-        finally:
-            self.study.release_finals()
+        except BaseException:
+            with suppress(StoreError):  # then the next process finds that this one is gone
+                self.study.release_finals()
+            raise
+        self.study.release_finals()
         return self.results(final)
+
+    def _remove_leftovers(self) -> None:
+        """What a process left that was killed after its trial had ended, or while it was writing."""
+        remove_leftovers(self.home.path)
+        for each in self.study.trials():
+            if each.state.is_finished():
+                shutil.rmtree(self.home.trial(each.number).checkpoints, ignore_errors=True)
 
     def _state(self) -> tuple[int, dict[str, Any] | None]:
         """How many trials are finished, and the best of them."""

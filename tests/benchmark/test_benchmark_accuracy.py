@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification
+from transformers import AlbertConfig, AutoModelForSequenceClassification
 
 from sentiment140_bert import modeling
 from sentiment140_bert.benchmark import Contender
 from sentiment140_bert.benchmark.report import CEILING
-from sentiment140_bert.errors import DataError
+from sentiment140_bert.errors import DataError, ModelError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.workflows import preparing
 from sentiment140_bert.workflows.benchmarking import _nothing_measured
-from sentiment140_bert.workflows.benchmarks.accuracy import _right
+from sentiment140_bert.workflows.benchmarks.accuracy import _right, package, plain
 from sentiment140_bert.workflows.benchmarks.inference import drawn
 from sentiment140_bert.workflows.same_accuracy import _difference
 from tiny_run import flags
@@ -38,6 +39,22 @@ def test_both_ways_are_trained_with_each_seed_and_scored_on_the_same_tweets(s140
     assert found["means"]["package"]["test"] == pytest.approx(sum(ours) / 2)
     assert found["difference"]["mean"] == pytest.approx((sum(ours) - sum(theirs)) / 2)
     assert found["rows"]["train"] > 0
+
+
+def test_what_a_plain_trainer_does_not_have_is_refused(s140) -> None:
+    said = s140("benchmark", "accuracy", *flags(layerwise_lr_decay=0.9), code=1).stderr
+    assert "layerwise_lr_decay is 0.9, and a plain Trainer has one rate for all" in said
+
+
+@pytest.mark.parametrize("way", [package, plain])
+def test_both_ways_are_asked_for_the_recipes_dropout(small_bert, tmp_path: Path, way: Callable[..., object]) -> None:
+    """ALBERT has no dropout of that name before its classifier."""
+    recipe = Recipe().with_values({"model_name_or_path": str(small_bert()), "dataset": "sample"})
+    data = preparing.tokenized(recipe)
+    AlbertConfig().save_pretrained(tmp_path)
+    other = recipe.with_values({"model_name_or_path": str(tmp_path), "classifier_dropout": 0.3})
+    with pytest.raises(ModelError, match="classifier_dropout: a model of the kind albert has no such dropout"):
+        way(other, data)
 
 
 def test_what_is_counted_as_right_is_the_label(small_bert) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+import transformers
 
 from hub_server import HubServer
 from sentiment140_bert import modeling
@@ -47,6 +49,14 @@ def test_the_report_is_readable_at_a_glance(s140, encoder: Path) -> None:
     assert "tweets/s" in result.stdout
     assert result.stdout.endswith("ready\n")
     assert max(map(len, result.stdout.splitlines())) < 160
+
+
+def test_a_dropout_that_the_model_does_not_have_is_a_problem(s140, encoder: Path, tmp_path: Path) -> None:
+    """What is measured is the model with the recipe's dropout; ALBERT has none of that name before its classifier."""
+    folder = Path(shutil.copytree(encoder, tmp_path / "albert"))
+    transformers.AlbertConfig().save_pretrained(folder)
+    found = examined(s140, *flags(model_name_or_path=folder, classifier_dropout=0.3), code=1)
+    assert "classifier_dropout: a model of the kind albert has no such dropout." in found["problems"][0]
 
 
 @without_gpu

@@ -14,10 +14,14 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from sentiment140_bert import recipes
+from sentiment140_bert import recipes, run_lock
 from sentiment140_bert.cli import main
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.errors import RunError
+from sentiment140_bert.run_dir import TEMPORARY, RunDir
+from sentiment140_bert.training.checkpoints import seal
 from sentiment140_bert.workflows import saved_recipe
+from sentiment140_bert.workflows.tuning_dir import TuningDir
+from sentiment140_bert.workflows.tuning_trials import left_in
 from tiny_run import TINY, process
 
 pytest_plugins = "model_fixtures"
@@ -77,7 +81,7 @@ def rows_of(folder: Path) -> list[tuple[int, str]]:
 def test_every_trial_is_a_training_of_its_values(finished: Path) -> None:
     tuning = read(finished)
     folders = ["figures", "final", "trials"]
-    files = ["README.md", "best.yaml", "study.db", "study.db.lock", "study.json", "tuning.json"]
+    files = ["README.md", "best.yaml", "study.db", "study.db.lock", "study.json", "study.json.lock", "tuning.json"]
     assert sorted(each.name for each in finished.iterdir()) == sorted([*folders, *files])
     assert sum(tuning["counts"].values()) == len(rows_of(finished)) == 6
     for each in tuning["trials"]:
@@ -144,11 +148,58 @@ def test_the_pictures_are_pictures(finished: Path) -> None:
 
 
 def test_the_same_command_again_trains_nothing(copy: Path, s140, recipe: Path) -> None:
-    before = read(copy)
+    """What a process did not come to that was killed after its last trial is made up for."""
+    before, best = read(copy), (copy / "best.yaml").read_text()
+    (copy / "best.yaml").unlink()
+    left = RunDir(copy / "trials" / "trial-0005").checkpoints
+    (left / "checkpoint-6").mkdir(parents=True)
     said = s140("tune", copy, "--recipe", recipe, "--trials", 6, "--final-seeds", 2).stderr
     assert "6 of 6 trials are done" in said
     assert "step " not in said
     assert read(copy) == before
+    assert (copy / "best.yaml").read_text() == best
+    assert not left.exists()
+
+
+def test_models_are_kept_on_request_also_later(copy: Path, s140, recipe: Path) -> None:
+    best = read(copy)["best"]["number"]
+    s140("tune", copy, "--recipe", recipe, "--trials", 6, "--final-seeds", 1, "--keep-models")
+    if "same" in read(copy)["final"]:
+        pytest.skip("the recipe's own values were the best")
+    for name in (f"trial-{best:04}", "recipe"):
+        run = RunDir(copy / "final" / f"{name}-seed-42")
+        assert run.weights.is_file()
+        assert run.card.is_file()
+        assert not run.checkpoints.exists()
+    s140("tune", copy, "--recipe", recipe, "--trials", 6, "--final-seeds", 1)
+    assert RunDir(copy / "final" / "recipe-seed-42").weights.is_file()
+
+
+def test_a_checkpoint_of_another_study_is_not_gone_on_with(copy: Path) -> None:
+    """Its store was removed, and a trial of the same number begun."""
+    run = RunDir(copy / "trials" / "trial-0000")
+    checkpoint = run.checkpoints / "checkpoint-6"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "model.safetensors").write_bytes(b"weights")
+    seal(checkpoint, 1.0)
+    recipe, fingerprint = saved_recipe(run.path), run.read(run.data)["fingerprint"]
+    assert left_in(run, recipe, fingerprint) == checkpoint
+    assert left_in(run, recipe.with_values({"learning_rate": 0.5}), fingerprint) is None
+    assert left_in(run, recipe, "0" * 64) is None
+
+
+def test_a_trial_that_another_process_trains_is_left_to_it(tmp_path: Path, s140, recipe: Path) -> None:
+    folder = tmp_path / "mine"
+    with run_lock.held(folder / "trials" / "trial-0000", "training a trial", make=True):
+        (folder / "study.json").write_text("{}")
+        asked = ["tune", folder, "--recipe", recipe, "--trials", 1, "--final-seeds", 0]
+        other = process(*asked)
+        _, said = other.communicate(timeout=120)
+    assert other.returncode == 1
+    assert "is in use: training a trial by process" in said
+    assert rows_of(folder) == [(0, "RUNNING")]
+    s140(*asked)
+    assert rows_of(folder) == [(0, "COMPLETE")]
 
 
 def test_more_trials_go_on_where_the_others_ended(copy: Path, s140, recipe: Path) -> None:
@@ -243,7 +294,7 @@ def test_until_the_comparison_nothing_but_training_and_validation_is_read(
     tuning = read(tmp_path / "mine")
     assert tuning["counts"]["complete"] == 4
     assert tuning["final"] is None
-    assert "the test tweets were not looked at" in (tmp_path / "mine" / "README.md").read_text()
+    assert "not trained again here; the test tweets were not looked at" in (tmp_path / "mine" / "README.md").read_text()
     if tuning["best"]["number"]:
         with pytest.raises(FileNotFoundError, match="test"):
             s140(*asked, "--final-seeds", 1)
@@ -285,6 +336,7 @@ def test_values_that_do_not_work_cost_their_trial_only(tmp_path: Path, recipe: P
         (("--trials", -3), 1, "-3 trials try nothing"),
         (("--timeout", 0), 1, "In 0 seconds nothing can be tried"),
         (("--timeout", "0m"), 1, "In 0 seconds nothing can be tried"),
+        (("--timeout", "nan"), 1, "In nan seconds nothing can be tried"),
         (("--timeout", "soon"), 2, "seconds, or as in 90s, 30m, 2.5h"),
         (("--final-seeds", -1), 1, "-1 seeds are none"),
         (("--eval-strategy", "no", "--no-load-best-model-at-end"), 1, "no trial can be judged without evaluations"),
@@ -308,6 +360,9 @@ def test_a_timeout_ends_the_trials_and_the_comparison_is_made(copy: Path, s140, 
     said = s140("tune", copy, "--recipe", recipe, "--trials", 50, "--timeout", "0.001s", "--final-seeds", 2).stderr
     assert "tune: the time is over" in said
     assert len(rows_of(copy)) == 6
+    nothing = s140("tune", "new", "--recipe", recipe, "--trials", 5, "--timeout", "0.001s", code=1).stderr
+    assert "The time was over before a trial came to its end." in nothing
+    assert "Give a longer --timeout" in nothing
 
 
 def test_the_address_of_a_store_is_told_nowhere(tmp_path: Path, s140, recipe: Path) -> None:
@@ -349,6 +404,22 @@ def test_folders_of_something_else_are_left_alone(s140, recipe: Path, tmp_path: 
     (tmp_path / "full" / "notes.txt").write_text("mine")
     assert "is not empty, and no tuning" in s140("tune", "full", "--recipe", recipe, code=1).stderr
     assert [each.name for each in (tmp_path / "full").iterdir()] == ["notes.txt"]
+
+
+def test_what_a_process_writes_that_begins_at_the_same_time_is_no_obstacle(tmp_path: Path) -> None:
+    home = TuningDir(tmp_path)
+    for name in ("study.db", "study.db.lock", "study.db-journal", f"{TEMPORARY}study.json.abc.json"):
+        (tmp_path / name).write_text("")
+    home.refuse_something_else()
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(RunError, match="no tuning"):
+        home.refuse_something_else()
+
+
+def test_a_volume_is_refused(s140, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S140_VOLUMES", str(tmp_path / "volume"))
+    assert "is on a volume" in s140("tune", tmp_path / "volume" / "mine", "--recipe", recipe, code=1).stderr
+    assert not (tmp_path / "volume").exists()
 
 
 def test_the_result_is_printed_as_json(copy: Path, s140, recipe: Path) -> None:

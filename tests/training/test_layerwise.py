@@ -79,6 +79,17 @@ def test_dropout_is_what_was_asked_for(kind: str, tmp_path: Path) -> None:
     assert all(torch.equal(one, other) for one, other in zip(before.parameters(), model.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_only_measured_has_that_dropout_too(kind: str, tmp_path: Path) -> None:
+    classifier(kind).save_pretrained(tmp_path)
+    model = modeling.untrained(str(tmp_path), dropouts={"hidden_dropout_prob": 0.25})
+    assert 0.25 in {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)}
+    asked = {"hidden_dropout_prob": 0.25, "attention_probs_dropout_prob": None, "classifier_dropout": None}
+    known = modeling.dropouts_of(modeling.config_of(str(tmp_path), dropouts=asked))
+    assert known["hidden_dropout_prob"] == 0.25
+    assert known | {"hidden_dropout_prob": 0} == modeling.dropouts_of(KINDS[kind]) | {"hidden_dropout_prob": 0}
+
+
 def test_the_classifiers_dropout_does_not_follow_the_hidden_one(small_bert: Callable[..., Path]) -> None:
     folder = str(small_bert("BertModel", dropout=0.2))
     model = modeling.load_encoder(folder, dropouts={"hidden_dropout_prob": 0.05})

@@ -72,6 +72,9 @@ def test_a_recipe_without_ranges_has_no_such_section() -> None:
         ({"lr_scheduler_type": {"low": 1, "high": 2}}, "lr_scheduler_type: takes choices only: it is no number"),
         ({"lr_scheduler_type": ["linear", "cosin"]}, "transformers has no 'cosin'; did you mean cosine?"),
         ({"warmup_steps": {"low": 0.1, "high": 10}}, "one range cannot hold both"),
+        ({"warmup_steps": {"low": 0, "high": 500}}, "one range cannot hold both"),
+        ({"warmup_steps": {"low": 0, "high": 1, "step": 0.25}}, "one range cannot hold both"),
+        ({"warmup_steps": [0.1, 100]}, "one range cannot hold both"),
     ],
 )
 def test_what_is_wrong_is_said(tuning: object, problem: str) -> None:
@@ -85,6 +88,20 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
 
 def test_epochs_have_no_effect_beside_max_steps() -> None:
     assert "beside max_steps" in problems_of({"num_train_epochs": [1, 2]}, max_steps=5)[0]
+
+
+@pytest.mark.parametrize(
+    "warm_up",
+    [{"low": 0, "high": 0.2}, {"low": 0, "high": 500, "step": 100}, {"low": 10, "high": 99}, [0, 0.1], [0, 50]],
+)
+def test_warm_up_is_a_share_or_a_number_of_steps(warm_up: object) -> None:
+    assert parse({"tuning": {"warmup_steps": warm_up}}).tuning
+
+
+def test_a_loss_that_label_smoothing_changes_judges_no_trial() -> None:
+    smoothing = {"label_smoothing_factor": {"low": 0, "high": 0.1}}
+    assert "take log_loss there" in problems_of(smoothing, metric_for_best_model="eval_loss")[0]
+    assert parse({"tuning": smoothing, "training": {"metric_for_best_model": "log_loss"}}).tuning
 
 
 def test_every_default_range_could_stand_in_a_recipe() -> None:

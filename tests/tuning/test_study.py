@@ -99,8 +99,10 @@ def test_what_a_dead_process_had_begun_is_given_out_again_with_its_values(url: s
     claim.report(1, 0.25)
     dead = replace(dying.me, pid=2**22 + 1).to_plain()  # a number that no process has
     dying.optuna._storage.set_trial_user_attr(claim.trial_id, "owner", dead)
+    assert opened(url).others() == 0  # a budget of time may be over before it is given out again
     again = opened(url).take(2)
     assert again
+    assert dying.others() == 1
     assert (again.number, again.values, again.known) == (claim.number, claim.values, {1: 0.25})
     assert again.begun_before
     again.finish(0.5)

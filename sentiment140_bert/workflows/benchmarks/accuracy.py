@@ -42,7 +42,8 @@ def package(recipe: Recipe, data: Data) -> Tuned:
 
     _, tokens, tokenizer = data
     splits = tokens.splits()
-    model = modeling.load_encoder(recipe.model.model_name_or_path, recipe.model.model_revision, recipe.training.seed)
+    name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
+    model = modeling.load_encoder(name, revision, recipe.training.seed, recipe.model.dropouts())
     config = recipe.with_values(QUIET).training
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="s140-benchmark-") as folder:
@@ -65,10 +66,11 @@ def plain(recipe: Recipe, data: Data) -> Tuned:
     train = tokens.splits()["train"]
     config = recipe.training
     set_seed(config.seed)
+    name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
     model = AutoModelForSequenceClassification.from_pretrained(
-        modeling.locate(recipe.model.model_name_or_path),
-        revision=recipe.model.model_revision,
-        num_labels=2,
+        modeling.locate(name),
+        revision=revision,
+        config=modeling.config_of(name, revision, recipe.model.dropouts()),
         dtype="float32",
         use_safetensors=True,
     )
