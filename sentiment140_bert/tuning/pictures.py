@@ -112,7 +112,10 @@ def _parallel(tuning: Mapping[str, Any], complete: Sequence[Mapping[str, Any]]) 
     for at, each in enumerate(space.values()):
         axes.axvline(at, color="#555555", linewidth=0.8, zorder=0)
         for place, label in _marks(each):
-            axes.annotate(label, (at, place), xytext=(3, 0), textcoords="offset points", fontsize=7, va="center")
+            axes.annotate(
+                label, (at, place), xytext=(3, 0), textcoords="offset points", fontsize=7, va="center", zorder=5,
+                bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.6},
+            )  # fmt: skip
     axes.set_xticks(range(len(space)), [_broken(name) for name in space], fontsize=7.5)
     axes.set_yticks([])
     axes.set(xlim=(-0.2, len(space) - 0.45), ylim=(-0.08, 1.08))

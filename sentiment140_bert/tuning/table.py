@@ -67,21 +67,31 @@ def _verdict(tuning: Mapping[str, Any]) -> list[str]:
     ]
     for split, each in final["splits"].items():
         gap = {name: 100 * value for name, value in each["difference"].items()}
+        first, second = (_accuracy(each[side], each["seeds"]) for side in ("first", "second"))
         lines.append(
-            f"| {split} | {each['n']:,} | {_accuracy(each['first'])} | {_accuracy(each['second'])} "
+            f"| {split} | {each['n']:,} | {first} | {second} "
             f"| {gap['value']:+.2f} | {gap['low']:+.2f} to {gap['high']:+.2f} | {each['p_value']:.2g} |"
         )
     lines += ["", *(f"- {each['sentence']}" for each in final["splits"].values()), ""]
-    return [
-        *lines,
-        f"Both were trained with the seeds {', '.join(map(str, final['seeds']))}: means, and in brackets the least and "
-        "the greatest of them. The interval is for other seeds and other tweets. The score on the validation tweets, "
-        "by which the best trial was chosen among many, is too good by that choice.",
-    ]
+    too_good = (
+        "The score on the validation tweets, by which the best trial was chosen among many, is too good by that choice."
+    )
+    return [*lines, f"{_seeds(final['seeds'])} {too_good}"]
 
 
-def _accuracy(each: Mapping[str, float]) -> str:
-    return f"{each['value']:.4f} ({each['min']:.4f} to {each['max']:.4f})"
+def _seeds(seeds: Sequence[int]) -> str:
+    if len(seeds) == 1:
+        return (
+            f"Both were trained with the seed {seeds[0]} alone. The interval is for other tweets, not for other seeds."
+        )
+    return (
+        f"Both were trained with the seeds {', '.join(map(str, seeds))}: means, and in brackets the least and the "
+        "greatest of them. The interval is for other seeds and other tweets."
+    )
+
+
+def _accuracy(each: Mapping[str, float], seeds: int) -> str:
+    return f"{each['value']:.4f}" + (f" ({each['min']:.4f} to {each['max']:.4f})" if seeds > 1 else "")
 
 
 def _best(tuning: Mapping[str, Any]) -> list[str]:

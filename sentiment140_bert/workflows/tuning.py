@@ -82,6 +82,7 @@ def tune(
         )
     url = storage or f"sqlite:///{home.store.resolve()}"
     place, _ = check(url)
+    store = Store(url) if storage else None  # before tweets are prepared, which may take minutes
     if arguments_given and storage:  # they are told in run directories, and its address may hold a password
         arguments_given = [each.replace(storage, place) for each in arguments_given]
     began = time.monotonic()
@@ -89,7 +90,7 @@ def tune(
     ranges = _space(recipe, own)
     material = _material(recipe, ranges, final_seeds)
     identity = _identity(recipe, ranges, material, sampler, pruner)
-    store = Store(url)
+    store = store or Store(url)
     name = study_name or home.path.resolve().name
     about = {"study": name, "store": store.place if storage else home.store.name} | identity
     refuse_another(home.read(home.about) or None, about, str(home.path))
