@@ -107,12 +107,16 @@ def _print(tuning: dict[str, Any]) -> None:
     if best:
         click.echo(f"best: trial {best['number']}, validation {tuning['metric']} {best['value']:.4f}\n")
         own = tuning["own_values"]
-        print_table(
-            [[name, value, own.get(name)] for name, value in best["values"].items()], ("setting", "best", "recipe")
-        )
+        rows = [[name, _digits(value), _digits(own.get(name))] for name, value in best["values"].items()]
+        print_table(rows, ("setting", "best", "recipe"))
     final = tuning["final"]
     if final:
         click.echo()
         for sentence in [final["same"]] if "same" in final else [each["sentence"] for each in final["splits"].values()]:
             click.echo(sentence)
     click.echo(f"\n{tuning['output']}/README.md, tuning.json, best.yaml, figures/")
+
+
+def _digits(value: Any) -> Any:
+    """A learning rate has its first digit far behind the point."""
+    return f"{value:.3g}" if isinstance(value, float) else value

@@ -53,14 +53,14 @@ class Work:
 
         self._remove_leftovers()
         done, best = self._state()
+        ranges = space.of_plain(self.study.identity["space"])
+        log.info("tune: %d of %d trials are done; %d settings are tuned", done, planned, len(ranges))
         progress = Progress(
             planned,
             done,
             self.study.identity["direction"] == "maximize",
             (best["number"], best["value"]) if best else None,
         )
-        ranges = space.of_plain(self.study.identity["space"])
-        log.info("tune: %d of %d trials are done; %d settings are tuned", done, planned, len(ranges))
         try:
             while until is None or time.monotonic() < until:
                 claim = self.study.take(planned, space.within(ranges, self.own))

@@ -153,7 +153,10 @@ def test_the_same_command_again_trains_nothing(copy: Path, s140, recipe: Path) -
     (copy / "best.yaml").unlink()
     left = RunDir(copy / "trials" / "trial-0005").checkpoints
     (left / "checkpoint-6").mkdir(parents=True)
-    said = s140("tune", copy, "--recipe", recipe, "--trials", 6, "--final-seeds", 2).stderr
+    result = s140("tune", copy, "--recipe", recipe, "--trials", 6, "--final-seeds", 2)
+    said = result.stderr
+    table = dict(line.split(maxsplit=1) for line in result.stdout.splitlines() if line.startswith(tuple(TUNING)))
+    assert table["learning_rate"].split()[0] == f"{before['best']['values']['learning_rate']:.3g}"
     assert "6 of 6 trials are done" in said
     assert "step " not in said
     assert read(copy) == before
