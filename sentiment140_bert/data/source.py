@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
+import stat
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.data import tables
+from sentiment140_bert.data import schema, tables, unpacking
 from sentiment140_bert.data.download import STANFORD_SHA256, STANFORD_URL, cache_dir, download
 from sentiment140_bert.errors import DataError, first_line
 from sentiment140_bert.recipe import DataConfig
@@ -91,10 +91,10 @@ def _named(data: DataConfig) -> tuple[Source, Source | None]:
         )
     if tables.is_table(name):
         return Source(name, dataset=tables.read(name, data.text_column, data.label_column)), None
-    path = Path(name).expanduser()
-    if path.is_dir():
+    path = found(name)
+    if path and path.is_dir():
         return Source(name, dataset=_from_folder(path, data.dataset_split)), None
-    if path.exists() or name.lower().endswith(FILES):
+    if path or name.lower().endswith(FILES):
         return _file_with_manual(name)
     if name.count("/") > 1 or name.startswith((".", "/", "~")):
         raise DataError(f"There is no file or folder {name}.", "Check the path.")
@@ -110,9 +110,33 @@ def file_source(name: str) -> Source:
     return _file_with_manual(name)[0]
 
 
+def found(name: str) -> Path | None:
+    """The file or folder of a name; None where there is neither.
+
+    Raises:
+        DataError: It may not be read, is no name that a file can have, or is neither file nor folder but a device or a
+            pipe, which may never end.
+    """
+    try:
+        path = Path(name).expanduser()
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):
+            path.open("rb").close()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, RuntimeError) as error:  # the last two of a NUL in the name, and of an unknown ~user
+        raise DataError(
+            f"{name[:500]!r} cannot be read: {getattr(error, 'strerror', None) or first_line(error)}.",
+            "Check the path and the right to read it.",
+        ) from None
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise DataError(f"{name} is no file but a device, a pipe or a socket.", "Write what it holds into a file.")
+    return path
+
+
 def _file_with_manual(name: str) -> tuple[Source, Source | None]:
-    path = Path(name).expanduser()
-    if not path.is_file():
+    path = found(name)
+    if path is None or not path.is_file():
         raise DataError(f"There is no file {name}.", "Check the path.")
     if path.stat().st_size == 0:
         raise DataError(f"{name} is empty (0 bytes).", "Was the download cut off?")
@@ -122,24 +146,12 @@ def _file_with_manual(name: str) -> tuple[Source, Source | None]:
         )
     if not path.name.lower().endswith(".zip"):
         return Source(name, path), None
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if any(each.flag_bits & 1 for each in archive.infolist()):
-                raise DataError(f"{name} is protected by a password.", "Unpack it and name the file in it.")
-            members = [
-                each
-                for each in archive.namelist()
-                if each.lower().endswith((".csv", ".tsv")) and "__MACOSX" not in each
-            ]
-    except zipfile.BadZipFile:
-        raise DataError(
-            f"{name} is no whole zip archive: it is damaged or was cut off.", "Download it again."
-        ) from None
+    members = unpacking.tweet_files(path, name)
     manual = next((each for each in members if Path(each).name == STANFORD_MANUAL), None)
     rest = [each for each in members if each != manual] or members
     if len(rest) != 1:
         raise DataError(
-            f"{name} holds {len(rest)} tweet files ({', '.join(rest) or 'none'}); one is needed.",
+            f"{name} holds {len(rest):,} tweet files ({schema.shown_names(rest) or 'none'}); one is needed.",
             "Unpack it and name one file.",
         )
     both = manual is not None and rest != [manual]

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sentiment140_bert.data import schema
-from sentiment140_bert.data.formats import damage_explained, encoding_of, known_encoding, text_lines
-from sentiment140_bert.data.source import Source
+from sentiment140_bert.data.formats import encoding_of, known_encoding, text_lines
+from sentiment140_bert.data.source import Source, found
+from sentiment140_bert.data.unpacking import STRANGE, damage_explained
 from sentiment140_bert.errors import DataError, is_unicode
 from sentiment140_bert.run_dir import written_whole
 
@@ -39,8 +40,8 @@ def read_texts(name: str, text_column: str | None = None, encoding: str | None =
         known = known_encoding(encoding or "utf-8")
         yield from (line.rstrip("\r\n") for line in io.TextIOWrapper(sys.stdin.buffer, known, errors="replace"))
         return
-    path = Path(name).expanduser()
-    if not path.is_file():
+    path = found(name)
+    if path is None or not path.is_file():
         raise DataError(f"There is no file {name}.", "Check the path, or pass the texts as arguments.")
     if path.suffix.lower() in (".zip", ".json", ".xlsx", ".pdf"):
         raise DataError(
@@ -48,7 +49,7 @@ def read_texts(name: str, text_column: str | None = None, encoding: str | None =
         )
     source = Source(name, path)
     if source.suffix == ".parquet":
-        with damage_explained(source):
+        with damage_explained(name, *STRANGE):
             yield from _from_parquet(path, text_column)
         return
     with text_lines(source, encoding_of(source, encoding) or "utf-8") as file:
@@ -72,7 +73,7 @@ def column_of(names: list[str], text_column: str | None, where: str) -> str:
             return lower[wanted.lower()]
     raise DataError(
         f"{where}: no column {text_column!r}." if text_column else f"{where}: no column is obviously the text.",
-        f"The columns are: {', '.join(names)}. Name one with --text-column.",
+        f"The columns are: {schema.shown_names(names)}. Name one with --text-column.",
     )
 
 
