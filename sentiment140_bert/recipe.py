@@ -31,6 +31,7 @@ from sentiment140_bert.values import (
     TYPE_NAMES,
     Rule,
     checked,
+    shown,
 )
 
 # The scores of a split by their names in metrics.json; metric_for_best_model names one of them, or loss.
@@ -38,6 +39,8 @@ SCORES = ("accuracy", "f1", "precision", "recall", "matthews_correlation", "roc_
 
 # The baselines that stand beside them, likewise.
 BASELINES = {"majority": "always the commoner class", "tfidf": "TF-IDF, logistic regression"}
+
+MOST_PROBLEMS = 50  # told at once: to find the nearest known key takes a while
 
 TRACKERS = ("wandb", "mlflow", "trackio", "tensorboard")
 
@@ -165,6 +168,21 @@ class TrackingConfig:
     model_alias: str = setting("champion", "Alias that the registered version gets.", ALIAS)
 
 
+class _WrittenOut(yaml.SafeDumper):
+    """Without anchors; and with line breaks other than LF escaped, which PyYAML would read as spaces."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if any(sign in text for sign in "\x85\u2028\u2029") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_WrittenOut.add_representer(str, _text)
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A whole recipe. Use :func:`parse` to build one from plain values and :meth:`with_values` to change some."""
@@ -184,7 +202,7 @@ class Recipe:
         return plain
 
     def to_yaml(self) -> str:
-        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, width=110)
+        return yaml.dump(self.to_dict(), Dumper=_WrittenOut, sort_keys=False, allow_unicode=True, width=110)
 
     def with_values(self, values: Mapping[str, Any], origin: str = "the flags") -> Recipe:
         """This recipe with the given keys replaced.
@@ -278,11 +296,13 @@ def parse(plain: Mapping[str, Any], origin: str = "the recipe") -> Recipe:
     for key in plain:
         if key not in (*SECTIONS, "description"):
             problems.append(_misplaced(key))
+        if len(problems) > MOST_PROBLEMS:
+            raise RecipeError([*problems, "and perhaps more"], origin)
     sections = {}
     for name, cls in SECTIONS.items():
         given = plain.get(name)
         if given is not None and not isinstance(given, Mapping):
-            problems.append(f"section {name}: expected `key: value` lines, got {given!r}")
+            problems.append(f"section {name}: expected `key: value` lines, got {shown(given)}")
             given = None
         sections[name] = _section(name, cls, given or {}, problems)
     if problems:
@@ -310,6 +330,9 @@ def _section(name: str, cls: type[Any], given: Mapping[Any, Any], problems: list
             problems += [f"{key}: {problem}"] if problem else []
         else:
             problems.append(_misplaced(key, name))
+        if len(problems) > MOST_PROBLEMS:
+            problems.append("and perhaps more")
+            break
     if problems:
         return None
     return cls(**values, **({"more": more} if name == "training" else {}))
@@ -331,6 +354,8 @@ def _checked_loosely(raw: Any, kind: Any) -> tuple[Any, str]:
 
 
 def _misplaced(key: Any, section: str = "") -> str:
+    if not isinstance(key, str) or len(key) > 100:
+        return f"unknown key {shown(key)}"
     home = SECTION_OF.get(key)
     if home and home != section:
         return f"{key} belongs into section {home}"

@@ -8,9 +8,8 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 import click
-import yaml
 
-from sentiment140_bert import recipes
+from sentiment140_bert import plain_yaml, recipes
 from sentiment140_bert.errors import RecipeError, S140Error
 from sentiment140_bert.recipe import SECTIONS, Recipe, settings
 
@@ -93,7 +92,7 @@ def resolved(recipe: str | None, flags: dict[str, Any], assignments: Sequence[st
         if not equals:
             raise RecipeError([f"--set {assignment!r} is not KEY=VALUE"], "the flags")
         try:
-            values[key.strip().replace("-", "_")] = yaml.safe_load(raw)
-        except yaml.YAMLError:
+            values[key.strip().replace("-", "_")] = plain_yaml.load(raw)
+        except ValueError:
             values[key.strip().replace("-", "_")] = raw
     return base.with_values(values)

@@ -299,12 +299,14 @@ def _table_rows(
 
 
 def _values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
-    """Plain values; equal ones of a dictionary are one object."""
+    """Plain values, bytes as the UTF-8 that they are; equal ones of a dictionary are one object."""
     if isinstance(column, pa.ChunkedArray):
         return [value for chunk in column.chunks for value in _values(chunk)]
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        column = column.cast(pa.string())
     if not isinstance(column, pa.DictionaryArray):
         return list(column.to_pylist())
-    words = column.dictionary.to_pylist()
+    words = _values(column.dictionary)
     return [None if at is None else words[at] for at in column.indices.to_pylist()]
 
 

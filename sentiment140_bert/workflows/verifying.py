@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert import recipes, verification
+from sentiment140_bert import plain_yaml, recipes, verification
 from sentiment140_bert.errors import DataError, FalseDataError, ModelError, RunError, S140Error, first_line
 from sentiment140_bert.recipe import READING, DataConfig
 from sentiment140_bert.run_dir import EVAL_RESULTS, TRAINING_ROWS, RunDir, sha256_of
@@ -239,7 +239,7 @@ def _eval_results(page: Page, facts: Any) -> Iterator[Check]:
         return
     right = yaml.safe_load(text)
     try:
-        entries = yaml.safe_load(file.read_text("utf-8"))
+        entries = plain_yaml.load(file.read_text("utf-8"))
         said = {entry["dataset"]["task_id"]: entry["value"] for entry in entries}
     except (yaml.YAMLError, OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         yield verification.unchecked(EVAL_RESULTS, None, f"it cannot be read: {first_line(error)}")

@@ -11,6 +11,18 @@ NAMES = ("csv", "clean", "recipe", "card", "labels")
 
 def target_of(name: str, folder: Path) -> Target:
     """A target; ``folder`` is where it may write."""
-    from fuzzing import tweet_files
+    if name == "csv":
+        from fuzzing.tweet_files import TweetFiles
 
-    return {"csv": tweet_files.TweetFiles}[name](folder)
+        return TweetFiles(folder)
+    if name == "recipe":
+        from fuzzing.recipe_files import RecipeFiles
+
+        return RecipeFiles(folder)
+    if name == "card":
+        from fuzzing.pages import Cards
+
+        return Cards(folder)
+    from fuzzing import texts
+
+    return texts.Cleaning() if name == "clean" else texts.LabelMaps()
