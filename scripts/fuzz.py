@@ -16,9 +16,9 @@ from pathlib import Path
 os.environ.setdefault("TQDM_DISABLE", "1")
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from fuzzing.limits import memory_limited  # noqa: E402
-from fuzzing.loop import Result, tried  # noqa: E402
-from fuzzing.targets import NAMES, target_of  # noqa: E402
+from fuzzing.limits import memory_limited
+from fuzzing.loop import Result, tried
+from fuzzing.targets import NAMES, target_of
 
 
 def main() -> None:

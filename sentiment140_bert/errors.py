@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import metadata
 
+from sentiment140_bert.visible import visible
+
 
 class S140Error(Exception):
     """A mistake that can be explained in a sentence.
@@ -30,7 +32,7 @@ class S140Error(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows of it (IPython asks by this name): the sentences, no traceback."""
-        return [f"{type(self).__name__}: {self}"]
+        return [visible(f"{type(self).__name__}: {self}")]
 
 
 def first_line(error: BaseException) -> str:

@@ -14,11 +14,12 @@ class _Plain(yaml.SafeLoader):
     no key that is given twice."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):  # type: ignore[no-untyped-call]
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        repeats = isinstance(event, yaml.AliasEvent)
+        if repeats:
             raise yaml.constructor.ConstructorError(
-                None, None, "parts cannot be repeated by a name (*name): write them out", self.peek_event().start_mark
+                None, None, "parts cannot be repeated by a name (*name): write them out", event.start_mark
             )
-        event = self.peek_event()  # type: ignore[no-untyped-call]
         if getattr(event, "tag", None) is not None:
             raise yaml.constructor.ConstructorError(
                 None, None, f"tags are not known here: {event.tag}", event.start_mark

@@ -45,7 +45,11 @@ def checked(raw: Any, kind: Any, rule: Rule | None) -> tuple[Any, str]:
         if raw is False and "no" in get_args(target):
             raw = "no"  # YAML 1.1 reads a bare no as false
         choices = get_args(target)
-        return (raw, "") if isinstance(raw, str) and raw in choices else (None, f"{shown(raw)} is none of {', '.join(choices)}")
+        return (
+            (raw, "")
+            if isinstance(raw, str) and raw in choices
+            else (None, f"{shown(raw)} is none of {', '.join(choices)}")
+        )
     value = _words(raw) if target == Words else _converted(raw, target)
     if value is None:
         return None, f"expected {TYPE_NAMES[target]}, got {shown(raw)}"

@@ -15,6 +15,7 @@ from sentiment140_bert.cli.doctor import doctor
 from sentiment140_bert.cli.evaluate import evaluate
 from sentiment140_bert.cli.export import export
 from sentiment140_bert.cli.learning_curve import learning_curve
+from sentiment140_bert.cli.output import say
 from sentiment140_bert.cli.predict import predict
 from sentiment140_bert.cli.prepare import prepare
 from sentiment140_bert.cli.push_to_hub import push_to_hub
@@ -26,6 +27,14 @@ from sentiment140_bert.cli.track import track
 from sentiment140_bert.cli.train import train
 from sentiment140_bert.cli.verify import verify
 from sentiment140_bert.errors import S140Error
+from sentiment140_bert.visible import visible
+
+
+class Visible(logging.Formatter):
+    """Log lines hold names of files, datasets and models, and what libraries say."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
 
 
 class Boundary(click.Group):
@@ -39,9 +48,9 @@ class Boundary(click.Group):
         try:
             return super().invoke(ctx)
         except S140Error as error:
-            click.secho(f"Error: {error.message}", fg="red", err=True)
+            click.secho(visible(f"Error: {error.message}"), fg="red", err=True)
             if error.hint:
-                click.echo(error.hint, err=True)
+                say(error.hint, err=True)
             ctx.exit(error.exit_code)
         except BrokenPipeError:
             sys.stderr.close()  # the reader of our output left, as in `s140 … | head`
@@ -59,6 +68,7 @@ def main() -> None:
     """
     logger = logging.getLogger("sentiment140_bert")
     logger.handlers = [logging.StreamHandler(sys.stderr)]
+    logger.handlers[0].setFormatter(Visible())
     logger.setLevel(logging.INFO)
     logger.propagate = False
 

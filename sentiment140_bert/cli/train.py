@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolved, set_option
-from sentiment140_bert.cli.output import print_json, print_usage, stdout_kept_clean
+from sentiment140_bert.cli.output import print_json, print_usage, say, stdout_kept_clean
 from sentiment140_bert.cli.push_to_hub import destination_options, print_published
 from sentiment140_bert.cli.scores import print_scores
 from sentiment140_bert.errors import RunError
@@ -69,18 +69,18 @@ def train(
         print_json(result)
         return
     training = result["training"]
-    click.echo(
+    say(
         f"\ntrained {training['steps']:,} steps in {training['seconds']:.0f} s, "
         f"{training['tweets_per_second']:.0f} tweets/s; kept: step {training['best_step'] or training['steps']}\n"
     )
     print_scores(result["metrics"]["splits"])
     print_usage(training)
-    click.echo(f"\nrun    {result['run']}\nmodel  {result['model']}")
-    click.echo(f'try    s140 predict {result["run"]} "what a lovely surprise"')
+    say(f"\nrun    {result['run']}\nmodel  {result['model']}")
+    say(f'try    s140 predict {result["run"]} "what a lovely surprise"')
     for name, each in result["tracked"].items():
         if each["url"]:
-            click.echo(f"{name:<6} {each['url']}")
+            say(f"{name:<6} {each['url']}")
         if each["unsent"]:
-            click.echo(f"{name} has not got everything; later: s140 track sync {result['run']}")
+            say(f"{name} has not got everything; later: s140 track sync {result['run']}")
     if result["published"]:
         print_published(result["published"])

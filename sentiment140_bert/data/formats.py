@@ -18,6 +18,7 @@ from sentiment140_bert.data.source import Source
 from sentiment140_bert.data.unpacking import damage_explained
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.visible import visible
 
 LONGEST_FIELD = 100_000  # characters; what is longer is no tweet but, in CSV, an unclosed quote
 MOST_LINES = 100  # a quoted text that spans more lines is an unclosed quote as well
@@ -238,7 +239,7 @@ def _checked(number: int, values: Sequence[Any], columns: Sequence[str]) -> Row 
 
 
 def _start(value: Any) -> str:
-    return value[:200] if isinstance(value, str) else ""
+    return visible(value[:100])[:200] if isinstance(value, str) else ""
 
 
 def _parquet_rows(source: Source, data: DataConfig) -> Iterator[Row | BadRow]:
@@ -281,9 +282,7 @@ def _positions(source: Source, data: DataConfig, names: list[str], columns: pa.S
     return positions
 
 
-def _table_rows(
-    source: Source, data: DataConfig, columns: pa.Schema, batches: Iterator[Any]
-) -> Iterator[Row | BadRow]:
+def _table_rows(source: Source, data: DataConfig, columns: pa.Schema, batches: Iterator[Any]) -> Iterator[Row | BadRow]:
     positions = _positions(source, data, columns.names, columns)
     wanted = [None if at is None else columns.names[at] for at in positions]
     label_names = _class_names(columns, columns.names[positions.label])

@@ -17,6 +17,7 @@ from sentiment140_bert.data.formats import BadRow, Row
 from sentiment140_bert.data.source import Source
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.visible import visible
 
 COLUMNS = ("row", "text", "label", "user", "date", "topic")
 MOST_BAD_ROWS = 1_000_000  # whatever share is allowed: each is kept, with its reason
@@ -106,13 +107,13 @@ def read(source: Source, data: DataConfig, labels_may_differ: bool = False) -> R
 
     Raises:
         DataError: The file is damaged, undecodable or empty, has no such column or delimiter, its labels cannot be told
-            apart, or more than ``max_bad_rows`` or a million of its rows are malformed; the sentence names the file and the
-            first bad row.
+            apart, or more than ``max_bad_rows`` or a million of its rows are malformed; the sentence names the
+            file and the first bad row.
     """
     encoding = formats.encoding_of(source, data.encoding)
     sha256 = source.sha256
     collected = _Collector(source.name, hashes=sha256 is None)
-    with tqdm(desc=f"read {source.name}", unit=" tweets", unit_scale=True, disable=None) as bar:
+    with tqdm(desc=f"read {visible(source.name)}", unit=" tweets", unit_scale=True, disable=None) as bar:
         collected.gather(formats.rows_of(source, data, encoding), bar)
     table = pa.Table.from_batches(collected.batches)
     rows = len(table) + sum(each.rows for each in collected.bad)
@@ -153,7 +154,11 @@ def _with_labels(
     meaning = pa.array([labels.meaning.get(label) for label in spelled], pa.int8()).take(written.indices)
     known, kept = pc.is_valid(meaning), pc.fill_null(pc.not_equal(meaning, schema.DROPPED), False)
     unknown = [
-        BadRow(row["row"], f"unknown label {schema.shown(row['label'])} (labels are read as {labels.scheme})", row["text"][:200])
+        BadRow(
+            row["row"],
+            f"unknown label {schema.shown(row['label'])} (labels are read as {labels.scheme})",
+            row["text"][:200],
+        )
         for row in table.filter(pc.invert(known)).to_pylist()
     ]
     topics = pc.utf8_trim_whitespace(table["topic"])
@@ -186,7 +191,7 @@ def _too_many(reading: Reading, name: str, allowed: float) -> DataError:
 
 def _no_tweets(name: str, last: BadRow) -> DataError:
     return DataError(
-        f"{name}: more than {MOST_BAD_ROWS:,} rows are malformed; the last one seen is row {last.number}: {last.reason}.",
+        f"{name}: more than {MOST_BAD_ROWS:,} rows are malformed; the last is row {last.number}: {last.reason}.",
         "Is it the right file? Name its layout (--delimiter, --text-column, --label-column, --encoding).",
     )
 

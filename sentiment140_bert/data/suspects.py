@@ -106,6 +106,7 @@ def _label(written: str | None, name: str, line: int) -> int:
     label = CLASSES.get(schema.tidy(written))
     if label is None:
         raise DataError(
-            f"{name}: line {line} has the label {schema.shown(str(written))}.", f"Known: {', '.join(CLASSES)}; or leave the column away."
+            f"{name}: line {line} has the label {schema.shown(str(written))}.",
+            f"Known: {', '.join(CLASSES)}; or leave the column away.",
         )
     return label

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sentiment140_bert.data import schema
+from sentiment140_bert.data.cells import as_cell
 from sentiment140_bert.data.formats import encoding_of, known_encoding, text_lines
 from sentiment140_bert.data.source import Source, found
 from sentiment140_bert.data.unpacking import STRANGE, damage_explained
@@ -121,7 +122,8 @@ def write_predictions(path: Path, rows: Iterable[tuple[str, str, float]]) -> int
     """Writes ``text``, ``label`` and ``score`` of each row, whole or not at all, and returns how many there were.
 
     Args:
-        path: A ``.jsonl``, ``.csv`` or ``.parquet`` file; its folder must exist.
+        path: A ``.jsonl``, ``.csv`` or ``.parquet`` file; its folder must exist. In CSV, texts and labels that a
+            spreadsheet would compute are written as :func:`sentiment140_bert.data.cells.as_cell` gives them.
         rows: (text, label, score), consumed as they come.
 
     Raises:
@@ -144,7 +146,7 @@ def write_predictions(path: Path, rows: Iterable[tuple[str, str, float]]) -> int
                 if path.suffix == ".csv":
                     writer = csv.writer(file)
                     writer.writerow(["text", "label", "score"])
-                    writer.writerows(counted())
+                    writer.writerows((as_cell(text), as_cell(label), score) for text, label, score in counted())
                 else:
                     for text, label, score in counted():
                         file.write(

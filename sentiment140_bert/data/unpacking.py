@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from lzma import LZMAError
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 import pyarrow as pa
 
@@ -52,8 +52,8 @@ def check_size(unpacked: int, packed: int, name: str) -> None:
     """Raises DataError where so many bytes out of so few are a bomb."""
     if unpacked > MOST_UNPACKED or unpacked > max(UNSUSPICIOUS, LARGEST_RATIO * packed):
         raise DataError(
-            f"{name} has {packed:,} bytes and unpacks to more than {min(unpacked, MOST_UNPACKED):,}: that is no file of "
-            "tweets.",
+            f"{name} has {packed:,} bytes and unpacks to more than {min(unpacked, MOST_UNPACKED):,}: "
+            "that is no file of tweets.",
             f"Up to {LARGEST_RATIO} times its size and {MOST_UNPACKED // 10**9} GB are read; unpack it if it is right.",
         )
 
@@ -74,7 +74,7 @@ def opened(path: Path, member: str | None, name: str) -> Iterator[IO[bytes]]:
                 check_size(described.file_size, described.compress_size, name)
                 file: IO[bytes] = stack.enter_context(archive.open(described))
             elif path.name.lower().endswith(".gz"):
-                file = stack.enter_context(gzip.open(path))
+                file = cast(IO[bytes], stack.enter_context(gzip.open(path)))
             else:
                 file, packed = stack.enter_context(path.open("rb")), None
         yield io.BufferedReader(_Bounded(file, packed, name))

@@ -39,7 +39,7 @@ def text(name_or_path: str) -> str:
             )
         if path.stat().st_size > MOST_BYTES:
             raise S140Error(
-                f"{name_or_path} has {path.stat().st_size:,} bytes, more than the {MOST_BYTES:,} that a recipe may have.",
+                f"{name_or_path} has {path.stat().st_size:,} bytes, more than the {MOST_BYTES:,} of a recipe.",
                 "Is it the right file?",
             )
         return path.read_text("utf-8")

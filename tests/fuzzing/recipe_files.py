@@ -25,16 +25,115 @@ HOSTILE = [
     "description: |\n  two\n  lines\x85and \u2028 more\nmodel: null\n",
     "--- a\n--- b\n",
 ]
-SIGNS = [b"*a", b"&a ", b"!!int ", b"!!timestamp ", b"!x ", b"<<: ", b"? ", b"- ", b": ", b"|", b">", b"'", b'"', b"%TAG ", b"..."]
-SIGNS += [b"9" * 5000, b"[" * 3000, b"{a: " * 500, b"\t", b"  ", b"\n", b"null", b"yes", b"no", b"1e999", b".nan", b"2001-99-99"]
-SIGNS += [b"0b_", b"0x_", b"-.", b"1:60", b"'9999999999999999999999'", b"2001-01-01 00:00:00 +99:99", b"\xff", b"\0", b"\xc2\x85"]
-SIGNS += [f"{name}: ".encode() for name in SECTION_OF] + [b"fp16_full_eval: ", b"lr_scheduler_kwargs: {a: ", b"output_dir: x"]
+SIGNS = [
+    b"*a",
+    b"&a ",
+    b"!!int ",
+    b"!!timestamp ",
+    b"!x ",
+    b"<<: ",
+    b"? ",
+    b"- ",
+    b": ",
+    b"|",
+    b">",
+    b"'",
+    b'"',
+    b"%TAG ",
+    b"...",
+]
+SIGNS += [
+    b"9" * 5000,
+    b"[" * 3000,
+    b"{a: " * 500,
+    b"\t",
+    b"  ",
+    b"\n",
+    b"null",
+    b"yes",
+    b"no",
+    b"1e999",
+    b".nan",
+    b"2001-99-99",
+]
+SIGNS += [
+    b"0b_",
+    b"0x_",
+    b"-.",
+    b"1:60",
+    b"'9999999999999999999999'",
+    b"2001-01-01 00:00:00 +99:99",
+    b"\xff",
+    b"\0",
+    b"\xc2\x85",
+]
+SIGNS += [f"{name}: ".encode() for name in SECTION_OF] + [
+    b"fp16_full_eval: ",
+    b"lr_scheduler_kwargs: {a: ",
+    b"output_dir: x",
+]
 WORDS = [each for each in PIECES if each.isascii() and b"\0" not in each]
-OTHERS = ["fp16_full_eval", "lr_scheduler_kwargs", "output_dir", "learning_rat", "adam_beta1", "model", "1", "null", "~"]
-VALUES = ["1", "0", "-1", "0.5", "2e-5", "true", "no", "null", "epoch", "steps", "none", "wandb", "[a, b]", "{a: 1}", "''"]
-VALUES += ["text", "'two words '", "'12'", "1e400", ".nan", "-.inf", "9" * 400, "'" + "9" * 5000 + "'", "2009-04-06", "0b_"]
-VALUES += ["a=positive,b=drop", "'0=negative,0=positive'", "'\u0662'", '"\\u0085\\ud800 x"', '"\\0"', "1_000", "0x1F", "1:30", ".5e1"]
-VALUES += ["[[[[[]]]]]", "|\n    some\n\n     more \n", ">\n    some\n    more", '" \\x1b[31m"', "'# x'", "- a", "'- a'", "'a: b'"]
+OTHERS = [
+    "fp16_full_eval",
+    "lr_scheduler_kwargs",
+    "output_dir",
+    "learning_rat",
+    "adam_beta1",
+    "model",
+    "1",
+    "null",
+    "~",
+]
+VALUES = [
+    "1",
+    "0",
+    "-1",
+    "0.5",
+    "2e-5",
+    "true",
+    "no",
+    "null",
+    "epoch",
+    "steps",
+    "none",
+    "wandb",
+    "[a, b]",
+    "{a: 1}",
+    "''",
+]
+VALUES += [
+    "text",
+    "'two words '",
+    "'12'",
+    "1e400",
+    ".nan",
+    "-.inf",
+    "9" * 400,
+    "'" + "9" * 5000 + "'",
+    "2009-04-06",
+    "0b_",
+]
+VALUES += [
+    "a=positive,b=drop",
+    "'0=negative,0=positive'",
+    "'\u0662'",
+    '"\\u0085\\ud800 x"',
+    '"\\0"',
+    "1_000",
+    "0x1F",
+    "1:30",
+    ".5e1",
+]
+VALUES += [
+    "[[[[[]]]]]",
+    "|\n    some\n\n     more \n",
+    ">\n    some\n    more",
+    '" \\x1b[31m"',
+    "'# x'",
+    "- a",
+    "'- a'",
+    "'a: b'",
+]
 
 
 class RecipeFiles:
@@ -44,7 +143,9 @@ class RecipeFiles:
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "recipe.yaml"
-        packaged = [files("sentiment140_bert.recipes").joinpath(f"{name}.yaml").read_bytes() for name in recipes.names()]
+        packaged = [
+            files("sentiment140_bert.recipes").joinpath(f"{name}.yaml").read_bytes() for name in recipes.names()
+        ]
         self.seeds = [*packaged, Recipe().to_yaml().encode(), *(each.encode() for each in HOSTILE)]
 
     def draw(self, random: Random) -> bytes:
@@ -58,7 +159,9 @@ class RecipeFiles:
         lines = []
         for section in random.sample(sorted(SECTIONS), random.randint(1, 4)):
             names = [name for name, home in SECTION_OF.items() if home == section]
-            keys = random.sample(names, min(len(names), random.randint(1, 5))) + random.choices(OTHERS, k=random.randint(0, 1))
+            keys = random.sample(names, min(len(names), random.randint(1, 5))) + random.choices(
+                OTHERS, k=random.randint(0, 1)
+            )
             lines += [f"{section}:", *(f"  {key}: {random.choice(VALUES)}" for key in dict.fromkeys(keys))]
         return "\n".join([f"description: {random.choice(VALUES)}", *lines]).encode()
 
@@ -72,10 +175,12 @@ class RecipeFiles:
         try:
             recipe = recipes.load(str(self.file))
         except RecipeError as error:
-            assert error.problems and all(0 < len(each) < 1_500 for each in error.problems), "a long sentence"
+            if not error.problems or max(map(len, error.problems)) > 1_500:
+                raise AssertionError("a long sentence") from error
             return "error: not valid YAML" if "not valid YAML" in error.message else "error: wrong keys or values"
         except S140Error as error:
-            assert "cannot be read" in error.message or "more than the" in error.message, error.message
+            if "cannot be read" not in error.message and "more than the" not in error.message:
+                raise AssertionError(error.message) from error
             return "error: no text"
         again = parse(plain_yaml.load(recipe.to_yaml()))
         assert _same(again.to_dict(), recipe.to_dict()), "another recipe when it is written and read"

@@ -1,4 +1,4 @@
-"""The target ``csv``: whatever a file of tweets holds, its rows are read and counted rightly, or a sentence says why not."""
+"""The target ``csv``: whatever a file holds, its rows are read and counted rightly, or a sentence says why not."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ def _rows(count: int, encoding: str = "latin-1", **layout: object) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, **({"quoting": csv.QUOTE_ALL, "lineterminator": "\n"} | layout))
     for n in range(count):
-        words = f'tweet {n}, caf\xe9 &amp; "so" @user_{n} http://a.example/{n}' + ("\nsecond line" if n % 5 == 4 else "")
+        words = f'tweet {n}, caf\xe9 &amp; "so" @user_{n} http://a.example/{n}' + (
+            "\nsecond line" if n % 5 == 4 else ""
+        )
         writer.writerow([4 * (n % 2), 1467810000 + n, "Mon Apr 06 22:19:45 PDT 2009", "NO_QUERY", f"user_{n}", words])
     return text.getvalue().encode(encoding)
 
@@ -101,7 +103,12 @@ def seeds(kind: str) -> tuple[bytes, ...]:
     if ".jsonl" in kind:
         lines = [f'{{"text": "tweet {n}, \\u00e9 \\"x\\"", "label": {n % 2}, "user": "u{n}"}}' for n in range(12)]
         hostile = ['{"text": "a\\ud800", "label": 0}', '{"text": ["a"], "label": 1}', '{"text": "a", "label": 1e999}']
-        hostile += ['{"text": null, "label": 1}', '{"text": 5, "label": true}', "[]", '{"label": 0, "label": 1, "text": ""}']
+        hostile += [
+            '{"text": null, "label": 1}',
+            '{"text": 5, "label": true}',
+            "[]",
+            '{"label": 0, "label": 1, "text": ""}',
+        ]
         return ("\n".join(lines).encode(), "\n\n".join(lines[:2] + hostile).encode(), "\r".join(lines).encode("utf-16"))
     separator = "\t" if ".tsv" in kind else ","
     six = _rows(12, delimiter=separator)
@@ -121,12 +128,18 @@ def _packed(kind: str, content: bytes, random: Random) -> bytes:
     if kind != ".zip":
         return content
     file = io.BytesIO()
-    how = random.choice((zipfile.ZIP_DEFLATED, zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2))
+    how = random.choice(
+        (zipfile.ZIP_DEFLATED, zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2)
+    )
     with zipfile.ZipFile(file, "w", how) as archive:
-        name = random.choice(("tweets.csv", "tweets.csv", "t.tsv", "../../up.csv", "/tmp/abs.csv", "caf\xe9.csv", "x.txt"))
+        name = random.choice(
+            ("tweets.csv", "tweets.csv", "t.tsv", "../../up.csv", "/tmp/abs.csv", "caf\xe9.csv", "x.txt")
+        )
         archive.writestr(zipfile.ZipInfo(name), content, how)
         if random.random() < 0.2:
-            archive.writestr(zipfile.ZipInfo(random.choice((schema_manual(), "more.csv", "__MACOSX/a.csv"))), content[:500])
+            archive.writestr(
+                zipfile.ZipInfo(random.choice((schema_manual(), "more.csv", "__MACOSX/a.csv"))), content[:500]
+            )
     return file.getvalue()
 
 
@@ -140,9 +153,13 @@ def _drawn_table(random: Random) -> bytes:
     texts: list[object] = mutated(random.choice(seeds(".csv")), random).decode("latin-1").splitlines()[:40] or ["a"]
     if random.random() < 0.2:
         texts[random.randrange(len(texts))] = random.choice((None, "", "\0", "x" * 100_001))
-    known = random.choice(([0, 1], [0, 4, 2], [-1, 0, 1], ["neg", "pos"], [0.0, 1.0], [None, 1], [True, False], ["", "9"]))
+    known = random.choice(
+        ([0, 1], [0, 4, 2], [-1, 0, 1], ["neg", "pos"], [0.0, 1.0], [None, 1], [True, False], ["", "9"])
+    )
     columns = {"text": pa.array(texts, pa.string()), "label": pa.array([random.choice(known) for _ in texts])}
-    kind = random.choice((pa.string(), pa.large_string(), pa.binary(), pa.int64(), pa.timestamp("s"), pa.date32(), pa.null()))
+    kind = random.choice(
+        (pa.string(), pa.large_string(), pa.binary(), pa.int64(), pa.timestamp("s"), pa.date32(), pa.null())
+    )
     values = [b"\xff" if pa.types.is_binary(kind) else "u"] if not pa.types.is_primitive(kind) else [0, -(2**31), None]
     extra = pa.array([None if pa.types.is_null(kind) else random.choice(values) for _ in texts], kind)
     columns[random.choice(("date", "user", "query", "other", "label", "text"))] = extra
@@ -151,7 +168,9 @@ def _drawn_table(random: Random) -> bytes:
             columns[name] = columns[name].dictionary_encode()
     table, file = pa.table(columns), io.BytesIO()
     if random.random() < 0.2:
-        said = random.choice((b"{", b"[]", b'{"info": 1}', b'{"info": {"features": {"label": {"names": ["neg", "pos"]}}}}'))
+        said = random.choice(
+            (b"{", b"[]", b'{"info": 1}', b'{"info": {"features": {"label": {"names": ["neg", "pos"]}}}}')
+        )
         table = table.replace_schema_metadata({b"huggingface": said})
     pq.write_table(table, file, row_group_size=random.choice((1, 7, 100)), use_dictionary=random.random() < 0.7)
     return file.getvalue()
@@ -253,11 +272,12 @@ def _consistent(reading: Reading, data: DataConfig) -> None:
     bad = [each.number for each in reading.bad]
     assert reading.rows == len(numbers) + reading.bad_rows + reading.dropped, "rows"
     assert reading.bad_rows <= data.max_bad_rows * reading.rows, "more bad rows than allowed"
-    assert numbers == sorted({*numbers}) and bad == sorted({*bad}), "the numbers do not ascend"
+    assert [numbers, bad] == [sorted({*numbers}), sorted({*bad})], "the numbers do not ascend"
     assert not {*numbers} & {*bad}, "a row that is good and bad"
     assert {*reading.table["label"].to_pylist()} <= {0, 1, 2}, "labels"
     assert all(each.reason and each.number > 0 and each.rows > 0 for each in reading.bad), "reasons"
     assert all(len(each.reason) <= 1000 and len(each.content) <= 200 for each in reading.bad), "long reasons"
+    assert all(f"{each.reason}{each.content}".encode() for each in reading.bad), "what cannot be written"
     reading.table.validate(full=True)
 
 
@@ -267,7 +287,9 @@ def _as_expected(reading: Reading, expected: Expected) -> None:
     assert reading.rows == rows, f"{reading.rows} rows, not {rows}"
     unknown = {each.number for each in reading.bad} - expected.bad.keys()
     assert expected.bad.keys() <= {each.number for each in reading.bad}, "a bad row that was not noticed"
-    assert all(each.rows == expected.bad.get(each.number, 1) for each in reading.bad if each.number not in unknown), "span"
+    assert all(each.rows == expected.bad.get(each.number, 1) for each in reading.bad if each.number not in unknown), (
+        "span"
+    )
     good = {number: (text, label) for number, text, label in expected.good}
     found = zip(*(reading.table[name].to_pylist() for name in ("row", "text", "label")), strict=True)
     for number, text, label in found:
