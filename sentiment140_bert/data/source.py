@@ -41,12 +41,13 @@ class Source:
     @property
     def public_name(self) -> str:
         """The name without the folders of this machine."""
-        return Path(self.name).name if self.path or Path(self.name).expanduser().exists() else self.name
+        name = Path(self.name).name if self.path or is_here(self.name) else self.name
+        return name.encode("utf-8", "backslashreplace").decode()  # a file's name may be no Unicode
 
     @property
     def on_hub(self) -> bool:
         """Whether others find it on the Hub by its name."""
-        elsewhere = tables.is_table(self.name) or Path(self.name).expanduser().exists()
+        elsewhere = tables.is_table(self.name) or is_here(self.name)
         return self.dataset is not None and not elsewhere
 
     @property
@@ -73,7 +74,7 @@ def locate(data: DataConfig) -> tuple[Source, Source | None]:
 
 def is_hub_id(name: str) -> bool:
     """Whether :func:`locate` looks for a name on the Hub."""
-    here = name in ("sample", "stanford") or Path(name).expanduser().exists() or name.lower().endswith(FILES)
+    here = name in ("sample", "stanford") or is_here(name) or name.lower().endswith(FILES)
     here = here or tables.is_table(name)
     return not here and name.count("/") <= 1 and not name.startswith((".", "/", "~"))
 
@@ -132,6 +133,14 @@ def found(name: str) -> Path | None:
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise DataError(f"{name} is no file but a device, a pipe or a socket.", "Write what it holds into a file.")
     return path
+
+
+def is_here(name: str) -> bool:
+    """Whether a name is that of a file or folder, even of one that may not be read."""
+    try:
+        return found(name) is not None
+    except DataError:
+        return True
 
 
 def _file_with_manual(name: str) -> tuple[Source, Source | None]:

@@ -22,7 +22,7 @@ from sentiment140_bert.errors import DataError, first_line
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-UNSUSPICIOUS = 100_000_000  # bytes that anything may unpack to
+UNSUSPICIOUS = 50_000_000  # bytes that anything may unpack to
 LARGEST_RATIO = 200  # of unpacked to packed beyond that; tweets have 3, deflate can have 1,032
 MOST_UNPACKED = 20_000_000_000  # bytes; the corpus has 240 million
 LONGEST_LINE = 20_000_000  # bytes; a field of 10 MB is a bad row, a file without line ends no file of tweets

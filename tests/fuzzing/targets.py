@@ -20,9 +20,9 @@ def target_of(name: str, folder: Path) -> Target:
 
         return RecipeFiles(folder)
     if name == "card":
-        from fuzzing.pages import Cards
+        from fuzzing.pages import Cards, trained
 
-        return Cards(folder)
+        return Cards(trained(folder))
     from fuzzing import texts
 
     return texts.Cleaning() if name == "clean" else texts.LabelMaps()
