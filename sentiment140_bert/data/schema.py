@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from sentiment140_bert import values
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.values import MAPPED, label_pairs
 
@@ -105,7 +106,8 @@ def labels_of(counts: Mapping[str, int], label_map: str | None, where: str) -> L
         given = mapping(label_map)
         if not given.keys() & counts.keys():
             raise DataError(
-                f"{where}: the label map {label_map!r} names none of its labels, which are {shown_counts(counts)}.",
+                f"{where}: the label map {values.shown(label_map)} names none of its labels, "
+                f"which are {shown_counts(counts)}.",
                 "Name them in --label-map.",
             )
         return Labels(f"as mapped: {label_map}", _NAMED | given)
@@ -133,7 +135,9 @@ def mapping(label_map: str) -> dict[str, int]:
     pairs = label_pairs(label_map)
     given = {tidy(label): meaning for label, meaning in (pairs or {}).items()}
     if not pairs or len(given) < len(pairs):
-        raise DataError(f"--label-map {MAPPED[1]}; got {label_map!r}.", "Each label of the file may stand in it.")
+        raise DataError(
+            f"--label-map {MAPPED[1]}; got {values.shown(label_map)}.", "Each label of the file may stand in it."
+        )
     return {label: DROPPED if meaning == "drop" else _NAMED[meaning] for label, meaning in given.items()}
 
 
@@ -224,5 +228,5 @@ def shown_names(names: Sequence[str]) -> str:
 
 def shown(text: str) -> str:
     """A label or a column's name in a sentence: quoted, and cut where it is long."""
-    short = text if len(text) <= 40 else text[:39] + "…"
-    return repr(short)
+    said = repr(text if len(text) <= 40 else text[:39] + "…")
+    return said if len(said) <= 100 else said[:99] + "…"  # of signs that are written as escapes
