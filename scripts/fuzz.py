@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 import traceback
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("TQDM_DISABLE", "1")
@@ -33,20 +34,20 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, default=4, help="memory beyond what the libraries take")
     parser.add_argument("--folder", type=Path, help="where inputs lie while they are tried, and defects are saved")
     parser.add_argument("--input", type=Path, help="try this saved one alone")
-    parser.add_argument("--engine", choices=["seeded", "atheris"], default="seeded")
+    parser.add_argument("--engine", choices=["seeded", "atheris"], default="seeded", help="atheris: led by coverage")
     given = parser.parse_args()
     folder = given.folder or Path(tempfile.mkdtemp(prefix="fuzz-"))
     folder.mkdir(parents=True, exist_ok=True)
+    if given.engine == "atheris":
+        from fuzzing.coverage import explored
+
+        explored(partial(target_of, given.target, folder), folder, given.inputs, given.seed, given.minutes)
+        return
     target = target_of(given.target, folder)
     if given.input:
         print(target.check(given.input.read_bytes()))
         return
     memory_limited(given.gigabytes)
-    if given.engine == "atheris":
-        from fuzzing.coverage import explored
-
-        explored(target, folder, given.inputs, given.seed, given.minutes)
-        return
     numbers = range(given.first, given.first + given.inputs)
     result = tried(target, given.seed, numbers, given.minutes, given.most_defects)
     report(given.target, given.seed, result, folder)

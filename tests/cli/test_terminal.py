@@ -116,3 +116,9 @@ def test_predictions_in_csv_compute_nothing(tmp_path: Path, text: str, label: st
         (row,) = csv.DictReader(file)
     assert not any(cell.startswith(tuple(sign for sign in FORMULAS if sign != "'")) for cell in row.values())
     assert (from_cell(row["text"]), from_cell(row["label"])) == (text, label)
+
+
+def test_there_is_one_place_that_prints() -> None:
+    folder = Path(__file__).parents[2] / "sentiment140_bert" / "cli"
+    printing = {file.name for file in folder.glob("*.py") if "click.echo(" in file.read_text("utf-8")}
+    assert printing == {"output.py"}

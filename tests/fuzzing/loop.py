@@ -20,6 +20,9 @@ class Target(Protocol):
     def draw(self, random: Random) -> bytes:
         """An input."""
 
+    def corpus(self) -> list[bytes]:
+        """Where a fuzzer that is led by coverage begins."""
+
     def check(self, given: bytes) -> str:
         """What became of it, in a few words; raises whatever must not happen."""
 

@@ -1,0 +1,83 @@
+"""A run that is killed goes on from its newest whole checkpoint, and ends bit for bit where an undisturbed one does."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from killing import damaged, same, trained
+from sentiment140_bert.training.checkpoints import MANIFEST, newest_whole
+from tiny_run import flags
+
+pytest_plugins = "model_fixtures"
+
+OFTEN = {"save_strategy": "steps", "save_steps": 2, "eval_strategy": "steps", "eval_steps": 2, "logging_steps": 1}
+SHAPES = {
+    "an epoch at a time": {},
+    "in the middle of an epoch": OFTEN,
+    "accumulated": OFTEN | {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 4},
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_it_ends_where_an_undisturbed_one_does(small_bert, tmp_path: Path, shape: dict[str, Any]) -> None:
+    """Killed three times; before the last time the newest checkpoint loses its end, as a power cut may leave it."""
+    words = flags(model_name_or_path=small_bert(dropout=0.1), **shape)
+    undisturbed = trained(tmp_path / "undisturbed", words)
+    assert undisturbed.code == 0, undisturbed.told
+    folder = tmp_path / "killed"
+    for step in (5, 8, 11):
+        ended = trained(folder, words, f"step {step}/")
+        assert ended.code == -signal.SIGKILL, ended.told
+        assert not (folder / "metrics.json").exists()
+    newest = newest_whole(folder / "checkpoints")
+    with (newest / "optimizer.pt").open("r+b") as file:
+        file.truncate(1000)
+    ended = trained(folder, words)
+    assert ended.code == 0, ended.told
+    assert f"{newest.name} is passed over: optimizer.pt has 1,000 of " in ended.told
+    assert same(folder, tmp_path / "undisturbed")
+    entries = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    assert [each["step"] for each in entries if "loss" in each] == list(range(1, 13))
+    assert list(folder.rglob(".s140*")) == []
+
+
+@pytest.mark.parametrize("left", [(), ("data.json",), ("recipe.yaml",), ("recipe.yaml", "data.json")])
+def test_killed_before_it_had_begun_it_begins(classifier_folder, tmp_path: Path, s140, left: tuple[str, ...]) -> None:
+    """A lock that its process left behind says that the folder is ours, whatever of the beginning was written."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in (".s140.lock", *left):
+        (folder / name).write_text("half")
+    s140("train", "--output-dir", folder, *flags(model_name_or_path=classifier_folder, num_train_epochs=1))
+    assert (folder / "metrics.json").is_file()
+
+
+def test_killed_while_it_scored_it_scores(run: Path, tmp_path: Path, s140) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    for gone in ("metrics.json", "predictions.parquet", "model/README.md"):
+        (folder / gone).unlink()
+    s140("train", "--output-dir", folder, *flags())
+    assert same(folder, run)
+
+
+def test_any_damage_is_found(run: Path, tmp_path: Path) -> None:
+    """60 damages, drawn from a seed, of all files and of the manifest, which names each of them."""
+    newest = newest_whole(run / "checkpoints")
+    assert set(json.loads((newest / MANIFEST).read_text())["files"]) == {
+        each.name for each in newest.iterdir() if each.name != MANIFEST
+    }
+    draw = random.Random(1)
+    for _ in range(60):
+        copy = tmp_path / newest.name
+        shutil.copytree(newest, copy)
+        done = damaged(copy, draw)
+        assert newest_whole(tmp_path) is None, done
+        shutil.rmtree(copy)
