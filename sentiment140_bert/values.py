@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
+
+from sentiment140_bert.errors import S140Error, first_line
 
 Words = tuple[str, ...]
 LARGEST = 2**63 - 1  # what the libraries take for a whole number
@@ -62,6 +66,20 @@ def shown(raw: Any) -> str:
     """A value in a sentence, cut where it is long."""
     said = repr(raw)
     return said if len(said) <= 200 else said[:199] + "…"
+
+
+def path_named(name: str) -> Path:
+    """The path that a name stands for, whether there is anything or not.
+
+    Raises:
+        S140Error: No file can have such a name, or nothing can be found out of it.
+    """
+    path = Path(os.path.expanduser(name))  # noqa: PTH111 - Path's own raises where there is no such user
+    try:
+        path.exists()
+    except (OSError, ValueError) as error:
+        raise S140Error(f"{shown(name)} cannot be a file or folder: {first_line(error)[:100]}.", "Check it.") from None
+    return path
 
 
 def label_pairs(text: str) -> dict[str, str] | None:

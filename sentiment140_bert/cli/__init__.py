@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 from importlib.metadata import version
@@ -29,6 +30,7 @@ from sentiment140_bert.cli.train import train
 from sentiment140_bert.cli.verify import verify
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.run_dir import disk_full, is_disk_full
+from sentiment140_bert.values import shown
 from sentiment140_bert.visible import visible
 
 
@@ -56,9 +58,12 @@ class Boundary(click.Group):
             sys.stderr.close()  # the reader of our output left, as in `s140 … | head`
             ctx.exit(141)
         except OSError as error:
-            if not is_disk_full(error):
+            if is_disk_full(error):
+                self._say(disk_full(Path(error.filename or ".")))
+            elif error.errno == errno.ENAMETOOLONG:
+                self._say(S140Error(f"{shown(error.filename)} is too long for a name of a file.", "Choose another."))
+            else:
                 raise
-            self._say(disk_full(Path(error.filename or ".")))
             ctx.exit(1)
 
     @staticmethod

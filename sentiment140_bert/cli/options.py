@@ -12,6 +12,7 @@ import click
 from sentiment140_bert import plain_yaml, recipes
 from sentiment140_bert.errors import RecipeError, S140Error
 from sentiment140_bert.recipe import SECTIONS, Recipe, settings
+from sentiment140_bert.values import path_named
 
 ALIASES = {"dataset_revision": ["--revision"]}
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -60,7 +61,7 @@ def _shown(default: Any) -> str:
 def refuse_overwriting(output: Path | None, *inputs: str | None) -> None:
     """Raises S140Error where a file to be written is one of those that are read."""
     for each in inputs:
-        if output and each and output.expanduser().resolve() == Path(each).expanduser().resolve():
+        if output and each and output.expanduser().resolve() == path_named(each).resolve():
             raise S140Error(f"{output} is what is read; it would be overwritten.", "Choose another file to write.")
 
 

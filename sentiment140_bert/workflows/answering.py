@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sentiment140_bert.errors import ModelError
 from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.values import path_named
 
 if TYPE_CHECKING:
     from sentiment140_bert.inference import Classifier, Prediction
@@ -82,7 +82,7 @@ def open_classifier(
     """
     from sentiment140_bert.inference.export_folder import is_export
 
-    exported = is_export(Path(model).expanduser())
+    exported = is_export(path_named(model))
     if exported and backend == "torch":
         raise ModelError(f"{model} is an export, which torch does not read.", "Leave --backend torch away.")
     if backend not in PRECISIONS and not exported:
@@ -108,7 +108,7 @@ def _exported(model: str, revision: str | None, backend: str | None) -> Classifi
 
     if revision:
         raise ModelError("An export has no revisions.", "Export that revision: s140 export MODEL --model-revision …")
-    folder = Path(model).expanduser()
+    folder = path_named(model)
     if not export_folder.is_export(folder):
         home, folder = folder, RunDir(folder).onnx
         if not export_folder.is_export(folder):

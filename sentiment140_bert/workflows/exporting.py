@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import ModelError
 from sentiment140_bert.run_dir import RunDir, folder_written_whole, sha256_of, write_json
+from sentiment140_bert.values import path_named
 from sentiment140_bert.workflows.answering import at_hand
 from sentiment140_bert.workflows.runs import without_folders
 
@@ -86,7 +87,7 @@ def _place(model: str, output: Path | None) -> Path:
     from sentiment140_bert.inference.export_folder import is_export
 
     if not output:
-        run = RunDir(Path(model).expanduser())
+        run = RunDir(path_named(model))
         if not run.is_run():
             raise ModelError(f"{model} is no run, so the export has no place of its own.", "Name one with --output.")
         return run.onnx

@@ -16,6 +16,7 @@ from sentiment140_bert.errors import DataError, FalseDataError, ModelError, RunE
 from sentiment140_bert.recipe import READING, DataConfig
 from sentiment140_bert.run_dir import EVAL_RESULTS, TRAINING_ROWS, RunDir, sha256_of
 from sentiment140_bert.shapes import REPO_ID
+from sentiment140_bert.values import path_named
 from sentiment140_bert.verification import Check
 from sentiment140_bert.workflows import answering, judging, model_folder, preparing, scoring
 from sentiment140_bert.workflows.runs import saved_recipe
@@ -76,7 +77,7 @@ def verify(
 def _page(name: str, revision: str | None) -> Page:
     from sentiment140_bert import modeling
 
-    path = Path(name).expanduser()
+    path = path_named(name)
     run = RunDir(path)
     if run.is_run():
         modeling.locate(name)

@@ -328,3 +328,11 @@ def test_a_bomb_that_is_to_be_labelled(s140, classifier_folder: Path, tmp_path: 
     said = s140("predict", classifier_folder, "--input", name, "--output", "out.csv", code=1).stderr
     assert "that is no file of tweets" in said or "is not a JSON object" in said
     assert not Path("out.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["~nobody_here/model", "a" * 5000, "a/" * 3000])
+@pytest.mark.parametrize("command", ["predict", "export", "verify", "evaluate", "report", "suspects", "card"])
+def test_names_of_models_that_are_none(s140, command: str, name: str) -> None:
+    more = {"predict": ["hi"], "suspects": ["--output", "x.csv"], "evaluate": ["--dataset", "sample"]}.get(command, [])
+    refused = 2 if command == "verify" else 1
+    assert len(s140(command, name, *more, code=refused).stderr) < 2_000
