@@ -26,6 +26,7 @@ UNSUSPICIOUS = 50_000_000  # bytes that anything may unpack to
 LARGEST_RATIO = 200  # of unpacked to packed beyond that; tweets have 3, deflate can have 1,032
 MOST_UNPACKED = 20_000_000_000  # bytes; the corpus has 240 million
 LONGEST_LINE = 20_000_000  # bytes; a field of 10 MB is a bad row, a file without line ends no file of tweets
+AT_ONCE = 1 << 18  # bytes
 DAMAGE = (EOFError, OSError, zipfile.BadZipFile, zlib.error, LZMAError, struct.error, pa.ArrowException)
 
 
@@ -77,7 +78,7 @@ def opened(path: Path, member: str | None, name: str) -> Iterator[IO[bytes]]:
                 file = cast(IO[bytes], stack.enter_context(gzip.open(path)))
             else:
                 file, packed = stack.enter_context(path.open("rb")), None
-        yield io.BufferedReader(_Bounded(file, packed, name))
+        yield io.BufferedReader(_Bounded(file, packed, name), AT_ONCE)
 
 
 def tweet_files(path: Path, name: str) -> list[str]:
