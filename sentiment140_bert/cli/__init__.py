@@ -11,6 +11,7 @@ import click
 
 from sentiment140_bert.cli.benchmark import benchmark
 from sentiment140_bert.cli.card import card
+from sentiment140_bert.cli.convert import convert
 from sentiment140_bert.cli.doctor import doctor
 from sentiment140_bert.cli.evaluate import evaluate
 from sentiment140_bert.cli.export import export
@@ -73,6 +74,7 @@ VERBS = (
     suspects,
     predict,
     export,
+    convert,
     card,
     push_to_hub,
     verify,
