@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from dataclasses import dataclass
 from importlib.resources import files
@@ -191,7 +192,15 @@ def _from_hub(data: DataConfig) -> tuple[Source, Source | None]:
             "Is the Hub in reach, and is it a dataset of labelled texts? Else use --dataset sample or a local file.",
         ) from None
     chosen = _chosen(dict(loaded), data.dataset_split, name)
+    revision = _commit_of(chosen) or revision
     manual = None
     if name in ("stanfordnlp/sentiment140", "sentiment140") and "test" in loaded:
         manual = Source(f"{name} (test)", dataset=loaded["test"], revision=revision)
     return Source(name, dataset=chosen, revision=revision), manual
+
+
+def _commit_of(split: Dataset) -> str | None:
+    """The commit that datasets loaded a Hub dataset's files of, after which it names the folder they lie in."""
+    folders = {Path(each["filename"]).parent.name for each in split.cache_files}
+    commits = [each for each in folders if re.fullmatch("[0-9a-f]{40}", each)]
+    return commits[0] if len(commits) == 1 else None

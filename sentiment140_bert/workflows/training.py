@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert.errors import Interrupted, RunError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir, write_json, write_text
-from sentiment140_bert.workflows import preparing, publishing, scoring, tracks, volumes
+from sentiment140_bert.workflows import pinning, preparing, publishing, scoring, tracks, volumes
 from sentiment140_bert.workflows.runs import differences, saved_recipe, without_folders
 
 if TYPE_CHECKING:
@@ -81,17 +81,18 @@ def train(
         log.setLevel(logging.WARNING)
     processes.wait_for_everyone()
     with processes.main_process_first():
-        prepared, tokens, tokenizer = data or preparing.tokenized(recipe)
+        exact = pinning.at_one_commit(recipe, run if resume else None, data)
+        prepared, tokens, tokenizer = data or preparing.tokenized(exact)
     checkpoint = callbacks.newest_whole(run.checkpoints) if resume else None
     log.info("precision: %s (%s)", precision.name, precision.why)
     if resume:
         log.info("resume: %s", f"from {checkpoint.name}" if checkpoint else "no whole checkpoint yet, starting anew")
-    model = modeling.load_encoder(recipe.model.model_name_or_path, recipe.model.model_revision, recipe.training.seed)
+    model = modeling.load_encoder(exact.model.model_name_or_path, exact.model.model_revision, exact.training.seed)
     started = {
         **environment.describe(),
         "precision": dataclasses.asdict(precision),
         "processes": processes.num_processes,
-        "base_model": _base_model(recipe),
+        "base_model": _base_model(exact),
         "unusual_arguments": arguments.unusual(recipe.training),
         "command": shlex.join(["s140", *map(without_folders, arguments_given)]) if arguments_given else None,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
