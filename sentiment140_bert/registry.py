@@ -63,7 +63,7 @@ def _as_model_folder(logged: Path, folder: Path, name: str) -> Path:
             "Register one with `s140 train --register-model`.",
         )
     for part in parts:
-        shutil.copytree(part, folder, symlinks=True, dirs_exist_ok=True)
+        shutil.copytree(part, folder, dirs_exist_ok=True)
     return folder
 
 

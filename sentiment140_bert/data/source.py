@@ -152,7 +152,7 @@ def _from_folder(path: Path, split: str) -> Dataset:
 
     try:
         loaded = load_from_disk(str(path))
-    except (FileNotFoundError, ValueError, OSError, KeyError) as error:
+    except (ValueError, OSError, LookupError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path} is a directory, but no dataset saved by datasets: {first_line(error)}.",
             "Name a file in it, or a folder written by Dataset.save_to_disk.",
@@ -169,9 +169,16 @@ def _chosen(splits: dict[str, Any], split: str, name: str) -> Any:
 
 
 def _from_hub(data: DataConfig) -> tuple[Source, Source | None]:
+    import pickle
+    import tarfile
+
     from datasets import load_dataset
     from datasets.exceptions import DatasetNotFoundError, DatasetsError
+    from huggingface_hub.utils import httpx
 
+    # With these datasets meets files that make no sense; a pickle in an archive is refused with a PickleError.
+    senseless = (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, ImportError)
+    unusable = (*senseless, pickle.PickleError, tarfile.TarError, httpx.HTTPError, httpx.InvalidURL, DatasetsError)
     name, revision = data.dataset, data.dataset_revision
     try:
         try:
@@ -186,7 +193,7 @@ def _from_hub(data: DataConfig) -> tuple[Source, Source | None]:
             f"The dataset {name!r} is neither a file here nor found on the Hub: {first_line(error)}",
             "Check the spelling and the path; a private dataset needs `hf auth login`.",
         ) from None
-    except (OSError, RuntimeError, ValueError, DatasetsError) as error:
+    except unusable as error:
         raise DataError(
             f"The dataset {name!r} could not be loaded from the Hub: {first_line(error)}.",
             "Is the Hub in reach, and is it a dataset of labelled texts? Else use --dataset sample or a local file.",
