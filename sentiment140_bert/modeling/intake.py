@@ -6,7 +6,9 @@ code, yet some keys of its JSON files lead it elsewhere: to pickles, to files be
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -66,7 +68,8 @@ def pinned(name: str, revision: str | None = None) -> str | None:
     from huggingface_hub import hf_hub_download
 
     with explained(name):
-        return Path(hf_hub_download(name, "config.json", revision=revision)).parent.name
+        # It asks a branch twice, for the commit and for the file; that both are one, the file's hash tells.
+        return _as_uploaded(Path(hf_hub_download(name, "config.json", revision=revision)), name).parent.name
 
 
 def _in(folder: Path) -> Find:
@@ -74,7 +77,7 @@ def _in(folder: Path) -> Find:
 
 
 def _at(repo_id: str, commit: str | None) -> Find:
-    """Files of a repository. One of the large file storage goes by its sha256 in the cache, and is checked by it."""
+    """Files of a repository, each checked when it arrives."""
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
@@ -88,17 +91,31 @@ def _at(repo_id: str, commit: str | None) -> Find:
             return None
         except EntryNotFoundError:
             return None
-        blob = file.resolve()
-        if not known and len(blob.name) == 64 and sha256_of(blob) != blob.name:
-            blob.unlink()
-            file.unlink(missing_ok=True)
-            raise ModelError(
-                f"{name} of {repo_id} did not arrive as its owner uploaded it (sha256 differs); it was removed.",
-                "Try again. If that does not help, do not trust the place that it came from.",
-            )
-        return file
+        return file if known else _as_uploaded(file, repo_id)
 
     return find
+
+
+def _as_uploaded(file: Path, repo_id: str) -> Path:
+    """A file of the Hub's cache, where it goes by its hash: the sha256 of a large file, else git's own."""
+    blob = file.resolve()
+    kind = {40: "sha1", 64: "sha256"}.get(len(blob.name)) if re.fullmatch("[0-9a-f]+", blob.name) else None
+    if kind == "sha256":
+        right = sha256_of(blob) == blob.name
+    else:
+        right = kind is None or _git_hash(blob.read_bytes()) == blob.name
+    if not right:
+        blob.unlink()
+        file.unlink(missing_ok=True)
+        raise ModelError(
+            f"{file.name} of {repo_id} did not arrive as it was uploaded ({kind} differs); it was removed.",
+            "It may have been changed just now: try again. If that does not help, do not trust where it comes from.",
+        )
+    return file
+
+
+def _git_hash(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0%s" % (len(content), content), usedforsecurity=False).hexdigest()
 
 
 def _names(place: str, commit: str | None) -> list[str]:
