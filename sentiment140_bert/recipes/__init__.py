@@ -64,7 +64,7 @@ def load(name_or_path: str) -> Recipe:
     """
     source = text(name_or_path)
     try:
-        plain = yaml.load(source, _EachKeyOnce)
+        plain = yaml.load(source, _EachKeyOnce)  # noqa: S506 - it is a SafeLoader
     except yaml.YAMLError as error:
         raise RecipeError([f"not valid YAML: {' '.join(str(error).split())}"], name_or_path) from None
     return parse({} if plain is None else plain, name_or_path)
