@@ -21,14 +21,15 @@ uv=$place/tool/bin/uv
 rm -f "$place/lowest.txt"  # uv would keep to what stands in it
 "$uv" pip compile --quiet pyproject.toml "${extras[@]/#/--extra=}" --resolution lowest-direct -o "$place/lowest.txt"
 # A bound that nothing can be installed with says less than it seems to.
-python3 - "$place/lowest.txt" <<'PYTHON'
+python3 - "$place/lowest.txt" "${extras[@]}" <<'PYTHON'
 import re
 import sys
 import tomllib
 
 chosen = dict(re.findall(r"^([\w.-]+)(?:\[.*\])?==([^\s;]+)", open(sys.argv[1]).read(), re.MULTILINE))
 project = tomllib.load(open("pyproject.toml", "rb"))["project"]
-asked = project["dependencies"] + [each for group in project["optional-dependencies"].values() for each in group]
+groups = [project["optional-dependencies"][name] for name in sys.argv[2:]]
+asked = [each for group in (project["dependencies"], *groups) for each in group]
 pairs = re.findall(r"^([\w.-]+)>=([\d.]+)", "\n".join(asked), re.MULTILINE)
 for name, bound in pairs:
     found = chosen.get(name.replace("_", "-").lower())
