@@ -187,7 +187,7 @@ class Elsewhere:
                 self.end_headers()
                 self.wfile.write(content)
 
-            def do_HEAD(self) -> None:  # noqa: N802
+            def do_HEAD(self) -> None:
                 """As the Hub's storage does, which some versions of the client ask before."""
                 asked.append(self.headers.get("Authorization"))
                 self.send_response(200)
