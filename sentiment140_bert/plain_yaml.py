@@ -59,7 +59,7 @@ def load(text: str, repeated: bool = False) -> Any:
     if len(text) > LONGEST:
         raise ValueError(f"it has {len(text):,} characters, more than the {LONGEST:,} that are read")
     try:
-        return yaml.load(text, _Repeating if repeated else _Plain)
+        return yaml.load(text, _Repeating if repeated else _Plain)  # noqa: S506 - both are SafeLoaders
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     except (yaml.YAMLError, ValueError, OverflowError, TypeError, KeyError, AttributeError) as error:

@@ -323,7 +323,7 @@ class Call:
         return entry
 
     def resolve_get(self) -> Reply:
-        """A file, or the one range of it that is asked for. LFS files come from here too, not from another host."""
+        """A file, or the one range of it that is asked for. LFS files come from here too, unless ``storage`` is set."""
         commit = self.find().at(self.revision)
         headers = {"X-Repo-Commit": commit.oid, "Accept-Ranges": "bytes"}
         if self.file not in commit.files:
@@ -332,6 +332,8 @@ class Call:
         size = len(blob.content)
         headers |= {"ETag": f'"{blob.etag}"'}
         headers |= {"X-Linked-ETag": f'"{blob.etag}"', "X-Linked-Size": str(size)} if blob.lfs else {}
+        if blob.lfs and self.hub.storage:
+            return Reply(b"", 302, headers | {"Location": f"{self.hub.storage}/{blob.sha256}"})
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)|bytes=-(\d+)", self.headers.get("Range", ""))
         if not asked:
             return Reply(blob.content, headers=headers)

@@ -13,6 +13,7 @@ import click
 
 from sentiment140_bert.cli.benchmark import benchmark
 from sentiment140_bert.cli.card import card
+from sentiment140_bert.cli.convert import convert
 from sentiment140_bert.cli.doctor import doctor
 from sentiment140_bert.cli.evaluate import evaluate
 from sentiment140_bert.cli.export import export
@@ -28,6 +29,7 @@ from sentiment140_bert.cli.suspects import suspects
 from sentiment140_bert.cli.track import track
 from sentiment140_bert.cli.train import train
 from sentiment140_bert.cli.verify import verify
+from sentiment140_bert.credentials import conceal_what_is_printed, concealed
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.run_dir import disk_full, is_disk_full
 from sentiment140_bert.values import shown
@@ -54,6 +56,11 @@ class Boundary(click.Group):
         except S140Error as error:
             self._say(error)
             ctx.exit(error.exit_code)
+        except click.UsageError as error:  # it repeats what was typed
+            said = error.format_message()
+            if concealed(said) == said:
+                raise
+            raise click.UsageError(concealed(said), error.ctx) from None
         except BrokenPipeError:
             sys.stderr.close()  # the reader of our output left, as in `s140 … | head`
             ctx.exit(141)
@@ -82,6 +89,7 @@ def main() -> None:
     First look, without the Hub:  s140 train --recipe quickstart
     The real job, on a GPU:       s140 train --recipe bert-base-100k
     """
+    conceal_what_is_printed()
     logger = logging.getLogger("sentiment140_bert")
     logger.handlers = [logging.StreamHandler(sys.stderr)]
     logger.handlers[0].setFormatter(Visible())
@@ -99,6 +107,7 @@ VERBS = (
     suspects,
     predict,
     export,
+    convert,
     card,
     push_to_hub,
     verify,

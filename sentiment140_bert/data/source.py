@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from dataclasses import dataclass
 from importlib.resources import files
@@ -172,7 +173,7 @@ def _from_folder(path: Path, split: str) -> Dataset:
 
     try:
         loaded = load_from_disk(str(path))
-    except (FileNotFoundError, ValueError, OSError, KeyError) as error:
+    except (ValueError, OSError, LookupError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path} is a directory, but no dataset saved by datasets: {first_line(error)}.",
             "Name a file in it, or a folder written by Dataset.save_to_disk.",
@@ -189,9 +190,16 @@ def _chosen(splits: dict[str, Any], split: str, name: str) -> Any:
 
 
 def _from_hub(data: DataConfig) -> tuple[Source, Source | None]:
+    import pickle
+    import tarfile
+
     from datasets import load_dataset
     from datasets.exceptions import DatasetNotFoundError, DatasetsError
+    from huggingface_hub.utils import httpx
 
+    # With these datasets meets files that make no sense; a pickle in an archive is refused with a PickleError.
+    senseless = (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, ImportError)
+    unusable = (*senseless, pickle.PickleError, tarfile.TarError, httpx.HTTPError, httpx.InvalidURL, DatasetsError)
     name, revision = data.dataset, data.dataset_revision
     try:
         try:
@@ -206,13 +214,21 @@ def _from_hub(data: DataConfig) -> tuple[Source, Source | None]:
             f"The dataset {name!r} is neither a file here nor found on the Hub: {first_line(error)}",
             "Check the spelling and the path; a private dataset needs `hf auth login`.",
         ) from None
-    except (OSError, RuntimeError, ValueError, DatasetsError) as error:
+    except unusable as error:
         raise DataError(
             f"The dataset {name!r} could not be loaded from the Hub: {first_line(error)}.",
             "Is the Hub in reach, and is it a dataset of labelled texts? Else use --dataset sample or a local file.",
         ) from None
     chosen = _chosen(dict(loaded), data.dataset_split, name)
+    revision = _commit_of(chosen) or revision
     manual = None
     if name in ("stanfordnlp/sentiment140", "sentiment140") and "test" in loaded:
         manual = Source(f"{name} (test)", dataset=loaded["test"], revision=revision)
     return Source(name, dataset=chosen, revision=revision), manual
+
+
+def _commit_of(split: Dataset) -> str | None:
+    """The commit that datasets loaded a Hub dataset's files of, after which it names the folder they lie in."""
+    folders = {Path(each["filename"]).parent.name for each in split.cache_files}
+    commits = [each for each in folders if re.fullmatch("[0-9a-f]{40}", each)]
+    return commits[0] if len(commits) == 1 else None

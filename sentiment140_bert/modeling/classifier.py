@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sentiment140_bert.errors import ModelError
+from sentiment140_bert.modeling.intake import admitted
 from sentiment140_bert.modeling.loading import explained, quiet
-from sentiment140_bert.modeling.places import is_hub_id, locate
+from sentiment140_bert.modeling.places import is_hub_id
 from sentiment140_bert.modeling.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -27,9 +28,10 @@ def load_encoder(name_or_path: str, revision: str | None = None, seed: int = 42)
 
     set_seed(seed)
     with explained(name_or_path), quiet():
+        place, commit = admitted(name_or_path, revision)
         model = AutoModelForSequenceClassification.from_pretrained(
-            locate(name_or_path),
-            revision=revision,
+            place,
+            revision=commit,
             num_labels=len(ID2LABEL),
             id2label=ID2LABEL,
             label2id={label: number for number, label in ID2LABEL.items()},
@@ -55,7 +57,8 @@ def shape_of(name_or_path: str, revision: str | None = None) -> PreTrainedConfig
         config = known[short]()
     else:
         with explained(name_or_path):
-            config = AutoConfig.from_pretrained(locate(name_or_path), revision=revision, trust_remote_code=False)
+            place, commit = admitted(name_or_path, revision, weights=False)
+            config = AutoConfig.from_pretrained(place, revision=commit, trust_remote_code=False)
     config.num_labels = len(ID2LABEL)
     return config
 
@@ -93,11 +96,11 @@ def load_classifier(name_or_path: str, revision: str | None = None) -> tuple[Pre
 
     from sentiment140_bert.modeling.fast import fast
 
-    place = locate(name_or_path)
     with explained(name_or_path), quiet():
+        place, commit = admitted(name_or_path, revision)
         model, loading = AutoModelForSequenceClassification.from_pretrained(
             place,
-            revision=revision,
+            revision=commit,
             dtype="float32",
             use_safetensors=True,
             trust_remote_code=False,
@@ -108,7 +111,7 @@ def load_classifier(name_or_path: str, revision: str | None = None) -> tuple[Pre
             f"{name_or_path} is no fine-tuned classifier: it lacks {', '.join(sorted(loading['missing_keys']))}.",
             "Train one with `s140 train`, and name its run directory.",
         )
-    tokenizer = load_tokenizer(place, revision)
+    tokenizer = load_tokenizer(place, commit)
     known = getattr(model.config, "vocab_size", None)
     highest = max(tokenizer.get_vocab().values(), default=0)
     if known is not None and highest >= known:

@@ -34,7 +34,10 @@ def locate(name_or_path: str) -> str:
             raise ModelError(f"{path} holds no model: it has no config.json.", "Name a run or a model folder.")
         return str(path)
     if path.is_file():
-        raise ModelError(f"{path} is a file.", "Name a run or a model folder.")
+        raise ModelError(
+            f"{path} is a file.",
+            "Name a run or a model folder. Pickled weights beside a config.json can be converted: s140 convert FOLDER",
+        )
     if name_or_path.count("/") > 1 or name_or_path.startswith((".", "/", "~")):
         raise ModelError(f"There is no model folder {name_or_path}.", "Check the path.")
     if path.parent != Path() and any(RunDir(each.parent).is_run() for each in path.parent.glob("*/recipe.yaml")):

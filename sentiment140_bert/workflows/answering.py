@@ -47,6 +47,18 @@ def load_classifier(
     return classifier
 
 
+def settled(model: str, revision: str | None) -> str | None:
+    """The commit that a Hub model's revision is on now; for whoever asks for more of a model than its answers, so that
+    all of it is of one commit. Of anything else ``revision`` itself.
+
+    Raises:
+        ModelError: There is no such model.
+    """
+    from sentiment140_bert import modeling, registry
+
+    return revision if registry.is_registered(model) else modeling.pinned(model, revision) or revision
+
+
 @contextmanager
 def at_hand(model: str) -> Iterator[str]:
     """A model by a name that the room ``modeling`` knows: one out of MLflow's registry is a folder for that long."""

@@ -102,7 +102,8 @@ def _answered(
     settings = arguments.training_arguments(recipe.training, arguments.choose_precision(recipe.training), checkpoints)
     if arguments.processes_of(settings).num_processes > 1:
         raise RunError("Suspects are looked for in one process.", "Start it without torchrun or accelerate.")
-    model = modeling.load_encoder(recipe.model.model_name_or_path, recipe.model.model_revision, recipe.training.seed)
+    commit = tokens.report["tokenizer"]["revision"] or recipe.model.model_revision
+    model = modeling.load_encoder(recipe.model.model_name_or_path, commit, recipe.training.seed)
     splits = tokens.splits()
     outcome = trainer.train(
         model,

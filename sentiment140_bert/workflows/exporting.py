@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert.errors import ModelError
 from sentiment140_bert.run_dir import RunDir, folder_written_whole, sha256_of, write_json
 from sentiment140_bert.values import path_named
-from sentiment140_bert.workflows.answering import at_hand
+from sentiment140_bert.workflows.answering import at_hand, settled
 from sentiment140_bert.workflows.runs import without_folders
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def export(
     from sentiment140_bert.inference.torch_backend import TorchClassifier
 
     onnx_graphs.check_installed()
-    folder = _place(model, output)
+    folder, revision = _place(model, output), settled(model, revision)
     with at_hand(model) as name:
         classifier = TorchClassifier(*modeling.load_classifier(name, revision), device="cpu")
         source = modeling.folder_of(name, revision)

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert import run_lock
+from sentiment140_bert.credentials import concealed
 from sentiment140_bert.errors import Interrupted
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir, full_disk_explained, write_json, write_text
-from sentiment140_bert.workflows import claiming, preparing, publishing, scoring, tracks, volumes
+from sentiment140_bert.workflows import claiming, pinning, preparing, publishing, scoring, tracks, volumes
 from sentiment140_bert.workflows.runs import without_folders
 
 if TYPE_CHECKING:
@@ -115,19 +116,20 @@ def _trained(
 
     trackers = tracks.names_for(run, recipe, resume) if processes.is_main_process else []
     with processes.main_process_first():
-        prepared, tokens, tokenizer = data or preparing.tokenized(recipe)
+        exact = pinning.at_one_commit(recipe, run if resume else None, data)
+        prepared, tokens, tokenizer = data or preparing.tokenized(exact)
     log.info("precision: %s (%s)", precision.name, precision.why)
     checkpoint = checkpoints.newest_whole(run.checkpoints) if resume else None
     if resume:
         log.info("resume: %s", f"from {checkpoint.name}" if checkpoint else "no whole checkpoint yet, starting anew")
-    model = modeling.load_encoder(recipe.model.model_name_or_path, recipe.model.model_revision, recipe.training.seed)
+    model = modeling.load_encoder(exact.model.model_name_or_path, exact.model.model_revision, exact.training.seed)
     started = {
         **environment.describe(),
         "precision": dataclasses.asdict(precision),
         "processes": processes.num_processes,
-        "base_model": _base_model(recipe),
+        "base_model": _base_model(exact),
         "unusual_arguments": arguments.unusual(recipe.training),
-        "command": shlex.join(["s140", *map(without_folders, arguments_given)]) if arguments_given else None,
+        "command": concealed(shlex.join(["s140", *map(without_folders, arguments_given)])) if arguments_given else None,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     if resume:

@@ -286,10 +286,16 @@ def _data_of(page: Page, facts: Any, data: DataConfig | None) -> tuple[Prepared,
     if data is not None:
         defaults = DataConfig()
         given = {name: getattr(data, name) for name in READING if getattr(data, name) != getattr(defaults, name)}
-        recipe = recipe.with_values({"manual_test": None, **given} if not page.run else given)
+        strangers = {"manual_test": None, "drop_suspects": None}  # it may name files, and none of this machine is read
+        recipe = recipe.with_values(given if page.run else strangers | given)
     elif not page.run and not _is_everybodys(recipe.data):
         raise DataError(
             f"The tweets came from a file, {facts.data['sources']['training']['name']}.", "Name it with --dataset."
+        )
+    elif not page.run and recipe.data.drop_suspects:
+        raise DataError(
+            f"Training tweets that stand in a file, {Path(recipe.data.drop_suspects).name}, were left out.",
+            "Ask its owner to publish the dataset.",
         )
     return preparing.splits(recipe.data)
 

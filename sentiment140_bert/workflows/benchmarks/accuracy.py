@@ -71,6 +71,7 @@ def plain(recipe: Recipe, data: Data) -> Tuned:
         num_labels=2,
         dtype="float32",
         use_safetensors=True,
+        trust_remote_code=False,
     )
     precision = choose_precision(config).name
     began = time.perf_counter()
