@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sentiment140_bert.cli.options import json_option
-from sentiment140_bert.cli.output import print_json, stdout_kept_clean
+from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
 
 
 @click.command()
@@ -35,4 +35,4 @@ def convert(model: str, model_revision: str | None, output: Path, as_json: bool)
         print_json(result)
         return
     read = ", ".join(result["read"])
-    click.echo(f"{result['folder']}: {result['tensors']} tensors, {result['bytes'] / 1e6:,.1f} MB, out of {read}")
+    say(f"{result['folder']}: {result['tensors']} tensors, {result['bytes'] / 1e6:,.1f} MB, out of {read}")
