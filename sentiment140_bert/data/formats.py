@@ -259,10 +259,21 @@ def _parquet_rows(source: Source, data: DataConfig) -> Iterator[Row | BadRow]:
         texts = [name for name in dict.fromkeys(wanted) if pa.types.is_string(columns.field(name).type)]
         with pq.ParquetFile(source.path, read_dictionary=texts) as file:
             size = 0
-            for row in _table_rows(source, data, columns, file.iter_batches(ROWS_AT_ONCE, columns=wanted)):
+            for row in _table_rows(source, data, columns, _whole(file, wanted)):
                 size += len(row.text) if isinstance(row, Row) else 0
                 unpacking.check_size(size, packed, source.name)
                 yield row
+
+
+def _whole(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Batches of rows; damage that Arrow reads over, such as an index past its dictionary, is an ArrowInvalid."""
+    rows = 0
+    for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
+        batch.validate(full=True)
+        rows += batch.num_rows
+        yield batch
+    if rows != file.metadata.num_rows:
+        raise pa.ArrowInvalid(f"it holds {rows:,} rows and says {file.metadata.num_rows:,}")
 
 
 def _dataset_rows(source: Source, data: DataConfig, dataset: Any) -> Iterator[Row | BadRow]:

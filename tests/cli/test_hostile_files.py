@@ -20,6 +20,7 @@ from click.testing import Result
 from conftest import as_csv, six_columns
 from sentiment140_bert.data.reading import read
 from sentiment140_bert.data.source import locate
+from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
 
 pytest_plugins = "model_fixtures"
@@ -258,6 +259,22 @@ def test_parquet_with_a_damaged_footer(prepare, tmp_path: Path) -> None:
     assert "is damaged" in prepare("t.parquet", code=1).stderr
     (tmp_path / "t.parquet").write_bytes(content[:-8] + (2**31 - 1).to_bytes(4, "little") + b"PAR1")
     assert "is damaged" in prepare("t.parquet", code=1).stderr
+
+
+def test_an_index_past_the_dictionary(tmp_path: Path) -> None:
+    """Found by the fuzzer: Arrow hands such a column on, and only a value's place in it is wrong."""
+    pq.write_table(table(20, text=list("abcde") * 4), tmp_path / "t.parquet", compression="none")
+    whole = (tmp_path / "t.parquet").read_bytes()
+    text = pq.read_metadata(tmp_path / "t.parquet").row_group(0).column(0)
+    refused = 0
+    for at in range(text.data_page_offset, text.dictionary_page_offset + text.total_compressed_size):
+        (tmp_path / "t.parquet").write_bytes(whole[:at] + b"\xff" + whole[at + 1 :])
+        try:
+            data = DataConfig(dataset="t.parquet")
+            assert read(locate(data)[0], data).rows == 20
+        except DataError as error:
+            refused += "is damaged" in error.message
+    assert refused
 
 
 def test_a_dictionary_that_repeats_a_long_text_a_million_times(prepare, tmp_path: Path) -> None:
