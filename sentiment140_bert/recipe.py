@@ -147,6 +147,11 @@ class TrainingConfig:
         "Trackers, by commas: wandb, mlflow, trackio, tensorboard, or none. auto: mlflow on Databricks, else wandb.",
     )
     run_name: str | None = setting(None, "Name of the run (default: the output folder's).")
+    checkpoint_repo_id: str | None = setting(
+        None,
+        "Keep the newest checkpoint in this private repository on the Hub, user/x, too; on another machine the same "
+        "command goes on from it.",
+    )
     more: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -17,9 +17,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 # Trainer's own auto_find_batch_size would shrink the step itself, and go on with weights that were trained already.
-OURS = {"precision", "fp16", "bf16", "report_to", "more", "run_name", "auto_find_batch_size"}
+OURS = {"precision", "fp16", "bf16", "report_to", "more", "run_name", "checkpoint_repo_id", "auto_find_batch_size"}
 # Of no influence on the weights: they need no mention where a run is described.
-ROUTINE = {"logging_steps", "report_to", "run_name", "save_total_limit", "per_device_eval_batch_size", "precision"}
+ROUTINE = {
+    "logging_steps",
+    "report_to",
+    "run_name",
+    "checkpoint_repo_id",
+    "save_total_limit",
+    "per_device_eval_batch_size",
+    "precision",
+}
 
 
 @dataclass(frozen=True)
@@ -121,3 +129,14 @@ def processes_of(settings: TrainingArguments) -> Any:
             "without GPUs: accelerate launch --multi_gpu --num_processes 2 …, or torchrun --nproc_per_node 2 …"
         )
     return settings.distributed_state
+
+
+def as_in_main_process(processes: Any, value: bool) -> bool:
+    """The main process's ``value``, in all of them; each waits for it there."""
+    from accelerate.utils import broadcast_object_list
+
+    if processes.num_processes == 1:
+        return value
+    told = [value]
+    broadcast_object_list(told)
+    return told[0]

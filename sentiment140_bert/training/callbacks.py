@@ -110,18 +110,19 @@ class Progress(TrainerCallback):  # type: ignore[misc]
 
 
 class Afterwards(TrainerCallback):  # type: ignore[misc]
-    """Calls ``logged`` once a log entry stands in the history, and ``saved`` once a checkpoint is whole."""
+    """Calls ``logged`` once a log entry stands in the history, and each of ``saved`` once a checkpoint is whole."""
 
-    def __init__(self, logged: Callable[[], None], saved: Callable[[], None] | None = None) -> None:
-        self.logged, self.saved = logged, saved
+    def __init__(self, logged: Callable[[], None], *saved: Callable[[], None] | None) -> None:
+        self.logged, self.saved = logged, [each for each in saved if each]
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if state.is_world_process_zero:
             self.logged()
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        if state.is_world_process_zero and self.saved:
-            self.saved()
+        if state.is_world_process_zero:
+            for each in self.saved:
+                each()
 
 
 def _in_notebook() -> bool:
@@ -175,7 +176,8 @@ class WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
 def remove_older(newest: Path, best: str, limit: int | None) -> None:
     """Removes the oldest checkpoints until there are ``limit``; the newest and the best one always stay.
 
-    Their files are emptied first: what is removed from Google Drive lies in its bin for a month, and counts.
+    Their files are emptied first: what is removed from Google Drive lies in its bin for a month, and counts. A file
+    that has a second name is still wanted under it, and is not emptied.
 
     Args:
         newest: The folder of the newest checkpoint, a whole one.
@@ -187,7 +189,7 @@ def remove_older(newest: Path, best: str, limit: int | None) -> None:
     surplus = len(folders) - limit if limit else 0
     for folder in [each for each in folders if each.name not in kept][: max(0, surplus)]:
         for file in folder.iterdir():
-            if file.is_file():
+            if file.is_file() and file.stat().st_nlink == 1:
                 file.open("wb").close()
         shutil.rmtree(folder, ignore_errors=True)  # an emptied one that stays is not whole, and tried again next time
 

@@ -13,8 +13,16 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert.errors import Interrupted, RunError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir, write_json, write_text
-from sentiment140_bert.workflows import preparing, publishing, scoring, tracks, volumes
-from sentiment140_bert.workflows.runs import differences, saved_recipe, without_folders
+from sentiment140_bert.workflows import (
+    checkpoint_uploads,
+    preparing,
+    publishing,
+    remote_checkpoints,
+    scoring,
+    tracks,
+    volumes,
+)
+from sentiment140_bert.workflows.runs import differences, public_arguments, saved_recipe, without_folders
 
 if TYPE_CHECKING:
     from sentiment140_bert.machine.usage import Usage
@@ -50,7 +58,8 @@ def train(
 
     Returns:
         ``run``, ``model``, ``metrics`` (as in ``metrics.json``), ``training`` (steps, seconds, tweets per
-        second, …) and ``published`` (None without ``push_to``); nothing in processes other than the main one.
+        second, …), ``published`` (None without ``push_to``), ``tracked`` and ``checkpoints`` (on the Hub; None without
+        ``checkpoint_repo_id``); nothing in processes other than the main one.
 
     Raises:
         RunError: ``output_dir`` holds a run (and neither flag is given), a different one, or something else.
@@ -72,8 +81,10 @@ def train(
     settings = arguments.training_arguments(recipe.training, precision, run.checkpoints)
     processes = arguments.processes_of(settings)
     trackers: list[str] = []
+    remote: remote_checkpoints.RemoteRun | None = None
     if processes.is_main_process:
         _claim(run, recipe, resume, overwrite)
+        remote = remote_checkpoints.opened(run, recipe, overwrite)
         trackers = tracks.names_for(run, recipe, resume)
         if push_to:
             publishing.ready(push_to)
@@ -82,6 +93,12 @@ def train(
     processes.wait_for_everyone()
     with processes.main_process_first():
         prepared, tokens, tokenizer = data or preparing.tokenized(recipe)
+    if remote and remote.bring(tokens.report, resume):
+        resume = True
+        trackers = tracks.names_for(run, recipe, resume)
+    resume = arguments.as_in_main_process(processes, resume)
+    if resume and processes.is_main_process and not run.is_run():
+        raise _nothing_to_resume(run)
     checkpoint = callbacks.newest_whole(run.checkpoints) if resume else None
     log.info("precision: %s (%s)", precision.name, precision.why)
     if resume:
@@ -93,11 +110,13 @@ def train(
         "processes": processes.num_processes,
         "base_model": _base_model(recipe),
         "unusual_arguments": arguments.unusual(recipe.training),
-        "command": shlex.join(["s140", *map(without_folders, arguments_given)]) if arguments_given else None,
+        "command": shlex.join(["s140", *public_arguments(arguments_given)]) if arguments_given else None,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     if resume:
         _same_data(run, tokens.report)
+        if remote:
+            remote.remember()
         started = run.read(run.environment)
     elif processes.is_main_process:
         if run.is_run():
@@ -105,7 +124,11 @@ def train(
         _write_beginning(run, recipe, tokens.report, started)
     processes.wait_for_everyone()
     usage = Usage()
-    with tracked(trackers, lambda: tracks.story_of(run, recipe, live=True)) as tracking:
+    uploads = checkpoint_uploads.Uploads(remote.repo, run, recipe) if remote else None
+    with (
+        checkpoint_uploads.kept_up(uploads) as kept,
+        tracked(trackers, lambda: tracks.story_of(run, recipe, live=True)) as tracking,
+    ):
         outcome = trainer.train(
             model,
             tokenizer,
@@ -114,7 +137,7 @@ def train(
             history=run.history,
             compute_metrics=trainer_metrics,
             resume_from=checkpoint,
-            callbacks=[callbacks.Afterwards(tracking.notify, saved)],
+            callbacks=[callbacks.Afterwards(tracking.notify, kept, saved)],
             finds_batch=recipe.training.auto_find_batch_size,
             beside=usage,
         )
@@ -141,6 +164,7 @@ def train(
         "metrics": run.read(run.metrics),
         "published": published,
         "tracked": tracks.track(run.path),
+        "checkpoints": uploads.state() if uploads else None,
     }
 
 
@@ -168,8 +192,8 @@ def _claim(run: RunDir, recipe: Recipe, resume: bool, overwrite: bool) -> None:
     if not run.is_run():
         if run.path.is_dir() and any(run.path.iterdir()):
             raise RunError(f"{run.path} is not empty, and no run of this tool.", "Choose another --output-dir.")
-        if resume:
-            raise RunError(f"There is no run in {run.path} to resume.", "Leave --resume away to start one.")
+        if resume and recipe.training.checkpoint_repo_id is None:
+            raise _nothing_to_resume(run)
         return
     if resume:
         if run.is_finished():
@@ -180,6 +204,10 @@ def _claim(run: RunDir, recipe: Recipe, resume: bool, overwrite: bool) -> None:
     elif not overwrite:
         state = "a finished run" if run.is_finished() else "an unfinished run; --resume goes on with it"
         raise RunError(f"{run.path} holds {state}.", "Choose another --output-dir, or pass --overwrite to remove it.")
+
+
+def _nothing_to_resume(run: RunDir) -> RunError:
+    return RunError(f"There is no run in {run.path} to resume.", "Leave --resume away to start one.")
 
 
 def _same_recipe(run: RunDir, recipe: Recipe) -> None:
