@@ -1,24 +1,37 @@
-"""A pytest plugin for tests of checkpoints on the Hub: trainings as processes of their own, killed where it is asked."""
+"""A pytest plugin for tests of checkpoints on the Hub: trainings as processes of their own, which may be killed."""
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from hub_server import TOKEN, HubServer
+from conftest import HUB
+from hub_server import TOKEN, HubServer, Repo
+from sentiment140_bert.cli import main
 from tiny_run import flags, process
 
 REPO = "tester/checkpoints"
 EPOCHS = 20  # of six steps each: more lines of progress than a pipe of a page takes
 PAGE = 4096  # bytes
+STARTED: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def _nothing_goes_on() -> Iterator[None]:
+    """What a failed test leaves running would write to the next one's Hub."""
+    yield
+    while STARTED:
+        STARTED.pop().kill()
 
 
 def training(encoder: Path, folder: Path, *more: object, repo: str | None = REPO, **changes: Any) -> list[object]:
@@ -30,7 +43,9 @@ def training(encoder: Path, folder: Path, *more: object, repo: str | None = REPO
 
 def started(words: Sequence[object], **options: Any) -> subprocess.Popen[str]:
     """As a process that can be a page of its stderr ahead of its reader: unheard, it stands still before its end."""
-    return process(*words, env={"HF_TOKEN": TOKEN, "OMP_NUM_THREADS": "1"}, pipesize=PAGE, **options)
+    running = process(*words, env={"HF_TOKEN": TOKEN, "OMP_NUM_THREADS": "1"}, pipesize=PAGE, **options)
+    STARTED.append(running)
+    return running
 
 
 def until(happened: Callable[[], bool], running: subprocess.Popen[str]) -> None:
@@ -81,3 +96,24 @@ def lost(hub: HubServer, encoder: Path, tmp_path: Path) -> Callable[..., None]:
         shutil.rmtree(folder)
 
     return train_and_lose
+
+
+@pytest.fixture(scope="session")
+def repository_after(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Repo:
+    """A repository after a training of two epochs; not to be changed."""
+    HUB.reset()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_TOKEN", TOKEN)
+        words = training(encoder, tmp_path_factory.mktemp("kept") / "run", num_train_epochs=2)
+        result = CliRunner().invoke(main, [str(each) for each in words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    found = HUB.repos["model", REPO]
+    HUB.reset()
+    return found
+
+
+@pytest.fixture
+def kept(hub: HubServer, repository_after: Repo) -> Repo:
+    """A copy of it, on the Hub."""
+    hub.repos["model", REPO] = copy.deepcopy(repository_after)
+    return hub.repos["model", REPO]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sentiment140_bert import shapes
-from sentiment140_bert.errors import HubError, RunError
+from sentiment140_bert.errors import RunError
 
 INDEX = "checkpoints.json"
 README = "README.md"
@@ -81,6 +81,7 @@ def index_of(newest: str, files: Mapping[str, File]) -> bytes:
 def readme_of(repo_id: str) -> bytes:
     """What people who come across the repository should know."""
     return (
+        "---\ntags: [s140-checkpoints]\n---\n"
         f"# Checkpoints\n\nThe newest checkpoint of a training by sentiment140_bert, kept here by "
         f"`s140 train --checkpoint-repo-id {repo_id}`. The same command goes on from it on any machine. Once the "
         f"training is finished it is not needed any more: `hf repos delete {repo_id}`\n"
@@ -97,7 +98,7 @@ def read_index(content: bytes, commit: str, there: set[str], repo_id: str) -> St
         repo_id: For messages.
 
     Raises:
-        HubError: It is no index, names a file that has no business here, or one that is not there.
+        RunError: It is no index, names a file that has no business here, or one that is not there.
     """
     try:
         index = shapes.checked(json.loads(content), shapes.CheckpointIndex, INDEX)
@@ -114,9 +115,9 @@ def read_index(content: bytes, commit: str, there: set[str], repo_id: str) -> St
     return stored
 
 
-def damaged(repo_id: str, what: str) -> HubError:
+def damaged(repo_id: str, what: str) -> RunError:
     """The error for a repository whose checkpoint cannot be gone on from."""
-    return HubError(
+    return RunError(
         f"The checkpoints in {repo_id} cannot be used: {what}.",
         "Name another --checkpoint-repo-id, or start anew with --overwrite, which replaces them.",
     )

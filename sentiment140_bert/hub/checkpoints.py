@@ -77,7 +77,8 @@ class CheckpointRepo:
         """What is there now; None if nothing is.
 
         Raises:
-            HubError: It is damaged, or the Hub cannot be reached.
+            RunError: It is damaged.
+            HubError: The Hub cannot be reached.
         """
         info = self._info()
         self.head = info.sha
@@ -95,7 +96,8 @@ class CheckpointRepo:
         brought there already is not fetched again.
 
         Raises:
-            HubError: One is not what the index says, or the Hub cannot be reached.
+            RunError: One is not what the index says.
+            HubError: The Hub cannot be reached.
         """
         brought = []
         for name in names:

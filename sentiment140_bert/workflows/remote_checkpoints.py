@@ -40,8 +40,8 @@ class RemoteRun:
         """Finds out what is there, and whether it is of this recipe.
 
         Raises:
-            RunError: It is of another one.
-            HubError: It is damaged, or the Hub cannot be reached.
+            RunError: It is of another one, or damaged.
+            HubError: The Hub cannot be reached.
         """
         if overwrite:
             log.info("hub: what %s holds is replaced by the first checkpoint of this training", self.repo.repo_id)
@@ -72,8 +72,8 @@ class RemoteRun:
             Whether it was brought.
 
         Raises:
-            RunError: It was trained on other tweets, or is not to be trusted.
-            HubError: It is not whole, or the Hub cannot be reached.
+            RunError: It was trained on other tweets, is not whole, or is not to be trusted.
+            HubError: The Hub cannot be reached; what was fetched so far is kept beside the run.
         """
         from sentiment140_bert.training.callbacks import newest_whole
 
@@ -89,9 +89,13 @@ class RemoteRun:
             return False
         log.info("hub: fetching %s of %s", stored.newest, self.repo.repo_id)
         # Beside the run, so that files are moved and not copied; a fetch that is cut off goes on there.
-        place_beside = self.run.path.parent / f".{self.run.path.name}-from-the-hub"
-        self._put(stored, self._fetched(stored, place_beside), report)
-        shutil.rmtree(place_beside, ignore_errors=True)
+        beside = self.run.path.parent / f".{self.run.path.name}-from-the-hub"
+        try:
+            self._put(stored, self._fetched(stored, beside), report)
+        except RunError:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
+        shutil.rmtree(beside, ignore_errors=True)
         return True
 
     def _recipe(self, stored: Stored) -> Recipe:

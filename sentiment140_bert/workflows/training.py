@@ -69,7 +69,7 @@ def train(
     if volumes.is_volume(output_dir):
         _claim(RunDir(output_dir), recipe, resume, overwrite)
         more: dict[str, Any] = {"push_to": push_to, "arguments_given": arguments_given, "data": data, "lean": lean}
-        return volumes.train_beside(train, recipe, output_dir, resume=resume, **more)
+        return volumes.train_beside(train, recipe, output_dir, resume=resume, overwrite=overwrite, **more)
     from sentiment140_bert import environment, modeling
     from sentiment140_bert.evaluation.metrics import trainer_metrics
     from sentiment140_bert.machine.usage import Usage
