@@ -147,17 +147,12 @@ class TrainingConfig:
         "Trackers, by commas: wandb, mlflow, trackio, tensorboard, or none. auto: mlflow on Databricks, else wandb.",
     )
     run_name: str | None = setting(None, "Name of the run (default: the output folder's).")
-    checkpoint_repo_id: str | None = setting(
-        None,
-        "Keep the newest checkpoint in this private repository on the Hub, user/x, too; on another machine the same "
-        "command goes on from it.",
-    )
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class TrackingConfig:
-    """What the trackers are told beside the run itself."""
+    """What the trackers are told beside the run itself, and where else the run is kept."""
 
     tags: tuple[str, ...] = setting((), "Tags of the tracked run, by commas.")
     group: str | None = setting(None, "Group of the tracked run.")
@@ -168,6 +163,11 @@ class TrackingConfig:
         None, "Register the finished model in MLflow: a name, or catalog.schema.name in Unity Catalog.", REGISTERED
     )
     model_alias: str = setting("champion", "Alias that the registered version gets.", ALIAS)
+    checkpoint_repo_id: str | None = setting(
+        None,
+        "Keep the newest checkpoint in this private repository on the Hub, user/x, too; on another machine the same "
+        "command goes on from it.",
+    )
 
 
 @dataclass(frozen=True)

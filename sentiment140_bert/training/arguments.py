@@ -17,17 +17,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 # Trainer's own auto_find_batch_size would shrink the step itself, and go on with weights that were trained already.
-OURS = {"precision", "fp16", "bf16", "report_to", "more", "run_name", "checkpoint_repo_id", "auto_find_batch_size"}
+OURS = {"precision", "fp16", "bf16", "report_to", "more", "run_name", "auto_find_batch_size"}
 # Of no influence on the weights: they need no mention where a run is described.
-ROUTINE = {
-    "logging_steps",
-    "report_to",
-    "run_name",
-    "checkpoint_repo_id",
-    "save_total_limit",
-    "per_device_eval_batch_size",
-    "precision",
-}
+ROUTINE = {"logging_steps", "report_to", "run_name", "save_total_limit", "per_device_eval_batch_size", "precision"}
 
 
 @dataclass(frozen=True)

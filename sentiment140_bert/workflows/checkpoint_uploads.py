@@ -161,6 +161,8 @@ class Uploads:
         for path in (run.data, run.environment, run.history, run.tracking):
             if path.is_file():
                 found[path.name] = path.read_bytes()
+        history = found[run.history.name]
+        found[run.history.name] = history[: history.rfind(b"\n") + 1]  # a line may just be being written
         return found
 
     def _send(self, staged: Staged) -> None:

@@ -58,7 +58,7 @@ class RemoteRun:
     def remember(self) -> None:
         """The run's recipe names the repository from now on, should it have been begun without."""
         saved = saved_recipe(self.run.path)
-        if saved.training.checkpoint_repo_id != self.repo.repo_id:
+        if saved.tracking.checkpoint_repo_id != self.repo.repo_id:
             write_text(self.run.recipe, saved.with_values({"checkpoint_repo_id": self.repo.repo_id}).to_yaml())
 
     def bring(self, report: dict[str, Any], resume: bool) -> bool:
@@ -182,7 +182,7 @@ def opened(run: RunDir, recipe: Recipe, overwrite: bool) -> RemoteRun | None:
         HubError: There is no login, no right to write, or the repository is public or something else's.
         RunError: It keeps a run of another recipe.
     """
-    repo_id = recipe.training.checkpoint_repo_id
+    repo_id = recipe.tracking.checkpoint_repo_id
     if repo_id is None:
         return None
     from sentiment140_bert.hub.checkpoints import CheckpointRepo

@@ -15,8 +15,7 @@ from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir
 
 log = logging.getLogger(__name__)
-# A run may go on being told to others, under another name, and being kept in another repository.
-ELSEWHERE = ("report_to", "run_name", "checkpoint_repo_id")
+ELSEWHERE = ("report_to", "run_name")  # a run may go on being told to others, under another name
 CHECKPOINT_FLAG = "--checkpoint-repo-id"
 FILE_ENDINGS = (".csv", ".gz", ".zip", ".tsv", ".parquet", ".jsonl", ".yaml", ".yml")
 
@@ -68,7 +67,7 @@ def without_checkpoint_repo(recipe: Recipe, what: str) -> Recipe:
         recipe: As it was given.
         what: Names the work, as in "a learning curve".
     """
-    repo_id = recipe.training.checkpoint_repo_id
+    repo_id = recipe.tracking.checkpoint_repo_id
     if repo_id is None:
         return recipe
     log.warning("hub: %s trains several models; nothing is kept in %s, which is for one run", what, repo_id)
@@ -78,13 +77,13 @@ def without_checkpoint_repo(recipe: Recipe, what: str) -> Recipe:
 def public_arguments(arguments: Sequence[str]) -> list[str]:
     """What followed ``s140``, as it may be published: no folders, and no place of checkpoints."""
     left: list[str] = []
-    words = iter(arguments)
-    for word in words:
-        if word == CHECKPOINT_FLAG:
-            next(words, None)
-        elif not word.startswith(f"{CHECKPOINT_FLAG}="):
-            left.append(without_folders(word))
-    return left
+    for word in arguments:
+        before = left[-1] if left else ""
+        if before == CHECKPOINT_FLAG or (before == "--set" and word.startswith("checkpoint_repo_id=")):
+            left.pop()
+        elif not word.startswith((f"{CHECKPOINT_FLAG}=", "--set=checkpoint_repo_id=")):
+            left.append(word)
+    return [without_folders(word) for word in left]
 
 
 def without_folders(argument: str) -> str:

@@ -192,7 +192,7 @@ def _claim(run: RunDir, recipe: Recipe, resume: bool, overwrite: bool) -> None:
     if not run.is_run():
         if run.path.is_dir() and any(run.path.iterdir()):
             raise RunError(f"{run.path} is not empty, and no run of this tool.", "Choose another --output-dir.")
-        if resume and recipe.training.checkpoint_repo_id is None:
+        if resume and recipe.tracking.checkpoint_repo_id is None:
             raise _nothing_to_resume(run)
         return
     if resume:

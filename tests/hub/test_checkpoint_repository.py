@@ -67,7 +67,7 @@ def test_the_recipe_remembers_the_repository_and_a_published_model_does_not_tell
 ) -> None:
     folder = tmp_path / "run"
     s140(*training(encoder, folder, num_train_epochs=1))
-    assert yaml.safe_load((folder / "recipe.yaml").read_text())["training"]["checkpoint_repo_id"] == REPO
+    assert yaml.safe_load((folder / "recipe.yaml").read_text())["tracking"]["checkpoint_repo_id"] == REPO
     s140("push-to-hub", folder, "--repo-id", "tester/model-of-it")
     for name, content in hub.files("tester/model-of-it").items():
         assert REPO.encode() not in content, name

@@ -37,11 +37,12 @@ def launched(words: list[object]) -> subprocess.CompletedProcess[str]:
 
 
 def test_two_processes_keep_one_repository_and_go_on_from_it(hub: HubServer, encoder: Path, tmp_path: Path) -> None:
-    first = launched(training(encoder, tmp_path / "run", num_train_epochs=2))
+    shared = {"num_train_epochs": 2, "per_device_train_batch_size": 16}
+    first = launched(training(encoder, tmp_path / "run", **shared))
     assert first.stderr.count("hub: logged in as") == 1
     names = {name.rpartition("/")[2] for name in hub.files(REPO) if name.startswith("checkpoint-12/")}
     assert {"rng_state_0.pth", "rng_state_1.pth"} < names
-    second = launched(training(encoder, tmp_path / "bare", num_train_epochs=2))
+    second = launched(training(encoder, tmp_path / "bare", **shared))
     assert second.stderr.count("resume: from checkpoint-12") == 1
     losses = [[each["loss"] for each in history_of(tmp_path / name) if "loss" in each] for name in ("run", "bare")]
     assert losses[0] == losses[1]
