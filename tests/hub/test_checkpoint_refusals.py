@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from checkpoint_fixtures import REPO, kept_steps, training
 from hub_server import SOMEBODYS_TOKEN, TOKEN, Account, HubServer, Repo
+from kept_trainings import REPO, kept_steps, training
 
 pytest_plugins = ("hub_fixtures", "checkpoint_fixtures")
 INDEX = "checkpoints.json"

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from checkpoint_fixtures import EPOCHS, REPO, history_of, kept_steps, killed, started, training, until
 from hub_server import TOKEN, HubServer
+from kept_trainings import EPOCHS, REPO, history_of, kept_steps, killed, started, training, until
 from on_hub import titles
 from sentiment140_bert.run_dir import sha256_of
 from sentiment140_bert.training.callbacks import newest_whole

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from checkpoint_fixtures import REPO
 from hub_server import HubServer
+from kept_trainings import REPO, kept_steps, training
 from sentiment140_bert.errors import HubError
 from sentiment140_bert.hub.checkpoint_files import File
 from sentiment140_bert.hub.checkpoints import CheckpointRepo
@@ -30,7 +30,7 @@ def opened() -> CheckpointRepo:
 def files_of(step: int, **more: bytes) -> dict[str, File]:
     names = ("environment.json", "recipe.yaml", "data.json", "history.jsonl")
     inside = ("complete.json", "model.safetensors", "trainer_state.json")
-    contents = {name: b"{}\n" for name in names}
+    contents = dict.fromkeys(names, b"{}\n")
     contents |= {f"checkpoint-{step}/{name}": f"{name} of step {step}".encode() for name in inside}
     return {name: File.of(content) for name, content in (contents | more).items()}
 
@@ -132,7 +132,5 @@ def no_links(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def test_without_hard_links_files_are_copied(no_links, hub: HubServer, encoder: Path, tmp_path: Path, s140) -> None:
-    from checkpoint_fixtures import kept_steps, training
-
     s140(*training(encoder, tmp_path / "run", num_train_epochs=3))
     assert kept_steps(hub)[-1] == 18

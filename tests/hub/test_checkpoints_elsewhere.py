@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from checkpoint_fixtures import REPO, history_of, kept_steps, training
 from hub_server import HubServer
+from kept_trainings import REPO, history_of, kept_steps, training
 
 pytest_plugins = ("hub_fixtures", "checkpoint_fixtures")
 TORCHRUN = [
