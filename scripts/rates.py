@@ -8,6 +8,7 @@ Prints a line of JSON for each point. The test split is not looked at.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 
 from sentiment140_bert.recipe import Recipe
@@ -37,23 +38,18 @@ def main() -> None:
             "num_train_epochs": given.epochs,
         }
     )
-    _, tokens, tokenizer = preparing.tokenized(recipe)
-    splits = tokens.splits()
-    for size in map(int, given.batch_sizes.split(",")):
-        for rate in map(float, given.learning_rates.split(",")):
-            for warmup in map(float, given.warmup.split(",")):
-                for seed in map(int, given.seeds.split(",")):
-                    point = {
-                        "per_device_train_batch_size": size,
-                        "learning_rate": rate,
-                        "warmup_steps": warmup,
-                        "seed": seed,
-                    }
-                    tuned = package(recipe.with_values(point), tokenizer, splits)
-                    validation = round(float(tuned.right["validation"].mean()), 5)
-                    print(
-                        json.dumps(point | {"validation": validation, "seconds": round(tuned.seconds, 1)}), flush=True
-                    )
+    data = preparing.tokenized(recipe)
+    grid = {
+        "per_device_train_batch_size": map(int, given.batch_sizes.split(",")),
+        "learning_rate": map(float, given.learning_rates.split(",")),
+        "warmup_steps": map(float, given.warmup.split(",")),
+        "seed": map(int, given.seeds.split(",")),
+    }
+    for values in itertools.product(*grid.values()):
+        point = dict(zip(grid, values, strict=True))
+        tuned = package(recipe.with_values(point), data)
+        validation = round(float(tuned.right["validation"].mean()), 5)
+        print(json.dumps(point | {"validation": validation, "seconds": round(tuned.seconds, 1)}), flush=True)
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ class TrainingConfig:
     per_device_eval_batch_size: int = setting(64, "Tweets in an evaluation batch on each device.", POSITIVE)
     gradient_accumulation_steps: int = setting(1, "Batches summed into one optimizer step.", POSITIVE)
     auto_find_batch_size: bool = setting(
-        False, "Where a batch does not fit into memory, compute it in halves: the optimizer step stays the same."
+        True, "Where a batch does not fit into memory, compute it in halves: the optimizer step stays the same."
     )
     weight_decay: float = setting(0.01, "Weight decay of AdamW (biases and LayerNorm excluded).", NOT_NEGATIVE)
     warmup_steps: float = setting(0.0, "Warm-up: steps, or a share of all steps when below 1.", NOT_NEGATIVE)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from sentiment140_bert.errors import RunError
 
@@ -19,6 +24,9 @@ from sentiment140_bert.errors import RunError
 CONFUSION, LEARNING, CALIBRATION = "confusion_matrix.png", "learning_curve.png", "calibration.png"
 RISK_COVERAGE, SLICES = "risk_coverage.png", "slices.png"
 EVAL_RESULTS = ".eval_results/sentiment140.yaml"
+TEMPORARY = ".s140-new-"  # how the names of files and folders begin that are still being written
+HOUR = 3600  # seconds
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 TRAINING_ROWS = "training_rows.safetensors"  # hashes of the texts that a model was trained on, beside its weights
 
 
@@ -161,24 +169,24 @@ class RunDir:
 def written_whole(path: Path) -> Iterator[Path]:
     """Gives a temporary path beside ``path`` to write to, and renames it into place when the block succeeds.
 
-    When the block raises, the temporary file is removed and an older ``path`` stays as it was.
+    When the block raises, the temporary file is removed and an older ``path`` stays as it was. Afterwards the file
+    is on the disk itself: a power cut leaves the old or the new one.
 
     Raises:
-        RunError: Nothing can be written there.
+        RunError: Nothing can be written there, or the disk is full.
     """
-    try:
+    with writing_explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror}.", "Choose another place.") from None
-    os.close(handle)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{TEMPORARY}{path.name}.", suffix=path.suffix)
+        os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        with full_disk_explained(path):
+            yield temporary
+            synchronize(temporary)
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+            synchronize(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -190,20 +198,90 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
     When the block raises, the temporary folder is removed and an older ``path`` stays as it was.
 
     Raises:
-        RunError: Nothing can be written there.
+        RunError: Nothing can be written there, or the disk is full.
     """
-    try:
+    with writing_explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{TEMPORARY}{path.name}-"))
+    former = temporary.with_name(f"{temporary.name}.former")
+    try:
+        with full_disk_explained(path):
+            yield temporary
+            for each in temporary.rglob("*"):
+                synchronize(each)
+            temporary.chmod(0o777 & ~_umask())
+            if path.exists():
+                path.replace(former)
+            temporary.replace(path)
+            synchronize(path.parent)
+    finally:
+        for each in (temporary, former):
+            shutil.rmtree(each, ignore_errors=True)
+
+
+@contextmanager
+def writing_explained(path: Path) -> Iterator[None]:
+    """Turns a refusal of the file system into a sentence that names ``path``."""
+    try:
+        with full_disk_explained(path):
+            yield
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror}.", "Choose another place.") from None
+
+
+@contextmanager
+def full_disk_explained(path: Path) -> Iterator[None]:
+    """Turns the error of a full disk, in the words of whichever library wrote, into a sentence that names ``path``."""
     try:
-        yield temporary
-        temporary.chmod(0o777 & ~_umask())
-        shutil.rmtree(path, ignore_errors=True)
-        temporary.replace(path)
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if not is_disk_full(error):
+            raise
+        raise disk_full(path) from None
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether a write failed for want of space. safetensors wraps the system's error in one of its own, and torch
+    tells only that its archive came out too short."""
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
+        return True
+    said = str(error)
+    return "No space left on device" in said or "Disk quota exceeded" in said or "inline_container" in said
+
+
+def disk_full(path: Path) -> RunError:
+    """What to say when ``path`` could not be written for want of space."""
+    place = next(each for each in (path, *path.parents) if each.exists())
+    free = shutil.disk_usage(place).free / 2**20
+    return RunError(
+        f"The disk is full: {path} could not be written ({free:,.0f} MiB are free there, or a quota is used up).",
+        "Make room, then give the same command again; a training goes on from its newest whole checkpoint.",
+    )
+
+
+def synchronize(path: Path) -> None:
+    """Waits until a file, or the list of a folder's names, is on the disk itself."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network drives keep no folders that could be
+            raise
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        os.close(handle)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what a killed process was writing: what nobody has written to for an hour."""
+    for each in list(folder.rglob(f"{TEMPORARY}*")):
+        with contextlib.suppress(FileNotFoundError):  # whoever writes it has just finished
+            newest = max(file.stat().st_mtime for file in (each, *each.rglob("*")))
+            if time.time() - newest < HOUR:
+                continue
+            if each.is_dir():
+                shutil.rmtree(each, ignore_errors=True)
+            else:
+                each.unlink()
 
 
 def _umask() -> int:

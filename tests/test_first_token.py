@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from sentiment140_bert.modeling.first_token import first_token_only
+from sentiment140_bert.training.trainer import READY_MASKS
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48, "vocab_size": 90}
 MODELS = {
@@ -64,6 +65,19 @@ def test_logits_and_gradients_are_the_same(kind: str, padded: bool, attention: s
             assert other.grad is None, name
         else:
             assert torch.allclose(one.grad, other.grad, atol=1e-6), name
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_mask_that_is_ready_for_attention_gives_the_same(kind: str) -> None:
+    """On a GPU the trainer hands over the mask as attention takes it; padding, too, must weigh nothing then."""
+    assert set(MODELS) == READY_MASKS
+    inputs = batch(True)
+    ready = inputs | {"attention_mask": inputs["attention_mask"].bool()[:, None, None, :]}
+    unmasked = inputs | {"attention_mask": torch.ones_like(inputs["attention_mask"])}
+    for model in pair(kind):
+        expected = model(**inputs).logits
+        assert torch.allclose(model(**ready).logits, expected, atol=1e-6)
+        assert not torch.allclose(model(**unmasked).logits, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", MODELS)

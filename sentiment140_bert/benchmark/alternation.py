@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
-from pathlib import Path
 
+from sentiment140_bert.benchmark.clock import now
 from sentiment140_bert.benchmark.contender import Contender, Measured
 from sentiment140_bert.errors import S140Error
 
@@ -17,7 +16,7 @@ MIB = 2**20
 
 
 def alternate(
-    contenders: Sequence[Contender], rounds: int, told: Callable[[str], None]
+    contenders: Sequence[Contender], rounds: int, told: Callable[[str], None], memory: Callable[[], int | None]
 ) -> tuple[dict[str, list[Measured]], dict[str, str]]:
     """Lets each contender work once in each round; every round begins with another one.
 
@@ -25,6 +24,7 @@ def alternate(
         contenders: With names that differ.
         rounds: Turns of each.
         told: Hears what goes on.
+        memory: A function of a module, called in each process after its turn: the most that it ever held, in MiB.
 
     Returns:
         By name the turns of each; and in words why some could not do the work, or not to the end.
@@ -34,7 +34,7 @@ def alternate(
     with ExitStack() as stack:
         processes = {}
         for each in contenders:
-            processes[each.name] = stack.enter_context(_process(each))
+            processes[each.name] = stack.enter_context(_process(each, memory))
         for each in contenders:
             told(f"getting ready: {each.title}")
             _hear(each, processes[each.name], failed)
@@ -43,8 +43,7 @@ def alternate(
             for each in [*contenders[start:], *contenders[:start]]:
                 if each.name in failed:
                     continue
-                processes[each.name].send("go")
-                measured = _hear(each, processes[each.name], failed)
+                measured = _hear(each, processes[each.name], failed, "go")
                 if measured:
                     turns[each.name].append(measured)
                     told(f"round {number + 1} of {rounds}  {each.title}: {_said(measured)}")
@@ -57,11 +56,19 @@ def _said(measured: Measured) -> str:
     return f"{measured.work.flops / measured.seconds / 1e9:,.0f} GFLOP/s"
 
 
-def _hear(contender: Contender, connection: Connection, failed: dict[str, str]) -> Measured | None:
+def _hear(
+    contender: Contender, connection: Connection, failed: dict[str, str], word: str | None = None
+) -> Measured | None:
+    """What a contender answers, to ``word`` if one is given; None where it got ready or failed."""
     try:
+        if word:
+            connection.send(word)
         said = connection.recv()
-    except (EOFError, ConnectionResetError):
-        said = "its process was ended, perhaps for memory: measure it with few others (--only)"
+    except (EOFError, ConnectionError):  # ended in its turn, or while it waited for one
+        said = (
+            "its process ended; what it printed stands above. If that is nothing, it was killed, perhaps for memory: "
+            "measure it with few others (--only)"
+        )
     if isinstance(said, str):
         failed[contender.name] = said
         return None
@@ -69,11 +76,11 @@ def _hear(contender: Contender, connection: Connection, failed: dict[str, str]) 
 
 
 @contextmanager
-def _process(contender: Contender) -> Iterator[Connection]:
+def _process(contender: Contender, memory: Callable[[], int | None]) -> Iterator[Connection]:
     """A fresh interpreter that works when it is told to; it ends with the block."""
     spawn = multiprocessing.get_context("spawn")  # nothing that was loaded here counts as its memory
     here, there = spawn.Pipe()
-    process = spawn.Process(target=_serve, args=(there, contender), daemon=True)
+    process = spawn.Process(target=_serve, args=(there, contender, memory), daemon=True)
     process.start()
     there.close()  # so that the end of the process is the end of the pipe
     try:
@@ -86,7 +93,7 @@ def _process(contender: Contender) -> Iterator[Connection]:
             process.join()
 
 
-def _serve(connection: Connection, contender: Contender) -> None:
+def _serve(connection: Connection, contender: Contender, memory: Callable[[], int | None]) -> None:
     """Runs in the process: gets ready, then works once for each word it hears."""
     sys.stdout = sys.stderr  # the result alone is printed, by the parent
     try:
@@ -94,33 +101,14 @@ def _serve(connection: Connection, contender: Contender) -> None:
         connection.send(None)
         while True:
             connection.recv()
-            began = _now()
+            began = now()
             done = work()
-            seconds = _now() - began
-            connection.send(Measured(done, done.seconds or seconds, _memory(), _gpu_memory()))
+            seconds = now() - began
+            connection.send(Measured(done, done.seconds or seconds, memory(), _gpu_memory()))
     except S140Error as error:
-        connection.send(error.message)
+        connection.send(f"{error.message} {error.hint}".rstrip())
     except EOFError:
         return
-
-
-def _now() -> float:
-    """Seconds, once the device has done what it was asked."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter()
-
-
-def _memory() -> int:
-    """The most that this process ever held, in MiB."""
-    try:  # Linux' getrusage tells what the process that started this one held, if that was more
-        lines = Path("/proc/self/status").read_text("utf-8").splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) // 1024
-    except FileNotFoundError:
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // MIB
 
 
 def _gpu_memory() -> int | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
+from sentiment140_bert.benchmark.clock import now
 from sentiment140_bert.benchmark.contender import Work
 
 FORWARD, TRAINING = 2, 6  # operations for a token and parameter: a product and a sum; twice that again for gradients
@@ -38,13 +38,9 @@ def products(shapes: tuple[tuple[int, int, int], ...]) -> Callable[[], Work]:
         libraries.append(lambda one, other: onednn(one, other.T, None, "none", [], ""))
 
     def seconds(multiply: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], *both: torch.Tensor) -> float:
-        if gpu:
-            torch.cuda.synchronize()
-        began = time.perf_counter()
+        began = now()
         multiply(*both)
-        if gpu:
-            torch.cuda.synchronize()
-        return time.perf_counter() - began
+        return now() - began
 
     def turn() -> Work:
         best = dict.fromkeys(libraries, (0.0, 1.0))  # operations, seconds

@@ -45,9 +45,12 @@ class Contender:
 
 @dataclass(frozen=True)
 class Measured:
-    """One turn: its work, its seconds, and the most memory that its process ever held (MiB; GPU: allocated)."""
+    """One turn: its work, its seconds, and the most memory that its process ever held.
+
+    ``memory`` and ``gpu_memory`` (allocated by torch) are in MiB, None where unknown.
+    """
 
     work: Work
     seconds: float
-    memory: int
+    memory: int | None
     gpu_memory: int | None = None

@@ -69,8 +69,8 @@ def _figures(made: Sequence[Measured]) -> dict[str, Any]:
         "tweets": last.work.tweets,
         "tokens": last.work.tokens,
         "seconds": round(median(each.seconds for each in made), 4),
-        "memory": max(each.memory for each in made),
-        "gpu_memory": None if last.gpu_memory is None else max(each.gpu_memory or 0 for each in made),
+        "memory": max((each.memory for each in made if each.memory is not None), default=None),
+        "gpu_memory": max((each.gpu_memory for each in made if each.gpu_memory is not None), default=None),
         **_notes(made),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import click
@@ -26,6 +27,7 @@ from sentiment140_bert.cli.track import track
 from sentiment140_bert.cli.train import train
 from sentiment140_bert.cli.verify import verify
 from sentiment140_bert.errors import S140Error
+from sentiment140_bert.run_dir import disk_full, is_disk_full
 
 
 class Boundary(click.Group):
@@ -39,13 +41,22 @@ class Boundary(click.Group):
         try:
             return super().invoke(ctx)
         except S140Error as error:
-            click.secho(f"Error: {error.message}", fg="red", err=True)
-            if error.hint:
-                click.echo(error.hint, err=True)
+            self._say(error)
             ctx.exit(error.exit_code)
         except BrokenPipeError:
             sys.stderr.close()  # the reader of our output left, as in `s140 … | head`
             ctx.exit(141)
+        except OSError as error:
+            if not is_disk_full(error):
+                raise
+            self._say(disk_full(Path(error.filename or ".")))
+            ctx.exit(1)
+
+    @staticmethod
+    def _say(error: S140Error) -> None:
+        click.secho(f"Error: {error.message}", fg="red", err=True)
+        if error.hint:
+            click.echo(error.hint, err=True)
 
 
 @click.group(cls=Boundary, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -44,9 +44,15 @@ def benchmark() -> None:
 @click.option("--model", default="google-bert/bert-base-uncased", show_default=True, help="Whose shape is trained.")
 @click.option("--tokenizer", default=None, help="Whose tokens the tweets become.  [default: the model's]")
 @dataset_option
-@click.option("--tweets", type=click.IntRange(1), help="Of one turn.  [default: 320; on a GPU 40,960]")
-@click.option("--batch-size", type=click.IntRange(1), help="Of the last two.  [default: 32; on a GPU 512]")
-@click.option("--slow-steps", type=click.IntRange(1), help="Of the first two in a turn.  [default: 1; on a GPU 20]")
+@click.option(
+    "--tweets", type=click.IntRange(1), help="Of a turn of trainer and package.  [default: 320; on a GPU 40,960]"
+)
+@click.option("--batch-size", type=click.IntRange(1), help="Of trainer and package.  [default: 32; on a GPU 512]")
+@click.option(
+    "--slow-steps",
+    type=click.IntRange(1),
+    help="In a turn of notebook and script; tutorial makes four times as many.  [default: 1; on a GPU 20]",
+)
 @rounds_option
 @only_option("notebook", "script", "tutorial", "trainer", "package")
 @seed_option
@@ -158,12 +164,12 @@ def shown(found: dict[str, Any], as_json: bool) -> None:
 def _row(each: dict[str, Any]) -> tuple[str, ...]:
     if "rounds" not in each:
         return each["title"], "failed", "", "", "", ""
-    share, gpu = each.get("share_of_ceiling"), each["gpu_memory"]
+    share, memory, gpu = each.get("share_of_ceiling"), each["memory"], each["gpu_memory"]
     return (
         each["title"],
         f"{each['tweets_per_second']:,.1f}",
         f"{each['tokens_per_second']:,.0f}",
         f"{share:.1%}" if share else "",
-        f"{each['memory']:,} MiB",
+        f"{memory:,} MiB" if memory else "",
         f"{gpu:,} MiB" if gpu else "",
     )

@@ -92,6 +92,8 @@ def _choice(choice: dict[str, Any]) -> Iterator[str]:
 
 
 def _probe(probe: dict[str, Any]) -> Iterator[str]:
+    from sentiment140_bert.workflows.runs import duration
+
     job, seconds, batch, usage = probe["job"], probe["seconds"], probe["batch"], probe["usage"]
     yield (
         f"about {duration(seconds['total'])} ({duration(seconds['low'])} to {duration(seconds['high'])}) for "
@@ -108,13 +110,6 @@ def _probe(probe: dict[str, Any]) -> Iterator[str]:
     if usage["memory_peak"]:
         yield f"memory {_gib(usage['memory_peak'])} at most; a checkpoint has {_gib(probe['checkpoint'])}"
     yield "; ".join(["random weights of the model's shape", *probe["assumed"]])
-
-
-def duration(seconds: float) -> str:
-    """In the unit that a person would choose."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def _gib(mib: int) -> str:

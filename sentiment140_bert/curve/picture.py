@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.curve.summary import SHOWN
+from sentiment140_bert.curve.summary import AHEAD, SHOWN
 from sentiment140_bert.run_dir import written_whole
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _fit(axes: Axes, fit: Mapping[str, Any]) -> None:
     axes.fill_between(
         tweets, [each["low"] for each in band], [each["high"] for each in band], color=GREY, alpha=0.25, linewidth=0
     )
-    largest = fit["ahead"]["size"] / 10
+    largest = fit["ahead"]["size"] / AHEAD
     inside = [each for each in band if each["size"] <= largest * 1.0001]
     axes.plot([each["size"] for each in inside], [each["value"] for each in inside], color="#555555", linewidth=1.2)
     outside = band[len(inside) - 1 :]
@@ -101,7 +101,7 @@ def _fit(axes: Axes, fit: Mapping[str, Any]) -> None:
 
 
 def _places(axes: Axes, sizes: list[int], fit: Mapping[str, Any]) -> None:
-    """The sizes themselves on the axis, as people say them, as far as there is room; and ten times the largest."""
+    """The sizes themselves on the axis, as people say them, as far as there is room; and where the curve is asked."""
     from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
     shown = [*sizes, *([fit["ahead"]["size"]] if "ahead" in fit else [])]

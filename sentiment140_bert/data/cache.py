@@ -20,7 +20,7 @@ from sentiment140_bert.data.download import cache_dir
 from sentiment140_bert.data.formats import BadRow
 from sentiment140_bert.data.origin import ORIGIN
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.run_dir import write_json
+from sentiment140_bert.run_dir import TEMPORARY, full_disk_explained, remove_leftovers, synchronize, write_json
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -132,11 +132,15 @@ def _new_folder(kind: str, key: str) -> Iterator[Path]:
     home = cache_dir() / kind
     try:
         home.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=home, prefix=".new-"))
+        remove_leftovers(home)
+        temporary = Path(tempfile.mkdtemp(dir=home, prefix=TEMPORARY))
     except OSError as error:
         raise DataError(f"The cache {home} cannot be written: {error}.", "Name another place in S140_CACHE.") from None
     try:
-        yield temporary
+        with full_disk_explained(home):
+            yield temporary
+            for each in temporary.rglob("*"):
+                synchronize(each)
         try:
             temporary.replace(home / key)
         except OSError:  # another process was faster; what it wrote has the same content

@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.run_dir import sha256_of
+from sentiment140_bert.run_dir import sha256_of, synchronize
 
 STANFORD_URL = "https://cs.stanford.edu/people/alecmgo/trainingandtestdata.zip"
 # The sha256 under which several public dataset registries record this archive; it has 81,363,704 bytes.
@@ -61,6 +61,7 @@ def download(url: str, target: Path, sha256: str, attempts: int = 4, timeout: fl
     if sha256_of(part) != sha256:
         part.unlink()
         raise DataError(f"What {url} sent is not the expected file (sha256 differs); it was removed.", "Try again.")
+    synchronize(part)
     part.replace(target)
     return target
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+CPU_TOKENS = 1_024  # padding included, that a CPU is best handed at once
+
 
 def batches_by_budget(lengths: npt.NDArray[np.int64], budget: int) -> Iterator[npt.NDArray[np.int64]]:
     """Rows, longest first, cut so that a padded batch holds at most ``budget`` tokens (or a single row)."""

@@ -14,11 +14,10 @@ from tokenizers import Tokenizer
 from sentiment140_bert.errors import MissingExtra, ModelError, first_line
 from sentiment140_bert.inference import export_folder
 from sentiment140_bert.inference.backend import Numbers
+from sentiment140_bert.inference.batching import CPU_TOKENS
 from sentiment140_bert.inference.classifier import Classifier
 from sentiment140_bert.inference.tokens import IDS, MASK, TYPES, Tokenization
 from sentiment140_bert.run_dir import sha256_of
-
-TOKENS_PER_BATCH = 1_024
 
 
 class OnnxBackend:
@@ -33,7 +32,7 @@ class OnnxBackend:
         ModelError: The file is damaged, or of a newer kind than this onnxruntime knows.
     """
 
-    tokens_per_batch = TOKENS_PER_BATCH
+    tokens_per_batch = CPU_TOKENS
 
     def __init__(self, path: Path, labels: Sequence[str]) -> None:
         self.session, self.labels = _session(path), labels

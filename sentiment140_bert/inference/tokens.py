@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sentiment140_bert.inference.backend import Numbers
+from sentiment140_bert.padding import padded
 
 IDS, TYPES, MASK = "input_ids", "token_type_ids", "attention_mask"
 
@@ -47,17 +48,8 @@ class Tokens:
 
     def padded(self, rows: Numbers) -> dict[str, Numbers]:
         """Matrices of shape (rows, longest of them), and ``attention_mask`` where there is padding in them."""
-        lengths = self.lengths[rows]
         starts = (np.cumsum(self.lengths) - self.lengths)[rows]
-        columns = np.arange(lengths.max(initial=0))
-        shifts = lengths.max(initial=0) - lengths if self.left else np.zeros_like(lengths)
-        at = columns - shifts[:, None]
-        inside = (at >= 0) & (at < lengths[:, None])
-        taken = (at + starts[:, None])[inside]
-        made = {}
-        for name, values in self.flat.items():
-            made[name] = np.full(inside.shape, self.padding[name], dtype=np.int64)
-            made[name][inside] = values[taken]
+        made, inside = padded(self.flat, starts, self.lengths[rows], self.padding, left=self.left)
         return made if inside.all() else made | {MASK: inside.astype(np.int64)}
 
 

@@ -11,10 +11,11 @@ import torch
 from tokenizers import Tokenizer
 
 from sentiment140_bert.inference.backend import Numbers
+from sentiment140_bert.inference.batching import CPU_TOKENS
 from sentiment140_bert.inference.classifier import Classifier
 from sentiment140_bert.inference.tokens import TYPES, Tokenization
 
-TOKENS_PER_BATCH = {"cpu": 1_024, "cuda": 65_536}
+TOKENS_PER_BATCH = {"cpu": CPU_TOKENS, "cuda": 65_536}
 ENDLESS = 1 << 20  # tokens, where neither tokenizer nor model knows a limit
 
 

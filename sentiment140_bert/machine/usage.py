@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from sentiment140_bert.machine import gpu
@@ -55,9 +56,9 @@ class Usage:
     def summary(self) -> dict[str, Any]:
         """Memory in MiB, temperatures in degrees Celsius; None where it is not known.
 
-        ``memory_peak`` is this process's resident memory since its start. ``gpu`` is None without one.
+        ``memory_peak`` is :func:`resident_peak`. ``gpu`` is None without one.
         """
-        return {"memory_peak": _resident_peak(), "gpu": self._gpu()}
+        return {"memory_peak": resident_peak(), "gpu": self._gpu()}
 
     def _gpu(self) -> dict[str, Any] | None:
         import torch
@@ -82,13 +83,29 @@ class Usage:
         }
 
 
-def _resident_peak() -> int | None:
+def resident_peak() -> int | None:
+    """The most that this process ever held in memory, in MiB; None where that is not known.
+
+    Linux' getrusage also tells what the process that started this one held, if that was more: proc(5), VmHWM, does not.
+    """
+    own = _high_water_mark()
+    if own is not None:
+        return own
     try:
         import resource
     except ImportError:  # Windows has none
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (MIB if sys.platform == "darwin" else 1024))  # bytes there, KiB on Linux
+
+
+def _high_water_mark() -> int | None:
+    try:
+        lines = Path("/proc/self/status").read_text("ascii", errors="replace").splitlines()
+    except OSError:  # no Linux
+        return None
+    kibibytes = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]  # gVisor tells none
+    return round(kibibytes[0] / 1024) if kibibytes else None
 
 
 def advice(usage: dict[str, Any]) -> list[str]:

@@ -25,7 +25,7 @@ def train_or_resume(recipe: str, runs: Path) -> Path:
         Interrupted: The cell was stopped; a checkpoint was written.
         S140Error: As in :func:`sentiment140_bert.train`.
     """
-    from sentiment140_bert.training.callbacks import newest_whole
+    from sentiment140_bert.training.checkpoints import newest_whole
 
     run = RunDir(runs / Path(recipe).stem)
     if run.is_finished() and run.weights.is_file():

@@ -1,10 +1,9 @@
-"""What happens beside the training steps: the progress bar, the history, whole checkpoints, stopping on a signal."""
+"""What happens beside the training steps: the progress bar, the history, stopping on a signal."""
 
 from __future__ import annotations
 
 import json
 import math
-import shutil
 import signal
 import sys
 import time
@@ -17,10 +16,7 @@ import torch
 from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from sentiment140_bert.errors import RunError
-from sentiment140_bert.run_dir import write_json, write_text
-
-MANIFEST = "complete.json"
+from sentiment140_bert.run_dir import write_text
 
 
 class Progress(TrainerCallback):  # type: ignore[misc]
@@ -109,20 +105,15 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             self.bar.close()
 
 
-class Afterwards(TrainerCallback):  # type: ignore[misc]
-    """Calls ``logged`` once a log entry stands in the history, and each of ``saved`` once a checkpoint is whole."""
+class AfterEachLog(TrainerCallback):  # type: ignore[misc]
+    """Calls ``logged`` once a log entry stands in the history."""
 
-    def __init__(self, logged: Callable[[], None], *saved: Callable[[], None] | None) -> None:
-        self.logged, self.saved = logged, [each for each in saved if each]
+    def __init__(self, logged: Callable[[], None]) -> None:
+        self.logged = logged
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if state.is_world_process_zero:
             self.logged()
-
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        if state.is_world_process_zero:
-            for each in self.saved:
-                each()
 
 
 def _in_notebook() -> bool:
@@ -135,92 +126,6 @@ def _step_of(line: str) -> float:
         return int(json.loads(line)["step"])
     except ValueError:  # cut off in the middle of writing
         return math.inf
-
-
-class WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
-    """Writes a manifest into each checkpoint as its very last file: one without it was cut off while being written.
-    Only then are older ones removed.
-
-    Args:
-        seconds_before: Training time up to the checkpoint that is resumed from.
-    """
-
-    def __init__(self, seconds_before: float) -> None:
-        self.seconds_before = seconds_before
-        self.started = time.perf_counter()
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """A run may have moved since: its best checkpoint is looked for where the run is now."""
-        if state.best_model_checkpoint:
-            here = Path(args.output_dir) / Path(state.best_model_checkpoint).name
-            if not _is_whole(here):
-                raise RunError(
-                    f"The best checkpoint so far, {here.name}, is missing in {here.parent} or damaged.",
-                    "Put it back from where the run was copied, or start anew with --overwrite.",
-                )
-            state.best_model_checkpoint = str(here)
-
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        args.distributed_state.wait_for_everyone()  # each process writes a file of its own into it
-        if state.is_world_process_zero and folder.is_dir():
-            sizes = {each.name: each.stat().st_size for each in sorted(folder.iterdir()) if each.name != MANIFEST}
-            seconds = self.seconds_before + time.perf_counter() - self.started
-            write_json(folder / MANIFEST, {"step": state.global_step, "seconds": seconds, "files": sizes})
-            best = Path(state.best_model_checkpoint).name if state.best_model_checkpoint else ""
-            remove_older(folder, best, args.save_total_limit)
-
-
-def remove_older(newest: Path, best: str, limit: int | None) -> None:
-    """Removes the oldest checkpoints until there are ``limit``; the newest and the best one always stay.
-
-    Their files are emptied first: what is removed from Google Drive lies in its bin for a month, and counts. A file
-    that has a second name is still wanted under it, and is not emptied.
-
-    Args:
-        newest: The folder of the newest checkpoint, a whole one.
-        best: The name of the best one's folder, empty if there is none.
-        limit: None keeps all.
-    """
-    kept = {newest.name, best}
-    folders = _by_steps(newest.parent)
-    surplus = len(folders) - limit if limit else 0
-    for folder in [each for each in folders if each.name not in kept][: max(0, surplus)]:
-        for file in folder.iterdir():
-            if file.is_file() and file.stat().st_nlink == 1:
-                file.open("wb").close()
-        shutil.rmtree(folder, ignore_errors=True)  # an emptied one that stays is not whole, and tried again next time
-
-
-def _by_steps(checkpoints: Path) -> list[Path]:
-    found = [each for each in checkpoints.glob("checkpoint-*") if each.name.removeprefix("checkpoint-").isdigit()]
-    return sorted(found, key=lambda each: int(each.name.removeprefix("checkpoint-")))
-
-
-def whole_ones(checkpoints: Path) -> list[Path]:
-    """The checkpoints whose manifests are there and agree with their files, by their steps."""
-    return [folder for folder in _by_steps(checkpoints) if _is_whole(folder)]
-
-
-def newest_whole(checkpoints: Path) -> Path | None:
-    """The whole checkpoint with the most steps; None if there is none."""
-    whole = whole_ones(checkpoints)
-    return whole[-1] if whole else None
-
-
-def seconds_until(checkpoint: Path) -> float:
-    """Training time up to a whole checkpoint."""
-    return float(json.loads((checkpoint / MANIFEST).read_text("utf-8"))["seconds"])
-
-
-def _is_whole(folder: Path) -> bool:
-    try:
-        sizes = json.loads((folder / MANIFEST).read_text("utf-8"))["files"]
-        return all((folder / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False
 
 
 class StopOnSignal(TrainerCallback):  # type: ignore[misc]

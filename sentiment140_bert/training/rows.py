@@ -10,6 +10,8 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
+from sentiment140_bert.padding import padded
+
 if TYPE_CHECKING:
     from datasets import Dataset as Table
 
@@ -55,16 +57,17 @@ class TokenRows(Dataset[Any]):
                 "labels": torch.tensor([IGNORED]),
             }
         chosen = np.asarray(rows)
-        lengths = self.lengths[chosen]
-        width = -(-int(lengths.max()) // self.multiple) * self.multiple
-        mask = np.arange(width) < lengths[:, None]
-        mask = mask if self.on_the_right else mask[:, ::-1]
-        ids = np.full(mask.shape, self.padding, dtype=np.int64)
-        before = np.cumsum(lengths) - lengths
-        ids[mask] = self.tokens[np.arange(lengths.sum()) + np.repeat(self.starts[chosen] - before, lengths)]
+        made, inside = padded(
+            {"input_ids": self.tokens},
+            self.starts[chosen],
+            self.lengths[chosen],
+            {"input_ids": self.padding},
+            left=not self.on_the_right,
+            multiple=self.multiple,
+        )
         return {
-            "input_ids": torch.from_numpy(ids),
-            "attention_mask": torch.from_numpy(mask.astype(np.int64)),
+            "input_ids": torch.from_numpy(made["input_ids"]),
+            "attention_mask": torch.from_numpy(inside.astype(np.int64)),
             "labels": torch.from_numpy(self.labels[chosen]),
         }
 

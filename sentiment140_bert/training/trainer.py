@@ -9,21 +9,24 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from sentiment140_bert.errors import HardwareError, diverged
+from sentiment140_bert.run_dir import disk_full, is_disk_full
 from sentiment140_bert.training import memory
 from sentiment140_bert.training.batching import LengthGroupedBatches, Share
-from sentiment140_bert.training.callbacks import Progress, StopOnSignal, WholeCheckpoints, newest_whole, seconds_until
+from sentiment140_bert.training.callbacks import Progress, StopOnSignal
+from sentiment140_bert.training.checkpoints import MANIFEST, WholeCheckpoints, newest_whole, remove, seconds_until
 from sentiment140_bert.training.loss import exact_loss
 from sentiment140_bert.training.rows import TokenRows, as_it_is
 
@@ -55,6 +58,10 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
         self.finds_batch = finds_batch
         self._batches: LengthGroupedBatches | None = None
         self._tried: set[int] = set()
+        self._within_step = False
+        self._randomness = _RandomnessOfEachStep()
+        if finds_batch and self.args.world_size == 1:
+            self.add_callback(self._randomness)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
@@ -74,10 +81,25 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
         return 6 * int(inputs["input_ids"].numel()) * self.parameters
 
     def _save_checkpoint(self, *arguments: Any, **options: Any) -> None:
-        """Removes no older checkpoint: ``WholeCheckpoints`` does, once the new one is whole."""
+        """Removes no older checkpoint: ``WholeCheckpoints`` does, once the new one is whole.
+
+        Raises:
+            RunError: The disk is full; what was written of the checkpoint is removed.
+        """
+        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        (folder / MANIFEST).unlink(missing_ok=True)  # a damaged one may lie there, which is written anew
         limit, self.args.save_total_limit = self.args.save_total_limit, None
-        super()._save_checkpoint(*arguments, **options)
-        self.args.save_total_limit = limit
+        try:
+            super()._save_checkpoint(*arguments, **options)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            if not is_disk_full(error):
+                raise
+            full = disk_full(folder)  # as full as it was
+            if folder.is_dir():
+                remove(folder)
+            raise full from None
+        finally:
+            self.args.save_total_limit = limit
 
     def _prepare_inputs(self, inputs: Any) -> Any:
         """On a GPU the mask is made ready here: transformers would look into it, which waits for all steps before."""
@@ -91,8 +113,25 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
         if self.finds_batch and len(self._tried) < 2 and self.state.global_step not in self._tried:
             self._tried.add(self.state.global_step)
             self._try_widest(model)
+        self._within_step = True
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        self._within_step = False
         return loss
+
+    def keep_whole_steps(self) -> None:
+        """Writes a checkpoint of the last whole step, after a part of the next one did not fit: its weights and the
+        optimizer are untouched, and what the part drew at random is taken back.
+
+        Does nothing where another thing failed, or several processes would have to agree.
+        """
+        if not self._within_step or not self._randomness.states:
+            return
+        step = self.state.global_step
+        if step and not (Path(self.args.output_dir) / f"checkpoint-{step}").is_dir():
+            memory.release(self.model)
+            self._randomness.restore()
+            self._save_checkpoint(self.model, None)
+            self.callback_handler.on_save(self.args, self.state, self.control)
 
     def _try_widest(self, model: Any) -> None:
         """Computes the most demanding part there is and forgets it: better now than when it comes, hours later.
@@ -159,6 +198,22 @@ class _EachEpochItsOrder(TrainerCallback):  # type: ignore[misc]
         self.batches.set_epoch(int(state.epoch or 0))
 
 
+class _RandomnessOfEachStep(TrainerCallback):  # type: ignore[misc]
+    """What the generators stood at when the present step began."""
+
+    def __init__(self) -> None:
+        self.states: list[torch.Tensor] = []
+
+    def on_step_begin(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+        self.states = [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if torch.cuda.is_available() else [])]
+
+    def restore(self) -> None:
+        """Sets them back to that."""
+        torch.set_rng_state(self.states[0])
+        for state in self.states[1:]:
+            torch.cuda.set_rng_state(state)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How training ended, earlier parts of a resumed run included.
@@ -188,6 +243,7 @@ def train(
     compute_metrics: Callable[[Any], dict[str, float]],
     resume_from: Path | None = None,
     callbacks: list[TrainerCallback] | None = None,
+    saved: Callable[[], None] | None = None,
     finds_batch: bool = False,
     beside: AbstractContextManager[Any] | None = None,
     shown: bool = True,
@@ -203,6 +259,7 @@ def train(
         compute_metrics: From an ``EvalPrediction`` to named numbers.
         resume_from: A whole checkpoint.
         callbacks: Further ones, such as a tracker's.
+        saved: Is called after each checkpoint, once that is whole, in a thread of its own.
         finds_batch: Where memory does not suffice, go on in parts of half the size; a step's tweets stay the same.
         beside: Is open while training goes on.
         shown: Whether progress is told.
@@ -216,11 +273,11 @@ def train(
     stop = StopOnSignal()
     seconds_before = seconds_until(resume_from) if resume_from else 0.0
     started = time.perf_counter()
+    checkpoints = WholeCheckpoints(seconds_before, saved)
 
     def made(share: Share) -> SentimentTrainer:
         settings = copy.copy(arguments)
         settings.per_device_train_batch_size, settings.gradient_accumulation_steps = share.per_device, share.accumulated
-        spent = seconds_before + time.perf_counter() - started
         trainer = SentimentTrainer(
             model=model,
             args=settings,
@@ -229,7 +286,7 @@ def train(
             processing_class=tokenizer,
             compute_loss_func=exact_loss(arguments.label_smoothing_factor),
             compute_metrics=compute_metrics,
-            callbacks=[Progress(history, len(rows["train"]), shown), WholeCheckpoints(spent), stop, *(callbacks or [])],
+            callbacks=[Progress(history, len(rows["train"]), shown), checkpoints, stop, *(callbacks or [])],
             share=share,
             finds_batch=finds_batch,
         )
@@ -237,8 +294,8 @@ def train(
         return trainer
 
     in_main_thread = threading.current_thread() is threading.main_thread()
-    with stop if in_main_thread else nullcontext(), beside or nullcontext():
-        trainer, loss, halved = _trained(made, share_of(arguments), model, resume_from, finds_batch)
+    with stop if in_main_thread else nullcontext(), beside or nullcontext(), closing(checkpoints):
+        trainer, loss, halved = _trained(made, share_of(arguments), model, resume_from, finds_batch, checkpoints)
     if not math.isfinite(loss):
         raise diverged("the loss is no longer a number")
     seconds = seconds_before + time.perf_counter() - started
@@ -258,11 +315,17 @@ def train(
 
 
 def _trained(
-    made: Callable[[Share], SentimentTrainer], share: Share, model: Any, resume_from: Path | None, finds_batch: bool
+    made: Callable[[Share], SentimentTrainer],
+    share: Share,
+    model: Any,
+    resume_from: Path | None,
+    finds_batch: bool,
+    checkpoints: WholeCheckpoints,
 ) -> tuple[SentimentTrainer, float, int]:
     """The Trainer that came to the end, its loss, and how often its parts had to be halved before.
 
-    Each attempt begins where a resumed run would: at the newest checkpoint, or with the weights of the beginning.
+    Each attempt begins where a resumed run would: at a checkpoint of the last whole step, or with the weights of the
+    beginning.
     """
     beginning = memory.copy_of(model) if finds_batch and not resume_from else None
     halved = 0
@@ -276,6 +339,8 @@ def _trained(
                 raise
             failure = error.with_traceback(None)  # whose frames would hold what was computed so far
         share, halved = memory.smaller(share, failure, finds_batch), halved + 1
+        trainer.keep_whole_steps()
+        checkpoints.finish()
         resume_from = newest_whole(Path(trainer.args.output_dir)) if trainer.state.global_step else resume_from
         trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # the next attempt wraps it anew
         trainer.accelerator.free_memory()

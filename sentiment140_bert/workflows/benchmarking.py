@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +15,8 @@ from sentiment140_bert.benchmark import Contender, alternate, report_of
 from sentiment140_bert.benchmark.ceiling import FORWARD, TRAINING, products
 from sentiment140_bert.benchmark.report import CEILING
 from sentiment140_bert.errors import BenchmarkError
+from sentiment140_bert.inference.batching import CPU_TOKENS
+from sentiment140_bert.machine.usage import resident_peak
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.workflows import preparing
 
@@ -53,6 +55,7 @@ def benchmark_training(
         What ``s140 benchmark training --json`` prints; docs/performance.md explains it.
 
     Raises:
+        BenchmarkError: No contender did its work; or the tweets are too few.
         S140Error: The model's shape or the tweets cannot be had.
     """
     import torch
@@ -126,7 +129,8 @@ def benchmark_inference(
         What ``s140 benchmark inference --json`` prints.
 
     Raises:
-        S140Error: The model or the texts cannot be had.
+        BenchmarkError: No contender did its work.
+        S140Error: The model's shape cannot be had.
     """
     from sentiment140_bert import modeling
     from sentiment140_bert.workflows.benchmarks import inference as ways
@@ -142,7 +146,7 @@ def benchmark_inference(
         Contender("onnx_int8", "s140 predict --backend onnx-int8", ways.package_onnx_int8, given | {"count": tweets}),
     ]
     chosen = [each for each in contenders if not only or each.name in only]
-    return _measured("inference", given, [*chosen, _ceiling(config, 1_024)], rounds, FORWARD * _parameters(config))
+    return _measured("inference", given, [*chosen, _ceiling(config, CPU_TOKENS)], rounds, FORWARD * _parameters(config))
 
 
 def benchmark_prepare(
@@ -161,7 +165,8 @@ def benchmark_prepare(
         What ``s140 benchmark prepare --json`` prints; ``audit_seconds`` of the package are part of its seconds.
 
     Raises:
-        S140Error: The dataset or the tokenizer cannot be had; a contender's process died.
+        BenchmarkError: No contender did its work.
+        S140Error: The dataset cannot be had.
     """
     from sentiment140_bert.workflows.benchmarks import prepare as ways
 
@@ -185,7 +190,9 @@ def _measured(
     from sentiment140_bert import environment
     from sentiment140_bert.workflows.runs import without_folders
 
-    turns, failed = alternate(contenders, rounds, lambda said: log.info("%s", said))
+    turns, failed = alternate(contenders, rounds, lambda said: log.info("%s", said), resident_peak)
+    if not any(turns[each.name] for each in contenders if each.name != CEILING):
+        raise _nothing_measured(contenders, failed)
     return {
         "kind": kind,
         **{name: without_folders(value) if isinstance(value, str) else value for name, value in given.items()},
@@ -194,6 +201,15 @@ def _measured(
         "machine": environment.describe(),
         **report_of(contenders, turns, failed, flops_per_token),
     }
+
+
+def _nothing_measured(contenders: Sequence[Contender], failed: Mapping[str, str]) -> BenchmarkError:
+    told = {each.title: failed[each.name] for each in contenders if each.name != CEILING}
+    reasons = list(dict.fromkeys(told.values()))
+    if len(reasons) == 1:
+        return BenchmarkError(f"Nothing could be measured: {reasons[0]}")
+    lines = "".join(f"\n  {title}: {reason}" for title, reason in told.items())
+    return BenchmarkError(f"Nothing could be measured, for no contender did its work:{lines}")
 
 
 def _ceiling(config: Any, rows: int) -> Contender:

@@ -141,7 +141,7 @@ class Uploads:
 
     def _newest(self) -> Path | None:
         """The newest checkpoint with a manifest; those of this process need not be looked through again."""
-        from sentiment140_bert.training.callbacks import MANIFEST
+        from sentiment140_bert.training.checkpoints import MANIFEST
 
         found = [each.parent for each in self.run.checkpoints.glob(f"checkpoint-*/{MANIFEST}")]
         return max(found, key=lambda each: int(each.name.removeprefix("checkpoint-")), default=None)
@@ -201,10 +201,15 @@ class Uploads:
 
 
 @contextmanager
-def kept_up(uploads: Uploads | None) -> Iterator[Callable[[], None] | None]:
-    """Gives the function to be called after each checkpoint; at the end, however it comes, waits for the newest one."""
+def kept_up(uploads: Uploads | None, also: Callable[[], None] | None) -> Iterator[Callable[[], None] | None]:
+    """Gives the function to be called after each checkpoint; at the end, however it comes, waits for the newest one.
+
+    Args:
+        uploads: None where nothing is kept on the Hub.
+        also: Is called after each checkpoint, too.
+    """
     if uploads is None:
-        yield None
+        yield also
         return
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
@@ -213,13 +218,19 @@ def kept_up(uploads: Uploads | None) -> Iterator[Callable[[], None] | None]:
         disable_progress_bars()  # they would be drawn across that of the training
     shutil.rmtree(uploads.run.checkpoints / STAGING, ignore_errors=True)  # of a process that was killed
     try:
-        yield uploads.saved
+        yield lambda: _each(uploads.saved, also)
     finally:
         try:
             uploads.close(uploads.run.is_finished())
         finally:
             if shown:
                 enable_progress_bars()
+
+
+def _each(*functions: Callable[[], None] | None) -> None:
+    for each in functions:
+        if each:
+            each()
 
 
 def _linked(checkpoint: Path, target: Path) -> None:
@@ -236,10 +247,8 @@ def _linked(checkpoint: Path, target: Path) -> None:
 
 
 def _as_listed(entry: Any, size: int, sha256: str) -> bool:
-    """Whether a file is what a manifest's entry says: its size, and its sha256 where that stands there too."""
-    if isinstance(entry, int):
-        return entry == size
-    return bool(entry["size"] == size and entry.get("sha256", sha256) == sha256)
+    """Whether a file is what a manifest's entry says."""
+    return bool(entry == {"size": size, "sha256": sha256})
 
 
 def _sentence(text: str) -> str:

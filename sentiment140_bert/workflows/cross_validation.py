@@ -95,7 +95,8 @@ def _answered(
     from sentiment140_bert.evaluation.metrics import trainer_metrics
     from sentiment140_bert.evaluation.sides import sides_of
     from sentiment140_bert.inference.torch_backend import TorchClassifier
-    from sentiment140_bert.training import arguments, callbacks, trainer
+    from sentiment140_bert.training import arguments, trainer
+    from sentiment140_bert.training.checkpoints import newest_whole
 
     checkpoints = place / "checkpoints"
     settings = arguments.training_arguments(recipe.training, arguments.choose_precision(recipe.training), checkpoints)
@@ -110,7 +111,7 @@ def _answered(
         settings,
         history=place / "history.jsonl",
         compute_metrics=trainer_metrics,
-        resume_from=callbacks.newest_whole(checkpoints),
+        resume_from=newest_whole(checkpoints),
         finds_batch=recipe.training.auto_find_batch_size,
     )
     if outcome.signal:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sentiment140_bert import run_lock
 from sentiment140_bert.errors import DataError, RecipeError, RunError, S140Error
 from sentiment140_bert.recipe import Recipe, parse
 from sentiment140_bert.run_dir import write_json
@@ -79,15 +80,16 @@ def learning_curve(
         log.info("curve: %s", cut_short)
     if dry_run:
         return curve_plan.to_do(planned, parts)
-    write_json(home.plan, plan)
-    for size in chosen:
-        open_ones = [each for each in planned if each.size == size and each.state() != FINISHED]
-        for each in open_ones:
-            _tell(planned, each)
-            each.go(parts[size], keep_models, arguments_given)
-        if open_ones and size != chosen[-1]:
-            write_results(home, price_per_hour)
-    curve = write_results(home, price_per_hour)
+    with run_lock.held(home.path, "making a learning curve", make=True):
+        write_json(home.plan, plan)
+        for size in chosen:
+            open_ones = [each for each in planned if each.size == size and each.state() != FINISHED]
+            for each in open_ones:
+                _tell(planned, each)
+                each.go(parts[size], keep_models, arguments_given)
+            if open_ones and size != chosen[-1]:
+                write_results(home, price_per_hour)
+        curve = write_results(home, price_per_hour)
     _refuse_failures(home, planned)
     return curve | {"output": str(output)}
 
@@ -137,7 +139,7 @@ def _ours(home: CurveDir, recipe: Recipe) -> None:
         raise RunError(f"{home.path} is a file.", "Choose another OUTPUT.")
     plan = home.read(home.plan)
     if not plan:
-        if home.path.is_dir() and any(home.path.iterdir()):
+        if home.path.is_dir() and any(each.name != run_lock.LOCK for each in home.path.iterdir()):
             raise RunError(f"{home.path} is not empty, and no learning curve.", "Choose another OUTPUT.")
         return
     changed = differences(parse(plan["recipe"], str(home.plan)), recipe)

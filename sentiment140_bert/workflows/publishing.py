@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentiment140_bert import run_lock
 from sentiment140_bert.errors import HubError, RunError
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.workflows import model_folder, preparing, pushing, tracks
@@ -89,9 +90,10 @@ def card(path: Path, repo_id: str | None = None) -> dict[str, Any]:
     if repo_id is not None:
         publish.check_name(repo_id, "--repo-id")
     metrics = model_folder.finished(run)
-    model_folder.files(run, metrics, repo_id, model_folder.own_card(run))  # says what is wrong before a file is written
-    model_folder.redraw(run, metrics)
-    model_folder.complete(run, metrics, repo_id)
+    with run_lock.held(path, "writing its card"):
+        model_folder.files(run, metrics, repo_id, model_folder.own_card(run))  # says what is wrong before it writes
+        model_folder.redraw(run, metrics)
+        model_folder.complete(run, metrics, repo_id)
     return {"card": str(run.card)}
 
 
@@ -116,7 +118,7 @@ def push_to_hub(path: Path, destination: Destination, *, dry_run: bool = False) 
         return {}  # one of several processes; the first one publishes
     if dry_run:
         return publish(path, destination, dry_run=True)
-    with tracks.going_on(RunDir(path)):
+    with run_lock.held(path, "publishing"), tracks.going_on(RunDir(path)):
         return publish(path, destination)
 
 

@@ -14,6 +14,7 @@ from sentiment140_bert.errors import RunError, S140Error
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir, write_json, write_text
 from sentiment140_bert.shapes import checked
+from sentiment140_bert.workflows import claiming
 from sentiment140_bert.workflows.runs import differences, public, saved_recipe
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class RemoteRun:
             RunError: It was trained on other tweets, is not whole, or is not to be trusted.
             HubError: The Hub cannot be reached; what was fetched so far is kept beside the run.
         """
-        from sentiment140_bert.training.callbacks import newest_whole
+        from sentiment140_bert.training.checkpoints import newest_whole
 
         stored = self.stored
         if stored is None:
@@ -136,11 +137,11 @@ class RemoteRun:
 
     def _fetched(self, stored: Stored, place: Path) -> Path:
         """All files that are gone on with, in ``place``, looked at before any of them is used."""
-        from sentiment140_bert.training import callbacks, fetched
+        from sentiment140_bert.training import checkpoints, fetched
 
         self.repo.bring(stored, sorted(stored.files), place)
         for name in stored.checkpoints:
-            if place / name not in callbacks.whole_ones(place):
+            if place / name not in checkpoints.whole_ones(place):
                 raise RunError(f"{name} in {self.repo.repo_id} is not whole.", "Start anew: --overwrite")
             fetched.check(place / name)
         checked(self._json(stored, self.run.environment.name, place), shapes.Begun, self.run.environment.name)
@@ -175,12 +176,12 @@ class RemoteRun:
         return kept
 
 
-def opened(run: RunDir, recipe: Recipe, overwrite: bool) -> RemoteRun | None:
+def opened(run: RunDir, recipe: Recipe, resume: bool, overwrite: bool) -> RemoteRun | None:
     """The repository of the recipe's checkpoints, ready to be written to; None where it names none.
 
     Raises:
         HubError: There is no login, no right to write, or the repository is public or something else's.
-        RunError: It keeps a run of another recipe.
+        RunError: It keeps a run of another recipe; or nothing, where ``resume`` asks for a run and none is here either.
     """
     repo_id = recipe.tracking.checkpoint_repo_id
     if repo_id is None:
@@ -192,6 +193,8 @@ def opened(run: RunDir, recipe: Recipe, overwrite: bool) -> RemoteRun | None:
     repo.open()
     remote = RemoteRun(repo, run, recipe)
     remote.look(overwrite)
+    if resume and not (remote.stored or run.is_run()):
+        raise claiming.nothing_to_resume(run)
     return remote
 
 

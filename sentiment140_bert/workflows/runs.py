@@ -101,7 +101,7 @@ def title_of(run: RunDir, recipe: Recipe) -> str:
 
 
 def history_of(run: RunDir) -> list[dict[str, Any]]:
-    """The Trainer's log entries.
+    """The Trainer's log entries; a last line that a killed process did not finish is none.
 
     Raises:
         RunError: ``history.jsonl`` is damaged.
@@ -109,14 +109,15 @@ def history_of(run: RunDir) -> list[dict[str, Any]]:
     if not run.history.is_file():
         return []
     try:
-        entries = [json.loads(line) for line in run.history.read_text("utf-8").splitlines() if line.strip()]
+        whole = run.history.read_text("utf-8").rpartition("\n")[0]
+        entries = [json.loads(line) for line in whole.splitlines() if line.strip()]
     except ValueError as error:
         raise RunError(f"{run.history} is damaged: {error}.", "Remove the damaged line.") from None
     return [entry for entry in entries if isinstance(entry, dict) and "step" in entry]
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them."""
-    if seconds < 60:
+    """Seconds in the unit that a person would choose."""
+    if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

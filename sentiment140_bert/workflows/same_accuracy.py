@@ -34,13 +34,12 @@ def benchmark_accuracy(recipe: Recipe, seeds: int, ways: Sequence[str] = WAYS) -
     from sentiment140_bert.workflows.runs import without_folders
 
     tune = {"package": accuracy.package, "trainer": accuracy.plain}
-    _, tokens, tokenizer = preparing.tokenized(recipe)
-    splits = tokens.splits()
+    data = preparing.tokenized(recipe)
     runs: list[dict[str, Any]] = []
     by_way: dict[str, list[float]] = {way: [] for way in ways}
     for seed in range(recipe.training.seed, recipe.training.seed + seeds):
         for way in ways:
-            tuned = tune[way](recipe.with_values({"seed": seed}), tokenizer, splits)
+            tuned = tune[way](recipe.with_values({"seed": seed}), data)
             scores = {name: round(float(right.mean()), 5) for name, right in tuned.right.items()}
             speed = round(tuned.tweets / tuned.seconds, 1)
             log.info("seed %d, %s: test %.4f, %.0f tweets/s", seed, way, scores["test"], speed)
@@ -50,7 +49,7 @@ def benchmark_accuracy(recipe: Recipe, seeds: int, ways: Sequence[str] = WAYS) -
         "kind": "accuracy",
         "model": without_folders(recipe.model.model_name_or_path),
         "dataset": without_folders(recipe.data.dataset),
-        "rows": {name: split["rows"] for name, split in tokens.report["splits"].items()},
+        "rows": {name: split["rows"] for name, split in data[1].report["splits"].items()},
         "training": {key: value for key, value in recipe.to_dict()["training"].items() if key != "report_to"},
         "date": datetime.now(UTC).date().isoformat(),
         "machine": environment.describe(),

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentiment140_bert import run_lock
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.run_dir import RunDir, sha256_of, write_json, written_whole
 from sentiment140_bert.workflows import baselines, model_folder, preparing, tracks
@@ -51,7 +52,7 @@ def evaluate_run(path: Path) -> dict[str, Any]:
     Raises:
         RunError: The run has no model, or its data are no longer what it was trained on.
     """
-    with tracks.going_on(RunDir(path)):
+    with run_lock.held(path, "scoring"), tracks.going_on(RunDir(path)):
         return score_run(path)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sentiment140_bert import run_lock
 from sentiment140_bert.errors import DataError, MissingExtra, RunError
 from sentiment140_bert.run_dir import RunDir, written_whole
 from sentiment140_bert.workflows import cross_validation, scoring
@@ -72,7 +73,8 @@ def suspects(
     dealt = noise.folds(_priorities(train["text"], seed), labels, folds)
     log.info("suspects: %s training tweets, %d folds, by %s", f"{len(labels):,}", folds, by)
     if by == "model":
-        positive = cross_validation.by_model(run, without_checkpoint_repo(recipe, "a search for suspects"), dealt)
+        with run_lock.held(path, "looking for suspects"):
+            positive = cross_validation.by_model(run, without_checkpoint_repo(recipe, "a search for suspects"), dealt)
     else:
         positive = cross_validation.by_baseline(train, dealt)
     found = noise.find(labels, positive)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentiment140_bert import run_lock
 from sentiment140_bert.errors import TrackerError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir
@@ -104,7 +105,7 @@ def sync_track(path: Path, report_to: Sequence[str] = ()) -> dict[str, Any]:
         names.remove("wandb")
     elif "wandb" in names:
         _send_offline(tracking.offline_folders(run))
-    with tracking.tracked(names, lambda: story) as going:
+    with run_lock.held(path, "telling its trackers"), tracking.tracked(names, lambda: story) as going:
         pass
     if not going.complete:
         raise TrackerError(

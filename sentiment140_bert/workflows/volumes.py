@@ -83,16 +83,16 @@ class Copy:
 
     def renew(self) -> None:
         """Copies the run's files and its whole checkpoints, each with its manifest last; then removes older ones."""
-        from sentiment140_bert.training import callbacks
+        from sentiment140_bert.training import checkpoints
 
         log.info("copying the run to %s", self.there.path)
         self._begin()
-        whole = callbacks.whole_ones(self.local.checkpoints)
+        whole = checkpoints.whole_ones(self.local.checkpoints)
         for checkpoint in whole:
             target = self.there.checkpoints / checkpoint.name
-            if target not in callbacks.whole_ones(self.there.checkpoints):
+            if target not in checkpoints.whole_ones(self.there.checkpoints):
                 shutil.rmtree(target, ignore_errors=True)
-                _copied_last(checkpoint, target, callbacks.MANIFEST)
+                _copied_last(checkpoint, target, checkpoints.MANIFEST)
         _copied_last(self.local.path, self.there.path, self.there.environment.name, CHECKPOINTS)
         kept = {each.name for each in whole}
         for old in self.there.checkpoints.glob("checkpoint-*"):

@@ -1,23 +1,28 @@
 from __future__ import annotations
 
+import multiprocessing
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import slow_work
 
 from sentiment140_bert.benchmark import Contender, Measured, alternate, report_of
+from sentiment140_bert.cli.benchmark import _row
+from sentiment140_bert.machine.usage import resident_peak
 
 
 def contender(name: str, log: Path, seconds: float = 1.0) -> Contender:
     return Contender(name, name.title(), slow_work.timed, {"log": str(log), "name": name, "seconds": seconds})
 
 
-def silent(_: str) -> None:
-    pass
+def alternated(contenders: list[Contender], rounds: int, told: Callable[[str], None] = lambda _: None) -> Any:
+    return alternate(contenders, rounds, told, resident_peak)
 
 
 def test_contenders_take_turns_each_in_its_own_process(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    turns, _ = alternate([contender(name, log) for name in "abc"], 3, silent)
+    turns, _ = alternated([contender(name, log) for name in "abc"], 3)
     worked = [line.split() for line in log.read_text().splitlines()]
     assert [name for name, _ in worked] == list("abcbcacab")
     assert len({process for _, process in worked}) == 3
@@ -26,20 +31,20 @@ def test_contenders_take_turns_each_in_its_own_process(tmp_path: Path) -> None:
 
 def test_seconds_are_the_contenders_own_or_the_clocks(tmp_path: Path) -> None:
     sleeps = Contender("sleeps", "", slow_work.sleeping, {"seconds": 0.2})
-    turns, _ = alternate([contender("says", tmp_path / "log", 7.5), sleeps], 1, silent)
+    turns, _ = alternated([contender("says", tmp_path / "log", 7.5), sleeps], 1)
     assert turns["says"][0].seconds == 7.5
     assert 0.2 <= turns["sleeps"][0].seconds < 5
 
 
 def test_memory_is_that_of_each_process() -> None:
     sizes = {"small": 1, "large": 300}
-    turns, _ = alternate([Contender(name, "", slow_work.large, {"mib": mib}) for name, mib in sizes.items()], 1, silent)
+    turns, _ = alternated([Contender(name, "", slow_work.large, {"mib": mib}) for name, mib in sizes.items()], 1)
     assert turns["large"][0].memory - turns["small"][0].memory > 200
 
 
 def test_who_is_unable_is_left_out_with_the_reason(tmp_path: Path) -> None:
     contenders = [Contender("unable", "Unable", slow_work.unable), contender("package", tmp_path / "log")]
-    turns, failed = alternate(contenders, 2, silent)
+    turns, failed = alternated(contenders, 2)
     assert failed == {"unable": "There is no such device."}
     assert len(turns["package"]) == 2
     report = report_of(contenders, turns, failed)
@@ -50,17 +55,34 @@ def test_who_is_unable_is_left_out_with_the_reason(tmp_path: Path) -> None:
 def test_a_process_that_dies_loses_nobody_elses_turns(tmp_path: Path) -> None:
     """Nor its own first one."""
     contenders = [Contender("dying", "Dying", slow_work.dying, {"turns": 1}), contender("package", tmp_path / "log")]
-    turns, failed = alternate(contenders, 3, silent)
+    turns, failed = alternated(contenders, 3)
     assert [len(turns[name]) for name in ("dying", "package")] == [1, 3]
-    assert "its process was ended" in failed["dying"]
+    assert "its process ended; what it printed stands above" in failed["dying"]
     report = report_of(contenders, turns, failed)
     assert report["contenders"]["dying"]["rounds"] == [1.0]
     assert report["ratios"] == {"package / dying": 12.0}
 
 
+def test_a_process_that_is_killed_while_it_waits_loses_nobody_elses_turns(tmp_path: Path) -> None:
+    """Killed after its first turn, so that it cannot be told to begin its second."""
+    log = tmp_path / "log"
+
+    def kill(said: str) -> None:
+        if said.startswith("round 1 of 3  Idle"):
+            idle = int(log.read_text().split()[-1])
+            (process,) = [each for each in multiprocessing.active_children() if each.pid == idle]
+            process.kill()
+            process.join()
+
+    turns, failed = alternated([contender("idle", log), contender("package", log)], 3, kill)
+    assert [len(turns[name]) for name in ("idle", "package")] == [1, 3]
+    assert list(failed) == ["idle"]
+    assert "killed, perhaps for memory" in failed["idle"]
+
+
 def test_what_goes_on_is_told(tmp_path: Path) -> None:
     told: list[str] = []
-    alternate([contender("a", tmp_path / "log", 2.0)], 1, told.append)
+    alternated([contender("a", tmp_path / "log", 2.0)], 1, told.append)
     assert told == ["getting ready: A", "round 1 of 1  A: 6.0 tweets/s"]
 
 
@@ -86,3 +108,11 @@ def test_the_share_of_the_ceiling() -> None:
     assert report["ceiling"] == 10.0
     assert report["contenders"]["package"]["share_of_ceiling"] == 0.6
     assert list(report["contenders"]) == ["package"]
+
+
+def test_memory_may_be_unknown() -> None:
+    """As on Windows."""
+    unknown = Measured(slow_work.Work(tweets=1), 1.0, None)
+    report = report_of([Contender("package", "Package", slow_work.unable)], {"package": [unknown] * 2}, {})
+    assert report["contenders"]["package"]["memory"] is None
+    assert _row(report["contenders"]["package"])[-2:] == ("", "")

@@ -6,8 +6,18 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from transformers import AutoModelForSequenceClassification
 
+from sentiment140_bert import modeling
+from sentiment140_bert.benchmark import Contender
+from sentiment140_bert.benchmark.report import CEILING
+from sentiment140_bert.errors import DataError
+from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.workflows import preparing
+from sentiment140_bert.workflows.benchmarking import _nothing_measured
+from sentiment140_bert.workflows.benchmarks.accuracy import _right
+from sentiment140_bert.workflows.benchmarks.inference import drawn
 from sentiment140_bert.workflows.same_accuracy import _difference
 from tiny_run import flags
 
@@ -28,6 +38,19 @@ def test_both_ways_are_trained_with_each_seed_and_scored_on_the_same_tweets(s140
     assert found["means"]["package"]["test"] == pytest.approx(sum(ours) / 2)
     assert found["difference"]["mean"] == pytest.approx((sum(ours) - sum(theirs)) / 2)
     assert found["rows"]["train"] > 0
+
+
+def test_what_is_counted_as_right_is_the_label(small_bert) -> None:
+    """A model that always says `positive` is right about the positive tweets of each split, and no others."""
+    recipe = Recipe().with_values({"model_name_or_path": str(small_bert()), "dataset": "sample"})
+    data = preparing.tokenized(recipe)
+    model = modeling.load_encoder(recipe.model.model_name_or_path)
+    torch.nn.init.zeros_(model.classifier.weight)
+    model.classifier.bias.data = torch.tensor([0.0, 1.0])
+    found = _right(model, data)
+    assert set(found) == {"validation", "test", "manual"}
+    for name, right in found.items():
+        assert right.tolist() == [label == 1 for label in data[0].splits()[name]["label"]]
 
 
 def test_the_interval_of_a_difference_is_students() -> None:
@@ -52,3 +75,25 @@ def test_labelling_is_measured_beside_pipeline(s140, run: Path, tmp_path: Path) 
     assert set(found["ratios"]) == {"package / pipeline_32"}
     model = AutoModelForSequenceClassification.from_pretrained(run / "model")
     assert found["flops_per_token"] == 2 * model.num_parameters(exclude_embeddings=True)
+
+
+def test_where_nothing_could_be_measured_the_reason_is_the_answer(s140, small_bert) -> None:
+    options = ("--texts", "nothing.txt", "--rounds", 1, "--only", "package")
+    answer = s140("benchmark", "inference", small_bert(), *options, code=1)
+    assert answer.stdout == ""
+    assert "Error: Nothing could be measured: There is no file nothing.txt. Check the path" in answer.stderr
+
+
+def test_a_file_without_texts_is_no_work(tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").touch()
+    with pytest.raises(DataError, match="holds no texts"):
+        drawn(str(tmp_path / "empty.txt"), 10, seed=0)
+
+
+def test_reasons_are_told_by_contender_where_they_differ() -> None:
+    contenders = [Contender(name, f"way {name}", _difference) for name in "ab"]
+    contenders.append(Contender(CEILING, "the best matrix product", _difference))
+    same = _nothing_measured(contenders, {"a": "No file.", "b": "No file."})
+    assert same.message == "Nothing could be measured: No file."
+    differing = _nothing_measured(contenders, {"a": "No file.", "b": "No export."})
+    assert differing.message.splitlines()[1:] == ["  way a: No file.", "  way b: No export."]

@@ -8,17 +8,7 @@ import pytest
 import yaml
 
 from sentiment140_bert import recipes
-
-NAMES = [
-    "bert-base-100k",
-    "bert-base-100k-fast",
-    "bert-base-full",
-    "colab-t4",
-    "databricks",
-    "distilbert-100k",
-    "local-8gb",
-    "quickstart",
-]
+from test_recipe import NAMES
 
 
 def test_ls(s140):

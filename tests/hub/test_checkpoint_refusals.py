@@ -177,9 +177,7 @@ def _as_manifest(hub: HubServer, path: str, content: bytes) -> None:
     """The manifest of the checkpoint agrees with the exchanged file."""
     folder, name = path.split("/")
     manifest = json.loads(hub.files(REPO)[f"{folder}/complete.json"])
-    entry = manifest["files"].get(name)
-    new = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    manifest["files"][name] = new if isinstance(entry, dict) else len(content)
+    manifest["files"][name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     exchange(hub, f"{folder}/complete.json", json.dumps(manifest).encode())
 
 

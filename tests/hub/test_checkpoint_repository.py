@@ -14,7 +14,7 @@ from hub_server import TOKEN, HubServer
 from kept_trainings import EPOCHS, REPO, history_of, kept_steps, killed, started, training, until
 from on_hub import titles
 from sentiment140_bert.run_dir import sha256_of
-from sentiment140_bert.training.callbacks import newest_whole
+from sentiment140_bert.training.checkpoints import newest_whole
 
 pytest_plugins = ("hub_fixtures", "checkpoint_fixtures")
 WEIGHTS = "model/model.safetensors"

@@ -15,7 +15,7 @@ from sentiment140_bert.errors import HubError
 from sentiment140_bert.hub.checkpoint_files import File
 from sentiment140_bert.hub.checkpoints import CheckpointRepo
 from sentiment140_bert.hub.client import Hub
-from sentiment140_bert.training.callbacks import remove_older
+from sentiment140_bert.training.checkpoints import remove_older
 from sentiment140_bert.workflows.runs import public_arguments
 
 pytest_plugins = ("hub_fixtures", "checkpoint_fixtures")

@@ -14,7 +14,7 @@ from nbclient.exceptions import DeadKernelError
 from notebook_kernel import PLANTED, cell_with, code_cells, execute, read, text_of
 from sentiment140_bert import recipes
 from sentiment140_bert.run_dir import RunDir
-from sentiment140_bert.training.callbacks import newest_whole
+from sentiment140_bert.training.checkpoints import newest_whole
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from sentiment140_bert.run_dir import sha256_of
-from sentiment140_bert.training.callbacks import newest_whole
+from sentiment140_bert.training.checkpoints import newest_whole, seal, seconds_until
 from tiny_run import flags, process
 
 pytest_plugins = "model_fixtures"
@@ -62,12 +62,7 @@ def test_a_signal_leaves_a_whole_checkpoint_and_says_how_to_go_on(stopped, numbe
     assert not (run.folder / "metrics.json").exists()
 
 
-def test_an_unfinished_run_is_not_started_anew(stopped, s140) -> None:
-    result = s140("train", "--output-dir", stopped[signal.SIGTERM].folder, *flags(), code=1)
-    assert "unfinished" in result.stderr
-    assert "--resume" in result.stderr
-
-
+@pytest.mark.parametrize("resume", [["--resume"], []], ids=["with --resume", "the same command"])
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
@@ -76,11 +71,12 @@ def test_an_unfinished_run_is_not_started_anew(stopped, s140) -> None:
         ({"max_grad_norm": 2}, "max_grad_norm: 1.0 then, 2.0 now"),
     ],
 )
-def test_resuming_with_another_recipe_is_refused(stopped, s140, changed: dict[str, float], named: str) -> None:
+def test_going_on_with_another_recipe_is_refused(stopped, s140, resume, changed: dict[str, float], named: str) -> None:
     folder = stopped[signal.SIGINT].folder
     before = (folder / "recipe.yaml").read_bytes()
-    result = s140("train", "--output-dir", folder, "--resume", *flags(**changed), code=1)
+    result = s140("train", "--output-dir", folder, *resume, *flags(**changed), code=1)
     assert named in result.stderr
+    assert "--overwrite" in result.stderr
     assert (folder / "recipe.yaml").read_bytes() == before
 
 
@@ -96,7 +92,8 @@ def test_a_resumed_run_ends_with_the_very_same_weights(run: Path, stopped, s140)
     cut_off = folder / "checkpoints" / "checkpoint-12"
     cut_off.mkdir()
     (cut_off / "model.safetensors").write_bytes(b"\x00" * 1000)
-    result = s140("train", "--output-dir", folder, "--resume", "--json")
+    result = s140("train", "--output-dir", folder, *flags(), "--json")
+    assert "unfinished run of this recipe; going on with it" in result.stderr
     report = json.loads(result.stdout)
     assert report["training"]["steps"] == 12
     assert sha256_of(folder / "model" / "model.safetensors") == sha256_of(run / "model" / "model.safetensors")
@@ -124,14 +121,13 @@ def with_the_first_as_best(run: Path, folder: Path) -> Path:
     newest = newest_whole(folder / "checkpoints")
     assert newest.name == "checkpoint-12"
     file = newest / "trainer_state.json"
-    before = file.read_text("utf-8")
     first = {
         "best_global_step": 6,
         "best_model_checkpoint": str(run / "checkpoints" / "checkpoint-6"),
         "best_metric": 1.0,
     }
-    after = json.dumps(json.loads(before) | first)
-    file.write_text(after + " " * (len(before) - len(after)), "utf-8")  # of the size that the manifest tells
+    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | first), "utf-8")
+    seal(newest, seconds_until(newest))
     assert newest_whole(folder / "checkpoints") == newest
     return folder
 

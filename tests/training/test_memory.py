@@ -124,15 +124,17 @@ def test_the_longest_tweets_are_tried_before_the_first_step(run: Run) -> None:
     assert len(losses(log)) == 51
 
 
-def test_an_error_in_the_middle_goes_on_from_the_newest_checkpoint(run: Run) -> None:
+@pytest.mark.parametrize("saved", ["epoch", "no"])
+def test_an_error_in_the_middle_loses_no_step(run: Run, saved: str) -> None:
+    """However often checkpoints are written, one is then."""
     data = tweets(40)
-    settings = {"per_device_train_batch_size": 8, "save_strategy": "epoch", "num_train_epochs": 3}
+    settings = {"per_device_train_batch_size": 8, "save_strategy": saved, "num_train_epochs": 3}
     _, weights, log = run(data, **settings)
     cramped = Cramped()
     cramped.fails_at = 2 + 8  # two parts are tried first; then 5 steps of the first epoch and 3 of the second
     outcome, others, other_log = run(data, cramped, **settings)
     assert (outcome.share, outcome.out_of_memory, outcome.steps) == (Share(8, 1, 2), 1, 15)
-    assert len(cramped.rows) == 10 + 2 + 2 * 10  # two tries, and the ten steps after the checkpoint in two parts each
+    assert len(cramped.rows) == 10 + 2 + 2 * 8  # two tries, and the eight steps that were left in two parts each
     assert [step for step, _ in losses(other_log)] == list(range(1, 16))  # none twice
     assert [loss for _, loss in losses(other_log)] == pytest.approx([loss for _, loss in losses(log)], rel=1e-3)
     for name, weight in weights.items():

@@ -27,7 +27,7 @@ from transformers import (
 from sentiment140_bert import modeling
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.training.arguments import Precision, training_arguments
-from sentiment140_bert.training.callbacks import newest_whole
+from sentiment140_bert.training.checkpoints import newest_whole
 from sentiment140_bert.training.rows import TokenRows, lengths_of
 from sentiment140_bert.training.trainer import SentimentTrainer, exact_loss, train
 from tiny_run import flags

@@ -16,6 +16,7 @@ from transformers.trainer_callback import PrinterCallback
 from sentiment140_bert import modeling
 from sentiment140_bert.errors import Interrupted
 from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.workflows.preparing import Data
 
 SCORED = {"validation", "test", "manual"}
 QUIET = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False}
@@ -30,16 +31,17 @@ class Tuned:
     right: dict[str, np.ndarray]
 
 
-def package(recipe: Recipe, tokenizer: Any, splits: Any) -> Tuned:
+def package(recipe: Recipe, data: Data) -> Tuned:
     """As ``s140 train`` does it, from the recipe's own seed.
 
     Args:
         recipe: Model and training.
-        tokenizer: Of the model.
-        splits: ``train``, ``validation`` and ``test``, tokenized.
+        data: Of the recipe, as :func:`preparing.tokenized` gives it.
     """
     from sentiment140_bert.training import arguments, trainer
 
+    _, tokens, tokenizer = data
+    splits = tokens.splits()
     model = modeling.load_encoder(recipe.model.model_name_or_path, recipe.model.model_revision, recipe.training.seed)
     config = recipe.with_values(QUIET).training
     began = time.perf_counter()
@@ -50,15 +52,17 @@ def package(recipe: Recipe, tokenizer: Any, splits: Any) -> Tuned:
     if outcome.signal:
         raise Interrupted("The comparison was stopped.", "Start it again: it keeps nothing.", outcome.signal)
     seconds = time.perf_counter() - began
-    return Tuned(outcome.epochs * len(splits["train"]), seconds, _right(model, tokenizer, splits))
+    return Tuned(outcome.epochs * len(splits["train"]), seconds, _right(model, data))
 
 
-def plain(recipe: Recipe, tokenizer: Any, splits: Any) -> Tuned:
+def plain(recipe: Recipe, data: Data) -> Tuned:
     """As tutorials do it: Trainer's own loss and random order, every token of the last layer, the same settings."""
     from transformers import AutoModelForSequenceClassification
 
     from sentiment140_bert.training.arguments import choose_precision
 
+    _, tokens, tokenizer = data
+    train = tokens.splits()["train"]
     config = recipe.training
     set_seed(config.seed)
     model = AutoModelForSequenceClassification.from_pretrained(
@@ -88,27 +92,23 @@ def plain(recipe: Recipe, tokenizer: Any, splits: Any) -> Tuned:
             report_to="none",
             disable_tqdm=True,
         )
-        trainer = Trainer(model, arguments, DataCollatorWithPadding(tokenizer), splits["train"])
+        trainer = Trainer(model, arguments, DataCollatorWithPadding(tokenizer), train)
         trainer.remove_callback(PrinterCallback)
         trainer.train()
     seconds = time.perf_counter() - began
-    return Tuned((trainer.state.epoch or 0.0) * len(splits["train"]), seconds, _right(model, tokenizer, splits))
+    return Tuned((trainer.state.epoch or 0.0) * len(train), seconds, _right(model, data))
 
 
-def _right(model: Any, tokenizer: Any, splits: Any) -> dict[str, np.ndarray]:
-    """Which tweets of each scored split are answered rightly; in fp32, as ``s140 evaluate`` does."""
-    from sentiment140_bert.training.rows import TokenRows
+def _right(model: Any, data: Data) -> dict[str, np.ndarray]:
+    """Which tweets of each scored split are answered rightly: their texts, in fp32, as ``s140 evaluate`` asks."""
+    from sentiment140_bert.inference.torch_backend import TorchClassifier
 
-    model.eval()
+    prepared, _, tokenizer = data
+    classifier = TorchClassifier(model, tokenizer)
     found = {}
-    for name in SCORED & set(splits):
-        rows = TokenRows(splits[name], tokenizer).longest_first()
-        right = []
-        with torch.inference_mode():
-            for start in range(0, len(rows), 256):
-                batch = rows.__getitems__(range(start, min(start + 256, len(rows))))
-                labels = batch.pop("labels")
-                logits = model(**{key: values.to(model.device) for key, values in batch.items()}).logits
-                right.append((logits.argmax(-1).cpu() == labels).numpy())
-        found[name] = np.concatenate(right)
+    for name, split in prepared.splits().items():
+        if name in SCORED:
+            table = split.with_format("arrow")[:]
+            answers = classifier.probabilities(table["text"].to_pylist()).argmax(1)
+            found[name] = answers == table["label"].to_numpy()
     return found

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sentiment140_bert.benchmark import Work
+from sentiment140_bert.errors import DataError
 from sentiment140_bert.workflows.answering import open_classifier
 
 Turn = Callable[[], Work]
@@ -50,10 +51,16 @@ def package_onnx_int8(*, model: str, texts: str, count: int, seed: int = 0) -> T
 
 
 def drawn(file: str, count: int, seed: int) -> list[str]:
-    """Some of a file's texts in random order."""
+    """Some of a file's texts in random order.
+
+    Raises:
+        DataError: The file cannot be read, or holds no texts.
+    """
     from sentiment140_bert.data.texts import read_texts
 
     texts = list(read_texts(file))
+    if not texts:
+        raise DataError(f"{file} holds no texts to be labelled.", "Name a file with tweets.")
     order = list(range(len(texts)))
     random.Random(seed).shuffle(order)
     return [texts[at] for at in order[:count]]

@@ -7,7 +7,6 @@ through the model from the end of the first step to the end of the last one.
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from sentiment140_bert import modeling
 from sentiment140_bert.benchmark import Work
+from sentiment140_bert.benchmark.clock import now
 from sentiment140_bert.recipe import Recipe
 
 QUIET = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False, "logging_steps": 50}
@@ -39,22 +39,16 @@ class Watch(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step == 1:
             self.counts.clear()
-            self.began = _now()
+            self.began = now()
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.ended = _now()
+        self.ended = now()
         self.hook.remove()
 
     def work(self) -> Work:
         """Of the steps that were watched."""
         tokens = sum(int(each) for _, each in self.counts)
         return Work(sum(tweets for tweets, _ in self.counts), tokens, self.ended - self.began)
-
-
-def _now() -> float:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter()
 
 
 def plain_trainer(model: str, tokens: Tokens, batch: int, width: int | None = None) -> Callable[[], Work]:

@@ -1,0 +1,103 @@
+"""One process at a time writes to a run directory."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from sentiment140_bert.errors import RunError
+from sentiment140_bert.run_dir import remove_leftovers, writing_explained
+
+log = logging.getLogger(__name__)
+LOCK = ".s140.lock"
+_held: dict[Path, int] = {}  # how many times over this process holds a folder
+
+
+@contextmanager
+def held(folder: Path, doing: str, *, make: bool = False) -> Iterator[None]:
+    """Holds a run directory for this process, and removes what a killed one was writing there.
+
+    The lock is the kernel's (``flock``): it goes with the process, however that ends. The file that carries it stays
+    only when a process was killed. A process may hold a folder several times over. A folder that is made for
+    the lock and stays empty is removed again.
+
+    Args:
+        folder: The run directory.
+        doing: What for, for the message that another process gets: "training".
+        make: Make the folder if it is not there; otherwise there is nothing to hold then.
+
+    Raises:
+        RunError: Another process holds it, or nothing can be written there.
+    """
+    if not make and not folder.is_dir():
+        yield
+        return
+    place = folder.resolve()
+    if place in _held:
+        _held[place] += 1
+        try:
+            yield
+        finally:
+            _held[place] -= 1
+        return
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    with writing_explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = _locked(folder, doing)
+    _held[place] = 1
+    try:
+        remove_leftovers(folder)
+        yield
+    finally:
+        del _held[place]
+        if file:
+            (folder / LOCK).unlink(missing_ok=True)
+            file.close()
+        with contextlib.suppress(OSError):  # it is not empty
+            for each in missing:
+                each.rmdir()
+
+
+def _locked(folder: Path, doing: str) -> IO[str] | None:
+    """The open file that carries the lock; None where the file system has no locks."""
+    while True:
+        file = (folder / LOCK).open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            owner = file.read()
+            file.close()
+            raise RunError(
+                f"{folder} is in use: {_described(owner)}.", "Wait until that ends, or choose another folder."
+            ) from None
+        except OSError as error:
+            file.close()
+            (folder / LOCK).unlink(missing_ok=True)
+            log.warning("lock: %s has none (%s): only one process may write there, see to it", folder, error.strerror)
+            return None
+        if os.fstat(file.fileno()).st_nlink:
+            break
+        file.close()  # whoever held it has just removed it
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    file.truncate(0)
+    file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "doing": doing, "since": since}))
+    file.flush()
+    return file
+
+
+def _described(owner: str) -> str:
+    try:
+        told = json.loads(owner)
+        return f"{told['doing']} by process {told['pid']} on {told['host']} since {told['since']}"
+    except (ValueError, KeyError, TypeError):  # it has not got that far
+        return "by another process"

@@ -1,0 +1,203 @@
+"""Checkpoints that are whole: sealed while training goes on, told from cut and damaged ones, pruned only afterwards."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from sentiment140_bert.errors import RunError
+from sentiment140_bert.run_dir import sha256_of, synchronize, write_json
+
+log = logging.getLogger(__name__)
+MANIFEST = "complete.json"
+
+
+class WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
+    """Seals each checkpoint: its files are brought to the disk itself, and a manifest with their sizes and sha256 is
+    written as the very last one. Only then are older checkpoints removed.
+
+    That takes a thread of its own, so that training goes on meanwhile; the next checkpoint waits for it.
+
+    Args:
+        seconds_before: Training time up to the checkpoint that is resumed from.
+        saved: Is called in that thread after each checkpoint.
+    """
+
+    def __init__(self, seconds_before: float, saved: Callable[[], None] | None = None) -> None:
+        self.seconds_before = seconds_before
+        self.saved = saved
+        self.started = time.perf_counter()
+        self._thread = ThreadPoolExecutor(1, "seal")
+        self._sealing: Future[None] | None = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """A run may have moved since: its best checkpoint is looked for where the run is now."""
+        if state.best_model_checkpoint:
+            here = Path(args.output_dir) / Path(state.best_model_checkpoint).name
+            if not _is_whole(here):
+                raise RunError(
+                    f"The best checkpoint so far, {here.name}, is missing in {here.parent} or damaged.",
+                    "Put it back from where the run was copied, or start anew with --overwrite.",
+                )
+            state.best_model_checkpoint = str(here)
+        if state.is_world_process_zero:
+            _remove_cut_ones(Path(args.output_dir))
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        args.distributed_state.wait_for_everyone()  # each process writes a file of its own into it
+        if state.is_world_process_zero and folder.is_dir():
+            self.finish()
+            seconds = self.seconds_before + time.perf_counter() - self.started
+            best = Path(state.best_model_checkpoint).name if state.best_model_checkpoint else ""
+            self._sealing = self._thread.submit(self._seal, folder, seconds, best, args.save_total_limit)
+
+    def _seal(self, folder: Path, seconds: float, best: str, limit: int | None) -> None:
+        seal(folder, seconds)
+        remove_older(folder, best, limit)
+        if self.saved:
+            self.saved()
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.finish()
+
+    def finish(self) -> None:
+        """Waits for the checkpoint that is being sealed.
+
+        Raises:
+            RunError: It could not be; the disk may be full.
+        """
+        if self._sealing is not None:
+            sealing, self._sealing = self._sealing, None
+            sealing.result()
+
+    def close(self) -> None:
+        """Ends the thread, after what it is doing."""
+        self._thread.shutdown()
+
+
+def seal(folder: Path, seconds: float) -> None:
+    """Brings a checkpoint to the disk itself, then says in its manifest what it is made of.
+
+    Args:
+        folder: ``checkpoint-STEP``, all of its files written.
+        seconds: Training time up to it.
+    """
+    files = {}
+    for each in sorted(folder.iterdir()):
+        if each.name != MANIFEST:
+            synchronize(each)
+            files[each.name] = {"size": each.stat().st_size, "sha256": sha256_of(each)}
+    synchronize(folder)
+    write_json(folder / MANIFEST, {"step": step_of(folder), "seconds": seconds, "files": files})
+    synchronize(folder.parent)
+
+
+def remove_older(newest: Path, best: str, limit: int | None) -> None:
+    """Removes the oldest checkpoints until there are ``limit``; the newest and the best one always stay.
+
+    Args:
+        newest: The folder of the newest whole checkpoint; a newer one may be being written.
+        best: The name of the best one's folder, empty if there is none.
+        limit: None keeps all.
+    """
+    kept = {newest.name, best}
+    folders = [each for each in by_steps(newest.parent) if step_of(each) <= step_of(newest)]
+    surplus = len(folders) - limit if limit else 0
+    for folder in [each for each in folders if each.name not in kept][: max(0, surplus)]:
+        remove(folder)
+
+
+def remove(folder: Path) -> None:
+    """Removes a checkpoint; its manifest first, so that what is left of it at any moment counts for nothing.
+
+    Its files are emptied before: what is removed from Google Drive lies in its bin for a month, and counts. A file that
+    has a second name is still wanted under it, and is not emptied.
+    """
+    (folder / MANIFEST).unlink(missing_ok=True)
+    for file in folder.iterdir():
+        if file.is_file() and file.stat().st_nlink == 1:
+            file.open("wb").close()
+    shutil.rmtree(folder, ignore_errors=True)  # an emptied one that stays is not whole, and tried again next time
+
+
+def _remove_cut_ones(checkpoints: Path) -> None:
+    for folder in by_steps(checkpoints):
+        if not _is_whole(folder):
+            log.info("resume: %s was cut off while it was written; it is removed", folder.name)
+            remove(folder)
+
+
+def by_steps(checkpoints: Path) -> list[Path]:
+    """All checkpoints, whole or not, by their steps."""
+    found = [each for each in checkpoints.glob("checkpoint-*") if each.name.removeprefix("checkpoint-").isdigit()]
+    return sorted(found, key=step_of)
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step that a checkpoint was written after."""
+    return int(checkpoint.name.removeprefix("checkpoint-"))
+
+
+def whole_ones(checkpoints: Path) -> list[Path]:
+    """The checkpoints whose manifests are there and agree with the sizes of their files, by their steps."""
+    return [folder for folder in by_steps(checkpoints) if _is_whole(folder)]
+
+
+def newest_whole(checkpoints: Path) -> Path | None:
+    """The whole checkpoint with the most steps, None if there is none. Every byte of it is as it was written; those
+    that are not are passed over, and said so."""
+    for folder in reversed(by_steps(checkpoints)):
+        damage = next(damages(folder), None)
+        if damage is None:
+            return folder
+        log.warning("resume: %s is passed over: %s", folder.name, damage)
+    return None
+
+
+def damages(checkpoint: Path) -> Iterator[str]:
+    """What is wrong with a checkpoint, a sentence for each thing; nothing where every byte is as it was written."""
+    try:
+        files = _manifest(checkpoint)["files"].items()
+        for name, told in files:
+            file = checkpoint / name
+            if not file.is_file():
+                yield f"{name} is missing"
+            elif file.stat().st_size != told["size"]:
+                yield f"{name} has {file.stat().st_size:,} of {told['size']:,} bytes"
+            elif sha256_of(file) != told["sha256"]:
+                yield f"{name} is not what was written"
+    except FileNotFoundError:
+        yield "it was cut off while it was written"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        yield f"its {MANIFEST} is damaged"
+
+
+def seconds_until(checkpoint: Path) -> float:
+    """Training time up to a whole checkpoint."""
+    return float(_manifest(checkpoint)["seconds"])
+
+
+def _manifest(checkpoint: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((checkpoint / MANIFEST).read_text("utf-8"))
+    return content
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        files = _manifest(folder)["files"]
+        return all((folder / name).stat().st_size == told["size"] for name, told in files.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False

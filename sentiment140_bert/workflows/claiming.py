@@ -1,0 +1,91 @@
+"""Whether a folder may be trained into: a new one, a run to go on with, or one to be overwritten."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from sentiment140_bert.errors import RunError
+from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run_lock import LOCK
+from sentiment140_bert.workflows.runs import differences, saved_recipe
+
+log = logging.getLogger(__name__)
+
+
+def refuse_foreign(run: RunDir) -> None:
+    """Makes sure that nothing but a run lies in the folder; a process that was killed early leaves its lock there.
+
+    Raises:
+        RunError: It holds something else.
+    """
+    if run.path.exists() and not run.path.is_dir():
+        raise RunError(f"{run.path} is a file.", "Choose another --output-dir.")
+    if run.is_run() or not run.path.is_dir() or (run.path / LOCK).is_file():
+        return
+    if any(run.path.iterdir()):
+        raise RunError(f"{run.path} is not empty, and no run of this tool.", "Choose another --output-dir.")
+
+
+def claim(run: RunDir, recipe: Recipe, resume: bool, overwrite: bool) -> bool:
+    """Decides what is done with ``run``, which this process holds.
+
+    Returns:
+        Whether an unfinished run is there to go on with. Where the recipe names a repository of checkpoints, one that
+        is to be resumed may be there instead.
+
+    Raises:
+        RunError: It is finished, was started with another recipe, or was to be resumed and is not there.
+    """
+    if not run.is_run():
+        if resume and recipe.tracking.checkpoint_repo_id is None:
+            raise nothing_to_resume(run)
+        return False
+    if overwrite:
+        return False
+    if run.is_finished():
+        if resume:
+            raise RunError(
+                f"The run in {run.path} is finished; there is nothing to resume.", "Look at it: s140 evaluate RUN."
+            )
+        raise RunError(
+            f"{run.path} holds a finished run.", "Choose another --output-dir, or pass --overwrite to remove it."
+        )
+    _same_recipe(run, recipe, resume)
+    if not resume:
+        log.info("resume: %s holds an unfinished run of this recipe; going on with it", run.path)
+    return True
+
+
+def nothing_to_resume(run: RunDir) -> RunError:
+    """The error for a run that is nowhere."""
+    return RunError(f"There is no run in {run.path} to resume.", "Leave --resume away to start one.")
+
+
+def _same_recipe(run: RunDir, recipe: Recipe, resume: bool) -> None:
+    changed = differences(saved_recipe(run.path), recipe)
+    if changed:
+        hint = "Resume it without these flags" if resume else "Give its own command to go on with it"
+        raise RunError(
+            f"{run.path} holds an unfinished run that was started with another recipe: {'; '.join(changed)}.",
+            f"{hint}, choose another --output-dir, or pass --overwrite to remove it.",
+        )
+
+
+def same_data(run: RunDir, report: dict[str, Any]) -> None:
+    """Makes sure that the tweets are those that the run was started with.
+
+    Args:
+        run: One to go on with.
+        report: What stands in ``data.json``, of the tweets at hand.
+
+    Raises:
+        RunError: They are not.
+    """
+    then, now = run.read(run.data)["fingerprint"], report["fingerprint"]
+    if then != now:
+        raise RunError(
+            f"The tweets are not those that {run.path} was started with: fingerprint {then[:12]} then, {now[:12]} now.",
+            "Give the original input back, or choose another --output-dir.",
+        )

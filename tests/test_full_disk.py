@@ -1,0 +1,117 @@
+"""A full disk ends with a sentence, and leaves what was whole before."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from sentiment140_bert.errors import RunError
+from sentiment140_bert.run_dir import folder_written_whole, sha256_of, write_text, written_whole
+from sentiment140_bert.training.checkpoints import newest_whole
+from tiny_run import flags, process
+
+pytest_plugins = "model_fixtures"
+MIB = 2**20
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[float], Path]]:
+    """Mounts a file system of so many MiB; only root can."""
+    mounted = []
+
+    def mount(size: float) -> Path:
+        place = tmp_path / f"disk-{len(mounted)}"
+        place.mkdir()
+        words = ["mount", "-t", "tmpfs", "-o", f"size={int(size * 1024)}k", "tmpfs", str(place)]
+        if subprocess.run(words, capture_output=True, check=False).returncode:
+            pytest.skip("mounting a file system takes root")
+        mounted.append(place)
+        return place
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+WRITERS = {
+    "python": lambda path: path.write_bytes(b"x" * 3 * MIB),
+    "parquet": lambda path: pq.write_table(pa.table({"a": np.random.default_rng(1).random(MIB)}), path),
+    "safetensors": lambda path: save_file({"a": torch.zeros(MIB)}, path),
+    "torch": lambda path: torch.save(torch.zeros(MIB), path),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS.values(), ids=WRITERS)
+def test_each_library_says_it_in_its_own_words_and_the_old_file_stays(small_disk, writer) -> None:
+    place = small_disk(1)
+    write_text(place / "old", "old")
+    with (
+        pytest.raises(RunError, match=r"The disk is full: .*old could not be written \(.* MiB are free") as caught,
+        written_whole(place / "old") as temporary,
+    ):
+        writer(temporary)
+    assert "Make room" in caught.value.hint
+    assert [(each.name, each.read_text()) for each in place.iterdir()] == [("old", "old")]
+
+
+def test_an_old_folder_stays(small_disk) -> None:
+    place = small_disk(1)
+    with folder_written_whole(place / "model") as new:
+        (new / "weights").write_bytes(b"old")
+    with pytest.raises(RunError, match="The disk is full"), folder_written_whole(place / "model") as new:
+        (new / "weights").write_bytes(b"x" * 3 * MIB)
+    assert [each.name for each in place.iterdir()] == ["model"]
+    assert (place / "model" / "weights").read_bytes() == b"old"
+
+
+def test_what_only_resembles_it_is_not_explained_away(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="Input/output") as caught, written_whole(tmp_path / "x"):
+        raise OSError(errno.EIO, "Input/output error")
+    assert not isinstance(caught.value, RunError)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_training_keeps_its_last_whole_checkpoint_and_goes_on_once_there_is_room(
+    classifier_folder: Path, small_disk, tmp_path: Path
+) -> None:
+    """The first checkpoint fits, the second one does not. The same command, with room, ends as if nothing had been."""
+    words = flags(model_name_or_path=classifier_folder)
+    free = process("train", "--output-dir", tmp_path / "free", *words)
+    _, told = free.communicate(timeout=250)
+    assert free.returncode == 0, told
+    size = sum(each.stat().st_size for each in newest_whole(tmp_path / "free" / "checkpoints").iterdir())
+    place = small_disk(1.6 * size / MIB)
+    command = ["train", "--output-dir", place / "run", *words]
+    first = process(*command)
+    _, told = first.communicate(timeout=250)
+    assert first.returncode == 1, told
+    assert "Error: The disk is full: " in told
+    assert "checkpoint-12" in told
+    assert "Traceback" not in told
+    assert [each.name for each in (place / "run" / "checkpoints").iterdir()] == ["checkpoint-6"]
+    assert newest_whole(place / "run" / "checkpoints").name == "checkpoint-6"
+    subprocess.run(["mount", "-o", "remount,size=1g", str(place)], check=True)
+    second = process(*command)
+    _, told = second.communicate(timeout=250)
+    assert second.returncode == 0, told
+    assert "resume: from checkpoint-6" in told
+    weights = [sha256_of(each / "model" / "model.safetensors") for each in (tmp_path / "free", place / "run")]
+    assert weights[0] == weights[1]
+    steps = [json.loads(line) for line in (place / "run" / "history.jsonl").read_text().splitlines()]
+    assert [each["step"] for each in steps if "loss" in each] == list(range(1, 13))
+
+
+def test_preparing_says_so(small_disk, write, monkeypatch, s140) -> None:
+    monkeypatch.setenv("S140_CACHE", str(small_disk(0.1) / "cache"))
+    told = s140("prepare", "--dataset", write("tweets.csv", 3000), "--test-size", 100, "--validation-size", 100, code=1)
+    assert "The disk is full: " in told.stderr

@@ -1,0 +1,116 @@
+"""One process at a time in a run directory; the lock goes with the process, however that ends."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sentiment140_bert.errors import RunError
+from sentiment140_bert.run_dir import HOUR, TEMPORARY, write_text
+from sentiment140_bert.run_lock import LOCK, held
+from tiny_run import flags, process
+
+pytest_plugins = "model_fixtures"
+HOLDER = """
+import sys, pathlib
+from sentiment140_bert.run_lock import held
+with held(pathlib.Path(sys.argv[1]), "training", make=True):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process, which holds ``run``."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path / "run")], **pipes) as holder:
+        assert holder.stdout.readline() == "held\n"
+        yield holder
+        holder.kill()
+
+
+def test_a_second_process_is_told_at_once_who_it_is(other: subprocess.Popen[str], tmp_path: Path) -> None:
+    with (
+        pytest.raises(RunError, match=f"is in use: training by process {other.pid} on ") as caught,
+        held(tmp_path / "run", "scoring"),
+    ):
+        pass
+    assert "Wait until that ends" in caught.value.hint
+
+
+def test_a_process_that_was_killed_holds_nothing(other: subprocess.Popen[str], tmp_path: Path) -> None:
+    other.send_signal(signal.SIGKILL)
+    other.wait()
+    assert (tmp_path / "run" / LOCK).is_file()
+    with held(tmp_path / "run", "training"):
+        pass
+    assert not (tmp_path / "run").joinpath(LOCK).exists()
+
+
+def test_a_process_may_hold_it_several_times_over(tmp_path: Path) -> None:
+    with held(tmp_path, "training"):
+        with held(tmp_path, "scoring"):
+            pass
+        assert (tmp_path / LOCK).is_file()
+    assert not (tmp_path / LOCK).exists()
+
+
+def test_a_folder_that_was_made_for_it_and_stays_empty_is_removed(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), held(tmp_path / "a" / "b", "training", make=True):
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+    with held(tmp_path / "a" / "b", "training", make=True):
+        write_text(tmp_path / "a" / "b" / "recipe.yaml", "")
+    assert [each.name for each in (tmp_path / "a" / "b").iterdir()] == ["recipe.yaml"]
+
+
+def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
+    file, folder, young = (tmp_path / "model" / f"{TEMPORARY}{name}" for name in ("file.json", "folder", "young"))
+    folder.mkdir(parents=True)
+    (folder / "weights").write_bytes(b"half")
+    for each in (file, young):
+        each.write_text("half")
+    for each in (file, folder / "weights", folder):
+        os.utime(each, (time.time() - HOUR - 60,) * 2)
+    with held(tmp_path, "training"):
+        assert list((tmp_path / "model").iterdir()) == [young]  # its writer may live
+
+
+def test_where_the_file_system_has_no_locks_it_is_said(tmp_path: Path, monkeypatch, caplog) -> None:
+    """As on some network drives; there is none here, so the answer of the kernel is played."""
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    logging.getLogger("sentiment140_bert").propagate = True
+    with held(tmp_path, "training"):
+        pass
+    assert "only one process may write there" in caplog.text
+
+
+def test_two_trainings_into_one_folder(classifier_folder: Path, tmp_path: Path, s140) -> None:
+    words = ["train", "--output-dir", tmp_path / "run", *flags(model_name_or_path=classifier_folder)]
+    with process(*words, "--set", "logging_steps=1", "--num-train-epochs", 500) as first:
+        for line in first.stderr:
+            if line.startswith("step 2/"):
+                break
+        for verb in (words, [*words, "--overwrite"], ["train", "--output-dir", tmp_path / "run", "--resume"]):
+            result = s140(*verb, code=1)
+            assert f"is in use: training by process {first.pid} on " in result.stderr
+        result = s140("track", "sync", tmp_path / "run", code=1)
+        assert "tracked nowhere" in result.stderr
+        first.kill()
+        first.communicate()
+    assert (tmp_path / "run" / "recipe.yaml").is_file()

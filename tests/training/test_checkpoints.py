@@ -1,0 +1,192 @@
+"""Checkpoints: told whole from cut and damaged ones, and pruned only once a newer one is whole."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from accelerate import PartialState
+
+from sentiment140_bert.errors import RunError
+from sentiment140_bert.training.checkpoints import (
+    MANIFEST,
+    WholeCheckpoints,
+    damages,
+    newest_whole,
+    remove_older,
+    seal,
+    seconds_until,
+    whole_ones,
+)
+from tiny_run import flags
+
+pytest_plugins = "hub_fixtures"
+
+
+def checkpoint(folder: Path, step: int) -> Path:
+    made = unsealed(folder, step)
+    seal(made, seconds=step / 2)
+    return made
+
+
+def unsealed(folder: Path, step: int) -> Path:
+    made = folder / f"checkpoint-{step}"
+    made.mkdir(parents=True)
+    for name in ("model.safetensors", "optimizer.pt"):
+        (made / name).write_bytes(b"12345678")
+    return made
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / MANIFEST).unlink(),
+        lambda folder: (folder / MANIFEST).write_text('{"step": 1'),
+        lambda folder: (folder / MANIFEST).write_text("[]"),
+        lambda folder: (folder / "model.safetensors").write_bytes(b"1234"),
+        lambda folder: (folder / "optimizer.pt").unlink(),
+        lambda folder: (folder / "optimizer.pt").write_bytes(b"12345679"),
+        lambda folder: (folder / MANIFEST).write_text('{"step": 10, "files": {"optimizer.pt": 8}}'),
+    ],
+    ids=[
+        *("no manifest", "manifest cut off", "manifest of another kind", "weights cut off", "optimizer missing"),
+        *("one byte is another", "manifest of another version"),
+    ],
+)
+def test_a_damaged_checkpoint_is_passed_over_and_said_so(tmp_path: Path, damage, caplog) -> None:
+    whole = checkpoint(tmp_path, 9)
+    damage(checkpoint(tmp_path, 10))
+    logging.getLogger("sentiment140_bert").propagate = True
+    assert newest_whole(tmp_path) == whole
+    assert "checkpoint-10 is passed over: " in caplog.text
+
+
+def test_what_is_wrong_is_named(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path, 3)
+    assert list(damages(folder)) == []
+    assert seconds_until(folder) == 1.5
+    (folder / "model.safetensors").write_bytes(b"123")
+    (folder / "optimizer.pt").write_bytes(b"x2345678")
+    assert list(damages(folder)) == ["model.safetensors has 3 of 8 bytes", "optimizer.pt is not what was written"]
+
+
+class Saving:
+    """What Trainer tells the callback when it has written ``checkpoint-STEP`` into a folder."""
+
+    def __init__(self, folder: Path, limit: int | None = 2) -> None:
+        self.args = SimpleNamespace(output_dir=folder, save_total_limit=limit, distributed_state=PartialState())
+        self.folder = folder
+
+    def at(self, step: int, callback: WholeCheckpoints) -> None:
+        unsealed(self.folder, step)
+        state = SimpleNamespace(global_step=step, is_world_process_zero=True, best_model_checkpoint=None)
+        callback.on_save(self.args, state, None)
+
+
+def test_training_does_not_wait_for_a_checkpoint_to_be_sealed_but_the_next_one_does(tmp_path: Path) -> None:
+    going_on, order = threading.Event(), []
+
+    def saved() -> None:
+        order.append("first is being sealed")
+        assert going_on.wait(30)
+        order.append("first is sealed")
+
+    callback, saving = WholeCheckpoints(0.0, saved), Saving(tmp_path)
+    saving.at(1, callback)  # returns although `saved` waits
+    order.append("training went on")
+    threading.Timer(0.2, going_on.set).start()
+    saving.at(2, callback)
+    assert set(order[:2]) == {"training went on", "first is being sealed"}
+    assert order[2] == "first is sealed"
+    callback.finish()
+    callback.close()
+    assert [each.name for each in whole_ones(tmp_path)] == ["checkpoint-1", "checkpoint-2"]
+
+
+def test_what_goes_wrong_in_sealing_ends_training(tmp_path: Path) -> None:
+    def saved() -> None:
+        raise RunError("The disk is full.")
+
+    callback, saving = WholeCheckpoints(0.0, saved), Saving(tmp_path)
+    saving.at(1, callback)
+    with pytest.raises(RunError, match="full"):
+        saving.at(2, callback)
+    callback.close()
+
+
+def test_cut_checkpoints_are_removed_when_training_goes_on(tmp_path: Path) -> None:
+    """They would take the place of whole ones, of which only so many are kept."""
+    whole, cut = checkpoint(tmp_path, 1), unsealed(tmp_path, 2)
+    state = SimpleNamespace(best_model_checkpoint=None, is_world_process_zero=True)
+    WholeCheckpoints(0.0).on_train_begin(Saving(tmp_path).args, state, None)
+    assert whole.is_dir()
+    assert not cut.exists()
+
+
+def test_steps_are_compared_as_numbers(tmp_path: Path) -> None:
+    for step in (5, 1000, 20):
+        checkpoint(tmp_path, step)
+    (tmp_path / "checkpoint-final").mkdir()
+    assert newest_whole(tmp_path) == tmp_path / "checkpoint-1000"
+
+
+def test_there_may_be_none(tmp_path: Path) -> None:
+    assert newest_whole(tmp_path) is None
+    assert newest_whole(tmp_path / "missing") is None
+
+
+@pytest.mark.parametrize(
+    ("best", "limit", "left"),
+    [
+        ("", 2, [30, 40]),
+        ("checkpoint-10", 2, [10, 40]),
+        ("checkpoint-10", 1, [10, 40]),
+        ("checkpoint-40", 1, [40]),
+        ("checkpoint-10", 3, [10, 30, 40]),
+        ("", 4, [10, 20, 30, 40]),
+        ("", None, [10, 20, 30, 40]),
+    ],
+)
+def test_older_checkpoints_are_removed_but_for_the_best(tmp_path: Path, best: str, limit: int | None, left: list[int]):
+    newest = [checkpoint(tmp_path, step) for step in (10, 20, 30, 40)][-1]
+    (tmp_path / "checkpoint-final").mkdir()
+    remove_older(newest, best, limit)
+    assert {each.name for each in tmp_path.iterdir()} == {f"checkpoint-{step}" for step in left} | {"checkpoint-final"}
+
+
+def test_one_that_is_being_written_meanwhile_stays(tmp_path: Path) -> None:
+    newest = [checkpoint(tmp_path, step) for step in (10, 20, 30)][-1]
+    unsealed(tmp_path, 40)
+    remove_older(newest, "", 1)
+    assert {each.name for each in tmp_path.iterdir()} == {"checkpoint-30", "checkpoint-40"}
+
+
+def test_what_is_removed_is_emptied_first(tmp_path: Path) -> None:
+    """A second name of a file, as a bin has it, shows what was there when it was removed."""
+    old, newest = (checkpoint(tmp_path, step) for step in (10, 20))
+    (tmp_path / "bin").hardlink_to(old / "model.safetensors")
+    remove_older(newest, "", 1)
+    assert not old.exists()
+    assert (tmp_path / "bin").stat().st_size == 0
+    assert newest_whole(tmp_path) == newest
+
+
+def test_a_run_keeps_as_many_as_it_was_told(encoder: Path, tmp_path: Path, s140) -> None:
+    """Saved six times; the best one is loaded at the end, so it must be among the two that are left."""
+    often = {
+        "eval_strategy": "steps",
+        "eval_steps": 2,
+        "save_strategy": "steps",
+        "save_steps": 2,
+        "save_total_limit": 2,
+    }
+    result = s140("train", "--output-dir", "run", "--json", *flags(model_name_or_path=encoder, **often))
+    best = json.loads(result.stdout)["training"]["best_step"]
+    left = sorted(int(each.name.removeprefix("checkpoint-")) for each in tmp_path.glob("run/checkpoints/*"))
+    assert len(left) == 2
+    assert {best, 12} <= set(left)
+    assert newest_whole(tmp_path / "run" / "checkpoints").name == "checkpoint-12"
