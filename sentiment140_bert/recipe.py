@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 import yaml
 
+from sentiment140_bert.credentials import looks_secret
 from sentiment140_bert.errors import RecipeError
 from sentiment140_bert.values import (
     A_WORD,
@@ -283,6 +284,8 @@ def parse(plain: Mapping[str, Any], origin: str = "the recipe") -> Recipe:
     for key in plain:
         if key not in (*SECTIONS, "description"):
             problems.append(_misplaced(key))
+    if looks_secret(str(plain.get("description"))):
+        problems.append("description holds what looks like a secret")
     sections = {}
     for name, cls in SECTIONS.items():
         given = plain.get(name)
@@ -304,7 +307,9 @@ def _section(name: str, cls: type[Any], given: Mapping[Any, Any], problems: list
     values: dict[str, Any] = {}
     more: dict[str, Any] = {}
     for key, raw in given.items():
-        if key in known:
+        if key not in NOT_YOURS and looks_secret(str(raw)):
+            problems.append(f"{key} holds what looks like a secret; it belongs in the environment or in a login")
+        elif key in known:
             kind, each = known[key]
             values[key], problem = checked(raw, kind, each.metadata["rule"])
             problems += [f"{key}: {problem}"] if problem else []

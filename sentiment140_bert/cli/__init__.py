@@ -26,6 +26,7 @@ from sentiment140_bert.cli.suspects import suspects
 from sentiment140_bert.cli.track import track
 from sentiment140_bert.cli.train import train
 from sentiment140_bert.cli.verify import verify
+from sentiment140_bert.credentials import conceal_what_is_printed, concealed
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.run_dir import disk_full, is_disk_full
 
@@ -43,6 +44,11 @@ class Boundary(click.Group):
         except S140Error as error:
             self._say(error)
             ctx.exit(error.exit_code)
+        except click.UsageError as error:  # it repeats what was typed
+            said = error.format_message()
+            if concealed(said) == said:
+                raise
+            raise click.UsageError(concealed(said), error.ctx) from None
         except BrokenPipeError:
             sys.stderr.close()  # the reader of our output left, as in `s140 … | head`
             ctx.exit(141)
@@ -68,6 +74,7 @@ def main() -> None:
     First look, without the Hub:  s140 train --recipe quickstart
     The real job, on a GPU:       s140 train --recipe bert-base-100k
     """
+    conceal_what_is_printed()
     logger = logging.getLogger("sentiment140_bert")
     logger.handlers = [logging.StreamHandler(sys.stderr)]
     logger.setLevel(logging.INFO)

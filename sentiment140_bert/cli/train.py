@@ -17,7 +17,7 @@ from sentiment140_bert.errors import RunError
 @click.command()
 @recipe_option
 @click.option("--output-dir", type=click.Path(path_type=Path), help="The run directory.  [default: runs/RECIPE]")
-@click.option("--resume", is_flag=True, help="Go on from the newest whole checkpoint in --output-dir.")
+@click.option("--resume", is_flag=True, help="There must be an unfinished run in --output-dir to go on with.")
 @click.option("--overwrite", is_flag=True, help="Remove an earlier run in --output-dir first.")
 @click.option("--push-to-hub", "push", is_flag=True, help="Publish the finished run, as `s140 push-to-hub` does.")
 @destination_options
@@ -40,8 +40,8 @@ def train(
     """Fine-tune a BERT, keep its best weights, score them, and write a run directory.
 
     A flag beats the recipe, the recipe beats the default. Ctrl-C and SIGTERM leave a checkpoint (exit codes 130
-    and 143); --resume goes on from it. With --checkpoint-repo-id the newest one is kept on the Hub as well, and the
-    same command goes on from it on a machine that has nothing.
+    and 143). The same command goes on with an unfinished run, however it ended, from its newest whole checkpoint; with
+    --checkpoint-repo-id on a machine that has nothing, too.
     """
     folder = output_dir or Path("runs") / (Path(recipe).stem if recipe else "bert-base-100k")
     if resume and overwrite:

@@ -110,7 +110,7 @@ def _from_json_lines(file: IO[str], text_column: str | None, name: str) -> Itera
 
 
 def _from_parquet(path: Path, text_column: str | None) -> Iterator[str]:
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, pre_buffer=False) as file:  # which would be held to the end
         column = column_of(file.schema_arrow.names, text_column, str(path))
         for batch in file.iter_batches(ROWS_AT_ONCE, columns=[column]):
             yield from ("" if value is None else str(value) for value in batch.column(0).to_pylist())
@@ -167,14 +167,13 @@ def _write_parquet(path: Path, rows: Iterator[tuple[str, str, float]]) -> None:
         for row in rows:
             chunk.append(row)
             if len(chunk) == ROWS_AT_ONCE:
-                writer.write_batch(_batch(chunk, columns))
+                writer.write_table(_table(chunk, columns))
                 chunk = []
         if chunk:
-            writer.write_batch(_batch(chunk, columns))
+            writer.write_table(_table(chunk, columns))
 
 
-def _batch(rows: list[tuple[str, str, float]], columns: pa.Schema) -> pa.RecordBatch:
+def _table(rows: list[tuple[str, str, float]], columns: pa.Schema) -> pa.Table:
+    """Rows that become a row group of their own: record batches would be gathered to one of a million rows."""
     values = zip(*rows, strict=True)
-    return pa.record_batch(
-        [pa.array(each, kind) for each, kind in zip(values, columns.types, strict=True)], schema=columns
-    )
+    return pa.table([pa.array(each, kind) for each, kind in zip(values, columns.types, strict=True)], schema=columns)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from sentiment140_bert.credentials import without_password
 from sentiment140_bert.errors import HubError
 from sentiment140_bert.hub import publish
 from sentiment140_bert.hub.checkpoint_files import (
@@ -49,7 +50,8 @@ class CheckpointRepo:
 
     @property
     def url(self) -> str:
-        return f"{self.hub.api.endpoint}/{self.repo_id}"
+        """Its page."""
+        return without_password(f"{self.hub.api.endpoint}/{self.repo_id}")
 
     def open(self) -> None:
         """Makes sure, before hours are spent, that there is a login, and a private repository to write to.

@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from sentiment140_bert import shapes
+from sentiment140_bert.credentials import without_password
 from sentiment140_bert.shapes import checked
-from sentiment140_bert.tracking.tracker import without_password
 
 NAME = re.compile(r"[\w .:+-]{1,200}")  # of a run or project; never a path
 

@@ -44,7 +44,7 @@ class WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
         """A run may have moved since: its best checkpoint is looked for where the run is now."""
         if state.best_model_checkpoint:
             here = Path(args.output_dir) / Path(state.best_model_checkpoint).name
-            if not _is_whole(here):
+            if any(damages(here)):
                 raise RunError(
                     f"The best checkpoint so far, {here.name}, is missing in {here.parent} or damaged.",
                     "Put it back from where the run was copied, or start anew with --overwrite.",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert import run_lock
+from sentiment140_bert.credentials import concealed
 from sentiment140_bert.errors import Interrupted
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir, full_disk_explained, write_json, write_text
@@ -142,7 +143,7 @@ def _trained(
         "processes": processes.num_processes,
         "base_model": _base_model(recipe),
         "unusual_arguments": arguments.unusual(recipe.training),
-        "command": shlex.join(["s140", *public_arguments(arguments_given)]) if arguments_given else None,
+        "command": concealed(shlex.join(["s140", *public_arguments(arguments_given)])) if arguments_given else None,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     if resume:
