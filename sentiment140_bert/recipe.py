@@ -156,7 +156,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class TrackingConfig:
-    """What the trackers are told beside the run itself."""
+    """What the trackers are told beside the run itself, and where else the run is kept."""
 
     tags: tuple[str, ...] = setting((), "Tags of the tracked run, by commas.")
     group: str | None = setting(None, "Group of the tracked run.")
@@ -167,6 +167,11 @@ class TrackingConfig:
         None, "Register the finished model in MLflow: a name, or catalog.schema.name in Unity Catalog.", REGISTERED
     )
     model_alias: str = setting("champion", "Alias that the registered version gets.", ALIAS)
+    checkpoint_repo_id: str | None = setting(
+        None,
+        "Keep the newest checkpoint in this private repository on the Hub, user/x, too; on another machine the same "
+        "command goes on from it.",
+    )
 
 
 class _WrittenOut(yaml.SafeDumper):

@@ -40,7 +40,8 @@ def train(
     """Fine-tune a BERT, keep its best weights, score them, and write a run directory.
 
     A flag beats the recipe, the recipe beats the default. Ctrl-C and SIGTERM leave a checkpoint (exit codes 130
-    and 143). The same command goes on with an unfinished run, however it ended, from its newest whole checkpoint.
+    and 143). The same command goes on with an unfinished run, however it ended, from its newest whole checkpoint; with
+    --checkpoint-repo-id on a machine that has nothing, too.
     """
     folder = output_dir or Path("runs") / (Path(recipe).stem if recipe else "bert-base-100k")
     if resume and overwrite:
@@ -82,5 +83,8 @@ def train(
             say(f"{name:<6} {each['url']}")
         if each["unsent"]:
             say(f"{name} has not got everything; later: s140 track sync {result['run']}")
+    if kept := result["checkpoints"]:
+        say(f"kept   {kept['newest'] or 'nothing'} in {kept['url']}")
+        say(f"       the run is finished and needs it no more: hf repos delete {kept['repo_id']}")
     if result["published"]:
         print_published(result["published"])
