@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import metadata
 
+from sentiment140_bert.credentials import concealed
+from sentiment140_bert.visible import visible
+
 
 class S140Error(Exception):
     """A mistake that can be explained in a sentence.
@@ -21,6 +24,7 @@ class S140Error(Exception):
     exit_code = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
+        message, hint = concealed(message), concealed(hint)  # it may tell of an address, or of what was typed
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -30,12 +34,12 @@ class S140Error(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows of it (IPython asks by this name): the sentences, no traceback."""
-        return [f"{type(self).__name__}: {self}"]
+        return [visible(f"{type(self).__name__}: {self}")]
 
 
 def first_line(error: BaseException) -> str:
-    """What a library's error says first, without the full stop."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    """What a library's error says first, without the full stop and without secrets."""
+    return concealed((str(error).strip().splitlines() or [type(error).__name__])[0].rstrip("."))
 
 
 def is_unicode(text: str) -> bool:
@@ -57,7 +61,7 @@ class RecipeError(S140Error):
             f"{count}{where}:\n" + "\n".join(f"  - {problem}" for problem in problems),
             "`s140 recipes show NAME` prints a recipe that is right; `s140 train --help` names every field.",
         )
-        self.problems = list(problems)
+        self.problems = [concealed(problem) for problem in problems]
 
 
 class DataError(S140Error):

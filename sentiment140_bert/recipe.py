@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 import yaml
 
+from sentiment140_bert.credentials import looks_secret
 from sentiment140_bert.errors import RecipeError
 from sentiment140_bert.ranges import Range, mixes_shares, parse_ranges
 from sentiment140_bert.values import (
@@ -35,6 +36,7 @@ from sentiment140_bert.values import (
     TYPE_NAMES,
     Rule,
     checked,
+    shown,
 )
 
 # The scores of a split by their names in metrics.json; metric_for_best_model names one of them, or loss.
@@ -42,6 +44,8 @@ SCORES = ("accuracy", "f1", "precision", "recall", "matthews_correlation", "roc_
 
 # The baselines that stand beside them, likewise.
 BASELINES = {"majority": "always the commoner class", "tfidf": "TF-IDF, logistic regression"}
+
+MOST_PROBLEMS = 50  # told at once: to find the nearest known key takes a while
 
 TRACKERS = ("wandb", "mlflow", "trackio", "tensorboard")
 
@@ -173,7 +177,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class TrackingConfig:
-    """What the trackers are told beside the run itself."""
+    """What the trackers are told beside the run itself, and where else the run is kept."""
 
     tags: tuple[str, ...] = setting((), "Tags of the tracked run, by commas.")
     group: str | None = setting(None, "Group of the tracked run.")
@@ -186,6 +190,26 @@ class TrackingConfig:
         None, "Register the finished model in MLflow: a name, or catalog.schema.name in Unity Catalog.", REGISTERED
     )
     model_alias: str = setting("champion", "Alias that the registered version gets.", ALIAS)
+    checkpoint_repo_id: str | None = setting(
+        None,
+        "Keep the newest checkpoint in this private repository on the Hub, user/x, too; on another machine the same "
+        "command goes on from it.",
+    )
+
+
+class _WrittenOut(yaml.SafeDumper):
+    """Without anchors; and with line breaks other than LF escaped, which PyYAML would read as spaces."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if any(sign in text for sign in "\x85\u2028\u2029") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_WrittenOut.add_representer(str, _text)
 
 
 @dataclass(frozen=True)
@@ -211,7 +235,7 @@ class Recipe:
         return plain
 
     def to_yaml(self) -> str:
-        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, width=110)
+        return yaml.dump(self.to_dict(), Dumper=_WrittenOut, sort_keys=False, allow_unicode=True, width=110)
 
     def with_values(self, values: Mapping[str, Any], origin: str = "the flags") -> Recipe:
         """This recipe with the given keys replaced.
@@ -305,11 +329,15 @@ def parse(plain: Mapping[str, Any], origin: str = "the recipe") -> Recipe:
     for key in plain:
         if key not in (*SECTIONS, "description", "tuning"):
             problems.append(_misplaced(key))
+        if len(problems) > MOST_PROBLEMS:
+            raise RecipeError([*problems, "and perhaps more"], origin)
+    if looks_secret(str(plain.get("description"))):
+        problems.append("description holds what looks like a secret")
     sections = {}
     for name, cls in SECTIONS.items():
         given = plain.get(name)
         if given is not None and not isinstance(given, Mapping):
-            problems.append(f"section {name}: expected `key: value` lines, got {given!r}")
+            problems.append(f"section {name}: expected `key: value` lines, got {shown(given)}")
             given = None
         sections[name] = _section(name, cls, given or {}, problems)
     ranges = parse_ranges(plain.get("tuning"), _fields(), problems)
@@ -334,7 +362,9 @@ def _section(name: str, cls: type[Any], given: Mapping[Any, Any], problems: list
     values: dict[str, Any] = {}
     more: dict[str, Any] = {}
     for key, raw in given.items():
-        if key in known:
+        if key not in NOT_YOURS and looks_secret(str(raw)):
+            problems.append(f"{key} holds what looks like a secret; it belongs in the environment or in a login")
+        elif key in known:
             kind, each = known[key]
             values[key], problem = checked(raw, kind, each.metadata["rule"])
             problems += [f"{key}: {problem}"] if problem else []
@@ -345,6 +375,9 @@ def _section(name: str, cls: type[Any], given: Mapping[Any, Any], problems: list
             problems += [f"{key}: {problem}"] if problem else []
         else:
             problems.append(_misplaced(key, name))
+        if len(problems) > MOST_PROBLEMS:
+            problems.append("and perhaps more")
+            break
     if problems:
         return None
     return cls(**values, **({"more": more} if name == "training" else {}))
@@ -366,6 +399,8 @@ def _checked_loosely(raw: Any, kind: Any) -> tuple[Any, str]:
 
 
 def _misplaced(key: Any, section: str = "") -> str:
+    if not isinstance(key, str) or len(key) > 100:
+        return f"unknown key {shown(key)}"
     home = SECTION_OF.get(key)
     if home and home != section:
         return f"{key} belongs into section {home}"

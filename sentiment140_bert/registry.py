@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -51,10 +52,11 @@ def fetched(name: str) -> Iterator[Path]:
 
 def _as_model_folder(logged: Path, folder: Path, name: str) -> Path:
     """MLflow keeps model and tokenizer apart; transformers, and we, want them in one folder."""
-    flavours = yaml.safe_load((logged / "MLmodel").read_text("utf-8")).get("flavors", {})
-    flavour = flavours.get("transformers", {})
-    parts = [logged / str(flavour.get("model_binary", "model")), logged / "components" / "tokenizer"]
-    if not all(part.is_dir() for part in parts):
+    flavours = _flavours(logged / "MLmodel", name)
+    flavour = flavours.get("transformers")
+    binary = str(flavour.get("model_binary", "model")) if isinstance(flavour, dict) else "model"
+    parts = [logged / binary, logged / "components" / "tokenizer"]
+    if not all(part.is_dir() and part.resolve().is_relative_to(logged.resolve()) for part in parts):
         raise ModelError(
             f"{name} was not logged by MLflow's transformers flavour with its tokenizer (it has: "
             f"{', '.join(flavours) or 'none'}).",
@@ -63,6 +65,15 @@ def _as_model_folder(logged: Path, folder: Path, name: str) -> Path:
     for part in parts:
         shutil.copytree(part, folder, dirs_exist_ok=True)
     return folder
+
+
+def _flavours(file: Path, name: str) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text("utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ModelError(f"The MLmodel of {name} cannot be read: {first_line(error)}.", "Register it again.") from None
+    flavours = content.get("flavors") if isinstance(content, dict) else None
+    return flavours if isinstance(flavours, dict) else {}
 
 
 def login() -> dict[str, str]:

@@ -308,8 +308,8 @@ class Training(TypedDict):
     usage: NotRequired[dict[str, Any]]
 
 
-class Environment(TypedDict):
-    """``environment.json``."""
+class Begun(TypedDict):
+    """``environment.json`` of a run that is not finished."""
 
     python: str
     cpu: str
@@ -323,6 +323,11 @@ class Environment(TypedDict):
     unusual_arguments: dict[str, Any]
     command: str | None
     started: str
+
+
+class Environment(Begun):
+    """``environment.json``."""
+
     training: Training
 
 
@@ -340,6 +345,35 @@ class Tracked(TypedDict, total=False):
     url: str | None
     project: str | None
     sent: Sent
+
+
+class Sum(TypedDict):
+    """What a file must be."""
+
+    size: Count
+    sha256: Sha256
+
+
+class CheckpointIndex(TypedDict):
+    """``checkpoints.json`` of a repository that keeps a run's checkpoints."""
+
+    format: Literal[1]
+    newest: Annotated[str, Field(pattern=r"^checkpoint-[1-9][0-9]{0,11}$")]
+    files: dict[str, Sum]
+
+
+LogEntry = dict[str, Number | None]  # a line of ``history.jsonl``
+
+
+class CheckpointState(TypedDict):
+    """What is used of a checkpoint's ``trainer_state.json``."""
+
+    global_step: Count
+    best_global_step: Count | None
+    best_model_checkpoint: str | None
+    best_metric: Number | None
+    epoch: Number
+    log_history: list[dict[str, Any]]
 
 
 Tracking = dict[str, Tracked]  # ``tracking.json``, by tracker

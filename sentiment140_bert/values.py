@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
+from sentiment140_bert.errors import S140Error, first_line
+
 Words = tuple[str, ...]
+LARGEST = 2**63 - 1  # what the libraries take for a whole number
 Rule = tuple[Callable[[Any], bool], str]
 
 POSITIVE: Rule = (lambda value: value > 0, "must be greater than 0")
@@ -46,13 +51,37 @@ def checked(raw: Any, kind: Any, rule: Rule | None) -> tuple[Any, str]:
         if raw is False and "no" in get_args(target):
             raw = "no"  # YAML 1.1 reads a bare no as false
         choices = get_args(target)
-        return (raw, "") if raw in choices else (None, f"{raw!r} is none of {', '.join(choices)}")
+        return (
+            (raw, "")
+            if isinstance(raw, str) and raw in choices
+            else (None, f"{shown(raw)} is none of {', '.join(choices)}")
+        )
     value = _words(raw) if target == Words else _converted(raw, target)
     if value is None:
-        return None, f"expected {TYPE_NAMES[target]}, got {raw!r}"
+        return None, f"expected {TYPE_NAMES[target]}, got {shown(raw)}"
     if rule and not rule[0](value):
-        return None, f"{rule[1]}, got {raw!r}"
+        return None, f"{rule[1]}, got {shown(raw)}"
     return value, ""
+
+
+def shown(raw: Any) -> str:
+    """A value in a sentence, cut where it is long."""
+    said = repr(raw)
+    return said if len(said) <= 200 else said[:199] + "…"
+
+
+def path_named(name: str) -> Path:
+    """The path that a name stands for, whether there is anything or not.
+
+    Raises:
+        S140Error: No file can have such a name, or nothing can be found out of it.
+    """
+    path = Path(os.path.expanduser(name))  # noqa: PTH111 - Path's own raises where there is no such user
+    try:
+        path.exists()
+    except (OSError, ValueError) as error:
+        raise S140Error(f"{shown(name)} cannot be a file or folder: {first_line(error)[:100]}.", "Check it.") from None
+    return path
 
 
 def label_pairs(text: str) -> dict[str, str] | None:
@@ -89,14 +118,15 @@ def _converted(raw: Any, target: type) -> Any:
         return str(raw) if isinstance(raw, str | int | float) and not isinstance(raw, bool) else None
     if isinstance(raw, bool) or not isinstance(raw, str | int | float):
         return None
-    if target is int and str(raw).strip().lstrip("+-").isdecimal():
-        return int(raw)
     try:
-        number = float(raw)
-    except (ValueError, OverflowError):
+        if target is int and str(raw).strip().lstrip("+-").isdecimal():
+            number: int | float = int(raw)
+        else:
+            number = float(raw)
+    except (ValueError, OverflowError):  # no number, or one of thousands of digits
         return None
     if number != number or number in (float("inf"), float("-inf")):
         return None
     if target is int:
-        return int(number) if number.is_integer() else None
+        return int(number) if int(number) == number and abs(number) <= LARGEST else None
     return number

@@ -46,6 +46,9 @@ ROUTES = {
     "lfs_upload": ("PUT", rf"{SITE}\.git/info/lfs/storage/(?P<oid>[^/]+)"),
     "lfs_verify": ("POST", rf"{SITE}\.git/info/lfs/verify"),
     "commit": ("POST", f"{API}/commit{REVISION}"),
+    "super_squash": ("POST", f"{API}/super-squash{REVISION}"),
+    "lfs_files": ("GET", f"{API}/lfs-files"),
+    "delete_lfs_files": ("POST", f"{API}/lfs-files/batch"),
     "discussions": ("GET", f"{API}/discussions"),
     "create_discussion": ("POST", f"{API}/discussions"),
     "discussion": ("GET", rf"{API}/discussions/(?P<number>\d+)"),
@@ -275,6 +278,34 @@ class Call:
         oid = repo.add(ref, Commit(title, self.author, head.oid, files, description)).oid
         return answer | {"commitOid": oid, "commitUrl": f"{self.hub.url}{repo.page}/commit/{oid}", "success": True}
 
+    def super_squash(self) -> Any:
+        """The branch's files in a single commit without parent; earlier ones are gone, their large files are not."""
+        repo, ref = self.find(write=True), self.find().ref(self.revision)
+        if not ref.startswith("refs/heads/"):
+            raise Refusal(400, f"Invalid reference for a branch: {self.revision}", "BadRequest")
+        head = repo.at(self.revision)
+        repo.add(ref, Commit(self.json["message"], self.author, None, head.files))
+        repo.forget_unreachable()
+        return {}
+
+    def lfs_files(self) -> Reply:
+        """What counts as storage, whether a commit names it or not."""
+        repo = self.find(write=True)
+        names = {blob.sha256: path for commit in repo.commits.values() for path, blob in commit.files.items()}
+        facts = {"oid": "0" * 40, "pushedAt": now(), "ref": "main"}
+        return self.paged(
+            [
+                {"fileOid": oid, "filename": names.get(oid, oid), "size": len(content), **facts}
+                for oid, content in repo.lfs.items()
+            ]
+        )
+
+    def delete_lfs_files(self) -> Any:
+        repo = self.find(write=True)
+        for oid in self.json["deletions"]["sha"]:
+            repo.lfs.pop(oid, None)
+        return {}
+
     def discussions(self) -> Any:
         repo, size, found = self.find(), self.hub.page_size, []
         for each in reversed(repo.discussions):
@@ -323,15 +354,19 @@ class Call:
         return entry
 
     def resolve_get(self) -> Reply:
-        """A file, or the one range of it that is asked for. LFS files come from here too, not from another host."""
+        """A file, or the one range of it that is asked for. LFS files come from here too, unless ``storage`` is set."""
         commit = self.find().at(self.revision)
         headers = {"X-Repo-Commit": commit.oid, "Accept-Ranges": "bytes"}
         if self.file not in commit.files:
             raise Refusal(404, "Entry not found", "EntryNotFound", headers)
         blob = commit.files[self.file]
+        if blob.lfs and blob.sha256 not in self.find().lfs:
+            raise Refusal(404, "The large file was deleted", "EntryNotFound", headers)
         size = len(blob.content)
         headers |= {"ETag": f'"{blob.etag}"'}
         headers |= {"X-Linked-ETag": f'"{blob.etag}"', "X-Linked-Size": str(size)} if blob.lfs else {}
+        if blob.lfs and self.hub.storage:
+            return Reply(b"", 302, headers | {"Location": f"{self.hub.storage}/{blob.sha256}"})
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)|bytes=-(\d+)", self.headers.get("Range", ""))
         if not asked:
             return Reply(blob.content, headers=headers)

@@ -133,6 +133,10 @@ class Repo:
             yield commit
             commit = self.commits[commit.parent] if commit.parent else None
 
+    def forget_unreachable(self) -> None:
+        """Drops the commits that no branch, tag or pull request leads to."""
+        self.commits = {each.oid: each for oid in self.refs.values() for each in self.history(oid)}
+
     def discuss(self, title: str, author: str, pull_request: bool, status: str = "open") -> dict[str, Any]:
         number, repo = len(self.discussions) + 1, {"name": self.id, "type": self.kind}
         made = {"num": number, "ref": f"refs/pr/{number}", "title": title, "author": {"name": author}, "repo": repo}

@@ -114,6 +114,7 @@ class HubServer:
             self.repos: dict[tuple[str, str], Repo] = {}
             self.requests: list[Request] = []
             self.page_size = 1000
+            self.storage = ""  # another address that large files are fetched from; "" for this one
             self._faults: dict[str, list[Fault]] = {}
 
     def fail(self, endpoint: str, *, times: int | None = 1, **fault: Any) -> None:

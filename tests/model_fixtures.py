@@ -23,36 +23,37 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def write_small_bert(
+    folder: Path,
+    architecture: str = "BertForSequenceClassification",
+    labels: tuple[str, ...] = ("negative", "positive"),
+    dropout: float = 0.0,
+) -> Path:
+    """Makes a folder with an untrained two-layer BERT that knows the bundled vocabulary."""
+    import transformers
+
+    tokenizer = modeling.load_tokenizer(modeling.BUNDLED, normalizer=normalizer("repair"))
+    config = transformers.BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+        initializer_range=0.5,  # wide enough for its answers to differ from text to text
+        id2label=dict(enumerate(labels)),
+        label2id={label: at for at, label in enumerate(labels)},
+    )
+    transformers.set_seed(1)
+    modeling.save(getattr(transformers, architecture)(config), tokenizer, folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def small_bert(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Makes folders with an untrained two-layer BERT that knows the bundled vocabulary."""
-
-    def make(
-        architecture: str = "BertForSequenceClassification",
-        labels: tuple[str, ...] = ("negative", "positive"),
-        dropout: float = 0.0,
-    ):
-        import transformers
-
-        tokenizer = modeling.load_tokenizer(modeling.BUNDLED, normalizer=normalizer("repair"))
-        config = transformers.BertConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=64,
-            hidden_dropout_prob=dropout,
-            attention_probs_dropout_prob=dropout,
-            initializer_range=0.5,  # wide enough for its answers to differ from text to text
-            id2label=dict(enumerate(labels)),
-            label2id={label: at for at, label in enumerate(labels)},
-        )
-        transformers.set_seed(1)
-        folder = tmp_path_factory.mktemp("bert") / "model"
-        modeling.save(getattr(transformers, architecture)(config), tokenizer, folder)
-        return folder
-
-    return make
+    """Makes such folders; the arguments are those of :func:`write_small_bert`."""
+    return lambda *given, **named: write_small_bert(tmp_path_factory.mktemp("bert") / "model", *given, **named)
 
 
 @pytest.fixture(scope="session")

@@ -384,3 +384,26 @@ def test_fault_stall_ends_with_the_server() -> None:
         ask(server.port)
     assert got[-1] == 401
     assert {each.endpoint for each in server.requests} < set(ENDPOINTS)
+
+
+def test_a_squash_leaves_one_commit_and_its_large_files_count_until_they_are_deleted(
+    hub: HubServer, api: HfApi, repo: str
+) -> None:
+    for content in (b"first", b"second"):
+        api.upload_file(path_or_fileobj=content, path_in_repo="a.bin", repo_id=repo)
+    api.super_squash_history(repo)
+    assert len(api.list_repo_commits(repo)) == 1
+    assert hub.files(repo)["a.bin"] == b"second"
+    listed = {each.file_oid: each for each in api.list_lfs_files(repo)}
+    assert set(listed) == {hashlib.sha256(content).hexdigest() for content in (b"first", b"second")}
+    old = listed[hashlib.sha256(b"first").hexdigest()]
+    api.permanently_delete_lfs_files(repo, [old], rewrite_history=False)
+    assert [each.size for each in api.list_lfs_files(repo)] == [6]
+    assert Path(hf_hub_download(repo, "a.bin")).read_bytes() == b"second"
+
+
+def test_a_large_file_that_was_deleted_cannot_be_had(hub: HubServer, api: HfApi, repo: str) -> None:
+    api.upload_file(path_or_fileobj=b"lost", path_in_repo="lost.bin", repo_id=repo)
+    api.permanently_delete_lfs_files(repo, api.list_lfs_files(repo))
+    with pytest.raises(EntryNotFoundError):
+        hf_hub_download(repo, "lost.bin", force_download=True)

@@ -8,6 +8,7 @@ import yaml
 
 from sentiment140_bert.cards.facts import Facts
 from sentiment140_bert.recipe import SCORES
+from sentiment140_bert.visible import HIDDEN
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -25,8 +26,10 @@ SOURCES_ON_HUB = {"stanford": "stanfordnlp/sentiment140"}
 
 
 def front(metadata: dict[str, Any]) -> str:
-    """Front matter, marks included."""
+    """Front matter, marks included; what would hide or reverse a text in it is escaped."""
     text = yaml.dump(metadata, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=110)
+    if HIDDEN.search(text):
+        text = yaml.dump(metadata, Dumper=_Plain, sort_keys=False, width=110)
     return f"---\n{text.strip()}\n---\n"
 
 

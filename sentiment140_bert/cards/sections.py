@@ -7,8 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
+from sentiment140_bert import plain_yaml
 from sentiment140_bert.cards.metadata import front
 
 MARK = re.compile(r"<!-- (begin|end) s140: ([\w-]{1,40}) -->[ \t]*\n?")
@@ -67,12 +66,7 @@ def parse(text: str) -> Card:
 
 
 def _metadata(text: str) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        raise ValueError(" ".join(str(error).split())) from None
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+    content = plain_yaml.load(text, repeated=True)
     if content is not None and not isinstance(content, dict):
         raise ValueError("it is no list of `key: value`")
     if _nodes(content) > MOST_NODES:

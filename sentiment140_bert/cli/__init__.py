@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 from importlib.metadata import version
@@ -12,10 +13,12 @@ import click
 
 from sentiment140_bert.cli.benchmark import benchmark
 from sentiment140_bert.cli.card import card
+from sentiment140_bert.cli.convert import convert
 from sentiment140_bert.cli.doctor import doctor
 from sentiment140_bert.cli.evaluate import evaluate
 from sentiment140_bert.cli.export import export
 from sentiment140_bert.cli.learning_curve import learning_curve
+from sentiment140_bert.cli.output import say
 from sentiment140_bert.cli.predict import predict
 from sentiment140_bert.cli.prepare import prepare
 from sentiment140_bert.cli.push_to_hub import push_to_hub
@@ -27,8 +30,18 @@ from sentiment140_bert.cli.track import track
 from sentiment140_bert.cli.train import train
 from sentiment140_bert.cli.tune import tune
 from sentiment140_bert.cli.verify import verify
+from sentiment140_bert.credentials import conceal_what_is_printed, concealed
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.run_dir import disk_full, is_disk_full
+from sentiment140_bert.values import shown
+from sentiment140_bert.visible import visible
+
+
+class Visible(logging.Formatter):
+    """Log lines hold names of files, datasets and models, and what libraries say."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
 
 
 class Boundary(click.Group):
@@ -44,20 +57,28 @@ class Boundary(click.Group):
         except S140Error as error:
             self._say(error)
             ctx.exit(error.exit_code)
+        except click.UsageError as error:  # it repeats what was typed
+            said = error.format_message()
+            if concealed(said) == said:
+                raise
+            raise click.UsageError(concealed(said), error.ctx) from None
         except BrokenPipeError:
             sys.stderr.close()  # the reader of our output left, as in `s140 … | head`
             ctx.exit(141)
         except OSError as error:
-            if not is_disk_full(error):
+            if is_disk_full(error):
+                self._say(disk_full(Path(error.filename or ".")))
+            elif error.errno == errno.ENAMETOOLONG:
+                self._say(S140Error(f"{shown(error.filename)} is too long for a name of a file.", "Choose another."))
+            else:
                 raise
-            self._say(disk_full(Path(error.filename or ".")))
             ctx.exit(1)
 
     @staticmethod
     def _say(error: S140Error) -> None:
-        click.secho(f"Error: {error.message}", fg="red", err=True)
+        click.secho(visible(f"Error: {error.message}"), fg="red", err=True)
         if error.hint:
-            click.echo(error.hint, err=True)
+            say(error.hint, err=True)
 
 
 @click.group(cls=Boundary, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -69,8 +90,10 @@ def main() -> None:
     First look, without the Hub:  s140 train --recipe quickstart
     The real job, on a GPU:       s140 train --recipe bert-base-100k
     """
+    conceal_what_is_printed()
     logger = logging.getLogger("sentiment140_bert")
     logger.handlers = [logging.StreamHandler(sys.stderr)]
+    logger.handlers[0].setFormatter(Visible())
     logger.setLevel(logging.INFO)
     logger.propagate = False
 
@@ -86,6 +109,7 @@ VERBS = (
     suspects,
     predict,
     export,
+    convert,
     card,
     push_to_hub,
     verify,

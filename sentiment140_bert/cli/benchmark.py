@@ -14,7 +14,7 @@ from sentiment140_bert.cli.options import (
     resolved,
     set_option,
 )
-from sentiment140_bert.cli.output import print_json, print_table, stdout_kept_clean
+from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 
 rounds_option = click.option(
     "--rounds", type=click.IntRange(1), default=3, show_default=True, help="Turns of each contender."
@@ -135,11 +135,11 @@ def accuracy(
     print_table([[each[key] for key in keys] for each in found["runs"]], keys)
     for way, mean in found["means"].items():
         spread = "" if mean["spread"] is None else f", spread over the seeds {mean['spread']:.4f}"
-        click.echo(f"{way}: test {mean['test']:.4f}{spread}")
+        say(f"{way}: test {mean['test']:.4f}{spread}")
     difference = found["difference"]
     if difference:
         limits = "" if difference["low"] is None else f" [{difference['low']:+.4f}, {difference['high']:+.4f}]"
-        click.echo(f"package - trainer: {difference['mean']:+.4f}{limits}")
+        say(f"package - trainer: {difference['mean']:+.4f}{limits}")
 
 
 def shown(found: dict[str, Any], as_json: bool) -> None:
@@ -150,15 +150,15 @@ def shown(found: dict[str, Any], as_json: bool) -> None:
     header = ("", "tweets/s", "tokens/s", "of the ceiling", "memory", "GPU memory")
     print_table([_row(each) for each in found["contenders"].values()], header)
     machine = found["machine"]
-    click.echo()
+    say()
     for each in found["contenders"].values():
         if each["failed"]:
-            click.echo(f"{each['title']}: {each['failed']}")
+            say(f"{each['title']}: {each['failed']}")
     if found["ceiling"]:
-        click.echo(f"ceiling: {found['ceiling']:,.0f} GFLOP/s, the best matrix product of the same rounds")
+        say(f"ceiling: {found['ceiling']:,.0f} GFLOP/s, the best matrix product of the same rounds")
     for names, ratio in found["ratios"].items():
-        click.echo(f"{names}: {ratio:.2f}")
-    click.echo(f"{machine['gpu'] or machine['cpu']}, {machine['threads']} threads, {found['rounds']} rounds")
+        say(f"{names}: {ratio:.2f}")
+    say(f"{machine['gpu'] or machine['cpu']}, {machine['threads']} threads, {found['rounds']} rounds")
 
 
 def _row(each: dict[str, Any]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sentiment140_bert.cli.options import json_option
-from sentiment140_bert.cli.output import print_json, stdout_kept_clean
+from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
 
 
 @click.command()
@@ -27,4 +27,4 @@ def card(run: Path, repo_id: str | None, as_json: bool) -> None:
     if as_json:
         print_json(result)
     else:
-        click.echo(result["card"])
+        say(result["card"])

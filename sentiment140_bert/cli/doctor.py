@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolved, set_option
-from sentiment140_bert.cli.output import print_json, stdout_kept_clean
+from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
 
 
 @click.command()
@@ -41,7 +41,7 @@ def doctor(
         print_json(found)
     else:
         for title, lines in _sections(found):
-            click.echo(f"{title:<10}" + f"\n{'':<10}".join(lines))
+            say(f"{title:<10}" + f"\n{'':<10}".join(lines))
     click.get_current_context().exit(0 if found["ready"] else 1)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sentiment140_bert.cli.options import json_option
-from sentiment140_bert.cli.output import print_json, stdout_kept_clean
+from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
 
 
 @click.command()
@@ -42,7 +42,7 @@ def export(
     for precision, file in (("fp32", "model.onnx"), ("int8", "model_int8.onnx")):
         if precision in check:
             found = check[precision]
-            click.echo(
+            say(
                 f"{result['folder']}/{file}: {result['files'][file] / 1e6:,.1f} MB; {found['labels_agree']} of "
                 f"{check['texts']} labels as torch's, logits at most {found['largest_difference']:.1g} away"
             )

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolved, set_option
-from sentiment140_bert.cli.output import print_json, print_table, stdout_kept_clean
+from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 from sentiment140_bert.errors import S140Error
 
 
@@ -92,7 +92,7 @@ def learning_curve(
 def _print_plan(plan: dict[str, Any]) -> None:
     columns = ("size", "seed", "state", "steps", "tweets")
     print_table([[each[name] for name in columns] for each in plan["trainings"]], columns)
-    click.echo(f"\nto do: {plan['tweets']:,} tweets to process, {plan['steps']:,} optimizer steps; nothing was trained")
+    say(f"\nto do: {plan['tweets']:,} tweets to process, {plan['steps']:,} optimizer steps; nothing was trained")
 
 
 def _print(curve: dict[str, Any]) -> None:
@@ -117,12 +117,12 @@ def _print(curve: dict[str, Any]) -> None:
     if rows:
         print_table(rows, header)
     if curve["cut_short"]:
-        click.echo(f"\n{curve['cut_short']}")
-    click.echo()
+        say(f"\n{curve['cut_short']}")
+    say()
     for name, fit in curve["fits"].items():
-        click.echo(f"{name}: {fit.get('refused') or fit['sentence']}")
+        say(f"{name}: {fit.get('refused') or fit['sentence']}")
     costs = [size["cost"] for size in curve["sizes"] if size["cost"] is not None]
     cost = f", {sum(costs):.2f} at {curve['price_per_hour']:g} an hour" if costs else ""
     done = curve["trainings"]
-    click.echo(f"\n{done['finished']} of {done['planned']} trainings, {done['seconds']:,.0f} s in all{cost}")
-    click.echo(f"{curve['output']}/README.md, curve.png, curve.csv, curve.json")
+    say(f"\n{done['finished']} of {done['planned']} trainings, {done['seconds']:,.0f} s in all{cost}")
+    say(f"{curve['output']}/README.md, curve.png, curve.csv, curve.json")

@@ -8,11 +8,11 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 import click
-import yaml
 
-from sentiment140_bert import recipes
+from sentiment140_bert import plain_yaml, recipes
 from sentiment140_bert.errors import RecipeError, S140Error
 from sentiment140_bert.recipe import SECTIONS, Recipe, settings
+from sentiment140_bert.values import path_named
 
 ALIASES = {"dataset_revision": ["--revision"]}
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -61,7 +61,7 @@ def _shown(default: Any) -> str:
 def refuse_overwriting(output: Path | None, *inputs: str | None) -> None:
     """Raises S140Error where a file to be written is one of those that are read."""
     for each in inputs:
-        if output and each and output.expanduser().resolve() == Path(each).expanduser().resolve():
+        if output and each and output.expanduser().resolve() == path_named(each).resolve():
             raise S140Error(f"{output} is what is read; it would be overwritten.", "Choose another file to write.")
 
 
@@ -93,7 +93,7 @@ def resolved(recipe: str | None, flags: dict[str, Any], assignments: Sequence[st
         if not equals:
             raise RecipeError([f"--set {assignment!r} is not KEY=VALUE"], "the flags")
         try:
-            values[key.strip().replace("-", "_")] = yaml.safe_load(raw)
-        except yaml.YAMLError:
+            values[key.strip().replace("-", "_")] = plain_yaml.load(raw)
+        except ValueError:
             values[key.strip().replace("-", "_")] = raw
     return base.with_values(values)

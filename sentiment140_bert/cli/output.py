@@ -10,10 +10,17 @@ from typing import Any
 
 import click
 
+from sentiment140_bert.visible import visible, visible_json
+
+
+def say(text: object = "", err: bool = False, nl: bool = True) -> None:
+    """Prints a text to stdout, or to stderr; whatever in it would command the terminal or hide is made visible."""
+    click.echo(visible(str(text)), err=err, nl=nl)
+
 
 def print_json(content: Any) -> None:
-    """One object on one line of stdout."""
-    click.echo(json.dumps(content, ensure_ascii=False, allow_nan=False))
+    """One object on one line of stdout; what would command a terminal is escaped, so that it means the same."""
+    click.echo(visible_json(json.dumps(content, ensure_ascii=False, allow_nan=False)))
 
 
 @contextlib.contextmanager
@@ -43,7 +50,7 @@ def print_table(rows: Sequence[Sequence[object]], header: Sequence[str] = ()) ->
             cell.rjust(width) if right else cell.ljust(width)
             for cell, width, right in zip(row, widths, numeric, strict=True)
         ]
-        click.echo("  ".join(cells).rstrip())
+        say("  ".join(cells).rstrip())
 
 
 def _cell(value: object) -> str:
@@ -51,7 +58,7 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.4f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else visible(str(value))
 
 
 def print_usage(training: dict[str, Any]) -> None:
@@ -66,12 +73,12 @@ def print_usage(training: dict[str, Any]) -> None:
         said.append(f"GPU memory {used / 1024:.1f} of {total / 1024:.1f} GiB ({used / total:.0%})")
         degrees = gpu["temperature_peak"]
         said.append(f"GPU at most {degrees} °C" if degrees is not None else "GPU temperature unknown")
-    click.echo("\n" + "; ".join(said))
+    say("\n" + "; ".join(said))
     if training["out_of_memory"]:
         times = "1 time" if training["out_of_memory"] == 1 else f"{training['out_of_memory']} times"
-        click.echo(
+        say(
             f"memory ran short {times}: the steps of {batch['tweets']} tweets were computed "
             f"in parts of {batch['per_device']}, with the same loss"
         )
     for sentence in advice(usage):
-        click.echo(sentence)
+        say(sentence)

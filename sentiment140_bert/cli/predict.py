@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from sentiment140_bert.cli.options import backend_option, json_option, refuse_overwriting
-from sentiment140_bert.cli.output import print_json
+from sentiment140_bert.cli.output import print_json, say
 from sentiment140_bert.errors import S140Error, is_unicode
 
 
@@ -22,7 +22,11 @@ from sentiment140_bert.errors import S140Error, is_unicode
 )
 @click.option("--text-column", help="Name of the text column, where it is not obvious.")
 @click.option("--encoding", help="Of the input file.  [default: UTF-8 if it is valid, else latin-1]")
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="A .jsonl, .csv or .parquet file.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A .jsonl, .csv or .parquet file. In .csv an apostrophe stands before what a spreadsheet would compute.",
+)
 @backend_option
 @click.option("--calibrated", is_flag=True, help="Scores with the temperature of the validation split; labels stay.")
 @click.option("--abstain", is_flag=True, help="Say neutral where the calibrated score is below the model's threshold.")
@@ -76,14 +80,14 @@ def predict(
         result = {"count": len(predictions), "predictions": predictions}
     else:
         for each, label, score in rows:
-            click.echo(f"{label}\t{score:.4f}\t{' '.join(each.split())}")
+            say(f"{label}\t{score:.4f}\t{' '.join(each.split())}")
     result |= {"empty": classifier.empty, "truncated": classifier.truncated}
     if as_json:
         print_json(result)
     elif output:
-        click.echo(f"{result['count']:,} predictions in {output}", err=True)
+        say(f"{result['count']:,} predictions in {output}", err=True)
     if classifier.empty or classifier.truncated:
-        click.echo(
+        say(
             f"{classifier.empty:,} empty texts; {classifier.truncated:,} cut at {classifier.max_length} tokens",
             err=True,
         )

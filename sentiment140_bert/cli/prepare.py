@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolved
-from sentiment140_bert.cli.output import print_json, print_table, stdout_kept_clean
+from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 
 STEPS = {
     "rows_read": "rows read",
@@ -56,9 +56,9 @@ def prepare(recipe: str | None, as_json: bool, **flags: Any) -> None:
         return
     for role, source in report["sources"].items():
         kind = source["encoding"] or "table"
-        click.echo(f"{role}: {source['name']}  {source['rows']:,} rows, labels {source['labels']}, {kind}")
+        say(f"{role}: {source['name']}  {source['rows']:,} rows, labels {source['labels']}, {kind}")
     print_table([[text, report["steps"][step]] for step, text in STEPS.items() if step in report["steps"]])
-    click.echo()
+    say()
     names = ("p50", "p90", "p99", "max", "truncated")
     rows = [
         [
@@ -71,16 +71,16 @@ def prepare(recipe: str | None, as_json: bool, **flags: Any) -> None:
     header = ["split", "tweets", "negative", "positive", "neutral", "tokens p50", "p90", "p99", "max", "cut"]
     print_table(rows, header)
     print_leakage(report.get("leakage", {}))
-    click.echo(f"\nfingerprint {report['fingerprint'][:16]}, seed {report['seed']}")
+    say(f"\nfingerprint {report['fingerprint'][:16]}, seed {report['seed']}")
     if report["bad_rows_file"]:
-        click.echo(f"malformed rows and reasons: {report['bad_rows_file']}")
-    click.echo("nothing to do: taken from the cache" if report["cached"]["tokens"] else f"kept in {report['folder']}")
+        say(f"malformed rows and reasons: {report['bad_rows_file']}")
+    say("nothing to do: taken from the cache" if report["cached"]["tokens"] else f"kept in {report['folder']}")
 
 
 def print_leakage(leakage: dict[str, dict[str, int | None]]) -> None:
     """How many rows of each split share something with the train split."""
     if leakage:
-        click.echo("\nshared with train:")
+        say("\nshared with train:")
         rows = [
             [name, *("unknown" if counts[each] is None else counts[each] for each in SHARED)]
             for name, counts in leakage.items()

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from sentiment140_bert.cli.options import json_option
-from sentiment140_bert.cli.output import print_json, print_table, stdout_kept_clean
+from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 from sentiment140_bert.errors import HubError
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -88,9 +88,9 @@ def push_to_hub(
 def print_files(result: dict[str, Any]) -> None:
     """What a push would publish."""
     for kind, target in result.items():
-        click.echo(f"{kind} {target['repo_id']}: {len(target['files'])} files, {sum(target['files'].values()):,} bytes")
+        say(f"{kind} {target['repo_id']}: {len(target['files'])} files, {sum(target['files'].values()):,} bytes")
         print_table([[f"  {name}", size] for name, size in target["files"].items()])
-    click.echo("nothing was published (--dry-run)")
+    say("nothing was published (--dry-run)")
 
 
 def print_published(result: dict[str, Any]) -> None:
@@ -98,9 +98,9 @@ def print_published(result: dict[str, Any]) -> None:
     for kind, pushed in result.items():
         seen = "private" if pushed["private"] else "public"
         state = f"commit {pushed['commit'][:12]}" if pushed["changed"] else "nothing had changed, no commit"
-        click.echo(f"{kind:8}{pushed['url']}  ({seen}; {state})")
+        say(f"{kind:8}{pushed['url']}  ({seen}; {state})")
         if pushed["pr_url"]:
-            click.echo(f"        pull request: {pushed['pr_url']}")
+            say(f"        pull request: {pushed['pr_url']}")
     if "model" in result:
-        click.echo(f'use     pipeline("text-classification", model="{result["model"]["repo_id"]}")')
-        click.echo(f"check   s140 verify {result['model']['repo_id']}")
+        say(f'use     pipeline("text-classification", model="{result["model"]["repo_id"]}")')
+        say(f"check   s140 verify {result['model']['repo_id']}")

@@ -8,7 +8,7 @@ import click
 
 from sentiment140_bert import recipes as packaged
 from sentiment140_bert.cli.options import json_option
-from sentiment140_bert.cli.output import print_json, print_table
+from sentiment140_bert.cli.output import print_json, print_table, say
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.run_dir import write_text
 
@@ -39,7 +39,7 @@ def show(name: str, resolved: bool, as_json: bool) -> None:
     if as_json:
         print_json(recipe.to_dict())
     else:
-        click.echo(recipe.to_yaml() if resolved else packaged.text(name), nl=False)
+        say(recipe.to_yaml() if resolved else packaged.text(name), nl=False)
 
 
 @recipes.command("cp")
@@ -56,7 +56,7 @@ def copy(name: str, target: Path, force: bool, as_json: bool) -> None:
     if as_json:
         print_json({"recipe": name, "target": str(target)})
     else:
-        click.echo(f"{target}: change it, then s140 train --recipe {target}")
+        say(f"{target}: change it, then s140 train --recipe {target}")
 
 
 @recipes.command()
@@ -68,4 +68,4 @@ def validate(file: str, as_json: bool) -> None:
     if as_json:
         print_json({"recipe": file, "valid": True})
     else:
-        click.echo(f"{file}: right")
+        say(f"{file}: right")

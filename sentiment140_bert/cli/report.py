@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sentiment140_bert.cli.options import json_option
-from sentiment140_bert.cli.output import print_json, stdout_kept_clean
+from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
 
 
 @click.command()
@@ -41,5 +41,5 @@ def report(run: Path, output: Path | None, errors: int, attributions: bool, as_j
         print_json(result)
         return
     for split, counts in result["splits"].items():
-        click.echo(f"{split}: {counts['errors']:,} errors, {counts['listed']:,} of them listed", err=True)
-    click.echo(result["report"])
+        say(f"{split}: {counts['errors']:,} errors, {counts['listed']:,} of them listed", err=True)
+    say(result["report"])

@@ -6,9 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click
-
-from sentiment140_bert.cli.output import print_table
+from sentiment140_bert.cli.output import print_table, say
 from sentiment140_bert.recipe import BASELINES, SCORES
 
 COUNTS = ("true_negative", "false_positive", "false_negative", "true_positive")
@@ -68,17 +66,15 @@ def _print_remarks(name: str, split: dict[str, Any]) -> None:
 
     for baseline, each in split.get("baselines", {}).items():
         if each["p_value"] >= SIGNIFICANT:
-            click.echo(f"{name}: {split['n']:,} tweets do not tell the model apart from {BASELINES[baseline]}")
+            say(f"{name}: {split['n']:,} tweets do not tell the model apart from {BASELINES[baseline]}")
     for each in split.get("slices", []):
         if each["worse"]:
             accuracy = _with_limits(each["accuracy"])
-            click.echo(
-                f"{name}: worse on tweets with {each['name']}: {accuracy} on {each['n']:,}, else {each['rest']:.4f}"
-            )
+            say(f"{name}: worse on tweets with {each['name']}: {accuracy} on {each['n']:,}, else {each['rest']:.4f}")
     leakage = split.get("leakage")
     if leakage and (leakage["exact"] or leakage["near"]):
         near = "near ones are not known" if leakage["near"] is None else f"{leakage['near']:,} more nearly"
-        click.echo(f"{name}: {leakage['exact']:,} of its tweets stand in training too, {near}")
+        say(f"{name}: {leakage['exact']:,} of its tweets stand in training too, {near}")
 
 
 def print_comparison(result: dict[str, Any], differences: Path | None) -> None:
@@ -89,8 +85,8 @@ def print_comparison(result: dict[str, Any], differences: Path | None) -> None:
         [name, *(_with_limits(scores[split].get("accuracy")) for split in splits)] for name, scores in models.items()
     ]
     print_table(rows, ["accuracy", *(f"{name} ({split['n']:,})" for name, split in splits.items())])
-    click.echo()
+    say()
     for each in result["comparisons"]:
-        click.echo(f"{each['split']}: {each['in_words']}")
+        say(f"{each['split']}: {each['in_words']}")
     if differences:
-        click.echo(f"\n{result['differing']:,} tweets on which they differ: {differences}")
+        say(f"\n{result['differing']:,} tweets on which they differ: {differences}")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from sentiment140_bert.cli.options import json_option
-from sentiment140_bert.cli.output import print_json, stdout_kept_clean
+from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
 from sentiment140_bert.cli.train import train as one_process
 from sentiment140_bert.recipe import Recipe
 
@@ -68,4 +68,4 @@ def predict(model: str, model_revision: str | None, as_json: bool, **options: An
         print_json(result)
         return
     labels = ", ".join(f"{count:,} {label}" for label, count in result["labels"].items())
-    click.echo(f"{result['count']:,} rows in {result['output_table']}: {labels or 'it is empty'}")
+    say(f"{result['count']:,} rows in {result['output_table']}: {labels or 'it is empty'}")

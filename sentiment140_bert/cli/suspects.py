@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from sentiment140_bert.cli.options import json_option
-from sentiment140_bert.cli.output import print_json, stdout_kept_clean
+from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
 
 
 @click.command()
@@ -55,14 +55,12 @@ def suspects(
 
 def _print(result: dict[str, Any]) -> None:
     by, output = result["by"], result["output"]
-    click.echo(f"looked at   {result['looked_at']:,} training tweets; {result['folds']} folds, by {by}")
-    click.echo(f"answers     agree with {result['accuracy']:.1%} of the labels")
-    click.echo(f"suspects    {result['suspects']:,} ({result['share']:.1%}); written {result['written']:,}")
+    say(f"looked at   {result['looked_at']:,} training tweets; {result['folds']} folds, by {by}")
+    say(f"answers     agree with {result['accuracy']:.1%} of the labels")
+    say(f"suspects    {result['suspects']:,} ({result['share']:.1%}); written {result['written']:,}")
     noise = ", ".join(f"{rate:.1%} of {label}" for label, rate in result["noise"].items())
-    click.echo(f"label noise {noise}, estimated; the {by}'s own mistakes count in it")
-    click.echo(f"\n{output} shows and does not decide: a label that is contradicted can be right.")
+    say(f"label noise {noise}, estimated; the {by}'s own mistakes count in it")
+    say(f"\n{output} shows and does not decide: a label that is contradicted can be right.")
     if result["sample"]:
-        click.echo(
-            f"Read the {result['sample']} rows that are marked in its column sample; delete rows that shall stay."
-        )
-    click.echo(f"Train without the listed ones:\n  {result['command']}")
+        say(f"Read the {result['sample']} rows that are marked in its column sample; delete rows that shall stay.")
+    say(f"Train without the listed ones:\n  {result['command']}")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from sentiment140_bert.cli.options import json_option
-from sentiment140_bert.cli.output import print_json, print_table, stdout_kept_clean
+from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 from sentiment140_bert.recipe import TRACKERS
 
 run_argument = click.argument("run", type=click.Path(path_type=Path))
@@ -56,7 +56,7 @@ def report(trackers: dict[str, Any], as_json: bool) -> None:
         print_json(trackers)
         return
     if not trackers:
-        click.echo("tracked nowhere")
+        say("tracked nowhere")
         return
     rows = [
         [name, each["id"] or "", each["url"] or "", ", ".join(each["unsent"] + each["offline"]) or "nothing"]

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolved, set_option
-from sentiment140_bert.cli.output import print_json, print_usage, stdout_kept_clean
+from sentiment140_bert.cli.output import print_json, print_usage, say, stdout_kept_clean
 from sentiment140_bert.cli.push_to_hub import destination_options, print_published
 from sentiment140_bert.cli.scores import print_scores
 from sentiment140_bert.errors import RunError
@@ -17,7 +17,7 @@ from sentiment140_bert.errors import RunError
 @click.command()
 @recipe_option
 @click.option("--output-dir", type=click.Path(path_type=Path), help="The run directory.  [default: runs/RECIPE]")
-@click.option("--resume", is_flag=True, help="Go on from the newest whole checkpoint in --output-dir.")
+@click.option("--resume", is_flag=True, help="There must be an unfinished run in --output-dir to go on with.")
 @click.option("--overwrite", is_flag=True, help="Remove an earlier run in --output-dir first.")
 @click.option("--push-to-hub", "push", is_flag=True, help="Publish the finished run, as `s140 push-to-hub` does.")
 @destination_options
@@ -40,7 +40,8 @@ def train(
     """Fine-tune a BERT, keep its best weights, score them, and write a run directory.
 
     A flag beats the recipe, the recipe beats the default. Ctrl-C and SIGTERM leave a checkpoint (exit codes 130
-    and 143); --resume goes on from it.
+    and 143). The same command goes on with an unfinished run, however it ended, from its newest whole checkpoint; with
+    --checkpoint-repo-id on a machine that has nothing, too.
     """
     folder = output_dir or Path("runs") / (Path(recipe).stem if recipe else "bert-base-100k")
     if resume and overwrite:
@@ -69,18 +70,21 @@ def train(
         print_json(result)
         return
     training = result["training"]
-    click.echo(
+    say(
         f"\ntrained {training['steps']:,} steps in {training['seconds']:.0f} s, "
         f"{training['tweets_per_second']:.0f} tweets/s; kept: step {training['best_step'] or training['steps']}\n"
     )
     print_scores(result["metrics"]["splits"])
     print_usage(training)
-    click.echo(f"\nrun    {result['run']}\nmodel  {result['model']}")
-    click.echo(f'try    s140 predict {result["run"]} "what a lovely surprise"')
+    say(f"\nrun    {result['run']}\nmodel  {result['model']}")
+    say(f'try    s140 predict {result["run"]} "what a lovely surprise"')
     for name, each in result["tracked"].items():
         if each["url"]:
-            click.echo(f"{name:<6} {each['url']}")
+            say(f"{name:<6} {each['url']}")
         if each["unsent"]:
-            click.echo(f"{name} has not got everything; later: s140 track sync {result['run']}")
+            say(f"{name} has not got everything; later: s140 track sync {result['run']}")
+    if kept := result["checkpoints"]:
+        say(f"kept   {kept['newest'] or 'nothing'} in {kept['url']}")
+        say(f"       the run is finished and needs it no more: hf repos delete {kept['repo_id']}")
     if result["published"]:
         print_published(result["published"])

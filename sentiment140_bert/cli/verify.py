@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from sentiment140_bert.cli.options import json_option, recipe_options, resolved
-from sentiment140_bert.cli.output import print_json, print_table, stdout_kept_clean
+from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.recipe import READING
 from sentiment140_bert.verification import TOLERANCE
@@ -61,9 +61,9 @@ def print_checks(result: dict[str, Any]) -> None:
     print_table(rows, ["claim", "claimed", "measured", "difference", ""])
     for each in result["checks"]:
         if each["why"]:
-            click.echo(f"not checked: {each['claim']}: {each['why']}")
+            say(f"not checked: {each['claim']}: {each['why']}")
     count = {name: sum(each["verdict"] == name for each in result["checks"]) for name in WORDS}
-    click.echo(
+    say(
         f"\n{count['true']} claims agree, {count['false']} are false, {count['unchecked']} could not be checked "
         f"(tolerance {result['tolerance']:g})"
     )

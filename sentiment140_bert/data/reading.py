@@ -17,8 +17,10 @@ from sentiment140_bert.data.formats import BadRow, Row
 from sentiment140_bert.data.source import Source
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.visible import visible
 
 COLUMNS = ("row", "text", "label", "user", "date", "topic")
+MOST_BAD_ROWS = 1_000_000  # whatever share is allowed: each is kept, with its reason
 TYPES = (pa.int32(), *[pa.string()] * 5)
 
 
@@ -48,6 +50,7 @@ class Reading:
 class _Collector:
     """Gathers rows into Arrow chunks, and hashes what it gathers where there is no file to be hashed."""
 
+    name: str
     hashes: bool
     batches: list[pa.RecordBatch] = field(default_factory=list)
     bad: list[BadRow] = field(default_factory=list)
@@ -58,6 +61,8 @@ class _Collector:
         for each in rows:
             if isinstance(each, BadRow):
                 self.bad.append(each)
+                if len(self.bad) > MOST_BAD_ROWS:
+                    raise _no_tweets(self.name, each)
                 continue
             self.chunk.append(each)
             if len(self.chunk) == formats.ROWS_AT_ONCE:
@@ -102,13 +107,13 @@ def read(source: Source, data: DataConfig, labels_may_differ: bool = False) -> R
 
     Raises:
         DataError: The file is damaged, undecodable or empty, has no such column or delimiter, its labels cannot be told
-            apart, or more than ``max_bad_rows`` of its rows are malformed; the sentence names the file and the first
-            bad row.
+            apart, or more than ``max_bad_rows`` or a million of its rows are malformed; the sentence names the
+            file and the first bad row.
     """
     encoding = formats.encoding_of(source, data.encoding)
     sha256 = source.sha256
-    collected = _Collector(hashes=sha256 is None)
-    with tqdm(desc=f"read {source.name}", unit=" tweets", unit_scale=True, disable=None) as bar:
+    collected = _Collector(source.name, hashes=sha256 is None)
+    with tqdm(desc=f"read {visible(source.name)}", unit=" tweets", unit_scale=True, disable=None) as bar:
         collected.gather(formats.rows_of(source, data, encoding), bar)
     table = pa.Table.from_batches(collected.batches)
     rows = len(table) + sum(each.rows for each in collected.bad)
@@ -149,7 +154,11 @@ def _with_labels(
     meaning = pa.array([labels.meaning.get(label) for label in spelled], pa.int8()).take(written.indices)
     known, kept = pc.is_valid(meaning), pc.fill_null(pc.not_equal(meaning, schema.DROPPED), False)
     unknown = [
-        BadRow(row["row"], f"unknown label {row['label']!r} (labels are read as {labels.scheme})", row["text"][:200])
+        BadRow(
+            row["row"],
+            f"unknown label {schema.shown(row['label'])} (labels are read as {labels.scheme})",
+            row["text"][:200],
+        )
         for row in table.filter(pc.invert(known)).to_pylist()
     ]
     topics = pc.utf8_trim_whitespace(table["topic"])
@@ -177,6 +186,13 @@ def _too_many(reading: Reading, name: str, allowed: float) -> DataError:
         f"{first.number}: {first.reason}.",
         "Mend the file, name its layout (--delimiter, --text-column, --label-column, --encoding), or allow more "
         "with --max-bad-rows.",
+    )
+
+
+def _no_tweets(name: str, last: BadRow) -> DataError:
+    return DataError(
+        f"{name}: more than {MOST_BAD_ROWS:,} rows are malformed; the last is row {last.number}: {last.reason}.",
+        "Is it the right file? Name its layout (--delimiter, --text-column, --label-column, --encoding).",
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from sentiment140_bert import values
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.values import MAPPED, label_pairs
 
@@ -105,7 +106,8 @@ def labels_of(counts: Mapping[str, int], label_map: str | None, where: str) -> L
         given = mapping(label_map)
         if not given.keys() & counts.keys():
             raise DataError(
-                f"{where}: the label map {label_map!r} names none of its labels, which are {shown_counts(counts)}.",
+                f"{where}: the label map {values.shown(label_map)} names none of its labels, "
+                f"which are {shown_counts(counts)}.",
                 "Name them in --label-map.",
             )
         return Labels(f"as mapped: {label_map}", _NAMED | given)
@@ -133,7 +135,9 @@ def mapping(label_map: str) -> dict[str, int]:
     pairs = label_pairs(label_map)
     given = {tidy(label): meaning for label, meaning in (pairs or {}).items()}
     if not pairs or len(given) < len(pairs):
-        raise DataError(f"--label-map {MAPPED[1]}; got {label_map!r}.", "Each label of the file may stand in it.")
+        raise DataError(
+            f"--label-map {MAPPED[1]}; got {values.shown(label_map)}.", "Each label of the file may stand in it."
+        )
     return {label: DROPPED if meaning == "drop" else _NAMED[meaning] for label, meaning in given.items()}
 
 
@@ -141,7 +145,7 @@ def shown_counts(counts: Mapping[str, int]) -> str:
     """Labels and how many rows carry each, the most frequent ones."""
     most = sorted(counts, key=lambda label: (-counts[label], label))
     rest = f" and {len(most) - 8:,} others" if len(most) > 8 else ""
-    return ", ".join(f"{_shown(label)} ({counts[label]:,})" for label in most[:8]) + rest
+    return ", ".join(f"{shown(label)} ({counts[label]:,})" for label in most[:8]) + rest
 
 
 def is_label(value: object, known: Collection[str] = ()) -> bool:
@@ -166,7 +170,7 @@ def layout_of(
     """
     if len(first) < 2:
         raise DataError(
-            f"{where}: row 1 has a single column ({_shown(first[0] if first else '')}): is the delimiter wrong?",
+            f"{where}: row 1 has a single column ({shown(first[0] if first else '')}): is the delimiter wrong?",
             "Name the right one with --delimiter, e.g. --delimiter ';' or --delimiter '\\t'.",
         )
     if not (text_column or label_column) and (layout := without_header(first, known)):
@@ -199,7 +203,7 @@ def named_columns(names: Sequence[str], text_column: str | None, label_column: s
                 return lower.index(name.lower())
         missing = f"no column {wanted!r}" if wanted else f"no column that is obviously the {flag}"
         raise DataError(
-            f"{where}: {missing} in row 1; the columns are: {', '.join(_shown(name) for name in names)}.",
+            f"{where}: {missing} in row 1; the columns are: {shown_names(names)}.",
             f"Name it with --{flag}-column, or another separator with --delimiter. Without a header a file must have "
             "two columns (label, text) or the six of Sentiment140.",
         )
@@ -216,6 +220,13 @@ def named_columns(names: Sequence[str], text_column: str | None, label_column: s
     )
 
 
-def _shown(text: str) -> str:
-    short = text if len(text) <= 40 else text[:39] + "…"
-    return repr(short)
+def shown_names(names: Sequence[str]) -> str:
+    """Names of columns in a sentence, the first ones."""
+    rest = f" and {len(names) - 20:,} others" if len(names) > 20 else ""
+    return ", ".join(shown(name) for name in names[:20]) + rest
+
+
+def shown(text: str) -> str:
+    """A label or a column's name in a sentence: quoted, and cut where it is long."""
+    said = repr(text if len(text) <= 40 else text[:39] + "…")
+    return said if len(said) <= 100 else said[:99] + "…"  # of signs that are written as escapes

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
+import re
+import stat
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.data import tables
+from sentiment140_bert.data import schema, tables, unpacking
 from sentiment140_bert.data.download import STANFORD_SHA256, STANFORD_URL, cache_dir, download
 from sentiment140_bert.errors import DataError, first_line
 from sentiment140_bert.recipe import DataConfig
@@ -41,12 +42,13 @@ class Source:
     @property
     def public_name(self) -> str:
         """The name without the folders of this machine."""
-        return Path(self.name).name if self.path or Path(self.name).expanduser().exists() else self.name
+        name = Path(self.name).name if self.path or is_here(self.name) else self.name
+        return name.encode("utf-8", "backslashreplace").decode()  # a file's name may be no Unicode
 
     @property
     def on_hub(self) -> bool:
         """Whether others find it on the Hub by its name."""
-        elsewhere = tables.is_table(self.name) or Path(self.name).expanduser().exists()
+        elsewhere = tables.is_table(self.name) or is_here(self.name)
         return self.dataset is not None and not elsewhere
 
     @property
@@ -73,7 +75,7 @@ def locate(data: DataConfig) -> tuple[Source, Source | None]:
 
 def is_hub_id(name: str) -> bool:
     """Whether :func:`locate` looks for a name on the Hub."""
-    here = name in ("sample", "stanford") or Path(name).expanduser().exists() or name.lower().endswith(FILES)
+    here = name in ("sample", "stanford") or is_here(name) or name.lower().endswith(FILES)
     here = here or tables.is_table(name)
     return not here and name.count("/") <= 1 and not name.startswith((".", "/", "~"))
 
@@ -91,10 +93,10 @@ def _named(data: DataConfig) -> tuple[Source, Source | None]:
         )
     if tables.is_table(name):
         return Source(name, dataset=tables.read(name, data.text_column, data.label_column)), None
-    path = Path(name).expanduser()
-    if path.is_dir():
+    path = found(name)
+    if path and path.is_dir():
         return Source(name, dataset=_from_folder(path, data.dataset_split)), None
-    if path.exists() or name.lower().endswith(FILES):
+    if path or name.lower().endswith(FILES):
         return _file_with_manual(name)
     if name.count("/") > 1 or name.startswith((".", "/", "~")):
         raise DataError(f"There is no file or folder {name}.", "Check the path.")
@@ -110,9 +112,41 @@ def file_source(name: str) -> Source:
     return _file_with_manual(name)[0]
 
 
+def found(name: str) -> Path | None:
+    """The file or folder of a name; None where there is neither.
+
+    Raises:
+        DataError: It may not be read, is no name that a file can have, or is neither file nor folder but a device or a
+            pipe, which may never end.
+    """
+    try:
+        path = Path(name).expanduser()
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):
+            path.open("rb").close()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, RuntimeError) as error:  # the last two of a NUL in the name, and of an unknown ~user
+        raise DataError(
+            f"{name[:500]!r} cannot be read: {getattr(error, 'strerror', None) or first_line(error)}.",
+            "Check the path and the right to read it.",
+        ) from None
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise DataError(f"{name} is no file but a device, a pipe or a socket.", "Write what it holds into a file.")
+    return path
+
+
+def is_here(name: str) -> bool:
+    """Whether a name is that of a file or folder, even of one that may not be read."""
+    try:
+        return found(name) is not None
+    except DataError:
+        return True
+
+
 def _file_with_manual(name: str) -> tuple[Source, Source | None]:
-    path = Path(name).expanduser()
-    if not path.is_file():
+    path = found(name)
+    if path is None or not path.is_file():
         raise DataError(f"There is no file {name}.", "Check the path.")
     if path.stat().st_size == 0:
         raise DataError(f"{name} is empty (0 bytes).", "Was the download cut off?")
@@ -122,24 +156,12 @@ def _file_with_manual(name: str) -> tuple[Source, Source | None]:
         )
     if not path.name.lower().endswith(".zip"):
         return Source(name, path), None
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if any(each.flag_bits & 1 for each in archive.infolist()):
-                raise DataError(f"{name} is protected by a password.", "Unpack it and name the file in it.")
-            members = [
-                each
-                for each in archive.namelist()
-                if each.lower().endswith((".csv", ".tsv")) and "__MACOSX" not in each
-            ]
-    except zipfile.BadZipFile:
-        raise DataError(
-            f"{name} is no whole zip archive: it is damaged or was cut off.", "Download it again."
-        ) from None
+    members = unpacking.tweet_files(path, name)
     manual = next((each for each in members if Path(each).name == STANFORD_MANUAL), None)
     rest = [each for each in members if each != manual] or members
     if len(rest) != 1:
         raise DataError(
-            f"{name} holds {len(rest)} tweet files ({', '.join(rest) or 'none'}); one is needed.",
+            f"{name} holds {len(rest):,} tweet files ({schema.shown_names(rest) or 'none'}); one is needed.",
             "Unpack it and name one file.",
         )
     both = manual is not None and rest != [manual]
@@ -151,7 +173,7 @@ def _from_folder(path: Path, split: str) -> Dataset:
 
     try:
         loaded = load_from_disk(str(path))
-    except (FileNotFoundError, ValueError, OSError, KeyError) as error:
+    except (ValueError, OSError, LookupError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path} is a directory, but no dataset saved by datasets: {first_line(error)}.",
             "Name a file in it, or a folder written by Dataset.save_to_disk.",
@@ -168,9 +190,16 @@ def _chosen(splits: dict[str, Any], split: str, name: str) -> Any:
 
 
 def _from_hub(data: DataConfig) -> tuple[Source, Source | None]:
+    import pickle
+    import tarfile
+
     from datasets import load_dataset
     from datasets.exceptions import DatasetNotFoundError, DatasetsError
+    from huggingface_hub.utils import httpx
 
+    # With these datasets meets files that make no sense; a pickle in an archive is refused with a PickleError.
+    senseless = (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, ImportError)
+    unusable = (*senseless, pickle.PickleError, tarfile.TarError, httpx.HTTPError, httpx.InvalidURL, DatasetsError)
     name, revision = data.dataset, data.dataset_revision
     try:
         try:
@@ -185,13 +214,21 @@ def _from_hub(data: DataConfig) -> tuple[Source, Source | None]:
             f"The dataset {name!r} is neither a file here nor found on the Hub: {first_line(error)}",
             "Check the spelling and the path; a private dataset needs `hf auth login`.",
         ) from None
-    except (OSError, RuntimeError, ValueError, DatasetsError) as error:
+    except unusable as error:
         raise DataError(
             f"The dataset {name!r} could not be loaded from the Hub: {first_line(error)}.",
             "Is the Hub in reach, and is it a dataset of labelled texts? Else use --dataset sample or a local file.",
         ) from None
     chosen = _chosen(dict(loaded), data.dataset_split, name)
+    revision = _commit_of(chosen) or revision
     manual = None
     if name in ("stanfordnlp/sentiment140", "sentiment140") and "test" in loaded:
         manual = Source(f"{name} (test)", dataset=loaded["test"], revision=revision)
     return Source(name, dataset=chosen, revision=revision), manual
+
+
+def _commit_of(split: Dataset) -> str | None:
+    """The commit that datasets loaded a Hub dataset's files of, after which it names the folder they lie in."""
+    folders = {Path(each["filename"]).parent.name for each in split.cache_files}
+    commits = [each for each in folders if re.fullmatch("[0-9a-f]{40}", each)]
+    return commits[0] if len(commits) == 1 else None

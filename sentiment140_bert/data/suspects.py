@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from sentiment140_bert.data import clean, schema
 from sentiment140_bert.data.cells import from_cell
 from sentiment140_bert.data.formats import LONGEST_FIELD, encoding_of, text_lines
-from sentiment140_bert.data.source import Source
+from sentiment140_bert.data.source import Source, found
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.run_dir import sha256_of
 
@@ -71,8 +71,8 @@ def read(name: str) -> Suspects:
     Raises:
         DataError: There is no such file, or it is damaged or has no such column.
     """
-    path = Path(name).expanduser()
-    if not path.is_file():
+    path = found(name)
+    if path is None or not path.is_file():
         raise DataError(
             f"There is no file {name}.",
             "--drop-suspects takes the CSV that `s140 suspects` wrote; a published recipe names it without its folder.",
@@ -106,6 +106,7 @@ def _label(written: str | None, name: str, line: int) -> int:
     label = CLASSES.get(schema.tidy(written))
     if label is None:
         raise DataError(
-            f"{name}: line {line} has the label {written!r}.", f"Known: {', '.join(CLASSES)}; or leave the column away."
+            f"{name}: line {line} has the label {schema.shown(str(written))}.",
+            f"Known: {', '.join(CLASSES)}; or leave the column away.",
         )
     return label

@@ -14,8 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sentiment140_bert.data import schema
-from sentiment140_bert.data.formats import damage_explained, encoding_of, known_encoding, text_lines
-from sentiment140_bert.data.source import Source
+from sentiment140_bert.data.cells import as_cell
+from sentiment140_bert.data.formats import encoding_of, known_encoding, text_lines
+from sentiment140_bert.data.source import Source, found
+from sentiment140_bert.data.unpacking import STRANGE, damage_explained
 from sentiment140_bert.errors import DataError, is_unicode
 from sentiment140_bert.run_dir import written_whole
 
@@ -39,8 +41,8 @@ def read_texts(name: str, text_column: str | None = None, encoding: str | None =
         known = known_encoding(encoding or "utf-8")
         yield from (line.rstrip("\r\n") for line in io.TextIOWrapper(sys.stdin.buffer, known, errors="replace"))
         return
-    path = Path(name).expanduser()
-    if not path.is_file():
+    path = found(name)
+    if path is None or not path.is_file():
         raise DataError(f"There is no file {name}.", "Check the path, or pass the texts as arguments.")
     if path.suffix.lower() in (".zip", ".json", ".xlsx", ".pdf"):
         raise DataError(
@@ -48,7 +50,7 @@ def read_texts(name: str, text_column: str | None = None, encoding: str | None =
         )
     source = Source(name, path)
     if source.suffix == ".parquet":
-        with damage_explained(source):
+        with damage_explained(name, *STRANGE):
             yield from _from_parquet(path, text_column)
         return
     with text_lines(source, encoding_of(source, encoding) or "utf-8") as file:
@@ -72,7 +74,7 @@ def column_of(names: list[str], text_column: str | None, where: str) -> str:
             return lower[wanted.lower()]
     raise DataError(
         f"{where}: no column {text_column!r}." if text_column else f"{where}: no column is obviously the text.",
-        f"The columns are: {', '.join(names)}. Name one with --text-column.",
+        f"The columns are: {schema.shown_names(names)}. Name one with --text-column.",
     )
 
 
@@ -110,7 +112,7 @@ def _from_json_lines(file: IO[str], text_column: str | None, name: str) -> Itera
 
 
 def _from_parquet(path: Path, text_column: str | None) -> Iterator[str]:
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, pre_buffer=False) as file:  # which would be held to the end
         column = column_of(file.schema_arrow.names, text_column, str(path))
         for batch in file.iter_batches(ROWS_AT_ONCE, columns=[column]):
             yield from ("" if value is None else str(value) for value in batch.column(0).to_pylist())
@@ -120,7 +122,8 @@ def write_predictions(path: Path, rows: Iterable[tuple[str, str, float]]) -> int
     """Writes ``text``, ``label`` and ``score`` of each row, whole or not at all, and returns how many there were.
 
     Args:
-        path: A ``.jsonl``, ``.csv`` or ``.parquet`` file; its folder must exist.
+        path: A ``.jsonl``, ``.csv`` or ``.parquet`` file; its folder must exist. In CSV, texts and labels that a
+            spreadsheet would compute are written as :func:`sentiment140_bert.data.cells.as_cell` gives them.
         rows: (text, label, score), consumed as they come.
 
     Raises:
@@ -143,7 +146,7 @@ def write_predictions(path: Path, rows: Iterable[tuple[str, str, float]]) -> int
                 if path.suffix == ".csv":
                     writer = csv.writer(file)
                     writer.writerow(["text", "label", "score"])
-                    writer.writerows(counted())
+                    writer.writerows((as_cell(text), as_cell(label), score) for text, label, score in counted())
                 else:
                     for text, label, score in counted():
                         file.write(
@@ -167,14 +170,13 @@ def _write_parquet(path: Path, rows: Iterator[tuple[str, str, float]]) -> None:
         for row in rows:
             chunk.append(row)
             if len(chunk) == ROWS_AT_ONCE:
-                writer.write_batch(_batch(chunk, columns))
+                writer.write_table(_table(chunk, columns))
                 chunk = []
         if chunk:
-            writer.write_batch(_batch(chunk, columns))
+            writer.write_table(_table(chunk, columns))
 
 
-def _batch(rows: list[tuple[str, str, float]], columns: pa.Schema) -> pa.RecordBatch:
+def _table(rows: list[tuple[str, str, float]], columns: pa.Schema) -> pa.Table:
+    """Rows that become a row group of their own: record batches would be gathered to one of a million rows."""
     values = zip(*rows, strict=True)
-    return pa.record_batch(
-        [pa.array(each, kind) for each, kind in zip(values, columns.types, strict=True)], schema=columns
-    )
+    return pa.table([pa.array(each, kind) for each, kind in zip(values, columns.types, strict=True)], schema=columns)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from sentiment140_bert.credentials import without_password
 from sentiment140_bert.errors import HubError
 from sentiment140_bert.hub import fetch
 from sentiment140_bert.hub.client import Hub
@@ -238,7 +239,7 @@ def commit(hub: Hub, target: Target, files: Mapping[str, Path | bytes], parent: 
         return now, done
 
     now, done = hub.patiently(f"committing to {target.name}", attempt)
-    page = f"{hub.api.endpoint}/{target.url}"
+    page = without_password(f"{hub.api.endpoint}/{target.url}")
     return Pushed(
         kind=target.kind,
         repo_id=target.repo_id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sentiment140_bert.credentials import without_password
 from sentiment140_bert.hub.client import Hub, reason
 
 TIMEOUT = 3.0  # seconds
@@ -28,7 +29,7 @@ def state_of(kind: str, repo_id: str, revision: str | None = None) -> tuple[str,
     try:
         hub.api.repo_info(repo_id, repo_type=kind, revision=revision, timeout=TIMEOUT)
     except (OSError, RuntimeError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
-        return "missing", f"{hub.api.endpoint}: {reason(error)}"
+        return "missing", f"{without_password(hub.api.endpoint)}: {reason(error)}"
     return "reachable", "on the Hub, to be downloaded"
 
 

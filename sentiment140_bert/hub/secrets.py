@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from sentiment140_bert import credentials
+from sentiment140_bert.credentials import KINDS
 from sentiment140_bert.errors import SecretError
 
 CHUNK = 1 << 24
 OVERLAP = 1 << 13
 
-# What each kind of token looks like, by the text it begins with. Only at that text is the expression tried, which is
-# some ten times faster than searching for it.
-KINDS: tuple[tuple[str, bytes, re.Pattern[bytes]], ...] = (
-    ("Hugging Face token", b"hf_", re.compile(rb"hf_[A-Za-z0-9]{30,}")),
-    ("Hugging Face token", b"api_org_", re.compile(rb"api_org_[A-Za-z0-9]{30,}")),
-    ("Weights & Biases key", b"wandb_v1_", re.compile(rb"wandb_v1_[A-Za-z0-9_-]{20,}")),
-    ("Weights & Biases key", b"local-", re.compile(rb"local-[0-9a-f]{40}(?![0-9a-f])")),
-    ("Databricks token", b"dapi", re.compile(rb"dapi[0-9a-f]{32}")),
-    ("Databricks token", b"dkea", re.compile(rb"dkea[0-9a-f]{32}")),
-    ("Databricks token", b"dose", re.compile(rb"dose[0-9a-f]{32}")),
-    ("AWS access key", b"AKIA", re.compile(rb"(?<![A-Z0-9])AKIA(?=[A-Z0-9]*[0-9])[A-Z0-9]{16}(?![A-Z0-9])")),
-    ("AWS access key", b"ASIA", re.compile(rb"(?<![A-Z0-9])ASIA(?=[A-Z0-9]*[0-9])[A-Z0-9]{16}(?![A-Z0-9])")),
-    ("private key", b"-----BEGIN ", re.compile(rb"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----")),
-    ("password in an address", b"://", re.compile(rb"://[^\s/:@\"'<>]{0,64}:[^\s/:@\"'<>]{6,}@[A-Za-z0-9]")),
-)
 # Names of variables and settings, in any case; a value behind them is a secret.
 _VALUE = rb"[\"']?\s*[=:]\s*[\"']?"
 NAMED: tuple[tuple[str, bytes, re.Pattern[bytes]], ...] = (
@@ -51,27 +36,14 @@ BARE = re.compile(
     rb"(?<!commit )(?<!commit/)(?<!commit\": \")(?<!tree/)(?<!blob/)(?<!resolve/)"
     rb"[0-9a-f]{40}(?![0-9a-zA-Z])"
 )
-# Variables whose very values are looked for, whatever they look like.
-VARIABLES = (
-    "HF_TOKEN",
-    "HUGGING_FACE_HUB_TOKEN",
-    "WANDB_API_KEY",
-    "DATABRICKS_TOKEN",
-    "DATABRICKS_CLIENT_SECRET",
-    "MLFLOW_TRACKING_TOKEN",
-    "MLFLOW_TRACKING_PASSWORD",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-)
 
 
 def own() -> list[bytes]:
-    """The secrets that this process knows: of the environment and of the Hub's login."""
+    """The secrets that this process knows, in every form: of the environment and of the logins on this machine."""
     from huggingface_hub import get_token
 
-    values = [os.environ.get(name) for name in VARIABLES] + [get_token()]
-    long = {value.strip() for value in values if value and len(value.strip()) >= 8}
-    return [each.encode() for each in {*long, *(json.dumps(value)[1:-1] for value in long)}]
+    found = credentials.known() | {token for token in [get_token()] if token and len(token) >= credentials.SHORTEST}
+    return [form.encode("utf-8", "surrogateescape") for each in found for form in credentials.forms(each)]
 
 
 def kind_in(content: bytes, known: Iterable[bytes] = (), *, bare: bool = True) -> str | None:

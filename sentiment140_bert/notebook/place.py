@@ -10,6 +10,8 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
+from sentiment140_bert.credentials import conceal_what_is_printed
+
 SECRETS = ("HF_TOKEN", "WANDB_API_KEY")
 DRIVE = Path("/content/drive/MyDrive")
 WITH_GPU, WITHOUT_GPU = "colab-t4", "quickstart"
@@ -30,6 +32,7 @@ def begin() -> None:
 
     logger = logging.getLogger("sentiment140_bert")
     logger.handlers = [logging.StreamHandler(sys.stdout)]
+    conceal_what_is_printed()
     logger.setLevel(logging.INFO)
     logger.propagate = False
     datasets.disable_progress_bars()

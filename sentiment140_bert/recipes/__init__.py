@@ -4,23 +4,12 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from sentiment140_bert import plain_yaml
 from sentiment140_bert.errors import RecipeError, S140Error
 from sentiment140_bert.recipe import Recipe, parse
 
-
-class _EachKeyOnce(yaml.SafeLoader):
-    """Safe YAML in which a key given twice is an error rather than silently the last one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = next((key for key in keys if keys.count(key) > 1), None)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"{twice} is given twice", node.start_mark)
-        return super().construct_mapping(node, deep)
+MOST_BYTES = 200_000
 
 
 def names() -> list[str]:
@@ -42,16 +31,21 @@ def text(name_or_path: str) -> str:
     if name_or_path in names():
         return files(__name__).joinpath(f"{name_or_path}.yaml").read_text("utf-8")
     path = Path(name_or_path)
-    if not path.is_file():
-        raise S140Error(
-            f"There is no recipe {name_or_path!r}: neither a packaged one nor a file.",
-            f"Packaged: {', '.join(names())}.",
-        )
     try:
+        if not path.is_file():  # nor a device or a pipe, which may never end
+            raise S140Error(
+                f"There is no recipe {name_or_path[:500]!r}: neither a packaged one nor a file.",
+                f"Packaged: {', '.join(names())}.",
+            )
+        if path.stat().st_size > MOST_BYTES:
+            raise S140Error(
+                f"{name_or_path} has {path.stat().st_size:,} bytes, more than the {MOST_BYTES:,} of a recipe.",
+                "Is it the right file?",
+            )
         return path.read_text("utf-8")
     except (UnicodeDecodeError, OSError) as error:
         raise S140Error(
-            f"The recipe {name_or_path} cannot be read: {error}.", "A recipe is a UTF-8 YAML file."
+            f"The recipe {name_or_path[:500]} cannot be read: {error}.", "A recipe is a UTF-8 YAML file."
         ) from None
 
 
@@ -64,7 +58,7 @@ def load(name_or_path: str) -> Recipe:
     """
     source = text(name_or_path)
     try:
-        plain = yaml.load(source, _EachKeyOnce)
-    except yaml.YAMLError as error:
-        raise RecipeError([f"not valid YAML: {' '.join(str(error).split())}"], name_or_path) from None
+        plain = plain_yaml.load(source)
+    except ValueError as error:
+        raise RecipeError([f"not valid YAML: {error}"], name_or_path) from None
     return parse({} if plain is None else plain, name_or_path)

@@ -31,6 +31,7 @@ __all__ = [
     "installed",
     "of_run",
     "offline_folders",
+    "send_offline",
     "shown",
     "state_of",
     "tracked",
@@ -150,6 +151,17 @@ def has_wandb_credentials() -> bool:
     from sentiment140_bert.tracking import wandb_tracker
 
     return wandb_tracker.has_credentials()
+
+
+def send_offline(run: RunDir) -> None:
+    """Has wandb send what it kept of a run on this machine.
+
+    Raises:
+        TrackerError: It cannot; all of it is still here.
+    """
+    from sentiment140_bert.tracking import wandb_tracker
+
+    wandb_tracker.send(offline_folders(run))
 
 
 def shown(run: RunDir) -> dict[str, Any]:

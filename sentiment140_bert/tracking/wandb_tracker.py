@@ -8,14 +8,15 @@ import netrc
 import os
 import secrets
 import shlex
+import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlparse
 
-from sentiment140_bert.errors import first_line
+from sentiment140_bert.errors import TrackerError, first_line
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.tracking.story import CARD, Point, State, Story
 from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
@@ -26,6 +27,8 @@ TO_ANSWER, TO_BEGIN, TO_END = 10, 60, 120
 LONGEST_TAG = 64  # characters; a longer one would end wandb.init
 STEP = "train/global_step"  # as the Trainer's own report names it
 CLASS_NAMES = ["negative", "positive"]
+# When it is set, wandb writes the key into logs of its own, which lie in the run directory.
+NO_KEY_IN_LOGS = {"WANDB_DEBUG": "false", "WANDB_CORE_DEBUG": "false"}
 
 
 class Wandb(Tracker):
@@ -33,6 +36,7 @@ class Wandb(Tracker):
 
     name = "wandb"
     safe = "closed"
+    environment: ClassVar[Mapping[str, str]] = NO_KEY_IN_LOGS
 
     def __init__(self, story: Story, known: dict[str, Any]) -> None:
         super().__init__(story, known)
@@ -167,7 +171,7 @@ class Wandb(Tracker):
         asked = os.environ.get("WANDB_MODE")
         self.offline = "as WANDB_MODE says" if asked in ("offline", "dryrun") else ""
         if not self.offline:
-            self.offline = _out_of_reach() if has_credentials() else "no credentials"
+            self.offline = out_of_reach() if has_credentials() else "no credentials"
         if not self.offline:
             try:
                 return wandb.init(mode=asked, **begin)  # type: ignore[arg-type]
@@ -182,6 +186,31 @@ def waiting(run: RunDir, run_id: str) -> list[Path]:
     """Folders of a wandb run that were written offline and not sent since."""
     folders = sorted((run.path / "wandb").glob(f"offline-run-*-{run_id}"))
     return [folder for folder in folders if not list(folder.glob("*.synced"))]
+
+
+def send(folders: Sequence[Path]) -> None:
+    """Has wandb send what it kept in these folders.
+
+    Raises:
+        TrackerError: It cannot. W&B is asked first: wandb itself would wait for hours for one that does not answer,
+            and would log what one answered that does not want the key.
+    """
+    if not folders:
+        return
+    if why := out_of_reach():
+        raise TrackerError(f"{why}.", "What it kept is still here; try again later.")
+    log.info("wandb: sending %s", ", ".join(folder.name for folder in folders))
+    sent = subprocess.run(
+        [sys.executable, "-m", "wandb", "sync", "--yes", *map(str, folders)],
+        env=os.environ | NO_KEY_IN_LOGS,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if sent.returncode:
+        lines = (sent.stderr + sent.stdout).strip().splitlines() or ["it gave no reason"]
+        raise TrackerError(f"wandb could not send what it kept: {lines[-1]}.", "It is kept; try again later.")
 
 
 def has_credentials() -> bool:
@@ -203,7 +232,7 @@ def _key() -> str | None:
     return found[2] if found else None
 
 
-def _out_of_reach() -> str:
+def out_of_reach() -> str:
     """Why W&B cannot be told now; empty where it can. Asked first: a failed ``wandb.init`` leaves its id in use."""
     import requests
 

@@ -122,3 +122,14 @@ def processes_of(settings: TrainingArguments) -> Any:
             "without GPUs: accelerate launch --multi_gpu --num_processes 2 …, or torchrun --nproc_per_node 2 …"
         )
     return settings.distributed_state
+
+
+def as_in_main_process(processes: Any, value: bool) -> bool:
+    """The main process's ``value``, in all of them; each waits for it there."""
+    from accelerate.utils import broadcast_object_list
+
+    if processes.num_processes == 1:
+        return value
+    told = [value]
+    broadcast_object_list(told)
+    return told[0]

@@ -44,7 +44,7 @@ class WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
         """A run may have moved since: its best checkpoint is looked for where the run is now."""
         if state.best_model_checkpoint:
             here = Path(args.output_dir) / Path(state.best_model_checkpoint).name
-            if not _is_whole(here):
+            if any(damages(here)):
                 raise RunError(
                     f"The best checkpoint so far, {here.name}, is missing in {here.parent} or damaged.",
                     "Put it back from where the run was copied, or start anew with --overwrite.",
@@ -123,11 +123,12 @@ def remove_older(newest: Path, best: str, limit: int | None) -> None:
 def remove(folder: Path) -> None:
     """Removes a checkpoint; its manifest first, so that what is left of it at any moment counts for nothing.
 
-    Its files are emptied before: what is removed from Google Drive lies in its bin for a month, and counts.
+    Its files are emptied before: what is removed from Google Drive lies in its bin for a month, and counts. A file that
+    has a second name is still wanted under it, and is not emptied.
     """
     (folder / MANIFEST).unlink(missing_ok=True)
     for file in folder.iterdir():
-        if file.is_file():
+        if file.is_file() and file.stat().st_nlink == 1:
             file.open("wb").close()
     shutil.rmtree(folder, ignore_errors=True)  # an emptied one that stays is not whole, and tried again next time
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sentiment140_bert.workflows.answering import answers, load_classifier, open_classifier, predict
     from sentiment140_bert.workflows.comparing import compare
+    from sentiment140_bert.workflows.converting import convert
     from sentiment140_bert.workflows.examining import doctor
     from sentiment140_bert.workflows.exporting import export
     from sentiment140_bert.workflows.judging import evaluate
@@ -32,6 +33,7 @@ _HOMES = {
     "answers": "answering",
     "card": "publishing",
     "compare": "comparing",
+    "convert": "converting",
     "doctor": "examining",
     "evaluate": "judging",
     "evaluate_run": "scoring",
@@ -57,6 +59,7 @@ __all__ = [
     "answers",
     "card",
     "compare",
+    "convert",
     "doctor",
     "evaluate",
     "evaluate_run",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sentiment140_bert.errors import ModelError
 from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.values import path_named
 
 if TYPE_CHECKING:
     from sentiment140_bert.inference import Classifier, Prediction
@@ -47,6 +47,18 @@ def load_classifier(
     return classifier
 
 
+def settled(model: str, revision: str | None) -> str | None:
+    """The commit that a Hub model's revision is on now; for whoever asks for more of a model than its answers, so that
+    all of it is of one commit. Of anything else ``revision`` itself.
+
+    Raises:
+        ModelError: There is no such model.
+    """
+    from sentiment140_bert import modeling, registry
+
+    return revision if registry.is_registered(model) else modeling.pinned(model, revision) or revision
+
+
 @contextmanager
 def at_hand(model: str) -> Iterator[str]:
     """A model by a name that the room ``modeling`` knows: one out of MLflow's registry is a folder for that long."""
@@ -82,7 +94,7 @@ def open_classifier(
     """
     from sentiment140_bert.inference.export_folder import is_export
 
-    exported = is_export(Path(model).expanduser())
+    exported = is_export(path_named(model))
     if exported and backend == "torch":
         raise ModelError(f"{model} is an export, which torch does not read.", "Leave --backend torch away.")
     if backend not in PRECISIONS and not exported:
@@ -108,7 +120,7 @@ def _exported(model: str, revision: str | None, backend: str | None) -> Classifi
 
     if revision:
         raise ModelError("An export has no revisions.", "Export that revision: s140 export MODEL --model-revision …")
-    folder = Path(model).expanduser()
+    folder = path_named(model)
     if not export_folder.is_export(folder):
         home, folder = folder, RunDir(folder).onnx
         if not export_folder.is_export(folder):

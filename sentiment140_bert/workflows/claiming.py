@@ -32,14 +32,15 @@ def claim(run: RunDir, recipe: Recipe, resume: bool, overwrite: bool) -> bool:
     """Decides what is done with ``run``, which this process holds.
 
     Returns:
-        Whether an unfinished run is there to go on with.
+        Whether an unfinished run is there to go on with. Where the recipe names a repository of checkpoints, one that
+        is to be resumed may be there instead.
 
     Raises:
         RunError: It is finished, was started with another recipe, or was to be resumed and is not there.
     """
     if not run.is_run():
-        if resume:
-            raise RunError(f"There is no run in {run.path} to resume.", "Leave --resume away to start one.")
+        if resume and recipe.tracking.checkpoint_repo_id is None:
+            raise nothing_to_resume(run)
         return False
     if overwrite:
         return False
@@ -55,6 +56,11 @@ def claim(run: RunDir, recipe: Recipe, resume: bool, overwrite: bool) -> bool:
     if not resume:
         log.info("resume: %s holds an unfinished run of this recipe; going on with it", run.path)
     return True
+
+
+def nothing_to_resume(run: RunDir) -> RunError:
+    """The error for a run that is nowhere."""
+    return RunError(f"There is no run in {run.path} to resume.", "Leave --resume away to start one.")
 
 
 def _same_recipe(run: RunDir, recipe: Recipe, resume: bool) -> None:

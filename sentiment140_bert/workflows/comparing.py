@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.run_dir import RunDir, written_whole
+from sentiment140_bert.values import path_named
 from sentiment140_bert.workflows import judging, scoring
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _tables(first: str, data: DataConfig | None) -> dict[str, pa.Table]:
 
     if data:
         return whole(data)
-    run = RunDir(Path(first).expanduser())
+    run = RunDir(path_named(first))
     if not run.is_run():
         raise RunError(f"{first} is not a run directory, so it has no data of its own.", "Name tweets with --dataset.")
     return scoring.scored_tables(scoring.data_of(run))

@@ -102,8 +102,11 @@ def _answered(
     settings = arguments.training_arguments(recipe.training, arguments.choose_precision(recipe.training), checkpoints)
     if arguments.processes_of(settings).num_processes > 1:
         raise RunError("Suspects are looked for in one process.", "Start it without torchrun or accelerate.")
-    name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
-    model = modeling.load_encoder(name, revision, recipe.training.seed, recipe.model.dropouts())
+    name, commit = (
+        recipe.model.model_name_or_path,
+        tokens.report["tokenizer"]["revision"] or recipe.model.model_revision,
+    )
+    model = modeling.load_encoder(name, commit, recipe.training.seed, recipe.model.dropouts())
     splits = tokens.splits()
     outcome = trainer.train(
         model,

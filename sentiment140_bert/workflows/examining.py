@@ -8,6 +8,7 @@ from typing import Any
 
 from sentiment140_bert.errors import Interrupted, S140Error
 from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.values import path_named
 from sentiment140_bert.workflows import probing
 
 ELSEWHERE = {
@@ -152,7 +153,7 @@ def _dataset(recipe: Recipe) -> dict[str, Any]:
         return _source(name, "reachable", "to be downloaded from Stanford's site, which was not asked")
     if tables.is_table(name):
         return _source(name, "reachable", "a table, which Spark was not asked for")
-    if name == "sample" or Path(name).expanduser().exists():
+    if name == "sample" or path_named(name).exists():
         return _source(name, "local", "on this machine")
     return _source(name, "missing", "there is no such file or folder; check the path")
 

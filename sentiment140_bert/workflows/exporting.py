@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import ModelError
 from sentiment140_bert.run_dir import RunDir, folder_written_whole, sha256_of, write_json
-from sentiment140_bert.workflows.answering import at_hand
+from sentiment140_bert.values import path_named
+from sentiment140_bert.workflows.answering import at_hand, settled
 from sentiment140_bert.workflows.runs import without_folders
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def export(
     from sentiment140_bert.inference.torch_backend import TorchClassifier
 
     onnx_graphs.check_installed()
-    folder = _place(model, output)
+    folder, revision = _place(model, output), settled(model, revision)
     with at_hand(model) as name:
         classifier = TorchClassifier(*modeling.load_classifier(name, revision), device="cpu")
         source = modeling.folder_of(name, revision)
@@ -86,7 +87,7 @@ def _place(model: str, output: Path | None) -> Path:
     from sentiment140_bert.inference.export_folder import is_export
 
     if not output:
-        run = RunDir(Path(model).expanduser())
+        run = RunDir(path_named(model))
         if not run.is_run():
             raise ModelError(f"{model} is no run, so the export has no place of its own.", "Name one with --output.")
         return run.onnx

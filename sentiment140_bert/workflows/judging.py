@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.workflows import origins
-from sentiment140_bert.workflows.answering import open_classifier
+from sentiment140_bert.workflows.answering import open_classifier, settled
 from sentiment140_bert.workflows.scoring import ask
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def judge(
     from sentiment140_bert.evaluation.protocol import scores_of as scored
     from sentiment140_bert.evaluation.sides import sides_of
 
+    revision = settled(model, revision)
     classifier, name = open_classifier(model, revision, backend=backend), name or model
     assumed = sides_of(classifier.labels).assumed
     if assumed:

@@ -16,7 +16,7 @@ from sentiment140_bert.workflows import curve_plan, preparing
 from sentiment140_bert.workflows.curve_dir import FINISHED, CurveDir
 from sentiment140_bert.workflows.curve_points import Training, trainings
 from sentiment140_bert.workflows.curve_results import write_results
-from sentiment140_bert.workflows.runs import differences
+from sentiment140_bert.workflows.runs import differences, without_checkpoint_repo
 
 log = logging.getLogger(__name__)
 LEAST = 2  # training tweets: one of each label
@@ -59,6 +59,7 @@ def learning_curve(
             tried and the results are written, some trainings failed.
         Interrupted: A signal stopped a training; a checkpoint was written.
     """
+    recipe = without_checkpoint_repo(recipe, "a learning curve")
     _possible(recipe, sizes, seeds, keep_models)
     home = CurveDir(output)
     _ours(home, recipe)

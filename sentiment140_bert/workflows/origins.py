@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import DataError, HubError, RunError
 from sentiment140_bert.run_dir import TRAINING_ROWS, RunDir
+from sentiment140_bert.values import path_named
 from sentiment140_bert.workflows import baselines, preparing
 from sentiment140_bert.workflows.runs import saved_recipe
 
@@ -45,7 +46,7 @@ def origin_of(model: str, revision: str | None = None) -> Origin:
 
     if registry.is_registered(model):
         return Origin(unknown="a registered model does not say what it was trained on")
-    path = Path(model).expanduser()
+    path = path_named(model)
     if RunDir(path).is_run():
         return _of_run(RunDir(path))
     try:

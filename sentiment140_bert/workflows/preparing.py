@@ -100,15 +100,16 @@ def tokenized(recipe: Recipe) -> Data:
     from sentiment140_bert.data.prepare import tokenized as tokens_of
 
     prepared, folder = splits(recipe.data)
-    name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
+    name = recipe.model.model_name_or_path
+    commit = modeling.pinned(name, recipe.model.model_revision)
     normalizer = clean.normalizer(prepared.report["settings"]["cleaning"])
-    tokenizer = modeling.load_tokenizer(name, revision, normalizer)
+    tokenizer = modeling.load_tokenizer(name, commit, normalizer)
     if recipe.data.max_length > tokenizer.model_max_length:
         limit = tokenizer.model_max_length
         raise RecipeError([f"max_length: {recipe.data.max_length} is more than the model takes, {limit} tokens"])
     at_hand = partial(publication.tokens_of, folder, prepared) if folder else None
     tokens = tokens_of(prepared, tokenizer, recipe.data.max_length, at_hand)
-    tokens.report["tokenizer"] |= {"name": without_folders(name), "revision": modeling.commit_of(name, revision)}
+    tokens.report["tokenizer"] |= {"name": without_folders(name), "revision": commit}
     log.info("data: %s", ", ".join(f"{split['rows']:,} {name}" for name, split in tokens.report["splits"].items()))
     if tokens.cached:
         log.info("data: taken from the cache, nothing was tokenized")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ from sentiment140_bert.errors import RunError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir
 
+log = logging.getLogger(__name__)
 ELSEWHERE = ("report_to", "run_name")  # a run may go on being told to others, under another name
+CHECKPOINT_FLAG = "--checkpoint-repo-id"
 FILE_ENDINGS = (".csv", ".gz", ".zip", ".tsv", ".parquet", ".jsonl", ".yaml", ".yml")
 
 
@@ -40,7 +44,7 @@ def differences(before: Recipe, now: Recipe) -> list[str]:
 
 
 def public(recipe: Recipe, base: str | None = None) -> Recipe:
-    """The recipe as others may have it: without the folders of this machine.
+    """The recipe as others may have it: without the folders of this machine and the place of its checkpoints.
 
     Args:
         recipe: Of a run.
@@ -52,7 +56,34 @@ def public(recipe: Recipe, base: str | None = None) -> Recipe:
         "manual_test": recipe.data.manual_test,
         "drop_suspects": recipe.data.drop_suspects,
     }
-    return recipe.with_values({key: without_folders(name) for key, name in names.items() if name})
+    changed: dict[str, Any] = {key: without_folders(name) for key, name in names.items() if name}
+    return recipe.with_values(changed | {"checkpoint_repo_id": None})
+
+
+def without_checkpoint_repo(recipe: Recipe, what: str) -> Recipe:
+    """The recipe for work that trains several models, which cannot share one repository of checkpoints; says so.
+
+    Args:
+        recipe: As it was given.
+        what: Names the work, as in "a learning curve".
+    """
+    repo_id = recipe.tracking.checkpoint_repo_id
+    if repo_id is None:
+        return recipe
+    log.warning("hub: %s trains several models; nothing is kept in %s, which is for one run", what, repo_id)
+    return recipe.with_values({"checkpoint_repo_id": None})
+
+
+def public_arguments(arguments: Sequence[str]) -> list[str]:
+    """What followed ``s140``, as it may be published: no folders, and no place of checkpoints."""
+    left: list[str] = []
+    for word in arguments:
+        before = left[-1] if left else ""
+        if before == CHECKPOINT_FLAG or (before == "--set" and word.startswith("checkpoint_repo_id=")):
+            left.pop()
+        elif not word.startswith((f"{CHECKPOINT_FLAG}=", "--set=checkpoint_repo_id=")):
+            left.append(word)
+    return [without_folders(word) for word in left]
 
 
 def without_folders(argument: str) -> str:

@@ -18,7 +18,7 @@ from sentiment140_bert import run_lock
 from sentiment140_bert.errors import DataError, MissingExtra, RunError
 from sentiment140_bert.run_dir import RunDir, written_whole
 from sentiment140_bert.workflows import cross_validation, scoring
-from sentiment140_bert.workflows.runs import saved_recipe
+from sentiment140_bert.workflows.runs import saved_recipe, without_checkpoint_repo
 
 if TYPE_CHECKING:
     from sentiment140_bert.data.cache import Prepared
@@ -74,7 +74,7 @@ def suspects(
     log.info("suspects: %s training tweets, %d folds, by %s", f"{len(labels):,}", folds, by)
     if by == "model":
         with run_lock.held(path, "looking for suspects"):
-            positive = cross_validation.by_model(run, recipe, dealt)
+            positive = cross_validation.by_model(run, without_checkpoint_repo(recipe, "a search for suspects"), dealt)
     else:
         positive = cross_validation.by_baseline(train, dealt)
     found = noise.find(labels, positive)

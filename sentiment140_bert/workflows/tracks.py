@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,7 +102,7 @@ def sync_track(path: Path, report_to: Sequence[str] = ()) -> dict[str, Any]:
     if without_login:
         names.remove("wandb")
     elif "wandb" in names:
-        _send_offline(tracking.offline_folders(run))
+        tracking.send_offline(run)
     with run_lock.held(path, "telling its trackers"), tracking.tracked(names, lambda: story) as going:
         pass
     if not going.complete:
@@ -115,20 +113,3 @@ def sync_track(path: Path, report_to: Sequence[str] = ()) -> dict[str, Any]:
     if without_login:
         raise TrackerError("wandb has no credentials here.", "Log in with `wandb login`, or set WANDB_API_KEY.")
     return track(path)
-
-
-def _send_offline(folders: list[Path]) -> None:
-    """Has wandb send what it kept in these folders."""
-    if not folders:
-        return
-    log.info("wandb: sending %s", ", ".join(folder.name for folder in folders))
-    sent = subprocess.run(
-        [sys.executable, "-m", "wandb", "sync", "--yes", *map(str, folders)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if sent.returncode:
-        lines = (sent.stderr + sent.stdout).strip().splitlines() or ["it gave no reason"]
-        raise TrackerError(f"wandb could not send what it kept: {lines[-1]}.", "It is kept; try again later.")

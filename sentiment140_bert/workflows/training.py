@@ -12,11 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert import run_lock
+from sentiment140_bert.credentials import concealed
 from sentiment140_bert.errors import Interrupted
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir, full_disk_explained, write_json, write_text
-from sentiment140_bert.workflows import claiming, preparing, publishing, scoring, tracks, volumes
-from sentiment140_bert.workflows.runs import without_folders
+from sentiment140_bert.workflows import (
+    checkpoint_uploads,
+    claiming,
+    pinning,
+    preparing,
+    publishing,
+    remote_checkpoints,
+    scoring,
+    tracks,
+    volumes,
+)
+from sentiment140_bert.workflows.runs import public_arguments, without_folders
 
 if TYPE_CHECKING:
     from accelerate import PartialState
@@ -58,7 +69,8 @@ def train(
 
     Returns:
         ``run``, ``model``, ``metrics`` (as in ``metrics.json``), ``training`` (steps, seconds, tweets per
-        second, …) and ``published`` (None without ``push_to``); nothing in processes other than the main one.
+        second, …), ``published`` (None without ``push_to``), ``tracked`` and ``checkpoints`` (on the Hub; None without
+        ``checkpoint_repo_id``); nothing in processes other than the main one.
 
     Raises:
         RunError: ``output_dir`` holds a finished run, one of another recipe or other tweets, or something else; another
@@ -71,16 +83,18 @@ def train(
     if volumes.is_volume(output_dir):
         resume = claiming.claim(run, recipe, resume, overwrite)
         more: dict[str, Any] = {"push_to": push_to, "arguments_given": arguments_given, "data": data, "lean": lean}
-        return volumes.train_beside(train, recipe, output_dir, resume=resume, **more)
+        return volumes.train_beside(train, recipe, output_dir, resume=resume, overwrite=overwrite, **more)
     from sentiment140_bert.training import arguments
 
     precision = arguments.choose_precision(recipe.training)
     settings = arguments.training_arguments(recipe.training, precision, run.checkpoints)
     processes = arguments.processes_of(settings)
+    remote: remote_checkpoints.RemoteRun | None = None
     with ExitStack() as ours:
         if processes.is_main_process:
             ours.enter_context(run_lock.held(run.path, "training", make=True))
             claiming.claim(run, recipe, resume, overwrite)
+            remote = remote_checkpoints.opened(run, recipe, resume, overwrite)
             if push_to:
                 publishing.ready(push_to)
         else:
@@ -89,7 +103,7 @@ def train(
         resume = run.is_run() and not overwrite
         with full_disk_explained(run.path):
             return _trained(
-                run, recipe, precision, settings, processes, resume, push_to, arguments_given, saved, data, lean
+                run, recipe, precision, settings, processes, resume, remote, push_to, arguments_given, saved, data, lean
             )
 
 
@@ -100,6 +114,7 @@ def _trained(
     settings: TrainingArguments,
     processes: PartialState,
     resume: bool,
+    remote: remote_checkpoints.RemoteRun | None,
     push_to: publishing.Destination | None,
     arguments_given: list[str] | None,
     saved: Callable[[], None] | None,
@@ -111,20 +126,29 @@ def _trained(
     from sentiment140_bert.evaluation.metrics import trainer_metrics
     from sentiment140_bert.machine.usage import Usage
     from sentiment140_bert.tracking import tracked
-    from sentiment140_bert.training import callbacks, checkpoints, trainer
+    from sentiment140_bert.training import arguments, callbacks, checkpoints, trainer
 
-    trackers = tracks.names_for(run, recipe, resume) if processes.is_main_process else []
     with processes.main_process_first():
-        prepared, tokens, tokenizer = data or preparing.tokenized(recipe)
+        exact = pinning.at_one_commit(recipe, run if resume else None, data)
+        prepared, tokens, tokenizer = data or preparing.tokenized(exact)
+    brought = remote.bring(tokens.report, resume) if remote else False
+    if arguments.as_in_main_process(processes, brought):
+        resume = True
+        with processes.main_process_first():  # the run that came may have begun with another commit of the base model
+            exact = pinning.at_one_commit(recipe, run, data)
+            prepared, tokens, tokenizer = data or preparing.tokenized(exact)
+    trackers = tracks.names_for(run, recipe, resume) if processes.is_main_process else []
     log.info("precision: %s (%s)", precision.name, precision.why)
     checkpoint = checkpoints.newest_whole(run.checkpoints) if resume else None
     if resume:
         log.info("resume: %s", f"from {checkpoint.name}" if checkpoint else "no whole checkpoint yet, starting anew")
-    name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
-    model = modeling.load_encoder(name, revision, recipe.training.seed, recipe.model.dropouts())
-    started = beginning(recipe, precision, processes.num_processes, arguments_given)
+    name, revision = exact.model.model_name_or_path, exact.model.model_revision
+    model = modeling.load_encoder(name, revision, exact.training.seed, exact.model.dropouts())
+    started = beginning(exact, precision, processes.num_processes, arguments_given)
     if resume:
         claiming.same_data(run, tokens.report)
+        if remote:
+            remote.remember()
         started = run.read(run.environment)
     elif processes.is_main_process:
         if run.is_run():
@@ -132,7 +156,11 @@ def _trained(
         write_beginning(run, recipe, tokens.report, started)
     processes.wait_for_everyone()
     usage = Usage()
-    with tracked(trackers, lambda: tracks.story_of(run, recipe, live=True)) as tracking:
+    uploads = checkpoint_uploads.Uploads(remote.repo, run, recipe) if remote else None
+    with (
+        checkpoint_uploads.kept_up(uploads, saved) as kept,
+        tracked(trackers, lambda: tracks.story_of(run, recipe, live=True)) as tracking,
+    ):
         outcome = trainer.train(
             model,
             tokenizer,
@@ -142,7 +170,7 @@ def _trained(
             compute_metrics=trainer_metrics,
             resume_from=checkpoint,
             callbacks=[callbacks.AfterEachLog(tracking.notify)],
-            saved=saved,
+            saved=kept,
             finds_batch=recipe.training.auto_find_batch_size,
             beside=usage,
             lr_decay=recipe.training.layerwise_lr_decay,
@@ -170,6 +198,7 @@ def _trained(
         "metrics": run.read(run.metrics),
         "published": published,
         "tracked": tracks.track(run.path),
+        "checkpoints": uploads.state() if uploads else None,
     }
 
 
@@ -186,7 +215,7 @@ def beginning(
         "processes": processes,
         "base_model": _base_model(recipe),
         "unusual_arguments": arguments.unusual(recipe.training),
-        "command": shlex.join(["s140", *map(without_folders, arguments_given)]) if arguments_given else None,
+        "command": concealed(shlex.join(["s140", *public_arguments(arguments_given)])) if arguments_given else None,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import re
@@ -11,11 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert import recipes, verification
+from sentiment140_bert import plain_yaml, recipes, verification
 from sentiment140_bert.errors import DataError, FalseDataError, ModelError, RunError, S140Error, first_line
 from sentiment140_bert.recipe import READING, DataConfig
 from sentiment140_bert.run_dir import EVAL_RESULTS, TRAINING_ROWS, RunDir, sha256_of
 from sentiment140_bert.shapes import REPO_ID
+from sentiment140_bert.values import path_named
 from sentiment140_bert.verification import Check
 from sentiment140_bert.workflows import answering, judging, model_folder, preparing, scoring
 from sentiment140_bert.workflows.runs import saved_recipe
@@ -76,7 +78,7 @@ def verify(
 def _page(name: str, revision: str | None) -> Page:
     from sentiment140_bert import modeling
 
-    path = Path(name).expanduser()
+    path = path_named(name)
     run = RunDir(path)
     if run.is_run():
         modeling.locate(name)
@@ -99,10 +101,12 @@ def _page(name: str, revision: str | None) -> Page:
 
 def _own(page: Page, data: DataConfig | None, tolerance: float) -> Iterator[Check]:
     """A page that `s140 push-to-hub` made."""
-    from sentiment140_bert import modeling
+    from sentiment140_bert import modeling, tracking
     from sentiment140_bert.cards import facts as card_facts
 
     facts = card_facts.read(page.run.path if page.run else page.folder)
+    if page.run:  # a card shows less of it: no address of a server that is not there for everybody
+        facts = dataclasses.replace(facts, tracking=tracking.shown(page.run))
     yield from _weights(page, facts.metrics)
     yield from _card(page, facts)
     yield from _eval_results(page, facts)
@@ -239,7 +243,7 @@ def _eval_results(page: Page, facts: Any) -> Iterator[Check]:
         return
     right = yaml.safe_load(text)
     try:
-        entries = yaml.safe_load(file.read_text("utf-8"))
+        entries = plain_yaml.load(file.read_text("utf-8"))
         said = {entry["dataset"]["task_id"]: entry["value"] for entry in entries}
     except (yaml.YAMLError, OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         yield verification.unchecked(EVAL_RESULTS, None, f"it cannot be read: {first_line(error)}")
@@ -285,10 +289,16 @@ def _data_of(page: Page, facts: Any, data: DataConfig | None) -> tuple[Prepared,
     if data is not None:
         defaults = DataConfig()
         given = {name: getattr(data, name) for name in READING if getattr(data, name) != getattr(defaults, name)}
-        recipe = recipe.with_values({"manual_test": None, **given} if not page.run else given)
+        strangers = {"manual_test": None, "drop_suspects": None}  # it may name files, and none of this machine is read
+        recipe = recipe.with_values(given if page.run else strangers | given)
     elif not page.run and not _is_everybodys(recipe.data):
         raise DataError(
             f"The tweets came from a file, {facts.data['sources']['training']['name']}.", "Name it with --dataset."
+        )
+    elif not page.run and recipe.data.drop_suspects:
+        raise DataError(
+            f"Training tweets that stand in a file, {Path(recipe.data.drop_suspects).name}, were left out.",
+            "Ask its owner to publish the dataset.",
         )
     return preparing.splits(recipe.data)
 

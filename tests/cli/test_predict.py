@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from sentiment140_bert.cli import main
+from sentiment140_bert.data.cells import from_cell
 from tiny_run import process
 
 pytest_plugins = "model_fixtures"
@@ -41,7 +42,9 @@ def read_back(path: Path) -> list[dict[str, object]]:
         return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     if path.suffix == ".csv":
         with path.open(encoding="utf-8", newline="") as file:
-            return [row | {"score": float(row["score"])} for row in csv.DictReader(file)]
+            rows = list(csv.DictReader(file))
+        assert not any(row["text"].startswith(("=", "@")) for row in rows)  # which a spreadsheet would compute
+        return [row | {"text": from_cell(row["text"]), "score": float(row["score"])} for row in rows]
     return pq.read_table(path).to_pylist()
 
 

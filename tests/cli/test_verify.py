@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,17 @@ def test_a_run_and_its_model_folder(small_run: Path, verify: Verify, place: str)
     found = verify(small_run if place == "run" else small_run / "model")
     assert found.code == 0, found.named() + found.named("unchecked")
     assert found.result["commit"] is None
+
+
+def test_a_run_tracked_by_a_server_that_is_not_there_for_everybody(small_run: Path, tmp_path, verify: Verify) -> None:
+    """Its card names no address, although tracking.json does."""
+    run = tmp_path / "tracked"
+    shutil.copytree(small_run, run)
+    address = "http://127.0.0.1:5000/#/experiments/1/runs/abc"
+    (run / "tracking.json").write_text(json.dumps({"mlflow": {"id": "abc", "url": address}}))
+    s140.card(run)
+    assert address not in (run / "model" / "README.md").read_text("utf-8")
+    assert verify(run).code == 0
 
 
 def test_a_run_that_was_pushed(published: Published, verify: Verify) -> None:

@@ -228,3 +228,16 @@ def test_a_run_whose_tweets_are_gone(mine: Path, verify: Verify) -> None:
     recipe = (mine / "recipe.yaml").read_text("utf-8")
     (mine / "recipe.yaml").write_text(recipe.replace("dataset: sample", "dataset: /nowhere/tweets.csv"), "utf-8")
     unchecked(verify(mine), "/nowhere/tweets.csv")
+
+
+def test_a_strangers_recipe_names_no_file_of_this_machine(small_run: Path, tmp_path: Path, verify: Verify) -> None:
+    folder = copy_of(small_run / "model", tmp_path / "theirs")
+    for name in ("recipe.yaml", "data.json", "environment.json", "metrics.json"):
+        shutil.copy(small_run / name, folder)
+    private = tmp_path / "private.csv"
+    private.write_text("text\nsomething private\n")
+    recipe = (folder / "recipe.yaml").read_text("utf-8")
+    assert "drop_suspects: null" in recipe
+    (folder / "recipe.yaml").write_text(recipe.replace("drop_suspects: null", f"drop_suspects: {private}"), "utf-8")
+    private.chmod(0)
+    unchecked(verify(folder), "private.csv, were left out")

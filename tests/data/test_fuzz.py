@@ -1,83 +1,72 @@
-"""Whatever bytes are given: rows, bad rows that are counted, or a sentence."""
+"""Whatever bytes are given: rows, bad rows that are counted, or a sentence. ``scripts/fuzz.py`` tries more of them."""
 
 from __future__ import annotations
 
-import gzip
-import io
-import zipfile
+import traceback
+from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import pytest
 
-from sentiment140_bert.data.reading import read
-from sentiment140_bert.data.source import locate
-from sentiment140_bert.errors import S140Error
-from sentiment140_bert.recipe import DataConfig
+from fuzzing.loop import Result, tried
+from fuzzing.recipe_files import RecipeFiles
+from fuzzing.texts import Cleaning, LabelMaps
+from fuzzing.tweet_files import KINDS, TweetFiles
 
-CSV = "".join(f'"{4 * (n % 2)}","{n}","d","q","u","tweet {n}, caf\xe9"\n' for n in range(12)).encode("latin-1")
-JSON = "".join(f'{{"text": "tweet {n}", "label": {n % 2}}}\n' for n in range(12)).encode()
+PARTS = 4
+TWEET_FILES = 20_000
 
 
-def parquet() -> bytes:
-    file = io.BytesIO()
-    pq.write_table(pa.table({"text": [f"tweet {n}" for n in range(12)], "label": [n % 2 for n in range(12)]}), file)
-    return file.getvalue()
+def no_defects(result: Result) -> None:
+    said = [f"input {each.number}: {''.join(traceback.format_exception(each.error))}" for each in result.defects]
+    assert not said, "\n".join(said)
 
 
-def zipped() -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("tweets.csv", CSV)
-    return file.getvalue()
+@pytest.mark.parametrize("part", range(PARTS))
+def test_20000_files_of_tweets(tmp_path: Path, part: int) -> None:
+    """The same ones every time. Of each kind some are read and some are refused."""
+    size = TWEET_FILES // PARTS
+    result = tried(TweetFiles(tmp_path), 1, range(part * size, (part + 1) * size))
+    no_defects(result)
+    assert result.count == size
+    read = {outcome.split("(")[-1].rstrip(")") for outcome in result.outcomes if outcome.startswith("rows")}
+    assert read == {kind.removesuffix(".gz") for kind in KINDS}
+    assert len([outcome for outcome in result.outcomes if outcome.startswith("error")]) >= 8
 
 
-VALID = {".csv": CSV, ".tsv": CSV.replace(b",", b"\t"), ".jsonl": JSON, ".csv.gz": gzip.compress(CSV, mtime=0)}
-VALID |= {".zip": zipped(), ".parquet": parquet()}
-PIECES = [
-    b'"',
-    b",",
-    b"\n",
-    b"\r",
-    b"\0",
-    b"\\",
-    b"\t",
-    b"\xff\xfe",
-    b"\xef\xbb\xbf",
-    b"\xc3",
-    b"9",
-    b'""',
-    b"{}",
-    b"null",
-]
-edits = st.tuples(st.integers(0, 2000), st.integers(0, 40), st.sampled_from(PIECES) | st.binary(max_size=8))
+def test_recipes(tmp_path: Path) -> None:
+    result = tried(RecipeFiles(tmp_path), 1, range(1_000))
+    no_defects(result)
+    assert {"a recipe", "error: not valid YAML", "error: wrong keys or values"} <= result.outcomes.keys()
 
 
-@st.composite
-def files(draw: st.DrawFn) -> tuple[str, bytes]:
-    suffix = draw(st.sampled_from(sorted(VALID)))
-    if draw(st.integers(0, 9)) == 0:
-        return suffix, draw(st.binary(max_size=300))
-    content = VALID[suffix]
-    for at, removed, added in draw(st.lists(edits, max_size=6)):
-        at %= len(content) + 1
-        content = content[:at] + added + content[at + removed :]
-    return suffix, content
+def test_texts() -> None:
+    result = tried(Cleaning(), 1, range(300))
+    no_defects(result)
 
 
-@given(file=files(), allowed=st.sampled_from([0.01, 1.0]), encoding=st.sampled_from([None, None, "utf-8", "utf-16"]))
-@settings(max_examples=500)
-def test_any_bytes(tmp_path_factory, file, allowed, encoding):
-    suffix, content = file
-    path = tmp_path_factory.getbasetemp() / f"fuzz{suffix}"
-    path.write_bytes(content)
-    data = DataConfig(dataset=str(path), max_bad_rows=allowed, encoding=encoding)
-    try:
-        reading = read(locate(data)[0], data)
-    except S140Error:
-        return
-    assert reading.rows == len(reading.table) + reading.bad_rows
-    assert reading.bad_rows <= allowed * reading.rows
-    assert set(reading.table["label"].to_pylist()) <= {0, 1, 2}
-    assert all(each.reason and each.number > 0 and each.rows > 0 for each in reading.bad)
+def test_label_maps() -> None:
+    result = tried(LabelMaps(), 1, range(5_000))
+    no_defects(result)
+    assert {"mapped", "read as names", "error: label map", "error: ambiguous labels"} <= result.outcomes.keys()
+
+
+@pytest.mark.parametrize("wrong", ["a row less", "another text", "no sentence"])
+def test_what_is_wrong_would_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    """Of a reader that loses rows, changes texts or lets an error through."""
+    from fuzzing import tweet_files
+    from sentiment140_bert.data import formats
+
+    right = formats.rows_of
+
+    def broken(*arguments):
+        rows = list(right(*arguments))
+        if wrong == "a row less":
+            return iter(rows[:-1])
+        if wrong == "no sentence":
+            raise KeyError("text")
+        return (
+            each._replace(text=each.text.replace("tweet", "twit")) if hasattr(each, "text") else each for each in rows
+        )
+
+    monkeypatch.setattr(tweet_files.formats, "rows_of", broken)
+    assert tried(TweetFiles(tmp_path), 1, range(100)).defects

@@ -73,6 +73,7 @@ def plain(recipe: Recipe, data: Data) -> Tuned:
         config=modeling.config_of(name, revision, recipe.model.dropouts()),
         dtype="float32",
         use_safetensors=True,
+        trust_remote_code=False,
     )
     precision = choose_precision(config).name
     began = time.perf_counter()

@@ -1,0 +1,182 @@
+"""The whole ordeal: a table of what was tried, what survived and what was lost; ``--short`` takes three minutes."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+HERE = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(HERE / "tests"))
+
+from killing import damaged, same, trained
+from model_fixtures import write_small_bert
+from sentiment140_bert.training.checkpoints import newest_whole
+from tiny_run import flags
+
+OFTEN = {"save_strategy": "steps", "save_steps": 2, "eval_strategy": "steps", "eval_steps": 2}
+SHAPES = ({}, OFTEN, OFTEN | {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 4})
+IN_A_ROW = 4  # kills of one run before it may end
+FUZZED = {"csv": 20_000, "clean": 5_000, "recipe": 5_000, "card": 500, "labels": 5_000}
+TESTS = {
+    "stopped by a signal": ["tests/training/test_interrupt.py"],
+    "killed at a given step": ["tests/training/test_killed.py"],
+    "full disk": ["tests/test_full_disk.py"],
+    "two processes, one run": ["tests/test_run_lock.py"],
+    "memory too small": ["tests/training/test_memory.py"],
+    "faults of the Hub": ["tests/hub/test_faults.py"],
+    "checkpoints on the Hub": ["tests/hub", "-k", "checkpoint"],
+    "hostile files": ["tests/data/test_hostile_files.py"],
+    "malicious repositories": ["tests/hub", "-k", "malicious or one_commit"],
+    "planted secrets": ["tests/secrets", "tests/hub/test_secrets.py", "tests/tracking/test_tracker_tokens.py"],
+    "run after run": ["tests/test_soak.py"],
+}
+
+
+class Row(NamedTuple):
+    """A line of the table. What could not be tried here (no GPU, not root) is ``skipped``."""
+
+    case: str
+    tried: int
+    survived: int
+    skipped: int
+    seconds: float
+
+
+def killed(kills: int, seed: int) -> Iterator[bool]:
+    """Kills runs at random moments, several times each, between their first sign of life and their last. Every third
+    time a file of the newest checkpoint is damaged as well. Each must go on by the same command, and end with weights
+    and scores that agree in every byte with those of a run that nobody disturbed.
+    """
+    draw = random.Random(seed)
+    with tempfile.TemporaryDirectory() as place:
+        model = write_small_bert(Path(place) / "bert", dropout=0.1)
+        undisturbed = [Path(place) / f"undisturbed-{at}" for at in range(len(SHAPES))]
+        done = 0
+        for number in itertools.count():
+            shape = number % len(SHAPES)
+            words, run = flags(model_name_or_path=model, **SHAPES[shape]), Path(place) / f"run-{number}"
+            if not undisturbed[shape].exists():
+                trained(undisturbed[shape], words)
+            hit = 0
+            while hit < min(IN_A_ROW, kills - done):
+                moment = draw.choice(["splits", "precision", *(f"step {step}/" for step in range(1, 13))])
+                ended = trained(run, words, moment, draw.random() * 0.5)
+                if ended.code != -signal.SIGKILL:  # it had passed that moment, or was faster
+                    break
+                hit += 1
+                checkpoint = newest_whole(run / "checkpoints")
+                if (done + hit) % 3 == 0 and checkpoint:
+                    print(f"also: {checkpoint.name}: {damaged(checkpoint, draw)}", file=sys.stderr)
+            else:
+                ended = trained(run, words)
+            whole = ended.code == 0 and same(run, undisturbed[shape])
+            if not whole:
+                print(ended.told, file=sys.stderr)
+            yield from [whole] * hit
+            done += hit
+            if done == kills:
+                return
+
+
+def damages(count: int, seed: int) -> Iterator[bool]:
+    """Damages a checkpoint in a way that is drawn; it must not be taken for a whole one."""
+    draw = random.Random(seed)
+    with tempfile.TemporaryDirectory() as place:
+        words = flags(model_name_or_path=write_small_bert(Path(place) / "bert"), num_train_epochs=1)
+        trained(Path(place) / "run", words)
+        newest = newest_whole(Path(place) / "run" / "checkpoints")
+        for _ in range(count):
+            copy = Path(place) / "copies" / newest.name
+            shutil.copytree(newest, copy)
+            done = damaged(copy, draw)
+            found = newest_whole(copy.parent) is None
+            if not found:
+                print(f"not found: {done}", file=sys.stderr)
+            yield found
+            shutil.rmtree(copy)
+
+
+def counted(case: str, tries: Iterator[bool]) -> Row:
+    """Goes through all tries."""
+    started = time.monotonic()
+    survived = list(tries)
+    return Row(case, len(survived), sum(survived), 0, time.monotonic() - started)
+
+
+def fuzzed(target: str, inputs: int, seed: int) -> Row:
+    """Tries mutated inputs; the first defect ends it."""
+    started = time.monotonic()
+    words = [sys.executable, "scripts/fuzz.py", target, "--inputs", str(inputs), "--seed", str(seed)]
+    ended = subprocess.run(words, cwd=HERE, check=False, capture_output=True, text=True)
+    if ended.returncode:
+        print(ended.stdout + ended.stderr, file=sys.stderr)
+    return Row(f"fuzzed: {target}", inputs, inputs - (ended.returncode != 0), 0, time.monotonic() - started)
+
+
+def tested(case: str, selection: list[str]) -> Row:
+    """Runs tests and counts them."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as place:
+        words = [sys.executable, "-m", "pytest", "-q", f"--junitxml={place}/counts.xml", *selection]
+        ended = subprocess.run(words, cwd=HERE, check=False, capture_output=True, text=True)
+        if ended.returncode:
+            print(ended.stdout + ended.stderr, file=sys.stderr)
+        suite = ElementTree.parse(f"{place}/counts.xml").getroot().find("testsuite").attrib
+    skipped = int(suite["skipped"])
+    tried = int(suite["tests"]) - skipped
+    return Row(case, tried, tried - int(suite["failures"]) - int(suite["errors"]), skipped, time.monotonic() - started)
+
+
+def cases(seed: int, short: bool) -> dict[str, Callable[[], Row]]:
+    """What is to be tried, by name."""
+    share = 0.1 if short else 1.0
+    kills, cuts = (4, 50) if short else (20, 300)
+    found: dict[str, Callable[[], Row]] = {
+        "killed at a random moment": lambda: counted("killed at a random moment", killed(kills, seed)),
+        "damaged checkpoints": lambda: counted("damaged checkpoints", damages(cuts, seed)),
+    }
+    for target, inputs in FUZZED.items():
+        found[f"fuzzed: {target}"] = lambda target=target, inputs=inputs: fuzzed(target, int(inputs * share), seed)
+    if not short:  # the whole of tests/ runs beside the short one anyway
+        found |= {case: lambda case=case, chosen=chosen: tested(case, chosen) for case, chosen in TESTS.items()}
+    return found
+
+
+def main() -> None:
+    """Tries everything, prints the table, and exits with 1 if anything was lost."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--short", action="store_true")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", help="the name of one case")
+    given = parser.parse_args()
+    chosen = cases(given.seed, given.short)
+    if given.only:
+        if given.only not in chosen:
+            parser.error(f"there is no {given.only!r}; there are: {', '.join(chosen)}")
+        chosen = {given.only: chosen[given.only]}
+    rows = []
+    print(f"{'case':<28}{'tried':>8}{'survived':>10}{'lost':>6}{'skipped':>9}{'seconds':>9}", flush=True)
+    for run in chosen.values():
+        row = run()
+        lost = row.tried - row.survived
+        numbers = f"{row.tried:>8,}{row.survived:>10,}{lost:>6,}{row.skipped:>9,}{row.seconds:>9.0f}"
+        print(f"{row.case:<28}{numbers}", flush=True)
+        rows.append(row)
+    tried, survived = sum(row.tried for row in rows), sum(row.survived for row in rows)
+    print(f"Lost: {tried - survived}, of {tried:,} tried in {sum(row.seconds for row in rows) / 60:.1f} minutes")
+    sys.exit(0 if survived == tried else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""What this machine keeps secret, what secrets look like, and texts without them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import os
+import re
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+SHORTEST = 8  # characters: shorter ones stand in too many texts by chance
+HIDDEN = "***"
+
+# Variables that hold secrets go by such names, in any program; those that end in _FILE or _PATH do not.
+VARIABLE = re.compile(
+    r"(?:TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_KEY|SECRET_KEY|ENCRYPTION_KEY)(?:_\d+)?$", re.IGNORECASE
+)
+IN_ADDRESS = re.compile(r"://[^\s/:@\"'<>]*:([^\s/@\"'<>]+)@")
+# A setting in one of the files below: `token = …`, `password …`, `"api_key": "…"`.
+SETTING = re.compile(
+    r"(?:token|secret|password|passwd|key)\w*[\"']?(?:[ \t]*[=:][ \t]*|[ \t]+)[\"']?([^\s\"']{8,})", re.IGNORECASE
+)
+# Where programs that we work with keep what they log in with: the variable that names the file, and its usual place.
+FILES = (
+    ("HF_TOKEN_PATH", "$HF_HOME/token"),
+    ("HF_STORED_TOKENS_PATH", "$HF_HOME/stored_tokens"),
+    ("NETRC", "~/.netrc"),
+    ("", "~/_netrc"),
+    ("WANDB_IDENTITY_TOKEN_FILE", ""),
+    ("", "~/.config/wandb/settings"),
+    ("DATABRICKS_CONFIG_FILE", "~/.databrickscfg"),
+    ("", "~/.mlflow/credentials"),
+    ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
+    ("", "~/.git-credentials"),
+)
+LARGEST = 1 << 20  # bytes: such a file is small
+
+# What each kind of token looks like, by the text it begins with. Only at that text is the expression tried, which is
+# some ten times faster than searching for it.
+KINDS: tuple[tuple[str, bytes, re.Pattern[bytes]], ...] = (
+    ("Hugging Face token", b"hf_", re.compile(rb"hf_[A-Za-z0-9]{30,}")),
+    ("Hugging Face token", b"api_org_", re.compile(rb"api_org_[A-Za-z0-9]{30,}")),
+    ("Weights & Biases key", b"wandb_v1_", re.compile(rb"wandb_v1_[A-Za-z0-9_-]{20,}")),
+    ("Weights & Biases key", b"local-", re.compile(rb"local-[0-9a-f]{40}(?![0-9a-f])")),
+    ("Databricks token", b"dapi", re.compile(rb"dapi[0-9a-f]{32}")),
+    ("Databricks token", b"dkea", re.compile(rb"dkea[0-9a-f]{32}")),
+    ("Databricks token", b"dose", re.compile(rb"dose[0-9a-f]{32}")),
+    ("AWS access key", b"AKIA", re.compile(rb"(?<![A-Z0-9])AKIA(?=[A-Z0-9]*[0-9])[A-Z0-9]{16}(?![A-Z0-9])")),
+    ("AWS access key", b"ASIA", re.compile(rb"(?<![A-Z0-9])ASIA(?=[A-Z0-9]*[0-9])[A-Z0-9]{16}(?![A-Z0-9])")),
+    ("private key", b"-----BEGIN ", re.compile(rb"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----")),
+    ("password in an address", b"://", re.compile(rb"://[^\s/:@\"'<>]{0,64}:[^\s/:@\"'<>]{6,}@[A-Za-z0-9]")),
+)
+_USER = re.compile(r"(?<=://)[^\s/@\"'<>]+@")
+_NAME = r"token|password|passwd|secret|api[_-]?key|access[_-]?key|signature|\bsig|credential"
+_NAMED = re.compile(rf"((?:{_NAME})[\"']?(?:[=:]|: )[\"']?)(?!\*\*\*)[^\s\"'&#,;)}}\]]{{6,}}", re.IGNORECASE)
+_HEADER = re.compile(r"\b(Bearer|Basic) [A-Za-z0-9+/=._~-]{8,}")
+
+
+def known() -> frozenset[str]:
+    """The secrets that this process can find: in its environment and in the files of its logins."""
+    return _found(tuple(sorted(os.environ.items())), tuple(_files()))
+
+
+def forms(secret: str) -> set[str]:
+    """A secret as it is written: plainly, in JSON, in an address, and inside of what is written in base64."""
+    raw = secret.encode("utf-8", "surrogateescape")
+    # Three letters of base64 hold four bytes; so it looks in three ways, by how many bytes stand before it.
+    coded = (base64.b64encode(b"\0" * before + raw)[(0, 2, 3)[before] :] for before in range(3))
+    spelled = {secret, json.dumps(secret)[1:-1], quote(secret, safe="", errors="surrogateescape")}
+    return spelled | {part for each in coded if len(part := each.rstrip(b"=")[:-1].decode()) >= 12}
+
+
+def concealed(text: str) -> str:
+    """A text for others' eyes: secrets of this machine, and whatever looks like one, are ``***``, and addresses are
+    without users and passwords."""
+    for secret in _by_length(known()):
+        text = text.replace(secret, HIDDEN)
+    text = _HEADER.sub(rf"\1 {HIDDEN}", _NAMED.sub(rf"\1{HIDDEN}", without_password(text)))
+    raw = text.encode("utf-8", "surrogatepass")
+    for _, sign, pattern in KINDS:
+        if sign in raw:
+            raw = pattern.sub(HIDDEN.encode(), raw)
+    return raw.decode("utf-8", "surrogatepass")
+
+
+def without_password(text: str) -> str:
+    """An address, or a text with addresses, without the users and passwords that they may hold."""
+    return _USER.sub("", text)
+
+
+def looks_secret(text: str) -> bool:
+    """Whether a text is not to be written down: it holds a secret of this machine, a token or a password."""
+    if any(secret in text for secret in _by_length(known())):
+        return True
+    raw = text.encode("utf-8", "surrogatepass")
+    named = re.search(rf"[?&](?:{_NAME})=[^&\s]", text, re.IGNORECASE)
+    return bool(named) or any(pattern.search(raw) for _, sign, pattern in KINDS if sign in raw)
+
+
+def conceal_what_is_printed() -> None:
+    """From now on this process logs no secrets, whatever library logs them where, and neither are there any in the
+    tracebacks that end it or one of its threads.
+
+    For programs of our own: to a library's caller it would be a surprise.
+    """
+    if not isinstance(logging.getLogRecordFactory(), _Concealed):
+        logging.setLogRecordFactory(_Concealed(logging.getLogRecordFactory()))
+    if sys.excepthook is sys.__excepthook__:  # nobody else's, such as a debugger's
+        sys.excepthook = lambda *told: sys.stderr.write(_traceback(*told)) and None
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = lambda told: sys.stderr.write(_traceback(*told[:3])) and None
+
+
+class _Concealed:
+    """Makes log records as the factory before it did, and takes the secrets out of text and traceback."""
+
+    def __init__(self, before: Callable[..., logging.LogRecord]) -> None:
+        self.before = before
+
+    def __call__(self, *arguments: Any, **options: Any) -> logging.LogRecord:
+        record = self.before(*arguments, **options)
+        try:
+            record.msg, record.args = concealed(record.getMessage()), ()
+        except (TypeError, ValueError, KeyError):  # text and arguments do not fit together: the handler will say so
+            return record
+        if record.exc_info and record.exc_info[0]:
+            record.exc_text = _traceback(*record.exc_info).rstrip("\n")
+        return record
+
+
+def _traceback(kind: Any, error: Any, where: Any) -> str:
+    return concealed("".join(traceback.format_exception(kind, error, where)))
+
+
+def _files() -> Iterator[tuple[Path, float]]:
+    """Those of :data:`FILES` that there are, and when each was written."""
+    home = os.environ.get("HF_HOME") or "~/.cache/huggingface"
+    for variable, usual in FILES:
+        name = os.environ.get(variable) or usual.replace("$HF_HOME", home)
+        path = Path(os.path.expanduser(name))  # noqa: PTH111 - Path's own raises where there is no home
+        try:
+            if name and path.is_file() and (state := path.stat()).st_size <= LARGEST:
+                yield path, state.st_mtime_ns
+        except OSError:  # not for us to look at, so nothing that we could tell
+            continue
+
+
+@lru_cache(maxsize=8)
+def _found(environment: tuple[tuple[str, str], ...], files: tuple[tuple[Path, float], ...]) -> frozenset[str]:
+    found: set[str] = set()
+    for name, value in environment:
+        found |= {value} if VARIABLE.search(name) and not value.startswith(("/", "~")) else set()
+        found |= set(IN_ADDRESS.findall(value))
+    for path, _ in files:
+        try:
+            text = path.read_text("utf-8", "surrogateescape")
+        except OSError:
+            continue
+        found |= {*SETTING.findall(text), *IN_ADDRESS.findall(text)}
+        if len(text.split()) == 1:  # the token and nothing else
+            found.add(text)
+    found |= {unquote(each) for each in found}
+    return frozenset(value for each in found if len(value := each.strip()) >= SHORTEST)
+
+
+@lru_cache(maxsize=8)
+def _by_length(secrets: frozenset[str]) -> tuple[str, ...]:
+    """All their forms, the longest first, since one may be part of another."""
+    return tuple(sorted({form for secret in secrets for form in forms(secret)}, key=len, reverse=True))

@@ -1,0 +1,133 @@
+"""Opening a file of tweets, packed or not, so that neither a bomb nor an endless line takes all time and memory."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from lzma import LZMAError
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
+
+import pyarrow as pa
+
+from sentiment140_bert.errors import DataError, first_line
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+UNSUSPICIOUS = 50_000_000  # bytes that anything may unpack to
+LARGEST_RATIO = 200  # of unpacked to packed beyond that; tweets have 3, deflate can have 1,032
+MOST_UNPACKED = 20_000_000_000  # bytes; the corpus has 240 million
+LONGEST_LINE = 20_000_000  # bytes; a field of 10 MB is a bad row, a file without line ends no file of tweets
+AT_ONCE = 1 << 18  # bytes
+DAMAGE = (EOFError, OSError, zipfile.BadZipFile, zlib.error, LZMAError, struct.error, pa.ArrowException)
+
+
+# Of the headers of zip archives and the values in tables, beside DAMAGE.
+STRANGE = (ValueError, OverflowError)
+
+
+@contextmanager
+def damage_explained(name: str, *more: type[Exception]) -> Iterator[None]:
+    """Turns the errors of a cut-off, damaged or strangely packed file, and ``more``, into one that names it."""
+    try:
+        yield
+    except NotImplementedError as error:
+        raise DataError(
+            f"{name} is packed in a way that cannot be read here: {first_line(error)}.", "Unpack it and name the file."
+        ) from None
+    except (*DAMAGE, *more) as error:
+        raise DataError(
+            f"{name} is damaged or was cut off: {first_line(error)}.", "Download or export it again."
+        ) from None
+
+
+def check_size(unpacked: int, packed: int, name: str) -> None:
+    """Raises DataError where so many bytes out of so few are a bomb."""
+    if unpacked > MOST_UNPACKED or unpacked > max(UNSUSPICIOUS, LARGEST_RATIO * packed):
+        raise DataError(
+            f"{name} has {packed:,} bytes and unpacks to more than {min(unpacked, MOST_UNPACKED):,}: "
+            "that is no file of tweets.",
+            f"Up to {LARGEST_RATIO} times its size and {MOST_UNPACKED // 10**9} GB are read; unpack it if it is right.",
+        )
+
+
+@contextmanager
+def opened(path: Path, member: str | None, name: str) -> Iterator[IO[bytes]]:
+    """The bytes of a file, or of ``member`` in a zip, unpacked as they are read.
+
+    Raises:
+        DataError: While reading: it unpacks to far more than tweets would, or has a line without an end.
+    """
+    packed: int | None = path.stat().st_size
+    with contextlib.ExitStack() as stack:
+        with damage_explained(name, *STRANGE):
+            if path.name.lower().endswith(".zip"):
+                archive = stack.enter_context(zipfile.ZipFile(path))
+                described = archive.getinfo(member or "")
+                check_size(described.file_size, described.compress_size, name)
+                file: IO[bytes] = stack.enter_context(archive.open(described))
+            elif path.name.lower().endswith(".gz"):
+                file = cast(IO[bytes], stack.enter_context(gzip.open(path)))
+            else:
+                file, packed = stack.enter_context(path.open("rb")), None
+        yield io.BufferedReader(_Bounded(file, packed, name), AT_ONCE)
+
+
+def tweet_files(path: Path, name: str) -> list[str]:
+    """The CSV and TSV files in a zip; links among them are none.
+
+    Raises:
+        DataError: It is damaged, or protected by a password.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (*DAMAGE, *STRANGE, NotImplementedError):
+        raise DataError(
+            f"{name} is no whole zip archive: it is damaged or was cut off.", "Download it again."
+        ) from None
+    if any(each.flag_bits & 1 for each in members):
+        raise DataError(f"{name} is protected by a password.", "Unpack it and name the file in it.")
+    return [
+        each.filename
+        for each in members
+        if each.filename.lower().endswith((".csv", ".tsv"))
+        and "__MACOSX" not in each.filename
+        and not stat.S_ISLNK(each.external_attr >> 16)
+    ]
+
+
+class _Bounded(io.RawIOBase):
+    """What is read passes through here; ``packed`` is the size of the packed file, None where it is none."""
+
+    def __init__(self, file: IO[bytes], packed: int | None, name: str) -> None:
+        super().__init__()
+        self.file, self.packed, self.name = file, packed, name
+        self.count = self.line = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer)
+        part = self.file.read(len(view))
+        view[: len(part)] = part
+        self.count += len(part)
+        if self.packed is not None:
+            check_size(self.count, self.packed, self.name)
+        end = max(part.rfind(b"\n"), part.rfind(b"\r"))
+        self.line = len(part) - 1 - end if end >= 0 else self.line + len(part)
+        if self.line > LONGEST_LINE:
+            raise DataError(
+                f"{self.name} has a line of more than {LONGEST_LINE:,} bytes: that is no file of tweets.",
+                "Is it the right file, and are there line ends in it?",
+            )
+        return len(part)

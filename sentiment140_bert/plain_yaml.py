@@ -1,0 +1,67 @@
+"""Plain values out of YAML that anybody may have written, in time and memory that its length bounds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+LONGEST = 200_000  # characters; a recipe has 3,000
+
+
+class _Plain(yaml.SafeLoader):
+    """Values alone: no tags, no names for parts that are repeated (ten lines of them can mean a billion values), and
+    no key that is given twice."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        repeats = isinstance(event, yaml.AliasEvent)
+        if repeats:
+            raise yaml.constructor.ConstructorError(
+                None, None, "parts cannot be repeated by a name (*name): write them out", event.start_mark
+            )
+        if getattr(event, "tag", None) is not None:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"tags are not known here: {event.tag}", event.start_mark
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                name = self.construct_object(key, deep=True)
+                if name in seen:
+                    raise yaml.constructor.ConstructorError(None, None, f"{name} is given twice", node.start_mark)
+                seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+class _Repeating(yaml.SafeLoader):
+    """Safe YAML, but for ``<<``, which copies mappings into mappings as often as it is asked to."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(None, None, "<< is not known here", key.start_mark)
+
+
+def load(text: str, repeated: bool = False) -> Any:
+    """The value of a YAML document.
+
+    Args:
+        text: One document.
+        repeated: Whether anchors and standard tags are read; what they repeat are then the same objects.
+
+    Raises:
+        ValueError: It cannot be read; the sentence says why.
+    """
+    if len(text) > LONGEST:
+        raise ValueError(f"it has {len(text):,} characters, more than the {LONGEST:,} that are read")
+    try:
+        return yaml.load(text, _Repeating if repeated else _Plain)  # noqa: S506 - both are SafeLoaders
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except (yaml.YAMLError, ValueError, OverflowError, TypeError, KeyError, AttributeError) as error:
+        # The last four are how PyYAML says that a date, a number or a tag is none.
+        raise ValueError(" ".join(str(error).split())[:500] or "a value is not of its kind") from None

@@ -1,0 +1,23 @@
+"""Text that may be printed whoever wrote it: signs that command a terminal, reverse a line or hide become escapes."""
+
+from __future__ import annotations
+
+import json
+import re
+
+# Control characters but line feed and tab; what reverses or parts a line; what takes no place, but for what joins
+# letters and emoji (U+200C, U+200D); halves of characters.
+HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff"
+    "\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+
+
+def visible(text: str) -> str:
+    """The text with ``\\x1b``, ``\\u202e`` and their like in place of these signs."""
+    return HIDDEN.sub(lambda sign: ascii(sign[0])[1:-1], text)
+
+
+def visible_json(text: str) -> str:
+    """JSON of the same meaning, without these signs."""
+    return HIDDEN.sub(lambda sign: json.dumps(sign[0])[1:-1] if sign[0] not in "\r\b\f" else sign[0], text)

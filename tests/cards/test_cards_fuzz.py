@@ -1,0 +1,16 @@
+"""Cards of mutated names, and merged with damaged older ones; ``scripts/fuzz.py card`` tries more of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fuzzing.loop import tried
+from fuzzing.pages import Cards
+
+pytest_plugins = "model_fixtures"
+
+
+def test_cards(run: Path) -> None:
+    result = tried(Cards(run), 1, range(250))
+    assert not result.defects, result.defects[0]
+    assert {"a model card", "a dataset card", "merged", "error: front matter"} <= result.outcomes.keys()

@@ -1,0 +1,65 @@
+"""Recipes that were made to do harm end soon in a sentence; through ``s140 recipes validate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+LAUGHS = "a: &a0 [lol, lol]\n" + "".join(f"b{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+MERGES = "m0: &m0 {x: 1}\n" + "".join(f"m{n}: &m{n}\n  <<: [{', '.join([f'*m{n - 1}'] * 9)}]\n" for n in range(1, 20))
+
+CASES = {
+    LAUGHS + "model: {model_name_or_path: *a39}\n": "cannot be repeated",
+    MERGES: "cannot be repeated",
+    "model: {model_revision: !!python/object/apply:os.system [touch owned]}\n": "tags are not known",
+    "description: !!python/name:os.system\n": "tags are not known",
+    "training: {seed: !!int x}\n": "tags are not known",
+    "[" * 50_000: "nested too deeply",
+    "{a: " * 50_000: "nested too deeply",
+    "training: {seed: 1, seed: 2}\n": "seed is given twice",
+    "training: {learning_rate: .nan}\n": "expected a number, got nan",
+    "training: {learning_rate: .inf}\n": "expected a number, got inf",
+    "training: {learning_rate: 1e999}\n": "expected a number",
+    "training: {seed: " + "9" * 4000 + "}\n": "expected a whole number",
+    "training: {seed: " + "9" * 5000 + "}\n": "not valid YAML",
+    "training: {seed: '" + "9" * 5000 + "'}\n": "expected a whole number",
+    "training: {eval_steps: 2001-99-99}\n": "not valid YAML",
+    "training: {seed: 0b_}\n": "not valid YAML",
+    "training: {seed: " + "x" * 150_000 + "}\n": "expected a whole number",
+    "? [a]\n: 1\n": "not valid YAML",
+    "data:\n" + "".join(f"  unknown{n}: 1\n" for n in range(8_000)): "and perhaps more",
+    "".join(f"unknown{n}: 1\n" for n in range(8_000)): "and perhaps more",
+    "- a\n": "expected the sections",
+    "description: \0\n": "not valid YAML",
+    "x" * 10_000_000: "more than the 200,000",
+}
+
+
+@pytest.mark.parametrize("case", CASES, ids=[each[:30].replace("\n", " ").replace("\0", "0") for each in CASES])
+def test_recipes_that_mean_harm(s140, case: str) -> None:
+    Path("r.yaml").write_text(case, "utf-8")
+    said = s140("recipes", "validate", "r.yaml", code=1).stderr
+    assert CASES[case] in said
+    assert len(said) < 12_000
+    assert not Path("owned").exists()
+
+
+def test_a_recipe_that_is_no_text(s140) -> None:
+    Path("r.yaml").write_bytes(b"description: \xff\xfe\n")
+    assert "UTF-8" in s140("recipes", "validate", "r.yaml", code=1).stderr
+
+
+@pytest.mark.parametrize("value", ["2001-99-99", "!!int x", "[" * 2000, "9" * 5000, "*a", "{a: 1, a: 2}"])
+def test_values_of_flags(s140, value: str) -> None:
+    assert "seed" in s140("train", "--set", f"seed={value}", code=1).stderr
+
+
+@pytest.mark.parametrize(
+    "text", ["a\x85b", "a\u2028b", "'", "- x", "a: b", " #c", "\x1b[31m", "\U0001f600", "no", "0x1"]
+)
+def test_a_description_comes_back(text: str) -> None:
+    from sentiment140_bert import plain_yaml
+    from sentiment140_bert.recipe import Recipe, parse
+
+    assert parse(plain_yaml.load(Recipe(description=text).to_yaml())).description == text.strip()

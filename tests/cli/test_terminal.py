@@ -1,0 +1,124 @@
+"""Nothing that data, files or people name commands the terminal: it is seen instead."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conftest import as_csv, six_columns
+from fuzzing.texts import invisible
+from sentiment140_bert.cli.output import print_json, print_table
+from sentiment140_bert.visible import visible, visible_json
+
+pytest_plugins = "model_fixtures"
+
+HOSTILE = [
+    *(
+        "\x1b[2J\x1b[31mred",
+        "\x1b]8;;http://evil.example\x07click\x1b]8;;\x07",
+        "\x9b31m",
+        "bell\x07",
+        "over\rwritten",
+        "\x08" * 9,
+    ),
+    *(
+        "right\u202eto left\u202c",
+        "\u2066isolated\u2069",
+        "zero\u200bwidth\ufeff",
+        "soft\u00adhyphen",
+        "tag\U000e0041",
+        "\x00",
+        "\x7f",
+    ),
+]
+HARMLESS = ["caf\xe9", "日本語", "👩\u200d🚀 ♥\ufe0f", "می\u200cخواهم", "a\tb", "two\nlines"]
+
+
+def harmful(text: str) -> set[str]:
+    return invisible(text) - {"\t", "\u200c", "\u200d"}
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_commands_or_hides_is_seen(text: str) -> None:
+    assert not harmful(visible(text))
+    assert visible(visible(text)) == visible(text) != text
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_what_is_harmless_stays(text: str) -> None:
+    assert visible(text) == text
+
+
+@given(st.text(st.characters()))
+def test_json_means_the_same(text: str) -> None:
+    written = visible_json(json.dumps({text: [text]}, ensure_ascii=False))
+    assert json.loads(written) == {text: [text]}
+    written.encode()
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_tables_and_json(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    print_table([[text, 1], ["x", 2]], ["a", "b"])
+    print_json({"text": text})
+    table, _, written = capsys.readouterr().out.rpartition("\n{")
+    assert not harmful(table + written)
+    assert json.loads("{" + written) == {"text": text}
+    assert len({line.rindex(" ") for line in table.splitlines()}) == 1  # columns as wide as what is seen
+
+
+@pytest.mark.parametrize("text", [each for each in HOSTILE if each != "\x00"])
+def test_predictions(s140, classifier_folder: Path, text: str) -> None:
+    Path("t.jsonl").write_text(json.dumps({"text": f"so {text} good"}) + "\n", "utf-8")
+    said = s140("predict", classifier_folder, "--input", "t.jsonl")
+    assert not harmful(said.output)
+    exact = json.loads(s140("predict", classifier_folder, "--input", "t.jsonl", "--json").stdout)
+    assert exact["predictions"][0]["text"] == f"so {text} good"
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mred.csv", "rtl\u202evsc.csv", "a\rb.csv"])
+def test_names_of_files(s140, cache: Path, name: str) -> None:
+    flags = ("--model-name-or-path", "bundled:minilm", "--validation-size", 10, "--test-size", 10)
+    Path(name).write_bytes(as_csv(six_columns(120)).encode("latin-1"))
+    done = s140("prepare", "--dataset", name, *flags)
+    refused = s140("prepare", "--dataset", f"no{name}", *flags, code=1)
+    assert visible(name) in done.stdout
+    assert visible(name) in refused.stderr
+    assert not harmful(done.output + refused.output)
+
+
+def test_labels_and_columns_in_sentences(s140, cache: Path) -> None:
+    Path("t.csv").write_text("text,\x1b[31mlabel\nx,\x1b[32my\n")
+    assert not harmful(s140("prepare", "--dataset", "t.csv", code=1).output)
+
+
+def test_log_lines(s140, capsys: pytest.CaptureFixture[str]) -> None:
+    s140("recipes", "ls")  # which puts up the handler
+    record = logging.LogRecord("x", logging.INFO, "x", 1, "as %s", ("\x1b[31mred",), None)
+    (handler,) = logging.getLogger("sentiment140_bert").handlers
+    assert handler.format(record) == "as \\x1b[31mred"
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", "'quoted", "＝1", "plain"])
+@pytest.mark.parametrize("label", ["positive", '=HYPERLINK("http://evil.example")'])
+def test_predictions_in_csv_compute_nothing(tmp_path: Path, text: str, label: str) -> None:
+    import csv
+
+    from sentiment140_bert.data.cells import FORMULAS, from_cell
+    from sentiment140_bert.data.texts import write_predictions
+
+    write_predictions(tmp_path / "out.csv", [(text, label, 0.5)])
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert not any(cell.startswith(tuple(sign for sign in FORMULAS if sign != "'")) for cell in row.values())
+    assert (from_cell(row["text"]), from_cell(row["label"])) == (text, label)
+
+
+def test_there_is_one_place_that_prints() -> None:
+    folder = Path(__file__).parents[2] / "sentiment140_bert" / "cli"
+    printing = {file.name for file in folder.glob("*.py") if "click.echo(" in file.read_text("utf-8")}
+    assert printing == {"output.py"}

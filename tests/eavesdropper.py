@@ -1,0 +1,97 @@
+"""A server on loopback that hears everything: it passes it on to another one, or refuses it and repeats it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
+
+LOGINS = ("authorization", "proxy-authorization")  # headers in which a secret belongs
+
+
+class Heard(NamedTuple):
+    """A request without its login, and whether it had one."""
+
+    line: str
+    rest: bytes
+    login: bool
+
+
+class Eavesdropper:
+    """Listens for requests.
+
+    Args:
+        port: On loopback, to which they are passed on; None: each is answered ``status``, with all of its headers in
+            the body and in the headers that clients show to people.
+        status: Of such an answer.
+    """
+
+    def __init__(self, port: int | None = None, status: int = 401) -> None:
+        self.port, self.status = port, status
+        self.heard: list[Heard] = []
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"ear": self}))
+        self.http.daemon_threads = True
+        self.address = f"127.0.0.1:{self.http.server_address[1]}"
+        self.url = f"http://{self.address}"
+
+    def __enter__(self) -> Eavesdropper:
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.shutdown()
+        self.http.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    ear: Eavesdropper
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: Any) -> None:
+        """Says nothing."""
+
+    def _any(self) -> None:
+        chunked = self.headers.get("Transfer-Encoding") == "chunked"
+        body = self._chunks() if chunked else self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        others = "\n".join(f"{name}: {value}" for name, value in self.headers.items() if name.lower() not in LOGINS)
+        login = any(name in self.headers for name in LOGINS)
+        self.ear.heard.append(Heard(f"{self.command} {self.path}", f"{others}\n".encode() + body, login))
+        if self.ear.port is None:
+            said = "; ".join(f"{name}: {value}" for name, value in self.headers.items())
+            headers = {"X-Error-Message": f"not with {said}", "Content-Type": "application/json"}
+            self._answer(self.ear.status, headers, json.dumps({"error": f"not with {said}", "message": said}).encode())
+        else:
+            self._pass_on(body)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _any  # noqa: N815 - http.server's names
+
+    def _pass_on(self, body: bytes) -> None:
+        to = http.client.HTTPConnection("127.0.0.1", self.ear.port or 0, timeout=60)
+        unwanted = ("connection", "transfer-encoding", "content-length")
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in unwanted}
+        to.request(self.command, self.path, body, headers)
+        answer = to.getresponse()
+        content = answer.read()
+        kept = {name: value for name, value in answer.getheaders() if name.lower() not in (*unwanted, "date", "server")}
+        length = answer.headers.get("Content-Length") if self.command == "HEAD" else None
+        to.close()
+        self._answer(answer.status, kept, content, length)
+
+    def _answer(self, status: int, headers: dict[str, str], content: bytes, length: str | None = None) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", length or str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def _chunks(self) -> bytes:
+        body = b""
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body

@@ -1,0 +1,127 @@
+"""CSV and JSON lines read a second time, by regular expressions: what the reader must have found."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from sentiment140_bert.data import schema
+from sentiment140_bert.data.formats import LONGEST_FIELD, MOST_LINES
+from sentiment140_bert.recipe import DataConfig
+
+LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+END = re.compile(r"\r\n|\r|\n")
+SIGN = re.compile(r'""|[^"]', re.DOTALL)
+
+
+class Line(NamedTuple):
+    """A record: in which line it begins, how many it spans, its fields; None where it cannot be one."""
+
+    number: int
+    lines: int
+    fields: list[str] | None
+
+
+@dataclass
+class Expected:
+    """What a file holds: (line, text, label as written) of good rows, lines that the bad ones span, by their number."""
+
+    good: list[tuple[int, str, str]] = field(default_factory=list)
+    bad: dict[int, int] = field(default_factory=dict)
+
+
+def records(text: str, delimiter: str) -> Iterator[Line]:
+    """Every record that is no empty line."""
+    free = re.escape(delimiter)
+    quoted = re.compile(rf'"((?:[^"]|"")*+)("([^{free}\r\n]*))?')
+    plain = re.compile(rf"[^{free}\r\n]*")
+    at, number = 0, 1
+    while at < len(text):
+        start, fields, too_long = at, [], False
+        while True:
+            if match := quoted.match(text, at):
+                value, begin = match[1].replace('""', '"') + (match[3] or ""), at + 1
+            else:
+                match = plain.match(text, at)
+                value, begin = match[0], at
+            if len(value) > LONGEST_FIELD:
+                too_long, at = True, _behind(text, begin, match, quoted=match.re is quoted)
+                break
+            fields.append(value)
+            at = match.end()
+            if not text.startswith(delimiter, at):
+                break
+            at += 1
+        end = END.search(text, at) if too_long else END.match(text, at)
+        at = end.end() if end else len(text)
+        lines = len(LINE.findall(text, start, at))
+        if too_long:
+            yield Line(number, lines, None)
+        elif fields != [""] or '"' in text[start:at]:
+            yield Line(number, lines, fields)
+        number += lines
+
+
+def _behind(text: str, begin: int, match: re.Match[str], quoted: bool) -> int:
+    """Where the field has become too long."""
+    if not quoted:
+        return begin + LONGEST_FIELD
+    count = 0
+    for sign in SIGN.finditer(text, begin, match.end(1)):
+        count += 1
+        if count > LONGEST_FIELD:
+            return sign.end() - 1
+    return match.end(1) + 1 + LONGEST_FIELD - count  # in what follows the closing quote
+
+
+def expected_csv(text: str, delimiter: str, data: DataConfig, name: str) -> Expected:
+    """Of a CSV file."""
+    found, layout = Expected(), None
+    known = schema.mapping(data.label_map) if data.label_map else ()
+    for number, lines, fields in records(text, delimiter):
+        if fields is None or lines > MOST_LINES:
+            found.bad[number] = lines
+            continue
+        if layout is None:
+            layout = schema.layout_of(fields, data.text_column, data.label_column, name, known)
+            if layout.header:
+                continue
+        if len(fields) == layout.width and _is_unicode("".join(fields)):
+            found.good.append((number, fields[layout.text], fields[layout.label]))
+        else:
+            found.bad[number] = lines
+    return found
+
+
+def expected_json(text: str, data: DataConfig, name: str) -> Expected:
+    """Of JSON lines."""
+    found, columns = Expected(), None
+    for number, line in enumerate(LINE.findall(text), start=1):
+        if not line.strip():
+            continue
+        found.bad[number] = 1
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if not isinstance(record, dict):
+            continue
+        if columns is None:
+            columns = schema.named_columns(list(record), data.text_column, data.label_column, name)
+            names = list(record)
+            columns = [None if at is None else names[at] for at in columns]
+        values = [record.get(each) if each is not None else None for each in columns]
+        if values[0] is None or values[1] is None or any(isinstance(each, dict | list) for each in values):
+            continue
+        written = [str(each) for each in values if each is not None]
+        if all(len(each) <= LONGEST_FIELD and _is_unicode(each) for each in written):
+            del found.bad[number]
+            found.good.append((number, written[0], written[1]))
+    return found
+
+
+def _is_unicode(text: str) -> bool:
+    return not re.search("[\ud800-\udfff]", text)

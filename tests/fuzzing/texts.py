@@ -1,0 +1,155 @@
+"""The targets ``clean`` and ``labels``: every text has one cleaned form, every label one meaning or none."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from random import Random
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fuzzing.mutation import PIECES, mutated
+from fuzzing.tweet_files import seeds
+from sentiment140_bert.data import clean, schema
+from sentiment140_bert.errors import DataError
+
+RULES = [rule.pattern.encode() for rule in clean.ENTITIES + clean.MOJIBAKE if not rule.regex]
+MARKS = [
+    b"@",
+    b"@a_1",
+    b"http://x.y/z",
+    b"HTTPS://",
+    b"www.",
+    b"wWw.a",
+    b"://",
+    b"&amp;",
+    b"&",
+    b"amp;",
+    b";",
+    b"&#39;",
+]
+MARKS += [
+    "\xc3".encode(),
+    "\xc2".encode(),
+    "\xe2".encode(),
+    "\xef\xbf\xbd".encode(),
+    "\x80\x99".encode(),
+    "\u3000".encode(),
+]
+MARKS += ["\u202e".encode(), "\u200b".encode(), "\u200d".encode(), "\ufeff".encode(), b"\x00", "\x85".encode(), b" "]
+
+
+class Cleaning:
+    """Texts parted by NUL signs, in UTF-8."""
+
+    name = "clean"
+
+    def __init__(self) -> None:
+        self.normalizers: dict[str, Any] = {level: clean.normalizer(level) for level in clean.LEVELS}
+
+    def draw(self, random: Random) -> bytes:
+        """Mutated tweets."""
+        tweet = random.choice(seeds(".csv"))
+        start = random.randint(0, max(0, len(tweet) - 200))
+        texts = [mutated(tweet[start : start + random.randint(0, 200)], random, (), RULES + MARKS) for _ in range(4)]
+        return b"\0".join([*texts, b"".join(random.choices(RULES + MARKS + PIECES[:30], k=random.randint(0, 12)))])
+
+    def corpus(self) -> list[bytes]:
+        """Where a fuzzer that is led by coverage begins."""
+        return [b"\0".join(RULES), b"\0".join(MARKS), *seeds(".csv")]
+
+    def check(self, given: bytes) -> str:
+        """Cleaned twice as once, by Arrow as by the tokenizer's normalizer, and equal by the same key."""
+        texts = given.decode("utf-8", "replace").split("\0")
+        column = pa.chunked_array([texts[:1], texts[1:]], pa.string())
+        changed = 0
+        for level in clean.LEVELS:
+            cleaned, counts = clean.clean(column, level)
+            assert (len(cleaned), cleaned.null_count) == (len(texts), 0), "texts went missing"
+            assert clean.clean(cleaned, level)[0] == cleaned, f"{level}: cleaned twice is not as cleaned once"
+            assert max(counts.values()) <= len(texts), "counts"
+            if rules := self.normalizers[level]:
+                normal = pa.chunked_array([[rules.normalize_str(text) for text in texts]], pa.string())
+                same = pc.utf8_trim_whitespace(normal).to_pylist() == cleaned.to_pylist()
+                assert same, f"{level}: the tokenizer's normalizer gives another text"
+            changed += cleaned.to_pylist() != texts
+        repaired = clean.clean(column, "repair")[0]
+        assert clean.keys(repaired) == clean.keys(column), "the cleaned text has another key"
+        return f"cleaned; {changed} of {len(clean.LEVELS)} levels changed something"
+
+
+LABELS = [
+    "0",
+    "1",
+    "2",
+    "4",
+    "-1",
+    "0.0",
+    "4.0",
+    " 4 ",
+    '"4"',
+    "neg",
+    "Positive",
+    "NEUTRAL",
+    "neut",
+    "9",
+    "",
+    "nan",
+    "None",
+]
+LABELS += ["0=1", "a,b", "\u0660", "drop", "1e999", "٤", "İ", "\x1b[31m", "x" * 300, "positive.0", "０", "true"]
+
+
+class LabelMaps:
+    """The first line is a label map, or empty; each other line is a label of the file."""
+
+    name = "labels"
+
+    def draw(self, random: Random) -> bytes:
+        """A map of likely labels, mutated now and then."""
+        meanings = ["negative", "neutral", "positive", "drop", "Positive", " positive ", "", "pos"]
+        weights = [9, 5, 9, 5, 1, 1, 1, 1]
+        pairs = [
+            f"{random.choice(LABELS)}={random.choices(meanings, weights)[0]}"
+            for _ in range(random.choice((0, 1, 2, 3, 5)))
+        ]
+        lines = [",".join(pairs), *random.choices(LABELS, k=random.randint(0, 12))]
+        given = "\n".join(lines).encode()
+        return mutated(given, random) if random.random() < 0.4 else given
+
+    def corpus(self) -> list[bytes]:
+        """Where a fuzzer that is led by coverage begins."""
+        return [b"0=negative,4=positive\n0\n4", b"\nneg\npos", b"\n0\n1\n2", b"good=positive,spam=drop\ngood\nbad"]
+
+    def check(self, given: bytes) -> str:
+        """A map is refused, or each of its labels means what it says; the others mean what their names say."""
+        written, *labels = given.decode("utf-8", "replace").split("\n")
+        counts: Counter[str] = Counter(map(schema.tidy, labels))
+        try:
+            found = schema.labels_of(counts, written or None, "t.csv")
+        except DataError as error:
+            if not error.hint or len(error.message) > 2_000:
+                raise AssertionError("a long sentence") from error
+            return f"error: {'label map' if written else 'ambiguous labels'}"
+        assert set(found.meaning.values()) <= {schema.DROPPED, schema.NEGATIVE, schema.POSITIVE, schema.NEUTRAL}
+        assert all(schema.tidy(label) == label or label.endswith(".0") for label in found.meaning), (
+            "a label never found"
+        )
+        if not written:
+            best = max(sum(n for label, n in counts.items() if label in each) for each in schema.SCHEMES.values())
+            assert sum(n for label, n in counts.items() if label in found.meaning) >= best - 0.01 * len(labels) - 1
+            return f"read as {found.scheme}"
+        for pair in written.lower().split(","):
+            label, _, meaning = (part.strip() for part in pair.partition("="))
+            names = {value: key for key, value in schema.LABEL_NAMES.items()} | {"drop": schema.DROPPED}
+            assert found.meaning[schema.tidy(label)] == names[meaning], "another meaning"
+        return "mapped"
+
+
+def invisible(text: str) -> set[str]:
+    """Signs that hide, reverse or command."""
+    return {
+        each for each in text if unicodedata.category(each) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") and each != "\n"
+    }

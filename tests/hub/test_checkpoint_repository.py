@@ -1,0 +1,215 @@
+"""Checkpoints kept on the Hub: a machine that has nothing goes on from them, and ends where an undisturbed run ends."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hub_server import TOKEN, HubServer
+from kept_trainings import EPOCHS, REPO, history_of, kept_steps, killed, started, training, until
+from on_hub import titles
+from sentiment140_bert.run_dir import sha256_of
+from sentiment140_bert.training.checkpoints import newest_whole
+
+pytest_plugins = ("hub_fixtures", "checkpoint_fixtures")
+WEIGHTS = "model/model.safetensors"
+STEPS = EPOCHS * 6
+
+
+def test_a_bare_machine_ends_where_an_undisturbed_run_does(
+    hub: HubServer, lost, encoder: Path, undisturbed: Path, tmp_path: Path, s140
+) -> None:
+    """Killed by SIGKILL and its folder gone: the same command, without --resume, goes on; nothing is missing."""
+    lost()
+    before = kept_steps(hub)
+    folder = tmp_path / "new" / "run"
+    result = s140(*training(encoder, folder))
+    assert f"resume: from checkpoint-{before[-1]}" in result.stderr
+    assert sha256_of(folder / WEIGHTS) == sha256_of(undisturbed / WEIGHTS)
+    history, whole = history_of(folder), history_of(undisturbed)
+    assert [each["step"] for each in history if "loss" in each] == list(range(1, STEPS + 1))
+    assert [each.get("loss") for each in history] == [each.get("loss") for each in whole]
+    assert json.loads((folder / "metrics.json").read_text()) == json.loads((undisturbed / "metrics.json").read_text())
+    assert not list((tmp_path / "new").glob(".*"))
+    assert f"hf repos delete {REPO}" in result.stdout
+
+
+def test_the_repository_is_private_and_holds_one_checkpoint_and_the_best(
+    hub: HubServer, encoder: Path, tmp_path: Path, s140
+) -> None:
+    s140(*training(encoder, tmp_path / "run", num_train_epochs=3))
+    repo, files = hub.repos["model", REPO], hub.files(REPO)
+    assert repo.private
+    state = json.loads(files["checkpoint-18/trainer_state.json"])
+    assert set(kept_steps(hub)) == {18, state["best_global_step"]}
+    assert not [name for name in files if name.endswith(".bin")]
+    assert {"recipe.yaml", "data.json", "environment.json", "history.jsonl", "README.md"} < files.keys()
+    manifest = json.loads(files["checkpoint-18/complete.json"])["files"]
+    assert {f"checkpoint-18/{name}" for name in manifest} < files.keys()
+    assert not list(tmp_path.rglob(".for-the-hub"))
+
+
+def test_what_was_removed_does_not_count_as_storage(hub: HubServer, encoder: Path, tmp_path: Path, s140) -> None:
+    s140(*training(encoder, tmp_path / "run", num_train_epochs=4))
+    repo = hub.repos["model", REPO]
+    named = {blob.sha256 for blob in hub.commits(REPO)[0].files.values() if blob.lfs}
+    assert repo.lfs.keys() == named
+    assert len(hub.commits(REPO)) <= 2
+
+
+def test_the_recipe_remembers_the_repository_and_a_published_model_does_not_tell_it(
+    hub: HubServer, encoder: Path, tmp_path: Path, s140
+) -> None:
+    folder = tmp_path / "run"
+    s140(*training(encoder, folder, num_train_epochs=1))
+    assert yaml.safe_load((folder / "recipe.yaml").read_text())["tracking"]["checkpoint_repo_id"] == REPO
+    s140("push-to-hub", folder, "--repo-id", "tester/model-of-it")
+    for name, content in hub.files("tester/model-of-it").items():
+        assert REPO.encode() not in content, name
+
+
+def test_a_step_waits_for_no_upload(hub: HubServer, encoder: Path, tmp_path: Path) -> None:
+    """The Hub takes the first large file only once training has come to its last step."""
+    trained = threading.Event()
+    hub.fail("lfs_upload", times=None, meanwhile=lambda: trained.wait(120))
+    running = started(training(encoder, tmp_path / "run"), cwd=tmp_path)
+    said = []
+    for line in running.stderr:
+        said.append(line)
+        if line.startswith(f"step {STEPS}/") and not trained.is_set():
+            assert kept_steps(hub) == []
+            trained.set()
+    running.wait()
+    assert running.returncode == 0, "".join(said)
+    assert kept_steps(hub)[-1] == STEPS
+    assert titles(hub, REPO)[0] in ("s140 train: the newest checkpoint", f"s140 train: checkpoint-{STEPS}")
+    assert sum(each.endpoint == "commit" for each in hub.requests) <= 3  # those in between were left out
+
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "503": {"status": 503},
+    "reset": {"reset": True},
+    "412": {"status": 412},
+    "lost": {"lose_response": True},
+}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "fault"),
+    [
+        ("commit", "503"),
+        ("commit", "412"),
+        ("commit", "lost"),
+        ("lfs_upload", "reset"),
+        ("repo_info", "503"),
+        ("super_squash", "reset"),
+        ("delete_lfs_files", "lost"),
+    ],
+)
+def test_a_fault_of_the_hub_stops_no_training(
+    hub: HubServer, encoder: Path, tmp_path: Path, s140, impatient: list[float], endpoint: str, fault: str
+) -> None:
+    before = 4 if endpoint == "repo_info" else 0  # those before training must go well
+    hub.fail(endpoint, times=2, after=before, **FAULTS[fault])
+    result = s140(*training(encoder, tmp_path / "run", num_train_epochs=3))
+    assert kept_steps(hub)[-1] == 18
+    assert "NOT" not in result.stderr
+
+
+def test_what_is_not_on_the_hub_in_the_end_is_said(
+    hub: HubServer, encoder: Path, tmp_path: Path, s140, impatient: list[float]
+) -> None:
+    hub.fail("commit", times=None, status=503)
+    result = s140(*training(encoder, tmp_path / "run", num_train_epochs=3))
+    assert "Training goes on" in result.stderr
+    assert result.stderr.count("Training goes on") == 1
+    assert f"checkpoint-18 is NOT in {hub.url}/{REPO}; nothing of this training is there" in result.stderr
+    assert "kept   nothing" in result.stdout
+    assert (tmp_path / "run" / "metrics.json").is_file()
+
+
+def test_a_kill_in_the_middle_of_an_upload_leaves_the_commit_before(
+    hub: HubServer, encoder: Path, tmp_path: Path, undisturbed: Path, s140
+) -> None:
+    arrived, gone = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        arrived.set()
+        gone.wait(60)
+
+    hub.fail("lfs_upload", after=4, meanwhile=hold)
+    folder = tmp_path / "run"
+    running = started(training(encoder, folder), cwd=tmp_path)
+    until(arrived.is_set, running)
+    whole = hub.files(REPO)
+    killed(running)
+    gone.set()
+    assert hub.files(REPO) == whole
+    assert kept_steps(hub)
+    result = s140(*training(encoder, tmp_path / "other"))
+    assert "resume: from checkpoint-" in result.stderr
+    assert sha256_of(tmp_path / "other" / WEIGHTS) == sha256_of(undisturbed / WEIGHTS)
+
+
+def test_a_stopped_run_is_kept_as_it_was_at_its_end(hub: HubServer, encoder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    running = started(training(encoder, folder), cwd=tmp_path)
+    said = []
+    for line in running.stderr:
+        said.append(line)
+        if line.startswith("step 9/"):
+            running.terminate()
+    running.wait()
+    assert running.returncode == 143, "".join(said)
+    step = int(newest_whole(folder / "checkpoints").name.removeprefix("checkpoint-"))
+    assert kept_steps(hub)[-1] == step
+    assert hub.files(REPO)["history.jsonl"] == (folder / "history.jsonl").read_bytes()
+    assert f"checkpoint-{step} is in {hub.url}/{REPO}" in "".join(said)
+    assert TOKEN not in "".join(said)
+
+
+def test_one_that_is_further_wins(hub: HubServer, lost, encoder: Path, tmp_path: Path, s140) -> None:
+    lost()
+    there = kept_steps(hub)[-1]
+    folder = tmp_path / "run"
+    running = started(training(encoder, folder, repo=None), cwd=tmp_path)
+    for line in running.stderr:
+        if line.startswith("step 2/"):
+            running.terminate()
+    running.wait()
+    here = int(newest_whole(folder / "checkpoints").name.removeprefix("checkpoint-"))
+    result = s140(*training(encoder, folder), "--resume")
+    assert f"resume: from checkpoint-{max(here, there)}" in result.stderr
+    assert [each["step"] for each in history_of(folder) if "loss" in each] == list(range(1, STEPS + 1))
+
+
+def test_overwrite_replaces_what_is_there(hub: HubServer, lost, encoder: Path, tmp_path: Path, s140) -> None:
+    lost()
+    result = s140(*training(encoder, tmp_path / "run", "--overwrite", num_train_epochs=1, learning_rate=3e-5))
+    assert f"what {REPO} holds is replaced" in result.stderr
+    assert kept_steps(hub) == [6]
+
+
+def test_there_must_be_something_to_resume(hub: HubServer, encoder: Path, tmp_path: Path, s140) -> None:
+    result = s140(*training(encoder, tmp_path / "run", "--resume"), code=1)
+    assert "no run" in result.stderr
+
+
+def test_one_mlflow_run_is_gone_on_with(hub: HubServer, lost, encoder: Path, tmp_path: Path, s140, monkeypatch) -> None:
+    from mlflow import MlflowClient
+
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    lost(report_to="mlflow")
+    assert "mlflow" in json.loads(hub.files(REPO)["tracking.json"])
+    s140(*training(encoder, tmp_path / "run", report_to="mlflow"))
+    client = MlflowClient(store)
+    runs = [run for each in client.search_experiments() for run in client.search_runs([each.experiment_id])]
+    assert len(runs) == 1
+    steps = {each.step for each in client.get_metric_history(runs[0].info.run_id, "train/loss")}
+    assert steps == set(range(1, STEPS + 1))

@@ -1,0 +1,136 @@
+"""One commit for each checkpoint, made of files that nobody can change or empty meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hub_server import HubServer
+from kept_trainings import REPO, kept_steps, training
+from sentiment140_bert.errors import HubError
+from sentiment140_bert.hub.checkpoint_files import File
+from sentiment140_bert.hub.checkpoints import CheckpointRepo
+from sentiment140_bert.hub.client import Hub
+from sentiment140_bert.training.checkpoints import remove_older
+from sentiment140_bert.workflows.runs import public_arguments
+
+pytest_plugins = ("hub_fixtures", "checkpoint_fixtures")
+
+
+def opened() -> CheckpointRepo:
+    repo = CheckpointRepo(Hub(), REPO)
+    repo.open()
+    return repo
+
+
+def files_of(step: int, **more: bytes) -> dict[str, File]:
+    names = ("environment.json", "recipe.yaml", "data.json", "history.jsonl")
+    inside = ("complete.json", "model.safetensors", "trainer_state.json")
+    contents = dict.fromkeys(names, b"{}\n")
+    contents |= {f"checkpoint-{step}/{name}": f"{name} of step {step}".encode() for name in inside}
+    return {name: File.of(content) for name, content in (contents | more).items()}
+
+
+def test_what_is_there_is_not_sent_again(hub: HubServer, encoder: Path) -> None:
+    repo = opened()
+    repo.keep("checkpoint-6", files_of(6))
+    before = len(hub.requests)
+    repo.keep("checkpoint-6", files_of(6))
+    assert [each.endpoint for each in hub.requests[before:]] == ["repo_info"]
+
+
+def test_an_answer_that_was_lost_makes_no_second_commit(hub: HubServer, impatient: list[float]) -> None:
+    hub.fail("commit", lose_response=True)
+    opened().keep("checkpoint-6", files_of(6))
+    assert len(hub.commits(REPO)) == 2
+    assert impatient
+
+
+def test_another_machine_that_is_further_is_left_alone(hub: HubServer) -> None:
+    ours, theirs = opened(), opened()
+    theirs.keep("checkpoint-12", files_of(12))
+    before = hub.files(REPO)
+    with pytest.raises(HubError, match="is at step 12"):
+        ours.keep("checkpoint-6", files_of(6))
+    assert hub.files(REPO) == before
+    ours.keep("checkpoint-18", files_of(18))
+    assert "checkpoint-18/complete.json" in hub.files(REPO)
+    assert "checkpoint-12/complete.json" not in hub.files(REPO)
+
+
+def test_one_that_commits_at_that_very_moment_too(hub: HubServer) -> None:
+    ours, theirs = opened(), opened()
+    hub.fail("commit", meanwhile=lambda: theirs.keep("checkpoint-12", files_of(12)))
+    with pytest.raises(HubError):
+        ours.keep("checkpoint-6", files_of(6))
+    assert "checkpoint-12/complete.json" in hub.files(REPO)
+
+
+def test_a_repository_that_became_public_gets_nothing(hub: HubServer) -> None:
+    repo = opened()
+    hub.repos["model", REPO].private = False
+    with pytest.raises(HubError, match="public now"):
+        repo.keep("checkpoint-6", files_of(6))
+    assert "checkpoints.json" not in hub.files(REPO)
+
+
+def test_a_file_that_changes_on_its_way_is_not_committed(hub: HubServer, tmp_path: Path) -> None:
+    large = tmp_path / "model.safetensors"
+    large.write_bytes(b"weights")
+    files = files_of(6) | {"checkpoint-6/model.safetensors": File(large, 7, File.of(b"weights").sha256)}
+    large.write_bytes(b"WEIGHTS")
+    with pytest.raises(HubError, match="was changed"):
+        opened().keep("checkpoint-6", files)
+    assert "checkpoints.json" not in hub.files(REPO)
+
+
+def test_storage_that_cannot_be_given_back_is_said_and_no_failure(
+    hub: HubServer, impatient: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    repo = opened()
+    hub.fail("super_squash", times=None, status=403)
+    for step in (6, 12, 18):
+        repo.keep(f"checkpoint-{step}", files_of(step))
+    assert sum("still count as storage" in each.message for each in caplog.records) == 1
+    assert json.loads(hub.files(REPO)["checkpoints.json"])["newest"] == "checkpoint-18"
+
+
+def test_pruning_empties_no_file_that_is_still_wanted(tmp_path: Path) -> None:
+    for step in (1, 2, 3):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        (folder / "model.safetensors").write_bytes(b"weights")
+    os.link(tmp_path / "checkpoint-1" / "model.safetensors", tmp_path / "wanted")
+    remove_older(tmp_path / "checkpoint-3", "", 1)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["checkpoint-3", "wanted"]
+    assert (tmp_path / "wanted").read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "--checkpoint-repo-id", "me/x", "--seed", "1"],
+        ["train", "--checkpoint-repo-id=me/x", "--seed", "1"],
+        ["train", "--set", "checkpoint_repo_id=me/x", "--seed", "1"],
+    ],
+)
+def test_a_card_does_not_tell_where_checkpoints_are(words: list[str]) -> None:
+    assert public_arguments(words) == ["train", "--seed", "1"]
+
+
+@pytest.fixture
+def no_links(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refuse)
+    return refuse
+
+
+def test_without_hard_links_files_are_copied(no_links, hub: HubServer, encoder: Path, tmp_path: Path, s140) -> None:
+    s140(*training(encoder, tmp_path / "run", num_train_epochs=3))
+    assert kept_steps(hub)[-1] == 18

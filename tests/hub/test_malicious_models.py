@@ -1,0 +1,248 @@
+"""Models of the Hub that mean harm: nothing of them is run, only their own files are read, no token goes astray."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from hub_server import TOKEN, HubServer
+from malice import Canary
+
+pytest_plugins = ("hub_fixtures", "malice")
+
+Put = Callable[..., str]
+NUMBERS = iter(range(1000))
+
+
+@pytest.fixture
+def put(hub: HubServer, encoder: Path) -> Put:
+    """A repository with a whole model, of which some files are others; its id. None leaves one out."""
+
+    def make(changed: dict[str, bytes | None]) -> str:
+        repo_id = f"somebody/model-{next(NUMBERS)}"
+        hub.create(repo_id)
+        there: dict[str, bytes | None] = {each.name: each.read_bytes() for each in encoder.iterdir()}
+        for path, content in (there | changed).items():
+            if content is not None:
+                hub.write(repo_id, path, content)
+        return repo_id
+
+    return make
+
+
+@pytest.fixture
+def settings(encoder: Path) -> Callable[..., bytes]:
+    """One of the encoder's JSON files with some keys more."""
+
+    def changed(name: str, **keys: Any) -> bytes:
+        return json.dumps(json.loads((encoder / name).read_text("utf-8")) | keys).encode()
+
+    return changed
+
+
+def fine(s140: Callable[..., Result], repo_id: str) -> None:
+    assert s140("predict", repo_id, "hello").stdout
+
+
+def refused(s140: Callable[..., Result], repo_id: str, *said: str) -> Result:
+    result = s140("predict", repo_id, "hello", code=1)
+    assert result.stdout == ""
+    for each in said:
+        assert each in result.stderr
+    return result
+
+
+def test_code_of_a_model_is_not_run(put: Put, s140, settings, code: bytes) -> None:
+    auto = dict.fromkeys(("AutoConfig", "AutoModel", "AutoModelForSequenceClassification"), "evil.Evil")
+    pipelines = {"text-classification": {"impl": "evil.Evil", "pt": ["AutoModelForSequenceClassification"]}}
+    config = settings("config.json", auto_map=auto, custom_pipelines=pipelines)
+    tokenizer = settings("tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.Evil", "evil.Evil"]})
+    template = {"chat_template.jinja": b"{{ cycler.__init__.__globals__.os.system('touch canary') }}"}
+    files = {"config.json": config, "tokenizer_config.json": tokenizer, "evil.py": code, "__init__.py": code}
+    fine(s140, put(files | template))
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
+def test_what_needs_its_own_code_is_refused(put: Put, s140, settings, code: bytes, name: str) -> None:
+    keys = {"model_type": "evil", "tokenizer_class": "EvilTokenizer", "architectures": ["Evil"]}
+    auto = {"AutoConfig": "evil.Evil", "AutoTokenizer": ["evil.Evil", None]}
+    changed = {name: settings(name, auto_map=auto, **keys), "evil.py": code}
+    refused(s140, put(changed | ({"tokenizer.json": None} if "token" in name else {})), "could not be loaded")
+
+
+def test_a_pickled_model_is_refused_and_named(put: Put, s140, hub: HubServer, canary: Path) -> None:
+    repo_id = put({"model.safetensors": None, "pytorch_model.bin": pickle.dumps(Canary(canary))})
+    result = refused(s140, repo_id, "only pytorch_model.bin", f"s140 convert {repo_id} --output FOLDER")
+    assert "trust" not in result.stderr
+    # transformers would look for a stranger's pull request with a conversion, or ask a service for one.
+    assert not {"discussions", "create_discussion"} & {each.endpoint for each in hub.requests}
+
+
+def test_a_pickle_that_holds_more_than_numbers_is_not_converted(put: Put, s140, canary: Path) -> None:
+    repo_id = put({"model.safetensors": None, "pytorch_model.bin": pickle.dumps({"a": Canary(canary)}, protocol=2)})
+    result = s140("convert", repo_id, "--output", "new", code=1)
+    assert "holds more than numbers" in result.stderr
+    assert not Path("new").exists()
+
+
+@pytest.mark.parametrize("name", ["adapter_model.bin", "../../other.safetensors", "/etc/x.safetensors", 7, "x.pt"])
+def test_weights_by_another_name_are_safetensors_of_its_own(
+    put: Put, s140, settings, canary: Path, name: object
+) -> None:
+    changed = {"config.json": settings("config.json", transformers_weights=name)}
+    refused(s140, put(changed | {"adapter_model.bin": pickle.dumps(Canary(canary))}), "transformers_weights")
+
+
+@pytest.mark.parametrize("shard", ["part.bin", "../../part.safetensors", "/tmp/part.safetensors", "a/b.safetensors"])
+def test_parts_of_weights_are_safetensors_of_its_own(put: Put, s140, canary: Path, shard: str) -> None:
+    index = {"metadata": {}, "weight_map": {"classifier.bias": shard}}
+    changed = {"model.safetensors": None, "model.safetensors.index.json": json.dumps(index).encode()}
+    refused(s140, put(changed | {"part.bin": pickle.dumps(Canary(canary))}), "weight_map", shard)
+
+
+def test_an_adapter_is_refused(put: Put, s140, canary: Path) -> None:
+    about = {"base_model_name_or_path": "somebody/else", "peft_type": "LORA"}
+    changed = {"adapter_config.json": json.dumps(about).encode(), "adapter_model.bin": pickle.dumps(Canary(canary))}
+    refused(s140, put(changed), "is an adapter", "merge_and_unload")
+
+
+def test_an_attention_of_the_hub_is_refused(put: Put, s140, settings) -> None:
+    refused(s140, put({"config.json": settings("config.json", attn_implementation="evil/attention")}), "evil/attention")
+
+
+def test_a_tokenizer_names_no_file_of_this_machine(put: Put, s140, settings, tmp_path: Path) -> None:
+    changed = settings("tokenizer_config.json", tokenizer_file=str(tmp_path / "private.json"))
+    refused(s140, put({"tokenizer_config.json": changed}), "tokenizer_file", "private.json")
+
+
+def test_a_pickle_by_the_name_of_a_tokenizer_is_not_opened(put: Put, s140, canary: Path) -> None:
+    pickled = pickle.dumps(Canary(canary))
+    refused(s140, put({"tokenizer.json": pickled, "vocab.pkl": pickled, "tokenizer.pickle": pickled}), "not be loaded")
+
+
+def huge_header(weights: bytes) -> bytes:
+    return (1 << 62).to_bytes(8, "little") + weights[8:]
+
+
+def tensors_beyond_the_end(weights: bytes) -> bytes:
+    header = json.dumps({"a": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 1 << 42]}}).encode()
+    return len(header).to_bytes(8, "little") + header
+
+
+def deep_header(weights: bytes) -> bytes:
+    header = b'{"a":' * 100_000
+    return len(header).to_bytes(8, "little") + header
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda weights: b"",
+        lambda weights: weights[:1000],
+        lambda weights: weights[:-1],
+        lambda weights: b"../../../etc/passwd",  # what git keeps of a symlink
+        huge_header,
+        tensors_beyond_the_end,
+        deep_header,
+    ],
+)
+def test_damaged_safetensors_are_a_sentence(put: Put, s140, encoder: Path, damage: Callable[[bytes], bytes]) -> None:
+    weights = damage((encoder / "model.safetensors").read_bytes())
+    refused(s140, put({"model.safetensors": weights}), "could not be loaded")
+
+
+@pytest.mark.parametrize("path", ["../../escaped.json", "/tmp/s140-escaped.json", "a/../../../escaped.txt"])
+def test_file_names_that_climb_out_are_not_followed(put: Put, s140, path: str, tmp_path: Path) -> None:
+    from huggingface_hub import constants
+
+    repo_id = put({path: b"escaped"})
+    before = {*Path(constants.HF_HOME).rglob("*escaped*")}
+    fine(s140, repo_id)
+    result = s140("verify", repo_id, code=2)
+    assert "Invalid filename" in result.stderr
+    assert {*Path(constants.HF_HOME).rglob("*escaped*")} == before
+    assert not Path("/tmp/s140-escaped.json").exists()
+
+
+class Elsewhere:
+    """Another host: what it is asked for, and with which token."""
+
+    def __init__(self, content: bytes) -> None:
+        self.asked: list[str | None] = []
+        asked = self.asked
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked.append(self.headers.get("Authorization"))
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def do_HEAD(self) -> None:
+                """As the Hub's storage does, which some versions of the client ask before."""
+                asked.append(self.headers.get("Authorization"))
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Quiet."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://localhost:{self.server.server_port}"  # to a client, another host than 127.0.0.1
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+
+@pytest.fixture
+def elsewhere(encoder: Path) -> Iterator[Callable[..., Elsewhere]]:
+    made: list[Elsewhere] = []
+
+    def start(content: bytes | None = None) -> Elsewhere:
+        made.append(Elsewhere((encoder / "model.safetensors").read_bytes() if content is None else content))
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.server.shutdown()
+        each.server.server_close()
+
+
+def test_the_token_does_not_go_to_another_host(put: Put, s140, hub: HubServer, elsewhere) -> None:
+    there = elsewhere()
+    hub.storage = there.url
+    fine(s140, put({}))
+    assert there.asked
+    assert not any(there.asked)
+    assert TOKEN in {each.token for each in hub.requests}
+
+
+def test_weights_that_are_not_what_was_uploaded_are_refused(put: Put, s140, hub: HubServer, elsewhere, encoder) -> None:
+    weights = bytearray((encoder / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    hub.storage = elsewhere(bytes(weights)).url
+    repo_id = put({})
+    refused(s140, repo_id, "sha256 differs", "was removed")
+    hub.storage = ""
+    fine(s140, repo_id)
+
+
+@pytest.mark.parametrize("size", [-1, 1])
+def test_weights_of_another_size_are_refused(put: Put, s140, hub: HubServer, elsewhere, encoder, size: int) -> None:
+    weights = (encoder / "model.safetensors").read_bytes()
+    hub.storage = elsewhere(weights[:-1] if size < 0 else weights + b"x").url
+    refused(s140, put({}), "could not be loaded")
+
+
+@pytest.mark.parametrize("place", ["file:///etc", "ftp://127.0.0.1:9", "gopher://x"])
+def test_a_redirect_to_anything_but_http_is_a_sentence(put: Put, s140, hub: HubServer, place: str) -> None:
+    hub.storage = place
+    refused(s140, put({}), "could not be loaded")

@@ -1,0 +1,114 @@
+"""A repository that changes while it is fetched: everything is of the commit that it was on when first asked."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hub_server import HubServer
+from on_hub import DATA, MODEL
+from sentiment140_bert import workflows
+from tiny_run import flags
+
+pytest_plugins = "hub_fixtures"
+
+
+@pytest.fixture
+def changing(hub: HubServer, pushed: Path) -> str:
+    """The pushed model, of which every file is another one once the first was asked for; its commit before that.
+
+    The cache knows nothing of it.
+    """
+    from huggingface_hub import constants
+
+    shutil.rmtree(constants.HF_HUB_CACHE, ignore_errors=True)
+    before = hub.head(MODEL)
+
+    def change() -> None:
+        for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"):
+            hub.write(MODEL, name, b"{}")
+        hub.write(MODEL, "training_rows.safetensors", b"other")
+
+    for endpoint in ("resolve_head", "repo_info"):
+        hub.fail(endpoint, after=1, meanwhile=change)
+    hub.requests.clear()
+    return before
+
+
+def fetched(hub: HubServer) -> set[str]:
+    """Revisions of the model that files came from; of a branch, none but config.json, which is checked by its hash."""
+    asked = [each.path for each in hub.requests if each.endpoint == "resolve_get"]
+    asked = [each for each in asked if not each.endswith("/resolve/main/config.json")]
+    return {found[1] for path in asked if (found := re.match(f"/{MODEL}/resolve/([^/]+)/", path))}
+
+
+COMMANDS: dict[str, list[object]] = {
+    "predict": ["predict", MODEL, "hello"],
+    "evaluate": ["evaluate", MODEL, "--dataset", "sample", "--max-samples", 100],
+    "verify": ["verify", MODEL],
+    "train": ["train", "--output-dir", "new", *flags(model_name_or_path=MODEL, num_train_epochs=1)],
+    "prepare": ["prepare", "--model-name-or-path", MODEL, "--dataset", "sample"],
+}
+
+
+@pytest.mark.parametrize("command", [*COMMANDS])
+def test_all_files_are_of_one_commit(hub: HubServer, changing: str, s140, command: str) -> None:
+    s140(*COMMANDS[command])
+    assert hub.head(MODEL) != changing
+    assert fetched(hub) == {changing}
+
+
+def test_a_config_that_changes_between_its_two_requests_is_not_taken_for_the_old_one(
+    hub: HubServer, changing: str, s140
+) -> None:
+    hub.mend()
+    config = hub.files(MODEL)["config.json"]
+    hub.fail("resolve_get", meanwhile=lambda: hub.write(MODEL, "config.json", config.replace(b"e", b"E")))
+    result = s140("predict", MODEL, "hello", code=1)
+    assert "did not arrive as it was uploaded" in result.stderr
+    hub.write(MODEL, "config.json", config)
+    assert s140("predict", MODEL, "hello").stdout
+
+
+def test_an_export_is_of_one_commit(hub: HubServer, changing: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    workflows.export(MODEL, output=tmp_path / "exported")
+    assert fetched(hub) == {changing}
+
+
+def test_published_splits_are_of_one_commit(hub: HubServer, pushed: Path, s140, encoder: Path) -> None:
+    from huggingface_hub import constants
+
+    shutil.rmtree(constants.HF_HUB_CACHE, ignore_errors=True)
+    before = hub.head(DATA, "dataset")
+    hub.fail("repo_info", meanwhile=lambda: None)
+    hub.fail("tree", meanwhile=lambda: hub.write(DATA, "data.json", b"{}", "dataset"))
+    hub.fail("resolve_head", meanwhile=lambda: hub.write(DATA, "data.json", b"[]", "dataset"))
+    hub.requests.clear()
+    s140("prepare", "--dataset", DATA, "--model-name-or-path", encoder)
+    assert hub.head(DATA, "dataset") != before
+    asked = [each.path for each in hub.requests if each.endpoint == "resolve_get"]
+    assert asked
+    assert all(f"/resolve/{before}/" in each for each in asked)
+
+
+def test_a_resumed_run_keeps_the_commit_that_it_began_with(
+    hub: HubServer, pushed: Path, s140: Callable, tmp_path: Path
+) -> None:
+    before = hub.head(MODEL)
+    asked = flags(model_name_or_path=MODEL, num_train_epochs=1)
+    s140("train", "--output-dir", "new", *asked)
+    for done in ("metrics.json", "model"):
+        found = Path("new") / done
+        shutil.rmtree(found) if found.is_dir() else found.unlink()
+    hub.write(MODEL, "tokenizer.json", b"{}")
+    hub.write(MODEL, "config.json", b"{}")
+    hub.requests.clear()
+    s140("train", "--output-dir", "new", "--resume", *asked)
+    assert fetched(hub) <= {before}
+    assert yaml.safe_load(Path("new/recipe.yaml").read_text())["model"]["model_revision"] is None

@@ -1,0 +1,83 @@
+"""Files of any length pass from texts to predictions in bounded memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+FEW, MANY = 120_000, 240_000  # texts of a thousand characters, so that those that are held would show
+GROUP = 10_000  # rows of a Parquet file that lie together
+GROWTH = 40  # MiB; the texts that MANY has more are 120
+
+# What `s140 predict` does, with a model that takes no memory: in a process of its own, whose peak is told.
+PROGRAM = """
+import sys
+from pathlib import Path
+import numpy as np
+from sentiment140_bert.data.texts import read_texts, write_predictions
+from sentiment140_bert.inference.classifier import Classifier
+from sentiment140_bert.inference.tokens import Tokenization
+from sentiment140_bert.workflows.answering import answers
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+
+class Short:
+    labels, tokens_per_batch = ("negative", "positive"), 100_000
+
+    def logits(self, inputs):
+        return np.stack([inputs["input_ids"].sum(axis=1), inputs["input_ids"][:, 0]], axis=1).astype(np.float32)
+
+
+tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "sad": 1, "glad": 2}, unk_token="[UNK]"))
+tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+classifier = Classifier(Short(), Tokenization(tokenizer, 8))
+rows = ((text, *prediction) for text, prediction in answers(classifier, read_texts(sys.argv[1])))
+count = write_predictions(Path(sys.argv[2]), rows)
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(count, int(peak.split()[1]) / 1024)
+"""
+
+
+def random(number: int) -> bytes:
+    """500 bytes that no file format makes shorter."""
+    return hashlib.shake_128(str(number).encode()).digest(500)
+
+
+def texts(path: Path, count: int) -> Path:
+    """A file of different texts."""
+    rows = ({"text": f"{number} {'sad' if number % 2 else 'glad'} {random(number).hex()}"} for number in range(count))
+    if path.suffix == ".parquet":
+        with pq.ParquetWriter(path, pa.schema([("text", pa.string())])) as writer:
+            for _ in range(0, count, GROUP):
+                writer.write_table(pa.table({"text": [row["text"] for row in islice(rows, GROUP)]}))
+        return path
+    with path.open("w") as file:
+        if path.suffix == ".csv":
+            file.write("text\n")
+        for row in rows:
+            file.write((json.dumps(row) if path.suffix == ".jsonl" else row["text"]) + "\n")
+    return path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
+@pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
+def test_the_number_of_texts_does_not_show(tmp_path: Path, ending: str) -> None:
+    peaks = []
+    for count in (FEW, MANY):
+        words = [texts(tmp_path / f"texts-{count}{ending}", count), tmp_path / f"answers{ending}"]
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, *map(str, words)], capture_output=True, text=True, check=False, timeout=200
+        )
+        assert done.returncode == 0, done.stderr
+        written, peak = done.stdout.split()
+        assert int(written) == count
+        peaks.append(float(peak))
+    assert peaks[1] - peaks[0] < GROWTH, peaks

@@ -1,0 +1,33 @@
+"""A pytest plugin for tests of what means harm: a file that comes to be if anything foreign is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+class Canary:
+    """What a pickle of it does when it is opened: it makes a file."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.place,)
+
+
+@pytest.fixture
+def canary(tmp_path: Path) -> Iterator[Path]:
+    """A file that comes to be if anything foreign is run; looked for after the test."""
+    place = tmp_path / "canary"
+    yield place
+    assert not place.exists()
+
+
+@pytest.fixture
+def code(canary: Path) -> bytes:
+    """Python that makes the canary, whatever of it is imported."""
+    return f"open({str(canary)!r}, 'w').close()\nclass Evil: pass\n".encode()

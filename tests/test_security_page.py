@@ -1,0 +1,19 @@
+"""SECURITY.md names tests that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_every_promise_names_tests_that_are_there() -> None:
+    page = (ROOT / "SECURITY.md").read_text("utf-8")
+    promises = re.search(r"\| promise \| test \|\n.*?\n\n", page, re.DOTALL)
+    assert promises
+    for line in promises[0].strip().splitlines()[2:]:
+        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", line)
+        assert named, line
+        for file, test in named:
+            assert f"def {test}(" in (ROOT / file).read_text("utf-8"), f"{file}::{test}"
