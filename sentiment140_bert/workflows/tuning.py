@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert.errors import DataError, RecipeError, RunError, S140Error
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import write_json
-from sentiment140_bert.workflows import tuning_tracking, tuning_trials, volumes
-from sentiment140_bert.workflows.runs import public
+from sentiment140_bert.workflows import pinning, tuning_tracking, tuning_trials, volumes
+from sentiment140_bert.workflows.runs import public, without_checkpoint_repo
 from sentiment140_bert.workflows.tuning_dir import TuningDir
 from sentiment140_bert.workflows.tuning_results import SCORED
 from sentiment140_bert.workflows.tuning_work import Work
@@ -68,6 +68,7 @@ def tune(
         RunError: ``output`` holds something else, or no trial came to its end.
         Interrupted: A signal stopped a training; a checkpoint was written.
     """
+    recipe = without_checkpoint_repo(recipe, "a tuning")
     _possible(recipe, trials, timeout, final_seeds, keep_models)
     from sentiment140_bert.tuning.identity import refuse_another
     from sentiment140_bert.tuning.store import Store, check
@@ -86,6 +87,7 @@ def tune(
     if arguments_given and storage:  # they are told in run directories, and its address may hold a password
         arguments_given = [each.replace(storage, place) for each in arguments_given]
     began = time.monotonic()
+    recipe = pinning.at_one_commit(recipe)
     own = _own_values(recipe)
     ranges = _space(recipe, own)
     material = _material(recipe, ranges, final_seeds)

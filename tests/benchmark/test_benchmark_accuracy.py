@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AlbertConfig, AutoModelForSequenceClassification
+from transformers import AlbertConfig, AlbertModel, AutoModelForSequenceClassification
 
 from sentiment140_bert import modeling
 from sentiment140_bert.benchmark import Contender
@@ -51,7 +51,8 @@ def test_both_ways_are_asked_for_the_recipes_dropout(small_bert, tmp_path: Path,
     """ALBERT has no dropout of that name before its classifier."""
     recipe = Recipe().with_values({"model_name_or_path": str(small_bert()), "dataset": "sample"})
     data = preparing.tokenized(recipe)
-    AlbertConfig().save_pretrained(tmp_path)
+    small = AlbertConfig(embedding_size=8, hidden_size=16, num_attention_heads=2, intermediate_size=16, vocab_size=99)
+    AlbertModel(small).save_pretrained(tmp_path)
     other = recipe.with_values({"model_name_or_path": str(tmp_path), "classifier_dropout": 0.3})
     with pytest.raises(ModelError, match="classifier_dropout: a model of the kind albert has no such dropout"):
         way(other, data)
