@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert.errors import DataError, RecipeError, RunError, S140Error
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import write_json
-from sentiment140_bert.workflows import pinning, tuning_tracking, tuning_trials, volumes
+from sentiment140_bert.workflows import pinning, tuning_tracking, tuning_trials
 from sentiment140_bert.workflows.runs import public, without_checkpoint_repo
 from sentiment140_bert.workflows.tuning_dir import TuningDir
 from sentiment140_bert.workflows.tuning_results import SCORED
@@ -76,11 +76,6 @@ def tune(
 
     home = TuningDir(output)
     home.refuse_something_else()
-    if volumes.is_volume(output):
-        raise RunError(
-            f"{output} is on a volume, whose files cannot be appended to; trials need that.",
-            "Choose an OUTPUT on a local disk, and copy it to the volume afterwards.",
-        )
     url = storage or f"sqlite:///{home.store.resolve()}"
     place, _ = check(url)
     store = Store(url) if storage else None  # before tweets are prepared, which may take minutes

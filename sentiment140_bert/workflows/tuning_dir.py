@@ -10,6 +10,7 @@ from typing import Any
 
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.run_dir import TEMPORARY, RunDir
+from sentiment140_bert.workflows.volumes import is_volume
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,12 @@ class TuningDir:
             yield
 
     def refuse_something_else(self) -> None:
-        """Raises RunError where the folder is neither new nor a tuning's."""
+        """Raises RunError where the folder is neither new nor a tuning's, or one that trials cannot be made in."""
+        if is_volume(self.path):
+            raise RunError(
+                f"{self.path} is on a volume, whose files cannot be appended to; trials need that.",
+                "Choose an OUTPUT on a local disk, and copy it to the volume afterwards.",
+            )
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path} is a file.", "Choose another OUTPUT.")
         if not self.path.is_dir() or self.about.is_file():

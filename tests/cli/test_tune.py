@@ -419,6 +419,13 @@ def test_what_a_process_writes_that_begins_at_the_same_time_is_no_obstacle(tmp_p
         home.refuse_something_else()
 
 
+def test_trials_share_no_repository_of_checkpoints(s140, recipe: Path, tmp_path: Path) -> None:
+    asked = ("tune", "mine", "--recipe", recipe, "--trials", 1, "--final-seeds", 0)
+    said = s140(*asked, "--checkpoint-repo-id", "you/checkpoints").stderr
+    assert "a tuning trains several models; nothing is kept in you/checkpoints" in said
+    assert recipes.load(str(tmp_path / "mine" / "best.yaml")).tracking.checkpoint_repo_id is None
+
+
 def test_a_volume_is_refused(s140, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("S140_VOLUMES", str(tmp_path / "volume"))
     assert "is on a volume" in s140("tune", tmp_path / "volume" / "mine", "--recipe", recipe, code=1).stderr
