@@ -52,6 +52,7 @@ COMMANDS: dict[str, list[object]] = {
     "evaluate": ["evaluate", MODEL, "--dataset", "sample", "--max-samples", 100],
     "verify": ["verify", MODEL],
     "train": ["train", "--output-dir", "new", *flags(model_name_or_path=MODEL, num_train_epochs=1)],
+    "tune": ["tune", "new", "--trials", 2, "--final-seeds", 1, *flags(model_name_or_path=MODEL, num_train_epochs=1)],
     "prepare": ["prepare", "--model-name-or-path", MODEL, "--dataset", "sample"],
 }
 
@@ -112,3 +113,14 @@ def test_a_resumed_run_keeps_the_commit_that_it_began_with(
     s140("train", "--output-dir", "new", "--resume", *asked)
     assert fetched(hub) <= {before}
     assert yaml.safe_load(Path("new/recipe.yaml").read_text())["model"]["model_revision"] is None
+
+
+def test_a_study_keeps_the_commit_that_it_began_with(hub: HubServer, pushed: Path, s140: Callable) -> None:
+    before = hub.head(MODEL)
+    asked = ["tune", "new", "--final-seeds", 0, *flags(model_name_or_path=MODEL, num_train_epochs=1)]
+    s140(*asked, "--trials", 1)
+    assert yaml.safe_load(Path("new/best.yaml").read_text())["model"]["model_revision"] == before
+    hub.write(MODEL, "added.txt", b"news")
+    refused = s140(*asked, "--trials", 2, code=1).stderr
+    assert f"recipe.model.model_revision: '{before}' then, '{hub.head(MODEL)}' now" in refused
+    s140(*asked, "--trials", 2, "--model-revision", before)
