@@ -36,8 +36,9 @@ TESTS = {
     "memory too small": ["tests/training/test_memory.py"],
     "faults of the Hub": ["tests/hub/test_faults.py"],
     "checkpoints on the Hub": ["tests/hub", "-k", "checkpoint"],
-    "hostile files": ["tests/data/test_hostile_files.py"],
-    "malicious repositories": ["tests/hub", "-k", "malicious or one_commit"],
+    "hostile files and recipes": ["tests/cli/test_hostile_files.py", "tests/cli/test_hostile_recipes.py"],
+    "hostile text on a page": ["tests/cli/test_terminal.py", "tests/cli/test_report_in_browser.py"],
+    "malicious repositories": ["tests/hub", "tests/test_conversion.py", "-k", "malicious or one_commit or conversion"],
     "planted secrets": ["tests/secrets", "tests/hub/test_secrets.py", "tests/tracking/test_tracker_tokens.py"],
     "run after run": ["tests/test_soak.py"],
 }
