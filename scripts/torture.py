@@ -73,7 +73,7 @@ def killed(kills: int, seed: int) -> Iterator[bool]:
             while hit < min(IN_A_ROW, kills - done):
                 moment = draw.choice(["splits", "precision", *(f"step {step}/" for step in range(1, 13))])
                 ended = trained(run, words, moment, draw.random() * 0.5)
-                if ended.code != -signal.SIGKILL:  # it had passed that moment, or was faster
+                if ended.code != -signal.SIGKILL:  # it had passed that moment, or was faster; or it failed
                     break
                 hit += 1
                 checkpoint = newest_whole(run / "checkpoints")
@@ -84,6 +84,7 @@ def killed(kills: int, seed: int) -> Iterator[bool]:
             whole = ended.code == 0 and same(run, undisturbed[shape])
             if not whole:
                 print(ended.told, file=sys.stderr)
+            hit = hit or (ended.code != 0)
             yield from [whole] * hit
             done += hit
             if done == kills:
@@ -133,6 +134,8 @@ def tested(case: str, selection: list[str]) -> Row:
         ended = subprocess.run(words, cwd=HERE, check=False, capture_output=True, text=True)
         if ended.returncode:
             print(ended.stdout + ended.stderr, file=sys.stderr)
+        if ended.returncode not in (0, 1):  # no test was found, or pytest itself failed
+            return Row(case, 1, 0, 0, time.monotonic() - started)
         suite = ElementTree.parse(f"{place}/counts.xml").getroot().find("testsuite").attrib
     skipped = int(suite["skipped"])
     tried = int(suite["tests"]) - skipped

@@ -46,6 +46,8 @@ def test_a_loss_is_a_loss(ordeal: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "test_two.py").write_text("import pytest\ndef test_a(): assert 0\ndef test_b(): pytest.skip('x')\n")
     row = ordeal.tested("tests", [str(tmp_path / "test_two.py")])
     assert (row.tried, row.survived, row.skipped) == (1, 0, 1)
+    row = ordeal.tested("none", [str(tmp_path / "test_two.py"), "-k", "nothing_of_that_name"])
+    assert (row.tried, row.survived) == (1, 0)
 
 
 def test_the_whole_one_asks_for_tests_that_exist(ordeal: ModuleType) -> None:
