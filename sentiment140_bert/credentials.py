@@ -17,17 +17,22 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 SHORTEST = 8  # characters: shorter ones stand in too many texts by chance
+LONG = 16  # characters that a value of any variable must have to be taken for a secret, and not for a word
 HIDDEN = "***"
 
 # Variables that hold secrets go by such names, in any program; those that end in _FILE or _PATH do not.
 VARIABLE = re.compile(
     r"(?:TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_KEY|SECRET_KEY|ENCRYPTION_KEY)(?:_\d+)?$", re.IGNORECASE
 )
+# Of the services that we work with; what stands there is a secret whatever it looks like.
+OURS = re.compile(r"^(?:HF|HUGGING_?FACE|HUGGINGFACEHUB|WANDB|MLFLOW|DATABRICKS|TRACKIO|AWS|.*_PROXY$)", re.IGNORECASE)
 IN_ADDRESS = re.compile(r"://[^\s/:@\"'<>]*:([^\s/@\"'<>]+)@")
-# A setting in one of the files below: `token = …`, `password …`, `"api_key": "…"`.
+# A setting in one of the files below, from the start of its line: `token = …`, `"api_key": "…"`; netrc's `password …`.
 SETTING = re.compile(
-    r"(?:token|secret|password|passwd|key)\w*[\"']?(?:[ \t]*[=:][ \t]*|[ \t]+)[\"']?([^\s\"']{8,})", re.IGNORECASE
+    r"^[ \t]*[\"']?\w*(?:token|secret|password|passwd|key)[\"']?[ \t]*[=:][ \t]*[\"']?([^\s\"']{8,})",
+    re.IGNORECASE | re.MULTILINE,
 )
+IN_NETRC = re.compile(r"^[^#\n]*?\bpassword[ \t]+(\S{8,})", re.MULTILINE)
 # Where programs that we work with keep what they log in with: the variable that names the file, and its usual place.
 FILES = (
     ("HF_TOKEN_PATH", "$HF_HOME/token"),
@@ -60,7 +65,8 @@ KINDS: tuple[tuple[str, bytes, re.Pattern[bytes]], ...] = (
 )
 _USER = re.compile(r"(?<=://)[^\s/@\"'<>]+@")
 _NAME = r"token|password|passwd|secret|api[_-]?key|access[_-]?key|signature|\bsig|credential"
-_NAMED = re.compile(rf"((?:{_NAME})[\"']?(?:[=:]|: )[\"']?)(?!\*\*\*)[^\s\"'&#,;)}}\]]{{6,}}", re.IGNORECASE)
+_NAMED = re.compile(rf"((?:{_NAME})[\"']?(?:[=:]|: )[\"']?)(?!\*\*\*)([^\s\"'&#,;)}}\]]{{6,}})", re.IGNORECASE)
+_NUMBER = re.compile(r"[\d.,:/_-]+(?:[a-zA-Z/]{0,20})")
 _HEADER = re.compile(r"\b(Bearer|Basic) [A-Za-z0-9+/=._~-]{8,}")
 
 
@@ -83,7 +89,7 @@ def concealed(text: str) -> str:
     without users and passwords."""
     for secret in _by_length(known()):
         text = text.replace(secret, HIDDEN)
-    text = _HEADER.sub(rf"\1 {HIDDEN}", _NAMED.sub(rf"\1{HIDDEN}", without_password(text)))
+    text = _HEADER.sub(rf"\1 {HIDDEN}", _NAMED.sub(_without_value, without_password(text)))
     raw = text.encode("utf-8", "surrogatepass")
     for _, sign, pattern in KINDS:
         if sign in raw:
@@ -153,18 +159,32 @@ def _files() -> Iterator[tuple[Path, float]]:
             continue
 
 
+def _without_value(named: re.Match[str]) -> str:
+    """`token=…` without what follows, unless that is a number or a word."""
+    name, value = named.groups()
+    mixed = re.search("[0-9]", value) and re.search("[A-Za-z]", value)
+    secret = (mixed or len(value) >= LONG) and not _NUMBER.fullmatch(value)
+    return f"{name}{HIDDEN}" if secret else named[0]
+
+
+def _is_long(value: str) -> bool:
+    """Whether a value is more than a word, a number or a name that stands in other texts, too."""
+    return len(value) >= LONG and not _NUMBER.fullmatch(value)
+
+
 @lru_cache(maxsize=8)
 def _found(environment: tuple[tuple[str, str], ...], files: tuple[tuple[Path, float], ...]) -> frozenset[str]:
     found: set[str] = set()
     for name, value in environment:
-        found |= {value} if VARIABLE.search(name) and not value.startswith(("/", "~")) else set()
-        found |= set(IN_ADDRESS.findall(value))
+        values = {value} if VARIABLE.search(name) and not value.startswith(("/", "~")) else set()
+        values |= set(IN_ADDRESS.findall(value))
+        found |= values if OURS.search(name) else set(filter(_is_long, values))
     for path, _ in files:
         try:
             text = path.read_text("utf-8", "surrogateescape")
         except OSError:
             continue
-        found |= {*SETTING.findall(text), *IN_ADDRESS.findall(text)}
+        found |= {*SETTING.findall(text), *IN_NETRC.findall(text), *IN_ADDRESS.findall(text)}
         if len(text.split()) == 1:  # the token and nothing else
             found.add(text)
     found |= {unquote(each) for each in found}

@@ -237,7 +237,8 @@ def full_disk_explained(path: Path) -> Iterator[None]:
     except (OSError, RuntimeError, SafetensorError) as error:
         if not is_disk_full(error):
             raise
-        raise disk_full(path) from None
+        named = getattr(error, "filename", None)
+        raise disk_full(Path(named) if isinstance(named, str | Path) else path) from None
 
 
 def is_disk_full(error: BaseException) -> bool:
@@ -246,7 +247,7 @@ def is_disk_full(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in NO_SPACE:
         return True
     said = str(error)
-    return "No space left on device" in said or "Disk quota exceeded" in said or "inline_container" in said
+    return "No space left on device" in said or "Disk quota exceeded" in said or "unexpected pos" in said
 
 
 def disk_full(path: Path) -> RunError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
 import json
 import logging
 import os
@@ -19,6 +19,7 @@ from sentiment140_bert.run_dir import remove_leftovers, writing_explained
 
 log = logging.getLogger(__name__)
 LOCK = ".s140.lock"
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 _held: dict[Path, int] = {}  # how many times over this process holds a folder
 
 
@@ -68,22 +69,24 @@ def held(folder: Path, doing: str, *, make: bool = False) -> Iterator[None]:
 
 
 def _locked(folder: Path, doing: str) -> IO[str] | None:
-    """The open file that carries the lock; None where the file system has no locks."""
+    """The open file that carries the lock; None where the file system, or the operating system, has no locks."""
     while True:
-        file = (folder / LOCK).open("a+", encoding="utf-8")
         try:
+            import fcntl
+
+            file = os.fdopen(os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="utf-8")
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            file.seek(0)
             owner = file.read()
             file.close()
             raise RunError(
                 f"{folder} is in use: {_described(owner)}.", "Wait until that ends, or choose another folder."
             ) from None
-        except OSError as error:
-            file.close()
+        except (OSError, ImportError) as error:
+            if isinstance(error, OSError) and error.errno not in NO_LOCKS:
+                raise
             (folder / LOCK).unlink(missing_ok=True)
-            log.warning("lock: %s has none (%s): only one process may write there, see to it", folder, error.strerror)
+            log.warning("lock: there are none in %s: only one process may write there, see to it", folder)
             return None
         if os.fstat(file.fileno()).st_nlink:
             break

@@ -54,7 +54,8 @@ def test_a_run_on_a_volume_is_whole_and_never_appended_to(volume: Path, encoder:
     assert [each for each in opened if each[0].startswith(str(volume)) and "a" in each[1]] == []
     assert [path for path, mode in opened if "a" in mode]  # the history was appended to, elsewhere
     assert str(volume.parent) not in (volume / "run" / "model" / "recipe.yaml").read_text()
-    assert "finished run" in s140("train", "--output-dir", volume / "run", *chosen, code=1).stderr
+    again = s140("train", "--output-dir", volume / "run", *chosen, "--test-size", 20, "--max-steps", 2)
+    assert "is finished, and nothing is trained" in again.stderr
     assert s140("predict", volume / "run", "so glad").stdout.split("\t")[0] in ("negative", "positive")
 
 

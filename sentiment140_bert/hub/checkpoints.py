@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ class CheckpointRepo:
         publish.check_name(repo_id, "--checkpoint-repo-id")
         self.hub, self.repo_id = hub, repo_id
         self.head: str | None = None  # the commit that we know
+        self.seen: set[str] = set()  # sha256 of the large files that any commit of it held
         self.told_of_storage = False
 
     @property
@@ -174,7 +176,11 @@ class CheckpointRepo:
         self.hub.api.super_squash_history(self.repo_id, commit_message="s140 train: the newest checkpoint")
 
     def _delete_all_but(self, kept: set[str]) -> None:
-        gone = [each for each in self.hub.api.list_lfs_files(self.repo_id) if each.file_oid not in kept]
+        """Deletes large files that ``kept`` does not name: those of earlier commits, and old ones. What is neither may
+        be another machine's, sent and not yet committed."""
+        yesterday = datetime.now(UTC) - timedelta(days=1)
+        files = [each for each in self.hub.api.list_lfs_files(self.repo_id) if each.file_oid not in kept]
+        gone = [each for each in files if each.file_oid in self.seen or each.pushed_at < yesterday]
         # After a squash no commit names them, so that no history is to be rewritten.
         self.hub.api.permanently_delete_lfs_files(self.repo_id, gone, rewrite_history=False)
 
@@ -193,7 +199,9 @@ class CheckpointRepo:
         return info
 
     def _look(self) -> Any:
-        return self.hub.api.repo_info(self.repo_id, files_metadata=True)
+        info = self.hub.api.repo_info(self.repo_id, files_metadata=True)
+        self.seen |= {each.lfs.sha256 for each in info.siblings or [] if each.lfs}
+        return info
 
     def _stored_at(self, info: Any) -> Stored | None:
         index = next((each for each in info.siblings or [] if each.rfilename == INDEX), None)

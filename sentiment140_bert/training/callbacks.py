@@ -154,7 +154,6 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if self._heard_by_any(args):
-            args.save_total_limit = None  # at its end Trainer would remove all but the best, this one too
             control.should_save = True
             control.should_training_stop = True
 

@@ -28,11 +28,16 @@ class WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
 
     Args:
         seconds_before: Training time up to the checkpoint that is resumed from.
+        limit: How many are kept, ``save_total_limit``; Trainer itself is to know of none, for it would remove at the
+            end what is being sealed.
         saved: Is called in that thread after each checkpoint.
     """
 
-    def __init__(self, seconds_before: float, saved: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, seconds_before: float, limit: int | None = None, saved: Callable[[], None] | None = None
+    ) -> None:
         self.seconds_before = seconds_before
+        self.limit = limit
         self.saved = saved
         self.started = time.perf_counter()
         self._thread = ThreadPoolExecutor(1, "seal")
@@ -41,7 +46,8 @@ class WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """A run may have moved since: its best checkpoint is looked for where the run is now."""
+        """A run may have moved since: its best checkpoint is looked for where the run is now. What is newer than the
+        one that is gone on from is damaged, and will be made again."""
         if state.best_model_checkpoint:
             here = Path(args.output_dir) / Path(state.best_model_checkpoint).name
             if any(damages(here)):
@@ -51,7 +57,7 @@ class WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
                 )
             state.best_model_checkpoint = str(here)
         if state.is_world_process_zero:
-            _remove_cut_ones(Path(args.output_dir))
+            _remove_unusable(Path(args.output_dir), state.global_step)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
@@ -60,11 +66,11 @@ class WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
             self.finish()
             seconds = self.seconds_before + time.perf_counter() - self.started
             best = Path(state.best_model_checkpoint).name if state.best_model_checkpoint else ""
-            self._sealing = self._thread.submit(self._seal, folder, seconds, best, args.save_total_limit)
+            self._sealing = self._thread.submit(self._seal, folder, seconds, best)
 
-    def _seal(self, folder: Path, seconds: float, best: str, limit: int | None) -> None:
+    def _seal(self, folder: Path, seconds: float, best: str) -> None:
         seal(folder, seconds)
-        remove_older(folder, best, limit)
+        remove_older(folder, best, self.limit)
         if self.saved:
             self.saved()
 
@@ -121,22 +127,24 @@ def remove_older(newest: Path, best: str, limit: int | None) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Removes a checkpoint; its manifest first, so that what is left of it at any moment counts for nothing.
-
-    Its files are emptied before: what is removed from Google Drive lies in its bin for a month, and counts. A file that
-    has a second name is still wanted under it, and is not emptied.
-    """
+    """Removes a checkpoint; its manifest first, so that what is left of it at any moment counts for nothing."""
     (folder / MANIFEST).unlink(missing_ok=True)
+    remove_emptied(folder)
+
+
+def remove_emptied(folder: Path) -> None:
+    """Removes a folder of files, each emptied before: what is removed from Google Drive lies in its bin for a month,
+    and counts. A file that has a second name is still wanted under it, and is not emptied."""
     for file in folder.iterdir():
         if file.is_file() and file.stat().st_nlink == 1:
             file.open("wb").close()
     shutil.rmtree(folder, ignore_errors=True)  # an emptied one that stays is not whole, and tried again next time
 
 
-def _remove_cut_ones(checkpoints: Path) -> None:
+def _remove_unusable(checkpoints: Path, step: int) -> None:
     for folder in by_steps(checkpoints):
-        if not _is_whole(folder):
-            log.info("resume: %s was cut off while it was written; it is removed", folder.name)
+        if step_of(folder) > step or not _is_whole(folder):
+            log.info("resume: %s is not whole; it is removed", folder.name)
             remove(folder)
 
 
@@ -157,14 +165,33 @@ def whole_ones(checkpoints: Path) -> list[Path]:
 
 
 def newest_whole(checkpoints: Path) -> Path | None:
-    """The whole checkpoint with the most steps, None if there is none. Every byte of it is as it was written; those
-    that are not are passed over, and said so."""
+    """The whole checkpoint with the most steps, None if there is none.
+
+    Every byte of it is as it was written, and of the best one that it names, too. Those of which that is not true are
+    passed over, and said so; where the best one is all that is missing, and no other is whole, it is the one.
+    """
+    without_best = None
     for folder in reversed(by_steps(checkpoints)):
         damage = next(damages(folder), None)
         if damage is None:
-            return folder
+            best = _best_of(folder)
+            damage = next(damages(best), None) if best else None
+            if best is None or damage is None:
+                return folder
+            damage = f"of its best one, {best.name}, {damage}"
+            without_best = without_best or folder
         log.warning("resume: %s is passed over: %s", folder.name, damage)
-    return None
+    return without_best
+
+
+def _best_of(checkpoint: Path) -> Path | None:
+    """The best checkpoint so far, as a whole one knows it; None if that is itself, or there is none."""
+    try:
+        state = json.loads((checkpoint / "trainer_state.json").read_text("utf-8"))
+        best = Path(state["best_model_checkpoint"]).name
+    except (OSError, ValueError, KeyError, TypeError):  # no best one, or none of ours
+        return None
+    return None if best == checkpoint.name else checkpoint.parent / best
 
 
 def damages(checkpoint: Path) -> Iterator[str]:

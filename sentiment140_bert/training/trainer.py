@@ -102,14 +102,13 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
         return 6 * int(inputs["input_ids"].numel()) * self.parameters
 
     def _save_checkpoint(self, *arguments: Any, **options: Any) -> None:
-        """Removes no older checkpoint: ``WholeCheckpoints`` does, once the new one is whole.
+        """As Trainer does it.
 
         Raises:
             RunError: The disk is full; what was written of the checkpoint is removed.
         """
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         (folder / MANIFEST).unlink(missing_ok=True)  # a damaged one may lie there, which is written anew
-        limit, self.args.save_total_limit = self.args.save_total_limit, None
         try:
             super()._save_checkpoint(*arguments, **options)
         except (OSError, RuntimeError, SafetensorError) as error:
@@ -119,8 +118,6 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
             if folder.is_dir():
                 remove(folder)
             raise full from None
-        finally:
-            self.args.save_total_limit = limit
 
     def _prepare_inputs(self, inputs: Any) -> Any:
         """On a GPU the mask is made ready here: transformers would look into it, which waits for all steps before."""
@@ -296,10 +293,11 @@ def train(
     stop = StopOnSignal()
     seconds_before = seconds_until(resume_from) if resume_from else 0.0
     started = time.perf_counter()
-    checkpoints = WholeCheckpoints(seconds_before, saved)
+    checkpoints = WholeCheckpoints(seconds_before, arguments.save_total_limit, saved)
 
     def made(share: Share) -> SentimentTrainer:
         settings = copy.copy(arguments)
+        settings.save_total_limit = None  # older ones are removed by `checkpoints`, once a new one is whole
         settings.per_device_train_batch_size, settings.gradient_accumulation_steps = share.per_device, share.accumulated
         trainer = SentimentTrainer(
             model=model,
@@ -365,6 +363,7 @@ def _trained(
         share, halved = memory.smaller(share, failure, finds_batch), halved + 1
         trainer.keep_whole_steps()
         checkpoints.finish()
+        trainer.accelerator.wait_for_everyone()  # all are to find the same checkpoint
         resume_from = newest_whole(Path(trainer.args.output_dir)) if trainer.state.global_step else resume_from
         trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # the next attempt wraps it anew
         trainer.accelerator.free_memory()

@@ -39,6 +39,10 @@ class Staged:
     run_files: dict[str, bytes]
 
     def forget(self) -> None:
+        from sentiment140_bert.training.checkpoints import remove_emptied
+
+        for each in self.folder.iterdir():
+            remove_emptied(each)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -57,7 +61,7 @@ class Uploads:
         self.staged: str | None = None
         self.count = 0
         self.problem: S140Error | None = None
-        self._sums: dict[str, dict[str, tuple[int, str]]] = {}
+        self._sums: dict[tuple[str, int, int], tuple[int, str]] = {}
         self._lock = threading.Lock()
         self._waiting: Staged | None = None
         self._thread: threading.Thread | None = None
@@ -141,10 +145,10 @@ class Uploads:
 
     def _newest(self) -> Path | None:
         """The newest checkpoint with a manifest; those of this process need not be looked through again."""
-        from sentiment140_bert.training.checkpoints import MANIFEST
+        from sentiment140_bert.training.checkpoints import MANIFEST, step_of
 
         found = [each.parent for each in self.run.checkpoints.glob(f"checkpoint-*/{MANIFEST}")]
-        return max(found, key=lambda each: int(each.name.removeprefix("checkpoint-")), default=None)
+        return max(found, key=step_of, default=None)
 
     def _stage(self, newest: Path) -> Staged:
         state = json.loads((newest / "trainer_state.json").read_text("utf-8"))
@@ -186,13 +190,14 @@ class Uploads:
         missing = {*NEEDED} - {MANIFEST, *listed}
         if missing:
             raise HubError(f"{checkpoint.name} has no {', '.join(sorted(missing))}, so it is not kept on the Hub.")
-        sums = self._sums.setdefault(checkpoint.name, {})
         found: dict[str, File] = {}
         for name, entry in listed.items():
             path = paths[name]
-            if name not in sums:
-                sums[name] = path.stat().st_size, sha256_of(path)
-            size, sha256 = sums[name]
+            state = path.stat()
+            known = f"{checkpoint.name}/{name}", state.st_mtime_ns, state.st_size
+            if known not in self._sums:
+                self._sums[known] = state.st_size, sha256_of(path)
+            size, sha256 = self._sums[known]
             if not _as_listed(entry, size, sha256):
                 raise HubError(f"{checkpoint.name}/{name} is not what it was when it was written.")
             found[f"{checkpoint.name}/{name}"] = File(path if path.suffix in LARGE else path.read_bytes(), size, sha256)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run_dir import TEMPORARY, RunDir
 from sentiment140_bert.run_lock import LOCK
 from sentiment140_bert.workflows.runs import differences, saved_recipe
 
@@ -15,16 +15,18 @@ log = logging.getLogger(__name__)
 
 
 def refuse_foreign(run: RunDir) -> None:
-    """Makes sure that nothing but a run lies in the folder; a process that was killed early leaves its lock there.
+    """Makes sure that nothing but a run lies in the folder, or what a process that was killed early left of one: its
+    recipe, the file by which it is a run, is written last.
 
     Raises:
         RunError: It holds something else.
     """
     if run.path.exists() and not run.path.is_dir():
         raise RunError(f"{run.path} is a file.", "Choose another --output-dir.")
-    if run.is_run() or not run.path.is_dir() or (run.path / LOCK).is_file():
+    if run.is_run() or not run.path.is_dir():
         return
-    if any(run.path.iterdir()):
+    early = {each.name for each in (run.data, run.environment, run.history, run.tracking, run.checkpoints)} | {LOCK}
+    if any(each.name not in early and not each.name.startswith(TEMPORARY) for each in run.path.iterdir()):
         raise RunError(f"{run.path} is not empty, and no run of this tool.", "Choose another --output-dir.")
 
 
@@ -32,11 +34,11 @@ def claim(run: RunDir, recipe: Recipe, resume: bool, overwrite: bool) -> bool:
     """Decides what is done with ``run``, which this process holds.
 
     Returns:
-        Whether an unfinished run is there to go on with. Where the recipe names a repository of checkpoints, one that
-        is to be resumed may be there instead.
+        Whether a run of this recipe is there to go on with; it may even be finished. Where the recipe names a
+        repository of checkpoints, one that is to be resumed may be there instead.
 
     Raises:
-        RunError: It is finished, was started with another recipe, or was to be resumed and is not there.
+        RunError: It was started with another recipe, or was to be resumed and is not there or finished.
     """
     if not run.is_run():
         if resume and recipe.tracking.checkpoint_repo_id is None:
@@ -44,16 +46,14 @@ def claim(run: RunDir, recipe: Recipe, resume: bool, overwrite: bool) -> bool:
         return False
     if overwrite:
         return False
-    if run.is_finished():
-        if resume:
-            raise RunError(
-                f"The run in {run.path} is finished; there is nothing to resume.", "Look at it: s140 evaluate RUN."
-            )
+    if run.is_finished() and resume:
         raise RunError(
-            f"{run.path} holds a finished run.", "Choose another --output-dir, or pass --overwrite to remove it."
+            f"The run in {run.path} is finished; there is nothing to resume.", "Look at it: s140 evaluate RUN."
         )
     _same_recipe(run, recipe, resume)
-    if not resume:
+    if run.is_finished():
+        log.info("%s is finished, and nothing is trained; --overwrite would remove it first", run.path)
+    elif not resume:
         log.info("resume: %s holds an unfinished run of this recipe; going on with it", run.path)
     return True
 
@@ -66,9 +66,10 @@ def nothing_to_resume(run: RunDir) -> RunError:
 def _same_recipe(run: RunDir, recipe: Recipe, resume: bool) -> None:
     changed = differences(saved_recipe(run.path), recipe)
     if changed:
+        state = "a finished run" if run.is_finished() else "an unfinished run"
         hint = "Resume it without these flags" if resume else "Give its own command to go on with it"
         raise RunError(
-            f"{run.path} holds an unfinished run that was started with another recipe: {'; '.join(changed)}.",
+            f"{run.path} holds {state} that was started with another recipe: {'; '.join(changed)}.",
             f"{hint}, choose another --output-dir, or pass --overwrite to remove it.",
         )
 

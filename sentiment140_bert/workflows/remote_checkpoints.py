@@ -76,13 +76,13 @@ class RemoteRun:
             RunError: It was trained on other tweets, is not whole, or is not to be trusted.
             HubError: The Hub cannot be reached; what was fetched so far is kept beside the run.
         """
-        from sentiment140_bert.training.checkpoints import newest_whole
+        from sentiment140_bert.training.checkpoints import newest_whole, step_of
 
         stored = self.stored
         if stored is None:
             return False
         here = newest_whole(self.run.checkpoints) if resume else None
-        step = int(here.name.removeprefix("checkpoint-")) if here else 0
+        step = step_of(here) if here else 0
         with tempfile.TemporaryDirectory(prefix="s140-") as place:
             self._same_data(stored, report, Path(place))
         if stored.step <= step:

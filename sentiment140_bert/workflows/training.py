@@ -57,7 +57,7 @@ def train(
     Args:
         recipe: All that decides the run.
         output_dir: The run directory. An unfinished run of the same recipe is gone on with, from its newest whole
-            checkpoint.
+            checkpoint; of a finished one only what is left is done: telling its trackers, publishing it.
         resume: There must be such a run.
         overwrite: Remove an earlier run in ``output_dir`` first.
         push_to: Where to publish the run once it is finished; the login is checked before training begins.
@@ -73,8 +73,8 @@ def train(
         ``checkpoint_repo_id``); nothing in processes other than the main one.
 
     Raises:
-        RunError: ``output_dir`` holds a finished run, one of another recipe or other tweets, or something else; another
-            process trains there; the disk is full.
+        RunError: ``output_dir`` holds a run of another recipe or other tweets, or something else; another process
+            trains there; the disk is full.
         Interrupted: A signal stopped training; a checkpoint was written.
         S140Error: Data, model, recipe or hardware are not as they should be.
     """
@@ -82,6 +82,8 @@ def train(
     claiming.refuse_foreign(run)
     if volumes.is_volume(output_dir):
         resume = claiming.claim(run, recipe, resume, overwrite)
+        if resume and run.is_finished():
+            return _finished(run, push_to)
         more: dict[str, Any] = {"push_to": push_to, "arguments_given": arguments_given, "data": data, "lean": lean}
         return volumes.train_beside(train, recipe, output_dir, resume=resume, overwrite=overwrite, **more)
     from sentiment140_bert.training import arguments
@@ -101,6 +103,8 @@ def train(
             log.setLevel(logging.WARNING)
         processes.wait_for_everyone()
         resume = run.is_run() and not overwrite
+        if resume and run.is_finished():
+            return _finished(run, push_to) if processes.is_main_process else {}
         with full_disk_explained(run.path):
             return _trained(
                 run, recipe, precision, settings, processes, resume, remote, push_to, arguments_given, saved, data, lean
@@ -191,14 +195,24 @@ def _trained(
         processes.wait_for_everyone()
     if not processes.is_main_process:
         return {}
+    return _result(run, published) | {"checkpoints": uploads.state() if uploads else None}
+
+
+def _finished(run: RunDir, push_to: publishing.Destination | None) -> dict[str, Any]:
+    """Does what may have been left of a finished run: telling its trackers, publishing it."""
+    with run_lock.held(run.path, "publishing"), tracks.going_on(run):
+        published = publishing.publish(run.path, push_to) if push_to else None
+    return _result(run, published) | {"checkpoints": None}
+
+
+def _result(run: RunDir, published: dict[str, Any] | None) -> dict[str, Any]:
     return {
         "run": str(run.path),
         "model": str(run.model),
-        "training": training,
+        "training": run.read(run.environment)["training"],
         "metrics": run.read(run.metrics),
         "published": published,
         "tracked": tracks.track(run.path),
-        "checkpoints": uploads.state() if uploads else None,
     }
 
 
@@ -238,7 +252,6 @@ def _base_model(recipe: Recipe) -> dict[str, Any]:
 
 
 def write_beginning(run: RunDir, recipe: Recipe, report: dict[str, Any], environment: dict[str, Any]) -> None:
-    """Recipe, ``data.json`` and ``environment.json``: from now on the folder is a run."""
-    write_text(run.recipe, recipe.to_yaml())
     write_json(run.data, report)
     write_json(run.environment, environment)
+    write_text(run.recipe, recipe.to_yaml())  # last: from now on it is a run

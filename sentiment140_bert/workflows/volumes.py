@@ -12,7 +12,8 @@ from typing import Any
 
 from sentiment140_bert.errors import Interrupted
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run_dir import TEMPORARY, RunDir
+from sentiment140_bert.run_lock import LOCK
 
 log = logging.getLogger(__name__)
 MOUNTS = ("/Volumes", "/dbfs")  # Databricks: Unity Catalog's volumes, and DBFS before them
@@ -93,7 +94,7 @@ class Copy:
             if target not in checkpoints.whole_ones(self.there.checkpoints):
                 shutil.rmtree(target, ignore_errors=True)
                 _copied_last(checkpoint, target, checkpoints.MANIFEST)
-        _copied_last(self.local.path, self.there.path, self.there.environment.name, CHECKPOINTS)
+        _copied_last(self.local.path, self.there.path, self.there.recipe.name, CHECKPOINTS)
         kept = {each.name for each in whole}
         for old in self.there.checkpoints.glob("checkpoint-*"):
             if whole and old.name not in kept:
@@ -121,8 +122,12 @@ def _copied_last(folder: Path, target: Path, last: str, *left: str) -> None:
         last: Name of the file that says that the others are whole; it comes after them.
         left: Names in ``folder`` that stay behind.
     """
-    found = [each.relative_to(folder) for each in sorted(folder.rglob("*")) if each.is_file()]
-    files = [each for each in found if each.parts[0] not in left]
+    found = [
+        each.relative_to(folder)
+        for each in sorted(folder.rglob("*"))
+        if each.is_file() and TEMPORARY not in str(each)  # being written, and soon under its own name
+    ]
+    files = [each for each in found if each.parts[0] not in (*left, LOCK)]
     for file in sorted(files, key=lambda each: (each.name == last, -len(each.parts))):
         (target / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / file, target / file)

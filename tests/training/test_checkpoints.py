@@ -18,6 +18,7 @@ from sentiment140_bert.training.checkpoints import (
     WholeCheckpoints,
     damages,
     newest_whole,
+    remove,
     remove_older,
     seal,
     seconds_until,
@@ -78,8 +79,8 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
 class Saving:
     """What Trainer tells the callback when it has written ``checkpoint-STEP`` into a folder."""
 
-    def __init__(self, folder: Path, limit: int | None = 2) -> None:
-        self.args = SimpleNamespace(output_dir=folder, save_total_limit=limit, distributed_state=PartialState())
+    def __init__(self, folder: Path) -> None:
+        self.args = SimpleNamespace(output_dir=folder, distributed_state=PartialState())
         self.folder = folder
 
     def at(self, step: int, callback: WholeCheckpoints) -> None:
@@ -96,7 +97,7 @@ def test_training_does_not_wait_for_a_checkpoint_to_be_sealed_but_the_next_one_d
         assert going_on.wait(30)
         order.append("first is sealed")
 
-    callback, saving = WholeCheckpoints(0.0, saved), Saving(tmp_path)
+    callback, saving = WholeCheckpoints(0.0, saved=saved), Saving(tmp_path)
     saving.at(1, callback)  # returns although `saved` waits
     order.append("training went on")
     threading.Timer(0.2, going_on.set).start()
@@ -112,20 +113,42 @@ def test_what_goes_wrong_in_sealing_ends_training(tmp_path: Path) -> None:
     def saved() -> None:
         raise RunError("The disk is full.")
 
-    callback, saving = WholeCheckpoints(0.0, saved), Saving(tmp_path)
+    callback, saving = WholeCheckpoints(0.0, saved=saved), Saving(tmp_path)
     saving.at(1, callback)
     with pytest.raises(RunError, match="full"):
         saving.at(2, callback)
     callback.close()
 
 
-def test_cut_checkpoints_are_removed_when_training_goes_on(tmp_path: Path) -> None:
-    """They would take the place of whole ones, of which only so many are kept."""
-    whole, cut = checkpoint(tmp_path, 1), unsealed(tmp_path, 2)
-    state = SimpleNamespace(best_model_checkpoint=None, is_world_process_zero=True)
+def test_what_is_not_whole_is_removed_when_training_goes_on(tmp_path: Path) -> None:
+    """It would take the place of whole ones, of which only so many are kept; and it will be made again."""
+    whole, cut, damaged = checkpoint(tmp_path, 1), unsealed(tmp_path, 2), checkpoint(tmp_path, 3)
+    (damaged / "optimizer.pt").write_bytes(b"12345679")  # of the same size
+    state = SimpleNamespace(best_model_checkpoint=None, is_world_process_zero=True, global_step=1)
     WholeCheckpoints(0.0).on_train_begin(Saving(tmp_path).args, state, None)
     assert whole.is_dir()
     assert not cut.exists()
+    assert not damaged.exists()
+
+
+def test_one_whose_best_is_damaged_is_passed_over_while_there_is_another(tmp_path: Path) -> None:
+    older, best = checkpoint(tmp_path, 1), checkpoint(tmp_path, 2)
+    newest = unsealed(tmp_path, 3)
+    (newest / "trainer_state.json").write_text(json.dumps({"best_model_checkpoint": f"/elsewhere/{best.name}"}))
+    seal(newest, 1.5)
+    assert newest_whole(tmp_path) == newest
+    (best / "optimizer.pt").unlink()
+    assert newest_whole(tmp_path) == older
+    remove(older)
+    assert newest_whole(tmp_path) == newest  # which says what is missing
+
+
+def test_the_limit_is_kept(tmp_path: Path) -> None:
+    callback, saving = WholeCheckpoints(0.0, limit=2), Saving(tmp_path)
+    for step in (1, 2, 3):
+        saving.at(step, callback)
+    callback.close()
+    assert [each.name for each in whole_ones(tmp_path)] == ["checkpoint-2", "checkpoint-3"]
 
 
 def test_steps_are_compared_as_numbers(tmp_path: Path) -> None:

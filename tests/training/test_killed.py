@@ -48,15 +48,42 @@ def test_it_ends_where_an_undisturbed_one_does(small_bert, tmp_path: Path, shape
     assert list(folder.rglob(".s140*")) == []
 
 
-@pytest.mark.parametrize("left", [(), ("data.json",), ("recipe.yaml",), ("recipe.yaml", "data.json")])
+@pytest.mark.parametrize("left", [(".s140.lock",), ("data.json",), ("data.json", "environment.json", ".s140-new-x")])
 def test_killed_before_it_had_begun_it_begins(classifier_folder, tmp_path: Path, s140, left: tuple[str, ...]) -> None:
-    """A lock that its process left behind says that the folder is ours, whatever of the beginning was written."""
+    """Whatever of the beginning was written; the recipe comes last."""
     folder = tmp_path / "run"
     folder.mkdir()
-    for name in (".s140.lock", *left):
+    for name in left:
         (folder / name).write_text("half")
     s140("train", "--output-dir", folder, *flags(model_name_or_path=classifier_folder, num_train_epochs=1))
     assert (folder / "metrics.json").is_file()
+
+
+def test_a_lone_recipe_is_somebodys(classifier_folder: Path, tmp_path: Path, s140) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "recipe.yaml").write_text("mine")
+    assert "no run of this tool" in s140("train", "--output-dir", folder, *flags(), code=1).stderr
+    assert [(each.name, each.read_text()) for each in folder.iterdir()] == [("recipe.yaml", "mine")]
+
+
+def test_other_tweets_are_refused(write, classifier_folder: Path, tmp_path: Path, s140) -> None:
+    """The file that the run was begun with has some tweets more now."""
+    tweets = write("tweets.csv", 300)
+    words = flags(model_name_or_path=classifier_folder, dataset=tweets, max_samples=250)
+    assert trained(tmp_path / "run", words, "step 3/").code == -signal.SIGKILL
+    write("tweets.csv", 310)
+    told = s140("train", "--output-dir", tmp_path / "run", *words, code=1).stderr
+    assert "The tweets are not those that" in told
+    assert "fingerprint" in told
+
+
+def test_one_checkpoint_is_enough_to_end_with(small_bert, tmp_path: Path) -> None:
+    """With save_total_limit 1 Trainer would remove the last checkpoint while it is being sealed, if another is best."""
+    words = flags(model_name_or_path=small_bert(), save_total_limit=1, learning_rate=0.5, num_train_epochs=4)
+    ended = trained(tmp_path / "run", words)
+    assert ended.code == 0, ended.told
+    assert newest_whole(tmp_path / "run" / "checkpoints").name == "checkpoint-24"
 
 
 def test_killed_while_it_scored_it_scores(run: Path, tmp_path: Path, s140) -> None:
