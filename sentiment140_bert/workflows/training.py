@@ -252,6 +252,7 @@ def _base_model(recipe: Recipe) -> dict[str, Any]:
 
 
 def write_beginning(run: RunDir, recipe: Recipe, report: dict[str, Any], environment: dict[str, Any]) -> None:
+    """``data.json``, ``environment.json`` and recipe: from now on the folder is a run."""
     write_json(run.data, report)
     write_json(run.environment, environment)
     write_text(run.recipe, recipe.to_yaml())  # last: from now on it is a run
