@@ -7,6 +7,7 @@ import logging
 import shlex
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,7 +96,8 @@ def train(
     with ExitStack() as ours:
         if processes.is_main_process:
             ours.enter_context(run_lock.held(run.path, "training", make=True))
-            claiming.claim(run, recipe, resume, overwrite)
+            here = claiming.claim(run, recipe, resume, overwrite)
+            tracks.names_for(run, recipe, here)  # says what is missing before there is work to be lost
             remote = remote_checkpoints.opened(run, recipe, resume, overwrite)
             if push_to:
                 publishing.ready(push_to)
@@ -105,71 +107,57 @@ def train(
         resume = run.is_run() and not overwrite
         if resume and run.is_finished():
             return _finished(run, push_to) if processes.is_main_process else {}
+        job = Job(run, recipe, precision, settings, processes, remote, push_to, arguments_given, saved, lean)
         with full_disk_explained(run.path):
-            return _trained(
-                run, recipe, precision, settings, processes, resume, remote, push_to, arguments_given, saved, data, lean
-            )
+            return _trained(job, resume, data)
 
 
-def _trained(
-    run: RunDir,
-    recipe: Recipe,
-    precision: Precision,
-    settings: TrainingArguments,
-    processes: PartialState,
-    resume: bool,
-    remote: remote_checkpoints.RemoteRun | None,
-    push_to: publishing.Destination | None,
-    arguments_given: list[str] | None,
-    saved: Callable[[], None] | None,
-    data: preparing.Data | None,
-    lean: bool,
-) -> dict[str, Any]:
-    """Does what :func:`train` says, in a folder that is ours."""
+@dataclass(frozen=True)
+class Job:
+    """What :func:`train` was asked for, in a folder that is ours; ``remote`` is the repository of its checkpoints."""
+
+    run: RunDir
+    recipe: Recipe
+    precision: Precision
+    settings: TrainingArguments
+    processes: PartialState
+    remote: remote_checkpoints.RemoteRun | None
+    push_to: publishing.Destination | None
+    arguments_given: list[str] | None
+    saved: Callable[[], None] | None
+    lean: bool
+
+
+def _trained(job: Job, resume: bool, data: preparing.Data | None) -> dict[str, Any]:
+    """Prepares, begins or goes on, trains, scores and publishes."""
     from sentiment140_bert import modeling
     from sentiment140_bert.evaluation.metrics import trainer_metrics
     from sentiment140_bert.machine.usage import Usage
     from sentiment140_bert.tracking import tracked
-    from sentiment140_bert.training import arguments, callbacks, checkpoints, trainer
+    from sentiment140_bert.training import callbacks, checkpoints, trainer
 
-    with processes.main_process_first():
-        exact = pinning.at_one_commit(recipe, run if resume else None, data)
-        prepared, tokens, tokenizer = data or preparing.tokenized(exact)
-    brought = remote.bring(tokens.report, resume) if remote else False
-    if arguments.as_in_main_process(processes, brought):
-        resume = True
-        with processes.main_process_first():  # the run that came may have begun with another commit of the base model
-            exact = pinning.at_one_commit(recipe, run, data)
-            prepared, tokens, tokenizer = data or preparing.tokenized(exact)
+    run, recipe, processes = job.run, job.recipe, job.processes
+    exact, (prepared, tokens, tokenizer), resume = _at_hand(job, resume, data)
     trackers = tracks.names_for(run, recipe, resume) if processes.is_main_process else []
-    log.info("precision: %s (%s)", precision.name, precision.why)
+    log.info("precision: %s (%s)", job.precision.name, job.precision.why)
     checkpoint = checkpoints.newest_whole(run.checkpoints) if resume else None
     if resume:
         log.info("resume: %s", f"from {checkpoint.name}" if checkpoint else "no whole checkpoint yet, starting anew")
     name, revision = exact.model.model_name_or_path, exact.model.model_revision
     model = modeling.load_encoder(name, revision, exact.training.seed, exact.model.dropouts())
-    started = beginning(exact, precision, processes.num_processes, arguments_given)
-    if resume:
-        claiming.same_data(run, tokens.report)
-        if remote:
-            remote.remember()
-        started = run.read(run.environment)
-    elif processes.is_main_process:
-        if run.is_run():
-            run.clear()
-        write_beginning(run, recipe, tokens.report, started)
-    processes.wait_for_everyone()
+    started = _begun(job, exact, tokens.report, resume)
     usage = Usage()
-    uploads = checkpoint_uploads.Uploads(remote.repo, run, recipe) if remote else None
+    uploads = checkpoint_uploads.Uploads(job.remote.repo, run, recipe) if job.remote else None
+    published = None
     with (
-        checkpoint_uploads.kept_up(uploads, saved) as kept,
+        checkpoint_uploads.kept_up(uploads, job.saved) as kept,
         tracked(trackers, lambda: tracks.story_of(run, recipe, live=True)) as tracking,
     ):
         outcome = trainer.train(
             model,
             tokenizer,
             tokens.splits(),
-            settings,
+            job.settings,
             history=run.history,
             compute_metrics=trainer_metrics,
             resume_from=checkpoint,
@@ -180,22 +168,58 @@ def _trained(
             lr_decay=recipe.training.layerwise_lr_decay,
         )
         if outcome.signal:
-            raise Interrupted(
-                f"Training was stopped by a signal after step {outcome.steps}; a checkpoint is in {run.checkpoints}.",
-                f"Go on with: s140 train --output-dir {shlex.quote(str(run.path))} --resume",
-                outcome.signal,
-            )
-        training = as_training(outcome, usage)
+            raise _interrupted(run, outcome.steps, outcome.signal)
         if processes.is_main_process:
             modeling.save(model, tokenizer, run.model)
-            write_json(run.environment, started | {"training": training})
+            write_json(run.environment, started | {"training": as_training(outcome, usage)})
             tracking.flush()  # the card tells where the run is tracked
-            scoring.score_run(run.path, prepared, lean=lean)
-            published = publishing.publish(run.path, push_to) if push_to else None
+            scoring.score_run(run.path, prepared, lean=job.lean)
+            published = publishing.publish(run.path, job.push_to) if job.push_to else None
         processes.wait_for_everyone()
     if not processes.is_main_process:
         return {}
     return _result(run, published) | {"checkpoints": uploads.state() if uploads else None}
+
+
+def _at_hand(job: Job, resume: bool, data: preparing.Data | None) -> tuple[Recipe, preparing.Data, bool]:
+    """The recipe with one commit of its base model, what it is prepared to, and whether a run is gone on with: one that
+    is here, or one that the repository of its checkpoints keeps and that is brought here."""
+    from sentiment140_bert.training import arguments
+
+    with job.processes.main_process_first():
+        exact = pinning.at_one_commit(job.recipe, job.run if resume else None, data)
+        found = data or preparing.tokenized(exact)
+    brought = job.remote.bring(found[1].report, resume) if job.remote else False
+    if arguments.as_in_main_process(job.processes, brought):
+        resume = True
+        with job.processes.main_process_first():  # it may have begun with another commit of the base model
+            exact = pinning.at_one_commit(job.recipe, job.run, data)
+            found = data or preparing.tokenized(exact)
+    return exact, found, resume
+
+
+def _begun(job: Job, exact: Recipe, report: dict[str, Any], resume: bool) -> dict[str, Any]:
+    """``environment.json`` without the part ``training``: what it was when the run began, or is now that it begins."""
+    started = beginning(exact, job.precision, job.processes.num_processes, job.arguments_given)
+    if resume:
+        claiming.same_data(job.run, report)
+        if job.remote:
+            job.remote.remember()
+        started = job.run.read(job.run.environment)
+    elif job.processes.is_main_process:
+        if job.run.is_run():
+            job.run.clear()
+        write_beginning(job.run, job.recipe, report, started)
+    job.processes.wait_for_everyone()
+    return started
+
+
+def _interrupted(run: RunDir, step: int, signal: int) -> Interrupted:
+    return Interrupted(
+        f"Training was stopped by a signal after step {step}; a checkpoint is in {run.checkpoints}.",
+        f"Go on with: s140 train --output-dir {shlex.quote(str(run.path))} --resume",
+        signal,
+    )
 
 
 def _finished(run: RunDir, push_to: publishing.Destination | None) -> dict[str, Any]:
