@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sentiment140_bert.recipe import SCORES
+from sentiment140_bert.settings import SCORES
 
 TRUE, FALSE, UNCHECKED = "true", "false", "unchecked"
 TOLERANCE = 0.001

@@ -13,12 +13,12 @@ import pytest
 from sentiment140_bert.data.cache import Prepared
 from sentiment140_bert.data.prepare import prepare
 from sentiment140_bert.evaluation import baseline
-from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.settings import DataConfig
 from sentiment140_bert.workflows.baselines import FILE, baseline_of, positive_of
 
 MAKE = """
 from sentiment140_bert.data.prepare import prepare
-from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.settings import DataConfig
 from sentiment140_bert.workflows.baselines import baseline_of
 print(repr(baseline_of(prepare(DataConfig(dataset="sample"))).intercept))
 """

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sentiment140_bert import recipes
 from sentiment140_bert.cli.options import resolved
 from sentiment140_bert.errors import RecipeError, S140Error
-from sentiment140_bert.recipe import NOT_YOURS, SECTION_OF, SECTIONS, Recipe, parse, settings
+from sentiment140_bert.recipe import NOT_YOURS, SECTION_OF, SECTIONS, Recipe, parse
+from sentiment140_bert.settings import settings
 
 NAMES = [
     "bert-base-100k",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_score, recall_score
 
 from sentiment140_bert import verification
-from sentiment140_bert.recipe import SCORES
+from sentiment140_bert.settings import SCORES
 from sentiment140_bert.verification import FALSE, TRUE, UNCHECKED, Check, Claim
 
 CELLS = ("true_negative", "false_positive", "false_negative", "true_positive")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sentiment140_bert.cards.facts import Facts
-from sentiment140_bert.recipe import SCORES
+from sentiment140_bert.settings import SCORES
 from sentiment140_bert.visible import HIDDEN
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from markupsafe import Markup
 from sentiment140_bert.cards import metadata
 from sentiment140_bert.cards.facts import Facts
 from sentiment140_bert.cards.markup import render
-from sentiment140_bert.recipe import BASELINES, SCORES
 from sentiment140_bert.run_dir import CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES
+from sentiment140_bert.settings import BASELINES, SCORES
 
 LABELS = {name: name.replace("_", " ") for name in SCORES}
 LABELS |= {"f1": "F1", "roc_auc": "ROC AUC", "matthews_correlation": "Matthews correlation"}

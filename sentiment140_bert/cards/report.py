@@ -20,7 +20,7 @@ from sentiment140_bert.cards.facts import Facts
 from sentiment140_bert.cards.markup import plain, readable, template
 from sentiment140_bert.cards.metadata import HEADLINES
 from sentiment140_bert.cards.model import LABELS
-from sentiment140_bert.recipe import BASELINES, SCORES
+from sentiment140_bert.settings import BASELINES, SCORES
 
 SHOWN = ("test", "manual")  # chosen by nothing; validation chose the checkpoint
 ORDER = (*SHOWN, "validation")

@@ -11,7 +11,8 @@ import click
 
 from sentiment140_bert import plain_yaml, recipes
 from sentiment140_bert.errors import RecipeError, S140Error
-from sentiment140_bert.recipe import SECTIONS, Recipe, settings
+from sentiment140_bert.recipe import SECTIONS, Recipe
+from sentiment140_bert.settings import settings
 from sentiment140_bert.values import path_named
 
 ALIASES = {"dataset_revision": ["--revision"]}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sentiment140_bert.cli.output import print_table, say
-from sentiment140_bert.recipe import BASELINES, SCORES
+from sentiment140_bert.settings import BASELINES, SCORES
 
 COUNTS = ("true_negative", "false_positive", "false_negative", "true_positive")
 Splits = dict[str, dict[str, Any]]

@@ -17,7 +17,7 @@ from sentiment140_bert.data import schema, unpacking
 from sentiment140_bert.data.source import Source
 from sentiment140_bert.data.unpacking import damage_explained
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.settings import DataConfig
 from sentiment140_bert.visible import visible
 
 LONGEST_FIELD = 100_000  # characters; what is longer is no tweet but, in CSV, an unclosed quote

@@ -19,7 +19,7 @@ from sentiment140_bert.data.origin import ORIGIN, with_origin
 from sentiment140_bert.data.source import Source, locate
 from sentiment140_bert.data.tokenization import Tokens, identity, way
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.settings import DataConfig
 
 log = logging.getLogger(__name__)
 

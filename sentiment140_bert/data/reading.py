@@ -16,7 +16,7 @@ from sentiment140_bert.data import formats, schema
 from sentiment140_bert.data.formats import BadRow, Row
 from sentiment140_bert.data.source import Source
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.settings import DataConfig
 from sentiment140_bert.visible import visible
 
 COLUMNS = ("row", "text", "label", "user", "date", "topic")

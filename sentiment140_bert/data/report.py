@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sentiment140_bert.data.schema import LABEL_NAMES
-from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.settings import DataConfig
 
 if TYPE_CHECKING:
     from sentiment140_bert.data.reading import Reading

@@ -6,8 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from sentiment140_bert.recipe import SCORES
 from sentiment140_bert.run_dir import CALIBRATION, CONFUSION, LEARNING, RunDir
+from sentiment140_bert.settings import SCORES
 
 
 def show_scores(run: Path) -> None:

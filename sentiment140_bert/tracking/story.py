@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sentiment140_bert.recipe import Recipe, TrackingConfig
+from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.settings import TrackingConfig
 
 METRICS, PUBLISHED, CARD = "metrics.json", "published.json", "README.md"
 # What a table of runs is sorted and filtered by; the whole recipe goes along as a file.

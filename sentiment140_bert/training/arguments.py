@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import HardwareError, RecipeError
-from sentiment140_bert.recipe import TrainingConfig
+from sentiment140_bert.settings import TrainingConfig
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.run_dir import RunDir, written_whole
+from sentiment140_bert.settings import DataConfig
 from sentiment140_bert.values import path_named
 from sentiment140_bert.workflows import judging, scoring
 

@@ -140,7 +140,7 @@ def _difference(found: npt.NDArray[np.float32], expected: npt.NDArray[np.float32
 def _texts() -> list[str]:
     """Tweets of all lengths, nothing at all, and more than any model takes."""
     from sentiment140_bert.data import source, texts
-    from sentiment140_bert.recipe import DataConfig
+    from sentiment140_bert.settings import DataConfig
 
     tweets = list(texts.read_texts(str(source.locate(DataConfig(dataset="sample"))[0].path)))
     return [*tweets[:: max(1, len(tweets) // CHECKED)][:CHECKED], "", "word " * 600]

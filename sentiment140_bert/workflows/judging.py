@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.settings import DataConfig
 from sentiment140_bert.workflows import origins
 from sentiment140_bert.workflows.answering import open_classifier, settled
 from sentiment140_bert.workflows.scoring import ask

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import DataError, HubError, RecipeError
-from sentiment140_bert.recipe import DataConfig, Recipe
+from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.settings import DataConfig
 from sentiment140_bert.workflows.runs import without_folders
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert import plain_yaml, recipes, verification
 from sentiment140_bert.errors import DataError, FalseDataError, ModelError, RunError, S140Error, first_line
-from sentiment140_bert.recipe import READING, DataConfig
+from sentiment140_bert.recipe import READING
 from sentiment140_bert.run_dir import EVAL_RESULTS, TRAINING_ROWS, RunDir, sha256_of
+from sentiment140_bert.settings import DataConfig
 from sentiment140_bert.shapes import REPO_ID
 from sentiment140_bert.values import path_named
 from sentiment140_bert.verification import Check

@@ -21,7 +21,7 @@ from conftest import as_csv, six_columns
 from sentiment140_bert.data.reading import read
 from sentiment140_bert.data.source import locate
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.settings import DataConfig
 
 pytest_plugins = "model_fixtures"
 

@@ -15,7 +15,7 @@ from sentiment140_bert.data import clean
 from sentiment140_bert.data.cache import Prepared
 from sentiment140_bert.data.prepare import prepare, tokenized
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.settings import DataConfig
 
 PLAIN = [(4 * (n % 2), f"plain tweet {n}") for n in range(80)]
 REPEATED = [(0, "plain tweet 0"), (4, "PLAIN  tweet 1 "), (0, "@bob it is 7"), (0, "@Alice it is 7")]  # 3 repeats
@@ -141,7 +141,7 @@ def test_the_report_holds_no_absolute_path(cache, config, tmp_path):
 FINGERPRINT = """
 import sys
 from sentiment140_bert.data.prepare import prepare
-from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.settings import DataConfig
 print(prepare(DataConfig(dataset="hand.csv", max_bad_rows=0.05, split_seed=int(sys.argv[1]))).report["fingerprint"])
 """
 

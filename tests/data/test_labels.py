@@ -14,7 +14,7 @@ from sentiment140_bert.data.prepare import prepare, whole
 from sentiment140_bert.data.reading import Reading, read
 from sentiment140_bert.data.source import locate
 from sentiment140_bert.errors import DataError, RecipeError
-from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.settings import DataConfig
 from sentiment140_bert.values import label_pairs
 
 

@@ -14,14 +14,14 @@ from sklearn.pipeline import make_pipeline
 from sentiment140_bert.data.prepare import prepare
 from sentiment140_bert.errors import DataError, RunError
 from sentiment140_bert.evaluation import baseline
-from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.settings import DataConfig
 
 FIT_AND_SAVE = """
 import sys
 from pathlib import Path
 from sentiment140_bert.data.prepare import prepare
 from sentiment140_bert.evaluation import baseline
-from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.settings import DataConfig
 import numpy as np
 train = prepare(DataConfig(dataset="sample")).splits()["train"]
 baseline.fit(list(train["text"]), np.array(train["label"])).save(Path(sys.argv[1]))

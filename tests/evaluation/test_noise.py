@@ -11,7 +11,7 @@ from sentiment140_bert.data import split
 from sentiment140_bert.data.prepare import prepare
 from sentiment140_bert.errors import DataError, MissingExtra
 from sentiment140_bert.evaluation import noise
-from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.settings import DataConfig
 from sentiment140_bert.workflows.cross_validation import by_baseline
 
 

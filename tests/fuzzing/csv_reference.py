@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sentiment140_bert.data import schema
 from sentiment140_bert.data.formats import LONGEST_FIELD, MOST_LINES
-from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.settings import DataConfig
 
 LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 END = re.compile(r"\r\n|\r|\n")

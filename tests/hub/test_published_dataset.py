@@ -19,7 +19,7 @@ from hub_server import TOKEN, HubServer
 from on_hub import DATA, MODEL
 from sentiment140_bert import workflows
 from sentiment140_bert.errors import S140Error
-from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.settings import DataConfig
 
 pytest_plugins = "hub_fixtures"
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import six_columns
 from sentiment140_bert.data import prepare, source, tables
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.settings import DataConfig
 from tiny_run import flags
 
 pytest_plugins = ("spark_fixtures", "hub_fixtures")

@@ -9,7 +9,8 @@ import torch
 from transformers import TrainingArguments
 
 from sentiment140_bert.errors import HardwareError, RecipeError
-from sentiment140_bert.recipe import Recipe, TrainingConfig
+from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.settings import TrainingConfig
 from sentiment140_bert.training.arguments import OURS, Precision, choose_precision, training_arguments
 
 FP32 = Precision("fp32", "as asked")

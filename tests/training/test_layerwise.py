@@ -11,7 +11,8 @@ import transformers
 
 from sentiment140_bert import modeling
 from sentiment140_bert.errors import ModelError
-from sentiment140_bert.recipe import TrainingConfig, parse
+from sentiment140_bert.recipe import parse
+from sentiment140_bert.settings import TrainingConfig
 from sentiment140_bert.training import arguments, layerwise
 from sentiment140_bert.training.trainer import SentimentTrainer
 

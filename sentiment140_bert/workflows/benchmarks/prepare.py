@@ -19,7 +19,8 @@ from typing import Any
 
 from sentiment140_bert.benchmark import Work
 from sentiment140_bert.data.cache import Prepared
-from sentiment140_bert.recipe import DataConfig, Recipe
+from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.settings import DataConfig
 from sentiment140_bert.workflows import preparing
 
 Turn = Callable[[], Work]
