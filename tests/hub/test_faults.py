@@ -73,7 +73,8 @@ def endpoints(hub: HubServer) -> list[str]:
 
 def test_these_are_the_endpoints_of_a_push(hub: HubServer, push) -> None:
     push()
-    assert set(endpoints(hub)) == set(FIRST_PUSH)
+    # The card that was just pushed is fetched, unless another test has left the very same one in the cache.
+    assert set(endpoints(hub)) - {"resolve_get"} == set(FIRST_PUSH)
 
 
 def test_and_these_are_asked_besides(with_cards: HubServer, push) -> None:
