@@ -27,7 +27,7 @@ from tiny_run import flags
 OFTEN = {"save_strategy": "steps", "save_steps": 2, "eval_strategy": "steps", "eval_steps": 2}
 SHAPES = ({}, OFTEN, OFTEN | {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 4})
 IN_A_ROW = 4  # kills of one run before it may end
-FUZZED = {"csv": 20_000, "clean": 5_000, "recipe": 5_000, "card": 500, "labels": 5_000}
+FUZZED = {"csv": 20_000, "clean": 2_000, "recipe": 5_000, "card": 500, "labels": 5_000}
 TESTS = {
     "stopped by a signal": ["tests/training/test_interrupt.py"],
     "killed at a given step": ["tests/training/test_killed.py"],
