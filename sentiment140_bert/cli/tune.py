@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolved, set_option
-from sentiment140_bert.cli.output import print_json, print_table, stdout_kept_clean
+from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]
@@ -103,18 +103,18 @@ def tune(
 def _print(tuning: dict[str, Any]) -> None:
     best, counts = tuning["best"], tuning["counts"]
     done = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    click.echo(f"trials: {done}")
+    say(f"trials: {done}")
     if best:
-        click.echo(f"best: trial {best['number']}, validation {tuning['metric']} {best['value']:.4f}\n")
+        say(f"best: trial {best['number']}, validation {tuning['metric']} {best['value']:.4f}\n")
         own = tuning["own_values"]
         rows = [[name, _digits(value), _digits(own.get(name))] for name, value in best["values"].items()]
         print_table(rows, ("setting", "best", "recipe"))
     final = tuning["final"]
     if final:
-        click.echo()
+        say()
         for sentence in [final["same"]] if "same" in final else [each["sentence"] for each in final["splits"].values()]:
-            click.echo(sentence)
-    click.echo(f"\n{tuning['output']}/README.md, tuning.json, best.yaml, figures/")
+            say(sentence)
+    say(f"\n{tuning['output']}/README.md, tuning.json, best.yaml, figures/")
 
 
 def _digits(value: Any) -> Any:
