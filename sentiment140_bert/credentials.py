@@ -26,7 +26,7 @@ VARIABLE = re.compile(
 )
 # Of the services that we work with; what stands there is a secret whatever it looks like.
 OURS = re.compile(r"^(?:HF|HUGGING_?FACE|HUGGINGFACEHUB|WANDB|MLFLOW|DATABRICKS|TRACKIO|AWS|.*_PROXY$)", re.IGNORECASE)
-IN_ADDRESS = re.compile(r"://[^\s/:@\"'<>]*:([^\s/@\"'<>]+)@")
+IN_ADDRESS = re.compile(r"://[^\s/:@\"'<>]*:([^\s/\"'<>]+)@")
 # A setting in one of the files below, from the start of its line: `token = …`, `"api_key": "…"`; netrc's `password …`.
 SETTING = re.compile(
     r"^[ \t]*[\"']?\w*(?:token|secret|password|passwd|key)[\"']?[ \t]*[=:][ \t]*[\"']?([^\s\"']{8,})",
@@ -63,7 +63,7 @@ KINDS: tuple[tuple[str, bytes, re.Pattern[bytes]], ...] = (
     ("private key", b"-----BEGIN ", re.compile(rb"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----")),
     ("password in an address", b"://", re.compile(rb"://[^\s/:@\"'<>]{0,64}:[^\s/:@\"'<>]{6,}@[A-Za-z0-9]")),
 )
-_USER = re.compile(r"(?<=://)[^\s/@\"'<>]+@")
+_USER = re.compile(r"(?<=://)[^\s/\"'<>]+@")
 _NAME = r"token|password|passwd|secret|api[_-]?key|access[_-]?key|signature|\bsig|credential"
 _NAMED = re.compile(rf"((?:{_NAME})[\"']?(?:[=:]|: )[\"']?)(?!\*\*\*)([^\s\"'&#,;)}}\]]{{6,}})", re.IGNORECASE)
 _NUMBER = re.compile(r"[\d.,:/_-]+(?:[a-zA-Z/]{0,20})")

@@ -209,7 +209,7 @@ DAMAGED = {
     "metrics.json": [b"{", b"\xff", b""],
     "data.json": [b"{", b"\xff"],
     "environment.json": [b"{", b"[1"],
-    "history.jsonl": [b'{"loss": 1, "st', b"\xff"],
+    "history.jsonl": [b'{"loss": 1, "st\n', b"\xff"],
     "published.json": [b"{", b"[]"],
     "tracking.json": [b"{", b"[]"],
     "model/README.md": [b"\xff\xfe", b"---\n[\n---\n", b"---\n- a\n---\n"],
@@ -222,6 +222,13 @@ def test_a_damaged_file_is_named(mine: Path, name: str, content: bytes) -> None:
     before = hashes(mine / "model")
     assert Path(name).name in refused("card", mine).stderr
     assert hashes(mine / "model") == before  # nor are the pictures gone
+
+
+def test_a_last_line_that_was_cut_off_is_none(mine: Path, s140) -> None:
+    """As a process leaves it that is killed while it writes."""
+    with (mine / "history.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"loss": 1, "st')
+    s140("card", mine)
 
 
 def test_a_missing_file_is_named(mine: Path) -> None:

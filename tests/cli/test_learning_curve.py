@@ -226,8 +226,8 @@ def test_what_was_killed_at_its_very_beginning_starts_anew(copy: Path, s140, ask
     here = run(copy, 160, 43)
     shutil.rmtree(here.path)
     here.path.mkdir()
-    here.recipe.write_text("half of a reci")
-    (here.path / ".data.json.abc.json").write_text("{")
+    here.data.write_text("{}")
+    (here.path / ".s140-new-environment.json.abc.json").write_text("{")
     s140("learning-curve", copy, *asked)
     assert here.is_finished()
 
