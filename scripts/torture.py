@@ -30,12 +30,11 @@ IN_A_ROW = 4  # kills of one run before it may end
 FUZZED = {"csv": 20_000, "clean": 2_000, "recipe": 5_000, "card": 500, "labels": 5_000}
 TESTS = {
     "stopped by a signal": ["tests/training/test_interrupt.py"],
-    "killed at a given step": ["tests/training/test_killed.py"],
     "full disk": ["tests/test_full_disk.py"],
     "two processes, one run": ["tests/test_run_lock.py"],
     "memory too small": ["tests/training/test_memory.py"],
     "faults of the Hub": ["tests/hub/test_faults.py"],
-    "checkpoints on the Hub": ["tests/hub", "-k", "checkpoint"],
+    "checkpoints on the Hub": ["tests/hub/test_checkpoint_repository.py", "tests/hub/test_checkpoint_refusals.py"],
     "hostile files and recipes": ["tests/cli/test_hostile_files.py", "tests/cli/test_hostile_recipes.py"],
     "hostile text on a page": ["tests/cli/test_terminal.py", "tests/cli/test_report_in_browser.py"],
     "malicious repositories": ["tests/hub", "tests/test_conversion.py", "-k", "malicious or one_commit or conversion"],
