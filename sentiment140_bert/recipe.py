@@ -3,7 +3,8 @@
 Four sections, ``model``, ``data``, ``training`` and ``tracking``; no two share a key, so a flag or ``--set`` needs no
 prefix. A fifth, ``tuning``, holds ranges for `s140 tune` (see :mod:`ranges`). Keys of ``training`` are
 ``transformers.TrainingArguments``' own; those that are not spelled out here are accepted too and checked against that
-class."""
+class.
+"""
 
 from __future__ import annotations
 

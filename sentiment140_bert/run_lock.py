@@ -27,8 +27,9 @@ _held: dict[Path, int] = {}  # how many times over this process holds a folder
 def held(folder: Path, doing: str, *, make: bool = False) -> Iterator[None]:
     """Holds a run directory for this process, and removes what a killed one was writing there.
 
-    The lock is the kernel's (``flock``): it goes with the process, however that ends. The file that carries it stays
-    only when a process was killed. A process may hold a folder several times over. A folder that is made for
+    The lock is the kernel's (``flock``): it goes with the process, however that ends. (The package filelock would take
+    a mere file for a lock where there are none, and that would outlive a killed process.) The file that carries it
+    stays only when a process was killed. A process may hold a folder several times over. A folder that is made for
     the lock and stays empty is removed again.
 
     Args:
@@ -71,18 +72,19 @@ def held(folder: Path, doing: str, *, make: bool = False) -> Iterator[None]:
 def _locked(folder: Path, doing: str) -> IO[str] | None:
     """The open file that carries the lock; None where the file system, or the operating system, has no locks."""
     while True:
+        file = os.fdopen(os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="utf-8")
         try:
             import fcntl
 
-            file = os.fdopen(os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="utf-8")
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            owner = file.read()
-            file.close()
+            with file:
+                owner = file.read()
             raise RunError(
                 f"{folder} is in use: {_described(owner)}.", "Wait until that ends, or choose another folder."
             ) from None
         except (OSError, ImportError) as error:
+            file.close()
             if isinstance(error, OSError) and error.errno not in NO_LOCKS:
                 raise
             (folder / LOCK).unlink(missing_ok=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any, NamedTuple
+
+from relaying import Relaying
 
 LOGINS = ("authorization", "proxy-authorization")  # headers in which a secret belongs
 
@@ -45,23 +47,22 @@ class Eavesdropper:
         self.http.server_close()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Relaying):
     ear: Eavesdropper
-    protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: Any) -> None:
         """Says nothing."""
 
     def _any(self) -> None:
         chunked = self.headers.get("Transfer-Encoding") == "chunked"
-        body = self._chunks() if chunked else self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self.chunks() if chunked else self.rfile.read(int(self.headers.get("Content-Length") or 0))
         others = "\n".join(f"{name}: {value}" for name, value in self.headers.items() if name.lower() not in LOGINS)
         login = any(name in self.headers for name in LOGINS)
         self.ear.heard.append(Heard(f"{self.command} {self.path}", f"{others}\n".encode() + body, login))
         if self.ear.port is None:
             said = "; ".join(f"{name}: {value}" for name, value in self.headers.items())
             headers = {"X-Error-Message": f"not with {said}", "Content-Type": "application/json"}
-            self._answer(self.ear.status, headers, json.dumps({"error": f"not with {said}", "message": said}).encode())
+            self.answer(self.ear.status, headers, json.dumps({"error": f"not with {said}", "message": said}).encode())
         else:
             self._pass_on(body)
 
@@ -77,21 +78,4 @@ class _Handler(BaseHTTPRequestHandler):
         kept = {name: value for name, value in answer.getheaders() if name.lower() not in (*unwanted, "date", "server")}
         length = answer.headers.get("Content-Length") if self.command == "HEAD" else None
         to.close()
-        self._answer(answer.status, kept, content, length)
-
-    def _answer(self, status: int, headers: dict[str, str], content: bytes, length: str | None = None) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", length or str(len(content)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
-
-    def _chunks(self) -> bytes:
-        body = b""
-        while size := int(self.rfile.readline().split(b";")[0], 16):
-            body += self.rfile.read(size)
-            self.rfile.readline()
-        self.rfile.readline()
-        return body
+        self.answer(answer.status, kept, content, length)

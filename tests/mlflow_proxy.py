@@ -6,10 +6,11 @@ import http.client
 import threading
 from collections import Counter
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any, NamedTuple
 
 from mlflow_server import MlflowServer
+from relaying import Relaying
 
 STALL, RESET, SWALLOW = "stall", "reset", "swallow"
 Rule = Callable[[str, str, int], "str | int | None"]
@@ -58,9 +59,8 @@ class MlflowProxy:
         )
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Relaying):
     proxy: MlflowProxy
-    protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: Any) -> None:
         """Says nothing."""
@@ -68,7 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _any(self) -> None:
         proxy, path = self.proxy, self.path.partition("?")[0]
         chunked = (self.headers.get("Transfer-Encoding") or "") == "chunked"
-        body = self._chunks() if chunked else self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self.chunks() if chunked else self.rfile.read(int(self.headers.get("Content-Length") or 0))
         proxy.counts[self.command, path] += 1
         end = proxy.rule(self.command, path, proxy.counts[self.command, path])
         proxy.asked.append(Asked(self.command, path, end or "passed"))
@@ -77,9 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         if end in (STALL, RESET):
             self._hang_up()
         elif isinstance(end, int):
-            self._answer(
-                end, {"Content-Type": "application/json", **proxy.headers}, b'{"error_code": "INTERNAL_ERROR"}'
-            )
+            self.answer(end, {"Content-Type": "application/json", **proxy.headers}, b'{"error_code": "INTERNAL_ERROR"}')
         else:
             self._pass_on(body, end == SWALLOW)
 
@@ -98,25 +96,8 @@ class _Handler(BaseHTTPRequestHandler):
         if silently:
             self._hang_up()
         else:
-            self._answer(answer.status, {"Content-Type": kind}, content)
+            self.answer(answer.status, {"Content-Type": kind}, content)
 
     def _hang_up(self) -> None:
         self.close_connection = True
         self.connection.close()
-
-    def _answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
-
-    def _chunks(self) -> bytes:
-        body = b""
-        while size := int(self.rfile.readline().split(b";")[0], 16):
-            body += self.rfile.read(size)
-            self.rfile.readline()
-        self.rfile.readline()
-        return body

@@ -6,7 +6,6 @@ code, yet some keys of its JSON files lead it elsewhere: to pickles, to files be
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -98,12 +97,14 @@ def _at(repo_id: str, commit: str | None) -> Find:
 
 def _as_uploaded(file: Path, repo_id: str) -> Path:
     """A file of the Hub's cache, where it goes by its hash: the sha256 of a large file, else git's own."""
+    from huggingface_hub.utils.sha import git_hash
+
     blob = file.resolve()
     kind = {40: "sha1", 64: "sha256"}.get(len(blob.name)) if re.fullmatch("[0-9a-f]+", blob.name) else None
     if kind == "sha256":
         right = sha256_of(blob) == blob.name
     else:
-        right = kind is None or _git_hash(blob.read_bytes()) == blob.name
+        right = kind is None or git_hash(blob.read_bytes()) == blob.name
     if not right:
         blob.unlink()
         file.unlink(missing_ok=True)
@@ -112,10 +113,6 @@ def _as_uploaded(file: Path, repo_id: str) -> Path:
             "It may have been changed just now: try again. If that does not help, do not trust where it comes from.",
         )
     return file
-
-
-def _git_hash(content: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0%s" % (len(content), content), usedforsecurity=False).hexdigest()
 
 
 def _names(place: str, commit: str | None) -> list[str]:
@@ -127,7 +124,7 @@ def _names(place: str, commit: str | None) -> list[str]:
     return sorted(HfApi().list_repo_files(place, revision=commit))
 
 
-def _read(file: Path | None, name: str) -> dict[str, Any]:
+def _read(file: Path | None) -> dict[str, Any]:
     """A JSON file of a model; one that is missing or damaged is left to transformers to complain about."""
     try:
         content = json.loads(file.read_text("utf-8")) if file else {}
@@ -137,7 +134,7 @@ def _read(file: Path | None, name: str) -> dict[str, Any]:
 
 
 def _check_config(file: Path | None, name: str) -> None:
-    config = _read(file, name)
+    config = _read(file)
     weights = config.get("transformers_weights")
     if weights is not None and not _is_safe_name(weights):
         raise _leads_out(name, "config.json", "transformers_weights", weights)
@@ -147,18 +144,18 @@ def _check_config(file: Path | None, name: str) -> None:
 
 
 def _check_tokenizer(file: Path | None, name: str) -> None:
-    for key, value in _read(file, name).items():
+    for key, value in _read(file).items():
         if key.endswith("_file") and value is not None and _is_path(value):
             raise _leads_out(name, "tokenizer_config.json", key, value)
 
 
 def _check_weights(find: Find, name: str, names: Callable[[], Iterable[str]]) -> None:
-    chosen = _read(find("config.json"), name).get("transformers_weights")
+    chosen = _read(find("config.json")).get("transformers_weights")
     if find(chosen or SAFE) and not str(chosen).endswith(".json"):
         return
     index = find(chosen or SAFE_INDEX)
     if index:
-        shards = _read(index, name).get("weight_map")
+        shards = _read(index).get("weight_map")
         for shard in sorted({*map(str, shards.values())}) if isinstance(shards, dict) else ():
             if not _is_safe_name(shard) or shard.endswith(".json"):
                 raise _leads_out(name, index.name, "weight_map", shard)

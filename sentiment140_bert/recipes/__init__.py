@@ -9,8 +9,6 @@ from sentiment140_bert import plain_yaml
 from sentiment140_bert.errors import RecipeError, S140Error
 from sentiment140_bert.recipe import Recipe, parse
 
-MOST_BYTES = 200_000
-
 
 def names() -> list[str]:
     """Names of the packaged recipes, sorted."""
@@ -37,9 +35,9 @@ def text(name_or_path: str) -> str:
                 f"There is no recipe {name_or_path[:500]!r}: neither a packaged one nor a file.",
                 f"Packaged: {', '.join(names())}.",
             )
-        if path.stat().st_size > MOST_BYTES:
+        if path.stat().st_size > plain_yaml.LONGEST:
             raise S140Error(
-                f"{name_or_path} has {path.stat().st_size:,} bytes, more than the {MOST_BYTES:,} of a recipe.",
+                f"{name_or_path} has {path.stat().st_size:,} bytes, more than the {plain_yaml.LONGEST:,} of a recipe.",
                 "Is it the right file?",
             )
         return path.read_text("utf-8")

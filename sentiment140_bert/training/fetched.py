@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import fields
 from pathlib import Path
 
 from sentiment140_bert import shapes
@@ -59,8 +60,6 @@ def check(checkpoint: Path) -> None:
 
 
 def _check_state(checkpoint: Path) -> None:
-    from dataclasses import fields
-
     from transformers import TrainerState
 
     name = f"{checkpoint.name}/trainer_state.json"

@@ -48,9 +48,12 @@ class Store:
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """No other process is within such a block of the same store meanwhile. The lock goes with the process."""
+        from filelock import FileLock
+
         with self.explained():
             if self.file:
-                with self._file_lock():
+                self.file.parent.mkdir(parents=True, exist_ok=True)
+                with FileLock(f"{self.file}.lock", timeout=self.seconds):
                     yield
             else:
                 with self.engine.begin() as connection:
@@ -85,17 +88,6 @@ class Store:
             f"The store {self.place} is locked: another program has kept it for {self.seconds:g} seconds.",
             "Close what has it open, a database browser perhaps, and start again: nothing is lost.",
         )
-
-    @contextmanager
-    def _file_lock(self) -> Iterator[None]:
-        from filelock import FileLock
-
-        if not self.file:
-            yield
-            return
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{self.file}.lock", timeout=self.seconds):
-            yield
 
 
 def _opened(url: str, seconds: float | None) -> BaseStorage:

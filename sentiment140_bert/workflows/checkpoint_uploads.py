@@ -198,7 +198,7 @@ class Uploads:
             if known not in self._sums:
                 self._sums[known] = state.st_size, sha256_of(path)
             size, sha256 = self._sums[known]
-            if not _as_listed(entry, size, sha256):
+            if entry != {"size": size, "sha256": sha256}:
                 raise HubError(f"{checkpoint.name}/{name} is not what it was when it was written.")
             found[f"{checkpoint.name}/{name}"] = File(path if path.suffix in LARGE else path.read_bytes(), size, sha256)
         content = json.dumps(manifest | {"files": listed}, indent=2) + "\n"
@@ -249,11 +249,6 @@ def _linked(checkpoint: Path, target: Path) -> None:
                 os.link(file, target / file.name)
             except OSError:
                 shutil.copyfile(file, target / file.name)
-
-
-def _as_listed(entry: Any, size: int, sha256: str) -> bool:
-    """Whether a file is what a manifest's entry says."""
-    return bool(entry == {"size": size, "sha256": sha256})
 
 
 def _sentence(text: str) -> str:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from sentiment140_bert.errors import Interrupted, RunError, first_line
 from sentiment140_bert.run_dir import RunDir, written_whole
-from sentiment140_bert.workflows import preparing, volumes
+from sentiment140_bert.workflows import pinning, preparing, volumes
 from sentiment140_bert.workflows.runs import duration
 
 if TYPE_CHECKING:
@@ -102,11 +102,10 @@ def _answered(
     settings = arguments.training_arguments(recipe.training, arguments.choose_precision(recipe.training), checkpoints)
     if arguments.processes_of(settings).num_processes > 1:
         raise RunError("Suspects are looked for in one process.", "Start it without torchrun or accelerate.")
-    name, commit = (
-        recipe.model.model_name_or_path,
-        tokens.report["tokenizer"]["revision"] or recipe.model.model_revision,
+    exact = pinning.at_one_commit(recipe, data=(prepared, tokens, tokenizer)).model
+    model = modeling.load_encoder(
+        exact.model_name_or_path, exact.model_revision, recipe.training.seed, exact.dropouts()
     )
-    model = modeling.load_encoder(name, commit, recipe.training.seed, recipe.model.dropouts())
     splits = tokens.splits()
     outcome = trainer.train(
         model,

@@ -98,7 +98,8 @@ def train(
             ours.enter_context(run_lock.held(run.path, "training", make=True))
             here = claiming.claim(run, recipe, resume, overwrite)
             tracks.names_for(run, recipe, here)  # says what is missing before there is work to be lost
-            remote = remote_checkpoints.opened(run, recipe, resume, overwrite)
+            if not (here and run.is_finished()):
+                remote = remote_checkpoints.opened(run, recipe, resume, overwrite)
             if push_to:
                 publishing.ready(push_to)
         else:
