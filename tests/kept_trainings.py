@@ -33,6 +33,15 @@ def started(words: Sequence[object], **options: Any) -> subprocess.Popen[str]:
     return running
 
 
+def finished(words: Sequence[object], **options: Any) -> tuple[str, str]:
+    """As a process of as many threads, from beginning to end: what it printed and what it said on stderr."""
+    running = process(*words, env={"HF_TOKEN": TOKEN, "OMP_NUM_THREADS": "1"}, **options)
+    STARTED.append(running)
+    printed, said = running.communicate(timeout=300)
+    assert running.returncode == 0, said
+    return printed, said
+
+
 def until(happened: Callable[[], bool], running: subprocess.Popen[str]) -> None:
     """Waits for what a process will do; fails where it ends without."""
     while not happened():

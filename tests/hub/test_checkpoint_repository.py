@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from hub_server import TOKEN, HubServer
-from kept_trainings import EPOCHS, REPO, history_of, kept_steps, killed, started, training, until
+from kept_trainings import EPOCHS, REPO, finished, history_of, kept_steps, killed, started, training, until
 from on_hub import titles
 from sentiment140_bert.run_dir import sha256_of
 from sentiment140_bert.training.checkpoints import newest_whole
@@ -22,21 +22,21 @@ STEPS = EPOCHS * 6
 
 
 def test_a_bare_machine_ends_where_an_undisturbed_run_does(
-    hub: HubServer, lost, encoder: Path, undisturbed: Path, tmp_path: Path, s140
+    hub: HubServer, lost, encoder: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     """Killed by SIGKILL and its folder gone: the same command, without --resume, goes on; nothing is missing."""
     lost()
     before = kept_steps(hub)
     folder = tmp_path / "new" / "run"
-    result = s140(*training(encoder, folder))
-    assert f"resume: from checkpoint-{before[-1]}" in result.stderr
+    printed, said = finished(training(encoder, folder))
+    assert f"resume: from checkpoint-{before[-1]}" in said
     assert sha256_of(folder / WEIGHTS) == sha256_of(undisturbed / WEIGHTS)
     history, whole = history_of(folder), history_of(undisturbed)
     assert [each["step"] for each in history if "loss" in each] == list(range(1, STEPS + 1))
     assert [each.get("loss") for each in history] == [each.get("loss") for each in whole]
     assert json.loads((folder / "metrics.json").read_text()) == json.loads((undisturbed / "metrics.json").read_text())
     assert not list((tmp_path / "new").glob(".*"))
-    assert f"hf repos delete {REPO}" in result.stdout
+    assert f"hf repos delete {REPO}" in printed
 
 
 def test_the_repository_is_private_and_holds_one_checkpoint_and_the_best(
@@ -134,7 +134,7 @@ def test_what_is_not_on_the_hub_in_the_end_is_said(
 
 
 def test_a_kill_in_the_middle_of_an_upload_leaves_the_commit_before(
-    hub: HubServer, encoder: Path, tmp_path: Path, undisturbed: Path, s140
+    hub: HubServer, encoder: Path, tmp_path: Path, undisturbed: Path
 ) -> None:
     arrived, gone = threading.Event(), threading.Event()
 
@@ -151,8 +151,8 @@ def test_a_kill_in_the_middle_of_an_upload_leaves_the_commit_before(
     gone.set()
     assert hub.files(REPO) == whole
     assert kept_steps(hub)
-    result = s140(*training(encoder, tmp_path / "other"))
-    assert "resume: from checkpoint-" in result.stderr
+    _, said = finished(training(encoder, tmp_path / "other"))
+    assert "resume: from checkpoint-" in said
     assert sha256_of(tmp_path / "other" / WEIGHTS) == sha256_of(undisturbed / WEIGHTS)
 
 
