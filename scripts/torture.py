@@ -1,4 +1,4 @@
-"""The whole ordeal: a table of what was tried, what survived and what was lost; ``--short`` takes three minutes."""
+"""The whole ordeal: a table of what was tried, what survived and what was lost; ``--short`` takes two minutes."""
 
 from __future__ import annotations
 

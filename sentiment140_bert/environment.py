@@ -21,6 +21,9 @@ PACKAGES = (
     "scikit-learn",
 )
 
+# What the last bits of a sum hang on, and with them, after many steps, the last digits of a score.
+EXACT = ("cpu", "threads", "gpu", "cuda", "precision", "processes", "torch", "transformers", "accelerate")
+
 
 def describe() -> dict[str, Any]:
     """The content of ``environment.json``, as far as it is known before training."""
@@ -38,6 +41,25 @@ def describe() -> dict[str, Any]:
         "cuda": torch.version.cuda,
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
     }
+
+
+def changes(begun: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What is otherwise than when a run began, of what its exact weights hang on.
+
+    Args:
+        begun: The run's ``environment.json``.
+        now: What would stand there if it began now.
+
+    Returns:
+        "threads: 1, then 2" and the like; empty where the same weights come out, on a CPU bit for bit.
+    """
+    then, new = _exact(begun), _exact(now)
+    return [f"{name}: {then[name]}, then {new[name]}" for name in EXACT if then[name] != new[name]]
+
+
+def _exact(environment: dict[str, Any]) -> dict[str, Any]:
+    flat = environment | environment["packages"] | {"precision": environment["precision"]["name"]}
+    return {name: "none" if flat.get(name) is None else flat[name] for name in EXACT}
 
 
 def _cpu() -> str:

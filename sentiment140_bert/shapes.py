@@ -323,6 +323,7 @@ class Begun(TypedDict):
     unusual_arguments: dict[str, Any]
     command: str | None
     started: str
+    changed: NotRequired[list[str]]
 
 
 class Environment(Begun):

@@ -21,9 +21,12 @@ class Ended(NamedTuple):
     told: str
 
 
-def trained(folder: Path, words: list[str], kill_at: str | None = None, later: float = 0.0) -> Ended:
+def trained(
+    folder: Path, words: list[str], kill_at: str | None = None, later: float = 0.0, threads: int | None = None
+) -> Ended:
     """Runs ``s140 train``; perhaps SIGKILL ends it ``later`` seconds after it has begun a line with ``kill_at``."""
-    with process("train", "--output-dir", folder, *words, stdout=-3) as started:
+    env = {"OMP_NUM_THREADS": str(threads)} if threads else {}
+    with process("train", "--output-dir", folder, *words, env=env, stdout=-3) as started:
         told = []
         for line in started.stderr:
             told.append(line)

@@ -146,7 +146,7 @@ def _trained(job: Job, resume: bool, data: preparing.Data | None) -> dict[str, A
         log.info("resume: %s", f"from {checkpoint.name}" if checkpoint else "no whole checkpoint yet, starting anew")
     name, revision = exact.model.model_name_or_path, exact.model.model_revision
     model = modeling.load_encoder(name, revision, exact.training.seed, exact.model.dropouts())
-    started = _begun(job, exact, tokens.report, resume)
+    started = _begun(job, exact, tokens.report, resume, checkpoint)
     usage = Usage()
     uploads = checkpoint_uploads.Uploads(job.remote.repo, run, recipe) if job.remote else None
     published = None
@@ -199,14 +199,16 @@ def _at_hand(job: Job, resume: bool, data: preparing.Data | None) -> tuple[Recip
     return exact, found, resume
 
 
-def _begun(job: Job, exact: Recipe, report: dict[str, Any], resume: bool) -> dict[str, Any]:
-    """``environment.json`` without the part ``training``: what it was when the run began, or is now that it begins."""
+def _begun(job: Job, exact: Recipe, report: dict[str, Any], resume: bool, checkpoint: Path | None) -> dict[str, Any]:
+    """``environment.json`` without the part ``training``: written, as is all else that makes the folder a run."""
     started = beginning(exact, job.precision, job.processes.num_processes, job.arguments_given)
     if resume:
         claiming.same_data(job.run, report)
         if job.remote:
             job.remote.remember()
-        started = job.run.read(job.run.environment)
+        started = going_on(job.run, started) if checkpoint else started
+        if job.processes.is_main_process:
+            write_json(job.run.environment, started)
     elif job.processes.is_main_process:
         if job.run.is_run():
             job.run.clear()
@@ -257,6 +259,24 @@ def beginning(
         "command": concealed(shlex.join(["s140", *public_arguments(arguments_given)])) if arguments_given else None,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def going_on(run: RunDir, now: dict[str, Any]) -> dict[str, Any]:
+    """``environment.json`` of a run that is gone on with: as when it began; ``changed`` says what has not stayed so.
+
+    Args:
+        run: One that has begun.
+        now: What :func:`beginning` would say of it now.
+    """
+    from sentiment140_bert import environment
+
+    begun: dict[str, Any] = run.read(run.environment)
+    known, changed = begun.get("changed", []), environment.changes(begun, now)
+    if changed:
+        log.warning(
+            "resume: not with the means it was begun with, so that last digits may differ (%s)", "; ".join(changed)
+        )
+    return begun | ({"changed": list(dict.fromkeys([*known, *changed]))} if known or changed else {})
 
 
 def as_training(outcome: Outcome, usage: Usage) -> dict[str, Any]:

@@ -158,7 +158,8 @@ def _trained(
     checkpoint = left_in(run, recipe, material.report["fingerprint"]) if claim.begun_before else None
     started = training.beginning(recipe, precision, 1, arguments_given)
     if checkpoint:
-        started = run.read(run.environment)
+        started = training.going_on(run, started)
+        write_json(run.environment, started)
     else:
         run.clear()
         training.write_beginning(run, recipe, material.report, started)

@@ -48,6 +48,22 @@ def test_it_ends_where_an_undisturbed_one_does(small_bert, tmp_path: Path, shape
     assert list(folder.rglob(".s140*")) == []
 
 
+def test_other_means_are_told_on_the_terminal_and_by_the_card(small_bert, tmp_path: Path) -> None:
+    """As many threads as before say nothing; others sum in another order, and the same bits are not promised."""
+    folder, words = tmp_path / "run", flags(model_name_or_path=small_bert(), num_train_epochs=3)
+    assert trained(folder, words, "step 9/", threads=1).code == -signal.SIGKILL
+    assert "last digits" not in trained(folder, words, "step 15/", threads=1).told
+    ended = trained(folder, words, threads=2)
+    assert ended.code == 0, ended.told
+    assert "so that last digits may differ (threads: 1, then 2)" in ended.told
+    environment = json.loads((folder / "environment.json").read_text())
+    assert (environment["threads"], environment["changed"]) == (1, ["threads: 1, then 2"])
+    card = (folder / "model" / "README.md").read_text()
+    assert "begun with: threads: 1, then 2." in card
+    assert "not the very same:" in card
+    assert "gives this model again" not in card
+
+
 @pytest.mark.parametrize("left", [(".s140.lock",), ("data.json",), ("data.json", "environment.json", ".s140-new-x")])
 def test_killed_before_it_had_begun_it_begins(classifier_folder, tmp_path: Path, s140, left: tuple[str, ...]) -> None:
     """Whatever of the beginning was written; the recipe comes last."""
