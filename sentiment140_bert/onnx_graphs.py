@@ -76,10 +76,12 @@ def write_graph(model: PreTrainedModel, names: Sequence[str], path: Path) -> Non
 
 
 def _bare(graph: Any) -> bytes:
-    """A graph without the notes in which torch tells, for every node, the lines and the folders it comes from."""
+    """A graph without the notes in which torch tells, for every node, the lines and the folders it comes from, and
+    without shapes in between, which some versions leave behind from before they simplified it; readers infer their own.
+    """
     inner = graph.graph
-    noted = (graph, inner, *inner.node, *inner.initializer, *inner.input, *inner.output, *inner.value_info)
-    for each in noted:
+    del inner.value_info[:]
+    for each in (graph, inner, *inner.node, *inner.initializer, *inner.input, *inner.output):
         del each.metadata_props[:]
         each.doc_string = ""
     written: bytes = graph.SerializeToString()
