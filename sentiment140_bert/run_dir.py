@@ -26,7 +26,8 @@ RISK_COVERAGE, SLICES = "risk_coverage.png", "slices.png"
 EVAL_RESULTS = ".eval_results/sentiment140.yaml"
 TEMPORARY = ".s140-new-"  # how the names of files and folders begin that are still being written
 HOUR = 3600  # seconds
-NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+NO_SPACE_SAID = ("No space left on device", "Disk quota exceeded", "File too large", "unexpected pos")
 TRAINING_ROWS = "training_rows.safetensors"  # hashes of the texts that a model was trained on, beside its weights
 
 
@@ -96,6 +97,11 @@ class RunDir:
         return self.path / "checkpoints"
 
     @property
+    def fetched(self) -> Path:
+        """Checkpoints on their way here from the Hub; a fetch that was cut off goes on there."""
+        return self.path / ".from-the-hub"
+
+    @property
     def suspects(self) -> Path:
         """What the folds of ``s140 suspects --by model`` answered."""
         return self.path / "suspects"
@@ -129,20 +135,33 @@ class RunDir:
         return self.recipe.is_file() and self.environment.is_file() and not (self.path / "config.json").is_file()
 
     def clear(self) -> None:
-        """Removes what a run wrote, and nothing else that may lie in the folder."""
-        for each in (
+        """Removes what a run wrote, and nothing else that may lie in the folder.
+
+        The scores first, so that what is left at any moment is no finished run. What makes it a run goes once nothing
+        is left but what a killed process may leave of one that it begins.
+
+        Raises:
+            RunError: Something cannot be removed.
+        """
+        with writing_explained(self.path):
+            for each in (self.metrics, self.predictions, self.report, self.tracking, self.published):
+                each.unlink(missing_ok=True)
+            for each in self._folders():
+                _remove_folder(each)
+            for each in (self.recipe, self.history, self.data, self.environment):
+                each.unlink(missing_ok=True)
+
+    def _folders(self) -> tuple[Path, ...]:
+        return (
             self.checkpoints,
+            self.fetched,
             self.model,
             self.figures,
             self.tensorboard,
             self.suspects,
             self.onnx,
             self.path / "wandb",
-        ):
-            shutil.rmtree(each, ignore_errors=True)
-        told = (self.metrics, self.predictions, self.report, self.history, self.tracking, self.published)
-        for each in (*told, self.recipe, self.data, self.environment):
-            each.unlink(missing_ok=True)
+        )
 
     def is_finished(self) -> bool:
         """A run is finished when its scores are written, which is its last step."""
@@ -173,8 +192,10 @@ def written_whole(path: Path) -> Iterator[Path]:
     is on the disk itself: a power cut leaves the old or the new one.
 
     Raises:
-        RunError: Nothing can be written there, or the disk is full.
+        RunError: Nothing can be written there, it is something else than a file, or the disk is full.
     """
+    if path.exists() and not path.is_file():  # a folder; or a pipe or a device, which renaming would replace
+        raise RunError(f"{path} is there and no regular file.", "Name another file.")
     with writing_explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{TEMPORARY}{path.name}.", suffix=path.suffix)
@@ -198,8 +219,10 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
     When the block raises, the temporary folder is removed and an older ``path`` stays as it was.
 
     Raises:
-        RunError: Nothing can be written there, or the disk is full.
+        RunError: Nothing can be written there, it is something else than a folder, or the disk is full.
     """
+    if path.exists() and not path.is_dir():
+        raise RunError(f"{path} is there and no folder.", "Name another folder.")
     with writing_explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{TEMPORARY}{path.name}-"))
@@ -246,18 +269,23 @@ def is_disk_full(error: BaseException) -> bool:
     tells only that its archive came out too short."""
     if isinstance(error, OSError) and error.errno in NO_SPACE:
         return True
-    said = str(error)
-    return "No space left on device" in said or "Disk quota exceeded" in said or "unexpected pos" in said
+    return any(words in str(error) for words in NO_SPACE_SAID)
 
 
-def disk_full(path: Path) -> RunError:
-    """What to say when ``path`` could not be written for want of space."""
-    place = next(each for each in (path, *path.parents) if each.exists())
-    free = shutil.disk_usage(place).free / 2**20
+def disk_full(path: Path | None) -> RunError:
+    """What to say when ``path`` could not be written for want of space; None where the system does not tell it."""
+    places = (path,) if path else (Path.cwd(), Path(tempfile.gettempdir()))
+    free = [f"{_free(each):,.0f} MiB are free {'there' if path else f'in {each}'}" for each in places]
     return RunError(
-        f"The disk is full: {path} could not be written ({free:,.0f} MiB are free there, or a quota is used up).",
+        f"The disk is full: {path or 'a file'} could not be written ({', '.join(free)}; or else a quota or the largest "
+        "size of a file is reached).",
         "Make room, then give the same command again; a training goes on from its newest whole checkpoint.",
     )
+
+
+def _free(path: Path) -> float:
+    """MiB on the disk of ``path``, which need not be there yet."""
+    return shutil.disk_usage(next(each for each in (path, *path.parents) if each.exists())).free / 2**20
 
 
 def synchronize(path: Path) -> None:
@@ -281,6 +309,19 @@ def remove_leftovers(folder: Path) -> None:
                 continue
             if each.is_dir():
                 shutil.rmtree(each, ignore_errors=True)
+            else:
+                each.unlink()
+
+
+def _remove_folder(folder: Path) -> None:
+    """Removes a folder; of one that is a link, which leads to a larger disk perhaps, only what is in it."""
+    if not folder.is_symlink():
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(folder)
+    elif folder.is_dir():
+        for each in folder.iterdir():
+            if each.is_dir() and not each.is_symlink():
+                shutil.rmtree(each)
             else:
                 each.unlink()
 

@@ -43,7 +43,10 @@ def held(folder: Path, doing: str, *, make: bool = False) -> Iterator[None]:
     if not make and not folder.is_dir():
         yield
         return
-    place = folder.resolve()
+    try:
+        place = folder.resolve()
+    except RuntimeError:  # of Python up to 3.12
+        raise RunError(f"{folder} leads in a circle of links.", "Choose another folder.") from None
     if place in _held:
         _held[place] += 1
         try:

@@ -355,6 +355,14 @@ class Sum(TypedDict):
     sha256: Sha256
 
 
+class Manifest(TypedDict):
+    """``complete.json`` of a checkpoint."""
+
+    step: Count
+    seconds: Number
+    files: dict[str, Sum]
+
+
 class CheckpointIndex(TypedDict):
     """``checkpoints.json`` of a repository that keeps a run's checkpoints."""
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.run_dir import RunDir, sha256_of, write_json, write_text, written_whole
+from sentiment140_bert.run_dir import RunDir, folder_written_whole, sha256_of, write_json, write_text, written_whole
+from sentiment140_bert.workflows.claiming import refuse_foreign
+
+HEARD: Callable[[str, tuple[object, ...]], None] | None = None  # is asked before any file is removed
+sys.addaudithook(lambda event, arguments: HEARD(event, arguments) if HEARD else None)
 
 
 @pytest.fixture
@@ -78,6 +84,65 @@ def test_nobody_sees_a_file_that_is_half_written(run):
         assert not run.recipe.exists()
         assert temporary.suffix == run.recipe.suffix
     assert run.recipe.read_text() == "new"
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "folder"):
+        with pytest.raises(RunError, match=f"{name} is there and no regular file"):
+            write_text(tmp_path / name, "x")
+    with pytest.raises(RunError, match="pipe is there and no folder"), folder_written_whole(tmp_path / "pipe"):
+        pass
+    assert {each.name for each in tmp_path.iterdir()} == {"pipe", "folder"}
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def begun(run: RunDir) -> None:
+    """Something in each place of a finished run."""
+    for file in (run.data, run.environment, run.recipe, run.history, run.predictions, run.weights, run.tracking):
+        write_text(file, "{}")
+    write_text(run.checkpoints / "checkpoint-1" / "model.safetensors", "")
+    write_json(run.metrics, {})
+
+
+def test_half_removed_it_is_neither_finished_nor_foreign(run, monkeypatch):
+    """Killed at any moment of the removal."""
+    for moment in range(1, 40):
+        begun(run)
+        left = moment
+
+        def removal(event: str, arguments: tuple[object, ...]) -> None:
+            nonlocal left
+            if event in ("os.remove", "os.rmdir") and left:
+                left -= 1
+                if not left:
+                    raise KeyboardInterrupt
+
+        monkeypatch.setattr(sys.modules[__name__], "HEARD", removal)
+        try:
+            run.clear()
+        except KeyboardInterrupt:
+            assert not run.is_finished() or run.weights.is_file()
+            refuse_foreign(run)
+        else:
+            break
+        finally:
+            monkeypatch.setattr(sys.modules[__name__], "HEARD", None)
+    assert moment > 8
+    assert list(run.path.iterdir()) == []
+
+
+def test_a_folder_that_is_a_link_is_emptied(run, tmp_path):
+    """Checkpoints may lie on a larger disk: those of the old run are removed, the link stays."""
+    larger = tmp_path / "larger"
+    for each in ("checkpoint-6", "checkpoint-12"):
+        write_text(larger / each / "model.safetensors", "")
+    run.path.mkdir(parents=True)
+    run.checkpoints.symlink_to(larger)
+    run.clear()
+    assert list(larger.iterdir()) == []
+    assert run.checkpoints.is_symlink()
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o077])

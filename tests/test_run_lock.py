@@ -30,6 +30,12 @@ with held(pathlib.Path(sys.argv[1]), "training", make=True):
 """
 
 
+def test_a_circle_of_links_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "run").symlink_to("run")
+    with pytest.raises(RunError, match="run"), held(tmp_path / "run", "training", make=True):
+        pass
+
+
 @pytest.fixture
 def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """Another process, which holds ``run``."""

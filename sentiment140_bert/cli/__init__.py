@@ -67,7 +67,7 @@ class Boundary(click.Group):
             ctx.exit(141)
         except OSError as error:
             if is_disk_full(error):
-                self._say(disk_full(Path(error.filename or ".")))
+                self._say(disk_full(Path(error.filename) if error.filename else None))
             elif error.errno == errno.ENAMETOOLONG:
                 self._say(S140Error(f"{shown(error.filename)} is too long for a name of a file.", "Choose another."))
             else:

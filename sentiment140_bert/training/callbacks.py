@@ -129,7 +129,8 @@ def _step_of(line: str) -> float:
 
 
 class StopOnSignal(TrainerCallback):  # type: ignore[misc]
-    """On Ctrl-C or SIGTERM: finish the step, write a checkpoint, stop. A second Ctrl-C stops at once.
+    """On Ctrl-C or SIGTERM: finish the step or the evaluation, write a checkpoint, stop. A second Ctrl-C stops at
+    once; SIGTERM, which a scheduler may send again and again, does not.
 
     ``received`` is the signal's number afterwards, None if there was none.
     """
@@ -140,6 +141,8 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
+            if number == signal.SIGTERM:
+                return
             raise KeyboardInterrupt
         self.received = number
         print("\nstopping after this step; a checkpoint will be written …", file=sys.stderr, flush=True)
@@ -156,6 +159,8 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]
         if self._heard_by_any(args):
             control.should_save = True
             control.should_training_stop = True
+
+    on_evaluate = on_step_end  # the last one comes after the last step
 
     def _heard_by_any(self, args: TrainingArguments) -> bool:
         """Whether a signal came, to this process or another: all must stop after the same step."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -13,11 +14,14 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from sentiment140_bert import shapes
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.run_dir import sha256_of, synchronize, write_json
+from sentiment140_bert.shapes import checked
 
 log = logging.getLogger(__name__)
 MANIFEST = "complete.json"
+NAME = re.compile("checkpoint-[0-9]+")
 
 
 class WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
@@ -69,7 +73,11 @@ class WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
             self._sealing = self._thread.submit(self._seal, folder, seconds, best)
 
     def _seal(self, folder: Path, seconds: float, best: str) -> None:
-        seal(folder, seconds)
+        try:
+            seal(folder, seconds)
+        except (RunError, OSError):  # most likely for want of room, which it would go on taking
+            remove(folder)
+            raise
         remove_older(folder, best, self.limit)
         if self.saved:
             self.saved()
@@ -150,7 +158,7 @@ def _remove_unusable(checkpoints: Path, step: int) -> None:
 
 def by_steps(checkpoints: Path) -> list[Path]:
     """All checkpoints, whole or not, by their steps."""
-    found = [each for each in checkpoints.glob("checkpoint-*") if each.name.removeprefix("checkpoint-").isdigit()]
+    found = [each for each in checkpoints.glob("checkpoint-*") if NAME.fullmatch(each.name) and each.is_dir()]
     return sorted(found, key=step_of)
 
 
@@ -197,7 +205,7 @@ def _best_of(checkpoint: Path) -> Path | None:
 def damages(checkpoint: Path) -> Iterator[str]:
     """What is wrong with a checkpoint, a sentence for each thing; nothing where every byte is as it was written."""
     try:
-        files = _manifest(checkpoint)["files"].items()
+        files = manifest_of(checkpoint)["files"].items()
         for name, told in files:
             file = checkpoint / name
             if not file.is_file():
@@ -208,23 +216,29 @@ def damages(checkpoint: Path) -> Iterator[str]:
                 yield f"{name} is not what was written"
     except FileNotFoundError:
         yield "it was cut off while it was written"
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, RunError, ValueError, RecursionError):
         yield f"its {MANIFEST} is damaged"
 
 
 def seconds_until(checkpoint: Path) -> float:
     """Training time up to a whole checkpoint."""
-    return float(_manifest(checkpoint)["seconds"])
+    return float(manifest_of(checkpoint)["seconds"])
 
 
-def _manifest(checkpoint: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((checkpoint / MANIFEST).read_text("utf-8"))
-    return content
+def manifest_of(checkpoint: Path) -> dict[str, Any]:
+    """What a checkpoint's manifest says.
+
+    Raises:
+        FileNotFoundError: There is none; it was cut off while it was written.
+        ValueError, RecursionError, RunError: It is damaged.
+    """
+    content = json.loads((checkpoint / MANIFEST).read_text("utf-8"))
+    return dict(checked(content, shapes.Manifest, f"{MANIFEST} of {checkpoint.name}"))
 
 
 def _is_whole(folder: Path) -> bool:
     try:
-        files = _manifest(folder)["files"]
+        files = manifest_of(folder)["files"]
         return all((folder / name).stat().st_size == told["size"] for name, told in files.items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, RunError, ValueError, RecursionError):
         return False

@@ -10,6 +10,7 @@ from pathlib import Path
 from sentiment140_bert import shapes
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.shapes import checked
+from sentiment140_bert.training.checkpoints import MANIFEST, manifest_of
 
 # What torch raises for files that are none of its own, or hold more than numbers.
 UNREADABLE = (
@@ -26,8 +27,8 @@ HINT = "Name another --checkpoint-repo-id, or start anew with --overwrite."
 
 
 def check(checkpoint: Path) -> None:
-    """Makes sure that a whole checkpoint can be gone on from: its weights are safetensors, its state is as Trainer
-    writes it, and its other files hold numbers only. Nothing in them is ever run.
+    """Makes sure that a whole checkpoint can be gone on from: its manifest names all of its files, its weights are
+    safetensors, its state is as Trainer writes it, and its other files hold numbers only. Nothing in them is ever run.
 
     Args:
         checkpoint: The folder, named ``checkpoint-N``, beside the best one that it may name.
@@ -39,6 +40,8 @@ def check(checkpoint: Path) -> None:
     from safetensors import SafetensorError, safe_open
     from transformers.trainer_pt_utils import safe_globals
 
+    if manifest_of(checkpoint)["files"].keys() != {each.name for each in checkpoint.iterdir()} - {MANIFEST}:
+        raise RunError(f"{MANIFEST} of {checkpoint.name} does not name the files that are there.", HINT)
     _check_state(checkpoint)
     weights = checkpoint / "model.safetensors"
     try:

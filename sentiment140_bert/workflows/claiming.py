@@ -25,7 +25,8 @@ def refuse_foreign(run: RunDir) -> None:
         raise RunError(f"{run.path} is a file.", "Choose another --output-dir.")
     if run.is_run() or not run.path.is_dir():
         return
-    early = {each.name for each in (run.data, run.environment, run.history, run.tracking, run.checkpoints)} | {LOCK}
+    first = (run.data, run.environment, run.history, run.tracking, run.checkpoints, run.fetched)
+    early = {each.name for each in first} | {LOCK}
     if any(each.name not in early and not each.name.startswith(TEMPORARY) for each in run.path.iterdir()):
         raise RunError(f"{run.path} is not empty, and no run of this tool.", "Choose another --output-dir.")
 

@@ -74,7 +74,7 @@ class RemoteRun:
 
         Raises:
             RunError: It was trained on other tweets, is not whole, or is not to be trusted.
-            HubError: The Hub cannot be reached; what was fetched so far is kept beside the run.
+            HubError: The Hub cannot be reached; what was fetched so far is kept in the run.
         """
         from sentiment140_bert.training.checkpoints import newest_whole, step_of
 
@@ -89,14 +89,12 @@ class RemoteRun:
             log.info("hub: %s has step %d, this machine %d: going on from here", self.repo.repo_id, stored.step, step)
             return False
         log.info("hub: fetching %s of %s", stored.newest, self.repo.repo_id)
-        # Beside the run, so that files are moved and not copied; a fetch that is cut off goes on there.
-        beside = self.run.path.parent / f".{self.run.path.name}-from-the-hub"
         try:
-            self._put(stored, self._fetched(stored, beside), report)
+            self._put(stored, self._fetched(stored, self.run.fetched), report)
         except RunError:
-            shutil.rmtree(beside, ignore_errors=True)
+            shutil.rmtree(self.run.fetched, ignore_errors=True)
             raise
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(self.run.fetched, ignore_errors=True)
         return True
 
     def _recipe(self, stored: Stored) -> Recipe:
@@ -163,7 +161,7 @@ class RemoteRun:
         run.checkpoints.mkdir(exist_ok=True)
         for name in stored.checkpoints:
             shutil.rmtree(run.checkpoints / name, ignore_errors=True)
-            (place / name).replace(run.checkpoints / name)
+            shutil.move(place / name, run.checkpoints / name)  # which may be a link to another disk
 
     def _tracking(self, stored: Stored, place: Path) -> dict[str, Any]:
         from sentiment140_bert.tracking.moved import moved
@@ -200,7 +198,7 @@ def opened(run: RunDir, recipe: Recipe, resume: bool, overwrite: bool) -> Remote
 
 def _check_history(file: Path) -> None:
     """Raises RunError where a line is not a log entry."""
-    for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
+    for number, line in enumerate(file.read_bytes().splitlines(), 1):
         try:
             checked(json.loads(line), shapes.LogEntry, f"line {number} of history.jsonl")
         except (ValueError, RecursionError) as error:

@@ -218,8 +218,12 @@ def _begun(job: Job, exact: Recipe, report: dict[str, Any], resume: bool, checkp
 
 
 def _interrupted(run: RunDir, step: int, signal: int) -> Interrupted:
+    from sentiment140_bert.training import checkpoints
+
+    kept = checkpoints.whole_ones(run.checkpoints)  # none, if the signal came after the last thing that could be kept
+    what = f"{kept[-1].name} is in {run.checkpoints}" if kept else "no checkpoint was written"
     return Interrupted(
-        f"Training was stopped by a signal after step {step}; a checkpoint is in {run.checkpoints}.",
+        f"Training was stopped by a signal after step {step}; {what}.",
         f"Go on with: s140 train --output-dir {shlex.quote(str(run.path))} --resume",
         signal,
     )

@@ -132,6 +132,26 @@ def test_a_path_that_climbs_out_is_refused(hub: HubServer, refused, tmp_path: Pa
     assert not list(tmp_path.rglob("escaped"))
 
 
+def test_a_history_that_is_no_text_is_refused(hub: HubServer, refused) -> None:
+    exchange(hub, "history.jsonl", b"\xff\xfe\n")
+    assert "Line 1 of history.jsonl is damaged" in refused()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda told: told | {"seconds": "x"}, "is not whole"),
+        (lambda told: {name: value for name, value in told.items() if name != "seconds"}, "is not whole"),
+        (lambda told: told | {"files": {}}, "does not name the files that are there"),
+    ],
+)
+def test_a_manifest_that_says_less_is_refused(hub: HubServer, refused, change: Callable, said: str) -> None:
+    """Together with an index that agrees with it."""
+    path = f"{newest(hub)}/complete.json"
+    exchange(hub, path, json.dumps(change(json.loads(hub.files(REPO)[path]))).encode())
+    assert said in refused()
+
+
 def test_a_name_in_the_index_alone_is_refused_too(hub: HubServer, refused) -> None:
     index = json.loads(hub.files(REPO)[INDEX])
     index["files"]["checkpoint-12/../../escaped"] = index["files"]["recipe.yaml"]

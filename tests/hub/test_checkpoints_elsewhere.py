@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from hub_server import HubServer
+import pytest
+
+from hub_server import HubServer, Repo
 from kept_trainings import REPO, history_of, kept_steps, training
 
 pytest_plugins = ("hub_fixtures", "checkpoint_fixtures")
@@ -46,6 +50,40 @@ def test_two_processes_keep_one_repository_and_go_on_from_it(hub: HubServer, enc
     assert second.stderr.count("resume: from checkpoint-12") == 1
     losses = [[each["loss"] for each in history_of(tmp_path / name) if "loss" in each] for name in ("run", "bare")]
     assert losses[0] == losses[1]
+
+
+@pytest.fixture
+def other_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another file system than the tests' own."""
+    shared = Path("/dev/shm")
+    if not shared.is_dir() or shared.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no other file system")
+    with tempfile.TemporaryDirectory(dir=shared) as place:
+        yield Path(place)
+
+
+@pytest.mark.parametrize("linked", ["run", "run/checkpoints"])
+def test_they_are_brought_to_another_disk_too(
+    hub: HubServer, kept: Repo, encoder: Path, tmp_path: Path, other_disk: Path, linked: str, s140
+) -> None:
+    """The run, or its checkpoints alone, lies where a link leads to."""
+    link = tmp_path / linked
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(other_disk)
+    result = s140(*training(encoder, tmp_path / "run", num_train_epochs=2))
+    assert "resume: from checkpoint-12" in result.stderr
+    assert (tmp_path / "run" / "metrics.json").is_file()
+    assert list(other_disk.rglob("checkpoint-12/model.safetensors"))
+
+
+def test_a_fetch_that_was_killed_goes_on_in_the_present_folder(
+    hub: HubServer, kept: Repo, encoder: Path, tmp_path: Path, monkeypatch, s140
+) -> None:
+    """What it leaves in the run directory is no foreign file."""
+    (tmp_path / "here" / ".from-the-hub").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    assert "resume: from checkpoint-12" in s140(*training(encoder, Path(), num_train_epochs=2)).stderr
+    assert not Path(".from-the-hub").exists()
 
 
 def test_a_run_on_a_volume_is_kept_on_the_hub_too(

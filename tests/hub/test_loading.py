@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 
@@ -126,8 +127,10 @@ def test_the_eval_results_are_read_by_huggingface_hub(hub: HubServer, mine: Path
 
 
 def test_the_cards_pass_the_hubs_own_check() -> None:
-    from huggingface_hub import DatasetCard, ModelCard
+    from huggingface_hub import DatasetCard, ModelCard, RepoCard
 
+    if "https://huggingface.co" in inspect.getsource(RepoCard.validate):
+        pytest.skip("this huggingface_hub asks huggingface.co itself, whatever HF_ENDPOINT names")
     ModelCard.load(MODEL).validate()
     DatasetCard.load(DATA).validate()
 

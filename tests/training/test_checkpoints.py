@@ -53,10 +53,14 @@ def unsealed(folder: Path, step: int) -> Path:
         lambda folder: (folder / "optimizer.pt").unlink(),
         lambda folder: (folder / "optimizer.pt").write_bytes(b"12345679"),
         lambda folder: (folder / MANIFEST).write_text('{"step": 10, "files": {"optimizer.pt": 8}}'),
+        lambda folder: (folder / MANIFEST).write_text('{"step": 10, "seconds": "x", "files": {}}'),
+        lambda folder: (folder / MANIFEST).write_text("[" * 100_000),
+        lambda folder: ((folder / MANIFEST).unlink(), (folder / MANIFEST).mkdir()),
     ],
     ids=[
         *("no manifest", "manifest cut off", "manifest of another kind", "weights cut off", "optimizer missing"),
         *("one byte is another", "manifest of another version"),
+        *("seconds that are none", "manifest without end", "a folder in its place"),
     ],
 )
 def test_a_damaged_checkpoint_is_passed_over_and_said_so(tmp_path: Path, damage, caplog) -> None:
@@ -65,6 +69,14 @@ def test_a_damaged_checkpoint_is_passed_over_and_said_so(tmp_path: Path, damage,
     logging.getLogger("sentiment140_bert").propagate = True
     assert newest_whole(tmp_path) == whole
     assert "checkpoint-10 is passed over: " in caplog.text
+
+
+def test_what_is_no_folder_of_a_step_is_no_checkpoint(tmp_path: Path) -> None:
+    whole = checkpoint(tmp_path, 9)
+    (tmp_path / "checkpoint-10").write_text("")
+    (tmp_path / "checkpoint-\u00b2").mkdir()
+    assert newest_whole(tmp_path) == whole
+    assert whole_ones(tmp_path) == [whole]
 
 
 def test_what_is_wrong_is_named(tmp_path: Path) -> None:
@@ -85,6 +97,9 @@ class Saving:
 
     def at(self, step: int, callback: WholeCheckpoints) -> None:
         unsealed(self.folder, step)
+        self.written(step, callback)
+
+    def written(self, step: int, callback: WholeCheckpoints) -> None:
         state = SimpleNamespace(global_step=step, is_world_process_zero=True, best_model_checkpoint=None)
         callback.on_save(self.args, state, None)
 
@@ -118,6 +133,17 @@ def test_what_goes_wrong_in_sealing_ends_training(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="full"):
         saving.at(2, callback)
     callback.close()
+
+
+def test_what_could_not_be_sealed_takes_no_room(tmp_path: Path) -> None:
+    callback, saving = WholeCheckpoints(0.0), Saving(tmp_path)
+    checkpoint(tmp_path, 1)
+    (unsealed(tmp_path, 2) / "gone").symlink_to("nowhere")
+    saving.written(2, callback)
+    with pytest.raises(OSError, match="gone"):
+        callback.finish()
+    callback.close()
+    assert [each.name for each in tmp_path.iterdir()] == ["checkpoint-1"]
 
 
 def test_what_is_not_whole_is_removed_when_training_goes_on(tmp_path: Path) -> None:

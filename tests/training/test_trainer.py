@@ -199,12 +199,28 @@ class Kill(TrainerCallback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+class KillScoring(TrainerCallback):
+    """Sends this process a SIGTERM, and another one, while the weights of step ``at`` are scored."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == self.at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
 @pytest.mark.parametrize(
-    ("strategy", "at"),
-    [("epoch", 3), ("epoch", 5), ("epoch", 10), ("steps", 3), ("steps", 5)],
+    ("strategy", "kill", "at"),
+    [
+        *(("epoch", Kill, at) for at in (3, 5, 10)),
+        *(("steps", Kill, at) for at in (3, 5)),
+        *(("epoch", KillScoring, at) for at in (5, 10)),
+        ("steps", KillScoring, 3),
+    ],
 )
 def test_stopping_anywhere_changes_nothing(
-    small_bert: Callable[..., Path], tmp_path: Path, strategy: str, at: int
+    small_bert: Callable[..., Path], tmp_path: Path, strategy: str, kill: type[Kill | KillScoring], at: int
 ) -> None:
     """Five steps an epoch, two epochs, scored after each epoch or each third step; also stopped in just such a step."""
     folder, data = str(small_bert(dropout=0.2)), tweets(40)
@@ -222,7 +238,7 @@ def test_stopping_anywhere_changes_nothing(
         return outcome, model.state_dict(), [(each["step"], each["eval_loss"]) for each in log if "eval_loss" in each]
 
     whole, weights, evaluations = run(tmp_path / "whole", [])
-    first, *_ = run(tmp_path / "parts", [Kill(at)])
+    first, *_ = run(tmp_path / "parts", [kill(at)])
     assert (first.signal, first.steps) == (signal.SIGTERM, at)
     checkpoint = newest_whole(tmp_path / "parts")
     assert checkpoint.name == f"checkpoint-{at}"
@@ -231,6 +247,18 @@ def test_stopping_anywhere_changes_nothing(
     assert (second.steps, second.best_step, second.best_metric) == (10, whole.best_step, whole.best_metric)
     assert evaluations_of_both == evaluations
     assert all(torch.equal(other[name], weight) for name, weight in weights.items())
+
+
+def test_a_signal_after_the_last_step_leaves_a_checkpoint(classifier_folder: Path, tmp_path: Path) -> None:
+    """Where none was asked for: all steps are done, and would be lost with the process."""
+    model, tokenizer = modeling.load_classifier(str(classifier_folder))
+    data, settings = tweets(40), arguments(tmp_path, eval_strategy="epoch", max_steps=4, metric_for_best_model="loss")
+    common = {"history": tmp_path / "history.jsonl", "compute_metrics": lambda _: {}, "callbacks": [KillScoring(4)]}
+    outcome = train(model, tokenizer, {"train": data, "validation": data}, settings, **common)
+    assert (outcome.signal, outcome.steps) == (signal.SIGTERM, 4)
+    kept = load_file(newest_whole(tmp_path) / "model.safetensors")
+    assert newest_whole(tmp_path).name == "checkpoint-4"
+    assert all(torch.equal(kept[name], weight) for name, weight in model.state_dict().items() if name in kept)
 
 
 def test_two_processes_learn_as_one(small_bert: Callable[..., Path], tmp_path: Path, s140) -> None:
