@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 LOCK = ".s140.lock"
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 _held: dict[Path, int] = {}  # how many times over this process holds a folder
+_files: dict[Path, IO[str]] = {}  # the open files that carry the locks
 
 
 @contextmanager
@@ -59,6 +60,8 @@ def held(folder: Path, doing: str, *, make: bool = False) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         file = _locked(folder, doing)
     _held[place] = 1
+    if file:
+        _files[place] = file
     try:
         remove_leftovers(folder)
         yield
@@ -66,10 +69,21 @@ def held(folder: Path, doing: str, *, make: bool = False) -> Iterator[None]:
         del _held[place]
         if file:
             (folder / LOCK).unlink(missing_ok=True)
-            file.close()
+            _files.pop(place).close()
         with contextlib.suppress(OSError):  # it is not empty
             for each in missing:
                 each.rmdir()
+
+
+def _let_go() -> None:
+    """In a forked child, such as one that reads ahead: otherwise it would hold on for as long as it outlives us."""
+    for file in _files.values():
+        file.close()
+    _files.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
 
 
 def _locked(folder: Path, doing: str) -> IO[str] | None:

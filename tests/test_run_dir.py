@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import os
+import resource
 import stat
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.run_dir import RunDir, folder_written_whole, sha256_of, write_json, write_text, written_whole
+from sentiment140_bert.run_dir import (
+    RunDir,
+    disk_full,
+    folder_written_whole,
+    full_disk_explained,
+    sha256_of,
+    write_json,
+    write_text,
+    written_whole,
+)
 from sentiment140_bert.workflows.claiming import refuse_foreign
 
 HEARD: Callable[[str, tuple[object, ...]], None] | None = None  # is asked before any file is removed
@@ -84,6 +97,24 @@ def test_nobody_sees_a_file_that_is_half_written(run):
         assert not run.recipe.exists()
         assert temporary.suffix == run.recipe.suffix
     assert run.recipe.read_text() == "new"
+
+
+@pytest.mark.parametrize("write", [write_text, lambda path, text: save_file({"x": np.zeros(5000)}, path)])
+def test_a_file_that_may_not_be_so_large_is_a_sentence(tmp_path, write):
+    """A limit of the shell, or a file system such as FAT32; safetensors tells it in words of its own."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(RunError, match="largest size of a file"), full_disk_explained(tmp_path / "large"):
+            write(tmp_path / "large", "x" * 5000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_that_is_not_named_is_looked_for(tmp_path):
+    said = disk_full(None).message
+    assert f"MiB are free in {Path.cwd()}" in said
+    assert f"MiB are free in {tempfile.gettempdir()}" in said
 
 
 def test_what_is_no_file_is_not_replaced(tmp_path):

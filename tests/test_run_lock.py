@@ -22,9 +22,11 @@ from tiny_run import flags, process
 
 pytest_plugins = "model_fixtures"
 HOLDER = """
-import sys, pathlib
+import os, sys, pathlib, time
 from sentiment140_bert.run_lock import held
 with held(pathlib.Path(sys.argv[1]), "training", make=True):
+    if sys.argv[2:] and not os.fork():
+        time.sleep(60)
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -34,6 +36,22 @@ def test_a_circle_of_links_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "run").symlink_to("run")
     with pytest.raises(RunError, match="run"), held(tmp_path / "run", "training", make=True):
         pass
+
+
+def test_a_child_does_not_hold_on_to_it(tmp_path: Path) -> None:
+    """Processes that read ahead for a training outlive it by seconds when it is killed."""
+    words = [sys.executable, "-c", HOLDER, str(tmp_path / "run"), "with a child"]
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as holder:
+        assert holder.stdout.readline() == "held\n"
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        try:
+            with held(tmp_path / "run", "training"):
+                pass
+        finally:
+            os.killpg(holder.pid, signal.SIGKILL)
 
 
 @pytest.fixture

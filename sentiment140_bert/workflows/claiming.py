@@ -46,6 +46,8 @@ def claim(run: RunDir, recipe: Recipe, resume: bool, overwrite: bool) -> bool:
             raise nothing_to_resume(run)
         return False
     if overwrite:
+        if not run.is_finished():
+            log.warning("--overwrite: %s holds an unfinished run; it is removed, and begun anew", run.path)
         return False
     if run.is_finished() and resume:
         raise RunError(
