@@ -32,11 +32,12 @@ SETTING = re.compile(
     r"^[ \t]*[\"']?\w*(?:token|secret|password|passwd|key)[\"']?[ \t]*[=:][ \t]*[\"']?([^\s\"']{8,})",
     re.IGNORECASE | re.MULTILINE,
 )
-IN_NETRC = re.compile(r"^[^#\n]*?\bpassword[ \t]+(\S{8,})", re.MULTILINE)
+# Lines of a netrc that hold no login: comments, and macros, which end at an empty line.
+NO_LOGIN = re.compile(r"^[ \t]*(?:#.*$|macdef\b(?:.*\n)+?[ \t\r]*\n)", re.MULTILINE)
+IN_NETRC = re.compile(r"(?<!\S)password\s+(?:\"((?:\\.|[^\"\\])*)\"|(\S+))")
 # Where programs that we work with keep what they log in with: the variable that names the file, and its usual place.
+# Those of Hugging Face: _of_hugging_face.
 FILES = (
-    ("HF_TOKEN_PATH", "$HF_HOME/token"),
-    ("HF_STORED_TOKENS_PATH", "$HF_HOME/stored_tokens"),
     ("NETRC", "~/.netrc"),
     ("", "~/_netrc"),
     ("WANDB_IDENTITY_TOKEN_FILE", ""),
@@ -44,7 +45,9 @@ FILES = (
     ("DATABRICKS_CONFIG_FILE", "~/.databrickscfg"),
     ("", "~/.mlflow/credentials"),
     ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
+    ("AWS_CONFIG_FILE", "~/.aws/config"),
     ("", "~/.git-credentials"),
+    ("", "$XDG_CONFIG_HOME/git/credentials"),
 )
 LARGEST = 1 << 20  # bytes: such a file is small
 
@@ -52,6 +55,9 @@ LARGEST = 1 << 20  # bytes: such a file is small
 # some ten times faster than searching for it.
 KINDS: tuple[tuple[str, bytes, re.Pattern[bytes]], ...] = (
     ("Hugging Face token", b"hf_", re.compile(rb"hf_[A-Za-z0-9]{30,}")),
+    # The Hub's answer to a login in the browser, and to that of a CI job: what follows is a JWT, with a digit in it.
+    ("Hugging Face token", b"hf_oauth_", re.compile(rb"hf_oauth_(?=[A-Za-z._-]*[0-9])[A-Za-z0-9._-]{20,}")),
+    ("Hugging Face token", b"hf_jwt_", re.compile(rb"hf_jwt_(?=[A-Za-z._-]*[0-9])[A-Za-z0-9._-]{20,}")),
     ("Hugging Face token", b"api_org_", re.compile(rb"api_org_[A-Za-z0-9]{30,}")),
     ("Weights & Biases key", b"wandb_v1_", re.compile(rb"wandb_v1_[A-Za-z0-9_-]{20,}")),
     ("Weights & Biases key", b"local-", re.compile(rb"local-[0-9a-f]{40}(?![0-9a-f])")),
@@ -146,12 +152,20 @@ def _traceback(kind: Any, error: Any, where: Any) -> str:
     return concealed("".join(traceback.format_exception(kind, error, where)))
 
 
+def _of_hugging_face() -> tuple[str, str]:
+    """The files of its logins, found as ``huggingface_hub.constants`` does, which takes long to import."""
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    home = os.environ.get("HF_HOME", os.path.join(cache, "huggingface"))  # noqa: PTH118 - Path("") is a folder
+    token = os.environ.get("HF_TOKEN_PATH", os.path.join(home, "token"))  # noqa: PTH118
+    return token, os.path.join(os.path.dirname(token), "stored_tokens")  # noqa: PTH118, PTH120
+
+
 def _files() -> Iterator[tuple[Path, float]]:
-    """Those of :data:`FILES` that there are, and when each was written."""
-    home = os.environ.get("HF_HOME") or "~/.cache/huggingface"
-    for variable, usual in FILES:
-        name = os.environ.get(variable) or usual.replace("$HF_HOME", home)
-        path = Path(os.path.expanduser(name))  # noqa: PTH111 - Path's own raises where there is no home
+    """The files of logins that there are, and when each was written."""
+    settings = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    usual = ((os.environ.get(name) or place.replace("$XDG_CONFIG_HOME", settings)) for name, place in FILES)
+    for name in (*_of_hugging_face(), *usual):
+        path = Path(os.path.expandvars(os.path.expanduser(name)))  # noqa: PTH111 - Path's own raises where no home is
         try:
             if name and path.is_file() and (state := path.stat()).st_size <= LARGEST:
                 yield path, state.st_mtime_ns
@@ -172,19 +186,41 @@ def _is_long(value: str) -> bool:
     return len(value) >= LONG and not _NUMBER.fullmatch(value)
 
 
+def _is_place(value: str) -> bool:
+    """Whether it is the path of what there is here; a key in base64 may begin with a slash, too."""
+    return value.startswith(("/", "~")) and os.path.exists(os.path.expanduser(value))  # noqa: PTH110, PTH111
+
+
+def _in_netrc(path: Path, text: str) -> set[str]:
+    """The passwords of a netrc, as Python's own reader finds them and as they stand there.
+
+    That reader gives up at a mistake, keeps one login of each machine, and takes an empty one for the file's end.
+    A file of another kind is a mistake from its first word on.
+    """
+    from netrc import NetrcParseError, netrc
+
+    found = {plain or quoted for quoted, plain in IN_NETRC.findall(NO_LOGIN.sub("", text))}
+    try:
+        hosts = netrc(path).hosts
+    except (NetrcParseError, UnicodeDecodeError, OSError):
+        return found
+    return found | {password for _, _, password in hosts.values() if password}
+
+
 @lru_cache(maxsize=8)
 def _found(environment: tuple[tuple[str, str], ...], files: tuple[tuple[Path, float], ...]) -> frozenset[str]:
     found: set[str] = set()
     for name, value in environment:
-        values = {value} if VARIABLE.search(name) and not value.startswith(("/", "~")) else set()
+        ours = OURS.search(name)
+        values = {value} if VARIABLE.search(name) and (ours or not _is_place(value)) else set()
         values |= set(IN_ADDRESS.findall(value))
-        found |= values if OURS.search(name) else set(filter(_is_long, values))
+        found |= values if ours else set(filter(_is_long, values))
     for path, _ in files:
         try:
             text = path.read_text("utf-8", "surrogateescape")
         except OSError:
             continue
-        found |= {*SETTING.findall(text), *IN_NETRC.findall(text), *IN_ADDRESS.findall(text)}
+        found |= {*SETTING.findall(text), *IN_ADDRESS.findall(text)} | _in_netrc(path, text)
         if len(text.split()) == 1:  # the token and nothing else
             found.add(text)
     found |= {unquote(each) for each in found}

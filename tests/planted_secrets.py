@@ -43,6 +43,9 @@ IN_FILES = {
     "credentials": "mlflow-password-of-a-file",
     "aws": "AbCdEfGhIjKlMnOpQrStUvWxYz" + "0123456789/+ab",
     ".git-credentials": "git-password-of-a-file",
+    "netrc, second on its line": "netrc-password-of-the-second",
+    "aws config": "/AbCdEfGhIjKlMnOpQrStUvWxYz" + "0123456789+ab",
+    ".config/git": "git-password-of-another-file",
 }
 SECRETS = VARIABLES | {f"{name} (address)": value for name, value in IN_ADDRESSES.items()}
 SECRETS |= {f"{name} (file)": value for name, value in IN_FILES.items()}
@@ -51,12 +54,15 @@ SECRETS |= {f"{name} (file)": value for name, value in IN_FILES.items()}
 def planted(home: Path) -> dict[str, str]:
     """Writes the files into a home folder, and returns the variables: no address of a server of ours is among them."""
     contents = {
-        ".netrc": f"machine api.wandb.ai\n  login user\n  password {IN_FILES['netrc']}\n",
+        ".netrc": f"machine api.wandb.ai\n  login user\n  password {IN_FILES['netrc']} "
+        f"machine example.com login me password\n {IN_FILES['netrc, second on its line']}\n",
         "hf/token": IN_FILES["token"],
         "hf/stored_tokens": f"[mine]\nhf_token = {IN_FILES['stored_tokens']}\n",
         ".databrickscfg": f"[DEFAULT]\nhost = https://example.com\ntoken = {IN_FILES['.databrickscfg']}\n",
         ".mlflow/credentials": f"[mlflow]\nmlflow_tracking_password = {IN_FILES['credentials']}\n",
         ".aws/credentials": f"[default]\naws_secret_access_key = {IN_FILES['aws']}\n",
+        ".aws/config": f"[profile mine]\naws_secret_access_key = {IN_FILES['aws config']}\n",
+        ".config/git/credentials": f"https://somebody:{IN_FILES['.config/git']}@example.com\n",
         ".git-credentials": f"https://somebody:{IN_FILES['.git-credentials']}@example.com\n",
     }
     for name, content in contents.items():
@@ -68,6 +74,7 @@ def planted(home: Path) -> dict[str, str]:
     return VARIABLES | {
         "HOME": str(home),
         "HF_HOME": str(home / "hf"),
+        "XDG_CONFIG_HOME": str(home / ".config"),
         "MLFLOW_TRACKING_USERNAME": "somebody",
         "HTTP_PROXY": proxy,
         "http_proxy": proxy,
@@ -97,7 +104,8 @@ def holding(secret: str, content: dict[str, bytes]) -> list[str]:
 def files_below(folder: Path, home: Path) -> dict[str, bytes]:
     """Every file with its name, names of folders included, except for those that :func:`planted` wrote."""
     ours = {home / name for name in (".netrc", "hf/token", "hf/stored_tokens", ".databrickscfg", ".git-credentials")}
-    ours |= {home / ".mlflow/credentials", home / ".aws/credentials"}
+    ours |= {home / name for name in (".mlflow/credentials", ".aws/credentials", ".aws/config")}
+    ours |= {home / ".config/git/credentials"}
     found = {}
     for path in sorted(folder.rglob("*")):
         if path not in ours:

@@ -5,21 +5,24 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sentiment140_bert.data import schema
+from sentiment140_bert.data import intact, schema
 from sentiment140_bert.data.download import cache_dir
 from sentiment140_bert.data.formats import BadRow
+from sentiment140_bert.data.intact import PREPARED, REPORT, TOKENIZED
 from sentiment140_bert.data.origin import ORIGIN
-from sentiment140_bert.errors import DataError
+from sentiment140_bert.errors import DataError, first_line
 from sentiment140_bert.run_dir import TEMPORARY, full_disk_explained, remove_leftovers, synchronize, write_json
 
 if TYPE_CHECKING:
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 
 FORMAT = 3  # raise it when the same settings would give other rows
 SPLIT_COLUMNS = ["text", "label", "row", *ORIGIN]
+COLUMNS = {PREPARED: SPLIT_COLUMNS, TOKENIZED: ["input_ids", "labels"]}
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,17 +62,42 @@ class Prepared:
 
 
 def kept(kind: str, key: str) -> Prepared | None:
-    """What lies in the cache under a name; None if nothing does."""
+    """What lies in the cache under a name; None if nothing does.
+
+    What is not whole there is removed, so that it is made anew, and the log says so.
+
+    Raises:
+        DataError: It cannot be removed.
+    """
     folder = cache_dir() / kind / key
-    report_file = folder / "data.json"
-    if not report_file.is_file():
+    try:
+        if not os.path.lexists(folder):
+            return None
+        found = intact.report_in(folder, kind)
+        intact.check_splits(folder, kind, found, COLUMNS[kind])
+    except intact.DAMAGE as error:
+        _remove(folder)
+        log.warning("data: %s was damaged (%s), and is made anew", folder, first_line(error))
         return None
-    return Prepared(folder, json.loads(report_file.read_text("utf-8")), cached=True)
+    return Prepared(folder, found, cached=True)
+
+
+def _remove(folder: Path) -> None:
+    """Takes it out of the way in one step, for others may look for it at the same time, and then away."""
+    try:
+        aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=TEMPORARY))
+        with suppress(FileNotFoundError):  # another process was faster
+            folder.replace(aside / "damaged")
+    except OSError as error:
+        raise DataError(
+            f"{folder} is damaged, and cannot be removed: {error.strerror}.", "Name another cache in S140_CACHE."
+        ) from None
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def keep(key: str, splits: dict[str, pa.Table], described: dict[str, Any], bad: dict[str, list[BadRow]]) -> Prepared:
     """Keeps splits, with the columns that :class:`Prepared` names, in the cache, whole or not at all."""
-    with _new_folder("prepared", key) as folder:
+    with _new_folder(PREPARED, key) as folder:
         _save({name: table.select(SPLIT_COLUMNS) for name, table in splits.items()}, folder)
         lines = [
             json.dumps({"source": name} | each._asdict(), ensure_ascii=False) + "\n"
@@ -75,8 +106,8 @@ def keep(key: str, splits: dict[str, pa.Table], described: dict[str, Any], bad: 
         ]
         if lines:
             (folder / "bad_rows.jsonl").write_text("".join(lines), "utf-8")
-        write_json(folder / "data.json", described)
-    return Prepared(cache_dir() / "prepared" / key, described, cached=False)
+        write_json(folder / REPORT, described)
+    return Prepared(cache_dir() / PREPARED / key, described, cached=False)
 
 
 def keep_tokens(
@@ -90,10 +121,10 @@ def keep_tokens(
         lengths: ``token_length`` of each; all that is kept of the report, the rest being that of the splits.
         described: The whole report.
     """
-    with _new_folder("tokenized", key) as folder:
+    with _new_folder(TOKENIZED, key) as folder:
         _save(splits, folder)
-        write_json(folder / "data.json", lengths)
-    return Prepared(cache_dir() / "tokenized" / key, described, cached=False)
+        write_json(folder / REPORT, lengths)
+    return Prepared(cache_dir() / TOKENIZED / key, described, cached=False)
 
 
 def from_cache(described: dict[str, Any]) -> tuple[Prepared, Prepared] | None:
@@ -101,14 +132,21 @@ def from_cache(described: dict[str, Any]) -> tuple[Prepared, Prepared] | None:
 
     Neither the source nor the tokenizer is needed: the fingerprint and the tokenizer's hash name them.
     """
-    for file in sorted((cache_dir() / "prepared").glob("*/data.json")):
-        prepared = kept("prepared", file.parent.name)
-        if prepared and prepared.report["fingerprint"] == described["fingerprint"]:
-            tokenizer = described["tokenizer"]
-            tokens = kept("tokenized", tokens_key(prepared, tokenizer["sha256"], tokenizer["max_length"]))
+    tokenizer = described["tokenizer"]
+    for file in sorted((cache_dir() / PREPARED).glob(f"*/{REPORT}")):
+        if _fingerprint(file.parent) == described["fingerprint"] and (prepared := kept(PREPARED, file.parent.name)):
+            tokens = kept(TOKENIZED, tokens_key(prepared, tokenizer["sha256"], tokenizer["max_length"]))
             if tokens:
                 return prepared, dataclasses.replace(tokens, report=described)
     return None
+
+
+def _fingerprint(folder: Path) -> Any:
+    """Of prepared splits; None where it cannot be read, for then nobody knows whether they are those looked for."""
+    try:
+        return intact.report_in(folder, PREPARED)["fingerprint"]
+    except intact.DAMAGE:
+        return None
 
 
 def tokens_key(prepared: Prepared, tokenizer: str, max_length: int) -> str:
@@ -149,8 +187,8 @@ def _new_folder(kind: str, key: str) -> Iterator[Path]:
                 synchronize(each)
         try:
             temporary.replace(home / key)
-        except OSError:  # another process was faster; what it wrote has the same content
-            if not (home / key / "data.json").is_file():
-                raise
+        except OSError:  # another process was faster; what it wrote has the same content, if it is whole
+            if kept(kind, key) is None:
+                temporary.replace(home / key)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -124,16 +124,21 @@ def text_lines(source: Source, encoding: str) -> Iterator[io.TextIOWrapper]:
         source: A text file.
         encoding: From :func:`encoding_of`.
     """
-    with damage_explained(source.name), _opened(source) as file:
-        text = io.TextIOWrapper(file, encoding=encoding, newline="")
-        try:
-            yield text
-        except UnicodeError as error:
-            reason = f"byte 0x{error.object[error.start]:02x}" if isinstance(error, UnicodeDecodeError) else str(error)
-            raise DataError(
-                f"{source.name} is not {encoding}: {reason} cannot be decoded.",
-                "Leave --encoding away (UTF-8 if it is valid, else latin-1), or name the right one.",
-            ) from None
+    with damage_explained(source.name), _opened(source) as file, decoding_explained(source.name, encoding):
+        yield io.TextIOWrapper(file, encoding=encoding, newline="")
+
+
+@contextmanager
+def decoding_explained(name: str, encoding: str) -> Iterator[None]:
+    """Turns bytes that are not of an encoding into a DataError."""
+    try:
+        yield
+    except UnicodeError as error:
+        reason = f"byte 0x{error.object[error.start]:02x}" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise DataError(
+            f"{name} is not {encoding}: {reason} cannot be decoded.",
+            "Leave --encoding away (UTF-8 if it is valid, else latin-1), or name the right one.",
+        ) from None
 
 
 def _csv_rows(source: Source, data: DataConfig, encoding: str) -> Iterator[Row | BadRow]:

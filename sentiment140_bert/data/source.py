@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.data import schema, tables, unpacking
+from sentiment140_bert.data import saved, schema, tables, unpacking
 from sentiment140_bert.data.download import STANFORD_SHA256, STANFORD_URL, cache_dir, download
 from sentiment140_bert.errors import DataError, first_line
 from sentiment140_bert.run_dir import sha256_of
@@ -169,15 +169,9 @@ def _file_with_manual(name: str) -> tuple[Source, Source | None]:
 
 
 def _from_folder(path: Path, split: str) -> Dataset:
-    from datasets import Dataset, load_from_disk
+    from datasets import Dataset
 
-    try:
-        loaded = load_from_disk(str(path))
-    except (ValueError, OSError, LookupError, TypeError, AttributeError) as error:
-        raise DataError(
-            f"{path} is a directory, but no dataset saved by datasets: {first_line(error)}.",
-            "Name a file in it, or a folder written by Dataset.save_to_disk.",
-        ) from None
+    loaded = saved.load(path)
     return loaded if isinstance(loaded, Dataset) else _chosen(dict(loaded), split, str(path))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 
 from sentiment140_bert.data import schema
 from sentiment140_bert.data.cells import as_cell
-from sentiment140_bert.data.formats import encoding_of, known_encoding, text_lines
+from sentiment140_bert.data.formats import decoding_explained, encoding_of, known_encoding, text_lines
 from sentiment140_bert.data.source import Source, found
 from sentiment140_bert.data.unpacking import STRANGE, damage_explained
 from sentiment140_bert.errors import DataError, is_unicode
@@ -39,7 +40,8 @@ def read_texts(name: str, text_column: str | None = None, encoding: str | None =
     """
     if name == "-":
         known = known_encoding(encoding or "utf-8")
-        yield from (line.rstrip("\r\n") for line in io.TextIOWrapper(sys.stdin.buffer, known, errors="replace"))
+        with decoding_explained("standard input", known):
+            yield from _from_lines(io.TextIOWrapper(sys.stdin.buffer, known, errors="replace"), "standard input")
         return
     path = found(name)
     if path is None or not path.is_file():
@@ -51,7 +53,7 @@ def read_texts(name: str, text_column: str | None = None, encoding: str | None =
     source = Source(name, path)
     if source.suffix == ".parquet":
         with damage_explained(name, *STRANGE):
-            yield from _from_parquet(path, text_column)
+            yield from _from_parquet(path, text_column, name)
         return
     with text_lines(source, encoding_of(source, encoding) or "utf-8") as file:
         if source.suffix.startswith(".jsonl"):
@@ -59,7 +61,7 @@ def read_texts(name: str, text_column: str | None = None, encoding: str | None =
         elif source.suffix.startswith((".csv", ".tsv")):
             yield from _from_csv(file, "\t" if ".tsv" in source.suffix else ",", text_column, name)
         else:
-            yield from (line.rstrip("\r\n") for line in file)
+            yield from _from_lines(file, name)
 
 
 def column_of(names: list[str], text_column: str | None, where: str) -> str:
@@ -78,19 +80,34 @@ def column_of(names: list[str], text_column: str | None, where: str) -> str:
     )
 
 
+def _unicode(text: str, where: str) -> str:
+    """The text, which a tokenizer can take.
+
+    Raises:
+        DataError: It cannot: UTF-7, escapes in JSON and the like can hold half of a character.
+    """
+    if not is_unicode(text):
+        raise DataError(f"{where} is not valid Unicode (a lone surrogate).", "Mend it, or name the right --encoding.")
+    return text
+
+
+def _from_lines(file: Iterable[str], name: str) -> Iterator[str]:
+    for number, line in enumerate(file, start=1):
+        yield _unicode(line.rstrip("\r\n"), f"{name}: line {number}")
+
+
 def _from_csv(file: IO[str], delimiter: str, text_column: str | None, name: str) -> Iterator[str]:
     reader = csv.reader(file, delimiter=delimiter)
     try:
-        first = next(reader, None)
+        first = next(filter(None, reader), None)  # empty lines aside, as everywhere
         if not first:
             raise DataError(f"{name} is empty.", "It needs a header row with the columns' names.")
         corpus = schema.without_header(first)
         if corpus and text_column:
             raise DataError(f"{name} has no header, so no column {text_column!r}.", "Leave --text-column away.")
         at = corpus.text if corpus else first.index(column_of(first, text_column, name))
-        if corpus:
-            yield first[at]
-        yield from (row[at] if at < len(row) else "" for row in reader if row)
+        for row in filter(None, itertools.chain([first] if corpus else [], reader)):
+            yield _unicode(row[at] if at < len(row) else "", f"{name}: line {reader.line_num}")
     except csv.Error as error:
         raise DataError(f"{name}: line {reader.line_num} is not valid CSV: {error}.", "Mend that line.") from None
 
@@ -104,18 +121,18 @@ def _from_json_lines(file: IO[str], text_column: str | None, name: str) -> Itera
             record: Any = json.loads(line)
             column = column or column_of(list(record), text_column, name)
             value = record.get(column)
-        except (ValueError, AttributeError, TypeError):
+            text = "" if value is None else str(value)
+        except (ValueError, AttributeError, TypeError, RecursionError):
             raise DataError(f"{name}: line {number} is not a JSON object.", "Mend that line.") from None
-        if not is_unicode(str(value)):
-            raise DataError(f"{name}: line {number} is not valid Unicode (a lone surrogate).", "Mend that line.")
-        yield "" if value is None else str(value)
+        yield _unicode(text, f"{name}: line {number}")
 
 
-def _from_parquet(path: Path, text_column: str | None) -> Iterator[str]:
+def _from_parquet(path: Path, text_column: str | None, name: str) -> Iterator[str]:
     with pq.ParquetFile(path, pre_buffer=False) as file:  # which would be held to the end
         column = column_of(file.schema_arrow.names, text_column, str(path))
         for batch in file.iter_batches(ROWS_AT_ONCE, columns=[column]):
-            yield from ("" if value is None else str(value) for value in batch.column(0).to_pylist())
+            for value in batch.column(0).to_pylist():
+                yield "" if value is None else _unicode(str(value), f"{name}: column {column}")
 
 
 def write_predictions(path: Path, rows: Iterable[tuple[str, str, float]]) -> int:

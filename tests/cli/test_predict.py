@@ -151,6 +151,59 @@ def test_mistakes(classifier_folder: Path, s140, arguments: list[str], said: str
     assert result.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("name", "encoding", "content"),
+    [
+        ("a.txt", "utf-7", b"fine\n+2AA-\n"),
+        ("a.csv", "utf-7", b"text,id\n+2AA-,5\n"),
+        ("a.tsv", "utf-7", b"id\ttext\n5\t+2AA-\n"),
+        ("corpus.csv", "utf-7", b"0,fine\n4,+2AA-\n"),
+        ("a.csv.gz", "utf-7", b"text\n+2AA-\n"),
+        ("a.txt", "unicode_escape", b"fine\n\\ud800\n"),
+        ("a.csv", "unicode_escape", b"text\n\\ud800\n"),
+        ("-", "utf-7", b"fine\n+2AA-\n"),
+        ("-", "unicode_escape", b"fine\n\\ud800\n"),
+        ("a.jsonl", "utf-8", b'{"text": "fine"}\n{"text": "\\ud800"}\n'),
+        ("a.jsonl", "utf-7", b'{"text": "fine"}\n{"text": "+2AA-"}\n'),
+    ],
+)
+def test_half_a_character_is_a_sentence(classifier_folder: Path, name: str, encoding: str, content: bytes) -> None:
+    if name != "-":
+        Path(name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    command = ["predict", str(classifier_folder), "--input", name, "--encoding", encoding, "--output", "out.jsonl"]
+    result = CliRunner().invoke(main, command, input=content, catch_exceptions=False)
+    assert result.exit_code == 1
+    assert f"{'standard input' if name == '-' else name}: line 2 is not valid Unicode" in result.stderr
+    assert not Path("out.jsonl").exists()
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, '{"text": ' + "[" * 100_000, '{"a":' * 100_000])
+def test_a_line_that_is_nested_too_deep_is_a_sentence(classifier_folder: Path, s140, line: str) -> None:
+    Path("a.jsonl").write_text('{"text": "fine"}\n' + line + "\n")
+    assert "line 2 is not a JSON object" in s140("predict", classifier_folder, "--input", "a.jsonl", code=1).stderr
+
+
+def test_standard_input_in_another_encoding_is_a_sentence(classifier_folder: Path) -> None:
+    command = ["predict", str(classifier_folder), "--input", "-", "--encoding", "idna"]
+    result = CliRunner().invoke(main, command, input=b"fine\nxn--a\xff\n", catch_exceptions=False)
+    assert result.exit_code == 1
+    assert "standard input is not idna" in result.stderr
+
+
+@pytest.mark.parametrize("row", ["text,id\nfine,5\n", "4,fine\n"], ids=["header", "corpus"])
+@pytest.mark.parametrize("before", ["\n", "\r\n\n", "\ufeff\n"])
+def test_empty_lines_before_a_table_are_none_of_it(classifier_folder: Path, s140, row: str, before: str) -> None:
+    Path("a.csv").write_bytes((before + row + "\n").encode())
+    result = json.loads(s140("predict", classifier_folder, "--input", "a.csv", "--json").stdout)
+    assert [each["text"] for each in result["predictions"]] == ["fine"]
+
+
+@pytest.mark.parametrize("content", ["", "\n", "\n\r\n"])
+def test_a_table_without_a_row_is_empty(classifier_folder: Path, s140, content: str) -> None:
+    Path("a.csv").write_text(content)
+    assert "a.csv is empty" in s140("predict", classifier_folder, "--input", "a.csv", code=1).stderr
+
+
 def test_stdin_closed_and_reader_gone(classifier_folder: Path, tmp_path: Path) -> None:
     """``yes | s140 predict --input - | head -1``: the end of the reader is no error worth a traceback."""
     (tmp_path / "a.txt").write_text("hello\n" * 30_000)

@@ -27,6 +27,8 @@ AWS = "wJalrXUtnFEMI/K7MDENG" + "/bPxRfiCYzz3X4MPL9K"
 # Put together here, so that nobody who scans this repository stumbles over them.
 PLANTED = {
     "hf": HF,
+    "hf-browser": "hf_oauth_" + "eyJhbGci.aB3dE5-aB3dE5_aB3dE5",
+    "hf-job": "hf_jwt_" + "eyJhbGci.aB3dE5-aB3dE5_aB3dE5",
     "hf-organisation": "api_org_" + "aB3dE5" * 6,
     "wandb-bare": HEX[3:43],
     "wandb-named": f"WANDB_API_KEY={HEX[5:45]}",

@@ -1,0 +1,187 @@
+"""What somebody broke in the cache is made anew, and told; nobody gets a traceback, or other tweets than without it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sentiment140_bert.data import cache as caching
+from sentiment140_bert.errors import DataError
+from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.recipes import load
+from sentiment140_bert.workflows import preparing
+
+ARROW = "train/data-00000-of-00001.arrow"
+Damage = Callable[[Path], Any]
+
+
+def recipe(**values: Any) -> Recipe:
+    few = {"validation_size": 20, "test_size": 20, "max_samples": 200, "dataset": "sample", "manual_test": None}
+    return load("quickstart").with_values(few | {"model_name_or_path": "bundled:minilm"} | values)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """A cache, and what `s140 prepare` says with it."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("S140_CACHE", str(folder))
+        preparing.prepare(recipe())
+        yield folder, preparing.prepare(recipe())
+
+
+@pytest.fixture
+def place(whole: tuple[Path, dict[str, Any]], cache: Path) -> Path:
+    """A cache of one's own, with that in it."""
+    return Path(shutil.copytree(whole[0], cache, dirs_exist_ok=True))
+
+
+def only(place: Path, kind: str) -> Path:
+    [folder] = (place / kind).iterdir()
+    return folder
+
+
+def written(name: str, content: bytes) -> Damage:
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+def cut_short(folder: Path) -> None:
+    content = (folder / ARROW).read_bytes()
+    (folder / ARROW).write_bytes(content[: len(content) // 2])
+
+
+def without(*keys: str) -> Damage:
+    """Takes something out of data.json."""
+
+    def take(folder: Path) -> None:
+        whole = report = json.loads((folder / "data.json").read_text())
+        for key in keys[:-1]:
+            report = report[key]
+        del report[keys[-1]]
+        (folder / "data.json").write_text(json.dumps(whole))
+
+    return take
+
+
+def another_split(folder: Path) -> None:
+    shutil.rmtree(folder / "train")
+    shutil.copytree(folder / "test", folder / "train")
+
+
+def a_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("")
+
+
+BOTH: dict[str, Damage] = {
+    "no data.json": lambda folder: (folder / "data.json").unlink(),
+    "empty data.json": written("data.json", b""),
+    "data.json {}": written("data.json", b"{}"),
+    "data.json a list": written("data.json", b"[]"),
+    "data.json too deep": written("data.json", b"[" * 100_000),
+    "data.json a folder": lambda folder: ((folder / "data.json").unlink(), (folder / "data.json").mkdir()),
+    "empty dataset_dict.json": written("dataset_dict.json", b""),
+    "no splits": written("dataset_dict.json", b'{"splits": []}'),
+    "a split less": written("dataset_dict.json", b'{"splits": ["train"]}'),
+    "arrow replaced": written(ARROW, b"xx"),
+    "arrow empty": written(ARROW, b""),
+    "arrow cut short": cut_short,
+    "no arrow": lambda folder: (folder / ARROW).unlink(),
+    "another split": another_split,
+    "state.json {}": written("train/state.json", b"{}"),
+    "no split": lambda folder: shutil.rmtree(folder / "train"),
+    "nothing": lambda folder: (shutil.rmtree(folder), folder.mkdir()),
+    "a file": a_file,
+}
+CASES = [(kind, name, damage) for kind in ("prepared", "tokenized") for name, damage in BOTH.items()]
+CASES += [("prepared", f"without {' '.join(keys)}", without(*keys)) for keys in (("sources",), ("splits", "train"))]
+CASES += [("prepared", "train without rows", without("splits", "train", "rows"))]
+CASES += [("tokenized", "train without total", without("train", "total"))]
+
+
+@pytest.mark.parametrize(
+    ("kind", "damage"), [pytest.param(kind, damage, id=f"{kind}: {name}") for kind, name, damage in CASES]
+)
+def test_it_is_removed_and_that_is_said(
+    place: Path, caplog: pytest.LogCaptureFixture, kind: str, damage: Damage
+) -> None:
+    folder = only(place, kind)
+    assert caching.kept(kind, folder.name) is not None
+    damage(folder)
+    assert caching.kept(kind, folder.name) is None
+    assert [each.levelname for each in caplog.records if "was damaged" in each.getMessage()] == ["WARNING"]
+    assert list((place / kind).iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["no data.json", "empty data.json", "arrow cut short", "state.json {}"])
+@pytest.mark.parametrize("kind", ["prepared", "tokenized"])
+def test_it_is_made_anew(whole, place: Path, caplog: pytest.LogCaptureFixture, kind: str, damage: str) -> None:
+    BOTH[damage](only(place, kind))
+    report = preparing.prepare(recipe())
+    assert caplog.text.count("was damaged") == 1
+    assert report["cached"] == {"splits": kind == "tokenized", "tokens": kind == "prepared"}
+    again = preparing.prepare(recipe())
+    assert again == whole[1] | {"folder": again["folder"]}
+    assert [each.name for each in (place / kind).iterdir()] == [only(place, kind).name]
+
+
+def test_a_whole_one_is_left_alone(whole, place: Path, caplog: pytest.LogCaptureFixture) -> None:
+    report = preparing.prepare(recipe())
+    assert report == whole[1] | {"folder": report["folder"]}
+    assert "damaged" not in caplog.text
+
+
+@pytest.mark.parametrize("damage", ["data.json {}", "arrow cut short"])
+def test_a_smaller_training_split_too(place: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
+    before = preparing.prepare(recipe(max_train_samples=100))
+    for kind in ("prepared", "tokenized"):
+        for each in (place / kind).iterdir():
+            BOTH[damage](each)
+    after = preparing.prepare(recipe(max_train_samples=100))
+    assert after == before | {"cached": {"splits": False, "tokens": False}, "folder": after["folder"]}
+    assert caplog.text.count("was damaged") == 4
+
+
+@pytest.mark.parametrize("damage", ["no data.json", "data.json {}", "arrow cut short", "a split less"])
+@pytest.mark.parametrize("kind", ["prepared", "tokenized"])
+def test_a_run_does_not_take_it_for_its_own(whole, place: Path, kind: str, damage: str) -> None:
+    """As those verbs do that look for a run's tweets by its data.json."""
+    assert caching.from_cache(whole[1]) is not None
+    BOTH[damage](only(place, kind))
+    assert caching.from_cache(whole[1]) is None
+    preparing.prepare(recipe())
+    assert caching.from_cache(whole[1]) is not None
+
+
+@pytest.fixture
+def not_writable(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A cache with something damaged in it that may only be read; root is somebody else meanwhile."""
+    with tempfile.TemporaryDirectory() as name:
+        home, folder = Path(name), Path(name) / "prepared" / "key"
+        folder.mkdir(parents=True)
+        (folder / "data.json").write_text("")
+        for each in (home, folder.parent, folder):
+            each.chmod(0o555)
+        monkeypatch.setenv("S140_CACHE", name)
+        former = os.geteuid()
+        os.seteuid(former or 65534)
+        try:
+            yield folder
+        finally:
+            os.seteuid(former)
+            for each in (home, folder.parent, folder):
+                each.chmod(0o755)
+
+
+def test_what_cannot_be_removed_is_a_sentence(not_writable: Path) -> None:
+    if not not_writable.exists():
+        pytest.skip("the folder of temporary files is for one user alone")
+    with pytest.raises(DataError, match="cannot be removed: Permission denied"):
+        caching.kept("prepared", not_writable.name)
