@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def learning_curve(
     all. Writes OUTPUT/curve.json, a table, a picture, and a run directory for each training. The same command goes on
     where it was stopped, keeps what is finished, and tries again what failed.
     """
-    if price_per_hour is not None and price_per_hour < 0:
+    if price_per_hour is not None and not 0 <= price_per_hour < math.inf:
         raise S140Error(f"A price of {price_per_hour:g} an hour is none.", "Give 0 or more.")
     if redraw and (sizes or recipe or dry_run):
         raise S140Error("--redraw takes all from OUTPUT.", "Leave --sizes, --recipe and --dry-run away.")

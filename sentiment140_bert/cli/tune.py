@@ -36,7 +36,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
 @click.option(
     "--storage", help="Optuna store to be shared, as in postgresql://user@host/name.  [default: OUTPUT/study.db]"
 )
-@click.option("--study-name", help="Name of the study in the store.  [default: the name of OUTPUT]")
+@click.option("--study-name", help="Name of the study in the store.  [default: that of OUTPUT when it was new]")
 @click.option(
     "--sampler", type=click.Choice(["tpe", "random"]), default="tpe", show_default=True, help="Chooses values."
 )
@@ -51,7 +51,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
     "--final-seeds",
     default=3,
     show_default=True,
-    help="Seeds with which the best values and the recipe are compared on the test tweets; 0: no comparison.",
+    help="Seeds, from the recipe's next one, to compare best values and recipe on the test tweets; 0: no comparison.",
 )
 @click.option("--keep-models", is_flag=True, help="Keep the models of the comparison; else scores and answers only.")
 @recipe_options("model", "data", "training", "tracking")
@@ -114,7 +114,11 @@ def _print(tuning: dict[str, Any]) -> None:
         say()
         for sentence in [final["same"]] if "same" in final else [each["sentence"] for each in final["splits"].values()]:
             say(sentence)
-    say(f"\n{tuning['output']}/README.md, tuning.json, best.yaml, figures/")
+    if tuning["left"]:
+        say(f"\ntrials held by other processes: {tuning['left']}")
+    drawn = any(each["value"] is not None for each in tuning["trials"])
+    written = ["README.md", "tuning.json", *(["best.yaml"] if best else []), *(["figures/"] if drawn else [])]
+    say(f"\n{tuning['output']}/{', '.join(written)}")
 
 
 def _digits(value: Any) -> Any:

@@ -63,7 +63,7 @@ def in_words(comparison: dict[str, Any], first: str, second: str, tweets: str) -
     )
     if comparison["p_value"] >= SIGNIFICANT:
         return f"{told}: within noise, these cannot be told apart."
-    return f"{told}: {first if gap['value'] > 0 else second} is better."
+    return f"{told}: {first if gap['value'] > 0 else second} did better."
 
 
 def _variances(apart: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> tuple[float, float]:

@@ -64,7 +64,7 @@ def training_arguments(config: TrainingConfig, precision: Precision, checkpoints
         checkpoints: Folder the Trainer writes ``checkpoint-N`` into.
 
     Raises:
-        RecipeError: TrainingArguments refuses a value.
+        RecipeError: TrainingArguments refuses a value, or the schedule misses one.
     """
     import torch
     from transformers import TrainingArguments
@@ -78,7 +78,7 @@ def training_arguments(config: TrainingConfig, precision: Precision, checkpoints
     values |= {each.name: getattr(config, each.name) for each in dataclasses.fields(config) if each.name not in OURS}
     values |= config.more
     try:
-        return TrainingArguments(
+        settings = TrainingArguments(
             output_dir=str(checkpoints),
             fp16=precision.name == "fp16",
             bf16=precision.name == "bf16",
@@ -93,6 +93,28 @@ def training_arguments(config: TrainingConfig, precision: Precision, checkpoints
         )
     except (ValueError, TypeError, ImportError) as error:
         raise RecipeError([" ".join(str(error).split())], "the training section") from None
+    _refuse_incomplete_schedule(settings)
+    return settings
+
+
+def _refuse_incomplete_schedule(settings: TrainingArguments) -> None:
+    """Builds the schedule for an optimizer of nothing; the Trainer does it after all preparations."""
+    import torch
+    from transformers import get_scheduler
+
+    steps = 1_000_000
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=settings.learning_rate)
+    kind, more = settings.lr_scheduler_type, settings.lr_scheduler_kwargs
+    try:
+        get_scheduler(kind, optimizer, settings.get_warmup_steps(steps), steps, more)
+    except (ValueError, TypeError) as error:
+        raise RecipeError(
+            [
+                f"lr_scheduler_type: {getattr(kind, 'value', kind)} with lr_scheduler_kwargs {more or 'not set'}: "
+                + " ".join(str(error).split())
+            ],
+            "the training section",
+        ) from None
 
 
 def unusual(config: TrainingConfig) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 
 BEAT = 20.0  # seconds between two signs of life
 PATIENCE = 300.0  # seconds without one, after which a process on another machine counts as dead
+DEAD, ALIVE, SILENT = "dead", "alive", "silent"  # silent: elsewhere, and not yet known to be either
 
 
 @dataclass(frozen=True)
@@ -48,30 +49,46 @@ class Watch:
 
     Args:
         own: Who watches.
+        patience: Seconds without a sign of life, after which a process on another machine counts as dead.
+        one_machine: No other machine takes part: one of the same name that was started another time is this one before
+            a reboot.
     """
 
     own: Owner
-    seen: dict[str, tuple[Any, float]] = field(default_factory=dict)
+    patience: float = PATIENCE
+    one_machine: bool = True
+    seen: dict[str, tuple[Any, float, bool]] = field(default_factory=dict)
 
-    def is_dead(self, owner: Mapping[str, Any], beat: Any) -> bool:
-        """Whether a process is surely gone.
+    def state(self, owner: Mapping[str, Any], beat: Any) -> str:
+        """Whether a process is ``DEAD``, ``ALIVE``, or ``SILENT``, which is neither as far as was seen.
 
-        On this machine the kernel knows. Of another one it is dead when ``beat`` has been the same for
-        ``PATIENCE`` seconds of being looked at.
+        On this machine the kernel knows. Of another one it lives when ``beat`` has changed while it was looked at, and
+        is dead when that has been the same for ``patience`` seconds.
 
         Args:
             owner: As :meth:`Owner.to_plain` gave it.
             beat: Its last sign of life; it changes with each.
         """
         if owner["mark"] == self.own.mark:
-            return False
+            return ALIVE
         if owner["place"] == self.own.place:
-            return bool(_started(owner["pid"]) != owner["started"])
-        before, since = self.seen.get(owner["mark"], (None, 0.0))
-        if before != beat or owner["mark"] not in self.seen:
-            self.seen[owner["mark"]] = (beat, time.monotonic())
-            return False
-        return time.monotonic() - since > PATIENCE
+            return ALIVE if _started(owner["pid"]) == owner["started"] else DEAD
+        if self.one_machine and _is_before_a_reboot(owner["place"], self.own.place):
+            return DEAD
+        if owner["mark"] not in self.seen:
+            self.seen[owner["mark"]] = (beat, time.monotonic(), False)
+            return SILENT
+        before, since, moved = self.seen[owner["mark"]]
+        if before != beat:
+            self.seen[owner["mark"]] = (beat, time.monotonic(), True)
+            return ALIVE
+        if time.monotonic() - since > self.patience:
+            return DEAD
+        return ALIVE if moved else SILENT
+
+    def is_dead(self, owner: Mapping[str, Any], beat: Any) -> bool:
+        """Whether a process is surely gone; see :meth:`state`."""
+        return self.state(owner, beat) == DEAD
 
 
 def _place() -> str:
@@ -80,6 +97,12 @@ def _place() -> str:
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip())
         parts.append(str(Path("/proc/self/ns/pid").readlink()))
     return " ".join(parts)
+
+
+def _is_before_a_reboot(place: str, own: str) -> bool:
+    """Whether it is the machine of ``own``, by its name, at an earlier start."""
+    theirs, mine = place.split(" "), own.split(" ")
+    return len(theirs) > 1 and len(mine) > 1 and theirs[0] == mine[0] and theirs[1] != mine[1]
 
 
 def _started(pid: int) -> str:

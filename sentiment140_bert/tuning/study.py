@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 IDENTITY, OWNER, BEAT, REASON = "s140", "owner", "beat", "reason"
 WAIT = 0.5  # seconds before it is looked again whether another process is ready
-FINALS = "finals"  # the owner of what comes after the trials
+FINALS, SIGN = "finals", "finals_beat"  # the owner of what comes after the trials, and its sign of life
 
 
 class TakenOver(S140Error):
@@ -98,19 +98,20 @@ class Study:
         name: Within the store.
         identity: What it is a study of: ``space``, ``recipe``, ``data``, ``metric``, ``direction``, ``sampler``,
             ``pruner`` and ``seed``. All processes must have the same.
+        patience: Seconds without a sign of life, after which a process on another machine counts as dead.
 
     Raises:
         StoreError: A study of that name is there and is one of something else; the differences are told.
     """
 
-    def __init__(self, store: Store, name: str, identity: Mapping[str, Any]) -> None:
+    def __init__(self, store: Store, name: str, identity: Mapping[str, Any], patience: float = owner.PATIENCE) -> None:
         import optuna
 
         self.store = store
         self.name = name
         self.identity = identity
         self.me = owner.this_process()
-        self.watch = owner.Watch(self.me)
+        self.watch = owner.Watch(self.me, patience, one_machine=store.file is not None)
         with store.exclusive():
             known = name in optuna.get_all_study_names(store.optuna)
             self.optuna = optuna.create_study(
@@ -163,13 +164,58 @@ class Study:
         with self.store.explained():
             return sum(each.state.name == "RUNNING" and not self._is_left(each) for each in self.trials())
 
+    def waited(self, until: float | None = None, finals: bool = False) -> bool:
+        """Waits where all that is left is held by processes elsewhere of which no sign of life was seen yet: until one
+        gives it or has been silent for too long.
+
+        Args:
+            until: As ``time.monotonic`` counts; it waits no longer than that.
+            finals: For what comes after the trials, and not for a trial.
+
+        Returns:
+            Whether it has waited, and it is worth looking again; if not, others are known to be at work, or nothing is
+            held by anybody.
+        """
+        told = False
+        while silent := self._silent(finals):
+            now = time.monotonic()
+            if until is not None and now >= until:
+                break
+            if not told:
+                log.info(
+                    "tune: %s: begun by a process elsewhere; if it gives no sign of life within %g s it counts as dead",
+                    ", ".join(silent),
+                    self.watch.patience,
+                )
+            told = True
+            pause = min(owner.BEAT, self.watch.patience)
+            time.sleep(pause if until is None else min(pause, until - now))
+        return told
+
+    def _silent(self, finals: bool) -> list[str]:
+        """What is held by processes of which nothing is known; nothing where there is no need to wait: one is known to
+        live and goes on with the rest, or something can be taken now."""
+        with self.store.explained():
+            running = [each for each in self.trials() if each.state.name == "RUNNING"]
+            states = {f"trial {each.number}": self._state(each.user_attrs) for each in running}
+            if finals and set(states.values()) <= {owner.DEAD}:  # which were left by a budget of time
+                attributes = self.optuna.user_attrs
+                states = {"the comparison": self._state({OWNER: attributes.get(FINALS), BEAT: attributes.get(SIGN)})}
+        blocked = owner.ALIVE in states.values() or (owner.DEAD in states.values() and not finals)
+        return [] if blocked else [what for what, state in states.items() if state == owner.SILENT]
+
+    def _state(self, attributes: Mapping[str, Any]) -> str:
+        """Of the process that works on something. Without one it died while taking it."""
+        theirs = attributes.get(OWNER)
+        return self.watch.state(theirs, attributes.get(BEAT)) if theirs else owner.DEAD
+
     def take_finals(self) -> bool:
         """Whether what comes after the trials is this process's to do: nobody else works on the study any more."""
         with self.store.exclusive():
             if self.others():
                 return False
             before = self.optuna.user_attrs.get(FINALS)
-            if before and not self.watch.is_dead(before, self.optuna.user_attrs.get(f"{FINALS}_{BEAT}")):
+            if before and not self.watch.is_dead(before, self.optuna.user_attrs.get(SIGN)):
                 return False
             self.optuna.set_user_attr(FINALS, self.me.to_plain())
             return True
@@ -264,9 +310,8 @@ class Study:
         return Claim(self, number, trial_id, values, known, begun_before)
 
     def _is_left(self, trial: FrozenTrial) -> bool:
-        """Whether nobody works on a trial that is not finished. Without an owner its process died while taking it."""
-        theirs = trial.user_attrs.get(OWNER)
-        return not theirs or self.watch.is_dead(theirs, trial.user_attrs.get(BEAT))
+        """Whether nobody works on a trial that is not finished."""
+        return self._state(trial.user_attrs) == owner.DEAD
 
     def _sampler(self, number: int) -> Any:
         return strategy.sampler(self.identity["sampler"], self.identity["seed"], number)
@@ -276,4 +321,4 @@ class Study:
             if claim:
                 self.optuna._storage.set_trial_user_attr(claim.trial_id, BEAT, sign)
             else:
-                self.optuna.set_user_attr(f"{FINALS}_{BEAT}", sign)
+                self.optuna.set_user_attr(SIGN, sign)

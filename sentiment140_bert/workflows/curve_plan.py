@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 
 from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.workflows import preparing
 from sentiment140_bert.workflows.curve_dir import FINISHED, CurveDir
 from sentiment140_bert.workflows.curve_points import Training
 from sentiment140_bert.workflows.runs import duration, public
+
+FEW = 4  # names of folders in a sentence
 
 
 def within(sizes: Sequence[int], available: int) -> tuple[list[int], str | None]:
@@ -24,6 +27,21 @@ def within(sizes: Sequence[int], available: int) -> tuple[list[int], str | None]
         "the largest size is all of them."
     )
     return sorted({*(size for size in sizes if size <= available), available}), said
+
+
+def left_out(home: CurveDir, planned: Sequence[Training]) -> str | None:
+    """A sentence where trainings of earlier calls are finished that are not among those of this one."""
+    names = {each.run.path.name for each in planned}
+    others = [RunDir(each) for each in (home.path / "points").glob("size-*-seed-*") if each.name not in names]
+    found = [run.path.name for run in others if run.is_finished()]
+    if not found:
+        return None
+    found.sort(key=lambda name: [int(each) for each in name.split("-") if each.isdecimal()])
+    shown = ", ".join(found[:FEW]) + (", …" if len(found) > FEW else "")
+    return (
+        f"finished earlier, and not of these sizes and seeds: {shown} ({len(found)} in all). They stay in points/, and "
+        "are left out of curve.json, table and picture; a call with their sizes and seeds takes them in again."
+    )
 
 
 def plan(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert.errors import RunError, first_line
 from sentiment140_bert.run_dir import RunDir, write_json, write_text
 from sentiment140_bert.workflows.curve_dir import FAILED, FINISHED, CurveDir, state_of
+from sentiment140_bert.workflows.earlier import Curve, earlier
 
 if TYPE_CHECKING:
     from sentiment140_bert.curve.summary import Point
@@ -43,7 +44,8 @@ def curve_of(home: CurveDir, price_per_hour: float | None) -> dict[str, Any]:
     from sentiment140_bert.curve import summary
 
     plan = home.read(home.plan)
-    price = home.read(home.curve).get("price_per_hour") if price_per_hour is None else price_per_hour
+    before = earlier(home.curve, Curve, "--price-per-hour is given again where there was one.")
+    price = before.get("price_per_hour") if price_per_hour is None else price_per_hour
     splits = [name for name in summary.SHOWN if name in plan["data"]["splits"]]
     scored = {name: plan["data"]["splits"][name]["sha256"] for name in splits}
     sizes, finished = [], {}

@@ -13,7 +13,7 @@ from sentiment140_bert.errors import DataError, RecipeError, RunError, S140Error
 from sentiment140_bert.recipe import Recipe, parse
 from sentiment140_bert.run_dir import write_json
 from sentiment140_bert.workflows import curve_plan, preparing
-from sentiment140_bert.workflows.curve_dir import FINISHED, CurveDir
+from sentiment140_bert.workflows.curve_dir import FAILED, FINISHED, CurveDir
 from sentiment140_bert.workflows.curve_points import Training, trainings
 from sentiment140_bert.workflows.curve_results import write_results
 from sentiment140_bert.workflows.runs import differences, without_checkpoint_repo
@@ -76,8 +76,8 @@ def learning_curve(
     for each in planned:
         each.check(parts[each.size][0].report["fingerprint"])
     _same_tweets(home, plan)
-    if cut_short:
-        log.info("curve: %s", cut_short)
+    for said in filter(None, (cut_short, curve_plan.left_out(home, planned))):
+        log.info("curve: %s", said)
     if dry_run:
         return curve_plan.to_do(planned, parts)
     with run_lock.held(home.path, "making a learning curve", make=True):
@@ -177,7 +177,7 @@ def _tell(planned: list[Training], now: Training) -> None:
 
 def _refuse_failures(home: CurveDir, planned: list[Training]) -> None:
     failures = home.read(home.failures)
-    failed = [each for each in planned if each.run.path.name in failures]
+    failed = [each for each in planned if each.state() == FAILED]
     if failed:
         reasons = [
             f"  - size {each.size:,}, seed {each.seed}: {failures[each.run.path.name]['reason']}" for each in failed

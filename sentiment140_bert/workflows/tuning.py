@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import DataError, RecipeError, RunError, S140Error
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import write_json
-from sentiment140_bert.workflows import pinning, tuning_tracking, tuning_trials
+from sentiment140_bert.tuning.owner import PATIENCE
+from sentiment140_bert.workflows import pinning, tuning_finals, tuning_tracking, tuning_trials
 from sentiment140_bert.workflows.runs import public, without_checkpoint_repo
 from sentiment140_bert.workflows.tuning_dir import TuningDir
 from sentiment140_bert.workflows.tuning_results import SCORED
@@ -19,6 +21,7 @@ from sentiment140_bert.workflows.tuning_work import Work
 
 if TYPE_CHECKING:
     from sentiment140_bert.ranges import Range
+    from sentiment140_bert.settings import TrainingConfig
     from sentiment140_bert.workflows.tuning_trials import Material
 
 log = logging.getLogger(__name__)
@@ -38,6 +41,7 @@ def tune(
     final_seeds: int = 3,
     keep_models: bool = False,
     arguments_given: list[str] | None = None,
+    patience: float = PATIENCE,
 ) -> dict[str, Any]:
     """Trains the recipe with other settings, time and again, and says which are the best and whether they are better.
 
@@ -47,17 +51,18 @@ def tune(
 
     Args:
         recipe: Its ``tuning`` section holds the ranges; without one those of ``space.DEFAULT``. Its ``seed`` is that of
-            every trial, of the sampler, and the first of the comparison.
+            every trial and of the sampler; those of the comparison follow it.
         output: A new folder, or one of an earlier call with the same recipe and tweets.
         trials: How many there are to be in the store in the end.
         timeout: Seconds, after which this process begins no further trial.
         storage: SQLAlchemy's address of an Optuna store; without it ``output/study.db``.
-        study_name: Within the store; without it the folder's name.
+        study_name: Within the store; without it the one that ``output`` was begun with, at first the folder's.
         sampler: tpe or random.
         pruner: median, hyperband or none.
         final_seeds: Of the comparison; 0 leaves it away, and the test tweets unread.
         keep_models: Keep the model folders of the comparison.
         arguments_given: What followed ``s140`` on the command line.
+        patience: Seconds without a sign of life, after which a process on another machine counts as dead.
 
     Returns:
         The content of ``tuning.json``, and ``output``, ``left`` (trials that other processes are still at).
@@ -88,23 +93,30 @@ def tune(
     material = _material(recipe, ranges, final_seeds)
     identity = _identity(recipe, ranges, material, sampler, pruner)
     store = store or Store(url)
-    name = study_name or home.path.resolve().name
+    begun = home.read(home.about)
+    name = study_name or _name_in(begun) or home.path.resolve().name
     about = {"study": name, "store": store.place if storage else home.store.name} | identity
-    refuse_another(home.read(home.about) or None, about, str(home.path))
-    study = Study(store, name, identity)
+    refuse_another(begun or None, about, str(home.path))
+    study = Study(store, name, identity, patience)
     write_json(home.about, about)
     shared = _names(home, recipe, tuning_tracking.parent(home, study, recipe, material.report, arguments_given))
     work = Work(home, study, recipe, material, own, shared, arguments_given)
     work.make_trials(trials, began + timeout if timeout else None)
     tuning = work.results()
-    others = study.others()
-    if not tuning["best"] and not others:
+    if not tuning["best"] and not study.others():
         raise _nothing_found(tuning)
     if final_seeds and tuning["best"]:
-        tuning = work.compare(tuning, final_seeds, keep_models) or tuning
+        tuning = work.compare(tuning, final_seeds, keep_models)
+    others = study.others()
     if not others:
         tuning_tracking.tell(home, recipe, tuning)
     return tuning | {"output": str(output), "left": others}
+
+
+def _name_in(begun: Mapping[str, Any]) -> str | None:
+    """The name of the study that a folder was begun with, which the folder may have had then."""
+    name = begun.get("study")
+    return name if isinstance(name, str) else None
 
 
 def _nothing_found(tuning: dict[str, Any]) -> RunError:
@@ -123,6 +135,7 @@ def _possible(recipe: Recipe, trials: int, timeout: float | None, final_seeds: i
         )
     if final_seeds < 0:
         raise S140Error(f"{final_seeds} seeds are none.", "Give --final-seeds 0 or more; 3 show how far seeds differ.")
+    tuning_finals.seeds_of(recipe, final_seeds)
     if recipe.training.eval_strategy == "no":
         raise RecipeError(["eval_strategy: no trial can be judged without evaluations: set it to epoch or steps"])
     if recipe.tracking.register_model:
@@ -131,11 +144,24 @@ def _possible(recipe: Recipe, trials: int, timeout: float | None, final_seeds: i
         raise RecipeError(["log_model: no model is kept; add --keep-models, or leave it away"])
     from sentiment140_bert.training import arguments
 
-    settings = arguments.training_arguments(recipe.training, arguments.choose_precision(recipe.training), Path())
+    precision = arguments.choose_precision(recipe.training)
+    settings = arguments.training_arguments(recipe.training, precision, Path())
+    for config in _schedules(recipe):
+        arguments.training_arguments(config, precision, Path())
     if arguments.processes_of(settings).num_processes > 1:
         raise RunError(
             "A trial is made in one process.", "Start it without torchrun or accelerate, once on each GPU or machine."
         )
+
+
+def _schedules(recipe: Recipe) -> Iterator[TrainingConfig]:
+    """Each schedule that may be tried, with the greatest and least learning rates."""
+    kinds = recipe.tuning["lr_scheduler_type"].choices if "lr_scheduler_type" in recipe.tuning else ()
+    rates = recipe.tuning.get("learning_rate")
+    ends = (rates.choices or (rates.low, rates.high)) if rates else ()
+    for kind in kinds or [recipe.training.lr_scheduler_type]:
+        for rate in ends or [recipe.training.learning_rate]:
+            yield dataclasses.replace(recipe.training, lr_scheduler_type=kind, learning_rate=rate)
 
 
 def _own_values(recipe: Recipe) -> dict[str, Any]:

@@ -6,8 +6,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from sentiment140_bert.errors import RecipeError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.values import SEED
 from sentiment140_bert.workflows import preparing, series
 from sentiment140_bert.workflows.tuning_dir import TuningDir
 from sentiment140_bert.workflows.tuning_results import final_of
@@ -34,21 +36,22 @@ def compared(
         recipe: Of the study.
         best: ``number`` and ``values`` of the best trial.
         own: The recipe's own values of what was tuned.
-        count: Seeds: the recipe's, and the following.
+        count: Seeds: those that follow the recipe's.
         keep_models: Keep each model folder; else scores and answers only.
         names: Of their tracked runs.
         arguments_given: What followed ``s140`` on the command line.
 
     Returns:
-        As :func:`final_of`; ``same``, a sentence, where the best values are the recipe's own.
+        As :func:`final_of`, and ``trial``, the number of the best one; in place of all else ``same``, a sentence, where
+        the best values are the recipe's own.
 
     Raises:
         Interrupted: A signal stopped a training; a checkpoint was written.
         S140Error: One cannot be trained.
     """
     if all(own.get(name) == value for name, value in best["values"].items()):
-        return {"same": SAME}
-    seeds = [recipe.training.seed + at for at in range(count)]
+        return {"trial": best["number"], "same": SAME}
+    seeds = seeds_of(recipe, count)
     shared = dict(names) | ({} if keep_models else {"log_model": False})
 
     def trained(name: str, values: Mapping[str, Any]) -> list[RunDir]:
@@ -57,7 +60,26 @@ def compared(
 
     of_best = trained(f"trial-{best['number']:04}", best["values"])
     of_own = trained("recipe", {})
-    return final_of(of_best, of_own, seeds)
+    return {"trial": best["number"]} | final_of(of_best, of_own, seeds)
+
+
+def seeds_of(recipe: Recipe, count: int) -> list[int]:
+    """The seeds of a comparison: those that follow the recipe's. Its own chose the best trial, which was lucky with it.
+
+    Args:
+        recipe: Of the study.
+        count: Seeds.
+
+    Raises:
+        RecipeError: They end beyond the greatest that there is.
+    """
+    seeds = [recipe.training.seed + 1 + at for at in range(count)]
+    fits, rule = SEED
+    if not all(map(fits, seeds)):
+        raise RecipeError(
+            [f"seed: the {count} after it, which the comparison takes, {rule}; --final-seeds says how many"]
+        )
+    return seeds
 
 
 def _trained(home: TuningDir, recipe: Recipe, name: str, keep_model: bool, arguments_given: list[str] | None) -> RunDir:

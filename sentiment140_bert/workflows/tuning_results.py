@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert.errors import RunError, first_line
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir, write_json, write_text
+from sentiment140_bert.workflows.earlier import Tuning, earlier
 from sentiment140_bert.workflows.runs import public
 from sentiment140_bert.workflows.tuning_dir import TuningDir
 from sentiment140_bert.workflows.tuning_trials import direction_of, metric_of, recipe_of
@@ -50,7 +51,8 @@ def write_results(
         recipe: Of the study.
         report: ``data.json``.
         own: The recipe's own values of what is tuned.
-        final: From :func:`final_of`; what was known of it before where it is None and the best trial is the same.
+        final: Of :func:`tuning_finals.compared`; left away where another trial is the best by now. Without it what was
+            known before, if that is of the best trial.
 
     Returns:
         The content of ``tuning.json`` (docs/tuning.md lists its keys).
@@ -59,9 +61,8 @@ def write_results(
 
     trials = summary.of_trials(study)
     best = summary.best(trials, direction_of(recipe) == "maximize")
-    before = home.read(home.results)
-    if final is None and before.get("best") == best:
-        final = before.get("final")
+    before = earlier(home.results, Tuning, "a comparison is made anew by --final-seeds, from what is in final/.")
+    known = [final, before.get("final") if before.get("best") == best else None]
     tuning = {
         "name": study.name,
         "store": study.store.file.name if study.store.file else study.store.place,
@@ -75,7 +76,7 @@ def write_results(
         "counts": summary.counts(trials),
         "best": best,
         "importances": summary.importances(study, trials),
-        "final": final,
+        "final": next((each for each in known if best and each and each["trial"] == best["number"]), None),
     }
     drawn = pictures.draw(home.figures, tuning)
     write_text(home.page, table.as_page(tuning, drawn))

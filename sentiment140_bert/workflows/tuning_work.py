@@ -65,6 +65,8 @@ class Work:
             while until is None or time.monotonic() < until:
                 claim = self.study.take(planned, space.within(ranges, self.own))
                 if claim is None:
+                    if self.study.waited(until):
+                        continue
                     return
                 self._make_one(claim, progress)
                 with self.home.written_alone():
@@ -81,23 +83,37 @@ class Work:
         with self.home.written_alone():
             return write_results(self.home, self.study, self.recipe, self.material.report, self.own, final)
 
-    def compare(self, tuning: dict[str, Any], seeds: int, keep_models: bool) -> dict[str, Any] | None:
-        """Compares the best values with the recipe, and writes the results anew; None where that is another's work."""
-        if not self.study.take_finals():
-            log.info("tune: other processes are still at work; the last of them makes the comparison")
-            return None
+    def compare(self, tuning: dict[str, Any], seeds: int, keep_models: bool) -> dict[str, Any]:
+        """Compares the best values with the recipe, and returns the results, written anew; those that it was given
+        where that is another's work. If another process finds better ones meanwhile, these are compared."""
+        while self._may_compare():
+            final = self._compared(tuning["best"], seeds, keep_models)
+            tuning = self.results(final)
+            if tuning["final"]:
+                break
+            log.info("tune: meanwhile trial %d has become the best", tuning["best"]["number"])
+        return tuning
+
+    def _may_compare(self) -> bool:
+        while not self.study.take_finals():
+            if not self.study.waited(finals=True):
+                log.info("tune: other processes are still at work; the last of them makes the comparison")
+                return False
+        return True
+
+    def _compared(self, best: dict[str, Any], seeds: int, keep_models: bool) -> dict[str, Any]:
         names = self.names | {"job_type": "final"}
         try:
             with self.study.alive(None):
                 final = tuning_finals.compared(
-                    self.home, self.recipe, tuning["best"], self.own, seeds, keep_models, names, self.arguments_given
+                    self.home, self.recipe, best, self.own, seeds, keep_models, names, self.arguments_given
                 )
         except BaseException:
             with suppress(StoreError):  # then the next process finds that this one is gone
                 self.study.release_finals()
             raise
-        self.study.release_finals()
-        return self.results(final)
+        self.study.release_finals()  # before anybody looks which is the best: who finds a better one later compares it
+        return final
 
     def _remove_leftovers(self) -> None:
         """What a process left that was killed after its trial had ended, or while it was writing."""

@@ -132,6 +132,7 @@ def test_the_same_command_again_trains_nothing(copy: Path, s140, asked: list[str
     before = content(copy / "points")
     result = s140("learning-curve", copy, *asked, "--json")
     assert "curve: size" not in result.stderr
+    assert "finished earlier" not in result.stderr
     assert content(copy / "points") == before
     curve = json.loads(result.stdout)
     assert curve.pop("output") == str(copy)
@@ -142,7 +143,10 @@ def test_the_same_command_again_trains_nothing(copy: Path, s140, asked: list[str
 def test_more_sizes_and_seeds_go_on_with_what_is_there(copy: Path, s140, asked: list[str]) -> None:
     before = content(copy / "points")
     more = [*asked, "--sizes", "40,80,160,1000", "--seeds", "1"]
-    said = s140("learning-curve", copy, *more).stdout
+    result = s140("learning-curve", copy, *more)
+    said = result.stdout
+    left = "size-40-seed-43, size-80-seed-43, size-160-seed-43 (3 in all). They stay in points/"
+    assert f"finished earlier, and not of these sizes and seeds: {left}" in result.stderr
     assert "1,000: there are 180 tweets to train on; the largest size is all of them." in said
     after = content(copy / "points")
     assert before.items() < after.items()
@@ -301,6 +305,23 @@ def test_results_are_written_anew_from_what_is_finished(copy: Path, s140) -> Non
     assert "not trained yet" in (copy / "README.md").read_text()
 
 
+@pytest.mark.parametrize("damaged", ["{", "[]", '{"price_per_hour": "dear"}', '{"price_per_hour": NaN}'])
+def test_a_damaged_curve_is_written_anew(copy: Path, s140, damaged: str) -> None:
+    before = read(copy / "curve.json")
+    (copy / "curve.json").write_text(damaged)
+    said = s140("learning-curve", copy, "--redraw").stderr
+    assert "It is written anew; --price-per-hour is given again" in said
+    assert read(copy / "curve.json")["price_per_hour"] is None
+    s140("learning-curve", copy, "--redraw", "--price-per-hour", 3.5)
+    assert read(copy / "curve.json") == before
+
+
+def test_what_failed_once_and_is_finished_did_not_fail(copy: Path, s140, asked: list[str]) -> None:
+    """Trained by hand, or killed before the note was taken back."""
+    (copy / "failed.json").write_text('{"size-80-seed-43": {"reason": "CUDA out of memory", "hint": ""}}')
+    assert "6 of 6 trainings" in s140("learning-curve", copy, *asked).stdout
+
+
 def test_answers_of_other_tweets_are_noticed(copy: Path, s140) -> None:
     file = run(copy, 80, 42).predictions
     table = pq.read_table(file)
@@ -323,6 +344,8 @@ def test_answers_of_other_tweets_are_noticed(copy: Path, s140) -> None:
         (("--sizes", "-5"), 1, "no numbers of training tweets"),
         (("--seeds", 0), 1, "0 seeds are no training"),
         (("--price-per-hour", -1), 1, "A price of -1 an hour is none"),
+        (("--price-per-hour", "nan"), 1, "A price of nan an hour is none"),
+        (("--price-per-hour", "inf"), 1, "A price of inf an hour is none"),
         (("--max-train-samples", 100), 1, "max_train_samples is what the sizes of a learning curve say"),
         (("--register-model", "m", "--report-to", "mlflow"), 1, "register_model"),
         (("--log-model",), 1, "add --keep-models"),

@@ -7,6 +7,7 @@ import shutil
 import signal
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,15 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from sentiment140_bert import recipes, run_lock
+from sentiment140_bert import recipes, run_lock, workflows
 from sentiment140_bert.cli import main
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.run_dir import TEMPORARY, RunDir
 from sentiment140_bert.training.checkpoints import seal
-from sentiment140_bert.workflows import saved_recipe
+from sentiment140_bert.tuning.owner import this_process
+from sentiment140_bert.tuning.store import Store
+from sentiment140_bert.tuning.study import Study
+from sentiment140_bert.workflows import saved_recipe, tuning_finals, tuning_trials
 from sentiment140_bert.workflows.tuning_dir import TuningDir
 from sentiment140_bert.workflows.tuning_trials import left_in
 from tiny_run import TINY, process
@@ -61,6 +65,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, recipe: Path) -> Path:
 @pytest.fixture
 def copy(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "mine"))
+
+
+IDENTITY = ("space", "recipe", "data", "metric", "direction", "sampler", "pruner", "seed")
 
 
 def read(folder: Path, name: str = "tuning.json") -> dict[str, Any]:
@@ -125,9 +132,10 @@ def test_the_comparison_is_of_the_same_seeds_and_says_what_it_is(finished: Path)
     final = tuning["final"]
     if "same" in final:
         pytest.skip("the recipe's own values were the best")
-    assert final["seeds"] == [42, 43]
+    assert final["seeds"] == [43, 44]  # the trials had 42
     best = tuning["best"]["number"]
-    assert final["runs"]["best"] == [f"final/trial-{best:04}-seed-{seed}" for seed in (42, 43)]
+    assert final["trial"] == best
+    assert final["runs"]["best"] == [f"final/trial-{best:04}-seed-{seed}" for seed in (43, 44)]
     for split, each in final["splits"].items():
         for kind, side in (("best", "first"), ("recipe", "second")):
             scores = [
@@ -138,7 +146,35 @@ def test_the_comparison_is_of_the_same_seeds_and_says_what_it_is(finished: Path)
         noise = each["p_value"] >= 0.05
         assert ("within noise" in each["sentence"]) == noise
     page = (finished / "README.md").read_text()
-    assert "within noise" in page or "is better." in page
+    assert "within noise" in page or "did better." in page
+
+
+def test_a_comparison_is_of_the_best_trial_also_if_another_process_finds_it_meanwhile(
+    copy: Path, s140, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("tune", copy, "--recipe", recipe, "--trials", 6)
+    really = tuning_finals.compared
+
+    def while_another_works(*arguments: Any) -> dict[str, Any]:
+        store = Store(f"sqlite:///{copy}/study.db")
+        identity = json.loads((copy / "study.json").read_text())
+        claim = Study(store, identity["study"], {key: identity[key] for key in IDENTITY}).take(7)
+        if claim:
+            claim.finish(0.999)
+        return really(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tuning_finals, "compared", while_another_works)
+        said = s140(*asked, "--final-seeds", 1).stderr
+    assert "meanwhile trial 6 has become the best" in said
+    tuning = read(copy)
+    assert tuning["best"]["number"] == tuning["final"]["trial"] == 6
+    assert tuning["final"]["runs"]["best"] == ["final/trial-0006-seed-43"]
+    s140(*asked, "--final-seeds", 0)
+    assert read(copy)["final"] == tuning["final"]
+    (copy / "tuning.json").write_text(json.dumps(tuning | {"final": tuning["final"] | {"trial": 5}}))
+    s140(*asked, "--final-seeds", 0)
+    assert read(copy)["final"] is None
 
 
 def test_the_pictures_are_pictures(finished: Path) -> None:
@@ -170,12 +206,12 @@ def test_models_are_kept_on_request_also_later(copy: Path, s140, recipe: Path) -
     if "same" in read(copy)["final"]:
         pytest.skip("the recipe's own values were the best")
     for name in (f"trial-{best:04}", "recipe"):
-        run = RunDir(copy / "final" / f"{name}-seed-42")
+        run = RunDir(copy / "final" / f"{name}-seed-43")
         assert run.weights.is_file()
         assert run.card.is_file()
         assert not run.checkpoints.exists()
     s140("tune", copy, "--recipe", recipe, "--trials", 6, "--final-seeds", 1)
-    assert RunDir(copy / "final" / "recipe-seed-42").weights.is_file()
+    assert RunDir(copy / "final" / "recipe-seed-43").weights.is_file()
 
 
 def test_a_checkpoint_of_another_study_is_not_gone_on_with(copy: Path) -> None:
@@ -245,6 +281,49 @@ def test_a_study_that_is_killed_twice_loses_nothing_and_repeats_nothing(
     assert what_came_out(folder) == what_came_out(finished)  # as if it had never been killed
 
 
+def held_elsewhere(folder: Path, trials: dict[int, str]) -> None:
+    """As a machine leaves a store that went down: in mid-trial, or, without one, in mid-comparison."""
+    there = json.dumps(replace(this_process(), place="elsewhere").to_plain())
+    with sqlite3.connect(folder / "study.db") as store:
+        for number, state in trials.items():
+            store.execute("update trials set state = ?, datetime_complete = null where number = ?", (state, number))
+            store.execute(
+                "update trial_user_attributes set value_json = ? where key = 'owner' and trial_id = "
+                "(select trial_id from trials where number = ?)",
+                (there, number),
+            )
+        if not trials:
+            store.execute("update study_user_attributes set value_json = ? where key = 'finals'", (there,))
+
+
+def test_what_a_machine_left_that_went_down_is_made(copy: Path, recipe: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Called once: it waits until the other one counts as dead, and does its trial and its comparison."""
+    caplog.set_level("INFO")
+    before = what_came_out(copy)
+    held_elsewhere(copy, {5: "RUNNING"})
+    workflows.tune(recipes.load(str(recipe)), copy, 6, final_seeds=2, patience=0.3)
+    assert "trial 5: begun by a process elsewhere" in caplog.text
+    assert what_came_out(copy) == before
+    held_elsewhere(copy, {})
+    caplog.clear()
+    tuning = workflows.tune(recipes.load(str(recipe)), copy, 6, final_seeds=2, patience=0.3)
+    assert "the comparison: begun by a process elsewhere" in caplog.text
+    assert "other processes are still at work" not in caplog.text
+    assert tuning["final"] == read(copy)["final"] is not None
+
+
+def test_nothing_is_named_that_is_not_there(tmp_path: Path, s140, recipe: Path) -> None:
+    asked = ("tune", tmp_path / "mine", "--recipe", recipe, "--trials", 1, "--final-seeds", 0)
+    s140(*asked)
+    (tmp_path / "mine" / "best.yaml").unlink()
+    shutil.rmtree(tmp_path / "mine" / "figures")
+    held_elsewhere(tmp_path / "mine", {0: "RUNNING"})
+    result = s140(*asked, "--timeout", "0.001s")
+    assert "trials held by other processes: 1" in result.stdout
+    assert result.stdout.endswith("mine/README.md, tuning.json\n")
+    assert sorted(each.name for each in (tmp_path / "mine").iterdir() if each.name in ("best.yaml", "figures")) == []
+
+
 def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path, recipe: Path, s140) -> None:
     asked = ("tune", tmp_path / "mine", "--recipe", recipe, "--trials", 1, "--final-seeds", 0)
     started = process(*asked, "--num-train-epochs", 20)
@@ -275,32 +354,42 @@ def test_two_processes_on_one_store_share_its_trials(tmp_path: Path, recipe: Pat
     tuning = read(tmp_path / "mine")
     assert tuning["counts"]["running"] == 0
     if "same" not in tuning["final"]:
-        assert stderr.count("tune: the recipe as it is, seed 42") == 1
+        assert stderr.count("tune: the recipe as it is, seed 43") == 1
 
 
 HELD_OUT = ("test", "manual", "manual_neutral")
 
 
 def test_until_the_comparison_nothing_but_training_and_validation_is_read(
-    cache: Path, tmp_path: Path, recipe: Path, s140
+    cache: Path, tmp_path: Path, recipe: Path, s140, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Prepared test and manual tweets are taken away: all trials are made, and only the comparison misses them."""
+    """Once the trials have their tweets, test and manual ones are taken away; only the comparison makes them anew."""
     s140("prepare", "--recipe", recipe)
     taken = [
         folder / name for kind in ("prepared", "tokenized") for folder in (cache / kind).iterdir() for name in HELD_OUT
     ]
     assert all(each.is_dir() for each in taken)
-    for each in taken:
-        shutil.rmtree(each)
+    really = tuning_trials.material
+
+    def and_no_more(*arguments: Any) -> Any:
+        found = really(*arguments)
+        for each in taken:
+            shutil.rmtree(each, ignore_errors=True)
+        return found
+
     asked = ("tune", "mine", "--recipe", recipe, "--trials", 4)
-    s140(*asked, "--final-seeds", 0)
+    with monkeypatch.context() as patched:
+        patched.setattr(tuning_trials, "material", and_no_more)
+        said = s140(*asked, "--final-seeds", 0).stderr
+    assert "damaged" not in said
+    assert not any(each.exists() for each in taken)
     tuning = read(tmp_path / "mine")
     assert tuning["counts"]["complete"] == 4
     assert tuning["final"] is None
     assert "not trained again here; the test tweets were not looked at" in (tmp_path / "mine" / "README.md").read_text()
     if tuning["best"]["number"]:
-        with pytest.raises(FileNotFoundError, match="test"):
-            s140(*asked, "--final-seeds", 1)
+        assert "was damaged" in s140(*asked, "--final-seeds", 1).stderr
+        assert all(each.exists() for each in taken)
 
 
 def test_trials_are_given_two_splits() -> None:
@@ -342,6 +431,7 @@ def test_values_that_do_not_work_cost_their_trial_only(tmp_path: Path, recipe: P
         (("--timeout", "nan"), 1, "In nan seconds nothing can be tried"),
         (("--timeout", "soon"), 2, "seconds, or as in 90s, 30m, 2.5h"),
         (("--final-seeds", -1), 1, "-1 seeds are none"),
+        (("--final-seeds", 2, "--seed", 4294967294), 1, "must lie between 0 and 4,294,967,295; --final-seeds says"),
         (("--eval-strategy", "no", "--no-load-best-model-at-end"), 1, "no trial can be judged without evaluations"),
         (("--register-model", "m", "--report-to", "mlflow"), 1, "register_model"),
         (("--log-model",), 1, "add --keep-models"),
@@ -359,6 +449,32 @@ def test_what_makes_no_study(s140, recipe: Path, tmp_path: Path, arguments: Any,
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize(
+    ("ranges", "more", "said"),
+    [
+        (
+            {"lr_scheduler_type": ["linear", "cosine_with_min_lr"]},
+            {},
+            "cosine_with_min_lr with lr_scheduler_kwargs not",
+        ),
+        (
+            {"learning_rate": [1e-3, 1e-5]},
+            {"lr_scheduler_type": "polynomial", "lr_scheduler_kwargs": {"lr_end": 1e-4}},
+            "must be smaller",
+        ),
+    ],
+)
+def test_a_schedule_that_cannot_be_built_is_refused_before_the_tweets_are_prepared(
+    tmp_path: Path, s140, recipe: Path, ranges: dict[str, Any], more: dict[str, Any], said: str
+) -> None:
+    plain = yaml.safe_load(recipe.read_text())
+    (tmp_path / "bad.yaml").write_text(yaml.safe_dump(plain | {"tuning": ranges, "training": plain["training"] | more}))
+    result = s140("tune", "new", "--recipe", "bad.yaml", code=1)
+    assert said in result.stderr
+    assert "data: " not in result.stderr
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_timeout_ends_the_trials_and_the_comparison_is_made(copy: Path, s140, recipe: Path) -> None:
     said = s140("tune", copy, "--recipe", recipe, "--trials", 50, "--timeout", "0.001s", "--final-seeds", 2).stderr
     assert "tune: the time is over" in said
@@ -366,6 +482,27 @@ def test_a_timeout_ends_the_trials_and_the_comparison_is_made(copy: Path, s140, 
     nothing = s140("tune", "new", "--recipe", recipe, "--trials", 5, "--timeout", "0.001s", code=1).stderr
     assert "The time was over before a trial came to its end." in nothing
     assert "Give a longer --timeout" in nothing
+
+
+def test_the_folder_may_be_renamed(copy: Path, s140, recipe: Path) -> None:
+    before = read(copy)
+    moved = copy.rename(copy.with_name("moved"))
+    s140("tune", moved, "--recipe", recipe, "--trials", 6, "--final-seeds", 0)
+    assert read(moved) == before
+    (moved / "study.json").write_text('{"study": 5}')
+    assert "study: 5 then, 'moved' now" in s140("tune", moved, "--recipe", recipe, code=1).stderr
+
+
+@pytest.mark.parametrize("damaged", ["{", "[]", '{"final": {"trial": 1}}', '{"final": 5}'])
+def test_damaged_results_are_written_anew(copy: Path, s140, recipe: Path, damaged: str) -> None:
+    before = read(copy)
+    (copy / "tuning.json").write_text(damaged)
+    asked = ("tune", copy, "--recipe", recipe, "--trials", 6)
+    assert "It is written anew; a comparison is made anew by" in s140(*asked, "--final-seeds", 0).stderr
+    assert read(copy) == before | {"final": None}
+    (copy / "tuning.json").write_text(damaged)
+    s140(*asked, "--final-seeds", 2)
+    assert read(copy) == before
 
 
 def test_the_address_of_a_store_is_told_nowhere(tmp_path: Path, s140, recipe: Path) -> None:

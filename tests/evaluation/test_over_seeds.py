@@ -66,9 +66,9 @@ def test_the_same_answers_are_told_so() -> None:
 def test_a_clear_difference_is_called_one() -> None:
     first, second, truth = drawn(np.random.default_rng(5), 0.15, 3000, 3)
     said = seeds.in_words(seeds.compared(first, second, truth), "the best", "the recipe", "test tweets")
-    assert said.endswith("the best is better.")
+    assert said.endswith("the best did better.")
     turned = seeds.in_words(seeds.compared(second, first, truth), "the best", "the recipe", "test tweets")
-    assert turned.endswith("the recipe is better.")
+    assert turned.endswith("the recipe did better.")
 
 
 def coverage(repeats: int, n: int, count: int, of_seeds: float) -> float:

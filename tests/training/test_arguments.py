@@ -109,3 +109,18 @@ def test_set_reaches_the_other_fields(key: str, value: float) -> None:
 def test_a_value_that_training_arguments_would_choke_on_is_a_recipe_error(key: str, value: Any) -> None:
     with pytest.raises(RecipeError, match=f"{value}|{key}"):
         built(**{key: value})
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "said"),
+    [
+        ("cosine_with_min_lr", {}, "with lr_scheduler_kwargs not set: One of min_lr or min_lr_rate should be set"),
+        ("warmup_stable_decay", {}, "missing 1 required positional argument: 'num_decay_steps'"),
+        ("linear", {"min_lr": 1e-6}, "unexpected keyword argument 'min_lr'"),
+        ("polynomial", {"lr_end": 1.0}, "must be smaller"),
+    ],
+)
+def test_a_schedule_that_misses_something_is_a_recipe_error(kind: str, more: dict[str, float], said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        built(lr_scheduler_type=kind, **({"lr_scheduler_kwargs": more} if more else {}))
+    built(lr_scheduler_type="cosine_with_min_lr", lr_scheduler_kwargs={"min_lr": 1e-6})

@@ -63,6 +63,29 @@ def test_a_process_elsewhere_is_dead_without_a_sign_of_life(monkeypatch: pytest.
     assert watch.is_dead(there, "2")
 
 
+def test_a_process_elsewhere_lives_when_it_gave_a_sign_while_it_was_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(owner.time, "monotonic", lambda: now[0])
+    me = owner.this_process()
+    there = replace(me, place="elsewhere", mark="other").to_plain()
+    watch = owner.Watch(me, patience=50)
+    assert [watch.state(there, beat) for beat in ("1", "1", "2", "2")] == ["silent", "silent", "alive", "alive"]
+    now[0] += 51
+    assert watch.state(there, "2") == "dead"
+
+
+def test_before_a_reboot_is_dead_at_once() -> None:
+    me = replace(owner.this_process(), place="here boot-2 pid:[1]")
+
+    def told(place: str, **changes: bool) -> str:
+        return owner.Watch(me, **changes).state(replace(me, place=place, mark="other").to_plain(), "1")  # type: ignore[arg-type]
+
+    assert told("here boot-1 pid:[1]") == "dead"
+    assert told("here boot-1 pid:[1]", one_machine=False) == "silent"  # two machines may have one name
+    for place in ("there boot-1 pid:[1]", "here boot-2 pid:[2]", "here"):
+        assert told(place) == "silent"
+
+
 def test_nobody_is_dead_to_itself() -> None:
     me = owner.this_process()
     assert not owner.Watch(me).is_dead(me.to_plain(), None)

@@ -14,7 +14,7 @@ from sentiment140_bert.errors import MissingExtra, StoreError
 from sentiment140_bert.ranges import Range
 from sentiment140_bert.tuning import owner, space, summary
 from sentiment140_bert.tuning.store import Store, check
-from sentiment140_bert.tuning.study import Study, TakenOver
+from sentiment140_bert.tuning.study import Claim, Study, TakenOver
 
 SPACE = {
     "learning_rate": Range(1e-5, 1e-3, log=True),
@@ -40,6 +40,15 @@ def url(tmp_path: Path) -> str:
 
 def opened(url: str, **changes: Any) -> Study:
     return Study(Store(url, seconds=1), "mine", IDENTITY | changes)
+
+
+def left_elsewhere(url: str, claims: int = 1) -> Study:
+    """A study on which another machine works, which has taken trials."""
+    there = opened(url)
+    there.me = replace(there.me, place="elsewhere")
+    for _ in range(claims):
+        there.take(claims)
+    return there
 
 
 def score_of(values: dict[str, Any]) -> float:
@@ -107,6 +116,59 @@ def test_what_a_dead_process_had_begun_is_given_out_again_with_its_values(url: s
     assert again.begun_before
     again.finish(0.5)
     assert [each["state"] for each in summary.of_trials(dying)] == ["complete"]
+
+
+def test_what_a_silent_process_elsewhere_holds_is_waited_for_and_given_out_again(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    there = left_elsewhere(url, 2)
+    study = Study(there.store, "mine", IDENTITY, patience=0.2)
+    assert study.take(2) is None
+    assert study.waited()
+    both = [study.take(2), study.take(2)]
+    assert [each and (each.number, each.begun_before) for each in both] == [(0, True), (1, True)]
+    assert caplog.text.count("trial 0, trial 1: begun by a process elsewhere") == 1
+    assert not study.waited()
+    assert not study.take_finals()
+    for each in both:
+        assert each
+        each.finish(0.5)
+    assert study.take_finals()
+
+
+def test_a_process_elsewhere_that_gives_a_sign_is_left_to_its_work(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owner, "BEAT", 0.01)
+    there = left_elsewhere(url)
+    study = Study(there.store, "mine", IDENTITY, patience=100)
+    (running,) = there.trials()
+    claim = Claim(there, running.number, running._trial_id, {}, {}, begun_before=False)
+    with there.alive(claim):
+        assert study.waited()
+        assert not study.waited()
+        assert study.take(1) is None
+        assert not study.take_finals()
+
+
+def test_no_longer_is_waited_than_there_is_time(url: str) -> None:
+    study = Study(left_elsewhere(url).store, "mine", IDENTITY, patience=1000)
+    assert not study.waited(until=0.0)
+    assert study.waited(until=owner.time.monotonic() + 0.05)
+    assert study.take(1) is None
+
+
+@pytest.mark.parametrize("trials", [0, 1])
+def test_a_comparison_that_a_silent_process_elsewhere_holds_is_waited_for(url: str, trials: int) -> None:
+    """A trial that a budget of time has left, of a dead process of this machine, is no reason not to."""
+    there = opened(url)
+    assert there.take_finals()
+    there.optuna.set_user_attr("finals", replace(there.me, place="elsewhere").to_plain())
+    for _ in range(trials):
+        there.optuna.ask()  # and there it ended
+    study = Study(there.store, "mine", IDENTITY, patience=0.1)
+    assert not study.take_finals()
+    assert study.waited(finals=True)
+    assert study.take_finals()
 
 
 def test_a_process_that_died_while_it_took_a_trial_loses_none(url: str) -> None:
