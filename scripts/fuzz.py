@@ -17,7 +17,7 @@ from pathlib import Path
 os.environ.setdefault("TQDM_DISABLE", "1")
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from fuzzing.limits import memory_limited
+from fuzzing.limits import memory_limited, time_limited
 from fuzzing.loop import Result, tried
 from fuzzing.targets import NAMES, target_of
 
@@ -44,10 +44,11 @@ def main() -> None:
         explored(partial(target_of, given.target, folder), folder, given.inputs, given.seed, given.minutes)
         return
     target = target_of(given.target, folder)
-    if given.input:
-        print(target.check(given.input.read_bytes()))
-        return
     memory_limited(given.gigabytes)
+    if given.input:
+        with time_limited():
+            print(target.check(given.input.read_bytes()))
+        return
     numbers = range(given.first, given.first + given.inputs)
     result = tried(target, given.seed, numbers, given.minutes, given.most_defects)
     report(given.target, given.seed, result, folder)

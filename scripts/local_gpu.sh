@@ -7,6 +7,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 run=${S140_RUN:-runs/local-8gb}
+again="${S140_RUN:+S140_RUN=$(printf %q "$run") }bash scripts/local_gpu.sh$([ $# = 0 ] || printf ' %q' "$@")"
 
 gpus=$(nvidia-smi -L 2>/dev/null || true)
 if [ "${gpus#GPU }" = "$gpus" ]; then
@@ -21,6 +22,7 @@ There is no NVIDIA GPU here, or its driver is not installed: nvidia-smi lists no
 END
   exit 3
 fi
+if [ "${1:-}" = --quickstart ]; then shift; fi
 
 # PyPI's torch for Linux is the CUDA build, so that constraints.txt pins it as it is.
 # shellcheck source=scripts/setup.sh
@@ -33,22 +35,23 @@ if ! python -c 'import sys, torch; sys.exit(torch.version.cuda is None)'; then
   python -m pip install --quiet --disable-pip-version-check -c constraints.txt "torch==$version"
 fi
 
-# A run that was begun knows its recipe: it goes on with it, whatever was asked for this time.
 if [ -f "$run/recipe.yaml" ] && [ -f "$run/metrics.json" ]; then
   echo "The run in $run is finished. Start another one: S140_RUN=runs/another bash scripts/local_gpu.sh" >&2
-elif [ -f "$run/recipe.yaml" ] && [ -f "$run/environment.json" ]; then
-  echo "going on with the unfinished run in $run …" >&2
-  s140 train --output-dir "$run" --resume
 else
-  s140 doctor --recipe local-8gb --output-dir "$run" "$@"
-  echo
+  if [ -f "$run/recipe.yaml" ] && [ -f "$run/environment.json" ]; then
+    echo "going on with the unfinished run in $run …" >&2
+  else
+    s140 doctor --recipe local-8gb --output-dir "$run" "$@"
+    echo
+  fi
+  echo "Ctrl-C stops it with a checkpoint, and this goes on from there: $again" >&2
+  # An unfinished run is gone on with; with other flags than those it was begun with it is refused, with what differs.
   s140 train --recipe local-8gb --output-dir "$run" "$@"
 fi
 cat <<END
 
 Activate the tool:        source .venv/bin/activate
 Ask the model:            s140 predict $run "what a lovely surprise" "my phone died again"
-After Ctrl-C:             bash scripts/local_gpu.sh                  (goes on from the last checkpoint)
 Another machine, recipe:  s140 recipes cp local-8gb mine.yaml; s140 doctor --recipe mine.yaml
 Publish:                  s140 push-to-hub $run --repo-id you/model --dry-run
 END

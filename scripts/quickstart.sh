@@ -3,7 +3,8 @@
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh" offline
 
 run=runs/quickstart
-s140 train --recipe quickstart --output-dir "$run" --overwrite
+# A finished run of it is shown; one of another recipe or other tweets is refused, with what differs, and stays.
+s140 train --recipe quickstart --output-dir "$run"
 echo
 s140 predict "$run" "omg the new album is sooo good, can't stop listening" "missed the last bus home, and now it's raining &amp; cold"
 cat <<END

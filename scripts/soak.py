@@ -100,6 +100,9 @@ def main() -> int:
     parser.add_argument("--warm-up", type=int, help="Runs that are not looked at (default: a fifth, at least 2).")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes")
     given = parser.parse_args()
+    first = max(2, given.runs // 5) if given.warm_up is None else given.warm_up
+    if not 1 <= first < given.runs:
+        parser.error(f"1 <= --warm-up < --runs: nothing can be seen to grow in {given.runs} runs, {first} to warm up")
     with tempfile.TemporaryDirectory(prefix="s140-soak-") as place:
         folder, temporary = Path(place, "runs"), Path(place, "tmp")
         folder.mkdir()
@@ -111,7 +114,6 @@ def main() -> int:
         recipe = sentiment140_bert.load_recipe(given.recipe).with_values(changes)
         rows = soak(recipe, given.runs, folder, temporary)
         left = sorted(str(each.relative_to(temporary)) for each in temporary.rglob("*"))
-    first = max(2, given.runs // 5) if given.warm_up is None else given.warm_up
     after = rows[first - 1 :]  # with the state that they left behind
     problems = grown(after)
     print(f"\nmemory: {slope([row.memory for row in after]):+.2f} MiB a run over the last {len(after)} runs")

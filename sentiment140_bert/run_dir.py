@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,8 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from safetensors import SafetensorError
 
 from sentiment140_bert.errors import RunError
 
@@ -257,11 +256,18 @@ def full_disk_explained(path: Path) -> Iterator[None]:
     """Turns the error of a full disk, in the words of whichever library wrote, into a sentence that names ``path``."""
     try:
         yield
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except _errors_of_writing() as error:
         if not is_disk_full(error):
             raise
         named = getattr(error, "filename", None)
         raise disk_full(Path(named) if isinstance(named, str | Path) else path) from None
+
+
+def _errors_of_writing() -> tuple[type[Exception], ...]:
+    """What a write may raise. safetensors' own error only where it is loaded: who answers by an export is not asked to
+    install it."""
+    loaded = sys.modules.get("safetensors")
+    return (OSError, RuntimeError, *([loaded.SafetensorError] if loaded else []))
 
 
 def is_disk_full(error: BaseException) -> bool:

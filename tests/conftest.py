@@ -24,21 +24,33 @@ settings.register_profile(
 settings.load_profile("here")
 
 HUB = HubServer()
-HF_HOME = tempfile.TemporaryDirectory(prefix="hf_home", ignore_cleanup_errors=True)
-UNWANTED = ("HF_HUB_OFFLINE", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_MODE", "WANDB_API_KEY")
+HOME = tempfile.TemporaryDirectory(prefix="home", ignore_cleanup_errors=True)
+# What tokens, places, switches and other people's servers are named by.
+FAMILIES = (
+    *("HF_", "HUGGING_FACE_", "HUGGINGFACE", "TRANSFORMERS_"),
+    *("WANDB_", "MLFLOW_", "DATABRICKS_", "TRACKIO_", "AWS_", "S140_"),
+)
+ALONE = {"NETRC", "TENSORBOARD_LOGGING_DIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"}
+WANTED = {"S140_REAL_DATA"}
+
+
+def is_unwanted(name: str) -> bool:
+    """Whether a variable of whoever starts the tests could change what they do, or whom they reach."""
+    return (name.startswith(FAMILIES) or name in ALONE or name.lower().endswith("_proxy")) and name not in WANTED
 
 
 def pytest_configure() -> None:
-    """The Hub is our own; no token, no offline switch. Its client reads most of this once, when first imported."""
-    for name in UNWANTED:
-        os.environ.pop(name, None)
-    os.environ |= {"HF_ENDPOINT": HUB.start().url, "HF_HOME": HF_HOME.name}
+    """The Hub is our own, and the home folder is empty: no token, no login, no offline switch, no proxy. The Hub's
+    client reads most of this once, when first imported."""
+    for name in filter(is_unwanted, list(os.environ)):
+        del os.environ[name]
+    os.environ |= {"HOME": HOME.name, "HF_HOME": str(Path(HOME.name, "hf")), "HF_ENDPOINT": HUB.start().url}
     os.environ |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 
 
 def pytest_unconfigure() -> None:
     HUB.stop()
-    HF_HOME.cleanup()
+    HOME.cleanup()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,7 +8,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import torch
 
 from sentiment140_bert import recipes
 
@@ -27,12 +26,12 @@ def call(*words: str, path: Path, **environment: str) -> subprocess.CompletedPro
     )
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 @pytest.mark.parametrize("driver", ["none", "no GPU"])
 def test_without_a_gpu_it_says_what_to_do_and_installs_nothing(tmp_path: Path, driver: str) -> None:
-    if driver == "no GPU":
-        (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 'No devices were found' >&2\nexit 6\n")
-        (tmp_path / "nvidia-smi").chmod(0o755)
+    """Never this machine's own nvidia-smi: where that lists a GPU, the real job would begin."""
+    said = {"none": "exit 127", "no GPU": "echo 'No devices were found' >&2\nexit 6"}[driver]
+    (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{said}\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
     before = (ROOT / ".venv").exists()
     result = call(path=tmp_path)
     assert result.returncode == 3
@@ -58,10 +57,12 @@ def clone(tmp_path: Path) -> Path:
     return home
 
 
-def in_clone(clone: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def in_clone(clone: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     path = f"{clone / 'bin'}{os.pathsep}{os.environ['PATH']}"
     command = ["bash", str(clone / "scripts" / "local_gpu.sh"), *words]
-    return subprocess.run(command, env=os.environ | {"PATH": path}, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        command, env=os.environ | {"PATH": path} | environment, capture_output=True, text=True, timeout=60
+    )
 
 
 def calls(result: subprocess.CompletedProcess[str]) -> list[str]:
@@ -90,11 +91,26 @@ def test_an_unfinished_run_is_gone_on_with_and_a_finished_one_left_alone(clone: 
     run.mkdir(parents=True)
     for name in ("recipe.yaml", "environment.json"):
         (run / name).write_text("")
-    assert calls(in_clone(clone)) == ["s140 train --output-dir runs/local-8gb --resume"]
+    result = in_clone(clone, "--dataset", "stanford")
+    assert calls(result) == ["s140 train --recipe local-8gb --output-dir runs/local-8gb --dataset stanford"]
+    assert "going on with the unfinished run" in result.stderr
     (run / "metrics.json").write_text("")
     result = in_clone(clone)
     assert calls(result) == []
     assert "is finished" in result.stderr
+
+
+def test_it_says_how_to_go_on_with_this_very_run(clone: Path) -> None:
+    result = in_clone(clone, "--dataset", "my tweets.csv", S140_RUN="runs/the other")
+    again = r"S140_RUN=runs/the\ other bash scripts/local_gpu.sh --dataset my\ tweets.csv"
+    assert f"goes on from there: {again}\n" in result.stderr
+    assert "goes on from there: bash scripts/local_gpu.sh\n" in in_clone(clone, S140_RUN="").stderr
+
+
+def test_with_a_gpu_the_quickstart_is_not_needed(clone: Path) -> None:
+    assert [call.split()[1:] for call in calls(in_clone(clone, "--quickstart"))] == [
+        [word, "--recipe", "local-8gb", "--output-dir", "runs/local-8gb"] for word in ("doctor", "train")
+    ]
 
 
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")

@@ -54,6 +54,13 @@ def test_four_runs_hold_no_more_than_two(encoder: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("words", [["--runs", "1"], ["--runs", "2"], ["--warm-up", "0"], ["--warm-up", "50"]])
+def test_what_could_not_fail_is_refused(words: list[str]) -> None:
+    done = subprocess.run([sys.executable, str(SCRIPT), *words], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "nothing can be seen to grow" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["files", "threads", "children", "temporary"])
 def test_what_grows_is_named(soak, name: str) -> None:
     rows = [soak.Held(700.0, 8, 5, 0, 1) for _ in range(5)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -35,6 +36,16 @@ def test_recipes_sample_and_templates_are_in_it(unpacked: Path) -> None:
     assert (package / "model_card" / "model_card.md").read_bytes() == (ROOT / "model_card/model_card.md").read_bytes()
     assert (package / "py.typed").is_file()
     assert not list(unpacked.rglob("test_*.py"))
+
+
+def test_the_source_distribution_has_what_its_own_tests_read(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as packed:
+        names = {name.partition("/")[2] for name in packed.getnames()}
+    for folder, file in (("docs", "*.md"), ("scripts", "*.sh"), ("tests", "*.py"), ("model_card", "*.md")):
+        assert {str(each.relative_to(ROOT)) for each in (ROOT / folder).glob(file)} <= names
 
 
 def test_it_trains(unpacked: Path, tmp_path: Path) -> None:

@@ -33,18 +33,17 @@ def train_or_resume(recipe: str, runs: Path) -> Path:
         return run.path
     run.metrics.unlink(missing_ok=True)  # Drive had kept the scores, but not yet the larger model
     begun = run.is_run()
-    checkpoint = newest_whole(run.checkpoints) if begun else None
+    chosen = workflows.saved_recipe(run.path) if begun else recipes.load(recipe)
     if begun:
-        print(
-            f"{run.path} is unfinished: " + ("going on" if checkpoint else "it has no whole checkpoint, starting anew")
-        )
+        without = "it has no whole checkpoint, starting anew"
+        if chosen.tracking.checkpoint_repo_id:
+            without += f", unless {chosen.tracking.checkpoint_repo_id} keeps one"
+        print(f"{run.path} is unfinished: {'going on' if newest_whole(run.checkpoints) else without}")
     try:
         with contextlib.redirect_stderr(sys.stdout):  # notebooks paint stderr red, and nothing is wrong
             result = workflows.train(
-                workflows.saved_recipe(run.path) if checkpoint else recipes.load(recipe),
-                run.path,
-                resume=checkpoint is not None,
-                overwrite=begun and checkpoint is None,
+                chosen,
+                run.path,  # never overwritten: the repository of its checkpoints may keep what this folder lacks
                 arguments_given=["train", "--recipe", recipe, "--output-dir", str(run.path)],
             )
     except Interrupted as stopped:

@@ -104,13 +104,11 @@ def test_warmth_is_looked_at_beside_the_work() -> None:
 def test_leaving_ends_the_watch_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     import threading
 
-    usage = Usage(look=lambda: RTX, between=3600.0)
+    usage = Usage(look=lambda: RTX, between=3600.0)  # longer than a test may take
     usage._thread = threading.Thread(target=usage._watch)
     usage._thread.start()
-    before = time.monotonic()
     usage.__exit__()
     assert not usage._thread.is_alive()
-    assert time.monotonic() - before < 3000
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_notebook
 
 from hub_server import HubServer
+from kept_trainings import REPO, kept_steps
 from notebook_kernel import execute, text_of
 from on_hub import DATA, MODEL, published
 from sentiment140_bert import notebook, recipes
@@ -37,7 +39,7 @@ def test_a_run_without_a_whole_checkpoint_is_started_anew(recipe: str, tmp_path:
     (run / "metrics.json").unlink()
     capsys.readouterr()
     assert notebook.train_or_resume(recipe, tmp_path / "runs") == run
-    assert "no whole checkpoint, starting anew" in capsys.readouterr().out
+    assert "no whole checkpoint, starting anew\n" in capsys.readouterr().out
     assert RunDir(run).read(RunDir(run).metrics) == first
 
 
@@ -58,6 +60,25 @@ def test_an_unfinished_run_goes_on_with_its_own_recipe(recipe: str, tmp_path: Pa
     notebook.train_or_resume(recipe, tmp_path / "runs")
     assert "going on" in capsys.readouterr().out
     assert recipes.load(str(run.recipe)).training.learning_rate == 1e-4
+
+
+def test_a_full_drive_costs_no_checkpoint_that_the_hub_keeps(
+    recipe: str, hub: HubServer, tmp_path: Path, capsys, caplog
+) -> None:
+    """A full Drive has the small files, but no checkpoint and no weights."""
+    kept = recipes.load(recipe).with_values({"checkpoint_repo_id": REPO}).to_yaml()
+    Path(recipe).write_text(kept)
+    run = RunDir(notebook.train_or_resume(recipe, tmp_path / "runs"))
+    before = run.read(run.metrics)
+    newest = kept_steps(hub)[-1]
+    run.metrics.unlink()
+    for each in (run.checkpoints, run.model):
+        shutil.rmtree(each)
+    caplog.set_level("INFO")
+    notebook.train_or_resume(recipe, tmp_path / "runs")
+    assert f"starting anew, unless {REPO} keeps one" in capsys.readouterr().out
+    assert f"resume: from checkpoint-{newest}" in caplog.text
+    assert run.read(run.metrics) == before
 
 
 def test_a_stopped_cell_says_how_to_go_on_and_does(recipe: str, tmp_path: Path) -> None:

@@ -1,0 +1,83 @@
+"""scripts/setup.sh and scripts/quickstart.sh, with programs of our own in the place of Python and ``s140``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = "hub_fixtures"
+ROOT = Path(__file__).resolve().parents[1]
+# Makes an environment whose python notes what it is asked for.
+PYTHON = """#!/bin/sh
+if [ "$1 $2" = "-m venv" ]; then
+  echo "$*" >> calls
+  mkdir -p .venv/bin
+  printf '#!/bin/sh\\necho "$*" >> calls\\n' > .venv/bin/python
+  chmod 755 .venv/bin/python
+  exit
+fi
+exec PYTHON_ITSELF "$@"
+"""
+INSTALLED = "-m pip install --quiet --disable-pip-version-check -c constraints.txt -e .[offline]"
+
+
+def program(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    file.chmod(0o755)
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """The scripts and what they read."""
+    home = tmp_path / "clone"
+    shutil.copytree(ROOT / "scripts", home / "scripts")
+    for name in ("pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, home)
+    program(home / "python", PYTHON.replace("PYTHON_ITSELF", sys.executable))
+    return home
+
+
+def set_up(clone: Path) -> list[str]:
+    """What was called."""
+    command = ["bash", "-c", ". scripts/setup.sh offline"]
+    given = os.environ | {"PYTHON": str(clone / "python")}
+    done = subprocess.run(command, cwd=clone, env=given, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    calls = clone / "calls"
+    heard = calls.read_text().splitlines() if calls.exists() else []
+    calls.unlink(missing_ok=True)
+    return heard
+
+
+def test_an_environment_without_pip_is_made_anew(clone: Path) -> None:
+    """As a venv is that was cut off while it was made."""
+    program(clone / ".venv/bin/python", "#!/bin/sh\necho 'No module named pip' >&2\nexit 1\n")
+    (clone / ".venv/left_over").write_text("")
+    assert set_up(clone) == ["-m venv --clear .venv", INSTALLED]
+
+
+def test_an_environment_is_made_once_and_installed_into_when_something_changed(clone: Path) -> None:
+    assert set_up(clone) == ["-m venv --clear .venv", INSTALLED]
+    assert set_up(clone) == []
+    (clone / "constraints.txt").write_text("")
+    assert set_up(clone) == ["-m pip --version", INSTALLED]
+
+
+def test_the_quickstart_leaves_somebodys_run_alone(clone: Path, small_run: Path) -> None:
+    """A run of other tweets in the folder that `s140 train --recipe quickstart` writes to as well."""
+    run = Path(shutil.copytree(small_run, clone / "runs" / "quickstart"))
+    (clone / "scripts" / "setup.sh").write_text('set -euo pipefail; cd "$(dirname "${BASH_SOURCE[0]}")/.."\n')
+    program(clone / "bin" / "s140", f'#!/bin/sh\nexec {sys.executable} -m sentiment140_bert "$@"\n')
+    before = {each: each.read_bytes() for each in run.rglob("*") if each.is_file()}
+    given = os.environ | {"PATH": f"{clone / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    command = ["bash", "scripts/quickstart.sh"]
+    done = subprocess.run(command, cwd=clone, env=given, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 1
+    assert "holds a finished run that was started with another recipe" in done.stderr
+    assert {each: each.read_bytes() for each in run.rglob("*") if each.is_file()} == before
