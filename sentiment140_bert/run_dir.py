@@ -166,21 +166,19 @@ class RunDir:
         """A run is finished when its scores are written, which is its last step."""
         return self.metrics.is_file()
 
-    def read(self, file: Path) -> Any:
-        """The content of one of the run's JSON files.
+    def read(self, file: Path, shape: Any = None) -> dict[str, Any]:
+        """The content of one of the run's JSON files, which is of its shape (see ``run_files``).
+
+        Args:
+            file: One of those above.
+            shape: What is asked of it instead, where that is less.
 
         Raises:
-            RunError: The file is missing or damaged.
+            RunError: The file is missing, cannot be read, is damaged, or is not of its shape.
         """
-        try:
-            content = json.loads(file.read_text("utf-8"))
-            if not isinstance(content, dict):
-                raise ValueError(f"it holds a {type(content).__name__}")
-            return content
-        except FileNotFoundError:
-            raise RunError(f"{self.path} has no {file.name}.", "Is it the folder of a finished run?") from None
-        except (ValueError, RecursionError) as error:
-            raise RunError(f"{file} is damaged: {error}.", "Train again with --overwrite.") from None
+        from sentiment140_bert import run_files  # pydantic takes its time
+
+        return run_files.read(file, shape)
 
 
 @contextmanager

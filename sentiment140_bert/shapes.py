@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from sentiment140_bert.errors import RunError
@@ -171,17 +171,36 @@ class Example(TypedDict):
     score: Number
 
 
-class Metrics(TypedDict):
-    """``metrics.json``."""
+def _kind(split: Any) -> str:
+    return "unscored" if isinstance(split, dict) and split.get("n") == 0 else "scored"
 
-    splits: dict[str, Scored | Unscored]
+
+# By which of the two a split is to be is told first, so that what is wrong with it is said of the right one.
+Split = Annotated[Annotated[Scored, Tag("scored")] | Annotated[Unscored, Tag("unscored")], Discriminator(_kind)]
+
+
+class Weighed(TypedDict):
+    """What of ``metrics.json`` tells whether the weights are those that were scored; of any version."""
+
+    weights_sha256: str
+
+
+class Scores(TypedDict):
+    """``metrics.json``, as far as scores are read from it."""
+
+    splits: dict[str, Split]
+    weights_sha256: Sha256
+    data_fingerprint: Sha256
+
+
+class Metrics(Scores):
+    """``metrics.json``, as cards need it."""
+
     confidence_level: Number
     intervals: Intervals
     temperature: Temperature
     abstention: Abstention
     examples: Annotated[list[Example], Field(min_length=1)]
-    weights_sha256: Sha256
-    data_fingerprint: Sha256
 
 
 class Source(TypedDict):
@@ -295,6 +314,23 @@ class Batch(TypedDict):
     accumulated: Count
 
 
+class Gpu(TypedDict):
+    """See ``machine.usage``; in MiB and °C."""
+
+    memory_total: Annotated[int, Field(gt=0)]
+    memory_reserved_peak: Count
+    temperature_peak: Number | None
+    slowed_by_heat: Number | None
+    samples: Count
+
+
+class Usage(TypedDict):
+    """What training took of the machine."""
+
+    memory_peak: Number | None
+    gpu: Gpu | None
+
+
 class Training(TypedDict):
     """How training went."""
 
@@ -305,7 +341,7 @@ class Training(TypedDict):
     tweets_per_second: Number
     out_of_memory: NotRequired[Count]
     batch: NotRequired[Batch]
-    usage: NotRequired[dict[str, Any]]
+    usage: NotRequired[Usage]
 
 
 class Begun(TypedDict):
@@ -371,6 +407,52 @@ class CheckpointIndex(TypedDict):
     files: dict[str, Sum]
 
 
+class Subset(TypedDict):
+    """Training tweets of a learning curve."""
+
+    size: Count
+
+
+class HashedSplit(TypedDict):
+    """Which tweets are in a split."""
+
+    sha256: Sha256
+
+
+class PlannedData(TypedDict):
+    """The tweets of a learning curve."""
+
+    splits: dict[str, HashedSplit]
+    fingerprint: Sha256
+
+
+class Plan(TypedDict):
+    """``plan.json`` of a learning curve."""
+
+    name: str
+    group: str
+    recipe: dict[str, Any]
+    shown_recipe: dict[str, Any]
+    data: PlannedData
+    seeds: list[int]
+    subsets: list[Subset]
+    cut_short: Any
+
+
+class Curve(TypedDict):
+    """What is read of ``curve.json`` before it is written anew."""
+
+    price_per_hour: NotRequired[Number | None]
+
+
+class Failure(TypedDict):
+    """Why a training failed."""
+
+    reason: str
+    hint: str
+
+
+Failures = dict[str, Failure]  # ``failed.json`` of a learning curve, by folder
 LogEntry = dict[str, Number | None]  # a line of ``history.jsonl``
 
 
@@ -385,6 +467,18 @@ class CheckpointState(TypedDict):
     log_history: list[dict[str, Any]]
 
 
+class Push(TypedDict, total=False):
+    """Where something went on the Hub, and what people had written on its card then."""
+
+    repo_id: RepoId
+    url: str
+    commit: str
+    revision: str | None
+    handwritten: str
+    front: dict[str, Any]
+
+
+Pushes = dict[str, Push]  # ``published.json``: ``model`` and ``dataset``
 Tracking = dict[str, Tracked]  # ``tracking.json``, by tracker
 
 
@@ -393,8 +487,14 @@ def _adapter(shape: Any) -> TypeAdapter[Any]:
     return TypeAdapter(shape)
 
 
-def checked(content: Any, shape: Any, file: str) -> Any:
+def checked(content: Any, shape: Any, file: str, hint: str = "") -> Any:
     """``content`` itself, which has what ``shape`` asks for (and perhaps more).
+
+    Args:
+        content: Of the file.
+        shape: What is asked for.
+        file: Its name, as it is to be told.
+        hint: What to do about one that is otherwise.
 
     Raises:
         RunError: It has not; the first few places where are named.
@@ -405,6 +505,6 @@ def checked(content: Any, shape: Any, file: str) -> Any:
         wrong = [f"{'.'.join(map(str, each['loc'])) or 'as a whole'}: {each['msg']}" for each in error.errors()]
         raise RunError(
             f"{file} is not as this version writes it: {'; '.join(wrong[:3])}.",
-            "Is it damaged, or of an older version? A run is scored anew with `s140 evaluate RUN`.",
+            hint or "Is it damaged, or of an older version? A run is scored anew with `s140 evaluate RUN`.",
         ) from None
     return content

@@ -56,9 +56,10 @@ def test_a_run_begins_with_its_recipe_and_ends_with_its_scores(run):
 
 def test_json_comes_back_as_it_was(run):
     content = {"text": "caf\xe9 ♥", "score": 0.1 + 0.2, "none": None, "list": [1, 2]}
-    write_json(run.data, content)
-    assert run.read(run.data) == content
-    assert "♥" in run.data.read_text("utf-8")
+    file = run.path / "any.json"
+    write_json(file, content)
+    assert run.read(file) == content
+    assert "♥" in file.read_text("utf-8")
 
 
 @pytest.mark.parametrize(("content", "message"), [(None, "has no metrics.json"), ("{", "metrics.json is damaged")])
@@ -71,10 +72,11 @@ def test_what_is_missing_or_damaged_is_named(run, content, message):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_what_is_no_json_is_refused_and_the_old_file_stays(run, value):
-    write_json(run.metrics, {"old": 1})
+    file = run.path / "any.json"
+    write_json(file, {"old": 1})
     with pytest.raises(ValueError, match="JSON"):
-        write_json(run.metrics, {"new": value})
-    assert run.read(run.metrics) == {"old": 1}
+        write_json(file, {"new": value})
+    assert run.read(file) == {"old": 1}
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])

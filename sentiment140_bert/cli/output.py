@@ -65,6 +65,8 @@ def print_usage(training: dict[str, Any]) -> None:
     """What training took of the machine, and what follows from it."""
     from sentiment140_bert.machine.usage import advice
 
+    if not {"usage", "batch", "out_of_memory"} <= training.keys():  # an older version wrote none
+        return
     usage, batch = training["usage"], training["batch"]
     gpu, resident = usage["gpu"], usage["memory_peak"]
     said = [f"peak memory {resident / 1024:.1f} GiB"] if resident else []

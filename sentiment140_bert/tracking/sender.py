@@ -10,10 +10,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from sentiment140_bert import shapes
 from sentiment140_bert.errors import first_line
 from sentiment140_bert.run_dir import RunDir, write_json
-from sentiment140_bert.shapes import checked
 from sentiment140_bert.tracking.story import FINISHED, KILLED, METRICS, PUBLISHED, Point, State, Story, digest
 from sentiment140_bert.tracking.tracker import Tracker
 
@@ -31,7 +29,7 @@ class Book:
         self.lock = threading.Lock()
         self.content: dict[str, dict[str, Any]] = {}
         if run.tracking.is_file():
-            self.content = checked(run.read(run.tracking), shapes.Tracking, run.tracking.name)
+            self.content = run.read(run.tracking)
 
     def of(self, tracker: str) -> dict[str, Any]:
         """What is remembered of a tracker."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sentiment140_bert import shapes
+from sentiment140_bert.history import entry_of
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.settings import TrackingConfig
@@ -91,7 +92,7 @@ class History:
             file.seek(self.at)
             whole = file.read().rpartition(b"\n")[0]
         self.at += len(whole) + bool(whole)
-        self.found += [point for line in whole.decode().splitlines() for point in _points_of(line)]
+        self.found += [point for line in whole.splitlines() for point in _points_of(line)]
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ class Story:
         """sha256 of the weights that were scored; None before that."""
         if not (self.run.is_finished() and self.run.weights.is_file()):
             return None
-        return str(self.run.read(self.run.metrics).get("weights_sha256"))
+        return str(self.run.read(self.run.metrics, shapes.Weighed)["weights_sha256"])
 
 
 def digest(content: bytes) -> str:
@@ -183,13 +184,13 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def _points_of(line: str) -> list[Point]:
-    try:
-        entry = json.loads(line)
-    except ValueError:  # cut off in the middle of writing
+def _points_of(line: bytes) -> list[Point]:
+    entry = entry_of(line)
+    if entry is None:
         return []
-    step, time = int(entry.pop("step")), float(entry.pop("time", 0.0))
-    return [Point(_name(key), step, time, float(value)) for key, value in entry.items() if value is not None]
+    step, time = int(entry["step"] or 0), float(entry.get("time") or 0.0)
+    found = {key: value for key, value in entry.items() if value is not None and key not in ("step", "time")}
+    return [Point(_name(key), step, time, float(value)) for key, value in found.items()]
 
 
 def _name(key: str) -> str:

@@ -16,6 +16,7 @@ import torch
 from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from sentiment140_bert.history import entry_of, lines_of
 from sentiment140_bert.run_dir import write_text
 
 
@@ -74,10 +75,16 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             self._show(logs, state)
 
     def _forget_after(self, step: int) -> None:
-        """Drops what was logged after the checkpoint that is resumed from: those steps are done again."""
-        if self.history.is_file():
-            lines = self.history.read_text("utf-8").splitlines(keepends=True)
-            write_text(self.history, "".join(line for line in lines if _step_of(line) <= step))
+        """Drops what was logged after the checkpoint that is resumed from: those steps are done again. What is no log
+        entry, cut off in the middle of writing or damaged, goes too.
+
+        Raises:
+            RunError: There is something else in its place.
+        """
+        lines = lines_of(self.history)
+        if lines:
+            kept = [line.decode().rstrip() for line in lines if _step_of(line) <= step]
+            write_text(self.history, "".join(f"{line}\n" for line in kept))
 
     def _show(self, logs: dict[str, Any], state: TrainerState) -> None:
         if "loss" in logs:
@@ -121,11 +128,9 @@ def _in_notebook() -> bool:
     return type(sys.stderr).__module__.startswith("ipykernel.")
 
 
-def _step_of(line: str) -> float:
-    try:
-        return int(json.loads(line)["step"])
-    except ValueError:  # cut off in the middle of writing
-        return math.inf
+def _step_of(line: bytes) -> float:
+    entry = entry_of(line)
+    return math.inf if entry is None else float(entry["step"] or 0)
 
 
 class StopOnSignal(TrainerCallback):  # type: ignore[misc]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 from sentiment140_bert import recipes
 from sentiment140_bert.errors import RunError
+from sentiment140_bert.history import entry_of, lines_of
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir
 
@@ -106,14 +106,13 @@ def history_of(run: RunDir) -> list[dict[str, Any]]:
     Raises:
         RunError: ``history.jsonl`` is damaged.
     """
-    if not run.history.is_file():
-        return []
-    try:
-        whole = run.history.read_text("utf-8").rpartition("\n")[0]
-        entries = [json.loads(line) for line in whole.splitlines() if line.strip()]
-    except ValueError as error:
-        raise RunError(f"{run.history} is damaged: {error}.", "Remove the damaged line.") from None
-    return [entry for entry in entries if isinstance(entry, dict) and "step" in entry]
+    numbered = enumerate(lines_of(run.history), start=1)
+    whole = {at: line for at, line in numbered if line.endswith(b"\n") and line.strip()}
+    entries = {at: entry_of(line) for at, line in whole.items()}
+    damaged = [at for at, entry in entries.items() if entry is None]
+    if damaged:
+        raise RunError(f"{run.history} is damaged: line {damaged[0]} is no log entry.", "Remove the damaged line.")
+    return [entry for entry in entries.values() if entry]
 
 
 def duration(seconds: float) -> str:

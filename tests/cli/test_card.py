@@ -209,7 +209,7 @@ DAMAGED = {
     "metrics.json": [b"{", b"\xff", b""],
     "data.json": [b"{", b"\xff"],
     "environment.json": [b"{", b"[1"],
-    "history.jsonl": [b'{"loss": 1, "st\n', b"\xff"],
+    "history.jsonl": [b'{"loss": 1, "st\n', b"\xff\n", b"{}\n", b"[" * 20_000 + b"\n"],
     "published.json": [b"{", b"[]"],
     "tracking.json": [b"{", b"[]"],
     "model/README.md": [b"\xff\xfe", b"---\n[\n---\n", b"---\n- a\n---\n"],

@@ -371,3 +371,16 @@ def test_folders_of_something_else_are_left_alone(s140, asked: list[str], tmp_pa
     (tmp_path / "full" / "plan.json").write_text("{")
     assert "plan.json is damaged" in s140("learning-curve", "full", "--redraw", code=1).stderr
     assert "No sizes are given" in s140("learning-curve", "new", code=1).stderr
+
+
+@pytest.mark.parametrize("content", ["{}", '{"data": 3, "size-40-seed-42": 5, "price_per_hour": "x"}'])
+@pytest.mark.parametrize("more", [True, False])
+@pytest.mark.parametrize("name", ["plan.json", "failed.json", "curve.json", "points/size-40-seed-42/metrics.json"])
+def test_files_that_somebody_broke(copy: Path, asked: list[str], name: str, content: str, more: bool) -> None:
+    """A point has no weights that could be scored anew."""
+    (copy / name).write_text(content)
+    words = ["learning-curve", str(copy), *(asked if more else ["--redraw"])]
+    result = CliRunner().invoke(main, words, catch_exceptions=False)
+    assert (result.exit_code == 1) == ("Error: " in result.stderr), result.output
+    if name.startswith("points"):
+        assert f"Remove {copy / 'points' / 'size-40-seed-42'};" in result.stderr

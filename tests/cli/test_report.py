@@ -70,7 +70,7 @@ def test_a_run_of_an_older_version_is_to_be_scored_anew(mine: RunDir, key: str) 
     mine.metrics.write_text(json.dumps(metrics), "utf-8")
     said = refused("report", mine.path).stderr
     assert key in said
-    assert "s140 evaluate RUN" in said
+    assert f"s140 evaluate {mine.path}" in said
     assert not mine.report.exists()
 
 
