@@ -17,7 +17,6 @@ SHAPES: dict[str, Any] = {
     "published.json": shapes.Pushes,
     "plan.json": shapes.Plan,
     "failed.json": shapes.Failures,
-    "curve.json": shapes.Curve,
 }
 ENVIRONMENT, METRICS = "environment.json", "metrics.json"
 
@@ -63,7 +62,7 @@ def _shape_of(file: Path) -> Any:
 def _remedy(file: Path) -> str:
     """What costs least, by file; only what nothing else brings back is trained again."""
     run, copy = file.parent, file.parent / "model" / file.name
-    if file.name in ("failed.json", "curve.json"):
+    if file.name == "failed.json":
         return f"Remove {file}; it is made anew."
     if not (run / "recipe.yaml").is_file() or (run / "config.json").is_file():  # a page that was fetched, or no run
         return "Is it damaged, or of an older version?"

@@ -439,12 +439,6 @@ class Plan(TypedDict):
     cut_short: Any
 
 
-class Curve(TypedDict):
-    """What is read of ``curve.json`` before it is written anew."""
-
-    price_per_hour: NotRequired[Number | None]
-
-
 class Failure(TypedDict):
     """Why a training failed."""
 

@@ -75,8 +75,7 @@ def earlier(file: Path, shape: Any, lost: str) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        content: dict[str, Any] = RunDir(file.parent).read(file)
-        return dict(shapes.checked(content, shape, str(file)))
+        return RunDir(file.parent).read(file, shape)
     except RunError as error:
         log.warning("%s It is written anew; %s", error.message, lost)
         return {}
