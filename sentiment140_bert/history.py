@@ -32,7 +32,7 @@ def lines_of(file: Path) -> list[bytes]:
 def entry_of(line: bytes) -> dict[str, float | None] | None:
     """The log entry in a line: ``step``, and numbers, None where one was not finite; None of a line that is none."""
     try:
-        entry = json.loads(line)
+        entry = json.loads(line.decode("utf-8"))  # bytes may be of other encodings, too
     except (ValueError, RecursionError):
         return None
     if not isinstance(entry, dict) or not _is_step(entry.get("step")):

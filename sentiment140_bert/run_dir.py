@@ -96,6 +96,11 @@ class RunDir:
         return self.path / "checkpoints"
 
     @property
+    def staging(self) -> Path:
+        """Second names of the files that are being sent to the Hub."""
+        return self.checkpoints / ".for-the-hub"
+
+    @property
     def fetched(self) -> Path:
         """Checkpoints on their way here from the Hub; a fetch that was cut off goes on there."""
         return self.path / ".from-the-hub"
@@ -142,17 +147,27 @@ class RunDir:
         Raises:
             RunError: Something cannot be removed.
         """
-        with writing_explained(self.path):
+        try:
             for each in (self.metrics, self.predictions, self.report, self.tracking, self.published):
                 each.unlink(missing_ok=True)
-            for each in self._folders():
-                _remove_folder(each)
+            for each in (*self._checkpoint_folders(), *self._folders()):
+                _remove(each)
             for each in (self.recipe, self.history, self.data, self.environment):
                 each.unlink(missing_ok=True)
+        except OSError as error:
+            raise RunError(
+                f"{error.filename or self.path} cannot be removed: {error.strerror}.",
+                "Remove it yourself, or choose another folder.",
+            ) from None
+
+    def _checkpoint_folders(self) -> list[Path]:
+        """``checkpoints``; where that is a link, which leads to a larger disk perhaps, only what a run wrote there."""
+        if not self.checkpoints.is_symlink():
+            return [self.checkpoints]
+        return [*self.checkpoints.glob("checkpoint-[0-9]*"), self.staging]
 
     def _folders(self) -> tuple[Path, ...]:
         return (
-            self.checkpoints,
             self.fetched,
             self.model,
             self.figures,
@@ -191,9 +206,9 @@ def written_whole(path: Path) -> Iterator[Path]:
     Raises:
         RunError: Nothing can be written there, it is something else than a file, or the disk is full.
     """
-    if path.exists() and not path.is_file():  # a folder; or a pipe or a device, which renaming would replace
-        raise RunError(f"{path} is there and no regular file.", "Name another file.")
     with writing_explained(path):
+        if path.exists() and not path.is_file():  # a folder; or a pipe or a device, which renaming would replace
+            raise RunError(f"{path} is there and no regular file.", "Name another file.")
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{TEMPORARY}{path.name}.", suffix=path.suffix)
         os.close(handle)
@@ -218,9 +233,9 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
     Raises:
         RunError: Nothing can be written there, it is something else than a folder, or the disk is full.
     """
-    if path.exists() and not path.is_dir():
-        raise RunError(f"{path} is there and no folder.", "Name another folder.")
     with writing_explained(path):
+        if path.exists() and not path.is_dir():
+            raise RunError(f"{path} is there and no folder.", "Name another folder.")
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{TEMPORARY}{path.name}-"))
     former = temporary.with_name(f"{temporary.name}.former")
@@ -317,17 +332,13 @@ def remove_leftovers(folder: Path) -> None:
                 each.unlink()
 
 
-def _remove_folder(folder: Path) -> None:
-    """Removes a folder; of one that is a link, which leads to a larger disk perhaps, only what is in it."""
-    if not folder.is_symlink():
+def _remove(folder: Path) -> None:
+    """Removes a folder, or a link in its place."""
+    if folder.is_symlink():
+        folder.unlink()
+    else:
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(folder)
-    elif folder.is_dir():
-        for each in folder.iterdir():
-            if each.is_dir() and not each.is_symlink():
-                shutil.rmtree(each)
-            else:
-                each.unlink()
 
 
 def _umask() -> int:

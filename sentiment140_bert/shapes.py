@@ -447,7 +447,6 @@ class Failure(TypedDict):
 
 
 Failures = dict[str, Failure]  # ``failed.json`` of a learning curve, by folder
-LogEntry = dict[str, Number | None]  # a line of ``history.jsonl``
 
 
 class CheckpointState(TypedDict):

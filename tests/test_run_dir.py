@@ -166,16 +166,18 @@ def test_half_removed_it_is_neither_finished_nor_foreign(run, monkeypatch):
     assert list(run.path.iterdir()) == []
 
 
-def test_a_folder_that_is_a_link_is_emptied(run, tmp_path):
-    """Checkpoints may lie on a larger disk: those of the old run are removed, the link stays."""
+def test_through_a_link_only_checkpoints_are_removed(run, tmp_path):
+    """They may lie on a larger disk, with other things: the link stays. Another link goes, and not what it leads to."""
     larger = tmp_path / "larger"
-    for each in ("checkpoint-6", "checkpoint-12"):
+    for each in ("checkpoint-6", "checkpoint-12", "mine"):
         write_text(larger / each / "model.safetensors", "")
     run.path.mkdir(parents=True)
     run.checkpoints.symlink_to(larger)
+    run.model.symlink_to(larger / "mine")
     run.clear()
-    assert list(larger.iterdir()) == []
+    assert [each.name for each in larger.rglob("*")] == ["mine", "model.safetensors"]
     assert run.checkpoints.is_symlink()
+    assert not run.model.is_symlink()
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o077])

@@ -23,7 +23,14 @@ from sentiment140_bert.data.formats import BadRow
 from sentiment140_bert.data.intact import PREPARED, REPORT, TOKENIZED
 from sentiment140_bert.data.origin import ORIGIN
 from sentiment140_bert.errors import DataError, first_line
-from sentiment140_bert.run_dir import TEMPORARY, full_disk_explained, remove_leftovers, synchronize, write_json
+from sentiment140_bert.run_dir import (
+    TEMPORARY,
+    full_disk_explained,
+    remove_leftovers,
+    synchronize,
+    write_json,
+    writing_explained,
+)
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -67,18 +74,32 @@ def kept(kind: str, key: str) -> Prepared | None:
     What is not whole there is removed, so that it is made anew, and the log says so.
 
     Raises:
-        DataError: It cannot be removed.
+        DataError: It cannot be removed, or not be read for reasons that are not its own.
     """
     folder = cache_dir() / kind / key
     try:
-        if not os.path.lexists(folder):
-            return None
-        found = intact.report_in(folder, kind)
-        intact.check_splits(folder, kind, found, COLUMNS[kind])
+        return _whole(kind, key)
     except intact.DAMAGE as error:
+        if intact.is_trouble(error):
+            raise DataError(
+                f"{folder} cannot be read: {first_line(error)}.", "Name another cache in S140_CACHE."
+            ) from None
         _remove(folder)
         log.warning("data: %s was damaged (%s), and is made anew", folder, first_line(error))
         return None
+
+
+def _whole(kind: str, key: str) -> Prepared | None:
+    """What lies in the cache under a name; None if nothing does.
+
+    Raises:
+        DAMAGE: It is not whole.
+    """
+    folder = cache_dir() / kind / key
+    if not os.path.lexists(folder):
+        return None
+    found = intact.report_in(folder, kind)
+    intact.check_splits(folder, kind, found, COLUMNS[kind])
     return Prepared(folder, found, cached=True)
 
 
@@ -134,8 +155,12 @@ def from_cache(described: dict[str, Any]) -> tuple[Prepared, Prepared] | None:
     """
     tokenizer = described["tokenizer"]
     for file in sorted((cache_dir() / PREPARED).glob(f"*/{REPORT}")):
-        if _fingerprint(file.parent) == described["fingerprint"] and (prepared := kept(PREPARED, file.parent.name)):
-            tokens = kept(TOKENIZED, tokens_key(prepared, tokenizer["sha256"], tokenizer["max_length"]))
+        if _fingerprint(file.parent) != described["fingerprint"]:
+            continue
+        with suppress(*intact.DAMAGE):  # of an older format, perhaps
+            prepared = _whole(PREPARED, file.parent.name)
+            assert prepared  # noqa: S101 - its report has just been read
+            tokens = _whole(TOKENIZED, tokens_key(prepared, tokenizer["sha256"], tokenizer["max_length"]))
             if tokens:
                 return prepared, dataclasses.replace(tokens, report=described)
     return None
@@ -189,6 +214,7 @@ def _new_folder(kind: str, key: str) -> Iterator[Path]:
             temporary.replace(home / key)
         except OSError:  # another process was faster; what it wrote has the same content, if it is whole
             if kept(kind, key) is None:
-                temporary.replace(home / key)
+                with writing_explained(home / key):
+                    temporary.replace(home / key)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 REPORT = "data.json"
 PREPARED, TOKENIZED = "prepared", "tokenized"
 DAMAGE = (S140Error, *saved.SENSELESS)  # what the functions here raise where something is not whole
+# Of the system's errors these say nothing about what lies there.
+TROUBLE = {
+    *(errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+    *(errno.EIO, errno.ESTALE, errno.ETIMEDOUT),
+}
 
 
 class Split(TypedDict):
@@ -64,6 +70,12 @@ def report_in(folder: Path, kind: str) -> dict[str, Any]:
     return report
 
 
+def is_trouble(error: BaseException) -> bool:
+    """Whether something could not be read for reasons that are not its own."""
+    causes = (error, error.__context__)
+    return any(isinstance(each, OSError) and each.errno in TROUBLE for each in causes)
+
+
 def check_splits(folder: Path, kind: str, report: dict[str, Any], columns: list[str]) -> None:
     """Opens the splits, which reads no more than where their rows lie.
 
@@ -78,8 +90,12 @@ def check_splits(folder: Path, kind: str, report: dict[str, Any], columns: list[
     """
     splits: DatasetDict = saved.load(folder)
     described = report["splits"] if kind == PREPARED else report
-    unsaid = {name for name in splits if not name.endswith("neutral")} - described.keys()
-    missing = set() if "published" in report else described.keys() - splits.keys()  # not all is published
+    unsaid, missing = (
+        {name for name in each if not name.endswith("neutral")}  # which may be told and not kept, or kept and not told
+        for each in (splits.keys() - described.keys(), described.keys() - splits.keys())
+    )
+    if "published" in report:  # and not all of it was
+        missing = set()
     if wrong := {"train"} - splits.keys() or missing or unsaid:
         raise ValueError(f"{', '.join(sorted(wrong))} is not there, or not in {REPORT}")
     for name, split in splits.items():

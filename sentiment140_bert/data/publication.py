@@ -127,7 +127,8 @@ def read(folder: Path, repo_id: str, revision: str) -> Prepared:
     key = hashlib.sha256(f"published {parts}".encode()).hexdigest()
     splits = {name: _table(folder, DEFAULT, name, repo_id) for name in SPLITS if name in described["splits"]}
     for name, table in splits.items():
-        if report.row_hash(table) != described["splits"][name]["sha256"]:
+        told = described["splits"][name]
+        if (len(table), report.row_hash(table)) != (told["rows"], told["sha256"]):
             raise FalseDataError(
                 f"The tweets of {repo_id}, split {name}, are not those that its data.json describes (sha256 differs).",
                 "Name another --dataset-revision, or ask its owner.",

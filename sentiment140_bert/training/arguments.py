@@ -107,7 +107,7 @@ def _refuse_incomplete_schedule(settings: TrainingArguments) -> None:
     kind, more = settings.lr_scheduler_type, settings.lr_scheduler_kwargs
     try:
         get_scheduler(kind, optimizer, settings.get_warmup_steps(steps), steps, more)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ArithmeticError) as error:
         raise RecipeError(
             [
                 f"lr_scheduler_type: {getattr(kind, 'value', kind)} with lr_scheduler_kwargs {more or 'not set'}: "

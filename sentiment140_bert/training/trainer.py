@@ -101,6 +101,20 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
         """As Trainer counts them, which would count the model's parameters anew in each step."""
         return 6 * int(inputs["input_ids"].numel()) * self.parameters
 
+    def _run_epoch(self, *positional: Any, **named: Any) -> None:
+        """As Trainer does it; but where the last step was done before, in mid-epoch, it would take one more."""
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+        else:
+            super()._run_epoch(*positional, **named)
+
+    def _determine_best_metric(self, *positional: Any, **named: Any) -> bool:
+        """As Trainer does it; but a checkpoint that a signal asked for is written where only better ones are, too."""
+        better: bool = super()._determine_best_metric(*positional, **named)
+        return better or any(
+            isinstance(each, StopOnSignal) and each.received is not None for each in self.callback_handler.callbacks
+        )
+
     def _save_checkpoint(self, *arguments: Any, **options: Any) -> None:
         """As Trainer does it.
 
@@ -108,6 +122,10 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
             RunError: The disk is full; what was written of the checkpoint is removed.
         """
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        if folder.is_dir():  # it is written once more, and may be being sealed
+            for each in self.callback_handler.callbacks:
+                if isinstance(each, WholeCheckpoints):
+                    each.finish()
         (folder / MANIFEST).unlink(missing_ok=True)  # a damaged one may lie there, which is written anew
         try:
             super()._save_checkpoint(*arguments, **options)

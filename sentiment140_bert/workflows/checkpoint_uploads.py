@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from sentiment140_bert.hub.checkpoints import CheckpointRepo
 
 log = logging.getLogger(__name__)
-STAGING = ".for-the-hub"  # beside the checkpoints
 LARGE = (".safetensors", ".pt", ".pth")  # what is sent from its file; the rest is small, and text
 
 
@@ -115,7 +114,7 @@ class Uploads:
             else:
                 there = f"the newest there is {self.kept}" if self.kept else "nothing of this training is there"
                 log.warning("hub: %s is NOT in %s; %s", newest.name, self.repo.url, there)
-            shutil.rmtree(self.run.checkpoints / STAGING, ignore_errors=True)
+            shutil.rmtree(self.run.staging, ignore_errors=True)
 
     def _join(self) -> None:
         if self._thread is not None:
@@ -154,7 +153,7 @@ class Uploads:
         state = json.loads((newest / "trainer_state.json").read_text("utf-8"))
         best = Path(state.get("best_model_checkpoint") or newest).name
         self.count += 1
-        staged = Staged(newest.name, self.run.checkpoints / STAGING / str(self.count), self._run_files())
+        staged = Staged(newest.name, self.run.staging / str(self.count), self._run_files())
         for name in {newest.name, best}:
             _linked(self.run.checkpoints / name, staged.folder / name)
         return staged
@@ -221,7 +220,7 @@ def kept_up(uploads: Uploads | None, also: Callable[[], None] | None) -> Iterato
     shown = not are_progress_bars_disabled()
     if shown:
         disable_progress_bars()  # they would be drawn across that of the training
-    shutil.rmtree(uploads.run.checkpoints / STAGING, ignore_errors=True)  # of a process that was killed
+    shutil.rmtree(uploads.run.staging, ignore_errors=True)  # of a process that was killed
     try:
         yield lambda: _each(uploads.saved, also)
     finally:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert import recipes, shapes
 from sentiment140_bert.errors import RunError, S140Error
+from sentiment140_bert.history import entry_of, lines_of
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir, write_json, write_text
 from sentiment140_bert.shapes import checked
@@ -197,12 +198,10 @@ def opened(run: RunDir, recipe: Recipe, resume: bool, overwrite: bool) -> Remote
 
 
 def _check_history(file: Path) -> None:
-    """Raises RunError where a line is not a log entry."""
-    for number, line in enumerate(file.read_bytes().splitlines(), 1):
-        try:
-            checked(json.loads(line), shapes.LogEntry, f"line {number} of history.jsonl")
-        except (ValueError, RecursionError) as error:
-            raise RunError(f"Line {number} of history.jsonl is damaged: {error}.", "Start anew: --overwrite") from None
+    """Raises RunError where a line is no log entry."""
+    for number, line in enumerate(lines_of(file), 1):
+        if entry_of(line) is None:
+            raise RunError(f"Line {number} of history.jsonl is damaged.", "Start anew: --overwrite")
 
 
 def _rows(report: dict[str, Any], split: str) -> Any:

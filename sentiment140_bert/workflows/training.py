@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import shlex
+import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -169,7 +170,7 @@ def _trained(job: Job, resume: bool, data: preparing.Data | None) -> dict[str, A
             lr_decay=recipe.training.layerwise_lr_decay,
         )
         if outcome.signal:
-            raise _interrupted(run, outcome.steps, outcome.signal)
+            raise _interrupted(run, outcome.steps, outcome.signal, processes.is_main_process)
         if processes.is_main_process:
             modeling.save(model, tokenizer, run.model)
             write_json(run.environment, started | {"training": as_training(outcome, usage)})
@@ -213,17 +214,21 @@ def _begun(job: Job, exact: Recipe, report: dict[str, Any], resume: bool, checkp
         if job.run.is_run():
             job.run.clear()
         write_beginning(job.run, job.recipe, report, started)
+    if job.processes.is_main_process:
+        shutil.rmtree(job.run.fetched, ignore_errors=True)  # of a fetch that was cut off, and is not needed any more
     job.processes.wait_for_everyone()
     return started
 
 
-def _interrupted(run: RunDir, step: int, signal: int) -> Interrupted:
+def _interrupted(run: RunDir, step: int, signal: int, is_main: bool) -> Interrupted:
     from sentiment140_bert.training import checkpoints
 
-    kept = checkpoints.whole_ones(run.checkpoints)  # none, if the signal came after the last thing that could be kept
-    what = f"{kept[-1].name} is in {run.checkpoints}" if kept else "no checkpoint was written"
+    what = ""
+    if is_main:  # the others do not wait until it has sealed what was kept; nothing, if the signal came after all that
+        kept = checkpoints.whole_ones(run.checkpoints)
+        what = f"; {kept[-1].name} is in {run.checkpoints}" if kept else "; no checkpoint was written"
     return Interrupted(
-        f"Training was stopped by a signal after step {step}; {what}.",
+        f"Training was stopped by a signal after step {step}{what}.",
         f"Go on with: s140 train --output-dir {shlex.quote(str(run.path))} --resume",
         signal,
     )
@@ -277,7 +282,7 @@ def going_on(run: RunDir, now: dict[str, Any]) -> dict[str, Any]:
     begun: dict[str, Any] = run.read(run.environment)
     known, changed = begun.get("changed", []), environment.changes(begun, now)
     if changed:
-        log.warning(
+        log.info(
             "resume: not with the means it was begun with, so that last digits may differ (%s)", "; ".join(changed)
         )
     return begun | ({"changed": list(dict.fromkeys([*known, *changed]))} if known or changed else {})

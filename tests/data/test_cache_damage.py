@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -185,3 +186,28 @@ def test_what_cannot_be_removed_is_a_sentence(not_writable: Path) -> None:
         pytest.skip("the folder of temporary files is for one user alone")
     with pytest.raises(DataError, match="cannot be removed: Permission denied"):
         caching.kept("prepared", not_writable.name)
+
+
+def test_what_cannot_be_read_for_other_reasons_stays(place: Path) -> None:
+    """That no file can be opened at the moment says nothing about what lies there."""
+    key = only(place, "prepared").name
+    assert caching.kept("prepared", key)
+    lowest = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, before[1]))
+    try:
+        with pytest.raises(DataError, match=r"cannot be read: .*Too many open files"):
+            caching.kept("prepared", key)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert caching.kept("prepared", key)
+
+
+def test_neutral_tweets_may_be_told_and_not_kept(place: Path) -> None:
+    """As of a published dataset of which a part is taken."""
+    folder = only(place, "prepared")
+    report = json.loads((folder / "data.json").read_text())
+    report["splits"]["neutral"] = report["splits"]["test"]
+    (folder / "data.json").write_text(json.dumps(report))
+    assert caching.kept("prepared", folder.name)

@@ -132,8 +132,9 @@ def test_a_path_that_climbs_out_is_refused(hub: HubServer, refused, tmp_path: Pa
     assert not list(tmp_path.rglob("escaped"))
 
 
-def test_a_history_that_is_no_text_is_refused(hub: HubServer, refused) -> None:
-    exchange(hub, "history.jsonl", b"\xff\xfe\n")
+@pytest.mark.parametrize("content", [b"\xff\xfe\n", '{"step": 1}\n'.encode("utf-16")])
+def test_a_history_that_is_no_text_is_refused(hub: HubServer, refused, content: bytes) -> None:
+    exchange(hub, "history.jsonl", content)
     assert "Line 1 of history.jsonl is damaged" in refused()
 
 

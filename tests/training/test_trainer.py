@@ -259,6 +259,26 @@ def test_a_signal_after_the_last_step_leaves_a_checkpoint(classifier_folder: Pat
     kept = load_file(newest_whole(tmp_path) / "model.safetensors")
     assert newest_whole(tmp_path).name == "checkpoint-4"
     assert all(torch.equal(kept[name], weight) for name, weight in model.state_dict().items() if name in kept)
+    again, _ = modeling.load_classifier(str(classifier_folder))
+    common |= {"callbacks": [], "resume_from": newest_whole(tmp_path)}
+    ended = train(again, tokenizer, {"train": data, "validation": data}, settings, **common)
+    assert (ended.signal, ended.steps) == (None, 4)  # in mid-epoch, where Trainer would take a fifth
+    assert all(torch.equal(weight, again.state_dict()[name]) for name, weight in model.state_dict().items())
+
+
+@pytest.mark.parametrize("at", [3, 6])
+def test_a_signal_leaves_a_checkpoint_where_only_better_ones_are_kept(
+    classifier_folder: Path, tmp_path: Path, at: int
+) -> None:
+    """Those of the signal are scored while it comes; in the second case they are worse than those before."""
+    model, tokenizer = modeling.load_classifier(str(classifier_folder))
+    worse = iter([0.9, 0.8, 0.7])
+    values = {"eval_strategy": "steps", "eval_steps": 3, "save_strategy": "best", "metric_for_best_model": "accuracy"}
+    common = {"history": tmp_path / "history.jsonl", "compute_metrics": lambda _: {"accuracy": next(worse)}}
+    splits = {"train": tweets(80), "validation": tweets(40)}
+    outcome = train(model, tokenizer, splits, arguments(tmp_path, **values), callbacks=[KillScoring(at)], **common)
+    assert (outcome.signal, outcome.steps) == (signal.SIGTERM, at)
+    assert newest_whole(tmp_path).name == f"checkpoint-{at}"
 
 
 def test_two_processes_learn_as_one(small_bert: Callable[..., Path], tmp_path: Path, s140) -> None:
