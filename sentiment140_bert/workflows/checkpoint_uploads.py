@@ -182,8 +182,9 @@ class Uploads:
     def _files_of(self, checkpoint: Path) -> dict[str, File]:
         """A checkpoint's files that belong on the Hub, each as its manifest says, and a manifest of these alone."""
         from sentiment140_bert.hub.checkpoint_files import MANIFEST, NEEDED, File
+        from sentiment140_bert.training.checkpoints import manifest_of
 
-        manifest = json.loads((checkpoint / MANIFEST).read_text("utf-8"))
+        manifest = manifest_of(checkpoint)
         paths = {each.name: each for each in sorted(checkpoint.iterdir()) if each.name != MANIFEST}
         listed = {name: entry for name, entry in manifest["files"].items() if name in paths}
         missing = {*NEEDED} - {MANIFEST, *listed}

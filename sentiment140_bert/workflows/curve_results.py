@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.errors import RunError, first_line
+from sentiment140_bert.errors import RunError
 from sentiment140_bert.run_dir import RunDir, write_json, write_text
+from sentiment140_bert.workflows import series
 from sentiment140_bert.workflows.curve_dir import FAILED, FINISHED, CurveDir, state_of
 from sentiment140_bert.workflows.earlier import Curve, earlier
 
@@ -87,7 +88,7 @@ def told(home: CurveDir, run: RunDir, seed: int, scored: Mapping[str, str], pric
     Raises:
         RunError: A file of it is missing or damaged, or it was scored on other tweets.
     """
-    from sentiment140_bert.curve.summary import Point
+    from sentiment140_bert.curve.summary import SHOWN, Point
 
     state = state_of(home, run)
     about: dict[str, Any] = {"seed": seed, "run": f"points/{run.path.name}", "state": state}
@@ -96,8 +97,8 @@ def told(home: CurveDir, run: RunDir, seed: int, scored: Mapping[str, str], pric
     if state != FINISHED:
         return Point(about, {})
     metrics, environment = run.read(run.metrics), run.read(run.environment)
-    wrong, hashes = _answers(run)
-    if hashes != scored:
+    answered = series.answered(run, SHOWN)
+    if {name: each.sha256 for name, each in answered.items()} != scored:
         raise RunError(
             f"{run.path} was not scored on the tweets of this curve, or {run.predictions.name} is damaged.",
             f"Remove {run.path}; it is trained again by the command that made the curve.",
@@ -105,7 +106,7 @@ def told(home: CurveDir, run: RunDir, seed: int, scored: Mapping[str, str], pric
     trained = environment["training"]
     cost = None if price_per_hour is None else trained["seconds"] / 3600 * price_per_hour
     about |= {
-        "splits": {name: _scores(metrics["splits"][name], hashes[name]) for name in wrong},
+        "splits": {name: _scores(metrics["splits"][name], each.sha256) for name, each in answered.items()},
         "data_fingerprint": metrics["data_fingerprint"],
         "weights_sha256": metrics["weights_sha256"],
         **{name: trained[name] for name in ("steps", "best_step", "seconds", "tweets_per_second")},
@@ -113,7 +114,7 @@ def told(home: CurveDir, run: RunDir, seed: int, scored: Mapping[str, str], pric
         "machine": environment["gpu"] or environment["cpu"],
         "precision": environment["precision"]["name"],
     }
-    return Point(about, wrong)
+    return Point(about, {name: ~each.right for name, each in answered.items()})
 
 
 def _scores(split: Mapping[str, Any], rows_sha256: str) -> dict[str, Any]:
@@ -126,28 +127,3 @@ def _scores(split: Mapping[str, Any], rows_sha256: str) -> dict[str, Any]:
         "majority": split["baselines"]["majority"]["accuracy"]["value"],
         "rows_sha256": rows_sha256,
     }
-
-
-def _answers(run: RunDir) -> tuple[dict[str, Any], dict[str, str]]:
-    """By split, whether each tweet that is not neutral was answered wrongly, and a hash of these tweets."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    from sentiment140_bert.curve.summary import SHOWN
-    from sentiment140_bert.data.report import row_hash
-
-    try:
-        table = pq.read_table(run.predictions, columns=["split", "text", "label", "positive"])
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise RunError(
-            f"{run.predictions} cannot be read: {first_line(error)}.",
-            f"Remove {run.path}; it is trained again by the command that made the curve.",
-        ) from None
-    wrong, hashes = {}, {}
-    for name in SHOWN:
-        rows = table.filter(pc.and_(pc.equal(table["split"], name), pc.less(table["label"], 2)))
-        if len(rows):
-            wrong[name] = (rows["positive"].to_numpy() >= 0.5) != (rows["label"].to_numpy() == 1)
-            hashes[name] = row_hash(rows)
-    return wrong, hashes

@@ -1,16 +1,22 @@
-"""A training that is one of many: begun, gone on with, or kept, in a run directory of its own."""
+"""A training that is one of many: begun, gone on with, or kept, in a run directory of its own; what it answered."""
 
 from __future__ import annotations
 
 import gc
 import shutil
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
 from sentiment140_bert import run_lock
-from sentiment140_bert.errors import Interrupted, RunError
+from sentiment140_bert.errors import Interrupted, RunError, first_line
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.workflows import preparing, training
 from sentiment140_bert.workflows.runs import differences, saved_recipe
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 def check(run: RunDir, recipe: Recipe, fingerprint: str) -> None:
@@ -88,6 +94,42 @@ def tidy(run: RunDir, keep_model: bool) -> None:
     """Removes from a finished run what is not kept of it."""
     for each in (run.checkpoints, *([] if keep_model else [run.model])):
         shutil.rmtree(each, ignore_errors=True)
+
+
+class Answered(NamedTuple):
+    """What a model said to the tweets of a split that are not neutral."""
+
+    right: npt.NDArray[np.bool_]
+    labels: npt.NDArray[np.int64]
+    sha256: str  # of these tweets
+
+
+def answered(run: RunDir, splits: Iterable[str]) -> dict[str, Answered]:
+    """What a finished training answered, by split; a split that it was not scored on is left out.
+
+    Raises:
+        RunError: ``predictions.parquet`` is missing or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    from sentiment140_bert.data.report import row_hash
+
+    try:
+        table = pq.read_table(run.predictions, columns=["split", "text", "label", "positive"])
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise RunError(
+            f"{run.predictions} cannot be read: {first_line(error)}.",
+            f"Remove {run.path}; it is trained again by the command that made it.",
+        ) from None
+    found = {}
+    for split in splits:
+        rows = table.filter(pc.and_(pc.equal(table["split"], split), pc.less(table["label"], 2)))
+        if len(rows):
+            labels = rows["label"].to_numpy().astype("int64")
+            found[split] = Answered((rows["positive"].to_numpy() >= 0.5) == (labels == 1), labels, row_hash(rows))
+    return found
 
 
 def free_memory() -> None:

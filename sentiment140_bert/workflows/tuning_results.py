@@ -6,18 +6,16 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.errors import RunError, first_line
+from sentiment140_bert.errors import RunError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir, write_json, write_text
+from sentiment140_bert.workflows import series
 from sentiment140_bert.workflows.earlier import Tuning, earlier
 from sentiment140_bert.workflows.runs import public
 from sentiment140_bert.workflows.tuning_dir import TuningDir
 from sentiment140_bert.workflows.tuning_trials import direction_of, metric_of, recipe_of
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from sentiment140_bert.tuning.study import Study
 
 log = logging.getLogger(__name__)
@@ -105,43 +103,19 @@ def final_of(best: Sequence[RunDir], own: Sequence[RunDir], seeds: Sequence[int]
 
     from sentiment140_bert.evaluation import seeds as over_seeds
 
-    answers = {run.path: _answers(run) for run in (*best, *own)}
+    answers = {run.path: series.answered(run, SCORED) for run in (*best, *own)}
     splits = {}
     for split, words in SCORED.items():
         found = {path: each[split] for path, each in answers.items() if split in each}
         if not found:
             continue
-        if len(found) < len(answers) or len({name for _, _, name in found.values()}) > 1:
+        if len(found) < len(answers) or len({each.sha256 for each in found.values()}) > 1:
             raise RunError(
                 f"The runs in {best[0].path.parent} were not scored on the same {words}.",
                 "Remove that folder; they are trained again by the same command.",
             )
-        first, second = (np.stack([found[run.path][0] for run in runs]) for runs in (best, own))
-        told = over_seeds.compared(first, second, found[best[0].path][1])
+        first, second = (np.stack([found[run.path].right for run in runs]) for runs in (best, own))
+        told = over_seeds.compared(first, second, found[best[0].path].labels)
         splits[split] = told | {"sentence": over_seeds.in_words(told, "the best values", "the recipe as it is", words)}
     runs = {name: [f"final/{run.path.name}" for run in each] for name, each in (("best", best), ("recipe", own))}
     return {"seeds": list(seeds), "runs": runs, "splits": splits}
-
-
-def _answers(run: RunDir) -> dict[str, tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64], str]]:
-    """By split: whether each tweet that is not neutral was answered rightly, its label, and a hash of these tweets."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    from sentiment140_bert.data.report import row_hash
-
-    try:
-        table = pq.read_table(run.predictions, columns=["split", "text", "label", "positive"])
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise RunError(
-            f"{run.predictions} cannot be read: {first_line(error)}.",
-            f"Remove {run.path}; it is trained again by the same command.",
-        ) from None
-    found = {}
-    for split in SCORED:
-        rows = table.filter(pc.and_(pc.equal(table["split"], split), pc.less(table["label"], 2)))
-        if len(rows):
-            truth = rows["label"].to_numpy().astype("int64")
-            found[split] = ((rows["positive"].to_numpy() >= 0.5) == (truth == 1), truth, row_hash(rows))
-    return found
