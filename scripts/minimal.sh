@@ -9,7 +9,8 @@ extras=(mlflow trackio tensorboard noise report tune onnx)
 tests=(tests/cli/test_help.py tests/cli/test_predict.py tests/cli/test_evaluate.py tests/cli/test_train.py tests/test_recipe.py
        tests/test_modeling.py tests/test_conversion.py tests/test_export.py tests/hub/test_loading.py tests/hub/test_publishing.py
        tests/hub/test_malicious_models.py tests/hub/test_malicious_datasets.py tests/tracking/test_mlflow.py
-       tests/tracking/test_others.py tests/evaluation/test_noise.py tests/cli/test_report.py tests/tuning)
+       tests/tracking/test_others.py tests/evaluation/test_noise.py tests/cli/test_report.py tests/tuning
+       tests/training/test_trainer.py tests/training/test_checkpoints.py)
 place=${S140_MINIMAL:-}
 if [ -z "$place" ]; then
   place=$(mktemp -d)
