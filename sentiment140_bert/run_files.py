@@ -15,8 +15,6 @@ SHAPES: dict[str, Any] = {
     "metrics.json": shapes.Scores,
     "tracking.json": shapes.Tracking,
     "published.json": shapes.Pushes,
-    "plan.json": shapes.Plan,
-    "failed.json": shapes.Failures,
 }
 ENVIRONMENT, METRICS = "environment.json", "metrics.json"
 

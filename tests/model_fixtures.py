@@ -59,3 +59,19 @@ def small_bert(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def classifier_folder(small_bert: Callable[..., Path]) -> Path:
     return small_bert()
+
+
+@pytest.fixture(scope="session")
+def smallest_words(small_bert: Callable[..., Path]) -> list[str]:
+    """The flags of :func:`smallest_run`."""
+    return flags(model_name_or_path=small_bert("BertModel"), num_train_epochs=1, per_device_train_batch_size=16)
+
+
+@pytest.fixture(scope="session")
+def smallest_run(tmp_path_factory: pytest.TempPathFactory, smallest_words: list[str]) -> Path:
+    """A finished run of a BERT so small that it is trained at once; not to be changed."""
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    words = ["train", "--output-dir", str(folder), *smallest_words]
+    result = CliRunner().invoke(main, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return folder

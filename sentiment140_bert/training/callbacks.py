@@ -137,11 +137,13 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]
     """On Ctrl-C or SIGTERM: finish the step or the evaluation, write a checkpoint, stop. A second Ctrl-C stops at
     once; SIGTERM, which a scheduler may send again and again, does not.
 
-    ``received`` is the signal's number afterwards, None if there was none.
+    ``received`` is the signal's number afterwards, None if there was none; ``agreed``, whether all processes know of it
+    and stop.
     """
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self.agreed = False
         self._before: dict[int, Any] = {}
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -162,6 +164,7 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if self._heard_by_any(args):
+            self.agreed = True
             control.should_save = True
             control.should_training_stop = True
 
@@ -180,6 +183,6 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         # Trainer takes the stop for the end of an epoch; an evaluation in its middle would count for the best
         # checkpoint and draw random numbers, so that a resumed run would not be the undisturbed one.
-        if self.received is not None and not float(state.epoch or 0.0).is_integer():
+        if self.agreed and not float(state.epoch or 0.0).is_integer():
             control.should_evaluate = False
             control.should_save = False

@@ -111,9 +111,7 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
     def _determine_best_metric(self, *positional: Any, **named: Any) -> bool:
         """As Trainer does it; but a checkpoint that a signal asked for is written where only better ones are, too."""
         better: bool = super()._determine_best_metric(*positional, **named)
-        return better or any(
-            isinstance(each, StopOnSignal) and each.received is not None for each in self.callback_handler.callbacks
-        )
+        return better or any(isinstance(each, StopOnSignal) and each.agreed for each in self.callback_handler.callbacks)
 
     def _save_checkpoint(self, *arguments: Any, **options: Any) -> None:
         """As Trainer does it.

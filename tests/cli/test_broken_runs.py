@@ -18,7 +18,6 @@ from sentiment140_bert.errors import RunError
 from sentiment140_bert.run_dir import RunDir, write_json
 from sentiment140_bert.tracking.story import History
 from sentiment140_bert.training.callbacks import Progress
-from tiny_run import flags
 
 pytest_plugins = "model_fixtures"
 
@@ -51,23 +50,9 @@ SLOW: dict[str, list[object]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def words(small_bert: Callable[..., Path]) -> list[str]:
-    return flags(model_name_or_path=small_bert("BertModel"), num_train_epochs=1, per_device_train_batch_size=16)
-
-
-@pytest.fixture(scope="module")
-def small_run(tmp_path_factory: pytest.TempPathFactory, words: list[str]) -> Path:
-    """A finished run of a BERT so small that it is trained at once; not to be changed."""
-    folder = tmp_path_factory.mktemp("runs") / "small"
-    result = CliRunner().invoke(main, ["train", "--output-dir", str(folder), *words], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return folder
-
-
 @pytest.fixture
-def mine(small_run: Path, tmp_path: Path) -> RunDir:
-    return RunDir(shutil.copytree(small_run, tmp_path / "mine"))
+def mine(smallest_run: Path, tmp_path: Path) -> RunDir:
+    return RunDir(shutil.copytree(smallest_run, tmp_path / "mine"))
 
 
 def damage(file: Path, how: str) -> None:
@@ -81,12 +66,12 @@ def damage(file: Path, how: str) -> None:
 
 
 @pytest.fixture
-def told(words: list[str]) -> Callable[..., Result]:
+def told(smallest_words: list[str]) -> Callable[..., Result]:
     """Gives a command, which may succeed or end in a sentence."""
 
     def call(run: RunDir, asked: list[object]) -> Result:
         filled: list[Any] = [run.path if each == "RUN" else each for each in asked]
-        filled = [word for each in filled for word in (words if each == "FLAGS" else [each])]
+        filled = [word for each in filled for word in (smallest_words if each == "FLAGS" else [each])]
         result = CliRunner().invoke(main, [str(each) for each in filled], catch_exceptions=False)
         assert result.exit_code in (0, 1) or filled[0] == "verify", result.output
         assert (result.exit_code == 0) == ("Error: " not in result.stderr) or filled[0] == "verify", result.output

@@ -26,19 +26,9 @@ from tiny_run import flags, process
 pytest_plugins = "model_fixtures"
 
 
-@pytest.fixture(scope="module")
-def small_run(tmp_path_factory: pytest.TempPathFactory, small_bert: Callable[..., Path]) -> Path:
-    """A finished run of a BERT so small that it is trained at once; not to be changed."""
-    folder = tmp_path_factory.mktemp("runs") / "small"
-    asked = flags(model_name_or_path=small_bert("BertModel"), num_train_epochs=1, per_device_train_batch_size=16)
-    result = CliRunner().invoke(main, ["train", "--output-dir", str(folder), *asked], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return folder
-
-
 @pytest.fixture
-def copy(small_run: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(small_run, tmp_path / "copy"))
+def copy(smallest_run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(smallest_run, tmp_path / "copy"))
 
 
 def listed(file: Path) -> list[dict[str, str]]:
@@ -46,11 +36,11 @@ def listed(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
-def test_the_list_names_training_rows_the_worst_first(small_run: Path, s140, tmp_path: Path) -> None:
-    said = s140("suspects", small_run, "--output", "s.csv").stdout
+def test_the_list_names_training_rows_the_worst_first(smallest_run: Path, s140, tmp_path: Path) -> None:
+    said = s140("suspects", smallest_run, "--output", "s.csv").stdout
     rows = listed(tmp_path / "s.csv")
     assert list(rows[0]) == ["rank", "row", "label", "suggested", "confidence", "label_quality", "sample", "text"]
-    train = prepare(saved_recipe(small_run).data).splits()["train"]
+    train = prepare(saved_recipe(smallest_run).data).splits()["train"]
     known = {row: (text, label) for row, text, label in zip(train["row"], train["text"], train["label"], strict=True)}
     names = ["negative", "positive"]
     for rank, row in enumerate(rows, start=1):
@@ -64,11 +54,11 @@ def test_the_list_names_training_rows_the_worst_first(small_run: Path, s140, tmp
     assert f"suspects    {len(rows)} (" in said
     assert "looked at   180 training tweets; 5 folds, by baseline" in said
     assert "s.csv shows and does not decide" in said
-    assert f"s140 train --recipe {small_run}/recipe.yaml --drop-suspects s.csv" in said
+    assert f"s140 train --recipe {smallest_run}/recipe.yaml --drop-suspects s.csv" in said
 
 
-def test_rows_are_those_of_the_source(small_run: Path, s140, tmp_path: Path) -> None:
-    s140("suspects", small_run, "--output", "s.csv")
+def test_rows_are_those_of_the_source(smallest_run: Path, s140, tmp_path: Path) -> None:
+    s140("suspects", smallest_run, "--output", "s.csv")
     source = Path(sentiment140_bert.__file__).parent / "data" / "sample" / "tweets.csv"
     with source.open(encoding="latin-1", newline="") as lines:
         tweets = list(csv.reader(lines))
@@ -79,8 +69,8 @@ def test_rows_are_those_of_the_source(small_run: Path, s140, tmp_path: Path) -> 
         assert row["text"] == as_cell(cleaned[at].as_py())
 
 
-def test_as_json_with_a_limit_and_a_sample(small_run: Path, s140, tmp_path: Path) -> None:
-    asked = ("suspects", small_run, "--output", "s.csv", "--most", 20, "--sample", 7, "--json")
+def test_as_json_with_a_limit_and_a_sample(smallest_run: Path, s140, tmp_path: Path) -> None:
+    asked = ("suspects", smallest_run, "--output", "s.csv", "--most", 20, "--sample", 7, "--json")
     result = json.loads(s140(*asked).stdout)
     rows = listed(tmp_path / "s.csv")
     assert (len(rows), result["written"], result["sample"], result["looked_at"]) == (20, 20, 7, 180)
@@ -96,28 +86,28 @@ def test_as_json_with_a_limit_and_a_sample(small_run: Path, s140, tmp_path: Path
     assert [row["rank"] for row in listed(tmp_path / "s.csv") if row["sample"]] != marked
 
 
-def test_the_run_is_left_as_it_was(small_run: Path, s140) -> None:
+def test_the_run_is_left_as_it_was(smallest_run: Path, s140) -> None:
     def content() -> dict[Path, bytes]:
-        return {file: file.read_bytes() for file in small_run.rglob("*") if file.is_file()}
+        return {file: file.read_bytes() for file in smallest_run.rglob("*") if file.is_file()}
 
     before = content()
-    s140("suspects", small_run, "--output", "s.csv")
+    s140("suspects", smallest_run, "--output", "s.csv")
     assert content() == before
 
 
-def test_training_without_them_leaves_out_what_is_listed(small_run: Path, s140, tmp_path: Path) -> None:
-    s140("suspects", small_run, "--output", "s.csv")
+def test_training_without_them_leaves_out_what_is_listed(smallest_run: Path, s140, tmp_path: Path) -> None:
+    s140("suspects", smallest_run, "--output", "s.csv")
     rows = listed(tmp_path / "s.csv")
     assert any(row["text"].startswith("'@user") for row in rows)
-    asked = ("prepare", "--recipe", small_run / "recipe.yaml", "--drop-suspects", "s.csv", "--json")
+    asked = ("prepare", "--recipe", smallest_run / "recipe.yaml", "--drop-suspects", "s.csv", "--json")
     assert json.loads(s140(*asked).stdout)["splits"]["train"]["rows"] == 180 - len(rows)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def undisturbed(smallest_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The answer of ``--by model``, the list's content, and what was said."""
     home = tmp_path_factory.mktemp("undisturbed")
-    copy = shutil.copytree(small_run, home / "copy")
+    copy = shutil.copytree(smallest_run, home / "copy")
     asked = ["suspects", str(copy), "--output", str(home / "s.csv"), "--by", "model", "--folds", "3", "--json"]
     result = CliRunner().invoke(main, asked, catch_exceptions=False)
     assert result.exit_code == 0, result.output
@@ -204,10 +194,10 @@ def test_other_folds_do_not_take_what_was_kept(copy: Path, undisturbed: dict[str
 )
 @pytest.mark.parametrize("by", ["baseline", "model"])
 def test_what_cannot_be_is_said_before_anything_is_trained(
-    small_run: Path, s140, tmp_path: Path, arguments: tuple[Any, ...], said: str, by: str
+    smallest_run: Path, s140, tmp_path: Path, arguments: tuple[Any, ...], said: str, by: str
 ) -> None:
     (tmp_path / "folder.csv").mkdir()
-    result = s140("suspects", small_run, "--output", "s.csv", "--by", by, *arguments, code=1)
+    result = s140("suspects", smallest_run, "--output", "s.csv", "--by", by, *arguments, code=1)
     assert said in result.stderr
     assert result.stdout == ""
     assert "training 1 of" not in result.stderr
@@ -215,9 +205,9 @@ def test_what_cannot_be_is_said_before_anything_is_trained(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written_to(small_run: Path, s140, tmp_path: Path) -> None:
+def test_a_folder_that_may_not_be_written_to(smallest_run: Path, s140, tmp_path: Path) -> None:
     (tmp_path / "locked").mkdir(mode=0o500)
-    assert "cannot be written" in s140("suspects", small_run, "--output", "locked/s.csv", code=1).stderr
+    assert "cannot be written" in s140("suspects", smallest_run, "--output", "locked/s.csv", code=1).stderr
 
 
 def test_no_run_and_an_unfinished_one(copy: Path, s140) -> None:
@@ -241,6 +231,6 @@ def test_other_data_than_the_run_was_trained_on(
     assert not (tmp_path / "s.csv").exists()
 
 
-def test_without_cleanlab_the_extra_is_named(small_run: Path, s140, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_cleanlab_the_extra_is_named(smallest_run: Path, s140, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cleanlab", None)
-    assert "[noise]" in s140("suspects", small_run, "--output", "s.csv", code=1).stderr
+    assert "[noise]" in s140("suspects", smallest_run, "--output", "s.csv", code=1).stderr
