@@ -27,6 +27,7 @@ from transformers import (
 from sentiment140_bert import modeling
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.training.arguments import Precision, training_arguments
+from sentiment140_bert.training.callbacks import StopOnSignal
 from sentiment140_bert.training.checkpoints import newest_whole
 from sentiment140_bert.training.rows import TokenRows, lengths_of
 from sentiment140_bert.training.trainer import SentimentTrainer, exact_loss, train
@@ -279,6 +280,20 @@ def test_a_signal_leaves_a_checkpoint_where_only_better_ones_are_kept(
     outcome = train(model, tokenizer, splits, arguments(tmp_path, **values), callbacks=[KillScoring(at)], **common)
     assert (outcome.signal, outcome.steps) == (signal.SIGTERM, at)
     assert newest_whole(tmp_path).name == f"checkpoint-{at}"
+
+
+def test_a_signal_that_others_do_not_know_of_yet_changes_nothing(classifier_folder: Path, tmp_path: Path) -> None:
+    """Else one process would save alone, and wait for the others."""
+    model, tokenizer = modeling.load_classifier(str(classifier_folder))
+    values = {"eval_strategy": "steps", "eval_steps": 3, "save_strategy": "best", "metric_for_best_model": "accuracy"}
+    rows = TokenRows(tweets(8), tokenizer)
+    trainer, stop = SentimentTrainer(model, arguments(tmp_path, **values), eval_dataset=rows), StopOnSignal()
+    trainer.add_callback(stop)
+    trainer.state.best_metric = 0.9
+    stop.received = signal.SIGTERM
+    assert not trainer._determine_best_metric({"eval_accuracy": 0.8}, None)
+    stop.agreed = True
+    assert trainer._determine_best_metric({"eval_accuracy": 0.8}, None)
 
 
 def test_two_processes_learn_as_one(small_bert: Callable[..., Path], tmp_path: Path, s140) -> None:
