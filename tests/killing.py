@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import NamedTuple
 
 from sentiment140_bert.run_dir import sha256_of
+from sentiment140_bert.training.checkpoints import MANIFEST
 from tiny_run import process
 
 RESULTS = ("model/model.safetensors", "metrics.json")
@@ -22,16 +24,28 @@ class Ended(NamedTuple):
 
 
 def trained(
-    folder: Path, words: list[str], kill_at: str | None = None, later: float = 0.0, threads: int | None = None
+    folder: Path,
+    words: list[str],
+    kill_at: str | None = None,
+    later: float = 0.0,
+    threads: int | None = None,
+    whole: bool = False,
 ) -> Ended:
-    """Runs ``s140 train``; perhaps SIGKILL ends it ``later`` seconds after it has begun a line with ``kill_at``."""
+    """Runs ``s140 train``; perhaps SIGKILL ends it ``later`` seconds after it has begun a line with ``kill_at``, and if
+    it is to have a ``whole`` checkpoint, not before it has one: steps may be faster than the disk."""
     env = {"OMP_NUM_THREADS": str(threads)} if threads else {}
     with process("train", "--output-dir", folder, *words, env=env, stdout=-3) as started:
+
+        def kill() -> None:
+            while whole and started.poll() is None and not any(folder.glob(f"checkpoints/*/{MANIFEST}")):
+                time.sleep(0.001)
+            started.send_signal(signal.SIGKILL)
+
         told = []
         for line in started.stderr:
             told.append(line)
             if kill_at and line.startswith(kill_at):
-                threading.Timer(later, started.send_signal, [signal.SIGKILL]).start()
+                threading.Timer(later, kill).start()
                 kill_at = None
         started.wait()
     return Ended(started.returncode, "".join(told))

@@ -33,7 +33,7 @@ def test_it_ends_where_an_undisturbed_one_does(small_bert, tmp_path: Path, shape
     assert undisturbed.code == 0, undisturbed.told
     folder = tmp_path / "killed"
     for step in (5, 8, 11):
-        ended = trained(folder, words, f"step {step}/")
+        ended = trained(folder, words, f"step {step}/", whole=step > 6)
         assert ended.code == -signal.SIGKILL, ended.told
         assert not (folder / "metrics.json").exists()
     newest = newest_whole(folder / "checkpoints")
@@ -51,7 +51,7 @@ def test_it_ends_where_an_undisturbed_one_does(small_bert, tmp_path: Path, shape
 def test_other_means_are_told_on_the_terminal_and_by_the_card(small_bert, tmp_path: Path) -> None:
     """As many threads as before say nothing; others sum in another order, and the same bits are not promised."""
     folder, words = tmp_path / "run", flags(model_name_or_path=small_bert(), num_train_epochs=3)
-    assert trained(folder, words, "step 9/", threads=1).code == -signal.SIGKILL
+    assert trained(folder, words, "step 9/", threads=1, whole=True).code == -signal.SIGKILL
     assert "last digits" not in trained(folder, words, "step 15/", threads=1).told
     ended = trained(folder, words, threads=2)
     assert ended.code == 0, ended.told
