@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -32,13 +33,13 @@ def trained(
     whole: bool = False,
 ) -> Ended:
     """Runs ``s140 train``; perhaps SIGKILL ends it ``later`` seconds after it has begun a line with ``kill_at``, and if
-    it is to have a ``whole`` checkpoint, not before it has one: steps may be faster than the disk."""
+    it is to leave a ``whole`` checkpoint, not before there is one."""
     env = {"OMP_NUM_THREADS": str(threads)} if threads else {}
     with process("train", "--output-dir", folder, *words, env=env, stdout=-3) as started:
 
         def kill() -> None:
-            while whole and started.poll() is None and not any(folder.glob(f"checkpoints/*/{MANIFEST}")):
-                time.sleep(0.001)
+            if whole:
+                until_whole(folder, started)
             started.send_signal(signal.SIGKILL)
 
         told = []
@@ -49,6 +50,12 @@ def trained(
                 kill_at = None
         started.wait()
     return Ended(started.returncode, "".join(told))
+
+
+def until_whole(folder: Path, started: subprocess.Popen[str]) -> None:
+    """Waits until a run has a whole checkpoint, or has ended without: steps may be faster than the disk."""
+    while started.poll() is None and not any(folder.glob(f"checkpoints/*/{MANIFEST}")):
+        time.sleep(0.001)
 
 
 def same(folder: Path, undisturbed: Path) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from killing import until_whole
 from mlflow_server import MlflowServer, runs_of, steps_of
 from sentiment140_bert import Recipe, evaluate_run, load_recipe, predict, train
 from sentiment140_bert.run_dir import sha256_of
@@ -40,6 +41,7 @@ def life(encoder: Path, one_server: MlflowServer, tmp_path_factory: pytest.TempP
     first = process("train", "--output-dir", folder, *small(encoder), *register, env=place)
     for line in first.stderr:
         if line.startswith("step 9/"):
+            until_whole(folder, first)
             first.send_signal(signal.SIGKILL)
             break
     first.communicate(timeout=60)
