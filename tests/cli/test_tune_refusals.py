@@ -1,0 +1,123 @@
+"""What ``s140 tune`` refuses, and leaves as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sentiment140_bert import recipes
+from sentiment140_bert.errors import RunError
+from sentiment140_bert.run_dir import TEMPORARY
+from sentiment140_bert.workflows.tuning_dir import TuningDir
+
+pytest_plugins = ("model_fixtures", "tune_fixtures")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--trials", 0), 1, "0 trials try nothing"),
+        (("--trials", -3), 1, "-3 trials try nothing"),
+        (("--timeout", 0), 1, "In 0 seconds nothing can be tried"),
+        (("--timeout", "0m"), 1, "In 0 seconds nothing can be tried"),
+        (("--timeout", "nan"), 1, "In nan seconds nothing can be tried"),
+        (("--timeout", "soon"), 2, "seconds, or as in 90s, 30m, 2.5h"),
+        (("--final-seeds", -1), 1, "-1 seeds are none"),
+        (("--final-seeds", 2, "--seed", 4294967294), 1, "must lie between 0 and 4,294,967,295; --final-seeds says"),
+        (("--eval-strategy", "no", "--no-load-best-model-at-end"), 1, "no trial can be judged without evaluations"),
+        (("--register-model", "m", "--report-to", "mlflow"), 1, "register_model"),
+        (("--log-model",), 1, "add --keep-models"),
+        (("--dataset", "nowhere.csv"), 1, "nowhere.csv"),
+        (("--test-size", 0, "--manual-test", "none"), 1, "Nothing is held out"),
+        (("--storage", "my store"), 1, "no address of a database"),
+        (("--storage", "sqlite://"), 1, "in memory is gone"),
+        (("--sampler", "grid"), 2, "'grid' is not one of"),
+    ],
+)
+def test_what_makes_no_study(s140, tunable: Path, tmp_path: Path, arguments: Any, code: int, said: str) -> None:
+    result = s140("tune", "new", "--recipe", tunable, *arguments, code=code)
+    assert said in result.stderr
+    assert result.stdout == ""
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("ranges", "more", "said"),
+    [
+        (
+            {"lr_scheduler_type": ["linear", "cosine_with_min_lr"]},
+            {},
+            "cosine_with_min_lr with lr_scheduler_kwargs not",
+        ),
+        (
+            {"learning_rate": [1e-3, 1e-5]},
+            {"lr_scheduler_type": "polynomial", "lr_scheduler_kwargs": {"lr_end": 1e-4}},
+            "must be smaller",
+        ),
+    ],
+)
+def test_a_schedule_that_cannot_be_built_is_refused_before_the_tweets_are_prepared(
+    tmp_path: Path, s140, tunable: Path, ranges: dict[str, Any], more: dict[str, Any], said: str
+) -> None:
+    plain = yaml.safe_load(tunable.read_text())
+    (tmp_path / "bad.yaml").write_text(yaml.safe_dump(plain | {"tuning": ranges, "training": plain["training"] | more}))
+    result = s140("tune", "new", "--recipe", "bad.yaml", code=1)
+    assert said in result.stderr
+    assert "data: " not in result.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_another_study_is_refused_with_the_difference(copied: Path, s140, tunable: Path, tmp_path: Path) -> None:
+    asked = ("tune", copied, "--recipe", tunable, "--trials", 6)
+    assert "recipe.training.weight_decay: 0.01 then, 0.5 now" in s140(*asked, "--weight-decay", 0.5, code=1).stderr
+    assert "data: " in s140(*asked, "--split-seed", 1, code=1).stderr
+    assert "pruner: 'median' then, 'none' now" in s140(*asked, "--pruner", "none", code=1).stderr
+    assert "study: 'mine' then, 'other' now" in s140(*asked, "--study-name", "other", code=1).stderr
+    shared = (
+        "tune",
+        "elsewhere",
+        "--storage",
+        f"sqlite:///{copied}/study.db",
+        "--study-name",
+        "mine",
+        "--recipe",
+        tunable,
+    )
+    refused = s140(*shared, "--trials", 6, "--learning-rate", 2e-3, code=1).stderr
+    assert "The study 'mine' in" in refused
+    assert "recipe.training.learning_rate: 0.0001 then, 0.002 now" in refused
+
+
+def test_folders_of_something_else_are_left_alone(s140, tunable: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    assert "is a file" in s140("tune", "file", "--recipe", tunable, code=1).stderr
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    assert "is not empty, and no tuning" in s140("tune", "full", "--recipe", tunable, code=1).stderr
+    assert [each.name for each in (tmp_path / "full").iterdir()] == ["notes.txt"]
+
+
+def test_what_a_process_writes_that_begins_at_the_same_time_is_no_obstacle(tmp_path: Path) -> None:
+    home = TuningDir(tmp_path)
+    for name in ("study.db", "study.db.lock", "study.db-journal", f"{TEMPORARY}study.json.abc.json"):
+        (tmp_path / name).write_text("")
+    home.refuse_something_else()
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(RunError, match="no tuning"):
+        home.refuse_something_else()
+
+
+def test_trials_share_no_repository_of_checkpoints(s140, tunable: Path, tmp_path: Path) -> None:
+    asked = ("tune", "mine", "--recipe", tunable, "--trials", 1, "--final-seeds", 0)
+    said = s140(*asked, "--checkpoint-repo-id", "you/checkpoints").stderr
+    assert "a tuning trains several models; nothing is kept in you/checkpoints" in said
+    assert recipes.load(str(tmp_path / "mine" / "best.yaml")).tracking.checkpoint_repo_id is None
+
+
+def test_a_volume_is_refused(s140, tunable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S140_VOLUMES", str(tmp_path / "volume"))
+    assert "is on a volume" in s140("tune", tmp_path / "volume" / "mine", "--recipe", tunable, code=1).stderr
+    assert not (tmp_path / "volume").exists()

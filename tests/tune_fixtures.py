@@ -1,0 +1,69 @@
+"""A pytest plugin for tests of ``s140 tune``: a recipe with ranges, a BERT so small that it is trained at once, and a
+finished tuning."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from sentiment140_bert.cli import main
+from tiny_run import TINY
+
+TUNING = {
+    "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
+    "per_device_train_batch_size": [32, 64],
+    "max_length": [12, 32],
+    "layerwise_lr_decay": {"low": 0.5, "high": 1.0},
+    "hidden_dropout_prob": {"low": 0.0, "high": 0.3},
+}
+
+
+@pytest.fixture(scope="session")
+def tunable(small_bert: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """180 tweets to train on, 60 to validate, 60 to test; five settings to be tuned."""
+    plain: dict[str, Any] = {"model": {"model_name_or_path": str(small_bert("BertModel"))}, "tuning": TUNING}
+    plain["data"] = {"dataset": "sample", "max_samples": 300, "validation_size": 60, "test_size": 60, "max_length": 32}
+    plain["training"] = {
+        name.replace("-", "_"): TINY[name] for name in ("num-train-epochs", "logging-steps", "report-to")
+    } | {"per_device_train_batch_size": 32, "learning_rate": 1e-4}
+    file = tmp_path_factory.mktemp("recipes") / "mine.yaml"
+    file.write_text(yaml.safe_dump(plain))
+    return file
+
+
+@pytest.fixture(scope="session")
+def tuned(tmp_path_factory: pytest.TempPathFactory, tunable: Path) -> Path:
+    """A finished tuning; not to be changed."""
+    folder = tmp_path_factory.mktemp("tunings") / "mine"
+    asked = ["tune", str(folder), "--recipe", str(tunable), "--trials", "6", "--final-seeds", "2"]
+    result = CliRunner().invoke(main, asked, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture
+def copied(tuned: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tuned, tmp_path / "mine"))
+
+
+def read(folder: Path, name: str = "tuning.json") -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / name).read_text("utf-8"))
+    return content
+
+
+def what_came_out(folder: Path) -> list[tuple[Any, ...]]:
+    names = ("number", "state", "value", "values", "scores")
+    return [tuple(each[name] for name in names) for each in read(folder)["trials"]]
+
+
+def rows_of(folder: Path) -> list[tuple[int, str]]:
+    with sqlite3.connect(folder / "study.db") as connection:
+        return connection.execute("select number, state from trials order by number").fetchall()
