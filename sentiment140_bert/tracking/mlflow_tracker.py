@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from sentiment140_bert.credentials import without_password
-from sentiment140_bert.errors import TrackerError
+from sentiment140_bert.errors import TrackerError, first_line
 from sentiment140_bert.tracking import mlflow_model
 from sentiment140_bert.tracking.story import CARD, Point, State, Story
 from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
@@ -58,7 +58,7 @@ class Mlflow(Tracker):
 
         asked = mlflow.is_tracking_uri_set()
         self.uri = mlflow.get_tracking_uri() if asked else self.known.get("tracking_uri") or mlflow.get_tracking_uri()
-        self.client: Any = mlflow.MlflowClient(self.uri)
+        self.client: Any = _client(self.uri)
         run = self._known_run() or self._new_run(remember)
         self.run_id = run.info.run_id
         place = without_password(absolute(self.uri))
@@ -231,6 +231,29 @@ class Mlflow(Tracker):
         else:
             return None
         return f"{host.rstrip('/')}/{place}/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+
+
+def _client(uri: str) -> Any:
+    """Connects to MLflow; a store in a file is made if need be.
+
+    Raises:
+        TrackerError: A process was killed that made such a store, or brought it up to date.
+    """
+    import mlflow
+
+    if not uri.startswith("sqlite:"):
+        return mlflow.MlflowClient(uri)
+    from sqlalchemy.exc import OperationalError
+
+    try:
+        return mlflow.MlflowClient(uri)
+    except OperationalError as error:
+        if "already exists" not in (said := first_line(error)):
+            raise
+        raise TrackerError(
+            f"{absolute(uri)} was cut off while MLflow made it or brought it up to date: {said}",
+            "If no runs are in it, remove it; else put a copy in its place.",
+        ) from error
 
 
 def _callers_run() -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from sentiment140_bert.errors import first_line
+from sentiment140_bert.errors import S140Error, first_line
 from sentiment140_bert.run_dir import RunDir, write_json
 from sentiment140_bert.tracking.story import FINISHED, KILLED, METRICS, PUBLISHED, Point, State, Story, digest
 from sentiment140_bert.tracking.tracker import Tracker
@@ -206,5 +206,6 @@ class Sender:
 
 
 def plain(error: BaseException) -> str:
-    """What went wrong, in one line and without secrets."""
-    return first_line(error)[:300]
+    """What went wrong, and what to do where that is known, in one line and without secrets."""
+    hint = error.hint.rstrip(".") if isinstance(error, S140Error) else ""
+    return first_line(error)[:300] + (f". {hint}" if hint else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,6 +100,20 @@ def test_a_relative_store_is_found_from_another_folder(mine: Path, tmp_path: Pat
     _, stderr = ended.communicate(timeout=200)
     assert ended.returncode == 0, stderr
     assert list(Path.cwd().iterdir()) == []
+
+
+def test_a_store_whose_making_was_cut_off_is_named(mine: Path, tmp_path: Path, monkeypatch, caplog) -> None:
+    """A kill in MLflow's first second leaves tables that it makes once more, and does not get over."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mine.db")
+    with sqlite3.connect("mine.db") as store:
+        store.execute("create table _alembic_tmp_experiments (key text)")
+    assert not tell(mine, "mlflow")
+    assert f"sqlite:///{tmp_path}/mine.db was cut off while MLflow made it" in caplog.text
+    assert "If no runs are in it, remove it" in caplog.text
+    Path("mine.db").unlink()
+    ended = process("track", "sync", mine)
+    _, stderr = ended.communicate(timeout=200)
+    assert ended.returncode == 0, stderr
 
 
 def test_a_run_that_was_deleted_is_a_sentence(mine: Path, mlflow_server: MlflowServer, s140) -> None:
