@@ -104,13 +104,14 @@ def test_a_relative_store_is_found_from_another_folder(mine: Path, tmp_path: Pat
 
 def test_a_store_whose_making_was_cut_off_is_named(mine: Path, tmp_path: Path, monkeypatch, caplog) -> None:
     """A kill in MLflow's first second leaves tables that it makes once more, and does not get over."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mine.db")
-    with sqlite3.connect("mine.db") as store:
+    file = tmp_path / "cut_off.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}")
+    with sqlite3.connect(file) as store:
         store.execute("create table _alembic_tmp_experiments (key text)")
     assert not tell(mine, "mlflow")
-    assert f"sqlite:///{tmp_path}/mine.db was cut off while MLflow made it" in caplog.text
+    assert f"sqlite:///{file} was cut off while MLflow made it" in caplog.text
     assert "If no runs are in it, remove it" in caplog.text
-    Path("mine.db").unlink()
+    file.unlink()
     ended = process("track", "sync", mine)
     _, stderr = ended.communicate(timeout=200)
     assert ended.returncode == 0, stderr
