@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -41,3 +42,12 @@ def process(*arguments: object, env: dict[str, str] | None = None, **options: An
         }
         | options,
     )
+
+
+def signalled(started: subprocess.Popen[str], number: signal.Signals, at: str, timeout: int = 60) -> tuple[str, str]:
+    """Sends a signal once a process begins a line with ``at``; what it printed, and what it said after that line."""
+    for line in started.stderr:
+        if line.startswith(at):
+            started.send_signal(number)
+            break
+    return started.communicate(timeout=timeout)

@@ -1,4 +1,5 @@
-"""What happens beside the training steps: the progress bar, the history, stopping on a signal."""
+"""What happens beside the training steps: the progress bar, the history, stopping on a signal, the order and the
+random numbers."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from sentiment140_bert.history import entry_of, lines_of
 from sentiment140_bert.run_dir import write_text
+from sentiment140_bert.training.batching import LengthGroupedBatches
 
 
 class Progress(TrainerCallback):  # type: ignore[misc]
@@ -186,3 +188,33 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]
         if self.agreed and not float(state.epoch or 0.0).is_integer():
             control.should_evaluate = False
             control.should_save = False
+
+
+class EachEpochItsOrder(TrainerCallback):  # type: ignore[misc]
+    """Tells the batches their epoch; in an epoch that is resumed by several processes Trainer does not reach them."""
+
+    def __init__(self, batches: LengthGroupedBatches) -> None:
+        self.batches = batches
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.batches.set_epoch(int(state.epoch or 0))
+
+
+class RandomnessOfEachStep(TrainerCallback):  # type: ignore[misc]
+    """What the generators stood at when the present step began."""
+
+    def __init__(self) -> None:
+        self.states: list[torch.Tensor] = []
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.states = [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if torch.cuda.is_available() else [])]
+
+    def restore(self) -> None:
+        """Sets them back to that."""
+        torch.set_rng_state(self.states[0])
+        for state in self.states[1:]:
+            torch.cuda.set_rng_state(state)

@@ -25,7 +25,7 @@ from sentiment140_bert.errors import HardwareError, diverged
 from sentiment140_bert.run_dir import disk_full, is_disk_full
 from sentiment140_bert.training import layerwise, memory
 from sentiment140_bert.training.batching import LengthGroupedBatches, Share
-from sentiment140_bert.training.callbacks import Progress, StopOnSignal
+from sentiment140_bert.training.callbacks import EachEpochItsOrder, Progress, RandomnessOfEachStep, StopOnSignal
 from sentiment140_bert.training.checkpoints import MANIFEST, WholeCheckpoints, newest_whole, remove, seconds_until
 from sentiment140_bert.training.loss import exact_loss
 from sentiment140_bert.training.rows import TokenRows, as_it_is
@@ -69,14 +69,14 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
         self._batches: LengthGroupedBatches | None = None
         self._tried: set[int] = set()
         self._within_step = False
-        self._randomness = _RandomnessOfEachStep()
+        self._randomness = RandomnessOfEachStep()
         if finds_batch and self.args.world_size == 1:
             self.add_callback(self._randomness)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
         self._batches = batches = LengthGroupedBatches(self.train_dataset.lengths, self.share, seed)
-        self.add_callback(_EachEpochItsOrder(batches))
+        self.add_callback(EachEpochItsOrder(batches))
         loader: DataLoader[Any] = DataLoader(
             self.train_dataset,
             batch_sampler=batches,
@@ -220,32 +220,6 @@ def share_of(arguments: TrainingArguments) -> Share:
     """How the arguments ask a step to be shared out."""
     processes, accumulated = arguments.world_size, arguments.gradient_accumulation_steps
     return Share(arguments.per_device_train_batch_size * accumulated * processes, processes, accumulated)
-
-
-class _EachEpochItsOrder(TrainerCallback):  # type: ignore[misc]
-    """Tells the batches their epoch; in an epoch that is resumed by several processes Trainer does not reach them."""
-
-    def __init__(self, batches: LengthGroupedBatches) -> None:
-        self.batches = batches
-
-    def on_epoch_begin(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
-        self.batches.set_epoch(int(state.epoch or 0))
-
-
-class _RandomnessOfEachStep(TrainerCallback):  # type: ignore[misc]
-    """What the generators stood at when the present step began."""
-
-    def __init__(self) -> None:
-        self.states: list[torch.Tensor] = []
-
-    def on_step_begin(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
-        self.states = [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if torch.cuda.is_available() else [])]
-
-    def restore(self) -> None:
-        """Sets them back to that."""
-        torch.set_rng_state(self.states[0])
-        for state in self.states[1:]:
-            torch.cuda.set_rng_state(state)
 
 
 @dataclass(frozen=True)

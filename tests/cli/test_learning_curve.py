@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from sentiment140_bert.cli import main
 from sentiment140_bert.run_dir import RunDir, sha256_of
 from sentiment140_bert.workflows import saved_recipe
-from tiny_run import flags, process
+from tiny_run import flags, process, signalled
 
 pytest_plugins = "model_fixtures"
 
@@ -213,11 +213,7 @@ def test_after_a_kill_it_goes_on_in_the_very_step(asked: list[str], s140, tmp_pa
 def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(asked: list[str], s140, tmp_path: Path) -> None:
     asked = [*asked, "--sizes", "160", "--seeds", "1"]
     started = process("learning-curve", "curve", *asked, cwd=tmp_path)
-    for line in started.stderr:
-        if line.startswith("step 3/"):
-            started.send_signal(signal.SIGTERM)
-            break
-    stdout, stderr = started.communicate(timeout=60)
+    stdout, stderr = signalled(started, signal.SIGTERM, "step 3/")
     assert (started.returncode, stdout) == (143, ""), stderr
     assert "Finished points are kept; go on with the same command." in stderr
     assert "Traceback" not in stderr

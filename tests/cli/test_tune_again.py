@@ -18,7 +18,7 @@ from sentiment140_bert.training.checkpoints import seal
 from sentiment140_bert.tuning.owner import this_process
 from sentiment140_bert.workflows import saved_recipe
 from sentiment140_bert.workflows.tuning_trials import left_in
-from tiny_run import process
+from tiny_run import process, signalled
 from tune_fixtures import TUNING, read, rows_of, what_came_out
 
 pytest_plugins = ("model_fixtures", "tune_fixtures")
@@ -170,11 +170,7 @@ def test_nothing_is_named_that_is_not_there(tmp_path: Path, s140, tunable: Path)
 def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path, tunable: Path, s140) -> None:
     asked = ("tune", tmp_path / "mine", "--recipe", tunable, "--trials", 1, "--final-seeds", 0)
     started = process(*asked, "--num-train-epochs", 20)
-    for line in started.stderr:
-        if line.startswith("tune: trial 0, evaluation 1"):
-            started.send_signal(signal.SIGTERM)
-            break
-    stdout, stderr = started.communicate(timeout=60)
+    stdout, stderr = signalled(started, signal.SIGTERM, "tune: trial 0, evaluation 1")
     assert (started.returncode, stdout) == (143, ""), stderr
     assert "Finished trials are kept; go on with the same command." in stderr
     assert "Traceback" not in stderr

@@ -15,7 +15,7 @@ from mlflow_server import MlflowServer, runs_of, steps_of
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.tracking.sender import plain
 from sentiment140_bert.workflows import tracks
-from tiny_run import flags, process
+from tiny_run import flags, process, signalled
 from told import change_scores, tell
 
 pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
@@ -127,11 +127,7 @@ def stopped(encoder: Path, mlflow_server: MlflowServer, tmp_path: Path) -> Path:
     """A run that SIGTERM stopped in its second epoch."""
     folder = tmp_path / "stopped"
     started = process("train", "--output-dir", folder, *small(encoder, num_train_epochs=2), "--no-log-model")
-    for line in started.stderr:
-        if line.startswith("step 8/"):
-            started.send_signal(signal.SIGTERM)
-            break
-    started.communicate(timeout=100)
+    signalled(started, signal.SIGTERM, "step 8/", timeout=100)
     assert started.returncode == 143
     (only,) = runs_of(mlflow_server, tmp_path.name)
     assert only.info.status == "KILLED"
@@ -159,12 +155,8 @@ def test_a_stop_is_not_held_up_by_a_server_that_never_answers(
         proxy.rule = lambda method, path, count: STALL
         words = ["train", "--output-dir", tmp_path / "run", *small(encoder, num_train_epochs=3)]
         started = process(*words, env={"MLFLOW_TRACKING_URI": proxy.url})
-        for line in started.stderr:
-            if line.startswith("step 8/"):
-                started.send_signal(signal.SIGTERM)
-                break
         try:
-            started.communicate(timeout=100)
+            signalled(started, signal.SIGTERM, "step 8/", timeout=100)
         finally:
             started.kill()
     assert started.returncode == 143

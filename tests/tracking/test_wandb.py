@@ -12,7 +12,7 @@ import pytest
 
 from sentiment140_bert import Recipe, evaluate_run, load_recipe, train
 from sentiment140_bert.errors import RunError
-from tiny_run import flags, process
+from tiny_run import flags, process, signalled
 from wandb_files import kept, segments
 
 pytest_plugins = "hub_fixtures"
@@ -136,11 +136,7 @@ def test_after_a_kill_nothing_is_missing(encoder: Path, tmp_path: Path, s140) ->
     """wandb writes from a process of its own, and late: what it was told shortly before a kill it may not have kept."""
     folder = tmp_path / "killed"
     started = process("train", "--output-dir", folder, *small(encoder, num_train_epochs=3))
-    for line in started.stderr:
-        if line.startswith("step 9/"):
-            started.send_signal(signal.SIGKILL)
-            break
-    started.communicate(timeout=60)
+    signalled(started, signal.SIGKILL, "step 9/")
     s140("train", "--output-dir", folder, "--resume")
     runs = [kept(file) for file in segments(folder)]
     assert len({each for run in runs for each in run.ids}) == 1
