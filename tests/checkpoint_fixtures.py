@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from command_line import Command
 from conftest import HUB
 from hub_server import TOKEN, HubServer, Repo
 from kept_trainings import REPO, STARTED, kept_steps, killed, started, training, until
 from sentiment140_bert.cli import main
-from tiny_run import process
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def _nothing_goes_on() -> Iterator[None]:
 def undisturbed(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same training, without a repository and without a kill; not to be changed."""
     folder = tmp_path_factory.mktemp("undisturbed") / "run"
-    running = process(*training(encoder, folder, repo=None), env={"OMP_NUM_THREADS": "1"})
+    running = Command(*training(encoder, folder, repo=None), env={"OMP_NUM_THREADS": "1"})
     _, said = running.communicate(timeout=300)
     assert running.returncode == 0, said
     return folder

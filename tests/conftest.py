@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, settings
 
+from command_line import kill_what_still_runs
 from hub_server import TOKEN, HubServer
 from sentiment140_bert.cli import main
 
@@ -49,6 +50,7 @@ def pytest_configure() -> None:
 
 
 def pytest_unconfigure() -> None:
+    kill_what_still_runs()
     HUB.stop()
     HOME.cleanup()
 

@@ -20,6 +20,7 @@ import sentiment140_bert
 from conftest import HUB
 from hub_server import TOKEN, HubServer
 from on_hub import BOTH, DATA, MODEL, AfterAPush
+from once import make_once
 from sentiment140_bert import modeling
 from sentiment140_bert.cli import main
 from tiny_run import flags
@@ -28,6 +29,10 @@ from tiny_run import flags
 @pytest.fixture(scope="session")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained BERT of some hundred kilobytes, that knows letters and the sample's commonest words."""
+    return make_once(tmp_path_factory, "tiny_encoder", write_tiny_encoder)
+
+
+def write_tiny_encoder(folder: Path) -> None:
     import transformers
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
@@ -53,19 +58,19 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         label2id={"negative": 0, "positive": 1},
     )
     transformers.set_seed(1)
-    folder = tmp_path_factory.mktemp("encoders") / "tiny"
     modeling.save(transformers.BertForSequenceClassification(config), tokenizer, folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
 def small_run(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of it; not to be changed."""
-    folder = tmp_path_factory.mktemp("small_runs") / "small"
-    trained = ["train", "--output-dir", folder, *flags(model_name_or_path=encoder, num_train_epochs=1)]
-    result = CliRunner().invoke(main, [*map(str, trained)], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return folder
+
+    def train(folder: Path) -> None:
+        words = ["train", "--output-dir", folder, *flags(model_name_or_path=encoder, num_train_epochs=1)]
+        result = CliRunner().invoke(main, [*map(str, words)], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+
+    return make_once(tmp_path_factory, "small_run", train)
 
 
 @pytest.fixture(scope="session")

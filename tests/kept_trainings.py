@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from command_line import Command
 from hub_server import TOKEN, HubServer
-from tiny_run import flags, process
+from tiny_run import flags
 
 REPO = "tester/checkpoints"
 EPOCHS = 20  # of six steps each: more lines of progress than a pipe of a page takes
 PAGE = 4096  # bytes
-STARTED: list[subprocess.Popen[str]] = []
+STARTED: list[Command] = []
 
 
 def training(encoder: Path, folder: Path, *more: object, repo: str | None = REPO, **changes: Any) -> list[object]:
@@ -26,23 +27,23 @@ def training(encoder: Path, folder: Path, *more: object, repo: str | None = REPO
     return ["train", "--output-dir", folder, *words, *where, *more]
 
 
-def started(words: Sequence[object], **options: Any) -> subprocess.Popen[str]:
+def started(words: Sequence[object], **options: Any) -> Command:
     """As a process that can be a page of its stderr ahead of its reader: unheard, it stands still before its end."""
-    running = process(*words, env={"HF_TOKEN": TOKEN, "OMP_NUM_THREADS": "1"}, pipesize=PAGE, **options)
+    running = Command(*words, env={"HF_TOKEN": TOKEN, "OMP_NUM_THREADS": "1"}, pipesize=PAGE, **options)
     STARTED.append(running)
     return running
 
 
 def finished(words: Sequence[object], **options: Any) -> tuple[str, str]:
     """As a process of as many threads, from beginning to end: what it printed and what it said on stderr."""
-    running = process(*words, env={"HF_TOKEN": TOKEN, "OMP_NUM_THREADS": "1"}, **options)
+    running = Command(*words, env={"HF_TOKEN": TOKEN, "OMP_NUM_THREADS": "1"}, **options)
     STARTED.append(running)
     printed, said = running.communicate(timeout=300)
     assert running.returncode == 0, said
     return printed, said
 
 
-def until(happened: Callable[[], bool], running: subprocess.Popen[str]) -> None:
+def until(happened: Callable[[], bool], running: Command) -> None:
     """Waits for what a process will do; fails where it ends without."""
     while not happened():
         if running.poll() is not None:
@@ -62,7 +63,7 @@ def history_of(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
 
 
-def killed(running: subprocess.Popen[str]) -> None:
+def killed(running: Command) -> None:
     assert running.poll() is None
     running.send_signal(signal.SIGKILL)
     running.communicate()

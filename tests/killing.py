@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
 import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
 
+from command_line import Command
 from sentiment140_bert.run_dir import sha256_of
 from sentiment140_bert.training.checkpoints import MANIFEST
-from tiny_run import process
 
 RESULTS = ("model/model.safetensors", "metrics.json")
 
@@ -35,7 +34,7 @@ def trained(
     """Runs ``s140 train``; perhaps SIGKILL ends it ``later`` seconds after it has begun a line with ``kill_at``, and if
     it is to leave a ``whole`` checkpoint, not before there is one."""
     env = {"OMP_NUM_THREADS": str(threads)} if threads else {}
-    with process("train", "--output-dir", folder, *words, env=env, stdout=-3) as started:
+    with Command("train", "--output-dir", folder, *words, env=env, stdout=-3) as started:
 
         def kill() -> None:
             if whole:
@@ -52,7 +51,7 @@ def trained(
     return Ended(started.returncode, "".join(told))
 
 
-def until_whole(folder: Path, started: subprocess.Popen[str]) -> None:
+def until_whole(folder: Path, started: Command) -> None:
     """Waits until a run has a whole checkpoint, or has ended without: steps may be faster than the disk."""
     while started.poll() is None and not any(folder.glob(f"checkpoints/*/{MANIFEST}")):
         time.sleep(0.001)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from once import make_once
 from sentiment140_bert import modeling
 from sentiment140_bert.cli import main
 from sentiment140_bert.data.clean import normalizer
@@ -17,10 +18,12 @@ from tiny_run import flags
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run directory; not to be changed."""
-    folder = tmp_path_factory.mktemp("runs") / "tiny"
-    result = CliRunner().invoke(main, ["train", "--output-dir", str(folder), *flags()], catch_exceptions=False)
+    return make_once(tmp_path_factory, "minilm_run", lambda folder: train(folder, flags()))
+
+
+def train(folder: Path, words: list[str]) -> None:
+    result = CliRunner().invoke(main, ["train", "--output-dir", str(folder), *words], catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    return folder
 
 
 def write_small_bert(
@@ -62,16 +65,13 @@ def classifier_folder(small_bert: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def smallest_words(small_bert: Callable[..., Path]) -> list[str]:
+def smallest_words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The flags of :func:`smallest_run`."""
-    return flags(model_name_or_path=small_bert("BertModel"), num_train_epochs=1, per_device_train_batch_size=16)
+    encoder = make_once(tmp_path_factory, "smallest_bert", lambda folder: write_small_bert(folder, "BertModel"))
+    return flags(model_name_or_path=encoder, num_train_epochs=1, per_device_train_batch_size=16)
 
 
 @pytest.fixture(scope="session")
 def smallest_run(tmp_path_factory: pytest.TempPathFactory, smallest_words: list[str]) -> Path:
     """A finished run of a BERT so small that it is trained at once; not to be changed."""
-    folder = tmp_path_factory.mktemp("runs") / "small"
-    words = ["train", "--output-dir", str(folder), *smallest_words]
-    result = CliRunner().invoke(main, words, catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return folder
+    return make_once(tmp_path_factory, "smallest_run", lambda folder: train(folder, smallest_words))

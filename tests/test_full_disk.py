@@ -15,10 +15,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from command_line import Command
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.run_dir import folder_written_whole, sha256_of, write_text, written_whole
 from sentiment140_bert.training.checkpoints import newest_whole
-from tiny_run import flags, process
+from tiny_run import flags
 
 pytest_plugins = "model_fixtures"
 MIB = 2**20
@@ -86,13 +87,13 @@ def test_training_keeps_its_last_whole_checkpoint_and_goes_on_once_there_is_room
 ) -> None:
     """The first checkpoint fits, the second one does not. The same command, with room, ends as if nothing had been."""
     words = flags(model_name_or_path=classifier_folder)
-    free = process("train", "--output-dir", tmp_path / "free", *words)
+    free = Command("train", "--output-dir", tmp_path / "free", *words)
     _, told = free.communicate(timeout=250)
     assert free.returncode == 0, told
     size = sum(each.stat().st_size for each in newest_whole(tmp_path / "free" / "checkpoints").iterdir())
     place = small_disk(1.6 * size / MIB)
     command = ["train", "--output-dir", place / "run", *words]
-    first = process(*command)
+    first = Command(*command)
     _, told = first.communicate(timeout=250)
     assert first.returncode == 1, told
     assert "Error: The disk is full: " in told
@@ -101,7 +102,7 @@ def test_training_keeps_its_last_whole_checkpoint_and_goes_on_once_there_is_room
     assert [each.name for each in (place / "run" / "checkpoints").iterdir()] == ["checkpoint-6"]
     assert newest_whole(place / "run" / "checkpoints").name == "checkpoint-6"
     subprocess.run(["mount", "-o", "remount,size=1g", str(place)], check=True)
-    second = process(*command)
+    second = Command(*command)
     _, told = second.communicate(timeout=250)
     assert second.returncode == 0, told
     assert "resume: from checkpoint-6" in told

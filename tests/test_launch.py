@@ -14,7 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tiny_run import flags, process
+from command_line import Command
+from tiny_run import flags
 
 pytest_plugins = "hub_fixtures"
 
@@ -44,7 +45,7 @@ def model(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def alone(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One process, 32 tweets at once."""
     folder = tmp_path_factory.mktemp("alone") / "run"
-    started = process("train", "--output-dir", folder, *flags(model_name_or_path=model, **STEPS))
+    started = Command("train", "--output-dir", folder, *flags(model_name_or_path=model, **STEPS))
     _, stderr = started.communicate(timeout=240)
     assert started.returncode == 0, stderr
     return folder

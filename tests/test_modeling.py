@@ -3,7 +3,6 @@ from __future__ import annotations
 import importlib
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -12,20 +11,21 @@ from pathlib import Path
 import pytest
 import torch
 
+from command_line import Command
 from sentiment140_bert import modeling
 from sentiment140_bert.data.clean import normalizer
 from sentiment140_bert.errors import MissingExtra, ModelError
 from sentiment140_bert.run_dir import sha256_of
-from tiny_run import flags, process
+from tiny_run import flags
 
 pytest_plugins = "model_fixtures"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def without_hub() -> list[subprocess.Popen[str]]:
+def without_hub() -> list[Command]:
     """Started with the first test and looked at by the last ones: the Hub's client tries for 23 seconds."""
     settings = [{"HF_ENDPOINT": "http://127.0.0.1:9"}, {"HF_HUB_OFFLINE": "1"}]
-    return [process("predict", "nobody/nothing-of-ours", "hello", env=setting) for setting in settings]
+    return [Command("predict", "nobody/nothing-of-ours", "hello", env=setting) for setting in settings]
 
 
 def test_the_bundled_encoder_is_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_an_unfinished_run_has_no_model(run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("at", [0, 1], ids=["refused", "offline"])
-def test_a_hub_out_of_reach_is_a_sentence(without_hub: list[subprocess.Popen[str]], at: int) -> None:
+def test_a_hub_out_of_reach_is_a_sentence(without_hub: list[Command], at: int) -> None:
     stdout, stderr = without_hub[at].communicate(timeout=120)
     assert (without_hub[at].returncode, stdout) == (1, "")
     assert "Error: The model 'nobody/nothing-of-ours' could not be loaded" in stderr

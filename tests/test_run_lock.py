@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from command_line import Command
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.run_dir import HOUR, TEMPORARY, write_text
 from sentiment140_bert.run_lock import LOCK, held
-from tiny_run import flags, process
+from tiny_run import flags
 
 pytest_plugins = "model_fixtures"
 HOLDER = """
@@ -126,7 +127,7 @@ def test_where_the_file_system_has_no_locks_it_is_said(tmp_path: Path, monkeypat
 
 def test_two_trainings_into_one_folder(classifier_folder: Path, tmp_path: Path, s140) -> None:
     words = ["train", "--output-dir", tmp_path / "run", *flags(model_name_or_path=classifier_folder)]
-    with process(*words, "--set", "logging_steps=1", "--num-train-epochs", 500) as first:
+    with Command(*words, "--set", "logging_steps=1", "--num-train-epochs", 500) as first:
         for line in first.stderr:
             if line.startswith("step 2/"):
                 break

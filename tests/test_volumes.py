@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from command_line import Command
 from conftest import as_csv, six_columns
 from sentiment140_bert.workflows import volumes
-from tiny_run import flags, process
+from tiny_run import flags
 
 pytest_plugins = "hub_fixtures"
 
@@ -62,7 +63,7 @@ def test_a_run_on_a_volume_is_whole_and_never_appended_to(volume: Path, encoder:
 def test_an_interrupted_run_is_resumed_from_the_volume(volume: Path, encoder: Path, s140) -> None:
     chosen = flags(model_name_or_path=encoder, num_train_epochs=400, save_strategy="no", load_best_model_at_end="X")
     chosen = [each for each in chosen if each not in ("--load-best-model-at-end", "X")]
-    started = process("train", "--output-dir", volume / "run", *chosen, "--no-load-best-model-at-end", env=os.environ)
+    started = Command("train", "--output-dir", volume / "run", *chosen, "--no-load-best-model-at-end", env=os.environ)
     for line in started.stderr or ():
         if line.startswith("step 5/"):
             started.send_signal(signal.SIGTERM)
@@ -73,7 +74,7 @@ def test_an_interrupted_run_is_resumed_from_the_volume(volume: Path, encoder: Pa
     (checkpoint,) = (volume / "run" / "checkpoints").iterdir()
     assert (checkpoint / "complete.json").is_file()
     assert not (volume / "run" / "metrics.json").exists()
-    again = process("train", "--output-dir", volume / "run", "--resume", env=os.environ)
+    again = Command("train", "--output-dir", volume / "run", "--resume", env=os.environ)
     for line in again.stderr or ():
         if line.startswith("resume:"):
             assert line.strip() == f"resume: from {checkpoint.name}"
@@ -89,7 +90,7 @@ def test_when_the_machine_is_lost_the_volume_has_what_resumes(
 ) -> None:
     """Its best checkpoint is an earlier one, on a disk that is gone."""
     chosen = flags(model_name_or_path=encoder, num_train_epochs=400, save_total_limit=1)
-    started = process("train", "--output-dir", volume / "run", *chosen, env=os.environ)
+    started = Command("train", "--output-dir", volume / "run", *chosen, env=os.environ)
     for line in started.stderr or ():
         if line.startswith("step 25/"):
             started.kill()

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tiny_run import flags, process
+from command_line import Command
+from tiny_run import flags
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -49,7 +50,7 @@ def test_the_source_distribution_has_what_its_own_tests_read(tmp_path: Path) -> 
 
 
 def test_it_trains(unpacked: Path, tmp_path: Path) -> None:
-    started = process(
+    started = Command(
         "train",
         *flags(num_train_epochs=1),
         "--output-dir",

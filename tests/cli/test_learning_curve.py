@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+from command_line import Command, signalled
 from sentiment140_bert.cli import main
 from sentiment140_bert.run_dir import RunDir, sha256_of
 from sentiment140_bert.workflows import saved_recipe
-from tiny_run import flags, process, signalled
+from tiny_run import flags
 
 pytest_plugins = "model_fixtures"
 
@@ -190,7 +191,7 @@ def test_after_a_kill_it_goes_on_in_the_very_step(asked: list[str], s140, tmp_pa
     asked = [*asked, *stepwise, "--sizes", "80,160", "--seeds", "1"]
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     s140("learning-curve", undisturbed, *asked)
-    started = process("learning-curve", killed, *asked, cwd=tmp_path)
+    started = Command("learning-curve", killed, *asked, cwd=tmp_path)
     at_last = False
     for line in started.stderr:
         at_last = at_last or line.startswith("curve: size 160, seed 1 of 1")
@@ -212,7 +213,7 @@ def test_after_a_kill_it_goes_on_in_the_very_step(asked: list[str], s140, tmp_pa
 
 def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(asked: list[str], s140, tmp_path: Path) -> None:
     asked = [*asked, "--sizes", "160", "--seeds", "1"]
-    started = process("learning-curve", "curve", *asked, cwd=tmp_path)
+    started = Command("learning-curve", "curve", *asked, cwd=tmp_path)
     stdout, stderr = signalled(started, signal.SIGTERM, "step 3/")
     assert (started.returncode, stdout) == (143, ""), stderr
     assert "Finished points are kept; go on with the same command." in stderr

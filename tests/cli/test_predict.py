@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+from command_line import Command
 from sentiment140_bert.cli import main
 from sentiment140_bert.data.cells import from_cell
-from tiny_run import process
 
 pytest_plugins = "model_fixtures"
 
@@ -207,7 +207,7 @@ def test_a_table_without_a_row_is_empty(classifier_folder: Path, s140, content: 
 def test_stdin_closed_and_reader_gone(classifier_folder: Path, tmp_path: Path) -> None:
     """``yes | s140 predict --input - | head -1``: the end of the reader is no error worth a traceback."""
     (tmp_path / "a.txt").write_text("hello\n" * 30_000)
-    started = process("predict", classifier_folder, "--input", tmp_path / "a.txt")
+    started = Command("predict", classifier_folder, "--input", tmp_path / "a.txt")
     assert started.stdout.readline().startswith(("negative\t", "positive\t"))
     started.stdout.close()
     assert "Traceback" not in started.stderr.read()

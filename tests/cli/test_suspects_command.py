@@ -15,13 +15,14 @@ import pytest
 from click.testing import CliRunner
 
 import sentiment140_bert
+from command_line import Command
 from sentiment140_bert.cli import main
 from sentiment140_bert.data.cells import as_cell
 from sentiment140_bert.data.clean import clean
 from sentiment140_bert.data.prepare import prepare
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.workflows import saved_recipe
-from tiny_run import flags, process
+from tiny_run import flags
 
 pytest_plugins = "model_fixtures"
 
@@ -136,7 +137,7 @@ def test_a_stop_loses_no_fold(
     copy: Path, undisturbed: dict[str, Any], tmp_path: Path, number: signal.Signals, code: int, until: str
 ) -> None:
     asked = ("suspects", copy, "--output", "s.csv", "--by", "model", "--folds", 3)
-    started = process(*asked, cwd=tmp_path)
+    started = Command(*asked, cwd=tmp_path)
     second = False
     for line in started.stderr:
         second = second or line.startswith("suspects: training 2 of 3")

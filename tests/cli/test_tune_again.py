@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from command_line import Command, signalled
 from sentiment140_bert import recipes, run_lock, workflows
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.training.checkpoints import seal
 from sentiment140_bert.tuning.owner import this_process
 from sentiment140_bert.workflows import saved_recipe
 from sentiment140_bert.workflows.tuning_trials import left_in
-from tiny_run import process, signalled
 from tune_fixtures import TUNING, read, rows_of, what_came_out
 
 pytest_plugins = ("model_fixtures", "tune_fixtures")
@@ -73,7 +73,7 @@ def test_a_trial_that_another_process_trains_is_left_to_it(tmp_path: Path, s140,
     with run_lock.held(folder / "trials" / "trial-0000", "training a trial", make=True):
         (folder / "study.json").write_text("{}")
         asked = ["tune", folder, "--recipe", tunable, "--trials", 1, "--final-seeds", 0]
-        other = process(*asked)
+        other = Command(*asked)
         _, said = other.communicate(timeout=120)
     assert other.returncode == 1
     assert "is in use: training a trial by process" in said
@@ -92,7 +92,7 @@ def test_more_trials_go_on_where_the_others_ended(copied: Path, s140, tunable: P
 def killed(folder: Path, tunable: Path, trials: int, at: Callable[[str], bool]) -> str:
     """Starts a tuning, kills it at a line, and returns what it said until then."""
     asked = ("tune", folder, "--recipe", tunable, "--trials", trials, "--final-seeds", 0)
-    started = process(*asked)
+    started = Command(*asked)
     said = ""
     for line in started.stderr:
         said += line
@@ -169,7 +169,7 @@ def test_nothing_is_named_that_is_not_there(tmp_path: Path, s140, tunable: Path)
 
 def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path, tunable: Path, s140) -> None:
     asked = ("tune", tmp_path / "mine", "--recipe", tunable, "--trials", 1, "--final-seeds", 0)
-    started = process(*asked, "--num-train-epochs", 20)
+    started = Command(*asked, "--num-train-epochs", 20)
     stdout, stderr = signalled(started, signal.SIGTERM, "tune: trial 0, evaluation 1")
     assert (started.returncode, stdout) == (143, ""), stderr
     assert "Finished trials are kept; go on with the same command." in stderr
@@ -182,7 +182,7 @@ def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path, tuna
 
 def test_two_processes_on_one_store_share_its_trials(tmp_path: Path, tunable: Path) -> None:
     asked = ("tune", tmp_path / "mine", "--recipe", tunable, "--trials", 5, "--final-seeds", 1)
-    both = [process(*asked) for _ in range(2)]
+    both = [Command(*asked) for _ in range(2)]
     said = [each.communicate(timeout=240) for each in both]
     assert [each.returncode for each in both] == [0, 0], said
     stderr = said[0][1] + said[1][1]

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from command_line import Command
 from hub_server import TOKEN, HubServer
 from on_hub import BOTH, DATA, MODEL, commits_of_ours
 from sentiment140_bert import prepare
 from sentiment140_bert.errors import SecretError
 from sentiment140_bert.hub import secrets
 from sentiment140_bert.workflows import saved_recipe
-from tiny_run import process
 
 pytest_plugins = "hub_fixtures"
 
@@ -274,7 +274,7 @@ def test_training_with_secrets_around_leaves_them_nowhere(hub: HubServer, encode
     known = {"HF_TOKEN": TOKEN, "WANDB_API_KEY": HEX[7:47], "DATABRICKS_TOKEN": "dapi" + HEX[4:36]}
     words = ["--recipe", "quickstart", "--model-name-or-path", encoder, "--max-samples", 100]
     words += ["--validation-size", 20, "--test-size", 20, "--max-steps", 2, "--report-to", "wandb"]
-    started = process(
+    started = Command(
         "train",
         *("--output-dir", "new", *words, "--push-to-hub", *BOTH),
         env=known | {"WANDB_MODE": "offline"},

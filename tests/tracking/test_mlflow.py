@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from command_line import Command
 from killing import until_whole
 from mlflow_server import MlflowServer, runs_of, steps_of
 from sentiment140_bert import Recipe, evaluate_run, load_recipe, predict, train
 from sentiment140_bert.run_dir import sha256_of
-from tiny_run import flags, process
+from tiny_run import flags
 
 pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
 
@@ -38,14 +39,14 @@ def life(encoder: Path, one_server: MlflowServer, tmp_path_factory: pytest.TempP
     place = {"MLFLOW_TRACKING_URI": one_server.url, "MLFLOW_EXPERIMENT_NAME": "life"}
     place |= {"MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "1"}  # it is a short life
     register = ["--register-model", REGISTERED, "--model-alias", "best", "--tags", "a,b"]
-    first = process("train", "--output-dir", folder, *small(encoder), *register, env=place)
+    first = Command("train", "--output-dir", folder, *small(encoder), *register, env=place)
     for line in first.stderr:
         if line.startswith("step 9/"):
             until_whole(folder, first)
             first.send_signal(signal.SIGKILL)
             break
     first.communicate(timeout=60)
-    second = process("train", "--output-dir", folder, "--resume", env=place)
+    second = Command("train", "--output-dir", folder, "--resume", env=place)
     _, stderr = second.communicate(timeout=200)
     assert second.returncode == 0, stderr
     assert "resume: from checkpoint-6" in stderr
@@ -185,7 +186,7 @@ def test_autologging_alone_adds_no_run(encoder: Path, mlflow_server: MlflowServe
 
 def test_a_server_that_dies_in_mid_training(encoder: Path, mlflow_server: MlflowServer, tmp_path: Path, s140) -> None:
     folder = tmp_path / "run"
-    started = process("train", "--output-dir", folder, *small(encoder, num_train_epochs=3))
+    started = Command("train", "--output-dir", folder, *small(encoder, num_train_epochs=3))
     heard, awaited = [], ["mlflow: http", "step 7/"]  # a run is begun beside the training, on a slow machine after it
     for line in started.stderr:
         heard.append(line)

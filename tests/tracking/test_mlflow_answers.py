@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from command_line import Command
 from mlflow_proxy import RESET, SWALLOW, MlflowProxy
 from mlflow_server import MlflowServer, runs_of, steps_of
-from tiny_run import process
 from told import tell
 
 pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
@@ -113,7 +113,7 @@ def test_an_alias_that_could_not_be_set_is_set_later(mine: Path, proxy: MlflowPr
 def test_a_server_that_asks_for_an_hour_is_not_waited_for(mine: Path, proxy: MlflowProxy) -> None:
     proxy.headers = {"Retry-After": "3600"}
     proxy.fail("runs/log-batch", 429, 100)
-    started = process("track", "sync", mine, "--report-to", "mlflow")
+    started = Command("track", "sync", mine, "--report-to", "mlflow")
     try:
         _, stderr = started.communicate(timeout=100)
     except subprocess.TimeoutExpired:

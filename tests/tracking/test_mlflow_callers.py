@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from command_line import Command
 from mlflow_server import MlflowServer, runs_of
-from tiny_run import process
 from told import change_scores, tell
 
 pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
@@ -49,7 +49,7 @@ def test_their_run_stays_open_when_another_process_goes_on_in_it(mine: Path) -> 
     with mlflow.start_run() as theirs:
         assert tell(mine, "mlflow")
         change_scores(mine)
-        other = process("track", "sync", mine)
+        other = Command("track", "sync", mine)
         _, stderr = other.communicate(timeout=200)
         assert other.returncode == 0, stderr
         assert status_of(theirs.info.run_id) == "RUNNING"
@@ -86,7 +86,7 @@ def test_a_run_that_the_environment_names_is_used(
     experiment = client.get_experiment_by_name(tmp_path.name)
     theirs = client.create_run(experiment.experiment_id).info.run_id
     monkeypatch.setenv("MLFLOW_RUN_ID", theirs)
-    ended = process("track", "sync", mine, "--report-to", "mlflow")
+    ended = Command("track", "sync", mine, "--report-to", "mlflow")
     _, stderr = ended.communicate(timeout=200)
     assert ended.returncode == 0, stderr
     (only,) = runs_of(mlflow_server, tmp_path.name)

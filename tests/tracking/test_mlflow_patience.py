@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from command_line import Command
 from mlflow_proxy import MlflowProxy
 from mlflow_server import MlflowServer, runs_of
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.tracking.sender import Book
-from tiny_run import process
 from told import tell
 
 pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
@@ -37,7 +37,7 @@ def test_a_server_may_take_its_time_over_the_weights(mine: Path, mlflow_server: 
     with MlflowProxy(mlflow_server) as proxy:
         proxy.rule = rule
         patient = {"MLFLOW_TRACKING_URI": proxy.url, "MLFLOW_HTTP_REQUEST_TIMEOUT": "300"}
-        started = process("track", "sync", mine, "--report-to", "mlflow", env=patient)
+        started = Command("track", "sync", mine, "--report-to", "mlflow", env=patient)
         _, stderr = started.communicate(timeout=280)
     assert started.returncode == 0, stderr
     (only,) = runs_of(mlflow_server, tmp_path.name)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from command_line import Command
 from mlflow_server import MlflowServer, runs_of
-from tiny_run import process
 from told import change_scores, tell
 
 pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
@@ -61,7 +61,7 @@ def test_a_model_told_later_to_the_server_that_the_run_remembers(
     sent["files"].pop("weights")  # as where the server went away before
     book.write("mlflow", sent=sent)
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    ended = process("track", "sync", mine)
+    ended = Command("track", "sync", mine)
     _, stderr = ended.communicate(timeout=200)
     assert ended.returncode == 0, stderr
     assert not (tmp_path / "mlflow.db").exists()
@@ -83,7 +83,7 @@ def test_the_default_store_is_found_from_another_folder(mine: Path, tmp_path: Pa
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     change_scores(mine)
-    ended = process("track", "sync", mine)
+    ended = Command("track", "sync", mine)
     _, stderr = ended.communicate(timeout=200)
     assert ended.returncode == 0, stderr
     assert list(Path.cwd().iterdir()) == []
@@ -96,7 +96,7 @@ def test_a_relative_store_is_found_from_another_folder(mine: Path, tmp_path: Pat
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     change_scores(mine)
-    ended = process("track", "sync", mine)
+    ended = Command("track", "sync", mine)
     _, stderr = ended.communicate(timeout=200)
     assert ended.returncode == 0, stderr
     assert list(Path.cwd().iterdir()) == []
@@ -112,7 +112,7 @@ def test_a_store_whose_making_was_cut_off_is_named(mine: Path, tmp_path: Path, m
     assert f"sqlite:///{file} was cut off while MLflow made it" in caplog.text
     assert "If no runs are in it, remove it" in caplog.text
     file.unlink()
-    ended = process("track", "sync", mine)
+    ended = Command("track", "sync", mine)
     _, stderr = ended.communicate(timeout=200)
     assert ended.returncode == 0, stderr
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from command_line import Command
 from sentiment140_bert import tracking
 from sentiment140_bert.errors import MissingExtra
 from sentiment140_bert.run_dir import RunDir
-from tiny_run import flags, process
+from tiny_run import flags
 
 pytest_plugins = "hub_fixtures"
 
@@ -27,7 +28,7 @@ def trained(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = {"TRACKIO_DIR": str(home / "trackio"), "HOME": str(home)}
     words = flags(model_name_or_path=encoder, num_train_epochs=1, report_to="tensorboard,trackio")
     for command in (["train", "--output-dir", home / "run", *words], ["evaluate", home / "run"]):
-        started = process(*command, env=place, cwd=home)
+        started = Command(*command, env=place, cwd=home)
         _, stderr = started.communicate(timeout=200)
         assert started.returncode == 0, stderr
         (home / "run" / "metrics.json").write_text(

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from command_line import Command
 from mlflow_server import MlflowServer
-from tiny_run import flags, process
+from tiny_run import flags
 
 pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
 
@@ -42,7 +43,7 @@ def everything(encoder: Path, one_server: MlflowServer, tmp_path_factory: pytest
             report_to="wandb,mlflow,trackio,tensorboard" if name == "there" else "mlflow",
         )
         settings = TOKENS | here | {"MLFLOW_TRACKING_URI": uri, "MLFLOW_EXPERIMENT_NAME": "secrets"}
-        started = process("train", "--output-dir", home / name, *words, env=settings, cwd=home)
+        started = Command("train", "--output-dir", home / name, *words, env=settings, cwd=home)
         stdout, stderr = started.communicate(timeout=250)
         assert started.returncode == 0, stderr
         printed += stdout + stderr

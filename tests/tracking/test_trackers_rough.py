@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from command_line import Command, signalled
 from mlflow_proxy import STALL, MlflowProxy
 from mlflow_server import MlflowServer, runs_of, steps_of
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.tracking.sender import plain
 from sentiment140_bert.workflows import tracks
-from tiny_run import flags, process, signalled
+from tiny_run import flags
 from told import change_scores, tell
 
 pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
@@ -58,7 +59,7 @@ def test_no_part_of_a_password_is_told(password: str) -> None:
 
 def test_scoring_while_tensorboard_has_something_to_hear(mine: Path) -> None:
     (mine / "tracking.json").write_text('{"tensorboard": {}}')
-    started = process("evaluate", mine)
+    started = Command("evaluate", mine)
     _, stderr = started.communicate(timeout=200)
     assert started.returncode == 0, stderr[-2000:]
     assert "partially initialized" not in stderr
@@ -67,7 +68,7 @@ def test_scoring_while_tensorboard_has_something_to_hear(mine: Path) -> None:
 @pytest.mark.parametrize("name", ["trackio", "wandb", "mlflow"])
 def test_scoring_while_another_one_has_something_to_hear(mine: Path, name: str, tmp_path: Path) -> None:
     (mine / "tracking.json").write_text(json.dumps({name: {}}))
-    started = process("evaluate", mine, env={"HOME": str(tmp_path), "TRACKIO_DIR": str(tmp_path / "trackio")})
+    started = Command("evaluate", mine, env={"HOME": str(tmp_path), "TRACKIO_DIR": str(tmp_path / "trackio")})
     _, stderr = started.communicate(timeout=200)
     assert started.returncode == 0, stderr[-2000:]
     assert "tried again" not in stderr
@@ -85,7 +86,7 @@ def test_scoring_where_the_package_is_gone(mine: Path, name: str, tmp_path: Path
     )
     (mine / "tracking.json").write_text(json.dumps({name: {"id": "x"}}))
     path = os.pathsep.join([str(tmp_path / "hide"), *filter(None, [os.environ.get("PYTHONPATH")])])
-    started = process("evaluate", mine, env={"PYTHONPATH": path})
+    started = Command("evaluate", mine, env={"PYTHONPATH": path})
     _, stderr = started.communicate(timeout=200)
     assert started.returncode == 0, stderr[-2000:]
     assert stderr.count(f"No module named '{name}'") == 1
@@ -104,7 +105,7 @@ def test_a_run_directory_that_was_moved(mine: Path, mlflow_server: MlflowServer,
 def test_all_of_them_leave_one_object_on_stdout(encoder: Path, mlflow_server: MlflowServer, tmp_path: Path) -> None:
     words = small(encoder, report_to="mlflow,mlflow,wandb,trackio,tensorboard,wandb")
     place = {"HOME": str(tmp_path), "TRACKIO_DIR": str(tmp_path / "trackio")}
-    started = process("train", "--output-dir", tmp_path / "run", *words, "--json", env=place)
+    started = Command("train", "--output-dir", tmp_path / "run", *words, "--json", env=place)
     stdout, stderr = started.communicate(timeout=300)
     assert started.returncode == 0, stderr
     told = json.loads(stdout)["tracked"]
@@ -126,7 +127,7 @@ def test_overwriting_begins_another_tracked_run(
 def stopped(encoder: Path, mlflow_server: MlflowServer, tmp_path: Path) -> Path:
     """A run that SIGTERM stopped in its second epoch."""
     folder = tmp_path / "stopped"
-    started = process("train", "--output-dir", folder, *small(encoder, num_train_epochs=2), "--no-log-model")
+    started = Command("train", "--output-dir", folder, *small(encoder, num_train_epochs=2), "--no-log-model")
     signalled(started, signal.SIGTERM, "step 8/", timeout=100)
     assert started.returncode == 143
     (only,) = runs_of(mlflow_server, tmp_path.name)
@@ -154,7 +155,7 @@ def test_a_stop_is_not_held_up_by_a_server_that_never_answers(
     with MlflowProxy(mlflow_server) as proxy:
         proxy.rule = lambda method, path, count: STALL
         words = ["train", "--output-dir", tmp_path / "run", *small(encoder, num_train_epochs=3)]
-        started = process(*words, env={"MLFLOW_TRACKING_URI": proxy.url})
+        started = Command(*words, env={"MLFLOW_TRACKING_URI": proxy.url})
         try:
             signalled(started, signal.SIGTERM, "step 8/", timeout=100)
         finally:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tiny_run import TINY, process
+from command_line import Command
+from tiny_run import TINY
 from wandb_files import records, segments
 
 pytest_plugins = "model_fixtures"
@@ -59,7 +60,7 @@ def test_mlflow_shows_the_trials_below_their_study(
 
 def test_wandb_groups_them(recipe: Path, tmp_path: Path) -> None:
     asked = ("tune", "mine", "--recipe", recipe, "--report-to", "wandb", "--final-seeds", 0, "--trials", 1)
-    started = process(*asked, env={"HOME": str(tmp_path), "NETRC": str(tmp_path / "none")}, cwd=tmp_path)
+    started = Command(*asked, env={"HOME": str(tmp_path), "NETRC": str(tmp_path / "none")}, cwd=tmp_path)
     _, stderr = started.communicate(timeout=200)
     assert started.returncode == 0, stderr
     found = {}

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from command_line import Command, signalled
 from sentiment140_bert import Recipe, evaluate_run, load_recipe, train
 from sentiment140_bert.errors import RunError
-from tiny_run import flags, process, signalled
+from tiny_run import flags
 from wandb_files import kept, segments
 
 pytest_plugins = "hub_fixtures"
@@ -48,7 +49,7 @@ def trained(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     home = tmp_path_factory.mktemp("tracked")
     extra = ["--tags", "tweets,first try", "--group", "trials"]
     words = ["train", "--output-dir", home / "a run", *small(encoder), *extra]
-    started = process(*words, env={"HOME": str(home), "MPLCONFIGDIR": str(home)}, cwd=home)
+    started = Command(*words, env={"HOME": str(home), "MPLCONFIGDIR": str(home)}, cwd=home)
     stdout, stderr = started.communicate(timeout=200)
     assert started.returncode == 0, stderr
     return home / "a run", stdout + stderr
@@ -135,7 +136,7 @@ def test_what_is_known_already_opens_no_tracker(trained, tmp_path: Path, s140) -
 def test_after_a_kill_nothing_is_missing(encoder: Path, tmp_path: Path, s140) -> None:
     """wandb writes from a process of its own, and late: what it was told shortly before a kill it may not have kept."""
     folder = tmp_path / "killed"
-    started = process("train", "--output-dir", folder, *small(encoder, num_train_epochs=3))
+    started = Command("train", "--output-dir", folder, *small(encoder, num_train_epochs=3))
     signalled(started, signal.SIGKILL, "step 9/")
     s140("train", "--output-dir", folder, "--resume")
     runs = [kept(file) for file in segments(folder)]

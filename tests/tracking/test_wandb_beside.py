@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tiny_run import flags, process
+from command_line import Command
+from tiny_run import flags
 from told import tell
 
 pytest_plugins = "hub_fixtures"
@@ -65,7 +66,7 @@ def test_a_stop_is_not_held_up_by_a_wandb_that_never_answers(encoder: Path, tmp_
     words = flags(model_name_or_path=encoder, report_to="wandb", num_train_epochs=3)
     with answering(None) as url:
         place = {"HOME": str(tmp_path), "WANDB_BASE_URL": url, "WANDB_API_KEY": "b" * 40}
-        started = process("train", "--output-dir", tmp_path / "run", *words, env=place)
+        started = Command("train", "--output-dir", tmp_path / "run", *words, env=place)
         for line in started.stderr:
             if line.startswith("step 8/"):
                 started.terminate()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tiny_run import process
+from command_line import Command
 from told import tell
 from wandb_files import segments
 
@@ -50,7 +50,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 def evaluate(run: Path) -> str:
     """Tells of it from a process of its own; what that printed."""
     (run / "tracking.json").write_text('{"wandb": {}}')
-    started = process("evaluate", run)
+    started = Command("evaluate", run)
     stdout, stderr = started.communicate(timeout=400)
     assert started.returncode == 0, stderr
     assert KEY not in stdout + stderr
@@ -75,7 +75,7 @@ def test_a_key_of_the_wrong_length_keeps_it_offline(mine: Path, monkeypatch: pyt
     monkeypatch.setenv("WANDB_API_KEY", "abc")
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     (mine / "tracking.json").write_text('{"wandb": {}}')
-    started = process("evaluate", mine)
+    started = Command("evaluate", mine)
     _, stderr = started.communicate(timeout=400)
     assert started.returncode == 0, stderr
     assert "To send it: wandb sync" in stderr

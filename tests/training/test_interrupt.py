@@ -13,9 +13,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from command_line import Command
 from sentiment140_bert.run_dir import sha256_of
 from sentiment140_bert.training.checkpoints import newest_whole, seal, seconds_until
-from tiny_run import flags, process
+from tiny_run import flags
 
 pytest_plugins = "model_fixtures"
 
@@ -35,7 +36,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, Stop
 
     def stop(number: signal.Signals) -> Stopped:
         folder = home / number.name
-        started = process("train", "--output-dir", folder, *flags(), "--json", cwd=home)
+        started = Command("train", "--output-dir", folder, *flags(), "--json", cwd=home)
         heard = []
         for line in started.stderr:
             heard.append(line)
