@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
+import os
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from command_line import FORKS
 from sentiment140_bert.data.cache import Prepared
 from sentiment140_bert.data.prepare import prepare
 from sentiment140_bert.evaluation import baseline
 from sentiment140_bert.settings import DataConfig
 from sentiment140_bert.workflows.baselines import FILE, baseline_of, positive_of
 
-MAKE = """
-from sentiment140_bert.data.prepare import prepare
-from sentiment140_bert.settings import DataConfig
-from sentiment140_bert.workflows.baselines import baseline_of
-print(repr(baseline_of(prepare(DataConfig(dataset="sample"))).intercept))
-"""
+
+def make(cache: str, both: Barrier, answers: SimpleQueue[float]) -> None:
+    """Make the baseline of the packaged tweets in a process of its own, at the same time as another one."""
+    os.environ["S140_CACHE"] = cache
+    prepared = prepare(DataConfig(dataset="sample"))
+    both.wait()
+    answers.put(baseline_of(prepared).intercept)
 
 
 @pytest.fixture
@@ -67,11 +70,15 @@ def test_where_it_cannot_be_kept_it_still_answers(prepared: Prepared, caplog: py
     assert "baseline: not kept:" in caplog.text
 
 
-def test_two_processes_at_once(prepared: Prepared) -> None:
-    started = [subprocess.Popen([sys.executable, "-c", MAKE], stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [each.communicate(timeout=120)[0] for each in started]
-    assert [each.returncode for each in started] == [0, 0]
-    assert said == [f"{baseline.load(prepared.folder / FILE).intercept!r}\n"] * 2
+def test_two_processes_at_once(prepared: Prepared, cache: Path) -> None:
+    both, answers = FORKS.Barrier(2), FORKS.SimpleQueue()
+    started = [FORKS.Process(target=make, args=(str(cache), both, answers)) for _ in range(2)]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join()
+    assert [process.exitcode for process in started] == [0, 0]
+    assert [answers.get() for _ in started] == [baseline.load(prepared.folder / FILE).intercept] * 2
     assert not list(prepared.folder.glob(f".{FILE}*"))
 
 

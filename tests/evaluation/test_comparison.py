@@ -1,13 +1,19 @@
-"""Two models on the same tweets: against statsmodels, and in words."""
+"""Two models on the same tweets: against statsmodels, against the formula of the variance, and in words."""
 
 from __future__ import annotations
+
+import itertools
+import math
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment140_bert.evaluation.comparison import compared, in_words
+from sentiment140_bert.evaluation import intervals
+from sentiment140_bert.evaluation.comparison import compared, difference, in_words
+
+Z = 1.959963984540054
 
 
 def models(n: int, only_first: int, only_second: int, both: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -18,38 +24,85 @@ def models(n: int, only_first: int, only_second: int, both: int) -> tuple[np.nda
     return first, second, np.arange(n) % 2
 
 
-@given(st.integers(0, 40), st.integers(0, 40))
-def test_mcnemar_as_statsmodels_has_it(only_first: int, only_second: int) -> None:
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 200))
+def test_mcnemar_as_statsmodels_has_it(only_first: int, only_second: int, both: int) -> None:
     from statsmodels.stats.contingency_tables import mcnemar
 
-    found = compared(*models(359, only_first, only_second, 200))
-    expected = mcnemar([[200, only_first], [only_second, 359 - 200 - only_first - only_second]], exact=True)
+    found = compared(*models(359, only_first, only_second, both))
+    expected = mcnemar([[both, only_first], [only_second, 359 - both - only_first - only_second]], exact=True)
     assert found["p_value"] == pytest.approx(min(1.0, expected.pvalue), abs=1e-9)
-    assert found["difference"]["value"] == pytest.approx((only_first - only_second) / 359)
-    assert found["difference"]["low"] <= found["difference"]["value"] <= found["difference"]["high"]
+    assert (found["n"], found["only_first_right"], found["only_second_right"]) == (359, only_first, only_second)
+    assert found["first"] == intervals.share(both + only_first, 359)
+    assert found["second"] == intervals.share(both + only_second, 359)
+    gap = found["difference"]
+    assert gap["value"] == pytest.approx((only_first - only_second) / 359)
+    assert gap["low"] <= gap["value"] <= gap["high"]
 
 
-def test_a_model_beside_itself() -> None:
+def test_a_model_and_itself() -> None:
     first, _, truth = models(100, 0, 0, 80)
     found = compared(first, first, truth)
     assert (found["p_value"], found["difference"]) == (1.0, {"value": 0.0, "low": 0.0, "high": 0.0})
-    assert "the very same ones" in in_words(found, "A", "B")
+    assert in_words(found, "A", "B") == "A 0.800 and B 0.800 on 100 tweets: right and wrong on the very same ones."
 
 
-def test_359_tweets_do_not_tell_three_points_apart() -> None:
-    """85% and 82%, each right where the other is wrong now and then: the official test set is small."""
-    found = compared(*models(359, 30, 19, 275))
-    assert found["first"]["value"] == pytest.approx(0.8496, abs=1e-4)
-    assert (found["first"]["low"], found["first"]["high"]) == (
-        pytest.approx(0.81, abs=0.01),
-        pytest.approx(0.88, abs=0.01),
+def test_classes_are_drawn_apart() -> None:
+    """Models that differ on one class, and on all of it, differ by the same in every resample."""
+    for label, positives in itertools.product((0, 1), (1, 10, 39)):
+        truth = np.array([0] * (40 - positives) + [1] * positives)
+        first, second = truth == label, np.zeros(40, dtype=bool)
+        value = float((truth == label).mean())
+        assert difference(first, second, truth) == {"value": value, "low": value, "high": value}
+        assert difference(second, first, truth) == {"value": -value, "low": -value, "high": -value}
+
+
+def test_the_interval_has_the_width_of_the_normal_approximation() -> None:
+    """The classes differ as much as they can, so that drawing them together would be half as wide again."""
+    random = np.random.default_rng(7)
+    truth = np.array([0] * 1500 + [1] * 500)
+    first = random.random(2000) < np.where(truth == 1, 0.95, 0.15)
+    second = random.random(2000) < np.where(truth == 1, 0.05, 0.8)
+    gaps = first.astype(float) - second
+    variance = sum(
+        (truth == label).mean() ** 2 * gaps[truth == label].var() / (truth == label).sum() for label in (0, 1)
     )
-    assert "cannot be told apart" in in_words(found, "A", "B")
+    found, half = difference(first, second, truth), Z * math.sqrt(variance)
+    assert found["value"] == pytest.approx(gaps.mean())
+    assert (found["low"], found["high"]) == pytest.approx((gaps.mean() - half, gaps.mean() + half), abs=0.2 * half)
+    turned = difference(second, first, truth)
+    assert (turned["low"], turned["high"]) == pytest.approx((-found["high"], -found["low"]), abs=0.2 * half)
 
 
-def test_many_tweets_do() -> None:
-    found = compared(*models(20_000, 1_500, 1_100, 15_500))
-    assert "A is better" in in_words(found, "A", "B")
+def test_words_follow_the_test_not_the_interval() -> None:
+    """Whatever the interval holds, McNemar's p-value decides; only where the two disagree is that said."""
+    rough = "; the test decides, the interval is rough where few differ"
+    wrong = []
+    for p, (value, low, high) in itertools.product(
+        (0.0001, 0.0499, 0.0501, 0.7),
+        ((0.02, 0.01, 0.03), (0.02, -0.01, 0.05), (-0.02, -0.03, -0.01), (-0.02, -0.05, 0.01), (0.02, 0.0, 0.04)),
+    ):
+        comparison = {
+            "n": 1_234,
+            "first": {"value": 0.8},
+            "second": {"value": 0.8 - value},
+            "only_first_right": 30,
+            "only_second_right": 20,
+            "difference": {"value": value, "low": low, "high": high},
+            "p_value": p,
+        }
+        spread = f"between {low:+.3f} and {high:+.3f}, p = {p:.2g}"
+        says = "these cannot be told apart" if p >= 0.05 else f"{'A' if value > 0 else 'B'} is better"
+        notes = rough if p >= 0.05 and not low <= 0 <= high else ""
+        expected = f"A 0.800 and B {0.8 - value:.3f} on 1,234 tweets: {says} (difference {spread}{notes})."
+        if in_words(comparison, "A", "B") != expected:
+            wrong.append((in_words(comparison, "A", "B"), expected))
+    assert wrong == []
+
+
+def test_few_tweets_do_not_tell_three_points_apart_and_many_do() -> None:
+    """85% and 82%, each right where the other is wrong now and then: the official test set is small."""
+    assert "cannot be told apart" in in_words(compared(*models(359, 30, 19, 275)), "A", "B")
+    assert "A is better" in in_words(compared(*models(20_000, 1_500, 1_100, 15_500)), "A", "B")
     assert "B is better" in in_words(compared(*models(20_000, 1_100, 1_500, 15_500)), "A", "B")
 
 
@@ -59,6 +112,6 @@ def test_the_paired_interval_holds_the_truth_as_often_as_it_says() -> None:
     covered = 0
     for _ in range(1_000):
         both, first, second = random.multinomial(1, [0.78, 0.08, 0.05, 0.09], size=359)[:, :3].T.astype(bool)
-        limits = compared(both | first, both | second, truth)["difference"]
+        limits = difference(both | first, both | second, truth)
         covered += limits["low"] <= 0.03 <= limits["high"]
     assert 930 <= covered <= 970

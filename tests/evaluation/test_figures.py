@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
+import itertools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from PIL import Image
 
+from command_line import FORKS
+from sentiment140_bert.evaluation import figures as figures_module
 from sentiment140_bert.evaluation.answers import Answers
 from sentiment140_bert.evaluation.calibration import Calibration
 from sentiment140_bert.evaluation.figures import CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES, draw
@@ -34,7 +36,7 @@ def scored(truth: list[int], shares: list[float] | None = None) -> dict[str, Any
 
 def drawn(folder: Path, splits: dict[str, Any], history: list[dict[str, Any]] = HISTORY) -> dict[str, tuple[int, int]]:
     """Size of each picture, all of which can be read."""
-    draw(folder, splits, history)
+    draw(folder, splits, history)  # leaves nothing half written
     sizes = {}
     for file in sorted(folder.iterdir()):
         with Image.open(file) as picture:
@@ -48,70 +50,124 @@ def drawn(folder: Path, splits: dict[str, Any], history: list[dict[str, Any]] = 
 MIXED = [0, 1, 0, 1, 1, 0, 1, 1, 0, 1, 1, 1]
 
 
+CELLS = ("true_negative", "false_positive", "false_negative", "true_positive")
 PICTURES = {CONFUSION, CALIBRATION, RISK_COVERAGE, SLICES, LEARNING}
 
 
 def test_the_pictures(tmp_path: Path) -> None:
     splits = {"validation": scored(MIXED), "test": scored(MIXED[::-1]), "manual": scored(MIXED[2:])}
-    sizes = drawn(tmp_path / "figures", splits)
-    assert sizes.keys() == PICTURES
-    alone = drawn(tmp_path / "alone", {"validation": scored(MIXED), "test": scored(MIXED)})
-    assert sizes[CONFUSION][0] > 1.8 * alone[CONFUSION][0]  # test and manual side by side; validation is not shown
+    assert drawn(tmp_path / "figures", splits).keys() == PICTURES
 
 
 def test_the_same_numbers_give_the_same_bytes_in_another_process_too(tmp_path: Path) -> None:
     splits = {"test": scored(MIXED)}
     draw(tmp_path / "here", splits, HISTORY)
-    program = (
-        "import json, sys, pathlib; from sentiment140_bert.evaluation.figures import draw;"
-        "draw(pathlib.Path(sys.argv[1]), *json.loads(sys.argv[2]))"
-    )
-    arguments = [sys.executable, "-c", program, str(tmp_path / "there"), json.dumps([splits, HISTORY])]
-    subprocess.run(arguments, check=True, capture_output=True)
-    for name in (CONFUSION, CALIBRATION, LEARNING):
+    process = FORKS.Process(target=draw, args=(tmp_path / "there", splits, HISTORY))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    for name in PICTURES:
         assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "there" / name).read_bytes()
 
 
-def test_other_numbers_give_other_pictures(tmp_path: Path) -> None:
-    draw(tmp_path / "one", {"test": scored(MIXED)}, HISTORY)
-    draw(tmp_path / "other", {"test": scored(MIXED[::-1])}, [*HISTORY, {"loss": 0.2, "step": 20}])
-    for name in (CONFUSION, CALIBRATION, LEARNING):
-        assert (tmp_path / "one" / name).read_bytes() != (tmp_path / "other" / name).read_bytes()
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
+    """Pictures by name, as they are before they are written."""
+    found: dict[str, Figure] = {}
+    monkeypatch.setattr(figures_module, "_write", lambda figure, path: found.update({path.name: figure}))
+    return found
 
 
-@pytest.mark.parametrize(
-    "splits",
-    [
-        {"validation": scored(MIXED)},
-        {"manual": scored(MIXED)},
-        {"test": scored([1, 1, 1])},
-        {"test": scored([0, 0, 0])},
-        {"test": scored([1])},
-        {"test": scored([0], [0.5])},
-        {"test": scored(MIXED), "manual": {"n": 0, "neutral_left_out": 2}},
-    ],
-    ids=["validation alone", "manual alone", "positive alone", "negative alone", "one tweet", "a half", "all neutral"],
-)
+def lines(axes: Axes) -> dict[str, list[tuple[float, float]]]:
+    """The points of each line that has a label."""
+    return {
+        str(line.get_label()): [*zip(*map(list, line.get_data()), strict=True)]
+        for line in axes.get_lines()
+        if not str(line.get_label()).startswith("_")
+    }
+
+
+def test_pictures_show_the_numbers(figures: dict[str, Figure], tmp_path: Path) -> None:
+    splits = {"validation": scored(MIXED), "test": scored(MIXED[::-1]), "manual": scored(MIXED[2:])}
+    draw(tmp_path, splits, HISTORY)
+    assert figures.keys() == PICTURES
+    shown = {name: splits[name] for name in ("test", "manual")}
+    for name in (CONFUSION, CALIBRATION, RISK_COVERAGE, SLICES):
+        titles = [axes.get_title() for axes in figures[name].axes]
+        assert titles == [f"{split} ({scores['n']:,} tweets)" for split, scores in shown.items()], name
+    for at, split in enumerate(shown.values()):
+        counts = {name: split[name]["value"] for name in CELLS}
+        negative, positive = (sum(counts[cell] for cell in row) for row in (CELLS[:2], CELLS[2:]))
+        texts = {text.get_position(): text.get_text() for text in figures[CONFUSION].axes[at].texts}
+        assert texts == {
+            (column, row): f"{counts[cell]:,}\n{counts[cell] / (negative, positive)[row]:.1%}"
+            for (row, column), cell in zip(itertools.product((0, 1), (0, 1)), CELLS, strict=True)
+        }
+        bins = {}
+        for key, label in (("calibration", "as it is"), ("calibrated", "with temperature")):
+            error = split[key]["expected_calibration_error"]["value"]
+            bins[f"{label}: error {error:.3f}"] = [(part["predicted"], part["observed"]) for part in split[key]["bins"]]
+        assert lines(figures[CALIBRATION].axes[at]) == {"perfect": [(0, 0), (1, 1)]} | bins
+        abstaining = split["abstaining"]
+        place = (abstaining["coverage"]["value"], 1 - abstaining["accuracy"]["value"])
+        assert lines(figures[RISK_COVERAGE].axes[at]) == {
+            "surest first": [(point["coverage"], point["risk"]) for point in split["risk_coverage"]],
+            "where it abstains from the rest": [place],
+        }
+    assert lines(figures[LEARNING].axes[0]) == {"training": [(5, 0.7), (10, 0.5)], "validation": [(10, 0.6)]}
+    (accuracies,) = figures[LEARNING].axes[1].get_lines()
+    assert [*map(list, accuracies.get_data())] == [[10], [0.71]]
+
+
+def test_the_picture_of_slices(figures: dict[str, Figure], tmp_path: Path) -> None:
+    """From above in order, each with its interval; those that are worse are filled and orange."""
+    parts = [("why $5", 0.6, False), ("topic: a name of more than 28 letters", 0.2, True)]
+    slices = [
+        {
+            "name": name,
+            "n": 1_000 + at,
+            "accuracy": {"value": value, "low": value - 0.1, "high": value + 0.15},
+            "worse": worse,
+        }
+        for at, (name, value, worse) in enumerate(parts)
+    ]
+    draw(tmp_path, {"test": scored(MIXED) | {"slices": slices}}, [])
+    assert figures.keys() == PICTURES - {LEARNING}
+    (axes,) = figures[SLICES].axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        r"why \$5 (1,000)",
+        "topic: a name of more than … (1,001)",
+    ]
+    assert axes.yaxis_inverted()
+    for at, (bar, (_, value, worse)) in enumerate(zip(axes.containers, parts, strict=True)):
+        point, _, (interval,) = bar
+        assert [*map(float, point.get_xydata()[0])] == [value, at]
+        assert interval.get_segments()[0][:, 0] == pytest.approx([value - 0.1, value + 0.15])
+        assert (point.get_marker(), point.get_color()) == (("s", "#e07a1f") if worse else ("o", "#2a6f97"))
+
+
 @pytest.mark.filterwarnings("error")
-def test_whatever_was_scored(tmp_path: Path, splits: dict[str, Any]) -> None:
-    assert drawn(tmp_path / "figures", splits).keys() == PICTURES
+def test_whatever_was_scored(tmp_path: Path) -> None:
+    """Also one class or one tweet alone; two splits are drawn at the same time."""
+    cases: list[dict[str, Any]] = [
+        {"validation": scored(MIXED)},
+        {"test": scored([1, 1, 1]), "manual": scored([0, 0, 0])},
+        {"test": scored([1]), "manual": scored([0], [0.5])},
+        {"test": {"n": 0, "neutral_left_out": 2}, "manual": scored(MIXED)},
+    ]
+    for at, splits in enumerate(cases):
+        assert drawn(tmp_path / str(at), splits, []).keys() == PICTURES - {LEARNING}, at
 
 
-@pytest.mark.parametrize(
-    ("history", "there"),
-    [
+@pytest.mark.filterwarnings("error")
+def test_whatever_was_logged(figures: dict[str, Figure], tmp_path: Path) -> None:
+    histories: list[tuple[list[dict[str, Any]], bool]] = [
         ([], False),
         ([{"eval_accuracy": 0.5, "eval_loss": 0.7, "step": 1}], False),
         ([{"loss": 0.7, "step": 1}], True),
         ([{"loss": 0.7, "step": 1}, {"eval_loss": 0.7, "eval_accuracy": None, "step": 1}], True),
-    ],
-    ids=["none", "no loss", "nothing scored on the way", "scored without accuracy"],
-)
-@pytest.mark.filterwarnings("error")
-def test_whatever_was_logged(tmp_path: Path, history: list[dict[str, Any]], there: bool) -> None:
-    assert (LEARNING in drawn(tmp_path / "figures", {"test": scored(MIXED)}, history)) == there
-
-
-def test_nothing_half_written_is_left(tmp_path: Path) -> None:
-    draw(tmp_path, {"test": scored(MIXED)}, HISTORY)
-    assert {each.name for each in tmp_path.iterdir()} == PICTURES
+    ]
+    for history, there in histories:
+        figures.clear()
+        draw(tmp_path, {"test": scored(MIXED)}, history)
+        assert (LEARNING in figures) == there, history

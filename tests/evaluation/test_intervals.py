@@ -1,128 +1,131 @@
-"""Wilson's interval: against printed tables, against its formula, and what must hold for any counts."""
+"""Intervals: Wilson's against printed tables, the bootstrap against slower ways to compute it, and their coverage."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentiment140_bert.evaluation import intervals
 from sentiment140_bert.evaluation.calibration import reliability
-from sentiment140_bert.evaluation.intervals import CONFIDENCE_LEVEL, of_shares, wilson
+from sentiment140_bert.evaluation.intervals import CONFIDENCE_LEVEL, RESAMPLES, SEED, of_shares, share, wilson
 
 Z = 1.959963984540054  # 97.5 % of a standard normal variable lie below it
-
-
-def by_hand(successes: int, n: int) -> tuple[float, float]:
-    """Wilson 1927 as it stands in Brown, Cai and DasGupta 2001, equation 4."""
-    share = successes / n
-    middle = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z / (1 + Z**2 / n) * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
-    return middle - half, middle + half
-
-
-@pytest.mark.parametrize(
-    ("successes", "n", "low", "high"),
-    [
-        # Newcombe 1998, "Two-sided confidence intervals for the single proportion", table I, method 3.
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0000, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-    ],
-)
-def test_the_printed_examples(successes: int, n: int, low: float, high: float) -> None:
-    assert wilson(successes, n) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
-
-
-@pytest.mark.parametrize(("successes", "n"), [(305, 359), (0, 1), (1, 1), (0, 359), (359, 359), (43_123, 50_000)])
-def test_the_formula(successes: int, n: int) -> None:
-    low, high = by_hand(successes, n)
-    assert wilson(successes, n) == (pytest.approx(max(low, 0), abs=1e-12), pytest.approx(min(high, 1), abs=1e-12))
-
-
-COUNTS = st.integers(1, 2_000_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
-
-
-@given(COUNTS)
-def test_it_holds_the_share_and_lies_between_0_and_1(counts: tuple[int, int]) -> None:
-    successes, n = counts
-    low, high = wilson(successes, n)
-    assert 0 <= low <= successes / n <= high <= 1
-    assert low < high
-    assert (type(low), type(high)) == (float, float)
-
-
-@given(COUNTS)
-def test_successes_and_failures_mirror_each_other(counts: tuple[int, int]) -> None:
-    successes, n = counts
-    low, high = wilson(successes, n)
-    assert wilson(n - successes, n) == (pytest.approx(1 - high, abs=1e-9), pytest.approx(1 - low, abs=1e-9))
-
-
-def test_more_tweets_say_more() -> None:
-    widths = [high - low for low, high in (wilson(85 * times, 100 * times) for times in (1, 10, 100, 1_000))]
-    assert widths == sorted(widths, reverse=True)
-
-
-def test_the_level() -> None:
-    assert CONFIDENCE_LEVEL == 0.95
-
-
 CELLS = ("true_negative", "false_positive", "false_negative", "true_positive")
 
 
-def test_the_shares_of_a_confusion_matrix() -> None:
-    found = of_shares(dict(zip(CELLS, (19, 11, 5, 25), strict=True)) | {"log_loss": 0.3})
-    assert {name: (each["low"], each["high"]) for name, each in found.items()} == {
-        "accuracy": wilson(44, 60),
-        "precision": wilson(25, 36),
-        "recall": wilson(25, 30),
+# ---- Wilson
+
+
+def by_hand(successes: int, n: int) -> tuple[float, float]:
+    """Compute Wilson 1927 as it stands in Brown, Cai and DasGupta 2001, equation 4."""
+    value = successes / n
+    middle = (value + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    half = Z / (1 + Z**2 / n) * math.sqrt(value * (1 - value) / n + Z**2 / (4 * n**2))
+    return middle - half, middle + half
+
+
+def test_wilson_as_newcombe_printed_it() -> None:
+    """Newcombe 1998, "Two-sided confidence intervals for the single proportion", table I, method 3."""
+    printed = {
+        (81, 263): (0.2553, 0.3662),
+        (15, 148): (0.0624, 0.1605),
+        (0, 20): (0.0000, 0.1611),
+        (1, 29): (0.0061, 0.1718),
     }
+    assert {counts: tuple(round(limit, 4) for limit in wilson(*counts)) for counts in printed} == printed
 
 
-@pytest.mark.parametrize(
-    ("cells", "shares"),
-    [
-        ((3, 0, 0, 0), {"accuracy"}),
-        ((0, 3, 0, 0), {"accuracy", "precision"}),
-        ((0, 0, 3, 0), {"accuracy", "recall"}),
-        ((0, 0, 0, 3), {"accuracy", "precision", "recall"}),
-    ],
-)
-def test_a_share_of_nothing_has_no_limits(cells: tuple[int, ...], shares: set[str]) -> None:
-    assert of_shares(dict(zip(CELLS, cells, strict=True))).keys() == shares
+@given(st.integers(1, 2_000_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_is_its_formula(counts: tuple[int, int]) -> None:
+    successes, n = counts
+    low, high = wilson(successes, n)
+    assert (low, high) == pytest.approx(by_hand(successes, n), abs=1e-9)
+    assert 0 <= low <= successes / n <= high <= 1
+    assert low < high
+    assert (type(low), type(high)) == (float, float)
+    assert share(successes, n) == {"value": successes / n, "low": low, "high": high}
 
 
 @given(st.tuples(*[st.integers(0, 60)] * 4).filter(any))
-def test_the_limits_hold_the_scores(cells: tuple[int, ...]) -> None:
+def test_shares_of_a_confusion_matrix(cells: tuple[int, ...]) -> None:
+    """A share of nothing has no limits."""
     tn, fp, fn, tp = cells
     shares = {"accuracy": (tp + tn, sum(cells)), "precision": (tp, tp + fp), "recall": (tp, tp + fn)}
-    found = of_shares(dict(zip(CELLS, cells, strict=True)))
-    assert found.keys() == {name for name, (_, n) in shares.items() if n}
-    for name, limits in found.items():
-        assert limits["low"] <= shares[name][0] / shares[name][1] <= limits["high"]
+    found = of_shares(dict(zip(CELLS, cells, strict=True)) | {"log_loss": 0.3})
+    assert {name: (limits["low"], limits["high"]) for name, limits in found.items()} == {
+        name: wilson(*counts) for name, counts in shares.items() if counts[1]
+    }
 
 
-@pytest.mark.parametrize(("successes", "n"), [(305, 359), (0, 5), (5, 5), (1_829, 2_200)])
-def test_statsmodels_agrees(successes: int, n: int) -> None:
-    from statsmodels.stats.proportion import proportion_confint
-
-    expected = proportion_confint(successes, n, alpha=1 - CONFIDENCE_LEVEL, method="wilson")
-    assert wilson(successes, n) == pytest.approx(expected, abs=1e-12)
-
-
-def tweets(n: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """As many of each class, and a model that is right on 85 of 100 and a little too sure."""
-    truth = np.arange(n) % 2
-    return random.normal(np.where(truth == 1, 1.55, -1.55), 1.5), truth
+def test_the_level() -> None:
+    """The level is stated in ``metrics.json``, and resampled limits are the 25th and the 975th of 999."""
+    assert CONFIDENCE_LEVEL == intervals.METHOD["level"] == 0.95
+    assert RESAMPLES == intervals.METHOD["resamples"] == 999
+    assert math.isclose(intervals.SIGNIFICANT, 0.05)
+    scores = np.random.default_rng(1).permutation(np.arange(1.0, 1000.0))
+    assert intervals.limits(scores) == {"low": pytest.approx(25, abs=1e-9), "high": pytest.approx(975, abs=1e-9)}
 
 
-def shares(logits: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-1.8 * logits))
+# ---- bootstrap
+
+
+@settings(max_examples=30)
+@given(st.lists(st.integers(0, 1), min_size=1, max_size=40), st.sampled_from([1, 90, 10_000, 4_000_000]))
+def test_means_are_drawn_class_by_class(labels: list[int], at_once: int) -> None:
+    """Every resample holds as many tweets of each class as there are, however many are drawn at a time."""
+    truth = np.array(labels)
+    columns = np.column_stack([truth == 0, truth == 1, np.arange(len(truth))]).astype(float)
+    drawn = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(intervals, "AT_ONCE", at_once)
+        intervals.of_means(columns, truth, lambda means: drawn.append(means) or means[:, 2])
+    (means,) = drawn
+    assert means.shape == (RESAMPLES, 3)
+    np.testing.assert_allclose(means[:, :2], np.broadcast_to(columns[:, :2].mean(axis=0), (RESAMPLES, 2)))
+    if min((truth == label).sum() for label in {*labels}) > 3:
+        assert len({*means[:, 2]}) > 10  # tweets are drawn with replacement
+    assert means[:, 2].mean() == pytest.approx(columns[:, 2].mean(), abs=0.02 * len(truth) + 1e-9)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.lists(st.integers(0, 30), min_size=3, max_size=3), min_size=2, max_size=3))
+def test_counts_are_drawn_class_by_class(rows: list[list[int]]) -> None:
+    counts, drawn = np.array(rows), []
+    intervals.of_counts(counts, lambda many: drawn.append(many) or many[:, 0, 0])
+    (many,) = drawn
+    assert many.shape == (RESAMPLES, *counts.shape)
+    assert (many.sum(axis=2) == counts.sum(axis=1)).all()
+    assert not many[:, counts == 0].any()
+    np.testing.assert_allclose(many.mean(axis=0), counts, atol=1.2)  # eight standard errors or more
+
+
+def test_a_score_of_the_classes_alone_is_certain() -> None:
+    """Where a value follows from the class, drawing each class by itself leaves nothing to chance."""
+    truth = np.array([0] * 30 + [1] * 10)
+    assert intervals.of_means(truth.astype(float), truth) == {
+        "low": pytest.approx(0.25, abs=1e-12),
+        "high": pytest.approx(0.25, abs=1e-12),
+    }
+    certain = intervals.of_counts(np.array([[30, 0], [0, 10]]), lambda many: many[:, 1, 1] / many.sum(axis=(1, 2)))
+    assert certain == {"low": 0.25, "high": 0.25}
+
+
+def test_a_mean_has_the_width_of_the_normal_approximation() -> None:
+    """The variance of a stratified mean is the sum of the classes' variances, each weighted by its share squared."""
+    random = np.random.default_rng(3)
+    truth = np.array([0] * 900 + [1] * 300)
+    values = random.normal(np.where(truth == 1, 5, 0), np.where(truth == 1, 2, 1))
+    variance = sum(
+        (truth == label).mean() ** 2 * values[truth == label].var() / (truth == label).sum() for label in (0, 1)
+    )
+    found = intervals.of_means(values, truth)
+    middle, half = values.mean(), Z * math.sqrt(variance)
+    assert (found["low"], found["high"]) == pytest.approx((middle - half, middle + half), abs=0.1 * half)
 
 
 def test_a_mean_has_the_interval_that_scipy_s_bootstrap_gives() -> None:
@@ -131,32 +134,90 @@ def test_a_mean_has_the_interval_that_scipy_s_bootstrap_gives() -> None:
 
     values = np.random.default_rng(3).exponential(size=500)
     found = intervals.of_means(values, np.zeros(500, dtype=int))
-    theirs = bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(1))
+    theirs = bootstrap((values,), np.mean, n_resamples=5_000, method="percentile", rng=np.random.default_rng(1))
     limits = theirs.confidence_interval
-    assert (found["low"], found["high"]) == pytest.approx((limits.low, limits.high), abs=0.012)
+    assert (found["low"], found["high"]) == pytest.approx((limits.low, limits.high), abs=0.015)
 
 
-def test_ties_and_order_are_nothing_to_the_area_under_the_curve() -> None:
+def weights_of(truth: np.ndarray, resamples: int) -> Iterator[np.ndarray]:
+    """Draw each class by itself, as often as it occurs, one resample after another: how often each tweet is drawn."""
+    random = np.random.default_rng(SEED)
+    drawn = [
+        rows[random.integers(len(rows), size=(resamples, len(rows)))]
+        for rows in (np.flatnonzero(truth == label) for label in np.unique(truth))
+    ]
+    for parts in zip(*drawn, strict=True):
+        yield np.bincount(np.concatenate(parts), minlength=len(truth)).astype(float)
+
+
+CLASSES = st.lists(
+    st.tuples(st.sampled_from([0.0, 0.1, 0.5, 0.8, 1.0]) | st.floats(0, 1), st.integers(0, 1)), min_size=4, max_size=40
+).filter(lambda rows: 0 < sum(truth for _, truth in rows) < len(rows))
+
+
+@settings(max_examples=15)
+@given(CLASSES)
+def test_the_area_under_the_curve_is_scikit_learn_s_of_each_resample(rows: list[tuple[float, int]]) -> None:
+    """Ties included; and the classes are drawn as :func:`weights_of` does it."""
     from sklearn.metrics import roc_auc_score
 
-    logits, truth = tweets(400, np.random.default_rng(2))
-    positive = np.round(shares(logits), 1)
-    found = intervals.of_ranking(positive, truth)
-    assert found["low"] < roc_auc_score(truth, positive) < found["high"]
-    mirrored = intervals.of_ranking(1 - positive, truth)
-    assert mirrored == {"low": pytest.approx(1 - found["high"]), "high": pytest.approx(1 - found["low"])}
+    positive, truth = np.array([share for share, _ in rows]), np.array([label for _, label in rows])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(intervals, "RESAMPLES", 39)
+        found = intervals.of_ranking(positive, truth)
+    areas = [roc_auc_score(truth, positive, sample_weight=weights) for weights in weights_of(truth, 39)]
+    assert found == pytest.approx(intervals.limits(np.array(areas)))
+
+
+@settings(max_examples=15)
+@given(CLASSES)
+def test_the_calibration_error_has_the_basic_bootstrap(rows: list[tuple[float, int]]) -> None:
+    """The resampled errors, each from the bins of the sample, laid off from the measured one to the other side."""
+    positive, truth = np.array([share for share, _ in rows]), np.array([label for _, label in rows])
+    found = reliability(positive, truth)
+    ends = np.cumsum([part["n"] for part in found["bins"]])
+    order = np.argsort(positive, kind="stable")
+    parts = np.split(order, ends[:-1])
+    errors = [
+        sum(abs((weights[part] * (positive - truth)[part]).sum()) for part in parts) / len(rows)
+        for weights in weights_of(truth, RESAMPLES)
+    ]
+    drawn, error = intervals.limits(np.array(errors)), found["expected_calibration_error"]
+    assert error["low"] == pytest.approx(min(error["value"], max(0, 2 * error["value"] - drawn["high"])), abs=1e-9)
+    assert error["high"] == pytest.approx(max(error["value"], 2 * error["value"] - drawn["low"]), abs=1e-9)
 
 
 def test_the_same_tweets_give_the_same_limits() -> None:
     logits, truth = tweets(300, np.random.default_rng(5))
-    assert intervals.of_ranking(logits, truth) == intervals.of_ranking(logits, truth)
+    counts = np.array([[120, 30], [20, 130]])
+    for _ in range(2):
+        assert intervals.of_ranking(logits, truth) == intervals.of_ranking(logits, truth)
+        assert intervals.of_means(logits, truth) == intervals.of_means(logits, truth)
+        assert intervals.of_counts(counts, f1) == intervals.of_counts(counts, f1)
 
 
 def test_so_many_tweets_that_they_are_drawn_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    values, truth = np.random.default_rng(6).random(50), np.arange(50) % 2
-    in_one = intervals.of_means(values, truth)
+    random = np.random.default_rng(6)
+    values, truth = random.random(50), np.arange(50) % 2
+    in_one = intervals.of_means(values, truth), intervals.of_ranking(values, truth)
     monkeypatch.setattr(intervals, "AT_ONCE", 1_000)
-    assert intervals.of_means(values, truth) == pytest.approx(in_one, abs=0.02)
+    for found, expected in zip(
+        (intervals.of_means(values, truth), intervals.of_ranking(values, truth)), in_one, strict=True
+    ):
+        assert found == pytest.approx(expected, abs=0.05)
+
+
+# ---- coverage
+
+
+def tweets(n: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draw as many of each class, and a model that is right on 85 of 100 and a little too sure."""
+    truth = np.arange(n) % 2
+    return random.normal(np.where(truth == 1, 1.55, -1.55), 1.5), truth
+
+
+def shares(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-1.8 * logits))
 
 
 def f1(counts: np.ndarray) -> np.ndarray:
@@ -164,7 +225,7 @@ def f1(counts: np.ndarray) -> np.ndarray:
 
 
 def coverage(n: int, rounds: int, seed: int = 11) -> dict[str, float]:
-    """How often the intervals of samples of ``n`` tweets hold the scores of 400,000."""
+    """Count how often the intervals of samples of ``n`` tweets hold the scores of 400,000."""
     from sklearn.metrics import f1_score, roc_auc_score
 
     random = np.random.default_rng(seed)
@@ -206,10 +267,15 @@ def limits_of(logits: np.ndarray, truth: np.ndarray) -> dict[str, dict[str, floa
     }
 
 
-@pytest.mark.parametrize("n", [359, 2_200])
-def test_intervals_hold_the_truth_as_often_as_they_say(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawn 1,000 times: 95% intervals cover 93 to 97% (the draws themselves are uncertain by 1.4 points)."""
+@pytest.mark.parametrize(
+    ("n", "rounds", "least", "most"),
+    [(359, 400, 0.91, 0.98), *(pytest.param(n, 1_000, 0.93, 0.97, marks=pytest.mark.long) for n in (359, 2_200))],
+)
+def test_intervals_hold_the_truth_as_often_as_they_say(
+    n: int, rounds: int, least: float, most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """95% intervals cover 93 to 97% of 1,000 draws (which are uncertain by 1.4 points), a little less surely of 400."""
     monkeypatch.setattr(intervals, "RESAMPLES", 199)  # the limits are a little noisier, and as wide
-    covered = coverage(n, 1_000)
+    covered = coverage(n, rounds)
     assert covered.pop("calibration error") > 0.88  # the basic bootstrap mends its bias in part only
-    assert all(0.93 <= share <= 0.97 for share in covered.values()), covered
+    assert all(least <= share <= most for share in covered.values()), covered

@@ -1,3 +1,5 @@
+"""Folds that keep texts together, and labels that out-of-sample answers contradict."""
+
 from __future__ import annotations
 
 import sys
@@ -6,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sentiment140_bert.data import split
 from sentiment140_bert.data.prepare import prepare
@@ -19,18 +23,32 @@ def priorities(texts: list[str], seed: int) -> np.ndarray:
     return split.priorities(pa.chunked_array([pa.array(texts, pa.string())]), seed)
 
 
-def test_folds_are_stratified_and_equal_texts_stay_together() -> None:
-    texts = [f"text {number % 90}" for number in range(150)]  # 60 of them twice
-    labels = np.array([int(number % 90 < 40) for number in range(150)])
-    labels[95] = 1 - labels[5]  # one of the pairs carries both labels
-    folds = noise.folds(priorities(texts, 1), labels, 4)
-    assert set(folds) == {0, 1, 2, 3}
-    for number in range(60):
-        assert folds[number] == folds[number + 90]
-    distinct = folds[:90]
-    for label in (0, 1):
-        sizes = np.bincount(distinct[labels[:90] == label])
-        assert sizes.max() - sizes.min() <= 1 + (label == labels[5])
+@given(st.lists(st.tuples(st.integers(0, 25), st.integers(0, 1)), max_size=60), st.integers(2, 5))
+def test_texts_are_dealt_out_by_priority_within_their_stratum(rows: list[tuple[int, int]], count: int) -> None:
+    """The strata are the texts of one label, of the other, and of both; equal texts stay together."""
+    labels_of: dict[int, set[int]] = {}
+    for priority, label in rows:
+        labels_of.setdefault(priority, set()).add(label)
+    strata = [sorted(text for text, labels in labels_of.items() if labels == kind) for kind in ({0}, {1}, {0, 1})]
+    priorities, labels = (np.array([row[at] for row in rows], dtype=kind) for at, kind in ((0, np.uint64), (1, int)))
+    fewest = next((len(texts) for texts in strata[:2] if len(texts) < count), None)
+    if fewest is not None:
+        said = rf"{count} folds need {count} texts or more of each label; one label has {fewest}\."
+        with pytest.raises(DataError, match=said):
+            noise.folds(priorities, labels, count)
+        return
+    expected = {text: at % count for texts in strata for at, text in enumerate(texts)}
+    assert noise.folds(priorities, labels, count).tolist() == [expected[priority] for priority, _ in rows]
+
+
+@given(st.integers(2, 6), st.lists(st.integers(0, 9), max_size=9))
+def test_few_texts_that_carry_both_labels_are_no_hindrance(count: int, both: list[int]) -> None:
+    priorities = [*range(100, 100 + 2 * count), *both, *both]
+    labels = [0, 1] * count + [0] * len(both) + [1] * len(both)
+    folds = noise.folds(np.array(priorities, dtype=np.uint64), np.array(labels), count).tolist()
+    assert folds[: 2 * count] == [at // 2 for at in range(2 * count)]
+    dealt = {text: at % count for at, text in enumerate(sorted({*both}))}
+    assert folds[2 * count :] == [dealt[text] for text in both] * 2
 
 
 def test_folds_depend_on_texts_and_seed_alone() -> None:
@@ -40,11 +58,6 @@ def test_folds_depend_on_texts_and_seed_alone() -> None:
     shuffled = noise.folds(priorities([texts[at] for at in order], 1), labels[order], 5)
     assert (shuffled == folds[order]).all()
     assert (noise.folds(priorities(texts, 2), labels, 5) != folds).any()
-
-
-def test_more_folds_than_texts_of_a_label_are_refused() -> None:
-    with pytest.raises(DataError, match=r"4 folds need 4 texts or more of each label; one label has 3\."):
-        noise.folds(np.arange(10, dtype=np.uint64), np.array([1] * 3 + [0] * 7), 4)
 
 
 def planted(n: int, rates: tuple[float, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -63,6 +76,35 @@ def test_the_share_of_wrong_labels_is_estimated() -> None:
     assert set(found.suspects) == set(np.flatnonzero(wrong))
     assert (np.diff(found.quality[found.suspects]) >= 0).all()
     np.testing.assert_allclose(found.quality, np.where(labels == 1, positive, 1 - positive))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_confident_learning_by_its_definition(seed: int) -> None:
+    """Of answers that are as unsure as real ones: each label's threshold is the mean answer of the rows that carry it.
+
+    A row is counted for the likelier one of the labels whose thresholds it reaches (Northcutt, Jiang and Chuang 2021,
+    equations 1 and 2); the rates are those of these counts.
+    """
+    random = np.random.default_rng(seed)
+    n = 4_000
+    labels = (random.random(n) < (0.3, 0.5, 0.5, 0.8)[seed]).astype(int)
+    truth = np.where(random.random(n) < 0.1, 1 - labels, labels)
+    positive = 1 / (1 + np.exp(-random.normal(np.where(truth == 1, 0.8, -0.6), 1.0)))
+    answers = np.column_stack([1 - positive, positive])
+    thresholds = [answers[labels == label, label].mean() for label in (0, 1)]
+    joint, suspects = np.zeros((2, 2)), []
+    for row, label in enumerate(labels):
+        reached = [side for side in (0, 1) if answers[row, side] >= thresholds[side] - 1e-6]
+        if reached:
+            side = max(reached, key=lambda one: answers[row, one])
+            joint[label, side] += 1
+            if side != label and answers[row, side] > answers[row, label]:
+                suspects.append(row)
+    found = noise.find(labels, positive)
+    quality = np.where(labels == 1, positive, 1 - positive)
+    assert found.suspects.tolist() == sorted(suspects, key=lambda row: quality[row])
+    np.testing.assert_allclose(found.quality, quality)
+    assert found.rates == pytest.approx([joint[label, 1 - label] / joint[label].sum() for label in (0, 1)], abs=2e-3)
 
 
 def test_where_nothing_is_contradicted_nobody_is_suspect() -> None:
