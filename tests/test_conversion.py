@@ -95,6 +95,30 @@ def test_an_encoder_is_converted_without_a_head(small_bert: Callable[..., Path],
     assert "no fine-tuned classifier" in s140("predict", "new", "hello", code=1).stderr
 
 
+def test_settings_and_tokenizers_are_copied_and_nothing_else(whole: Path, weights, s140) -> None:
+    one_file(whole, weights)
+    settings = {each.name for each in whole.iterdir() if each.suffix == ".json"}
+    for name in ("notes.md", "LICENSE-MIT", "vocab.txt", "spiece.model", "extra.json"):
+        (whole / name).write_text("{}")
+    for name in ("trainer_state.json", "model.py", "data.csv", "events.out", "state.safetensors.old"):
+        (whole / name).write_text("{}")
+    (whole / "folder.json").mkdir()
+    shutil.copy(whole / "pytorch_model.bin", whole / "older.pt")  # the usual name counts
+    result = json.loads(s140("convert", whole, "--output", "new", "--json").stdout)
+    right = settings | {"notes.md", "LICENSE-MIT", "vocab.txt", "spiece.model", "extra.json", "model.safetensors"}
+    assert {each.name for each in Path("new").iterdir()} == right
+    size = Path("new/model.safetensors").stat().st_size
+    assert (result["read"], result["tensors"], result["bytes"]) == (["pytorch_model.bin"], len(weights), size)
+    assert result["commit"] is None
+
+
+def test_two_pickles_of_other_names_are_one_too_many(whole: Path, weights, s140) -> None:
+    for name in ("a.pt", "b.bin"):
+        torch.save(weights, whole / name)
+    result = s140("convert", whole, "--output", "new", code=1)
+    assert "2 files of pickled weights (a.pt, b.bin)" in result.stderr
+
+
 HARMFUL = [
     lambda canary: pickle.dumps(Canary(canary)),
     lambda canary: pickle.dumps({"a": Canary(canary)}, protocol=2),
@@ -105,13 +129,13 @@ HARMFUL = [
 ]
 
 
-@pytest.mark.parametrize("content", HARMFUL)
-def test_what_is_no_weights_is_a_sentence(whole: Path, weights, canary: Path, s140, content) -> None:
-    (whole / "pytorch_model.bin").write_bytes(content(canary))
-    result = s140("convert", whole, "--output", "new", code=1)
-    assert "pytorch_model.bin" in result.stderr
-    assert "weights_only" not in result.stderr
-    assert not Path("new").exists()
+def test_what_is_no_weights_is_a_sentence(whole: Path, weights, canary: Path, s140) -> None:
+    for content in HARMFUL:
+        (whole / "pytorch_model.bin").write_bytes(content(canary))
+        result = s140("convert", whole, "--output", "new", code=1)
+        assert "pytorch_model.bin" in result.stderr
+        assert "weights_only" not in result.stderr
+        assert not Path("new").exists()
 
 
 def test_a_harmful_pickle_in_torchs_archive_is_not_run(whole: Path, weights, canary: Path, s140) -> None:
@@ -119,12 +143,12 @@ def test_a_harmful_pickle_in_torchs_archive_is_not_run(whole: Path, weights, can
     assert "holds more than numbers" in s140("convert", whole, "--output", "new", code=1).stderr
 
 
-@pytest.mark.parametrize("part", ["../private.bin", "/etc/passwd", "missing.bin", "optimizer.pt"])
-def test_parts_outside_of_the_folder_are_not_read(whole: Path, weights, s140, part: str) -> None:
+def test_parts_outside_of_the_folder_are_not_read(whole: Path, weights, s140) -> None:
     one_file(whole.parent, weights)
     (whole.parent / "pytorch_model.bin").rename(whole.parent / "private.bin")
-    (whole / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": {"a": part}}))
-    assert "lacks" in s140("convert", whole, "--output", "new", code=1).stderr
+    for part in ("../private.bin", "/etc/passwd", "missing.bin", "optimizer.pt"):
+        (whole / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": {"a": part}}))
+        assert f"lacks {part}" in s140("convert", whole, "--output", "new", code=1).stderr
 
 
 def test_it_is_said_what_else_cannot_be_converted(whole: Path, weights, s140, tmp_path: Path) -> None:
