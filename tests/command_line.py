@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import multiprocessing
 import os
 import signal
@@ -119,6 +120,7 @@ def run_forked(arguments: Sequence[str], environment: dict[str, str], folder: st
     if threads := environment.get("OMP_NUM_THREADS"):
         torch.set_num_threads(int(threads))
     pause_stderr()
+    gc.freeze()  # what was imported before the fork lives as long as the process
     sys.argv = ["s140", *arguments]
     try:
         main(prog_name="s140")
