@@ -147,10 +147,10 @@ def wrong_rows(rows: list[dict[str, Any]], split: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def scored_run(run: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+def scored_run(smallest_run: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     """The run with all that scoring writes; some of the tweets that it gets wrong mean harm. Not to be changed."""
     folder = tmp_path_factory.mktemp("scored") / "scored"
-    found = RunDir(shutil.copytree(run, folder, ignore=shutil.ignore_patterns("checkpoints")))
+    found = RunDir(shutil.copytree(smallest_run, folder, ignore=shutil.ignore_patterns("checkpoints")))
     rows = pq.read_table(found.predictions).to_pylist()
     wrong = wrong_rows(rows, "test") + wrong_rows(rows, "manual")
     assert len(wrong) >= len(HOSTILE_TWEETS)

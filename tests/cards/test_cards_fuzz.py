@@ -10,7 +10,7 @@ from fuzzing.pages import Cards
 pytest_plugins = "model_fixtures"
 
 
-def test_cards(run: Path) -> None:
-    result = tried(Cards(run), 1, range(250))
+def test_cards(smallest_run: Path) -> None:
+    result = tried(Cards(smallest_run), 1, range(250))
     assert not result.defects, result.defects[0]
     assert {"a model card", "a dataset card", "merged", "error: front matter"} <= result.outcomes.keys()

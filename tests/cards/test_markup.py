@@ -7,6 +7,7 @@ import re
 import unicodedata
 from typing import Any
 
+import jinja2
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -15,11 +16,38 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 from cards_names import HOSTILE
-from sentiment140_bert.cards.markup import code, count, escape, interval, literal, plain, score, shell
+from sentiment140_bert.cards.markup import (
+    code,
+    count,
+    escape,
+    interval,
+    literal,
+    p_value,
+    plain,
+    render,
+    score,
+    shell,
+    template,
+)
+from sentiment140_bert.errors import RunError
 
 TEXT = st.text(max_size=40) | st.lists(
     st.sampled_from([*"*_`|[]()<>!#~\\&@:/-+.=1 \n\ta", *HOSTILE, "\ud800"]), max_size=8
 ).map("".join)
+DATASET: dict[str, Any] = {
+    "repo_id": "tester/data",
+    "model_repo_id": None,
+    "tokenizer_name": "t",
+    "splits": {},
+    "data": {
+        "configs": {},
+        "tokenizer": {"revision": None, "sha256": "0", "max_length": 9},
+        "fingerprint": "0",
+        "steps": {},
+        "sources": {},
+        "settings": {"cleaning": "raw", "conflicts": "drop", "split_by": "text", "split_seed": 1},
+    },
+}
 RENDERER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 
@@ -64,18 +92,39 @@ def test_an_escaped_text_is_nothing_but_text(text: str) -> None:
         assert words(f"on {escaped} fine") == f"on {plain(text)} fine"
 
 
-@pytest.mark.parametrize(
-    "text", ["- item", "+ item", "* item", "1. item", "12) item", "# title", "> quote", "===", "~~~"]
-)
-def test_nor_at_the_beginning_of_a_line(text: str) -> None:
+def test_nor_at_the_beginning_of_a_line() -> None:
     """The card's first sentence begins with the base model's name."""
-    assert shape(f"{escape(text)} fine-tuned\n") == shape("x fine-tuned\n")
+    begins = (
+        "-",
+        "+",
+        "*",
+        "1.",
+        "12)",
+        "-.",
+        "#",
+        "######",
+        ">",
+        "===",
+        "~~~",
+        "---",
+        "***",
+        "    code",
+        "\t",
+        "1-",
+        "2+",
+    )
+    texts = [begin + rest for begin in begins for rest in (" item", "", " ")]
+    assert [text for text in texts if shape(f"{escape(text)} fine-tuned\n") != shape("x fine-tuned\n")] == []
 
 
-@pytest.mark.parametrize("text", ["www.evil.example", "https://evil.example", "ftp://evil.example", "me@evil.example"])
-def test_nor_a_link_where_addresses_become_links(text: str) -> None:
-    """GitHub's extension: it looks for these in the source, character references are not what it looks for."""
-    assert not re.search(r"www\.|://|@", str(escape(text)))
+@given(st.sampled_from(["www.", "https://", "ftp://", "me@", "@", "mailto:me@", "http://www."]), st.data(), TEXT)
+def test_nor_a_link_where_addresses_become_links(begin: str, data: st.DataObject, text: str) -> None:
+    """GitHub's extension: it looks for these in the source, in any case, and not for character references."""
+    upper = data.draw(st.lists(st.booleans(), min_size=len(begin), max_size=len(begin)))
+    begin = "".join(sign.upper() if high else sign for sign, high in zip(begin, upper, strict=True))
+    for written in (escape(begin + "evil.example"), escape(f"{text} {begin}evil.example")):
+        assert not re.search(r"www\.|://|@", str(written), re.IGNORECASE)
+        assert words(str(written)).endswith(begin + "evil.example")
 
 
 @given(TEXT)
@@ -87,10 +136,10 @@ def test_one_line_in_which_nothing_hides(text: str) -> None:
     found.encode("utf-8")  # no lone surrogate
 
 
-@pytest.mark.parametrize("text", ["a plain tweet, isn't it", "caf\xe9 😀 ♥", "日本語", "מה נשמע", "100% :-) $5"])
-def test_what_is_harmless_stays(text: str) -> None:
-    assert plain(text) == text
-    assert words(str(escape(text))) == text
+def test_what_is_harmless_stays() -> None:
+    for text in ("a plain tweet, isn't it", "caf\xe9 😀 ♥", "日本語", "מה נשמע", "100% :-) $5"):
+        assert plain(text) == text
+        assert words(str(escape(text))) == text
 
 
 @given(TEXT.filter(plain))
@@ -133,13 +182,25 @@ def test_markup_goes_through_and_is_not_escaped_twice() -> None:
     assert escape(Markup("**a**")) == "**a**"
 
 
-@pytest.mark.parametrize("value", [["<b>"], {"<b>": 1}, ("*a*", "*b*")])
-def test_what_is_no_text_becomes_none_of_it_either(value: object) -> None:
+def test_what_is_no_text_becomes_none_of_it_either() -> None:
     """A JSON file that somebody edited may hold a list where a name was."""
-    assert shape(f"on {escape(value)} fine") == shape("x")
+    for value in (["<b>"], {"<b>": 1}, ("*a*", "*b*")):
+        assert shape(f"on {escape(value)} fine") == shape("x")
+    for number in (1, 2.5, None, True):
+        assert escape(number) is number
 
 
 def test_numbers() -> None:
     assert (count(1_600_000), count(0), score(0.86125), score(1)) == ("1,600,000", "0", "0.8612", "1.0000")
     assert interval({"value": 0.5, "low": 0.4, "high": 0.61}) == "0.4000 to 0.6100"
     assert interval({"value": 0.5}) == ""
+    assert [p_value(number) for number in (0.0123, 0.5, 1e-9)] == ["0.012", "0.5", "1e-09"]
+
+
+def test_a_template_escapes_what_it_prints_and_misses_nothing() -> None:
+    text = render("dataset_card.md", **dict.fromkeys(("version", "title"), "*a* <b>"), invented=True, **DATASET)
+    assert "# \\*a\\* &lt;b&gt;" in text
+    with pytest.raises(jinja2.UndefinedError):
+        render("dataset_card.md", version="1")
+    with pytest.raises(RunError, match=r"The card template no such\.md is not installed\."):
+        template("no such.md")

@@ -150,56 +150,39 @@ def test_what_people_said_in_the_front_matter_is_kept() -> None:
     assert (found["model-index"], found["language"]) == ([0.5], "en")
 
 
-@pytest.mark.parametrize(
-    "old",
-    [
+def test_front_matter_as_the_hub_reads_it() -> None:
+    """Editors put a byte order mark or a blank line before it, and its end may be the end of the file."""
+    for old in (
         "---\nlicense: mit\n---",
         "---\nlicense: mit\n---\n",
         "\ufeff---\nlicense: mit\n---\nHAND\n",
         "\n---\nlicense: mit\n---\nHAND\n",
         "---\r\nlicense: mit\r\n---\r\nHAND\r\n",
-    ],
-    ids=["no newline", "alone", "byte order mark", "blank line", "windows"],
-)
-def test_front_matter_as_the_hub_reads_it(old: str) -> None:
-    """Editors put a byte order mark or a blank line before it, and its end may be the end of the file."""
-    one = merged(NEW, old)
-    assert parse(one).metadata["license"] == "mit"
-    assert one.count("license:") == 1
-    assert ("HAND" in one) == ("HAND" in old)
+    ):
+        one = merged(NEW, old)
+        assert parse(one).metadata["license"] == "mit", old
+        assert one.count("license:") == 1, old
+        assert ("HAND" in one) == ("HAND" in old), old
+    for old in ("---\n# nothing yet\n---\nHAND\n", "HAND\n"):
+        one = merged(NEW, old)
+        assert parse(one).metadata == FRONT, old
+        assert one.endswith("HAND\n"), old
+        assert one.count("---\n") == 2, old
 
 
-@pytest.mark.parametrize("old", ["---\n# nothing yet\n---\nHAND\n", "HAND\n"])
-def test_front_matter_of_nothing(old: str) -> None:
-    one = merged(NEW, old)
-    assert parse(one).metadata == FRONT
-    assert one.endswith("HAND\n")
-    assert one.count("---\n") == 2
+def test_front_matter_that_cannot_be_read_is_refused() -> None:
+    repeated = "a: &a [" + "1, " * 400 + "1]\nb: [" + "*a, " * 400 + "*a]"
+    python = "a: !!python/object/apply:os.system [id]"
+    for front in ("[", "- a", "text", python, "a: b: c", "x: " + "[" * 3_000, "x: " + "9" * 5_000, repeated):
+        with pytest.raises(ValueError, match=r"\w") as caught:
+            merged(NEW, f"---\n{front}\n---\nHAND\n")
+        assert len(str(caught.value).splitlines()) == 1, front[:20]
 
 
-@pytest.mark.parametrize(
-    "front",
-    [
-        "[",
-        "- a",
-        "text",
-        "a: !!python/object/apply:os.system [id]",
-        "a: b: c",
-        "x: " + "[" * 3_000,
-        "x: " + "9" * 5_000,
-    ],
-    ids=lambda front: front[:20],
-)
-def test_front_matter_that_cannot_be_read_is_refused(front: str) -> None:
-    with pytest.raises(ValueError, match=r"\w") as caught:
-        merged(NEW, f"---\n{front}\n---\nHAND\n")
-    assert len(str(caught.value).splitlines()) == 1
-
-
-@pytest.mark.parametrize("tags", ["[[a]]", "[{a: b}]", "mine", "null", "[1, null]"], ids=str)
-def test_tags_that_are_no_list_of_words(tags: str) -> None:
-    found = parse(merged(NEW, f"---\ntags: {tags}\n---\nHAND\n")).metadata["tags"]
-    assert found[:2] == FRONT["tags"]
+def test_tags_that_are_no_list_of_words() -> None:
+    for tags, added in (("[[a]]", []), ("[{a: b}]", []), ("mine", []), ("null", []), ("[1, null, x, bert]", ["x"])):
+        found = parse(merged(NEW, f"---\ntags: {tags}\n---\nHAND\n")).metadata["tags"]
+        assert found == FRONT["tags"] + added, tags
 
 
 def test_no_anchors_are_written() -> None:
@@ -230,39 +213,39 @@ def test_any_front_matter_comes_back(theirs: dict[str, Any]) -> None:
 # ---- numbers
 
 
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
+def test_the_numbers_of_a_text() -> None:
+    for text, found in (
         ("| accuracy | 0.8612 | 1,465 |", ["0.8612", "1,465"]),
         ("**0.8612** (0.8 to 0.9).", ["0.8612", "0.8", "0.9"]),
         ("| Matthews correlation | -0.0435 |", ["-0.0435"]),
         ("`2e-05`, seed 42.", ["2e-05", "42"]),
+        ("on 2026-11-29T15:26:55+00:00, 2026-11-29", ["2026-11-29T15:26:55+00:00", "2026-11-29"]),
         (f"sha256 `{'ab12' * 16}`", ["ab12" * 16]),
-        ("F1, sha256, Sentiment140, all-MiniLM-L6-v2", []),
+        ("F1, sha256, Sentiment140, all-MiniLM-L6-v2, 1.2.3", []),
         ("<!-- begin s140: 5 -->\n", []),
-    ],
-)
-def test_the_numbers_of_a_text(text: str, found: list[str]) -> None:
-    assert [number for number, _ in numbers(text)] == found
+    ):
+        assert [number for number, _ in numbers(text)] == found, text
 
 
-@pytest.mark.parametrize(
-    ("claimed", "right"),
-    [
-        ("| a | 0.8613 |", "| a | 0.8612 |"),
-        ("| a | -0.0535 |", "| a | -0.0435 |"),
-        ("| a | -0.3536 |", "| a | 0.3536 |"),
-        ("| a | 0.3536 |", "| a | -0.3536 |"),
-        ("| a | 1,465 |", "| a | 1,466 |"),
-        ("begun 2026-10-23", "begun 2026-11-23"),
-        (f"`{'a' * 40}`", f"`{'a' * 39}b`"),
-        ("a 1\nb 2", "a 1"),
-        ("a 1", "a 1\nb 2"),
-    ],
-)
-def test_a_number_that_is_another_one_is_a_difference(claimed: str, right: str) -> None:
-    assert differences(claimed, right)
-    assert not differences(right, right)
+def test_a_number_that_is_another_one_is_a_difference() -> None:
+    for claimed, right, found in (
+        ("| a | 0.8613 |", "| a | 0.8612 |", [("0.8613", "0.8612", "| a | 0.8613 |")]),
+        ("| a | -0.0535 |", "| a | -0.0435 |", [("-0.0535", "-0.0435", "| a | -0.0535 |")]),
+        ("| a | -0.3536 |", "| a | 0.3536 |", [("-0.3536", "0.3536", "| a | -0.3536 |")]),
+        ("| a | 0.3536 |", "| a | -0.3536 |", [("0.3536", "-0.3536", "| a | 0.3536 |")]),
+        ("| a | 1,465 |", "| a | 1,466 |", [("1,465", "1,466", "| a | 1,465 |")]),
+        ("begun 2026-10-23", "begun 2026-11-23", [("2026-10-23", "2026-11-23", "begun 2026-10-23")]),
+        (f"`{'a' * 40}`", f"`{'a' * 39}b`", [("a" * 40, "a" * 39 + "b", f"`{'a' * 40}`")]),
+        ("a 1\nb 2", "a 1", [("2", "", "b 2")]),
+        ("a 1", "a 1\nb 2", [("", "2", "b 2")]),
+        ("1 2 4", "1 2 3 4", [("", "3", "1 2 3 4")]),
+        ("no number", "none", [("no number", "none", "no number")]),
+        ("# mine 1", "# yours 2", []),
+        ("classify = pipeline(1)", "classify = pipeline(2)", []),
+        ("<!-- written by 1 -->", "<!-- written by 2 -->", []),
+    ):
+        assert differences(claimed, right) == found, (claimed, right)
+        assert differences(right, right) == []
 
 
 @given(st.lists(st.sampled_from(["1", "2", "0.5", "0"]), min_size=1, max_size=12), st.data())
@@ -275,7 +258,7 @@ def test_any_changed_number_is_found_and_its_line_told(values: list[str], data: 
     assert differences("\n".join(wrong), "\n".join(lines)) == [("77", values[at], wrong[at])]
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 def test_a_hostile_card_is_read_in_no_time() -> None:
-    """Begins without an end; work that grows with their square takes a minute."""
-    assert parse("<!-- begin s140: a -->\n" * 20_000).sections == {}
+    """Begins without an end: work that grows with their square would take half an hour."""
+    assert parse("<!-- begin s140: a -->\n" * 100_000).sections == {}
