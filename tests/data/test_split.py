@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 
 import numpy as np
 import pyarrow as pa
@@ -89,17 +90,9 @@ def test_neither_chance_nor_the_order_of_the_rows_decides(shape, seed, random):
     }
 
 
-@given(shape=plain, seed=seeds, sample=st.tuples(st.integers(30, 60), st.integers(30, 60)).map(sorted))
-@settings(max_examples=100)
-def test_a_smaller_sample_is_part_of_a_larger_one(shape, seed, sample):
-    items = of(shape)
-    small, large = (drawn(items, max_samples=n, split_seed=seed, test_size=6, validation_size=6) for n in sample)
-    assert small <= large
-
-
 @given(shape=with_twins, seed=seeds, size=st.integers(30, 59))
-@settings(max_examples=200)
-def test_a_smaller_sample_is_part_of_a_larger_one_with_both_copies_kept(shape, seed, size):
+@settings(max_examples=100)
+def test_a_smaller_sample_is_part_of_a_larger_one(shape, seed, size):
     items = of(shape)
     small, large = (
         drawn(items, max_samples=n, split_seed=seed, test_size=8, validation_size=8) for n in (size, size + 1)
@@ -118,11 +111,97 @@ def test_both_copies_of_a_kept_text_stand_in_the_same_split(shape, seed, sample)
         assert all(count == copies[key] for key, count in Counter(key for key, _ in part).items())
 
 
-def test_the_order_mixes_the_labels_and_the_seed_changes_it():
-    items = [(f"t{n}", n // 500) for n in range(1000)]
-    first = [label for _, label in splits(items)["train"]]
-    assert 0.35 < np.mean(first[:100]) < 0.65
-    assert splits(items, split_seed=1) != splits(items, split_seed=2)
+def number_of(text: str, seed: int) -> int:
+    """The number that decides where a text goes, as split.py describes it."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8, key=str(seed).encode()).digest(), "big")
+
+
+def order_of(items: list[Item], seed: int, as_units: bool = True) -> list[int]:
+    """All rows, the strata merged, written a second time without arrays; rows of one text are a unit."""
+    rows_of_text = defaultdict(list)
+    for at, (key, _) in enumerate(items):
+        rows_of_text[key if as_units else at].append(at)
+    strata = defaultdict(list)
+    for rows in rows_of_text.values():
+        stratum = items[rows[0]][1] if len(rows) == 1 else 2
+        strata[stratum].append((number_of(items[rows[0]][0], seed), sorted(rows, key=lambda at: items[at][1])))
+    placed = []
+    for stratum, units in strata.items():
+        for place, (_, rows) in enumerate(sorted(units)):
+            placed.append(((place + 0.5) / len(units), stratum, rows))
+    return [at for _, _, rows in sorted(placed) for at in rows]
+
+
+def nearest_end(groups: list[object], wanted: int) -> int:
+    ends = [at for at in range(len(groups) + 1) if at in (0, len(groups)) or groups[at - 1] != groups[at]]
+    return min(ends, key=lambda at: (abs(at - wanted), at))
+
+
+def expected_splits(items: list[Item], data: DataConfig) -> dict[str, list[Item]]:
+    order = order_of(items, data.split_seed)
+    order = order[: nearest_end([items[at][0] for at in order], data.max_samples or len(order))]
+    sizes = [size if size >= 1 else round(size * len(order)) for size in (data.test_size, data.validation_size)]
+
+    def user(at: int) -> str:
+        return f"user{int(items[at][0][1:]) % 37}"
+
+    if data.split_by == "user":
+        order.sort(key=lambda at: number_of(user(at), data.split_seed))
+        groups: list[object] = [user(at) for at in order]
+    elif data.split_by == "time":
+        order.sort(key=lambda at: -int(items[at][0][1:]))
+        groups = list(order)
+    else:
+        groups = [items[at][0] for at in order]
+    first, second = nearest_end(groups, sizes[0]), nearest_end(groups, sum(sizes))
+    parts = {"train": order[second:], "validation": order[first:second], "test": order[:first]}
+    return {
+        name: [
+            items[at] for at in sorted(part, key=lambda at: (number_of(items[at][0], data.split_seed), items[at][1]))
+        ]
+        for name, part in parts.items()
+    }
+
+
+@given(
+    shape=with_twins,
+    seed=seeds,
+    by=st.sampled_from(["random", "user", "time"]),
+    share=st.one_of(st.none(), st.floats(0.7, 1)),
+    validation=sizes,
+    test=sizes,
+    random=st.randoms(use_true_random=False),
+)
+@settings(max_examples=150)
+def test_splits_are_those_of_a_second_implementation(shape, seed, by, share, validation, test, random):
+    items = of(shape if by == "random" else (shape[0], shape[1], 0))
+    names = random.sample(range(len(items)), len(items))  # no date and no user goes with a label
+    keys = {key: f"t{name}" for (key, _), name in zip(items, names, strict=True)}
+    items = [(keys[key], label) for key, label in items]
+    values = {"validation_size": validation, "test_size": test, "split_by": by, "split_seed": seed}
+    data = DataConfig(max_samples=share and int(share * len(items)), **values)
+    wanted = expected_splits(items, data)
+    if all({label for _, label in part} == {0, 1} for part in wanted.values()):
+        found = splits(items, **vars(data))
+        assert {name: sorted(part) for name, part in found.items()} == {
+            name: sorted(part) for name, part in wanted.items()
+        }
+        assert [[key for key, _ in part] for part in found.values()] == [
+            [key for key, _ in part] for part in wanted.values()
+        ]
+    else:
+        with pytest.raises(DataError, match="does not hold both labels"):
+            splits(items, **vars(data))
+
+
+@pytest.mark.parametrize("by", ["random", "user"])
+def test_another_seed_gives_other_splits(by):
+    items = [(f"t{n}", n // 37 % 2) for n in range(1000)]
+    one, again, other = (splits(items, split_by=by, split_seed=seed, test_size=300) for seed in (1, 1, 2))
+    assert one == again
+    assert all(set(one[name]) != set(other[name]) for name in one)
+    labels = [label for _, label in one["train"]]
+    assert 0.35 < np.mean(labels[:100]) < 0.65, "the order of a split does not mix the labels"
 
 
 @pytest.mark.parametrize("seed", [0, 2**64])
@@ -187,7 +266,10 @@ def test_a_date_that_cannot_be_read_is_shown():
         ([], {}, "holds no tweet that is negative or positive"),
         ([(f"t{n}", n % 2) for n in range(50)], {"max_samples": 51}, "51 samples were asked for, but only 50"),
         ([(f"t{n}", n % 2) for n in range(50)], {"test_size": 40, "validation_size": 10}, "50 tweets do not allow"),
+        ([(f"t{n}", n % 2) for n in range(50)], {"test_size": 30, "validation_size": 19}, "50 tweets do not allow"),
         ([(f"t{n}", n % 2) for n in range(10)], {}, "10 tweets do not allow"),
+        ([(f"t{n}", n % 2) for n in range(50)], {"validation_size": 1, "test_size": 10}, "50 tweets do not allow"),
+        ([(f"t{n}", n % 2) for n in range(50)], {"validation_size": 10, "test_size": 1}, "50 tweets do not allow"),
         ([(f"t{n}", int(n < 3)) for n in range(90)], {"test_size": 10}, "does not hold both labels"),
     ],
 )
@@ -216,24 +298,41 @@ def test_equal_texts_are_folded_into_one(conflicts, kept, dropped):
 
 @given(items=st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 1))))
 @settings(max_examples=100)
-def test_folding_loses_no_row_uncounted(items):
-    keys, labels = [key for key, _ in items], np.array([label for _, label in items], np.int8)
+def test_folding_is_what_a_second_implementation_does(items):
+    of_text = defaultdict(list)
+    for at, (key, _) in enumerate(items):
+        of_text[key].append(at)
+    conflicting = [rows for rows in of_text.values() if len({items[at][1] for at in rows}) == 2]
     for conflicts in ("drop", "majority", "keep"):
-        folded = split.fold(pa.chunked_array([pa.array(keys, pa.string())]), labels, conflicts)
-        counts = folded.counts
-        assert len(folded.rows) + counts["duplicates"] + counts["conflicting_dropped"] == len(items)
-        kept = [(keys[at], int(labels[at])) for at in folded.rows]
-        assert len(kept) == len(set(kept if conflicts == "keep" else [key for key, _ in kept]))
+        wanted = []
+        for rows in of_text.values():
+            positive = [at for at in rows if items[at][1] == 1]
+            negative = [at for at in rows if items[at][1] == 0]
+            if conflicts == "keep" or not positive or not negative:
+                wanted += positive[:1] + negative[:1]
+            elif conflicts == "majority" and len(positive) != len(negative):
+                wanted += max(positive, negative, key=len)[:1]
+        keys = pa.chunked_array([[key for key, _ in items]], pa.string())
+        folded = split.fold(keys, np.array([label for _, label in items], np.int8), conflicts)
+        assert folded.rows.tolist() == sorted(wanted)
+        kept_conflicting = sum(at in wanted for rows in conflicting for at in rows)
+        assert folded.counts == {
+            "duplicates": sum(len(rows) - 1 for rows in of_text.values() if rows not in conflicting),
+            "conflicting_texts": len(conflicting),
+            "conflicting_rows": sum(map(len, conflicting)),
+            "conflicting_dropped": sum(map(len, conflicting)) - kept_conflicting,
+        }
 
 
-@given(shape=plain, seed=seeds, rows=st.integers(2, 60))
+@given(shape=with_twins, seed=seeds, rows=st.integers(2, 60))
 @settings(max_examples=50)
-def test_a_plain_sample_is_stratified_and_in_the_order_of_the_table(shape, seed, rows):
+def test_a_sample_of_a_whole_table_is_stratified_and_in_its_order(shape, seed, rows):
     items = of(shape)
     whole = table(items)
     chosen = split.sample(whole, rows, seed)
-    assert len(chosen) == rows
-    assert chosen["key"].to_pylist() == [key for key, _ in items if key in set(chosen["key"].to_pylist())]
-    assert abs(sum(chosen["label"].to_pylist()) - rows * sum(label for _, label in items) / len(items)) <= 1
+    wanted = sorted(order_of(items, seed, as_units=False)[:rows])
+    assert list(zip(chosen["key"].to_pylist(), chosen["label"].to_pylist(), strict=True)) == [
+        items[at] for at in wanted
+    ]
     with pytest.raises(DataError, match="samples were asked for"):
         split.sample(whole, len(items) + 1, seed)
