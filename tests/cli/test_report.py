@@ -8,6 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
@@ -63,33 +64,34 @@ def test_no_error_listed(mine: RunDir, s140) -> None:
     assert "<tr data-split" not in mine.report.read_text("utf-8")
 
 
-@pytest.mark.parametrize("key", ["baselines", "slices", "calibrated", "risk_coverage", "abstaining"])
-def test_a_run_of_an_older_version_is_to_be_scored_anew(mine: RunDir, key: str) -> None:
-    metrics = json.loads(mine.metrics.read_text("utf-8"))
-    del metrics["splits"]["test"][key]
-    mine.metrics.write_text(json.dumps(metrics), "utf-8")
-    said = refused("report", mine.path).stderr
-    assert key in said
-    assert f"s140 evaluate {mine.path}" in said
-    assert not mine.report.exists()
+def test_a_run_of_an_older_version_is_to_be_scored_again(mine: RunDir) -> None:
+    whole = mine.metrics.read_text("utf-8")
+    for key in ("baselines", "slices", "calibrated", "risk_coverage", "abstaining"):
+        metrics = json.loads(whole)
+        del metrics["splits"]["test"][key]
+        mine.metrics.write_text(json.dumps(metrics), "utf-8")
+        said = refused("report", mine.path).stderr
+        assert key in said
+        assert f"s140 evaluate {mine.path}" in said
+        assert not mine.report.exists()
 
 
-def test_the_answers_are_missing(mine: RunDir) -> None:
+def test_the_answers_are_missing_or_damaged(mine: RunDir) -> None:
+    table = pq.read_table(mine.predictions)
     mine.predictions.unlink()
     said = refused("report", mine.path).stderr
     assert "predictions.parquet" in said
     assert "s140 evaluate" in said
-    assert not mine.report.exists()
-
-
-def test_the_answers_are_damaged(mine: RunDir) -> None:
     mine.predictions.write_bytes(b"PAR1")
     assert "damaged" in refused("report", mine.path).stderr
-
-
-def test_the_answers_lack_a_column(mine: RunDir) -> None:
-    pq.write_table(pq.read_table(mine.predictions).drop_columns("positive"), mine.predictions)
+    pq.write_table(table.drop_columns("positive"), mine.predictions)
     assert "predictions.parquet" in refused("report", mine.path).stderr
+    at = table.column_names.index("positive")
+    for wrong in (7.0, -0.1, None):
+        column = pa.array([wrong, *table["positive"].to_pylist()[1:]], pa.float64())
+        pq.write_table(table.set_column(at, "positive", column), mine.predictions)
+        assert "damaged" in refused("report", mine.path).stderr, wrong
+    assert not mine.report.exists()
 
 
 def test_the_answers_are_others_than_those_that_were_scored(mine: RunDir) -> None:
@@ -107,9 +109,9 @@ def test_other_weights_than_those_that_were_scored(mine: RunDir) -> None:
     assert "sha256" in refused("report", mine.path).stderr
 
 
-@pytest.mark.parametrize("place", ["nowhere", "."])
-def test_what_is_no_run(place: str) -> None:
-    assert "no run" in refused("report", place).stderr
+def test_what_is_no_run() -> None:
+    for place in ("nowhere", "."):
+        assert "no run" in refused("report", place).stderr
 
 
 def test_without_captum(mine: RunDir, s140, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 import sentiment140_bert
-from command_line import Command
+from command_line import Command, signalled
 from sentiment140_bert.cli import main
 from sentiment140_bert.data.cells import as_cell
 from sentiment140_bert.data.clean import clean
@@ -38,7 +38,12 @@ def listed(file: Path) -> list[dict[str, str]]:
 
 
 def test_the_list_names_training_rows_the_worst_first(smallest_run: Path, s140, tmp_path: Path) -> None:
+    def content() -> dict[Path, bytes]:
+        return {file: file.read_bytes() for file in smallest_run.rglob("*") if file.is_file()}
+
+    before = content()
     said = s140("suspects", smallest_run, "--output", "s.csv").stdout
+    assert content() == before
     rows = listed(tmp_path / "s.csv")
     assert list(rows[0]) == ["rank", "row", "label", "suggested", "confidence", "label_quality", "sample", "text"]
     train = prepare(saved_recipe(smallest_run).data).splits()["train"]
@@ -87,15 +92,6 @@ def test_as_json_with_a_limit_and_a_sample(smallest_run: Path, s140, tmp_path: P
     assert [row["rank"] for row in listed(tmp_path / "s.csv") if row["sample"]] != marked
 
 
-def test_the_run_is_left_as_it_was(smallest_run: Path, s140) -> None:
-    def content() -> dict[Path, bytes]:
-        return {file: file.read_bytes() for file in smallest_run.rglob("*") if file.is_file()}
-
-    before = content()
-    s140("suspects", smallest_run, "--output", "s.csv")
-    assert content() == before
-
-
 def test_training_without_them_leaves_out_what_is_listed(smallest_run: Path, s140, tmp_path: Path) -> None:
     s140("suspects", smallest_run, "--output", "s.csv")
     rows = listed(tmp_path / "s.csv")
@@ -116,7 +112,8 @@ def undisturbed(smallest_run: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return {
         "said": result.stderr,
         "list": (home / "s.csv").read_bytes(),
-        "files": {each.name: each.read_bytes() for each in folds.iterdir()},
+        "files": {file.name: file.read_bytes() for file in folds.iterdir()},
+        "folds_at": folds,
     } | json.loads(result.stdout)
 
 
@@ -129,80 +126,66 @@ def test_the_runs_own_recipe_is_trained_once_a_fold(undisturbed: dict[str, Any])
     assert sorted(undisturbed["files"]) == ["fold-1.parquet", "fold-2.parquet", "fold-3.parquet"]
 
 
-@pytest.mark.parametrize(
-    ("number", "code", "until"),
-    [(signal.SIGKILL, -9, "suspects: training 2 of 3"), (signal.SIGTERM, 143, "step 3/8")],
-)
-def test_a_stop_loses_no_fold(
-    copy: Path, undisturbed: dict[str, Any], tmp_path: Path, number: signal.Signals, code: int, until: str
-) -> None:
+def test_a_kill_and_a_stop_lose_no_fold(copy: Path, undisturbed: dict[str, Any], s140, tmp_path: Path) -> None:
+    """Killed between the first two trainings, stopped within the second one, and then left alone."""
     asked = ("suspects", copy, "--output", "s.csv", "--by", "model", "--folds", 3)
-    started = Command(*asked, cwd=tmp_path)
-    second = False
-    for line in started.stderr:
-        second = second or line.startswith("suspects: training 2 of 3")
-        if second and line.startswith(until):
-            started.send_signal(number)
-            break
-    _, said = started.communicate(timeout=120)
-    assert started.returncode == code, said
-    assert not (tmp_path / "s.csv").exists()
+    killed = Command(*asked, cwd=tmp_path, pause_at="suspects: training 2 of 3")
+    signalled(killed, signal.SIGKILL)
+    assert killed.returncode == -signal.SIGKILL
     (folds,) = RunDir(copy).suspects.iterdir()
     first = (folds / "fold-1.parquet").stat()
     assert not (folds / "fold-2.parquet").exists()
-    if number == signal.SIGTERM:
-        assert "Go on with the same command." in said
-        assert list((folds / "training-2" / "checkpoints").glob("checkpoint-*/complete.json"))
 
-    result = CliRunner().invoke(main, [str(each) for each in asked], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    assert "1 of 3 folds were answered before" in result.stderr
-    assert "training 1 of 3" not in result.stderr
+    stopped = Command(*asked, cwd=tmp_path, pause_at="step 3/8")
+    _, said = signalled(stopped, signal.SIGTERM)
+    assert stopped.returncode == 128 + signal.SIGTERM, said
+    assert "1 of 3 folds were answered before" in said
+    assert "training 1 of 3" not in said
+    assert "Go on with the same command." in said
+    assert list((folds / "training-2" / "checkpoints").glob("checkpoint-*/complete.json"))
+    assert not (folds / "fold-2.parquet").exists()
+    assert not (tmp_path / "s.csv").exists()
+
+    said = s140(*asked).stderr
+    assert "1 of 3 folds were answered before" in said
+    assert "training 1 of 3" not in said
     assert (folds / "fold-1.parquet").stat().st_mtime_ns == first.st_mtime_ns
-    assert {each.name: each.read_bytes() for each in folds.iterdir()} == undisturbed["files"]
+    assert {file.name: file.read_bytes() for file in folds.iterdir()} == undisturbed["files"]
     assert (tmp_path / "s.csv").read_bytes() == undisturbed["list"]
 
 
-def test_a_damaged_fold_is_trained_anew_and_that_is_said(copy: Path, undisturbed: dict[str, Any], s140) -> None:
+def test_a_damaged_fold_and_other_folds_are_trained_again(copy: Path, undisturbed: dict[str, Any], s140) -> None:
+    """What is damaged is named; the folds of another seed are others."""
     asked = ("suspects", copy, "--output", "s.csv", "--by", "model", "--folds", 3)
-    s140(*asked)
+    shutil.copytree(undisturbed["folds_at"], RunDir(copy).suspects / undisturbed["folds_at"].name)
     (folds,) = RunDir(copy).suspects.iterdir()
     (folds / "fold-2.parquet").write_bytes(undisturbed["files"]["fold-2.parquet"][:60])
     again = s140(*asked).stderr
     assert "fold-2.parquet is damaged" in again
     assert "suspects: 1 training on 120 tweets each" in again
-    assert {each.name: each.read_bytes() for each in folds.iterdir()} == undisturbed["files"]
+    assert {file.name: file.read_bytes() for file in folds.iterdir()} == undisturbed["files"]
 
-
-def test_other_folds_do_not_take_what_was_kept(copy: Path, undisturbed: dict[str, Any], s140) -> None:
-    asked = ("suspects", copy, "--output", "s.csv", "--by", "model", "--folds", 3)
-    s140(*asked)
     assert "answered before" not in s140(*asked, "--seed", 1).stderr
     assert len(list(RunDir(copy).suspects.iterdir())) == 2
     RunDir(copy).clear()
     assert not RunDir(copy).suspects.exists()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
+def test_what_cannot_be_is_said_before_anything_is_trained(smallest_run: Path, s140, tmp_path: Path) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    for arguments, said in (
         (("--folds", 1), "1 folds"),
         (("--folds", 100), "100 folds need 100 texts or more of each label"),
         (("--output", "s.txt"), "s.txt has no ending that can be written"),
         (("--output", "nowhere/s.csv"), "The folder nowhere does not exist"),
         (("--output", "folder.csv"), "folder.csv cannot be written"),
-    ],
-)
-@pytest.mark.parametrize("by", ["baseline", "model"])
-def test_what_cannot_be_is_said_before_anything_is_trained(
-    smallest_run: Path, s140, tmp_path: Path, arguments: tuple[Any, ...], said: str, by: str
-) -> None:
-    (tmp_path / "folder.csv").mkdir()
-    result = s140("suspects", smallest_run, "--output", "s.csv", "--by", by, *arguments, code=1)
-    assert said in result.stderr
-    assert result.stdout == ""
-    assert "training 1 of" not in result.stderr
-    assert not list(tmp_path.glob("s.*"))
+    ):
+        for by in ("baseline", "model"):
+            result = s140("suspects", smallest_run, "--output", "s.csv", "--by", by, *arguments, code=1)
+            assert said in result.stderr
+            assert result.stdout == ""
+            assert "training 1 of" not in result.stderr
+            assert not list(tmp_path.glob("s.*"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
