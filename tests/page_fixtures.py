@@ -103,6 +103,13 @@ class Published:
     hub: HubServer
     run: Path
 
+    def put_back(self) -> None:
+        """Undo all changes since the push."""
+        self.hub.repos = {
+            key: dataclasses.replace(repo, refs=dict(repo.refs), commits=dict(repo.commits), lfs=dict(repo.lfs))
+            for key, repo in _STATE.items()
+        }
+
     def text(self, path: str, repo_id: str = MODEL, kind: str = "model") -> str:
         return self.hub.files(repo_id, kind)[path].decode()
 
@@ -150,12 +157,10 @@ def published(hub: HubServer, pushed_run: Path) -> Published:
     if not _STATE:
         s140.push_to_hub(pushed_run, s140.Destination(repo_id=MODEL, dataset_repo_id=DATA))
         _STATE.update(hub.repos)
-    hub.repos = {
-        key: dataclasses.replace(repo, refs=dict(repo.refs), commits=dict(repo.commits), lfs=dict(repo.lfs))
-        for key, repo in _STATE.items()
-    }
+    found = Published(hub, pushed_run)
+    found.put_back()
     hub.requests.clear()
-    return Published(hub, pushed_run)
+    return found
 
 
 @dataclass

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import sentiment140_bert as s140
 from hub_server import HubServer
 from on_hub import DATA, MODEL
@@ -82,11 +80,11 @@ def test_it_is_verified_at_the_revision_that_is_named(published: Published, veri
     assert verify(MODEL, "--model-revision", "nowhere").code == 2
 
 
-@pytest.mark.parametrize("place", ["run", "model"])
-def test_a_run_and_its_model_folder(small_run: Path, verify: Verify, place: str) -> None:
-    found = verify(small_run if place == "run" else small_run / "model")
-    assert found.code == 0, found.named() + found.named("unchecked")
-    assert found.result["commit"] is None
+def test_a_run_and_its_model_folder(small_run: Path, verify: Verify) -> None:
+    for place in (small_run, small_run / "model"):
+        found = verify(place)
+        assert found.code == 0, found.named() + found.named("unchecked")
+        assert found.result["commit"] is None
 
 
 def test_a_run_tracked_by_a_server_that_is_not_there_for_everybody(small_run: Path, tmp_path, verify: Verify) -> None:
@@ -106,17 +104,14 @@ def test_a_run_that_was_pushed(published: Published, verify: Verify) -> None:
         assert found.code == 0, found.named() + found.named("unchecked")
 
 
-@pytest.mark.parametrize("name", ["5", "bert 3 epochs"])
-def test_a_run_whose_name_is_a_number(
-    small_run: Path, tmp_path: Path, verify: Verify, s140, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_a_run_whose_name_is_a_number(small_run: Path, tmp_path: Path, verify: Verify, s140) -> None:
     """The card was made from one place, and is verified from others."""
-    run = copy_of(small_run, tmp_path / "runs" / name)
-    monkeypatch.chdir(tmp_path)
-    s140("card", Path("runs") / name)
-    for place in (run, run.relative_to(tmp_path), run / "model", run.relative_to(tmp_path) / "model"):
-        found = verify(place)
-        assert found.code == 0, found.named()
+    for name, places in (("5", ("", "model")), ("bert 3 epochs", ("model",))):
+        run = copy_of(small_run, tmp_path / "runs" / name)
+        s140("card", Path("runs") / name)
+        for place in places:
+            for found in (verify(run / place), verify(Path("runs") / name / place)):
+                assert found.code == 0, (name, place, found.named())
 
 
 def test_names_with_underscores(hub: HubServer, mine: Path, verify: Verify) -> None:
@@ -147,12 +142,20 @@ def test_a_score_within_the_tolerance(published: Published, verify: Verify) -> N
 
     published.change_json(METRICS, change)
     rewrite_page(published)
-    assert verify(MODEL).code == 0
+    found = verify(MODEL)
+    assert (found.code, found.result["tolerance"]) == (0, 0.001)
     found = verify(MODEL, "--tolerance", "0.0001")
+    assert (found.code, found.result["tolerance"]) == (1, 0.0001)
+    assert "test: log_loss" in found.named()
+    for _ in range(2):
+        published.change_json(METRICS, change)
+    rewrite_page(published)
+    found = verify(MODEL)
     assert found.code == 1
     assert "test: log_loss" in found.named()
+    assert verify(MODEL, "--tolerance", "1").code == 0
 
 
-@pytest.mark.parametrize("tolerance", ["-1", "nan", "inf", "x"])
-def test_a_tolerance_that_is_none(small_run: Path, s140, tolerance: str) -> None:
-    assert s140("verify", small_run, "--tolerance", tolerance, code=2).stdout == ""
+def test_a_tolerance_that_is_none(small_run: Path, s140) -> None:
+    for tolerance in ("-1", "-0.001", "1.001", "nan", "inf", "x"):
+        assert s140("verify", small_run, "--tolerance", tolerance, code=2).stdout == "", tolerance

@@ -10,7 +10,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 
 from on_hub import DATA, MODEL
 from page_fixtures import (
@@ -53,6 +52,7 @@ CHANGES = {
     "version": (README, another_digit(r"torch \d+\.(\d+)"), ["training"]),
     "base model": (README, lambda text: re.sub(r"\n.+ fine-tuned", "\nRoBERTa fine-tuned", text, count=1), ["summary"]),
     "held out": (README, lambda text: text.replace("`test` was held out", "`validation` was held out"), ["scores"]),
+    "dataset in front": (README, lambda text: re.sub(r"(\ndatasets:\n- )\S+", r"\1a/b", text, count=1), ["front"]),
     "sha256 of the weights": (README, another_digit(r"sha256 `([0-9a-f]{64})`, the splits"), ["scores"]),
     "sha256 of the source": (README, another_digit(r"sha256 of its file `([0-9a-f]{64})`"), ["data"]),
     "pinned revision": (README, another_digit(r"revision `([0-9a-f]{40})`"), ["data"]),
@@ -70,19 +70,22 @@ def swapped(text: str, one: str, other: str) -> str:
     return text.replace(one, "\0").replace(other, one).replace("\0", other)
 
 
-ONE_BY_ONE = (
-    *("score table", "summary sentence", "model-index", "label of an answer", "score of the widget", "speed"),
-    *("sha256 of the weights", "eval result", "metrics.json", "sha256 in metrics.json"),
-)
+# What the page's own files do not show to be wrong: the tweets have to be fetched.
+NEED_TWEETS = {"metrics.json", "fingerprint in metrics.json", "pinned revision in model-index", "pinned revision"}
 
 
-@pytest.mark.parametrize("claim", ONE_BY_ONE)
-def test_a_claim_that_was_changed_is_named(published: Published, verify: Verify, claim: str) -> None:
-    path, change, names = CHANGES[claim]
-    published.change(path, change)
-    found = verify(MODEL)
-    assert found.code == 1
-    assert is_named(found, names), found.named()
+def test_any_claim_that_was_changed_is_named(published: Published, verify: Verify) -> None:
+    """A single one is enough, even if the tweets cannot be had; the table says which."""
+    passed = []
+    for claim, (path, change, names) in CHANGES.items():
+        published.put_back()
+        published.change(path, change)
+        if claim not in NEED_TWEETS:
+            del published.hub.repos["dataset", DATA]
+        found = verify(MODEL)
+        if found.code != 1 or not is_named(found, names):
+            passed.append((claim, found.code, found.named()))
+    assert passed == []
 
 
 def is_named(found: Verdict, names: list[str]) -> bool:
@@ -96,13 +99,6 @@ def test_all_claims_that_were_changed_are_named(published: Published, verify: Ve
     found = verify(MODEL)
     assert found.code == 1
     assert [claim for claim, (_, _, names) in CHANGES.items() if not is_named(found, names)] == []
-
-
-@pytest.mark.parametrize("claim", ["name of a metric", "label of the widget", "held out", "notes of an eval result"])
-def test_a_claim_that_is_no_number_is_one_all_the_same(published: Published, verify: Verify, claim: str) -> None:
-    path, change, _ = CHANGES[claim]
-    published.change(path, change)
-    assert verify(MODEL).code == 1
 
 
 def test_a_result_that_was_added(published: Published, verify: Verify) -> None:
@@ -148,61 +144,70 @@ def test_claims_that_were_changed_wherever_they_stand(published: Published, veri
     assert missing == []
 
 
-@pytest.mark.parametrize(
-    ("path", "cheat"),
-    [
-        (METRICS, lambda metrics: metrics["splits"]["test"]["accuracy"].update(low=0.59)),
-        (METRICS, lambda metrics: metrics["splits"]["test"]["true_positive"].update(value=29)),
-        (METRICS, lambda metrics: metrics["splits"]["test"]["calibration"]["brier_score"].update(value=0.01)),
-        (METRICS, lambda metrics: metrics["splits"]["test"]["slices"][0].update(worse=True)),
-        (METRICS, lambda metrics: metrics["splits"]["test"]["leakage"].update(near=59)),
-        (METRICS, lambda metrics: metrics["splits"]["manual"]["three_way"]["accuracy"].update(value=0.99)),
-        (METRICS, lambda metrics: metrics["splits"]["test"]["baselines"]["tfidf"]["lift"].update(value=0.9)),
-        (METRICS, lambda metrics: metrics["temperature"].update(value=9.5)),
-        (METRICS, lambda metrics: metrics["examples"][0].update(text="what a dull day, I hate it")),
-        (DATA_JSON, lambda data: data["splits"]["train"].update(rows=180_000)),
-        (DATA_JSON, lambda data: data.update(fingerprint="0" * 64)),
-    ],
-    ids=[
-        *("interval", "matrix", "calibration", "slice", "leakage", "three classes", "lift", "temperature"),
-        *("text of an answer", "rows", "fingerprint"),
-    ],
-)
-def test_one_of_them_is_enough(published: Published, verify: Verify, path: str, cheat: Callable[[Any], None]) -> None:
-    published.change_json(path, cheat)
-    rewrite_page(published)
-    assert verify(MODEL).code == 1
+CHEATS: list[tuple[str, Callable[[Any], None]]] = [
+    (METRICS, lambda metrics: metrics["splits"]["test"]["accuracy"].update(low=0.59)),
+    (METRICS, lambda metrics: metrics["splits"]["test"]["true_positive"].update(value=29)),
+    (METRICS, lambda metrics: metrics["splits"]["test"]["calibration"]["brier_score"].update(value=0.01)),
+    (METRICS, lambda metrics: metrics["splits"]["test"]["slices"][0].update(worse=True)),
+    (METRICS, lambda metrics: metrics["splits"]["test"]["leakage"].update(near=59)),
+    (METRICS, lambda metrics: metrics["splits"]["manual"]["three_way"]["accuracy"].update(value=0.99)),
+    (METRICS, lambda metrics: metrics["splits"]["test"]["baselines"]["tfidf"]["lift"].update(value=0.9)),
+    (METRICS, lambda metrics: metrics["temperature"].update(value=9.5)),
+    (METRICS, lambda metrics: metrics["examples"][0].update(text="what a dull day, I hate it")),
+    (DATA_JSON, lambda data: data["splits"]["train"].update(rows=180_000)),
+    (DATA_JSON, lambda data: data.update(fingerprint="0" * 64)),
+    (DATA_JSON, lambda data: data["splits"]["test"].update(sha256="0" * 64)),
+    (DATA_JSON, lambda data: data["splits"]["validation"].update(negative=1)),
+    (METRICS, lambda metrics: metrics["abstention"].update(threshold=0.99)),
+    (METRICS, lambda metrics: metrics["splits"]["test"]["slices"].pop()),
+    (METRICS, lambda metrics: metrics["splits"]["test"].update(n=61)),
+    (METRICS, lambda metrics: metrics["splits"]["manual"]["f1"].update(value=0.99)),
+]
+
+
+def test_one_of_them_is_enough(published: Published, verify: Verify) -> None:
+    passed = []
+    for at, (path, cheat) in enumerate(CHEATS):
+        published.put_back()
+        published.change_json(path, cheat)
+        rewrite_page(published)
+        if verify(MODEL).code != 1:
+            passed.append(at)
+    assert passed == []
 
 
 def test_hashes_of_other_training_texts(published: Published, verify: Verify, tmp_path: Path) -> None:
     import numpy as np
 
-    from sentiment140_bert.data.leakage import write_hashes
+    from sentiment140_bert.data.leakage import read_hashes, write_hashes
 
-    write_hashes(tmp_path / "rows", np.arange(180, dtype=np.uint64))
-    published.hub.write(MODEL, "training_rows.safetensors", (tmp_path / "rows").read_bytes())
-    found = verify(MODEL)
-    assert found.code == 1
-    assert "hashes of training texts" in found.named()
+    (tmp_path / "right").write_bytes(published.hub.files(MODEL)["training_rows.safetensors"])
+    right = read_hashes(tmp_path / "right")
+    for hashes in (np.arange(len(right), dtype=np.uint64), right[:-1], np.append(right[1:], right[-1] ^ np.uint64(1))):
+        write_hashes(tmp_path / "rows", hashes)
+        published.hub.write(MODEL, "training_rows.safetensors", (tmp_path / "rows").read_bytes())
+        found = verify(MODEL)
+        assert found.code == 1
+        assert "hashes of training texts" in found.named()
 
 
-@pytest.mark.parametrize(
-    "hide",
-    [
-        lambda text: text.replace("written by sentiment140_bert ", "written by sentiment140_bert 9"),
-        lambda text: text.replace("<!-- written by sentiment140_bert", "<!-- made by"),
-        lambda text: text.replace(
-            "<!-- begin s140: summary", "written by sentiment140_bert 0.0.1\n<!-- begin s140: summary"
-        ),
-        lambda text: text.replace("<!-- begin s140: scores -->", "<!-- begin scores -->"),
-        lambda text: text.replace("s140: scores -->", "s140: our-scores -->"),
-    ],
-    ids=["another version", "no version", "a version further up", "no begin", "another section"],
-)
-def test_a_card_whose_numbers_cannot_be_compared_does_not_pass(published: Published, verify: Verify, hide) -> None:
-    published.change(README, another_digit(r"\| accuracy \| 0?(\.\d)"))
-    published.change(README, hide)
-    assert verify(MODEL).code in (1, 2)
+HIDDEN: dict[str, Callable[[str], str]] = {
+    "another version": lambda text: text.replace("written by sentiment140_bert ", "written by sentiment140_bert 9"),
+    "no version": lambda text: text.replace("<!-- written by sentiment140_bert", "<!-- made by"),
+    "a version further up": lambda text: text.replace(
+        "<!-- begin s140: summary", "written by sentiment140_bert 0.0.1\n<!-- begin s140: summary"
+    ),
+    "no begin": lambda text: text.replace("<!-- begin s140: scores -->", "<!-- begin scores -->"),
+    "another section": lambda text: text.replace("s140: scores -->", "s140: our-scores -->"),
+}
+
+
+def test_a_card_whose_numbers_cannot_be_compared_does_not_pass(published: Published, verify: Verify) -> None:
+    for name, hide in HIDDEN.items():
+        published.put_back()
+        published.change(README, another_digit(r"\| accuracy \| 0?(\.\d)"))
+        published.change(README, hide)
+        assert verify(MODEL).code in (1, 2), name
 
 
 # ---- weights, tokenizer, data
@@ -219,15 +224,14 @@ def test_other_weights_of_the_same_shape(published: Published, tmp_path: Path, v
     assert "log_loss" in found.named()
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda content: content[: len(content) // 2], lambda _: b"x" * 1_000, lambda _: b""]
-)
-def test_weights_that_are_damaged(published: Published, verify: Verify, damage: Callable[[bytes], bytes]) -> None:
-    published.hub.write(MODEL, "model.safetensors", damage(published.hub.files(MODEL)["model.safetensors"]))
-    found = verify(MODEL)
-    assert found.code == 1
-    assert "weights' sha256" in found.named()
-    assert "scores" in found.named("unchecked")
+def test_weights_that_are_damaged(published: Published, verify: Verify) -> None:
+    weights = published.hub.files(MODEL)["model.safetensors"]
+    for damaged in (weights[: len(weights) // 2], b"x" * 1_000, b""):
+        published.hub.write(MODEL, "model.safetensors", damaged)
+        found = verify(MODEL)
+        assert found.code == 1
+        assert "weights' sha256" in found.named()
+        assert "scores" in found.named("unchecked")
 
 
 def test_no_weights(published: Published, verify: Verify) -> None:
@@ -298,12 +302,13 @@ def test_a_changed_dataset_that_the_page_pins(published: Published, verify: Veri
     assert "test" in found.named()
 
 
-@pytest.mark.parametrize("where", [r"\| train \| (\d+)", r"num_examples: (\d+)"])
-def test_a_changed_card_of_the_dataset(published: Published, verify: Verify, where: str) -> None:
-    published.move_pin(published.change(README, another_digit(where), DATA, "dataset"))
-    found = verify(MODEL)
-    assert found.code == 1
-    assert "dataset card" in found.named()
+def test_a_changed_card_of_the_dataset(published: Published, verify: Verify) -> None:
+    for where in (r"\| train \| (\d+)", r"num_examples: (\d+)"):
+        published.put_back()
+        published.move_pin(published.change(README, another_digit(where), DATA, "dataset"))
+        found = verify(MODEL)
+        assert found.code == 1
+        assert "dataset card" in found.named()
 
 
 def test_a_changed_description_of_the_dataset(published: Published, verify: Verify) -> None:
