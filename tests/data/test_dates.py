@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import calendar
 from datetime import UTC, datetime, timedelta, timezone
+from email.utils import parsedate_tz
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sentiment140_bert.data import dates
@@ -73,6 +75,42 @@ def test_nothing_at_all() -> None:
 def test_both_ways_in_one_column_and_several_chunks() -> None:
     column = pa.chunked_array([["Mon Apr 06 22:19:45 UTC 2009", "2009-04-06"], pa.array([None], pa.string()), ["x"]])
     assert dates.seconds(column).to_pylist() == [int(EVENING.timestamp()), 1238976000, None, None]
+
+
+def test_every_zone_is_that_of_rfc_5322() -> None:
+    """Python's own reader of mail dates knows them; it is asked for each name, and for some that nobody knows."""
+    names = ["EDT", "EST", "CDT", "CST", "MDT", "MST", "PDT", "PST", "UTC", "GMT", "Z", "CET", "JST", "XYZ"]
+    ahead = {name: parsedate_tz(f"Mon, 06 Apr 2009 22:19:45 {name}")[9] or 0 for name in names}
+    assert len(set(ahead.values())) == 6
+    for name in names:
+        expected = int(EVENING.timestamp()) - ahead[name]
+        written = [f"Mon Apr 06 22:19:45 {name} 2009", f"Mon Apr 06 22:19:45 {name.lower()} 2009"]
+        assert seconds(*written, f"2009-04-06 22:19:45 {name}") == [expected] * 3, name
+
+
+@given(
+    year=st.integers(1, 2400),
+    month=st.integers(0, 14),
+    day=st.integers(0, 33),
+    hour=st.integers(0, 26),
+    minute=st.sampled_from([0, 1, 30, 58, 59, 60, 61, 99]),
+    second=st.sampled_from([0, 1, 30, 58, 59, 60, 61, 99]),
+)
+@example(year=2008, month=2, day=29, hour=0, minute=0, second=0)
+@example(year=1900, month=2, day=29, hour=0, minute=0, second=0)
+@example(year=2016, month=12, day=31, hour=23, minute=59, second=60)
+@example(year=2009, month=4, day=6, hour=10, minute=0, second=60)
+@example(year=2009, month=4, day=6, hour=24, minute=0, second=0)
+def test_what_python_takes_for_no_date_is_none(year, month, day, hour, minute, second) -> None:
+    try:
+        expected = (datetime(year, month, day, hour, minute, second) - datetime(1970, 1, 1)) // timedelta(seconds=1)
+    except ValueError:
+        expected = None
+    time = f"{hour:02}:{minute:02}:{second:02}"
+    written = [f"{year:04}-{month:02}-{day:02} {time}", f"{year:04}{month:02}{day:02}T{time.replace(':', '')}Z"]
+    if 1 <= month <= 12:
+        written.append(f"Mon {calendar.month_abbr[month]} {day:02} {time} +0000 {year:04}")
+    assert seconds(*written) == [expected] * len(written)
 
 
 @given(

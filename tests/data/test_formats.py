@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from pathlib import Path
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sentiment140_bert.data import formats, schema
 from sentiment140_bert.data.reading import Reading, read
 from sentiment140_bert.data.source import locate
 from sentiment140_bert.errors import DataError
@@ -124,11 +126,35 @@ def test_label_schemes(write, written, labels, scheme):
     assert (result.table["label"].to_pylist(), result.scheme) == (labels, scheme)
 
 
-def test_a_stray_label_does_not_change_what_the_others_mean(write):
-    rows = [["label", "text"], *([str(n % 2), f"t{n}"] for n in range(400)), ["-1", "stray"]]
-    result = reading(write("t.csv", rows))
-    assert (result.scheme, result.bad_rows) == ("0/1", 1)
-    assert result.table["label"].to_pylist() == [0, 1] * 200
+USUAL = {
+    "text": "text tweet sentence content sentimenttext tweettext tweet_text body message",
+    "label": "label target sentiment polarity class labels airline_sentiment",
+    "user": "user username user_name author",
+    "date": "date created_at timestamp time tweetdate tweet_created",
+    "topic": "query topic flag",
+}
+
+
+def test_of_several_columns_the_one_with_the_most_usual_name_is_taken():
+    for column, names in USUAL.items():
+        usual = names.split()
+        for at, wanted in enumerate(usual):
+            present = [name.title() for name in reversed(usual[at:])]
+            others = [name.split()[0] for key, name in USUAL.items() if key != column]
+            header = [*present, "id", *others]
+            found = schema.named_columns(header, None, None, "t.csv")
+            assert header[getattr(found, column)].lower() == wanted, (column, header)
+
+
+def test_columns_that_are_not_there(write):
+    found = schema.named_columns(["id", "text", "label"], None, None, "t.csv")
+    assert found == (1, 2, None, None, None)
+    for names, message in (
+        (["id", "label"], "no column that is obviously the text"),
+        (["text", "id"], "no column that is obviously the label"),
+    ):
+        with pytest.raises(DataError, match=message):
+            schema.named_columns(names, None, None, "t.csv")
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
@@ -146,10 +172,36 @@ def test_an_encoding_that_is_named_is_used(write, asked):
 
 
 def test_row_numbers_are_lines_of_the_file(write):
-    rows = [["0", "one\ntwo\nthree"], ["4", "x"], ["4", "y", "too much"], ["0", "z"]]
+    rows = [["0", "one\ntwo\nthree"], ["4", "x"], ["9", "label nine"], ["4", "y", "too much"], ["0", "z"], ["8", "t"]]
     result = reading(write("t.csv", rows), max_bad_rows=1)
-    assert result.table["row"].to_pylist() == [1, 4, 6]
-    assert [(each.number, each.reason) for each in result.bad] == [(5, "3 columns instead of 2")]
+    assert result.table["row"].to_pylist() == [1, 4, 7]
+    assert [(bad.number, bad.reason) for bad in result.bad] == [
+        (5, "unknown label '9' (labels are read as 0/2/4 (Sentiment140))"),
+        (6, "3 columns instead of 2"),
+        (8, "unknown label '8' (labels are read as 0/2/4 (Sentiment140))"),
+    ]
+    with pytest.raises(DataError, match="row 5 has an unknown label '9'"):
+        reading(write("t.csv", rows), max_bad_rows=0.4)
+
+
+def with_bad_rows(malformed: int, unknown: int, good: int) -> list[list[str]]:
+    return [["0", "a"], ["4", "b"]] * (good // 2) + [["4", "too", "many"]] * malformed + [["9", "nine"]] * unknown
+
+
+def test_how_many_bad_rows_are_too_many_and_what_is_blamed(write):
+    path = write("t.csv", with_bad_rows(1, 1, 8))
+    result = reading(path, max_bad_rows=0.2)
+    assert (result.rows, result.bad_rows, len(result.table)) == (10, 2, 8)
+    for malformed, unknown, blamed in ((2, 1, "malformed"), (1, 1, "malformed"), (1, 2, "label"), (0, 1, "label")):
+        path = write("t.csv", with_bad_rows(malformed, unknown, 10))
+        share = (malformed + unknown) / (malformed + unknown + 10)
+        with pytest.raises(DataError) as caught:
+            reading(path, max_bad_rows=share - 0.001)
+        counted = f"{malformed + unknown} of {malformed + unknown + 10} rows ({share:.1%})"
+        assert counted in str(caught.value)
+        assert ("most of them for their label" in str(caught.value)) == (blamed == "label")
+        assert ("are malformed, more than" in str(caught.value)) == (blamed == "malformed")
+        assert reading(path, max_bad_rows=share + 0.001).bad_rows == malformed + unknown
 
 
 def test_an_unclosed_quote_swallows_no_uncounted_lines(write):
@@ -157,16 +209,62 @@ def test_an_unclosed_quote_swallows_no_uncounted_lines(write):
     lines[100] = '"0","this quote never closes'
     result = reading(write("t.csv", "\n".join(lines) + "\n"), max_bad_rows=1)
     assert result.rows == 300
-    assert [each.number for each in result.bad] == [101]
+    assert [bad.number for bad in result.bad] == [101]
     assert len(result.table) + result.bad_rows == 300
 
 
-@pytest.mark.parametrize("at", [0, 1])
-def test_a_huge_row_is_counted_wherever_it_stands(write, at):
-    rows = [["0", "x"], ["4", "y"]]
-    rows.insert(at, ["0", "z" * 100_001])
-    result = reading(write("t.csv", rows), max_bad_rows=1)
-    assert (pairs(result), [each.number for each in result.bad]) == ([("x", 0), ("y", 1)], [at + 1])
+def test_a_text_spans_at_most_100_lines(write):
+    for lines, bad in ((100, []), (101, [2])):
+        rows = [["0", "x"], ["4", "\n".join(["y"] * lines)], ["4", "z"]]
+        result = reading(write("t.csv", rows), max_bad_rows=1)
+        assert [row.number for row in result.bad] == bad
+        assert (len(result.table), result.rows) == ((2, 2 + lines) if bad else (3, 3))
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
+def test_a_text_has_at_most_100000_characters(write, tmp_path, name):
+    for at in (0, 1, 2):
+        for length in (100_000, 100_001):
+            texts, labels = ["x", "y"], ["0", "4"]
+            texts.insert(at, "z" * length)
+            labels.insert(at, "4")
+            if name == "t.parquet":
+                pq.write_table(pa.table({"text": texts, "label": labels}), tmp_path / name)
+            elif name == "t.jsonl":
+                rows = zip(texts, labels, strict=True)
+                write(name, "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows))
+            else:
+                write(name, [list(row) for row in zip(labels, texts, strict=True)])
+            result = reading(tmp_path / name, max_bad_rows=1)
+            good = length == 100_000
+            assert [bad.number for bad in result.bad] == ([] if good else [at + 1])
+            assert result.table["text"].to_pylist() == (texts if good else ["x", "y"])
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 4, 100])
+def test_however_many_rows_are_read_at_once(write, tmp_path, monkeypatch, at_once):
+    from datasets import Dataset
+
+    columns = {"text": [f"tweet {n}" for n in range(11)], "label": [str(4 * (n % 2)) for n in range(11)]}
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    write("t.csv", [list(columns), *(list(row.values()) for row in rows)])
+    write("t.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet", row_group_size=5)
+    Dataset.from_dict(columns).save_to_disk(str(tmp_path / "folder"))
+    monkeypatch.setattr(formats, "ROWS_AT_ONCE", at_once)
+    expected = [(f"tweet {n}", n % 2) for n in range(11)]
+    for name in ("t.csv", "t.jsonl", "t.parquet", "folder"):
+        result = reading(tmp_path / name)
+        first = {"t.csv": 2}.get(name, 1)
+        assert (pairs(result), result.rows) == (expected, 11), name
+        assert result.table["row"].to_pylist() == list(range(first, first + 11)), name
+
+
+def test_what_is_no_file_is_named_by_a_hash_of_its_labels_and_texts(tmp_path):
+    from datasets import Dataset
+
+    Dataset.from_dict({"text": ["a", "b"], "label": [0, 1], "id": [7, 8]}).save_to_disk(str(tmp_path / "folder"))
+    assert reading(tmp_path / "folder").sha256 == hashlib.sha256(b"0\ta\n1\tb\n").hexdigest()
 
 
 def test_a_zip_with_the_manual_test_set_gives_both(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sentiment140_bert import recipe
@@ -150,9 +150,63 @@ def test_labels_that_can_mean_one_thing_only_need_no_map(write, written, expecte
     assert labels(reading(write("t.csv", labelled(*written.split())))) == expected
 
 
-def test_a_few_stray_twos_do_not_make_zero_and_one_doubtful(write):
-    result = reading(write("t.csv", labelled(*["0", "1"] * 200, "2")))
-    assert (result.scheme, result.bad_rows) == ("0/1", 1)
+few = st.integers(0, 9)
+
+
+@given(negative=st.integers(60, 300), positive=st.integers(60, 300), minus=few, two=few, four=few)
+@example(negative=50, positive=49, minus=1, two=0, four=0)  # one of a hundred: still stray
+@example(negative=50, positive=49, minus=0, two=1, four=0)
+@example(negative=90, positive=0, minus=9, two=0, four=1)
+def test_up_to_one_stray_label_of_a_hundred_does_not_change_what_the_others_mean(negative, positive, minus, two, four):
+    counts = {"0": negative, "1": positive, "-1": minus, "2": two, "4": four}
+    counts = {label: count for label, count in counts.items() if count}
+    total = sum(counts.values())
+
+    def is_more_than_stray(count: int) -> bool:
+        return count * 100 > total
+
+    if is_more_than_stray(two) and not is_more_than_stray(minus) and not four:
+        with pytest.raises(DataError, match="nothing says what they mean"):
+            schema.labels_of(counts, None, "t.csv")
+        return
+    explained = {
+        "0/2/4 (Sentiment140)": 100 * (negative + two + four),
+        "0/1": 100 * (negative + positive),
+        "-1/0/1": 100 * (minus + negative + positive) - total,
+    }
+    best = [name for name, rows in explained.items() if rows == max(explained.values())]
+    assert schema.labels_of(counts, None, "t.csv").scheme == best[0]
+
+
+def test_stray_labels_in_a_file_are_bad_rows(write):
+    for stray in ("2", "-1"):
+        result = reading(write("t.csv", labelled(*["0", "1"] * 200, stray)))
+        assert (result.scheme, result.bad_rows, labels(result)) == ("0/1", 1, [0, 1] * 200)
+
+
+def spelled(label: str) -> list[str]:
+    return [label, f" {label} ", label.upper(), label.title(), f"'{label}'".replace("'", '"'), f"{label}.0"]
+
+
+def test_every_label_of_every_scheme_however_it_is_written():
+    """The table is written out: what a label means is a promise."""
+    meanings = {
+        "0/2/4 (Sentiment140)": {"0": 0, "2": 2, "4": 1},
+        "0/1": {"0": 0, "1": 1},
+        "-1/0/1": {"-1": 0, "0": 2, "1": 1},
+        "names": {
+            **{"negative": 0, "neg": 0, "positive": 1, "pos": 1},
+            **{"neutral": 2, "neu": 2, "neut": 2},
+        },
+    }
+    for scheme, meaning in meanings.items():
+        for label, value in meaning.items():
+            for written in spelled(label):
+                counts = dict.fromkeys(meaning, 10)
+                found = schema.labels_of(counts, None, "t.csv")
+                assert (found.scheme, found.meaning[schema.tidy(written)]) == (scheme, value), written
+    assert schema.tidy("10") == "10"
+    assert schema.tidy("1.05") == "1.05"
 
 
 def test_many_labels_are_not_all_told(write):

@@ -68,6 +68,19 @@ def test_the_report_tells_of_the_subset() -> None:
     assert (again.folder, again.report) == (part.folder, part.report)
 
 
+def test_a_subset_is_of_its_own_dataset_and_seed(write) -> None:
+    write("other.csv", [[str(4 * (n % 2)), f"another tweet {n}"] for n in range(200)])
+    parts = [
+        prepared(max_train_samples=50),
+        prepared(max_train_samples=50, split_seed=7),
+        prepared(max_train_samples=50, dataset="other.csv"),
+        prepared(max_train_samples=51),
+    ]
+    assert [part.cached for part in parts] == [False] * 4
+    assert len({part.folder for part in parts}) == len({part.report["fingerprint"] for part in parts}) == 4
+    assert all(text.startswith("another") for text in texts(parts[2])["train"])
+
+
 def test_all_there_is_is_the_whole() -> None:
     whole, part = prepared(), prepared(max_train_samples=160)
     assert part.folder == whole.folder

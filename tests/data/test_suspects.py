@@ -74,10 +74,14 @@ def test_of_a_text_with_both_labels_the_row_with_that_label(write, labels):
     assert {(text, 0), (text, 1)} <= set(rows["train"])
     found = rows_of(prepared(**both, drop_suspects=listed([{"text": text, "label": labels[1]}])))
     assert [row for row in rows["train"] if row not in found["train"]] == [(text, 1)]
-    found = rows_of(prepared(**both, drop_suspects=listed([{"text": text}])))
+    without_label = prepared(**both, drop_suspects=listed([{"text": text}, {"text": text}, {"text": "unheard of"}]))
+    found = rows_of(without_label)
     assert [row for row in rows["train"] if row not in found["train"]] == sorted(
         [(text, 0), (text, 1)], key=rows["train"].index
     )
+    about = without_label.report["suspects"]
+    assert (about["rows"], about["found"]) == (3, 1), "texts that are listed and found, not the rows that have them"
+    assert without_label.report["steps"]["suspects_dropped"] == 2
 
 
 def test_the_list_counts_by_its_content(tmp_path):

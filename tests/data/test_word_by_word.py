@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from sentiment140_bert.data import clean, tokenization, word_by_word
@@ -83,18 +83,26 @@ TEXTS = st.lists(
 )
 
 
-def both_ways(texts: list[str], tokenizer, max_length: int):
+BACKENDS = {level: [tokenization.bare(tokenizer) for _ in range(2)] for level, tokenizer in LEVELS.items()}
+
+
+def both_ways(texts: list[str], level: str, max_length: int):
+    """Tokens made word by word, and text by text; the copies of the vocabulary are made once, for they take long."""
     column = pa.chunked_array([texts[: len(texts) // 2], texts[len(texts) // 2 :]], pa.string())
-    words = tokenization.tokenize(column, tokenizer, max_length)
-    return words, tokenization.text_by_text(tokenization.bare(tokenizer), max_length, column)
+    untouched, cutting = BACKENDS[level]
+    words = word_by_word.WordTokenizer(untouched, max_length).tokenize(column)
+    return words, tokenization.text_by_text(cutting, max_length, column)
 
 
 @given(texts=TEXTS, max_length=st.integers(3, 20), level=st.sampled_from(list(LEVELS)))
 def test_any_text_becomes_the_tokenizers_own_tokens(texts, max_length, level):
-    (ids, lengths, truncated), (own, own_lengths, own_truncated) = both_ways(texts, LEVELS[level], max_length)
+    (ids, lengths, truncated), (own, own_lengths, own_truncated) = both_ways(texts, level, max_length)
     assert ids.to_pylist() == own.to_pylist()
     assert (ids.type, lengths.tolist(), truncated) == (own.type, own_lengths.tolist(), own_truncated)
-    assert ids.to_pylist() == LEVELS[level](texts, truncation=True, max_length=max_length)["input_ids"]
+    theirs = LEVELS[level](texts, truncation=True, max_length=max_length)["input_ids"]
+    assert ids.to_pylist() == theirs
+    assert lengths.tolist() == list(map(len, theirs))
+    assert truncated == sum(len(one) > max_length for one in LEVELS[level](texts)["input_ids"])
 
 
 def test_more_words_than_are_given_to_the_tokenizer_at_once(monkeypatch):
@@ -102,7 +110,7 @@ def test_more_words_than_are_given_to_the_tokenizer_at_once(monkeypatch):
     monkeypatch.setattr(word_by_word, "ROWS_AT_ONCE", 2)
     monkeypatch.setattr(word_by_word, "TEXTS_AT_ONCE", 4)
     texts = [f"tweet {n} of telecommunications{n % 2} at {n * n}" for n in range(50)]
-    words, own = both_ways(texts, LEVELS["repair"], 128)
+    words, own = both_ways(texts, "repair", 128)
     assert words[0].to_pylist() == own[0].to_pylist()
 
 
@@ -110,7 +118,7 @@ def test_more_words_than_are_given_to_the_tokenizer_at_once(monkeypatch):
 def test_real_tweets(real_data):
     with (real_data / "original_format_random.csv").open(encoding="latin-1", newline="") as file:
         texts = [row[5] for row in islice(csv.reader(file), 5_000)]
-    words, own = both_ways(texts, LEVELS["repair"], 48)
+    words, own = both_ways(texts, "repair", 48)
     assert words[0].combine_chunks() == own[0].combine_chunks()
     assert words[2] == own[2]
 
@@ -122,9 +130,9 @@ def bert(**parts):
     return backend
 
 
-def with_token(token):
+def with_token(content: str, **how: bool):
     backend = bert()
-    backend.add_tokens([token])
+    backend.add_tokens([AddedToken(content, **{"normalized": False} | how)])
     return backend
 
 
@@ -136,21 +144,23 @@ OTHERS = {
     "not of BERT's kind (WordPiece after Whitespace)": bert(pre_tokenizer=pre_tokenizers.Whitespace()),
     "not of BERT's kind (BPE after BertPreTokenizer)": bert(model=models.BPE()),
     "special tokens in its own way (None)": Tokenizer(models.WordPiece({"a": 0, "[UNK]": 1})),
+    "special tokens in its own way (RobertaProcessing)": bert(
+        post_processor=processors.RobertaProcessing(("[SEP]", 102), ("[CLS]", 101))
+    ),
     "added token 'two words'": with_token("two words"),
+    "added token 'normalized'": with_token("normalized", normalized=True),
+    "added token 'alone'": with_token("alone", single_word=True),
+    "added token ' '": with_token(" "),
 }
 
 
-@pytest.mark.parametrize("why", OTHERS)
-def test_a_tokenizer_that_may_look_past_a_space_is_given_whole_texts(why):
-    backend = OTHERS[why]
-    if not backend.pre_tokenizer:
-        backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    assert why in (word_by_word.obstacle(backend) or "")
-
-
-def test_no_obstacle_in_any_level_of_cleaning():
-    bare = map(tokenization.bare, LEVELS.values())
-    assert [word_by_word.obstacle(each) for each in bare] == [None] * len(LEVELS)
+def test_a_tokenizer_that_may_look_past_a_space_is_given_whole_texts():
+    for why, backend in OTHERS.items():
+        if not backend.pre_tokenizer:
+            backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        assert why in (word_by_word.obstacle(backend) or "")
+    assert [word_by_word.obstacle(backend) for backend, _ in BACKENDS.values()] == [None] * len(LEVELS)
+    assert word_by_word.obstacle(with_token("harmless")) is None
 
 
 def test_another_tokenizer_is_told_and_makes_the_tokens_itself(cache, write, caplog):
