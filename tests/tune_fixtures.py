@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from model_fixtures import write_small_bert
+from once import make_once
 from sentiment140_bert.cli import main
+from sentiment140_bert.tuning import owner, study
 from tiny_run import TINY
 
 TUNING = {
@@ -27,31 +29,58 @@ TUNING = {
 
 
 @pytest.fixture(scope="session")
-def tunable(small_bert: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tunable(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """180 tweets to train on, 60 to validate, 60 to test; five settings to be tuned."""
-    plain: dict[str, Any] = {"model": {"model_name_or_path": str(small_bert("BertModel"))}, "tuning": TUNING}
+    return make_once(tmp_path_factory, "tunable", write_tunable) / "mine.yaml"
+
+
+def write_tunable(folder: Path) -> None:
+    model = write_small_bert(folder / "model", "BertModel")
+    plain: dict[str, Any] = {"model": {"model_name_or_path": str(model)}, "tuning": TUNING}
     plain["data"] = {"dataset": "sample", "max_samples": 300, "validation_size": 60, "test_size": 60, "max_length": 32}
     plain["training"] = {
         name.replace("-", "_"): TINY[name] for name in ("num-train-epochs", "logging-steps", "report-to")
     } | {"per_device_train_batch_size": 32, "learning_rate": 1e-4}
-    file = tmp_path_factory.mktemp("recipes") / "mine.yaml"
-    file.write_text(yaml.safe_dump(plain))
-    return file
+    (folder / "mine.yaml").write_text(yaml.safe_dump(plain))
 
 
 @pytest.fixture(scope="session")
 def tuned(tmp_path_factory: pytest.TempPathFactory, tunable: Path) -> Path:
     """A finished tuning; not to be changed."""
-    folder = tmp_path_factory.mktemp("tunings") / "mine"
-    asked = ["tune", str(folder), "--recipe", str(tunable), "--trials", "6", "--final-seeds", "2"]
-    result = CliRunner().invoke(main, asked, catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return folder
+
+    def tune(folder: Path) -> None:
+        words = ["tune", str(folder / "mine"), "--recipe", str(tunable), "--trials", "6", "--final-seeds", "2"]
+        result = CliRunner().invoke(main, words, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+
+    return make_once(tmp_path_factory, "tuned", tune) / "mine"
 
 
 @pytest.fixture
 def copied(tuned: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tuned, tmp_path / "mine"))
+
+
+class Clock:
+    """A clock that moves when somebody sleeps by it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock by which processes of a study take one another for dead."""
+    clock = Clock()
+    for module in (owner, study):
+        monkeypatch.setattr(module, "time", clock)
+    return clock
 
 
 def read(folder: Path, name: str = "tuning.json") -> dict[str, Any]:

@@ -6,7 +6,6 @@ import json
 import shutil
 import signal
 import sqlite3
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from sentiment140_bert.training.checkpoints import seal
 from sentiment140_bert.tuning.owner import this_process
 from sentiment140_bert.workflows import saved_recipe
 from sentiment140_bert.workflows.tuning_trials import left_in
-from tune_fixtures import TUNING, read, rows_of, what_came_out
+from tune_fixtures import TUNING, Clock, read, rows_of, what_came_out
 
 pytest_plugins = ("model_fixtures", "tune_fixtures")
 
@@ -74,7 +73,7 @@ def test_a_trial_that_another_process_trains_is_left_to_it(tmp_path: Path, s140,
         (folder / "study.json").write_text("{}")
         asked = ["tune", folder, "--recipe", tunable, "--trials", 1, "--final-seeds", 0]
         other = Command(*asked)
-        _, said = other.communicate(timeout=120)
+        _, said = other.communicate()
     assert other.returncode == 1
     assert "is in use: training a trial by process" in said
     assert rows_of(folder) == [(0, "RUNNING")]
@@ -89,17 +88,11 @@ def test_more_trials_go_on_where_the_others_ended(copied: Path, s140, tunable: P
     assert len(rows_of(copied)) == 7
 
 
-def killed(folder: Path, tunable: Path, trials: int, at: Callable[[str], bool]) -> str:
-    """Starts a tuning, kills it at a line, and returns what it said until then."""
-    asked = ("tune", folder, "--recipe", tunable, "--trials", trials, "--final-seeds", 0)
-    started = Command(*asked)
-    said = ""
-    for line in started.stderr:
-        said += line
-        if at(line):
-            started.send_signal(signal.SIGKILL)
-            break
-    started.communicate(timeout=60)
+def kill(folder: Path, tunable: Path, trials: int, line: str) -> str:
+    """Kill a tuning where it says ``line``; return what it said until then."""
+    words = ("tune", folder, "--recipe", tunable, "--trials", trials, "--final-seeds", 0)
+    started = Command(*words, pause_at=line)
+    _, said = signalled(started, signal.SIGKILL)
     assert started.returncode == -signal.SIGKILL, said
     return said
 
@@ -109,8 +102,8 @@ def test_a_study_that_is_killed_twice_loses_nothing_and_repeats_nothing(
 ) -> None:
     """Killed in the middle of its second trial, and while it begins the fourth."""
     folder = tmp_path / "mine"
-    first = killed(folder, tunable, 6, lambda line: line.startswith("tune: trial 1, evaluation 1"))
-    second = killed(folder, tunable, 6, lambda line: line.startswith("tune: trial 3 ("))
+    first = kill(folder, tunable, 6, "tune: trial 1, evaluation 1")
+    second = kill(folder, tunable, 6, "tune: trial 3 (")
     assert [state for _, state in rows_of(folder)].count("RUNNING") == 1
     third = s140("tune", folder, "--recipe", tunable, "--trials", 6, "--final-seeds", 0).stderr
     assert "tune: trial 1 (2 of 6) (begun before)" in second
@@ -138,18 +131,18 @@ def held_elsewhere(folder: Path, trials: dict[int, str]) -> None:
 
 
 def test_what_a_machine_left_that_went_down_is_made(
-    copied: Path, tunable: Path, caplog: pytest.LogCaptureFixture
+    copied: Path, tunable: Path, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Called once: it waits until the other one counts as dead, and does its trial and its comparison."""
     caplog.set_level("INFO")
     before = what_came_out(copied)
     held_elsewhere(copied, {5: "RUNNING"})
-    workflows.tune(recipes.load(str(tunable)), copied, 6, final_seeds=2, patience=0.3)
+    workflows.tune(recipes.load(str(tunable)), copied, 6, final_seeds=2)
     assert "trial 5: begun by a process elsewhere" in caplog.text
     assert what_came_out(copied) == before
     held_elsewhere(copied, {})
     caplog.clear()
-    tuning = workflows.tune(recipes.load(str(tunable)), copied, 6, final_seeds=2, patience=0.3)
+    tuning = workflows.tune(recipes.load(str(tunable)), copied, 6, final_seeds=2)
     assert "the comparison: begun by a process elsewhere" in caplog.text
     assert "other processes are still at work" not in caplog.text
     assert tuning["final"] == read(copied)["final"] is not None
@@ -169,31 +162,39 @@ def test_nothing_is_named_that_is_not_there(tmp_path: Path, s140, tunable: Path)
 
 def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path, tunable: Path, s140) -> None:
     asked = ("tune", tmp_path / "mine", "--recipe", tunable, "--trials", 1, "--final-seeds", 0)
-    started = Command(*asked, "--num-train-epochs", 20)
-    stdout, stderr = signalled(started, signal.SIGTERM, "tune: trial 0, evaluation 1")
+    started = Command(*asked, pause_at="tune: trial 0, evaluation 1")
+    stdout, stderr = signalled(started, signal.SIGTERM)
     assert (started.returncode, stdout) == (143, ""), stderr
     assert "Finished trials are kept; go on with the same command." in stderr
     assert "Traceback" not in stderr
-    again = s140(*asked, "--num-train-epochs", 20).stderr
+    assert rows_of(tmp_path / "mine") == [(0, "RUNNING")]
+    again = s140(*asked).stderr
     assert "tune: going on from checkpoint-" in again
-    scores = read(tmp_path / "mine")["trials"][0]["scores"]
-    assert len(scores) == 20
+    assert "tune: trial 0, evaluation 1:" not in again
+    assert "tune: trial 0, evaluation 2:" in again
+    assert len(read(tmp_path / "mine")["trials"][0]["scores"]) == 2
 
 
 def test_two_processes_on_one_store_share_its_trials(tmp_path: Path, tunable: Path) -> None:
-    asked = ("tune", tmp_path / "mine", "--recipe", tunable, "--trials", 5, "--final-seeds", 1)
-    both = [Command(*asked) for _ in range(2)]
-    said = [each.communicate(timeout=240) for each in both]
-    assert [each.returncode for each in both] == [0, 0], said
-    stderr = said[0][1] + said[1][1]
-    assert [number for number, _ in rows_of(tmp_path / "mine")] == list(range(5))
-    for number in range(5):
-        assert stderr.count(f"tune: trial {number} (") == 1
-    assert "begun before" not in stderr
-    tuning = read(tmp_path / "mine")
-    assert tuning["counts"]["running"] == 0
-    if "same" not in tuning["final"]:
-        assert stderr.count("tune: the recipe as it is, seed 43") == 1
+    """One stands still in its first trial while the other makes the rest; the last to end makes the comparison."""
+    asked = ("tune", tmp_path / "mine", "--recipe", tunable, "--trials", 3, "--final-seeds", 1)
+    first = Command(*asked, pause_at="tune: trial 0, evaluation 1")
+    first.wait_until_paused()
+    second = Command(*asked)
+    stdout, said = second.communicate()
+    assert second.returncode == 0, said
+    assert "trials held by other processes: 1" in stdout
+    assert "the last of them makes the comparison" in said
+    assert read(tmp_path / "mine")["final"] is None
+    first.resume()
+    _, own = first.communicate()
+    assert first.returncode == 0, own
+    assert [number for number in range(3) if f"tune: trial {number} (" in said] == [1, 2]
+    assert [number for number in range(3) if f"tune: trial {number} (" in own] == [0]
+    assert "begun before" not in said + own
+    assert rows_of(tmp_path / "mine") == [(0, "COMPLETE"), (1, "COMPLETE"), (2, "COMPLETE")]
+    final = read(tmp_path / "mine")["final"]
+    assert "same" in final or own.count("tune: the recipe as it is, seed 43") == 1
 
 
 def test_a_timeout_ends_the_trials_and_the_comparison_is_made(copied: Path, s140, tunable: Path) -> None:
@@ -214,13 +215,14 @@ def test_the_folder_may_be_renamed(copied: Path, s140, tunable: Path) -> None:
     assert "study: 5 then, 'moved' now" in s140("tune", moved, "--recipe", tunable, code=1).stderr
 
 
-@pytest.mark.parametrize("damaged", ["{", "[]", '{"final": {"trial": 1}}', '{"final": 5}'])
-def test_damaged_results_are_written_anew(copied: Path, s140, tunable: Path, damaged: str) -> None:
+def test_damaged_results_are_written_again(copied: Path, s140, tunable: Path) -> None:
     before = read(copied)
-    (copied / "tuning.json").write_text(damaged)
     asked = ("tune", copied, "--recipe", tunable, "--trials", 6)
-    assert "It is written anew; a comparison is made anew by" in s140(*asked, "--final-seeds", 0).stderr
-    assert read(copied) == before | {"final": None}
+    for damaged in ("{", "[]", '{"final": {"trial": 1}}', '{"final": 5}'):
+        (copied / "tuning.json").write_text(damaged)
+        said = s140(*asked, "--final-seeds", 0).stderr
+        assert "It is written anew; a comparison is made anew by" in said, damaged
+        assert read(copied) == before | {"final": None}, damaged
     (copied / "tuning.json").write_text(damaged)
     s140(*asked, "--final-seeds", 2)
     assert read(copied) == before

@@ -9,6 +9,9 @@ from dataclasses import replace
 import pytest
 
 from sentiment140_bert.tuning import owner
+from tune_fixtures import Clock
+
+pytest_plugins = "tune_fixtures"
 
 SHOW = """
 import json
@@ -34,10 +37,8 @@ def test_a_process_of_this_machine_is_dead_when_it_is(other) -> None:
     watch = owner.Watch(owner.this_process())
     assert not watch.is_dead(theirs, None)
     process.kill()
-    process.stdout.read()  # ends with it: the kernel has buried it, though nobody has asked for its end
-    while owner._started(process.pid):
+    while not watch.is_dead(theirs, None):  # a corpse whose end nobody has asked for
         pass
-    assert watch.is_dead(theirs, None)
     process.wait()
     assert watch.is_dead(theirs, None)
 
@@ -47,30 +48,26 @@ def test_a_number_that_was_given_again_is_another_process(other) -> None:
     assert owner.Watch(owner.this_process()).is_dead(theirs | {"started": "1"}, None)
 
 
-def test_a_process_elsewhere_is_dead_without_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [1000.0]
-    monkeypatch.setattr(owner.time, "monotonic", lambda: now[0])
+def test_a_process_elsewhere_is_dead_without_a_sign_of_life(clock: Clock) -> None:
     me = owner.this_process()
     there = replace(me, place="elsewhere", mark="other").to_plain()
     watch = owner.Watch(me)
     assert not watch.is_dead(there, "1")
-    now[0] += owner.PATIENCE - 1
+    clock.sleep(owner.PATIENCE - 1)
     assert not watch.is_dead(there, "1")
     assert not watch.is_dead(there, "2")  # it gave one
-    now[0] += owner.PATIENCE - 1
+    clock.sleep(owner.PATIENCE - 1)
     assert not watch.is_dead(there, "2")
-    now[0] += 2
+    clock.sleep(2)
     assert watch.is_dead(there, "2")
 
 
-def test_a_process_elsewhere_lives_when_it_gave_a_sign_while_it_was_watched(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [1000.0]
-    monkeypatch.setattr(owner.time, "monotonic", lambda: now[0])
+def test_a_process_elsewhere_lives_when_it_gave_a_sign_while_it_was_watched(clock: Clock) -> None:
     me = owner.this_process()
     there = replace(me, place="elsewhere", mark="other").to_plain()
     watch = owner.Watch(me, patience=50)
     assert [watch.state(there, beat) for beat in ("1", "1", "2", "2")] == ["silent", "silent", "alive", "alive"]
-    now[0] += 51
+    clock.sleep(51)
     assert watch.state(there, "2") == "dead"
 
 

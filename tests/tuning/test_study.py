@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sentiment140_bert.errors import MissingExtra, StoreError
 from sentiment140_bert.ranges import Range
-from sentiment140_bert.tuning import owner, space, summary
+from sentiment140_bert.tuning import owner, space, strategy, summary
 from sentiment140_bert.tuning.store import Store, check
 from sentiment140_bert.tuning.study import Claim, Study, TakenOver
+from tune_fixtures import Clock
+
+pytest_plugins = "tune_fixtures"
 
 SPACE = {
     "learning_rate": Range(1e-5, 1e-3, log=True),
@@ -87,6 +92,32 @@ def test_the_first_one_tries_what_it_is_told(url: str) -> None:
     assert claim.values["per_device_train_batch_size"] in (8, 16)
 
 
+def test_values_are_drawn_as_the_ranges_say(url: str) -> None:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    ranges = SPACE | {"weight_decay": Range(0.0, 0.1), "num_train_epochs": Range(1.0, 4.0, step=1.0)}
+    study = opened(url, space=space.plain(ranges | {"warmup_steps": Range(1, 500, log=True)}))
+    assert study.take(1)
+    (trial,) = study.trials()
+    assert trial.distributions == {
+        "learning_rate": FloatDistribution(1e-5, 1e-3, log=True),
+        "max_length": IntDistribution(16, 64, step=16),
+        "per_device_train_batch_size": CategoricalDistribution((8, 16)),
+        "weight_decay": FloatDistribution(0.0, 0.1),
+        "num_train_epochs": FloatDistribution(1.0, 4.0, step=1.0),
+        "warmup_steps": IntDistribution(1, 500, log=True),
+    }
+
+
+def test_sampler_and_pruner_are_those_of_the_names() -> None:
+    import optuna
+
+    pruners = [type(strategy.pruner(name)) for name in strategy.PRUNERS]
+    assert pruners == [optuna.pruners.MedianPruner, optuna.pruners.HyperbandPruner, optuna.pruners.NopPruner]
+    samplers = [type(strategy.sampler(name, 42, 0)) for name in strategy.SAMPLERS]
+    assert samplers == [optuna.samplers.TPESampler, optuna.samplers.RandomSampler]
+
+
 def test_two_processes_get_different_trials_and_no_more_than_planned(url: str) -> None:
     one, other = opened(url), opened(url)
     claims = [study.take(3) for study in (one, other, one, other)]
@@ -119,13 +150,14 @@ def test_what_a_dead_process_had_begun_is_given_out_again_with_its_values(url: s
 
 
 def test_what_a_silent_process_elsewhere_holds_is_waited_for_and_given_out_again(
-    url: str, caplog: pytest.LogCaptureFixture
+    url: str, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     there = left_elsewhere(url, 2)
-    study = Study(there.store, "mine", IDENTITY, patience=0.2)
+    study = Study(there.store, "mine", IDENTITY, patience=300)
     assert study.take(2) is None
     assert study.waited()
+    assert 300 < clock.now - 1000 <= 300 + owner.BEAT
     both = [study.take(2), study.take(2)]
     assert [each and (each.number, each.begun_before) for each in both] == [(0, True), (1, True)]
     assert caplog.text.count("trial 0, trial 1: begun by a process elsewhere") == 1
@@ -150,24 +182,26 @@ def test_a_process_elsewhere_that_gives_a_sign_is_left_to_its_work(url: str, mon
         assert not study.take_finals()
 
 
-def test_no_longer_is_waited_than_there_is_time(url: str) -> None:
+def test_no_longer_is_waited_than_there_is_time(url: str, clock: Clock) -> None:
     study = Study(left_elsewhere(url).store, "mine", IDENTITY, patience=1000)
-    assert not study.waited(until=0.0)
-    assert study.waited(until=owner.time.monotonic() + 0.05)
+    assert not study.waited(until=clock.now)
+    assert study.waited(until=clock.now + 50)
+    assert clock.now == 1050
     assert study.take(1) is None
 
 
 @pytest.mark.parametrize("trials", [0, 1])
-def test_a_comparison_that_a_silent_process_elsewhere_holds_is_waited_for(url: str, trials: int) -> None:
+def test_a_comparison_that_a_silent_process_elsewhere_holds_is_waited_for(url: str, clock: Clock, trials: int) -> None:
     """A trial that a budget of time has left, of a dead process of this machine, is no reason not to."""
     there = opened(url)
     assert there.take_finals()
     there.optuna.set_user_attr("finals", replace(there.me, place="elsewhere").to_plain())
     for _ in range(trials):
         there.optuna.ask()  # and there it ended
-    study = Study(there.store, "mine", IDENTITY, patience=0.1)
+    study = Study(there.store, "mine", IDENTITY, patience=300)
     assert not study.take_finals()
     assert study.waited(finals=True)
+    assert clock.now > 1300
     assert study.take_finals()
 
 
@@ -212,11 +246,12 @@ def test_signs_of_life_are_given(url: str, monkeypatch: pytest.MonkeyPatch) -> N
         return study.optuna._storage.get_trial(claim.trial_id).user_attrs.get("beat")
 
     with study.alive(claim):
-        while not sign():
+        while not (first := sign()):
             pass
-        first = sign()
         while sign() == first:
             pass
+    last = sign()
+    assert last not in (None, first)
 
 
 def test_trials_end_early_when_the_pruner_says_so(url: str) -> None:
@@ -237,6 +272,44 @@ def test_trials_end_early_when_the_pruner_says_so(url: str) -> None:
     assert summary.best(trials, maximize=False)["number"] == 0  # type: ignore[index]
 
 
+SCORES = st.sampled_from([0.25, 0.5, 0.75])
+
+
+@given(st.lists(st.tuples(st.sampled_from(["complete", "pruned", "failed", "running"]), SCORES)), st.booleans())
+def test_the_best_is_the_first_of_the_best_complete_ones(rows: list[tuple[str, float]], maximize: bool) -> None:
+    trials = [
+        {"number": number, "state": state, "value": score, "values": {"seed": number}}
+        for number, (state, score) in enumerate(rows)
+    ]
+    scores = [score for state, score in rows if state == "complete"]
+    found = summary.best(trials[::-1], maximize)
+    assert summary.best(trials, maximize) == found
+    if scores:
+        top = max(scores) if maximize else min(scores)
+        number = rows.index(("complete", top))
+        assert found == {"number": number, "value": top, "values": {"seed": number}}
+    else:
+        assert found is None
+    assert summary.counts(trials) == {
+        state: [each for each, _ in rows].count(state)
+        for state in ("complete", "pruned", "failed", "running", "waiting")
+    }
+
+
+def test_what_matters_is_told_from_four_complete_trials_on(url: str) -> None:
+    study = opened(url)
+    made(study, 3)
+    assert summary.importances(study, summary.of_trials(study))["refused"].startswith("3 complete trials say nothing")
+    made(study, 4)
+    told = summary.importances(study, summary.of_trials(study))
+    assert told["trials"] == 4
+    assert set(told["shares"]) == set(SPACE)
+    assert sum(told["shares"].values()) == pytest.approx(1)
+    assert list(told["shares"].values()) == sorted(told["shares"].values(), reverse=True)
+    alike = [each | {"value": 0.5} for each in summary.of_trials(study)]
+    assert "All complete trials have the same score" in summary.importances(study, alike)["refused"]
+
+
 def test_values_that_do_not_work_count_and_are_not_the_best(url: str) -> None:
     study = opened(url)
     claim = study.take(2)
@@ -248,20 +321,18 @@ def test_values_that_do_not_work_count_and_are_not_the_best(url: str) -> None:
     assert len(made(study, 2)) == 2
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
+def test_another_study_is_refused_with_the_difference(url: str) -> None:
+    opened(url)
+    rates = {"learning_rate": {"low": 1e-5, "high": 1e-2}}
+    for changes, said in (
         ({"data": "1" * 64}, "data: 000000000000… then, 111111111111… now"),
         ({"recipe": {"training": {"seed": 7}}}, "recipe.training.seed: 42 then, 7 now"),
-        ({"space": {"learning_rate": {"low": 1e-5, "high": 1e-2}}}, "space.learning_rate.high: 0.001 then, 0.01 now"),
+        ({"space": rates}, "space.learning_rate.high: 0.001 then, 0.01 now"),
         ({"pruner": "median", "sampler": "random"}, "sampler: 'tpe' then, 'random' now; pruner: 'none' then"),
-    ],
-)
-def test_another_study_is_refused_with_the_difference(url: str, changes: dict[str, Any], said: str) -> None:
-    opened(url)
-    with pytest.raises(StoreError) as caught:
-        opened(url, **changes)
-    assert said in caught.value.message.replace('"', "'")
+    ):
+        with pytest.raises(StoreError) as caught:
+            opened(url, **changes)
+        assert said in caught.value.message.replace('"', "'")
 
 
 def test_a_study_of_somebody_else_is_refused(url: str) -> None:
@@ -285,30 +356,27 @@ def test_a_locked_store_is_said_to_be(url: str) -> None:
     assert study.take(1)
 
 
-@pytest.mark.parametrize(
-    ("url", "said"),
-    [
+def test_what_is_no_store_is_refused() -> None:
+    for url, said in (
         ("study.db", "no address of a database"),
         ("sqlite://", "in memory is gone with the process"),
         ("sqlite:///:memory:", "in memory is gone with the process"),
         ("oracle://user:secret@host/name", "of the kind oracle cannot be shared safely"),
         ("nonsense://x", "of the kind nonsense cannot be shared safely"),
         ("mysql+nodriver://user:secret@host/name", "cannot be used"),
-    ],
-)
-def test_what_is_no_store_is_refused(url: str, said: str) -> None:
-    with pytest.raises(StoreError) as caught:
-        Store(url)
-    assert said in caught.value.message
-    assert "secret" not in str(caught.value)
+    ):
+        with pytest.raises(StoreError) as caught:
+            Store(url)
+        assert said in caught.value.message
+        assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["postgresql://me:secret@host/name", "mysql+pymysql://me@host/name?password=secret"])
-def test_a_store_is_named_without_its_password(url: str) -> None:
-    place, file = check(url)
-    assert "secret" not in place
-    assert "host/name" in place
-    assert file is None
+def test_a_store_is_named_without_its_password() -> None:
+    for url in ("postgresql://me:secret@host/name", "mysql+pymysql://me@host/name?password=secret"):
+        place, file = check(url)
+        assert "secret" not in place
+        assert "host/name" in place
+        assert file is None
 
 
 def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
