@@ -34,7 +34,7 @@ def trained(
     """Runs ``s140 train``; perhaps SIGKILL ends it ``later`` seconds after it has begun a line with ``kill_at``, and if
     it is to leave a ``whole`` checkpoint, not before there is one."""
     env = {"OMP_NUM_THREADS": str(threads)} if threads else {}
-    with Command("train", "--output-dir", folder, *words, env=env, stdout=-3) as started:
+    with Command("train", "--output-dir", folder, *words, env=env) as started:
 
         def kill() -> None:
             if whole:

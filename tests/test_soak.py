@@ -24,6 +24,7 @@ def soak():
     return module
 
 
+@pytest.mark.long
 def test_four_runs_hold_no_more_than_two(encoder: Path, tmp_path: Path) -> None:
     """Files, threads, processes and temporary files; for memory four runs are too few."""
     settings = {
@@ -44,7 +45,6 @@ def test_four_runs_hold_no_more_than_two(encoder: Path, tmp_path: Path) -> None:
         env=os.environ | {"TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=250,
         check=False,
     )
     rows = re.findall(r"^(\d+)  [\d.]+  (\d+)  (\d+)  (\d+)  (\d+)$", done.stdout, re.MULTILINE)
@@ -54,11 +54,13 @@ def test_four_runs_hold_no_more_than_two(encoder: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", [["--runs", "1"], ["--runs", "2"], ["--warm-up", "0"], ["--warm-up", "50"]])
-def test_what_could_not_fail_is_refused(words: list[str]) -> None:
-    done = subprocess.run([sys.executable, str(SCRIPT), *words], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2
-    assert "nothing can be seen to grow" in done.stderr
+def test_what_could_not_fail_is_refused(soak, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    for words in (["--runs", "1"], ["--runs", "2"], ["--warm-up", "0"], ["--warm-up", "50"]):
+        monkeypatch.setattr(sys, "argv", ["soak.py", *words])
+        with pytest.raises(SystemExit) as ended:
+            soak.main()
+        assert ended.value.code == 2
+        assert "nothing can be seen to grow" in capsys.readouterr().err, words
 
 
 @pytest.mark.parametrize("name", ["files", "threads", "children", "temporary"])

@@ -1,4 +1,4 @@
-"""The cut of the ordeal that every run of the tests goes through; and that the whole one asks for tests that exist."""
+"""The cut of the ordeal that the long tests go through; and that the scripts ask for tests that exist."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def ordeal() -> ModuleType:
     return module
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.long
+@pytest.mark.timeout(900)
 def test_nothing_is_lost_in_the_short_one() -> None:
     ended = subprocess.run(
         [sys.executable, "scripts/torture.py", "--short"], cwd=REPOSITORY, capture_output=True, text=True, check=False
@@ -55,3 +55,10 @@ def test_the_whole_one_asks_for_tests_that_exist(ordeal: ModuleType) -> None:
         paths = [REPOSITORY / each for each in selection if each.startswith("tests/")]
         assert paths
         assert all(path.exists() for path in paths), selection
+
+
+def test_the_lowest_versions_are_tried_with_tests_that_exist() -> None:
+    script = (REPOSITORY / "scripts" / "minimal.sh").read_text("utf-8")
+    (listed,) = re.findall(r"^tests=\(([^)]*)\)", script, re.MULTILINE)
+    assert len(listed.split()) > 10
+    assert [path for path in listed.split() if not (REPOSITORY / path).exists()] == []

@@ -14,6 +14,7 @@ import pytest
 from command_line import Command
 from tiny_run import flags
 
+pytest_plugins = "hub_fixtures"
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -49,17 +50,19 @@ def test_the_source_distribution_has_what_its_own_tests_read(tmp_path: Path) -> 
         assert {str(each.relative_to(ROOT)) for each in (ROOT / folder).glob(file)} <= names
 
 
-def test_it_trains(unpacked: Path, tmp_path: Path) -> None:
+@pytest.mark.long
+def test_it_trains(unpacked: Path, encoder: Path, tmp_path: Path) -> None:
     started = Command(
         "train",
-        *flags(num_train_epochs=1),
+        *flags(num_train_epochs=1, model_name_or_path=encoder),
         "--output-dir",
         "run",
         "--json",
         cwd=tmp_path,
         env={"PYTHONPATH": str(unpacked)},
+        fresh=True,
     )
-    stdout, stderr = started.communicate(timeout=200)
+    stdout, stderr = started.communicate()
     assert started.returncode == 0, stderr
     assert json.loads(stdout)["metrics"]["splits"]["test"]["n"] == 60
     assert "model-index" in (tmp_path / "run/model/README.md").read_text("utf-8")
