@@ -1,15 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from sentiment140_bert import workflows
-from sentiment140_bert.inference import WINDOW, batches_by_budget
+from sentiment140_bert.inference import NEUTRAL, WINDOW, Classifier, Tokenization, batches_by_budget
 
 pytest_plugins = "model_fixtures"
 
@@ -31,33 +33,99 @@ TWEETS = [
 
 
 @pytest.fixture(scope="module")
-def pipe(run: Path):
+def pipe(classifier_folder: Path):
     from transformers import pipeline
 
-    return pipeline("text-classification", model=str(run / "model"), device="cpu")
+    return pipeline("text-classification", model=str(classifier_folder), device="cpu")
 
 
-def test_the_answers_are_the_pipelines(run: Path, pipe) -> None:
-    classifier = workflows.load_classifier(str(run))
+def test_the_answers_are_the_pipelines(classifier_folder: Path, pipe) -> None:
+    classifier = workflows.load_classifier(str(classifier_folder))
     ours = list(classifier.predict(TWEETS))
     theirs = [pipe(text, truncation=True)[0] for text in TWEETS]
     assert [each.label for each in ours] == [each["label"] for each in theirs]
     assert [each.score for each in ours] == pytest.approx([each["score"] for each in theirs], abs=1e-5)
-    assert {each.label for each in ours} <= {"negative", "positive"}
+    assert {each.label for each in ours} == {"negative", "positive"}
     assert (classifier.empty, classifier.truncated) == (2, 2)
 
 
-def test_all_labels_too(run: Path, pipe) -> None:
-    classifier = workflows.load_classifier(str(run))
+def test_all_labels_too(classifier_folder: Path, pipe) -> None:
+    classifier = workflows.load_classifier(str(classifier_folder))
     theirs = [{each["label"]: each["score"] for each in pipe(text, top_k=None)} for text in TWEETS[:6]]
     expected = [[scores[label] for label in classifier.labels] for scores in theirs]
     np.testing.assert_allclose(classifier.probabilities(TWEETS[:6]), expected, atol=1e-5)
 
 
-def test_cleaned_and_raw_tweets_are_answered_alike(run: Path) -> None:
-    classifier = workflows.load_classifier(str(run))
+def test_cleaned_and_raw_tweets_are_answered_alike(classifier_folder: Path) -> None:
+    classifier = workflows.load_classifier(str(classifier_folder))
     raw, cleaned = classifier.probabilities(["@xy I &lt;3 it http://t.co/1", "@user I <3 it http"])
     np.testing.assert_allclose(raw, cleaned, atol=1e-6)
+
+
+WORDS = {"[UNK]": 0, "sad": 1, "glad": 2, "so": 3}
+LONGEST = 6  # tokens
+
+
+class Sums:
+    """A backend whose logits anybody can compute: what is summed up over the tokens that are no padding."""
+
+    labels, tokens_per_batch = ("sum", "length", "first"), 24
+
+    def logits(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        ids = inputs["input_ids"]
+        mask = inputs.get("attention_mask", np.ones_like(ids))
+        first = ids[:, 0] if ids.shape[1] else np.zeros(len(ids))
+        return np.stack([(ids * mask).sum(1), mask.sum(1), first * mask[:, :1].any(1)], axis=1).astype(np.float32)
+
+
+def simple(**settings: float) -> Classifier:
+    tokenizer = Tokenizer(models.WordLevel(WORDS, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return Classifier(Sums(), Tokenization(tokenizer, LONGEST), **settings)
+
+
+def probabilities_of(text: str, temperature: float) -> list[float]:
+    """The same from the words themselves."""
+    ids = [WORDS.get(word, 0) for word in text.split()][:LONGEST]
+    powers = [math.exp(logit / temperature) for logit in (sum(ids), len(ids), ids[0] if ids else 0)]
+    return [power / sum(powers) for power in powers]
+
+
+SHORT = st.lists(st.sampled_from(["sad", "glad", "so", "x"]), max_size=9).map(" ".join)
+
+
+@given(st.lists(SHORT, max_size=40), st.floats(0.3, 4), st.floats(0, 1))
+def test_answers_are_those_of_the_logits(texts: list[str], temperature: float, threshold: float) -> None:
+    expected = [probabilities_of(text, temperature) for text in texts]
+    classifier = simple(temperature=temperature, neutral_below=threshold)
+    found = list(classifier.predict(iter(texts)))
+    np.testing.assert_allclose(
+        simple(temperature=temperature).probabilities(texts), np.reshape(expected, (-1, 3)), 1e-4
+    )
+    assert [each.score for each in found] == pytest.approx([max(each) for each in expected], rel=1e-4)
+    for answer, row in zip(found, expected, strict=True):
+        ranked = sorted(row)
+        if abs(ranked[-1] - threshold) > 1e-4 and ranked[-1] - ranked[-2] > 1e-4:
+            assert answer.label == (NEUTRAL if ranked[-1] < threshold else Sums.labels[row.index(ranked[-1])])
+    assert classifier.empty == texts.count("")
+    assert classifier.truncated == sum(len(text.split()) > LONGEST for text in texts)
+
+
+def test_a_score_at_the_threshold_is_not_neutral() -> None:
+    ((label, score),) = simple().predict(["so glad"])
+    assert [each.label for each in simple(neutral_below=score).predict(["so glad"])] == [label]
+    assert [each.label for each in simple(neutral_below=np.nextafter(score, 1)).predict(["so glad"])] == [NEUTRAL]
+
+
+def test_what_is_empty_or_cut_is_counted_over_windows() -> None:
+    texts = [
+        ("", " \t", "so " * LONGEST, "so " * (LONGEST + 1), "glad")[number % 5] for number in range(2 * WINDOW + 5)
+    ]
+    counts = [sum(text in kinds for text in texts) for kinds in (("", " \t"), ("so " * (LONGEST + 1),))]
+    for answer in (lambda each: list(each.predict(texts)), lambda each: each.probabilities(texts)):
+        classifier = simple()
+        answer(classifier)
+        assert [classifier.empty, classifier.truncated] == counts
 
 
 def test_order_is_kept_over_windows(classifier_folder: Path) -> None:

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from tokenizers import Tokenizer
 
@@ -47,18 +47,29 @@ def test_equal_rows_are_found() -> None:
     assert places.tolist() == [1, 0, 1, 2, 0]
 
 
-@pytest.mark.parametrize("side", ["right", "left"])
-def test_the_matrices_are_the_tokenizers(classifier_folder: Path, side: str) -> None:
+def test_the_matrices_are_the_tokenizers(classifier_folder: Path) -> None:
     model, tokenizer = modeling.load_classifier(str(classifier_folder))
-    tokenizer.padding_side = tokenizer.truncation_side = side
-    texts = [*TEXTS, "word " * 600]
-    expected = tokenizer(texts, truncation=True, padding=True, return_tensors="np")
+    for padding, cutting in itertools.product(["right", "left"], repeat=2):
+        tokenizer.padding_side, tokenizer.truncation_side = padding, cutting
+        texts = [*TEXTS, "so sad " + "word " * 600 + "so good"]
+        expected = tokenizer(texts, truncation=True, padding=True, return_tensors="np")
+        tokens = tokenization_of(model, tokenizer)(texts)
+        made = tokens.padded(np.arange(len(texts)))
+        assert set(made) == {"input_ids", "attention_mask"}  # all types are 0
+        np.testing.assert_array_equal(made["input_ids"], expected["input_ids"])
+        np.testing.assert_array_equal(made["attention_mask"], expected["attention_mask"])
+        assert tokens.cut == 1
+
+
+def test_a_text_is_cut_where_it_has_more_tokens_than_the_model_takes(classifier_folder: Path) -> None:
+    model, tokenizer = modeling.load_classifier(str(classifier_folder))
+    tokenizer.model_max_length = 8
+    texts = ["word " * count for count in range(12)]
+    whole = [len(ids) for ids in tokenizer(texts)["input_ids"]]
     tokens = tokenization_of(model, tokenizer)(texts)
-    made = tokens.padded(np.arange(len(texts)))
-    assert set(made) == {"input_ids", "attention_mask"}  # all types are 0
-    np.testing.assert_array_equal(made["input_ids"], expected["input_ids"])
-    np.testing.assert_array_equal(made["attention_mask"], expected["attention_mask"])
-    assert tokens.cut == 1
+    assert tokens.lengths.tolist() == [min(length, 8) for length in whole]
+    assert 8 in whole
+    assert tokens.cut == sum(length > 8 for length in whole)
 
 
 def test_types_are_passed_on_where_they_tell_something(classifier_folder: Path) -> None:
