@@ -12,36 +12,49 @@ from fuzzing.recipe_files import RecipeFiles
 from fuzzing.texts import Cleaning, LabelMaps
 from fuzzing.tweet_files import KINDS, TweetFiles
 
+FIRST = 1_000  # files of tweets that are tried before every change; the long tests try the first 20,000
 PARTS = 4
 TWEET_FILES = 20_000
 
 
 def no_defects(result: Result) -> None:
-    said = [f"input {each.number}: {''.join(traceback.format_exception(each.error))}" for each in result.defects]
-    assert not said, "\n".join(said)
+    defects = [
+        f"input {defect.number}: {''.join(traceback.format_exception(defect.error))}" for defect in result.defects
+    ]
+    assert not defects, "\n".join(defects)
 
 
-@pytest.mark.parametrize("part", range(PARTS))
-def test_20000_files_of_tweets(tmp_path: Path, part: int) -> None:
+def try_tweet_files(folder: Path, numbers: range) -> None:
     """The same ones every time. Of each kind some are read and some are refused."""
-    size = TWEET_FILES // PARTS
-    result = tried(TweetFiles(tmp_path), 1, range(part * size, (part + 1) * size))
+    result = tried(TweetFiles(folder), 1, numbers)
     no_defects(result)
-    assert result.count == size
+    assert result.count == len(numbers)
     read = {outcome.split("(")[-1].rstrip(")") for outcome in result.outcomes if outcome.startswith("rows")}
     assert read == {kind.removesuffix(".gz") for kind in KINDS}
     assert len([outcome for outcome in result.outcomes if outcome.startswith("error")]) >= 8
 
 
-def test_recipes(tmp_path: Path) -> None:
-    result = tried(RecipeFiles(tmp_path), 1, range(1_000))
+def test_1000_files_of_tweets(tmp_path: Path) -> None:
+    try_tweet_files(tmp_path, range(FIRST))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("part", range(PARTS))
+def test_20000_files_of_tweets(tmp_path: Path, part: int) -> None:
+    size = TWEET_FILES // PARTS
+    try_tweet_files(tmp_path, range(part * size, (part + 1) * size))
+
+
+@pytest.mark.parametrize("count", [150, pytest.param(1_000, marks=pytest.mark.long)])
+def test_recipes(tmp_path: Path, count: int) -> None:
+    result = tried(RecipeFiles(tmp_path), 1, range(count))
     no_defects(result)
     assert {"a recipe", "error: not valid YAML", "error: wrong keys or values"} <= result.outcomes.keys()
 
 
-def test_texts() -> None:
-    result = tried(Cleaning(), 1, range(300))
-    no_defects(result)
+@pytest.mark.parametrize("count", [100, pytest.param(1_000, marks=pytest.mark.long)])
+def test_texts(count: int) -> None:
+    no_defects(tried(Cleaning(), 1, range(count)))
 
 
 def test_label_maps() -> None:

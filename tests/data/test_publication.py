@@ -1,0 +1,231 @@
+"""Published splits: the files that are written, and that nothing is read but what ``data.json`` describes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sentiment140_bert.data import clean, publication
+from sentiment140_bert.data.cache import Prepared
+from sentiment140_bert.data.prepare import prepare, tokenized
+from sentiment140_bert.errors import DataError
+from sentiment140_bert.modeling import load_tokenizer
+from sentiment140_bert.settings import DataConfig
+
+MANUAL = [
+    ["4", "1", "Mon May 11 03:17:40 UTC 2009", "a phone", "one", "by hand, glad"],
+    ["0", "2", "Mon May 11 03:18:03 UTC 2009", "NO_QUERY", "two", "by hand, sad"],
+    ["2", "3", "Mon May 11 03:18:54 UTC 2009", "a film", "three", "by hand"],
+]
+ROWS = {"train": 90, "validation": 20, "test": 10, "manual": 2}
+
+
+class Published:
+    """A folder as a snapshot of a dataset repository, and the splits that it was written from."""
+
+    def __init__(self, folder: Path, prepared: Prepared, tokens: Prepared) -> None:
+        self.folder, self.prepared, self.tokens = folder, prepared, tokens
+        self.shown: dict[str, str] = {}
+        self.sizes, hashes = publication.write(
+            prepared, tokens, folder, lambda text, file: self.shown.update({file: text.decode()})
+        )
+        tokenizer = tokens.report["tokenizer"] | {"splits": hashes, "name": "bundled:minilm", "revision": None}
+        described = tokens.report | {"tokenizer": tokenizer, "configs": self.sizes}
+        (folder / "data.json").write_text(json.dumps(described), "utf-8")
+
+    def read(self) -> Prepared:
+        return publication.read(self.folder, "somebody/tweets", "c" * 40)
+
+    def tokens_of(self, name: str) -> Any:
+        return publication.tokens_of(self.folder, self.read(), name)
+
+    def change(self, file: str, change: Callable[[pa.Table], pa.Table]) -> None:
+        """Rewrite a parquet file, of which there is one for each split here."""
+        [path] = self.folder.glob(f"{file}-*.parquet")
+        pq.write_table(change(pq.read_table(path)), path)
+
+
+@pytest.fixture
+def published(cache: Path, write, tmp_path: Path) -> Published:
+    write("t.csv", 120)
+    write("manual.csv", MANUAL)
+    prepared = prepare(DataConfig(dataset="t.csv", manual_test="manual.csv", validation_size=20, test_size=10))
+    tokenizer = load_tokenizer("bundled:minilm", None, clean.normalizer("repair"))
+    return Published(tmp_path / "published", prepared, tokenized(prepared, tokenizer, 10))
+
+
+def rows(prepared: Prepared, *columns: str) -> dict[str, list[tuple[Any, ...]]]:
+    return {
+        name: list(zip(*(split[column][:] for column in columns), strict=True))
+        for name, split in prepared.splits().items()
+    }
+
+
+def test_what_is_written_comes_back(published: Published):
+    found = published.read()
+    assert rows(found, "text", "label") == rows(published.prepared, "text", "label")
+    assert found.report["published"] == {"repo_id": "somebody/tweets", "revision": "c" * 40}
+    assert found.report["fingerprint"] == published.prepared.report["fingerprint"]
+    topics = {name: split["topic"][:] for name, split in found.splits().items() if name.startswith("manual")}
+    assert topics == {"manual": ["a phone", None], "manual_neutral": ["a film"]}
+    assert all(split["row"][:] == list(range(len(split))) for split in found.splits().values())
+    for name in ROWS:
+        ids, lengths, truncated = published.tokens_of(name)
+        wanted = published.tokens.splits()[name]["input_ids"][:]
+        assert ids.to_pylist() == wanted
+        assert lengths.tolist() == list(map(len, wanted))
+        assert truncated == published.tokens.report["splits"][name]["token_length"]["truncated"]
+    assert published.tokens_of("manual_neutral") is None
+
+
+def test_the_files_hold_what_their_configs_say_and_all_text_was_shown_first(published: Published):
+    three_way = {"manual": 3}
+    expected = {"default": ROWS, "tokenized": ROWS, "three_way": three_way}
+    assert {
+        config: {name: size["num_examples"] for name, size in sizes.items()}
+        for config, sizes in published.sizes.items()
+    } == expected
+    for config, sizes in published.sizes.items():
+        for name, size in sizes.items():
+            [file] = (published.folder / config).glob(f"{name}-*.parquet")
+            assert file.name == f"{name}-00000-of-00001.parquet"
+            table = pq.read_table(file)
+            assert len(table) == size["num_examples"]
+            assert abs(table.nbytes - size["num_bytes"]) <= len(table), "more than the marks of missing values"
+            if config == "tokenized":
+                ones = [[1] * len(ids) for ids in table["input_ids"].to_pylist()]
+                assert table["attention_mask"].to_pylist() == ones
+            else:
+                shown = published.shown[f"{config}/{file.name}"].split("\n")
+                topics = [topic for topic in table["topic"].to_pylist() if topic] if config == "three_way" else []
+                assert shown == table["text"].to_pylist() + topics
+
+
+def test_however_many_rows_a_file_holds(cache, write, tmp_path, monkeypatch):
+    write("t.csv", 40)
+    prepared = prepare(DataConfig(dataset="t.csv", validation_size=7, test_size=10))
+    tokens = tokenized(prepared, load_tokenizer("bundled:minilm", None, clean.normalizer("repair")), 10)
+    for per_shard in (1, 7, 10, 1000):
+        monkeypatch.setattr(publication, "ROWS_PER_SHARD", per_shard)
+        folder = tmp_path / f"published {per_shard}"
+        published = Published(folder, prepared, tokens)
+        for name, count in {"train": 23, "validation": 7, "test": 10}.items():
+            shards = -(-count // per_shard)
+            assert len(list((folder / "default").glob(f"{name}-*-of-{shards:05}.parquet"))) == shards
+            assert published.sizes["default"][name]["num_examples"] == count
+            assert published.tokens_of(name)[0].to_pylist() == tokens.splits()[name]["input_ids"][:]
+        assert rows(published.read(), "text", "label") == rows(prepared, "text", "label")
+
+
+def refusal(call: Callable[[], Any]) -> str:
+    """Return the sentence that refuses something, or nothing where it is taken."""
+    try:
+        call()
+    except DataError as error:
+        return str(error)
+    return ""
+
+
+def with_column(table: pa.Table, name: str, values: list[Any]) -> pa.Table:
+    at = table.column_names.index(name)
+    return table.set_column(at, name, pa.array(values, table.schema.field(at).type))
+
+
+def another_text(table: pa.Table) -> pa.Table:
+    return with_column(table, "text", [*table["text"].to_pylist()[:-1], "another"])
+
+
+def another_label(table: pa.Table) -> pa.Table:
+    labels = table["label"].to_pylist()
+    return with_column(table, "label", [1 - labels[0] if labels[0] < 2 else 0, *labels[1:]])
+
+
+def another_order(table: pa.Table) -> pa.Table:
+    return table.take(np.arange(len(table))[::-1])
+
+
+def a_row_less(table: pa.Table) -> pa.Table:
+    return table.slice(1)
+
+
+def a_row_more(table: pa.Table) -> pa.Table:
+    return pa.concat_tables([table, table.slice(0, 1)])
+
+
+TEXT_CHANGES = (another_text, another_label, another_order, a_row_less, a_row_more)
+
+
+def test_changed_tweets_of_any_split_are_refused(published: Published):
+    files = [*(f"default/{name}" for name in ROWS), "three_way/manual"]
+    missed = []
+    for file in files:
+        [path] = published.folder.glob(f"{file}-*.parquet")
+        right = path.read_bytes()
+        for change in TEXT_CHANGES:
+            if file.startswith("three_way") and change is another_order:
+                change = a_row_less  # two classes, of which each keeps its order
+            published.change(file, change)
+            if "data.json describes" not in refusal(published.read):
+                missed.append((file, change.__name__))
+            path.write_bytes(right)
+    assert not missed
+    published.read()
+
+
+def another_token(ids: list[list[int]]) -> list[list[int]]:
+    return [*ids[:-1], [*ids[-1][:-1], 5]]
+
+
+def another_end(ids: list[list[int]]) -> list[list[int]]:
+    """The same tokens one after the other, of which the first text has one more."""
+    return [[*ids[0], ids[1][0]], ids[1][1:], *ids[2:]]
+
+
+def test_changed_tokens_of_any_split_are_refused(published: Published):
+    changes = (
+        another_token,
+        another_end,
+        lambda ids: ids[::-1],
+        lambda ids: ids[1:],
+        lambda ids: [*ids, ids[0]],
+    )
+    missed = []
+    for name in ROWS:
+        [path] = published.folder.glob(f"tokenized/{name}-*.parquet")
+        right = path.read_bytes()
+        for at, change in enumerate(changes):
+            ids = change(pq.read_table(path)["input_ids"].to_pylist())
+            columns = {"input_ids": ids, "attention_mask": [[1] * len(one) for one in ids], "labels": [0] * len(ids)}
+            schema = publication.features("tokenized").arrow_schema
+            pq.write_table(pa.table(columns, schema=schema), path)
+            if f"split {name}, are not those of its data.json" not in refusal(partial(published.tokens_of, name)):
+                missed.append((name, at))
+            path.write_bytes(right)
+    assert not missed
+
+
+def test_a_damaged_description_is_refused(published: Published):
+    path = published.folder / "data.json"
+    right = json.loads(path.read_text("utf-8"))
+    changes = {
+        "no JSON": "{",
+        "fingerprint": right | {"fingerprint": "0" * 64},
+        "no tokens": right | {"tokenizer": {"sha256": "0" * 64, "max_length": 10}},
+        "a split less": right | {"splits": {name: right["splits"][name] for name in ("train", "validation")}},
+    }
+    missed = []
+    for name, content in changes.items():
+        path.write_text(content if isinstance(content, str) else json.dumps(content), "utf-8")
+        if "The data.json of somebody/tweets is damaged" not in refusal(published.read):
+            missed.append(name)
+    path.unlink()
+    assert "The data.json of somebody/tweets is damaged" in refusal(published.read)
+    assert not missed
