@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -12,37 +15,42 @@ from sentiment140_bert.evaluation.slices import KINDS
 pytest_plugins = "model_fixtures"
 
 
-def test_a_run_is_scored_on_its_own_splits(run: Path, s140) -> None:
-    before = json.loads((run / "metrics.json").read_text())
-    assert json.loads(s140("evaluate", run, "--json").stdout) == before
-    assert json.loads((run / "metrics.json").read_text()) == before
+@pytest.fixture
+def mine(smallest_run: Path, tmp_path: Path) -> Path:
+    """A run that is scored again, and so written to."""
+    return Path(shutil.copytree(smallest_run, tmp_path / "mine", ignore=shutil.ignore_patterns("checkpoints")))
 
 
-def test_a_table_for_people(run: Path, s140) -> None:
-    lines = s140("evaluate", run).stdout.splitlines()
-    assert lines[0].split() == ["validation", "test", "manual"]
-    tested = json.loads((run / "metrics.json").read_text())["splits"]["test"]
-    accuracy = next(line for line in lines if line.startswith("accuracy"))
-    value = tested["accuracy"]
-    assert f"{value['value']:.4f} [{value['low']:.3f}, {value['high']:.3f}]" in accuracy
-    assert next(line for line in lines if line.startswith("tweets")).split()[1:3] == ["60", "60"]
+def test_a_run_is_scored_on_its_own_splits(mine: Path, s140) -> None:
+    """As it was after training, and as a table for people."""
+    before = json.loads((mine / "metrics.json").read_text())
+    assert json.loads(s140("evaluate", mine, "--json").stdout) == before
+    assert json.loads((mine / "metrics.json").read_text()) == before
+    lines = s140("evaluate", mine).stdout.splitlines()
+    splits = ["validation", "test", "manual"]
+    assert lines[0].split() == splits
+    rows = {line[: line.index("  ")]: line for line in lines[1:] if "  " in line}
+    assert rows["tweets"].split()[1:] == [str(before["splits"][name]["n"]) for name in splits]
+    for name in splits:
+        score = before["splits"][name]["accuracy"]
+        assert f"{score['value']:.4f} [{score['low']:.3f}, {score['high']:.3f}]" in rows["accuracy"]
 
 
-def test_a_model_folder_on_a_dataset(run: Path, s140, tmp_path: Path) -> None:
+def test_a_model_folder_on_a_dataset(smallest_run: Path, s140, tmp_path: Path) -> None:
     arguments = ("--dataset", "sample", "--max-samples", 50, "--output", tmp_path / "scores.json", "--json")
-    result = json.loads(s140("evaluate", run / "model", *arguments).stdout)
+    result = json.loads(s140("evaluate", smallest_run / "model", *arguments).stdout)
     assert result["splits"]["test"]["n"] == 50
-    own = json.loads((run / "metrics.json").read_text())["splits"]["manual"]
+    own = json.loads((smallest_run / "metrics.json").read_text())["splits"]["manual"]
     of_the_tweets_alone = {key: value for key, value in own.items() if key not in ("baselines", "leakage")}
     assert {key: result["splits"]["manual"].get(key) for key in of_the_tweets_alone} == of_the_tweets_alone
     assert json.loads((tmp_path / "scores.json").read_text()) == result
 
 
-def test_a_run_on_another_dataset_keeps_its_metrics(run: Path, s140, write: Callable[..., Path]) -> None:
-    before = (run / "metrics.json").read_bytes()
-    result = json.loads(s140("evaluate", run, "--dataset", write("tweets.csv", 40), "--json").stdout)
+def test_a_run_on_another_dataset_keeps_its_metrics(smallest_run: Path, s140, write: Callable[..., Path]) -> None:
+    before = (smallest_run / "metrics.json").read_bytes()
+    result = json.loads(s140("evaluate", smallest_run, "--dataset", write("tweets.csv", 40), "--json").stdout)
     assert {name: split["n"] for name, split in result["splits"].items()} == {"test": 40}
-    assert (run / "metrics.json").read_bytes() == before
+    assert (smallest_run / "metrics.json").read_bytes() == before
 
 
 def test_manual_test_is_scored_apart(classifier_folder: Path, s140, write: Callable[..., Path]) -> None:
@@ -57,31 +65,31 @@ def test_manual_test_is_scored_apart(classifier_folder: Path, s140, write: Calla
     assert list(json.loads(without.stdout)["splits"]) == ["test"]
 
 
-def test_entities_are_no_emoticons(run: Path, s140, write: Callable[..., Path]) -> None:
+def test_entities_are_no_emoticons(smallest_run: Path, s140, write: Callable[..., Path]) -> None:
     words = {"0": "sad", "4": "glad"}
     rows = [[label, f"this &amp; that &quot;{words[label]}&quot; number {at}"] for at in range(30) for label in words]
-    result = json.loads(s140("evaluate", run / "model", "--dataset", write("t.csv", rows), "--json").stdout)
+    result = json.loads(s140("evaluate", smallest_run / "model", "--dataset", write("t.csv", rows), "--json").stdout)
     assert "emoticon" not in {each["name"] for each in result["splits"]["test"]["slices"]}
 
 
-def test_a_planted_slice_is_flagged_and_no_other(run: Path, s140, write: Callable[..., Path]) -> None:
-    """The labels of tweets with "but" are turned round; the other flags are those of the tweets without such words."""
-    from importlib.resources import files
-
+def test_a_planted_slice_is_flagged_and_no_other(smallest_run: Path, s140, write: Callable[..., Path]) -> None:
+    """Labels are the model's answers but for a sixth of them; those of tweets with "but" are the other way round."""
     tweets = (files("sentiment140_bert.data") / "sample" / "tweets.csv").read_text("latin-1")
-    rows = [[row[0], row[5]] for row in csv.reader(tweets.splitlines())]
-    turned = {"0": "4", "4": "0"}
-    contrast = KINDS["contrast"]
-    planted = [[turned[label] if contrast(text) else label, text] for label, text in rows]
-    rest = [[label, text] for label, text in rows if not contrast(text)]
-    others, all_ = (
-        {each["name"] for each in splits["test"]["slices"] if each["worse"]}
-        for splits in (
-            json.loads(s140("evaluate", run / "model", "--dataset", write(name, content), "--json").stdout)["splits"]
-            for name, content in (("rest.csv", rest), ("planted.csv", planted))
-        )
-    )
-    assert all_ - others == {"contrast"}
+    texts = [row[5] for row in csv.reader(tweets.splitlines())]
+    model = smallest_run / "model"
+    asked = ("predict", model, "--input", write("texts.csv", [["text"], *([text] for text in texts)]), "--json")
+    answers = [answer["label"] for answer in json.loads(s140(*asked).stdout)["predictions"]]
+    random = Random(3)
+    turned = {"negative": "positive", "positive": "negative"}
+    rows = [
+        [turned[answer] if KINDS["contrast"](text) != (random.random() < 1 / 6) else answer, text]
+        for text, answer in zip(texts, answers, strict=True)
+    ]
+    dataset = write("planted.csv", [["sentiment", "text"], *rows])
+    found = json.loads(s140("evaluate", model, "--dataset", dataset, "--manual-test", "none", "--json").stdout)
+    split = found["splits"]["test"]
+    assert [part["name"] for part in split["slices"] if part["worse"]] == ["contrast"]
+    assert {part["name"] for part in split["slices"]} >= {"contrast", "long", "short", "negation"}
 
 
 def test_names_that_were_assumed_are_said(small_bert: Callable[..., Path], s140) -> None:
@@ -90,9 +98,9 @@ def test_names_that_were_assumed_are_said(small_bert: Callable[..., Path], s140)
     assert "LABEL_1 as positive" in result.stderr
 
 
-def test_a_label_map_that_leaves_nothing_is_no_success(run: Path, s140, write: Callable[..., Path]) -> None:
+def test_a_label_map_that_leaves_nothing_is_no_success(smallest_run: Path, s140, write: Callable[..., Path]) -> None:
     given = ("--dataset", write("t.csv", 40), "--label-map", "0=drop,4=drop")
-    result = s140("evaluate", run, *given, code=1)
+    result = s140("evaluate", smallest_run, *given, code=1)
     assert "40 are dropped by the label map" in result.stderr
     assert result.stdout == ""
 
@@ -102,19 +110,15 @@ def test_four_labels_are_refused(small_bert: Callable[..., Path], s140) -> None:
     assert "4 labels (a, b, c, d)" in result.stderr
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["MODEL"], "--dataset"),
+def test_mistakes(smallest_run: Path, classifier_folder: Path, s140) -> None:
+    for arguments, said in (
+        ([classifier_folder], "--dataset"),
         (["no/such"], "not a run directory"),
-        (["RUN", "--max-samples", "10"], "--max-samples was given without --dataset"),
-        (["RUN", "--manual-test", "x.csv"], "--manual-test was given without --dataset"),
-        (["RUN", "--dataset", "missing.csv"], "missing.csv"),
-        (["RUN", "--dataset", "sample", "--text-column", "nope"], "nope"),
-    ],
-)
-def test_mistakes(run: Path, classifier_folder: Path, s140, arguments: list[str], said: str) -> None:
-    known = {"MODEL": classifier_folder, "RUN": run}
-    result = s140("evaluate", *(known.get(each, each) for each in arguments), code=1)
-    assert said in result.stderr
-    assert result.stdout == ""
+        ([smallest_run, "--max-samples", "10"], "--max-samples was given without --dataset"),
+        ([smallest_run, "--manual-test", "x.csv"], "--manual-test was given without --dataset"),
+        ([smallest_run, "--dataset", "missing.csv"], "missing.csv"),
+        ([smallest_run, "--dataset", "sample", "--text-column", "nope"], "nope"),
+    ):
+        result = s140("evaluate", *arguments, code=1)
+        assert said in result.stderr
+        assert result.stdout == ""
