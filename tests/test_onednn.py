@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+
 import pytest
 import torch
 from torch import nn
@@ -23,17 +27,18 @@ def layers(monkeypatch: pytest.MonkeyPatch) -> tuple[nn.Linear, nn.Linear]:
     return plain, fast
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_outputs_and_gradients_are_torchs(layers: tuple[nn.Linear, nn.Linear], shape: tuple[int, ...]) -> None:
-    outputs, inputs = [], [torch.randn(shape).requires_grad_() for _ in range(2)]
-    inputs[1].data.copy_(inputs[0].data)
-    for layer, given in zip(layers, inputs, strict=True):
-        outputs.append(layer(given))
-        outputs[-1].square().sum().backward()
-    torch.testing.assert_close(outputs[1], outputs[0])
-    torch.testing.assert_close(inputs[1].grad, inputs[0].grad)
-    for name in ("weight", "bias"):
-        torch.testing.assert_close(getattr(layers[1], name).grad, getattr(layers[0], name).grad)
+def test_outputs_and_gradients_are_torchs(layers: tuple[nn.Linear, nn.Linear]) -> None:
+    for shape in SHAPES:
+        outputs, inputs = [], [torch.randn(shape).requires_grad_() for _ in range(2)]
+        inputs[1].data.copy_(inputs[0].data)
+        for layer, given in zip(layers, inputs, strict=True):
+            layer.zero_grad()
+            outputs.append(layer(given))
+            outputs[-1].square().sum().backward()
+        torch.testing.assert_close(outputs[1], outputs[0])
+        torch.testing.assert_close(inputs[1].grad, inputs[0].grad)
+        for name in ("weight", "bias"):
+            torch.testing.assert_close(getattr(layers[1], name).grad, getattr(layers[0], name).grad)
 
 
 @pytest.mark.parametrize("frozen", ["weight", "bias"])
@@ -56,6 +61,17 @@ def test_half_precision_is_torchs_own(layers: tuple[nn.Linear, nn.Linear]) -> No
     plain, fast = (layer.bfloat16() for layer in layers)
     given = torch.randn(4, 7, dtype=torch.bfloat16)
     assert torch.equal(fast(given), plain(given))
+
+
+def test_the_processor_is_the_one_that_lscpu_names() -> None:
+    lscpu = shutil.which("lscpu")
+    if not lscpu:
+        pytest.skip("lscpu is not installed")
+    named = subprocess.run([lscpu], capture_output=True, text=True, check=True, env=os.environ | {"LC_ALL": "C"}).stdout
+    vendors = [line.split(":")[1].strip() for line in named.splitlines() if line.startswith("Vendor ID")]
+    if not vendors:
+        pytest.skip("lscpu names no vendor")
+    assert onednn.made_by_amd() == (vendors[0] == "AuthenticAMD")
 
 
 def test_other_processors_keep_their_library(monkeypatch: pytest.MonkeyPatch) -> None:
