@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import signal
 from pathlib import Path
 
 import pytest
-from nbclient.exceptions import CellExecutionError
-from nbformat.v4 import new_code_cell, new_notebook
 
 from hub_server import HubServer
 from kept_trainings import REPO, kept_steps
-from notebook_kernel import execute, text_of
 from on_hub import DATA, MODEL, published
 from sentiment140_bert import notebook, recipes
 from sentiment140_bert.errors import ModelError, S140Error
@@ -22,44 +18,56 @@ from tiny_run import TINY
 pytest_plugins = "hub_fixtures"
 
 
-@pytest.fixture
-def recipe(encoder: Path, tmp_path: Path) -> str:
-    """A recipe file of a short run."""
+@pytest.fixture(scope="module")
+def finished(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the recipe file of a short run, and that run in ``runs``; not to be changed."""
+    folder = tmp_path_factory.mktemp("finished")
     values = {name.replace("-", "_"): value for name, value in TINY.items()} | {"model_name_or_path": str(encoder)}
-    (tmp_path / "tiny.yaml").write_text(recipes.load("quickstart").with_values(values).to_yaml())
-    return str(tmp_path / "tiny.yaml")
+    (folder / "tiny.yaml").write_text(recipes.load("quickstart").with_values(values).to_yaml())
+    run = notebook.train_or_resume(str(folder / "tiny.yaml"), folder / "runs")
+    assert run == folder / "runs" / "tiny"
+    return folder
 
 
-def test_a_run_without_a_whole_checkpoint_is_started_anew(recipe: str, tmp_path: Path, capsys) -> None:
-    run = notebook.train_or_resume(recipe, tmp_path / "runs")
-    assert run == tmp_path / "runs" / "tiny"
-    first = RunDir(run).read(RunDir(run).metrics)
-    for each in run.glob("checkpoints/*/complete.json"):
+@pytest.fixture
+def recipe(finished: Path, tmp_path: Path) -> str:
+    """A copy of the recipe file."""
+    return str(shutil.copy(finished / "tiny.yaml", tmp_path))
+
+
+@pytest.fixture
+def trained(finished: Path, tmp_path: Path) -> RunDir:
+    """A copy of the run."""
+    return RunDir(Path(shutil.copytree(finished / "runs", tmp_path / "runs")) / "tiny")
+
+
+def test_a_run_without_a_whole_checkpoint_is_started_anew(recipe: str, trained: RunDir, tmp_path: Path, capsys) -> None:
+    before = trained.read(trained.metrics)
+    for each in trained.path.glob("checkpoints/*/complete.json"):
         each.unlink()
-    (run / "metrics.json").unlink()
-    capsys.readouterr()
-    assert notebook.train_or_resume(recipe, tmp_path / "runs") == run
+    trained.metrics.unlink()
+    assert notebook.train_or_resume(recipe, tmp_path / "runs") == trained.path
     assert "no whole checkpoint, starting anew\n" in capsys.readouterr().out
-    assert RunDir(run).read(RunDir(run).metrics) == first
+    assert trained.read(trained.metrics) == before
 
 
-def test_scores_without_their_model_are_no_finished_run(recipe: str, tmp_path: Path) -> None:
+def test_scores_without_their_model_are_no_finished_run(recipe: str, trained: RunDir, tmp_path: Path) -> None:
     """As a disconnect leaves it when Drive has kept the small file, but not yet the large one."""
-    run = RunDir(notebook.train_or_resume(recipe, tmp_path / "runs"))
-    before = run.read(run.metrics)
-    run.weights.unlink()
+    before = trained.read(trained.metrics)
+    trained.weights.unlink()
     notebook.train_or_resume(recipe, tmp_path / "runs")
-    assert run.read(run.metrics) == before
-    assert run.weights.is_file()
+    assert trained.read(trained.metrics) == before
+    assert trained.weights.is_file()
 
 
-def test_an_unfinished_run_goes_on_with_its_own_recipe(recipe: str, tmp_path: Path, capsys) -> None:
-    run = RunDir(notebook.train_or_resume(recipe, tmp_path / "runs"))
-    run.metrics.unlink()
+def test_an_unfinished_run_goes_on_with_its_own_recipe(
+    recipe: str, trained: RunDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained.metrics.unlink()
     Path(recipe).write_text(Path(recipe).read_text().replace("learning_rate: 0.0001", "learning_rate: 0.5"))
     notebook.train_or_resume(recipe, tmp_path / "runs")
     assert "going on" in capsys.readouterr().out
-    assert recipes.load(str(run.recipe)).training.learning_rate == 1e-4
+    assert recipes.load(str(trained.recipe)).training.learning_rate == 1e-4
 
 
 def test_a_full_drive_costs_no_checkpoint_that_the_hub_keeps(
@@ -79,27 +87,6 @@ def test_a_full_drive_costs_no_checkpoint_that_the_hub_keeps(
     assert f"starting anew, unless {REPO} keeps one" in capsys.readouterr().out
     assert f"resume: from checkpoint-{newest}" in caplog.text
     assert run.read(run.metrics) == before
-
-
-def test_a_stopped_cell_says_how_to_go_on_and_does(recipe: str, tmp_path: Path) -> None:
-    """Stopped as by the stop button, which sends SIGINT; no traceback."""
-    history = RunDir(tmp_path / "runs" / "tiny").history
-    long = recipes.load(recipe).with_values({"num_train_epochs": 200}).to_yaml()
-    Path(recipe).write_text(long)
-    stopped = new_notebook(
-        cells=[
-            new_code_cell("from pathlib import Path\nfrom sentiment140_bert import notebook\nnotebook.begin()"),
-            new_code_cell("notebook.train_or_resume('tiny.yaml', Path('runs'))"),
-        ]
-    )
-    with pytest.raises(CellExecutionError):
-        execute(stopped, tmp_path, send=signal.SIGINT, when=lambda: history.is_file() and history.stat().st_size > 500)
-    error = stopped.cells[1].outputs[-1]
-    assert error.ename == "Interrupted"
-    assert "Run this cell again" in "".join(error.traceback)
-    assert "File" not in "".join(error.traceback)
-    assert "stopping after this step" in text_of(stopped.cells[1])
-    assert list(tmp_path.glob("runs/tiny/checkpoints/*/complete.json"))
 
 
 def test_nothing_typed_is_no_error(small_run: Path, capsys) -> None:
