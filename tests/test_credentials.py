@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sentiment140_bert.credentials import KINDS, concealed, known, looks_secret
+from sentiment140_bert.credentials import KINDS, concealed, forms, known, looks_secret
 
 pytestmark = pytest.mark.usefixtures("nothing_else")
 LONG = "a-value-of-some-length-9"
@@ -21,20 +26,95 @@ def nothing_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("WANDB_API_KEY", "password"), ("HF_TOKEN", "an-odd-login"), ("ANY_API_KEY", LONG), ("Github_Token", LONG)],
-)
-def test_a_variable_that_holds_one(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    monkeypatch.setenv(name, value)
-    assert value in known()
-    assert looks_secret(f"x {value} y")
-    assert concealed(f"x {value} y") == "x *** y"
+NAMES = [
+    *("WANDB_API_KEY", "HF_TOKEN", "MLFLOW_TRACKING_PASSWORD", "DATABRICKS_CLIENT_SECRET", "TRACKIO_WRITE_TOKEN"),
+    *(
+        "AWS_SECRET_ACCESS_KEY",
+        "ANY_API_KEY",
+        "ANYAPIKEY",
+        "Github_Token",
+        "MY_PASSWD",
+        "DB_PASSWORD",
+        "ENCRYPTION_KEY",
+    ),
+    *("APP_SECRET", "SOME_SECRET_KEY", "OPENAI_API_KEY_2", "HF_TOKEN_10", "S3_ACCESS_KEY"),
+]
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "text"),
-    [
+def test_a_variable_that_holds_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        ours = name.startswith(("WANDB", "HF", "MLFLOW", "DATABRICKS", "TRACKIO", "AWS"))
+        for value in (LONG, "password") if ours else (LONG,):
+            with monkeypatch.context() as patch:
+                patch.setenv(name, value)
+                assert known() == {value}, name
+                assert looks_secret(f"x {value} y")
+                assert concealed(f"x {value} y") == "x *** y"
+
+
+def test_other_variables_hold_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HF_TOKEN_FILE", "WANDB_API_KEY_PATH", "TOKENIZERS_PARALLELISM", "HF_TOKENS_USED", "WANDB_PROJECT"):
+        monkeypatch.setenv(name, LONG)
+    monkeypatch.setenv("HF_TOKEN", "7 chars")
+    assert known() == frozenset()
+
+
+def test_the_longest_secret_is_hidden_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One may be part of another: nothing of the longer one may stay."""
+    for secrets in (("part-of-it", "begin-part-of-it-end"), ("begin-part", "begin-part-of-it")):
+        for first, second in (secrets, secrets[::-1]):
+            monkeypatch.setenv("HF_TOKEN", first)
+            monkeypatch.setenv("WANDB_API_KEY", second)
+            assert concealed(f"a {secrets[1]} b {secrets[0]} c") == "a *** b *** c"
+
+
+@given(st.text(min_size=12, max_size=24), st.binary(max_size=5), st.binary(max_size=5))
+def test_a_secret_is_recognised_however_it_is_written(secret: str, before: bytes, after: bytes) -> None:
+    """In JSON, in an address, and in base64 whatever stands before and behind it."""
+    written = [
+        f"{secret}!",
+        json.dumps({"a": f"x{secret}y"}),
+        f"http://user:{quote(secret, safe='')}@host",
+        base64.b64encode(before + secret.encode() + after).decode(),
+    ]
+    spellings = forms(secret)
+    assert [text for text in written if not any(form in text for form in spellings)] == []
+    assert all(len(form) >= 12 for form in spellings)
+
+
+def test_a_password_in_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is known as it is written there and as it is."""
+    monkeypatch.setenv("DATABASE_URL", "postgres://me:a%2Fpass%20word-of%40ours@127.0.0.1/db")
+    assert known() == {"a%2Fpass%20word-of%40ours", "a/pass word-of@ours"}
+    monkeypatch.setenv("DATABASE_URL", "postgres://127.0.0.1:5432/a-database-of-ours")
+    assert known() == frozenset()
+
+
+def test_the_size_of_a_file_with_logins(tmp_path: Path) -> None:
+    file = tmp_path / ".databrickscfg"
+    setting = f"token = {LONG}\n"
+    file.write_text(setting + "#" * ((1 << 20) - len(setting)))
+    assert known() == {LONG}
+    file.write_text(setting + "#" * ((1 << 20) - len(setting) + 1))  # no file of settings
+    assert known() == frozenset()
+
+
+def test_a_file_with_a_token_and_nothing_else(tmp_path: Path) -> None:
+    token = "ey." + "aB3_dE5-" * 100
+    for text, found in ((token, {token}), (f"\n{token}\r\n", {token}), (f"two {token}", set()), ("short", set())):
+        (tmp_path / "token").write_text(text)
+        assert known() == found, text[:10]
+
+
+def test_an_address_that_looks_secret() -> None:
+    secret = ("/?token=x", "/?a=b&api_key=x", "/?signature=x", "/a?b&password=x", "//me:secret@host/")
+    assert [text for text in secret if not looks_secret(f"http:{text}")] == []
+    plain = ("/token=x", "/?tokens_used=3", "/?a=b", "/?token=", "//me@host/", "//host:8080/")
+    assert [text for text in plain if looks_secret(f"http:{text}")] == []
+
+
+def test_a_word_is_none_whatever_variable_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value, text in (
         ("POSTGRES_PASSWORD", "postgres", "/data/postgres/tweets.csv"),
         ("DB_PASSWORD", "password", "my password was stolen"),
         ("MAX_TOKEN", "16384000", "16384000 tokens"),
@@ -42,12 +122,10 @@ def test_a_variable_that_holds_one(monkeypatch: pytest.MonkeyPatch, name: str, v
         ("APP_SECRET", "sentiment", "me/sentiment140-bert"),
         ("DATABASE_URL", "postgres://postgres:postgres@127.0.0.1/db", "postgres"),
         ("STEP_TOKEN", "1234567890123456789", "1234567890123456789"),
-    ],
-)
-def test_a_word_is_none_whatever_variable_holds_it(monkeypatch, name: str, value: str, text: str) -> None:
-    monkeypatch.setenv(name, value)
-    assert not looks_secret(text)
-    assert concealed(text) == text
+    ):
+        monkeypatch.setenv(name, value)
+        assert not looks_secret(text), name
+        assert concealed(text) == text
 
 
 def test_comments_and_other_settings_of_a_login_file(tmp_path: Path) -> None:
@@ -74,26 +152,28 @@ def test_the_path_of_a_file_is_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert not looks_secret(path)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        f"machine x login y password 16-other-letters machine z login user password {LONG}",
-        f"machine x login y password 16-other-letters\nmachine x login user password {LONG}",
-        f"machine x\n login user\n password\n {LONG}\n",
-        f"machine x login u#1 password {LONG}\n",
-        f'machine x login user password "{LONG}"\n',
-        f'machine x login user password ""\nmachine z login user password {LONG}\n',
-        f"default login user password {LONG}",
-        f"macdef init\nput key password\n\nmachine x login user password {LONG}\n",
-        f"macdef init\nmachine x login user password {LONG}\n",
-        f"machine x login user port 80 password {LONG}\n",
-        f'mistake\nmachine x login user password\n  "{LONG}"\n',
-        f"\ufeffmachine x login user password {LONG}\n",
-    ],
-)
-def test_a_password_anywhere_in_a_netrc(tmp_path: Path, text: str) -> None:
-    (tmp_path / ".netrc").write_text(text, "utf-8")
-    assert LONG in known()
+NETRCS = [
+    f"machine x login y password 16-other-letters machine z login user password {LONG}",
+    f"machine x login y password 16-other-letters\nmachine x login user password {LONG}",
+    f"machine x\n login user\n password\n {LONG}\n",
+    f"machine x login u#1 password {LONG}\n",
+    f'machine x login user password "{LONG}"\n',
+    f'machine x login user password ""\nmachine z login user password {LONG}\n',
+    f"default login user password {LONG}",
+    f"macdef init\nput key password\n\nmachine x login user password {LONG}\n",
+    f"macdef init\nmachine x login user password {LONG}\n",
+    f"machine x login user port 80 password {LONG}\n",
+    f'mistake\nmachine x login user password\n  "{LONG}"\n',
+    f"\ufeffmachine x login user password {LONG}\n",
+]
+
+
+def test_a_password_anywhere_in_a_netrc(tmp_path: Path) -> None:
+    missed = []
+    for text in NETRCS:
+        (tmp_path / ".netrc").write_text(text, "utf-8")
+        missed += [text] if LONG not in known() else []
+    assert missed == []
 
 
 def test_a_netrc_in_no_unicode(tmp_path: Path) -> None:
@@ -106,25 +186,24 @@ def test_words_of_a_macro_are_none(tmp_path: Path) -> None:
     assert known() == {LONG}
 
 
-@pytest.mark.parametrize("name", ["token", "stored_tokens"])
-@pytest.mark.parametrize(
-    ("variables", "folder"),
-    [
+def test_a_login_of_the_hub_wherever_it_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("HF_HOME")
+    for variables, folder in (
         ({"XDG_CACHE_HOME": "~/xdg"}, "xdg/huggingface"),
         ({"XDG_CACHE_HOME": "$HOME/xdg"}, "xdg/huggingface"),
         ({}, ".cache/huggingface"),
         ({"HF_HOME": "$HOME/hf", "XDG_CACHE_HOME": "~/xdg"}, "hf"),
         ({"HF_TOKEN_PATH": "~/elsewhere/token"}, "elsewhere"),
-    ],
-)
-def test_a_login_of_the_hub_wherever_it_lies(monkeypatch, tmp_path: Path, name: str, variables, folder: str) -> None:
-    monkeypatch.delenv("HF_HOME")
-    for each, value in variables.items():
-        monkeypatch.setenv(each, value)
-    file = tmp_path / folder / name
-    file.parent.mkdir(parents=True)
-    file.write_text(LONG if name == "token" else f"[mine]\nhf_token = {LONG}\n")
-    assert known() == {LONG}
+    ):
+        for name, text in (("token", LONG), ("stored_tokens", f"[mine]\nhf_token = {LONG}\n")):
+            with monkeypatch.context() as patch:
+                for variable, value in variables.items():
+                    patch.setenv(variable, value)
+                file = tmp_path / folder / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text)
+                assert known() == {LONG}, (folder, name)
+                file.unlink()
 
 
 @pytest.mark.parametrize(
@@ -154,14 +233,8 @@ def test_tokens_that_the_hub_gives_for_a_while(kind: str) -> None:
         assert not sign.startswith(b"hf_") or not pattern.search(b"hf_oauth_expiration_minutes: 480, hf_jwt_...")
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["per token: 12.345 ms", "secret: whatever", "tokens: 1234567", "password: forgotten"],
-)
-def test_what_only_has_its_name_stays(text: str) -> None:
-    assert concealed(text) == text
-
-
-@pytest.mark.parametrize("text", ["token=abc123def", "password: hunter22", f"?api_key={LONG}"])
-def test_what_has_its_name_and_looks_like_one_does_not(text: str) -> None:
-    assert concealed(text).endswith("***")
+def test_what_only_has_its_name_stays_and_what_looks_like_one_does_not() -> None:
+    plain = ["per token: 12.345 ms", "secret: whatever", "tokens: 1234567", "password: forgotten"]
+    assert [concealed(text) for text in plain] == plain
+    for text in ("token=abc123def", "password: hunter22", f"?api_key={LONG}"):
+        assert concealed(text).endswith("***"), text
