@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
+from sentiment140_bert import plain_yaml
+from sentiment140_bert.recipe import Recipe, parse
 
 LAUGHS = "a: &a0 [lol, lol]\n" + "".join(f"b{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
 MERGES = "m0: &m0 {x: 1}\n" + "".join(f"m{n}: &m{n}\n  <<: [{', '.join([f'*m{n - 1}'] * 9)}]\n" for n in range(1, 20))
@@ -36,12 +37,14 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES, ids=[each[:30].replace("\n", " ").replace("\0", "0") for each in CASES])
-def test_recipes_that_mean_harm(s140, case: str) -> None:
-    Path("r.yaml").write_text(case, "utf-8")
-    said = s140("recipes", "validate", "r.yaml", code=1).stderr
-    assert CASES[case] in said
-    assert len(said) < 12_000
+def test_recipes_that_mean_harm(s140) -> None:
+    missed = []
+    for recipe, message in CASES.items():
+        Path("r.yaml").write_text(recipe, "utf-8")
+        shown = s140("recipes", "validate", "r.yaml", code=1).stderr
+        if message not in shown or len(shown) >= 12_000:
+            missed.append((recipe[:60], message, shown[:200]))
+    assert not missed
     assert not Path("owned").exists()
 
 
@@ -50,16 +53,11 @@ def test_a_recipe_that_is_no_text(s140) -> None:
     assert "UTF-8" in s140("recipes", "validate", "r.yaml", code=1).stderr
 
 
-@pytest.mark.parametrize("value", ["2001-99-99", "!!int x", "[" * 2000, "9" * 5000, "*a", "{a: 1, a: 2}"])
-def test_values_of_flags(s140, value: str) -> None:
-    assert "seed" in s140("train", "--set", f"seed={value}", code=1).stderr
+def test_values_of_flags(s140) -> None:
+    for value in ("2001-99-99", "!!int x", "[" * 2000, "9" * 5000, "*a", "{a: 1, a: 2}"):
+        assert "seed" in s140("train", "--set", f"seed={value}", code=1).stderr
 
 
-@pytest.mark.parametrize(
-    "text", ["a\x85b", "a\u2028b", "'", "- x", "a: b", " #c", "\x1b[31m", "\U0001f600", "no", "0x1"]
-)
-def test_a_description_comes_back(text: str) -> None:
-    from sentiment140_bert import plain_yaml
-    from sentiment140_bert.recipe import Recipe, parse
-
-    assert parse(plain_yaml.load(Recipe(description=text).to_yaml())).description == text.strip()
+def test_a_description_comes_back() -> None:
+    for text in ("a\x85b", "a\u2028b", "'", "- x", "a: b", " #c", "\x1b[31m", "\U0001f600", "no", "0x1"):
+        assert parse(plain_yaml.load(Recipe(description=text).to_yaml())).description == text.strip()

@@ -18,12 +18,12 @@ def test_ls(s140):
     assert {name: recipes.load(name).description for name in NAMES} == described
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_show(s140, name):
-    whole = recipes.load(name).to_dict()
-    assert s140("recipes", "show", name).stdout == recipes.text(name)
-    assert yaml.safe_load(s140("recipes", "show", name, "--resolved").stdout) == whole
-    assert json.loads(s140("recipes", "show", name, "--json").stdout) == whole
+def test_show(s140):
+    for name in NAMES:
+        whole = recipes.load(name).to_dict()
+        assert s140("recipes", "show", name).stdout == recipes.text(name)
+        assert yaml.safe_load(s140("recipes", "show", name, "--resolved").stdout) == whole
+        assert json.loads(s140("recipes", "show", name, "--json").stdout) == whole
 
 
 def test_cp_and_validate(s140, tmp_path):
