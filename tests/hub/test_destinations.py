@@ -71,6 +71,24 @@ def test_somebody_elses_of_the_same_title_is_not_gone_on_with(hub: HubServer, pu
     assert titles(hub, MODEL, revision="refs/pr/1") == ["initial commit"]
 
 
+def test_one_of_another_title_is_not_gone_on_with(hub: HubServer, push) -> None:
+    """It is a proposal of something else, perhaps of the same account."""
+    for message in ("one", "two", "one"):
+        push("--create-pr", "--commit-message", message, to=JUST_MODEL)
+    assert pull_requests(hub) == ["refs/pr/1", "refs/pr/2"]
+    for number, message in ((1, "one"), (2, "two")):
+        assert titles(hub, MODEL, revision=f"refs/pr/{number}") == [message, "initial commit"]
+
+
+def test_of_several_the_newest_is_gone_on_with(hub: HubServer, push, mine: Path) -> None:
+    repo = hub.create(MODEL)
+    for _ in range(3):
+        opened = repo.discuss("s140 push-to-hub: model", "tester", pull_request=True)
+        repo.refs[opened["ref"]] = repo.refs["refs/heads/main"]
+    push("--create-pr", to=JUST_MODEL)
+    assert [len(titles(hub, MODEL, revision=ref)) for ref in pull_requests(hub)] == [1, 1, 2]
+
+
 def test_an_answer_that_is_lost_does_not_open_a_second_one(hub: HubServer, push) -> None:
     hub.fail("commit", lose_response=True)
     push("--create-pr", to=JUST_MODEL)
@@ -156,6 +174,26 @@ def test_nor_does_a_tag_stay_behind_a_new_commit(hub: HubServer, push, mine: Pat
     assert "tag v1" in result.stderr
 
 
+def test_a_tag_is_on_what_was_pushed_whatever_comes_after(hub: HubServer, push) -> None:
+    hub.create(MODEL)
+    hub.fail("create_tag", meanwhile=lambda: hub.write(MODEL, "notes.md", b"a moment later"))
+    result = json.loads(push("--tag", "v1", "--json", to=JUST_MODEL).stdout)
+    assert hub.repos["model", MODEL].refs["refs/tags/v1"] == result["model"]["commit"] != hub.head(MODEL)
+
+
+def test_a_tag_stays_with_its_files(hub: HubServer, push, mine: Path) -> None:
+    """A file that is new, small or large, is a change as any other."""
+    push("--tag", "v1", to=JUST_MODEL)
+    tagged = hub.head(MODEL)
+    for name, content in (("model/added_tokens.json", b"{}"), ("figures/another.png", b"a picture")):
+        (mine / name).write_bytes(content)
+        result = push("--tag", "v1", to=JUST_MODEL, code=1)
+        assert f"{Path(name).name} has changed since" in result.stderr
+        assert hub.head(MODEL) == hub.repos["model", MODEL].refs["refs/tags/v1"] == tagged
+        (mine / name).unlink()
+    push("--tag", "v1", to=JUST_MODEL)
+
+
 @pytest.mark.parametrize("endpoint", ["create_tag", "refs"])
 def test_where_only_the_tag_failed_it_is_not_said_that_the_model_is_missing(
     hub: HubServer, push, endpoint: str
@@ -203,11 +241,11 @@ def test_an_organisation_is_pushed_to(hub: HubServer, push) -> None:
     assert titles(hub, "testers/model", "dataset")[0] == "s140 push-to-hub: dataset"
 
 
-@pytest.mark.parametrize("name", ["v 1", "v1~2", "v..1"])
-@pytest.mark.parametrize("flag", ["--tag", "--revision"])
-def test_what_git_cannot_call_a_tag_or_branch_is_told_before_anything_is_published(
-    hub: HubServer, push, flag: str, name: str
-) -> None:
-    result = push(flag, name, code=1)
-    assert name in result.stderr
+def test_what_git_cannot_call_a_tag_or_branch_is_told_before_anything_is_published(hub: HubServer, push) -> None:
+    for flag in ("--tag", "--revision"):
+        for name in ("v 1", "v1~2", "v..1", "/v1", ".v1", "v" * 101):
+            result = push(f"{flag}={name}", code=1)
+            assert name in result.stderr
+    assert "different names" in push("--tag", "v1", "--revision", "v1", code=1).stderr
     assert published(hub) == []
+    assert hub.requests == []

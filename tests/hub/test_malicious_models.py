@@ -70,12 +70,12 @@ def test_code_of_a_model_is_not_run(put: Put, s140, settings, code: bytes) -> No
     fine(s140, put(files | template))
 
 
-@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
-def test_what_needs_its_own_code_is_refused(put: Put, s140, settings, code: bytes, name: str) -> None:
+def test_what_needs_its_own_code_is_refused(put: Put, s140, settings, code: bytes) -> None:
     keys = {"model_type": "evil", "tokenizer_class": "EvilTokenizer", "architectures": ["Evil"]}
     auto = {"AutoConfig": "evil.Evil", "AutoTokenizer": ["evil.Evil", None]}
-    changed = {name: settings(name, auto_map=auto, **keys), "evil.py": code}
-    refused(s140, put(changed | ({"tokenizer.json": None} if "token" in name else {})), "could not be loaded")
+    for name in ("config.json", "tokenizer_config.json"):
+        changed = {name: settings(name, auto_map=auto, **keys), "evil.py": code}
+        refused(s140, put(changed | ({"tokenizer.json": None} if "token" in name else {})), "could not be loaded")
 
 
 def test_a_pickled_model_is_refused_and_named(put: Put, s140, hub: HubServer, canary: Path) -> None:
@@ -93,19 +93,41 @@ def test_a_pickle_that_holds_more_than_numbers_is_not_converted(put: Put, s140, 
     assert not Path("new").exists()
 
 
-@pytest.mark.parametrize("name", ["adapter_model.bin", "../../other.safetensors", "/etc/x.safetensors", 7, "x.pt"])
-def test_weights_by_another_name_are_safetensors_of_its_own(
-    put: Put, s140, settings, canary: Path, name: object
-) -> None:
-    changed = {"config.json": settings("config.json", transformers_weights=name)}
-    refused(s140, put(changed | {"adapter_model.bin": pickle.dumps(Canary(canary))}), "transformers_weights")
+LEADING_OUT = [
+    "../../x.safetensors",
+    "/etc/x.safetensors",
+    "a/b.safetensors",
+    "..\\\\x.safetensors",
+    "x.bin",
+    "x.pt",
+    "..",
+]
 
 
-@pytest.mark.parametrize("shard", ["part.bin", "../../part.safetensors", "/tmp/part.safetensors", "a/b.safetensors"])
-def test_parts_of_weights_are_safetensors_of_its_own(put: Put, s140, canary: Path, shard: str) -> None:
-    index = {"metadata": {}, "weight_map": {"classifier.bias": shard}}
+def test_weights_by_another_name_are_safetensors_of_its_own(put: Put, s140, settings, canary: Path) -> None:
+    pickled = {"adapter_model.bin": pickle.dumps(Canary(canary))}
+    for name in ("adapter_model.bin", 7, ["model.safetensors"], "", "x.safetensors.json", *LEADING_OUT):
+        changed = {"config.json": settings("config.json", transformers_weights=name)}
+        refused(s140, put(changed | pickled), "transformers_weights")
+
+
+def test_weights_by_another_name_of_its_own_are_read(put: Put, s140, settings, encoder: Path) -> None:
+    weights = (encoder / "model.safetensors").read_bytes()
+    changed = {"config.json": settings("config.json", transformers_weights="other.safetensors")}
+    fine(s140, put(changed | {"model.safetensors": None, "other.safetensors": weights}))
+
+
+def test_parts_of_weights_are_safetensors_of_its_own(put: Put, s140, canary: Path) -> None:
+    for shard in ("part.bin", "/tmp/part.safetensors", "more.safetensors.index.json", *LEADING_OUT):
+        index = {"metadata": {}, "weight_map": {"classifier.bias": shard}}
+        changed = {"model.safetensors": None, "model.safetensors.index.json": json.dumps(index).encode()}
+        refused(s140, put(changed | {"part.bin": pickle.dumps(Canary(canary))}), "weight_map", repr(shard))
+
+
+def test_a_part_of_the_weights_that_is_missing_is_named(put: Put, s140) -> None:
+    index = {"metadata": {}, "weight_map": {"classifier.bias": "part-2.safetensors"}}
     changed = {"model.safetensors": None, "model.safetensors.index.json": json.dumps(index).encode()}
-    refused(s140, put(changed | {"part.bin": pickle.dumps(Canary(canary))}), "weight_map", shard)
+    refused(s140, put(changed), "lacks part-2.safetensors")
 
 
 def test_an_adapter_is_refused(put: Put, s140, canary: Path) -> None:
@@ -115,12 +137,16 @@ def test_an_adapter_is_refused(put: Put, s140, canary: Path) -> None:
 
 
 def test_an_attention_of_the_hub_is_refused(put: Put, s140, settings) -> None:
-    refused(s140, put({"config.json": settings("config.json", attn_implementation="evil/attention")}), "evil/attention")
+    for key in ("attn_implementation", "_attn_implementation", "experts_implementation"):
+        for value in ("evil/attention", {"": "evil/attention"}, ["evil/attention"]):
+            refused(s140, put({"config.json": settings("config.json", **{key: value})}), key, "evil/attention")
 
 
 def test_a_tokenizer_names_no_file_of_this_machine(put: Put, s140, settings, tmp_path: Path) -> None:
-    changed = settings("tokenizer_config.json", tokenizer_file=str(tmp_path / "private.json"))
-    refused(s140, put({"tokenizer_config.json": changed}), "tokenizer_file", "private.json")
+    for key in ("tokenizer_file", "vocab_file", "merges_file"):
+        for name in (str(tmp_path / "private.json"), "..\\\\private.json", "../private.json"):
+            changed = settings("tokenizer_config.json", **{key: name})
+            refused(s140, put({"tokenizer_config.json": changed}), key, "private.json")
 
 
 def test_a_pickle_by_the_name_of_a_tokenizer_is_not_opened(put: Put, s140, canary: Path) -> None:
@@ -142,33 +168,24 @@ def deep_header(weights: bytes) -> bytes:
     return len(header).to_bytes(8, "little") + header
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda weights: b"",
-        lambda weights: weights[:1000],
-        lambda weights: weights[:-1],
-        lambda weights: b"../../../etc/passwd",  # what git keeps of a symlink
-        huge_header,
-        tensors_beyond_the_end,
-        deep_header,
-    ],
-)
-def test_damaged_safetensors_are_a_sentence(put: Put, s140, encoder: Path, damage: Callable[[bytes], bytes]) -> None:
-    weights = damage((encoder / "model.safetensors").read_bytes())
-    refused(s140, put({"model.safetensors": weights}), "could not be loaded")
+def test_damaged_safetensors_are_a_sentence(put: Put, s140, encoder: Path) -> None:
+    whole = (encoder / "model.safetensors").read_bytes()
+    damaged = [b"", whole[:1000], whole[:-1], huge_header(whole), tensors_beyond_the_end(whole), deep_header(whole)]
+    damaged.append(b"../../../etc/passwd")  # what git keeps of a symlink
+    for weights in damaged:
+        refused(s140, put({"model.safetensors": weights}), "could not be loaded")
 
 
-@pytest.mark.parametrize("path", ["../../escaped.json", "/tmp/s140-escaped.json", "a/../../../escaped.txt"])
-def test_file_names_that_climb_out_are_not_followed(put: Put, s140, path: str, tmp_path: Path) -> None:
+def test_file_names_that_climb_out_are_not_followed(put: Put, s140) -> None:
     from huggingface_hub import constants
 
-    repo_id = put({path: b"escaped"})
     before = {*Path(constants.HF_HOME).rglob("*escaped*")}
-    fine(s140, repo_id)
-    result = s140("verify", repo_id, code=2)
-    assert "Invalid filename" in result.stderr
-    assert {*Path(constants.HF_HOME).rglob("*escaped*")} == before
+    for path in ("../../escaped.json", "/tmp/s140-escaped.json", "a/../../../escaped.txt"):
+        repo_id = put({path: b"escaped"})
+        fine(s140, repo_id)
+        result = s140("verify", repo_id, code=2)
+        assert "Invalid filename" in result.stderr
+        assert {*Path(constants.HF_HOME).rglob("*escaped*")} == before
     assert not Path("/tmp/s140-escaped.json").exists()
 
 

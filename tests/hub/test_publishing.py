@@ -10,6 +10,7 @@ import pytest
 
 from hub_server import HubServer
 from on_hub import DATA, MODEL, changed_by_last, commits_of_ours, titles
+from sentiment140_bert.workflows import pushing
 from tiny_run import flags
 
 pytest_plugins = "hub_fixtures"
@@ -88,6 +89,21 @@ def test_a_new_model_is_public_and_a_new_dataset_private(hub: HubServer, push, f
     assert (hub.repos["model", MODEL].private, hub.repos["dataset", DATA].private) == private
 
 
+def test_a_card_edited_just_before_the_commit_is_not_overwritten(hub: HubServer, push, mine: Path, tmp_path) -> None:
+    """The commit is made on top of the very card that was read, or the card is read again."""
+    runs = [shutil.copytree(mine, tmp_path / name) for name in ("one", "other")]
+    for run in runs:
+        before = [each.endpoint for each in hub.requests]
+        hub.reset()
+        hub.create(MODEL)
+        hub.write(MODEL, "README.md", b"# Before\n")
+        if before:  # known from the first push: the last question before the commit
+            at = before[: before.index("commit")].count("repo_info") - 1
+            hub.fail("repo_info", after=at, meanwhile=lambda: hub.write(MODEL, "README.md", b"# Just now\n"))
+        push(run=run, to=("--repo-id", MODEL))
+    assert "# Just now" in hub.files(MODEL)["README.md"].decode()
+
+
 @pytest.mark.parametrize("private", [True, False])
 def test_what_exists_is_seen_by_whom_it_was(hub: HubServer, push, private: bool) -> None:
     hub.create(MODEL, private=private)
@@ -112,6 +128,28 @@ def test_a_failed_push_does_not_make_anything_public(hub: HubServer, push) -> No
     hub.fail("lfs_upload", times=None, status=400)
     push("--public", to=("--repo-id", MODEL), code=1)
     assert hub.repos["model", MODEL].private
+
+
+def test_what_is_to_be_private_is_so_before_anything_is_uploaded(hub: HubServer, push) -> None:
+    hub.create(MODEL)
+    hub.fail("lfs_upload", times=None, status=400)
+    push("--private", to=("--repo-id", MODEL), code=1)
+    assert hub.repos["model", MODEL].private
+    assert not hub.repos["model", MODEL].lfs
+
+
+def test_a_file_that_is_empty_or_larger_than_the_hub_takes(hub: HubServer, push, mine: Path, monkeypatch) -> None:
+    picture, weights = mine / "figures" / "slices.png", mine / "model" / "model.safetensors"
+    content, size = picture.read_bytes(), weights.stat().st_size
+    picture.write_bytes(b"")
+    assert "figures/slices.png has 0 bytes" in push(code=1).stderr
+    picture.write_bytes(content)
+    monkeypatch.setattr(pushing, "LARGEST_FILE", size - 1)
+    assert f"model.safetensors has {size:,} bytes; the Hub takes up to {size - 1:,}" in push(code=1).stderr
+    assert commits_of_ours(hub) == (0, 0)
+    monkeypatch.setattr(pushing, "LARGEST_FILE", size)
+    push()
+    assert commits_of_ours(hub) == (1, 1)
 
 
 def test_the_same_again_is_no_commit(hub: HubServer, push) -> None:
@@ -171,16 +209,17 @@ def test_what_an_earlier_push_left_goes_in_the_same_commit_and_what_others_put_t
     stale = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"]
     stale += ["tracking.json"]
     foreign = ["NOTES.md", "onnx/model.onnx", "pytorch_model.bin", "figures/photos/me.png", "tf_model.h5"]
+    foreign += ["mine/vocab.txt", "old/figures/slices.png", "a/model-00001-of-00002.safetensors", "figures/mine.png"]
     for path in stale + foreign:
         hub.write(MODEL, path, path.encode())
     stale_data = ["default/train-00000-of-00002.parquet", "tokenized/train-00001-of-00002.parquet"]
-    foreign_data = ["NOTES.md", "raw/tweets.parquet", "default/notes.md"]
+    foreign_data = ["NOTES.md", "raw/tweets.parquet", "old/default/train.parquet", "default/notes.md"]
     for path in stale_data + foreign_data:
         hub.write(DATA, path, path.encode(), "dataset")
     push()
     assert hub.files(MODEL).keys() == MODEL_FILES | {*foreign}
     assert hub.files(DATA, "dataset").keys() == DATA_FILES | {*foreign_data}
-    assert titles(hub, MODEL)[:2] == ["s140 push-to-hub: model", "Update tf_model.h5"]
+    assert titles(hub, MODEL)[:2] == ["s140 push-to-hub: model", "Update figures/mine.png"]
     assert titles(hub, DATA, "dataset")[:2] == ["s140 push-to-hub: dataset", "Update default/notes.md"]
 
 
