@@ -4,47 +4,38 @@ from __future__ import annotations
 
 import copy
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from command_line import Command
 from conftest import HUB
 from hub_server import TOKEN, HubServer, Repo
-from kept_trainings import REPO, STARTED, kept_steps, killed, started, training, until
+from kept_trainings import REPO, finish, kept_steps, start, training
+from once import make_once
 from sentiment140_bert.cli import main
-
-
-@pytest.fixture(autouse=True)
-def _nothing_goes_on() -> Iterator[None]:
-    """What a failed test leaves running would write to the next one's Hub."""
-    yield
-    while STARTED:
-        STARTED.pop().kill()
 
 
 @pytest.fixture(scope="session")
 def undisturbed(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same training, without a repository and without a kill; not to be changed."""
-    folder = tmp_path_factory.mktemp("undisturbed") / "run"
-    running = Command(*training(encoder, folder, repo=None), env={"OMP_NUM_THREADS": "1"})
-    _, said = running.communicate(timeout=300)
-    assert running.returncode == 0, said
-    return folder
+    return make_once(
+        tmp_path_factory, "undisturbed", lambda folder: finish(training(encoder, folder, repo=None), cwd=folder.parent)
+    )
 
 
 @pytest.fixture
 def lost(hub: HubServer, encoder: Path, tmp_path: Path) -> Callable[..., None]:
-    """Trains until a checkpoint is on the Hub, kills the process, and removes all that it wrote here."""
+    """Trains until the first checkpoint is on the Hub, kills the process, and removes all that it wrote here."""
 
     def train_and_lose(*more: object, **changes: Any) -> None:
         folder = tmp_path / "lost"
-        running = started(training(encoder, folder / "run", *more, **changes), cwd=tmp_path)
-        until(lambda: bool(kept_steps(hub)), running)
-        killed(running)
+        words = training(encoder, folder / "run", *more, **changes)
+        with start(words, cwd=tmp_path, pause_at="step 9/") as command:
+            command.wait_until_paused()
+            command.wait_for(lambda: kept_steps(hub))
         shutil.rmtree(folder)
 
     return train_and_lose

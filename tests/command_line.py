@@ -12,9 +12,11 @@ import gc
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, Listener
 from multiprocessing.reduction import DupFd
@@ -99,8 +101,15 @@ def receive(duplicate: Any) -> Output:
     return Output(duplicate.detach())
 
 
-def run_forked(arguments: Sequence[str], environment: dict[str, str], folder: str, out: Output, err: Output) -> None:
-    """Run the command line in a process that was just forked."""
+def run_forked(
+    arguments: Sequence[str],
+    environment: dict[str, str],
+    folder: str,
+    prepare: Callable[[], None] | None,
+    out: Output,
+    err: Output,
+) -> None:
+    """Run the command line in a process that was just forked, after ``prepare``."""
     os.dup2(out.descriptor, 1)
     os.dup2(err.descriptor, 2)
     os.close(out.descriptor)
@@ -120,6 +129,8 @@ def run_forked(arguments: Sequence[str], environment: dict[str, str], folder: st
     if threads := environment.get("OMP_NUM_THREADS"):
         torch.set_num_threads(int(threads))
     pause_stderr()
+    if prepare:
+        prepare()
     gc.freeze()  # what was imported before the fork lives as long as the process
     sys.argv = ["s140", *arguments]
     try:
@@ -164,6 +175,7 @@ class Command:
     """A running ``s140``, with the methods of ``subprocess.Popen`` that tests need.
 
     ``pause_at``: beginnings of lines of stderr; having written such a line, the process waits for :meth:`resume`.
+    ``prepare``: a function of a module that a forked process calls before the command.
     ``module`` False: the arguments follow the launcher as they are.
     ``launcher``: the words that start it in place of the interpreter, such as those of ``torchrun``; implies ``fresh``.
     """
@@ -177,6 +189,7 @@ class Command:
         fresh: bool = False,
         launcher: Sequence[object] = (),
         module: bool = True,
+        prepare: Callable[[], None] | None = None,
     ) -> None:
         starts = [pause_at] if isinstance(pause_at, str) else list(pause_at)
         self._pauses = Pauses(starts) if starts else None
@@ -190,7 +203,7 @@ class Command:
             pipes = {"stdin": subprocess.DEVNULL, "stdout": out_end, "stderr": err_end}
             self._process = subprocess.Popen(program, env=self.environment, cwd=cwd, **pipes)
         else:
-            given = (words, self.environment, str(cwd or Path.cwd()), Output(out_end), Output(err_end))
+            given = (words, self.environment, str(cwd or Path.cwd()), prepare, Output(out_end), Output(err_end))
             self._process = FORKS.Process(target=run_forked, args=given)
             self._process.start()
         os.close(out_end)
@@ -219,14 +232,24 @@ class Command:
         self.wait(timeout)
         return self.stdout.read(), self.stderr.read()
 
+    def reach_pause(self) -> str | None:
+        """Wait for the next line of ``pause_at`` and return it, or None if the process ends without."""
+        return self._pauses.wait(is_running=lambda: self.poll() is None)
+
     def wait_until_paused(self) -> str:
         """Wait for the next line of ``pause_at`` and return it; the process stands still until :meth:`resume`."""
-        line = self._pauses.wait(is_running=lambda: self.poll() is None)
+        line = self.reach_pause()
         assert line is not None, f"ended with {self.poll()} before it came there:\n{self.stderr.whole()}"
         return line
 
     def resume(self) -> None:
         self._pauses.resume()
+
+    def wait_for(self, happened: Callable[[], object]) -> None:
+        """Wait for something that the process, or a thread of it while it pauses, will do."""
+        while not happened():
+            assert self.poll() is None, f"ended with {self.poll()} without it:\n{self.stderr.whole()}"
+            time.sleep(0.01)
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
@@ -255,3 +278,32 @@ def signalled(command: Command, number: int) -> tuple[str, str]:
     command.resume()
     command.wait()
     return command.stdout.whole(), command.stderr.whole()
+
+
+def start_ranks(*words: object, pause_at: str = "", prepare: Callable[[], None] | None = None) -> list[Command]:
+    """Start two forked processes of one training, with the environment that torchrun gives to its own two.
+
+    The first one pauses at a line that begins with ``pause_at``.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    both = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    both |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    return [
+        Command(
+            *words,
+            env=both | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            pause_at=pause_at if rank == 0 else (),
+            prepare=prepare,
+        )
+        for rank in range(2)
+    ]
+
+
+def finish_ranks(*words: object, code: int = 0, **options: Any) -> tuple[str, str]:
+    """Run two processes of one training to their end; return all that both wrote to stdout and to stderr."""
+    ranks = start_ranks(*words, **options)
+    for rank in ranks:
+        assert rank.wait() == code, "".join(command.stderr.whole() for command in ranks)
+    return "".join(rank.stdout.whole() for rank in ranks), "".join(rank.stderr.whole() for rank in ranks)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
-import signal
-import threading
-import time
+import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ RESULTS = ("model/model.safetensors", "metrics.json")
 
 
 class Ended(NamedTuple):
-    """How a process ended, and what it said."""
+    """How a process ended, and what it wrote to stderr."""
 
     code: int
     told: str
@@ -27,34 +26,32 @@ def trained(
     folder: Path,
     words: list[str],
     kill_at: str | None = None,
-    later: float = 0.0,
+    later: float | None = None,
     threads: int | None = None,
     whole: bool = False,
 ) -> Ended:
-    """Runs ``s140 train``; perhaps SIGKILL ends it ``later`` seconds after it has begun a line with ``kill_at``, and if
-    it is to leave a ``whole`` checkpoint, not before there is one."""
+    """Run ``s140 train`` to its end, or kill it while it pauses at a line of stderr beginning with ``kill_at``.
+
+    ``whole``: not before it has a whole checkpoint, which a thread of it writes meanwhile. ``later``: let it continue
+    for so many seconds before it is killed, wherever it is by then.
+    """
     env = {"OMP_NUM_THREADS": str(threads)} if threads else {}
-    with Command("train", "--output-dir", folder, *words, env=env) as started:
-
-        def kill() -> None:
+    with Command("train", "--output-dir", folder, *words, env=env, pause_at=kill_at or ()) as command:
+        if kill_at and command.reach_pause():
             if whole:
-                until_whole(folder, started)
-            started.send_signal(signal.SIGKILL)
-
-        told = []
-        for line in started.stderr:
-            told.append(line)
-            if kill_at and line.startswith(kill_at):
-                threading.Timer(later, kill).start()
-                kill_at = None
-        started.wait()
-    return Ended(started.returncode, "".join(told))
+                until_whole(folder, command)
+            if later is not None:
+                command.resume()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    command.wait(later)
+            command.kill()
+        command.wait()
+        return Ended(command.returncode, command.stderr.whole())
 
 
-def until_whole(folder: Path, started: Command) -> None:
-    """Waits until a run has a whole checkpoint, or has ended without: steps may be faster than the disk."""
-    while started.poll() is None and not any(folder.glob(f"checkpoints/*/{MANIFEST}")):
-        time.sleep(0.001)
+def until_whole(folder: Path, command: Command) -> None:
+    """Wait until a run has a whole checkpoint."""
+    command.wait_for(lambda: any(folder.glob(f"checkpoints/*/{MANIFEST}")))
 
 
 def same(folder: Path, undisturbed: Path) -> bool:

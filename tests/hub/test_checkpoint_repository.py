@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
+import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from command_line import signalled
 from hub_server import TOKEN, HubServer
-from kept_trainings import EPOCHS, PAGE, REPO, finished, history_of, kept_steps, killed, started, training, until
+from kept_trainings import EPOCHS, REPO, finish, history_of, kept_steps, start, training
 from on_hub import titles
 from sentiment140_bert.run_dir import RunDir, sha256_of
 from sentiment140_bert.tracking.sender import Book
@@ -22,7 +23,6 @@ from sentiment140_bert.training.checkpoints import newest_whole
 pytest_plugins = ("hub_fixtures", "checkpoint_fixtures")
 WEIGHTS = "model/model.safetensors"
 STEPS = EPOCHS * 6
-LAST_TWO = (STEPS - 6, STEPS)  # checkpoints
 
 
 def test_a_bare_machine_ends_where_an_undisturbed_run_does(
@@ -32,7 +32,7 @@ def test_a_bare_machine_ends_where_an_undisturbed_run_does(
     lost()
     before = kept_steps(hub)
     folder = tmp_path / "new" / "run"
-    printed, said = finished(training(encoder, folder))
+    printed, said = finish(training(encoder, folder))
     assert f"resume: from checkpoint-{before[-1]}" in said
     assert sha256_of(folder / WEIGHTS) == sha256_of(undisturbed / WEIGHTS)
     history, whole = history_of(folder), history_of(undisturbed)
@@ -80,21 +80,22 @@ def test_the_recipe_remembers_the_repository_and_a_published_model_does_not_tell
 def test_a_step_waits_for_no_upload(hub: HubServer, encoder: Path, tmp_path: Path) -> None:
     """The Hub takes the first large file only once training has come to its last step."""
     trained = threading.Event()
-    hub.fail("lfs_upload", times=None, meanwhile=lambda: trained.wait(120))
+    hub.fail("lfs_upload", times=None, meanwhile=trained.wait)
     staging = RunDir(tmp_path / "run").staging
-    running = started(training(encoder, tmp_path / "run"), cwd=tmp_path)
-    said = []
-    for line in running.stderr:
-        said.append(line)
-        if line.startswith(f"step {STEPS}/") and not trained.is_set():
+    try:
+        words = training(encoder, tmp_path / "run", num_train_epochs=5)
+        with start(words, cwd=tmp_path, pause_at="step 30/") as command:
+            command.wait_until_paused()
             assert kept_steps(hub) == []
-            until(lambda: any(next(staging.glob(f"*/checkpoint-{step}"), None) for step in LAST_TWO), running)
+            command.wait_for(lambda: any(staging.glob("*/checkpoint-24")))
             trained.set()
-    running.wait()
-    assert running.returncode == 0, "".join(said)
-    assert kept_steps(hub)[-1] == STEPS
-    assert titles(hub, REPO)[0] in ("s140 train: the newest checkpoint", f"s140 train: checkpoint-{STEPS}")
-    assert sum(each.endpoint == "commit" for each in hub.requests) <= 3  # those in between were left out
+            command.resume()
+            assert command.wait() == 0, command.stderr.whole()
+    finally:
+        trained.set()
+    assert kept_steps(hub)[-1] == 30
+    assert titles(hub, REPO)[0] in ("s140 train: the newest checkpoint", "s140 train: checkpoint-30")
+    assert sum(request.endpoint == "commit" for request in hub.requests) <= 3  # those in between were left out
 
 
 FAULTS: dict[str, dict[str, Any]] = {
@@ -142,56 +143,52 @@ def test_what_is_not_on_the_hub_in_the_end_is_said(
 def test_a_kill_in_the_middle_of_an_upload_leaves_the_commit_before(
     hub: HubServer, encoder: Path, tmp_path: Path, undisturbed: Path
 ) -> None:
-    arrived, gone = threading.Event(), threading.Event()
+    arrived, killed = threading.Event(), threading.Event()
 
     def hold() -> None:
         arrived.set()
-        gone.wait(60)
+        killed.wait()
 
-    hub.fail("lfs_upload", after=4, meanwhile=hold)
-    folder = tmp_path / "run"
-    running = started(training(encoder, folder), cwd=tmp_path)
-    until(arrived.is_set, running)
-    whole = hub.files(REPO)
-    killed(running)
-    gone.set()
+    try:
+        with start(training(encoder, tmp_path / "run"), cwd=tmp_path, pause_at="step 9/") as command:
+            command.wait_until_paused()
+            command.wait_for(lambda: kept_steps(hub))
+            whole = hub.files(REPO)
+            hub.fail("lfs_upload", meanwhile=hold)  # of the second checkpoint
+            command.resume()
+            command.wait_for(arrived.is_set)
+    finally:
+        killed.set()
     assert hub.files(REPO) == whole
-    assert kept_steps(hub)
-    _, said = finished(training(encoder, tmp_path / "other"))
-    assert "resume: from checkpoint-" in said
+    assert kept_steps(hub) == [6]
+    _, stderr = finish(training(encoder, tmp_path / "other"))
+    assert "resume: from checkpoint-6" in stderr
     assert sha256_of(tmp_path / "other" / WEIGHTS) == sha256_of(undisturbed / WEIGHTS)
 
 
 def test_a_stopped_run_is_kept_as_it_was_at_its_end(hub: HubServer, encoder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    running = started(training(encoder, folder), cwd=tmp_path)
-    said = []
-    for line in running.stderr:
-        said.append(line)
-        if line.startswith("step 9/"):
-            running.terminate()
-    running.wait()
-    assert running.returncode == 143, "".join(said)
+    with start(training(encoder, folder), cwd=tmp_path, pause_at="step 9/") as command:
+        _, stderr = signalled(command, signal.SIGTERM)
+        assert command.returncode == 143, stderr
     step = int(newest_whole(folder / "checkpoints").name.removeprefix("checkpoint-"))
     assert kept_steps(hub)[-1] == step
     assert hub.files(REPO)["history.jsonl"] == (folder / "history.jsonl").read_bytes()
-    assert f"checkpoint-{step} is in {hub.url}/{REPO}" in "".join(said)
-    assert TOKEN not in "".join(said)
+    assert f"checkpoint-{step} is in {hub.url}/{REPO}" in stderr
+    assert TOKEN not in stderr
 
 
 def test_one_that_is_further_wins(hub: HubServer, lost, encoder: Path, tmp_path: Path, s140) -> None:
     lost()
     there = kept_steps(hub)[-1]
     folder = tmp_path / "run"
-    running = started(training(encoder, folder, repo=None), cwd=tmp_path)
-    for line in running.stderr:
-        if line.startswith("step 2/"):
-            running.terminate()
-    running.wait()
+    with start(training(encoder, folder, repo=None), cwd=tmp_path, pause_at="step 2/") as command:
+        signalled(command, signal.SIGTERM)
     here = int(newest_whole(folder / "checkpoints").name.removeprefix("checkpoint-"))
+    assert here < there
     result = s140(*training(encoder, folder), "--resume")
-    assert f"resume: from checkpoint-{max(here, there)}" in result.stderr
-    assert [each["step"] for each in history_of(folder) if "loss" in each] == list(range(1, STEPS + 1))
+    assert f"resume: from checkpoint-{there}" in result.stderr
+    assert [entry["step"] for entry in history_of(folder) if "loss" in entry] == list(range(1, STEPS + 1))
 
 
 def test_overwrite_replaces_what_is_there(hub: HubServer, lost, encoder: Path, tmp_path: Path, s140) -> None:
@@ -217,11 +214,13 @@ def test_one_mlflow_run_is_gone_on_with(hub: HubServer, encoder: Path, tmp_path:
     store = f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     folder = tmp_path / "lost"
-    running = started(training(encoder, folder, report_to="mlflow"), cwd=tmp_path)
-    until(lambda: "id" in Book(RunDir(folder)).of("mlflow"), running)
-    os.read(running.stderr.fileno(), PAGE // 4)  # it may go on, until the Hub has a checkpoint that knows of it, too
-    until(lambda: "id" in told_of_mlflow(hub), running)
-    killed(running)
+    words = training(encoder, folder, report_to="mlflow")
+    with start(words, cwd=tmp_path, pause_at=["step 3/", "step 9/"]) as command:
+        command.wait_until_paused()
+        command.wait_for(lambda: "id" in Book(RunDir(folder)).of("mlflow"))
+        command.resume()
+        command.wait_until_paused()
+        command.wait_for(lambda: "id" in told_of_mlflow(hub))
     shutil.rmtree(folder)
     s140(*training(encoder, tmp_path / "run", report_to="mlflow"))
     client = MlflowClient(store)

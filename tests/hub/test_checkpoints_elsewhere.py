@@ -2,53 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from command_line import finish_ranks
 from hub_server import HubServer, Repo
 from kept_trainings import REPO, history_of, kept_steps, training
 
 pytest_plugins = ("hub_fixtures", "checkpoint_fixtures")
-TORCHRUN = [
-    Path(sys.executable).parent / "torchrun",
-    "--standalone",
-    "--nproc_per_node",
-    "2",
-    "-m",
-    "sentiment140_bert",
-]
-
-
-def launched(words: list[object]) -> subprocess.CompletedProcess[str]:
-    hidden = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [str(each) for each in (*TORCHRUN, *words)],
-        env=os.environ | hidden,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done
 
 
 def test_two_processes_keep_one_repository_and_go_on_from_it(hub: HubServer, encoder: Path, tmp_path: Path) -> None:
     shared = {"num_train_epochs": 2, "per_device_train_batch_size": 16}
-    first = launched(training(encoder, tmp_path / "run", **shared))
-    assert first.stderr.count("hub: logged in as") == 1
+    _, first = finish_ranks(*training(encoder, tmp_path / "run", **shared))
+    assert first.count("hub: logged in as") == 1
     names = {name.rpartition("/")[2] for name in hub.files(REPO) if name.startswith("checkpoint-12/")}
     assert {"rng_state_0.pth", "rng_state_1.pth"} < names
-    second = launched(training(encoder, tmp_path / "bare", **shared))
-    assert second.stderr.count("resume: from checkpoint-12") == 1
-    losses = [[each["loss"] for each in history_of(tmp_path / name) if "loss" in each] for name in ("run", "bare")]
+    _, second = finish_ranks(*training(encoder, tmp_path / "bare", **shared))
+    assert second.count("resume: from checkpoint-12") == 1
+    losses = [[entry["loss"] for entry in history_of(tmp_path / name) if "loss" in entry] for name in ("run", "bare")]
     assert losses[0] == losses[1]
 
 
