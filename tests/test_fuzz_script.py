@@ -28,5 +28,5 @@ fuzz.main()
 def test_a_saved_input_has_no_more_time_and_memory_than_any_other(tmp_path: Path) -> None:
     (tmp_path / "input").write_bytes(b"saved")
     command = [sys.executable, "-c", WITH_A_TARGET_OF_OURS, str(SCRIPTS), str(tmp_path / "input")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.stdout == "True True\n", done.stderr

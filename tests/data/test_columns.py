@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from conftest import six_columns
 from sentiment140_bert.data.cache import Prepared
+from sentiment140_bert.data.origin import with_origin
 from sentiment140_bert.data.prepare import prepare, whole
 from sentiment140_bert.settings import DataConfig
 
@@ -58,6 +60,33 @@ def test_users_times_and_topics(prepared):
     assert two["user"] == everything["tweet 6 is sad, café"]["user"]  # names have no case
     three = rows["manual_neutral"]["by hand three"]
     assert (three["user"], three["time"], three["topic"]) == (None, None, None)
+
+
+def test_what_is_kept_of_users_dates_and_topics():
+    """The numbers of users were published: other ones would find nobody again."""
+    columns = {
+        "text": ["a"] * 6,
+        "user": ["Somebody", " somebody ", "other", "", "  ", None],
+        "date": ["2009-04-06T22:19:45Z", "Mon Apr 06 22:19:45 UTC 2009", "1970-01-01", "some day", "", None],
+        "topic": ["a phone", "@somebody's phone", "http://x.example", "", "&amp;", None],
+    }
+    table = with_origin(pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()}))
+    assert table.column_names == ["text", "user", "time", "topic"]
+
+    def number(user: str) -> int:
+        return int.from_bytes(hashlib.blake2b(user.encode(), digest_size=8, key=b"140").digest(), "big")
+
+    somebody, other = number("somebody"), number("other")
+    assert table["user"].to_pylist() == [somebody, somebody, other, None, None, None]
+    assert table["time"].to_pylist() == [1239056385, 1239056385, 0, None, None, None]
+    assert table["topic"].to_pylist() == ["a phone", "@user's phone", "http", "", "&amp;", None]
+    nothing = with_origin(pa.table({"text": ["a"]}))
+    assert nothing.to_pylist() == [{"text": "a", "user": None, "time": None, "topic": None}]
+    assert [nothing.schema.field(name).type for name in ("user", "time", "topic")] == [
+        pa.uint64(),
+        pa.int64(),
+        pa.string(),
+    ]
 
 
 def test_no_name_of_a_user_is_kept_or_told(prepared, cache):

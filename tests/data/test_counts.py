@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections import Counter
@@ -130,6 +131,24 @@ def test_the_report(cache, config):
     assert json.loads(json.dumps(report, allow_nan=False)) == report
 
 
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_the_report_names_files_splits_and_all_of_them_by_hashes(cache, config, tmp_path):
+    prepared = prepare(config)
+    report, rows = prepared.report, rows_of(prepared)
+    for role, name in (("training", "hand.csv"), ("manual", "manual.csv")):
+        assert report["sources"][role]["sha256"] == hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+    hashes = {name: sha256("".join(f"{label}\t{text}\n" for label, text in part)) for name, part in rows.items()}
+    assert {name: split["sha256"] for name, split in report["splits"].items()} == hashes
+    assert report["fingerprint"] == sha256("".join(f"{name} {hashes[name]}\n" for name in sorted(hashes)))
+    names = ["negative", "positive", "neutral"]
+    for name, part in rows.items():
+        counts = Counter(names[label] for label, _ in part)
+        assert report["splits"][name] == {"rows": len(part), **counts, "sha256": hashes[name]}
+
+
 def test_the_report_holds_no_absolute_path(cache, config, tmp_path):
     paths = {name: str(tmp_path / getattr(config, name)) for name in ("dataset", "manual_test")}
     prepared = prepare(changed(config, **paths))
@@ -173,11 +192,23 @@ def test_a_changed_file_is_noticed(cache, config, tmp_path, name):
     assert after.report["sources"][role]["rows"] == before.report["sources"][role]["rows"] + 1
 
 
-@pytest.mark.parametrize("values", [{"split_seed": 1}, {"cleaning": "raw"}, {"test_size": 12}, {"max_samples": 60}])
-def test_other_settings_are_other_data(cache, config, values):
-    before, after = prepare(config), prepare(changed(config, **values))
-    assert not after.cached
-    assert before.report["fingerprint"] != after.report["fingerprint"]
+OTHERS = {
+    **{"split_seed": 1, "cleaning": "raw", "test_size": 12, "validation_size": 0.2, "max_samples": 60},
+    **{"split_by": "time", "manual_test": "none", "label_map": "0=positive,2=neutral,4=negative"},
+}
+AS_BEFORE = {"max_bad_rows": 0.5, "conflicts": "majority", "encoding": "utf-8", "delimiter": ","}  # for these tweets
+
+
+def test_other_settings_are_other_data(cache, config):
+    before = prepare(config)
+    same = []
+    for name, value in (OTHERS | AS_BEFORE).items():
+        after = prepare(changed(config, **{name: value}))
+        other = after.report["fingerprint"] != before.report["fingerprint"]
+        if after.cached or (name in OTHERS and not other):
+            same.append(name)
+    assert not same
+    assert prepare(changed(config, max_length=3)).cached
 
 
 def test_the_same_bytes_under_another_ending_are_not_the_same_data(cache, write):

@@ -84,6 +84,22 @@ def test_of_a_text_with_both_labels_the_row_with_that_label(write, labels):
     assert without_label.report["steps"]["suspects_dropped"] == 2
 
 
+def test_cells_that_a_spreadsheet_would_compute_are_those_of_the_command_alone(write):
+    """``s140 suspects`` writes an apostrophe before them, and a column label_quality by which its lists are known."""
+    texts = ["=1+1 is two", "@somebody hi", "'quoted'", "-- no", *(f"tweet {n}" for n in range(96))]
+    write("t.csv", [[str(4 * (n % 2)), text] for n, text in enumerate(texts)])
+    values = {"cleaning": "raw", "validation_size": 10, "test_size": 10}
+    train = [text for text, _ in rows_of(prepared(**values))["train"]]
+    odd = [text for text in train if text in texts[:4]]
+    assert odd
+    ours = listed([{"text": f"'{text}", "label_quality": 0.1} for text in odd] + [{"text": train[-1]}])
+    after = [text for text, _ in rows_of(prepared(**values, drop_suspects=ours))["train"]]
+    assert after == [text for text in train if text not in {*odd, train[-1]}]
+    another = listed([{"text": f"'{text}"} for text in odd] + [{"text": train[-1]}], "another.csv")
+    after = [text for text, _ in rows_of(prepared(**values, drop_suspects=another))["train"]]
+    assert after == [text for text in train if text != train[-1]]
+
+
 def test_the_list_counts_by_its_content(tmp_path):
     texts = [text for text, _ in rows_of(prepared())["train"][:2]]
     first = prepared(drop_suspects=listed([{"text": texts[0]}]))
