@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,10 @@ def test_contenders_take_turns_each_in_its_own_process(tmp_path: Path) -> None:
 
 def test_seconds_are_the_contenders_own_or_the_clocks(tmp_path: Path) -> None:
     sleeps = Contender("sleeps", "", slow_work.sleeping, {"seconds": 0.2})
+    began = time.monotonic()
     turns, _ = alternated([contender("says", tmp_path / "log", 7.5), sleeps], 1)
     assert turns["says"][0].seconds == 7.5
-    assert 0.2 <= turns["sleeps"][0].seconds < 5
+    assert 0.2 <= turns["sleeps"][0].seconds <= time.monotonic() - began
 
 
 def test_memory_is_that_of_each_process() -> None:

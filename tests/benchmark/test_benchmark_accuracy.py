@@ -22,7 +22,7 @@ from sentiment140_bert.workflows.benchmarks.inference import drawn
 from sentiment140_bert.workflows.same_accuracy import _difference
 from tiny_run import flags
 
-pytest_plugins = "model_fixtures"
+pytest_plugins = ("model_fixtures", "forked_contenders")
 
 
 def test_both_ways_are_trained_with_each_seed_and_scored_on_the_same_tweets(s140, small_bert) -> None:
@@ -79,11 +79,12 @@ def test_the_interval_of_a_difference_is_students() -> None:
     assert _difference([2], [1]) == {"mean": 1, "low": None, "high": None}
 
 
-def test_labelling_is_measured_beside_pipeline(s140, run: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("forked")
+def test_labelling_is_compared_with_pipeline(s140, smallest_run: Path, tmp_path: Path) -> None:
     texts = tmp_path / "texts.txt"
     texts.write_text("".join(f"what a lovely day number {number}\n" for number in range(40)), "utf-8")
     answer = s140(
-        "benchmark", "inference", run, "--texts", texts, "--tweets", 30, "--slow-tweets", 10, "--rounds", 1,
+        "benchmark", "inference", smallest_run, "--texts", texts, "--tweets", 30, "--slow-tweets", 10, "--rounds", 1,
         "--only", "pipeline_32", "--only", "package", "--only", "onnx", "--json",
     )  # fmt: skip
     found = json.loads(answer.stdout)
@@ -91,10 +92,11 @@ def test_labelling_is_measured_beside_pipeline(s140, run: Path, tmp_path: Path) 
     assert (contenders["pipeline_32"]["tweets"], contenders["package"]["tweets"]) == (10, 30)
     assert "There is no ONNX export" in contenders["onnx"]["failed"]
     assert set(found["ratios"]) == {"package / pipeline_32"}
-    model = AutoModelForSequenceClassification.from_pretrained(run / "model")
+    model = AutoModelForSequenceClassification.from_pretrained(smallest_run / "model")
     assert found["flops_per_token"] == 2 * model.num_parameters(exclude_embeddings=True)
 
 
+@pytest.mark.usefixtures("forked")
 def test_where_nothing_could_be_measured_the_reason_is_the_answer(s140, small_bert) -> None:
     options = ("--texts", "nothing.txt", "--rounds", 1, "--only", "package")
     answer = s140("benchmark", "inference", small_bert(), *options, code=1)

@@ -11,6 +11,8 @@ import pytest
 
 from sentiment140_bert.workflows.benchmarks.prepare import drawn, package, pandas_map, tokenizer_alone
 
+pytest_plugins = "forked_contenders"
+
 TWEETS = [[str(4 * (n % 2)), f"tweet {n} for @somebody_{n} &amp; www.example.org/{n} "] for n in range(200)]
 REPEATED = [["4", "Tweet 1 for @me &amp; http://another.example"], ["0", "so-so"], ["4", "SO-SO "], ["0", " "]]
 
@@ -45,6 +47,7 @@ def test_rows_are_drawn_from_both_labels_in_their_order(write, tmp_path: Path) -
     assert labels == ["0"] * 25 + ["1"] * 25
 
 
+@pytest.mark.usefixtures("forked")
 def test_the_command_prints_figures_and_ratios(write, s140) -> None:
     source = write("source.csv", [["target", "text"], *TWEETS])
     options = ("--dataset", source, "--tokenizer", "bundled:minilm", "--rows", 100, "--rounds", 1)

@@ -11,6 +11,8 @@ from transformers import BertConfig
 
 from sentiment140_bert.workflows.benchmarks.training import package, plain_trainer
 
+pytest_plugins = "forked_contenders"
+
 SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 TOKENS = [list(range(5, 5 + int(size))) for size in np.random.default_rng(0).integers(3, 20, 24)]
 
@@ -40,6 +42,7 @@ def test_every_turn_sees_the_same_tweets(shape: str) -> None:
     assert turn().tweets == turn().tweets == 16
 
 
+@pytest.mark.usefixtures("forked")
 def test_the_command_prints_figures_and_ratios(shape: str, s140) -> None:
     answer = s140(
         "benchmark", "training", "--model", shape, "--tokenizer", "bundled:minilm",
