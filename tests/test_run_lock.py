@@ -17,7 +17,7 @@ import pytest
 
 from command_line import Command
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.run_dir import HOUR, TEMPORARY, write_text
+from sentiment140_bert.run_dir import TEMPORARY, write_text
 from sentiment140_bert.run_lock import LOCK, held
 from tiny_run import flags
 
@@ -85,9 +85,10 @@ def test_a_process_that_was_killed_holds_nothing(other: subprocess.Popen[str], t
 
 def test_a_process_may_hold_it_several_times_over(tmp_path: Path) -> None:
     with held(tmp_path, "training"):
-        with held(tmp_path, "scoring"):
-            pass
-        assert (tmp_path / LOCK).is_file()
+        for _ in range(2):
+            with held(tmp_path, "scoring"):
+                pass
+            assert (tmp_path / LOCK).is_file()
     assert not (tmp_path / LOCK).exists()
 
 
@@ -101,15 +102,27 @@ def test_a_folder_that_was_made_for_it_and_stays_empty_is_removed(tmp_path: Path
 
 
 def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
-    file, folder, young = (tmp_path / "model" / f"{TEMPORARY}{name}" for name in ("file.json", "folder", "young"))
-    folder.mkdir(parents=True)
-    (folder / "weights").write_bytes(b"half")
-    for each in (file, young):
-        each.write_text("half")
-    for each in (file, folder / "weights", folder):
-        os.utime(each, (time.time() - HOUR - 60,) * 2)
+    """What somebody has written to within the hour stays, for its writer may live: a folder by its newest file."""
+    old, young = time.time() - 3600 - 600, time.time() - 3600 + 600
+    files = {"old.json": old, "young.json": young}
+    folders = {"old": (old, old), "with a young file": (old, young), "young itself": (young, old)}
+    (tmp_path / "model").mkdir()
+    for name, written in files.items():
+        file = tmp_path / "model" / f"{TEMPORARY}{name}"
+        file.write_text("half")
+        os.utime(file, (written, written))
+    for name, (written, inside) in folders.items():
+        folder = tmp_path / "model" / f"{TEMPORARY}{name}"
+        folder.mkdir()
+        for file, moment in ((folder / "config", old), (folder / "weights", inside), (folder, written)):
+            if file != folder:
+                file.write_bytes(b"half")
+            os.utime(file, (moment, moment))
+    (tmp_path / "model" / "old of somebody").write_text("whole")
+    os.utime(tmp_path / "model" / "old of somebody", (old, old))
     with held(tmp_path, "training"):
-        assert list((tmp_path / "model").iterdir()) == [young]  # its writer may live
+        left = {path.name.removeprefix(TEMPORARY) for path in (tmp_path / "model").iterdir()}
+    assert left == {"young.json", "with a young file", "young itself", "old of somebody"}
 
 
 def test_where_the_file_system_has_no_locks_it_is_said(tmp_path: Path, monkeypatch, caplog) -> None:
@@ -127,15 +140,11 @@ def test_where_the_file_system_has_no_locks_it_is_said(tmp_path: Path, monkeypat
 
 def test_two_trainings_into_one_folder(classifier_folder: Path, tmp_path: Path, s140) -> None:
     words = ["train", "--output-dir", tmp_path / "run", *flags(model_name_or_path=classifier_folder)]
-    with Command(*words, "--set", "logging_steps=1", "--num-train-epochs", 500) as first:
-        for line in first.stderr:
-            if line.startswith("step 2/"):
-                break
+    with Command(*words, pause_at="step 2/") as first:
+        first.wait_until_paused()
         for verb in (words, [*words, "--overwrite"], ["train", "--output-dir", tmp_path / "run", "--resume"]):
             result = s140(*verb, code=1)
             assert f"is in use: training by process {first.pid} on " in result.stderr
         result = s140("track", "sync", tmp_path / "run", code=1)
         assert "tracked nowhere" in result.stderr
-        first.kill()
-        first.communicate()
     assert (tmp_path / "run" / "recipe.yaml").is_file()

@@ -54,9 +54,10 @@ def test_another_machine_that_is_further_is_left_alone(hub: HubServer) -> None:
     ours, theirs = opened(), opened()
     theirs.keep("checkpoint-12", files_of(12))
     before = hub.files(REPO)
-    with pytest.raises(HubError, match="is at step 12"):
-        ours.keep("checkpoint-6", files_of(6))
-    assert hub.files(REPO) == before
+    for step in (6, 11):
+        with pytest.raises(HubError, match="is at step 12"):
+            ours.keep(f"checkpoint-{step}", files_of(step))
+        assert hub.files(REPO) == before
     ours.keep("checkpoint-18", files_of(18))
     assert "checkpoint-18/complete.json" in hub.files(REPO)
     assert "checkpoint-12/complete.json" not in hub.files(REPO)
@@ -97,6 +98,20 @@ def test_storage_that_cannot_be_given_back_is_said_and_no_failure(
         repo.keep(f"checkpoint-{step}", files_of(step))
     assert sum("still count as storage" in each.message for each in caplog.records) == 1
     assert json.loads(hub.files(REPO)["checkpoints.json"])["newest"] == "checkpoint-18"
+
+
+def test_what_another_machine_is_sending_is_not_freed(hub: HubServer) -> None:
+    """It is in no commit yet; what our own earlier commits held is freed."""
+    repo = opened()
+    repo.keep("checkpoint-6", files_of(6))
+    ours = set(hub.repos["model", REPO].lfs)
+    hub.repos["model", REPO].lfs["f" * 64] = b"weights of another machine"
+    repo.keep("checkpoint-12", files_of(12))
+    left = set(hub.repos["model", REPO].lfs)
+    assert ours
+    assert not ours & left
+    assert "f" * 64 in left
+    assert {blob.sha256 for blob in hub.commits(REPO)[0].files.values() if blob.lfs} == left - {"f" * 64}
 
 
 def test_pruning_empties_no_file_that_is_still_wanted(tmp_path: Path) -> None:

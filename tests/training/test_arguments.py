@@ -11,7 +11,7 @@ from transformers import TrainingArguments
 from sentiment140_bert.errors import HardwareError, RecipeError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.settings import TrainingConfig
-from sentiment140_bert.training.arguments import OURS, Precision, choose_precision, training_arguments
+from sentiment140_bert.training.arguments import OURS, Precision, choose_precision, training_arguments, unusual
 
 FP32 = Precision("fp32", "as asked")
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
@@ -34,6 +34,33 @@ def test_half_precision_without_a_gpu_is_refused(asked: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("asked", "why"), [("auto", "no CUDA GPU"), ("fp32", "as asked")])
 def test_a_cpu_computes_in_fp32_and_says_why(asked: Any, why: str) -> None:
     assert choose_precision(TrainingConfig(precision=asked)) == Precision("fp32", why)
+
+
+# What was asked for, whether there is a GPU, whether that has bf16; what is chosen, None for a refusal.
+CHOICES = [
+    *(("auto", False, False, "fp32"), ("auto", True, False, "fp16"), ("auto", True, True, "bf16")),
+    *(("fp32", False, False, "fp32"), ("fp32", True, False, "fp32"), ("fp32", True, True, "fp32")),
+    *(("fp16", False, False, None), ("fp16", True, False, "fp16"), ("fp16", True, True, "fp16")),
+    *(("bf16", False, False, None), ("bf16", True, False, None), ("bf16", True, True, "bf16")),
+]
+
+
+def test_precision_on_every_kind_of_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch's answers about the hardware are replaced: no machine has all kinds."""
+    for asked, gpu, bf16, name in CHOICES:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda gpu=gpu: gpu)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
+        # A GPU without bf16 emulates it, slowly: torch says so unless it is asked not to.
+        monkeypatch.setattr(
+            torch.cuda, "is_bf16_supported", lambda including_emulation=True, bf16=bf16: bf16 or including_emulation
+        )
+        spellings = [TrainingConfig(precision=asked), *([TrainingConfig(**{asked: True})] if asked[2:] == "16" else [])]
+        for config in spellings:
+            if name:
+                assert choose_precision(config).name == name, (asked, gpu, bf16)
+            else:
+                with pytest.raises(HardwareError, match=f"{asked} was asked for"):
+                    choose_precision(config)
 
 
 @pytest.mark.gpu
@@ -83,6 +110,53 @@ def test_every_value_arrives() -> None:
     assert {name: getattr(arguments, name) for name in changed} == changed
     assert arguments.report_to == []
     assert arguments.push_to_hub is False
+
+
+def test_what_no_recipe_changes() -> None:
+    arguments = built()
+    assert arguments.logging_nan_inf_filter is False  # a loss that is no number must be seen
+    assert arguments.remove_unused_columns is False
+    assert arguments.label_names == ["labels"]
+    assert arguments.disable_tqdm is True
+    assert Path(arguments.output_dir) == Path("checkpoints")
+    for name in ("fp32", "fp16", "bf16"):
+        config = TrainingConfig(lr_scheduler_type="linear")
+        if name == "fp32" or torch.cuda.is_available():
+            made = training_arguments(config, Precision(name, ""), Path("checkpoints"))
+            assert (made.fp16, made.bf16) == (name == "fp16", name == "bf16")
+
+
+# Where a run is described these are not mentioned: the weights do not depend on them.
+UNMENTIONED = {
+    "logging_steps": 3,
+    "report_to": ("wandb",),
+    "run_name": "mine",
+    "save_total_limit": 9,
+    "per_device_eval_batch_size": 3,
+    "precision": "fp32",
+}
+MENTIONED = {
+    "learning_rate": 3e-4,
+    "num_train_epochs": 1.5,
+    "weight_decay": 0.2,
+    "label_smoothing_factor": 0.1,
+    "seed": 5,
+    "gradient_accumulation_steps": 2,
+    "max_grad_norm": 0.5,
+    "layerwise_lr_decay": 0.9,
+}
+
+
+def test_what_is_unusual_is_what_differs_and_matters() -> None:
+    usual = unusual(TrainingConfig())
+    for name, value in UNMENTIONED.items():
+        assert unusual(dataclasses.replace(TrainingConfig(), **{name: value})) == usual, name
+    for name, value in MENTIONED.items():
+        assert unusual(dataclasses.replace(TrainingConfig(), **{name: value})) == usual | {name: value}, name
+    defaults = {each.name: each.default for each in dataclasses.fields(TrainingArguments)}
+    same = dataclasses.replace(TrainingConfig(), **{name: defaults[name] for name in ("weight_decay", "seed")})
+    assert not {"weight_decay", "seed"} & unusual(same).keys()
+    assert unusual(dataclasses.replace(TrainingConfig(), more={"adam_beta2": 0.98})) == usual | {"adam_beta2": 0.98}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -88,6 +89,38 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
     assert list(damages(folder)) == ["model.safetensors has 3 of 8 bytes", "optimizer.pt is not what was written"]
 
 
+def test_a_manifest_is_written_once_all_files_are_on_the_disk(tmp_path: Path, monkeypatch) -> None:
+    """A power cut leaves a whole checkpoint or one that counts for nothing."""
+    synchronized: list[Path] = []
+    fsync = os.fsync
+
+    def watch(handle: int) -> None:
+        synchronized.append(Path(f"/proc/self/fd/{handle}").readlink())
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", watch)
+    folder = checkpoint(tmp_path, 4)
+    manifest = next(at for at, path in enumerate(synchronized) if MANIFEST in path.name)
+    before, after = set(synchronized[:manifest]), synchronized[manifest:]
+    assert before == {folder / "model.safetensors", folder / "optimizer.pt", folder}
+    assert after[-1] == tmp_path
+    content = json.loads((folder / MANIFEST).read_text())
+    assert (content["step"], content["seconds"]) == (4, 2.0)
+    assert content["files"] == {
+        name: {"size": 8, "sha256": hashlib.sha256(b"12345678").hexdigest()}
+        for name in ("model.safetensors", "optimizer.pt")
+    }
+
+
+def test_the_seconds_before_a_resumption_count(tmp_path: Path) -> None:
+    callback, saving = WholeCheckpoints(1000.0), Saving(tmp_path)
+    callback.started -= 50
+    saving.at(1, callback)
+    callback.finish()
+    callback.close()
+    assert seconds_until(tmp_path / "checkpoint-1") >= 1050
+
+
 class Saving:
     """What Trainer tells the callback when it has written ``checkpoint-STEP`` into a folder."""
 
@@ -108,19 +141,24 @@ def test_training_does_not_wait_for_a_checkpoint_to_be_sealed_but_the_next_one_d
     going_on, order = threading.Event(), []
 
     def saved() -> None:
-        order.append("first is being sealed")
-        assert going_on.wait(30)
-        order.append("first is sealed")
+        going_on.wait()
+        order.append(newest_whole(tmp_path).name)
 
     callback, saving = WholeCheckpoints(0.0, saved=saved), Saving(tmp_path)
+    finish = callback.finish
+
+    def finish_first() -> None:
+        order.append("the next one waits")
+        going_on.set()
+        finish()
+
     saving.at(1, callback)  # returns although `saved` waits
     order.append("training went on")
-    threading.Timer(0.2, going_on.set).start()
+    callback.finish = finish_first
     saving.at(2, callback)
-    assert set(order[:2]) == {"training went on", "first is being sealed"}
-    assert order[2] == "first is sealed"
-    callback.finish()
+    finish()
     callback.close()
+    assert order == ["training went on", "the next one waits", "checkpoint-1", "checkpoint-2"]
     assert [each.name for each in whole_ones(tmp_path)] == ["checkpoint-1", "checkpoint-2"]
 
 
