@@ -1,3 +1,5 @@
+"""Batches of tweets of like length: every tweet once, in an order that seed and epoch alone choose."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -24,14 +26,28 @@ def test_every_row_comes_once_in_batches_of_the_size(lengths: list[int], size: i
     assert sorted(map(len, made), reverse=True)[:-1] == [size] * (len(made) - 1) if made else True
 
 
+def reference(lengths: list[int], size: int, seed: int, number: int) -> list[list[int]]:
+    """The steps of an epoch, written down once more without arrays."""
+    random = np.random.default_rng([seed, number])
+    order = [int(row) for row in random.permutation(len(lengths))]
+    steps: list[list[int]] = []
+    while order:
+        window, order = order[: 50 * size], order[50 * size :]
+        window.sort(key=lambda row: lengths[row], reverse=True)
+        while window:
+            steps.append(window[:size])
+            window = window[size:]
+    return [steps[at] for at in random.permutation(len(steps))]
+
+
 @given(LENGTHS, st.integers(1, 40), st.integers(0, 2**32), st.integers(0, 5))
-def test_the_order_depends_on_seed_and_epoch_alone(lengths: list[int], size: int, seed: int, number: int) -> None:
-    straight, detour = (
-        LengthGroupedBatches(lengths, Share(size), seed),
-        LengthGroupedBatches(lengths, Share(size), seed),
-    )
-    epoch(detour, number + 1)
-    assert epoch(straight, number) == epoch(detour, number)
+def test_the_order_is_that_of_a_reference_whatever_came_before(
+    lengths: list[int], size: int, seed: int, number: int
+) -> None:
+    batches = LengthGroupedBatches(lengths, Share(size), seed)
+    assert epoch(batches, number + 1) == reference(lengths, size, seed, number + 1)
+    assert epoch(batches, number) == reference(lengths, size, seed, number)
+    assert BATCHES_AT_ONCE == 50
 
 
 def test_epochs_and_seeds_differ() -> None:
@@ -81,8 +97,15 @@ def test_halving_ends_at_single_tweets() -> None:
     assert share == Share(24, 2, 16)
 
 
-def test_the_widest_part_holds_the_longest_tweets() -> None:
-    lengths = np.random.default_rng(0).integers(5, 40, 100)
-    widest = LengthGroupedBatches(lengths, Share(16, accumulated=2), 0).widest()
-    assert len(widest) == 8
-    assert min(lengths[widest]) >= np.sort(lengths)[-8]
+@given(LENGTHS, st.integers(1, 40), st.integers(1, 3), st.integers(1, 5))
+def test_the_widest_part_holds_the_longest_tweets(
+    lengths: list[int], size: int, processes: int, accumulated: int
+) -> None:
+    """As many as the largest part of any step, of which no part has more tokens."""
+    batches = LengthGroupedBatches(lengths, Share(size, processes, accumulated), 0)
+    widest = batches.widest()
+    assert len(set(widest)) == len(widest)
+    most = -(-size // (processes * accumulated))
+    assert [lengths[row] for row in widest] == sorted(lengths, reverse=True)[:most]
+    for part in batches:
+        assert len(part) <= max(len(widest), 0)

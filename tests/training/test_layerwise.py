@@ -30,24 +30,27 @@ def classifier(kind: str) -> transformers.PreTrainedModel:
     return transformers.AutoModelForSequenceClassification.from_config(KINDS[kind])
 
 
+def depth_of(name: str) -> int:
+    """How far a parameter of a model with three layers lies below its classifier."""
+    if "embeddings" in name:
+        return 4
+    if "classifier" in name or "pooler" in name:
+        return 0
+    return 3 - next(int(part) for part in name.split(".") if part.isdigit())
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_depths_count_from_the_classifier_down(kind: str) -> None:
     names = [name for name, _ in classifier(kind).named_parameters()]
-    found = layerwise.depths(names)
-    assert set(found) == set(names)
-    for name, depth in found.items():
-        if "embeddings" in name:
-            assert depth == 4, name
-        elif "classifier" in name or "pooler" in name:
-            assert depth == 0, name
-        else:
-            layer = next(int(part) for part in name.split(".") if part.isdigit())
-            assert depth == 3 - layer, name
+    assert layerwise.depths(names) == {name: depth_of(name) for name in names}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_parameter_is_in_one_group_with_its_rates(kind: str, tmp_path: Path) -> None:
+    """Its learning rate follows from its depth, its weight decay is the one of an optimizer without groups."""
     model = classifier(kind)
+    frozen = next(parameter for name, parameter in model.named_parameters() if "embeddings" in name)
+    frozen.requires_grad = False
     config = TrainingConfig(
         learning_rate=1e-3, weight_decay=0.1, eval_strategy="no", save_strategy="no", load_best_model_at_end=False
     )
@@ -56,12 +59,12 @@ def test_every_parameter_is_in_one_group_with_its_rates(kind: str, tmp_path: Pat
     usual = SentimentTrainer(model=model, args=settings).create_optimizer().param_groups
     assert len(usual) == 2
     assert groups[0]["lr"] == 1e-3  # it is what is logged
-    assert sorted({group["lr"] for group in groups}) == [1e-3 / 16, 1e-3 / 8, 1e-3 / 4, 1e-3 / 2, 1e-3]
-    everything = [id(each) for group in groups for each in group["params"]]
-    assert sorted(everything) == sorted(id(each) for each in model.parameters())
-    for decay in (0.0, 0.1):
-        ours = {id(each) for group in groups if group["weight_decay"] == decay for each in group["params"]}
-        assert ours == {id(each) for group in usual if group["weight_decay"] == decay for each in group["params"]}
+    decays = {id(each): group["weight_decay"] for group in usual for each in group["params"]}
+    assert set(decays.values()) == {0.0, 0.1}
+    trained = {id(each): name for name, each in model.named_parameters() if each is not frozen}
+    expected = sorted((name, 1e-3 * 0.5 ** depth_of(name), decays[key]) for key, name in trained.items())
+    found = [(trained[id(each)], group["lr"], group["weight_decay"]) for group in groups for each in group["params"]]
+    assert sorted(found) == expected
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -179,10 +179,45 @@ def test_another_error_stays_what_it_is(run: Run) -> None:
         run(tweets(20), Broken())
 
 
-def test_several_processes_agree_only_before_the_step() -> None:
-    assert memory.smaller(Share(16, 2), memory.TooLarge("x"), True) == Share(16, 2, 2)
-    with pytest.raises(HardwareError, match="8 tweets"):
-        memory.smaller(Share(16, 2), torch.OutOfMemoryError("CUDA out of memory."), True)
+TOO_LARGE, SUDDEN = memory.TooLarge("CUDA out of memory."), torch.OutOfMemoryError("CUDA out of memory.")
+# A share, what failed, whether smaller parts are looked for; what follows, or what the message and the hint name.
+HALVINGS = [
+    (Share(16), SUDDEN, True, Share(16, 1, 2)),
+    (Share(16, 1, 2), TOO_LARGE, True, Share(16, 1, 4)),
+    (Share(16, 1, 8), SUDDEN, True, Share(16, 1, 16)),
+    (Share(3, 1, 2), SUDDEN, True, Share(3, 1, 4)),
+    (Share(16, 2), TOO_LARGE, True, Share(16, 2, 2)),
+    (Share(1), SUDDEN, True, ("1 tweets", "--max-length")),
+    (Share(16, 1, 16), SUDDEN, True, ("1 tweets", "--max-length")),
+    (Share(16, 4, 4), TOO_LARGE, True, ("1 tweets", "--max-length")),
+    (Share(16, 1, 4), SUDDEN, False, ("4 tweets", "--auto-find-batch-size")),
+    (Share(16, 2), SUDDEN, True, ("8 tweets", "halve the batch by hand")),  # several agree only before a step
+]
+
+
+def test_a_step_is_halved_down_to_single_tweets_where_all_can_agree() -> None:
+    for share, error, finds, expected in HALVINGS:
+        if isinstance(expected, Share):
+            assert memory.smaller(share, error, finds) == expected
+        else:
+            with pytest.raises(HardwareError, match=expected[0]) as caught:
+                memory.smaller(share, error, finds)
+            assert expected[1] in caught.value.hint, share
+            assert "CUDA out of memory" in caught.value.message
+
+
+def test_what_is_restored_is_what_was_copied() -> None:
+    model = torch.nn.Linear(2, 2)
+    copy = memory.copy_of(model)
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    model(torch.ones(1, 2)).sum().backward()
+    with torch.no_grad():
+        for each in model.parameters():
+            each += 1
+    memory.release(model)
+    assert all(each.grad is None for each in model.parameters())
+    memory.restore(model, copy)
+    assert all(torch.equal(model.state_dict()[name], weight) for name, weight in before.items())
 
 
 @pytest.mark.gpu
