@@ -50,6 +50,9 @@ def test_a_run_begins_with_its_recipe_and_ends_with_its_scores(run):
     assert not run.is_run()  # a lone recipe may be anybody's
     write_json(run.environment, {})
     assert (run.is_run(), run.is_finished()) == (True, False)
+    write_json(run.path / "config.json", {})
+    assert not run.is_run()  # a model folder carries these two of its run
+    (run.path / "config.json").unlink()
     write_json(run.metrics, {})
     assert run.is_finished()
 
@@ -68,6 +71,40 @@ def test_what_is_missing_or_damaged_is_named(run, content, message):
         write_text(run.metrics, content)
     with pytest.raises(RunError, match=message):
         run.read(run.metrics)
+
+
+def test_the_cheapest_remedy_is_named(tmp_path):
+    """For a damaged file by its name, in a run, in a trial of a study, and in a folder that is no run."""
+    runs = {"run": tmp_path / "a" / "run", "trial": tmp_path / "study" / "trials" / "1", "page": tmp_path / "page"}
+    for name, folder in runs.items():
+        for file in ("data.json", "environment.json", "metrics.json", "tracking.json", "published.json", "failed.json"):
+            write_text(folder / file, "{")
+        if name != "page":
+            write_text(folder / "recipe.yaml", "")
+    write_text(tmp_path / "study" / "study.json", "{}")
+    write_text(runs["run"] / "model" / "data.json", "{}")
+    expected = {
+        ("run", "data.json"): f"cp {runs['run']}/model/data.json {runs['run']}/data.json",
+        ("run", "environment.json"): "train again with --overwrite",
+        ("run", "metrics.json"): "train again with --overwrite",
+        ("run", "tracking.json"): f"Remove {runs['run']}/tracking.json",
+        ("run", "published.json"): f"Remove {runs['run']}/published.json",
+        ("run", "failed.json"): f"Remove {runs['run']}/failed.json",
+        ("trial", "data.json"): f"Remove {runs['trial']};",
+        ("trial", "metrics.json"): f"Remove {runs['trial']};",
+        ("trial", "tracking.json"): f"Remove {runs['trial']}/tracking.json",
+        ("page", "data.json"): "of an older version?",
+        ("page", "tracking.json"): "of an older version?",
+        ("page", "failed.json"): f"Remove {runs['page']}/failed.json",
+    }
+    for (name, file), remedy in expected.items():
+        with pytest.raises(RunError, match=f"{file} is damaged") as caught:
+            RunDir(runs[name]).read(runs[name] / file)
+        assert remedy in caught.value.hint, (name, file)
+    write_text(RunDir(runs["run"]).weights, "")
+    with pytest.raises(RunError) as caught:
+        RunDir(runs["run"]).read(runs["run"] / "metrics.json")
+    assert f"s140 evaluate {runs['run']}" in caught.value.hint
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -91,6 +128,48 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(run, error):
     with pytest.raises(error):
         write_half()
     assert [(each.name, each.read_text()) for each in run.path.iterdir()] == [("recipe.yaml", "old")]
+
+
+@pytest.fixture
+def disk(monkeypatch) -> list[tuple[str, str]]:
+    """In their order: what is brought to the disk itself, and what is put in place under its name."""
+    events = []
+    fsync, replace = os.fsync, Path.replace
+
+    def watch_fsync(handle: int) -> None:
+        events.append(("on the disk", Path(f"/proc/self/fd/{handle}").readlink().name))
+        fsync(handle)
+
+    def watch_replace(self: Path, target: Path) -> Path:
+        events.append(("in place", target.name))
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", watch_fsync)
+    monkeypatch.setattr(Path, "replace", watch_replace)
+    return events
+
+
+def test_a_power_cut_leaves_the_old_or_the_new_file(run, disk):
+    write_text(run.recipe, "new")
+    (content, written), place, (names, folder) = disk
+    assert (content, names) == ("on the disk", "on the disk")
+    assert written.startswith(".s140-new-recipe.yaml.")
+    assert place == ("in place", "recipe.yaml")
+    assert folder == run.path.name
+
+
+def test_a_power_cut_leaves_the_old_or_the_new_folder(run, disk):
+    for content in ("old", "new"):
+        disk.clear()
+        with folder_written_whole(run.model) as temporary:
+            (temporary / "deep").mkdir()
+            (temporary / "deep" / "weights").write_text(content)
+            (temporary / "config.json").write_text(content)
+        placed = disk.index(("in place", "model"))
+        assert {name for event, name in disk[:placed] if event == "on the disk"} == {"deep", "weights", "config.json"}
+        assert disk[placed + 1 :] == [("on the disk", run.path.name)]
+        assert (run.model / "deep" / "weights").read_text() == content
+        assert [path.name for path in run.path.iterdir()] == ["model"]
 
 
 def test_nobody_sees_a_file_that_is_half_written(run):
@@ -185,9 +264,13 @@ def test_the_umask_is_kept_to(tmp_path, mask):
     before = os.umask(mask)
     try:
         write_text(tmp_path / "a.txt", "x")
+        with folder_written_whole(tmp_path / "folder"):
+            pass
+        assert os.umask(mask) == mask
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o666 & ~mask
+    assert stat.S_IMODE((tmp_path / "folder").stat().st_mode) == 0o777 & ~mask
 
 
 def test_sha256(tmp_path: Path):
