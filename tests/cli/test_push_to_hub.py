@@ -129,29 +129,17 @@ def test_people_are_told_where_it_is_and_what_to_do_with_it(hub: HubServer, push
 # mistakes
 
 
-@pytest.mark.parametrize("flag", ["--repo-id", "--dataset-repo-id"])
-@pytest.mark.parametrize(
-    "name",
-    [
-        "model",
-        "a/b/c",
-        "user/na me",
-        "--x",
-        "user/",
-        "/model",
-        "user/model.git",
-        "user/-model",
-        "https://huggingface.co/user/model",
-        "../model",
-        "user/" + "m" * 97,
-        "",
-    ],
-)
-def test_a_wrong_name_is_told_before_anything_is_asked(hub: HubServer, push, mine: Path, flag: str, name: str) -> None:
-    other = {"--repo-id": ("--dataset-repo-id", DATA), "--dataset-repo-id": ("--repo-id", MODEL)}[flag]
+WRONG_NAMES = [
+    *("model", "a/b/c", "user/na me", "--x", "user/", "/model", "user/model.git", "user/-model", "../model", ""),
+    *("https://huggingface.co/user/model", "user/" + "m" * 97),
+]
+
+
+def test_a_wrong_name_is_told_before_anything_is_asked(hub: HubServer, push, mine: Path) -> None:
     before = hashes(mine)
-    result = push(to=(*other, f"{flag}={name}"), code=None)
-    refused(result, name)
+    for flag, other in (("--repo-id", ("--dataset-repo-id", DATA)), ("--dataset-repo-id", ("--repo-id", MODEL))):
+        for name in WRONG_NAMES:
+            refused(push(to=(*other, f"{flag}={name}"), code=None), name)
     assert hub.requests == []
     assert hashes(mine) == before
 
@@ -184,16 +172,17 @@ def test_a_token_that_may_only_read(hub: HubServer, push) -> None:
     assert not hub.repos
 
 
-@pytest.mark.parametrize("theirs", ["missing", "public", "private"])
-@pytest.mark.parametrize("kind", ["model", "dataset"])
-def test_a_name_that_is_somebody_elses(hub: HubServer, push, kind: str, theirs: str) -> None:
-    if theirs != "missing":
-        hub.create("somebody/thing", kind, private=theirs == "private")
-    to = {"model": MODEL, "dataset": DATA} | {kind: "somebody/thing"}
-    result = push(to=("--repo-id", to["model"], "--dataset-repo-id", to["dataset"]), code=1)
-    refused(result, f"{kind} somebody/thing")
-    assert "may not" in result.stderr or "no right" in result.stderr
-    assert published(hub) == []
+def test_a_name_that_is_somebody_elses(hub: HubServer, push) -> None:
+    for kind in ("model", "dataset"):
+        for theirs in ("missing", "public", "private"):
+            hub.reset()
+            if theirs != "missing":
+                hub.create("somebody/thing", kind, private=theirs == "private")
+            to = {"model": MODEL, "dataset": DATA} | {kind: "somebody/thing"}
+            result = push(to=("--repo-id", to["model"], "--dataset-repo-id", to["dataset"]), code=1)
+            refused(result, f"{kind} somebody/thing")
+            assert "may not" in result.stderr or "no right" in result.stderr
+            assert published(hub) == []
 
 
 def test_a_login_of_somebody_else(hub: HubServer, push, monkeypatch) -> None:
@@ -231,11 +220,11 @@ def test_a_run_without_a_model(hub: HubServer, push, mine: Path) -> None:
     assert hub.requests == []
 
 
-@pytest.mark.parametrize("what", ["empty", "missing", "file", "model"])
-def test_what_is_no_run(hub: HubServer, push, mine: Path, what: str) -> None:
+def test_what_is_no_run(hub: HubServer, push, mine: Path) -> None:
     Path("empty").mkdir()
     Path("file").write_text("x")
-    refused(push(run=mine / "model" if what == "model" else Path(what), code=1), "no run")
+    for run in (Path("empty"), Path("missing"), Path("file"), mine / "model"):
+        refused(push(run=run, code=1), "no run")
     assert hub.requests == []
 
 
@@ -246,13 +235,15 @@ def test_scores_of_other_weights(hub: HubServer, push, mine: Path) -> None:
     assert hub.requests == []
 
 
-@pytest.mark.parametrize(
-    "name", ["metrics.json", "data.json", "environment.json", "recipe.yaml", "tracking.json", "published.json"]
-)
-def test_a_damaged_file(hub: HubServer, push, mine: Path, name: str) -> None:
-    (mine / name).write_text('{"a": [')
-    refused(push(code=1), name)
+def test_a_damaged_file(hub: HubServer, push, mine: Path) -> None:
+    names = ["metrics.json", "data.json", "environment.json", "recipe.yaml", "tracking.json", "published.json"]
+    for name in names:
+        before = (mine / name).read_bytes() if (mine / name).exists() else None
+        (mine / name).write_text('{"a": [')
+        refused(push(code=1), name)
+        (mine / name).unlink() if before is None else (mine / name).write_bytes(before)
     assert published(hub) == []
+    push()
 
 
 def test_data_that_are_gone(hub: HubServer, push, mine: Path, cache: Path) -> None:
