@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +13,8 @@ import pytest
 
 from hub_server import HubServer
 from kept_trainings import REPO, kept_steps, training
-from sentiment140_bert.errors import HubError
-from sentiment140_bert.hub.checkpoint_files import File
+from sentiment140_bert.errors import HubError, RunError
+from sentiment140_bert.hub.checkpoint_files import File, index_of, is_ours, read_index
 from sentiment140_bert.hub.checkpoints import CheckpointRepo
 from sentiment140_bert.hub.client import Hub
 from sentiment140_bert.training.checkpoints import remove_older
@@ -33,6 +35,64 @@ def files_of(step: int, **more: bytes) -> dict[str, File]:
     contents = dict.fromkeys(names, b"{}\n")
     contents |= {f"checkpoint-{step}/{name}": f"{name} of step {step}".encode() for name in inside}
     return {name: File.of(content) for name, content in (contents | more).items()}
+
+
+INSIDE = (
+    *("complete.json", "config.json", "model.safetensors", "trainer_state.json", "optimizer.pt", "scheduler.pt"),
+    *("scaler.pt", "rng_state.pth", "rng_state_0.pth", "rng_state_12345.pth", "tokenizer.json"),
+)
+OURS = {
+    *("checkpoints.json", "README.md", "environment.json", "recipe.yaml", "data.json", "history.jsonl"),
+    *("tracking.json", "checkpoint-999999999999/model.safetensors"),
+    *(f"checkpoint-6/{name}" for name in INSIDE),
+}
+FOREIGN = {
+    *("", "model.safetensors", "metrics.json", "training_args.bin", "checkpoint-6", "checkpoint-6/", "README.md/x"),
+    *("checkpoint-6/training_args.bin", "checkpoint-6/recipe.yaml", "checkpoint-6/a/model.safetensors"),
+    *("checkpoint-0/model.safetensors", "checkpoint-06/model.safetensors", "xcheckpoint-6/model.safetensors"),
+    *("checkpoint-6x/model.safetensors", "checkpoint-1000000000000/model.safetensors", "checkpoint-/model.safetensors"),
+    *("checkpoint-6/rng_state_123456.pth", "checkpoint-6/rng_state_.pth", "checkpoint-6/model.safetensors\n"),
+    *("checkpoint-6/modelxsafetensors", "checkpoint-6/model.safetensors.py", "../checkpoint-6/model.safetensors"),
+    *("checkpoint-\u0666/model.safetensors", "CHECKPOINT-6/model.safetensors", "/checkpoint-6/model.safetensors"),
+}
+
+
+def test_names_that_a_repository_may_hold() -> None:
+    assert {name for name in OURS | FOREIGN if is_ours(name)} == OURS
+
+
+def test_an_index_is_read_as_it_was_written() -> None:
+    files = files_of(6) | files_of(20) | files_of(100)
+    content = index_of("checkpoint-100", files)
+    stored = read_index(content, "commit", {*files, "checkpoints.json"}, REPO)
+    assert (stored.commit, stored.newest, stored.step) == ("commit", "checkpoint-100", 100)
+    assert stored.checkpoints == ["checkpoint-6", "checkpoint-20", "checkpoint-100"]
+    assert stored.files == {
+        name: {"size": len(file.content), "sha256": hashlib.sha256(file.content).hexdigest()}
+        for name, file in files.items()
+    }
+    for gone in files:
+        with pytest.raises(RunError, match=f"{gone} is missing"):
+            read_index(content, "commit", {*files, "checkpoints.json"} - {gone}, REPO)
+
+
+def test_what_was_brought_already_is_not_fetched_again(hub: HubServer, tmp_path: Path) -> None:
+    repo, files = opened(), files_of(6)
+    repo.keep("checkpoint-6", files)
+    stored = repo.stored()
+    names = sorted(files)
+    repo.bring(stored, names, tmp_path)
+    before = len(hub.requests)
+    assert repo.bring(stored, names, tmp_path) == [tmp_path / name for name in names]
+    assert len(hub.requests) == before
+    damaged = tmp_path / "checkpoint-6" / "model.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[::-1])
+    os.utime(damaged, (time.time() + 60,) * 2)  # huggingface_hub looks at the time alone
+    repo.bring(stored, names, tmp_path)
+    assert {name: (tmp_path / name).read_bytes() for name in names} == {name: files[name].content for name in names}
+    fetched = {request.path for request in hub.requests[before:]}
+    assert fetched
+    assert all("model.safetensors" in path for path in fetched)
 
 
 def test_what_is_there_is_not_sent_again(hub: HubServer, encoder: Path) -> None:
