@@ -71,6 +71,19 @@ def without(*keys: str) -> Damage:
     return take
 
 
+def changed_by(difference: int, *keys: str) -> Damage:
+    """Changes a number in data.json."""
+
+    def change(folder: Path) -> None:
+        whole = report = json.loads((folder / "data.json").read_text())
+        for key in keys[:-1]:
+            report = report[key]
+        report[keys[-1]] += difference
+        (folder / "data.json").write_text(json.dumps(whole))
+
+    return change
+
+
 def another_split(folder: Path) -> None:
     shutil.rmtree(folder / "train")
     shutil.copytree(folder / "test", folder / "train")
@@ -104,6 +117,8 @@ BOTH: dict[str, Damage] = {
 CASES = [(kind, name, damage) for kind in ("prepared", "tokenized") for name, damage in BOTH.items()]
 CASES += [("prepared", f"without {' '.join(keys)}", without(*keys)) for keys in (("sources",), ("splits", "train"))]
 CASES += [("prepared", "train without rows", without("splits", "train", "rows"))]
+CASES += [("prepared", f"{by:+} rows in data.json", changed_by(by, "splits", "train", "rows")) for by in (-1, 1)]
+CASES += [("tokenized", f"{by:+} tokens in data.json", changed_by(by, "train", "total")) for by in (-1, 1)]
 CASES += [("tokenized", "train without total", without("train", "total"))]
 
 

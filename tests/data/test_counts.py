@@ -242,6 +242,8 @@ def test_tokens_are_kept_and_made_once(cache, config, tokenizer):
     for name, part in first.splits().items():
         assert part["labels"] == prepared.splits()[name]["label"]
         assert part["input_ids"][:] == tokenizer(prepared.splits()[name]["text"][:])["input_ids"]
+        lengths = np.array([len(ids) for ids in part["input_ids"][:]])
+        assert first.report["splits"][name]["token_length"] == token_lengths(lengths, 0)
     assert first.splits()["manual"]["input_ids"][0] == tokenizer("THE exam, @somebody_else")["input_ids"]
 
 
