@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
 import stat
@@ -36,13 +37,27 @@ def run(tmp_path) -> RunDir:
     return RunDir(tmp_path / "runs" / "one")
 
 
+def put(file: Path, text: str = "{}") -> None:
+    """Write a file without waiting for the disk."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, "utf-8")
+
+
+def places(run: RunDir) -> dict[str, Path]:
+    """Return every place that a run directory names."""
+    return {name: getattr(run, name) for name, kind in vars(RunDir).items() if isinstance(kind, property)}
+
+
 def test_the_name_of_every_file(run):
-    names = ("recipe", "data", "environment", "history", "metrics", "tracking", "checkpoints", "model", "weights")
-    names += ("predictions", "report")
-    assert [getattr(run, name).relative_to(run.path).as_posix() for name in names] == [
-        *("recipe.yaml", "data.json", "environment.json", "history.jsonl", "metrics.json", "tracking.json"),
-        *("checkpoints", "model", "model/model.safetensors", "predictions.parquet", "report.html"),
-    ]
+    assert {name: place.relative_to(run.path).as_posix() for name, place in places(run).items()} == {
+        **{"recipe": "recipe.yaml", "data": "data.json", "environment": "environment.json", "history": "history.jsonl"},
+        **{"metrics": "metrics.json", "predictions": "predictions.parquet", "report": "report.html"},
+        **{"tracking": "tracking.json", "tensorboard": "tensorboard", "published": "published.json"},
+        **{"figures": "figures", "checkpoints": "checkpoints", "staging": "checkpoints/.for-the-hub"},
+        **{"fetched": ".from-the-hub", "suspects": "suspects", "model": "model", "onnx": "onnx"},
+        **{"card": "model/README.md", "weights": "model/model.safetensors"},
+        **{"training_rows": "model/training_rows.safetensors"},
+    }
 
 
 def test_a_run_begins_with_its_recipe_and_ends_with_its_scores(run):
@@ -211,16 +226,14 @@ def test_what_is_no_file_is_not_replaced(tmp_path):
 
 
 def begun(run: RunDir) -> None:
-    """Something in each place of a finished run."""
-    for file in (run.data, run.environment, run.recipe, run.history, run.predictions, run.weights, run.tracking):
-        write_text(file, "{}")
-    write_text(run.checkpoints / "checkpoint-1" / "model.safetensors", "")
-    write_json(run.metrics, {})
+    """Put something in each place of a finished run."""
+    for place in (*places(run).values(), run.checkpoints / "checkpoint-1", run.path / "wandb"):
+        put(place if place.suffix else place / "any.bin")
 
 
 def test_half_removed_it_is_neither_finished_nor_foreign(run, monkeypatch):
     """Killed at any moment of the removal."""
-    for moment in range(1, 40):
+    for moment in itertools.count(1):
         begun(run)
         left = moment
 
@@ -241,7 +254,7 @@ def test_half_removed_it_is_neither_finished_nor_foreign(run, monkeypatch):
             break
         finally:
             monkeypatch.setattr(sys.modules[__name__], "HEARD", None)
-    assert moment > 8
+    assert moment > len(places(run))
     assert list(run.path.iterdir()) == []
 
 
@@ -279,9 +292,7 @@ def test_sha256(tmp_path: Path):
 
 
 def test_clearing_leaves_what_no_run_wrote(run):
-    write_text(run.recipe, "description: x\n")
-    write_json(run.environment, {})
-    write_json(run.model / "config.json", {})
-    write_text(run.path / "thesis.txt", "mine")
+    begun(run)
+    put(run.path / "thesis.txt", "mine")
     run.clear()
     assert [each.name for each in run.path.iterdir()] == ["thesis.txt"]
