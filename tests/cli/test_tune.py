@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -11,10 +12,14 @@ import pytest
 import yaml
 
 from sentiment140_bert import recipes
+from sentiment140_bert.errors import RecipeError
+from sentiment140_bert.ranges import Range
+from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.tuning.space import DEFAULT
 from sentiment140_bert.tuning.store import Store
 from sentiment140_bert.tuning.study import Study
-from sentiment140_bert.workflows import saved_recipe, tuning_finals, tuning_trials
+from sentiment140_bert.workflows import saved_recipe, tuning, tuning_finals, tuning_trials
 from tune_fixtures import TUNING, read, rows_of
 
 pytest_plugins = ("model_fixtures", "tune_fixtures")
@@ -156,11 +161,38 @@ def test_until_the_comparison_nothing_but_training_and_validation_is_read(
 
 def test_trials_are_given_two_splits() -> None:
     """There is no way from what a trial is given to what is held out."""
-    import dataclasses
+    assert [each.name for each in dataclasses.fields(tuning_trials.Material)] == [
+        "train",
+        "validation",
+        "tokenizer",
+        "report",
+        "cut",
+    ]
 
-    from sentiment140_bert.workflows.tuning_trials import Material
 
-    assert [each.name for each in dataclasses.fields(Material)] == ["train", "validation", "tokenizer", "report", "cut"]
+def test_a_trial_is_scored_by_the_weights_that_it_would_keep() -> None:
+    scores = [0.5, 0.8, 0.6]
+    for metric, best in (("accuracy", 0.8), ("eval_loss", 0.5), ("log_loss", 0.5), ("eval_f1", 0.8)):
+        for keeps_best in (True, False):
+            recipe = Recipe().with_values({"metric_for_best_model": metric, "load_best_model_at_end": keeps_best})
+            assert tuning_trials._score(recipe, scores) == (best if keeps_best else 0.6), (metric, keeps_best)
+
+
+def test_default_ranges_are_those_that_mean_something() -> None:
+    dropouts = Recipe().model.dropouts()
+    everything = dict.fromkeys(dropouts, 0.1)
+    for changes, own, without in (
+        ({}, everything, set()),
+        ({"max_steps": 5}, everything, {"num_train_epochs"}),
+        ({"metric_for_best_model": "eval_loss"}, everything, {"label_smoothing_factor"}),
+        ({}, everything | {"classifier_dropout": None}, {"classifier_dropout"}),
+    ):
+        ranges = tuning._space(Recipe().with_values(changes), own)
+        assert ranges == {name: each for name, each in DEFAULT.items() if name not in without}
+    recipe = dataclasses.replace(Recipe(), tuning={"hidden_dropout_prob": Range(0.0, 0.5)})
+    assert tuning._space(recipe, everything) == recipe.tuning
+    with pytest.raises(RecipeError, match="hidden_dropout_prob: this model has no such dropout"):
+        tuning._space(recipe, everything | {"hidden_dropout_prob": None})
 
 
 def test_values_that_do_not_work_cost_their_trial_only(tmp_path: Path, tunable: Path, s140) -> None:
