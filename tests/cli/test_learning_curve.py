@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import signal
@@ -12,11 +13,18 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 from command_line import Command, signalled
 from sentiment140_bert.cli import main
+from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir, sha256_of
 from sentiment140_bert.workflows import saved_recipe
+from sentiment140_bert.workflows.curve_dir import CurveDir
+from sentiment140_bert.workflows.curve_plan import time_left, within
+from sentiment140_bert.workflows.curve_points import Training
+from sentiment140_bert.workflows.runs import duration
 from tiny_run import flags
 
 pytest_plugins = "model_fixtures"
@@ -155,20 +163,14 @@ def test_more_sizes_and_seeds_go_on_with_what_is_there(copy: Path, s140, asked: 
     assert "there are 180 tweets" in (copy / "README.md").read_text()
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
+def test_another_recipe_is_refused_with_the_difference(copy: Path, s140, asked: list[str]) -> None:
+    before = content(copy)
+    for changes, said in (
         (("--learning-rate", 2e-3), "learning_rate: 0.001 then, 0.002 now"),
         (("--seed", 7), "seed: 42 then, 7 now"),
         (("--set", "adam_beta2=0.98"), "adam_beta2"),
-    ],
-)
-def test_another_recipe_is_refused_with_the_difference(
-    copy: Path, s140, asked: list[str], changes: tuple[Any, ...], said: str
-) -> None:
-    before = content(copy)
-    result = s140("learning-curve", copy, *asked, *changes, code=1)
-    assert said in result.stderr
+    ):
+        assert said in s140("learning-curve", copy, *asked, *changes, code=1).stderr
     assert content(copy) == before
 
 
@@ -191,14 +193,12 @@ def test_after_a_kill_it_goes_on_in_the_very_step(asked: list[str], s140, tmp_pa
     asked = [*asked, *stepwise, "--sizes", "80,160", "--seeds", "1"]
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     s140("learning-curve", undisturbed, *asked)
-    started = Command("learning-curve", killed, *asked, cwd=tmp_path)
-    at_last = False
-    for line in started.stderr:
-        at_last = at_last or line.startswith("curve: size 160, seed 1 of 1")
-        if at_last and line.startswith("step 7/"):
-            break
-    started.send_signal(signal.SIGKILL)
-    started.communicate(timeout=60)
+    started = Command(
+        "learning-curve", killed, *asked, cwd=tmp_path, pause_at="step 7/"
+    )  # the smaller size has 5 steps
+    _, said = signalled(started, signal.SIGKILL)
+    assert started.returncode == -signal.SIGKILL
+    assert "curve: size 160, seed 1 of 1" in said
     assert not run(killed, 160, 42).is_finished()
     kept = content(killed / "points" / "size-80-seed-42")
     result = s140("learning-curve", killed, *asked)
@@ -213,8 +213,8 @@ def test_after_a_kill_it_goes_on_in_the_very_step(asked: list[str], s140, tmp_pa
 
 def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(asked: list[str], s140, tmp_path: Path) -> None:
     asked = [*asked, "--sizes", "160", "--seeds", "1"]
-    started = Command("learning-curve", "curve", *asked, cwd=tmp_path)
-    stdout, stderr = signalled(started, signal.SIGTERM, "step 3/")
+    started = Command("learning-curve", "curve", *asked, cwd=tmp_path, pause_at="step 3/")
+    stdout, stderr = signalled(started, signal.SIGTERM)
     assert (started.returncode, stdout) == (143, ""), stderr
     assert "Finished points are kept; go on with the same command." in stderr
     assert "Traceback" not in stderr
@@ -302,13 +302,13 @@ def test_results_are_written_anew_from_what_is_finished(copy: Path, s140) -> Non
     assert "not trained yet" in (copy / "README.md").read_text()
 
 
-@pytest.mark.parametrize("damaged", ["{", "[]", '{"price_per_hour": "dear"}', '{"price_per_hour": NaN}'])
-def test_a_damaged_curve_is_written_anew(copy: Path, s140, damaged: str) -> None:
+def test_a_damaged_curve_is_written_again(copy: Path, s140) -> None:
     before = read(copy / "curve.json")
-    (copy / "curve.json").write_text(damaged)
-    said = s140("learning-curve", copy, "--redraw").stderr
-    assert "It is written anew; --price-per-hour is given again" in said
-    assert read(copy / "curve.json")["price_per_hour"] is None
+    for damaged in ("{", "[]", '{"price_per_hour": "dear"}', '{"price_per_hour": NaN}'):
+        (copy / "curve.json").write_text(damaged)
+        said = s140("learning-curve", copy, "--redraw").stderr
+        assert "It is written anew; --price-per-hour is given again" in said, damaged
+        assert read(copy / "curve.json")["price_per_hour"] is None
     s140("learning-curve", copy, "--redraw", "--price-per-hour", 3.5)
     assert read(copy / "curve.json") == before
 
@@ -329,33 +329,36 @@ def test_answers_of_other_tweets_are_noticed(copy: Path, s140) -> None:
     assert "predictions.parquet cannot be read" in s140("learning-curve", copy, "--redraw", code=1).stderr
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "said"),
-    [
-        (("--sizes", "40,abc"), 2, "whole numbers with commas between them"),
-        (("--sizes", "40,80.5"), 2, "whole numbers"),
-        (("--sizes", ""), 2, "whole numbers"),
-        (("--sizes", "80,40"), 1, "The sizes 80, 40 do not ascend"),
-        (("--sizes", "40,40"), 1, "do not ascend"),
-        (("--sizes", "0,40"), 1, "The sizes 0, 40 are no numbers of training tweets"),
-        (("--sizes", "-5"), 1, "no numbers of training tweets"),
-        (("--seeds", 0), 1, "0 seeds are no training"),
-        (("--price-per-hour", -1), 1, "A price of -1 an hour is none"),
-        (("--price-per-hour", "nan"), 1, "A price of nan an hour is none"),
-        (("--price-per-hour", "inf"), 1, "A price of inf an hour is none"),
-        (("--max-train-samples", 100), 1, "max_train_samples is what the sizes of a learning curve say"),
-        (("--register-model", "m", "--report-to", "mlflow"), 1, "register_model"),
-        (("--log-model",), 1, "add --keep-models"),
-        (("--dataset", "nowhere.csv"), 1, "nowhere.csv"),
-        (("--redraw",), 1, "--redraw takes all from OUTPUT"),
-        (("--test-size", 0, "--manual-test", "none"), 1, "Nothing is held out"),
-    ],
-)
-def test_what_makes_no_curve(s140, asked: list[str], tmp_path: Path, arguments: Any, code: int, said: str) -> None:
-    result = s140("learning-curve", "new", *asked, *arguments, code=code)
-    assert said in result.stderr
-    assert result.stdout == ""
-    assert not (tmp_path / "new").exists()
+IMPOSSIBLE: list[tuple[tuple[object, ...], int, str]] = [
+    (("--sizes", "40,abc"), 2, "whole numbers with commas between them"),
+    (("--sizes", "40,80.5"), 2, "whole numbers"),
+    (("--sizes", ""), 2, "whole numbers"),
+    (("--sizes", "80,40"), 1, "The sizes 80, 40 do not ascend"),
+    (("--sizes", "40,40"), 1, "do not ascend"),
+    (("--sizes", "0,40"), 1, "The sizes 0, 40 are no numbers of training tweets"),
+    (("--sizes", "-5"), 1, "no numbers of training tweets"),
+    (("--seeds", 0), 1, "0 seeds are no training"),
+    (("--price-per-hour", -1), 1, "A price of -1 an hour is none"),
+    (("--price-per-hour", "nan"), 1, "A price of nan an hour is none"),
+    (("--price-per-hour", "inf"), 1, "A price of inf an hour is none"),
+    (("--max-train-samples", 100), 1, "max_train_samples is what the sizes of a learning curve say"),
+    (("--register-model", "m", "--report-to", "mlflow"), 1, "register_model"),
+    (("--log-model",), 1, "add --keep-models"),
+    (("--dataset", "nowhere.csv"), 1, "nowhere.csv"),
+    (("--redraw",), 1, "--redraw takes all from OUTPUT"),
+    (("--test-size", 0, "--manual-test", "none"), 1, "Nothing is held out"),
+]
+
+
+def test_what_makes_no_curve(asked: list[str], tmp_path: Path) -> None:
+    wrong = []
+    for arguments, code, said in IMPOSSIBLE:
+        words = ["learning-curve", "new", *asked, *map(str, arguments)]
+        result = CliRunner().invoke(main, words, catch_exceptions=False)
+        if (result.exit_code, result.stdout) != (code, "") or said not in result.stderr:
+            wrong.append((arguments, result.exit_code, result.output))
+        assert not (tmp_path / "new").exists(), arguments
+    assert wrong == []
 
 
 def test_folders_of_something_else_are_left_alone(s140, asked: list[str], tmp_path: Path) -> None:
@@ -370,14 +373,68 @@ def test_folders_of_something_else_are_left_alone(s140, asked: list[str], tmp_pa
     assert "No sizes are given" in s140("learning-curve", "new", code=1).stderr
 
 
-@pytest.mark.parametrize("content", ["{}", '{"data": 3, "size-40-seed-42": 5, "price_per_hour": "x"}'])
-@pytest.mark.parametrize("more", [True, False])
-@pytest.mark.parametrize("name", ["plan.json", "failed.json", "curve.json", "points/size-40-seed-42/metrics.json"])
-def test_files_that_somebody_broke(copy: Path, asked: list[str], name: str, content: str, more: bool) -> None:
-    """A point has no weights that could be scored anew."""
-    (copy / name).write_text(content)
-    words = ["learning-curve", str(copy), *(asked if more else ["--redraw"])]
-    result = CliRunner().invoke(main, words, catch_exceptions=False)
-    assert (result.exit_code == 1) == ("Error: " in result.stderr), result.output
-    if name.startswith("points"):
-        assert f"Remove {copy / 'points' / 'size-40-seed-42'};" in result.stderr
+BROKEN = ("{}", '{"data": 3, "size-40-seed-42": 5, "price_per_hour": "x"}')
+FILES_OF_A_CURVE = ("plan.json", "failed.json", "curve.json", "points/size-40-seed-42/metrics.json")
+
+
+def test_files_that_somebody_broke(finished: Path, asked: list[str], tmp_path: Path) -> None:
+    """A point has no weights that could be scored again."""
+    wrong = []
+    for at, (name, broken, more) in enumerate(itertools.product(FILES_OF_A_CURVE, BROKEN, (True, False))):
+        folder = Path(shutil.copytree(finished, tmp_path / str(at) / "mine"))
+        (folder / name).write_text(broken)
+        words = ["learning-curve", str(folder), *(asked if more else ["--redraw"])]
+        result = CliRunner().invoke(main, words, catch_exceptions=False)
+        remedy = f"Remove {folder / 'points' / 'size-40-seed-42'};" if name.startswith("points") else ""
+        if (result.exit_code == 1) != ("Error: " in result.stderr) or remedy not in result.stderr:
+            wrong.append((name, broken, more, result.output))
+    assert wrong == []
+
+
+def plan_of(folder: Path, example: dict[str, Any], *states: str) -> list[Training]:
+    """Trainings of 100 and 300 tweets, with two seeds each, in these states; what is finished had 50 tweets a second
+    or 100, and 2 epochs."""
+    planned = [
+        Training(CurveDir(folder), Recipe().with_values({"max_train_samples": size, "seed": seed}))
+        for size in (100, 300)
+        for seed in (1, 2)
+    ]
+    for at, (training, state) in enumerate(zip(planned, states, strict=True)):
+        if state == "finished":
+            training.run.path.mkdir(parents=True, exist_ok=True)
+            own = {"tweets_per_second": 50 * (1 + at % 2), "epochs": 2.0}
+            training.run.environment.write_text(json.dumps(example | {"training": example["training"] | own}))
+    return planned
+
+
+def test_the_time_left_is_that_of_what_is_not_finished(finished: Path, tmp_path: Path) -> None:
+    example = read(run(finished, 40, 42).environment)
+    for number, (states, tweets, speed) in enumerate(
+        (
+            (("finished", "unfinished", "missing", "failed"), 700, 50),
+            (("finished", "finished", "missing", "missing"), 600, 100),
+            (("finished", "finished", "finished", "missing"), 300, 100),
+        )
+    ):
+        planned = plan_of(tmp_path / str(number), example, *states)
+        assert time_left(planned, list(states)) == f", about {duration(tweets * 2 / speed)} of training left"
+    assert time_left(plan_of(tmp_path / "new", example, *["missing"] * 4), ["missing"] * 4) == ""
+
+
+@given(st.lists(st.integers(2, 300), min_size=1, unique=True).map(sorted), st.integers(2, 300))
+def test_sizes_end_at_what_there_is(sizes: list[int], available: int) -> None:
+    chosen, said = within(sizes, available)
+    beyond = [size for size in sizes if size > available]
+    assert chosen == sorted({min(size, available) for size in sizes})
+    if beyond:
+        assert said.startswith(f"{' and '.join(map(str, beyond))}: there are {available} tweets")
+    else:
+        assert said is None
+
+
+def test_a_number_of_steps_is_counted_in_tweets(s140, asked: list[str]) -> None:
+    """Seven steps of two times 16 tweets; 60 are scored at the end of these, and 220 after it."""
+    steps = ["--max-steps", 7, "--gradient-accumulation-steps", 2, "--eval-strategy", "steps", "--eval-steps", 7]
+    words = [*asked, *steps, "--save-strategy", "steps", "--save-steps", 7, "--sizes", 160, "--seeds", 1]
+    (told,) = json.loads(s140("learning-curve", "new", *words, "--dry-run", "--json").stdout)["trainings"]
+    assert (told["steps"], told["tweets"]) == (7, 7 * 2 * 16 + 60 + 60 + 60 + 72 + 28)
