@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
 import yaml
 from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
 
+from model_fixtures import train
 from sentiment140_bert.data.prepare import prepare
 from sentiment140_bert.recipe import Recipe, parse
 from sentiment140_bert.run_dir import sha256_of
@@ -16,11 +18,25 @@ from tiny_run import TINY, flags
 pytest_plugins = "model_fixtures"
 
 
+@pytest.fixture(scope="module")
+def words(smallest_words: list[str]) -> list[str]:
+    """The flags of a training of two epochs, of a BERT so small that it is trained at once."""
+    return flags(model_name_or_path=smallest_words[smallest_words.index("--model-name-or-path") + 1])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, words: list[str]) -> Path:
+    """A finished run; not to be changed."""
+    folder = tmp_path_factory.mktemp("two_epochs") / "run"
+    train(folder, words)
+    return folder
+
+
 def read(path: Path):
     return json.loads(path.read_text("utf-8"))
 
 
-def test_the_run_directory_holds_all_that_it_promises(run: Path) -> None:
+def test_the_run_directory_holds_all_that_it_promises(run: Path, words: list[str]) -> None:
     promised = {
         "recipe.yaml",
         "data.json",
@@ -35,7 +51,7 @@ def test_the_run_directory_holds_all_that_it_promises(run: Path) -> None:
     assert {each.name for each in run.iterdir()} == promised
     recipe = yaml.safe_load((run / "recipe.yaml").read_text())
     assert recipe["training"].keys() == Recipe().to_dict()["training"].keys()  # every default is written out
-    for name, value in TINY.items():
+    for name, value in (TINY | {"model-name-or-path": words[words.index("--model-name-or-path") + 1]}).items():
         key = name.replace("-", "_")
         expected = [value] if key == "report_to" else value
         assert next(part[key] for part in recipe.values() if key in part) == expected
@@ -70,13 +86,11 @@ def test_the_model_folder_holds_safetensors_and_no_pickle_and_no_path(run: Path)
             assert not [part for part in (str(run.parent), str(Path.home()), "site-packages") if part in content], file
 
 
-@pytest.mark.parametrize("name", ["data.json", "metrics.json", "environment.json", "recipe.yaml"])
-def test_no_host_and_no_home_in_the_reports(run: Path, name: str) -> None:
-    import socket
-
-    content = (run / name).read_text()
-    assert socket.gethostname() not in content
-    assert "site-packages" not in content
+def test_no_host_and_no_home_in_the_reports(run: Path) -> None:
+    for name in ("data.json", "metrics.json", "environment.json", "recipe.yaml"):
+        content = (run / name).read_text()
+        assert socket.gethostname() not in content, name
+        assert "site-packages" not in content, name
 
 
 def test_the_scores_are_those_of_the_saved_weights_in_a_bare_pipeline(run: Path) -> None:
@@ -114,12 +128,12 @@ def test_the_saved_weights_are_the_best_checkpoints(run: Path) -> None:
     assert found["log_loss"]["value"] == pytest.approx(best["eval_log_loss"], abs=1e-5)
 
 
-def test_a_finished_run_is_not_overwritten(run: Path, s140) -> None:
+def test_a_finished_run_is_not_overwritten(run: Path, words: list[str], s140) -> None:
     before = sha256_of(run / "model" / "model.safetensors")
-    result = s140("train", "--output-dir", run, *flags(), "--json")
+    result = s140("train", "--output-dir", run, *words, "--json")
     assert "is finished, and nothing is trained; --overwrite would" in result.stderr
     assert read(run / "metrics.json") == json.loads(result.stdout)["metrics"]
-    result = s140("train", "--output-dir", run, *flags(learning_rate=3e-5), code=1)
+    result = s140("train", "--output-dir", run, *words, "--learning-rate", 3e-5, code=1)
     assert "a finished run that was started with another recipe: learning_rate: 0.0001 then" in result.stderr
     assert sha256_of(run / "model" / "model.safetensors") == before
 
@@ -137,35 +151,38 @@ def test_overwrite_starts_anew_and_json_is_one_object(classifier_folder: Path, t
     assert len((folder / "history.jsonl").read_text().splitlines()) == 4  # 2 steps, 1 evaluation, the summary
 
 
-@pytest.mark.parametrize("flag", [[], ["--overwrite"], ["--resume"]])
-def test_what_is_no_run_is_never_touched(tmp_path: Path, s140, flag: list[str]) -> None:
+def test_what_is_no_run_is_never_touched(tmp_path: Path, s140) -> None:
     folder = tmp_path / "thesis"
     folder.mkdir()
     (folder / "chapter1.txt").write_text("years of work")
-    assert "not empty" in s140("train", "--output-dir", folder, *flags(), *flag, code=1).stderr
-    assert [each.name for each in folder.iterdir()] == ["chapter1.txt"]
-    assert "is a file" in s140("train", "--output-dir", folder / "chapter1.txt", *flags(), *flag, code=1).stderr
-    assert (folder / "chapter1.txt").read_text() == "years of work"
+    for flag in ([], ["--overwrite"], ["--resume"]):
+        assert "not empty" in s140("train", "--output-dir", folder, *flags(), *flag, code=1).stderr
+        assert [each.name for each in folder.iterdir()] == ["chapter1.txt"]
+        assert "is a file" in s140("train", "--output-dir", folder / "chapter1.txt", *flags(), *flag, code=1).stderr
+        assert (folder / "chapter1.txt").read_text() == "years of work"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["--resume", "--overwrite"], "exclude each other"),
-        (["--set", "adam_beta2"], "KEY=VALUE"),
-        (["--set", "adam_beta3=1"], "did you mean adam_beta2"),
-        (["--learning-rate", "-1"], "learning_rate"),
-        (["--set", "hub_token=hf_x"], "hub_token"),
-        (["--lr-scheduler-type", "wavy"], "wavy"),
-        (["--dataset", "missing.csv"], "missing.csv"),
-        (["--model-name-or-path", "./missing"], "./missing"),
-        (["--recipe", "missing"], "missing"),
-    ],
-)
-def test_a_mistake_is_told_before_anything_is_written(s140, arguments: list[str], said: str) -> None:
-    recipe = [] if "--recipe" in arguments else ["--recipe", "quickstart"]
-    assert said in s140("train", *recipe, "--output-dir", "new", *arguments, code=1).stderr
-    assert not Path("new").exists()
+MISTAKES = {
+    ("--resume", "--overwrite"): "exclude each other",
+    ("--set", "adam_beta2"): "KEY=VALUE",
+    ("--set", "adam_beta3=1"): "did you mean adam_beta2",
+    ("--learning-rate", "-1"): "learning_rate",
+    ("--set", "hub_token=hf_x"): "hub_token",
+    ("--lr-scheduler-type", "wavy"): "wavy",
+    ("--dataset", "missing.csv"): "missing.csv",
+    ("--model-name-or-path", "./missing"): "./missing",
+    ("--recipe", "missing"): "missing",
+}
+
+
+def test_a_mistake_is_reported_before_anything_is_written(s140) -> None:
+    failures = []
+    for words, reason in MISTAKES.items():
+        recipe = [] if "--recipe" in words else ["--recipe", "quickstart"]
+        result = s140("train", *recipe, "--output-dir", "new", *words, code=1)
+        if reason not in result.stderr or Path("new").exists():
+            failures.append((words, result.output))
+    assert failures == []
 
 
 def test_the_default_folder_is_named_after_the_recipe(tmp_path: Path, s140, classifier_folder: Path) -> None:

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,12 +23,14 @@ from transformers import (
     set_seed,
 )
 
+from command_line import finish_ranks
 from sentiment140_bert import modeling
+from sentiment140_bert.errors import RunError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.training.arguments import Precision, training_arguments
 from sentiment140_bert.training.callbacks import StopOnSignal
-from sentiment140_bert.training.checkpoints import newest_whole
-from sentiment140_bert.training.rows import TokenRows, lengths_of
+from sentiment140_bert.training.checkpoints import newest_whole, seconds_until
+from sentiment140_bert.training.rows import IGNORED, TokenRows, lengths_of
 from sentiment140_bert.training.trainer import SentimentTrainer, exact_loss, train
 from tiny_run import flags
 
@@ -102,15 +103,18 @@ def test_a_plain_trainer_does_not(classifier_folder: Path, tmp_path: Path) -> No
     assert losses[1] == pytest.approx(4 * losses[0], rel=1e-3)
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
-def test_the_loss_is_torchs_cross_entropy(smoothing: float) -> None:
+def test_the_loss_is_torchs_cross_entropy() -> None:
+    """Parts of a step, of any size, sum to the loss of the whole step; what is ignored counts for nothing."""
     torch.manual_seed(0)
-    logits, labels = torch.randn(10, 2), torch.randint(0, 2, (10,))
-    loss = exact_loss(smoothing)
-    expected = cross_entropy(logits, labels, label_smoothing=smoothing)
-    torch.testing.assert_close(loss({"logits": logits}, labels), expected)
-    parts = [loss({"logits": logits[part]}, labels[part], torch.tensor(10)) for part in (slice(7), slice(7, 10))]
-    torch.testing.assert_close(sum(parts), expected)
+    for smoothing in (0.0, 0.1, 0.5):
+        logits, labels = torch.randn(10, 2), torch.randint(0, 2, (10,))
+        labels[3] = IGNORED
+        loss = exact_loss(smoothing)
+        expected = cross_entropy(logits, labels, label_smoothing=smoothing)
+        torch.testing.assert_close(loss({"logits": logits}, labels), expected)
+        for cut, count in ((7, torch.tensor(9)), (1, 9)):
+            parts = [loss({"logits": logits[part]}, labels[part], count) for part in (slice(cut), slice(cut, 10))]
+            torch.testing.assert_close(sum(parts), expected)
 
 
 def test_half_precision_logits_give_a_float32_loss() -> None:
@@ -148,11 +152,27 @@ def test_training_batches_hold_tweets_of_like_length(trainer) -> None:
     assert np.mean(ragged) < 4
 
 
-@pytest.mark.parametrize(
-    ("seeds", "expected"), [({"seed": 3}, 3), ({"seed": 3, "data_seed": 7}, 7), ({"data_seed": 0}, 0)]
-)
-def test_the_order_is_seeded_by_data_seed_else_seed(trainer, seeds: dict[str, int], expected: int) -> None:
-    assert trainer(**seeds).get_train_dataloader().batch_sampler.seed == expected
+def test_the_order_is_seeded_by_data_seed_else_seed(trainer) -> None:
+    for seeds, expected in (({"seed": 3}, 3), ({"seed": 3, "data_seed": 7}, 7), ({"data_seed": 0}, 0)):
+        assert trainer(**seeds).get_train_dataloader().batch_sampler.seed == expected
+
+
+def test_operations_are_six_for_each_token_and_weight_outside_the_embeddings(trainer) -> None:
+    made = trainer()
+    weights = sum(each.numel() for name, each in made.model.named_parameters() if "_embeddings." not in name)
+    assert made.floating_point_ops({"input_ids": torch.zeros(2, 3)}) == 6 * 2 * 3 * weights
+
+
+def test_a_loss_that_is_no_number_is_seen_and_ends_in_a_sentence(classifier_folder: Path, tmp_path: Path) -> None:
+    model, tokenizer = modeling.load_classifier(str(classifier_folder))
+    values = {"learning_rate": 1e30, "max_grad_norm": 0, "num_train_epochs": 1, "per_device_train_batch_size": 8}
+    history, splits = tmp_path / "history.jsonl", {"train": tweets(40), "validation": tweets(8)}
+    settings = arguments(tmp_path, **SGD | values)
+    with pytest.raises(RunError, match="diverged"):
+        train(model, tokenizer, splits, settings, history=history, compute_metrics=lambda _: {}, shown=False)
+    losses = [each["loss"] for each in map(json.loads, history.read_text().splitlines()) if "loss" in each]
+    assert losses[0] is not None
+    assert losses[-1] is None
 
 
 def test_lengths_are_those_of_the_rows() -> None:
@@ -211,18 +231,14 @@ class KillScoring(TrainerCallback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-@pytest.mark.parametrize(
-    ("strategy", "kill", "at"),
-    [
-        *(("epoch", Kill, at) for at in (3, 5, 10)),
-        *(("steps", Kill, at) for at in (3, 5)),
-        *(("epoch", KillScoring, at) for at in (5, 10)),
-        ("steps", KillScoring, 3),
-    ],
-)
-def test_stopping_anywhere_changes_nothing(
-    small_bert: Callable[..., Path], tmp_path: Path, strategy: str, kill: type[Kill | KillScoring], at: int
-) -> None:
+STOPS = {
+    "epoch": [*((Kill, at) for at in (3, 5, 10)), *((KillScoring, at) for at in (5, 10))],
+    "steps": [(Kill, 3), (Kill, 5), (KillScoring, 3)],
+}
+
+
+@pytest.mark.parametrize("strategy", STOPS)
+def test_stopping_anywhere_changes_nothing(small_bert: Callable[..., Path], tmp_path: Path, strategy: str) -> None:
     """Five steps an epoch, two epochs, scored after each epoch or each third step; also stopped in just such a step."""
     folder, data = str(small_bert(dropout=0.2)), tweets(40)
     when = {"eval_strategy": strategy, "save_strategy": strategy, "eval_steps": 3, "save_steps": 3}
@@ -239,15 +255,21 @@ def test_stopping_anywhere_changes_nothing(
         return outcome, model.state_dict(), [(each["step"], each["eval_loss"]) for each in log if "eval_loss" in each]
 
     whole, weights, evaluations = run(tmp_path / "whole", [])
-    first, *_ = run(tmp_path / "parts", [kill(at)])
-    assert (first.signal, first.steps) == (signal.SIGTERM, at)
-    checkpoint = newest_whole(tmp_path / "parts")
-    assert checkpoint.name == f"checkpoint-{at}"
-    second, other, evaluations_of_both = run(tmp_path / "parts", [], checkpoint)
-    assert second.signal is None
-    assert (second.steps, second.best_step, second.best_metric) == (10, whole.best_step, whole.best_metric)
-    assert evaluations_of_both == evaluations
-    assert all(torch.equal(other[name], weight) for name, weight in weights.items())
+    assert (whole.steps, whole.epochs) == (10, 2.0)
+    assert whole.tweets_per_second == pytest.approx(80 / whole.seconds, rel=0.02)
+    for number, (kill, at) in enumerate(STOPS[strategy]):
+        home = tmp_path / f"parts{number}"
+        first, *_ = run(home, [kill(at)])
+        assert (first.signal, first.steps, first.epochs) == (signal.SIGTERM, at, at / 5)
+        checkpoint = newest_whole(home)
+        assert checkpoint.name == f"checkpoint-{at}"
+        before = seconds_until(checkpoint)
+        second, other, evaluations_of_both = run(home, [], checkpoint)
+        assert second.signal is None
+        assert (second.steps, second.best_step, second.best_metric) == (10, whole.best_step, whole.best_metric)
+        assert second.seconds >= math.floor(before * 100) / 100
+        assert evaluations_of_both == evaluations, (kill, at)
+        assert all(torch.equal(other[name], weight) for name, weight in weights.items()), (kill, at)
 
 
 def test_a_signal_after_the_last_step_leaves_a_checkpoint(classifier_folder: Path, tmp_path: Path) -> None:
@@ -302,23 +324,14 @@ def test_two_processes_learn_as_one(small_bert: Callable[..., Path], tmp_path: P
     common |= {"num_train_epochs": 3, "optim": "sgd", "learning_rate": 0.05, "weight_decay": 0}
     one, two = tmp_path / "one", tmp_path / "two"
     s140("train", "--output-dir", one, *flags(**common, per_device_train_batch_size=16))
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "sentiment140_bert", "train"]
     spread = flags(**common, per_device_train_batch_size=4, gradient_accumulation_steps=2)
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    result = subprocess.run(
-        [sys.executable, *launch, "--output-dir", str(two), *spread, "--json"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert result.returncode == 0, result.stderr[-4000:]
+    stdout, _ = finish_ranks("train", "--output-dir", two, *spread, "--json")
     assert json.loads((two / "environment.json").read_text())["processes"] == 2
     assert json.loads((two / "environment.json").read_text())["training"]["steps"] == 3
     first, second = (load_file(folder / "model" / "model.safetensors") for folder in (one, two))
     for name, weight in first.items():
         torch.testing.assert_close(second[name], weight, atol=1e-5, rtol=1e-5)
-    json.loads(result.stdout)  # one object, not one from each process
+    json.loads(stdout)  # one object, not one from each process
 
 
 def test_the_head_is_the_same_for_the_same_seed(small_bert: Callable[..., Path]) -> None:
