@@ -44,7 +44,8 @@ def test_csv_of_every_layout_and_packing(write, name, rows):
 
 @pytest.mark.parametrize("delimiter", ["\t", ";", "|"])
 def test_delimiters(write, delimiter):
-    assert pairs(reading(write("t.tsv", SIX, delimiter="\t"))) == EXPECTED
+    for name in ("t.tsv", "t.tsv.gz", "T.TSV"):
+        assert pairs(reading(write(name, SIX, delimiter="\t"))) == EXPECTED
     assert pairs(reading(write("t.csv", SIX, delimiter=delimiter), delimiter=delimiter)) == EXPECTED
 
 

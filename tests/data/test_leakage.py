@@ -96,14 +96,23 @@ def is_near(key: str, other: str) -> bool:
     return alike or without_masks(key) == without_masks(other) != ""
 
 
-def test_users_and_times():
-    training = table(["a", "b", "c"], [1, None, 2**64 - 1], [10, 30, None])
-    scored = table(["d", "e", "f", "g"], [2**64 - 1, 5, None, 1], [31, 30, 1, None])
-    assert leakage.audit(scored, training).counts() == {
+numbers = st.lists(st.tuples(st.none() | st.integers(2**64 - 4, 2**64 - 1), st.none() | st.integers(-3, 6)), max_size=8)
+
+
+@given(scored=numbers, training=numbers)
+@settings(max_examples=50)
+def test_users_and_times_are_counted_as_one_by_one(scored, training):
+    def of(rows: list[tuple[int | None, int | None]], start: str) -> pa.Table:
+        texts = [f"{start}{at}" for at in range(len(rows))]
+        return table(texts, [user for user, _ in rows], [time for _, time in rows])
+
+    users, others = ({user for user, _ in rows if user is not None} for rows in (scored, training))
+    times, last = ([time for _, time in rows if time is not None] for rows in (scored, training))
+    assert leakage.audit(of(scored, "a"), of(training, "b")).counts() == {
         "exact": 0,
         "near": 0,
-        "same_user": 2,
-        "overlapping_in_time": 2,
+        "same_user": sum(user in others for user, _ in scored) if users and others else None,
+        "overlapping_in_time": sum(time <= max(last) for time in times) if times and last else None,
     }
 
 
