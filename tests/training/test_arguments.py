@@ -22,18 +22,14 @@ def built(**values: Any) -> TrainingArguments:
 
 
 @without_gpu
-@pytest.mark.parametrize("asked", [{"precision": "fp16"}, {"precision": "bf16"}, {"fp16": True}, {"bf16": True}])
-def test_half_precision_without_a_gpu_is_refused(asked: dict[str, Any]) -> None:
-    name = asked.get("precision") or next(iter(asked))
-    with pytest.raises(HardwareError, match=name) as caught:
-        choose_precision(TrainingConfig(**asked))
-    assert "--precision auto" in caught.value.hint
-
-
-@without_gpu
-@pytest.mark.parametrize(("asked", "why"), [("auto", "no CUDA GPU"), ("fp32", "as asked")])
-def test_a_cpu_computes_in_fp32_and_says_why(asked: Any, why: str) -> None:
-    assert choose_precision(TrainingConfig(precision=asked)) == Precision("fp32", why)
+def test_a_cpu_computes_in_fp32_and_explains_it() -> None:
+    for asked, why in (("auto", "no CUDA GPU"), ("fp32", "as asked")):
+        assert choose_precision(TrainingConfig(precision=asked)) == Precision("fp32", why)
+    for half in ({"precision": "fp16"}, {"precision": "bf16"}, {"fp16": True}, {"bf16": True}):
+        name = half.get("precision") or next(iter(half))
+        with pytest.raises(HardwareError, match=name) as caught:
+            choose_precision(TrainingConfig(**half))
+        assert "--precision auto" in caught.value.hint
 
 
 # What was asked for, whether there is a GPU, whether that has bf16; what is chosen, None for a refusal.
@@ -159,42 +155,39 @@ def test_what_is_unusual_is_what_differs_and_matters() -> None:
     assert unusual(dataclasses.replace(TrainingConfig(), more={"adam_beta2": 0.98})) == usual | {"adam_beta2": 0.98}
 
 
-@pytest.mark.parametrize(
-    ("key", "value"), [("adam_beta2", 0.98), ("max_grad_norm", 0.1), ("torch_empty_cache_steps", 9)]
-)
-def test_set_reaches_the_other_fields(key: str, value: float) -> None:
+def test_set_reaches_the_other_fields() -> None:
     from sentiment140_bert.cli.options import resolved
 
-    config = resolved(None, {}, [f"{key}={value}"]).training
-    assert getattr(training_arguments(config, FP32, Path("checkpoints")), key) == value
+    values = {"adam_beta2": 0.98, "max_grad_norm": 0.1, "torch_empty_cache_steps": 9}
+    config = resolved(None, {}, [f"{key}={value}" for key, value in values.items()]).training
+    arguments = training_arguments(config, FP32, Path("checkpoints"))
+    assert {key: getattr(arguments, key) for key in values} == values
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("lr_scheduler_type", "no-such-schedule"),
-        ("optim", "no-such-optimizer"),
-        ("logging_strategy", "sometimes"),
-        ("torch_empty_cache_steps", -1),
-        ("adam_beta2", "high"),
-        ("ignore_data_skip", "perhaps"),
-    ],
-)
-def test_a_value_that_training_arguments_would_choke_on_is_a_recipe_error(key: str, value: Any) -> None:
-    with pytest.raises(RecipeError, match=f"{value}|{key}"):
-        built(**{key: value})
+REFUSED = {
+    "lr_scheduler_type": "no-such-schedule",
+    "optim": "no-such-optimizer",
+    "logging_strategy": "sometimes",
+    "torch_empty_cache_steps": -1,
+    "adam_beta2": "high",
+    "ignore_data_skip": "perhaps",
+}
+INCOMPLETE = [
+    ("cosine_with_min_lr", {}, "with lr_scheduler_kwargs not set: One of min_lr or min_lr_rate should be set"),
+    ("warmup_stable_decay", {}, "missing 1 required positional argument: 'num_decay_steps'"),
+    ("linear", {"min_lr": 1e-6}, "unexpected keyword argument 'min_lr'"),
+    ("polynomial", {"lr_end": 1.0}, "must be smaller"),
+]
 
 
-@pytest.mark.parametrize(
-    ("kind", "more", "said"),
-    [
-        ("cosine_with_min_lr", {}, "with lr_scheduler_kwargs not set: One of min_lr or min_lr_rate should be set"),
-        ("warmup_stable_decay", {}, "missing 1 required positional argument: 'num_decay_steps'"),
-        ("linear", {"min_lr": 1e-6}, "unexpected keyword argument 'min_lr'"),
-        ("polynomial", {"lr_end": 1.0}, "must be smaller"),
-    ],
-)
-def test_a_schedule_that_misses_something_is_a_recipe_error(kind: str, more: dict[str, float], said: str) -> None:
-    with pytest.raises(RecipeError, match=said):
-        built(lr_scheduler_type=kind, **({"lr_scheduler_kwargs": more} if more else {}))
+def test_a_value_that_training_arguments_would_choke_on_is_a_recipe_error() -> None:
+    for key, value in REFUSED.items():
+        with pytest.raises(RecipeError, match=f"{value}|{key}"):
+            built(**{key: value})
+
+
+def test_a_schedule_that_misses_something_is_a_recipe_error() -> None:
+    for kind, more, reason in INCOMPLETE:
+        with pytest.raises(RecipeError, match=reason):
+            built(lr_scheduler_type=kind, **({"lr_scheduler_kwargs": more} if more else {}))
     built(lr_scheduler_type="cosine_with_min_lr", lr_scheduler_kwargs={"min_lr": 1e-6})

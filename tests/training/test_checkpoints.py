@@ -12,6 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 from accelerate import PartialState
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.training.checkpoints import (
@@ -44,32 +46,30 @@ def unsealed(folder: Path, step: int) -> Path:
     return made
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda folder: (folder / MANIFEST).unlink(),
-        lambda folder: (folder / MANIFEST).write_text('{"step": 1'),
-        lambda folder: (folder / MANIFEST).write_text("[]"),
-        lambda folder: (folder / "model.safetensors").write_bytes(b"1234"),
-        lambda folder: (folder / "optimizer.pt").unlink(),
-        lambda folder: (folder / "optimizer.pt").write_bytes(b"12345679"),
-        lambda folder: (folder / MANIFEST).write_text('{"step": 10, "files": {"optimizer.pt": 8}}'),
-        lambda folder: (folder / MANIFEST).write_text('{"step": 10, "seconds": "x", "files": {}}'),
-        lambda folder: (folder / MANIFEST).write_text("[" * 100_000),
-        lambda folder: ((folder / MANIFEST).unlink(), (folder / MANIFEST).mkdir()),
-    ],
-    ids=[
-        *("no manifest", "manifest cut off", "manifest of another kind", "weights cut off", "optimizer missing"),
-        *("one byte is another", "manifest of another version"),
-        *("seconds that are none", "manifest without end", "a folder in its place"),
-    ],
-)
-def test_a_damaged_checkpoint_is_passed_over_and_said_so(tmp_path: Path, damage, caplog) -> None:
-    whole = checkpoint(tmp_path, 9)
-    damage(checkpoint(tmp_path, 10))
+DAMAGES = {
+    "no manifest": lambda folder: (folder / MANIFEST).unlink(),
+    "manifest cut off": lambda folder: (folder / MANIFEST).write_text('{"step": 1'),
+    "manifest of another kind": lambda folder: (folder / MANIFEST).write_text("[]"),
+    "weights cut off": lambda folder: (folder / "model.safetensors").write_bytes(b"1234"),
+    "optimizer missing": lambda folder: (folder / "optimizer.pt").unlink(),
+    "one byte is another": lambda folder: (folder / "optimizer.pt").write_bytes(b"12345679"),
+    "another version": lambda folder: (folder / MANIFEST).write_text('{"step": 10, "files": {"optimizer.pt": 8}}'),
+    "no seconds": lambda folder: (folder / MANIFEST).write_text('{"step": 10, "seconds": "x", "files": {}}'),
+    "manifest without end": lambda folder: (folder / MANIFEST).write_text("[" * 100_000),
+    "a folder in its place": lambda folder: ((folder / MANIFEST).unlink(), (folder / MANIFEST).mkdir()),
+}
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_named(tmp_path: Path, caplog) -> None:
     logging.getLogger("sentiment140_bert").propagate = True
-    assert newest_whole(tmp_path) == whole
-    assert "checkpoint-10 is passed over: " in caplog.text
+    failures = []
+    for name, damage in DAMAGES.items():
+        whole = checkpoint(tmp_path / name, 9)
+        damage(checkpoint(tmp_path / name, 10))
+        caplog.clear()
+        if newest_whole(tmp_path / name) != whole or "checkpoint-10 is passed over: " not in caplog.text:
+            failures.append(name)
+    assert failures == []
 
 
 def test_what_is_no_folder_of_a_step_is_no_checkpoint(tmp_path: Path) -> None:
@@ -227,23 +227,86 @@ def test_there_may_be_none(tmp_path: Path) -> None:
     assert newest_whole(tmp_path / "missing") is None
 
 
-@pytest.mark.parametrize(
-    ("best", "limit", "left"),
-    [
-        ("", 2, [30, 40]),
-        ("checkpoint-10", 2, [10, 40]),
-        ("checkpoint-10", 1, [10, 40]),
-        ("checkpoint-40", 1, [40]),
-        ("checkpoint-10", 3, [10, 30, 40]),
-        ("", 4, [10, 20, 30, 40]),
-        ("", None, [10, 20, 30, 40]),
-    ],
-)
-def test_older_checkpoints_are_removed_but_for_the_best(tmp_path: Path, best: str, limit: int | None, left: list[int]):
-    newest = [checkpoint(tmp_path, step) for step in (10, 20, 30, 40)][-1]
-    (tmp_path / "checkpoint-final").mkdir()
-    remove_older(newest, best, limit)
-    assert {each.name for each in tmp_path.iterdir()} == {f"checkpoint-{step}" for step in left} | {"checkpoint-final"}
+STEPS = st.sets(st.integers(1, 2000), min_size=1, max_size=6)
+
+
+@given(STEPS, st.data(), st.none() | st.integers(1, 7))
+def test_the_oldest_are_removed_but_for_the_newest_and_the_best(
+    tmp_path_factory: pytest.TempPathFactory, steps: set[int], data: st.DataObject, limit: int | None
+) -> None:
+    """A newer one than the newest whole one is being written meanwhile, and stays."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for step in steps:
+        unsealed(folder, step)
+    (folder / "checkpoint-final").mkdir()
+    newest, best = data.draw(st.sampled_from(sorted(steps))), data.draw(st.none() | st.sampled_from(sorted(steps)))
+    remove_older(folder / f"checkpoint-{newest}", f"checkpoint-{best}" if best else "", limit)
+    old = sorted(step for step in steps if step <= newest)
+    expected = set(steps)
+    for step in old:  # the oldest first, for as long as there are too many
+        if limit is not None and len(expected & set(old)) > limit and step not in (newest, best):
+            expected.remove(step)
+    assert {each.name for each in folder.iterdir()} == {f"checkpoint-{step}" for step in expected} | {
+        "checkpoint-final"
+    }
+
+
+@given(st.dictionaries(st.integers(1, 2000), st.sampled_from(["whole", "cut off", "changed"]), max_size=5), st.data())
+def test_the_newest_whole_one_is_found(
+    tmp_path_factory: pytest.TempPathFactory, states: dict[int, str], data: st.DataObject
+) -> None:
+    """Those whose best checkpoint is not whole count only where there is no other."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    bests = {}
+    for step, how in states.items():
+        bests[step] = data.draw(st.none() | st.integers(1, 2001) | st.sampled_from(sorted(states)))
+        made = unsealed(folder, step)
+        state = {"best_model_checkpoint": bests[step] and f"/elsewhere/checkpoint-{bests[step]}"}
+        (made / "trainer_state.json").write_text(json.dumps(state))
+        files = {
+            each.name: {"size": each.stat().st_size, "sha256": hashlib.sha256(each.read_bytes()).hexdigest()}
+            for each in made.iterdir()
+        }
+        if how != "cut off":
+            (made / MANIFEST).write_text(json.dumps({"step": step, "seconds": 1.0, "files": files}))
+        if how == "changed":
+            (made / "optimizer.pt").write_bytes(b"12345679")
+    whole = {step for step, how in states.items() if how == "whole"}
+    complete = {step for step in whole if bests[step] is None or bests[step] in whole}
+    expected = max(complete or whole, default=None)
+    assert newest_whole(folder) == (expected and folder / f"checkpoint-{expected}")
+    sizes_agree = sorted(step for step, how in states.items() if how != "cut off")
+    assert whole_ones(folder) == [folder / f"checkpoint-{step}" for step in sizes_agree]
+
+
+def test_a_run_that_was_moved_finds_its_best_checkpoint_or_says_so(tmp_path: Path) -> None:
+    here, args = checkpoint(tmp_path, 1), Saving(tmp_path).args
+    state = SimpleNamespace(best_model_checkpoint="/elsewhere/checkpoint-1", is_world_process_zero=True, global_step=1)
+    WholeCheckpoints(0.0).on_train_begin(args, state, None)
+    assert state.best_model_checkpoint == str(here)
+    (here / "optimizer.pt").write_bytes(b"12345679")
+    with pytest.raises(RunError, match=r"checkpoint-1, is missing in .* or damaged"):
+        WholeCheckpoints(0.0).on_train_begin(args, state, None)
+
+
+def test_only_the_main_process_seals_and_removes(tmp_path: Path) -> None:
+    folder, args = unsealed(tmp_path, 3), Saving(tmp_path).args
+    state = SimpleNamespace(best_model_checkpoint=None, is_world_process_zero=False, global_step=3)
+    callback = WholeCheckpoints(0.0)
+    callback.on_train_begin(args, state, None)
+    callback.on_save(args, state, None)
+    callback.finish()
+    callback.close()
+    assert {each.name for each in folder.iterdir()} == {"model.safetensors", "optimizer.pt"}
+
+
+def test_a_file_that_has_a_second_name_is_not_emptied(tmp_path: Path) -> None:
+    """It may be on its way to the Hub under that."""
+    folder = checkpoint(tmp_path, 1)
+    (tmp_path / "second").hardlink_to(folder / "model.safetensors")
+    remove(folder)
+    assert not folder.exists()
+    assert (tmp_path / "second").read_bytes() == b"12345678"
 
 
 def test_one_that_is_being_written_meanwhile_stays(tmp_path: Path) -> None:
