@@ -44,18 +44,25 @@ def test_very_few_steps_are_better_than_none(count: int) -> None:
     assert step_estimate([2.0] * count, TOKENS, TOKENS).step == pytest.approx(2.0)
 
 
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ({}, Job(3 * 5625, 3 * 5000, 3)),
-        ({"num_train_epochs": 1.5}, Job(8438, 2 * 5000, 2)),
-        ({"max_steps": 100}, Job(100, 5000, 1)),
-        (BY_STEPS, Job(16875, 33 * 5000, 16)),
-        ({"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False}, Job(16875, 0, 0)),
-        ({"gradient_accumulation_steps": 2}, Job(3 * 2813, 3 * 5000, 3)),
-    ],
-)
-def test_a_job_is_what_its_recipe_says(values: dict, expected: Job) -> None:
-    config = Recipe().with_values(values).training
-    step = config.per_device_train_batch_size * config.gradient_accumulation_steps
-    assert job_of(config, step, 90_000, 5_000) == expected
+JOBS = [
+    ({}, Job(3 * 5625, 3 * 5000, 3)),
+    ({"num_train_epochs": 1.5}, Job(8438, 2 * 5000, 2)),
+    ({"max_steps": 100}, Job(100, 5000, 1)),
+    (BY_STEPS, Job(16875, 33 * 5000, 16)),
+    ({"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False}, Job(16875, 0, 0)),
+    ({"gradient_accumulation_steps": 2}, Job(3 * 2813, 3 * 5000, 3)),
+    ({"save_strategy": "best", "metric_for_best_model": "eval_loss"}, Job(16875, 3 * 5000, 3)),
+    (BY_STEPS | {"eval_steps": None, "logging_steps": 250}, Job(16875, 67 * 5000, 16)),
+    (BY_STEPS | {"eval_steps": 0.25, "save_steps": 0.5}, Job(16875, 3 * 5000, 1)),  # every 4,219 and every 8,438 steps
+]
+
+
+def test_a_job_is_what_its_recipe_says() -> None:
+    failures = []
+    for values, expected in JOBS:
+        config = Recipe().with_values(values).training
+        step = config.per_device_train_batch_size * config.gradient_accumulation_steps
+        if (job := job_of(config, step, 90_000, 5_000)) != expected:
+            failures.append((values, expected, job))
+    assert failures == []
+    assert job_of(Recipe().training, 16, 3, 5) == Job(3, 15, 3)  # fewer tweets than a step has

@@ -3,7 +3,6 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
-import pytest
 import torch
 from datasets import Dataset
 from hypothesis import given
@@ -47,8 +46,8 @@ def test_longest_first_is_the_same_rows_in_another_order(tweets: list[list[int]]
     other = rows.longest_first()
     assert (np.diff(other.lengths) <= 0).all()
     seen = [other[at] for at in range(len(other))]
-    told = sorted((each["input_ids"].tolist(), int(each["labels"])) for each in seen)
-    assert told == sorted((tweet, at % 2) for at, tweet in enumerate(tweets))
+    found = sorted((each["input_ids"].tolist(), int(each["labels"])) for each in seen)
+    assert found == sorted((tweet, at % 2) for at, tweet in enumerate(tweets))
 
 
 def test_rows_of_a_selection_are_those_of_the_selection() -> None:
@@ -59,9 +58,9 @@ def test_rows_of_a_selection_are_those_of_the_selection() -> None:
     assert rows.labels.tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("padding", [0, 7, None])
-def test_without_rows_a_batch_counts_for_nothing(padding: int | None) -> None:
-    pad = SimpleNamespace(pad_token_id=padding, padding_side="right")
-    batch = TokenRows(table([[1]]), pad).__getitems__([])
-    assert batch["labels"].tolist() == [IGNORED]
-    assert batch["input_ids"].shape == batch["attention_mask"].shape == (1, 2)
+def test_without_rows_a_batch_counts_for_nothing() -> None:
+    for padding in (0, 7, None):
+        pad = SimpleNamespace(pad_token_id=padding, padding_side="right")
+        batch = TokenRows(table([[1]]), pad).__getitems__([])
+        assert batch["labels"].tolist() == [IGNORED]
+        assert batch["input_ids"].shape == batch["attention_mask"].shape == (1, 2)
