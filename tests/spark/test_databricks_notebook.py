@@ -39,6 +39,8 @@ def test_a_cell_is_either_magic_or_code() -> None:
         assert all(lines) or not any(lines)
 
 
+@pytest.mark.long
+@pytest.mark.timeout(900)
 def test_its_cells_train_and_label_a_table(spark: Any, table, encoder: Path, monkeypatch, shared: Path) -> None:
     values = {
         "model_name_or_path": str(encoder),

@@ -9,11 +9,15 @@ import pytest
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
-from sentiment140_bert import registry
+from sentiment140_bert import load_recipe, registry
+from sentiment140_bert.errors import S140Error
 from sentiment140_bert.spark import processes
+from sentiment140_bert.spark.errors import unpacked
+from sentiment140_bert.workflows import spark as workflow
 from tiny_run import flags
 
 pytest_plugins = ("spark_fixtures", "hub_fixtures")
+pytestmark = pytest.mark.timeout(900)  # a session of Spark takes its time where others need the machine
 
 TOKEN = "not-a-real-token-of-anybody"
 # 16 tweets to train on, which is one global batch: 2 processes x 4 tweets x 2 accumulated, or 16 in one.
@@ -43,6 +47,7 @@ def losses(folder: Path) -> list[float]:
     return [line["loss"] for line in lines if "loss" in line]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["--local-mode", "--no-local-mode"])
 def test_two_processes_of_spark_learn_as_one(
     table, encoder_without_dropout: Path, shared: Path, s140, monkeypatch, mode: str
@@ -76,6 +81,7 @@ def test_two_processes_of_spark_learn_as_one(
     assert not [file for file in shared.rglob("*") if file.is_file() and TOKEN.encode() in file.read_bytes()]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["--local-mode", "--no-local-mode"])
 def test_the_error_of_a_process_reaches_the_user_as_its_sentence(
     spark, encoder: Path, tmp_path: Path, s140, mode: str
@@ -90,33 +96,70 @@ def test_the_error_of_a_process_reaches_the_user_as_its_sentence(
     assert [each.name for each in (tmp_path / "thesis").iterdir()] == ["chapter1.txt"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
+def test_what_the_cluster_does_not_have_is_a_sentence(spark, s140) -> None:
+    cases = (
         (["--num-processes", 2, "--use-gpu"], "Spark has no GPUs to give"),
         (["--num-processes", 2, "--no-local-mode", "--use-gpu"], "Spark has no GPUs to give"),
         (["--num-processes", 3, "--no-local-mode"], "cannot run that many processes at once"),
-    ],
-)
-def test_what_the_cluster_does_not_have_is_a_sentence(spark, s140, arguments: list[object], said: str) -> None:
-    result = s140("spark", "train", *arguments, "--", "--recipe", "quickstart", "--output-dir", "new", code=1)
-    assert said in result.stderr
-    assert "Traceback" not in result.stderr
-    assert not Path("new").exists()
+    )
+    wrong = []
+    for arguments, sentence in cases:
+        words = ["spark", "train", *arguments, "--", "--recipe", "quickstart", "--output-dir", "new"]
+        printed = s140(*words, code=1).stderr
+        if sentence not in printed or "Traceback" in printed or Path("new").exists():
+            wrong.append((arguments, printed))
+    assert wrong == []
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "said"),
-    [
+def test_wrong_arguments_are_told_before_a_process_starts(s140) -> None:
+    cases = (
         (["--learning-rate", "x"], 2, "not a valid float"),
         (["--learning-rate", "-1"], 1, "must be greater than 0"),
         (["--nonsense"], 2, "--nonsense"),
-    ],
-)
-def test_wrong_arguments_are_told_before_a_process_starts(s140, arguments: list[str], code: int, said: str) -> None:
-    result = s140("spark", "train", "--num-processes", 2, "--", *arguments, code=code)
-    assert said in result.stderr
-    assert "processes:" not in result.stderr
+    )
+    for arguments, code, sentence in cases:
+        printed = s140("spark", "train", "--num-processes", 2, "--", *arguments, code=code).stderr
+        assert sentence in printed, arguments
+        assert "processes:" not in printed, arguments
+
+
+@pytest.mark.parametrize("rank", [0, 1, 12])
+def test_a_process_that_gives_up_leaves_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: int) -> None:
+    monkeypatch.setenv("RANK", str(rank))
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.setenv(processes.REPORTS, str(tmp_path))
+    error = S140Error("It is \u2603.", "Do not.")
+    error.exit_code = 143
+
+    def give_up(*_: object) -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as ended:
+        processes._guarded(give_up, [1, 2])
+    assert ended.value.code == 143
+    (report,) = tmp_path.iterdir()
+    assert report.name == f"{rank:05}"
+    found = unpacked(f"Traceback\n RuntimeError: {report.read_text('utf-8')}\n\tat org.apache.spark")
+    assert (found.message, found.hint, found.exit_code) == (error.message, error.hint, 143)
+
+
+def test_only_the_first_process_of_a_machine_gives_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    assert processes._guarded(lambda *given: given, [1, "two"]) == (1, "two")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(SystemExit) as ended:
+        processes._guarded(lambda *given: given, [1, "two"])
+    assert not ended.value.code
+
+
+def test_a_worker_finds_files_by_paths_that_do_not_depend_on_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "tweets.csv").touch()
+    (tmp_path / "encoder").mkdir()
+    given = {"model_name_or_path": "encoder", "dataset": "tweets.csv", "manual_test": "sample"}
+    found = workflow._findable(load_recipe("quickstart").with_values(given))
+    assert found.model.model_name_or_path == str(tmp_path / "encoder")
+    assert found.data.dataset == str(tmp_path / "tweets.csv")
+    assert found.data.manual_test == "sample"
 
 
 def told_by_a_process(names: list[str]) -> dict[str, str | None]:
@@ -126,7 +169,7 @@ def told_by_a_process(names: list[str]) -> dict[str, str | None]:
     return {name: os.environ.get(name) for name in names} | {"leaked": ",".join(leaked), "rank": os.environ["RANK"]}
 
 
-@pytest.mark.parametrize("local_mode", [True, False])
+@pytest.mark.parametrize("local_mode", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_the_callers_login_reaches_the_processes_and_no_file(spark, monkeypatch, capfd, local_mode: bool) -> None:
     from pyspark import cloudpickle
 

@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from command_line import Command
 from conftest import six_columns
 from sentiment140_bert.data import prepare, source, tables
 from sentiment140_bert.errors import DataError
@@ -16,6 +15,7 @@ from sentiment140_bert.settings import DataConfig
 from tiny_run import flags
 
 pytest_plugins = ("spark_fixtures", "hub_fixtures")
+pytestmark = pytest.mark.timeout(900)  # a session of Spark takes its time where others need the machine
 
 
 def config(name: str, **changes: object) -> DataConfig:
@@ -91,21 +91,19 @@ def test_prepare_train_and_evaluate_take_a_table(table, encoder: Path, s140) -> 
     assert json.loads(s140("evaluate", "run", "--json").stdout)["splits"]["test"]["n"] == 20  # the same splits again
 
 
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
+def test_what_is_no_table_is_a_sentence(spark, s140) -> None:
+    cases = (
         ("table:tweets.missing", "There is no table tweets.missing"),
         ("table:nowhere.at.all", "nowhere"),
         ("table:two words", "'two words' is no name of a table"),
         ("table:", "'' is no name of a table"),
         ("table:parquet.`/Volumes/main/x`", "files and folders are named by their path"),
-    ],
-)
-def test_what_is_no_table_is_a_sentence(spark, name: str, said: str, s140) -> None:
-    result = s140("prepare", "--dataset", name, code=1)
-    assert said in result.stderr
-    assert "Traceback" not in result.stderr
-    assert not source.is_hub_id(name)
+    )
+    for name, sentence in cases:
+        printed = s140("prepare", "--dataset", name, code=1).stderr
+        assert sentence in printed, name
+        assert "Traceback" not in printed, name
+        assert not source.is_hub_id(name), name
 
 
 def test_a_table_without_text_is_a_sentence(table, s140) -> None:
@@ -120,35 +118,27 @@ def test_an_empty_table_is_a_sentence(table, s140) -> None:
     assert "holds no rows" in s140("prepare", "--dataset", f"table:{name}", code=1).stderr
 
 
-WITHOUT = """
-import sys
-sys.modules["pyspark"] = None
-from sentiment140_bert.cli import main
-main(["prepare", "--dataset", "table:a.b.c"])
-"""
+def test_without_pyspark_the_extra_is_named(s140, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("pyspark", "pyspark.errors", "pyspark.sql"):
+        monkeypatch.setitem(sys.modules, name, None)
+    printed = s140("prepare", "--dataset", "table:a.b.c", code=1).stderr
+    assert "needs the optional extra [spark]" in printed
+    assert "Traceback" not in printed
 
 
-def test_without_pyspark_the_extra_is_named() -> None:
-    result = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False)
-    assert result.returncode == 1
-    assert "needs the optional extra [spark]" in result.stderr
-    assert "Traceback" not in result.stderr
-
-
-def test_without_java_the_sentence_says_so(tmp_path: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "JAVA_HOME"}
+def test_without_java_the_sentence_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JAVA_HOME", raising=False)
     tools = [Path("/bin"), Path("/usr/bin")]
     (tmp_path / "bin").mkdir()
     for name in ("bash", "dirname", "env", "uname", "ps", "nice", "sh"):
         found = next((folder / name for folder in tools if (folder / name).exists()), None)
         if found:
             (tmp_path / "bin" / name).symlink_to(found)
-    arguments = [sys.executable, "-m", "sentiment140_bert", "prepare", "--dataset", "table:a.b.c"]
-    environment |= {"PATH": str(tmp_path / "bin")}
-    result = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
-    assert result.returncode == 1
-    assert "Spark does not start" in result.stderr
-    assert "Traceback" not in result.stderr
+    started = Command("prepare", "--dataset", "table:a.b.c", env={"PATH": str(tmp_path / "bin")})
+    _, stderr = started.communicate()
+    assert started.returncode == 1
+    assert "Spark does not start" in stderr
+    assert "Traceback" not in stderr
 
 
 def test_a_copy_stands_for_the_table_where_there_is_no_session(table, tmp_path: Path, monkeypatch) -> None:
