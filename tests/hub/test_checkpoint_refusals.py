@@ -153,6 +153,18 @@ def test_a_manifest_that_says_less_is_refused(hub: HubServer, refused, change: C
     assert said in refused()
 
 
+def test_an_index_that_leaves_a_needed_file_out_is_refused(hub: HubServer, refused) -> None:
+    """The file is there, but nothing says what it must be."""
+    whole = hub.files(REPO)[INDEX]
+    folder = newest(hub)
+    needed = [f"{folder}/{name}" for name in ("complete.json", "model.safetensors", "trainer_state.json")]
+    for name in (*needed, "recipe.yaml", "data.json", "environment.json", "history.jsonl"):
+        index = json.loads(whole)
+        del index["files"][name]
+        hub.write(REPO, INDEX, json.dumps(index).encode())
+        assert f"{name} is missing" in refused(), name
+
+
 def test_a_name_in_the_index_alone_is_refused_too(hub: HubServer, refused) -> None:
     index = json.loads(hub.files(REPO)[INDEX])
     index["files"]["checkpoint-12/../../escaped"] = index["files"]["recipe.yaml"]

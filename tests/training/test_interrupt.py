@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from command_line import Command
+from model_fixtures import train
 from sentiment140_bert.run_dir import sha256_of
 from sentiment140_bert.training.checkpoints import newest_whole, seal, seconds_until
 from tiny_run import flags
@@ -28,24 +29,41 @@ class Stopped(NamedTuple):
     stderr: str
 
 
+Words = Callable[..., list[str]]
+
+
 @pytest.fixture(scope="module")
-def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, Stopped]]:
+def words(small_bert: Callable[..., Path]) -> Words:
+    """The flags of a training of a tiny BERT, with changes; dropout draws random numbers in each step."""
+    folder = small_bert("BertModel", dropout=0.1)
+    return lambda **changes: flags(model_name_or_path=folder, **changes)
+
+
+@pytest.fixture(scope="module")
+def run(words: Words, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same training undisturbed; not to be changed."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    train(folder, words())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stopped(words: Words, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, Stopped]]:
     """The recipe of ``run``, once stopped by SIGTERM, which a scheduler may send again and again, and once by SIGINT,
     after the seventh of its twelve steps."""
     home = tmp_path_factory.mktemp("stopped")
 
     def stop(number: signal.Signals) -> Stopped:
         folder = home / number.name
-        started = Command("train", "--output-dir", folder, *flags(), "--json", cwd=home)
-        heard = []
-        for line in started.stderr:
-            heard.append(line)
-            if line.startswith("step 7/"):
-                started.send_signal(number)
-            if number == signal.SIGTERM and "a checkpoint will be written" in line:
-                started.send_signal(number)
-        stdout, rest = started.communicate(timeout=120)
-        return Stopped(folder, started.returncode, stdout, "".join(heard) + rest)
+        with Command("train", "--output-dir", folder, *words(), "--json", cwd=home, pause_at="step 7/") as command:
+            command.wait_until_paused()
+            command.send_signal(number)
+            assert any("a checkpoint will be written" in line for line in command.stderr)
+            if number == signal.SIGTERM:
+                command.send_signal(number)
+            command.resume()
+            code = command.wait()
+            return Stopped(folder, code, command.stdout.whole(), command.stderr.whole())
 
     yield {number: stop(number) for number in (signal.SIGTERM, signal.SIGINT)}
     shutil.rmtree(home)
@@ -57,7 +75,7 @@ def test_a_signal_leaves_a_whole_checkpoint_and_says_how_to_go_on(stopped, numbe
     assert run.code == code, run.stderr
     checkpoint = newest_whole(run.folder / "checkpoints")
     assert checkpoint is not None
-    assert 7 <= int(checkpoint.name.removeprefix("checkpoint-")) < 12
+    assert checkpoint.name == "checkpoint-8"  # the signal came when the seventh step was done
     assert f"s140 train --output-dir {run.folder} --resume" in run.stderr
     assert "Traceback" not in run.stderr
     assert run.stdout == ""
@@ -74,10 +92,12 @@ def test_a_signal_leaves_a_whole_checkpoint_and_says_how_to_go_on(stopped, numbe
         ({"max_grad_norm": 2}, "max_grad_norm: 1.0 then, 2.0 now"),
     ],
 )
-def test_going_on_with_another_recipe_is_refused(stopped, s140, resume, changed: dict[str, float], named: str) -> None:
+def test_going_on_with_another_recipe_is_refused(
+    stopped, words: Words, s140, resume, changed: dict[str, float], named: str
+) -> None:
     folder = stopped[signal.SIGINT].folder
     before = (folder / "recipe.yaml").read_bytes()
-    result = s140("train", "--output-dir", folder, *resume, *flags(**changed), code=1)
+    result = s140("train", "--output-dir", folder, *resume, *words(**changed), code=1)
     assert named in result.stderr
     assert "--overwrite" in result.stderr
     assert (folder / "recipe.yaml").read_bytes() == before
@@ -89,13 +109,13 @@ def test_a_further_training_argument_is_a_difference_too(stopped, s140) -> None:
     assert "adam_beta2" in result.stderr
 
 
-def test_a_resumed_run_ends_with_the_very_same_weights(run: Path, stopped, s140) -> None:
+def test_a_resumed_run_ends_with_the_very_same_weights(run: Path, words: Words, stopped, s140) -> None:
     """Beside the whole checkpoint lies the start of a newer one, as a power cut leaves it."""
     folder = stopped[signal.SIGTERM].folder
     cut_off = folder / "checkpoints" / "checkpoint-12"
     cut_off.mkdir()
     (cut_off / "model.safetensors").write_bytes(b"\x00" * 1000)
-    result = s140("train", "--output-dir", folder, *flags(), "--json")
+    result = s140("train", "--output-dir", folder, *words(), "--json")
     assert "unfinished run of this recipe; going on with it" in result.stderr
     report = json.loads(result.stdout)
     assert report["training"]["steps"] == 12
