@@ -166,10 +166,11 @@ def test_a_signal_during_the_last_evaluation_counts_too() -> None:
 
 
 def test_an_epoch_begins_with_its_own_order() -> None:
+    """Also one that is resumed anywhere in its middle."""
     batches = LengthGroupedBatches([3, 1, 2], Share(2), 0)
-    for epoch, number in ((None, 0), (0.0, 0), (1.0, 1), (1.4, 1), (3.0, 3)):  # resumed in its middle
+    for epoch in (None, *(tenth / 10 for tenth in range(35))):
         EachEpochItsOrder(batches).on_epoch_begin(None, state(epoch=epoch), None)
-        assert batches.epoch == number
+        assert batches.epoch == math.floor(epoch or 0)
 
 
 def test_random_numbers_go_back_to_where_the_step_began() -> None:
@@ -183,18 +184,23 @@ def test_random_numbers_go_back_to_where_the_step_began() -> None:
 
 
 def test_a_probe_times_each_step_and_ends_after_enough(clock: Clock) -> None:
-    timed, seconds = probe.Timed(), [9.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
-    timed.steps = [1.0]  # of an attempt before
-    timed.on_train_begin(None, state(), None)
-    stops = []
-    for number, took in enumerate(seconds, 1):
-        clock.now += took
-        ended = control()
-        timed.on_step_end(None, state(number, max_steps=25), ended)
-        assert ended.should_training_stop == ended.should_evaluate == ended.should_save
-        stops.append(ended.should_training_stop)
-    assert timed.steps == seconds
-    assert stops == [False] * 5 + [True] * 2  # six steps and more than 25 seconds
+    """That is after 25 seconds and at least six steps, or at the last step; then it scores and saves once."""
+    quick, slow = [0.5] * 24, [20.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+    almost = [4.0] * 6 + [1.0, 0.5, 4.0]  # 25 seconds after seven steps, and more after eight
+    for seconds, first in ((quick, None), (slow, 6), (almost, 8)):
+        timed = probe.Timed()
+        timed.steps = [1.0]  # of an attempt before
+        clock.now += 3  # preparations
+        timed.on_train_begin(None, state(), None)
+        stops = []
+        for number, took in enumerate(seconds, 1):
+            clock.now += took
+            ended = control()
+            timed.on_step_end(None, state(number, max_steps=25), ended)
+            assert ended.should_training_stop == ended.should_evaluate == ended.should_save
+            stops.append(ended.should_training_stop)
+        assert timed.steps == seconds
+        assert stops == [first is not None and number >= first for number in range(1, len(seconds) + 1)]
     clock.now += 30
     timed.on_evaluate(None, state(7), None, {"eval_samples_per_second": 40.0})
     clock.now += 5
