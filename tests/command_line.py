@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -121,6 +122,7 @@ def run_forked(
             raise ValueError(f"{name} is read while libraries are imported: fresh=True is needed.")
     os.environ.clear()
     os.environ.update(environment)
+    tempfile.tempdir = None  # found before the fork, by another environment
     os.chdir(folder)
     import torch
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
-from command_line import Command
+from command_line import Command, signalled
 from conftest import as_csv, six_columns
+from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.workflows import volumes
 from tiny_run import flags
 
@@ -61,51 +62,72 @@ def test_a_run_on_a_volume_is_whole_and_never_appended_to(volume: Path, encoder:
 
 
 def test_an_interrupted_run_is_resumed_from_the_volume(volume: Path, encoder: Path, s140) -> None:
-    chosen = flags(model_name_or_path=encoder, num_train_epochs=400, save_strategy="no", load_best_model_at_end="X")
-    chosen = [each for each in chosen if each not in ("--load-best-model-at-end", "X")]
-    started = Command("train", "--output-dir", volume / "run", *chosen, "--no-load-best-model-at-end", env=os.environ)
-    for line in started.stderr or ():
-        if line.startswith("step 5/"):
-            started.send_signal(signal.SIGTERM)
-            break
-    _, stderr = started.communicate(timeout=120)
-    assert started.returncode == 143, stderr
+    words = [*flags(model_name_or_path=encoder, save_strategy="no"), "--no-load-best-model-at-end"]
+    with Command("train", "--output-dir", volume / "run", *words, pause_at="step 5/") as command:
+        _, stderr = signalled(command, signal.SIGTERM)
+        assert command.returncode == 143, stderr
     assert f"--output-dir {volume}/run --resume" in stderr
     (checkpoint,) = (volume / "run" / "checkpoints").iterdir()
     assert (checkpoint / "complete.json").is_file()
     assert not (volume / "run" / "metrics.json").exists()
-    again = Command("train", "--output-dir", volume / "run", "--resume", env=os.environ)
-    for line in again.stderr or ():
-        if line.startswith("resume:"):
-            assert line.strip() == f"resume: from {checkpoint.name}"
-            break
-    else:
-        pytest.fail("nothing was resumed")
-    again.kill()
-    again.communicate()
+    again = s140("train", "--output-dir", volume / "run", "--resume")
+    assert f"resume: from {checkpoint.name}\n" in again.stderr
+    assert (volume / "run" / "metrics.json").is_file()
 
 
 def test_when_the_machine_is_lost_the_volume_has_what_resumes(
     volume: Path, encoder: Path, s140, tmp_path: Path
 ) -> None:
     """Its best checkpoint is an earlier one, on a disk that is gone."""
-    chosen = flags(model_name_or_path=encoder, num_train_epochs=400, save_total_limit=1)
-    started = Command("train", "--output-dir", volume / "run", *chosen, env=os.environ)
-    for line in started.stderr or ():
-        if line.startswith("step 25/"):
-            started.kill()
-            break
-    started.communicate()
-    for each in tmp_path.glob("s140-run-*"):
-        shutil.rmtree(each)
-    checkpoints = sorted(each.name for each in (volume / "run" / "checkpoints").iterdir())
-    assert checkpoints
-    recipe = (volume / "run" / "recipe.yaml").read_text().replace("num_train_epochs: 400.0", "num_train_epochs: 5.0")
-    (volume / "run" / "recipe.yaml").write_text(recipe)
+    words = flags(model_name_or_path=encoder, num_train_epochs=5, save_total_limit=1)
+    checkpoints = volume / "run" / "checkpoints"
+    with Command("train", "--output-dir", volume / "run", *words, pause_at="step 20/") as command:
+        command.wait_until_paused()
+        while not (checkpoints / "checkpoint-18" / "complete.json").is_file():  # another thread brings it there
+            assert command.poll() is None, command.stderr.whole()
+            time.sleep(0.01)
+    for folder in tmp_path.glob("s140-run-*"):
+        shutil.rmtree(folder)
     report = json.loads(s140("train", "--output-dir", volume / "run", "--resume", "--json").stdout)
     assert report["training"]["steps"] == 30
     assert not (volume / "run" / "checkpoints").exists()
     assert (volume / "run" / "model" / "model.safetensors").is_file()
+
+
+def test_a_copy_that_is_cut_off_leaves_old_or_new_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the middle of each file in turn: what was on the volume before can be resumed at any moment."""
+    copyfile, left = shutil.copyfile, 0
+
+    def cut_off(source: Path, target: Path) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            Path(target).write_bytes(source.read_bytes()[:2])
+            raise KeyboardInterrupt
+        copyfile(source, target)
+
+    local, there = RunDir(tmp_path / "local"), RunDir(tmp_path / "volume")
+    copy = volumes.Copy(local, there)
+    files = (local.recipe, local.data, local.environment, local.history, local.tracking)
+    monkeypatch.setattr(shutil, "copyfile", cut_off)
+    for number in range(len(files) + 1):  # the first time, with nothing there, goes well
+        for file in files:
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(f"content {number} of {file.name}")
+        left = number
+        if number:
+            with pytest.raises(KeyboardInterrupt):
+                copy.renew()
+        else:
+            copy.renew()
+        for file in files:
+            content = (there.path / file.name).read_text()
+            assert content in [f"content {earlier} of {file.name}" for earlier in range(number + 1)]
+    left = 0
+    copy.renew()
+    assert {path.name: path.read_text() for path in there.path.iterdir()} == {
+        file.name: file.read_text() for file in files
+    }
 
 
 def test_an_overwritten_run_leaves_nothing_behind(volume: Path, encoder: Path, s140) -> None:

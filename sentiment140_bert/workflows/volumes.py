@@ -129,5 +129,11 @@ def _copied_last(folder: Path, target: Path, last: str, *left: str) -> None:
     ]
     files = [each for each in found if each.parts[0] not in (*left, LOCK)]
     for file in sorted(files, key=lambda each: (each.name == last, -len(each.parts))):
-        (target / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / file, target / file)
+        place = target / file
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.exists():  # copying over it would leave neither the old nor the new one if it were cut off
+            new = place.with_name(f"{TEMPORARY}{place.name}")
+            shutil.copyfile(folder / file, new)
+            new.replace(place)
+        else:
+            shutil.copyfile(folder / file, place)
