@@ -1,4 +1,4 @@
-"""`python -m sentiment140_bert`, but in the second of several processes more than 8 tweets at once are too many."""
+"""In the second of several processes, more than 8 tweets at once are too many."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import Any
 import torch
 
 from sentiment140_bert import modeling
-from sentiment140_bert.cli import main
 
 load_encoder = modeling.load_encoder
 
 
-def cramped(*arguments: Any) -> Any:
+def load_cramped(*arguments: Any) -> Any:
     def check(model: Any, args: Any, kwargs: dict[str, Any]) -> None:
         if model.training and len(kwargs["input_ids"]) > 8:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
@@ -24,5 +23,6 @@ def cramped(*arguments: Any) -> Any:
     return model
 
 
-modeling.load_encoder = cramped
-main(prog_name="s140")
+def install() -> None:
+    """Let this process load encoders that are cramped in that way."""
+    modeling.load_encoder = load_cramped

@@ -15,7 +15,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from command_line import Command
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.run_dir import folder_written_whole, sha256_of, write_text, written_whole
 from sentiment140_bert.training.checkpoints import newest_whole
@@ -83,29 +82,22 @@ def test_what_only_resembles_it_is_not_explained_away(tmp_path: Path) -> None:
 
 
 def test_training_keeps_its_last_whole_checkpoint_and_goes_on_once_there_is_room(
-    classifier_folder: Path, small_disk, tmp_path: Path
+    classifier_folder: Path, small_disk, tmp_path: Path, s140
 ) -> None:
     """The first checkpoint fits, the second one does not. The same command, with room, ends as if nothing had been."""
     words = flags(model_name_or_path=classifier_folder)
-    free = Command("train", "--output-dir", tmp_path / "free", *words)
-    _, told = free.communicate(timeout=250)
-    assert free.returncode == 0, told
+    s140("train", "--output-dir", tmp_path / "free", *words)
     size = sum(each.stat().st_size for each in newest_whole(tmp_path / "free" / "checkpoints").iterdir())
     place = small_disk(1.6 * size / MIB)
-    command = ["train", "--output-dir", place / "run", *words]
-    first = Command(*command)
-    _, told = first.communicate(timeout=250)
-    assert first.returncode == 1, told
-    assert "Error: The disk is full: " in told
-    assert "checkpoint-12" in told
-    assert "Traceback" not in told
+    stderr = s140("train", "--output-dir", place / "run", *words, code=1).stderr
+    assert "Error: The disk is full: " in stderr
+    assert "checkpoint-12" in stderr
+    assert "Traceback" not in stderr
     assert [each.name for each in (place / "run" / "checkpoints").iterdir()] == ["checkpoint-6"]
     assert newest_whole(place / "run" / "checkpoints").name == "checkpoint-6"
     subprocess.run(["mount", "-o", "remount,size=1g", str(place)], check=True)
-    second = Command(*command)
-    _, told = second.communicate(timeout=250)
-    assert second.returncode == 0, told
-    assert "resume: from checkpoint-6" in told
+    stderr = s140("train", "--output-dir", place / "run", *words).stderr
+    assert "resume: from checkpoint-6" in stderr
     weights = [sha256_of(each / "model" / "model.safetensors") for each in (tmp_path / "free", place / "run")]
     assert weights[0] == weights[1]
     steps = [json.loads(line) for line in (place / "run" / "history.jsonl").read_text().splitlines()]

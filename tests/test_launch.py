@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from command_line import Command
+import cramped_rank
+from command_line import Command, finish_ranks, signalled, start_ranks
+from model_fixtures import train
+from once import make_once
 from tiny_run import flags
 
 pytest_plugins = "hub_fixtures"
@@ -44,20 +46,15 @@ def model(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def alone(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One process, 32 tweets at once."""
-    folder = tmp_path_factory.mktemp("alone") / "run"
-    started = Command("train", "--output-dir", folder, *flags(model_name_or_path=model, **STEPS))
-    _, stderr = started.communicate(timeout=240)
-    assert started.returncode == 0, stderr
-    return folder
+    words = flags(model_name_or_path=model, **STEPS)
+    return make_once(tmp_path_factory, "one_process", lambda folder: train(folder, words))
 
 
-def launch(launcher: str, *words: object, module: bool = True) -> subprocess.Popen[str]:
-    program, *options = LAUNCHERS[launcher]
-    ours = ["-m", "sentiment140_bert"] if module else [str(Path(__file__).with_name("cramped_rank.py"))]
-    command = [str(BESIDE_PYTHON / program), *options, *ours, "train", *map(str, words)]
-    hidden = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, env=os.environ | hidden, **pipes)
+def launch(launcher: str, *words: object, **options: Any) -> Command:
+    """Start it by a real launcher, which starts a new interpreter for each process."""
+    program, *more = LAUNCHERS[launcher]
+    alone = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    return Command("train", *words, env=alone, launcher=[BESIDE_PYTHON / program, *more], **options)
 
 
 def log_of(run: Path, name: str) -> dict[int, float]:
@@ -78,16 +75,9 @@ def agree(run: Path, alone: Path) -> None:
     assert scores[1]["log_loss"]["value"] == pytest.approx(scores[0]["log_loss"]["value"], rel=1e-3)
 
 
-@pytest.mark.parametrize("launcher", TWO)
-def test_two_processes_give_the_loss_of_one_at_the_same_global_batch(
-    launcher: str, model: Path, alone: Path, tmp_path: Path
-) -> None:
-    shared = flags(model_name_or_path=model, per_device_train_batch_size=16, **STEPS)
-    started = launch(launcher, "--output-dir", tmp_path / "run", *shared, "--json")
-    stdout, stderr = started.communicate(timeout=240)
-    assert started.returncode == 0, stderr[-4000:]
-    agree(tmp_path / "run", alone)
-    environment = json.loads((tmp_path / "run" / "environment.json").read_text())
+def check_two_processes(run: Path, alone: Path, stdout: str, stderr: str) -> None:
+    agree(run, alone)
+    environment = json.loads((run / "environment.json").read_text())
     assert environment["processes"] == 2
     assert environment["training"]["batch"] == {"tweets": 32, "per_device": 16, "accumulated": 1}
     assert json.loads(stdout)["run"]  # one object: only the main process reports
@@ -95,37 +85,32 @@ def test_two_processes_give_the_loss_of_one_at_the_same_global_batch(
     assert stderr.count("scoring test") == 1
 
 
-def test_a_launched_run_is_stopped_and_resumed_as_one(model: Path, alone: Path, tmp_path: Path) -> None:
-    """In the middle of the second epoch."""
-    words = [
-        "--output-dir",
-        tmp_path / "run",
-        *flags(model_name_or_path=model, per_device_train_batch_size=16, **STEPS),
-    ]
-    started = launch("torchrun", *words)
-    heard = []
-    for line in started.stderr:
-        heard.append(line)
-        if line.startswith("step 8/"):
-            started.send_signal(signal.SIGTERM)  # torchrun passes it on
-            break
-    _, rest = started.communicate(timeout=240)
-    assert started.returncode != 0
-    assert "--resume" in "".join(heard) + rest
-    again = launch("torchrun", "--output-dir", tmp_path / "run", "--resume")
-    _, stderr = again.communicate(timeout=240)
-    assert again.returncode == 0, stderr[-4000:]
-    assert "resume: from checkpoint-" in stderr
+@pytest.fixture
+def halves(model: Path, tmp_path: Path) -> list[object]:
+    """The flags of each of two processes, which share the 32 tweets of a step."""
+    return ["--output-dir", tmp_path / "run", *flags(model_name_or_path=model, per_device_train_batch_size=16, **STEPS)]
+
+
+def test_two_processes_give_the_loss_of_one_at_the_same_global_batch(halves, alone: Path, tmp_path: Path) -> None:
+    check_two_processes(tmp_path / "run", alone, *finish_ranks("train", *halves, "--json"))
+
+
+def test_two_processes_are_stopped_and_resumed_as_one(halves, alone: Path, tmp_path: Path) -> None:
+    """In the middle of the second epoch; the second process waits for the first one in its next step."""
+    ranks = start_ranks("train", *halves, pause_at="step 8/")
+    ranks[0].wait_until_paused()
+    for rank in ranks:
+        rank.terminate()
+    ranks[0].resume()
+    assert [rank.wait() for rank in ranks] == [143, 143], ranks[0].stderr.whole()
+    assert ranks[0].stderr.whole().count("--resume") == 1
+    _, stderr = finish_ranks("train", "--output-dir", tmp_path / "run", "--resume")
+    assert stderr.count("resume: from checkpoint-") == 1
     agree(tmp_path / "run", alone)
 
 
-def test_where_one_process_runs_out_of_memory_both_compute_smaller_parts(
-    model: Path, alone: Path, tmp_path: Path
-) -> None:
-    shared = [*flags(model_name_or_path=model, per_device_train_batch_size=16, **STEPS), "--auto-find-batch-size"]
-    started = launch("torchrun", "--output-dir", tmp_path / "run", *shared, module=False)
-    stdout, stderr = started.communicate(timeout=240)
-    assert started.returncode == 0, stderr[-4000:]
+def test_where_one_process_runs_out_of_memory_both_compute_smaller_parts(halves, alone: Path, tmp_path: Path) -> None:
+    stdout, stderr = finish_ranks("train", *halves, "--auto-find-batch-size", prepare=cramped_rank.install)
     agree(tmp_path / "run", alone)
     training = json.loads((tmp_path / "run" / "environment.json").read_text())["training"]
     assert training["batch"] == {"tweets": 32, "per_device": 8, "accumulated": 2}
@@ -134,20 +119,40 @@ def test_where_one_process_runs_out_of_memory_both_compute_smaller_parts(
     assert "memory ran short 1 time: the steps of 32 tweets were computed in parts of 8" in stdout
 
 
-def test_accelerate_with_cpu_is_one_process_and_says_so(model: Path, tmp_path: Path) -> None:
-    started = launch(
-        "accelerate launch --cpu", "--output-dir", tmp_path / "run", *flags(model_name_or_path=model, max_steps=1)
-    )
-    _, stderr = started.communicate(timeout=240)
-    assert started.returncode == 0, stderr[-4000:]
-    assert "one process was started" in stderr
-    assert "accelerate launch --multi_gpu" in stderr
-    assert json.loads((tmp_path / "run" / "environment.json").read_text())["processes"] == 1
-
-
-def test_a_mistake_is_told_once_and_ends_both(model: Path, tmp_path: Path) -> None:
-    started = launch("torchrun", "--output-dir", tmp_path / "run", *flags(model_name_or_path=model, precision="bf16"))
-    _, stderr = started.communicate(timeout=240)
-    assert started.returncode != 0
+def test_a_mistake_is_an_error_message_and_ends_both(model: Path, tmp_path: Path) -> None:
+    words = ["--output-dir", tmp_path / "run", *flags(model_name_or_path=model, precision="bf16")]
+    _, stderr = finish_ranks("train", *words, code=1)
     assert "bf16 was asked for" in stderr
+    assert "Traceback" not in stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("launcher", TWO)
+def test_each_launcher_starts_two_processes(launcher: str, halves, alone: Path, tmp_path: Path) -> None:
+    with launch(launcher, *halves, "--json") as command:
+        assert command.wait() == 0, command.stderr.whole()[-4000:]
+        check_two_processes(tmp_path / "run", alone, command.stdout.whole(), command.stderr.whole())
+
+
+@pytest.mark.long
+def test_a_launched_run_is_stopped_and_resumed_as_one(halves, alone: Path, tmp_path: Path) -> None:
+    """torchrun passes the signal on."""
+    with launch("torchrun", *halves, pause_at="step 8/") as command:
+        _, stderr = signalled(command, signal.SIGTERM)
+        assert command.returncode != 0
+        assert "--resume" in stderr
+    with launch("torchrun", "--output-dir", tmp_path / "run", "--resume") as command:
+        assert command.wait() == 0, command.stderr.whole()[-4000:]
+        assert "resume: from checkpoint-" in command.stderr.whole()
+    agree(tmp_path / "run", alone)
+
+
+@pytest.mark.long
+def test_accelerate_with_cpu_is_one_process_and_says_so(model: Path, tmp_path: Path) -> None:
+    words = ["--output-dir", tmp_path / "run", *flags(model_name_or_path=model, max_steps=1)]
+    with launch("accelerate launch --cpu", *words) as command:
+        assert command.wait() == 0, command.stderr.whole()[-4000:]
+        assert "one process was started" in command.stderr.whole()
+        assert "accelerate launch --multi_gpu" in command.stderr.whole()
+    assert json.loads((tmp_path / "run" / "environment.json").read_text())["processes"] == 1

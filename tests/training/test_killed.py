@@ -28,7 +28,7 @@ SHAPES = {
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_it_ends_where_an_undisturbed_one_does(small_bert, tmp_path: Path, shape: dict[str, Any]) -> None:
     """Killed three times; before the last time the newest checkpoint loses its end, as a power cut may leave it."""
-    words = flags(model_name_or_path=small_bert(dropout=0.1), **shape)
+    words = flags(model_name_or_path=small_bert("BertModel", dropout=0.1), **shape)
     undisturbed = trained(tmp_path / "undisturbed", words)
     assert undisturbed.code == 0, undisturbed.told
     folder = tmp_path / "killed"
@@ -71,7 +71,7 @@ def test_killed_before_it_had_begun_it_begins(classifier_folder, tmp_path: Path,
     folder.mkdir()
     for name in left:
         (folder / name).write_text("half")
-    s140("train", "--output-dir", folder, *flags(model_name_or_path=classifier_folder, num_train_epochs=1))
+    s140("train", "--output-dir", folder, *flags(model_name_or_path=classifier_folder, max_steps=1))
     assert (folder / "metrics.json").is_file()
 
 
@@ -102,18 +102,18 @@ def test_one_checkpoint_is_enough_to_end_with(small_bert, tmp_path: Path) -> Non
     assert newest_whole(tmp_path / "run" / "checkpoints").name == "checkpoint-24"
 
 
-def test_killed_while_it_scored_it_scores(run: Path, tmp_path: Path, s140) -> None:
+def test_killed_while_it_scored_it_scores(smallest_run: Path, smallest_words, tmp_path: Path, s140) -> None:
     folder = tmp_path / "run"
-    shutil.copytree(run, folder)
+    shutil.copytree(smallest_run, folder)
     for gone in ("metrics.json", "predictions.parquet", "model/README.md"):
         (folder / gone).unlink()
-    s140("train", "--output-dir", folder, *flags())
-    assert same(folder, run)
+    s140("train", "--output-dir", folder, *smallest_words)
+    assert same(folder, smallest_run)
 
 
-def test_any_damage_is_found(run: Path, tmp_path: Path) -> None:
+def test_any_damage_is_found(smallest_run: Path, tmp_path: Path) -> None:
     """60 damages, drawn from a seed, of all files and of the manifest, which names each of them."""
-    newest = newest_whole(run / "checkpoints")
+    newest = newest_whole(smallest_run / "checkpoints")
     assert set(json.loads((newest / MANIFEST).read_text())["files"]) == {
         each.name for each in newest.iterdir() if each.name != MANIFEST
     }
