@@ -52,6 +52,12 @@ class MlflowProxy:
         self.http.shutdown()
         self.http.server_close()
 
+    def forget(self) -> None:
+        """Forget all requests so far, and fail no more."""
+        self.rule = lambda method, path, count: None
+        self.asked.clear()
+        self.counts.clear()
+
     def fail(self, ending: str, end: str | int, times: int = 1, method: str | None = None) -> None:
         """Lets the first requests fail whose path ends so."""
         self.rule = lambda asked, path, count: (

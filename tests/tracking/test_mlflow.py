@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from killing import until_whole
 from mlflow_server import MlflowServer, runs_of, steps_of
 from sentiment140_bert import Recipe, evaluate_run, load_recipe, predict, train
 from sentiment140_bert.run_dir import sha256_of
+from sentiment140_bert.tracking import sender
 from tiny_run import flags
 
 pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
@@ -32,22 +34,30 @@ def recipe_of(encoder: Path, **changes) -> Recipe:
     )
 
 
+def wait_for(condition: Callable[[], object], command: Command) -> None:
+    """Wait for what a running command does beside its work."""
+    while not condition():
+        assert command.poll() is None, command.stderr.whole()
+        time.sleep(0.1)
+
+
 @pytest.fixture(scope="module")
 def life(encoder: Path, one_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was killed in its second epoch and resumed, each in a process of its own."""
     folder = tmp_path_factory.mktemp("life") / "run"
     place = {"MLFLOW_TRACKING_URI": one_server.url, "MLFLOW_EXPERIMENT_NAME": "life"}
-    place |= {"MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "1"}  # it is a short life
+    place |= {"MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "1"}
     register = ["--register-model", REGISTERED, "--model-alias", "best", "--tags", "a,b"]
-    first = Command("train", "--output-dir", folder, *small(encoder), *register, env=place)
-    for line in first.stderr:
-        if line.startswith("step 9/"):
-            until_whole(folder, first)
-            first.send_signal(signal.SIGKILL)
-            break
-    first.communicate(timeout=60)
+    with Command("train", "--output-dir", folder, *small(encoder), *register, env=place, pause_at="step 9/") as first:
+        first.wait_until_paused()
+        until_whole(folder, first)
+        wait_for(
+            lambda: any("system/" in name for run in runs_of(one_server, "life") for name in run.data.metrics), first
+        )
+        first.kill()
+        first.wait()
     second = Command("train", "--output-dir", folder, "--resume", env=place)
-    _, stderr = second.communicate(timeout=200)
+    _, stderr = second.communicate()
     assert second.returncode == 0, stderr
     assert "resume: from checkpoint-6" in stderr
     return folder
@@ -186,14 +196,19 @@ def test_autologging_alone_adds_no_run(encoder: Path, mlflow_server: MlflowServe
 
 def test_a_server_that_dies_in_mid_training(encoder: Path, mlflow_server: MlflowServer, tmp_path: Path, s140) -> None:
     folder = tmp_path / "run"
-    started = Command("train", "--output-dir", folder, *small(encoder, num_train_epochs=3))
-    heard, awaited = [], ["mlflow: http", "step 7/"]  # a run is begun beside the training, on a slow machine after it
-    for line in started.stderr:
-        heard.append(line)
-        if awaited and not (awaited := [start for start in awaited if not line.startswith(start)]):
-            mlflow_server.kill()
-    started.wait(timeout=200)
-    printed = "".join(heard) + started.stdout.read()
+    words = ["train", "--output-dir", folder, *small(encoder, num_train_epochs=3)]
+
+    def is_begun() -> bool:
+        """Whether the server knows the settings: a run is begun beside the training, on a slow machine after it."""
+        return any(run.data.params for run in runs_of(mlflow_server, tmp_path.name))
+
+    with Command(*words, pause_at="step 7/") as started:
+        started.wait_until_paused()
+        wait_for(is_begun, started)
+        mlflow_server.kill()
+        started.resume()
+        started.wait()
+        printed = started.stderr.whole() + started.stdout.whole()
     assert started.returncode == 0, printed
     assert printed.count("mlflow: ") == 2  # its address, and that it failed
     assert "Traceback" not in printed
@@ -210,12 +225,15 @@ def test_a_server_that_dies_in_mid_training(encoder: Path, mlflow_server: Mlflow
     assert json.loads(s140("track", "show", folder, "--json").stdout)["mlflow"]["unsent"] == []
 
 
-def test_a_server_that_is_not_there_at_all(encoder: Path, mlflow_server: MlflowServer, tmp_path: Path, s140) -> None:
-    mlflow_server.kill()
+def test_a_server_that_is_not_there_at_all(
+    encoder: Path, mlflow_server: MlflowServer, tmp_path: Path, s140, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "PAUSES", (0.0,) * 4)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nobody listens there
     result = s140("train", "--output-dir", tmp_path / "run", *small(encoder, num_train_epochs=1))
     assert result.stderr.count("mlflow: ") == 1
     assert (tmp_path / "run" / "metrics.json").is_file()
-    mlflow_server.start()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.url)
     s140("track", "sync", tmp_path / "run")
     (only,) = runs_of(mlflow_server, tmp_path.name)
     assert steps_of(mlflow_server, only.info.run_id, "train/loss") == [1, 2, 3, 4, 5, 6]

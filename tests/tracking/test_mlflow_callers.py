@@ -50,7 +50,7 @@ def test_their_run_stays_open_when_another_process_goes_on_in_it(mine: Path) -> 
         assert tell(mine, "mlflow")
         change_scores(mine)
         other = Command("track", "sync", mine)
-        _, stderr = other.communicate(timeout=200)
+        _, stderr = other.communicate()
         assert other.returncode == 0, stderr
         assert status_of(theirs.info.run_id) == "RUNNING"
 
@@ -87,7 +87,7 @@ def test_a_run_that_the_environment_names_is_used(
     theirs = client.create_run(experiment.experiment_id).info.run_id
     monkeypatch.setenv("MLFLOW_RUN_ID", theirs)
     ended = Command("track", "sync", mine, "--report-to", "mlflow")
-    _, stderr = ended.communicate(timeout=200)
+    _, stderr = ended.communicate()
     assert ended.returncode == 0, stderr
     (only,) = runs_of(mlflow_server, tmp_path.name)
     assert (only.info.run_id, only.info.status) == (theirs, "RUNNING")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import time
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from command_line import Command
 from mlflow_proxy import MlflowProxy
 from mlflow_server import MlflowServer, runs_of
 from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.tracking.mlflow_tracker import TIMEOUT
 from sentiment140_bert.tracking.sender import Book
 from told import tell
 
@@ -29,19 +29,26 @@ def own_address(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     mlflow.set_tracking_uri(None)
 
 
-def test_a_server_may_take_its_time_over_the_weights(mine: Path, mlflow_server: MlflowServer, tmp_path: Path) -> None:
-    def rule(method: str, path: str, count: int) -> None:
-        if method == "PUT" and path.endswith("model.safetensors"):
-            time.sleep(25)
+@pytest.mark.parametrize(("theirs", "usual", "for_weights"), [(None, 20, 300), ("7", 7, 300), ("500", 500, 500)])
+def test_a_server_may_take_its_time_over_the_weights(
+    mine: Path, mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch, theirs, usual: int, for_weights: int
+) -> None:
+    """MLflow reads how long it waits from the environment when it asks: what stands there meanwhile."""
+    waits: dict[str, set[str]] = {"weights": set(), "others": set()}
 
+    def note_patience(method: str, path: str, count: int) -> None:
+        kind = "weights" if method == "PUT" and path.endswith("model.safetensors") else "others"
+        waits[kind].add(os.environ[TIMEOUT])
+
+    if theirs:
+        monkeypatch.setenv(TIMEOUT, theirs)
     with MlflowProxy(mlflow_server) as proxy:
-        proxy.rule = rule
-        patient = {"MLFLOW_TRACKING_URI": proxy.url, "MLFLOW_HTTP_REQUEST_TIMEOUT": "300"}
-        started = Command("track", "sync", mine, "--report-to", "mlflow", env=patient)
-        _, stderr = started.communicate(timeout=280)
-    assert started.returncode == 0, stderr
-    (only,) = runs_of(mlflow_server, tmp_path.name)
-    assert len(only.outputs.model_outputs) == 1
+        proxy.rule = note_patience
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.url)
+        assert tell(mine, "mlflow", log_model=True)
+    assert waits["weights"] == {str(for_weights)}
+    assert str(usual) in waits["others"]
+    assert os.environ.get(TIMEOUT) == theirs
 
 
 def test_a_stopped_run_that_was_finished_later_is_finished(mine: Path, mlflow_server, tmp_path: Path) -> None:

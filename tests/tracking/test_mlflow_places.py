@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,17 +32,31 @@ def own_address(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     mlflow.set_tracking_uri(None)
 
 
-def test_the_address_of_the_process_is_as_it_was(mine: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store in a file, which MLflow takes seconds to make."""
+    from mlflow import MlflowClient
+
+    folder = tmp_path_factory.mktemp("store")
+    with contextlib.chdir(folder):  # beside it a folder for artifacts is made
+        MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
+    return folder / "mlflow.db"
+
+
+def test_the_address_of_the_process_is_as_it_was(mine: Path, empty_store: Path, tmp_path: Path) -> None:
     import mlflow
+
+    shutil.copy(empty_store, tmp_path / "mlflow.db")  # where it is looked for
 
     assert tell(mine, "mlflow", log_model=True)
     assert not mlflow.is_tracking_uri_set()
     assert "MLFLOW_TRACKING_URI" not in os.environ
 
 
-def test_two_runs_of_two_places_in_one_process(mine: Path, mlflow_server: MlflowServer, monkeypatch, tmp_path) -> None:
-    import shutil
-
+def test_two_runs_of_two_places_in_one_process(
+    mine: Path, mlflow_server: MlflowServer, empty_store: Path, monkeypatch, tmp_path: Path
+) -> None:
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
     other = Path(shutil.copytree(mine, tmp_path / "other"))
     assert tell(other, "mlflow")
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
@@ -62,7 +78,7 @@ def test_a_model_told_later_to_the_server_that_the_run_remembers(
     book.write("mlflow", sent=sent)
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     ended = Command("track", "sync", mine)
-    _, stderr = ended.communicate(timeout=200)
+    _, stderr = ended.communicate()
     assert ended.returncode == 0, stderr
     assert not (tmp_path / "mlflow.db").exists()
     (only,) = runs_of(mlflow_server, tmp_path.name)
@@ -78,18 +94,24 @@ def test_loggers_of_others_keep_their_levels(mine: Path, mlflow_server: MlflowSe
     assert {name: logging.getLogger(name).level for name in LOGGERS} == dict.fromkeys(LOGGERS, logging.NOTSET)
 
 
-def test_the_default_store_is_found_from_another_folder(mine: Path, tmp_path: Path, monkeypatch) -> None:
+def test_the_default_store_is_found_from_another_folder(
+    mine: Path, empty_store: Path, tmp_path: Path, monkeypatch
+) -> None:
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
     assert tell(mine, "mlflow")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     change_scores(mine)
     ended = Command("track", "sync", mine)
-    _, stderr = ended.communicate(timeout=200)
+    _, stderr = ended.communicate()
     assert ended.returncode == 0, stderr
     assert list(Path.cwd().iterdir()) == []
 
 
-def test_a_relative_store_is_found_from_another_folder(mine: Path, tmp_path: Path, monkeypatch) -> None:
+def test_a_relative_store_is_found_from_another_folder(
+    mine: Path, empty_store: Path, tmp_path: Path, monkeypatch
+) -> None:
+    shutil.copy(empty_store, tmp_path / "mine.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mine.db")
     assert tell(mine, "mlflow")
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
@@ -97,7 +119,7 @@ def test_a_relative_store_is_found_from_another_folder(mine: Path, tmp_path: Pat
     monkeypatch.chdir(tmp_path / "elsewhere")
     change_scores(mine)
     ended = Command("track", "sync", mine)
-    _, stderr = ended.communicate(timeout=200)
+    _, stderr = ended.communicate()
     assert ended.returncode == 0, stderr
     assert list(Path.cwd().iterdir()) == []
 
@@ -113,7 +135,7 @@ def test_a_store_whose_making_was_cut_off_is_named(mine: Path, tmp_path: Path, m
     assert "If no runs are in it, remove it" in caplog.text
     file.unlink()
     ended = Command("track", "sync", mine)
-    _, stderr = ended.communicate(timeout=200)
+    _, stderr = ended.communicate()
     assert ended.returncode == 0, stderr
 
 
@@ -129,17 +151,20 @@ def test_a_run_that_was_deleted_is_a_sentence(mine: Path, mlflow_server: MlflowS
     assert "Traceback" not in result.output
 
 
-def test_another_server_without_that_run_is_a_sentence(mine: Path, mlflow_server, monkeypatch, tmp_path, s140) -> None:
+def test_another_server_without_that_run_is_a_sentence(
+    mine: Path, mlflow_server: MlflowServer, empty_store: Path, monkeypatch: pytest.MonkeyPatch, s140
+) -> None:
     assert tell(mine, "mlflow")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/another.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{empty_store}")
     change_scores(mine)
     result = s140("track", "sync", mine, code=1)
     assert "has no run" in result.stderr
     assert mlflow_server.url in result.stderr
 
 
-@pytest.mark.parametrize("name", ["with space", "a/b/c", 'it\'s "quoted"', "e😀", "[x]*", "n" * 300, "`tick`"])
-def test_names_of_every_kind(mine: Path, mlflow_server: MlflowServer, tmp_path: Path, name: str) -> None:
-    assert tell(mine, "mlflow", run_name=name, tags=[f"tag {number}, ü😀" for number in range(100)])
-    (only,) = runs_of(mlflow_server, tmp_path.name)
-    assert only.info.run_name == name
+def test_names_of_every_kind(mine: Path, mlflow_server: MlflowServer, tmp_path: Path) -> None:
+    names = ["with space", "a/b/c", 'it\'s "quoted"', "e😀", "[x]*", "n" * 300, "`tick`"]
+    for number, name in enumerate(names):
+        run = Path(shutil.copytree(mine, tmp_path / f"run-{number}"))
+        assert tell(run, "mlflow", run_name=name, tags=[f"tag {number}, ü😀" for number in range(100)])
+    assert sorted(run.info.run_name for run in runs_of(mlflow_server, tmp_path.name)) == sorted(names)

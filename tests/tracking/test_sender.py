@@ -56,6 +56,12 @@ class Notebook(Tracker):
         self._hear(state.name)
 
 
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What failed is tried again at once."""
+    monkeypatch.setattr(sending, "PAUSES", (0.0,) * 4)
+
+
 @pytest.fixture
 def story(tmp_path: Path) -> Story:
     return Story(RunDir(tmp_path), "mine", Recipe(), "f")
@@ -107,7 +113,6 @@ def test_steps_that_are_done_again_after_a_resume_are_not_told_again(story: Stor
 
 
 def test_a_failure_is_reported_once_and_made_good(story: Story, caplog, monkeypatch) -> None:
-    monkeypatch.setattr(sending, "PAUSES", (0.0,) * 4)
     monkeypatch.setattr(sending, "GATHER", 0.0)
     tracker, sender = sender_of(story)
     tracker.trouble = ValueError("no answer from https://me:my-password@host/x")

@@ -61,7 +61,7 @@ def test_mlflow_shows_the_trials_below_their_study(
 def test_wandb_groups_them(recipe: Path, tmp_path: Path) -> None:
     asked = ("tune", "mine", "--recipe", recipe, "--report-to", "wandb", "--final-seeds", 0, "--trials", 1)
     started = Command(*asked, env={"HOME": str(tmp_path), "NETRC": str(tmp_path / "none")}, cwd=tmp_path)
-    _, stderr = started.communicate(timeout=200)
+    _, stderr = started.communicate()
     assert started.returncode == 0, stderr
     found = {}
     for folder in ("study", "trials/trial-0000"):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-import signal
 from pathlib import Path
 
 import pytest
 
-from command_line import Command, signalled
+from command_line import Command
+from killing import until_whole
 from sentiment140_bert import Recipe, evaluate_run, load_recipe, train
 from sentiment140_bert.errors import RunError
 from tiny_run import flags
@@ -49,8 +49,8 @@ def trained(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     home = tmp_path_factory.mktemp("tracked")
     extra = ["--tags", "tweets,first try", "--group", "trials"]
     words = ["train", "--output-dir", home / "a run", *small(encoder), *extra]
-    started = Command(*words, env={"HOME": str(home), "MPLCONFIGDIR": str(home)}, cwd=home)
-    stdout, stderr = started.communicate(timeout=200)
+    started = Command(*words, env={"HOME": str(home)}, cwd=home)
+    stdout, stderr = started.communicate()
     assert started.returncode == 0, stderr
     return home / "a run", stdout + stderr
 
@@ -136,8 +136,12 @@ def test_what_is_known_already_opens_no_tracker(trained, tmp_path: Path, s140) -
 def test_after_a_kill_nothing_is_missing(encoder: Path, tmp_path: Path, s140) -> None:
     """wandb writes from a process of its own, and late: what it was told shortly before a kill it may not have kept."""
     folder = tmp_path / "killed"
-    started = Command("train", "--output-dir", folder, *small(encoder, num_train_epochs=3))
-    signalled(started, signal.SIGKILL, "step 9/")
+    words = ["train", "--output-dir", folder, *small(encoder, num_train_epochs=3)]
+    with Command(*words, pause_at="step 9/") as started:
+        started.wait_until_paused()
+        until_whole(folder, started)
+        started.kill()
+        started.wait()
     s140("train", "--output-dir", folder, "--resume")
     runs = [kept(file) for file in segments(folder)]
     assert len({each for run in runs for each in run.ids}) == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from command_line import Command
+from command_line import Command, signalled
+from sentiment140_bert.tracking import wandb_tracker
 from tiny_run import flags
 from told import tell
 
@@ -61,21 +62,16 @@ def test_a_run_beside_ours_outlives_a_refused_key(mine: Path, tmp_path: Path, mo
         theirs.finish()
 
 
-@pytest.mark.slow
+def wait_a_second() -> None:
+    """In the command's own process: how long it waits for an answer of W&B."""
+    wandb_tracker.TO_ANSWER = 1
+
+
 def test_a_stop_is_not_held_up_by_a_wandb_that_never_answers(encoder: Path, tmp_path: Path) -> None:
     words = flags(model_name_or_path=encoder, report_to="wandb", num_train_epochs=3)
     with answering(None) as url:
         place = {"HOME": str(tmp_path), "WANDB_BASE_URL": url, "WANDB_API_KEY": "b" * 40}
-        started = Command("train", "--output-dir", tmp_path / "run", *words, env=place)
-        for line in started.stderr:
-            if line.startswith("step 8/"):
-                started.terminate()
-                break
-        try:
-            started.communicate(timeout=40)
-        except subprocess.TimeoutExpired:
-            pytest.fail("it still waits")
-        finally:
-            started.kill()
-            started.communicate()
+        words = ["train", "--output-dir", tmp_path / "run", *words]
+        with Command(*words, env=place, pause_at="step 8/", prepare=wait_a_second) as started:
+            signalled(started, signal.SIGTERM)
     assert started.returncode == 143
