@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 import cramped_rank
-from command_line import Command, finish_ranks, signalled, start_ranks
+from command_line import Command, finish_ranks, start_ranks
 from model_fixtures import train
 from once import make_once
 from tiny_run import flags
@@ -139,9 +138,12 @@ def test_each_launcher_starts_two_processes(launcher: str, halves, alone: Path, 
 def test_a_launched_run_is_stopped_and_resumed_as_one(halves, alone: Path, tmp_path: Path) -> None:
     """torchrun passes the signal on."""
     with launch("torchrun", *halves, pause_at="step 8/") as command:
-        _, stderr = signalled(command, signal.SIGTERM)
-        assert command.returncode != 0
-        assert "--resume" in stderr
+        command.wait_until_paused()
+        command.terminate()
+        assert any("a checkpoint will be written" in line for line in command.stderr)  # it has been passed on
+        command.resume()
+        assert command.wait() != 0
+        assert "--resume" in command.stderr.whole()
     with launch("torchrun", "--output-dir", tmp_path / "run", "--resume") as command:
         assert command.wait() == 0, command.stderr.whole()[-4000:]
         assert "resume: from checkpoint-" in command.stderr.whole()
