@@ -32,7 +32,7 @@ def _sections(command: click.Command, name: str) -> Iterator[str]:
         for each, child in sorted(command.commands.items()):
             yield from _sections(child, f"{name} {each}")
         return
-    with click.Context(command, info_name=name) as context:
+    with click.Context(command, info_name=name, **main.context_settings) as context:
         usage = " ".join([name, *command.collect_usage_pieces(context)])
         text = " ".join((command.help or "").split())
         yield f"\n## `{name}`\n\n    {usage}\n\n{text}\n\n| option | what it does |\n|---|---|\n"

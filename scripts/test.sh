@@ -12,7 +12,7 @@ if [ "${1:-}" = --all ]; then
 fi
 # A process of one thread for each core: processes of several threads each slow one another down by spinning.
 export OMP_NUM_THREADS=1
-workers=(-n auto --maxprocesses 8 --dist loadfile)
+workers=(-n auto --maxprocesses 8 --dist worksteal)
 
 bash scripts/check.sh
 pytest "${workers[@]}" -m "not long" "$@"

@@ -7,6 +7,7 @@ import gc
 import gzip
 import io
 import os
+import shutil
 import sys
 import tempfile
 import zipfile
@@ -51,6 +52,14 @@ def pytest_configure() -> None:
     os.environ |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a session of Spark as long: a Java machine starts for it."""
+    for item in items:
+        if "spark" in getattr(item, "fixturenames", ()):
+            item.add_marker("long")
+
+
 def pytest_unconfigure() -> None:
     kill_what_still_runs()
     HUB.stop()
@@ -92,6 +101,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 
     HUB.reset()
     HfFileSystem.clear_instance_cache()  # it remembers listings, and which repositories there were
+    shutil.rmtree(Path(os.environ["HF_HOME"], "hub"), ignore_errors=True)  # equal files are not asked for twice
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     yield HUB
     HUB.reset()

@@ -212,6 +212,7 @@ def test_an_unfinished_run_has_no_model(smallest_run: Path, tmp_path: Path) -> N
         modeling.locate(str(tmp_path))
 
 
+@pytest.mark.long
 def test_a_hub_out_of_reach_is_a_sentence(without_hub: list[Command]) -> None:
     for command in without_hub:
         stdout, stderr = command.communicate()

@@ -26,10 +26,10 @@ HOLDER = """
 import os, sys, pathlib, time
 from sentiment140_bert.run_lock import held
 with held(pathlib.Path(sys.argv[1]), "training", make=True):
-    if sys.argv[2:] and not os.fork():
-        time.sleep(60)
-    print("held", flush=True)
-    sys.stdin.read()
+    parent = not sys.argv[2:] or os.fork()
+    if not parent or not sys.argv[2:]:
+        print("held", flush=True)
+    sys.stdin.read() if parent else signal.pause()
 """
 
 

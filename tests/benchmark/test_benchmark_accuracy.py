@@ -79,6 +79,7 @@ def test_the_interval_of_a_difference_is_students() -> None:
     assert _difference([2], [1]) == {"mean": 1, "low": None, "high": None}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("forked")
 def test_labelling_is_compared_with_pipeline(s140, smallest_run: Path, tmp_path: Path) -> None:
     texts = tmp_path / "texts.txt"

@@ -42,6 +42,7 @@ def test_every_turn_sees_the_same_tweets(shape: str) -> None:
     assert turn().tweets == turn().tweets == 16
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("forked")
 def test_the_command_prints_figures_and_ratios(shape: str, s140) -> None:
     answer = s140(

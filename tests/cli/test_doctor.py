@@ -86,6 +86,7 @@ def test_what_is_not_here_is_a_problem(s140, encoder: Path) -> None:
         assert "Traceback" not in result.stderr
 
 
+@pytest.mark.long
 def test_a_model_that_is_out_of_reach_is_measured_by_its_shape(s140, hub_down: HubServer) -> None:
     """Nobody listens at the Hub's address; the shape of distilbert is known all the same."""
     words = flags(model_name_or_path="distilbert/distilbert-base-uncased", per_device_train_batch_size=1)

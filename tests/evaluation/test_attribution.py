@@ -123,6 +123,7 @@ def test_the_weights_add_up(classifier: TorchClassifier) -> None:
     assert np.allclose(found, expected, rtol=0.02, atol=0.02)
 
 
+@pytest.mark.long
 def test_they_add_up_for_the_bundled_encoder_with_the_steps_that_are_taken(run: Path) -> None:
     """To 5% of the distance, or of the largest distance where one is small."""
     classifier = TorchClassifier(*modeling.load_classifier(str(run)))

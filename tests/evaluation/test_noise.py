@@ -150,6 +150,7 @@ def test_hardly_a_known_word_is_no_answer() -> None:
     assert (answers[8:16] < 0.5).all()
 
 
+@pytest.mark.long
 @pytest.mark.realdata
 def test_flipped_labels_of_real_tweets_are_found(real_data: Path) -> None:
     data = DataConfig(

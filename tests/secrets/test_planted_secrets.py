@@ -199,12 +199,13 @@ def secrets_in(content: Found) -> dict[str, list[str]]:
     return {name: places for name, secret in SECRETS.items() if (places := holding(secret, content))}
 
 
-@pytest.mark.parametrize("story", ["published", "tracked"])
+@pytest.mark.parametrize("story", ["published", pytest.param("tracked", marks=pytest.mark.long)])
 def test_where_all_goes_well_it_is_nowhere(request: pytest.FixtureRequest, story: str) -> None:
     _, found = request.getfixturevalue(story)
     assert secrets_in(found) == {}
 
 
+@pytest.mark.long
 def test_where_the_login_is_refused_it_is_nowhere(refused: tuple[str, Found]) -> None:
     printed, found = refused
     assert secrets_in(found) == {}

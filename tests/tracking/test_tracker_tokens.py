@@ -50,6 +50,7 @@ def everything(encoder: Path, one_server: MlflowServer, tmp_path_factory: pytest
     return home, printed
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("secret", [*TOKENS.values(), PASSWORD], ids=[*TOKENS, "a password in an address"])
 def test_it_is_nowhere(everything, one_server: MlflowServer, secret: str) -> None:
     home, printed = everything

@@ -52,6 +52,7 @@ def test_no_part_of_a_password_is_told() -> None:
         assert plain(ValueError(f"http://me:{password}@host:5000/api failed")) == "http://host:5000/api failed"
 
 
+@pytest.mark.long
 def test_scoring_while_trackers_have_something_to_hear(mine: Path, tmp_path: Path) -> None:
     """Their packages are imported beside the work, in an interpreter that has not imported them yet."""
     names = ("tensorboard", "trackio", "wandb", "mlflow")
@@ -66,6 +67,7 @@ def test_scoring_while_trackers_have_something_to_hear(mine: Path, tmp_path: Pat
     assert [name for name in names if "files" not in known[name].get("sent", {})] == []
 
 
+@pytest.mark.long
 def test_scoring_where_the_packages_are_gone(mine: Path, tmp_path: Path) -> None:
     """As on a machine where they were never installed."""
     names = ("trackio", "mlflow")

@@ -52,7 +52,7 @@ def test_mlflow_shows_the_trials_below_their_study(
         assert tags["group"] == "mine"
         assert tags["job_type"] == ("trial" if name in trials else "final")
     assert study.data.tags["job_type"] == "study"
-    values = client.get_metric_history(study.info.run_id, "eval/best")
+    values = sorted(client.get_metric_history(study.info.run_id, "eval/best"), key=lambda value: value.step)
     assert [each.step for each in values] == [0, 1, 2]
     assert sorted(each.value for each in values) == [each.value for each in values]
     assert "figures/history.png" in [each.path for each in client.list_artifacts(study.info.run_id, "figures")]

@@ -67,6 +67,7 @@ def wait_a_second() -> None:
     wandb_tracker.TO_ANSWER = 1
 
 
+@pytest.mark.long
 def test_a_stop_is_not_held_up_by_a_wandb_that_never_answers(encoder: Path, tmp_path: Path) -> None:
     words = flags(model_name_or_path=encoder, report_to="wandb", num_train_epochs=3)
     with answering(None) as url:
