@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that must hold before a change lands: checks, then the tests that decide, as many processes as cores.
+# Everything that must hold before a change lands: checks, then the tests that decide, in one process more than cores.
 # --all adds the long ones (torture, soak, Spark clusters, whole notebooks, long fuzzing, the wheel, the lowest versions).
 # Other arguments go to pytest: bash scripts/test.sh tests/data -k split
 here=$(dirname "${BASH_SOURCE[0]}")
@@ -10,13 +10,14 @@ if [ "${1:-}" = --all ]; then
   all=yes
   shift
 fi
-# A process of one thread for each core: processes of several threads each slow one another down by spinning.
+# One thread for each process: processes of several threads each slow one another down by spinning. One process more
+# than there are cores, as servers and disks are waited for.
 export OMP_NUM_THREADS=1
-workers=(-n auto --maxprocesses 8 --dist worksteal)
+workers=(-n "$(python -c 'import os; print(min(8, (os.cpu_count() or 1) + 1))')")
 
 bash scripts/check.sh
-pytest "${workers[@]}" -m "not long" "$@"
+pytest "${workers[@]}" --dist worksteal -m "not long" "$@"
 if [ "$all" ]; then
-  pytest "${workers[@]}" -m long "$@"
+  pytest "${workers[@]}" --dist loadfile -m long "$@"  # what is costly to begin belongs to a file
   bash scripts/minimal.sh
 fi

@@ -194,6 +194,7 @@ def test_autologging_alone_adds_no_run(encoder: Path, mlflow_server: MlflowServe
     assert mlflow.active_run() is None
 
 
+@pytest.mark.long
 def test_a_server_that_dies_in_mid_training(encoder: Path, mlflow_server: MlflowServer, tmp_path: Path, s140) -> None:
     folder = tmp_path / "run"
     words = ["train", "--output-dir", folder, *small(encoder, num_train_epochs=3)]
