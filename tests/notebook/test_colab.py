@@ -19,7 +19,6 @@ from sentiment140_bert.training.checkpoints import newest_whole
 from tiny_run import TINY
 
 pytest_plugins = "hub_fixtures"
-WHOLE = [pytest.mark.long, pytest.mark.timeout(900)]
 
 
 class Executed(NamedTuple):
@@ -84,7 +83,7 @@ def quick(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Quick:
     return Quick(tmp_path_factory.mktemp("quick"), encoder)
 
 
-@pytest.fixture(scope="module", params=["tiny", pytest.param("quickstart", marks=WHOLE)])
+@pytest.fixture(scope="module", params=["tiny", pytest.param("quickstart", marks=pytest.mark.long)])
 def executed(request: pytest.FixtureRequest) -> Executed:
     if request.param == "tiny":
         quick = request.getfixturevalue("quick")
@@ -102,7 +101,6 @@ def pictures(cell: Any) -> list[str]:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
 def test_every_cell_was_executed_without_an_edit(runs: Runs) -> None:
     for notebook in (runs.resumed, runs.again):
         assert [cell.execution_count for cell in code_cells(notebook)] == list(range(1, len(code_cells(notebook)) + 1))
@@ -111,7 +109,6 @@ def test_every_cell_was_executed_without_an_edit(runs: Runs) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
 def test_without_a_gpu_it_starts_the_offline_default(runs: Runs) -> None:
     said = text_of(cell_with(runs.cut_off, "train_or_resume"))
     assert "recipe: quickstart" in said
@@ -120,7 +117,6 @@ def test_without_a_gpu_it_starts_the_offline_default(runs: Runs) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
 def test_after_a_disconnect_it_goes_on(runs: Runs) -> None:
     assert runs.left is not None
     assert not runs.finished_too_early
@@ -133,7 +129,6 @@ def test_after_a_disconnect_it_goes_on(runs: Runs) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
 def test_a_finished_run_is_not_trained_again(runs: Runs) -> None:
     said = text_of(cell_with(runs.again, "train_or_resume"))
     assert "is finished; nothing is trained" in said

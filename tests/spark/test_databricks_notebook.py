@@ -40,7 +40,6 @@ def test_a_cell_is_either_magic_or_code() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
 def test_its_cells_train_and_label_a_table(spark: Any, table, encoder: Path, monkeypatch, shared: Path) -> None:
     values = {
         "model_name_or_path": str(encoder),

@@ -20,7 +20,6 @@ from sentiment140_bert.spark.errors import packed, unpacked
 from sentiment140_bert.workflows import predict
 
 pytest_plugins = ("spark_fixtures", "hub_fixtures")
-pytestmark = pytest.mark.timeout(900)  # a session of Spark takes its time where others need the machine
 
 ODD = [
     None,

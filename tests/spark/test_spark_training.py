@@ -17,7 +17,6 @@ from sentiment140_bert.workflows import spark as workflow
 from tiny_run import flags
 
 pytest_plugins = ("spark_fixtures", "hub_fixtures")
-pytestmark = pytest.mark.timeout(900)  # a session of Spark takes its time where others need the machine
 
 TOKEN = "not-a-real-token-of-anybody"
 # 16 tweets to train on, which is one global batch: 2 processes x 4 tweets x 2 accumulated, or 16 in one.

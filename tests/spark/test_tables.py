@@ -15,7 +15,6 @@ from sentiment140_bert.settings import DataConfig
 from tiny_run import flags
 
 pytest_plugins = ("spark_fixtures", "hub_fixtures")
-pytestmark = pytest.mark.timeout(900)  # a session of Spark takes its time where others need the machine
 
 
 def config(name: str, **changes: object) -> DataConfig:

@@ -35,9 +35,7 @@ def theirs(folder: Path, mode: Any = "offline") -> Iterator[Any]:
 
 def whole(file: Path) -> Kept:
     """What is in it once it is written to its end: ``finish`` comes back a little before."""
-    until = time.monotonic() + 60
     while not (found := kept(file)).exits:
-        assert time.monotonic() < until, "the run was not ended"
         time.sleep(0.1)
     return found
 
