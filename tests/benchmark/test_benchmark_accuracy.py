@@ -97,6 +97,7 @@ def test_labelling_is_compared_with_pipeline(s140, smallest_run: Path, tmp_path:
     assert found["flops_per_token"] == 2 * model.num_parameters(exclude_embeddings=True)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("forked")
 def test_where_nothing_could_be_measured_the_reason_is_the_answer(s140, small_bert) -> None:
     options = ("--texts", "nothing.txt", "--rounds", 1, "--only", "package")

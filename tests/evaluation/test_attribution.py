@@ -166,6 +166,7 @@ def test_no_tweets(classifier: TorchClassifier) -> None:
     assert explained(classifier, []) == []
 
 
+@pytest.mark.long
 def test_a_word_that_moves_the_answer_weighs_most(run: Path) -> None:
     classifier = TorchClassifier(*modeling.load_classifier(str(run)))
     glad, sad = explained(classifier, ["what a lovely day", "what a horrible day"])

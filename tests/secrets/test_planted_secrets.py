@@ -199,7 +199,8 @@ def secrets_in(content: Found) -> dict[str, list[str]]:
     return {name: places for name, secret in SECRETS.items() if (places := holding(secret, content))}
 
 
-@pytest.mark.parametrize("story", ["published", pytest.param("tracked", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("story", ["published", "tracked"])
 def test_where_all_goes_well_it_is_nowhere(request: pytest.FixtureRequest, story: str) -> None:
     _, found = request.getfixturevalue(story)
     assert secrets_in(found) == {}
