@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -83,9 +82,7 @@ def test_when_the_machine_is_lost_the_volume_has_what_resumes(
     checkpoints = volume / "run" / "checkpoints"
     with Command("train", "--output-dir", volume / "run", *words, pause_at="step 20/") as command:
         command.wait_until_paused()
-        while not (checkpoints / "checkpoint-18" / "complete.json").is_file():  # another thread brings it there
-            assert command.poll() is None, command.stderr.whole()
-            time.sleep(0.01)
+        command.wait_for((checkpoints / "checkpoint-18" / "complete.json").is_file)  # another thread brings it there
     for folder in tmp_path.glob("s140-run-*"):
         shutil.rmtree(folder)
     report = json.loads(s140("train", "--output-dir", volume / "run", "--resume", "--json").stdout)
