@@ -25,7 +25,7 @@ def test_output_is_drained_without_a_reader() -> None:
         assert command.stderr.whole() == "y" * 200_000 + "\ndone\n"
 
 
-@pytest.mark.parametrize("fresh", [False, True], ids=["forked", "fresh"])
+@pytest.mark.parametrize("fresh", [False, pytest.param(True, marks=pytest.mark.long)], ids=["forked", "fresh"])
 def test_a_process_pauses_where_it_is_told_and_the_signal_finds_it_there(
     encoder: Path, tmp_path: Path, fresh: bool
 ) -> None:

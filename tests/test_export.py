@@ -190,6 +190,7 @@ def test_onnx_answers_without_torch(exported: Path) -> None:
     assert calibrated <= allowed
 
 
+@pytest.mark.long
 def test_torch_loads_only_what_it_needs(exported: Path) -> None:
     """What transformers itself loads with a BERT (5.17 loads scikit-learn, too) is not ours to choose."""
     before, after = loaded("import transformers.models.bert.modeling_bert", ["predict", exported, "so good"])

@@ -90,6 +90,7 @@ def halves(model: Path, tmp_path: Path) -> list[object]:
     return ["--output-dir", tmp_path / "run", *flags(model_name_or_path=model, per_device_train_batch_size=16, **STEPS)]
 
 
+@pytest.mark.long
 def test_two_processes_give_the_loss_of_one_at_the_same_global_batch(halves, alone: Path, tmp_path: Path) -> None:
     check_two_processes(tmp_path / "run", alone, *finish_ranks("train", *halves, "--json"))
 

@@ -69,6 +69,7 @@ def test_an_environment_is_made_once_and_installed_into_when_something_changed(c
     assert set_up(clone) == ["-m pip --version", INSTALLED]
 
 
+@pytest.mark.long
 def test_the_quickstart_leaves_somebodys_run_alone(clone: Path, small_run: Path) -> None:
     """A run of other tweets in the folder that `s140 train --recipe quickstart` writes to as well."""
     run = Path(shutil.copytree(small_run, clone / "runs" / "quickstart"))

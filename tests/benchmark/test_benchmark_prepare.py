@@ -47,6 +47,7 @@ def test_rows_are_drawn_from_both_labels_in_their_order(write, tmp_path: Path) -
     assert labels == ["0"] * 25 + ["1"] * 25
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("forked")
 def test_the_command_prints_figures_and_ratios(write, s140) -> None:
     source = write("source.csv", [["target", "text"], *TWEETS])

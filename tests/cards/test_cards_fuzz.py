@@ -11,6 +11,6 @@ pytest_plugins = "model_fixtures"
 
 
 def test_cards(smallest_run: Path) -> None:
-    result = tried(Cards(smallest_run), 1, range(250))
+    result = tried(Cards(smallest_run), 1, range(150))
     assert not result.defects, result.defects[0]
     assert {"a model card", "a dataset card", "merged", "error: front matter"} <= result.outcomes.keys()

@@ -187,6 +187,7 @@ def test_a_point_of_another_recipe_is_refused(copy: Path, s140, asked: list[str]
     assert "weight_decay: 0.5 then, 0.01 now" in s140("learning-curve", copy, *asked, code=1).stderr
 
 
+@pytest.mark.long
 def test_after_a_kill_it_goes_on_in_the_very_step(asked: list[str], s140, tmp_path: Path) -> None:
     """Killed in the middle of the last size, after a checkpoint; all ends as if nothing had happened."""
     stepwise = ["--save-strategy", "steps", "--eval-strategy", "steps", "--save-steps", "3", "--eval-steps", "3"]
@@ -268,6 +269,7 @@ def test_one_failed_size_is_recorded_beside_the_others(copy: Path, s140, asked: 
     assert read(copy / "failed.json") == {}
 
 
+@pytest.mark.long
 def test_models_are_kept_on_request(tmp_path: Path, s140, asked: list[str]) -> None:
     s140("learning-curve", "curve", *asked, "--sizes", "40", "--seeds", 1, "--keep-models")
     here = run(tmp_path / "curve", 40, 42)

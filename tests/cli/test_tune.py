@@ -90,6 +90,7 @@ def test_the_comparison_is_of_the_same_seeds_and_says_what_it_is(tuned: Path) ->
     assert "within noise" in page or "did better." in page
 
 
+@pytest.mark.long
 def test_a_comparison_is_of_the_best_trial_also_if_another_process_finds_it_meanwhile(
     copied: Path, s140, tunable: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

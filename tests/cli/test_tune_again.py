@@ -40,6 +40,7 @@ def test_the_same_command_again_trains_nothing(copied: Path, s140, tunable: Path
     assert not left.exists()
 
 
+@pytest.mark.long
 def test_models_are_kept_on_request_also_later(copied: Path, s140, tunable: Path) -> None:
     best = read(copied)["best"]["number"]
     s140("tune", copied, "--recipe", tunable, "--trials", 6, "--final-seeds", 1, "--keep-models")
@@ -130,6 +131,7 @@ def held_elsewhere(folder: Path, trials: dict[int, str]) -> None:
             store.execute("update study_user_attributes set value_json = ? where key = 'finals'", (there,))
 
 
+@pytest.mark.long
 def test_what_a_machine_left_that_went_down_is_made(
     copied: Path, tunable: Path, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -175,6 +177,7 @@ def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path, tuna
     assert len(read(tmp_path / "mine")["trials"][0]["scores"]) == 2
 
 
+@pytest.mark.long
 def test_two_processes_on_one_store_share_its_trials(tmp_path: Path, tunable: Path) -> None:
     """One stands still in its first trial while the other makes the rest; the last to end makes the comparison."""
     asked = ("tune", tmp_path / "mine", "--recipe", tunable, "--trials", 3, "--final-seeds", 1)
@@ -215,6 +218,7 @@ def test_the_folder_may_be_renamed(copied: Path, s140, tunable: Path) -> None:
     assert "study: 5 then, 'moved' now" in s140("tune", moved, "--recipe", tunable, code=1).stderr
 
 
+@pytest.mark.long
 def test_damaged_results_are_written_again(copied: Path, s140, tunable: Path) -> None:
     before = read(copied)
     asked = ("tune", copied, "--recipe", tunable, "--trials", 6)

@@ -59,6 +59,7 @@ def test_the_pictures(tmp_path: Path) -> None:
     assert drawn(tmp_path / "figures", splits).keys() == PICTURES
 
 
+@pytest.mark.long
 def test_the_same_numbers_give_the_same_bytes_in_another_process_too(tmp_path: Path) -> None:
     splits = {"test": scored(MIXED)}
     draw(tmp_path / "here", splits, HISTORY)

@@ -104,18 +104,16 @@ FAULTS: dict[str, dict[str, Any]] = {
     "412": {"status": 412},
     "lost": {"lose_response": True},
 }
+MORE_FAULTS = [("commit", "503"), ("commit", "lost"), ("super_squash", "reset"), ("delete_lfs_files", "lost")]
 
 
 @pytest.mark.parametrize(
     ("endpoint", "fault"),
     [
-        ("commit", "503"),
         ("commit", "412"),
-        ("commit", "lost"),
         ("lfs_upload", "reset"),
         ("repo_info", "503"),
-        ("super_squash", "reset"),
-        ("delete_lfs_files", "lost"),
+        *(pytest.param(*fault, marks=pytest.mark.long) for fault in MORE_FAULTS),
     ],
 )
 def test_a_fault_of_the_hub_stops_no_training(

@@ -15,6 +15,7 @@ from kept_trainings import REPO, history_of, kept_steps, training
 pytest_plugins = ("hub_fixtures", "checkpoint_fixtures")
 
 
+@pytest.mark.long
 def test_two_processes_keep_one_repository_and_go_on_from_it(hub: HubServer, encoder: Path, tmp_path: Path) -> None:
     shared = {"num_train_epochs": 2, "per_device_train_batch_size": 16}
     _, first = finish_ranks(*training(encoder, tmp_path / "run", **shared))

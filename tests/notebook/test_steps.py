@@ -70,6 +70,7 @@ def test_an_unfinished_run_goes_on_with_its_own_recipe(
     assert recipes.load(str(trained.recipe)).training.learning_rate == 1e-4
 
 
+@pytest.mark.long
 def test_a_full_drive_costs_no_checkpoint_that_the_hub_keeps(
     recipe: str, hub: HubServer, tmp_path: Path, capsys, caplog
 ) -> None:

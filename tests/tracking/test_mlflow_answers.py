@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,12 +63,15 @@ def is_whole(server: MlflowServer, experiment: str) -> bool:
     return not others and (steps, found) == (STEPS, (5, 60, "FINISHED"))
 
 
+@pytest.mark.parametrize(
+    "failures", [FAILURES[3:4], pytest.param(FAILURES, marks=pytest.mark.long)], ids=["one", "all"]
+)
 def test_what_fails_is_made_good_once(
-    mine: Path, proxy: MlflowProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mine: Path, proxy: MlflowProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: Sequence[Any]
 ) -> None:
     """A lost answer to the making of a run makes no second one."""
     wrong = []
-    for number, (ending, end, times) in enumerate(FAILURES):
+    for number, (ending, end, times) in enumerate(failures):
         experiment = f"{tmp_path.name}-{number}"
         monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", experiment)
         run = Path(shutil.copytree(mine, tmp_path / f"run-{number}"))
@@ -94,7 +98,7 @@ def test_a_lost_answer_logs_no_second_model(mine: Path, proxy: MlflowProxy, tmp_
     assert len(only.outputs.model_outputs) == 1
 
 
-@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("times", [pytest.param(1, marks=pytest.mark.long), 3])
 def test_a_lost_answer_registers_no_second_version(mine: Path, proxy: MlflowProxy, tmp_path: Path, times: int) -> None:
     proxy.fail("model-versions/create", SWALLOW, times)
     assert tell(mine, "mlflow", log_model=True, register_model=f"lost_{times}")
@@ -103,6 +107,7 @@ def test_a_lost_answer_registers_no_second_version(mine: Path, proxy: MlflowProx
     assert len(only.outputs.model_outputs) == 1
 
 
+@pytest.mark.long
 def test_an_alias_that_could_not_be_set_is_set_later(mine: Path, proxy: MlflowProxy, tmp_path: Path) -> None:
     import mlflow
 

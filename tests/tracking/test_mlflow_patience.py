@@ -29,6 +29,7 @@ def own_address(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     mlflow.set_tracking_uri(None)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("theirs", "usual", "for_weights"), [(None, 20, 300), ("7", 7, 300), ("500", 500, 500)])
 def test_a_server_may_take_its_time_over_the_weights(
     mine: Path, mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch, theirs, usual: int, for_weights: int

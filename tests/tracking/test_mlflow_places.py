@@ -124,6 +124,7 @@ def test_a_relative_store_is_found_from_another_folder(
     assert list(Path.cwd().iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_store_whose_making_was_cut_off_is_named(mine: Path, tmp_path: Path, monkeypatch, caplog) -> None:
     """A kill in MLflow's first second leaves tables that it makes once more, and does not get over."""
     file = tmp_path / "cut_off.db"
@@ -139,6 +140,7 @@ def test_a_store_whose_making_was_cut_off_is_named(mine: Path, tmp_path: Path, m
     assert ended.returncode == 0, stderr
 
 
+@pytest.mark.long
 def test_a_run_that_was_deleted_is_a_sentence(mine: Path, mlflow_server: MlflowServer, s140) -> None:
     import mlflow
 

@@ -96,6 +96,7 @@ def test_a_run_directory_that_was_moved(mine: Path, mlflow_server: MlflowServer,
     assert len(list((moved / "tensorboard").iterdir())) == 2
 
 
+@pytest.mark.long
 def test_all_of_them_leave_one_object_on_stdout(encoder: Path, mlflow_server: MlflowServer, tmp_path: Path) -> None:
     words = small(encoder, report_to="mlflow,mlflow,wandb,trackio,tensorboard,wandb")
     place = {"HOME": str(tmp_path), "TRACKIO_DIR": str(tmp_path / "trackio")}

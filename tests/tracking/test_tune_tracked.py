@@ -30,6 +30,7 @@ def recipe(small_bert: Callable[..., Path], tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.long
 def test_mlflow_shows_the_trials_below_their_study(
     recipe: Path, s140, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -58,6 +59,7 @@ def test_mlflow_shows_the_trials_below_their_study(
     assert "figures/history.png" in [each.path for each in client.list_artifacts(study.info.run_id, "figures")]
 
 
+@pytest.mark.long
 def test_wandb_groups_them(recipe: Path, tmp_path: Path) -> None:
     asked = ("tune", "mine", "--recipe", recipe, "--report-to", "wandb", "--final-seeds", 0, "--trials", 1)
     started = Command(*asked, env={"HOME": str(tmp_path), "NETRC": str(tmp_path / "none")}, cwd=tmp_path)

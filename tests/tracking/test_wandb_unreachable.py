@@ -68,6 +68,7 @@ def test_a_key_that_is_refused_keeps_it_offline_as_one_run(mine: Path, refused: 
     assert ids == {json.loads((mine / "tracking.json").read_text())["wandb"]["id"]}
 
 
+@pytest.mark.long
 def test_a_key_of_the_wrong_length_keeps_it_offline(mine: Path, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("WANDB_API_KEY", "abc")

@@ -25,7 +25,10 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize(
+    "shape",
+    [pytest.param(SHAPES[name], id=name, marks=pytest.mark.long if name != "accumulated" else ()) for name in SHAPES],
+)
 def test_it_ends_where_an_undisturbed_one_does(small_bert, tmp_path: Path, shape: dict[str, Any]) -> None:
     """Killed three times; before the last time the newest checkpoint loses its end, as a power cut may leave it."""
     words = flags(model_name_or_path=small_bert("BertModel", dropout=0.1), **shape)
@@ -64,7 +67,7 @@ def test_other_means_are_told_on_the_terminal_and_by_the_card(small_bert, tmp_pa
     assert "gives this model again" not in card
 
 
-@pytest.mark.parametrize("left", [(".s140.lock",), ("data.json",), ("data.json", "environment.json", ".s140-new-x")])
+@pytest.mark.parametrize("left", [(".s140.lock",), ("data.json", "environment.json", ".s140-new-x")])
 def test_killed_before_it_had_begun_it_begins(classifier_folder, tmp_path: Path, s140, left: tuple[str, ...]) -> None:
     """Whatever of the beginning was written; the recipe comes last."""
     folder = tmp_path / "run"
