@@ -100,6 +100,10 @@ class BenchmarkError(S140Error):
     """What was to be measured cannot be, as it was asked for."""
 
 
+class TrustError(S140Error):
+    """A folder or recipe leads to what is not its own."""
+
+
 class RunError(S140Error):
     """A run directory does not hold what was asked of it, or holds what must not be overwritten."""
 

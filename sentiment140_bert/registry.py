@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from sentiment140_bert.errors import MissingExtra, ModelError, first_line
+from sentiment140_bert.trust import check_folder
 
 PREFIX = "models:/"
 
@@ -52,6 +53,7 @@ def fetched(name: str) -> Iterator[Path]:
 
 def _as_model_folder(logged: Path, folder: Path, name: str) -> Path:
     """MLflow keeps model and tokenizer apart; transformers, and we, want them in one folder."""
+    check_folder(logged)
     flavours = _flavours(logged / "MLmodel", name)
     flavour = flavours.get("transformers")
     binary = str(flavour.get("model_binary", "model")) if isinstance(flavour, dict) else "model"

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sentiment140_bert.errors import RunError
+from sentiment140_bert.trust import check_folder
 
 # Of what lies in figures/ and goes along with a model.
 CONFUSION, LEARNING, CALIBRATION = "confusion_matrix.png", "learning_curve.png", "calibration.png"
@@ -151,7 +152,7 @@ class RunDir:
             for each in (self.metrics, self.predictions, self.report, self.tracking, self.published):
                 each.unlink(missing_ok=True)
             for each in (*self._checkpoint_folders(), *self._folders()):
-                _remove(each)
+                remove(each)
             for each in (self.recipe, self.history, self.data, self.environment):
                 each.unlink(missing_ok=True)
         except OSError as error:
@@ -193,6 +194,7 @@ class RunDir:
         """
         from sentiment140_bert import run_files  # pydantic takes its time
 
+        check_folder(self.path)
         return run_files.read(file, shape)
 
 
@@ -245,13 +247,13 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
             for each in temporary.rglob("*"):
                 synchronize(each)
             temporary.chmod(0o777 & ~_umask())
-            if path.exists():
+            if os.path.lexists(path):
                 path.replace(former)
             temporary.replace(path)
             synchronize(path.parent)
     finally:
-        for each in (temporary, former):
-            shutil.rmtree(each, ignore_errors=True)
+        for folder in (temporary, former):
+            remove(folder)
 
 
 @contextmanager
@@ -323,22 +325,23 @@ def remove_leftovers(folder: Path) -> None:
     """Removes what a killed process was writing: what nobody has written to for an hour."""
     for each in list(folder.rglob(f"{TEMPORARY}*")):
         with contextlib.suppress(FileNotFoundError):  # whoever writes it has just finished
-            newest = max(file.stat().st_mtime for file in (each, *each.rglob("*")))
+            newest = max(file.lstat().st_mtime for file in (each, *each.rglob("*")))
             if time.time() - newest < HOUR:
                 continue
-            if each.is_dir():
-                shutil.rmtree(each, ignore_errors=True)
-            else:
-                each.unlink()
+            remove(each)
 
 
-def _remove(folder: Path) -> None:
-    """Removes a folder, or a link in its place."""
-    if folder.is_symlink():
-        folder.unlink()
-    else:
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(folder)
+def remove(path: Path) -> None:
+    """Remove a folder, a file or a link, and never what a link leads to.
+
+    Raises:
+        OSError: Something of it cannot be removed.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if path.is_symlink() or not path.is_dir():
+            path.unlink()
+        else:
+            shutil.rmtree(path)
 
 
 def _umask() -> int:

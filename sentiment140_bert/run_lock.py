@@ -16,9 +16,11 @@ from typing import IO
 
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.run_dir import remove_leftovers, writing_explained
+from sentiment140_bert.trust import check_folder
 
 log = logging.getLogger(__name__)
 LOCK = ".s140.lock"
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 _held: dict[Path, int] = {}  # how many times over this process holds a folder
 _files: dict[Path, IO[str]] = {}  # the open files that carry the locks
@@ -48,6 +50,7 @@ def held(folder: Path, doing: str, *, make: bool = False) -> Iterator[None]:
         place = folder.resolve()
     except RuntimeError:  # of Python up to 3.12
         raise RunError(f"{folder} leads in a circle of links.", "Choose another folder.") from None
+    check_folder(folder)
     if place in _held:
         _held[place] += 1
         try:
@@ -89,7 +92,7 @@ if hasattr(os, "register_at_fork"):
 def _locked(folder: Path, doing: str) -> IO[str] | None:
     """The open file that carries the lock; None where the file system, or the operating system, has no locks."""
     while True:
-        file = os.fdopen(os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="utf-8")
+        file = os.fdopen(os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | NO_LINK, 0o666), "r+", encoding="utf-8")
         try:
             import fcntl
 

@@ -396,7 +396,7 @@ class Manifest(TypedDict):
 
     step: Count
     seconds: Number
-    files: dict[str, Sum]
+    files: dict[Annotated[str, Field(pattern=r"^[^/\\]+$")], Sum]
 
 
 class CheckpointIndex(TypedDict):

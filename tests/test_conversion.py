@@ -169,7 +169,11 @@ def test_pickles_beside_safetensors_are_not_opened(whole: Path, canary: Path, s1
     assert s140("predict", whole, "hello").stdout
 
 
-def test_safetensors_behind_a_symlink_are_read(whole: Path, s140, tmp_path: Path) -> None:
-    (whole / "model.safetensors").rename(tmp_path / "elsewhere")
-    (whole / "model.safetensors").symlink_to(tmp_path / "elsewhere")
+def test_files_behind_a_link_are_read_only_where_it_stays_in_the_folder(whole: Path, s140, tmp_path: Path) -> None:
+    (whole / "model.safetensors").rename(whole / "weights")
+    (whole / "model.safetensors").symlink_to("weights")
     assert s140("predict", whole, "hello").stdout
+    (whole / "weights").rename(tmp_path / "elsewhere")
+    (whole / "weights").symlink_to(tmp_path / "elsewhere")
+    for verb in (["predict", whole, "hello"], ["convert", whole, "--output", "new"]):
+        assert "leads out of" in s140(*verb, code=1).stderr

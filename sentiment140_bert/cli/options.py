@@ -9,13 +9,14 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from sentiment140_bert import plain_yaml, recipes
+from sentiment140_bert import plain_yaml, recipes, trust
 from sentiment140_bert.errors import RecipeError, S140Error
 from sentiment140_bert.recipe import SECTIONS, Recipe
 from sentiment140_bert.settings import settings
 from sentiment140_bert.values import path_named
 
 ALIASES = {"dataset_revision": ["--revision"]}
+PLACES = ("checkpoint_repo_id", "trackio_space_id")  # settings that say where things are sent
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -97,4 +98,8 @@ def resolved(recipe: str | None, flags: dict[str, Any], assignments: Sequence[st
             values[key.strip().replace("-", "_")] = plain_yaml.load(raw)
         except ValueError:
             values[key.strip().replace("-", "_")] = raw
-    return base.with_values(values)
+    chosen = base.with_values(values)
+    for key in PLACES:
+        if values.get(key):
+            trust.remember_place(key, str(values[key]))
+    return chosen

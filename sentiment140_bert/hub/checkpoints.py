@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from sentiment140_bert import trust
 from sentiment140_bert.credentials import without_password
 from sentiment140_bert.errors import HubError
 from sentiment140_bert.hub import publish
@@ -62,6 +63,14 @@ class CheckpointRepo:
             HubError: There is not, or it holds something else.
         """
         log.info("hub: logged in as %s", publish.login(self.hub))
+        if self.repo_id.partition("/")[0] not in self.hub.owners and not trust.is_known_place(
+            "checkpoint_repo_id", self.repo_id
+        ):
+            raise HubError(
+                f"A recipe names {self.repo_id} for checkpoints, which is not {self.hub.user}'s, and nobody on this "
+                "machine has named it before. Nothing is sent there, for the recipe may come from somebody else.",
+                f"If you trust it, name it: --checkpoint-repo-id {self.repo_id}",
+            )
         target = publish.Target("model", self.repo_id, private=None)
         if not self.hub.patiently(f"looking for {self.repo_id}", self.hub.api.repo_exists, self.repo_id):
             self.hub.patiently(

@@ -27,6 +27,7 @@ class Hub:
 
         self.api = HfApi()
         self.user: str | None = None  # known once `publish.login` has asked
+        self.owners: set[str] = set()  # the user and the organizations
         set_client_factory(_client_with_limits)
 
     def patiently(self, what: str, call: Callable[..., Result], *arguments: Any, **options: Any) -> Result:

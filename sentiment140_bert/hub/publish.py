@@ -99,6 +99,7 @@ def login(hub: Hub) -> str:
             f"The Hub's token of {found['name']} may only read.", "Make one that may write: hf.co/settings/tokens"
         )
     hub.user = str(found["name"])
+    hub.owners = {hub.user, *(str(owner["name"]) for owner in found.get("orgs") or [])}
     return hub.user
 
 

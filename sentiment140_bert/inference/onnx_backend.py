@@ -18,6 +18,7 @@ from sentiment140_bert.inference.batching import CPU_TOKENS
 from sentiment140_bert.inference.classifier import Classifier
 from sentiment140_bert.inference.tokens import IDS, MASK, TYPES, Tokenization
 from sentiment140_bert.run_dir import sha256_of
+from sentiment140_bert.trust import check_folder
 
 
 class OnnxBackend:
@@ -58,6 +59,7 @@ def load_export(folder: Path, precision: str | None = None) -> Classifier:
         MissingExtra: onnxruntime is not installed.
         ModelError: It has no such graph, or is damaged.
     """
+    check_folder(folder)
     there = [each for each, file in export_folder.GRAPHS.items() if (folder / file).is_file()]
     chosen = precision or next(iter(there), "fp32")
     if chosen not in there:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert.errors import ModelError, first_line
 from sentiment140_bert.modeling.intake import SAFE, SAFE_INDEX, pickled_weights
 from sentiment140_bert.run_dir import folder_written_whole
+from sentiment140_bert.trust import check_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,6 +36,7 @@ def convert(source: Path, target: Path) -> dict[str, Any]:
     """
     if target.exists():
         raise ModelError(f"{target} exists.", "Name a new folder with --output.")
+    check_folder(source)
     files = _files(source)
     weights: dict[str, Tensor] = {}
     for file in files:

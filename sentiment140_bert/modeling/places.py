@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sentiment140_bert.errors import MissingExtra, ModelError
 from sentiment140_bert.run_dir import RunDir, sha256_of
+from sentiment140_bert.trust import check_folder
 from sentiment140_bert.values import path_named
 
 BUNDLED = "bundled:minilm"
@@ -19,12 +20,15 @@ def locate(name_or_path: str) -> str:
     Raises:
         MissingExtra: ``bundled:minilm`` was asked for and is not installed.
         ModelError: There is no such folder, or the bundled weights are not the expected ones.
+        TrustError: The folder leads out of itself.
     """
     if name_or_path == BUNDLED:
         return str(_bundled())
     if name_or_path.startswith("bundled:"):
         raise ModelError(f"There is no {name_or_path!r}.", f"The bundled encoder is {BUNDLED}.")
     path = path_named(name_or_path)
+    if path.is_dir():
+        check_folder(path)
     if RunDir(path).is_run():
         if not RunDir(path).weights.is_file():
             raise ModelError(f"The run {path} holds no model yet.", "Finish it with `s140 train --resume`.")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -17,7 +18,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from sentiment140_bert.errors import Interrupted, MissingExtra
+from sentiment140_bert import trust
+from sentiment140_bert.errors import Interrupted, MissingExtra, TrackerError
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.tracking.sender import Book, Sender
 from sentiment140_bert.tracking.story import FAILED, FINISHED, KILLED, Story
@@ -102,7 +104,9 @@ def tracked(names: Sequence[str], told: Callable[[], Story]) -> Iterator[Trackin
     story = told()
     book = Book(story.run)
     trackers = [_class_of(name)(story, book.of(name)) for name in names]
-    senders = [Sender(tracker, story, book) for tracker in trackers if not tracker.switched_off()]
+    trackers = [tracker for tracker in trackers if not tracker.switched_off()]
+    refused = [tracker for tracker in trackers if _refuse_unnamed_place(tracker, story)]
+    senders = [Sender(tracker, story, book) for tracker in trackers if tracker not in refused]
     for sender in senders:
         book.write(sender.tracker.name)  # it is this run's from now on, even if it does not answer today
     tracking = Tracking(senders)
@@ -119,10 +123,30 @@ def tracked(names: Sequence[str], told: Callable[[], Story]) -> Iterator[Trackin
         finally:
             state = FINISHED if story.run.is_finished() else state
             ended = [sender.close(state) for sender in senders]
-            tracking.complete = all(ended)
+            tracking.complete = all(ended) and not refused
             for sender in senders:
                 if command := sender.tracker.kept_here():
                     log.info("%s", command)
+
+
+def _refuse_unnamed_place(tracker: Tracker, story: Story) -> bool:
+    """Return True, and say so, where a tracker would be told at a place that only a file names.
+
+    Raises:
+        TrackerError: It is so, and the run is about to be trained: it would not be tracked.
+    """
+    place = tracker.unnamed_place()
+    if not place:
+        return False
+    refusal = TrackerError(
+        f"{tracker.name}: {story.run.path} names {place}, and nobody on this machine has named it before. Nothing is "
+        "sent there, for the run or its recipe may come from somebody else.",
+        f"If you trust it, name it: {tracker.how_to_name}={place}",
+    )
+    if story.live:
+        raise refusal
+    log.warning("%s", refusal)
+    return True
 
 
 def state_of(name: str, story: Story) -> dict[str, Any]:
@@ -161,7 +185,13 @@ def send_offline(run: RunDir) -> None:
     """
     from sentiment140_bert.tracking import wandb_tracker
 
-    wandb_tracker.send(offline_folders(run))
+    folders = offline_folders(run)
+    if folders and not trust.is_known_place("wandb", Book(run).of("wandb")["id"]):
+        raise TrackerError(
+            f"What wandb kept in {run.path} was not kept on this machine; it may name files of yours to be sent.",
+            f"If you trust it: wandb sync {shlex.join(map(str, folders))}",
+        )
+    wandb_tracker.send(folders)
 
 
 def shown(run: RunDir) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
+from sentiment140_bert import trust
 from sentiment140_bert.credentials import without_password
 from sentiment140_bert.errors import TrackerError, first_line
 from sentiment140_bert.tracking import mlflow_model
@@ -34,11 +35,12 @@ class Mlflow(Tracker):
 
     name = "mlflow"
     # Trying again is ours: MLflow's client repeats a request whose answer was lost, which makes a second run.
-    environment: ClassVar[Mapping[str, str]] = {
+    environment: Mapping[str, str] = {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     }
     defaults: ClassVar[Mapping[str, str]] = {TIMEOUT: "20"}
+    how_to_name = "MLFLOW_TRACKING_URI"
     quiet = (
         "urllib3.connectionpool",
         "mlflow.system_metrics",
@@ -53,11 +55,20 @@ class Mlflow(Tracker):
         self.uri: str | None = None
         self.monitor: Any = None
 
+    def unnamed_place(self) -> str:
+        noted = self.known.get("tracking_uri") or ""
+        if not noted or os.environ.get("MLFLOW_TRACKING_URI") or trust.is_known_place("mlflow", noted):
+            return ""
+        import mlflow
+
+        return "" if mlflow.is_tracking_uri_set() or absolute(mlflow.get_tracking_uri()) == noted else noted
+
     def open(self, remember: Remember) -> None:
         import mlflow
 
-        asked = mlflow.is_tracking_uri_set()
-        self.uri = mlflow.get_tracking_uri() if asked else self.known.get("tracking_uri") or mlflow.get_tracking_uri()
+        noted = None if mlflow.is_tracking_uri_set() else self.known.get("tracking_uri")
+        self.uri = noted or mlflow.get_tracking_uri()
+        trust.remember_place("mlflow", absolute(self.uri))
         self.client: Any = _client(self.uri)
         run = self._known_run() or self._new_run(remember)
         self.run_id = run.info.run_id

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sentiment140_bert import trust
 from sentiment140_bert.tracking.story import Point, State
 from sentiment140_bert.tracking.tracker import Remember, Tracker
 
@@ -16,12 +17,19 @@ class Tensorboard(Tracker):
     """Event files; those of a later process lie beside the first ones and are shown as one run."""
 
     name = "tensorboard"
+    how_to_name = "TENSORBOARD_LOGGING_DIR"
+
+    def unnamed_place(self) -> str:
+        noted = self.known.get("folder") or ""
+        return "" if self._named_folder() or trust.is_known_place("tensorboard", noted) else noted
 
     def open(self, remember: Remember) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        asked = os.environ.get("TENSORBOARD_LOGGING_DIR")
-        known = self.known.get("folder") or (asked and str(Path(asked) / self.story.title))
+        noted = self.known.get("folder")
+        known = noted if noted and trust.is_known_place("tensorboard", noted) else self._named_folder()
+        if known:
+            trust.remember_place("tensorboard", known)
         self.writer: Any = SummaryWriter(known or str(self.story.run.tensorboard))
         remember({"folder": known or None})
 
@@ -54,3 +62,7 @@ class Tensorboard(Tracker):
 
     def close(self, state: State) -> None:
         self.writer.close()
+
+    def _named_folder(self) -> str | None:
+        named = os.environ.get("TENSORBOARD_LOGGING_DIR")
+        return str(Path(named).resolve() / self.story.title) if named else None

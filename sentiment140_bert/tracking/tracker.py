@@ -26,7 +26,7 @@ class Tracker(ABC):
 
     # As long as it is open: variables of the environment, those that the caller may have set otherwise, and loggers
     # that say nothing (we report what fails).
-    environment: ClassVar[Mapping[str, str]] = {}
+    environment: Mapping[str, str] = {}
     defaults: ClassVar[Mapping[str, str]] = {}
     quiet: ClassVar[Sequence[str]] = ()
 
@@ -37,6 +37,15 @@ class Tracker(ABC):
     def switched_off(self) -> bool:
         """Whether the person in front of it wants nothing of this tracker here."""
         return False
+
+    def unnamed_place(self) -> str:
+        """Return where the run or its recipe would have things sent although its user named no such place.
+
+        Empty where nothing of the kind is asked for; see :mod:`sentiment140_bert.trust`.
+        """
+        return ""
+
+    how_to_name: ClassVar[str] = ""  # the place, in a hint: a variable of the environment
 
     @staticmethod
     def shown(known: dict[str, Any]) -> dict[str, Any]:

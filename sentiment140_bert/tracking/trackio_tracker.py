@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from sentiment140_bert import trust
 from sentiment140_bert.tracking.story import Point, State
 from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
 
@@ -19,15 +20,25 @@ class Trackio(Tracker):
 
     name = "trackio"
     safe = "next time"  # its own thread writes every half second
+    how_to_name = "TRACKIO_SPACE_ID"
 
     @staticmethod
     def shown(known: dict[str, Any]) -> dict[str, Any]:
         return {name: known.get(name) for name in ("id", "project", "url")}
 
+    def unnamed_place(self) -> str:
+        space = self.story.recipe.training.more.get("trackio_space_id") or ""
+        if os.environ.get("TRACKIO_SPACE_ID") or trust.is_known_place("trackio_space_id", space):
+            return ""
+        owner = space.rpartition("/")[0]  # without one it is a Space of the login's
+        return space if owner and owner != _login() else ""
+
     def open(self, remember: Remember) -> None:
         import trackio
 
         space = os.environ.get("TRACKIO_SPACE_ID") or self.story.recipe.training.more.get("trackio_space_id")
+        if space:
+            trust.remember_place("trackio_space_id", space)
         run_id = self.known.get("id") or f"{self.story.title}-{secrets.token_hex(3)}"
         project = self.known.get("project") or self.story.project or PROJECT
         url = f"https://huggingface.co/spaces/{space}" if space else None
@@ -71,3 +82,17 @@ class Trackio(Tracker):
 
     def _log(self, values: dict[str, Any]) -> None:
         self.run.log(values, step=self.story.last_step())
+
+
+def _login() -> str | None:
+    """Return the name of the Hub's user here; None where nobody is logged in or the Hub does not answer."""
+    from huggingface_hub import get_token, whoami
+    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.utils import httpx
+
+    if get_token() is None:
+        return None
+    try:
+        return str(whoami()["name"])
+    except (HfHubHTTPError, httpx.HTTPError, KeyError, TypeError):
+        return None

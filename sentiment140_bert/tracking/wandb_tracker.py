@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import netrc
@@ -10,12 +11,15 @@ import secrets
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from configparser import ConfigParser
+from configparser import Error as ConfigParserError
 from itertools import groupby
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import urlparse
 
+from sentiment140_bert import trust
 from sentiment140_bert.errors import TrackerError, first_line
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.tracking.story import CARD, Point, State, Story
@@ -36,13 +40,14 @@ class Wandb(Tracker):
 
     name = "wandb"
     safe = "closed"
-    environment: ClassVar[Mapping[str, str]] = NO_KEY_IN_LOGS
 
     def __init__(self, story: Story, known: dict[str, Any]) -> None:
         super().__init__(story, known)
         self.callers = getattr(sys.modules.get("wandb"), "run", None)
         self.run: Any = None
         self.offline = ""
+        # Otherwise wandb would take the address from ./wandb/settings, which may be a stranger's.
+        self.environment = NO_KEY_IN_LOGS | {"WANDB_BASE_URL": _address()}
 
     def switched_off(self) -> bool:
         return os.environ.get("WANDB_MODE") == "disabled" or bool(self.callers and self.callers.disabled)
@@ -53,6 +58,8 @@ class Wandb(Tracker):
 
     def open(self, remember: Remember) -> None:
         run_id = self.known.get("id") or (self.callers.id if self.callers else secrets.token_hex(4))
+        if not waiting(self.story.run, run_id):  # what was kept here by somebody else is not sent
+            trust.remember_place("wandb", run_id)
         remember({"id": run_id})
         if self.callers and self.callers.id == run_id:
             self.run = self.callers
@@ -202,7 +209,7 @@ def send(folders: Sequence[Path]) -> None:
     log.info("wandb: sending %s", ", ".join(folder.name for folder in folders))
     sent = subprocess.run(
         [sys.executable, "-m", "wandb", "sync", "--yes", *map(str, folders)],
-        env=os.environ | NO_KEY_IN_LOGS,
+        env=os.environ | NO_KEY_IN_LOGS | {"WANDB_BASE_URL": _address()},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -219,7 +226,15 @@ def has_credentials() -> bool:
 
 
 def _address() -> str:
-    return os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").rstrip("/")
+    """Return the address of the W&B server: of the environment, of the user's own `wandb login`, or the public one."""
+    named = os.environ.get("WANDB_BASE_URL")
+    if not named:
+        folder = os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb"
+        login = ConfigParser(interpolation=None)
+        with contextlib.suppress(OSError, ConfigParserError, UnicodeDecodeError):
+            login.read(os.path.join(os.path.expanduser(folder), "settings"), "utf-8")  # noqa: PTH111, PTH118 - no home
+        named = login.get("default", "base_url", fallback="https://api.wandb.ai")
+    return named.rstrip("/")
 
 
 def _key() -> str | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import os
 import re
-import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,7 +16,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from sentiment140_bert import shapes
+from sentiment140_bert import run_dir, shapes
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.run_dir import sha256_of, synchronize, write_json
 from sentiment140_bert.shapes import checked
@@ -136,17 +138,23 @@ def remove_older(newest: Path, best: str, limit: int | None) -> None:
 
 def remove(folder: Path) -> None:
     """Removes a checkpoint; its manifest first, so that what is left of it at any moment counts for nothing."""
-    (folder / MANIFEST).unlink(missing_ok=True)
+    if not folder.is_symlink():
+        (folder / MANIFEST).unlink(missing_ok=True)
     remove_emptied(folder)
 
 
 def remove_emptied(folder: Path) -> None:
-    """Removes a folder of files, each emptied before: what is removed from Google Drive lies in its bin for a month,
-    and counts. A file that has a second name is still wanted under it, and is not emptied."""
-    for file in folder.iterdir():
-        if file.is_file() and file.stat().st_nlink == 1:
-            file.open("wb").close()
-    shutil.rmtree(folder, ignore_errors=True)  # an emptied one that stays is not whole, and tried again next time
+    """Remove a folder of files, or a link in its place, after each file was emptied.
+
+    What is removed from Google Drive stays in its bin for a month, and counts. A file that has a second name is still
+    wanted under it and is not emptied; nor is what a link leads to.
+    """
+    for file in () if folder.is_symlink() else folder.iterdir():
+        state = file.lstat()
+        if stat.S_ISREG(state.st_mode) and state.st_nlink == 1:
+            os.close(os.open(file, os.O_WRONLY | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)))
+    with contextlib.suppress(OSError):  # an emptied one that stays is not whole, and tried again next time
+        run_dir.remove(folder)
 
 
 def _remove_unusable(checkpoints: Path, step: int) -> None:
@@ -158,7 +166,11 @@ def _remove_unusable(checkpoints: Path, step: int) -> None:
 
 def by_steps(checkpoints: Path) -> list[Path]:
     """All checkpoints, whole or not, by their steps."""
-    found = [each for each in checkpoints.glob("checkpoint-*") if NAME.fullmatch(each.name) and each.is_dir()]
+    found = [
+        folder
+        for folder in checkpoints.glob("checkpoint-*")
+        if NAME.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink()
+    ]
     return sorted(found, key=step_of)
 
 

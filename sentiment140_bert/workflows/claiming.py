@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
+from sentiment140_bert import trust
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import TEMPORARY, RunDir
@@ -29,6 +31,19 @@ def refuse_foreign(run: RunDir) -> None:
     early = {each.name for each in first} | {LOCK}
     if any(each.name not in early and not each.name.startswith(TEMPORARY) for each in run.path.iterdir()):
         raise RunError(f"{run.path} is not empty, and no run of this tool.", "Choose another --output-dir.")
+    if run.checkpoints.is_symlink():
+        _accept_linked_checkpoints(run.checkpoints)
+
+
+def _accept_linked_checkpoints(link: Path) -> None:
+    """Let a run that begins keep its checkpoints where a link of the user's leads to, on a larger disk perhaps.
+
+    Raises:
+        RunError: There are checkpoints already, which are of another run.
+    """
+    if any(link.glob("checkpoint-*")):
+        raise RunError(f"{link} leads to {link.resolve()}, where checkpoints are.", "Let it lead to an empty folder.")
+    trust.remember_place("checkpoints", str(link.resolve()))
 
 
 def claim(run: RunDir, recipe: Recipe, resume: bool, overwrite: bool) -> bool:

@@ -13,6 +13,7 @@ from sentiment140_bert.errors import RunError
 from sentiment140_bert.history import entry_of, lines_of
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.trust import check_folder
 
 log = logging.getLogger(__name__)
 ELSEWHERE = ("report_to", "run_name")  # a run may go on being told to others, under another name
@@ -27,6 +28,7 @@ def saved_recipe(path: Path) -> Recipe:
         RunError: There is none.
     """
     run = RunDir(path)
+    check_folder(path)
     if not run.is_run():
         raise RunError(f"There is no run in {path}.", "Name the folder that `s140 train` wrote.")
     return recipes.load(str(run.recipe))

@@ -1,0 +1,115 @@
+"""What a stranger's folder or recipe may lead to: nothing but itself, and only places that the user named.
+
+A run directory, a model folder and a recipe may come from anybody. Two rules hold for all of them:
+
+- A folder is refused if a link in it leads out of it, or if it holds a pipe or a device (:func:`check_folder`).
+- A tracker, Space, repository or folder that a file names gets nothing until the user has named it on this machine: by
+  a flag, by a variable of the environment or by a login (:func:`remember_place`, :func:`is_known_place`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from sentiment140_bert.credentials import without_password
+from sentiment140_bert.errors import TrustError
+
+log = logging.getLogger(__name__)
+SNAPSHOT = re.compile(r"(models|datasets)--.+/snapshots/[0-9a-f]{40}$")  # of the Hub's cache, whose files are links
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder through which other files would be read, written or removed.
+
+    Links to files of the same folder are allowed, and so are those of the Hub's cache into the same repository.
+
+    Args:
+        folder: A run, a model or an export. One that does not exist is not refused.
+
+    Raises:
+        TrustError: It holds a link that leads out of it, or something that is neither a file nor a folder.
+    """
+    root = folder.resolve()
+    if SNAPSHOT.search(root.as_posix()):
+        root = root.parents[1]
+    for path in _walk(folder):
+        mode = path.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            if not (_leads_into(path, root) or _is_allowed_in_run(path, path.relative_to(folder))):
+                raise TrustError(
+                    f"{path} is a link that leads out of {folder}, to {path.readlink()}.",
+                    "If you trust it, put what it leads to in its place: cp -rL copies a folder without links.",
+                )
+        elif not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise TrustError(
+                f"{path} is no file and no folder, but a pipe or a device.", "Remove it, or do not use this folder."
+            )
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Yield everything in a folder, without following links."""
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            yield Path(parent, name)
+
+
+def _leads_into(link: Path, root: Path) -> bool:
+    try:
+        return link.resolve().is_relative_to(root)
+    except (OSError, RuntimeError):  # a circle of links; Python 3.13 has an OSError for it
+        return False
+
+
+def _is_allowed_in_run(link: Path, name: Path) -> bool:
+    """Return True for logs, which wandb keeps in a cache of its own and nothing here reads, and for a link to a larger
+    disk that was there when the user began the run."""
+    if name == Path("checkpoints"):
+        return is_known_place("checkpoints", str(link.resolve()))
+    return name.parts[0] == "wandb" and name.suffix == ".log"
+
+
+def remember_place(kind: str, place: str) -> None:
+    """Note that the user named a place, so that a run may name it from now on.
+
+    The notes are lines of a file in the user's folder for settings, which no run directory can write to.
+
+    Args:
+        kind: What it is, such as ``mlflow``.
+        place: An address, a repository or a folder. Its users and passwords are left out.
+    """
+    line = _line(kind, place)
+    if line in _known_places():
+        return
+    file = _file_of_places()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with file.open("a", encoding="utf-8") as notes:
+            notes.write(f"{line}\n")
+    except OSError as error:
+        log.info("%s cannot be written (%s): %s must be named again next time", file, error.strerror, place)
+
+
+def is_known_place(kind: str, place: str) -> bool:
+    """Return True if the user named this place on this machine."""
+    return _line(kind, place) in _known_places()
+
+
+def _line(kind: str, place: str) -> str:
+    return f"{kind} {' '.join(without_password(place).split())}"
+
+
+def _known_places() -> set[str]:
+    try:
+        return set(_file_of_places().read_text("utf-8").splitlines())
+    except (OSError, UnicodeDecodeError):
+        return set()
+
+
+def _file_of_places() -> Path:
+    settings = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111 - no home, no error
+    return Path(settings, "sentiment140_bert", "known_places")
