@@ -230,6 +230,7 @@ def test_a_server_that_is_not_there_at_all(
     encoder: Path, mlflow_server: MlflowServer, tmp_path: Path, s140, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sender, "PAUSES", (0.0,) * 4)
+    monkeypatch.setattr(sender, "ENDING", 900.0)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nobody listens there
     result = s140("train", "--output-dir", tmp_path / "run", *small(encoder, num_train_epochs=1))
     assert result.stderr.count("mlflow: ") == 1

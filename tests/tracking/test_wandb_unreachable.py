@@ -87,6 +87,7 @@ def test_a_long_tag_does_not_end_tracking(mine: Path, monkeypatch: pytest.Monkey
 
 def test_a_project_that_was_refused_can_be_mended(mine: Path, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setattr(sender, "PAUSES", (0.0,) * 4)
+    monkeypatch.setattr(sender, "ENDING", 900.0)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("WANDB_PROJECT", "no/project")
     assert not tell(mine, "wandb")

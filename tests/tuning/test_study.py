@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sentiment140_bert.errors import MissingExtra, StoreError
 from sentiment140_bert.ranges import Range
 from sentiment140_bert.tuning import owner, space, strategy, summary
-from sentiment140_bert.tuning.store import Store, check
+from sentiment140_bert.tuning.store import SECONDS, Store, check
 from sentiment140_bert.tuning.study import Claim, Study, TakenOver
 from tune_fixtures import Clock
 
@@ -43,8 +43,8 @@ def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/study.db"
 
 
-def opened(url: str, **changes: Any) -> Study:
-    return Study(Store(url, seconds=1), "mine", IDENTITY | changes)
+def opened(url: str, *, seconds: float = SECONDS, **changes: Any) -> Study:
+    return Study(Store(url, seconds), "mine", IDENTITY | changes)
 
 
 def left_elsewhere(url: str, claims: int = 1) -> Study:
@@ -170,7 +170,7 @@ def test_what_a_silent_process_elsewhere_holds_is_waited_for_and_given_out_again
 
 
 def test_a_process_elsewhere_that_gives_a_sign_is_left_to_its_work(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(owner, "BEAT", 0.01)
+    monkeypatch.setattr(owner, "BEAT", 0.1)
     there = left_elsewhere(url)
     study = Study(there.store, "mine", IDENTITY, patience=100)
     (running,) = there.trials()
@@ -237,7 +237,7 @@ def test_who_was_taken_for_dead_finishes_nothing(url: str) -> None:
 
 
 def test_signs_of_life_are_given(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(owner, "BEAT", 0.01)
+    monkeypatch.setattr(owner, "BEAT", 0.1)
     study = opened(url)
     claim = study.take(1)
     assert claim
@@ -345,14 +345,14 @@ def test_a_study_of_somebody_else_is_refused(url: str) -> None:
 
 
 def test_a_locked_store_is_said_to_be(url: str) -> None:
-    study = opened(url)
+    study = opened(url, seconds=1)
     with sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         with pytest.raises(StoreError, match="is locked: another program"):
             study.take(1)
         connection.execute("ROLLBACK")
     with study.store.exclusive(), pytest.raises(StoreError, match="is locked"):
-        opened(url)
+        opened(url, seconds=1)
     assert study.take(1)
 
 
