@@ -12,7 +12,7 @@ import struct
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -64,9 +64,14 @@ class Fault:
     lose_response: bool = False
     stall: float = 0.0
     truncate: bool = False
+    answer: bytes | None = None
+    change: Callable[[Any], Any] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
     meanwhile: Callable[[], object] | None = None
 
     def reply(self) -> Reply:
+        if self.answer is not None:
+            return Reply(self.answer, self.status or 200, self.headers)
         headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
         return Refusal(self.status or 500, f"This server was told to answer {self.status}", headers=headers).reply
 
@@ -122,7 +127,8 @@ class HubServer:
 
         ``status``: that answer, perhaps with ``retry_after``, and nothing is done. ``reset``: the connection is cut and
         nothing is done. ``lose_response``: the work is done and the connection cut. ``stall``: that many seconds pass
-        first. ``truncate``: half of the body is sent. ``meanwhile``: is called first; alone, all goes well afterwards.
+        first. ``truncate``: half of the body is sent. ``answer``: that body is sent and nothing is done. ``change``: is
+        applied to an answer in JSON. ``headers``: are sent, too. ``meanwhile``: is called first; alone, all goes well afterwards.
         ``after``: that many requests go well before.
         """
         if endpoint not in ENDPOINTS:
@@ -193,7 +199,10 @@ class _Handler(BaseHTTPRequestHandler):
             fault.meanwhile()
         if fault.reset or (fault.stall and woken.wait(fault.stall)):
             return self.cut()
-        reply = fault.reply() if fault.status else call.reply()
+        reply = fault.reply() if fault.status or fault.answer is not None else call.reply()
+        if fault.change and not isinstance(reply.body, bytes):
+            reply = Reply(fault.change(reply.body), reply.status, reply.headers)
+        reply.headers |= fault.headers
         if fault.lose_response:
             return self.cut()
         request.status = reply.status

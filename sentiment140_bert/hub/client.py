@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import email.utils
 import logging
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from sentiment140_bert.credentials import without_password
 from sentiment140_bert.errors import HubError, first_line
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 WAITS = (1.0, 2.0, 4.0)  # seconds between the attempts at anything, unless the Hub names its own
-LONGEST_WAIT = 300.0
-TIMEOUT = 60.0  # seconds without a single byte; huggingface_hub itself waits for ever
+LONGEST_REASON = 500  # characters of what the Hub says to an error
 PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 
@@ -23,12 +21,14 @@ class Hub:
     """The Hub with the login of this machine (``HF_TOKEN`` or ``hf auth login``); ``api`` is huggingface_hub's own."""
 
     def __init__(self) -> None:
-        from huggingface_hub import HfApi, set_client_factory
+        from huggingface_hub import HfApi
 
+        from sentiment140_bert.hub_answers import check_answers
+
+        check_answers()
         self.api = HfApi()
         self.user: str | None = None  # known once `publish.login` has asked
         self.owners: set[str] = set()  # the user and the organizations
-        set_client_factory(_client_with_limits)
 
     def patiently(self, what: str, call: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
         """``call(*arguments, **options)``, again after a fault that may pass.
@@ -42,6 +42,8 @@ class Hub:
         from huggingface_hub.errors import HFValidationError
         from huggingface_hub.utils import httpx
 
+        from sentiment140_bert.hub_answers import ODD_ANSWERS
+
         for wait in (*WAITS, None):
             try:
                 return call(*arguments, **options)
@@ -50,26 +52,12 @@ class Hub:
             except (OSError, RuntimeError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
                 if wait is None or not may_pass(error):
                     raise explained(error, what, self.api.endpoint) from error
-                pause = min(asked_to_wait(error) or wait, LONGEST_WAIT)
+                pause = asked_to_wait(error) or wait
                 log.warning("hub: %s: %s; again in %.0f s", what, reason(error), pause)
                 time.sleep(pause)
+            except ODD_ANSWERS as error:
+                raise odd_answer(error, what, self.api.endpoint) from error
         raise AssertionError  # the last attempt returns or raises
-
-
-def _client_with_limits() -> Any:
-    """huggingface_hub's own HTTP client, with a time limit on every request that has none."""
-    from huggingface_hub.utils._http import default_client_factory
-
-    def limited(request: Any) -> None:
-        given = request.extensions.get("timeout") or {}
-        if all(given.get(each) is None for each in ("connect", "read", "write", "pool")):
-            request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), TIMEOUT)
-
-    client = default_client_factory()
-    client.timeout = TIMEOUT
-    hooks = client.event_hooks
-    client.event_hooks = {**hooks, "request": [*hooks["request"], limited]}
-    return client
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -110,17 +98,11 @@ def may_pass(error: BaseException) -> bool:
 
 
 def asked_to_wait(error: BaseException) -> float | None:
-    """Seconds that the Hub's ``Retry-After`` asks for, given as a number or as a date."""
+    """Seconds that the Hub's ``Retry-After`` asks for."""
+    from sentiment140_bert.hub_answers import seconds_to_wait
+
     response = response_of(error)
-    asked = response.headers.get("Retry-After") if response is not None else None
-    if asked is None:
-        return None
-    if asked.strip().isdigit():
-        return float(asked)
-    try:
-        return max(0.0, (email.utils.parsedate_to_datetime(asked) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None
+    return None if response is None else seconds_to_wait(response.headers.get("Retry-After"))
 
 
 def reason(error: BaseException) -> str:
@@ -137,7 +119,7 @@ def reason(error: BaseException) -> str:
 def explained(error: BaseException, what: str, endpoint: str) -> HubError:
     """A sentence for an error that ended an attempt for good."""
     status, response = status_of(error), response_of(error)
-    said = str(response.headers.get("X-Error-Message") or "") if response is not None else ""
+    said = str(response.headers.get("X-Error-Message") or "")[:LONGEST_REASON] if response is not None else ""
     said = f" ({said.rstrip('.')})" if said else ""
     what = what[0].upper() + what[1:]
     if status == 401 and "RepoNotFound" not in str(getattr(response, "headers", {}).get("X-Error-Code", "")):
@@ -155,3 +137,12 @@ def explained(error: BaseException, what: str, endpoint: str) -> HubError:
             f"{what}: {endpoint} cannot be reached: {reason(error)}.", "Is the network up? Then try again.", None
         )
     return HubError(f"{what}: {first_line(error)}.", "", None)
+
+
+def odd_answer(error: BaseException, what: str, endpoint: str) -> HubError:
+    """Explain an error that huggingface_hub's own code ran into while it read an answer."""
+    return HubError(
+        f"{what[0].upper()}{what[1:]}: the answer of {without_password(endpoint)} makes no sense "
+        f"({type(error).__name__}: {first_line(error)[:LONGEST_REASON]}).",
+        "Is there a proxy between, that answers instead of the Hub? Is HF_ENDPOINT right?",
+    )

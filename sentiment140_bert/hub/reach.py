@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sentiment140_bert.credentials import without_password
+from sentiment140_bert.errors import HubError
 from sentiment140_bert.hub.client import Hub, reason
 
 TIMEOUT = 3.0  # seconds
@@ -25,10 +26,12 @@ def state_of(kind: str, repo_id: str, revision: str | None = None) -> tuple[str,
         return "cached", "in the cache of this machine"
     if constants.HF_HUB_OFFLINE:
         return "missing", "HF_HUB_OFFLINE is set, and it is not in the cache"
+    from sentiment140_bert.hub_answers import ODD_ANSWERS
+
     hub = Hub()
     try:
         hub.api.repo_info(repo_id, repo_type=kind, revision=revision, timeout=TIMEOUT)
-    except (OSError, RuntimeError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
+    except (OSError, RuntimeError, ValueError, httpx.HTTPError, httpx.InvalidURL, HubError, *ODD_ANSWERS) as error:
         return "missing", f"{without_password(hub.api.endpoint)}: {reason(error)}"
     return "reachable", "on the Hub, to be downloaded"
 

@@ -25,6 +25,7 @@ from huggingface_hub.utils import httpx
 from hub_endpoints import ROUTES
 from hub_server import HubServer
 from on_hub import DATA, MODEL, AfterAPush, commits_of_ours, titles
+from sentiment140_bert import hub_answers
 from sentiment140_bert.errors import HubError
 from sentiment140_bert.hub import client
 
@@ -63,22 +64,22 @@ def give_up(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
     from huggingface_hub.utils import close_session
 
     endpoints: set[str] = set()
-    make_client = client._client_with_limits
+    make_client = hub_answers.make_client
 
     def check(request: Any) -> None:
         limits = request.extensions["timeout"]
-        assert all(0 < limits[name] <= client.TIMEOUT for name in ("connect", "read", "write", "pool")), request
+        assert all(0 < limits[name] <= hub_answers.TIMEOUT for name in ("connect", "read", "write", "pool")), request
         endpoint = endpoint_of(request.method, request.url.path)
         if endpoint in endpoints:
             endpoints.remove(endpoint)
             request.extensions["timeout"] = limits | {"read": 0.2}
 
-    def make_checked_client() -> Any:
-        made = make_client()
+    def make_checked_client(hooks: list[Any]) -> Any:
+        made = make_client(hooks)
         made.event_hooks = {**made.event_hooks, "request": [*made.event_hooks["request"], check]}
         return made
 
-    monkeypatch.setattr(client, "_client_with_limits", make_checked_client)
+    monkeypatch.setattr(hub_answers, "make_client", make_checked_client)
     close_session()  # the next one is new
     yield endpoints
     close_session()
@@ -164,7 +165,7 @@ def test_silence_is_given_up_by_a_new_connection_pool_too() -> None:
 
     client.Hub()
     close_session()
-    assert get_session().timeout.read == client.TIMEOUT == 60
+    assert get_session().timeout.read == hub_answers.TIMEOUT == 60
 
 
 def test_several_faults_in_a_row_are_got_over(hub: HubServer, push, impatient: list[float]) -> None:
@@ -204,7 +205,7 @@ def test_the_hubs_wish_to_wait_is_granted(hub: HubServer, push, impatient: list[
     assert impatient == [17]
 
 
-def answered(status: int, headers: dict[str, str] | None = None) -> HfHubHTTPError:
+def answered(status: int, headers: dict[str, Any] | None = None) -> HfHubHTTPError:
     """The client's error for such an answer."""
     request = httpx.Request("GET", "http://127.0.0.1/")
     return HfHubHTTPError("no", response=httpx.Response(status, headers=headers, request=request))
@@ -226,11 +227,13 @@ def test_how_long_it_waits(impatient: list[float]) -> None:
     """As the Hub asks, by seconds or by date, at most five minutes; else longer and longer."""
     now = datetime.now(UTC)
     late, soon, past = (format_datetime(now + timedelta(seconds=at), usegmt=True) for at in (7_200, 250, -7_200))
-    wanted = {"17": 17, "100000": 300, "0": 1, "soon": 1, "": 1, late: 300, past: 1}
+    odd = ("\u00b2", "\u0661", "-5", "1e9", "soon", "", "Mon, 32 Foo 2026", "Fri, 31 Dec 9999 23:59:59 -2359")
+    wanted = {"17": 17, "100000": 300, "9" * 5000: 300, "0": 1, late: 300, past: 1, **dict.fromkeys(odd, 1)}
+    wanted["Fri, 31 Dec 9999 23:59:59 GMT"] = 300
     waited = {}
     for header in wanted:
         impatient.clear()
-        assert attempt(answered(503, {"Retry-After": header})) == "done"
+        assert attempt(answered(503, {"Retry-After": header.encode()})) == "done"
         (waited[header],) = impatient
     assert waited == wanted
     impatient.clear()

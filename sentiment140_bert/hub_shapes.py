@@ -1,0 +1,194 @@
+"""The shapes of the Hub's answers: as much of them as huggingface_hub and this package read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import AfterValidator, Field
+from typing_extensions import TypedDict
+
+Size = Annotated[int, Field(ge=0)]
+
+
+class AccessToken(TypedDict):
+    """A login's token."""
+
+    role: NotRequired[str | None]
+
+
+class Login(TypedDict):
+    """How a user is logged in."""
+
+    accessToken: NotRequired[AccessToken | None]
+
+
+class User(TypedDict):
+    """Who is logged in."""
+
+    name: str
+    auth: NotRequired[Login | None]
+
+
+class Lfs(TypedDict):
+    """A large file; ``sha256`` in the description of a repository, ``oid`` in a listing."""
+
+    size: Size
+    sha256: NotRequired[str]
+    oid: NotRequired[str]
+
+
+class Sibling(TypedDict):
+    """A file in the description of a repository."""
+
+    rfilename: str
+    size: NotRequired[Size | None]
+    blobId: NotRequired[str | None]
+    lfs: NotRequired[Lfs | None]
+
+
+class Repository(TypedDict):
+    """A model or dataset."""
+
+    id: str
+    sha: NotRequired[str | None]
+    private: NotRequired[bool | None]
+    siblings: NotRequired[list[Sibling] | None]
+
+
+class Entry(TypedDict):
+    """A file or folder in a listing."""
+
+    type: str
+    path: str
+    oid: NotRequired[str]
+    size: NotRequired[Size]
+    lfs: NotRequired[Lfs | None]
+
+
+class Ref(TypedDict):
+    """A branch or tag."""
+
+    name: str
+    ref: str
+    targetCommit: str
+
+
+class Refs(TypedDict):
+    """Branches and tags of a repository."""
+
+    branches: list[Ref]
+    tags: list[Ref]
+    converts: NotRequired[list[Ref]]
+    pullRequests: NotRequired[list[Ref]]
+
+
+class Upload(TypedDict):
+    """How a file is to be sent."""
+
+    path: str
+    uploadMode: Literal["lfs", "regular"]
+    shouldIgnore: NotRequired[bool]
+    oid: NotRequired[str | None]
+
+
+class Uploads(TypedDict):
+    """How files are to be sent."""
+
+    files: list[Upload]
+
+
+class Batch(TypedDict):
+    """Where large files are to be sent."""
+
+    objects: list[dict[str, Any]]
+    transfer: NotRequired[str | None]
+
+
+class Committed(TypedDict):
+    """A new commit."""
+
+    commitOid: str
+    commitUrl: str
+    pullRequestUrl: NotRequired[str | None]
+
+
+class Created(TypedDict):
+    """A new repository."""
+
+    url: str
+
+
+class Author(TypedDict):
+    """Who opened a discussion."""
+
+    name: NotRequired[str]
+
+
+class Discussion(TypedDict):
+    """A discussion or pull request."""
+
+    num: Size
+    title: str
+    author: NotRequired[Author | None]
+
+
+class Page(TypedDict):
+    """A page of discussions."""
+
+    count: Size
+    start: Size
+    discussions: list[Discussion]
+
+
+def _is_needed(page: Page) -> Page:
+    """Return the page, unless it is empty and promises more: the next one would be asked for again and again."""
+    if not page["discussions"] and page["start"] < page["count"]:
+        raise ValueError("an empty page that is not the last")
+    return page
+
+
+class StoredFile(TypedDict):
+    """A large file that counts as storage."""
+
+    fileOid: str
+    filename: str
+    pushedAt: str
+
+
+class Remark(TypedDict):
+    """What the Hub remarks on a card or a request."""
+
+    message: str
+
+
+class Remarks(TypedDict):
+    """Errors and warnings about a card."""
+
+    errors: NotRequired[list[Remark]]
+    warnings: NotRequired[list[Remark]]
+
+
+class Refusal(TypedDict):
+    """The body of an error."""
+
+    error: NotRequired[str | list[str]]
+    error_description: NotRequired[str]
+    errors: NotRequired[list[Remark]]
+
+
+REPO = r"/api/(?:models|datasets)/[^/]+(?:/[^/]+)?"
+# What huggingface_hub reads of which answers. Of all others only their status counts.
+SHAPES: tuple[tuple[str, str, Any], ...] = (
+    ("GET", "/api/whoami-v2", User),
+    ("POST", "/api/validate-yaml", Remarks),
+    ("POST", "/api/repos/create", Created),
+    ("GET", f"{REPO}/tree/.+", list[Entry]),
+    ("POST", f"{REPO}/paths-info/.+", list[Entry]),
+    ("GET", f"{REPO}/refs", Refs),
+    ("GET", f"{REPO}/discussions", Annotated[Page, AfterValidator(_is_needed)]),
+    ("GET", f"{REPO}/lfs-files", list[StoredFile]),
+    ("POST", f"{REPO}/preupload/.+", Uploads),
+    ("POST", f"{REPO}/commit/.+", Committed),
+    ("POST", r"/.+\.git/info/lfs/objects/batch", Batch),
+    ("GET", f"{REPO}(?:/revision/.+)?", Repository),
+)

@@ -1,0 +1,251 @@
+"""A Hub, or a proxy in its place, that answers what makes no sense: every command says so, and none ends otherwise."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import itertools
+import os
+import shutil
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from huggingface_hub import HfFileSystem
+from huggingface_hub.errors import HfHubHTTPError
+
+from hub_server import HubServer, Repo
+from kept_trainings import REPO, training
+from on_hub import BOTH, DATA, MODEL, AfterAPush, commits_of_ours
+from sentiment140_bert import hub_answers
+from sentiment140_bert.cli import main
+from sentiment140_bert.errors import HubError
+from sentiment140_bert.hub.client import Hub
+
+pytest_plugins = ("hub_fixtures", "checkpoint_fixtures")
+
+TWEETS = "somebody/tweets"
+ROWS = "text,label\n" + "".join(f"tweet number {number} of some,{number % 2}\n" for number in range(60))
+
+
+def replace_values(kind: type, value: Any) -> Callable[[Any], Any]:
+    """Return a function that puts ``value`` into JSON wherever there is a value of a kind, below the top."""
+
+    def change(content: Any, top: bool = True) -> Any:
+        if isinstance(content, kind) and not top:
+            return value
+        if isinstance(content, dict):
+            return {name: change(part, False) for name, part in content.items()}
+        return [change(part, False) for part in content] if isinstance(content, list) else content
+
+    return change
+
+
+ANSWERS: dict[str, dict[str, Any]] = {
+    "null": {"answer": b"null"},
+    "numbers for texts": {"change": replace_values(str, 5)},
+    "a list": {"answer": b"[5, null]"},
+    "nulls for lists": {"change": replace_values(list, None)},
+    "a page": {"answer": b"<!doctype html><title>Log in</title>", "headers": {"Content-Type": "text/html"}},
+    "texts for objects": {"change": replace_values(dict, "text")},
+    "an object": {"answer": b"{}"},
+    "numbers for lists": {"change": replace_values(list, 5)},
+    "deep": {"answer": b'{"a":' * 100_000},
+    "nothing": {"answer": b""},
+    "objects for texts": {"change": replace_values(str, {"a": [None]})},
+    "a number": {"answer": b"-1e999"},
+    "no Unicode": {"answer": b'{"name": "\xff\xfe"}'},
+    "not packed": {"headers": {"Content-Encoding": "gzip"}},
+    "packed oddly": {"headers": {"Content-Encoding": "gzip, gzip"}},
+    "a list as an error": {"answer": b"[1]", "status": 400},
+    "an odd error": {"answer": b'{"error": {"a": 1}, "errors": 5}', "status": 409},
+}
+HEADERS: dict[str, dict[str, str]] = {
+    "a hash that climbs": {"ETag": '"../../../../climbed"', "X-Linked-ETag": '"../../../../climbed"'},
+    "no hash": {"ETag": "", "X-Linked-ETag": ""},
+    "a commit that climbs": {"X-Repo-Commit": "../../../climbed"},
+    "no size": {"X-Linked-Size": "\u00b2"},
+    "a page elsewhere": {"Link": '<http://127.0.0.1:9/more>; rel="next"'},
+    "a page without an address": {"Link": '<http://[::1>; rel="next"'},
+}
+READING = ("repo_info", "tree", "resolve_head", "resolve_get")
+WRITING = ("whoami", "repo_info", "create_repo", "preupload", "lfs_batch", "lfs_verify", "validate_yaml", "commit")
+KEEPING = ("whoami", "repo_info", "preupload", "lfs_batch", "commit", "resolve_head", "resolve_get", "lfs_files")
+
+
+@pytest.fixture
+def verbs(
+    hub: HubServer, after_a_push: AfterAPush, repository_after: Repo, mine: Path, encoder: Path, tmp_path: Path
+) -> dict[str, tuple[tuple[str, ...], Callable[[], list[object]]]]:
+    """Of every verb that asks the Hub: what it asks for, and what makes everything ready and gives its words."""
+    numbers = itertools.count()
+
+    def empty() -> Path:
+        hub.reset()
+        HfFileSystem.clear_instance_cache()
+        shutil.rmtree(Path(os.environ["HF_HOME"], "hub"), ignore_errors=True)
+        return tmp_path / f"work-{next(numbers)}"
+
+    def push(*words: str) -> list[object]:
+        return ["push-to-hub", shutil.copytree(mine, empty()), *BOTH, *words]
+
+    def push_again() -> list[object]:
+        words = push("--revision", "next", "--tag", "v1", "--private")
+        for repo_id, kind in ((MODEL, "model"), (DATA, "dataset")):
+            hub.create(repo_id, kind)
+            hub.write(repo_id, "README.md", b"# Mine\n", kind)
+        return words
+
+    def verify() -> list[object]:
+        empty()
+        hub.repos = copy.deepcopy(after_a_push.repos)
+        return ["verify", MODEL]
+
+    def prepare() -> list[object]:
+        empty()
+        hub.repos = copy.deepcopy(after_a_push.repos)
+        return ["prepare", "--dataset", DATA, "--model-name-or-path", encoder]
+
+    def prepare_others() -> list[object]:
+        empty()
+        hub.create(TWEETS, "dataset")
+        hub.write(TWEETS, "train.csv", ROWS.encode(), "dataset")
+        return ["prepare", "--dataset", TWEETS, "--model-name-or-path", encoder]
+
+    def train() -> list[object]:
+        folder = empty()
+        hub.repos["model", REPO] = copy.deepcopy(repository_after)
+        return training(encoder, folder, num_train_epochs=2)
+
+    return {
+        "push": (WRITING, push),
+        "push again": (("settings", "create_branch", "refs", "create_tag", "resolve_head", "resolve_get"), push_again),
+        "verify": (READING, verify),
+        "prepare": (READING, prepare),
+        "prepare others'": (READING, prepare_others),
+        "train": (KEEPING, train),
+    }
+
+
+def problem_of(result: Result, hub: HubServer, verb: str) -> str | None:
+    """Return what is wrong with how a command ended."""
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        return repr(result.exception)[:300]
+    if result.exit_code not in (0, 1, 2, 3):
+        return f"exit code {result.exit_code}"
+    if verb == "push" and result.exit_code == 0 and commits_of_ours(hub) != (1, 1):
+        return "not published"
+    if result.exit_code and not result.stderr.strip():
+        return "it says nothing"
+    return None
+
+
+def find_problems(
+    hub: HubServer, verbs: dict[str, Any], verb: str, rows: list[tuple[str, str, dict[str, Any]]]
+) -> list[tuple[str, ...]]:
+    """Run a verb for each (endpoint, name, fault), and return which ended otherwise than it may."""
+    problems = []
+    for endpoint, name, fault in rows:
+        words = [str(word) for word in verbs[verb][1]()]
+        hub.fail(endpoint, times=None, **fault)
+        problem = problem_of(CliRunner().invoke(main, words), hub, verb)
+        if problem:
+            problems.append((verb, endpoint, name, problem))
+    return problems
+
+
+VERBS = ("push", "push again", "verify", "prepare", "prepare others'", "train")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.usefixtures("impatient")
+def test_an_odd_answer_is_explained(hub: HubServer, verbs, verb: str) -> None:
+    """Each endpoint answers oddly in one way, another one at each."""
+    ways = itertools.cycle([*ANSWERS.items()][VERBS.index(verb) :] + [*ANSWERS.items()][: VERBS.index(verb)])
+    assert find_problems(hub, verbs, verb, [(endpoint, *next(ways)) for endpoint in verbs[verb][0]]) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.usefixtures("impatient")
+def test_every_odd_answer_is_explained(hub: HubServer, verbs, verb: str) -> None:
+    rows = [(endpoint, *way) for endpoint in verbs[verb][0] for way in ANSWERS.items()]
+    assert find_problems(hub, verbs, verb, rows) == []
+
+
+@pytest.mark.usefixtures("impatient")
+def test_odd_headers_are_explained(hub: HubServer, verbs, tmp_path: Path) -> None:
+    """huggingface_hub makes paths of some of them."""
+    rows = [("resolve_head", name, {"headers": headers}) for name, headers in HEADERS.items()]
+    rows += [("tree", name, {"headers": HEADERS[name]}) for name in HEADERS if "page" in name]
+    assert find_problems(hub, verbs, "prepare", rows) == []
+    assert not [*Path(os.environ["HF_HOME"]).rglob("climbed*"), *Path(os.environ["HOME"]).glob("climbed*")]
+
+
+@pytest.fixture
+def asked(hub: HubServer) -> Iterator[Hub]:
+    """A Hub with one model."""
+    hub.create(MODEL)
+    yield Hub()
+
+
+def test_an_answer_is_bounded_once_it_is_unpacked(hub: HubServer, asked: Hub, monkeypatch) -> None:
+    """100 MB in 100 KB; as an error and as a redirect, too."""
+    bomb = gzip.compress(b"[" + b" " * 100_000_000 + b"]")
+    monkeypatch.setattr(hub_answers, "LARGEST_ANSWER", 1_000_000)
+    for more in ({}, {"status": 500}, {"status": 302, "Location": "/api/models/somebody/else"}):
+        headers = {"Content-Encoding": "gzip", "Location": more.pop("Location", "/")}
+        hub.reset()
+        hub.fail("repo_info", times=None, answer=bomb, headers=headers, **more)
+        tracemalloc.start()
+        with pytest.raises((HubError, HfHubHTTPError), match="more than 1,000,000 bytes"):
+            asked.api.repo_info(MODEL)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+        tracemalloc.stop()
+
+
+def test_a_file_is_bounded_once_it_is_unpacked(hub: HubServer, asked: Hub, monkeypatch) -> None:
+    hub.write(MODEL, "config.json", b"{}")
+    monkeypatch.setattr(hub_answers, "LARGEST_TEXT", 1_000_000)
+    hub.fail("resolve_get", answer=gzip.compress(b" " * 100_000_000), headers={"Content-Encoding": "gzip"})
+    with pytest.raises(HubError, match="more than 1,000,000 bytes"):
+        asked.api.hf_hub_download(MODEL, "config.json")
+    hub.fail("resolve_get", answer=gzip.compress(b"{}"), headers={"Content-Encoding": "gzip"})
+    assert Path(asked.api.hf_hub_download(MODEL, "config.json")).read_bytes() == b"{}"
+
+
+def test_a_listing_without_an_end_is_given_up(hub: HubServer, asked: Hub, monkeypatch) -> None:
+    monkeypatch.setattr(hub_answers, "MOST_PAGES", 3)
+    pages = (f'<{hub.url}/api/models/{MODEL}/tree/main?p={number}>; rel="next"' for number in itertools.count())
+    for _ in range(9):
+        hub.fail("tree", headers={"Link": next(pages)})
+    with pytest.raises(HubError, match="its next page"):
+        asked.api.list_repo_files(MODEL)
+    hub.reset()
+    hub.create(MODEL)
+    hub.fail("discussions", times=None, answer=b'{"count": 9, "start": 0, "discussions": []}')
+    with pytest.raises(HubError, match="an empty page"):
+        list(asked.api.get_repo_discussions(MODEL))
+
+
+def test_the_hubs_client_is_not_asked_to_wait_for_ever(hub: HubServer, asked: Hub, impatient: list[float]) -> None:
+    """Its own retries believe any number; 61 is a limit of the Hub's, 1 is its own first pause."""
+    from huggingface_hub.utils import http_backoff
+
+    far = "Fri, 31 Dec 9999 23:59:59 GMT"
+    for name, value, seconds in (
+        ("Retry-After", "\u00b2", 1),
+        ("Retry-After", "-7", 1),
+        ("Retry-After", "9" * 5000, 301),
+        ("Retry-After", far, 301),
+        ("RateLimit", '"api";r=0;t=60', 61),
+        ("RateLimit", '"api";r=0;t=99999999', 1),
+        ("RateLimit", f'"api";r=0;t={"9" * 5000}', 1),
+    ):
+        impatient.clear()
+        hub.fail("repo_info", status=429, headers={name: value})
+        assert http_backoff("GET", f"{hub.url}/api/models/{MODEL}").status_code == 200
+        assert impatient == [seconds], (name, value[:20])
