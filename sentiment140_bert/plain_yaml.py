@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 LONGEST = 200_000  # characters; a recipe has 3,000
+MOST_VALUES = 100_000  # those that a name repeats counted each time
 
 
 class _Plain(yaml.SafeLoader):
@@ -59,9 +60,22 @@ def load(text: str, repeated: bool = False) -> Any:
     if len(text) > LONGEST:
         raise ValueError(f"it has {len(text):,} characters, more than the {LONGEST:,} that are read")
     try:
-        return yaml.load(text, _Repeating if repeated else _Plain)  # noqa: S506 - both are SafeLoaders
+        content = yaml.load(text, _Repeating if repeated else _Plain)  # noqa: S506 - both are SafeLoaders
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     except (yaml.YAMLError, ValueError, OverflowError, TypeError, KeyError, AttributeError) as error:
         # The last four are how PyYAML says that a date, a number or a tag is none.
         raise ValueError(" ".join(str(error).split())[:500] or "a value is not of its kind") from None
+    if repeated and _count_values(content) > MOST_VALUES:
+        raise ValueError("it is too large")
+    return content
+
+
+def _count_values(content: Any) -> int:
+    """Count the values in parsed YAML; at most little more than the limit."""
+    count, waiting = 0, [content]
+    while waiting and count <= MOST_VALUES:
+        part = waiting.pop()
+        count += 1
+        waiting += part.values() if isinstance(part, dict) else part if isinstance(part, list) else []
+    return count

@@ -128,8 +128,8 @@ class HubServer:
         ``status``: that answer, perhaps with ``retry_after``, and nothing is done. ``reset``: the connection is cut and
         nothing is done. ``lose_response``: the work is done and the connection cut. ``stall``: that many seconds pass
         first. ``truncate``: half of the body is sent. ``answer``: that body is sent and nothing is done. ``change``: is
-        applied to an answer in JSON. ``headers``: are sent, too. ``meanwhile``: is called first; alone, all goes well afterwards.
-        ``after``: that many requests go well before.
+        applied to an answer in JSON. ``headers``: are sent, too. ``meanwhile``: is called first; alone, all goes
+        well afterwards. ``after``: that many requests go well before.
         """
         if endpoint not in ENDPOINTS:
             raise ValueError(f"no such endpoint: {endpoint}; one of {', '.join(ENDPOINTS)}")

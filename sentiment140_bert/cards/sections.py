@@ -21,7 +21,6 @@ NUMBER_OR_HASH = re.compile(
     r"|(?<![\w.\-/])-?\d[\d,]{0,30}(?:\.\d{1,30})?(?:[eE][+-]?\d{1,4})?(?!\w)(?!\.\d)"
 )
 THEIRS = ("license", "license_name", "license_link", "thumbnail", "extra_gated_prompt")  # a person's word counts here
-MOST_NODES = 100_000
 NAMES = ("# ", "classify = pipeline(", "The splits that [")  # lines that hold the model's name and no claim
 
 
@@ -69,19 +68,7 @@ def _metadata(text: str) -> dict[str, Any]:
     content = plain_yaml.load(text, repeated=True)
     if content is not None and not isinstance(content, dict):
         raise ValueError("it is no list of `key: value`")
-    if _nodes(content) > MOST_NODES:
-        raise ValueError("it is too large")
     return content or {}
-
-
-def _nodes(content: Any) -> int:
-    """Values in parsed YAML, those that an alias repeats counted each time; at most little more than the limit."""
-    count, waiting = 0, [content]
-    while waiting and count <= MOST_NODES:
-        each = waiting.pop()
-        count += 1
-        waiting += each.values() if isinstance(each, dict) else each if isinstance(each, list) else []
-    return count
 
 
 def merged(new: str, old: str | None) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import stat
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.data import saved, schema, tables, unpacking
+from sentiment140_bert.data import hub_dataset, saved, schema, tables, unpacking
 from sentiment140_bert.data.download import STANFORD_SHA256, STANFORD_URL, cache_dir, download
 from sentiment140_bert.errors import DataError, first_line
 from sentiment140_bert.run_dir import sha256_of
@@ -184,45 +183,9 @@ def _chosen(splits: dict[str, Any], split: str, name: str) -> Any:
 
 
 def _from_hub(data: DataConfig) -> tuple[Source, Source | None]:
-    import pickle
-    import tarfile
-
-    from datasets import load_dataset
-    from datasets.exceptions import DatasetNotFoundError, DatasetsError
-    from huggingface_hub.utils import httpx
-
-    # With these datasets meets files that make no sense; a pickle in an archive is refused with a PickleError.
-    senseless = (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, ImportError)
-    unusable = (*senseless, pickle.PickleError, tarfile.TarError, httpx.HTTPError, httpx.InvalidURL, DatasetsError)
-    name, revision = data.dataset, data.dataset_revision
-    try:
-        try:
-            loaded = load_dataset(name, revision=revision)
-        except RuntimeError as error:
-            if "scripts are no longer supported" not in str(error) or revision:
-                raise
-            revision = "refs/convert/parquet"  # the Hub's own conversion of a repository that is still a script
-            loaded = load_dataset(name, revision=revision)
-    except DatasetNotFoundError as error:
-        raise DataError(
-            f"The dataset {name!r} is neither a file here nor found on the Hub: {first_line(error)}",
-            "Check the spelling and the path; a private dataset needs `hf auth login`.",
-        ) from None
-    except unusable as error:
-        raise DataError(
-            f"The dataset {name!r} could not be loaded from the Hub: {first_line(error)}.",
-            "Is the Hub in reach, and is it a dataset of labelled texts? Else use --dataset sample or a local file.",
-        ) from None
-    chosen = _chosen(dict(loaded), data.dataset_split, name)
-    revision = _commit_of(chosen) or revision
+    name = data.dataset
+    splits, revision = hub_dataset.load(name, data.dataset_revision)
     manual = None
-    if name in ("stanfordnlp/sentiment140", "sentiment140") and "test" in loaded:
-        manual = Source(f"{name} (test)", dataset=loaded["test"], revision=revision)
-    return Source(name, dataset=chosen, revision=revision), manual
-
-
-def _commit_of(split: Dataset) -> str | None:
-    """The commit that datasets loaded a Hub dataset's files of, after which it names the folder they lie in."""
-    folders = {Path(each["filename"]).parent.name for each in split.cache_files}
-    commits = [each for each in folders if re.fullmatch("[0-9a-f]{40}", each)]
-    return commits[0] if len(commits) == 1 else None
+    if name in ("stanfordnlp/sentiment140", "sentiment140") and "test" in splits:
+        manual = Source(f"{name} (test)", dataset=splits["test"], revision=revision)
+    return Source(name, dataset=_chosen(dict(splits), data.dataset_split, name), revision=revision), manual

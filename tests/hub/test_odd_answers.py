@@ -8,7 +8,7 @@ import itertools
 import os
 import shutil
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -186,10 +186,10 @@ def test_odd_headers_are_explained(hub: HubServer, verbs, tmp_path: Path) -> Non
 
 
 @pytest.fixture
-def asked(hub: HubServer) -> Iterator[Hub]:
+def asked(hub: HubServer) -> Hub:
     """A Hub with one model."""
     hub.create(MODEL)
-    yield Hub()
+    return Hub()
 
 
 def test_an_answer_is_bounded_once_it_is_unpacked(hub: HubServer, asked: Hub, monkeypatch) -> None:

@@ -1,0 +1,180 @@
+"""Datasets of the Hub, which may come from anybody: only files of their own repository, of known kinds, are opened."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from sentiment140_bert import plain_yaml
+from sentiment140_bert.data.unpacking import DAMAGE
+from sentiment140_bert.errors import DataError, first_line
+
+if TYPE_CHECKING:
+    from datasets import DatasetBuilder, DatasetDict
+
+CARD, SETTINGS = "README.md", ".huggingface.yaml"  # in which datasets looks for the names of files
+CONVERTED = "refs/convert/parquet"  # the Hub's own conversion of a repository that is still a script
+FRONT_MATTER = re.compile(r"\A\s*---[ \t]*\r?\n(.*?)^---[ \t]*$", re.DOTALL | re.MULTILINE)
+# What datasets meets in files that make no sense.
+SENSELESS = (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, ImportError, AssertionError)
+
+
+def load(name: str, revision: str | None) -> tuple[DatasetDict, str | None]:
+    """The splits of a dataset, and the commit that they are of.
+
+    Raises:
+        DataError: It cannot be loaded, or names what is not among its own files.
+        HubError: What the Hub answers makes no sense.
+    """
+    from datasets import load_dataset
+    from huggingface_hub import constants
+
+    from sentiment140_bert.hub_answers import check_answers
+
+    check_answers()
+    with _explained(name):
+        if constants.HF_HUB_OFFLINE:
+            return load_dataset(name, revision=revision), revision  # from the cache, or not at all
+        try:
+            return _load_at(name, _commit_of(name, revision))
+        except RuntimeError as error:
+            if "scripts are no longer supported" not in str(error) or revision:
+                raise
+            return _load_at(name, _commit_of(name, CONVERTED))
+
+
+def _load_at(name: str, commit: str) -> tuple[DatasetDict, str]:
+    from datasets import load_dataset_builder
+
+    _check_metadata(name, commit)
+    builder = load_dataset_builder(name, revision=commit)
+    _check_builder(builder, name, commit)
+    builder.download_and_prepare()
+    return builder.as_dataset(), commit
+
+
+def _commit_of(name: str, revision: str | None) -> str:
+    from huggingface_hub import HfApi
+
+    commit = HfApi().dataset_info(name, revision=revision).sha
+    if not commit:
+        raise ValueError("the Hub does not name its commit")
+    return str(commit)
+
+
+def _check_metadata(name: str, commit: str) -> None:
+    """Look at all that datasets would follow: names of files, and names in the card and in the settings.
+
+    Raises:
+        DataError: One leads out of the repository.
+        ValueError: The card or the settings cannot be read.
+    """
+    from huggingface_hub import HfApi, hf_hub_download
+
+    files = HfApi().list_repo_files(name, repo_type="dataset", revision=commit)
+    for file in files:
+        if "::" in file or "://" in file:
+            raise _leads_out(name, "the repository", file)
+    for file in (CARD, SETTINGS):
+        if file not in files:
+            continue
+        text = Path(hf_hub_download(name, file, repo_type="dataset", revision=commit)).read_text("utf-8")
+        for content in _mappings(text, file):
+            for value in _names(content.get("configs")):
+                if not _is_inside(value):
+                    raise _leads_out(name, file, value)
+
+
+def _mappings(text: str, file: str) -> Iterator[dict[str, Any]]:
+    """The YAML of a file, bounded, and then as datasets itself reads it."""
+    import yaml
+    from huggingface_hub import DatasetCard
+
+    if file == CARD:
+        front = FRONT_MATTER.search(text)
+        plain_yaml.load(front[1] if front else "", repeated=True)
+        yield DatasetCard(text, ignore_metadata_errors=True).data.to_dict()
+    else:
+        plain_yaml.load(text, repeated=True)
+        content = yaml.safe_load(text)
+        yield content if isinstance(content, dict) else {}
+
+
+def _names(configs: Any) -> Iterator[Any]:
+    """The paths that configs give, whatever they are.
+
+    Raises:
+        ValueError: They are no configs.
+    """
+    if configs is None:
+        return
+    if not isinstance(configs, list) or not all(isinstance(config, dict) for config in configs):
+        raise ValueError("its configs are no list of mappings")
+    for config in configs:
+        if not re.fullmatch(r"[\w.+ -]*[\w+ -][\w.+ -]*", str(config.get("config_name"))):
+            raise ValueError(f"{str(config.get('config_name'))[:80]!r} is no name of a config")
+        yield config.get("data_dir") or "."
+        patterns = config.get("data_files")
+        for pattern in patterns if isinstance(patterns, list) else [] if patterns is None else [patterns]:
+            paths = pattern.get("path") if isinstance(pattern, dict) else pattern
+            yield from paths if isinstance(paths, list) else [paths]
+
+
+def _is_inside(path: Any) -> bool:
+    """Return True if a path, perhaps with wildcards, cannot lead out of its repository, by any scheme either."""
+    if not isinstance(path, str) or not path.isprintable() or set(path) & set(":\\"):
+        return False
+    return not path.startswith(("/", "~", " ")) and ".." not in PurePosixPath(path).parts
+
+
+def _check_builder(builder: DatasetBuilder, name: str, commit: str) -> None:
+    """Look at what datasets made of the names, before any file is fetched.
+
+    Raises:
+        DataError: A file is not of this repository, or of a kind that may name others.
+    """
+    from datasets.packaged_modules import arrow, csv, json, parquet  # modules, each with its builder
+
+    if not isinstance(builder, csv.Csv | json.Json | parquet.Parquet | arrow.Arrow):
+        raise DataError(
+            f"The dataset {name!r} holds no files that are read as tables.", "CSV, JSON lines, parquet and arrow are."
+        )
+    own = f"hf://datasets/{name}@{commit}/"
+    for files in (builder.config.data_files or {}).values():
+        for file in files:
+            if not str(file).startswith(own) or not _is_inside(str(file).removeprefix(own)):
+                raise _leads_out(name, "the repository", file)
+
+
+def _leads_out(name: str, file: str, path: Any) -> DataError:
+    return DataError(
+        f"The dataset {name!r} names what is not among its own files: {str(path)[:200]!r}, in {file}.",
+        "Nothing of it was opened. Only files of the repository itself are read; download what you trust, and name it.",
+    )
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Turn whatever datasets and the Hub's client raise into a DataError that names the dataset."""
+    from datasets.exceptions import DatasetNotFoundError, DatasetsError
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.utils import httpx
+
+    unusable = (*SENSELESS, *DAMAGE, pickle.PickleError, tarfile.TarError, httpx.HTTPError, httpx.InvalidURL)
+    try:
+        yield
+    except (DatasetNotFoundError, RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise DataError(
+            f"The dataset {name!r} is neither a file here nor found on the Hub: {first_line(error)}",
+            "Check the spelling and the path; a private dataset needs `hf auth login`.",
+        ) from None
+    except (*unusable, DatasetsError) as error:
+        raise DataError(
+            f"The dataset {name!r} could not be loaded from the Hub: {first_line(error)[:500]}.",
+            "Is the Hub in reach, and is it a dataset of labelled texts? Else use --dataset sample or a local file.",
+        ) from None
