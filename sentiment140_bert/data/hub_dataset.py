@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 CARD, SETTINGS = "README.md", ".huggingface.yaml"  # in which datasets looks for the names of files
 CONVERTED = "refs/convert/parquet"  # the Hub's own conversion of a repository that is still a script
-FRONT_MATTER = re.compile(r"\A\s*---[ \t]*\r?\n(.*?)^---[ \t]*$", re.DOTALL | re.MULTILINE)
 # What datasets meets in files that make no sense.
 SENSELESS = (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, ImportError, AssertionError)
 
@@ -94,10 +93,11 @@ def _mappings(text: str, file: str) -> Iterator[dict[str, Any]]:
     """The YAML of a file, bounded, and then as datasets itself reads it."""
     import yaml
     from huggingface_hub import DatasetCard
+    from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
     if file == CARD:
-        front = FRONT_MATTER.search(text)
-        plain_yaml.load(front[1] if front else "", repeated=True)
+        front = REGEX_YAML_BLOCK.search(text)
+        plain_yaml.load(front[2] if front else "", repeated=True)
         yield DatasetCard(text, ignore_metadata_errors=True).data.to_dict()
     else:
         plain_yaml.load(text, repeated=True)

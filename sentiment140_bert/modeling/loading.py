@@ -19,6 +19,9 @@ def explained(name: str) -> Iterator[None]:
     from huggingface_hub.utils import httpx
     from safetensors import SafetensorError
 
+    from sentiment140_bert.hub_answers import check_answers
+
+    check_answers()
     try:
         yield
     except (*UNLOADABLE, SafetensorError, StrictDataclassError, httpx.HTTPError, httpx.InvalidURL) as error:

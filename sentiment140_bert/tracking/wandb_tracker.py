@@ -252,11 +252,13 @@ def out_of_reach() -> str:
     import requests
 
     question = {"query": "{ viewer { id } }"}
+    about = {"auth": ("api", _key() or ""), "timeout": TO_ANSWER, "allow_redirects": False, "stream": True}
     try:
-        answer = requests.post(f"{_address()}/graphql", json=question, auth=("api", _key() or ""), timeout=TO_ANSWER)
-    except requests.RequestException as error:
+        with requests.post(f"{_address()}/graphql", json=question, **about) as answer:  # its body is not read
+            status = answer.status_code
+    except (requests.RequestException, ValueError) as error:  # the latter of a key or an address that cannot be sent
         return f"wandb could not be reached: {first_line(error)}"
-    return "wandb refuses the key" if answer.status_code in (401, 403) else ""
+    return "wandb refuses the key" if status in (401, 403) else ""
 
 
 def _counts(data: dict[str, Any]) -> dict[str, Any]:

@@ -115,6 +115,11 @@ def verbs(
         hub.write(TWEETS, "train.csv", ROWS.encode(), "dataset")
         return ["prepare", "--dataset", TWEETS, "--model-name-or-path", encoder]
 
+    def prepare_for_model() -> list[object]:
+        empty()
+        hub.repos = copy.deepcopy(after_a_push.repos)
+        return ["prepare", "--dataset", "sample", "--model-name-or-path", MODEL]
+
     def train() -> list[object]:
         folder = empty()
         hub.repos["model", REPO] = copy.deepcopy(repository_after)
@@ -126,6 +131,7 @@ def verbs(
         "verify": (READING, verify),
         "prepare": (READING, prepare),
         "prepare others'": (READING, prepare_others),
+        "prepare for a model": (("repo_info", "resolve_head", "resolve_get"), prepare_for_model),
         "train": (KEEPING, train),
     }
 
@@ -157,7 +163,7 @@ def find_problems(
     return problems
 
 
-VERBS = ("push", "push again", "verify", "prepare", "prepare others'", "train")
+VERBS = ("push", "push again", "verify", "prepare", "prepare others'", "prepare for a model", "train")
 
 
 @pytest.mark.parametrize("verb", VERBS)
