@@ -15,8 +15,10 @@ from sentiment140_bert.errors import DataError
 from sentiment140_bert.run_dir import sha256_of, synchronize
 
 STANFORD_URL = "https://cs.stanford.edu/people/alecmgo/trainingandtestdata.zip"
-# The sha256 under which several public dataset registries record this archive; it has 81,363,704 bytes.
+# The sha256 under which several public dataset registries record this archive.
 STANFORD_SHA256 = "004a3772c8a7ff9bbfeb875880f47f0679d93fc63e5cf9cff72d54a8a6162e57"
+AT_ONCE = 1 << 20  # bytes
+STANFORD_BYTES = 81_363_704
 
 
 def cache_dir() -> Path:
@@ -24,8 +26,8 @@ def cache_dir() -> Path:
     return Path(os.environ.get("S140_CACHE") or Path.home() / ".cache" / "sentiment140_bert")
 
 
-def download(url: str, target: Path, sha256: str, attempts: int = 4, timeout: float = 60.0) -> Path:
-    """Fetches ``url`` into ``target`` unless a file with that sha256 is there already.
+def download(url: str, target: Path, sha256: str, size: int, attempts: int = 4, timeout: float = 60.0) -> Path:
+    """Fetch ``url`` into ``target`` unless a file with that sha256 is there already.
 
     What arrived before a connection broke is kept beside it as ``*.part`` and continued, in this call or the next one.
 
@@ -33,6 +35,7 @@ def download(url: str, target: Path, sha256: str, attempts: int = 4, timeout: fl
         url: http(s) address.
         target: File to write.
         sha256: Hexadecimal checksum that the whole file must have.
+        size: Bytes of the whole file; no more are fetched.
         attempts: How often in a row a connection may break without a byte, before it is given up.
         timeout: Seconds without a byte before a connection counts as broken.
 
@@ -47,9 +50,9 @@ def download(url: str, target: Path, sha256: str, attempts: int = 4, timeout: fl
     while True:
         before, problem = _size(part), "the connection broke off"
         try:
-            if _continue(url, part, timeout):
+            if _continue(url, part, size, timeout):
                 break
-        except (http.client.HTTPException, OSError) as error:
+        except (http.client.HTTPException, OSError, ValueError) as error:  # the last of an odd header
             problem = str(getattr(error, "reason", error)) or type(error).__name__
         failures = 0 if _size(part) > before else failures + 1
         if failures == attempts:
@@ -70,8 +73,8 @@ def _size(file: Path) -> int:
     return file.stat().st_size if file.exists() else 0
 
 
-def _continue(url: str, part: Path, timeout: float) -> bool:
-    """Appends what is missing of ``part``; True when the server's last byte has arrived."""
+def _continue(url: str, part: Path, size: int, timeout: float) -> bool:
+    """Append what is missing of ``part``; return True when the server's last byte has arrived, or one too many."""
     have = _size(part)
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
@@ -83,12 +86,14 @@ def _continue(url: str, part: Path, timeout: float) -> bool:
     with response:
         if response.status != 206:
             have = 0
-        total = have + int(response.headers.get("Content-Length") or 0)
+        length = response.length  # as http.client reads the header; None where it is absent or no number
+        total = size if length is None else have + length
         with (
             part.open("ab" if have else "wb") as file,
-            tqdm(desc="download", total=total or None, initial=have, unit="B", unit_scale=True, disable=None) as bar,
+            tqdm(desc="download", total=total, initial=have, unit="B", unit_scale=True, disable=None) as bar,
         ):
-            while block := response.read(1 << 20):
+            while have <= size and (block := response.read(AT_ONCE)):
                 file.write(block)
+                have += len(block)
                 bar.update(len(block))
-        return not total or part.stat().st_size >= total
+        return have > size or length is None or have >= total

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.data import hub_dataset, saved, schema, tables, unpacking
-from sentiment140_bert.data.download import STANFORD_SHA256, STANFORD_URL, cache_dir, download
+from sentiment140_bert.data.download import STANFORD_BYTES, STANFORD_SHA256, STANFORD_URL, cache_dir, download
 from sentiment140_bert.errors import DataError, first_line
 from sentiment140_bert.run_dir import sha256_of
 from sentiment140_bert.settings import DataConfig
@@ -85,7 +85,8 @@ def _named(data: DataConfig) -> tuple[Source, Source | None]:
         folder = Path(str(files("sentiment140_bert.data"))) / "sample"
         return Source("sample", folder / "tweets.csv"), Source("sample (manual)", folder / "manual.csv")
     if name == "stanford":
-        archive = download(STANFORD_URL, cache_dir() / "downloads" / "trainingandtestdata.zip", STANFORD_SHA256)
+        archive = cache_dir() / "downloads" / "trainingandtestdata.zip"
+        download(STANFORD_URL, archive, STANFORD_SHA256, STANFORD_BYTES)
         return (
             Source("stanford", archive, STANFORD_TRAINING),
             Source("stanford (manual)", archive, STANFORD_MANUAL),

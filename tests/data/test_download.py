@@ -42,10 +42,20 @@ class Handler(BaseHTTPRequestHandler):
             return None
         if start >= len(CONTENT):
             return self.send_error(416)
+        if self.server.behaviour == "odd redirect":
+            self.send_response(302)
+            self.send_header("Location", "http://[::1")
+            return self.end_headers()
+        if self.server.behaviour == "endless":
+            self.send_response(200)
+            self.end_headers()
+            while not self.wfile.closed:
+                self.wfile.write(CONTENT)
         rest = CONTENT[start:]
         self.send_response(206 if start else 200)
         chunked = self.server.behaviour == "chunked"
-        self.send_header(*(("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(len(rest)))))
+        length = "\u00b2" if self.server.behaviour == "odd length" else str(len(rest))
+        self.send_header(*(("Transfer-Encoding", "chunked") if chunked else ("Content-Length", length)))
         self.end_headers()
         whole = not self.server.breaks
         self.server.breaks -= not whole
@@ -77,7 +87,7 @@ def target(tmp_path):
 
 def test_it_arrives_and_the_second_time_nothing_is_fetched(server, target):
     for _ in range(2):
-        assert download(server.url, target, SHA256).read_bytes() == CONTENT
+        assert download(server.url, target, SHA256, len(CONTENT)).read_bytes() == CONTENT
     assert server.ranges == [None]
     assert [each.name for each in target.parent.iterdir()] == ["archive.zip"]
 
@@ -87,7 +97,7 @@ def test_what_broke_off_is_continued(server, target, behaviour):
     server.breaks, server.behaviour = 2, behaviour
     if behaviour == "no ranges":
         server.breaks = 1
-    assert download(server.url, target, SHA256).read_bytes() == CONTENT
+    assert download(server.url, target, SHA256, len(CONTENT)).read_bytes() == CONTENT
     if behaviour != "chunked":  # what came of a broken chunk need not be kept
         assert server.ranges[:2] == [None, f"bytes={len(CONTENT) // 2}-"]
 
@@ -95,33 +105,33 @@ def test_what_broke_off_is_continued(server, target, behaviour):
 def test_what_broke_off_is_continued_by_the_next_call(server, target):
     target.parent.mkdir()
     target.with_name("archive.zip.part").write_bytes(CONTENT[: len(CONTENT) // 2])
-    assert download(server.url, target, SHA256, attempts=1).read_bytes() == CONTENT
+    assert download(server.url, target, SHA256, len(CONTENT), attempts=1).read_bytes() == CONTENT
     assert server.ranges == [f"bytes={len(CONTENT) // 2}-"]
 
 
 def test_all_of_it_had_arrived_before(server, target):
     target.parent.mkdir()
     target.with_name("archive.zip.part").write_bytes(CONTENT)
-    assert download(server.url, target, SHA256).read_bytes() == CONTENT
+    assert download(server.url, target, SHA256, len(CONTENT)).read_bytes() == CONTENT
 
 
 def test_another_file_than_expected_is_removed(server, target):
     with pytest.raises(DataError, match="sha256"):
-        download(server.url, target, "0" * 64)
+        download(server.url, target, "0" * 64, len(CONTENT))
     assert list(target.parent.iterdir()) == []
 
 
 def test_a_damaged_file_in_the_cache_is_fetched_again(server, target):
     target.parent.mkdir()
     target.write_bytes(CONTENT[:-1])
-    assert download(server.url, target, SHA256).read_bytes() == CONTENT
+    assert download(server.url, target, SHA256, len(CONTENT)).read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("behaviour", ["missing", "garbage"])
 def test_a_server_without_the_file(server, target, behaviour):
     server.behaviour = behaviour
     with pytest.raises(DataError, match="could not be downloaded"):
-        download(server.url, target, SHA256, attempts=2)
+        download(server.url, target, SHA256, len(CONTENT), attempts=2)
 
 
 def test_nobody_listens(target):
@@ -129,6 +139,19 @@ def test_nobody_listens(target):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with pytest.raises(DataError, match="could not be downloaded") as caught:
-        download(f"http://127.0.0.1:{port}/archive.zip", target, SHA256, attempts=2)
+        download(f"http://127.0.0.1:{port}/archive.zip", target, SHA256, len(CONTENT), attempts=2)
     assert "refused" in caught.value.message
     assert "--dataset archive.zip" in caught.value.hint
+
+
+def test_odd_headers_and_an_endless_answer_are_explained(server, target):
+    server.behaviour = "odd length"  # of a connection that is closed at the end
+    assert download(server.url, target, SHA256, len(CONTENT)).read_bytes() == CONTENT
+    target.unlink()
+    for server.behaviour, problem in (
+        ("odd redirect", "could not be downloaded: Invalid IPv6 URL"),
+        ("endless", "removed"),
+    ):
+        with pytest.raises(DataError, match=problem):
+            download(server.url, target, SHA256, len(CONTENT), attempts=1)
+        assert not list(target.parent.iterdir())
