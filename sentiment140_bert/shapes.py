@@ -215,6 +215,13 @@ class Source(TypedDict):
     bad_rows: Count
 
 
+class Sources(TypedDict):
+    """Where the tweets of training and those labelled by hand came from."""
+
+    training: Source
+    manual: NotRequired[Source]
+
+
 class Tokens(TypedDict):
     """Quantiles of a split's tokens a tweet."""
 
@@ -279,7 +286,7 @@ class Suspects(TypedDict):
 class Data(TypedDict):
     """``data.json``."""
 
-    sources: Annotated[dict[str, Source], Field(min_length=1)]
+    sources: Sources
     steps: dict[str, Count]
     splits: dict[str, DataSplit]
     fingerprint: Sha256

@@ -22,6 +22,8 @@ LICENSES = {
 }
 TAGS = ["sentiment-analysis", "sentiment140", "twitter"]
 SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M", 10_000_000: "1M<n<10M"}
+SIZES |= {10**8: "10M<n<100M", 10**9: "100M<n<1B", 10**10: "1B<n<10B", 10**11: "10B<n<100B", 10**12: "100B<n<1T"}
+LARGEST = "n>1T"
 SOURCES_ON_HUB = {"stanford": "stanfordnlp/sentiment140"}
 
 
@@ -109,7 +111,8 @@ def _dataset_of(facts: Facts, split: str) -> dict[str, Any]:
             "dataset_split": split,
             "dataset_revision": revision,
         }
-    source = facts.data["sources"]["manual" if split == "manual" else "training"]
+    sources = facts.data["sources"]
+    source = sources.get("manual", sources["training"]) if split == "manual" else sources["training"]
     return {
         "dataset_type": SOURCES_ON_HUB.get(source["name"], source["name"]),
         "dataset_name": source["name"] if split == "manual" else f"{source['name']} ({split})",
@@ -167,7 +170,7 @@ def of_dataset(data: dict[str, Any]) -> dict[str, Any]:
         "pretty_name": "Invented tweets" if invented else "Sentiment140, cleaned and split",
         "task_categories": ["text-classification"],
         "task_ids": ["sentiment-classification"],
-        "size_categories": [next(name for limit, name in SIZES.items() if rows < limit)],
+        "size_categories": [next((name for limit, name in SIZES.items() if rows < limit), LARGEST)],
         "tags": TAGS[1:],
         "configs": [
             {

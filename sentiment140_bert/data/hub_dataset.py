@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datasets import DatasetBuilder, DatasetDict
 
 CARD, SETTINGS = "README.md", ".huggingface.yaml"  # in which datasets looks for the names of files
+LARGEST_CARD = 10_000_000  # bytes
 CONVERTED = "refs/convert/parquet"  # the Hub's own conversion of a repository that is still a script
 # What datasets meets in files that make no sense.
 SENSELESS = (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, ImportError, AssertionError)
@@ -82,8 +83,10 @@ def _check_metadata(name: str, commit: str) -> None:
     for file in (CARD, SETTINGS):
         if file not in files:
             continue
-        text = Path(hf_hub_download(name, file, repo_type="dataset", revision=commit)).read_text("utf-8")
-        for content in _mappings(text, file):
+        path = Path(hf_hub_download(name, file, repo_type="dataset", revision=commit))
+        if path.stat().st_size > LARGEST_CARD:
+            raise ValueError(f"its {file} has more than {LARGEST_CARD:,} bytes")
+        for content in _mappings(path.read_text("utf-8"), file):
             for value in _names(content.get("configs")):
                 if not _is_inside(value):
                     raise _leads_out(name, file, value)

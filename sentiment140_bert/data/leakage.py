@@ -149,7 +149,7 @@ def read_hashes(path: Path) -> Hashes:
             hashes = file.get_tensor(HASHES)
     except FileNotFoundError:
         raise RunError(f"There is no file {path}.", "Models of older versions have none; train again.") from None
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, TypeError, AttributeError) as error:  # the last two of types that numpy lacks
         raise RunError(f"{path} is damaged: {first_line(error)}.", "Fetch or train the model again.") from None
     if hashes.dtype != np.uint64 or hashes.ndim != 1 or not (hashes[:-1] < hashes[1:]).all():
         raise RunError(f"{path} is damaged: it holds no sorted hashes.", "Fetch or train the model again.")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test", "manual")  # of two classes
 ROWS_PER_SHARD = 100_000
+LARGEST_DESCRIPTION = 10_000_000  # bytes of data.json; it has some thousand
 DEFAULT, TOKENIZED = "default", "tokenized"
 THREE_WAY = "three_way"  # the hand-labelled tweets with the neutral ones, and what they were found by
 MANUAL, NEUTRAL = "manual", "manual_neutral"
@@ -209,13 +210,18 @@ def tokens_of(folder: Path, prepared: Prepared, name: str) -> tuple[pa.ChunkedAr
 
 def _described(folder: Path, repo_id: str) -> dict[str, Any]:
     try:
-        described: dict[str, Any] = json.loads((folder / "data.json").read_text("utf-8"))
+        file = folder / "data.json"
+        if file.stat().st_size > LARGEST_DESCRIPTION:
+            raise ValueError(f"it has more than {LARGEST_DESCRIPTION:,} bytes")
+        described: dict[str, Any] = json.loads(file.read_text("utf-8"))
         shapes.checked(described, shapes.Data, "data.json")
         hashes = {name: split["sha256"] for name, split in described["splits"].items()}
         if report.fingerprint(hashes) != described["fingerprint"]:
             raise ValueError("its fingerprint is not that of its splits")
         if "splits" not in described["tokenizer"]:
             raise ValueError("it does not name its tokens")
+        if not {DEFAULT, TOKENIZED} <= described.get("configs", {}).keys():
+            raise ValueError("it does not name its configs")
     except (OSError, ValueError, RecursionError, RunError) as error:
         raise DataError(
             f"The data.json of {repo_id} is damaged: {first_line(error)}.",

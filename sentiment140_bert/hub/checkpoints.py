@@ -225,6 +225,8 @@ class CheckpointRepo:
             INDEX,
             revision=info.sha,
         )
+        if Path(path).stat().st_size > LONGEST_INDEX:
+            raise damaged(self.repo_id, f"{INDEX} is no index of a few lines")
         return read_index(Path(path).read_bytes(), info.sha, names_of(info), self.repo_id)
 
     def _download(self, name: str, commit: str, folder: Path) -> None:

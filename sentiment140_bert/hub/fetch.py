@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sentiment140_bert.errors import HubError
 from sentiment140_bert.hub.client import Hub
 
+LARGEST_TEXT = 10_000_000  # bytes of a card
 PUBLISHED = ["README.md", "data.json", "default/*.parquet", "tokenized/*.parquet", "three_way/*.parquet"]
 
 
@@ -42,7 +44,11 @@ def snapshot(hub: Hub, kind: str, repo_id: str, commit: str, patterns: list[str]
 
 
 def read_text(hub: Hub, kind: str, repo_id: str, path: str, revision: str | None = None) -> str | None:
-    """A text file of a repository; None where the repository has no such file."""
+    """Read a text file of a repository; None where the repository has no such file.
+
+    Raises:
+        HubError: It cannot be had, is no text, or larger than any card.
+    """
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     def fetched() -> str | None:
@@ -52,6 +58,9 @@ def read_text(hub: Hub, kind: str, repo_id: str, path: str, revision: str | None
             raise
         except EntryNotFoundError:
             return None
+        size = Path(file).stat().st_size
+        if size > LARGEST_TEXT:
+            raise HubError(f"{path} of {repo_id} has {size:,} bytes: that is no card.", "Ask its owner to shorten it.")
         return Path(file).read_text("utf-8")
 
     return hub.patiently(f"reading {path} of {repo_id}", fetched)

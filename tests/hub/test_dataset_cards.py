@@ -137,6 +137,8 @@ def repositories(elsewhere: Elsewhere, other: str, private: Path) -> dict[str, d
         "no parquet": {"train.parquet": b"PAR1", "train.csv": b""},
         "no arrow": {"train.arrow": b"ARROW1", "train.csv": b""},
         "a table of links": {"train.h5": b"\x89HDF\r\n\x1a\n" + b"\0" * 90, "train.csv": b""},
+        "a huge card": {"README.md": card(**configs("train.csv")) + b" " * 10_000_000},
+        "a huge front": {"README.md": card(**configs("train.csv"), x="x" * 300_000)},
         "deep YAML": {"README.md": f"---\nconfigs: {'[' * 5000}\n---\n".encode()},
         "YAML that multiplies": {"README.md": bomb()},
     }
