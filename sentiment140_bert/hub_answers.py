@@ -134,9 +134,11 @@ def _check_headers(response: Any, address: str) -> None:
     limit = RATE_LIMIT.search(headers.get("RateLimit", ""))
     if "RateLimit" in headers and (not limit or int(limit["seconds"]) > LONGEST_WAIT):
         del headers["RateLimit"]
-    if response.request.method == "HEAD":
+    is_final = response.status_code < httpx.codes.BAD_REQUEST and not headers.get("Location", "").startswith("/")
+    if response.request.method == "HEAD" and is_final:
         for name, pattern in HEADERS.items():
-            if name in headers and not pattern.fullmatch(headers[name]):
+            unused = name == "ETag" and headers.get("X-Linked-ETag")
+            if name in headers and not unused and not pattern.fullmatch(headers[name]):
                 raise _odd(address, f"its header {name} is {headers[name][:80]!r}")
     following = response.links.get("next", {}).get("url")
     PAGES[address] = PAGES[address] + 1 if following is not None else 0

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+from datasets import Dataset
 
 from hub_server import HubServer
 from sentiment140_bert.data.source import locate
@@ -218,3 +219,22 @@ def test_the_name_that_leads_out_is_shown(put, s140, elsewhere: Elsewhere, encod
     result = s140("prepare", "--dataset", repo_id, "--model-name-or-path", encoder, code=1)
     assert f"{elsewhere.url}/evil.csv" in result.stderr
     assert "README.md" in result.stderr
+
+
+def test_no_address_in_a_saved_folder_is_asked(elsewhere: Elsewhere, s140, encoder: Path, tmp_path: Path) -> None:
+    """datasets itself opens what a column of images names, when it shows a row."""
+    url = f"{elsewhere.url}/a.png"
+    kinds: dict[str, dict[str, Any]] = {
+        "info": {"features": {"text": {"_type": "Image"}, "label": {"_type": "Value", "dtype": "int64"}}},
+        "sounds": {"features": {"text": {"_type": "Audio"}, "label": {"_type": "Value", "dtype": "int64"}}},
+        "odd": {"features": {"text": 5}},
+        "downloads": {"download_checksums": {url: {"checksum": None, "num_bytes": 1}}, "homepage": url},
+    }
+    for name, info in kinds.items():
+        folder = tmp_path / name
+        Dataset.from_dict({"text": [f"{url} {at}" for at in range(60)], "label": [0, 1] * 30}).save_to_disk(folder)
+        described = json.loads((folder / "dataset_info.json").read_text())
+        (folder / "dataset_info.json").write_text(json.dumps(described | info))
+        result = s140("prepare", "--dataset", folder, "--model-name-or-path", encoder, code=int(name != "downloads"))
+        assert "Traceback" not in result.stderr
+    assert elsewhere.requests == []

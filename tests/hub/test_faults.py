@@ -227,9 +227,9 @@ def test_how_long_it_waits(impatient: list[float]) -> None:
     """As the Hub asks, by seconds or by date, at most five minutes; else longer and longer."""
     now = datetime.now(UTC)
     late, soon, past = (format_datetime(now + timedelta(seconds=at), usegmt=True) for at in (7_200, 250, -7_200))
-    odd = ("\u00b2", "\u0661", "-5", "1e9", "soon", "", "Mon, 32 Foo 2026", "Fri, 31 Dec 9999 23:59:59 -2359")
+    odd = ("\u00b2", "\u0661", "-5", "1e9", "soon", "", "Mon, 32 Foo 2026")
     wanted = {"17": 17, "100000": 300, "9" * 5000: 300, "0": 1, late: 300, past: 1, **dict.fromkeys(odd, 1)}
-    wanted["Fri, 31 Dec 9999 23:59:59 GMT"] = 300
+    wanted |= {f"Fri, 31 Dec 9999 23:59:59 {zone}": 300 for zone in ("GMT", "-2359", "-0000")}
     waited = {}
     for header in wanted:
         impatient.clear()
