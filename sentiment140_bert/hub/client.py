@@ -1,4 +1,4 @@
-"""huggingface_hub with patience: what may pass is tried again at every step, what will not becomes a sentence."""
+"""huggingface_hub with retries: what may pass is tried again at every step, what will not becomes a HubError."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Hub:
         self.owners: set[str] = set()  # the user and the organizations
 
     def patiently(self, what: str, call: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
-        """``call(*arguments, **options)``, again after a fault that may pass.
+        """Return ``call(*arguments, **options)``; call again after a fault that may pass.
 
         Args:
             what: What is being done, for messages: "reading …".
@@ -51,43 +51,43 @@ class Hub:
                 raise HubError(f"{first_line(error)}.", "A name on the Hub is user/name.") from None
             except (OSError, RuntimeError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
                 if wait is None or not may_pass(error):
-                    raise explained(error, what, self.api.endpoint) from error
-                pause = asked_to_wait(error) or wait
+                    raise explain(error, what, self.api.endpoint) from error
+                pause = seconds_asked_for(error) or wait
                 log.warning("hub: %s: %s; again in %.0f s", what, reason(error), pause)
                 time.sleep(pause)
             except ODD_ANSWERS as error:
-                raise odd_answer(error, what, self.api.endpoint) from error
+                raise explain_odd_answer(error, what, self.api.endpoint) from error
         raise AssertionError  # the last attempt returns or raises
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what it was raised from: huggingface_hub wraps some."""
+    """Yield an error and what it was raised from: huggingface_hub wraps some."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
 def response_of(error: BaseException) -> Any:
-    """The Hub's answer that an error carries; None if there was none."""
-    found = (getattr(each, "response", None) for each in causes(error))
-    return next((each for each in found if each is not None), None)
+    """Return the Hub's answer that an error carries; None if there was none."""
+    responses = (getattr(cause, "response", None) for cause in causes(error))
+    return next((response for response in responses if response is not None), None)
 
 
 def status_of(error: BaseException) -> int | None:
-    """The HTTP status of the Hub's answer."""
+    """Return the HTTP status of the Hub's answer."""
     response = response_of(error)
     return None if response is None else int(response.status_code)
 
 
 def no_answer(error: BaseException) -> bool:
-    """Whether the connection failed, rather than the Hub having refused."""
+    """Return True if the connection failed, rather than the Hub having refused."""
     from huggingface_hub.utils import httpx
 
     return any(isinstance(each, httpx.TransportError | ConnectionError | TimeoutError) for each in causes(error))
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether trying again makes sense."""
+    """Return True if trying again makes sense."""
     from huggingface_hub.errors import OfflineModeIsEnabled
     from huggingface_hub.utils import httpx
 
@@ -97,8 +97,8 @@ def may_pass(error: BaseException) -> bool:
     return status in PASSING if status is not None else no_answer(error)
 
 
-def asked_to_wait(error: BaseException) -> float | None:
-    """Seconds that the Hub's ``Retry-After`` asks for."""
+def seconds_asked_for(error: BaseException) -> float | None:
+    """Return the seconds that the Hub's ``Retry-After`` asks for."""
     from sentiment140_bert.hub_answers import seconds_to_wait
 
     response = response_of(error)
@@ -106,7 +106,7 @@ def asked_to_wait(error: BaseException) -> float | None:
 
 
 def reason(error: BaseException) -> str:
-    """An error in a few words."""
+    """Say an error in a few words."""
     status = status_of(error)
     if status is not None:
         return f"the Hub answered {status}"
@@ -116,30 +116,30 @@ def reason(error: BaseException) -> str:
     return first_line(error)
 
 
-def explained(error: BaseException, what: str, endpoint: str) -> HubError:
-    """A sentence for an error that ended an attempt for good."""
+def explain(error: BaseException, what: str, endpoint: str) -> HubError:
+    """Explain an error that ended an attempt for good."""
     status, response = status_of(error), response_of(error)
-    said = str(response.headers.get("X-Error-Message") or "")[:LONGEST_REASON] if response is not None else ""
-    said = f" ({said.rstrip('.')})" if said else ""
+    message = str(response.headers.get("X-Error-Message") or "")[:LONGEST_REASON] if response is not None else ""
+    message = f" ({message.rstrip('.')})" if message else ""
     what = what[0].upper() + what[1:]
     if status == 401 and "RepoNotFound" not in str(getattr(response, "headers", {}).get("X-Error-Code", "")):
-        return HubError(f"{what}: the Hub does not accept the login{said}.", "Log in anew: hf auth login", 401)
+        return HubError(f"{what}: the Hub does not accept the login{message}.", "Log in again: hf auth login", 401)
     if status in (401, 404):
-        return HubError(f"{what}: not found{said}.", "Check the name; a private one needs the right login.", 404)
+        return HubError(f"{what}: not found{message}.", "Check the name; a private one needs the right login.", 404)
     if status == 403:
-        return HubError(f"{what}: this login may not{said}.", "Is the name your own, and may the token write?", 403)
+        return HubError(f"{what}: this login may not{message}.", "Is the name your own, and may the token write?", 403)
     if status == 412:
-        return HubError(f"{what}: somebody else changed it meanwhile{said}.", "Push again.", 412)
+        return HubError(f"{what}: somebody else changed it meanwhile{message}.", "Push again.", 412)
     if status is not None:
-        return HubError(f"{what}: {reason(error)}{said}.", "Try again later.", status)
+        return HubError(f"{what}: {reason(error)}{message}.", "Try again later.", status)
     if no_answer(error):
         return HubError(
             f"{what}: {endpoint} cannot be reached: {reason(error)}.", "Is the network up? Then try again.", None
         )
-    return HubError(f"{what}: {first_line(error)}.", "", None)
+    return HubError(f"{what}: {first_line(error)[:LONGEST_REASON]}.", "", None)
 
 
-def odd_answer(error: BaseException, what: str, endpoint: str) -> HubError:
+def explain_odd_answer(error: BaseException, what: str, endpoint: str) -> HubError:
     """Explain an error that huggingface_hub's own code ran into while it read an answer."""
     return HubError(
         f"{what[0].upper()}{what[1:]}: the answer of {without_password(endpoint)} makes no sense "

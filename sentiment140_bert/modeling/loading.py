@@ -9,7 +9,7 @@ from sentiment140_bert.errors import ModelError, first_line
 from sentiment140_bert.modeling.places import BUNDLED
 
 # With these transformers meets a file that makes no sense: with whatever its code happens to trip over.
-UNLOADABLE = (OSError, ValueError, RuntimeError, ImportError, LookupError, TypeError, AttributeError)
+UNLOADABLE = (OSError, ValueError, RuntimeError, ImportError, LookupError, TypeError, AttributeError, AssertionError)
 
 
 @contextmanager

@@ -273,7 +273,7 @@ def test_what_an_error_says() -> None:
         (ValueError("odd\nlines"), None, "odd"),
     ]
     for error, status, text in rows:
-        found = client.explained(error, "reading it", "http://there")
+        found = client.explain(error, "reading it", "http://there")
         assert (found.status, found.message.partition(": ")[0], text in found.message) == (status, "Reading it", True)
 
 
