@@ -55,7 +55,7 @@ def check_answers() -> None:
 
 
 def make_client(hooks: list[Any]) -> Any:
-    """huggingface_hub's client, which waits no longer than :data:`TIMEOUT` and believes no answer unseen."""
+    """Make huggingface_hub's client, which waits no longer than :data:`TIMEOUT` and believes no answer unseen."""
     return httpx.Client(
         event_hooks={"request": [*hooks, _prepare], "response": [_check]},
         headers={"Accept-Encoding": "gzip"},
@@ -65,7 +65,7 @@ def make_client(hooks: list[Any]) -> Any:
 
 
 def seconds_to_wait(header: str | None) -> int | None:
-    """The seconds that a ``Retry-After`` asks for, as a number or as a date, at most :data:`LONGEST_WAIT`."""
+    """Return the seconds that a ``Retry-After`` asks for, as a number or as a date, at most :data:`LONGEST_WAIT`."""
     text = (header or "").strip()
     if re.fullmatch("[0-9]+", text):
         return min(int(text[:9]), LONGEST_WAIT)
@@ -87,7 +87,7 @@ def _prepare(request: Any) -> None:
 
 
 def _path_on_hub(address: str) -> str:
-    """The path of an address below the Hub's own; "" for other hosts."""
+    """Return the path of an address below the Hub's own; "" for other hosts."""
     path = address.removeprefix(constants.ENDPOINT)
     return path.partition("?")[0] if path != address and path.startswith("/") else ""
 
@@ -170,7 +170,7 @@ def _adapter(name: str, shape: Any) -> TypeAdapter[Any]:
 
 
 def _refusal(content: bytes) -> bytes:
-    """The body of an error, where huggingface_hub can read it; else an empty one."""
+    """Return the body of an error where huggingface_hub can read it; else an empty one."""
     try:
         _check_shape(content, Refusal, "")
     except HubError:
@@ -211,7 +211,7 @@ class _Body(httpx.SyncByteStream):  # type: ignore[misc]
         yield packed.flush()
 
     def read(self) -> bytes:
-        """All of it; the connection is free afterwards."""
+        """Read all of it; the connection is free afterwards."""
         try:
             return b"".join(cast(Iterator[bytes], self))
         finally:

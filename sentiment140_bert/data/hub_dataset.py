@@ -25,7 +25,7 @@ SENSELESS = (OSError, RuntimeError, ValueError, LookupError, TypeError, Attribut
 
 
 def load(name: str, revision: str | None) -> tuple[DatasetDict, str | None]:
-    """The splits of a dataset, and the commit that they are of.
+    """Load the splits of a dataset; return them and the commit that they are of.
 
     Raises:
         DataError: It cannot be loaded, or names what is not among its own files.
@@ -86,14 +86,16 @@ def _check_metadata(name: str, commit: str) -> None:
         path = Path(hf_hub_download(name, file, repo_type="dataset", revision=commit))
         if path.stat().st_size > LARGEST_CARD:
             raise ValueError(f"its {file} has more than {LARGEST_CARD:,} bytes")
-        for content in _mappings(path.read_text("utf-8"), file):
+        with path.open(encoding="utf-8", newline="") as card:  # as huggingface_hub opens it
+            text = card.read()
+        for content in _mappings(text, file):
             for value in _names(content.get("configs")):
                 if not _is_inside(value):
                     raise _leads_out(name, file, value)
 
 
 def _mappings(text: str, file: str) -> Iterator[dict[str, Any]]:
-    """The YAML of a file, bounded, and then as datasets itself reads it."""
+    """Yield the YAML of a file as datasets itself reads it, once it is known to be of a bounded size."""
     import yaml
     from huggingface_hub import DatasetCard
     from huggingface_hub.repocard import REGEX_YAML_BLOCK
@@ -109,7 +111,7 @@ def _mappings(text: str, file: str) -> Iterator[dict[str, Any]]:
 
 
 def _names(configs: Any) -> Iterator[Any]:
-    """The paths that configs give, whatever they are.
+    """Yield the paths that configs give, whatever they are.
 
     Raises:
         ValueError: They are no configs.

@@ -112,6 +112,9 @@ def repositories(elsewhere: Elsewhere, other: str, private: Path) -> dict[str, d
         "a name by an alias": {
             "README.md": f"---\nx: &x {url}\nconfigs:\n- config_name: default\n  data_files: *x\n---\n".encode()
         },
+        "other line ends": {"README.md": card(**configs(url)).replace(b"\n", b"\r\n")},
+        "old line ends": {"README.md": card(**configs(url)).replace(b"\n", b"\r")},
+        "spaces before": {"README.md": b"\n  \n" + card(**configs(url))},
         "huggingface.yaml": {".huggingface.yaml": yaml.safe_dump(configs(url)).encode()},
         "both": {"README.md": card(**configs("train.csv")), ".huggingface.yaml": yaml.safe_dump(configs(url)).encode()},
         "a file's name": {f"data/train.csv::{elsewhere.url.replace('//', '/')}/train.csv": TWEETS.encode()},
