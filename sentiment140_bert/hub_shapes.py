@@ -22,10 +22,17 @@ class Login(TypedDict):
     accessToken: NotRequired[AccessToken | None]
 
 
+class Organization(TypedDict):
+    """An organization of the user."""
+
+    name: str
+
+
 class User(TypedDict):
     """Who is logged in."""
 
     name: str
+    orgs: NotRequired[list[Organization] | None]
     auth: NotRequired[Login | None]
 
 

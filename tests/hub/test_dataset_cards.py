@@ -113,7 +113,6 @@ def repositories(elsewhere: Elsewhere, other: str, private: Path) -> dict[str, d
             "README.md": f"---\nx: &x {url}\nconfigs:\n- config_name: default\n  data_files: *x\n---\n".encode()
         },
         "other line ends": {"README.md": card(**configs(url)).replace(b"\n", b"\r\n")},
-        "old line ends": {"README.md": card(**configs(url)).replace(b"\n", b"\r")},
         "spaces before": {"README.md": b"\n  \n" + card(**configs(url))},
         "huggingface.yaml": {".huggingface.yaml": yaml.safe_dump(configs(url)).encode()},
         "both": {"README.md": card(**configs("train.csv")), ".huggingface.yaml": yaml.safe_dump(configs(url)).encode()},
@@ -143,7 +142,7 @@ def repositories(elsewhere: Elsewhere, other: str, private: Path) -> dict[str, d
         "a table of links": {"train.h5": b"\x89HDF\r\n\x1a\n" + b"\0" * 90, "train.csv": b""},
         "a huge card": {"README.md": card(**configs("train.csv")) + b" " * 10_000_000},
         "a huge front": {"README.md": card(**configs("train.csv"), x="x" * 300_000)},
-        "deep YAML": {"README.md": f"---\nconfigs: {'[' * 5000}\n---\n".encode()},
+        "deep YAML": {"README.md": f"---\nconfigs: {'[' * 150}{']' * 150}\n---\n".encode()},
         "YAML that multiplies": {"README.md": bomb()},
     }
     return table
