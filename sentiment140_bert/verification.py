@@ -1,10 +1,10 @@
-"""What a card claims, beside what was measured."""
+"""Claims compared with measurements."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -12,6 +12,10 @@ from typing import Any
 from sentiment140_bert.settings import SCORES
 
 TRUE, FALSE, UNCHECKED = "true", "false", "unchecked"
+CLAIMED, WARNING = (
+    "claimed",
+    "warning",
+)  # what nobody can measure, and where it reads like a score; neither is a verdict
 TOLERANCE = 0.001
 ALIASES = {"auc": "roc_auc", "loss": "log_loss", "mcc": "matthews_correlation", "eval_loss": "log_loss"}
 # A line such as "- Accuracy: 0.861" or "| F1 | 86.1% |", as Trainer and many people write it.
@@ -21,13 +25,18 @@ WRITTEN = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 PARTS = "intervals, matrix, calibration, baselines, slices"
+NAMES = {"temperature.value": "temperature", "abstention.threshold": "abstention threshold"}
+NAMES |= {"weights_sha256": "weights' sha256", "data_fingerprint": "data fingerprint"}
+NAMED = {*NAMES.values()}
+SHOWN = ("tweets", *SCORES)
 DETAILS = ("slices.", "baselines.", "risk_coverage.", "abstaining.", "three_way.")  # where a single tweet shows
 FEWEST_DIGITS = 2  # "1" claims every tweet, and is no rounded 0.6
 
 
 @dataclass(frozen=True)
 class Check:
-    """One claim: ``verdict`` is true, false or unchecked; ``difference`` is measured minus claimed, of numbers."""
+    """One claim: ``verdict`` is true, false, unchecked (not measured this time), claimed (nobody can measure it) or
+    warning (so, and it reads like a score); ``difference`` is measured minus claimed, of numbers."""
 
     claim: str
     claimed: Any
@@ -91,50 +100,137 @@ def unchecked(claim: str, claimed: Any, why: str) -> Check:
     return Check(claim, claimed, None, UNCHECKED, why)
 
 
-def scores(claimed: Mapping[str, Any], measured: Mapping[str, Any], tolerance: float) -> Iterator[Check]:
-    """Every split of one ``metrics.json`` beside another's: the scores singly, the other numbers where they differ."""
-    for name, split in claimed.items():
-        there = measured.get(name)
-        if there is None:
-            yield unchecked(f"{name}: scores", None, "the data hold no such split")
-            continue
-        yield exactly(f"{name}: tweets", split.get("n"), there["n"])
-        yield from _flags(name, split, there)
-        singly = {f"{metric}.value" for metric in SCORES}
-        found = {path: value for path, value, _ in numbers_in(there)}
-        rest = 0
-        for path, value, n in numbers_in(split):
-            label = f"{name}: {path.removesuffix('.value')}"
-            if path not in found:
-                yield unchecked(label, value, "it was not measured")
-                continue
-            check = about(label, value, found[path], _allowed(path, found[path], n, tolerance))
-            if path in singly or check.verdict == FALSE:
-                yield check
-            else:
-                rest += path != "n"
-        if rest:
-            yield Check(f"{name}: {PARTS}", f"{rest} numbers", f"{rest} numbers", TRUE)
+@dataclass(frozen=True)
+class Leaf:
+    """A value of a JSON file, compared; ``n`` is how many tweets the nearest part has that says so."""
+
+    path: tuple[str, ...]
+    claimed: Any
+    measured: Any
+    verdict: str
+    n: int = 0
 
 
-def _flags(name: str, split: Mapping[str, Any], there: Mapping[str, Any]) -> Iterator[Check]:
-    """Which kinds of tweets there are, and which are said to be worse; told where they differ."""
-    said, found = ({each["name"]: each["worse"] for each in part.get("slices", [])} for part in (split, there))
-    for kind in {**said, **found}:
-        if said.get(kind) != found.get(kind):
-            claim = f"{name}: {kind} is said to be worse"
-            yield Check(claim, str(said.get(kind, "not there")), str(found.get(kind, "not there")), FALSE)
+Allowed = Callable[[tuple[str, ...], float, int], float]
 
 
-def _allowed(path: str, measured: float, n: int, tolerance: float) -> float:
-    """How far a number may be off: another machine's rounding may take a tweet over a limit.
+def exact(path: tuple[str, ...], measured: float, n: int) -> float:
+    """Return how far a number may be off that is no matter of rounding."""
+    return 0.0
+
+
+def settle(claimed: Any, measured: Any, allowed: Allowed = exact) -> tuple[Any, list[Leaf]]:
+    """Compare parsed JSON with what it should be.
 
     Args:
-        path: Of the number in its split.
+        claimed: As the file has it.
+        measured: As it should be.
+        allowed: Says of a path, the measured number and its ``n`` how far the claimed one may be off.
+
+    Returns:
+        What is measured, with the claimed numbers where they are within what is allowed; and every compared value.
+    """
+    leaves: list[Leaf] = []
+    return _settle(claimed, measured, (), 0, allowed, leaves.append), leaves
+
+
+def _settle(
+    claimed: Any, measured: Any, path: tuple[str, ...], n: int, allowed: Allowed, add: Callable[[Leaf], None]
+) -> Any:
+    if isinstance(measured, list) and isinstance(claimed, list):
+        ours, theirs = _by_name(measured), _by_name(claimed)
+        settled = _settle(theirs, ours, path, n, allowed, add)
+        if [name for name in theirs if name in ours] != [name for name in ours if name in theirs]:
+            add(Leaf((*path, "order"), ", ".join(theirs), ", ".join(ours), FALSE))
+        return list(settled.values())
+    if isinstance(measured, dict) and isinstance(claimed, dict):
+        own = measured.get("n")
+        n = own if isinstance(own, int) and own > 0 else n
+        for key in [key for key in claimed if key not in measured]:
+            add(Leaf((*path, str(key)), claimed[key], None, UNCHECKED))
+        for key in [key for key in measured if key not in claimed]:
+            add(Leaf((*path, str(key)), "left out", measured[key], FALSE))
+        return {
+            key: _settle(claimed[key], value, (*path, str(key)), n, allowed, add) if key in claimed else value
+            for key, value in measured.items()
+        }
+    if _is_number(measured) and _is_number(claimed) and isinstance(claimed, int) == isinstance(measured, int):
+        agrees = claimed == measured or abs(claimed - measured) <= allowed(path, measured, n)
+    else:
+        agrees = type(claimed) is type(measured) and claimed == measured
+    add(Leaf(path, claimed, measured, TRUE if agrees else FALSE, n))
+    return claimed if agrees else measured
+
+
+def _by_name(values: list[Any]) -> dict[str, Any]:
+    """Return the members of a list by the name or text they have, else by their place."""
+    names = [str(value.get("name", value.get("text"))) for value in values if isinstance(value, dict)]
+    if len({*names}) != len(values):
+        names = [str(at) for at in range(len(values))]
+    return dict(zip(names, values, strict=True))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def metrics(
+    claimed: Mapping[str, Any], measured: Mapping[str, Any], tolerance: float
+) -> tuple[dict[str, Any], list[Check]]:
+    """Compare a ``metrics.json`` with what is measured now.
+
+    Returns:
+        As :func:`settle`; of the numbers that agree only the scores are named one by one.
+    """
+    settled, leaves = settle(claimed, measured, lambda path, right, n: _allowed(path, right, n, tolerance))
+    checks, rest = [], dict.fromkeys(measured.get("splits", {}), 0)
+    for leaf in leaves:
+        name = _name_of(leaf.path)
+        if leaf.verdict == UNCHECKED:
+            checks.append(unchecked(name, leaf.claimed, "it was not measured"))
+        elif leaf.verdict == FALSE or name in {*NAMED, *(f"{split}: {score}" for split in rest for score in SHOWN)}:
+            checks.append(Check(name, leaf.claimed, leaf.measured, leaf.verdict))
+        elif leaf.path[0] == "examples" and leaf.path[-1] == "score":
+            checks.append(Check(name.removesuffix(", score"), leaf.claimed, leaf.measured, TRUE))
+        elif leaf.path[0] == "splits":
+            rest[leaf.path[1]] += 1
+    checks += [Check(f"{name}: {PARTS}", f"{n} values", f"{n} values", TRUE) for name, n in rest.items() if n]
+    return settled, checks
+
+
+def noted(claimed: Mapping[str, Any], config: Any) -> Iterator[Check]:
+    """Compare what ``metrics.json`` says was learned of the validation split with ``config.json``: exactly."""
+    for section, key, name in (("temperature", "value", "temperature"), ("abstention", "threshold", "neutral_below")):
+        there = config.get(name) if isinstance(config, dict) else None
+        if there != claimed[section][key]:
+            yield exactly(f"config.json: {name}", there, claimed[section][key])
+
+
+def _name_of(path: tuple[str, ...]) -> str:
+    """Return how a value of ``metrics.json`` is called in a table."""
+    if path[0] == "splits" and len(path) > 1:
+        inner = ".".join(path[2:]).removesuffix(".value")
+        return f"{path[1]}: {'tweets' if inner == 'n' else inner or 'scores'}"
+    if path[0] == "examples" and len(path) > 1:
+        return ", ".join([f"answer to {path[1]!r}", *path[2:]])
+    name = ".".join(path)
+    return NAMES.get(name, f"metrics.json: {name}")
+
+
+def _allowed(where: tuple[str, ...], measured: float, n: int, tolerance: float) -> float:
+    """Return how far a number may be off: another machine's rounding may take a tweet over a limit.
+
+    Args:
+        where: Its path in ``metrics.json``.
         measured: What it should be.
         n: Tweets in the part of the split that it belongs to.
         tolerance: Of a score of the whole split.
     """
+    path = ".".join(where[2:])
+    if where[0] != "splits":
+        if where in (("temperature", "value"), ("abstention", "threshold")):
+            return 10 * tolerance
+        return tolerance if where[0] == "examples" else 0
     if path.startswith(("calibration.bins", "calibrated.bins")):  # a tenth of the tweets each; two may change places
         return 2 if path.endswith(".n") else tolerance + 2 / n
     if path in ("n", "neutral_left_out", "three_way.n") or path.startswith("leakage."):
@@ -146,43 +242,6 @@ def _allowed(path: str, measured: float, n: int, tolerance: float) -> float:
     if path.startswith(DETAILS):
         return max(1, tolerance * n) if isinstance(measured, int) else tolerance + 2 / n
     return tolerance * n if isinstance(measured, int) else tolerance
-
-
-def numbers_in(content: Any, path: str = "", n: int = 0) -> Iterator[tuple[str, int | float, int]]:
-    """(path, number, tweets of the nearest part that says how many it has) of every number in parsed JSON."""
-    if isinstance(content, dict | list):
-        members = content.items() if isinstance(content, dict) else enumerate(content)
-        own = content.get("n") if isinstance(content, dict) else None
-        n = own if isinstance(own, int) and own > 0 else n
-        for key, value in members:
-            yield from numbers_in(value, f"{path}.{key}" if path else str(key), n)
-    elif isinstance(content, int | float) and not isinstance(content, bool):
-        yield path, content, n
-
-
-def learned(claimed: Mapping[str, Any], measured: Mapping[str, Any], noted: Any, tolerance: float) -> Iterator[Check]:
-    """What ``metrics.json`` says was learned of the validation split, what ``config.json`` says, and what is now."""
-    for claim, section, key, noted_as in (
-        ("temperature", "temperature", "value", "temperature"),
-        ("abstention threshold", "abstention", "threshold", "neutral_below"),
-    ):
-        value = claimed[section][key]
-        yield about(claim, value, measured[section][key], 10 * tolerance)
-        there = noted.get(noted_as) if isinstance(noted, dict) else None
-        if there != value:
-            yield exactly(f"config.json: {noted_as}", there, value)
-
-
-def examples(
-    claimed: Iterable[Mapping[str, Any]], measured: Iterable[Mapping[str, Any]], tolerance: float
-) -> Iterator[Check]:
-    """The answers that a card shows beside those of the model."""
-    for said, found in zip(claimed, measured, strict=False):
-        name = f"answer to {said['text']!r}"
-        if said["label"] != found["label"]:
-            yield Check(name, said["label"], found["label"], FALSE)
-        else:
-            yield about(name, said["score"], found["score"], tolerance)
 
 
 def of_model_index(index: Any) -> Iterator[Claim]:
@@ -294,6 +353,6 @@ def averages(metric: str, split: Mapping[str, Any]) -> dict[str, float]:
 
 
 def verdict(checks: Iterable[Check]) -> str:
-    """False if one claim is, else unchecked if one is (or there are none), else true."""
-    found = {check.verdict for check in checks}
-    return FALSE if FALSE in found else UNCHECKED if UNCHECKED in found or not found else TRUE
+    """Return false if one claim is, else unchecked if one is or none is true, else true."""
+    verdicts = {check.verdict for check in checks}
+    return FALSE if FALSE in verdicts else UNCHECKED if UNCHECKED in verdicts or TRUE not in verdicts else TRUE

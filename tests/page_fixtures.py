@@ -226,3 +226,16 @@ def rewrite_page(published: Published) -> None:
     published.hub.write(MODEL, README, text.encode())
     if results := metadata.eval_results(read):
         published.hub.write(MODEL, RESULTS, results.encode())
+
+
+def publish_forged_facts(published: Published, path: str, change: Callable[[Any], Any]) -> None:
+    """Forge a JSON file of the page, of the dataset too where it has one, and write all cards again from them."""
+    from sentiment140_bert.cards.dataset import dataset_card
+
+    if path == DATA_JSON:
+        published.change_json(path, change, DATA, "dataset")
+        data = json.loads(published.text(path, DATA, "dataset"))
+        published.hub.write(DATA, README, dataset_card(data, DATA, MODEL).encode(), "dataset")
+        published.move_pin(published.hub.head(DATA, "dataset"))
+    published.change_json(path, change)
+    rewrite_page(published)

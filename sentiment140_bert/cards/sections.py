@@ -21,7 +21,6 @@ NUMBER_OR_HASH = re.compile(
     r"|(?<![\w.\-/])-?\d[\d,]{0,30}(?:\.\d{1,30})?(?:[eE][+-]?\d{1,4})?(?!\w)(?!\.\d)"
 )
 THEIRS = ("license", "license_name", "license_link", "thumbnail", "extra_gated_prompt")  # a person's word counts here
-NAMES = ("# ", "classify = pipeline(", "The splits that [")  # lines that hold the model's name and no claim
 
 
 @dataclass(frozen=True)
@@ -125,20 +124,16 @@ def _body(card: Card) -> str:
 
 
 def numbers(section: str) -> list[tuple[str, str]]:
-    """(number, date or hash; the line it stands on) of a text, the marks left out, in order."""
-    return [(match[0], line.strip()) for line in _lines(section) for match in NUMBER_OR_HASH.finditer(line)]
-
-
-def _lines(section: str) -> list[str]:
-    return [line for line in section.splitlines() if not line.startswith("<!-- ")]
+    """Return (number, date or hash; the line it is on) of a text, in order."""
+    return [(match[0], line.strip()) for line in section.splitlines() for match in NUMBER_OR_HASH.finditer(line)]
 
 
 def differences(claimed: str, right: str) -> list[tuple[str, str, str]]:
-    """Where a section does not say what the right one says: (as claimed, as it should be, line).
+    """Return where two texts differ: (as claimed, as it should be, line).
 
-    Told are the numbers that differ, or the lines where no number does. A model's name is whoever's who gave it.
+    These are the numbers that differ, or the lines where no number does.
     """
-    said, should = ([line for line in _lines(text) if not line.startswith(NAMES)] for text in (claimed, right))
+    said, should = claimed.splitlines(), right.splitlines()
     matcher = difflib.SequenceMatcher(None, said, should, autojunk=False)
     found = []
     for kind, from_, to, start, end in matcher.get_opcodes():

@@ -90,6 +90,27 @@ def write(
     return sizes | _write_three_way(prepared, folder, checked), hashes
 
 
+def sizes_of(folder: Path, splits: dict[str, Any], claimed: dict[str, Any]) -> dict[str, dict[str, dict[str, int]]]:
+    """Return the sizes of published splits, as :func:`write` does; ``num_bytes`` is what is claimed.
+
+    Args:
+        folder: A whole snapshot of the repository.
+        splits: Of ``data.json``.
+        claimed: The ``configs`` of ``data.json``.
+    """
+    rows = {name: splits[name]["rows"] for name in SPLITS if name in splits}
+    sizes = {DEFAULT: rows, TOKENIZED: rows}
+    if (folder / THREE_WAY).is_dir():
+        sizes[THREE_WAY] = {MANUAL: sum(splits[name]["rows"] for name in (MANUAL, NEUTRAL) if name in splits)}
+    return {
+        config: {
+            name: {"num_examples": count, "num_bytes": claimed.get(config, {}).get(name, {}).get("num_bytes", 0)}
+            for name, count in counts.items()
+        }
+        for config, counts in sizes.items()
+    }
+
+
 class _TokenDigest:
     """sha256 over a column of tokens, however it is cut into pieces."""
 

@@ -1,4 +1,4 @@
-"""``s140 verify``: a model's page, or a run, held against what can be measured."""
+"""``s140 verify``: a model's page, or a run, compared with what can be measured."""
 
 from __future__ import annotations
 
@@ -8,27 +8,30 @@ import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert import plain_yaml, recipes, verification
-from sentiment140_bert.errors import DataError, FalseDataError, ModelError, RunError, S140Error, first_line
+from sentiment140_bert import recipes, verification
+from sentiment140_bert.errors import DataError, FalseDataError, ModelError, RunError, S140Error
 from sentiment140_bert.recipe import READING
-from sentiment140_bert.run_dir import EVAL_RESULTS, TRAINING_ROWS, RunDir, sha256_of
+from sentiment140_bert.run_dir import TRAINING_ROWS, RunDir, sha256_of
 from sentiment140_bert.settings import DataConfig
 from sentiment140_bert.shapes import REPO_ID
 from sentiment140_bert.values import path_named
 from sentiment140_bert.verification import Check
-from sentiment140_bert.workflows import answering, judging, model_folder, preparing, scoring
+from sentiment140_bert.workflows import answering, judging, model_folder, origin_checks, page_checks, preparing, scoring
 from sentiment140_bert.workflows.runs import saved_recipe
 
 if TYPE_CHECKING:
+    from sentiment140_bert.cards.facts import Facts
     from sentiment140_bert.data.cache import Prepared
+    from sentiment140_bert.recipe import Recipe
 
 log = logging.getLogger(__name__)
 PATTERNS = ["*.json", "*.yaml", "*.md", "*.txt", "model*.safetensors", TRAINING_ROWS, ".eval_results/*", "figures/*"]
-COMPARED = ("model-index", "widget", "dataset_info", "base_model", "datasets", "configs")  # of a card's front matter
+OWN_FILES = ("metrics.json", "recipe.yaml", "data.json", "environment.json")
+WEIGHTS, FINGERPRINT = verification.NAMES["weights_sha256"], verification.NAMES["data_fingerprint"]
+OF_MODEL = re.compile(r"^The splits that \[([^\]\n]+)\]\(", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -57,20 +60,20 @@ def verify(
         tolerance: Largest difference of a score measured again. Numbers that stand twice must agree exactly.
 
     Returns:
-        ``model``, ``commit``, ``verdict`` (true, false or unchecked), ``tolerance`` and ``checks``.
+        ``model``, ``commit``, ``verdict`` (true, false or unchecked), ``warnings`` (how many), ``tolerance`` and
+        ``checks``, each with a verdict of its own, which may also be claimed or warning.
 
     Raises:
         HubError, ModelError: There is no such model, or the Hub cannot be reached.
     """
     page = _page(name, revision)
-    own = all(
-        (page.folder / each).is_file() for each in ("metrics.json", "recipe.yaml", "data.json", "environment.json")
-    )
+    own = all((page.folder / name).is_file() for name in OWN_FILES)
     checks = [*(_own(page, data, tolerance) if own else _foreign(page, data, tolerance))]
     return {
         "model": name,
         "commit": page.commit,
         "verdict": verification.verdict(checks),
+        "warnings": sum(check.verdict == verification.WARNING for check in checks),
         "tolerance": tolerance,
         "checks": [check.shown() for check in checks],
     }
@@ -101,52 +104,68 @@ def _page(name: str, revision: str | None) -> Page:
 
 
 def _own(page: Page, data: DataConfig | None, tolerance: float) -> Iterator[Check]:
-    """A page that `s140 push-to-hub` made."""
-    from sentiment140_bert import modeling, tracking
+    """Check a page that `s140 push-to-hub` made: measure its facts, and compare it with the page that they give."""
+    from sentiment140_bert import tracking
     from sentiment140_bert.cards import facts as card_facts
 
     facts = card_facts.read(page.run.path if page.run else page.folder)
     if page.run:  # a card shows less of it: no address of a server that is not there for everybody
         facts = dataclasses.replace(facts, tracking=tracking.shown(page.run))
-    yield from _weights(page, facts.metrics)
-    yield from _card(page, facts)
-    yield from _eval_results(page, facts)
+    measured = facts
     try:
-        prepared, dataset = _data_of(page, facts, data)
-        texts = [each["text"] for each in facts.metrics["examples"]]
-        classifier = answering.load_classifier(str(page.folder))
-        measured = scoring.scores_of(classifier, prepared, texts).metrics
-        noted = classifier.config.get(modeling.CALIBRATION)
+        measured, checks = _measure(page, facts, data, tolerance)
     except FalseDataError as error:
-        yield verification.Check("dataset", "as its data.json", error.message, verification.FALSE)
-        return
+        checks = [Check("dataset", "as its data.json", error.message, verification.FALSE)]
     except S140Error as error:
-        yield verification.unchecked("scores", None, " ".join(str(error).split()))
-        return
-    if dataset and facts.published:
-        yield from _dataset_card(dataset, facts.published["repo_id"], page.model_id)
-    claimed, found = facts.metrics["data_fingerprint"], measured["data_fingerprint"]
-    if data and claimed != found:
+        checks = [verification.unchecked("scores", None, " ".join(str(error).split()))]
+    if not any(check.claim == WEIGHTS for check in checks):
+        checks.append(_weights(page, facts.metrics))
+    yield from checks
+    if rows := measured.data["splits"].get("train", {}).get("rows"):
+        yield from origin_checks.check_training(facts.environment, rows)
+    yield from _pages(page, measured)
+
+
+def _measure(page: Page, facts: Facts, data: DataConfig | None, tolerance: float) -> tuple[Facts, list[Check]]:
+    """Score the weights again on the tweets, and prepare these again as far as anybody can.
+
+    Returns:
+        The facts as they should be, with the page's own numbers where they are within the tolerance; and the checks.
+
+    Raises:
+        S140Error: The tweets or the model cannot be had.
+    """
+    from sentiment140_bert import modeling
+
+    recipe = _recipe_of(page)
+    prepared, dataset = _data_of(page, facts, recipe, data)
+    claimed, fingerprint = facts.metrics["data_fingerprint"], prepared.report["fingerprint"]
+    if data and claimed != fingerprint:
         names = " and ".join(filter(None, (data.dataset, data.manual_test)))
-        yield verification.unchecked("data fingerprint", claimed, f"the tweets of {names} are others: {found}")
-        return
-    yield verification.exactly("data fingerprint", claimed, found)
-    if facts.data["fingerprint"] != found:
-        yield verification.exactly("data.json: fingerprint", facts.data["fingerprint"], found)
-    for name, split in facts.data["splits"].items():
-        for key in ("rows", "negative", "positive", "sha256"):
-            told, there = split.get(key), prepared.report["splits"].get(name, {}).get(key)
-            if told != there:
-                yield verification.exactly(f"data.json, {name}: {key}", told, there)
-    yield from verification.scores(facts.metrics["splits"], measured["splits"], tolerance)
+        return facts, [verification.unchecked(FINGERPRINT, claimed, f"the tweets of {names} are others: {fingerprint}")]
+    if missing := {"train", "validation"} - {*prepared.splits()}:
+        raise DataError(f"The tweets have no split {', '.join(sorted(missing))}.", "Ask the owner of the page.")
+    classifier = answering.load_classifier(str(page.folder))
+    scored = scoring.scores_of(classifier, prepared).metrics | {
+        "weights_sha256": _weights(page, facts.metrics).measured
+    }
+    metrics, checks = verification.metrics(facts.metrics, json.loads(json.dumps(scored)), tolerance)
+    checks += verification.noted(facts.metrics, classifier.config.get(modeling.CALIBRATION))
+    right, more = origin_checks.check_data(
+        facts.data, prepared, recipe, classifier.tokenizer, named_here=data is not None
+    )
+    checks += more
     if (page.folder / TRAINING_ROWS).is_file():
-        yield _training_rows(page.folder / TRAINING_ROWS, prepared)
-    yield from verification.learned(facts.metrics, measured, noted, tolerance)
-    yield from verification.examples(facts.metrics["examples"], measured["examples"], tolerance)
+        checks.append(_training_rows(page.folder / TRAINING_ROWS, prepared))
+    if facts.published:
+        why, repo_id = "not looked at: the tweets came from elsewhere", facts.published["repo_id"]
+        unseen = [Check("published dataset", repo_id, None, verification.CLAIMED, why)]
+        checks += _dataset_page(dataset, repo_id, right) if dataset else unseen
+    return dataclasses.replace(facts, metrics=metrics, data=right), checks
 
 
 def _training_rows(file: Path, prepared: Prepared) -> Check:
-    """The hashes of training texts that the model carries beside those of the texts."""
+    """Compare the hashes of training texts that the model carries with those of the texts."""
     import numpy as np
 
     from sentiment140_bert.data import leakage
@@ -161,120 +180,63 @@ def _training_rows(file: Path, prepared: Prepared) -> Check:
     return Check(claim, len(carried), len(right), verification.TRUE if agree else verification.FALSE)
 
 
-def _weights(page: Page, metrics: dict[str, Any]) -> Iterator[Check]:
+def _weights(page: Page, metrics: dict[str, Any]) -> Check:
+    """Compare the weights' hash; there may be none of that name."""
     weights = page.folder / "model.safetensors"
     if weights.is_file():
-        yield verification.exactly("weights' sha256", metrics["weights_sha256"], sha256_of(weights))
-    else:
-        yield verification.unchecked("weights' sha256", metrics["weights_sha256"], "there is no model.safetensors")
+        return verification.exactly(WEIGHTS, metrics["weights_sha256"], sha256_of(weights))
+    return verification.unchecked(WEIGHTS, metrics["weights_sha256"], "there is no model.safetensors")
 
 
-def _card(page: Page, facts: Any) -> Iterator[Check]:
-    """The card's sections and front matter beside those that its own files give."""
-    from sentiment140_bert.cards import model
+def _pages(page: Page, facts: Facts) -> Iterator[Check]:
+    """Compare card and eval results with those of the measured facts, and list what else the page says."""
+    from sentiment140_bert.cards import metadata, model
 
-    figures = sorted(each.name for each in (page.folder / "figures").glob("*.png"))
-    right = model.model_card(facts, page.title, page.model_id, figures)
-    yield from _text("card", page.folder / "README.md", right)
-
-
-def _text(name: str, file: Path, right: str) -> Iterator[Check]:
-    """A card's numbers beside those of the one that its own files give."""
-    from sentiment140_bert.cards import sections
-
-    try:
-        claimed, expected = sections.parse(file.read_text("utf-8")), sections.parse(right)
-    except (OSError, ValueError) as error:
-        yield verification.unchecked(name, None, f"its README.md cannot be read: {error}")
-        return
-    yield from _front_matter(name, claimed.metadata, expected.metadata)
-    missing = [section for section in expected.sections if section not in claimed.sections]
-    written_by = sections.WRITTEN_BY.search(claimed.sections.get("summary", ""))
-    if missing or not written_by or written_by[1] != version("sentiment140-bert"):
-        why = f"it has no section {', '.join(missing)}" if missing else "it was written by another version"
-        yield verification.unchecked(f"{name}: numbers in text", None, why)
-        return
-    wrong = 0
-    for section, content in expected.sections.items():
-        for said, should, line in sections.differences(claimed.sections[section], content):
-            wrong += 1
-            yield verification.Check(f"{name}, {section}: {line[:80]}", said, should, verification.FALSE)
-    if not wrong:
-        yield verification.Check(f"{name}: numbers in text", "as its files", "as its files", verification.TRUE)
+    card, title, model_id = page.folder / "README.md", page.title, page.model_id
+    named = page_checks.names_on_card(card, title, model_id)
+    if page.commit is None or [name.lower() for name in named] == [title.lower(), model_id.lower()]:
+        title, model_id = named  # a folder may have been taken anywhere, and the Hub's names are the same in any case
+    pictures = sorted(file.name for file in (page.folder / "figures").glob("*.png"))
+    yield from page_checks.compare_card("card", card, model.model_card(facts, title, model_id, pictures))
+    dataset = metadata.dataset_id(facts)
+    yield from page_checks.compare_results(page.folder, metadata.eval_results(facts), dataset)
+    yield from page_checks.list_claimed(facts, title, pictures)
 
 
-def _front_matter(name: str, claimed: dict[str, Any], right: dict[str, Any]) -> Iterator[Check]:
-    said, should = (
-        dict(_leaves({key: each.get(key) for key in COMPARED if key in right})) for each in (claimed, right)
-    )
-    nothing = ("", None)
-    wrong = [path for path in {**should, **said} if said.get(path, nothing)[1] != should.get(path, nothing)[1]]
-    wrong = [path for path in wrong if path != ("model-index", 0, "name")]  # that is whoever's who gave it
-    for path in wrong:
-        label = (should.get(path) or said[path])[0]
-        claim, there = (each.get(path, nothing)[1] for each in (said, should))
-        yield verification.Check(f"{name}, front matter: {label}", claim, there, verification.FALSE)
-    if not wrong:
-        yield verification.Check(f"{name}: numbers in front", "as its files", "as its files", verification.TRUE)
-
-
-def _leaves(content: Any, path: tuple[Any, ...] = (), name: str = "") -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """(path, (name, value)) of every value in parsed YAML; the name says split and metric where there are some."""
-    if isinstance(content, dict):
-        dataset = content.get("dataset")
-        split = dataset.get("split") if isinstance(dataset, dict) else None
-        known = [split, content.get("type"), content.get("name"), content.get("text"), content.get("config_name")]
-        own = next((each for each in known if isinstance(each, str)), "")
-        for key, value in content.items():
-            yield from _leaves(value, (*path, key), f"{name} {own}".strip())
-    elif isinstance(content, list):
-        for at, value in enumerate(content):
-            yield from _leaves(value, (*path, at), name)
-    else:
-        yield path, (f"{name} {path[-1]}", content)
-
-
-def _eval_results(page: Page, facts: Any) -> Iterator[Check]:
-    import yaml
-
-    from sentiment140_bert.cards import metadata
-
-    file, text = page.folder / EVAL_RESULTS, metadata.eval_results(facts)
-    if not file.is_file() or not text:
-        return
-    right = yaml.safe_load(text)
-    try:
-        entries = plain_yaml.load(file.read_text("utf-8"))
-        said = {entry["dataset"]["task_id"]: entry["value"] for entry in entries}
-    except (yaml.YAMLError, OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        yield verification.unchecked(EVAL_RESULTS, None, f"it cannot be read: {first_line(error)}")
-        return
-    for entry in right:
-        name = entry["dataset"]["task_id"]
-        yield verification.exactly(f"{EVAL_RESULTS}: {name}", said.pop(name, None), entry["value"])
-    if said or entries != right:
-        yield verification.Check(f"{EVAL_RESULTS}: entries", str(entries), "as metrics.json", verification.FALSE)
-
-
-def _dataset_card(folder: Path, repo_id: str, model_id: str) -> Iterator[Check]:
-    """A published dataset's card beside the one that its own data.json gives."""
+def _dataset_page(folder: Path, repo_id: str, measured: dict[str, Any]) -> Iterator[Check]:
+    """Compare a published dataset's data.json and card with those of the measured facts."""
     from sentiment140_bert.cards.dataset import dataset_card
+    from sentiment140_bert.data import publication
 
     card, data = folder / "README.md", json.loads((folder / "data.json").read_text("utf-8"))
-    named = card.is_file() and b"\nThe splits that [" in card.read_bytes()  # perhaps of another model of that dataset
+    for name in (*origin_checks.ORIGIN, "settings", "seed", "fingerprint"):
+        if data.get(name) != measured.get(name):
+            yield verification.exactly(f"the dataset's data.json: {name}", str(data.get(name)), str(measured.get(name)))
+    right = data | {key: measured[key] for key in (*origin_checks.ORIGIN, "settings") if key in measured}
+    same_tokens = data["tokenizer"]["sha256"] == measured["tokenizer"]["sha256"]
+    right["splits"] = {
+        name: split | ({} if same_tokens else {"token_length": data["splits"].get(name, split)["token_length"]})
+        for name, split in measured["splits"].items()
+    }
+    right["configs"] = publication.sizes_of(folder, right["splits"], data.get("configs", {}))
+    line = OF_MODEL.search(card.read_text("utf-8", "replace")) if card.is_file() else None
+    named = line[1].replace("\\", "") if line else ""  # perhaps of another model of that dataset
     try:
-        right = dataset_card(data, repo_id, model_id if named else None)
+        text = dataset_card(right, repo_id, named if re.fullmatch(REPO_ID, named) else None)
     except RunError as error:
         yield verification.unchecked("dataset card", None, error.message)
         return
-    yield from _text("dataset card", card, right)
+    yield from page_checks.compare_card("dataset card", card, text)
 
 
-def _data_of(page: Page, facts: Any, data: DataConfig | None) -> tuple[Prepared, Path | None]:
-    """The splits that a page was scored on: published with it, or made again from its recipe."""
+def _recipe_of(page: Page) -> Recipe:
+    return saved_recipe(page.run.path) if page.run else recipes.load(str(page.folder / "recipe.yaml"))
+
+
+def _data_of(page: Page, facts: Facts, recipe: Recipe, data: DataConfig | None) -> tuple[Prepared, Path | None]:
+    """Return the splits that a page was scored on: published with it, or made again from its recipe."""
     from sentiment140_bert.data import publication
 
-    recipe = saved_recipe(page.run.path) if page.run else recipes.load(str(page.folder / "recipe.yaml"))
     published = facts.published
     if data is None and published and not page.run:
         from sentiment140_bert.hub import fetch
@@ -292,7 +254,7 @@ def _data_of(page: Page, facts: Any, data: DataConfig | None) -> tuple[Prepared,
         given = {name: getattr(data, name) for name in READING if getattr(data, name) != getattr(defaults, name)}
         strangers = {"manual_test": None, "drop_suspects": None}  # it may name files, and none of this machine is read
         recipe = recipe.with_values(given if page.run else strangers | given)
-    elif not page.run and not _is_everybodys(recipe.data):
+    elif not page.run and not origin_checks.is_public(recipe.data):
         raise DataError(
             f"The tweets came from a file, {facts.data['sources']['training']['name']}.", "Name it with --dataset."
         )
@@ -302,16 +264,6 @@ def _data_of(page: Page, facts: Any, data: DataConfig | None) -> tuple[Prepared,
             "Ask its owner to publish the dataset.",
         )
     return preparing.splits(recipe.data)
-
-
-def _is_everybodys(data: DataConfig) -> bool:
-    """Whether a stranger's recipe names tweets that are the same everywhere, and no file of this machine."""
-    known = data.dataset in ("sample", "stanford") or _is_on_hub(data.dataset)
-    return known and data.manual_test in (None, "none")
-
-
-def _is_on_hub(name: str) -> bool:
-    return bool(re.fullmatch(REPO_ID, name)) and not Path(name).exists()
 
 
 def _foreign(page: Page, data: DataConfig | None, tolerance: float) -> Iterator[Check]:
@@ -328,6 +280,9 @@ def _foreign(page: Page, data: DataConfig | None, tolerance: float) -> Iterator[
         ) from None
     except ValueError as error:
         raise ModelError(f"The card of {page.model_id} cannot be read: {error}.", "Tell its owner.") from None
+    if card.sections:
+        missing = [name for name in OWN_FILES if not (page.folder / name).is_file()]
+        yield verification.unchecked("card: sections", None, f"the page has no {', '.join(missing)}")
     claims = [*verification.of_model_index(card.metadata.get("model-index"))]
     known = {(claim.metric, round(claim.value, 4)) for claim in claims}
     body = "".join(card.between)
@@ -357,12 +312,12 @@ def _by_data(claims: list[Any], data: DataConfig | None) -> dict[DataConfig | No
     """Claims by the tweets to measure them on."""
     groups: dict[DataConfig | None, list[Any]] = {}
     for claim in claims:
-        named = claim.dataset if claim.dataset and _is_on_hub(claim.dataset) else None
+        named = claim.dataset if claim.dataset and origin_checks.is_on_hub(claim.dataset) else None
         own = (
             DataConfig(dataset=named, dataset_split=claim.split or "test", dataset_revision=claim.revision)
             if named
             else None
         )
-        elsewhere = data and named and _is_on_hub(data.dataset) and named != data.dataset
+        elsewhere = data and named and origin_checks.is_on_hub(data.dataset) and named != data.dataset
         groups.setdefault(own if elsewhere or not data else data, []).append(claim)
     return groups

@@ -222,7 +222,7 @@ def test_the_numbers_of_a_text() -> None:
         ("on 2026-11-29T15:26:55+00:00, 2026-11-29", ["2026-11-29T15:26:55+00:00", "2026-11-29"]),
         (f"sha256 `{'ab12' * 16}`", ["ab12" * 16]),
         ("F1, sha256, Sentiment140, all-MiniLM-L6-v2, 1.2.3", []),
-        ("<!-- begin s140: 5 -->\n", []),
+        ("<!-- begin s140: 5 -->\n", ["5"]),
     ):
         assert [number for number, _ in numbers(text)] == found, text
 
@@ -240,9 +240,13 @@ def test_a_number_that_is_another_one_is_a_difference() -> None:
         ("a 1", "a 1\nb 2", [("", "2", "b 2")]),
         ("1 2 4", "1 2 3 4", [("", "3", "1 2 3 4")]),
         ("no number", "none", [("no number", "none", "no number")]),
-        ("# mine 1", "# yours 2", []),
-        ("classify = pipeline(1)", "classify = pipeline(2)", []),
-        ("<!-- written by 1 -->", "<!-- written by 2 -->", []),
+        ("# mine 1", "# yours 2", [("1", "2", "# mine 1")]),
+        (
+            "classify = pipeline('a')",
+            "classify = pipeline('b')",
+            [("classify = pipeline('a')", "classify = pipeline('b')", "classify = pipeline('a')")],
+        ),
+        ("<!-- mine -->", "", [("<!-- mine -->", "", "<!-- mine -->")]),
     ):
         assert differences(claimed, right) == found, (claimed, right)
         assert differences(right, right) == []

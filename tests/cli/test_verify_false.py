@@ -129,7 +129,7 @@ def cheat_in_data(data: Any) -> None:
 CAREFUL = [
     *(["test", "accuracy"], ["test", "recall"], ["test", "true_positive"], ["test", "calibration"]),
     *(["manual", "calibration"], ["manual", "neutral"], ["manual", "tweets"]),
-    *(["answer", "what a dull day"], ["answer", "missed the last bus"]),
+    *(["answer", "what a lovely surprise"], ["answer", "missed the last bus"]),
 ]
 
 

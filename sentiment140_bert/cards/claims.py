@@ -1,0 +1,75 @@
+"""Numbers in hand-written text that read like a score, and markup that hides what follows it."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections.abc import Iterator
+from urllib.parse import unquote
+
+METRIC = (
+    r"(?:accura\w+|genauigkeit\w*|exactitu\w+|précision|precisi[oó]n|präzision|f[- ]?(?:beta|1|score|measure)|recall"
+    r"|rappel|auc|roc|auroc|mcc|matthews|kappa|error rate"
+    r"|scor(?:e|es|ed|ing)|sota|state[- ]of[- ]the[- ]art|leaderboard"
+    r"|outperforms?)"
+)
+# A share, plain or in percent; 0.0001, 3.11, 2026 and 5.23.0 are none.
+DECIMAL = r"(?<![\w.,])(?:0?[.,][1-9]\d{0,15}|[1-9]\d[.,]\d{1,15}|100[.,]0{1,15})(?![\w]|[.,]\d)"
+WHOLE = r"(?<![\w.,])(?:[1-9]\d|100)(?![\w%]|[.,]\d)"
+UNITS = r"(?!\s{0,3}(?:steps?|epochs?|hours?|minutes?|seconds?|days?|years?|tokens?|layers?|[hms]|ms|[gmkt]i?b)\b)"
+PERCENT = re.compile(r"\d\s{0,3}%|\b(?:per ?cent|percentage points?|prozent|pour ?cents?|por ?ciento)\b")
+TWEETS = re.compile(
+    r"\d[\d.,]{0,15}\s{0,3}(?:k|m|thousand|million|tausend|mio)?\s{0,3}(?:[a-z-]{1,20}\s{1,3}){0,2}"
+    r"(?:tweets|examples|samples|texts|messages|reviews)\b"
+)
+NEAR = rf"(?:(?!{METRIC})[^.!?]|[.](?=\d)){{0,40}}?"
+LINK = r"\W{1,4}(?:(?:of|is|was|at|von|de|ist)\W{1,4})?"
+SCORE = re.compile(
+    rf"\b{METRIC}\b(?:{NEAR}{DECIMAL}|{LINK}{WHOLE}){UNITS}|{DECIMAL}{UNITS}{NEAR}\b{METRIC}\b|{WHOLE}\s{{1,3}}{METRIC}\b"
+)
+CELL = re.compile(f"{DECIMAL}|{WHOLE}")
+WORD = re.compile(rf"\b{METRIC}\b")
+TAG = re.compile(r"<(/?)([a-z][a-z0-9]{0,20})\b[^<>]{0,2000}>", re.IGNORECASE)
+ALONE = {"br", "hr", "img", "input", "link", "meta", "source", "wbr", "p", "li", "col", "area", "base", "embed"}
+COMMENT = re.compile(r"<!--(?:(?!<!--).)*?-->", re.DOTALL)
+FENCE = re.compile(r"^ {0,3}(```+|~~~+)", re.MULTILINE)
+LONGEST = 120
+
+
+def find_claims(text: str) -> Iterator[str]:
+    """Yield the places of a text that state a score, a share in percent, or a number of tweets.
+
+    Years, versions, and counts of steps are none unless a metric's name is next to them.
+    """
+    for block in re.split(r"\n\s*\n", _plain(text)):
+        is_table = block.count("|") > 1
+        found = [match.span() for pattern in (SCORE, PERCENT, TWEETS) for match in pattern.finditer(block)]
+        if is_table and WORD.search(block):
+            found += [match.span() for match in CELL.finditer(block)]
+        lines = {(block.rfind("\n", 0, end) + 1, block.find("\n", end) % (len(block) + 1)) for _, end in found}
+        for start, end in sorted(lines):
+            yield block[start:end].strip()[:LONGEST]
+
+
+def _plain(text: str) -> str:
+    """Return a text as it is read: tags, entities and emphasis resolved, in lower case."""
+    shown = unicodedata.normalize("NFKC", html.unescape(unquote(text)))
+    shown = re.sub(r"</?t[dh]\b[^<>]{0,200}>", " | ", shown, flags=re.IGNORECASE)
+    return (
+        re.sub(r"[*`~\\]|</?[a-z][^<>]{0,200}>", "", COMMENT.sub("", shown), flags=re.IGNORECASE)
+        .replace("_", " ")
+        .lower()
+    )
+
+
+def is_open(text: str) -> bool:
+    """Return True if a block of code, a comment or an element begins in a text and does not end in it: what follows
+    is shown otherwise then, or not at all."""
+    if len(FENCE.findall(text)) % 2 or text.rfind("<!--") > text.rfind("-->"):
+        return True
+    depth: dict[str, int] = {}
+    for closing, name in TAG.findall(COMMENT.sub("", text)):
+        if name.lower() not in ALONE:
+            depth[name.lower()] = depth.get(name.lower(), 0) + (-1 if closing else 1)
+    return any(count > 0 for count in depth.values())

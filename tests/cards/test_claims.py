@@ -1,0 +1,101 @@
+"""What of a hand-written text reads like a claim about the model, and what is prose."""
+
+from __future__ import annotations
+
+import time
+
+from sentiment140_bert.cards.claims import find_claims, is_open
+
+CLAIMS = [
+    "Accuracy: 0.982",
+    "It has an accuracy of 98.2 on SST-2.",
+    "98.2 accuracy",
+    "**98.2** in *accuracy*",
+    "F1 = .91",
+    "F1: 91",
+    "f1-score 0,91",
+    "macro F1 of 0.91",
+    "precision 0.9, recall 0.8",
+    "AUC 0.97",
+    "ROC-AUC: 0.97",
+    "State of the art: 98.2",
+    "SOTA (98.2)",
+    "State-of-the-art results, 98.2 on three benchmarks",
+    "It is right in 99.9% of all cases.",
+    "99,9 %",
+    "ninety-eight percent",
+    "better by 2 percentage points",
+    "tested on 12,345 tweets",
+    "1.6 million labelled tweets",
+    "on 200k examples",
+    "| model | accuracy |\n|---|---|\n| ours | 98.2 |",
+    "<table><tr><td>Accuracy</td></tr><tr><td>0.98</td></tr></table>",
+    "![](https://img.shields.io/badge/accuracy-98.2%25-green)",
+    "Accuracy: 98&#46;2",
+    "９８.２％",
+    "Genauigkeit: 0,982",
+    "exactitude de 0,98",
+    "<!-- accuracy --> It scores 0.98.",
+    "outperforms BERT by 10.5",
+    "eval_accuracy: 0.98",
+]
+PROSE = [
+    "Two students, one winter.",
+    "Written in 2025 and 2026 for a course of 12 weeks.",
+    "Trained with transformers 5.23.0, torch 2.13 and Python 3.11.",
+    "It took 1,200 steps in 3 epochs, 45 minutes on a T4, with batches of 32.",
+    "The learning rate was 2e-5, dropout 0.1, weight decay 0.01.",
+    "Accuracy is what counts.",
+    "We looked at accuracy and F1; see the section above.",
+    "Since 2024 accuracy has been measured on the held-out split.",
+    "Accuracy was measured with Python 3.11.",
+    "Accuracy after 1,200 steps is in metrics.json.",
+    "fp16 and mixed precision, seed 42",
+    "Version 0.1.0 of sentiment140_bert",
+    "See https://example.com/issues/98 and arXiv 1810.04805.",
+    "Contact: me@example.com, +49 30 123456",
+    "- [ ] a photo\n- [x] a licence",
+    "# A heading\n\n```python\nmodel.train(epochs=3, lr=0.0001)\n```",
+    "| term | meaning |\n|---|---|\n| seed | 42 |",
+    "",
+]
+
+
+def test_what_reads_like_a_claim_is_found() -> None:
+    assert [text for text in CLAIMS if not [*find_claims(f"Some text.\n\n{text}\n")]] == []
+
+
+def test_prose_with_numbers_is_none() -> None:
+    assert [(text, found) for text in PROSE if (found := [*find_claims(f"{text}\n")])] == []
+    assert [*find_claims("\n\n".join(PROSE))] == []
+
+
+def test_the_line_that_claims_is_shown() -> None:
+    assert [*find_claims("A note.\n\nOne\nAccuracy: **0.98**\nTwo\n\n99 %")] == ["accuracy: 0.98", "99 %"]
+
+
+def test_markup_that_hides_what_follows() -> None:
+    hides = [
+        "```",
+        "~~~\n",
+        "<details>",
+        "<div hidden>\n\n",
+        "<!-- note",
+        "<DIV\nstyle='display:none'>",
+        "</div><div>\n<div>",
+    ]
+    shows = ["```\ncode\n```", "<details>x</details>", "<br>", "<p>", "<!-- note -->", "a < b > c", "", "<img src='x'>"]
+    assert [text for text in hides if not is_open(text)] + [text for text in shows if is_open(text)] == []
+
+
+def test_work_grows_with_the_length_of_a_text() -> None:
+    """Work that grows with its square would take minutes: the processor's time is compared, not the clock."""
+    for text in ("accuracy ", "98.2 ", "0.", "accuracy a", "<a", "<!--", "| ", "1,", "\n", "<td ", "k tweets 1 a a "):
+        spent = []
+        for length in (10_000, 100_000):
+            before = time.process_time()
+            for _ in find_claims(text * (length // len(text))):
+                pass
+            is_open(text * (length // len(text)))
+            spent.append(time.process_time() - before)
+        assert spent[1] < 40 * spent[0] + 0.5, (text, spent)

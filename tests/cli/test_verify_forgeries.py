@@ -1,0 +1,365 @@
+"""``s140 verify`` of forged pages: each forgery of one true page is found and named, and true pages stay true."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import sentiment140_bert as s140
+from hub_server import HubServer
+from on_hub import DATA, MODEL
+from page_fixtures import (
+    DATA_JSON,
+    METRICS,
+    README,
+    RESULTS,
+    Published,
+    Verdict,
+    copy_of,
+    publish_forged_facts,
+)
+
+pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")
+
+Verify = Callable[..., Verdict]
+Edit = Callable[[str], str]
+ENVIRONMENT, RECIPE = "environment.json", "recipe.yaml"
+SECTION = r"<!-- begin s140: {0} -->.*?<!-- end s140: {0} -->\n"
+
+
+def replace(old: str, new: str) -> Edit:
+    return lambda text: text.replace(old, new, 1)
+
+
+def section(text: str, name: str) -> str:
+    match = re.search(SECTION.format(name), text, re.DOTALL)
+    assert match
+    return match[0]
+
+
+def false_copy(text: str) -> str:
+    """The summary with a better accuracy."""
+    return re.sub(r"accuracy is \*\*0\.\d+", "accuracy is **0.9820", section(text, "summary"))
+
+
+def swap_sections(text: str) -> str:
+    use, scores = section(text, "use"), section(text, "scores")
+    return text.replace(use, "\0").replace(scores, use).replace("\0", scores)
+
+
+ANOTHER_RESULT = """  - task:
+      type: text-classification
+    dataset:
+      name: SST-2
+      type: stanfordnlp/sst2
+    metrics:
+    - type: accuracy
+      value: 0.982
+"""
+TEXT: dict[str, tuple[Edit, str]] = {
+    "a comment inside of a section": (replace("## Scores\n", "## Scores\n<!-- accuracy 0.98 -->\n"), "card, scores"),
+    "text behind a comment": (replace("## Scores\n", "## Scores\n<!-- x --> Accuracy: **0.98**\n"), "card, scores"),
+    "a heading inside of a section": (replace("## Scores\n", "# Accuracy 98.2 %\n\n## Scores\n"), "card, scores"),
+    "text behind a mark": (replace("s140: scores -->\n", "s140: scores --> 98.2 % right\n"), "card, scores"),
+    "a paragraph inside of a section": (replace("## Use\n", "State of the art.\n\n## Use\n"), "card, use"),
+    "a paragraph left out": (replace("a demonstration, not a model to rely on", "a model"), "card, summary"),
+    "another title": (replace("\n# sentiment\n", "\n# sentiment, 98.2 % accuracy\n"), "card, summary"),
+    "a snippet for another model": (replace("model='tester/sentiment'", "model='evil/model'"), "card, use"),
+    "a false copy of a section": (lambda text: text + false_copy(text), "card: section summary, again"),
+    "a false copy before the section": (
+        lambda text: text.replace("---\n\n<!-- begin", f"---\n\n{false_copy(text)}\n<!-- begin", 1),
+        "card, summary",
+    ),
+    "a section of its own": (
+        lambda text: text + "<!-- begin s140: awards -->\nBest.\n<!-- end s140: awards -->\n",
+        "card: section awards",
+    ),
+    "a section left out": (lambda text: text.replace(section(text, "limits"), ""), "card: section limits"),
+    "sections in another order": (swap_sections, "card: order of the sections"),
+    "an older version": (replace("written by sentiment140_bert ", "written by sentiment140_bert 0.0."), "version"),
+}
+FRONT: dict[str, tuple[Edit, str]] = {
+    "a tag of ours left out": (replace("- sentiment140\n", ""), "tags"),
+    "a tag that says what the Hub says": (replace("tags:\n", "tags:\n- dataset:stanfordnlp/sst2\n"), "tags"),
+    "the task": (replace("pipeline_tag: text-classification", "pipeline_tag: text-generation"), "pipeline_tag"),
+    "the language": (replace("language: en\n", "language:\n- en\n- de\n"), "language"),
+    "the metrics": (replace("metrics:\n- accuracy\n", "metrics:\n- accuracy\n- bleu\n"), "metrics"),
+    "the library": (replace("library_name: transformers", "library_name: setfit"), "library_name"),
+    "a base model": (replace("license:", "base_model: google-bert/bert-base-uncased\nlicense:"), "base_model"),
+    "one more dataset": (replace("datasets:\n", "datasets:\n- stanfordnlp/sst2\n"), "datasets"),
+    "eval_results": (replace("license:", "eval_results:\n- accuracy: 0.98\nlicense:"), "eval_results"),
+    "the name of the model": (replace("- name: sentiment\n", "- name: best\n"), "model-index"),
+    "one more result": (replace("  results:\n", f"  results:\n{ANOTHER_RESULT}"), "model-index"),
+    "one more model": (
+        replace("model-index:\n", f"model-index:\n- name: best\n  results:\n{ANOTHER_RESULT}"),
+        "model-index",
+    ),
+    "a key that is given twice": (replace("license:", "model-index: []\nlicense:"), "twice"),
+    "a key in other letters": (replace("license:", "Model_Index: []\nlicense:"), "Model_Index"),
+    "a number as another kind": (lambda text: re.sub(r"score: 0\.\d+", "score: true", text, count=1), "widget"),
+}
+
+
+def of_result(dataset: str, task: str, value: str = "0.982") -> str:
+    return f"- dataset:\n    id: {dataset}\n    task_id: {task}\n  value: {value}\n"
+
+
+RESULT_FILES = {
+    "of the same dataset": (".eval_results/more.yaml", of_result(DATA, "test"), 1),
+    "of the same dataset, another task": (".eval_results/more.yaml", of_result(DATA, "default"), 1),
+    "of another dataset": (".eval_results/sst2.yaml", of_result("stanfordnlp/sst2", "test"), 2),
+    "of nothing": (".eval_results/x.yaml", "[", 2),
+    "with another ending": (".eval_results/x.yml", of_result(DATA, "test"), 1),
+}
+
+
+def test_text_that_the_tool_did_not_write_is_found(published: Published, verify: Verify) -> None:
+    assert find_missed(published, verify, README, TEXT) == []
+
+
+def test_front_matter_that_the_tool_did_not_write_is_found(published: Published, verify: Verify) -> None:
+    assert find_missed(published, verify, README, FRONT) == []
+
+
+def find_missed(published: Published, verify: Verify, path: str, rows: dict[str, tuple[Edit, str]]) -> list[Any]:
+    """Return the forgeries that no finding names. The tweets are out of reach, so that nothing has to be scored."""
+    missed = []
+    for name, (edit, finding) in rows.items():
+        published.put_back()
+        del published.hub.repos["dataset", DATA]
+        published.change(path, edit)
+        verdict = verify(MODEL)
+        named = verdict.named() + verdict.named("unchecked")
+        if verdict.code == 0 or finding not in named:
+            missed.append((name, verdict.code, named))
+    return missed
+
+
+def test_results_that_the_tool_did_not_write_are_found(published: Published, verify: Verify) -> None:
+    missed = []
+    for name, (path, text, code) in RESULT_FILES.items():
+        published.put_back()
+        published.hub.write(MODEL, path, text.encode())
+        verdict = verify(MODEL)
+        if verdict.code != code or path not in verdict.named("false" if code == 1 else "unchecked"):
+            missed.append((name, verdict.code, verdict.named() + verdict.named("unchecked")))
+    published.put_back()
+    published.change(RESULTS, lambda text: text + of_result("stanfordnlp/sst2", "test"))
+    verdict = verify(MODEL)
+    assert (missed, verdict.code, RESULTS in verdict.named()) == ([], 1, True)
+
+
+def test_a_page_without_the_files_of_its_numbers_is_not_true(published: Published, verify: Verify) -> None:
+    """Else its sections would go unread, as those of other tools' pages do."""
+    for name in (METRICS, DATA_JSON, ENVIRONMENT, RECIPE):
+        published.put_back()
+        published.remove(name)
+        verdict = verify(MODEL)
+        assert (verdict.code, name in verdict.named("unchecked")) == (2, True), name
+
+
+# ---- forged files, and all pages written again from them
+
+
+def set_origin(name: str) -> Callable[[Any], None]:
+    def change(data: Any) -> None:
+        data["sources"]["training"] |= {"name": name, "on_hub": "/" in name, "revision": None}
+        data["sources"]["training"] |= {"rows": 1_600_000, "sha256": "0" * 64}
+        data["steps"]["rows_read"] = 1_600_000
+
+    return change
+
+
+FACTS: dict[str, tuple[str, Callable[[Any], Any], str]] = {
+    "the sample as Stanford's tweets": (DATA_JSON, set_origin("stanfordnlp/sentiment140"), "packaged sample"),
+    "the sample as a file": (DATA_JSON, set_origin("tweets.csv"), "packaged sample"),
+    "rows of the source": (DATA_JSON, lambda data: data["sources"]["training"].update(rows=1_600_000), "sources"),
+    "the source's hash": (DATA_JSON, lambda data: data["sources"]["manual"].update(sha256="0" * 64), "sources"),
+    "duplicates": (DATA_JSON, lambda data: data["steps"].update(duplicates=0), "steps.duplicates"),
+    "a step left out": (DATA_JSON, lambda data: data["steps"].pop("conflicting_texts"), "steps.conflicting_texts"),
+    "rows of a split": (DATA_JSON, lambda data: data["splits"]["train"].update(rows=180_000), "split train"),
+    "tokens": (DATA_JSON, lambda data: data["splits"]["train"]["token_length"].update(p50=12), "token_length"),
+    "tweets that were cut": (
+        DATA_JSON,
+        lambda data: data["splits"]["test"]["token_length"].update(truncated=9),
+        "truncated",
+    ),
+    "the tokenizer's hash": (DATA_JSON, lambda data: data["tokenizer"].update(sha256="0" * 64), "tokenizer"),
+    "the cleaning": (DATA_JSON, lambda data: data["settings"].update(cleaning="raw"), "sources and settings"),
+    "the split's seed": (DATA_JSON, lambda data: data["settings"].update(split_seed=7), "sources and settings"),
+    "users who wrote training tweets": (
+        DATA_JSON,
+        lambda data: data["leakage"]["test"].update(same_user=0),
+        "leakage.test.same_user",
+    ),
+    "training steps": (ENVIRONMENT, lambda env: env["training"].update(steps=60_000), "steps"),
+    "epochs": (ENVIRONMENT, lambda env: env["training"].update(epochs=30.0), "epochs"),
+    "speed": (ENVIRONMENT, lambda env: env["training"].update(tweets_per_second=9_999.0), "tweets per second"),
+    "a split left out": (METRICS, lambda metrics: metrics["splits"].pop("manual"), "manual"),
+    "an answer left out": (METRICS, lambda metrics: metrics["examples"].pop(), "great, another monday"),
+    "the level of the intervals": (METRICS, lambda metrics: metrics.update(confidence_level=0.99), "confidence_level"),
+    "how the intervals were made": (
+        METRICS,
+        lambda metrics: metrics["intervals"].update(calibration_error="exact"),
+        "intervals",
+    ),
+    "the share it abstains on": (METRICS, lambda metrics: metrics["abstention"].update(share=0.01), "share"),
+    "the tweets of the temperature": (METRICS, lambda metrics: metrics["temperature"].update(n=60_000), "temperature"),
+    "neutral tweets": (METRICS, lambda metrics: metrics["splits"]["manual"].update(neutral_left_out=2), "neutral"),
+}
+
+
+ALONE = {  # what hides other findings
+    *("the sample as Stanford's tweets", "the sample as a file", "rows of a split", "the cleaning", "the split's seed"),
+    *("a split left out", "epochs"),
+}
+
+
+def test_facts_that_were_forged_wherever_they_stand_are_found(published: Published, verify: Verify) -> None:
+    """Model, dataset, both cards and the results say the same; nothing but the tweets and the weights is true."""
+    missed = []
+    for names in [*({name} for name in sorted(ALONE)), FACTS.keys() - ALONE]:
+        published.put_back()
+        for name in sorted(names):
+            publish_forged_facts(published, *FACTS[name][:2])
+        verdict = verify(MODEL)
+        missed += [(name, verdict.named()) for name in sorted(names) if FACTS[name][2] not in verdict.named()]
+        assert verdict.code == 1
+    assert missed == []
+
+
+def test_a_card_of_the_dataset_that_the_tool_did_not_write_is_found(published: Published, verify: Verify) -> None:
+    rows: list[tuple[Edit, str]] = [
+        (replace("## Structure\n", "# 1,600,000 tweets\n\n## Structure\n"), "dataset card, structure"),
+        (lambda text: text + section(text, "processing").replace("1,465", "1,600,000"), "section processing, again"),
+        (replace("pretty_name: Invented tweets", "pretty_name: Sentiment140"), "pretty_name"),
+        (replace("task_categories:\n", "task_categories:\n- summarization\n"), "task_categories"),
+        (replace("num_examples: 180", "num_examples: 180000"), "dataset_info"),
+    ]
+    missed = []
+    for edit, finding in rows:
+        published.put_back()
+        published.move_pin(published.change(README, edit, DATA, "dataset"))
+        verdict = verify(MODEL)
+        if verdict.code != 1 or finding not in verdict.named():
+            missed.append((finding, verdict.code, verdict.named()))
+    assert missed == []
+
+
+# ---- what is true stays true
+
+NOTE = """
+## Über dieses Modell
+
+Zwei Studierende, ein Winter 2025/26: drei Epochen auf einer T4, transformers 5.23, Python 3.11, in 1,200 Schritten.
+
+```python
+print("a block of code, closed")
+```
+"""
+HAND: dict[str, Edit] = {
+    "before, between and after": lambda text: (
+        text.replace("<!-- begin s140: summary", f"{NOTE}\n<!-- begin s140: summary", 1)
+        .replace("<!-- begin s140: scores", f"{NOTE}\n<!-- begin s140: scores", 1)
+        .rstrip("\n")
+        + NOTE
+    ),
+    "line ends of Windows": lambda text: text.replace("\n", "\r\n"),
+    "no line end at the end": lambda text: text.rstrip("\n"),
+    "a licence and a tag": lambda text: text.replace("license: unknown", "license: cc-by-4.0").replace(
+        "- twitter\n", "- twitter\n- winter-school\n"
+    ),
+    "keys of somebody's own": replace("license:", "thumbnail: me.png\nco2_eq_emissions: 0.5\nlicense:"),
+    "quotes in the front matter": replace("pipeline_tag: text-classification", 'pipeline_tag: "text-classification"'),
+    "a comment by hand": lambda text: text + "\n<!-- to do: a photo -->\n",
+}
+
+
+def test_a_true_page_with_parts_by_hand_stays_true(published: Published, verify: Verify) -> None:
+    for name, edit in HAND.items():
+        published.put_back()
+        published.change(README, edit)
+        verdict = verify(MODEL, "--strict")
+        assert verdict.code == 0, (name, verdict.named(), verdict.named("warning"))
+
+
+def test_a_page_is_true_after_the_next_push(hub: HubServer, mine: Path, verify: Verify) -> None:
+    card = mine / "model" / README
+    card.write_text(HAND["before, between and after"](card.read_text("utf-8")), "utf-8")
+    for _ in range(2):
+        s140.push_to_hub(mine, s140.Destination(repo_id=MODEL, dataset_repo_id=DATA))
+        for place in (MODEL, mine, mine / "model"):
+            verdict = verify(place, "--strict")
+            assert verdict.code == 0, (place, verdict.named(), verdict.named("unchecked"))
+
+
+def test_a_model_folder_that_was_taken_elsewhere_keeps_its_name(
+    small_run: Path, tmp_path: Path, verify: Verify
+) -> None:
+    folder = copy_of(small_run / "model", tmp_path / "theirs")
+    verdict = verify(folder, "--strict")
+    assert verdict.code == 0, verdict.named()
+    assert "small_run" in verdict.named("claimed")
+
+
+def test_what_nobody_can_measure_is_claimed_and_not_checked(published: Published, verify: Verify) -> None:
+    published.change(README, lambda text: text + "\nBy two students.\n")
+    published.change(README, replace("license: unknown", "license: cc-by-4.0"))
+    published.change(README, replace("- twitter\n", "- twitter\n- winter-school\n"))
+    verdict = verify(MODEL)
+    assert verdict.code == 0
+    environment = json.loads(published.text(ENVIRONMENT))
+    claimed = verdict.named("claimed")
+    for part in (
+        environment["started"],
+        str(environment["training"]["seconds"]),
+        environment["cpu"],
+        f"torch {environment['packages']['torch']}",
+        "history",
+        "pictures",
+        "By two students.",
+        "cc-by-4.0",
+        "winter-school",
+    ):
+        assert part in claimed, part
+
+
+CLAIMING: dict[str, Edit] = {
+    "a sentence": lambda text: text + "\nState of the art: 98.2 on SST-2.\n",
+    "a table": lambda text: text + "\n| model | accuracy |\n|---|---|\n| ours | 98.2 |\n",
+    "a tag": replace("tags:\n", "tags:\n- accuracy-98.2\n"),
+    "a key": replace("license:", "benchmark: accuracy 0.982\nlicense:"),
+    "what hides the next section": replace("<!-- begin s140: scores", "<details>\n\n<!-- begin s140: scores"),
+    "a block of code that does not end": replace("<!-- begin s140: scores", "```\n\n<!-- begin s140: scores"),
+    "half a mark": lambda text: text + "\n<!-- begin s140: scores -->\n",
+}
+
+
+def test_a_number_like_a_claim_is_a_warning_and_strictly_an_error(published: Published, verify: Verify) -> None:
+    missed = []
+    for name, edit in CLAIMING.items():
+        published.put_back()
+        published.change(README, edit)
+        verdict = verify(MODEL, "--strict")
+        if (verdict.code, verdict.result["verdict"], verdict.result["warnings"] > 0) != (1, "true", True):
+            missed.append((name, verdict.code, verdict.named()))
+    assert missed == []
+    assert verify(MODEL).code == 0
+
+
+def test_facts_of_a_run_that_read_like_claims_are_warnings(published: Published, verify: Verify) -> None:
+    """They stand in marked sections, and nobody can measure what a processor is called."""
+    publish_forged_facts(published, ENVIRONMENT, lambda env: env.update(cpu="accuracy 99.9 %"))
+    verdict = verify(MODEL, "--strict")
+    assert (verdict.code, "99.9" in verdict.named("warning")) == (1, True)
+
+
+def test_the_table_for_people_tells_what_was_not_checked(published: Published, s140) -> None:
+    published.change(README, lambda text: text + "\nIt is right in 99.9% of my tweets.\n")
+    lines = s140("verify", MODEL).stdout.splitlines()
+    assert any("claimed, not checked" in line for line in lines)
+    assert any(line.endswith("WARNING") for line in lines)
+    assert re.search(r"0 are false, 0 could not be checked, \d+ are claimed and not checked, 1 warning ", lines[-1])
