@@ -102,30 +102,25 @@ def unchecked(claim: str, claimed: Any, why: str) -> Check:
 
 @dataclass(frozen=True)
 class Leaf:
-    """A value of a JSON file, compared; ``n`` is how many tweets the nearest part has that says so."""
+    """A value of a JSON file, compared."""
 
     path: tuple[str, ...]
     claimed: Any
     measured: Any
     verdict: str
-    n: int = 0
 
 
 Allowed = Callable[[tuple[str, ...], float, int], float]
 
 
-def exact(path: tuple[str, ...], measured: float, n: int) -> float:
-    """Return how far a number may be off that is no matter of rounding."""
-    return 0.0
-
-
-def settle(claimed: Any, measured: Any, allowed: Allowed = exact) -> tuple[Any, list[Leaf]]:
+def settle(claimed: Any, measured: Any, allowed: Allowed = lambda *_: 0.0) -> tuple[Any, list[Leaf]]:
     """Compare parsed JSON with what it should be.
 
     Args:
         claimed: As the file has it.
         measured: As it should be.
-        allowed: Says of a path, the measured number and its ``n`` how far the claimed one may be off.
+        allowed: Says of a path, the measured number, and the ``n`` (tweets) of the nearest part that has one, how far
+            the claimed number may be off.
 
     Returns:
         What is measured, with the claimed numbers where they are within what is allowed; and every compared value.
@@ -138,10 +133,10 @@ def _settle(
     claimed: Any, measured: Any, path: tuple[str, ...], n: int, allowed: Allowed, add: Callable[[Leaf], None]
 ) -> Any:
     if isinstance(measured, list) and isinstance(claimed, list):
-        ours, theirs = _by_name(measured), _by_name(claimed)
-        settled = _settle(theirs, ours, path, n, allowed, add)
-        if [name for name in theirs if name in ours] != [name for name in ours if name in theirs]:
-            add(Leaf((*path, "order"), ", ".join(theirs), ", ".join(ours), FALSE))
+        right, there = _by_name(measured), _by_name(claimed)
+        settled = _settle(there, right, path, n, allowed, add)
+        if [name for name in there if name in right] != [name for name in right if name in there]:
+            add(Leaf((*path, "order"), ", ".join(there), ", ".join(right), FALSE))
         return list(settled.values())
     if isinstance(measured, dict) and isinstance(claimed, dict):
         own = measured.get("n")
@@ -158,7 +153,7 @@ def _settle(
         agrees = claimed == measured or abs(claimed - measured) <= allowed(path, measured, n)
     else:
         agrees = type(claimed) is type(measured) and claimed == measured
-    add(Leaf(path, claimed, measured, TRUE if agrees else FALSE, n))
+    add(Leaf(path, claimed, measured, TRUE if agrees else FALSE))
     return claimed if agrees else measured
 
 

@@ -8,7 +8,7 @@ from sentiment140_bert import verification
 from sentiment140_bert.cards.facts import read
 from sentiment140_bert.cards.model import model_card
 from sentiment140_bert.cards.sections import parse
-from sentiment140_bert.verification import CLAIMED, FALSE, TRUE, UNCHECKED, Check
+from sentiment140_bert.verification import CLAIMED, FALSE, TRUE, UNCHECKED, WARNING, Check
 from sentiment140_bert.workflows import page_checks
 
 pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")
@@ -56,6 +56,15 @@ def test_every_text_by_hand_is_listed_where_it_stands(small_run: Path, tmp_path:
     assert listed == [(f"card: text by hand after {place}", note) for place, note in zip(places, notes, strict=True)]
 
 
+def test_a_licence_is_a_persons_word_unless_the_base_model_has_one(small_run: Path, tmp_path: Path) -> None:
+    right = model_card(read(small_run), "small", "tester/small", [])
+    for written, verdict in (("unknown", CLAIMED), ("apache-2.0", WARNING)):
+        text = right.replace("license: unknown", f"license: {written}")
+        checks = compare(tmp_path, right.replace("license: unknown", "license: mit"), text)
+        assert [check.verdict for check in checks if check.claim.endswith("license")] == [verdict]
+        assert verification.verdict(checks) == TRUE
+
+
 def test_results_of_no_dataset_are_not_the_tools(tmp_path: Path) -> None:
     """The tool writes none where the tweets have no id on the Hub."""
     (tmp_path / ".eval_results").mkdir()
@@ -67,7 +76,7 @@ def test_results_of_no_dataset_are_not_the_tools(tmp_path: Path) -> None:
 
 
 def test_names_that_a_card_does_not_have(tmp_path: Path) -> None:
-    """Whatever somebody wrote in their place; the given ones stand in for them."""
+    """Whatever somebody wrote in their place; the arguments stand in for them."""
     section = "<!-- begin s140: {0} -->\n{1}\n<!-- end s140: {0} -->\n"
     snippets = [
         "classify = pipeline(x, model=__import__('os').getpid())",

@@ -44,10 +44,10 @@ def find_claims(text: str) -> Iterator[str]:
     """
     for block in re.split(r"\n\s*\n", _plain(text)):
         is_table = block.count("|") > 1
-        found = [match.span() for pattern in (SCORE, PERCENT, TWEETS) for match in pattern.finditer(block)]
+        spans = [match.span() for pattern in (SCORE, PERCENT, TWEETS) for match in pattern.finditer(block)]
         if is_table and WORD.search(block):
-            found += [match.span() for match in CELL.finditer(block)]
-        lines = {(block.rfind("\n", 0, end) + 1, block.find("\n", end) % (len(block) + 1)) for _, end in found}
+            spans += [match.span() for match in CELL.finditer(block)]
+        lines = {(block.rfind("\n", 0, end) + 1, block.find("\n", end) % (len(block) + 1)) for _, end in spans}
         for start, end in sorted(lines):
             yield block[start:end].strip()[:LONGEST]
 

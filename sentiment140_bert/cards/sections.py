@@ -125,7 +125,7 @@ def _body(card: Card) -> str:
 
 def numbers(section: str) -> list[tuple[str, str]]:
     """Return (number, date or hash; the line it is on) of a text, in order."""
-    return [(match[0], line.strip()) for line in section.splitlines() for match in NUMBER_OR_HASH.finditer(line)]
+    return [(match[0], line.strip()) for line in section.split("\n") for match in NUMBER_OR_HASH.finditer(line)]
 
 
 def differences(claimed: str, right: str) -> list[tuple[str, str, str]]:
@@ -133,7 +133,7 @@ def differences(claimed: str, right: str) -> list[tuple[str, str, str]]:
 
     These are the numbers that differ, or the lines where no number does.
     """
-    said, should = claimed.splitlines(), right.splitlines()
+    said, should = claimed.split("\n"), right.split("\n")
     matcher = difflib.SequenceMatcher(None, said, should, autojunk=False)
     found = []
     for kind, from_, to, start, end in matcher.get_opcodes():

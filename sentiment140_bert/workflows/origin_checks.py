@@ -38,7 +38,7 @@ def is_on_hub(name: str) -> bool:
 
 
 def is_sample(prepared: Prepared) -> bool:
-    """Return True if most training tweets are those of the packaged sample, whatever they are said to be."""
+    """Return True if most training tweets are those of the packaged sample, whatever they are called."""
     import pyarrow.compute as pc
 
     from sentiment140_bert.data import clean
@@ -126,16 +126,18 @@ def _measure_origin(
     reading = {key: claimed["settings"][key] for key in READING if key in claimed["settings"]}
     origin["settings"] = origin["settings"] | reading
     if named_here:
-        hashes = [{role: each["sha256"] for role, each in part.items()} for part in (sources, origin["sources"])]
+        hashes = [{role: source["sha256"] for role, source in part.items()} for part in (sources, origin["sources"])]
         if hashes[0] != hashes[1]:
             origin = {key: origin[key] for key in ("settings", "seed")}
             return origin, [Check(claim, what, None, CLAIMED, "--dataset has the same tweets in another file")]
-        origin["sources"] = {role: each | {"name": sources[role]["name"]} for role, each in origin["sources"].items()}
+        origin["sources"] = {
+            role: source | {"name": sources[role]["name"]} for role, source in origin["sources"].items()
+        }
     return origin, []
 
 
 def _prepare_again(claimed: dict[str, Any], recipe: Recipe) -> Prepared:
-    """Prepare published splits again from the source that they are said to be of.
+    """Prepare published splits again from the source that the page names.
 
     Raises:
         RecipeError: The settings are none that a recipe can have.

@@ -64,17 +64,17 @@ def compare_card(name: str, file: Path, right: str) -> Iterator[Check]:
 
 def _compare_sections(name: str, claimed: sections.Card, expected: sections.Card) -> Iterator[Check]:
     wrong = [
-        Check(f"{name}: section {each}", "left out", "there", FALSE)
-        for each in expected.sections
-        if each not in claimed.sections
+        Check(f"{name}: section {section}", "left out", "there", FALSE)
+        for section in expected.sections
+        if section not in claimed.sections
     ]
     wrong += [
-        Check(f"{name}: section {each}", "there", "the tool writes none", FALSE)
-        for each in claimed.sections
-        if each not in expected.sections
+        Check(f"{name}: section {section}", "there", "the tool writes none", FALSE)
+        for section in claimed.sections
+        if section not in expected.sections
     ]
-    order = [each for each in claimed.sections if each in expected.sections]
-    if order != [each for each in expected.sections if each in order]:
+    order = [section for section in claimed.sections if section in expected.sections]
+    if order != [section for section in expected.sections if section in order]:
         wrong.append(Check(f"{name}: order of the sections", ", ".join(order), ", ".join(expected.sections), FALSE))
     for section in order:
         if claimed.sections[section].rstrip() != expected.sections[section].rstrip():
@@ -192,7 +192,7 @@ def compare_results(folder: Path, right: str | None, dataset: str | None) -> Ite
 
 
 def names_on_card(file: Path, title: str, model_id: str) -> tuple[str, str]:
-    """Return the title and the model's name on a card; the given ones where it has none."""
+    """Return the title and the model's name on a card; ``title`` and ``model_id`` where it has none."""
     try:
         card = sections.parse(file.read_text("utf-8"))
     except (OSError, ValueError):
@@ -215,9 +215,9 @@ def list_claimed(facts: Facts, title: str, pictures: list[str]) -> Iterator[Chec
     environment = facts.environment
     training, machine = environment["training"], f"{environment['gpu'] or environment['cpu']}"
     packages = ", ".join(f"{name} {number}" for name, number in environment["packages"].items())
-    told = {
+    values = {
         "name": title,
-        "base model": facts.recipe["model"]["model_name_or_path"],
+        "base model": facts.base_model or Path(facts.recipe["model"]["model_name_or_path"]).name,
         "start": environment["started"],
         "duration": f"{training['seconds']} s, {training['tweets_per_second']} tweets per second",
         "steps": f"{training['steps']}, the best {training['best_step']}",
@@ -229,7 +229,7 @@ def list_claimed(facts: Facts, title: str, pictures: list[str]) -> Iterator[Chec
         "pictures": ", ".join(pictures),
         "tracker": ", ".join(str(entry.get("url")) for entry in facts.tracking.values() if isinstance(entry, dict)),
     }
-    for name, content in told.items():
+    for name, content in values.items():
         if content:
             yield Check(name, content, None, CLAIMED, "nobody can measure it again")
             if name not in ("duration", "command and recipe"):

@@ -66,7 +66,7 @@ def test_what_reads_like_a_claim_is_found() -> None:
 
 
 def test_prose_with_numbers_is_none() -> None:
-    assert [(text, found) for text in PROSE if (found := [*find_claims(f"{text}\n")])] == []
+    assert [(text, claims) for text in PROSE if (claims := [*find_claims(f"{text}\n")])] == []
     assert [*find_claims("\n\n".join(PROSE))] == []
 
 

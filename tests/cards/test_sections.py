@@ -246,6 +246,7 @@ def test_a_number_that_is_another_one_is_a_difference() -> None:
             "classify = pipeline('b')",
             [("classify = pipeline('a')", "classify = pipeline('b')", "classify = pipeline('a')")],
         ),
+        ("a\u2028b", "a\nb", [("a\u2028b", "a\nb", "a\u2028b")]),
         ("<!-- mine -->", "", [("<!-- mine -->", "", "<!-- mine -->")]),
     ):
         assert differences(claimed, right) == found, (claimed, right)

@@ -1,15 +1,11 @@
-"""``s140 verify`` of forged pages: each forgery of one true page is found and named, and true pages stay true."""
+"""``s140 verify`` of forged pages: each forgery of one true page is found and named."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import sentiment140_bert as s140
-from hub_server import HubServer
 from on_hub import DATA, MODEL
 from page_fixtures import (
     DATA_JSON,
@@ -18,7 +14,6 @@ from page_fixtures import (
     RESULTS,
     Published,
     Verdict,
-    copy_of,
     publish_forged_facts,
 )
 
@@ -247,119 +242,3 @@ def test_a_card_of_the_dataset_that_the_tool_did_not_write_is_found(published: P
         if verdict.code != 1 or finding not in verdict.named():
             missed.append((finding, verdict.code, verdict.named()))
     assert missed == []
-
-
-# ---- what is true stays true
-
-NOTE = """
-## Über dieses Modell
-
-Zwei Studierende, ein Winter 2025/26: drei Epochen auf einer T4, transformers 5.23, Python 3.11, in 1,200 Schritten.
-
-```python
-print("a block of code, closed")
-```
-"""
-HAND: dict[str, Edit] = {
-    "before, between and after": lambda text: (
-        text.replace("<!-- begin s140: summary", f"{NOTE}\n<!-- begin s140: summary", 1)
-        .replace("<!-- begin s140: scores", f"{NOTE}\n<!-- begin s140: scores", 1)
-        .rstrip("\n")
-        + NOTE
-    ),
-    "line ends of Windows": lambda text: text.replace("\n", "\r\n"),
-    "no line end at the end": lambda text: text.rstrip("\n"),
-    "a licence and a tag": lambda text: text.replace("license: unknown", "license: cc-by-4.0").replace(
-        "- twitter\n", "- twitter\n- winter-school\n"
-    ),
-    "keys of somebody's own": replace("license:", "thumbnail: me.png\nco2_eq_emissions: 0.5\nlicense:"),
-    "quotes in the front matter": replace("pipeline_tag: text-classification", 'pipeline_tag: "text-classification"'),
-    "a comment by hand": lambda text: text + "\n<!-- to do: a photo -->\n",
-}
-
-
-def test_a_true_page_with_parts_by_hand_stays_true(published: Published, verify: Verify) -> None:
-    for name, edit in HAND.items():
-        published.put_back()
-        published.change(README, edit)
-        verdict = verify(MODEL, "--strict")
-        assert verdict.code == 0, (name, verdict.named(), verdict.named("warning"))
-
-
-def test_a_page_is_true_after_the_next_push(hub: HubServer, mine: Path, verify: Verify) -> None:
-    card = mine / "model" / README
-    card.write_text(HAND["before, between and after"](card.read_text("utf-8")), "utf-8")
-    for _ in range(2):
-        s140.push_to_hub(mine, s140.Destination(repo_id=MODEL, dataset_repo_id=DATA))
-        for place in (MODEL, mine, mine / "model"):
-            verdict = verify(place, "--strict")
-            assert verdict.code == 0, (place, verdict.named(), verdict.named("unchecked"))
-
-
-def test_a_model_folder_that_was_taken_elsewhere_keeps_its_name(
-    small_run: Path, tmp_path: Path, verify: Verify
-) -> None:
-    folder = copy_of(small_run / "model", tmp_path / "theirs")
-    verdict = verify(folder, "--strict")
-    assert verdict.code == 0, verdict.named()
-    assert "small_run" in verdict.named("claimed")
-
-
-def test_what_nobody_can_measure_is_claimed_and_not_checked(published: Published, verify: Verify) -> None:
-    published.change(README, lambda text: text + "\nBy two students.\n")
-    published.change(README, replace("license: unknown", "license: cc-by-4.0"))
-    published.change(README, replace("- twitter\n", "- twitter\n- winter-school\n"))
-    verdict = verify(MODEL)
-    assert verdict.code == 0
-    environment = json.loads(published.text(ENVIRONMENT))
-    claimed = verdict.named("claimed")
-    for part in (
-        environment["started"],
-        str(environment["training"]["seconds"]),
-        environment["cpu"],
-        f"torch {environment['packages']['torch']}",
-        "history",
-        "pictures",
-        "By two students.",
-        "cc-by-4.0",
-        "winter-school",
-    ):
-        assert part in claimed, part
-
-
-CLAIMING: dict[str, Edit] = {
-    "a sentence": lambda text: text + "\nState of the art: 98.2 on SST-2.\n",
-    "a table": lambda text: text + "\n| model | accuracy |\n|---|---|\n| ours | 98.2 |\n",
-    "a tag": replace("tags:\n", "tags:\n- accuracy-98.2\n"),
-    "a key": replace("license:", "benchmark: accuracy 0.982\nlicense:"),
-    "what hides the next section": replace("<!-- begin s140: scores", "<details>\n\n<!-- begin s140: scores"),
-    "a block of code that does not end": replace("<!-- begin s140: scores", "```\n\n<!-- begin s140: scores"),
-    "half a mark": lambda text: text + "\n<!-- begin s140: scores -->\n",
-}
-
-
-def test_a_number_like_a_claim_is_a_warning_and_strictly_an_error(published: Published, verify: Verify) -> None:
-    missed = []
-    for name, edit in CLAIMING.items():
-        published.put_back()
-        published.change(README, edit)
-        verdict = verify(MODEL, "--strict")
-        if (verdict.code, verdict.result["verdict"], verdict.result["warnings"] > 0) != (1, "true", True):
-            missed.append((name, verdict.code, verdict.named()))
-    assert missed == []
-    assert verify(MODEL).code == 0
-
-
-def test_facts_of_a_run_that_read_like_claims_are_warnings(published: Published, verify: Verify) -> None:
-    """They stand in marked sections, and nobody can measure what a processor is called."""
-    publish_forged_facts(published, ENVIRONMENT, lambda env: env.update(cpu="accuracy 99.9 %"))
-    verdict = verify(MODEL, "--strict")
-    assert (verdict.code, "99.9" in verdict.named("warning")) == (1, True)
-
-
-def test_the_table_for_people_tells_what_was_not_checked(published: Published, s140) -> None:
-    published.change(README, lambda text: text + "\nIt is right in 99.9% of my tweets.\n")
-    lines = s140("verify", MODEL).stdout.splitlines()
-    assert any("claimed, not checked" in line for line in lines)
-    assert any(line.endswith("WARNING") for line in lines)
-    assert re.search(r"0 are false, 0 could not be checked, \d+ are claimed and not checked, 1 warning ", lines[-1])

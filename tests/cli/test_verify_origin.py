@@ -14,7 +14,7 @@ import sentiment140_bert as s140
 from hub_server import HubServer
 from on_hub import DATA, MODEL
 from once import make_once
-from page_fixtures import DATA_JSON, Published, Verdict, publish_forged_facts, trained
+from page_fixtures import DATA_JSON, Published, Verdict, copy_of, edit, publish_forged_facts, trained
 from sentiment140_bert.settings import DataConfig
 from sentiment140_bert.workflows import origin_checks, preparing
 
@@ -46,9 +46,9 @@ def train_one(folder: Path, changes: dict[str, Any]) -> None:
 
 
 def test_tweets_of_the_hub_are_prepared_again(from_hub: Published, verify: Verify) -> None:
-    found = verify(MODEL)
-    assert found.code == 0, found.named() + found.named("unchecked")
-    assert "source of the tweets" not in found.named("claimed")
+    verdict = verify(MODEL)
+    assert verdict.code == 0, verdict.named() + verdict.named("unchecked")
+    assert "source of the tweets" not in verdict.named("claimed")
     before = dict(from_hub.hub.repos["model", MODEL].refs), dict(from_hub.hub.repos["dataset", DATA].refs)
     for finding, change in (
         ("steps.duplicates", lambda data: data["steps"].update(duplicates=0)),
@@ -57,19 +57,30 @@ def test_tweets_of_the_hub_are_prepared_again(from_hub: Published, verify: Verif
         ("sources and settings", lambda data: data["settings"].update(split_seed=1)),
     ):
         publish_forged_facts(from_hub, DATA_JSON, change)
-        found = verify(MODEL)
-        assert (found.code, finding in found.named()) == (1, True), (finding, found.named())
+        verdict = verify(MODEL)
+        assert (verdict.code, finding in verdict.named()) == (1, True), (finding, verdict.named())
         for (kind, name), refs in zip((("model", MODEL), ("dataset", DATA)), before, strict=True):
             from_hub.hub.repos[kind, name].refs = dict(refs)
 
 
 def test_a_source_that_is_gone_is_claimed_and_not_checked(from_hub: Published, verify: Verify) -> None:
     del from_hub.hub.repos["dataset", SOURCE]
-    found = verify(MODEL)
-    assert found.code == 0, found.named() + found.named("unchecked")
-    (line,) = [line for line in found.named("claimed").splitlines() if "source of the tweets" in line]
+    verdict = verify(MODEL)
+    assert verdict.code == 0, verdict.named() + verdict.named("unchecked")
+    (line,) = [line for line in verdict.named("claimed").splitlines() if "source of the tweets" in line]
     assert SOURCE in line
     assert "cannot be prepared again" in line
+
+
+def test_a_page_that_names_another_source_than_its_recipe(small_run: Path, tmp_path: Path, verify: Verify) -> None:
+    """It was published without its tweets, so they are made again from the recipe."""
+    folder = copy_of(small_run / "model", tmp_path / "theirs")
+    edit(folder / DATA_JSON, lambda data: data["sources"]["training"].update(name="stanford", sha256="0" * 64))
+    verdict = verify(folder)
+    assert (verdict.code, "the packaged sample" in verdict.named()) == (1, True)
+    edit(folder / DATA_JSON, lambda data: data["sources"]["training"].update(name="sample"))
+    verdict = verify(folder)
+    assert (verdict.code, "sources.training.sha256" in verdict.named()) == (1, True)
 
 
 def test_a_source_that_is_a_file_is_claimed_and_not_checked(
@@ -77,9 +88,9 @@ def test_a_source_that_is_a_file_is_claimed_and_not_checked(
 ) -> None:
     run = shutil.copytree(local_run, tmp_path / "mine", ignore=shutil.ignore_patterns("checkpoints"))
     s140.push_to_hub(run, s140.Destination(repo_id=MODEL, dataset_repo_id=DATA))
-    found = verify(MODEL, "--strict")
-    assert found.code == 0, found.named() + found.named("unchecked")
-    assert "tweets.csv" in found.named("claimed")
+    verdict = verify(MODEL, "--strict")
+    assert verdict.code == 0, verdict.named() + verdict.named("unchecked")
+    assert "tweets.csv" in verdict.named("claimed")
 
 
 HOSTILE: list[Callable[[Any], Any]] = [
@@ -124,9 +135,9 @@ def test_splits_that_nobody_can_train_on_are_no_traceback(published: Published, 
 
     published.change_json(DATA_JSON, leave_out, DATA, "dataset")
     published.move_pin(published.hub.head(DATA, "dataset"))
-    found = verify(MODEL)
-    assert found.code in (1, 2)
-    assert "train" in found.named("unchecked")
+    verdict = verify(MODEL)
+    assert verdict.code in (1, 2)
+    assert "train" in verdict.named("unchecked")
 
 
 @pytest.mark.parametrize("left_out", [0, 3])
