@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import os
 import time
 import urllib.error
 import urllib.request
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from sentiment140_bert.confined import cache_dir as cache_dir  # known by this name, too
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.run_dir import sha256_of, synchronize
 
@@ -19,11 +19,6 @@ STANFORD_URL = "https://cs.stanford.edu/people/alecmgo/trainingandtestdata.zip"
 STANFORD_SHA256 = "004a3772c8a7ff9bbfeb875880f47f0679d93fc63e5cf9cff72d54a8a6162e57"
 AT_ONCE = 1 << 20  # bytes
 STANFORD_BYTES = 81_363_704
-
-
-def cache_dir() -> Path:
-    """Where downloads and prepared data are kept: ``$S140_CACHE``, else ``~/.cache/sentiment140_bert``."""
-    return Path(os.environ.get("S140_CACHE") or Path.home() / ".cache" / "sentiment140_bert")
 
 
 def download(url: str, target: Path, sha256: str, size: int, attempts: int = 4, timeout: float = 60.0) -> Path:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from sentiment140_bert.data import word_by_word
+from sentiment140_bert.model_files import working_tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,8 @@ def text_by_text(backend: Any, max_length: int, texts: pa.ChunkedArray, name: st
     with tqdm(desc=f"tokenize {name}", total=len(texts), unit=" tweets", unit_scale=True, disable=None) as bar:
         for start in range(0, len(texts), TEXTS_AT_ONCE):
             part: Sequence[str] = texts.slice(start, TEXTS_AT_ONCE).to_pylist()
-            encodings = backend.encode_batch_fast(part)
+            with working_tokenizer():
+                encodings = backend.encode_batch_fast(part)
             chunks.append(pa.array([each.ids for each in encodings], pa.list_(pa.int32())))
             lengths.append(np.array([len(each.ids) for each in encodings], dtype=np.int64))
             truncated += sum(bool(each.overflowing) for each in encodings)

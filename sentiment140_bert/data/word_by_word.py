@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from sentiment140_bert.data import clean
+from sentiment140_bert.model_files import working_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -158,7 +159,9 @@ def _tokens_of(words: Sequence[str], backend: Tokenizer, separator: Separator, n
     with tqdm(desc=f"tokenize {name}", total=len(words), unit=" words", unit_scale=True, disable=None) as bar:
         for rows in _rows(words):
             joined = ["".join(f"{word} {separator.word} " for word in row) for row in rows]
-            for row, encoding in zip(rows, backend.encode_batch_fast(joined, add_special_tokens=False), strict=True):
+            with working_tokenizer():
+                encodings = backend.encode_batch_fast(joined, add_special_tokens=False)
+            for row, encoding in zip(rows, encodings, strict=True):
                 found = np.array(encoding.ids, dtype=np.int32)
                 ends = np.flatnonzero(found == separator.token)
                 if len(ends) == len(row):

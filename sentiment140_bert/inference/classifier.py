@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sentiment140_bert.errors import ModelError
 from sentiment140_bert.inference.backend import Backend
 from sentiment140_bert.inference.batching import batches_by_budget
 from sentiment140_bert.inference.tokens import Tokenization
@@ -69,9 +70,10 @@ class Classifier:
 
     def stream(self, texts: Iterable[str]) -> Iterator[npt.NDArray[np.float32]]:
         """Probabilities of all labels for each text, in order; arrays of shape (labels,)."""
-        remaining = iter(texts)
+        remaining, first = iter(texts), 1
         while window := list(islice(remaining, WINDOW)):
-            yield from self._window(window)
+            yield from self._window(window, first)
+            first += len(window)
 
     def probabilities(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Probabilities of all labels, shape (texts, labels); with a progress bar where there are many texts."""
@@ -81,12 +83,20 @@ class Classifier:
         with tqdm(desc="score", total=len(texts), unit=" tweets", unit_scale=True, disable=shown) as bar:
             parts = []
             for start in range(0, len(texts), WINDOW):
-                parts.append(self._window(texts[start : start + WINDOW]))
+                parts.append(self._window(texts[start : start + WINDOW], start + 1))
                 bar.update(len(parts[-1]))
         return np.concatenate([np.zeros((0, len(self.labels)), dtype=np.float32), *parts])
 
-    def logits(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Logits, shape (texts, labels), for as many texts as fit into memory; equal ones are computed once."""
+    def logits(self, texts: Sequence[str], first: int = 1) -> npt.NDArray[np.float32]:
+        """Return logits, shape (texts, labels), for as many texts as fit into memory; equal ones are computed once.
+
+        Args:
+            texts: What to answer.
+            first: The number of the first of them, for messages.
+
+        Raises:
+            ModelError: Its tokenizer or its graph fails on one of them, or a logit is not a finite number.
+        """
         tokens = self.tokenization(texts)
         self.empty += sum(not text.strip() for text in texts)
         self.truncated += tokens.cut
@@ -94,10 +104,17 @@ class Classifier:
         result = np.empty((len(chosen), len(self.labels)), dtype=np.float32)
         for part in batches_by_budget(tokens.lengths[chosen], self.backend.tokens_per_batch):
             result[part] = self.backend.logits(tokens.padded(chosen[part]))
+        finite = np.isfinite(result.sum(axis=1, dtype=np.float64))
+        if not finite.all():
+            number = first + int(np.argmin(finite[places]))
+            raise ModelError(
+                f"The model's answer to text {number:,} is not a finite number.",
+                "Its weights are damaged, or its training went wrong: fetch it again, or choose another model.",
+            )
         return result[places]
 
-    def _window(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        return softmax(self.logits(texts) / np.float32(self.temperature))
+    def _window(self, texts: Sequence[str], first: int) -> npt.NDArray[np.float32]:
+        return softmax(self.logits(texts, first) / np.float32(self.temperature))
 
 
 def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from sentiment140_bert import confined
 from sentiment140_bert.errors import MissingExtra, ModelError, first_line
 from sentiment140_bert.inference import export_folder
 from sentiment140_bert.inference.backend import Numbers
 from sentiment140_bert.inference.batching import CPU_TOKENS
 from sentiment140_bert.inference.classifier import Classifier
 from sentiment140_bert.inference.tokens import IDS, MASK, TYPES, Tokenization
+from sentiment140_bert.model_files import UnusableFile
 from sentiment140_bert.run_dir import sha256_of
 from sentiment140_bert.trust import check_folder
 
@@ -36,16 +39,28 @@ class OnnxBackend:
     tokens_per_batch = CPU_TOKENS
 
     def __init__(self, path: Path, labels: Sequence[str]) -> None:
-        self.session, self.labels = _session(path), labels
-        self.names = [each.name for each in self.session.get_inputs()]
+        self.session, self.labels, self.path = _session(path), labels, path
+        inputs, (output, *_) = self.session.get_inputs(), self.session.get_outputs()
+        self.names, self.output = [each.name for each in inputs], output.name
+        wrong = {each.name for each in inputs if each.name not in (IDS, MASK, TYPES) or each.type != "tensor(int64)"}
+        if wrong or IDS not in self.names or output.type != "tensor(float)":
+            found = ", ".join(f"{each.name}: {each.type}" for each in [*inputs, output])
+            raise _unusable(path, f"its inputs and output are not those of a classifier ({found[:300]})")
 
     def logits(self, inputs: Mapping[str, Numbers]) -> npt.NDArray[np.float32]:
         """See :class:`Backend`."""
-        given = dict(inputs)
-        if MASK in self.names and MASK not in given:
-            given[MASK] = np.ones_like(given[IDS])
-        result: npt.NDArray[np.float32] = self.session.run(None, given)[0]
-        return result
+        values = dict(inputs)
+        if MASK in self.names and MASK not in values:
+            values[MASK] = np.ones_like(values[IDS])
+        values = {name: value for name, value in values.items() if name in self.names}
+        with _explained(self.path):
+            (result,) = self.session.run([self.output], values)
+        if result.shape != (len(values[IDS]), len(self.labels)):
+            raise _unusable(
+                self.path, f"for {len(values[IDS])} texts and {len(self.labels)} labels it gives {result.shape} logits"
+            )
+        logits: npt.NDArray[np.float32] = result
+        return logits
 
 
 def load_export(folder: Path, precision: str | None = None) -> Classifier:
@@ -60,38 +75,36 @@ def load_export(folder: Path, precision: str | None = None) -> Classifier:
         ModelError: It has no such graph, or is damaged.
     """
     check_folder(folder)
-    there = [each for each, file in export_folder.GRAPHS.items() if (folder / file).is_file()]
-    chosen = precision or next(iter(there), "fp32")
-    if chosen not in there:
+    graphs = [kind for kind, file in export_folder.GRAPHS.items() if (folder / file).is_file()]
+    chosen = precision or next(iter(graphs), "fp32")
+    if chosen not in graphs:
         raise ModelError(
-            f"The export in {folder} has no {export_folder.GRAPHS[chosen]}; it has: {', '.join(there) or 'no graph'}.",
+            f"The export in {folder} has no {export_folder.GRAPHS[chosen]}; it has: {', '.join(graphs) or 'no graph'}.",
             "Make one: s140 export MODEL --quantize int8" if chosen == "int8" else "Make one: s140 export MODEL",
         )
     config = export_folder.read(folder, export_folder.CONFIG)
-    named = config["id2label"]
-    backend = OnnxBackend(folder / export_folder.GRAPHS[chosen], [named[str(at)] for at in range(len(named))])
+    backend = OnnxBackend(folder / export_folder.GRAPHS[chosen], export_folder.labels_of(folder, config))
     return Classifier(backend, _tokenization(folder, TYPES in backend.names), config)
 
 
 def _tokenization(folder: Path, typed: bool) -> Tokenization:
-    settings = export_folder.read(folder, "tokenizer_config.json")
+    settings = export_folder.read(folder, export_folder.TOKENIZER_SETTINGS)
     manifest = export_folder.read(folder, export_folder.MANIFEST)
     file = folder / export_folder.TOKENIZER
     if not file.is_file() or sha256_of(file) != manifest["files"].get(file.name):
-        raise ModelError(f"{file} is not as it was exported.", _AGAIN)
-    tokenizer = Tokenizer.from_file(str(file))
-    return Tokenization(
-        tokenizer,
-        int(manifest["max_length"]),
-        padding=tokenizer.token_to_id(str(settings.get("pad_token"))) or 0,
-        padding_type=int(settings.get("pad_token_type_id", 0)),
-        typed=typed,
-        padding_side=settings.get("padding_side", "right"),
-        truncation_side=settings.get("truncation_side", "right"),
-    )
-
-
-_AGAIN = "Export the model anew with `s140 export`."
+        raise ModelError(f"{file} is not as it was exported.", export_folder.AGAIN)
+    with export_folder.checked(folder):
+        confined.try_tokenizer(file)
+        tokenizer = Tokenizer.from_file(str(file))
+        return Tokenization(
+            tokenizer,
+            manifest["max_length"],
+            padding=tokenizer.token_to_id(str(settings.get("pad_token"))) or 0,
+            padding_type=settings.get("pad_token_type_id", 0),
+            typed=typed,
+            padding_side=settings.get("padding_side", "right"),
+            truncation_side=settings.get("truncation_side", "right"),
+        )
 
 
 def _session(path: Path) -> Any:
@@ -99,17 +112,34 @@ def _session(path: Path) -> Any:
         import onnxruntime
     except ImportError:
         raise MissingExtra("The backend onnx", "onnx") from None
-    from onnxruntime.capi import onnxruntime_pybind11_state as raised
-
+    try:
+        confined.try_graph(path)
+    except UnusableFile as error:
+        raise _unusable(path, error) from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads()
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors
-    unusable = (raised.InvalidProtobuf, raised.InvalidGraph, raised.NoSuchFile, raised.NotImplemented, raised.Fail)
-    try:
+    options.log_severity_level = 4  # errors are raised, too
+    with _explained(path):
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except unusable as error:
-        raise ModelError(f"{path} cannot be used by onnxruntime: {first_line(error)}.", _AGAIN) from None
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Make a ModelError of whatever onnxruntime says of a graph."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as raised
+
+    try:
+        yield
+    except (
+        *(raised.EPFail, raised.Fail, raised.InvalidArgument, raised.InvalidGraph, raised.InvalidProtobuf),
+        *(raised.NoModel, raised.NoSuchFile, raised.NotImplemented, raised.RuntimeException, RuntimeError, ValueError),
+    ) as error:
+        raise _unusable(path, first_line(error)) from None
+
+
+def _unusable(path: Path, why: object) -> ModelError:
+    return ModelError(f"{path} cannot be used by onnxruntime: {why}.", export_folder.AGAIN)
 
 
 def threads() -> int:

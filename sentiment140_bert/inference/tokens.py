@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sentiment140_bert.inference.backend import Numbers
+from sentiment140_bert.model_files import working_tokenizer
 from sentiment140_bert.padding import padded
 
 IDS, TYPES, MASK = "input_ids", "token_type_ids", "attention_mask"
@@ -90,8 +91,13 @@ class Tokenization:
         return [*self._read, MASK]
 
     def __call__(self, texts: Sequence[str]) -> Tokens:
-        """The tokens of some texts."""
-        encodings = self.backend.encode_batch_fast(list(texts))
+        """Return the tokens of some texts.
+
+        Raises:
+            ModelError: The tokenizer fails on one of them.
+        """
+        with working_tokenizer():
+            encodings = self.backend.encode_batch_fast(list(texts))
         lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
         flat = {
             name: np.fromiter(chain.from_iterable(map(read, encodings)), np.int64, lengths.sum())

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 
+from sentiment140_bert.errors import ModelError, first_line
 from sentiment140_bert.inference.backend import Numbers
 from sentiment140_bert.inference.batching import CPU_TOKENS
 from sentiment140_bert.inference.classifier import Classifier
@@ -35,9 +36,12 @@ class TorchBackend:
 
     def logits(self, inputs: Mapping[str, Numbers]) -> npt.NDArray[np.float32]:
         """See :class:`Backend`."""
-        with torch.inference_mode():
-            there = {name: torch.from_numpy(values).to(self.device) for name, values in inputs.items()}
-            result: npt.NDArray[np.float32] = self.model(**there).logits.float().cpu().numpy()
+        rows = {name: torch.from_numpy(values).to(self.device) for name, values in inputs.items()}
+        try:
+            with torch.inference_mode():
+                result: npt.NDArray[np.float32] = self.model(**rows).logits.float().cpu().numpy()
+        except (IndexError, TypeError, ValueError, AttributeError) as error:
+            raise _fails(self.model, first_line(error)) from error
         return result
 
 
@@ -53,6 +57,24 @@ class TorchClassifier(Classifier):
     def __init__(self, model: Any, tokenizer: Any, device: str | None = None) -> None:
         super().__init__(TorchBackend(model, device), tokenization_of(model, tokenizer), model.config.to_dict())
         self.model, self.tokenizer = model, tokenizer
+        self._try()
+
+    def _try(self) -> None:
+        """Raise ModelError where the model cannot answer even a short text: its config may not fit its weights."""
+        tokens = self.tokenization(["a b"])
+        try:
+            logits = self.backend.logits(tokens.padded(np.zeros(1, dtype=np.int64)))
+        except RuntimeError as error:
+            raise _fails(self.model, first_line(error)) from error
+        if logits.shape != (1, len(self.labels)):
+            raise _fails(self.model, f"for one text and {len(self.labels)} labels it gives {logits.shape} logits")
+
+
+def _fails(model: Any, why: str) -> ModelError:
+    return ModelError(
+        f"The model {model.name_or_path!r} cannot answer: {why}.",
+        "Its files do not belong together: fetch it again, or choose another model.",
+    )
 
 
 def tokenization_of(model: Any, tokenizer: Any) -> Tokenization:
@@ -70,8 +92,12 @@ def tokenization_of(model: Any, tokenizer: Any) -> Tokenization:
 
 
 def positions_of(model: Any) -> int | None:
-    """Tokens that a model has positions for; in RoBERTa's family some are taken by the padding's place."""
+    """Return the tokens that a model has positions for, None where it has no limit, as XLNet, which calls that -1.
+
+    In RoBERTa's family some are taken by the padding's place.
+    """
     positions = getattr(model.config, "max_position_embeddings", None)
+    positions = positions if positions and positions > 0 else None
     embeddings = getattr(getattr(model, "base_model", None), "embeddings", None)
     padding = getattr(getattr(embeddings, "position_embeddings", None), "padding_idx", None)
     return positions - padding - 1 if positions and padding is not None else positions

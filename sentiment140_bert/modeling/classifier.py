@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import ModelError
 from sentiment140_bert.modeling.dropout import with_dropouts
-from sentiment140_bert.modeling.intake import admitted
+from sentiment140_bert.modeling.intake import Admitted, admitted
 from sentiment140_bert.modeling.loading import explained, quiet
 from sentiment140_bert.modeling.places import is_hub_id
-from sentiment140_bert.modeling.tokenizer import load_tokenizer
+from sentiment140_bert.modeling.tokenizer import open_tokenizer
+from sentiment140_bert.modeling.weights import UNKNOWN, check_numbers, check_size
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
@@ -28,6 +29,7 @@ def load_encoder(
     revision: str | None = None,
     seed: int = 42,
     dropouts: Mapping[str, float | None] | None = None,
+    plain: bool = False,
 ) -> PreTrainedModel:
     """A pretrained encoder with a two-label head, new (from ``seed``) where the checkpoint has none; float32.
 
@@ -36,6 +38,7 @@ def load_encoder(
         revision: Of a Hub repository.
         seed: Of the head's weights.
         dropouts: In place of the model's own, by the names of :mod:`dropout`; None is the model's own.
+        plain: As transformers makes it, with a last layer that computes every token.
 
     Raises:
         ModelError: It cannot be loaded, or has no safetensors weights.
@@ -44,20 +47,16 @@ def load_encoder(
 
     from sentiment140_bert.modeling.fast import fast
 
-    set_seed(seed)
-    changed = dropouts and any(value is not None for value in dropouts.values())
-    with explained(name_or_path), quiet():
-        place, commit = admitted(name_or_path, revision)
-        made: dict[str, Any] = {"config": config_of(name_or_path, commit, dropouts)} if changed else LABELS
+    with explained(name_or_path), quiet(), admitted(name_or_path, revision, weights=True) as model_files:
+        config = with_dropouts(_read_config(model_files, **LABELS), dropouts or {})
+        check_size(config, model_files.contents)
+        set_seed(seed)
         model = AutoModelForSequenceClassification.from_pretrained(
-            place,
-            revision=commit,
-            **made,
-            dtype="float32",
-            use_safetensors=True,
-            trust_remote_code=False,
+            model_files.folder, config=config, dtype="float32", use_safetensors=True, trust_remote_code=False
         )
-    return fast(model)
+    _name(model, name_or_path)
+    check_numbers(model, name_or_path)
+    return model if plain else fast(model)
 
 
 def config_of(
@@ -73,12 +72,20 @@ def config_of(
     Raises:
         ModelError: It cannot be loaded, or has no such dropout.
     """
+    with explained(name_or_path), admitted(name_or_path, revision) as model_files:
+        config = _read_config(model_files, **LABELS)
+    return with_dropouts(config, dropouts or {})
+
+
+def _read_config(model_files: Admitted, **labels: Any) -> PreTrainedConfig:
     from transformers import AutoConfig
 
-    with explained(name_or_path):
-        place, commit = admitted(name_or_path, revision, weights=False)
-        config = AutoConfig.from_pretrained(place, revision=commit, trust_remote_code=False, **LABELS)
-    return with_dropouts(config, dropouts or {})
+    return AutoConfig.from_pretrained(model_files.folder, trust_remote_code=False, **labels)
+
+
+def _name(model: PreTrainedModel, name: str) -> None:
+    """Let a model tell where it comes from, and not the temporary folder that it was read from."""
+    model.name_or_path = model.config.name_or_path = name
 
 
 def shape_of(name_or_path: str, revision: str | None = None) -> PreTrainedConfig:
@@ -87,7 +94,7 @@ def shape_of(name_or_path: str, revision: str | None = None) -> PreTrainedConfig
     Raises:
         ModelError: It is not known.
     """
-    from transformers import AutoConfig, BertConfig, DistilBertConfig
+    from transformers import BertConfig, DistilBertConfig
 
     # The defaults of these classes are the shapes of these models.
     known = {"bert-base-uncased": BertConfig, "distilbert-base-uncased": DistilBertConfig}
@@ -95,9 +102,8 @@ def shape_of(name_or_path: str, revision: str | None = None) -> PreTrainedConfig
     if short in known and is_hub_id(name_or_path):
         config = known[short]()
     else:
-        with explained(name_or_path):
-            place, commit = admitted(name_or_path, revision, weights=False)
-            config = AutoConfig.from_pretrained(place, revision=commit, trust_remote_code=False)
+        with explained(name_or_path), admitted(name_or_path, revision) as model_files:
+            config = _read_config(model_files)
     config.num_labels = len(ID2LABEL)
     return config
 
@@ -125,9 +131,10 @@ def untrained(
 
     from sentiment140_bert.modeling.fast import fast
 
-    set_seed(seed)
     config = with_dropouts(shape_of(name_or_path, revision), dropouts or {})
     with explained(name_or_path):
+        check_size(config, UNKNOWN)
+        set_seed(seed)
         model = AutoModelForSequenceClassification.from_config(config, dtype="float32", trust_remote_code=False)
     return model if plain else fast(model)
 
@@ -142,27 +149,27 @@ def load_classifier(name_or_path: str, revision: str | None = None) -> tuple[Pre
 
     from sentiment140_bert.modeling.fast import fast
 
-    with explained(name_or_path), quiet():
-        place, commit = admitted(name_or_path, revision)
+    with (
+        explained(name_or_path),
+        quiet(),
+        admitted(name_or_path, revision, weights=True, tokenizer=True) as model_files,
+    ):
+        config = _read_config(model_files)
+        check_size(config, model_files.contents)
         model, loading = AutoModelForSequenceClassification.from_pretrained(
-            place,
-            revision=commit,
+            model_files.folder,
+            config=config,
             dtype="float32",
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
         )
+        tokenizer = open_tokenizer(model_files.folder, name_or_path)
     if loading["missing_keys"]:
         raise ModelError(
             f"{name_or_path} is no fine-tuned classifier: it lacks {', '.join(sorted(loading['missing_keys']))}.",
             "Train one with `s140 train`, and name its run directory.",
         )
-    tokenizer = load_tokenizer(place, commit)
-    known = getattr(model.config, "vocab_size", None)
-    highest = max(tokenizer.get_vocab().values(), default=0)
-    if known is not None and highest >= known:
-        raise ModelError(
-            f"{name_or_path}: the tokenizer has words up to number {highest:,}, the model knows {known:,}.",
-            "They do not belong together: name the folder of one model.",
-        )
+    _name(model, name_or_path)
+    check_numbers(model, name_or_path)
     return fast(model), tokenizer

@@ -32,9 +32,9 @@ def first_token_only(model: PreTrainedModel) -> PreTrainedModel:
     """
     encoder, plain, fast = _LAYERS.get(type(model), ("", None, None))
     if fast and model.config._attn_implementation in ("sdpa", "eager"):  # whose masks are known
-        last = getattr(model.base_model, encoder).layer[-1]
-        if type(last) is plain:
-            last.__class__ = fast
+        layers = getattr(model.base_model, encoder).layer
+        if len(layers) and type(layers[-1]) is plain:
+            layers[-1].__class__ = fast
     return model
 
 

@@ -1,23 +1,44 @@
 """What is loaded of a model: safetensors and JSON, all of one commit. Whatever else it brings is refused unopened.
 
-Model folders and repositories are other people's. transformers is told ``use_safetensors`` and never trusts remote
-code, yet some keys of its JSON files lead it elsewhere: to pickles, to files beside the model, to code on the Hub.
+Model folders and repositories are other people's. transformers never sees them: it is given a temporary folder with
+copies of the few settings that are known to be harmless, and links to weights and vocabularies.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sentiment140_bert import confined
 from sentiment140_bert.errors import ModelError
-from sentiment140_bert.modeling.loading import explained
+from sentiment140_bert.model_files import UnusableFile, read_object
+from sentiment140_bert.modeling import admitted_settings
+from sentiment140_bert.modeling.loading import STAGED, explained
 from sentiment140_bert.modeling.places import BUNDLED, is_hub_id, locate
+from sentiment140_bert.modeling.weights import UNKNOWN, Contents, read_headers
 from sentiment140_bert.run_dir import sha256_of
 
+CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 SAFE, SAFE_INDEX = "model.safetensors", "model.safetensors.index.json"
+LARGEST_TOKENIZER = 1 << 28  # bytes; the largest vocabularies take 40 MB
+# Settings of a tokenizer, each with what is kept of it.
+SETTINGS = {
+    "tokenizer_config.json": admitted_settings.filter_settings,
+    "special_tokens_map.json": admitted_settings.filter_special_tokens,
+    "added_tokens.json": admitted_settings.filter_added_tokens,
+}
+# What a fast tokenizer is made of where there is no tokenizer.json.
+VOCABULARIES = (
+    *("vocab.txt", "vocab.json", "merges.txt"),
+    *("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "spm.model"),
+)
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 ELSEWHERE = (".h5", ".keras", ".msgpack", ".gguf")  # weights of other frameworks
 # A Trainer leaves these beside the weights; they hold none.
@@ -25,16 +46,34 @@ STATE = ("training_args", "optimizer", "scheduler", "scaler", "rng_state")
 Find = Callable[[str], Path | None]
 
 
-def admitted(name_or_path: str, revision: str | None = None, *, weights: bool = True) -> tuple[str, str | None]:
-    """What ``from_pretrained`` is given, after a look at it: a folder, or a Hub id and its commit.
+@dataclass(frozen=True)
+class Admitted:
+    """A model that may be opened.
+
+    Args:
+        folder: What transformers is given; it is gone after the block.
+        contents: What its weights hold; of a model without weights the most that it may have.
+    """
+
+    folder: Path
+    contents: Contents
+
+
+@contextmanager
+def admitted(
+    name_or_path: str, revision: str | None = None, *, weights: bool = False, tokenizer: bool = False
+) -> Iterator[Admitted]:
+    """Look at a model, and stage what may be opened of it in a temporary folder.
 
     Args:
         name_or_path: As :func:`~sentiment140_bert.modeling.places.locate` takes it.
         revision: Of a Hub repository; it is looked up once, so that all files are of one commit.
-        weights: They are to be loaded, too; of a Hub model they are fetched here.
+        weights: They are to be loaded; of a Hub model they are fetched here.
+        tokenizer: It is to be loaded. One that this machine has not seen yet is tried in a process of its own.
 
     Raises:
         ModelError: It has no safetensors, or its JSON files lead out of it.
+        UnusableFile: One of its files is damaged, or too large.
         OSError: The Hub does not give one of its files.
     """
     place, commit = locate(name_or_path), None
@@ -47,11 +86,52 @@ def admitted(name_or_path: str, revision: str | None = None, *, weights: bool = 
             f"{name_or_path} is an adapter, which is no model of its own.",
             "Load it with peft, call merge_and_unload(), save that with its tokenizer, and name the new folder.",
         )
-    _check_config(find("config.json"), name_or_path)
-    _check_tokenizer(find("tokenizer_config.json"), name_or_path)
-    if weights:
-        _check_weights(find, name_or_path, lambda: _names(place, commit))
-    return place, commit
+    config = _read(find(CONFIG), CONFIG)
+    files = _find_weights(find, config, name_or_path, lambda: _names(place, commit)) if weights else {}
+    contents = read_headers({*files.values()}) if weights else UNKNOWN
+    with tempfile.TemporaryDirectory(prefix=STAGED) as temporary:
+        folder = Path(temporary)
+        _write(folder / CONFIG, admitted_settings.filter_config(config, contents.widest))
+        _stage_weights(folder, files)
+        if tokenizer:
+            _stage_tokenizer(folder, find, tried=name_or_path == BUNDLED)
+        yield Admitted(folder, contents)
+
+
+def _stage_weights(folder: Path, files: dict[str, Path]) -> None:
+    """Link weights into a folder by names that transformers looks for; ``files`` has the file of each tensor."""
+    shards = sorted({*files.values()})
+    for number, shard in enumerate(shards):
+        _link(shard, folder / (SAFE if len(shards) == 1 else f"model-{number}.safetensors"))
+    if len(shards) > 1:
+        names = {shard: f"model-{number}.safetensors" for number, shard in enumerate(shards)}
+        _write(folder / SAFE_INDEX, {"metadata": {}, "weight_map": {key: names[file] for key, file in files.items()}})
+
+
+def _stage_tokenizer(folder: Path, find: Find, tried: bool) -> None:
+    for name, keep in SETTINGS.items():
+        if file := find(name):
+            _write(folder / name, keep(read_object(file)))
+    if not (file := find(TOKENIZER)):
+        for name in VOCABULARIES:
+            if vocabulary := find(name):
+                _link(vocabulary, folder / name)
+        return
+    _write(folder / TOKENIZER, admitted_settings.filter_tokenizer(read_object(file, LARGEST_TOKENIZER)))
+    if not tried:
+        confined.try_tokenizer(folder / TOKENIZER)
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    file.write_text(json.dumps(content), "utf-8")
+
+
+def _link(file: Path, name: Path) -> None:
+    """Make a file known by another name; it is copied where links are not allowed."""
+    try:
+        name.symlink_to(file.resolve())
+    except OSError:
+        shutil.copyfile(file, name)
 
 
 def pinned(name: str, revision: str | None = None) -> str | None:
@@ -124,45 +204,32 @@ def _names(place: str, commit: str | None) -> list[str]:
     return sorted(HfApi().list_repo_files(place, revision=commit))
 
 
-def _read(file: Path | None) -> dict[str, Any]:
-    """A JSON file of a model; one that is missing or damaged is left to transformers to complain about."""
-    try:
-        content = json.loads(file.read_text("utf-8")) if file else {}
-    except (ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
+def _read(file: Path | None, name: str) -> dict[str, Any]:
+    if not file:
+        raise UnusableFile(f"it has no {name}")
+    return read_object(file)
 
 
-def _check_config(file: Path | None, name: str) -> None:
-    config = _read(file)
-    weights = config.get("transformers_weights")
-    if weights is not None and not _is_safe_name(weights):
-        raise _leads_out(name, "config.json", "transformers_weights", weights)
-    for key, value in config.items():
-        if "implementation" in key and "/" in json.dumps(value):  # transformers would fetch that code from the Hub
-            raise _leads_out(name, "config.json", key, value)
-
-
-def _check_tokenizer(file: Path | None, name: str) -> None:
-    for key, value in _read(file).items():
-        if key.endswith("_file") and value is not None and _is_path(value):
-            raise _leads_out(name, "tokenizer_config.json", key, value)
-
-
-def _check_weights(find: Find, name: str, names: Callable[[], Iterable[str]]) -> None:
-    chosen = _read(find("config.json")).get("transformers_weights")
-    if find(chosen or SAFE) and not str(chosen).endswith(".json"):
-        return
-    index = find(chosen or SAFE_INDEX)
-    if index:
-        shards = _read(index).get("weight_map")
-        for shard in sorted({*map(str, shards.values())}) if isinstance(shards, dict) else ():
-            if not _is_safe_name(shard) or shard.endswith(".json"):
-                raise _leads_out(name, index.name, "weight_map", shard)
-            if not find(shard):
-                raise ModelError(f"{name} lacks {shard}, a part of its weights.", "Fetch or copy it whole.")
-        return
-    raise without_safetensors(name, names())
+def _find_weights(find: Find, config: dict[str, Any], name: str, names: Callable[[], Iterable[str]]) -> dict[str, Path]:
+    """Return the safetensors that hold a model's weights, by the tensors that an index names; a single one by ""."""
+    chosen = config.get("transformers_weights")
+    if chosen is not None and not _is_safe_name(chosen):
+        raise _leads_out(name, CONFIG, "transformers_weights", chosen)
+    if not str(chosen).endswith(".json") and (file := find(chosen or SAFE)):
+        return {"": file}
+    if not (index := find(chosen or SAFE_INDEX)):
+        raise without_safetensors(name, names())
+    shards = read_object(index, LARGEST_TOKENIZER).get("weight_map")
+    if not isinstance(shards, dict) or not shards:
+        raise UnusableFile(f"{index.name} has no weight_map")
+    files: dict[str, Path | None] = {}
+    for shard in sorted({*map(str, shards.values())}):
+        if not _is_safe_name(shard) or shard.endswith(".json"):
+            raise _leads_out(name, index.name, "weight_map", shard)
+        files[shard] = find(shard)
+        if not files[shard]:
+            raise ModelError(f"{name} lacks {shard}, a part of its weights.", "Fetch or copy it whole.")
+    return {tensor: file for tensor, shard in shards.items() if (file := files[str(shard)])}
 
 
 def _is_safe_name(value: Any) -> bool:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sentiment140_bert.errors import ModelError, first_line
+from sentiment140_bert.model_files import ADVICE, UnusableFile, is_rust_failure
 from sentiment140_bert.modeling.places import BUNDLED
 
 # With these transformers meets a file that makes no sense: with whatever its code happens to trip over.
-UNLOADABLE = (OSError, ValueError, RuntimeError, ImportError, LookupError, TypeError, AttributeError, AssertionError)
+UNLOADABLE = (
+    *(OSError, ValueError, RuntimeError, ImportError, LookupError, TypeError, AttributeError, ArithmeticError),
+    AssertionError,
+)
+STAGED = "s140-model-"  # how temporary folders with what may be opened of a model begin
 
 
 @contextmanager
@@ -24,12 +30,28 @@ def explained(name: str) -> Iterator[None]:
     check_answers()
     try:
         yield
+    except UnusableFile as error:
+        raise ModelError(f"The model {name!r} could not be loaded: {error}.", ADVICE) from None
     except (*UNLOADABLE, SafetensorError, StrictDataclassError, httpx.HTTPError, httpx.InvalidURL) as error:
-        raise ModelError(
-            f"The model {name!r} could not be loaded: {first_line(error)}.",
-            "Is the name right, and the Hub in reach? Weights must be safetensors. Without the Hub use a local folder "
-            f"or {BUNDLED}.",
-        ) from error
+        raise _unloadable(name, error) from error
+    except BaseException as error:
+        if not is_rust_failure(error):
+            raise
+        raise _unloadable(name, error) from None
+
+
+def _unloadable(name: str, error: BaseException) -> ModelError:
+    from huggingface_hub.errors import StrictDataclassError
+
+    why = " ".join(str(error).split()) if isinstance(error, StrictDataclassError) else first_line(error)
+    if "ignore_mismatched_sizes" in why:  # transformers points to a table, which is not shown
+        why = "its weights do not have the shapes that config.json describes"
+    why = re.sub(rf"\S*{STAGED}\w+", name, why)
+    return ModelError(
+        f"The model {name!r} could not be loaded: {why}.",
+        "Is the name right, and the Hub in reach? Weights must be safetensors. Without the Hub use a local folder "
+        f"or {BUNDLED}.",
+    )
 
 
 @contextmanager

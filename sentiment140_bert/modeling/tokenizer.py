@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import ModelError
@@ -28,13 +29,10 @@ def load_tokenizer(
         ModelError: It cannot be loaded, leads out of its own files, or has no fast tokenizer.
     """
     from tokenizers import Tokenizer, normalizers
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
-    with explained(name_or_path):
-        place, commit = admitted(name_or_path, revision, weights=False)
-        base = AutoTokenizer.from_pretrained(place, revision=commit, trust_remote_code=False)
-    if not base.is_fast:
-        raise ModelError(f"{name_or_path} has no fast tokenizer.", "Choose a model with a tokenizer.json.")
+    with explained(name_or_path), admitted(name_or_path, revision, tokenizer=True) as model_files:
+        base = open_tokenizer(model_files.folder, name_or_path)
     if normalizer is None:
         return base
     backend = Tokenizer.from_str(base.backend_tokenizer.to_str())
@@ -52,6 +50,36 @@ def load_tokenizer(
         clean_up_tokenization_spaces=False,
         **{role: token for role, token in base.special_tokens_map.items() if isinstance(token, str)},
     )
+
+
+def open_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerFast:
+    """Open the tokenizer of a folder that :func:`~sentiment140_bert.modeling.intake.admitted` made.
+
+    Args:
+        folder: With ``config.json`` and the files of a tokenizer.
+        name: Of the model, for messages.
+
+    Raises:
+        ModelError: It is no fast tokenizer, or gives numbers that the model does not know.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    if not tokenizer.is_fast:
+        raise ModelError(f"{name} has no fast tokenizer.", "Choose a model with a tokenizer.json.")
+    tokenizer.name_or_path = name
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    encoding = tokenizer("a b")
+    tokens, types = ([*tokenizer.get_vocab().values(), *encoding["input_ids"]], encoding.get("token_type_ids") or [])
+    limits = {"tokens": (tokens, "vocab_size"), "types of tokens": (types, "type_vocab_size")}
+    for what, (numbers, key) in limits.items():
+        known, highest = getattr(config, key, None), max(numbers, default=0)
+        if known and highest >= known:
+            raise ModelError(
+                f"{name}: the tokenizer has {what} up to number {highest:,}, the model knows {known:,}.",
+                "They do not belong together: name the folder of one model.",
+            )
+    return tokenizer
 
 
 def _steps(normalizer: Normalizer | None) -> list[Any]:

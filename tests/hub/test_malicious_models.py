@@ -136,17 +136,21 @@ def test_an_adapter_is_refused(put: Put, s140, canary: Path) -> None:
     refused(s140, put(changed), "is an adapter", "merge_and_unload")
 
 
-def test_an_attention_of_the_hub_is_refused(put: Put, s140, settings) -> None:
+def test_an_attention_of_the_hub_is_refused(put: Put, s140, settings, hub: HubServer) -> None:
+    """The model answers with transformers' own."""
     for key in ("attn_implementation", "_attn_implementation", "experts_implementation"):
         for value in ("evil/attention", {"": "evil/attention"}, ["evil/attention"]):
-            refused(s140, put({"config.json": settings("config.json", **{key: value})}), key, "evil/attention")
+            fine(s140, put({"config.json": settings("config.json", **{key: value})}))
+    assert not any("evil" in str(request) for request in hub.requests)
 
 
 def test_a_tokenizer_names_no_file_of_this_machine(put: Put, s140, settings, tmp_path: Path) -> None:
-    for key in ("tokenizer_file", "vocab_file", "merges_file"):
-        for name in (str(tmp_path / "private.json"), "..\\\\private.json", "../private.json"):
-            changed = settings("tokenizer_config.json", **{key: name})
-            refused(s140, put({"tokenizer_config.json": changed}), key, "private.json")
+    """Older models name paths of the machine that saved them: these are dropped."""
+    expected = s140("predict", put({}), "hello").stdout
+    for name in (str(tmp_path / "private.json"), "..\\\\private.json", "../private.json"):
+        keys = dict.fromkeys(("tokenizer_file", "vocab_file", "merges_file", "special_tokens_map_file"), name)
+        changed = settings("tokenizer_config.json", **keys, fast_tokenizer_files=[name])
+        assert s140("predict", put({"tokenizer_config.json": changed}), "hello").stdout == expected
 
 
 def test_a_pickle_by_the_name_of_a_tokenizer_is_not_opened(put: Put, s140, canary: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import DataCollatorWithPadding, Trainer, TrainingArguments, set_seed
+from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from sentiment140_bert import modeling
@@ -58,23 +58,13 @@ def package(recipe: Recipe, data: Data) -> Tuned:
 
 def plain(recipe: Recipe, data: Data) -> Tuned:
     """As tutorials do it: Trainer's own loss and random order, every token of the last layer, the same settings."""
-    from transformers import AutoModelForSequenceClassification
-
     from sentiment140_bert.training.arguments import choose_precision
 
     _, tokens, tokenizer = data
     train = tokens.splits()["train"]
     config = recipe.training
-    set_seed(config.seed)
     name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
-    model = AutoModelForSequenceClassification.from_pretrained(
-        modeling.locate(name),
-        revision=revision,
-        config=modeling.config_of(name, revision, recipe.model.dropouts()),
-        dtype="float32",
-        use_safetensors=True,
-        trust_remote_code=False,
-    )
+    model = modeling.load_encoder(name, revision, config.seed, recipe.model.dropouts(), plain=True)
     precision = choose_precision(config).name
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="s140-benchmark-") as folder:

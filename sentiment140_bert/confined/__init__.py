@@ -1,0 +1,90 @@
+"""Files of strangers that are tried in a process of their own, with little time and memory, before they are used here.
+
+A tokenizer may replace one letter by a thousand, or hold a regular expression that never ends; a graph may hold a loop.
+What passes is remembered by its sha256 in the cache of this machine, so that it is tried once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from sentiment140_bert.model_files import UnusableFile
+from sentiment140_bert.run_dir import sha256_of
+
+SECONDS = 10  # of the processor
+PATIENCE = 120  # seconds, on a machine that has other things to do
+GIB = 1 << 30
+KEPT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "PYTHONHOME")  # no token, no proxy
+
+
+def cache_dir() -> Path:
+    """Return where downloads and prepared data are kept: ``$S140_CACHE``, else ``~/.cache/sentiment140_bert``."""
+    return Path(os.environ.get("S140_CACHE") or Path.home() / ".cache" / "sentiment140_bert")
+
+
+def try_tokenizer(file: Path) -> None:
+    """Load a ``tokenizer.json`` and tokenize short texts of all kinds of characters.
+
+    Raises:
+        UnusableFile: It is damaged, makes far more of a text than the text, or needs too much time or memory.
+    """
+    _try("tokenizer", "tokenizers", file, 2 * GIB + 16 * file.stat().st_size)
+
+
+def try_graph(file: Path) -> None:
+    """Look for control flow in an ONNX graph, load it, and compute two short rows.
+
+    Raises:
+        UnusableFile: It has any, cannot be computed, or needs too much time or memory.
+    """
+    _try("graph", "onnxruntime", file, 4 * GIB + 8 * file.stat().st_size)
+
+
+def _try(what: str, package: str, file: Path, memory: int) -> None:
+    mark = cache_dir() / "tried" / f"{what}-{package}-{version(package)}-{sha256_of(file)}"
+    if mark.exists():
+        return
+    # -P: without the folder of the script, whose names would hide others.
+    command = [
+        sys.executable,
+        "-P",
+        str(Path(__file__).with_name("child.py")),
+        what,
+        str(file),
+        str(SECONDS),
+        str(memory),
+    ]
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    paths = os.pathsep.join(str(Path(path).absolute()) for path in sys.path if path)
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+            cwd=file.parent,
+            env=kept | {"PYTHONPATH": paths, "PYTHONUTF8": "1", "OMP_NUM_THREADS": "1"},
+        )
+    except subprocess.TimeoutExpired:
+        raise UnusableFile(f"{file.name} took more than {PATIENCE} seconds for two short texts") from None
+    if done.returncode:
+        raise UnusableFile(f"{file.name} {_explain(done.returncode, done.stdout, memory)}")
+    with contextlib.suppress(OSError):  # then it is tried again next time
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+
+
+def _explain(code: int, output: bytes, memory: int) -> str:
+    said = output.decode(errors="replace").strip()
+    if said:
+        return f"cannot be used: {said.splitlines()[-1][:300].rstrip('.')}"
+    if -code in (signal.SIGXCPU, signal.SIGKILL):
+        return f"needs more than {SECONDS} seconds for short texts"
+    return f"ends the process that tries it ({code}): it is damaged, or needs more than {memory / GIB:.1f} GiB"
