@@ -22,19 +22,19 @@ GRAPHS = {"fp32": "model.onnx", "int8": "model_int8.onnx"}
 
 
 def is_export(folder: Path) -> bool:
-    """Whether an export lies there."""
+    """Return True if an export is there."""
     return (folder / MANIFEST).is_file()
 
 
 def sources_of(folder: Path) -> dict[str, str]:
-    """The sha256 of all files in a model folder that an export is made of, by name."""
+    """Return the sha256 of all files in a model folder that an export is made of, by name."""
     files = [*folder.glob("*.safetensors"), folder / CONFIG, folder / TOKENIZER]
-    made_of = [each for each in files if each.is_file() and each.name != TRAINING_ROWS]
-    return {each.name: sha256_of(each) for each in sorted(made_of)}
+    made_of = [file for file in files if file.is_file() and file.name != TRAINING_ROWS]
+    return {file.name: sha256_of(file) for file in sorted(made_of)}
 
 
 def check_fresh(folder: Path, model: Path) -> None:
-    """Raises ModelError where ``folder`` was not exported from what is in the model folder ``model`` now."""
+    """Raise ModelError where ``folder`` was not exported from what is in the model folder ``model`` now."""
     then, now = read(folder, MANIFEST)["made_of"], sources_of(model)
     changed = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
     if changed:

@@ -64,7 +64,7 @@ class OnnxBackend:
 
 
 def load_export(folder: Path, precision: str | None = None) -> Classifier:
-    """A classifier from a folder that ``s140 export`` wrote.
+    """Load a classifier from a folder that ``s140 export`` wrote.
 
     Args:
         folder: Where it lies.

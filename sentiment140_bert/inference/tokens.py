@@ -35,7 +35,7 @@ class Tokens:
     left: bool = False
 
     def distinct(self) -> tuple[Numbers, Numbers]:
-        """A row of each kind, and for every text the place of its kind among these.
+        """Return a row of each kind, and for every text the place of its kind among these.
 
         They are sorted by their tokens, so that batches, and with them the last digits, do not depend on the order in
         which texts are given.
@@ -48,7 +48,7 @@ class Tokens:
         return chosen, np.array([place[key] for key in keys], dtype=np.int64)
 
     def padded(self, rows: Numbers) -> dict[str, Numbers]:
-        """Matrices of shape (rows, longest of them), and ``attention_mask`` where there is padding in them."""
+        """Return matrices of shape (rows, longest of them), and ``attention_mask`` where there is padding in them."""
         starts = (np.cumsum(self.lengths) - self.lengths)[rows]
         made, inside = padded(self.flat, starts, self.lengths[rows], self.padding, left=self.left)
         return made if inside.all() else made | {MASK: inside.astype(np.int64)}

@@ -78,7 +78,7 @@ def _fails(model: Any, why: str) -> ModelError:
 
 
 def tokenization_of(model: Any, tokenizer: Any) -> Tokenization:
-    """How a transformers tokenizer cuts and pads, without the tokenizer itself."""
+    """Return how a transformers tokenizer cuts and pads, without the tokenizer itself."""
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     return Tokenization(
         backend,

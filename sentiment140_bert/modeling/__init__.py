@@ -2,7 +2,6 @@
 
 from sentiment140_bert.modeling.classifier import (
     ID2LABEL,
-    config_of,
     load_classifier,
     load_encoder,
     shape_of,
@@ -27,7 +26,6 @@ __all__ = [
     "ID2LABEL",
     "calibration_of",
     "commit_of",
-    "config_of",
     "dropouts_of",
     "folder_of",
     "is_calibrated",

@@ -20,6 +20,7 @@ TAKEN_APART = {"num_labels", "id2label", "label2id", "model_type", "tokenizer_cl
 QUANTIZED = ("quantization_config", "compression_config")
 WORD = re.compile(r"[^/\\:\x00-\x1f]{0,100}")  # no path, no address
 DROPPED = object()
+COUNTS = re.compile("hidden|heads?$|layers?$|vocab")
 
 
 def filter_config(config: Mapping[str, Any], widest: int) -> dict[str, Any]:
@@ -82,7 +83,9 @@ def check_sizes(value: Any, largest: int, key: str = "") -> None:
     elif isinstance(value, list):
         for item in value:
             check_sizes(item, largest, key)
-    elif isinstance(value, int) and value < -1:  # -1 is how some say that there is none
+    elif isinstance(value, int) and value < (
+        0 if COUNTS.search(key) else -1_000
+    ):  # -1 and -100 mean that there is none
         raise UnusableFile(f"config.json: {key[:100]} is {shorten(value)}, which is no size")
     elif isinstance(value, int) and value > largest and "theta" not in key:
         raise UnusableFile(

@@ -31,7 +31,7 @@ def load_encoder(
     dropouts: Mapping[str, float | None] | None = None,
     plain: bool = False,
 ) -> PreTrainedModel:
-    """A pretrained encoder with a two-label head, new (from ``seed``) where the checkpoint has none; float32.
+    """Load a pretrained encoder with a two-label head, new (from ``seed``) where the checkpoint has none; float32.
 
     Args:
         name_or_path: As :func:`locate` takes it.
@@ -59,24 +59,6 @@ def load_encoder(
     return model if plain else fast(model)
 
 
-def config_of(
-    name_or_path: str, revision: str | None = None, dropouts: Mapping[str, float | None] | None = None
-) -> PreTrainedConfig:
-    """The config of a two-label classifier that is made of an encoder.
-
-    Args:
-        name_or_path: As :func:`locate` takes it.
-        revision: Of a Hub repository.
-        dropouts: As :func:`load_encoder` takes them.
-
-    Raises:
-        ModelError: It cannot be loaded, or has no such dropout.
-    """
-    with explained(name_or_path), admitted(name_or_path, revision) as model_files:
-        config = _read_config(model_files, **LABELS)
-    return with_dropouts(config, dropouts or {})
-
-
 def _read_config(model_files: Admitted, **labels: Any) -> PreTrainedConfig:
     from transformers import AutoConfig
 
@@ -89,7 +71,7 @@ def _name(model: PreTrainedModel, name: str) -> None:
 
 
 def shape_of(name_or_path: str, revision: str | None = None) -> PreTrainedConfig:
-    """The config of a two-label classifier of that model's shape; of BERT and DistilBERT it is known without the Hub.
+    """Return the config of a two-label classifier of a model's shape; that of BERT is known without the Hub.
 
     Raises:
         ModelError: It is not known.
@@ -115,7 +97,7 @@ def untrained(
     plain: bool = False,
     dropouts: Mapping[str, float | None] | None = None,
 ) -> PreTrainedModel:
-    """A classifier of that model's shape with random weights, for measuring; of a Hub model its config is enough.
+    """Make a classifier of a model's shape with random weights, for measuring; of a Hub model its config is enough.
 
     Args:
         name_or_path: As :func:`locate` takes it.
@@ -139,8 +121,15 @@ def untrained(
     return model if plain else fast(model)
 
 
-def load_classifier(name_or_path: str, revision: str | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """A fine-tuned classifier with its tokenizer, as it was saved.
+def load_classifier(
+    name_or_path: str, revision: str | None = None, plain: bool = False
+) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """Load a fine-tuned classifier with its tokenizer, as it was saved.
+
+    Args:
+        name_or_path: As :func:`locate` takes it.
+        revision: Of a Hub repository.
+        plain: As transformers makes it, with a last layer that computes every token.
 
     Raises:
         ModelError: It cannot be loaded, or its checkpoint has no trained classification head.
@@ -172,4 +161,4 @@ def load_classifier(name_or_path: str, revision: str | None = None) -> tuple[Pre
         )
     _name(model, name_or_path)
     check_numbers(model, name_or_path)
-    return fast(model), tokenizer
+    return model if plain else fast(model), tokenizer

@@ -1,4 +1,4 @@
-"""What happens around loading: a sentence in place of a traceback, and quiet where nothing is wrong."""
+"""What happens around loading: one error in place of a traceback, and quiet where nothing is wrong."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STAGED = "s140-model-"  # how temporary folders with what may be opened of a mod
 
 @contextmanager
 def explained(name: str) -> Iterator[None]:
-    """A ModelError with advice for whatever goes wrong while the model ``name`` is loaded."""
+    """Make a ModelError with advice of whatever goes wrong while the model ``name`` is loaded."""
     from huggingface_hub.errors import StrictDataclassError
     from huggingface_hub.utils import httpx
     from safetensors import SafetensorError

@@ -72,7 +72,8 @@ def _pipeline(model: str, texts: Sequence[str], **options: Any) -> Turn:
     from sentiment140_bert import modeling
     from sentiment140_bert.inference.torch_backend import tokenization_of
 
-    classify = pipeline("text-classification", model=modeling.locate(model))
+    plain, tokenizer = modeling.load_classifier(model, plain=True)
+    classify = pipeline("text-classification", model=plain, tokenizer=tokenizer)
     tokens = int(tokenization_of(classify.model, classify.tokenizer)(texts).lengths.sum())
 
     def score() -> Work:
