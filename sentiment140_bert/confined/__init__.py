@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 from sentiment140_bert.model_files import UnusableFile
@@ -34,7 +33,9 @@ def try_tokenizer(file: Path) -> None:
     Raises:
         UnusableFile: It is damaged, makes far more of a text than the text, or needs too much time or memory.
     """
-    _try("tokenizer", "tokenizers", file, 2 * GIB + 16 * file.stat().st_size)
+    import tokenizers
+
+    _try("tokenizer", tokenizers.__version__, file, 2 * GIB + 16 * file.stat().st_size)
 
 
 def try_graph(file: Path) -> None:
@@ -43,12 +44,14 @@ def try_graph(file: Path) -> None:
     Raises:
         UnusableFile: It has any, cannot be computed, or needs too much time or memory.
     """
-    _try("graph", "onnxruntime", file, 4 * GIB + 8 * file.stat().st_size)
+    import onnxruntime
+
+    _try("graph", onnxruntime.__version__, file, 4 * GIB + 8 * file.stat().st_size)
 
 
-def _try(what: str, package: str, file: Path, memory: int) -> None:
-    mark = cache_dir() / "tried" / f"{what}-{package}-{version(package)}-{sha256_of(file)}"
-    if mark.exists():
+def _try(what: str, version: str, file: Path, memory: int) -> None:
+    mark = cache_dir() / "tried" / f"{what}-{version}-{sha256_of(file)}"
+    if os.path.exists(mark):  # noqa: PTH110 - raises nothing where the cache cannot be read
         return
     # -P: without the folder of the script, whose names would hide others.
     command = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
@@ -20,10 +20,12 @@ TAKEN_APART = {"num_labels", "id2label", "label2id", "model_type", "tokenizer_cl
 QUANTIZED = ("quantization_config", "compression_config")
 WORD = re.compile(r"[^/\\:\x00-\x1f]{0,100}")  # no path, no address
 DROPPED = object()
+LONGEST_BLOCK = 1 << 14
+BLOCKS = re.compile("attention_window|block_size|chunk_length")  # texts are padded to a multiple of these
 COUNTS = re.compile("hidden|heads?$|layers?$|vocab")
 
 
-def filter_config(config: Mapping[str, Any], widest: int) -> dict[str, Any]:
+def filter_config(config: Mapping[str, Any], widest: int, labels: bool) -> dict[str, Any]:
     """Return what is shown of a ``config.json``.
 
     Of the keys that the class of its ``model_type`` declares: numbers, and words that are neither path nor address. Of
@@ -32,6 +34,7 @@ def filter_config(config: Mapping[str, Any], widest: int) -> dict[str, Any]:
     Args:
         config: As it was read.
         widest: Largest size that it may name, if that is above 2^20: of the weights' dimensions.
+        labels: They are kept.
 
     Raises:
         UnusableFile: Its kind is unknown, it is quantized, or a number or a label makes no sense.
@@ -43,22 +46,23 @@ def filter_config(config: Mapping[str, Any], widest: int) -> dict[str, Any]:
         raise UnusableFile(f"config.json: the model_type {shorten(kind)} is not one of transformers'")
     if any(config.get(key) is not None for key in QUANTIZED):
         raise UnusableFile("config.json: the model is quantized; name the one that it was made of")
-    check_sizes(config, max(widest, 1 << 20))
     own = CONFIG_MAPPING[kind]
     declared = {*inspect.signature(own).parameters, *inspect.signature(PreTrainedConfig).parameters}
     declared |= {*own.attribute_map, "rope_scaling", CALIBRATION}
-    kept = {
-        key: plain
-        for key, value in config.items()
-        if key not in TAKEN_APART and (plain := keep_plain(value, words=key in declared)) is not DROPPED
-    }
+    kept = {}
+    for key, value in config.items():
+        plain = keep_plain(value, words=key in declared)
+        wrong = next(find_wrong_sizes(plain, max(widest, 1 << 20), key), None)
+        if key in declared and key not in TAKEN_APART and wrong:
+            raise UnusableFile(f"config.json: {wrong}")
+        if key not in TAKEN_APART and plain is not DROPPED and not wrong:
+            kept[key] = plain
     for key in ("dtype", "torch_dtype"):
         if isinstance(config.get(key), str) and re.fullmatch(r"(b?float\d\d?)", config[key]):
             kept[key] = config[key]
-    labels = read_labels(config)
-    if labels:
-        kept["id2label"] = {str(number): label for number, label in enumerate(labels)}
-        kept["label2id"] = {label: number for number, label in enumerate(labels)}
+    if labels and (names := read_labels(config)):
+        kept["id2label"] = {str(number): label for number, label in enumerate(names)}
+        kept["label2id"] = {label: number for number, label in enumerate(names)}
     return kept | {"model_type": kind} | keep_tokenizer_class(config)
 
 
@@ -75,22 +79,21 @@ def keep_plain(value: Any, words: bool) -> Any:
     return {key: item for key, item in inner.items() if item is not DROPPED} or DROPPED
 
 
-def check_sizes(value: Any, largest: int, key: str = "") -> None:
-    """Raise UnusableFile where a whole number in a config is larger than any size that the model can have."""
+def find_wrong_sizes(value: Any, largest: int, key: str) -> Iterator[str]:
+    """Yield what is wrong with whole numbers in a config: none is larger than any size that the model can have."""
     if isinstance(value, dict):
         for inner, item in value.items():
-            check_sizes(item, largest, inner)
+            yield from find_wrong_sizes(item, largest, inner)
     elif isinstance(value, list):
         for item in value:
-            check_sizes(item, largest, key)
-    elif isinstance(value, int) and value < (
-        0 if COUNTS.search(key) else -1_000
-    ):  # -1 and -100 mean that there is none
-        raise UnusableFile(f"config.json: {key[:100]} is {shorten(value)}, which is no size")
-    elif isinstance(value, int) and value > largest and "theta" not in key:
-        raise UnusableFile(
-            f"config.json: {key[:100]} is {shorten(value)}, more than the weights can hold ({largest:,})"
-        )
+            yield from find_wrong_sizes(item, largest, key)
+    elif isinstance(value, int):
+        least = 0 if COUNTS.search(key) else -1_000  # -1 and -100 mean that there is none
+        most = min(largest, LONGEST_BLOCK) if BLOCKS.search(key) else largest
+        if value < least:
+            yield f"{key[:100]} is {shorten(value)}, which is no size"
+        elif value > most and "theta" not in key:
+            yield f"{key[:100]} is {shorten(value)}, more than the weights can hold ({most:,})"
 
 
 # ---- tokenizer_config.json, special_tokens_map.json, added_tokens.json
@@ -113,6 +116,8 @@ class AddedToken(TypedDict, total=False):
 
 
 Token = Text | AddedToken | None
+MOST_TOKENS = 2_000  # special ones: transformers compares each with all
+Tokens = Annotated[list[Token], Field(max_length=MOST_TOKENS)]
 
 
 class SpecialTokens(TypedDict, total=False):
@@ -125,8 +130,8 @@ class SpecialTokens(TypedDict, total=False):
     pad_token: Token
     cls_token: Token
     mask_token: Token
-    additional_special_tokens: list[Token] | None
-    extra_special_tokens: list[Token] | dict[Text, Token] | None
+    additional_special_tokens: Tokens | None
+    extra_special_tokens: Tokens | Annotated[dict[Text, Token], Field(max_length=MOST_TOKENS)] | None
 
 
 class TokenizerSettings(SpecialTokens, total=False):
@@ -171,6 +176,8 @@ def filter_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in settings.items()
         if key.endswith("_token") and re.fullmatch(r"\w{1,50}", key) and isinstance(value, str) and len(value) < 1_000
     }
+    if len(named) > MOST_TOKENS:
+        raise UnusableFile(f"tokenizer_config.json: it names {len(named):,} special tokens, more than {MOST_TOKENS:,}")
     return named | kept | keep_tokenizer_class(settings)
 
 

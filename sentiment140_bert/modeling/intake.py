@@ -69,7 +69,8 @@ def admitted(
         name_or_path: As :func:`~sentiment140_bert.modeling.places.locate` takes it.
         revision: Of a Hub repository; it is looked up once, so that all files are of one commit.
         weights: They are to be loaded; of a Hub model they are fetched here.
-        tokenizer: It is to be loaded. One that this machine has not seen yet is tried in a process of its own.
+        tokenizer: It is to be loaded. One that this machine has not seen yet is tried in a process of its own. With
+            ``weights`` the model is a classifier, whose labels are kept.
 
     Raises:
         ModelError: It has no safetensors, or its JSON files lead out of it.
@@ -91,7 +92,8 @@ def admitted(
     contents = read_headers({*files.values()}) if weights else UNKNOWN
     with tempfile.TemporaryDirectory(prefix=STAGED) as temporary:
         folder = Path(temporary)
-        _write(folder / CONFIG, admitted_settings.filter_config(config, contents.widest))
+        labels = weights and tokenizer  # an encoder gets new ones
+        _write(folder / CONFIG, admitted_settings.filter_config(config, contents.widest, labels))
         _stage_weights(folder, files)
         if tokenizer:
             _stage_tokenizer(folder, find, tried=name_or_path == BUNDLED)
@@ -115,6 +117,8 @@ def _stage_tokenizer(folder: Path, find: Find, tried: bool) -> None:
     if not (file := find(TOKENIZER)):
         for name in VOCABULARIES:
             if vocabulary := find(name):
+                if vocabulary.stat().st_size > LARGEST_TOKENIZER:
+                    raise UnusableFile(f"{name} is larger than {LARGEST_TOKENIZER:,} bytes")
                 _link(vocabulary, folder / name)
         return
     _write(folder / TOKENIZER, admitted_settings.filter_tokenizer(read_object(file, LARGEST_TOKENIZER)))

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from sentiment140_bert.errors import ModelError, first_line
 from sentiment140_bert.model_files import ADVICE, UnusableFile, is_rust_failure
 from sentiment140_bert.modeling.places import BUNDLED
+from sentiment140_bert.run_dir import is_disk_full
 
 # With these transformers meets a file that makes no sense: with whatever its code happens to trip over.
 UNLOADABLE = (
@@ -33,6 +34,10 @@ def explained(name: str) -> Iterator[None]:
     except UnusableFile as error:
         raise ModelError(f"The model {name!r} could not be loaded: {error}.", ADVICE) from None
     except (*UNLOADABLE, SafetensorError, StrictDataclassError, httpx.HTTPError, httpx.InvalidURL) as error:
+        if (
+            isinstance(error, OSError) and error.errno and is_disk_full(error)
+        ):  # of temporary files or the Hub's cache: not the model's fault
+            raise
         raise _unloadable(name, error) from error
     except BaseException as error:
         if not is_rust_failure(error):

@@ -74,8 +74,9 @@ def check_size(config: PreTrainedConfig, contents: Contents) -> None:
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    exact = contents is UNKNOWN
-    most = contents if exact else Contents(2 * contents.tensors + 64, 4 * contents.numbers + (1 << 24), 0)
+    most = contents
+    if contents is not UNKNOWN:
+        most = Contents(2 * contents.tensors + 64, 4 * contents.numbers + (1 << 24), contents.widest)
     with _at_most(most), torch.device("meta"):
         AutoModelForSequenceClassification.from_config(copy.deepcopy(config), trust_remote_code=False)
 

@@ -98,6 +98,7 @@ SETTINGS_VALUES: dict[str, list[Any]] = {
     "pad_token": [7, "", "no such", {"content": 7}, {}, ["a"], None],
     "unk_token": [7, "no such", None],
     "added_tokens_decoder": [[], {"a": {}}, {"-1": {"content": "a"}}, {"999999999": {"content": "new"}}, {"5": {}}],
+    "additional_special_tokens": [[f"<{number}>" for number in range(100_000)]],
     "extra_special_tokens": [7, {"a": 7}, ["new"], [["a"]]],
     "tokenizer_class": ["AutoModel", "Evil", "pipeline", 7, "RagTokenizer", "../x", "BertJapaneseTokenizer"],
     "do_lower_case": ["yes", 7, None],
