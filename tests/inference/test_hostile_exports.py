@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hostile import Change, answer_all, changed_json, complain, copy_with, damage, put, remove, write, write_tiny
+from hostile import Change, answer_all, complain, copy_with, damage, put, remove, write, write_tiny
 from sentiment140_bert import workflows
 from sentiment140_bert.run_dir import sha256_of
 
@@ -241,15 +241,3 @@ def test_some_end_in_an_error_or_a_right_answer(exported: Path, tmp_path: Path) 
 @pytest.mark.long
 def test_all_end_in_an_error_or_a_right_answer(exported: Path, tmp_path: Path) -> None:
     assert ask(exported, tmp_path, table()) == []
-
-
-def test_what_was_tried_is_not_tried_again(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sentiment140_bert import confined
-
-    next(workflows.predict(str(exported), ["so good"]))
-    monkeypatch.setattr(confined.sys, "executable", "/nowhere/python")
-    next(workflows.predict(str(exported), ["so good"]))
-    with changed_json(Path("tokenizer.json")) as content:
-        content |= json.loads((exported / TOKENIZER).read_text("utf-8")) | {"truncation": None, "added": 1}
-    with pytest.raises(OSError, match="nowhere"):
-        confined.try_tokenizer(Path("tokenizer.json"))

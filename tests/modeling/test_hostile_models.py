@@ -261,7 +261,7 @@ def is_inside(place: str, folders: tuple[Path, ...]) -> bool:
 def paths_of(private: Path) -> dict[str, Change]:
     """Return folders that name files of this machine, each in its own way."""
     rows: dict[str, Change] = {}
-    for name in (str(private), f"../{PRIVATE}", f"../../{PRIVATE}/../{PRIVATE}"):
+    for name in (str(private), f"../{PRIVATE}"):
         for key, value in {
             "fast_tokenizer_files": [f"{name}/tokenizer.0.1.json"],
             "tokenizer_file": f"{name}/tokenizer.json",
