@@ -151,7 +151,7 @@ def test_shapes_of_strangers_are_bounded(tmp_path: Path) -> None:
     for changed in (
         *({"num_hidden_layers": number} for number in (3_000_000, 1_000_000, 10**12, -5)),
         *({"hidden_size": 10**6}, {"vocab_size": 40_000_000}, {"hidden_size": 1 << 19, "intermediate_size": 1 << 19}),
-        *({"num_labels": 10**9}, {"vocab_size": 2.5}),
+        *({"num_attention_heads": -1}, {"vocab_size": 2.5}),
     ):
         (folder / "config.json").write_text(json.dumps({**config, "id2label": None} | changed))
         for load in (modeling.untrained, modeling.shape_of):
