@@ -27,7 +27,8 @@ def log(story: Story, run_id: str) -> str:
     metrics = story.run.read(story.run.metrics)
     if known := _logged(run_id, metrics[SHA]):
         return known
-    classify = pipeline("text-classification", model=str(story.run.model), device="cpu")
+    with story.stage(story.run.model) as folder:
+        classify = pipeline("text-classification", model=str(folder), device="cpu")
     # MLflow looks on the Hub for a repository of this name, and writes it down: a folder's name belongs into neither.
     classify.model.name_or_path = f"{story.title}, a run of s140"
     versions = story.run.read(story.run.environment)["packages"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -105,6 +107,7 @@ class Story:
         recipe: As it may be published.
         fingerprint: Of its data.
         live: Whether it is being trained now, so that the machine is worth watching.
+        stage: Gives a folder with what may be opened of its model, for the run may come from anybody.
     """
 
     run: RunDir
@@ -112,6 +115,7 @@ class Story:
     recipe: Recipe
     fingerprint: str
     live: bool = False
+    stage: Callable[[Path], AbstractContextManager[Path]] = nullcontext
     history: History = field(init=False)
 
     def __post_init__(self) -> None:

@@ -52,7 +52,16 @@ def story_of(run: RunDir, recipe: Recipe, live: bool = False) -> Story:
     """
     from sentiment140_bert.tracking import Story
 
-    return Story(run, title_of(run, recipe), public(recipe), run.read(run.data)["fingerprint"], live)
+    return Story(run, title_of(run, recipe), public(recipe), run.read(run.data)["fingerprint"], live, _stage)
+
+
+@contextmanager
+def _stage(model: Path) -> Iterator[Path]:
+    """Give a temporary folder with what transformers may open of a run's model."""
+    from sentiment140_bert.modeling.intake import admitted
+
+    with admitted(str(model), weights=True, tokenizer=True) as staged:
+        yield staged.folder
 
 
 @contextmanager
