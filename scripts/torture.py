@@ -39,6 +39,7 @@ TESTS = {
     "hostile files and recipes": ["tests/cli/test_hostile_files.py", "tests/cli/test_hostile_recipes.py"],
     "hostile text on a page": ["tests/cli/test_terminal.py", "tests/cli/test_report_in_browser.py"],
     "malicious repositories": ["tests/hub", "tests/test_conversion.py", "-k", "malicious or one_commit or conversion"],
+    "odd machines": ["tests/cli/test_surroundings.py"],
     "planted secrets": ["tests/secrets", "tests/hub/test_secrets.py", "tests/tracking/test_tracker_tokens.py"],
     "run after run": ["tests/test_soak.py"],
 }

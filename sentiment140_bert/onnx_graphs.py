@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -94,6 +95,7 @@ def write_int8(graph: Path, path: Path) -> None:
     What they are multiplied by is brought to eight bits when it is known, by its range in that very batch (dynamic
     quantization): nothing needs to be calibrated, and an answer depends a little on its neighbours.
     """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # see inference.onnx_backend
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with _quiet():

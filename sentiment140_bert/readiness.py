@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-from pathlib import Path
 from typing import Any
 
 DISTRIBUTION = "sentiment140-bert"
@@ -17,7 +16,7 @@ def logins() -> dict[str, bool]:
     return {
         "huggingface": get_token() is not None,
         "databricks": bool(os.environ.get("DATABRICKS_TOKEN") or os.environ.get("DATABRICKS_CLIENT_SECRET"))
-        or Path(os.environ.get("DATABRICKS_CONFIG_FILE") or "~/.databrickscfg").expanduser().is_file(),
+        or os.path.isfile(os.path.expanduser(os.environ.get("DATABRICKS_CONFIG_FILE") or "~/.databrickscfg")),  # noqa: PTH111, PTH113 - no home, no error
         "mlflow_server": bool(os.environ.get("MLFLOW_TRACKING_URI")),
     }
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import sys
 import tempfile
 import time
@@ -218,8 +219,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     try:
         with full_disk_explained(path):
             yield temporary
-            synchronize(temporary)
-            temporary.chmod(0o666 & ~_umask())
+            settle(temporary)
             temporary.replace(path)
             synchronize(path.parent)
     finally:
@@ -244,9 +244,7 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
     try:
         with full_disk_explained(path):
             yield temporary
-            for each in temporary.rglob("*"):
-                synchronize(each)
-            temporary.chmod(0o777 & ~_umask())
+            settle(temporary)
             if os.path.lexists(path):
                 path.replace(former)
             temporary.replace(path)
@@ -321,6 +319,18 @@ def synchronize(path: Path) -> None:
         os.close(handle)
 
 
+def settle(path: Path) -> None:
+    """Bring a file, or a folder with all in it, to the disk itself, with the permissions that the umask gives.
+
+    What safetensors and :mod:`tempfile` write is for the user alone.
+    """
+    for written in (path, *path.rglob("*")):
+        wanted = (0o777 if written.is_dir() else 0o666) & ~_umask()
+        if stat.S_IMODE(written.stat().st_mode) != wanted:
+            written.chmod(wanted)
+        synchronize(written)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Removes what a killed process was writing: what nobody has written to for an hour."""
     for each in list(folder.rglob(f"{TEMPORARY}*")):
@@ -345,6 +355,11 @@ def remove(path: Path) -> None:
 
 
 def _umask() -> int:
+    """Return the umask; where the kernel tells it, without changing it for what other threads write meanwhile."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text("utf-8", "replace").splitlines():
+            if line.startswith("Umask:"):
+                return int(line.split()[1], 8)
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import sys
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import click
@@ -25,6 +23,13 @@ from sentiment140_bert.cli.push_to_hub import push_to_hub
 from sentiment140_bert.cli.recipes import recipes
 from sentiment140_bert.cli.report import report
 from sentiment140_bert.cli.spark import spark
+from sentiment140_bert.cli.surroundings import (
+    check_working_directory,
+    drop_output,
+    explain,
+    open_missing_streams,
+    reserve_memory,
+)
 from sentiment140_bert.cli.suspects import suspects
 from sentiment140_bert.cli.track import track
 from sentiment140_bert.cli.train import train
@@ -32,8 +37,6 @@ from sentiment140_bert.cli.tune import tune
 from sentiment140_bert.cli.verify import verify
 from sentiment140_bert.credentials import conceal_what_is_printed, concealed
 from sentiment140_bert.errors import S140Error
-from sentiment140_bert.run_dir import disk_full, is_disk_full
-from sentiment140_bert.values import shown
 from sentiment140_bert.visible import visible
 
 
@@ -45,7 +48,13 @@ class Visible(logging.Formatter):
 
 
 class Boundary(click.Group):
-    """Turns the package's own errors into a message, a hint and an exit code; others keep their traceback."""
+    """Turns the package's own errors and the operating system's into a message, a hint and an exit code; others keep
+    their traceback."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        open_missing_streams()
+        reserve_memory()
+        return super().main(*args, **kwargs)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta["arguments"] = list(args)  # a run's card tells the command that made it
@@ -53,6 +62,7 @@ class Boundary(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
+            check_working_directory()
             return super().invoke(ctx)
         except S140Error as error:
             self._say(error)
@@ -63,16 +73,16 @@ class Boundary(click.Group):
                 raise
             raise click.UsageError(concealed(said), error.ctx) from None
         except BrokenPipeError:
-            sys.stderr.close()  # the reader of our output left, as in `s140 … | head`
+            drop_output()  # its reader left, as in `s140 … | head`
             ctx.exit(141)
-        except OSError as error:
-            if is_disk_full(error):
-                self._say(disk_full(Path(error.filename) if error.filename else None))
-            elif error.errno == errno.ENAMETOOLONG:
-                self._say(S140Error(f"{shown(error.filename)} is too long for a name of a file.", "Choose another."))
-            else:
+        except (click.ClickException, click.Abort, click.exceptions.Exit, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a panic in a library's Rust is no Exception
+            explained = explain(error)
+            if explained is None:
                 raise
-            ctx.exit(1)
+            self._say(explained)
+            ctx.exit(explained.exit_code)
 
     @staticmethod
     def _say(error: S140Error) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from sentiment140_bert.machine.facts import check_memory
 from sentiment140_bert.visible import visible, visible_json
 
 
@@ -28,7 +29,11 @@ def stdout_kept_clean() -> Iterator[None]:
     """Whatever a library prints meanwhile goes to stderr, so that stdout holds the result alone.
 
     The bars of datasets and transformers for saving and loading are silent: ours say what goes on.
+
+    Raises:
+        HardwareError: There is too little memory to load them.
     """
+    check_memory()
     import datasets
     from transformers.utils import logging
 

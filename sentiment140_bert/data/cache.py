@@ -27,7 +27,7 @@ from sentiment140_bert.run_dir import (
     TEMPORARY,
     full_disk_explained,
     remove_leftovers,
-    synchronize,
+    settle,
     write_json,
     writing_explained,
 )
@@ -208,8 +208,7 @@ def _new_folder(kind: str, key: str) -> Iterator[Path]:
     try:
         with full_disk_explained(home):
             yield temporary
-            for each in temporary.rglob("*"):
-                synchronize(each)
+            settle(temporary)
         try:
             temporary.replace(home / key)
         except OSError:  # another process was faster; what it wrote has the same content, if it is whole

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sentiment140_bert.errors import HardwareError
 from sentiment140_bert.machine.gpu import Gpu
 
 MIB = 2**20
+LEAST_MEMORY = 1024  # MiB of address space: torch and what it loads take nearly that much
 GPU_BUILD = "pip install --force-reinstall torch, from PyPI on Linux; on Windows with the index that pytorch.org names"
 
 
@@ -20,6 +22,55 @@ def memory_total() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MIB
     except (AttributeError, ValueError, OSError):
         return None
+
+
+def memory_limit() -> int | None:
+    """Return how many MiB of address space this process may use; None where there is no limit."""
+    return _in_mib(_limit("RLIMIT_AS"))
+
+
+def check_memory() -> None:
+    """Refuse to load torch where the shell allows less memory than that takes.
+
+    Short of memory, some of what it loads ends the process without an error.
+
+    Raises:
+        HardwareError: The limit is too low.
+    """
+    limit = memory_limit()
+    if limit is not None and limit < LEAST_MEMORY:
+        raise HardwareError(
+            f"This process may use {limit:,} MiB of memory (ulimit -v), and torch needs {LEAST_MEMORY:,} or more.",
+            "Raise the limit: ulimit -v unlimited",
+        )
+
+
+def memory_left() -> int | None:
+    """Return how many MiB of :func:`memory_limit` are left; None where there is no limit, or use cannot be asked."""
+    limit = _limit("RLIMIT_AS")
+    try:
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
+    except OSError:
+        return None
+    return None if limit is None else _in_mib(limit - pages * os.sysconf("SC_PAGE_SIZE"))
+
+
+def open_files_limit() -> int | None:
+    """Return how many files this process may have open at once; None where there is no limit."""
+    return _limit("RLIMIT_NOFILE")
+
+
+def _limit(name: str) -> int | None:
+    try:
+        import resource
+    except ImportError:  # Windows has none
+        return None
+    soft = resource.getrlimit(getattr(resource, name))[0]
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+def _in_mib(size: int | None) -> int | None:
+    return None if size is None else size // MIB
 
 
 def cores() -> int:

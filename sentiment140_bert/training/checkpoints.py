@@ -18,7 +18,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from sentiment140_bert import run_dir, shapes
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.run_dir import sha256_of, synchronize, write_json
+from sentiment140_bert.run_dir import settle, sha256_of, synchronize, write_json
 from sentiment140_bert.shapes import checked
 
 log = logging.getLogger(__name__)
@@ -111,12 +111,11 @@ def seal(folder: Path, seconds: float) -> None:
         folder: ``checkpoint-STEP``, all of its files written.
         seconds: Training time up to it.
     """
+    settle(folder)
     files = {}
     for each in sorted(folder.iterdir()):
         if each.name != MANIFEST:
-            synchronize(each)
             files[each.name] = {"size": each.stat().st_size, "sha256": sha256_of(each)}
-    synchronize(folder)
     write_json(folder / MANIFEST, {"step": step_of(folder), "seconds": seconds, "files": files})
     synchronize(folder.parent)
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sentiment140_bert.errors import ModelError
+from sentiment140_bert.machine.facts import check_memory
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.values import path_named
 
@@ -36,8 +37,10 @@ def load_classifier(
         device: Where it computes; default: the GPU, or else the CPU.
 
     Raises:
+        HardwareError: There is too little memory for torch.
         ModelError: It cannot be loaded, is no fine-tuned classifier, or was not calibrated.
     """
+    check_memory()
     from sentiment140_bert import modeling
     from sentiment140_bert.inference.torch_backend import TorchClassifier
 

@@ -1,0 +1,166 @@
+"""What a process needs of the machine before it starts, and what to say when the operating system refuses something."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import mmap
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+from sentiment140_bert.errors import HardwareError, S140Error, first_line
+from sentiment140_bert.machine import facts
+from sentiment140_bert.run_dir import disk_full, is_disk_full
+from sentiment140_bert.values import shown
+
+NEARLY_ALL = 64  # MiB: with less left, whatever a library raises is about memory
+RESERVED = 16 << 20  # bytes
+# The operating system's words, as libraries hand them on in errors of their own.
+MEMORY_SAID = (
+    *("cannot allocate memory", "can't allocate memory", "not enough memory", "bad_alloc"),
+    *("failed to map segment", "can't start new thread", "ThreadPoolBuildError", "out of memory"),
+)
+FILES_SAID = "Too many open files"
+HOME_SAID = "Could not determine home directory"
+REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+REFUSED_SAID = ("Permission denied", "Read-only file system", "readonly database", "unable to open database file")
+FAILED = {errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO}
+_reserve: mmap.mmap | None = None
+
+
+def open_missing_streams() -> None:
+    """Open the null device in place of the standard streams that whoever started this process had closed.
+
+    Otherwise the next file to be opened would get such a stream's number, and what a library prints would be written
+    into it.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", errors="replace", closefd=False))  # noqa: SIM115
+
+
+def drop_output() -> None:
+    """Lead what is still to be printed nowhere, such as what waits in a buffer for the end of the process."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # it is no file, or closed
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def check_working_directory() -> None:
+    """Refuse to work in a folder that was removed: libraries ask for its name while they are imported.
+
+    Raises:
+        S140Error: It was removed, or must not be looked at.
+    """
+    try:
+        os.getcwd()  # noqa: PTH109 - its error is wanted
+    except OSError as error:
+        raise S140Error(
+            f"The working directory cannot be used: {error.strerror}.",
+            "It was removed, perhaps. Change to another folder: cd",
+        ) from None
+
+
+def reserve_memory() -> None:
+    """Set memory aside that is given back when it runs out, for explaining that takes some, too."""
+    global _reserve
+    if facts.memory_limit() is not None and _reserve is None:
+        with contextlib.suppress(OSError):
+            _reserve = mmap.mmap(-1, RESERVED)
+
+
+def _give_back(error: BaseException) -> None:
+    """Give back the reserve, and what the functions hold that an error has ended."""
+    global _reserve
+    if _reserve is not None:
+        _reserve.close()
+        _reserve = None
+    for cause in _causes(error):
+        traceback.clear_frames(cause.__traceback__)
+
+
+def explain(error: BaseException) -> S140Error | None:
+    """Return an error for the user in place of one of the operating system; None where it is something else.
+
+    Libraries wrap the system's errors in their own, so the errors that one was raised from are looked at, too.
+    """
+    is_used_up = _is_memory_used_up()
+    if is_used_up or any(isinstance(cause, MemoryError) for cause in _causes(error)):
+        _give_back(error)
+    for cause in _causes(error):
+        if explained := _explain(cause):
+            return explained
+    return _out_of_memory(error) if is_used_up else None
+
+
+def _is_memory_used_up() -> bool:
+    left = facts.memory_left()
+    return left is not None and left < NEARLY_ALL
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        yield cause
+        seen.add(id(cause))
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+
+
+def _explain(error: BaseException) -> S140Error | None:
+    number = error.errno if isinstance(error, OSError) else None
+    name = getattr(error, "filename", None)
+    file = shown(os.fsdecode(name)) if isinstance(name, str | bytes | Path) else "A file"
+    said = str(error)
+    if isinstance(error, MemoryError) or number == errno.ENOMEM or any(words in said.lower() for words in MEMORY_SAID):
+        return _out_of_memory(error)
+    if is_disk_full(error) or "database or disk is full" in said:
+        return disk_full(Path(os.fsdecode(name)) if isinstance(name, str | bytes | Path) else None)
+    if number in (errno.EMFILE, errno.ENFILE) or FILES_SAID in said:
+        return S140Error(
+            f"Too many files are open at once: this process may open {facts.open_files_limit() or 'no more'}.",
+            "Raise the limit: ulimit -n 4096",
+        )
+    if number == errno.ENAMETOOLONG:
+        return S140Error(f"{file} is too long for a name of a file.", "Choose another.")
+    if number in REFUSED or any(words in said for words in REFUSED_SAID):
+        return S140Error(
+            f"{file} must not be read or written: {_reason(error)}.",
+            "Look at its permissions, or choose another place (S140_CACHE, HF_HOME and TMPDIR name folders, too).",
+        )
+    if number in FAILED:
+        return S140Error(f"{file} cannot be read or written: {_reason(error)}.", "Look at its disk or network drive.")
+    if HOME_SAID in said:
+        return S140Error(
+            "This user has no home folder: HOME is not set, and the machine knows none.",
+            "Set HOME, or name the folders that would lie there: S140_CACHE and HF_HOME.",
+        )
+    return None
+
+
+def _reason(error: BaseException) -> str:
+    return (isinstance(error, OSError) and error.strerror) or first_line(error)
+
+
+def _out_of_memory(error: BaseException) -> S140Error:
+    limit, total = facts.memory_limit(), facts.memory_total()
+    sizes = [f"this process may use {limit:,} MiB (ulimit -v)"] if limit else []
+    sizes += [f"the machine has {total:,} MiB"] if total else []
+    reason = "" if isinstance(error, MemoryError) else f" ({first_line(error)})"
+    return HardwareError(
+        f"Memory ran out{reason}: {', '.join(sizes) or 'how much there is is not known'}.",
+        "Raise the limit, end other programs, or ask for less: a smaller batch, --max-length, model or file; "
+        "OMP_NUM_THREADS=1 takes less, too.",
+    )
