@@ -11,6 +11,7 @@ import click
 from sentiment140_bert.cli.options import backend_option, json_option, refuse_overwriting
 from sentiment140_bert.cli.output import print_json, say
 from sentiment140_bert.errors import S140Error, is_unicode
+from sentiment140_bert.machine.facts import WITHOUT_TORCH, check_memory
 
 
 @click.command()
@@ -58,6 +59,7 @@ def predict(
     for each in text:
         if not is_unicode(each):
             raise S140Error(f"{each!a} is not valid Unicode.", "Is the terminal's encoding UTF-8?")
+    check_memory(WITHOUT_TORCH)
     from sentiment140_bert import workflows
 
     with contextlib.redirect_stdout(sys.stderr):  # libraries are loaded here, and none that is not needed

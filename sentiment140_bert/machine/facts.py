@@ -12,7 +12,8 @@ from sentiment140_bert.errors import HardwareError
 from sentiment140_bert.machine.gpu import Gpu
 
 MIB = 2**20
-LEAST_MEMORY = 1024  # MiB of address space: torch and what it loads take nearly that much
+# MiB of address space that the libraries take, nearly.
+WITH_TORCH, WITHOUT_TORCH = 1024, 384
 GPU_BUILD = "pip install --force-reinstall torch, from PyPI on Linux; on Windows with the index that pytorch.org names"
 
 
@@ -29,18 +30,21 @@ def memory_limit() -> int | None:
     return _in_mib(_limit("RLIMIT_AS"))
 
 
-def check_memory() -> None:
-    """Refuse to load torch where the shell allows less memory than that takes.
+def check_memory(least: int = WITH_TORCH) -> None:
+    """Refuse to load libraries where the shell allows less memory than they take.
 
-    Short of memory, some of what it loads ends the process without an error.
+    Short of memory, some of them end the process without an error.
+
+    Args:
+        least: ``WITH_TORCH`` or ``WITHOUT_TORCH``.
 
     Raises:
         HardwareError: The limit is too low.
     """
     limit = memory_limit()
-    if limit is not None and limit < LEAST_MEMORY:
+    if limit is not None and limit < least:
         raise HardwareError(
-            f"This process may use {limit:,} MiB of memory (ulimit -v), and torch needs {LEAST_MEMORY:,} or more.",
+            f"This process may use {limit:,} MiB of memory (ulimit -v), and at least {least:,} are needed.",
             "Raise the limit: ulimit -v unlimited",
         )
 

@@ -54,6 +54,8 @@ class Store:
             if self.file:
                 self.file.parent.mkdir(parents=True, exist_ok=True)
                 with FileLock(f"{self.file}.lock", timeout=self.seconds):
+                    if not self.file.exists():  # SQLite would make it for this user alone to write
+                        self.file.touch()
                     yield
             else:
                 with self.engine.begin() as connection:

@@ -88,6 +88,7 @@ def test_a_cut_of_the_table(faults_under) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_every_verb(condition: str, faults_under, hub: HubServer) -> None:
     assert faults_under(condition) == {}
@@ -146,7 +147,7 @@ def test_little_memory_from_the_start(megabytes: int, smallest_run: Path) -> Non
         )
         assert "Traceback" not in ended.stderr, words
         assert ended.returncode == (words[0] != "recipes"), ended.stderr
-        assert ended.returncode == 0 or "MiB of memory (ulimit -v), and torch needs 1,024 or more" in ended.stderr
+        assert ended.returncode == 0 or "MiB of memory (ulimit -v), and at least" in ended.stderr
 
 
 def test_streams_that_were_closed_are_no_files(tmp_path: Path) -> None:
