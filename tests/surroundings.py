@@ -239,8 +239,8 @@ ABORTED = (-signal.SIGABRT, -signal.SIGSEGV)  # of a library in C++ or Rust that
 ALLOWED = {
     "stdout's reader gone": (0, 141),
     "stderr's reader gone": (0, 1, 141),
-    "8 MiB of memory": (0, 1, *ABORTED),
-    "64 MiB of memory": (0, 1, *ABORTED),
+    "8 MiB of memory": (0, 1, 2, *ABORTED),
+    "64 MiB of memory": (0, 1, 2, *ABORTED),
     "no working directory": (1,),
 }
 

@@ -27,6 +27,7 @@ from sentiment140_bert.cli.surroundings import (
     check_working_directory,
     drop_output,
     explain,
+    explain_in_threads,
     open_missing_streams,
     reserve_memory,
 )
@@ -101,6 +102,7 @@ def main() -> None:
     The real job, on a GPU:       s140 train --recipe bert-base-100k
     """
     conceal_what_is_printed()
+    explain_in_threads()
     logger = logging.getLogger("sentiment140_bert")
     logger.handlers = [logging.StreamHandler(sys.stderr)]
     logger.handlers[0].setFormatter(Visible())

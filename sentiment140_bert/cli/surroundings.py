@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import mmap
 import os
 import sys
+import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sentiment140_bert.errors import HardwareError, S140Error, first_line
@@ -28,6 +30,7 @@ HOME_SAID = "Could not determine home directory"
 REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 REFUSED_SAID = ("Permission denied", "Read-only file system", "readonly database", "unable to open database file")
 FAILED = {errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO}
+log = logging.getLogger(__name__)
 _reserve: mmap.mmap | None = None
 
 
@@ -103,6 +106,24 @@ def explain(error: BaseException) -> S140Error | None:
         if explained := _explain(cause):
             return explained
     return _out_of_memory(error) if is_used_up else None
+
+
+def explain_in_threads() -> None:
+    """Let a thread that the operating system refuses something end with a line of the log, too."""
+    if not isinstance(threading.excepthook, _ThreadHook):
+        threading.excepthook = _ThreadHook(threading.excepthook)
+
+
+class _ThreadHook:
+    def __init__(self, before: Callable[[threading.ExceptHookArgs], object]) -> None:
+        self.before = before
+
+    def __call__(self, ended: threading.ExceptHookArgs) -> None:
+        explained = explain(ended.exc_value) if ended.exc_value else None
+        if explained:
+            log.warning("%s: %s", ended.thread.name if ended.thread else "a thread", explained.message)
+        else:
+            self.before(ended)
 
 
 def _is_memory_used_up() -> bool:

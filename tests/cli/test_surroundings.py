@@ -32,15 +32,16 @@ QUICK = {
     "stdout's reader gone": ["doctor"],
     "stderr closed": ["predict --input"],
     "umask 000": ["prepare", "convert"],
-    "umask 077": ["recipes cp", "convert"],
+    "umask 077": ["convert"],
     "locale C": ["predict"],
     "no working directory": ["recipes ls"],
     "no folder for the cache": ["prepare"],
     "24 open files": ["prepare"],
-    "files of 1 KB": ["convert", "recipes cp"],
+    "files of 1 KB": ["convert"],
     "output full": ["convert"],
     "cache full": ["prepare"],
-    "all read-only": ["convert", "recipes cp"],
+    "run full": ["track sync"],
+    "all read-only": ["convert"],
 }
 TAKES_ROOT = {"no HOME", "no folder for the cache", "HOME read-only", "all read-only"} | {
     name for name in CONDITIONS if name.endswith("full")
