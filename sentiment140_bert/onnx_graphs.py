@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentiment140_bert import confined
 from sentiment140_bert.errors import MissingExtra, ModelError, first_line
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def write_int8(graph: Path, path: Path) -> None:
     What they are multiplied by is brought to eight bits when it is known, by its range in that very batch (dynamic
     quantization): nothing needs to be calibrated, and an answer depends a little on its neighbours.
     """
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # see inference.onnx_backend
+    os.environ.update(confined.NO_TELEMETRY)
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with _quiet():

@@ -16,6 +16,7 @@ from pathlib import Path
 from sentiment140_bert.model_files import UnusableFile
 from sentiment140_bert.run_dir import sha256_of
 
+NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}  # otherwise onnxruntime tells its maker of every session
 SECONDS = 10  # of the processor
 PATIENCE = 120  # seconds, on a machine that has other things to do
 GIB = 1 << 30
@@ -44,6 +45,7 @@ def try_graph(file: Path) -> None:
     Raises:
         UnusableFile: It has any, cannot be computed, or needs too much time or memory.
     """
+    os.environ.update(NO_TELEMETRY)
     import onnxruntime
 
     _try("graph", onnxruntime.__version__, file, 4 * GIB + 8 * file.stat().st_size)
@@ -59,7 +61,7 @@ def _try(what: str, version: str, file: Path, memory: int) -> None:
         "-P",
         str(Path(__file__).with_name("child.py")),
         what,
-        str(file),
+        str(file.absolute()),
         str(SECONDS),
         str(memory),
     ]
@@ -73,7 +75,7 @@ def _try(what: str, version: str, file: Path, memory: int) -> None:
             timeout=PATIENCE,
             check=False,
             cwd=file.parent,
-            env=kept | {"PYTHONPATH": paths, "PYTHONUTF8": "1", "OMP_NUM_THREADS": "1"},
+            env=kept | {"PYTHONPATH": paths, "PYTHONUTF8": "1", "OMP_NUM_THREADS": "1"} | NO_TELEMETRY,
         )
     except subprocess.TimeoutExpired:
         raise UnusableFile(f"{file.name} took more than {PATIENCE} seconds for two short texts") from None

@@ -108,7 +108,7 @@ def _tokenization(folder: Path, typed: bool) -> Tokenization:
 
 
 def _session(path: Path) -> Any:
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it would tell its maker of every session, and leave a file
+    os.environ.update(confined.NO_TELEMETRY)
     try:
         import onnxruntime
     except ImportError:

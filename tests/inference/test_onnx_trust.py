@@ -7,10 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from command_line import Command
 from sentiment140_bert.errors import ModelError
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
+pytest_plugins = "model_fixtures"
+
+
+def test_onnxruntime_tells_nobody_of_its_use(smallest_run: Path, tmp_path: Path, cache: Path) -> None:
+    """Its telemetry would leave a file among the temporary ones; with it switched off there is none."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    for words in (["export", smallest_run, "--output", "graph"], ["predict", "graph", "fine"]):
+        with Command(*words, cwd=tmp_path, env={"TMPDIR": str(temporary), "S140_CACHE": str(cache)}) as command:
+            assert command.wait(600) == 0, command.stderr.whole()
+        assert list(temporary.rglob(".ses")) == []
 
 
 @pytest.mark.parametrize("place", ["../private.bin", "{}/private.bin"])
