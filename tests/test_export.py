@@ -228,6 +228,7 @@ def test_a_new_export_takes_the_place_of_the_old(changeable: Path, s140: Callabl
     assert "has no model_int8.onnx" in s140("predict", changeable, "good", "--backend", "onnx-int8", code=1).stderr
 
 
+@pytest.mark.long
 def test_a_model_folder_keeps_its_export_inside(classifier_folder: Path, tmp_path: Path, s140: Callable) -> None:
     folder = Path(shutil.copytree(classifier_folder, tmp_path / "model"))
     shown = s140("export", folder, "--output", folder / "onnx", "--quantize", "int8")

@@ -109,6 +109,7 @@ def test_two_processes_are_stopped_and_resumed_as_one(halves, alone: Path, tmp_p
     agree(tmp_path / "run", alone)
 
 
+@pytest.mark.long
 def test_where_one_process_runs_out_of_memory_both_compute_smaller_parts(halves, alone: Path, tmp_path: Path) -> None:
     stdout, stderr = finish_ranks("train", *halves, "--auto-find-batch-size", prepare=cramped_rank.install)
     agree(tmp_path / "run", alone)

@@ -379,6 +379,7 @@ BROKEN = ("{}", '{"data": 3, "size-40-seed-42": 5, "price_per_hour": "x"}')
 FILES_OF_A_CURVE = ("plan.json", "failed.json", "curve.json", "points/size-40-seed-42/metrics.json")
 
 
+@pytest.mark.long
 def test_files_that_somebody_broke(finished: Path, asked: list[str], tmp_path: Path) -> None:
     """A point has no weights that could be scored again."""
     wrong = []

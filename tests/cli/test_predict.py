@@ -229,6 +229,7 @@ def test_a_table_without_a_row_is_empty(classifier_folder: Path, s140) -> None:
         assert "a.csv is empty" in s140("predict", classifier_folder, "--input", "a.csv", code=1).stderr
 
 
+@pytest.mark.long
 def test_a_reader_that_is_gone_is_no_error(classifier_folder: Path, tmp_path: Path) -> None:
     """``s140 predict --input a.txt | head -1``: the end of the reader is no error worth a traceback. There are far
     more answers than a pipe holds."""

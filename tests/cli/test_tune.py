@@ -128,6 +128,7 @@ def test_the_pictures_are_pictures(tuned: Path) -> None:
 HELD_OUT = ("test", "manual", "manual_neutral")
 
 
+@pytest.mark.long
 def test_until_the_comparison_nothing_but_training_and_validation_is_read(
     cache: Path, tmp_path: Path, tunable: Path, s140, monkeypatch: pytest.MonkeyPatch
 ) -> None:

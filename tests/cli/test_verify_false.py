@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from on_hub import DATA, MODEL
 from page_fixtures import (
@@ -165,6 +166,7 @@ CHEATS: list[tuple[str, Callable[[Any], None]]] = [
 ]
 
 
+@pytest.mark.long
 def test_one_of_them_is_enough(published: Published, verify: Verify) -> None:
     passed = []
     for at, (path, cheat) in enumerate(CHEATS):

@@ -92,6 +92,7 @@ HOSTILE_FILES = {
 }
 
 
+@pytest.mark.long
 def test_a_file_of_the_page_that_makes_no_sense(small_run: Path, tmp_path: Path, verify: Verify) -> None:
     """The exit code 1 is for a claim that was measured and is false; a traceback would be one, too."""
     whole, folder, wrong = small_run / "model", tmp_path / "model", []

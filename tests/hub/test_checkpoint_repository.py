@@ -77,6 +77,7 @@ def test_the_recipe_remembers_the_repository_and_a_published_model_does_not_tell
         assert REPO.encode() not in content, name
 
 
+@pytest.mark.long
 def test_a_step_waits_for_no_upload(hub: HubServer, encoder: Path, tmp_path: Path) -> None:
     """The Hub takes the first large file only once training has come to its last step."""
     trained = threading.Event()

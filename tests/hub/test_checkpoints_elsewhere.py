@@ -62,6 +62,7 @@ def test_a_fetch_that_was_killed_goes_on_in_the_present_folder(
     assert not Path(".from-the-hub").exists()
 
 
+@pytest.mark.long
 def test_a_run_on_a_volume_is_kept_on_the_hub_too(
     hub: HubServer, encoder: Path, tmp_path: Path, s140, monkeypatch
 ) -> None:

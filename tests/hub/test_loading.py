@@ -33,6 +33,7 @@ def test_pipeline_by_id_answers_as_the_run_does(mine: Path) -> None:
     assert [each["label"] for each in there] == [answer.label for _, answer in answers]
 
 
+@pytest.mark.long
 def test_a_model_is_exported_by_its_id(mine: Path, tmp_path: Path) -> None:
     folder = tmp_path / "exported"
     workflows.export(MODEL, output=folder)

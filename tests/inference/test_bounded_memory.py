@@ -70,7 +70,9 @@ def texts(path: Path, count: int) -> Path:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
 @pytest.mark.parametrize(("few", "many", "growth"), COUNTS)
-@pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize(
+    "ending", [".csv", *(pytest.param(name, marks=pytest.mark.long) for name in (".jsonl", ".parquet"))]
+)
 def test_the_number_of_texts_does_not_show(tmp_path: Path, ending: str, few: int, many: int, growth: int) -> None:
     peaks = []
     for count in (few, many):

@@ -214,6 +214,7 @@ def test_where_the_login_is_refused_it_is_nowhere(refused: tuple[str, Found]) ->
     assert "Traceback" not in printed
 
 
+@pytest.mark.long
 def test_in_tracebacks_it_is_not(out_of_reach: tuple[str, Found]) -> None:
     printed, found = out_of_reach
     assert secrets_in(found) == {}

@@ -153,6 +153,7 @@ def test_a_run_that_was_deleted_is_a_sentence(mine: Path, mlflow_server: MlflowS
     assert "Traceback" not in result.output
 
 
+@pytest.mark.long
 def test_another_server_without_that_run_is_a_sentence(
     mine: Path, mlflow_server: MlflowServer, empty_store: Path, monkeypatch: pytest.MonkeyPatch, s140
 ) -> None:

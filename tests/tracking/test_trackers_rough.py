@@ -109,6 +109,7 @@ def test_all_of_them_leave_one_object_on_stdout(encoder: Path, mlflow_server: Ml
     assert len(runs_of(mlflow_server, tmp_path.name)) == 1
 
 
+@pytest.mark.long
 def test_overwriting_begins_another_tracked_run(
     encoder: Path, mlflow_server: MlflowServer, tmp_path: Path, s140
 ) -> None:
