@@ -110,9 +110,12 @@ def _locked(folder: Path, doing: str) -> IO[str] | None:
             (folder / LOCK).unlink(missing_ok=True)
             log.warning("lock: there are none in %s: only one process may write there, see to it", folder)
             return None
-        if os.fstat(file.fileno()).st_nlink:
+        names = os.fstat(file.fileno()).st_nlink
+        if names == 1:
             break
-        file.close()  # whoever held it has just removed it
+        if names:  # another file's name in a stranger's folder, which is not to be written to
+            (folder / LOCK).unlink(missing_ok=True)
+        file.close()  # or whoever held it has just removed it
     since = datetime.now(UTC).isoformat(timespec="seconds")
     file.truncate(0)
     file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "doing": doing, "since": since}))

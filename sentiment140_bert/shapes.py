@@ -382,12 +382,17 @@ class Sent(TypedDict, total=False):
     files: dict[str, str]
 
 
+TrackerName = Annotated[str, Field(pattern=r"^\w[\w .:+-]{0,199}$")]  # trackers make paths of some
+
+
 class Tracked(TypedDict, total=False):
     """Which run it is for a tracker."""
 
-    id: str | None
+    id: TrackerName | None
     url: str | None
-    project: str | None
+    project: TrackerName | None
+    tracking_uri: str | None
+    folder: str | None
     sent: Sent
 
 

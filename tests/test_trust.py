@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import socket
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 from eavesdropper import Eavesdropper
 from hub_server import HubServer
 from sentiment140_bert import run_dir, run_lock, trust
 from sentiment140_bert.cli import main
-from sentiment140_bert.errors import TrustError
+from sentiment140_bert.errors import StoreError, TrackerError, TrustError
 from sentiment140_bert.run_dir import RunDir, folder_written_whole, remove_leftovers, write_json
+from sentiment140_bert.tracking import wandb_tracker
+from sentiment140_bert.tracking.mlflow_tracker import check_artifacts
 from sentiment140_bert.training import checkpoints
+from sentiment140_bert.tuning.store import SUPER_JOURNAL, Store
 from sentiment140_bert.workflows import volumes
 from sentiment140_bert.workflows.runs import saved_recipe
 from sentiment140_bert.workflows.tracks import story_of
+from sentiment140_bert.workflows.tuning_dir import TuningDir
 from tiny_run import flags
 
 pytest_plugins = "hub_fixtures"
@@ -309,6 +316,122 @@ def test_a_recipe_names_no_space_or_repository_of_somebody_else(
     assert trust.is_known_place("checkpoint_repo_id", "stranger/checkpoints")
     monkeypatch.setenv("TRACKIO_SPACE_ID", "stranger/space")
     assert unnamed("stranger/space") == ""
+
+
+def test_modules_of_the_current_folder_are_not_run(mine: Path, monkeypatch) -> None:
+    """A run holds a folder ``wandb``, which Python would take for the package."""
+    folder = mine / "wandb" / "offline-run-20260101_000000-abcd1234"
+    folder.mkdir(parents=True)
+    for name in ("__init__.py", "__main__.py"):
+        (mine / "wandb" / name).write_text(f"open({str(mine / 'ran')!r}, 'w')")
+    monkeypatch.chdir(mine)
+    monkeypatch.setattr(wandb_tracker, "out_of_reach", lambda: "")
+    wandb_tracker.send([folder.relative_to(mine)])
+    assert not (mine / "ran").exists()
+
+
+def test_a_folder_that_a_run_brings_settles_nothing_for_trackers(mine: Path, encoder: Path, monkeypatch) -> None:
+    """Settings of wandb and a database of MLflow in a run that the command is given in."""
+    (mine / "wandb").mkdir()
+    (mine / "wandb" / "settings").write_text("[default]\nentity = stranger\n")
+    (mine / "mlflow.db").write_bytes(b"")
+    write_json(mine / "tracking.json", {"wandb": {"id": "a1"}, "mlflow": {"id": "1" * 32}})
+    monkeypatch.chdir(mine)
+    result = invoke(["evaluate", "RUN"], Path(), encoder)
+    assert result.exit_code == 0, result.output
+    assert "Give the command from another folder" in result.output
+    assert f"names sqlite:///{mine.resolve()}/mlflow.db" in result.output
+    assert (mine / "mlflow.db").read_bytes() == b""
+
+
+ARTIFACTS = {
+    ("https://server/x", "mlflow-artifacts:/1/2/artifacts"): True,
+    ("https://server/x", "mlflow-artifacts://server:5000/1"): True,
+    ("https://server/x", "s3://bucket/1"): True,
+    ("https://server/x", "https://server/1"): True,
+    ("https://server/x", "https://elsewhere/1"): False,
+    ("https://server/x", "mlflow-artifacts://elsewhere/1"): False,
+    ("https://server/x", "file:///home/somebody"): False,
+    ("https://server/x", "/home/somebody"): False,
+    ("http://127.0.0.1:5000", "/home/somebody/mlruns/1"): True,
+    ("sqlite:////store/mlflow.db", "/store/mlruns/1"): True,
+    ("sqlite:////store/mlflow.db", "file:///home/somebody"): False,
+    ("file:///store", "/store/1/2"): True,
+    ("file:///store", "/store/../home"): False,
+}
+
+
+def test_a_server_names_no_place_for_files_but_its_own() -> None:
+    allowed = {}
+    for (server, place), expected in ARTIFACTS.items():
+        try:
+            check_artifacts(server, place)
+            allowed[server, place] = True
+        except TrackerError:
+            allowed[server, place] = False
+        assert allowed[server, place] == expected, (server, place)
+
+
+def test_a_name_of_a_tracked_run_is_no_path(mine: Path, encoder: Path, tmp_path: Path) -> None:
+    for name in ("../../out", "/tmp/out", "..", ".", "a/b"):
+        write_json(mine / "tracking.json", {"trackio": {"id": name}})
+        result = invoke(["track", "sync", "RUN"], mine, encoder)
+        assert result.exit_code == 1
+        assert "tracking.json" in result.output
+
+
+def test_a_second_name_of_a_file_is_not_written_to(mine: Path, encoder: Path, elsewhere: Path) -> None:
+    """A hard link on the same disk: a card's pictures and the lock."""
+    for name in ("model/figures/slices.png", run_lock.LOCK):
+        (mine / name).unlink(missing_ok=True)
+        os.link(elsewhere / "note.txt", mine / name)
+    assert invoke(["card", "RUN"], mine, encoder).exit_code == 0
+    assert (elsewhere / "note.txt").read_text() == "my own words"
+
+
+def test_a_store_names_no_file_to_be_removed_and_holds_tables_alone(tmp_path: Path, elsewhere: Path) -> None:
+    file, victim = tmp_path / "study.db", str(elsewhere / "note.txt").encode()
+    Store(f"sqlite:///{file}")
+    ending = victim + len(victim).to_bytes(4, "big") + sum(victim).to_bytes(4, "big") + SUPER_JOURNAL
+    journal = file.with_name("study.db-journal")
+    journal.write_bytes(bytes(512) + (1).to_bytes(4, "big") + ending)
+    with pytest.raises(StoreError, match="names another file"):
+        Store(f"sqlite:///{file}")
+    assert (elsewhere / "note.txt").exists()
+    journal.unlink()
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE VIEW v AS SELECT 1")
+        connection.commit()
+    with pytest.raises(StoreError, match="more than tables"):
+        Store(f"sqlite:///{file}")
+
+
+def test_a_tuning_opens_no_store_through_a_link(tmp_path: Path, elsewhere: Path) -> None:
+    (tmp_path / "tuning").mkdir()
+    (tmp_path / "tuning" / "study.db").symlink_to(elsewhere / "note.txt")
+    with pytest.raises(TrustError, match="leads out"):
+        TuningDir(tmp_path / "tuning").refuse_something_else()
+
+
+def test_an_optimizer_of_other_shapes_is_not_resumed_from(encoder: Path, tmp_path: Path, s140) -> None:
+    """Fused AdamW would write past its end."""
+    words = flags(model_name_or_path=encoder, num_train_epochs=2)
+    s140("train", "--output-dir", tmp_path / "run", *words)
+    run = RunDir(tmp_path / "run")
+    environment = json.loads(run.environment.read_text())
+    del environment["training"]
+    write_json(run.environment, environment)
+    run.metrics.unlink()
+    shutil.rmtree(run.checkpoints / "checkpoint-12")
+    folder = run.checkpoints / "checkpoint-6"
+    for changed in (torch.zeros(1), torch.zeros(1).expand(32, 32)):
+        saved = torch.load(folder / "optimizer.pt", weights_only=True)
+        for state in saved["state"].values():
+            state["exp_avg"] = changed
+        torch.save(saved, folder / "optimizer.pt")
+        checkpoints.seal(folder, 1.0)
+        result = s140("train", "--output-dir", run.path, *words, "--resume", code=1)
+        assert "optimizer.pt is not of this model" in result.stderr
 
 
 def test_wandb_does_not_take_the_address_of_a_folder(mine: Path, encoder: Path, stranger: Eavesdropper, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 INDEX = "pytorch_model.bin.index.json"
+MOST_TIMES = 4  # the file's size: weights that share memory are written for each name
 WHOLE = "pytorch_model.bin"
 # What goes along: settings and tokenizers. Code and everything unknown stays behind.
 ALONG = ("*.json", "*.txt", "*.model", "*.md", "LICENSE*")
@@ -82,6 +84,7 @@ def _numbers(file: Path) -> dict[str, Tensor]:
 
     import torch
 
+    _check_archive(file)
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -96,7 +99,24 @@ def _numbers(file: Path) -> dict[str, Tensor]:
     tensors = found if isinstance(found, dict) else {}
     if not tensors or not all(isinstance(each, torch.Tensor) for each in tensors.values()):
         raise ModelError(f"{file} holds no named weights.", "Save the model's state_dict(), or ask its owner.")
+    total = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    if total > MOST_TIMES * file.stat().st_size or any(
+        tensor.layout != torch.strided or tensor.device.type != "cpu" for tensor in tensors.values()
+    ):
+        raise ModelError(f"{file} claims weights of {total:,} bytes, which it does not hold.", "Do not trust it.")
     return {str(name): each.detach().contiguous().clone() for name, each in tensors.items()}
+
+
+def _check_archive(file: Path) -> None:
+    """Refuse an archive that grows when it is unpacked; torch packs nothing."""
+    if zipfile.is_zipfile(file):
+        try:
+            with zipfile.ZipFile(file) as archive:
+                size = sum(entry.file_size for entry in archive.infolist())
+        except (zipfile.BadZipFile, OSError, ValueError) as error:
+            raise ModelError(f"{file} is damaged: {first_line(error)}.", "Fetch the model again.") from None
+        if size > 2 * file.stat().st_size:
+            raise ModelError(f"{file} unpacks to {size:,} bytes, which no archive of torch does.", "Do not trust it.")
 
 
 def _refused(error: Exception) -> str:

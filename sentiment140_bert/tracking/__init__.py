@@ -141,7 +141,7 @@ def _refuse_unnamed_place(tracker: Tracker, story: Story) -> bool:
     refusal = TrackerError(
         f"{tracker.name}: {story.run.path} names {place}, and nobody on this machine has named it before. Nothing is "
         "sent there, for the run or its recipe may come from somebody else.",
-        f"If you trust it, name it: {tracker.how_to_name}={place}",
+        tracker.how_to_trust(place),
     )
     if story.live:
         raise refusal
@@ -186,7 +186,7 @@ def send_offline(run: RunDir) -> None:
     from sentiment140_bert.tracking import wandb_tracker
 
     folders = offline_folders(run)
-    if folders and not trust.is_known_place("wandb", Book(run).of("wandb")["id"]):
+    if folders and not trust.is_known_place("wandb", wandb_tracker.place_of(run, Book(run).of("wandb")["id"])):
         raise TrackerError(
             f"What wandb kept in {run.path} was not kept on this machine; it may name files of yours to be sent.",
             f"If you trust it: wandb sync {shlex.join(map(str, folders))}",

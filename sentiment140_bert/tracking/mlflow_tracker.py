@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlparse
 
 from sentiment140_bert import trust
 from sentiment140_bert.credentials import without_password
@@ -27,6 +28,7 @@ KEY = "s140.key"  # a tag: by it a run is found again whose creation was answere
 AT_ONCE = 1000  # metrics that a server takes in one request
 NOTE = 8000  # characters of a tag
 TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 FOR_WEIGHTS = 300  # seconds: a server may pass them on to a bucket before it answers
 
 
@@ -57,7 +59,14 @@ class Mlflow(Tracker):
 
     def unnamed_place(self) -> str:
         noted = self.known.get("tracking_uri") or ""
-        if not noted or os.environ.get("MLFLOW_TRACKING_URI") or trust.is_known_place("mlflow", noted):
+        if os.environ.get("MLFLOW_TRACKING_URI"):
+            return ""
+        # MLflow's own default lies in the current folder, which may be the run.
+        default = absolute("sqlite:///mlflow.db")
+        is_theirs = Path.cwd().is_relative_to(self.story.run.path.resolve()) and Path("mlflow.db").exists()
+        if is_theirs and not trust.is_known_place("mlflow", default):
+            return default
+        if not noted or trust.is_known_place("mlflow", noted):
             return ""
         import mlflow
 
@@ -71,6 +80,7 @@ class Mlflow(Tracker):
         trust.remember_place("mlflow", absolute(self.uri))
         self.client: Any = _client(self.uri)
         run = self._known_run() or self._new_run(remember)
+        check_artifacts(self.uri, run.info.artifact_uri)
         self.run_id = run.info.run_id
         place = without_password(absolute(self.uri))
         remember({"id": self.run_id, "experiment": run.info.experiment_id, "tracking_uri": place})
@@ -242,6 +252,35 @@ class Mlflow(Tracker):
         else:
             return None
         return f"{host.rstrip('/')}/{place}/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+
+
+def check_artifacts(server: str, artifacts: str | None) -> None:
+    """Refuse to send files where a server far away, or a database, says that they belong, if that is not its own.
+
+    Args:
+        server: The tracking URI.
+        artifacts: The run's artifact URI, as it is answered.
+
+    Raises:
+        TrackerError: It is a folder of this machine outside of the store's own, or another host.
+    """
+    own, place = urlparse(absolute(server)), urlparse(artifacts or "")
+    if place.scheme in ("http", "https", "mlflow-artifacts"):
+        is_own = not place.hostname or place.hostname == own.hostname
+    elif place.scheme not in ("", "file"):
+        return  # a bucket, for which the machine has a login of its own
+    elif own.scheme in ("http", "https", "databricks"):
+        is_own = own.hostname in LOOPBACK
+    else:
+        folder = Path(own.path).parent if own.scheme == "sqlite" else Path(own.path)
+        homes = (folder.resolve(), Path.cwd().resolve())
+        is_named = os.environ.get("MLFLOW_TRACKING_URI") == server
+        is_own = is_named or any(Path(place.path).resolve().is_relative_to(home) for home in homes)
+    if not is_own:
+        raise TrackerError(
+            f"{without_password(server)} wants files to be sent elsewhere, to {without_password(str(artifacts))}",
+            "Nothing was sent there. Choose another server, or another default artifact root",
+        )
 
 
 def _client(uri: str) -> Any:

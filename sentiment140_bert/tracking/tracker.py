@@ -45,7 +45,11 @@ class Tracker(ABC):
         """
         return ""
 
-    how_to_name: ClassVar[str] = ""  # the place, in a hint: a variable of the environment
+    how_to_name: ClassVar[str] = ""  # the variable of the environment that names such a place
+
+    def how_to_trust(self, place: str) -> str:
+        """Return what to do so that a place is told."""
+        return f"If you trust it, name it: {self.how_to_name}={place}"
 
     @staticmethod
     def shown(known: dict[str, Any]) -> dict[str, Any]:

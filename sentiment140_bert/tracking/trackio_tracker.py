@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Sequence
@@ -39,7 +40,8 @@ class Trackio(Tracker):
         space = os.environ.get("TRACKIO_SPACE_ID") or self.story.recipe.training.more.get("trackio_space_id")
         if space:
             trust.remember_place("trackio_space_id", space)
-        run_id = self.known.get("id") or f"{self.story.title}-{secrets.token_hex(3)}"
+        title = re.sub(r"[^\w.-]", "-", self.story.title)
+        run_id = self.known.get("id") or f"{title}-{secrets.token_hex(3)}"
         project = self.known.get("project") or self.story.project or PROJECT
         url = f"https://huggingface.co/spaces/{space}" if space else None
         remember({"id": run_id, "project": project, "url": url})

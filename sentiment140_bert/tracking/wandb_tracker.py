@@ -11,6 +11,7 @@ import secrets
 import shlex
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from configparser import ConfigParser
 from configparser import Error as ConfigParserError
@@ -49,6 +50,15 @@ class Wandb(Tracker):
         # Otherwise wandb would take the address from ./wandb/settings, which may be a stranger's.
         self.environment = NO_KEY_IN_LOGS | {"WANDB_BASE_URL": _address()}
 
+    def unnamed_place(self) -> str:
+        """wandb reads ``./wandb/settings``, which may name proxies, owners and files to be sent along."""
+        settings = Path("wandb", "settings")
+        is_theirs = settings.resolve().is_relative_to(self.story.run.path.resolve())
+        return str(settings.absolute()) if is_theirs and settings.exists() else ""
+
+    def how_to_trust(self, place: str) -> str:
+        return f"Give the command from another folder than {Path.cwd()}, or remove the file."
+
     def switched_off(self) -> bool:
         return os.environ.get("WANDB_MODE") == "disabled" or bool(self.callers and self.callers.disabled)
 
@@ -59,7 +69,7 @@ class Wandb(Tracker):
     def open(self, remember: Remember) -> None:
         run_id = self.known.get("id") or (self.callers.id if self.callers else secrets.token_hex(4))
         if not waiting(self.story.run, run_id):  # what was kept here by somebody else is not sent
-            trust.remember_place("wandb", run_id)
+            trust.remember_place("wandb", place_of(self.story.run, run_id))
         remember({"id": run_id})
         if self.callers and self.callers.id == run_id:
             self.run = self.callers
@@ -189,6 +199,11 @@ class Wandb(Tracker):
         return wandb.init(mode="offline", **begin)
 
 
+def place_of(run: RunDir, run_id: str) -> str:
+    """Return what is remembered of a run that wandb keeps here: its id alone is no secret."""
+    return f"{run_id} in {run.path.resolve()}"
+
+
 def waiting(run: RunDir, run_id: str) -> list[Path]:
     """Folders of a wandb run that were written offline and not sent since."""
     folders = sorted((run.path / "wandb").glob(f"offline-run-*-{run_id}"))
@@ -207,14 +222,17 @@ def send(folders: Sequence[Path]) -> None:
     if why := out_of_reach():
         raise TrackerError(f"{why}.", "What it kept is still here; try again later.")
     log.info("wandb: sending %s", ", ".join(folder.name for folder in folders))
-    sent = subprocess.run(
-        [sys.executable, "-m", "wandb", "sync", "--yes", *map(str, folders)],
-        env=os.environ | NO_KEY_IN_LOGS | {"WANDB_BASE_URL": _address()},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    # -P and an empty folder: neither modules nor settings of a stranger's folder that this process may be in.
+    with tempfile.TemporaryDirectory(prefix="s140-") as nowhere:
+        sent = subprocess.run(
+            [sys.executable, "-P", "-m", "wandb", "sync", "--yes", *(str(folder.resolve()) for folder in folders)],
+            env=os.environ | NO_KEY_IN_LOGS | {"WANDB_BASE_URL": _address()},
+            cwd=nowhere,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if sent.returncode:
         lines = (sent.stderr + sent.stdout).strip().splitlines() or ["it gave no reason"]
         raise TrackerError(f"wandb could not send what it kept: {lines[-1]}.", "It is kept; try again later.")

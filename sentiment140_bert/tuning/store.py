@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 log = logging.getLogger(__name__)
+SUPER_JOURNAL = bytes.fromhex("d9d505f920a163d7")  # how a journal ends that names one
 SECONDS = 60  # to wait for one that has it locked
 SERVERS = ("postgresql", "mysql", "mariadb")
 
@@ -34,6 +37,8 @@ class Store:
     def __init__(self, url: str, seconds: float = SECONDS) -> None:
         self.seconds = seconds
         self.place, self.file = check(url)
+        if self.file:
+            _check_file(self.file)
         try:
             with self.explained():
                 self.engine: Any = None if self.file else _with_lock_row(url)
@@ -90,6 +95,29 @@ class Store:
             f"The store {self.place} is locked: another program has kept it for {self.seconds:g} seconds.",
             "Close what has it open, a database browser perhaps, and start again: nothing is lost.",
         )
+
+
+def _check_file(file: Path) -> None:
+    """Refuse a SQLite file that does more than hold tables.
+
+    A journal may name another one, a "super-journal", which SQLite removes whatever it is (sqlite.org/fileformat.html,
+    "The Rollback Journal"; atomiccommit.html, 5). A journal of one file alone names none. Views and triggers compute.
+
+    Raises:
+        StoreError: It does.
+    """
+    journal = file.with_name(f"{file.name}-journal")
+    if journal.is_file() and journal.read_bytes()[-8:] == SUPER_JOURNAL:
+        raise StoreError(f"{journal} names another file, which SQLite would remove.", "Do not use this store.")
+    if not file.is_file():
+        return
+    with contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        try:
+            found = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchone()
+        except sqlite3.Error:  # it is no store, or locked, which is said when it is opened
+            return
+    if found:
+        raise StoreError(f"{file} holds more than tables: {found[0]!r}.", "Optuna makes none. Do not use this store.")
 
 
 def _opened(url: str, seconds: float | None) -> BaseStorage:

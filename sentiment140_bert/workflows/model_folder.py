@@ -10,7 +10,7 @@ from typing import Any
 
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.run_dir import EVAL_RESULTS, TRAINING_ROWS, RunDir, sha256_of, write_text
+from sentiment140_bert.run_dir import EVAL_RESULTS, TRAINING_ROWS, RunDir, sha256_of, write_text, written_whole
 from sentiment140_bert.workflows.runs import history_of, public, saved_recipe, title_of
 
 Files = dict[str, Path | bytes]
@@ -52,8 +52,8 @@ def complete(run: RunDir, metrics: dict[str, Any], repo_id: str | None = None) -
         if isinstance(content, bytes):
             write_text(target, content.decode())
         elif content != target:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(content, target)
+            with written_whole(target) as temporary:
+                shutil.copyfile(content, temporary)
 
 
 def files(

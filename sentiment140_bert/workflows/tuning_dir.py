@@ -10,6 +10,7 @@ from typing import Any
 
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.run_dir import TEMPORARY, RunDir
+from sentiment140_bert.trust import check_folder
 from sentiment140_bert.workflows.volumes import is_volume
 
 
@@ -79,6 +80,7 @@ class TuningDir:
 
     def refuse_something_else(self) -> None:
         """Raises RunError where the folder is neither new nor a tuning's, or one that trials cannot be made in."""
+        check_folder(self.path)
         if is_volume(self.path):
             raise RunError(
                 f"{self.path} is on a volume, whose files cannot be appended to; trials need that.",
