@@ -7,6 +7,7 @@ import pickle
 import re
 import shlex
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -177,3 +178,21 @@ def test_files_behind_a_link_are_read_only_where_it_stays_in_the_folder(whole: P
     (whole / "weights").symlink_to(tmp_path / "elsewhere")
     for verb in (["predict", whole, "hello"], ["convert", whole, "--output", "new"]):
         assert "leads out of" in s140(*verb, code=1).stderr
+
+
+def test_weights_that_a_file_only_claims_are_refused(s140, tmp_path: Path) -> None:
+    """A tensor of one number that is shown as many, and an archive that is packed: both would fill the memory."""
+    weights = {f"w{number}": torch.zeros(1).expand(2_000, 500) for number in range(20)}
+    for name, packing, words in (
+        ("shown", zipfile.ZIP_STORED, "claims weights"),
+        ("packed", zipfile.ZIP_DEFLATED, "unpacks to"),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "config.json").write_text("{}")
+        plain = tmp_path / "plain.bin"
+        torch.save(weights if name == "shown" else {"w": torch.zeros(1_000_000)}, plain)
+        with zipfile.ZipFile(plain) as source, zipfile.ZipFile(folder / "pytorch_model.bin", "w", packing) as target:
+            for entry in source.namelist():
+                target.writestr(entry, source.read(entry))
+        assert words in s140("convert", folder, "--output", "new", code=1).stderr
