@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 from sentiment140_bert.errors import RunError
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=-1e-9, le=1 + 1e-9)]  # as much as sums of rounded numbers may be beside
 Count = Annotated[int, Field(ge=0)]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -34,11 +35,33 @@ class Measured(TypedDict):
     high: Number
 
 
+class Proportion(TypedDict):
+    """A share with its interval."""
+
+    value: Share
+    low: Share
+    high: Share
+
+
+class Bin(TypedDict):
+    """Tweets of like probabilities."""
+
+    predicted: Share
+    observed: Share
+
+
+class Risk(TypedDict):
+    """The share of wrong answers among a share of the tweets."""
+
+    coverage: Share
+    risk: Share
+
+
 class Calibration(TypedDict):
     """See ``evaluation.calibration``."""
 
-    bins: list[dict[str, Number]]
-    expected_calibration_error: Measured
+    bins: list[Bin]
+    expected_calibration_error: Proportion
     brier_score: Measured
 
 
@@ -52,8 +75,8 @@ class Abstaining(TypedDict):
     """When the model answers only what it is sure of."""
 
     answered: Count
-    coverage: Measured
-    accuracy: NotRequired[Measured]
+    coverage: Proportion
+    accuracy: NotRequired[Proportion]
 
 
 class ThreeWay(TypedDict):
@@ -80,7 +103,7 @@ class Slice(TypedDict):
 
     name: str
     n: Count
-    accuracy: Measured
+    accuracy: Proportion
     rest: Number | None
     p_value: Number | None
     worse: bool
@@ -100,7 +123,7 @@ class Scored(TypedDict):
 
     n: Count
     neutral_left_out: Count
-    accuracy: Measured
+    accuracy: Proportion
     f1: Measured
     precision: Score
     recall: Score
@@ -113,7 +136,7 @@ class Scored(TypedDict):
     roc_auc: NotRequired[Measured]
     calibration: Calibration
     calibrated: Calibrated
-    risk_coverage: list[dict[str, Number]]
+    risk_coverage: list[Risk]
     abstaining: Abstaining
     three_way: NotRequired[ThreeWay]
     baselines: dict[str, Baseline]
