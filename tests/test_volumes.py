@@ -127,6 +127,7 @@ def test_a_copy_that_is_cut_off_leaves_old_or_new_files(tmp_path: Path, monkeypa
     }
 
 
+@pytest.mark.long
 def test_an_overwritten_run_leaves_nothing_behind(volume: Path, encoder: Path, s140) -> None:
     chosen = flags(model_name_or_path=encoder, max_steps=1)
     s140("train", "--output-dir", volume / "run", *chosen, "--run-name", "first")

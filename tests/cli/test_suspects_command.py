@@ -154,6 +154,7 @@ def test_a_kill_and_a_stop_lose_no_fold(copy: Path, undisturbed: dict[str, Any],
     assert (tmp_path / "s.csv").read_bytes() == undisturbed["list"]
 
 
+@pytest.mark.long
 def test_a_damaged_fold_and_other_folds_are_trained_again(copy: Path, undisturbed: dict[str, Any], s140) -> None:
     """What is damaged is named; the folds of another seed are others."""
     asked = ("suspects", copy, "--output", "s.csv", "--by", "model", "--folds", 3)
@@ -202,6 +203,7 @@ def test_no_run_and_an_unfinished_one(copy: Path, s140) -> None:
     assert f"s140 train --output-dir {copy} --resume" in unfinished
 
 
+@pytest.mark.long
 def test_other_data_than_the_run_was_trained_on(
     s140, write: Callable[..., Path], small_bert: Callable[..., Path], tmp_path: Path
 ) -> None:

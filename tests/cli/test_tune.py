@@ -197,6 +197,7 @@ def test_default_ranges_are_those_that_mean_something() -> None:
         tuning._space(recipe, everything | {"hidden_dropout_prob": None})
 
 
+@pytest.mark.long
 def test_values_that_do_not_work_cost_their_trial_only(tmp_path: Path, tunable: Path, s140) -> None:
     plain = yaml.safe_load(tunable.read_text())
     plain["tuning"] = {"learning_rate": [1e-3, 1e30]}

@@ -68,6 +68,7 @@ def test_a_checkpoint_of_another_study_is_not_gone_on_with(copied: Path) -> None
     assert left_in(run, recipe, "0" * 64) is None
 
 
+@pytest.mark.long
 def test_a_trial_that_another_process_trains_is_left_to_it(tmp_path: Path, s140, tunable: Path) -> None:
     folder = tmp_path / "mine"
     with run_lock.held(folder / "trials" / "trial-0000", "training a trial", make=True):
@@ -150,6 +151,7 @@ def test_what_a_machine_left_that_went_down_is_made(
     assert tuning["final"] == read(copied)["final"] is not None
 
 
+@pytest.mark.long
 def test_nothing_is_named_that_is_not_there(tmp_path: Path, s140, tunable: Path) -> None:
     asked = ("tune", tmp_path / "mine", "--recipe", tunable, "--trials", 1, "--final-seeds", 0)
     s140(*asked)
@@ -162,6 +164,7 @@ def test_nothing_is_named_that_is_not_there(tmp_path: Path, s140, tunable: Path)
     assert sorted(each.name for each in (tmp_path / "mine").iterdir() if each.name in ("best.yaml", "figures")) == []
 
 
+@pytest.mark.long
 def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path, tunable: Path, s140) -> None:
     asked = ("tune", tmp_path / "mine", "--recipe", tunable, "--trials", 1, "--final-seeds", 0)
     started = Command(*asked, pause_at="tune: trial 0, evaluation 1")
@@ -200,6 +203,7 @@ def test_two_processes_on_one_store_share_its_trials(tmp_path: Path, tunable: Pa
     assert "same" in final or own.count("tune: the recipe as it is, seed 43") == 1
 
 
+@pytest.mark.long
 def test_a_timeout_ends_the_trials_and_the_comparison_is_made(copied: Path, s140, tunable: Path) -> None:
     said = s140("tune", copied, "--recipe", tunable, "--trials", 50, "--timeout", "0.001s", "--final-seeds", 2).stderr
     assert "tune: the time is over" in said

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import sentiment140_bert as s140
 from hub_server import HubServer
 from on_hub import DATA, MODEL
@@ -105,6 +107,7 @@ def test_a_run_that_was_pushed(published: Published, verify: Verify) -> None:
         assert found.code == 0, found.named() + found.named("unchecked")
 
 
+@pytest.mark.long
 def test_a_run_whose_name_is_a_number(small_run: Path, tmp_path: Path, verify: Verify, s140) -> None:
     """The card was made from one place, and is verified from others."""
     for name, places in (("5", ("", "model")), ("bert 3 epochs", ("model",))):

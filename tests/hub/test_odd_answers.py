@@ -168,7 +168,12 @@ def find_problems(
 VERBS = ("push", "push again", "verify", "prepare", "prepare others'", "prepare for a model", "train")
 
 
-@pytest.mark.parametrize("verb", VERBS)
+ALWAYS = ("push", "verify", "prepare")
+
+
+@pytest.mark.parametrize(
+    "verb", [pytest.param(verb, marks=() if verb in ALWAYS else pytest.mark.long) for verb in VERBS]
+)
 @pytest.mark.usefixtures("impatient")
 def test_an_odd_answer_is_explained(hub: HubServer, verbs, verb: str) -> None:
     """Each endpoint answers oddly in one way, another one at each."""

@@ -15,7 +15,7 @@ import pytest
 
 # Texts of a thousand characters, so that those that are held would show.
 # Last: the MiB that may be grown, of the 57 or 114 that the longer file has more.
-COUNTS = [pytest.param(20_000, 80_000, 28), pytest.param(120_000, 240_000, 40, marks=pytest.mark.long)]
+COUNTS = [pytest.param(20_000, 80_000, 40), pytest.param(120_000, 240_000, 40, marks=pytest.mark.long)]
 GROUP = 5_000  # rows of a Parquet file that lie together
 
 # What `s140 predict` does, with a model that takes no memory: in a process of its own, whose peak is told.

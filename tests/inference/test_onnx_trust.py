@@ -19,10 +19,10 @@ def test_onnxruntime_tells_nobody_of_its_use(smallest_run: Path, tmp_path: Path,
     """Its telemetry would leave a file among the temporary ones; with it switched off there is none."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    for words in (["export", smallest_run, "--output", "graph"], ["predict", "graph", "fine"]):
-        with Command(*words, cwd=tmp_path, env={"TMPDIR": str(temporary), "S140_CACHE": str(cache)}) as command:
-            assert command.wait(600) == 0, command.stderr.whole()
-        assert list(temporary.rglob(".ses")) == []
+    words = ["export", smallest_run, "--output", "graph"]
+    with Command(*words, cwd=tmp_path, env={"TMPDIR": str(temporary), "S140_CACHE": str(cache)}) as command:
+        assert command.wait() == 0, command.stderr.whole()
+    assert list(temporary.rglob(".ses")) == []
 
 
 @pytest.mark.parametrize("place", ["../private.bin", "{}/private.bin"])

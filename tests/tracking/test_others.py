@@ -87,6 +87,7 @@ def test_trackio_holds_one_run_with_every_step_once(trained: Path, monkeypatch: 
     assert {"recipe.yaml", "README.md", "figures/confusion_matrix"} <= merged.keys()
 
 
+@pytest.mark.long
 def test_in_several_processes_only_the_main_one_tracks(encoder: Path, tmp_path: Path) -> None:
     words = flags(
         model_name_or_path=encoder, num_train_epochs=1, report_to="tensorboard", per_device_train_batch_size=16
