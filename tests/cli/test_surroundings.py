@@ -62,14 +62,14 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, smallest_words: list[str]
 
 @pytest.fixture
 def faults_under(tmp_path: Path, smallest_run: Path, smallest_words: list[str], tunable: Path, prepared: Path):
-    """Return what goes wrong with some verbs (default: all of them) under a condition."""
+    """Return what goes wrong with some verbs under a condition."""
 
-    def run_verbs(condition: str, names: list[str] | None = None) -> dict[str, list[str]]:
+    def run_verbs(condition: str, names: list[str]) -> dict[str, list[str]]:
         if condition in TAKES_ROOT and not surroundings.can_mount():
             pytest.skip("mounting a file system takes root")
         faults = {}
         for number, (name, words) in enumerate(verbs(tmp_path / "place", smallest_words, tunable).items()):
-            if names is None or name in names:
+            if name in names:
                 place = make_place(tmp_path / "place", smallest_run, prepared).path
                 outcome = run_under(condition, place, words)
                 if outcome.faults:
@@ -87,10 +87,11 @@ def test_a_cut_of_the_table(condition: str, faults_under) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize("condition", CONDITIONS)
-def test_every_verb(condition: str, faults_under, hub: HubServer) -> None:
-    assert faults_under(condition) == {}
+@pytest.mark.parametrize(("number", "condition"), enumerate(CONDITIONS))
+def test_every_verb(number: int, condition: str, faults_under, hub: HubServer) -> None:
+    """A third of the verbs under each condition, the next third under the next one: all of them take half an hour."""
+    names = [*verbs(Path(), [], Path())][number % 3 :: 3]
+    assert faults_under(condition, names) == {}
 
 
 def raised_from(cause: BaseException) -> BaseException:
