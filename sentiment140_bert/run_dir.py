@@ -322,10 +322,13 @@ def synchronize(path: Path) -> None:
 def settle(path: Path) -> None:
     """Bring a file, or a folder with all in it, to the disk itself, with the permissions that the umask gives.
 
-    What safetensors and :mod:`tempfile` write is for the user alone.
+    What safetensors and :mod:`tempfile` write is for the user alone. What a link leads to stays as it is.
     """
+    mask = _umask()
     for written in (path, *path.rglob("*")):
-        wanted = (0o777 if written.is_dir() else 0o666) & ~_umask()
+        if written.is_symlink():
+            continue
+        wanted = (0o777 if written.is_dir() else 0o666) & ~mask
         if stat.S_IMODE(written.stat().st_mode) != wanted:
             written.chmod(wanted)
         synchronize(written)

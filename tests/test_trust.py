@@ -341,10 +341,13 @@ def test_a_folder_that_a_run_brings_settles_nothing_for_trackers(mine: Path, enc
     assert result.exit_code == 0, result.output
     assert "Give the command from another folder" in result.output
     assert f"names sqlite:///{mine.resolve()}/mlflow.db" in result.output
+    trust.remember_place("mlflow", f"sqlite:///{mine.resolve()}/mlflow.db")
+    write_json(mine / "tracking.json", {"mlflow": {"id": "1" * 32, "tracking_uri": "http://stranger"}})
+    assert "names http://stranger" in invoke(["evaluate", "RUN"], Path(), encoder).output
     assert (mine / "mlflow.db").read_bytes() == b""
 
 
-ARTIFACTS = {
+ARTIFACTS: dict[tuple[str, str], bool] = {
     ("https://server/x", "mlflow-artifacts:/1/2/artifacts"): True,
     ("https://server/x", "mlflow-artifacts://server:5000/1"): True,
     ("https://server/x", "s3://bucket/1"): True,
@@ -432,6 +435,18 @@ def test_an_optimizer_of_other_shapes_is_not_resumed_from(encoder: Path, tmp_pat
         checkpoints.seal(folder, 1.0)
         result = s140("train", "--output-dir", run.path, *words, "--resume", code=1)
         assert "optimizer.pt is not of this model" in result.stderr
+
+
+def test_the_address_of_wandb_is_of_the_environment_or_the_users_own_login(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "wandb").mkdir()
+    (tmp_path / "wandb" / "settings").write_text("[default]\nbase_url = http://stranger\n")
+    assert wandb_tracker._address() == "https://api.wandb.ai"
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "own"))
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "settings").write_text("[default]\nbase_url = https://company/\n")
+    assert wandb_tracker._address() == "https://company"
+    monkeypatch.setenv("WANDB_BASE_URL", "https://named/")
+    assert wandb_tracker._address() == "https://named"
 
 
 def test_wandb_does_not_take_the_address_of_a_folder(mine: Path, encoder: Path, stranger: Eavesdropper, monkeypatch):

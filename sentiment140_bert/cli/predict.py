@@ -82,7 +82,7 @@ def predict(
         result = {"count": len(predictions), "predictions": predictions}
     else:
         for each, label, score in rows:
-            say(f"{' '.join(label.split())}\t{score:.4f}\t{' '.join(each.split())}")
+            say(f"{label}\t{score:.4f}\t{' '.join(each.split())}")
     result |= {"empty": classifier.empty, "truncated": classifier.truncated}
     if as_json:
         print_json(result)

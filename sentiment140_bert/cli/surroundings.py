@@ -23,7 +23,7 @@ RESERVED = 16 << 20  # bytes
 # The operating system's words, as libraries hand them on in errors of their own.
 MEMORY_SAID = (
     *("cannot allocate memory", "can't allocate memory", "not enough memory", "bad_alloc"),
-    *("failed to map segment", "can't start new thread", "ThreadPoolBuildError", "out of memory"),
+    *("failed to map segment", "can't start new thread", "threadpoolbuilderror", "out of memory"),
 )
 FILES_SAID = "Too many open files"
 HOME_SAID = "Could not determine home directory"

@@ -58,29 +58,30 @@ class Mlflow(Tracker):
         self.monitor: Any = None
 
     def unnamed_place(self) -> str:
-        noted = self.known.get("tracking_uri") or ""
-        if os.environ.get("MLFLOW_TRACKING_URI"):
-            return ""
         # MLflow's own default lies in the current folder, which may be the run.
         default = absolute("sqlite:///mlflow.db")
         is_theirs = Path.cwd().is_relative_to(self.story.run.path.resolve()) and Path("mlflow.db").exists()
-        if is_theirs and not trust.is_known_place("mlflow", default):
-            return default
-        if not noted or trust.is_known_place("mlflow", noted):
+        places = [default] if is_theirs else []
+        places += [noted] if (noted := self.known.get("tracking_uri")) else []
+        unknown = [place for place in places if not trust.is_known_place("mlflow", place)]
+        if not unknown:
             return ""
         import mlflow
 
-        return "" if mlflow.is_tracking_uri_set() or absolute(mlflow.get_tracking_uri()) == noted else noted
+        if mlflow.is_tracking_uri_set():
+            return ""
+        own = "" if is_theirs else absolute(mlflow.get_tracking_uri())
+        return next((place for place in unknown if place != own), "")
 
     def open(self, remember: Remember) -> None:
         import mlflow
 
-        noted = None if mlflow.is_tracking_uri_set() else self.known.get("tracking_uri")
-        self.uri = noted or mlflow.get_tracking_uri()
+        is_named = mlflow.is_tracking_uri_set()
+        self.uri = (not is_named and self.known.get("tracking_uri")) or mlflow.get_tracking_uri()
         trust.remember_place("mlflow", absolute(self.uri))
         self.client: Any = _client(self.uri)
         run = self._known_run() or self._new_run(remember)
-        check_artifacts(self.uri, run.info.artifact_uri)
+        check_artifacts(self.uri, run.info.artifact_uri, is_named)
         self.run_id = run.info.run_id
         place = without_password(absolute(self.uri))
         remember({"id": self.run_id, "experiment": run.info.experiment_id, "tracking_uri": place})
@@ -254,12 +255,13 @@ class Mlflow(Tracker):
         return f"{host.rstrip('/')}/{place}/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
 
 
-def check_artifacts(server: str, artifacts: str | None) -> None:
+def check_artifacts(server: str, artifacts: str | None, is_named: bool = False) -> None:
     """Refuse to send files where a server far away, or a database, says that they belong, if that is not its own.
 
     Args:
         server: The tracking URI.
         artifacts: The run's artifact URI, as it is answered.
+        is_named: The user named the store in this process; one in files may then keep its files anywhere here.
 
     Raises:
         TrackerError: It is a folder of this machine outside of the store's own, or another host.
@@ -274,7 +276,6 @@ def check_artifacts(server: str, artifacts: str | None) -> None:
     else:
         folder = Path(own.path).parent if own.scheme == "sqlite" else Path(own.path)
         homes = (folder.resolve(), Path.cwd().resolve())
-        is_named = os.environ.get("MLFLOW_TRACKING_URI") == server
         is_own = is_named or any(Path(place.path).resolve().is_relative_to(home) for home in homes)
     if not is_own:
         raise TrackerError(

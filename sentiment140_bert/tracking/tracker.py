@@ -29,6 +29,7 @@ class Tracker(ABC):
     environment: Mapping[str, str] = {}
     defaults: ClassVar[Mapping[str, str]] = {}
     quiet: ClassVar[Sequence[str]] = ()
+    how_to_name: ClassVar[str] = ""  # the variable of the environment that names where it is told
 
     def __init__(self, story: Story, known: dict[str, Any]) -> None:
         self.story = story
@@ -44,8 +45,6 @@ class Tracker(ABC):
         Empty where nothing of the kind is asked for; see :mod:`sentiment140_bert.trust`.
         """
         return ""
-
-    how_to_name: ClassVar[str] = ""  # the variable of the environment that names such a place
 
     def how_to_trust(self, place: str) -> str:
         """Return what to do so that a place is told."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import secrets
@@ -12,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from sentiment140_bert import trust
+from sentiment140_bert.errors import HubError, first_line
 from sentiment140_bert.tracking.story import Point, State
 from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
+
+log = logging.getLogger(__name__)
 
 
 class Trackio(Tracker):
@@ -32,7 +36,7 @@ class Trackio(Tracker):
         if os.environ.get("TRACKIO_SPACE_ID") or trust.is_known_place("trackio_space_id", space):
             return ""
         owner = space.rpartition("/")[0]  # without one it is a Space of the login's
-        return space if owner and owner != _login() else ""
+        return space if owner and owner not in _owners() else ""
 
     def open(self, remember: Remember) -> None:
         import trackio
@@ -86,15 +90,20 @@ class Trackio(Tracker):
         self.run.log(values, step=self.story.last_step())
 
 
-def _login() -> str | None:
-    """Return the name of the Hub's user here; None where nobody is logged in or the Hub does not answer."""
+def _owners() -> set[str]:
+    """Return the names of the Hub's user here and of its organizations; none where the Hub does not tell them."""
     from huggingface_hub import get_token, whoami
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.utils import httpx
 
+    from sentiment140_bert.hub_answers import check_answers
+
+    check_answers()
     if get_token() is None:
-        return None
+        return set()
     try:
-        return str(whoami()["name"])
-    except (HfHubHTTPError, httpx.HTTPError, KeyError, TypeError):
-        return None
+        user = whoami()
+    except (HfHubHTTPError, httpx.HTTPError, HubError) as error:
+        log.info("trackio: the Hub does not say who is logged in: %s", first_line(error))
+        return set()
+    return {user["name"], *(owner["name"] for owner in user.get("orgs") or ())}

@@ -111,7 +111,8 @@ def _check_file(file: Path) -> None:
         raise StoreError(f"{journal} names another file, which SQLite would remove.", "Do not use this store.")
     if not file.is_file():
         return
-    with contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+    # Not read-only: SQLite first brings a file back to before a change that a killed process had begun.
+    with contextlib.closing(sqlite3.connect(file, timeout=0)) as connection:
         try:
             found = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchone()
         except sqlite3.Error:  # it is no store, or locked, which is said when it is opened

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from fuzzing.loop import tried
 from fuzzing.pages import Cards
 
 pytest_plugins = "model_fixtures"
 
 
-def test_cards(smallest_run: Path) -> None:
-    result = tried(Cards(smallest_run), 1, range(150))
+@pytest.mark.parametrize("count", [150, pytest.param(250, marks=pytest.mark.long)])
+def test_cards(smallest_run: Path, count: int) -> None:
+    result = tried(Cards(smallest_run), 1, range(count))
     assert not result.defects, result.defects[0]
     assert {"a model card", "a dataset card", "merged", "error: front matter"} <= result.outcomes.keys()

@@ -93,12 +93,14 @@ def is_explained(result: Result, verify: bool = False) -> bool:
     return result.exit_code in (0, 1) and (result.exit_code == 0) == ("Error: " not in result.stderr)
 
 
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.long)], ids=["cut", "whole"])
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_finished_run(copies: Iterator[RunDir], call, command: str) -> None:
+def test_a_finished_run(copies: Iterator[RunDir], call, command: str, whole: bool) -> None:
+    """One damage of each file, another one for the next command; or all of them."""
     ways = ("wrong types",) if command in READ_ALL_TWEETS else ("wrong types", "a folder")
     failures = []
-    for number, file in enumerate(FILES, list(COMMANDS).index(command)):
-        how = ways[number % len(ways)]
+    cut = [(file, ways[at % len(ways)]) for at, file in enumerate(FILES, list(COMMANDS).index(command))]
+    for file, how in itertools.product(FILES, ways) if whole else cut:
         run = next(copies)
         damage(run.path / file, how)
         result = call(run, COMMANDS[command])
@@ -107,10 +109,12 @@ def test_a_finished_run(copies: Iterator[RunDir], call, command: str) -> None:
     assert failures == []
 
 
-def test_a_run_that_is_to_go_on(copies: Iterator[RunDir], call) -> None:
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.long)], ids=["cut", "whole"])
+def test_a_run_that_is_to_go_on(copies: Iterator[RunDir], call, whole: bool) -> None:
     failures = []
     files = ("data.json", "environment.json", "tracking.json", "history.jsonl")
-    for file, how in [*zip(files, itertools.cycle(("wrong types", "deep"))), ("history.jsonl", "a folder")]:
+    cut = [*zip(files, itertools.cycle(("wrong types", "deep")), strict=False), ("history.jsonl", "a folder")]
+    for file, how in itertools.product(files, ("wrong types", "deep", "a folder")) if whole else cut:
         run = next(copies)
         environment = json.loads(run.environment.read_text("utf-8"))
         del environment["training"]

@@ -105,6 +105,7 @@ EXPLAINED = [
     (OSError(errno.ENOMEM, "Cannot allocate memory"), "Memory ran out (["),
     (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes"), "Memory ran out (Def"),
     (RuntimeError("can't start new thread"), "Memory ran out (can't"),
+    (RuntimeError("ThreadPoolBuildError { kind: IOError }"), "Memory ran out (Thread"),
     (ImportError("libtorch_cpu.so: failed to map segment from shared object"), "Memory ran out (libtorch"),
     (raised_from(MemoryError()), "Memory ran out:"),
     (OSError(errno.EMFILE, "Too many open files", "x"), "Too many files are open at once: this process may open"),

@@ -136,7 +136,7 @@ def test_an_adapter_is_refused(put: Put, s140, canary: Path) -> None:
     refused(s140, put(changed), "is an adapter", "merge_and_unload")
 
 
-def test_an_attention_of_the_hub_is_refused(put: Put, s140, settings, hub: HubServer) -> None:
+def test_an_attention_of_the_hub_is_not_fetched(put: Put, s140, settings, hub: HubServer) -> None:
     """The model answers with transformers' own."""
     for key in ("attn_implementation", "_attn_implementation", "experts_implementation"):
         for value in ("evil/attention", {"": "evil/attention"}, ["evil/attention"]):

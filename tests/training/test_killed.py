@@ -67,7 +67,14 @@ def test_other_means_are_told_on_the_terminal_and_by_the_card(small_bert, tmp_pa
     assert "gives this model again" not in card
 
 
-@pytest.mark.parametrize("left", [(".s140.lock",), ("data.json", "environment.json", ".s140-new-x")])
+LEFT = [
+    (".s140.lock",),
+    pytest.param(("data.json",), marks=pytest.mark.long),
+    ("data.json", "environment.json", ".s140-new-x"),
+]
+
+
+@pytest.mark.parametrize("left", LEFT)
 def test_killed_before_it_had_begun_it_begins(classifier_folder, tmp_path: Path, s140, left: tuple[str, ...]) -> None:
     """Whatever of the beginning was written; the recipe comes last."""
     folder = tmp_path / "run"
