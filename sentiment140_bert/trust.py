@@ -37,8 +37,7 @@ def check_folder(folder: Path) -> None:
     root = folder.resolve()
     if SNAPSHOT.search(root.as_posix()):
         root = root.parents[1]
-    for path in _walk(folder):
-        mode = path.lstat().st_mode
+    for path, mode in _walk(folder):
         if stat.S_ISLNK(mode):
             if not (_leads_into(path, root) or _is_allowed_in_run(path, path.relative_to(folder))):
                 raise TrustError(
@@ -51,11 +50,16 @@ def check_folder(folder: Path) -> None:
             )
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Yield everything in a folder, without following links."""
+def _walk(folder: Path) -> Iterator[tuple[Path, int]]:
+    """Yield everything in a folder with its type and permissions (``st_mode``), without following links."""
     for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):
-            yield Path(parent, name)
+            path = Path(parent, name)
+            try:
+                mode = path.lstat().st_mode
+            except FileNotFoundError:  # training removes checkpoints while another thread or command reads the run
+                continue
+            yield path, mode
 
 
 def _leads_into(link: Path, root: Path) -> bool:

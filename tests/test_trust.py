@@ -129,6 +129,27 @@ def test_pipes_and_sockets_are_refused_wherever_a_folder_is_read(
     ] == []
 
 
+def test_what_training_removes_while_a_folder_is_checked_is_passed_over(tmp_path: Path, monkeypatch) -> None:
+    """The sender of checkpoints removes its copies beside every command that reads the run."""
+    copy = tmp_path / "checkpoints/.for-the-hub/3/checkpoint-6"
+    copy.mkdir(parents=True)
+    (copy / "model.safetensors").touch()
+    walk = os.walk
+
+    def walk_and_remove(folder: Path) -> Iterator[object]:
+        for row in walk(folder):
+            shutil.rmtree(tmp_path / "checkpoints/.for-the-hub", ignore_errors=True)
+            yield row
+
+    (tmp_path / "metrics.json").symlink_to("/etc/passwd")
+    monkeypatch.setattr(os, "walk", walk_and_remove)
+    with pytest.raises(TrustError, match=r"metrics\.json is a link"):  # it is checked to the end
+        trust.check_folder(tmp_path)
+    (tmp_path / "metrics.json").unlink()
+    copy.mkdir(parents=True)
+    trust.check_folder(tmp_path)
+
+
 def test_links_within_a_folder_and_in_the_hubs_cache_are_its_own(tmp_path: Path, elsewhere: Path) -> None:
     repository = tmp_path / "models--somebody--model"
     snapshot = repository / "snapshots" / ("a" * 40)
