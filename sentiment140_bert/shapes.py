@@ -443,14 +443,32 @@ class CheckpointIndex(TypedDict):
 
 
 class CheckpointState(TypedDict):
-    """What is used of a checkpoint's ``trainer_state.json``."""
+    """A checkpoint's ``trainer_state.json``: transformers' ``TrainerState``."""
 
     global_step: Count
+    max_steps: Count
+    num_train_epochs: Count
     best_global_step: Count | None
     best_model_checkpoint: str | None
     best_metric: Number | None
     epoch: Number
-    log_history: list[dict[str, Any]]
+    log_history: list[dict[str, float | int | str | None]]
+    total_flos: Number
+    eval_steps: NotRequired[Number | None]
+    save_steps: NotRequired[Number | None]
+    logging_steps: NotRequired[Number | None]
+    num_input_tokens_seen: NotRequired[Number]
+    train_batch_size: Count
+    stateful_callbacks: NotRequired[dict[str, dict[str, Any] | list[dict[str, Any]]] | None]
+
+
+class Schedule(TypedDict):
+    """Of a checkpoint's ``scheduler.pt``: the state of torch's ``LambdaLR``."""
+
+    base_lrs: list[Number]
+    last_epoch: Count
+    _step_count: Count
+    _last_lr: list[Number]
 
 
 class Push(TypedDict, total=False):

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from click.testing import CliRunner, Result
 
 from eavesdropper import Eavesdropper
@@ -435,27 +434,6 @@ def test_a_tuning_opens_no_store_through_a_link(tmp_path: Path, elsewhere: Path)
     (tmp_path / "tuning" / "study.db").symlink_to(elsewhere / "note.txt")
     with pytest.raises(TrustError, match="leads out"):
         TuningDir(tmp_path / "tuning").refuse_something_else()
-
-
-def test_an_optimizer_of_other_shapes_is_not_resumed_from(encoder: Path, tmp_path: Path, s140) -> None:
-    """Fused AdamW would write past its end."""
-    words = flags(model_name_or_path=encoder, num_train_epochs=2)
-    s140("train", "--output-dir", tmp_path / "run", *words)
-    run = RunDir(tmp_path / "run")
-    environment = json.loads(run.environment.read_text())
-    del environment["training"]
-    write_json(run.environment, environment)
-    run.metrics.unlink()
-    shutil.rmtree(run.checkpoints / "checkpoint-12")
-    folder = run.checkpoints / "checkpoint-6"
-    for changed in (torch.zeros(1), torch.zeros(1).expand(32, 32)):
-        saved = torch.load(folder / "optimizer.pt", weights_only=True)
-        for state in saved["state"].values():
-            state["exp_avg"] = changed
-        torch.save(saved, folder / "optimizer.pt")
-        checkpoints.seal(folder, 1.0)
-        result = s140("train", "--output-dir", run.path, *words, "--resume", code=1)
-        assert "optimizer.pt is not of this model" in result.stderr
 
 
 def test_the_address_of_wandb_is_of_the_environment_or_the_users_own_login(tmp_path: Path, monkeypatch) -> None:

@@ -19,6 +19,7 @@ from sentiment140_bert.data import report
 from sentiment140_bert.data.cache import FORMAT, Prepared, keep, kept
 from sentiment140_bert.data.origin import with_origin
 from sentiment140_bert.data.schema import LABEL_NAMES
+from sentiment140_bert.data.unpacking import read_parquet
 from sentiment140_bert.errors import DataError, FalseDataError, RunError, first_line
 
 if TYPE_CHECKING:
@@ -254,7 +255,7 @@ def _described(folder: Path, repo_id: str) -> dict[str, Any]:
 def _table(folder: Path, config: str, name: str, where: str) -> pa.Table:
     files = sorted((folder / config).glob(f"{name}-*.parquet"))
     try:
-        return pa.concat_tables([pq.read_table(file).cast(features(config).arrow_schema) for file in files])
+        return pa.concat_tables([read_parquet(file).cast(features(config).arrow_schema) for file in files])
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(
             f"{where}: split {name} of config {config} cannot be read: {error}.",

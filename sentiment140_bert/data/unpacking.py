@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from sentiment140_bert.errors import DataError, first_line
 
@@ -27,6 +28,7 @@ LARGEST_RATIO = 200  # of unpacked to packed beyond that; tweets have 3, deflate
 MOST_UNPACKED = 20_000_000_000  # bytes; the corpus has 240 million
 LONGEST_LINE = 20_000_000  # bytes; a field of 10 MB is a bad row, a file without line ends no file of tweets
 AT_ONCE = 1 << 18  # bytes
+ROWS_AT_ONCE = 4096  # of a table
 DAMAGE = (EOFError, OSError, zipfile.BadZipFile, zlib.error, LZMAError, struct.error, pa.ArrowException)
 
 
@@ -79,6 +81,28 @@ def opened(path: Path, member: str | None, name: str) -> Iterator[IO[bytes]]:
             else:
                 file, packed = stack.enter_context(path.open("rb")), None
         yield io.BufferedReader(_Bounded(file, packed, name), AT_ONCE)
+
+
+def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Read a parquet file, or some columns of it, into memory.
+
+    Raises:
+        DataError: It unpacks to far more than texts would: a dictionary of one text can claim a billion rows.
+        pyarrow.ArrowException, OSError, ValueError: It is damaged or lacks a column.
+    """
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        missing = set(columns or []) - set(file.schema_arrow.names)
+        if missing:
+            raise ValueError(f"it has no column {', '.join(sorted(missing))}")
+        size, batches = 0, []
+        for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
+            size += batch.nbytes
+            check_size(size, path.stat().st_size, path.name)
+            batches.append(batch)
+        schema = (
+            file.schema_arrow if columns is None else pa.schema([file.schema_arrow.field(name) for name in columns])
+        )
+        return pa.Table.from_batches(batches, schema)
 
 
 def tweet_files(path: Path, name: str) -> list[str]:

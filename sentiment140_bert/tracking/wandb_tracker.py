@@ -31,7 +31,13 @@ log = logging.getLogger(__name__)
 TO_ANSWER, TO_BEGIN, TO_END = 10, 60, 120
 LONGEST_TAG = 64  # characters; a longer one would end wandb.init
 STEP = "train/global_step"  # as the Trainer's own report names it
-CLASS_NAMES = ["negative", "positive"]
+# Of label and answer: which count of a split it is.
+CONFUSION = {
+    ("negative", "negative"): "true_negative",
+    ("negative", "positive"): "false_positive",
+    ("positive", "negative"): "false_negative",
+    ("positive", "positive"): "true_positive",
+}
 # When it is set, wandb writes the key into logs of its own, which lie in the run directory.
 NO_KEY_IN_LOGS = {"WANDB_DEBUG": "false", "WANDB_CORE_DEBUG": "false"}
 
@@ -108,10 +114,7 @@ class Wandb(Tracker):
         charts: dict[str, Any] = {}
         for split, values in self.story.run.read(self.story.run.metrics)["splits"].items():
             if "accuracy" in values:
-                truth, said = _answers(values)
-                charts[f"{split}/confusion"] = wandb.plot.confusion_matrix(
-                    y_true=truth, preds=said, class_names=CLASS_NAMES, title=f"{split}: confusion matrix"
-                )
+                charts[f"{split}/confusion"] = _confusion_matrix(values, f"{split}: confusion matrix")
                 bins = values["calibration"]["bins"]
                 charts[f"{split}/calibration"] = wandb.plot.line_series(
                     xs=[[each["predicted"] for each in bins], [0.0, 1.0]],
@@ -284,16 +287,16 @@ def _counts(data: dict[str, Any]) -> dict[str, Any]:
     return {"rows": {name: split["rows"] for name, split in data["splits"].items()}, "steps": data["steps"]}
 
 
-def _answers(split: dict[str, Any]) -> tuple[list[int], list[int]]:
-    """Labels and answers, one a tweet, of the four counts."""
-    truth: list[int] = []
-    said: list[int] = []
-    for label, answer, name in (
-        (0, 0, "true_negative"),
-        (0, 1, "false_positive"),
-        (1, 0, "false_negative"),
-        (1, 1, "true_positive"),
-    ):
-        truth += [label] * int(split[name]["value"])
-        said += [answer] * int(split[name]["value"])
-    return truth, said
+def _confusion_matrix(split: dict[str, Any], title: str) -> Any:
+    """Return W&B's own chart, of the four counts that its ``confusion_matrix`` would count from all answers."""
+    import wandb
+
+    return wandb.plot_table(
+        "wandb/confusion_matrix/v1",
+        wandb.Table(
+            columns=["Actual", "Predicted", "nPredictions"],
+            data=[[label, answer, split[count]["value"]] for (label, answer), count in CONFUSION.items()],
+        ),
+        {name: name for name in ("Actual", "Predicted", "nPredictions")},
+        {"title": title},
+    )

@@ -23,7 +23,6 @@ from sentiment140_bert.shapes import checked
 
 log = logging.getLogger(__name__)
 MANIFEST = "complete.json"
-MOMENTS = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer"}  # of a weight's own shape
 NAME = re.compile("checkpoint-[0-9]+")
 
 
@@ -63,8 +62,6 @@ class WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
                     "Put it back from where the run was copied, or start anew with --overwrite.",
                 )
             state.best_model_checkpoint = str(here)
-        if kwargs.get("optimizer") is not None:
-            _check_optimizer(kwargs["optimizer"])
         if state.is_world_process_zero:
             _remove_unusable(Path(args.output_dir), state.global_step)
 
@@ -105,23 +102,6 @@ class WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
     def close(self) -> None:
         """Ends the thread, after what it is doing."""
         self._thread.shutdown()
-
-
-def _check_optimizer(optimizer: Any) -> None:
-    """Compare what a checkpoint brought of the optimizer with the weights: fused steps write where its shapes lead.
-
-    Raises:
-        RunError: It is not these weights'.
-    """
-    for weights, state in optimizer.state.items():
-        for name in MOMENTS & state.keys():
-            moment = state[name]
-            if moment.shape != weights.shape or not (moment.is_contiguous() and moment.is_floating_point()):
-                raise RunError(
-                    f"The checkpoint's optimizer.pt is not of this model: {name} has the shape {[*moment.shape]} where "
-                    f"weights have {[*weights.shape]}.",
-                    "Do not trust it; begin a new run with --overwrite.",
-                )
 
 
 def seal(folder: Path, seconds: float) -> None:

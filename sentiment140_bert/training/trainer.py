@@ -23,7 +23,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from sentiment140_bert.errors import HardwareError, diverged
 from sentiment140_bert.run_dir import disk_full, is_disk_full
-from sentiment140_bert.training import layerwise, memory
+from sentiment140_bert.training import layerwise, memory, resuming
 from sentiment140_bert.training.batching import LengthGroupedBatches, Share
 from sentiment140_bert.training.callbacks import EachEpochItsOrder, Progress, RandomnessOfEachStep, StopOnSignal
 from sentiment140_bert.training.checkpoints import MANIFEST, WholeCheckpoints, newest_whole, remove, seconds_until
@@ -134,6 +134,24 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
             if folder.is_dir():
                 remove(folder)
             raise full from None
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, *positional: Any, **named: Any) -> None:
+        with resuming.refuse_unreadable(f"model.safetensors of {Path(resume_from_checkpoint).name}"):
+            super()._load_from_checkpoint(resume_from_checkpoint, *positional, **named)
+
+    def _load_best_model(self) -> None:
+        with resuming.refuse_unreadable(f"The best checkpoint, {self.state.best_model_checkpoint},"):
+            super()._load_best_model()
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint:
+            with resuming.refuse_unreadable(f"optimizer.pt or scheduler.pt of {Path(checkpoint).name}"):
+                super()._load_optimizer_and_scheduler(checkpoint)
+            resuming.check_loaded(self.optimizer, self.lr_scheduler)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        with resuming.refuse_unreadable(f"The random states of {Path(checkpoint or '').name}"):
+            super()._load_rng_state(checkpoint)
 
     def _prepare_inputs(self, inputs: Any) -> Any:
         """On a GPU the mask is made ready here: transformers would look into it, which waits for all steps before."""
@@ -278,6 +296,8 @@ def train(
         HardwareError: A batch does not fit into memory, and no smaller part was to be tried or does either.
         RunError: The loss became infinite or no number.
     """
+    if resume_from:
+        resuming.check_contents(resume_from)
     half = arguments.fp16 or arguments.bf16
     rows = {name: TokenRows(splits[name], tokenizer, 8 if half else 1) for name in ("train", "validation")}
     stop = StopOnSignal()

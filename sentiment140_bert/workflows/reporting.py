@@ -104,13 +104,14 @@ def _mistakes(run: RunDir, metrics: dict[str, Any]) -> dict[str, list[Mistake]]:
 
 def _predictions(run: RunDir) -> pa.Table:
     import pyarrow as pa
-    import pyarrow.parquet as pq
+
+    from sentiment140_bert.data.unpacking import read_parquet
 
     hint = f"`s140 evaluate {shlex.quote(str(run.path))}` writes it."
     if not run.predictions.is_file():
         raise RunError(f"{run.path} has no {run.predictions.name}.", hint)
     try:
-        table = pq.read_table(run.predictions, columns=list(COLUMNS))
+        table = read_parquet(run.predictions, list(COLUMNS))
         labels, positive = (table[name].to_numpy() for name in ("label", "positive"))
         if not (set(labels) <= LABEL_NAMES.keys() and ((positive >= 0) & (positive <= 1)).all()):
             raise ValueError("it holds what is no label or no probability")

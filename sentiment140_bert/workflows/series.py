@@ -112,12 +112,12 @@ def answered(run: RunDir, splits: Iterable[str]) -> dict[str, Answered]:
     """
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     from sentiment140_bert.data.report import row_hash
+    from sentiment140_bert.data.unpacking import read_parquet
 
     try:
-        table = pq.read_table(run.predictions, columns=["split", "text", "label", "positive"])
+        table = read_parquet(run.predictions, ["split", "text", "label", "positive"])
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise RunError(
             f"{run.predictions} cannot be read: {first_line(error)}.",

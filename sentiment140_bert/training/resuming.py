@@ -1,0 +1,144 @@
+"""Check a checkpoint before training resumes from it: it may have been written by anybody."""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from sentiment140_bert import shapes
+from sentiment140_bert.errors import RunError
+from sentiment140_bert.shapes import checked
+from sentiment140_bert.training import memory
+from sentiment140_bert.training.checkpoints import MANIFEST, manifest_of
+
+# What torch and transformers raise for files that are not their own, or that hold more than numbers.
+UNREADABLE = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)
+MOMENTS = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer"}  # of a weight's own shape
+HINT = "Remove this checkpoint to resume from the one before, or start a new run with --overwrite."
+
+
+def check_names(checkpoint: Path) -> None:
+    """Make sure that a checkpoint consists of the files that its manifest names.
+
+    Raises:
+        RunError: It does not.
+    """
+    if manifest_of(checkpoint)["files"].keys() != {each.name for each in checkpoint.iterdir()} - {MANIFEST}:
+        raise RunError(f"{MANIFEST} of {checkpoint.name} does not name the files that are there.", HINT)
+
+
+def check_contents(checkpoint: Path) -> None:
+    """Make sure that a checkpoint can be read: its weights are safetensors, its state is what Trainer writes, and its
+    other files hold numbers only. Nothing in them is run.
+
+    Args:
+        checkpoint: The folder, named ``checkpoint-N``.
+
+    Raises:
+        RunError: It cannot.
+    """
+    import torch
+    from safetensors import SafetensorError, safe_open
+    from transformers.trainer_pt_utils import safe_globals
+
+    _check_state(checkpoint)
+    weights = checkpoint / "model.safetensors"
+    try:
+        with safe_open(weights, "pt") as file:
+            file.keys()
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"{weights.name} of {checkpoint.name} is no safetensors file: {error}.", HINT) from None
+    for file in sorted([*checkpoint.glob("*.pt"), *checkpoint.glob("*.pth")]):
+        with refuse_unreadable(f"{file.name} of {checkpoint.name}"), safe_globals():  # of numpy's, as Trainer allows
+            torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _check_state(checkpoint: Path) -> None:
+    from transformers import TrainerState
+
+    name = f"{checkpoint.name}/trainer_state.json"
+    try:
+        state = json.loads((checkpoint / "trainer_state.json").read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"{name} cannot be read: {error}.", HINT) from None
+    state = checked(state, shapes.CheckpointState, name, HINT)
+    unknown = state.keys() - {each.name for each in fields(TrainerState)}
+    if unknown:
+        raise RunError(f"{name} holds what Trainer does not know: {', '.join(sorted(unknown)[:3])}.", HINT)
+    if checkpoint.name != f"checkpoint-{state['global_step']}":
+        raise RunError(f"{name} is of step {state['global_step']}.", HINT)
+
+
+@contextmanager
+def refuse_unreadable(name: str) -> Iterator[None]:
+    """Turn what torch and transformers raise while they read a checkpoint into one error.
+
+    Args:
+        name: What is read, for the error.
+
+    Raises:
+        RunError: It cannot be read. An error for want of memory is raised as it is.
+    """
+    try:
+        yield
+    except UNREADABLE as error:
+        if isinstance(error, RuntimeError) and memory.is_out_of_memory(error):
+            raise
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise RunError(
+            f"{name} is refused: it is damaged, or not of this model, or holds more than numbers "
+            f"({type(error).__name__}: {reason[0][:200]}).",
+            HINT,
+        ) from None
+
+
+def check_loaded(optimizer: Any, scheduler: Any) -> None:
+    """Compare what a checkpoint brought with what the run has: steps compute with it, and fused ones write where its
+    shapes lead.
+
+    Raises:
+        RunError: A value is of another type or shape, or is no finite number.
+    """
+    for weights, state in optimizer.state.items():
+        for name in MOMENTS & state.keys():
+            moment = state[name]
+            if moment.shape != weights.shape or not (moment.is_contiguous() and moment.is_floating_point()):
+                raise RunError(
+                    f"The checkpoint's optimizer.pt is not of this model: {name} has the shape {[*moment.shape]} where "
+                    f"weights have {[*weights.shape]}.",
+                    HINT,
+                )
+    for group in optimizer.param_groups:
+        for name, default in optimizer.defaults.items():
+            if not _is_like(group.get(name), default):
+                raise RunError(f"The checkpoint's optimizer.pt has {name} = {str(group.get(name))[:40]!r}.", HINT)
+    state = checked(scheduler.state_dict(), shapes.Schedule, "The checkpoint's scheduler.pt", HINT)
+    for name in ("base_lrs", "_last_lr"):
+        if len(state.get(name, optimizer.param_groups)) != len(optimizer.param_groups):
+            raise RunError(f"The checkpoint's scheduler.pt has {len(state[name])} {name}.", HINT)
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    """Return True if an optimizer can compute with a value in the place of its default."""
+    if isinstance(default, (tuple, list)):
+        return isinstance(value, (tuple, list)) and len(value) == len(default) and all(map(_is_like, value, default))
+    if default is None or isinstance(default, bool):
+        return value is None or isinstance(value, bool)
+    if isinstance(default, (int, float)):
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return True  # a tensor, which torch itself compares

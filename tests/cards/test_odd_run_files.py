@@ -1,0 +1,88 @@
+"""Run files of a stranger: with any value at any place, a card and a report are written or refused in one error."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from sentiment140_bert.cli import main
+
+pytest_plugins = "model_fixtures"
+FILES = ["metrics.json", "data.json", "environment.json"]
+ODD = [None, "x $ | ` <b>\n", [], {}, -1, 10**15, math.inf, True, [None], {"a $": [1]}]
+
+
+def places(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the place of each value; of a list only those in its first item."""
+    if path:
+        yield path
+    for key in content if isinstance(content, dict) else [0] if isinstance(content, list) and content else []:
+        yield from places(content[key], (*path, key))
+
+
+def changed(content: Any, path: tuple[Any, ...], value: Any) -> Any:
+    copy = json.loads(json.dumps(content))
+    parent = copy
+    for key in path[:-1]:
+        parent = parent[key]
+    parent[path[-1]] = value
+    return copy
+
+
+def renamed(content: Any, path: tuple[Any, ...], name: str) -> Any:
+    """The same with another key at a place."""
+    copy = json.loads(json.dumps(content))
+    parent = copy
+    for key in path[:-1]:
+        parent = parent[key]
+    parent[name] = parent.pop(path[-1])
+    return copy
+
+
+def odd_contents(content: Any) -> Iterator[Any]:
+    every = list(places(content))
+    for number, path in enumerate(every):
+        for shift in range(3):
+            yield changed(content, path, ODD[(3 * number + shift) % len(ODD)])
+        if isinstance(path[-1], str):
+            yield renamed(content, path, "x $ / ..")
+
+
+def failures(run: Path, name: str, chosen: slice, place: Path) -> tuple[int, list[str]]:
+    """Return how many contents were tried, and the exceptions that came through."""
+    shutil.copytree(run, place)
+    whole = json.loads((place / name).read_text())
+    defects, tried = [], 0
+    for content in list(odd_contents(whole))[chosen]:
+        (place / name).write_text(json.dumps(content))
+        for words in (["card", str(place)], ["report", str(place), "--no-attributions"]):
+            tried += 1
+            result = CliRunner().invoke(main, words)
+            if result.exception and not isinstance(result.exception, SystemExit):
+                wrong = [path for path in places(whole) if _at(content, path) != _at(whole, path)][-1]
+                defects.append(f"{words[0]}: {'.'.join(map(str, wrong))}: {result.exception!r}")
+    return tried, defects
+
+
+def _at(content: Any, path: tuple[Any, ...]) -> Any:
+    for key in path:
+        try:
+            content = content[key]
+        except (LookupError, TypeError):
+            return None
+    return content
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("chosen", [slice(3, None, 101), pytest.param(slice(None, None, 7), marks=pytest.mark.long)])
+def test_odd_values(smallest_run: Path, tmp_path: Path, name: str, chosen: slice) -> None:
+    tried, defects = failures(smallest_run, name, chosen, tmp_path / "run")
+    assert tried
+    assert defects == []
