@@ -111,8 +111,13 @@ READING = (
     "dataset_split",
     "text_column",
     "label_column",
+    "user_column",
+    "time_column",
+    "id_column",
     "label_map",
+    "labels_file",
     "delimiter",
+    "quoting",
     "encoding",
     "manual_test",
 )

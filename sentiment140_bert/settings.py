@@ -72,20 +72,31 @@ class DataConfig:
     dataset: str = setting(
         "stanfordnlp/sentiment140",
         "Hub id, 'stanford' (the original archive), 'sample' (ships with this package), "
-        "table:catalog.schema.name (read by Spark), a .csv[.gz|.zip], .tsv, .parquet or .jsonl file, or a folder saved "
-        "by datasets.",
+        "table:catalog.schema.name (read by Spark), a .csv, .tsv, .txt, .jsonl, .json or .parquet file (also .gz, .bz2, "
+        ".xz, .zip), or a folder saved by datasets.",
     )
     dataset_revision: str | None = setting(None, "Branch, tag or commit of the dataset on the Hub.")
     dataset_split: str = setting("train", "Split of a Hub dataset or saved folder to draw the tweets from.")
-    text_column: str | None = setting(None, "Name of the text column, where it is not obvious.")
-    label_column: str | None = setting(None, "Name of the label column, where it is not obvious.")
+    text_column: str | None = setting(
+        None, "Name of the text column, where it is not obvious; its number, from 1, where a file has no header."
+    )
+    label_column: str | None = setting(None, "Name (or number) of the label column, where it is not obvious.")
     label_map: str | None = setting(
         None,
         "What the labels mean, as in 0=negative,1=neutral,2=positive; LABEL=drop leaves rows out. "
         "[default: by their names, or as numbers of Sentiment140]",
         MAPPED,
     )
-    delimiter: str | None = setting(None, "Field delimiter of a CSV file (default: comma; tab for .tsv).")
+    user_column: str | None = setting(None, "Name of the column of users, where it is not obvious.")
+    time_column: str | None = setting(None, "Name of the column of times, where it is not obvious.")
+    id_column: str | None = setting(None, "Name of the column of ids, where it is not obvious.")
+    labels_file: str | None = setting(None, "File with the labels of a dataset that is a file of texts, one a line.")
+    delimiter: str | None = setting(None, "Field delimiter of a CSV file (default: found by the first line).")
+    quoting: Literal["auto", "double", "backslash", "none"] = setting(
+        "auto",
+        'Quoting in a CSV file. double: "" in a quoted field; backslash: \\"; none: a quotation mark is part of the '
+        "text; auto: found by all of its lines.",
+    )
     encoding: str | None = setting(None, "Text encoding of the file (default: UTF-8 if it is valid, else latin-1).")
     manual_test: str | None = setting(
         None,

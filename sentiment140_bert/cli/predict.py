@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from sentiment140_bert.cli.options import backend_option, json_option, refuse_overwriting
+from sentiment140_bert.cli.options import backend_option, json_option, recipe_options, refuse_overwriting, resolved
 from sentiment140_bert.cli.output import print_json, say
 from sentiment140_bert.errors import S140Error, is_unicode
 from sentiment140_bert.machine.facts import WITHOUT_TORCH, check_memory
+
+if TYPE_CHECKING:
+    from sentiment140_bert.data.texts import Answer
+
+FIRST = 100  # rows, in which an id is looked for
 
 
 @click.command()
@@ -19,10 +28,19 @@ from sentiment140_bert.machine.facts import WITHOUT_TORCH, check_memory
 @click.argument("text", nargs=-1)
 @click.option("--model-revision", help="Branch, tag or commit of a Hub model.")
 @click.option(
-    "--input", "source", metavar="FILE", help="Texts: lines ('-': stdin), or a .csv, .tsv, .jsonl or .parquet file."
+    "--input",
+    "source",
+    metavar="FILE",
+    help="Texts: lines ('-': stdin; .txt), or a .csv, .tsv, .jsonl, .json or .parquet file (also .gz, .bz2, .xz, .zip).",
 )
-@click.option("--text-column", help="Name of the text column, where it is not obvious.")
-@click.option("--encoding", help="Of the input file.  [default: UTF-8 if it is valid, else latin-1]")
+@recipe_options("data", only=("text_column", "id_column", "delimiter", "quoting", "encoding"))
+@click.option(
+    "--max-bad-rows",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Largest share of rows that cannot be read; each of them has an error instead of a label.",
+)
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -37,13 +55,13 @@ def predict(
     text: tuple[str, ...],
     model_revision: str | None,
     source: str | None,
-    text_column: str | None,
-    encoding: str | None,
+    max_bad_rows: float,
     output: Path | None,
     backend: str | None,
     calibrated: bool,
     abstain: bool,
     as_json: bool,
+    **flags: Any,
 ) -> None:
     """Label TEXT, or every text of a file, with MODEL: a run directory, a model folder, a Hub id or an exported folder.
 
@@ -63,27 +81,33 @@ def predict(
     from sentiment140_bert import workflows
 
     with contextlib.redirect_stdout(sys.stderr):  # libraries are loaded here, and none that is not needed
-        texts = iter(text)
-        if source or output:
-            from sentiment140_bert.data.texts import check_output, read_texts, write_predictions
+        from sentiment140_bert.data.formats import Row
+        from sentiment140_bert.data.texts import check_output, read_rows, write_answers
+
         if output:
             check_output(output)
+        rows: Iterator[Any] = (Row(number, each) for number, each in enumerate(text, start=1))
         if source:
-            texts = read_texts(source, text_column, encoding)
+            rows = read_rows(source, resolved(None, flags).data)
+        first = list(itertools.islice(rows, FIRST))
+        key = "id" if any(isinstance(each, Row) and each.id is not None for each in first) else "row"
         classifier = workflows.open_classifier(
             model, model_revision, backend=backend, calibrated=calibrated, abstains=abstain
         )
-    rows = ((each, *prediction) for each, prediction in workflows.answers(classifier, texts))
+    answers = workflows.answer_rows(classifier, itertools.chain(first, rows), max_bad_rows)
+    answers = count_errors(answers, errors := Counter())
     result: dict[str, object] = {}
     if output:
-        result = {"count": write_predictions(output, rows), "output": str(output)}
+        result = {"count": write_answers(output, answers, key), "output": str(output)}
     elif as_json:
-        predictions = [{"text": each, "label": label, "score": score} for each, label, score in rows]
+        names = slice(None) if source else slice(1, None)
+        predictions = [dict([*answer.columns(key).items()][names]) for answer in answers]
         result = {"count": len(predictions), "predictions": predictions}
     else:
-        for each, label, score in rows:
-            say(f"{label}\t{score:.4f}\t{' '.join(each.split())}")
-    result |= {"empty": classifier.empty, "truncated": classifier.truncated}
+        for answer in answers:
+            score = "" if answer.score is None else f"{answer.score:.4f}"
+            say(f"{answer.label or ''}\t{score}\t{' '.join((answer.error or answer.text).split())}")
+    result |= {"empty": classifier.empty, "truncated": classifier.truncated, "errors": errors.total()}
     if as_json:
         print_json(result)
     elif output:
@@ -93,3 +117,13 @@ def predict(
             f"{classifier.empty:,} empty texts; {classifier.truncated:,} cut at {classifier.max_length} tokens",
             err=True,
         )
+    for first_error, count in errors.items():
+        say(f"{count:,} rows could not be read and have no label, the first: {first_error}", err=True)
+
+
+def count_errors(answers: Iterator[Answer], errors: Counter[str]) -> Iterator[Answer]:
+    """Yield the answers and count those that are errors, under the first of them."""
+    for answer in answers:
+        if answer.error:
+            errors[next(iter(errors), answer.error)] += 1
+        yield answer

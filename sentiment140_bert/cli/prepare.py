@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolved
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
+
+if TYPE_CHECKING:
+    from sentiment140_bert.data.preview import Preview
 
 STEPS = {
     "rows_read": "rows read",
@@ -39,8 +42,9 @@ SHARED = {
 @recipe_option
 @recipe_options("data", aliases={"split_seed": ["--seed"]})
 @recipe_options("model")
+@click.option("--dry-run", is_flag=True, help="Only show how the file is understood: its columns and first rows.")
 @json_option
-def prepare(recipe: str | None, as_json: bool, **flags: Any) -> None:
+def prepare(recipe: str | None, dry_run: bool, as_json: bool, **flags: Any) -> None:
     """Read, clean, deduplicate, split and tokenize tweets, and say what became of them.
 
     The result is cached by content; `s140 train` with the same settings finds it there (its --seed is
@@ -50,6 +54,9 @@ def prepare(recipe: str | None, as_json: bool, **flags: Any) -> None:
     with stdout_kept_clean():
         from sentiment140_bert import workflows
 
+        if dry_run:
+            print_preview(workflows.preview(chosen), as_json)
+            return
         report = workflows.prepare(chosen)
     if as_json:
         print_json(report)
@@ -86,3 +93,22 @@ def print_leakage(leakage: dict[str, dict[str, int | None]]) -> None:
             for name, counts in leakage.items()
         ]
         print_table(rows, ["split", *SHARED.values()])
+
+
+def print_preview(preview: Preview, as_json: bool) -> None:
+    """How a file is understood, and its first rows."""
+    if as_json:
+        print_json({"found": dict(preview.facts), "rows": preview.rows})
+        return
+    print_table([[what, how] for what, how in preview.facts])
+    for row in preview.rows:
+        say(f"\nrow {row['row']}: {row['label']}")
+        for name in ("text", "user", "time", "topic"):
+            if row[name] is not None:
+                say(f"  {name:5}  {shorten(row[name] or '')}")
+
+
+def shorten(text: str, longest: int = 300) -> str:
+    """Return a text on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"

@@ -1,39 +1,53 @@
-"""Rows out of CSV, JSON lines and tables: each either a :class:`Row` or a :class:`BadRow`, in the input's order."""
+"""Rows out of CSV, JSON and tables: each either a :class:`Row` or a :class:`BadRow`, in the input's order.
+
+Every verb reads through :func:`rows_of`. Each row of the input becomes one of the two; empty lines aside.
+"""
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
+import itertools
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sentiment140_bert.data import schema, unpacking
-from sentiment140_bert.data.source import Source
+from sentiment140_bert.data import columns, unpacking
+from sentiment140_bert.data.columns import Columns, Layout
+from sentiment140_bert.data.dialects import LONGEST_FIELD, MOST_LINES, find_dialect
+from sentiment140_bert.data.encodings import decoding_explained
+from sentiment140_bert.data.schema import shown
+from sentiment140_bert.data.source import LINES, Source
 from sentiment140_bert.data.unpacking import damage_explained
-from sentiment140_bert.errors import DataError
+from sentiment140_bert.errors import DataError, first_line
 from sentiment140_bert.settings import DataConfig
 from sentiment140_bert.visible import visible
 
-LONGEST_FIELD = 100_000  # characters; what is longer is no tweet but, in CSV, an unclosed quote
-MOST_LINES = 100  # a quoted text that spans more lines is an unclosed quote as well
 ROWS_AT_ONCE = 50_000
+JSON = (".jsonl", ".ndjson", ".json")
+ROWS_WITH_NAMES = 1_000  # of JSON, among whose keys the columns are looked for
+CHUNK = 1 << 20  # characters of a JSON array
+BETWEEN_ITEMS = re.compile(r"[\s,]*")  # of a JSON array
 
 
 class Row(NamedTuple):
-    """A tweet as it was written. ``number`` is its line in a text file, its place in a table; both count from 1."""
+    """A tweet as it was written. ``number`` is its line in a text file, its place in a table; both count from 1.
+
+    ``label`` is empty where none is needed."""
 
     number: int
     text: str
-    label: str
+    label: str = ""
     user: str | None = None
-    date: str | None = None
+    time: str | None = None
     topic: str | None = None
+    id: str | None = None
 
 
 class BadRow(NamedTuple):
@@ -45,128 +59,72 @@ class BadRow(NamedTuple):
     rows: int = 1
 
 
-def rows_of(source: Source, data: DataConfig, encoding: str | None) -> Iterator[Row | BadRow]:
-    """All rows of a source.
+def rows_of(source: Source, data: DataConfig, encoding: str | None, labelled: bool = True) -> Iterator[Row | BadRow]:
+    """Yield all rows of a source.
 
     Args:
         source: Where they are.
-        data: For the names of columns and the delimiter.
-        encoding: Of a text file, from :func:`encoding_of`.
+        data: Its columns, delimiter and quoting.
+        encoding: Of a text file, from :func:`sentiment140_bert.data.encodings.detect_encoding`.
+        labelled: A row needs a label.
 
     Raises:
-        DataError: The columns cannot be told apart, or the file is damaged or not in that encoding.
+        DataError: The columns cannot be told apart, or the file is damaged.
     """
     if source.dataset is not None:
-        return _dataset_rows(source, data, source.dataset)
-    if source.suffix == ".parquet":
-        return _parquet_rows(source, data)
-    if source.suffix.startswith(".jsonl"):
-        return _json_rows(source, data, encoding or "utf-8")
-    return _csv_rows(source, data, encoding or "utf-8")
-
-
-def encoding_of(source: Source, asked: str | None) -> str | None:
-    """The encoding of a text file: as asked, by its byte order mark, UTF-8 if all of it is valid, else latin-1.
-
-    Raises:
-        DataError: There is no encoding of the name asked for.
-    """
-    if source.path is None or source.suffix == ".parquet":
-        return None
-    known = known_encoding(asked) if asked else None
-    if known and not source.path.name.lower().endswith(".gz"):
-        return known
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with damage_explained(source.name), _opened(source) as file:
-        block = file.read(1 << 20)
-        if known:
-            while block:  # a bomb is found out faster here than by its rows
-                block = file.read(1 << 20)
-            return known
-        if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            return "utf-16"
-        try:
-            while block:
-                decoder.decode(block)
-                block = file.read(1 << 20)
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            return "latin-1"
-    return "utf-8-sig"
-
-
-def known_encoding(asked: str) -> str:
-    """Python's name of an encoding; that of UTF-8 also takes a byte order mark.
-
-    Raises:
-        DataError: There is none of that name.
-    """
-    try:
-        "".encode(asked)
-        return "utf-8-sig" if codecs.lookup(asked).name == "utf-8" else codecs.lookup(asked).name
-    except (LookupError, ValueError):  # the latter of one called undefined, and of a NUL in the name
-        raise DataError(f"There is no encoding {asked!r}.", "For example --encoding latin-1 or utf-8.") from None
+        return _dataset_rows(source, data, source.dataset, labelled)
+    encoding = encoding or "utf-8"
+    if source.labels is not None:
+        return _rows_of_two_files(source, source.labels, encoding)
+    if source.kind == ".parquet":
+        return _parquet_rows(source, data, labelled)
+    if source.kind in JSON:
+        return _json_rows(source, data, encoding, labelled)
+    if source.kind == LINES or (not labelled and source.kind == ".txt" and not (data.text_column or data.delimiter)):
+        return _lines(source, encoding)
+    return _csv_rows(source, data, encoding, labelled)
 
 
 @contextmanager
-def _opened(source: Source) -> Iterator[IO[bytes]]:
-    if source.path is None:
-        raise TypeError(f"{source.name} is no file")
-    with unpacking.opened(source.path, source.member, source.name) as file:
-        yield file
-
-
-@contextmanager
-def text_lines(source: Source, encoding: str) -> Iterator[io.TextIOWrapper]:
-    """The source's file, unpacked and decoded; damage and undecodable bytes become a DataError.
+def text_lines(source: Source, encoding: str, errors: str = "strict") -> Iterator[io.TextIOWrapper]:
+    """Open the source's file, unpacked and decoded; damage becomes a DataError.
 
     Args:
         source: A text file.
-        encoding: From :func:`encoding_of`.
+        encoding: From :func:`sentiment140_bert.data.encodings.detect_encoding`.
+        errors: What becomes of undecodable bytes: a DataError (``strict``), or surrogates in the text.
     """
-    with damage_explained(source.name), _opened(source) as file, decoding_explained(source.name, encoding):
-        yield io.TextIOWrapper(file, encoding=encoding, newline="")
+    if source.path is None:
+        raise TypeError(f"{source.name} is no file")
+    longest = None if source.kind == ".json" else unpacking.LONGEST_LINE
+    with (
+        damage_explained(source.name),
+        unpacking.opened(source.path, source.member, source.name, longest) as file,
+        decoding_explained(source.name, encoding),
+    ):
+        yield io.TextIOWrapper(file, encoding=encoding, errors=errors, newline="")
 
 
-@contextmanager
-def decoding_explained(name: str, encoding: str) -> Iterator[None]:
-    """Turns bytes that are not of an encoding into a DataError."""
-    try:
-        yield
-    except UnicodeError as error:
-        reason = f"byte 0x{error.object[error.start]:02x}" if isinstance(error, UnicodeDecodeError) else str(error)
-        raise DataError(
-            f"{name} is not {encoding}: {reason} cannot be decoded.",
-            "Leave --encoding away (UTF-8 if it is valid, else latin-1), or name the right one.",
-        ) from None
+def _any_lines(source: Source, encoding: str) -> Any:
+    return text_lines(source, encoding, "surrogateescape")
 
 
-def _csv_rows(source: Source, data: DataConfig, encoding: str) -> Iterator[Row | BadRow]:
-    delimiter = _delimiter(source, data)
-    csv.field_size_limit(LONGEST_FIELD)
-    with text_lines(source, encoding) as lines:
-        layout: schema.Layout | None = None
-        known = schema.mapping(data.label_map) if data.label_map else ()
-        for record in _records(csv.reader(lines, delimiter=delimiter)):
+# ---- text files
+
+
+def _csv_rows(source: Source, data: DataConfig, encoding: str, labelled: bool) -> Iterator[Row | BadRow]:
+    dialect = find_dialect(partial(_any_lines, source, encoding), data, source.name, source.kind, labelled)
+    with _any_lines(source, encoding) as lines:
+        layout: Layout | None = None
+        for record in _records(dialect.reader(lines)):
             if isinstance(record, BadRow):
                 yield record
                 continue
             if layout is None:
-                layout = schema.layout_of(record.fields, data.text_column, data.label_column, source.name, known)
+                layout = columns.find_layout(record.fields, data, source.name, labelled)
                 if layout.header:
                     continue
             yield _row(record, layout)
-
-
-def _delimiter(source: Source, data: DataConfig) -> str:
-    named = {"\\t": "\t", "tab": "\t"}.get(data.delimiter or "", data.delimiter)
-    delimiter = named or ("\t" if ".tsv" in source.suffix else ",")
-    if len(delimiter) != 1 or delimiter in '"\r\n\0':
-        raise DataError(
-            f"The delimiter {delimiter!r} is not a single character, or one that has a meaning of its own.",
-            "For example --delimiter ';'.",
-        )
-    return delimiter
 
 
 class Record(NamedTuple):
@@ -178,7 +136,7 @@ class Record(NamedTuple):
 
 
 def _records(reader: Any) -> Iterator[Record | BadRow]:
-    """Every record that is not an empty line."""
+    """Yield every record that is not an empty line."""
     while True:
         number = reader.line_num + 1
         try:
@@ -195,83 +153,185 @@ def _records(reader: Any) -> Iterator[Record | BadRow]:
             yield Record(number, lines, fields)
 
 
-def _row(record: Record, layout: schema.Layout) -> Row | BadRow:
+def _row(record: Record, layout: Layout) -> Row | BadRow:
     number, lines, fields = record
     if len(fields) != layout.width:
         reason = f"{len(fields)} columns instead of {layout.width}"
         return BadRow(number, reason, " | ".join(fields[:200])[:200], lines)
+    text, label, user, time, topic, id_ = layout.columns
     return Row(
         number,
-        fields[layout.text],
-        fields[layout.label],
-        fields[layout.user] if layout.user is not None else None,
-        fields[layout.date] if layout.date is not None else None,
-        fields[layout.topic] if layout.topic is not None else None,
+        fields[text],
+        "" if label is None else fields[label],
+        None if user is None else fields[user],
+        None if time is None else fields[time],
+        None if topic is None else fields[topic],
+        None if id_ is None else fields[id_],
     )
 
 
-def _json_rows(source: Source, data: DataConfig, encoding: str) -> Iterator[Row | BadRow]:
-    columns: tuple[str, ...] = ()
-    with text_lines(source, encoding) as lines:
+def _lines(source: Source, encoding: str) -> Iterator[Row]:
+    """Yield each line as a text, empty ones too."""
+    with _any_lines(source, encoding) as lines:
         for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
+            yield Row(number, line.rstrip("\r\n"))
+
+
+def _rows_of_two_files(source: Source, labels: Source, encoding: str) -> Iterator[Row]:
+    """Yield the lines of a file with the labels that stand in the lines of another one."""
+    with _any_lines(source, encoding) as texts, text_lines(labels, "utf-8-sig") as of_texts:
+        pairs = itertools.zip_longest((line.rstrip("\r\n") for line in texts), (line.strip() for line in of_texts))
+        for number, (text, label) in enumerate(pairs, start=1):
+            if text is None or label is None:
+                longer, shorter = (labels, source) if text is None else (source, labels)
+                raise DataError(
+                    f"{longer.name} has more lines than {shorter.name}, which has {number - 1:,}.",
+                    "Each line of the one needs the line of the other that belongs to it.",
+                )
+            yield Row(number, text, label)
+
+
+# ---- JSON
+
+
+def _json_rows(source: Source, data: DataConfig, encoding: str, labelled: bool) -> Iterator[Row | BadRow]:
+    with _any_lines(source, encoding) as file:
+        records = _json_records(file, source)
+        first = list(itertools.islice(records, ROWS_WITH_NAMES))
+        names = _keys(first)
+        if not names:
+            yield from (each for each in first if isinstance(each, BadRow))
+            return
+        positions = columns.find_columns(names, data, source.name, labelled)
+        wanted = [None if at is None else names[at] for at in positions]
+        for record in itertools.chain(first, records):
+            if isinstance(record, BadRow):
+                yield record
+            else:
+                values = [None if name is None else record.content.get(name) for name in wanted]
+                yield _checked(record.number, values, wanted)
+
+
+def _keys(records: Iterable[JsonRecord | BadRow]) -> list[str]:
+    """Return the keys of all objects, in the order in which they appear."""
+    return list(dict.fromkeys(key for each in records if isinstance(each, JsonRecord) for key in each.content))
+
+
+def named_columns(source: Source, data: DataConfig, encoding: str) -> tuple[list[str], Columns]:
+    """Return the names of the columns of a JSON or parquet file, and which of them are which."""
+    if source.kind == ".parquet":
+        names = pq.read_schema(source.path).names
+    else:
+        with _any_lines(source, encoding) as file:
+            names = _keys(itertools.islice(_json_records(file, source), ROWS_WITH_NAMES))
+    return names, columns.find_columns(names, data, source.name)
+
+
+class JsonRecord(NamedTuple):
+    """An object, and its line or its place in an array."""
+
+    number: int
+    content: dict[str, Any]
+
+
+def _json_records(file: IO[str], source: Source) -> Iterator[JsonRecord | BadRow]:
+    """Yield the objects of JSON lines, or of an array, which a file of any of the endings may be."""
+    for number, line in enumerate(file, start=1):
+        if begin := line.lstrip():
+            if begin.startswith("["):
+                return _array_records(begin[1:], file, source.name)
+            return _line_records(itertools.chain([line], file), number)
+    return iter(())
+
+
+def _line_records(lines: Iterable[str], first: int) -> Iterator[JsonRecord | BadRow]:
+    for number, line in enumerate(lines, start=first):
+        if not line.strip():
+            continue
+        try:
+            content = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            yield BadRow(number, f"not valid JSON: {error}", line[:200])
+            continue
+        yield _json_record(number, content, line)
+
+
+def _json_record(number: int, content: Any, written: str) -> JsonRecord | BadRow:
+    if isinstance(content, dict):
+        return JsonRecord(number, content)
+    return BadRow(number, "not a JSON object", written[:200])
+
+
+def _array_records(buffer: str, file: IO[str], name: str) -> Iterator[JsonRecord | BadRow]:
+    """Yield the items of an array that begins in ``buffer`` and goes on in ``file``."""
+    decoder = json.JSONDecoder()
+    at = 0
+    for number in itertools.count(1):
+        while True:
+            at = BETWEEN_ITEMS.match(buffer, at).end()  # type: ignore[union-attr] - it matches nothing, too
+            if buffer.startswith("]", at):
+                return
             try:
-                record = json.loads(line)
+                item, end = decoder.raw_decode(buffer, at)
+                break
             except (ValueError, RecursionError) as error:
-                yield BadRow(number, f"not valid JSON: {error}", line[:200])
-                continue
-            if not isinstance(record, dict):
-                yield BadRow(number, "not a JSON object", line[:200])
-                continue
-            if not columns:
-                names = [str(name) for name in record]
-                found = schema.named_columns(names, data.text_column, data.label_column, source.name)
-                columns = tuple("" if position is None else names[position] for position in found)
-            yield _checked(number, [record.get(name) for name in columns], columns)
+                more = file.read(CHUNK)
+                if not more or len(buffer) - at > unpacking.LONGEST_LINE:
+                    raise DataError(
+                        f"{name}: item {number:,} of its list is not valid JSON: {first_line(error)}.",
+                        "Was the file cut off? One JSON object a line (.jsonl) is read around such a place.",
+                    ) from None
+                buffer, at = buffer[at:] + more, 0
+        yield _json_record(number, item, buffer[at:end])
+        at = end
 
 
-def _checked(number: int, values: Sequence[Any], columns: Sequence[str]) -> Row | BadRow:
-    """A row of text, label and others, which are plain values; none of them may be longer than a field of CSV."""
-    text, label = values[:2]
-    if text is None or label is None:
-        missing = columns[0] if text is None else columns[1]
-        return BadRow(number, f"no value for {schema.shown(missing)}", _start(text))
+def _checked(number: int, values: Sequence[Any], names: Sequence[str | None]) -> Row | BadRow:
+    """Return a row of plain values in the order of :class:`Columns`; none may be longer than a field of CSV.
+
+    Where labels are needed, a row without text or label is bad; else no text is an empty one.
+    """
     written: list[str | None] = []
-    for value in values:
+    for value, name in zip(values, names, strict=True):
+        if value is None and name is not None and len(written) < 2 and names[1] is not None:
+            return BadRow(number, f"no value for {shown(name)}", _start(values[0]))
         if isinstance(value, dict | list):
             return BadRow(number, "a list or an object where a text should be", "")
         plain = value if value is None or isinstance(value, str) else str(value)
         if plain is not None and len(plain) > LONGEST_FIELD:
-            return BadRow(number, f"a field of more than {LONGEST_FIELD:,} characters", _start(text))
+            return BadRow(number, f"a field of more than {LONGEST_FIELD:,} characters", _start(values[0]))
         written.append(plain)
-    return Row(number, *written)  # type: ignore[arg-type]
+    text, label, *others = written
+    return Row(number, text or "", label or "", *others)
 
 
 def _start(value: Any) -> str:
     return visible(value[:100])[:200] if isinstance(value, str) else ""
 
 
-def _parquet_rows(source: Source, data: DataConfig) -> Iterator[Row | BadRow]:
-    """Texts stay in dictionaries as they are read: a file that repeats a long one a million times takes no more memory
+# ---- tables
+
+
+def _parquet_rows(source: Source, data: DataConfig, labelled: bool) -> Iterator[Row | BadRow]:
+    """Yield the rows of a parquet file. Texts stay in dictionaries as they are read: a file that repeats a long one a million times takes no more memory
     than the text."""
     with damage_explained(source.name, *unpacking.STRANGE), pq.ParquetFile(source.path) as plain:
-        names, columns = plain.schema_arrow.names, plain.schema_arrow
+        fields = plain.schema_arrow
         groups = [plain.metadata.row_group(at) for at in range(plain.metadata.num_row_groups)]
         packed = source.path.stat().st_size if source.path else 0
         unpacking.check_size(sum(each.total_byte_size for each in groups), packed, source.name)
-        wanted = [names[at] for at in _positions(source, data, names, columns) if at is not None]
-        texts = [name for name in dict.fromkeys(wanted) if pa.types.is_string(columns.field(name).type)]
+        wanted = [fields.names[at] for at in _positions(source, data, fields, labelled) if at is not None]
+        texts = [name for name in dict.fromkeys(wanted) if pa.types.is_string(fields.field(name).type)]
         with pq.ParquetFile(source.path, read_dictionary=texts) as file:
             size = 0
-            for row in _table_rows(source, data, columns, _whole(file, wanted)):
+            for row in _table_rows(source, data, fields, _whole(file, wanted), labelled):
                 size += len(row.text) if isinstance(row, Row) else 0
                 unpacking.check_size(size, packed, source.name)
                 yield row
 
 
 def _whole(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Batches of rows; damage that Arrow reads over, such as an index past its dictionary, is an ArrowInvalid."""
+    """Yield batches of rows; damage that Arrow reads over, such as an index past its dictionary, is an ArrowInvalid."""
     rows = 0
     for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
         batch.validate(full=True)
@@ -281,32 +341,30 @@ def _whole(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]
         raise pa.ArrowInvalid(f"it holds {rows:,} rows and says {file.metadata.num_rows:,}")
 
 
-def _dataset_rows(source: Source, data: DataConfig, dataset: Any) -> Iterator[Row | BadRow]:
+def _dataset_rows(source: Source, data: DataConfig, dataset: Any, labelled: bool) -> Iterator[Row | BadRow]:
     parts = (dataset.with_format("arrow")[at : at + ROWS_AT_ONCE] for at in range(0, len(dataset), ROWS_AT_ONCE))
     with damage_explained(source.name, *unpacking.STRANGE):
-        yield from _table_rows(source, data, dataset.features.arrow_schema, parts)
+        yield from _table_rows(source, data, dataset.features.arrow_schema, parts, labelled)
 
 
-def _positions(source: Source, data: DataConfig, names: list[str], columns: pa.Schema) -> schema.Columns:
-    positions = schema.named_columns(names, data.text_column, data.label_column, source.name)
+def _positions(source: Source, data: DataConfig, fields: pa.Schema, labelled: bool) -> Columns:
+    positions = columns.find_columns(fields.names, data, source.name, labelled)
     for at in positions:
-        if at is None:
-            continue
-        name = schema.shown(names[at])
-        if names.count(names[at]) > 1:
-            raise DataError(f"{source.name} has two columns {name}.", "Rename one of them.")
-        if pa.types.is_nested(columns.field(at).type):
+        if at is not None and pa.types.is_nested(fields.field(at).type):
             raise DataError(
-                f"{source.name}: the column {name} holds no texts but {str(columns.field(at).type)[:100]}.",
+                f"{source.name}: the column {shown(fields.names[at])} holds no texts but "
+                f"{str(fields.field(at).type)[:100]}.",
                 "Name another with --text-column or --label-column, or export its values as texts.",
             )
     return positions
 
 
-def _table_rows(source: Source, data: DataConfig, columns: pa.Schema, batches: Iterator[Any]) -> Iterator[Row | BadRow]:
-    positions = _positions(source, data, columns.names, columns)
-    wanted = [None if at is None else columns.names[at] for at in positions]
-    label_names = _class_names(columns, columns.names[positions.label])
+def _table_rows(
+    source: Source, data: DataConfig, fields: pa.Schema, batches: Iterator[Any], labelled: bool
+) -> Iterator[Row | BadRow]:
+    positions = _positions(source, data, fields, labelled)
+    wanted = [None if at is None else fields.names[at] for at in positions]
+    label_names = [] if positions.label is None else _class_names(fields, fields.names[positions.label])
     number = 0
     for batch in batches:
         values = [_values(batch.column(name)) if name else [None] * batch.num_rows for name in wanted]
@@ -315,7 +373,7 @@ def _table_rows(source: Source, data: DataConfig, columns: pa.Schema, batches: I
             text, label, *others = row
             if label_names and isinstance(label, int) and 0 <= label < len(label_names):
                 label = label_names[label]
-            yield _checked(number, (text, label, *others), ("text", "label"))
+            yield _checked(number, (text, label, *others), wanted)
 
 
 def _values(column: pa.Array | pa.ChunkedArray) -> list[Any]:

@@ -23,6 +23,11 @@ from sentiment140_bert.settings import DataConfig
 
 log = logging.getLogger(__name__)
 
+# Settings that say how a file is written.
+LAYOUT = (
+    *("text_column", "label_column", "user_column", "time_column", "id_column"),
+    *("labels_file", "delimiter", "quoting", "encoding"),
+)
 AUDITED = ("validation", "test", "manual")
 Readings = dict[str, tuple[Source, reading.Reading]]
 TokensOf = Callable[[str], Tokens | None]
@@ -172,7 +177,8 @@ def tokenized(prepared: Prepared, tokenizer: Any, max_length: int, at_hand: Toke
 
 def _layout_of_its_own(data: DataConfig) -> DataConfig:
     """For the manual file: what is said of the dataset's columns and encoding does not hold there."""
-    return dataclasses.replace(data, text_column=None, label_column=None, delimiter=None, encoding=None)
+    own = {each.name: each.default for each in dataclasses.fields(DataConfig) if each.name in LAYOUT}
+    return dataclasses.replace(data, **own)
 
 
 def _cleaned(table: pa.Table, level: str, steps: dict[str, int]) -> pa.Table:
@@ -206,7 +212,7 @@ def _key(source: Source, manual: Source | None, data: DataConfig, doubted: suspe
     if None in hashes:
         return None
     hashes += [doubted.sha256] if doubted else []
-    parts = [(each.member, each.suffix) for each in files]
+    parts = [(each.member, each.kind) for each in files]
     return hashlib.sha256(json.dumps([hashes, parts, _settings(data)]).encode()).hexdigest()
 
 

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from sentiment140_bert.data import formats, schema
+from sentiment140_bert.data import encodings, formats, schema
+from sentiment140_bert.data.columns import NO_TOPIC
 from sentiment140_bert.data.formats import BadRow, Row
 from sentiment140_bert.data.source import Source
 from sentiment140_bert.errors import DataError
@@ -51,6 +52,7 @@ class _Collector:
     """Gathers rows into Arrow chunks, and hashes what it gathers where there is no file to be hashed."""
 
     name: str
+    encoding: str | None
     hashes: bool
     batches: list[pa.RecordBatch] = field(default_factory=list)
     bad: list[BadRow] = field(default_factory=list)
@@ -86,13 +88,14 @@ class _Collector:
         try:
             "".join(value for value in row[1:] if value).encode()
         except UnicodeEncodeError:
-            self.bad.append(BadRow(row.number, "not valid Unicode (a lone surrogate)", ascii(row.text)[:200]))
+            reason = encodings.explain_undecodable(row[1:], self.encoding)
+            self.bad.append(BadRow(row.number, reason, ascii(row.text)[:200]))
             return False
         return True
 
 
 def _batch(rows: list[Row]) -> pa.RecordBatch:
-    values = zip(*rows, strict=True) if rows else [()] * len(COLUMNS)
+    values = [*zip(*rows, strict=True)][: len(COLUMNS)] if rows else [()] * len(COLUMNS)
     arrays = [pa.array(column, kind) for column, kind in zip(values, TYPES, strict=True)]
     return pa.record_batch(arrays, names=list(COLUMNS))
 
@@ -110,9 +113,9 @@ def read(source: Source, data: DataConfig, labels_may_differ: bool = False) -> R
             apart, or more than ``max_bad_rows`` or a million of its rows are malformed; the sentence names the
             file and the first bad row.
     """
-    encoding = formats.encoding_of(source, data.encoding)
+    encoding = encodings.detect_encoding(source, data.encoding)
     sha256 = source.sha256
-    collected = _Collector(source.name, hashes=sha256 is None)
+    collected = _Collector(source.name, encoding, hashes=sha256 is None)
     with tqdm(desc=f"read {visible(source.name)}", unit=" tweets", unit_scale=True, disable=None) as bar:
         collected.gather(formats.rows_of(source, data, encoding), bar)
     table = pa.Table.from_batches(collected.batches)
@@ -162,7 +165,7 @@ def _with_labels(
         for row in table.filter(pc.invert(known)).to_pylist()
     ]
     topics = pc.utf8_trim_whitespace(table["topic"])
-    topics = pc.if_else(pc.is_in(topics, value_set=pa.array(schema.NO_TOPIC)), None, topics)
+    topics = pc.if_else(pc.is_in(topics, value_set=pa.array(NO_TOPIC)), None, topics)
     table = table.set_column(table.column_names.index("topic"), "topic", topics)
     left = table.set_column(table.column_names.index("label"), "label", meaning).filter(kept)
     return left, len(table) - len(left) - len(unknown), unknown
@@ -184,7 +187,7 @@ def _too_many(reading: Reading, name: str, allowed: float) -> DataError:
     return DataError(
         f"{name}: {_share(reading)} are malformed, more than the {allowed:.1%} allowed; the first is row "
         f"{first.number}: {first.reason}.",
-        "Mend the file, name its layout (--delimiter, --text-column, --label-column, --encoding), or allow more "
+        "Mend the file, name its layout (--delimiter, --quoting, --text-column, --label-column, --encoding), or allow more "
         "with --max-bad-rows.",
     )
 
@@ -192,7 +195,7 @@ def _too_many(reading: Reading, name: str, allowed: float) -> DataError:
 def _no_tweets(name: str, last: BadRow) -> DataError:
     return DataError(
         f"{name}: more than {MOST_BAD_ROWS:,} rows are malformed; the last is row {last.number}: {last.reason}.",
-        "Is it the right file? Name its layout (--delimiter, --text-column, --label-column, --encoding).",
+        "Is it the right file? Name its layout (--delimiter, --quoting, --text-column, --label-column, --encoding).",
     )
 
 

@@ -1,9 +1,8 @@
-"""What the columns of a tweet file mean: where text and label stand, and which label is negative or positive."""
+"""What the labels of a tweet file mean."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from sentiment140_bert import values
@@ -30,37 +29,6 @@ SCHEMES: dict[str, dict[str, int]] = {
     SIGNED: {"-1": NEGATIVE, "0": NEUTRAL, "1": POSITIVE},
     "names": _NAMED,
 }
-
-TEXT_NAMES = ("text", "tweet", "sentence", "content", "sentimenttext", "tweettext", "tweet_text", "body", "message")
-LABEL_NAMES_OF_COLUMNS = ("label", "target", "sentiment", "polarity", "class", "labels", "airline_sentiment")
-USER_NAMES = ("user", "username", "user_name", "author")
-DATE_NAMES = ("date", "created_at", "timestamp", "time", "tweetdate", "tweet_created")
-TOPIC_NAMES = ("query", "topic", "flag")
-NO_TOPIC = ("", "NO_QUERY")  # what the corpus writes where there is none
-SIX_COLUMNS = ("target", "id", "date", "flag", "user", "text")
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Positions of the columns in a row; ``header`` says whether the first row holds their names."""
-
-    text: int
-    label: int
-    width: int
-    header: bool
-    user: int | None = None
-    date: int | None = None
-    topic: int | None = None
-
-
-class Columns(NamedTuple):
-    """Positions of the columns by name; the last three may be missing."""
-
-    text: int
-    label: int
-    user: int | None
-    date: int | None
-    topic: int | None
 
 
 class Labels(NamedTuple):
@@ -153,80 +121,7 @@ def is_label(value: object, known: Collection[str] = ()) -> bool:
     return tidy(value) in known or any(tidy(value) in scheme for scheme in SCHEMES.values())
 
 
-def layout_of(
-    first: Sequence[str], text_column: str | None, label_column: str | None, where: str, known: Collection[str] = ()
-) -> Layout:
-    """Finds text and label from the first row of a file.
-
-    Args:
-        first: The first row, which may be a header.
-        text_column: Name given by the user; asks for a header.
-        label_column: Likewise.
-        where: Name of the file, for errors.
-        known: Labels, tidied, beside those that the schemes know.
-
-    Raises:
-        DataError: Wrong delimiter, no such column, or no way to tell the columns apart.
-    """
-    if len(first) < 2:
-        raise DataError(
-            f"{where}: row 1 has a single column ({shown(first[0] if first else '')}): is the delimiter wrong?",
-            "Name the right one with --delimiter, e.g. --delimiter ';' or --delimiter '\\t'.",
-        )
-    if not (text_column or label_column) and (layout := without_header(first, known)):
-        return layout
-    text, label, user, date, topic = named_columns(first, text_column, label_column, where)
-    return Layout(text, label, len(first), True, user, date, topic)
-
-
-def without_header(first: Sequence[str], known: Collection[str] = ()) -> Layout | None:
-    """The layout of the corpus itself, by a file's first row: six columns, or two with a label; None for any other."""
-    if len(first) == 6 and is_label(first[0], known):
-        return Layout(text=5, label=0, width=6, header=False, user=4, date=2, topic=3)
-    if len(first) == 2 and is_label(first[0], known) != is_label(first[1], known):
-        label = 0 if is_label(first[0], known) else 1
-        return Layout(text=1 - label, label=label, width=2, header=False)
-    return None
-
-
-def named_columns(names: Sequence[str], text_column: str | None, label_column: str | None, where: str) -> Columns:
-    """Positions of the columns that matter among named ones.
-
-    Raises:
-        DataError: A column that was named, or text or label, is not among them.
-    """
-    lower = [name.strip().strip("\ufeff").lower() for name in names]
-
-    def find(wanted: str | None, usual: Sequence[str], flag: str) -> int:
-        for name in [wanted] if wanted else usual:
-            if name.lower() in lower:
-                return lower.index(name.lower())
-        missing = f"no column {wanted!r}" if wanted else f"no column that is obviously the {flag}"
-        raise DataError(
-            f"{where}: {missing} in row 1; the columns are: {shown_names(names)}.",
-            f"Name it with --{flag}-column, or another separator with --delimiter. Without a header a file must have "
-            "two columns (label, text) or the six of Sentiment140.",
-        )
-
-    def maybe(usual: Sequence[str]) -> int | None:
-        return next((lower.index(name) for name in usual if name in lower), None)
-
-    return Columns(
-        find(text_column, TEXT_NAMES, "text"),
-        find(label_column, LABEL_NAMES_OF_COLUMNS, "label"),
-        maybe(USER_NAMES),
-        maybe(DATE_NAMES),
-        maybe(TOPIC_NAMES),
-    )
-
-
-def shown_names(names: Sequence[str]) -> str:
-    """Names of columns in a sentence, the first ones."""
-    rest = f" and {len(names) - 20:,} others" if len(names) > 20 else ""
-    return ", ".join(shown(name) for name in names[:20]) + rest
-
-
-def shown(text: str) -> str:
-    """A label or a column's name in a sentence: quoted, and cut where it is long."""
-    said = repr(text if len(text) <= 40 else text[:39] + "…")
-    return said if len(said) <= 100 else said[:99] + "…"  # of signs that are written as escapes
+def shown(text: str, longest: int = 40) -> str:
+    """Return a label or a column's name for a message: quoted, and cut where it is longer than so many characters."""
+    said = repr(text if len(text) <= longest else text[: longest - 1] + "…")
+    return said if len(said) <= longest + 60 else said[: longest + 59] + "…"  # of signs that are written as escapes

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import stat
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.data import hub_dataset, saved, schema, tables, unpacking
+from sentiment140_bert.data import columns, hub_dataset, saved, tables, unpacking
 from sentiment140_bert.data.download import STANFORD_BYTES, STANFORD_SHA256, STANFORD_URL, cache_dir, download
 from sentiment140_bert.errors import DataError, first_line
 from sentiment140_bert.run_dir import sha256_of
@@ -19,23 +21,47 @@ if TYPE_CHECKING:
 
 STANFORD_TRAINING = "training.1600000.processed.noemoticon.csv"
 STANFORD_MANUAL = "testdata.manual.2009.06.14.csv"
-TEXT_FILES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".zip")
-FILES = (*TEXT_FILES, ".parquet", ".jsonl", ".jsonl.gz")
+KINDS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
+PACKED = (".gz", ".bz2", ".xz")
+LINES = "lines"  # the kind of a file of texts, one a line, whatever its name
+KNOWN = f"{', '.join(KINDS)}; all but the last also packed ({', '.join((*PACKED, '.zip'))})"
+# How files begin that are not what their names say, and what to do.
+OTHERS = {
+    b"version https://git-lfs": ("a pointer of Git LFS, not the file itself", "Fetch the file: git lfs pull."),
+    b"<!doctype html": ("a web page", "Download the file itself: its link may lead to a page about it, or to a login."),
+    b"<html": ("a web page", "Download the file itself: its link may lead to a page about it, or to a login."),
+    b"PK\x03\x04": ("an Excel workbook or a zip archive", "Save it as CSV (UTF-8), or name it .zip if it is an archive."),
+    b"\xd0\xcf\x11\xe0": ("an old Excel workbook", "Save it as CSV (UTF-8)."),
+    b"\x1f\x8b": ("packed by gzip", "Let its name end in .gz, as in tweets.csv.gz."),
+    b"BZh": ("packed by bzip2", "Let its name end in .bz2, as in tweets.csv.bz2."),
+    b"\xfd7zXZ": ("packed by xz", "Let its name end in .xz, as in tweets.csv.xz."),
+    b"PAR1": ("a parquet file", "Let its name end in .parquet."),
+    b"%PDF": ("a PDF", "Export its table as CSV."),
+    b"SQLite format 3": ("a database of SQLite", "Export its table as CSV."),
+}
 
 
 @dataclass(frozen=True)
 class Source:
-    """One place tweets are read from: a file (with ``member`` inside a zip) or a ``Dataset`` in memory map."""
+    """One place tweets are read from: a file (with ``member`` inside a zip) or a ``Dataset`` in memory map.
+
+    ``labels`` is the file with the labels of a file of texts, ``as_lines`` says that a file is read as texts, one a
+    line, whatever its name."""
 
     name: str
     path: Path | None = None
     member: str | None = None
     dataset: Dataset | None = None
     revision: str | None = None
+    labels: Source | None = None
+    as_lines: bool = False
 
     @property
     def sha256(self) -> str | None:
         """Of the file's bytes; None for a dataset, whose rows are hashed as they are read."""
+        if self.labels and self.path:
+            both = f"{sha256_of(self.path)}{self.labels.sha256}"
+            return hashlib.sha256(both.encode()).hexdigest()
         return sha256_of(self.path) if self.path else None
 
     @property
@@ -51,9 +77,26 @@ class Source:
         return self.dataset is not None and not elsewhere
 
     @property
-    def suffix(self) -> str:
-        name = (self.member or (self.path.name if self.path else "")).lower()
-        return next((suffix for suffix in sorted(FILES, key=len, reverse=True) if name.endswith(suffix)), "")
+    def kind(self) -> str:
+        """One of ``KINDS``, or ``LINES``; empty for a dataset."""
+        return LINES if self.as_lines else kind_of(self.member or (self.path.name if self.path else ""))
+
+    @property
+    def is_packed(self) -> bool:
+        return self.path is not None and self.path.name.lower().endswith((*PACKED, ".zip"))
+
+
+def kind_of(name: str) -> str:
+    """Return the ending of a file's name that tells its kind, without that of its packing; empty if it is not known."""
+    name = name.lower()
+    packing = next((each for each in PACKED if name.endswith(each)), "")
+    kind = next((each for each in KINDS if name.removesuffix(packing).endswith(each)), "")
+    return "" if packing and kind == ".parquet" else kind
+
+
+def is_file_name(name: str) -> bool:
+    """Return True if a name ends as that of a file which can be read."""
+    return bool(kind_of(name)) or name.lower().endswith(".zip")
 
 
 def locate(data: DataConfig) -> tuple[Source, Source | None]:
@@ -63,18 +106,25 @@ def locate(data: DataConfig) -> tuple[Source, Source | None]:
         DataError: No such file, folder or dataset; the Hub or Stanford's site cannot be reached.
     """
     source, manual = _named(data)
+    if data.labels_file:
+        if not source.path or source.kind == ".parquet":
+            raise DataError(
+                f"{source.name} is no file of texts, one a line, so {data.labels_file} cannot hold its labels.",
+                "Leave --labels-file away, or name the file with the texts by --dataset.",
+            )
+        source = dataclasses.replace(source, labels=text_file(data.labels_file, as_lines=True), as_lines=True)
     if data.manual_test == "none":
         manual = None
     elif data.manual_test:
         name = data.manual_test
         is_table = tables.is_table(name)
-        manual = Source(name, dataset=tables.read(name, None, None)) if is_table else file_source(name)
+        manual = Source(name, dataset=tables.read(name, DataConfig())) if is_table else file_source(name)
     return source, manual
 
 
 def is_hub_id(name: str) -> bool:
     """Whether :func:`locate` looks for a name on the Hub."""
-    here = name in ("sample", "stanford") or is_here(name) or name.lower().endswith(FILES)
+    here = name in ("sample", "stanford") or is_here(name) or is_file_name(name)
     here = here or tables.is_table(name)
     return not here and name.count("/") <= 1 and not name.startswith((".", "/", "~"))
 
@@ -92,11 +142,11 @@ def _named(data: DataConfig) -> tuple[Source, Source | None]:
             Source("stanford (manual)", archive, STANFORD_MANUAL),
         )
     if tables.is_table(name):
-        return Source(name, dataset=tables.read(name, data.text_column, data.label_column)), None
+        return Source(name, dataset=tables.read(name, data)), None
     path = found(name)
     if path and path.is_dir():
         return Source(name, dataset=_from_folder(path, data.dataset_split)), None
-    if path or name.lower().endswith(FILES):
+    if path or is_file_name(name):
         return _file_with_manual(name)
     if name.count("/") > 1 or name.startswith((".", "/", "~")):
         raise DataError(f"There is no file or folder {name}.", "Check the path.")
@@ -144,24 +194,41 @@ def is_here(name: str) -> bool:
         return True
 
 
-def _file_with_manual(name: str) -> tuple[Source, Source | None]:
+def text_file(name: str, as_lines: bool = False) -> Source:
+    """Return a file, which is read as lines of text if ``as_lines``.
+
+    Raises:
+        DataError: It is missing, empty, or begins as another kind of file does.
+    """
     path = found(name)
     if path is None or not path.is_file():
         raise DataError(f"There is no file {name}.", "Check the path.")
     if path.stat().st_size == 0:
         raise DataError(f"{name} is empty (0 bytes).", "Was the download cut off?")
-    if not path.name.lower().endswith(FILES):
-        raise DataError(
-            f"{name} is of no kind that can be read.", f"Known: {', '.join(FILES)}, or a folder saved by datasets."
-        )
+    with path.open("rb") as file:
+        begin = file.read(200).lstrip()
+    right = {b"PAR1": ".parquet", b"PK\x03\x04": ".zip", b"\x1f\x8b": ".gz", b"BZh": ".bz2", b"\xfd7zXZ": ".xz"}
+    for start, (what, hint) in OTHERS.items():
+        is_it = begin.startswith(start) or begin.lower().startswith(start)
+        if is_it and not path.name.lower().endswith(right.get(start, "\0")):
+            raise DataError(f"{name} is {what}.", hint)
+    return Source(name, path, as_lines=as_lines)
+
+
+def _file_with_manual(name: str) -> tuple[Source, Source | None]:
+    source = text_file(name)
+    path = source.path
+    assert path  # noqa: S101 - a file's
+    if not is_file_name(path.name):
+        raise DataError(f"{name} is of no kind that can be read.", f"Known: {KNOWN}; or a folder saved by datasets.")
     if not path.name.lower().endswith(".zip"):
-        return Source(name, path), None
+        return source, None
     members = unpacking.tweet_files(path, name)
     manual = next((each for each in members if Path(each).name == STANFORD_MANUAL), None)
     rest = [each for each in members if each != manual] or members
     if len(rest) != 1:
         raise DataError(
-            f"{name} holds {len(rest):,} tweet files ({schema.shown_names(rest) or 'none'}); one is needed.",
+            f"{name} holds {len(rest):,} tweet files ({columns.shown_names(rest) or 'none'}); one is needed.",
             "Unpack it and name one file.",
         )
     both = manual is not None and rest != [manual]

@@ -12,7 +12,9 @@ import pyarrow.compute as pc
 
 from sentiment140_bert.data import clean, schema
 from sentiment140_bert.data.cells import from_cell
-from sentiment140_bert.data.formats import LONGEST_FIELD, encoding_of, text_lines
+from sentiment140_bert.data.dialects import LONGEST_FIELD
+from sentiment140_bert.data.encodings import detect_encoding
+from sentiment140_bert.data.formats import text_lines
 from sentiment140_bert.data.source import Source, found
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.run_dir import sha256_of
@@ -81,13 +83,13 @@ def read(name: str) -> Suspects:
     texts: list[str] = []
     labels: list[int] = []
     csv.field_size_limit(LONGEST_FIELD)
-    with text_lines(source, encoding_of(source, None) or "utf-8") as lines:
+    with text_lines(source, detect_encoding(source, None) or "utf-8") as lines:
         reader = csv.DictReader(lines)
         try:
             columns = reader.fieldnames or []
             if "text" not in columns:
                 raise DataError(
-                    f"{name} has no column text; its first row is: {', '.join(columns)[:200] or '(nothing)'}.",
+                    f"{name} has no column text.",
                     "--drop-suspects takes the CSV that `s140 suspects` wrote.",
                 )
             ours = "label_quality" in columns  # so its cells are as_cell wrote them

@@ -13,8 +13,9 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sentiment140_bert.data import schema
+from sentiment140_bert.data.columns import find_columns
 from sentiment140_bert.errors import DataError, MissingExtra, S140Error, first_line
+from sentiment140_bert.settings import DataConfig
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -95,15 +96,14 @@ def refusals_explained(name: str) -> Iterator[None]:
         raise DataError(f"Spark refuses the table {name}: {first_line(error)}.", "May you read and write it?") from None
 
 
-def read(name: str, text_column: str | None, label_column: str | None) -> Any:
+def read(name: str, data: DataConfig) -> Any:
     """The labelled tweets of a table.
 
     A table has no order of its own, so the rows are sorted: the same content gives the same splits and fingerprint.
 
     Args:
         name: As in ``table:catalog.schema.name``.
-        text_column: Where it is not obvious.
-        label_column: Likewise.
+        data: Its columns, where they are not obvious.
 
     Returns:
         A ``datasets.Dataset`` in memory with the columns of text and label, and of user, date and topic where there
@@ -116,24 +116,24 @@ def read(name: str, text_column: str | None, label_column: str | None) -> Any:
     from datasets.table import InMemoryTable
 
     copies = os.environ.get(COPIES)
-    table = pq.read_table(_copy_in(Path(copies), name)) if copies else _collected(name, text_column, label_column)
+    table = pq.read_table(_copy_in(Path(copies), name)) if copies else _collected(name, data)
     return Dataset(InMemoryTable(table))
 
 
-def copy(name: str, text_column: str | None, label_column: str | None, folder: Path) -> None:
+def copy(name: str, data: DataConfig, folder: Path) -> None:
     """Writes what :func:`read` would give into ``folder``, where it is found by whoever has that in ``S140_TABLES``."""
-    pq.write_table(_collected(name, text_column, label_column), _copy_in(folder, name))
+    pq.write_table(_collected(name, data), _copy_in(folder, name))
 
 
 def _copy_in(folder: Path, name: str) -> Path:
     return folder / f"{quote(name, safe='')}.parquet"
 
 
-def _collected(name: str, text_column: str | None, label_column: str | None) -> pa.Table:
+def _collected(name: str, data: DataConfig) -> pa.Table:
     found = frame(name)
     from pyspark.sql import functions
 
-    positions = schema.named_columns(found.columns, text_column, label_column, name)
+    positions = find_columns(found.columns, data, name)
     wanted = list(dict.fromkeys(found.columns[at] for at in positions if at is not None))
     columns = [functions.col(quoted(column)).cast("string").alias(column) for column in wanted]
     with refusals_explained(name):

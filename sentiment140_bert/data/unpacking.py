@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import gzip
 import io
+import lzma
 import stat
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from lzma import LZMAError
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
@@ -29,7 +30,8 @@ MOST_UNPACKED = 20_000_000_000  # bytes; the corpus has 240 million
 LONGEST_LINE = 20_000_000  # bytes; a field of 10 MB is a bad row, a file without line ends no file of tweets
 AT_ONCE = 1 << 18  # bytes
 ROWS_AT_ONCE = 4096  # of a table
-DAMAGE = (EOFError, OSError, zipfile.BadZipFile, zlib.error, LZMAError, struct.error, pa.ArrowException)
+OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+DAMAGE = (EOFError, OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, pa.ArrowException)
 
 
 # Of the headers of zip archives and the values in tables, beside DAMAGE.
@@ -62,7 +64,9 @@ def check_size(unpacked: int, packed: int, name: str) -> None:
 
 
 @contextmanager
-def opened(path: Path, member: str | None, name: str) -> Iterator[IO[bytes]]:
+def opened(
+    path: Path, member: str | None, name: str, longest_line: int | None = LONGEST_LINE
+) -> Iterator[IO[bytes]]:
     """The bytes of a file, or of ``member`` in a zip, unpacked as they are read.
 
     Raises:
@@ -76,11 +80,11 @@ def opened(path: Path, member: str | None, name: str) -> Iterator[IO[bytes]]:
                 described = archive.getinfo(member or "")
                 check_size(described.file_size, described.compress_size, name)
                 file: IO[bytes] = stack.enter_context(archive.open(described))
-            elif path.name.lower().endswith(".gz"):
-                file = cast(IO[bytes], stack.enter_context(gzip.open(path)))
+            elif opens := next((each for end, each in OPENERS.items() if path.name.lower().endswith(end)), None):
+                file = cast(IO[bytes], stack.enter_context(opens(path)))
             else:
                 file, packed = stack.enter_context(path.open("rb")), None
-        yield io.BufferedReader(_Bounded(file, packed, name), AT_ONCE)
+        yield io.BufferedReader(_Bounded(file, packed, name, longest_line), AT_ONCE)
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
@@ -106,7 +110,7 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
 
 
 def tweet_files(path: Path, name: str) -> list[str]:
-    """The CSV and TSV files in a zip; links among them are none.
+    """The files of tweets in a zip; links among them are none.
 
     Raises:
         DataError: It is damaged, or protected by a password.
@@ -120,10 +124,13 @@ def tweet_files(path: Path, name: str) -> list[str]:
         ) from None
     if any(each.flag_bits & 1 for each in members):
         raise DataError(f"{name} is protected by a password.", "Unpack it and name the file in it.")
+    names = [each.filename.lower() for each in members if "__MACOSX" not in each.filename]
+    tables = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
+    endings = tables if any(name.endswith(tables) for name in names) else (".txt",)  # else that is a note on the others
     return [
         each.filename
         for each in members
-        if each.filename.lower().endswith((".csv", ".tsv"))
+        if each.filename.lower().endswith(endings)
         and "__MACOSX" not in each.filename
         and not stat.S_ISLNK(each.external_attr >> 16)
     ]
@@ -132,9 +139,9 @@ def tweet_files(path: Path, name: str) -> list[str]:
 class _Bounded(io.RawIOBase):
     """What is read passes through here; ``packed`` is the size of the packed file, None where it is none."""
 
-    def __init__(self, file: IO[bytes], packed: int | None, name: str) -> None:
+    def __init__(self, file: IO[bytes], packed: int | None, name: str, longest_line: int | None) -> None:
         super().__init__()
-        self.file, self.packed, self.name = file, packed, name
+        self.file, self.packed, self.name, self.longest_line = file, packed, name, longest_line
         self.count = self.line = 0
 
     def readable(self) -> bool:
@@ -149,9 +156,9 @@ class _Bounded(io.RawIOBase):
             check_size(self.count, self.packed, self.name)
         end = max(part.rfind(b"\n"), part.rfind(b"\r"))
         self.line = len(part) - 1 - end if end >= 0 else self.line + len(part)
-        if self.line > LONGEST_LINE:
+        if self.longest_line and self.line > self.longest_line:
             raise DataError(
-                f"{self.name} has a line of more than {LONGEST_LINE:,} bytes: that is no file of tweets.",
+                f"{self.name} has a line of more than {self.longest_line:,} bytes: that is no file of tweets.",
                 "Is it the right file, and are there line ends in it?",
             )
         return len(part)

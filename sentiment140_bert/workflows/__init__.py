@@ -10,14 +10,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sentiment140_bert.workflows.answering import answers, load_classifier, open_classifier, predict
+    from sentiment140_bert.workflows.answering import (
+        answer_rows,
+        answers,
+        load_classifier,
+        open_classifier,
+        predict,
+    )
     from sentiment140_bert.workflows.comparing import compare
     from sentiment140_bert.workflows.converting import convert
     from sentiment140_bert.workflows.examining import doctor
     from sentiment140_bert.workflows.exporting import export
     from sentiment140_bert.workflows.judging import evaluate
     from sentiment140_bert.workflows.learning_curves import learning_curve, redrawn_curve
-    from sentiment140_bert.workflows.preparing import prepare
+    from sentiment140_bert.workflows.preparing import prepare, preview
     from sentiment140_bert.workflows.publishing import Destination, card, push_to_hub
     from sentiment140_bert.workflows.reporting import report
     from sentiment140_bert.workflows.runs import saved_recipe
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Destination": "publishing",
+    "answer_rows": "answering",
     "answers": "answering",
     "card": "publishing",
     "compare": "comparing",
@@ -43,6 +50,7 @@ _HOMES = {
     "open_classifier": "answering",
     "predict": "answering",
     "prepare": "preparing",
+    "preview": "preparing",
     "push_to_hub": "publishing",
     "redrawn_curve": "learning_curves",
     "report": "reporting",
@@ -56,6 +64,7 @@ _HOMES = {
 }
 __all__ = [
     "Destination",
+    "answer_rows",
     "answers",
     "card",
     "compare",
@@ -69,6 +78,7 @@ __all__ = [
     "open_classifier",
     "predict",
     "prepare",
+    "preview",
     "push_to_hub",
     "redrawn_curve",
     "report",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sentiment140_bert.errors import ModelError
+from sentiment140_bert.data.formats import BadRow, Row
+from sentiment140_bert.data.texts import Answer
+from sentiment140_bert.errors import DataError, ModelError
 from sentiment140_bert.machine.facts import check_memory
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.values import path_named
@@ -161,3 +164,44 @@ def answers(classifier: Classifier, texts: Iterable[str]) -> Iterator[tuple[str,
 
     for prediction in classifier.predict(remembered()):
         yield waiting.popleft(), prediction
+
+
+def answer_rows(classifier: Classifier, rows: Iterable[Row | BadRow], max_bad_rows: float) -> Iterator[Answer]:
+    """Yield what becomes of each row, in order; rows are held no longer than the window of texts they are in.
+
+    Args:
+        classifier: Gives the labels.
+        rows: Of the input.
+        max_bad_rows: The share of rows that may be unreadable.
+
+    Raises:
+        DataError: After the last row, if more of them are.
+    """
+    waiting: deque[Row | BadRow] = deque()
+    count = bad = 0
+    first = ""
+
+    def texts() -> Iterator[str]:
+        for row in rows:
+            waiting.append(row)
+            if isinstance(row, Row):
+                yield row.text
+
+    for prediction in itertools.chain(classifier.predict(texts()), [None]):
+        while waiting:
+            row = waiting.popleft()
+            if isinstance(row, Row) and prediction:
+                count += 1
+                yield Answer(count, row.id, row.text, prediction.label, prediction.score)
+                break
+            assert isinstance(row, BadRow)  # noqa: S101 - each text has a prediction
+            first = first or f"row {row.number}: {row.reason}"
+            for _ in range(row.rows):  # so that the output has a row for each line that a quotation mark swallowed
+                count, bad = count + 1, bad + 1
+                yield Answer(count, None, row.content, error=f"row {row.number}: {row.reason}")
+    if bad > max_bad_rows * count:
+        raise DataError(
+            f"{bad:,} of {count:,} rows ({bad / count:.1%}) cannot be read; the first is {first}.",
+            "Name the file's layout (--delimiter, --quoting, --text-column, --encoding), or allow more with "
+            "--max-bad-rows.",
+        )

@@ -142,5 +142,5 @@ def _texts() -> list[str]:
     from sentiment140_bert.data import source, texts
     from sentiment140_bert.settings import DataConfig
 
-    tweets = list(texts.read_texts(str(source.locate(DataConfig(dataset="sample"))[0].path)))
+    tweets = texts.read_texts(str(source.locate(DataConfig(dataset="sample"))[0].path))
     return [*tweets[:: max(1, len(tweets) // CHECKED)][:CHECKED], "", "word " * 600]

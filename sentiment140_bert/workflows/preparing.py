@@ -15,6 +15,7 @@ from sentiment140_bert.workflows.runs import without_folders
 
 if TYPE_CHECKING:
     from sentiment140_bert.data.cache import Prepared
+    from sentiment140_bert.data.preview import Preview
 
 log = logging.getLogger(__name__)
 Data = tuple["Prepared", "Prepared", Any]  # splits, their tokens, and the tokenizer
@@ -36,6 +37,17 @@ def prepare(recipe: Recipe) -> dict[str, Any]:
         "folder": str(tokens.folder),
         "bad_rows_file": str(bad) if (bad := prepared.folder / "bad_rows.jsonl").is_file() else None,
     }
+
+
+def preview(recipe: Recipe) -> Preview:
+    """``s140 prepare --dry-run``: how the recipe's dataset is understood, and its first rows.
+
+    Raises:
+        DataError: It cannot be used.
+    """
+    from sentiment140_bert.data import preview as previews
+
+    return previews.preview(recipe.data)
 
 
 def splits(data: DataConfig) -> tuple[Prepared, Path | None]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert import registry, tracking
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import Recipe, parse
+from sentiment140_bert.settings import DataConfig
 from sentiment140_bert.workflows import answering, training
 
 if TYPE_CHECKING:
@@ -96,8 +97,8 @@ def _table_copies(recipe: Recipe, output_dir: Path, local_mode: bool) -> Iterato
     from sentiment140_bert.data import tables
 
     data = recipe.data
-    named = [(data.dataset, data.text_column, data.label_column), (data.manual_test or "", None, None)]
-    wanted = [each for each in named if tables.is_table(each[0])]
+    named = [(data.dataset, data), (data.manual_test or "", DataConfig())]
+    wanted = [(name, layout) for name, layout in named if tables.is_table(name)]
     if not wanted:
         yield {}
         return
@@ -105,8 +106,8 @@ def _table_copies(recipe: Recipe, output_dir: Path, local_mode: bool) -> Iterato
     if home:
         home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".s140-tables-", dir=home) as folder:
-        for name, text_column, label_column in wanted:
-            tables.copy(name, text_column, label_column, Path(folder))
+        for name, layout in wanted:
+            tables.copy(name, layout, Path(folder))
         yield {tables.COPIES: folder}
 
 
@@ -172,10 +173,12 @@ def with_predictions(
     Args and errors are those of :func:`spark_predict`. Nothing is computed before the frame is used.
     """
     from sentiment140_bert import modeling
-    from sentiment140_bert.data import tables, texts
+    from sentiment140_bert.data import tables
+    from sentiment140_bert.data.columns import find_columns
     from sentiment140_bert.spark import answers
 
-    column = texts.column_of(frame.columns, text_column, "the table")
+    data = DataConfig(text_column=text_column)
+    column = frame.columns[find_columns(frame.columns, data, "the table", labelled=False).text]
     names = [prefix + name for name in answers.COLUMNS]
     if taken := {each.lower() for each in names} & {each.lower() for each in frame.columns}:
         raise DataError(

@@ -58,7 +58,7 @@ def drawn(file: str, count: int, seed: int) -> list[str]:
     """
     from sentiment140_bert.data.texts import read_texts
 
-    texts = list(read_texts(file))
+    texts = read_texts(file)
     if not texts:
         raise DataError(f"{file} holds no texts to be labelled.", "Name a file with tweets.")
     order = list(range(len(texts)))
