@@ -235,10 +235,10 @@ class JsonRecord(NamedTuple):
 
 
 def _json_records(file: IO[str], source: Source) -> Iterator[JsonRecord | BadRow]:
-    """Yield the objects of JSON lines, or of an array, which a file of any of the endings may be."""
+    """Yield the objects of JSON lines, or of an array, which a ``.json`` may hold, too."""
     for number, line in enumerate(file, start=1):
         if begin := line.lstrip():
-            if begin.startswith("["):
+            if begin.startswith("[") and source.kind == ".json":
                 return _array_records(begin[1:], file, source.name)
             return _line_records(itertools.chain([line], file), number)
     return iter(())

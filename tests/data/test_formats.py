@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentiment140_bert.data import formats, schema
+from sentiment140_bert.data.columns import find_columns
 from sentiment140_bert.data.reading import Reading, read
 from sentiment140_bert.data.source import locate
 from sentiment140_bert.errors import DataError
@@ -128,10 +129,11 @@ def test_label_schemes(write, written, labels, scheme):
 
 
 USUAL = {
-    "text": "text tweet sentence content sentimenttext tweettext tweet_text body message",
-    "label": "label target sentiment polarity class labels airline_sentiment",
-    "user": "user username user_name author",
-    "date": "date created_at timestamp time tweetdate tweet_created",
+    "text": "text tweet full_text tweet_text tweettext sentimenttext originaltweet sentence content review body message",
+    "label": "label target sentiment polarity class labels airline_sentiment category rating",
+    "user": "user username user_name screen_name author author_id",
+    "time": "date created_at timestamp time datetime tweetdate tweet_date tweet_created",
+    "id": "id tweet_id tweetid ids id_str",
     "topic": "query topic flag",
 }
 
@@ -142,20 +144,20 @@ def test_of_several_columns_the_one_with_the_most_usual_name_is_taken():
         for at, wanted in enumerate(usual):
             present = [name.title() for name in reversed(usual[at:])]
             others = [name.split()[0] for key, name in USUAL.items() if key != column]
-            header = [*present, "id", *others]
-            found = schema.named_columns(header, None, None, "t.csv")
+            header = [*present, "number", *others]
+            found = find_columns(header, DataConfig(), "t.csv")
             assert header[getattr(found, column)].lower() == wanted, (column, header)
 
 
 def test_columns_that_are_not_there(write):
-    found = schema.named_columns(["id", "text", "label"], None, None, "t.csv")
-    assert found == (1, 2, None, None, None)
+    found = find_columns(["id", "text", "label"], DataConfig(), "t.csv")
+    assert found == (1, 2, None, None, None, 0)
     for names, message in (
         (["id", "label"], "no column that is obviously the text"),
         (["text", "id"], "no column that is obviously the label"),
     ):
         with pytest.raises(DataError, match=message):
-            schema.named_columns(names, None, None, "t.csv")
+            find_columns(names, DataConfig(), "t.csv")
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sentiment140_bert.data import schema
-from sentiment140_bert.data.formats import LONGEST_FIELD, MOST_LINES
+from sentiment140_bert.data.columns import find_columns, find_layout
+from sentiment140_bert.data.dialects import LONGEST_FIELD, MOST_LINES
+from sentiment140_bert.data.formats import ROWS_WITH_NAMES
 from sentiment140_bert.settings import DataConfig
 
 LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
@@ -40,25 +41,29 @@ def records(text: str, delimiter: str) -> Iterator[Line]:
     plain = re.compile(rf"[^{free}\r\n]*")
     at, number = 0, 1
     while at < len(text):
-        start, fields, too_long = at, [], False
+        start, fields, is_wrong = at, [], False
         while True:
             if match := quoted.match(text, at):
-                value, begin = match[1].replace('""', '"') + (match[3] or ""), at + 1
+                value, begin = match[1].replace('""', '"'), at + 1
+                is_closed = match[2] and not match[3]
             else:
                 match = plain.match(text, at)
-                value, begin = match[0], at
+                value, begin, is_closed = match[0], at, True
             if len(value) > LONGEST_FIELD:
-                too_long, at = True, _behind(text, begin, match, quoted=match.re is quoted)
+                is_wrong, at = True, _behind(text, begin, match, quoted=match.re is quoted)
+                break
+            if not is_closed:
+                is_wrong, at = True, match.end()
                 break
             fields.append(value)
             at = match.end()
             if not text.startswith(delimiter, at):
                 break
             at += 1
-        end = END.search(text, at) if too_long else END.match(text, at)
+        end = END.search(text, at) if is_wrong else END.match(text, at)
         at = end.end() if end else len(text)
         lines = len(LINE.findall(text, start, at))
-        if too_long:
+        if is_wrong:
             yield Line(number, lines, None)
         elif fields != [""] or '"' in text[start:at]:
             yield Line(number, lines, fields)
@@ -80,17 +85,16 @@ def _behind(text: str, begin: int, match: re.Match[str], quoted: bool) -> int:
 def expected_csv(text: str, delimiter: str, data: DataConfig, name: str) -> Expected:
     """Of a CSV file."""
     found, layout = Expected(), None
-    known = schema.mapping(data.label_map) if data.label_map else ()
     for number, lines, fields in records(text, delimiter):
         if fields is None or lines > MOST_LINES:
             found.bad[number] = lines
             continue
         if layout is None:
-            layout = schema.layout_of(fields, data.text_column, data.label_column, name, known)
+            layout = find_layout(fields, data, name)
             if layout.header:
                 continue
         if len(fields) == layout.width and _is_unicode("".join(fields)):
-            found.good.append((number, fields[layout.text], fields[layout.label]))
+            found.good.append((number, fields[layout.columns.text], fields[layout.columns.label]))
         else:
             found.bad[number] = lines
     return found
@@ -98,7 +102,7 @@ def expected_csv(text: str, delimiter: str, data: DataConfig, name: str) -> Expe
 
 def expected_json(text: str, data: DataConfig, name: str) -> Expected:
     """Of JSON lines."""
-    found, columns = Expected(), None
+    found, objects = Expected(), []
     for number, line in enumerate(LINE.findall(text), start=1):
         if not line.strip():
             continue
@@ -106,18 +110,21 @@ def expected_json(text: str, data: DataConfig, name: str) -> Expected:
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):
-            continue
+            record = None
+        objects.append((number, record))
+    named = [record for _, record in objects[:ROWS_WITH_NAMES] if isinstance(record, dict)]
+    names = list(dict.fromkeys(key for record in named for key in record))
+    if not names:
+        return found
+    columns = [None if at is None else names[at] for at in find_columns(names, data, name)]
+    for number, record in objects:
         if not isinstance(record, dict):
             continue
-        if columns is None:
-            columns = schema.named_columns(list(record), data.text_column, data.label_column, name)
-            names = list(record)
-            columns = [None if at is None else names[at] for at in columns]
         values = [record.get(each) if each is not None else None for each in columns]
         if values[0] is None or values[1] is None or any(isinstance(each, dict | list) for each in values):
             continue
         written = [str(each) for each in values if each is not None]
-        if all(len(each) <= LONGEST_FIELD and _is_unicode(each) for each in written):
+        if all(len(each) <= LONGEST_FIELD for each in written) and _is_unicode("".join(map(str, values[:6]))):
             del found.bad[number]
             found.good.append((number, written[0], written[1]))
     return found

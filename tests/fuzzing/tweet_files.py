@@ -17,7 +17,9 @@ import pyarrow.parquet as pq
 
 from fuzzing.csv_reference import Expected, expected_csv, expected_json
 from fuzzing.mutation import mutated
-from sentiment140_bert.data import formats, schema
+from sentiment140_bert.data import schema
+from sentiment140_bert.data.columns import find_columns
+from sentiment140_bert.data.encodings import detect_encoding
 from sentiment140_bert.data.reading import Reading, read
 from sentiment140_bert.data.source import Source, locate
 from sentiment140_bert.errors import DataError
@@ -62,6 +64,7 @@ SENTENCES = {
     r"holds no texts but": "error: a column of no texts",
     r"has two columns": "error: two columns of one name",
     r"that is no file of tweets": "error: a bomb, or no line ends",
+    r" is (?:packed by|a web page|an? .*Excel|a parquet file|a PDF|a database|a pointer)": "error: another kind of file",
 }
 
 
@@ -214,7 +217,8 @@ class TweetFiles:
         kind = KINDS[given[0] % len(KINDS)]
         path = self.folder / f"current{kind}"
         path.write_bytes(given[2:])
-        data = DataConfig(dataset=str(path), **SETTINGS[given[1] % len(SETTINGS)])
+        settings = {"quoting": "double", "delimiter": "tab" if ".tsv" in kind else ","}
+        data = DataConfig(dataset=str(path), **settings | SETTINGS[given[1] % len(SETTINGS)])
         source: Source | None = None
         try:
             source = locate(data)[0]
@@ -236,11 +240,11 @@ def _counted(error: DataError, source: Source | None, content: bytes, data: Data
         raise AssertionError(f"a sentence that is not known: {error.message}") from error
     if len(error.message) > 5_000 or not error.hint:
         raise AssertionError(f"{len(error.message)} characters: {error.message[:500]}") from error
-    if source and source.suffix != ".parquet" and source.path.suffix in (".csv", ".tsv", ".jsonl"):
+    if source and source.kind != ".parquet" and source.path.suffix in (".csv", ".tsv", ".jsonl"):
         if outcome == "error: damaged or cut off":
             raise AssertionError("a plain file cannot be damaged") from error
         if outcome in ("error: no rows", "error: too many bad rows"):
-            _true(outcome, _expected(source, data, formats.encoding_of(source, data.encoding)), data, error)
+            _true(outcome, _expected(source, data, detect_encoding(source, data.encoding)), data, error)
     return outcome
 
 
@@ -259,10 +263,10 @@ def _expected(source: Source, data: DataConfig, encoding: str) -> Expected:
             content = archive.read(source.member)
     elif source.path.suffix == ".gz":
         content = gzip.decompress(content)
-    text = content.decode(encoding)
-    if ".jsonl" in source.suffix:
+    text = content.decode(encoding, "surrogateescape")
+    if source.kind == ".jsonl":
         return expected_json(text, data, source.name)
-    delimiter = {"tab": "\t", None: "\t" if ".tsv" in source.suffix else ","}.get(data.delimiter, data.delimiter)
+    delimiter = "\t" if data.delimiter == "tab" else data.delimiter
     return expected_csv(text, delimiter, data, source.name)
 
 
@@ -310,7 +314,7 @@ def _as_in_table(reading: Reading, path: Path, data: DataConfig) -> None:
     except (pa.ArrowException, OSError):  # another column is damaged
         return
     assert reading.rows == len(table), f"{reading.rows} rows of {len(table)}"
-    at = schema.named_columns(table.column_names, data.text_column, data.label_column, "")[0]
+    at = find_columns(table.column_names, data, "").text
     texts = table.column(at).to_pylist()
     for number, text in zip(*(reading.table[name].to_pylist() for name in ("row", "text")), strict=True):
         said = texts[number - 1]

@@ -142,9 +142,9 @@ def test_without_java_the_sentence_says_so(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_copy_stands_for_the_table_where_there_is_no_session(table, tmp_path: Path, monkeypatch) -> None:
     name = f"table:{table('copied', 40)}"
-    tables.copy(name, None, None, tmp_path)
-    rows = tables.read(name, None, None).to_list()
+    tables.copy(name, DataConfig(), tmp_path)
+    rows = tables.read(name, DataConfig()).to_list()
     monkeypatch.setenv(tables.COPIES, str(tmp_path))
     monkeypatch.setattr(tables, "session", lambda: pytest.fail("a session was asked for"))
-    assert tables.read(name, None, None).to_list() == rows
+    assert tables.read(name, DataConfig()).to_list() == rows
     assert list(csv.reader([rows[0]["target"]])) == [["0"]]
