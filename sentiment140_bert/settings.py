@@ -72,8 +72,8 @@ class DataConfig:
     dataset: str = setting(
         "stanfordnlp/sentiment140",
         "Hub id, 'stanford' (the original archive), 'sample' (ships with this package), "
-        "table:catalog.schema.name (read by Spark), a .csv, .tsv, .txt, .jsonl, .json or .parquet file (also .gz, .bz2, "
-        ".xz, .zip), or a folder saved by datasets.",
+        "table:catalog.schema.name (read by Spark), a .csv, .tsv, .txt, .jsonl, .json or .parquet file (or .gz, .bz2, "
+        ".xz, .zip of one), or a folder saved by datasets.",
     )
     dataset_revision: str | None = setting(None, "Branch, tag or commit of the dataset on the Hub.")
     dataset_split: str = setting("train", "Split of a Hub dataset or saved folder to draw the tweets from.")

@@ -31,7 +31,7 @@ FIRST = 100  # rows, in which an id is looked for
     "--input",
     "source",
     metavar="FILE",
-    help="Texts: lines ('-': stdin; .txt), or a .csv, .tsv, .jsonl, .json or .parquet file (also .gz, .bz2, .xz, .zip).",
+    help="Texts: lines ('-': stdin; .txt), or a .csv, .tsv, .jsonl, .json or .parquet file (or .gz, .bz2, .xz, .zip).",
 )
 @recipe_options("data", only=("text_column", "id_column", "delimiter", "quoting", "encoding"))
 @click.option(
@@ -95,7 +95,8 @@ def predict(
             model, model_revision, backend=backend, calibrated=calibrated, abstains=abstain
         )
     answers = workflows.answer_rows(classifier, itertools.chain(first, rows), max_bad_rows)
-    answers = count_errors(answers, errors := Counter())
+    errors: Counter[str] = Counter()
+    answers = count_errors(answers, errors)
     result: dict[str, object] = {}
     if output:
         result = {"count": write_answers(output, answers, key), "output": str(output)}

@@ -54,10 +54,11 @@ def prepare(recipe: str | None, dry_run: bool, as_json: bool, **flags: Any) -> N
     with stdout_kept_clean():
         from sentiment140_bert import workflows
 
-        if dry_run:
-            print_preview(workflows.preview(chosen), as_json)
-            return
-        report = workflows.prepare(chosen)
+        preview = workflows.preview(chosen) if dry_run else None
+        report = {} if dry_run else workflows.prepare(chosen)
+    if preview:
+        print_preview(preview, as_json)
+        return
     if as_json:
         print_json(report)
         return

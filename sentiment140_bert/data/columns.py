@@ -129,7 +129,11 @@ def find_columns(names: Sequence[str], data: DataConfig, where: str, labelled: b
 def _position(names: Sequence[str], wanted: str, where: str) -> int | None:
     """Return where a column stands; by its name as it is, else without spaces, case and marks around it."""
     for form in (str, _tidy):
-        at = [number for number, name in enumerate(names) if form(wanted) in (form(name), form(shown(name, LONGEST_NAME)[1:-1]))]
+        at = [
+            number
+            for number, name in enumerate(names)
+            if form(wanted) in (form(name), form(shown(name, LONGEST_NAME)[1:-1]))
+        ]
         if len(at) > 1:
             raise DataError(
                 f"{where} has two columns {shown(names[at[0]])}.", "Rename one of them: it is not clear which is meant."
@@ -143,9 +147,7 @@ def _tidy(name: str) -> str:
     return name.strip().strip("\ufeff\"'").strip().lower()
 
 
-def _by_number(
-    first: Sequence[str], data: DataConfig, where: str, labelled: bool, known: Collection[str]
-) -> Layout:
+def _by_number(first: Sequence[str], data: DataConfig, where: str, labelled: bool, known: Collection[str]) -> Layout:
     """Return the layout of which columns are named by number; the first row is a header if it has a usual name."""
     usual = {*TEXT_NAMES, *LABEL_NAMES, *USER_NAMES, *TIME_NAMES, *ID_NAMES}
 
@@ -155,7 +157,8 @@ def _by_number(
             return number - 1
         if wanted or needed:
             raise DataError(
-                f"{where}: row 1 has {len(first)} columns, and --{flag}-column is {shown(wanted) if wanted else 'not given'}.",
+                f"{where}: row 1 has {len(first)} columns, and --{flag}-column is "
+                f"{shown(wanted) if wanted else 'not given'}.",
                 f"Give the numbers of all columns that are needed, from 1 to {len(first)}.",
             )
         return None
@@ -168,7 +171,9 @@ def _by_number(
         find(data.time_column, "time"),
         id=find(data.id_column, "id"),
     )
-    is_header = any(_tidy(name) in usual for name in first) and not (label is not None and is_label(first[label], known))
+    is_header = any(_tidy(name) in usual for name in first) and not (
+        label is not None and is_label(first[label], known)
+    )
     return Layout(columns, len(first), is_header)
 
 
@@ -178,7 +183,7 @@ def _number(wanted: str, names: Sequence[str]) -> int | None:
     return int(wanted) or None if is_number else None
 
 
-def shown_names(names: Sequence[str]) -> str:
-    """Return names of columns for a message, each whole, so that it can be given to a flag."""
-    rest = f" and {len(names) - 60:,} others" if len(names) > 60 else ""
-    return ", ".join(shown(name, LONGEST_NAME) for name in names[:60]) + rest
+def shown_names(names: Sequence[str], most: int = 60) -> str:
+    """Return names of columns or files for a message, each whole, so that it can be given to a flag."""
+    rest = f" and {len(names) - most:,} others" if len(names) > most else ""
+    return ", ".join(shown(name, LONGEST_NAME) for name in names[:most]) + rest

@@ -1,13 +1,14 @@
 """How the fields of a CSV or TSV file are parted and quoted, found out from all of its lines.
 
-In a file of tab-separated tweets a quotation mark is mostly part of the tweet; in CSV it mostly begins a quoted field,
-in which another one is doubled (RFC 4180) or, where Spark or MySQL wrote it, has a backslash before it. The wrong reading
-merges rows, so each reading is tried on the lines with a quotation mark, and the one that leaves fewest lines unreadable is used.
+In a file with tabs a quotation mark is mostly part of the tweet; in CSV it mostly begins a quoted field, in which
+another one is doubled (RFC 4180) or, where Spark or MySQL wrote it, has a backslash before it. The wrong reading merges
+rows, so each is tried on the lines with a quotation mark, and the one that leaves fewest of them unreadable is used.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -75,7 +76,7 @@ def _delimiter(first: str, data: DataConfig, where: str, usual: str, labelled: b
             )
         return named
     candidates = sorted(DELIMITERS, key=lambda each: each != usual)
-    fields = {each: next(csv.reader([first], delimiter=each), []) for each in candidates}
+    fields = {each: _fields(first, each) for each in candidates}
     for each in candidates:
         try:
             find_layout(fields[each], data, where, labelled)
@@ -83,6 +84,13 @@ def _delimiter(first: str, data: DataConfig, where: str, usual: str, labelled: b
             continue
         return each
     return max(candidates, key=lambda each: len(fields[each]))
+
+
+def _fields(line: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:  # it is a bad row, and the next one tells the columns
+        return []
 
 
 @dataclass
@@ -127,59 +135,81 @@ def _are_rows(lines: list[str], width: int) -> bool:
 
 
 def _quoting(open_lines: Open, delimiter: str) -> str:
-    """Return how fields are quoted: doubled, unless another way leaves fewer lines unreadable."""
-    return min(QUOTING, key=_counter(open_lines, delimiter)) if not _is_strict(open_lines, delimiter) else "double"
+    """Return how fields are quoted: doubled, unless another way leaves fewer lines unreadable.
+
+    Without any quoting most lines can be read, so that needs more: fewer lines with a quoted field than strays.
+    """
+    strays = _strays(open_lines, delimiter)
+    if not strays:
+        return "double"
+    quoted = re.compile(rf'(?:^|{re.escape(delimiter)})"(?:[^"]|"")*"(?={re.escape(delimiter)}|\r?\n?$)')
+    with open_lines() as lines:
+        is_quoted = sum(1 for line in lines if quoted.search(line)) > strays
+    candidates = ("double", "backslash") if is_quoted else ("double", "backslash", "none")
+    return min(candidates, key=_counter(open_lines, delimiter))
 
 
 def _counter(open_lines: Open, delimiter: str) -> Callable[[str], int]:
     return lambda quoting: _unreadable(open_lines, Dialect(delimiter, quoting))
 
 
-def _is_strict(open_lines: Open, delimiter: str) -> bool:
-    """Return True if a file is as RFC 4180 has it, its number of columns aside."""
+def _strays(open_lines: Open, delimiter: str) -> int:
+    """Count the records that are not as RFC 4180 has them, their number of columns aside."""
+    count = 0
     with open_lines() as lines:
         reader = Dialect(delimiter, "double").reader(lines)
-        try:
-            for _ in reader:
-                pass
-        except csv.Error:
-            return False
-    return True
+        while True:
+            try:
+                for _ in reader:
+                    pass
+                return count
+            except csv.Error:
+                count += 1
 
 
 def _quoting_of_tabs(open_lines: Open, where: str) -> str:
-    """Return how the fields of a file with tabs are quoted: not at all, unless the file quotes consistently."""
+    """Return how the fields of a file with tabs are quoted: not at all, unless the file quotes consistently.
+
+    Raises:
+        DataError: Some lines say the one, and some the other.
+    """
     marks = _marks(open_lines)
-    if not (marks.needed or marks.unneeded or marks.others):
+    if not marks.quoted:
         return "none"
     count = _counter(open_lines, TAB)
+    if marks.quoted >= 19 * marks.without and marks.quoted > marks.others:
+        return min(("double", "backslash"), key=count)
     unreadable = {quoting: count(quoting) for quoting in ("none", "double", "backslash")}
-    if unreadable["none"] or unreadable["double"]:
-        return min(unreadable, key=unreadable.__getitem__)
-    if marks.needed and marks.unneeded and marks.without:
+    best = min(unreadable, key=unreadable.__getitem__)
+    if unreadable["none"] == unreadable["double"] == 0 and not marks.unneeded and marks.needed:
+        best = "double"
+    if best == "none" and marks.needed and (contrary := marks.unneeded or marks.others_first):
         raise DataError(
             f"{where}: it is not clear whether quotation marks belong to the texts: line {marks.needed} doubles them "
-            f"as a quoted field does, and line {marks.unneeded} has some around a field that needs none.",
+            f"as a quoted field does, and line {contrary} has some that quote nothing.",
             "Say it with --quoting none (they belong to the texts) or --quoting double.",
         )
-    all_quoted = marks.without == 0 or (marks.without == 1 and marks.quoted >= 10)  # the one may be the header
-    return "double" if marks.needed or all_quoted else "none"
+    return best
 
 
 class _Marks(NamedTuple):
-    """Of a file with tabs: the first line with a field in quotation marks that needs them (a mark in it is doubled),
-    and one that does not; 0 if there is none. Then how many fields only begin with a mark, and how many lines have
-    such fields and have none."""
+    """What fields of a file with tabs begin with a quotation mark.
+
+    ``needed`` is the first line with one that is a quoted field and needs to be, as a mark in it is doubled;
+    ``unneeded`` the first with one that does not; ``others_first`` the first with one that only begins so, of
+    ``others``; 0 if there is none. ``quoted`` lines have such fields, ``without`` lines have none.
+    """
 
     needed: int
     unneeded: int
+    others_first: int
     others: int
     quoted: int
     without: int
 
 
 def _marks(open_lines: Open) -> _Marks:
-    needed = unneeded = others = quoted = without = 0
+    needed = unneeded = others_first = others = quoted = without = 0
     with open_lines() as lines:
         for number, line in enumerate(lines, start=1):
             fields = [each for each in line.rstrip("\r\n").split(TAB) if each.startswith('"')]
@@ -187,11 +217,10 @@ def _marks(open_lines: Open) -> _Marks:
             without += not fields and bool(line.strip())
             for each in fields:
                 inner = each[1:-1]
-                if len(each) < 2 or not each.endswith('"'):
-                    others += 1
-                elif not inner.replace('""', "").count('"'):
-                    needed = needed or (number if '""' in inner else 0)
-                    unneeded = unneeded or (0 if '""' in inner else number)
+                if len(each) < 2 or not each.endswith('"') or '"' in inner.replace('""', ""):
+                    others, others_first = others + 1, others_first or number
+                elif '""' in inner:
+                    needed = needed or number
                 else:
-                    others += 1
-    return _Marks(needed, unneeded, others, quoted, without)
+                    unneeded = unneeded or number
+    return _Marks(needed, unneeded, others_first, others, quoted, without)

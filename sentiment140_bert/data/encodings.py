@@ -63,7 +63,7 @@ def _of_lines(lines: IO[bytes], name: str) -> str:
     """Return the encoding of a file of which some lines are not UTF-8."""
     valid = invalid = first = 0
     has_c1, is_windows, is_corpus = False, True, False
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate((line for part in lines for line in part.splitlines()), start=1):
         if number == 1:
             is_corpus = _is_corpus(line)
         if line.isascii():
@@ -92,7 +92,7 @@ def _is_corpus(line: bytes) -> bool:
     """Return True for the first row of Sentiment140, with or without the header that others added."""
     fields = next(csv.reader([line.decode(LATIN)]), [])
     names = {each.strip().lower() for each in fields}
-    return len(fields) == 6 and (columns.CORPUS_NAMES <= names or columns.layout_without_header(fields) is not None)
+    return len(fields) == 6 and (names >= columns.CORPUS_NAMES or columns.layout_without_header(fields) is not None)
 
 
 def _is_windows(line: bytes) -> bool:
@@ -130,7 +130,7 @@ def decoding_explained(name: str, encoding: str) -> Iterator[None]:
 
 
 def explain_undecodable(values: Iterable[str | None], encoding: str | None) -> str:
-    """Return why a row is not Unicode: a byte that was passed through as a surrogate, or an escape of half a character."""
+    """Return why a row is not Unicode: a byte, which was passed through as a surrogate, or half of a character."""
     byte = next((ord(sign) - 0xDC00 for value in values if value for sign in value if "\udc80" <= sign <= "\udcff"), 0)
     if byte and encoding:
         return f"byte 0x{byte:02x} is not {encoding.removesuffix('-sig')}"

@@ -109,6 +109,11 @@ def _any_lines(source: Source, encoding: str) -> Any:
     return text_lines(source, encoding, "surrogateescape")
 
 
+def _bad(number: int, reason: str, content: str, rows: int = 1) -> BadRow:
+    """Return a bad row that can be written and printed, whatever bytes it holds."""
+    return BadRow(number, visible(reason), visible(content[:200])[:200], rows)
+
+
 # ---- text files
 
 
@@ -144,11 +149,11 @@ def _records(reader: Any) -> Iterator[Record | BadRow]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield BadRow(number, f"not valid CSV: {error}", "", reader.line_num - number + 1)
+            yield _bad(number, f"not valid CSV: {error}", "", reader.line_num - number + 1)
             continue
         lines = reader.line_num - number + 1
         if lines > MOST_LINES:
-            yield BadRow(number, f"a quote opens and does not close within {MOST_LINES} lines", fields[-1][:200], lines)
+            yield _bad(number, f"a quote opens and does not close within {MOST_LINES} lines", fields[-1][:200], lines)
         elif fields:
             yield Record(number, lines, fields)
 
@@ -157,7 +162,7 @@ def _row(record: Record, layout: Layout) -> Row | BadRow:
     number, lines, fields = record
     if len(fields) != layout.width:
         reason = f"{len(fields)} columns instead of {layout.width}"
-        return BadRow(number, reason, " | ".join(fields[:200])[:200], lines)
+        return _bad(number, reason, " | ".join(fields[:200])[:200], lines)
     text, label, user, time, topic, id_ = layout.columns
     return Row(
         number,
@@ -251,7 +256,7 @@ def _line_records(lines: Iterable[str], first: int) -> Iterator[JsonRecord | Bad
         try:
             content = json.loads(line)
         except (ValueError, RecursionError) as error:
-            yield BadRow(number, f"not valid JSON: {error}", line[:200])
+            yield _bad(number, f"not valid JSON: {error}", line[:200])
             continue
         yield _json_record(number, content, line)
 
@@ -259,7 +264,7 @@ def _line_records(lines: Iterable[str], first: int) -> Iterator[JsonRecord | Bad
 def _json_record(number: int, content: Any, written: str) -> JsonRecord | BadRow:
     if isinstance(content, dict):
         return JsonRecord(number, content)
-    return BadRow(number, "not a JSON object", written[:200])
+    return _bad(number, "not a JSON object", written[:200])
 
 
 def _array_records(buffer: str, file: IO[str], name: str) -> Iterator[JsonRecord | BadRow]:
@@ -268,7 +273,8 @@ def _array_records(buffer: str, file: IO[str], name: str) -> Iterator[JsonRecord
     at = 0
     for number in itertools.count(1):
         while True:
-            at = BETWEEN_ITEMS.match(buffer, at).end()  # type: ignore[union-attr] - it matches nothing, too
+            between = BETWEEN_ITEMS.match(buffer, at)  # which may be nothing
+            at = between.end() if between else at
             if buffer.startswith("]", at):
                 return
             try:
@@ -294,27 +300,27 @@ def _checked(number: int, values: Sequence[Any], names: Sequence[str | None]) ->
     written: list[str | None] = []
     for value, name in zip(values, names, strict=True):
         if value is None and name is not None and len(written) < 2 and names[1] is not None:
-            return BadRow(number, f"no value for {shown(name)}", _start(values[0]))
+            return _bad(number, f"no value for {shown(name)}", _start(values[0]))
         if isinstance(value, dict | list):
-            return BadRow(number, "a list or an object where a text should be", "")
+            return _bad(number, "a list or an object where a text should be", "")
         plain = value if value is None or isinstance(value, str) else str(value)
         if plain is not None and len(plain) > LONGEST_FIELD:
-            return BadRow(number, f"a field of more than {LONGEST_FIELD:,} characters", _start(values[0]))
+            return _bad(number, f"a field of more than {LONGEST_FIELD:,} characters", _start(values[0]))
         written.append(plain)
     text, label, *others = written
     return Row(number, text or "", label or "", *others)
 
 
 def _start(value: Any) -> str:
-    return visible(value[:100])[:200] if isinstance(value, str) else ""
+    return value[:100] if isinstance(value, str) else ""
 
 
 # ---- tables
 
 
 def _parquet_rows(source: Source, data: DataConfig, labelled: bool) -> Iterator[Row | BadRow]:
-    """Yield the rows of a parquet file. Texts stay in dictionaries as they are read: a file that repeats a long one a million times takes no more memory
-    than the text."""
+    """Yield the rows of a parquet file. Texts stay in dictionaries as they are read: a file that repeats a long one a
+    million times takes no more memory than the text."""
     with damage_explained(source.name, *unpacking.STRANGE), pq.ParquetFile(source.path) as plain:
         fields = plain.schema_arrow
         groups = [plain.metadata.row_group(at) for at in range(plain.metadata.num_row_groups)]

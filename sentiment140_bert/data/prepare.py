@@ -177,8 +177,8 @@ def tokenized(prepared: Prepared, tokenizer: Any, max_length: int, at_hand: Toke
 
 def _layout_of_its_own(data: DataConfig) -> DataConfig:
     """For the manual file: what is said of the dataset's columns and encoding does not hold there."""
-    own = {each.name: each.default for each in dataclasses.fields(DataConfig) if each.name in LAYOUT}
-    return dataclasses.replace(data, **own)
+    usual: dict[str, Any] = {name: getattr(DataConfig(), name) for name in LAYOUT}
+    return dataclasses.replace(data, **usual)
 
 
 def _cleaned(table: pa.Table, level: str, steps: dict[str, int]) -> pa.Table:

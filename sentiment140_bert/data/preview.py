@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import NamedTuple
 
-from sentiment140_bert.data import columns, encodings, formats, schema
+from sentiment140_bert.data import columns, formats, schema
 from sentiment140_bert.data.columns import Columns
 from sentiment140_bert.data.dialects import TAB, find_dialect
 from sentiment140_bert.data.reading import read

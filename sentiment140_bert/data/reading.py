@@ -187,8 +187,8 @@ def _too_many(reading: Reading, name: str, allowed: float) -> DataError:
     return DataError(
         f"{name}: {_share(reading)} are malformed, more than the {allowed:.1%} allowed; the first is row "
         f"{first.number}: {first.reason}.",
-        "Mend the file, name its layout (--delimiter, --quoting, --text-column, --label-column, --encoding), or allow more "
-        "with --max-bad-rows.",
+        "Mend the file, name its layout (--delimiter, --quoting, --text-column, --label-column, --encoding), or allow "
+        "more with --max-bad-rows.",
     )
 
 

@@ -30,7 +30,10 @@ OTHERS = {
     b"version https://git-lfs": ("a pointer of Git LFS, not the file itself", "Fetch the file: git lfs pull."),
     b"<!doctype html": ("a web page", "Download the file itself: its link may lead to a page about it, or to a login."),
     b"<html": ("a web page", "Download the file itself: its link may lead to a page about it, or to a login."),
-    b"PK\x03\x04": ("an Excel workbook or a zip archive", "Save it as CSV (UTF-8), or name it .zip if it is an archive."),
+    b"PK\x03\x04": (
+        "an Excel workbook or a zip archive",
+        "Save it as CSV (UTF-8), or name it .zip if it is an archive.",
+    ),
     b"\xd0\xcf\x11\xe0": ("an old Excel workbook", "Save it as CSV (UTF-8)."),
     b"\x1f\x8b": ("packed by gzip", "Let its name end in .gz, as in tweets.csv.gz."),
     b"BZh": ("packed by bzip2", "Let its name end in .bz2, as in tweets.csv.bz2."),
@@ -228,7 +231,7 @@ def _file_with_manual(name: str) -> tuple[Source, Source | None]:
     rest = [each for each in members if each != manual] or members
     if len(rest) != 1:
         raise DataError(
-            f"{name} holds {len(rest):,} tweet files ({columns.shown_names(rest) or 'none'}); one is needed.",
+            f"{name} holds {len(rest):,} tweet files ({columns.shown_names(rest, 20) or 'none'}); one is needed.",
             "Unpack it and name one file.",
         )
     both = manual is not None and rest != [manual]

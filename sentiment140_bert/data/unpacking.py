@@ -11,10 +11,10 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,7 +30,7 @@ MOST_UNPACKED = 20_000_000_000  # bytes; the corpus has 240 million
 LONGEST_LINE = 20_000_000  # bytes; a field of 10 MB is a bad row, a file without line ends no file of tweets
 AT_ONCE = 1 << 18  # bytes
 ROWS_AT_ONCE = 4096  # of a table
-OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 DAMAGE = (EOFError, OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, pa.ArrowException)
 
 
@@ -64,9 +64,7 @@ def check_size(unpacked: int, packed: int, name: str) -> None:
 
 
 @contextmanager
-def opened(
-    path: Path, member: str | None, name: str, longest_line: int | None = LONGEST_LINE
-) -> Iterator[IO[bytes]]:
+def opened(path: Path, member: str | None, name: str, longest_line: int | None = LONGEST_LINE) -> Iterator[IO[bytes]]:
     """The bytes of a file, or of ``member`` in a zip, unpacked as they are read.
 
     Raises:

@@ -171,7 +171,7 @@ CSV_CASES = {
     "a million empty lines": (b"\n" * 1_000_000 + GOOD, 120, 0),
     "NUL bytes": (GOOD + b'"4","1","d","q","u","a\0b\0"\n' + b"\0\0\0\n", 122, 1),
     "a byte order mark in the middle": (GOOD + "\ufeff".encode() + GOOD, 240, 1),
-    "half a character at the end": (GOOD.decode("latin-1").encode() + b'"4","1","d","q","u","a\xe2\x82', 121, 0),
+    "half a character at the end": (GOOD.decode("latin-1").encode() + b'"4","1","d","q","u","a\xe2\x82', 121, 1),
     "a form feed, a vertical tab and all line ends": (
         GOOD + b'"0","1","d","q","u","a\x0cb\x0bc\x85d\x1ce"\r' + GOOD,
         241,
@@ -190,7 +190,7 @@ def test_rows_that_no_file_should_hold(tmp_path: Path) -> None:
 def test_10000_columns_in_the_first_row(prepare, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(",".join(f"column{n}" for n in range(10_000)).encode() + b"\n" + GOOD)
     said = prepare("t.csv", code=1).stderr
-    assert "and 9,980 others" in said
+    assert "and 9,940 others" in said
     assert len(said) < 2_000
 
 

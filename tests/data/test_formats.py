@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment140_bert.data import formats, schema
+from sentiment140_bert.data import formats
 from sentiment140_bert.data.columns import find_columns
 from sentiment140_bert.data.reading import Reading, read
 from sentiment140_bert.data.source import locate
@@ -129,7 +129,7 @@ def test_label_schemes(write, written, labels, scheme):
 
 
 USUAL = {
-    "text": "text tweet full_text tweet_text tweettext sentimenttext originaltweet sentence content review body message",
+    "text": "text tweet full_text tweet_text tweettext sentimenttext originaltweet sentence content review body",
     "label": "label target sentiment polarity class labels airline_sentiment category rating",
     "user": "user username user_name screen_name author author_id",
     "time": "date created_at timestamp time datetime tweetdate tweet_date tweet_created",

@@ -66,7 +66,6 @@ def test_label_maps() -> None:
 @pytest.mark.parametrize("wrong", ["a row less", "another text", "no sentence"])
 def test_what_is_wrong_would_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
     """Of a reader that loses rows, changes texts or lets an error through."""
-    from fuzzing import tweet_files
     from sentiment140_bert.data import formats
 
     right = formats.rows_of
@@ -81,5 +80,5 @@ def test_what_is_wrong_would_be_found(tmp_path: Path, monkeypatch: pytest.Monkey
             each._replace(text=each.text.replace("tweet", "twit")) if hasattr(each, "text") else each for each in rows
         )
 
-    monkeypatch.setattr(tweet_files.formats, "rows_of", broken)
+    monkeypatch.setattr(formats, "rows_of", broken)
     assert tried(TweetFiles(tmp_path), 1, range(100)).defects

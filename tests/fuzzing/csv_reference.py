@@ -95,8 +95,8 @@ def expected_csv(text: str, delimiter: str, data: DataConfig, name: str) -> Expe
                 continue
         if len(fields) == layout.width and _is_unicode("".join(fields)):
             found.good.append((number, fields[layout.columns.text], fields[layout.columns.label]))
-        else:
-            found.bad[number] = lines
+        else:  # a row of the right width is one, however many lines it spans
+            found.bad[number] = lines if len(fields) != layout.width else 1
     return found
 
 

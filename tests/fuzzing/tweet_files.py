@@ -64,7 +64,7 @@ SENTENCES = {
     r"holds no texts but": "error: a column of no texts",
     r"has two columns": "error: two columns of one name",
     r"that is no file of tweets": "error: a bomb, or no line ends",
-    r" is (?:packed by|a web page|an? .*Excel|a parquet file|a PDF|a database|a pointer)": "error: another kind of file",
+    r" is (?:packed by|a web page|an? .*Excel|a parquet|a PDF|a database|a pointer)": "error: another kind of file",
 }
 
 
