@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -58,18 +59,27 @@ def read_rows(name: str, data: DataConfig) -> Iterator[Row | BadRow]:
         DataError: No such file or column, or the file is damaged.
     """
     if name == "-":
-        encoding = known_encoding(data.encoding or "utf-8")
-        with decoding_explained("standard input", encoding):
-            lines = io.TextIOWrapper(sys.stdin.buffer, encoding, errors="replace")
-            yield from (Row(number, line.rstrip("\r\n")) for number, line in enumerate(lines, start=1))
-        return
-    source = file_source(name) if is_file_name(name) else text_file(name, as_lines=True)
-    found = detect_encoding(source, data.encoding)
-    for row in formats.rows_of(source, data, found, labelled=False):
+        encoding: str | None = known_encoding(data.encoding or "utf-8")
+        rows: Iterator[Row | BadRow] = _rows_of_stdin(encoding or "utf-8")
+    else:
+        source = file_source(name) if is_file_name(name) else text_file(name, as_lines=True)
+        encoding = detect_encoding(source, data.encoding)
+        rows = formats.rows_of(source, data, encoding, labelled=False)
+        first = next(rows, None)
+        if first is None:
+            raise DataError(f"{name} holds no rows.", "Is it the right file?")
+        rows = itertools.chain([first], rows)
+    for row in rows:
         if isinstance(row, BadRow) or is_unicode(row.text + (row.id or "")):
             yield row
         else:
-            yield BadRow(row.number, explain_undecodable((row.text, row.id), found), ascii(row.text)[1:-1][:200])
+            yield BadRow(row.number, explain_undecodable((row.text, row.id), encoding), ascii(row.text)[1:-1][:200])
+
+
+def _rows_of_stdin(encoding: str) -> Iterator[Row]:
+    with decoding_explained("standard input", encoding):
+        lines = io.TextIOWrapper(sys.stdin.buffer, encoding, errors="surrogateescape")
+        yield from (Row(number, line.rstrip("\r\n")) for number, line in enumerate(lines, start=1))
 
 
 def read_texts(name: str) -> list[str]:

@@ -78,6 +78,7 @@ def test_a_planted_slice_is_flagged_and_no_other(smallest_run: Path, s140, write
     texts = [row[5] for row in csv.reader(tweets.splitlines())]
     model = smallest_run / "model"
     asked = ("predict", model, "--input", write("texts.csv", [["text"], *([text] for text in texts)]), "--json")
+    asked = (*asked, "--encoding", "latin-1")
     answers = [answer["label"] for answer in json.loads(s140(*asked).stdout)["predictions"]]
     random = Random(3)
     turned = {"negative": "positive", "positive": "negative"}

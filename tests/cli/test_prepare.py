@@ -153,7 +153,6 @@ BAD_INPUTS = {
     "header only": (lambda write: write("t.csv", "label,text\n"), [], "holds no rows"),
     "empty gzip": (lambda write: write("t.csv.gz", ""), [], "holds no rows"),
     "of no kind": (lambda write: write("t.docx", "x"), [], "is of no kind that can be read"),
-    "wrong delimiter": (lambda write: write("t.csv", 100, delimiter=";"), [], "--delimiter"),
     "other wrong delimiter": (lambda write: write("t.csv"), ["--delimiter", ";"], "--delimiter"),
     "long delimiter": (lambda write: write("t.csv"), ["--delimiter", "::"], "not a single character"),
     "no such column": (lambda write: write("t.csv", "a,b\n0,x\n"), ["--text-column", "tweet"], "no column 'tweet'"),

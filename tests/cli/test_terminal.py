@@ -109,9 +109,9 @@ def test_predictions_in_csv_compute_nothing(tmp_path: Path, text: str, label: st
     import csv
 
     from sentiment140_bert.data.cells import FORMULAS, from_cell
-    from sentiment140_bert.data.texts import write_predictions
+    from sentiment140_bert.data.texts import Answer, write_answers
 
-    write_predictions(tmp_path / "out.csv", [(text, label, 0.5)])
+    write_answers(tmp_path / "out.csv", [Answer(1, None, text, label, 0.5)], "row")
     with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
         (row,) = csv.DictReader(file)
     assert not any(cell.startswith(tuple(sign for sign in FORMULAS if sign != "'")) for cell in row.values())

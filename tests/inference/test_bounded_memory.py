@@ -24,10 +24,11 @@ PROGRAM = """
 import sys
 from pathlib import Path
 import numpy as np
-from sentiment140_bert.data.texts import read_texts, write_predictions
+from sentiment140_bert.data.texts import read_rows, write_answers
 from sentiment140_bert.inference.classifier import Classifier
 from sentiment140_bert.inference.tokens import Tokenization
-from sentiment140_bert.workflows.answering import answers
+from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.workflows.answering import answer_rows
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 
@@ -49,8 +50,8 @@ def memory(kind):
 
 
 before = memory("VmRSS")
-rows = ((text, *prediction) for text, prediction in answers(classifier, read_texts(sys.argv[1])))
-count = write_predictions(Path(sys.argv[2]), rows)
+rows = answer_rows(classifier, read_rows(sys.argv[1], DataConfig()), 0.0)
+count = write_answers(Path(sys.argv[2]), rows, "row")
 print(count, memory("VmHWM") - before)
 """
 
