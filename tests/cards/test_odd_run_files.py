@@ -55,14 +55,19 @@ def odd_contents(content: Any) -> Iterator[Any]:
             yield renamed(content, path, "x $ / ..")
 
 
+def commands(run: Path) -> list[list[str]]:
+    return [["card", str(run)], ["report", str(run), "--no-attributions"]]
+
+
 def failures(run: Path, name: str, chosen: slice, place: Path) -> tuple[int, list[str]]:
     """Return how many contents were tried, and the exceptions that came through."""
     shutil.copytree(run, place)
     whole = json.loads((place / name).read_text())
+    assert all(CliRunner().invoke(main, words).exit_code == 0 for words in commands(place))
     defects, tried = [], 0
     for content in list(odd_contents(whole))[chosen]:
         (place / name).write_text(json.dumps(content))
-        for words in (["card", str(place)], ["report", str(place), "--no-attributions"]):
+        for words in commands(place):
             tried += 1
             result = CliRunner().invoke(main, words)
             if result.exception and not isinstance(result.exception, SystemExit):
