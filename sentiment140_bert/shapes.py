@@ -19,20 +19,27 @@ REPO_ID = r"[\w.-]{1,96}/[\w.-]{1,96}"
 RepoId = Annotated[str, Field(pattern=f"^{REPO_ID}$")]
 
 
-class Score(TypedDict):
-    """A score; ``low`` and ``high`` limit its interval."""
-
-    value: Number
-    low: NotRequired[Number]
-    high: NotRequired[Number]
-
-
 class Measured(TypedDict):
     """A score with its interval."""
 
     value: Number
     low: Number
     high: Number
+
+
+class Counted(TypedDict):
+    """A score without an interval, such as a count."""
+
+    value: Number
+
+
+def _has_interval(score: Any) -> str:
+    return "measured" if isinstance(score, dict) and {"low", "high"} & score.keys() else "counted"
+
+
+Score = Annotated[
+    Annotated[Measured, Tag("measured")] | Annotated[Counted, Tag("counted")], Discriminator(_has_interval)
+]
 
 
 class Proportion(TypedDict):

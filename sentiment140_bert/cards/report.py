@@ -237,7 +237,7 @@ def reliability_chart(name: str, split: dict[str, Any]) -> Markup:
 def coverage_chart(name: str, split: dict[str, Any]) -> Markup:
     """Risk by coverage, with the place of the abstain threshold where it leaves any answer."""
     abstaining = split["abstaining"]
-    some = abstaining["answered"] > 0
+    some = "accuracy" in abstaining
     chosen = (value(abstaining["coverage"]), 1 - value(abstaining["accuracy"])) if some else None
     steps = [(each["coverage"], each["risk"]) for each in split["risk_coverage"]]
     return charts.risk_coverage(steps, chosen, f"Risk on {name} by the share of tweets that are answered")
