@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Discriminator, Field, Tag, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from sentiment140_bert.errors import RunError
@@ -313,12 +313,18 @@ class Suspects(TypedDict):
     found: Count
 
 
+def _have_train(splits: dict[str, Any]) -> dict[str, Any]:
+    if not {"train", "validation"} <= splits.keys():
+        raise ValueError("train or validation is missing")
+    return splits
+
+
 class Data(TypedDict):
     """``data.json``."""
 
     sources: Sources
     steps: dict[str, Count]
-    splits: dict[str, DataSplit]
+    splits: Annotated[dict[str, DataSplit], AfterValidator(_have_train)]
     fingerprint: Sha256
     settings: Settings
     seed: int
