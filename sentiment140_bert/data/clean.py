@@ -9,9 +9,11 @@ one tokenize alike.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,41 +39,90 @@ MASKING = (
     Rule("@[A-Za-z0-9_]+", USER_MASK, regex=True),
 )
 
+# What tweets hold as entities, by names and by numbers; those from 128 to 159 are of windows-1252, as in browsers.
+_ENTITIES: dict[str, tuple[list[str], list[int]]] = {
+    '"': (["quot", "ldquo", "rdquo"], [34, 147, 148, 0x201C, 0x201D]),
+    "<": (["lt"], [60]),
+    ">": (["gt"], [62]),
+    "'": (["apos", "lsquo", "rsquo"], [39, 145, 146, 0x2018, 0x2019]),
+    " ": (["nbsp"], [9, 10, 13, 32, 160]),
+    "-": (["ndash", "mdash"], [150, 151, 0x2013, 0x2014]),
+    "...": (["hellip"], [133, 0x2026]),
+    "/": ([], [47]),
+    "`": ([], [96]),
+    "=": ([], [61]),
+    "@": ([], [64]),
+    "£": (["pound"], [163]),
+    "€": (["euro"], [128, 0x20AC]),
+    "™": (["trade"], [153, 0x2122]),
+    "•": (["bull"], [149, 0x2022]),
+    "♥": (["hearts"], [0x2665]),
+}
+
+
+def _entity(names: list[str], numbers: list[int]) -> str:
+    """Return a pattern of what follows an ampersand: one of the names, or of the numbers, decimal or hexadecimal."""
+    decimal = "|".join(map(str, numbers))
+    hexadecimal = "|".join(re.sub("[a-f]", lambda digit: f"[{digit[0]}{digit[0].upper()}]", f"{n:x}") for n in numbers)
+    return f"(?:{'|'.join([*names, f'#0*(?:{decimal})', f'#[xX]0*(?:{hexadecimal})'])});"
+
+
 ENTITIES = (
-    Rule("&(?:amp;)+", "&", regex=True),  # escaped twice or more as well
-    Rule("&quot;", '"'),
-    Rule("&lt;", "<"),
-    Rule("&gt;", ">"),
-    Rule("&#39;", "'"),
-    Rule("&apos;", "'"),
-    Rule("&nbsp;", " "),
+    Rule(f"&(?:{_entity(['amp'], [38])})+", "&", regex=True),  # escaped twice or more as well
+    *(Rule("&" + _entity(*forms), now, regex=True) for now, forms in _ENTITIES.items()),
 )
 
-# UTF-8 that was read as latin-1, and what it once was; the corpus holds it in about 1 tweet of 110. These are its
-# common characters, in an order in which text that was misread twice is mended in one go. U+FFFD stands most often
-# where an apostrophe was lost.
+# UTF-8 that was read as latin-1 or as windows-1252, and what it once was; the corpus holds the first kind in about 1
+# tweet of 110. These are its common characters, in an order in which text that was misread twice is repaired in one
+# go: what may be a part of another's misread form comes before it. U+FFFD is mostly where an apostrophe was lost.
+_TYPOGRAPHIC = {"'": "\u2019\u2018", '"': "\u201c\u201d", "...": "\u2026", "-": "\u2013\u2014"}
 _LATIN = {"\u00a0": " ", "\u00b4": "'"} | {same: same for same in "£°½"}
-_ACCENTED = {same: same for same in "áàâäãåæçéèêëíìîïñóòôöõøúùûüß"}
-_SYMBOLS = {"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u201d": '"', "\u2026": "...", "\u2013": "-", "\u2014": "-"}
-_SYMBOLS |= {same: same for same in "♥♫♪★☆☀☺€"} | {"\ufffd": "'"}
+_LETTERS = "áàâäãåæçéèêëíìîïñóòôöõøúùûüýßÄÅÇÉÑÓÖØÚÜ"
+_AFTER_A_WORD = "€™•…’”–—"  # "Ã…" is not only a misread Å, but also the end of AMANHÃ…
+_SIGNS = "€™•♥♡♫♪★☆☀☺☹❤✨✌\ufe0f"
+_EMOJI = "😀😁😂😃😄😅😉😊😋😌😍😎😏😒😔😘😜😞😡😢😩😭😱😳🙄🙌🙏🤔🤣🥰👀👍👎👏💔💕💙💜💪💯🎉🔥"
 
 
-def _misread(once: str) -> str:
+def _latin_1(once: str) -> str:
     return once.encode("utf-8").decode("latin-1")
 
 
+def _windows_1252(once: str) -> str:
+    """Return UTF-8 as browsers misread it: the five bytes that windows-1252 leaves open are control characters."""
+    return "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in once.encode("utf-8"))
+
+
+def _any_of(forms: list[str], now: str) -> Rule:
+    """Return the rule that replaces each of these texts, which begin alike and mean nothing in a regular expression."""
+    first, *others = sorted({form[1:] for form in forms})
+    if not others:
+        return Rule(forms[0], now)
+    return Rule(f"{forms[0][0]}(?:{'|'.join([first, *others])})", now, regex=True)
+
+
+def _misread(onces: str, now: str) -> Rule:
+    forms = [misread(once) for once in onces for misread in (_latin_1, _windows_1252)]
+    return _any_of([form for form in forms if form[0] != "Ã" or form[1] not in _AFTER_A_WORD], now)
+
+
 MOJIBAKE = (
-    *(Rule(f"\u00c2+{_misread(once)[1:]}", now, regex=True) for once, now in _LATIN.items()),
-    *(Rule(_misread(once), now) for once, now in (_ACCENTED | _SYMBOLS).items()),
+    *(_any_of([_windows_1252(_windows_1252(once)) for once in onces], now) for now, onces in _TYPOGRAPHIC.items()),
+    *(Rule(f"\u00c2+{_latin_1(once)[1:]}", now, regex=True) for once, now in _LATIN.items()),
+    *(_misread(same, same) for same in _LETTERS + _SIGNS + _EMOJI),
+    *(_misread(onces, now) for now, onces in _TYPOGRAPHIC.items()),
+    _misread("\ufffd", "'"),
 )
 
+REPAIRS = ENTITIES + MOJIBAKE
 LEVELS: dict[str, tuple[Rule, ...]] = {
     "raw": (),
     "mask": MASKING,
-    "repair": ENTITIES + MOJIBAKE + MASKING,
+    "repair": REPAIRS + MASKING,
 }
 
-_SUSPECT = "[&\u00c2\u00c3\u00e2\u00ef]"  # first characters of everything that ENTITIES and MOJIBAKE replace
+# How everything begins that these replace.
+_ENTITY = "&(?:#|[A-Za-z]+;)"
+_MOJIBAKE = "[\u00c2\u00c3\u00e2\u00ef\u00f0][^\\x00-\\x7f]"
 
 
 def clean(texts: pa.ChunkedArray, level: str) -> tuple[pa.ChunkedArray, dict[str, int]]:
@@ -86,7 +137,7 @@ def clean(texts: pa.ChunkedArray, level: str) -> tuple[pa.ChunkedArray, dict[str
     """
     counts = {"repaired": 0, "masked": 0}
     if level == "repair":
-        repaired = _replace_where(texts, _SUSPECT, ENTITIES + MOJIBAKE)
+        repaired = _replace_where(_replace_where(texts, _ENTITY, ENTITIES), _MOJIBAKE, MOJIBAKE)
         counts["repaired"] = _differences(repaired, texts)
         texts = repaired
     if level != "raw":
@@ -101,6 +152,12 @@ def keys(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     cleaned, _ = clean(texts, "repair")
     lower = pc.utf8_lower(cleaned)
     return pc.replace_substring_regex(lower, pattern="[ \t\r\n\u00a0]+", replacement=" ")
+
+
+def find_repairable(texts: Sequence[str]) -> list[bool]:
+    """Return which texts hold what looks like something to repair; no rule of ``REPAIRS`` changes the others."""
+    found = pc.match_substring_regex(pa.array(texts, pa.string()), pattern=f"{_ENTITY}|{_MOJIBAKE}")
+    return cast(list[bool], found.to_pylist())
 
 
 def normalizer(level: str) -> Normalizer | None:

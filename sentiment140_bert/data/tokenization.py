@@ -14,7 +14,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from sentiment140_bert.data import word_by_word
-from sentiment140_bert.model_files import working_tokenizer
+from sentiment140_bert.data.encoder import Encoder
 
 log = logging.getLogger(__name__)
 
@@ -68,12 +68,12 @@ def way(tokenizer: Any, max_length: int) -> Callable[[pa.ChunkedArray, str], Tok
 def text_by_text(backend: Any, max_length: int, texts: pa.ChunkedArray, name: str = "") -> Tokens:
     """As :func:`tokenize`, by the backend of any fast tokenizer, which cuts from then on."""
     backend.enable_truncation(max_length)
+    encoder = Encoder(backend)
     chunks, lengths, truncated = [], [], 0
     with tqdm(desc=f"tokenize {name}", total=len(texts), unit=" tweets", unit_scale=True, disable=None) as bar:
         for start in range(0, len(texts), TEXTS_AT_ONCE):
             part: Sequence[str] = texts.slice(start, TEXTS_AT_ONCE).to_pylist()
-            with working_tokenizer():
-                encodings = backend.encode_batch_fast(part)
+            encodings = encoder.encode(part)
             chunks.append(pa.array([each.ids for each in encodings], pa.list_(pa.int32())))
             lengths.append(np.array([len(each.ids) for each in encodings], dtype=np.int64))
             truncated += sum(bool(each.overflowing) for each in encodings)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from sentiment140_bert.data import clean
-from sentiment140_bert.model_files import working_tokenizer
+from sentiment140_bert.data.encoder import Encoder, as_step, flatten
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -61,9 +61,9 @@ def obstacle(backend: Tokenizer) -> str | None:
         backend: Of a fast tokenizer.
     """
     parts = json.loads(backend.to_str())
-    ours = [_as_step(rule) for rule in clean.LEVELS["repair"]]  # none of them matches a space
+    ours = [as_step(rule) for rule in clean.LEVELS["repair"]]  # none of them matches a space
     kinds = {name: (parts[name] or {}).get("type") for name in ("model", "pre_tokenizer", "post_processor")}
-    for step in _steps(parts["normalizer"]):
+    for step in flatten(parts["normalizer"]):
         if step["type"] != "BertNormalizer" and step not in ours:
             return f"its normalizer has a step of its own ({step['type']})"
     if (kinds["model"], kinds["pre_tokenizer"]) != ("WordPiece", "BertPreTokenizer"):
@@ -90,7 +90,7 @@ class WordTokenizer:
             raise ValueError(obstacle(backend))
         framed = backend.encode(separator.word).ids
         at = framed.index(separator.token)
-        self.backend, self.separator = backend, separator
+        self.encoder, self.separator = Encoder(backend), separator
         self.before, self.after = framed[:at], framed[at + 1 :]
         self.max_length = max_length
 
@@ -99,7 +99,7 @@ class WordTokenizer:
         special = len(self.before) + len(self.after)
         room = self.max_length - special
         parts, distinct = _split(texts)
-        words = _tokens_of(distinct, self.backend, self.separator, name)
+        words = _tokens_of(distinct, self.encoder, self.separator, name)
         chunks, lengths, truncated = [], [], 0
         for part in parts:
             ids, uncut = _joined(part, words, room)
@@ -108,19 +108,6 @@ class WordTokenizer:
             lengths.append(inside + special)
             truncated += int((uncut > room).sum())
         return pa.chunked_array(chunks, pa.list_(pa.int32())), np.concatenate(lengths), truncated
-
-
-def _as_step(rule: clean.Rule) -> dict[str, Any]:
-    """A rule of cleaning as ``tokenizer.json`` holds it."""
-    pattern = {"Regex" if rule.regex else "String": rule.pattern}
-    return {"type": "Replace", "pattern": pattern, "content": rule.replacement}
-
-
-def _steps(normalizer: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """What a normalizer does, one thing after the other."""
-    if normalizer is None or normalizer["type"] != "Sequence":
-        return [normalizer] if normalizer else []
-    return [step for part in normalizer["normalizers"] for step in _steps(part)]
 
 
 def _separator(backend: Tokenizer) -> Separator | None:
@@ -153,14 +140,13 @@ def _split(texts: pa.ChunkedArray) -> tuple[list[Split], list[str]]:
     return parts, unified[0].dictionary.to_pylist()
 
 
-def _tokens_of(words: Sequence[str], backend: Tokenizer, separator: Separator, name: str) -> Words:
+def _tokens_of(words: Sequence[str], encoder: Encoder, separator: Separator, name: str) -> Words:
     """Tokens of each word, without special ones around it."""
     ids, counts = [], []
     with tqdm(desc=f"tokenize {name}", total=len(words), unit=" words", unit_scale=True, disable=None) as bar:
         for rows in _rows(words):
             joined = ["".join(f"{word} {separator.word} " for word in row) for row in rows]
-            with working_tokenizer():
-                encodings = backend.encode_batch_fast(joined, add_special_tokens=False)
+            encodings = encoder.encode(joined, add_special_tokens=False)
             for row, encoding in zip(rows, encodings, strict=True):
                 found = np.array(encoding.ids, dtype=np.int32)
                 ends = np.flatnonzero(found == separator.token)
@@ -168,7 +154,7 @@ def _tokens_of(words: Sequence[str], backend: Tokenizer, separator: Separator, n
                     ids.append(found[found != separator.token])
                     counts.append(np.diff(ends, prepend=-1) - 1)
                 else:  # the separator is in one of these words
-                    each = [one.ids for one in backend.encode_batch_fast(list(row), add_special_tokens=False)]
+                    each = [one.ids for one in encoder.encode(row, add_special_tokens=False)]
                     ids.append(np.array([token for some in each for token in some], dtype=np.int32))
                     counts.append(np.array([len(some) for some in each]))
                 bar.update(len(row))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import html
 import re
+import shutil
 from functools import cache
 from itertools import islice
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,7 +19,32 @@ from hypothesis import strategies as st
 from sentiment140_bert.data import clean
 
 LEVELS = tuple(clean.LEVELS)
-PIECES = [rule.pattern for rule in clean.ENTITIES + clean.MOJIBAKE if not rule.regex] + [
+# Written a second time, in Python's own regular expressions, so that a change of rules or of their order is noticed.
+WINDOWS = dict(enumerate("€\x81‚ƒ„…†‡ˆ‰Š‹Œ\x8dŽ\x8f\x90‘’“”•–—˜™š›œ\x9džŸ", start=0x80))
+NAMES = [*("quot", "ldquo", "rdquo", "apos", "lsquo", "rsquo", "hellip", "ndash", "mdash", "nbsp"), "lt", "gt"]
+NAMES += ["pound", "euro", "trade", "bull", "hearts"]
+WRITTEN = {"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u201d": '"', "\u2026": "...", "\u2013": "-", "\u2014": "-"}
+AS_ENTITIES = WRITTEN | dict.fromkeys("\u00a0\t\n\r ", " ") | {same: same for same in "\"<>'/`=@£€™•♥"}
+LATIN = {"\u00a0": " ", "\u00b4": "'", "£": "£", "°": "°", "½": "½"}
+SAME = "áàâäãåæçéèêëíìîïñóòôöõøúùûüýßÄÅÇÉÑÓÖØÚÜ€™•♥♡♫♪★☆☀☺☹❤✨✌\ufe0f"
+SAME += "😀😁😂😃😄😅😉😊😋😌😍😎😏😒😔😘😜😞😡😢😩😭😱😳🙄🙌🙏🤔🤣🥰👀👍👎👏💔💕💙💜💪💯🎉🔥"
+MISREAD = {same: same for same in SAME} | WRITTEN | {"\ufffd": "'"}
+ENDS_A_WORD = "ÅÖ"  # misread as windows-1252, they are what AMANHÃ… and AMANHÃ– end with
+
+
+def latin_1(text: str) -> str:
+    return text.encode().decode("latin-1")
+
+
+def windows_1252(text: str) -> str:
+    return latin_1(text).translate(WINDOWS)
+
+
+PIECES = [misread(once) for once in LATIN | MISREAD for misread in (latin_1, windows_1252)]
+PIECES += [windows_1252(windows_1252(once)) for once in "’‘“”…–—é€"]
+PIECES += [f"&{name};" for name in (*NAMES, "copy", "Quot")]
+PIECES += [f"&#{number};" for number in ("38", "038", "39", "8217", "146", "x27", "x2019", "X201D", "x26", "128514")]
+PIECES += [
     *("&amp;", "&amp;amp;", "&", "amp;", "quot;", "#39;", ";", "\xc3", "\xc2", "\xe2", "\xef", "\x80", "\x99", "\xbf"),
     *("@", "@bob_1", "http://x.example/y", "HTTPS://", "://", "www.", "wWw.a", "http", "/", "#tag", "\ufffd", "\u2019"),
     *(
@@ -40,23 +68,29 @@ PIECES = [rule.pattern for rule in clean.ENTITIES + clean.MOJIBAKE if not rule.r
 tweets = st.one_of(st.lists(st.sampled_from(PIECES), max_size=12).map("".join), st.text(max_size=40))
 
 
-# Written a second time, in Python's own regular expressions, so that a change of rules or of their order is noticed.
-MISREAD_LATIN = {"\u00a0": " ", "\u00b4": "'", "£": "£", "°": "°", "½": "½"}
-MISREAD = {character: character for character in "áàâäãåæçéèêëíìîïñóòôöõøúùûüß"}
-MISREAD |= {"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u201d": '"', "\u2026": "...", "\u2013": "-", "\u2014": "-"}
-MISREAD |= {character: character for character in "♥♫♪★☆☀☺€"} | {"\ufffd": "'"}
+def entity(reference: re.Match[str]) -> str:
+    """What a reference stands for, or itself."""
+    decimal, hexadecimal, name = reference.groups()
+    if name:
+        return AS_ENTITIES[html.unescape(f"&{name};")] if name in NAMES else reference[0]
+    number = int(decimal or f"0{hexadecimal}", 10 if decimal else 16)
+    character = WINDOWS.get(number) or (chr(number) if number < 0x110000 else "")
+    return AS_ENTITIES.get(character, reference[0])
 
 
 def expected(text: str, level: str) -> str:
-    """Entities, then UTF-8 read as latin-1, then URLs, then mentions; white space at the ends stays."""
+    """Entities, then misread UTF-8, then URLs, then mentions; white space at the ends stays."""
     if level == "repair":
-        text = re.sub("&(?:amp;)+", "&", text)
-        for entity, character in zip(("quot", "lt", "gt", "#39", "apos", "nbsp"), "\"<>'' ", strict=True):
-            text = text.replace(f"&{entity};", character)
-        for character, repaired in MISREAD_LATIN.items():
-            text = re.sub("\xc2+" + character.encode().decode("latin-1")[1:], repaired, text)
+        text = re.sub("&(?:amp;|#0*38;|#[xX]0*26;)+", "&", text)
+        text = re.sub("&(?:#([0-9]+)|#[xX]([0-9a-fA-F]+)|([A-Za-z]+));", entity, text)
+        for character, repaired in WRITTEN.items():
+            text = text.replace(windows_1252(windows_1252(character)), repaired)
+        for character, repaired in LATIN.items():
+            text = re.sub("\xc2+" + latin_1(character)[1:], repaired, text)
         for character, repaired in MISREAD.items():
-            text = text.replace(character.encode().decode("latin-1"), repaired)
+            text = text.replace(latin_1(character), repaired)
+            if character not in ENDS_A_WORD:
+                text = text.replace(windows_1252(character), repaired)
     if level != "raw":
         text = re.sub(r"(?i:https?)://[^ \t\r\n]+|[Ww]{3}\.[^ \t\r\n]+", "http", text)
         text = re.sub("@[A-Za-z0-9_]+", "@user", text)
@@ -145,6 +179,27 @@ def test_the_normalizer_survives_saving_and_loading(tmp_path):
         assert loaded.decode(loaded("@bob")["input_ids"][1:-1]) == ("@ bob" if level == "raw" else "@ user")
 
 
+def test_a_model_with_the_rules_of_an_earlier_version_is_loaded_and_gets_the_new_ones(tmp_path):
+    from tokenizers import Regex, normalizers
+    from transformers import AutoTokenizer
+
+    from sentiment140_bert.modeling import load_tokenizer
+    from sentiment140_bert.modeling.places import locate
+
+    earlier = {"&(?:amp;)+": "&", "&quot;": '"', "&#39;": "'", "\xc2+\xa0": " ", "\xc3\xa9": "é", "\xe2\x80\x99": "'"}
+    rules = [
+        normalizers.Replace(Regex(pattern), now) for pattern, now in (earlier | {"@[A-Za-z0-9_]+": "@user"}).items()
+    ]
+    load_tokenizer("bundled:minilm", None, normalizers.Sequence(rules)).save_pretrained(tmp_path)
+    shutil.copy(Path(locate("bundled:minilm"), "config.json"), tmp_path)
+    texts = ["@bob &amp;quot;caf\xc3\xa9&quot; don\xe2\x80\x99t", "don\xe2\u20ac\u2122t &rsquo; \xc3\xa9 &#38;#39;"]
+    as_it_was = load_tokenizer(str(tmp_path))(texts)["input_ids"]
+    assert as_it_was == AutoTokenizer.from_pretrained(tmp_path)(texts)["input_ids"]
+    assert [before == now for before, now in zip(as_it_was, ids("repair", texts), strict=True)] == [True, False]
+    trained_on = load_tokenizer(str(tmp_path), None, clean.normalizer("repair"))
+    assert trained_on(texts)["input_ids"] == ids("repair", texts)
+
+
 EXAMPLES = [  # raw, masked (None: as raw), repaired (None: as masked)
     ("@Bob_42: hi @al!", "@user: hi @user!", None),
     ("a@b.example", "a@user.example", None),
@@ -157,6 +212,19 @@ EXAMPLES = [  # raw, masked (None: as raw), repaired (None: as masked)
     ("\xe2\x99\xa5 \xe2\x99\xab caf\xc3\xa9 \xc2\xbd", None, "♥ ♫ café ½"),
     ("a real caf\xe9, \xe2la", "a real caf\xe9, \xe2la", None),
     ("&copy; stays, and so does AT&T", "&copy; stays, and so does AT&T", None),
+    (
+        "i don\u00e2\u20ac\u2122t \u00e2\u20ac\u0153mind\u00e2\u20ac\x9d caf\u00c3\u00a9 \u00c3\u2030t\u00c3\u00a9",
+        None,
+        'i don\'t "mind" café Été',
+    ),
+    ("\u00f0\u0178\u02dc\u201a \u00f0\x9f\x98\x82 \u00e2\x9d\u00a4\u00ef\u00b8\x8f", None, "😂 😂 ❤\ufe0f"),
+    ("don\u00c3\u00a2\u00e2\u201a\u00ac\u00e2\u201e\u00a2t", None, "don't"),  # misread twice
+    ("it&#x27;s &ldquo;on&#8221;&hellip; &#8217; &#039; &#146; &amp;#39;", None, "it's \"on\"... ' ' ' '"),
+    (
+        "&#64;bob &pound;5 &hearts; &#128514; &#xD800; &#99999999999;",
+        None,
+        "@user £5 ♥ &#128514; &#xD800; &#99999999999;",
+    ),
     ("http://x.example/a&nbsp;then", "http", "http then"),  # repaired first, then masked
 ]
 
@@ -166,6 +234,29 @@ def test_examples():
         assert cleaned([raw], "raw") == [raw.strip()]
         assert cleaned([raw], "mask") == [masked or raw]
         assert cleaned([raw], "repair") == [repaired or masked]
+
+
+WELL_READ = [
+    "très bien, « là-bas » à 10 €, ça va… l’été, être ou ne pas être",
+    "NÃO! AMANHÃ… “A IRMÔ, amanhã, manhã – MANHÃ– maçã, 5€ ou ‘LÃ’ ÃO • FÃ™",
+    "â, â€ and Ã, ï or ð alone; â € ‚ ™ ž; Ã€ 5; naïve façade",
+    "Grüße aus Österreich: „schön“, 20 °C, 50 €, ½ l",
+    "şarkı, hâlâ, ĐÃ, Việt Nam, ação, pâté, 日本語, привет, 😂👍🏽 ☺️ don’t — “quoted”",
+    "AT&T, R&D; a&b; &; &#; &#x; &#12a; &rsquo &#8217 &euro5; & rsquo;",
+]
+
+
+def test_what_was_read_well_stays():
+    assert cleaned(WELL_READ, "repair") == WELL_READ
+    assert normalized(WELL_READ, "repair") == WELL_READ
+
+
+@given(text=st.text(st.sampled_from([*"aB 1,'", *sorted({*MISREAD, *LATIN} - {*ENDS_A_WORD, "â"})]), max_size=30))
+@settings(max_examples=200)
+def test_a_misread_text_becomes_what_it_was(text):
+    right = "".join((MISREAD | LATIN).get(character, character) for character in text).strip()
+    for misread in (latin_1, windows_1252):
+        assert cleaned([misread(text)], "repair") == [right], misread
 
 
 def test_repaired_and_masked_tweets_are_counted():

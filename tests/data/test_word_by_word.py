@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import logging
 from itertools import islice
 
@@ -15,6 +16,7 @@ from transformers import PreTrainedTokenizerFast
 
 from sentiment140_bert.data import clean, tokenization, word_by_word
 from sentiment140_bert.data import prepare as preparing
+from sentiment140_bert.data.encoder import Encoder, flatten
 from sentiment140_bert.modeling import load_tokenizer
 from sentiment140_bert.settings import DataConfig
 
@@ -45,6 +47,12 @@ PIECES = [
         "&nbsp;",
         "&lt;",
         "&#39;",
+        "&rsquo;",
+        "&#x27;",
+        "&#",
+        "\xe2\u20ac\u2122",
+        "\xf0\u0178\u02dc\u201a",
+        "\xf0\u0178",
         "[SEP]",
         "[CLS]",
         "[MASK]",
@@ -103,6 +111,16 @@ def test_any_text_becomes_the_tokenizers_own_tokens(texts, max_length, level):
     assert ids.to_pylist() == theirs
     assert lengths.tolist() == list(map(len, theirs))
     assert truncated == sum(len(one) > max_length for one in LEVELS[level](texts)["input_ids"])
+
+
+def test_only_what_looks_like_something_to_repair_goes_through_the_rules():
+    backend = tokenization.bare(LEVELS["repair"])
+    encoder = Encoder(backend)
+    assert len(flatten(json.loads(encoder.without_repairs.to_str())["normalizer"])) == len(clean.MASKING) + 1
+    for level in ("raw", "mask"):  # nothing to leave out
+        assert Encoder(tokenization.bare(LEVELS[level])).without_repairs is None
+    backend.add_tokens([AddedToken("caf\xc3\xa9", normalized=True)])
+    assert Encoder(backend).without_repairs is None
 
 
 def test_more_words_than_are_given_to_the_tokenizer_at_once(monkeypatch):

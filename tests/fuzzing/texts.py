@@ -15,7 +15,10 @@ from fuzzing.tweet_files import seeds
 from sentiment140_bert.data import clean, schema
 from sentiment140_bert.errors import DataError
 
+MISREAD = "éïßÉÅ’”…–€™½\u00a0\ufffd♥😂👍".encode()
 RULES = [rule.pattern.encode() for rule in clean.ENTITIES + clean.MOJIBAKE if not rule.regex]
+RULES += [MISREAD.decode("latin-1").encode(), *(f"&{name};".encode() for name in ("rsquo", "#8217", "#x27", "#038"))]
+RULES += [bytes([byte]).decode("cp1252", "ignore").encode() for byte in sorted({*MISREAD})]
 MARKS = [
     b"@",
     b"@a_1",
