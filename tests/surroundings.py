@@ -183,6 +183,12 @@ def plain_locale() -> None:
     sys.stderr = open(2, "w", 1, encoding="ascii", errors="backslashreplace", closefd=False)  # noqa: SIM115
 
 
+def encode_output(encoding: str) -> None:
+    """What Python does where PYTHONIOENCODING or the locale names an encoding."""
+    sys.stdout = open(1, "w", encoding=encoding, closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", 1, encoding=encoding, errors="backslashreplace", closefd=False)  # noqa: SIM115
+
+
 def set_times(folder: Path, seconds: int) -> None:
     """Every file was written at another time: the clock was wrong then, or is now."""
     for path in (folder, *folder.rglob("*")):

@@ -16,7 +16,7 @@ from sentiment140_bert.cli.doctor import doctor
 from sentiment140_bert.cli.evaluate import evaluate
 from sentiment140_bert.cli.export import export
 from sentiment140_bert.cli.learning_curve import learning_curve
-from sentiment140_bert.cli.output import say
+from sentiment140_bert.cli.output import encodable, escape_what_cannot_be_encoded, say
 from sentiment140_bert.cli.predict import predict
 from sentiment140_bert.cli.prepare import prepare
 from sentiment140_bert.cli.push_to_hub import push_to_hub
@@ -54,6 +54,7 @@ class Boundary(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         open_missing_streams()
+        escape_what_cannot_be_encoded()
         reserve_memory()
         return super().main(*args, **kwargs)
 
@@ -69,10 +70,11 @@ class Boundary(click.Group):
             self._say(error)
             ctx.exit(error.exit_code)
         except click.UsageError as error:  # it repeats what was typed
-            said = error.format_message()
-            if concealed(said) == said:
+            typed = error.format_message()
+            message = encodable(visible(concealed(typed)), sys.stderr)
+            if message == typed:
                 raise
-            raise click.UsageError(concealed(said), error.ctx) from None
+            raise click.UsageError(message, error.ctx) from None
         except BrokenPipeError:
             drop_output()  # its reader left, as in `s140 … | head`
             ctx.exit(141)
@@ -87,7 +89,7 @@ class Boundary(click.Group):
 
     @staticmethod
     def _say(error: S140Error) -> None:
-        click.secho(visible(f"Error: {error.message}"), fg="red", err=True)
+        say(f"Error: {error.message}", err=True, fg="red")
         if error.hint:
             say(error.hint, err=True)
 

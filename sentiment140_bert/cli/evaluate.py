@@ -16,7 +16,7 @@ from sentiment140_bert.run_dir import RunDir, write_json
 
 
 @click.command()
-@click.argument("model", metavar="MODEL…", nargs=-1, required=True)
+@click.argument("model", metavar="MODEL...", nargs=-1, required=True)
 @click.option("--model-revision", help="Branch, tag or commit of a Hub model.")
 @recipe_options(
     "data", only=(*READING, "max_bad_rows", "max_samples", "split_seed"), aliases={"split_seed": ["--seed"]}

@@ -16,7 +16,7 @@ from sentiment140_bert.errors import S140Error
 class Sizes(click.ParamType):  # type: ignore[type-arg]
     """Numbers with commas between them."""
 
-    name = "N,N,…"
+    name = "N,N,..."
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not isinstance(value, str):

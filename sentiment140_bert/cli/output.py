@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import io
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -14,14 +16,35 @@ from sentiment140_bert.machine.facts import check_memory
 from sentiment140_bert.visible import visible, visible_json
 
 
-def say(text: object = "", err: bool = False, nl: bool = True) -> None:
-    """Prints a text to stdout, or to stderr; whatever in it would command the terminal or hide is made visible."""
-    click.echo(visible(str(text)), err=err, nl=nl)
+def escape_what_cannot_be_encoded() -> None:
+    """Let stdout print an escape, as stderr does, for what its encoding has no place for: an emoji in windows-1252."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def encodable(text: str, stream: TextIO) -> str:
+    """Return a text with such escapes, for what Click prints by itself."""
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def say(text: object = "", err: bool = False, nl: bool = True, fg: str | None = None) -> None:
+    """Prints a text to stdout, or to stderr; whatever in it would command the terminal or hide is made visible.
+
+    The stream is named, for Click's own choice would send UTF-8 to one that takes ASCII.
+    """
+    click.secho(visible(str(text)), file=sys.stderr if err else sys.stdout, nl=nl, fg=fg)
 
 
 def print_json(content: Any) -> None:
-    """One object on one line of stdout; what would command a terminal is escaped, so that it means the same."""
-    click.echo(visible_json(json.dumps(content, ensure_ascii=False, allow_nan=False)))
+    """One object on one line of stdout; what would command a terminal is escaped, so that it means the same.
+
+    Where stdout takes no UTF-8, all but ASCII is escaped.
+    """
+    encoding = codecs.lookup(sys.stdout.encoding or "utf-8").name
+    text = json.dumps(content, ensure_ascii=not encoding.startswith("utf"), allow_nan=False)
+    click.echo(visible_json(text), file=sys.stdout)
 
 
 @contextlib.contextmanager

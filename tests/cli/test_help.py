@@ -48,6 +48,7 @@ def test_help_and_light_commands_load_nothing_heavy() -> None:
     heavy = {" ".join(command): names for command, names in zip([["import"], *words], loaded, strict=True) if names}
     assert heavy == {}
     assert said.count("\nUsage: s140") == len(helps)
+    assert said.isascii()  # Click would send UTF-8 to a terminal that takes ASCII
 
 
 def test_every_command_and_option_is_explained() -> None:

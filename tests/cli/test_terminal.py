@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from command_line import Command
 from conftest import as_csv, six_columns
 from fuzzing.texts import invisible
 from sentiment140_bert.cli.output import print_json, print_table
 from sentiment140_bert.visible import visible, visible_json
+from surroundings import encode_output
 
 pytest_plugins = "model_fixtures"
 
@@ -122,3 +125,22 @@ def test_there_is_one_place_that_prints() -> None:
     folder = Path(__file__).parents[2] / "sentiment140_bert" / "cli"
     printing = {file.name for file in folder.glob("*.py") if "click.echo(" in file.read_text("utf-8")}
     assert printing == {"output.py"}
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "ascii"])
+def test_what_a_terminal_cannot_show_is_escaped(classifier_folder: Path, encoding: str) -> None:
+    def run(*words: object, code: int = 0, encoding: str = encoding) -> str:
+        """Return both streams, each as Stream reads it: as UTF-8."""
+        command = Command(*words, prepare=partial(encode_output, encoding))
+        output = "".join(command.communicate())
+        assert (command.returncode, "Traceback" in output) == (code, False), output
+        return output
+
+    text = "so happy 😀 at the café"
+    shown = text.encode(encoding, "backslashreplace").decode("utf-8", "replace")
+    assert run("predict", classifier_folder, text).splitlines()[-1].endswith(f"\t{shown}")
+    as_json = run("predict", classifier_folder, text, "--json").splitlines()[-1]
+    assert as_json.isascii()
+    assert json.loads(as_json) == json.loads(run("predict", classifier_folder, text, "--json", encoding="utf-8"))
+    assert "\\U0001f600" in run("prepare", "--dataset", "😀.csv", code=1)
+    assert "\\U0001f600" in run("prepare", "--😀", code=2)
