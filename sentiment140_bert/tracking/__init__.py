@@ -14,6 +14,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,9 @@ def tracked(names: Sequence[str], told: Callable[[], Story]) -> Iterator[Trackin
     story = told()
     book = Book(story.run)
     trackers = [_class_of(name)(story, book.of(name)) for name in names]
+    for tracker in trackers:
+        if reason := tracker.switched_off():
+            _report_switched_off(tracker.name, reason)
     trackers = [tracker for tracker in trackers if not tracker.switched_off()]
     refused = [tracker for tracker in trackers if _refuse_unnamed_place(tracker, story)]
     senders = [Sender(tracker, story, book) for tracker in trackers if tracker not in refused]
@@ -127,6 +131,12 @@ def tracked(names: Sequence[str], told: Callable[[], Story]) -> Iterator[Trackin
             for sender in senders:
                 if command := sender.tracker.kept_here():
                     log.info("%s", command)
+
+
+@cache
+def _report_switched_off(name: str, reason: str) -> None:
+    """Say it once in a process, not with every trial."""
+    log.info("%s: nothing is tracked, for %s", name, reason)
 
 
 def _refuse_unnamed_place(tracker: Tracker, story: Story) -> bool:

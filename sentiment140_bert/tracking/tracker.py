@@ -35,9 +35,9 @@ class Tracker(ABC):
         self.story = story
         self.known = known
 
-    def switched_off(self) -> bool:
-        """Whether the person in front of it wants nothing of this tracker here."""
-        return False
+    def switched_off(self) -> str:
+        """Return what switches this tracker off here, such as a variable of the environment; empty if nothing does."""
+        return ""
 
     def unnamed_place(self) -> str:
         """Return where the run or its recipe would have things sent although its user named no such place.

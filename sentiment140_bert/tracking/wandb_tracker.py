@@ -65,8 +65,10 @@ class Wandb(Tracker):
     def how_to_trust(self, place: str) -> str:
         return f"Give the command from another folder than {Path.cwd()}, or remove the file."
 
-    def switched_off(self) -> bool:
-        return os.environ.get("WANDB_MODE") == "disabled" or bool(self.callers and self.callers.disabled)
+    def switched_off(self) -> str:
+        return switched_off_by() or (
+            "the run that is open is disabled" if self.callers and self.callers.disabled else ""
+        )
 
     @staticmethod
     def shown(known: dict[str, Any]) -> dict[str, Any]:
@@ -202,6 +204,17 @@ class Wandb(Tracker):
         return wandb.init(mode="offline", **begin)
 
 
+def switched_off_by() -> str:
+    """Return the variable of the environment that switches wandb off; empty if none does.
+
+    ``WANDB_DISABLED`` is transformers' own, with the values that it took for true before version 5.
+    """
+    if os.environ.get("WANDB_MODE") == "disabled":
+        return "WANDB_MODE is disabled"
+    value = os.environ.get("WANDB_DISABLED", "")
+    return f"WANDB_DISABLED is {value}" if value.upper() in ("1", "ON", "YES", "TRUE") else ""
+
+
 def place_of(run: RunDir, run_id: str) -> str:
     """Return what is remembered of a run that wandb keeps here: its id alone is no secret."""
     return f"{run_id} in {run.path.resolve()}"
@@ -220,7 +233,7 @@ def send(folders: Sequence[Path]) -> None:
         TrackerError: It cannot. W&B is asked first: wandb itself would wait for hours for one that does not answer,
             and would log what one answered that does not want the key.
     """
-    if not folders:
+    if not folders or switched_off_by():
         return
     if why := out_of_reach():
         raise TrackerError(f"{why}.", "What it kept is still here; try again later.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import threading
 from collections.abc import Iterator
@@ -108,3 +109,15 @@ def test_run_directories_of_every_name_and_no_mode_asks_for_anything(
         if not complete or len(segments(folder)) != (mode != "disabled"):
             wrong.append((name, mode, complete, segments(folder)))
     assert wrong == []
+
+
+@pytest.mark.parametrize(("value", "is_tracked"), [("true", False), ("1", False), ("false", True), ("", True)])
+def test_the_variable_of_transformers_switches_it_off_and_that_is_said(
+    mine: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture, value, is_tracked
+) -> None:
+    caplog.set_level(logging.INFO, "sentiment140_bert")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WANDB_DISABLED", value)
+    assert tell(mine, "wandb")
+    assert (len(segments(mine)) == 1) == is_tracked
+    assert (f"wandb: nothing is tracked, for WANDB_DISABLED is {value}" in caplog.text) != is_tracked
