@@ -1,7 +1,7 @@
 """A recipe: everything that decides a run, as frozen dataclasses, read from and written to YAML.
 
-Four sections, ``model``, ``data``, ``training`` and ``tracking``; no two share a key, so a flag or ``--set`` needs no
-prefix. A fifth, ``tuning``, holds ranges for `s140 tune` (see :mod:`ranges`). Keys of ``training`` are
+Five sections, ``model``, ``data``, ``training``, ``tracking`` and ``card``; no two share a key, so a flag or ``--set``
+needs no prefix. A sixth, ``tuning``, holds ranges for `s140 tune` (see :mod:`ranges`). Keys of ``training`` are
 ``transformers.TrainingArguments``' own; those that are not spelled out here are accepted too and checked against that
 class.
 """
@@ -23,6 +23,7 @@ from sentiment140_bert.ranges import Range, mixes_shares, parse_ranges
 from sentiment140_bert.settings import (
     SCORES,
     TRACKERS,
+    CardConfig,
     DataConfig,
     ModelConfig,
     TrackingConfig,
@@ -63,6 +64,7 @@ class Recipe:
     data: DataConfig = field(default_factory=DataConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    card: CardConfig = field(default_factory=CardConfig)
     tuning: Mapping[str, Range] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -101,6 +103,7 @@ SECTIONS: dict[str, type[Any]] = {
     "data": DataConfig,
     "training": TrainingConfig,
     "tracking": TrackingConfig,
+    "card": CardConfig,
 }
 
 

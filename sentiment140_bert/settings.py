@@ -16,6 +16,8 @@ from sentiment140_bert.values import (
     ALIAS,
     DECAY,
     DROPOUT,
+    LANGUAGES,
+    LICENSE,
     MAPPED,
     NOT_NEGATIVE,
     POSITIVE,
@@ -192,6 +194,18 @@ class TrackingConfig:
         "Keep the newest checkpoint in this private repository on the Hub, user/x, too; on another machine the same "
         "command goes on from it.",
     )
+
+
+@dataclass(frozen=True)
+class CardConfig:
+    """What the publisher says of the tweets; cards say no more of a source that is not known."""
+
+    language: tuple[str, ...] = setting((), "For the cards: languages of the tweets, by commas, as in es.", LANGUAGES)
+    license: str | None = setting(
+        None, "For the cards: licence of model and dataset, as the Hub names it, as in cc-by-4.0.", LICENSE
+    )
+    dataset_name: str | None = setting(None, "For the cards: what the tweets' dataset is called.")
+    citation: str | None = setting(None, "For the cards: BibTeX entry of the tweets' dataset.")
 
 
 def settings(section: type[Any]) -> Iterator[tuple[str, Any, dataclasses.Field[Any]]]:

@@ -319,6 +319,15 @@ def _have_train(splits: dict[str, Any]) -> dict[str, Any]:
     return splits
 
 
+class Described(TypedDict, total=False):
+    """What the publisher says of the tweets, for the cards."""
+
+    language: list[str]
+    license: str
+    dataset_name: str
+    citation: str
+
+
 class Data(TypedDict):
     """``data.json``."""
 
@@ -331,6 +340,7 @@ class Data(TypedDict):
     tokenizer: Tokenizer
     leakage: NotRequired[dict[str, Leakage]]
     suspects: NotRequired[Suspects]
+    described: NotRequired[Described]
     published: NotRequired[Published]
     configs: NotRequired[dict[str, dict[str, Size]]]
 

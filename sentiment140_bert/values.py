@@ -34,6 +34,14 @@ ALIAS: Rule = (
     lambda value: re.fullmatch(r"(?!v\d+$)(?!latest$)[A-Za-z0-9_.-]+", value) is not None,
     "must be letters, digits, _ . or -, and neither v1, v2, … nor latest",
 )
+LANGUAGES: Rule = (
+    lambda value: all(re.fullmatch(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", code) for code in value),
+    "must be language codes, by commas, as in es or pt-BR,gl",
+)
+LICENSE: Rule = (
+    lambda value: re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", value) is not None,
+    "must be a licence as the Hub names it, as in cc-by-4.0, mit or other",
+)
 MAPPED: Rule = (
     lambda value: label_pairs(value) is not None,
     "must be pairs as in 0=negative,1=neutral,2=positive: each label once, each to negative, neutral, positive or drop",

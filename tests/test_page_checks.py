@@ -31,12 +31,9 @@ def test_no_line_can_be_left_out_repeated_or_changed(small_run: Path, tmp_path: 
         line = lines[at]
         if not line.strip() or line.startswith("license:"):  # a person's word counts there
             continue
-        for edit in (
-            "",
-            line + line,
-            line.replace("\n", " and more\n"),
-            f"{line}<!-- x -->\n" * (at > lines.index("---\n", 1)),
-        ):
+        edits = ["", line + line, line.replace("\n", " and more\n")]
+        edits += [f"{line}<!-- x -->\n"] if at > lines.index("---\n", 1) else []
+        for edit in edits[:1] if line.startswith("<!-- end") else edits:  # what stands behind it is text by hand
             checks = compare(tmp_path, "".join([*lines[:at], edit, *lines[at + 1 :]]), right)
             if verification.verdict(checks) not in (FALSE, UNCHECKED):
                 missed.append((at, line, edit))

@@ -83,7 +83,7 @@ PROBLEMS = [
     ({"training": {"max_samples": 1}}, "max_samples belongs into section data"),
     ({"training": {7: 1}}, "unknown key 7"),
     ({"data": [1]}, "section data: expected `key: value` lines, got [1]"),
-    ([1], "expected the sections model, data, training, tracking; got list"),
+    ([1], "expected the sections model, data, training, tracking, card; got list"),
     ({"training": {"learning_rate": "fast"}}, "learning_rate: expected a number, got 'fast'"),
     ({"training": {"learning_rate": True}}, "learning_rate: expected a number, got True"),
     ({"training": {"learning_rate": float("nan")}}, "learning_rate: expected a number, got nan"),

@@ -1,4 +1,4 @@
-"""Numbers in hand-written text that read like a score, and markup that hides what follows it."""
+"""What text on a card claims: a score, or a source of the tweets; and markup that hides what follows it."""
 
 from __future__ import annotations
 
@@ -30,6 +30,13 @@ SCORE = re.compile(
 )
 CELL = re.compile(f"{DECIMAL}|{WHOLE}")
 WORD = re.compile(rf"\b{METRIC}\b")
+# What cards of any version say of Sentiment140, and of no other source.
+OF_SENTIMENT140 = {
+    "the dataset": r"(?:tweets of|tuned on) sentiment140(?! bert)|sentiment140, cleaned and split",
+    "the language": r"an english tweet|informal english texts|in english, by the twitter users",
+    "the labels": r"distant supervision: a tweet|held a (?:happy|sad) emoticon|how well the emoticon is guessed",
+    "the licence": r"sentiment140 has no licen[cs]e|sentiment140 was collected through",
+}
 TAG = re.compile(r"<(/?)([a-z][a-z0-9]{0,20})\b[^<>]{0,2000}>", re.IGNORECASE)
 ALONE = {"br", "hr", "img", "input", "link", "meta", "source", "wbr", "p", "li", "col", "area", "base", "embed"}
 COMMENT = re.compile(r"<!--(?:(?!<!--).)*?-->", re.DOTALL)
@@ -50,6 +57,13 @@ def find_claims(text: str) -> Iterator[str]:
         lines = {(block.rfind("\n", 0, end) + 1, block.find("\n", end) % (len(block) + 1)) for _, end in spans}
         for start, end in sorted(lines):
             yield block[start:end].strip()[:LONGEST]
+
+
+def find_source_claims(text: str) -> dict[str, str]:
+    """Return what a text says of its tweets that is true of Sentiment140 alone, each with its words."""
+    shown = " ".join(_plain(text).split())
+    found = {claim: re.search(pattern, shown) for claim, pattern in OF_SENTIMENT140.items()}
+    return {claim: match[0] for claim, match in found.items() if match}
 
 
 def _plain(text: str) -> str:

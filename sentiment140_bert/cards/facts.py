@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sentiment140_bert import recipes, shapes
+from sentiment140_bert.corpora import Corpus, corpus_of
 from sentiment140_bert.errors import RecipeError, RunError
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.shapes import checked
@@ -37,9 +38,9 @@ class Facts:
         return self.data.get("published")
 
     @property
-    def invented(self) -> bool:
-        """Whether the tweets are the ones that ship with this package."""
-        return bool(self.data["sources"]["training"]["name"] == "sample")
+    def corpus(self) -> Corpus:
+        """What a card may say of the training tweets."""
+        return corpus_of(self.data)
 
 
 def read(folder: Path) -> Facts:

@@ -76,6 +76,12 @@ def shell(value: str) -> Markup:
     return Markup(plain(value).replace("`", "'").replace("<!--", "<! --"))
 
 
+def block(value: str) -> Markup:
+    """Lines for a code block, with their indentation."""
+    lines = value.strip().splitlines()
+    return Markup("\n".join(" " * (len(line) - len(line.lstrip())) + shell(line) for line in lines))
+
+
 def count(value: int) -> Markup:
     """A whole number with commas."""
     return Markup(f"{value:,}")
@@ -110,6 +116,7 @@ def _compiled(name: str) -> jinja2.Template:
         "code": code,
         "literal": literal,
         "shell": shell,
+        "block": block,
         "count": count,
         "score": score,
         "interval": interval,

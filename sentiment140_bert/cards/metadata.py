@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sentiment140_bert.cards.facts import Facts
+from sentiment140_bert.corpora import corpus_of, identify
 from sentiment140_bert.settings import SCORES
 from sentiment140_bert.visible import HIDDEN
 
@@ -20,11 +21,10 @@ LICENSES = {
     "google-bert/bert-base-uncased": "apache-2.0",
     "distilbert/distilbert-base-uncased": "apache-2.0",
 }
-TAGS = ["sentiment-analysis", "sentiment140", "twitter"]
+TAGS = ("sentiment-analysis",)
 SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M", 10_000_000: "1M<n<10M"}
 SIZES |= {10**8: "10M<n<100M", 10**9: "100M<n<1B", 10**10: "1B<n<10B", 10**11: "10B<n<100B", 10**12: "100B<n<1T"}
 LARGEST = "n>1T"
-SOURCES_ON_HUB = {"stanford": "stanfordnlp/sentiment140"}
 
 
 def front(metadata: dict[str, Any]) -> str:
@@ -54,24 +54,27 @@ def dataset_id(facts: Facts) -> str | None:
     """The dataset's id on the Hub: the published splits', else the source's own if it has one."""
     if facts.published:
         return facts.published["repo_id"]
-    name: str = facts.data["sources"]["training"]["name"]
-    return SOURCES_ON_HUB.get(name, name if facts.data["sources"]["training"]["on_hub"] else None)
+    return _id_on_hub(facts.data["sources"]["training"])
+
+
+def _id_on_hub(source: dict[str, Any]) -> str | None:
+    return source["name"] if source["on_hub"] else identify(source).hub_id
 
 
 def of_model(facts: Facts, title: str) -> dict[str, Any]:
     """A model card's front matter; huggingface_hub reads the same scores back from its ``model-index``."""
     from huggingface_hub import ModelCardData
 
-    base, dataset = facts.base_model, dataset_id(facts)
+    base, dataset, corpus = facts.base_model, dataset_id(facts), facts.corpus
     card = ModelCardData(
-        language="en",
-        license=LICENSES.get(base or "", "unknown"),
+        language=corpus.language[0] if len(corpus.language) == 1 else [*corpus.language] or None,
+        license=facts.data.get("described", {}).get("license", LICENSES.get(base or "", "unknown")),
         base_model=base,
         base_model_relation="finetune" if base else None,
         library_name="transformers",
         pipeline_tag="text-classification",
         datasets=[dataset] if dataset else None,
-        tags=TAGS,
+        tags=[*TAGS, *corpus.tags],
         metrics=[metric for metric in SCORES if metric != "log_loss"],
         widget=[
             {"text": each["text"], "output": [{"label": each["label"], "score": each["score"]}]}
@@ -113,9 +116,10 @@ def _dataset_of(facts: Facts, split: str) -> dict[str, Any]:
         }
     sources = facts.data["sources"]
     source = sources.get("manual", sources["training"]) if split == "manual" else sources["training"]
+    named = facts.data.get("described", {}).get("dataset_name", source["name"])
     return {
-        "dataset_type": SOURCES_ON_HUB.get(source["name"], source["name"]),
-        "dataset_name": source["name"] if split == "manual" else f"{source['name']} ({split})",
+        "dataset_type": _id_on_hub(source) or source["name"],
+        "dataset_name": source["name"] if split == "manual" else f"{named} ({split})",
         # A split of ours, held out of that dataset, is none of the splits that it has itself.
         "dataset_split": None if source["on_hub"] else split,
     }
@@ -149,7 +153,8 @@ def of_dataset(data: dict[str, Any]) -> dict[str, Any]:
     Args:
         data: ``data.json``, with the sizes of the published ``configs``.
     """
-    invented = data["sources"]["training"]["name"] == "sample"
+    corpus = corpus_of(data)
+    name = corpus.name or "tweets"
     rows = sum(split["num_examples"] for split in data["configs"]["default"].values())
     features = {
         "default": [{"name": "text", "dtype": "string"}, _classes("label")],
@@ -164,14 +169,13 @@ def of_dataset(data: dict[str, Any]) -> dict[str, Any]:
             {"name": "topic", "dtype": "string"},
         ],
     }
-    return {
-        "language": ["en"],
-        "license": "mit" if invented else "unknown",
-        "pretty_name": "Invented tweets" if invented else "Sentiment140, cleaned and split",
+    return ({"language": [*corpus.language]} if corpus.language else {}) | {
+        "license": corpus.license or "unknown",
+        "pretty_name": f"{name[0].upper()}{name[1:]}, cleaned and split",
         "task_categories": ["text-classification"],
         "task_ids": ["sentiment-classification"],
         "size_categories": [next((name for limit, name in SIZES.items() if rows < limit), LARGEST)],
-        "tags": TAGS[1:],
+        "tags": [*TAGS, *corpus.tags],
         "configs": [
             {
                 "config_name": config,

@@ -41,7 +41,7 @@ def model_card(facts: Facts, title: str, model_id: str, figures: list[str]) -> s
         meaning=metadata.HEADLINES,
         model_id=model_id,
         chosen=facts.recipe["training"]["load_best_model_at_end"] and facts.recipe["training"]["eval_strategy"] != "no",
-        invented=facts.invented,
+        corpus=facts.corpus,
         published=facts.published,
         tracking_url=_tracking_url(facts),
         score_names=SCORES,

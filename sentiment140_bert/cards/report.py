@@ -87,7 +87,7 @@ def report_page(facts: Facts, title: str, mistakes: Sequence[Mistake], wrong: di
         environment=facts.environment,
         data=facts.data,
         metrics=facts.metrics,
-        invented=facts.invented,
+        corpus=facts.corpus,
         intervals=facts.metrics["intervals"],
         temperature=facts.metrics["temperature"],
         abstention=facts.metrics["abstention"],

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from sentiment140_bert.cli.options import json_option
+from sentiment140_bert.cli.options import json_option, recipe_options, resolved
 from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--repo-id", metavar="USER/MODEL", help="The id on the Hub that the card is to name.")
+@recipe_options("card")
 @json_option
-def card(run: Path, repo_id: str | None, as_json: bool) -> None:
+def card(run: Path, repo_id: str | None, as_json: bool, **flags: Any) -> None:
     """Write the model card of a finished RUN, offline, from the run's own files.
 
     It is RUN/model/README.md; pictures and the other companions of the weights are written beside it. What you
@@ -23,7 +25,7 @@ def card(run: Path, repo_id: str | None, as_json: bool) -> None:
     with stdout_kept_clean():
         from sentiment140_bert import workflows
 
-        result = workflows.card(run, repo_id)
+        result = workflows.card(run, repo_id, resolved(None, flags).card)
     if as_json:
         print_json(result)
     else:

@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from sentiment140_bert.cli.options import json_option
+from sentiment140_bert.cli.options import json_option, recipe_options, resolved
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 from sentiment140_bert.errors import HubError
+from sentiment140_bert.settings import CardConfig, settings
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 OPTIONS: tuple[Decorator, ...] = (
@@ -21,7 +22,7 @@ OPTIONS: tuple[Decorator, ...] = (
     click.option(
         "--private/--public",
         default=None,
-        help="Who may see them. [default: a new model public, the dataset private, for Sentiment140 has no licence]",
+        help="Who may see them. [default: a new model public, the dataset private, for its licence may not allow more]",
     ),
 )
 
@@ -40,6 +41,7 @@ def destination_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--revision", help="Branch to push to; it is made where it does not exist.  [default: main]")
 @click.option("--commit-message", help="[default: s140 push-to-hub: model]")
 @click.option("--tag", help="Tag the commit.")
+@recipe_options("card")
 @click.option("--model-only", is_flag=True, help="Leave the dataset as it is.")
 @click.option("--dataset-only", is_flag=True, help="Leave the model as it is.")
 @click.option(
@@ -71,12 +73,13 @@ def push_to_hub(
         from sentiment140_bert import workflows
         from sentiment140_bert.workflows.publishing import Destination
 
+        said = resolved(None, {name: options.pop(name) for name, _, _ in settings(CardConfig)}).card
         destination = Destination(
             repo_id=None if dataset_only else repo_id,
             dataset_repo_id=None if model_only else dataset_repo_id,
             **options,
         )
-        result = workflows.push_to_hub(run, destination, dry_run=dry_run)
+        result = workflows.push_to_hub(run, destination, said, dry_run=dry_run)
     if as_json:
         print_json(result)
     elif dry_run:
@@ -102,5 +105,5 @@ def print_published(result: dict[str, Any]) -> None:
         if pushed["pr_url"]:
             say(f"        pull request: {pushed['pr_url']}")
     if "model" in result:
-        say(f'use     pipeline("text-classification", model="{result["model"]["repo_id"]}")')
+        say(f'use     pipeline("text-classification", model="{result["model"]["repo_id"]}", truncation=True)')
         say(f"check   s140 verify {result['model']['repo_id']}")

@@ -21,7 +21,7 @@ from sentiment140_bert.errors import RunError
 @click.option("--overwrite", is_flag=True, help="Remove an earlier run in --output-dir first.")
 @click.option("--push-to-hub", "push", is_flag=True, help="Publish the finished run, as `s140 push-to-hub` does.")
 @destination_options
-@recipe_options("model", "data", "training", "tracking")
+@recipe_options("model", "data", "training", "tracking", "card")
 @set_option
 @json_option
 def train(

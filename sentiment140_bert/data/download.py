@@ -11,12 +11,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from sentiment140_bert.confined import cache_dir as cache_dir  # known by this name, too
+from sentiment140_bert.corpora import STANFORD_SHA256 as STANFORD_SHA256
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.run_dir import sha256_of, synchronize
 
 STANFORD_URL = "https://cs.stanford.edu/people/alecmgo/trainingandtestdata.zip"
-# The sha256 under which several public dataset registries record this archive.
-STANFORD_SHA256 = "004a3772c8a7ff9bbfeb875880f47f0679d93fc63e5cf9cff72d54a8a6162e57"
 AT_ONCE = 1 << 20  # bytes
 STANFORD_BYTES = 81_363_704
 

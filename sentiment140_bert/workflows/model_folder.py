@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from sentiment140_bert.corpora import decided
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import EVAL_RESULTS, TRAINING_ROWS, RunDir, sha256_of, write_text, written_whole
@@ -61,7 +62,7 @@ def files(
     metrics: dict[str, Any],
     repo_id: str | None,
     card_before: str | None,
-    published: dict[str, str | None] | None = None,
+    data: dict[str, Any] | None = None,
 ) -> Files:
     """Everything that is published of a model: path in the repository to a file or its content.
 
@@ -70,7 +71,7 @@ def files(
         metrics: The content of its ``metrics.json``.
         repo_id: The model's id on the Hub.
         card_before: The card whose hand-written parts are kept.
-        published: ``repo_id`` and ``revision`` of the dataset on the Hub, if it was pushed just now.
+        data: What ``data.json`` is going to hold, if that is more than it holds now.
 
     Raises:
         RunError: A file is missing or damaged, or the card's front matter cannot be read.
@@ -80,7 +81,7 @@ def files(
     from sentiment140_bert.cards import metadata, model, sections
 
     recipe = saved_recipe(run.path)
-    data = run.read(run.data) | ({"published": published} if published else {})
+    data = data or run.read(run.data)
     tracking = tracked.shown(run)
     environment = run.read(run.environment)
     base = environment.get("base_model")
@@ -89,7 +90,8 @@ def files(
     pictures = sorted(run.figures.glob("*.png"))
     title, model_id = names_of(run, recipe, repo_id)
     try:
-        text = sections.merged(model.model_card(facts, title, model_id, [each.name for each in pictures]), card_before)
+        new = model.model_card(facts, title, model_id, [each.name for each in pictures])
+        text = sections.merged(new, card_before, decided(data))
     except ValueError as error:
         raise RunError(f"The front matter of the card is no YAML: {error}.", f"Mend it: {run.card}") from None
     found: Files = {

@@ -34,9 +34,10 @@ OWNED = {
 OWNED |= {"model-index", "model-name", "eval-results", "train-eval-index", "dataset-info", "configs", "task-categories"}
 PROPERTY_TAG = re.compile(
     r"(dataset|base_model|license|language|library|pipeline_tag|metric|eval_results|model-index)s?:"
+    rf"|{sections.SOURCE_TAG}$"
 )
 TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
-SNIPPET = re.compile(r"^classify = pipeline\(.+?, model=(.+)\)$", re.MULTILINE)
+SNIPPET = re.compile(r"^classify = pipeline\(.+?, model=(.+?)(?:, truncation=True)?\)$", re.MULTILINE)
 
 
 def compare_card(name: str, file: Path, right: str) -> Iterator[Check]:
@@ -59,7 +60,16 @@ def compare_card(name: str, file: Path, right: str) -> Iterator[Check]:
         yield verification.unchecked(f"{name}: text", None, "it was written by another version, or by another tool")
     else:
         yield from _compare_sections(name, claimed, expected)
+    yield from _compare_source(name, text, right)
     yield from _list_handwritten(name, claimed)
+
+
+def _compare_source(name: str, text: str, right: str) -> Iterator[Check]:
+    """Find what is said of the tweets that is not true of their source, by whatever version or hand."""
+    if "the dataset" in claims.find_source_claims(right):  # by its source, or by its publisher's word
+        return
+    for claim, words in claims.find_source_claims(text).items():
+        yield Check(f"{name}: {claim}, as of Sentiment140", words, "another source in data.json", FALSE)
 
 
 def _compare_sections(name: str, claimed: sections.Card, expected: sections.Card) -> Iterator[Check]:
@@ -210,6 +220,14 @@ def names_on_card(file: Path, title: str, model_id: str) -> tuple[str, str]:
     return title, named if isinstance(named, str) else model_id
 
 
+def list_described(name: str, data: dict[str, Any]) -> Iterator[Check]:
+    """List what ``data.json`` says of the tweets by their publisher's word."""
+    for key, value in data.get("described", {}).items():
+        where, content = f"{name}: {key.replace('_', ' ')}", ", ".join(value) if isinstance(value, list) else value
+        yield Check(where, content, None, CLAIMED, "its publisher says so")
+        yield from warn(where, content)
+
+
 def list_claimed(facts: Facts, title: str, pictures: list[str]) -> Iterator[Check]:
     """List what the card says and nobody can measure."""
     environment = facts.environment
@@ -234,5 +252,6 @@ def list_claimed(facts: Facts, title: str, pictures: list[str]) -> Iterator[Chec
             yield Check(name, content, None, CLAIMED, "nobody can measure it again")
             if name not in ("duration", "command and recipe"):
                 yield from warn(name, content)
+    yield from list_described("tweets", facts.data)
     for name, value in environment["unusual_arguments"].items():
         yield from warn("training arguments", f"{name} {value}")

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert import run_lock
+from sentiment140_bert.corpora import described
 from sentiment140_bert.errors import HubError, RunError
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run_dir import RunDir, write_json
+from sentiment140_bert.settings import CardConfig
 from sentiment140_bert.workflows import model_folder, preparing, pushing, tracks
 from sentiment140_bert.workflows.runs import saved_recipe
 
@@ -71,12 +73,13 @@ class Destination:
         return found
 
 
-def card(path: Path, repo_id: str | None = None) -> dict[str, Any]:
+def card(path: Path, repo_id: str | None = None, said: CardConfig | None = None) -> dict[str, Any]:
     """Writes a finished run's model card, and what else goes along with the weights, into its model folder.
 
     Args:
         path: The run directory.
         repo_id: The id on the Hub that the card is to name.
+        said: What its publisher says of the tweets; it is kept in ``data.json``.
 
     Returns:
         ``card``, its path.
@@ -91,18 +94,23 @@ def card(path: Path, repo_id: str | None = None) -> dict[str, Any]:
         publish.check_name(repo_id, "--repo-id")
     metrics = model_folder.finished(run)
     with run_lock.held(path, "writing its card"):
-        model_folder.files(run, metrics, repo_id, model_folder.own_card(run))  # says what is wrong before it writes
+        data = described(run.read(run.data), said)
+        model_folder.files(run, metrics, repo_id, model_folder.own_card(run), data)  # says what is wrong first
+        describe(run, said)
         model_folder.redraw(run, metrics)
         model_folder.complete(run, metrics, repo_id)
     return {"card": str(run.card)}
 
 
-def push_to_hub(path: Path, destination: Destination, *, dry_run: bool = False) -> dict[str, Any]:
+def push_to_hub(
+    path: Path, destination: Destination, said: CardConfig | None = None, *, dry_run: bool = False
+) -> dict[str, Any]:
     """Publishes a finished run: its dataset, then its model, each in one commit or not at all.
 
     Args:
         path: The run directory.
         destination: Where to.
+        said: What its publisher says of the tweets; it is kept in ``data.json``.
         dry_run: Only list what would be published; nothing is asked of the network, nothing is written.
 
     Returns:
@@ -117,28 +125,34 @@ def push_to_hub(path: Path, destination: Destination, *, dry_run: bool = False) 
     if int(os.environ.get("RANK") or 0):
         return {}  # one of several processes; the first one publishes
     if dry_run:
-        return publish(path, destination, dry_run=True)
+        return publish(path, destination, said, dry_run=True)
     with run_lock.held(path, "publishing"), tracks.going_on(RunDir(path)):
-        return publish(path, destination)
+        return publish(path, destination, said)
 
 
-def publish(path: Path, destination: Destination, *, dry_run: bool = False) -> dict[str, Any]:
+def publish(
+    path: Path, destination: Destination, said: CardConfig | None = None, *, dry_run: bool = False
+) -> dict[str, Any]:
     """As :func:`push_to_hub`, within a tracked run that is open."""
     run = RunDir(path)
     targets = destination.targets()
     metrics = model_folder.finished(run)
-    with _dataset_files(run, targets) as dataset:
+    data = described(run.read(run.data), said)
+    if not dry_run and describe(run, said):
+        model_folder.complete(run, metrics)
+    with _dataset_files(run, targets, data) as dataset:
         if not dry_run:
             model = model_folder.files(run, metrics, destination.repo_id, None) if "model" in targets else {}
             pushing.checked(run, dataset | model)
             return pushing.plain(pushing.push(run, metrics, targets, dataset, command(run, destination)))
         listed = {}
-        later = {"repo_id": destination.dataset_repo_id, "revision": "f" * 40} if dataset else None
+        if dataset:
+            data |= {"published": {"repo_id": destination.dataset_repo_id, "revision": "f" * 40}}
         for kind, target in targets.items():
             files = (
                 dataset
                 if kind == "dataset"
-                else model_folder.files(run, metrics, target.repo_id, model_folder.own_card(run), later)
+                else model_folder.files(run, metrics, target.repo_id, model_folder.own_card(run), data)
             )
             pushing.checked(run, files)
             listed[kind] = {
@@ -149,7 +163,7 @@ def publish(path: Path, destination: Destination, *, dry_run: bool = False) -> d
 
 
 @contextmanager
-def _dataset_files(run: RunDir, targets: dict[str, Target]) -> Iterator[Files]:
+def _dataset_files(run: RunDir, targets: dict[str, Target], data: dict[str, Any]) -> Iterator[Files]:
     """The dataset's files, in a folder that vanishes afterwards; none where no dataset is asked for."""
     if "dataset" not in targets:
         yield {}
@@ -159,14 +173,13 @@ def _dataset_files(run: RunDir, targets: dict[str, Target]) -> Iterator[Files]:
     from sentiment140_bert.data.cache import from_cache
     from sentiment140_bert.hub import secrets
 
-    data = run.read(run.data)
     prepared, tokens = from_cache(data) or preparing.tokenized(saved_recipe(run.path))[:2]
     if data["fingerprint"] != tokens.report["fingerprint"]:
         raise RunError(
             f"The data of {run.path} are not what they were when it was trained (the fingerprint differs).",
             "Give the original file back, or publish the model alone.",
         )
-    data.pop("published", None)  # the dataset cannot name its own commit
+    data = {key: value for key, value in data.items() if key != "published"}  # it cannot name its own commit
     model = (
         targets["model"].repo_id if "model" in targets else model_folder.remembered(run).get("model", {}).get("repo_id")
     )
@@ -176,6 +189,15 @@ def _dataset_files(run: RunDir, targets: dict[str, Target]) -> Iterator[Files]:
         text = dataset_card(data, targets["dataset"].repo_id, model)
         files: Files = {str(each.relative_to(folder)): each for each in sorted(Path(folder).rglob("*.parquet"))}
         yield files | {"README.md": text.encode(), "data.json": model_folder.as_json(data)}
+
+
+def describe(run: RunDir, said: CardConfig | None) -> bool:
+    """Keep what the publisher says of the tweets in ``data.json``; return True if that is new."""
+    before = run.read(run.data)
+    data = described(before, said)
+    if data != before:
+        write_json(run.data, data)
+    return data != before
 
 
 def ready(destination: Destination) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentiment140_bert.corpora import decided
 from sentiment140_bert.errors import HubError, RunError, S140Error
 from sentiment140_bert.run_dir import RunDir, write_json, write_text
 from sentiment140_bert.workflows import model_folder
@@ -110,9 +112,9 @@ def _with(dataset: Files, on_hub: str | None) -> Files:
     """The dataset's files, with what people wrote into its card on the Hub."""
     from sentiment140_bert.cards import sections
 
-    new = dataset["README.md"]
+    new, data = (bytes(dataset[name]).decode() for name in ("README.md", "data.json"))
     try:
-        return dataset | {"README.md": sections.merged(bytes(new).decode(), on_hub).encode()}
+        return dataset | {"README.md": sections.merged(new, on_hub, decided(json.loads(data))).encode()}
     except ValueError as error:
         raise HubError(
             f"The dataset's card on the Hub cannot be read: {error}.", "Mend its front matter there."

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert import run_lock
+from sentiment140_bert.corpora import described
 from sentiment140_bert.credentials import concealed
 from sentiment140_bert.errors import Interrupted
 from sentiment140_bert.recipe import Recipe
@@ -21,6 +22,7 @@ from sentiment140_bert.run_dir import RunDir, full_disk_explained, write_json, w
 from sentiment140_bert.workflows import (
     checkpoint_uploads,
     claiming,
+    model_folder,
     pinning,
     preparing,
     publishing,
@@ -85,7 +87,7 @@ def train(
     if volumes.is_volume(output_dir):
         resume = claiming.claim(run, recipe, resume, overwrite)
         if resume and run.is_finished():
-            return _finished(run, push_to)
+            return _finished(run, recipe, push_to)
         more: dict[str, Any] = {"push_to": push_to, "arguments_given": arguments_given, "data": data, "lean": lean}
         return volumes.train_beside(train, recipe, output_dir, resume=resume, overwrite=overwrite, **more)
     from sentiment140_bert.training import arguments
@@ -108,7 +110,7 @@ def train(
         processes.wait_for_everyone()
         resume = run.is_run() and not overwrite
         if resume and run.is_finished():
-            return _finished(run, push_to) if processes.is_main_process else {}
+            return _finished(run, recipe, push_to) if processes.is_main_process else {}
         job = Job(run, recipe, precision, settings, processes, remote, push_to, arguments_given, saved, lean)
         with full_disk_explained(run.path):
             return _trained(job, resume, data)
@@ -209,6 +211,7 @@ def _begun(job: Job, exact: Recipe, report: dict[str, Any], resume: bool, checkp
             job.remote.remember()
         started = going_on(job.run, started) if checkpoint else started
         if job.processes.is_main_process:
+            publishing.describe(job.run, job.recipe.card)
             write_json(job.run.environment, started)
     elif job.processes.is_main_process:
         if job.run.is_run():
@@ -234,9 +237,11 @@ def _interrupted(run: RunDir, step: int, signal: int, is_main: bool) -> Interrup
     )
 
 
-def _finished(run: RunDir, push_to: publishing.Destination | None) -> dict[str, Any]:
-    """Does what may have been left of a finished run: telling its trackers, publishing it."""
+def _finished(run: RunDir, recipe: Recipe, push_to: publishing.Destination | None) -> dict[str, Any]:
+    """Do what may have been left of a finished run: describing its tweets, telling its trackers, publishing it."""
     with run_lock.held(run.path, "publishing"), tracks.going_on(run):
+        if publishing.describe(run, recipe.card):
+            model_folder.complete(run, run.read(run.metrics))
         published = publishing.publish(run.path, push_to) if push_to else None
     return _result(run, published) | {"checkpoints": None}
 
@@ -307,6 +312,6 @@ def _base_model(recipe: Recipe) -> dict[str, Any]:
 
 def write_beginning(run: RunDir, recipe: Recipe, report: dict[str, Any], environment: dict[str, Any]) -> None:
     """``data.json``, ``environment.json`` and recipe: from now on the folder is a run."""
-    write_json(run.data, report)
+    write_json(run.data, described(report, recipe.card))
     write_json(run.environment, environment)
     write_text(run.recipe, recipe.to_yaml())  # last: from now on it is a run

@@ -119,6 +119,7 @@ def test_every_number_of_a_dataset_card_for_real_tweets(real_run: Path, tmp_path
     sizes = {name: {"num_examples": split["rows"], "num_bytes": 12_345} for name, split in data["splits"].items()}
     sizes.pop("manual_neutral", None)
     data["configs"] = {"default": sizes, "tokenized": sizes}
+    data["sources"]["training"] |= {"name": "stanfordnlp/sentiment140", "on_hub": True}
     text = dataset_card(data, "tester/tweets", "tester/model")
     assert Known(data).unfounded(text) == []
     assert "no licence" in text

@@ -19,6 +19,7 @@ from sentiment140_bert.cards import metadata
 from sentiment140_bert.cards.facts import Facts, read
 from sentiment140_bert.cards.model import model_card
 from sentiment140_bert.cards.sections import parse
+from sentiment140_bert.corpora import STANFORD_SHA256
 from sentiment140_bert.settings import SCORES
 
 pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")
@@ -160,9 +161,10 @@ def test_there_are_none_where_the_tweets_have_no_id_on_the_hub(local_run: Path) 
 
 
 def of_sources(facts: Facts, **changes: Any) -> Facts:
-    """The facts with other names of the two sources, and perhaps a published dataset."""
+    """The facts with other names of the two sources and perhaps another hash, and perhaps a published dataset."""
     sources = {
-        role: source | {"name": changes[role], "on_hub": changes[f"{role}_on_hub"]}
+        role: source
+        | {"name": changes[role], "on_hub": changes[f"{role}_on_hub"], "sha256": changes.get("sha256", "0" * 64)}
         for role, source in facts.data["sources"].items()
     }
     published = {"published": changes["published"]} if "published" in changes else {}
@@ -175,7 +177,7 @@ def test_scores_name_the_data_that_they_were_measured_on(small_run: Path) -> Non
     published = {"repo_id": "a/b", "revision": "0" * 40}
     named = {"training": "tweets.csv", "manual": "hand.csv"}
     on_hub = {"training": "x/y", "manual": "v/w", "training_on_hub": True, "manual_on_hub": True}
-    stanford = {"training": "stanford", "manual": "stanford", **here}
+    archive = {"training": "stanford", "manual": "stanford (manual)", "sha256": STANFORD_SHA256, **here}
     expected: list[tuple[Facts, str | None, list[list[Any]]]] = [
         (
             of_sources(facts, **named, **here),
@@ -188,11 +190,11 @@ def test_scores_name_the_data_that_they_were_measured_on(small_run: Path) -> Non
             [["x/y", "x/y (test)", None, None, None], ["v/w", "v/w", None, None, None]],
         ),
         (
-            of_sources(facts, **stanford),
+            of_sources(facts, **archive),
             "stanfordnlp/sentiment140",
             [
                 ["stanfordnlp/sentiment140", "stanford (test)", None, "test", None],
-                ["stanfordnlp/sentiment140", "stanford", None, "manual", None],
+                ["stanfordnlp/sentiment140", "stanford (manual)", None, "manual", None],
             ],
         ),
         (

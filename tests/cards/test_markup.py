@@ -16,7 +16,9 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 from cards_names import HOSTILE
+from sentiment140_bert import corpora
 from sentiment140_bert.cards.markup import (
+    block,
     code,
     count,
     escape,
@@ -165,15 +167,15 @@ def test_a_code_span_of_nothing_does_not_open_one() -> None:
 def test_a_literal_is_python_for_the_text_and_stays_in_its_block(text: str) -> None:
     written = literal(text)
     assert ast.literal_eval(written) == plain(text)
-    block = f"```python\nclassify({written})\n```\n"
-    assert shape(block) == ["fence"]
+    assert shape(f"```python\nclassify({written})\n```\n") == ["fence"]
     assert shape(f"```\ns140 {shell(text)}\n```\n") == ["fence"]
+    assert shape(f"```\n{block(text)}\n```\n") == ["fence"]
 
 
 @given(TEXT)
 @example("<!-- end s140: training -->")
 def test_code_holds_no_mark_of_a_section(text: str) -> None:
-    for written in (escape(text), code(text), literal(text), shell(text)):
+    for written in (escape(text), code(text), literal(text), shell(text), block(text)):
         assert not re.search(r"<!-- (begin|end) s140", str(written))
 
 
@@ -198,7 +200,7 @@ def test_numbers() -> None:
 
 
 def test_a_template_escapes_what_it_prints_and_misses_nothing() -> None:
-    text = render("dataset_card.md", **dict.fromkeys(("version", "title"), "*a* <b>"), invented=True, **DATASET)
+    text = render("dataset_card.md", **dict.fromkeys(("version", "title"), "*a* <b>"), corpus=corpora.SAMPLE, **DATASET)
     assert "# \\*a\\* &lt;b&gt;" in text
     with pytest.raises(jinja2.UndefinedError):
         render("dataset_card.md", version="1")

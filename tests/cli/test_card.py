@@ -118,7 +118,7 @@ def test_what_people_wrote_is_kept_and_the_rest_replaced(mine: Path, card: Path,
     ]
     assert found.metadata["license"] == "mit"
     assert (found.metadata["thumbnail"], found.metadata["co2_eq_emissions"]) == ("mine.png", 0.5)
-    assert {"mine", "twitter"} <= {*found.metadata["tags"]}
+    assert {"mine", "sentiment-analysis"} <= {*found.metadata["tags"]}
     assert {key: found.metadata[key] for key in ("model-index", "widget")} == {
         key: ours.metadata[key] for key in ("model-index", "widget")
     }

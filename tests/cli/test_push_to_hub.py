@@ -122,7 +122,7 @@ def test_people_are_told_where_it_is_and_what_to_do_with_it(hub: HubServer, push
     said = push().stdout
     for part in (f"{hub.url}/{MODEL}", f"{hub.url}/datasets/{DATA}", hub.head(MODEL)[:12], "public", "private"):
         assert part in said
-    assert f'pipeline("text-classification", model="{MODEL}")' in said
+    assert f'pipeline("text-classification", model="{MODEL}", truncation=True)' in said
     assert f"s140 verify {MODEL}" in said
 
 

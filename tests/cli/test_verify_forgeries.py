@@ -77,7 +77,8 @@ TEXT: dict[str, tuple[Edit, str]] = {
     "an older version": (replace("written by sentiment140_bert ", "written by sentiment140_bert 0.0."), "version"),
 }
 FRONT: dict[str, tuple[Edit, str]] = {
-    "a tag of ours left out": (replace("- sentiment140\n", ""), "tags"),
+    "a tag of ours left out": (replace("- sentiment-analysis\n", "- mine\n"), "tags"),
+    "a tag of another source": (replace("tags:\n", "tags:\n- sentiment140\n"), "tags"),
     "a tag that says what the Hub says": (replace("tags:\n", "tags:\n- dataset:stanfordnlp/sst2\n"), "tags"),
     "the task": (replace("pipeline_tag: text-classification", "pipeline_tag: text-generation"), "pipeline_tag"),
     "the language": (replace("language: en\n", "language:\n- en\n- de\n"), "language"),

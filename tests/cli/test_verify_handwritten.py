@@ -44,7 +44,7 @@ HAND: dict[str, Edit] = {
     "line ends of Windows": lambda text: text.replace("\n", "\r\n"),
     "no line end at the end": lambda text: text.rstrip("\n"),
     "a licence and a tag": lambda text: text.replace("license: unknown", "license: cc-by-4.0").replace(
-        "- twitter\n", "- twitter\n- winter-school\n"
+        "- sentiment-analysis\n", "- sentiment-analysis\n- winter-school\n"
     ),
     "keys of somebody's own": replace("license:", "thumbnail: me.png\nco2_eq_emissions: 0.5\nlicense:"),
     "quotes in the front matter": replace("pipeline_tag: text-classification", 'pipeline_tag: "text-classification"'),
@@ -82,7 +82,7 @@ def test_a_model_folder_that_was_taken_elsewhere_keeps_its_name(
 def test_what_nobody_can_measure_is_claimed_and_not_checked(published: Published, verify: Verify) -> None:
     published.change(README, lambda text: text + "\nBy two students.\n")
     published.change(README, replace("license: unknown", "license: cc-by-4.0"))
-    published.change(README, replace("- twitter\n", "- twitter\n- winter-school\n"))
+    published.change(README, replace("- sentiment-analysis\n", "- sentiment-analysis\n- winter-school\n"))
     verdict = verify(MODEL)
     assert verdict.code == 0
     environment = json.loads(published.text(ENVIRONMENT))

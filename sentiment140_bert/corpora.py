@@ -1,0 +1,86 @@
+"""What cards may say of tweets: what is known of their source, or what their publisher says, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sentiment140_bert.settings import CardConfig
+
+# The sha256 under which several public dataset registries record Stanford's archive.
+STANFORD_SHA256 = "004a3772c8a7ff9bbfeb875880f47f0679d93fc63e5cf9cff72d54a8a6162e57"
+SAMPLE_SHA256 = "05de39a2b3b4d2e0d554d17535f4eff608f87ea0d79990a18980e624b292912a"
+HUB_NAMES = ("stanfordnlp/sentiment140", "sentiment140")
+GO_ET_AL = """\
+@techreport{go2009twitter,
+  title       = {Twitter Sentiment Classification using Distant Supervision},
+  author      = {Go, Alec and Bhayani, Richa and Huang, Lei},
+  institution = {Stanford University},
+  type        = {CS224N Project Report},
+  year        = {2009}
+}"""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Empty is what nobody knows; ``license`` is that of the tweets, ``hub_id`` their dataset's id on the Hub."""
+
+    kind: Literal["sentiment140", "sample", "other"] = "other"
+    name: str | None = None
+    language: tuple[str, ...] = ()
+    license: str | None = None
+    citations: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    hub_id: str | None = None
+
+
+SENTIMENT140 = Corpus(
+    "sentiment140",
+    name="Sentiment140",
+    language=("en",),
+    citations=(GO_ET_AL,),
+    tags=("sentiment140", "twitter"),
+    hub_id=HUB_NAMES[0],
+)
+SAMPLE = Corpus("sample", name="invented tweets", language=("en",), license="mit")
+FILES = {STANFORD_SHA256: SENTIMENT140, SAMPLE_SHA256: SAMPLE}
+
+
+def identify(source: dict[str, Any]) -> Corpus:
+    """Return what a source of ``data.json`` is known to be: a dataset of the Hub by its name, a file by its sha256.
+
+    A file's name proves nothing, for anybody may choose it.
+    """
+    if source["on_hub"]:
+        return SENTIMENT140 if source["name"] in HUB_NAMES else Corpus()
+    return FILES.get(source["sha256"], Corpus()) if source["sha256_of"] == "file" else Corpus()
+
+
+def corpus_of(data: dict[str, Any]) -> Corpus:
+    """Return what cards may say of the training tweets.
+
+    Args:
+        data: ``data.json``; what the publisher says stands in ``described``, and beats what is known, but for the
+            citation, which is added.
+    """
+    known, said = identify(data["sources"]["training"]), data.get("described", {})
+    return dataclasses.replace(
+        known,
+        name=said.get("dataset_name", known.name),
+        language=tuple(said.get("language", known.language)),
+        license=said.get("license", known.license),
+        citations=tuple(dict.fromkeys([*known.citations, *filter(None, [said.get("citation")])])),
+    )
+
+
+def decided(data: dict[str, Any]) -> tuple[str, ...]:
+    """Return the keys of a card's front matter that ``data.json`` decides by its publisher's word."""
+    return ("license",) if "license" in data.get("described", {}) else ()
+
+
+def described(data: dict[str, Any], said: CardConfig | None) -> dict[str, Any]:
+    """Return ``data.json`` with what the publisher says of the tweets; where nothing is said, what was said before."""
+    values = dataclasses.asdict(said) if said else {}
+    now = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items() if value}
+    return data | {"described": data.get("described", {}) | now} if now else data
