@@ -14,11 +14,11 @@ SAMPLE_SHA256 = "05de39a2b3b4d2e0d554d17535f4eff608f87ea0d79990a18980e624b292912
 HUB_NAMES = ("stanfordnlp/sentiment140", "sentiment140")
 GO_ET_AL = """\
 @techreport{go2009twitter,
-  title       = {Twitter Sentiment Classification using Distant Supervision},
-  author      = {Go, Alec and Bhayani, Richa and Huang, Lei},
+  title = {Twitter Sentiment Classification using Distant Supervision},
+  author = {Go, Alec and Bhayani, Richa and Huang, Lei},
   institution = {Stanford University},
-  type        = {CS224N Project Report},
-  year        = {2009}
+  type = {CS224N Project Report},
+  year = {2009}
 }"""
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sentiment140_bert import plain_yaml
 from sentiment140_bert.cards.metadata import front
+from sentiment140_bert.corpora import SENTIMENT140
 
 MARK = re.compile(r"<!-- (begin|end) s140: ([\w-]{1,40}) -->[ \t]*\n?")
 FRONT_MATTER = re.compile(
@@ -22,7 +23,7 @@ NUMBER_OR_HASH = re.compile(
     r"|(?<![\w.\-/])-?\d[\d,]{0,30}(?:\.\d{1,30})?(?:[eE][+-]?\d{1,4})?(?!\w)(?!\.\d)"
 )
 OURS = ("language",)  # said by data.json alone; an older card may say what its source is not
-SOURCE_TAG = "sentiment140"  # likewise
+SOURCE_TAG = SENTIMENT140.tags[0]  # likewise, and with it the others of that source
 THEIRS = ("license", "license_name", "license_link", "thumbnail", "extra_gated_prompt")  # a person's word counts here
 
 
@@ -118,7 +119,8 @@ def _merged_metadata(ours: dict[str, Any], theirs: dict[str, Any], decided: Coll
     merged = theirs | ours | kept
     tags = theirs.get("tags")
     if isinstance(tags, list):
-        own = [tag for tag in tags if isinstance(tag, str) and tag != SOURCE_TAG]
+        false = SENTIMENT140.tags if SOURCE_TAG in tags else ()
+        own = [tag for tag in tags if isinstance(tag, str) and tag not in false]
         merged["tags"] = [*dict.fromkeys([*ours.get("tags", []), *own])]
     order = [*ours, *(key for key in theirs if key not in ours)]
     return {key: merged[key] for key in order}

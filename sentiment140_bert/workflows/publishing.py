@@ -185,7 +185,7 @@ def _dataset_files(run: RunDir, targets: dict[str, Target], data: dict[str, Any]
     )
     with tempfile.TemporaryDirectory(prefix="s140-") as folder:
         data["configs"], hashes = publication.write(prepared, tokens, Path(folder), secrets.tweets_checked())
-        data["tokenizer"]["splits"] = hashes
+        data["tokenizer"] = data["tokenizer"] | {"splits": hashes}
         text = dataset_card(data, targets["dataset"].repo_id, model)
         files: Files = {str(each.relative_to(folder)): each for each in sorted(Path(folder).rglob("*.parquet"))}
         yield files | {"README.md": text.encode(), "data.json": model_folder.as_json(data)}
