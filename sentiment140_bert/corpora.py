@@ -47,7 +47,7 @@ SAMPLE = Corpus("sample", name="invented tweets", language=("en",), license="mit
 FILES = {STANFORD_SHA256: SENTIMENT140, SAMPLE_SHA256: SAMPLE}
 
 
-def identify(source: dict[str, Any]) -> Corpus:
+def identify_source(source: dict[str, Any]) -> Corpus:
     """Return what a source of ``data.json`` is known to be: a dataset of the Hub by its name, a file by its sha256.
 
     A file's name proves nothing, for anybody may choose it.
@@ -57,30 +57,30 @@ def identify(source: dict[str, Any]) -> Corpus:
     return FILES.get(source["sha256"], Corpus()) if source["sha256_of"] == "file" else Corpus()
 
 
-def corpus_of(data: dict[str, Any]) -> Corpus:
+def identify_corpus(data: dict[str, Any]) -> Corpus:
     """Return what cards may say of the training tweets.
 
     Args:
-        data: ``data.json``; what the publisher says stands in ``described``, and beats what is known, but for the
+        data: ``data.json``; what the publisher says stands in ``description``, and beats what is known, but for the
             citation, which is added.
     """
-    known, said = identify(data["sources"]["training"]), data.get("described", {})
+    known, description = identify_source(data["sources"]["training"]), data.get("description", {})
     return dataclasses.replace(
         known,
-        name=said.get("dataset_name", known.name),
-        language=tuple(said.get("language", known.language)),
-        license=said.get("license", known.license),
-        citations=tuple(dict.fromkeys([*known.citations, *filter(None, [said.get("citation")])])),
+        name=description.get("dataset_name", known.name),
+        language=tuple(description.get("language", known.language)),
+        license=description.get("license", known.license),
+        citations=tuple(dict.fromkeys([*known.citations, *filter(None, [description.get("citation")])])),
     )
 
 
-def decided(data: dict[str, Any]) -> tuple[str, ...]:
+def list_decided_keys(data: dict[str, Any]) -> tuple[str, ...]:
     """Return the keys of a card's front matter that ``data.json`` decides by its publisher's word."""
-    return ("license",) if "license" in data.get("described", {}) else ()
+    return ("license",) if "license" in data.get("description", {}) else ()
 
 
-def described(data: dict[str, Any], said: CardConfig | None) -> dict[str, Any]:
+def describe(data: dict[str, Any], description: CardConfig | None) -> dict[str, Any]:
     """Return ``data.json`` with what the publisher says of the tweets; where nothing is said, what was said before."""
-    values = dataclasses.asdict(said) if said else {}
+    values = dataclasses.asdict(description) if description else {}
     now = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items() if value}
-    return data | {"described": data.get("described", {}) | now} if now else data
+    return data | {"description": data.get("description", {}) | now} if now else data

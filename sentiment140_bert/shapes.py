@@ -319,7 +319,7 @@ def _have_train(splits: dict[str, Any]) -> dict[str, Any]:
     return splits
 
 
-class Described(TypedDict, total=False):
+class Description(TypedDict, total=False):
     """What the publisher says of the tweets, for the cards."""
 
     language: list[str]
@@ -340,7 +340,7 @@ class Data(TypedDict):
     tokenizer: Tokenizer
     leakage: NotRequired[dict[str, Leakage]]
     suspects: NotRequired[Suspects]
-    described: NotRequired[Described]
+    description: NotRequired[Description]
     published: NotRequired[Published]
     configs: NotRequired[dict[str, dict[str, Size]]]
 

@@ -20,7 +20,7 @@ from sentiment140_bert.cards.dataset import dataset_card
 from sentiment140_bert.cards.facts import Facts, read
 from sentiment140_bert.cards.model import model_card
 from sentiment140_bert.cards.sections import merged, parse
-from sentiment140_bert.corpora import FILES, HUB_NAMES, SAMPLE_SHA256, STANFORD_SHA256, identify
+from sentiment140_bert.corpora import FILES, HUB_NAMES, SAMPLE_SHA256, STANFORD_SHA256, identify_source
 from sentiment140_bert.run_dir import sha256_of
 from sentiment140_bert.verification import FALSE, TRUE, verdict
 from sentiment140_bert.workflows import page_checks
@@ -55,7 +55,7 @@ def test_a_source_is_known_by_what_nobody_can_choose() -> None:
         (file, "sample", SAMPLE_SHA256, "sample"),
         (file, "copy.csv", SAMPLE_SHA256, "sample"),
     ]
-    found = [(row, identify(row[0] | {"name": row[1], "sha256": row[2]}).kind) for row in rows]
+    found = [(row, identify_source(row[0] | {"name": row[1], "sha256": row[2]}).kind) for row in rows]
     assert [(row[:3], kind) for row, kind in found if kind != row[3]] == []
 
 
@@ -140,7 +140,7 @@ def test_each_claim_is_made_of_the_sources_that_it_is_true_of(small_run: Path) -
 
 
 def test_what_a_publisher_says_is_on_both_cards_and_no_more(small_run: Path) -> None:
-    facts = with_source(read(small_run), "other", described=SAID)
+    facts = with_source(read(small_run), "other", description=SAID)
     of_model, of_dataset = card_of_model(facts), card_of_dataset(facts)
     front, dataset = parse(of_model).metadata, parse(of_dataset).metadata
     assert (front["language"], front["license"]) == ("es", "cc-by-4.0")
@@ -156,7 +156,7 @@ def test_what_a_publisher_says_is_on_both_cards_and_no_more(small_run: Path) -> 
 
 
 def test_of_sentiment140_a_citation_is_added(small_run: Path) -> None:
-    text = card_of_model(with_source(read(small_run), "sentiment140", described={"citation": BIBTEX}))
+    text = card_of_model(with_source(read(small_run), "sentiment140", description={"citation": BIBTEX}))
     assert text.index("go2009twitter") < text.index("perez2021") < text.index("<!-- end s140: citation")
 
 
@@ -202,10 +202,11 @@ def test_claims_of_sentiment140_are_false_of_any_other_source(small_run: Path, t
 def test_words_about_sentiment140_are_no_claim(small_run: Path, tmp_path: Path) -> None:
     facts = read(small_run)
     note = "\nUnlike models trained on Sentiment140 (English, labelled by emoticons), it was labelled by hand.\n"
-    own_copy = with_source(facts, "other", described={"dataset_name": "Sentiment140"})
+    own_copy = with_source(facts, "other", description={"dataset_name": "Sentiment140"})
     for right, text in (
         (card_of_model(with_source(facts, "other")), note),
         (card_of_model(own_copy), "\nSentiment140 has no licence.\n"),
+        (card_of_model(with_source(facts, "sample")), "\nIt tells whether an English tweet is positive.\n"),
     ):
         (tmp_path / README).write_text(right + text, "utf-8")
         assert verdict(page_checks.compare_card("card", tmp_path / README, right)) == TRUE, text
@@ -243,11 +244,11 @@ def test_a_run_of_other_tweets_from_training_to_the_hub(
     s140("push-to-hub", spanish, *BOTH, *FLAGS, "--dry-run")
     assert (spanish / "data.json").read_bytes() == before
     s140("push-to-hub", spanish, *BOTH, *FLAGS)
-    assert json.loads((spanish / "data.json").read_text("utf-8"))["described"] == SAID
+    assert json.loads((spanish / "data.json").read_text("utf-8"))["description"] == SAID
     for kind, repo_id in (("model", MODEL), ("dataset", DATA)):
         published = hub.files(repo_id, kind)
         front = parse(published[README].decode()).metadata
-        assert (front["license"], json.loads(published["data.json"])["described"]) == ("cc-by-4.0", SAID)
+        assert (front["license"], json.loads(published["data.json"])["description"]) == ("cc-by-4.0", SAID)
     for place in (MODEL, spanish):
         told = verify(place)
         assert told.code == 0, told.named() + told.named("unchecked")
@@ -263,7 +264,7 @@ def test_a_training_on_published_splits_knows_what_their_publisher_said(
 ) -> None:
     s140("push-to-hub", spanish, "--dataset-repo-id", DATA, *FLAGS)
     run = trained(tmp_path / "again", model_name_or_path=encoder, dataset=DATA, language="es,gl")
-    assert json.loads((run / "data.json").read_text("utf-8"))["described"] == SAID | {"language": ["es", "gl"]}
+    assert json.loads((run / "data.json").read_text("utf-8"))["description"] == SAID | {"language": ["es", "gl"]}
     assert front_of(run)["language"] == ["es", "gl"]
 
 
@@ -273,8 +274,8 @@ def test_a_finished_run_is_described_by_the_card_and_by_the_same_training(mine: 
     s140("train", "--recipe", mine / "recipe.yaml", "--output-dir", mine, "--language", "pt-BR")
     assert (front_of(mine)["license"], front_of(mine)["language"]) == ("cc-by-4.0", "pt-BR")
     assert yaml.safe_load((mine / "recipe.yaml").read_text("utf-8"))["card"]["language"] == []
-    edit(mine / "data.json", lambda data: data["described"].update(language="pt"))
-    assert "described.language" in s140("card", mine, code=1).stderr
+    edit(mine / "data.json", lambda data: data["description"].update(language="pt"))
+    assert "description.language" in s140("card", mine, code=1).stderr
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from sentiment140_bert import shapes
 from sentiment140_bert.cards import metadata
 from sentiment140_bert.cards.facts import HUB_IDS
 from sentiment140_bert.cards.markup import render
-from sentiment140_bert.corpora import corpus_of
+from sentiment140_bert.corpora import identify_corpus
 from sentiment140_bert.shapes import checked
 
 
@@ -32,7 +32,7 @@ def dataset_card(data: dict[str, Any], repo_id: str, model_repo_id: str | None) 
         title=repo_id.rpartition("/")[2],
         repo_id=repo_id,
         model_repo_id=model_repo_id,
-        corpus=corpus_of(data),
+        corpus=identify_corpus(data),
         data=data,
         tokenizer_name=HUB_IDS.get(data["tokenizer"]["name"], data["tokenizer"]["name"]),
         splits=splits,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sentiment140_bert import recipes, shapes
-from sentiment140_bert.corpora import Corpus, corpus_of
+from sentiment140_bert.corpora import Corpus, identify_corpus
 from sentiment140_bert.errors import RecipeError, RunError
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.shapes import checked
@@ -40,7 +40,7 @@ class Facts:
     @property
     def corpus(self) -> Corpus:
         """What a card may say of the training tweets."""
-        return corpus_of(self.data)
+        return identify_corpus(self.data)
 
 
 def read(folder: Path) -> Facts:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sentiment140_bert.cards.facts import Facts
-from sentiment140_bert.corpora import corpus_of, identify
+from sentiment140_bert.corpora import identify_corpus, identify_source
 from sentiment140_bert.settings import SCORES
 from sentiment140_bert.visible import HIDDEN
 
@@ -54,11 +54,11 @@ def dataset_id(facts: Facts) -> str | None:
     """The dataset's id on the Hub: the published splits', else the source's own if it has one."""
     if facts.published:
         return facts.published["repo_id"]
-    return _id_on_hub(facts.data["sources"]["training"])
+    return _find_hub_id(facts.data["sources"]["training"])
 
 
-def _id_on_hub(source: dict[str, Any]) -> str | None:
-    return source["name"] if source["on_hub"] else identify(source).hub_id
+def _find_hub_id(source: dict[str, Any]) -> str | None:
+    return source["name"] if source["on_hub"] else identify_source(source).hub_id
 
 
 def of_model(facts: Facts, title: str) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def of_model(facts: Facts, title: str) -> dict[str, Any]:
     base, dataset, corpus = facts.base_model, dataset_id(facts), facts.corpus
     card = ModelCardData(
         language=corpus.language[0] if len(corpus.language) == 1 else [*corpus.language] or None,
-        license=facts.data.get("described", {}).get("license", LICENSES.get(base or "", "unknown")),
+        license=facts.data.get("description", {}).get("license", LICENSES.get(base or "", "unknown")),
         base_model=base,
         base_model_relation="finetune" if base else None,
         library_name="transformers",
@@ -116,9 +116,9 @@ def _dataset_of(facts: Facts, split: str) -> dict[str, Any]:
         }
     sources = facts.data["sources"]
     source = sources.get("manual", sources["training"]) if split == "manual" else sources["training"]
-    named = facts.data.get("described", {}).get("dataset_name", source["name"])
+    named = facts.data.get("description", {}).get("dataset_name", source["name"])
     return {
-        "dataset_type": _id_on_hub(source) or source["name"],
+        "dataset_type": _find_hub_id(source) or source["name"],
         "dataset_name": source["name"] if split == "manual" else f"{named} ({split})",
         # A split of ours, held out of that dataset, is none of the splits that it has itself.
         "dataset_split": None if source["on_hub"] else split,
@@ -153,7 +153,7 @@ def of_dataset(data: dict[str, Any]) -> dict[str, Any]:
     Args:
         data: ``data.json``, with the sizes of the published ``configs``.
     """
-    corpus = corpus_of(data)
+    corpus = identify_corpus(data)
     name = corpus.name or "tweets"
     rows = sum(split["num_examples"] for split in data["configs"]["default"].values())
     features = {

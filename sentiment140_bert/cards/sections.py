@@ -22,7 +22,7 @@ NUMBER_OR_HASH = re.compile(
     r"|\b\d{4}-\d\d-\d\d(?:T[\d:+.]{1,30})?"
     r"|(?<![\w.\-/])-?\d[\d,]{0,30}(?:\.\d{1,30})?(?:[eE][+-]?\d{1,4})?(?!\w)(?!\.\d)"
 )
-OURS = ("language",)  # said by data.json alone; an older card may say what its source is not
+FROM_DATA = ("language",)  # said by data.json alone; an older card may say what its source is not
 SOURCE_TAG = SENTIMENT140.tags[0]  # likewise, and with it the others of that source
 THEIRS = ("license", "license_name", "license_link", "thumbnail", "extra_gated_prompt")  # a person's word counts here
 
@@ -74,13 +74,13 @@ def _metadata(text: str) -> dict[str, Any]:
     return content or {}
 
 
-def merged(new: str, old: str | None, decided: Collection[str] = ()) -> str:
+def merged(new: str, old: str | None, decided_keys: Collection[str] = ()) -> str:
     """A newly written card with what people added to an older one: text between sections, and front matter.
 
     Args:
         new: As a template gives it.
         old: The card before, as it is on the Hub or in the folder; None if there is none.
-        decided: Keys of the front matter that the new one decides, although people may write them.
+        decided_keys: Keys of the front matter that the new one decides, although people may write them.
 
     Raises:
         ValueError: The older card's front matter cannot be read.
@@ -88,7 +88,7 @@ def merged(new: str, old: str | None, decided: Collection[str] = ()) -> str:
     if not old:
         return new
     ours, theirs = parse(new), parse(old)
-    metadata = _merged_metadata(ours.metadata, theirs.metadata, decided)
+    metadata = _merged_metadata(ours.metadata, theirs.metadata, decided_keys)
     if not theirs.sections:  # written by hand as a whole, or by another tool: kept below ours
         below = theirs.between[0].strip("\n")
         return front(metadata) + _body(ours).rstrip("\n") + "\n" + (f"\n{below}\n" if below.strip() else "")
@@ -113,14 +113,16 @@ def with_metadata_of(text: str, other: str, news: dict[str, Any]) -> str:
     return front(_merged_metadata(card.metadata, theirs.metadata | card.metadata) | news) + _body(card)
 
 
-def _merged_metadata(ours: dict[str, Any], theirs: dict[str, Any], decided: Collection[str] = ()) -> dict[str, Any]:
-    theirs = {key: value for key, value in theirs.items() if key not in (*OURS, *decided)}
+def _merged_metadata(
+    ours: dict[str, Any], theirs: dict[str, Any], decided_keys: Collection[str] = ()
+) -> dict[str, Any]:
+    theirs = {key: value for key, value in theirs.items() if key not in (*FROM_DATA, *decided_keys)}
     kept = {key: theirs[key] for key in THEIRS if key in theirs}
     merged = theirs | ours | kept
     tags = theirs.get("tags")
     if isinstance(tags, list):
-        false = SENTIMENT140.tags if SOURCE_TAG in tags else ()
-        own = [tag for tag in tags if isinstance(tag, str) and tag not in false]
+        claimed = SENTIMENT140.tags if SOURCE_TAG in tags else ()
+        own = [tag for tag in tags if isinstance(tag, str) and tag not in claimed]
         merged["tags"] = [*dict.fromkeys([*ours.get("tags", []), *own])]
     order = [*ours, *(key for key in theirs if key not in ours)]
     return {key: merged[key] for key in order}

@@ -73,13 +73,13 @@ def push_to_hub(
         from sentiment140_bert import workflows
         from sentiment140_bert.workflows.publishing import Destination
 
-        said = resolved(None, {name: options.pop(name) for name, _, _ in settings(CardConfig)}).card
+        description = resolved(None, {name: options.pop(name) for name, _, _ in settings(CardConfig)}).card
         destination = Destination(
             repo_id=None if dataset_only else repo_id,
             dataset_repo_id=None if model_only else dataset_repo_id,
             **options,
         )
-        result = workflows.push_to_hub(run, destination, said, dry_run=dry_run)
+        result = workflows.push_to_hub(run, destination, description, dry_run=dry_run)
     if as_json:
         print_json(result)
     elif dry_run:

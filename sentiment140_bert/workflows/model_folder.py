@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from sentiment140_bert.corpora import decided
+from sentiment140_bert.corpora import list_decided_keys
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import EVAL_RESULTS, TRAINING_ROWS, RunDir, sha256_of, write_text, written_whole
@@ -91,7 +91,7 @@ def files(
     title, model_id = names_of(run, recipe, repo_id)
     try:
         new = model.model_card(facts, title, model_id, [each.name for each in pictures])
-        text = sections.merged(new, card_before, decided(data))
+        text = sections.merged(new, card_before, list_decided_keys(data))
     except ValueError as error:
         raise RunError(f"The front matter of the card is no YAML: {error}.", f"Mend it: {run.card}") from None
     found: Files = {

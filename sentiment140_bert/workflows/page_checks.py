@@ -60,16 +60,18 @@ def compare_card(name: str, file: Path, right: str) -> Iterator[Check]:
         yield verification.unchecked(f"{name}: text", None, "it was written by another version, or by another tool")
     else:
         yield from _compare_sections(name, claimed, expected)
-    yield from _compare_source(name, text, right)
+    yield from _compare_source(name, text, right, expected.metadata.get("language"))
     yield from _list_handwritten(name, claimed)
 
 
-def _compare_source(name: str, text: str, right: str) -> Iterator[Check]:
+def _compare_source(name: str, text: str, right: str, language: str | list[str] | None) -> Iterator[Check]:
     """Find what is said of the tweets that is not true of their source, by whatever version or hand."""
     if "the dataset" in claims.find_source_claims(right):  # by its source, or by its publisher's word
         return
+    is_english = "en" in (language if isinstance(language, list) else [language])
     for claim, words in claims.find_source_claims(text).items():
-        yield Check(f"{name}: {claim}, as of Sentiment140", words, "another source in data.json", FALSE)
+        if claim != "the language" or not is_english:
+            yield Check(f"{name}: {claim}, as of Sentiment140", words, "another source in data.json", FALSE)
 
 
 def _compare_sections(name: str, claimed: sections.Card, expected: sections.Card) -> Iterator[Check]:
@@ -220,9 +222,9 @@ def names_on_card(file: Path, title: str, model_id: str) -> tuple[str, str]:
     return title, named if isinstance(named, str) else model_id
 
 
-def list_described(name: str, data: dict[str, Any]) -> Iterator[Check]:
+def list_description(name: str, data: dict[str, Any]) -> Iterator[Check]:
     """List what ``data.json`` says of the tweets by their publisher's word."""
-    for key, value in data.get("described", {}).items():
+    for key, value in data.get("description", {}).items():
         where, content = f"{name}: {key.replace('_', ' ')}", ", ".join(value) if isinstance(value, list) else value
         yield Check(where, content, None, CLAIMED, "its publisher says so")
         yield from warn(where, content)
@@ -252,6 +254,6 @@ def list_claimed(facts: Facts, title: str, pictures: list[str]) -> Iterator[Chec
             yield Check(name, content, None, CLAIMED, "nobody can measure it again")
             if name not in ("duration", "command and recipe"):
                 yield from warn(name, content)
-    yield from list_described("tweets", facts.data)
+    yield from list_description("tweets", facts.data)
     for name, value in environment["unusual_arguments"].items():
         yield from warn("training arguments", f"{name} {value}")

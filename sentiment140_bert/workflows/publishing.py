@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert import run_lock
-from sentiment140_bert.corpora import described
+from sentiment140_bert.corpora import describe
 from sentiment140_bert.errors import HubError, RunError
 from sentiment140_bert.run_dir import RunDir, write_json
 from sentiment140_bert.settings import CardConfig
@@ -73,13 +73,13 @@ class Destination:
         return found
 
 
-def card(path: Path, repo_id: str | None = None, said: CardConfig | None = None) -> dict[str, Any]:
+def card(path: Path, repo_id: str | None = None, description: CardConfig | None = None) -> dict[str, Any]:
     """Writes a finished run's model card, and what else goes along with the weights, into its model folder.
 
     Args:
         path: The run directory.
         repo_id: The id on the Hub that the card is to name.
-        said: What its publisher says of the tweets; it is kept in ``data.json``.
+        description: What its publisher says of the tweets; it is kept in ``data.json``.
 
     Returns:
         ``card``, its path.
@@ -94,23 +94,23 @@ def card(path: Path, repo_id: str | None = None, said: CardConfig | None = None)
         publish.check_name(repo_id, "--repo-id")
     metrics = model_folder.finished(run)
     with run_lock.held(path, "writing its card"):
-        data = described(run.read(run.data), said)
+        data = describe(run.read(run.data), description)
         model_folder.files(run, metrics, repo_id, model_folder.own_card(run), data)  # says what is wrong first
-        describe(run, said)
+        save_description(run, description)
         model_folder.redraw(run, metrics)
         model_folder.complete(run, metrics, repo_id)
     return {"card": str(run.card)}
 
 
 def push_to_hub(
-    path: Path, destination: Destination, said: CardConfig | None = None, *, dry_run: bool = False
+    path: Path, destination: Destination, description: CardConfig | None = None, *, dry_run: bool = False
 ) -> dict[str, Any]:
     """Publishes a finished run: its dataset, then its model, each in one commit or not at all.
 
     Args:
         path: The run directory.
         destination: Where to.
-        said: What its publisher says of the tweets; it is kept in ``data.json``.
+        description: What its publisher says of the tweets; it is kept in ``data.json``.
         dry_run: Only list what would be published; nothing is asked of the network, nothing is written.
 
     Returns:
@@ -125,20 +125,20 @@ def push_to_hub(
     if int(os.environ.get("RANK") or 0):
         return {}  # one of several processes; the first one publishes
     if dry_run:
-        return publish(path, destination, said, dry_run=True)
+        return publish(path, destination, description, dry_run=True)
     with run_lock.held(path, "publishing"), tracks.going_on(RunDir(path)):
-        return publish(path, destination, said)
+        return publish(path, destination, description)
 
 
 def publish(
-    path: Path, destination: Destination, said: CardConfig | None = None, *, dry_run: bool = False
+    path: Path, destination: Destination, description: CardConfig | None = None, *, dry_run: bool = False
 ) -> dict[str, Any]:
     """As :func:`push_to_hub`, within a tracked run that is open."""
     run = RunDir(path)
     targets = destination.targets()
     metrics = model_folder.finished(run)
-    data = described(run.read(run.data), said)
-    if not dry_run and describe(run, said):
+    data = describe(run.read(run.data), description)
+    if not dry_run and save_description(run, description):
         model_folder.complete(run, metrics)
     with _dataset_files(run, targets, data) as dataset:
         if not dry_run:
@@ -191,10 +191,10 @@ def _dataset_files(run: RunDir, targets: dict[str, Target], data: dict[str, Any]
         yield files | {"README.md": text.encode(), "data.json": model_folder.as_json(data)}
 
 
-def describe(run: RunDir, said: CardConfig | None) -> bool:
+def save_description(run: RunDir, description: CardConfig | None) -> bool:
     """Keep what the publisher says of the tweets in ``data.json``; return True if that is new."""
     before = run.read(run.data)
-    data = described(before, said)
+    data = describe(before, description)
     if data != before:
         write_json(run.data, data)
     return data != before

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.corpora import decided
+from sentiment140_bert.corpora import list_decided_keys
 from sentiment140_bert.errors import HubError, RunError, S140Error
 from sentiment140_bert.run_dir import RunDir, write_json, write_text
 from sentiment140_bert.workflows import model_folder
@@ -114,7 +114,7 @@ def _with(dataset: Files, on_hub: str | None) -> Files:
 
     new, data = (bytes(dataset[name]).decode() for name in ("README.md", "data.json"))
     try:
-        return dataset | {"README.md": sections.merged(new, on_hub, decided(json.loads(data))).encode()}
+        return dataset | {"README.md": sections.merged(new, on_hub, list_decided_keys(json.loads(data))).encode()}
     except ValueError as error:
         raise HubError(
             f"The dataset's card on the Hub cannot be read: {error}.", "Mend its front matter there."

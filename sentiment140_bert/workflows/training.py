@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert import run_lock
-from sentiment140_bert.corpora import described
+from sentiment140_bert.corpora import describe
 from sentiment140_bert.credentials import concealed
 from sentiment140_bert.errors import Interrupted
 from sentiment140_bert.recipe import Recipe
@@ -211,7 +211,7 @@ def _begun(job: Job, exact: Recipe, report: dict[str, Any], resume: bool, checkp
             job.remote.remember()
         started = going_on(job.run, started) if checkpoint else started
         if job.processes.is_main_process:
-            publishing.describe(job.run, job.recipe.card)
+            publishing.save_description(job.run, job.recipe.card)
             write_json(job.run.environment, started)
     elif job.processes.is_main_process:
         if job.run.is_run():
@@ -240,7 +240,7 @@ def _interrupted(run: RunDir, step: int, signal: int, is_main: bool) -> Interrup
 def _finished(run: RunDir, recipe: Recipe, push_to: publishing.Destination | None) -> dict[str, Any]:
     """Do what may have been left of a finished run: describing its tweets, telling its trackers, publishing it."""
     with run_lock.held(run.path, "publishing"), tracks.going_on(run):
-        if publishing.describe(run, recipe.card):
+        if publishing.save_description(run, recipe.card):
             model_folder.complete(run, run.read(run.metrics))
         published = publishing.publish(run.path, push_to) if push_to else None
     return _result(run, published) | {"checkpoints": None}
@@ -312,6 +312,6 @@ def _base_model(recipe: Recipe) -> dict[str, Any]:
 
 def write_beginning(run: RunDir, recipe: Recipe, report: dict[str, Any], environment: dict[str, Any]) -> None:
     """``data.json``, ``environment.json`` and recipe: from now on the folder is a run."""
-    write_json(run.data, described(report, recipe.card))
+    write_json(run.data, describe(report, recipe.card))
     write_json(run.environment, environment)
     write_text(run.recipe, recipe.to_yaml())  # last: from now on it is a run

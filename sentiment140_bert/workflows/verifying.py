@@ -227,7 +227,7 @@ def _dataset_page(folder: Path, repo_id: str, measured: dict[str, Any]) -> Itera
         yield verification.unchecked("dataset card", None, error.message)
         return
     yield from page_checks.compare_card("dataset card", card, text)
-    yield from page_checks.list_described("tweets of the dataset", right)
+    yield from page_checks.list_description("tweets of the dataset", right)
 
 
 def _recipe_of(page: Page) -> Recipe:

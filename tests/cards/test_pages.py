@@ -279,6 +279,7 @@ def test_the_snippet_is_python_that_answers_as_it_says(small_run: Path, publishe
     named: dict[str, Any] = {"pipeline": pipeline}
     exec(lines[0], named)  # it names the Hub's id
     (answer,) = eval(lines[1], named)
+    assert len(named["classify"]("so good " * 600)) == 1  # more tokens than the model takes
     assert block.splitlines()[-1] == f"# [{{'label': {answer['label']!r}, 'score': {answer['score']:.4f}}}]"
 
 
@@ -402,7 +403,7 @@ def with_name(facts: Facts, name: str) -> Facts:
         source["name"] = f"{name} ({role})"
     data["sources"]["training"]["revision"] = name
     data["tokenizer"] |= {"name": name, "revision": name}
-    data["described"] = {"language": [name], "license": name, "dataset_name": name, "citation": f"{name}\n  {name}"}
+    data["description"] = {"language": [name], "license": name, "dataset_name": name, "citation": f"{name}\n  {name}"}
     recipe = json.loads(json.dumps(facts.recipe))
     recipe["model"]["model_name_or_path"] = "folder/" + name.replace("/", "⁄")
     environment = json.loads(json.dumps(facts.environment))
