@@ -199,6 +199,17 @@ def test_claims_of_sentiment140_are_false_of_any_other_source(small_run: Path, t
         assert verdict(page_checks.compare_card("card", tmp_path / README, right)) == TRUE, name
 
 
+def test_so_are_those_of_a_dataset_card_of_another_version(small_run: Path, tmp_path: Path) -> None:
+    facts = read(small_run)
+    right, claimed = (card_of_dataset(with_source(facts, kind)) for kind in ("other", "sentiment140"))
+    front = right.partition("<!--")[0]
+    older = front + claimed.replace("sentiment140_bert 0.", "sentiment140_bert 0.0.")[claimed.index("<!--") :]
+    (tmp_path / README).write_text(older, "utf-8")
+    checks = page_checks.compare_card("dataset card", tmp_path / README, right)
+    named = {check.claim for check in checks if check.verdict == FALSE}
+    assert named == {f"dataset card: the {claim}, as of Sentiment140" for claim in ("dataset", "labels", "licence")}
+
+
 def test_words_about_sentiment140_are_no_claim(small_run: Path, tmp_path: Path) -> None:
     facts = read(small_run)
     note = "\nUnlike models trained on Sentiment140 (English, labelled by emoticons), it was labelled by hand.\n"
