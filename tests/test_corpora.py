@@ -289,6 +289,12 @@ def test_a_finished_run_is_described_by_the_card_and_by_the_same_training(mine: 
     assert "description.language" in s140("card", mine, code=1).stderr
 
 
+def test_a_run_that_is_resumed_is_described_by_its_new_flags(mine: Path, s140: S140) -> None:
+    (mine / "metrics.json").unlink()
+    s140("train", "--resume", "--output-dir", mine, "--language", "pt-BR")
+    assert front_of(mine)["language"] == "pt-BR"
+
+
 @pytest.mark.parametrize(
     ("flag", "value", "problem"),
     [
