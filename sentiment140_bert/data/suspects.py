@@ -17,10 +17,11 @@ from sentiment140_bert.data.encodings import detect_encoding
 from sentiment140_bert.data.formats import text_lines
 from sentiment140_bert.data.source import Source, found
 from sentiment140_bert.errors import DataError
+from sentiment140_bert.labels import NAMED, NEUTRAL, SCHEMES
 from sentiment140_bert.run_dir import sha256_of
 
 # As the list writes them, which knows only these two classes.
-CLASSES = {"0": schema.NEGATIVE, "negative": schema.NEGATIVE, "1": schema.POSITIVE, "positive": schema.POSITIVE}
+CLASSES = {label: side for label, side in {**SCHEMES["0/1"], **NAMED}.items() if side != NEUTRAL}
 
 
 @dataclass(frozen=True)

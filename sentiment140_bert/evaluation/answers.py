@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sentiment140_bert.evaluation.sides import Sides
-
-NEUTRAL = 2
+from sentiment140_bert.labels import NEUTRAL, LabelMapping
 
 
 @dataclass(frozen=True)
@@ -62,22 +60,20 @@ def asked(
     texts: Sequence[str],
     truth: npt.NDArray[np.int64],
     score: Scorer,
-    sides: Sides,
+    mapping: LabelMapping,
     topics: Sequence[str | None] | None = None,
     shown: Sequence[str] | None = None,
 ) -> Answers:
-    """A model's answers.
+    """Ask a model.
 
     Args:
         texts: Tweets.
         truth: 0, 1, or 2 for neutral.
         score: From texts to probabilities of all labels, shape (n, labels).
-        sides: Which of them are negative and positive.
+        mapping: What its labels mean.
         topics: See :class:`Answers`.
         shown: Likewise.
     """
     probabilities = score(texts)
-    neutral = None
-    if probabilities.shape[1] > 2:
-        neutral = ~np.isin(probabilities.argmax(axis=1), [sides.negative, sides.positive])
-    return Answers(texts, truth, sides.positive_share(probabilities), neutral, topics, shown)
+    neutral = mapping.says_neutral(probabilities)
+    return Answers(texts, truth, mapping.positive_share(probabilities), neutral, topics, shown)

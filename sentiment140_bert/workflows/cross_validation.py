@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment140_bert.errors import Interrupted, RunError, first_line
+from sentiment140_bert.labels import map_labels
 from sentiment140_bert.run_dir import RunDir, written_whole
 from sentiment140_bert.workflows import pinning, preparing, volumes
 from sentiment140_bert.workflows.runs import duration
@@ -93,7 +94,6 @@ def _answered(
     """Trains on the rows that are not ``left``, in ``place``, and answers those that are."""
     from sentiment140_bert import modeling
     from sentiment140_bert.evaluation.metrics import trainer_metrics
-    from sentiment140_bert.evaluation.sides import sides_of
     from sentiment140_bert.inference.torch_backend import TorchClassifier
     from sentiment140_bert.training import arguments, trainer
     from sentiment140_bert.training.checkpoints import newest_whole
@@ -126,7 +126,7 @@ def _answered(
         )
     texts = prepared.splits()["train"].select(np.flatnonzero(left))["text"]
     classifier = TorchClassifier(model, tokenizer)
-    return sides_of(classifier.labels).positive_share(classifier.probabilities(list(texts)))
+    return map_labels(classifier.labels).positive_share(classifier.probabilities(list(texts)))
 
 
 def _name(recipe: Recipe, prepared: Prepared, folds: Folds) -> str:

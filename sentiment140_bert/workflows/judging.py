@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sentiment140_bert.labels import map_labels
 from sentiment140_bert.settings import DataConfig
 from sentiment140_bert.workflows import origins
 from sentiment140_bert.workflows.answering import open_classifier, settled
@@ -94,11 +95,10 @@ def judge(
     import numpy as np
 
     from sentiment140_bert.evaluation.protocol import scores_of as scored
-    from sentiment140_bert.evaluation.sides import sides_of
 
     revision = settled(model, revision)
     classifier, name = open_classifier(model, revision, backend=backend), name or model
-    assumed = sides_of(classifier.labels).assumed
+    assumed = map_labels(classifier.labels).assumed
     if assumed:
         log.warning("%s: %s", name, assumed)
     origin, learned = origins.origin_of(model, revision), _learned_by(classifier, model)

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.data.schema import LABEL_NAMES, NEUTRAL, POSITIVE
 from sentiment140_bert.errors import RunError, first_line
+from sentiment140_bert.labels import LABEL_NAMES, NEGATIVE, NEUTRAL, POSITIVE, map_labels
 from sentiment140_bert.run_dir import RunDir, write_text
 from sentiment140_bert.workflows import answering, model_folder
 from sentiment140_bert.workflows.runs import public, saved_recipe, title_of
@@ -150,16 +150,14 @@ def mistakes_of(split: str, rows: Sequence[dict[str, Any]], learned: Calibration
 def _explained(path: Path, mistakes: Sequence[Mistake]) -> list[Mistake]:
     """With the weight of every word, which the model in the run gives it."""
     from sentiment140_bert.evaluation.attribution import explain, integrated_gradients
-    from sentiment140_bert.evaluation.sides import sides_of
 
     integrated_gradients()  # whether it is installed, before a model is loaded
     classifier = answering.load_classifier(str(path))
-    sides = sides_of(classifier.labels)
+    mapping = map_labels(classifier.labels)
+    positive, negative = (mapping.positions(side)[0] for side in (POSITIVE, NEGATIVE))  # a run's model has one of each
     log.info("weighing the words of %s tweets", f"{len(mistakes):,}")
     texts = [each.words[0][0] for each in mistakes]
-    explained = explain(
-        classifier.model, classifier.tokenizer, texts, sides.positive, sides.negative, classifier.max_length
-    )
+    explained = explain(classifier.model, classifier.tokenizer, texts, positive, negative, classifier.max_length)
     return [
         replace(each, words=tuple((piece.text, piece.weight) for piece in pieces))
         for each, pieces in zip(mistakes, explained, strict=True)

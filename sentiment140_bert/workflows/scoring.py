@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert import run_lock
 from sentiment140_bert.errors import RunError
+from sentiment140_bert.labels import map_labels
 from sentiment140_bert.run_dir import RunDir, sha256_of, write_json, written_whole
 from sentiment140_bert.workflows import baselines, model_folder, preparing, tracks
 from sentiment140_bert.workflows.answering import answers, load_classifier
@@ -159,13 +160,12 @@ def ask(classifier: Classifier, table: pa.Table, name: str) -> Answers:
     """
     from sentiment140_bert.data import clean
     from sentiment140_bert.evaluation.answers import asked
-    from sentiment140_bert.evaluation.sides import sides_of
 
     log.info("scoring %s: %s tweets", name, f"{len(table):,}")
     topics = table["topic"].to_pylist() if "topic" in table.column_names else None
     texts, truth = table["text"].to_pylist(), table["label"].to_numpy().astype("int64")
     shown = clean.clean(table["text"], "repair")[0].to_pylist()  # "&amp; " is no emoticon
-    return asked(texts, truth, classifier.probabilities, sides_of(classifier.labels), topics, shown)
+    return asked(texts, truth, classifier.probabilities, map_labels(classifier.labels), topics, shown)
 
 
 def _write_training_rows(run: RunDir, prepared: Prepared) -> None:

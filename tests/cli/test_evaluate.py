@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -106,9 +107,35 @@ def test_a_label_map_that_leaves_nothing_is_no_success(smallest_run: Path, s140,
     assert result.stdout == ""
 
 
-def test_four_labels_are_refused(small_bert: Callable[..., Path], s140) -> None:
-    result = s140("evaluate", small_bert(labels=("a", "b", "c", "d")), "--dataset", "sample", code=1)
-    assert "4 labels (a, b, c, d)" in result.stderr
+STARS = ("1 star", "2 stars", "3 stars", "4 stars", "5 stars")
+
+
+def test_a_model_of_five_stars_is_right_where_its_side_is(small_bert: Callable[..., Path], s140, write) -> None:
+    folder = small_bert(labels=STARS)
+    texts = [f"{word} day {number}" for number in range(30) for word in ("so good a", "a sad", "what a")]
+    answers = json.loads(s140("predict", folder, *texts, "--json").stdout)["predictions"]
+    said = [int(answer["label"][0]) for answer in answers]
+    names = {1: "negative", 2: "negative", 3: "neutral", 4: "positive", 5: "positive"}
+    rows = [["label", "text"], *([names[stars], text] for stars, text in zip(said, texts, strict=True))]
+    found = json.loads(s140("evaluate", folder, "--dataset", write("t.csv", rows), "--json").stdout)["splits"]["test"]
+    counted = Counter(names[stars] for stars in said)
+    assert (found["n"], found["neutral_left_out"]) == (counted["negative"] + counted["positive"], counted["neutral"])
+    if counted["neutral"]:
+        assert found["three_way"]["accuracy"]["value"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (("a", "b", "c", "d"), "4 labels (a, b, c, d)"),
+        (("LABEL_0", "LABEL_1", "LABEL_2"), "nothing says what they mean"),
+        (("score",), "only label (score)"),
+    ],
+)
+def test_labels_that_do_not_tell_are_refused(labels, said, small_bert: Callable[..., Path], s140) -> None:
+    result = s140("evaluate", small_bert(labels=labels), "--dataset", "sample", code=1)
+    assert said in result.stderr
+    assert "config.json" in result.stderr
 
 
 def test_mistakes(smallest_run: Path, classifier_folder: Path, s140) -> None:

@@ -17,7 +17,7 @@ from sentiment140_bert.evaluation.answers import Answers, asked
 from sentiment140_bert.evaluation.calibration import Calibration
 from sentiment140_bert.evaluation.lift import Baselines
 from sentiment140_bert.evaluation.protocol import log_losses, scores_of
-from sentiment140_bert.evaluation.sides import Sides
+from sentiment140_bert.labels import LabelMapping
 from sentiment140_bert.settings import SCORES
 
 # Wilson 1927, worked out by hand: (k + z²/2 ± z √(k (n - k) / n + z²/4)) / (n + z²) with z = 1.959964.
@@ -32,7 +32,7 @@ def answers(shares: dict[str, float] = SHARES, truth: tuple[int, ...] = (0, 2, 1
     def score(texts: list[str]) -> np.ndarray:
         return np.array([[1 - shares[text], shares[text]] for text in texts], dtype=np.float32)
 
-    return asked(list(shares), np.array(truth), score, Sides(0, 1))
+    return asked(list(shares), np.array(truth), score, LabelMapping((0, 1)))
 
 
 def answers_of(rows: list[tuple[float, int]], neutral: list[bool] | None = None) -> Answers:
@@ -243,7 +243,7 @@ def test_a_model_with_a_neutral_label_of_its_own_uses_it() -> None:
         return np.array([[0.5, 0.3, 0.2], [0.2, 0.6, 0.2], [0.1, 0.5, 0.4]])
 
     for learned in (None, Calibration(1.0, 0.99)):
-        found = scores_of(asked(["a", "b", "c"], np.array([0, 2, 1]), score, Sides(0, 2)), learned, None)
+        found = scores_of(asked(["a", "b", "c"], np.array([0, 2, 1]), score, LabelMapping((0, 2, 1))), learned, None)
         assert found["three_way"]["matrix"] == [[1, 0, 0], [0, 1, 0], [0, 1, 0]]
         assert found["accuracy"]["value"] == 1.0  # of negative and positive the right one was likelier
 
@@ -286,13 +286,13 @@ def test_what_is_asked_goes_through() -> None:
     """The side of each label, the model's own neutral answers, and what belongs to the tweets."""
     probabilities = np.array([[0.1, 0.6, 0.3], [0.5, 0.1, 0.4], [0.2, 0.35, 0.45]], dtype=np.float32)
     texts, truth = ["a", "b", "c"], np.array([1, 2, 0])
-    found = asked(texts, truth, lambda given: probabilities, Sides(2, 1), ["x", None, "y"], ["A", "B", "C"])
+    found = asked(texts, truth, lambda given: probabilities, LabelMapping((2, 1, 0)), ["x", None, "y"], ["A", "B", "C"])
     assert found.positive == pytest.approx([0.6 / 0.9, 0.1 / 0.5, 0.35 / 0.8], rel=1e-6)
     assert found.neutral is not None
     assert found.neutral.tolist() == [False, True, False]
     assert (found.texts, found.topics, found.shown) == (texts, ["x", None, "y"], ["A", "B", "C"])
     assert (found.truth == truth).all()
-    two = asked(texts, truth, lambda given: probabilities[:, :2], Sides(0, 1))
+    two = asked(texts, truth, lambda given: probabilities[:, :2], LabelMapping((0, 1)))
     assert (two.neutral, two.topics, two.shown) == (None, None, None)
 
 
