@@ -31,7 +31,7 @@ class Classifier:
     """A sequence classifier ready to answer.
 
     Args:
-        backend: Computes the logits of two or more labels.
+        backend: Computes the logits of its labels.
         tokenization: Its own.
         config: What its ``config.json`` says.
         temperature: By which the logits are divided before scores are made of them; it changes no label.
@@ -45,6 +45,13 @@ class Classifier:
     neutral_below: float = 0.0
     empty: int = 0
     truncated: int = 0
+
+    def __post_init__(self) -> None:
+        if self.config.get("problem_type") == "regression":
+            raise ModelError(
+                "The model is no classifier: by its config.json (problem_type) it gives numbers, not labels.",
+                "Choose another model, or correct its config.json.",
+            )
 
     @property
     def labels(self) -> list[str]:
@@ -114,11 +121,19 @@ class Classifier:
         return result[places]
 
     def _window(self, texts: Sequence[str], first: int) -> npt.NDArray[np.float32]:
-        return softmax(self.logits(texts, first) / np.float32(self.temperature))
+        logits = self.logits(texts, first) / np.float32(self.temperature)
+        independent = len(self.labels) == 1 or self.config.get("problem_type") == "multi_label_classification"
+        return sigmoid(logits) if independent else softmax(logits)  # as ``pipeline`` does
 
 
 def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Probabilities, shape (texts, labels)."""
+    """Return probabilities, shape (texts, labels)."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     result: npt.NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
+    return result
+
+
+def sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return probabilities of labels that do not exclude each other, shape (texts, labels)."""
+    result: npt.NDArray[np.float32] = np.float32(0.5) * (1 + np.tanh(np.float32(0.5) * logits))
     return result

@@ -1,13 +1,8 @@
 """Tokenizers and classifiers: from the Hub, a folder or the bundled encoder; saved so that ``pipeline`` just works."""
 
-from sentiment140_bert.modeling.classifier import (
-    ID2LABEL,
-    load_classifier,
-    load_encoder,
-    shape_of,
-    untrained,
-)
+from sentiment140_bert.modeling.classifier import load_classifier, load_encoder, shape_of, untrained
 from sentiment140_bert.modeling.dropout import dropouts_of
+from sentiment140_bert.modeling.head import ID2LABEL
 from sentiment140_bert.modeling.intake import pinned
 from sentiment140_bert.modeling.places import BUNDLED, commit_of, folder_of, is_hub_id, locate
 from sentiment140_bert.modeling.saving import (

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import ModelError
 from sentiment140_bert.modeling.dropout import with_dropouts
+from sentiment140_bert.modeling.head import ID2LABEL, LABELS, Head
 from sentiment140_bert.modeling.intake import Admitted, admitted
 from sentiment140_bert.modeling.loading import explained, quiet
 from sentiment140_bert.modeling.places import is_hub_id
 from sentiment140_bert.modeling.tokenizer import open_tokenizer
-from sentiment140_bert.modeling.weights import UNKNOWN, check_numbers, check_size
+from sentiment140_bert.modeling.weights import UNKNOWN, build_shape, check_numbers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-ID2LABEL = {0: "negative", 1: "positive"}
-LABELS: dict[str, Any] = {
-    "num_labels": len(ID2LABEL),
-    "id2label": ID2LABEL,
-    "label2id": {label: number for number, label in ID2LABEL.items()},
-}
+log = logging.getLogger(__name__)
 
 
 def load_encoder(
@@ -31,7 +28,9 @@ def load_encoder(
     dropouts: Mapping[str, float | None] | None = None,
     plain: bool = False,
 ) -> PreTrainedModel:
-    """Load a pretrained encoder with a two-label head, new (from ``seed``) where the checkpoint has none; float32.
+    """Load a pretrained encoder with a two-label head; float32.
+
+    The head is new (from ``seed``) where the checkpoint has none, or one for other labels than ours.
 
     Args:
         name_or_path: As :func:`locate` takes it.
@@ -49,11 +48,21 @@ def load_encoder(
 
     with explained(name_or_path), quiet(), admitted(name_or_path, revision, weights=True) as model_files:
         config = with_dropouts(_read_config(model_files, **LABELS), dropouts or {})
-        check_size(config, model_files.contents)
+        build_shape(config, model_files.contents)
+        head = Head(config, model_files.labels)
         set_seed(seed)
-        model = AutoModelForSequenceClassification.from_pretrained(
-            model_files.folder, config=config, dtype="float32", use_safetensors=True, trust_remote_code=False
+        model, loading = AutoModelForSequenceClassification.from_pretrained(
+            model_files.folder,
+            config=config,
+            dtype="float32",
+            use_safetensors=True,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=head.is_new,
+            output_loading_info=True,
         )
+        done = head.settle(model, loading)
+    if done:
+        log.info("model: %s: %s", name_or_path, done)
     _name(model, name_or_path)
     check_numbers(model, name_or_path)
     return model if plain else fast(model)
@@ -86,7 +95,7 @@ def shape_of(name_or_path: str, revision: str | None = None) -> PreTrainedConfig
     else:
         with explained(name_or_path), admitted(name_or_path, revision) as model_files:
             config = _read_config(model_files)
-    config.num_labels = len(ID2LABEL)
+    config.num_labels, config.problem_type = len(ID2LABEL), None
     return config
 
 
@@ -115,7 +124,7 @@ def untrained(
 
     config = with_dropouts(shape_of(name_or_path, revision), dropouts or {})
     with explained(name_or_path):
-        check_size(config, UNKNOWN)
+        build_shape(config, UNKNOWN)
         set_seed(seed)
         model = AutoModelForSequenceClassification.from_config(config, dtype="float32", trust_remote_code=False)
     return model if plain else fast(model)
@@ -144,7 +153,7 @@ def load_classifier(
         admitted(name_or_path, revision, weights=True, tokenizer=True) as model_files,
     ):
         config = _read_config(model_files)
-        check_size(config, model_files.contents)
+        build_shape(config, model_files.contents)
         model, loading = AutoModelForSequenceClassification.from_pretrained(
             model_files.folder,
             config=config,

@@ -18,7 +18,7 @@ from typing import Any
 
 from sentiment140_bert import confined
 from sentiment140_bert.errors import ModelError
-from sentiment140_bert.model_files import UnusableFile, read_object
+from sentiment140_bert.model_files import UnusableFile, read_labels, read_object
 from sentiment140_bert.modeling import admitted_settings
 from sentiment140_bert.modeling.loading import STAGED, explained
 from sentiment140_bert.modeling.places import BUNDLED, is_hub_id, locate
@@ -53,10 +53,12 @@ class Admitted:
     Args:
         folder: What transformers is given; it is gone after the block.
         contents: What its weights hold; of a model without weights the most that it may have.
+        labels: Their names by position; None where they make no sense.
     """
 
     folder: Path
     contents: Contents
+    labels: list[str] | None
 
 
 @contextmanager
@@ -97,7 +99,14 @@ def admitted(
         _stage_weights(folder, files)
         if tokenizer:
             _stage_tokenizer(folder, find, tried=name_or_path == BUNDLED)
-        yield Admitted(folder, contents)
+        yield Admitted(folder, contents, _read_labels(config))
+
+
+def _read_labels(config: dict[str, Any]) -> list[str] | None:
+    try:
+        return read_labels(config) or ["LABEL_0", "LABEL_1"]  # a config leaves these out
+    except UnusableFile:
+        return None
 
 
 def _stage_weights(folder: Path, files: dict[str, Path]) -> None:

@@ -63,7 +63,7 @@ def read_headers(files: Iterable[Path]) -> Contents:
     return Contents(len(shapes), numbers, max((max(shape, default=1) for shape in shapes), default=1))
 
 
-def check_size(config: PreTrainedConfig, contents: Contents) -> None:
+def build_shape(config: PreTrainedConfig, contents: Contents) -> PreTrainedModel:
     """Build a classifier of this config without memory, as far as it has no more parameters than its weights.
 
     Encoders lack a head and sometimes a part, so that a few tensors more are allowed, and four times the numbers.
@@ -78,7 +78,7 @@ def check_size(config: PreTrainedConfig, contents: Contents) -> None:
     if contents is not UNKNOWN:
         most = Contents(2 * contents.tensors + 64, 4 * contents.numbers + (1 << 24), contents.widest)
     with _at_most(most), torch.device("meta"):
-        AutoModelForSequenceClassification.from_config(copy.deepcopy(config), trust_remote_code=False)
+        return AutoModelForSequenceClassification.from_config(copy.deepcopy(config), trust_remote_code=False)
 
 
 @contextmanager
