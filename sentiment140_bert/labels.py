@@ -127,7 +127,7 @@ def map_labels(names: Sequence[str]) -> LabelMapping:
     known = SCHEMES[scheme or "names"]
     other = [name for name, label in zip(names, tidied, strict=True) if label not in known]
     meanings = tuple(known.get(label, NEUTRAL) for label in tidied)
-    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} others" if len(names) > 8 else "")
+    shown = list_names(names)
     if not scheme and are_numbers(tidied):
         sides = example(tidied)
         wanted = ", ".join(f'"{at}": "{sides[label]}"' for at, label in enumerate(tidied))
@@ -142,6 +142,11 @@ def map_labels(names: Sequence[str]) -> LabelMapping:
             "Name a sentiment classifier, or name its labels in the config.json of a copy of it (id2label).",
         )
     return LabelMapping(meanings, _assume(names, meanings, other))
+
+
+def list_names(names: Sequence[str]) -> str:
+    """Return names of labels for a message, not more than eight of them."""
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} others" if len(names) > 8 else "")
 
 
 def _assume(names: Sequence[str], meanings: Sequence[int], other: Sequence[str]) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 OPSET = 20  # the first with an operator for BERT's Gelu; onnxruntime knows it since 1.17
 LARGEST = 2**31  # bytes that one protobuf file can hold
+EXPORTED = "The families of BERT, DeBERTa and ModernBERT can be exported; use the others with torch."
 
 
 def check_installed() -> None:
@@ -72,9 +74,15 @@ def write_graph(model: PreTrainedModel, names: Sequence[str], path: Path) -> Non
                 verbose=False,
             )
     except (torch.onnx.errors.OnnxExporterError, RuntimeError, ValueError) as error:
-        kind = type(model).__name__
-        raise ModelError(f"torch cannot export a {kind}: {first_line(error)}.", "BERT's family can be.") from error
+        raise ModelError(f"torch cannot export a {type(model).__name__}: {_find_reason(error)}.", EXPORTED) from error
     path.write_bytes(_bare(program.model_proto))
+
+
+def _find_reason(error: BaseException) -> str:
+    """Return what went wrong first; on top of it the exporter writes advice for developers of models."""
+    while error.__cause__:
+        error = error.__cause__
+    return first_line(error).rstrip(":")
 
 
 def _bare(graph: Any) -> bytes:
@@ -105,15 +113,18 @@ def write_int8(graph: Path, path: Path) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's warnings on its own future, and advice that does not apply to a graph made here."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
+    """Without the exporter's warnings on its own future, and advice that does not apply to a graph made here.
+
+    What it prints of a model that it cannot export is left out, too: all of that model's operators.
+    """
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "torch.fx", "onnxscript", "onnx_ir")]
     before = [each.level for each in loggers]
     root = logging.getLogger()
     root.addFilter(_no_advice)
     for each in loggers:
         each.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

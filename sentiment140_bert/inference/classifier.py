@@ -36,6 +36,7 @@ class Classifier:
         config: What its ``config.json`` says.
         temperature: By which the logits are divided before scores are made of them; it changes no label.
         neutral_below: Score under which the answer is ``neutral``.
+        pads: Texts of different lengths are computed together; not where that changes the model's answers.
     """
 
     backend: Backend
@@ -43,6 +44,7 @@ class Classifier:
     config: Mapping[str, Any] = field(default_factory=dict)
     temperature: float = 1.0
     neutral_below: float = 0.0
+    pads: bool = True
     empty: int = 0
     truncated: int = 0
 
@@ -109,7 +111,7 @@ class Classifier:
         self.truncated += tokens.cut
         chosen, places = tokens.distinct()
         result = np.empty((len(chosen), len(self.labels)), dtype=np.float32)
-        for part in batches_by_budget(tokens.lengths[chosen], self.backend.tokens_per_batch):
+        for part in batches_by_budget(tokens.lengths[chosen], self.backend.tokens_per_batch, self.pads):
             result[part] = self.backend.logits(tokens.padded(chosen[part]))
         finite = np.isfinite(result.sum(axis=1, dtype=np.float64))
         if not finite.all():

@@ -81,9 +81,10 @@ class Tokenization:
         backend.enable_truncation(max_length, direction=truncation_side)
         self.backend, self.max_length, self.left = backend, max_length, padding_side == "left"
         self.padding = {IDS: padding, TYPES: padding_type}
-        self._read: dict[str, Callable[[Any], list[int]]] = {IDS: lambda encoding: encoding.ids}
+        # A text that has no token, as nothing has for GPT-2, is a padding token.
+        self._read: dict[str, Callable[[Any], list[int]]] = {IDS: lambda encoding: encoding.ids or [padding]}
         if typed:
-            self._read[TYPES] = lambda encoding: encoding.type_ids
+            self._read[TYPES] = lambda encoding: encoding.type_ids or [padding_type]
 
     @property
     def names(self) -> list[str]:
@@ -98,7 +99,7 @@ class Tokenization:
         """
         with working_tokenizer():
             encodings = self.backend.encode_batch_fast(list(texts))
-        lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
+        lengths = np.maximum(1, np.fromiter(map(len, encodings), np.int64, len(encodings)))
         flat = {
             name: np.fromiter(chain.from_iterable(map(read, encodings)), np.int64, lengths.sum())
             for name, read in self._read.items()

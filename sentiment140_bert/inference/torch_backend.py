@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,10 +15,13 @@ from sentiment140_bert.errors import ModelError, first_line
 from sentiment140_bert.inference.backend import Numbers
 from sentiment140_bert.inference.batching import CPU_TOKENS
 from sentiment140_bert.inference.classifier import Classifier
-from sentiment140_bert.inference.tokens import TYPES, Tokenization
+from sentiment140_bert.inference.tokens import IDS, MASK, TYPES, Tokenization
+from sentiment140_bert.model_inputs import ENDLESS, FAILURES, padding_number, positions_of
 
+log = logging.getLogger(__name__)
+
+NEARLY = {"rtol": 1e-3, "atol": 1e-3}  # as which logits of a text differ by how a batch is computed
 TOKENS_PER_BATCH = {"cpu": CPU_TOKENS, "cuda": 65_536}
-ENDLESS = 1 << 20  # tokens, where neither tokenizer nor model knows a limit
 
 
 class TorchBackend:
@@ -35,13 +39,26 @@ class TorchBackend:
         self.tokens_per_batch = TOKENS_PER_BATCH[self.device.type]
 
     def logits(self, inputs: Mapping[str, Numbers]) -> npt.NDArray[np.float32]:
-        """See :class:`Backend`."""
-        rows = {name: torch.from_numpy(values).to(self.device) for name, values in inputs.items()}
+        """See :class:`Backend`; rows that the model does not take together are computed one by one.
+
+        Raises:
+            ModelError: It does not take one of them.
+        """
+        count, mask = len(inputs[IDS]), inputs.get(MASK)
         try:
-            with torch.inference_mode():
-                result: npt.NDArray[np.float32] = self.model(**rows).logits.float().cpu().numpy()
-        except (IndexError, TypeError, ValueError, AttributeError) as error:
-            raise _fails(self.model, first_line(error)) from error
+            return self.compute(inputs)
+        except FAILURES as error:
+            if count == 1:
+                raise _fails(self.model, first_line(error)) from error
+        rows = [slice(None) if mask is None else mask[at] == 1 for at in range(count)]
+        alone = [{name: inputs[name][[at]][:, row] for name in inputs if name != MASK} for at, row in enumerate(rows)]
+        return np.concatenate([self.logits(each) for each in alone])
+
+    def compute(self, inputs: Mapping[str, Numbers]) -> npt.NDArray[np.float32]:
+        """Return the logits of all rows together."""
+        rows = {name: torch.from_numpy(values).to(self.device) for name, values in inputs.items()}
+        with torch.inference_mode():
+            result: npt.NDArray[np.float32] = self.model(**rows).logits.float().cpu().numpy()
         return result
 
 
@@ -55,19 +72,38 @@ class TorchClassifier(Classifier):
     """
 
     def __init__(self, model: Any, tokenizer: Any, device: str | None = None) -> None:
-        super().__init__(TorchBackend(model, device), tokenization_of(model, tokenizer), model.config.to_dict())
+        backend = TorchBackend(model, device)
+        super().__init__(backend, tokenization_of(model, tokenizer), model.config.to_dict())
         self.model, self.tokenizer = model, tokenizer
-        self._try()
+        self._try(backend)
 
-    def _try(self) -> None:
-        """Raise ModelError where the model cannot answer even a short text: its config may not fit its weights."""
-        tokens = self.tokenization(["a b"])
+    def _try(self, backend: TorchBackend) -> None:
+        """Answer a short text alone, twice, and beside a longer one; what changes the answer is not done any more.
+
+        Raises:
+            ModelError: It cannot be answered: the model's config may not fit its weights.
+        """
+        tokens = self.tokenization(["a b", "a b a b a b"])
         try:
-            logits = self.backend.logits(tokens.padded(np.zeros(1, dtype=np.int64)))
+            alone = backend.logits(tokens.padded(np.zeros(1, dtype=np.int64)))
         except RuntimeError as error:
             raise _fails(self.model, first_line(error)) from error
-        if logits.shape != (1, len(self.labels)):
-            raise _fails(self.model, f"for one text and {len(self.labels)} labels it gives {logits.shape} logits")
+        if alone.shape != (1, len(self.labels)):
+            raise _fails(self.model, f"for one text and {len(self.labels)} labels it gives {alone.shape} logits")
+
+        def is_changed(*rows: int) -> bool:
+            try:
+                together = backend.compute(tokens.padded(np.array(rows)))
+            except (*FAILURES, RuntimeError):
+                return True
+            return not np.allclose(alone[0], together[0], **NEARLY, equal_nan=True)
+
+        if is_changed(0, 0):  # GPT-2, say, where no token is known as padding
+            backend.tokens_per_batch = 1
+        self.pads = not is_changed(0, 1)
+        if not self.pads:
+            kind = "alone" if backend.tokens_per_batch == 1 else "with those of its length"
+            log.info("model: %s takes no padding, so each text is computed %s", self.model.name_or_path, kind)
 
 
 def _fails(model: Any, why: str) -> ModelError:
@@ -83,21 +119,9 @@ def tokenization_of(model: Any, tokenizer: Any) -> Tokenization:
     return Tokenization(
         backend,
         min(tokenizer.model_max_length, positions_of(model) or ENDLESS),
-        padding=tokenizer.pad_token_id or 0,
+        padding=padding_number(model, tokenizer),
         padding_type=tokenizer.pad_token_type_id,
         typed=TYPES in tokenizer.model_input_names and any(backend.encode("a").type_ids),
         padding_side=tokenizer.padding_side,
         truncation_side=tokenizer.truncation_side,
     )
-
-
-def positions_of(model: Any) -> int | None:
-    """Return the tokens that a model has positions for, None where it has no limit, as XLNet, which calls that -1.
-
-    In RoBERTa's family some are taken by the padding's place.
-    """
-    positions = getattr(model.config, "max_position_embeddings", None)
-    positions = positions if positions and positions > 0 else None
-    embeddings = getattr(getattr(model, "base_model", None), "embeddings", None)
-    padding = getattr(getattr(embeddings, "position_embeddings", None), "padding_idx", None)
-    return positions - padding - 1 if positions and padding is not None else positions

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import ModelError
-from sentiment140_bert.labels import LABEL_NAMES, NEGATIVE, POSITIVE, map_labels
+from sentiment140_bert.labels import LABEL_NAMES, NEGATIVE, POSITIVE, list_names, map_labels
 from sentiment140_bert.model_files import UnusableFile
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Head:
             raise UnusableFile(f"its weights do not have the shapes that config.json describes: {min(wrong)}")
         if {*self.tensors} & {*loading["missing_keys"]} or (not self.tensors and loading["missing_keys"]):
             return ""
-        labels = ", ".join(self.labels or ["that make no sense"])
+        labels = list_names(self.labels) if self.labels else "that make no sense"
         if self.rows is None:
             for name in self.tensors:
                 _initialize(model.get_parameter(name), getattr(model.config, "initializer_range", 0.02))

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import ModelError
+from sentiment140_bert.model_inputs import ENDLESS, positions_of
 from sentiment140_bert.modeling.intake import admitted
 from sentiment140_bert.modeling.loading import explained
+from sentiment140_bert.modeling.weights import UNKNOWN, build_shape
 
 if TYPE_CHECKING:
     from tokenizers.normalizers import Normalizer
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 def load_tokenizer(
     name_or_path: str, revision: str | None = None, normalizer: Normalizer | None = None
 ) -> PreTrainedTokenizerFast:
-    """A fast tokenizer that runs ``normalizer`` before its own one, and keeps doing so when saved and loaded.
+    """Load a fast tokenizer that runs ``normalizer`` before its own one, and keeps doing so when saved and loaded.
 
     Args:
         name_or_path: As :func:`locate` takes it.
@@ -26,13 +28,14 @@ def load_tokenizer(
         normalizer: What the model is to do to raw text; None to leave the tokenizer as it is.
 
     Raises:
-        ModelError: It cannot be loaded, leads out of its own files, or has no fast tokenizer.
+        ModelError: It cannot be loaded, leads out of its own files, has no fast tokenizer, or nothing to pad with.
     """
     from tokenizers import Tokenizer, normalizers
     from transformers import PreTrainedTokenizerFast
 
     with explained(name_or_path), admitted(name_or_path, revision, tokenizer=True) as model_files:
         base = open_tokenizer(model_files.folder, name_or_path)
+        padding = _read_padding(model_files.folder)
     if normalizer is None:
         return base
     backend = Tokenizer.from_str(base.backend_tokenizer.to_str())
@@ -43,13 +46,44 @@ def load_tokenizer(
         steps = [normalizer] + ([backend.normalizer] if backend.normalizer else [])
         backend.normalizer = normalizers.Sequence(steps)
     # A BertTokenizer would rebuild its normalizer from its own settings when loaded; the generic class keeps it.
+    named = {role: token for role, token in base.special_tokens_map.items() if isinstance(token, str)}
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
-        model_input_names=base.model_input_names,
+        model_input_names=_inputs(base),
         model_max_length=base.model_max_length,
+        padding_side=base.padding_side,
         clean_up_tokenization_spaces=False,
-        **{role: token for role, token in base.special_tokens_map.items() if isinstance(token, str)},
+        **named | {"pad_token": _find_padding_token(base, padding)},
     )
+
+
+def _inputs(tokenizer: PreTrainedTokenizerFast) -> list[str]:
+    """Return the inputs of a model as training gives them: no types of tokens but those that it takes for granted."""
+    typed = any(tokenizer.backend_tokenizer.encode("a").type_ids)
+    return [name for name in tokenizer.model_input_names if not (typed and name == "token_type_ids")]
+
+
+def _read_padding(folder: Path) -> int | None:
+    from transformers import AutoConfig
+
+    number: int | None = getattr(AutoConfig.from_pretrained(folder, trust_remote_code=False), "pad_token_id", None)
+    return number
+
+
+def _find_padding_token(tokenizer: PreTrainedTokenizerFast, number: int | None) -> str | None:
+    """Return the token that texts are padded with; None where only the model knows it, by its ``number``.
+
+    Raises:
+        ModelError: Neither knows any, and no token ends a text.
+    """
+    special = {at: each.content for at, each in tokenizer.added_tokens_decoder.items() if each.special}
+    token: str | None = tokenizer.pad_token or special.get(number) or tokenizer.eos_token or tokenizer.sep_token
+    if token is None and number is None:
+        raise ModelError(
+            f"{tokenizer.name_or_path} cannot be trained: its tokenizer has no token to pad texts with.",
+            "Name one as pad_token in its tokenizer_config.json.",
+        )
+    return token
 
 
 def open_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerFast:
@@ -69,10 +103,12 @@ def open_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerFast:
         raise ModelError(f"{name} has no fast tokenizer.", "Choose a model with a tokenizer.json.")
     tokenizer.name_or_path = name
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    limits = (tokenizer.model_max_length, positions_of(build_shape(config, UNKNOWN)) or ENDLESS)
+    tokenizer.model_max_length = int(min(limits))
     encoding = tokenizer("a b")
     tokens, types = ([*tokenizer.get_vocab().values(), *encoding["input_ids"]], encoding.get("token_type_ids") or [])
-    limits = {"tokens": (tokens, "vocab_size"), "types of tokens": (types, "type_vocab_size")}
-    for what, (numbers, key) in limits.items():
+    highest_known = {"tokens": (tokens, "vocab_size"), "types of tokens": (types, "type_vocab_size")}
+    for what, (numbers, key) in highest_known.items():
         known, highest = getattr(config, key, None), max(numbers, default=0)
         if known and highest >= known:
             raise ModelError(

@@ -23,18 +23,19 @@ class TokenRows(Dataset[Any]):
 
     Args:
         table: ``input_ids`` (lists) and ``labels``, read into memory: 4 bytes a token.
-        tokenizer: Says with what and on which side is padded.
+        tokenizer: Says on which side is padded, and with what, unless that is said.
         multiple: Of which a batch is wide; 8 where tensor cores want it.
+        padding: The number that rows are filled up with.
     """
 
-    def __init__(self, table: Table, tokenizer: Any, multiple: int = 1) -> None:
+    def __init__(self, table: Table, tokenizer: Any, multiple: int = 1, padding: int | None = None) -> None:
         columns = table.with_format("arrow")[:]
         lists = columns["input_ids"].combine_chunks()
         self.tokens = lists.flatten().to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
         self.lengths: npt.NDArray[np.int64] = lists.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
         self.labels = columns["labels"].to_numpy().astype(np.int64)
         self.starts = np.cumsum(self.lengths) - self.lengths
-        self.padding = int(tokenizer.pad_token_id or 0)
+        self.padding = int(tokenizer.pad_token_id or 0) if padding is None else padding
         self.on_the_right = tokenizer.padding_side == "right"
         self.multiple = multiple
 

@@ -21,7 +21,8 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
-from sentiment140_bert.errors import HardwareError, diverged
+from sentiment140_bert.errors import HardwareError, ModelError, diverged, first_line
+from sentiment140_bert.model_inputs import padding_number
 from sentiment140_bert.run_dir import disk_full, is_disk_full
 from sentiment140_bert.training import layerwise, memory, resuming
 from sentiment140_bert.training.batching import LengthGroupedBatches, Share
@@ -58,7 +59,7 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
         **named: Any,
     ) -> None:
         self.optimizer: torch.optim.Optimizer | None
-        super().__init__(*positional, data_collator=as_it_is, **named)
+        super().__init__(*positional, data_collator=as_it_is, preprocess_logits_for_metrics=only_logits, **named)
         self.lr_decay = lr_decay
         self.share = share or share_of(self.args)
         config = self.model.config
@@ -160,6 +161,23 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
             inputs["attention_mask"] = inputs["attention_mask"].bool()[:, None, None, :]
         return inputs
 
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *positional: Any, **named: Any) -> Any:
+        """Compute it as Trainer does.
+
+        Raises:
+            ModelError: The model does not take what it is given.
+        """
+        try:
+            return super().compute_loss(model, inputs, *positional, **named)
+        except (IndexError, ValueError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and memory.is_out_of_memory(error):
+                raise
+            raise ModelError(
+                f"The model {self.model.name_or_path!r} cannot compute a batch of tweets: {first_line(error)}.",
+                "Choose another model. If a tweet is too long for it, lower --max-length; if one holds the model's own "
+                "sign for an end, as </s>, leave that tweet out.",
+            ) from error
+
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         # Twice: the optimizer takes its memory in the first step.
         if self.finds_batch and len(self._tried) < 2 and self.state.global_step not in self._tried:
@@ -234,6 +252,11 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
         return output
 
 
+def only_logits(outputs: Any, _labels: Any) -> Any:
+    """Return the logits of what a model gives; T5 and XLNet give more."""
+    return outputs[0] if isinstance(outputs, tuple) else outputs
+
+
 def share_of(arguments: TrainingArguments) -> Share:
     """How the arguments ask a step to be shared out."""
     processes, accumulated = arguments.world_size, arguments.gradient_accumulation_steps
@@ -299,7 +322,10 @@ def train(
     if resume_from:
         resuming.check_contents(resume_from)
     half = arguments.fp16 or arguments.bf16
-    rows = {name: TokenRows(splits[name], tokenizer, 8 if half else 1) for name in ("train", "validation")}
+    if getattr(model.config, "pad_token_id", None) is None:  # GPT-2 and its kin find the end of a text by it
+        model.config.pad_token_id = tokenizer.pad_token_id
+    padding = padding_number(model, tokenizer)
+    rows = {name: TokenRows(splits[name], tokenizer, 8 if half else 1, padding) for name in ("train", "validation")}
     stop = StopOnSignal()
     seconds_before = seconds_until(resume_from) if resume_from else 0.0
     started = time.perf_counter()
