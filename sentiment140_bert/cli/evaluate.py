@@ -43,7 +43,7 @@ def evaluate(
     """Score MODEL: a run directory, a model folder or a Hub id; or compare several on the same tweets.
 
     Without --dataset, a run is scored on its own validation, test and manual splits, and its metrics.json is
-    written. With --dataset, any classifier with two or three labels is scored on all tweets of it, as they are.
+    written. With --dataset, any sentiment classifier is scored on all tweets of it, as they are.
     Every score has an interval and baselines beside it; tweets that the model was trained on are called out.
     Several models are compared on the tweets of --dataset, or on those that the first one, a run, was not trained on.
     """

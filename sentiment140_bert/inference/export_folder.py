@@ -50,6 +50,7 @@ class Manifest(TypedDict):
     made_of: dict[str, str]
     files: dict[str, str]
     max_length: Annotated[int, Field(ge=1, le=1 << 20)]
+    pads: NotRequired[bool]
 
 
 class TokenizerSettings(TypedDict):

@@ -83,13 +83,14 @@ def load_export(folder: Path, precision: str | None = None) -> Classifier:
             "Make one: s140 export MODEL --quantize int8" if chosen == "int8" else "Make one: s140 export MODEL",
         )
     config = export_folder.read(folder, export_folder.CONFIG)
-    backend = OnnxBackend(folder / export_folder.GRAPHS[chosen], export_folder.labels_of(folder, config))
-    return Classifier(backend, _tokenization(folder, TYPES in backend.names), config)
-
-
-def _tokenization(folder: Path, typed: bool) -> Tokenization:
-    settings = export_folder.read(folder, export_folder.TOKENIZER_SETTINGS)
     manifest = export_folder.read(folder, export_folder.MANIFEST)
+    backend = OnnxBackend(folder / export_folder.GRAPHS[chosen], export_folder.labels_of(folder, config))
+    tokenization = _tokenization(folder, manifest, TYPES in backend.names)
+    return Classifier(backend, tokenization, config, pads=manifest.get("pads", True))
+
+
+def _tokenization(folder: Path, manifest: Mapping[str, Any], typed: bool) -> Tokenization:
+    settings = export_folder.read(folder, export_folder.TOKENIZER_SETTINGS)
     file = folder / export_folder.TOKENIZER
     if not file.is_file() or sha256_of(file) != manifest["files"].get(file.name):
         raise ModelError(f"{file} is not as it was exported.", export_folder.AGAIN)

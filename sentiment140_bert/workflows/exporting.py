@@ -74,6 +74,7 @@ def export(
             "made_of": made_of,
             "files": {each.name: sha256_of(each) for each in sorted(new.iterdir())},
             "max_length": classifier.max_length,
+            "pads": classifier.pads,
             "packages": {each: version(each) for each in PACKAGES},
         }
         write_json(new / MANIFEST, manifest)

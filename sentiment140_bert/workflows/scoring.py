@@ -154,7 +154,7 @@ def ask(classifier: Classifier, table: pa.Table, name: str) -> Answers:
     """What a classifier answers on labelled tweets.
 
     Args:
-        classifier: With two or three labels.
+        classifier: A sentiment classifier.
         table: Columns ``text`` and ``label``, perhaps ``topic``.
         name: Of the split, to be told.
     """
