@@ -22,7 +22,7 @@ from sentiment140_bert.cards.model import model_card
 from sentiment140_bert.cards.sections import merged, parse
 from sentiment140_bert.corpora import FILES, HUB_NAMES, SAMPLE_SHA256, STANFORD_SHA256, identify_source
 from sentiment140_bert.run_dir import sha256_of
-from sentiment140_bert.verification import FALSE, TRUE, verdict
+from sentiment140_bert.verification import FALSE, TRUE, WARNING, verdict
 from sentiment140_bert.workflows import page_checks
 
 pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")
@@ -187,6 +187,7 @@ def test_claims_of_sentiment140_are_false_of_any_other_source(small_run: Path, t
         "the language": right.replace("whether a tweet", "whether an English tweet"),
         "the labels": f"{right}\nA tweet counts as positive because it held a *happy*\nemoticon.\n",
         "the licence": f"{right}\n**Sentiment140** has no licence of its own.\n",
+        "the dataset, by hand": f"{right}\nThis model was fine-tuned on the\nwell-known Sentiment140 corpus.\n",
         "the tag": right.replace("tags:\n", "tags:\n- sentiment140\n"),
         "the key": right.replace("\nlicense:", "\nlanguage: en\nlicense:"),
         "the citation": right + claimed[claimed.index("<!-- begin s140: citation") :],
@@ -210,17 +211,20 @@ def test_so_are_those_of_a_dataset_card_of_another_version(small_run: Path, tmp_
     assert named == {f"dataset card: the {claim}, as of Sentiment140" for claim in ("dataset", "labels", "licence")}
 
 
-def test_words_about_sentiment140_are_no_claim(small_run: Path, tmp_path: Path) -> None:
+def test_words_about_sentiment140_are_no_false_claim(small_run: Path, tmp_path: Path) -> None:
+    """Where they name it, and it is not the source by anybody's word, they are a warning."""
     facts = read(small_run)
-    note = "\nUnlike models trained on Sentiment140 (English, labelled by emoticons), it was labelled by hand.\n"
+    note = "\nUnlike models that were fine-tuned on Sentiment140 (English, emoticons), it was labelled by hand.\n"
     own_copy = with_source(facts, "other", description={"dataset_name": "Sentiment140"})
-    for right, text in (
-        (card_of_model(with_source(facts, "other")), note),
-        (card_of_model(own_copy), "\nSentiment140 has no licence.\n"),
-        (card_of_model(with_source(facts, "sample")), "\nIt tells whether an English tweet is positive.\n"),
+    for right, text, warnings in (
+        (card_of_model(with_source(facts, "other")), note, 1),
+        (card_of_model(with_source(facts, "other")), "\nMade with sentiment140_bert.\n", 0),
+        (card_of_model(own_copy), "\nSentiment140 has no licence.\n", 0),
+        (card_of_model(with_source(facts, "sample")), "\nIt tells whether an English tweet is positive.\n", 0),
     ):
         (tmp_path / README).write_text(right + text, "utf-8")
-        assert verdict(page_checks.compare_card("card", tmp_path / README, right)) == TRUE, text
+        checks = [*page_checks.compare_card("card", tmp_path / README, right)]
+        assert (verdict(checks), sum(check.verdict == WARNING for check in checks)) == (TRUE, warnings), text
 
 
 # ---- the commands

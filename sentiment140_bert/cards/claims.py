@@ -30,13 +30,15 @@ SCORE = re.compile(
 )
 CELL = re.compile(f"{DECIMAL}|{WHOLE}")
 WORD = re.compile(rf"\b{METRIC}\b")
-# What cards of any version say of Sentiment140, and of no other source.
+# What cards of any version say of Sentiment140, and of no other source; and how a person would say it.
 OF_SENTIMENT140 = {
-    "the dataset": r"(?:tweets of|tuned on) sentiment140(?! bert)|sentiment140, cleaned and split",
+    "the dataset": r"tuned on sentiment140 to tell|tweets of sentiment140, cleaned|sentiment140, cleaned and split"
+    r"|\b(?:this model|it) (?:was|is|has been) (?:fine-?tuned|trained) on (?:[\w-]{1,20} ){0,3}sentiment140\b(?! bert)",
     "the language": r"an english tweet|informal english texts|in english, by the twitter users",
     "the labels": r"distant supervision: a tweet|held a (?:happy|sad) emoticon|how well the emoticon is guessed",
     "the licence": r"sentiment140 has no licen[cs]e|sentiment140 was collected through",
 }
+NAME = re.compile(r"\bsentiment140\b(?!.bert)", re.IGNORECASE)
 TAG = re.compile(r"<(/?)([a-z][a-z0-9]{0,20})\b[^<>]{0,2000}>", re.IGNORECASE)
 ALONE = {"br", "hr", "img", "input", "link", "meta", "source", "wbr", "p", "li", "col", "area", "base", "embed"}
 COMMENT = re.compile(r"<!--(?:(?!<!--).)*?-->", re.DOTALL)

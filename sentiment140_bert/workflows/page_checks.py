@@ -60,18 +60,21 @@ def compare_card(name: str, file: Path, right: str) -> Iterator[Check]:
         yield verification.unchecked(f"{name}: text", None, "it was written by another version, or by another tool")
     else:
         yield from _compare_sections(name, claimed, expected)
-    yield from _compare_source(name, text, right, expected.metadata.get("language"))
+    if "the dataset" not in claims.find_source_claims(right):  # by its source, or by its publisher's word
+        yield from _find_another_source(name, text, claimed, expected)
     yield from _list_handwritten(name, claimed)
 
 
-def _compare_source(name: str, text: str, right: str, language: str | list[str] | None) -> Iterator[Check]:
-    """Find what is said of the tweets that is not true of their source, by whatever version or hand."""
-    if "the dataset" in claims.find_source_claims(right):  # by its source, or by its publisher's word
-        return
+def _find_another_source(name: str, text: str, claimed: sections.Card, expected: sections.Card) -> Iterator[Check]:
+    """Find what a card, by whatever version or hand, says of its tweets as if they were those of Sentiment140."""
+    language, source = expected.metadata.get("language"), "another source in data.json"
     is_english = "en" in (language if isinstance(language, list) else [language])
     for claim, words in claims.find_source_claims(text).items():
         if claim != "the language" or not is_english:
-            yield Check(f"{name}: {claim}, as of Sentiment140", words, "another source in data.json", FALSE)
+            yield Check(f"{name}: {claim}, as of Sentiment140", words, source, FALSE)
+    for line in claimed.handwritten.splitlines():
+        if claims.NAME.search(line):
+            yield Check(f"{name}: text by hand about Sentiment140", line, source, WARNING, "the tweets are others")
 
 
 def _compare_sections(name: str, claimed: sections.Card, expected: sections.Card) -> Iterator[Check]:
