@@ -41,6 +41,7 @@ __all__ = [
 ]
 
 DROPPED = -1  # what a label map leaves out
+ON_A_SCALE = {"1", "2", "3", "4", "5"}  # numbers that a scheme which does not know them may have misread
 STRAY = 0.01  # share of the rows up to which a label does not change what the others mean
 
 
@@ -73,14 +74,14 @@ def labels_of(counts: Mapping[str, int], label_map: str | None, where: str) -> L
             )
         return Labels(f"as mapped: {label_map}", {**NAMED, **SCHEMES[STARS], **given})
     common = {label for label, count in counts.items() if count > STRAY * sum(counts.values())}
-    scheme = find_scheme(common, rare=counts)
-    if not scheme and are_numbers(common):
+    scheme = find_scheme(common, rare=counts) or _best_scheme(counts, common)
+    other = common - SCHEMES[scheme].keys()
+    if are_numbers(common) and (other & ON_A_SCALE or other == common):
         pairs = ",".join(f"{label}={meaning}" for label, meaning in example(common).items())
         raise DataError(
             f"{where}: its labels are {shown_counts(counts)}, and {UNCLEAR}.",
             f"Say it with --label-map, as in --label-map {pairs}.",
         )
-    scheme = scheme or _best_scheme(counts, common)
     return Labels(scheme, SCHEMES[scheme])
 
 

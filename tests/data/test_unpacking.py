@@ -44,7 +44,7 @@ def test_the_longest_line_is_counted_to_the_byte(tmp_path: Path, monkeypatch: py
         for name in ("t.csv", "t.csv.gz"):
             (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
             try:
-                with unpacking.opened(tmp_path / name, None, name) as file:
+                with unpacking.opened(tmp_path / name, None, name, unpacking.LONGEST_LINE) as file:
                     read = file.read()
             except DataError as error:
                 read = b"refused" if "a line of more than 100 bytes" in error.message else b"?"
