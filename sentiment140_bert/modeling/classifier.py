@@ -127,6 +127,7 @@ def untrained(
         build_shape(config, UNKNOWN)
         set_seed(seed)
         model = AutoModelForSequenceClassification.from_config(config, dtype="float32", trust_remote_code=False)
+    _name(model, name_or_path)
     return model if plain else fast(model)
 
 

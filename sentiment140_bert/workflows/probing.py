@@ -14,6 +14,7 @@ from sentiment140_bert.workflows import preparing
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from transformers import PreTrainedConfig
 
     from sentiment140_bert.training.batching import Share
     from sentiment140_bert.training.probe import Estimate, Timed
@@ -60,8 +61,8 @@ def probe(recipe: Recipe, folder: Path, tokenizer_at_hand: bool) -> dict[str, An
         settings = arguments.training_arguments(config, arguments.choose_precision(config), home / "checkpoints")
         arguments.processes_of(settings)
         share = trainer.share_of(settings)
-        train = _rows(lengths, max(share.tweets * 50, STEPS * share.tweets), model.config.vocab_size)
-        scored = _rows(lengths, config.per_device_eval_batch_size, model.config.vocab_size)
+        train = _rows(lengths, max(share.tweets * 50, STEPS * share.tweets), model.config)
+        scored = _rows(lengths, config.per_device_eval_batch_size, model.config)
         timed, usage = Timed(), Usage()
         outcome = trainer.train(
             model,
@@ -115,13 +116,16 @@ def _lengths(recipe: Recipe, tokenizer_at_hand: bool) -> tuple[np.ndarray, list[
     return np.minimum(drawn, recipe.data.max_length), ["tweets as long as Sentiment140's"]
 
 
-def _rows(lengths: np.ndarray, count: int, vocabulary: int) -> Dataset:
-    """Rows of made-up tokens whose lengths are drawn from ``lengths``."""
+def _rows(lengths: np.ndarray, count: int, config: PreTrainedConfig) -> Dataset:
+    """Make rows of random tokens whose lengths are drawn from ``lengths``; each ends as the model's texts do."""
     from datasets import Dataset
 
     random = np.random.default_rng(0)
     drawn = random.choice(lengths, count, replace=count > len(lengths))
-    ids = [random.integers(0, vocabulary, length).tolist() for length in drawn]
+    ids = [random.integers(0, config.vocab_size, length) for length in drawn]
+    end = getattr(config, "eos_token_id", None)
+    if isinstance(end, int) and 0 <= end < config.vocab_size:  # T5 wants equally many in each
+        ids = [np.append(np.where(row == end, (end + 1) % config.vocab_size, row)[:-1], end) for row in ids]
     return Dataset.from_dict({"input_ids": ids, "labels": [at % 2 for at in range(count)]})
 
 

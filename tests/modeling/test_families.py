@@ -15,6 +15,9 @@ import transformers
 from click.testing import Result
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from sentiment140_bert import modeling
+from sentiment140_bert.data.clean import normalizer
+
 S140 = Callable[..., Result]
 VOCABULARY = 128
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,!?:;()@#'\""
@@ -172,6 +175,23 @@ def test_padding_that_would_change_answers_is_left_out(tmp_path: Path, s140: S14
         (base / "tokenizer_config.json").write_text(json.dumps(settings | {"padding_side": "right"}))
         check_answers(ask(s140, base), ask_pipeline(base))
         assert f"takes no padding, so each text is computed {how}" in s140("predict", base, "a").stderr
+
+
+def test_the_doctor_tries_a_model_with_ends_in_its_texts(tmp_path: Path, s140: S140) -> None:
+    base = write_base("T5", tmp_path / "base")
+    assert "verdict   ready" in s140("doctor", "--model-name-or-path", base, *TWEETS, "--max-length", 24).stdout
+
+
+def test_a_model_is_asked_with_the_inputs_that_it_was_trained_with(tmp_path: Path) -> None:
+    """XLNet's tokenizer gives its last token a type of its own, which training does not hand on."""
+    base = write_base("XLNet", tmp_path / "base")
+    inputs = ["input_ids", "token_type_ids", "attention_mask"]
+    settings = json.loads((base / "tokenizer_config.json").read_text()) | {"model_input_names": inputs}
+    (base / "tokenizer_config.json").write_text(json.dumps(settings))
+    assert modeling.load_tokenizer(str(base)).model_input_names == inputs
+    tokenizer = modeling.load_tokenizer(str(base), normalizer=normalizer("repair"))
+    assert tokenizer.model_input_names == ["input_ids", "attention_mask"]
+    assert tokenizer.padding_side == "left"
 
 
 def test_one_text_that_does_not_go_with_others(tmp_path: Path, s140: S140) -> None:
