@@ -68,7 +68,8 @@ def test_a_run_is_not_scored_on_other_data(smallest_run: Path, tmp_path: Path) -
     ("labels", "assumed"),
     [
         (("negative", "neutral", "positive"), None),
-        (("LABEL_0", "LABEL_1", "LABEL_2"), "LABEL_2 as positive"),
+        (("1 star", "2 stars", "3 stars", "4 stars", "5 stars"), None),
+        (("negative", "mixed", "positive"), "mixed as neutral"),
         (("LABEL_0", "LABEL_1"), "LABEL_1 as positive"),
     ],
 )
