@@ -246,7 +246,8 @@ def send(folders: Sequence[Path]) -> None:
             cwd=nowhere,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
         )
     if sent.returncode:
