@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import NoneType
@@ -10,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 import click
 
 from sentiment140_bert import plain_yaml, recipes, trust
-from sentiment140_bert.errors import RecipeError, S140Error
+from sentiment140_bert.errors import RecipeError, S140Error, is_unicode
 from sentiment140_bert.recipe import SECTIONS, Recipe
 from sentiment140_bert.settings import settings
 from sentiment140_bert.values import path_named
@@ -18,6 +19,20 @@ from sentiment140_bert.values import path_named
 ALIASES = {"dataset_revision": ["--revision"]}
 PLACES = ("checkpoint_repo_id", "trackio_space_id")  # settings that say where things are sent
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class TypedText(click.ParamType):  # type: ignore[type-arg]
+    """A text that was typed in UTF-8, also where the locale is C and Python took its bytes for something else."""
+
+    name = "text"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if is_unicode(value):
+            return value
+        try:
+            return os.fsencode(value).decode("utf-8")
+        except UnicodeError:
+            raise S140Error(f"{value!a} is not valid Unicode.", "Is the terminal's encoding UTF-8?") from None
 
 
 def recipe_options(*sections: str, only: Sequence[str] = (), aliases: dict[str, list[str]] | None = None) -> Decorator:

@@ -12,9 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sentiment140_bert.cli.options import backend_option, json_option, recipe_options, refuse_overwriting, resolved
+from sentiment140_bert.cli.options import (
+    TypedText,
+    backend_option,
+    json_option,
+    recipe_options,
+    refuse_overwriting,
+    resolved,
+)
 from sentiment140_bert.cli.output import print_json, say
-from sentiment140_bert.errors import S140Error, is_unicode
+from sentiment140_bert.errors import S140Error
 from sentiment140_bert.machine.facts import WITHOUT_TORCH, check_memory
 
 if TYPE_CHECKING:
@@ -25,7 +32,7 @@ FIRST = 100  # rows, in which an id is looked for
 
 @click.command()
 @click.argument("model")
-@click.argument("text", nargs=-1)
+@click.argument("text", nargs=-1, type=TypedText())
 @click.option("--model-revision", help="Branch, tag or commit of a Hub model.")
 @click.option(
     "--input",
@@ -74,9 +81,6 @@ def predict(
             "Texts are needed: as arguments or with --input, not both.", "For example: s140 predict RUN --input -"
         )
     refuse_overwriting(output, source)
-    for each in text:
-        if not is_unicode(each):
-            raise S140Error(f"{each!a} is not valid Unicode.", "Is the terminal's encoding UTF-8?")
     check_memory(WITHOUT_TORCH)
     from sentiment140_bert import workflows
 

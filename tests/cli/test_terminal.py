@@ -144,3 +144,19 @@ def test_what_a_terminal_cannot_show_is_escaped(classifier_folder: Path, encodin
     assert json.loads(as_json) == json.loads(run("predict", classifier_folder, text, "--json", encoding="utf-8"))
     assert "\\U0001f600" in run("prepare", "--dataset", "😀.csv", code=1)
     assert "\\U0001f600" in run("prepare", "--😀", code=2)
+
+
+def test_a_text_typed_where_the_locale_is_c_is_read_as_utf_8(classifier_folder: Path) -> None:
+    locale_c = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    text = "so happy 😀 at the café, don’t"
+
+    def run(*words: object, code: int = 0, env: dict[str, str] | None = None) -> tuple[str, str]:
+        command = Command("predict", classifier_folder, *words, env=env, fresh=env is not None)
+        output = command.communicate()
+        assert (command.returncode, "Traceback" in output[1]) == (code, False), output
+        return output
+
+    stdout, _ = run(text, "--json", env=locale_c)
+    assert stdout.isascii()
+    assert json.loads(stdout) == json.loads(run(text, "--json")[0])
+    assert "\\udcff' is not valid Unicode" in run("\udcff", code=1)[1]
