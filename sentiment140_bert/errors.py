@@ -96,10 +96,6 @@ class SecretError(S140Error):
     """Something about to be published holds a secret."""
 
 
-class BenchmarkError(S140Error):
-    """What was to be measured cannot be, as it was asked for."""
-
-
 class TrustError(S140Error):
     """A folder or recipe leads to what is not its own."""
 

@@ -319,17 +319,3 @@ def test_overwriting_a_run_removes_its_export(changeable: Path) -> None:
 
     RunDir(changeable).clear()
     assert not (changeable / "onnx").exists()
-
-
-def test_contenders_count_the_same_work(exported: Path, tweets: list[str]) -> None:
-    from sentiment140_bert.workflows.benchmarks import inference
-
-    Path("a.txt").write_text("".join(" ".join(text.split()) + "\n" for text in tweets[:60]))
-    reference = inference.package_torch(model=str(exported), texts="a.txt", count=20, seed=3)()
-    assert reference.tweets == 20
-    for contender in (
-        *(inference.pipeline_singly, inference.pipeline_batched, inference.package_torch, inference.package_onnx_int8),
-    ):
-        turn = contender(model=str(exported), texts="a.txt", count=20, seed=3)
-        assert turn() == turn() == reference, contender
-    assert inference.drawn("a.txt", 5, 3) == inference.drawn("a.txt", 20, 3)[:5]

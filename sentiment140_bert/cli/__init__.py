@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from sentiment140_bert.cli.benchmark import benchmark
 from sentiment140_bert.cli.card import card
 from sentiment140_bert.cli.convert import convert
 from sentiment140_bert.cli.doctor import doctor
@@ -130,7 +129,6 @@ VERBS = (
     track,
     recipes,
     spark,
-    benchmark,
 )
 for command in VERBS:
     main.add_command(command)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sentiment140_bert.benchmark import Work
+from benchmark import Work
 from sentiment140_bert.errors import HardwareError
 
 

@@ -2,28 +2,22 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import pytest
 import slow_work
 
-from sentiment140_bert.benchmark import Contender, Measured, alternate, report_of
-from sentiment140_bert.cli.benchmark import _row
-from sentiment140_bert.machine.usage import resident_peak
+from benchmark import CEILING, Contender, Measured, alternate, check_any_measured, format_row, summarize
+from sentiment140_bert.errors import S140Error
 
 
 def contender(name: str, log: Path, seconds: float = 1.0) -> Contender:
     return Contender(name, name.title(), slow_work.timed, {"log": str(log), "name": name, "seconds": seconds})
 
 
-def alternated(contenders: list[Contender], rounds: int, told: Callable[[str], None] = lambda _: None) -> Any:
-    return alternate(contenders, rounds, told, resident_peak)
-
-
 def test_contenders_take_turns_each_in_its_own_process(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    turns, _ = alternated([contender(name, log) for name in "abc"], 3)
+    turns, _ = alternate([contender(name, log) for name in "abc"], 3)
     worked = [line.split() for line in log.read_text().splitlines()]
     assert [name for name, _ in worked] == list("abcbcacab")
     assert len({process for _, process in worked}) == 3
@@ -33,23 +27,23 @@ def test_contenders_take_turns_each_in_its_own_process(tmp_path: Path) -> None:
 def test_seconds_are_the_contenders_own_or_the_clocks(tmp_path: Path) -> None:
     sleeps = Contender("sleeps", "", slow_work.sleeping, {"seconds": 0.2})
     began = time.monotonic()
-    turns, _ = alternated([contender("says", tmp_path / "log", 7.5), sleeps], 1)
+    turns, _ = alternate([contender("says", tmp_path / "log", 7.5), sleeps], 1)
     assert turns["says"][0].seconds == 7.5
     assert 0.2 <= turns["sleeps"][0].seconds <= time.monotonic() - began
 
 
 def test_memory_is_that_of_each_process() -> None:
     sizes = {"small": 1, "large": 300}
-    turns, _ = alternated([Contender(name, "", slow_work.large, {"mib": mib}) for name, mib in sizes.items()], 1)
+    turns, _ = alternate([Contender(name, "", slow_work.large, {"mib": mib}) for name, mib in sizes.items()], 1)
     assert turns["large"][0].memory - turns["small"][0].memory > 200
 
 
 def test_who_is_unable_is_left_out_with_the_reason(tmp_path: Path) -> None:
     contenders = [Contender("unable", "Unable", slow_work.unable), contender("package", tmp_path / "log")]
-    turns, failed = alternated(contenders, 2)
+    turns, failed = alternate(contenders, 2)
     assert failed == {"unable": "There is no such device."}
     assert len(turns["package"]) == 2
-    report = report_of(contenders, turns, failed)
+    report = summarize(contenders, turns, failed)
     assert report["contenders"]["unable"] == {"title": "Unable", "failed": "There is no such device."}
     assert report["ratios"] == {}
 
@@ -57,10 +51,10 @@ def test_who_is_unable_is_left_out_with_the_reason(tmp_path: Path) -> None:
 def test_a_process_that_dies_loses_nobody_elses_turns(tmp_path: Path) -> None:
     """Nor its own first one."""
     contenders = [Contender("dying", "Dying", slow_work.dying, {"turns": 1}), contender("package", tmp_path / "log")]
-    turns, failed = alternated(contenders, 3)
+    turns, failed = alternate(contenders, 3)
     assert [len(turns[name]) for name in ("dying", "package")] == [1, 3]
     assert "its process ended; what it printed stands above" in failed["dying"]
-    report = report_of(contenders, turns, failed)
+    report = summarize(contenders, turns, failed)
     assert report["contenders"]["dying"]["rounds"] == [1.0]
     assert report["ratios"] == {"package / dying": 12.0}
 
@@ -76,7 +70,7 @@ def test_a_process_that_is_killed_while_it_waits_loses_nobody_elses_turns(tmp_pa
             process.kill()
             process.join()
 
-    turns, failed = alternated([contender("idle", log), contender("package", log)], 3, kill)
+    turns, failed = alternate([contender("idle", log), contender("package", log)], 3, kill)
     assert [len(turns[name]) for name in ("idle", "package")] == [1, 3]
     assert list(failed) == ["idle"]
     assert "killed, perhaps for memory" in failed["idle"]
@@ -84,7 +78,7 @@ def test_a_process_that_is_killed_while_it_waits_loses_nobody_elses_turns(tmp_pa
 
 def test_what_goes_on_is_told(tmp_path: Path) -> None:
     told: list[str] = []
-    alternated([contender("a", tmp_path / "log", 2.0)], 1, told.append)
+    alternate([contender("a", tmp_path / "log", 2.0)], 1, told.append)
     assert told == ["getting ready: A", "round 1 of 1  A: 6.0 tweets/s"]
 
 
@@ -96,7 +90,7 @@ def test_ratios_are_medians_of_those_within_a_round() -> None:
     """The machine slows down to a tenth: ratios of medians would be 1.5, those of each round are 2."""
     contenders = [Contender("other", "Other", slow_work.unable), Contender("package", "Package", slow_work.unable)]
     turns = {"other": [turn(10), turn(10), turn(1)], "package": [turn(20), turn(15), turn(2)]}
-    report = report_of(contenders, turns, {})
+    report = summarize(contenders, turns, {})
     assert report["ratios"] == {"package / other": 2.0}
     assert report["contenders"]["package"]["tweets_per_second"] == 15
     assert report["contenders"]["package"]["rounds"] == [20, 15, 2]
@@ -106,7 +100,7 @@ def test_the_share_of_the_ceiling() -> None:
     """1,000 tokens a second of 6 million operations each are 60% of 10 GFLOP/s."""
     contenders = [Contender("package", "Package", slow_work.unable), Contender("ceiling", "", slow_work.unable)]
     best = Measured(slow_work.Work(flops=2e10, seconds=2.0), 2.0, 10)
-    report = report_of(contenders, {"package": [turn(100)], "ceiling": [best]}, {}, flops_per_token=6e6)
+    report = summarize(contenders, {"package": [turn(100)], "ceiling": [best]}, {}, flops_per_token=6e6)
     assert report["ceiling"] == 10.0
     assert report["contenders"]["package"]["share_of_ceiling"] == 0.6
     assert list(report["contenders"]) == ["package"]
@@ -115,6 +109,17 @@ def test_the_share_of_the_ceiling() -> None:
 def test_memory_may_be_unknown() -> None:
     """As on Windows."""
     unknown = Measured(slow_work.Work(tweets=1), 1.0, None)
-    report = report_of([Contender("package", "Package", slow_work.unable)], {"package": [unknown] * 2}, {})
+    report = summarize([Contender("package", "Package", slow_work.unable)], {"package": [unknown] * 2}, {})
     assert report["contenders"]["package"]["memory"] is None
-    assert _row(report["contenders"]["package"])[-2:] == ("", "")
+    assert format_row(report["contenders"]["package"])[-2:] == ("", "")
+
+
+def test_reasons_are_told_by_contender_where_they_differ() -> None:
+    contenders = [Contender(name, f"way {name}", slow_work.unable) for name in "ab"]
+    contenders.append(Contender(CEILING, "the best matrix product", slow_work.unable))
+    turns = {"a": [], "b": [], CEILING: [turn(1)]}
+    with pytest.raises(S140Error, match=r"^Nothing could be measured: No file\.$"):
+        check_any_measured(contenders, turns, {"a": "No file.", "b": "No file."})
+    with pytest.raises(S140Error, match=r"no contender did its work:\n  way a: No file\.\n  way b: No export\.$"):
+        check_any_measured(contenders, turns, {"a": "No file.", "b": "No export."})
+    check_any_measured(contenders, turns | {"a": [turn(1)]}, {"b": "No export."})

@@ -1,4 +1,4 @@
-"""`s140 benchmark prepare`: all contenders do the same work, and none of them touches the cache."""
+"""scripts/benchmarks/prepare.py: all contenders do the same work, and none of them touches the cache."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sentiment140_bert.workflows.benchmarks.prepare import drawn, package, pandas_map, tokenizer_alone
+from prepare import main, package, pandas_map, tokenizer_alone, write_rows
 
 pytest_plugins = "forked_contenders"
 
@@ -20,7 +20,7 @@ REPEATED = [["4", "Tweet 1 for @me &amp; http://another.example"], ["0", "so-so"
 @pytest.fixture
 def file(write, tmp_path: Path) -> str:
     source = write("source.csv", [["target", "text"], *TWEETS, *REPEATED])
-    assert drawn(str(source), None, tmp_path / "drawn.csv") == 204
+    assert write_rows(str(source), None, tmp_path / "drawn.csv") == 204
     return str(tmp_path / "drawn.csv")
 
 
@@ -41,7 +41,7 @@ def test_the_audit_is_told_apart(file: str) -> None:
 
 def test_rows_are_drawn_from_both_labels_in_their_order(write, tmp_path: Path) -> None:
     source = write("source.csv", [["target", "text"], *sorted(TWEETS)])
-    assert drawn(str(source), 50, tmp_path / "drawn.csv") == 50
+    assert write_rows(str(source), 50, tmp_path / "drawn.csv") == 50
     with (tmp_path / "drawn.csv").open(encoding="utf-8", newline="") as opened:
         labels = [row[0] for row in csv.reader(opened)]
     assert labels == ["0"] * 25 + ["1"] * 25
@@ -49,10 +49,10 @@ def test_rows_are_drawn_from_both_labels_in_their_order(write, tmp_path: Path) -
 
 @pytest.mark.long
 @pytest.mark.usefixtures("forked")
-def test_the_command_prints_figures_and_ratios(write, s140) -> None:
+def test_the_script_prints_figures_and_ratios(write, run_script) -> None:
     source = write("source.csv", [["target", "text"], *TWEETS])
     options = ("--dataset", source, "--tokenizer", "bundled:minilm", "--rows", 100, "--rounds", 1)
-    result = json.loads(s140("benchmark", "prepare", *options, "--json").stdout)
+    result = json.loads(run_script(main, *options, "--json").stdout)
     assert (result["kind"], result["dataset"], result["rows"], result["ceiling"]) == (
         "prepare",
         "source.csv",

@@ -1,4 +1,4 @@
-"""`s140 benchmark training`, on a tiny model: what is counted is what the model was given."""
+"""scripts/benchmarks/training.py, on a tiny model: what is counted is what the model was given."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from transformers import BertConfig
 
-from sentiment140_bert.workflows.benchmarks.training import package, plain_trainer
+from training import main, package, plain_trainer
 
 pytest_plugins = "forked_contenders"
 
@@ -44,9 +44,9 @@ def test_every_turn_sees_the_same_tweets(shape: str) -> None:
 
 @pytest.mark.long
 @pytest.mark.usefixtures("forked")
-def test_the_command_prints_figures_and_ratios(shape: str, s140) -> None:
-    answer = s140(
-        "benchmark", "training", "--model", shape, "--tokenizer", "bundled:minilm",
+def test_the_script_prints_figures_and_ratios(shape: str, run_script) -> None:
+    answer = run_script(
+        main, "--model", shape, "--tokenizer", "bundled:minilm",
         "--tweets", "64", "--batch-size", "16", "--rounds", "2", "--only", "trainer", "--only", "package", "--json",
     )  # fmt: skip
     result = json.loads(answer.stdout)
@@ -62,6 +62,6 @@ def test_the_command_prints_figures_and_ratios(shape: str, s140) -> None:
     assert result["machine"]["cpu"]
 
 
-def test_too_few_tweets_are_a_sentence(shape: str, s140) -> None:
-    failed = s140("benchmark", "training", "--model", shape, "--tweets", "10", "--batch-size", "8", code=1)
+def test_too_few_tweets_are_a_sentence(shape: str, run_script) -> None:
+    failed = run_script(main, "--model", shape, "--tweets", "10", "--batch-size", "8", code=1)
     assert "10 tweets are less than two batches of 8" in failed.stderr
