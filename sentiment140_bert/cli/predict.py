@@ -25,7 +25,7 @@ from sentiment140_bert.errors import S140Error
 from sentiment140_bert.machine.facts import WITHOUT_TORCH, check_memory
 
 if TYPE_CHECKING:
-    from sentiment140_bert.data.texts import Answer
+    from sentiment140_bert.data.rows import Answer
 
 FIRST = 100  # rows, in which an id is looked for
 
@@ -85,9 +85,10 @@ def predict(
     from sentiment140_bert import workflows
 
     with contextlib.redirect_stdout(sys.stderr):  # libraries are loaded here, and none that is not needed
-        from sentiment140_bert.data.formats import Row
-        from sentiment140_bert.data.texts import check_output, read_rows, write_answers
+        from sentiment140_bert.data.rows import Row
 
+        if source or output:
+            from sentiment140_bert.data.texts import check_output, read_rows, write_answers
         if output:
             check_output(output)
         rows: Iterator[Any] = (Row(number, each) for number, each in enumerate(text, start=1))

@@ -19,9 +19,9 @@ import pyarrow as pa
 
 from sentiment140_bert.data import intact, schema
 from sentiment140_bert.data.download import cache_dir
-from sentiment140_bert.data.formats import BadRow
 from sentiment140_bert.data.intact import PREPARED, REPORT, TOKENIZED
 from sentiment140_bert.data.origin import ORIGIN
+from sentiment140_bert.data.rows import BadRow
 from sentiment140_bert.errors import DataError, first_line
 from sentiment140_bert.run_dir import (
     TEMPORARY,

@@ -22,6 +22,7 @@ from sentiment140_bert.data import columns, unpacking
 from sentiment140_bert.data.columns import Columns, Layout
 from sentiment140_bert.data.dialects import LONGEST_FIELD, MOST_LINES, find_dialect
 from sentiment140_bert.data.encodings import decoding_explained
+from sentiment140_bert.data.rows import BadRow, Row
 from sentiment140_bert.data.schema import shown
 from sentiment140_bert.data.source import LINES, Source
 from sentiment140_bert.data.unpacking import damage_explained
@@ -34,29 +35,6 @@ JSON = (".jsonl", ".ndjson", ".json")
 ROWS_WITH_NAMES = 1_000  # of JSON, among whose keys the columns are looked for
 CHUNK = 1 << 20  # characters of a JSON array
 BETWEEN_ITEMS = re.compile(r"[\s,]*")  # of a JSON array
-
-
-class Row(NamedTuple):
-    """A tweet as it was written. ``number`` is its line in a text file, its place in a table; both count from 1.
-
-    ``label`` is empty where none is needed."""
-
-    number: int
-    text: str
-    label: str = ""
-    user: str | None = None
-    time: str | None = None
-    topic: str | None = None
-    id: str | None = None
-
-
-class BadRow(NamedTuple):
-    """A row that cannot be used, and why; ``rows`` says how many lines of the file it swallowed."""
-
-    number: int
-    reason: str
-    content: str
-    rows: int = 1
 
 
 def rows_of(source: Source, data: DataConfig, encoding: str | None, labelled: bool = True) -> Iterator[Row | BadRow]:

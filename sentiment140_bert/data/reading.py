@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from sentiment140_bert.data import encodings, formats, schema
 from sentiment140_bert.data.columns import NO_TOPIC
-from sentiment140_bert.data.formats import BadRow, Row
+from sentiment140_bert.data.rows import BadRow, Row
 from sentiment140_bert.data.source import Source
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.settings import DataConfig

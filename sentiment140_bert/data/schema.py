@@ -75,8 +75,9 @@ def labels_of(counts: Mapping[str, int], label_map: str | None, where: str) -> L
         return Labels(f"as mapped: {label_map}", {**NAMED, **SCHEMES[STARS], **given})
     common = {label for label, count in counts.items() if count > STRAY * sum(counts.values())}
     scheme = find_scheme(common, rare=counts) or _best_scheme(counts, common)
-    other = common - SCHEMES[scheme].keys()
-    if are_numbers(common) and (other & ON_A_SCALE or other == common):
+    known = SCHEMES[scheme].keys()
+    explained = sum(counts[label] for label in common & known)
+    if are_numbers(common) and ((common - known) & ON_A_SCALE or 2 * explained <= sum(counts[each] for each in common)):
         pairs = ",".join(f"{label}={meaning}" for label, meaning in example(common).items())
         raise DataError(
             f"{where}: its labels are {shown_counts(counts)}, and {UNCLEAR}.",

@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from sentiment140_bert.data import formats
 from sentiment140_bert.data.cells import as_cell
 from sentiment140_bert.data.encodings import decoding_explained, detect_encoding, explain_undecodable, known_encoding
-from sentiment140_bert.data.formats import BadRow, Row
+from sentiment140_bert.data.rows import Answer, BadRow, Row
 from sentiment140_bert.data.source import file_source, is_file_name, text_file
 from sentiment140_bert.errors import DataError, is_unicode
 from sentiment140_bert.run_dir import written_whole
@@ -27,24 +27,6 @@ OUTPUTS = (".jsonl", ".csv", ".parquet")
 ROWS_AT_ONCE = 10_000
 # What predict writes of each row of its input; ``id`` where that has ids, else ``row``.
 COLUMNS = {"text": pa.string(), "label": pa.string(), "score": pa.float64(), "error": pa.string()}
-
-
-class Answer(NamedTuple):
-    """What became of a row of the input: a label and a score, or the ``error`` why it could not be read.
-
-    ``row`` counts the rows from 1, ``id`` is that of the input, if it has ids."""
-
-    row: int
-    id: str | None
-    text: str
-    label: str | None = None
-    score: float | None = None
-    error: str | None = None
-
-    def columns(self, key: str) -> dict[str, Any]:
-        """Return the values by name, after ``key``: ``id`` or ``row``; ``error`` only where there is one."""
-        names = (key, "text", "label", "score", *(["error"] if self.error else []))
-        return {name: getattr(self, name) for name in names}
 
 
 def read_rows(name: str, data: DataConfig) -> Iterator[Row | BadRow]:

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sentiment140_bert.data.formats import BadRow, Row
-from sentiment140_bert.data.texts import Answer
+from sentiment140_bert.data.rows import Answer, BadRow, Row
 from sentiment140_bert.errors import DataError, ModelError
 from sentiment140_bert.machine.facts import check_memory
 from sentiment140_bert.run_dir import RunDir

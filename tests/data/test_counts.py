@@ -214,8 +214,8 @@ def test_other_settings_are_other_data(cache, config):
 def test_the_same_bytes_under_another_ending_are_not_the_same_data(cache, write):
     rows = [[str(n % 2), f"tweet {n}"] for n in range(100)]
     prepare(DataConfig(dataset=str(write("t.tsv", rows, delimiter="\t"))))
-    with pytest.raises(DataError, match="delimiter"):
-        prepare(DataConfig(dataset=str(write("t.csv", rows, delimiter="\t"))))
+    with pytest.raises(DataError, match="single column"):
+        prepare(DataConfig(dataset=str(write("t.jsonl.csv", rows, delimiter="\t")), delimiter=","))
 
 
 def test_a_report_from_the_cache_tells_the_settings_of_this_call(cache, config, tmp_path):

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sentiment140_bert.data import texts
-from sentiment140_bert.data.formats import BadRow, Row
 from sentiment140_bert.data.reading import Reading, read
+from sentiment140_bert.data.rows import BadRow, Row
 from sentiment140_bert.data.source import locate
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.settings import DataConfig
