@@ -86,7 +86,7 @@ class DataConfig:
     label_map: str | None = setting(
         None,
         "What the labels mean, as in 0=negative,1=neutral,2=positive; LABEL=drop leaves rows out. "
-        "[default: by their names, or as numbers of Sentiment140]",
+        "[default: by their names, or by numbers where these are clear]",
         MAPPED,
     )
     user_column: str | None = setting(None, "Name of the column of users, where it is not obvious.")
