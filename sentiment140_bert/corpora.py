@@ -65,6 +65,8 @@ def identify_corpus(data: dict[str, Any]) -> Corpus:
             citation, which is added.
     """
     known, description = identify_source(data["sources"]["training"]), data.get("description", {})
+    if data["settings"].get("label_map"):
+        known = Corpus(name=known.name, language=known.language, license=known.license)  # its labels mean other things
     return dataclasses.replace(
         known,
         name=description.get("dataset_name", known.name),

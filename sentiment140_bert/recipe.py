@@ -130,6 +130,8 @@ SECTION_OF = {name: section for section, cls in SECTIONS.items() for name, _, _ 
 NOT_YOURS = {
     "output_dir": "use --output-dir",
     "resume_from_checkpoint": "use --resume",
+    "restore_callback_states_from_checkpoint": "a checkpoint makes no callbacks",
+    "accelerator_config": "name its settings one by one, as TrainingArguments does",
     "hub_token": "a token belongs in the environment (HF_TOKEN) or in `hf auth login`, never in a file",
     "push_to_hub": "use `s140 train --push-to-hub --repo-id user/model`",
     "hub_model_id": "use --repo-id",

@@ -12,7 +12,8 @@ from typing import Any
 
 import yaml
 
-from sentiment140_bert.errors import MissingExtra, ModelError, first_line
+from sentiment140_bert.artifact_places import check_artifacts
+from sentiment140_bert.errors import MissingExtra, ModelError, TrackerError, first_line
 from sentiment140_bert.trust import check_folder
 
 PREFIX = "models:/"
@@ -41,14 +42,45 @@ def fetched(name: str) -> Iterator[Path]:
         raise MissingExtra(f"A registered model ({name})", "mlflow") from None
     with tempfile.TemporaryDirectory(prefix="s140-") as place:
         try:
-            logged = Path(download_artifacts(artifact_uri=name, dst_path=str(Path(place) / "logged")))
-        except (MlflowException, OSError) as error:
+            logged = Path(download_artifacts(artifact_uri=_place_of(name), dst_path=str(Path(place) / "logged")))
+        except (MlflowException, OSError, ValueError) as error:
             raise ModelError(
                 f"The registry does not give {name}: {first_line(error)}.",
                 "Name it as models:/catalog.schema.name@alias or models:/catalog.schema.name/3. Where the registry is, "
                 "MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI say.",
             ) from None
         yield _as_model_folder(logged, Path(place) / "model", name)
+
+
+def _place_of(name: str) -> str:
+    """Return where a registered model's files are, which is the server's own place or a bucket.
+
+    On Databricks the workspace gives a login for each download, and decides on the place.
+
+    Raises:
+        ModelError: The server names another host, or a folder of this machine.
+        ValueError: The name is none of a version or an alias.
+    """
+    import mlflow
+
+    registry = mlflow.get_registry_uri()
+    if registry.startswith("databricks"):
+        return name
+    client = mlflow.MlflowClient(registry_uri=registry)
+    model, _, version = name.removeprefix(PREFIX).rpartition("/")
+    if "@" in name:
+        model, _, alias = name.removeprefix(PREFIX).rpartition("@")
+        version = client.get_model_version_by_alias(model, alias).version
+    if not version.isdecimal():
+        raise ValueError("it is no version and no alias")
+    place = client.get_model_version_download_uri(model, version)
+    if place.startswith(f"{PREFIX}m-"):
+        place = client.get_logged_model(place.removeprefix(PREFIX)).artifact_location
+    try:
+        check_artifacts(registry, place, is_named=True)
+    except TrackerError as error:
+        raise ModelError(f"{name}: {error.message}.", error.hint) from None
+    return str(place)
 
 
 def _as_model_folder(logged: Path, folder: Path, name: str) -> Path:
@@ -72,7 +104,7 @@ def _as_model_folder(logged: Path, folder: Path, name: str) -> Path:
 def _flavours(file: Path, name: str) -> dict[str, Any]:
     try:
         content = yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ModelError(f"The MLmodel of {name} cannot be read: {first_line(error)}.", "Register it again.") from None
     flavours = content.get("flavors") if isinstance(content, dict) else None
     return flavours if isinstance(flavours, dict) else {}

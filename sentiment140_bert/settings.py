@@ -38,9 +38,17 @@ BASELINES = {"majority": "always the commoner class", "tfidf": "TF-IDF, logistic
 TRACKERS = ("wandb", "mlflow", "trackio", "tensorboard")
 
 
-def setting(default: Any, doc: str, rule: Rule | None = None) -> Any:
-    """A dataclass field with its documentation, which is also the text of its flag's ``--help``."""
-    return field(default=default, metadata={"doc": doc, "rule": rule})
+def setting(default: Any, doc: str, rule: Rule | None = None, is_file: bool = False) -> Any:
+    """Return a dataclass field with its documentation, which is also the text of its flag's ``--help``.
+
+    Args:
+        default: Its value where none is given.
+        doc: Its documentation.
+        rule: What a value must be.
+        is_file: It names a file of this machine, which is read from no stranger's recipe, and whose folder is told
+            nobody.
+    """
+    return field(default=default, metadata={"doc": doc, "rule": rule, "is_file": is_file})
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,9 @@ class DataConfig:
     user_column: str | None = setting(None, "Name of the column of users, where it is not obvious.")
     time_column: str | None = setting(None, "Name of the column of times, where it is not obvious.")
     id_column: str | None = setting(None, "Name of the column of ids, where it is not obvious.")
-    labels_file: str | None = setting(None, "File with the labels of a dataset that is a file of texts, one a line.")
+    labels_file: str | None = setting(
+        None, "File with the labels of a dataset that is a file of texts, one a line.", is_file=True
+    )
     delimiter: str | None = setting(None, "Field delimiter of a CSV file (default: found by the first line).")
     quoting: Literal["auto", "double", "backslash", "none"] = setting(
         "auto",
@@ -103,6 +113,7 @@ class DataConfig:
     manual_test: str | None = setting(
         None,
         "File or table: with hand-labelled tweets, scored apart as split 'manual' ('none' drops the dataset's own).",
+        is_file=True,
     )
     max_bad_rows: float = setting(0.01, "Largest share of malformed rows that is skipped and counted.", PROPORTION)
     cleaning: Literal["raw", "mask", "repair"] = setting(
@@ -123,7 +134,7 @@ class DataConfig:
         "random", "random: stratified; time: the latest are the test; user: no user on both sides."
     )
     drop_suspects: str | None = setting(
-        None, "CSV of `s140 suspects` (column text, perhaps label): training tweets that are left out."
+        None, "CSV of `s140 suspects` (column text, perhaps label): training tweets that are left out.", is_file=True
     )
     split_seed: int = setting(42, "Seed of the sample and of the splits.", SEED)
     max_length: int = setting(128, "Tokens kept of a tweet; what is cut is counted.", A_WORD)
@@ -206,6 +217,11 @@ class CardConfig:
     )
     dataset_name: str | None = setting(None, "For the cards: what the tweets' dataset is called.")
     citation: str | None = setting(None, "For the cards: BibTeX entry of the tweets' dataset.")
+
+
+def file_settings(section: type[Any]) -> tuple[str, ...]:
+    """Return the names of a section's settings that name files of this machine."""
+    return tuple(each.name for each in dataclasses.fields(section) if each.metadata.get("is_file"))
 
 
 def settings(section: type[Any]) -> Iterator[tuple[str, Any, dataclasses.Field[Any]]]:

@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 from sentiment140_bert.errors import RunError
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=-1e-9, le=1 + 1e-9)]  # as much as sums of rounded numbers may be beside
 Count = Annotated[int, Field(ge=0)]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
@@ -477,9 +478,9 @@ class CheckpointState(TypedDict):
     epoch: Number
     log_history: list[dict[str, float | int | str | None]]
     total_flos: Number
-    eval_steps: NotRequired[Number | None]
-    save_steps: NotRequired[Number | None]
-    logging_steps: NotRequired[Number | None]
+    eval_steps: NotRequired[Positive | None]
+    save_steps: NotRequired[Positive | None]
+    logging_steps: NotRequired[Positive | None]
     num_input_tokens_seen: NotRequired[Number]
     train_batch_size: Count
     stateful_callbacks: NotRequired[dict[str, dict[str, Any] | list[dict[str, Any]]] | None]

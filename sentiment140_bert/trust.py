@@ -20,6 +20,8 @@ from sentiment140_bert.credentials import without_password
 from sentiment140_bert.errors import TrustError
 
 log = logging.getLogger(__name__)
+UNCLEAR = re.compile(r"[\\\s\x00-\x1f\x7f]")  # in an address
+LINE_END = re.compile(r"[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 SNAPSHOT = re.compile(r"(models|datasets)--.+/snapshots/[0-9a-f]{40}$")  # of the Hub's cache, whose files are links
 
 
@@ -99,12 +101,12 @@ def remember_place(kind: str, place: str) -> None:
 
 
 def is_known_place(kind: str, place: str) -> bool:
-    """Return True if the user named this place on this machine."""
-    return _line(kind, place) in _known_places()
+    """Return True if the user named this place on this machine; an address that clients read differently never is."""
+    return not ("://" in place and UNCLEAR.search(place)) and _line(kind, place) in _known_places()
 
 
 def _line(kind: str, place: str) -> str:
-    return f"{kind} {' '.join(without_password(place).split())}"
+    return f"{kind} {LINE_END.sub(' ', without_password(place))}"
 
 
 def _known_places() -> set[str]:

@@ -29,6 +29,7 @@ NAMES = {"temperature.value": "temperature", "abstention.threshold": "abstention
 NAMES |= {"weights_sha256": "weights' sha256", "data_fingerprint": "data fingerprint"}
 NAMED = {*NAMES.values()}
 SHOWN = ("tweets", *SCORES)
+LARGEST = 1e300  # of a number on a card; a longer whole number is no float
 DETAILS = ("slices.", "baselines.", "risk_coverage.", "abstaining.", "three_way.")  # where a single tweet shows
 FEWEST_DIGITS = 2  # "1" claims every tweet, and is no rounded 0.6
 
@@ -67,7 +68,7 @@ def line(text: str, longest: int) -> str:
 
 
 def _shown(value: Any) -> Any:
-    if value is None or (isinstance(value, int | float) and math.isfinite(value)):
+    if value is None or (isinstance(value, int | float) and abs(value) < LARGEST):  # which NaN is not
         return value
     return line(str(value), 200)
 

@@ -17,11 +17,11 @@ from click.testing import CliRunner, Result
 from eavesdropper import Eavesdropper
 from hub_server import HubServer
 from sentiment140_bert import run_dir, run_lock, trust
+from sentiment140_bert.artifact_places import check_artifacts
 from sentiment140_bert.cli import main
 from sentiment140_bert.errors import StoreError, TrackerError, TrustError
 from sentiment140_bert.run_dir import RunDir, folder_written_whole, remove_leftovers, write_json
 from sentiment140_bert.tracking import wandb_tracker
-from sentiment140_bert.tracking.mlflow_tracker import check_artifacts
 from sentiment140_bert.training import checkpoints
 from sentiment140_bert.tuning.store import SUPER_JOURNAL, Store
 from sentiment140_bert.workflows import volumes
@@ -371,6 +371,7 @@ ARTIFACTS: dict[tuple[str, str], bool] = {
     ("https://server/x", "mlflow-artifacts:/1/2/artifacts"): True,
     ("https://server/x", "mlflow-artifacts://server:5000/1"): True,
     ("https://server/x", "s3://bucket/1"): True,
+    ("https://server/x", "ftp://user:password@elsewhere/1"): False,
     ("https://server/x", "https://server/1"): True,
     ("https://server/x", "https://elsewhere/1"): False,
     ("https://server/x", "mlflow-artifacts://elsewhere/1"): False,
@@ -461,3 +462,52 @@ def test_wandb_does_not_take_the_address_of_a_folder(mine: Path, encoder: Path, 
     assert result.exit_code == 1
     assert "was not kept on this machine" in result.output
     assert stranger.heard == []
+
+
+def test_an_address_that_clients_read_differently_is_no_known_place() -> None:
+    known = "http://mlflow.corp.example:5000"
+    trust.remember_place("mlflow", known)
+    assert trust.is_known_place("mlflow", known)
+    assert trust.is_known_place("mlflow", "http://user:password@mlflow.corp.example:5000")
+    for sign in ("?", "#", "\\", "/", " ", "\t", "\n", "/?", "?x="):
+        assert not trust.is_known_place("mlflow", f"http://127.0.0.2:5000{sign}@mlflow.corp.example:5000"), sign
+        assert not trust.is_known_place("mlflow", f"{known}{sign}@127.0.0.2"), sign
+
+
+def test_files_go_where_the_server_said_when_it_was_asked_first(mine: Path, elsewhere: Path, monkeypatch) -> None:
+    """It is asked once, and its answer checked; another answer later changes nothing."""
+    from sentiment140_bert.tracking.mlflow_tracker import Mlflow
+
+    store = mine.parent / "store.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
+    tracker = Mlflow(story_of(RunDir(mine), saved_recipe(mine), live=False), {})
+    tracker.open(lambda values: None)
+    with contextlib.closing(sqlite3.connect(store)) as connection:
+        connection.execute("UPDATE runs SET artifact_uri = ?", (elsewhere.as_uri(),))
+        connection.commit()
+    before = {each.name: each.read_bytes() for each in elsewhere.iterdir() if each.is_file()}
+    tracker.file("note.txt", b"changed")
+    assert {each.name: each.read_bytes() for each in elsewhere.iterdir() if each.is_file()} == before
+
+
+def test_a_trackers_odd_answer_is_not_written_down(mine: Path) -> None:
+    from sentiment140_bert.tracking.sender import Book
+
+    before = RunDir(mine).tracking.read_bytes() if RunDir(mine).tracking.exists() else None
+    with pytest.raises(TrackerError, match="The answer of mlflow"):
+        Book(RunDir(mine)).write("mlflow", id="../../x")
+    assert (RunDir(mine).tracking.read_bytes() if RunDir(mine).tracking.exists() else None) == before
+
+
+def test_files_that_a_recipe_names_are_nobodys_business(tmp_path: Path) -> None:
+    from sentiment140_bert.recipe import Recipe
+    from sentiment140_bert.settings import DataConfig, file_settings
+    from sentiment140_bert.workflows import origin_checks
+    from sentiment140_bert.workflows.runs import public
+
+    assert {"labels_file", "manual_test", "drop_suspects"} == {*file_settings(DataConfig)}
+    for name in file_settings(DataConfig):
+        recipe = Recipe().with_values({"dataset": "sample", name: str(tmp_path / "anna" / "secret.csv")})
+        assert getattr(public(recipe).data, name) == "secret.csv"
+        if name != "drop_suspects":  # told apart
+            assert not origin_checks.is_public(recipe.data)

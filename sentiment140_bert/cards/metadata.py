@@ -14,7 +14,7 @@ from sentiment140_bert.visible import HIDDEN
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
-HEADLINES = {"test": "held-out tweets with the corpus's own labels", "manual": "hand-labelled tweets"}
+HEADLINES = {"test": "held-out tweets labelled as the training tweets", "manual": "hand-labelled tweets"}
 # Licences that these base models state; a fine-tuned model goes on under its base model's.
 LICENSES = {
     "sentence-transformers/all-MiniLM-L6-v2": "apache-2.0",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ USER_NAMES = ("user", "username", "user_name", "screen_name", "author", "author_
 TIME_NAMES = ("date", "created_at", "timestamp", "time", "datetime", "tweetdate", "tweet_date", "tweet_created")
 TOPIC_NAMES = ("query", "topic", "flag")
 ID_NAMES = ("id", "tweet_id", "tweetid", "ids", "id_str")
+MOST_COLUMNS = 100_000
 LONGEST_NAME = 200  # characters of a name that a message shows whole
 NO_TOPIC = ("", "NO_QUERY")  # what the corpus writes where there is none
 CORPUS_NAMES = {"target", "flag", "user", "text"}  # of its six columns, where somebody added a header
@@ -101,9 +102,16 @@ def find_columns(names: Sequence[str], data: DataConfig, where: str, labelled: b
         DataError: There is no column of a name that was given, two of it, or no obvious text or label.
     """
 
+    if len(names) > MOST_COLUMNS:
+        raise DataError(
+            f"{where} has {len(names):,} columns, more than the {MOST_COLUMNS:,} that are read.",
+            "Is it the right file, and the right --delimiter?",
+        )
+    forms = [_positions(names, form) for form in (str, _tidy)]
+
     def find(wanted: str | None, usual: Sequence[str], flag: str, needed: bool = False) -> int | None:
         for name in [wanted] if wanted else usual:
-            if (at := _position(names, name, where)) is not None:
+            if (at := _position(names, forms, name, where)) is not None:
                 return at
         if not (wanted or needed):
             return None
@@ -126,14 +134,19 @@ def find_columns(names: Sequence[str], data: DataConfig, where: str, labelled: b
     )
 
 
-def _position(names: Sequence[str], wanted: str, where: str) -> int | None:
+def _positions(names: Sequence[str], form: Callable[[str], str]) -> dict[str, list[int]]:
+    """Return where each form of a name stands: of the name itself, and as messages show it."""
+    found: dict[str, list[int]] = {}
+    for at, name in enumerate(names):
+        for each in {form(name), form(shown(name, LONGEST_NAME)[1:-1])}:
+            found.setdefault(each, []).append(at)
+    return found
+
+
+def _position(names: Sequence[str], forms: Sequence[Mapping[str, list[int]]], wanted: str, where: str) -> int | None:
     """Return where a column stands; by its name as it is, else without spaces, case and marks around it."""
-    for form in (str, _tidy):
-        at = [
-            number
-            for number, name in enumerate(names)
-            if form(wanted) in (form(name), form(shown(name, LONGEST_NAME)[1:-1]))
-        ]
+    for name, positions in zip((wanted, _tidy(wanted)), forms, strict=True):
+        at = positions.get(name, [])
         if len(at) > 1:
             raise DataError(
                 f"{where} has two columns {shown(names[at[0]])}.", "Rename one of them: it is not clear which is meant."
@@ -179,7 +192,7 @@ def _by_number(first: Sequence[str], data: DataConfig, where: str, labelled: boo
 
 def _number(wanted: str, names: Sequence[str]) -> int | None:
     """Return the number that a column is named by; None for a name, which a number may be."""
-    is_number = wanted.isascii() and wanted.isdigit() and wanted not in names
+    is_number = wanted.isascii() and wanted.isdigit() and len(wanted) < 10 and wanted not in names
     return int(wanted) or None if is_number else None
 
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sentiment140_bert.data.columns import find_layout
@@ -19,6 +18,7 @@ from sentiment140_bert.errors import DataError
 from sentiment140_bert.settings import DataConfig
 
 LONGEST_FIELD = 100_000  # characters; what is longer is no tweet but, in CSV, an unclosed quote
+MOST_SWALLOWED = 10_000  # lines that are read of such a record, which else would fill the memory
 MOST_LINES = 100  # a quoted text that spans more lines is an unclosed quote as well
 TAB = "\t"
 DELIMITERS = (",", ";", TAB, "|")
@@ -93,45 +93,58 @@ def _fields(line: str, delimiter: str) -> list[str]:
         return []
 
 
-@dataclass
-class _Lines:
-    """Lines on their way to a reader, with those of the record that is being read."""
+class BoundedLines:
+    """Lines on their way to a reader: one record gets no more than ``MOST_SWALLOWED`` of them.
 
-    lines: Iterable[str]
-    of_record: list[str] = field(default_factory=list)
+    ``first`` and ``last`` are the record's lines so far, ``count`` is how many it has.
+    """
 
-    def __iter__(self) -> Iterator[str]:
-        for line in self.lines:
-            self.of_record.append(line)
-            yield line
+    def __init__(self, lines: Iterable[str]) -> None:
+        self.lines = iter(lines)
+        self.begin_record()
+
+    def begin_record(self) -> None:
+        """Count anew."""
+        self.count, self.first, self.last = 0, "", ""
+
+    def __iter__(self) -> BoundedLines:
+        return self
+
+    def __next__(self) -> str:
+        if self.count == MOST_SWALLOWED:
+            raise csv.Error(f"a quote opens and does not close within {MOST_SWALLOWED:,} lines")
+        self.last = next(self.lines)
+        self.first = self.first if self.count else self.last
+        self.count += 1
+        return self.last
 
 
 def _unreadable(open_lines: Open, dialect: Dialect) -> int:
     """Count the lines with quotation marks that do not become rows of the first one's width."""
     count = width = 0
     with open_lines() as lines:
-        watched = _Lines(lines)
-        reader = dialect.reader(watched)
+        bounded = BoundedLines(lines)
+        reader = dialect.reader(bounded)
         while True:
-            watched.of_record.clear()
+            bounded.begin_record()
             try:
                 fields = next(reader)
             except StopIteration:
                 return count
             except csv.Error:
-                count += len(watched.of_record)
+                count += bounded.count
                 continue
             width = width or len(fields)
-            spans = len(watched.of_record)
-            if fields and '"' in watched.of_record[0] + watched.of_record[-1]:
-                is_whole = len(fields) == width and spans <= MOST_LINES
+            if fields and '"' in bounded.first + bounded.last:
+                is_whole = len(fields) == width and bounded.count <= MOST_LINES
                 # Lines that are rows by themselves were merged by a stray mark at the beginning of two tweets.
-                merged = dialect.delimiter == TAB and spans > 1 and _are_rows(watched.of_record, width)
-                count += spans if merged or not is_whole else 0
+                ends = (bounded.first, bounded.last)
+                merged = dialect.delimiter == TAB and bounded.count > 1 and all(_is_row(line, width) for line in ends)
+                count += bounded.count if merged or not is_whole else 0
 
 
-def _are_rows(lines: list[str], width: int) -> bool:
-    return all(line.count(TAB) == width - 1 for line in lines)
+def _is_row(line: str, width: int) -> bool:
+    return line.count(TAB) == width - 1
 
 
 def _quoting(open_lines: Open, delimiter: str) -> str:
@@ -157,14 +170,16 @@ def _strays(open_lines: Open, delimiter: str) -> int:
     """Count the records that are not as RFC 4180 has them, their number of columns aside."""
     count = 0
     with open_lines() as lines:
-        reader = Dialect(delimiter, "double").reader(lines)
+        bounded = BoundedLines(lines)
+        reader = Dialect(delimiter, "double").reader(bounded)
         while True:
             try:
                 for _ in reader:
-                    pass
+                    bounded.begin_record()
                 return count
             except csv.Error:
                 count += 1
+                bounded.begin_record()
 
 
 def _quoting_of_tabs(open_lines: Open, where: str) -> str:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from sentiment140_bert.data import columns, unpacking
 from sentiment140_bert.data.columns import Columns, Layout
-from sentiment140_bert.data.dialects import LONGEST_FIELD, MOST_LINES, find_dialect
+from sentiment140_bert.data.dialects import LONGEST_FIELD, MOST_LINES, BoundedLines, find_dialect
 from sentiment140_bert.data.encodings import decoding_explained
 from sentiment140_bert.data.rows import BadRow, Row
 from sentiment140_bert.data.schema import shown
@@ -99,7 +99,8 @@ def _csv_rows(source: Source, data: DataConfig, encoding: str, labelled: bool) -
     dialect = find_dialect(partial(_any_lines, source, encoding), data, source.name, source.kind, labelled)
     with _any_lines(source, encoding) as lines:
         layout: Layout | None = None
-        for record in _records(dialect.reader(lines)):
+        bounded = BoundedLines(lines)
+        for record in _records(dialect.reader(bounded), bounded):
             if isinstance(record, BadRow):
                 yield record
                 continue
@@ -118,10 +119,11 @@ class Record(NamedTuple):
     fields: list[str]
 
 
-def _records(reader: Any) -> Iterator[Record | BadRow]:
-    """Yield every record that is not an empty line."""
+def _records(reader: Any, bounded: BoundedLines) -> Iterator[Record | BadRow]:
+    """Yield every record of a reader of lines that is not an empty line."""
     while True:
         number = reader.line_num + 1
+        bounded.begin_record()
         try:
             fields = next(reader)
         except StopIteration:
@@ -180,7 +182,7 @@ def _rows_of_two_files(source: Source, labels: Source, encoding: str) -> Iterato
 def _json_rows(source: Source, data: DataConfig, encoding: str, labelled: bool) -> Iterator[Row | BadRow]:
     with _any_lines(source, encoding) as file:
         records = _json_records(file, source)
-        first = list(itertools.islice(records, ROWS_WITH_NAMES))
+        first = _take(records)
         names = _keys(first)
         if not names:
             yield from (each for each in first if isinstance(each, BadRow))
@@ -195,6 +197,18 @@ def _json_rows(source: Source, data: DataConfig, encoding: str, labelled: bool) 
                 yield _checked(record.number, values, wanted)
 
 
+def _take(records: Iterator[JsonRecord | BadRow]) -> list[JsonRecord | BadRow]:
+    """Return the first records, fewer where they are large."""
+    taken: list[JsonRecord | BadRow] = []
+    size = 0
+    for record in records:
+        taken.append(record)
+        size += record.size if isinstance(record, JsonRecord) else 0
+        if len(taken) == ROWS_WITH_NAMES or size > CHUNK:
+            break
+    return taken
+
+
 def _keys(records: Iterable[JsonRecord | BadRow]) -> list[str]:
     """Return the keys of all objects, in the order in which they appear."""
     return list(dict.fromkeys(key for each in records if isinstance(each, JsonRecord) for key in each.content))
@@ -206,7 +220,7 @@ def named_columns(source: Source, data: DataConfig, encoding: str) -> tuple[list
         names = pq.read_schema(source.path).names
     else:
         with _any_lines(source, encoding) as file:
-            names = _keys(itertools.islice(_json_records(file, source), ROWS_WITH_NAMES))
+            names = _keys(_take(_json_records(file, source)))
     return names, columns.find_columns(names, data, source.name)
 
 
@@ -215,6 +229,7 @@ class JsonRecord(NamedTuple):
 
     number: int
     content: dict[str, Any]
+    size: int  # characters
 
 
 def _json_records(file: IO[str], source: Source) -> Iterator[JsonRecord | BadRow]:
@@ -241,7 +256,7 @@ def _line_records(lines: Iterable[str], first: int) -> Iterator[JsonRecord | Bad
 
 def _json_record(number: int, content: Any, written: str) -> JsonRecord | BadRow:
     if isinstance(content, dict):
-        return JsonRecord(number, content)
+        return JsonRecord(number, content, len(written))
     return _bad(number, "not a JSON object", written[:200])
 
 
@@ -305,13 +320,19 @@ def _parquet_rows(source: Source, data: DataConfig, labelled: bool) -> Iterator[
         packed = source.path.stat().st_size if source.path else 0
         unpacking.check_size(sum(each.total_byte_size for each in groups), packed, source.name)
         wanted = [fields.names[at] for at in _positions(source, data, fields, labelled) if at is not None]
-        texts = [name for name in dict.fromkeys(wanted) if pa.types.is_string(fields.field(name).type)]
+        texts = [name for name in dict.fromkeys(wanted) if _is_text(fields.field(name).type)]
         with pq.ParquetFile(source.path, read_dictionary=texts) as file:
             size = 0
             for row in _table_rows(source, data, fields, _whole(file, wanted), labelled):
                 size += len(row.text) if isinstance(row, Row) else 0
                 unpacking.check_size(size, packed, source.name)
                 yield row
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    types = pa.types
+    texts = (types.is_string, types.is_large_string, types.is_string_view)
+    return any(is_kind(kind) for is_kind in (*texts, types.is_binary, types.is_large_binary, types.is_binary_view))
 
 
 def _whole(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:

@@ -13,14 +13,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sentiment140_bert.data.schema import LABEL_NAMES
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.settings import DataConfig, file_settings
 
 if TYPE_CHECKING:
     from sentiment140_bert.data.reading import Reading
     from sentiment140_bert.data.source import Source
 
 QUANTILES = {"min": 0.0, "p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
-PATHS = ("dataset", "manual_test", "drop_suspects")  # said elsewhere in the report, without folders of this machine
+PATHS = ("dataset", *file_settings(DataConfig))  # said elsewhere in the report, without folders of this machine
 PACKAGES = ("sentiment140-bert", "datasets", "pyarrow", "numpy", "tokenizers")
 
 

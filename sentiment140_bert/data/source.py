@@ -208,6 +208,8 @@ def text_file(name: str, as_lines: bool = False) -> Source:
         raise DataError(f"There is no file {name}.", "Check the path.")
     if path.stat().st_size == 0:
         raise DataError(f"{name} is empty (0 bytes).", "Was the download cut off?")
+    if as_lines and path.name.lower().endswith(".zip"):
+        raise DataError(f"{name} is a zip archive, not a file of lines.", "Unpack it and name the file in it.")
     with path.open("rb") as file:
         begin = file.read(200).lstrip()
     right = {b"PAR1": ".parquet", b"PK\x03\x04": ".zip", b"\x1f\x8b": ".gz", b"BZh": ".bz2", b"\xfd7zXZ": ".xz"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from sentiment140_bert.data.cells import from_cell
 from sentiment140_bert.data.dialects import LONGEST_FIELD
 from sentiment140_bert.data.encodings import detect_encoding
 from sentiment140_bert.data.formats import text_lines
-from sentiment140_bert.data.source import Source, found
+from sentiment140_bert.data.source import found, text_file
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.labels import NAMED, NEUTRAL, SCHEMES
 from sentiment140_bert.run_dir import sha256_of
@@ -80,7 +81,7 @@ def read(name: str) -> Suspects:
             f"There is no file {name}.",
             "--drop-suspects takes the CSV that `s140 suspects` wrote; a published recipe names it without its folder.",
         )
-    source = Source(name, path)
+    source = dataclasses.replace(text_file(name, as_lines=True), as_lines=False)
     texts: list[str] = []
     labels: list[int] = []
     csv.field_size_limit(LONGEST_FIELD)

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import urlparse
 
 from sentiment140_bert import trust
+from sentiment140_bert.artifact_places import absolute, check_artifacts
 from sentiment140_bert.credentials import without_password
 from sentiment140_bert.errors import TrackerError, first_line
 from sentiment140_bert.tracking import mlflow_model
@@ -28,7 +28,6 @@ KEY = "s140.key"  # a tag: by it a run is found again whose creation was answere
 AT_ONCE = 1000  # metrics that a server takes in one request
 NOTE = 8000  # characters of a tag
 TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
-LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 FOR_WEIGHTS = 300  # seconds: a server may pass them on to a bucket before it answers
 
 
@@ -56,6 +55,7 @@ class Mlflow(Tracker):
         self.callers = _callers_run()
         self.uri: str | None = None
         self.monitor: Any = None
+        self.artifacts: Any = None
 
     def unnamed_place(self) -> str:
         # MLflow's own default lies in the current folder, which may be the run.
@@ -82,6 +82,7 @@ class Mlflow(Tracker):
         self.client: Any = _client(self.uri)
         run = self._known_run() or self._new_run(remember)
         check_artifacts(self.uri, run.info.artifact_uri, is_named)
+        self.artifacts = _open_artifacts(self.uri, run.info.artifact_uri)
         self.run_id = run.info.run_id
         place = without_password(absolute(self.uri))
         remember({"id": self.run_id, "experiment": run.info.experiment_id, "tracking_uri": place})
@@ -106,7 +107,7 @@ class Mlflow(Tracker):
         with tempfile.TemporaryDirectory(prefix="s140-") as temporary:
             path = Path(temporary) / last
             path.write_bytes(content)
-            self.client.log_artifact(self.run_id, str(path), folder or None)
+            self.artifacts.log_artifact(str(path), folder or None)
             if name == "data.json":
                 self._inputs(json.loads(content))
             elif name == CARD:
@@ -255,33 +256,13 @@ class Mlflow(Tracker):
         return f"{host.rstrip('/')}/{place}/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
 
 
-def check_artifacts(server: str, artifacts: str | None, is_named: bool = False) -> None:
-    """Refuse to send files where a server far away, or a database, says that they belong, if that is not its own.
+def _open_artifacts(server: str, artifacts: str) -> Any:
+    """Return the place of a run's files, as it was checked: the client would ask the server for it once more."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+    from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
 
-    Args:
-        server: The tracking URI.
-        artifacts: The run's artifact URI, as it is answered.
-        is_named: The user named the store in this process; one in files may then keep its files anywhere here.
-
-    Raises:
-        TrackerError: It is a folder of this machine outside of the store's own, or another host.
-    """
-    own, place = urlparse(absolute(server)), urlparse(artifacts or "")
-    if place.scheme in ("http", "https", "mlflow-artifacts"):
-        is_own = not place.hostname or place.hostname == own.hostname
-    elif place.scheme not in ("", "file"):
-        return  # a bucket, for which the machine has a login of its own
-    elif own.scheme in ("http", "https", "databricks"):
-        is_own = own.hostname in LOOPBACK
-    else:
-        folder = Path(own.path).parent if own.scheme == "sqlite" else Path(own.path)
-        homes = (folder.resolve(), Path.cwd().resolve())
-        is_own = is_named or any(Path(place.path).resolve().is_relative_to(home) for home in homes)
-    if not is_own:
-        raise TrackerError(
-            f"{without_password(server)} wants files to be sent elsewhere, to {without_password(str(artifacts))}",
-            "Nothing was sent there. Choose another server, or another default artifact root",
-        )
+    place = add_databricks_profile_info_to_artifact_uri(artifacts, server)
+    return get_artifact_repository(place, tracking_uri=server)
 
 
 def _client(uri: str) -> Any:
@@ -338,15 +319,6 @@ def _patiently() -> Iterator[None]:
         yield
     finally:
         os.environ[TIMEOUT] = before
-
-
-def absolute(uri: str) -> str:
-    """A store's address, such that it is the same one from every folder."""
-    for scheme in ("sqlite:///", "file:"):
-        if uri.startswith(scheme):
-            path = uri.removeprefix(scheme)
-            return uri if path.startswith("/") else f"{scheme}{Path(path).resolve()}"
-    return uri if ":" in uri or uri.startswith("databricks") else str(Path(uri).resolve())
 
 
 def _without_front_matter(card: str) -> str:

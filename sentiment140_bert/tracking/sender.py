@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from sentiment140_bert.errors import S140Error, first_line
+from sentiment140_bert import shapes
+from sentiment140_bert.errors import RunError, S140Error, TrackerError, first_line
 from sentiment140_bert.run_dir import RunDir, write_json
 from sentiment140_bert.tracking.story import FINISHED, KILLED, METRICS, PUBLISHED, Point, State, Story, digest
 from sentiment140_bert.tracking.tracker import Tracker
@@ -36,7 +37,15 @@ class Book:
         return dict(self.content.get(tracker, {}))
 
     def write(self, tracker: str, **values: Any) -> None:
-        """Remembers ``values`` of a tracker, at once."""
+        """Remember ``values`` of a tracker, at once.
+
+        Raises:
+            TrackerError: The tracker named its run so that the file could not be read again.
+        """
+        try:
+            shapes.checked(values, shapes.Tracked, f"The answer of {tracker}")
+        except RunError as error:
+            raise TrackerError(error.message, "Is it the right server?") from None
         with self.lock:
             self.content[tracker] = self.content.get(tracker, {}) | values
             write_json(self.run.tracking, self.content)

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from sentiment140_bert import trust
+from sentiment140_bert.errors import TrackerError
 from sentiment140_bert.tracking.story import Point, State
 from sentiment140_bert.tracking.tracker import Remember, Tracker
+
+MOST_PIXELS = 16_000_000  # of a figure; decoded it takes 16 bytes for each
 
 
 class Tensorboard(Tracker):
@@ -43,6 +46,10 @@ class Tensorboard(Tracker):
         if name.endswith(".png"):
             from matplotlib.image import imread
 
+            # The header of a PNG: https://www.w3.org/TR/png-3/#11IHDR
+            width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
+            if width * height > MOST_PIXELS:
+                raise TrackerError(f"{name} has {width:,} x {height:,} pixels", "No figure of this tool is so large")
             self.writer.add_image(name.removesuffix(".png"), imread(io.BytesIO(content)), step, dataformats="HWC")
         else:
             text = content.decode()

@@ -208,7 +208,7 @@ def _best_of(checkpoint: Path) -> Path | None:
     try:
         state = json.loads((checkpoint / "trainer_state.json").read_text("utf-8"))
         best = Path(state["best_model_checkpoint"]).name
-    except (OSError, ValueError, KeyError, TypeError):  # no best one, or none of ours
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # no best one, or none of ours
         return None
     return None if best == checkpoint.name else checkpoint.parent / best
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import pickle
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -65,7 +66,33 @@ def check_contents(checkpoint: Path) -> None:
         raise RunError(f"{weights.name} of {checkpoint.name} is no safetensors file: {error}.", HINT) from None
     for file in sorted([*checkpoint.glob("*.pt"), *checkpoint.glob("*.pth")]):
         with refuse_unreadable(f"{file.name} of {checkpoint.name}"), safe_globals():  # of numpy's, as Trainer allows
-            torch.load(file, map_location="cpu", weights_only=True)
+            _check_archive(file)
+            _check_tensors(torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file)))
+
+
+def _check_archive(file: Path) -> None:
+    """Refuse an archive that grows when it is unpacked; torch packs nothing."""
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > 2 * file.stat().st_size:
+            raise ValueError(f"it unpacks to {size:,} bytes")
+
+
+def _check_tensors(content: Any) -> None:
+    """Refuse tensors that claim more than they hold: copying one would fill the memory."""
+    waiting = [content]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, (list, tuple)):
+            waiting += value
+        elif (
+            hasattr(value, "untyped_storage")
+            and value.numel() * value.element_size() > value.untyped_storage().nbytes()
+        ):
+            raise ValueError(f"a tensor claims {value.numel():,} values, which it does not hold")
 
 
 def _check_state(checkpoint: Path) -> None:
@@ -107,27 +134,64 @@ def refuse_unreadable(name: str) -> Iterator[None]:
         ) from None
 
 
+def check_schedule(checkpoint: Path, own: Collection[str]) -> None:
+    """Make sure that a checkpoint's schedule has no other values than the run's: it would set any attribute.
+
+    Args:
+        checkpoint: The folder.
+        own: The keys of the run's own state.
+
+    Raises:
+        RunError: It has others, or is no state of a schedule.
+    """
+    import torch
+
+    file = checkpoint / "scheduler.pt"
+    with refuse_unreadable(f"{file.name} of {checkpoint.name}"):
+        content = torch.load(file, map_location="cpu", weights_only=True)
+        other = {*content.keys()} - {*own}
+    if other:
+        raise RunError(f"{file.name} of {checkpoint.name} holds {str(min(other, key=str))[:40]!r}.", HINT)
+
+
 def check_loaded(optimizer: Any, scheduler: Any) -> None:
     """Compare what a checkpoint brought with what the run has: steps compute with it, and fused ones write where its
     shapes lead.
 
+    Args:
+        optimizer: With the checkpoint's state.
+        scheduler: With the checkpoint's state.
+
     Raises:
         RunError: A value is of another type or shape, or is no finite number.
     """
+    kinds = {frozenset(state) for state in optimizer.state.values()}
+    if len(kinds) > 1 or any(each - MOMENTS - {"step"} for each in kinds):
+        raise RunError("The checkpoint's optimizer.pt has other values for some weights than for others.", HINT)
     for weights, state in optimizer.state.items():
+        step = state.get("step", 0)
+        if getattr(step, "numel", int)() > 1 or not math.isfinite(float(step)):
+            raise RunError("The checkpoint's optimizer.pt counts its steps by no number.", HINT)
         for name in MOMENTS & state.keys():
             moment = state[name]
+            if not hasattr(moment, "shape"):
+                raise RunError(f"The checkpoint's optimizer.pt has {name} = {str(moment)[:40]!r}.", HINT)
             if moment.shape != weights.shape or not (moment.is_contiguous() and moment.is_floating_point()):
                 raise RunError(
                     f"The checkpoint's optimizer.pt is not of this model: {name} has the shape {[*moment.shape]} where "
                     f"weights have {[*weights.shape]}.",
                     HINT,
                 )
+    adam = {"exp_avg", "exp_avg_sq"}
+    if kinds and adam & frozenset().union(*kinds) and not adam <= frozenset().union(*kinds):
+        raise RunError("The checkpoint's optimizer.pt lacks one of the two averages of Adam.", HINT)
     for group in optimizer.param_groups:
         for name, default in optimizer.defaults.items():
             if not _is_like(group.get(name), default):
                 raise RunError(f"The checkpoint's optimizer.pt has {name} = {str(group.get(name))[:40]!r}.", HINT)
-    state = checked(scheduler.state_dict(), shapes.Schedule, "The checkpoint's scheduler.pt", HINT)
+    state = scheduler.state_dict()
+    if "base_lrs" in state:  # a schedule by steps; one by scores has numbers of its own
+        state = checked(state, shapes.Schedule, "The checkpoint's scheduler.pt", HINT)
     for name in ("base_lrs", "_last_lr"):
         if len(state.get(name, optimizer.param_groups)) != len(optimizer.param_groups):
             raise RunError(f"The checkpoint's scheduler.pt has {len(state[name])} {name}.", HINT)
@@ -138,7 +202,7 @@ def _is_like(value: Any, default: Any) -> bool:
     if isinstance(default, (tuple, list)):
         return isinstance(value, (tuple, list)) and len(value) == len(default) and all(map(_is_like, value, default))
     if default is None or isinstance(default, bool):
-        return value is None or isinstance(value, bool)
+        return value is default or value in (None, False) or (default is None and value is True)
     if isinstance(default, (int, float)):
         return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     return True  # a tensor, which torch itself compares

@@ -146,9 +146,14 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint:
+            resuming.check_schedule(Path(checkpoint), self.lr_scheduler.state_dict().keys())
             with resuming.refuse_unreadable(f"optimizer.pt or scheduler.pt of {Path(checkpoint).name}"):
                 super()._load_optimizer_and_scheduler(checkpoint)
             resuming.check_loaded(self.optimizer, self.lr_scheduler)
+
+    def _load_scaler(self, checkpoint: str | None) -> None:
+        with resuming.refuse_unreadable(f"scaler.pt of {Path(checkpoint or '').name}"):
+            super()._load_scaler(checkpoint)
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
         with resuming.refuse_unreadable(f"The random states of {Path(checkpoint or '').name}"):
@@ -169,9 +174,7 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
         """
         try:
             return super().compute_loss(model, inputs, *positional, **named)
-        except (IndexError, ValueError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and memory.is_out_of_memory(error):
-                raise
+        except (IndexError, ValueError) as error:
             raise ModelError(
                 f"The model {self.model.name_or_path!r} cannot compute a batch of tweets: {first_line(error)}.",
                 "Choose another model. If a tweet is too long for it, lower --max-length; if one holds the model's own "

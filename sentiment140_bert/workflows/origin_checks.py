@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert import verification
 from sentiment140_bert.errors import DataError, RecipeError, S140Error
 from sentiment140_bert.recipe import READING
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.settings import DataConfig, file_settings
 from sentiment140_bert.shapes import REPO_ID
 from sentiment140_bert.verification import CLAIMED, FALSE, TRUE, UNCHECKED, Check
 from sentiment140_bert.workflows import preparing
@@ -29,7 +29,8 @@ ROUNDED = 1e-3
 def is_public(data: DataConfig) -> bool:
     """Return True if a recipe names tweets that are the same everywhere, and no file of this machine."""
     known = data.dataset in (SAMPLE, "stanford") or is_on_hub(data.dataset)
-    return known and data.manual_test in (None, "none")
+    files = (getattr(data, name) for name in file_settings(DataConfig) if name != "drop_suspects")  # told apart
+    return known and all(file in (None, "none") for file in files)
 
 
 def is_on_hub(name: str) -> bool:

@@ -13,6 +13,7 @@ from sentiment140_bert.errors import RunError
 from sentiment140_bert.history import entry_of, lines_of
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.settings import DataConfig, file_settings
 from sentiment140_bert.trust import check_folder
 
 log = logging.getLogger(__name__)
@@ -54,9 +55,7 @@ def public(recipe: Recipe, base: str | None = None) -> Recipe:
     """
     names = {
         "model_name_or_path": base or recipe.model.model_name_or_path,
-        "dataset": recipe.data.dataset,
-        "manual_test": recipe.data.manual_test,
-        "drop_suspects": recipe.data.drop_suspects,
+        **{name: getattr(recipe.data, name) for name in ("dataset", *file_settings(DataConfig))},
     }
     changed: dict[str, Any] = {key: without_folders(name) for key, name in names.items() if name}
     return recipe.with_values(changed | {"checkpoint_repo_id": None})

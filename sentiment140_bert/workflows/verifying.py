@@ -15,7 +15,7 @@ from sentiment140_bert import recipes, verification
 from sentiment140_bert.errors import DataError, FalseDataError, ModelError, RunError, S140Error
 from sentiment140_bert.recipe import READING
 from sentiment140_bert.run_dir import TRAINING_ROWS, RunDir, sha256_of
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.settings import DataConfig, file_settings
 from sentiment140_bert.shapes import REPO_ID
 from sentiment140_bert.values import path_named
 from sentiment140_bert.verification import Check
@@ -253,7 +253,7 @@ def _data_of(page: Page, facts: Facts, recipe: Recipe, data: DataConfig | None) 
     if data is not None:
         defaults = DataConfig()
         given = {name: getattr(data, name) for name in READING if getattr(data, name) != getattr(defaults, name)}
-        strangers = {"manual_test": None, "drop_suspects": None}  # it may name files, and none of this machine is read
+        strangers = dict.fromkeys(file_settings(DataConfig))  # none of this machine is read
         recipe = recipe.with_values(given if page.run else strangers | given)
     elif not page.run and not origin_checks.is_public(recipe.data):
         raise DataError(

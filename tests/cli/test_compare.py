@@ -93,7 +93,8 @@ def test_a_page_is_written_over_no_other_file(mine: Path, s140) -> None:
 
 def test_lone_surrogates_are_a_sentence(small_run: Path, s140, tmp_path: Path) -> None:
     (tmp_path / "s.jsonl").write_text('{"text": "fine"}\n{"text": "ok \\udc80"}\n')
-    assert "line 2 is not valid Unicode" in s140("predict", small_run, "--input", tmp_path / "s.jsonl", code=1).stderr
+    words = ("predict", small_run, "--input", tmp_path / "s.jsonl", "--max-bad-rows", 0)
+    assert "the first is row 2" in s140(*words, code=1).stderr
     assert "not valid Unicode" in s140("predict", small_run, "a \udc80", code=1).stderr
 
 

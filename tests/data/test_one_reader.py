@@ -7,9 +7,12 @@ import csv
 import io
 import json
 import lzma
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -32,6 +35,11 @@ def reading(path: Path | str, **layout: Any) -> Reading:
 
 def rows_without_labels(path: Path, **layout: Any) -> list[Row | BadRow]:
     return list(texts.read_rows(str(path), DataConfig(**layout)))
+
+
+def write(folder: Path, content: str) -> Path:
+    (folder / "a.csv").write_text(content)
+    return folder / "a.csv"
 
 
 # ---- files as data sets have them, invented
@@ -273,6 +281,41 @@ def test_names_of_columns_are_shown_whole_and_taken_as_they_are_shown(tmp_path: 
     names = [each.strip("'") for each in (", '".join(shown[:-1]), shown[-1])]
     found = reading(tmp_path / "a.csv", text_column=names[0], label_column=names[1])
     assert found.table["text"].to_pylist() == ["bad", "good"]
+
+
+# ---- small files that claim much
+
+
+def test_a_text_that_a_table_repeats_is_held_once(tmp_path: Path) -> None:
+    for kind in (pa.string(), pa.large_string(), pa.binary(), pa.large_binary(), pa.string_view()):
+        texts_of_table = pa.array(["x" * 90_000] * 3_000).cast(kind)
+        table = pa.table({"text": texts_of_table, "label": ["pos", "neg", "pos"] * 1_000})
+        pq.write_table(table, tmp_path / "a.parquet", compression="zstd")
+        with pytest.raises(DataError, match="that is no file of tweets"):
+            reading(tmp_path / "a.parquet")
+
+
+def test_a_record_does_not_swallow_the_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('label,text\npos,"never closed' + 'a","b\n' * 30_000)
+    found = reading(tmp_path / "a.csv", quoting="double")
+    assert found.rows == 30_000
+    assert not len(found.table)
+
+
+def test_a_row_of_too_many_columns_is_refused_soon(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(",".join(["a"] * 200_000) + "\n1,2\n")
+    with pytest.raises(DataError, match="200,000 columns"):
+        reading(tmp_path / "a.csv")
+
+
+def test_a_zip_is_no_file_of_labels(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("good\n")
+    with zipfile.ZipFile(tmp_path / "labels.zip", "w") as archive:
+        archive.writestr("labels.txt", "1")
+    with pytest.raises(DataError, match="is a zip archive, not a file of lines"):
+        reading(tmp_path / "a.txt", labels_file=str(tmp_path / "labels.zip"))
+    with pytest.raises(DataError, match="no column"):
+        reading(write(tmp_path, "a,b\nx,0\n"), text_column="9" * 5_000)
 
 
 # ---- rows in are rows out and bad rows

@@ -158,7 +158,7 @@ def everything_sad() -> str:
 
 WRONG = {
     "missing": (lambda: "gone.csv", "There is no file gone.csv"),
-    "empty": (lambda: written(""), "has no column text"),
+    "empty": (lambda: written(""), "is empty"),
     "no text": (lambda: listed([{"tweet": "tweet 1 is sad, café"}]), "has no column text"),
     "nothing matches": (lambda: listed([{"text": "unheard of"}]), "none of them is among the 160 to train on"),
     "no row": (lambda: written("text\n"), "lists 0 tweets"),

@@ -82,6 +82,12 @@ def set_group(name: str, value: Any) -> Callable[[Any], Any]:
     return change
 
 
+def without_moment(content: Any) -> Any:
+    for state in content["state"].values():
+        del state["exp_avg"]
+    return content
+
+
 def save_other_weights(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     save_file({name: torch.zeros(3, 5) for name in weights}, folder / "model.safetensors")
@@ -93,11 +99,17 @@ SCHEDULE = ["base_lrs", "last_epoch", "_step_count", "_last_lr", "lr_lambdas"]
 # What is changed, and how; each is tried by itself.
 CHANGES: dict[str, list[Callable[[Path], None]]] = {
     "trainer_state.json": [replace("trainer_state.json", key, value) for key in STATE for value in ODD],
-    "scheduler.pt": [replace("scheduler.pt", key, value) for key in SCHEDULE for value in ODD],
+    "scheduler.pt": [
+        *(replace("scheduler.pt", key, [1]) for key in ("optimizer", "step", "get_lr", "state_dict")),
+        *(replace("scheduler.pt", key, value) for key in SCHEDULE for value in ODD),
+    ],
     "rng_state.pth": [replace("rng_state.pth", key, value) for key in ("python", "numpy", "cpu") for value in ODD],
     "optimizer.pt": [
         *(change_torch("optimizer.pt", set_group(key, value)) for key in ("lr", "betas", "eps") for value in ODD),
         *(change_torch("optimizer.pt", set_moment(value)) for value in (torch.zeros(1), torch.zeros(1).expand(32, 32))),
+        change_torch("optimizer.pt", set_moment(torch.zeros(1).expand(3_000_000_000))),
+        change_torch("optimizer.pt", set_group("amsgrad", True)),
+        change_torch("optimizer.pt", without_moment),
         *(replace("optimizer.pt", key, value) for key in ("state", "param_groups") for value in ODD),
         change_torch("optimizer.pt", lambda content: [1, 2]),
     ],
