@@ -52,9 +52,10 @@ UNCLEAR = (
 def tidy(value: object) -> str:
     """Return a label as the schemes spell it.
 
-    ``" 4.0 "`` and ``4`` become ``"4"``, ``"Positive"`` becomes ``"positive"``, ``"LABEL_1"`` becomes ``"1"``.
+    ``" 4.0 "``, ``4`` and ``"4,0"`` become ``"4"``, ``"Positive"`` becomes ``"positive"``, ``"LABEL_1"`` ``"1"``.
     """
-    label = str(value).strip().strip('"').lower().removesuffix(".0")
+    label = str(value).strip().strip('"').lower()
+    label = label[:-2] if label.endswith((".0", ",0")) else label
     unnamed = _UNNAMED.fullmatch(label)
     return unnamed[1] if unnamed else label
 

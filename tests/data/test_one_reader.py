@@ -105,6 +105,9 @@ DATA_SETS: dict[str, tuple[str, bytes, dict[str, Any], list[tuple[str, int]]]] =
     "excel, windows-1252": ("a.csv", EXCEL.encode("cp1252"), {
         "label_column": "Stimmung", "label_map": "positiv=positive,negativ=negative",
     }, [("Sch\u00f6n, wirklich", POSITIVE), ("Schade \u2013 leider", NEGATIVE)]),
+    "decimal commas": ("a.csv", b"id;text;label\n1,0;bad;0,0\n2,0;good;4,0\n", {}, [
+        ("bad", NEGATIVE), ("good", POSITIVE),
+    ]),
     "twitter api": ("a.jsonl", API.encode(), {}, [("good morning", POSITIVE), ("bad \U0001f600", NEGATIVE)]),
     "json array": ("a.json", b'[{"text": "a", "label": "pos"},\n {"label": "neg", "text": "b"}]', {}, [
         ("a", POSITIVE), ("b", NEGATIVE),
