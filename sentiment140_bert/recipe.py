@@ -12,8 +12,8 @@ import dataclasses
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from types import NoneType
-from typing import Any, get_args, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -238,7 +238,8 @@ def _training_arguments() -> dict[str, Any]:
 
 def _checked_loosely(raw: Any, kind: Any) -> tuple[Any, str]:
     """As :func:`values.checked` where the type is a plain one; anything else is left to TrainingArguments."""
-    options = {each for each in (get_args(kind) or (kind,)) if each is not NoneType}
+    alternatives = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    options = {each for each in alternatives if each is not NoneType}
     return checked(raw, kind, None) if len(options) == 1 and options <= TYPE_NAMES.keys() else (raw, "")
 
 

@@ -261,3 +261,17 @@ def test_files_that_are_no_recipe(tmp_path, content, message):
 def test_an_empty_recipe_is_all_defaults(tmp_path, content):
     (tmp_path / "mine.yaml").write_text(content)
     assert recipes.load("mine.yaml") == Recipe()
+
+
+@pytest.mark.parametrize("value", ["x", 1, [], {}, None, ["inputs"]])
+def test_lists_among_training_arguments_take_any_value_or_refuse_it(value: object) -> None:
+    try:
+        parse({"training": {"include_for_metrics": value}})
+    except RecipeError as error:
+        assert "include_for_metrics" in error.message  # noqa: PT017 - either is right
+
+
+def test_what_would_read_a_file_or_make_callbacks_is_no_setting() -> None:
+    for name in ("accelerator_config", "restore_callback_states_from_checkpoint"):
+        with pytest.raises(RecipeError, match=name):
+            parse({"training": {name: "x.json"}})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import resource
 import stat
@@ -316,3 +317,9 @@ def test_clearing_leaves_what_no_run_wrote(run):
     put(run.path / "thesis.txt", "mine")
     run.clear()
     assert [each.name for each in run.path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_name_that_is_no_unicode_is_written_and_read_again(tmp_path: Path) -> None:
+    content = {"dataset": "caf\udce9.csv"}
+    write_json(tmp_path / "data.json", content)
+    assert json.loads((tmp_path / "data.json").read_text("utf-8")) == content
