@@ -71,9 +71,12 @@ def _place_of(name: str) -> str:
     if "@" in name:
         model, _, alias = name.removeprefix(PREFIX).rpartition("@")
         version = client.get_model_version_by_alias(model, alias).version
-    if not version.isdecimal():
+    if not model and version.startswith("m-"):  # a model that was logged and not registered
+        place = name
+    elif version.isdecimal():
+        place = client.get_model_version_download_uri(model, version)
+    else:
         raise ValueError("it is no version and no alias")
-    place = client.get_model_version_download_uri(model, version)
     if place.startswith(f"{PREFIX}m-"):
         place = client.get_logged_model(place.removeprefix(PREFIX)).artifact_location
     try:
