@@ -18,7 +18,7 @@ from sentiment140_bert.errors import DataError
 from sentiment140_bert.settings import DataConfig
 
 LONGEST_FIELD = 100_000  # characters; what is longer is no tweet but, in CSV, an unclosed quote
-MOST_SWALLOWED = 10_000  # lines that are read of such a record, which else would fill the memory
+MOST_SWALLOWED = 500_000  # lines that are read of such a record, which else would fill the memory
 MOST_LINES = 100  # a quoted text that spans more lines is an unclosed quote as well
 TAB = "\t"
 DELIMITERS = (",", ";", TAB, "|")
