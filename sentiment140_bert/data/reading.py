@@ -86,9 +86,9 @@ class _Collector:
 
     def _is_unicode(self, row: Row) -> bool:
         try:
-            "".join(value for value in row[1:] if value).encode()
+            "".join(value for value in row[1 : len(COLUMNS)] if value).encode()  # what is not kept may be anything
         except UnicodeEncodeError:
-            reason = encodings.explain_undecodable(row[1:], self.encoding)
+            reason = encodings.explain_undecodable(row[1 : len(COLUMNS)], self.encoding)
             self.bad.append(BadRow(row.number, reason, ascii(row.text)[:200]))
             return False
         return True

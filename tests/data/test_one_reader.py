@@ -217,6 +217,13 @@ def test_one_undecodable_byte_is_one_bad_row(tmp_path: Path, caplog) -> None:
     assert [type(row) for row in rows_without_labels(tmp_path / "a.csv")] == [Row, BadRow, Row, Row]
 
 
+def test_a_byte_in_a_column_that_is_not_kept_spoils_no_row(tmp_path: Path) -> None:
+    lines = [b"id,label,text", b"\xe91,0,sad", "2,1,caf\u00e9".encode(), b"3,1,caf\xe9", b"4,0,plain"]
+    (tmp_path / "a.csv").write_bytes(b"\n".join(lines))
+    found = reading(tmp_path / "a.csv")
+    assert (found.table["row"].to_pylist(), [each.number for each in found.bad]) == ([2, 3, 5], [4])
+
+
 def test_a_file_without_any_utf_8_is_in_the_encoding_of_its_bytes(tmp_path: Path) -> None:
     for written, encoding, text in (
         (b"0,caf\xe9", "latin-1", "caf\u00e9"),
