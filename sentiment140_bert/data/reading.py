@@ -85,10 +85,11 @@ class _Collector:
         return len(rows)
 
     def _is_unicode(self, row: Row) -> bool:
+        kept = (row.text, row.label, row.user, row.time, row.topic)  # the id is not, and may be anything
         try:
-            "".join(value for value in row[1 : len(COLUMNS)] if value).encode()  # what is not kept may be anything
+            "".join(value for value in kept if value).encode()
         except UnicodeEncodeError:
-            reason = encodings.explain_undecodable(row[1 : len(COLUMNS)], self.encoding)
+            reason = encodings.explain_undecodable(kept, self.encoding)
             self.bad.append(BadRow(row.number, reason, ascii(row.text)[:200]))
             return False
         return True
