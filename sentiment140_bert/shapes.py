@@ -466,6 +466,19 @@ class CheckpointIndex(TypedDict):
     files: dict[str, Sum]
 
 
+class Control(TypedDict):
+    """What a checkpoint says of transformers' ``TrainerControl``."""
+
+    args: dict[str, bool]
+    attributes: dict[str, Any]
+
+
+class Callbacks(TypedDict):
+    """Of a checkpoint; what it says of others is not restored."""
+
+    TrainerControl: Control
+
+
 class CheckpointState(TypedDict):
     """A checkpoint's ``trainer_state.json``: transformers' ``TrainerState``."""
 
@@ -483,7 +496,7 @@ class CheckpointState(TypedDict):
     logging_steps: NotRequired[Positive | None]
     num_input_tokens_seen: NotRequired[Number]
     train_batch_size: Count
-    stateful_callbacks: NotRequired[dict[str, dict[str, Any] | list[dict[str, Any]]] | None]
+    stateful_callbacks: Callbacks
 
 
 class Schedule(TypedDict):
