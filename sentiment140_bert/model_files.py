@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,23 @@ ADVICE = "Fetch or copy it again. If that does not help, do not trust where it c
 
 class UnusableFile(ValueError):
     """A file of a model is damaged, or not of the shape that it must have; the boundary makes a ModelError of it."""
+
+
+def check_archive(file: Path) -> None:
+    """Refuse an archive that grows when it is unpacked; torch packs nothing.
+
+    Raises:
+        UnusableFile: It grows, or is damaged.
+    """
+    if not zipfile.is_zipfile(file):
+        return
+    try:
+        with zipfile.ZipFile(file) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise UnusableFile(first_line(error)) from None
+    if size > 2 * file.stat().st_size:
+        raise UnusableFile(f"it unpacks to {size:,} bytes, which no archive of torch does")
 
 
 def read_object(file: Path, largest: int = LARGEST_JSON) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from sentiment140_bert.modeling.tokenizer import open_tokenizer
 from sentiment140_bert.modeling.weights import UNKNOWN, build_shape, check_numbers
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 log = logging.getLogger(__name__)
@@ -42,7 +44,7 @@ def load_encoder(
     Raises:
         ModelError: It cannot be loaded, or has no safetensors weights.
     """
-    from transformers import AutoModelForSequenceClassification, set_seed
+    from transformers import set_seed
 
     from sentiment140_bert.modeling.fast import fast
 
@@ -51,15 +53,7 @@ def load_encoder(
         build_shape(config, model_files.contents)
         head = Head(config, model_files.labels)
         set_seed(seed)
-        model, loading = AutoModelForSequenceClassification.from_pretrained(
-            model_files.folder,
-            config=config,
-            dtype="float32",
-            use_safetensors=True,
-            trust_remote_code=False,
-            ignore_mismatched_sizes=head.is_new,
-            output_loading_info=True,
-        )
+        model, loading = _open(model_files.folder, config, ignore_mismatched_sizes=head.is_new)
         done = head.settle(model, loading)
     if done:
         log.info("model: %s: %s", name_or_path, done)
@@ -72,6 +66,22 @@ def _read_config(model_files: Admitted, **labels: Any) -> PreTrainedConfig:
     from transformers import AutoConfig
 
     return AutoConfig.from_pretrained(model_files.folder, trust_remote_code=False, **labels)
+
+
+def _open(folder: Path, config: PreTrainedConfig, **options: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """Return a classifier of staged files, and what transformers says of loading it."""
+    from transformers import AutoModelForSequenceClassification
+
+    model, loading = AutoModelForSequenceClassification.from_pretrained(
+        folder,
+        config=config,
+        dtype="float32",
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+        **options,
+    )
+    return model, loading
 
 
 def _name(model: PreTrainedModel, name: str) -> None:
@@ -144,8 +154,6 @@ def load_classifier(
     Raises:
         ModelError: It cannot be loaded, or its checkpoint has no trained classification head.
     """
-    from transformers import AutoModelForSequenceClassification
-
     from sentiment140_bert.modeling.fast import fast
 
     with (
@@ -155,14 +163,7 @@ def load_classifier(
     ):
         config = _read_config(model_files)
         build_shape(config, model_files.contents)
-        model, loading = AutoModelForSequenceClassification.from_pretrained(
-            model_files.folder,
-            config=config,
-            dtype="float32",
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
+        model, loading = _open(model_files.folder, config)
         tokenizer = open_tokenizer(model_files.folder, name_or_path)
     if loading["missing_keys"]:
         raise ModelError(

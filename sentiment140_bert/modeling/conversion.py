@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import ModelError, first_line
+from sentiment140_bert.model_files import check_archive
 from sentiment140_bert.modeling.intake import SAFE, SAFE_INDEX, pickled_weights
 from sentiment140_bert.run_dir import folder_written_whole
 from sentiment140_bert.trust import check_folder
@@ -84,8 +84,8 @@ def _numbers(file: Path) -> dict[str, Tensor]:
 
     import torch
 
-    _check_archive(file)
     try:
+        check_archive(file)
         content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
@@ -105,18 +105,6 @@ def _numbers(file: Path) -> dict[str, Tensor]:
     ):
         raise ModelError(f"{file} claims weights of {total:,} bytes, which it does not hold.", "Do not trust it.")
     return {str(name): each.detach().contiguous().clone() for name, each in tensors.items()}
-
-
-def _check_archive(file: Path) -> None:
-    """Refuse an archive that grows when it is unpacked; torch packs nothing."""
-    if zipfile.is_zipfile(file):
-        try:
-            with zipfile.ZipFile(file) as archive:
-                size = sum(entry.file_size for entry in archive.infolist())
-        except (zipfile.BadZipFile, OSError, ValueError) as error:
-            raise ModelError(f"{file} is damaged: {first_line(error)}.", "Fetch the model again.") from None
-        if size > 2 * file.stat().st_size:
-            raise ModelError(f"{file} unpacks to {size:,} bytes, which no archive of torch does.", "Do not trust it.")
 
 
 def _refused(error: Exception) -> str:

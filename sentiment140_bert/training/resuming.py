@@ -14,6 +14,7 @@ from typing import Any
 
 from sentiment140_bert import shapes
 from sentiment140_bert.errors import RunError
+from sentiment140_bert.model_files import check_archive
 from sentiment140_bert.shapes import checked
 from sentiment140_bert.training import memory
 from sentiment140_bert.training.checkpoints import MANIFEST, manifest_of
@@ -29,6 +30,7 @@ UNREADABLE = (
     TypeError,
     AttributeError,
 )
+ADAM = {"step", "exp_avg", "exp_avg_sq"}
 MOMENTS = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer"}  # of a weight's own shape
 HINT = "Remove this checkpoint to resume from the one before, or start a new run with --overwrite."
 
@@ -66,17 +68,8 @@ def check_contents(checkpoint: Path) -> None:
         raise RunError(f"{weights.name} of {checkpoint.name} is no safetensors file: {error}.", HINT) from None
     for file in sorted([*checkpoint.glob("*.pt"), *checkpoint.glob("*.pth")]):
         with refuse_unreadable(f"{file.name} of {checkpoint.name}"), safe_globals():  # of numpy's, as Trainer allows
-            _check_archive(file)
+            check_archive(file)
             _check_tensors(torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file)))
-
-
-def _check_archive(file: Path) -> None:
-    """Refuse an archive that grows when it is unpacked; torch packs nothing."""
-    if zipfile.is_zipfile(file):
-        with zipfile.ZipFile(file) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > 2 * file.stat().st_size:
-            raise ValueError(f"it unpacks to {size:,} bytes")
 
 
 def _check_tensors(content: Any) -> None:
@@ -165,36 +158,47 @@ def check_loaded(optimizer: Any, scheduler: Any) -> None:
     Raises:
         RunError: A value is of another type or shape, or is no finite number.
     """
-    kinds = {frozenset(state) for state in optimizer.state.values()}
-    if len(kinds) > 1 or any(each - MOMENTS - {"step"} for each in kinds):
-        raise RunError("The checkpoint's optimizer.pt has other values for some weights than for others.", HINT)
+    import torch
+
     for weights, state in optimizer.state.items():
-        step = state.get("step", 0)
-        if getattr(step, "numel", int)() > 1 or not math.isfinite(float(step)):
-            raise RunError("The checkpoint's optimizer.pt counts its steps by no number.", HINT)
         for name in MOMENTS & state.keys():
-            moment = state[name]
-            if not hasattr(moment, "shape"):
-                raise RunError(f"The checkpoint's optimizer.pt has {name} = {str(moment)[:40]!r}.", HINT)
-            if moment.shape != weights.shape or not (moment.is_contiguous() and moment.is_floating_point()):
-                raise RunError(
-                    f"The checkpoint's optimizer.pt is not of this model: {name} has the shape {[*moment.shape]} where "
-                    f"weights have {[*weights.shape]}.",
-                    HINT,
-                )
-    adam = {"exp_avg", "exp_avg_sq"}
-    if kinds and adam & frozenset().union(*kinds) and not adam <= frozenset().union(*kinds):
-        raise RunError("The checkpoint's optimizer.pt lacks one of the two averages of Adam.", HINT)
-    for group in optimizer.param_groups:
-        for name, default in optimizer.defaults.items():
-            if not _is_like(group.get(name), default):
-                raise RunError(f"The checkpoint's optimizer.pt has {name} = {str(group.get(name))[:40]!r}.", HINT)
+            _check_moment(name, state[name], weights)
+    inner = getattr(optimizer, "optimizer", optimizer)  # accelerate's wrapper has the one that computes
+    if isinstance(inner, torch.optim.Adam):  # AdamW is one; what other optimizers keep, they alone know
+        _check_adam(inner)
     state = scheduler.state_dict()
     if "base_lrs" in state:  # a schedule by steps; one by scores has numbers of its own
         state = checked(state, shapes.Schedule, "The checkpoint's scheduler.pt", HINT)
     for name in ("base_lrs", "_last_lr"):
         if len(state.get(name, optimizer.param_groups)) != len(optimizer.param_groups):
             raise RunError(f"The checkpoint's scheduler.pt has {len(state[name])} {name}.", HINT)
+
+
+def _check_moment(name: str, moment: Any, weights: Any) -> None:
+    if not hasattr(moment, "shape"):
+        raise RunError(f"The checkpoint's optimizer.pt has {name} = {str(moment)[:40]!r}.", HINT)
+    if moment.shape != weights.shape or not (moment.is_contiguous() and moment.is_floating_point()):
+        raise RunError(
+            f"The checkpoint's optimizer.pt is not of this model: {name} has the shape {[*moment.shape]} where "
+            f"weights have {[*weights.shape]}.",
+            HINT,
+        )
+
+
+def _check_adam(optimizer: Any) -> None:
+    """Make sure that every weight has what Adam's step computes with, and that its settings are numbers."""
+    for state in optimizer.state.values():
+        if not ADAM <= state.keys() <= ADAM | {"max_exp_avg_sq"}:
+            raise RunError(
+                f"The checkpoint's optimizer.pt has {', '.join(map(str, state))[:80]} of some weights.", HINT
+            )
+        step = state["step"]
+        if getattr(step, "numel", int)() > 1 or not math.isfinite(float(step)):
+            raise RunError("The checkpoint's optimizer.pt counts its steps by no number.", HINT)
+    for group in optimizer.param_groups:
+        for name, default in optimizer.defaults.items():
+            if not _is_like(group.get(name), default):
+                raise RunError(f"The checkpoint's optimizer.pt has {name} = {str(group.get(name))[:40]!r}.", HINT)
 
 
 def _is_like(value: Any, default: Any) -> bool:

@@ -27,13 +27,18 @@ ODD = (None, "x", [], {}, [None], {"a": "b"}, -1, 1e308 * 10, True, [1.5, "x"])
 def interrupted(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that ended at step 6 of 12, when its first checkpoint was the newest."""
     run = RunDir(tmp_path_factory.mktemp("interrupted") / "run")
-    assert train(run, encoder).exit_code == 0
+    interrupt(run, encoder)
+    return run.path
+
+
+def interrupt(run: RunDir, encoder: Path, *options: str) -> None:
+    """Train, and leave what there was after step 6."""
+    assert train(run, encoder, *options).exit_code == 0
     environment = json.loads(run.environment.read_text())
     del environment["training"]
     write_json(run.environment, environment)
     run.metrics.unlink()
     shutil.rmtree(run.checkpoints / "checkpoint-12")
-    return run.path
 
 
 def train(run: RunDir, encoder: Path, *options: str) -> Result:
@@ -146,3 +151,13 @@ def test_odd_files_of_a_checkpoint_are_refused(name: str, interrupted: Path, enc
 def test_more_odd_files_of_a_checkpoint(name: str, interrupted: Path, encoder: Path, tmp_path: Path) -> None:
     changes = CHANGES[name][1::3]
     assert refuse(changes, name, RunDir(tmp_path / "run"), interrupted, encoder) >= len(changes) / 2
+
+
+@pytest.mark.parametrize("optim", ["adafactor", "rmsprop", "sgd"])
+def test_a_run_with_another_optimizer_is_resumed(optim: str, encoder: Path, tmp_path: Path) -> None:
+    """What it keeps is not what Adam keeps."""
+    run = RunDir(tmp_path / "run")
+    interrupt(run, encoder, "--optim", optim)
+    result = train(run, encoder, "--optim", optim, "--resume")
+    assert result.exit_code == 0, result.output
+    assert "from checkpoint-6" in result.output
