@@ -70,7 +70,7 @@ def _place_of(name: str) -> str:
     model, _, version = name.removeprefix(PREFIX).rpartition("/")
     if "@" in name:
         model, _, alias = name.removeprefix(PREFIX).rpartition("@")
-        version = client.get_model_version_by_alias(model, alias).version
+        version = str(client.get_model_version_by_alias(model, alias).version)  # some stores give a number
     if not model and version.startswith("m-"):  # a model that was logged and not registered
         place = name
     elif version.isdecimal():

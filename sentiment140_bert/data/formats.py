@@ -336,12 +336,16 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _whole(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Yield batches of rows; damage that Arrow reads over, such as an index past its dictionary, is an ArrowInvalid."""
+    """Yield batches of rows; damage that Arrow reads over, such as an index past its dictionary, is an ArrowInvalid.
+
+    Each row group is read by itself: one reader for all of them adds every group's texts to one dictionary.
+    """
     rows = 0
-    for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
-        batch.validate(full=True)
-        rows += batch.num_rows
-        yield batch
+    for group in range(file.num_row_groups):
+        for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=columns):
+            batch.validate(full=True)
+            rows += batch.num_rows
+            yield batch
     if rows != file.metadata.num_rows:
         raise pa.ArrowInvalid(f"it holds {rows:,} rows and says {file.metadata.num_rows:,}")
 
@@ -389,8 +393,9 @@ def _values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
         column = column.cast(pa.string())
     if not isinstance(column, pa.DictionaryArray):
         return list(column.to_pylist())
-    words = _values(column.dictionary)
-    return [None if at is None else words[at] for at in column.indices.to_pylist()]
+    used = column.indices.unique()  # a batch's dictionary holds the texts of those before it, too
+    words = dict(zip(used.to_pylist(), _values(column.dictionary.take(used)), strict=True))
+    return [words[at] for at in column.indices.to_pylist()]
 
 
 def _class_names(columns: pa.Schema, label: str) -> list[str]:

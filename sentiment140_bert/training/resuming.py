@@ -161,6 +161,8 @@ def check_loaded(optimizer: Any, scheduler: Any) -> None:
     import torch
 
     for weights, state in optimizer.state.items():
+        if not isinstance(weights, torch.Tensor) or not isinstance(state, dict):
+            raise RunError("The checkpoint's optimizer.pt holds states of what is no weight of this model.", HINT)
         for name in MOMENTS & state.keys():
             _check_moment(name, state[name], weights)
     inner = getattr(optimizer, "optimizer", optimizer)  # accelerate's wrapper has the one that computes
