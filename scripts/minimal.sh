@@ -8,11 +8,11 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 extras=(mlflow trackio tensorboard noise report tune onnx)
-tests=(tests/cli/test_help.py tests/cli/test_predict.py tests/cli/test_evaluate.py tests/test_recipe.py tests/test_modeling.py
-       tests/test_conversion.py tests/test_export.py tests/hub/test_loading.py tests/hub/test_publishing.py
+tests=(tests/cli/test_help.py tests/cli/test_predict.py tests/cli/test_evaluate.py tests/test_recipe.py tests/models/test_modeling.py
+       tests/models/test_conversion.py tests/inference/test_export.py tests/hub/test_loading.py tests/hub/test_publishing.py
        tests/hub/test_malicious_models.py tests/hub/test_malicious_datasets.py tests/tracking/test_mlflow.py
        tests/tracking/test_others.py tests/evaluation/test_noise.py tests/training/test_trainer.py
-       tests/training/test_checkpoints.py tests/cli/test_report.py tests/tuning/test_study.py)
+       tests/training/test_checkpoints.py tests/cli/test_report.py tests/experiments/tune/test_study.py)
 place=${S140_MINIMAL:-}
 if [ -z "$place" ]; then
   place=$(mktemp -d)

@@ -12,7 +12,7 @@ import argparse
 import numpy as np
 import numpy.typing as npt
 
-from sentiment140_bert.evaluation.seeds import compared
+from sentiment140_bert.experiments.seeds import compared
 
 TRIALS, ACCURACY, LUCK, TWEETS = 30, 0.80, 0.008, 5_000  # luck: standard deviation from seed to seed
 

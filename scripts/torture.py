@@ -31,17 +31,26 @@ FUZZED = {"csv": 20_000, "clean": 2_000, "recipe": 5_000, "card": 500, "labels":
 FUZZED_SHORT = {"csv": 2_000, "clean": 200, "recipe": 500, "card": 20, "labels": 500}
 TESTS = {
     "stopped by a signal": ["tests/training/test_interrupt.py"],
-    "full disk": ["tests/test_full_disk.py"],
+    "full disk": ["tests/e2e/test_full_disk.py"],
     "two processes, one run": ["tests/test_run_lock.py"],
     "memory too small": ["tests/training/test_memory.py"],
     "faults of the Hub": ["tests/hub/test_faults.py"],
     "checkpoints on the Hub": ["tests/hub/test_checkpoint_repository.py", "tests/hub/test_checkpoint_refusals.py"],
     "hostile files and recipes": ["tests/cli/test_hostile_files.py", "tests/cli/test_hostile_recipes.py"],
     "hostile text on a page": ["tests/cli/test_terminal.py", "tests/cli/test_report_in_browser.py"],
-    "malicious repositories": ["tests/hub", "tests/test_conversion.py", "-k", "malicious or one_commit or conversion"],
+    "malicious repositories": [
+        "tests/hub",
+        "tests/models/test_conversion.py",
+        "-k",
+        "malicious or one_commit or conversion",
+    ],
     "odd machines": ["tests/cli/test_surroundings.py"],
-    "planted secrets": ["tests/secrets", "tests/hub/test_secrets.py", "tests/tracking/test_tracker_tokens.py"],
-    "run after run": ["tests/test_soak.py"],
+    "planted secrets": [
+        "tests/trust/test_planted_secrets.py",
+        "tests/hub/test_secrets.py",
+        "tests/tracking/test_tracker_tokens.py",
+    ],
+    "run after run": ["tests/e2e/test_soak.py"],
 }
 
 

@@ -1,6 +1,6 @@
 """Fine-tune BERT on Sentiment140 tweets, from the raw CSV to a model that strangers can trust.
 
-The public names are resolved when they are first used; importing the package loads no torch.
+One function for each verb of the command line. Names are resolved on first use: importing the package loads no torch.
 """
 
 from __future__ import annotations
@@ -9,54 +9,58 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sentiment140_bert.errors import S140Error as S140Error
-    from sentiment140_bert.recipe import Recipe as Recipe
+    from sentiment140_bert.data.preparing import prepare, preview
+    from sentiment140_bert.errors import S140Error
+    from sentiment140_bert.evaluation.comparing import compare
+    from sentiment140_bert.evaluation.judging import evaluate
+    from sentiment140_bert.evaluation.reporting import report
+    from sentiment140_bert.evaluation.scoring import evaluate_run
+    from sentiment140_bert.experiments.label_issues.suspecting import suspects
+    from sentiment140_bert.experiments.learning_curve.learning_curves import learning_curve
+    from sentiment140_bert.experiments.tune.tuning import tune
+    from sentiment140_bert.inference.answering import load_classifier, open_classifier, predict
+    from sentiment140_bert.inference.exporting import export
+    from sentiment140_bert.models.converting import convert
+    from sentiment140_bert.platforms.doctor.examining import doctor
+    from sentiment140_bert.platforms.spark.jobs import spark_predict, spark_train, with_predictions
+    from sentiment140_bert.publishing.publishing import Destination, card, push_to_hub
+    from sentiment140_bert.publishing.verifying import verify
+    from sentiment140_bert.recipe import Recipe
     from sentiment140_bert.recipes import load as load_recipe
-    from sentiment140_bert.workflows import (
-        card,
-        compare,
-        doctor,
-        evaluate,
-        evaluate_run,
-        export,
-        learning_curve,
-        load_classifier,
-        open_classifier,
-        predict,
-        prepare,
-        push_to_hub,
-        report,
-        suspects,
-        train,
-        verify,
-    )
-    from sentiment140_bert.workflows.publishing import Destination as Destination
-    from sentiment140_bert.workflows.spark import spark_predict, spark_train, with_predictions
+    from sentiment140_bert.runs import saved_recipe
+    from sentiment140_bert.tracking.tracks import sync_track, track
+    from sentiment140_bert.training.run import train
 
-_HOMES = {
-    "Recipe": ("recipe", "Recipe"),
-    "S140Error": ("errors", "S140Error"),
-    "load_recipe": ("recipes", "load"),
-    "prepare": ("workflows", "prepare"),
-    "train": ("workflows", "train"),
-    "compare": ("workflows", "compare"),
-    "evaluate": ("workflows", "evaluate"),
-    "evaluate_run": ("workflows", "evaluate_run"),
-    "export": ("workflows", "export"),
-    "learning_curve": ("workflows", "learning_curve"),
-    "predict": ("workflows", "predict"),
-    "load_classifier": ("workflows", "load_classifier"),
-    "open_classifier": ("workflows", "open_classifier"),
-    "card": ("workflows", "card"),
-    "doctor": ("workflows", "doctor"),
-    "report": ("workflows", "report"),
-    "push_to_hub": ("workflows", "push_to_hub"),
-    "suspects": ("workflows", "suspects"),
-    "verify": ("workflows", "verify"),
-    "Destination": ("workflows.publishing", "Destination"),
-    "spark_train": ("workflows.spark", "spark_train"),
-    "spark_predict": ("workflows.spark", "spark_predict"),
-    "with_predictions": ("workflows.spark", "with_predictions"),
+_MODULES = {
+    "Destination": "publishing.publishing",
+    "Recipe": "recipe",
+    "S140Error": "errors",
+    "card": "publishing.publishing",
+    "compare": "evaluation.comparing",
+    "convert": "models.converting",
+    "doctor": "platforms.doctor.examining",
+    "evaluate": "evaluation.judging",
+    "evaluate_run": "evaluation.scoring",
+    "export": "inference.exporting",
+    "learning_curve": "experiments.learning_curve.learning_curves",
+    "load_classifier": "inference.answering",
+    "load_recipe": "recipes:load",
+    "open_classifier": "inference.answering",
+    "predict": "inference.answering",
+    "prepare": "data.preparing",
+    "preview": "data.preparing",
+    "push_to_hub": "publishing.publishing",
+    "report": "evaluation.reporting",
+    "saved_recipe": "runs",
+    "spark_predict": "platforms.spark.jobs",
+    "spark_train": "platforms.spark.jobs",
+    "suspects": "experiments.label_issues.suspecting",
+    "sync_track": "tracking.tracks",
+    "track": "tracking.tracks",
+    "train": "training.run",
+    "tune": "experiments.tune.tuning",
+    "verify": "publishing.verifying",
+    "with_predictions": "platforms.spark.jobs",
 }
 __all__ = [
     "Destination",
@@ -64,6 +68,7 @@ __all__ = [
     "S140Error",
     "card",
     "compare",
+    "convert",
     "doctor",
     "evaluate",
     "evaluate_run",
@@ -74,19 +79,24 @@ __all__ = [
     "open_classifier",
     "predict",
     "prepare",
+    "preview",
     "push_to_hub",
     "report",
+    "saved_recipe",
     "spark_predict",
     "spark_train",
     "suspects",
+    "sync_track",
+    "track",
     "train",
+    "tune",
     "verify",
     "with_predictions",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, attribute = _HOMES[name]
-    return getattr(import_module(f"{__name__}.{module}"), attribute)
+    module, _, renamed = _MODULES[name].partition(":")
+    return getattr(import_module(f"{__name__}.{module}"), renamed or name)

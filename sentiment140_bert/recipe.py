@@ -30,12 +30,7 @@ from sentiment140_bert.settings import (
     TrainingConfig,
     settings,
 )
-from sentiment140_bert.values import (
-    TYPE_NAMES,
-    Rule,
-    checked,
-    shown,
-)
+from sentiment140_bert.values import TYPE_NAMES, Rule, checked, shown
 
 MOST_PROBLEMS = 50  # told at once: to find the nearest known key takes a while
 

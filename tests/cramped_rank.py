@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from sentiment140_bert import modeling
+from sentiment140_bert import models
 
-load_encoder = modeling.load_encoder
+load_encoder = models.load_encoder
 
 
 def load_cramped(*arguments: Any) -> Any:
@@ -25,4 +25,4 @@ def load_cramped(*arguments: Any) -> Any:
 
 def install() -> None:
     """Let this process load encoders that are cramped in that way."""
-    modeling.load_encoder = load_cramped
+    models.load_encoder = load_cramped

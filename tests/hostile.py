@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from command_line import FORKS
-from sentiment140_bert import modeling
 
 MEMORY = 2 << 30  # more than the process has when it begins
 SECONDS = 200  # of its processor, against hanging
@@ -55,7 +54,7 @@ def write_tiny(folder: Path) -> Path:
         **{"id2label": {0: "negative", 1: "positive"}, "label2id": {"negative": 0, "positive": 1}},
     )
     transformers.set_seed(1)
-    modeling.save(transformers.BertForSequenceClassification(config), tokenizer, folder)
+    models.save(transformers.BertForSequenceClassification(config), tokenizer, folder)
     return folder
 
 

@@ -21,7 +21,6 @@ from conftest import HUB
 from hub_server import TOKEN, HubServer
 from on_hub import BOTH, DATA, MODEL, AfterAPush
 from once import make_once
-from sentiment140_bert import modeling
 from sentiment140_bert.cli import main
 from tiny_run import flags
 
@@ -58,7 +57,7 @@ def write_tiny_encoder(folder: Path) -> None:
         label2id={"negative": 0, "positive": 1},
     )
     transformers.set_seed(1)
-    modeling.save(transformers.BertForSequenceClassification(config), tokenizer, folder)
+    models.save(transformers.BertForSequenceClassification(config), tokenizer, folder)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from once import make_once
-from sentiment140_bert import modeling
+from sentiment140_bert import models
 from sentiment140_bert.cli import main
 from sentiment140_bert.data.clean import normalizer
 from tiny_run import flags
@@ -35,7 +35,7 @@ def write_small_bert(
     """Makes a folder with an untrained two-layer BERT that knows the bundled vocabulary."""
     import transformers
 
-    tokenizer = modeling.load_tokenizer(modeling.BUNDLED, normalizer=normalizer("repair"))
+    tokenizer = models.load_tokenizer(models.BUNDLED, normalizer=normalizer("repair"))
     config = transformers.BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=32,
@@ -49,7 +49,7 @@ def write_small_bert(
         label2id={label: at for at, label in enumerate(labels)},
     )
     transformers.set_seed(1)
-    modeling.save(getattr(transformers, architecture)(config), tokenizer, folder)
+    models.save(getattr(transformers, architecture)(config), tokenizer, folder)
     return folder
 
 

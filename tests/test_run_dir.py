@@ -27,7 +27,7 @@ from sentiment140_bert.run_dir import (
     write_text,
     written_whole,
 )
-from sentiment140_bert.workflows.claiming import refuse_foreign
+from sentiment140_bert.training.claiming import refuse_foreign
 
 HEARD: Callable[[str, tuple[object, ...]], None] | None = None  # is asked before any file is removed
 sys.addaudithook(lambda event, arguments: HEARD(event, arguments) if HEARD else None)

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from sentiment140_bert.run_dir import RunDir
-from sentiment140_bert.tracking import tracked
-from sentiment140_bert.workflows import tracks
-from sentiment140_bert.workflows.runs import saved_recipe
+from sentiment140_bert.runs import saved_recipe
+from sentiment140_bert.tracking import tracked, tracks
 
 
 def tell(path: Path, *names: str, **settings: Any) -> bool:

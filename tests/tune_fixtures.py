@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from model_fixtures import write_small_bert
 from once import make_once
 from sentiment140_bert.cli import main
-from sentiment140_bert.tuning import owner, study
+from sentiment140_bert.experiments.tune import owner, study
 from tiny_run import TINY
 
 TUNING = {

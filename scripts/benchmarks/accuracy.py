@@ -20,15 +20,16 @@ from scipy.stats import t
 from transformers import DataCollatorWithPadding
 
 from benchmark import Script, log
-from sentiment140_bert import environment, modeling
+from sentiment140_bert import models
 from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolved, set_option
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
+from sentiment140_bert.data import preparing
+from sentiment140_bert.data.preparing import Data
 from sentiment140_bert.errors import Interrupted, S140Error
 from sentiment140_bert.inference.torch_backend import TorchClassifier
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.workflows import preparing
-from sentiment140_bert.workflows.preparing import Data
-from sentiment140_bert.workflows.runs import without_folders
+from sentiment140_bert.runs import without_folders
+from sentiment140_bert.training import environment
 from training import UNSAVED, train_as_package, train_as_tutorials
 
 SCORED = ("validation", "test", "manual")
@@ -84,7 +85,7 @@ def load_encoder(recipe: Recipe, plain: bool = False) -> Any:
     """Load the recipe's encoder with a new head from its seed."""
     model = recipe.model
     name, revision = model.model_name_or_path, model.model_revision
-    return modeling.load_encoder(name, revision, recipe.training.seed, model.dropouts(), plain=plain)
+    return models.load_encoder(name, revision, recipe.training.seed, model.dropouts(), plain=plain)
 
 
 def score(model: Any, data: Data) -> dict[str, npt.NDArray[np.bool_]]:

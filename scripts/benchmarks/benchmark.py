@@ -20,11 +20,11 @@ from typing import Any
 
 import click
 
-from sentiment140_bert import environment
 from sentiment140_bert.cli.output import print_json, print_table, say
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.machine.usage import resident_peak
-from sentiment140_bert.workflows.runs import without_folders
+from sentiment140_bert.runs import without_folders
+from sentiment140_bert.training import environment
 
 log = logging.getLogger("sentiment140_bert.benchmark")
 MIB = 2**20

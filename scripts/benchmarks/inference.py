@@ -17,7 +17,7 @@ import click
 
 from benchmark import Contender, Script, Work, measure, only_option, print_report, rounds_option, seed_option
 from ceiling import FORWARD, count_parameters, model_ceiling
-from sentiment140_bert import modeling, open_classifier
+from sentiment140_bert import models, open_classifier
 from sentiment140_bert.cli.options import json_option
 from sentiment140_bert.cli.output import stdout_kept_clean
 from sentiment140_bert.data.texts import read_texts
@@ -45,7 +45,7 @@ def pipeline(*, model: str, texts: str, count: int, seed: int, **options: Any) -
 
     from sentiment140_bert.inference.torch_backend import tokenization_of
 
-    classifier, tokenizer = modeling.load_classifier(model, plain=True)
+    classifier, tokenizer = models.load_classifier(model, plain=True)
     classify = transformers.pipeline("text-classification", model=classifier, tokenizer=tokenizer)
     drawn = draw_texts(texts, count, seed)
     tokens = int(tokenization_of(classify.model, classify.tokenizer)(drawn).lengths.sum())
@@ -99,7 +99,7 @@ def main(
         Contender("onnx_int8", "s140 predict --backend onnx-int8", package, many | {"backend": "onnx-int8"}),
     ]
     with stdout_kept_clean():
-        config = modeling.shape_of(model)
+        config = models.shape_of(model)
         contenders.append(model_ceiling(config, CPU_TOKENS))
         flops = FORWARD * count_parameters(config)
         report = measure("inference", settings, contenders, rounds, only, flops_per_token=flops)

@@ -24,12 +24,12 @@ import click
 import pyarrow.compute as pc
 
 from benchmark import Contender, Script, Work, dataset_option, measure, only_option, print_report, rounds_option
-from sentiment140_bert import modeling
+from sentiment140_bert import models
 from sentiment140_bert.cli.options import json_option
 from sentiment140_bert.cli.output import stdout_kept_clean
+from sentiment140_bert.data import preparing
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.settings import DataConfig
-from sentiment140_bert.workflows import preparing
 
 MAX_LENGTH = 128  # tokens kept of each tweet
 TEXTS_AT_ONCE = 10_000
@@ -76,7 +76,7 @@ def pandas_map(*, file: str, tokenizer: str, max_length: int = MAX_LENGTH) -> Ca
     from sentiment140_bert.data import clean
 
     datasets.disable_progress_bars()
-    tokenize = modeling.load_tokenizer(tokenizer, None, clean.normalizer("repair"))
+    tokenize = models.load_tokenizer(tokenizer, None, clean.normalizer("repair"))
 
     def tokenize_batch(batch: dict[str, Any]) -> dict[str, Any]:
         return {"input_ids": tokenize(batch["text"], truncation=True, max_length=max_length)["input_ids"]}

@@ -13,8 +13,8 @@ import click
 from accuracy import package
 from benchmark import Script, dataset_option
 from sentiment140_bert.cli.output import stdout_kept_clean
+from sentiment140_bert.data import preparing
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.workflows import preparing
 
 
 @click.command(cls=Script)

@@ -28,11 +28,11 @@ def make_step(way: str, model: str, tweets: int, tokens: int) -> Callable[[], No
     """Return what takes a whole step: forward, backward, clipping, AdamW."""
     import torch
 
-    from sentiment140_bert import modeling
-    from sentiment140_bert.modeling.first_token import first_token_only
-    from sentiment140_bert.modeling.onednn import use_onednn
+    from sentiment140_bert import models
+    from sentiment140_bert.models.first_token import first_token_only
+    from sentiment140_bert.models.onednn import use_onednn
 
-    classifier = modeling.untrained(model, plain=True).train()
+    classifier = models.untrained(model, plain=True).train()
     if way != "plain":
         first_token_only(classifier)
     if way == "first_onednn":

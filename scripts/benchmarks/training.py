@@ -33,15 +33,15 @@ from benchmark import (
     seed_option,
 )
 from ceiling import TRAINING, count_parameters, model_ceiling
-from sentiment140_bert import modeling
+from sentiment140_bert import models
 from sentiment140_bert.cli.options import json_option
 from sentiment140_bert.cli.output import stdout_kept_clean
+from sentiment140_bert.data import preparing
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.settings import TrainingConfig
 from sentiment140_bert.training import arguments
 from sentiment140_bert.training.trainer import Outcome, train
-from sentiment140_bert.workflows import preparing
 
 NOTEBOOK_BATCH, NOTEBOOK_WIDTH = 16, 512  # of the original notebook
 SCRIPT_BATCH, SCRIPT_WIDTH = 8, 128  # defaults of transformers' run_classification.py
@@ -124,9 +124,9 @@ def plain_trainer(model: str, tokens: Tokens, batch: int, width: int | None = No
         batch: Tweets of a step.
         width: Tokens that every tweet is padded to; None for those of the longest one in a batch.
     """
-    classifier = modeling.untrained(model, plain=True)
+    classifier = models.untrained(model, plain=True)
     padding = {"padding": "max_length", "max_length": width} if width else {"padding": True}
-    collate = DataCollatorWithPadding(modeling.padding_only(classifier.config), **padding)
+    collate = DataCollatorWithPadding(models.padding_only(classifier.config), **padding)
     rows = [
         {"input_ids": list(ids), "attention_mask": [1] * len(ids), "labels": index % 2}
         for index, ids in enumerate(tokens)
@@ -152,8 +152,8 @@ def package(model: str, tokens: Tokens, batch: int) -> Callable[[], Work]:
     """
     from datasets import Dataset
 
-    classifier = modeling.untrained(model)
-    tokenizer = modeling.padding_only(classifier.config)
+    classifier = models.untrained(model)
+    tokenizer = models.padding_only(classifier.config)
     rows = Dataset.from_dict({"input_ids": tokens, "labels": [index % 2 for index in range(len(tokens))]})
     splits = {"train": rows, "validation": rows.select([0])}
     values = {"num_train_epochs": 1, "per_device_train_batch_size": batch, "logging_steps": 50}
@@ -242,7 +242,7 @@ def main(
             "Raise --tweets or lower --batch-size.",
         )
     with stdout_kept_clean():
-        config = modeling.shape_of(model)
+        config = models.shape_of(model)
         settings = {"model": model, "tokenizer": tokenizer or model, "dataset": dataset, "seed": seed}
         tokens = draw_tokens(tokenizer or model, dataset, max(tweets, (4 * slow_steps + 1) * NOTEBOOK_BATCH), seed)
         contenders = list_contenders(model, tokens, tweets, batch, slow_steps)

@@ -15,7 +15,7 @@
 from pathlib import Path
 
 import sentiment140_bert as s140
-from sentiment140_bert.notebook import widgets
+from sentiment140_bert.platforms.notebook import widgets
 
 # COMMAND ----------
 

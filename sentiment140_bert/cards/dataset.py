@@ -9,7 +9,7 @@ from sentiment140_bert import shapes
 from sentiment140_bert.cards import metadata
 from sentiment140_bert.cards.facts import HUB_IDS
 from sentiment140_bert.cards.markup import render
-from sentiment140_bert.corpora import identify_corpus
+from sentiment140_bert.data.corpora import identify_corpus
 from sentiment140_bert.shapes import checked
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sentiment140_bert import recipes, shapes
-from sentiment140_bert.corpora import Corpus, identify_corpus
+from sentiment140_bert.data.corpora import Corpus, identify_corpus
 from sentiment140_bert.errors import RecipeError, RunError
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.shapes import checked

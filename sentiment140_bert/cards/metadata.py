@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sentiment140_bert.cards.facts import Facts
-from sentiment140_bert.corpora import identify_corpus, identify_source
+from sentiment140_bert.data.corpora import identify_corpus, identify_source
 from sentiment140_bert.settings import SCORES
 from sentiment140_bert.visible import HIDDEN
 

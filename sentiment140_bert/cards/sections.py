@@ -8,9 +8,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sentiment140_bert import plain_yaml
 from sentiment140_bert.cards.metadata import front
-from sentiment140_bert.corpora import SENTIMENT140
+from sentiment140_bert.data.corpora import SENTIMENT140
+from sentiment140_bert.trust import plain_yaml
 
 MARK = re.compile(r"<!-- (begin|end) s140: ([\w-]{1,40}) -->[ \t]*\n?")
 FRONT_MATTER = re.compile(

@@ -23,9 +23,9 @@ def card(run: Path, repo_id: str | None, as_json: bool, **flags: Any) -> None:
     write into the card outside the marked sections is kept.
     """
     with stdout_kept_clean():
-        from sentiment140_bert import workflows
+        import sentiment140_bert
 
-        result = workflows.card(run, repo_id, resolved(None, flags).card)
+        result = sentiment140_bert.card(run, repo_id, resolved(None, flags).card)
     if as_json:
         print_json(result)
     else:

@@ -28,9 +28,9 @@ def convert(model: str, model_revision: str | None, output: Path, as_json: bool)
     is not. The folder is written whole or not at all.
     """
     with stdout_kept_clean():
-        from sentiment140_bert import workflows
+        import sentiment140_bert
 
-        result = workflows.convert(model, output, model_revision)
+        result = sentiment140_bert.convert(model, output, model_revision)
     if as_json:
         print_json(result)
         return

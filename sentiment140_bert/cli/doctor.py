@@ -34,9 +34,9 @@ def doctor(
     """
     chosen = resolved(recipe or "bert-base-100k", flags, assignments)
     with stdout_kept_clean():
-        from sentiment140_bert import workflows
+        import sentiment140_bert
 
-        found = workflows.doctor(chosen, output_dir, measure=not no_probe)
+        found = sentiment140_bert.doctor(chosen, output_dir, measure=not no_probe)
     if as_json:
         print_json(found)
     else:
@@ -92,7 +92,7 @@ def _choice(choice: dict[str, Any]) -> Iterator[str]:
 
 
 def _probe(probe: dict[str, Any]) -> Iterator[str]:
-    from sentiment140_bert.workflows.runs import duration
+    from sentiment140_bert.runs import duration
 
     job, seconds, batch, usage = probe["job"], probe["seconds"], probe["batch"], probe["usage"]
     yield (

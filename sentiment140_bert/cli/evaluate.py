@@ -63,15 +63,15 @@ def evaluate(
     for file in (output, differences):
         refuse_overwriting(file, flags["dataset"], flags["manual_test"])
     with stdout_kept_clean():
-        from sentiment140_bert import workflows
+        import sentiment140_bert
 
         data = resolved(None, flags).data if flags["dataset"] else None
         if len(model) > 1:
-            result = workflows.compare(model, data, model_revision=model_revision, differences=differences)
+            result = sentiment140_bert.compare(model, data, model_revision=model_revision, differences=differences)
         elif data:
-            result = workflows.evaluate(model[0], data, model_revision, backend)
+            result = sentiment140_bert.evaluate(model[0], data, model_revision, backend)
         elif RunDir(Path(model[0])).is_run():
-            result = workflows.evaluate_run(Path(model[0]))
+            result = sentiment140_bert.evaluate_run(Path(model[0]))
         else:
             raise S140Error(
                 f"{model[0]} is not a run directory, so it has no data of its own.", "Name tweets with --dataset."

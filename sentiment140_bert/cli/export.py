@@ -32,9 +32,9 @@ def export(
     is replaced.
     """
     with stdout_kept_clean():
-        from sentiment140_bert import workflows
+        import sentiment140_bert
 
-        result = workflows.export(model, output=output, quantize=quantize, revision=model_revision)
+        result = sentiment140_bert.export(model, output=output, quantize=quantize, revision=model_revision)
     if as_json:
         print_json(result)
         return

@@ -10,10 +10,11 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from sentiment140_bert import plain_yaml, recipes, trust
+from sentiment140_bert import recipes, trust
 from sentiment140_bert.errors import RecipeError, S140Error, is_unicode
 from sentiment140_bert.recipe import SECTIONS, Recipe
 from sentiment140_bert.settings import settings
+from sentiment140_bert.trust import plain_yaml
 from sentiment140_bert.values import path_named
 
 ALIASES = {"dataset_revision": ["--revision"]}

@@ -82,10 +82,9 @@ def predict(
         )
     refuse_overwriting(output, source)
     check_memory(WITHOUT_TORCH)
-    from sentiment140_bert import workflows
-
     with contextlib.redirect_stdout(sys.stderr):  # libraries are loaded here, and none that is not needed
         from sentiment140_bert.data.rows import Row
+        from sentiment140_bert.inference.answering import answer_rows, open_classifier
 
         if source or output:
             from sentiment140_bert.data.texts import check_output, read_rows, write_answers
@@ -96,10 +95,8 @@ def predict(
             rows = read_rows(source, resolved(None, flags).data)
         first = list(itertools.islice(rows, FIRST))
         key = "id" if any(isinstance(each, Row) and each.id is not None for each in first) else "row"
-        classifier = workflows.open_classifier(
-            model, model_revision, backend=backend, calibrated=calibrated, abstains=abstain
-        )
-    answers = workflows.answer_rows(classifier, itertools.chain(first, rows), max_bad_rows)
+        classifier = open_classifier(model, model_revision, backend=backend, calibrated=calibrated, abstains=abstain)
+    answers = answer_rows(classifier, itertools.chain(first, rows), max_bad_rows)
     errors: Counter[str] = Counter()
     answers = count_errors(answers, errors)
     result: dict[str, object] = {}

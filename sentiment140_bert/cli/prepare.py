@@ -52,10 +52,10 @@ def prepare(recipe: str | None, dry_run: bool, as_json: bool, **flags: Any) -> N
     """
     chosen = resolved(recipe, flags)
     with stdout_kept_clean():
-        from sentiment140_bert import workflows
+        import sentiment140_bert
 
-        preview = workflows.preview(chosen) if dry_run else None
-        report = {} if dry_run else workflows.prepare(chosen)
+        preview = sentiment140_bert.preview(chosen) if dry_run else None
+        report = {} if dry_run else sentiment140_bert.prepare(chosen)
     if preview:
         print_preview(preview, as_json)
         return

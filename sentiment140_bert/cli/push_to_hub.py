@@ -70,8 +70,8 @@ def push_to_hub(
             "It is not said where to publish.", f"Name it: --{'' if model_only else 'dataset-'}repo-id user/name"
         )
     with stdout_kept_clean():
-        from sentiment140_bert import workflows
-        from sentiment140_bert.workflows.publishing import Destination
+        import sentiment140_bert
+        from sentiment140_bert.publishing.publishing import Destination
 
         description = resolved(None, {name: options.pop(name) for name, _, _ in settings(CardConfig)}).card
         destination = Destination(
@@ -79,7 +79,7 @@ def push_to_hub(
             dataset_repo_id=None if model_only else dataset_repo_id,
             **options,
         )
-        result = workflows.push_to_hub(run, destination, description, dry_run=dry_run)
+        result = sentiment140_bert.push_to_hub(run, destination, description, dry_run=dry_run)
     if as_json:
         print_json(result)
     elif dry_run:

@@ -34,9 +34,9 @@ def report(run: Path, output: Path | None, errors: int, attributions: bool, as_j
     what `s140 push-to-hub` publishes.
     """
     with stdout_kept_clean():
-        from sentiment140_bert import workflows
+        import sentiment140_bert
 
-        result = workflows.report(run, output, errors, attributions)
+        result = sentiment140_bert.report(run, output, errors, attributions)
     if as_json:
         print_json(result)
         return

@@ -44,9 +44,9 @@ def suspects(
     out what the file lists. With --by model, finished folds are kept in the run: the same command goes on after a stop.
     """
     with stdout_kept_clean():
-        from sentiment140_bert import workflows
+        import sentiment140_bert
 
-        result = workflows.suspects(run, output, by=by, folds=folds, most=most, sample=sample, seed=seed)
+        result = sentiment140_bert.suspects(run, output, by=by, folds=folds, most=most, sample=sample, seed=seed)
     if as_json:
         print_json(result)
     else:

@@ -24,9 +24,9 @@ def track() -> None:
 @json_option
 def show(run: Path, as_json: bool) -> None:
     """List the trackers of a RUN: its id, its address, and what was not sent yet."""
-    from sentiment140_bert import workflows
+    import sentiment140_bert
 
-    report(workflows.track(run), as_json)
+    report(sentiment140_bert.track(run), as_json)
 
 
 @track.command()
@@ -44,9 +44,9 @@ def sync(run: Path, report_to: tuple[str, ...], as_json: bool) -> None:
     Nothing is sent twice. The exit code is 1 where something still could not be sent; it is kept.
     """
     with stdout_kept_clean():
-        from sentiment140_bert import workflows
+        import sentiment140_bert
 
-        result = workflows.sync_track(run, report_to)
+        result = sentiment140_bert.sync_track(run, report_to)
     report(result, as_json)
 
 

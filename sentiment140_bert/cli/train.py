@@ -52,11 +52,11 @@ def train(
         recipe = str(folder / "recipe.yaml")
     chosen = resolved(recipe or "bert-base-100k", flags, assignments)
     with stdout_kept_clean():
-        from sentiment140_bert import workflows
+        import sentiment140_bert
 
-        destination = workflows.Destination(repo_id=repo_id, dataset_repo_id=dataset_repo_id, private=private)
+        destination = sentiment140_bert.Destination(repo_id=repo_id, dataset_repo_id=dataset_repo_id, private=private)
         # `s140 spark train` brings one that starts several processes.
-        result = click.get_current_context().meta.get("train", workflows.train)(
+        result = click.get_current_context().meta.get("train", sentiment140_bert.train)(
             chosen,
             folder,
             resume=resume,

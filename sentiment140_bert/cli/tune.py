@@ -79,9 +79,9 @@ def tune(
     on the same trials.
     """
     with stdout_kept_clean():
-        from sentiment140_bert import workflows
+        import sentiment140_bert
 
-        result = workflows.tune(
+        result = sentiment140_bert.tune(
             resolved(recipe or "bert-base-100k", flags, assignments),
             output,
             trials,

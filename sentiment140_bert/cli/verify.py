@@ -9,8 +9,8 @@ import click
 from sentiment140_bert.cli.options import json_option, recipe_options, resolved
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 from sentiment140_bert.errors import S140Error
+from sentiment140_bert.publishing.verification import TOLERANCE
 from sentiment140_bert.recipe import READING
-from sentiment140_bert.verification import TOLERANCE
 
 EXIT_CODES = {"true": 0, "false": 1, "unchecked": 2}
 WORDS = {"true": "agrees", "false": "FALSE", "unchecked": "not checked", "claimed": "claimed, not checked"}
@@ -38,10 +38,10 @@ def verify(model: str, model_revision: str | None, tolerance: float, strict: boo
         if not 0 <= tolerance <= 1:
             raise S140Error(f"--tolerance {tolerance} is no share.", "Give it between 0 and 1, as in 0.001.")
         with stdout_kept_clean():
-            from sentiment140_bert import workflows
+            import sentiment140_bert
 
             data = resolved(None, flags).data if flags["dataset"] else None
-            result = workflows.verify(model, revision=model_revision, data=data, tolerance=tolerance)
+            result = sentiment140_bert.verify(model, revision=model_revision, data=data, tolerance=tolerance)
     except S140Error as error:
         error.exit_code = 2  # 1 is for a false claim
         raise

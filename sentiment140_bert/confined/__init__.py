@@ -13,8 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sentiment140_bert.model_files import UnusableFile
 from sentiment140_bert.run_dir import sha256_of
+from sentiment140_bert.trust.model_files import UnusableFile
 
 NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}  # otherwise onnxruntime tells its maker of every session
 SECONDS = 10  # of the processor

@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from sentiment140_bert.confined import cache_dir as cache_dir  # known by this name, too
-from sentiment140_bert.corpora import STANFORD_SHA256 as STANFORD_SHA256
+from sentiment140_bert.data.corpora import STANFORD_SHA256 as STANFORD_SHA256
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.run_dir import sha256_of, synchronize
 

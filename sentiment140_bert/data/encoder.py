@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.data import clean
-from sentiment140_bert.model_files import working_tokenizer
+from sentiment140_bert.trust.model_files import working_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer

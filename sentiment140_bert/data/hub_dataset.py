@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert import plain_yaml
 from sentiment140_bert.data.unpacking import DAMAGE
 from sentiment140_bert.errors import DataError, first_line
+from sentiment140_bert.trust import plain_yaml
 
 if TYPE_CHECKING:
     from datasets import DatasetBuilder, DatasetDict
@@ -34,7 +34,7 @@ def load(name: str, revision: str | None) -> tuple[DatasetDict, str | None]:
     from datasets import load_dataset
     from huggingface_hub import constants
 
-    from sentiment140_bert.hub_answers import check_answers
+    from sentiment140_bert.hub.replies import check_answers
 
     check_answers()
     with _explained(name):

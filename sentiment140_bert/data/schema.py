@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sentiment140_bert import values
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.labels import (
+from sentiment140_bert.models.labels import (
     LABEL_NAMES,
     NAMED,
     NEGATIVE,

@@ -18,7 +18,7 @@ from sentiment140_bert.data.encodings import detect_encoding
 from sentiment140_bert.data.formats import text_lines
 from sentiment140_bert.data.source import found, text_file
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.labels import NAMED, NEUTRAL, SCHEMES
+from sentiment140_bert.models.labels import NAMED, NEUTRAL, SCHEMES
 from sentiment140_bert.run_dir import sha256_of
 
 # As the list writes them, which knows only these two classes.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sentiment140_bert.labels import NEUTRAL, LabelMapping
+from sentiment140_bert.models.labels import NEUTRAL, LabelMapping
 
 
 @dataclass(frozen=True)

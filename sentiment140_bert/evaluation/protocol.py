@@ -11,7 +11,7 @@ from sentiment140_bert.evaluation import intervals, slices, three_way
 from sentiment140_bert.evaluation.answers import Answers
 from sentiment140_bert.evaluation.calibration import Calibration, confidence, reliability, risk_coverage, scaled
 from sentiment140_bert.evaluation.lift import Baselines
-from sentiment140_bert.labels import NEUTRAL
+from sentiment140_bert.models.labels import NEUTRAL
 
 
 def scores_of(answers: Answers, calibration: Calibration | None, baselines: Baselines | None) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class Hub:
     def __init__(self) -> None:
         from huggingface_hub import HfApi
 
-        from sentiment140_bert.hub_answers import check_answers
+        from sentiment140_bert.hub.replies import check_answers
 
         check_answers()
         self.api = HfApi()
@@ -42,7 +42,7 @@ class Hub:
         from huggingface_hub.errors import HFValidationError
         from huggingface_hub.utils import httpx
 
-        from sentiment140_bert.hub_answers import ODD_ANSWERS
+        from sentiment140_bert.hub.replies import ODD_ANSWERS
 
         for wait in (*WAITS, None):
             try:
@@ -99,7 +99,7 @@ def may_pass(error: BaseException) -> bool:
 
 def seconds_asked_for(error: BaseException) -> float | None:
     """Return the seconds that the Hub's ``Retry-After`` asks for."""
-    from sentiment140_bert.hub_answers import seconds_to_wait
+    from sentiment140_bert.hub.replies import seconds_to_wait
 
     response = response_of(error)
     return None if response is None else seconds_to_wait(response.headers.get("Retry-After"))

@@ -26,7 +26,7 @@ def state_of(kind: str, repo_id: str, revision: str | None = None) -> tuple[str,
         return "cached", "in the cache of this machine"
     if constants.HF_HUB_OFFLINE:
         return "missing", "HF_HUB_OFFLINE is set, and it is not in the cache"
-    from sentiment140_bert.hub_answers import ODD_ANSWERS
+    from sentiment140_bert.hub.replies import ODD_ANSWERS
 
     hub = Hub()
     try:

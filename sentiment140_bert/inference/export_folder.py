@@ -11,8 +11,8 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from sentiment140_bert.errors import ModelError
-from sentiment140_bert.model_files import UnusableFile, check_shape, is_rust_failure, read_labels, read_object
 from sentiment140_bert.run_dir import TRAINING_ROWS, sha256_of
+from sentiment140_bert.trust.model_files import UnusableFile, check_shape, is_rust_failure, read_labels, read_object
 
 MANIFEST, CONFIG, TOKENIZER = "export.json", "config.json", "tokenizer.json"
 TOKENIZER_SETTINGS = "tokenizer_config.json"

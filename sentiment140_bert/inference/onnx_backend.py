@@ -19,9 +19,9 @@ from sentiment140_bert.inference.backend import Numbers
 from sentiment140_bert.inference.batching import CPU_TOKENS
 from sentiment140_bert.inference.classifier import Classifier
 from sentiment140_bert.inference.tokens import IDS, MASK, TYPES, Tokenization
-from sentiment140_bert.model_files import UnusableFile
 from sentiment140_bert.run_dir import sha256_of
 from sentiment140_bert.trust import check_folder
+from sentiment140_bert.trust.model_files import UnusableFile
 
 
 class OnnxBackend:

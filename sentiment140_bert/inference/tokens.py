@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from sentiment140_bert.inference.backend import Numbers
-from sentiment140_bert.model_files import working_tokenizer
-from sentiment140_bert.padding import padded
+from sentiment140_bert.models.padding import padded
+from sentiment140_bert.trust.model_files import working_tokenizer
 
 IDS, TYPES, MASK = "input_ids", "token_type_ids", "attention_mask"
 

@@ -16,7 +16,7 @@ from sentiment140_bert.inference.backend import Numbers
 from sentiment140_bert.inference.batching import CPU_TOKENS
 from sentiment140_bert.inference.classifier import Classifier
 from sentiment140_bert.inference.tokens import IDS, MASK, TYPES, Tokenization
-from sentiment140_bert.model_inputs import ENDLESS, FAILURES, padding_number, positions_of
+from sentiment140_bert.models.model_inputs import ENDLESS, FAILURES, padding_number, positions_of
 
 log = logging.getLogger(__name__)
 

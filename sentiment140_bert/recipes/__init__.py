@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from sentiment140_bert import plain_yaml
 from sentiment140_bert.errors import RecipeError, S140Error
 from sentiment140_bert.recipe import Recipe, parse
+from sentiment140_bert.trust import plain_yaml
 
 
 def names() -> list[str]:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from sentiment140_bert import trust
-from sentiment140_bert.artifact_places import absolute, check_artifacts
 from sentiment140_bert.credentials import without_password
 from sentiment140_bert.errors import TrackerError, first_line
 from sentiment140_bert.tracking import mlflow_model
+from sentiment140_bert.tracking.artifact_places import absolute, check_artifacts
 from sentiment140_bert.tracking.story import CARD, Point, State, Story
 from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
 

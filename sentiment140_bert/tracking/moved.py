@@ -60,7 +60,7 @@ def _mlflow(entry: dict[str, Any]) -> tuple[dict[str, Any], str]:
 def _mlflow_here() -> str:
     import mlflow
 
-    from sentiment140_bert.artifact_places import absolute
+    from sentiment140_bert.tracking.artifact_places import absolute
 
     return without_password(absolute(mlflow.get_tracking_uri()))
 

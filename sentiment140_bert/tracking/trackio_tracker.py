@@ -96,7 +96,7 @@ def _owners() -> set[str]:
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.utils import httpx
 
-    from sentiment140_bert.hub_answers import check_answers
+    from sentiment140_bert.hub.replies import check_answers
 
     check_answers()
     if get_token() is None:

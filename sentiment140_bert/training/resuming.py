@@ -14,10 +14,10 @@ from typing import Any
 
 from sentiment140_bert import shapes
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.model_files import check_archive
 from sentiment140_bert.shapes import checked
 from sentiment140_bert.training import memory
 from sentiment140_bert.training.checkpoints import MANIFEST, manifest_of
+from sentiment140_bert.trust.model_files import check_archive
 
 # What torch and transformers raise for files that are not their own, or that hold more than numbers.
 UNREADABLE = (

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
-from sentiment140_bert.padding import padded
+from sentiment140_bert.models.padding import padded
 
 if TYPE_CHECKING:
     from datasets import Dataset as Table

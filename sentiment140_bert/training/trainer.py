@@ -22,7 +22,7 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from sentiment140_bert.errors import HardwareError, ModelError, diverged, first_line
-from sentiment140_bert.model_inputs import padding_number
+from sentiment140_bert.models.model_inputs import padding_number
 from sentiment140_bert.run_dir import disk_full, is_disk_full
 from sentiment140_bert.training import layerwise, memory, resuming
 from sentiment140_bert.training.batching import LengthGroupedBatches, Share

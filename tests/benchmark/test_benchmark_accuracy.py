@@ -11,10 +11,10 @@ import torch
 from transformers import AlbertConfig, AlbertModel
 
 from accuracy import main, package, score, subtract, trainer
-from sentiment140_bert import modeling
+from sentiment140_bert import models
+from sentiment140_bert.data import preparing
 from sentiment140_bert.errors import ModelError
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.workflows import preparing
 from tiny_run import flags
 
 pytest_plugins = ("model_fixtures", "forked_contenders")
@@ -57,7 +57,7 @@ def test_what_is_counted_as_right_is_the_label(small_bert) -> None:
     """A model that always says `positive` is right about the positive tweets of each split, and no others."""
     recipe = Recipe().with_values({"model_name_or_path": str(small_bert()), "dataset": "sample"})
     data = preparing.tokenized(recipe)
-    model = modeling.load_encoder(recipe.model.model_name_or_path)
+    model = models.load_encoder(recipe.model.model_name_or_path)
     torch.nn.init.zeros_(model.classifier.weight)
     model.classifier.bias.data = torch.tensor([0.0, 1.0])
     found = score(model, data)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForSequenceClassification
 
+import sentiment140_bert
 from inference import draw_texts, main, package, pipeline
-from sentiment140_bert import workflows
 
 pytest_plugins = ("model_fixtures", "forked_contenders")
 
@@ -24,7 +24,7 @@ def texts(tmp_path: Path) -> Path:
 
 def test_contenders_count_the_same_work(smallest_run: Path, texts: Path, tmp_path: Path) -> None:
     shutil.copytree(smallest_run, tmp_path / "run")
-    workflows.export(str(tmp_path / "run"), quantize="int8")
+    sentiment140_bert.export(str(tmp_path / "run"), quantize="int8")
     options = {"model": str(tmp_path / "run"), "texts": str(texts), "count": 20, "seed": 3}
     reference = package(**options)()
     assert reference.tweets == 20

@@ -19,7 +19,7 @@ from sentiment140_bert.cards import metadata
 from sentiment140_bert.cards.facts import Facts, read
 from sentiment140_bert.cards.model import model_card
 from sentiment140_bert.cards.sections import parse
-from sentiment140_bert.corpora import STANFORD_SHA256
+from sentiment140_bert.data.corpora import STANFORD_SHA256
 from sentiment140_bert.settings import SCORES
 
 pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")

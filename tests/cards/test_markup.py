@@ -16,7 +16,6 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 from cards_names import HOSTILE
-from sentiment140_bert import corpora
 from sentiment140_bert.cards.markup import (
     block,
     code,
@@ -31,6 +30,7 @@ from sentiment140_bert.cards.markup import (
     shell,
     template,
 )
+from sentiment140_bert.data import corpora
 from sentiment140_bert.errors import RunError
 
 TEXT = st.text(max_size=40) | st.lists(

@@ -101,8 +101,8 @@ def test_lone_surrogates_are_a_sentence(small_run: Path, s140, tmp_path: Path) -
 @pytest.fixture
 def trained_on(small_run: Path) -> list[tuple[int, str]]:
     """Labels and texts of a run's training split."""
+    from sentiment140_bert.evaluation.scoring import data_of
     from sentiment140_bert.run_dir import RunDir
-    from sentiment140_bert.workflows.scoring import data_of
 
     train = data_of(RunDir(small_run)).splits()["train"]
     return list(zip(train["label"], train["text"], strict=True))

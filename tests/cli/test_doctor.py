@@ -13,7 +13,7 @@ import torch
 import transformers
 
 from hub_server import HubServer
-from sentiment140_bert import modeling
+from sentiment140_bert import models
 from tiny_run import flags
 
 pytest_plugins = ["hub_fixtures", "driver_fixtures"]
@@ -148,7 +148,7 @@ def test_a_gpu_that_torch_cannot_use_is_told_with_the_remedy(s140, encoder: Path
 
 
 def test_the_smallest_model_of_all_fits_the_packaged_recipe(s140) -> None:
-    found = examined(s140, "--recipe", "local-8gb", "--no-probe", "--model-name-or-path", modeling.BUNDLED, code=1)
+    found = examined(s140, "--recipe", "local-8gb", "--no-probe", "--model-name-or-path", models.BUNDLED, code=1)
     assert found["choice"]["auto_find_batch_size"] is True
     assert found["choice"]["optim"] == "adamw_torch_fused"
 

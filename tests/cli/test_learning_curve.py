@@ -17,14 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from command_line import Command, signalled
+from sentiment140_bert import saved_recipe
 from sentiment140_bert.cli import main
+from sentiment140_bert.experiments.learning_curve.curve_dir import CurveDir
+from sentiment140_bert.experiments.learning_curve.curve_plan import time_left, within
+from sentiment140_bert.experiments.learning_curve.curve_points import Training
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir, sha256_of
-from sentiment140_bert.workflows import saved_recipe
-from sentiment140_bert.workflows.curve_dir import CurveDir
-from sentiment140_bert.workflows.curve_plan import time_left, within
-from sentiment140_bert.workflows.curve_points import Training
-from sentiment140_bert.workflows.runs import duration
+from sentiment140_bert.runs import duration
 from tiny_run import flags
 
 pytest_plugins = "model_fixtures"

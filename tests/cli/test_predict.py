@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from sentiment140_bert import modeling
+from sentiment140_bert import models
 from sentiment140_bert.cli import main
 from sentiment140_bert.data.cells import from_cell
 
@@ -99,7 +99,7 @@ def test_scores_are_calibrated_and_unsure_answers_neutral_on_request(
     odds = [each["score"] / (1 - each["score"]) for each in plain]
     scores = [value ** (1 / 2.5) / (1 + value ** (1 / 2.5)) for value in odds]
     threshold = statistics.median_high(scores) - 1e-4
-    modeling.write_calibration(folder, {"temperature": 2.5, "neutral_below": threshold})
+    models.write_calibration(folder, {"temperature": 2.5, "neutral_below": threshold})
     for flags in ([], ["--calibrated"], ["--abstain"], ["--calibrated", "--abstain"]):
         answers = json.loads(s140("predict", folder, *TEXTS, "--json", *flags).stdout)["predictions"]
         expected = scores if flags else [each["score"] for each in plain]

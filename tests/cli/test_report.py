@@ -15,8 +15,8 @@ from click.testing import CliRunner, Result
 
 from report_fixtures import write_predictions, wrong_rows
 from sentiment140_bert.cli import main
+from sentiment140_bert.evaluation import reporting
 from sentiment140_bert.run_dir import RunDir
-from sentiment140_bert.workflows import reporting
 
 pytest_plugins = ("model_fixtures", "report_fixtures")
 

@@ -14,8 +14,8 @@ from selenium.webdriver.common.keys import Keys
 from browser_fixtures import Browser
 from report_fixtures import HOSTILE_TWEETS
 from sentiment140_bert.cli import main
+from sentiment140_bert.evaluation.reporting import masked
 from sentiment140_bert.run_dir import RunDir
-from sentiment140_bert.workflows.reporting import masked
 
 pytest_plugins = ("model_fixtures", "report_fixtures", "browser_fixtures")
 

@@ -16,12 +16,12 @@ from click.testing import CliRunner
 
 import sentiment140_bert
 from command_line import Command, signalled
+from sentiment140_bert import saved_recipe
 from sentiment140_bert.cli import main
 from sentiment140_bert.data.cells import as_cell
 from sentiment140_bert.data.clean import clean
 from sentiment140_bert.data.prepare import prepare
 from sentiment140_bert.run_dir import RunDir
-from sentiment140_bert.workflows import saved_recipe
 from tiny_run import flags
 
 pytest_plugins = "model_fixtures"

@@ -9,10 +9,10 @@ import yaml
 from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
 
 from model_fixtures import train
+from sentiment140_bert import saved_recipe
 from sentiment140_bert.data.prepare import prepare
 from sentiment140_bert.recipe import Recipe, parse
 from sentiment140_bert.run_dir import sha256_of
-from sentiment140_bert.workflows import saved_recipe
 from tiny_run import TINY, flags
 
 pytest_plugins = "model_fixtures"

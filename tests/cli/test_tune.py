@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 import yaml
 
-from sentiment140_bert import recipes
+from sentiment140_bert import recipes, saved_recipe
 from sentiment140_bert.errors import RecipeError
+from sentiment140_bert.experiments.tune import finals, trials, tuning
+from sentiment140_bert.experiments.tune.space import DEFAULT
+from sentiment140_bert.experiments.tune.store import Store
+from sentiment140_bert.experiments.tune.study import Study
 from sentiment140_bert.ranges import Range
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir
-from sentiment140_bert.tuning.space import DEFAULT
-from sentiment140_bert.tuning.store import Store
-from sentiment140_bert.tuning.study import Study
-from sentiment140_bert.workflows import saved_recipe, tuning, tuning_finals, tuning_trials
 from tune_fixtures import TUNING, read, rows_of
 
 pytest_plugins = ("model_fixtures", "tune_fixtures")
@@ -95,7 +95,7 @@ def test_a_comparison_is_of_the_best_trial_also_if_another_process_finds_it_mean
     copied: Path, s140, tunable: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = ("tune", copied, "--recipe", tunable, "--trials", 6)
-    really = tuning_finals.compared
+    really = finals.compared
 
     def while_another_works(*arguments: Any) -> dict[str, Any]:
         store = Store(f"sqlite:///{copied}/study.db")
@@ -106,7 +106,7 @@ def test_a_comparison_is_of_the_best_trial_also_if_another_process_finds_it_mean
         return really(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(tuning_finals, "compared", while_another_works)
+        patched.setattr(finals, "compared", while_another_works)
         said = s140(*asked, "--final-seeds", 1).stderr
     assert "meanwhile trial 6 has become the best" in said
     tuning = read(copied)
@@ -138,7 +138,7 @@ def test_until_the_comparison_nothing_but_training_and_validation_is_read(
         folder / name for kind in ("prepared", "tokenized") for folder in (cache / kind).iterdir() for name in HELD_OUT
     ]
     assert all(each.is_dir() for each in taken)
-    really = tuning_trials.material
+    really = trials.material
 
     def and_no_more(*arguments: Any) -> Any:
         found = really(*arguments)
@@ -148,7 +148,7 @@ def test_until_the_comparison_nothing_but_training_and_validation_is_read(
 
     asked = ("tune", "mine", "--recipe", tunable, "--trials", 4)
     with monkeypatch.context() as patched:
-        patched.setattr(tuning_trials, "material", and_no_more)
+        patched.setattr(trials, "material", and_no_more)
         said = s140(*asked, "--final-seeds", 0).stderr
     assert "damaged" not in said
     assert not any(each.exists() for each in taken)
@@ -163,7 +163,7 @@ def test_until_the_comparison_nothing_but_training_and_validation_is_read(
 
 def test_trials_are_given_two_splits() -> None:
     """There is no way from what a trial is given to what is held out."""
-    assert [each.name for each in dataclasses.fields(tuning_trials.Material)] == [
+    assert [each.name for each in dataclasses.fields(trials.Material)] == [
         "train",
         "validation",
         "tokenizer",
@@ -177,7 +177,7 @@ def test_a_trial_is_scored_by_the_weights_that_it_would_keep() -> None:
     for metric, best in (("accuracy", 0.8), ("eval_loss", 0.5), ("log_loss", 0.5), ("eval_f1", 0.8)):
         for keeps_best in (True, False):
             recipe = Recipe().with_values({"metric_for_best_model": metric, "load_best_model_at_end": keeps_best})
-            assert tuning_trials._score(recipe, scores) == (best if keeps_best else 0.6), (metric, keeps_best)
+            assert trials._score(recipe, scores) == (best if keeps_best else 0.6), (metric, keeps_best)
 
 
 def test_default_ranges_are_those_that_mean_something() -> None:

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from sentiment140_bert.data import cache as caching
+from sentiment140_bert.data import preparing
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.recipes import load
-from sentiment140_bert.workflows import preparing
 
 ARROW = "train/data-00000-of-00001.arrow"
 Damage = Callable[[Path], Any]

@@ -122,7 +122,7 @@ def normalizer(level: str):
 
 @cache
 def tokenizer(level: str):
-    from sentiment140_bert.modeling import load_tokenizer
+    from sentiment140_bert.models import load_tokenizer
 
     return load_tokenizer("bundled:minilm", None, clean.normalizer(level))
 
@@ -183,8 +183,8 @@ def test_a_model_with_the_rules_of_an_earlier_version_is_loaded_and_gets_the_new
     from tokenizers import Regex, normalizers
     from transformers import AutoTokenizer
 
-    from sentiment140_bert.modeling import load_tokenizer
-    from sentiment140_bert.modeling.places import locate
+    from sentiment140_bert.models import load_tokenizer
+    from sentiment140_bert.models.places import locate
 
     earlier = {"&(?:amp;)+": "&", "&quot;": '"', "&#39;": "'", "\xc2+\xa0": " ", "\xc3\xa9": "é", "\xe2\x80\x99": "'"}
     rules = [

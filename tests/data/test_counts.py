@@ -228,7 +228,7 @@ def test_a_report_from_the_cache_tells_the_settings_of_this_call(cache, config, 
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    from sentiment140_bert.modeling import load_tokenizer
+    from sentiment140_bert.models import load_tokenizer
 
     return load_tokenizer("bundled:minilm", None, clean.normalizer("repair"))
 

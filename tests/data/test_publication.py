@@ -17,7 +17,7 @@ from sentiment140_bert.data import clean, publication
 from sentiment140_bert.data.cache import Prepared
 from sentiment140_bert.data.prepare import prepare, tokenized
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.modeling import load_tokenizer
+from sentiment140_bert.models import load_tokenizer
 from sentiment140_bert.settings import DataConfig
 
 MANUAL = [

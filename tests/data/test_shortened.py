@@ -4,7 +4,7 @@ import datasets
 import pyarrow as pa
 import pytest
 
-from sentiment140_bert import modeling
+from sentiment140_bert import models
 from sentiment140_bert.data.clean import normalizer
 from sentiment140_bert.data.shortened import closing, shortened
 from sentiment140_bert.data.tokenization import bare, text_by_text, tokenize
@@ -14,7 +14,7 @@ TEXTS = ["short", "", *(" ".join(f"word{at}" for at in range(count)) for count i
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return modeling.load_tokenizer(modeling.BUNDLED, normalizer=normalizer("repair"))
+    return models.load_tokenizer(models.BUNDLED, normalizer=normalizer("repair"))
 
 
 def as_table(ids: pa.ChunkedArray) -> datasets.Dataset:

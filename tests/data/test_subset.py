@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sentiment140_bert import modeling
-from sentiment140_bert.data import prepare, report, subset
+from sentiment140_bert import models
+from sentiment140_bert.data import prepare, preparing, report, subset
 from sentiment140_bert.data.tokenization import tokenize
 from sentiment140_bert.errors import DataError
+from sentiment140_bert.evaluation import scoring
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.settings import DataConfig
-from sentiment140_bert.workflows import preparing, scoring
 
 BASE: dict[str, Any] = {"dataset": "t.csv", "manual_test": "manual.csv", "validation_size": 20, "test_size": 20}
 
@@ -104,7 +104,7 @@ def test_leakage_is_counted_among_the_tweets_that_are_left() -> None:
 @pytest.mark.parametrize("max_length", [6, 64])
 def test_cut_tokens_are_those_of_the_texts(max_length: int) -> None:
     """Of both kinds: tweets that were truncated, and tweets that fit exactly."""
-    recipe = Recipe().with_values(BASE | {"model_name_or_path": modeling.BUNDLED, "max_length": max_length})
+    recipe = Recipe().with_values(BASE | {"model_name_or_path": models.BUNDLED, "max_length": max_length})
     part, cut, tokenizer = preparing.tokenized(recipe.with_values({"max_train_samples": 60}))
     train = part.splits()["train"].with_format("arrow")[:]
     ids, lengths, truncated = tokenize(train["text"], tokenizer, max_length)
@@ -116,7 +116,7 @@ def test_cut_tokens_are_those_of_the_texts(max_length: int) -> None:
 
 
 def test_nothing_is_tokenized_again(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = Recipe().with_values(BASE | {"model_name_or_path": modeling.BUNDLED})
+    recipe = Recipe().with_values(BASE | {"model_name_or_path": models.BUNDLED})
     whole = preparing.tokenized(recipe)
     asked: list[int] = []
     monkeypatch.setattr(subset, "tokenize", lambda texts, *_: asked.append(len(texts)))

@@ -13,9 +13,9 @@ import torch
 import transformers
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import decoders, pre_tokenizers, processors, trainers
 
-from sentiment140_bert import modeling
+from sentiment140_bert import models
 from sentiment140_bert.data.clean import normalizer
 from sentiment140_bert.evaluation.attribution import Piece, explain, pieces
 from sentiment140_bert.inference.torch_backend import TorchClassifier
@@ -62,11 +62,11 @@ def distance(classifier: TorchClassifier, text: str) -> float:
 
 
 def bert(small_bert: Callable[..., Path]) -> TorchClassifier:
-    return TorchClassifier(*modeling.load_classifier(str(small_bert())))
+    return TorchClassifier(*models.load_classifier(str(small_bert())))
 
 
 def distilbert(small_bert: Callable[..., Path]) -> TorchClassifier:
-    tokenizer = modeling.load_tokenizer(modeling.BUNDLED, normalizer=normalizer("repair"))
+    tokenizer = models.load_tokenizer(tokenizers.models.BUNDLED, normalizer=normalizer("repair"))
     tokenizer.model_input_names = ["input_ids", "attention_mask"]
     config = transformers.DistilBertConfig(
         vocab_size=len(tokenizer), dim=32, n_layers=2, n_heads=2, hidden_dim=64, initializer_range=0.2
@@ -77,7 +77,7 @@ def distilbert(small_bert: Callable[..., Path]) -> TorchClassifier:
 
 def roberta(small_bert: Callable[..., Path]) -> TorchClassifier:
     """With positions that are made from the ids, and tokens of bytes."""
-    backend = tokenizers.Tokenizer(models.BPE())
+    backend = tokenizers.Tokenizer(tokenizers.models.BPE())
     backend.normalizer = normalizer("mask")
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
@@ -126,7 +126,7 @@ def test_the_weights_add_up(classifier: TorchClassifier) -> None:
 @pytest.mark.long
 def test_they_add_up_for_the_bundled_encoder_with_the_steps_that_are_taken(run: Path) -> None:
     """To 5% of the distance, or of the largest distance where one is small."""
-    classifier = TorchClassifier(*modeling.load_classifier(str(run)))
+    classifier = TorchClassifier(*models.load_classifier(str(run)))
     texts = TWEETS[:4]
     expected = [distance(classifier, text) for text in texts]
     largest = max(map(abs, expected))
@@ -168,7 +168,7 @@ def test_no_tweets(classifier: TorchClassifier) -> None:
 
 @pytest.mark.long
 def test_a_word_that_moves_the_answer_weighs_most(run: Path) -> None:
-    classifier = TorchClassifier(*modeling.load_classifier(str(run)))
+    classifier = TorchClassifier(*models.load_classifier(str(run)))
     glad, sad = explained(classifier, ["what a lovely day", "what a horrible day"])
     weights = {piece.text: piece.weight or 0 for piece in (*glad, *sad)}
     assert weights["lovely"] > 0 > weights["horrible"]

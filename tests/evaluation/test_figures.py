@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from command_line import FORKS
-from sentiment140_bert.evaluation import figures as figures_module
+from sentiment140_bert.cards import figures as figures_module
+from sentiment140_bert.cards.figures import CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES, draw
 from sentiment140_bert.evaluation.answers import Answers
 from sentiment140_bert.evaluation.calibration import Calibration
-from sentiment140_bert.evaluation.figures import CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES, draw
 from sentiment140_bert.evaluation.lift import Baselines
 from sentiment140_bert.evaluation.protocol import scores_of
 

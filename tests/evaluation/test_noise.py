@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from sentiment140_bert.data import split
 from sentiment140_bert.data.prepare import prepare
 from sentiment140_bert.errors import DataError, MissingExtra
-from sentiment140_bert.evaluation import noise
+from sentiment140_bert.experiments.label_issues import noise
+from sentiment140_bert.experiments.label_issues.cross_validation import by_baseline
 from sentiment140_bert.settings import DataConfig
-from sentiment140_bert.workflows.cross_validation import by_baseline
 
 
 def priorities(texts: list[str], seed: int) -> np.ndarray:

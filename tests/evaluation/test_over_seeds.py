@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t
 
-from sentiment140_bert.evaluation import comparison, seeds
+from sentiment140_bert.evaluation import comparison
+from sentiment140_bert.experiments import seeds
 
 
 def drawn(random, gap: float, n: int, count: int, of_seeds: float = 0.01) -> tuple[np.ndarray, ...]:

@@ -17,7 +17,7 @@ from sentiment140_bert.evaluation.answers import Answers, asked
 from sentiment140_bert.evaluation.calibration import Calibration
 from sentiment140_bert.evaluation.lift import Baselines
 from sentiment140_bert.evaluation.protocol import log_losses, scores_of
-from sentiment140_bert.labels import LabelMapping
+from sentiment140_bert.models.labels import LabelMapping
 from sentiment140_bert.settings import SCORES
 
 # Wilson 1927, worked out by hand: (k + z²/2 ± z √(k (n - k) / n + z²/4)) / (n + z²) with z = 1.959964.

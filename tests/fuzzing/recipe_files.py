@@ -9,9 +9,10 @@ from random import Random
 from typing import Any
 
 from fuzzing.mutation import PIECES, mutated
-from sentiment140_bert import plain_yaml, recipes
+from sentiment140_bert import recipes
 from sentiment140_bert.errors import RecipeError, S140Error
 from sentiment140_bert.recipe import SECTION_OF, SECTIONS, Recipe, parse
+from sentiment140_bert.trust import plain_yaml
 
 HOSTILE = [
     "a: &a [x, x]\nb: &b [*a, *a]\nmodel: {model_name_or_path: *b}\n",

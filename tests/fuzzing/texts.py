@@ -14,7 +14,7 @@ from fuzzing.mutation import PIECES, mutated
 from fuzzing.tweet_files import seeds
 from sentiment140_bert.data import clean, schema
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.labels import is_possible
+from sentiment140_bert.models.labels import is_possible
 
 MISREAD = "éïßÉÅ’”…–€™½\u00a0\ufffd♥😂👍".encode()
 RULES = [rule.pattern.encode() for rule in clean.ENTITIES + clean.MOJIBAKE if not rule.regex]

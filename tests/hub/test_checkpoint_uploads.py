@@ -17,8 +17,8 @@ from sentiment140_bert.errors import HubError, RunError
 from sentiment140_bert.hub.checkpoint_files import File, index_of, is_ours, read_index
 from sentiment140_bert.hub.checkpoints import CheckpointRepo
 from sentiment140_bert.hub.client import Hub
+from sentiment140_bert.runs import public_arguments
 from sentiment140_bert.training.checkpoints import remove_older
-from sentiment140_bert.workflows.runs import public_arguments
 
 pytest_plugins = ("hub_fixtures", "checkpoint_fixtures")
 

@@ -25,9 +25,8 @@ from huggingface_hub.utils import httpx
 from hub_endpoints import ROUTES
 from hub_server import HubServer
 from on_hub import DATA, MODEL, AfterAPush, commits_of_ours, titles
-from sentiment140_bert import hub_answers
 from sentiment140_bert.errors import HubError
-from sentiment140_bert.hub import client
+from sentiment140_bert.hub import client, replies
 
 pytest_plugins = "hub_fixtures"
 
@@ -64,11 +63,11 @@ def give_up(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
     from huggingface_hub.utils import close_session
 
     endpoints: set[str] = set()
-    make_client = hub_answers.make_client
+    make_client = replies.make_client
 
     def check(request: Any) -> None:
         limits = request.extensions["timeout"]
-        assert all(0 < limits[name] <= hub_answers.TIMEOUT for name in ("connect", "read", "write", "pool")), request
+        assert all(0 < limits[name] <= replies.TIMEOUT for name in ("connect", "read", "write", "pool")), request
         endpoint = endpoint_of(request.method, request.url.path)
         if endpoint in endpoints:
             endpoints.remove(endpoint)
@@ -79,7 +78,7 @@ def give_up(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
         made.event_hooks = {**made.event_hooks, "request": [*made.event_hooks["request"], check]}
         return made
 
-    monkeypatch.setattr(hub_answers, "make_client", make_checked_client)
+    monkeypatch.setattr(replies, "make_client", make_checked_client)
     close_session()  # the next one is new
     yield endpoints
     close_session()
@@ -165,7 +164,7 @@ def test_silence_is_given_up_by_a_new_connection_pool_too() -> None:
 
     client.Hub()
     close_session()
-    assert get_session().timeout.read == hub_answers.TIMEOUT == 60
+    assert get_session().timeout.read == replies.TIMEOUT == 60
 
 
 def test_several_faults_in_a_row_are_got_over(hub: HubServer, push, impatient: list[float]) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+import sentiment140_bert
 from hub_server import HubServer
 from on_hub import DATA, MODEL
-from sentiment140_bert import modeling, workflows
+from sentiment140_bert import models
 from sentiment140_bert.data.prepare import prepare
 from sentiment140_bert.run_dir import sha256_of
 from sentiment140_bert.settings import SCORES
@@ -29,18 +30,18 @@ def test_pipeline_by_id_answers_as_the_run_does(mine: Path) -> None:
 
     there, here = (pipeline("text-classification", model=name)(TEXTS) for name in (MODEL, str(mine / "model")))
     assert there == here
-    answers = [*workflows.predict(str(mine), TEXTS)]
+    answers = [*sentiment140_bert.predict(str(mine), TEXTS)]
     assert [each["label"] for each in there] == [answer.label for _, answer in answers]
 
 
 @pytest.mark.long
 def test_a_model_is_exported_by_its_id(mine: Path, tmp_path: Path) -> None:
     folder = tmp_path / "exported"
-    workflows.export(MODEL, output=folder)
+    sentiment140_bert.export(MODEL, output=folder)
     manifest = json.loads((folder / "export.json").read_text("utf-8"))
-    assert (manifest["model"], manifest["revision"]) == (MODEL, modeling.commit_of(MODEL))
+    assert (manifest["model"], manifest["revision"]) == (MODEL, models.commit_of(MODEL))
     assert manifest["made_of"]["model.safetensors"] == sha256_of(mine / "model" / "model.safetensors")
-    answers = [[label for _, (label, _) in workflows.predict(str(each), TEXTS)] for each in (mine, folder)]
+    answers = [[label for _, (label, _) in sentiment140_bert.predict(str(each), TEXTS)] for each in (mine, folder)]
     assert answers[0] == answers[1]
 
 
@@ -56,7 +57,7 @@ def test_the_weights_by_id_are_the_runs(mine: Path) -> None:
 def test_the_dataset_by_id_is_the_prepared_splits_row_for_row(mine: Path) -> None:
     from datasets import load_dataset
 
-    prepared = prepare(workflows.saved_recipe(mine).data).splits()
+    prepared = prepare(sentiment140_bert.saved_recipe(mine).data).splits()
     loaded = load_dataset(DATA)
     assert list(loaded) == ["train", "validation", "test", "manual"]
     for name, split in loaded.items():
@@ -140,5 +141,5 @@ def test_the_card_names_the_tokenizer_that_made_the_tokens(hub: HubServer, mine:
     from sentiment140_bert.data.tokenization import identity
 
     data = json.loads(hub.files(DATA, "dataset")["data.json"])
-    assert data["tokenizer"]["sha256"] == identity(modeling.load_tokenizer(MODEL))
+    assert data["tokenizer"]["sha256"] == identity(models.load_tokenizer(MODEL))
     assert data["tokenizer"]["sha256"] in hub.files(DATA, "dataset")["README.md"].decode()

@@ -20,9 +20,9 @@ from huggingface_hub.errors import HfHubHTTPError
 from hub_server import HubServer, Repo
 from kept_trainings import REPO, training
 from on_hub import BOTH, DATA, MODEL, AfterAPush, commits_of_ours
-from sentiment140_bert import hub_answers
 from sentiment140_bert.cli import main
 from sentiment140_bert.errors import HubError
+from sentiment140_bert.hub import replies
 from sentiment140_bert.hub.client import Hub
 from sentiment140_bert.hub.reach import state_of
 
@@ -220,7 +220,7 @@ def asked(hub: HubServer) -> Hub:
 def test_an_answer_is_bounded_once_it_is_unpacked(hub: HubServer, asked: Hub, monkeypatch) -> None:
     """100 MB in 100 KB; as an error and as a redirect, too."""
     bomb = gzip.compress(b"[" + b" " * 100_000_000 + b"]")
-    monkeypatch.setattr(hub_answers, "LARGEST_ANSWER", 1_000_000)
+    monkeypatch.setattr(replies, "LARGEST_ANSWER", 1_000_000)
     for more in ({}, {"status": 500}, {"status": 302, "Location": "/api/models/somebody/else"}):
         headers = {"Content-Encoding": "gzip", "Location": more.pop("Location", "/")}
         hub.reset()
@@ -234,7 +234,7 @@ def test_an_answer_is_bounded_once_it_is_unpacked(hub: HubServer, asked: Hub, mo
 
 def test_a_file_is_bounded_once_it_is_unpacked(hub: HubServer, asked: Hub, monkeypatch) -> None:
     hub.write(MODEL, "config.json", b"{}")
-    monkeypatch.setattr(hub_answers, "LARGEST_TEXT", 1_000_000)
+    monkeypatch.setattr(replies, "LARGEST_TEXT", 1_000_000)
     hub.fail("resolve_get", answer=gzip.compress(b" " * 100_000_000), headers={"Content-Encoding": "gzip"})
     with pytest.raises(HubError, match="more than 1,000,000 bytes"):
         asked.api.hf_hub_download(MODEL, "config.json")
@@ -243,7 +243,7 @@ def test_a_file_is_bounded_once_it_is_unpacked(hub: HubServer, asked: Hub, monke
 
 
 def test_a_listing_without_an_end_is_given_up(hub: HubServer, asked: Hub, monkeypatch) -> None:
-    monkeypatch.setattr(hub_answers, "MOST_PAGES", 3)
+    monkeypatch.setattr(replies, "MOST_PAGES", 3)
     pages = (f'<{hub.url}/api/models/{MODEL}/tree/main?p={number}>; rel="next"' for number in itertools.count())
     for _ in range(9):
         hub.fail("tree", headers={"Link": next(pages)})

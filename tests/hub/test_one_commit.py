@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+import sentiment140_bert
 from hub_server import HubServer
 from on_hub import DATA, MODEL
-from sentiment140_bert import workflows
 from tiny_run import flags
 
 pytest_plugins = "hub_fixtures"
@@ -78,7 +78,7 @@ def test_a_config_that_changes_between_its_two_requests_is_not_taken_for_the_old
 
 def test_an_export_is_of_one_commit(hub: HubServer, changing: str, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
-    workflows.export(MODEL, output=tmp_path / "exported")
+    sentiment140_bert.export(MODEL, output=tmp_path / "exported")
     assert fetched(hub) == {changing}
 
 

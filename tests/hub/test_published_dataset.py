@@ -17,7 +17,6 @@ from click.testing import Result
 import sentiment140_bert
 from hub_server import TOKEN, HubServer
 from on_hub import DATA, MODEL
-from sentiment140_bert import workflows
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.hub import fetch
 from sentiment140_bert.hub.client import Hub
@@ -116,7 +115,7 @@ def test_its_tokens_are_used_where_only_the_encoder_is_another(other_encoder: Pa
 def test_its_tokens_are_those_one_would_make_oneself(mine: Path, prepared) -> None:
     from datasets import load_from_disk
 
-    theirs, own = prepared(), sentiment140_bert.prepare(workflows.saved_recipe(mine))
+    theirs, own = prepared(), sentiment140_bert.prepare(sentiment140_bert.saved_recipe(mine))
     assert theirs["cached"] == own["cached"] == {"splits": False, "tokens": False}
     for name, split in load_from_disk(theirs["folder"]).items():
         right = load_from_disk(own["folder"])[name]
@@ -221,7 +220,7 @@ def test_of_who_wrote_them_and_when_nothing_is_published(hub: HubServer) -> None
     for path, content in hub.files(DATA, "dataset").items():
         if path.startswith("default/"):
             assert pq.read_schema(io.BytesIO(content)).names == ["text", "label"]
-    splits = workflows.preparing.splits(DataConfig(dataset=DATA))[0].splits()
+    splits = sentiment140_bert.preparing.splits(DataConfig(dataset=DATA))[0].splits()
     for split in splits.values():
         assert split.column_names == ["text", "label", "row", "user", "time", "topic"]
         assert {(row["user"], row["time"]) for row in split} == {(None, None)}

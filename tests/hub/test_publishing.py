@@ -10,7 +10,7 @@ import pytest
 
 from hub_server import HubServer
 from on_hub import DATA, MODEL, changed_by_last, commits_of_ours, titles
-from sentiment140_bert.workflows import pushing
+from sentiment140_bert.publishing import pushing
 from tiny_run import flags
 
 pytest_plugins = "hub_fixtures"

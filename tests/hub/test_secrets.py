@@ -16,10 +16,9 @@ import yaml
 from command_line import Command
 from hub_server import TOKEN, HubServer
 from on_hub import BOTH, DATA, MODEL, commits_of_ours
-from sentiment140_bert import prepare
+from sentiment140_bert import prepare, saved_recipe
 from sentiment140_bert.errors import SecretError
 from sentiment140_bert.hub import secrets
-from sentiment140_bert.workflows import saved_recipe
 
 pytest_plugins = "hub_fixtures"
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from sentiment140_bert import workflows
+import sentiment140_bert
 from sentiment140_bert.inference import NEUTRAL, WINDOW, Classifier, Tokenization, batches_by_budget
 
 pytest_plugins = "model_fixtures"
@@ -40,7 +40,7 @@ def pipe(classifier_folder: Path):
 
 
 def test_the_answers_are_the_pipelines(classifier_folder: Path, pipe) -> None:
-    classifier = workflows.load_classifier(str(classifier_folder))
+    classifier = sentiment140_bert.load_classifier(str(classifier_folder))
     ours = list(classifier.predict(TWEETS))
     theirs = [pipe(text, truncation=True)[0] for text in TWEETS]
     assert [each.label for each in ours] == [each["label"] for each in theirs]
@@ -50,14 +50,14 @@ def test_the_answers_are_the_pipelines(classifier_folder: Path, pipe) -> None:
 
 
 def test_all_labels_too(classifier_folder: Path, pipe) -> None:
-    classifier = workflows.load_classifier(str(classifier_folder))
+    classifier = sentiment140_bert.load_classifier(str(classifier_folder))
     theirs = [{each["label"]: each["score"] for each in pipe(text, top_k=None)} for text in TWEETS[:6]]
     expected = [[scores[label] for label in classifier.labels] for scores in theirs]
     np.testing.assert_allclose(classifier.probabilities(TWEETS[:6]), expected, atol=1e-5)
 
 
 def test_cleaned_and_raw_tweets_are_answered_alike(classifier_folder: Path) -> None:
-    classifier = workflows.load_classifier(str(classifier_folder))
+    classifier = sentiment140_bert.load_classifier(str(classifier_folder))
     raw, cleaned = classifier.probabilities(["@xy I &lt;3 it http://t.co/1", "@user I <3 it http"])
     np.testing.assert_allclose(raw, cleaned, atol=1e-6)
 
@@ -128,16 +128,16 @@ def test_what_is_empty_or_cut_is_counted_over_windows() -> None:
 
 
 def test_order_is_kept_over_windows(classifier_folder: Path) -> None:
-    classifier = workflows.load_classifier(str(classifier_folder))
+    classifier = sentiment140_bert.load_classifier(str(classifier_folder))
     texts = [f"{'so ' * (number % 13)}tweet {number % 17}" for number in range(WINDOW + 500)]
     alone = {text: classifier.probabilities([text])[0].max() for text in sorted(set(texts))}
-    answers = list(workflows.answers(classifier, iter(texts)))
+    answers = list(sentiment140_bert.answers(classifier, iter(texts)))
     assert [text for text, _ in answers] == texts
     np.testing.assert_allclose([each.score for _, each in answers], [alone[text] for text in texts], atol=1e-5)
 
 
 def test_the_order_changes_no_digit(classifier_folder: Path) -> None:
-    classifier = workflows.load_classifier(str(classifier_folder))
+    classifier = sentiment140_bert.load_classifier(str(classifier_folder))
     texts = [f"{'so ' * (number % 7)}tweet {number}" for number in range(400)]
     np.testing.assert_array_equal(classifier.probabilities(texts[::-1])[::-1], classifier.probabilities(texts))
 
@@ -151,16 +151,16 @@ def test_texts_are_read_as_answers_are_taken(classifier_folder: Path) -> None:
             read += 1
             yield f"tweet {number}"
 
-    answers = workflows.predict(str(classifier_folder), texts())
+    answers = sentiment140_bert.predict(str(classifier_folder), texts())
     assert read == 0
     assert next(answers)[0] == "tweet 0"
     assert 0 < read < 20_000
 
 
 def test_nothing_in_nothing_out(classifier_folder: Path) -> None:
-    classifier = workflows.load_classifier(str(classifier_folder))
+    classifier = sentiment140_bert.load_classifier(str(classifier_folder))
     assert classifier.probabilities([]).shape == (0, 2)
-    assert list(workflows.answers(classifier, [])) == []
+    assert list(sentiment140_bert.answers(classifier, [])) == []
 
 
 @given(st.lists(st.integers(0, 600) | st.integers(4, 6), max_size=200), st.integers(1, 3_000), st.booleans())

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import sentiment140_bert
 from hostile import Change, answer_all, complain, copy_with, damage, put, remove, write, write_tiny
-from sentiment140_bert import workflows
 from sentiment140_bert.run_dir import sha256_of
 
 onnx = pytest.importorskip("onnx")
@@ -214,7 +214,7 @@ FINE = {"whole", "graph: whole"}
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An export that is whole; not to be changed."""
     folder = tmp_path_factory.mktemp("tiny")
-    workflows.export(str(write_tiny(folder / "model")), output=folder / "export")
+    sentiment140_bert.export(str(write_tiny(folder / "model")), output=folder / "export")
     return folder / "export"
 
 

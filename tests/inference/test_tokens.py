@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from sentiment140_bert import modeling
+from sentiment140_bert import models
 from sentiment140_bert.inference import Tokens
 from sentiment140_bert.inference.torch_backend import TorchBackend, tokenization_of
 
@@ -48,7 +48,7 @@ def test_equal_rows_are_found() -> None:
 
 
 def test_the_matrices_are_the_tokenizers(classifier_folder: Path) -> None:
-    model, tokenizer = modeling.load_classifier(str(classifier_folder))
+    model, tokenizer = models.load_classifier(str(classifier_folder))
     for padding, cutting in itertools.product(["right", "left"], repeat=2):
         tokenizer.padding_side, tokenizer.truncation_side = padding, cutting
         texts = [*TEXTS, "so sad " + "word " * 600 + "so good"]
@@ -62,7 +62,7 @@ def test_the_matrices_are_the_tokenizers(classifier_folder: Path) -> None:
 
 
 def test_a_text_is_cut_where_it_has_more_tokens_than_the_model_takes(classifier_folder: Path) -> None:
-    model, tokenizer = modeling.load_classifier(str(classifier_folder))
+    model, tokenizer = models.load_classifier(str(classifier_folder))
     tokenizer.model_max_length = 8
     texts = ["word " * count for count in range(12)]
     whole = [len(ids) for ids in tokenizer(texts)["input_ids"]]
@@ -73,7 +73,7 @@ def test_a_text_is_cut_where_it_has_more_tokens_than_the_model_takes(classifier_
 
 
 def test_types_are_passed_on_where_they_tell_something(classifier_folder: Path) -> None:
-    model, tokenizer = modeling.load_classifier(str(classifier_folder))
+    model, tokenizer = models.load_classifier(str(classifier_folder))
     content = tokenizer.backend_tokenizer.to_str().replace('"type_id":0', '"type_id":1')
     tokenizer._tokenizer = Tokenizer.from_str(content)
     expected = tokenizer(TEXTS, padding=True, return_tensors="np")
@@ -83,14 +83,14 @@ def test_types_are_passed_on_where_they_tell_something(classifier_folder: Path) 
 
 
 def test_the_tokenizer_is_left_as_it_was(classifier_folder: Path) -> None:
-    model, tokenizer = modeling.load_classifier(str(classifier_folder))
+    model, tokenizer = models.load_classifier(str(classifier_folder))
     before = tokenizer.backend_tokenizer.to_str()
     tokenization_of(model, tokenizer)(TEXTS)
     assert tokenizer.backend_tokenizer.to_str() == before
 
 
 def test_equal_texts_are_computed_once(classifier_folder: Path) -> None:
-    from sentiment140_bert.workflows import load_classifier
+    from sentiment140_bert import load_classifier
 
     classifier = load_classifier(str(classifier_folder))
     seen = 0
@@ -108,7 +108,7 @@ def test_equal_texts_are_computed_once(classifier_folder: Path) -> None:
 
 
 def test_leaving_the_mask_away_changes_nothing(classifier_folder: Path) -> None:
-    backend = TorchBackend(modeling.load_classifier(str(classifier_folder))[0])
+    backend = TorchBackend(models.load_classifier(str(classifier_folder))[0])
     ids = np.random.default_rng(0).integers(1_000, 2_000, (5, 9))
     masked = backend.logits({"input_ids": ids, "attention_mask": np.ones_like(ids)})
     np.testing.assert_allclose(backend.logits({"input_ids": ids}), masked, atol=1e-6)
@@ -118,7 +118,7 @@ def test_a_classifier_of_another_family(small_bert: Callable[..., Path]) -> None
     """RoBERTa's positions begin behind the padding's, so its texts are cut earlier."""
     import transformers
 
-    tokenizer = modeling.load_classifier(str(small_bert()))[1]
+    tokenizer = models.load_classifier(str(small_bert()))[1]
     config = transformers.RobertaConfig(
         vocab_size=len(tokenizer),
         hidden_size=32,

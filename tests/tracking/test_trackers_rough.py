@@ -14,8 +14,8 @@ from command_line import Command, signalled
 from mlflow_proxy import STALL, MlflowProxy
 from mlflow_server import MlflowServer, runs_of, steps_of
 from sentiment140_bert.errors import S140Error
+from sentiment140_bert.tracking import tracks
 from sentiment140_bert.tracking.sender import plain
-from sentiment140_bert.workflows import tracks
 from tiny_run import flags
 from told import change_scores, tell
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from datasets import Dataset
 
-from sentiment140_bert import modeling
+from sentiment140_bert import models
 from sentiment140_bert.errors import HardwareError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.training import memory
@@ -72,7 +72,7 @@ def run(classifier_folder: Path, tmp_path: Path) -> Run:
         training = Recipe().with_values(quiet | SGD | {"num_train_epochs": 2} | values).training
         settings = training_arguments(training, Precision("fp32", ""), home / "checkpoints")
         home.mkdir()
-        model, tokenizer = modeling.load_classifier(str(folder))
+        model, tokenizer = models.load_classifier(str(folder))
         if cramped:
             model.register_forward_pre_hook(cramped, with_kwargs=True)
         common = {"history": home / "history.jsonl", "compute_metrics": lambda _: {}, "finds_batch": finds}

@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from command_line import finish_ranks
-from sentiment140_bert import modeling
+from sentiment140_bert import models
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.training.arguments import Precision, training_arguments
@@ -58,7 +58,7 @@ def trained(classifier_folder: Path, tmp_path: Path) -> Callable[..., tuple[list
     """Trains the small BERT with the package's own ``train``: its log and its weights."""
 
     def run(data: Dataset, size: int, accumulation: int, **more: Any) -> tuple[list[dict[str, float]], dict[str, Any]]:
-        model, tokenizer = modeling.load_classifier(str(classifier_folder))
+        model, tokenizer = models.load_classifier(str(classifier_folder))
         history = tmp_path / f"{size}x{accumulation}.jsonl"
         values = {"per_device_train_batch_size": size, "gradient_accumulation_steps": accumulation} | SGD | more
         splits = {"train": data, "validation": data}
@@ -90,7 +90,7 @@ def test_a_plain_trainer_does_not(classifier_folder: Path, tmp_path: Path) -> No
     """The trap that exact_loss is for; when this fails, transformers has mended it."""
     data, losses = tweets(16), []
     for size, accumulation in ((16, 1), (4, 4)):
-        model, tokenizer = modeling.load_classifier(str(classifier_folder))
+        model, tokenizer = models.load_classifier(str(classifier_folder))
         values = {
             "per_device_train_batch_size": size,
             "gradient_accumulation_steps": accumulation,
@@ -124,7 +124,7 @@ def test_half_precision_logits_give_a_float32_loss() -> None:
 @pytest.fixture
 def trainer(classifier_folder: Path, tmp_path: Path) -> Callable[..., SentimentTrainer]:
     def make(**values: Any) -> SentimentTrainer:
-        model, tokenizer = modeling.load_classifier(str(classifier_folder))
+        model, tokenizer = models.load_classifier(str(classifier_folder))
         data = TokenRows(tweets(50), tokenizer)
         return SentimentTrainer(
             model, arguments(tmp_path, **values), train_dataset=data, eval_dataset=data, processing_class=tokenizer
@@ -164,7 +164,7 @@ def test_operations_are_six_for_each_token_and_weight_outside_the_embeddings(tra
 
 
 def test_a_loss_that_is_no_number_is_seen_and_ends_in_a_sentence(classifier_folder: Path, tmp_path: Path) -> None:
-    model, tokenizer = modeling.load_classifier(str(classifier_folder))
+    model, tokenizer = models.load_classifier(str(classifier_folder))
     values = {"learning_rate": 1e30, "max_grad_norm": 0, "num_train_epochs": 1, "per_device_train_batch_size": 8}
     history, splits = tmp_path / "history.jsonl", {"train": tweets(40), "validation": tweets(8)}
     settings = arguments(tmp_path, **SGD | values)
@@ -183,7 +183,7 @@ def test_lengths_are_those_of_the_rows() -> None:
 
 def test_the_best_weights_are_kept_not_the_last(classifier_folder: Path, tmp_path: Path) -> None:
     """Trained on turned labels, every epoch is worse than the one before: the first is the best."""
-    model, tokenizer = modeling.load_classifier(str(classifier_folder))
+    model, tokenizer = models.load_classifier(str(classifier_folder))
     data = tweets(64)
     turned = data.map(lambda row: {"labels": 1 - row["labels"]})
     settings = arguments(
@@ -247,7 +247,7 @@ def test_stopping_anywhere_changes_nothing(small_bert: Callable[..., Path], tmp_
 
     def run(home: Path, callbacks: list[Any], resume_from: Path | None = None) -> tuple[Any, dict[str, Any], list[Any]]:
         set_seed(3)
-        model, tokenizer = modeling.load_classifier(folder)
+        model, tokenizer = models.load_classifier(folder)
         settings, history = arguments(home, **values), tmp_path / f"{home.name}.jsonl"
         common = {"history": history, "compute_metrics": lambda _: {}, "resume_from": resume_from}
         outcome = train(model, tokenizer, {"train": data, "validation": data}, settings, callbacks=callbacks, **common)
@@ -274,7 +274,7 @@ def test_stopping_anywhere_changes_nothing(small_bert: Callable[..., Path], tmp_
 
 def test_a_signal_after_the_last_step_leaves_a_checkpoint(classifier_folder: Path, tmp_path: Path) -> None:
     """Where none was asked for: all steps are done, and would be lost with the process."""
-    model, tokenizer = modeling.load_classifier(str(classifier_folder))
+    model, tokenizer = models.load_classifier(str(classifier_folder))
     data, settings = tweets(40), arguments(tmp_path, eval_strategy="epoch", max_steps=4, metric_for_best_model="loss")
     common = {"history": tmp_path / "history.jsonl", "compute_metrics": lambda _: {}, "callbacks": [KillScoring(4)]}
     outcome = train(model, tokenizer, {"train": data, "validation": data}, settings, **common)
@@ -282,7 +282,7 @@ def test_a_signal_after_the_last_step_leaves_a_checkpoint(classifier_folder: Pat
     kept = load_file(newest_whole(tmp_path) / "model.safetensors")
     assert newest_whole(tmp_path).name == "checkpoint-4"
     assert all(torch.equal(kept[name], weight) for name, weight in model.state_dict().items() if name in kept)
-    again, _ = modeling.load_classifier(str(classifier_folder))
+    again, _ = models.load_classifier(str(classifier_folder))
     common |= {"callbacks": [], "resume_from": newest_whole(tmp_path)}
     ended = train(again, tokenizer, {"train": data, "validation": data}, settings, **common)
     assert (ended.signal, ended.steps) == (None, 4)  # in mid-epoch, where Trainer would take a fifth
@@ -294,7 +294,7 @@ def test_a_signal_leaves_a_checkpoint_where_only_better_ones_are_kept(
     classifier_folder: Path, tmp_path: Path, at: int
 ) -> None:
     """Those of the signal are scored while it comes; in the second case they are worse than those before."""
-    model, tokenizer = modeling.load_classifier(str(classifier_folder))
+    model, tokenizer = models.load_classifier(str(classifier_folder))
     worse = iter([0.9, 0.8, 0.7])
     values = {"eval_strategy": "steps", "eval_steps": 3, "save_strategy": "best", "metric_for_best_model": "accuracy"}
     common = {"history": tmp_path / "history.jsonl", "compute_metrics": lambda _: {"accuracy": next(worse)}}
@@ -306,7 +306,7 @@ def test_a_signal_leaves_a_checkpoint_where_only_better_ones_are_kept(
 
 def test_a_signal_that_others_do_not_know_of_yet_changes_nothing(classifier_folder: Path, tmp_path: Path) -> None:
     """Else one process would save alone, and wait for the others."""
-    model, tokenizer = modeling.load_classifier(str(classifier_folder))
+    model, tokenizer = models.load_classifier(str(classifier_folder))
     values = {"eval_strategy": "steps", "eval_steps": 3, "save_strategy": "best", "metric_for_best_model": "accuracy"}
     rows = TokenRows(tweets(8), tokenizer)
     trainer, stop = SentimentTrainer(model, arguments(tmp_path, **values), eval_dataset=rows), StopOnSignal()
@@ -337,7 +337,7 @@ def test_two_processes_learn_as_one(small_bert: Callable[..., Path], tmp_path: P
 def test_the_head_is_the_same_for_the_same_seed(small_bert: Callable[..., Path]) -> None:
     folder, heads = str(small_bert("BertModel")), []
     for seed in (1, 1, 2):
-        heads.append(modeling.load_encoder(folder, seed=seed).classifier.weight)
+        heads.append(models.load_encoder(folder, seed=seed).classifier.weight)
     assert torch.equal(heads[0], heads[1])
     assert not torch.equal(heads[0], heads[2])
-    assert isinstance(modeling.load_encoder(folder), type(AutoModelForSequenceClassification.from_pretrained(folder)))
+    assert isinstance(models.load_encoder(folder), type(AutoModelForSequenceClassification.from_pretrained(folder)))

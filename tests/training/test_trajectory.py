@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from datasets import Dataset
 
-from sentiment140_bert import modeling
+from sentiment140_bert import models
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.training.arguments import Precision, training_arguments
 from sentiment140_bert.training.trainer import train
@@ -33,7 +33,7 @@ def tweets() -> Dataset:
 def test_losses_are_those_that_were_committed(
     classifier_folder: Path, tmp_path: Path, size: int, accumulated: int
 ) -> None:
-    model, tokenizer = modeling.load_classifier(str(classifier_folder))
+    model, tokenizer = models.load_classifier(str(classifier_folder))
     values = {
         "per_device_train_batch_size": size,
         "gradient_accumulation_steps": accumulated,

@@ -1,0 +1,142 @@
+"""A training that is one of many: begun, gone on with, or kept, in a run directory of its own; what it answered."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from sentiment140_bert import run_lock
+from sentiment140_bert.data import preparing
+from sentiment140_bert.errors import Interrupted, RunError, first_line
+from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.runs import differences, saved_recipe
+from sentiment140_bert.training.run import train as train_run
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+def check(run: RunDir, recipe: Recipe, fingerprint: str) -> None:
+    """Makes sure that what lies in a folder is this training, as far as there is anything.
+
+    Args:
+        run: Its own.
+        recipe: Of this call.
+        fingerprint: Of its tweets.
+
+    Raises:
+        RunError: It was made by another recipe, or of other tweets.
+    """
+    if not run.is_run():
+        return
+    changed = differences(saved_recipe(run.path), recipe)
+    then = run.read(run.data)["fingerprint"]
+    if then != fingerprint:
+        changed.append(f"the tweets: fingerprint {then[:12]} then, {fingerprint[:12]} now")
+    if changed:
+        raise RunError(
+            f"{run.path} was trained otherwise: {'; '.join(changed)}.",
+            "Go on with the recipe and the tweets of the beginning, or choose another OUTPUT.",
+        )
+
+
+def train(
+    run: RunDir,
+    recipe: Recipe,
+    data: preparing.Data,
+    *,
+    keep_model: bool,
+    anew: bool = False,
+    hint: str,
+    arguments_given: list[str] | None = None,
+) -> None:
+    """Trains it to its end, or goes on with it; checkpoints are removed then. The folder is this tool's own: what a
+    beginning that failed left there is removed.
+
+    Args:
+        run: Its own.
+        recipe: Of the training.
+        data: What the recipe would be prepared to.
+        keep_model: Else weights are removed when they were scored.
+        anew: Begin again what is there.
+        hint: What one does who has stopped it.
+        arguments_given: What followed ``s140`` on the command line.
+
+    Raises:
+        Interrupted: A signal stopped it; a checkpoint is kept.
+        S140Error: As :func:`training.train`.
+    """
+    if run.path.exists() and not run.path.is_dir():
+        raise RunError(f"{run.path} is a file.", "Remove it, or choose another OUTPUT.")
+    with run_lock.held(run.path, "training", make=True):
+        if not run.is_run():
+            run.clear()
+        try:
+            train_run(
+                recipe,
+                run.path,
+                overwrite=anew,
+                arguments_given=arguments_given,
+                data=data,
+                lean=not keep_model,
+            )
+        except Interrupted as stopped:
+            raise Interrupted(stopped.message, hint, stopped.exit_code - 128) from None
+        finally:
+            free_memory()
+        tidy(run, keep_model)
+
+
+def tidy(run: RunDir, keep_model: bool) -> None:
+    """Removes from a finished run what is not kept of it."""
+    for each in (run.checkpoints, *([] if keep_model else [run.model])):
+        shutil.rmtree(each, ignore_errors=True)
+
+
+class Answered(NamedTuple):
+    """What a model said to the tweets of a split that are not neutral."""
+
+    right: npt.NDArray[np.bool_]
+    labels: npt.NDArray[np.int64]
+    sha256: str  # of these tweets
+
+
+def answered(run: RunDir, splits: Iterable[str]) -> dict[str, Answered]:
+    """What a finished training answered, by split; a split that it was not scored on is left out.
+
+    Raises:
+        RunError: ``predictions.parquet`` is missing or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from sentiment140_bert.data.report import row_hash
+    from sentiment140_bert.data.unpacking import read_parquet
+
+    try:
+        table = read_parquet(run.predictions, ["split", "text", "label", "positive"])
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise RunError(
+            f"{run.predictions} cannot be read: {first_line(error)}.",
+            f"Remove {run.path}; it is trained again by the command that made it.",
+        ) from None
+    found = {}
+    for split in splits:
+        rows = table.filter(pc.and_(pc.equal(table["split"], split), pc.less(table["label"], 2)))
+        if len(rows):
+            labels = rows["label"].to_numpy().astype("int64")
+            found[split] = Answered((rows["positive"].to_numpy() >= 0.5) == (labels == 1), labels, row_hash(rows))
+    return found
+
+
+def free_memory() -> None:
+    """Gives back what the training before this one held."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

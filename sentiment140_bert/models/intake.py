@@ -1,0 +1,284 @@
+"""What is loaded of a model: safetensors and JSON, all of one commit. Whatever else it brings is refused unopened.
+
+Model folders and repositories are other people's. transformers never sees them: it is given a temporary folder with
+copies of the few settings that are known to be harmless, and links to weights and vocabularies.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sentiment140_bert import confined
+from sentiment140_bert.errors import ModelError
+from sentiment140_bert.models import admitted_settings
+from sentiment140_bert.models.loading import STAGED, explained
+from sentiment140_bert.models.places import BUNDLED, is_hub_id, locate
+from sentiment140_bert.models.weights import UNKNOWN, Contents, read_headers
+from sentiment140_bert.run_dir import sha256_of
+from sentiment140_bert.trust.model_files import UnusableFile, read_labels, read_object
+
+CONFIG, TOKENIZER = "config.json", "tokenizer.json"
+SAFE, SAFE_INDEX = "model.safetensors", "model.safetensors.index.json"
+LARGEST_TOKENIZER = 1 << 28  # bytes; the largest vocabularies take 40 MB
+# Settings of a tokenizer, each with what is kept of it.
+SETTINGS = {
+    "tokenizer_config.json": admitted_settings.filter_settings,
+    "special_tokens_map.json": admitted_settings.filter_special_tokens,
+    "added_tokens.json": admitted_settings.filter_added_tokens,
+}
+# What a fast tokenizer is made of where there is no tokenizer.json.
+VOCABULARIES = (
+    *("vocab.txt", "vocab.json", "merges.txt"),
+    *("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "spm.model"),
+)
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+ELSEWHERE = (".h5", ".keras", ".msgpack", ".gguf")  # weights of other frameworks
+# A Trainer leaves these beside the weights; they hold none.
+STATE = ("training_args", "optimizer", "scheduler", "scaler", "rng_state")
+Find = Callable[[str], Path | None]
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A model that may be opened.
+
+    Args:
+        folder: What transformers is given; it is gone after the block.
+        contents: What its weights hold; of a model without weights the most that it may have.
+        labels: Their names by position; None where they make no sense.
+    """
+
+    folder: Path
+    contents: Contents
+    labels: list[str] | None
+
+
+@contextmanager
+def admitted(
+    name_or_path: str, revision: str | None = None, *, weights: bool = False, tokenizer: bool = False
+) -> Iterator[Admitted]:
+    """Look at a model, and stage what may be opened of it in a temporary folder.
+
+    Args:
+        name_or_path: As :func:`~sentiment140_bert.models.places.locate` takes it.
+        revision: Of a Hub repository; it is looked up once, so that all files are of one commit.
+        weights: They are to be loaded; of a Hub model they are fetched here.
+        tokenizer: It is to be loaded. One that this machine has not seen yet is tried in a process of its own. With
+            ``weights`` the model is a classifier, whose labels are kept.
+
+    Raises:
+        ModelError: It has no safetensors, or its JSON files lead out of it.
+        UnusableFile: One of its files is damaged, or too large.
+        OSError: The Hub does not give one of its files.
+    """
+    place, commit = locate(name_or_path), None
+    find = _in(Path(place))
+    if is_hub_id(name_or_path):
+        commit = pinned(place, revision)
+        find = _at(place, commit)
+    if find("adapter_config.json"):
+        raise ModelError(
+            f"{name_or_path} is an adapter, which is no model of its own.",
+            "Load it with peft, call merge_and_unload(), save that with its tokenizer, and name the new folder.",
+        )
+    config = _read(find(CONFIG), CONFIG)
+    files = _find_weights(find, config, name_or_path, lambda: _names(place, commit)) if weights else {}
+    contents = read_headers({*files.values()}) if weights else UNKNOWN
+    with tempfile.TemporaryDirectory(prefix=STAGED) as temporary:
+        folder = Path(temporary)
+        labels = weights and tokenizer  # an encoder gets new ones
+        _write(folder / CONFIG, admitted_settings.filter_config(config, contents.widest, labels))
+        _stage_weights(folder, files)
+        if tokenizer:
+            _stage_tokenizer(folder, find, tried=name_or_path == BUNDLED)
+        yield Admitted(folder, contents, _read_labels(config))
+
+
+def _read_labels(config: dict[str, Any]) -> list[str] | None:
+    try:
+        return read_labels(config) or ["LABEL_0", "LABEL_1"]  # a config leaves these out
+    except UnusableFile:
+        return None
+
+
+def _stage_weights(folder: Path, files: dict[str, Path]) -> None:
+    """Link weights into a folder by names that transformers looks for; ``files`` has the file of each tensor."""
+    shards = sorted({*files.values()})
+    for number, shard in enumerate(shards):
+        _link(shard, folder / (SAFE if len(shards) == 1 else f"model-{number}.safetensors"))
+    if len(shards) > 1:
+        names = {shard: f"model-{number}.safetensors" for number, shard in enumerate(shards)}
+        _write(folder / SAFE_INDEX, {"metadata": {}, "weight_map": {key: names[file] for key, file in files.items()}})
+
+
+def _stage_tokenizer(folder: Path, find: Find, tried: bool) -> None:
+    for name, keep in SETTINGS.items():
+        if file := find(name):
+            _write(folder / name, keep(read_object(file)))
+    if not (file := find(TOKENIZER)):
+        for name in VOCABULARIES:
+            if vocabulary := find(name):
+                if vocabulary.stat().st_size > LARGEST_TOKENIZER:
+                    raise UnusableFile(f"{name} is larger than {LARGEST_TOKENIZER:,} bytes")
+                _link(vocabulary, folder / name)
+        return
+    _write(folder / TOKENIZER, admitted_settings.filter_tokenizer(read_object(file, LARGEST_TOKENIZER)))
+    if not tried:
+        confined.try_tokenizer(folder / TOKENIZER)
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    file.write_text(json.dumps(content), "utf-8")
+
+
+def _link(file: Path, name: Path) -> None:
+    """Make a file known by another name; it is copied where links are not allowed."""
+    try:
+        name.symlink_to(file.resolve())
+    except OSError:
+        shutil.copyfile(file, name)
+
+
+def pinned(name: str, revision: str | None = None) -> str | None:
+    """The commit that a revision of a Hub model is on now; None for anything but a Hub model.
+
+    Without the Hub, the one that the cache of this machine knows.
+
+    Raises:
+        ModelError: There is no such model, or neither Hub nor cache have it.
+    """
+    if not is_hub_id(name):
+        return None
+    from huggingface_hub import hf_hub_download
+
+    with explained(name):
+        # It asks a branch twice, for the commit and for the file; that both are one, the file's hash tells.
+        return _as_uploaded(Path(hf_hub_download(name, "config.json", revision=revision)), name).parent.name
+
+
+def _in(folder: Path) -> Find:
+    return lambda name: folder / name if (folder / name).is_file() else None
+
+
+def _at(repo_id: str, commit: str | None) -> Find:
+    """Files of a repository, each checked when it arrives."""
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    def find(name: str) -> Path | None:
+        known = isinstance(try_to_load_from_cache(repo_id, name, revision=commit), str)
+        try:
+            file = Path(hf_hub_download(repo_id, name, revision=commit))
+        except LocalEntryNotFoundError:  # no answer; its parent class means that there is no such file
+            if name in (SAFE, "config.json"):
+                raise
+            return None
+        except EntryNotFoundError:
+            return None
+        return file if known else _as_uploaded(file, repo_id)
+
+    return find
+
+
+def _as_uploaded(file: Path, repo_id: str) -> Path:
+    """A file of the Hub's cache, where it goes by its hash: the sha256 of a large file, else git's own."""
+    from huggingface_hub.utils.sha import git_hash
+
+    blob = file.resolve()
+    kind = {40: "sha1", 64: "sha256"}.get(len(blob.name)) if re.fullmatch("[0-9a-f]+", blob.name) else None
+    if kind == "sha256":
+        right = sha256_of(blob) == blob.name
+    else:
+        right = kind is None or git_hash(blob.read_bytes()) == blob.name
+    if not right:
+        blob.unlink()
+        file.unlink(missing_ok=True)
+        raise ModelError(
+            f"{file.name} of {repo_id} did not arrive as it was uploaded ({kind} differs); it was removed.",
+            "It may have been changed just now: try again. If that does not help, do not trust where it comes from.",
+        )
+    return file
+
+
+def _names(place: str, commit: str | None) -> list[str]:
+    """All file names of a model that has no safetensors, for the message about that."""
+    if commit is None:
+        return sorted(each.name for each in Path(place).iterdir())
+    from huggingface_hub import HfApi
+
+    return sorted(HfApi().list_repo_files(place, revision=commit))
+
+
+def _read(file: Path | None, name: str) -> dict[str, Any]:
+    if not file:
+        raise UnusableFile(f"it has no {name}")
+    return read_object(file)
+
+
+def _find_weights(find: Find, config: dict[str, Any], name: str, names: Callable[[], Iterable[str]]) -> dict[str, Path]:
+    """Return the safetensors that hold a model's weights, by the tensors that an index names; a single one by ""."""
+    chosen = config.get("transformers_weights")
+    if chosen is not None and not _is_safe_name(chosen):
+        raise _leads_out(name, CONFIG, "transformers_weights", chosen)
+    if not str(chosen).endswith(".json") and (file := find(chosen or SAFE)):
+        return {"": file}
+    if not (index := find(chosen or SAFE_INDEX)):
+        raise without_safetensors(name, names())
+    shards = read_object(index, LARGEST_TOKENIZER).get("weight_map")
+    if not isinstance(shards, dict) or not shards:
+        raise UnusableFile(f"{index.name} has no weight_map")
+    files: dict[str, Path | None] = {}
+    for shard in sorted({*map(str, shards.values())}):
+        if not _is_safe_name(shard) or shard.endswith(".json"):
+            raise _leads_out(name, index.name, "weight_map", shard)
+        files[shard] = find(shard)
+        if not files[shard]:
+            raise ModelError(f"{name} lacks {shard}, a part of its weights.", "Fetch or copy it whole.")
+    return {tensor: file for tensor, shard in shards.items() if (file := files[str(shard)])}
+
+
+def _is_safe_name(value: Any) -> bool:
+    endings = (".safetensors", ".safetensors.index.json")
+    return isinstance(value, str) and not _is_path(value) and value.endswith(endings)
+
+
+def _is_path(value: Any) -> bool:
+    return not isinstance(value, str) or "/" in value or "\\" in value or value in ("", ".", "..")
+
+
+def _leads_out(name: str, file: str, key: str, value: Any) -> ModelError:
+    return ModelError(
+        f"{name} is not loaded: {key} in its {file} names {str(value)[:100]!r}.",
+        "Only safetensors and settings of the model itself are. Do not trust it; choose another, or ask its owner.",
+    )
+
+
+def without_safetensors(name: str, names: Iterable[str]) -> ModelError:
+    """That a model has no safetensors, what it has instead, and how to convert that."""
+    names = list(names)
+    pickles = pickled_weights(names)
+    if pickles:
+        return ModelError(
+            f"{name} has no safetensors weights, only {', '.join(pickles[:3])}. Such a file is a pickle, which can run "
+            "anything while it is opened; it is not loaded.",
+            f"Take its numbers out without running it: s140 convert {name} --output FOLDER",
+        )
+    other = [each for each in names if each.endswith(ELSEWHERE)]
+    found = f"only {', '.join(other[:3])}" if other else "nor any other"
+    return ModelError(
+        f"{name} has no safetensors weights, {found}.",
+        f"Ask its owner for model.safetensors, or name another model: a local folder, say, or {BUNDLED}.",
+    )
+
+
+def pickled_weights(names: Iterable[str]) -> list[str]:
+    """Those of some file names that are pickles of weights, and not what else a Trainer leaves."""
+    return [each for each in names if each.endswith(PICKLES) and not Path(each).name.startswith(STATE)]

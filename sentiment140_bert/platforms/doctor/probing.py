@@ -1,0 +1,168 @@
+"""How long a recipe's job will take on this machine: a few of its steps, really trained, in a temporary folder."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sentiment140_bert.data import preparing
+from sentiment140_bert.errors import Interrupted
+from sentiment140_bert.recipe import Recipe
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedConfig
+
+    from sentiment140_bert.training.batching import Share
+    from sentiment140_bert.training.probe import Estimate, Timed
+    from sentiment140_bert.training.trainer import Outcome
+
+# Distinct tweets of the whole corpus, about: 1,580,253 of its 1,600,000 rows came to 1,522,015 (docs/results.md).
+WHOLE_CORPUS = 1_540_000
+CORPUS = ("stanfordnlp/sentiment140", "sentiment140", "stanford")
+QUIET = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False, "logging_steps": 10**6}
+# Tokens, in bert-base-uncased's vocabulary, of 24,368 distinct tweets drawn from the whole corpus; at these shares.
+LENGTHS = (3, 7, 9, 12, 14, 17, 20, 23, 26, 30, 35, 38, 44, 54, 131)
+SHARES = (0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1)
+
+
+def probe(recipe: Recipe, folder: Path, tokenizer_at_hand: bool) -> dict[str, Any]:
+    """Trains a few steps as the recipe would, with random weights of the model's shape.
+
+    Args:
+        recipe: Of the job.
+        folder: On the disk where the job would write.
+        tokenizer_at_hand: Whether the model's own tokenizer can be loaded here.
+
+    Returns:
+        ``seconds`` (``total``, ``low``, ``high``; of ``training``, ``scoring`` and ``saving``), ``tweets_per_second``,
+        ``step`` (seconds), ``usage``, ``batch``, ``checkpoint`` (MiB), ``job``, and ``assumed``: remarks in words.
+
+    Raises:
+        S140Error: The model's shape is not known, or the batch does not fit into memory.
+    """
+    from sentiment140_bert import models
+    from sentiment140_bert.evaluation.metrics import trainer_metrics
+    from sentiment140_bert.machine.facts import nearest_folder
+    from sentiment140_bert.machine.usage import Usage
+    from sentiment140_bert.training import arguments, trainer
+    from sentiment140_bert.training.probe import STEPS, Timed
+
+    lengths, assumed = _lengths(recipe, tokenizer_at_hand)
+    name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
+    model = models.untrained(name, revision, dropouts=recipe.model.dropouts())
+    # As many steps as are timed; the schedule's warm-up is of no influence on the time.
+    config = recipe.with_values({**QUIET, "max_steps": STEPS, "warmup_steps": 0}).training
+    with tempfile.TemporaryDirectory(dir=nearest_folder(folder), prefix=".s140-probe-") as temporary:
+        home = Path(temporary)
+        settings = arguments.training_arguments(config, arguments.choose_precision(config), home / "checkpoints")
+        arguments.processes_of(settings)
+        share = trainer.share_of(settings)
+        train = _rows(lengths, max(share.tweets * 50, STEPS * share.tweets), model.config)
+        scored = _rows(lengths, config.per_device_eval_batch_size, model.config)
+        timed, usage = Timed(), Usage()
+        outcome = trainer.train(
+            model,
+            models.padding_only(model.config),
+            {"train": train, "validation": scored},
+            settings,
+            history=home / "history.jsonl",
+            compute_metrics=trainer_metrics,
+            callbacks=[timed],
+            finds_batch=config.auto_find_batch_size,
+            beside=usage,
+            shown=False,
+            lr_decay=config.layerwise_lr_decay,
+        )
+        if outcome.signal:
+            raise Interrupted("The probe was stopped.", "Without it: s140 doctor --no-probe", outcome.signal)
+        sizes = [each.stat().st_size for each in home.glob("checkpoints/*/*")]
+    step = _estimate(train, outcome, timed, settings.data_seed or settings.seed, settings.fp16 or settings.bf16)
+    report = _whole_job(recipe, share, step, timed, assumed)
+    batch = {"tweets": share.tweets, "per_device": outcome.share.per_device, "accumulated": outcome.share.accumulated}
+    return report | {
+        "batch": batch,
+        "usage": usage.summary(),
+        "checkpoint": -(-sum(sizes) // 2**20),
+        "assumed": assumed,
+    }
+
+
+def rows_of(recipe: Recipe) -> tuple[int | None, int]:
+    """Training and validation tweets that a recipe will have, as far as can be told without reading the input."""
+    data = recipe.data
+    if data.dataset == "sample":
+        splits = preparing.splits(data)[0].report["splits"]
+        return splits["train"]["rows"], splits["validation"]["rows"]
+    total = data.max_samples or (WHOLE_CORPUS if data.dataset in CORPUS else None)
+    if total is None:
+        return None, 0
+    validation, test = (int(size * total) if size < 1 else int(size) for size in (data.validation_size, data.test_size))
+    train = total - validation - test
+    return min(train, data.max_train_samples or train), validation
+
+
+def _lengths(recipe: Recipe, tokenizer_at_hand: bool) -> tuple[np.ndarray, list[str]]:
+    """Tokens of tweets such as the job's, and what was assumed."""
+    from sentiment140_bert.training.rows import lengths_of
+
+    if recipe.data.dataset == "sample" and tokenizer_at_hand:
+        _, tokens, _ = preparing.tokenized(recipe)
+        return lengths_of(tokens.splits()["train"]), []
+    drawn = np.interp(np.random.default_rng(0).random(10_000), SHARES, LENGTHS).round().astype(int)
+    return np.minimum(drawn, recipe.data.max_length), ["tweets as long as Sentiment140's"]
+
+
+def _rows(lengths: np.ndarray, count: int, config: PreTrainedConfig) -> Dataset:
+    """Make rows of random tokens whose lengths are drawn from ``lengths``; each ends as the model's texts do."""
+    from datasets import Dataset
+
+    random = np.random.default_rng(0)
+    drawn = random.choice(lengths, count, replace=count > len(lengths))
+    ids = [random.integers(0, config.vocab_size, length) for length in drawn]
+    end = getattr(config, "eos_token_id", None)
+    if isinstance(end, int) and 0 <= end < config.vocab_size:  # T5 wants equally many in each
+        ids = [np.append(np.where(row == end, (end + 1) % config.vocab_size, row)[:-1], end) for row in ids]
+    return Dataset.from_dict({"input_ids": ids, "labels": [at % 2 for at in range(count)]})
+
+
+def _estimate(train: Dataset, outcome: Outcome, timed: Timed, seed: int, half: bool) -> Estimate:
+    from sentiment140_bert.training.batching import LengthGroupedBatches
+    from sentiment140_bert.training.probe import step_estimate
+    from sentiment140_bert.training.rows import lengths_of
+
+    lengths = lengths_of(train)
+    to = 8 if half else 1
+    parts = list(LengthGroupedBatches(lengths, outcome.share, seed))
+    padded = [len(part) * (-(-lengths[part].max() // to) * to) if part else 1 for part in parts]
+    tokens = np.array(padded).reshape(-1, outcome.share.parts).sum(axis=1)
+    return step_estimate(timed.steps, tokens, tokens)
+
+
+def _whole_job(recipe: Recipe, share: Share, step: Estimate, timed: Timed, assumed: list[str]) -> dict[str, Any]:
+    from sentiment140_bert.training.probe import job_of
+
+    train, validation = rows_of(recipe)
+    if train is None:
+        train = recipe.data.max_samples or 100_000
+        assumed.append("100,000 tweets: how many there are is known once they were prepared")
+    job = job_of(recipe.training, share.tweets, train, validation)
+    scoring = job.scored / timed.tweets_scored_per_second if timed.tweets_scored_per_second else 0.0
+    saving = job.saves * (timed.saving or 0.0)
+    beside = scoring + saving
+    return {
+        "job": {"train": train, "validation": validation, "steps": job.steps, "saves": job.saves},
+        "step": {"seconds": step.step, "median": step.median, "measured": step.measured},
+        "tweets_per_second": share.tweets / step.step,
+        "seconds": {
+            "total": job.steps * step.step + beside,
+            "low": job.steps * step.low + beside,
+            "high": job.steps * step.high + beside,
+            "training": job.steps * step.step,
+            "scoring": scoring,
+            "saving": saving,
+        },
+    }

@@ -1,0 +1,263 @@
+"""The pages of a model and its dataset, compared with those that the tool writes from what was measured."""
+
+from __future__ import annotations
+
+import ast
+import html
+import re
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sentiment140_bert.cards import claims, sections
+from sentiment140_bert.cards.facts import Facts
+from sentiment140_bert.cards.markup import escape
+from sentiment140_bert.errors import first_line
+from sentiment140_bert.publishing import verification
+from sentiment140_bert.publishing.verification import CLAIMED, FALSE, TRUE, WARNING, Check
+from sentiment140_bert.run_dir import EVAL_RESULTS
+from sentiment140_bert.trust import plain_yaml
+
+# What the Hub reads of a front matter as properties of the model or the dataset, whether the tool writes it or not.
+OWNED = {
+    "language",
+    "base-model",
+    "base-model-relation",
+    "library-name",
+    "pipeline-tag",
+    "datasets",
+    "metrics",
+    "widget",
+}
+OWNED |= {"model-index", "model-name", "eval-results", "train-eval-index", "dataset-info", "configs", "task-categories"}
+PROPERTY_TAG = re.compile(
+    r"(dataset|base_model|license|language|library|pipeline_tag|metric|eval_results|model-index)s?:"
+    rf"|{sections.SOURCE_TAG}$"
+)
+TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
+SNIPPET = re.compile(r"^classify = pipeline\(.+?, model=(.+?)(?:, truncation=True)?\)$", re.MULTILINE)
+
+
+def compare_card(name: str, file: Path, right: str) -> Iterator[Check]:
+    """Compare a card with the one that the tool writes; what else is on it is listed.
+
+    Args:
+        name: Of the card, in the table.
+        file: The card.
+        right: As the tool writes it.
+    """
+    try:
+        text = file.read_text("utf-8").replace("\r\n", "\n")
+        claimed, expected = sections.parse(text), sections.parse(right)
+    except (OSError, ValueError) as error:
+        yield verification.unchecked(name, None, f"its README.md cannot be read: {first_line(error)}")
+        return
+    yield from _compare_front_matter(name, text, claimed, expected)
+    written_by = sections.WRITTEN_BY.search(claimed.sections.get("summary", ""))
+    if not written_by or written_by[1] != version("sentiment140-bert"):
+        yield verification.unchecked(f"{name}: text", None, "it was written by another version, or by another tool")
+    else:
+        yield from _compare_sections(name, claimed, expected)
+    if "the dataset" not in claims.find_source_claims(right):  # by its source, or by its publisher's word
+        yield from _find_another_source(name, text, claimed, expected)
+    yield from _list_handwritten(name, claimed)
+
+
+def _find_another_source(name: str, text: str, claimed: sections.Card, expected: sections.Card) -> Iterator[Check]:
+    """Find what a card, by whatever version or hand, says of its tweets as if they were those of Sentiment140."""
+    language, source = expected.metadata.get("language"), "another source in data.json"
+    is_english = "en" in (language if isinstance(language, list) else [language])
+    for claim, words in claims.find_source_claims(text).items():
+        if claim != "the language" or not is_english:
+            yield Check(f"{name}: {claim}, as of Sentiment140", words, source, FALSE)
+    for line in claimed.handwritten.splitlines():
+        if claims.NAME.search(line):
+            yield Check(f"{name}: text by hand about Sentiment140", line, source, WARNING, "the tweets are others")
+
+
+def _compare_sections(name: str, claimed: sections.Card, expected: sections.Card) -> Iterator[Check]:
+    wrong = [
+        Check(f"{name}: section {section}", "left out", "there", FALSE)
+        for section in expected.sections
+        if section not in claimed.sections
+    ]
+    wrong += [
+        Check(f"{name}: section {section}", "there", "the tool writes none", FALSE)
+        for section in claimed.sections
+        if section not in expected.sections
+    ]
+    order = [section for section in claimed.sections if section in expected.sections]
+    if order != [section for section in expected.sections if section in order]:
+        wrong.append(Check(f"{name}: order of the sections", ", ".join(order), ", ".join(expected.sections), FALSE))
+    for section in order:
+        if claimed.sections[section].rstrip() != expected.sections[section].rstrip():
+            wrong += [
+                Check(f"{name}, {section}: {line[:80]}", there, right, FALSE)
+                for there, right, line in sections.differences(claimed.sections[section], expected.sections[section])
+            ]
+    for gap in claimed.between:
+        wrong += [
+            Check(f"{name}: section {copy}, again", "a copy", "the tool writes one", FALSE)
+            for copy in sections.parse(gap).sections
+        ]
+    yield from wrong or [Check(f"{name}: text", "as its files", "as its files", TRUE)]
+
+
+def _list_handwritten(name: str, card: sections.Card) -> Iterator[Check]:
+    """List what people wrote around the sections, with a warning where that reads like a claim or hides a section."""
+    after = ["the front matter", *card.sections]
+    for place, gap in zip(after, card.between, strict=True):
+        if not gap.strip():
+            continue
+        where = f"{name}: text by hand after {place}"
+        yield Check(where, gap.strip(), None, CLAIMED, "nobody measured what it says")
+        yield from warn(where, gap)
+        if sections.MARK.search(gap):
+            yield Check(f"{where}: mark", gap.strip(), None, WARNING, "a mark of this tool without its counterpart")
+        if place != after[-1] and claims.is_open(gap):
+            yield Check(
+                f"{where}: markup", gap.strip(), None, WARNING, "it hides the next section, or changes its looks"
+            )
+
+
+def warn(where: str, text: str) -> Iterator[Check]:
+    """Warn of what reads like a claim in a text that nothing here can measure."""
+    for place in dict.fromkeys(claims.find_claims(text)):
+        yield Check(f"{where}: {place}", place, None, WARNING, "it reads like a claim, and nobody measured it")
+
+
+def _compare_front_matter(name: str, text: str, claimed: sections.Card, expected: sections.Card) -> Iterator[Check]:
+    """Compare the keys that the tool writes; a person's own are listed."""
+    where, there, right = f"{name}, front matter", dict(claimed.metadata), dict(expected.metadata)
+    matter = sections.FRONT_MATTER.match(text)
+    try:
+        plain_yaml.load(matter[1] if matter else "")
+    except ValueError as error:
+        yield Check(f"{where}: YAML", first_line(error), "every key once", FALSE)
+    tags = there.get("tags")
+    own_tags = [tag for tag in tags if tag not in right["tags"]] if isinstance(tags, list) else []
+    if isinstance(tags, list) and not any(PROPERTY_TAG.match(str(tag).lower()) for tag in own_tags):
+        there["tags"] = [tag for tag in tags if tag in right["tags"]]
+    else:
+        own_tags = []
+    theirs = {f"tag {tag}": tag for tag in own_tags}
+    for key in [key for key in there if key not in right or key in sections.THEIRS]:
+        if key in sections.THEIRS or str(key).lower().replace("_", "-") not in OWNED:
+            content, written = there.pop(key), right.pop(key, None)
+            theirs |= {str(key): content} if content != written else {}
+    wrong = [*compare_yaml(where, there, right)]
+    yield from wrong or [Check(where, "as its files", "as its files", TRUE)]
+    for key, content in theirs.items():
+        known = key == "license" and expected.metadata.get(key) not in (None, "unknown")
+        verdict, written = (WARNING, expected.metadata[key]) if known else (CLAIMED, "nothing of the kind")
+        yield Check(f"{where}: {key}", content, None, verdict, f"a person wrote it; the tool writes {written}")
+        yield from warn(f"{where}: {key}", f"{key}: {yaml.safe_dump(content, allow_unicode=True)}")
+
+
+def compare_yaml(name: str, claimed: Any, right: Any) -> Iterator[Check]:
+    """Compare parsed YAML, value by value: what differs is named by its place, split and metric."""
+    nothing = ("", None)
+    there, should = dict(_leaves(claimed)), dict(_leaves(right))
+    for path in {**should, **there}:
+        one, other = (leaves.get(path, nothing)[1] for leaves in (there, should))
+        if type(one) is not type(other) or one != other:
+            yield Check(f"{name}: {(should.get(path) or there[path])[0]}", one, other, FALSE)
+
+
+def _leaves(content: Any, path: tuple[Any, ...] = (), name: str = "") -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Yield (path, (name, value)) of every value; the name says split, task and metric where there are some."""
+    if isinstance(content, dict) and content:
+        dataset = content.get("dataset")
+        known = [dataset.get(key) for key in ("split", "task_id")] if isinstance(dataset, dict) else []
+        known += [content.get(key) for key in ("type", "name", "text", "config_name")]
+        own = next((value for value in known if isinstance(value, str)), "")
+        for key, value in content.items():
+            yield from _leaves(value, (*path, str(key)), f"{name} {own}".strip() if path else str(key))
+    elif isinstance(content, list) and content:
+        for at, value in enumerate(content):
+            yield from _leaves(value, (*path, at), name)
+    else:
+        yield path, (" ".join(dict.fromkeys([name, *map(str, path[-1:])])).strip(), content)
+
+
+def compare_results(folder: Path, right: str | None, dataset: str | None) -> Iterator[Check]:
+    """Compare the eval results: the tool's own file, and no other that speaks of its dataset.
+
+    Args:
+        folder: The page's.
+        right: The tool's file; None where it writes none.
+        dataset: Its id on the Hub.
+    """
+    for file in sorted(folder.glob(".eval_results/*")):
+        name = str(file.relative_to(folder))
+        try:
+            entries = plain_yaml.load(file.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            yield verification.unchecked(name, None, f"it cannot be read: {first_line(error)}")
+            continue
+        if name == EVAL_RESULTS:
+            wrong = [*compare_yaml(name, entries, yaml.safe_load(right or "[]"))]
+            yield from wrong or [Check(name, "as metrics.json", "as metrics.json", TRUE)]
+        elif dataset and dataset.lower() in yaml.safe_dump(entries).lower():
+            yield Check(name, str(entries), f"the tool writes {EVAL_RESULTS} alone", FALSE)
+        else:
+            yield verification.unchecked(name, str(entries), "nothing here can measure these results")
+
+
+def names_on_card(file: Path, title: str, model_id: str) -> tuple[str, str]:
+    """Return the title and the model's name on a card; ``title`` and ``model_id`` where it has none."""
+    try:
+        card = sections.parse(file.read_text("utf-8"))
+    except (OSError, ValueError):
+        return title, model_id
+    line = TITLE.search(card.sections.get("summary", ""))
+    index = card.metadata.get("model-index")
+    name = str(index[0].get("name")) if isinstance(index, list) and index and isinstance(index[0], dict) else ""
+    if line:
+        title = name if str(escape(name)) == line[1] else re.sub(r"\\(.)", r"\1", html.unescape(line[1]))
+    snippet = SNIPPET.search(card.sections.get("use", ""))
+    try:
+        named = ast.literal_eval(snippet[1]) if snippet else model_id
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        named = model_id
+    return title, named if isinstance(named, str) else model_id
+
+
+def list_description(name: str, data: dict[str, Any]) -> Iterator[Check]:
+    """List what ``data.json`` says of the tweets by their publisher's word."""
+    for key, value in data.get("description", {}).items():
+        where, content = f"{name}: {key.replace('_', ' ')}", ", ".join(value) if isinstance(value, list) else value
+        yield Check(where, content, None, CLAIMED, "its publisher says so")
+        yield from warn(where, content)
+
+
+def list_claimed(facts: Facts, title: str, pictures: list[str]) -> Iterator[Check]:
+    """List what the card says and nobody can measure."""
+    environment = facts.environment
+    training, machine = environment["training"], f"{environment['gpu'] or environment['cpu']}"
+    packages = ", ".join(f"{name} {number}" for name, number in environment["packages"].items())
+    values = {
+        "name": title,
+        "base model": facts.base_model or Path(facts.recipe["model"]["model_name_or_path"]).name,
+        "start": environment["started"],
+        "duration": f"{training['seconds']} s, {training['tweets_per_second']} tweets per second",
+        "steps": f"{training['steps']}, the best {training['best_step']}",
+        "machine": f"{machine}, {environment['threads']} threads, {environment['processes']} processes",
+        "number format": environment["precision"]["name"],
+        "package versions": f"Python {environment['python']}, {packages}",
+        "command and recipe": environment["command"] or "recipe.yaml",
+        "history of the training": "; ".join(environment.get("changed", [])) or "in one piece",
+        "pictures": ", ".join(pictures),
+        "tracker": ", ".join(str(entry.get("url")) for entry in facts.tracking.values() if isinstance(entry, dict)),
+    }
+    for name, content in values.items():
+        if content:
+            yield Check(name, content, None, CLAIMED, "nobody can measure it again")
+            if name not in ("duration", "command and recipe"):
+                yield from warn(name, content)
+    yield from list_description("tweets", facts.data)
+    for name, value in environment["unusual_arguments"].items():
+        yield from warn("training arguments", f"{name} {value}")

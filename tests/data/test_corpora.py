@@ -1,0 +1,316 @@
+"""What cards say of the tweets' source: what is known of it, what its publisher says, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import Result
+
+from hub_server import HubServer
+from on_hub import BOTH, DATA, MODEL
+from page_fixtures import README, Verdict, copy_of, edit, trained
+from sentiment140_bert.cards.dataset import dataset_card
+from sentiment140_bert.cards.facts import Facts, read
+from sentiment140_bert.cards.model import model_card
+from sentiment140_bert.cards.sections import merged, parse
+from sentiment140_bert.data.corpora import FILES, HUB_NAMES, SAMPLE_SHA256, STANFORD_SHA256, identify_source
+from sentiment140_bert.publishing import page_checks
+from sentiment140_bert.publishing.verification import FALSE, TRUE, WARNING, verdict
+from sentiment140_bert.run_dir import sha256_of
+
+pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")
+
+Verify = Callable[..., Verdict]
+S140 = Callable[..., Result]
+BIBTEX = "@misc{perez2021,\n  title = {Tuits},\n}"
+FLAGS = ("--language", "es", "--license", "cc-by-4.0", "--dataset-name", "Tuits 2021", "--citation", BIBTEX)
+SAID = {"language": ["es"], "license": "cc-by-4.0", "dataset_name": "Tuits 2021", "citation": BIBTEX}
+
+
+# ---- which source it is
+
+
+def test_a_source_is_known_by_what_nobody_can_choose() -> None:
+    """On the Hub a name has one owner; of a file the name proves nothing, and its hash all."""
+    other, file = "0" * 64, {"on_hub": False, "sha256_of": "file"}
+    hub, folder = {"on_hub": True, "sha256_of": "rows"}, {"on_hub": False, "sha256_of": "rows"}
+    rows: list[tuple[dict[str, Any], str, str, str]] = [
+        *((hub, name, other, "sentiment140") for name in HUB_NAMES),
+        (hub, "somebody/sentiment140", other, "other"),
+        (hub, "sample", SAMPLE_SHA256, "other"),
+        (file, "stanford", STANFORD_SHA256, "sentiment140"),
+        (file, "mine.zip", STANFORD_SHA256, "sentiment140"),
+        (file, "stanford", other, "other"),
+        (file, "stanfordnlp/sentiment140", other, "other"),
+        (file, "training.1600000.processed.noemoticon.csv", other, "other"),
+        (folder, "stanford", other, "other"),
+        (folder, "sample", other, "other"),
+        (file, "sample", SAMPLE_SHA256, "sample"),
+        (file, "copy.csv", SAMPLE_SHA256, "sample"),
+    ]
+    found = [(row, identify_source(row[0] | {"name": row[1], "sha256": row[2]}).kind) for row in rows]
+    assert [(row[:3], kind) for row, kind in found if kind != row[3]] == []
+
+
+def test_the_hashes_are_those_of_the_files() -> None:
+    from sentiment140_bert.data import download
+
+    assert sha256_of(Path(str(files("sentiment140_bert.data") / "sample" / "tweets.csv"))) == SAMPLE_SHA256
+    assert {download.STANFORD_SHA256, SAMPLE_SHA256} == {*FILES}
+
+
+# ---- what is said of each
+
+# Words of the cards, and the sources that they are true of.
+CLAIMS = {
+    "language: en": {"sample", "sentiment140"},
+    "- sentiment140\n": {"sentiment140"},
+    "- twitter\n": {"sentiment140"},
+    "fine-tuned on Sentiment140 to": {"sentiment140"},
+    "fine-tuned on invented tweets to": {"sample"},
+    "fine-tuned to": {"other"},
+    "English": {"sentiment140"},
+    "distant supervision": {"sentiment140"},
+    "emoticon": {"sentiment140"},
+    "Twitter": {"sentiment140"},
+    "Sentiment140 has no licence": {"sentiment140"},
+    "go2009twitter": {"sentiment140"},
+    "begin s140: citation": {"sentiment140"},
+    "invented": {"sample"},
+    "(MIT)": {"sample"},
+    "Only their owner knows how the tweets were collected and labelled, and what may be done with them.": {"other"},
+    ", truncation=True)": {"sample", "sentiment140", "other"},
+}
+DATASET_CLAIMS = {
+    "language:\n- en": {"sample", "sentiment140"},
+    "license: mit": {"sample"},
+    "license: unknown": {"sentiment140", "other"},
+    "pretty_name: Sentiment140, cleaned and split": {"sentiment140"},
+    "pretty_name: Invented tweets, cleaned and split": {"sample"},
+    "pretty_name: Tweets, cleaned and split": {"other"},
+    "- sentiment140\n": {"sentiment140"},
+    "Tweets of Sentiment140, cleaned": {"sentiment140"},
+    "Tweets, cleaned": {"other"},
+    "emoticon": {"sentiment140"},
+    "Twitter": {"sentiment140", "sample"},  # "nobody wrote them on Twitter"
+    "go2009twitter": {"sentiment140"},
+    "Only their owner knows": {"other"},
+}
+SOURCES: dict[str, dict[str, Any]] = {
+    "sample": {"name": "sample", "sha256": SAMPLE_SHA256},
+    "sentiment140": {"name": "stanfordnlp/sentiment140", "on_hub": True, "sha256_of": "rows", "sha256": "0" * 64},
+    "other": {"name": "sentiment140.csv", "sha256": "0" * 64},
+}
+
+
+def with_source(facts: Facts, kind: str, **more: Any) -> Facts:
+    """The facts of a run whose tweets came from such a source; other texts of a run's files name none."""
+    sources = facts.data["sources"]
+    recipe = facts.recipe | {"data": facts.recipe["data"] | {"dataset": SOURCES[kind]["name"]}}
+    sources = {"training": sources["training"] | SOURCES[kind]}
+    environment = facts.environment | {"command": None}
+    return replace(facts, data=facts.data | {"sources": sources} | more, recipe=recipe, environment=environment)
+
+
+def card_of_model(facts: Facts) -> str:
+    return model_card(facts, "title", "tester/title", [])
+
+
+def card_of_dataset(facts: Facts) -> str:
+    sizes = {"default": {"train": {"num_examples": 1, "num_bytes": 1}}}
+    return dataset_card(facts.data | {"configs": sizes}, "tester/data", None)
+
+
+def test_each_claim_is_made_of_the_sources_that_it_is_true_of(small_run: Path) -> None:
+    facts = {kind: with_source(read(small_run), kind) for kind in SOURCES}
+    wrong = []
+    for make, words in ((card_of_model, CLAIMS), (card_of_dataset, DATASET_CLAIMS)):
+        cards = {kind: make(found) for kind, found in facts.items()}
+        for claim, kinds in words.items():
+            made = {kind for kind, text in cards.items() if claim in text}
+            wrong += [(claim, made)] if made != kinds else []
+    assert wrong == []
+
+
+def test_what_a_publisher_says_is_on_both_cards_and_no_more(small_run: Path) -> None:
+    facts = with_source(read(small_run), "other", description=SAID)
+    of_model, of_dataset = card_of_model(facts), card_of_dataset(facts)
+    front, dataset = parse(of_model).metadata, parse(of_dataset).metadata
+    assert (front["language"], front["license"]) == ("es", "cc-by-4.0")
+    assert (dataset["language"], dataset["license"]) == (["es"], "cc-by-4.0")
+    assert dataset["pretty_name"] == "Tuits 2021, cleaned and split"
+    assert front["model-index"][0]["results"][0]["dataset"]["name"] == "Tuits 2021 (test)"
+    assert "fine-tuned on Tuits 2021 to tell" in of_model
+    assert "Tweets of Tuits 2021, cleaned" in of_dataset
+    for text in (of_model, of_dataset):
+        assert f"```bibtex\n{BIBTEX}\n```" in text
+        assert "labelled; they are said to be under `cc-by-4.0`." in text
+        assert not any(word in text for word in ("Twitter", "English", "emoticon", "go2009"))
+
+
+def test_of_sentiment140_a_citation_is_added(small_run: Path) -> None:
+    text = card_of_model(with_source(read(small_run), "sentiment140", description={"citation": BIBTEX}))
+    assert text.index("go2009twitter") < text.index("perez2021") < text.index("<!-- end s140: citation")
+
+
+def test_what_an_older_card_said_falsely_is_not_kept(small_run: Path) -> None:
+    """Its language and its tag were this tool's words; what people added stays."""
+    facts = read(small_run)
+    older = card_of_model(with_source(facts, "sentiment140")).replace("tags:\n", "tags:\n- mine\n")
+    card = parse(merged(card_of_model(with_source(facts, "other")), f"{older}\nBy hand.\n"))
+    assert "language" not in card.metadata
+    assert card.metadata["tags"] == ["sentiment-analysis", "mine"]
+    assert parse(merged(card_of_model(facts), "---\ntags: [twitter]\n---\n")).metadata["tags"][-1] == "twitter"
+    assert "citation" not in card.sections
+    assert card.handwritten == "By hand."
+
+
+# ---- verify
+
+
+def test_claims_of_sentiment140_are_false_of_any_other_source(small_run: Path, tmp_path: Path) -> None:
+    """In the tool's own sections, written by another version, and by hand."""
+    facts = read(small_run)
+    right, claimed = (card_of_model(with_source(facts, kind)) for kind in ("other", "sentiment140"))
+    older = claimed.replace("written by sentiment140_bert ", "written by sentiment140_bert 0.0.")
+    claims = {
+        "all, by this version": claimed,
+        "all, by another version": older,
+        "the dataset": right.replace("fine-tuned to", "fine-tuned on Sentiment140 to"),
+        "the language": right.replace("whether a tweet", "whether an English tweet"),
+        "the labels": f"{right}\nA tweet counts as positive because it held a *happy*\nemoticon.\n",
+        "the licence": f"{right}\n**Sentiment140** has no licence of its own.\n",
+        "the dataset, by hand": f"{right}\nThis model was fine-tuned on the\nwell-known Sentiment140 corpus.\n",
+        "the tag": right.replace("tags:\n", "tags:\n- sentiment140\n"),
+        "the key": right.replace("\nlicense:", "\nlanguage: en\nlicense:"),
+        "the citation": right + claimed[claimed.index("<!-- begin s140: citation") :],
+    }
+    for name, text in claims.items():
+        (tmp_path / README).write_text(text, "utf-8")
+        checks = [*page_checks.compare_card("card", tmp_path / README, right)]
+        assert verdict(checks) == FALSE, name
+        (tmp_path / README).write_text(right, "utf-8")
+        assert verdict(page_checks.compare_card("card", tmp_path / README, right)) == TRUE, name
+
+
+def test_so_are_those_of_a_dataset_card_of_another_version(small_run: Path, tmp_path: Path) -> None:
+    facts = read(small_run)
+    right, claimed = (card_of_dataset(with_source(facts, kind)) for kind in ("other", "sentiment140"))
+    front = right.partition("<!--")[0]
+    older = front + claimed.replace("sentiment140_bert 0.", "sentiment140_bert 0.0.")[claimed.index("<!--") :]
+    (tmp_path / README).write_text(older, "utf-8")
+    checks = page_checks.compare_card("dataset card", tmp_path / README, right)
+    named = {check.claim for check in checks if check.verdict == FALSE}
+    assert named == {f"dataset card: the {claim}, as of Sentiment140" for claim in ("dataset", "labels", "licence")}
+
+
+def test_words_about_sentiment140_are_no_false_claim(small_run: Path, tmp_path: Path) -> None:
+    """Where they name it, and it is not the source by anybody's word, they are a warning."""
+    facts = read(small_run)
+    note = "\nUnlike models that were fine-tuned on Sentiment140 (English, emoticons), it was labelled by hand.\n"
+    own_copy = with_source(facts, "other", description={"dataset_name": "Sentiment140"})
+    for right, text, warnings in (
+        (card_of_model(with_source(facts, "other")), note, 1),
+        (card_of_model(with_source(facts, "other")), "\nMade with sentiment140_bert.\n", 0),
+        (card_of_model(own_copy), "\nSentiment140 has no licence.\n", 0),
+        (card_of_model(with_source(facts, "sample")), "\nIt tells whether an English tweet is positive.\n", 0),
+    ):
+        (tmp_path / README).write_text(right + text, "utf-8")
+        checks = [*page_checks.compare_card("card", tmp_path / README, right)]
+        assert (verdict(checks), sum(check.verdict == WARNING for check in checks)) == (TRUE, warnings), text
+
+
+# ---- the commands
+
+TWEETS = "".join(f"{'qué pena' if at % 2 else 'me encanta'} número {at},{4 - 4 * (at % 2)}\n" for at in range(160))
+
+
+@pytest.fixture
+def spanish(encoder: Path, tmp_path: Path) -> Path:
+    (tmp_path / "tuits.csv").write_text(f"text,label\n{TWEETS}", "utf-8")
+    return trained(
+        tmp_path / "runs" / "es",
+        model_name_or_path=encoder,
+        dataset="tuits.csv",
+        max_samples=160,
+        validation_size=20,
+        test_size=20,
+        language="es",
+    )
+
+
+def front_of(run: Path) -> dict[str, Any]:
+    return parse((run / "model" / README).read_text("utf-8")).metadata
+
+
+def test_a_run_of_other_tweets_from_training_to_the_hub(
+    hub: HubServer, spanish: Path, tmp_path: Path, s140: S140, verify: Verify
+) -> None:
+    """Its card says no more than its publisher, who may say more later; `verify` lists it, and finds what is false."""
+    assert front_of(spanish)["language"] == "es"
+    before = (spanish / "data.json").read_bytes()
+    s140("push-to-hub", spanish, *BOTH, *FLAGS, "--dry-run")
+    assert (spanish / "data.json").read_bytes() == before
+    s140("push-to-hub", spanish, *BOTH, *FLAGS)
+    assert json.loads((spanish / "data.json").read_text("utf-8"))["description"] == SAID
+    for kind, repo_id in (("model", MODEL), ("dataset", DATA)):
+        published = hub.files(repo_id, kind)
+        front = parse(published[README].decode()).metadata
+        assert (front["license"], json.loads(published["data.json"])["description"]) == ("cc-by-4.0", SAID)
+    for place in (MODEL, spanish):
+        told = verify(place)
+        assert told.code == 0, told.named() + told.named("unchecked")
+        assert "tweets: dataset name | Tuits 2021" in told.named("claimed")
+    text = hub.files(MODEL)[README].decode()
+    hub.write(MODEL, README, text.replace("whether a tweet", "whether an English tweet").encode())
+    told = verify(MODEL)
+    assert (told.code, "the language, as of Sentiment140 | an english tweet" in told.named()) == (1, True)
+
+
+def test_a_training_on_published_splits_knows_what_their_publisher_said(
+    hub: HubServer, spanish: Path, encoder: Path, tmp_path: Path, s140: S140
+) -> None:
+    s140("push-to-hub", spanish, "--dataset-repo-id", DATA, *FLAGS)
+    run = trained(tmp_path / "again", model_name_or_path=encoder, dataset=DATA, language="es,gl")
+    assert json.loads((run / "data.json").read_text("utf-8"))["description"] == SAID | {"language": ["es", "gl"]}
+    assert front_of(run)["language"] == ["es", "gl"]
+
+
+def test_a_finished_run_is_described_by_the_card_and_by_the_same_training(mine: Path, s140: S140) -> None:
+    s140("card", mine, "--license", "cc-by-4.0")
+    assert front_of(mine)["license"] == "cc-by-4.0"
+    s140("train", "--recipe", mine / "recipe.yaml", "--output-dir", mine, "--language", "pt-BR")
+    assert (front_of(mine)["license"], front_of(mine)["language"]) == ("cc-by-4.0", "pt-BR")
+    assert yaml.safe_load((mine / "recipe.yaml").read_text("utf-8"))["card"]["language"] == []
+    edit(mine / "data.json", lambda data: data["description"].update(language="pt"))
+    assert "description.language" in s140("card", mine, code=1).stderr
+
+
+def test_a_run_that_is_resumed_is_described_by_its_new_flags(mine: Path, s140: S140) -> None:
+    (mine / "metrics.json").unlink()
+    s140("train", "--resume", "--output-dir", mine, "--language", "pt-BR")
+    assert front_of(mine)["language"] == "pt-BR"
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "problem"),
+    [
+        (
+            "--language",
+            "Spanish",
+            "language: must be language codes, by commas, as in es or pt-BR,gl, got 'Spanish'",
+        ),
+        ("--license", "CC BY 4.0", "license: must be a licence as the Hub names it, as in cc-by-4.0, mit or other"),
+    ],
+)
+def test_what_the_hub_would_not_take_is_refused(
+    small_run: Path, s140: S140, flag: str, value: str, problem: str
+) -> None:
+    assert problem in s140("card", copy_of(small_run, Path("run")), flag, value, code=1).stderr

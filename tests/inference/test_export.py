@@ -1,0 +1,326 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sentiment140_bert
+from sentiment140_bert import errors, models
+from sentiment140_bert.data.texts import read_texts
+from sentiment140_bert.run_dir import sha256_of
+
+pytest_plugins = "model_fixtures"
+
+SAMPLE = Path(models.__file__).parents[1] / "data" / "sample" / "tweets.csv"
+ALL = {"config.json", "export.json", "model.onnx", "model_int8.onnx", "tokenizer.json", "tokenizer_config.json"}
+# Runs commands one after the other, and tells what is loaded before and after each of them.
+LOADED = """
+import json, sys
+exec(sys.argv[1])
+print("LOADED", *(name for name in sys.modules if "." not in name))
+from sentiment140_bert.cli import main
+for words in json.loads(sys.argv[2]):
+    main(words, prog_name="s140", standalone_mode=False)
+    print("LOADED", *(name for name in sys.modules if "." not in name))
+"""
+
+
+@pytest.fixture(scope="module")
+def exported(smallest_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with an export of both precisions; not to be changed."""
+    copy = tmp_path_factory.mktemp("exported") / "run"
+    shutil.copytree(smallest_run, copy)
+    sentiment140_bert.export(str(copy), quantize="int8")
+    return copy
+
+
+@pytest.fixture
+def changeable(exported: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(exported, tmp_path / "run"))
+
+
+@pytest.fixture(scope="module")
+def tweets() -> list[str]:
+    return list(read_texts(str(SAMPLE)))[::12]
+
+
+def test_the_folder_is_complete(exported: Path, tmp_path: Path) -> None:
+    folder = exported / "onnx"
+    assert {each.name for each in folder.iterdir()} == ALL
+    manifest = json.loads((folder / "export.json").read_text())
+    assert manifest["made_of"]["model.safetensors"] == sha256_of(exported / "model" / "model.safetensors")
+    assert manifest["files"] == {name: sha256_of(folder / name) for name in ALL - {"export.json"}}
+    assert manifest["check"]["fp32"]["largest_difference"] < 1e-3
+    config = json.loads((folder / "config.json").read_text())
+    assert config["id2label"] == {"0": "negative", "1": "positive"}
+    assert set(config["sentiment_calibration"]) == {"temperature", "neutral_below"}
+    alone = shutil.copytree(folder, tmp_path / "alone")
+    assert (
+        next(sentiment140_bert.predict(str(alone), ["good"]))[1]
+        == next(sentiment140_bert.predict(str(folder), ["good"]))[1]
+    )
+
+
+def test_no_folder_of_this_machine_is_in_a_graph(exported: Path) -> None:
+    for graph in (exported / "onnx").glob("*.onnx"):
+        content = graph.read_bytes()
+        assert b"site-packages" not in content
+        assert str(Path(models.__file__).parents[2]).encode() not in content
+
+
+def test_its_labels_are_torchs(exported: Path, tweets: list[str]) -> None:
+    torch = sentiment140_bert.load_classifier(str(exported))
+    onnx = sentiment140_bert.open_classifier(str(exported), backend="onnx")
+    texts = [*tweets, "", "word " * 600]
+    expected = torch.logits(texts)
+    clear = np.abs(expected[:, 0] - expected[:, 1]) > 1e-3
+    assert clear.sum() > 100
+    np.testing.assert_allclose(onnx.logits(texts), expected, atol=1e-3)
+    np.testing.assert_array_equal(onnx.logits(texts).argmax(1)[clear], expected.argmax(1)[clear])
+    assert (onnx.empty, onnx.truncated) == (2 * torch.empty, 2 * torch.truncated) == (2, 2)
+    assert onnx.labels == torch.labels
+
+
+def test_int8_says_nearly_the_same(exported: Path, tweets: list[str]) -> None:
+    expected = sentiment140_bert.load_classifier(str(exported)).probabilities(tweets)
+    found = sentiment140_bert.open_classifier(str(exported), backend="onnx-int8").probabilities(tweets)
+    assert (found.argmax(1) == expected.argmax(1)).mean() > 0.9
+    assert not np.array_equal(found, expected)
+
+
+def test_each_column_of_an_int8_matrix_has_a_scale_of_its_own(exported: Path) -> None:
+    import onnx
+    from onnx.numpy_helper import to_array
+
+    arrays = {each.name: to_array(each) for each in onnx.load(exported / "onnx" / "model_int8.onnx").graph.initializer}
+    matrices = {name: each for name, each in arrays.items() if each.dtype == np.int8 and each.ndim == 2}
+    scales = {name: arrays.get(name.removesuffix("_quantized") + "_scale") for name in matrices}
+    wide = [name for name, each in scales.items() if each is not None and each.size == matrices[name].shape[1] > 1]
+    assert len(wide) >= 2 * 6  # query, key, value, output and two of the feed-forward part, in two layers
+
+
+def test_batches_of_any_size(exported: Path) -> None:
+    torch, onnx = (sentiment140_bert.open_classifier(str(exported), backend=each) for each in ("torch", "onnx"))
+    for texts in (["x"], ["x", "a b c d e f g"], ["so good"] * 3):
+        np.testing.assert_allclose(onnx.logits(texts), torch.logits(texts), atol=1e-3)
+
+
+def test_an_operator_has_as_many_threads_as_asked_for(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sentiment140_bert.inference import onnx_backend
+
+    for asked, threads in (("3", 3), ("4,2", 4), (" 2 ", 2), ("", 0), ("many", 0)):
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+        assert onnx_backend.threads() == threads, asked
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    backend = onnx_backend.OnnxBackend(exported / "onnx" / "model.onnx", ["negative", "positive"])
+    options = backend.session.get_session_options()
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (3, 1)
+
+
+def test_an_exported_folder_answers_in_float32_if_it_can(exported: Path, tmp_path: Path, tweets: list[str]) -> None:
+    folder = Path(shutil.copytree(exported / "onnx", tmp_path / "alone"))
+    answers = {
+        each: sentiment140_bert.open_classifier(str(exported), backend=each).logits(tweets)
+        for each in ("onnx", "onnx-int8")
+    }
+    np.testing.assert_array_equal(sentiment140_bert.open_classifier(str(folder)).logits(tweets), answers["onnx"])
+    (folder / "model.onnx").unlink()
+    np.testing.assert_array_equal(sentiment140_bert.open_classifier(str(folder)).logits(tweets), answers["onnx-int8"])
+
+
+def test_predict_prints_what_torch_does(exported: Path, s140: Callable, tweets: list[str]) -> None:
+    Path("a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in tweets[:40]))
+    calibration = json.loads((exported / "model" / "config.json").read_text())["sentiment_calibration"]
+    logits = sentiment140_bert.load_classifier(str(exported)).logits(tweets[:40]).astype(np.float64)
+    for flags in ([], ["--calibrated"], ["--abstain"]):
+        powers = np.exp(logits / (calibration["temperature"] if flags else 1.0))
+        scores = powers.max(1) / powers.sum(1)
+        labels = np.array(["negative", "positive"])[logits.argmax(1)]
+        if flags == ["--abstain"]:
+            labels = np.where(scores < calibration["neutral_below"], "neutral", labels)
+        for place, backend in ((exported, "torch"), (exported, "onnx"), (exported / "onnx", None)):
+            chosen = ["--backend", backend] if backend else []
+            result = s140("predict", place, "--input", "a.jsonl", "--json", *flags, *chosen)
+            answers = json.loads(result.stdout)["predictions"]
+            assert [each["score"] for each in answers] == pytest.approx(scores, abs=1e-3)
+            sure = (abs(scores - 0.5) > 1e-3) & (abs(scores - calibration["neutral_below"]) > 1e-3)
+            assert sure.sum() > 20
+            found = np.array([each["label"] for each in answers])
+            np.testing.assert_array_equal(found[sure], labels[sure])
+
+
+def test_the_accuracy_of_an_export_is_measured(exported: Path, s140: Callable) -> None:
+    found = {}
+    for backend in ("torch", "onnx", "onnx-int8"):
+        result = s140("evaluate", exported, "--dataset", "sample", "--max-samples", 60, "--backend", backend, "--json")
+        found[backend] = json.loads(result.stdout)["splits"]["test"]
+    assert found["onnx"]["accuracy"] == found["torch"]["accuracy"]
+    assert found["onnx-int8"]["n"] == found["torch"]["n"]
+    assert found["onnx-int8"]["log_loss"] != found["torch"]["log_loss"]
+    assert "for one model and the tweets of --dataset" in s140("evaluate", exported, "--backend", "onnx", code=1).stderr
+
+
+def loaded(first: str, *commands: list[object]) -> list[set[str]]:
+    """The packages that are loaded after a statement, and after each command that follows it."""
+    words = json.dumps([[str(word) for word in command] for command in commands])
+    program = [sys.executable, "-c", LOADED, first, words]
+    lines = subprocess.run(program, capture_output=True, text=True, check=True).stdout.splitlines()
+    answers = [line for line in lines if line.startswith(("positive\t", "negative\t"))]
+    assert len(answers) == len(commands)
+    names = [set(line.split()[1:]) for line in lines if line.startswith("LOADED")]
+    return [{name for name in each if not name.startswith("_sysconfigdata_")} for each in names]  # Python's own
+
+
+def test_onnx_answers_without_torch(exported: Path) -> None:
+    """With the packages that docs/export.md names, and what these load themselves."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "export.md").read_text("utf-8")
+    assert "`pip install click pyyaml numpy pydantic tokenizers onnxruntime`" in page
+    allowed, *_ = loaded("import click, yaml, numpy, pydantic.type_adapter, annotated_types, tokenizers, onnxruntime")
+    allowed |= {"sentiment140_bert", "__main__"} | sys.stdlib_module_names
+    words = ["predict", exported / "onnx", "so good"]
+    _, in_run, alone, calibrated = loaded(
+        "", ["predict", exported, "so good", "--backend", "onnx"], words, [*words, "--calibrated"]
+    )
+    assert in_run <= allowed
+    assert alone <= allowed
+    assert calibrated <= allowed
+
+
+@pytest.mark.long
+def test_torch_loads_only_what_it_needs(exported: Path) -> None:
+    """What transformers itself loads with a BERT (5.17 loads scikit-learn, too) is not ours to choose."""
+    before, after = loaded("import transformers.models.bert.modeling_bert", ["predict", exported, "so good"])
+    unneeded = {"datasets", "sklearn", "evaluate", "pyarrow", "wandb"} - before
+    assert {"datasets", "evaluate", "wandb"} <= unneeded
+    assert after & unneeded == set()
+
+
+def test_an_export_of_another_model_is_refused(changeable: Path, s140: Callable) -> None:
+    model = changeable / "model"
+
+    def changes() -> Iterator[str]:
+        for name in ("model.safetensors", "config.json", "tokenizer.json"):
+            before = (model / name).read_bytes()
+            (model / name).write_bytes(before + b" ")
+            yield name
+            (model / name).write_bytes(before)
+        (model / "model-2.safetensors").write_bytes(b"more weights")
+        yield "model-2.safetensors"
+        (model / "model-2.safetensors").unlink()
+        (model / "tokenizer.json").rename(model / "away")
+        yield "tokenizer.json"
+        (model / "away").rename(model / "tokenizer.json")
+
+    for name in changes():
+        result = s140("predict", changeable, "good", "--backend", "onnx", code=1)
+        assert f"made of another model than the one in {model}: {name} changed" in result.stderr
+        assert result.stdout == ""
+    s140("predict", changeable, "good", "--backend", "onnx")
+
+
+def test_a_new_export_takes_the_place_of_the_old(changeable: Path, s140: Callable) -> None:
+    (changeable / "onnx" / "left_over").write_text("")
+    result = json.loads(s140("export", changeable, "--json").stdout)
+    assert set(result["files"]) == {"model.onnx"}
+    assert result["folder"] == str(changeable / "onnx")
+    assert {each.name for each in (changeable / "onnx").iterdir()} == ALL - {"model_int8.onnx"}
+    assert "has no model_int8.onnx" in s140("predict", changeable, "good", "--backend", "onnx-int8", code=1).stderr
+
+
+@pytest.mark.long
+def test_a_model_folder_keeps_its_export_inside(classifier_folder: Path, tmp_path: Path, s140: Callable) -> None:
+    folder = Path(shutil.copytree(classifier_folder, tmp_path / "model"))
+    shown = s140("export", folder, "--output", folder / "onnx", "--quantize", "int8")
+    assert "of 102 labels as torch's" in shown.stdout
+    assert "writing the ONNX graph" in shown.stderr
+    backends = ("torch", "onnx", "onnx-int8")
+    lines = [s140("predict", folder, "a b c", "--backend", each).stdout for each in backends]
+    assert len({line.split("\t")[0] for line in lines[:2]}) == 1
+    assert "was not calibrated" in s140("predict", folder, "a", "--backend", "onnx", "--calibrated", code=1).stderr
+
+
+def damaged_tokenizer(run: Path) -> None:
+    (run / "onnx" / "tokenizer.json").write_text("{}")
+
+
+def damaged_graph(run: Path) -> None:
+    graph = run / "onnx" / "model.onnx"
+    graph.write_bytes(graph.read_bytes()[:1000])
+
+
+def damaged_manifest(run: Path) -> None:
+    (run / "onnx" / "export.json").write_text("{}")
+
+
+def no_export(run: Path) -> None:
+    shutil.rmtree(run / "onnx")
+
+
+def test_what_cannot_be_used(exported: Path, tmp_path: Path, s140: Callable) -> None:
+    for harm, said in (
+        (damaged_tokenizer, "tokenizer.json is not as it was exported"),
+        (damaged_graph, "cannot be used by onnxruntime"),
+        (damaged_manifest, "export.json: made_of: Field required"),
+        (no_export, "There is no ONNX export of"),
+    ):
+        run = Path(shutil.copytree(exported, tmp_path / harm.__name__))
+        harm(run)
+        result = s140("predict", run, "good", "--backend", "onnx", code=1)
+        assert said in result.stderr
+        assert "s140 export" in result.stderr
+        assert result.stdout == ""
+
+
+def test_mistakes(exported: Path, classifier_folder: Path, s140: Callable) -> None:
+    assert "which torch does not read" in s140("predict", exported / "onnx", "a", "--backend", "torch", code=1).stderr
+    revision = ["--backend", "onnx", "--model-revision", "main"]
+    assert "no revisions" in s140("predict", exported, "a", *revision, code=1).stderr
+    assert "There is no ONNX export" in s140("predict", "some/model", "a", "--backend", "onnx", code=1).stderr
+    assert "Name one with --output" in s140("export", classifier_folder, code=1).stderr
+    Path("full").mkdir()
+    Path("full/note.txt").write_text("mine")
+    assert "is no export" in s140("export", classifier_folder, "--output", "full", code=1).stderr
+    assert [each.name for each in Path("full").iterdir()] == ["note.txt"]
+
+
+@pytest.mark.parametrize("package", ["onnxruntime", "onnx"])
+def test_what_is_not_installed_is_named(
+    exported: Path, s140: Callable, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    command = ("export", exported) if package == "onnx" else ("predict", exported / "onnx", "good")
+    assert "needs the optional extra [onnx]" in s140(*command, code=1).stderr
+
+
+@pytest.mark.parametrize("error", [0.01, 0.3])
+def test_a_graph_that_computes_something_else_is_not_kept(
+    changeable: Path, monkeypatch: pytest.MonkeyPatch, error: float
+) -> None:
+    """The exporter writes the graph of a model whose head has another bias."""
+    import onnx
+    from onnx.numpy_helper import from_array, to_array
+
+    from sentiment140_bert.inference import onnx_graphs
+
+    graph = onnx.load(changeable / "onnx" / "model.onnx")
+    (bias,) = (each for each in graph.graph.initializer if each.name.endswith("classifier.bias"))
+    bias.CopyFrom(from_array(to_array(bias) + np.array([error, 0], dtype=np.float32), bias.name))
+    monkeypatch.setattr(onnx_graphs, "write_graph", lambda model, names, path: onnx.save(graph, path))
+    before = sha256_of(changeable / "onnx" / "model.onnx")
+    with pytest.raises(errors.ModelError, match="does not compute what torch does"):
+        sentiment140_bert.export(str(changeable))
+    assert sha256_of(changeable / "onnx" / "model.onnx") == before
+    assert [each.name for each in changeable.glob(".onnx-*")] == []
+
+
+def test_overwriting_a_run_removes_its_export(changeable: Path) -> None:
+    from sentiment140_bert.run_dir import RunDir
+
+    RunDir(changeable).clear()
+    assert not (changeable / "onnx").exists()

@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+import sentiment140_bert
+from hub_server import HubServer
+from on_hub import MODEL
+from sentiment140_bert import models, predict
+from sentiment140_bert.data.texts import read_texts
+from sentiment140_bert.platforms.spark import answers
+from sentiment140_bert.platforms.spark.errors import packed, unpacked
+from sentiment140_bert.tracking import registry
+
+pytest_plugins = ("spark_fixtures", "hub_fixtures")
+
+ODD = [
+    None,
+    "",
+    "   ",
+    "no words: \u2603\u200d\ufe0f 🙂🙂",
+    "e\u0301 and é",
+    "a\x00null",
+    "tab\tline\nbreak",
+    "@you http://example.com/1 &amp; &lt;3",
+    "long " * 900,
+    "עברית 日本語",
+]
+
+
+def sample_tweets(count: int) -> list[str]:
+    """The packaged tweets, over and over, each time mixed and with other words, so that no two are equal."""
+    from importlib.resources import files
+
+    path = files("sentiment140_bert.data") / "sample" / "tweets.csv"
+    tweets, random_ = list(read_texts(str(path))), random.Random(1)
+    made = []
+    for number in range(count):
+        words = tweets[number % len(tweets)].split()
+        random_.shuffle(words)
+        made.append(" ".join([*words[: random_.randint(1, 12)], str(number)]))
+    return made
+
+
+def scored(spark: Any, name: str, key: str = "id") -> dict[Any, tuple[str, float]]:
+    rows = spark.table(name).select(key, "label", "score").toArrow().to_pylist()
+    return {row[key]: (row["label"], row["score"]) for row in rows}
+
+
+@pytest.fixture
+def target(spark) -> Any:
+    yield "tweets.scored"
+    spark.sql("DROP TABLE IF EXISTS tweets.scored")
+
+
+@pytest.fixture
+def one_thread() -> Iterator[Callable[[], None]]:
+    """For a model this small more threads of torch only wait for each other: ten times as long on a busy machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield lambda: torch.set_num_threads(1)
+    torch.set_num_threads(before)
+
+
+@pytest.mark.long
+def test_100_000_rows_are_labelled_as_by_predict(
+    spark, encoder: Path, tmp_path: Path, target: str, s140, one_thread
+) -> None:
+    """A table of 100,000 distinct tweets, and the same as a file."""
+    import pyarrow as pa
+
+    texts = sample_tweets(100_000)
+    assert len(set(texts)) == 100_000
+    rows = pa.table({"id": range(len(texts)), "text": texts})
+    pq.write_table(rows, tmp_path / "tweets.parquet", row_group_size=20_000)
+    spark.read.parquet(str(tmp_path / "tweets.parquet")).repartition(4).write.saveAsTable("tweets.hundred")
+    try:
+        arguments = ["--model", encoder, "--input-table", "tweets.hundred", "--output-table", target, "--json"]
+        report = json.loads(s140("spark", "predict", *arguments).stdout)
+    finally:
+        found = scored(spark, target)
+        spark.sql("DROP TABLE tweets.hundred")
+    output = tmp_path / "labels.parquet"
+    one_thread()
+    s140("predict", encoder, "--input", tmp_path / "tweets.parquet", "--output", output)
+    expected = pq.read_table(output).to_pylist()
+    assert len(found) == len(expected) == report["count"] == 100_000
+    assert set(report["labels"]) == {"negative", "positive"}
+    assert sum(report["labels"].values()) == 100_000
+    assert min(report["labels"].values()) > 1_000  # so that agreeing means something
+    wrong = [at for at, row in enumerate(expected) if found[at][0] != row["label"]]
+    assert wrong == []
+    assert max(abs(found[at][1] - row["score"]) for at, row in enumerate(expected)) < 1e-5
+
+
+def test_every_column_stays_as_it_is_and_odd_texts_are_answered(spark, table, encoder: Path, target: str, s140) -> None:
+    columns = "id int, text string, amount decimal(10,2), seen timestamp, tags array<string>, more struct<a:int>"
+    made = [(at, text, None, None, ["x", None], None) for at, text in enumerate(ODD)]
+    name = table("odd", made, columns)
+    s140("spark", "predict", "--model", encoder, "--input-table", name, "--output-table", target)
+    before, after = spark.table(name), spark.table(target)
+    assert after.dtypes == [*before.dtypes, ("label", "string"), ("score", "double")]
+    assert sorted(after.select(*before.columns).collect()) == sorted(before.collect())
+    expected = [answer for _, answer in predict(str(encoder), ["" if text is None else text for text in ODD])]
+    found = scored(spark, target)
+    assert [found[at][0] for at in range(len(ODD))] == [each.label for each in expected]
+    assert [found[at][1] for at in range(len(ODD))] == pytest.approx([each.score for each in expected], abs=1e-5)
+
+
+def test_each_row_is_answered_once_and_the_model_loaded_once_in_a_process(spark, table, encoder: Path) -> None:
+    frame = sentiment140_bert.with_predictions(spark.table(table("once", 200, parts=8)), str(encoder))
+    plan = frame._jdf.queryExecution().executedPlan().toString()
+    assert plan.count("ArrowEvalPython") == 1
+    assert answers._loaded.cache_info().maxsize == 1
+    assert frame.count() == 200
+
+
+def test_numbers_can_be_texts_and_new_columns_named(spark, table, encoder: Path, target: str, s140) -> None:
+    name = table("labelled", [[7, "positive"], [8, "negative"]], "tweet int, label string")
+    arguments = ["--model", encoder, "--input-table", f"table:{name}", "--output-table", target]
+    result = s140("spark", "predict", *arguments, code=1)
+    assert "has a column label already" in result.stderr
+    assert not spark.catalog.tableExists(target)
+    s140("spark", "predict", *arguments, "--prefix", "predicted_")
+    assert spark.table(target).columns == ["tweet", "label", "predicted_label", "predicted_score"]
+
+
+def test_nothing_is_replaced_unasked(spark, table, encoder: Path, target: str, s140) -> None:
+    arguments = ["spark", "predict", "--model", encoder, "--input-table"]
+    first, second = table("first", 6), table("second", 4)
+    s140(*arguments, first, "--output-table", target)
+    assert f"There is a table {target} already" in s140(*arguments, second, "--output-table", target, code=1).stderr
+    assert spark.table(target).count() == 6
+    assert "4 rows" in s140(*arguments, second, "--output-table", target, "--overwrite").stdout
+    assert spark.table(target).count() == 4
+    same = s140(*arguments, first, "--output-table", first.upper(), "--overwrite", code=1)
+    assert "is the table that is read" in same.stderr
+    assert spark.table(first).count() == 6
+
+
+MISTAKES = (
+    ({"--input-table": "tweets.missing"}, "There is no table tweets.missing"),
+    ({"--text-column": "missing"}, "no column 'missing'"),
+    ({"--model": "./missing"}, "There is no model folder"),
+    ({"--model": "models:/main.default.missing@champion"}, "The registry does not give models:/main"),
+    ({"--output-table": "a b"}, "'a b' is no name of a table"),
+    ({"--output-table": "nowhere.at.all"}, "nowhere"),
+)
+
+
+def test_a_mistake_is_a_sentence_and_writes_nothing(
+    spark, table, encoder: Path, target: str, s140, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path.cwd()}/mlflow.db")
+    usual = {"--model": encoder, "--input-table": table("mistakes", 4), "--output-table": target}
+    wrong = []
+    for changes, sentence in MISTAKES:
+        words = [word for pair in (usual | changes).items() for word in pair]
+        printed = s140("spark", "predict", *words, code=1).stderr
+        if sentence not in printed or "Traceback" in printed or spark.catalog.tableExists(target):
+            wrong.append((changes, sentence, printed))
+    assert wrong == []
+
+
+def test_what_goes_wrong_on_a_worker_reaches_the_user_as_a_sentence(spark, table, target: str) -> None:
+    from pyspark.sql import functions
+
+    from sentiment140_bert.errors import S140Error
+    from sentiment140_bert.platforms.spark.errors import told
+    from sentiment140_bert.platforms.spark.jobs import _answers_of
+
+    frame = spark.table(table("lost", 4))
+    lost = frame.select(answers.column("s140-nothing.zip", functions.col("text"), _answers_of))
+    with pytest.raises(S140Error, match="did not arrive on a worker"), told():
+        lost.collect()
+
+
+def test_an_error_survives_whatever_is_put_around_it() -> None:
+    error = sentiment140_bert.S140Error('a "b"\nline {2} é', "do {this}")
+    error.exit_code = 143
+    found = unpacked(
+        f"Traceback (most recent call last):\n  RuntimeError: {packed(error)}\n\tat org.apache.spark {{}}\n"
+    )
+    assert found is not None
+    assert (found.message, found.hint, found.exit_code) == (error.message, error.hint, 143)
+    assert unpacked("RuntimeError: something else") is None
+
+
+@pytest.mark.long
+def test_a_hub_id_is_fetched_by_the_driver_alone(
+    spark, table, hub: HubServer, pushed: Path, encoder: Path, target: str, s140
+) -> None:
+    name = table("from_hub", 40)
+    s140("spark", "predict", "--model", MODEL, "--input-table", name, "--output-table", target)
+    texts = {row["id"]: row["text"] for row in spark.table(name).collect()}
+    expected = dict(zip(texts, (answer for _, answer in predict(str(pushed), texts.values())), strict=True))
+    found = scored(spark, target)
+    assert {key: label for key, (label, _) in found.items()} == {key: each.label for key, each in expected.items()}
+
+
+@pytest.fixture
+def registered(mine: Path, monkeypatch, tmp_path: Path) -> str:
+    """The small run's model in a registry of MLflow (a database in a file), as Unity Catalog is one."""
+    import mlflow
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    model, tokenizer = models.load_classifier(str(mine))
+    with mlflow.start_run():
+        mlflow.transformers.log_model(
+            {"model": model, "tokenizer": tokenizer},
+            name="model",
+            task="text-classification",
+            pip_requirements=["torch", "transformers"],
+            registered_model_name="main.default.sentiment",
+        )
+    mlflow.MlflowClient().set_registered_model_alias("main.default.sentiment", "champion", "1")
+    return "models:/main.default.sentiment@champion"
+
+
+@pytest.mark.long
+def test_a_registered_model_answers_as_the_run_does(
+    spark, table, registered: str, mine: Path, target: str, s140
+) -> None:
+    """Its tokenizer too: what stands for users, URLs and entities survives MLflow."""
+    tweets = ["@you http://example.com/1 &amp; so glad", "missed the bus &lt;/3 Ã©", *sample_tweets(200)]
+    name = table("registered", list(enumerate(tweets)), "id int, text string")
+    expected = [answer for _, answer in predict(str(mine), tweets)]
+    assert [answer for _, answer in predict(registered, tweets)] == expected
+    s140("spark", "predict", "--model", registered, "--input-table", name, "--output-table", target)
+    found = scored(spark, target)
+    assert [found[at][0] for at in range(len(tweets))] == [each.label for each in expected]
+    assert [found[at][1] for at in range(len(tweets))] == pytest.approx([each.score for each in expected], abs=1e-5)
+    with registry.fetched(registered) as folder:
+        tokenizer = models.load_tokenizer(str(folder))
+    own = models.load_tokenizer(str(mine))
+    assert tokenizer.backend_tokenizer.to_str() == own.backend_tokenizer.to_str()
+
+
+def test_a_registered_model_of_another_flavour_is_refused(registered: str, tmp_path: Path, monkeypatch) -> None:
+    import mlflow
+
+    shutil.rmtree(tmp_path / "runs")
+    path = mlflow.pyfunc.log_model(name="other", python_model=lambda model_input: model_input, pip_requirements=[])
+    with pytest.raises(sentiment140_bert.S140Error, match="was not logged by MLflow's transformers flavour"):
+        sentiment140_bert.load_classifier(f"models:/{path.model_id}")

@@ -1,0 +1,153 @@
+"""``s140 verify``: where the tweets of a page come from is measured by preparing them again, where anybody can."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sentiment140_bert as s140
+from hub_server import HubServer
+from on_hub import DATA, MODEL
+from once import make_once
+from page_fixtures import DATA_JSON, Published, Verdict, copy_of, edit, publish_forged_facts, trained
+from sentiment140_bert.data import preparing
+from sentiment140_bert.publishing import origin_checks
+from sentiment140_bert.settings import DataConfig
+
+pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")
+
+Verify = Callable[..., Verdict]
+SOURCE = "somebody/tweets"
+ROWS = [f"{4 * (at % 2)},{'glad sun cake' if at % 2 else 'sad rain bus'} number {at % 190}\n" for at in range(200)]
+
+
+def write_source(hub: HubServer) -> None:
+    hub.create(SOURCE, "dataset")
+    hub.write(SOURCE, "train.csv", ("label,text\n" + "".join(ROWS)).encode(), "dataset")
+
+
+@pytest.fixture
+def from_hub(hub: HubServer, encoder: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """A model of tweets that lie on the Hub, published with its splits."""
+    write_source(hub)
+    changes = {"model_name_or_path": encoder, "dataset": SOURCE, "max_samples": 150, "test_size": 20}
+    run = make_once(tmp_path_factory, "run_from_hub", lambda folder: train_one(folder, changes))
+    mine = shutil.copytree(run, tmp_path / "runs" / "mine", ignore=shutil.ignore_patterns("checkpoints"))
+    s140.push_to_hub(mine, s140.Destination(repo_id=MODEL, dataset_repo_id=DATA))
+    return Published(hub, mine)
+
+
+def train_one(folder: Path, changes: dict[str, Any]) -> None:
+    trained(folder, validation_size=20, **changes)
+
+
+def test_tweets_of_the_hub_are_prepared_again(from_hub: Published, verify: Verify) -> None:
+    verdict = verify(MODEL)
+    assert verdict.code == 0, verdict.named() + verdict.named("unchecked")
+    assert "source of the tweets" not in verdict.named("claimed")
+    before = dict(from_hub.hub.repos["model", MODEL].refs), dict(from_hub.hub.repos["dataset", DATA].refs)
+    for finding, change in (
+        ("steps.duplicates", lambda data: data["steps"].update(duplicates=0)),
+        ("sources.training.rows", lambda data: data["sources"]["training"].update(rows=1_600_000)),
+        ("leakage.test.near", lambda data: data["leakage"]["test"].update(near=99)),
+        ("sources and settings", lambda data: data["settings"].update(split_seed=1)),
+    ):
+        publish_forged_facts(from_hub, DATA_JSON, change)
+        verdict = verify(MODEL)
+        assert (verdict.code, finding in verdict.named()) == (1, True), (finding, verdict.named())
+        for (kind, name), refs in zip((("model", MODEL), ("dataset", DATA)), before, strict=True):
+            from_hub.hub.repos[kind, name].refs = dict(refs)
+
+
+def test_a_source_that_is_gone_is_claimed_and_not_checked(from_hub: Published, verify: Verify) -> None:
+    del from_hub.hub.repos["dataset", SOURCE]
+    verdict = verify(MODEL)
+    assert verdict.code == 0, verdict.named() + verdict.named("unchecked")
+    (line,) = [line for line in verdict.named("claimed").splitlines() if "source of the tweets" in line]
+    assert SOURCE in line
+    assert "cannot be prepared again" in line
+
+
+def test_a_page_that_names_another_source_than_its_recipe(small_run: Path, tmp_path: Path, verify: Verify) -> None:
+    """It was published without its tweets, so they are made again from the recipe."""
+    folder = copy_of(small_run / "model", tmp_path / "theirs")
+    edit(folder / DATA_JSON, lambda data: data["sources"]["training"].update(name="stanford", sha256="0" * 64))
+    verdict = verify(folder)
+    assert (verdict.code, "the packaged sample" in verdict.named()) == (1, True)
+    edit(folder / DATA_JSON, lambda data: data["sources"]["training"].update(name="sample"))
+    verdict = verify(folder)
+    assert (verdict.code, "sources.training.sha256" in verdict.named()) == (1, True)
+
+
+def test_a_source_that_is_a_file_is_claimed_and_not_checked(
+    hub: HubServer, local_run: Path, tmp_path: Path, verify: Verify
+) -> None:
+    run = shutil.copytree(local_run, tmp_path / "mine", ignore=shutil.ignore_patterns("checkpoints"))
+    s140.push_to_hub(run, s140.Destination(repo_id=MODEL, dataset_repo_id=DATA))
+    verdict = verify(MODEL, "--strict")
+    assert verdict.code == 0, verdict.named() + verdict.named("unchecked")
+    assert "tweets.csv" in verdict.named("claimed")
+
+
+HOSTILE: list[Callable[[Any], Any]] = [
+    lambda data: data["settings"].update(cleaning="raw", unknown=[1]),
+    lambda data: data["settings"].update(max_samples="x"),
+    lambda data: data["settings"].update(label_map={"a": {}}),
+    lambda data: data["settings"].update(model_name_or_path="/etc/passwd", output_dir="/tmp/x"),
+    lambda data: data["sources"]["training"].update(name="no/such", on_hub=True, revision="refs/../x"),
+    lambda data: data["sources"]["training"].update(name="../x"),
+    lambda data: data["sources"]["training"].update(name="table:a.b.c"),
+    lambda data: data["sources"].update(other=data["sources"]["manual"]),
+    lambda data: data["steps"].update({"a b": 2**70}),
+    lambda data: data.update(configs={"default": {"x": {"num_examples": 1, "num_bytes": 1}}}),
+    lambda data: data["tokenizer"].update(max_length=0),
+    lambda data: data["sources"].pop("training"),
+    lambda data: data["sources"].pop("manual"),
+    lambda data: data.update(suspects={"name": "x.csv", "sha256": "0" * 64, "rows": 1, "found": 1}),
+]
+
+
+@pytest.mark.long
+def test_hostile_descriptions_are_no_traceback(published: Published, verify: Verify) -> None:
+    """An exception that is not the package's own goes through, and fails the test."""
+    wrong = []
+    for at, change in enumerate(HOSTILE):
+        published.put_back()
+        published.change_json(DATA_JSON, change, DATA, "dataset")
+        published.move_pin(published.hub.head(DATA, "dataset"))
+        published.change_json(DATA_JSON, change)
+        code = verify(MODEL).code
+        if code not in (1, 2):
+            wrong.append((at, code))
+    assert wrong == []
+
+
+def test_splits_that_nobody_can_train_on_are_no_traceback(published: Published, verify: Verify) -> None:
+    from sentiment140_bert.data.report import fingerprint
+
+    def leave_out(data: Any) -> None:
+        del data["splits"]["train"]
+        data["fingerprint"] = fingerprint({name: split["sha256"] for name, split in data["splits"].items()})
+
+    published.change_json(DATA_JSON, leave_out, DATA, "dataset")
+    published.move_pin(published.hub.head(DATA, "dataset"))
+    verdict = verify(MODEL)
+    assert verdict.code in (1, 2)
+    assert "train" in verdict.named("unchecked")
+
+
+@pytest.mark.parametrize("left_out", [0, 3])
+def test_the_sample_is_known_by_its_rows(left_out: int, tmp_path: Path) -> None:
+    """Whatever it is called, and if some rows are taken away so that no fingerprint is the same."""
+    lines = (files("sentiment140_bert.data") / "sample" / "tweets.csv").read_text("latin-1").splitlines(True)
+    (tmp_path / "real tweets.csv").write_text("".join(lines[left_out:]), "latin-1")
+    named, _ = preparing.splits(DataConfig(dataset=str(tmp_path / "real tweets.csv")))
+    rows = [f"{4 * (at % 2)},{'sad' if at % 2 else 'glad'} number {at}\n" for at in range(200)]
+    (tmp_path / "others.csv").write_text("".join(rows))
+    others, _ = preparing.splits(DataConfig(dataset=str(tmp_path / "others.csv"), test_size=20, validation_size=20))
+    assert (origin_checks.is_sample(named), origin_checks.is_sample(others)) == (True, False)

@@ -1,0 +1,97 @@
+"""The verbs as a library: plain values in, plain values out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import sentiment140_bert
+import sentiment140_bert as s140
+from sentiment140_bert.errors import RunError
+from sentiment140_bert.settings import DataConfig
+
+pytest_plugins = "model_fixtures"
+
+
+def test_the_public_names_are_all_there() -> None:
+    for name in s140.__all__:
+        assert getattr(s140, name) is not None
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = s140.no_such_name
+
+
+def test_the_saved_recipe_is_the_whole_one(smallest_run: Path) -> None:
+    recipe = s140.load_recipe(str(smallest_run / "recipe.yaml"))
+    assert sentiment140_bert.saved_recipe(smallest_run) == recipe
+    assert s140.Recipe().to_dict().keys() == recipe.to_dict().keys()
+    for section, values in s140.Recipe().to_dict().items():
+        if section != "description":
+            assert values.keys() == recipe.to_dict()[section].keys()
+
+
+def test_scoring_a_run_again_gives_the_same_numbers(smallest_run: Path, tmp_path: Path) -> None:
+    before = json.loads((smallest_run / "metrics.json").read_text())
+    copy = shutil.copytree(smallest_run, tmp_path / "copy", ignore=shutil.ignore_patterns("checkpoints"))
+    (copy / "metrics.json").unlink()
+    assert s140.evaluate_run(copy) == before
+    assert json.loads((copy / "metrics.json").read_text()) == before
+
+
+def test_changed_weights_have_another_name_in_the_metrics(
+    smallest_run: Path, classifier_folder: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(smallest_run, tmp_path / "copy", ignore=shutil.ignore_patterns("checkpoints"))
+    shutil.rmtree(copy / "model")
+    shutil.copytree(classifier_folder, copy / "model")
+    before = json.loads((smallest_run / "metrics.json").read_text())
+    after = s140.evaluate_run(copy)
+    assert after["weights_sha256"] != before["weights_sha256"]
+    assert after["data_fingerprint"] == before["data_fingerprint"]
+    assert after["splits"]["test"]["log_loss"] != before["splits"]["test"]["log_loss"]
+
+
+def test_a_run_is_not_scored_on_other_data(smallest_run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(smallest_run, tmp_path / "copy", ignore=shutil.ignore_patterns("checkpoints"))
+    data = json.loads((copy / "data.json").read_text())
+    (copy / "data.json").write_text(json.dumps(data | {"fingerprint": "0" * 64}))
+    before = (copy / "metrics.json").read_bytes()
+    with pytest.raises(RunError, match="fingerprint"):
+        s140.evaluate_run(copy)
+    assert (copy / "metrics.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("labels", "assumed"),
+    [
+        (("negative", "neutral", "positive"), None),
+        (("1 star", "2 stars", "3 stars", "4 stars", "5 stars"), None),
+        (("negative", "mixed", "positive"), "mixed as neutral"),
+        (("LABEL_0", "LABEL_1"), "LABEL_1 as positive"),
+    ],
+)
+def test_any_sentiment_classifier_is_scored(
+    small_bert: Callable[..., Path], labels: tuple[str, ...], assumed: str | None
+) -> None:
+    found = s140.evaluate(str(small_bert(labels=labels)), DataConfig(dataset="sample", max_samples=100))
+    assert found["splits"]["test"]["n"] == 100
+    assert found["splits"]["manual"]["n"] + found["splits"]["manual"]["neutral_left_out"] == 100
+    assert found["splits"]["manual"]["neutral_left_out"] > 0
+    assert (assumed in found["assumed"]) if assumed else found["assumed"] is None
+
+
+def test_prepare_and_train_agree_on_the_data(smallest_run: Path) -> None:
+    recipe = sentiment140_bert.saved_recipe(smallest_run)
+    s140.prepare(recipe)  # the run may have been trained by another process, with a cache of its own
+    report = s140.prepare(recipe)
+    assert report["cached"] == {"splits": True, "tokens": True}
+    saved = json.loads((smallest_run / "data.json").read_text())
+    assert {key: report[key] for key in saved} == saved
+
+
+def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no run"):
+        sentiment140_bert.saved_recipe(tmp_path)

@@ -1,0 +1,137 @@
+"""Runs on a mounted object store, as Unity Catalog's volumes are."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from command_line import Command, signalled
+from conftest import as_csv, six_columns
+from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.training import volumes
+from tiny_run import flags
+
+pytest_plugins = "hub_fixtures"
+
+
+@pytest.fixture
+def volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "Volumes" / "main" / "default" / "runs"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("S140_VOLUMES", str(tmp_path / "Volumes"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("path", "is_one"),
+    [("/Volumes/a/b/c/run", True), ("/dbfs/run", True), ("/VolumesOfMine/run", False), ("runs/Volumes/x", False)],
+)
+def test_what_is_a_volume(path: str, is_one: bool) -> None:
+    assert volumes.is_volume(Path(path)) is is_one
+
+
+def test_a_run_on_a_volume_is_whole_and_never_appended_to(volume: Path, encoder: Path, s140, monkeypatch) -> None:
+    opened: list[tuple[str, str]] = []
+    whole = Path.open
+
+    def watched(self: Path, mode: str = "r", *arguments: object, **options: object):
+        opened.append((str(self), mode))
+        return whole(self, mode, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", watched)
+    (volume / "tweets.csv").write_text(as_csv(six_columns(120)), "latin-1")
+    chosen = flags(dataset=volume / "tweets.csv", model_name_or_path=encoder, max_samples=100, validation_size=20)
+    result = s140("train", "--output-dir", volume / "run", *chosen, "--test-size", 20, "--max-steps", 2, "--json")
+    report = json.loads(result.stdout)
+    assert (report["run"], report["model"]) == (str(volume / "run"), str(volume / "run" / "model"))
+    assert report["metrics"] == json.loads((volume / "run" / "metrics.json").read_text())
+    assert (volume / "run" / "model" / "metrics.json").is_file()
+    assert not (volume / "run" / "checkpoints").exists()
+    assert [each for each in opened if each[0].startswith(str(volume)) and "a" in each[1]] == []
+    assert [path for path, mode in opened if "a" in mode]  # the history was appended to, elsewhere
+    assert str(volume.parent) not in (volume / "run" / "model" / "recipe.yaml").read_text()
+    again = s140("train", "--output-dir", volume / "run", *chosen, "--test-size", 20, "--max-steps", 2)
+    assert "is finished, and nothing is trained" in again.stderr
+    assert s140("predict", volume / "run", "so glad").stdout.split("\t")[0] in ("negative", "positive")
+
+
+def test_an_interrupted_run_is_resumed_from_the_volume(volume: Path, encoder: Path, s140) -> None:
+    words = [*flags(model_name_or_path=encoder, save_strategy="no"), "--no-load-best-model-at-end"]
+    with Command("train", "--output-dir", volume / "run", *words, pause_at="step 5/") as command:
+        _, stderr = signalled(command, signal.SIGTERM)
+        assert command.returncode == 143, stderr
+    assert f"--output-dir {volume}/run --resume" in stderr
+    (checkpoint,) = (volume / "run" / "checkpoints").iterdir()
+    assert (checkpoint / "complete.json").is_file()
+    assert not (volume / "run" / "metrics.json").exists()
+    again = s140("train", "--output-dir", volume / "run", "--resume")
+    assert f"resume: from {checkpoint.name}\n" in again.stderr
+    assert (volume / "run" / "metrics.json").is_file()
+
+
+def test_when_the_machine_is_lost_the_volume_has_what_resumes(
+    volume: Path, encoder: Path, s140, tmp_path: Path
+) -> None:
+    """Its best checkpoint is an earlier one, on a disk that is gone."""
+    words = flags(model_name_or_path=encoder, num_train_epochs=5, save_total_limit=1)
+    checkpoints = volume / "run" / "checkpoints"
+    with Command("train", "--output-dir", volume / "run", *words, pause_at="step 20/") as command:
+        command.wait_until_paused()
+        command.wait_for((checkpoints / "checkpoint-18" / "complete.json").is_file)  # another thread brings it there
+    for folder in tmp_path.glob("s140-run-*"):
+        shutil.rmtree(folder)
+    report = json.loads(s140("train", "--output-dir", volume / "run", "--resume", "--json").stdout)
+    assert report["training"]["steps"] == 30
+    assert not (volume / "run" / "checkpoints").exists()
+    assert (volume / "run" / "model" / "model.safetensors").is_file()
+
+
+def test_a_copy_that_is_cut_off_leaves_old_or_new_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the middle of each file in turn: what was on the volume before can be resumed at any moment."""
+    copyfile, left = shutil.copyfile, 0
+
+    def cut_off(source: Path, target: Path) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            Path(target).write_bytes(source.read_bytes()[:2])
+            raise KeyboardInterrupt
+        copyfile(source, target)
+
+    local, there = RunDir(tmp_path / "local"), RunDir(tmp_path / "volume")
+    copy = volumes.Copy(local, there)
+    files = (local.recipe, local.data, local.environment, local.history, local.tracking)
+    monkeypatch.setattr(shutil, "copyfile", cut_off)
+    for number in range(len(files) + 1):  # the first time, with nothing there, goes well
+        for file in files:
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(f"content {number} of {file.name}")
+        left = number
+        if number:
+            with pytest.raises(KeyboardInterrupt):
+                copy.renew()
+        else:
+            copy.renew()
+        for file in files:
+            content = (there.path / file.name).read_text()
+            assert content in [f"content {earlier} of {file.name}" for earlier in range(number + 1)]
+    left = 0
+    copy.renew()
+    assert {path.name: path.read_text() for path in there.path.iterdir()} == {
+        file.name: file.read_text() for file in files
+    }
+
+
+@pytest.mark.long
+def test_an_overwritten_run_leaves_nothing_behind(volume: Path, encoder: Path, s140) -> None:
+    chosen = flags(model_name_or_path=encoder, max_steps=1)
+    s140("train", "--output-dir", volume / "run", *chosen, "--run-name", "first")
+    (volume / "run" / "tracking.json").write_text("{}")
+    s140("train", "--output-dir", volume / "run", *chosen, "--run-name", "second", "--overwrite")
+    assert not (volume / "run" / "tracking.json").exists()
+    assert "run_name: second" in (volume / "run" / "recipe.yaml").read_text()

@@ -1,0 +1,512 @@
+"""Folders and recipes of strangers: no link is followed out of them, and no place that they name is told anything."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from eavesdropper import Eavesdropper
+from hub_server import HubServer
+from sentiment140_bert import run_dir, run_lock, trust
+from sentiment140_bert.cli import main
+from sentiment140_bert.errors import StoreError, TrackerError, TrustError
+from sentiment140_bert.experiments.tune.store import SUPER_JOURNAL, Store
+from sentiment140_bert.experiments.tune.study_dir import TuningDir
+from sentiment140_bert.run_dir import RunDir, folder_written_whole, remove_leftovers, write_json
+from sentiment140_bert.runs import saved_recipe
+from sentiment140_bert.tracking import wandb_tracker
+from sentiment140_bert.tracking.artifact_places import check_artifacts
+from sentiment140_bert.tracking.tracks import story_of
+from sentiment140_bert.training import checkpoints, volumes
+from tiny_run import flags
+
+pytest_plugins = "hub_fixtures"
+
+VERBS: dict[str, list[str]] = {
+    "push": ["push-to-hub", "RUN", "--repo-id", "tester/m", "--dataset-repo-id", "tester/d"],
+    "card": ["card", "RUN"],
+    "report": ["report", "RUN", "--no-attributions"],
+    "evaluate": ["evaluate", "RUN"],
+    "verify": ["verify", "RUN"],
+    "predict": ["predict", "RUN", "fine"],
+    "export": ["export", "RUN"],
+    "train": ["train", "--output-dir", "RUN", "FLAGS"],
+    "overwrite": ["train", "--output-dir", "RUN", "FLAGS", "--overwrite"],
+    "track": ["track", "sync", "RUN"],
+    "suspects": ["suspects", "RUN", "--output", "found.csv", "--folds", "2"],
+    "compare": ["evaluate", "RUN", "RUN"],
+}
+# What is put into a run in the place of what is there, and leads to a file or a folder elsewhere.
+LINKS = {
+    "model/vocab.txt": "note.txt",
+    "model/added_tokens.json": "note.txt",
+    "model": "folder",
+    "figures/calibration.png": "note.txt",
+    "metrics.json": "note.txt",
+    "history.jsonl": "note.txt",
+    ".s140.lock": "note.txt",
+    "onnx": "folder",
+    "checkpoints": "folder",
+    "checkpoints/checkpoint-3": "folder",
+    "checkpoints/checkpoint-3/optimizer.pt": "note.txt",
+}
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """Somebody's own files: a note, and a folder that looks like a run's checkpoint."""
+    place = tmp_path / "elsewhere"
+    (place / "folder").mkdir(parents=True)
+    for name in ("note.txt", "folder/note.txt", "folder/complete.json", "folder/README.md"):
+        (place / name).write_text("my own words")
+    shutil.copytree(place / "folder", place / "folder" / "checkpoint-1")
+    return place
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def put_link(run: Path, name: str, target: Path) -> None:
+    path = run / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    run_dir.remove(path)
+    path.symlink_to(target)
+
+
+def invoke(words: list[str], run: Path, encoder: Path) -> Result:
+    replaced = {"RUN": [str(run)], "FLAGS": flags(model_name_or_path=encoder, num_train_epochs=1)}
+    given = [part for word in words for part in replaced.get(word, [word])]
+    return CliRunner().invoke(main, given)
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_no_verb_reads_or_writes_through_a_link(
+    hub: HubServer, mine: Path, encoder: Path, elsewhere: Path, name: str
+) -> None:
+    put_link(mine, name, elsewhere / LINKS[name])
+    before, files = contents(elsewhere), sorted(path.name for path in mine.iterdir())
+    wrong = {}
+    for verb, words in VERBS.items():
+        result = invoke(words, mine, encoder)
+        text = " ".join(result.output.split())
+        if result.exit_code not in (1, 2) or "is a link that leads out of" not in text:
+            wrong[verb] = result.exit_code, result.output[-300:], result.exception
+        if contents(elsewhere) != before or sorted(path.name for path in mine.iterdir()) != files:
+            wrong[verb] = "something was changed", contents(elsewhere)
+    assert wrong == {}
+    assert hub.repos == {}
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_pipes_and_sockets_are_refused_wherever_a_folder_is_read(
+    mine: Path, encoder: Path, elsewhere: Path, kind: str
+) -> None:
+    file = mine / "model" / "config.json"
+    file.unlink()
+    if kind == "pipe":
+        os.mkfifo(file)
+    else:
+        os.chdir(file.parent)  # a socket's name may not be long
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(file.name)
+    model = [["predict", str(mine / "model"), "fine"], ["evaluate", str(mine / "model"), "--dataset", "sample"]]
+    answers = [invoke(words, mine, encoder) for words in [*VERBS.values(), *model]]
+    assert {answer.exit_code for answer in answers} <= {1, 2}
+    assert [
+        answer.output for answer in answers if "but a pipe or a device" not in " ".join(answer.output.split())
+    ] == []
+
+
+def test_what_training_removes_while_a_folder_is_checked_is_passed_over(tmp_path: Path, monkeypatch) -> None:
+    """The sender of checkpoints removes its copies beside every command that reads the run."""
+    copy = tmp_path / "checkpoints/.for-the-hub/3/checkpoint-6"
+    copy.mkdir(parents=True)
+    (copy / "model.safetensors").touch()
+    walk = os.walk
+
+    def walk_and_remove(folder: Path) -> Iterator[object]:
+        for row in walk(folder):
+            shutil.rmtree(tmp_path / "checkpoints/.for-the-hub", ignore_errors=True)
+            yield row
+
+    (tmp_path / "metrics.json").symlink_to("/etc/passwd")
+    monkeypatch.setattr(os, "walk", walk_and_remove)
+    with pytest.raises(TrustError, match=r"metrics\.json is a link"):  # it is checked to the end
+        trust.check_folder(tmp_path)
+    (tmp_path / "metrics.json").unlink()
+    copy.mkdir(parents=True)
+    trust.check_folder(tmp_path)
+
+
+def test_links_within_a_folder_and_in_the_hubs_cache_are_its_own(tmp_path: Path, elsewhere: Path) -> None:
+    repository = tmp_path / "models--somebody--model"
+    snapshot = repository / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    (repository / "blobs").mkdir()
+    (repository / "blobs" / "b").write_text("{}")
+    (snapshot / "config.json").symlink_to("../../blobs/b")
+    (snapshot / "same.json").symlink_to("config.json")
+    trust.check_folder(snapshot)
+    for target in (elsewhere / "note.txt", Path("../../../../elsewhere/note.txt"), Path("config.json/../../../../..")):
+        (snapshot / "out").unlink(missing_ok=True)
+        (snapshot / "out").symlink_to(target)
+        with pytest.raises(TrustError, match="leads out"):
+            trust.check_folder(snapshot)
+    (snapshot / "out").unlink()
+    (snapshot / "circle").symlink_to("circle")
+    with pytest.raises(TrustError, match="leads out"):
+        trust.check_folder(snapshot)
+
+
+def linked_checkpoint(folder: Path, elsewhere: Path) -> Path:
+    """A checkpoint of links to files and a folder elsewhere, and of a file with a second name there."""
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").symlink_to(elsewhere / "note.txt")
+    (folder / "complete.json").symlink_to(elsewhere / "folder" / "complete.json")
+    (folder / "more").symlink_to(elsewhere / "folder")
+    os.link(elsewhere / "folder" / "README.md", folder / "README.md")
+    (folder / "own.txt").write_text("x")
+    return folder
+
+
+def renew_copy(place: Path) -> None:
+    run = RunDir(place / "local")
+    write_json(run.data, {})
+    volumes.Copy(run, RunDir(place)).renew()
+
+
+def replace_folder(place: Path) -> None:
+    with folder_written_whole(place / "checkpoint-1") as new:
+        (new / "a").write_text("a")
+
+
+def remove_old(place: Path) -> None:
+    leftover = place / f"{run_dir.TEMPORARY}x"
+    (place / "checkpoint-1").rename(leftover)
+    for path in (leftover, *([] if leftover.is_symlink() else leftover.iterdir())):
+        os.utime(path, (0, 0), follow_symlinks=False)
+    remove_leftovers(place)
+
+
+REMOVALS: dict[str, Callable[[Path], object]] = {
+    "a checkpoint": lambda place: checkpoints.remove(place / "checkpoint-1"),
+    "an emptied folder": lambda place: checkpoints.remove_emptied(place / "checkpoint-1"),
+    "older checkpoints": lambda place: checkpoints.remove_older(place / "checkpoint-2", "", 1),
+    "any folder": lambda place: run_dir.remove(place / "checkpoint-1"),
+    "a replaced folder": replace_folder,
+    "leftovers": remove_old,
+    "a run": lambda place: RunDir(place.parent).clear(),
+}
+
+
+@pytest.mark.parametrize("as_folder", [False, True], ids=["links in it", "itself a link"])
+def test_nothing_is_removed_emptied_or_replaced_through_a_link(
+    tmp_path: Path, elsewhere: Path, as_folder: bool
+) -> None:
+    before, wrong = contents(elsewhere), {}
+    for number, (name, remove) in enumerate(REMOVALS.items()):
+        place = tmp_path / str(number) / "checkpoints"
+        linked_checkpoint(place / "checkpoint-2", elsewhere)
+        if as_folder:
+            (place / "checkpoint-1").symlink_to(elsewhere / "folder")
+        else:
+            linked_checkpoint(place / "checkpoint-1", elsewhere)
+        remove(place)
+        if contents(elsewhere) != before:
+            wrong[name] = contents(elsewhere)
+        gone = not (place / "checkpoint-1" / "more").exists()
+        if not gone and not (as_folder and name in ("older checkpoints", "leftovers")):
+            wrong[name] = {"still there": str(place)}
+    assert wrong == {}
+
+
+def test_a_lock_that_is_a_link_is_not_written_through(tmp_path: Path, elsewhere: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / run_lock.LOCK).symlink_to(elsewhere / "note.txt")
+    with pytest.raises(TrustError, match="leads out"), run_lock.held(tmp_path / "run", "a test"):
+        pass
+    assert (elsewhere / "note.txt").read_text() == "my own words"
+
+
+def test_a_manifest_names_files_of_its_checkpoint_alone(tmp_path: Path, elsewhere: Path) -> None:
+    folder = tmp_path / "checkpoint-1"
+    folder.mkdir()
+    (folder / "a.txt").write_text("a")
+    checkpoints.seal(folder, 1.0)
+    manifest = json.loads((folder / checkpoints.MANIFEST).read_text())
+    manifest["files"]["../elsewhere/note.txt"] = {"size": 12, "sha256": run_dir.sha256_of(elsewhere / "note.txt")}
+    write_json(folder / checkpoints.MANIFEST, manifest)
+    assert list(checkpoints.damages(folder)) == ["its complete.json is damaged"]
+
+
+@pytest.fixture
+def stranger() -> Iterator[Eavesdropper]:
+    """A server that must not hear anything."""
+    with Eavesdropper(status=404) as server:
+        yield server
+
+
+def test_no_tracker_is_told_where_only_the_run_names_its_server(
+    hub: HubServer, mine: Path, encoder: Path, stranger: Eavesdropper, tmp_path: Path, monkeypatch
+) -> None:
+    """Every verb does its work, says what it did not send, and exits with 0; what is only about trackers fails."""
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "a-token-of-this-machine")
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "me")
+    outside = tmp_path / "outside"
+    noted = {"mlflow": {"id": "1" * 32, "tracking_uri": stranger.url}, "tensorboard": {"folder": str(outside)}}
+    write_json(mine / "tracking.json", noted)
+    files = sorted(path.name for path in tmp_path.iterdir())
+    for verb, code in {"evaluate": 0, "card": 0, "push": 0, "train": 0, "track": 1}.items():
+        result = invoke(VERBS[verb], mine, encoder)
+        assert result.exit_code == code, (verb, result.output)
+        if verb != "card":
+            assert f"names {stranger.url}, and nobody on this machine" in result.output, verb
+            assert f"MLFLOW_TRACKING_URI={stranger.url}" in result.output, verb
+            assert f"names {outside}" in result.output, verb
+    assert stranger.heard == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == files
+    assert json.loads((mine / "tracking.json").read_text())["mlflow"] == noted["mlflow"]
+
+
+def test_a_server_that_was_named_once_is_told_by_later_verbs(
+    mine: Path, encoder: Path, stranger: Eavesdropper, monkeypatch
+) -> None:
+    write_json(mine / "tracking.json", {"mlflow": {"id": "1" * 32, "tracking_uri": stranger.url}})
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(mine.parent / "settings"))
+    monkeypatch.setattr("sentiment140_bert.tracking.sender.PAUSES", (0.0, 0.0, 0.0, 0.0))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", stranger.url)
+    invoke(VERBS["track"], mine, encoder)
+    heard = len(stranger.heard)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    result = invoke(VERBS["track"], mine, encoder)
+    assert "nobody on this machine" not in result.output
+    assert 0 < heard < len(stranger.heard)
+
+
+def test_a_run_that_is_trained_on_tells_no_strangers_server(mine: Path, encoder: Path, stranger: Eavesdropper) -> None:
+    """It ends before anything is trained: it would not be tracked."""
+    for name in ("metrics.json", "published.json"):
+        (mine / name).unlink(missing_ok=True)
+    write_json(mine / "tracking.json", {"mlflow": {"id": "1" * 32, "tracking_uri": stranger.url}})
+    tracked = saved_recipe(mine).with_values({"report_to": "mlflow"})
+    (mine / "recipe.yaml").write_text(tracked.to_yaml())
+    result = CliRunner().invoke(main, ["train", "--output-dir", str(mine), "--resume"])
+    assert result.exit_code == 1
+    assert f"If you trust it, name it: MLFLOW_TRACKING_URI={stranger.url}" in result.output
+    assert not (mine / "metrics.json").exists()
+    assert stranger.heard == []
+
+
+def test_a_recipe_names_no_space_or_repository_of_somebody_else(
+    hub: HubServer, mine: Path, encoder: Path, monkeypatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    from sentiment140_bert.tracking.trackio_tracker import Trackio
+
+    def unnamed(space: str) -> str:
+        recipe = saved_recipe(mine).with_values({"trackio_space_id": space})
+        return Trackio(story_of(RunDir(mine), recipe), {}).unnamed_place()
+
+    assert {space: unnamed(space) for space in ("stranger/space", "tester/space", "space")} == {
+        "stranger/space": "stranger/space",
+        "tester/space": "",
+        "space": "",
+    }
+    recipe = tmp_path / "theirs.yaml"
+    recipe.write_text("tracking:\n  checkpoint_repo_id: stranger/checkpoints\n")
+    words = ["train", "--recipe", str(recipe), "--output-dir", str(tmp_path / "new")]
+    words += flags(model_name_or_path=encoder, num_train_epochs=1)
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 1
+    assert "If you trust it, name it: --checkpoint-repo-id stranger/checkpoints" in result.output
+    assert hub.repos == {}
+    # A flag is the user's own word, now and later.
+    CliRunner().invoke(main, [*words, "--checkpoint-repo-id", "stranger/checkpoints"])
+    assert trust.is_known_place("checkpoint_repo_id", "stranger/checkpoints")
+    monkeypatch.setenv("TRACKIO_SPACE_ID", "stranger/space")
+    assert unnamed("stranger/space") == ""
+
+
+def test_modules_of_the_current_folder_are_not_run(mine: Path, monkeypatch) -> None:
+    """A run holds a folder ``wandb``, which Python would take for the package."""
+    folder = mine / "wandb" / "offline-run-20260101_000000-abcd1234"
+    folder.mkdir(parents=True)
+    for name in ("__init__.py", "__main__.py"):
+        (mine / "wandb" / name).write_text(f"open({str(mine / 'ran')!r}, 'w')")
+    monkeypatch.chdir(mine)
+    monkeypatch.setattr(wandb_tracker, "out_of_reach", lambda: "")
+    wandb_tracker.send([folder.relative_to(mine)])
+    assert not (mine / "ran").exists()
+
+
+def test_a_folder_that_a_run_brings_settles_nothing_for_trackers(mine: Path, encoder: Path, monkeypatch) -> None:
+    """Settings of wandb and a database of MLflow in a run that the command is given in."""
+    (mine / "wandb").mkdir()
+    (mine / "wandb" / "settings").write_text("[default]\nentity = stranger\n")
+    (mine / "mlflow.db").write_bytes(b"")
+    write_json(mine / "tracking.json", {"wandb": {"id": "a1"}, "mlflow": {"id": "1" * 32}})
+    monkeypatch.chdir(mine)
+    result = invoke(["evaluate", "RUN"], Path(), encoder)
+    assert result.exit_code == 0, result.output
+    assert "Give the command from another folder" in result.output
+    assert f"names sqlite:///{mine.resolve()}/mlflow.db" in result.output
+    trust.remember_place("mlflow", f"sqlite:///{mine.resolve()}/mlflow.db")
+    write_json(mine / "tracking.json", {"mlflow": {"id": "1" * 32, "tracking_uri": "http://stranger"}})
+    assert "names http://stranger" in invoke(["evaluate", "RUN"], Path(), encoder).output
+    assert (mine / "mlflow.db").read_bytes() == b""
+
+
+ARTIFACTS: dict[tuple[str, str], bool] = {
+    ("https://server/x", "mlflow-artifacts:/1/2/artifacts"): True,
+    ("https://server/x", "mlflow-artifacts://server:5000/1"): True,
+    ("https://server/x", "s3://bucket/1"): True,
+    ("https://server/x", "ftp://user:password@elsewhere/1"): False,
+    ("https://server/x", "https://server/1"): True,
+    ("https://server/x", "https://elsewhere/1"): False,
+    ("https://server/x", "mlflow-artifacts://elsewhere/1"): False,
+    ("https://server/x", "file:///home/somebody"): False,
+    ("https://server/x", "/home/somebody"): False,
+    ("http://127.0.0.1:5000", "/home/somebody/mlruns/1"): True,
+    ("sqlite:////store/mlflow.db", "/store/mlruns/1"): True,
+    ("sqlite:////store/mlflow.db", "file:///home/somebody"): False,
+    ("file:///store", "/store/1/2"): True,
+    ("file:///store", "/store/../home"): False,
+}
+
+
+def test_a_server_names_no_place_for_files_but_its_own() -> None:
+    allowed = {}
+    for (server, place), expected in ARTIFACTS.items():
+        try:
+            check_artifacts(server, place)
+            allowed[server, place] = True
+        except TrackerError:
+            allowed[server, place] = False
+        assert allowed[server, place] == expected, (server, place)
+
+
+def test_a_name_of_a_tracked_run_is_no_path(mine: Path, encoder: Path, tmp_path: Path) -> None:
+    for name in ("../../out", "/tmp/out", "..", ".", "a/b"):
+        write_json(mine / "tracking.json", {"trackio": {"id": name}})
+        result = invoke(["track", "sync", "RUN"], mine, encoder)
+        assert result.exit_code == 1
+        assert "tracking.json" in result.output
+
+
+def test_a_second_name_of_a_file_is_not_written_to(mine: Path, encoder: Path, elsewhere: Path) -> None:
+    """A hard link on the same disk: a card's pictures and the lock."""
+    for name in ("model/figures/slices.png", run_lock.LOCK):
+        (mine / name).unlink(missing_ok=True)
+        os.link(elsewhere / "note.txt", mine / name)
+    assert invoke(["card", "RUN"], mine, encoder).exit_code == 0
+    assert (elsewhere / "note.txt").read_text() == "my own words"
+
+
+def test_a_store_names_no_file_to_be_removed_and_holds_tables_alone(tmp_path: Path, elsewhere: Path) -> None:
+    file, victim = tmp_path / "study.db", str(elsewhere / "note.txt").encode()
+    Store(f"sqlite:///{file}")
+    ending = victim + len(victim).to_bytes(4, "big") + sum(victim).to_bytes(4, "big") + SUPER_JOURNAL
+    journal = file.with_name("study.db-journal")
+    journal.write_bytes(bytes(512) + (1).to_bytes(4, "big") + ending)
+    with pytest.raises(StoreError, match="names another file"):
+        Store(f"sqlite:///{file}")
+    assert (elsewhere / "note.txt").exists()
+    journal.unlink()
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE VIEW v AS SELECT 1")
+        connection.commit()
+    with pytest.raises(StoreError, match="more than tables"):
+        Store(f"sqlite:///{file}")
+
+
+def test_a_tuning_opens_no_store_through_a_link(tmp_path: Path, elsewhere: Path) -> None:
+    (tmp_path / "tuning").mkdir()
+    (tmp_path / "tuning" / "study.db").symlink_to(elsewhere / "note.txt")
+    with pytest.raises(TrustError, match="leads out"):
+        TuningDir(tmp_path / "tuning").refuse_something_else()
+
+
+def test_the_address_of_wandb_is_of_the_environment_or_the_users_own_login(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "wandb").mkdir()
+    (tmp_path / "wandb" / "settings").write_text("[default]\nbase_url = http://stranger\n")
+    assert wandb_tracker._address() == "https://api.wandb.ai"
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "own"))
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "settings").write_text("[default]\nbase_url = https://company/\n")
+    assert wandb_tracker._address() == "https://company"
+    monkeypatch.setenv("WANDB_BASE_URL", "https://named/")
+    assert wandb_tracker._address() == "https://named"
+
+
+def test_wandb_does_not_take_the_address_of_a_folder(mine: Path, encoder: Path, stranger: Eavesdropper, monkeypatch):
+    """W&B's client reads ./wandb/settings, which may come with a stranger's run; what it kept there is not sent."""
+    folder = mine / "wandb" / "offline-run-20260101_000000-abcd1234"
+    folder.mkdir(parents=True)
+    (folder / "run-abcd1234.wandb").write_bytes(b"x")
+    (mine / "wandb" / "settings").write_text(f"[default]\nbase_url = {stranger.url}\n")
+    write_json(mine / "tracking.json", {"wandb": {"id": "abcd1234"}})
+    monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
+    monkeypatch.chdir(mine)
+    result = CliRunner().invoke(main, ["track", "sync", "."])
+    assert result.exit_code == 1
+    assert "was not kept on this machine" in result.output
+    assert stranger.heard == []
+
+
+def test_an_address_that_clients_read_differently_is_no_known_place() -> None:
+    known = "http://mlflow.corp.example:5000"
+    trust.remember_place("mlflow", known)
+    assert trust.is_known_place("mlflow", known)
+    assert trust.is_known_place("mlflow", "http://user:password@mlflow.corp.example:5000")
+    for sign in ("?", "#", "\\", "/", " ", "\t", "\n", "/?", "?x="):
+        assert not trust.is_known_place("mlflow", f"http://127.0.0.2:5000{sign}@mlflow.corp.example:5000"), sign
+        assert not trust.is_known_place("mlflow", f"{known}{sign}@127.0.0.2"), sign
+
+
+def test_files_go_where_the_server_said_when_it_was_asked_first(mine: Path, elsewhere: Path, monkeypatch) -> None:
+    """It is asked once, and its answer checked; another answer later changes nothing."""
+    from sentiment140_bert.tracking.mlflow_tracker import Mlflow
+
+    store = mine.parent / "store.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
+    tracker = Mlflow(story_of(RunDir(mine), saved_recipe(mine), live=False), {})
+    tracker.open(lambda values: None)
+    with contextlib.closing(sqlite3.connect(store)) as connection:
+        connection.execute("UPDATE runs SET artifact_uri = ?", (elsewhere.as_uri(),))
+        connection.commit()
+    before = {each.name: each.read_bytes() for each in elsewhere.iterdir() if each.is_file()}
+    tracker.file("note.txt", b"changed")
+    assert {each.name: each.read_bytes() for each in elsewhere.iterdir() if each.is_file()} == before
+
+
+def test_a_trackers_odd_answer_is_not_written_down(mine: Path) -> None:
+    from sentiment140_bert.tracking.sender import Book
+
+    before = RunDir(mine).tracking.read_bytes() if RunDir(mine).tracking.exists() else None
+    with pytest.raises(TrackerError, match="The answer of mlflow"):
+        Book(RunDir(mine)).write("mlflow", id="../../x")
+    assert (RunDir(mine).tracking.read_bytes() if RunDir(mine).tracking.exists() else None) == before
+
+
+def test_files_that_a_recipe_names_are_nobodys_business(tmp_path: Path) -> None:
+    from sentiment140_bert.publishing import origin_checks
+    from sentiment140_bert.recipe import Recipe
+    from sentiment140_bert.runs import public
+    from sentiment140_bert.settings import DataConfig, file_settings
+
+    assert {"labels_file", "manual_test", "drop_suspects"} == {*file_settings(DataConfig)}
+    for name in file_settings(DataConfig):
+        recipe = Recipe().with_values({"dataset": "sample", name: str(tmp_path / "anna" / "secret.csv")})
+        assert getattr(public(recipe).data, name) == "secret.csv"
+        if name != "drop_suspects":  # told apart
+            assert not origin_checks.is_public(recipe.data)
