@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from command_line import FORKS
+from sentiment140_bert import models
 
 MEMORY = 2 << 30  # more than the process has when it begins
 SECONDS = 200  # of its processor, against hanging
@@ -26,8 +27,9 @@ Change = Callable[[Path], object]
 
 def write_tiny(folder: Path) -> Path:
     """Write a classifier with some dozens of words, which loads in no time."""
+    import tokenizers
     import transformers
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 
     words = [
         "[PAD]",
@@ -42,7 +44,7 @@ def write_tiny(folder: Path) -> Path:
         "one",
         *"abcdefghijklmnopqrstuvwxyz,",
     ]
-    backend = Tokenizer(models.WordPiece({word: at for at, word in enumerate(words)}, unk_token="[UNK]"))
+    backend = Tokenizer(tokenizers.models.WordPiece({word: at for at, word in enumerate(words)}, unk_token="[UNK]"))
     backend.normalizer, backend.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.BertPreTokenizer()
     ends = [("[CLS]", 2), ("[SEP]", 3)]
     backend.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)

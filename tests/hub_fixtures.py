@@ -21,6 +21,7 @@ from conftest import HUB
 from hub_server import TOKEN, HubServer
 from on_hub import BOTH, DATA, MODEL, AfterAPush
 from once import make_once
+from sentiment140_bert import models
 from sentiment140_bert.cli import main
 from tiny_run import flags
 
@@ -32,8 +33,9 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_tiny_encoder(folder: Path) -> None:
+    import tokenizers
     import transformers
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 
     tweets = (files("sentiment140_bert.data") / "sample" / "tweets.csv").read_text("latin-1").lower()
     signs = string.ascii_lowercase + string.digits + string.punctuation
@@ -41,7 +43,7 @@ def write_tiny_encoder(folder: Path) -> None:
     special = {f"{name.lower()}_token": f"[{name}]" for name in ("PAD", "UNK", "CLS", "SEP", "MASK")}
     vocabulary = [*special.values(), *signs, *(f"##{sign}" for sign in signs), *words]
     numbers = {word: number for number, word in enumerate(vocabulary)}
-    backend = Tokenizer(models.WordPiece(numbers, unk_token="[UNK]"))
+    backend = Tokenizer(tokenizers.models.WordPiece(numbers, unk_token="[UNK]"))
     backend.normalizer = normalizers.BertNormalizer()
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.post_processor = processors.BertProcessing(("[SEP]", numbers["[SEP]"]), ("[CLS]", numbers["[CLS]"]))
