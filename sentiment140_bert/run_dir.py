@@ -338,7 +338,8 @@ def remove_leftovers(folder: Path) -> None:
     """Removes what a killed process was writing: what nobody has written to for an hour."""
     for each in list(folder.rglob(f"{TEMPORARY}*")):
         with contextlib.suppress(FileNotFoundError):  # whoever writes it has just finished
-            newest = max(file.lstat().st_mtime for file in (each, *each.rglob("*")))
+            inner = [] if each.is_symlink() else each.rglob("*")  # a link may lead to all files there are
+            newest = max(file.lstat().st_mtime for file in (each, *inner))
             if time.time() - newest < HOUR:
                 continue
             remove(each)

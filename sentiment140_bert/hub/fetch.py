@@ -18,6 +18,8 @@ def commit_of(hub: Hub, kind: str, repo_id: str, revision: str | None = None) ->
         HubError: There is no such repository or revision, or the Hub cannot be reached.
     """
     info = hub.patiently(f"looking for {kind} {repo_id}", hub.api.repo_info, repo_id, repo_type=kind, revision=revision)
+    if info.sha is None:
+        raise HubError(f"The Hub names no commit of {kind} {repo_id}.", "Is HF_ENDPOINT right?")
     return str(info.sha)
 
 

@@ -36,12 +36,13 @@ ODD_ANSWERS = (LookupError, TypeError, AttributeError, AssertionError)
 
 PUBLIC_HUB = "huggingface.co"
 FILE_NAME = re.compile(r'(?:W/)?"?[0-9A-Za-z_-][0-9A-Za-z_.-]{0,199}"?')
-HEADERS = {  # of a file: huggingface_hub makes paths of the first three
+FILE_HEADERS = {  # huggingface_hub makes paths of the first three
     "ETag": FILE_NAME,
     "X-Linked-ETag": FILE_NAME,
     "X-Repo-Commit": FILE_NAME,
     "X-Linked-Size": re.compile("[0-9]{1,15}"),
 }
+XET_HEADERS = ("X-Xet-Hash", "X-Xet-Refresh-Route")  # hf_xet has a client of its own, which checks nothing
 RATE_LIMIT = re.compile(r'"[a-z]{1,40}" ?; ?r ?= ?[0-9]{1,9} ?; ?t ?= ?(?P<seconds>[0-9]{1,9})(?![0-9])')
 ADAPTERS: dict[str, TypeAdapter[Any]] = {}
 PAGES: Counter[str] = Counter()  # how many of a listing came one after the other
@@ -134,13 +135,11 @@ def _check_headers(response: Any, address: str) -> None:
     limit = RATE_LIMIT.search(headers.get("RateLimit", ""))
     if "RateLimit" in headers and (not limit or int(limit["seconds"]) > LONGEST_WAIT):
         del headers["RateLimit"]
-    is_final = response.status_code < httpx.codes.BAD_REQUEST and not headers.get("Location", "").startswith("/")
-    if response.request.method == "HEAD" and is_final:
-        for name, pattern in HEADERS.items():
-            unused = name == "ETag" and headers.get("X-Linked-ETag")
-            if name in headers and not unused and not pattern.fullmatch(headers[name]):
-                raise _odd(address, f"its header {name} is {headers[name][:80]!r}")
+    _check_file_headers(response, address)
     following = response.links.get("next", {}).get("url")
+    headers.pop("Link", None)
+    if following is not None:  # of all links only this one: another names the host that hf_xet sends the token to
+        headers["Link"] = f'<{following}>; rel="next"'
     PAGES[address] = PAGES[address] + 1 if following is not None else 0
     if following is not None:
         try:
@@ -150,6 +149,22 @@ def _check_headers(response: Any, address: str) -> None:
         own = (response.request.url.host, httpx.URL(constants.ENDPOINT).host, PUBLIC_HUB)
         if page.host not in own or page == response.request.url or PAGES[address] > MOST_PAGES:
             raise _odd(address, f"its next page is {str(page)[:80]!r}")
+
+
+def _check_file_headers(response: Any, address: str) -> None:
+    """Leave no header that leads out of the cache: refuse it where it describes a file, else take it away."""
+    headers = response.headers
+    for name in XET_HEADERS:
+        headers.pop(name, None)
+    is_redirect = headers.get("Location", "").startswith("/")
+    describes_file = response.request.method == "HEAD" and response.status_code < httpx.codes.BAD_REQUEST
+    for name, pattern in FILE_HEADERS.items():
+        if name not in headers or pattern.fullmatch(headers[name]):
+            continue
+        is_unused = name == "ETag" and "X-Linked-ETag" in headers
+        if describes_file and not is_redirect and not is_unused:
+            raise _odd(address, f"its header {name} is {headers[name][:80]!r}")
+        del headers[name]
 
 
 def _check_shape(content: bytes, shape: Any, address: str) -> None:

@@ -8,6 +8,18 @@ from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 Size = Annotated[int, Field(ge=0)]
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
+
+
+def _is_relative(name: str) -> str:
+    """Return the name of a file, unless it would lead out of the folder that it is joined to."""
+    if name.startswith("/") or "\\" in name or ".." in name.split("/") or ":" in name.split("/")[0]:
+        raise ValueError(f"{name[:80]!r} leads out of its repository")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_is_relative)]
 
 
 class AccessToken(TypedDict):
@@ -40,16 +52,16 @@ class Lfs(TypedDict):
     """A large file; ``sha256`` in the description of a repository, ``oid`` in a listing."""
 
     size: Size
-    sha256: NotRequired[str]
-    oid: NotRequired[str]
+    sha256: NotRequired[Hash]
+    oid: NotRequired[Hash]
 
 
 class Sibling(TypedDict):
     """A file in the description of a repository."""
 
-    rfilename: str
+    rfilename: FileName
     size: NotRequired[Size | None]
-    blobId: NotRequired[str | None]
+    blobId: NotRequired[Hash | None]
     lfs: NotRequired[Lfs | None]
 
 
@@ -57,7 +69,7 @@ class Repository(TypedDict):
     """A model or dataset."""
 
     id: str
-    sha: NotRequired[str | None]
+    sha: NotRequired[Commit | None]
     private: NotRequired[bool | None]
     siblings: NotRequired[list[Sibling] | None]
 
@@ -66,8 +78,8 @@ class Entry(TypedDict):
     """A file or folder in a listing."""
 
     type: str
-    path: str
-    oid: NotRequired[str]
+    path: FileName
+    oid: NotRequired[Hash]
     size: NotRequired[Size]
     lfs: NotRequired[Lfs | None]
 
@@ -77,7 +89,7 @@ class Ref(TypedDict):
 
     name: str
     ref: str
-    targetCommit: str
+    targetCommit: Commit
 
 
 class Refs(TypedDict):
@@ -114,7 +126,7 @@ class Batch(TypedDict):
 class Committed(TypedDict):
     """A new commit."""
 
-    commitOid: str
+    commitOid: Commit
     commitUrl: str
     pullRequestUrl: NotRequired[str | None]
 

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlparse
+from urllib.parse import SplitResult, urlsplit
 
 from sentiment140_bert.credentials import without_password
 from sentiment140_bert.errors import TrackerError
+from sentiment140_bert.trust import is_clear_address
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-BUCKETS = {"s3", "gs", "wasb", "wasbs", "abfs", "abfss", "adl", "dbfs", "hdfs", "viewfs", "r2", "b2", "oss"}
+SERVERS = {"http", "https", "mlflow-artifacts"}
+PORTS = {"http": 80, "https": 443}
+# Hosts that a bucket's address may name: a login of this machine goes there. The schemes that have none name a bucket
+# alone, of the service or file system that this machine is set up for.
+AZURE_FILES = (".dfs.core.windows.net", ".dfs.core.chinacloudapi.cn", ".dfs.core.usgovcloudapi.net")
+AZURE_BLOBS = tuple(host.replace(".dfs.", ".blob.") for host in AZURE_FILES)
+BUCKET_HOSTS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("s3", "gs", "oss", "hdfs", "viewfs"), ()),
+    **dict.fromkeys(("abfs", "abfss"), (*AZURE_FILES, ".dfs.fabric.microsoft.com")),
+    **dict.fromkeys(("wasb", "wasbs"), AZURE_BLOBS),
+    "dbfs": (".databricks",),
+    "r2": (".r2.cloudflarestorage.com",),
+    "b2": (".backblazeb2.com",),
+}
+NAMES_BUCKET = {"s3", "gs", "oss"}  # what stands for the host is the bucket's name
 
 
 def check_artifacts(server: str, artifacts: str | None, is_named: bool = False) -> None:
@@ -23,24 +38,39 @@ def check_artifacts(server: str, artifacts: str | None, is_named: bool = False) 
     Raises:
         TrackerError: It is a folder of this machine outside of the store's own, or another host.
     """
-    own, place = urlparse(absolute(server)), urlparse(artifacts or "")
-    if place.scheme in ("http", "https", "mlflow-artifacts"):
-        is_own = not place.hostname or place.hostname == own.hostname
-    elif place.scheme in BUCKETS:
-        return  # for which the machine has a login of its own
-    elif place.scheme not in ("", "file"):
-        is_own = False
-    elif own.scheme in ("http", "https", "databricks"):
-        is_own = own.hostname in LOOPBACK
-    else:
-        folder = Path(own.path).parent if own.scheme == "sqlite" else Path(own.path)
-        homes = (folder.resolve(), Path.cwd().resolve())
-        is_own = is_named or any(Path(place.path).resolve().is_relative_to(home) for home in homes)
-    if not is_own:
+    address = artifacts or ""
+    if not is_clear_address(address) or not _is_own(urlsplit(absolute(server)), urlsplit(address), is_named):
         raise TrackerError(
-            f"{without_password(server)} wants files to be sent elsewhere, to {without_password(str(artifacts))}",
+            f"{without_password(server)} wants files to be sent elsewhere, to {without_password(address)}",
             "Nothing was sent there. Choose another server, or another default artifact root",
         )
+
+
+def _is_own(server: SplitResult, place: SplitResult, is_named: bool) -> bool:
+    if place.scheme in SERVERS:
+        return not place.hostname or _origin(place, server.scheme) == _origin(server, server.scheme)
+    if place.scheme in BUCKET_HOSTS:
+        return _is_bucket(place)
+    if place.scheme not in ("", "file"):
+        return False
+    if server.scheme in (*PORTS, "databricks"):
+        return server.hostname in LOOPBACK
+    folder = Path(server.path).parent if server.scheme == "sqlite" else Path(server.path)
+    homes = (folder.resolve(), Path.cwd().resolve())
+    return is_named or any(Path(place.path).resolve().is_relative_to(home) for home in homes)
+
+
+def _origin(address: SplitResult, scheme: str) -> tuple[str, str | None, int | None]:
+    """Return scheme, host and port that a client asks; mlflow-artifacts is asked as the server is."""
+    asked = scheme if address.scheme == "mlflow-artifacts" else address.scheme
+    return asked, address.hostname, address.port or PORTS.get(asked)
+
+
+def _is_bucket(place: SplitResult) -> bool:
+    if place.scheme in NAMES_BUCKET:
+        return "@" not in place.netloc
+    host = place.netloc.rpartition("@")[2].lower()
+    return not host or f".{host}".endswith(BUCKET_HOSTS[place.scheme])
 
 
 def absolute(uri: str) -> str:

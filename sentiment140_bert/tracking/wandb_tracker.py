@@ -57,13 +57,18 @@ class Wandb(Tracker):
         self.environment = NO_KEY_IN_LOGS | {"WANDB_BASE_URL": _address()}
 
     def unnamed_place(self) -> str:
-        """wandb reads ``./wandb/settings``, which may name proxies, owners and files to be sent along."""
-        settings = Path("wandb", "settings")
-        is_theirs = settings.resolve().is_relative_to(self.story.run.path.resolve())
-        return str(settings.absolute()) if is_theirs and settings.exists() else ""
+        """Return the settings that wandb would read of the current folder: proxies, owners, files to be sent along.
+
+        A folder that came as an archive may hold them beside a run; the user names their own by ``WANDB_DIR``.
+        """
+        named = os.environ.get("WANDB_DIR")
+        if named and Path(named).resolve() == Path.cwd():
+            return ""
+        settings = (Path(folder, "settings").absolute() for folder in ("wandb", ".wandb"))
+        return next((str(file) for file in settings if os.path.lexists(file)), "")
 
     def how_to_trust(self, place: str) -> str:
-        return f"Give the command from another folder than {Path.cwd()}, or remove the file."
+        return f"If the file is your own, set WANDB_DIR={shlex.quote(str(Path.cwd()))}; else run from another folder."
 
     def switched_off(self) -> str:
         return switched_off_by() or (
@@ -176,6 +181,8 @@ class Wandb(Tracker):
             finish_timeout=TO_END,
             finish_timeout_raises=True,
             x_disable_stats=not self.story.live,
+            disable_git=True,  # git would run what the configuration of a repository in the run's folder names
+            save_code=False,
         )
         begin: dict[str, Any] = {
             "project": self.known.get("project") or self._project(),

@@ -54,7 +54,7 @@ def check_folder(folder: Path) -> None:
 
 def _walk(folder: Path) -> Iterator[tuple[Path, int]]:
     """Yield everything in a folder with its type and permissions (``st_mode``), without following links."""
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder, onerror=_refuse_unreadable):
         for name in (*folders, *files):
             path = Path(parent, name)
             try:
@@ -62,6 +62,15 @@ def _walk(folder: Path) -> Iterator[tuple[Path, int]]:
             except FileNotFoundError:  # training removes checkpoints while another thread or command reads the run
                 continue
             yield path, mode
+
+
+def _refuse_unreadable(error: OSError) -> None:
+    """Refuse a folder that can be entered but not listed: what is in it would be used unseen."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):  # removed meanwhile, or a file
+        return
+    raise TrustError(
+        f"{error.filename} cannot be looked through: {error.strerror}.", "Make it readable, or do not use this folder."
+    ) from None
 
 
 def _leads_into(link: Path, root: Path) -> bool:
@@ -102,7 +111,12 @@ def remember_place(kind: str, place: str) -> None:
 
 def is_known_place(kind: str, place: str) -> bool:
     """Return True if the user named this place on this machine; an address that clients read differently never is."""
-    return not ("://" in place and UNCLEAR.search(place)) and _line(kind, place) in _known_places()
+    return is_clear_address(place) and _line(kind, place) in _known_places()
+
+
+def is_clear_address(place: str) -> bool:
+    """Return True unless place is an address that two clients may take for two hosts; a folder is clear."""
+    return not ("://" in place and UNCLEAR.search(place))
 
 
 def _line(kind: str, place: str) -> str:

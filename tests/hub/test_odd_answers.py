@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gzip
 import itertools
@@ -14,9 +15,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from huggingface_hub import HfFileSystem
+from huggingface_hub import HfFileSystem, constants
 from huggingface_hub.errors import HfHubHTTPError
 
+from eavesdropper import Eavesdropper
 from hub_server import HubServer, Repo
 from kept_trainings import REPO, training
 from on_hub import BOTH, DATA, MODEL, AfterAPush, commits_of_ours
@@ -24,6 +26,7 @@ from sentiment140_bert.cli import main
 from sentiment140_bert.errors import HubError
 from sentiment140_bert.hub import replies
 from sentiment140_bert.hub.client import Hub
+from sentiment140_bert.hub.fetch import commit_of
 from sentiment140_bert.hub.reach import state_of
 
 pytest_plugins = ("hub_fixtures", "checkpoint_fixtures")
@@ -197,6 +200,52 @@ def test_odd_headers_are_explained(hub: HubServer, verbs, tmp_path: Path) -> Non
     rows += [("tree", name, {"headers": HEADERS[name]}) for name in HEADERS if "page" in name]
     assert find_problems(hub, verbs, "prepare", rows) == []
     assert not [*Path(os.environ["HF_HOME"]).rglob("climbed*"), *Path(os.environ["HOME"]).glob("climbed*")]
+
+
+def test_no_header_makes_a_path_or_names_a_host(hub: HubServer, asked: Hub, monkeypatch, tmp_path: Path) -> None:
+    """Whatever the status is: huggingface_hub reads some headers of a refusal and of a redirect, too."""
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    hub.write(MODEL, "config.json", b"{}")
+    victim = tmp_path / "victim.json"
+    victim.write_text("a secret")
+    with Eavesdropper() as other:
+        xet = {"X-Xet-Hash": "0" * 64, "X-Xet-Refresh-Route": f"{other.url}/refresh"}
+        link = {"X-Xet-Hash": "0" * 64, "Link": f'<{other.url}/refresh>; rel="xet-auth"'}
+        missing = {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": str(tmp_path / "made")}
+        rows: list[dict[str, Any]] = [
+            {"status": 404, "headers": missing},
+            {"headers": {"Location": "/elsewhere", "ETag": f'"{victim}"'}},
+            {"headers": {"Location": "//elsewhere/x", "ETag": f'"{victim}"', "X-Linked-ETag": f'"{victim}"'}},
+            {"headers": xet | {"ETag": f'"{tmp_path / "made"}"'}},
+            {"headers": xet},
+            {"headers": link},
+        ]
+        for row in rows:
+            hub.fail("resolve_head", **row)
+            with contextlib.suppress(HubError, OSError, ValueError):
+                assert Path(asked.api.hf_hub_download(MODEL, "config.json", force_download=True)).read_bytes() == b"{}"
+        assert other.heard == []
+    assert [path.name for path in tmp_path.iterdir()] == ["victim.json"]
+    assert victim.read_text() == "a secret"
+
+
+@pytest.mark.parametrize("sha", ["{victim}", "../../victim.txt", "c0ffee", "main"])
+def test_a_commit_is_no_path(hub: HubServer, asked: Hub, tmp_path: Path, sha: str) -> None:
+    """huggingface_hub writes a file of its name."""
+    victim = tmp_path / "victim.txt"
+    victim.write_text("three years of work")
+    hub.fail("repo_info", change=lambda content: content | {"sha": sha.format(victim=victim)})
+    with pytest.raises(HubError, match="sha"):
+        commit_of(asked, "model", MODEL)
+    assert [path.name for path in tmp_path.iterdir()] == ["victim.txt"]
+    assert victim.read_text() == "three years of work"
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../up.json", "a/../../up.json", "C:/up.json", "a\\..\\up.json"])
+def test_a_listing_names_only_files_of_its_repository(hub: HubServer, asked: Hub, name: str) -> None:
+    hub.fail("tree", change=lambda content: [entry | {"path": name} for entry in content])
+    with pytest.raises(HubError, match="leads out of its repository"):
+        asked.api.list_repo_files(MODEL)
 
 
 def test_what_the_doctor_asks_may_be_answered_oddly(hub: HubServer) -> None:

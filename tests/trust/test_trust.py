@@ -8,8 +8,10 @@ import os
 import shutil
 import socket
 import sqlite3
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -21,7 +23,7 @@ from sentiment140_bert.cli import main
 from sentiment140_bert.errors import StoreError, TrackerError, TrustError
 from sentiment140_bert.experiments.tune.store import SUPER_JOURNAL, Store
 from sentiment140_bert.experiments.tune.study_dir import TuningDir
-from sentiment140_bert.run_dir import RunDir, folder_written_whole, remove_leftovers, write_json
+from sentiment140_bert.run_dir import TEMPORARY, RunDir, folder_written_whole, remove_leftovers, write_json
 from sentiment140_bert.runs import saved_recipe
 from sentiment140_bert.tracking import wandb_tracker
 from sentiment140_bert.tracking.artifact_places import check_artifacts
@@ -134,8 +136,8 @@ def test_what_training_removes_while_a_folder_is_checked_is_passed_over(tmp_path
     (copy / "model.safetensors").touch()
     walk = os.walk
 
-    def walk_and_remove(folder: Path) -> Iterator[object]:
-        for row in walk(folder):
+    def walk_and_remove(*arguments: Any, **options: Any) -> Iterator[object]:
+        for row in walk(*arguments, **options):
             shutil.rmtree(tmp_path / "checkpoints/.for-the-hub", ignore_errors=True)
             yield row
 
@@ -358,7 +360,8 @@ def test_a_folder_that_a_run_brings_settles_nothing_for_trackers(mine: Path, enc
     monkeypatch.chdir(mine)
     result = invoke(["evaluate", "RUN"], Path(), encoder)
     assert result.exit_code == 0, result.output
-    assert "Give the command from another folder" in result.output
+    assert f"names {mine / 'wandb' / 'settings'}" in result.output
+    assert "If the file is your own, set WANDB_DIR=" in result.output
     assert f"names sqlite:///{mine.resolve()}/mlflow.db" in result.output
     trust.remember_place("mlflow", f"sqlite:///{mine.resolve()}/mlflow.db")
     write_json(mine / "tracking.json", {"mlflow": {"id": "1" * 32, "tracking_uri": "http://stranger"}})
@@ -368,7 +371,22 @@ def test_a_folder_that_a_run_brings_settles_nothing_for_trackers(mine: Path, enc
 
 ARTIFACTS: dict[tuple[str, str], bool] = {
     ("https://server/x", "mlflow-artifacts:/1/2/artifacts"): True,
-    ("https://server/x", "mlflow-artifacts://server:5000/1"): True,
+    ("https://server/x", "mlflow-artifacts://server/1"): True,
+    ("https://server/x", "mlflow-artifacts://server:5000/1"): False,
+    ("http://127.0.0.1:5000", "http://127.0.0.1:5001/1"): False,
+    ("https://server/x", "http://server/1"): False,
+    ("https://server/x", "https://elsewhere\\@server/1"): False,
+    ("https://server/x", "mlflow-artifacts://elsewhere\\@server/1"): False,
+    ("https://server/x", "r2://bucket@account.r2.cloudflarestorage.com/1"): True,
+    ("https://server/x", "r2://bucket@elsewhere/1"): False,
+    ("https://server/x", "b2://bucket@elsewhere/1"): False,
+    ("https://server/x", "abfss://files@account.dfs.core.windows.net/1"): True,
+    ("https://server/x", "abfss://files@elsewhere/1"): False,
+    ("https://server/x", "wasbs://files@dfs.core.windows.net.elsewhere/1"): False,
+    ("https://server/x", "s3://user@elsewhere/1"): False,
+    ("https://server/x", "hdfs://elsewhere:80/1"): False,
+    ("https://server/x", "dbfs:/1"): True,
+    ("https://server/x", "dbfs://profile@elsewhere/1"): False,
     ("https://server/x", "s3://bucket/1"): True,
     ("https://server/x", "ftp://user:password@elsewhere/1"): False,
     ("https://server/x", "https://server/1"): True,
@@ -384,6 +402,38 @@ ARTIFACTS: dict[tuple[str, str], bool] = {
 }
 
 
+def test_settings_beside_a_run_are_used_where_the_user_names_their_folder(mine: Path, encoder: Path, monkeypatch):
+    """An archive of a stranger may hold them and a run."""
+    settings = mine.parent / ".wandb" / "settings"
+    settings.parent.mkdir()
+    settings.write_text("[default]\nentity = stranger\n")
+    write_json(mine / "tracking.json", {"wandb": {"id": "a1"}})
+    monkeypatch.chdir(mine.parent)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert f"names {settings}" in invoke(["evaluate", "RUN"], mine, encoder).output
+    assert not list((mine / "wandb").glob("offline-run-*"))
+    monkeypatch.setenv("WANDB_DIR", str(mine.parent))
+    assert "names" not in invoke(["evaluate", "RUN"], mine, encoder).output
+    assert list((mine / "wandb").glob("offline-run-*"))
+
+
+def test_wandb_runs_no_git_in_a_run(mine: Path, encoder: Path, monkeypatch) -> None:
+    """The configuration of a repository names programs."""
+    (mine / "note.txt").write_text("{}")
+    login = ("-c", "user.name=x", "-c", "user.email=x@x")
+    for words in (["init", "-q"], ["add", "note.txt"], [*login, "commit", "-qm", "x"]):
+        subprocess.run(["git", "-C", str(mine), *words], check=True)
+    with (mine / ".git" / "config").open("a") as config:
+        config.write(f'[core]\n\tfsmonitor = "touch {mine / "ran"}"\n')
+    write_json(mine / "tracking.json", {"wandb": {"id": "a1"}})
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SAVE_CODE", "true")
+    result = invoke(["evaluate", "RUN"], mine, encoder)
+    assert result.exit_code == 0, result.output
+    assert list((mine / "wandb").glob("offline-run-*"))
+    assert not (mine / "ran").exists()
+
+
 def test_a_server_names_no_place_for_files_but_its_own() -> None:
     allowed = {}
     for (server, place), expected in ARTIFACTS.items():
@@ -393,6 +443,41 @@ def test_a_server_names_no_place_for_files_but_its_own() -> None:
         except TrackerError:
             allowed[server, place] = False
         assert allowed[server, place] == expected, (server, place)
+
+
+def test_a_folder_that_cannot_be_listed_is_refused(tmp_path: Path) -> None:
+    """Its files could be opened by their names, and its links would be followed unseen."""
+    folder = tmp_path / "run" / "model"
+    folder.mkdir(parents=True)
+    (folder / "config.json").symlink_to("/etc/hostname")
+    for parent in (tmp_path, *tmp_path.parents[:-2]):
+        parent.chmod(parent.stat().st_mode | 0o111)
+    folder.chmod(0o311)
+    child = os.fork()
+    if child == 0:
+        if os.geteuid() == 0:
+            os.setuid(65534)
+        try:
+            trust.check_folder(folder.parent)
+        except TrustError as error:
+            os._exit(0 if "cannot be looked through" in error.message else 2)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    folder.chmod(0o700)
+
+
+def test_a_link_that_looks_unfinished_is_removed_without_a_look_at_what_it_leads_to(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "new").touch()
+    link = tmp_path / "run" / f"{TEMPORARY}x.log"
+    link.parent.mkdir()
+    link.symlink_to(other)
+    os.utime(link, (0, 0), follow_symlinks=False)
+    remove_leftovers(link.parent)
+    assert not link.is_symlink()
+    assert (other / "new").exists()
 
 
 def test_a_name_of_a_tracked_run_is_no_path(mine: Path, encoder: Path, tmp_path: Path) -> None:
