@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+from sentiment140_bert.visible import visible
+
 SHORTEST = 8  # characters: shorter ones stand in too many texts by chance
 LONG = 16  # characters that a value of any variable must have to be taken for a secret, and not for a word
 HIDDEN = "***"
@@ -118,8 +120,8 @@ def looks_secret(text: str) -> bool:
 
 
 def conceal_what_is_printed() -> None:
-    """From now on this process logs no secrets, whatever library logs them where, and neither are there any in the
-    tracebacks that end it or one of its threads.
+    """Let this process log no secrets and no signs that command a terminal, whatever library logs them, and print none
+    in the tracebacks that end it or one of its threads.
 
     For programs of our own: to a library's caller it would be a surprise.
     """
@@ -132,7 +134,7 @@ def conceal_what_is_printed() -> None:
 
 
 class _Concealed:
-    """Makes log records as the factory before it did, and takes the secrets out of text and traceback."""
+    """Makes log records as the factory before it did, without secrets and hidden signs in text and traceback."""
 
     def __init__(self, before: Callable[..., logging.LogRecord]) -> None:
         self.before = before
@@ -140,7 +142,7 @@ class _Concealed:
     def __call__(self, *arguments: Any, **options: Any) -> logging.LogRecord:
         record = self.before(*arguments, **options)
         try:
-            record.msg, record.args = concealed(record.getMessage()), ()
+            record.msg, record.args = visible(concealed(record.getMessage())), ()
         except (TypeError, ValueError, KeyError):  # text and arguments do not fit together: the handler will say so
             return record
         if record.exc_info and record.exc_info[0]:
@@ -149,7 +151,7 @@ class _Concealed:
 
 
 def _traceback(kind: Any, error: Any, where: Any) -> str:
-    return concealed("".join(traceback.format_exception(kind, error, where)))
+    return visible(concealed("".join(traceback.format_exception(kind, error, where))))
 
 
 def _of_hugging_face() -> tuple[str, str]:

@@ -40,13 +40,6 @@ from sentiment140_bert.errors import S140Error
 from sentiment140_bert.visible import visible
 
 
-class Visible(logging.Formatter):
-    """Log lines hold names of files, datasets and models, and what libraries say."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return visible(super().format(record))
-
-
 class Boundary(click.Group):
     """Turns the package's own errors and the operating system's into a message, a hint and an exit code; others keep
     their traceback."""
@@ -106,7 +99,6 @@ def main() -> None:
     explain_in_threads()
     logger = logging.getLogger("sentiment140_bert")
     logger.handlers = [logging.StreamHandler(sys.stderr)]
-    logger.handlers[0].setFormatter(Visible())
     logger.setLevel(logging.INFO)
     logger.propagate = False
 

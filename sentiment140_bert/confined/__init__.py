@@ -65,7 +65,7 @@ def _try(what: str, version: str, file: Path, memory: int) -> None:
         str(SECONDS),
         str(memory),
     ]
-    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    kept = {name: _absolute_parts(os.environ[name]) for name in KEPT if name in os.environ}
     paths = os.pathsep.join(str(Path(path).absolute()) for path in sys.path if path)
     try:
         done = subprocess.run(
@@ -74,7 +74,7 @@ def _try(what: str, version: str, file: Path, memory: int) -> None:
             capture_output=True,
             timeout=PATIENCE,
             check=False,
-            cwd=file.parent,
+            cwd=Path(__file__).parent,  # never the stranger's folder
             env=kept | {"PYTHONPATH": paths, "PYTHONUTF8": "1", "OMP_NUM_THREADS": "1"} | NO_TELEMETRY,
         )
     except subprocess.TimeoutExpired:
@@ -84,6 +84,11 @@ def _try(what: str, version: str, file: Path, memory: int) -> None:
     with contextlib.suppress(OSError):  # then it is tried again next time
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
+
+
+def _absolute_parts(paths: str) -> str:
+    """Return a search path without its empty and relative parts, which mean the current folder."""
+    return os.pathsep.join(part for part in paths.split(os.pathsep) if Path(part).is_absolute())
 
 
 def _explain(code: int, output: bytes, memory: int) -> str:

@@ -2,7 +2,8 @@
 
 A run directory, a model folder and a recipe may come from anybody. Two rules hold for all of them:
 
-- A folder is refused if a link in it leads out of it, or if it holds a pipe or a device (:func:`check_folder`).
+- A folder is refused if a link in it leads out of it, or if it holds a pipe, a device, or a page or settings of a size
+  that nobody writes (:func:`check_folder`).
 - A tracker, Space, repository or folder that a file names gets nothing until the user has named it on this machine: by
   a flag, by a variable of the environment or by a login (:func:`remember_place`, :func:`is_known_place`).
 """
@@ -22,6 +23,7 @@ from sentiment140_bert.errors import TrustError
 log = logging.getLogger(__name__)
 UNCLEAR = re.compile(r"[\\\s\x00-\x1f\x7f]")  # in an address
 LINE_END = re.compile(r"[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+LARGEST = {".md": 1_000_000, ".yaml": 1_000_000, ".yml": 1_000_000, ".json": 100_000_000, ".txt": 100_000_000}  # bytes
 SNAPSHOT = re.compile(r"(models|datasets)--.+/snapshots/[0-9a-f]{40}$")  # of the Hub's cache, whose files are links
 
 
@@ -34,12 +36,14 @@ def check_folder(folder: Path) -> None:
         folder: A run, a model or an export. One that does not exist is not refused.
 
     Raises:
-        TrustError: It holds a link that leads out of it, or something that is neither a file nor a folder.
+        TrustError: It holds a link that leads out of it, something that is neither a file nor a folder, or a text file
+            that is larger than :data:`LARGEST`, which would be read into memory as a whole.
     """
     root = folder.resolve()
     if SNAPSHOT.search(root.as_posix()):
         root = root.parents[1]
     for path, mode in _walk(folder):
+        _check_size(path)
         if stat.S_ISLNK(mode):
             if not (_leads_into(path, root) or _is_allowed_in_run(path, path.relative_to(folder))):
                 raise TrustError(
@@ -50,6 +54,18 @@ def check_folder(folder: Path) -> None:
             raise TrustError(
                 f"{path} is no file and no folder, but a pipe or a device.", "Remove it, or do not use this folder."
             )
+
+
+def _check_size(path: Path) -> None:
+    largest = LARGEST.get(path.suffix)
+    if largest is None:
+        return
+    try:
+        size = path.stat().st_size
+    except (OSError, RuntimeError):  # a link to nothing, or in a circle: its place is checked
+        return
+    if size > largest:
+        raise TrustError(f"{path} has {size:,} bytes; at most {largest:,} are read.", "Remove it, or shorten it.")
 
 
 def _walk(folder: Path) -> Iterator[tuple[Path, int]]:

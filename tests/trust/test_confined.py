@@ -36,6 +36,15 @@ def test_it_is_given_no_secret(cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "planted" not in seen.read_text()
 
 
+def test_it_is_not_in_the_folder_of_the_file(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a search path has an empty part, a library of the current folder would be loaded."""
+    monkeypatch.setenv("LD_LIBRARY_PATH", ":/usr/lib:relative")
+    seen = Path("seen").absolute()
+    stand_in(monkeypatch, f'pwd > {seen}; echo "$LD_LIBRARY_PATH" >> {seen}')
+    confined.try_tokenizer(tokenizer(1))
+    assert seen.read_text().split() == [str(Path(confined.__file__).parent), "/usr/lib"]
+
+
 def test_only_what_passes_is_remembered(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ends = {
         "echo it is damaged.; exit 1": "cannot be used: it is damaged",

@@ -445,6 +445,19 @@ def test_a_server_names_no_place_for_files_but_its_own() -> None:
         assert allowed[server, place] == expected, (server, place)
 
 
+@pytest.mark.parametrize("name", ["README.md", "model/.eval_results/x.yaml", "metrics.json", "model/vocab.txt"])
+def test_a_page_of_any_size_is_not_read(tmp_path: Path, name: str) -> None:
+    """A file with holes takes no room on the disk."""
+    file = tmp_path / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    os.truncate(file, trust.LARGEST[file.suffix])
+    trust.check_folder(tmp_path)
+    os.truncate(file, trust.LARGEST[file.suffix] + 1)
+    with pytest.raises(TrustError, match="bytes; at most"):
+        trust.check_folder(tmp_path)
+
+
 def test_a_folder_that_cannot_be_listed_is_refused(tmp_path: Path) -> None:
     """Its files could be opened by their names, and its links would be followed unseen."""
     folder = tmp_path / "run" / "model"
