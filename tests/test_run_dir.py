@@ -27,7 +27,7 @@ from sentiment140_bert.run_dir import (
     write_text,
     written_whole,
 )
-from sentiment140_bert.training.claiming import refuse_foreign
+from sentiment140_bert.training.output_dir import refuse_foreign_files
 
 HEARD: Callable[[str, tuple[object, ...]], None] | None = None  # is asked before any file is removed
 sys.addaudithook(lambda event, arguments: HEARD(event, arguments) if HEARD else None)
@@ -270,7 +270,7 @@ def test_half_removed_it_is_neither_finished_nor_foreign(run, monkeypatch):
             run.clear()
         except KeyboardInterrupt:
             assert not run.is_finished() or run.weights.is_file()
-            refuse_foreign(run)
+            refuse_foreign_files(run)
         else:
             break
         finally:

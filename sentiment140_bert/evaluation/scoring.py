@@ -60,13 +60,13 @@ def evaluate_run(path: Path) -> dict[str, Any]:
         return score_run(path)
 
 
-def score_run(path: Path, prepared: Prepared | None = None, *, lean: bool = False) -> dict[str, Any]:
+def score_run(path: Path, prepared: Prepared | None = None, *, scores_only: bool = False) -> dict[str, Any]:
     """As :func:`evaluate_run`, within a tracked run that is open.
 
     Args:
         path: The run directory.
         prepared: Its data, if they are at hand; else they are prepared again from its recipe.
-        lean: Scores and predictions alone: nothing of what makes the model folder complete.
+        scores_only: Write scores and predictions alone: nothing of what makes the model folder complete.
     """
     from sentiment140_bert import models
 
@@ -76,7 +76,7 @@ def score_run(path: Path, prepared: Prepared | None = None, *, lean: bool = Fals
     scored = scores_of(classifier, prepared)
     metrics = scored.metrics | {"weights_sha256": sha256_of(run.weights)}
     _write_predictions(run, scored.answers)
-    if not lean:
+    if not scores_only:
         models.write_calibration(run.model, asdict(scored.calibration))
         _write_training_rows(run, prepared)
         model_folder.redraw(run, metrics)

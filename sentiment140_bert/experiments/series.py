@@ -50,7 +50,7 @@ def train(
     data: preparing.Data,
     *,
     keep_model: bool,
-    anew: bool = False,
+    restart: bool = False,
     hint: str,
     arguments_given: list[str] | None = None,
 ) -> None:
@@ -62,7 +62,7 @@ def train(
         recipe: Of the training.
         data: What the recipe would be prepared to.
         keep_model: Else weights are removed when they were scored.
-        anew: Begin again what is there.
+        restart: Begin again what is there.
         hint: What one does who has stopped it.
         arguments_given: What followed ``s140`` on the command line.
 
@@ -79,10 +79,10 @@ def train(
             train_run(
                 recipe,
                 run.path,
-                overwrite=anew,
+                overwrite=restart,
                 arguments_given=arguments_given,
                 data=data,
-                lean=not keep_model,
+                scores_only=not keep_model,
             )
         except Interrupted as stopped:
             raise Interrupted(stopped.message, hint, stopped.exit_code - 128) from None

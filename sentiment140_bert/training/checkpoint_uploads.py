@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +65,24 @@ class Uploads:
         self._waiting: Staged | None = None
         self._thread: threading.Thread | None = None
         self._busy = False
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Take checkpoints as long as the block lasts; at its end, however it comes, wait for the newest one."""
+        from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+        shown = not are_progress_bars_disabled()
+        if shown:
+            disable_progress_bars()  # they would be drawn across that of the training
+        shutil.rmtree(self.run.staging, ignore_errors=True)  # of a process that was killed
+        try:
+            yield
+        finally:
+            try:
+                self.close(self.run.is_finished())
+            finally:
+                if shown:
+                    enable_progress_bars()
 
     def saved(self) -> None:
         """A checkpoint is whole. Returns as soon as its files have a second name."""
@@ -203,39 +221,6 @@ class Uploads:
             found[f"{checkpoint.name}/{name}"] = File(path if path.suffix in LARGE else path.read_bytes(), size, sha256)
         content = json.dumps(manifest | {"files": listed}, indent=2) + "\n"
         return found | {f"{checkpoint.name}/{MANIFEST}": File.of(content.encode())}
-
-
-@contextmanager
-def kept_up(uploads: Uploads | None, also: Callable[[], None] | None) -> Iterator[Callable[[], None] | None]:
-    """Gives the function to be called after each checkpoint; at the end, however it comes, waits for the newest one.
-
-    Args:
-        uploads: None where nothing is kept on the Hub.
-        also: Is called after each checkpoint, too.
-    """
-    if uploads is None:
-        yield also
-        return
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
-    shown = not are_progress_bars_disabled()
-    if shown:
-        disable_progress_bars()  # they would be drawn across that of the training
-    shutil.rmtree(uploads.run.staging, ignore_errors=True)  # of a process that was killed
-    try:
-        yield lambda: _each(uploads.saved, also)
-    finally:
-        try:
-            uploads.close(uploads.run.is_finished())
-        finally:
-            if shown:
-                enable_progress_bars()
-
-
-def _each(*functions: Callable[[], None] | None) -> None:
-    for each in functions:
-        if each:
-            each()
 
 
 def _linked(checkpoint: Path, target: Path) -> None:

@@ -36,15 +36,15 @@ class WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
         seconds_before: Training time up to the checkpoint that is resumed from.
         limit: How many are kept, ``save_total_limit``; Trainer itself is to know of none, for it would remove at the
             end what is being sealed.
-        saved: Is called in that thread after each checkpoint.
+        on_checkpoint: Called in that thread after each checkpoint.
     """
 
     def __init__(
-        self, seconds_before: float, limit: int | None = None, saved: Callable[[], None] | None = None
+        self, seconds_before: float, limit: int | None = None, on_checkpoint: Callable[[], None] | None = None
     ) -> None:
         self.seconds_before = seconds_before
         self.limit = limit
-        self.saved = saved
+        self.on_checkpoint = on_checkpoint
         self.started = time.perf_counter()
         self._thread = ThreadPoolExecutor(1, "seal")
         self._sealing: Future[None] | None = None
@@ -81,8 +81,8 @@ class WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
             remove(folder)
             raise
         remove_older(folder, best, self.limit)
-        if self.saved:
-            self.saved()
+        if self.on_checkpoint:
+            self.on_checkpoint()
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -1,13 +1,30 @@
-"""What a run ran on: machine, versions, precision. Holds no host name, no user name and no path."""
+"""Write ``environment.json``: machine, versions, precision, command and duration; no host, user or path."""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
+import logging
 import os
 import platform
+import shlex
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from sentiment140_bert.credentials import concealed
+from sentiment140_bert.data.corpora import describe as describe_data
+from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.run_dir import RunDir, write_json, write_text
+from sentiment140_bert.runs import public_arguments, without_folders
+from sentiment140_bert.training import arguments
+
+if TYPE_CHECKING:
+    from sentiment140_bert.machine.usage import Usage
+    from sentiment140_bert.training.arguments import Precision
+    from sentiment140_bert.training.trainer import Outcome
+
+log = logging.getLogger(__name__)
 PACKAGES = (
     "sentiment140-bert",
     "torch",
@@ -20,44 +37,95 @@ PACKAGES = (
     "numpy",
     "scikit-learn",
 )
-
-# What the last bits of a sum hang on, and with them, after many steps, the last digits of a score.
+# The last bits of a sum depend on these, and with them, after many steps, the last digits of a score.
 EXACT = ("cpu", "threads", "gpu", "cuda", "precision", "processes", "torch", "transformers", "accelerate")
 
 
 def describe() -> dict[str, Any]:
-    """The content of ``environment.json``, as far as it is known before training."""
+    """Return the part of ``environment.json`` that describes the machine and its packages."""
     import torch
 
-    gpu = torch.cuda.is_available()
+    has_gpu = torch.cuda.is_available()
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": _cpu(),
         "cpu_count": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if gpu else None,
+        "gpu": torch.cuda.get_device_name() if has_gpu else None,
         "gpu_count": torch.cuda.device_count(),
         "cuda": torch.version.cuda,
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
     }
 
 
-def changes(begun: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What is otherwise than when a run began, of what its exact weights hang on.
+def describe_environment(
+    recipe: Recipe, precision: Precision, processes: int, arguments_given: list[str] | None
+) -> dict[str, Any]:
+    """Return ``environment.json`` of a training that starts now, without the part ``training``."""
+    return {
+        **describe(),
+        "precision": dataclasses.asdict(precision),
+        "processes": processes,
+        "base_model": _describe_base_model(recipe),
+        "unusual_arguments": arguments.unusual(recipe.training),
+        "command": concealed(shlex.join(["s140", *public_arguments(arguments_given)])) if arguments_given else None,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def resume_environment(run: RunDir, now: dict[str, Any]) -> dict[str, Any]:
+    """Return ``environment.json`` of a run that resumes: as it started, with later differences under ``changed``.
 
     Args:
-        begun: The run's ``environment.json``.
-        now: What would stand there if it began now.
-
-    Returns:
-        "threads: 1, then 2" and the like; empty where the same weights come out, on a CPU bit for bit.
+        run: The run to resume.
+        now: From :func:`describe_environment`.
     """
-    then, new = _exact(begun), _exact(now)
-    return [f"{name}: {then[name]}, then {new[name]}" for name in EXACT if then[name] != new[name]]
+    before: dict[str, Any] = run.read(run.environment)
+    earlier, changes = before.get("changed", []), list_changes(before, now)
+    if changes:
+        log.info("resume: the environment has changed, so the last digits may differ (%s)", "; ".join(changes))
+    return before | ({"changed": list(dict.fromkeys([*earlier, *changes]))} if earlier or changes else {})
 
 
-def _exact(environment: dict[str, Any]) -> dict[str, Any]:
+def list_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Compare what the exact weights depend on: "threads: 1, then 2" and the like.
+
+    Without changes the same weights come out, on a CPU bit for bit.
+
+    Args:
+        before: The run's ``environment.json``.
+        now: From :func:`describe_environment`.
+    """
+    old, new = _exact_values(before), _exact_values(now)
+    return [f"{name}: {old[name]}, then {new[name]}" for name in EXACT if old[name] != new[name]]
+
+
+def describe_training(outcome: Outcome, usage: Usage) -> dict[str, Any]:
+    """Return the part ``training`` of ``environment.json``."""
+    share = outcome.share
+    batch = {"tweets": share.tweets, "per_device": share.per_device, "accumulated": share.accumulated}
+    values = {key: value for key, value in dataclasses.asdict(outcome).items() if key not in ("signal", "share")}
+    return values | {"batch": batch, "usage": usage.summary()}
+
+
+def start_run(run: RunDir, recipe: Recipe, report: dict[str, Any], environment: dict[str, Any]) -> None:
+    """Write ``data.json``, ``environment.json`` and, last, the recipe: from then on the folder is a run."""
+    write_json(run.data, describe_data(report, recipe.card))
+    write_json(run.environment, environment)
+    write_text(run.recipe, recipe.to_yaml())
+
+
+def _describe_base_model(recipe: Recipe) -> dict[str, Any]:
+    """Return the base model's name and commit; ``on_hub`` is True if others find it by that name."""
+    from sentiment140_bert import models
+
+    name = recipe.model.model_name_or_path
+    commit = models.commit_of(name, recipe.model.model_revision)
+    return {"name": without_folders(name), "revision": commit, "on_hub": models.is_hub_id(name)}
+
+
+def _exact_values(environment: dict[str, Any]) -> dict[str, Any]:
     flat = environment | environment["packages"] | {"precision": environment["precision"]["name"]}
     return {name: "none" if flat.get(name) is None else flat[name] for name in EXACT}
 

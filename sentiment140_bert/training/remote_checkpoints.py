@@ -16,7 +16,7 @@ from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir, write_json, write_text
 from sentiment140_bert.runs import differences, public, saved_recipe
 from sentiment140_bert.shapes import checked
-from sentiment140_bert.training import claiming
+from sentiment140_bert.training import output_dir
 
 if TYPE_CHECKING:
     from sentiment140_bert.hub.checkpoint_files import Stored
@@ -194,7 +194,7 @@ def opened(run: RunDir, recipe: Recipe, resume: bool, overwrite: bool) -> Remote
     remote = RemoteRun(repo, run, recipe)
     remote.look(overwrite)
     if resume and not (remote.stored or run.is_run()):
-        raise claiming.nothing_to_resume(run)
+        raise output_dir.nothing_to_resume(run)
     return remote
 
 

@@ -295,9 +295,9 @@ def train(
     compute_metrics: Callable[[Any], dict[str, float]],
     resume_from: Path | None = None,
     callbacks: list[TrainerCallback] | None = None,
-    saved: Callable[[], None] | None = None,
+    on_checkpoint: Callable[[], None] | None = None,
     finds_batch: bool = False,
-    beside: AbstractContextManager[Any] | None = None,
+    monitor: AbstractContextManager[Any] | None = None,
     shown: bool = True,
     lr_decay: float = 1.0,
 ) -> Outcome:
@@ -312,9 +312,9 @@ def train(
         compute_metrics: From an ``EvalPrediction`` to named numbers.
         resume_from: A whole checkpoint.
         callbacks: Further ones, such as a tracker's.
-        saved: Is called after each checkpoint, once that is whole, in a thread of its own.
+        on_checkpoint: Called after each complete checkpoint, in a thread of its own.
         finds_batch: Where memory does not suffice, go on in parts of half the size; a step's tweets stay the same.
-        beside: Is open while training goes on.
+        monitor: Open during the training.
         shown: Whether progress is told.
         lr_decay: Factor of the learning rate from each layer to the one below it.
 
@@ -332,7 +332,7 @@ def train(
     stop = StopOnSignal()
     seconds_before = seconds_until(resume_from) if resume_from else 0.0
     started = time.perf_counter()
-    checkpoints = WholeCheckpoints(seconds_before, arguments.save_total_limit, saved)
+    checkpoints = WholeCheckpoints(seconds_before, arguments.save_total_limit, on_checkpoint)
 
     def made(share: Share) -> SentimentTrainer:
         settings = copy.copy(arguments)
@@ -355,7 +355,7 @@ def train(
         return trainer
 
     in_main_thread = threading.current_thread() is threading.main_thread()
-    with stop if in_main_thread else nullcontext(), beside or nullcontext(), closing(checkpoints):
+    with stop if in_main_thread else nullcontext(), monitor or nullcontext(), closing(checkpoints):
         trainer, loss, halved = _trained(made, share_of(arguments), model, resume_from, finds_batch, checkpoints)
     if not math.isfinite(loss):
         raise diverged("the loss is no longer a number")

@@ -1,4 +1,4 @@
-"""Runs on a volume: a mounted object store takes whole files only, so a run is made on a local disk and copied."""
+"""Train on the local disk and copy the run to a volume: a mounted object store takes whole files only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from sentiment140_bert.errors import Interrupted
-from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import TEMPORARY, RunDir
 from sentiment140_bert.run_lock import LOCK
 
@@ -21,119 +20,117 @@ OTHER_MOUNTS = "S140_VOLUMES"  # further such folders, with a colon between two
 CHECKPOINTS = "checkpoints"
 LOCAL_DISK = Path("/local_disk0")  # of a Databricks machine; elsewhere the folder for temporary files
 
-Train = Callable[..., dict[str, Any]]
+Train = Callable[[Path, Callable[[], None]], dict[str, Any]]
 
 
 def is_volume(path: Path) -> bool:
-    """Whether files there can neither be appended to nor be written anywhere but at their end."""
+    """Return True if files there can neither be appended to nor be written anywhere but at their end."""
     others = filter(None, os.environ.get(OTHER_MOUNTS, "").split(os.pathsep))
     return any(path.absolute().is_relative_to(mount) for mount in (*MOUNTS, *others))
 
 
-def train_beside(train: Train, recipe: Recipe, output_dir: Path, *, resume: bool, **options: Any) -> dict[str, Any]:
-    """Trains on the local disk, and copies the run to ``output_dir`` after each checkpoint and at the end.
+def train_on_local_disk(train: Train, target: RunDir, resume: bool) -> dict[str, Any]:
+    """Train on the local disk, and copy the run to ``target`` after each checkpoint and at the end.
 
     Args:
-        train: Does the training in the folder that it is given.
-        recipe: Of the run.
-        output_dir: On a volume.
-        resume: The run there is taken to the local disk first.
-        options: Further ones of ``train``.
+        train: Trains in the folder that it gets, and calls its second argument after each checkpoint.
+        target: The run directory on the volume.
+        resume: Copy the run there to the local disk first.
 
     Returns:
-        What ``train`` returns, with the volume's paths.
+        The result of ``train``, with the volume's paths.
 
     Raises:
-        S140Error: As ``train``; what was interrupted can be resumed from the volume.
+        S140Error: ``train`` raised it; an interrupted run can be resumed from the volume.
     """
-    home = LOCAL_DISK if LOCAL_DISK.is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="s140-run-", dir=home) as place:
-        copy = Copy(RunDir(Path(place) / output_dir.name), RunDir(output_dir))
+    parent = LOCAL_DISK if LOCAL_DISK.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="s140-run-", dir=parent) as folder:
+        copy = VolumeCopy(RunDir(Path(folder) / target.path.name), target)
         if resume:
-            copy.take_back()
+            copy.fetch()
         try:
-            result = train(recipe, copy.local.path, resume=resume, saved=copy.renew, **options)
-        except Interrupted as stopped:
-            copy.renew()
+            result = train(copy.local.path, copy.update)
+        except Interrupted as error:
+            copy.update()
             message, hint = (
-                text.replace(str(copy.local.path), str(output_dir)) for text in (stopped.message, stopped.hint)
+                text.replace(str(copy.local.path), str(target.path)) for text in (error.message, error.hint)
             )
-            raise Interrupted(message, hint, stopped.exit_code - 128) from None
+            raise Interrupted(message, hint, error.exit_code - 128) from None
         if not result:  # one of several processes; the main one has the run
             return result
         copy.finish()
-        return result | {"run": str(copy.there.path), "model": str(copy.there.model)}
+        return result | {"run": str(target.path), "model": str(target.model)}
 
 
-class Copy:
-    """A run on the local disk, and what of it is kept on a volume: at any moment a run that can be resumed.
+class VolumeCopy:
+    """The copy on a volume of a run on the local disk: at any moment a run that can be resumed.
 
     Args:
-        local: Where the run is made.
-        there: On the volume.
+        local: The run that is trained.
+        target: Its copy on the volume.
     """
 
-    def __init__(self, local: RunDir, there: RunDir) -> None:
-        self.local, self.there = local, there
-        self.begun = False
+    def __init__(self, local: RunDir, target: RunDir) -> None:
+        self.local, self.target = local, target
+        self.is_started = False
 
-    def take_back(self) -> None:
-        """Fetches an unfinished run."""
-        shutil.copytree(self.there.path, self.local.path)
-        self.begun = True
+    def fetch(self) -> None:
+        """Copy an unfinished run from the volume to the local disk."""
+        shutil.copytree(self.target.path, self.local.path)
+        self.is_started = True
 
-    def renew(self) -> None:
-        """Copies the run's files and its whole checkpoints, each with its manifest last; then removes older ones."""
+    def update(self) -> None:
+        """Copy the run's files and its complete checkpoints, each manifest last; then remove older checkpoints."""
         from sentiment140_bert.training import checkpoints
 
-        log.info("copying the run to %s", self.there.path)
-        self._begin()
-        whole = checkpoints.whole_ones(self.local.checkpoints)
-        for checkpoint in whole:
-            target = self.there.checkpoints / checkpoint.name
-            if target not in checkpoints.whole_ones(self.there.checkpoints):
+        log.info("copying the run to %s", self.target.path)
+        self._start()
+        complete = checkpoints.whole_ones(self.local.checkpoints)
+        for checkpoint in complete:
+            target = self.target.checkpoints / checkpoint.name
+            if target not in checkpoints.whole_ones(self.target.checkpoints):
                 shutil.rmtree(target, ignore_errors=True)
-                _copied_last(checkpoint, target, checkpoints.MANIFEST)
-        _copied_last(self.local.path, self.there.path, self.there.recipe.name, CHECKPOINTS)
-        kept = {each.name for each in whole}
-        for old in self.there.checkpoints.glob("checkpoint-*"):
-            if whole and old.name not in kept:
-                shutil.rmtree(old)
+                _copy(checkpoint, target, checkpoints.MANIFEST)
+        _copy(self.local.path, self.target.path, self.target.recipe.name, CHECKPOINTS)
+        names = {checkpoint.name for checkpoint in complete}
+        for checkpoint in self.target.checkpoints.glob("checkpoint-*"):
+            if complete and checkpoint.name not in names:
+                shutil.rmtree(checkpoint)
 
     def finish(self) -> None:
-        """Copies the finished run; its checkpoints, many times the size of the model, are no longer needed there."""
-        log.info("copying the run to %s", self.there.path)
-        self._begin()
-        _copied_last(self.local.path, self.there.path, self.there.metrics.name, CHECKPOINTS)
-        shutil.rmtree(self.there.checkpoints, ignore_errors=True)
+        """Copy the finished run without its checkpoints, which are many times the size of the model."""
+        log.info("copying the run to %s", self.target.path)
+        self._start()
+        _copy(self.local.path, self.target.path, self.target.metrics.name, CHECKPOINTS)
+        shutil.rmtree(self.target.checkpoints, ignore_errors=True)
 
-    def _begin(self) -> None:
-        if not self.begun:
-            self.there.clear()  # of an earlier run, which was to be overwritten
-        self.begun = True
+    def _start(self) -> None:
+        if not self.is_started:
+            self.target.clear()  # of an earlier run, which was to be overwritten
+        self.is_started = True
 
 
-def _copied_last(folder: Path, target: Path, last: str, *left: str) -> None:
-    """Copies what is in files, no more: volumes know no permissions and times.
+def _copy(folder: Path, target: Path, last: str, *excluded: str) -> None:
+    """Copy the contents of files, not their permissions and times, which volumes do not know.
 
     Args:
-        folder: What is copied.
-        target: Its other place.
-        last: Name of the file that says that the others are whole; it comes after them.
-        left: Names in ``folder`` that stay behind.
+        folder: The folder to copy.
+        target: The folder to write to.
+        last: Name of the file that marks the others as complete; it is copied after them.
+        excluded: Names in ``folder`` that are not copied.
     """
-    found = [
-        each.relative_to(folder)
-        for each in sorted(folder.rglob("*"))
-        if each.is_file() and TEMPORARY not in str(each)  # being written, and soon under its own name
+    files = [
+        path.relative_to(folder)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and TEMPORARY not in str(path)  # being written, and soon under its own name
     ]
-    files = [each for each in found if each.parts[0] not in (*left, LOCK)]
-    for file in sorted(files, key=lambda each: (each.name == last, -len(each.parts))):
-        place = target / file
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if place.exists():  # copying over it would leave neither the old nor the new one if it were cut off
-            new = place.with_name(f"{TEMPORARY}{place.name}")
-            shutil.copyfile(folder / file, new)
-            new.replace(place)
+    files = [file for file in files if file.parts[0] not in (*excluded, LOCK)]
+    for file in sorted(files, key=lambda file: (file.name == last, -len(file.parts))):
+        path = target / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():  # copying over it would leave neither the old nor the new one if it were cut off
+            temporary = path.with_name(f"{TEMPORARY}{path.name}")
+            shutil.copyfile(folder / file, temporary)
+            temporary.replace(path)
         else:
-            shutil.copyfile(folder / file, place)
+            shutil.copyfile(folder / file, path)

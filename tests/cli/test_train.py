@@ -131,7 +131,7 @@ def test_the_saved_weights_are_the_best_checkpoints(run: Path) -> None:
 def test_a_finished_run_is_not_overwritten(run: Path, words: list[str], s140) -> None:
     before = sha256_of(run / "model" / "model.safetensors")
     result = s140("train", "--output-dir", run, *words, "--json")
-    assert "is finished, and nothing is trained; --overwrite would" in result.stderr
+    assert "is finished: nothing is trained; --overwrite would" in result.stderr
     assert read(run / "metrics.json") == json.loads(result.stdout)["metrics"]
     result = s140("train", "--output-dir", run, *words, "--learning-rate", 3e-5, code=1)
     assert "a finished run that was started with another recipe: learning_rate: 0.0001 then" in result.stderr

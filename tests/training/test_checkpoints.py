@@ -144,7 +144,7 @@ def test_training_does_not_wait_for_a_checkpoint_to_be_sealed_but_the_next_one_d
         going_on.wait()
         order.append(newest_whole(tmp_path).name)
 
-    callback, saving = WholeCheckpoints(0.0, saved=saved), Saving(tmp_path)
+    callback, saving = WholeCheckpoints(0.0, on_checkpoint=saved), Saving(tmp_path)
     finish = callback.finish
 
     def finish_first() -> None:
@@ -166,7 +166,7 @@ def test_what_goes_wrong_in_sealing_ends_training(tmp_path: Path) -> None:
     def saved() -> None:
         raise RunError("The disk is full.")
 
-    callback, saving = WholeCheckpoints(0.0, saved=saved), Saving(tmp_path)
+    callback, saving = WholeCheckpoints(0.0, on_checkpoint=saved), Saving(tmp_path)
     saving.at(1, callback)
     with pytest.raises(RunError, match="full"):
         saving.at(2, callback)

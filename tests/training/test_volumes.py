@@ -56,7 +56,7 @@ def test_a_run_on_a_volume_is_whole_and_never_appended_to(volume: Path, encoder:
     assert [path for path, mode in opened if "a" in mode]  # the history was appended to, elsewhere
     assert str(volume.parent) not in (volume / "run" / "model" / "recipe.yaml").read_text()
     again = s140("train", "--output-dir", volume / "run", *chosen, "--test-size", 20, "--max-steps", 2)
-    assert "is finished, and nothing is trained" in again.stderr
+    assert "is finished: nothing is trained" in again.stderr
     assert s140("predict", volume / "run", "so glad").stdout.split("\t")[0] in ("negative", "positive")
 
 
@@ -104,7 +104,7 @@ def test_a_copy_that_is_cut_off_leaves_old_or_new_files(tmp_path: Path, monkeypa
         copyfile(source, target)
 
     local, there = RunDir(tmp_path / "local"), RunDir(tmp_path / "volume")
-    copy = volumes.Copy(local, there)
+    copy = volumes.VolumeCopy(local, there)
     files = (local.recipe, local.data, local.environment, local.history, local.tracking)
     monkeypatch.setattr(shutil, "copyfile", cut_off)
     for number in range(len(files) + 1):  # the first time, with nothing there, goes well
@@ -114,14 +114,14 @@ def test_a_copy_that_is_cut_off_leaves_old_or_new_files(tmp_path: Path, monkeypa
         left = number
         if number:
             with pytest.raises(KeyboardInterrupt):
-                copy.renew()
+                copy.update()
         else:
-            copy.renew()
+            copy.update()
         for file in files:
             content = (there.path / file.name).read_text()
             assert content in [f"content {earlier} of {file.name}" for earlier in range(number + 1)]
     left = 0
-    copy.renew()
+    copy.update()
     assert {path.name: path.read_text() for path in there.path.iterdir()} == {
         file.name: file.read_text() for file in files
     }

@@ -181,10 +181,10 @@ def linked_checkpoint(folder: Path, elsewhere: Path) -> Path:
     return folder
 
 
-def renew_copy(place: Path) -> None:
+def update_copy(place: Path) -> None:
     run = RunDir(place / "local")
     write_json(run.data, {})
-    volumes.Copy(run, RunDir(place)).renew()
+    volumes.VolumeCopy(run, RunDir(place)).update()
 
 
 def replace_folder(place: Path) -> None:

@@ -64,7 +64,7 @@ class Training:
                 self.recipe,
                 data,
                 keep_model=keep_model,
-                anew=self.state() == FAILED,
+                restart=self.state() == FAILED,
                 hint="Finished points are kept; go on with the same command.",
                 arguments_given=arguments_given,
             )

@@ -95,6 +95,12 @@ def _trained(home: TuningDir, recipe: Recipe, name: str, keep_model: bool, argum
     else:
         log.info("tune: %s, seed %d", "the recipe as it is" if name == "recipe" else f"the values of {name}", seed)
         series.train(
-            run, named, data, keep_model=keep_model, anew=model_is_missing, hint=GO_ON, arguments_given=arguments_given
+            run,
+            named,
+            data,
+            keep_model=keep_model,
+            restart=model_is_missing,
+            hint=GO_ON,
+            arguments_given=arguments_given,
         )
     return run

@@ -11,7 +11,7 @@ from sentiment140_bert.experiments.tune.study_dir import TuningDir
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import write_json, write_text, written_whole
 from sentiment140_bert.tracking import tracks
-from sentiment140_bert.training.run import beginning, write_beginning
+from sentiment140_bert.training.environment import describe_environment, start_run
 
 if TYPE_CHECKING:
     from sentiment140_bert.experiments.tune.study import Study
@@ -73,8 +73,8 @@ def _begin(home: TuningDir, recipe: Recipe, report: Mapping[str, Any], arguments
     from sentiment140_bert.training import arguments
 
     if not home.tracked.is_run():
-        about = beginning(recipe, arguments.choose_precision(recipe.training), 1, arguments_given)
-        write_beginning(home.tracked, _named(home, recipe), dict(report), about)
+        about = describe_environment(recipe, arguments.choose_precision(recipe.training), 1, arguments_given)
+        start_run(home.tracked, _named(home, recipe), dict(report), about)
 
 
 def _told(home: TuningDir, recipe: Recipe) -> dict[str, Any]:

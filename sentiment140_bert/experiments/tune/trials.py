@@ -18,7 +18,12 @@ from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir, full_disk_explained, write_json
 from sentiment140_bert.runs import differences, saved_recipe
 from sentiment140_bert.tracking import tracks
-from sentiment140_bert.training.run import as_training, beginning, going_on, write_beginning
+from sentiment140_bert.training.environment import (
+    describe_environment,
+    describe_training,
+    resume_environment,
+    start_run,
+)
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -159,13 +164,13 @@ def _trained(
     precision = arguments.choose_precision(recipe.training)
     settings = arguments.training_arguments(recipe.training, precision, run.checkpoints)
     checkpoint = left_in(run, recipe, material.report["fingerprint"]) if claim.begun_before else None
-    started = beginning(recipe, precision, 1, arguments_given)
+    started = describe_environment(recipe, precision, 1, arguments_given)
     if checkpoint:
-        started = going_on(run, started)
+        started = resume_environment(run, started)
         write_json(run.environment, started)
     else:
         run.clear()
-        write_beginning(run, recipe, material.report, started)
+        start_run(run, recipe, material.report, started)
     name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
     model = models.load_encoder(name, revision, recipe.training.seed, recipe.model.dropouts())
     if checkpoint:
@@ -189,14 +194,14 @@ def _trained(
             resume_from=checkpoint,
             callbacks=[reported, callbacks.AfterEachLog(tracking.notify)],
             finds_batch=recipe.training.auto_find_batch_size,
-            beside=usage,
+            monitor=usage,
             shown=False,
             lr_decay=recipe.training.layerwise_lr_decay,
         )
         if outcome.signal:
             message = f"Trial {claim.number} was stopped by a signal after step {outcome.steps}."
             raise Interrupted(message, GO_ON, outcome.signal)
-        write_json(run.environment, started | {"training": as_training(outcome, usage)})
+        write_json(run.environment, started | {"training": describe_training(outcome, usage)})
     return None if reported.stopped else _score(recipe, list(reported.values.values()))
 
 

@@ -73,7 +73,7 @@ def probe(recipe: Recipe, folder: Path, tokenizer_at_hand: bool) -> dict[str, An
             compute_metrics=trainer_metrics,
             callbacks=[timed],
             finds_batch=config.auto_find_batch_size,
-            beside=usage,
+            monitor=usage,
             shown=False,
             lr_decay=config.layerwise_lr_decay,
         )

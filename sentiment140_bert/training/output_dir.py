@@ -1,0 +1,110 @@
+"""Check the output folder of a training: it is new, holds a run to resume, or holds one to overwrite."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from sentiment140_bert import trust
+from sentiment140_bert.errors import RunError
+from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.run_dir import TEMPORARY, RunDir
+from sentiment140_bert.run_lock import LOCK
+from sentiment140_bert.runs import differences, saved_recipe
+
+log = logging.getLogger(__name__)
+
+
+def refuse_foreign_files(run: RunDir) -> None:
+    """Raise unless the folder is new, empty, a run, or what an early kill left of a run.
+
+    The recipe, by which a folder is a run, is written last.
+
+    Raises:
+        RunError: It holds something else.
+    """
+    if run.path.exists() and not run.path.is_dir():
+        raise RunError(f"{run.path} is a file.", "Choose another --output-dir.")
+    if run.is_run() or not run.path.is_dir():
+        return
+    written_first = (run.data, run.environment, run.history, run.tracking, run.checkpoints, run.fetched)
+    names = {path.name for path in written_first} | {LOCK}
+    if any(path.name not in names and not path.name.startswith(TEMPORARY) for path in run.path.iterdir()):
+        raise RunError(f"{run.path} is not empty, and no run of this tool.", "Choose another --output-dir.")
+    if run.checkpoints.is_symlink():
+        _accept_linked_checkpoints(run.checkpoints)
+
+
+def _accept_linked_checkpoints(link: Path) -> None:
+    """Let a new run keep its checkpoints where a link of the user's leads, perhaps to a larger disk.
+
+    Raises:
+        RunError: Another run has checkpoints there.
+    """
+    if any(link.glob("checkpoint-*")):
+        raise RunError(f"{link} leads to {link.resolve()}, where checkpoints are.", "Let it lead to an empty folder.")
+    trust.remember_place("checkpoints", str(link.resolve()))
+
+
+def resolve_output_dir(run: RunDir, recipe: Recipe, resume: bool, overwrite: bool) -> bool:
+    """Return True if ``run``, which this process holds, is a run of this recipe to resume; it may be finished.
+
+    A recipe that names a repository of checkpoints may resume the run that is kept there instead.
+
+    Raises:
+        RunError: The run was started with another recipe; or ``resume`` is set and the run is missing or finished.
+    """
+    if not run.is_run():
+        if resume and recipe.tracking.checkpoint_repo_id is None:
+            raise nothing_to_resume(run)
+        return False
+    if overwrite:
+        if not run.is_finished():
+            log.warning("--overwrite: removing the unfinished run in %s", run.path)
+        return False
+    if run.is_finished() and resume:
+        raise RunError(
+            f"The run in {run.path} is finished; there is nothing to resume.", "Look at it: s140 evaluate RUN."
+        )
+    _check_same_recipe(run, recipe, resume)
+    if run.is_finished():
+        log.info("%s is finished: nothing is trained; --overwrite would remove it first", run.path)
+    elif not resume:
+        log.info("resume: %s holds an unfinished run of this recipe", run.path)
+    return True
+
+
+def nothing_to_resume(run: RunDir) -> RunError:
+    """Return the error for a run that exists nowhere."""
+    return RunError(f"There is no run in {run.path} to resume.", "Omit --resume to start a new run.")
+
+
+def _check_same_recipe(run: RunDir, recipe: Recipe, resume: bool) -> None:
+    changed = differences(saved_recipe(run.path), recipe)
+    if changed:
+        state = "a finished run" if run.is_finished() else "an unfinished run"
+        hint = "Resume it without these flags" if resume else "Run its own command to resume it"
+        raise RunError(
+            f"{run.path} holds {state} that was started with another recipe: {'; '.join(changed)}.",
+            f"{hint}, choose another --output-dir, or pass --overwrite to remove it.",
+        )
+
+
+def check_same_data(run: RunDir, report: dict[str, Any]) -> None:
+    """Raise if the tweets are not those that the run was started with.
+
+    Args:
+        run: The run to resume.
+        report: The ``data.json`` of the tweets prepared now.
+
+    Raises:
+        RunError: The fingerprints differ.
+    """
+    before, now = run.read(run.data)["fingerprint"], report["fingerprint"]
+    if before != now:
+        raise RunError(
+            f"The tweets are not those that {run.path} was started with: fingerprint {before[:12]} then, "
+            f"{now[:12]} now.",
+            "Restore the original input, or choose another --output-dir.",
+        )
