@@ -137,7 +137,9 @@ def processes_of(settings: TrainingArguments) -> Any:
     if settings.n_gpu > 1:
         # Trainer would wrap the model into DataParallel: slower than one process a GPU, and its loss is summed twice.
         log.warning("%d GPUs are here, one is used; for all: torchrun --nproc_per_node %d …", *[settings.n_gpu] * 2)
-        settings._n_gpu = 1
+        from sentiment140_bert.training.private_trainer import use_one_gpu
+
+        use_one_gpu(settings)
     if "ACCELERATE_USE_CPU" in os.environ and "MASTER_ADDR" in os.environ and settings.world_size == 1:
         log.warning(
             "one process was started: `accelerate launch --cpu` starts no more without MPI; for several, with or "

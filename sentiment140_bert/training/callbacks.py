@@ -7,6 +7,7 @@ import json
 import math
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +17,14 @@ from typing import Any
 import torch
 from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import SaveStrategy
 
 from sentiment140_bert.history import entry_of, lines_of
 from sentiment140_bert.run_dir import write_text
 from sentiment140_bert.training.batching import LengthGroupedBatches
+
+Report = Callable[[int, float], bool]
+Advance = Callable[[float], None]
 
 
 class Progress(TrainerCallback):  # type: ignore[misc]
@@ -114,7 +119,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             self.bar.close()
 
 
-class AfterEachLog(TrainerCallback):  # type: ignore[misc]
+class LogNotifier(TrainerCallback):  # type: ignore[misc]
     """Calls ``logged`` once a log entry stands in the history."""
 
     def __init__(self, logged: Callable[[], None]) -> None:
@@ -157,7 +162,8 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]
         print("\nstopping after this step; a checkpoint will be written …", file=sys.stderr, flush=True)
 
     def __enter__(self) -> StopOnSignal:
-        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        if threading.current_thread() is threading.main_thread():  # Python lets no other one handle signals
+            self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -165,19 +171,21 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]
             signal.signal(number, handler)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        if self._heard_by_any(args):
+        if self._is_received_by_any(args):
             self.agreed = True
             control.should_save = True
+            if args.save_strategy == SaveStrategy.BEST:
+                args.save_strategy = SaveStrategy.STEPS  # else Trainer would save only a better one
             control.should_training_stop = True
 
     on_evaluate = on_step_end  # the last one comes after the last step
 
-    def _heard_by_any(self, args: TrainingArguments) -> bool:
-        """Whether a signal came, to this process or another: all must stop after the same step."""
+    def _is_received_by_any(self, args: TrainingArguments) -> bool:
+        """Return True if a signal came to this process or another: all must stop after the same step."""
         if args.world_size > 1:
-            heard = torch.tensor(self.received or 0, device=args.device)
-            torch.distributed.all_reduce(heard, torch.distributed.ReduceOp.MAX)
-            self.received = int(heard) or None
+            received = torch.tensor(self.received or 0, device=args.device)
+            torch.distributed.all_reduce(received, torch.distributed.ReduceOp.MAX)
+            self.received = int(received) or None
         return self.received is not None
 
     def on_epoch_end(
@@ -190,7 +198,7 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]
             control.should_save = False
 
 
-class EachEpochItsOrder(TrainerCallback):  # type: ignore[misc]
+class EpochOrder(TrainerCallback):  # type: ignore[misc]
     """Tells the batches their epoch; in an epoch that is resumed by several processes Trainer does not reach them."""
 
     def __init__(self, batches: LengthGroupedBatches) -> None:
@@ -202,7 +210,7 @@ class EachEpochItsOrder(TrainerCallback):  # type: ignore[misc]
         self.batches.set_epoch(int(state.epoch or 0))
 
 
-class RandomnessOfEachStep(TrainerCallback):  # type: ignore[misc]
+class StepRandomness(TrainerCallback):  # type: ignore[misc]
     """What the generators stood at when the present step began."""
 
     def __init__(self) -> None:
@@ -218,3 +226,53 @@ class RandomnessOfEachStep(TrainerCallback):  # type: ignore[misc]
         torch.set_rng_state(self.states[0])
         for state in self.states[1:]:
             torch.cuda.set_rng_state(state)
+
+
+class EvaluationReporter(TrainerCallback):  # type: ignore[misc]
+    """Report each evaluation's score and the progress of a training that is one of many; end it early if told so.
+
+    ``values`` holds the scores by the number of the evaluation (1, 2, …); ``stopped`` is True if it was ended early.
+
+    Args:
+        metric: The Trainer's name for it, ``eval_accuracy``.
+        report: Takes number and score, and returns True to end the training.
+        values: Scores of the evaluations before the checkpoint that is resumed from.
+        advance: Takes the share of the training that is done, after each step.
+    """
+
+    def __init__(
+        self, metric: str, report: Report, values: dict[int, float] | None = None, advance: Advance | None = None
+    ) -> None:
+        self.metric = metric
+        self.report = report
+        self.values = dict(values or {})
+        self.advance = advance
+        self.stopped = False
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Forget what a resumed training will measure again: what is not in the Trainer's own log."""
+        measured = sum(self.metric in entry for entry in state.log_history)
+        self.values = {number: value for number, value in self.values.items() if number <= measured}
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if self.advance:
+            self.advance(state.global_step / max(1, state.max_steps))
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        value = (metrics or {}).get(self.metric)
+        if value is None:
+            return
+        number = len(self.values) + 1
+        self.values[number] = float(value)
+        if self.report(number, float(value)) and state.global_step < state.max_steps:
+            self.stopped = control.should_training_stop = True
+            control.should_save = False

@@ -26,7 +26,7 @@ MANIFEST = "complete.json"
 NAME = re.compile("checkpoint-[0-9]+")
 
 
-class WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
+class CheckpointSealer(TrainerCallback):  # type: ignore[misc]
     """Seals each checkpoint: its files are brought to the disk itself, and a manifest with their sizes and sha256 is
     written as the very last one. Only then are older checkpoints removed.
 
@@ -49,6 +49,10 @@ class WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
         self._thread = ThreadPoolExecutor(1, "seal")
         self._sealing: Future[None] | None = None
 
+    def seconds(self) -> float:
+        """Return the training time so far, earlier parts of a resumed run included."""
+        return self.seconds_before + time.perf_counter() - self.started
+
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
@@ -70,9 +74,8 @@ class WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
         args.distributed_state.wait_for_everyone()  # each process writes a file of its own into it
         if state.is_world_process_zero and folder.is_dir():
             self.finish()
-            seconds = self.seconds_before + time.perf_counter() - self.started
             best = Path(state.best_model_checkpoint).name if state.best_model_checkpoint else ""
-            self._sealing = self._thread.submit(self._seal, folder, seconds, best)
+            self._sealing = self._thread.submit(self._seal, folder, self.seconds(), best)
 
     def _seal(self, folder: Path, seconds: float, best: str) -> None:
         try:

@@ -1,19 +1,23 @@
-"""What is done when a batch does not fit into a device's memory."""
+"""Share a step out into smaller parts when a batch does not fit into a device's memory."""
 
 from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
 
 from sentiment140_bert.errors import HardwareError, first_line
+from sentiment140_bert.training.checkpoints import CheckpointSealer, newest_whole
 
 if TYPE_CHECKING:
     from sentiment140_bert.training.batching import Share
+    from sentiment140_bert.training.callbacks import Progress
+    from sentiment140_bert.training.trainer import SentimentTrainer
 
 log = logging.getLogger(__name__)
 
@@ -22,18 +26,93 @@ class TooLarge(RuntimeError):
     """A part did not fit, in this process or another one; raised in all of them at the same place."""
 
 
+class Attempts:
+    """Train a model, in parts of half the size after each that did not fit into memory.
+
+    Each attempt starts where a resumed run would: at a checkpoint of the last complete step, or with the weights of the
+    first attempt. ``halvings`` counts the attempts that failed.
+
+    Args:
+        make_trainer: Makes the Trainer for a share.
+        model: The model that is trained in place.
+        checkpoints: Seals them.
+        progress: Shows them.
+        finds_batch: False raises at the first failure.
+    """
+
+    def __init__(
+        self,
+        make_trainer: Callable[[Share], SentimentTrainer],
+        model: Any,
+        checkpoints: CheckpointSealer,
+        progress: Progress,
+        finds_batch: bool,
+    ) -> None:
+        self.make_trainer = make_trainer
+        self.model = model
+        self.checkpoints = checkpoints
+        self.progress = progress
+        self.finds_batch = finds_batch
+        self.halvings = 0
+
+    def run(self, share: Share, resume_from: Path | None) -> tuple[SentimentTrainer, float]:
+        """Return the Trainer that came to the end, and its loss.
+
+        Raises:
+            HardwareError: A part does not fit, and no smaller one may or can be tried.
+        """
+        initial = copy_weights(self.model) if self.finds_batch and not resume_from else None
+        while True:
+            trainer = self.make_trainer(share)
+            try:
+                result = trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+                return trainer, result.training_loss
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                failure = error.with_traceback(None)  # whose frames would hold what was computed so far
+            share = halve(share, failure, self.finds_batch)
+            self.halvings += 1
+            resume_from = self._end(trainer, resume_from)
+            if trainer.is_world_process_zero():
+                log.warning(
+                    "memory: %s; a step's %d tweets are now computed in %d parts of %d, with the same loss; from %s",
+                    reason(failure),
+                    share.tweets,
+                    share.parts,
+                    share.per_device,
+                    resume_from.name if resume_from else "step 0",
+                )
+            del trainer
+            release(self.model)
+            if initial and not resume_from:
+                self.model.load_state_dict(initial)
+
+    def _end(self, trainer: SentimentTrainer, resume_from: Path | None) -> Path | None:
+        """End a failed attempt; return the checkpoint for the next one."""
+        trainer.keep_last_step()
+        self.checkpoints.finish()
+        trainer.accelerator.wait_for_everyone()  # all are to find the same checkpoint
+        if trainer.state.global_step:
+            resume_from = newest_whole(Path(trainer.args.output_dir))
+        trainer.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)  # the next attempt wraps it again
+        trainer.accelerator.free_memory()
+        self.progress.close()
+        return resume_from
+
+
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether a device's memory was the reason, as accelerate tells it (CUDA, ROCm, XPU, MPS, a CPU's allocator)."""
+    """Return True if a device's memory was the reason, as accelerate knows it (CUDA, ROCm, XPU, MPS, CPU)."""
     return isinstance(error, TooLarge | torch.OutOfMemoryError) or bool(should_reduce_batch_size(error))
 
 
 def reason(error: Exception) -> str:
-    """The first two sentences; torch adds advice and figures of the allocator."""
+    """Return the first two sentences; torch adds advice and figures of the allocator."""
     return ". ".join(first_line(error).split(". ")[:2])
 
 
-def smaller(share: Share, error: Exception, finds_batch: bool) -> Share:
-    """The same step in parts of half the size.
+def halve(share: Share, error: Exception, finds_batch: bool) -> Share:
+    """Return the same step in parts of half the size.
 
     Raises:
         HardwareError: It was not asked for, cannot be, or would leave less than a tweet.
@@ -54,8 +133,8 @@ def smaller(share: Share, error: Exception, finds_batch: bool) -> Share:
     return share.halved()
 
 
-def everywhere(failed: bool, device: torch.device) -> bool:
-    """Whether any process failed; all must ask."""
+def any_process(failed: bool, device: torch.device) -> bool:
+    """Return True if any process failed; all must ask."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         flag = torch.tensor(int(failed), device=device)
         torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
@@ -64,18 +143,13 @@ def everywhere(failed: bool, device: torch.device) -> bool:
 
 
 def release(model: Any) -> None:
-    """Gives back what a failed attempt held on the device, the model's own weights aside."""
+    """Give back what a failed attempt held on the device, the model's own weights aside."""
     model.zero_grad(set_to_none=True)
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
-def copy_of(model: Any) -> dict[str, torch.Tensor]:
-    """The weights, in the CPU's memory."""
+def copy_weights(model: Any) -> Mapping[str, torch.Tensor]:
+    """Copy the weights into the CPU's memory."""
     return {name: weight.detach().to("cpu", copy=True) for name, weight in model.state_dict().items()}
-
-
-def restore(model: Any, weights: Mapping[str, torch.Tensor]) -> None:
-    """Makes the weights what they were when they were copied."""
-    model.load_state_dict(weights)

@@ -136,14 +136,14 @@ class RemoteRun:
 
     def _fetched(self, stored: Stored, place: Path) -> Path:
         """All files that are gone on with, in ``place``, looked at before any of them is used."""
-        from sentiment140_bert.training import checkpoints, resuming
+        from sentiment140_bert.training import checkpoints, resume
 
         self.repo.bring(stored, sorted(stored.files), place)
         for name in stored.checkpoints:
             if place / name not in checkpoints.whole_ones(place):
                 raise RunError(f"{name} in {self.repo.repo_id} is not whole.", "Start anew: --overwrite")
-            resuming.check_names(place / name)
-            resuming.check_contents(place / name)
+            resume.check_names(place / name)
+            resume.check_contents(place / name)
         checked(self._json(stored, self.run.environment.name, place), shapes.Begun, self.run.environment.name)
         _check_history(place / self.run.history.name)
         return place

@@ -304,7 +304,7 @@ def fit(
         history=job.run.history,
         compute_metrics=trainer_metrics,
         resume_from=start.checkpoint,
-        callbacks=[callbacks.AfterEachLog(tracking.notify)],
+        callbacks=[callbacks.LogNotifier(tracking.notify)],
         on_checkpoint=on_checkpoint,
         finds_batch=job.recipe.training.auto_find_batch_size,
         monitor=monitor,

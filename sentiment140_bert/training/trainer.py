@@ -1,34 +1,31 @@
-"""Fine-tuning with the Hugging Face Trainer: exact loss, batches of like lengths, and a checkpoint whenever it
-stops."""
+"""Fine-tune with the Hugging Face Trainer: exact loss, batches of like lengths, a checkpoint whenever it stops."""
 
 from __future__ import annotations
 
 import copy
 import logging
 import math
-import threading
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback
+from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from sentiment140_bert.errors import HardwareError, ModelError, diverged, first_line
 from sentiment140_bert.models.model_inputs import padding_number
-from sentiment140_bert.run_dir import disk_full, is_disk_full
-from sentiment140_bert.training import layerwise, memory, resuming
+from sentiment140_bert.training import layerwise, memory, resume
 from sentiment140_bert.training.batching import LengthGroupedBatches, Share
-from sentiment140_bert.training.callbacks import EachEpochItsOrder, Progress, RandomnessOfEachStep, StopOnSignal
-from sentiment140_bert.training.checkpoints import MANIFEST, WholeCheckpoints, newest_whole, remove, seconds_until
+from sentiment140_bert.training.callbacks import EpochOrder, Progress, StepRandomness, StopOnSignal
+from sentiment140_bert.training.checkpoints import CheckpointSealer, seconds_until, step_of
 from sentiment140_bert.training.loss import exact_loss
+from sentiment140_bert.training.private_trainer import PrivateTrainer, uses_sdpa
 from sentiment140_bert.training.rows import TokenRows, as_it_is
 
 if TYPE_CHECKING:
@@ -39,13 +36,13 @@ log = logging.getLogger(__name__)
 READY_MASKS = {"bert", "distilbert", "roberta", "xlm-roberta"}
 
 
-class SentimentTrainer(Trainer):  # type: ignore[misc]
+class SentimentTrainer(PrivateTrainer):
     """Trainer with length-grouped training batches; evaluation and prediction keep the data's order.
 
-    Its datasets are :class:`~sentiment140_bert.training.rows.TokenRows`, which make whole batches.
+    Its datasets are :class:`~sentiment140_bert.training.rows.TokenRows`, which make complete batches.
 
     Args:
-        share: How each step is shared out; what the arguments say when it is not given.
+        share: How each step is shared out; by default as the arguments say.
         finds_batch: Try the widest part first, and score in smaller batches where memory does not suffice.
         lr_decay: Factor of the learning rate from each layer to the one below it.
     """
@@ -58,26 +55,36 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
         lr_decay: float = 1.0,
         **named: Any,
     ) -> None:
-        self.optimizer: torch.optim.Optimizer | None
         super().__init__(*positional, data_collator=as_it_is, preprocess_logits_for_metrics=only_logits, **named)
         self.lr_decay = lr_decay
         self.share = share or share_of(self.args)
         config = self.model.config
-        known = config.model_type in READY_MASKS and config._attn_implementation == "sdpa"
-        self.has_ready_mask = known and self.args.device.type == "cuda"
+        takes_mask = config.model_type in READY_MASKS and uses_sdpa(config)
+        self.has_ready_mask = takes_mask and self.args.device.type == "cuda"
         self.parameters: int = self.model.num_parameters(exclude_embeddings=True)
         self.finds_batch = finds_batch
+        self._steps_before = 0
         self._batches: LengthGroupedBatches | None = None
         self._tried: set[int] = set()
         self._within_step = False
-        self._randomness = RandomnessOfEachStep()
+        self._randomness = StepRandomness()
         if finds_batch and self.args.world_size == 1:
             self.add_callback(self._randomness)
+
+    def train(self, resume_from_checkpoint: str | None = None, **named: Any) -> Any:
+        """Train to the end, from a checkpoint if there is one."""
+        self._steps_before = step_of(Path(resume_from_checkpoint)) if resume_from_checkpoint else 0
+        return super().train(resume_from_checkpoint=resume_from_checkpoint, **named)
+
+    def set_initial_training_values(self, *positional: Any, **named: Any) -> Any:
+        """Return no epochs if the checkpoint is of the last step: in mid-epoch Trainer would take one step more."""
+        epochs, *others, max_steps = super().set_initial_training_values(*positional, **named)
+        return (0 if self._steps_before >= max_steps else epochs, *others, max_steps)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
         self._batches = batches = LengthGroupedBatches(self.train_dataset.lengths, self.share, seed)
-        self.add_callback(EachEpochItsOrder(batches))
+        self.add_callback(EpochOrder(batches))
         loader: DataLoader[Any] = DataLoader(
             self.train_dataset,
             batch_sampler=batches,
@@ -99,79 +106,17 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
         return optimizer
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        """As Trainer counts them, which would count the model's parameters anew in each step."""
+        """Count as Trainer does, which would count the model's parameters again in each step."""
         return 6 * int(inputs["input_ids"].numel()) * self.parameters
 
-    def _run_epoch(self, *positional: Any, **named: Any) -> None:
-        """As Trainer does it; but where the last step was done before, in mid-epoch, it would take one more."""
-        if self.state.global_step >= self.state.max_steps:
-            self.control.should_training_stop = True
-        else:
-            super()._run_epoch(*positional, **named)
-
-    def _determine_best_metric(self, *positional: Any, **named: Any) -> bool:
-        """As Trainer does it; but a checkpoint that a signal asked for is written where only better ones are, too."""
-        better: bool = super()._determine_best_metric(*positional, **named)
-        return better or any(isinstance(each, StopOnSignal) and each.agreed for each in self.callback_handler.callbacks)
-
-    def _save_checkpoint(self, *arguments: Any, **options: Any) -> None:
-        """As Trainer does it.
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *positional: Any, **named: Any) -> Any:
+        """Compute it as Trainer does, on a GPU with a ready mask: transformers would wait to look into another one.
 
         Raises:
-            RunError: The disk is full; what was written of the checkpoint is removed.
+            ModelError: The model does not take such a batch.
         """
-        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-        if folder.is_dir():  # it is written once more, and may be being sealed
-            for each in self.callback_handler.callbacks:
-                if isinstance(each, WholeCheckpoints):
-                    each.finish()
-        (folder / MANIFEST).unlink(missing_ok=True)  # a damaged one may lie there, which is written anew
-        try:
-            super()._save_checkpoint(*arguments, **options)
-        except (OSError, RuntimeError, SafetensorError) as error:
-            if not is_disk_full(error):
-                raise
-            full = disk_full(folder)  # as full as it was
-            if folder.is_dir():
-                remove(folder)
-            raise full from None
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, *positional: Any, **named: Any) -> None:
-        with resuming.refuse_unreadable(f"model.safetensors of {Path(resume_from_checkpoint).name}"):
-            super()._load_from_checkpoint(resume_from_checkpoint, *positional, **named)
-
-    def _load_best_model(self) -> None:
-        with resuming.refuse_unreadable(f"The best checkpoint, {self.state.best_model_checkpoint},"):
-            super()._load_best_model()
-
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        if checkpoint:
-            resuming.check_schedule(Path(checkpoint), self.lr_scheduler.state_dict().keys())
-            with resuming.refuse_unreadable(f"optimizer.pt or scheduler.pt of {Path(checkpoint).name}"):
-                super()._load_optimizer_and_scheduler(checkpoint)
-            resuming.check_loaded(self.optimizer, self.lr_scheduler)
-
-    def _load_scaler(self, checkpoint: str | None) -> None:
-        with resuming.refuse_unreadable(f"scaler.pt of {Path(checkpoint or '').name}"):
-            super()._load_scaler(checkpoint)
-
-    def _load_rng_state(self, checkpoint: str | None) -> None:
-        with resuming.refuse_unreadable(f"The random states of {Path(checkpoint or '').name}"):
-            super()._load_rng_state(checkpoint)
-
-    def _prepare_inputs(self, inputs: Any) -> Any:
-        """On a GPU the mask is made ready here: transformers would look into it, which waits for all steps before."""
-        inputs = super()._prepare_inputs(inputs)
         if self.has_ready_mask:
             inputs["attention_mask"] = inputs["attention_mask"].bool()[:, None, None, :]
-        return inputs
-
-    def compute_loss(self, model: Any, inputs: dict[str, Any], *positional: Any, **named: Any) -> Any:
-        """Compute it as Trainer does.
-
-        Raises:
-            ModelError: The model does not take what it is given.
-        """
         try:
             return super().compute_loss(model, inputs, *positional, **named)
         except (IndexError, ValueError) as error:
@@ -191,11 +136,11 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
         self._within_step = False
         return loss
 
-    def keep_whole_steps(self) -> None:
-        """Writes a checkpoint of the last whole step, after a part of the next one did not fit: its weights and the
-        optimizer are untouched, and what the part drew at random is taken back.
+    def keep_last_step(self) -> None:
+        """Write a checkpoint of the last complete step, after a part of the next one did not fit.
 
-        Does nothing where another thing failed, or several processes would have to agree.
+        Its weights and the optimizer are untouched, and what the part drew at random is taken back. Does nothing where
+        another thing failed, or several processes would have to agree.
         """
         if not self._within_step or not self._randomness.states:
             return
@@ -203,14 +148,13 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
         if step and not (Path(self.args.output_dir) / f"checkpoint-{step}").is_dir():
             memory.release(self.model)
             self._randomness.restore()
-            self._save_checkpoint(self.model, None)
-            self.callback_handler.on_save(self.args, self.state, self.control)
+            self.save_now()
 
     def _try_widest(self, model: Any) -> None:
-        """Computes the most demanding part there is and forgets it: better now than when it comes, hours later.
+        """Compute the most demanding part there is and forget it: better to fail now than when it comes, hours later.
 
         Raises:
-            TooLarge: In every process, when it does not fit in one of them.
+            TooLarge: It does not fit in one of the processes; raised in all of them.
         """
         assert self._batches  # noqa: S101 - training begins with them
         part = self.train_dataset.__getitems__(self._batches.widest())
@@ -224,7 +168,7 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
                 raise
             failure = error.with_traceback(None)  # whose frames would hold what was computed so far
         model.zero_grad(set_to_none=True)
-        if memory.everywhere(failure is not None, self.args.device):
+        if memory.any_process(failure is not None, self.args.device):
             raise memory.TooLarge(memory.reason(failure) if failure else "another process is out of memory")
 
     def evaluate(self, *positional: Any, **named: Any) -> dict[str, float]:
@@ -242,10 +186,10 @@ class SentimentTrainer(Trainer):  # type: ignore[misc]
                 raise HardwareError(problem, "Lower --per-device-eval-batch-size; the scores stay the same.")
             memory.release(self.model)
             self.args.per_device_eval_batch_size = size // 2
-            log.warning("memory: %s; scoring goes on with %d tweets at once", failure, size // 2)
+            log.warning("memory: %s; scoring %d tweets at once from now on", failure, size // 2)
 
     def evaluation_loop(self, *positional: Any, **named: Any) -> Any:
-        """Several processes score some rows twice, so that each has equally many, and Trainer's loss counts these."""
+        """Correct the loss of several processes: they score some rows twice, to have equally many, and Trainer counts it."""
         output = super().evaluation_loop(*positional, **named)
         name = f"{named.get('metric_key_prefix', 'eval')}_loss"
         if self.args.world_size > 1 and name in output.metrics and output.predictions is not None:
@@ -261,14 +205,14 @@ def only_logits(outputs: Any, _labels: Any) -> Any:
 
 
 def share_of(arguments: TrainingArguments) -> Share:
-    """How the arguments ask a step to be shared out."""
+    """Return how the arguments share a step out."""
     processes, accumulated = arguments.world_size, arguments.gradient_accumulation_steps
     return Share(arguments.per_device_train_batch_size * accumulated * processes, processes, accumulated)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How training ended, earlier parts of a resumed run included.
+    """The end of a training, earlier parts of a resumed run included.
 
     ``signal`` is its number if one stopped it; the model then is not the finished one. ``share`` is how a step was
     shared out in the end, ``out_of_memory`` how often it had to be halved.
@@ -301,7 +245,7 @@ def train(
     shown: bool = True,
     lr_decay: float = 1.0,
 ) -> Outcome:
-    """Fine-tunes ``model`` in place; afterwards it holds the best checkpoint's weights if the arguments say so.
+    """Fine-tune ``model`` in place; afterwards it holds the best checkpoint's weights if the arguments say so.
 
     Args:
         model: A sequence classifier.
@@ -310,115 +254,88 @@ def train(
         arguments: From :func:`sentiment140_bert.training.arguments.training_arguments`.
         history: File that gets a JSON line for each log entry.
         compute_metrics: From an ``EvalPrediction`` to named numbers.
-        resume_from: A whole checkpoint.
+        resume_from: A complete checkpoint.
         callbacks: Further ones, such as a tracker's.
         on_checkpoint: Called after each complete checkpoint, in a thread of its own.
-        finds_batch: Where memory does not suffice, go on in parts of half the size; a step's tweets stay the same.
+        finds_batch: Where memory does not suffice, use parts of half the size; a step's tweets stay the same.
         monitor: Open during the training.
-        shown: Whether progress is told.
+        shown: Show the progress.
         lr_decay: Factor of the learning rate from each layer to the one below it.
 
     Raises:
-        HardwareError: A batch does not fit into memory, and no smaller part was to be tried or does either.
-        RunError: The loss became infinite or no number.
+        HardwareError: A batch does not fit into memory, and no smaller part may be tried or fits either.
+        RunError: The checkpoint is unusable, or the loss became infinite or no number.
     """
     if resume_from:
-        resuming.check_contents(resume_from)
-    half = arguments.fp16 or arguments.bf16
-    if getattr(model.config, "pad_token_id", None) is None:  # GPT-2 and its kin find the end of a text by it
-        model.config.pad_token_id = tokenizer.pad_token_id
-    padding = padding_number(model, tokenizer)
-    rows = {name: TokenRows(splits[name], tokenizer, 8 if half else 1, padding) for name in ("train", "validation")}
-    stop = StopOnSignal()
-    seconds_before = seconds_until(resume_from) if resume_from else 0.0
-    started = time.perf_counter()
-    checkpoints = WholeCheckpoints(seconds_before, arguments.save_total_limit, on_checkpoint)
-
-    def made(share: Share) -> SentimentTrainer:
-        settings = copy.copy(arguments)
-        settings.save_total_limit = None  # older ones are removed by `checkpoints`, once a new one is whole
-        settings.per_device_train_batch_size, settings.gradient_accumulation_steps = share.per_device, share.accumulated
-        trainer = SentimentTrainer(
-            model=model,
-            args=settings,
-            train_dataset=rows["train"],
-            eval_dataset=rows["validation"].longest_first(),
-            processing_class=tokenizer,
-            compute_loss_func=exact_loss(arguments.label_smoothing_factor),
-            compute_metrics=compute_metrics,
-            callbacks=[Progress(history, len(rows["train"]), shown), checkpoints, stop, *(callbacks or [])],
-            share=share,
-            finds_batch=finds_batch,
-            lr_decay=lr_decay,
-        )
-        trainer.remove_callback(PrinterCallback)
-        return trainer
-
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    with stop if in_main_thread else nullcontext(), monitor or nullcontext(), closing(checkpoints):
-        trainer, loss, halved = _trained(made, share_of(arguments), model, resume_from, finds_batch, checkpoints)
+        resume.check_contents(resume_from)
+    rows = _make_rows(model, tokenizer, splits, arguments)
+    stop, progress = StopOnSignal(), Progress(history, len(rows["train"]), shown)
+    checkpoints = CheckpointSealer(
+        seconds_until(resume_from) if resume_from else 0.0, arguments.save_total_limit, on_checkpoint
+    )
+    make_trainer = partial(
+        _make_trainer,
+        model,
+        tokenizer,
+        rows,
+        arguments,
+        compute_metrics=compute_metrics,
+        callbacks=[progress, checkpoints, stop, *(callbacks or [])],
+        finds_batch=finds_batch,
+        lr_decay=lr_decay,
+    )
+    attempts = memory.Attempts(make_trainer, model, checkpoints, progress, finds_batch)
+    with stop, monitor or nullcontext(), closing(checkpoints):
+        trainer, loss = attempts.run(share_of(arguments), resume_from)
     if not math.isfinite(loss):
         raise diverged("the loss is no longer a number")
-    seconds = seconds_before + time.perf_counter() - started
+    return _describe(trainer, checkpoints.seconds(), stop.received, attempts.halvings)
+
+
+def _make_rows(model: Any, tokenizer: Any, splits: Any, arguments: TrainingArguments) -> dict[str, TokenRows]:
+    if getattr(model.config, "pad_token_id", None) is None:  # GPT-2 and its kin find the end of a text by it
+        model.config.pad_token_id = tokenizer.pad_token_id
+    multiple = 8 if arguments.fp16 or arguments.bf16 else 1  # as tensor cores want it
+    padding = padding_number(model, tokenizer)
+    return {name: TokenRows(splits[name], tokenizer, multiple, padding) for name in ("train", "validation")}
+
+
+def _make_trainer(
+    model: Any,
+    tokenizer: Any,
+    rows: dict[str, TokenRows],
+    arguments: TrainingArguments,
+    share: Share,
+    **options: Any,
+) -> SentimentTrainer:
+    settings = copy.copy(arguments)
+    settings.save_total_limit = None  # older checkpoints are removed once a new one is complete
+    settings.per_device_train_batch_size, settings.gradient_accumulation_steps = share.per_device, share.accumulated
+    trainer = SentimentTrainer(
+        model=model,
+        args=settings,
+        train_dataset=rows["train"],
+        eval_dataset=rows["validation"].longest_first(),
+        processing_class=tokenizer,
+        compute_loss_func=exact_loss(arguments.label_smoothing_factor),
+        share=share,
+        **options,
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _describe(trainer: SentimentTrainer, seconds: float, signal: int | None, halvings: int) -> Outcome:
     state = trainer.state
-    seen = (state.epoch or 0.0) * len(rows["train"])
+    epochs = state.epoch or 0.0
     return Outcome(
         steps=state.global_step,
-        epochs=round(state.epoch or 0.0, 4),
+        epochs=round(epochs, 4),
         best_step=state.best_global_step,
         best_metric=state.best_metric,
         seconds=round(seconds, 2),
-        tweets_per_second=round(seen / seconds, 1),
-        signal=stop.received,
+        tweets_per_second=round(epochs * len(trainer.train_dataset) / seconds, 1),
+        signal=signal,
         share=trainer.share,
-        out_of_memory=halved,
+        out_of_memory=halvings,
     )
-
-
-def _trained(
-    made: Callable[[Share], SentimentTrainer],
-    share: Share,
-    model: Any,
-    resume_from: Path | None,
-    finds_batch: bool,
-    checkpoints: WholeCheckpoints,
-) -> tuple[SentimentTrainer, float, int]:
-    """The Trainer that came to the end, its loss, and how often its parts had to be halved before.
-
-    Each attempt begins where a resumed run would: at a checkpoint of the last whole step, or with the weights of the
-    beginning.
-    """
-    beginning = memory.copy_of(model) if finds_batch and not resume_from else None
-    halved = 0
-    while True:
-        trainer = made(share)
-        try:
-            result = trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
-            return trainer, result.training_loss, halved
-        except RuntimeError as error:
-            if not memory.is_out_of_memory(error):
-                raise
-            failure = error.with_traceback(None)  # whose frames would hold what was computed so far
-        share, halved = memory.smaller(share, failure, finds_batch), halved + 1
-        trainer.keep_whole_steps()
-        checkpoints.finish()
-        trainer.accelerator.wait_for_everyone()  # all are to find the same checkpoint
-        resume_from = newest_whole(Path(trainer.args.output_dir)) if trainer.state.global_step else resume_from
-        trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # the next attempt wraps it anew
-        trainer.accelerator.free_memory()
-        if trainer.is_world_process_zero():
-            log.warning(
-                "memory: %s; a step's %d tweets are now computed in %d parts of %d, with the same loss; %s",
-                memory.reason(failure),
-                share.tweets,
-                share.parts,
-                share.per_device,
-                f"going on from {resume_from.name}" if resume_from else "starting anew",
-            )
-        for bar in trainer.callback_handler.callbacks:
-            if isinstance(bar, Progress):
-                bar.close()
-        del trainer
-        memory.release(model)
-        if beginning and not resume_from:
-            memory.restore(model, beginning)

@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 from sentiment140_bert.training import callbacks, probe
 from sentiment140_bert.training.batching import LengthGroupedBatches, Share
 from sentiment140_bert.training.callbacks import (
-    AfterEachLog,
-    EachEpochItsOrder,
+    EpochOrder,
+    EvaluationReporter,
+    LogNotifier,
     Progress,
-    RandomnessOfEachStep,
+    StepRandomness,
     StopOnSignal,
 )
-from sentiment140_bert.training.reporting import Reported
 
-ALONE = SimpleNamespace(world_size=1, device="cpu")
+ALONE = SimpleNamespace(world_size=1, device="cpu", save_strategy="epoch")
 
 
 def state(step: int = 0, **values: Any) -> SimpleNamespace:
@@ -109,7 +109,7 @@ def test_only_the_main_process_has_a_history_and_a_bar(tmp_path: Path) -> None:
     assert (progress.history.read_text(), progress.bar) == (history, None)
     calls: list[int] = []
     for main in (True, False):
-        AfterEachLog(lambda: calls.append(1)).on_log(None, state(is_world_process_zero=main), None)
+        LogNotifier(lambda: calls.append(1)).on_log(None, state(is_world_process_zero=main), None)
     assert len(calls) == 1
 
 
@@ -169,13 +169,13 @@ def test_an_epoch_begins_with_its_own_order() -> None:
     """Also one that is resumed anywhere in its middle."""
     batches = LengthGroupedBatches([3, 1, 2], Share(2), 0)
     for epoch in (None, *(tenth / 10 for tenth in range(35))):
-        EachEpochItsOrder(batches).on_epoch_begin(None, state(epoch=epoch), None)
+        EpochOrder(batches).on_epoch_begin(None, state(epoch=epoch), None)
         assert batches.epoch == math.floor(epoch or 0)
 
 
 def test_random_numbers_go_back_to_where_the_step_began() -> None:
     torch.manual_seed(3)
-    randomness = RandomnessOfEachStep()
+    randomness = StepRandomness()
     for step in range(2):
         randomness.on_step_begin(None, state(step), None)
         drawn = torch.rand(3)
@@ -219,7 +219,7 @@ def test_scores_are_reported_by_their_number_and_may_end_the_training() -> None:
         return value < 0.5
 
     shares: list[float] = []
-    reported = Reported("eval_accuracy", report, {1: 0.9, 2: 0.8, 3: 0.1}, shares.append)
+    reported = EvaluationReporter("eval_accuracy", report, {1: 0.9, 2: 0.8, 3: 0.1}, shares.append)
     log = [{"eval_accuracy": 0.9}, {"loss": 1.0}, {"eval_accuracy": 0.8}]
     reported.on_train_begin(None, state(log_history=log), None)
     assert reported.values == {1: 0.9, 2: 0.8}  # the third is measured again

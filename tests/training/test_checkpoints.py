@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.training.checkpoints import (
     MANIFEST,
-    WholeCheckpoints,
+    CheckpointSealer,
     damages,
     newest_whole,
     remove,
@@ -113,7 +113,7 @@ def test_a_manifest_is_written_once_all_files_are_on_the_disk(tmp_path: Path, mo
 
 
 def test_the_seconds_before_a_resumption_count(tmp_path: Path) -> None:
-    callback, saving = WholeCheckpoints(1000.0), Saving(tmp_path)
+    callback, saving = CheckpointSealer(1000.0), Saving(tmp_path)
     callback.started -= 50
     saving.at(1, callback)
     callback.finish()
@@ -128,11 +128,11 @@ class Saving:
         self.args = SimpleNamespace(output_dir=folder, distributed_state=PartialState())
         self.folder = folder
 
-    def at(self, step: int, callback: WholeCheckpoints) -> None:
+    def at(self, step: int, callback: CheckpointSealer) -> None:
         unsealed(self.folder, step)
         self.written(step, callback)
 
-    def written(self, step: int, callback: WholeCheckpoints) -> None:
+    def written(self, step: int, callback: CheckpointSealer) -> None:
         state = SimpleNamespace(global_step=step, is_world_process_zero=True, best_model_checkpoint=None)
         callback.on_save(self.args, state, None)
 
@@ -144,7 +144,7 @@ def test_training_does_not_wait_for_a_checkpoint_to_be_sealed_but_the_next_one_d
         going_on.wait()
         order.append(newest_whole(tmp_path).name)
 
-    callback, saving = WholeCheckpoints(0.0, on_checkpoint=saved), Saving(tmp_path)
+    callback, saving = CheckpointSealer(0.0, on_checkpoint=saved), Saving(tmp_path)
     finish = callback.finish
 
     def finish_first() -> None:
@@ -166,7 +166,7 @@ def test_what_goes_wrong_in_sealing_ends_training(tmp_path: Path) -> None:
     def saved() -> None:
         raise RunError("The disk is full.")
 
-    callback, saving = WholeCheckpoints(0.0, on_checkpoint=saved), Saving(tmp_path)
+    callback, saving = CheckpointSealer(0.0, on_checkpoint=saved), Saving(tmp_path)
     saving.at(1, callback)
     with pytest.raises(RunError, match="full"):
         saving.at(2, callback)
@@ -174,7 +174,7 @@ def test_what_goes_wrong_in_sealing_ends_training(tmp_path: Path) -> None:
 
 
 def test_what_could_not_be_sealed_takes_no_room(tmp_path: Path) -> None:
-    callback, saving = WholeCheckpoints(0.0), Saving(tmp_path)
+    callback, saving = CheckpointSealer(0.0), Saving(tmp_path)
     checkpoint(tmp_path, 1)
     (unsealed(tmp_path, 2) / "gone").symlink_to("nowhere")
     saving.written(2, callback)
@@ -189,7 +189,7 @@ def test_what_is_not_whole_is_removed_when_training_goes_on(tmp_path: Path) -> N
     whole, cut, damaged = checkpoint(tmp_path, 1), unsealed(tmp_path, 2), checkpoint(tmp_path, 3)
     (damaged / "optimizer.pt").write_bytes(b"12345679")  # of the same size
     state = SimpleNamespace(best_model_checkpoint=None, is_world_process_zero=True, global_step=1)
-    WholeCheckpoints(0.0).on_train_begin(Saving(tmp_path).args, state, None)
+    CheckpointSealer(0.0).on_train_begin(Saving(tmp_path).args, state, None)
     assert whole.is_dir()
     assert not cut.exists()
     assert not damaged.exists()
@@ -208,7 +208,7 @@ def test_one_whose_best_is_damaged_is_passed_over_while_there_is_another(tmp_pat
 
 
 def test_the_limit_is_kept(tmp_path: Path) -> None:
-    callback, saving = WholeCheckpoints(0.0, limit=2), Saving(tmp_path)
+    callback, saving = CheckpointSealer(0.0, limit=2), Saving(tmp_path)
     for step in (1, 2, 3):
         saving.at(step, callback)
     callback.close()
@@ -282,17 +282,17 @@ def test_the_newest_whole_one_is_found(
 def test_a_run_that_was_moved_finds_its_best_checkpoint_or_says_so(tmp_path: Path) -> None:
     here, args = checkpoint(tmp_path, 1), Saving(tmp_path).args
     state = SimpleNamespace(best_model_checkpoint="/elsewhere/checkpoint-1", is_world_process_zero=True, global_step=1)
-    WholeCheckpoints(0.0).on_train_begin(args, state, None)
+    CheckpointSealer(0.0).on_train_begin(args, state, None)
     assert state.best_model_checkpoint == str(here)
     (here / "optimizer.pt").write_bytes(b"12345679")
     with pytest.raises(RunError, match=r"checkpoint-1, is missing in .* or damaged"):
-        WholeCheckpoints(0.0).on_train_begin(args, state, None)
+        CheckpointSealer(0.0).on_train_begin(args, state, None)
 
 
 def test_only_the_main_process_seals_and_removes(tmp_path: Path) -> None:
     folder, args = unsealed(tmp_path, 3), Saving(tmp_path).args
     state = SimpleNamespace(best_model_checkpoint=None, is_world_process_zero=False, global_step=3)
-    callback = WholeCheckpoints(0.0)
+    callback = CheckpointSealer(0.0)
     callback.on_train_begin(args, state, None)
     callback.on_save(args, state, None)
     callback.finish()

@@ -198,26 +198,25 @@ HALVINGS = [
 def test_a_step_is_halved_down_to_single_tweets_where_all_can_agree() -> None:
     for share, error, finds, expected in HALVINGS:
         if isinstance(expected, Share):
-            assert memory.smaller(share, error, finds) == expected
+            assert memory.halve(share, error, finds) == expected
         else:
             with pytest.raises(HardwareError, match=expected[0]) as caught:
-                memory.smaller(share, error, finds)
+                memory.halve(share, error, finds)
             assert expected[1] in caught.value.hint, share
             assert "CUDA out of memory" in caught.value.message
 
 
-def test_what_is_restored_is_what_was_copied() -> None:
+def test_copied_weights_are_independent_and_release_drops_the_gradients() -> None:
     model = torch.nn.Linear(2, 2)
-    copy = memory.copy_of(model)
+    copy = memory.copy_weights(model)
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     model(torch.ones(1, 2)).sum().backward()
     with torch.no_grad():
-        for each in model.parameters():
-            each += 1
+        for parameter in model.parameters():
+            parameter += 1
     memory.release(model)
-    assert all(each.grad is None for each in model.parameters())
-    memory.restore(model, copy)
-    assert all(torch.equal(model.state_dict()[name], weight) for name, weight in before.items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert all(torch.equal(copy[name], weight) for name, weight in before.items())
 
 
 @pytest.mark.gpu

@@ -28,7 +28,6 @@ from sentiment140_bert import models
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.training.arguments import Precision, training_arguments
-from sentiment140_bert.training.callbacks import StopOnSignal
 from sentiment140_bert.training.checkpoints import newest_whole, seconds_until
 from sentiment140_bert.training.rows import IGNORED, TokenRows, lengths_of
 from sentiment140_bert.training.trainer import SentimentTrainer, exact_loss, train
@@ -302,20 +301,6 @@ def test_a_signal_leaves_a_checkpoint_where_only_better_ones_are_kept(
     outcome = train(model, tokenizer, splits, arguments(tmp_path, **values), callbacks=[KillScoring(at)], **common)
     assert (outcome.signal, outcome.steps) == (signal.SIGTERM, at)
     assert newest_whole(tmp_path).name == f"checkpoint-{at}"
-
-
-def test_a_signal_that_others_do_not_know_of_yet_changes_nothing(classifier_folder: Path, tmp_path: Path) -> None:
-    """Else one process would save alone, and wait for the others."""
-    model, tokenizer = models.load_classifier(str(classifier_folder))
-    values = {"eval_strategy": "steps", "eval_steps": 3, "save_strategy": "best", "metric_for_best_model": "accuracy"}
-    rows = TokenRows(tweets(8), tokenizer)
-    trainer, stop = SentimentTrainer(model, arguments(tmp_path, **values), eval_dataset=rows), StopOnSignal()
-    trainer.add_callback(stop)
-    trainer.state.best_metric = 0.9
-    stop.received = signal.SIGTERM
-    assert not trainer._determine_best_metric({"eval_accuracy": 0.8}, None)
-    stop.agreed = True
-    assert trainer._determine_best_metric({"eval_accuracy": 0.8}, None)
 
 
 def test_two_processes_learn_as_one(small_bert: Callable[..., Path], tmp_path: Path, s140) -> None:

@@ -159,7 +159,6 @@ def _trained(
     from sentiment140_bert.machine.usage import Usage
     from sentiment140_bert.tracking import tracked
     from sentiment140_bert.training import arguments, callbacks, trainer
-    from sentiment140_bert.training.reporting import Reported
 
     precision = arguments.choose_precision(recipe.training)
     settings = arguments.training_arguments(recipe.training, precision, run.checkpoints)
@@ -180,7 +179,7 @@ def _trained(
         progress.evaluated(number, value)
         return claim.report(number, value)
 
-    reported = Reported(metric_of(recipe), report, claim.known, progress.advance)
+    reported = callbacks.EvaluationReporter(metric_of(recipe), report, claim.known, progress.advance)
     usage = Usage()
     names = tracks.names_for(run, recipe, resume=checkpoint is not None)
     with tracked(names, lambda: tracks.story_of(run, recipe, live=True)) as tracking:
@@ -192,7 +191,7 @@ def _trained(
             history=run.history,
             compute_metrics=trainer_metrics,
             resume_from=checkpoint,
-            callbacks=[reported, callbacks.AfterEachLog(tracking.notify)],
+            callbacks=[reported, callbacks.LogNotifier(tracking.notify)],
             finds_batch=recipe.training.auto_find_batch_size,
             monitor=usage,
             shown=False,
