@@ -67,7 +67,7 @@ class Uploads:
         self._busy = False
 
     @contextmanager
-    def open(self) -> Iterator[None]:
+    def open(self) -> Iterator[Uploads]:
         """Take checkpoints as long as the block lasts; at its end, however it comes, wait for the newest one."""
         from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
@@ -76,7 +76,7 @@ class Uploads:
             disable_progress_bars()  # they would be drawn across that of the training
         shutil.rmtree(self.run.staging, ignore_errors=True)  # of a process that was killed
         try:
-            yield
+            yield self
         finally:
             try:
                 self.close(self.run.is_finished())

@@ -6,7 +6,7 @@ import logging
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,14 +100,8 @@ class Request:
 class Job:
     """A training in a run directory that this process holds.
 
-    Args:
-        run: The run directory.
-        request: What the caller asked for.
-        precision: The number format of the computation.
-        settings: The Trainer's own arguments.
-        processes: accelerate's view of the processes that train together.
-        remote: The run in the repository of checkpoints; None in other processes, and if the recipe names none.
-        resumes: True if the run directory holds a run of this recipe.
+    ``remote`` is the run in the repository of checkpoints, for the main process and if the recipe names one; ``resumes``
+    is True if the run directory holds a run of this recipe.
     """
 
     run: RunDir
@@ -131,15 +125,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Start:
-    """The data that a training starts with, and the state that it resumes from.
+    """The splits that a training starts with, their tokens, and the checkpoint that it resumes from.
 
-    Args:
-        recipe: With the commit of its base model.
-        prepared: The splits.
-        tokens: Their tokens.
-        tokenizer: The base model's.
-        resumes: True if there is a run to resume, in the run directory or fetched from the Hub.
-        checkpoint: The checkpoint to resume from; None without a complete one.
+    ``recipe`` has the commit of its base model; ``checkpoint`` may be None although a run is there to resume.
     """
 
     recipe: Recipe
@@ -253,23 +241,15 @@ def write_run_metadata(job: Job, start: Start) -> dict[str, Any]:
     return environment
 
 
-@contextmanager
-def keep_checkpoints(job: Job) -> Iterator[checkpoint_uploads.Uploads | None]:
+def keep_checkpoints(job: Job) -> AbstractContextManager[checkpoint_uploads.Uploads | None]:
     """Upload checkpoints as long as the block lasts, if the recipe names a repository for them."""
-    if job.remote is None:
-        yield None
-        return
-    uploads = checkpoint_uploads.Uploads(job.remote.repo, job.run, job.recipe)
-    with uploads.open():
-        yield uploads
+    return checkpoint_uploads.Uploads(job.remote.repo, job.run, job.recipe).open() if job.remote else nullcontext()
 
 
-@contextmanager
-def report_to_trackers(job: Job, start: Start) -> Iterator[Tracking]:
+def report_to_trackers(job: Job, start: Start) -> AbstractContextManager[Tracking]:
     """Track the run as long as the block lasts; only the main process does."""
     names = tracks.names_for(job.run, job.recipe, start.resumes) if job.is_main else []
-    with tracked(names, lambda: tracks.story_of(job.run, job.recipe, live=True)) as tracking:
-        yield tracking
+    return tracked(names, lambda: tracks.story_of(job.run, job.recipe, live=True))
 
 
 def fit(

@@ -256,40 +256,29 @@ def train(
         compute_metrics: From an ``EvalPrediction`` to named numbers.
         resume_from: A complete checkpoint.
         callbacks: Further ones, such as a tracker's.
-        on_checkpoint: Called after each complete checkpoint, in a thread of its own.
-        finds_batch: Where memory does not suffice, use parts of half the size; a step's tweets stay the same.
+        on_checkpoint: Called after each complete checkpoint, from another thread.
+        finds_batch: Compute a step in smaller parts where memory does not suffice.
         monitor: Open during the training.
         shown: Show the progress.
         lr_decay: Factor of the learning rate from each layer to the one below it.
 
     Raises:
         HardwareError: A batch does not fit into memory, and no smaller part may be tried or fits either.
-        RunError: The checkpoint is unusable, or the loss became infinite or no number.
+        RunError: The checkpoint is unusable, or the loss is no number.
     """
     if resume_from:
         resume.check_contents(resume_from)
     rows = _make_rows(model, tokenizer, splits, arguments)
     stop, progress = StopOnSignal(), Progress(history, len(rows["train"]), shown)
-    checkpoints = CheckpointSealer(
-        seconds_until(resume_from) if resume_from else 0.0, arguments.save_total_limit, on_checkpoint
-    )
-    make_trainer = partial(
-        _make_trainer,
-        model,
-        tokenizer,
-        rows,
-        arguments,
-        compute_metrics=compute_metrics,
-        callbacks=[progress, checkpoints, stop, *(callbacks or [])],
-        finds_batch=finds_batch,
-        lr_decay=lr_decay,
-    )
+    seconds = seconds_until(resume_from) if resume_from else 0.0
+    checkpoints = CheckpointSealer(seconds, arguments.save_total_limit, on_checkpoint)
+    all_callbacks = [progress, checkpoints, stop, *(callbacks or [])]
+    options = {"callbacks": all_callbacks, "compute_metrics": compute_metrics, "lr_decay": lr_decay}
+    make_trainer = partial(_make_trainer, model, tokenizer, rows, arguments, finds_batch=finds_batch, **options)
     attempts = memory.Attempts(make_trainer, model, checkpoints, progress, finds_batch)
     with stop, monitor or nullcontext(), closing(checkpoints):
         trainer, loss = attempts.run(share_of(arguments), resume_from)
-    if not math.isfinite(loss):
-        raise diverged("the loss is no longer a number")
-    return _describe(trainer, checkpoints.seconds(), stop.received, attempts.halvings)
+    return _describe(trainer, loss, checkpoints.seconds(), stop.received, attempts.halvings)
 
 
 def _make_rows(model: Any, tokenizer: Any, splits: Any, arguments: TrainingArguments) -> dict[str, TokenRows]:
@@ -325,7 +314,9 @@ def _make_trainer(
     return trainer
 
 
-def _describe(trainer: SentimentTrainer, seconds: float, signal: int | None, halvings: int) -> Outcome:
+def _describe(trainer: SentimentTrainer, loss: float, seconds: float, signal: int | None, halvings: int) -> Outcome:
+    if not math.isfinite(loss):
+        raise diverged("the loss is no longer a number")
     state = trainer.state
     epochs = state.epoch or 0.0
     return Outcome(
