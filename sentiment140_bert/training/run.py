@@ -100,8 +100,8 @@ class Request:
 class Job:
     """A training in a run directory that this process holds.
 
-    ``remote`` is the run in the repository of checkpoints, for the main process and if the recipe names one; ``resumes``
-    is True if the run directory holds a run of this recipe.
+    ``remote`` is the run in the repository of checkpoints, in the main process and if the recipe names one;
+    ``resumes`` is True if the run directory holds a run of this recipe.
     """
 
     run: RunDir

@@ -189,7 +189,7 @@ class SentimentTrainer(PrivateTrainer):
             log.warning("memory: %s; scoring %d tweets at once from now on", failure, size // 2)
 
     def evaluation_loop(self, *positional: Any, **named: Any) -> Any:
-        """Correct the loss of several processes: they score some rows twice, to have equally many, and Trainer counts it."""
+        """Correct the loss of several processes, which score some rows twice so that each has equally many."""
         output = super().evaluation_loop(*positional, **named)
         name = f"{named.get('metric_key_prefix', 'eval')}_loss"
         if self.args.world_size > 1 and name in output.metrics and output.predictions is not None:
