@@ -273,7 +273,7 @@ def train(
     seconds = seconds_until(resume_from) if resume_from else 0.0
     checkpoints = CheckpointSealer(seconds, arguments.save_total_limit, on_checkpoint)
     all_callbacks = [progress, checkpoints, stop, *(callbacks or [])]
-    options = {"callbacks": all_callbacks, "compute_metrics": compute_metrics, "lr_decay": lr_decay}
+    options: dict[str, Any] = {"callbacks": all_callbacks, "compute_metrics": compute_metrics, "lr_decay": lr_decay}
     make_trainer = partial(_make_trainer, model, tokenizer, rows, arguments, finds_batch=finds_batch, **options)
     attempts = memory.Attempts(make_trainer, model, checkpoints, progress, finds_batch)
     with stop, monitor or nullcontext(), closing(checkpoints):
