@@ -9,22 +9,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sentiment140_bert.cards.model import card
     from sentiment140_bert.data.preparing import prepare, preview
     from sentiment140_bert.errors import S140Error
     from sentiment140_bert.evaluation.comparing import compare
     from sentiment140_bert.evaluation.judging import evaluate
     from sentiment140_bert.evaluation.reporting import report
     from sentiment140_bert.evaluation.scoring import evaluate_run
-    from sentiment140_bert.experiments.label_issues.suspecting import suspects
-    from sentiment140_bert.experiments.learning_curve.learning_curves import learning_curve
+    from sentiment140_bert.experiments.label_issues.suspects import suspects
+    from sentiment140_bert.experiments.learning_curve.curve import learning_curve
     from sentiment140_bert.experiments.tune.tuning import tune
     from sentiment140_bert.inference.answering import load_classifier, open_classifier, predict
     from sentiment140_bert.inference.exporting import export
     from sentiment140_bert.models.converting import convert
-    from sentiment140_bert.platforms.doctor.examining import doctor
-    from sentiment140_bert.platforms.spark.jobs import spark_predict, spark_train, with_predictions
-    from sentiment140_bert.publishing.publishing import Destination, card, push_to_hub
-    from sentiment140_bert.publishing.verifying import verify
+    from sentiment140_bert.platforms.doctor.checkup import doctor
+    from sentiment140_bert.platforms.spark.predict import spark_predict, with_predictions
+    from sentiment140_bert.platforms.spark.train import spark_train
+    from sentiment140_bert.publishing.destination import Destination
+    from sentiment140_bert.publishing.publish import push_to_hub
+    from sentiment140_bert.publishing.verify import verify
     from sentiment140_bert.recipe import Recipe
     from sentiment140_bert.recipes import load as load_recipe
     from sentiment140_bert.runs import saved_recipe
@@ -32,35 +35,35 @@ if TYPE_CHECKING:
     from sentiment140_bert.training.run import train
 
 _MODULES = {
-    "Destination": "publishing.publishing",
+    "Destination": "publishing.destination",
     "Recipe": "recipe",
     "S140Error": "errors",
-    "card": "publishing.publishing",
+    "card": "cards.model",
     "compare": "evaluation.comparing",
     "convert": "models.converting",
-    "doctor": "platforms.doctor.examining",
+    "doctor": "platforms.doctor.checkup",
     "evaluate": "evaluation.judging",
     "evaluate_run": "evaluation.scoring",
     "export": "inference.exporting",
-    "learning_curve": "experiments.learning_curve.learning_curves",
+    "learning_curve": "experiments.learning_curve.curve",
     "load_classifier": "inference.answering",
     "load_recipe": "recipes:load",
     "open_classifier": "inference.answering",
     "predict": "inference.answering",
     "prepare": "data.preparing",
     "preview": "data.preparing",
-    "push_to_hub": "publishing.publishing",
+    "push_to_hub": "publishing.publish",
     "report": "evaluation.reporting",
     "saved_recipe": "runs",
-    "spark_predict": "platforms.spark.jobs",
-    "spark_train": "platforms.spark.jobs",
-    "suspects": "experiments.label_issues.suspecting",
+    "spark_predict": "platforms.spark.predict",
+    "spark_train": "platforms.spark.train",
+    "suspects": "experiments.label_issues.suspects",
     "sync_track": "tracking.tracks",
     "track": "tracking.tracks",
     "train": "training.run",
     "tune": "experiments.tune.tuning",
-    "verify": "publishing.verifying",
-    "with_predictions": "platforms.spark.jobs",
+    "verify": "publishing.verify",
+    "with_predictions": "platforms.spark.predict",
 }
 __all__ = [
     "Destination",

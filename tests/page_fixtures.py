@@ -222,20 +222,20 @@ def rewrite_page(published: Published) -> None:
         {},
     )
     pictures = sorted(name.removeprefix("figures/") for name in files if name.startswith("figures/"))
-    text = model.model_card(read, MODEL.partition("/")[2], MODEL, pictures)
+    text = model.render_model_card(read, MODEL.partition("/")[2], MODEL, pictures)
     published.hub.write(MODEL, README, text.encode())
-    if results := metadata.eval_results(read):
+    if results := metadata.format_eval_results(read):
         published.hub.write(MODEL, RESULTS, results.encode())
 
 
 def publish_forged_facts(published: Published, path: str, change: Callable[[Any], Any]) -> None:
     """Forge a JSON file of the page, of the dataset too where it has one, and write all cards again from them."""
-    from sentiment140_bert.cards.dataset import dataset_card
+    from sentiment140_bert.cards.dataset import render_dataset_card
 
     if path == DATA_JSON:
         published.change_json(path, change, DATA, "dataset")
         data = json.loads(published.text(path, DATA, "dataset"))
-        published.hub.write(DATA, README, dataset_card(data, DATA, MODEL).encode(), "dataset")
+        published.hub.write(DATA, README, render_dataset_card(data, DATA, MODEL).encode(), "dataset")
         published.move_pin(published.hub.head(DATA, "dataset"))
     published.change_json(path, change)
     rewrite_page(published)

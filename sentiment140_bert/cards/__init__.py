@@ -1,1 +1,1 @@
-"""The JSON files of a run to its model card and dataset card: pure, offline, no number of its own."""
+"""Model cards, dataset cards and the report, from the JSON files of a run: offline, without a number of their own."""

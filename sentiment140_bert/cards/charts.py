@@ -9,17 +9,17 @@ from markupsafe import Markup
 
 Point = tuple[float, float]
 Mark = tuple[str, float, float, float]  # kind, low, value, high
-SIDE, LEFT, BOTTOM, EDGE = 240, 44, 34, 8  # of a square picture: its size, and the room for what stands beside the axes
+SIDE, LEFT, BOTTOM, EDGE = 240, 44, 34, 8  # of a square picture: its size, and the room for the labels of the axes
 MOST_POINTS = 200
 
 
-def strip(marks: Sequence[Mark], label: str) -> Markup:
-    """Scores with their intervals, one below the other on one axis that ends at 1.
+def draw_strip(marks: Sequence[Mark], label: str) -> Markup:
+    """Draw scores with their intervals, one below the other on one axis that ends at 1.
 
     Args:
-        marks: From above; ``kind`` is the class of the style sheet, and ``low`` and ``high`` are ``value`` where
+        marks: From the top; ``kind`` is the class of the style sheet, and ``low`` and ``high`` are ``value`` where
             there is no interval.
-        label: What is to be seen, for those who do not see it.
+        label: A description for screen readers.
     """
     start = min(0.5, min(int(low * 10) / 10 for _, low, _, _ in marks))
     width, row, foot = 320, 22, 22
@@ -29,23 +29,23 @@ def strip(marks: Sequence[Mark], label: str) -> Markup:
         return 8 + (width - 24) * (value - start) / (1 - start)
 
     ticks = [step / 10 for step in range(round(10 * start), 11)]
-    parts = [_line("grid", x(each), 4, x(each), height - foot + 2) for each in ticks]
-    parts += [_text(x(each), height - 6, f"{100 * each:.0f}%", "middle") for each in ticks]
+    parts = [_line("grid", x(tick), 4, x(tick), height - foot + 2) for tick in ticks]
+    parts += [_text(x(tick), height - 6, f"{100 * tick:.0f}%", "middle") for tick in ticks]
     for at, (kind, low, value, high) in enumerate(marks):
         y = row * at + row / 2 + 2
         parts += [_line(f"whisker {kind}", x(low), y, x(high), y), _dot(kind, x(value), y, 5)]
     return _svg("strip", width, height, label, parts)
 
 
-def whisker(low: float, value: float, high: float, beside: float, start: float) -> Markup:
-    """A score with its interval for a cell of a table, and a tick at the score of all the tweets.
+def draw_whisker(low: float, value: float, high: float, overall: float, start: float) -> Markup:
+    """Draw a score with its interval for a cell of a table, and a tick at the score of all the tweets.
 
     Args:
-        low: Of the interval.
+        low: Lower limit of the interval.
         value: The score.
-        high: Of the interval.
-        beside: The score of all.
-        start: Where the axis begins; it ends at 1.
+        high: Upper limit of the interval.
+        overall: The score of all tweets.
+        start: Of the axis, which ends at 1.
     """
     width, height = 120, 14
 
@@ -53,15 +53,15 @@ def whisker(low: float, value: float, high: float, beside: float, start: float) 
         return 4 + (width - 8) * max(0.0, share - start) / (1 - start)
 
     parts = [
-        _line("all", x(beside), 1, x(beside), height - 1),
+        _line("all", x(overall), 1, x(overall), height - 1),
         _line("whisker model", x(low), height / 2, x(high), height / 2),
         _dot("model", x(value), height / 2, 3.5),
     ]
     return _svg("cell", width, height, "", parts)
 
 
-def reliability(before: Sequence[Point], after: Sequence[Point], label: str) -> Markup:
-    """Probability of positive (to the right) beside the share that is positive, without and with the temperature."""
+def draw_reliability(before: Sequence[Point], after: Sequence[Point], label: str) -> Markup:
+    """Draw the share that is positive over the probability of positive, without and with the temperature."""
     parts = [*_frame("probability of positive", "share that is positive", 1.0)]
     parts.append(_line("ideal", *_at(0, 0), *_at(1, 1)))
     for kind, points in (("model", before), ("after", after)):
@@ -70,11 +70,11 @@ def reliability(before: Sequence[Point], after: Sequence[Point], label: str) -> 
     return _svg("square", SIDE, SIDE, label, parts)
 
 
-def risk_coverage(points: Sequence[Point], chosen: Point | None, label: str) -> Markup:
-    """Share answered (to the right) beside the share wrong among those, and the place of the abstain threshold."""
+def draw_risk_coverage(points: Sequence[Point], chosen: Point | None, label: str) -> Markup:
+    """Draw the share wrong over the share answered, and the place of the abstain threshold."""
     thinned = [*points[:: max(1, len(points) // MOST_POINTS)], *points[-1:]]
     highest = max((risk for _, risk in [*thinned, *([chosen] if chosen else [])]), default=0.0)
-    top = next((each for each in (0.05, 0.1, 0.2, 0.3, 0.5) if highest <= each), 1.0)
+    top = next((limit for limit in (0.05, 0.1, 0.2, 0.3, 0.5) if highest <= limit), 1.0)
     parts = [*_frame("share answered", "share wrong", top)]
     parts.append(_path("model", [_at(coverage, risk / top) for coverage, risk in thinned]))
     if chosen:
@@ -101,9 +101,9 @@ def _frame(across: str, upwards: str, top: float) -> Iterable[Markup]:
 
 
 def _svg(kind: str, width: float, height: float, label: str, parts: Iterable[Markup]) -> Markup:
-    said = Markup('role="img" aria-label="{}"').format(label) if label else Markup('aria-hidden="true"')
+    role = Markup('role="img" aria-label="{}"').format(label) if label else Markup('aria-hidden="true"')
     return Markup('<svg class="{}" viewBox="0 0 {} {}" {}>{}</svg>').format(
-        kind, width, height, said, Markup("").join(parts)
+        kind, width, height, role, Markup("").join(parts)
     )
 
 

@@ -13,13 +13,13 @@ from sentiment140_bert.data.corpora import identify_corpus
 from sentiment140_bert.shapes import checked
 
 
-def dataset_card(data: dict[str, Any], repo_id: str, model_repo_id: str | None) -> str:
-    """The README of a published dataset.
+def render_dataset_card(data: dict[str, Any], repo_id: str, model_repo_id: str | None) -> str:
+    """Return the README of a published dataset.
 
     Args:
         data: ``data.json``, with ``tokenizer`` and the sizes of the published ``configs``.
-        repo_id: Of the dataset.
-        model_repo_id: Of the model that was trained on it.
+        repo_id: The dataset's.
+        model_repo_id: That of the model that was trained on it.
 
     Raises:
         RunError: ``data`` is not of the shape that this version writes.
@@ -37,4 +37,4 @@ def dataset_card(data: dict[str, Any], repo_id: str, model_repo_id: str | None) 
         tokenizer_name=HUB_IDS.get(data["tokenizer"]["name"], data["tokenizer"]["name"]),
         splits=splits,
     )
-    return metadata.front(metadata.of_dataset(data)) + "\n" + body
+    return metadata.format_front_matter(metadata.describe_dataset(data)) + "\n" + body

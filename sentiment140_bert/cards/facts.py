@@ -12,7 +12,7 @@ from sentiment140_bert.errors import RecipeError, RunError
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.shapes import checked
 
-# Where a base model that is not named by its Hub id can be read about.
+# Hub ids of base models that have another name here.
 HUB_IDS = {"bundled:minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 
 
@@ -43,8 +43,8 @@ class Facts:
         return identify_corpus(self.data)
 
 
-def read(folder: Path) -> Facts:
-    """The facts in a run directory or in a published model folder, which carries them along.
+def read_facts(folder: Path) -> Facts:
+    """Read the facts in a run directory, or in a published model folder, which includes them.
 
     Raises:
         RunError: A file is missing or damaged.
@@ -53,13 +53,13 @@ def read(folder: Path) -> Facts:
     try:
         recipe = recipes.load(str(run.recipe)).to_dict()
     except RecipeError as error:
-        raise RunError(f"{run.recipe} is no recipe of this version: {error.problems[0]}.", error.hint) from None
+        raise RunError(f"{run.recipe} is not a recipe of this version: {error.problems[0]}.", error.hint) from None
     tracking = run.read(run.tracking) if run.tracking.is_file() else {}
-    return of(recipe, run.read(run.data), run.read(run.environment), run.read(run.metrics), tracking)
+    return check_facts(recipe, run.read(run.data), run.read(run.environment), run.read(run.metrics), tracking)
 
 
-def of(recipe: dict[str, Any], data: Any, environment: Any, metrics: Any, tracking: dict[str, Any]) -> Facts:
-    """The facts in the contents of these files.
+def check_facts(recipe: dict[str, Any], data: Any, environment: Any, metrics: Any, tracking: dict[str, Any]) -> Facts:
+    """Return the facts in the contents of these files.
 
     Raises:
         RunError: One of them is not of the shape that this version writes.

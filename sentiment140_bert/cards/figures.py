@@ -1,4 +1,4 @@
-"""Pictures of what ``metrics.json`` and ``history.jsonl`` say; nothing is computed here."""
+"""Pictures of ``metrics.json`` and ``history.jsonl``; nothing is computed here."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREY = "#2a6f97", "#e07a1f", "#9a9a9a"
-SHOWN = ("test", "manual")
+HELD_OUT = ("test", "manual")
 
 
-def draw(folder: Path, splits: dict[str, Any], history: list[dict[str, Any]]) -> None:
-    """Writes the pictures of a run into ``folder``; the same content gives the same bytes.
+def draw_figures(folder: Path, splits: dict[str, Any], history: list[dict[str, Any]]) -> None:
+    """Draw the pictures of a run into ``folder``; the same content gives the same bytes.
 
     Args:
-        folder: Is made where it does not exist.
+        folder: It is made where it does not exist.
         splits: ``metrics.json``'s scores of each split.
         history: The Trainer's log entries, each with ``step``.
     """
-    held_out = {name: splits[name] for name in SHOWN if "accuracy" in splits.get(name, {})} or splits
-    _save(folder / CONFUSION, held_out, _confusion)
-    _save(folder / CALIBRATION, held_out, _calibration)
-    _save(folder / RISK_COVERAGE, held_out, _risk_coverage)
-    most = max(len(each["slices"]) for each in held_out.values())
-    _save(folder / SLICES, held_out, _slices, height=0.8 + 0.24 * most)
+    held_out = {name: splits[name] for name in HELD_OUT if "accuracy" in splits.get(name, {})} or splits
+    _draw_splits(folder / CONFUSION, held_out, _draw_confusion)
+    _draw_splits(folder / CALIBRATION, held_out, _draw_calibration)
+    _draw_splits(folder / RISK_COVERAGE, held_out, _draw_risk_coverage)
+    most = max(len(split["slices"]) for split in held_out.values())
+    _draw_splits(folder / SLICES, held_out, _draw_slices, height=0.8 + 0.24 * most)
     if any("loss" in entry for entry in history):
         figure = _figure(2)
-        _losses(figure.axes[0], history)
-        _accuracies(figure.axes[1], history)
-        _write(figure, folder / LEARNING)
+        _draw_losses(figure.axes[0], history)
+        _draw_accuracies(figure.axes[1], history)
+        _save(figure, folder / LEARNING)
 
 
 def _figure(columns: int, height: float = 3.8) -> Figure:
@@ -44,20 +44,20 @@ def _figure(columns: int, height: float = 3.8) -> Figure:
     return figure
 
 
-def _save(path: Path, splits: dict[str, Any], plot: Any, height: float = 3.8) -> None:
+def _draw_splits(path: Path, splits: dict[str, Any], plot: Any, height: float = 3.8) -> None:
     figure = _figure(len(splits), height)
     for axes, (name, split) in zip(figure.axes, splits.items(), strict=True):
         axes.set_title(f"{name} ({split['n']:,} tweets)", fontsize=10)
         plot(axes, split)
-    _write(figure, path)
+    _save(figure, path)
 
 
-def _write(figure: Figure, path: Path) -> None:
+def _save(figure: Figure, path: Path) -> None:
     with written_whole(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})
 
 
-def _confusion(axes: Axes, split: dict[str, Any]) -> None:
+def _draw_confusion(axes: Axes, split: dict[str, Any]) -> None:
     names = (("true_negative", "false_positive"), ("false_negative", "true_positive"))
     counts = [[split[name]["value"] for name in row] for row in names]
     shares = [[count / max(1, sum(row)) for count in row] for row in counts]
@@ -68,11 +68,11 @@ def _confusion(axes: Axes, split: dict[str, Any]) -> None:
             axes.text(x, y, f"{count:,}\n{shares[y][x]:.1%}", ha="center", va="center", color=colour)
     axes.set_xticks([0, 1], ["negative", "positive"])
     axes.set_yticks([0, 1], ["negative", "positive"], rotation=90, va="center")
-    axes.set_xlabel("said by the model")
+    axes.set_xlabel("prediction")
     axes.set_ylabel("label (shares are of each row)")
 
 
-def _calibration(axes: Axes, split: dict[str, Any]) -> None:
+def _draw_calibration(axes: Axes, split: dict[str, Any]) -> None:
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfect")
     for kind, label, colour, marker in (
         ("calibration", "as it is", BLUE, "o"),
@@ -80,7 +80,7 @@ def _calibration(axes: Axes, split: dict[str, Any]) -> None:
     ):
         bins = split[kind]["bins"]
         error = split[kind]["expected_calibration_error"]["value"]
-        predicted, observed = [each["predicted"] for each in bins], [each["observed"] for each in bins]
+        predicted, observed = ([place[name] for place in bins] for name in ("predicted", "observed"))
         axes.plot(
             predicted,
             observed,
@@ -94,9 +94,9 @@ def _calibration(axes: Axes, split: dict[str, Any]) -> None:
     axes.legend(fontsize=8, loc="upper left")
 
 
-def _risk_coverage(axes: Axes, split: dict[str, Any]) -> None:
+def _draw_risk_coverage(axes: Axes, split: dict[str, Any]) -> None:
     points = split["risk_coverage"]
-    coverage, risk = [each["coverage"] for each in points], [each["risk"] for each in points]
+    coverage, risk = ([point[name] for point in points] for name in ("coverage", "risk"))
     axes.plot(coverage, risk, color=BLUE, marker="o", markersize=3, linewidth=1, label="surest first")
     abstaining = split["abstaining"]
     if "accuracy" in abstaining:
@@ -107,35 +107,35 @@ def _risk_coverage(axes: Axes, split: dict[str, Any]) -> None:
     axes.legend(fontsize=8, loc="upper left")
 
 
-def _slices(axes: Axes, split: dict[str, Any]) -> None:
-    """A point with its interval for each slice; filled and orange where it is worse than the rest beyond chance."""
-    for at, each in enumerate(split["slices"]):
-        accuracy = each["accuracy"]
+def _draw_slices(axes: Axes, split: dict[str, Any]) -> None:
+    """Draw a point with its interval for each slice; filled and orange where it is significantly worse."""
+    for at, part in enumerate(split["slices"]):
+        accuracy = part["accuracy"]
         below, above = accuracy["value"] - accuracy["low"], accuracy["high"] - accuracy["value"]
-        colour = ORANGE if each["worse"] else BLUE
+        colour = ORANGE if part["worse"] else BLUE
         axes.errorbar(
             [accuracy["value"]],
             [at],
             xerr=[[below], [above]],
             color=colour,
-            marker="s" if each["worse"] else "o",
+            marker="s" if part["worse"] else "o",
             markersize=4,
             linewidth=1,
-            markerfacecolor=colour if each["worse"] else "white",
+            markerfacecolor=colour if part["worse"] else "white",
         )
     axes.axvline(split["accuracy"]["value"], color=GREY, linestyle="--", linewidth=1)
-    names = [f"{_shortened(each['name'])} ({each['n']:,})" for each in split["slices"]]
+    names = [f"{_shorten(part['name'])} ({part['n']:,})" for part in split["slices"]]
     axes.set_yticks(range(len(names)), names, fontsize=7)
     axes.invert_yaxis()
     axes.set_xlabel("accuracy (line: all tweets; square: worse)")
 
 
-def _shortened(name: str) -> str:
-    plain = name.replace("$", r"\$")  # no formula
+def _shorten(name: str) -> str:
+    plain = name.replace("$", r"\$")  # not a formula
     return plain if len(plain) <= 28 else f"{plain[:27]}…"
 
 
-def _losses(axes: Axes, history: list[dict[str, Any]]) -> None:
+def _draw_losses(axes: Axes, history: list[dict[str, Any]]) -> None:
     for name, label, colour in (("loss", "training", BLUE), ("eval_loss", "validation", ORANGE)):
         points = [(entry["step"], entry[name]) for entry in history if entry.get(name) is not None]
         axes.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=3, linewidth=1, label=label)
@@ -143,7 +143,7 @@ def _losses(axes: Axes, history: list[dict[str, Any]]) -> None:
     axes.legend(fontsize=8)
 
 
-def _accuracies(axes: Axes, history: list[dict[str, Any]]) -> None:
+def _draw_accuracies(axes: Axes, history: list[dict[str, Any]]) -> None:
     points = [(entry["step"], entry["eval_accuracy"]) for entry in history if entry.get("eval_accuracy") is not None]
     axes.plot(*(zip(*points, strict=True) if points else ([], [])), color=ORANGE, marker="o", markersize=4, linewidth=1)
     axes.set(xlabel="step", ylabel="validation accuracy")

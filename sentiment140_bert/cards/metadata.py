@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
 HEADLINES = {"test": "held-out tweets labelled as the training tweets", "manual": "hand-labelled tweets"}
-# Licences that these base models state; a fine-tuned model goes on under its base model's.
+# Licences that these base models state; a fine-tuned model keeps its base model's.
 LICENSES = {
     "sentence-transformers/all-MiniLM-L6-v2": "apache-2.0",
     "google-bert/bert-base-uncased": "apache-2.0",
@@ -27,8 +27,8 @@ SIZES |= {10**8: "10M<n<100M", 10**9: "100M<n<1B", 10**10: "1B<n<10B", 10**11: "
 LARGEST = "n>1T"
 
 
-def front(metadata: dict[str, Any]) -> str:
-    """Front matter, marks included; what would hide or reverse a text in it is escaped."""
+def format_front_matter(metadata: dict[str, Any]) -> str:
+    """Return front matter, marks included; what would hide or reverse a text in it is escaped."""
     text = yaml.dump(metadata, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=110)
     if HIDDEN.search(text):
         text = yaml.dump(metadata, Dumper=_Plain, sort_keys=False, width=110)
@@ -36,22 +36,22 @@ def front(metadata: dict[str, Any]) -> str:
 
 
 class _Plain(yaml.SafeDumper):
-    """Without anchors: what stands twice is written twice."""
+    """Without anchors: what occurs twice is written twice."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    """PyYAML writes the line break U+0085 as it is, and reads it as a space; in double quotes it is escaped."""
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # PyYAML writes the line break U+0085 as it is, and reads it as a space; in double quotes it is escaped.
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if "\x85" in text else None)
 
 
-_Plain.add_representer(str, _text)
+_Plain.add_representer(str, _represent_text)
 
 
-def dataset_id(facts: Facts) -> str | None:
-    """The dataset's id on the Hub: the published splits', else the source's own if it has one."""
+def find_dataset_id(facts: Facts) -> str | None:
+    """Return the dataset's id on the Hub: that of the published splits, else that of the source, if it has one."""
     if facts.published:
         return facts.published["repo_id"]
     return _find_hub_id(facts.data["sources"]["training"])
@@ -61,11 +61,11 @@ def _find_hub_id(source: dict[str, Any]) -> str | None:
     return source["name"] if source["on_hub"] else identify_source(source).hub_id
 
 
-def of_model(facts: Facts, title: str) -> dict[str, Any]:
-    """A model card's front matter; huggingface_hub reads the same scores back from its ``model-index``."""
+def describe_model(facts: Facts, title: str) -> dict[str, Any]:
+    """Return a model card's front matter; huggingface_hub reads the same scores back from its ``model-index``."""
     from huggingface_hub import ModelCardData
 
-    base, dataset, corpus = facts.base_model, dataset_id(facts), facts.corpus
+    base, dataset, corpus = facts.base_model, find_dataset_id(facts), facts.corpus
     card = ModelCardData(
         language=corpus.language[0] if len(corpus.language) == 1 else [*corpus.language] or None,
         license=facts.data.get("description", {}).get("license", LICENSES.get(base or "", "unknown")),
@@ -77,23 +77,23 @@ def of_model(facts: Facts, title: str) -> dict[str, Any]:
         tags=[*TAGS, *corpus.tags],
         metrics=[metric for metric in SCORES if metric != "log_loss"],
         widget=[
-            {"text": each["text"], "output": [{"label": each["label"], "score": each["score"]}]}
-            for each in facts.metrics["examples"]
+            {"text": example["text"], "output": [{"label": example["label"], "score": example["score"]}]}
+            for example in facts.metrics["examples"]
         ],
         model_name=title,
-        eval_results=_results(facts) or None,
+        eval_results=_list_results(facts) or None,
     )
     return dict(card.to_dict())
 
 
-def _results(facts: Facts) -> list[EvalResult]:
+def _list_results(facts: Facts) -> list[EvalResult]:
     from huggingface_hub import EvalResult
 
     return [
         EvalResult(
             task_type="text-classification",
             task_name="Sentiment analysis",
-            **_dataset_of(facts, name),
+            **_locate_split(facts, name),
             metric_type=metric,
             metric_value=float(split[metric]["value"]),
         )
@@ -103,8 +103,8 @@ def _results(facts: Facts) -> list[EvalResult]:
     ]
 
 
-def _dataset_of(facts: Facts, split: str) -> dict[str, Any]:
-    """Where a split can be found: in the published dataset, else by the name of its source."""
+def _locate_split(facts: Facts, split: str) -> dict[str, Any]:
+    """Return where a split can be found: in the published dataset, else by the name of its source."""
     if facts.published:
         repo_id, revision = facts.published["repo_id"], facts.published["revision"]
         return {
@@ -116,20 +116,20 @@ def _dataset_of(facts: Facts, split: str) -> dict[str, Any]:
         }
     sources = facts.data["sources"]
     source = sources.get("manual", sources["training"]) if split == "manual" else sources["training"]
-    named = facts.data.get("description", {}).get("dataset_name", source["name"])
+    dataset_name = facts.data.get("description", {}).get("dataset_name", source["name"])
     return {
         "dataset_type": _find_hub_id(source) or source["name"],
-        "dataset_name": source["name"] if split == "manual" else f"{named} ({split})",
-        # A split of ours, held out of that dataset, is none of the splits that it has itself.
+        "dataset_name": source["name"] if split == "manual" else f"{dataset_name} ({split})",
+        # A split that was held out of that dataset is not one of the splits that it has itself.
         "dataset_split": None if source["on_hub"] else split,
     }
 
 
-def eval_results(facts: Facts) -> str | None:
-    """``.eval_results/*.yaml``: the accuracies, for the pages of the dataset; None where it has no id on the Hub."""
+def format_eval_results(facts: Facts) -> str | None:
+    """Return ``.eval_results/*.yaml``, the accuracies for the page of the dataset; None without an id on the Hub."""
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
-    dataset = dataset_id(facts)
+    dataset = find_dataset_id(facts)
     if dataset is None:
         return None
     entries = [
@@ -147,8 +147,8 @@ def eval_results(facts: Facts) -> str | None:
     return str(yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False)) if entries else None
 
 
-def of_dataset(data: dict[str, Any]) -> dict[str, Any]:
-    """A dataset card's front matter.
+def describe_dataset(data: dict[str, Any]) -> dict[str, Any]:
+    """Return a dataset card's front matter.
 
     Args:
         data: ``data.json``, with the sizes of the published ``configs``.
@@ -157,15 +157,15 @@ def of_dataset(data: dict[str, Any]) -> dict[str, Any]:
     name = corpus.name or "tweets"
     rows = sum(split["num_examples"] for split in data["configs"]["default"].values())
     features = {
-        "default": [{"name": "text", "dtype": "string"}, _classes("label")],
+        "default": [{"name": "text", "dtype": "string"}, _describe_classes("label")],
         "tokenized": [
             {"name": "input_ids", "list": "int32"},
             {"name": "attention_mask", "list": "int8"},
-            _classes("labels"),
+            _describe_classes("labels"),
         ],
         "three_way": [
             {"name": "text", "dtype": "string"},
-            _classes("label", "negative", "positive", "neutral"),
+            _describe_classes("label", "negative", "positive", "neutral"),
             {"name": "topic", "dtype": "string"},
         ],
     }
@@ -195,6 +195,6 @@ def of_dataset(data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _classes(name: str, *labels: str) -> dict[str, Any]:
+def _describe_classes(name: str, *labels: str) -> dict[str, Any]:
     names = {str(at): label for at, label in enumerate(labels or ("negative", "positive"))}
     return {"name": name, "dtype": {"class_label": {"names": names}}}

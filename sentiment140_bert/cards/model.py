@@ -1,36 +1,100 @@
-"""The model card."""
+"""The model card, and the model folder with everything that belongs to a model, wherever it is taken."""
 
 from __future__ import annotations
 
+import json
+import shlex
+import shutil
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from markupsafe import Markup
 
-from sentiment140_bert.cards import metadata
+from sentiment140_bert import run_lock
+from sentiment140_bert.cards import facts as card_facts
+from sentiment140_bert.cards import merge, metadata
 from sentiment140_bert.cards.facts import Facts
 from sentiment140_bert.cards.markup import render
-from sentiment140_bert.run_dir import CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES
-from sentiment140_bert.settings import BASELINES, SCORES
+from sentiment140_bert.data.corpora import describe, list_decided_keys
+from sentiment140_bert.errors import RunError
+from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.run_dir import (
+    CALIBRATION,
+    CONFUSION,
+    EVAL_RESULTS,
+    LEARNING,
+    RISK_COVERAGE,
+    SLICES,
+    TRAINING_ROWS,
+    RunDir,
+    sha256_of,
+    write_json,
+    write_text,
+    written_whole,
+)
+from sentiment140_bert.runs import history_of, public, saved_recipe, title_of
+from sentiment140_bert.settings import BASELINES, SCORES, CardConfig
 
+Files = dict[str, Path | bytes]
 LABELS = {name: name.replace("_", " ") for name in SCORES}
 LABELS |= {"f1": "F1", "roc_auc": "ROC AUC", "matthews_correlation": "Matthews correlation"}
 PICTURES = {CONFUSION: "Confusion matrix", CALIBRATION: "Calibration", LEARNING: "Learning curve"}
 PICTURES |= {RISK_COVERAGE: "Errors among the surest answers", SLICES: "Accuracy on kinds of tweets"}
+# What is published of a model folder. Whatever is not listed stays here: pickles, optimizer state, notes.
+PUBLISHED: tuple[str, ...] = ("config.json", "model*.safetensors", "model.safetensors.index.json", TRAINING_ROWS)
+PUBLISHED += ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt")
 
 
-def model_card(facts: Facts, title: str, model_id: str, figures: list[str]) -> str:
-    """The README of a finished run's model.
+def card(path: Path, repo_id: str | None = None, description: CardConfig | None = None) -> dict[str, Any]:
+    """Write a finished run's model card, and everything else that is published with the weights, into its model folder.
+
+    Args:
+        path: The run directory.
+        repo_id: The id on the Hub, for the card.
+        description: What the publisher says about the tweets; it is kept in ``data.json``.
+
+    Returns:
+        ``card``, its path.
+
+    Raises:
+        RunError: The run is not finished, or was scored with other weights.
+    """
+    from sentiment140_bert.hub import publish
+
+    run = RunDir(path)
+    if repo_id is not None:
+        publish.check_name(repo_id, "--repo-id")
+    metrics = read_scores(run)
+    with run_lock.held(path, "writing its card"):
+        data = describe(run.read(run.data), description)
+        collect_files(run, metrics, repo_id, read_card(run), data)  # raises before anything is written
+        save_description(run, description)
+        redraw_figures(run, metrics)
+        write_model_folder(run, metrics, repo_id)
+    return {"card": str(run.card)}
+
+
+def save_description(run: RunDir, description: CardConfig | None) -> bool:
+    """Keep what the publisher says about the tweets in ``data.json``; return True if that is new."""
+    before = run.read(run.data)
+    data = describe(before, description)
+    if data != before:
+        write_json(run.data, data)
+    return data != before
+
+
+def render_model_card(facts: Facts, title: str, model_id: str, figures: list[str]) -> str:
+    """Return the README of a finished run's model.
 
     Args:
         facts: Read from the run directory or the published folder.
         title: The model's name.
-        model_id: What the snippet hands to ``pipeline``: the Hub id, or a folder.
-        figures: Names of the pictures that lie in ``figures/``.
+        model_id: The argument of ``pipeline`` in the snippet: the Hub id, or a folder.
+        figures: Names of the pictures in ``figures/``.
     """
-    base = facts.base_model
-    splits = facts.metrics["splits"]
+    base, splits, training = facts.base_model, facts.metrics["splits"], facts.recipe["training"]
     body = render(
         "model_card.md",
         version=version("sentiment140-bert"),
@@ -40,10 +104,10 @@ def model_card(facts: Facts, title: str, model_id: str, figures: list[str]) -> s
         headlines={name: splits[name] for name in metadata.HEADLINES if "accuracy" in splits.get(name, {})},
         meaning=metadata.HEADLINES,
         model_id=model_id,
-        chosen=facts.recipe["training"]["load_best_model_at_end"] and facts.recipe["training"]["eval_strategy"] != "no",
+        chosen=training["load_best_model_at_end"] and training["eval_strategy"] != "no",
         corpus=facts.corpus,
         published=facts.published,
-        tracking_url=_tracking_url(facts),
+        tracking_url=_find_tracking_url(facts),
         score_names=SCORES,
         labels=LABELS,
         figures=figures,
@@ -54,10 +118,123 @@ def model_card(facts: Facts, title: str, model_id: str, figures: list[str]) -> s
         environment=facts.environment,
         metrics=facts.metrics,
     )
-    return metadata.front(metadata.of_model(facts, title)) + "\n" + body
+    return metadata.format_front_matter(metadata.describe_model(facts, title)) + "\n" + body
 
 
-def _tracking_url(facts: Facts) -> Markup | None:
-    urls = [str(each.get("url")) for each in facts.tracking.values() if isinstance(each, dict)]
-    shown = [Markup(quote(url, safe="/:?=&%#~+,;")) for url in urls if url.startswith(("https://", "http://"))]
-    return shown[0] if shown else None
+def _find_tracking_url(facts: Facts) -> Markup | None:
+    urls = [str(run.get("url")) for run in facts.tracking.values() if isinstance(run, dict)]
+    links = [Markup(quote(url, safe="/:?=&%#~+,;")) for url in urls if url.startswith(("https://", "http://"))]
+    return links[0] if links else None
+
+
+def read_scores(run: RunDir) -> dict[str, Any]:
+    """Return ``metrics.json`` of a finished run whose weights are those that were scored.
+
+    Raises:
+        RunError: It is not finished, or its weights are others.
+    """
+    saved_recipe(run.path)
+    if not run.is_finished() or not run.weights.is_file():
+        raise RunError(
+            f"The run in {run.path} is not finished: it has no {'scores' if run.weights.is_file() else 'model'} yet.",
+            "Finish it with `s140 train --resume`, or score it with `s140 evaluate RUN`.",
+        )
+    metrics: dict[str, Any] = run.read(run.metrics)
+    if metrics.get("weights_sha256") != sha256_of(run.weights):
+        raise RunError(
+            f"The scores in {run.metrics} are not those of the weights in {run.model} (sha256 differs).",
+            f"Score them: s140 evaluate {shlex.quote(str(run.path))}",
+        )
+    return metrics
+
+
+def redraw_figures(run: RunDir, metrics: dict[str, Any]) -> None:
+    """Draw the run's pictures again."""
+    from sentiment140_bert.cards import figures
+
+    figures.draw_figures(run.figures, metrics["splits"], history_of(run))
+
+
+def write_model_folder(run: RunDir, metrics: dict[str, Any], repo_id: str | None = None) -> None:
+    """Write everything that is published with the weights next to them; a card's hand-written parts are kept."""
+    repo_id = repo_id or read_pushes(run).get("model", {}).get("repo_id")
+    for name, content in collect_files(run, metrics, repo_id, read_card(run)).items():
+        target = run.model / name
+        if isinstance(content, bytes):
+            write_text(target, content.decode())
+        elif content != target:
+            with written_whole(target) as temporary:
+                shutil.copyfile(content, temporary)
+
+
+def collect_files(
+    run: RunDir,
+    metrics: dict[str, Any],
+    repo_id: str | None,
+    card_before: str | None,
+    data: dict[str, Any] | None = None,
+) -> Files:
+    """Return everything that is published of a model: path in the repository to a file or its content.
+
+    Args:
+        run: Its model, figures and JSON files are read.
+        metrics: The content of its ``metrics.json``.
+        repo_id: The model's id on the Hub.
+        card_before: The card whose hand-written parts are kept.
+        data: The future content of ``data.json``, if that is more than the present one.
+
+    Raises:
+        RunError: A file is missing or damaged, or the card's front matter cannot be read.
+    """
+    from sentiment140_bert import tracking
+
+    recipe, data = saved_recipe(run.path), data or run.read(run.data)
+    tracked, environment = tracking.shown(run), run.read(run.environment)
+    base = environment.get("base_model")
+    public_recipe = public(recipe, base.get("name") if isinstance(base, dict) else None)
+    facts = card_facts.check_facts(public_recipe.to_dict(), data, environment, metrics, tracked)
+    pictures = sorted(run.figures.glob("*.png"))
+    title, model_id = name_model(run, recipe, repo_id)
+    try:
+        new = render_model_card(facts, title, model_id, [picture.name for picture in pictures])
+        text = merge.merge_cards(new, card_before, list_decided_keys(data))
+    except ValueError as error:
+        raise RunError(f"The front matter of the card is not valid YAML: {error}.", f"Correct it: {run.card}") from None
+    files: Files = {file.name: file for pattern in PUBLISHED for file in sorted(run.model.glob(pattern))}
+    files |= {f"figures/{picture.name}": picture for picture in pictures}
+    contents = {"metrics.json": metrics, "data.json": data, "environment.json": facts.environment}
+    contents |= {"tracking.json": tracked} if tracked else {}
+    files |= {name: to_json(content) for name, content in contents.items()}
+    files |= {"README.md": text.encode(), "recipe.yaml": public_recipe.to_yaml().encode()}
+    if results := metadata.format_eval_results(facts):
+        files[EVAL_RESULTS] = results.encode()
+    return files
+
+
+def name_model(run: RunDir, recipe: Recipe, repo_id: str | None) -> tuple[str, str]:
+    """Return a model's title, and the argument for `pipeline`: the id on the Hub if it has one, else the folder."""
+    if repo_id:
+        return repo_id.rpartition("/")[2], repo_id
+    return title_of(run, recipe), f"{run.path.resolve().name}/model"
+
+
+def read_card(run: RunDir) -> str | None:
+    """Return the card in the model folder; None without one.
+
+    Raises:
+        RunError: It is not a text.
+    """
+    try:
+        return run.card.read_text("utf-8") if run.card.is_file() else None
+    except UnicodeDecodeError as error:
+        raise RunError(f"{run.card} is damaged: {error}.", "Correct or remove it.") from None
+
+
+def read_pushes(run: RunDir) -> dict[str, Any]:
+    """Return the content of ``published.json``: where the run's dataset and model were published before."""
+    return run.read(run.published) if run.published.is_file() else {}
+
+
+def to_json(content: Any) -> bytes:
+    """Return the bytes of a JSON file."""
+    return (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()

@@ -1,5 +1,4 @@
-"""The error browser: what a run's files say of its scores, and the tweets it gets wrong, as one page that asks nothing
-of the network."""
+"""The error browser: a run's scores, and the tweets that it gets wrong, as one page that needs no network."""
 
 from __future__ import annotations
 
@@ -17,13 +16,13 @@ from markupsafe import Markup, escape
 
 from sentiment140_bert.cards import charts
 from sentiment140_bert.cards.facts import Facts
-from sentiment140_bert.cards.markup import plain, readable, template
+from sentiment140_bert.cards.markup import clean_controls, flatten, read_template
 from sentiment140_bert.cards.metadata import HEADLINES
 from sentiment140_bert.cards.model import LABELS
 from sentiment140_bert.settings import BASELINES, SCORES
 
-SHOWN = ("test", "manual")  # chosen by nothing; validation chose the checkpoint
-ORDER = (*SHOWN, "validation")
+HELD_OUT = ("test", "manual")  # chosen by nothing; validation chose the checkpoint
+ORDER = (*HELD_OUT, "validation")
 CLASSES = ("negative", "neutral", "positive")  # as three_way.matrix has them
 LEAKS = {
     "exact": "equal to a training tweet",
@@ -36,15 +35,15 @@ LEVELS = 5  # strengths of colour on either side
 
 @dataclass(frozen=True)
 class Mistake:
-    """A tweet that was answered wrong.
+    """A tweet with a wrong prediction.
 
     Args:
-        split: Where it is from.
+        split: Its split.
         label: Name of its label.
-        positive: P(positive | not neutral), as the model has it.
-        words: The tweet in pieces, each with its weight in logits; None for what was not weighed.
-        topic: The query that it was found by.
-        abstains: Whether the confidence lies below the abstain threshold.
+        positive: The model's P(positive | not neutral).
+        words: The tweet in pieces, each with its weight in logits, or None.
+        topic: The query that found it.
+        abstains: True if the confidence is below the abstain threshold.
     """
 
     split: str
@@ -55,31 +54,31 @@ class Mistake:
     abstains: bool = False
 
     @property
-    def answer(self) -> str:
-        """The name of the likelier side; at exactly one half positive, as the scores have it."""
+    def prediction(self) -> str:
+        """Return the name of the likelier class; at exactly one half positive, as for the scores."""
         return "positive" if self.positive >= 0.5 else "negative"
 
     @property
     def confidence(self) -> float:
-        """The answer's probability."""
+        """Return the probability of the prediction."""
         return max(self.positive, 1 - self.positive)
 
 
-def report_page(facts: Facts, title: str, mistakes: Sequence[Mistake], wrong: dict[str, int]) -> str:
-    """The whole page.
+def render_report(facts: Facts, title: str, mistakes: Sequence[Mistake], wrong: dict[str, int]) -> str:
+    """Return the whole page.
 
     Args:
-        facts: Of the run.
+        facts: Those of the run.
         title: The run's name.
-        mistakes: Those to be listed; user names are masked already.
-        wrong: For each split how many mistakes there are in all, listed or not.
+        mistakes: Those to list; user names are masked already.
+        wrong: The number of all mistakes of each split, listed or not.
     """
-    style, script = template("report.css"), template("report.js")
+    style, script = read_template("report.css"), read_template("report.js")
     splits = facts.metrics["splits"]
     scored = {name: splits[name] for name in ORDER if "accuracy" in splits.get(name, {})}
-    text = _compiled().render(
+    text = _compile_template().render(
         version=version("sentiment140-bert"),
-        policy=_policy(style, script),
+        policy=_format_policy(style, script),
         style=Markup(style),
         script=Markup(script),
         title=title,
@@ -92,37 +91,37 @@ def report_page(facts: Facts, title: str, mistakes: Sequence[Mistake], wrong: di
         temperature=facts.metrics["temperature"],
         abstention=facts.metrics["abstention"],
         scored=scored,
-        held_out={name: scored[name] for name in SHOWN if name in scored} or scored,
+        held_out={name: scored[name] for name in HELD_OUT if name in scored} or scored,
         meaning=HEADLINES | {"validation": "tweets that chose the checkpoint"},
         score_names=SCORES,
         names=LABELS,
         baselines=BASELINES,
         leaks=LEAKS,
         classes=CLASSES,
-        mistakes=sorted(mistakes, key=lambda each: -each.confidence),
+        mistakes=sorted(mistakes, key=lambda mistake: -mistake.confidence),
         wrong={name: wrong[name] for name in scored if name in wrong},
-        listed={name: sum(each.split == name for each in mistakes) for name in wrong},
-        scale=scale_of(mistakes),
-        weighed=sum(any(weight is not None for _, weight in each.words) for each in mistakes),
+        listed={name: sum(mistake.split == name for mistake in mistakes) for name in wrong},
+        scale=find_color_scale(mistakes),
+        weighed=sum(any(weight is not None for _, weight in mistake.words) for mistake in mistakes),
         levels=LEVELS,
     )
     return text
 
 
-def scale_of(mistakes: Sequence[Mistake]) -> float:
-    """The weight from which on a word has the strongest colour: 19 of 20 words of the page weigh less.
+def find_color_scale(mistakes: Sequence[Mistake]) -> float:
+    """Return the weight from which on a word has the strongest colour: 19 of 20 words of the page weigh less.
 
     0 where no word has a weight.
     """
-    sizes = sorted(abs(weight) for each in mistakes for _, weight in each.words if weight is not None)
+    sizes = sorted(abs(weight) for mistake in mistakes for _, weight in mistake.words if weight is not None)
     return sizes[int(0.95 * (len(sizes) - 1))] if sizes else 0.0
 
 
-def weighted(words: Sequence[tuple[str, float | None]], scale: float) -> Markup:
-    """A tweet's words, each in the colour of its weight; what weighs less than one step of ``LEVELS`` has none."""
+def color_words(words: Sequence[tuple[str, float | None]], scale: float) -> Markup:
+    """Color each word of a tweet by its weight; what weighs less than one step of ``LEVELS`` stays plain."""
     parts = []
     for text, weight in words:
-        shown = escape(readable(text))
+        shown = escape(clean_controls(text))
         level = min(LEVELS, int(LEVELS * abs(weight) / scale)) if weight is not None and scale else 0
         if level and shown.strip():
             side = "p" if (weight or 0) > 0 else "n"
@@ -131,9 +130,9 @@ def weighted(words: Sequence[tuple[str, float | None]], scale: float) -> Markup:
     return Markup("").join(parts)
 
 
-def _policy(style: str, script: str) -> str:
-    """The page may run its own script, use its own style, show pictures that it carries, and nothing else."""
-    hashes = [base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in (style, script)]
+def _format_policy(style: str, script: str) -> str:
+    """Let the page run its own script, use its own style and show pictures inside it, and nothing else."""
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
     return (
         f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
@@ -141,108 +140,104 @@ def _policy(style: str, script: str) -> str:
 
 
 @cache
-def _compiled() -> jinja2.Template:
+def _compile_template() -> jinja2.Template:
     environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, autoescape=True, finalize=_plain, trim_blocks=True, lstrip_blocks=True
+        undefined=jinja2.StrictUndefined, autoescape=True, finalize=_flatten_text, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
-        "value": value,
-        "percent": percent,
-        "points": points,
-        "score": lambda number: f"{value(number):.3f}",
-        "limits": limits,
+        "value": get_value,
+        "percent": format_percent,
+        "points": format_points,
+        "score": lambda number: f"{get_value(number):.3f}",
+        "limits": format_limits,
         "count": lambda number: f"{number:,}",
-        "p_value": p_value,
-        "weighted": weighted,
+        "p_value": format_p_value,
+        "weighted": color_words,
     }
     environment.globals |= {
-        "headline_chart": headline_chart,
-        "slice_chart": slice_chart,
-        "slice_start": slice_start,
-        "reliability_chart": reliability_chart,
-        "coverage_chart": coverage_chart,
+        "headline_chart": draw_headline,
+        "slice_chart": draw_slice,
+        "slice_start": find_slice_start,
+        "reliability_chart": draw_reliability,
+        "coverage_chart": draw_coverage,
         "shade": lambda share: round(LEVELS * share),
     }
-    return environment.from_string(template("report.html"))
+    return environment.from_string(read_template("report.html"))
 
 
-def _plain(shown: Any) -> Any:
-    return plain(shown) if type(shown) is str else shown
+def _flatten_text(shown: Any) -> Any:
+    return flatten(shown) if type(shown) is str else shown
 
 
-# ---- numbers as they are read
-
-
-def value(score: Any) -> float:
-    """Of a score with an interval, or of one that an older version wrote as a bare number."""
+def get_value(score: Any) -> float:
+    """Return the value of a score with an interval, or of one that an older version wrote as a bare number."""
     return float(score["value"] if isinstance(score, dict) else score)
 
 
-def percent(score: Any) -> str:
-    """A share with one decimal."""
-    return f"{100 * value(score):.1f}%"
+def format_percent(score: Any) -> str:
+    """Format a share in percent with one decimal."""
+    return f"{100 * get_value(score):.1f}%"
 
 
-def points(score: dict[str, float]) -> str:
-    """A difference of two shares in percentage points, with its sign and its interval."""
-    between = f" ({100 * score['low']:+.1f} to {100 * score['high']:+.1f})" if "low" in score else ""
-    return f"{100 * score['value']:+.1f} points{between}"
+def format_points(score: dict[str, float]) -> str:
+    """Format a difference of two shares in percentage points, with its sign and its interval."""
+    interval = f" ({100 * score['low']:+.1f} to {100 * score['high']:+.1f})" if "low" in score else ""
+    return f"{100 * score['value']:+.1f} points{interval}"
 
 
-def limits(score: Any, times: int = 1) -> str:
-    """The interval of a score; of a share in percent with ``times`` 100."""
+def format_limits(score: Any, times: int = 1) -> str:
+    """Format the interval of a score; of a share in percent with ``times`` 100."""
     if not isinstance(score, dict) or "low" not in score:
         return ""
     low, high = (f"{100 * score[end]:.1f}" if times == 100 else f"{score[end]:.3f}" for end in ("low", "high"))
     return f"{low} to {high}{'%' if times == 100 else ''}"
 
 
-def p_value(number: float) -> str:
-    """A probability under chance."""
+def format_p_value(number: float) -> str:
+    """Format a probability under chance."""
     if number < 0.001:
         return "p < 0.001"
     return f"p = {number:.2f}" if number >= 0.1 else f"p = {number:.3f}"
 
 
-# ---- pictures of what metrics.json holds
-
-
-def headline_chart(split: dict[str, Any]) -> Markup:
-    """The model's accuracy above those of the baselines."""
+def draw_headline(split: dict[str, Any]) -> Markup:
+    """Draw the model's accuracy above those of the baselines."""
     baselines = split["baselines"]
     rows = {"model": split["accuracy"]}
     rows |= {name: baselines[name]["accuracy"] for name in ("tfidf", "majority") if name in baselines}
-    said = "; ".join(f"{name} {percent(each)} ({limits(each, 100)})" for name, each in rows.items())
-    return charts.strip([(name, *_ends(each)) for name, each in rows.items()], f"Accuracy: {said}")
+    label = "; ".join(f"{name} {format_percent(score)} ({format_limits(score, 100)})" for name, score in rows.items())
+    return charts.draw_strip([(name, *_find_ends(score)) for name, score in rows.items()], f"Accuracy: {label}")
 
 
-def slice_start(slices: Sequence[dict[str, Any]]) -> float:
-    """Where the axis of all the slices of a split begins."""
-    return min([0.9, *(int(10 * _ends(each["accuracy"])[0]) / 10 for each in slices)])
+def find_slice_start(slices: Sequence[dict[str, Any]]) -> float:
+    """Return the beginning of the axis for all slices of a split."""
+    return min([0.9, *(int(10 * _find_ends(part["accuracy"])[0]) / 10 for part in slices)])
 
 
-def slice_chart(one: dict[str, Any], overall: Any, start: float) -> Markup:
-    """A slice's accuracy beside that of all tweets."""
-    return charts.whisker(*_ends(one["accuracy"]), value(overall), start)
+def draw_slice(part: dict[str, Any], overall: Any, start: float) -> Markup:
+    """Draw a slice's accuracy next to that of all tweets."""
+    return charts.draw_whisker(*_find_ends(part["accuracy"]), get_value(overall), start)
 
 
-def reliability_chart(name: str, split: dict[str, Any]) -> Markup:
-    """Before and after the temperature."""
+def draw_reliability(name: str, split: dict[str, Any]) -> Markup:
+    """Draw the calibration before and after the temperature."""
     before, after = (
-        [(each["predicted"], each["observed"]) for each in split[key]["bins"]] for key in ("calibration", "calibrated")
+        [(place["predicted"], place["observed"]) for place in split[key]["bins"]]
+        for key in ("calibration", "calibrated")
     )
-    return charts.reliability(before, after, f"Reliability on {name}: predicted probability beside observed share")
+    return charts.draw_reliability(before, after, f"Reliability on {name}: observed share over predicted probability")
 
 
-def coverage_chart(name: str, split: dict[str, Any]) -> Markup:
-    """Risk by coverage, with the place of the abstain threshold where it leaves any answer."""
+def draw_coverage(name: str, split: dict[str, Any]) -> Markup:
+    """Draw risk by coverage, with the place of the abstain threshold where it leaves any tweet."""
     abstaining = split["abstaining"]
-    some = "accuracy" in abstaining
-    chosen = (value(abstaining["coverage"]), 1 - value(abstaining["accuracy"])) if some else None
-    steps = [(each["coverage"], each["risk"]) for each in split["risk_coverage"]]
-    return charts.risk_coverage(steps, chosen, f"Risk on {name} by the share of tweets that are answered")
+    chosen = None
+    if "accuracy" in abstaining:
+        chosen = (get_value(abstaining["coverage"]), 1 - get_value(abstaining["accuracy"]))
+    steps = [(point["coverage"], point["risk"]) for point in split["risk_coverage"]]
+    return charts.draw_risk_coverage(steps, chosen, f"Risk on {name} by the share of tweets that are answered")
 
 
-def _ends(score: Any) -> tuple[float, float, float]:
-    middle = value(score)
+def _find_ends(score: Any) -> tuple[float, float, float]:
+    middle = get_value(score)
     return (score.get("low", middle), middle, score.get("high", middle)) if isinstance(score, dict) else (middle,) * 3

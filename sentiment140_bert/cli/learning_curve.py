@@ -67,13 +67,12 @@ def learning_curve(
     if not redraw and not sizes:
         raise S140Error("No sizes are given.", "For example: --sizes 1000,3000,10000,30000")
     with stdout_kept_clean():
-        from sentiment140_bert.experiments.learning_curve.learning_curves import learning_curve as draw_curve
-        from sentiment140_bert.experiments.learning_curve.learning_curves import redrawn_curve
+        from sentiment140_bert.experiments.learning_curve import curve
 
         if redraw:
-            result = redrawn_curve(output, price_per_hour)
+            result = curve.redraw_curve(output, price_per_hour)
         else:
-            result = draw_curve(
+            result = curve.learning_curve(
                 resolved(recipe or "bert-base-100k", flags, assignments),
                 output,
                 sizes or [],

@@ -71,7 +71,7 @@ def push_to_hub(
         )
     with stdout_kept_clean():
         import sentiment140_bert
-        from sentiment140_bert.publishing.publishing import Destination
+        from sentiment140_bert.publishing.destination import Destination
 
         description = resolved(None, {name: options.pop(name) for name, _, _ in settings(CardConfig)}).card
         destination = Destination(

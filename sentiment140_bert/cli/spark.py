@@ -36,7 +36,7 @@ def train(
     """
 
     def several(recipe: Recipe, output_dir: Path, **options: Any) -> dict[str, Any]:
-        from sentiment140_bert.platforms.spark.jobs import spark_train
+        from sentiment140_bert.platforms.spark.train import spark_train
 
         how = {"num_processes": num_processes, "local_mode": local_mode, "use_gpu": use_gpu}
         return spark_train(recipe, output_dir, **{**options, **how})
@@ -61,7 +61,7 @@ def predict(model: str, model_revision: str | None, as_json: bool, **options: An
     Labels and scores are those of `s140 predict`. The model is loaded here once and sent to the workers.
     """
     with stdout_kept_clean():
-        from sentiment140_bert.platforms.spark.jobs import spark_predict
+        from sentiment140_bert.platforms.spark.predict import spark_predict
 
         result = spark_predict(model, revision=model_revision, **options)
     if as_json:

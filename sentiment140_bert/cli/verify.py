@@ -9,7 +9,7 @@ import click
 from sentiment140_bert.cli.options import json_option, recipe_options, resolved
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 from sentiment140_bert.errors import S140Error
-from sentiment140_bert.publishing.verification import TOLERANCE
+from sentiment140_bert.publishing.checks import TOLERANCE
 from sentiment140_bert.recipe import READING
 
 EXIT_CODES = {"true": 0, "false": 1, "unchecked": 2}

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.cards import model_folder
+from sentiment140_bert.cards.model import read_scores
 from sentiment140_bert.errors import RunError, first_line
 from sentiment140_bert.inference import answering
 from sentiment140_bert.models.labels import LABEL_NAMES, NEGATIVE, NEUTRAL, POSITIVE, map_labels
@@ -46,12 +46,12 @@ def report(path: Path, output: Path | None = None, errors: int = ERRORS, attribu
         RunError: The run is not finished, was scored with other weights, or lacks ``predictions.parquet``.
         MissingExtra: ``attributions``, and captum is not installed.
     """
-    from sentiment140_bert.cards.report import report_page
+    from sentiment140_bert.cards.report import render_report
 
     if output and output.suffix.lower() not in (".html", ".htm"):
         raise RunError(f"{output} is no name for a page.", "Let it end in .html.")
     run = RunDir(path)
-    facts = _facts(run, model_folder.finished(run))
+    facts = _facts(run, read_scores(run))
     found = _mistakes(run, facts.metrics)
     listed = [all_[:errors] for all_ in found.values()]
     surest = [each for all_ in listed for each in all_[:WEIGHED]]
@@ -61,7 +61,7 @@ def report(path: Path, output: Path | None = None, errors: int = ERRORS, attribu
     shown = [_anonymous(each) for each in surest + others]
     wrong = {split: len(all_) for split, all_ in found.items()}
     target = output or run.report
-    write_text(target, report_page(facts, title_of(run, saved_recipe(path)), shown, wrong))
+    write_text(target, render_report(facts, title_of(run, saved_recipe(path)), shown, wrong))
     counts = {split: {"errors": number, "listed": min(number, errors)} for split, number in wrong.items()}
     return {"report": str(target), "splits": counts}
 
@@ -73,7 +73,7 @@ def _facts(run: RunDir, metrics: dict[str, Any]) -> Facts:
     environment = run.read(run.environment)
     base = environment.get("base_model")
     recipe = public(saved_recipe(run.path), base.get("name") if isinstance(base, dict) else None)
-    return card_facts.of(recipe.to_dict(), run.read(run.data), environment, metrics, {})
+    return card_facts.check_facts(recipe.to_dict(), run.read(run.data), environment, metrics, {})
 
 
 # ---- which tweets
@@ -178,10 +178,10 @@ def masked(words: Sequence[Word]) -> list[Word]:
 
     What cannot be seen goes first: a name behind a character of no width is a name too.
     """
-    from sentiment140_bert.cards.markup import readable
+    from sentiment140_bert.cards.markup import clean_controls
     from sentiment140_bert.data.clean import MASKING
 
-    words = [(readable(text), weight) for text, weight in words]
+    words = [(clean_controls(text), weight) for text, weight in words]
     whole = "".join(text for text, _ in words)
     hidden = [match.span() for rule in MASKING for match in re.finditer(rule.pattern, whole)]
     joined: list[Word] = []

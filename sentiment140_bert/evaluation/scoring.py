@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert import run_lock
-from sentiment140_bert.cards import model_folder
+from sentiment140_bert.cards.model import redraw_figures, write_model_folder
 from sentiment140_bert.data import preparing
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.evaluation import baselines
@@ -79,8 +79,8 @@ def score_run(path: Path, prepared: Prepared | None = None, *, scores_only: bool
     if not scores_only:
         models.write_calibration(run.model, asdict(scored.calibration))
         _write_training_rows(run, prepared)
-        model_folder.redraw(run, metrics)
-        model_folder.complete(run, metrics)
+        redraw_figures(run, metrics)
+        write_model_folder(run, metrics)
     write_json(run.metrics, metrics)  # last: a run that has it is finished
     return metrics
 

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert import run_lock
-from sentiment140_bert.cards import model_folder
+from sentiment140_bert.cards.model import save_description, write_model_folder
 from sentiment140_bert.data import pinning, preparing
 from sentiment140_bert.errors import Interrupted
 from sentiment140_bert.evaluation import scoring
-from sentiment140_bert.publishing import publishing
+from sentiment140_bert.publishing.destination import Destination, check_access
+from sentiment140_bert.publishing.publish import publish_run
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir, full_disk_explained, write_json
 from sentiment140_bert.tracking import tracked, tracks
@@ -39,7 +40,7 @@ def train(
     *,
     resume: bool = False,
     overwrite: bool = False,
-    push_to: publishing.Destination | None = None,
+    push_to: Destination | None = None,
     arguments_given: list[str] | None = None,
     on_checkpoint: Callable[[], None] | None = None,
     data: preparing.Data | None = None,
@@ -89,7 +90,7 @@ class Request:
     recipe: Recipe
     resume: bool
     overwrite: bool
-    push_to: publishing.Destination | None
+    push_to: Destination | None
     arguments_given: list[str] | None
     on_checkpoint: Callable[[], None] | None
     data: preparing.Data | None
@@ -172,7 +173,7 @@ def open_job(run: RunDir, request: Request) -> Iterator[Job]:
             if not (resumes and run.is_finished()):
                 remote = remote_checkpoints.opened(run, recipe, request.resume, request.overwrite)
             if request.push_to:
-                publishing.ready(request.push_to)
+                check_access(request.push_to)
         else:
             log.setLevel(logging.WARNING)
         processes.wait_for_everyone()
@@ -230,7 +231,7 @@ def write_run_metadata(job: Job, start: Start) -> dict[str, Any]:
             environment = environments.resume_environment(run, environment)
     if job.is_main:
         if start.resumes:
-            publishing.save_description(run, job.recipe.card)
+            save_description(run, job.recipe.card)
             write_json(run.environment, environment)
         else:
             if run.is_run():
@@ -319,7 +320,7 @@ def score_and_publish(job: Job, start: Start, tracking: Tracking) -> dict[str, A
         tracking.flush()  # the card names the tracked run
         scoring.score_run(job.run.path, start.prepared, scores_only=job.request.scores_only)
         push_to = job.request.push_to
-        published = publishing.publish(job.run.path, push_to) if push_to else None
+        published = publish_run(job.run.path, push_to) if push_to else None
     job.processes.wait_for_everyone()
     return published
 
@@ -327,9 +328,9 @@ def score_and_publish(job: Job, start: Start, tracking: Tracking) -> dict[str, A
 def finish_run(run: RunDir, request: Request) -> dict[str, Any]:
     """Do what is left of a finished run: describe its tweets, sync its trackers, publish it."""
     with run_lock.held(run.path, "publishing"), tracks.going_on(run):
-        if publishing.save_description(run, request.recipe.card):
-            model_folder.complete(run, run.read(run.metrics))
-        published = publishing.publish(run.path, request.push_to) if request.push_to else None
+        if save_description(run, request.recipe.card):
+            write_model_folder(run, run.read(run.metrics))
+        published = publish_run(run.path, request.push_to) if request.push_to else None
     return describe_result(run, published)
 
 

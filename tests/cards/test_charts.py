@@ -73,7 +73,7 @@ def test_a_strip(rows: list[tuple[str, tuple[float, float, float]]]) -> None:
     marks = [(kind, *ends) for kind, ends in rows if ends[0] < 0.95]
     if not marks:
         return
-    picture = Picture(charts.strip(marks, "a < b & c"))
+    picture = Picture(charts.draw_strip(marks, "a < b & c"))
     assert picture.root.attrib["aria-label"] == "a < b & c"
     ticks = picture.texts("middle", 100)
     assert max(ticks.values()) == 1
@@ -97,7 +97,7 @@ def test_a_strip(rows: list[tuple[str, tuple[float, float, float]]]) -> None:
 @given(INTERVAL, SHARE, st.sampled_from([0.0, 0.3, 0.9]))
 def test_a_whisker_in_a_table(ends: tuple[float, float, float], overall: float, start: float) -> None:
     """The cell holds the axis from ``start`` to 1; what lies below stands at its beginning."""
-    picture = Picture(charts.whisker(*ends, overall, start))
+    picture = Picture(charts.draw_whisker(*ends, overall, start))
 
     def place(number: float) -> float:
         return 4 + (picture.width - 8) * max(0, (number - start) / (1 - start))
@@ -119,7 +119,7 @@ def square(picture: Picture) -> tuple[Callable[[float], float], Callable[[float]
 
 @given(POINTS, POINTS)
 def test_reliability(before: list[tuple[float, float]], after: list[tuple[float, float]]) -> None:
-    picture = Picture(charts.reliability(before, after, "said"))
+    picture = Picture(charts.draw_reliability(before, after, "said"))
     across, upwards = square(picture)
     assert [text for text in picture.root.itertext() if text.strip()][-2:] == [
         "probability of positive",
@@ -137,7 +137,7 @@ def test_risk_by_coverage(points: list[tuple[float, float]], chosen: tuple[float
     """The axis ends at the first round number that holds all risks."""
     points = [(coverage, risk * scale) for coverage, risk in points]
     chosen = (chosen[0], chosen[1] * scale) if chosen else None
-    picture = Picture(charts.risk_coverage(points, chosen, "said"))
+    picture = Picture(charts.draw_risk_coverage(points, chosen, "said"))
     across, upwards = square(picture)
     highest = max([risk for _, risk in [*points, *([chosen] if chosen else [])]], default=0)
     top = max(picture.texts("end", 1).values())
@@ -155,7 +155,7 @@ def test_risk_by_coverage(points: list[tuple[float, float]], chosen: tuple[float
 
 def test_many_points_are_thinned_and_the_last_one_stays() -> None:
     points = [(at / 5000, 0.1 * (at / 5000)) for at in range(1, 5001)]
-    picture = Picture(charts.risk_coverage(points, None, "risk"))
+    picture = Picture(charts.draw_risk_coverage(points, None, "risk"))
     (path,) = picture.paths("model")
     across, upwards = square(picture)
     assert 150 <= len(path) <= charts.MOST_POINTS + 2

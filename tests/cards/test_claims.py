@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from sentiment140_bert.cards.claims import find_claims, is_open
+from sentiment140_bert.publishing.claims import find_claims, is_open
 
 CLAIMS = [
     "Accuracy: 0.982",

@@ -113,14 +113,14 @@ def test_every_number_of_a_published_page(published: Published) -> None:
 
 @pytest.mark.realdata
 def test_every_number_of_a_dataset_card_for_real_tweets(real_run: Path, tmp_path: Path) -> None:
-    from sentiment140_bert.cards.dataset import dataset_card
+    from sentiment140_bert.cards.dataset import render_dataset_card
 
     data = json.loads((real_run / "data.json").read_text("utf-8"))
     sizes = {name: {"num_examples": split["rows"], "num_bytes": 12_345} for name, split in data["splits"].items()}
     sizes.pop("manual_neutral", None)
     data["configs"] = {"default": sizes, "tokenized": sizes}
     data["sources"]["training"] |= {"name": "stanfordnlp/sentiment140", "on_hub": True}
-    text = dataset_card(data, "tester/tweets", "tester/model")
+    text = render_dataset_card(data, "tester/tweets", "tester/model")
     assert Known(data).unfounded(text) == []
     assert "no licence" in text
     assert "139" in text  # of the official tweets are neutral

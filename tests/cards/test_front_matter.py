@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from on_hub import DATA, MODEL
 from page_fixtures import Published
 from sentiment140_bert.cards import metadata
-from sentiment140_bert.cards.facts import Facts, read
-from sentiment140_bert.cards.model import model_card
-from sentiment140_bert.cards.sections import parse
+from sentiment140_bert.cards.facts import Facts, read_facts
+from sentiment140_bert.cards.merge import parse_card
+from sentiment140_bert.cards.model import render_model_card
 from sentiment140_bert.data.corpora import STANFORD_SHA256
 from sentiment140_bert.settings import SCORES
 
@@ -28,7 +28,7 @@ ID = r"[\w.-]+/[\w.-]+"
 
 
 def front_of(run: Path) -> dict[str, Any]:
-    return parse((run / "model" / "README.md").read_text("utf-8")).metadata
+    return parse_card((run / "model" / "README.md").read_text("utf-8")).metadata
 
 
 def splits_of(run: Path) -> dict[str, Any]:
@@ -36,7 +36,9 @@ def splits_of(run: Path) -> dict[str, Any]:
 
 
 def test_the_bundled_encoder_is_named_by_its_id_on_the_hub(small_run: Path) -> None:
-    front = parse(model_card(with_base(read(small_run), "bundled:minilm", on_hub=False), "t", "t/model", [])).metadata
+    front = parse_card(
+        render_model_card(with_base(read_facts(small_run), "bundled:minilm", on_hub=False), "t", "t/model", [])
+    ).metadata
     assert front["base_model"] == "sentence-transformers/all-MiniLM-L6-v2"
     assert front["base_model_relation"] == "finetune"
     assert front["license"] == "apache-2.0"
@@ -46,7 +48,7 @@ def test_the_bundled_encoder_is_named_by_its_id_on_the_hub(small_run: Path) -> N
 
 
 def test_the_fields_of_a_model(published: Published) -> None:
-    front = parse(published.text("README.md")).metadata
+    front = parse_card(published.text("README.md")).metadata
     assert front["language"] == "en"
     assert front["license"] == "unknown"
     assert (front["library_name"], front["pipeline_tag"]) == ("transformers", "text-classification")
@@ -89,18 +91,18 @@ def test_the_same_numbers_in_every_run(small_run: Path, local_run: Path, bare_ru
 
 
 def test_base_models_and_their_licences(small_run: Path) -> None:
-    facts = read(small_run)
+    facts = read_facts(small_run)
     for name, license_ in (
         ("google-bert/bert-base-uncased", "apache-2.0"),
         ("distilbert/distilbert-base-uncased", "apache-2.0"),
         ("somebody/bert", "unknown"),
     ):
-        text = model_card(with_base(facts, name), "t", "tester/t", [])
-        front = parse(text).metadata
+        text = render_model_card(with_base(facts, name), "t", "tester/t", [])
+        front = parse_card(text).metadata
         assert (front["base_model"], front["base_model_relation"], front["license"]) == (name, "finetune", license_)
         assert f"(https://huggingface.co/{name})" in text
     folder = with_base(facts, "google-bert/bert-base-uncased", on_hub=False)
-    front = parse(model_card(folder, "t", "tester/t", [])).metadata
+    front = parse_card(render_model_card(folder, "t", "tester/t", [])).metadata
     assert front["license"] == "unknown"
     assert not {"base_model", "base_model_relation"} & front.keys()
 
@@ -124,11 +126,11 @@ def with_base(facts: Facts, name: str, on_hub: bool = True) -> Facts:
 @example("1e3")
 @example("'\"`|>%@")
 def test_any_name_is_the_same_name_in_the_front_matter(small_run: Path, name: str) -> None:
-    facts = read(small_run)
+    facts = read_facts(small_run)
     sources = {role: source | {"name": name} for role, source in facts.data["sources"].items()}
     facts = replace(facts, data=facts.data | {"sources": sources})
-    text = model_card(facts, name, name, [])
-    front = parse(text).metadata
+    text = render_model_card(facts, name, name, [])
+    front = parse_card(text).metadata
     assert front["model-index"][0]["name"] == name
     assert {result["dataset"]["type"] for result in front["model-index"][0]["results"]} == {name}
     card = ModelCard(text)
@@ -155,7 +157,7 @@ def test_the_eval_results_are_the_accuracies(published: Published) -> None:
 
 
 def test_there_are_none_where_the_tweets_have_no_id_on_the_hub(local_run: Path) -> None:
-    assert metadata.eval_results(read(local_run)) is None
+    assert metadata.format_eval_results(read_facts(local_run)) is None
     assert not (local_run / "model" / ".eval_results").exists()
     assert "datasets" not in front_of(local_run)
 
@@ -173,7 +175,7 @@ def of_sources(facts: Facts, **changes: Any) -> Facts:
 
 def test_scores_name_the_data_that_they_were_measured_on(small_run: Path) -> None:
     """The published dataset, else the source by its id on the Hub, else by its name."""
-    facts, here = read(small_run), {"training_on_hub": False, "manual_on_hub": False}
+    facts, here = read_facts(small_run), {"training_on_hub": False, "manual_on_hub": False}
     published = {"repo_id": "a/b", "revision": "0" * 40}
     named = {"training": "tweets.csv", "manual": "hand.csv"}
     on_hub = {"training": "x/y", "manual": "v/w", "training_on_hub": True, "manual_on_hub": True}
@@ -204,12 +206,12 @@ def test_scores_name_the_data_that_they_were_measured_on(small_run: Path) -> Non
         ),
     ]
     for known, dataset, places in expected:
-        front = metadata.of_model(known, "t")
+        front = metadata.describe_model(known, "t")
         assert front.get("datasets") == ([dataset] if dataset else None)
         keys = ("type", "name", "config", "split", "revision")
         found = [result["dataset"] for result in front["model-index"][0]["results"]]
         assert [[place.get(key) for key in keys] for place in found] == places
-        text = metadata.eval_results(known)
+        text = metadata.format_eval_results(known)
         assert (text is None) == (dataset is None)
         if text is None:
             continue
@@ -245,7 +247,7 @@ def test_the_size_and_the_licence_of_a_dataset(small_run: Path, local_run: Path)
         ):
             half = {name: {"num_examples": part, "num_bytes": 1} for name, part in (("train", rows - 1), ("test", 1))}
             data["configs"] = {"default": half, "tokenized": half}
-            found = metadata.of_dataset(data)
+            found = metadata.describe_dataset(data)
             assert (found["license"], found["size_categories"]) == (license_, [category]), rows
             assert [part["splits"] for part in found["dataset_info"]] == [
                 [{"name": name, **size} for name, size in half.items()]

@@ -17,18 +17,18 @@ from markupsafe import Markup
 
 from cards_names import HOSTILE
 from sentiment140_bert.cards.markup import (
-    block,
-    code,
-    count,
     escape,
-    interval,
-    literal,
-    p_value,
-    plain,
+    flatten,
+    format_block,
+    format_code,
+    format_count,
+    format_interval,
+    format_literal,
+    format_p_value,
+    format_score,
+    format_shell,
+    read_template,
     render,
-    score,
-    shell,
-    template,
 )
 from sentiment140_bert.data import corpora
 from sentiment140_bert.errors import RunError
@@ -90,8 +90,8 @@ def page(text: str) -> str:
 def test_an_escaped_text_is_nothing_but_text(text: str) -> None:
     escaped = escape(text)
     assert shape(page(escaped)) == shape(page("x"))
-    if plain(text):
-        assert words(f"on {escaped} fine") == f"on {plain(text)} fine"
+    if flatten(text):
+        assert words(f"on {escaped} fine") == f"on {flatten(text)} fine"
 
 
 def test_nor_at_the_beginning_of_a_line() -> None:
@@ -131,51 +131,51 @@ def test_nor_a_link_where_addresses_become_links(begin: str, data: st.DataObject
 
 @given(TEXT)
 def test_one_line_in_which_nothing_hides(text: str) -> None:
-    found = plain(text)
+    found = flatten(text)
     assert len(found.splitlines()) <= 1
     assert not {unicodedata.category(each) for each in found} & {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
-    assert plain(found) == found
+    assert flatten(found) == found
     found.encode("utf-8")  # no lone surrogate
 
 
 def test_what_is_harmless_stays() -> None:
     for text in ("a plain tweet, isn't it", "caf\xe9 😀 ♥", "日本語", "מה נשמע", "100% :-) $5"):
-        assert plain(text) == text
+        assert flatten(text) == text
         assert words(str(escape(text))) == text
 
 
-@given(TEXT.filter(plain))
+@given(TEXT.filter(flatten))
 @example("a|b")
 @example("``")
 @example("\\")
 def test_a_code_span_is_one_code_span_in_a_table(text: str) -> None:
-    table = f"| a | b |\n|---|---|\n| {code(text)} | {code(text)} |\n"
+    table = f"| a | b |\n|---|---|\n| {format_code(text)} | {format_code(text)} |\n"
     assert shape(table) == shape("| a | b |\n|---|---|\n| `x` | `x` |\n")
 
 
 def test_a_code_span_of_nothing_does_not_open_one() -> None:
-    assert shape(f"| a | b |\n|---|---|\n| {code('')} | {code('')} |\n") in (
+    assert shape(f"| a | b |\n|---|---|\n| {format_code('')} | {format_code('')} |\n") in (
         shape("| a | b |\n|---|---|\n| `x` | `x` |\n"),
         shape("| a | b |\n|---|---|\n| | |\n"),
     )
-    assert "`" not in words(f"| a | b |\n|---|---|\n| {code('')} | {code('')} |\n")
+    assert "`" not in words(f"| a | b |\n|---|---|\n| {format_code('')} | {format_code('')} |\n")
 
 
 @given(TEXT)
 @example("'\"`\\")
 @example("```\n# out")
 def test_a_literal_is_python_for_the_text_and_stays_in_its_block(text: str) -> None:
-    written = literal(text)
-    assert ast.literal_eval(written) == plain(text)
+    written = format_literal(text)
+    assert ast.literal_eval(written) == flatten(text)
     assert shape(f"```python\nclassify({written})\n```\n") == ["fence"]
-    assert shape(f"```\ns140 {shell(text)}\n```\n") == ["fence"]
-    assert shape(f"```\n{block(text)}\n```\n") == ["fence"]
+    assert shape(f"```\ns140 {format_shell(text)}\n```\n") == ["fence"]
+    assert shape(f"```\n{format_block(text)}\n```\n") == ["fence"]
 
 
 @given(TEXT)
 @example("<!-- end s140: training -->")
 def test_code_holds_no_mark_of_a_section(text: str) -> None:
-    for written in (escape(text), code(text), literal(text), shell(text), block(text)):
+    for written in (escape(text), format_code(text), format_literal(text), format_shell(text), format_block(text)):
         assert not re.search(r"<!-- (begin|end) s140", str(written))
 
 
@@ -193,10 +193,15 @@ def test_what_is_no_text_becomes_none_of_it_either() -> None:
 
 
 def test_numbers() -> None:
-    assert (count(1_600_000), count(0), score(0.86125), score(1)) == ("1,600,000", "0", "0.8612", "1.0000")
-    assert interval({"value": 0.5, "low": 0.4, "high": 0.61}) == "0.4000 to 0.6100"
-    assert interval({"value": 0.5}) == ""
-    assert [p_value(number) for number in (0.0123, 0.5, 1e-9)] == ["0.012", "0.5", "1e-09"]
+    assert (format_count(1_600_000), format_count(0), format_score(0.86125), format_score(1)) == (
+        "1,600,000",
+        "0",
+        "0.8612",
+        "1.0000",
+    )
+    assert format_interval({"value": 0.5, "low": 0.4, "high": 0.61}) == "0.4000 to 0.6100"
+    assert format_interval({"value": 0.5}) == ""
+    assert [format_p_value(number) for number in (0.0123, 0.5, 1e-9)] == ["0.012", "0.5", "1e-09"]
 
 
 def test_a_template_escapes_what_it_prints_and_misses_nothing() -> None:
@@ -205,4 +210,4 @@ def test_a_template_escapes_what_it_prints_and_misses_nothing() -> None:
     with pytest.raises(jinja2.UndefinedError):
         render("dataset_card.md", version="1")
     with pytest.raises(RunError, match=r"The card template no such\.md is not installed\."):
-        template("no such.md")
+        read_template("no such.md")

@@ -21,11 +21,11 @@ from on_hub import DATA, MODEL
 from page_fixtures import Published
 from report_fixtures import full_metrics
 from sentiment140_bert.cards import metadata
-from sentiment140_bert.cards.dataset import dataset_card
-from sentiment140_bert.cards.facts import Facts, read
-from sentiment140_bert.cards.markup import plain
-from sentiment140_bert.cards.model import model_card
-from sentiment140_bert.cards.sections import merged, parse
+from sentiment140_bert.cards.dataset import render_dataset_card
+from sentiment140_bert.cards.facts import Facts, read_facts
+from sentiment140_bert.cards.markup import flatten
+from sentiment140_bert.cards.merge import merge_cards, parse_card
+from sentiment140_bert.cards.model import render_model_card
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.settings import BASELINES, SCORES
 
@@ -96,7 +96,7 @@ def page_of(run: Path) -> Page:
 
 
 def rendered(facts: Facts, title: str = "model", model_id: str = "tester/model") -> Page:
-    return Page(model_card(facts, title, model_id, FIGURES))
+    return Page(render_model_card(facts, title, model_id, FIGURES))
 
 
 # ---- as it is
@@ -130,7 +130,7 @@ def test_the_page_of_a_dataset(published: Published) -> None:
 @pytest.fixture(scope="module")
 def facts(small_run: Path) -> Facts:
     """Every part of every split, and numbers that are all different."""
-    found = read(small_run)
+    found = read_facts(small_run)
     metrics = full_metrics(
         json.loads(json.dumps(found.metrics)), pq.read_table(RunDir(small_run).predictions).to_pylist()
     )
@@ -254,7 +254,7 @@ def test_the_p_value_tells_models_apart_and_not_the_interval(facts: Facts) -> No
         value = (low + high) / 2
         lift = {"p_value": p_value, "lift": {"value": value, "low": low, "high": high}}
         metrics["splits"]["test"]["baselines"]["tfidf"] |= lift
-        text = " ".join(parse(rendered(replace(facts, metrics=metrics)).text).sections["summary"].split())
+        text = " ".join(parse_card(rendered(replace(facts, metrics=metrics)).text).sections["summary"].split())
         better = "this model is better by" if value > 0 else "this model is **worse**: the difference is"
         says = "these tweets do not tell the two apart: the difference is" if p_value > 0.05 else better
         if f"; {says} {value:.4f} ({low:.4f} to {high:.4f})." not in text:
@@ -309,29 +309,29 @@ def test_no_checkpoint_was_chosen_where_nothing_was_scored_on_the_way(bare_run: 
 
 
 def test_what_was_done_to_the_text(small_run: Path) -> None:
-    facts = read(small_run)
+    facts = read_facts(small_run)
     for cleaning, said, not_said in (
         ("raw", "cleaning level `raw`)", "masked"),
         ("mask", "users and URLs masked)", "mojibake"),
         ("repair", "entities and mojibake repaired)", "`raw`"),
     ):
         data = facts.data | {"settings": facts.data["settings"] | {"cleaning": cleaning}}
-        use = parse(rendered(replace(facts, data=data)).text).sections["use"]
+        use = parse_card(rendered(replace(facts, data=data)).text).sections["use"]
         assert said in " ".join(use.split())
         assert not_said not in use
 
 
 def test_hand_labelled_tweets_without_neutral_ones(small_run: Path) -> None:
-    facts = read(small_run)
+    facts = read_facts(small_run)
     data = json.loads(json.dumps(facts.data))
     data["splits"].pop("manual_neutral")
     data["configs"] = {"default": {name: {"num_examples": 1, "num_bytes": 1} for name in data["splits"]}}
-    assert "neutral tweets are not part" not in dataset_card(data, "tester/data", None)
+    assert "neutral tweets are not part" not in render_dataset_card(data, "tester/data", None)
 
 
 def test_hand_labelled_tweets_of_one_class(small_run: Path) -> None:
     """Nobody checks that a file with ``--manual-test`` holds both."""
-    facts = read(small_run)
+    facts = read_facts(small_run)
     for only, other in (("positive", "negative"), ("negative", "positive")):
         data = json.loads(json.dumps(facts.data))
         data["splits"]["manual"] |= {"rows": 36, only: 36}
@@ -340,12 +340,12 @@ def test_hand_labelled_tweets_of_one_class(small_run: Path) -> None:
         (table,) = [table for table in rendered(replace(facts, data=data)).tables if table[0][0] == "split"]
         assert [row[1:4] for row in table if row[0] == "manual"] == [expected]
         data["configs"] = {"default": {name: {"num_examples": 1, "num_bytes": 1} for name in ("train", "manual")}}
-        tables = Page(dataset_card(data, "tester/data", None)).tables
+        tables = Page(render_dataset_card(data, "tester/data", None)).tables
         assert [row[1:4] for table in tables for row in table if row[0] == "manual"] == [expected]
 
 
 def test_a_split_of_neutral_tweets_alone(small_run: Path) -> None:
-    facts = read(small_run)
+    facts = read_facts(small_run)
     metrics = json.loads(json.dumps(facts.metrics))
     metrics["splits"]["manual"] = {"n": 0, "neutral_left_out": 28}
     page = rendered(replace(facts, metrics=metrics))
@@ -356,13 +356,13 @@ def test_a_split_of_neutral_tweets_alone(small_run: Path) -> None:
 
 def test_only_pictures_that_there_are(small_run: Path) -> None:
     for figures in ([], ["confusion_matrix.png"], ["learning_curve.png"]):
-        page = Page(model_card(read(small_run), "model", "tester/model", figures))
+        page = Page(render_model_card(read_facts(small_run), "model", "tester/model", figures))
         assert page.pictures == [f"figures/{name}" for name in figures]
 
 
 def test_a_tracked_run_is_linked(small_run: Path) -> None:
     url = "https://wandb.ai/our_team/sentiment140-bert/runs/a_b1~c?nw=x&y=z"
-    tracked = replace(read(small_run), tracking={"wandb": {"id": "1", "project": "p", "url": url}})
+    tracked = replace(read_facts(small_run), tracking={"wandb": {"id": "1", "project": "p", "url": url}})
     links = [each for each in rendered(tracked).links if "wandb" in each]
     assert links == [url]
     offline = replace(tracked, tracking={"wandb": {"id": "1", "project": "p", "url": None}})
@@ -371,7 +371,7 @@ def test_a_tracked_run_is_linked(small_run: Path) -> None:
 
 def test_what_is_no_web_address_is_not_linked(small_run: Path) -> None:
     for url in ("javascript:alert(1)", "https://a.b/> <script>alert(1)</script>", "data:text/html,x"):
-        page = rendered(replace(read(small_run), tracking={"wandb": {"url": url}}))
+        page = rendered(replace(read_facts(small_run), tracking={"wandb": {"url": url}}))
         assert [link for link in page.links if not link.startswith("https://")] == [], url
         assert all(text.startswith("<!-- ") for text in page.raw_html), url
 
@@ -384,13 +384,13 @@ def test_a_published_dataset_is_linked(published: Published) -> None:
 
 
 def test_ids_with_underscores_are_linked_right(small_run: Path) -> None:
-    facts = read(small_run)
+    facts = read_facts(small_run)
     published = {"repo_id": "a_b/c_d_e", "revision": "0" * 40}
     page = rendered(replace(facts, data=facts.data | {"published": published}), "m_n", "a_b/m_n")
     assert page.links == ["https://huggingface.co/datasets/a_b/c_d_e"]
     assert page.inside("h1") == ["m_n"]
     data = facts.data | {"configs": {"default": {"train": {"num_examples": 1, "num_bytes": 1}}}}
-    assert Page(dataset_card(data, "a_b/c_d_e", "a_b/m_n")).links == ["https://huggingface.co/a_b/m_n"]
+    assert Page(render_dataset_card(data, "a_b/c_d_e", "a_b/m_n")).links == ["https://huggingface.co/a_b/m_n"]
 
 
 # ---- hostile names
@@ -417,12 +417,12 @@ def with_name(facts: Facts, name: str) -> Facts:
 
 
 def test_a_hostile_name_changes_nothing_but_the_words(small_run: Path) -> None:
-    facts = read(small_run)
+    facts = read_facts(small_run)
 
     def pages(name: str) -> tuple[Page, Page]:
         named = with_name(facts, name)
         data = named.data | {"configs": {"default": {"train": {"num_examples": 1, "num_bytes": 1}}}}
-        return rendered(named, name, name), Page(dataset_card(data, "tester/data", "tester/model"))
+        return rendered(named, name, name), Page(render_dataset_card(data, "tester/data", "tester/model"))
 
     harmless = pages("x")
     for name in HOSTILE:
@@ -433,18 +433,18 @@ def test_a_hostile_name_changes_nothing_but_the_words(small_run: Path) -> None:
             assert page.raw_html == other.raw_html, name
             sizes = [[[len(row) for row in table] for table in some.tables] for some in (page, other)]
             assert sizes[0] == sizes[1], name
-            assert parse(page.text).sections.keys() == parse(other.text).sections.keys(), name
-            assert parse(page.text).handwritten == "", name
-            assert merged(page.text, page.text) == page.text, name
+            assert parse_card(page.text).sections.keys() == parse_card(other.text).sections.keys(), name
+            assert parse_card(page.text).handwritten == "", name
+            assert merge_cards(page.text, page.text) == page.text, name
             assert not {*"\u202e\u2066\u200b\ufeff\x00\x1b"} & {*page.html}, name
-        assert of_model.inside("h1") == [plain(name)]
-        assert plain(name) in of_model.tables[0][1][0]
-        assert plain(name) in " ".join(of_dataset.inside("p")).replace("\n", " ")
+        assert of_model.inside("h1") == [flatten(name)]
+        assert flatten(name) in of_model.tables[0][1][0]
+        assert flatten(name) in " ".join(of_dataset.inside("p")).replace("\n", " ")
 
 
 def test_a_base_model_folder_of_any_name(small_run: Path) -> None:
     """Its name begins the card's first sentence."""
-    facts = read(small_run)
+    facts = read_facts(small_run)
 
     def page(name: str) -> Page:
         model = {"model_name_or_path": name, "model_revision": None}
@@ -456,6 +456,6 @@ def test_a_base_model_folder_of_any_name(small_run: Path) -> None:
 
 def test_a_card_made_again_is_the_same(small_run: Path) -> None:
     """Whatever somebody changed in the written sections is as it was; the rest is hand-written and stays."""
-    text = model_card(read(small_run), "small", "tester/model", FIGURES)
+    text = render_model_card(read_facts(small_run), "small", "tester/model", FIGURES)
     for changed in (text + "x", text.replace("accuracy", "acc")):
-        assert parse(merged(text, changed)).sections == parse(text).sections
+        assert parse_card(merge_cards(text, changed)).sections == parse_card(text).sections

@@ -24,9 +24,9 @@ from hypothesis import strategies as st
 from cards_names import HOSTILE
 from report_fixtures import HOSTILE_TWEETS, full_metrics
 from sentiment140_bert.cards import charts, metadata, report
-from sentiment140_bert.cards.facts import Facts, read
-from sentiment140_bert.cards.markup import plain, readable
-from sentiment140_bert.cards.report import Mistake, report_page, scale_of, weighted
+from sentiment140_bert.cards.facts import Facts, read_facts
+from sentiment140_bert.cards.markup import clean_controls, flatten
+from sentiment140_bert.cards.report import Mistake, color_words, find_color_scale, render_report
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.settings import BASELINES, SCORES
 
@@ -108,7 +108,7 @@ class Elements(HTMLParser):
 @pytest.fixture(scope="module")
 def facts(smallest_run: Path) -> Facts:
     """With every key that ``metrics.json`` may hold, and numbers that are all different."""
-    found = read(smallest_run)
+    found = read_facts(smallest_run)
     metrics = full_metrics(deepcopy(found.metrics), pq.read_table(RunDir(smallest_run).predictions).to_pylist())
     random = Random(1)
 
@@ -128,7 +128,7 @@ def mistake(text: str = "a tweet", **changes: Any) -> Mistake:
 
 
 def page(facts: Facts, *mistakes: Mistake, title: str = "a run", wrong: dict[str, int] | None = None) -> str:
-    return report_page(facts, title, mistakes, wrong or {"test": 7, "manual": 1})
+    return render_report(facts, title, mistakes, wrong or {"test": 7, "manual": 1})
 
 
 def words_of(text: str) -> str:
@@ -283,11 +283,11 @@ def test_every_picture_shows_its_numbers(facts: Facts) -> None:
         rows |= {key: split["baselines"][key]["accuracy"] for key in ("tfidf", "majority")}
         said = "; ".join(f"{key} {per_cent(score)} ({between(score, 100)})" for key, score in rows.items())
         marks = [(key, score["low"], score["value"], score["high"]) for key, score in rows.items()]
-        expected.append(charts.strip(marks, f"Accuracy: {said}"))
+        expected.append(charts.draw_strip(marks, f"Accuracy: {said}"))
     for _, split in splits:
         ends = [[part["accuracy"][end] for end in ("low", "value", "high")] for part in split["slices"]]
         start = min(0.9, min(int(10 * low) / 10 for low, _, _ in ends))
-        expected += [charts.whisker(*some, split["accuracy"]["value"], start) for some in ends]
+        expected += [charts.draw_whisker(*some, split["accuracy"]["value"], start) for some in ends]
     for name, split in splits:
         before, after = ([(part["predicted"], part["observed"]) for part in split[key]["bins"]] for key in CALIBRATIONS)
         expected.append(
@@ -352,8 +352,8 @@ def test_a_hostile_text_is_nothing_but_text(facts: Facts) -> None:
         hostile = made(text)
         assert hostile.found == harmless.found, text
         assert hostile.raw == harmless.raw, text
-        assert words_of(hostile.text).count(words_of(readable(text))) >= 4, text  # wherever it was put
-        assert " ".join(readable(text).split()) in " ".join(hostile.text.split()), text
+        assert words_of(hostile.text).count(words_of(clean_controls(text))) >= 4, text  # wherever it was put
+        assert " ".join(clean_controls(text).split()) in " ".join(hostile.text.split()), text
 
 
 def test_nothing_is_fetched_and_nothing_but_its_own_script_runs(facts: Facts) -> None:
@@ -390,7 +390,10 @@ def test_the_strongest_colour_begins_above_19_of_20_words(pages: list[list[float
     """Whichever side they speak for."""
     sizes = [abs(weight) for weights in pages for weight in weights if weight is not None]
     expected = float(np.quantile(sizes, 0.95, method="lower")) if sizes else 0
-    assert scale_of([mistake(words=tuple(("word", weight) for weight in weights)) for weights in pages]) == expected
+    assert (
+        find_color_scale([mistake(words=tuple(("word", weight) for weight in weights)) for weights in pages])
+        == expected
+    )
 
 
 @given(st.none() | st.floats(-5, 5) | st.sampled_from([0.2, 0.4, -0.4, -0.2, 1.0]), st.sampled_from([0.0, 1.0, 2.5]))
@@ -399,8 +402,8 @@ def test_a_word_has_the_colour_of_its_weight(weight: float | None, scale: float)
     expected = "a&lt;b"
     if level and weight:
         expected = f'<span class="{"p" if weight > 0 else "n"}{level}" title="{weight:+.2f}">a&lt;b</span>'
-    assert weighted((("a<b", weight),), scale) == expected
-    assert weighted(((" ", weight), ("b", None)), scale) == " b"
+    assert color_words((("a<b", weight),), scale) == expected
+    assert color_words(((" ", weight), ("b", None)), scale) == " b"
 
 
 def test_emoji_that_are_one_picture_stay_one() -> None:
@@ -409,8 +412,8 @@ def test_emoji_that_are_one_picture_stay_one() -> None:
         "\u2764\ufe0f\u200d\U0001f525",
         "\U0001f9d1\U0001f3fd\u200d\U0001f680",
     ):
-        assert readable(f" a {text}") == f" a {text}"
-        assert text in html.unescape(str(weighted(((text, 1.0),), 1.0)))
+        assert clean_controls(f" a {text}") == f" a {text}"
+        assert text in html.unescape(str(color_words(((text, 1.0),), 1.0)))
     for text in (
         "a\u200db",
         "\u200d",
@@ -419,7 +422,7 @@ def test_emoji_that_are_one_picture_stay_one() -> None:
         "@\u200d\U0001f600",
         "\U0001f600\u200d1",
     ):
-        assert "\u200d" not in readable(text), ascii(text)
+        assert "\u200d" not in clean_controls(text), ascii(text)
 
 
 @given(
@@ -429,9 +432,9 @@ def test_emoji_that_are_one_picture_stay_one() -> None:
 )
 def test_what_is_readable_hides_nothing_else(text: str) -> None:
     """White space at the ends stays, as one blank; a joiner stays between emoji alone."""
-    found = readable(text)
-    assert " ".join(found.replace("\u200d", "").split()) == plain(text)
-    assert readable(found) == found
+    found = clean_controls(text)
+    assert " ".join(found.replace("\u200d", "").split()) == flatten(text)
+    assert clean_controls(found) == found
     blank = {"Cc", "Zl", "Zp", "Zs"}
     shown = [unicodedata.category(sign) for sign in text if unicodedata.category(sign) not in ("Cf", "Cs", "Co")]
     assert found.startswith(" ") == (shown[:1] != [] and shown[0] in blank)

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sentiment140_bert.cards.sections import differences, merged, numbers, parse
+from sentiment140_bert.cards.merge import find_numbers, list_differences, merge_cards, parse_card
 
 NAMES = ("summary", "use", "scores", "limits")
 FRONT: dict[str, Any] = {"language": "en", "license": "unknown", "tags": ["twitter", "bert"], "model-index": [0.5]}
@@ -46,12 +46,12 @@ HAND = st.lists(st.sampled_from(LINES), max_size=6).map("\n".join)
 
 
 def test_a_card_merged_with_itself_is_the_same() -> None:
-    assert merged(NEW, NEW) == NEW
-    assert merged(NEW, None) == merged(NEW, "") == NEW
+    assert merge_cards(NEW, NEW) == NEW
+    assert merge_cards(NEW, None) == merge_cards(NEW, "") == NEW
 
 
 def test_the_parts_make_the_whole() -> None:
-    found = parse(card("x", between=["\n", "one", "\ntwo\n", "\n", "three\n"]))
+    found = parse_card(card("x", between=["\n", "one", "\ntwo\n", "\n", "three\n"]))
     assert found.metadata == FRONT
     assert found.sections == {name: section(name, "x") for name in NAMES}
     assert found.between == ["\n", "one", "\ntwo\n", "\n", "three\n"]
@@ -69,21 +69,21 @@ def test_hand_written_text_survives_wherever_it_stands(
     names = names[:kept]
     between = [f"\nHAND{at}\n{text}\n" for at, text in enumerate(texts[: kept + 1])]
     old = card("old", names, between).replace("\n", newline)
-    one = merged(NEW, old)
+    one = merge_cards(NEW, old)
     for at, text in enumerate(texts[: kept + 1]):
         assert one.count(f"HAND{at}\n{text}\n") == 1
     assert "old" not in one
-    assert parse(one).sections == parse(NEW).sections
-    assert merged(NEW, one) == one
+    assert parse_card(one).sections == parse_card(NEW).sections
+    assert merge_cards(NEW, one) == one
 
 
 @given(HAND)
 def test_a_card_written_by_hand_is_kept_below_ours(text: str) -> None:
     old = f"HAND\n{text}\nEND\n"
-    one = merged(NEW, old)
+    one = merge_cards(NEW, old)
     assert f"HAND\n{text}\nEND\n" in one
-    assert parse(one).sections == parse(NEW).sections
-    assert merged(NEW, one) == one
+    assert parse_card(one).sections == parse_card(NEW).sections
+    assert merge_cards(NEW, one) == one
 
 
 MARKS = [f"<!-- {side} s140: {name} -->" for side in ("begin", "end") for name in (*NAMES, "gone")]
@@ -95,7 +95,7 @@ def test_broken_marks_lose_no_text_that_stands_outside_of_a_section(lines: list[
     """A mark without its partner is text; a section begins at the last mark of that name before its end."""
     lines = [f"{line}\nHAND{at}" for at, line in enumerate(lines)]
     old = "START\n" + "\n".join(lines) + "\n"
-    one = merged(NEW, old)
+    one = merge_cards(NEW, old)
     last_begin: dict[str, int] = {}
     inside: set[int] = set()
     for at, line in enumerate(lines):
@@ -106,27 +106,27 @@ def test_broken_marks_lose_no_text_that_stands_outside_of_a_section(lines: list[
             inside |= {*range(last_begin.pop(mark[3]), at)}
     outside = [f"HAND{at}" for at in range(len(lines)) if at not in inside]
     assert [each for each in ["START", *outside] if f"{each}\n" not in one] == []
-    assert parse(one).sections.keys() >= {*NAMES}
+    assert parse_card(one).sections.keys() >= {*NAMES}
     for name in NAMES:
         assert section(name, "new") in one
 
 
 def test_a_mark_that_somebody_only_mentions() -> None:
     note = "Below `<!-- begin s140: scores -->\nnothing can be written, it would be replaced.\nHAND\n"
-    one = merged(NEW, card("old", between=["\n", "\n", note, "\n", ""]))
+    one = merge_cards(NEW, card("old", between=["\n", "\n", note, "\n", ""]))
     assert "HAND" in one
     assert "old" not in one
 
 
 def test_a_section_that_stands_twice_is_replaced_once_and_kept_once() -> None:
-    one = merged(NEW, card("old") + section("use", "mine") + "HAND\n")
+    one = merge_cards(NEW, card("old") + section("use", "mine") + "HAND\n")
     assert section("use", "new") in one
     assert section("use", "mine") + "HAND\n" in one
-    assert merged(NEW, one) == one
+    assert merge_cards(NEW, one) == one
 
 
 def test_text_before_a_section_that_is_no_more_goes_to_the_end() -> None:
-    one = merged(NEW, card("old", [*NAMES, "energy"], ["\n"] * 4 + ["\nHAND\n", ""]))
+    one = merge_cards(NEW, card("old", [*NAMES, "energy"], ["\n"] * 4 + ["\nHAND\n", ""]))
     assert one.endswith("HAND\n")
     assert "energy" not in one
 
@@ -143,7 +143,7 @@ def test_what_people_said_in_the_front_matter_is_kept() -> None:
         "model-index": [0.9],
         "released": "2026-01-01",
     }
-    found = parse(merged(NEW, card("old", front=theirs))).metadata
+    found = parse_card(merge_cards(NEW, card("old", front=theirs))).metadata
     assert found["license"] == "mit"
     assert found["tags"] == ["twitter", "bert", "mine"]
     assert (found["thumbnail"], found["co2_eq_emissions"], found["released"]) == ("a.png", 0.3, "2026-01-01")
@@ -159,13 +159,13 @@ def test_front_matter_as_the_hub_reads_it() -> None:
         "\n---\nlicense: mit\n---\nHAND\n",
         "---\r\nlicense: mit\r\n---\r\nHAND\r\n",
     ):
-        one = merged(NEW, old)
-        assert parse(one).metadata["license"] == "mit", old
+        one = merge_cards(NEW, old)
+        assert parse_card(one).metadata["license"] == "mit", old
         assert one.count("license:") == 1, old
         assert ("HAND" in one) == ("HAND" in old), old
     for old in ("---\n# nothing yet\n---\nHAND\n", "HAND\n"):
-        one = merged(NEW, old)
-        assert parse(one).metadata == FRONT, old
+        one = merge_cards(NEW, old)
+        assert parse_card(one).metadata == FRONT, old
         assert one.endswith("HAND\n"), old
         assert one.count("---\n") == 2, old
 
@@ -175,19 +175,19 @@ def test_front_matter_that_cannot_be_read_is_refused() -> None:
     python = "a: !!python/object/apply:os.system [id]"
     for front in ("[", "- a", "text", python, "a: b: c", "x: " + "[" * 3_000, "x: " + "9" * 5_000, repeated):
         with pytest.raises(ValueError, match=r"\w") as caught:
-            merged(NEW, f"---\n{front}\n---\nHAND\n")
+            merge_cards(NEW, f"---\n{front}\n---\nHAND\n")
         assert len(str(caught.value).splitlines()) == 1, front[:20]
 
 
 def test_tags_that_are_no_list_of_words() -> None:
     for tags, added in (("[[a]]", []), ("[{a: b}]", []), ("mine", []), ("null", []), ("[1, null, x, bert]", ["x"])):
-        found = parse(merged(NEW, f"---\ntags: {tags}\n---\nHAND\n")).metadata["tags"]
+        found = parse_card(merge_cards(NEW, f"---\ntags: {tags}\n---\nHAND\n")).metadata["tags"]
         assert found == FRONT["tags"] + added, tags
 
 
 def test_no_anchors_are_written() -> None:
-    one = merged(NEW, "---\na: &x [1, 2]\nb: *x\n---\n")
-    assert parse(one).metadata["b"] == [1, 2]
+    one = merge_cards(NEW, "---\na: &x [1, 2]\nb: *x\n---\n")
+    assert parse_card(one).metadata["b"] == [1, 2]
     assert "&" not in one
     assert "*" not in one
 
@@ -204,10 +204,10 @@ def test_no_anchors_are_written() -> None:
 )
 @example({"mine": "\x85"})
 def test_any_front_matter_comes_back(theirs: dict[str, Any]) -> None:
-    one = merged(NEW, card("old", front=theirs))
-    found = parse(one).metadata
+    one = merge_cards(NEW, card("old", front=theirs))
+    found = parse_card(one).metadata
     assert {key: found[key] for key in theirs} == theirs
-    assert merged(NEW, one) == one
+    assert merge_cards(NEW, one) == one
 
 
 # ---- numbers
@@ -224,7 +224,7 @@ def test_the_numbers_of_a_text() -> None:
         ("F1, sha256, Sentiment140, all-MiniLM-L6-v2, 1.2.3", []),
         ("<!-- begin s140: 5 -->\n", ["5"]),
     ):
-        assert [number for number, _ in numbers(text)] == found, text
+        assert [number for number, _ in find_numbers(text)] == found, text
 
 
 def test_a_number_that_is_another_one_is_a_difference() -> None:
@@ -249,8 +249,8 @@ def test_a_number_that_is_another_one_is_a_difference() -> None:
         ("a\u2028b", "a\nb", [("a\u2028b", "a\nb", "a\u2028b")]),
         ("<!-- mine -->", "", [("<!-- mine -->", "", "<!-- mine -->")]),
     ):
-        assert differences(claimed, right) == found, (claimed, right)
-        assert differences(right, right) == []
+        assert list_differences(claimed, right) == found, (claimed, right)
+        assert list_differences(right, right) == []
 
 
 @given(st.lists(st.sampled_from(["1", "2", "0.5", "0"]), min_size=1, max_size=12), st.data())
@@ -260,9 +260,9 @@ def test_any_changed_number_is_found_and_its_line_told(values: list[str], data: 
     at = data.draw(st.integers(0, len(values) - 1)) if data else 1
     lines = [f"| row {chr(97 + row)} | {value} |" for row, value in enumerate(values)]
     wrong = [*lines[:at], f"| row {chr(97 + at)} | 77 |", *lines[at + 1 :]]
-    assert differences("\n".join(wrong), "\n".join(lines)) == [("77", values[at], wrong[at])]
+    assert list_differences("\n".join(wrong), "\n".join(lines)) == [("77", values[at], wrong[at])]
 
 
 def test_a_hostile_card_is_read_in_no_time() -> None:
     """Begins without an end: work that grows with their square would take half an hour, past the guard."""
-    assert parse("<!-- begin s140: a -->\n" * 100_000).sections == {}
+    assert parse_card("<!-- begin s140: a -->\n" * 100_000).sections == {}

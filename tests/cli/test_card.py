@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from hub_server import TOKEN, HubServer
 from on_hub import hashes
 from page_fixtures import FOLDER, Published, copy_of, edit
-from sentiment140_bert.cards.sections import parse
+from sentiment140_bert.cards.merge import parse_card
 from sentiment140_bert.cli import main
 
 pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")
@@ -57,7 +57,7 @@ def test_the_id_on_the_hub_is_named(mine: Path, card: Path, s140) -> None:
     s140("card", mine, "--repo-id", "somebody/some_model")
     text = card.read_text("utf-8")
     assert "model='somebody/some_model'" in text
-    assert parse(text).metadata["model-index"][0]["name"] == "some_model"
+    assert parse_card(text).metadata["model-index"][0]["name"] == "some_model"
 
 
 def test_an_id_that_cannot_be_is_refused(mine: Path, card: Path) -> None:
@@ -106,12 +106,12 @@ def edited(card: Path) -> None:
 
 @pytest.mark.parametrize("verb", ["card", "evaluate"])
 def test_what_people_wrote_is_kept_and_the_rest_replaced(mine: Path, card: Path, s140, verb: str) -> None:
-    ours = parse(card.read_text("utf-8"))
+    ours = parse_card(card.read_text("utf-8"))
     edited(card)
     for _ in range(2):
         s140(verb, mine)
     text = card.read_text("utf-8")
-    found = parse(text)
+    found = parse_card(text)
     assert found.sections == ours.sections
     assert re.findall(r"AFTER USE|BEFORE ALL|AT THE END|REPLACED|With 3 lines", text) == [
         *("BEFORE ALL", "AFTER USE", "With 3 lines", "AT THE END")
@@ -130,7 +130,7 @@ def test_so_it_is_where_an_editor_saves_in_its_own_way(mine: Path, card: Path, s
     for newline, encoding in (("\r\n", "utf-8"), ("\r\n", "utf-8-sig")):
         card.write_bytes(text.replace("\n", newline).encode(encoding))
         s140("card", mine)
-        found = parse(card.read_text("utf-8"))
+        found = parse_card(card.read_text("utf-8"))
         assert found.metadata["license"] == "mit", (newline, encoding)
         assert found.handwritten.splitlines()[0] == "BEFORE ALL", (newline, encoding)
         assert found.handwritten.splitlines()[-1] == "AT THE END", (newline, encoding)

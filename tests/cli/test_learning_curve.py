@@ -19,9 +19,7 @@ from hypothesis import strategies as st
 from command_line import Command, signalled
 from sentiment140_bert import saved_recipe
 from sentiment140_bert.cli import main
-from sentiment140_bert.experiments.learning_curve.curve_dir import CurveDir
-from sentiment140_bert.experiments.learning_curve.curve_plan import time_left, within
-from sentiment140_bert.experiments.learning_curve.curve_points import Training
+from sentiment140_bert.experiments.learning_curve.plan import CurveDir, Training, estimate_time_left, limit_sizes
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir, sha256_of
 from sentiment140_bert.runs import duration
@@ -420,13 +418,13 @@ def test_the_time_left_is_that_of_what_is_not_finished(finished: Path, tmp_path:
         )
     ):
         planned = plan_of(tmp_path / str(number), example, *states)
-        assert time_left(planned, list(states)) == f", about {duration(tweets * 2 / speed)} of training left"
-    assert time_left(plan_of(tmp_path / "new", example, *["missing"] * 4), ["missing"] * 4) == ""
+        assert estimate_time_left(planned, list(states)) == f", about {duration(tweets * 2 / speed)} of training left"
+    assert estimate_time_left(plan_of(tmp_path / "new", example, *["missing"] * 4), ["missing"] * 4) == ""
 
 
 @given(st.lists(st.integers(2, 300), min_size=1, unique=True).map(sorted), st.integers(2, 300))
 def test_sizes_end_at_what_there_is(sizes: list[int], available: int) -> None:
-    chosen, said = within(sizes, available)
+    chosen, said = limit_sizes(sizes, available)
     beyond = [size for size in sizes if size > available]
     assert chosen == sorted({min(size, available) for size in sizes})
     if beyond:

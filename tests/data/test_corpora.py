@@ -16,13 +16,13 @@ from click.testing import Result
 from hub_server import HubServer
 from on_hub import BOTH, DATA, MODEL
 from page_fixtures import README, Verdict, copy_of, edit, trained
-from sentiment140_bert.cards.dataset import dataset_card
-from sentiment140_bert.cards.facts import Facts, read
-from sentiment140_bert.cards.model import model_card
-from sentiment140_bert.cards.sections import merged, parse
+from sentiment140_bert.cards.dataset import render_dataset_card
+from sentiment140_bert.cards.facts import Facts, read_facts
+from sentiment140_bert.cards.merge import merge_cards, parse_card
+from sentiment140_bert.cards.model import render_model_card
 from sentiment140_bert.data.corpora import FILES, HUB_NAMES, SAMPLE_SHA256, STANFORD_SHA256, identify_source
-from sentiment140_bert.publishing import page_checks
-from sentiment140_bert.publishing.verification import FALSE, TRUE, WARNING, verdict
+from sentiment140_bert.publishing import pages
+from sentiment140_bert.publishing.checks import FALSE, TRUE, WARNING, reach_verdict
 from sentiment140_bert.run_dir import sha256_of
 
 pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")
@@ -120,16 +120,16 @@ def with_source(facts: Facts, kind: str, **more: Any) -> Facts:
 
 
 def card_of_model(facts: Facts) -> str:
-    return model_card(facts, "title", "tester/title", [])
+    return render_model_card(facts, "title", "tester/title", [])
 
 
 def card_of_dataset(facts: Facts) -> str:
     sizes = {"default": {"train": {"num_examples": 1, "num_bytes": 1}}}
-    return dataset_card(facts.data | {"configs": sizes}, "tester/data", None)
+    return render_dataset_card(facts.data | {"configs": sizes}, "tester/data", None)
 
 
 def test_each_claim_is_made_of_the_sources_that_it_is_true_of(small_run: Path) -> None:
-    facts = {kind: with_source(read(small_run), kind) for kind in SOURCES}
+    facts = {kind: with_source(read_facts(small_run), kind) for kind in SOURCES}
     wrong = []
     for make, words in ((card_of_model, CLAIMS), (card_of_dataset, DATASET_CLAIMS)):
         cards = {kind: make(found) for kind, found in facts.items()}
@@ -140,9 +140,9 @@ def test_each_claim_is_made_of_the_sources_that_it_is_true_of(small_run: Path) -
 
 
 def test_what_a_publisher_says_is_on_both_cards_and_no_more(small_run: Path) -> None:
-    facts = with_source(read(small_run), "other", description=SAID)
+    facts = with_source(read_facts(small_run), "other", description=SAID)
     of_model, of_dataset = card_of_model(facts), card_of_dataset(facts)
-    front, dataset = parse(of_model).metadata, parse(of_dataset).metadata
+    front, dataset = parse_card(of_model).metadata, parse_card(of_dataset).metadata
     assert (front["language"], front["license"]) == ("es", "cc-by-4.0")
     assert (dataset["language"], dataset["license"]) == (["es"], "cc-by-4.0")
     assert dataset["pretty_name"] == "Tuits 2021, cleaned and split"
@@ -156,18 +156,20 @@ def test_what_a_publisher_says_is_on_both_cards_and_no_more(small_run: Path) -> 
 
 
 def test_of_sentiment140_a_citation_is_added(small_run: Path) -> None:
-    text = card_of_model(with_source(read(small_run), "sentiment140", description={"citation": BIBTEX}))
+    text = card_of_model(with_source(read_facts(small_run), "sentiment140", description={"citation": BIBTEX}))
     assert text.index("go2009twitter") < text.index("perez2021") < text.index("<!-- end s140: citation")
 
 
 def test_what_an_older_card_said_falsely_is_not_kept(small_run: Path) -> None:
     """Its language and its tag were this tool's words; what people added stays."""
-    facts = read(small_run)
+    facts = read_facts(small_run)
     older = card_of_model(with_source(facts, "sentiment140")).replace("tags:\n", "tags:\n- mine\n")
-    card = parse(merged(card_of_model(with_source(facts, "other")), f"{older}\nBy hand.\n"))
+    card = parse_card(merge_cards(card_of_model(with_source(facts, "other")), f"{older}\nBy hand.\n"))
     assert "language" not in card.metadata
     assert card.metadata["tags"] == ["sentiment-analysis", "mine"]
-    assert parse(merged(card_of_model(facts), "---\ntags: [twitter]\n---\n")).metadata["tags"][-1] == "twitter"
+    assert (
+        parse_card(merge_cards(card_of_model(facts), "---\ntags: [twitter]\n---\n")).metadata["tags"][-1] == "twitter"
+    )
     assert "citation" not in card.sections
     assert card.handwritten == "By hand."
 
@@ -177,7 +179,7 @@ def test_what_an_older_card_said_falsely_is_not_kept(small_run: Path) -> None:
 
 def test_claims_of_sentiment140_are_false_of_any_other_source(small_run: Path, tmp_path: Path) -> None:
     """In the tool's own sections, written by another version, and by hand."""
-    facts = read(small_run)
+    facts = read_facts(small_run)
     right, claimed = (card_of_model(with_source(facts, kind)) for kind in ("other", "sentiment140"))
     older = claimed.replace("written by sentiment140_bert ", "written by sentiment140_bert 0.0.")
     claims = {
@@ -194,26 +196,26 @@ def test_claims_of_sentiment140_are_false_of_any_other_source(small_run: Path, t
     }
     for name, text in claims.items():
         (tmp_path / README).write_text(text, "utf-8")
-        checks = [*page_checks.compare_card("card", tmp_path / README, right)]
-        assert verdict(checks) == FALSE, name
+        checks = [*pages.compare_card("card", tmp_path / README, right)]
+        assert reach_verdict(checks) == FALSE, name
         (tmp_path / README).write_text(right, "utf-8")
-        assert verdict(page_checks.compare_card("card", tmp_path / README, right)) == TRUE, name
+        assert reach_verdict(pages.compare_card("card", tmp_path / README, right)) == TRUE, name
 
 
 def test_so_are_those_of_a_dataset_card_of_another_version(small_run: Path, tmp_path: Path) -> None:
-    facts = read(small_run)
+    facts = read_facts(small_run)
     right, claimed = (card_of_dataset(with_source(facts, kind)) for kind in ("other", "sentiment140"))
     front = right.partition("<!--")[0]
     older = front + claimed.replace("sentiment140_bert 0.", "sentiment140_bert 0.0.")[claimed.index("<!--") :]
     (tmp_path / README).write_text(older, "utf-8")
-    checks = page_checks.compare_card("dataset card", tmp_path / README, right)
+    checks = pages.compare_card("dataset card", tmp_path / README, right)
     named = {check.claim for check in checks if check.verdict == FALSE}
     assert named == {f"dataset card: the {claim}, as of Sentiment140" for claim in ("dataset", "labels", "licence")}
 
 
 def test_words_about_sentiment140_are_no_false_claim(small_run: Path, tmp_path: Path) -> None:
     """Where they name it, and it is not the source by anybody's word, they are a warning."""
-    facts = read(small_run)
+    facts = read_facts(small_run)
     note = "\nUnlike models that were fine-tuned on Sentiment140 (English, emoticons), it was labelled by hand.\n"
     own_copy = with_source(facts, "other", description={"dataset_name": "Sentiment140"})
     for right, text, warnings in (
@@ -223,8 +225,8 @@ def test_words_about_sentiment140_are_no_false_claim(small_run: Path, tmp_path: 
         (card_of_model(with_source(facts, "sample")), "\nIt tells whether an English tweet is positive.\n", 0),
     ):
         (tmp_path / README).write_text(right + text, "utf-8")
-        checks = [*page_checks.compare_card("card", tmp_path / README, right)]
-        assert (verdict(checks), sum(check.verdict == WARNING for check in checks)) == (TRUE, warnings), text
+        checks = [*pages.compare_card("card", tmp_path / README, right)]
+        assert (reach_verdict(checks), sum(check.verdict == WARNING for check in checks)) == (TRUE, warnings), text
 
 
 # ---- the commands
@@ -247,7 +249,7 @@ def spanish(encoder: Path, tmp_path: Path) -> Path:
 
 
 def front_of(run: Path) -> dict[str, Any]:
-    return parse((run / "model" / README).read_text("utf-8")).metadata
+    return parse_card((run / "model" / README).read_text("utf-8")).metadata
 
 
 def test_a_run_of_other_tweets_from_training_to_the_hub(
@@ -262,7 +264,7 @@ def test_a_run_of_other_tweets_from_training_to_the_hub(
     assert json.loads((spanish / "data.json").read_text("utf-8"))["description"] == SAID
     for kind, repo_id in (("model", MODEL), ("dataset", DATA)):
         published = hub.files(repo_id, kind)
-        front = parse(published[README].decode()).metadata
+        front = parse_card(published[README].decode()).metadata
         assert (front["license"], json.loads(published["data.json"])["description"]) == ("cc-by-4.0", SAID)
     for place in (MODEL, spanish):
         told = verify(place)

@@ -18,7 +18,7 @@ import pytest
 
 from hub_server import HubServer
 from on_hub import DATA, MODEL
-from sentiment140_bert.cards.dataset import dataset_card
+from sentiment140_bert.cards.dataset import render_dataset_card
 from sentiment140_bert.data import leakage, publication
 from sentiment140_bert.errors import RunError, S140Error
 
@@ -78,7 +78,7 @@ def use(folder: Path) -> None:
     prepared = publication.read(folder, "somebody/tweets", "c" * 40)
     for name in prepared.splits():
         publication.tokens_of(folder, prepared, name)
-    dataset_card(json.loads((folder / "data.json").read_text("utf-8")), "somebody/tweets", "somebody/model")
+    render_dataset_card(json.loads((folder / "data.json").read_text("utf-8")), "somebody/tweets", "somebody/model")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from PIL import Image
 
 from command_line import FORKS
 from sentiment140_bert.cards import figures as figures_module
-from sentiment140_bert.cards.figures import CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES, draw
+from sentiment140_bert.cards.figures import CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES, draw_figures
 from sentiment140_bert.evaluation.answers import Answers
 from sentiment140_bert.evaluation.calibration import Calibration
 from sentiment140_bert.evaluation.lift import Baselines
@@ -36,7 +36,7 @@ def scored(truth: list[int], shares: list[float] | None = None) -> dict[str, Any
 
 def drawn(folder: Path, splits: dict[str, Any], history: list[dict[str, Any]] = HISTORY) -> dict[str, tuple[int, int]]:
     """Size of each picture, all of which can be read."""
-    draw(folder, splits, history)  # leaves nothing half written
+    draw_figures(folder, splits, history)  # leaves nothing half written
     sizes = {}
     for file in sorted(folder.iterdir()):
         with Image.open(file) as picture:
@@ -62,8 +62,8 @@ def test_the_pictures(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_the_same_numbers_give_the_same_bytes_in_another_process_too(tmp_path: Path) -> None:
     splits = {"test": scored(MIXED)}
-    draw(tmp_path / "here", splits, HISTORY)
-    process = FORKS.Process(target=draw, args=(tmp_path / "there", splits, HISTORY))
+    draw_figures(tmp_path / "here", splits, HISTORY)
+    process = FORKS.Process(target=draw_figures, args=(tmp_path / "there", splits, HISTORY))
     process.start()
     process.join()
     assert process.exitcode == 0
@@ -75,7 +75,7 @@ def test_the_same_numbers_give_the_same_bytes_in_another_process_too(tmp_path: P
 def figures(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
     """Pictures by name, as they are before they are written."""
     found: dict[str, Figure] = {}
-    monkeypatch.setattr(figures_module, "_write", lambda figure, path: found.update({path.name: figure}))
+    monkeypatch.setattr(figures_module, "_save", lambda figure, path: found.update({path.name: figure}))
     return found
 
 
@@ -90,7 +90,7 @@ def lines(axes: Axes) -> dict[str, list[tuple[float, float]]]:
 
 def test_pictures_show_the_numbers(figures: dict[str, Figure], tmp_path: Path) -> None:
     splits = {"validation": scored(MIXED), "test": scored(MIXED[::-1]), "manual": scored(MIXED[2:])}
-    draw(tmp_path, splits, HISTORY)
+    draw_figures(tmp_path, splits, HISTORY)
     assert figures.keys() == PICTURES
     shown = {name: splits[name] for name in ("test", "manual")}
     for name in (CONFUSION, CALIBRATION, RISK_COVERAGE, SLICES):
@@ -132,7 +132,7 @@ def test_the_picture_of_slices(figures: dict[str, Figure], tmp_path: Path) -> No
         }
         for at, (name, value, worse) in enumerate(parts)
     ]
-    draw(tmp_path, {"test": scored(MIXED) | {"slices": slices}}, [])
+    draw_figures(tmp_path, {"test": scored(MIXED) | {"slices": slices}}, [])
     assert figures.keys() == PICTURES - {LEARNING}
     (axes,) = figures[SLICES].axes
     assert [label.get_text() for label in axes.get_yticklabels()] == [
@@ -170,5 +170,5 @@ def test_whatever_was_logged(figures: dict[str, Figure], tmp_path: Path) -> None
     ]
     for history, there in histories:
         figures.clear()
-        draw(tmp_path, {"test": scored(MIXED)}, history)
+        draw_figures(tmp_path, {"test": scored(MIXED)}, history)
         assert (LEARNING in figures) == there, history

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from sentiment140_bert.data import split
 from sentiment140_bert.data.prepare import prepare
 from sentiment140_bert.errors import DataError, MissingExtra
-from sentiment140_bert.experiments.label_issues import noise
-from sentiment140_bert.experiments.label_issues.cross_validation import by_baseline
+from sentiment140_bert.experiments.label_issues import suspects as label_issues
+from sentiment140_bert.experiments.label_issues.cross_validation import predict_by_baseline
 from sentiment140_bert.settings import DataConfig
 
 
@@ -35,17 +35,17 @@ def test_texts_are_dealt_out_by_priority_within_their_stratum(rows: list[tuple[i
     if fewest is not None:
         said = rf"{count} folds need {count} texts or more of each label; one label has {fewest}\."
         with pytest.raises(DataError, match=said):
-            noise.folds(priorities, labels, count)
+            label_issues.split_folds(priorities, labels, count)
         return
     expected = {text: at % count for texts in strata for at, text in enumerate(texts)}
-    assert noise.folds(priorities, labels, count).tolist() == [expected[priority] for priority, _ in rows]
+    assert label_issues.split_folds(priorities, labels, count).tolist() == [expected[priority] for priority, _ in rows]
 
 
 @given(st.integers(2, 6), st.lists(st.integers(0, 9), max_size=9))
 def test_few_texts_that_carry_both_labels_are_no_hindrance(count: int, both: list[int]) -> None:
     priorities = [*range(100, 100 + 2 * count), *both, *both]
     labels = [0, 1] * count + [0] * len(both) + [1] * len(both)
-    folds = noise.folds(np.array(priorities, dtype=np.uint64), np.array(labels), count).tolist()
+    folds = label_issues.split_folds(np.array(priorities, dtype=np.uint64), np.array(labels), count).tolist()
     assert folds[: 2 * count] == [at // 2 for at in range(2 * count)]
     dealt = {text: at % count for at, text in enumerate(sorted({*both}))}
     assert folds[2 * count :] == [dealt[text] for text in both] * 2
@@ -53,11 +53,11 @@ def test_few_texts_that_carry_both_labels_are_no_hindrance(count: int, both: lis
 
 def test_folds_depend_on_texts_and_seed_alone() -> None:
     texts, labels = [f"text {number}" for number in range(100)], np.arange(100) % 2
-    folds = noise.folds(priorities(texts, 1), labels, 5)
+    folds = label_issues.split_folds(priorities(texts, 1), labels, 5)
     order = np.random.default_rng(0).permutation(100)
-    shuffled = noise.folds(priorities([texts[at] for at in order], 1), labels[order], 5)
+    shuffled = label_issues.split_folds(priorities([texts[at] for at in order], 1), labels[order], 5)
     assert (shuffled == folds[order]).all()
-    assert (noise.folds(priorities(texts, 2), labels, 5) != folds).any()
+    assert (label_issues.split_folds(priorities(texts, 2), labels, 5) != folds).any()
 
 
 def planted(n: int, rates: tuple[float, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -71,10 +71,10 @@ def planted(n: int, rates: tuple[float, float]) -> tuple[np.ndarray, np.ndarray,
 
 def test_the_share_of_wrong_labels_is_estimated() -> None:
     labels, positive, wrong = planted(20_000, (0.05, 0.15))
-    found = noise.find(labels, positive)
+    found = label_issues.find_label_issues(labels, positive)
     assert found.rates == pytest.approx((0.05, 0.15), abs=0.005)
-    assert set(found.suspects) == set(np.flatnonzero(wrong))
-    assert (np.diff(found.quality[found.suspects]) >= 0).all()
+    assert set(found.rows) == set(np.flatnonzero(wrong))
+    assert (np.diff(found.quality[found.rows]) >= 0).all()
     np.testing.assert_allclose(found.quality, np.where(labels == 1, positive, 1 - positive))
 
 
@@ -100,24 +100,24 @@ def test_confident_learning_by_its_definition(seed: int) -> None:
             joint[label, side] += 1
             if side != label and answers[row, side] > answers[row, label]:
                 suspects.append(row)
-    found = noise.find(labels, positive)
+    found = label_issues.find_label_issues(labels, positive)
     quality = np.where(labels == 1, positive, 1 - positive)
-    assert found.suspects.tolist() == sorted(suspects, key=lambda row: quality[row])
+    assert found.rows.tolist() == sorted(suspects, key=lambda row: quality[row])
     np.testing.assert_allclose(found.quality, quality)
     assert found.rates == pytest.approx([joint[label, 1 - label] / joint[label].sum() for label in (0, 1)], abs=2e-3)
 
 
 def test_where_nothing_is_contradicted_nobody_is_suspect() -> None:
     labels = np.arange(100) % 2
-    found = noise.find(labels, np.where(labels == 1, 0.9, 0.1))
-    assert len(found.suspects) == 0
+    found = label_issues.find_label_issues(labels, np.where(labels == 1, 0.9, 0.1))
+    assert len(found.rows) == 0
     assert found.rates == (0, 0)
 
 
 def test_without_cleanlab_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cleanlab", None)
     with pytest.raises(MissingExtra, match=r"Looking for wrong labels needs the optional extra \[noise\]"):
-        noise.find(np.array([0, 1]), np.array([0.1, 0.9]))
+        label_issues.find_label_issues(np.array([0, 1]), np.array([0.1, 0.9]))
 
 
 def lift(data: DataConfig, share: float) -> tuple[float, float, float]:
@@ -128,8 +128,10 @@ def lift(data: DataConfig, share: float) -> tuple[float, float, float]:
     flipped = np.zeros(len(labels), dtype=bool)
     flipped[np.random.default_rng(1).choice(len(labels), round(share * len(labels)), replace=False)] = True
     given = np.where(flipped, 1 - labels, labels)
-    folds = noise.folds(priorities(list(train["text"]), 1), given, 5)
-    found = noise.find(given, by_baseline({"text": train["text"], "label": given}, folds)).suspects
+    folds = label_issues.split_folds(priorities(list(train["text"]), 1), given, 5)
+    found = label_issues.find_label_issues(
+        given, predict_by_baseline({"text": train["text"], "label": given}, folds)
+    ).rows
     precision, at_the_top = flipped[found].mean(), flipped[found[: flipped.sum() // 5]].mean()
     return precision / flipped.mean(), at_the_top / flipped.mean(), flipped[found].sum() / flipped.sum()
 
@@ -144,7 +146,7 @@ def test_flipped_labels_of_the_packaged_tweets_are_found() -> None:
 def test_hardly_a_known_word_is_no_answer() -> None:
     texts = [f"{word} {at} very much" for word in ("good", "bad") for at in range(8)] + ["good", "unheard"]
     labels = np.array([1] * 8 + [0] * 8 + [1, 0])
-    answers = by_baseline({"text": texts, "label": labels}, np.arange(18) % 2)
+    answers = predict_by_baseline({"text": texts, "label": labels}, np.arange(18) % 2)
     assert answers[-2:].tolist() == [0.5, 0.5]
     assert (answers[:8] > 0.5).all()
     assert (answers[8:16] < 0.5).all()

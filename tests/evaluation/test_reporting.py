@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sentiment140_bert.cards.markup import readable
+from sentiment140_bert.cards.markup import clean_controls
 from sentiment140_bert.data.clean import clean
 from sentiment140_bert.evaluation.calibration import Calibration
 from sentiment140_bert.evaluation.reporting import masked, mistakes_of
@@ -70,6 +70,6 @@ def test_however_the_words_are_cut_the_text_is_that_of_the_rules() -> None:
     )
     for text, size in itertools.product(texts_to_mask, (1, 2, 3, 99)):
         words = [(text[at : at + size], 1.0) for at in range(0, len(text), size)]
-        expected, _ = clean(pa.chunked_array([[readable(text)]]), "mask")
+        expected, _ = clean(pa.chunked_array([[clean_controls(text)]]), "mask")
         assert "".join(texts(masked(words))) == expected[0].as_py(), (text, size)
         assert sum(weight or 0 for _, weight in masked(words)) == len(words), (text, size)

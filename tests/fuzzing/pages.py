@@ -16,9 +16,9 @@ from markdown_it import MarkdownIt
 from cards_names import HOSTILE
 from fuzzing.mutation import PIECES, mutated
 from fuzzing.texts import invisible
-from sentiment140_bert.cards import facts, metadata, sections
-from sentiment140_bert.cards.dataset import dataset_card
-from sentiment140_bert.cards.model import model_card
+from sentiment140_bert.cards import facts, merge, metadata
+from sentiment140_bert.cards.dataset import render_dataset_card
+from sentiment140_bert.cards.model import render_model_card
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.run_dir import RunDir
 
@@ -57,7 +57,7 @@ SIGNS += [
     b"\xc2\x85",
     b"\r",
 ]
-OURS = re.compile(rf"(?:{sections.MARK.pattern})|<!-- written by sentiment140_bert [^<>]*-->")
+OURS = re.compile(rf"(?:{merge.MARK.pattern})|<!-- written by sentiment140_bert [^<>]*-->")
 Places = list[tuple[int, tuple[Any, ...]]]
 
 
@@ -68,7 +68,7 @@ class Cards:
 
     def __init__(self, run: Path) -> None:
         files = RunDir(run)
-        read = facts.read(run)
+        read = facts.read_facts(run)
         self.contents = [
             read.recipe,
             read.data,
@@ -80,7 +80,7 @@ class Cards:
         every: Places = [(at, path) for at, each in enumerate(self.contents) for path in _texts_in(each)]
         self.places = [place for place in every if self._takes(place)]
         self.card = self._rendered(self.contents, "title", "user/title")
-        self.sections = list(sections.parse(self.card).sections)
+        self.sections = list(merge.parse_card(self.card).sections)
 
     def draw(self, random: Random) -> bytes:
         """Names that mean harm, or an older card that was damaged."""
@@ -126,22 +126,22 @@ class Cards:
         return True
 
     def _rendered(self, contents: list[Any], title: str, model_id: str) -> str:
-        return model_card(facts.of(*contents), title, model_id, self.figures)
+        return render_model_card(facts.check_facts(*contents), title, model_id, self.figures)
 
     def _dataset(self, data: dict[str, Any], texts: list[str]) -> str:
         size = {"num_examples": 10, "num_bytes": 100}
         configs = {"default": dict.fromkeys(("train", "validation", "test"), size)}
         tokenizer = {"name": texts[0], "revision": None, "sha256": "0" * 64, "max_length": 128}
-        return dataset_card(data | {"configs": configs, "tokenizer": tokenizer}, texts[-1], texts[0])
+        return render_dataset_card(data | {"configs": configs, "tokenizer": tokenizer}, texts[-1], texts[0])
 
     def _sound(self, card: str, expected: list[str] | None) -> None:
-        parsed = sections.parse(card)
+        parsed = merge.parse_card(card)
         assert expected is None or list(parsed.sections) == expected, f"its sections are {list(parsed.sections)}"
         hidden = invisible(card)
         assert not hidden, f"there is {hidden}"
-        matter = sections.FRONT_MATTER.match(card)
+        matter = merge.FRONT_MATTER.match(card)
         assert matter, "no front matter"
-        marks = sections.MARK.findall(card, matter.end())
+        marks = merge.MARK.findall(card, matter.end())
         assert len(marks) == 2 * len(parsed.sections), "a mark too many"
         assert yaml.safe_load(matter[1]) == parsed.metadata, "another front matter"
         html = [each for each in _html(RENDERER.parse(card[matter.end() :])) if not OURS.fullmatch(each.strip())]
@@ -149,16 +149,16 @@ class Cards:
 
     def _merge(self, older: str) -> str:
         try:
-            merged = sections.merged(self.card, older)
+            merged = merge.merge_cards(self.card, older)
         except ValueError as error:
             if len(str(error)) > 1_000:
                 raise AssertionError("a long sentence") from error
             return "error: front matter"
-        ours, now = sections.parse(self.card), sections.parse(merged)
+        ours, now = merge.parse_card(self.card), merge.parse_card(merged)
         assert list(now.sections) == list(ours.sections), f"its sections are {list(now.sections)}"
         assert now.sections == ours.sections, "another section"
-        assert json.dumps(metadata.front(now.metadata)), "front matter"
-        assert sections.merged(self.card, merged) == merged, "merged twice is not as merged once"
+        assert json.dumps(metadata.format_front_matter(now.metadata)), "front matter"
+        assert merge.merge_cards(self.card, merged) == merged, "merged twice is not as merged once"
         return "merged"
 
 

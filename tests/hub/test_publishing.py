@@ -10,7 +10,7 @@ import pytest
 
 from hub_server import HubServer
 from on_hub import DATA, MODEL, changed_by_last, commits_of_ours, titles
-from sentiment140_bert.publishing import pushing
+from sentiment140_bert.publishing import publish
 from tiny_run import flags
 
 pytest_plugins = "hub_fixtures"
@@ -144,10 +144,10 @@ def test_a_file_that_is_empty_or_larger_than_the_hub_takes(hub: HubServer, push,
     picture.write_bytes(b"")
     assert "figures/slices.png has 0 bytes" in push(code=1).stderr
     picture.write_bytes(content)
-    monkeypatch.setattr(pushing, "LARGEST_FILE", size - 1)
+    monkeypatch.setattr(publish, "MAX_FILE_SIZE", size - 1)
     assert f"model.safetensors has {size:,} bytes; the Hub takes up to {size - 1:,}" in push(code=1).stderr
     assert commits_of_ours(hub) == (0, 0)
-    monkeypatch.setattr(pushing, "LARGEST_FILE", size)
+    monkeypatch.setattr(publish, "MAX_FILE_SIZE", size)
     push()
     assert commits_of_ours(hub) == (1, 1)
 

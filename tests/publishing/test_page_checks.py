@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sentiment140_bert.cards.facts import read
-from sentiment140_bert.cards.model import model_card
-from sentiment140_bert.cards.sections import parse
-from sentiment140_bert.publishing import page_checks, verification
-from sentiment140_bert.publishing.verification import CLAIMED, FALSE, TRUE, UNCHECKED, WARNING, Check
+from sentiment140_bert.cards.facts import read_facts
+from sentiment140_bert.cards.merge import parse_card
+from sentiment140_bert.cards.model import render_model_card
+from sentiment140_bert.publishing import pages
+from sentiment140_bert.publishing.checks import CLAIMED, FALSE, TRUE, UNCHECKED, WARNING, Check, reach_verdict
 
 pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")
 SIZE = 7  # of the step through the lines; a prime, so that no column of a table is left out
@@ -16,14 +16,14 @@ SIZE = 7  # of the step through the lines; a prime, so that no column of a table
 
 def compare(folder: Path, text: str, right: str) -> list[Check]:
     (folder / "README.md").write_bytes(text.encode())
-    return list(page_checks.compare_card("card", folder / "README.md", right))
+    return list(pages.compare_card("card", folder / "README.md", right))
 
 
 def test_no_line_can_be_left_out_repeated_or_changed(small_run: Path, tmp_path: Path) -> None:
-    right = model_card(read(small_run), "small", "tester/small", [])
-    assert verification.verdict(compare(tmp_path, right, right)) == TRUE
+    right = render_model_card(read_facts(small_run), "small", "tester/small", [])
+    assert reach_verdict(compare(tmp_path, right, right)) == TRUE
     lines = right.splitlines(keepends=True)
-    outside = "".join(parse(right).between).strip()
+    outside = "".join(parse_card(right).between).strip()
     assert outside == ""
     missed = []
     for at in range(1, len(lines), SIZE):
@@ -34,40 +34,40 @@ def test_no_line_can_be_left_out_repeated_or_changed(small_run: Path, tmp_path: 
         edits += [f"{line}<!-- x -->\n"] if at > lines.index("---\n", 1) else []
         for edit in edits[:1] if line.startswith("<!-- end") else edits:  # what stands behind it is text by hand
             checks = compare(tmp_path, "".join([*lines[:at], edit, *lines[at + 1 :]]), right)
-            if verification.verdict(checks) not in (FALSE, UNCHECKED):
+            if reach_verdict(checks) not in (FALSE, UNCHECKED):
                 missed.append((at, line, edit))
     assert missed == []
 
 
 def test_every_text_by_hand_is_listed_where_it_stands(small_run: Path, tmp_path: Path) -> None:
-    right = model_card(read(small_run), "small", "tester/small", [])
+    right = render_model_card(read_facts(small_run), "small", "tester/small", [])
     text = right
-    for name in parse(right).sections:
+    for name in parse_card(right).sections:
         text = text.replace(f"<!-- begin s140: {name}", f"Before {name}.\n\n<!-- begin s140: {name}")
     checks = compare(tmp_path, f"{text}\nLast.\n", right)
-    assert verification.verdict(checks) == TRUE
+    assert reach_verdict(checks) == TRUE
     listed = [(check.claim, check.claimed) for check in checks if check.verdict == CLAIMED]
-    places = ["the front matter", *parse(right).sections]
-    notes = [f"Before {name}." for name in parse(right).sections] + ["Last."]
+    places = ["the front matter", *parse_card(right).sections]
+    notes = [f"Before {name}." for name in parse_card(right).sections] + ["Last."]
     assert listed == [(f"card: text by hand after {place}", note) for place, note in zip(places, notes, strict=True)]
 
 
 def test_a_licence_is_a_persons_word_unless_the_base_model_has_one(small_run: Path, tmp_path: Path) -> None:
-    right = model_card(read(small_run), "small", "tester/small", [])
+    right = render_model_card(read_facts(small_run), "small", "tester/small", [])
     for written, verdict in (("unknown", CLAIMED), ("apache-2.0", WARNING)):
         text = right.replace("license: unknown", f"license: {written}")
         checks = compare(tmp_path, right.replace("license: unknown", "license: mit"), text)
         assert [check.verdict for check in checks if check.claim.endswith("license")] == [verdict]
-        assert verification.verdict(checks) == TRUE
+        assert reach_verdict(checks) == TRUE
 
 
 def test_results_of_no_dataset_are_not_the_tools(tmp_path: Path) -> None:
     """The tool writes none where the tweets have no id on the Hub."""
     (tmp_path / ".eval_results").mkdir()
     (tmp_path / ".eval_results" / "sentiment140.yaml").write_text("- dataset: {id: a/b, task_id: test}\n  value: 1.0\n")
-    assert verification.verdict(page_checks.compare_results(tmp_path, None, None)) == FALSE
+    assert reach_verdict(pages.compare_results(tmp_path, None, None)) == FALSE
     (tmp_path / ".eval_results" / "folder").mkdir()
-    checks = [*page_checks.compare_results(tmp_path, None, None)]
+    checks = [*pages.compare_results(tmp_path, None, None)]
     assert {check.claim: check.verdict for check in checks}[".eval_results/folder"] == UNCHECKED
 
 
@@ -82,9 +82,9 @@ def test_names_that_a_card_does_not_have(tmp_path: Path) -> None:
     ]
     for snippet in [*snippets, f"classify = pipeline(x, model={'(' * 9_000})"]:
         (tmp_path / "README.md").write_text(section.format("use", snippet))
-        assert page_checks.names_on_card(tmp_path / "README.md", "title", "a/b") == ("title", "a/b"), snippet[:50]
+        assert pages.read_names(tmp_path / "README.md", "title", "a/b") == ("title", "a/b"), snippet[:50]
     for title in ("a_b", "*x*", "a & b", "1. x", "x # y"):
         from sentiment140_bert.cards.markup import escape
 
         (tmp_path / "README.md").write_text(section.format("summary", f"# {escape(title)}"))
-        assert page_checks.names_on_card(tmp_path / "README.md", "", "")[0] == title
+        assert pages.read_names(tmp_path / "README.md", "", "")[0] == title

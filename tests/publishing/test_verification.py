@@ -13,8 +13,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_score, recall_score
 
-from sentiment140_bert.publishing import verification
-from sentiment140_bert.publishing.verification import FALSE, TRUE, UNCHECKED, Check, Claim
+from sentiment140_bert.publishing import checks, claims
+from sentiment140_bert.publishing.checks import FALSE, TRUE, UNCHECKED, Check
+from sentiment140_bert.publishing.claims import Claim
 from sentiment140_bert.settings import SCORES
 
 CELLS = ("true_negative", "false_positive", "false_negative", "true_positive")
@@ -22,7 +23,7 @@ CELLS = ("true_negative", "false_positive", "false_negative", "true_positive")
 
 def compare(claimed: dict[str, Any], measured: dict[str, Any], tolerance: float = 0.001) -> list[Check]:
     """Return the checks of the splits of a metrics.json."""
-    return verification.metrics({"splits": claimed}, {"splits": measured}, tolerance)[1]
+    return checks.check_metrics({"splits": claimed}, {"splits": measured}, tolerance)[1]
 
 
 def split(**scores: float) -> dict[str, Any]:
@@ -38,35 +39,35 @@ def of_cells(tn: int, fp: int, fn: int, tp: int) -> dict[str, Any]:
 
 def test_what_needs_no_tolerance() -> None:
     rows = [(1, 1, TRUE), (1, 2, FALSE), ("a", "a", TRUE), (None, 1, FALSE)]
-    assert [verification.exactly("x", claimed, right).verdict for claimed, right, _ in rows] == [row[2] for row in rows]
+    assert [checks.check_exactly("x", claimed, right).verdict for claimed, right, _ in rows] == [row[2] for row in rows]
 
 
 def test_a_score_within_the_tolerance() -> None:
     rows = [(0.8, TRUE), (0.8009, TRUE), (0.7991, TRUE), (0.8011, FALSE), (0.7989, FALSE), (math.nan, FALSE)]
     rows.append((math.inf, FALSE))
-    assert [(value, verification.about("x", value, 0.8, verification.TOLERANCE).verdict) for value, _ in rows] == rows
-    assert [(value, verification.about("x", 0.8, value, verification.TOLERANCE).verdict) for value, _ in rows] == rows
+    assert [(value, checks.check_about("x", value, 0.8, checks.TOLERANCE).verdict) for value, _ in rows] == rows
+    assert [(value, checks.check_about("x", 0.8, value, checks.TOLERANCE).verdict) for value, _ in rows] == rows
 
 
 def test_the_difference_is_measured_minus_claimed() -> None:
-    assert verification.about("x", 0.8, 0.9, 0.001).difference == pytest.approx(0.1)
-    assert verification.exactly("x", "a", "b").difference is None
-    assert verification.unchecked("x", 0.8, "why").difference is None
+    assert checks.check_about("x", 0.8, 0.9, 0.001).difference == pytest.approx(0.1)
+    assert checks.check_exactly("x", "a", "b").difference is None
+    assert checks.leave_unchecked("x", 0.8, "why").difference is None
 
 
 def test_what_a_card_says_is_shown_on_one_line_and_as_json() -> None:
-    shown = Check("a\nb\x1b[2J" + "c" * 300, math.nan, "x\ty" * 100, FALSE, "z\r\n" * 500).shown()
+    shown = Check("a\nb\x1b[2J" + "c" * 300, math.nan, "x\ty" * 100, FALSE, "z\r\n" * 500).to_dict()
     assert shown["claim"].startswith("a b [2Jccc")
     assert (len(shown["claim"]), len(shown["measured"]), len(shown["why"])) == (200, 200, 400)
     assert all(text.isprintable() for text in (shown["claim"], shown["measured"], shown["why"]))
     assert (shown["claimed"], shown["difference"], shown["verdict"]) == ("nan", None, FALSE)
-    shown = Check("x", 3, 4.5, TRUE).shown()
+    shown = Check("x", 3, 4.5, TRUE).to_dict()
     assert (shown["claimed"], shown["measured"], shown["difference"]) == (3, 4.5, 1.5)
 
 
 @given(st.lists(st.sampled_from([TRUE, FALSE, UNCHECKED]), max_size=6))
 def test_the_verdict_is_the_worst_there_is(verdicts: list[str]) -> None:
-    found = verification.verdict(Check("x", 1, 1, each) for each in verdicts)
+    found = checks.reach_verdict(Check("x", 1, 1, each) for each in verdicts)
     if FALSE in verdicts:
         assert found == FALSE
     elif UNCHECKED in verdicts or not verdicts:
@@ -81,31 +82,31 @@ def test_the_verdict_is_the_worst_there_is(verdicts: list[str]) -> None:
 def test_every_score_of_every_split() -> None:
     claimed = {"test": split(accuracy=0.8, f1=0.7), "manual": split(accuracy=0.9)}
     measured = {"test": split(accuracy=0.8, f1=0.75), "manual": split(accuracy=0.9)}
-    checks = {each.claim: each.verdict for each in compare(claimed, measured, 0.001)}
-    assert checks["test: f1"] == FALSE
-    assert {name for name, verdict in checks.items() if verdict == TRUE} >= {
+    results = {each.claim: each.verdict for each in compare(claimed, measured, 0.001)}
+    assert results["test: f1"] == FALSE
+    assert {name for name, verdict in results.items() if verdict == TRUE} >= {
         *("test: tweets", "test: accuracy", "manual: tweets", "manual: accuracy")
     }
 
 
 def test_another_number_of_tweets() -> None:
     claimed, measured = {"test": split(accuracy=0.8) | {"n": 6_000}}, {"test": split(accuracy=0.8)}
-    checks = {each.claim: each.verdict for each in compare(claimed, measured, 0.001)}
-    assert checks["test: tweets"] == FALSE
+    results = {each.claim: each.verdict for each in compare(claimed, measured, 0.001)}
+    assert results["test: tweets"] == FALSE
 
 
 def test_a_split_that_is_not_there() -> None:
     """One that nobody measured, and one that was left out."""
-    checks = compare({"manual": split(accuracy=0.8)}, {"test": split(accuracy=0.8)})
-    assert {(check.claim, check.verdict) for check in checks} == {
+    results = compare({"manual": split(accuracy=0.8)}, {"test": split(accuracy=0.8)})
+    assert {(check.claim, check.verdict) for check in results} == {
         ("manual: scores", UNCHECKED),
         ("test: scores", FALSE),
     }
 
 
 def test_a_score_that_was_not_measured_is_not_said_to_be_true() -> None:
-    checks = list(compare({"test": split(accuracy=0.8, roc_auc=0.9)}, {"test": split(accuracy=0.8)}, 0.001))
-    assert [each.verdict for each in checks if "roc_auc" in each.claim] == [UNCHECKED]
+    results = list(compare({"test": split(accuracy=0.8, roc_auc=0.9)}, {"test": split(accuracy=0.8)}, 0.001))
+    assert [each.verdict for each in results if "roc_auc" in each.claim] == [UNCHECKED]
 
 
 def placed(path: str, value: float, n: int) -> dict[str, Any]:
@@ -162,8 +163,8 @@ def test_how_far_a_number_may_be_off() -> None:
         )
         for off, verdict in steps:
             for side in (-1, 1):
-                checks = [*compare({"test": placed(path, measured + side * off, n)}, {"test": found}, 0.01)]
-                if verification.verdict(checks) != verdict:
+                results = [*compare({"test": placed(path, measured + side * off, n)}, {"test": found}, 0.01)]
+                if checks.reach_verdict(results) != verdict:
                     wrong.append((path, measured, side * off, verdict))
     assert wrong == []
 
@@ -172,18 +173,18 @@ def test_two_tweets_may_change_between_bins_of_calibration() -> None:
     measured = {"n": 900, "calibration": {"bins": [{"n": 90, "predicted": 0.5}]}}
     for off, verdict in ((2, TRUE), (-2, TRUE), (3, FALSE), (-3, FALSE)):
         claimed = {"n": 900, "calibration": {"bins": [{"n": 90 + off, "predicted": 0.5}]}}
-        assert verification.verdict(compare({"test": claimed}, {"test": measured}, 0.001)) == verdict, off
+        assert checks.reach_verdict(compare({"test": claimed}, {"test": measured}, 0.001)) == verdict, off
 
 
 def test_scores_are_named_singly_and_the_rest_is_counted() -> None:
     names = [name for name in SCORES if name != "accuracy"]
     metrics = split(**dict.fromkeys(names, 0.5)) | {"accuracy": {"value": 0.8, "low": 0.7, "high": 0.9}, "flag": True}
-    checks = list(compare({"test": metrics}, {"test": metrics}, 0.001))
-    assert {check.claim for check in checks} == {
-        *("test: tweets", f"test: {verification.PARTS}", "test: accuracy"),
+    results = list(compare({"test": metrics}, {"test": metrics}, 0.001))
+    assert {check.claim for check in results} == {
+        *("test: tweets", f"test: {checks.OTHER_PARTS}", "test: accuracy"),
         *(f"test: {name}" for name in names),
     }
-    assert [check.claimed for check in checks if check.claim.endswith(verification.PARTS)] == ["3 values"]
+    assert [check.claimed for check in results if check.claim.endswith(checks.OTHER_PARTS)] == ["3 values"]
     claimed = metrics | {"accuracy": {"value": 0.8, "low": 0.75, "high": 0.9}}
     (false,) = [each for each in compare({"test": claimed}, {"test": metrics}, 0.001) if each.verdict == FALSE]
     assert (false.claim, false.claimed, false.measured) == ("test: accuracy.low", 0.75, 0.7)
@@ -202,8 +203,8 @@ def test_kinds_of_tweets_that_are_said_to_be_worse() -> None:
         ({"test": {"n": 60}}, slices(short=False), {("slices", FALSE)}),
     ]
     for claimed, measured, wrong in rows:
-        checks = {(check.claim, check.verdict) for check in compare(claimed, measured) if check.verdict != TRUE}
-        assert checks == {(f"test: {claim}", verdict) for claim, verdict in wrong}
+        results = {(check.claim, check.verdict) for check in compare(claimed, measured) if check.verdict != TRUE}
+        assert results == {(f"test: {claim}", verdict) for claim, verdict in wrong}
 
 
 def test_what_was_learned_of_the_validation_split() -> None:
@@ -216,14 +217,14 @@ def test_what_was_learned_of_the_validation_split() -> None:
             threshold = 0.7 + off * (moved == "abstention")
             claimed = {"temperature": {"value": temperature}, "abstention": {"threshold": threshold}}
             noted = {"temperature": temperature, "neutral_below": threshold}
-            found = [*verification.metrics(claimed, measured, 0.001)[1], *verification.noted(claimed, noted)]
-            checks = {each.claim: each.verdict for each in found}
+            found = [*checks.check_metrics(claimed, measured, 0.001)[1], *checks.check_config(claimed, noted)]
+            results = {each.claim: each.verdict for each in found}
             right = {"temperature": TRUE, "abstention threshold": TRUE}
             changed = "temperature" if moved == "temperature" else "abstention threshold"
-            assert checks == right | {changed: verdict}, (off, moved)
+            assert results == right | {changed: verdict}, (off, moved)
     for noted in (None, [], {"temperature": 1.5000001, "neutral_below": 0.7000001}):
-        checks = {each.claim: each.verdict for each in verification.noted(measured, noted)}
-        assert checks["config.json: temperature"] == checks["config.json: neutral_below"] == FALSE
+        results = {each.claim: each.verdict for each in checks.check_config(measured, noted)}
+        assert results["config.json: temperature"] == results["config.json: neutral_below"] == FALSE
 
 
 JSON = st.recursive(
@@ -245,9 +246,9 @@ JSON = st.recursive(
 @example([], {})
 @example([{"name": "x"}], [{"name": "x"}, {"name": "x"}])
 def test_only_what_is_the_same_in_all_is_settled_as_claimed(claimed: Any, measured: Any) -> None:
-    same, leaves = verification.settle(claimed, claimed)
+    same, leaves = checks.settle(claimed, claimed)
     assert (json.dumps(same), {leaf.verdict for leaf in leaves} - {TRUE}) == (json.dumps(claimed), set())
-    settled, leaves = verification.settle(claimed, measured)
+    settled, leaves = checks.settle(claimed, measured)
     assert json.dumps(settled) == json.dumps(measured)
     agree = all(leaf.verdict == TRUE for leaf in leaves)
     assert agree == (json.dumps(claimed, sort_keys=True) == json.dumps(measured, sort_keys=True))
@@ -255,7 +256,7 @@ def test_only_what_is_the_same_in_all_is_settled_as_claimed(claimed: Any, measur
 
 @given(st.floats(0, 1), st.floats(-0.5, 0.5))
 def test_a_claimed_number_is_settled_if_it_is_near(right: float, off: float) -> None:
-    settled, (leaf,) = verification.settle({"a": [right + off]}, {"a": [right]}, lambda path, measured, n: 0.1)
+    settled, (leaf,) = checks.settle({"a": [right + off]}, {"a": [right]}, lambda path, measured, n: 0.1)
     near = abs((right + off) - right) <= 0.1
     assert (settled["a"][0], leaf.verdict, leaf.path) == (
         right + off if near else right,
@@ -279,8 +280,8 @@ def test_the_answers_of_a_card() -> None:
             said[at] = ANSWERS[at] | change
             right = [TRUE, TRUE]
             right[at] = verdict
-            checks = verification.metrics({"examples": said}, {"examples": ANSWERS}, 0.001)[1]
-            verdicts = [[check.verdict for check in checks if repr(text) in check.claim] for text in "ab"]
+            results = checks.check_metrics({"examples": said}, {"examples": ANSWERS}, 0.001)[1]
+            verdicts = [[check.verdict for check in results if repr(text) in check.claim] for text in "ab"]
             assert [FALSE if FALSE in found else TRUE for found in verdicts] == right
 
 
@@ -290,7 +291,7 @@ def test_the_answers_of_a_card() -> None:
 def of_index(metric: Any = "accuracy", value: Any = 0.8634, **dataset: Any) -> list[Claim]:
     """The claims of a model-index with one metric."""
     found = {"task": {"type": "text-classification"}, "dataset": {"type": "a/b", "name": "b"} | dataset}
-    return list(verification.of_model_index([{"name": "m", "results": [found | {"metrics": [each(metric, value)]}]}]))
+    return list(claims.read_model_index([{"name": "m", "results": [found | {"metrics": [each(metric, value)]}]}]))
 
 
 def each(metric: Any, value: Any) -> dict[str, Any]:
@@ -352,7 +353,7 @@ LINES = [
 
 def test_a_line_that_states_a_score() -> None:
     for line, metric, value, digits in LINES:
-        (claim,) = verification.of_text(f"# Model\n\n{line}\n\nmore text\n")
+        (claim,) = claims.read_text(f"# Model\n\n{line}\n\nmore text\n")
         assert (claim.metric, claim.value, claim.digits) == (metric, pytest.approx(value), digits), line
         assert claim.where.startswith("card text")
 
@@ -366,14 +367,14 @@ def test_a_line_that_states_none() -> None:
         "| Training Loss | Epoch | Accuracy |",
         "accuracy of 0.86",
     ]
-    assert [list(verification.of_text(line)) for line in lines] == [[]] * len(lines)
+    assert [list(claims.read_text(line)) for line in lines] == [[]] * len(lines)
 
 
 def test_a_number_is_read_whole_or_not_at_all() -> None:
     """Not as 5, 0 and 0.8."""
     for line in ("Loss: 5e-05", "Accuracy: 0,861", "Accuracy: 0.8.1"):
-        claims = list(verification.of_text(line))
-        assert [each.value for each in claims] in ([], [pytest.approx(5e-05)], [pytest.approx(0.861)])
+        stated = list(claims.read_text(line))
+        assert [each.value for each in stated] in ([], [pytest.approx(5e-05)], [pytest.approx(0.861)])
 
 
 def test_reading_a_text_takes_work_that_grows_with_its_length() -> None:
@@ -382,7 +383,7 @@ def test_reading_a_text_takes_work_that_grows_with_its_length() -> None:
         spent = []
         for length in (20_000, 200_000):
             before = time.process_time()
-            assert list(verification.of_text(text * (length // len(text)) + "x")) == []
+            assert list(claims.read_text(text * (length // len(text)) + "x")) == []
             spent.append(time.process_time() - before)
         assert spent[1] < 40 * spent[0] + 0.5, (text, spent)
 
@@ -403,13 +404,13 @@ def test_a_true_score_is_true_however_it_was_rounded(counts: tuple[int, int], di
         nearest |= {up, down}
     for value in nearest:
         claim = Claim("x", "accuracy", value, digits)
-        assert verification.compared(claim, measured, 0.0).verdict == TRUE
+        assert claims.check_claim(claim, measured, 0.0).verdict == TRUE
 
 
 @given(st.floats(0, 1), st.integers(2, 4), st.sampled_from([-1, 1]))
 def test_one_more_in_the_last_digit_is_false(right: float, digits: int, side: int) -> None:
     claim = Claim("x", "accuracy", round(right, digits) + side * 10.0**-digits * 1.01, digits)
-    assert verification.compared(claim, split(accuracy=right), 0.0).verdict == FALSE
+    assert claims.check_claim(claim, split(accuracy=right), 0.0).verdict == FALSE
 
 
 def test_a_round_number_is_no_licence() -> None:
@@ -417,19 +418,19 @@ def test_a_round_number_is_no_licence() -> None:
     for value in (0, 1, 1.0, 5e-05, 1e-7):
         (claim,) = of_index(value=value)
         for right in (0.4, 0.5375, 0.96):
-            assert verification.compared(claim, split(accuracy=right), 0.001).verdict == FALSE, (value, right)
+            assert claims.check_claim(claim, split(accuracy=right), 0.001).verdict == FALSE, (value, right)
 
 
 def test_what_cannot_be_measured_here() -> None:
-    check = verification.compared(Claim("x", "roc_auc", 0.8, 2), split(accuracy=0.8), 0.001)
+    check = claims.check_claim(Claim("x", "roc_auc", 0.8, 2), split(accuracy=0.8), 0.001)
     assert (check.verdict, check.measured) == (UNCHECKED, None)
-    assert verification.compared(Claim("x", "accuracy", 0.8, 2), {}, 0.001).verdict == UNCHECKED
+    assert claims.check_claim(Claim("x", "accuracy", 0.8, 2), {}, 0.001).verdict == UNCHECKED
 
 
 def test_neutral_tweets_that_were_left_out_leave_others_claims_open() -> None:
     """They are about three classes, and two were measured."""
     measured = split(accuracy=0.9) | {"neutral_left_out": 20}
-    assert verification.compared(Claim("x", "accuracy", 0.6, 2), measured, 0.001).verdict == UNCHECKED
+    assert claims.check_claim(Claim("x", "accuracy", 0.6, 2), measured, 0.001).verdict == UNCHECKED
 
 
 @given(st.tuples(*[st.integers(0, 30)] * 4).filter(any))
@@ -439,7 +440,7 @@ def test_the_averages_are_those_of_scikit_learn(cells: tuple[int, ...]) -> None:
     said = np.array([0] * tn + [1] * fp + [0] * fn + [1] * tp)
     functions = {"f1": f1_score, "precision": precision_score, "recall": recall_score}
     for metric, function in functions.items():
-        found = verification.averages(metric, of_cells(*cells))
+        found = claims.average_classes(metric, of_cells(*cells))
         for average in ("macro", "weighted"):
             right = function(truth, said, labels=[0, 1], average=average, zero_division=0.0)
             assert found[average] == pytest.approx(right), (metric, average)
@@ -447,19 +448,19 @@ def test_the_averages_are_those_of_scikit_learn(cells: tuple[int, ...]) -> None:
 
 def test_the_average_that_is_meant_is_named() -> None:
     cells = of_cells(30, 10, 5, 15)
-    means = verification.averages("f1", cells)
+    means = claims.average_classes("f1", cells)
     binary = 2 * 15 / (2 * 15 + 10 + 5)
     measured = cells | split(f1=binary)
     for value, name in ((binary, "x"), (means["macro"], "x (macro)"), (means["weighted"], "x (weighted)")):
-        check = verification.compared(Claim("x", "f1", value, 6), measured, 0.0)
+        check = claims.check_claim(Claim("x", "f1", value, 6), measured, 0.0)
         assert (check.claim, check.verdict) == (name, TRUE)
-    assert verification.compared(Claim("x", "f1", 0.99, 6), measured, 0.001).verdict == FALSE
+    assert claims.check_claim(Claim("x", "f1", 0.99, 6), measured, 0.001).verdict == FALSE
 
 
 def test_accuracy_has_no_averages() -> None:
     measured = of_cells(30, 10, 5, 15) | split(accuracy=0.75)
-    value = verification.averages("f1", measured)["macro"]
-    assert verification.compared(Claim("x", "accuracy", value, 6), measured, 0.001).verdict == FALSE
+    value = claims.average_classes("f1", measured)["macro"]
+    assert claims.check_claim(Claim("x", "accuracy", value, 6), measured, 0.001).verdict == FALSE
 
 
 def test_every_score_of_ours_can_be_claimed_by_its_name() -> None:
@@ -471,7 +472,7 @@ def test_a_tweet_that_rounding_takes_over_a_limit_makes_no_claim_false() -> None
     for n, verdict in ((10_000, TRUE), (100, FALSE)):
         claimed = {"n": n, "neutral_left_out": 0, "true_positive": {"value": n // 2}}
         found = claimed | {"true_positive": {"value": n // 2 + 1}}
-        assert verification.verdict(compare({"test": claimed}, {"test": found}, 0.001)) == verdict
+        assert checks.reach_verdict(compare({"test": claimed}, {"test": found}, 0.001)) == verdict
     bins = {"n": 1_000, "calibration": {"bins": [{"n": 100, "predicted": 0.5, "observed": 0.50}]}}
     moved = {"n": 1_000, "calibration": {"bins": [{"n": 100, "predicted": 0.5, "observed": 0.51}]}}
-    assert verification.verdict(compare({"test": bins}, {"test": moved}, 0.001)) == TRUE
+    assert checks.reach_verdict(compare({"test": bins}, {"test": moved}, 0.001)) == TRUE

@@ -16,7 +16,7 @@ from on_hub import DATA, MODEL
 from once import make_once
 from page_fixtures import DATA_JSON, Published, Verdict, copy_of, edit, publish_forged_facts, trained
 from sentiment140_bert.data import preparing
-from sentiment140_bert.publishing import origin_checks
+from sentiment140_bert.publishing import origin
 from sentiment140_bert.settings import DataConfig
 
 pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")
@@ -150,4 +150,4 @@ def test_the_sample_is_known_by_its_rows(left_out: int, tmp_path: Path) -> None:
     rows = [f"{4 * (at % 2)},{'sad' if at % 2 else 'glad'} number {at}\n" for at in range(200)]
     (tmp_path / "others.csv").write_text("".join(rows))
     others, _ = preparing.splits(DataConfig(dataset=str(tmp_path / "others.csv"), test_size=20, validation_size=20))
-    assert (origin_checks.is_sample(named), origin_checks.is_sample(others)) == (True, False)
+    assert (origin.is_sample(named), origin.is_sample(others)) == (True, False)

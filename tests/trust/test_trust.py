@@ -597,7 +597,7 @@ def test_a_trackers_odd_answer_is_not_written_down(mine: Path) -> None:
 
 
 def test_files_that_a_recipe_names_are_nobodys_business(tmp_path: Path) -> None:
-    from sentiment140_bert.publishing import origin_checks
+    from sentiment140_bert.publishing import origin
     from sentiment140_bert.recipe import Recipe
     from sentiment140_bert.runs import public
     from sentiment140_bert.settings import DataConfig, file_settings
@@ -607,4 +607,4 @@ def test_files_that_a_recipe_names_are_nobodys_business(tmp_path: Path) -> None:
         recipe = Recipe().with_values({"dataset": "sample", name: str(tmp_path / "anna" / "secret.csv")})
         assert getattr(public(recipe).data, name) == "secret.csv"
         if name != "drop_suspects":  # told apart
-            assert not origin_checks.is_public(recipe.data)
+            assert not origin.is_public(recipe.data)

@@ -1,4 +1,4 @@
-"""Answers for every training tweet by something that was not trained on it: each fold is answered by the others."""
+"""Probabilities for every training tweet by something that was not trained on it: cross-validation over folds."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
     from sentiment140_bert.recipe import Recipe
 
 log = logging.getLogger(__name__)
-Answers = npt.NDArray[np.float64]
-Folds = npt.NDArray[np.int64]
-# With 5% of 20,000 real labels flipped, three times, 64% of the first 50 suspects were flipped ones; with every answer
-# taken as it is 51%, with 2 terms 64%, with 6 terms 59%.
-ENOUGH_TERMS = 3
-OF_NO_INFLUENCE = ("report_to", "run_name")  # of a recipe, on the weights
+Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+# With 5% of 20,000 real labels flipped, three times, 64% of the first 50 suspects were flipped ones; without this limit
+# 51%, with 2 terms 64%, with 6 terms 59%.
+MIN_TERMS = 3
+WITHOUT_INFLUENCE = ("report_to", "run_name")  # on the weights
 
 
-def by_baseline(train: Any, folds: Folds) -> Answers:
-    """P(positive) of each training tweet by a baseline that was fitted to the other folds.
+def predict_by_baseline(train: Any, folds: Indices) -> Floats:
+    """Return P(positive) of each training tweet by a baseline that was fitted to the other folds.
 
-    A tweet of which the baseline knows hardly a word gets 0.5. Texts are scaled to length 1, so that a bare "@user"
+    A tweet with hardly a word that the baseline knows gets 0.5. Texts are scaled to length 1, so that a bare "@user"
     would count as one of the most positive tweets there are.
 
     Args:
@@ -48,23 +48,24 @@ def by_baseline(train: Any, folds: Folds) -> Answers:
     from sentiment140_bert.evaluation import baseline
 
     texts, labels = np.array(train["text"], dtype=object), np.array(train["label"])
-    answers = np.empty(len(texts))
+    positive = np.empty(len(texts))
     for fold in np.unique(folds):
-        left = folds == fold
-        fitted = baseline.fit(texts[~left], labels[~left])
-        answers[left] = np.where(fitted.terms_in(texts[left]) < ENOUGH_TERMS, 0.5, fitted.positive(texts[left]))
-    return answers
+        held_out = folds == fold
+        model = baseline.fit(texts[~held_out], labels[~held_out])
+        known_terms = model.terms_in(texts[held_out])
+        positive[held_out] = np.where(known_terms < MIN_TERMS, 0.5, model.positive(texts[held_out]))
+    return positive
 
 
-def by_model(run: RunDir, recipe: Recipe, folds: Folds) -> Answers:
-    """P(positive) of each training tweet by a model that was trained, as the run was, on the other folds.
+def predict_by_model(run: RunDir, recipe: Recipe, folds: Indices) -> Floats:
+    """Return P(positive) of each training tweet by a model that was trained, as the run was, on the other folds.
 
-    What a fold answered is kept in the run, under a name made of all that it depends on, and found there by the next
-    call; a training that was stopped goes on from its checkpoint.
+    The predictions of a fold are kept in the run, under a name made of all that they depend on, for the next call; a
+    training that was stopped resumes from its checkpoint.
 
     Args:
         run: A finished one; its ``environment.json`` tells how long its training took.
-        recipe: Its own.
+        recipe: That of the run.
         folds: The fold of each row of its training split.
 
     Raises:
@@ -72,46 +73,46 @@ def by_model(run: RunDir, recipe: Recipe, folds: Folds) -> Answers:
         Interrupted: A signal stopped training; the folds that were finished and a checkpoint are kept.
     """
     prepared, tokens, tokenizer = preparing.tokenized(recipe)
-    home = run.suspects / _name(recipe, prepared, folds)
+    home = run.suspects / _hash_inputs(recipe, prepared, folds)
     count = int(folds.max()) + 1
-    answers = np.full(len(folds), np.nan)
+    positive = np.full(len(folds), np.nan)
     for fold in range(count):
-        kept = _kept(home / f"fold-{fold + 1}.parquet", int((folds == fold).sum()))
-        if kept is not None:
-            answers[folds == fold] = kept
-    missing = [fold for fold in range(count) if np.isnan(answers[folds == fold]).any()]
-    _announce(run, count, len(missing), len(folds))
+        saved = _load_fold(home / f"fold-{fold + 1}.parquet", int((folds == fold).sum()))
+        if saved is not None:
+            positive[folds == fold] = saved
+    missing = [fold for fold in range(count) if np.isnan(positive[folds == fold]).any()]
+    _log_estimate(run, count, len(missing), len(folds))
     for fold in missing:
         log.info("suspects: training %d of %d", fold + 1, count)
-        with _workplace(run, home, fold) as place:
-            answers[folds == fold] = _answered(recipe, prepared, tokens, tokenizer, folds == fold, place)
-            _keep(home / f"fold-{fold + 1}.parquet", answers[folds == fold])
-    return answers
+        with _make_training_folder(run, home, fold) as folder:
+            positive[folds == fold] = _train_and_predict(recipe, prepared, tokens, tokenizer, folds == fold, folder)
+            _save_fold(home / f"fold-{fold + 1}.parquet", positive[folds == fold])
+    return positive
 
 
-def _answered(
-    recipe: Recipe, prepared: Prepared, tokens: Prepared, tokenizer: Any, left: npt.NDArray[np.bool_], place: Path
-) -> Answers:
-    """Trains on the rows that are not ``left``, in ``place``, and answers those that are."""
+def _train_and_predict(
+    recipe: Recipe, prepared: Prepared, tokens: Prepared, tokenizer: Any, held_out: npt.NDArray[np.bool_], folder: Path
+) -> Floats:
+    """Train on the rows that are not ``held_out``, in ``folder``, and return P(positive) of those that are."""
     from sentiment140_bert import models
     from sentiment140_bert.evaluation.metrics import trainer_metrics
     from sentiment140_bert.inference.torch_backend import TorchClassifier
     from sentiment140_bert.training import arguments, trainer
     from sentiment140_bert.training.checkpoints import newest_whole
 
-    checkpoints = place / "checkpoints"
+    checkpoints = folder / "checkpoints"
     settings = arguments.training_arguments(recipe.training, arguments.choose_precision(recipe.training), checkpoints)
     if arguments.processes_of(settings).num_processes > 1:
-        raise RunError("Suspects are looked for in one process.", "Start it without torchrun or accelerate.")
+        raise RunError("The search for suspects runs in one process.", "Start it without torchrun or accelerate.")
     exact = pinning.at_one_commit(recipe, data=(prepared, tokens, tokenizer)).model
     model = models.load_encoder(exact.model_name_or_path, exact.model_revision, recipe.training.seed, exact.dropouts())
     splits = tokens.splits()
     outcome = trainer.train(
         model,
         tokenizer,
-        {"train": splits["train"].select(np.flatnonzero(~left)), "validation": splits["validation"]},
+        {"train": splits["train"].select(np.flatnonzero(~held_out)), "validation": splits["validation"]},
         settings,
-        history=place / "history.jsonl",
+        history=folder / "history.jsonl",
         compute_metrics=trainer_metrics,
         resume_from=newest_whole(checkpoints),
         finds_batch=recipe.training.auto_find_batch_size,
@@ -120,69 +121,69 @@ def _answered(
     if outcome.signal:
         raise Interrupted(
             "The search for suspects was stopped by a signal; the folds that were finished are kept, and a checkpoint.",
-            "Go on with the same command.",
+            "Run the same command again to resume.",
             outcome.signal,
         )
-    texts = prepared.splits()["train"].select(np.flatnonzero(left))["text"]
+    texts = prepared.splits()["train"].select(np.flatnonzero(held_out))["text"]
     classifier = TorchClassifier(model, tokenizer)
     return map_labels(classifier.labels).positive_share(classifier.probabilities(list(texts)))
 
 
-def _name(recipe: Recipe, prepared: Prepared, folds: Folds) -> str:
-    """A name for all that the answers depend on."""
+def _hash_inputs(recipe: Recipe, prepared: Prepared, folds: Indices) -> str:
+    """Return a name made of all that the predictions depend on."""
     plain = recipe.to_dict()
-    settings = {key: value for key, value in plain["training"].items() if key not in OF_NO_INFLUENCE}
+    settings = {key: value for key, value in plain["training"].items() if key not in WITHOUT_INFLUENCE}
     parts = [prepared.report["fingerprint"], plain["model"], recipe.data.max_length, settings]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
     digest.update(folds.tobytes())
     return digest.hexdigest()[:16]
 
 
-def _kept(file: Path, rows: int) -> Answers | None:
-    """What a fold answered in an earlier call, None where there is nothing that is whole."""
+def _load_fold(file: Path, rows: int) -> Floats | None:
+    """Return the predictions of a fold from an earlier call; None where there are none, or they are damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     if not file.is_file():
         return None
     try:
-        answers = pq.read_table(file, page_checksum_verification=True)["positive"].to_numpy()
-        if len(answers) != rows or not np.isfinite(answers).all():
+        positive = pq.read_table(file, page_checksum_verification=True)["positive"].to_numpy()
+        if len(positive) != rows or not np.isfinite(positive).all():
             raise ValueError(f"it does not hold {rows} probabilities")
-        return np.asarray(answers)
+        return np.asarray(positive)
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        log.warning("suspects: %s is damaged: %s; that fold is trained anew", file, first_line(error))
+        log.warning("suspects: %s is damaged: %s; that fold is trained again", file, first_line(error))
         return None
 
 
-def _keep(file: Path, answers: Answers) -> None:
+def _save_fold(file: Path, positive: Floats) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     with written_whole(file) as temporary:
-        pq.write_table(pa.table({"positive": answers}), temporary, write_page_checksum=True)
+        pq.write_table(pa.table({"positive": positive}), temporary, write_page_checksum=True)
 
 
 @contextmanager
-def _workplace(run: RunDir, home: Path, fold: int) -> Iterator[Path]:
-    """Where a fold is trained: removed once it is finished, kept when it is stopped."""
-    if volumes.is_volume(run.path):  # where nothing can be appended to a file; a training that is stopped begins anew
+def _make_training_folder(run: RunDir, home: Path, fold: int) -> Iterator[Path]:
+    """Make the folder in which a fold is trained: removed once the fold is finished, kept when it is stopped."""
+    if volumes.is_volume(run.path):  # files there cannot be appended to; a training that is stopped begins again
         with tempfile.TemporaryDirectory(prefix="s140-fold-") as temporary:
             yield Path(temporary)
         return
-    place = home / f"training-{fold + 1}"
+    folder = home / f"training-{fold + 1}"
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"{place} cannot be made: {error.strerror}.", "The folds are kept in the run.") from None
-    yield place
-    shutil.rmtree(place)
+        raise RunError(f"{folder} cannot be made: {error.strerror}.", "The folds are kept in the run.") from None
+    yield folder
+    shutil.rmtree(folder)
 
 
-def _announce(run: RunDir, count: int, missing: int, rows: int) -> None:
-    """Says how much there is to do, by the time that the run itself took."""
+def _log_estimate(run: RunDir, count: int, missing: int, rows: int) -> None:
+    """Log how long the trainings will take, from the time that the run itself took."""
     if missing < count:
-        log.info("suspects: %d of %d folds were answered before", count - missing, count)
+        log.info("suspects: %d of %d folds were finished before", count - missing, count)
     if not missing:
         return
     environment = run.read(run.environment)

@@ -1,1 +1,1 @@
-"""Work handed to Spark's processes: training in several of them, and answers for every row of a table."""
+"""Training in several processes of Spark, and predictions for every row of a table."""

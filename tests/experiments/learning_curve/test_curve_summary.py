@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from sentiment140_bert.experiments.learning_curve import picture, summary, table
-from sentiment140_bert.experiments.learning_curve.summary import Point
+from sentiment140_bert.experiments.learning_curve import pictures, results
+from sentiment140_bert.experiments.learning_curve.results import Point
 
 
 def point(accuracy: float, seed: int = 1, tweets: int = 400) -> Point:
@@ -35,8 +35,8 @@ ACCURACIES = {100: 0.61, 1_000: 0.70, 10_000: 0.76, 100_000: 0.80}
 def curve_of(accuracies: dict[int, float]) -> dict[str, Any]:
     points = {size: [point(value, 1), point(value + 0.01, 2)] for size, value in accuracies.items()}
     sizes = [
-        {"size": size, "points": [dict(each.told) for each in some]}
-        | summary.of_size([each.told for each in some])
+        {"size": size, "points": [dict(each.report) for each in some]}
+        | results.average_points([each.report for each in some])
         | {"cost": 2.0}
         for size, some in points.items()
     ]
@@ -49,13 +49,13 @@ def curve_of(accuracies: dict[int, float]) -> dict[str, Any]:
         "cut_short": None,
         "price_per_hour": 720.0,
         "sizes": sizes,
-        "fits": {"test": summary.fit_of("test", points)},
+        "fits": {"test": results.fit_split("test", points)},
     }
 
 
 def test_a_size_has_its_mean_and_both_intervals() -> None:
-    told = [point(value, seed).told for seed, value in enumerate((0.70, 0.72, 0.74))]
-    found = summary.of_size(told)["scores"]["test"]
+    told = [point(value, seed).report for seed, value in enumerate((0.70, 0.72, 0.74))]
+    found = results.average_points(told)["scores"]["test"]
     assert (found["seeds"], found["accuracy"]) == (3, pytest.approx(0.72))
     assert (found["over_seeds"]["min"], found["over_seeds"]["max"]) == (0.70, 0.74)
     half = 4.302653 * 0.02 / np.sqrt(3)  # Student's t, two degrees of freedom
@@ -66,8 +66,8 @@ def test_a_size_has_its_mean_and_both_intervals() -> None:
 
 
 def test_a_single_seed_has_no_interval_over_seeds() -> None:
-    assert set(summary.of_size([point(0.7).told])["scores"]["test"]["over_seeds"]) == {"min", "max"}
-    assert summary.of_size([{"state": "missing"}]) == {}
+    assert set(results.average_points([point(0.7).report])["scores"]["test"]["over_seeds"]) == {"min", "max"}
+    assert results.average_points([{"state": "missing"}]) == {}
 
 
 def test_the_fit_says_what_ten_times_as_many_would_bring() -> None:
@@ -78,7 +78,10 @@ def test_the_fit_says_what_ten_times_as_many_would_bring() -> None:
     assert ahead["accuracy"]["value"] > 0.80
     assert (fit["band"][0]["size"], fit["band"][-1]["size"]) == pytest.approx((100, 1_000_000))
     assert fit["band"][-1]["value"] == pytest.approx(ahead["accuracy"]["value"])
-    assert "Ten times as many training tweets (1,000,000) would bring, if the curve goes on as it is" in fit["sentence"]
+    assert (
+        "If the curve continues, ten times as many training tweets (1,000,000) would bring an accuracy of "
+        in fit["sentence"]
+    )
     assert f"{ahead['accuracy']['value']:.4f}" in fit["sentence"]
     assert fit["floor_fitted"]
 
@@ -88,7 +91,7 @@ def test_three_sizes_have_no_floor_and_two_no_curve() -> None:
     assert not three["floor_fitted"]
     assert three["c"] == {"value": 0.0, "low": 0.0, "high": 0.0}
     two = curve_of({100: 0.61, 1_000: 0.70})["fits"]["test"]
-    assert two["refused"] == "No curve is fitted: 2 sizes are finished; it takes 3."
+    assert two["refused"] == "No curve is fitted: 2 sizes are finished; at least 3 are needed."
 
 
 def test_sizes_at_which_it_guesses_are_left_out() -> None:
@@ -96,18 +99,18 @@ def test_sizes_at_which_it_guesses_are_left_out() -> None:
     assert fit["left_out"] == [10, 30]
     assert fit["n0"] == 100
     assert curve_of({10: 0.5, 30: 0.52, 100: 0.61})["fits"]["test"]["refused"] == (
-        "No curve is fitted: 1 size is finished and surely better than guessing; it takes 3."
+        "No curve is fitted: 1 size is finished and significantly better than guessing; at least 3 are needed."
     )
 
 
 def test_the_page_and_the_rows_say_what_the_curve_says() -> None:
     curve = curve_of(ACCURACIES)
-    page = table.as_page(curve)
+    page = pictures.render_page(curve)
     assert "| 1,000 | 2 | 0.7050, 0.7000 to 0.7100 (" in page
     assert page.count("| 2.00 |") == 4
     assert "Training diverged: so | so." in page.split("## What is missing")[1]
     assert curve["fits"]["test"]["sentence"] in page
-    rows = list(csv.DictReader(io.StringIO(table.as_csv(curve))))
+    rows = list(csv.DictReader(io.StringIO(pictures.render_csv(curve))))
     assert len(rows) == 9
     assert [row["test_accuracy"] for row in rows[:3]] == ["0.61", "0.62", ""]
     assert (rows[2]["state"], rows[2]["reason"]) == ("failed", "Training diverged: so | so.")
@@ -118,7 +121,7 @@ def test_the_page_and_the_rows_say_what_the_curve_says() -> None:
 def test_the_picture_is_the_same_for_the_same_curve(tmp_path: Path, accuracies: dict[int, float]) -> None:
     curve = curve_of(accuracies)
     for name in ("one.png", "two.png"):
-        picture.draw(tmp_path / name, curve)
+        pictures.draw_curve(tmp_path / name, curve)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
     assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
 
@@ -127,4 +130,4 @@ def test_the_picture_is_the_same_for_the_same_curve(tmp_path: Path, accuracies: 
     ("size", "name"), [(40, "40"), (999, "999"), (1_000, "1k"), (30_000, "30k"), (1_369_815, "1.37M")]
 )
 def test_sizes_are_written_short(size: int, name: str) -> None:
-    assert picture.short(size) == name
+    assert pictures.shorten_size(size) == name

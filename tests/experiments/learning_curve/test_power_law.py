@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from scipy.stats import norm
 
-from sentiment140_bert.experiments.learning_curve import power_law, resampling
+from sentiment140_bert.experiments.learning_curve import fit
 
 SIZES = np.array([1_000, 3_000, 10_000, 30_000, 100_000, 300_000], dtype=np.float64)
 
@@ -17,23 +17,23 @@ SIZES = np.array([1_000, 3_000, 10_000, 30_000, 100_000, 300_000], dtype=np.floa
 @pytest.mark.parametrize(("a", "b", "c"), [(0.2, 0.35, 0.13), (0.3, 0.1, 0.0), (0.25, 0.9, 0.2), (0.1, 0.5, 0.05)])
 def test_errors_without_noise_give_the_law_itself(a: float, b: float, c: float) -> None:
     errors = a * (SIZES / SIZES[0]) ** -b + c
-    law = power_law.fit(SIZES, errors[None, :], floored=True)
+    law = fit.fit_power_laws(SIZES, errors[None, :], has_floor=True)
     assert (law.a[0], law.b[0], law.c[0]) == pytest.approx((a, b, c), rel=2e-2, abs=2e-3)
     assert law.errors(SIZES)[0] == pytest.approx(errors, rel=1e-4)
     assert law.errors(np.array([3_000_000.0]))[0, 0] == pytest.approx(a * 3_000**-b + c, rel=5e-3)
 
 
 def test_without_a_floor_it_is_a_line_in_logarithms() -> None:
-    law = power_law.fit(SIZES, (0.3 * (SIZES / 1_000) ** -0.2)[None, :], floored=False)
+    law = fit.fit_power_laws(SIZES, (0.3 * (SIZES / 1_000) ** -0.2)[None, :], has_floor=False)
     assert (law.a[0], law.b[0], law.c[0]) == pytest.approx((0.3, 0.2, 0), rel=1e-3)
 
 
 def test_every_row_is_fitted_by_itself() -> None:
     random = np.random.default_rng(1)
     errors = 0.2 * (SIZES / 1_000) ** -0.3 + 0.1 + random.normal(0, 0.002, (5, len(SIZES)))
-    together = power_law.fit(SIZES, errors, floored=True)
+    together = fit.fit_power_laws(SIZES, errors, has_floor=True)
     for at, row in enumerate(errors):
-        alone = power_law.fit(SIZES, row[None, :], floored=True)
+        alone = fit.fit_power_laws(SIZES, row[None, :], has_floor=True)
         assert (alone.a[0], alone.b[0], alone.c[0]) == (together.a[at], together.b[at], together.c[at])
 
 
@@ -41,7 +41,7 @@ def test_no_law_has_less_deviation_than_the_one_that_is_found() -> None:
     from scipy.optimize import least_squares
 
     errors = np.array([0.33, 0.262, 0.219, 0.1875, 0.168, 0.1545])
-    law = power_law.fit(SIZES, errors[None, :], floored=True)
+    law = fit.fit_power_laws(SIZES, errors[None, :], has_floor=True)
 
     def deviations(settings: Sequence[float]) -> npt.NDArray[np.float64]:
         a, b, c = settings
@@ -54,7 +54,7 @@ def test_no_law_has_less_deviation_than_the_one_that_is_found() -> None:
 
 @pytest.mark.parametrize("errors", [[0.2, 0.2, 0.2, 0.2, 0.2, 0.2], [0.1, 0.2, 0.3, 0.3, 0.4, 0.5]])
 def test_errors_that_do_not_fall_give_a_level_line(errors: list[float]) -> None:
-    law = power_law.fit(SIZES, np.array([errors]), floored=True)
+    law = fit.fit_power_laws(SIZES, np.array([errors]), has_floor=True)
     assert law.a[0] >= 0
     ahead = law.errors(np.array([300_000.0, 3_000_000.0]))[0]
     assert np.isfinite(ahead).all()
@@ -89,10 +89,10 @@ def coverage(tweets: int, seeds: int, times: int) -> tuple[float, float]:
     truth = [law_of(size) for size in places]
     held = [0, 0]
     for _ in range(times):
-        _, many, _ = resampling.fitted(SIZES, simulated(random, tweets, seeds), floored=True)
+        _, many, _ = fit.fit_with_resamples(SIZES, simulated(random, tweets, seeds), has_floor=True)
         now, then = many.errors(places).T
         for at, (values, true) in enumerate(((then, truth[1]), (now - then, truth[0] - truth[1]))):
-            limits = resampling.limits(values)
+            limits = fit.find_limits(values)
             held[at] += limits["low"] <= true <= limits["high"]
     return held[0] / times, held[1] / times
 
@@ -107,8 +107,8 @@ def test_the_intervals_hold_what_they_say(seeds: int) -> None:
 
 def test_more_seeds_and_tweets_give_a_narrower_band() -> None:
     def width(tweets: int) -> float:
-        _, many, _ = resampling.fitted(SIZES, simulated(np.random.default_rng(2), tweets, 3), floored=True)
-        limits = resampling.limits(many.errors(SIZES[-1:])[:, 0])
+        _, many, _ = fit.fit_with_resamples(SIZES, simulated(np.random.default_rng(2), tweets, 3), has_floor=True)
+        limits = fit.find_limits(many.errors(SIZES[-1:])[:, 0])
         return limits["high"] - limits["low"]
 
     assert width(20_000) < width(500) / 2
@@ -121,11 +121,11 @@ def test_scatter_beyond_that_of_seeds_is_seen() -> None:
     for size in SIZES:
         answers = random.random(20_000) < law_of(size) * np.exp(0.05 * random.standard_normal())
         wrong.append(np.stack([answers] * 3))
-    assert 0.02 < resampling.fitted(SIZES, wrong, floored=True)[2] < 0.1
+    assert 0.02 < fit.fit_with_resamples(SIZES, wrong, has_floor=True)[2] < 0.1
 
 
 def test_the_same_answers_give_the_same_curves() -> None:
     wrong = simulated(np.random.default_rng(3), 300, 2)
-    first, second = (resampling.fitted(SIZES, wrong, floored=True)[1] for _ in range(2))
+    first, second = (fit.fit_with_resamples(SIZES, wrong, has_floor=True)[1] for _ in range(2))
     assert np.array_equal(first.b, second.b)
-    assert len(first.b) == resampling.RESAMPLES
+    assert len(first.b) == fit.RESAMPLES

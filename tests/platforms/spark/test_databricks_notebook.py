@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sentiment140_bert.platforms.notebook.asking import PREFIX, widgets
+from sentiment140_bert.platforms.notebook import PREFIX, widgets
 
 pytest_plugins = ("spark_fixtures", "hub_fixtures")
 NOTEBOOK = Path(__file__).resolve().parents[3] / "scripts" / "databricks" / "sentiment140_bert.py"

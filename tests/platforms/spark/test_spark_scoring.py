@@ -15,8 +15,8 @@ from hub_server import HubServer
 from on_hub import MODEL
 from sentiment140_bert import models, predict
 from sentiment140_bert.data.texts import read_texts
-from sentiment140_bert.platforms.spark import answers
-from sentiment140_bert.platforms.spark.errors import packed, unpacked
+from sentiment140_bert.platforms.spark import predict as scoring
+from sentiment140_bert.platforms.spark.processes import pack_error, unpack_error
 from sentiment140_bert.tracking import registry
 
 pytest_plugins = ("spark_fixtures", "hub_fixtures")
@@ -119,7 +119,7 @@ def test_each_row_is_answered_once_and_the_model_loaded_once_in_a_process(spark,
     frame = sentiment140_bert.with_predictions(spark.table(table("once", 200, parts=8)), str(encoder))
     plan = frame._jdf.queryExecution().executedPlan().toString()
     assert plan.count("ArrowEvalPython") == 1
-    assert answers._loaded.cache_info().maxsize == 1
+    assert scoring._loaded.cache_info().maxsize == 1
     assert frame.count() == 200
 
 
@@ -174,24 +174,24 @@ def test_what_goes_wrong_on_a_worker_reaches_the_user_as_a_sentence(spark, table
     from pyspark.sql import functions
 
     from sentiment140_bert.errors import S140Error
-    from sentiment140_bert.platforms.spark.errors import told
-    from sentiment140_bert.platforms.spark.jobs import _answers_of
+    from sentiment140_bert.platforms.spark.predict import _load_predictor
+    from sentiment140_bert.platforms.spark.processes import explain_errors
 
     frame = spark.table(table("lost", 4))
-    lost = frame.select(answers.column("s140-nothing.zip", functions.col("text"), _answers_of))
-    with pytest.raises(S140Error, match="did not arrive on a worker"), told():
+    lost = frame.select(scoring.make_column("s140-nothing.zip", functions.col("text"), _load_predictor))
+    with pytest.raises(S140Error, match="did not arrive on a worker"), explain_errors():
         lost.collect()
 
 
 def test_an_error_survives_whatever_is_put_around_it() -> None:
     error = sentiment140_bert.S140Error('a "b"\nline {2} é', "do {this}")
     error.exit_code = 143
-    found = unpacked(
-        f"Traceback (most recent call last):\n  RuntimeError: {packed(error)}\n\tat org.apache.spark {{}}\n"
+    found = unpack_error(
+        f"Traceback (most recent call last):\n  RuntimeError: {pack_error(error)}\n\tat org.apache.spark {{}}\n"
     )
     assert found is not None
     assert (found.message, found.hint, found.exit_code) == (error.message, error.hint, 143)
-    assert unpacked("RuntimeError: something else") is None
+    assert unpack_error("RuntimeError: something else") is None
 
 
 @pytest.mark.long

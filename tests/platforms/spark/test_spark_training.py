@@ -11,9 +11,9 @@ from torch.testing import assert_close
 
 from sentiment140_bert import load_recipe
 from sentiment140_bert.errors import S140Error
-from sentiment140_bert.platforms.spark import jobs as workflow
 from sentiment140_bert.platforms.spark import processes
-from sentiment140_bert.platforms.spark.errors import unpacked
+from sentiment140_bert.platforms.spark import train as workflow
+from sentiment140_bert.platforms.spark.processes import unpack_error
 from sentiment140_bert.tracking import registry
 from tiny_run import flags
 
@@ -139,7 +139,7 @@ def test_a_process_that_gives_up_leaves_its_reason(tmp_path: Path, monkeypatch: 
     assert ended.value.code == 143
     (report,) = tmp_path.iterdir()
     assert report.name == f"{rank:05}"
-    found = unpacked(f"Traceback\n RuntimeError: {report.read_text('utf-8')}\n\tat org.apache.spark")
+    found = unpack_error(f"Traceback\n RuntimeError: {report.read_text('utf-8')}\n\tat org.apache.spark")
     assert (found.message, found.hint, found.exit_code) == (error.message, error.hint, 143)
 
 
@@ -179,7 +179,7 @@ def test_the_callers_login_reaches_the_processes_and_no_file(spark, monkeypatch,
     monkeypatch.setenv("UNRELATED", TOKEN)
     names = ["HF_TOKEN", "WANDB_API_KEY", "MLFLOW_RUN_ID"]
     settings = {"num_processes": 2, "local_mode": local_mode, "use_gpu": False, "environment": {"MLFLOW_RUN_ID": "7"}}
-    found = processes.run(told_by_a_process, [names], **settings)
+    found = processes.run_processes(told_by_a_process, [names], **settings)
     assert found == {"HF_TOKEN": TOKEN, "WANDB_API_KEY": TOKEN, "MLFLOW_RUN_ID": "7", "leaked": "", "rank": "0"}
     captured = capfd.readouterr()
     assert TOKEN not in captured.out + captured.err

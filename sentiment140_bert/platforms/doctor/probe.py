@@ -1,4 +1,4 @@
-"""How long a recipe's job will take on this machine: a few of its steps, really trained, in a temporary folder."""
+"""A recipe's duration on this machine, from a few of its steps that are really trained, in a temporary folder."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ LENGTHS = (3, 7, 9, 12, 14, 17, 20, 23, 26, 30, 35, 38, 44, 54, 131)
 SHARES = (0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1)
 
 
-def probe(recipe: Recipe, folder: Path, tokenizer_at_hand: bool) -> dict[str, Any]:
-    """Trains a few steps as the recipe would, with random weights of the model's shape.
+def probe(recipe: Recipe, folder: Path, has_tokenizer: bool) -> dict[str, Any]:
+    """Train a few steps of the recipe, with random weights of the model's shape.
 
     Args:
-        recipe: Of the job.
-        folder: On the disk where the job would write.
-        tokenizer_at_hand: Whether the model's own tokenizer can be loaded here.
+        recipe: That of the job.
+        folder: On the disk that the job would write to.
+        has_tokenizer: True if the model's own tokenizer can be loaded here.
 
     Returns:
         ``seconds`` (``total``, ``low``, ``high``; of ``training``, ``scoring`` and ``saving``), ``tweets_per_second``,
-        ``step`` (seconds), ``usage``, ``batch``, ``checkpoint`` (MiB), ``job``, and ``assumed``: remarks in words.
+        ``step`` (seconds), ``usage``, ``batch``, ``checkpoint`` (MiB), ``job``, and ``assumed``: sentences.
 
     Raises:
-        S140Error: The model's shape is not known, or the batch does not fit into memory.
+        S140Error: The model's shape is unknown, or the batch does not fit into memory.
     """
     from sentiment140_bert import models
     from sentiment140_bert.evaluation.metrics import trainer_metrics
@@ -51,18 +51,18 @@ def probe(recipe: Recipe, folder: Path, tokenizer_at_hand: bool) -> dict[str, An
     from sentiment140_bert.training import arguments, trainer
     from sentiment140_bert.training.probe import STEPS, Timed
 
-    lengths, assumed = _lengths(recipe, tokenizer_at_hand)
+    lengths, assumed = _draw_lengths(recipe, has_tokenizer)
     name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
     model = models.untrained(name, revision, dropouts=recipe.model.dropouts())
-    # As many steps as are timed; the schedule's warm-up is of no influence on the time.
+    # As many steps as are timed; the schedule's warm-up does not change the time.
     config = recipe.with_values({**QUIET, "max_steps": STEPS, "warmup_steps": 0}).training
     with tempfile.TemporaryDirectory(dir=nearest_folder(folder), prefix=".s140-probe-") as temporary:
         home = Path(temporary)
         settings = arguments.training_arguments(config, arguments.choose_precision(config), home / "checkpoints")
         arguments.processes_of(settings)
         share = trainer.share_of(settings)
-        train = _rows(lengths, max(share.tweets * 50, STEPS * share.tweets), model.config)
-        scored = _rows(lengths, config.per_device_eval_batch_size, model.config)
+        train = _make_rows(lengths, max(share.tweets * 50, STEPS * share.tweets), model.config)
+        scored = _make_rows(lengths, config.per_device_eval_batch_size, model.config)
         timed, usage = Timed(), Usage()
         outcome = trainer.train(
             model,
@@ -79,9 +79,9 @@ def probe(recipe: Recipe, folder: Path, tokenizer_at_hand: bool) -> dict[str, An
         )
         if outcome.signal:
             raise Interrupted("The probe was stopped.", "Without it: s140 doctor --no-probe", outcome.signal)
-        sizes = [each.stat().st_size for each in home.glob("checkpoints/*/*")]
-    step = _estimate(train, outcome, timed, settings.data_seed or settings.seed, settings.fp16 or settings.bf16)
-    report = _whole_job(recipe, share, step, timed, assumed)
+        sizes = [file.stat().st_size for file in home.glob("checkpoints/*/*")]
+    step = _estimate_step(train, outcome, timed, settings.data_seed or settings.seed, settings.fp16 or settings.bf16)
+    report = _estimate_job(recipe, share, step, timed, assumed)
     batch = {"tweets": share.tweets, "per_device": outcome.share.per_device, "accumulated": outcome.share.accumulated}
     return report | {
         "batch": batch,
@@ -91,8 +91,8 @@ def probe(recipe: Recipe, folder: Path, tokenizer_at_hand: bool) -> dict[str, An
     }
 
 
-def rows_of(recipe: Recipe) -> tuple[int | None, int]:
-    """Training and validation tweets that a recipe will have, as far as can be told without reading the input."""
+def estimate_rows(recipe: Recipe) -> tuple[int | None, int]:
+    """Return the training and validation tweets of a recipe, if they are known without reading the input."""
     data = recipe.data
     if data.dataset == "sample":
         splits = preparing.splits(data)[0].report["splits"]
@@ -105,31 +105,31 @@ def rows_of(recipe: Recipe) -> tuple[int | None, int]:
     return min(train, data.max_train_samples or train), validation
 
 
-def _lengths(recipe: Recipe, tokenizer_at_hand: bool) -> tuple[np.ndarray, list[str]]:
-    """Tokens of tweets such as the job's, and what was assumed."""
+def _draw_lengths(recipe: Recipe, has_tokenizer: bool) -> tuple[np.ndarray, list[str]]:
+    """Return the token counts of tweets like the job's, and what was assumed."""
     from sentiment140_bert.training.rows import lengths_of
 
-    if recipe.data.dataset == "sample" and tokenizer_at_hand:
+    if recipe.data.dataset == "sample" and has_tokenizer:
         _, tokens, _ = preparing.tokenized(recipe)
         return lengths_of(tokens.splits()["train"]), []
     drawn = np.interp(np.random.default_rng(0).random(10_000), SHARES, LENGTHS).round().astype(int)
     return np.minimum(drawn, recipe.data.max_length), ["tweets as long as Sentiment140's"]
 
 
-def _rows(lengths: np.ndarray, count: int, config: PreTrainedConfig) -> Dataset:
-    """Make rows of random tokens whose lengths are drawn from ``lengths``; each ends as the model's texts do."""
+def _make_rows(lengths: np.ndarray, count: int, config: PreTrainedConfig) -> Dataset:
+    """Make rows of random tokens whose lengths are drawn from ``lengths``; each ends like the model's texts."""
     from datasets import Dataset
 
     random = np.random.default_rng(0)
     drawn = random.choice(lengths, count, replace=count > len(lengths))
     ids = [random.integers(0, config.vocab_size, length) for length in drawn]
     end = getattr(config, "eos_token_id", None)
-    if isinstance(end, int) and 0 <= end < config.vocab_size:  # T5 wants equally many in each
+    if isinstance(end, int) and 0 <= end < config.vocab_size:  # T5 needs equally many in each row
         ids = [np.append(np.where(row == end, (end + 1) % config.vocab_size, row)[:-1], end) for row in ids]
     return Dataset.from_dict({"input_ids": ids, "labels": [at % 2 for at in range(count)]})
 
 
-def _estimate(train: Dataset, outcome: Outcome, timed: Timed, seed: int, half: bool) -> Estimate:
+def _estimate_step(train: Dataset, outcome: Outcome, timed: Timed, seed: int, half: bool) -> Estimate:
     from sentiment140_bert.training.batching import LengthGroupedBatches
     from sentiment140_bert.training.probe import step_estimate
     from sentiment140_bert.training.rows import lengths_of
@@ -142,25 +142,25 @@ def _estimate(train: Dataset, outcome: Outcome, timed: Timed, seed: int, half: b
     return step_estimate(timed.steps, tokens, tokens)
 
 
-def _whole_job(recipe: Recipe, share: Share, step: Estimate, timed: Timed, assumed: list[str]) -> dict[str, Any]:
+def _estimate_job(recipe: Recipe, share: Share, step: Estimate, timed: Timed, assumed: list[str]) -> dict[str, Any]:
     from sentiment140_bert.training.probe import job_of
 
-    train, validation = rows_of(recipe)
+    train, validation = estimate_rows(recipe)
     if train is None:
         train = recipe.data.max_samples or 100_000
-        assumed.append("100,000 tweets: how many there are is known once they were prepared")
+        assumed.append("100,000 tweets: the number is known once they are prepared")
     job = job_of(recipe.training, share.tweets, train, validation)
     scoring = job.scored / timed.tweets_scored_per_second if timed.tweets_scored_per_second else 0.0
     saving = job.saves * (timed.saving or 0.0)
-    beside = scoring + saving
+    other = scoring + saving
     return {
         "job": {"train": train, "validation": validation, "steps": job.steps, "saves": job.saves},
         "step": {"seconds": step.step, "median": step.median, "measured": step.measured},
         "tweets_per_second": share.tweets / step.step,
         "seconds": {
-            "total": job.steps * step.step + beside,
-            "low": job.steps * step.low + beside,
-            "high": job.steps * step.high + beside,
+            "total": job.steps * step.step + other,
+            "low": job.steps * step.low + other,
+            "high": job.steps * step.high + other,
             "training": job.steps * step.step,
             "scoring": scoring,
             "saving": saving,

@@ -1,4 +1,4 @@
-"""The pages of a model and its dataset, compared with those that the tool writes from what was measured."""
+"""The pages of a model and its dataset, compared with those that the tool writes from the measured facts."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import Any
 
 import yaml
 
-from sentiment140_bert.cards import claims, sections
+from sentiment140_bert.cards import merge
 from sentiment140_bert.cards.facts import Facts
 from sentiment140_bert.cards.markup import escape
 from sentiment140_bert.errors import first_line
-from sentiment140_bert.publishing import verification
-from sentiment140_bert.publishing.verification import CLAIMED, FALSE, TRUE, WARNING, Check
+from sentiment140_bert.publishing import claims
+from sentiment140_bert.publishing.checks import CLAIMED, FALSE, TRUE, WARNING, Check, leave_unchecked
 from sentiment140_bert.run_dir import EVAL_RESULTS
 from sentiment140_bert.trust import plain_yaml
 
-# What the Hub reads of a front matter as properties of the model or the dataset, whether the tool writes it or not.
-OWNED = {
+# Keys of a front matter that the Hub reads as properties of the model or the dataset; the tool writes them, or nobody.
+HUB_KEYS = {
     "language",
     "base-model",
     "base-model-relation",
@@ -32,42 +32,50 @@ OWNED = {
     "metrics",
     "widget",
 }
-OWNED |= {"model-index", "model-name", "eval-results", "train-eval-index", "dataset-info", "configs", "task-categories"}
+HUB_KEYS |= {
+    "model-index",
+    "model-name",
+    "eval-results",
+    "train-eval-index",
+    "dataset-info",
+    "configs",
+    "task-categories",
+}
 PROPERTY_TAG = re.compile(
     r"(dataset|base_model|license|language|library|pipeline_tag|metric|eval_results|model-index)s?:"
-    rf"|{sections.SOURCE_TAG}$"
+    rf"|{merge.SOURCE_TAG}$"
 )
 TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 SNIPPET = re.compile(r"^classify = pipeline\(.+?, model=(.+?)(?:, truncation=True)?\)$", re.MULTILINE)
 
 
 def compare_card(name: str, file: Path, right: str) -> Iterator[Check]:
-    """Compare a card with the one that the tool writes; what else is on it is listed.
+    """Compare a card with the one that the tool writes, and list what else is on it.
 
     Args:
-        name: Of the card, in the table.
+        name: The card's, for the table.
         file: The card.
-        right: As the tool writes it.
+        right: The card that the tool writes.
     """
     try:
         text = file.read_text("utf-8").replace("\r\n", "\n")
-        claimed, expected = sections.parse(text), sections.parse(right)
+        claimed, expected = merge.parse_card(text), merge.parse_card(right)
     except (OSError, ValueError) as error:
-        yield verification.unchecked(name, None, f"its README.md cannot be read: {first_line(error)}")
+        yield leave_unchecked(name, None, f"its README.md cannot be read: {first_line(error)}")
         return
     yield from _compare_front_matter(name, text, claimed, expected)
-    written_by = sections.WRITTEN_BY.search(claimed.sections.get("summary", ""))
+    written_by = merge.WRITTEN_BY.search(claimed.sections.get("summary", ""))
     if not written_by or written_by[1] != version("sentiment140-bert"):
-        yield verification.unchecked(f"{name}: text", None, "it was written by another version, or by another tool")
+        yield leave_unchecked(f"{name}: text", None, "it was written by another version, or by another tool")
     else:
         yield from _compare_sections(name, claimed, expected)
-    if "the dataset" not in claims.find_source_claims(right):  # by its source, or by its publisher's word
+    if "the dataset" not in claims.find_source_claims(right):  # neither its source nor its publisher says so
         yield from _find_another_source(name, text, claimed, expected)
     yield from _list_handwritten(name, claimed)
 
 
-def _find_another_source(name: str, text: str, claimed: sections.Card, expected: sections.Card) -> Iterator[Check]:
-    """Find what a card, by whatever version or hand, says of its tweets as if they were those of Sentiment140."""
+def _find_another_source(name: str, text: str, claimed: merge.Card, expected: merge.Card) -> Iterator[Check]:
+    """Find claims on a card, by any version or hand, that are true only of tweets of Sentiment140."""
     language, source = expected.metadata.get("language"), "another source in data.json"
     is_english = "en" in (language if isinstance(language, list) else [language])
     for claim, words in claims.find_source_claims(text).items():
@@ -75,17 +83,17 @@ def _find_another_source(name: str, text: str, claimed: sections.Card, expected:
             yield Check(f"{name}: {claim}, as of Sentiment140", words, source, FALSE)
     for line in claimed.handwritten.splitlines():
         if claims.NAME.search(line):
-            yield Check(f"{name}: text by hand about Sentiment140", line, source, WARNING, "the tweets are others")
+            yield Check(f"{name}: text by hand about Sentiment140", line, source, WARNING, "it has other tweets")
 
 
-def _compare_sections(name: str, claimed: sections.Card, expected: sections.Card) -> Iterator[Check]:
+def _compare_sections(name: str, claimed: merge.Card, expected: merge.Card) -> Iterator[Check]:
     wrong = [
-        Check(f"{name}: section {section}", "left out", "there", FALSE)
+        Check(f"{name}: section {section}", "left out", "present", FALSE)
         for section in expected.sections
         if section not in claimed.sections
     ]
     wrong += [
-        Check(f"{name}: section {section}", "there", "the tool writes none", FALSE)
+        Check(f"{name}: section {section}", "present", "the tool writes none", FALSE)
         for section in claimed.sections
         if section not in expected.sections
     ]
@@ -95,100 +103,100 @@ def _compare_sections(name: str, claimed: sections.Card, expected: sections.Card
     for section in order:
         if claimed.sections[section].rstrip() != expected.sections[section].rstrip():
             wrong += [
-                Check(f"{name}, {section}: {line[:80]}", there, right, FALSE)
-                for there, right, line in sections.differences(claimed.sections[section], expected.sections[section])
+                Check(f"{name}, {section}: {line[:80]}", stated, right, FALSE)
+                for stated, right, line in merge.list_differences(claimed.sections[section], expected.sections[section])
             ]
     for gap in claimed.between:
         wrong += [
             Check(f"{name}: section {copy}, again", "a copy", "the tool writes one", FALSE)
-            for copy in sections.parse(gap).sections
+            for copy in merge.parse_card(gap).sections
         ]
     yield from wrong or [Check(f"{name}: text", "as its files", "as its files", TRUE)]
 
 
-def _list_handwritten(name: str, card: sections.Card) -> Iterator[Check]:
+def _list_handwritten(name: str, card: merge.Card) -> Iterator[Check]:
     """List what people wrote around the sections, with a warning where that reads like a claim or hides a section."""
     after = ["the front matter", *card.sections]
     for place, gap in zip(after, card.between, strict=True):
         if not gap.strip():
             continue
         where = f"{name}: text by hand after {place}"
-        yield Check(where, gap.strip(), None, CLAIMED, "nobody measured what it says")
+        yield Check(where, gap.strip(), None, CLAIMED, "nobody measured its content")
         yield from warn(where, gap)
-        if sections.MARK.search(gap):
+        if merge.MARK.search(gap):
             yield Check(f"{where}: mark", gap.strip(), None, WARNING, "a mark of this tool without its counterpart")
         if place != after[-1] and claims.is_open(gap):
             yield Check(
-                f"{where}: markup", gap.strip(), None, WARNING, "it hides the next section, or changes its looks"
+                f"{where}: markup", gap.strip(), None, WARNING, "it hides the next section, or changes how it looks"
             )
 
 
 def warn(where: str, text: str) -> Iterator[Check]:
-    """Warn of what reads like a claim in a text that nothing here can measure."""
+    """Warn of whatever reads like a claim in a text that nothing here can measure."""
     for place in dict.fromkeys(claims.find_claims(text)):
         yield Check(f"{where}: {place}", place, None, WARNING, "it reads like a claim, and nobody measured it")
 
 
-def _compare_front_matter(name: str, text: str, claimed: sections.Card, expected: sections.Card) -> Iterator[Check]:
-    """Compare the keys that the tool writes; a person's own are listed."""
-    where, there, right = f"{name}, front matter", dict(claimed.metadata), dict(expected.metadata)
-    matter = sections.FRONT_MATTER.match(text)
+def _compare_front_matter(name: str, text: str, claimed: merge.Card, expected: merge.Card) -> Iterator[Check]:
+    """Compare the keys that the tool writes, and list a person's own."""
+    where, stated, right = f"{name}, front matter", dict(claimed.metadata), dict(expected.metadata)
+    matter = merge.FRONT_MATTER.match(text)
     try:
         plain_yaml.load(matter[1] if matter else "")
     except ValueError as error:
         yield Check(f"{where}: YAML", first_line(error), "every key once", FALSE)
-    tags = there.get("tags")
+    tags = stated.get("tags")
     own_tags = [tag for tag in tags if tag not in right["tags"]] if isinstance(tags, list) else []
     if isinstance(tags, list) and not any(PROPERTY_TAG.match(str(tag).lower()) for tag in own_tags):
-        there["tags"] = [tag for tag in tags if tag in right["tags"]]
+        stated["tags"] = [tag for tag in tags if tag in right["tags"]]
     else:
         own_tags = []
-    theirs = {f"tag {tag}": tag for tag in own_tags}
-    for key in [key for key in there if key not in right or key in sections.THEIRS]:
-        if key in sections.THEIRS or str(key).lower().replace("_", "-") not in OWNED:
-            content, written = there.pop(key), right.pop(key, None)
-            theirs |= {str(key): content} if content != written else {}
-    wrong = [*compare_yaml(where, there, right)]
+    personal = {f"tag {tag}": tag for tag in own_tags}
+    for key in [key for key in stated if key not in right or key in merge.PERSONAL]:
+        if key in merge.PERSONAL or str(key).lower().replace("_", "-") not in HUB_KEYS:
+            content, written = stated.pop(key), right.pop(key, None)
+            personal |= {str(key): content} if content != written else {}
+    wrong = [*compare_yaml(where, stated, right)]
     yield from wrong or [Check(where, "as its files", "as its files", TRUE)]
-    for key, content in theirs.items():
-        known = key == "license" and expected.metadata.get(key) not in (None, "unknown")
-        verdict, written = (WARNING, expected.metadata[key]) if known else (CLAIMED, "nothing of the kind")
+    for key, content in personal.items():
+        has_license = key == "license" and expected.metadata.get(key) not in (None, "unknown")
+        verdict, written = (WARNING, expected.metadata[key]) if has_license else (CLAIMED, "nothing of the kind")
         yield Check(f"{where}: {key}", content, None, verdict, f"a person wrote it; the tool writes {written}")
         yield from warn(f"{where}: {key}", f"{key}: {yaml.safe_dump(content, allow_unicode=True)}")
 
 
 def compare_yaml(name: str, claimed: Any, right: Any) -> Iterator[Check]:
-    """Compare parsed YAML, value by value: what differs is named by its place, split and metric."""
+    """Compare parsed YAML, value by value; differences are named by their place, split and metric."""
     nothing = ("", None)
-    there, should = dict(_leaves(claimed)), dict(_leaves(right))
-    for path in {**should, **there}:
-        one, other = (leaves.get(path, nothing)[1] for leaves in (there, should))
+    stated, expected = dict(_list_leaves(claimed)), dict(_list_leaves(right))
+    for path in {**expected, **stated}:
+        one, other = (leaves.get(path, nothing)[1] for leaves in (stated, expected))
         if type(one) is not type(other) or one != other:
-            yield Check(f"{name}: {(should.get(path) or there[path])[0]}", one, other, FALSE)
+            yield Check(f"{name}: {(expected.get(path) or stated[path])[0]}", one, other, FALSE)
 
 
-def _leaves(content: Any, path: tuple[Any, ...] = (), name: str = "") -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """Yield (path, (name, value)) of every value; the name says split, task and metric where there are some."""
+def _list_leaves(content: Any, path: tuple[Any, ...] = (), name: str = "") -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Yield (path, (name, value)) of every value; the name includes split, task and metric where there are some."""
     if isinstance(content, dict) and content:
         dataset = content.get("dataset")
-        known = [dataset.get(key) for key in ("split", "task_id")] if isinstance(dataset, dict) else []
-        known += [content.get(key) for key in ("type", "name", "text", "config_name")]
-        own = next((value for value in known if isinstance(value, str)), "")
+        names = [dataset.get(key) for key in ("split", "task_id")] if isinstance(dataset, dict) else []
+        names += [content.get(key) for key in ("type", "name", "text", "config_name")]
+        own = next((value for value in names if isinstance(value, str)), "")
         for key, value in content.items():
-            yield from _leaves(value, (*path, str(key)), f"{name} {own}".strip() if path else str(key))
+            yield from _list_leaves(value, (*path, str(key)), f"{name} {own}".strip() if path else str(key))
     elif isinstance(content, list) and content:
         for at, value in enumerate(content):
-            yield from _leaves(value, (*path, at), name)
+            yield from _list_leaves(value, (*path, at), name)
     else:
         yield path, (" ".join(dict.fromkeys([name, *map(str, path[-1:])])).strip(), content)
 
 
 def compare_results(folder: Path, right: str | None, dataset: str | None) -> Iterator[Check]:
-    """Compare the eval results: the tool's own file, and no other that speaks of its dataset.
+    """Compare the eval results: the tool's own file, and no other about its dataset.
 
     Args:
         folder: The page's.
-        right: The tool's file; None where it writes none.
+        right: The tool's file; None if it writes none.
         dataset: Its id on the Hub.
     """
     for file in sorted(folder.glob(".eval_results/*")):
@@ -196,7 +204,7 @@ def compare_results(folder: Path, right: str | None, dataset: str | None) -> Ite
         try:
             entries = plain_yaml.load(file.read_text("utf-8"))
         except (OSError, ValueError) as error:
-            yield verification.unchecked(name, None, f"it cannot be read: {first_line(error)}")
+            yield leave_unchecked(name, None, f"it cannot be read: {first_line(error)}")
             continue
         if name == EVAL_RESULTS:
             wrong = [*compare_yaml(name, entries, yaml.safe_load(right or "[]"))]
@@ -204,13 +212,13 @@ def compare_results(folder: Path, right: str | None, dataset: str | None) -> Ite
         elif dataset and dataset.lower() in yaml.safe_dump(entries).lower():
             yield Check(name, str(entries), f"the tool writes {EVAL_RESULTS} alone", FALSE)
         else:
-            yield verification.unchecked(name, str(entries), "nothing here can measure these results")
+            yield leave_unchecked(name, str(entries), "nothing here can measure these results")
 
 
-def names_on_card(file: Path, title: str, model_id: str) -> tuple[str, str]:
-    """Return the title and the model's name on a card; ``title`` and ``model_id`` where it has none."""
+def read_names(file: Path, title: str, model_id: str) -> tuple[str, str]:
+    """Return the title and the model's name on a card, by default ``title`` and ``model_id``."""
     try:
-        card = sections.parse(file.read_text("utf-8"))
+        card = merge.parse_card(file.read_text("utf-8"))
     except (OSError, ValueError):
         return title, model_id
     line = TITLE.search(card.sections.get("summary", ""))
@@ -220,14 +228,14 @@ def names_on_card(file: Path, title: str, model_id: str) -> tuple[str, str]:
         title = name if str(escape(name)) == line[1] else re.sub(r"\\(.)", r"\1", html.unescape(line[1]))
     snippet = SNIPPET.search(card.sections.get("use", ""))
     try:
-        named = ast.literal_eval(snippet[1]) if snippet else model_id
+        stated_id = ast.literal_eval(snippet[1]) if snippet else model_id
     except (ValueError, SyntaxError, MemoryError, RecursionError):
-        named = model_id
-    return title, named if isinstance(named, str) else model_id
+        stated_id = model_id
+    return title, stated_id if isinstance(stated_id, str) else model_id
 
 
 def list_description(name: str, data: dict[str, Any]) -> Iterator[Check]:
-    """List what ``data.json`` says of the tweets by their publisher's word."""
+    """List the description in ``data.json``, which is its publisher's word."""
     for key, value in data.get("description", {}).items():
         where, content = f"{name}: {key.replace('_', ' ')}", ", ".join(value) if isinstance(value, list) else value
         yield Check(where, content, None, CLAIMED, "its publisher says so")
@@ -235,7 +243,7 @@ def list_description(name: str, data: dict[str, Any]) -> Iterator[Check]:
 
 
 def list_claimed(facts: Facts, title: str, pictures: list[str]) -> Iterator[Check]:
-    """List what the card says and nobody can measure."""
+    """List the claims of a card that nobody can measure."""
     environment = facts.environment
     training, machine = environment["training"], f"{environment['gpu'] or environment['cpu']}"
     packages = ", ".join(f"{name} {number}" for name, number in environment["packages"].items())

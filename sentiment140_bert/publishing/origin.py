@@ -1,4 +1,4 @@
-"""Where a page's tweets come from and what became of them, measured by preparing them again."""
+"""The sources and the preparation of a page's tweets, measured by preparing them again."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.data import preparing
 from sentiment140_bert.errors import DataError, RecipeError, S140Error
-from sentiment140_bert.publishing import verification
-from sentiment140_bert.publishing.verification import CLAIMED, FALSE, TRUE, UNCHECKED, Check
+from sentiment140_bert.publishing.checks import CLAIMED, FALSE, TRUE, UNCHECKED, Check, leave_unchecked, settle
 from sentiment140_bert.recipe import READING
 from sentiment140_bert.settings import DataConfig, file_settings
 from sentiment140_bert.shapes import REPO_ID
@@ -20,17 +19,19 @@ if TYPE_CHECKING:
     from sentiment140_bert.data.cache import Prepared
     from sentiment140_bert.recipe import Recipe
 
-ORIGIN = ("sources", "steps", "leakage", "suspects")  # of data.json: what only the source itself shows
+ORIGIN = ("sources", "steps", "leakage", "suspects")  # keys of data.json that only the source itself shows
 UNPUBLISHED = ("neutral", "manual_neutral")  # splits that a published dataset may leave out
 SAMPLE = "sample"
-ROUNDED = 1e-3
+ROUNDING = 1e-3
 
 
 def is_public(data: DataConfig) -> bool:
     """Return True if a recipe names tweets that are the same everywhere, and no file of this machine."""
-    known = data.dataset in (SAMPLE, "stanford") or is_on_hub(data.dataset)
-    files = (getattr(data, name) for name in file_settings(DataConfig) if name != "drop_suspects")  # told apart
-    return known and all(file in (None, "none") for file in files)
+    is_named = data.dataset in (SAMPLE, "stanford") or is_on_hub(data.dataset)
+    files = (
+        getattr(data, name) for name in file_settings(DataConfig) if name != "drop_suspects"
+    )  # it has an error of its own
+    return is_named and all(file in (None, "none") for file in files)
 
 
 def is_on_hub(name: str) -> bool:
@@ -39,7 +40,7 @@ def is_on_hub(name: str) -> bool:
 
 
 def is_sample(prepared: Prepared) -> bool:
-    """Return True if most training tweets are those of the packaged sample, whatever they are called."""
+    """Return True if most training tweets are those of the packaged sample, whatever their name."""
     import pyarrow.compute as pc
 
     from sentiment140_bert.data import clean
@@ -47,36 +48,36 @@ def is_sample(prepared: Prepared) -> bool:
 
     sample = pc.unique(clean.keys(whole(DataConfig(dataset=SAMPLE))["test"]["text"]))
     rows = prepared.split("train").with_format("arrow")[: 2 * len(sample) + 1]
-    known = pc.sum(pc.is_in(clean.keys(rows["text"]), sample)).as_py() or 0
-    return bool(2 * known > len(rows))
+    in_sample = pc.sum(pc.is_in(clean.keys(rows["text"]), sample)).as_py() or 0
+    return bool(2 * in_sample > len(rows))
 
 
 def check_data(
     claimed: dict[str, Any], prepared: Prepared, recipe: Recipe, tokenizer: Any, *, named_here: bool
 ) -> tuple[dict[str, Any], list[Check]]:
-    """Compare a ``data.json`` with its tweets, and with what comes of its sources where anybody can have them.
+    """Compare a ``data.json`` with its tweets, and with what its sources give where they are public.
 
     Args:
         claimed: The page's.
         prepared: The splits that the page was scored on.
         recipe: The page's.
-        tokenizer: Of the model.
+        tokenizer: The model's.
         named_here: The tweets came from ``--dataset``, so the same ones may have another name and layout.
 
     Returns:
-        What it should say, as far as it was measured; and the checks.
+        Its right content, as far as it was measured; and the checks.
     """
     measured = _measure_splits(claimed, prepared, recipe.data.max_length, tokenizer)
     origin, checks = _measure_origin(claimed, prepared, recipe, named_here)
     measured |= origin
-    wanted = {*measured, *(ORIGIN if "sources" in origin else ())}
-    settled, leaves = verification.settle({key: claimed[key] for key in claimed if key in wanted}, measured)
+    compared = {*measured, *(ORIGIN if "sources" in origin else ())}
+    settled, leaves = settle({key: claimed[key] for key in claimed if key in compared}, measured)
     for leaf in leaves:
         name = f"data.json: {'.'.join(leaf.path)}"
         if leaf.verdict == FALSE:
             checks.append(Check(name, leaf.claimed, leaf.measured, FALSE))
         elif leaf.verdict == UNCHECKED:
-            checks.append(verification.unchecked(name, leaf.claimed, "it was not measured"))
+            checks.append(leave_unchecked(name, leaf.claimed, "it was not measured"))
     if not any(check.verdict == FALSE for check in checks):
         agreed = f"{sum(leaf.verdict == TRUE for leaf in leaves)} values"
         checks.append(Check("data.json: splits, tokens, sources, steps", agreed, agreed, TRUE))
@@ -84,7 +85,7 @@ def check_data(
 
 
 def _measure_splits(claimed: dict[str, Any], prepared: Prepared, max_length: int, tokenizer: Any) -> dict[str, Any]:
-    """Return what the tweets themselves show: their counts and hashes, and their tokens."""
+    """Measure the tweets themselves: their counts and hashes, and their tokens."""
     from sentiment140_bert.data import report
     from sentiment140_bert.data.prepare import tokenized
 
@@ -105,7 +106,7 @@ def _measure_splits(claimed: dict[str, Any], prepared: Prepared, max_length: int
 def _measure_origin(
     claimed: dict[str, Any], prepared: Prepared, recipe: Recipe, named_here: bool
 ) -> tuple[dict[str, Any], list[Check]]:
-    """Return what the sources show, as parts of ``data.json``: of published splits by preparing them again."""
+    """Measure the sources, as parts of ``data.json``; published splits are prepared again."""
     sources, claim = claimed["sources"], "data.json: source of the tweets"
     training = sources["training"]
     what = f"{training['name']}, {training['rows']:,} rows"
@@ -116,13 +117,13 @@ def _measure_origin(
         try:
             again = _prepare_again(claimed, recipe)
         except RecipeError as error:
-            return {}, [verification.unchecked("data.json: settings", None, error.problems[0])]
+            return {}, [leave_unchecked("data.json: settings", None, error.problems[0])]
         except S140Error as error:
             return {}, [Check(claim, what, None, CLAIMED, f"it cannot be prepared again: {error.message}")]
         if "published" in again.report:
             return {}, [Check(claim, what, None, CLAIMED, "it is a published dataset itself")]
         if again.report["fingerprint"] != prepared.report["fingerprint"]:
-            return {}, [Check("data.json: sources and settings", what, "other tweets come of them", FALSE)]
+            return {}, [Check("data.json: sources and settings", what, "they give other tweets", FALSE)]
     origin = {key: again.report[key] for key in (*ORIGIN, "settings", "seed") if key in again.report}
     reading = {key: claimed["settings"][key] for key in READING if key in claimed["settings"]}
     origin["settings"] = origin["settings"] | reading
@@ -141,8 +142,8 @@ def _prepare_again(claimed: dict[str, Any], recipe: Recipe) -> Prepared:
     """Prepare published splits again from the source that the page names.
 
     Raises:
-        RecipeError: The settings are none that a recipe can have.
-        S140Error: The source is a file of its owner, or cannot be had.
+        RecipeError: A recipe cannot have these settings.
+        S140Error: The source is a file of its owner, or not available.
     """
     source = claimed["sources"]["training"]
     values = {key: value for key, value in claimed["settings"].items() if key != "max_length"}
@@ -156,7 +157,7 @@ def _prepare_again(claimed: dict[str, Any], recipe: Recipe) -> Prepared:
 
 def check_training(environment: dict[str, Any], rows: int) -> Iterator[Check]:
     """Compare the steps of a training with its epochs, and its speed with its time: nobody can measure them again, but
-    they have to agree with each other.
+    they must agree with each other.
 
     Args:
         environment: ``environment.json``.
@@ -168,11 +169,11 @@ def check_training(environment: dict[str, Any], rows: int) -> Iterator[Check]:
         return
     if tweets:
         right = round(training["steps"] / math.ceil(rows / tweets), 4)
-        if abs(right - epochs) > ROUNDED:
+        if abs(right - epochs) > ROUNDING:
             name = "environment.json: epochs of these steps"
             yield Check(name, f"{epochs} of {training['steps']:,} steps", right, FALSE)
     if seconds > 0:
         speed = epochs * rows / seconds
-        if abs(speed - training["tweets_per_second"]) > 0.1 + speed * (0.01 / seconds + ROUNDED):
+        if abs(speed - training["tweets_per_second"]) > 0.1 + speed * (0.01 / seconds + ROUNDING):
             name = "environment.json: tweets per second"
             yield Check(name, training["tweets_per_second"], round(speed, 1), FALSE)

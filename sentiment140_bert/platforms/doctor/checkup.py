@@ -1,90 +1,91 @@
-"""``s140 doctor``: what this machine has, what a job will do with it, and how long that takes."""
+"""``s140 doctor``: what this machine has, what a job will choose on it, and how long it will take."""
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 from pathlib import Path
 from typing import Any
 
 from sentiment140_bert.errors import Interrupted, S140Error
-from sentiment140_bert.platforms.doctor import probing
+from sentiment140_bert.platforms.doctor import probe
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.values import path_named
 
-ELSEWHERE = {
+ALTERNATIVES = {
     "model": "Without the Hub: --model-name-or-path with a folder, or bundled:minilm.",
     "dataset": "Without the Hub: --dataset stanford, sample, or a file.",
 }
-IN_A_CHECKPOINT = 3  # the weights and AdamW's two averages of each of them
+WEIGHTS_IN_CHECKPOINT = 3  # times: the weights, and AdamW's two averages of them
+DISTRIBUTION = "sentiment140-bert"
 
 
 def doctor(recipe: Recipe, output_dir: Path, *, measure: bool = True) -> dict[str, Any]:
-    """Examines the machine for a recipe; nothing is left behind but the cache of the packaged tweets.
+    """Examine the machine for a recipe; nothing stays behind but the cache of the packaged tweets.
 
     Args:
         recipe: The job.
-        output_dir: Where it would write.
-        measure: Train a few steps to tell the time.
+        output_dir: Its run directory.
+        measure: Train a few steps to estimate the time.
 
     Returns:
         ``machine``, ``disk`` (MiB), ``logins``, ``trackers``, ``packages``, ``sources``, ``choice``, ``probe`` (None
-        where it was not made), ``problems`` (each would make the job fail), ``remarks``, and ``ready``.
+        without one), ``problems`` (any of them would make the job fail), ``remarks``, and ``ready``.
     """
     from sentiment140_bert import tracking
-    from sentiment140_bert.platforms.doctor import readiness
 
     problems: list[str] = []
-    machine, remarks = _machine(problems)
-    packages = readiness.versions()
+    machine, remarks = _describe_machine(problems)
+    packages = check_packages()
     problems += [
-        f"{each['name']} {each['installed'] or 'is missing'}; {each['wanted']} is needed: pip install "
-        f'"{each["name"]}{each["wanted"]}"'
-        for each in packages
-        if not each["fits"]
+        f"{package['name']} {package['installed'] or 'is missing'}; {package['wanted']} is needed: pip install "
+        f'"{package["name"]}{package["wanted"]}"'
+        for package in packages
+        if not package["fits"]
     ]
-    trackers = _trackers(recipe, problems)
-    sources = {"model": _model(recipe), "dataset": _dataset(recipe)}
-    for kind, each in sources.items():
-        if not each["here"]:
-            elsewhere = ELSEWHERE[kind] if each["on_hub"] else ""
-            problems.append(f"The {kind} {each['name']} cannot be had: {each['remark']}. {elsewhere}".strip())
-    choice = _choice(recipe, problems)
-    found = None
+    trackers = _list_trackers(recipe, problems)
+    sources = {"model": _locate_model(recipe), "dataset": _locate_dataset(recipe)}
+    for kind, source in sources.items():
+        if not source["here"]:
+            alternative = ALTERNATIVES[kind] if source["on_hub"] else ""
+            problems.append(f"The {kind} {source['name']} is not available: {source['remark']}. {alternative}".strip())
+    choice = _choose(recipe, problems)
+    estimate = None
     if measure and choice:
         try:
-            found = probing.probe(recipe, output_dir, sources["model"]["here"])
+            estimate = probe.probe(recipe, output_dir, sources["model"]["here"])
         except Interrupted:
             raise
         except S140Error as error:
             problems.append(f"{error.message} {error.hint}")
-    disk = _disk(recipe, output_dir, found)
+    disk = _measure_disk(recipe, output_dir, estimate)
     if disk["needed"] and disk["free"] < disk["needed"]:
         problems.append(f"The disk has {disk['free']:,} MiB left, the job needs {disk['needed']:,}: make room.")
     return {
         "machine": machine,
         "disk": disk,
-        "logins": {"wandb": tracking.has_wandb_credentials(), **readiness.logins()},
+        "logins": {"wandb": tracking.has_wandb_credentials(), **check_logins()},
         "trackers": trackers,
         "packages": packages,
         "sources": sources,
         "choice": choice,
-        "probe": found,
+        "probe": estimate,
         "problems": problems,
         "remarks": remarks,
         "ready": not problems,
     }
 
 
-def _machine(problems: list[str]) -> tuple[dict[str, Any], list[str]]:
+def _describe_machine(problems: list[str]) -> tuple[dict[str, Any], list[str]]:
     import torch
 
     from sentiment140_bert.machine import facts, gpu
     from sentiment140_bert.training import environment
 
-    seen, gpu_here = gpu.all_gpus(), facts.torch_gpu()
-    driver_cuda = gpu.driver_cuda() if seen else None
+    installed, gpu_here = gpu.all_gpus(), facts.torch_gpu()
+    driver_cuda = gpu.driver_cuda() if installed else None
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    why = facts.why_unused(seen, gpu_here is not None, torch.version.cuda, driver_cuda, visible)
+    why = facts.why_unused(installed, gpu_here is not None, torch.version.cuda, driver_cuda, visible)
     remarks = [why] if why else []
     if gpu_here:
         unfit = facts.too_old(gpu_here["name"], gpu_here["compute_capability"], gpu_here["architectures"])
@@ -94,7 +95,7 @@ def _machine(problems: list[str]) -> tuple[dict[str, Any], list[str]]:
         remarks.append(f"{number} GPUs: `torchrun --nproc_per_node {number} -m sentiment140_bert train …` uses all.")
     if gpu_here and gpu_here["memory_free"] < 0.8 * gpu_here["memory_total"]:
         used = gpu_here["memory_total"] - gpu_here["memory_free"]
-        remarks.append(f"Other programs hold {used:,} MiB of the GPU's memory: close what is not needed.")
+        remarks.append(f"Other programs hold {used:,} MiB of the GPU's memory: close those that are not needed.")
     described = environment.describe()
     return {
         "system": described["system"],
@@ -103,23 +104,23 @@ def _machine(problems: list[str]) -> tuple[dict[str, Any], list[str]]:
         "cores": facts.cores(),
         "memory": facts.memory_total(),
         "gpu": gpu_here,
-        "driver": {"gpus": [each.name for each in seen], "version": seen[0].driver if seen else None}
+        "driver": {"gpus": [card.name for card in installed], "version": installed[0].driver if installed else None}
         | {"cuda": driver_cuda},
         "torch": described["packages"]["torch"],
         "torch_cuda": described["cuda"],
     }, remarks
 
 
-def _trackers(recipe: Recipe, problems: list[str]) -> dict[str, list[str]]:
-    """``installed`` of the trackers, and ``used``: what the recipe's ``report_to`` comes to here."""
+def _list_trackers(recipe: Recipe, problems: list[str]) -> dict[str, list[str]]:
+    """Return the ``installed`` trackers, and those ``used`` by the recipe's ``report_to`` here."""
     from sentiment140_bert import tracking
 
-    asked = recipe.training.report_to
+    report_to = recipe.training.report_to
     try:
-        used = tracking.chosen(asked)
+        used = tracking.chosen(report_to)
     except S140Error as error:
         problems.append(f"{error.message} {error.hint}")
-        used = [name for name in asked if name != "none"]
+        used = [name for name in report_to if name != "none"]
     return {"installed": tracking.installed(), "used": used}
 
 
@@ -127,7 +128,7 @@ def _source(name: str, state: str, remark: str, on_hub: bool = False) -> dict[st
     return {"name": name, "here": state != "missing", "state": state, "remark": remark, "on_hub": on_hub}
 
 
-def _model(recipe: Recipe) -> dict[str, Any]:
+def _locate_model(recipe: Recipe) -> dict[str, Any]:
     from sentiment140_bert import models
     from sentiment140_bert.hub import reach
 
@@ -141,7 +142,7 @@ def _model(recipe: Recipe) -> dict[str, Any]:
     return _source(name, "local", "on this machine")
 
 
-def _dataset(recipe: Recipe) -> dict[str, Any]:
+def _locate_dataset(recipe: Recipe) -> dict[str, Any]:
     from sentiment140_bert.data import download, source, tables
     from sentiment140_bert.hub import reach
 
@@ -151,16 +152,16 @@ def _dataset(recipe: Recipe) -> dict[str, Any]:
     if name == "stanford":
         if (download.cache_dir() / "downloads" / "trainingandtestdata.zip").is_file():
             return _source(name, "cached", "in the cache of this machine")
-        return _source(name, "reachable", "to be downloaded from Stanford's site, which was not asked")
+        return _source(name, "reachable", "to be downloaded from Stanford's site, which was not contacted")
     if tables.is_table(name):
-        return _source(name, "reachable", "a table, which Spark was not asked for")
+        return _source(name, "reachable", "a table, which Spark did not look up")
     if name == "sample" or path_named(name).exists():
         return _source(name, "local", "on this machine")
     return _source(name, "missing", "there is no such file or folder; check the path")
 
 
-def _choice(recipe: Recipe, problems: list[str]) -> dict[str, Any] | None:
-    """What `s140 train` would choose here; None where it would refuse."""
+def _choose(recipe: Recipe, problems: list[str]) -> dict[str, Any] | None:
+    """Return what `s140 train` would choose here; None if it would raise an error."""
     from sentiment140_bert.training import arguments
 
     config = recipe.training
@@ -181,13 +182,45 @@ def _choice(recipe: Recipe, problems: list[str]) -> dict[str, Any] | None:
     }
 
 
-def _disk(recipe: Recipe, output_dir: Path, found: dict[str, Any] | None) -> dict[str, Any]:
-    """MiB that are free, and that the job needs: its checkpoints, one more while it is written, and the model."""
+def _measure_disk(recipe: Recipe, output_dir: Path, estimate: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the MiB that are free, and that the job needs: its checkpoints, one more while writing, and the model."""
     from sentiment140_bert.data.download import cache_dir
     from sentiment140_bert.machine.facts import free_disk
 
     needed = None
-    if found:
-        kept = min(found["job"]["saves"], (recipe.training.save_total_limit or found["job"]["saves"]) + 1)
-        needed = (kept + 1) * found["checkpoint"] + found["checkpoint"] // IN_A_CHECKPOINT
+    if estimate:
+        saves, size = estimate["job"]["saves"], estimate["checkpoint"]
+        checkpoints = min(saves, (recipe.training.save_total_limit or saves) + 1)
+        needed = (checkpoints + 1) * size + size // WEIGHTS_IN_CHECKPOINT
     return {"free": free_disk(output_dir), "cache_free": free_disk(cache_dir()), "needed": needed}
+
+
+def check_logins() -> dict[str, bool]:
+    """Return which credentials are present, never their values."""
+    from huggingface_hub import get_token
+
+    return {
+        "huggingface": get_token() is not None,
+        "databricks": bool(os.environ.get("DATABRICKS_TOKEN") or os.environ.get("DATABRICKS_CLIENT_SECRET"))
+        or os.path.isfile(os.path.expanduser(os.environ.get("DATABRICKS_CONFIG_FILE") or "~/.databrickscfg")),  # noqa: PTH111, PTH113 - no home, no error
+        "mlflow_server": bool(os.environ.get("MLFLOW_TRACKING_URI")),
+    }
+
+
+def check_packages() -> list[dict[str, Any]]:
+    """Return for each needed package ``name``, ``wanted`` range, ``installed`` version or None, and if it ``fits``."""
+    from packaging.requirements import Requirement
+
+    packages = []
+    for line in importlib.metadata.requires(DISTRIBUTION) or []:
+        requirement = Requirement(line)
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            installed: str | None = importlib.metadata.version(requirement.name)
+        except importlib.metadata.PackageNotFoundError:
+            installed = None
+        fits = installed is not None and requirement.specifier.contains(installed, prereleases=True)
+        wanted = str(requirement.specifier)
+        packages.append({"name": requirement.name, "wanted": wanted, "installed": installed, "fits": fits})
+    return packages

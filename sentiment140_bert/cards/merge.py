@@ -1,0 +1,185 @@
+"""A card as sections that this package writes, and the text that people write between them."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sentiment140_bert.cards.metadata import format_front_matter
+from sentiment140_bert.data.corpora import SENTIMENT140
+from sentiment140_bert.trust import plain_yaml
+
+MARK = re.compile(r"<!-- (begin|end) s140: ([\w-]{1,40}) -->[ \t]*\n?")
+FRONT_MATTER = re.compile(
+    r"\A\ufeff?\s*---[ \t]*\n(.*?)(?:\n|\A)---[ \t]*(?:\n|\Z)", re.DOTALL
+)  # as the Hub's client reads it
+WRITTEN_BY = re.compile(r"written by sentiment140_bert ([\w.+-]+)")
+NUMBER_OR_HASH = re.compile(
+    r"\b[0-9a-f]{40,64}\b"
+    r"|\b\d{4}-\d\d-\d\d(?:T[\d:+.]{1,30})?"
+    r"|(?<![\w.\-/])-?\d[\d,]{0,30}(?:\.\d{1,30})?(?:[eE][+-]?\d{1,4})?(?!\w)(?!\.\d)"
+)
+FROM_DATA = ("language",)  # decided by data.json alone; an older card may describe another source
+SOURCE_TAG = SENTIMENT140.tags[0]  # the same, with the other tags of that source
+PERSONAL = ("license", "license_name", "license_link", "thumbnail", "extra_gated_prompt")  # a person decides these
+Number = tuple[str, str]  # and its line
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Card:
+    """``metadata`` is the front matter; ``sections`` are whole, marks included, in order; ``between`` is the text
+    around them, always one piece more than there are sections."""
+
+    metadata: dict[str, Any]
+    sections: dict[str, str]
+    between: list[str]
+
+    @property
+    def handwritten(self) -> str:
+        """Return what people wrote, as one text."""
+        return "\n".join(gap.strip() for gap in self.between if gap.strip())
+
+
+def parse_card(text: str) -> Card:
+    """Split a card into its sections and what is between them. A mark without its counterpart is text like any other.
+
+    Raises:
+        ValueError: The front matter is not a YAML mapping.
+    """
+    text = text.replace("\r\n", "\n")
+    matter = FRONT_MATTER.match(text)
+    metadata = _load_metadata(matter[1]) if matter else {}
+    body = text[matter.end() :] if matter else text
+    sections: dict[str, str] = {}
+    between: list[str] = []
+    at, begin = 0, None
+    for mark in MARK.finditer(body):
+        if mark[1] == "begin":
+            begin = mark
+        elif begin and begin[2] == mark[2]:
+            if mark[2] not in sections:  # a copy is hand-written text
+                between.append(body[at : begin.start()])
+                sections[mark[2]] = body[begin.start() : mark.end()]
+                at = mark.end()
+            begin = None
+    return Card(metadata, sections, [*between, body[at:]])
+
+
+def _load_metadata(text: str) -> dict[str, Any]:
+    content = plain_yaml.load(text, repeated=True)
+    if content is not None and not isinstance(content, dict):
+        raise ValueError("it is not a list of `key: value`")
+    return content or {}
+
+
+def merge_cards(new: str, old: str | None, decided_keys: Collection[str] = ()) -> str:
+    """Add what people wrote on an older card, between its sections and in its front matter, to a new card.
+
+    Args:
+        new: As rendered from a template.
+        old: The card before, from the Hub or from the folder; None if there is none.
+        decided_keys: Keys of the front matter that the new card decides, although people may write them.
+
+    Raises:
+        ValueError: The older card's front matter cannot be read.
+    """
+    if not old:
+        return new
+    rendered, edited = parse_card(new), parse_card(old)
+    metadata = _merge_metadata(rendered.metadata, edited.metadata, decided_keys)
+    if not edited.sections:  # written by hand as a whole, or by another tool: kept below
+        below = edited.between[0].strip("\n")
+        return (
+            format_front_matter(metadata)
+            + _join(rendered).rstrip("\n")
+            + "\n"
+            + (f"\n{below}\n" if below.strip() else "")
+        )
+    before = dict(zip(edited.sections, edited.between, strict=False))
+    gaps = [
+        before[name] if before.get(name, "").strip() else gap
+        for name, gap in zip(rendered.sections, rendered.between, strict=False)
+    ]
+    orphans = [text for name, text in before.items() if name not in rendered.sections and text.strip()]
+    last = edited.between[-1] if edited.between[-1].strip() else rendered.between[-1]
+    merged = Card(metadata, rendered.sections, [*gaps, "".join(orphans) + last])
+    return format_front_matter(metadata) + _join(merged)
+
+
+def pick_personal_keys(card: Card) -> dict[str, Any]:
+    """Return the part of the front matter that a person's word decides."""
+    return {key: card.metadata[key] for key in PERSONAL if key in card.metadata}
+
+
+def add_metadata(text: str, other: str, changes: dict[str, Any]) -> str:
+    """Add those keys of another card's front matter that a card lacks, and then ``changes``."""
+    card, source = parse_card(text), parse_card(other)
+    metadata = _merge_metadata(card.metadata, source.metadata | card.metadata) | changes
+    return format_front_matter(metadata) + _join(card)
+
+
+def _merge_metadata(
+    rendered: dict[str, Any], edited: dict[str, Any], decided_keys: Collection[str] = ()
+) -> dict[str, Any]:
+    edited = {key: value for key, value in edited.items() if key not in (*FROM_DATA, *decided_keys)}
+    personal = {key: edited[key] for key in PERSONAL if key in edited}
+    merged = edited | rendered | personal
+    tags = edited.get("tags")
+    if isinstance(tags, list):
+        outdated = SENTIMENT140.tags if SOURCE_TAG in tags else ()
+        own = [tag for tag in tags if isinstance(tag, str) and tag not in outdated]
+        merged["tags"] = [*dict.fromkeys([*rendered.get("tags", []), *own])]
+    order = [*rendered, *(key for key in edited if key not in rendered)]
+    return {key: merged[key] for key in order}
+
+
+def _join(card: Card) -> str:
+    pieces = zip(card.between, [*card.sections.values(), ""], strict=True)
+    return "".join(gap + section for gap, section in pieces)
+
+
+def find_numbers(section: str) -> list[tuple[str, str]]:
+    """Return (number, date or hash; its line) for each in a text, in order."""
+    return [(match[0], line.strip()) for line in section.split("\n") for match in NUMBER_OR_HASH.finditer(line)]
+
+
+def list_differences(claimed: str, right: str) -> list[tuple[str, str, str]]:
+    """Return where two texts differ: (claimed, right, line).
+
+    These are the numbers that differ, or the lines where no number does.
+    """
+    claimed_lines, right_lines = claimed.split("\n"), right.split("\n")
+    differences = []
+    for one, other in _list_changes(claimed_lines, right_lines):
+        pairs = zip(one, other, strict=True) if len(one) == len(other) else [("\n".join(one), "\n".join(other))]
+        for claimed_text, right_text in pairs:
+            numbers = _list_changed_numbers(find_numbers(claimed_text), find_numbers(right_text))
+            differences += numbers or [(claimed_text, right_text, claimed_text or right_text)]
+    return differences
+
+
+def _list_changed_numbers(claimed: list[Number], right: list[Number]) -> list[tuple[str, str, str]]:
+    if [number for number, _ in claimed] == [number for number, _ in right]:
+        return []
+    if len(claimed) == len(right):
+        pairs = zip(claimed, right, strict=True)
+        return [(one, other, line) for (one, line), (other, _) in pairs if one != other]
+    changes = _list_changes(claimed, right, key=lambda number: number[0])
+    return [
+        (", ".join(number for number, _ in one), ", ".join(number for number, _ in other), (one or other)[0][1])
+        for one, other in changes
+    ]
+
+
+def _list_changes(
+    before: Sequence[T], after: Sequence[T], key: Callable[[T], Any] = lambda item: item
+) -> Iterator[tuple[Sequence[T], Sequence[T]]]:
+    """Yield the parts of two sequences that differ."""
+    matcher = difflib.SequenceMatcher(None, [key(item) for item in before], [key(item) for item in after], False)
+    for kind, from_, to, start, end in matcher.get_opcodes():
+        if kind != "equal":
+            yield before[from_:to], after[start:end]

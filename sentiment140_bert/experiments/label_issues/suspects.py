@@ -1,0 +1,242 @@
+"""``s140 suspects``: the training tweets whose labels are most likely wrong, by confident learning."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import logging
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sentiment140_bert import run_lock
+from sentiment140_bert.errors import DataError, MissingExtra, RunError
+from sentiment140_bert.evaluation import scoring
+from sentiment140_bert.experiments.label_issues import cross_validation
+from sentiment140_bert.run_dir import RunDir, written_whole
+from sentiment140_bert.runs import saved_recipe, without_checkpoint_repo
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from sentiment140_bert.recipe import Recipe
+
+log = logging.getLogger(__name__)
+COLUMNS = ("rank", "row", "label", "suggested", "confidence", "label_quality", "sample", "text")
+METHODS = ("baseline", "model")
+BOTH = 2  # stratum of a text that carries both labels
+Indices = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LabelIssues:
+    """The labels that out-of-sample probabilities contradict.
+
+    Args:
+        rows: Those whose label is confidently contradicted, the worst first.
+        quality: P(its label) of each row, shape (n,).
+        rates: The estimated share of wrong labels among the rows labelled negative, and among those labelled positive.
+    """
+
+    rows: Indices
+    quality: Floats
+    rates: tuple[float, float]
+
+
+def suspects(
+    path: Path,
+    output: Path,
+    *,
+    by: str = "baseline",
+    folds: int = 5,
+    most: int | None = None,
+    sample: int = 50,
+    seed: int = 42,
+) -> dict[str, Any]:
+    """Write the training tweets of a run whose label is confidently contradicted, the worst first.
+
+    Nothing is changed but ``output``; a contradicted label can be right.
+
+    Args:
+        path: A finished run.
+        output: A ``.csv`` file; its folder must exist.
+        by: ``baseline``: cross-validated TF-IDF; ``model``: the run's own recipe, trained ``folds`` times.
+        folds: Parts of the training split, each predicted by what was trained on the others.
+        most: Write no more than so many.
+        sample: Mark so many of them, drawn at random, in the column ``sample``.
+        seed: Of the folds and of that sample.
+
+    Returns:
+        ``looked_at``, ``suspects`` (all), ``written``, ``share`` (of the looked at), ``noise`` (for each label the
+        estimated share of its rows that is wrong), ``accuracy`` (of the predictions, by the labels), ``by``,
+        ``folds``, ``sample``, ``output``, and ``command`` (that trains without the written ones).
+
+    Raises:
+        RunError: The run is unfinished, or its data are no longer what it was trained on.
+        DataError: ``output`` cannot be written, or there are too few tweets for the folds.
+        MissingExtra: cleanlab is not installed.
+        Interrupted: A signal stopped a training; what was finished is kept.
+    """
+    _check_arguments(output, folds, by)
+    run, recipe = RunDir(path), saved_recipe(path)
+    train = _read_train_split(run)
+    labels = np.array(train["label"])
+    fold_of_row = split_folds(_order_texts(train["text"], seed), labels, folds)
+    log.info("suspects: %s training tweets, %d folds, by %s", f"{len(labels):,}", folds, by)
+    positive = _predict_out_of_sample(run, recipe, train, fold_of_row, by)
+    issues = find_label_issues(labels, positive)
+    written = issues.rows[:most]
+    marked = np.random.default_rng(seed).choice(len(written), min(sample, len(written)), replace=False)
+    _write(output, train, written, positive, issues.quality, set(marked.tolist()))
+    if recipe.data.drop_suspects:
+        log.warning(
+            "suspects: this run was itself trained without those of %s, and the new list does not include them: put "
+            "both lists into one file to leave out both",
+            recipe.data.drop_suspects,
+        )
+    return {
+        "looked_at": len(labels),
+        "suspects": len(issues.rows),
+        "written": len(written),
+        "share": len(issues.rows) / len(labels),
+        "noise": dict(zip(_label_names(), issues.rates, strict=True)),
+        "accuracy": float(np.mean((positive >= 0.5) == labels)),
+        "by": by,
+        "folds": folds,
+        "sample": len(marked),
+        "output": str(output),
+        "command": _format_command(path, output),
+    }
+
+
+def _check_arguments(output: Path, folds: int, by: str) -> None:
+    """Raise an error for whatever is wrong before anything is computed."""
+    from sentiment140_bert.data.texts import check_output
+
+    if by not in METHODS:
+        raise RunError(f"by must be baseline or model, not {by!r}.", "Choose one.")
+    if folds < 2:
+        raise RunError(f"--folds must be at least 2, not {folds}.", "Each fold is predicted by a model of the others.")
+    if importlib.util.find_spec("cleanlab") is None:
+        raise MissingExtra("Looking for wrong labels", "noise")
+    check_output(output, (".csv",))
+    if output.is_dir() or not os.access(output.parent, os.W_OK):
+        raise DataError(f"{output} cannot be written.", "Choose another --output.")
+
+
+def _read_train_split(run: RunDir) -> Dataset:
+    if not run.is_finished():
+        raise RunError(f"The run in {run.path} is not finished.", f"First: s140 train --output-dir {run.path} --resume")
+    return scoring.data_of(run).splits()["train"]
+
+
+def _order_texts(texts: Sequence[str], seed: int) -> npt.NDArray[np.uint64]:
+    """Return a random number for each text, the same for texts that count as equal."""
+    import pyarrow as pa
+
+    from sentiment140_bert.data import clean, split
+
+    keys = clean.keys(pa.chunked_array([pa.array(texts, pa.string())]))
+    return split.priorities(keys, seed)
+
+
+def split_folds(priorities: npt.NDArray[np.uint64], labels: Indices, count: int) -> Indices:
+    """Return the fold of each row, 0 to ``count`` - 1, stratified by label; equal texts share a fold.
+
+    Args:
+        priorities: A number for each row, the same for equal texts; texts are dealt out in its order.
+        labels: 0 or 1 of each row.
+        count: At least 2.
+
+    Raises:
+        DataError: There are fewer texts of a label than folds.
+    """
+    texts, text = np.unique(priorities, return_inverse=True)
+    positive, total = np.bincount(text, labels), np.bincount(text)
+    strata = np.where(positive == 0, 0, np.where(positive == total, 1, BOTH))
+    fold = np.empty(len(texts), dtype=np.int64)
+    for stratum in range(BOTH + 1):
+        members = np.flatnonzero(strata == stratum)
+        if stratum != BOTH and len(members) < count:
+            raise DataError(
+                f"{count} folds need {count} texts or more of each label; one label has {len(members)}.",
+                "Lower --folds.",
+            )
+        fold[members] = np.arange(len(members)) % count
+    return fold[text]
+
+
+def _predict_out_of_sample(run: RunDir, recipe: Recipe, train: Dataset, fold_of_row: Indices, by: str) -> Floats:
+    if by == "baseline":
+        return cross_validation.predict_by_baseline(train, fold_of_row)
+    with run_lock.held(run.path, "looking for suspects"):
+        recipe = without_checkpoint_repo(recipe, "a search for suspects")
+        return cross_validation.predict_by_model(run, recipe, fold_of_row)
+
+
+def find_label_issues(labels: Indices, positive: Floats) -> LabelIssues:
+    """Find the labels that are contradicted, by confident learning (Northcutt, Jiang and Chuang 2021).
+
+    A row is suspect where the other label's probability is above that label's own average (over the rows that carry
+    it) and is the higher one: the off-diagonal of the confident joint. They are ranked by the probability of their
+    own label. ``rates`` come from the confident joint, calibrated to the counts of the labels; the weaker the
+    predictions, the more of their own mistakes these rates include.
+
+    Args:
+        labels: 0 or 1, shape (n,); both occur.
+        positive: P(positive) of each row by something that was not trained on it.
+
+    Raises:
+        MissingExtra: cleanlab is not installed.
+    """
+    try:
+        from cleanlab import count, filter, rank
+    except ImportError:
+        raise MissingExtra("Looking for wrong labels", "noise") from None
+
+    probabilities = np.column_stack([1 - positive, positive])
+    # Of cleanlab's ways to choose this was the most precise: with 5% of 90,000 real tweets flipped, 26% of what it
+    # chose were flipped ones and it found 58% of them; "prune_by_noise_rate", cleanlab's default: 21% and 69%.
+    rows = filter.find_label_issues(
+        labels, probabilities, filter_by="confident_learning", return_indices_ranked_by="self_confidence", n_jobs=1
+    )
+    joint = count.estimate_joint(labels, probabilities)
+    negative_rate, positive_rate = (float(1 - joint[label, label] / joint[label].sum()) for label in (0, 1))
+    quality = rank.get_label_quality_scores(labels, probabilities, method="self_confidence")
+    return LabelIssues(np.asarray(rows, dtype=np.int64), np.asarray(quality), (negative_rate, positive_rate))
+
+
+def _label_names() -> tuple[str, str]:
+    from sentiment140_bert.data.schema import LABEL_NAMES, NEGATIVE, POSITIVE
+
+    return LABEL_NAMES[NEGATIVE], LABEL_NAMES[POSITIVE]
+
+
+def _write(output: Path, train: Dataset, written: Indices, positive: Floats, quality: Floats, marked: set[int]) -> None:
+    from sentiment140_bert.data.cells import as_cell
+
+    names = _label_names()
+    rows = train.select(written)
+    with written_whole(output) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        columns = (list(rows[name]) for name in ("text", "label", "row"))
+        for at, (index, text, label, row) in enumerate(zip(written, *columns, strict=True)):
+            confidence = positive[index] if label == 0 else 1 - positive[index]
+            numbers = (f"{confidence:.6f}", f"{quality[index]:.6f}")
+            sampled = "yes" if at in marked else ""
+            writer.writerow([at + 1, row, names[label], names[1 - label], *numbers, sampled, as_cell(text)])
+
+
+def _format_command(path: Path, output: Path) -> str:
+    run = RunDir(path)
+    without = path.parent / f"{path.resolve().name}-without-suspects"
+    words = ["s140", "train", "--recipe", run.recipe, "--drop-suspects", output, "--output-dir", without]
+    return shlex.join(map(str, words))

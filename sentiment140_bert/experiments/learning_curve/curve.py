@@ -1,0 +1,250 @@
+"""``s140 learning-curve``: the same recipe on ever larger parts of the same tweets."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sentiment140_bert import run_lock
+from sentiment140_bert.data import preparing
+from sentiment140_bert.errors import DataError, Interrupted, RecipeError, RunError, S140Error
+from sentiment140_bert.experiments import series
+from sentiment140_bert.experiments.learning_curve.plan import (
+    FAILED,
+    FINISHED,
+    SPLITS,
+    CurveDir,
+    Training,
+    describe_left_out,
+    estimate_time_left,
+    limit_sizes,
+    list_trainings,
+    list_work,
+    make_plan,
+)
+from sentiment140_bert.experiments.learning_curve.results import write_results
+from sentiment140_bert.recipe import Recipe, parse
+from sentiment140_bert.run_dir import write_json
+from sentiment140_bert.runs import differences, without_checkpoint_repo
+
+log = logging.getLogger(__name__)
+MIN_SIZE = 2  # training tweets: one of each label
+
+
+def learning_curve(
+    recipe: Recipe,
+    output: Path,
+    sizes: Sequence[int],
+    seeds: int = 3,
+    *,
+    keep_models: bool = False,
+    price_per_hour: float | None = None,
+    dry_run: bool = False,
+    arguments_given: list[str] | None = None,
+) -> dict[str, Any]:
+    """Train the recipe on nested subsets of its training tweets, each with several seeds, and fit a curve.
+
+    Everything is written into ``output``: a run directory for each training in ``points/``; ``curve.json``,
+    ``curve.csv``, ``curve.png`` and ``README.md`` again after each size. Finished trainings are kept, unfinished ones
+    resume from their checkpoint, failed ones are tried again.
+
+    Args:
+        recipe: That of all trainings; its ``seed`` is the first of theirs.
+        output: A new folder, or one of an earlier call with the same recipe and tweets.
+        sizes: Training tweets, ascending; those beyond what there is become all that there is.
+        seeds: Trainings of each size.
+        keep_models: Keep each model folder, with its card; else only scores, predictions and history are kept.
+        price_per_hour: Of the machine, in any currency.
+        dry_run: Prepare the tweets, return what there is to do, and write nothing.
+        arguments_given: What followed ``s140`` on the command line.
+
+    Returns:
+        The content of ``curve.json``, and ``output``; of a dry run the plan: ``trainings``, ``tweets`` still to be
+        processed, ``steps``.
+
+    Raises:
+        S140Error: Sizes or seeds make no curve; data, model or recipe are not as they should be.
+        RunError: ``output`` holds something else, or a curve of another recipe or other tweets; or, once all was
+            tried and the results are written, some trainings failed.
+        Interrupted: A signal stopped a training; a checkpoint was written.
+    """
+    recipe = without_checkpoint_repo(recipe, "a learning curve")
+    _check_arguments(recipe, sizes, seeds, keep_models)
+    home = CurveDir(output)
+    _check_folder_and_recipe(home, recipe)
+    _check_single_process(recipe)
+    whole = _prepare(recipe)
+    sizes, cut_short = limit_sizes(sizes, whole[0].report["splits"]["train"]["rows"])
+    parts = {size: preparing.cut(whole, size) for size in sizes}
+    seed_numbers = [recipe.training.seed + at for at in range(seeds)]
+    planned = list(list_trainings(home, recipe, sizes, seed_numbers, keep_models))
+    plan = make_plan(home, recipe, parts, seed_numbers, whole) | {"cut_short": cut_short}
+    _check_tweets(home, plan)
+    for training in planned:
+        series.check(training.run, training.recipe, parts[training.size][0].report["fingerprint"])
+    for sentence in filter(None, (cut_short, describe_left_out(home, planned))):
+        log.info("curve: %s", sentence)
+    if dry_run:
+        return list_work(planned, parts)
+    with run_lock.held(home.path, "making a learning curve", make=True):
+        write_json(home.plan, plan)
+        curve = _train_and_write(home, planned, parts, keep_models, price_per_hour, arguments_given)
+    _raise_failures(home, planned)
+    return curve | {"output": str(output)}
+
+
+def redraw_curve(output: Path, price_per_hour: float | None = None) -> dict[str, Any]:
+    """Write the results of a curve again from its finished trainings, without training or reading tweets.
+
+    Returns:
+        The same as :func:`learning_curve`.
+
+    Raises:
+        RunError: There is no curve, or a file of it is damaged.
+    """
+    home = CurveDir(output)
+    if not home.plan.is_file():
+        raise RunError(f"There is no learning curve in {output}.", "Name the folder of `s140 learning-curve`.")
+    return write_results(home, price_per_hour) | {"output": str(output)}
+
+
+def _check_arguments(recipe: Recipe, sizes: Sequence[int], seeds: int, keep_models: bool) -> None:
+    listed = ", ".join(map(str, sizes)) or "(none)"
+    if not sizes or min(sizes) < MIN_SIZE:
+        raise S140Error(f"The sizes {listed} are not numbers of training tweets.", f"Use {MIN_SIZE} or more for each.")
+    if any(first >= second for first, second in itertools.pairwise(sizes)):
+        raise S140Error(f"The sizes {listed} do not ascend.", "Give each once, the smallest first.")
+    if seeds < 1:
+        raise S140Error(f"--seeds must be at least 1, not {seeds}.", "3 show how far seeds differ.")
+    if recipe.data.max_train_samples:
+        raise RecipeError(["max_train_samples: the sizes of a learning curve replace it; omit it"])
+    if recipe.tracking.register_model:
+        raise RecipeError(["register_model: a learning curve has no model to register"])
+    if recipe.tracking.log_model and not keep_models:
+        raise RecipeError(["log_model: no model is kept; add --keep-models, or omit it"])
+
+
+def _check_single_process(recipe: Recipe) -> None:
+    from sentiment140_bert.training import arguments
+
+    settings = arguments.training_arguments(recipe.training, arguments.choose_precision(recipe.training), Path())
+    if arguments.processes_of(settings).num_processes > 1:
+        raise RunError("A learning curve runs in one process.", "Start it without torchrun or accelerate.")
+
+
+def _check_folder_and_recipe(home: CurveDir, recipe: Recipe) -> None:
+    """Raise RunError unless the folder is new, or holds a curve of this recipe."""
+    if home.path.exists() and not home.path.is_dir():
+        raise RunError(f"{home.path} is a file.", "Choose another OUTPUT.")
+    plan = home.read_plan()
+    if not plan:
+        if home.path.is_dir() and any(path.name != run_lock.LOCK for path in home.path.iterdir()):
+            raise RunError(f"{home.path} is not empty, and not a learning curve.", "Choose another OUTPUT.")
+        return
+    changed = differences(parse(plan["recipe"], str(home.plan)), recipe)
+    if changed:
+        raise RunError(
+            f"{home.path} is the curve of another recipe: {'; '.join(changed)}.",
+            "Use the recipe of the first call, or choose another OUTPUT.",
+        )
+
+
+def _prepare(recipe: Recipe) -> preparing.Data:
+    whole = preparing.tokenized(recipe)
+    if not {*SPLITS} & whole[0].report["splits"].keys():
+        raise DataError("Nothing is held out on which a curve could be scored.", "Give --test-size or --manual-test.")
+    return whole
+
+
+def _check_tweets(home: CurveDir, plan: dict[str, Any]) -> None:
+    before = home.read_plan()
+    if before and before["data"]["fingerprint"] != plan["data"]["fingerprint"]:
+        then, now = before["data"]["fingerprint"][:12], plan["data"]["fingerprint"][:12]
+        raise RunError(
+            f"The tweets are not those of the first call in {home.path}: fingerprint {then} then, {now} now.",
+            "Give the original input back, or choose another OUTPUT.",
+        )
+
+
+def _train_and_write(
+    home: CurveDir,
+    planned: list[Training],
+    parts: dict[int, preparing.Data],
+    keep_models: bool,
+    price_per_hour: float | None,
+    arguments_given: list[str] | None,
+) -> dict[str, Any]:
+    """Train what is not finished, size by size, and write the results after each; return ``curve.json``."""
+    largest = planned[-1].size
+    for size, trainings in itertools.groupby(planned, key=lambda training: training.size):
+        unfinished = [training for training in trainings if training.state != FINISHED]
+        for training in unfinished:
+            _log_progress(planned, training)
+            _train(training, parts[size], keep_models, arguments_given)
+        if unfinished and size != largest:
+            write_results(home, price_per_hour)
+    return write_results(home, price_per_hour)
+
+
+def _train(training: Training, data: preparing.Data, keep_models: bool, arguments_given: list[str] | None) -> None:
+    """Train or resume a point; note in ``failed.json`` why it failed.
+
+    Raises:
+        Interrupted: A signal stopped it; a checkpoint is kept.
+    """
+    try:
+        series.train(
+            training.run,
+            training.recipe,
+            data,
+            keep_model=keep_models,
+            restart=training.state == FAILED,
+            hint="Finished points are kept; run the same command again to resume.",
+            arguments_given=arguments_given,
+        )
+    except Interrupted:
+        raise
+    except S140Error as error:
+        log.warning("curve: size %s, seed %d failed: %s", f"{training.size:,}", training.seed, error.message)
+        _note_failure(training, {"reason": error.message, "hint": error.hint})
+    else:
+        _note_failure(training, None)
+
+
+def _note_failure(training: Training, failure: Mapping[str, str] | None) -> None:
+    name, before = training.run.path.name, training.home.read_failures()
+    others = {other: noted for other, noted in before.items() if other != name}
+    after = others | ({name: failure} if failure else {})
+    if after != before:
+        write_json(training.home.failures, after)
+
+
+def _log_progress(planned: list[Training], training: Training) -> None:
+    """Log which training begins, and how long the rest will take at the best speed so far."""
+    same_size = [other for other in planned if other.size == training.size]
+    log.info(
+        "curve: size %s, seed %d of %d (training %d of %d%s)",
+        f"{training.size:,}",
+        same_size.index(training) + 1,
+        len(same_size),
+        planned.index(training) + 1,
+        len(planned),
+        estimate_time_left(planned, [other.state for other in planned]),
+    )
+
+
+def _raise_failures(home: CurveDir, planned: list[Training]) -> None:
+    failures = home.read_failures()
+    failed = [(training, failures[training.run.path.name]) for training in planned if training.state == FAILED]
+    if failed:
+        reasons = [
+            f"  - size {training.size:,}, seed {training.seed}: {failure['reason']}" for training, failure in failed
+        ]
+        hints = dict.fromkeys(failure["hint"] for _, failure in failed)
+        raise RunError(
+            f"{len(failed)} of {len(planned)} trainings failed:\n" + "\n".join(reasons),
+            " ".join([f"The others are in {home.curve}; the same command tries these again.", *filter(None, hints)]),
+        )

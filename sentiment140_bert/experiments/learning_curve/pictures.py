@@ -1,0 +1,216 @@
+"""``curve.json`` as a picture, a page of Markdown and a CSV file; nothing is computed here."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sentiment140_bert.experiments.learning_curve.fit import AHEAD
+from sentiment140_bert.experiments.learning_curve.plan import FINISHED, SPLITS
+from sentiment140_bert.run_dir import written_whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLUMNS = ("size", "seed", "state", "reason", "run", "steps", "seconds", "tweets_per_second", "cost", "machine")
+BLUE, ORANGE, GREY, DARK = "#2a6f97", "#e07a1f", "#9a9a9a", "#555555"  # the first three as in the pictures of a run
+
+
+def render_csv(curve: Mapping[str, Any]) -> str:
+    """Return a row for each training."""
+    scores = [f"{split}_{name}" for split in SPLITS for name in ("n", "accuracy", "low", "high", "tfidf")]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*COLUMNS[:5], *scores, *COLUMNS[5:]], lineterminator="\n")
+    writer.writeheader()
+    for size in curve["sizes"]:
+        for point in size["points"]:
+            row = {name: point.get(name) for name in COLUMNS} | {"size": size["size"]}
+            for split, score in point.get("splits", {}).items():
+                row |= {f"{split}_n": score["n"], f"{split}_accuracy": score["accuracy"]["value"]}
+                row |= {f"{split}_{name}": score["accuracy"][name] for name in ("low", "high")}
+                row[f"{split}_tfidf"] = score["tfidf"]["value"] if score["tfidf"] else None
+            writer.writerow(row)
+    return text.getvalue()
+
+
+def render_page(curve: Mapping[str, Any]) -> str:
+    """Return the README of the curve's folder."""
+    splits = [name for name in SPLITS if name in curve["data"]["splits"]]
+    lines = [f"# Learning curve: {curve['name']}", "", *_introduce(curve), "", *_render_table(curve, splits), ""]
+    lines += ["![accuracy by training tweets](curve.png)", ""]
+    for split in splits:
+        fit = curve["fits"][split]
+        lines += [f"- **{split}**: {fit.get('refused') or _describe_fit(fit)}"]
+    lines += [
+        "",
+        "An accuracy is the mean over the seeds, with the least and the greatest of them; in brackets is the 95% "
+        "interval for other tweets (Wilson). Every number is from `curve.json`.",
+        "",
+    ]
+    unfinished = [
+        f"- {size['size']:,} tweets, seed {point['seed']}: {point.get('reason') or 'not trained yet'}"
+        for size in curve["sizes"]
+        for point in size["points"]
+        if point["state"] != FINISHED
+    ]
+    if unfinished:
+        lines += ["## What is missing", "", *unfinished, ""]
+    return "\n".join(lines)
+
+
+def _introduce(curve: Mapping[str, Any]) -> list[str]:
+    splits = curve["data"]["splits"]
+    held_out = " and ".join(f"{splits[name]['rows']:,} ({name})" for name in SPLITS if name in splits)
+    model = curve["recipe"]["model"]["model_name_or_path"]
+    lines = [
+        f"`{model}`, fine-tuned on nested subsets of {splits['train']['rows']:,} tweets; the same {held_out} tweets "
+        "are scored each time."
+    ]
+    return [*lines, *([curve["cut_short"]] if curve["cut_short"] else [])]
+
+
+def _render_table(curve: Mapping[str, Any], splits: Sequence[str]) -> list[str]:
+    has_costs = curve["price_per_hour"] is not None
+    titles = ["training tweets", "seeds"]
+    for split in splits:
+        titles += [f"{split} accuracy", "TF-IDF"]
+    titles += ["seconds", "tweets/s", *(["cost of all seeds"] if has_costs else [])]
+    lines = ["| " + " | ".join(titles) + " |", "|" + "---:|" * len(titles)]
+    for size in curve["sizes"]:
+        if "scores" not in size:
+            continue
+        cells = [f"{size['size']:,}", str(max(score["seeds"] for score in size["scores"].values()))]
+        for split in splits:
+            tfidf = size["tfidf"].get(split)
+            cells += [_format_accuracy(size["scores"][split]), f"{tfidf['value']:.4f}" if tfidf else ""]
+        cells += [f"{size['seconds']:,.0f}", f"{size['tweets_per_second']:,.0f}"]
+        lines.append("| " + " | ".join([*cells, *([f"{size['cost']:.2f}"] if has_costs else [])]) + " |")
+    return lines
+
+
+def _format_accuracy(score: Mapping[str, Any]) -> str:
+    seeds, rows = score["over_seeds"], score["over_rows"]
+    span = f", {seeds['min']:.4f} to {seeds['max']:.4f}" if score["seeds"] > 1 else ""
+    return f"{score['accuracy']:.4f}{span} ({rows['low']:.3f} to {rows['high']:.3f})"
+
+
+def _describe_fit(fit: Mapping[str, Any]) -> str:
+    a, b, c = fit["a"], fit["b"], fit["c"]
+    floor = (
+        f", and a floor of {c['value']:.3f} ({c['low']:.3f} to {c['high']:.3f})"
+        if fit["floor_fitted"]
+        else ", towards 0: a floor is fitted with four sizes or more"
+    )
+    guessing = ", ".join(f"{size:,}" for size in fit["left_out"])
+    left_out = f" (without {guessing} tweets, where it guesses)" if guessing else ""
+    return (
+        f"the error falls as n^-b with b = {b['value']:.2f} ({b['low']:.2f} to {b['high']:.2f}), from {a['value']:.3f} "
+        f"({a['low']:.3f} to {a['high']:.3f}) above its floor at {fit['n0']:,} tweets{floor}{left_out}. "
+        f"{fit['sentence']}"
+    )
+
+
+def draw_curve(path: Path, curve: Mapping[str, Any]) -> None:
+    """Write a PNG: accuracy by training tweets, a panel for each split; the same content gives the same bytes."""
+    from matplotlib.figure import Figure
+
+    splits = [name for name in SPLITS if name in curve["data"]["splits"]]
+    figure = Figure(figsize=(max(5.4 * len(splits), 8.0), 4.6), dpi=110, layout="constrained")
+    figure.subplots(1, len(splits), squeeze=False)
+    sizes = [size for size in curve["sizes"] if "scores" in size]
+    for axes, split in zip(figure.axes, splits, strict=True):
+        axes.set_title(f"{split} ({curve['data']['splits'][split]['rows']:,} tweets)", fontsize=10)
+        axes.set(xscale="log", xlabel="training tweets", ylabel="accuracy")
+        axes.grid(color="#e8e8e8", linewidth=0.6)
+        axes.set_axisbelow(True)
+        if sizes:
+            _mark_sizes(axes, [size["size"] for size in sizes], curve["fits"][split])
+            _draw_fit(axes, curve["fits"][split])
+            _draw_baseline(axes, sizes, split)
+            _draw_points(axes, sizes, split)
+            _limit_accuracy(axes, sizes, split)
+    legend = {label: handle for axes in figure.axes for handle, label in zip(*_read_legend(axes), strict=True)}
+    if legend:
+        figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    with written_whole(path) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def _read_legend(axes: Axes) -> tuple[list[Any], list[str]]:
+    handles, labels = axes.get_legend_handles_labels()
+    return list(handles), [str(label) for label in labels]
+
+
+def _draw_points(axes: Axes, sizes: Sequence[Mapping[str, Any]], split: str) -> None:
+    """Draw the mean of each size with its interval for other tweets, and a bar from its least to its greatest seed."""
+    tweets, scores = [size["size"] for size in sizes], [size["scores"][split] for size in sizes]
+    means = [score["accuracy"] for score in scores]
+    below = [score["accuracy"] - score["over_rows"]["low"] for score in scores]
+    above = [score["over_rows"]["high"] - score["accuracy"] for score in scores]
+    label = "fine-tuned: mean of seeds, 95% for other tweets"
+    axes.errorbar(
+        tweets, means, yerr=[below, above], color=BLUE, marker="o", markersize=5, linestyle="", linewidth=1, capsize=3,
+        label=label,
+    )  # fmt: skip
+    axes.vlines(
+        tweets,
+        [score["over_seeds"]["min"] for score in scores],
+        [score["over_seeds"]["max"] for score in scores],
+        color=BLUE,
+        linewidth=4,
+        alpha=0.35,
+        label="least to greatest seed",
+    )
+
+
+def _draw_baseline(axes: Axes, sizes: Sequence[Mapping[str, Any]], split: str) -> None:
+    points = [(size["size"], size["tfidf"][split]["value"]) for size in sizes if split in size["tfidf"]]
+    if points:
+        label = "TF-IDF, logistic regression"
+        axes.plot(*zip(*points, strict=True), color=ORANGE, marker="s", markersize=4, linewidth=1, label=label)
+
+
+def _draw_fit(axes: Axes, fit: Mapping[str, Any]) -> None:
+    """Draw the fitted curve with its band, dashed beyond the largest size."""
+    if "refused" in fit:
+        return
+    band = fit["band"]
+    tweets, low, high = ([place[name] for place in band] for name in ("size", "low", "high"))
+    axes.fill_between(tweets, low, high, color=GREY, alpha=0.25, linewidth=0)
+    largest = fit["ahead"]["size"] / AHEAD
+    inside = [place for place in band if place["size"] <= largest * 1.0001]
+    label = "power law with 95% band; dashed: extrapolated"
+    for places, style, name in ((inside, "-", None), (band[len(inside) - 1 :], "--", label)):
+        sizes, values = [place["size"] for place in places], [place["value"] for place in places]
+        axes.plot(sizes, values, color=DARK, linewidth=1.2, linestyle=style, label=name)
+
+
+def _mark_sizes(axes: Axes, sizes: Sequence[int], fit: Mapping[str, Any]) -> None:
+    """Label the axis with the sizes themselves, as far as there is room, and with the place ahead."""
+    from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+    places = [*sizes, *([fit["ahead"]["size"]] if "ahead" in fit else [])]
+    axes.set_xlim(places[0] / 1.5, places[-1] * 1.5)
+    ticks = [size for at, size in enumerate(places) if at == len(places) - 1 or places[at + 1] / size > 1.6]
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_major_formatter(FixedFormatter([shorten_size(size) for size in ticks]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.tick_params(axis="x", labelsize=8)
+
+
+def _limit_accuracy(axes: Axes, sizes: Sequence[Mapping[str, Any]], split: str) -> None:
+    """Let the axis begin below the lowest score, however far the band goes."""
+    lowest = [size["scores"][split]["over_rows"]["low"] for size in sizes]
+    lowest += [size["tfidf"][split]["value"] for size in sizes if split in size["tfidf"]]
+    axes.set_ylim(bottom=max(axes.get_ylim()[0], min(lowest) - 0.04))
+
+
+def shorten_size(size: int) -> str:
+    """Write a number of tweets in few letters: 300, 1k, 1.37M."""
+    for unit, name in ((1_000_000, "M"), (1_000, "k")):
+        if size >= unit:
+            return f"{size / unit:.3g}{name}"
+    return str(size)

@@ -1,0 +1,283 @@
+"""The folder of a learning curve, and its plan: sizes, nested subsets with hashes, and one training for each point."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, NotRequired
+
+import numpy as np
+from pydantic import AfterValidator, Field
+from typing_extensions import TypedDict
+
+from sentiment140_bert.data import preparing
+from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.runs import duration, public
+from sentiment140_bert.shapes import Count, Sha256
+
+FINISHED, FAILED, UNFINISHED, MISSING = "finished", "failed", "unfinished", "missing"
+SPLITS = ("test", "manual")  # whose accuracy is drawn and fitted
+MAX_NAMES = 4  # of folders in a sentence
+
+
+def _ascend(subsets: list[Subset]) -> list[Subset]:
+    sizes = [subset["size"] for subset in subsets]
+    if not sizes or sizes != sorted({*sizes}):
+        raise ValueError("the sizes do not ascend")
+    return subsets
+
+
+class Subset(TypedDict):
+    """Training tweets of a point; there is more about them."""
+
+    size: Annotated[int, Field(ge=2)]
+
+
+class PlannedSplit(TypedDict):
+    """The tweets of a split."""
+
+    sha256: Sha256
+    rows: Count
+
+
+class PlannedSplits(TypedDict):
+    """The splits that results name."""
+
+    train: PlannedSplit
+    test: NotRequired[PlannedSplit]
+    manual: NotRequired[PlannedSplit]
+
+
+class PlannedData(TypedDict):
+    """The tweets of a learning curve."""
+
+    splits: PlannedSplits
+    fingerprint: Sha256
+
+
+class ShownModel(TypedDict):
+    """The model of a recipe, as results name it."""
+
+    model_name_or_path: str
+
+
+class ShownRecipe(TypedDict):
+    """A recipe, as far as results name it."""
+
+    model: ShownModel
+
+
+class Plan(TypedDict):
+    """``plan.json``."""
+
+    name: str
+    group: str
+    recipe: dict[str, Any]
+    shown_recipe: ShownRecipe
+    data: PlannedData
+    seeds: Annotated[list[Count], Field(min_length=1)]
+    subsets: Annotated[list[Subset], AfterValidator(_ascend)]
+    cut_short: str | None
+
+
+class Failure(TypedDict):
+    """Why a training failed."""
+
+    reason: str
+    hint: str
+
+
+Failures = dict[str, Failure]  # ``failed.json``, by folder
+
+
+@dataclass(frozen=True)
+class CurveDir:
+    """The folder of a learning curve. ``path`` need not exist yet."""
+
+    path: Path
+
+    @property
+    def plan(self) -> Path:
+        """What is trained on what; written first."""
+        return self.path / "plan.json"
+
+    @property
+    def failures(self) -> Path:
+        """Why trainings failed, by the name of their folder."""
+        return self.path / "failed.json"
+
+    @property
+    def curve(self) -> Path:
+        """All numbers of table and picture."""
+        return self.path / "curve.json"
+
+    def run(self, size: int, seed: int) -> RunDir:
+        """Return the run directory of a training."""
+        return RunDir(self.path / "points" / f"size-{size}-seed-{seed}")
+
+    def read_plan(self) -> dict[str, Any]:
+        """Return the content of ``plan.json``; empty where there is none.
+
+        Raises:
+            RunError: It is damaged.
+        """
+        return RunDir(self.path).read(self.plan, Plan) if self.plan.is_file() else {}
+
+    def read_failures(self) -> dict[str, Any]:
+        """Return the content of ``failed.json``; empty where there is none.
+
+        Raises:
+            RunError: It is damaged.
+        """
+        return RunDir(self.path).read(self.failures, Failures) if self.failures.is_file() else {}
+
+    def find_state(self, run: RunDir) -> str:
+        """Return whether a training is finished, failed, unfinished or missing."""
+        if run.is_finished():
+            return FINISHED
+        if run.path.name in self.read_failures():
+            return FAILED
+        return UNFINISHED if run.is_run() else MISSING
+
+
+@dataclass(frozen=True)
+class Training:
+    """A point of the curve with one seed: an ordinary run. Its recipe includes ``max_train_samples`` and ``seed``."""
+
+    home: CurveDir
+    recipe: Recipe
+
+    @property
+    def size(self) -> int:
+        return self.recipe.data.max_train_samples or 0
+
+    @property
+    def seed(self) -> int:
+        return self.recipe.training.seed
+
+    @property
+    def run(self) -> RunDir:
+        return self.home.run(self.size, self.seed)
+
+    @property
+    def state(self) -> str:
+        return self.home.find_state(self.run)
+
+
+def list_trainings(
+    home: CurveDir, recipe: Recipe, sizes: list[int], seeds: list[int], keep_models: bool
+) -> Iterator[Training]:
+    """Yield every training of a curve, the smallest sizes first."""
+    name = home.path.resolve().name
+    shared = {"group": recipe.tracking.group or name} | ({} if keep_models else {"log_model": False})
+    for size in sizes:
+        for seed in seeds:
+            own = {"max_train_samples": size, "seed": seed, "run_name": f"{name}-size-{size}-seed-{seed}"}
+            yield Training(home, recipe.with_values(shared | own))
+
+
+def limit_sizes(sizes: Sequence[int], available: int) -> tuple[list[int], str | None]:
+    """Return the sizes with those that are too large replaced by all tweets, and a sentence that says so."""
+    too_large = [size for size in sizes if size > available]
+    if not too_large:
+        return list(sizes), None
+    sentence = (
+        f"{' and '.join(f'{size:,}' for size in too_large)}: there are {available:,} tweets to train on; "
+        "the largest size is all of them."
+    )
+    return sorted({*(size for size in sizes if size <= available), available}), sentence
+
+
+def describe_left_out(home: CurveDir, planned: Sequence[Training]) -> str | None:
+    """Return a sentence about finished trainings of earlier calls that are not planned now; None without any."""
+    names = {training.run.path.name for training in planned}
+    earlier = [RunDir(path) for path in (home.path / "points").glob("size-*-seed-*") if path.name not in names]
+    finished = [run.path.name for run in earlier if run.is_finished()]
+    if not finished:
+        return None
+    finished.sort(key=lambda name: [int(part) for part in name.split("-") if part.isdecimal()])
+    listed = ", ".join(finished[:MAX_NAMES]) + (", …" if len(finished) > MAX_NAMES else "")
+    return (
+        f"finished earlier, and not of these sizes and seeds: {listed} ({len(finished)} in all). They stay in points/, "
+        "and are left out of curve.json, table and picture; a call with their sizes and seeds includes them again."
+    )
+
+
+def make_plan(
+    home: CurveDir, recipe: Recipe, parts: dict[int, preparing.Data], seeds: list[int], whole: preparing.Data
+) -> dict[str, Any]:
+    """Return the content of ``plan.json``, without ``cut_short``.
+
+    Args:
+        home: The curve; the recipe of its first call stays.
+        recipe: That of this call.
+        parts: The tweets of each size, ascending.
+        seeds: One for each training of a size.
+        whole: All tweets.
+    """
+    from sentiment140_bert.data import subset
+
+    report = whole[1].report
+    subsets = []
+    sizes = list(parts)
+    for at, (size, (prepared, _, _)) in enumerate(parts.items()):
+        train = prepared.report["splits"]["train"]
+        larger = parts[sizes[at + 1]][0] if at + 1 < len(sizes) else None
+        subsets.append(
+            {
+                "size": size,
+                "fingerprint": prepared.report["fingerprint"],
+                "train": {name: train[name] for name in ("rows", "negative", "positive", "sha256")},
+                "sha256_in_next": subset.contained(prepared, larger) if larger else None,
+            }
+        )
+    name = home.path.resolve().name
+    return {
+        "name": name,
+        "group": recipe.tracking.group or name,
+        "recipe": home.read_plan().get("recipe") or recipe.to_dict(),
+        "shown_recipe": public(recipe).to_dict(),
+        "data": {name: report[name] for name in ("sources", "splits", "fingerprint")},
+        "seeds": seeds,
+        "subsets": subsets,
+    }
+
+
+def list_work(planned: list[Training], parts: dict[int, preparing.Data]) -> dict[str, Any]:
+    """Return what a dry run prints: ``trainings``, and the ``steps`` and ``tweets`` of those that are not finished."""
+    trainings: list[dict[str, Any]] = []
+    for training in planned:
+        steps, tweets = _count_steps_and_tweets(training, parts)
+        own = {"size": training.size, "seed": training.seed, "state": training.state}
+        trainings.append(own | {"steps": steps, "tweets": tweets})
+    unfinished = [training for training in trainings if training["state"] != FINISHED]
+    return {"trainings": trainings} | {
+        name: sum(training[name] for training in unfinished) for name in ("steps", "tweets")
+    }
+
+
+def _count_steps_and_tweets(training: Training, parts: dict[int, preparing.Data]) -> tuple[int, int]:
+    """Return the optimizer steps of a training, and the tweets that it trains on or scores, in all epochs."""
+    from sentiment140_bert.training.probe import job_of
+
+    config = training.recipe.training
+    rows = {name: split["rows"] for name, split in parts[training.size][0].report["splits"].items()}
+    batch = config.per_device_train_batch_size * config.gradient_accumulation_steps
+    job = job_of(config, batch, rows["train"], rows["validation"])
+    trained = job.steps * batch if config.max_steps > 0 else round(config.num_train_epochs * rows["train"])
+    scored = sum(count for name, count in rows.items() if name not in ("train", "neutral"))
+    return job.steps, trained + job.scored + scored
+
+
+def estimate_time_left(planned: list[Training], states: list[str]) -> str:
+    """Return the time that training alone will take, in words; empty before the first training is finished."""
+    finished = [training for training, state in zip(planned, states, strict=True) if state == FINISHED]
+    if not finished:
+        return ""
+    reports = [training.run.read(training.run.environment)["training"] for training in finished]
+    fastest = max(report["tweets_per_second"] for report in reports)
+    per_tweet = np.mean([report["epochs"] for report in reports]) / fastest
+    tweets = sum(training.size for training, state in zip(planned, states, strict=True) if state != FINISHED)
+    return f", about {duration(tweets * per_tweet)} of training left"

@@ -1,0 +1,271 @@
+"""The results of a learning curve, from the run directories of its trainings: ``curve.json`` and what is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sentiment140_bert.errors import RunError
+from sentiment140_bert.experiments import series
+from sentiment140_bert.experiments.earlier import Curve, earlier
+from sentiment140_bert.experiments.learning_curve import fit, pictures
+from sentiment140_bert.experiments.learning_curve.fit import PowerLaws
+from sentiment140_bert.experiments.learning_curve.plan import FAILED, FINISHED, SPLITS, CurveDir
+from sentiment140_bert.run_dir import RunDir, write_json, write_text
+
+METRICS = ("accuracy", "f1", "log_loss", "roc_auc")  # of a split, in curve.json
+BAND_POINTS = 60  # places at which the fitted curve is drawn
+TWEETS = {"test": "the test tweets", "manual": "the hand-labelled tweets"}
+Wrong = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One training.
+
+    Args:
+        report: Its part of ``curve.json``: ``seed``, ``state``, ``splits`` (``n``, ``accuracy``, ``tfidf``,
+            ``majority``), …
+        wrong: By split, which of its tweets a finished training predicts wrongly.
+    """
+
+    report: Mapping[str, Any]
+    wrong: Mapping[str, Wrong]
+
+    @property
+    def is_finished(self) -> bool:
+        return bool(self.report["state"] == FINISHED)
+
+
+def write_results(home: CurveDir, price_per_hour: float | None = None) -> dict[str, Any]:
+    """Write ``curve.json`` and what is made of it: ``curve.csv``, ``curve.png`` and ``README.md``.
+
+    Args:
+        home: With its ``plan.json``.
+        price_per_hour: Of the machine, in any currency; None repeats the one of the call before.
+
+    Returns:
+        The content of ``curve.json``.
+
+    Raises:
+        RunError: A file of a finished training is missing or damaged.
+    """
+    curve = make_curve(home, price_per_hour)
+    write_text(home.path / "curve.csv", pictures.render_csv(curve))
+    pictures.draw_curve(home.path / "curve.png", curve)
+    write_text(home.path / "README.md", pictures.render_page(curve))
+    write_json(home.curve, curve)
+    return curve
+
+
+def make_curve(home: CurveDir, price_per_hour: float | None) -> dict[str, Any]:
+    """Return the content of ``curve.json`` (docs/learning_curve.md lists its keys)."""
+    plan = home.read_plan()
+    before = earlier(home.curve, Curve, "give --price-per-hour again where there was one.")
+    price = before.get("price_per_hour") if price_per_hour is None else price_per_hour
+    hashes = {name: plan["data"]["splits"][name]["sha256"] for name in SPLITS if name in plan["data"]["splits"]}
+    sizes, finished = [], {}
+    for subset in plan["subsets"]:
+        points = [read_point(home, home.run(subset["size"], seed), seed, hashes, price) for seed in plan["seeds"]]
+        finished[subset["size"]] = [point for point in points if point.is_finished]
+        reports = [dict(point.report) for point in points]
+        cost = None if price is None else sum(point.report["cost"] for point in finished[subset["size"]])
+        sizes.append(subset | {"points": reports} | average_points(reports) | {"cost": cost})
+    done = [point for points in finished.values() for point in points]
+    return {
+        "name": plan["name"],
+        "group": plan["group"],
+        "recipe": plan["shown_recipe"],
+        "data": plan["data"],
+        "seeds": plan["seeds"],
+        "cut_short": plan["cut_short"],
+        "price_per_hour": price,
+        "sizes": sizes,
+        "fits": {split: fit_split(split, finished) for split in hashes},
+        "trainings": {
+            "planned": len(plan["subsets"]) * len(plan["seeds"]),
+            "finished": len(done),
+            "seconds": round(sum(point.report["seconds"] for point in done), 2),
+        },
+    }
+
+
+def read_point(
+    home: CurveDir, run: RunDir, seed: int, hashes: Mapping[str, str], price_per_hour: float | None
+) -> Point:
+    """Read a training's part of ``curve.json``, and which tweets its model predicts wrongly.
+
+    Args:
+        home: The curve.
+        run: The training.
+        seed: Its own.
+        hashes: Of the tweets of each split, from ``data.json``.
+        price_per_hour: Of the machine.
+
+    Raises:
+        RunError: A file of it is missing or damaged, or it was scored on other tweets.
+    """
+    state = home.find_state(run)
+    report: dict[str, Any] = {"seed": seed, "run": f"points/{run.path.name}", "state": state}
+    if state == FAILED:
+        report |= home.read_failures()[run.path.name]
+    if state != FINISHED:
+        return Point(report, {})
+    metrics, environment = run.read(run.metrics), run.read(run.environment)
+    predictions = series.answered(run, SPLITS)
+    scored = {name for name, split in metrics["splits"].items() if "majority" in split.get("baselines", {})}
+    if {name: split.sha256 for name, split in predictions.items()} != hashes or not scored >= predictions.keys():
+        raise RunError(
+            f"{run.path} was not scored on the tweets of this curve, or {run.predictions.name} is damaged.",
+            f"Remove {run.path}; the command that made the curve trains it again.",
+        )
+    training = environment["training"]
+    report |= {
+        "splits": {name: _pick_scores(metrics["splits"][name], split.sha256) for name, split in predictions.items()},
+        "data_fingerprint": metrics["data_fingerprint"],
+        "weights_sha256": metrics["weights_sha256"],
+        **{name: training[name] for name in ("steps", "best_step", "seconds", "tweets_per_second")},
+        "cost": None if price_per_hour is None else training["seconds"] / 3600 * price_per_hour,
+        "machine": environment["gpu"] or environment["cpu"],
+        "precision": environment["precision"]["name"],
+    }
+    return Point(report, {name: ~split.right for name, split in predictions.items()})
+
+
+def _pick_scores(split: Mapping[str, Any], rows_sha256: str) -> dict[str, Any]:
+    tfidf = split["baselines"].get("tfidf", {})
+    return {
+        "n": split["n"],
+        **{name: split[name] for name in METRICS if name in split},
+        "tfidf": tfidf.get("accuracy"),
+        "lift": tfidf.get("lift"),
+        "majority": split["baselines"]["majority"]["accuracy"]["value"],
+        "rows_sha256": rows_sha256,
+    }
+
+
+def average_points(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Average the finished trainings of a size.
+
+    Args:
+        reports: The ``report`` of each point; those that failed or are missing are left out.
+
+    Returns:
+        ``scores`` by split: ``seeds`` (how many), ``accuracy`` (its mean), ``over_seeds`` (``min``, ``max``, and of two
+        or more ``low`` and ``high`` of the mean's t interval), ``over_rows`` (the means of the seeds' Wilson limits);
+        ``tfidf`` by split; ``seconds`` and ``tweets_per_second``, means. Empty without a finished one.
+    """
+    finished = [report for report in reports if report["state"] == FINISHED]
+    if not finished:
+        return {}
+    first = finished[0]["splits"]
+    splits = [name for name in SPLITS if name in first]
+    return {
+        "scores": {name: _average([report["splits"][name]["accuracy"] for report in finished]) for name in splits},
+        "tfidf": {name: first[name]["tfidf"] for name in splits if first[name]["tfidf"]},
+        **{
+            name: round(float(np.mean([report[name] for report in finished])), 2)
+            for name in ("seconds", "tweets_per_second")
+        },
+    }
+
+
+def _average(accuracies: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    values = np.array([accuracy["value"] for accuracy in accuracies])
+    mean = float(values.mean())
+    over_seeds = {"min": float(values.min()), "max": float(values.max())}
+    if len(values) > 1:
+        from scipy.stats import t
+
+        half = float(t.ppf((1 + fit.LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+        over_seeds |= {"low": mean - half, "high": mean + half}
+    over_rows = {name: float(np.mean([accuracy[name] for accuracy in accuracies])) for name in ("low", "high")}
+    return {"seeds": len(values), "accuracy": mean, "over_seeds": over_seeds, "over_rows": over_rows}
+
+
+def fit_split(split: str, sizes: Mapping[int, Sequence[Point]]) -> dict[str, Any]:
+    """Fit the curve through the means of all sizes.
+
+    Args:
+        split: Its name.
+        sizes: The finished trainings by training tweets, ascending.
+
+    Returns:
+        The part ``fits.SPLIT`` of ``curve.json``; ``refused``, a sentence, where there is nothing to fit.
+    """
+    left_out = _list_guessing_sizes(split, sizes)
+    wrong = {
+        size: np.stack([point.wrong[split] for point in points])
+        for size, points in sizes.items()
+        if points and size not in left_out
+    }
+    if len(wrong) < fit.MIN_SIZES:
+        count = "1 size is" if len(wrong) == 1 else f"{len(wrong)} sizes are"
+        better = " and significantly better than guessing" if left_out else ""
+        sentence = f"No curve is fitted: {count} finished{better}; at least {fit.MIN_SIZES} are needed."
+        return {"refused": sentence, "left_out": left_out}
+    tweets, has_floor = np.array(list(wrong), dtype=np.float64), len(wrong) >= fit.MIN_SIZES_FOR_FLOOR
+    law, resampled, unexplained = fit.fit_with_resamples(tweets, list(wrong.values()), has_floor)
+    places = np.geomspace(tweets[0], fit.AHEAD * tweets[-1], BAND_POINTS)
+    accuracies, others = 1 - law.errors(places)[0], 1 - resampled.errors(places)
+    ahead = _look_ahead(law, resampled, float(tweets[-1]))
+    return {
+        "form": "error(n) = a * (n / n0)^-b + c",
+        "left_out": left_out,
+        "n0": int(tweets[0]),
+        **{name: _with_limits(getattr(law, name)[0], getattr(resampled, name)) for name in ("a", "b", "c")},
+        "floor_fitted": has_floor,
+        "unexplained": unexplained,
+        "resamples": fit.RESAMPLES,
+        "level": fit.LEVEL,
+        "ahead": ahead,
+        "band": [
+            {"size": float(size)} | _with_limits(accuracy, others[:, at])
+            for at, (size, accuracy) in enumerate(zip(places, accuracies, strict=True))
+        ],
+        "sentence": _describe_ahead(split, ahead),
+    }
+
+
+def _list_guessing_sizes(split: str, sizes: Mapping[int, Sequence[Point]]) -> list[int]:
+    """Return the smallest sizes, at which a model is not significantly better than the majority class.
+
+    Errors fall as a power of the size only beyond "the small data region", in which models guess (Hestness et al.
+    2017).
+    """
+    guessing: list[int] = []
+    for size, points in sizes.items():
+        scores = [point.report["splits"][split] for point in points]
+        if scores and np.mean([score["accuracy"]["low"] for score in scores]) > scores[0]["majority"]:
+            break
+        guessing += [size] if scores else []
+    return guessing
+
+
+def _look_ahead(law: PowerLaws, resampled: PowerLaws, largest: float) -> dict[str, Any]:
+    """Return what more tweets would bring: the accuracy there, and its gain over the curve's at the largest size."""
+    places = np.array([largest, fit.AHEAD * largest])
+    (now, then), others = 1 - law.errors(places)[0], 1 - resampled.errors(places)
+    return {
+        "size": int(fit.AHEAD * largest),
+        "accuracy": _with_limits(then, others[:, 1]),
+        "gain": _with_limits(then - now, others[:, 1] - others[:, 0]),
+    }
+
+
+def _with_limits(value: float, resampled: npt.NDArray[np.float64]) -> dict[str, float]:
+    return {"value": float(value)} | fit.find_limits(resampled)
+
+
+def _describe_ahead(split: str, ahead: Mapping[str, Any]) -> str:
+    accuracy = ahead["accuracy"]
+    gain = {name: 100 * value for name, value in ahead["gain"].items()}
+    return (
+        f"If the curve continues, ten times as many training tweets ({ahead['size']:,}) would bring an accuracy of "
+        f"{accuracy['value']:.4f} ({accuracy['low']:.4f} to {accuracy['high']:.4f}) on {TWEETS.get(split, split)}: "
+        f"{gain['value']:.2f} points more ({gain['low']:.2f} to {gain['high']:.2f})."
+    )

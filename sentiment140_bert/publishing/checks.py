@@ -1,0 +1,221 @@
+"""Claims compared with measurements."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sentiment140_bert.settings import SCORES
+
+TRUE, FALSE, UNCHECKED = "true", "false", "unchecked"
+# What nobody can measure, and where it reads like a score; neither is a verdict.
+CLAIMED, WARNING = "claimed", "warning"
+TOLERANCE = 0.001
+OTHER_PARTS = "intervals, matrix, calibration, baselines, slices"
+VALUE_NAMES = {"temperature.value": "temperature", "abstention.threshold": "abstention threshold"}
+VALUE_NAMES |= {"weights_sha256": "weights' sha256", "data_fingerprint": "data fingerprint"}
+NAMED = {*VALUE_NAMES.values()}
+SHOWN = ("tweets", *SCORES)
+MAX_NUMBER = 1e300  # a longer whole number is not a float
+DETAILS = ("slices.", "baselines.", "risk_coverage.", "abstaining.", "three_way.")  # where a single tweet shows
+
+
+@dataclass(frozen=True)
+class Check:
+    """One claim: ``verdict`` is true, false, unchecked (not measured this time), claimed (nobody can measure it) or
+    warning (the same, and it reads like a score); ``difference`` is measured minus claimed, of numbers."""
+
+    claim: str
+    claimed: Any
+    measured: Any
+    verdict: str
+    why: str = ""
+
+    @property
+    def difference(self) -> float | None:
+        both = (self.claimed, self.measured)
+        if not all(isinstance(value, int | float) and math.isfinite(value) for value in both):
+            return None
+        return float(self.measured - self.claimed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it in words that are safe in JSON and on a terminal: the author of the card chose them."""
+        plain = {"claim": to_one_line(self.claim, 200), "verdict": self.verdict, "why": to_one_line(self.why, 400)}
+        return plain | {
+            "claimed": _clean(self.claimed),
+            "measured": _clean(self.measured),
+            "difference": self.difference,
+        }
+
+
+def to_one_line(text: str, longest: int) -> str:
+    """Return printable text on one line."""
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split())[:longest]
+
+
+def _clean(value: Any) -> Any:
+    if value is None or (isinstance(value, int | float) and abs(value) < MAX_NUMBER):  # NaN is not
+        return value
+    return to_one_line(str(value), 200)
+
+
+def check_exactly(claim: str, claimed: Any, right: Any) -> Check:
+    """Check a claim that needs no tolerance."""
+    return Check(claim, claimed, right, TRUE if claimed == right else FALSE)
+
+
+def check_about(claim: str, claimed: float, measured: float, tolerance: float) -> Check:
+    """Check a claim about a score that was measured again."""
+    return Check(claim, claimed, measured, TRUE if abs(claimed - measured) <= tolerance else FALSE)
+
+
+def leave_unchecked(claim: str, claimed: Any, why: str) -> Check:
+    """Return a claim that nothing here can check."""
+    return Check(claim, claimed, None, UNCHECKED, why)
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A value of a JSON file, compared."""
+
+    path: tuple[str, ...]
+    claimed: Any
+    measured: Any
+    verdict: str
+
+
+Allowed = Callable[[tuple[str, ...], float, int], float]
+
+
+def settle(claimed: Any, measured: Any, allowed: Allowed = lambda *_: 0.0) -> tuple[Any, list[Leaf]]:
+    """Compare parsed JSON with what it should be.
+
+    Args:
+        claimed: As the file has it.
+        measured: As it should be.
+        allowed: Returns how far the claimed number may be off, from its path, the measured number, and the ``n``
+            (tweets) of the nearest part that has one.
+
+    Returns:
+        What is measured, with the claimed numbers where they are within what is allowed; and every compared value.
+    """
+    leaves: list[Leaf] = []
+    return _settle(claimed, measured, (), 0, allowed, leaves.append), leaves
+
+
+def _settle(
+    claimed: Any, measured: Any, path: tuple[str, ...], n: int, allowed: Allowed, add: Callable[[Leaf], None]
+) -> Any:
+    if isinstance(measured, list) and isinstance(claimed, list):
+        right, stated = _index_by_name(measured), _index_by_name(claimed)
+        settled = _settle(stated, right, path, n, allowed, add)
+        if [name for name in stated if name in right] != [name for name in right if name in stated]:
+            add(Leaf((*path, "order"), ", ".join(stated), ", ".join(right), FALSE))
+        return list(settled.values())
+    if isinstance(measured, dict) and isinstance(claimed, dict):
+        own = measured.get("n")
+        n = own if isinstance(own, int) and own > 0 else n
+        for key in [key for key in claimed if key not in measured]:
+            add(Leaf((*path, str(key)), claimed[key], None, UNCHECKED))
+        for key in [key for key in measured if key not in claimed]:
+            add(Leaf((*path, str(key)), "left out", measured[key], FALSE))
+        return {
+            key: _settle(claimed[key], value, (*path, str(key)), n, allowed, add) if key in claimed else value
+            for key, value in measured.items()
+        }
+    if _is_number(measured) and _is_number(claimed) and isinstance(claimed, int) == isinstance(measured, int):
+        agrees = claimed == measured or abs(claimed - measured) <= allowed(path, measured, n)
+    else:
+        agrees = type(claimed) is type(measured) and claimed == measured
+    add(Leaf(path, claimed, measured, TRUE if agrees else FALSE))
+    return claimed if agrees else measured
+
+
+def _index_by_name(values: list[Any]) -> dict[str, Any]:
+    """Return the members of a list by their name or text, else by their place."""
+    names = [str(value.get("name", value.get("text"))) for value in values if isinstance(value, dict)]
+    if len({*names}) != len(values):
+        names = [str(at) for at in range(len(values))]
+    return dict(zip(names, values, strict=True))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def check_metrics(
+    claimed: Mapping[str, Any], measured: Mapping[str, Any], tolerance: float
+) -> tuple[dict[str, Any], list[Check]]:
+    """Compare a ``metrics.json`` with what is measured now.
+
+    Returns:
+        The same as :func:`settle`; of the numbers that agree only the scores are named one by one.
+    """
+    settled, leaves = settle(claimed, measured, lambda path, right, n: _find_tolerance(path, right, n, tolerance))
+    checks, rest = [], dict.fromkeys(measured.get("splits", {}), 0)
+    for leaf in leaves:
+        name = _name_value(leaf.path)
+        if leaf.verdict == UNCHECKED:
+            checks.append(leave_unchecked(name, leaf.claimed, "it was not measured"))
+        elif leaf.verdict == FALSE or name in {*NAMED, *(f"{split}: {score}" for split in rest for score in SHOWN)}:
+            checks.append(Check(name, leaf.claimed, leaf.measured, leaf.verdict))
+        elif leaf.path[0] == "examples" and leaf.path[-1] == "score":
+            checks.append(Check(name.removesuffix(", score"), leaf.claimed, leaf.measured, TRUE))
+        elif leaf.path[0] == "splits":
+            rest[leaf.path[1]] += 1
+    checks += [Check(f"{name}: {OTHER_PARTS}", f"{n} values", f"{n} values", TRUE) for name, n in rest.items() if n]
+    return settled, checks
+
+
+def check_config(claimed: Mapping[str, Any], config: Any) -> Iterator[Check]:
+    """Compare what ``metrics.json`` says was learned from the validation split with ``config.json``: exactly."""
+    for section, key, name in (("temperature", "value", "temperature"), ("abstention", "threshold", "neutral_below")):
+        noted = config.get(name) if isinstance(config, dict) else None
+        if noted != claimed[section][key]:
+            yield check_exactly(f"config.json: {name}", noted, claimed[section][key])
+
+
+def _name_value(path: tuple[str, ...]) -> str:
+    """Return the name of a value of ``metrics.json`` for a table."""
+    if path[0] == "splits" and len(path) > 1:
+        inner = ".".join(path[2:]).removesuffix(".value")
+        return f"{path[1]}: {'tweets' if inner == 'n' else inner or 'scores'}"
+    if path[0] == "examples" and len(path) > 1:
+        return ", ".join([f"answer to {path[1]!r}", *path[2:]])
+    name = ".".join(path)
+    return VALUE_NAMES.get(name, f"metrics.json: {name}")
+
+
+def _find_tolerance(where: tuple[str, ...], measured: float, n: int, tolerance: float) -> float:
+    """Return how far a number may be off: another machine's rounding may take a tweet over a limit.
+
+    Args:
+        where: Its path in ``metrics.json``.
+        measured: What it should be.
+        n: Tweets in the part of the split that it belongs to.
+        tolerance: Of a score of the whole split.
+    """
+    path = ".".join(where[2:])
+    if where[0] != "splits":
+        if where in (("temperature", "value"), ("abstention", "threshold")):
+            return 10 * tolerance
+        return tolerance if where[0] == "examples" else 0
+    if path.startswith(("calibration.bins", "calibrated.bins")):  # a tenth of the tweets each; two may change places
+        return 2 if path.endswith(".n") else tolerance + 2 / n
+    if path in ("n", "neutral_left_out", "three_way.n") or path.startswith("leakage."):
+        return 0
+    if path.startswith("slices.") and path.endswith(".n"):  # the model does not decide which tweets those are
+        return 0
+    if path.endswith("p_value"):  # a tweet more or less on one side moves it by a tenth of itself, or so
+        return 0.02 + 0.5 * measured
+    if path.startswith(DETAILS):
+        return max(1, tolerance * n) if isinstance(measured, int) else tolerance + 2 / n
+    return tolerance * n if isinstance(measured, int) else tolerance
+
+
+def reach_verdict(checks: Iterable[Check]) -> str:
+    """Return false if one claim is, else unchecked if one is or none is true, else true."""
+    verdicts = {check.verdict for check in checks}
+    return FALSE if FALSE in verdicts else UNCHECKED if UNCHECKED in verdicts or TRUE not in verdicts else TRUE

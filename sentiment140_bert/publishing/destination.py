@@ -1,0 +1,92 @@
+"""The repositories on the Hub that a run is published to."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sentiment140_bert.errors import HubError
+from sentiment140_bert.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from sentiment140_bert.hub.publish import Target
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a run is published. A new dataset is private unless ``private`` is False, a new model public unless it is
+    True; without ``private`` what exists stays as it is."""
+
+    repo_id: str | None = None
+    dataset_repo_id: str | None = None
+    private: bool | None = None
+    revision: str | None = None
+    create_pr: bool = False
+    commit_message: str | None = None
+    tag: str | None = None
+
+    def targets(self) -> dict[str, Target]:
+        """Return the targets by kind, the dataset first: the model's card names its commit.
+
+        Raises:
+            HubError: A name is wrong, or there is none, or options contradict each other.
+        """
+        from sentiment140_bert.hub import publish
+
+        if self.create_pr and self.revision not in (None, "main"):
+            raise HubError("--create-pr and --revision exclude each other.", "A pull request is made from main.")
+        for flag, name in (("--tag", self.tag), ("--revision", self.revision)):
+            if name is not None and not publish.REF.fullmatch(name):
+                raise HubError(f"{flag} {name!r} cannot be a name in git.", "Give one such as v1.0.")
+        if self.tag is not None and self.tag == self.revision:
+            raise HubError(f"--tag and --revision are both {self.tag}.", "Give them different names.")
+        targets = {}
+        for kind, repo_id in (("dataset", self.dataset_repo_id), ("model", self.repo_id)):
+            if repo_id is not None:
+                publish.check_name(repo_id, "--repo-id" if kind == "model" else "--dataset-repo-id")
+                targets[kind] = publish.Target(
+                    kind=kind,
+                    repo_id=repo_id,
+                    private=self.private,
+                    revision=self.revision,
+                    create_pr=self.create_pr,
+                    commit_message=self.commit_message or f"s140 push-to-hub: {kind}",
+                    tag=self.tag,
+                )
+        if not targets:
+            raise HubError("No repository was named.", "Name it: --repo-id user/model")
+        return targets
+
+    def format_command(self, run: RunDir) -> str:
+        """Return the command line of a push."""
+        words = ["s140", "push-to-hub", str(run.path)]
+        for flag, value in (
+            ("--repo-id", self.repo_id),
+            ("--dataset-repo-id", self.dataset_repo_id),
+            ("--revision", self.revision),
+            ("--commit-message", self.commit_message),
+            ("--tag", self.tag),
+        ):
+            words += [flag, value] if value else []
+        words += [] if self.private is None else ["--private" if self.private else "--public"]
+        words += ["--create-pr"] if self.create_pr else []
+        return shlex.join(words)
+
+
+def check_access(destination: Destination) -> None:
+    """Make sure, before hours are spent, that there is a login and a right to write.
+
+    Raises:
+        HubError: There is not.
+    """
+    from sentiment140_bert.hub import publish
+    from sentiment140_bert.hub.client import Hub
+
+    targets, hub = destination.targets(), Hub()
+    log.info("hub: logged in as %s", publish.login(hub))
+    for target in targets.values():
+        publish.open_target(hub, target)

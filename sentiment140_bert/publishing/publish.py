@@ -1,0 +1,302 @@
+"""``s140 push-to-hub``: a run's dataset, then its model, each in one commit or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sentiment140_bert import run_lock
+from sentiment140_bert.cards import merge
+from sentiment140_bert.cards.model import (
+    Files,
+    collect_files,
+    read_card,
+    read_pushes,
+    read_scores,
+    save_description,
+    to_json,
+    write_model_folder,
+)
+from sentiment140_bert.data import preparing
+from sentiment140_bert.data.corpora import describe, list_decided_keys
+from sentiment140_bert.errors import HubError, RunError, S140Error
+from sentiment140_bert.publishing.destination import Destination
+from sentiment140_bert.run_dir import RunDir, write_json, write_text
+from sentiment140_bert.runs import saved_recipe
+from sentiment140_bert.settings import CardConfig
+from sentiment140_bert.tracking import tracks
+
+if TYPE_CHECKING:
+    from sentiment140_bert.hub.client import Hub
+    from sentiment140_bert.hub.publish import Pushed, Target
+
+log = logging.getLogger(__name__)
+PRECONDITION_FAILED = 412  # somebody else committed in between
+ATTEMPTS = 3
+MAX_FILE_SIZE = 50_000_000_000  # the Hub's own limit for one file (huggingface.co/docs/hub/storage-limits)
+
+
+def push_to_hub(
+    path: Path, destination: Destination, description: CardConfig | None = None, *, dry_run: bool = False
+) -> dict[str, Any]:
+    """Publish a finished run: its dataset, then its model, each in one commit or not at all.
+
+    Args:
+        path: The run directory.
+        destination: The repositories.
+        description: What the publisher says about the tweets; it is kept in ``data.json``.
+        dry_run: Only list what would be published; nothing is asked of the network, nothing is written.
+
+    Returns:
+        For ``model`` and ``dataset``, if they are in the destination: ``repo_id``, ``url``, ``commit``, ``changed``,
+        ``private``, ``pr_url`` and ``tag``; with ``dry_run`` ``repo_id`` and ``files``, each name with its bytes.
+
+    Raises:
+        RunError: The run is not finished.
+        SecretError: A file holds a secret; nothing was published.
+        HubError: The Hub refused or cannot be reached; the message says what was published and what was not.
+    """
+    if int(os.environ.get("RANK") or 0):
+        return {}  # one of several processes; the first one publishes
+    if dry_run:
+        return _list_files(path, destination, description)
+    with run_lock.held(path, "publishing"), tracks.going_on(RunDir(path)):
+        return publish_run(path, destination, description)
+
+
+def publish_run(path: Path, destination: Destination, description: CardConfig | None = None) -> dict[str, Any]:
+    """Do the work of :func:`push_to_hub`, within a tracked run that is open."""
+    from sentiment140_bert.hub import publish
+    from sentiment140_bert.hub.client import Hub
+
+    run, targets = RunDir(path), destination.targets()
+    metrics = read_scores(run)
+    if save_description(run, description):
+        write_model_folder(run, metrics)
+    with _build_dataset(run, targets, run.read(run.data)) as dataset:
+        model = collect_files(run, metrics, destination.repo_id, None) if "model" in targets else {}
+        _check_secrets(run, dataset | model)
+        hub = Hub()
+        pushed: dict[str, Pushed] = {}
+        try:
+            log.info("hub: logged in as %s", publish.login(hub))
+            targets = {kind: publish.open_target(hub, target) for kind, target in targets.items()}
+            _rehearse(hub, run, metrics, targets, dataset)
+            if "dataset" in targets:
+                pushed["dataset"] = _push_dataset(hub, run, targets["dataset"], dataset)
+            if "model" in targets:
+                pushed["model"] = _push_model(hub, run, metrics, targets["model"])
+            pushed = {kind: publish.finish(hub, targets[kind], done) for kind, done in pushed.items()}
+        except S140Error as error:
+            raise _explain_failure(error, targets, pushed, destination.format_command(run)) from error
+    return {kind: dataclasses.asdict(done) for kind, done in pushed.items()}
+
+
+def _list_files(path: Path, destination: Destination, description: CardConfig | None) -> dict[str, Any]:
+    """Return what would be published, without a word to the network."""
+    run, targets = RunDir(path), destination.targets()
+    metrics = read_scores(run)
+    data = describe(run.read(run.data), description)
+    listed = {}
+    with _build_dataset(run, targets, data) as dataset:
+        if dataset:
+            data |= {"published": {"repo_id": destination.dataset_repo_id, "revision": "f" * 40}}
+        for kind, target in targets.items():
+            files = dataset
+            if kind == "model":
+                files = collect_files(run, metrics, target.repo_id, read_card(run), data)
+            _check_secrets(run, files)
+            listed[kind] = {"repo_id": target.repo_id, "files": _measure(files)}
+    return listed
+
+
+@contextmanager
+def _build_dataset(run: RunDir, targets: dict[str, Target], data: dict[str, Any]) -> Iterator[Files]:
+    """Write the dataset's files into a temporary folder; none if no dataset is published."""
+    if "dataset" not in targets:
+        yield {}
+        return
+    from sentiment140_bert.cards.dataset import render_dataset_card
+    from sentiment140_bert.data import publication
+    from sentiment140_bert.data.cache import from_cache
+    from sentiment140_bert.hub import secrets
+
+    prepared, tokens = from_cache(data) or preparing.tokenized(saved_recipe(run.path))[:2]
+    if data["fingerprint"] != tokens.report["fingerprint"]:
+        raise RunError(
+            f"The data of {run.path} are not what they were when it was trained (the fingerprint differs).",
+            "Give the original file back, or publish the model alone.",
+        )
+    data = {key: value for key, value in data.items() if key != "published"}  # it cannot name its own commit
+    model_id = targets["model"].repo_id if "model" in targets else read_pushes(run).get("model", {}).get("repo_id")
+    with tempfile.TemporaryDirectory(prefix="s140-") as folder:
+        data["configs"], hashes = publication.write(prepared, tokens, Path(folder), secrets.tweets_checked())
+        data["tokenizer"] = data["tokenizer"] | {"splits": hashes}
+        text = render_dataset_card(data, targets["dataset"].repo_id, model_id)
+        files: Files = {str(file.relative_to(folder)): file for file in sorted(Path(folder).rglob("*.parquet"))}
+        yield files | {"README.md": text.encode(), "data.json": to_json(data)}
+
+
+def _check_secrets(run: RunDir, files: Files) -> None:
+    """Search what would be published, and the run's own files, for secrets.
+
+    Raises:
+        SecretError: There is one.
+    """
+    from sentiment140_bert.hub import secrets
+
+    # The tweets of parquet files were searched before they were packed.
+    texts = {name: content for name, content in files.items() if not name.endswith(".parquet")}
+    published = {content for content in texts.values() if isinstance(content, Path)}
+    others = (file for file in sorted(run.path.rglob("*")) if file.is_file() and file not in published)
+    own = {str(file.relative_to(run.path)): file for file in others if run.checkpoints not in file.parents}
+    secrets.check_files([*texts.items(), *own.items()])
+
+
+def _rehearse(hub: Hub, run: RunDir, metrics: dict[str, Any], targets: dict[str, Target], dataset: Files) -> None:
+    """Do everything that could still be refused once the first commit is made, and upload the large files, which are
+    visible nowhere before the commit."""
+    from sentiment140_bert.hub import publish
+
+    if "dataset" in targets:
+        _check_sizes(targets["dataset"], _merge_dataset_card(dataset, publish.readme(hub, targets["dataset"])[0]))
+    read_pushes(run)
+    if "model" in targets:
+        files = _collect_model_files(run, metrics, targets["model"], publish.readme(hub, targets["model"])[0])
+        _check_sizes(targets["model"], files)
+        weights: Files = {name: content for name, content in files.items() if name.endswith(".safetensors")}
+        publish.upload_large(hub, targets["model"], weights)
+
+
+def _measure(files: Files) -> dict[str, int]:
+    """Return the bytes of each file."""
+    return {
+        name: len(content) if isinstance(content, bytes) else content.stat().st_size for name, content in files.items()
+    }
+
+
+def _check_sizes(target: Target, files: Files) -> None:
+    """Log how much is published, and refuse what cannot be right.
+
+    Raises:
+        HubError: A file is empty, or larger than the Hub takes.
+    """
+    sizes = _measure(files)
+    for name, size in sizes.items():
+        if not 0 < size <= MAX_FILE_SIZE:
+            raise HubError(f"{name} has {size:,} bytes; the Hub takes up to {MAX_FILE_SIZE:,}.", "Is the run complete?")
+    log.info("hub: %s: %d files, %.1f MB", target.name, len(sizes), sum(sizes.values()) / 1e6)
+
+
+def _push_dataset(hub: Hub, run: RunDir, target: Target, dataset: Files) -> Pushed:
+    pushed = _commit_on_latest_card(hub, target, lambda card: _merge_dataset_card(dataset, card))
+    _note_push(run, pushed, target)
+    published = {"repo_id": target.repo_id, "revision": pushed.commit}
+    write_json(run.data, run.read(run.data) | {"published": published})
+    return pushed
+
+
+def _push_model(hub: Hub, run: RunDir, metrics: dict[str, Any], target: Target) -> Pushed:
+    """Push the model, and bring its card back, so that the next edit on either side is recognized as one."""
+    from sentiment140_bert.hub import fetch
+
+    pushed = _commit_on_latest_card(hub, target, lambda card: _collect_model_files(run, metrics, target, card))
+    text = fetch.read_text(hub, target.kind, target.repo_id, "README.md", pushed.commit)
+    if text is not None:
+        write_text(run.card, text)
+        card = merge.parse_card(text)
+        _note_push(run, pushed, target, handwritten=card.handwritten, front=merge.pick_personal_keys(card))
+    write_model_folder(run, metrics, target.repo_id)
+    return pushed
+
+
+def _commit_on_latest_card(hub: Hub, target: Target, make_files: Callable[[str | None], Files]) -> Pushed:
+    """Commit on top of the present card; try again where somebody changed it at that very moment."""
+    from sentiment140_bert.hub import publish
+
+    for attempts_left in reversed(range(ATTEMPTS)):
+        card, parent = publish.readme(hub, target)
+        try:
+            files = make_files(card)
+            publish.check_tag(hub, target, files, parent)
+            return publish.commit(hub, target, files, parent)
+        except HubError as error:
+            if error.status != PRECONDITION_FAILED or not attempts_left:
+                raise
+    raise AssertionError  # the last attempt returns or raises
+
+
+def _merge_dataset_card(dataset: Files, on_hub: str | None) -> Files:
+    """Add what people wrote into the dataset's card on the Hub."""
+    new, data = (bytes(dataset[name]).decode() for name in ("README.md", "data.json"))
+    try:
+        card = merge.merge_cards(new, on_hub, list_decided_keys(json.loads(data)))
+    except ValueError as error:
+        raise HubError(
+            f"The dataset's card on the Hub cannot be read: {error}.", "Correct its front matter there."
+        ) from None
+    return dataset | {"README.md": card.encode()}
+
+
+def _collect_model_files(run: RunDir, metrics: dict[str, Any], target: Target, on_hub: str | None) -> Files:
+    return collect_files(run, metrics, target.repo_id, _choose_card(run, on_hub, target))
+
+
+def _choose_card(run: RunDir, on_hub: str | None, target: Target) -> str | None:
+    """Return the card with the newer hand-written text: the one that was edited since the last push to this place.
+
+    Raises:
+        RunError: Both were, and they differ; or one cannot be read.
+    """
+    here = read_card(run)
+    last = read_pushes(run).get("model", {})
+    if (last.get("repo_id"), last.get("revision")) != (target.repo_id, target.revision):
+        last = {}
+    before = last.get("handwritten", "")
+    try:
+        written_here = merge.parse_card(here).handwritten if here else before
+    except ValueError as error:
+        raise RunError(f"{run.card} cannot be read: {error}.", "Correct its front matter.") from None
+    try:
+        written_there = merge.parse_card(on_hub).handwritten if on_hub else before
+    except ValueError as error:
+        raise HubError(
+            f"The card of {target.repo_id} cannot be read: {error}.", "Correct its front matter there."
+        ) from None
+    if before not in (written_here, written_there) and written_here != written_there:
+        raise RunError(
+            f"The card was edited both in {run.card} and on the Hub ({target.repo_id}).",
+            "Copy one's text into the other, and push again.",
+        )
+    if on_hub is None or here is None:
+        return here if on_hub is None else on_hub
+    personal, front_before = merge.pick_personal_keys(merge.parse_card(here)), last.get("front", {})
+    changes = {key: value for key, value in personal.items() if last and front_before.get(key) != value}
+    newer, older = (here, on_hub) if written_here != before else (on_hub, here)
+    return merge.add_metadata(newer, older, changes)
+
+
+def _note_push(run: RunDir, pushed: Pushed, target: Target, **more: Any) -> None:
+    """Note in ``published.json`` where something was published."""
+    revision = f"refs/pr/{pushed.pr_url.rpartition('/')[2]}" if pushed.pr_url else target.revision
+    entry = {"repo_id": pushed.repo_id, "url": pushed.url, "commit": pushed.commit, "revision": revision}
+    write_json(run.published, read_pushes(run) | {pushed.kind: entry | more})
+
+
+def _explain_failure(
+    error: S140Error, targets: dict[str, Target], pushed: dict[str, Pushed], command: str
+) -> S140Error:
+    """Return the same error with what was published, what was not, and how to continue."""
+    missing = [target.name for kind, target in targets.items() if kind not in pushed]
+    state = [f"Published: {kind} {done.repo_id} (commit {done.commit[:12]})." for kind, done in pushed.items()]
+    state += [f"Not published: {', '.join(missing)}."] if missing else []
+    explained = HubError(f"{error.message}\n{' '.join(state)}", f"{error.hint} Then: {command}".strip())
+    explained.exit_code = error.exit_code
+    return explained

@@ -1,0 +1,341 @@
+"""``s140 verify``: a model's page, or a run, compared with measurements."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sentiment140_bert import recipes
+from sentiment140_bert.cards import facts as card_facts
+from sentiment140_bert.cards import merge
+from sentiment140_bert.cards.dataset import render_dataset_card
+from sentiment140_bert.cards.metadata import find_dataset_id, format_eval_results
+from sentiment140_bert.cards.model import name_model, read_pushes, render_model_card
+from sentiment140_bert.data import preparing
+from sentiment140_bert.errors import DataError, FalseDataError, ModelError, RunError, S140Error
+from sentiment140_bert.evaluation import judging, scoring
+from sentiment140_bert.inference import answering
+from sentiment140_bert.publishing import claims, origin, pages
+from sentiment140_bert.publishing.checks import (
+    CLAIMED,
+    FALSE,
+    TOLERANCE,
+    TRUE,
+    VALUE_NAMES,
+    WARNING,
+    Check,
+    check_config,
+    check_exactly,
+    check_metrics,
+    leave_unchecked,
+    reach_verdict,
+)
+from sentiment140_bert.recipe import READING
+from sentiment140_bert.run_dir import TRAINING_ROWS, RunDir, sha256_of
+from sentiment140_bert.runs import saved_recipe
+from sentiment140_bert.settings import DataConfig, file_settings
+from sentiment140_bert.shapes import REPO_ID
+from sentiment140_bert.values import path_named
+
+if TYPE_CHECKING:
+    from sentiment140_bert.cards.facts import Facts
+    from sentiment140_bert.data.cache import Prepared
+    from sentiment140_bert.recipe import Recipe
+
+log = logging.getLogger(__name__)
+PATTERNS = ["*.json", "*.yaml", "*.md", "*.txt", "model*.safetensors", TRAINING_ROWS, ".eval_results/*", "figures/*"]
+OWN_FILES = ("metrics.json", "recipe.yaml", "data.json", "environment.json")
+WEIGHTS, FINGERPRINT = VALUE_NAMES["weights_sha256"], VALUE_NAMES["data_fingerprint"]
+MODEL_LINE = re.compile(r"^The splits that \[([^\]\n]+)\]\(", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A folder with card, weights and other claims. ``model_id`` is the name in its card's snippet, ``run`` its run
+    directory, if it is in one."""
+
+    folder: Path
+    title: str
+    model_id: str
+    commit: str | None = None
+    run: RunDir | None = None
+
+
+def verify(
+    name: str, *, revision: str | None = None, data: DataConfig | None = None, tolerance: float = TOLERANCE
+) -> dict[str, Any]:
+    """Download what a page names, score it again, and compare.
+
+    Args:
+        name: A run directory, a model folder, or a Hub id.
+        revision: That of the Hub model.
+        data: The tweets to score on, for a page that does not name public ones.
+        tolerance: Largest difference of a score measured again. Numbers that occur twice must agree exactly.
+
+    Returns:
+        ``model``, ``commit``, ``verdict`` (true, false or unchecked), ``warnings`` (how many), ``tolerance`` and
+        ``checks``, each with a verdict of its own, which may also be claimed or warning.
+
+    Raises:
+        HubError, ModelError: There is no such model, or the Hub cannot be reached.
+    """
+    page = _find_page(name, revision)
+    is_complete = all((page.folder / file).is_file() for file in OWN_FILES)
+    check = _check_own_page if is_complete else _check_other_page
+    checks = [*check(page, data, tolerance)]
+    return {
+        "model": name,
+        "commit": page.commit,
+        "verdict": reach_verdict(checks),
+        "warnings": sum(check.verdict == WARNING for check in checks),
+        "tolerance": tolerance,
+        "checks": [check.to_dict() for check in checks],
+    }
+
+
+def _find_page(name: str, revision: str | None) -> Page:
+    from sentiment140_bert import models
+
+    path = path_named(name)
+    run = RunDir(path)
+    if run.is_run():
+        models.locate(name)
+        recipe = saved_recipe(path)
+        repo_id = read_pushes(run).get("model", {}).get("repo_id")
+        title, model_id = name_model(run, recipe, repo_id)
+        return Page(run.model, title, model_id, run=run)
+    if not models.is_hub_id(name):
+        folder = Path(models.locate(name))
+        return Page(folder, folder.name, str(folder))
+    from sentiment140_bert.hub import fetch
+    from sentiment140_bert.hub.client import Hub
+
+    hub = Hub()
+    commit = fetch.commit_of(hub, "model", name, revision)
+    log.info("model: %s at commit %s", name, commit[:12])
+    folder = fetch.snapshot(hub, "model", name, commit, PATTERNS)
+    return Page(folder, name.rpartition("/")[2], name, commit)
+
+
+def _check_own_page(page: Page, data: DataConfig | None, tolerance: float) -> Iterator[Check]:
+    """Check a page of `s140 push-to-hub`: measure its facts, and compare it with the page that they give."""
+    from sentiment140_bert import tracking
+
+    facts = card_facts.read_facts(page.run.path if page.run else page.folder)
+    if page.run:  # a card leaves out the addresses of private servers
+        facts = dataclasses.replace(facts, tracking=tracking.shown(page.run))
+    measured = facts
+    try:
+        measured, checks = _measure(page, facts, data, tolerance)
+    except FalseDataError as error:
+        checks = [Check("dataset", "as its data.json", error.message, FALSE)]
+    except S140Error as error:
+        checks = [leave_unchecked("scores", None, " ".join(str(error).split()))]
+    if not any(check.claim == WEIGHTS for check in checks):
+        checks.append(_check_weights(page, facts.metrics))
+    yield from checks
+    if rows := measured.data["splits"].get("train", {}).get("rows"):
+        yield from origin.check_training(facts.environment, rows)
+    yield from _compare_pages(page, measured)
+
+
+def _measure(page: Page, facts: Facts, data: DataConfig | None, tolerance: float) -> tuple[Facts, list[Check]]:
+    """Score the weights again on the tweets, and prepare these again if they are public.
+
+    Returns:
+        The right facts, with the page's own numbers where they are within the tolerance; and the checks.
+
+    Raises:
+        S140Error: The tweets or the model are not available.
+    """
+    from sentiment140_bert import models
+
+    recipe = _load_recipe(page)
+    prepared, dataset = _load_data(page, facts, recipe, data)
+    claimed, fingerprint = facts.metrics["data_fingerprint"], prepared.report["fingerprint"]
+    if data and claimed != fingerprint:
+        names = " and ".join(filter(None, (data.dataset, data.manual_test)))
+        return facts, [leave_unchecked(FINGERPRINT, claimed, f"the tweets of {names} are different: {fingerprint}")]
+    if missing := {"train", "validation"} - {*prepared.splits()}:
+        raise DataError(f"The tweets have no split {', '.join(sorted(missing))}.", "Ask the owner of the page.")
+    classifier = answering.load_classifier(str(page.folder))
+    scored = scoring.scores_of(classifier, prepared).metrics | {
+        "weights_sha256": _check_weights(page, facts.metrics).measured
+    }
+    metrics, checks = check_metrics(facts.metrics, json.loads(json.dumps(scored)), tolerance)
+    checks += check_config(facts.metrics, classifier.config.get(models.CALIBRATION))
+    right, data_checks = origin.check_data(
+        facts.data, prepared, recipe, classifier.tokenizer, named_here=data is not None
+    )
+    checks += data_checks
+    if (page.folder / TRAINING_ROWS).is_file():
+        checks.append(_check_training_rows(page.folder / TRAINING_ROWS, prepared))
+    if facts.published:
+        why, repo_id = "not checked: the tweets came from elsewhere", facts.published["repo_id"]
+        skipped = [Check("published dataset", repo_id, None, CLAIMED, why)]
+        checks += _compare_dataset_page(dataset, repo_id, right) if dataset else skipped
+    return dataclasses.replace(facts, metrics=metrics, data=right), checks
+
+
+def _check_training_rows(file: Path, prepared: Prepared) -> Check:
+    """Compare the model's hashes of training texts with those of the texts."""
+    import numpy as np
+
+    from sentiment140_bert.data import leakage
+
+    claim = "hashes of training texts"
+    try:
+        stated = leakage.read_hashes(file)
+    except RunError as error:
+        return leave_unchecked(claim, None, error.message)
+    right = np.unique(leakage.row_hashes(prepared.splits()["train"].with_format("arrow")[:]["text"]))
+    agree = np.array_equal(stated, right)
+    return Check(claim, len(stated), len(right), TRUE if agree else FALSE)
+
+
+def _check_weights(page: Page, metrics: dict[str, Any]) -> Check:
+    """Compare the hash of the weights, if there are any."""
+    weights = page.folder / "model.safetensors"
+    if weights.is_file():
+        return check_exactly(WEIGHTS, metrics["weights_sha256"], sha256_of(weights))
+    return leave_unchecked(WEIGHTS, metrics["weights_sha256"], "there is no model.safetensors")
+
+
+def _compare_pages(page: Page, facts: Facts) -> Iterator[Check]:
+    """Compare card and eval results with those of the measured facts, and list the other claims of the page."""
+    card, title, model_id = page.folder / "README.md", page.title, page.model_id
+    names = pages.read_names(card, title, model_id)
+    if page.commit is None or [name.lower() for name in names] == [title.lower(), model_id.lower()]:
+        title, model_id = names  # a folder can be copied anywhere, and the Hub's names ignore case
+    pictures = sorted(file.name for file in (page.folder / "figures").glob("*.png"))
+    yield from pages.compare_card("card", card, render_model_card(facts, title, model_id, pictures))
+    dataset = find_dataset_id(facts)
+    yield from pages.compare_results(page.folder, format_eval_results(facts), dataset)
+    yield from pages.list_claimed(facts, title, pictures)
+
+
+def _compare_dataset_page(folder: Path, repo_id: str, measured: dict[str, Any]) -> Iterator[Check]:
+    """Compare a published dataset's data.json and card with those of the measured facts."""
+    from sentiment140_bert.data import publication
+
+    card, data = folder / "README.md", json.loads((folder / "data.json").read_text("utf-8"))
+    for name in (*origin.ORIGIN, "settings", "seed", "fingerprint"):
+        if data.get(name) != measured.get(name):
+            yield check_exactly(f"the dataset's data.json: {name}", str(data.get(name)), str(measured.get(name)))
+    right = data | {key: measured[key] for key in (*origin.ORIGIN, "settings") if key in measured}
+    same_tokens = data["tokenizer"]["sha256"] == measured["tokenizer"]["sha256"]
+    right["splits"] = {
+        name: split | ({} if same_tokens else {"token_length": data["splits"].get(name, split)["token_length"]})
+        for name, split in measured["splits"].items()
+    }
+    right["configs"] = publication.sizes_of(folder, right["splits"], data.get("configs", {}))
+    line = MODEL_LINE.search(card.read_text("utf-8", "replace")) if card.is_file() else None
+    model_id = line[1].replace("\\", "") if line else ""  # perhaps another model of that dataset
+    try:
+        text = render_dataset_card(right, repo_id, model_id if re.fullmatch(REPO_ID, model_id) else None)
+    except RunError as error:
+        yield leave_unchecked("dataset card", None, error.message)
+        return
+    yield from pages.compare_card("dataset card", card, text)
+    yield from pages.list_description("tweets of the dataset", right)
+
+
+def _load_recipe(page: Page) -> Recipe:
+    return saved_recipe(page.run.path) if page.run else recipes.load(str(page.folder / "recipe.yaml"))
+
+
+def _load_data(page: Page, facts: Facts, recipe: Recipe, data: DataConfig | None) -> tuple[Prepared, Path | None]:
+    """Return the splits that a page was scored on, published with it or prepared from its recipe, and the folder of a
+    published dataset."""
+    from sentiment140_bert.data import publication
+
+    published = facts.published
+    if data is None and published and not page.run:
+        from sentiment140_bert.hub import fetch
+        from sentiment140_bert.hub.client import Hub
+
+        downloaded = fetch.published_dataset(Hub(), published["repo_id"], published["revision"])
+        if not downloaded:
+            raise DataError(
+                f"The dataset {published['repo_id']} at {published['revision'][:12]} is not available.",
+                "It may be private: log in, or name the tweets with --dataset.",
+            )
+        folder, commit = downloaded
+        return publication.read(folder, published["repo_id"], commit), folder
+    if data is not None:
+        defaults = DataConfig()
+        changes = {name: getattr(data, name) for name in READING if getattr(data, name) != getattr(defaults, name)}
+        no_files = dict.fromkeys(file_settings(DataConfig))  # a stranger's recipe names no file of this machine
+        recipe = recipe.with_values(changes if page.run else no_files | changes)
+    elif not page.run and not origin.is_public(recipe.data):
+        raise DataError(
+            f"The tweets came from a file, {facts.data['sources']['training']['name']}.", "Name it with --dataset."
+        )
+    elif not page.run and recipe.data.drop_suspects:
+        raise DataError(
+            f"Training tweets listed in a file, {Path(recipe.data.drop_suspects).name}, were left out.",
+            "Ask its owner to publish the dataset.",
+        )
+    return preparing.splits(recipe.data)
+
+
+def _check_other_page(page: Page, data: DataConfig | None, tolerance: float) -> Iterator[Check]:
+    """Check another author's model: the scores that its card states, on the tweets that it or ``data`` names."""
+
+    file = page.folder / "README.md"
+    try:
+        text = file.read_text("utf-8")
+        card = merge.parse_card(text)
+    except FileNotFoundError:
+        raise ModelError(
+            f"{page.model_id} has no card, so it claims nothing.", "Score it: s140 evaluate MODEL --dataset …"
+        ) from None
+    except ValueError as error:
+        raise ModelError(f"The card of {page.model_id} cannot be read: {error}.", "Tell its owner.") from None
+    if card.sections:
+        missing = [name for name in OWN_FILES if not (page.folder / name).is_file()]
+        yield leave_unchecked("card: sections", None, f"the page has no {', '.join(missing)}")
+    stated = [*claims.read_model_index(card.metadata.get("model-index"))]
+    indexed = {(claim.metric, round(claim.value, 4)) for claim in stated}
+    body = "".join(card.between)
+    stated += [claim for claim in claims.read_text(body) if (claim.metric, round(claim.value, 4)) not in indexed]
+    if not stated:
+        raise ModelError(
+            f"The card of {page.model_id} states no score that could be measured.",
+            "Score it: s140 evaluate MODEL --dataset …",
+        )
+    for tweets, group in _group_by_data(stated, data).items():
+        if tweets is None:
+            for claim in group:
+                yield leave_unchecked(claim.where, claim.value, "it names no data; name them with --dataset")
+            continue
+        try:
+            splits = judging.evaluate(str(page.folder), tweets)["splits"]
+        except S140Error as error:
+            for claim in group:
+                yield leave_unchecked(claim.where, claim.value, " ".join(str(error).split()))
+            continue
+        for claim in group:
+            split = splits.get("manual" if claim.split == "manual" and "manual" in splits else "test", {})
+            yield claims.check_claim(claim, split, tolerance)
+
+
+def _group_by_data(stated: list[claims.Claim], data: DataConfig | None) -> dict[DataConfig | None, list[claims.Claim]]:
+    """Group claims by the tweets to measure them on."""
+    groups: dict[DataConfig | None, list[claims.Claim]] = {}
+    for claim in stated:
+        on_hub = claim.dataset if claim.dataset and origin.is_on_hub(claim.dataset) else None
+        own = (
+            DataConfig(dataset=on_hub, dataset_split=claim.split or "test", dataset_revision=claim.revision)
+            if on_hub
+            else None
+        )
+        elsewhere = data and on_hub and origin.is_on_hub(data.dataset) and on_hub != data.dataset
+        groups.setdefault(own if elsewhere or not data else data, []).append(claim)
+    return groups
