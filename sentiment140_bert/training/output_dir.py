@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import Any
 
 from sentiment140_bert import trust
@@ -32,19 +31,13 @@ def refuse_foreign_files(run: RunDir) -> None:
     names = {path.name for path in written_first} | {LOCK}
     if any(path.name not in names and not path.name.startswith(TEMPORARY) for path in run.path.iterdir()):
         raise RunError(f"{run.path} is not empty, and no run of this tool.", "Choose another --output-dir.")
-    if run.checkpoints.is_symlink():
-        _accept_linked_checkpoints(run.checkpoints)
-
-
-def _accept_linked_checkpoints(link: Path) -> None:
-    """Let a new run keep its checkpoints where a link of the user's leads, perhaps to a larger disk.
-
-    Raises:
-        RunError: Another run has checkpoints there.
-    """
-    if any(link.glob("checkpoint-*")):
-        raise RunError(f"{link} leads to {link.resolve()}, where checkpoints are.", "Let it lead to an empty folder.")
-    trust.remember_place("checkpoints", str(link.resolve()))
+    if any(run.checkpoints.glob("checkpoint-*")):  # a run writes its recipe before its first checkpoint
+        raise RunError(
+            f"{run.checkpoints.resolve()} has checkpoints of another run: there is no recipe.yaml in {run.path}.",
+            "Choose another --output-dir, or move them away.",
+        )
+    if run.checkpoints.is_symlink():  # the user's, to a larger disk perhaps
+        trust.remember_place("checkpoints", str(run.checkpoints.resolve()))
 
 
 def resolve_output_dir(run: RunDir, recipe: Recipe, resume: bool, overwrite: bool) -> bool:

@@ -75,8 +75,12 @@ class VolumeCopy:
         self.is_started = False
 
     def fetch(self) -> None:
-        """Copy an unfinished run from the volume to the local disk."""
-        shutil.copytree(self.target.path, self.local.path)
+        """Copy an unfinished run from the volume, without links: what they lead to would be copied back to it."""
+        shutil.copytree(
+            self.target.path,
+            self.local.path,
+            ignore=lambda folder, names: [name for name in names if Path(folder, name).is_symlink()],
+        )
         self.is_started = True
 
     def update(self) -> None:
@@ -85,13 +89,13 @@ class VolumeCopy:
 
         log.info("copying the run to %s", self.target.path)
         self._start()
+        _copy(self.local.path, self.target.path, self.target.recipe.name, CHECKPOINTS)  # checkpoints need a recipe
         complete = checkpoints.whole_ones(self.local.checkpoints)
         for checkpoint in complete:
             target = self.target.checkpoints / checkpoint.name
             if target not in checkpoints.whole_ones(self.target.checkpoints):
                 shutil.rmtree(target, ignore_errors=True)
                 _copy(checkpoint, target, checkpoints.MANIFEST)
-        _copy(self.local.path, self.target.path, self.target.recipe.name, CHECKPOINTS)
         names = {checkpoint.name for checkpoint in complete}
         for checkpoint in self.target.checkpoints.glob("checkpoint-*"):
             if complete and checkpoint.name not in names:
@@ -122,7 +126,7 @@ def _copy(folder: Path, target: Path, last: str, *excluded: str) -> None:
     files = [
         path.relative_to(folder)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and TEMPORARY not in str(path)  # being written, and soon under its own name
+        if path.is_file() and not path.is_symlink() and TEMPORARY not in str(path)  # which is still being written
     ]
     files = [file for file in files if file.parts[0] not in (*excluded, LOCK)]
     for file in sorted(files, key=lambda file: (file.name == last, -len(file.parts))):

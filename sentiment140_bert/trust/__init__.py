@@ -97,11 +97,13 @@ def _leads_into(link: Path, root: Path) -> bool:
 
 
 def _is_allowed_in_run(link: Path, name: Path) -> bool:
-    """Return True for logs, which wandb keeps in a cache of its own and nothing here reads, and for a link to a larger
-    disk that was there when the user began the run."""
+    """Return True for a log that wandb keeps in its own cache, and for a link to a larger disk that was there when the
+    user began the run."""
     if name == Path("checkpoints"):
         return is_known_place("checkpoints", str(link.resolve()))
-    return name.parts[0] == "wandb" and name.suffix == ".log"
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - no home, no error
+    logs = Path(os.environ.get("WANDB_CACHE_DIR") or Path(cache, "wandb"), "logs")
+    return name.parts[0] == "wandb" and name.suffix == ".log" and _leads_into(link, logs.resolve())
 
 
 def remember_place(kind: str, place: str) -> None:

@@ -480,6 +480,30 @@ def test_a_folder_that_cannot_be_listed_is_refused(tmp_path: Path) -> None:
     folder.chmod(0o700)
 
 
+def test_a_log_links_only_into_the_cache_of_wandb(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    logs = tmp_path / "cache" / "wandb" / "logs"
+    logs.mkdir(parents=True)
+    link = tmp_path / "run" / "wandb" / "debug-core.log"
+    link.parent.mkdir(parents=True)
+    for target, is_allowed in ((logs / "core.log", True), (tmp_path / "id_rsa", False), (logs / ".." / "x", False)):
+        target.touch()
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        with contextlib.nullcontext() if is_allowed else pytest.raises(TrustError, match="leads out"):
+            trust.check_folder(tmp_path / "run")
+
+
+def test_checkpoints_without_a_recipe_are_of_another_run(tmp_path: Path, encoder: Path) -> None:
+    other = tmp_path / "out" / "checkpoints" / "checkpoint-500" / "optimizer.pt"
+    other.parent.mkdir(parents=True)
+    other.write_text("weeks of work")
+    result = invoke(["train", "--output-dir", "RUN", "FLAGS"], tmp_path / "out", encoder)
+    assert result.exit_code == 1
+    assert "has checkpoints of another run" in result.output
+    assert other.read_text() == "weeks of work"
+
+
 def test_a_link_that_looks_unfinished_is_removed_without_a_look_at_what_it_leads_to(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
