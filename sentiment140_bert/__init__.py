@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from sentiment140_bert.publishing.destination import Destination
     from sentiment140_bert.publishing.publish import push_to_hub
     from sentiment140_bert.publishing.verify import verify
-    from sentiment140_bert.recipe import Recipe
-    from sentiment140_bert.recipes import load as load_recipe
+    from sentiment140_bert.recipe import Recipe, load_recipe
     from sentiment140_bert.runs import saved_recipe
     from sentiment140_bert.tracking.tracks import sync_track, track
     from sentiment140_bert.training.run import train
@@ -47,7 +46,7 @@ _MODULES = {
     "export": "inference.exporting",
     "learning_curve": "experiments.learning_curve.curve",
     "load_classifier": "inference.answering",
-    "load_recipe": "recipes:load",
+    "load_recipe": "recipe",
     "open_classifier": "inference.answering",
     "predict": "inference.answering",
     "prepare": "data.preparing",
@@ -101,5 +100,4 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, _, renamed = _MODULES[name].partition(":")
-    return getattr(import_module(f"{__name__}.{module}"), renamed or name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sentiment140_bert import recipes
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.history import entry_of, lines_of
-from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.recipe import FILE_SETTINGS, Recipe, load_recipe
 from sentiment140_bert.run_dir import RunDir
-from sentiment140_bert.settings import DataConfig, file_settings
 from sentiment140_bert.trust import check_folder
 
 log = logging.getLogger(__name__)
@@ -32,7 +30,7 @@ def saved_recipe(path: Path) -> Recipe:
     check_folder(path)
     if not run.is_run():
         raise RunError(f"There is no run in {path}.", "Name the folder that `s140 train` wrote.")
-    return recipes.load(str(run.recipe))
+    return load_recipe(str(run.recipe))
 
 
 def differences(before: Recipe, now: Recipe) -> list[str]:
@@ -55,7 +53,7 @@ def public(recipe: Recipe, base: str | None = None) -> Recipe:
     """
     names = {
         "model_name_or_path": base or recipe.model.model_name_or_path,
-        **{name: getattr(recipe.data, name) for name in ("dataset", *file_settings(DataConfig))},
+        **{name: getattr(recipe.data, name) for name in ("dataset", *FILE_SETTINGS)},
     }
     changed: dict[str, Any] = {key: without_folders(name) for key, name in names.items() if name}
     return recipe.with_values(changed | {"checkpoint_repo_id": None})

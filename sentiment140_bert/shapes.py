@@ -16,6 +16,8 @@ Share = Annotated[float, Field(ge=-1e-9, le=1 + 1e-9)]  # as much as sums of rou
 Count = Annotated[int, Field(ge=0)]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+# The baselines of metrics.json, beside a split's scores.
+BASELINES = {"majority": "always the commoner class", "tfidf": "TF-IDF, logistic regression"}
 REPO_ID = r"[\w.-]{1,96}/[\w.-]{1,96}"
 RepoId = Annotated[str, Field(pattern=f"^{REPO_ID}$")]
 

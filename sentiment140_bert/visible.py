@@ -21,3 +21,9 @@ def visible(text: str) -> str:
 def visible_json(text: str) -> str:
     """JSON of the same meaning, without these signs."""
     return HIDDEN.sub(lambda sign: json.dumps(sign[0])[1:-1] if sign[0] not in "\r\b\f" else sign[0], text)
+
+
+def shorten(value: object, longest: int = 200) -> str:
+    """Return a value's ``repr``, cut if it is long."""
+    text = repr(value)
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
-from sentiment140_bert import recipes
 from sentiment140_bert.cli import main
+from sentiment140_bert.recipe import list_recipes
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -41,7 +41,7 @@ FLAGS = {
 def test_every_command_and_recipe_and_all_options_are_documented() -> None:
     readme, text = page("README.md"), page("README.md") + page("docs/*.md")
     missing = [name for name in ALL if not re.search(rf"{re.escape(name)}\b", readme)]
-    missing += [name for name in recipes.names() if name not in text]
+    missing += [name for name in list_recipes() if name not in text]
     for name, command in ALL.items():
         flags = [flag for option in command.params if isinstance(option, click.Option) for flag in option.opts]
         missing += [f"{name} {flag}" for flag in flags if not re.search(rf"(?<![\w-]){re.escape(flag)}(?![\w-])", text)]

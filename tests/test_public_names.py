@@ -12,7 +12,7 @@ import pytest
 import sentiment140_bert
 import sentiment140_bert as s140
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 pytest_plugins = "model_fixtures"
 

@@ -28,8 +28,7 @@ from sentiment140_bert import models
 from sentiment140_bert.cli.options import json_option
 from sentiment140_bert.cli.output import stdout_kept_clean
 from sentiment140_bert.data import preparing
-from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig, Recipe
 
 MAX_LENGTH = 128  # tokens kept of each tweet
 TEXTS_AT_ONCE = 10_000

@@ -38,8 +38,7 @@ from sentiment140_bert.cli.options import json_option
 from sentiment140_bert.cli.output import stdout_kept_clean
 from sentiment140_bert.data import preparing
 from sentiment140_bert.errors import S140Error
-from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.settings import TrainingConfig
+from sentiment140_bert.recipe import Recipe, TrainingConfig
 from sentiment140_bert.training import arguments
 from sentiment140_bert.training.trainer import Outcome, train
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sentiment140_bert import recipes, shapes
+from sentiment140_bert import shapes
 from sentiment140_bert.data.corpora import Corpus, identify_corpus
 from sentiment140_bert.errors import RecipeError, RunError
+from sentiment140_bert.recipe import load_recipe
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.shapes import checked
 
@@ -51,7 +52,7 @@ def read_facts(folder: Path) -> Facts:
     """
     run = RunDir(folder)
     try:
-        recipe = recipes.load(str(run.recipe)).to_dict()
+        recipe = load_recipe(str(run.recipe)).to_dict()
     except RecipeError as error:
         raise RunError(f"{run.recipe} is not a recipe of this version: {error.problems[0]}.", error.hint) from None
     tracking = run.read(run.tracking) if run.tracking.is_file() else {}

@@ -8,7 +8,7 @@ import yaml
 
 from sentiment140_bert.cards.facts import Facts
 from sentiment140_bert.data.corpora import identify_corpus, identify_source
-from sentiment140_bert.settings import SCORES
+from sentiment140_bert.recipe import SCORES
 from sentiment140_bert.visible import HIDDEN
 
 if TYPE_CHECKING:

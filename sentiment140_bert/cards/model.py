@@ -19,7 +19,7 @@ from sentiment140_bert.cards.facts import Facts
 from sentiment140_bert.cards.markup import render
 from sentiment140_bert.data.corpora import describe, list_decided_keys
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.recipe import SCORES, CardConfig, Recipe
 from sentiment140_bert.run_dir import (
     CALIBRATION,
     CONFUSION,
@@ -35,7 +35,7 @@ from sentiment140_bert.run_dir import (
     written_whole,
 )
 from sentiment140_bert.runs import history_of, public, saved_recipe, title_of
-from sentiment140_bert.settings import BASELINES, SCORES, CardConfig
+from sentiment140_bert.shapes import BASELINES
 
 Files = dict[str, Path | bytes]
 LABELS = {name: name.replace("_", " ") for name in SCORES}

@@ -19,7 +19,8 @@ from sentiment140_bert.cards.facts import Facts
 from sentiment140_bert.cards.markup import clean_controls, flatten, read_template
 from sentiment140_bert.cards.metadata import HEADLINES
 from sentiment140_bert.cards.model import LABELS
-from sentiment140_bert.settings import BASELINES, SCORES
+from sentiment140_bert.recipe import SCORES
+from sentiment140_bert.shapes import BASELINES
 
 HELD_OUT = ("test", "manual")  # chosen by nothing; validation chose the checkpoint
 ORDER = (*HELD_OUT, "validation")

@@ -11,7 +11,7 @@ from sentiment140_bert.cli.options import backend_option, json_option, recipe_op
 from sentiment140_bert.cli.output import print_json, stdout_kept_clean
 from sentiment140_bert.cli.scores import print_comparison, print_scores
 from sentiment140_bert.errors import S140Error
-from sentiment140_bert.recipe import READING
+from sentiment140_bert.recipe import SOURCE_SETTINGS
 from sentiment140_bert.run_dir import RunDir, write_json
 
 
@@ -19,7 +19,7 @@ from sentiment140_bert.run_dir import RunDir, write_json
 @click.argument("model", metavar="MODEL...", nargs=-1, required=True)
 @click.option("--model-revision", help="Branch, tag or commit of a Hub model.")
 @recipe_options(
-    "data", only=(*READING, "max_bad_rows", "max_samples", "split_seed"), aliases={"split_seed": ["--seed"]}
+    "data", only=(*SOURCE_SETTINGS, "max_bad_rows", "max_samples", "split_seed"), aliases={"split_seed": ["--seed"]}
 )
 @backend_option
 @click.option(

@@ -9,13 +9,12 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 import click
+from pydantic.fields import FieldInfo
 
-from sentiment140_bert import recipes, trust
+from sentiment140_bert import trust
 from sentiment140_bert.errors import RecipeError, S140Error, is_unicode
-from sentiment140_bert.recipe import SECTIONS, Recipe
-from sentiment140_bert.settings import settings
-from sentiment140_bert.trust import plain_yaml
-from sentiment140_bert.values import path_named
+from sentiment140_bert.files import expand_path
+from sentiment140_bert.recipe import SECTIONS, Recipe, load_recipe
 
 ALIASES = {"dataset_revision": ["--revision"]}
 PLACES = ("checkpoint_repo_id", "trackio_space_id")  # settings that say where things are sent
@@ -46,29 +45,36 @@ def recipe_options(*sections: str, only: Sequence[str] = (), aliases: dict[str, 
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        offered = [each for section in sections for each in settings(SECTIONS[section]) if not only or each[0] in only]
-        for name, kind, field in reversed(offered):
-            flags = [f"--{name.replace('_', '-')}", *(ALIASES | (aliases or {})).get(name, [])]
-            function = _option(name, flags, kind, field.metadata["doc"], field.default)(function)
+        fields = {name: field for section in sections for name, field in SECTIONS[section].model_fields.items()}
+        for name, field in reversed(fields.items()):
+            if not only or name in only:
+                flags = [f"--{name.replace('_', '-')}", *(ALIASES | (aliases or {})).get(name, [])]
+                function = _build_option(name, flags, field)(function)
         return function
 
     return decorate
 
 
-def _option(name: str, flags: list[str], kind: Any, doc: str, default: Any) -> Decorator:
-    target = next(each for each in (get_args(kind) or (kind,)) if each is not NoneType)
-    if get_origin(kind) is Literal:
-        target = click.Choice(get_args(kind))
-    shown = f"{doc}  [default: {_shown(default)}]" if default not in (None, ()) else doc
-    if get_origin(target) is tuple:
-        target = str
-    if target is bool:
+def _build_option(name: str, flags: list[str], field: FieldInfo) -> Decorator:
+    default = field.default
+    text = f"{field.description}  [default: {_format_default(default)}]" if default not in (None, ()) else None
+    kind = _plain_type(field.annotation)
+    if kind is bool:
         flags = [f"{flags[0]}/--no-{flags[0].removeprefix('--')}", *flags[1:]]
-        return click.option(*flags, name, default=None, help=shown)
-    return click.option(*flags, name, type=target, default=None, help=shown)
+    return click.option(*flags, name, type=kind, default=None, help=text or field.description)
 
 
-def _shown(default: Any) -> str:
+def _plain_type(annotation: Any) -> Any:
+    """Return the Click type of a setting: without None, constraints and the types of a tuple's words."""
+    options = [option for option in get_args(annotation) if option is not NoneType]
+    if get_origin(annotation) is Literal:
+        return click.Choice(options)
+    if get_origin(annotation) is tuple:
+        return str
+    return _plain_type(options[0]) if options else annotation
+
+
+def _format_default(default: Any) -> str:
     if isinstance(default, bool):
         return str(default).lower()
     if isinstance(default, tuple):
@@ -79,7 +85,7 @@ def _shown(default: Any) -> str:
 def refuse_overwriting(output: Path | None, *inputs: str | None) -> None:
     """Raises S140Error where a file to be written is one of those that are read."""
     for each in inputs:
-        if output and each and output.expanduser().resolve() == path_named(each).resolve():
+        if output and each and output.expanduser().resolve() == expand_path(each).resolve():
             raise S140Error(f"{output} is what is read; it would be overwritten.", "Choose another file to write.")
 
 
@@ -104,7 +110,9 @@ def resolved(recipe: str | None, flags: dict[str, Any], assignments: Sequence[st
         S140Error: There is no such recipe.
         RecipeError: Keys are unknown or values wrong; all are listed.
     """
-    base = recipes.load(recipe) if recipe else Recipe()
+    from sentiment140_bert.trust import plain_yaml
+
+    base = load_recipe(recipe) if recipe else Recipe()
     values = {name: value for name, value in flags.items() if value is not None}
     for assignment in assignments:
         key, equals, raw = assignment.partition("=")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from sentiment140_bert import recipes as packaged
 from sentiment140_bert.cli.options import json_option
 from sentiment140_bert.cli.output import print_json, print_table, say
 from sentiment140_bert.errors import S140Error
+from sentiment140_bert.recipe import build_schema, list_recipes, load_recipe, read_recipe
 from sentiment140_bert.run_dir import write_text
 
 
@@ -18,15 +18,15 @@ def recipes() -> None:
     """List, show, copy and check recipes."""
 
 
-@recipes.command("ls")
+@recipes.command()
 @json_option
-def list_recipes(as_json: bool) -> None:
+def ls(as_json: bool) -> None:
     """List the packaged recipes."""
-    described = {name: packaged.load(name).description for name in packaged.names()}
+    descriptions = {name: load_recipe(name).description for name in list_recipes()}
     if as_json:
-        print_json(described)
+        print_json(descriptions)
     else:
-        print_table([[name, text.split(". ")[0].split("; ")[0]] for name, text in described.items()])
+        print_table([[name, text.split(". ")[0].split("; ")[0]] for name, text in descriptions.items()])
 
 
 @recipes.command()
@@ -35,11 +35,11 @@ def list_recipes(as_json: bool) -> None:
 @json_option
 def show(name: str, resolved: bool, as_json: bool) -> None:
     """Print the recipe NAME (or a file)."""
-    recipe = packaged.load(name)
+    recipe = load_recipe(name)
     if as_json:
         print_json(recipe.to_dict())
     else:
-        say(recipe.to_yaml() if resolved else packaged.text(name), nl=False)
+        say(recipe.to_yaml() if resolved else read_recipe(name), nl=False)
 
 
 @recipes.command("cp")
@@ -49,10 +49,10 @@ def show(name: str, resolved: bool, as_json: bool) -> None:
 @json_option
 def copy(name: str, target: Path, force: bool, as_json: bool) -> None:
     """Copy the recipe NAME to the file TARGET, to be changed there."""
-    source = packaged.text(name)
+    text = read_recipe(name)
     if target.exists() and not force:
         raise S140Error(f"{target} exists.", "Choose another name, or pass --force.")
-    write_text(target, source)
+    write_text(target, text)
     if as_json:
         print_json({"recipe": name, "target": str(target)})
     else:
@@ -64,8 +64,14 @@ def copy(name: str, target: Path, force: bool, as_json: bool) -> None:
 @json_option
 def validate(file: str, as_json: bool) -> None:
     """Check a recipe FILE (or name) and list everything that is wrong with it."""
-    packaged.load(file)
+    load_recipe(file)
     if as_json:
         print_json({"recipe": file, "valid": True})
     else:
         say(f"{file}: right")
+
+
+@recipes.command()
+def schema() -> None:
+    """Print the JSON Schema of a recipe, with which editors complete and check one."""
+    print_json(build_schema())

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from sentiment140_bert.cli.output import print_table, say
-from sentiment140_bert.settings import BASELINES, SCORES
+from sentiment140_bert.recipe import SCORES
+from sentiment140_bert.shapes import BASELINES
 
 COUNTS = ("true_negative", "false_positive", "false_negative", "true_positive")
 Splits = dict[str, dict[str, Any]]

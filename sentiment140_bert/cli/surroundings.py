@@ -16,7 +16,7 @@ from pathlib import Path
 from sentiment140_bert.errors import HardwareError, S140Error, first_line
 from sentiment140_bert.machine import facts
 from sentiment140_bert.run_dir import disk_full, is_disk_full
-from sentiment140_bert.values import shown
+from sentiment140_bert.visible import shorten
 
 NEARLY_ALL = 64  # MiB: with less left, whatever a library raises is about memory
 RESERVED = 16 << 20  # bytes
@@ -143,7 +143,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _explain(error: BaseException) -> S140Error | None:
     number = error.errno if isinstance(error, OSError) else None
     name = getattr(error, "filename", None)
-    file = shown(os.fsdecode(name)) if isinstance(name, str | bytes | Path) else "A file"
+    file = shorten(os.fsdecode(name)) if isinstance(name, str | bytes | Path) else "A file"
     said = str(error)
     if isinstance(error, MemoryError) or number == errno.ENOMEM or any(words in said.lower() for words in MEMORY_SAID):
         return _out_of_memory(error)

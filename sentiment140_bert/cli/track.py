@@ -9,7 +9,7 @@ import click
 
 from sentiment140_bert.cli.options import json_option
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
-from sentiment140_bert.settings import TRACKERS
+from sentiment140_bert.recipe import TRACKERS
 
 run_argument = click.argument("run", type=click.Path(path_type=Path))
 

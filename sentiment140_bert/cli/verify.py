@@ -10,7 +10,7 @@ from sentiment140_bert.cli.options import json_option, recipe_options, resolved
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.publishing.checks import TOLERANCE
-from sentiment140_bert.recipe import READING
+from sentiment140_bert.recipe import SOURCE_SETTINGS
 
 EXIT_CODES = {"true": 0, "false": 1, "unchecked": 2}
 WORDS = {"true": "agrees", "false": "FALSE", "unchecked": "not checked", "claimed": "claimed, not checked"}
@@ -22,7 +22,7 @@ WORDS |= {"warning": "WARNING"}
 @click.option("--model-revision", help="Branch, tag or commit of a Hub model.")
 @click.option("--tolerance", type=float, default=TOLERANCE, show_default=True, help="Largest difference of a score.")
 @click.option("--strict", is_flag=True, help="Exit with 1 where hand-written text reads like a claim.")
-@recipe_options("data", only=READING)
+@recipe_options("data", only=SOURCE_SETTINGS)
 @json_option
 def verify(model: str, model_revision: str | None, tolerance: float, strict: bool, as_json: bool, **flags: Any) -> None:
     """Prove the page of MODEL, a Hub id, a run directory or a model folder.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sentiment140_bert.data.schema import is_label, mapping, shown
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 # Names of columns in data sets that people train on, the most telling first; compared without case and spaces.
 TEXT_NAMES = (

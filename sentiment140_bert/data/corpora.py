@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sentiment140_bert.settings import CardConfig
+from sentiment140_bert.recipe import CardConfig
 
 # The sha256 under which several public dataset registries record Stanford's archive.
 STANFORD_SHA256 = "004a3772c8a7ff9bbfeb875880f47f0679d93fc63e5cf9cff72d54a8a6162e57"
@@ -83,6 +83,6 @@ def list_decided_keys(data: dict[str, Any]) -> tuple[str, ...]:
 
 def describe(data: dict[str, Any], description: CardConfig | None) -> dict[str, Any]:
     """Return ``data.json`` with what the publisher says of the tweets; where nothing is said, what was said before."""
-    values = dataclasses.asdict(description) if description else {}
+    values = description.model_dump() if description else {}
     now = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items() if value}
     return data | {"description": data.get("description", {}) | now} if now else data

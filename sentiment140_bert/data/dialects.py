@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from sentiment140_bert.data.columns import find_layout
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 LONGEST_FIELD = 100_000  # characters; what is longer is no tweet but, in CSV, an unclosed quote
 MOST_SWALLOWED = 500_000  # lines that are read of such a record, which else would fill the memory

@@ -27,7 +27,7 @@ from sentiment140_bert.data.schema import shown
 from sentiment140_bert.data.source import LINES, Source
 from sentiment140_bert.data.unpacking import damage_explained
 from sentiment140_bert.errors import DataError, first_line
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.visible import visible
 
 ROWS_AT_ONCE = 50_000

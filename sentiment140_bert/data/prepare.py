@@ -19,7 +19,7 @@ from sentiment140_bert.data.origin import ORIGIN, with_origin
 from sentiment140_bert.data.source import Source, locate
 from sentiment140_bert.data.tokenization import Tokens, identity, way
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ def tokenized(prepared: Prepared, tokenizer: Any, max_length: int, at_hand: Toke
 def _layout_of_its_own(data: DataConfig) -> DataConfig:
     """For the manual file: what is said of the dataset's columns and encoding does not hold there."""
     usual: dict[str, Any] = {name: getattr(DataConfig(), name) for name in LAYOUT}
-    return dataclasses.replace(data, **usual)
+    return data.model_copy(update=usual)
 
 
 def _cleaned(table: pa.Table, level: str, steps: dict[str, int]) -> pa.Table:
@@ -199,7 +199,7 @@ def _parted(table: pa.Table) -> tuple[pa.Table, pa.Table]:
 
 def _settings(data: DataConfig) -> str:
     """What of the settings and the rules changes the rows, as text; files aside, which count by their content."""
-    relevant = dataclasses.asdict(data)
+    relevant = data.model_dump()
     for name in ("max_length", "max_train_samples", *report.PATHS):
         del relevant[name]
     return json.dumps([FORMAT, relevant, repr(clean.LEVELS)], sort_keys=True)

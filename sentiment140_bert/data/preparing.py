@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import DataError, HubError, RecipeError
-from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.recipe import DataConfig, Recipe
 from sentiment140_bert.runs import without_folders
-from sentiment140_bert.settings import DataConfig
 
 if TYPE_CHECKING:
     from sentiment140_bert.data.cache import Prepared
@@ -56,7 +54,7 @@ def splits(data: DataConfig) -> tuple[Prepared, Path | None]:
         return _whole_splits(data)
     from sentiment140_bert.data import subset
 
-    whole, folder = _whole_splits(dataclasses.replace(data, max_train_samples=None))
+    whole, folder = _whole_splits(data.model_copy(update={"max_train_samples": None}))
     part = subset.cut(whole, data.max_train_samples)
     return part, folder if part.folder == whole.folder else None
 

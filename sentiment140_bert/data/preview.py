@@ -10,7 +10,7 @@ from sentiment140_bert.data.columns import Columns
 from sentiment140_bert.data.dialects import TAB, find_dialect
 from sentiment140_bert.data.reading import read
 from sentiment140_bert.data.source import Source, locate
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 QUOTED = {
     "double": 'a quotation mark in a quoted field is doubled ("")',

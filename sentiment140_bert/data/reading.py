@@ -17,7 +17,7 @@ from sentiment140_bert.data.columns import NO_TOPIC
 from sentiment140_bert.data.rows import BadRow, Row
 from sentiment140_bert.data.source import Source
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.visible import visible
 
 COLUMNS = ("row", "text", "label", "user", "date", "topic")

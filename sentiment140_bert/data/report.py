@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import importlib.metadata
 from pathlib import Path
@@ -13,14 +12,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sentiment140_bert.data.schema import LABEL_NAMES
-from sentiment140_bert.settings import DataConfig, file_settings
+from sentiment140_bert.recipe import FILE_SETTINGS, DataConfig
 
 if TYPE_CHECKING:
     from sentiment140_bert.data.reading import Reading
     from sentiment140_bert.data.source import Source
 
 QUANTILES = {"min": 0.0, "p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
-PATHS = ("dataset", *file_settings(DataConfig))  # said elsewhere in the report, without folders of this machine
+PATHS = ("dataset", *FILE_SETTINGS)  # said elsewhere in the report, without folders of this machine
 PACKAGES = ("sentiment140-bert", "datasets", "pyarrow", "numpy", "tokenizers")
 
 
@@ -41,7 +40,7 @@ def describe(
         "splits": {name: described_split(table) for name, table in splits.items()},
         "fingerprint": fingerprint({name: row_hash(table) for name, table in splits.items()}),
         "seed": data.split_seed,
-        "settings": _settings(data),
+        "settings": data.model_dump(exclude=set(PATHS)),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
     }
 
@@ -54,7 +53,7 @@ def renewed(report: dict[str, Any], data: DataConfig, source: Source, manual: So
             sources[role]["name"] = each.public_name
     if data.drop_suspects:
         report = report | {"suspects": report["suspects"] | {"name": Path(data.drop_suspects).name}}
-    return report | {"sources": sources, "settings": _settings(data)}
+    return report | {"sources": sources, "settings": data.model_dump(exclude=set(PATHS))}
 
 
 def with_lengths(report: dict[str, Any], lengths: dict[str, Any]) -> dict[str, Any]:
@@ -64,10 +63,6 @@ def with_lengths(report: dict[str, Any], lengths: dict[str, Any]) -> dict[str, A
         for name, split in report["splits"].items()
     }
     return report | {"splits": splits}
-
-
-def _settings(data: DataConfig) -> dict[str, Any]:
-    return {key: value for key, value in dataclasses.asdict(data).items() if key not in PATHS}
 
 
 def _source(source: Source, reading: Reading) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from sentiment140_bert import values
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.models.labels import (
     LABEL_NAMES,
@@ -22,7 +21,8 @@ from sentiment140_bert.models.labels import (
     is_possible,
     tidy,
 )
-from sentiment140_bert.values import MAPPED, label_pairs
+from sentiment140_bert.recipe.values import LABEL_MAP_RULE, parse_label_map
+from sentiment140_bert.visible import shorten
 
 __all__ = [
     "DROPPED",
@@ -68,7 +68,7 @@ def labels_of(counts: Mapping[str, int], label_map: str | None, where: str) -> L
         given = mapping(label_map)
         if not given.keys() & counts.keys():
             raise DataError(
-                f"{where}: the label map {values.shown(label_map)} names none of its labels, "
+                f"{where}: the label map {shorten(label_map)} names none of its labels, "
                 f"which are {shown_counts(counts)}.",
                 "Name them in --label-map.",
             )
@@ -98,11 +98,11 @@ def mapping(label_map: str) -> dict[str, int]:
     Raises:
         DataError: It is not as it must be.
     """
-    pairs = label_pairs(label_map)
+    pairs = parse_label_map(label_map)
     given = {tidy(label): meaning for label, meaning in (pairs or {}).items()}
     if not pairs or len(given) < len(pairs):
         raise DataError(
-            f"--label-map {MAPPED[1]}; got {values.shown(label_map)}.", "Each label of the file may stand in it."
+            f"--label-map {LABEL_MAP_RULE}; got {shorten(label_map)}.", "Each label of the file may stand in it."
         )
     return {label: DROPPED if meaning == "drop" else NAMED[meaning] for label, meaning in given.items()}
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert.data import columns, hub_dataset, saved, tables, unpacking
 from sentiment140_bert.data.download import STANFORD_BYTES, STANFORD_SHA256, STANFORD_URL, cache_dir, download
 from sentiment140_bert.errors import DataError, first_line
+from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.run_dir import sha256_of
-from sentiment140_bert.settings import DataConfig
 
 if TYPE_CHECKING:
     from datasets import Dataset

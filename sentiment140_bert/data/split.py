@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from sentiment140_bert.data import dates
 from sentiment140_bert.data.schema import LABEL_NAMES, NEGATIVE, POSITIVE
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 Indices = npt.NDArray[np.int64]
 ROWS_AT_ONCE = 50_000

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from sentiment140_bert.data.columns import find_columns
 from sentiment140_bert.errors import DataError, MissingExtra, S140Error, first_line
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

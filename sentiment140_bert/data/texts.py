@@ -20,8 +20,8 @@ from sentiment140_bert.data.encodings import decoding_explained, detect_encoding
 from sentiment140_bert.data.rows import Answer, BadRow, Row
 from sentiment140_bert.data.source import file_source, is_file_name, text_file
 from sentiment140_bert.errors import DataError, is_unicode
+from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.run_dir import written_whole
-from sentiment140_bert.settings import DataConfig
 
 OUTPUTS = (".jsonl", ".csv", ".parquet")
 ROWS_AT_ONCE = 10_000

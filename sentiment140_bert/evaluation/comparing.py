@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.evaluation import judging, scoring
+from sentiment140_bert.files import expand_path
+from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.run_dir import RunDir, written_whole
-from sentiment140_bert.settings import DataConfig
-from sentiment140_bert.values import path_named
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -108,7 +108,7 @@ def _tables(first: str, data: DataConfig | None) -> dict[str, pa.Table]:
 
     if data:
         return whole(data)
-    run = RunDir(path_named(first))
+    run = RunDir(expand_path(first))
     if not run.is_run():
         raise RunError(f"{first} is not a run directory, so it has no data of its own.", "Name tweets with --dataset.")
     return scoring.scored_tables(scoring.data_of(run))

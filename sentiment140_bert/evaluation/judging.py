@@ -10,7 +10,7 @@ from sentiment140_bert.evaluation import origins
 from sentiment140_bert.evaluation.scoring import ask
 from sentiment140_bert.inference.answering import open_classifier, settled
 from sentiment140_bert.models.labels import map_labels
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 if TYPE_CHECKING:
     import numpy as np

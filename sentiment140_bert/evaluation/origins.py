@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert.data import preparing
 from sentiment140_bert.errors import DataError, HubError, RunError
 from sentiment140_bert.evaluation import baselines
+from sentiment140_bert.files import expand_path
 from sentiment140_bert.run_dir import TRAINING_ROWS, RunDir
 from sentiment140_bert.runs import saved_recipe
-from sentiment140_bert.values import path_named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,7 +48,7 @@ def origin_of(model: str, revision: str | None = None) -> Origin:
 
     if registry.is_registered(model):
         return Origin(unknown="a registered model does not say what it was trained on")
-    path = path_named(model)
+    path = expand_path(model)
     if RunDir(path).is_run():
         return _of_run(RunDir(path))
     try:

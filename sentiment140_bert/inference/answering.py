@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from sentiment140_bert.data.rows import Answer, BadRow, Row
 from sentiment140_bert.errors import DataError, ModelError
+from sentiment140_bert.files import expand_path
 from sentiment140_bert.machine.facts import check_memory
 from sentiment140_bert.run_dir import RunDir
-from sentiment140_bert.values import path_named
 
 if TYPE_CHECKING:
     from sentiment140_bert.inference import Classifier, Prediction
@@ -100,7 +100,7 @@ def open_classifier(
     """
     from sentiment140_bert.inference.export_folder import is_export
 
-    exported = is_export(path_named(model))
+    exported = is_export(expand_path(model))
     if exported and backend == "torch":
         raise ModelError(f"{model} is an export, which torch does not read.", "Leave --backend torch away.")
     if backend not in PRECISIONS and not exported:
@@ -126,7 +126,7 @@ def _exported(model: str, revision: str | None, backend: str | None) -> Classifi
 
     if revision:
         raise ModelError("An export has no revisions.", "Export that revision: s140 export MODEL --model-revision …")
-    folder = path_named(model)
+    folder = expand_path(model)
     if not export_folder.is_export(folder):
         home, folder = folder, RunDir(folder).onnx
         if not export_folder.is_export(folder):

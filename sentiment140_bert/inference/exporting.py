@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import ModelError
+from sentiment140_bert.files import expand_path
 from sentiment140_bert.inference.answering import at_hand, settled
 from sentiment140_bert.run_dir import RunDir, folder_written_whole, sha256_of, write_json
 from sentiment140_bert.runs import without_folders
-from sentiment140_bert.values import path_named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,7 +94,7 @@ def _place(model: str, output: Path | None) -> Path:
     from sentiment140_bert.inference.export_folder import is_export
 
     if not output:
-        run = RunDir(path_named(model))
+        run = RunDir(expand_path(model))
         if not run.is_run():
             raise ModelError(f"{model} is no run, so the export has no place of its own.", "Name one with --output.")
         return run.onnx
@@ -146,7 +146,7 @@ def _difference(found: npt.NDArray[np.float32], expected: npt.NDArray[np.float32
 def _texts() -> list[str]:
     """Tweets of all lengths, nothing at all, and more than any model takes."""
     from sentiment140_bert.data import source, texts
-    from sentiment140_bert.settings import DataConfig
+    from sentiment140_bert.recipe import DataConfig
 
     tweets = texts.read_texts(str(source.locate(DataConfig(dataset="sample"))[0].path))
     return [*tweets[:: max(1, len(tweets) // CHECKED)][:CHECKED], "", "word " * 600]

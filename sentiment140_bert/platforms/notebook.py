@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import sentiment140_bert
-from sentiment140_bert import recipes
 from sentiment140_bert.credentials import conceal_what_is_printed
 from sentiment140_bert.errors import Interrupted
+from sentiment140_bert.recipe import SCORES, load_recipe
 from sentiment140_bert.run_dir import CALIBRATION, CONFUSION, LEARNING, RunDir
-from sentiment140_bert.settings import SCORES
 
 SECRETS = ("HF_TOKEN", "WANDB_API_KEY")
 DRIVE = Path("/content/drive/MyDrive")
@@ -146,7 +145,7 @@ def train_or_resume(recipe: str, runs: Path) -> Path:
         return run.path
     run.metrics.unlink(missing_ok=True)  # Drive kept the scores, but not yet the larger model
     resume = run.is_run()
-    chosen = sentiment140_bert.saved_recipe(run.path) if resume else recipes.load(recipe)
+    chosen = sentiment140_bert.saved_recipe(run.path) if resume else load_recipe(recipe)
     if resume:
         without = "it has no complete checkpoint, starting again"
         if chosen.tracking.checkpoint_repo_id:

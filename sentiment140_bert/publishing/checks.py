@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sentiment140_bert.settings import SCORES
+from sentiment140_bert.recipe import SCORES
 
 TRUE, FALSE, UNCHECKED = "true", "false", "unchecked"
 # What nobody can measure, and where it reads like a score; neither is a verdict.

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from sentiment140_bert.publishing.checks import Check, check_about, leave_unchecked
-from sentiment140_bert.settings import SCORES
+from sentiment140_bert.recipe import SCORES
 
 METRIC = (
     r"(?:accura\w+|genauigkeit\w*|exactitu\w+|précision|precisi[oó]n|präzision|f[- ]?(?:beta|1|score|measure)|recall"

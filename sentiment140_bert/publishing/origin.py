@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert.data import preparing
 from sentiment140_bert.errors import DataError, RecipeError, S140Error
 from sentiment140_bert.publishing.checks import CLAIMED, FALSE, TRUE, UNCHECKED, Check, leave_unchecked, settle
-from sentiment140_bert.recipe import READING
-from sentiment140_bert.settings import DataConfig, file_settings
+from sentiment140_bert.recipe import FILE_SETTINGS, SOURCE_SETTINGS, DataConfig
 from sentiment140_bert.shapes import REPO_ID
 
 if TYPE_CHECKING:
@@ -28,9 +27,7 @@ ROUNDING = 1e-3
 def is_public(data: DataConfig) -> bool:
     """Return True if a recipe names tweets that are the same everywhere, and no file of this machine."""
     is_named = data.dataset in (SAMPLE, "stanford") or is_on_hub(data.dataset)
-    files = (
-        getattr(data, name) for name in file_settings(DataConfig) if name != "drop_suspects"
-    )  # it has an error of its own
+    files = (getattr(data, name) for name in FILE_SETTINGS if name != "drop_suspects")  # it has an error of its own
     return is_named and all(file in (None, "none") for file in files)
 
 
@@ -125,7 +122,7 @@ def _measure_origin(
         if again.report["fingerprint"] != prepared.report["fingerprint"]:
             return {}, [Check("data.json: sources and settings", what, "they give other tweets", FALSE)]
     origin = {key: again.report[key] for key in (*ORIGIN, "settings", "seed") if key in again.report}
-    reading = {key: claimed["settings"][key] for key in READING if key in claimed["settings"]}
+    reading = {key: claimed["settings"][key] for key in SOURCE_SETTINGS if key in claimed["settings"]}
     origin["settings"] = origin["settings"] | reading
     if named_here:
         hashes = [{role: source["sha256"] for role, source in part.items()} for part in (sources, origin["sources"])]

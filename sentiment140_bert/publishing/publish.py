@@ -28,9 +28,9 @@ from sentiment140_bert.data import preparing
 from sentiment140_bert.data.corpora import describe, list_decided_keys
 from sentiment140_bert.errors import HubError, RunError, S140Error
 from sentiment140_bert.publishing.destination import Destination
+from sentiment140_bert.recipe import CardConfig
 from sentiment140_bert.run_dir import RunDir, write_json, write_text
 from sentiment140_bert.runs import saved_recipe
-from sentiment140_bert.settings import CardConfig
 from sentiment140_bert.tracking import tracks
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert import recipes
 from sentiment140_bert.cards import facts as card_facts
 from sentiment140_bert.cards import merge
 from sentiment140_bert.cards.dataset import render_dataset_card
@@ -20,6 +19,7 @@ from sentiment140_bert.cards.model import name_model, read_pushes, render_model_
 from sentiment140_bert.data import preparing
 from sentiment140_bert.errors import DataError, FalseDataError, ModelError, RunError, S140Error
 from sentiment140_bert.evaluation import judging, scoring
+from sentiment140_bert.files import expand_path
 from sentiment140_bert.inference import answering
 from sentiment140_bert.publishing import claims, origin, pages
 from sentiment140_bert.publishing.checks import (
@@ -36,12 +36,10 @@ from sentiment140_bert.publishing.checks import (
     leave_unchecked,
     reach_verdict,
 )
-from sentiment140_bert.recipe import READING
+from sentiment140_bert.recipe import FILE_SETTINGS, SOURCE_SETTINGS, DataConfig, load_recipe
 from sentiment140_bert.run_dir import TRAINING_ROWS, RunDir, sha256_of
 from sentiment140_bert.runs import saved_recipe
-from sentiment140_bert.settings import DataConfig, file_settings
 from sentiment140_bert.shapes import REPO_ID
-from sentiment140_bert.values import path_named
 
 if TYPE_CHECKING:
     from sentiment140_bert.cards.facts import Facts
@@ -102,7 +100,7 @@ def verify(
 def _find_page(name: str, revision: str | None) -> Page:
     from sentiment140_bert import models
 
-    path = path_named(name)
+    path = expand_path(name)
     run = RunDir(path)
     if run.is_run():
         models.locate(name)
@@ -247,7 +245,7 @@ def _compare_dataset_page(folder: Path, repo_id: str, measured: dict[str, Any]) 
 
 
 def _load_recipe(page: Page) -> Recipe:
-    return saved_recipe(page.run.path) if page.run else recipes.load(str(page.folder / "recipe.yaml"))
+    return saved_recipe(page.run.path) if page.run else load_recipe(str(page.folder / "recipe.yaml"))
 
 
 def _load_data(page: Page, facts: Facts, recipe: Recipe, data: DataConfig | None) -> tuple[Prepared, Path | None]:
@@ -269,9 +267,8 @@ def _load_data(page: Page, facts: Facts, recipe: Recipe, data: DataConfig | None
         folder, commit = downloaded
         return publication.read(folder, published["repo_id"], commit), folder
     if data is not None:
-        defaults = DataConfig()
-        changes = {name: getattr(data, name) for name in READING if getattr(data, name) != getattr(defaults, name)}
-        no_files = dict.fromkeys(file_settings(DataConfig))  # a stranger's recipe names no file of this machine
+        changes = data.model_dump(include=set(SOURCE_SETTINGS), exclude_defaults=True)
+        no_files = dict.fromkeys(FILE_SETTINGS)  # a stranger's recipe names no file of this machine
         recipe = recipe.with_values(changes if page.run else no_files | changes)
     elif not page.run and not origin.is_public(recipe.data):
         raise DataError(

@@ -13,9 +13,8 @@ from typing import Any, NamedTuple
 
 from sentiment140_bert import shapes
 from sentiment140_bert.history import entry_of
-from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.recipe import Recipe, TrackingConfig
 from sentiment140_bert.run_dir import RunDir
-from sentiment140_bert.settings import TrackingConfig
 
 METRICS, PUBLISHED, CARD = "metrics.json", "published.json", "README.md"
 # What a table of runs is sorted and filtered by; the whole recipe goes along as a file.
@@ -129,7 +128,7 @@ class Story:
     @property
     def project(self) -> str | None:
         """Of the tracker, where the recipe names one."""
-        return self.recipe.training.more.get("project")
+        return self.recipe.training.other_arguments.get("project")
 
     def config(self) -> dict[str, Any]:
         """Every setting, by section, and ``fingerprint``."""

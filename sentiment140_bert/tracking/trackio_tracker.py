@@ -32,7 +32,7 @@ class Trackio(Tracker):
         return {name: known.get(name) for name in ("id", "project", "url")}
 
     def unnamed_place(self) -> str:
-        space = self.story.recipe.training.more.get("trackio_space_id") or ""
+        space = self.story.recipe.training.other_arguments.get("trackio_space_id") or ""
         if os.environ.get("TRACKIO_SPACE_ID") or trust.is_known_place("trackio_space_id", space):
             return ""
         owner = space.rpartition("/")[0]  # without one it is a Space of the login's
@@ -41,7 +41,7 @@ class Trackio(Tracker):
     def open(self, remember: Remember) -> None:
         import trackio
 
-        space = os.environ.get("TRACKIO_SPACE_ID") or self.story.recipe.training.more.get("trackio_space_id")
+        space = os.environ.get("TRACKIO_SPACE_ID") or self.story.recipe.training.other_arguments.get("trackio_space_id")
         if space:
             trust.remember_place("trackio_space_id", space)
         title = re.sub(r"[^\w.-]", "-", self.story.title)

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import HardwareError, RecipeError
-from sentiment140_bert.settings import TrainingConfig
+from sentiment140_bert.recipe import TrainingConfig
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
 log = logging.getLogger(__name__)
 # Trainer's own auto_find_batch_size would shrink the step itself, and go on with weights that were trained already.
-OURS = {"precision", "fp16", "bf16", "report_to", "more", "run_name", "auto_find_batch_size", "layerwise_lr_decay"}
+OURS = {"precision", "fp16", "bf16", "report_to", "run_name", "auto_find_batch_size", "layerwise_lr_decay"}
 # Of no influence on the weights: they need no mention where a run is described.
 ROUTINE = {"logging_steps", "report_to", "run_name", "save_total_limit", "per_device_eval_batch_size", "precision"}
 
@@ -75,8 +75,7 @@ def training_arguments(config: TrainingConfig, precision: Precision, checkpoints
         # and so does a look at each loss, which besides would leave one that is no number out of the mean.
         "logging_nan_inf_filter": False,
     }
-    values |= {each.name: getattr(config, each.name) for each in dataclasses.fields(config) if each.name not in OURS}
-    values |= config.more
+    values |= config.model_dump(exclude=OURS)
     try:
         settings = TrainingArguments(
             output_dir=str(checkpoints),
@@ -123,12 +122,8 @@ def unusual(config: TrainingConfig) -> dict[str, Any]:
 
     defaults = {each.name: each.default for each in dataclasses.fields(TrainingArguments)}
     defaults["layerwise_lr_decay"] = TrainingConfig().layerwise_lr_decay
-    values = {each.name: getattr(config, each.name) for each in dataclasses.fields(config) if each.name != "more"}
-    return {
-        name: value
-        for name, value in (values | dict(config.more)).items()
-        if name not in ROUTINE and value != defaults.get(name)
-    }
+    values = config.model_dump(exclude=ROUTINE)
+    return {name: value for name, value in values.items() if value != defaults.get(name)}
 
 
 def processes_of(settings: TrainingArguments) -> Any:

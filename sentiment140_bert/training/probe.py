@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from sentiment140_bert.settings import TrainingConfig
+from sentiment140_bert.recipe import TrainingConfig
 
 STEPS = 25
 WARM_UP = 3

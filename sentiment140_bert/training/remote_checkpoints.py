@@ -9,10 +9,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert import recipes, shapes
+from sentiment140_bert import shapes
 from sentiment140_bert.errors import RunError, S140Error
 from sentiment140_bert.history import entry_of, lines_of
-from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.recipe import Recipe, load_recipe
 from sentiment140_bert.run_dir import RunDir, write_json, write_text
 from sentiment140_bert.runs import differences, public, saved_recipe
 from sentiment140_bert.shapes import checked
@@ -102,7 +102,7 @@ class RemoteRun:
         with tempfile.TemporaryDirectory(prefix="s140-") as place:
             self.repo.text(stored, self.run.recipe.name, Path(place))
             try:
-                return recipes.load(str(Path(place) / self.run.recipe.name))
+                return load_recipe(str(Path(place) / self.run.recipe.name))
             except S140Error as error:
                 raise RunError(
                     f"The recipe in {self.repo.repo_id} cannot be read: {error.message}",

@@ -38,6 +38,21 @@ class _Plain(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+class _Writer(yaml.SafeDumper):
+    """Without anchors; and with line breaks other than LF escaped, which PyYAML would read as spaces."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if any(sign in text for sign in "\x85\u2028\u2029") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Writer.add_representer(str, _represent_text)
+
+
 class _Repeating(yaml.SafeLoader):
     """Safe YAML, but for ``<<``, which copies mappings into mappings as often as it is asked to."""
 
@@ -69,6 +84,11 @@ def load(text: str, repeated: bool = False) -> Any:
     if repeated and _count_values(content) > MOST_VALUES:
         raise ValueError("it is too large")
     return content
+
+
+def dump(plain: Any) -> str:
+    """Return YAML that :func:`load` reads as the same value."""
+    return yaml.dump(plain, Dumper=_Writer, sort_keys=False, allow_unicode=True, width=110)
 
 
 def _count_values(content: Any) -> int:

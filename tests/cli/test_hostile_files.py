@@ -20,7 +20,7 @@ from conftest import as_csv, six_columns
 from sentiment140_bert.data import reading
 from sentiment140_bert.data.source import locate
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 pytest_plugins = "model_fixtures"
 

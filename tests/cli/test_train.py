@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
 from model_fixtures import train
 from sentiment140_bert import saved_recipe
 from sentiment140_bert.data.prepare import prepare
-from sentiment140_bert.recipe import Recipe, parse
+from sentiment140_bert.recipe import Recipe, parse_recipe
 from sentiment140_bert.run_dir import sha256_of
 from tiny_run import TINY, flags
 
@@ -55,7 +55,7 @@ def test_the_run_directory_holds_all_that_it_promises(run: Path, words: list[str
         key = name.replace("-", "_")
         expected = [value] if key == "report_to" else value
         assert next(part[key] for part in recipe.values() if key in part) == expected
-    assert parse(recipe) == saved_recipe(run)
+    assert parse_recipe(recipe) == saved_recipe(run)
     environment = read(run / "environment.json")
     assert environment["precision"]["name"] == "fp32"
     assert environment["training"]["steps"] == 12

@@ -11,14 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
-from sentiment140_bert import recipes, saved_recipe
+from sentiment140_bert import saved_recipe
 from sentiment140_bert.errors import RecipeError
 from sentiment140_bert.experiments.tune import finals, trials, tuning
 from sentiment140_bert.experiments.tune.space import DEFAULT
 from sentiment140_bert.experiments.tune.store import Store
 from sentiment140_bert.experiments.tune.study import Study
-from sentiment140_bert.ranges import Range
-from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.recipe import Range, Recipe, load_recipe
 from sentiment140_bert.run_dir import RunDir
 from tune_fixtures import TUNING, read, rows_of
 
@@ -57,7 +56,7 @@ def test_the_best_is_the_best_on_validation(tuned: Path) -> None:
     tuning = read(tuned)
     complete = [each for each in tuning["trials"] if each["state"] == "complete"]
     assert tuning["best"]["value"] == max(each["value"] for each in complete)
-    recipe = recipes.load(str(tuned / "best.yaml"))
+    recipe = load_recipe(str(tuned / "best.yaml"))
     assert not recipe.tuning
     plain = recipe.to_dict()
     flat = plain["model"] | plain["data"] | plain["training"]
@@ -191,7 +190,7 @@ def test_default_ranges_are_those_that_mean_something() -> None:
     ):
         ranges = tuning._space(Recipe().with_values(changes), own)
         assert ranges == {name: each for name, each in DEFAULT.items() if name not in without}
-    recipe = dataclasses.replace(Recipe(), tuning={"hidden_dropout_prob": Range(0.0, 0.5)})
+    recipe = Recipe().model_copy(update={"tuning": {"hidden_dropout_prob": Range(0.0, 0.5)}})
     assert tuning._space(recipe, everything) == recipe.tuning
     with pytest.raises(RecipeError, match="hidden_dropout_prob: this model has no such dropout"):
         tuning._space(recipe, everything | {"hidden_dropout_prob": None})

@@ -13,9 +13,10 @@ import pytest
 
 import sentiment140_bert
 from command_line import Command, signalled
-from sentiment140_bert import recipes, run_lock, saved_recipe
+from sentiment140_bert import run_lock, saved_recipe
 from sentiment140_bert.experiments.tune.owner import this_process
 from sentiment140_bert.experiments.tune.trials import left_in
+from sentiment140_bert.recipe import load_recipe
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.training.checkpoints import seal
 from tune_fixtures import TUNING, Clock, read, rows_of, what_came_out
@@ -140,12 +141,12 @@ def test_what_a_machine_left_that_went_down_is_made(
     caplog.set_level("INFO")
     before = what_came_out(copied)
     held_elsewhere(copied, {5: "RUNNING"})
-    sentiment140_bert.tune(recipes.load(str(tunable)), copied, 6, final_seeds=2)
+    sentiment140_bert.tune(load_recipe(str(tunable)), copied, 6, final_seeds=2)
     assert "trial 5: begun by a process elsewhere" in caplog.text
     assert what_came_out(copied) == before
     held_elsewhere(copied, {})
     caplog.clear()
-    tuning = sentiment140_bert.tune(recipes.load(str(tunable)), copied, 6, final_seeds=2)
+    tuning = sentiment140_bert.tune(load_recipe(str(tunable)), copied, 6, final_seeds=2)
     assert "the comparison: begun by a process elsewhere" in caplog.text
     assert "other processes are still at work" not in caplog.text
     assert tuning["final"] == read(copied)["final"] is not None

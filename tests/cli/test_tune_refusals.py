@@ -9,10 +9,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from sentiment140_bert import recipes
 from sentiment140_bert.cli import main
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.experiments.tune.study_dir import TuningDir
+from sentiment140_bert.recipe import load_recipe
 from sentiment140_bert.run_dir import TEMPORARY
 
 pytest_plugins = ("model_fixtures", "tune_fixtures")
@@ -26,7 +26,7 @@ IMPOSSIBLE: list[tuple[tuple[object, ...], int, str]] = [
     (("--timeout", "nan"), 1, "In nan seconds nothing can be tried"),
     (("--timeout", "soon"), 2, "seconds, or as in 90s, 30m, 2.5h"),
     (("--final-seeds", -1), 1, "-1 seeds are none"),
-    (("--final-seeds", 2, "--seed", 4294967294), 1, "must lie between 0 and 4,294,967,295; --final-seeds says"),
+    (("--final-seeds", 2, "--seed", 4294967294), 1, "for --final-seeds, must be at most 4,294,967,295"),
     (("--eval-strategy", "no", "--no-load-best-model-at-end"), 1, "no trial can be judged without evaluations"),
     (("--register-model", "m", "--report-to", "mlflow"), 1, "register_model"),
     (("--log-model",), 1, "add --keep-models"),
@@ -119,7 +119,7 @@ def test_trials_share_no_repository_of_checkpoints(s140, tunable: Path, tmp_path
     asked = ("tune", "mine", "--recipe", tunable, "--trials", 1, "--final-seeds", 0)
     said = s140(*asked, "--checkpoint-repo-id", "you/checkpoints").stderr
     assert "a tuning trains several models; nothing is kept in you/checkpoints" in said
-    assert recipes.load(str(tmp_path / "mine" / "best.yaml")).tracking.checkpoint_repo_id is None
+    assert load_recipe(str(tmp_path / "mine" / "best.yaml")).tracking.checkpoint_repo_id is None
 
 
 def test_a_volume_is_refused(s140, tunable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from conftest import six_columns
 from sentiment140_bert.data.cache import Prepared
 from sentiment140_bert.data.origin import with_origin
 from sentiment140_bert.data.prepare import prepare, whole
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 COLUMNS = {"text": pa.string(), "row": pa.int32(), "user": pa.uint64(), "time": pa.int64(), "topic": pa.string()}
 SIZES = {"validation_size": 10, "test_size": 10}

@@ -16,7 +16,7 @@ from sentiment140_bert.data.cache import Prepared
 from sentiment140_bert.data.prepare import prepare, tokenized
 from sentiment140_bert.data.report import token_lengths
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 PLAIN = [(4 * (n % 2), f"plain tweet {n}") for n in range(80)]
 REPEATED = [(0, "plain tweet 0"), (4, "PLAIN  tweet 1 "), (0, "@bob it is 7"), (0, "@Alice it is 7")]  # 3 repeats

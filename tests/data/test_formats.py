@@ -16,7 +16,7 @@ from sentiment140_bert.data.columns import find_columns
 from sentiment140_bert.data.reading import Reading, read
 from sentiment140_bert.data.source import locate
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 TWEETS = [("0", "so sad, caf\xe9"), ("4", 'all "good"\nnow'), ("0", "  rain & wind "), ("4", "sun \xbd")]
 EXPECTED = [(text, {"0": 0, "4": 1}[label]) for label, text in TWEETS]

@@ -14,8 +14,8 @@ from sentiment140_bert.data.prepare import prepare, whole
 from sentiment140_bert.data.reading import Reading, read
 from sentiment140_bert.data.source import locate
 from sentiment140_bert.errors import DataError, RecipeError
-from sentiment140_bert.settings import DataConfig
-from sentiment140_bert.values import label_pairs
+from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.recipe.values import parse_label_map
 
 
 def reading(path: Path | str, **settings: object) -> Reading:
@@ -111,12 +111,12 @@ meanings = st.sampled_from(["negative", "neutral", "positive", "drop"])
 @given(pairs=st.dictionaries(names, meanings, min_size=1, max_size=5), space=st.sampled_from(["", " ", "\t"]))
 def test_any_map_comes_back_from_how_it_is_written(pairs, space):
     written = ",".join(f"{space}{name}{space}={space}{meaning.title()}{space}" for name, meaning in pairs.items())
-    assert label_pairs(written) == pairs
+    assert parse_label_map(written) == pairs
 
 
 @given(text=st.text(st.sampled_from("ab=, negativ\tpositve01drop"), max_size=40))
 def test_any_text_is_a_map_or_none(text):
-    pairs = label_pairs(text)
+    pairs = parse_label_map(text)
     assert pairs is None or (pairs and set(pairs.values()) <= {"negative", "neutral", "positive", "drop"})
 
 

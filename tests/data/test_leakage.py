@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from sentiment140_bert.data import clean, leakage, prepare
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 
 def table(texts: list[str], users: list[int | None] | None = None, times: list[int | None] | None = None) -> pa.Table:

@@ -22,7 +22,7 @@ from sentiment140_bert.data.reading import Reading, read
 from sentiment140_bert.data.rows import BadRow, Row
 from sentiment140_bert.data.source import locate
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 pytest_plugins = "model_fixtures"
 POSITIVE, NEGATIVE, NEUTRAL = 1, 0, 2

@@ -18,7 +18,7 @@ from sentiment140_bert.data.cache import Prepared
 from sentiment140_bert.data.prepare import prepare, tokenized
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.models import load_tokenizer
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 MANUAL = [
     ["4", "1", "Mon May 11 03:17:40 UTC 2009", "a phone", "one", "by hand, glad"],

@@ -13,7 +13,7 @@ import pytest
 import sentiment140_bert.data
 from sentiment140_bert.data import clean
 from sentiment140_bert.data.prepare import prepare
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 FOLDER = Path(sentiment140_bert.data.__file__).parent / "sample"
 

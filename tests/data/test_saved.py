@@ -13,7 +13,7 @@ from datasets import Dataset, DatasetDict
 
 from sentiment140_bert.data.source import locate
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 FILE = "data-00000-of-00001.arrow"
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sentiment140_bert.data import split
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 Item = tuple[str, int]  # key and label
 STAMPS = (

@@ -13,8 +13,7 @@ from sentiment140_bert.data import prepare, preparing, report, subset
 from sentiment140_bert.data.tokenization import tokenize
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.evaluation import scoring
-from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig, Recipe
 
 BASE: dict[str, Any] = {"dataset": "t.csv", "manual_test": "manual.csv", "validation_size": 20, "test_size": 20}
 

@@ -12,8 +12,8 @@ from sentiment140_bert import recipe
 from sentiment140_bert.data.cache import Prepared
 from sentiment140_bert.data.prepare import prepare
 from sentiment140_bert.errors import DataError
+from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.runs import public
-from sentiment140_bert.settings import DataConfig
 
 BASE: dict[str, Any] = {"dataset": "t.csv", "manual_test": "manual.csv", "validation_size": 20, "test_size": 20}
 

@@ -18,7 +18,7 @@ from sentiment140_bert.data import clean, tokenization, word_by_word
 from sentiment140_bert.data import prepare as preparing
 from sentiment140_bert.data.encoder import Encoder, flatten
 from sentiment140_bert.models import load_tokenizer
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 LEVELS = {level: load_tokenizer("bundled:minilm", None, clean.normalizer(level)) for level in clean.LEVELS}
 PIECES = [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sentiment140_bert import recipes
+from sentiment140_bert.recipe import load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "local_gpu.sh"
@@ -120,7 +120,7 @@ def test_shellcheck_has_nothing_to_say() -> None:
 
 
 def test_the_recipe_is_the_real_job_in_less_memory() -> None:
-    local, real = recipes.load("local-8gb"), recipes.load("bert-base-100k")
+    local, real = load_recipe("local-8gb"), load_recipe("bert-base-100k")
     assert (local.model, local.data) == (real.model, real.data)
     assert local.training.auto_find_batch_size
     assert (local.training.precision, local.training.optim) == ("auto", "adamw_torch_fused")

@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sentiment140_bert.data.prepare import prepare
 from sentiment140_bert.errors import DataError, RunError
 from sentiment140_bert.evaluation import baseline
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 Tweets = tuple[list[str], np.ndarray]
 

@@ -16,7 +16,7 @@ from sentiment140_bert.data.cache import Prepared
 from sentiment140_bert.data.prepare import prepare
 from sentiment140_bert.evaluation import baseline
 from sentiment140_bert.evaluation.baselines import FILE, baseline_of, positive_of
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 
 def make(cache: str, both: Barrier, answers: SimpleQueue[float]) -> None:

@@ -16,7 +16,7 @@ from sentiment140_bert.data.prepare import prepare
 from sentiment140_bert.errors import DataError, MissingExtra
 from sentiment140_bert.experiments.label_issues import suspects as label_issues
 from sentiment140_bert.experiments.label_issues.cross_validation import predict_by_baseline
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 
 def priorities(texts: list[str], seed: int) -> np.ndarray:

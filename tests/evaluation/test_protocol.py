@@ -18,7 +18,7 @@ from sentiment140_bert.evaluation.calibration import Calibration
 from sentiment140_bert.evaluation.lift import Baselines
 from sentiment140_bert.evaluation.protocol import log_losses, scores_of
 from sentiment140_bert.models.labels import LabelMapping
-from sentiment140_bert.settings import SCORES
+from sentiment140_bert.recipe import SCORES
 
 # Wilson 1927, worked out by hand: (k + z²/2 ± z √(k (n - k) / n + z²/4)) / (n + z²) with z = 1.959964.
 LIMITS_OF_TWO_OF_THREE = {"low": pytest.approx(0.207660, abs=1e-6), "high": pytest.approx(0.938508, abs=1e-6)}

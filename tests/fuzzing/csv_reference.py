@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sentiment140_bert.data.columns import find_columns, find_layout
 from sentiment140_bert.data.dialects import LONGEST_FIELD, MOST_LINES
 from sentiment140_bert.data.formats import ROWS_WITH_NAMES
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 END = re.compile(r"\r\n|\r|\n")

@@ -9,9 +9,8 @@ from random import Random
 from typing import Any
 
 from fuzzing.mutation import PIECES, mutated
-from sentiment140_bert import recipes
 from sentiment140_bert.errors import RecipeError, S140Error
-from sentiment140_bert.recipe import SECTION_OF, SECTIONS, Recipe, parse
+from sentiment140_bert.recipe import SECTION_BY_KEY, SECTIONS, Recipe, list_recipes, load_recipe, parse_recipe
 from sentiment140_bert.trust import plain_yaml
 
 HOSTILE = [
@@ -69,7 +68,7 @@ SIGNS += [
     b"\0",
     b"\xc2\x85",
 ]
-SIGNS += [f"{name}: ".encode() for name in SECTION_OF] + [
+SIGNS += [f"{name}: ".encode() for name in SECTION_BY_KEY] + [
     b"fp16_full_eval: ",
     b"lr_scheduler_kwargs: {a: ",
     b"output_dir: x",
@@ -145,11 +144,9 @@ class RecipeFiles:
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "recipe.yaml"
-        packaged = [
-            files("sentiment140_bert.recipes").joinpath(f"{name}.yaml").read_bytes() for name in recipes.names()
-        ]
+        packaged = [files("sentiment140_bert.recipes").joinpath(f"{name}.yaml").read_bytes() for name in list_recipes()]
         with suppress(RecipeError):
-            parse({"training": {"optim": "", "no_such": 1}})  # so that libraries are loaded before time counts
+            parse_recipe({"training": {"optim": "", "no_such": 1}})  # so that libraries are loaded before time counts
         self.seeds = [*packaged, Recipe().to_yaml().encode(), *(each.encode() for each in HOSTILE)]
 
     def draw(self, random: Random) -> bytes:
@@ -162,7 +159,7 @@ class RecipeFiles:
         """A recipe whose lines are well formed, with values that may be anything."""
         lines = []
         for section in random.sample(sorted(SECTIONS), random.randint(1, 4)):
-            names = [name for name, home in SECTION_OF.items() if home == section]
+            names = [name for name, home in SECTION_BY_KEY.items() if home == section]
             keys = random.sample(names, min(len(names), random.randint(1, 5))) + random.choices(
                 OTHERS, k=random.randint(0, 1)
             )
@@ -177,7 +174,7 @@ class RecipeFiles:
         """Reads it, and what is written of it."""
         self.file.write_bytes(given)
         try:
-            recipe = recipes.load(str(self.file))
+            recipe = load_recipe(str(self.file))
         except RecipeError as error:
             if not error.problems or max(map(len, error.problems)) > 1_500:
                 raise AssertionError("a long sentence") from error
@@ -186,7 +183,7 @@ class RecipeFiles:
             if "cannot be read" not in error.message and "more than the" not in error.message:
                 raise AssertionError(error.message) from error
             return "error: no text"
-        again = parse(plain_yaml.load(recipe.to_yaml()))
+        again = parse_recipe(plain_yaml.load(recipe.to_yaml()))
         assert _same(again.to_dict(), recipe.to_dict()), "another recipe when it is written and read"
         return "a recipe"
 

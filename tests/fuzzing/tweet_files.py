@@ -23,7 +23,7 @@ from sentiment140_bert.data.encodings import detect_encoding
 from sentiment140_bert.data.reading import Reading, read
 from sentiment140_bert.data.source import Source, locate
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 KINDS = (".csv", ".tsv", ".jsonl", ".csv.gz", ".jsonl.gz", ".zip", ".parquet", ".tsv.gz")
 WEIGHTS = (46, 10, 14, 7, 3, 8, 10, 2)

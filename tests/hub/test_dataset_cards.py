@@ -20,7 +20,7 @@ from datasets import Dataset
 from hub_server import HubServer
 from sentiment140_bert.data.source import locate
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 pytest_plugins = "hub_fixtures"
 

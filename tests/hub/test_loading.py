@@ -14,8 +14,8 @@ from hub_server import HubServer
 from on_hub import DATA, MODEL
 from sentiment140_bert import models
 from sentiment140_bert.data.prepare import prepare
+from sentiment140_bert.recipe import SCORES
 from sentiment140_bert.run_dir import sha256_of
-from sentiment140_bert.settings import SCORES
 
 pytest_plugins = "hub_fixtures"
 

@@ -75,7 +75,7 @@ HEADERS: dict[str, dict[str, str]] = {
     "a page elsewhere": {"Link": '<http://127.0.0.1:9/more>; rel="next"'},
     "a page without an address": {"Link": '<http://[::1>; rel="next"'},
 }
-READING = ("repo_info", "tree", "resolve_head", "resolve_get")
+SOURCE_SETTINGS = ("repo_info", "tree", "resolve_head", "resolve_get")
 WRITING = ("whoami", "repo_info", "create_repo", "preupload", "lfs_batch", "lfs_verify", "validate_yaml", "commit")
 KEEPING = ("whoami", "repo_info", "preupload", "resolve_head", "resolve_get")
 AFTER_TRAINING = ("lfs_batch", "commit", "lfs_files")
@@ -133,9 +133,9 @@ def verbs(
     return {
         "push": (WRITING, push),
         "push again": (("settings", "create_branch", "refs", "create_tag", "resolve_head", "resolve_get"), push_again),
-        "verify": (READING, verify),
-        "prepare": (READING, prepare),
-        "prepare others'": (READING, prepare_others),
+        "verify": (SOURCE_SETTINGS, verify),
+        "prepare": (SOURCE_SETTINGS, prepare),
+        "prepare others'": (SOURCE_SETTINGS, prepare_others),
         "prepare for a model": (("repo_info", "resolve_head", "resolve_get"), prepare_for_model),
         "train": (KEEPING, train),
     }

@@ -20,7 +20,7 @@ from on_hub import DATA, MODEL
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.hub import fetch
 from sentiment140_bert.hub.client import Hub
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 pytest_plugins = "hub_fixtures"
 

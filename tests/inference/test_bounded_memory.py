@@ -27,7 +27,7 @@ import numpy as np
 from sentiment140_bert.data.texts import read_rows, write_answers
 from sentiment140_bert.inference.classifier import Classifier
 from sentiment140_bert.inference.tokens import Tokenization
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.inference.answering import answer_rows
 from tokenizers import Tokenizer, models, pre_tokenizers
 

@@ -16,7 +16,7 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 from sentiment140_bert.publishing import checks, claims
 from sentiment140_bert.publishing.checks import FALSE, TRUE, UNCHECKED, Check
 from sentiment140_bert.publishing.claims import Claim
-from sentiment140_bert.settings import SCORES
+from sentiment140_bert.recipe import SCORES
 
 CELLS = ("true_negative", "false_positive", "false_negative", "true_positive")
 

@@ -17,7 +17,7 @@ from once import make_once
 from page_fixtures import DATA_JSON, Published, Verdict, copy_of, edit, publish_forged_facts, trained
 from sentiment140_bert.data import preparing
 from sentiment140_bert.publishing import origin
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")
 

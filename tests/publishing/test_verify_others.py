@@ -16,7 +16,7 @@ from sklearn.metrics import f1_score, precision_score
 import sentiment140_bert as s140
 from hub_server import HubServer
 from page_fixtures import Verdict
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 
 pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")
 

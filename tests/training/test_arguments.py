@@ -9,8 +9,7 @@ import torch
 from transformers import TrainingArguments
 
 from sentiment140_bert.errors import HardwareError, RecipeError
-from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.settings import TrainingConfig
+from sentiment140_bert.recipe import Recipe, TrainingConfig
 from sentiment140_bert.training.arguments import OURS, Precision, choose_precision, training_arguments, unusual
 
 FP32 = Precision("fp32", "as asked")
@@ -74,7 +73,7 @@ def test_the_command_line_names_the_missing_gpu(s140: Any) -> None:
 
 
 def test_every_field_is_named_as_in_training_arguments() -> None:
-    ours = {each.name for each in dataclasses.fields(TrainingConfig)}
+    ours = set(TrainingConfig.model_fields)
     assert ours - OURS <= {each.name for each in dataclasses.fields(TrainingArguments)}
     assert ours >= OURS
 
@@ -146,13 +145,13 @@ MENTIONED = {
 def test_what_is_unusual_is_what_differs_and_matters() -> None:
     usual = unusual(TrainingConfig())
     for name, value in UNMENTIONED.items():
-        assert unusual(dataclasses.replace(TrainingConfig(), **{name: value})) == usual, name
+        assert unusual(TrainingConfig().model_copy(update={name: value})) == usual, name
     for name, value in MENTIONED.items():
-        assert unusual(dataclasses.replace(TrainingConfig(), **{name: value})) == usual | {name: value}, name
+        assert unusual(TrainingConfig().model_copy(update={name: value})) == usual | {name: value}, name
     defaults = {each.name: each.default for each in dataclasses.fields(TrainingArguments)}
-    same = dataclasses.replace(TrainingConfig(), **{name: defaults[name] for name in ("weight_decay", "seed")})
+    same = TrainingConfig().model_copy(update={name: defaults[name] for name in ("weight_decay", "seed")})
     assert not {"weight_decay", "seed"} & unusual(same).keys()
-    assert unusual(dataclasses.replace(TrainingConfig(), more={"adam_beta2": 0.98})) == usual | {"adam_beta2": 0.98}
+    assert unusual(TrainingConfig(adam_beta2=0.98)) == usual | {"adam_beta2": 0.98}
 
 
 def test_set_reaches_the_other_fields() -> None:

@@ -11,8 +11,7 @@ import transformers
 
 from sentiment140_bert import models
 from sentiment140_bert.errors import ModelError
-from sentiment140_bert.recipe import parse
-from sentiment140_bert.settings import TrainingConfig
+from sentiment140_bert.recipe import TrainingConfig, parse_recipe
 from sentiment140_bert.training import arguments, layerwise
 from sentiment140_bert.training.trainer import SentimentTrainer
 
@@ -108,7 +107,7 @@ def test_a_dropout_that_a_model_does_not_have_is_refused(tmp_path: Path) -> None
 
 
 def test_decay_and_dropout_are_settings_of_a_recipe() -> None:
-    recipe = parse({"model": {"hidden_dropout_prob": 0.2}, "training": {"layerwise_lr_decay": 0.9}})
+    recipe = parse_recipe({"model": {"hidden_dropout_prob": 0.2}, "training": {"layerwise_lr_decay": 0.9}})
     assert recipe.model.dropouts() == {
         "hidden_dropout_prob": 0.2,
         "attention_probs_dropout_prob": None,

@@ -622,12 +622,11 @@ def test_a_trackers_odd_answer_is_not_written_down(mine: Path) -> None:
 
 def test_files_that_a_recipe_names_are_nobodys_business(tmp_path: Path) -> None:
     from sentiment140_bert.publishing import origin
-    from sentiment140_bert.recipe import Recipe
+    from sentiment140_bert.recipe import FILE_SETTINGS, Recipe
     from sentiment140_bert.runs import public
-    from sentiment140_bert.settings import DataConfig, file_settings
 
-    assert {"labels_file", "manual_test", "drop_suspects"} == {*file_settings(DataConfig)}
-    for name in file_settings(DataConfig):
+    assert {"labels_file", "manual_test", "drop_suspects"} == {*FILE_SETTINGS}
+    for name in FILE_SETTINGS:
         recipe = Recipe().with_values({"dataset": "sample", name: str(tmp_path / "anna" / "secret.csv")})
         assert getattr(public(recipe).data, name) == "secret.csv"
         if name != "drop_suspects":  # told apart

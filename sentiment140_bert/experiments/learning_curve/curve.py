@@ -26,7 +26,7 @@ from sentiment140_bert.experiments.learning_curve.plan import (
     make_plan,
 )
 from sentiment140_bert.experiments.learning_curve.results import write_results
-from sentiment140_bert.recipe import Recipe, parse
+from sentiment140_bert.recipe import Recipe, parse_recipe
 from sentiment140_bert.run_dir import write_json
 from sentiment140_bert.runs import differences, without_checkpoint_repo
 
@@ -144,7 +144,7 @@ def _check_folder_and_recipe(home: CurveDir, recipe: Recipe) -> None:
         if home.path.is_dir() and any(path.name != run_lock.LOCK for path in home.path.iterdir()):
             raise RunError(f"{home.path} is not empty, and not a learning curve.", "Choose another OUTPUT.")
         return
-    changed = differences(parse(plan["recipe"], str(home.plan)), recipe)
+    changed = differences(parse_recipe(plan["recipe"], str(home.plan)), recipe)
     if changed:
         raise RunError(
             f"{home.path} is the curve of another recipe: {'; '.join(changed)}.",

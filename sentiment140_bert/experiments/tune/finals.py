@@ -13,8 +13,8 @@ from sentiment140_bert.experiments.tune.results import final_of
 from sentiment140_bert.experiments.tune.study_dir import TuningDir
 from sentiment140_bert.experiments.tune.trials import GO_ON, recipe_of
 from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.recipe.values import LARGEST_SEED
 from sentiment140_bert.run_dir import RunDir
-from sentiment140_bert.values import SEED
 
 log = logging.getLogger(__name__)
 SAME = "The recipe's own values are the best that were found: there is nothing to compare."
@@ -75,10 +75,9 @@ def seeds_of(recipe: Recipe, count: int) -> list[int]:
         RecipeError: They end beyond the greatest that there is.
     """
     seeds = [recipe.training.seed + 1 + at for at in range(count)]
-    fits, rule = SEED
-    if not all(map(fits, seeds)):
+    if max(seeds) > LARGEST_SEED:
         raise RecipeError(
-            [f"seed: the {count} after it, which the comparison takes, {rule}; --final-seeds says how many"]
+            [f"seed: the {count} after it, for --final-seeds, must be at most {LARGEST_SEED:,}, got {max(seeds):,}"]
         )
     return seeds
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.ranges import Range
+from sentiment140_bert.recipe import Range
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -62,4 +62,7 @@ def longest(space: Space, otherwise: int) -> int:
 
 def of_plain(plain: Mapping[str, Any]) -> dict[str, Range]:
     """From what :func:`plain` gave; JSON has lists where there were tuples."""
-    return {name: Range(**{**each, "choices": tuple(each.get("choices", ()))}) for name, each in plain.items()}
+    return {
+        name: Range(**{key: tuple(value) if key == "choices" else value for key, value in each.items()})
+        for name, each in plain.items()
+    }

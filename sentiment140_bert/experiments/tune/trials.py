@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import math
 import shutil
@@ -93,7 +92,7 @@ def recipe_of(recipe: Recipe, values: dict[str, Any], names: dict[str, Any] | No
         values: By the names of the settings.
         names: Of its tracked run.
     """
-    return dataclasses.replace(recipe, tuning={}).with_values(values | (names or {}), "a trial")
+    return recipe.model_copy(update={"tuning": {}}).with_values(values | (names or {}), "a trial")
 
 
 def attempt(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import time
 from collections.abc import Iterator, Mapping
@@ -22,8 +21,7 @@ from sentiment140_bert.runs import public, without_checkpoint_repo
 
 if TYPE_CHECKING:
     from sentiment140_bert.experiments.tune.trials import Material
-    from sentiment140_bert.ranges import Range
-    from sentiment140_bert.settings import TrainingConfig
+    from sentiment140_bert.recipe import Range, TrainingConfig
 
 log = logging.getLogger(__name__)
 NOT_COMPARED = ("report_to", "run_name")
@@ -162,7 +160,7 @@ def _schedules(recipe: Recipe) -> Iterator[TrainingConfig]:
     ends = (rates.choices or (rates.low, rates.high)) if rates else ()
     for kind in kinds or [recipe.training.lr_scheduler_type]:
         for rate in ends or [recipe.training.learning_rate]:
-            yield dataclasses.replace(recipe.training, lr_scheduler_type=kind, learning_rate=rate)
+            yield recipe.training.model_copy(update={"lr_scheduler_type": kind, "learning_rate": rate})
 
 
 def _own_values(recipe: Recipe) -> dict[str, Any]:

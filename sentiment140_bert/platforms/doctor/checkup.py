@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sentiment140_bert.errors import Interrupted, S140Error
+from sentiment140_bert.files import expand_path
 from sentiment140_bert.platforms.doctor import probe
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.values import path_named
 
 ALTERNATIVES = {
     "model": "Without the Hub: --model-name-or-path with a folder, or bundled:minilm.",
@@ -155,7 +155,7 @@ def _locate_dataset(recipe: Recipe) -> dict[str, Any]:
         return _source(name, "reachable", "to be downloaded from Stanford's site, which was not contacted")
     if tables.is_table(name):
         return _source(name, "reachable", "a table, which Spark did not look up")
-    if name == "sample" or path_named(name).exists():
+    if name == "sample" or expand_path(name).exists():
         return _source(name, "local", "on this machine")
     return _source(name, "missing", "there is no such file or folder; check the path")
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert.errors import DataError, ModelError, S140Error
 from sentiment140_bert.inference import answering
 from sentiment140_bert.platforms.spark.processes import pack_error
+from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.run_dir import sha256_of
-from sentiment140_bert.settings import DataConfig
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert import tracking
-from sentiment140_bert.recipe import Recipe, parse
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig, Recipe, parse_recipe
 from sentiment140_bert.tracking import registry
 from sentiment140_bert.training.run import train
 
@@ -79,7 +78,7 @@ def _train_in_process(recipe: dict[str, Any], output_dir: Path, options: dict[st
     logger = logging.getLogger("sentiment140_bert")
     logger.handlers, logger.propagate = [logging.StreamHandler(sys.stderr)], False
     logger.setLevel(logging.INFO)
-    return train(parse(recipe), output_dir, **options)
+    return train(parse_recipe(recipe), output_dir, **options)
 
 
 def _make_paths_absolute(recipe: Recipe) -> Recipe:

@@ -16,7 +16,7 @@ from sentiment140_bert.errors import MissingExtra, StoreError
 from sentiment140_bert.experiments.tune import owner, space, strategy, summary
 from sentiment140_bert.experiments.tune.store import SECONDS, Store, check
 from sentiment140_bert.experiments.tune.study import Claim, Study, TakenOver
-from sentiment140_bert.ranges import Range
+from sentiment140_bert.recipe import Range
 from tune_fixtures import Clock
 
 pytest_plugins = "tune_fixtures"

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from notebook_kernel import NOTEBOOK, ROOT, code_cells, read
-from sentiment140_bert import recipes
 from sentiment140_bert.platforms import notebook as library
+from sentiment140_bert.recipe import list_recipes
 
 NOTEBOOKS = sorted(
     each
@@ -113,7 +113,7 @@ def test_every_function_that_is_called_exists() -> None:
 def test_the_recipes_to_choose_from_exist() -> None:
     (form,) = [source for source in code() if "train_or_resume" in source]
     choices = json.loads(re.search(r"@param (\[.*?\])", form)[1])
-    assert set(choices) - {"auto"} <= set(recipes.names())
+    assert set(choices) - {"auto"} <= set(list_recipes())
     assert {"auto", library.place.WITH_GPU, library.place.WITHOUT_GPU} <= set(choices)
 
 

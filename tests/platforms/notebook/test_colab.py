@@ -13,7 +13,7 @@ from nbclient.exceptions import DeadKernelError
 from nbformat.v4 import new_code_cell
 
 from notebook_kernel import PLANTED, cell_with, code_cells, execute, read, text_of
-from sentiment140_bert import recipes
+from sentiment140_bert.recipe import load_recipe
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.training.checkpoints import newest_whole
 from tiny_run import TINY
@@ -36,7 +36,7 @@ class Quick:
     def __init__(self, folder: Path, encoder: Path) -> None:
         values = {name.replace("-", "_"): value for name, value in TINY.items()} | {"model_name_or_path": str(encoder)}
         for name, epochs in (("tiny", 2), ("endless", 100_000)):
-            recipe = recipes.load("quickstart").with_values(values | {"num_train_epochs": epochs})
+            recipe = load_recipe("quickstart").with_values(values | {"num_train_epochs": epochs})
             (folder / f"{name}.yaml").write_text(recipe.to_yaml())
         self.run, self.endless = (RunDir(folder / "runs" / name) for name in ("tiny", "endless"))
         self.notebook = read()
@@ -113,7 +113,7 @@ def test_without_a_gpu_it_starts_the_offline_default(runs: Runs) -> None:
     said = text_of(cell_with(runs.cut_off, "train_or_resume"))
     assert "recipe: quickstart" in said
     assert "unfinished" not in said
-    assert recipes.load(str(runs.run.recipe)).data.dataset == "sample"
+    assert load_recipe(str(runs.run.recipe)).data.dataset == "sample"
 
 
 @pytest.mark.long

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from sentiment140_bert import recipes
 from sentiment140_bert.platforms import notebook
+from sentiment140_bert.recipe import load_recipe
 
 USERDATA = """
 class SecretNotFoundError(Exception): pass
@@ -124,7 +124,7 @@ def test_a_named_recipe_is_taken_as_it_is() -> None:
 
 def test_without_a_gpu_the_offline_one_is_chosen(monkeypatch, capsys) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert recipes.load(notebook.choose_recipe()).data.dataset == "sample"
+    assert load_recipe(notebook.choose_recipe()).data.dataset == "sample"
     assert "no GPU" in capsys.readouterr().out
 
 
@@ -134,7 +134,7 @@ def test_with_a_gpu_the_real_job_is_chosen(monkeypatch, capsys) -> None:
 
 
 def test_its_recipe_is_the_real_job_saved_more_often() -> None:
-    ours, job = recipes.load("colab-t4").to_dict(), recipes.load("bert-base-100k").to_dict()
+    ours, job = load_recipe("colab-t4").to_dict(), load_recipe("bert-base-100k").to_dict()
     assert ours["model"] == job["model"]
     assert ours["data"] == job["data"]
     differing = {key for key, value in ours["training"].items() if job["training"][key] != value}
@@ -143,7 +143,7 @@ def test_its_recipe_is_the_real_job_saved_more_often() -> None:
 
 
 def test_its_checkpoints_fit_a_free_drive_even_if_its_bin_keeps_them_all() -> None:
-    recipe = recipes.load("colab-t4")
+    recipe = load_recipe("colab-t4")
     share = 1 - recipe.data.validation_size - recipe.data.test_size
     steps = (
         recipe.data.max_samples * share / recipe.training.per_device_train_batch_size * recipe.training.num_train_epochs

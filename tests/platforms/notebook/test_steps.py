@@ -10,9 +10,9 @@ import pytest
 from hub_server import HubServer
 from kept_trainings import REPO, kept_steps
 from on_hub import DATA, MODEL, published
-from sentiment140_bert import recipes
 from sentiment140_bert.errors import ModelError, S140Error
 from sentiment140_bert.platforms import notebook
+from sentiment140_bert.recipe import load_recipe
 from sentiment140_bert.run_dir import RunDir
 from tiny_run import TINY
 
@@ -24,7 +24,7 @@ def finished(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the recipe file of a short run, and that run in ``runs``; not to be changed."""
     folder = tmp_path_factory.mktemp("finished")
     values = {name.replace("-", "_"): value for name, value in TINY.items()} | {"model_name_or_path": str(encoder)}
-    (folder / "tiny.yaml").write_text(recipes.load("quickstart").with_values(values).to_yaml())
+    (folder / "tiny.yaml").write_text(load_recipe("quickstart").with_values(values).to_yaml())
     run = notebook.train_or_resume(str(folder / "tiny.yaml"), folder / "runs")
     assert run == folder / "runs" / "tiny"
     return folder
@@ -68,7 +68,7 @@ def test_an_unfinished_run_goes_on_with_its_own_recipe(
     Path(recipe).write_text(Path(recipe).read_text().replace("learning_rate: 0.0001", "learning_rate: 0.5"))
     notebook.train_or_resume(recipe, tmp_path / "runs")
     assert "going on" in capsys.readouterr().out
-    assert recipes.load(str(trained.recipe)).training.learning_rate == 1e-4
+    assert load_recipe(str(trained.recipe)).training.learning_rate == 1e-4
 
 
 @pytest.mark.long
@@ -76,7 +76,7 @@ def test_a_full_drive_costs_no_checkpoint_that_the_hub_keeps(
     recipe: str, hub: HubServer, tmp_path: Path, capsys, caplog
 ) -> None:
     """A full Drive has the small files, but no checkpoint and no weights."""
-    kept = recipes.load(recipe).with_values({"checkpoint_repo_id": REPO}).to_yaml()
+    kept = load_recipe(recipe).with_values({"checkpoint_repo_id": REPO}).to_yaml()
     Path(recipe).write_text(kept)
     run = RunDir(notebook.train_or_resume(recipe, tmp_path / "runs"))
     before = run.read(run.metrics)

@@ -12,9 +12,9 @@ import click
 import pytest
 import yaml
 
-from sentiment140_bert import recipes
 from sentiment140_bert.cli import main
 from sentiment140_bert.hub.secrets import kind_in
+from sentiment140_bert.recipe import list_recipes
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "scripts" / "databricks"
@@ -151,7 +151,7 @@ def test_every_parameter_is_an_option_of_the_command(name: str) -> None:
             assert missing == [], f"s140 {command.name} has no {', '.join(missing)}"
             parsed = command.make_context(command.name, list(parameters)).params  # values of the right types, too
             if "recipe" in parsed:
-                assert parsed["recipe"] in recipes.names()
+                assert parsed["recipe"] in list_recipes()
 
 
 def test_no_secret_stands_in_it() -> None:

@@ -11,7 +11,7 @@ from command_line import Command
 from conftest import six_columns
 from sentiment140_bert.data import prepare, source, tables
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.settings import DataConfig
+from sentiment140_bert.recipe import DataConfig
 from tiny_run import flags
 
 pytest_plugins = ("spark_fixtures", "hub_fixtures")

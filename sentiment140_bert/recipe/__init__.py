@@ -1,0 +1,245 @@
+"""A recipe: everything that decides a run, as frozen models, read from and written to YAML.
+
+Five sections, ``model``, ``data``, ``training``, ``tracking`` and ``card``; no two share a key, so a flag or ``--set``
+needs no prefix. A sixth, ``tuning``, holds ranges for `s140 tune`. Keys of ``training`` are
+``transformers.TrainingArguments``' own; those that are not spelled out here are accepted too and checked against that
+class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from sentiment140_bert.credentials import looks_secret
+from sentiment140_bert.errors import RecipeError, S140Error
+from sentiment140_bert.recipe.arguments import RESERVED_ARGUMENTS, other_arguments
+from sentiment140_bert.recipe.problems import explain
+from sentiment140_bert.recipe.ranges import Range, Tuning
+from sentiment140_bert.recipe.sections import (
+    FILE_SETTINGS,
+    SECTION_BY_KEY,
+    SECTIONS,
+    SOURCE_SETTINGS,
+    CardConfig,
+    DataConfig,
+    ModelConfig,
+    Section,
+    TrackingConfig,
+    TrainingConfig,
+)
+from sentiment140_bert.recipe.values import SCORES, TRACKERS
+
+if TYPE_CHECKING:
+    Ranges = Mapping[str, Range[Any]]
+else:
+    Ranges = Tuning
+
+__all__ = [
+    "FILE_SETTINGS",
+    "RESERVED_ARGUMENTS",
+    "SCORES",
+    "SECTIONS",
+    "SECTION_BY_KEY",
+    "SOURCE_SETTINGS",
+    "TRACKERS",
+    "CardConfig",
+    "DataConfig",
+    "ModelConfig",
+    "Range",
+    "Recipe",
+    "TrackingConfig",
+    "TrainingConfig",
+    "build_schema",
+    "list_recipes",
+    "load_recipe",
+    "parse_recipe",
+    "read_recipe",
+]
+MOST_PROBLEMS = 50  # reported at once
+
+
+class Recipe(Section):
+    """A whole recipe. :func:`parse_recipe` builds one from plain values, :meth:`with_values` changes some."""
+
+    description: Annotated[str, StringConstraints(strip_whitespace=True)] = ""
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    data: DataConfig = Field(default_factory=DataConfig)
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+    tracking: TrackingConfig = Field(default_factory=TrackingConfig)
+    card: CardConfig = Field(default_factory=CardConfig)
+    tuning: Ranges = Field(default_factory=dict)
+
+    def contradictions(self) -> Iterator[str]:
+        training, tracking = self.training, self.tracking
+        if tracking.register_model and not {"mlflow", "auto"} & set(training.report_to):
+            yield "register_model needs report_to mlflow"
+        if tracking.register_model and tracking.log_model is False:
+            yield "register_model needs the model to be logged: omit log_model: false"
+        if "warmup_steps" in self.tuning and self.tuning["warmup_steps"].mixes_shares():
+            yield (
+                "tuning: warmup_steps: below 1 it is a share of all steps, else their number: "
+                "one range cannot hold both"
+            )
+        if "num_train_epochs" in self.tuning and training.max_steps > 0:
+            yield "tuning: num_train_epochs has no effect beside max_steps: omit one of them"
+        if "label_smoothing_factor" in self.tuning and training.metric_for_best_model in ("loss", "eval_loss"):
+            yield "tuning: label_smoothing_factor changes what metric_for_best_model: loss measures: use log_loss"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every value, defaults included, as :func:`parse_recipe` takes it; ``tuning`` only if it has ranges."""
+        plain: dict[str, Any] = {"description": self.description}
+        for name in SECTIONS:
+            values = getattr(self, name).model_dump()
+            plain[name] = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+        if self.tuning:
+            plain["tuning"] = {name: found.to_plain() for name, found in self.tuning.items()}
+        return plain
+
+    def to_yaml(self) -> str:
+        """Return the YAML of :meth:`to_dict`."""
+        from sentiment140_bert.trust import plain_yaml
+
+        return plain_yaml.dump(self.to_dict())
+
+    def with_values(self, values: Mapping[str, Any], origin: str = "the flags") -> Recipe:
+        """Return this recipe with some values replaced.
+
+        Args:
+            values: Key (no section) to new value.
+            origin: Where they come from, for the error.
+
+        Raises:
+            RecipeError: Listing every unknown key and wrong value.
+        """
+        plain = self.to_dict()
+        for key, value in values.items():
+            plain[SECTION_BY_KEY.get(key, "training")][key] = value
+        return parse_recipe(plain, origin)
+
+
+def parse_recipe(plain: Mapping[str, Any], origin: str = "the recipe") -> Recipe:
+    """Build a recipe from plain values, as ``yaml.safe_load`` gives them.
+
+    Args:
+        plain: ``{"description": str, "model": {…}, "data": {…}, "training": {…}}``, each key optional.
+        origin: Name of the source, for the error.
+
+    Raises:
+        RecipeError: Listing every unknown key and every wrong value at once.
+    """
+    if not isinstance(plain, Mapping):
+        raise RecipeError([f"expected the sections {', '.join(SECTIONS)}; got {type(plain).__name__}"], origin)
+    problems: list[str] = []
+    content = {key: value for key, value in plain.items() if value is not None or key not in Recipe.model_fields}
+    if looks_secret(str(content.get("description"))):
+        problems.append("description holds what looks like a secret")
+    for name in SECTIONS:
+        if isinstance(content.get(name), Mapping):
+            content[name] = _without_refused(content[name], problems)
+    if isinstance(content.get("training"), Mapping):
+        content["training"] = _check_other_arguments(content["training"], problems)
+    recipe = None
+    try:
+        recipe = Recipe.model_validate(content)
+    except ValidationError as error:
+        problems += islice(explain(error), MOST_PROBLEMS + 1)
+    if recipe is None or problems:
+        shown = problems if len(problems) <= MOST_PROBLEMS else [*problems[:MOST_PROBLEMS], "and more"]
+        raise RecipeError(shown, origin)
+    return recipe
+
+
+def _without_refused(section: Mapping[Any, Any], problems: list[str]) -> dict[Any, Any]:
+    """Return a section without secrets and reserved arguments, each of which becomes a problem."""
+    allowed = {}
+    for key, value in section.items():
+        if key in RESERVED_ARGUMENTS:
+            problems.append(f"{key} cannot be set in a recipe: {RESERVED_ARGUMENTS[key]}")
+        elif looks_secret(str(value)):
+            problems.append(f"{key} holds what looks like a secret; it belongs in the environment or in a login")
+        else:
+            allowed[key] = value
+    return allowed
+
+
+def _check_other_arguments(training: Mapping[Any, Any], problems: list[str]) -> dict[Any, Any]:
+    """Return the section ``training`` with those arguments converted that are no settings of their own."""
+    settings = {key: value for key, value in training.items() if key in TrainingConfig.model_fields}
+    others = {key: value for key, value in training.items() if key not in settings}
+    if others:
+        try:
+            settings |= other_arguments().validate_python(others)
+        except ValidationError as error:
+            problems += islice(explain(error, "training"), MOST_PROBLEMS + 1)
+    return settings
+
+
+def build_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a recipe, all arguments of the Trainer included."""
+    schema = Recipe.model_json_schema()
+    training, others = schema["$defs"]["TrainingConfig"], other_arguments().json_schema()
+    schema["$defs"] |= others.pop("$defs", {})
+    training["properties"] |= others["properties"]
+    training["additionalProperties"] = False
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema
+
+
+def list_recipes() -> list[str]:
+    """Return the names of the packaged recipes, sorted."""
+    packaged = files("sentiment140_bert").joinpath("recipes")
+    return sorted(entry.name.removesuffix(".yaml") for entry in packaged.iterdir() if entry.name.endswith(".yaml"))
+
+
+def read_recipe(name_or_path: str) -> str:
+    """Return a recipe's YAML as it was written, comments included.
+
+    Args:
+        name_or_path: A packaged name (``quickstart``) or a file (``mine.yaml``).
+
+    Raises:
+        S140Error: There is no such recipe, or the file cannot be read as text.
+    """
+    from sentiment140_bert.trust import plain_yaml
+
+    if name_or_path in list_recipes():
+        return files("sentiment140_bert").joinpath("recipes", f"{name_or_path}.yaml").read_text("utf-8")
+    path = Path(name_or_path)
+    try:
+        if not path.is_file():  # nor a device or a pipe, which may never end
+            raise S140Error(
+                f"There is no recipe {name_or_path[:500]!r}: neither a packaged one nor a file.",
+                f"Packaged: {', '.join(list_recipes())}.",
+            )
+        if (size := path.stat().st_size) > plain_yaml.LONGEST:
+            raise S140Error(
+                f"{name_or_path} has {size:,} bytes, more than the {plain_yaml.LONGEST:,} of a recipe.",
+                "Is it the right file?",
+            )
+        return path.read_text("utf-8")
+    except (UnicodeDecodeError, OSError) as error:
+        raise S140Error(
+            f"The recipe {name_or_path[:500]} cannot be read: {error}.", "A recipe is a UTF-8 YAML file."
+        ) from None
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """Read and check a recipe.
+
+    Raises:
+        S140Error: There is no such recipe.
+        RecipeError: It is not YAML, or holds unknown keys or wrong values (all are listed).
+    """
+    from sentiment140_bert.trust import plain_yaml
+
+    source = read_recipe(name_or_path)
+    try:
+        plain = plain_yaml.load(source)
+    except ValueError as error:
+        raise RecipeError([f"not valid YAML: {error}"], name_or_path) from None
+    return parse_recipe({} if plain is None else plain, name_or_path)

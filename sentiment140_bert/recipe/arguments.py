@@ -1,0 +1,75 @@
+"""Arguments of the Trainer that a recipe may set without a setting of their own, and those that it must not set."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+from pydantic import ConfigDict, Field, TypeAdapter
+from typing_extensions import TypedDict
+
+from sentiment140_bert.recipe.sections import TrainingConfig
+from sentiment140_bert.recipe.values import Integer, Number
+
+RESERVED_ARGUMENTS = {
+    "output_dir": "use --output-dir",
+    "resume_from_checkpoint": "use --resume",
+    "restore_callback_states_from_checkpoint": "a checkpoint makes no callbacks",
+    "accelerator_config": "name its settings one by one, as TrainingArguments does",
+    "hub_token": "a token belongs in the environment (HF_TOKEN) or in `hf auth login`, never in a file",
+    "push_to_hub": "use `s140 train --push-to-hub --repo-id user/model`",
+    "hub_model_id": "use --repo-id",
+    "hub_private_repo": "use --private",
+    "hub_strategy": "a finished run is published, in one commit",
+    "remove_unused_columns": "the data columns are this package's own",
+    "train_sampling_strategy": "batches of like lengths are made by this package, and evaluation keeps its order",
+    "do_train": "it is what `s140 train` does",
+    "do_eval": "use eval_strategy",
+    "enable_jit_checkpoint": "a signal leaves a checkpoint anyway",
+    "use_cpu": "it follows the hardware; CUDA_VISIBLE_DEVICES= hides a GPU",
+    "label_names": "it is what the model takes",
+    "dataloader_pin_memory": "it follows the hardware",
+    "dataloader_drop_last": "no tweet is left out",
+    "dataloader_prefetch_factor": "the batches are this package's own",
+    "dataloader_persistent_workers": "the batches are this package's own",
+    "prediction_loss_only": "the scores need predictions",
+    "batch_eval_metrics": "the scores need all predictions at once",
+    "eval_do_concat_batches": "the scores need all predictions at once",
+    "fsdp": "models of this size need no sharding",
+    "deepspeed": "models of this size need no sharding",
+    "disable_tqdm": "the progress bar adapts to the terminal by itself",
+}
+PLAIN_TYPES: dict[Any, Any] = {bool: bool, int: Integer, float: Number, str: str}
+
+
+@cache
+def other_arguments() -> TypeAdapter[dict[str, Any]]:
+    """Return the type of all other arguments; transformers, which takes seconds to import, is asked for them.
+
+    Values of plain types are checked here, all others by TrainingArguments itself.
+    """
+    from transformers import TrainingArguments
+
+    types = get_type_hints(TrainingArguments)
+    annotations = {
+        field.name: Annotated[_plain_type(types[field.name]), Field(description=field.metadata.get("help"))]
+        for field in dataclasses.fields(TrainingArguments)
+        if field.init
+        and not field.name.startswith("_")
+        and field.name not in RESERVED_ARGUMENTS
+        and field.name not in TrainingConfig.model_fields
+    }
+    arguments = TypedDict("OtherArguments", annotations, total=False)  # type: ignore[misc]
+    arguments.__pydantic_config__ = ConfigDict(extra="forbid", coerce_numbers_to_str=True)  # type: ignore[attr-defined]
+    return TypeAdapter(arguments)
+
+
+def _plain_type(annotation: Any) -> Any:
+    """Return what a value is checked against: Any where it is more than one plain type."""
+    options = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    plain = [PLAIN_TYPES.get(option, Any) for option in options if option is not NoneType]
+    if len(plain) != 1:
+        return Any
+    return plain[0] | None if NoneType in options else plain[0]

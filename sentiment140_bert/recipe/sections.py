@@ -1,0 +1,290 @@
+"""The sections of a recipe: each setting's name, type, default, constraint and help, said once.
+
+Keys of ``TrainingConfig`` are ``transformers.TrainingArguments``' own. The defaults are the job of the original
+notebook, done right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from sentiment140_bert.recipe.values import (
+    Dropout,
+    Integer,
+    LabelMap,
+    Languages,
+    LayerDecay,
+    Length,
+    License,
+    Metric,
+    ModelAlias,
+    NonNegativeInteger,
+    NonNegativeNumber,
+    Optimizer,
+    PositiveInteger,
+    PositiveNumber,
+    Proportion,
+    RegisteredModel,
+    Rows,
+    Schedule,
+    Seed,
+    SomeRows,
+    Trackers,
+    Words,
+    YamlNo,
+)
+
+FILE: dict[str, Any] = {"json_schema_extra": {"format": "path"}}  # never read from a recipe of somebody else
+
+
+def setting(default: Any, description: str, **extra: Any) -> Any:
+    """Return a field whose description is also the help of its flag."""
+    return Field(default, description=description, **extra)
+
+
+class Section(BaseModel):
+    """One section of a recipe, checked when it is made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, defer_build=True)
+
+    @model_validator(mode="after")
+    def _refuse_contradictions(self) -> Section:
+        if problems := list(self.contradictions()):
+            raise ValueError(*problems)
+        return self
+
+    def contradictions(self) -> Iterator[str]:
+        """Yield a sentence for every two values that exclude each other."""
+        yield from ()
+
+
+class ModelConfig(Section):
+    """Which encoder is fine-tuned."""
+
+    model_name_or_path: str = setting(
+        "google-bert/bert-base-uncased", "Hub id, folder, or bundled:minilm (the encoder of the [offline] extra)."
+    )
+    model_revision: str | None = setting(None, "Branch, tag or commit of the model on the Hub.")
+    hidden_dropout_prob: Dropout | None = setting(
+        None, "Dropout of embeddings and layers while training (default: the model's own)."
+    )
+    attention_probs_dropout_prob: Dropout | None = setting(
+        None, "Dropout of attention while training (default: the model's own)."
+    )
+    classifier_dropout: Dropout | None = setting(
+        None, "Dropout before the classifier while training (default: the model's own)."
+    )
+
+    def dropouts(self) -> dict[str, float | None]:
+        """Return the requested dropout by BERT's names; None is the model's own."""
+        names = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
+        return {name: getattr(self, name) for name in names}
+
+
+class DataConfig(Section):
+    """Where the tweets come from and what becomes of them before the first batch."""
+
+    dataset: str = setting(
+        "stanfordnlp/sentiment140",
+        "Hub id, 'stanford' (the original archive), 'sample' (ships with this package), "
+        "table:catalog.schema.name (read by Spark), a .csv, .tsv, .txt, .jsonl, .json or .parquet file (or .gz, .bz2, "
+        ".xz, .zip of one), or a folder saved by datasets.",
+    )
+    dataset_revision: str | None = setting(None, "Branch, tag or commit of the dataset on the Hub.")
+    dataset_split: str = setting("train", "Split of a Hub dataset or saved folder to draw the tweets from.")
+    text_column: str | None = setting(
+        None, "Name of the text column, where it is not obvious; its number, from 1, where a file has no header."
+    )
+    label_column: str | None = setting(None, "Name (or number) of the label column, where it is not obvious.")
+    label_map: LabelMap | None = setting(
+        None,
+        "What the labels mean, as in 0=negative,1=neutral,2=positive; LABEL=drop leaves rows out. "
+        "[default: by their names, or by numbers where these are clear]",
+    )
+    user_column: str | None = setting(None, "Name of the column of users, where it is not obvious.")
+    time_column: str | None = setting(None, "Name of the column of times, where it is not obvious.")
+    id_column: str | None = setting(None, "Name of the column of ids, where it is not obvious.")
+    labels_file: str | None = setting(
+        None, "File with the labels of a dataset that is a file of texts, one a line.", **FILE
+    )
+    delimiter: str | None = setting(None, "Field delimiter of a CSV file (default: found by the first line).")
+    quoting: Literal["auto", "double", "backslash", "none"] = setting(
+        "auto",
+        'Quoting in a CSV file. double: "" in a quoted field; backslash: \\"; none: a quotation mark is part of the '
+        "text; auto: found by all of its lines.",
+    )
+    encoding: str | None = setting(None, "Text encoding of the file (default: UTF-8 if it is valid, else latin-1).")
+    manual_test: str | None = setting(
+        None,
+        "File or table: with hand-labelled tweets, scored apart as split 'manual' ('none' drops the dataset's own).",
+        **FILE,
+    )
+    max_bad_rows: Proportion = setting(0.01, "Largest share of malformed rows that is skipped and counted.")
+    cleaning: Literal["raw", "mask", "repair"] = setting(
+        "repair", "raw: as it is; mask: users and URLs; repair: also HTML entities and mojibake."
+    )
+    conflicts: Literal["drop", "majority", "keep"] = setting(
+        "drop", "What becomes of texts that carry both labels: all dropped, the majority's kept, or both kept."
+    )
+    max_samples: PositiveInteger | None = setting(
+        None, "Tweets drawn, stratified, from the whole input (default: all)."
+    )
+    max_train_samples: PositiveInteger | None = setting(
+        None,
+        "Training tweets drawn, stratified, of those left after the splits, which stay as they are (default: all).",
+    )
+    validation_size: SomeRows = setting(0.05, "Validation rows: a share, or a whole number.")
+    test_size: Rows = setting(0.05, "Test rows: a share, or a whole number (0: none).")
+    split_by: Literal["random", "time", "user"] = setting(
+        "random", "random: stratified; time: the latest are the test; user: no user on both sides."
+    )
+    drop_suspects: str | None = setting(
+        None, "CSV of `s140 suspects` (column text, perhaps label): training tweets that are left out.", **FILE
+    )
+    split_seed: Seed = setting(42, "Seed of the sample and of the splits.")
+    max_length: Length = setting(128, "Tokens kept of a tweet; what is cut is counted.")
+
+    def contradictions(self) -> Iterator[str]:
+        shares = [size for size in (self.validation_size, self.test_size) if size < 1]
+        if sum(shares) >= 1:
+            yield f"validation_size {self.validation_size} and test_size {self.test_size} leave nothing to train on"
+        if self.conflicts == "keep" and self.split_by != "random":
+            yield f"conflicts: keep cannot be combined with split_by: {self.split_by}, which may part the two copies"
+
+
+class TrainingConfig(Section):
+    """TrainingArguments by their own names; those that are not spelled out here are ``other_arguments``."""
+
+    model_config = ConfigDict(extra="allow")
+
+    num_train_epochs: PositiveNumber = setting(3.0, "Passes over the training split.")
+    max_steps: Integer = setting(-1, "Optimizer steps; overrides num_train_epochs when positive.")
+    learning_rate: PositiveNumber = setting(2e-5, "Peak learning rate.")
+    per_device_train_batch_size: PositiveInteger = setting(16, "Tweets in a batch on each device.")
+    per_device_eval_batch_size: PositiveInteger = setting(64, "Tweets in an evaluation batch on each device.")
+    gradient_accumulation_steps: PositiveInteger = setting(1, "Batches summed into one optimizer step.")
+    auto_find_batch_size: bool = setting(
+        True, "Where a batch does not fit into memory, compute it in halves: the optimizer step stays the same."
+    )
+    weight_decay: NonNegativeNumber = setting(0.01, "Weight decay of AdamW (biases and LayerNorm excluded).")
+    warmup_steps: NonNegativeNumber = setting(0.0, "Warm-up: steps, or a share of all steps when below 1.")
+    lr_scheduler_type: Schedule = setting("linear", "Learning rate schedule.")
+    layerwise_lr_decay: LayerDecay = setting(
+        1.0, "Factor of the learning rate from each layer to the one below it (1: the same for all)."
+    )
+    optim: Optimizer = setting("adamw_torch_fused", "Optimizer.")
+    max_grad_norm: NonNegativeNumber = setting(1.0, "Gradient clipping norm.")
+    label_smoothing_factor: Proportion = setting(0.0, "Label smoothing.")
+    eval_strategy: Annotated[Literal["no", "steps", "epoch"], YamlNo] = setting(
+        "epoch", "When the validation split is scored."
+    )
+    eval_steps: PositiveNumber | None = setting(None, "Steps between evaluations with eval_strategy=steps.")
+    save_strategy: Annotated[Literal["no", "steps", "epoch", "best"], YamlNo] = setting(
+        "epoch", "When a checkpoint is written."
+    )
+    save_steps: PositiveNumber = setting(500, "Steps between checkpoints with save_strategy=steps.")
+    save_total_limit: PositiveInteger | None = setting(2, "Checkpoints kept (the best one always is).")
+    load_best_model_at_end: bool = setting(True, "Keep the best checkpoint rather than the last one.")
+    metric_for_best_model: Metric = setting("eval_accuracy", "Validation metric that names the best checkpoint.")
+    logging_steps: PositiveNumber = setting(50, "Steps between log lines.")
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = setting(
+        "auto", "auto: bf16 where the GPU has it, fp16 on older ones, fp32 on a CPU."
+    )
+    fp16: bool = setting(False, "As in TrainingArguments: the same as --precision fp16.")
+    bf16: bool = setting(False, "As in TrainingArguments: the same as --precision bf16.")
+    dataloader_num_workers: NonNegativeInteger = setting(0, "Processes that collate batches.")
+    seed: Seed = setting(42, "Seed of the classifier's first weights, dropout and batch order.")
+    report_to: Trackers = setting(
+        ("auto",),
+        "Trackers, by commas: wandb, mlflow, trackio, tensorboard, or none. auto: mlflow on Databricks, else wandb.",
+    )
+    run_name: str | None = setting(None, "Name of the run (default: the output folder's).")
+
+    @property
+    def other_arguments(self) -> Mapping[str, Any]:
+        """Arguments of the Trainer that have no flag of their own."""
+        return self.model_extra or {}
+
+    def contradictions(self) -> Iterator[str]:
+        requested = {name for name in ("fp16", "bf16") if getattr(self, name)}
+        if len(requested) == 2:
+            yield "fp16 and bf16 are both true: choose one"
+        elif requested and self.precision not in ("auto", *requested):
+            yield f"precision is {self.precision} but {requested.pop()} is true"
+        if not self.load_best_model_at_end:
+            return
+        if "no" in (self.eval_strategy, self.save_strategy):
+            yield "load_best_model_at_end needs eval_strategy and save_strategy: set it to false, or both to epoch"
+        elif self.save_strategy not in ("best", self.eval_strategy):
+            yield (
+                f"load_best_model_at_end needs save_strategy ({self.save_strategy}) "
+                f"to equal eval_strategy ({self.eval_strategy})"
+            )
+        interval = self.eval_steps or self.logging_steps
+        if self.eval_strategy == self.save_strategy == "steps" and self.save_steps % interval:
+            yield f"save_steps ({self.save_steps:g}) must be a multiple of eval_steps ({interval:g})"
+
+
+class TrackingConfig(Section):
+    """What the trackers are told beside the run itself, and where else the run is kept."""
+
+    tags: Words = setting((), "Tags of the tracked run, by commas.")
+    group: str | None = setting(None, "Group of the tracked run.")
+    job_type: str | None = setting(None, "Kind of the tracked run within its group, as in train or trial.")
+    parent_run: str | None = setting(None, "Id of the MLflow run below which this one is shown.")
+    log_model: bool | None = setting(
+        None, "Send the finished model to the tracker, too.  [default: to MLflow yes, to wandb no]"
+    )
+    register_model: RegisteredModel | None = setting(
+        None, "Register the finished model in MLflow: a name, or catalog.schema.name in Unity Catalog."
+    )
+    model_alias: ModelAlias = setting("champion", "Alias that the registered version gets.")
+    checkpoint_repo_id: str | None = setting(
+        None,
+        "Keep the newest checkpoint in this private repository on the Hub, user/x, too; on another machine the same "
+        "command goes on from it.",
+    )
+
+
+class CardConfig(Section):
+    """What the publisher says of the tweets; cards say no more of a source that is not known."""
+
+    language: Languages = setting((), "For the cards: languages of the tweets, by commas, as in es.")
+    license: License | None = setting(
+        None, "For the cards: licence of model and dataset, as the Hub names it, as in cc-by-4.0."
+    )
+    dataset_name: str | None = setting(None, "For the cards: what the tweets' dataset is called.")
+    citation: str | None = setting(None, "For the cards: BibTeX entry of the tweets' dataset.")
+
+
+FILE_SETTINGS = tuple(name for name, field in DataConfig.model_fields.items() if field.json_schema_extra)
+
+# How labelled tweets are read, whatever is done with them.
+SOURCE_SETTINGS = (
+    "dataset",
+    "dataset_revision",
+    "dataset_split",
+    "text_column",
+    "label_column",
+    "user_column",
+    "time_column",
+    "id_column",
+    "label_map",
+    "labels_file",
+    "delimiter",
+    "quoting",
+    "encoding",
+    "manual_test",
+)
+
+SECTIONS: dict[str, type[Section]] = {
+    "model": ModelConfig,
+    "data": DataConfig,
+    "training": TrainingConfig,
+    "tracking": TrackingConfig,
+    "card": CardConfig,
+}
+SECTION_BY_KEY = {key: name for name, section in SECTIONS.items() for key in section.model_fields}
