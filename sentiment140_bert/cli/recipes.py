@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -72,6 +73,14 @@ def validate(file: str, as_json: bool) -> None:
 
 
 @recipes.command()
-def schema() -> None:
-    """Print the JSON Schema of a recipe, with which editors complete and check one."""
-    print_json(build_schema())
+@json_option
+def schema(as_json: bool) -> None:
+    """Print the JSON Schema of a recipe, by which editors complete and check one.
+
+    Save it as recipe.schema.json, and begin a recipe with the line
+    # yaml-language-server: $schema=recipe.schema.json
+    """
+    if as_json:
+        print_json(build_schema())
+    else:
+        say(json.dumps(build_schema(), indent=2, ensure_ascii=False))
