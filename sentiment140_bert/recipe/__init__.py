@@ -36,7 +36,7 @@ from sentiment140_bert.recipe.sections import (
 from sentiment140_bert.recipe.values import SCORES, TRACKERS
 
 if TYPE_CHECKING:
-    Ranges = Mapping[str, Range[Any]]
+    Ranges = Mapping[str, Range]
 else:
     Ranges = Tuning
 

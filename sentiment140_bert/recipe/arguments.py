@@ -63,7 +63,8 @@ def other_arguments() -> TypeAdapter[dict[str, Any]]:
     }
     arguments = TypedDict("OtherArguments", annotations, total=False)  # type: ignore[misc]
     arguments.__pydantic_config__ = ConfigDict(extra="forbid", coerce_numbers_to_str=True)  # type: ignore[attr-defined]
-    return TypeAdapter(arguments)
+    adapter: TypeAdapter[Any] = TypeAdapter(arguments)
+    return adapter
 
 
 def _plain_type(annotation: Any) -> Any:

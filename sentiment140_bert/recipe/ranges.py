@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict, TypeVar
 
 from sentiment140_bert.recipe.sections import DataConfig, ModelConfig, TrainingConfig
 from sentiment140_bert.recipe.values import PositiveNumber
 from sentiment140_bert.visible import shorten
 
-Value = TypeVar("Value")
+Value = TypeVar("Value", default=Any)
 
 # What may be tuned; each is a setting of the sections model, data or training.
 TUNABLE = (
@@ -95,6 +95,14 @@ class Range(Generic[Value]):
         elif len(set(choices)) < len(choices):
             yield f"choices: a value is given twice in {shorten(list(choices))}"
 
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Range:
+        """Return the range of which :meth:`to_plain` gave this; JSON has lists where there were tuples."""
+        values = dict(plain)
+        if "choices" in values:
+            values["choices"] = tuple(values["choices"])
+        return cls(**values)
+
     def to_plain(self) -> dict[str, Any]:
         """Return the range as a recipe holds it."""
         if self.choices:
@@ -131,7 +139,7 @@ def _read_list(value: Any) -> Any:
     return value
 
 
-def _add_step(found: Range[Any]) -> Range[Any]:
+def _add_step(found: Range) -> Range:
     """Return a range of whole numbers with its step written out."""
     if not isinstance(found.low, int) or found.log:
         return found

@@ -62,7 +62,4 @@ def longest(space: Space, otherwise: int) -> int:
 
 def of_plain(plain: Mapping[str, Any]) -> dict[str, Range]:
     """From what :func:`plain` gave; JSON has lists where there were tuples."""
-    return {
-        name: Range(**{key: tuple(value) if key == "choices" else value for key, value in each.items()})
-        for name, each in plain.items()
-    }
+    return {name: Range.from_plain(each) for name, each in plain.items()}
