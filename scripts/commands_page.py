@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from sentiment140_bert.cli import main
-from sentiment140_bert.recipe import SECTION_OF, SECTIONS
+from sentiment140_bert.recipe import SECTION_BY_KEY, SECTIONS
 
 PAGE = Path(__file__).parents[1] / "docs" / "commands.md"
 HEAD = """# Commands
@@ -20,7 +20,8 @@ A flag overrides the recipe, which overrides the default. Every command takes `-
 stdout, everything else on stderr. When a command fails, stdout stays empty and stderr says why.
 Exit codes: 0 done; 1 a mistake that the message explains, or Ctrl-C while nothing was being trained; 2 wrong usage;
 130 and 143 training was stopped by Ctrl-C or SIGTERM, after writing a checkpoint.
-Flags that are settings of a recipe are described once, under [Settings](#settings).
+Flags that are settings of a recipe are described once, under [Settings](#settings);
+`s140 recipes schema` prints them for editors.
 """
 EVERYWHERE = {"--help", "--json"}
 TABLE = "\n| option | what it does |\n|---|---|\n"
@@ -55,14 +56,14 @@ def _describe(name: str, command: click.Command) -> Iterator[str]:
 def _is_setting(option: click.Option) -> bool:
     """Return True for a setting of a recipe, which `s140 train` describes in the same words."""
     of_train = {other.name: other.help for other in main.commands["train"].params if isinstance(other, click.Option)}
-    return option.name in SECTION_OF and option.help == of_train.get(option.name)
+    return option.name in SECTION_BY_KEY and option.help == of_train.get(option.name)
 
 
 def _name(options: list[click.Option]) -> Iterator[str]:
     """Yield the sections of which all settings are offered, then the other settings by their flags."""
     names = {option.name for option in options}
     for section in SECTIONS:
-        members = {name for name, home in SECTION_OF.items() if home == section}
+        members = {name for name, home in SECTION_BY_KEY.items() if home == section}
         if members and members <= names:
             yield f"all of [{section}](#{section})"
             names -= members
@@ -72,9 +73,9 @@ def _name(options: list[click.Option]) -> Iterator[str]:
 def _settings() -> Iterator[str]:
     yield "\n## Settings\n"
     context = _context("s140 train", main.commands["train"])
-    rows = {option.name: _row(option, context) for option in _options(context) if option.name in SECTION_OF}
+    rows = {option.name: _row(option, context) for option in _options(context) if option.name in SECTION_BY_KEY}
     for section in SECTIONS:
-        members = [row for name, row in rows.items() if SECTION_OF[name] == section]
+        members = [row for name, row in rows.items() if SECTION_BY_KEY[name] == section]
         if members:
             yield f"\n### {section}\n{TABLE}{''.join(members)}"
 
