@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from sentiment140_bert.cards.model import card
     from sentiment140_bert.data.preparing import prepare, preview
     from sentiment140_bert.errors import S140Error
-    from sentiment140_bert.evaluation.comparing import compare
-    from sentiment140_bert.evaluation.judging import evaluate
-    from sentiment140_bert.evaluation.reporting import report
-    from sentiment140_bert.evaluation.scoring import evaluate_run
+    from sentiment140_bert.evaluation.compare import compare
+    from sentiment140_bert.evaluation.evaluate import evaluate
+    from sentiment140_bert.evaluation.report import report
+    from sentiment140_bert.evaluation.run import evaluate_run
     from sentiment140_bert.experiments.label_issues.suspects import suspects
     from sentiment140_bert.experiments.learning_curve.curve import learning_curve
     from sentiment140_bert.experiments.tune.tuning import tune
-    from sentiment140_bert.inference.answering import load_classifier, open_classifier, predict
-    from sentiment140_bert.inference.exporting import export
-    from sentiment140_bert.models.converting import convert
+    from sentiment140_bert.inference.export import export
+    from sentiment140_bert.inference.predict import load_classifier, open_classifier, predict
+    from sentiment140_bert.models.convert import convert
     from sentiment140_bert.platforms.doctor.checkup import doctor
     from sentiment140_bert.platforms.spark.predict import spark_predict, with_predictions
     from sentiment140_bert.platforms.spark.train import spark_train
@@ -38,21 +38,21 @@ _MODULES = {
     "Recipe": "recipe",
     "S140Error": "errors",
     "card": "cards.model",
-    "compare": "evaluation.comparing",
-    "convert": "models.converting",
+    "compare": "evaluation.compare",
+    "convert": "models.convert",
     "doctor": "platforms.doctor.checkup",
-    "evaluate": "evaluation.judging",
-    "evaluate_run": "evaluation.scoring",
-    "export": "inference.exporting",
+    "evaluate": "evaluation.evaluate",
+    "evaluate_run": "evaluation.run",
+    "export": "inference.export",
     "learning_curve": "experiments.learning_curve.curve",
-    "load_classifier": "inference.answering",
+    "load_classifier": "inference.predict",
     "load_recipe": "recipe",
-    "open_classifier": "inference.answering",
-    "predict": "inference.answering",
+    "open_classifier": "inference.predict",
+    "predict": "inference.predict",
     "prepare": "data.preparing",
     "preview": "data.preparing",
     "push_to_hub": "publishing.publish",
-    "report": "evaluation.reporting",
+    "report": "evaluation.report",
     "saved_recipe": "runs",
     "spark_predict": "platforms.spark.predict",
     "spark_train": "platforms.spark.train",

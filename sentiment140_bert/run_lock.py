@@ -9,7 +9,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -76,6 +76,11 @@ def held(folder: Path, doing: str, *, make: bool = False) -> Iterator[None]:
         with contextlib.suppress(OSError):  # it is not empty
             for each in missing:
                 each.rmdir()
+
+
+def held_if_writable(folder: Path, doing: str) -> AbstractContextManager[None]:
+    """Hold a run directory as :func:`held`; do nothing where this process may not write, for a verb that only reads."""
+    return held(folder, doing) if os.access(folder, os.W_OK) else contextlib.nullcontext()
 
 
 def _let_go() -> None:

@@ -90,7 +90,7 @@ class Abstaining(TypedDict):
 
 
 class ThreeWay(TypedDict):
-    """See ``evaluation.three_way``."""
+    """See ``evaluation.scores``."""
 
     n: Count
     accuracy: Measured
@@ -101,7 +101,7 @@ class ThreeWay(TypedDict):
 
 
 class Baseline(TypedDict):
-    """See ``evaluation.lift``."""
+    """See ``evaluation.baseline``."""
 
     accuracy: Measured
     lift: Measured

@@ -56,7 +56,7 @@ def write_tiny(folder: Path) -> Path:
         **{"id2label": {0: "negative", 1: "positive"}, "label2id": {"negative": 0, "positive": 1}},
     )
     transformers.set_seed(1)
-    models.save(transformers.BertForSequenceClassification(config), tokenizer, folder)
+    models.save_model(transformers.BertForSequenceClassification(config), tokenizer, folder)
     return folder
 
 

@@ -59,7 +59,7 @@ def write_tiny_encoder(folder: Path) -> None:
         label2id={"negative": 0, "positive": 1},
     )
     transformers.set_seed(1)
-    models.save(transformers.BertForSequenceClassification(config), tokenizer, folder)
+    models.save_model(transformers.BertForSequenceClassification(config), tokenizer, folder)
 
 
 @pytest.fixture(scope="session")

@@ -49,7 +49,7 @@ def write_small_bert(
         label2id={label: at for at, label in enumerate(labels)},
     )
     transformers.set_seed(1)
-    models.save(getattr(transformers, architecture)(config), tokenizer, folder)
+    models.save_model(getattr(transformers, architecture)(config), tokenizer, folder)
     return folder
 
 

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -72,6 +73,17 @@ def test_a_second_process_is_told_at_once_who_it_is(other: subprocess.Popen[str]
     ):
         pass
     assert "Wait until that ends" in caught.value.hint
+
+
+def test_verbs_that_read_or_write_a_run_do_not_begin_beside_its_training(
+    other: subprocess.Popen[str], smallest_run: Path, tmp_path: Path, s140
+) -> None:
+    run = shutil.copytree(smallest_run, tmp_path / "run", dirs_exist_ok=True)
+    for words in (["evaluate"], ["report", "--no-attributions"], ["export"], ["export", "--output", tmp_path / "new"]):
+        result = s140(*words, run, code=1)
+        assert f"is in use: training by process {other.pid} on " in result.stderr, words
+    assert not (run / "onnx").exists()
+    assert not (run / "report.html").exists()
 
 
 def test_a_process_that_was_killed_holds_nothing(other: subprocess.Popen[str], tmp_path: Path) -> None:

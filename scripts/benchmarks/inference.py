@@ -21,7 +21,7 @@ from sentiment140_bert import models, open_classifier
 from sentiment140_bert.cli.options import json_option
 from sentiment140_bert.cli.output import stdout_kept_clean
 from sentiment140_bert.data.texts import read_texts
-from sentiment140_bert.inference.batching import CPU_TOKENS
+from sentiment140_bert.inference.classifier import CPU_TOKENS
 
 
 def draw_texts(file: str, count: int, seed: int) -> list[str]:
@@ -43,12 +43,12 @@ def pipeline(*, model: str, texts: str, count: int, seed: int, **options: Any) -
     """
     import transformers
 
-    from sentiment140_bert.inference.torch_backend import tokenization_of
+    from sentiment140_bert.inference.torch_backend import make_tokenization
 
-    classifier, tokenizer = models.load_classifier(model, plain=True)
+    classifier, tokenizer = models.load_model_and_tokenizer(model, plain=True)
     classify = transformers.pipeline("text-classification", model=classifier, tokenizer=tokenizer)
     drawn = draw_texts(texts, count, seed)
-    tokens = int(tokenization_of(classify.model, classify.tokenizer)(drawn).lengths.sum())
+    tokens = int(make_tokenization(classify.model, classify.tokenizer)(drawn).lengths.sum())
     return lambda: Work(len(classify(drawn, truncation=True, **options)), tokens)
 
 
@@ -99,7 +99,7 @@ def main(
         Contender("onnx_int8", "s140 predict --backend onnx-int8", package, many | {"backend": "onnx-int8"}),
     ]
     with stdout_kept_clean():
-        config = models.shape_of(model)
+        config = models.load_config(model)
         contenders.append(model_ceiling(config, CPU_TOKENS))
         flops = FORWARD * count_parameters(config)
         report = measure("inference", settings, contenders, rounds, only, flops_per_token=flops)

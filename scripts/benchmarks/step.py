@@ -29,12 +29,11 @@ def make_step(way: str, model: str, tweets: int, tokens: int) -> Callable[[], No
     import torch
 
     from sentiment140_bert import models
-    from sentiment140_bert.models.first_token import first_token_only
-    from sentiment140_bert.models.onednn import use_onednn
+    from sentiment140_bert.models.fast import compute_first_token_only, use_onednn
 
-    classifier = models.untrained(model, plain=True).train()
+    classifier = models.build_untrained(model, plain=True).train()
     if way != "plain":
-        first_token_only(classifier)
+        compute_first_token_only(classifier)
     if way == "first_onednn":
         use_onednn(classifier)
     ids = torch.randint(1_000, classifier.config.vocab_size, (tweets, tokens))

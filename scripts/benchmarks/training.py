@@ -123,9 +123,9 @@ def plain_trainer(model: str, tokens: Tokens, batch: int, width: int | None = No
         batch: Tweets of a step.
         width: Tokens that every tweet is padded to; None for those of the longest one in a batch.
     """
-    classifier = models.untrained(model, plain=True)
+    classifier = models.build_untrained(model, plain=True)
     padding = {"padding": "max_length", "max_length": width} if width else {"padding": True}
-    collate = DataCollatorWithPadding(models.padding_only(classifier.config), **padding)
+    collate = DataCollatorWithPadding(models.make_padding_tokenizer(classifier.config), **padding)
     rows = [
         {"input_ids": list(ids), "attention_mask": [1] * len(ids), "labels": index % 2}
         for index, ids in enumerate(tokens)
@@ -151,8 +151,8 @@ def package(model: str, tokens: Tokens, batch: int) -> Callable[[], Work]:
     """
     from datasets import Dataset
 
-    classifier = models.untrained(model)
-    tokenizer = models.padding_only(classifier.config)
+    classifier = models.build_untrained(model)
+    tokenizer = models.make_padding_tokenizer(classifier.config)
     rows = Dataset.from_dict({"input_ids": tokens, "labels": [index % 2 for index in range(len(tokens))]})
     splits = {"train": rows, "validation": rows.select([0])}
     values = {"num_train_epochs": 1, "per_device_train_batch_size": batch, "logging_steps": 50}
@@ -241,7 +241,7 @@ def main(
             "Raise --tweets or lower --batch-size.",
         )
     with stdout_kept_clean():
-        config = models.shape_of(model)
+        config = models.load_config(model)
         settings = {"model": model, "tokenizer": tokenizer or model, "dataset": dataset, "seed": seed}
         tokens = draw_tokens(tokenizer or model, dataset, max(tweets, (4 * slow_steps + 1) * NOTEBOOK_BATCH), seed)
         contenders = list_contenders(model, tokens, tweets, batch, slow_steps)

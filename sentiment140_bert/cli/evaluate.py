@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +46,15 @@ def evaluate(
 
     Without --dataset, a run is scored on its own validation, test and manual splits, and its metrics.json is
     written. With --dataset, any sentiment classifier is scored on all tweets of it, as they are.
-    Every score has an interval and baselines beside it; tweets that the model was trained on are called out.
+    Every score has an interval and is compared with baselines; tweets that the model was trained on are called out.
     Several models are compared on the tweets of --dataset, or on those that the first one, a run, was not trained on.
     """
     if differences and len(model) == 1:
         raise S140Error("--differences needs two models or more.", "For example: s140 evaluate A B --differences FILE")
-    given = [name for name, value in flags.items() if value is not None]
-    if given and not flags["dataset"]:
+    names = [name for name, value in flags.items() if value is not None]
+    if names and not flags["dataset"]:
         raise S140Error(
-            f"--{given[0].replace('_', '-')} was given without --dataset.",
+            f"--{names[0].replace('_', '-')} was given without --dataset.",
             "A run is scored on its own data; name other tweets with --dataset.",
         )
     if backend and (len(model) > 1 or not flags["dataset"]):
@@ -66,12 +68,19 @@ def evaluate(
         import sentiment140_bert
 
         data = resolved(None, flags).data if flags["dataset"] else None
+        result: Mapping[str, Any]
+        show: Callable[[], None]
         if len(model) > 1:
-            result = sentiment140_bert.compare(model, data, model_revision=model_revision, differences=differences)
+            result = comparison = sentiment140_bert.compare(
+                model, data, model_revision=model_revision, differences=differences
+            )
+            show = partial(print_comparison, comparison, differences)
         elif data:
-            result = sentiment140_bert.evaluate(model[0], data, model_revision, backend)
+            result = scores = sentiment140_bert.evaluate(model[0], data, model_revision, backend)
+            show = partial(print_scores, scores["splits"])
         elif RunDir(Path(model[0])).is_run():
-            result = sentiment140_bert.evaluate_run(Path(model[0]))
+            result = metrics = sentiment140_bert.evaluate_run(Path(model[0]))
+            show = partial(print_scores, metrics["splits"])
         else:
             raise S140Error(
                 f"{model[0]} is not a run directory, so it has no data of its own.", "Name tweets with --dataset."
@@ -80,7 +89,5 @@ def evaluate(
         write_json(output, result)
     if as_json:
         print_json(result)
-    elif len(model) > 1:
-        print_comparison(result, differences)
     else:
-        print_scores(result["splits"])
+        show()

@@ -28,8 +28,7 @@ def export(
 
     MODEL is a run directory, a model folder or a Hub id. The folder holds all that is needed: model.onnx, with
     --quantize int8 model_int8.onnx too, config.json, the tokenizer, and export.json with the sha256 of what it was
-    made of. It is written whole or not at all, and was held against torch before. An earlier export in its place
-    is replaced.
+    made of. It is compared with torch first, and written whole or not at all. An earlier export there is replaced.
     """
     with stdout_kept_clean():
         import sentiment140_bert
@@ -39,10 +38,9 @@ def export(
         print_json(result)
         return
     check = result["check"]
-    for precision, file in (("fp32", "model.onnx"), ("int8", "model_int8.onnx")):
-        if precision in check:
-            found = check[precision]
+    for file, agreement in (("model.onnx", check["fp32"]), ("model_int8.onnx", check.get("int8"))):
+        if agreement:
             say(
-                f"{result['folder']}/{file}: {result['files'][file] / 1e6:,.1f} MB; {found['labels_agree']} of "
-                f"{check['texts']} labels as torch's, logits at most {found['largest_difference']:.1g} away"
+                f"{result['folder']}/{file}: {result['files'][file] / 1e6:,.1f} MB; {agreement['labels_agree']} of "
+                f"{check['texts']} labels as torch's, logits at most {agreement['largest_difference']:.1g} away"
             )

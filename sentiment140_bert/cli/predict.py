@@ -84,19 +84,19 @@ def predict(
     check_memory(WITHOUT_TORCH)
     with contextlib.redirect_stdout(sys.stderr):  # libraries are loaded here, and none that is not needed
         from sentiment140_bert.data.rows import Row
-        from sentiment140_bert.inference.answering import answer_rows, open_classifier
+        from sentiment140_bert.inference.predict import open_classifier, predict_rows
 
         if source or output:
             from sentiment140_bert.data.texts import check_output, read_rows, write_answers
         if output:
             check_output(output)
-        rows: Iterator[Any] = (Row(number, each) for number, each in enumerate(text, start=1))
+        rows: Iterator[Any] = (Row(number, words) for number, words in enumerate(text, start=1))
         if source:
             rows = read_rows(source, resolved(None, flags).data)
         first = list(itertools.islice(rows, FIRST))
-        key = "id" if any(isinstance(each, Row) and each.id is not None for each in first) else "row"
+        key = "id" if any(isinstance(row, Row) and row.id is not None for row in first) else "row"
         classifier = open_classifier(model, model_revision, backend=backend, calibrated=calibrated, abstains=abstain)
-    answers = answer_rows(classifier, itertools.chain(first, rows), max_bad_rows)
+    answers = predict_rows(classifier, itertools.chain(first, rows), max_bad_rows)
     errors: Counter[str] = Counter()
     answers = count_errors(answers, errors)
     result: dict[str, object] = {}

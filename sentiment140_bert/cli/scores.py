@@ -1,21 +1,24 @@
-"""Scores on a terminal: each with its interval, and beside what costs nothing."""
+"""Scores on a terminal: each with its interval, and compared with the baselines."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.cli.output import print_table, say
 from sentiment140_bert.recipe import SCORES
 from sentiment140_bert.shapes import BASELINES
+
+if TYPE_CHECKING:
+    from sentiment140_bert.evaluation.compare import ModelComparison
 
 COUNTS = ("true_negative", "false_positive", "false_negative", "true_positive")
 Splits = dict[str, dict[str, Any]]
 
 
 def print_scores(splits: Splits) -> None:
-    """The scores of each split, one a column, and what they mean."""
+    """Print the scores of each split as a column, and remarks on them."""
     columns = list(splits.values())
     rows: list[list[object]] = [["tweets", *(f"{split['n']:,}" for split in columns)]]
     rows += [_row(name.replace("_", " "), columns, lambda split, name=name: split.get(name)) for name in SCORES]
@@ -49,13 +52,13 @@ def _with_limits(score: dict[str, float] | None) -> str:
 
 
 def _error(split: dict[str, Any], kind: str) -> dict[str, float] | None:
-    found: dict[str, Any] = split.get(kind, {})
-    return found.get("expected_calibration_error")
+    calibration: dict[str, Any] = split.get(kind, {})
+    return calibration.get("expected_calibration_error")
 
 
 def _baseline(split: dict[str, Any], name: str, key: str) -> dict[str, float] | None:
-    found: dict[str, Any] = split.get("baselines", {}).get(name, {})
-    return found.get(key)
+    baseline: dict[str, Any] = split.get("baselines", {}).get(name, {})
+    return baseline.get(key)
 
 
 def _count(split: dict[str, Any], name: str) -> str:
@@ -65,29 +68,29 @@ def _count(split: dict[str, Any], name: str) -> str:
 def _print_remarks(name: str, split: dict[str, Any]) -> None:
     from sentiment140_bert.evaluation.intervals import SIGNIFICANT
 
-    for baseline, each in split.get("baselines", {}).items():
-        if each["p_value"] >= SIGNIFICANT:
-            say(f"{name}: {split['n']:,} tweets do not tell the model apart from {BASELINES[baseline]}")
-    for each in split.get("slices", []):
-        if each["worse"]:
-            accuracy = _with_limits(each["accuracy"])
-            say(f"{name}: worse on tweets with {each['name']}: {accuracy} on {each['n']:,}, else {each['rest']:.4f}")
+    for baseline, lift in split.get("baselines", {}).items():
+        if lift["p_value"] >= SIGNIFICANT:
+            say(f"{name}: the difference from {BASELINES[baseline]} is not significant on {split['n']:,} tweets")
+    for part in split.get("slices", []):
+        if part["worse"]:
+            accuracy = _with_limits(part["accuracy"])
+            say(f"{name}: worse on tweets with {part['name']}: {accuracy} on {part['n']:,}, else {part['rest']:.4f}")
     leakage = split.get("leakage")
     if leakage and (leakage["exact"] or leakage["near"]):
         near = "near ones are not known" if leakage["near"] is None else f"{leakage['near']:,} more nearly"
-        say(f"{name}: {leakage['exact']:,} of its tweets stand in training too, {near}")
+        say(f"{name}: {leakage['exact']:,} of its tweets are in the training data, too, {near}")
 
 
-def print_comparison(result: dict[str, Any], differences: Path | None) -> None:
-    """Each model's accuracies, and for each pair whether they can be told apart."""
-    models: dict[str, Splits] = result["models"]
+def print_comparison(result: ModelComparison, differences: Path | None) -> None:
+    """Print each model's accuracies, and for each pair whether the difference is significant."""
+    models = result["models"]
     splits = next(iter(models.values()))
     rows = [
         [name, *(_with_limits(scores[split].get("accuracy")) for split in splits)] for name, scores in models.items()
     ]
     print_table(rows, ["accuracy", *(f"{name} ({split['n']:,})" for name, split in splits.items())])
     say()
-    for each in result["comparisons"]:
-        say(f"{each['split']}: {each['in_words']}")
+    for comparison in result["comparisons"]:
+        say(f"{comparison['split']}: {comparison['in_words']}")
     if differences:
         say(f"\n{result['differing']:,} tweets on which they differ: {differences}")

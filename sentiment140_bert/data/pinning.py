@@ -29,5 +29,5 @@ def at_one_commit(recipe: Recipe, begun: RunDir | None = None, data: Data | None
     elif data:
         commit = data[1].report["tokenizer"]["revision"]
     else:
-        commit = models.pinned(recipe.model.model_name_or_path, recipe.model.model_revision)
+        commit = models.resolve_commit(recipe.model.model_name_or_path, recipe.model.model_revision)
     return recipe.with_values({"model_revision": commit}) if commit else recipe

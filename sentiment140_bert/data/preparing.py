@@ -112,7 +112,7 @@ def tokenized(recipe: Recipe) -> Data:
 
     prepared, folder = splits(recipe.data)
     name = recipe.model.model_name_or_path
-    commit = models.pinned(name, recipe.model.model_revision)
+    commit = models.resolve_commit(name, recipe.model.model_revision)
     normalizer = clean.normalizer(prepared.report["settings"]["cleaning"])
     tokenizer = models.load_tokenizer(name, commit, normalizer)
     if recipe.data.max_length > tokenizer.model_max_length:

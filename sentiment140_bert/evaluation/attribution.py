@@ -24,7 +24,7 @@ TOKENS_PER_BATCH = {"cpu": 512, "cuda": 16_384}
 
 @dataclass(frozen=True)
 class Piece:
-    """Part of a tweet as it was written; ``weight`` is None for white space and for what the model did not see.
+    """Part of a tweet as it was written; ``weight`` is None for white space and for text that the model did not see.
 
     Weights are in logits: above 0 it speaks for positive, below 0 for negative.
     """
@@ -36,8 +36,8 @@ class Piece:
 Span = tuple[int, int, float]  # begin, end, weight
 
 
-def integrated_gradients() -> Any:
-    """captum's class for them.
+def load_integrated_gradients() -> Any:
+    """Load captum's class for integrated gradients.
 
     Raises:
         MissingExtra: captum is not installed.
@@ -49,19 +49,19 @@ def integrated_gradients() -> Any:
     return LayerIntegratedGradients
 
 
-def explain(
+def explain_texts(
     model: Any, tokenizer: Any, texts: Sequence[str], positive: int, negative: int, max_length: int, steps: int = STEPS
 ) -> list[tuple[Piece, ...]]:
-    """The weight of every word of every tweet; the same call gives the same weights.
+    """Weigh every word of every tweet; the same call gives the same weights.
 
-    How far the weights of a tweet are from adding up to what they should depends on the steps. Of 200 real tweets
-    (bundled MiniLM fine-tuned by recipe `quickstart`, November 2026) the share that was off by less than 5% was 0.26
-    with 8 steps, 0.75 with 16, 0.94 with 24, 0.985 with 32 and 1.00 with 48. Time grows with them.
+    With more steps the weights of a tweet come closer to their due sum, and it takes longer. Of 200 real tweets (a
+    MiniLM fine-tuned by recipe `quickstart`, November 2026) the share that was off by less than 5% was 0.26 with 8
+    steps, 0.75 with 16, 0.94 with 24, 0.985 with 32 and 1.00 with 48.
 
     Args:
-        model: What ``AutoModelForSequenceClassification`` loads, in evaluation mode.
+        model: A sequence classifier in evaluation mode.
         tokenizer: Its own, a fast one; it is not changed.
-        texts: As they are handed to the model.
+        texts: The model's inputs.
         positive: Position of that label among the logits; ``negative`` likewise.
         max_length: Tokens after which a tweet is cut.
         steps: Points on the path (Gauss-Legendre).
@@ -82,19 +82,21 @@ def explain(
         return_offsets_mapping=True,
         return_special_tokens_mask=True,
     )
-    weights = _weights(model, tokenizer, encoded, positive, negative, steps)
+    weights = _weigh_tokens(model, tokenizer, encoded, positive, negative, steps)
     return [
-        tuple(pieces(text, encoding.offsets, encoding.word_ids, weight))
+        tuple(split_into_pieces(text, encoding.offsets, encoding.word_ids, weight))
         for text, encoding, weight in zip(texts, encoded.encodings or [], weights, strict=True)
     ]
 
 
-def _weights(model: Any, tokenizer: Any, encoded: Any, positive: int, negative: int, steps: int) -> list[list[float]]:
-    """A weight for every token of every tweet; batches hold tweets of like length, so that little is padded."""
+def _weigh_tokens(
+    model: Any, tokenizer: Any, encoded: Any, positive: int, negative: int, steps: int
+) -> list[list[float]]:
+    """Weigh every token of every tweet, in batches of similar lengths, so that little is padded."""
     lengths = [len(ids) for ids in encoded["input_ids"]]
     order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
-    found: list[list[float]] = [[] for _ in lengths]
-    attribute = _attributor(model, positive, negative, steps)
+    weights: list[list[float]] = [[] for _ in lengths]
+    attribute = _make_attributor(model, positive, negative, steps)
     with tqdm(desc="explain", total=len(order), unit=" tweets", disable=None) as bar:
         for start in range(0, len(order), TWEETS_AT_ONCE):
             rows = order[start : start + TWEETS_AT_ONCE]
@@ -103,91 +105,90 @@ def _weights(model: Any, tokenizer: Any, encoded: Any, positive: int, negative: 
             }
             padded = tokenizer.pad(batch, return_tensors="pt").to(model.device)
             for row, weight in zip(rows, attribute(padded, tokenizer.pad_token_id), strict=True):
-                # Padding stands on the side that the tokenizer says.
-                found[row] = weight[-lengths[row] :] if tokenizer.padding_side == "left" else weight[: lengths[row]]
+                weights[row] = weight[-lengths[row] :] if tokenizer.padding_side == "left" else weight[: lengths[row]]
             bar.update(len(rows))
-    return found
+    return weights
 
 
-def _attributor(model: Any, positive: int, negative: int, steps: int) -> Any:
-    """A function from a padded batch to its tokens' weights."""
+def _make_attributor(model: Any, positive: int, negative: int, steps: int) -> Any:
+    """Make a function from a padded batch to its tokens' weights."""
     names: list[str] = []
 
     def margin(ids: Any, *others: Any) -> Any:
         logits = model(input_ids=ids, **dict(zip(names, others, strict=True))).logits.float()
         return logits[:, positive] - logits[:, negative]
 
-    # The layer's output is replaced, not its input: what a model makes of the ids themselves (RoBERTa its positions)
-    # stays that of the tweet along the whole path.
-    gradients = integrated_gradients()(margin, model.get_input_embeddings())
+    # The layer's output is replaced, not its input: a model that computes more from the ids (RoBERTa its positions)
+    # gets those of the tweet along the whole path.
+    gradients = load_integrated_gradients()(margin, model.get_input_embeddings())
 
     def attribute(batch: Any, padding: int) -> list[list[float]]:
         ids, special = batch["input_ids"], batch["special_tokens_mask"].bool()
         names[:] = [name for name in batch if name not in ("input_ids", "special_tokens_mask")]
-        found = gradients.attribute(
+        attributions = gradients.attribute(
             ids,
             baselines=ids.where(special, padding),
             additional_forward_args=tuple(batch[name] for name in names),
             n_steps=steps,
             internal_batch_size=max(len(ids), TOKENS_PER_BATCH[model.device.type] // ids.shape[1]),
         )
-        weights: list[list[float]] = found.sum(-1).tolist()
+        weights: list[list[float]] = attributions.sum(-1).tolist()
         return weights
 
     return attribute
 
 
-def pieces(
+def split_into_pieces(
     text: str,
     offsets: Sequence[tuple[int, int]],
     words: Sequence[int | None],
     weights: Sequence[float],
 ) -> Iterator[Piece]:
-    """A tweet's tokens as pieces of the tweet itself.
+    """Yield the pieces of a tweet that its tokens stand for.
 
     Args:
         text: The tweet.
         offsets: Begin and end of every token in it. Of text that a normalizer replaced they name the last
-            character only (seen with tokenizers 0.23), and every token of the replacement has the same.
+            character only (tokenizers 0.23), and every token of the replacement has the same.
         words: The word that each token belongs to; None for special ones.
         weights: Of every token.
     """
     end = 0
-    for begin, stop, weight in _spans(text, offsets, words, weights):
-        yield from _unseen(text[end:begin])
+    for begin, stop, weight in _find_spans(text, offsets, words, weights):
+        yield from _make_unseen(text[end:begin])
         yield Piece(text[begin:stop], weight)
         end = stop
-    yield from _unseen(text[end:])
+    yield from _make_unseen(text[end:])
 
 
-def _unseen(text: str) -> Iterator[Piece]:
+def _make_unseen(text: str) -> Iterator[Piece]:
     if text:
         yield Piece(text, None)
 
 
-def _spans(
+def _find_spans(
     text: str, offsets: Sequence[tuple[int, int]], words: Sequence[int | None], weights: Sequence[float]
 ) -> list[Span]:
-    """Words in order, none overlapping another, without white space at their ends."""
-    found: list[Span] = []
+    """Return the words in order, none overlapping another, without white space at their ends."""
+    spans: list[Span] = []
     last = None
     for (begin, end), word, weight in zip(offsets, words, weights, strict=True):
         if word is None:
             continue
-        if found and (word == last or begin < found[-1][1]):
-            found[-1] = (found[-1][0], max(end, found[-1][1]), found[-1][2] + weight)
+        if spans and (word == last or begin < spans[-1][1]):
+            spans[-1] = (spans[-1][0], max(end, spans[-1][1]), spans[-1][2] + weight)
         else:
-            found.append((begin, end, weight))
+            spans.append((begin, end, weight))
         last = word
-    return _grown(text, found)
+    return _extend_spans(text, spans)
 
 
-def _grown(text: str, spans: list[Span]) -> list[Span]:
-    """Each word with what stands before it and was replaced by it, up to the word or white space before that."""
-    grown = []
+def _extend_spans(text: str, spans: list[Span]) -> list[Span]:
+    """Extend each word by the text before it that it replaced, back to the previous word or white space."""
+    extended = []
     for (_, before, _), (begin, end, weight) in pairwise([(0, 0, 0.0), *spans]):
         gap = text[before:begin]
-        begin -= len(gap) - max((at + 1 for at, each in enumerate(gap) if each.isspace()), default=0)
+        begin -= len(gap) - max((at + 1 for at, character in enumerate(gap) if character.isspace()), default=0)
         word = text[begin:end].lstrip()  # some tokenizers count the blank before a word to the word
-        grown.append((end - len(word) if word else begin, end, weight))
-    return grown
+        extended.append((end - len(word) if word else begin, end, weight))
+    return extended

@@ -1,27 +1,36 @@
-"""The answer that a model has to beat: TF-IDF of words and word pairs, and a logistic regression on it."""
+"""What a model has to beat: the majority class, and a logistic regression on the TF-IDF of words and word pairs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sentiment140_bert.errors import DataError, first_line
+from sentiment140_bert.errors import DataError, RunError, first_line
+from sentiment140_bert.evaluation import intervals
 from sentiment140_bert.run_dir import written_whole
 
+if TYPE_CHECKING:
+    from sentiment140_bert.data.cache import Prepared
+    from sentiment140_bert.evaluation.scores import Predictions
+
+log = logging.getLogger(__name__)
+FILE = "baseline.parquet"
 FORMAT = 1  # raise it when the same tweets would give another baseline
 # Words with their apostrophes. scikit-learn's own pattern makes "don" of "don't" and drops "i" and "u". Accuracy on
 # 52,202 real tweets after training on 90,000: 0.7976, with scikit-learn's pattern 0.7961, with punctuation 0.7990.
 WORD = r"\w+(?:['’]\w+)*"
 # Terms of a single tweet help where there are few tweets (0.6192 against 0.6114 after 300), make no difference at
 # 3,000, and harm where there are many (0.7941 against 0.7976 after 90,000).
-MANY = 3_000
+MANY_TWEETS = 3_000
 INTERCEPT, VERSION = b"intercept", b"format"
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -36,18 +45,18 @@ class Baseline:
     """
 
     terms: Sequence[str]
-    idf: npt.NDArray[np.float64]
-    coefficients: npt.NDArray[np.float64]
+    idf: Floats
+    coefficients: Floats
     intercept: float
 
     @cached_property
     def _vectorizer(self) -> Any:
-        vectorizer = _tfidf(vocabulary=self.terms)
+        vectorizer = _make_vectorizer(vocabulary=self.terms)
         vectorizer.idf_ = self.idf
         return vectorizer
 
-    def positive(self, texts: Sequence[str]) -> npt.NDArray[np.float64]:
-        """P(positive) of each text, shape (texts,)."""
+    def positive(self, texts: Sequence[str]) -> Floats:
+        """Return P(positive) of each text, shape (texts,)."""
         from scipy.special import expit
 
         if not len(texts):
@@ -55,11 +64,11 @@ class Baseline:
         return np.asarray(expit(self._vectorizer.transform(texts) @ self.coefficients + self.intercept))
 
     def terms_in(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
-        """How many of the terms each text holds, shape (texts,): what its answer rests on."""
+        """Return the number of terms in each text, shape (texts,)."""
         return np.asarray(np.diff(self._vectorizer.transform(texts).indptr), dtype=np.int64)
 
     def save(self, path: Path) -> None:
-        """Writes a parquet file, whole or not at all.
+        """Write a parquet file, whole or not at all.
 
         Raises:
             RunError: Nothing can be written there.
@@ -73,11 +82,11 @@ class Baseline:
             pq.write_table(table, temporary, write_page_checksum=True)
 
 
-def fit(texts: Sequence[str], labels: npt.NDArray[np.int64]) -> Baseline:
-    """Trains the baseline; the same tweets give the same one on any number of cores.
+def fit_baseline(texts: Sequence[str], labels: npt.NDArray[np.int64]) -> Baseline:
+    """Train the baseline; the same tweets give the same one on any number of cores.
 
     Args:
-        texts: Of the training split, as they were prepared.
+        texts: Of the training split, prepared.
         labels: 0 or 1 of each.
 
     Raises:
@@ -88,7 +97,7 @@ def fit(texts: Sequence[str], labels: npt.NDArray[np.int64]) -> Baseline:
 
     if len(np.unique(labels)) < 2:
         raise DataError(f"The {len(texts):,} tweets to train the baseline on have one label only.", "Take more tweets.")
-    vectorizer = _tfidf(min_df=1 if len(texts) < MANY else 2)
+    vectorizer = _make_vectorizer(min_df=1 if len(texts) < MANY_TWEETS else 2)
     try:
         matrix = vectorizer.fit_transform(texts)
     except ValueError as error:  # what scikit-learn says of an empty vocabulary
@@ -107,8 +116,8 @@ def fit(texts: Sequence[str], labels: npt.NDArray[np.int64]) -> Baseline:
     return Baseline(terms, np.asarray(vectorizer.idf_), np.asarray(coefficients), float(intercept))
 
 
-def load(path: Path) -> Baseline:
-    """Reads what :meth:`Baseline.save` wrote; it answers exactly as the saved one.
+def load_baseline(path: Path) -> Baseline:
+    """Load a baseline that :meth:`Baseline.save` wrote, bit for bit.
 
     Raises:
         DataError: The file is damaged, or of another version of this package.
@@ -118,21 +127,94 @@ def load(path: Path) -> Baseline:
 
     try:
         table = pq.read_table(path, page_checksum_verification=True)
-        about = table.schema.metadata or {}
-        if about.get(VERSION) != str(FORMAT).encode():
+        metadata = table.schema.metadata or {}
+        if metadata.get(VERSION) != str(FORMAT).encode():
             raise ValueError("it was made by another version")
         idf, coefficients = (table[name].to_numpy() for name in ("idf", "coefficient"))
-        return Baseline(table["term"].to_pylist(), idf, coefficients, float.fromhex(about[INTERCEPT].decode()))
+        return Baseline(table["term"].to_pylist(), idf, coefficients, float.fromhex(metadata[INTERCEPT].decode()))
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise DataError(f"{path} is no baseline: {first_line(error)}.", "Remove it; it is made anew.") from None
+        raise DataError(f"{path} is no baseline: {first_line(error)}.", "Remove it, and it is fitted again.") from None
 
 
-def majority(labels: npt.NDArray[np.int64]) -> float:
-    """The share of positive among the training labels: the constant answer, P(positive) of any text."""
-    return float(np.mean(labels))
-
-
-def _tfidf(**options: Any) -> Any:
+def _make_vectorizer(**options: Any) -> Any:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     return TfidfVectorizer(token_pattern=WORD, ngram_range=(1, 2), sublinear_tf=True, **options)
+
+
+def load_or_fit_baseline(prepared: Prepared) -> Baseline:
+    """Load the baseline of prepared data from their folder; fit it to their training split if there is none.
+
+    Raises:
+        DataError: The training split holds no words.
+    """
+    file = prepared.folder / FILE
+    if file.is_file():
+        try:
+            return load_baseline(file)
+        except DataError as error:
+            log.warning("baseline: %s It is fitted again.", error.message)
+    train = prepared.splits()["train"]
+    log.info("baseline: TF-IDF and logistic regression on %s tweets", f"{len(train):,}")
+    baseline = fit_baseline(list(train["text"]), np.array(train["label"]))
+    try:
+        baseline.save(file)
+    except (RunError, OSError) as error:  # a cache that cannot be written, or a full disk: it is only fitted again
+        log.warning("baseline: not saved: %s", first_line(error))
+    return baseline
+
+
+# ---- compared with a model
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """The baselines of a model.
+
+    Args:
+        majority: Share of positive among the training tweets, as P(positive) of any text.
+        tfidf: From texts to P(positive), trained on the same tweets as the model; None if these are not available.
+    """
+
+    majority: float
+    tfidf: Callable[[Sequence[str]], Floats] | None = None
+
+    def compare(self, predictions: Predictions) -> dict[str, Any]:
+        """Return the ``accuracy`` of each baseline, and the ``lift``, by which the model is better."""
+        positive = {"majority": np.full(len(predictions.truth), self.majority)}
+        if self.tfidf:
+            positive["tfidf"] = self.tfidf(predictions.texts)
+        return {name: _measure_lift(predictions, shares) for name, shares in positive.items()}
+
+
+def _measure_lift(predictions: Predictions, positive: Floats) -> dict[str, Any]:
+    correct = (positive >= 0.5) == (predictions.truth == 1)
+    comparison = intervals.compare_accuracy(predictions.correct, correct, predictions.truth)
+    return {"accuracy": comparison["second"], "lift": comparison["difference"], "p_value": comparison["p_value"]}
+
+
+def make_baselines(prepared: Prepared) -> Baselines:
+    """Make the baselines of a model that was trained on these tweets."""
+    majority = float(np.mean(np.array(prepared.splits()["train"]["label"])))
+    try:
+        return Baselines(majority, partial(predict_positive, load_or_fit_baseline(prepared), prepared))
+    except DataError as error:
+        log.warning("baseline: %s", error.message)
+        return Baselines(majority)
+
+
+def predict_positive(baseline: Baseline, prepared: Prepared, texts: Sequence[str]) -> Floats:
+    """Return P(positive) of texts that may be raw: they get the cleaning of the training split.
+
+    Args:
+        baseline: Of ``prepared``.
+        prepared: Names the cleaning of its texts, which changes nothing of a clean text.
+        texts: Any.
+    """
+    import pyarrow as pa
+
+    from sentiment140_bert.data import clean
+
+    column = pa.chunked_array([pa.array(texts, pa.string())])
+    cleaned, _ = clean.clean(column, prepared.report["settings"]["cleaning"])
+    return baseline.positive(cleaned.to_pylist())

@@ -34,11 +34,11 @@ class SentimentMetrics(evaluate.Metric):  # type: ignore[misc]
         )
 
     def _compute(self, predictions: Any, references: Any) -> dict[str, float | int]:
-        return scores(np.asarray(predictions, dtype=np.float64), np.asarray(references, dtype=np.int64))
+        return compute_scores(np.asarray(predictions, dtype=np.float64), np.asarray(references, dtype=np.int64))
 
 
-def scores(positive: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> dict[str, float | int]:
-    """The numbers behind :class:`SentimentMetrics`.
+def compute_scores(positive: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> dict[str, float | int]:
+    """Compute the scores of :class:`SentimentMetrics`.
 
     Args:
         positive: Probability of ``positive`` for each tweet, shape (n,).
@@ -47,7 +47,7 @@ def scores(positive: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> d
     predicted = (positive >= 0.5).astype(np.int64)
     (tn, fp), (fn, tp) = sk.confusion_matrix(truth, predicted, labels=[0, 1])
     precision, recall, f1, _ = sk.precision_recall_fscore_support(truth, predicted, average="binary", zero_division=0.0)
-    found: dict[str, float | int] = {
+    values: dict[str, float | int] = {
         "accuracy": float(sk.accuracy_score(truth, predicted)),
         "f1": float(f1),
         "precision": float(precision),
@@ -61,15 +61,15 @@ def scores(positive: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> d
         "true_positive": int(tp),
     }
     if 0 < truth.sum() < len(truth):
-        found["roc_auc"] = float(sk.roc_auc_score(truth, positive))
-    return found
+        values["roc_auc"] = float(sk.roc_auc_score(truth, positive))
+    return values
 
 
-def trainer_metrics(prediction: Any) -> dict[str, float]:
-    """For ``Trainer(compute_metrics=…)``: the same scores, from an ``EvalPrediction`` with two logits a row.
+def compute_trainer_metrics(prediction: Any) -> dict[str, float]:
+    """Compute the scores for ``Trainer(compute_metrics=…)``, from an ``EvalPrediction`` with two logits a row.
 
     Raises:
-        RunError: The logits are no numbers any more.
+        RunError: A logit is not a finite number: the training has diverged.
     """
     logits = np.asarray(prediction.predictions, dtype=np.float64)
     if not np.isfinite(logits).all():

@@ -1,4 +1,4 @@
-"""On which kinds of tweets a model is worse than on the rest, beyond chance."""
+"""The kinds of tweets on which a model is significantly worse than on the rest."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ import numpy.typing as npt
 from sentiment140_bert.evaluation import intervals
 
 Rows = npt.NDArray[np.bool_]
-FEWEST = 20  # tweets in a slice, and beside it, for a test to mean something
-FEWEST_OF_TOPIC = 10
+MIN_TWEETS = 20  # tweets in a slice, and beside it, for a test to mean something
+MIN_OF_TOPIC = 10
 SHORT, LONG = 5, 20  # words: about the shortest and the longest sixth of the corpus
-NOT_ENGLISH_WORDS = 4  # a shorter tweet says nothing of its language
-
-# Eyes, perhaps a nose, and a mouth; or the other way round. One that begins with a letter or a digit stands alone: in
-# "XP:", "at 8:30" and "fired: " there is none.
+MIN_WORDS = 4  # a shorter tweet says nothing of its language
+# Eyes, perhaps a nose, and a mouth; or the reverse. One that begins with a letter or a digit must be a word of its own:
+# "XP:", "at 8:30" and "fired: " hold none.
 EMOTICON = re.compile(
     r"(?<!\w)[xX8][-o*']?[)(dD](?!\w)"
     r"|(?<![\d:])[:;=](?!//)[-o*']?(?:[)(\]\[/\\|}{@*]+|[dDpPoO3](?!\w))"
@@ -35,13 +34,12 @@ NEGATION = re.compile(
 )
 CONTRAST = re.compile(r"\b(?:but|however|although|though|tho|yet|except|despite|nevertheless)\b", re.IGNORECASE)
 WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
-# Beside scikit-learn's stop words the commonest words of English tweets: a text without any of them rarely is English.
-TWEETED = (
+# The commonest words of English tweets that are not scikit-learn's stop words: few English texts have none of both.
+COMMON_WORDS = (
     *("i'm", "im", "it's", "don't", "can't", "u", "ur", "lol", "haha", "just", "good", "great", "love", "like", "got"),
     *("day", "today", "tomorrow", "night", "morning", "work", "home", "time", "new", "know", "want", "need", "think"),
     *("happy", "sad", "sorry", "thanks", "thank", "miss", "feel", "oh", "hey", "yeah", "yes", "nice", "bad", "come"),
 )
-
 KINDS: dict[str, Callable[[str], bool]] = {
     "negation": lambda text: bool(NEGATION.search(text)),
     "contrast": lambda text: bool(CONTRAST.search(text)),
@@ -61,9 +59,9 @@ KINDS: dict[str, Callable[[str], bool]] = {
 
 
 def looks_foreign(text: str) -> bool:
-    """Whether a text hardly is English: a guess by its words and letters, good enough to count by."""
+    """Return True if a text hardly is English: a guess by its words and letters, good enough to count by."""
     words = [word.lower() for word in WORD.findall(text.replace("@user", " ").replace("http", " "))]
-    if len(words) < NOT_ENGLISH_WORDS:
+    if len(words) < MIN_WORDS:
         return False
     letters = "".join(words)
     beyond = sum(letter > "\u024f" for letter in letters) / len(letters)  # past the Latin alphabets
@@ -74,48 +72,47 @@ def looks_foreign(text: str) -> bool:
 def _english_words() -> frozenset[str]:
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-    return frozenset(ENGLISH_STOP_WORDS).union(TWEETED)
+    return frozenset(ENGLISH_STOP_WORDS).union(COMMON_WORDS)
 
 
-def of_texts(texts: Sequence[str], topics: Sequence[str | None] | None = None) -> dict[str, Rows]:
-    """Which tweets belong to which slice.
+def find_slices(texts: Sequence[str], topics: Sequence[str | None] | None = None) -> dict[str, Rows]:
+    """Find the tweets of each slice, by its name; shape (n,). A tweet may belong to several.
 
     Args:
         texts: As a person reads them.
-        topics: The query by which each tweet was found, where that is known.
-
-    Returns:
-        By the slice's name whether each tweet belongs to it, shape (n,); a tweet may belong to several.
+        topics: The query by which each tweet was found, if that is known.
     """
-    found = {name: np.fromiter(map(test, texts), dtype=bool, count=len(texts)) for name, test in KINDS.items()}
-    named = Counter(topic for topic in topics or () if topic)
-    for topic in sorted(topic for topic, count in named.items() if count >= FEWEST_OF_TOPIC):
-        found[f"topic: {topic}"] = np.array([each == topic for each in topics or ()])
-    return {name: rows for name, rows in found.items() if rows.any()}
+    members = {name: np.fromiter(map(test, texts), dtype=bool, count=len(texts)) for name, test in KINDS.items()}
+    counts = Counter(topic for topic in topics or () if topic)
+    for topic in sorted(topic for topic, count in counts.items() if count >= MIN_OF_TOPIC):
+        members[f"topic: {topic}"] = np.array([some == topic for some in topics or ()])
+    return {name: rows for name, rows in members.items() if rows.any()}
 
 
-def scored(right: Rows, members: Mapping[str, Rows]) -> list[dict[str, Any]]:
-    """The accuracy on every slice, and whether it is worse than on the rest beyond chance.
+def score_slices(correct: Rows, members: Mapping[str, Rows]) -> list[dict[str, Any]]:
+    """Measure the accuracy on every slice, and test if it is significantly worse than on the rest.
 
     A slice is tested by Fisher's exact test, one-sided, against all other tweets; the p-values are corrected for the
-    number of slices (Holm 1979). Slices overlap: whoever is bad at "but" is bad at long tweets, which hold more of
+    number of slices (Holm 1979). Slices overlap: a model that is bad at "but" is bad at long tweets, which hold more of
     them. So the slice with the clearest difference is flagged first, its tweets are set aside, and the others are
-    tested on what is left, until none is worse.
+    tested on the rest, until none is worse.
 
     Args:
-        right: Whether the model is right, for each tweet, shape (n,).
-        members: From :func:`of_texts`.
+        correct: True where the prediction is, shape (n,).
+        members: Of :func:`find_slices`.
 
     Returns:
         For each slice, in order, ``name``, ``n``, ``accuracy`` with its interval, ``rest`` (accuracy of all other
         tweets, None if there are none), ``p_value`` (when it was flagged, or of the tweets outside the flagged ones;
-        None where too few are left to test) and ``worse``.
+        None if too few are left to test) and ``worse``.
     """
-    waiting, left = dict(members), np.ones(len(right), dtype=bool)
+    waiting, left = dict(members), np.ones(len(correct), dtype=bool)
     p_values: dict[str, float | None] = dict.fromkeys(members)
     worse = []
     while waiting:
-        tested = {name: p for name, rows in waiting.items() if (p := _p_value(right[left], rows[left])) is not None}
+        tested = {
+            name: p for name, rows in waiting.items() if (p := _test_slice(correct[left], rows[left])) is not None
+        }
         p_values |= dict.fromkeys(waiting) | tested
         worst = min(tested, key=lambda name: tested[name], default=None)
         if worst is None or tested[worst] * len(tested) >= intervals.SIGNIFICANT:
@@ -126,8 +123,8 @@ def scored(right: Rows, members: Mapping[str, Rows]) -> list[dict[str, Any]]:
         {
             "name": name,
             "n": int(rows.sum()),
-            "accuracy": intervals.share(int(right[rows].sum()), int(rows.sum())),
-            "rest": float(right[~rows].mean()) if not rows.all() else None,
+            "accuracy": intervals.measure_share(int(correct[rows].sum()), int(rows.sum())),
+            "rest": float(correct[~rows].mean()) if not rows.all() else None,
             "p_value": p_values[name],
             "worse": name in worse,
         }
@@ -135,14 +132,14 @@ def scored(right: Rows, members: Mapping[str, Rows]) -> list[dict[str, Any]]:
     ]
 
 
-def _p_value(right: Rows, rows: Rows) -> float | None:
-    """Of finding as many errors in the slice, if they fell on all tweets alike; None where there are too few."""
+def _test_slice(correct: Rows, rows: Rows) -> float | None:
+    """Return the p-value of as many errors in a slice if errors were spread evenly; None for too few tweets."""
     from scipy.stats import fisher_exact
 
-    if min(rows.sum(), (~rows).sum()) < FEWEST:
+    if min(rows.sum(), (~rows).sum()) < MIN_TWEETS:
         return None
     table = [
-        [int((~right & rows).sum()), int((right & rows).sum())],
-        [int((~right & ~rows).sum()), int((right & ~rows).sum())],
+        [int((~correct & rows).sum()), int((correct & rows).sum())],
+        [int((~correct & ~rows).sum()), int((correct & ~rows).sum())],
     ]
     return float(fisher_exact(table, alternative="greater").pvalue)

@@ -1,8 +1,6 @@
 """Texts to labels and scores. Only ``torch_backend`` loads torch, only ``onnx_backend`` onnxruntime."""
 
-from sentiment140_bert.inference.backend import Backend
-from sentiment140_bert.inference.batching import batches_by_budget
-from sentiment140_bert.inference.classifier import NEUTRAL, WINDOW, Classifier, Prediction
+from sentiment140_bert.inference.classifier import NEUTRAL, WINDOW, Backend, Classifier, Prediction, split_into_batches
 from sentiment140_bert.inference.tokens import Tokenization, Tokens
 
 __all__ = [
@@ -13,5 +11,5 @@ __all__ = [
     "Prediction",
     "Tokenization",
     "Tokens",
-    "batches_by_budget",
+    "split_into_batches",
 ]

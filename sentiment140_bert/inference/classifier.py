@@ -1,22 +1,62 @@
-"""Texts to labels and scores: in the input's order, in bounded memory, as ``pipeline`` would answer."""
+"""Texts to labels and scores: in the input's order, in bounded memory, with the answers of ``pipeline``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from sentiment140_bert.errors import ModelError
-from sentiment140_bert.inference.backend import Backend
-from sentiment140_bert.inference.batching import batches_by_budget
-from sentiment140_bert.inference.tokens import Tokenization
+from sentiment140_bert.inference.tokens import Numbers, Tokenization
 
-WINDOW = 4_096  # texts that are sorted by length together; also what is held in memory at once
+WINDOW = 4_096  # texts that are sorted by length together and held in memory at once
+CPU_TOKENS = 1_024  # of a batch on a CPU, padding included; larger ones are no faster
 NEUTRAL = "neutral"
+
+
+class Backend(Protocol):
+    """A loaded model, whatever library computes it."""
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """Names of the labels by position."""
+
+    @property
+    def tokens_per_batch(self) -> int:
+        """The best size of a batch in tokens, padding included."""
+
+    def logits(self, inputs: Mapping[str, Numbers]) -> npt.NDArray[np.float32]:
+        """Compute logits of shape (rows, labels).
+
+        Args:
+            inputs: Matrices of shape (rows, tokens) by their names in transformers: ``input_ids``; ``attention_mask``
+                where some of it is padding; ``token_type_ids`` where they are not all 0.
+        """
+
+
+def split_into_batches(
+    lengths: npt.NDArray[np.int64], budget: int, pads: bool = True
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield rows, longest first, cut so that a padded batch holds at most ``budget`` tokens (or a single row).
+
+    Args:
+        lengths: Tokens of each row.
+        budget: Tokens of a batch.
+        pads: Rows of different lengths may go together.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        longest = int(lengths[order[start]])
+        size = max(1, budget // max(1, longest))
+        if not pads:
+            size = min(size, int((lengths[order[start : start + size]] == longest).sum()))
+        yield order[start : start + size]
+        start += size
 
 
 class Prediction(NamedTuple):
@@ -33,10 +73,12 @@ class Classifier:
     Args:
         backend: Computes the logits of its labels.
         tokenization: Its own.
-        config: What its ``config.json`` says.
-        temperature: By which the logits are divided before scores are made of them; it changes no label.
-        neutral_below: Score under which the answer is ``neutral``.
-        pads: Texts of different lengths are computed together; not where that changes the model's answers.
+        config: Content of its ``config.json``.
+        temperature: Divides the logits before scores are made of them; it changes no label.
+        neutral_below: Score under which the label is ``neutral``.
+        pads: Compute texts of different lengths together; False if that changes the model's answers.
+        empty: Number of texts so far without any word.
+        truncated: Number of texts so far that were longer than the model takes.
     """
 
     backend: Backend
@@ -62,15 +104,11 @@ class Classifier:
 
     @property
     def max_length(self) -> int:
-        """Tokens at which a text is cut."""
+        """The most tokens of a text; longer ones are cut."""
         return self.tokenization.max_length
 
     def predict(self, texts: Iterable[str]) -> Iterator[Prediction]:
-        """A prediction for each text, in order; the input is read window by window.
-
-        Texts without any word are answered too (and counted in ``empty``), longer ones than the model takes are
-        cut (``truncated``).
-        """
+        """Yield a prediction for each text, in order; the input is read window by window."""
         labels = self.labels
         for row in self.stream(texts):
             best = int(row.argmax())
@@ -78,18 +116,18 @@ class Classifier:
             yield Prediction(NEUTRAL if score < self.neutral_below else labels[best], score)
 
     def stream(self, texts: Iterable[str]) -> Iterator[npt.NDArray[np.float32]]:
-        """Probabilities of all labels for each text, in order; arrays of shape (labels,)."""
+        """Yield the probabilities of all labels for each text, in order; arrays of shape (labels,)."""
         remaining, first = iter(texts), 1
         while window := list(islice(remaining, WINDOW)):
             yield from self._window(window, first)
             first += len(window)
 
     def probabilities(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Probabilities of all labels, shape (texts, labels); with a progress bar where there are many texts."""
+        """Return the probabilities of all labels, shape (texts, labels); with a progress bar for many texts."""
         from tqdm import tqdm
 
-        shown = None if len(texts) > WINDOW else True
-        with tqdm(desc="score", total=len(texts), unit=" tweets", unit_scale=True, disable=shown) as bar:
+        disable = None if len(texts) > WINDOW else True  # None: on a terminal only
+        with tqdm(desc="score", total=len(texts), unit=" tweets", unit_scale=True, disable=disable) as bar:
             parts = []
             for start in range(0, len(texts), WINDOW):
                 parts.append(self._window(texts[start : start + WINDOW], start + 1))
@@ -100,7 +138,7 @@ class Classifier:
         """Return logits, shape (texts, labels), for as many texts as fit into memory; equal ones are computed once.
 
         Args:
-            texts: What to answer.
+            texts: Any.
             first: The number of the first of them, for messages.
 
         Raises:
@@ -108,11 +146,11 @@ class Classifier:
         """
         tokens = self.tokenization(texts)
         self.empty += sum(not text.strip() for text in texts)
-        self.truncated += tokens.cut
-        chosen, places = tokens.distinct()
+        self.truncated += tokens.truncated
+        chosen, places = tokens.find_distinct()
         result = np.empty((len(chosen), len(self.labels)), dtype=np.float32)
-        for part in batches_by_budget(tokens.lengths[chosen], self.backend.tokens_per_batch, self.pads):
-            result[part] = self.backend.logits(tokens.padded(chosen[part]))
+        for part in split_into_batches(tokens.lengths[chosen], self.backend.tokens_per_batch, self.pads):
+            result[part] = self.backend.logits(tokens.pad(chosen[part]))
         finite = np.isfinite(result.sum(axis=1, dtype=np.float64))
         if not finite.all():
             number = first + int(np.argmin(finite[places]))

@@ -1,27 +1,121 @@
-"""An exported model as a classifier's backend: onnxruntime on the CPU; neither torch nor transformers is needed."""
+"""An exported model as a classifier's backend: onnxruntime on the CPU, without torch or transformers."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 from tokenizers import Tokenizer
+from typing_extensions import TypedDict
 
 from sentiment140_bert import confined
 from sentiment140_bert.errors import MissingExtra, ModelError, first_line
-from sentiment140_bert.inference import export_folder
-from sentiment140_bert.inference.backend import Numbers
-from sentiment140_bert.inference.batching import CPU_TOKENS
-from sentiment140_bert.inference.classifier import Classifier
-from sentiment140_bert.inference.tokens import IDS, MASK, TYPES, Tokenization
-from sentiment140_bert.run_dir import sha256_of
+from sentiment140_bert.inference.classifier import CPU_TOKENS, Classifier
+from sentiment140_bert.inference.tokens import IDS, MASK, TYPES, Numbers, Tokenization
+from sentiment140_bert.run_dir import TRAINING_ROWS, sha256_of
 from sentiment140_bert.trust import check_folder
-from sentiment140_bert.trust.model_files import UnusableFile
+from sentiment140_bert.trust.model_files import UnusableFile, check_shape, is_rust_failure, read_labels, read_object
+
+MANIFEST, CONFIG, TOKENIZER = "export.json", "config.json", "tokenizer.json"
+TOKENIZER_SETTINGS = "tokenizer_config.json"
+EXPORT_AGAIN = "Export the model again with `s140 export`."
+# The names under which transformers.js and optimum look for them.
+GRAPHS = {"fp32": "model.onnx", "int8": "model_int8.onnx"}
+
+
+def is_export(folder: Path) -> bool:
+    """Return True if an export is there."""
+    return (folder / MANIFEST).is_file()
+
+
+def hash_sources(folder: Path) -> dict[str, str]:
+    """Return the sha256 of all files in a model folder that an export is made of, by name."""
+    files = [*folder.glob("*.safetensors"), folder / CONFIG, folder / TOKENIZER]
+    made_of = [file for file in files if file.is_file() and file.name != TRAINING_ROWS]
+    return {file.name: sha256_of(file) for file in sorted(made_of)}
+
+
+def check_fresh(folder: Path, model: Path) -> None:
+    """Raise ModelError where ``folder`` was not exported from what is in the model folder ``model`` now."""
+    exported, current = read_json_file(folder, MANIFEST)["made_of"], hash_sources(model)
+    changed = sorted(name for name in exported.keys() | current.keys() if exported.get(name) != current.get(name))
+    if changed:
+        raise ModelError(
+            f"The export in {folder} was made of another model than the one in {model}: {', '.join(changed)} changed.",
+            EXPORT_AGAIN,
+        )
+
+
+class Manifest(TypedDict):
+    """The keys of ``export.json`` that are needed to load an export."""
+
+    made_of: dict[str, str]
+    files: dict[str, str]
+    max_length: Annotated[int, Field(ge=1, le=1 << 20)]
+    pads: NotRequired[bool]
+
+
+class TokenizerSettings(TypedDict):
+    """The keys of ``tokenizer_config.json`` that are needed to load an export."""
+
+    pad_token: NotRequired[str | dict[str, Any] | None]
+    pad_token_type_id: NotRequired[Annotated[int, Field(ge=0, lt=1_000)]]
+    padding_side: NotRequired[Literal["left", "right"]]
+    truncation_side: NotRequired[Literal["left", "right"]]
+
+
+SCHEMAS: dict[str, Any] = {MANIFEST: Manifest, TOKENIZER_SETTINGS: TokenizerSettings}
+
+
+@contextmanager
+def explain_damage(folder: Path) -> Iterator[None]:
+    """Turn whatever is wrong with the files of an export while they are read into a ModelError."""
+    try:
+        yield
+    except UnusableFile as error:
+        raise ModelError(f"The export in {folder} cannot be read: {error}.", EXPORT_AGAIN) from None
+    except BaseException as error:
+        if not is_rust_failure(error):
+            raise
+        raise ModelError(
+            f"The export in {folder} cannot be read: its tokenizer is damaged: {error}.", EXPORT_AGAIN
+        ) from None
+
+
+def read_json_file(folder: Path, name: str) -> dict[str, Any]:
+    """Read one of an export's JSON files.
+
+    Raises:
+        ModelError: It is missing, damaged, or not of its shape.
+    """
+    with explain_damage(folder):
+        content = read_object(folder / name)
+        return content | check_shape(content, SCHEMAS[name], name) if name in SCHEMAS else content
+
+
+def read_export_labels(folder: Path, config: dict[str, Any]) -> list[str]:
+    """Return the names of the labels by position.
+
+    Raises:
+        ModelError: There are none, or they make no sense.
+    """
+    with explain_damage(folder):
+        labels = read_labels(config)
+        if not labels:
+            raise UnusableFile(f"{CONFIG} names no labels")
+    return labels
+
+
+# Bytes that the graphs of this process may hold at once: weights (2 GiB of a file at most, which onnxruntime may copy)
+# and results. This stops a graph whose output grows with the text: the trial in `confined` sees short texts only.
+MAX_MEMORY = 6 << 30
 
 
 class OnnxBackend:
@@ -39,24 +133,24 @@ class OnnxBackend:
     tokens_per_batch = CPU_TOKENS
 
     def __init__(self, path: Path, labels: Sequence[str]) -> None:
-        self.session, self.labels, self.path = _session(path), labels, path
+        self.session, self.labels, self.path = _open_session(path), labels, path
         inputs, (output, *_) = self.session.get_inputs(), self.session.get_outputs()
-        self.names, self.output = [each.name for each in inputs], output.name
-        wrong = {each.name for each in inputs if each.name not in (IDS, MASK, TYPES) or each.type != "tensor(int64)"}
-        if wrong or IDS not in self.names or output.type != "tensor(float)":
-            found = ", ".join(f"{each.name}: {each.type}" for each in [*inputs, output])
-            raise _unusable(path, f"its inputs and output are not those of a classifier ({found[:300]})")
+        self.names, self.output = [node.name for node in inputs], output.name
+        are_tokens = all(node.name in (IDS, MASK, TYPES) and node.type == "tensor(int64)" for node in inputs)
+        if not are_tokens or IDS not in self.names or output.type != "tensor(float)":
+            types = ", ".join(f"{node.name}: {node.type}" for node in [*inputs, output])
+            raise _make_error(path, f"its inputs and output are not those of a classifier ({types[:300]})")
 
     def logits(self, inputs: Mapping[str, Numbers]) -> npt.NDArray[np.float32]:
-        """See :class:`Backend`."""
+        """Compute logits, see :class:`Backend`."""
         values = dict(inputs)
         if MASK in self.names and MASK not in values:
             values[MASK] = np.ones_like(values[IDS])
         values = {name: value for name, value in values.items() if name in self.names}
-        with _explained(self.path):
+        with _explain_errors(self.path):
             (result,) = self.session.run([self.output], values)
         if result.shape != (len(values[IDS]), len(self.labels)):
-            raise _unusable(
+            raise _make_error(
                 self.path, f"for {len(values[IDS])} texts and {len(self.labels)} labels it gives {result.shape} logits"
             )
         logits: npt.NDArray[np.float32] = result
@@ -67,7 +161,7 @@ def load_export(folder: Path, precision: str | None = None) -> Classifier:
     """Load a classifier from a folder that ``s140 export`` wrote.
 
     Args:
-        folder: Where it lies.
+        folder: The export.
         precision: ``fp32`` or ``int8``; default: the first of these that is there.
 
     Raises:
@@ -75,26 +169,26 @@ def load_export(folder: Path, precision: str | None = None) -> Classifier:
         ModelError: It has no such graph, or is damaged.
     """
     check_folder(folder)
-    graphs = [kind for kind, file in export_folder.GRAPHS.items() if (folder / file).is_file()]
+    graphs = [kind for kind, file in GRAPHS.items() if (folder / file).is_file()]
     chosen = precision or next(iter(graphs), "fp32")
     if chosen not in graphs:
         raise ModelError(
-            f"The export in {folder} has no {export_folder.GRAPHS[chosen]}; it has: {', '.join(graphs) or 'no graph'}.",
+            f"The export in {folder} has no {GRAPHS[chosen]}; it has: {', '.join(graphs) or 'no graph'}.",
             "Make one: s140 export MODEL --quantize int8" if chosen == "int8" else "Make one: s140 export MODEL",
         )
-    config = export_folder.read(folder, export_folder.CONFIG)
-    manifest = export_folder.read(folder, export_folder.MANIFEST)
-    backend = OnnxBackend(folder / export_folder.GRAPHS[chosen], export_folder.labels_of(folder, config))
-    tokenization = _tokenization(folder, manifest, TYPES in backend.names)
+    config = read_json_file(folder, CONFIG)
+    manifest = read_json_file(folder, MANIFEST)
+    backend = OnnxBackend(folder / GRAPHS[chosen], read_export_labels(folder, config))
+    tokenization = _load_tokenization(folder, manifest, TYPES in backend.names)
     return Classifier(backend, tokenization, config, pads=manifest.get("pads", True))
 
 
-def _tokenization(folder: Path, manifest: Mapping[str, Any], typed: bool) -> Tokenization:
-    settings = export_folder.read(folder, export_folder.TOKENIZER_SETTINGS)
-    file = folder / export_folder.TOKENIZER
+def _load_tokenization(folder: Path, manifest: Mapping[str, Any], typed: bool) -> Tokenization:
+    settings = read_json_file(folder, TOKENIZER_SETTINGS)
+    file = folder / TOKENIZER
     if not file.is_file() or sha256_of(file) != manifest["files"].get(file.name):
-        raise ModelError(f"{file} is not as it was exported.", export_folder.AGAIN)
-    with export_folder.checked(folder):
+        raise ModelError(f"{file} is not as it was exported.", EXPORT_AGAIN)
+    with explain_damage(folder):
         confined.try_tokenizer(file)
         tokenizer = Tokenizer.from_file(str(file))
         return Tokenization(
@@ -108,7 +202,7 @@ def _tokenization(folder: Path, manifest: Mapping[str, Any], typed: bool) -> Tok
         )
 
 
-def _session(path: Path) -> Any:
+def _open_session(path: Path) -> Any:
     os.environ.update(confined.NO_TELEMETRY)
     try:
         import onnxruntime
@@ -117,18 +211,31 @@ def _session(path: Path) -> Any:
     try:
         confined.try_graph(path)
     except UnusableFile as error:
-        raise _unusable(path, error) from None
+        raise _make_error(path, error) from None
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads()
+    options.intra_op_num_threads = count_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # errors are raised, too
-    with _explained(path):
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    bound_memory()
+    with _explain_errors(path):
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
+@cache
+def bound_memory() -> None:
+    """Give the graphs of this process an allocator that holds at most :data:`MEMORY` bytes."""
+    import onnxruntime
+
+    cpu = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    onnxruntime.create_and_register_allocator(cpu, onnxruntime.OrtArenaCfg(MAX_MEMORY, -1, -1, -1))
+
+
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Make a ModelError of whatever onnxruntime says of a graph."""
+def _explain_errors(path: Path) -> Iterator[None]:
+    """Turn whatever onnxruntime raises for a graph into a ModelError."""
     from onnxruntime.capi import onnxruntime_pybind11_state as raised
 
     try:
@@ -137,14 +244,14 @@ def _explained(path: Path) -> Iterator[None]:
         *(raised.EPFail, raised.Fail, raised.InvalidArgument, raised.InvalidGraph, raised.InvalidProtobuf),
         *(raised.NoModel, raised.NoSuchFile, raised.NotImplemented, raised.RuntimeException, RuntimeError, ValueError),
     ) as error:
-        raise _unusable(path, first_line(error)) from None
+        raise _make_error(path, first_line(error)) from None
 
 
-def _unusable(path: Path, why: object) -> ModelError:
-    return ModelError(f"{path} cannot be used by onnxruntime: {why}.", export_folder.AGAIN)
+def _make_error(path: Path, why: object) -> ModelError:
+    return ModelError(f"{path} cannot be used by onnxruntime: {why}.", EXPORT_AGAIN)
 
 
-def threads() -> int:
-    """Threads of one operator, as OMP_NUM_THREADS says it to torch; 0 leaves it to onnxruntime: one a physical core."""
-    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return int(asked) if asked.isdecimal() else 0
+def count_threads() -> int:
+    """Return the threads of one operator: OMP_NUM_THREADS as for torch, else 0, for onnxruntime one a physical core."""
+    number = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(number) if number.isdecimal() else 0

@@ -1,4 +1,4 @@
-"""Texts to the numbers of their tokens, held end to end, and padded only where a batch is made of them."""
+"""Texts to token ids, held end to end, and padded only where a batch is made of them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from sentiment140_bert.inference.backend import Numbers
-from sentiment140_bert.models.padding import padded
+from sentiment140_bert.models.tokenizer import pad_rows
 from sentiment140_bert.trust.model_files import working_tokenizer
 
 IDS, TYPES, MASK = "input_ids", "token_type_ids", "attention_mask"
+Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -23,22 +24,22 @@ class Tokens:
     Args:
         flat: ``input_ids``, and ``token_type_ids`` where they are not all 0: those of all texts end to end.
         lengths: Tokens of each text, shape (texts,).
-        cut: How many of the texts were longer than the model takes.
-        padding: What a row is filled up with, by the names in ``flat``.
-        left: Whether it is filled up on its left side.
+        truncated: Number of texts that were longer than the model takes.
+        padding: The padding number, by the names in ``flat``.
+        left: Pad on the left side.
     """
 
     flat: Mapping[str, Numbers]
     lengths: Numbers
-    cut: int
+    truncated: int
     padding: Mapping[str, int]
     left: bool = False
 
-    def distinct(self) -> tuple[Numbers, Numbers]:
-        """Return a row of each kind, and for every text the place of its kind among these.
+    def find_distinct(self) -> tuple[Numbers, Numbers]:
+        """Return one row for each distinct text, and for every text the index of its row among these.
 
-        They are sorted by their tokens, so that batches, and with them the last digits, do not depend on the order in
-        which texts are given.
+        They are sorted by their tokens, so that batches, and with them the last digits, do not depend on the order of
+        the texts.
         """
         rows = np.split(self.flat[IDS], np.cumsum(self.lengths)[:-1])[: len(self.lengths)]
         keys = [row.tobytes() for row in rows]
@@ -47,24 +48,24 @@ class Tokens:
         chosen = np.array([first[key] for key in place], dtype=np.int64)
         return chosen, np.array([place[key] for key in keys], dtype=np.int64)
 
-    def padded(self, rows: Numbers) -> dict[str, Numbers]:
+    def pad(self, rows: Numbers) -> dict[str, Numbers]:
         """Return matrices of shape (rows, longest of them), and ``attention_mask`` where there is padding in them."""
         starts = (np.cumsum(self.lengths) - self.lengths)[rows]
-        made, inside = padded(self.flat, starts, self.lengths[rows], self.padding, left=self.left)
-        return made if inside.all() else made | {MASK: inside.astype(np.int64)}
+        matrices, inside = pad_rows(self.flat, starts, self.lengths[rows], self.padding, left=self.left)
+        return matrices if inside.all() else matrices | {MASK: inside.astype(np.int64)}
 
 
 class Tokenization:
-    """A tokenizer that cuts texts at what its model takes; it does all the cleaning there is.
+    """A tokenizer that truncates texts to the length of its model; it does all the cleaning.
 
     Args:
-        backend: A ``tokenizers.Tokenizer`` of its own: how it cuts and pads is set here.
+        backend: A ``tokenizers.Tokenizer``, whose truncation and padding are set here.
         max_length: Tokens that the model takes.
-        padding: The number of the padding token.
+        padding: The id of the padding token.
         padding_type: The type of a padding token.
-        typed: Whether the model reads ``token_type_ids`` that are not all 0 (a BERT takes 0 for granted).
+        typed: The model reads ``token_type_ids`` that are not all 0 (BERT takes 0 for granted).
         padding_side: ``right`` or ``left``.
-        truncation_side: Likewise.
+        truncation_side: ``right`` or ``left``.
     """
 
     def __init__(
@@ -81,14 +82,14 @@ class Tokenization:
         backend.enable_truncation(max_length, direction=truncation_side)
         self.backend, self.max_length, self.left = backend, max_length, padding_side == "left"
         self.padding = {IDS: padding, TYPES: padding_type}
-        # A text that has no token, as nothing has for GPT-2, is a padding token.
+        # A text without any token, such as an empty one for GPT-2, is a padding token.
         self._read: dict[str, Callable[[Any], list[int]]] = {IDS: lambda encoding: encoding.ids or [padding]}
         if typed:
             self._read[TYPES] = lambda encoding: encoding.type_ids or [padding_type]
 
     @property
     def names(self) -> list[str]:
-        """The inputs of a model, as far as they are needed."""
+        """The names of the model's inputs."""
         return [*self._read, MASK]
 
     def __call__(self, texts: Sequence[str]) -> Tokens:
@@ -105,5 +106,5 @@ class Tokenization:
             for name, read in self._read.items()
         }
         full = np.flatnonzero(lengths >= self.max_length)
-        cut = sum(bool(encodings[at].overflowing) for at in full)
-        return Tokens(flat, lengths, cut, self.padding, self.left)
+        truncated = sum(bool(encodings[at].overflowing) for at in full)
+        return Tokens(flat, lengths, truncated, self.padding, self.left)

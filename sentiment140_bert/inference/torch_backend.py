@@ -12,15 +12,12 @@ import torch
 from tokenizers import Tokenizer
 
 from sentiment140_bert.errors import ModelError, first_line
-from sentiment140_bert.inference.backend import Numbers
-from sentiment140_bert.inference.batching import CPU_TOKENS
-from sentiment140_bert.inference.classifier import Classifier
-from sentiment140_bert.inference.tokens import IDS, MASK, TYPES, Tokenization
-from sentiment140_bert.models.model_inputs import ENDLESS, FAILURES, padding_number, positions_of
+from sentiment140_bert.inference.classifier import CPU_TOKENS, Classifier
+from sentiment140_bert.inference.tokens import IDS, MASK, TYPES, Numbers, Tokenization
+from sentiment140_bert.models.architecture import INPUT_ERRORS, NO_LIMIT, count_positions, find_padding_id
 
 log = logging.getLogger(__name__)
-
-NEARLY = {"rtol": 1e-3, "atol": 1e-3}  # as which logits of a text differ by how a batch is computed
+TOLERANCE = {"rtol": 1e-3, "atol": 1e-3}  # as which logits of a text differ by how a batch is computed
 TOKENS_PER_BATCH = {"cpu": CPU_TOKENS, "cuda": 65_536}
 
 
@@ -39,7 +36,7 @@ class TorchBackend:
         self.tokens_per_batch = TOKENS_PER_BATCH[self.device.type]
 
     def logits(self, inputs: Mapping[str, Numbers]) -> npt.NDArray[np.float32]:
-        """See :class:`Backend`; rows that the model does not take together are computed one by one.
+        """Compute logits, see :class:`Backend`; rows that the model does not take together are computed one by one.
 
         Raises:
             ModelError: It does not take one of them.
@@ -47,12 +44,12 @@ class TorchBackend:
         count, mask = len(inputs[IDS]), inputs.get(MASK)
         try:
             return self.compute(inputs)
-        except FAILURES as error:
+        except INPUT_ERRORS as error:
             if count == 1:
-                raise _fails(self.model, first_line(error)) from error
+                raise _make_error(self.model, first_line(error)) from error
         rows = [slice(None) if mask is None else mask[at] == 1 for at in range(count)]
-        alone = [{name: inputs[name][[at]][:, row] for name in inputs if name != MASK} for at, row in enumerate(rows)]
-        return np.concatenate([self.logits(each) for each in alone])
+        singles = [{name: inputs[name][[at]][:, row] for name in inputs if name != MASK} for at, row in enumerate(rows)]
+        return np.concatenate([self.logits(single) for single in singles])
 
     def compute(self, inputs: Mapping[str, Numbers]) -> npt.NDArray[np.float32]:
         """Return the logits of all rows together."""
@@ -73,30 +70,30 @@ class TorchClassifier(Classifier):
 
     def __init__(self, model: Any, tokenizer: Any, device: str | None = None) -> None:
         backend = TorchBackend(model, device)
-        super().__init__(backend, tokenization_of(model, tokenizer), model.config.to_dict())
+        super().__init__(backend, make_tokenization(model, tokenizer), model.config.to_dict())
         self.model, self.tokenizer = model, tokenizer
         self._try(backend)
 
     def _try(self, backend: TorchBackend) -> None:
-        """Answer a short text alone, twice, and beside a longer one; what changes the answer is not done any more.
+        """Compute a short text alone, with its copy and with a longer one; avoid batches that change its logits.
 
         Raises:
-            ModelError: It cannot be answered: the model's config may not fit its weights.
+            ModelError: It cannot be computed: the model's config may not fit its weights.
         """
         tokens = self.tokenization(["a b", "a b a b a b"])
         try:
-            alone = backend.logits(tokens.padded(np.zeros(1, dtype=np.int64)))
+            alone = backend.logits(tokens.pad(np.zeros(1, dtype=np.int64)))
         except RuntimeError as error:
-            raise _fails(self.model, first_line(error)) from error
+            raise _make_error(self.model, first_line(error)) from error
         if alone.shape != (1, len(self.labels)):
-            raise _fails(self.model, f"for one text and {len(self.labels)} labels it gives {alone.shape} logits")
+            raise _make_error(self.model, f"for one text and {len(self.labels)} labels it gives {alone.shape} logits")
 
         def is_changed(*rows: int) -> bool:
             try:
-                together = backend.compute(tokens.padded(np.array(rows)))
-            except (*FAILURES, RuntimeError):
+                together = backend.compute(tokens.pad(np.array(rows)))
+            except (*INPUT_ERRORS, RuntimeError):
                 return True
-            return not np.allclose(alone[0], together[0], **NEARLY, equal_nan=True)
+            return not np.allclose(alone[0], together[0], **TOLERANCE, equal_nan=True)
 
         if is_changed(0, 0):  # GPT-2, say, where no token is known as padding
             backend.tokens_per_batch = 1
@@ -106,20 +103,20 @@ class TorchClassifier(Classifier):
             log.info("model: %s takes no padding, so each text is computed %s", self.model.name_or_path, kind)
 
 
-def _fails(model: Any, why: str) -> ModelError:
+def _make_error(model: Any, why: str) -> ModelError:
     return ModelError(
         f"The model {model.name_or_path!r} cannot answer: {why}.",
         "Its files do not belong together: fetch it again, or choose another model.",
     )
 
 
-def tokenization_of(model: Any, tokenizer: Any) -> Tokenization:
-    """Return how a transformers tokenizer cuts and pads, without the tokenizer itself."""
+def make_tokenization(model: Any, tokenizer: Any) -> Tokenization:
+    """Make a tokenization that cuts and pads as a transformers tokenizer, which it does not change."""
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     return Tokenization(
         backend,
-        min(tokenizer.model_max_length, positions_of(model) or ENDLESS),
-        padding=padding_number(model, tokenizer),
+        min(tokenizer.model_max_length, count_positions(model) or NO_LIMIT),
+        padding=find_padding_id(model, tokenizer),
         padding_type=tokenizer.pad_token_type_id,
         typed=TYPES in tokenizer.model_input_names and any(backend.encode("a").type_ids),
         padding_side=tokenizer.padding_side,

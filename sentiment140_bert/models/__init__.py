@@ -1,39 +1,38 @@
 """Tokenizers and classifiers: from the Hub, a folder or the bundled encoder; saved so that ``pipeline`` just works."""
 
-from sentiment140_bert.models.classifier import load_classifier, load_encoder, shape_of, untrained
-from sentiment140_bert.models.dropout import dropouts_of
-from sentiment140_bert.models.head import ID2LABEL
-from sentiment140_bert.models.intake import pinned
-from sentiment140_bert.models.places import BUNDLED, commit_of, folder_of, is_hub_id, locate
-from sentiment140_bert.models.saving import (
+from sentiment140_bert.models.architecture import ID2LABEL, read_dropouts
+from sentiment140_bert.models.load import build_untrained, load_config, load_encoder, load_model_and_tokenizer
+from sentiment140_bert.models.locate import BUNDLED, find_cached_commit, find_folder, is_hub_id, locate
+from sentiment140_bert.models.save import (
     CALIBRATION,
-    calibration_of,
     is_calibrated,
-    save,
+    read_calibration,
+    save_model,
     save_tokenizer,
     write_calibration,
 )
-from sentiment140_bert.models.tokenizer import load_tokenizer, padding_only
+from sentiment140_bert.models.staging import resolve_commit
+from sentiment140_bert.models.tokenizer import load_tokenizer, make_padding_tokenizer
 
 __all__ = [
     "BUNDLED",
     "CALIBRATION",
     "ID2LABEL",
-    "calibration_of",
-    "commit_of",
-    "dropouts_of",
-    "folder_of",
+    "build_untrained",
+    "find_cached_commit",
+    "find_folder",
     "is_calibrated",
     "is_hub_id",
-    "load_classifier",
+    "load_config",
     "load_encoder",
+    "load_model_and_tokenizer",
     "load_tokenizer",
     "locate",
-    "padding_only",
-    "pinned",
-    "save",
+    "make_padding_tokenizer",
+    "read_calibration",
+    "read_dropouts",
+    "resolve_commit",
+    "save_model",
     "save_tokenizer",
-    "shape_of",
-    "untrained",
     "write_calibration",
 ]

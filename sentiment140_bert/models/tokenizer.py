@@ -1,20 +1,60 @@
-"""Fast tokenizers that carry the cleaning of raw text within them."""
+"""Fast tokenizers that clean raw text themselves, and the padding of their rows."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from sentiment140_bert.errors import ModelError
-from sentiment140_bert.models.intake import admitted
-from sentiment140_bert.models.loading import explained
-from sentiment140_bert.models.model_inputs import ENDLESS, positions_of
+from sentiment140_bert.models.architecture import NO_LIMIT, count_positions
+from sentiment140_bert.models.load_errors import explain_errors
+from sentiment140_bert.models.staging import stage_model
 from sentiment140_bert.models.weights import UNKNOWN, build_shape
 
 if TYPE_CHECKING:
     from tokenizers.normalizers import Normalizer
     from transformers import PreTrainedTokenizerFast
+
+Numbers = npt.NDArray[np.int64]
+
+
+def pad_rows(
+    flat: Mapping[str, npt.NDArray[Any]],
+    starts: Numbers,
+    lengths: Numbers,
+    filling: Mapping[str, int],
+    *,
+    left: bool = False,
+    multiple: int = 1,
+) -> tuple[dict[str, Numbers], npt.NDArray[np.bool_]]:
+    """Pad rows of different lengths to matrices as wide as the longest of them.
+
+    Args:
+        flat: By name the numbers of all rows, end to end; every name has rows of the same lengths.
+        starts: Index of each chosen row's first number in ``flat``, shape (rows,).
+        lengths: Numbers of each chosen row, shape (rows,).
+        filling: The padding number, by the names in ``flat``.
+        left: Pad on the left side.
+        multiple: The width is a multiple of it.
+
+    Returns:
+        Matrices of int64 by name, and a mask that is False for padding; all of shape (rows, width).
+    """
+    width = -(-int(lengths.max(initial=0)) // multiple) * multiple
+    inside = np.arange(width) < lengths[:, None]
+    inside = inside[:, ::-1] if left else inside
+    before = np.cumsum(lengths) - lengths
+    chosen = np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
+    matrices = {}
+    for name, numbers in flat.items():
+        matrices[name] = np.full(inside.shape, filling[name], dtype=np.int64)
+        matrices[name][inside] = numbers[chosen]
+    return matrices, inside
 
 
 def load_tokenizer(
@@ -25,7 +65,7 @@ def load_tokenizer(
     Args:
         name_or_path: As :func:`locate` takes it.
         revision: Of a Hub repository.
-        normalizer: What the model is to do to raw text; None to leave the tokenizer as it is.
+        normalizer: The cleaning of raw text; None to leave the tokenizer as it is.
 
     Raises:
         ModelError: It cannot be loaded, leads out of its own files, has no fast tokenizer, or nothing to pad with.
@@ -33,23 +73,23 @@ def load_tokenizer(
     from tokenizers import Tokenizer, normalizers
     from transformers import PreTrainedTokenizerFast
 
-    with explained(name_or_path), admitted(name_or_path, revision, tokenizer=True) as model_files:
+    with explain_errors(name_or_path), stage_model(name_or_path, revision, tokenizer=True) as model_files:
         base = open_tokenizer(model_files.folder, name_or_path)
-        padding = _read_padding(model_files.folder)
+        padding = _read_padding_id(model_files.folder)
     if normalizer is None:
         return base
     backend = Tokenizer.from_str(base.backend_tokenizer.to_str())
     backend.no_padding()
     backend.no_truncation()
-    wanted = _steps(normalizer)
-    if _steps(backend.normalizer)[: len(wanted)] != wanted:  # a model trained here already carries them
+    cleaning = _list_steps(normalizer)
+    if _list_steps(backend.normalizer)[: len(cleaning)] != cleaning:  # a model trained here already carries them
         steps = [normalizer] + ([backend.normalizer] if backend.normalizer else [])
         backend.normalizer = normalizers.Sequence(steps)
     # A BertTokenizer would rebuild its normalizer from its own settings when loaded; the generic class keeps it.
     named = {role: token for role, token in base.special_tokens_map.items() if isinstance(token, str)}
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
-        model_input_names=_inputs(base),
+        model_input_names=_list_inputs(base),
         model_max_length=base.model_max_length,
         padding_side=base.padding_side,
         clean_up_tokenization_spaces=False,
@@ -57,13 +97,13 @@ def load_tokenizer(
     )
 
 
-def _inputs(tokenizer: PreTrainedTokenizerFast) -> list[str]:
-    """Return the inputs of a model as training gives them: no types of tokens but those that it takes for granted."""
+def _list_inputs(tokenizer: PreTrainedTokenizerFast) -> list[str]:
+    """Return the names of a model's inputs in training: no types of tokens but those that it takes for granted."""
     typed = any(tokenizer.backend_tokenizer.encode("a").type_ids)
     return [name for name in tokenizer.model_input_names if not (typed and name == "token_type_ids")]
 
 
-def _read_padding(folder: Path) -> int | None:
+def _read_padding_id(folder: Path) -> int | None:
     from transformers import AutoConfig
 
     number: int | None = getattr(AutoConfig.from_pretrained(folder, trust_remote_code=False), "pad_token_id", None)
@@ -76,7 +116,7 @@ def _find_padding_token(tokenizer: PreTrainedTokenizerFast, number: int | None) 
     Raises:
         ModelError: Neither knows any, and no token ends a text.
     """
-    special = {at: each.content for at, each in tokenizer.added_tokens_decoder.items() if each.special}
+    special = {at: added.content for at, added in tokenizer.added_tokens_decoder.items() if added.special}
     token: str | None = tokenizer.pad_token or special.get(number) or tokenizer.eos_token or tokenizer.sep_token
     if token is None and number is None:
         raise ModelError(
@@ -87,7 +127,7 @@ def _find_padding_token(tokenizer: PreTrainedTokenizerFast, number: int | None) 
 
 
 def open_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerFast:
-    """Open the tokenizer of a folder that :func:`~sentiment140_bert.models.intake.admitted` made.
+    """Open the tokenizer of a folder that :func:`~sentiment140_bert.models.staging.stage_model` made.
 
     Args:
         folder: With ``config.json`` and the files of a tokenizer.
@@ -103,33 +143,33 @@ def open_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerFast:
         raise ModelError(f"{name} has no fast tokenizer.", "Choose a model with a tokenizer.json.")
     tokenizer.name_or_path = name
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    limits = (tokenizer.model_max_length, positions_of(build_shape(config, UNKNOWN)) or ENDLESS)
+    limits = (tokenizer.model_max_length, count_positions(build_shape(config, UNKNOWN)) or NO_LIMIT)
     tokenizer.model_max_length = int(min(limits))
     encoding = tokenizer("a b")
     tokens, types = ([*tokenizer.get_vocab().values(), *encoding["input_ids"]], encoding.get("token_type_ids") or [])
     highest_known = {"tokens": (tokens, "vocab_size"), "types of tokens": (types, "type_vocab_size")}
     for what, (numbers, key) in highest_known.items():
-        known, highest = getattr(config, key, None), max(numbers, default=0)
-        if known and highest >= known:
+        size, highest = getattr(config, key, None), max(numbers, default=0)
+        if size and highest >= size:
             raise ModelError(
-                f"{name}: the tokenizer has {what} up to number {highest:,}, the model knows {known:,}.",
+                f"{name}: the tokenizer has {what} up to number {highest:,}, the model knows {size:,}.",
                 "They do not belong together: name the folder of one model.",
             )
     return tokenizer
 
 
-def _steps(normalizer: Normalizer | None) -> list[Any]:
-    """What a normalizer does, one thing after the other."""
+def _list_steps(normalizer: Normalizer | None) -> list[Any]:
+    """Return the steps of a normalizer, nested sequences flattened."""
 
-    def flat(step: dict[str, Any]) -> list[Any]:
+    def flatten(step: dict[str, Any]) -> list[Any]:
         parts = step.get("normalizers") if step.get("type") == "Sequence" else None
-        return [step] if parts is None else [each for part in parts for each in flat(part)]
+        return [step] if parts is None else [inner for part in parts for inner in flatten(part)]
 
-    return flat(json.loads(normalizer.__getstate__())) if normalizer else []
+    return flatten(json.loads(normalizer.__getstate__())) if normalizer else []
 
 
-def padding_only(config: Any) -> PreTrainedTokenizerFast:
-    """A tokenizer that knows no words and pads ``input_ids`` for a model of this shape."""
+def make_padding_tokenizer(config: Any) -> PreTrainedTokenizerFast:
+    """Make a tokenizer that knows no words and pads ``input_ids`` for a model of this config."""
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
 

@@ -1,8 +1,9 @@
-"""What safetensors hold, read from their headers, and models compared with it before any memory is taken."""
+"""Compare a config with the headers of safetensors before any memory is taken, and check the weights that were read."""
 
 from __future__ import annotations
 
 import copy
+import math
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,11 +21,11 @@ LARGEST_HEADER = 1 << 24  # bytes; a model of 200 tensors has 20,000
 
 
 class Contents(NamedTuple):
-    """What weights hold.
+    """The size of some weights.
 
     Args:
-        tensors: How many.
-        numbers: In all of them.
+        tensors: Their number.
+        numbers: Elements of all of them.
         widest: The largest dimension of one.
     """
 
@@ -33,12 +34,12 @@ class Contents(NamedTuple):
     widest: int
 
 
-# Where there are no weights, what a model may have: eight GiB of float32.
+# The most that a model without weights may have: eight GiB of float32.
 UNKNOWN = Contents(tensors=20_000, numbers=1 << 31, widest=1 << 20)
 
 
 def read_headers(files: Iterable[Path]) -> Contents:
-    """Return what safetensors hold; of each file only the header is read.
+    """Return the size of safetensors; of each file only the header is read.
 
     Raises:
         UnusableFile: A header is longer than a model needs.
@@ -54,22 +55,17 @@ def read_headers(files: Iterable[Path]) -> Contents:
             raise UnusableFile(f"{file.name} is damaged: its header has {length:,} bytes")
         with safe_open(file, framework="pt") as tensors:
             shapes += [tensors.get_slice(name).get_shape() for name in tensors.keys()]  # noqa: SIM118 - no mapping
-    numbers = 0
-    for shape in shapes:
-        size = 1
-        for dimension in shape:
-            size *= dimension
-        numbers += size
+    numbers = sum(map(math.prod, shapes))
     return Contents(len(shapes), numbers, max((max(shape, default=1) for shape in shapes), default=1))
 
 
 def build_shape(config: PreTrainedConfig, contents: Contents) -> PreTrainedModel:
-    """Build a classifier of this config without memory, as far as it has no more parameters than its weights.
+    """Build a classifier of this config on the meta device, which takes no memory.
 
     Encoders lack a head and sometimes a part, so that a few tensors more are allowed, and four times the numbers.
 
     Raises:
-        UnusableFile: It would have more.
+        UnusableFile: It would have far more parameters than its weights.
     """
     import torch
     from transformers import AutoModelForSequenceClassification
@@ -77,13 +73,13 @@ def build_shape(config: PreTrainedConfig, contents: Contents) -> PreTrainedModel
     most = contents
     if contents is not UNKNOWN:
         most = Contents(2 * contents.tensors + 64, 4 * contents.numbers + (1 << 24), contents.widest)
-    with _at_most(most), torch.device("meta"):
+    with _limit_parameters(most), torch.device("meta"):
         return AutoModelForSequenceClassification.from_config(copy.deepcopy(config), trust_remote_code=False)
 
 
 @contextmanager
-def _at_most(most: Contents) -> Iterator[None]:
-    """Stop this thread from building a model as soon as it has more parameters."""
+def _limit_parameters(most: Contents) -> Iterator[None]:
+    """Stop this thread from building a model as soon as it has more parameters than ``most``."""
     from torch.nn.modules.module import register_module_parameter_registration_hook
 
     builder, tensors, numbers = threading.get_ident(), 0, 0

@@ -18,9 +18,10 @@ from sentiment140_bert.cards.metadata import find_dataset_id, format_eval_result
 from sentiment140_bert.cards.model import name_model, read_pushes, render_model_card
 from sentiment140_bert.data import preparing
 from sentiment140_bert.errors import DataError, FalseDataError, ModelError, RunError, S140Error
-from sentiment140_bert.evaluation import judging, scoring
+from sentiment140_bert.evaluation.evaluate import evaluate
+from sentiment140_bert.evaluation.run import score_splits
 from sentiment140_bert.files import expand_path
-from sentiment140_bert.inference import answering
+from sentiment140_bert.inference.predict import load_classifier
 from sentiment140_bert.publishing import claims, origin, pages
 from sentiment140_bert.publishing.checks import (
     CLAIMED,
@@ -162,8 +163,8 @@ def _measure(page: Page, facts: Facts, data: DataConfig | None, tolerance: float
         return facts, [leave_unchecked(FINGERPRINT, claimed, f"the tweets of {names} are different: {fingerprint}")]
     if missing := {"train", "validation"} - {*prepared.splits()}:
         raise DataError(f"The tweets have no split {', '.join(sorted(missing))}.", "Ask the owner of the page.")
-    classifier = answering.load_classifier(str(page.folder))
-    scored = scoring.scores_of(classifier, prepared).metrics | {
+    classifier = load_classifier(str(page.folder))
+    scored = score_splits(classifier, prepared).metrics | {
         "weights_sha256": _check_weights(page, facts.metrics).measured
     }
     metrics, checks = check_metrics(facts.metrics, json.loads(json.dumps(scored)), tolerance)
@@ -313,7 +314,7 @@ def _check_other_page(page: Page, data: DataConfig | None, tolerance: float) -> 
                 yield leave_unchecked(claim.where, claim.value, "it names no data; name them with --dataset")
             continue
         try:
-            splits = judging.evaluate(str(page.folder), tweets)["splits"]
+            splits = evaluate(str(page.folder), tweets)["splits"]
         except S140Error as error:
             for claim in group:
                 yield leave_unchecked(claim.where, claim.value, " ".join(str(error).split()))

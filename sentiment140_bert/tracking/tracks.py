@@ -58,9 +58,9 @@ def story_of(run: RunDir, recipe: Recipe, live: bool = False) -> Story:
 @contextmanager
 def _stage(model: Path) -> Iterator[Path]:
     """Give a temporary folder with what transformers may open of a run's model."""
-    from sentiment140_bert.models.intake import admitted
+    from sentiment140_bert.models.staging import stage_model
 
-    with admitted(str(model), weights=True, tokenizer=True) as staged:
+    with stage_model(str(model), weights=True, tokenizer=True) as staged:
         yield staged.folder
 
 

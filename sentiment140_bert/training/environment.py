@@ -121,7 +121,7 @@ def _describe_base_model(recipe: Recipe) -> dict[str, Any]:
     from sentiment140_bert import models
 
     name = recipe.model.model_name_or_path
-    commit = models.commit_of(name, recipe.model.model_revision)
+    commit = models.find_cached_commit(name, recipe.model.model_revision)
     return {"name": without_folders(name), "revision": commit, "on_hub": models.is_hub_id(name)}
 
 

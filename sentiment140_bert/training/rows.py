@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
-from sentiment140_bert.models.padding import padded
+from sentiment140_bert.models.tokenizer import pad_rows
 
 if TYPE_CHECKING:
     from datasets import Dataset as Table
@@ -58,7 +58,7 @@ class TokenRows(Dataset[Any]):
                 "labels": torch.tensor([IGNORED]),
             }
         chosen = np.asarray(rows)
-        made, inside = padded(
+        made, inside = pad_rows(
             {"input_ids": self.tokens},
             self.starts[chosen],
             self.lengths[chosen],

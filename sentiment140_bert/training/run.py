@@ -15,7 +15,7 @@ from sentiment140_bert import run_lock
 from sentiment140_bert.cards.model import save_description, write_model_folder
 from sentiment140_bert.data import pinning, preparing
 from sentiment140_bert.errors import Interrupted
-from sentiment140_bert.evaluation import scoring
+from sentiment140_bert.evaluation.run import score_run
 from sentiment140_bert.publishing.destination import Destination, check_access
 from sentiment140_bert.publishing.publish import publish_run
 from sentiment140_bert.recipe import Recipe
@@ -267,7 +267,7 @@ def fit(
         Interrupted: A signal stopped training.
     """
     from sentiment140_bert import models
-    from sentiment140_bert.evaluation.metrics import trainer_metrics
+    from sentiment140_bert.evaluation.metrics import compute_trainer_metrics
     from sentiment140_bert.machine.usage import Usage
     from sentiment140_bert.training import callbacks, trainer
 
@@ -283,7 +283,7 @@ def fit(
         start.tokens.splits(),
         job.settings,
         history=job.run.history,
-        compute_metrics=trainer_metrics,
+        compute_metrics=compute_trainer_metrics,
         resume_from=start.checkpoint,
         callbacks=[callbacks.LogNotifier(tracking.notify)],
         on_checkpoint=on_checkpoint,
@@ -294,7 +294,7 @@ def fit(
     if outcome.signal:
         raise _interrupted(job, outcome.steps, outcome.signal)
     if job.is_main:
-        models.save(model, start.tokenizer, job.run.model)
+        models.save_model(model, start.tokenizer, job.run.model)
         environment = environment | {"training": environments.describe_training(outcome, monitor)}
         write_json(job.run.environment, environment)
 
@@ -318,7 +318,7 @@ def score_and_publish(job: Job, start: Start, tracking: Tracking) -> dict[str, A
     published = None
     if job.is_main:
         tracking.flush()  # the card names the tracked run
-        scoring.score_run(job.run.path, start.prepared, scores_only=job.request.scores_only)
+        score_run(job.run.path, start.prepared, scores_only=job.request.scores_only)
         push_to = job.request.push_to
         published = publish_run(job.run.path, push_to) if push_to else None
     job.processes.wait_for_everyone()

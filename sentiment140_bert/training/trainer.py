@@ -19,7 +19,7 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from sentiment140_bert.errors import HardwareError, ModelError, diverged, first_line
-from sentiment140_bert.models.model_inputs import padding_number
+from sentiment140_bert.models.architecture import find_padding_id
 from sentiment140_bert.training import layerwise, memory, resume
 from sentiment140_bert.training.batching import LengthGroupedBatches, Share
 from sentiment140_bert.training.callbacks import EpochOrder, Progress, StepRandomness, StopOnSignal
@@ -285,7 +285,7 @@ def _make_rows(model: Any, tokenizer: Any, splits: Any, arguments: TrainingArgum
     if getattr(model.config, "pad_token_id", None) is None:  # GPT-2 and its kin find the end of a text by it
         model.config.pad_token_id = tokenizer.pad_token_id
     multiple = 8 if arguments.fp16 or arguments.bf16 else 1  # as tensor cores want it
-    padding = padding_number(model, tokenizer)
+    padding = find_padding_id(model, tokenizer)
     return {name: TokenRows(splits[name], tokenizer, multiple, padding) for name in ("train", "validation")}
 
 

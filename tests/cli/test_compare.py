@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment140_bert.evaluation.comparison import in_words
+from sentiment140_bert.evaluation.compare import describe_comparison
 
 pytest_plugins = ("model_fixtures", "hub_fixtures")
 
@@ -27,7 +27,7 @@ def test_two_models_on_the_tweets_of_the_first(small_run: Path, classifier_folde
         others = result["models"][str(classifier_folder)][split]["accuracy"]["value"]
         assert each["second"]["value"] == others
         assert each["difference"]["value"] == pytest.approx(own[split]["accuracy"]["value"] - others)
-        assert each["in_words"] == in_words(each, str(small_run), str(classifier_folder))
+        assert each["in_words"] == describe_comparison(each, str(small_run), str(classifier_folder))
     with (tmp_path / "differing.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == result["differing"]
@@ -39,7 +39,7 @@ def test_two_models_on_the_tweets_of_the_first(small_run: Path, classifier_folde
 def test_a_table_and_words_for_people(small_run: Path, classifier_folder: Path, s140) -> None:
     out = s140("evaluate", small_run, classifier_folder, "--dataset", "sample", "--max-samples", 60).stdout
     assert out.splitlines()[0].split() == ["accuracy", "test", "(60)", "manual", "(72)"]
-    assert "apart" in out or "is better" in out
+    assert "not significant" in out or "is better" in out
 
 
 def test_a_model_beside_itself_differs_nowhere(small_run: Path, s140, tmp_path: Path) -> None:
@@ -101,10 +101,10 @@ def test_lone_surrogates_are_a_sentence(small_run: Path, s140, tmp_path: Path) -
 @pytest.fixture
 def trained_on(small_run: Path) -> list[tuple[int, str]]:
     """Labels and texts of a run's training split."""
-    from sentiment140_bert.evaluation.scoring import data_of
+    from sentiment140_bert.evaluation.run import load_run_data
     from sentiment140_bert.run_dir import RunDir
 
-    train = data_of(RunDir(small_run)).splits()["train"]
+    train = load_run_data(RunDir(small_run)).splits()["train"]
     return list(zip(train["label"], train["text"], strict=True))
 
 
@@ -126,7 +126,7 @@ def test_training_tweets_among_the_scored_ones_are_called_out(small_run: Path, s
     assert found["leaked"]["test"]["exact"] == list(range(40, 80))
     unseen = found["splits"]["test_unseen"]
     assert unseen["n"] == 40 - len(found["leaked"]["test"]["near"])
-    assert "40 of these 80 test tweets stand in its training data" in result.stderr
+    assert "40 of these 80 test tweets are in its training data" in result.stderr
     assert "tfidf" in found["splits"]["test"]["baselines"]
 
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from report_fixtures import write_predictions, wrong_rows
 from sentiment140_bert.cli import main
-from sentiment140_bert.evaluation import reporting
+from sentiment140_bert.evaluation import report
 from sentiment140_bert.run_dir import RunDir
 
 pytest_plugins = ("model_fixtures", "report_fixtures")
@@ -49,7 +49,7 @@ def test_what_is_counted_and_listed(mine: RunDir, s140) -> None:
 
 
 def test_the_surest_of_each_split_are_weighed(mine: RunDir, s140, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reporting, "WEIGHED", 2)
+    monkeypatch.setattr(report, "MAX_WEIGHED", 2)
     listed = json.loads(s140("report", mine.path, "--errors", 4, "--json").stdout)["splits"]
     rows = re.findall(r'<tr data-split="(\w+)".*?</tr>', mine.report.read_text("utf-8"))
     assert sorted(rows) == sorted(split for split, counts in listed.items() for _ in range(counts["listed"]))

@@ -184,7 +184,7 @@ def test_a_model_with_the_rules_of_an_earlier_version_is_loaded_and_gets_the_new
     from transformers import AutoTokenizer
 
     from sentiment140_bert.models import load_tokenizer
-    from sentiment140_bert.models.places import locate
+    from sentiment140_bert.models.locate import locate
 
     earlier = {"&(?:amp;)+": "&", "&quot;": '"', "&#39;": "'", "\xc2+\xa0": " ", "\xc3\xa9": "é", "\xe2\x80\x99": "'"}
     rules = [

@@ -12,7 +12,7 @@ from sentiment140_bert import models
 from sentiment140_bert.data import prepare, preparing, report, subset
 from sentiment140_bert.data.tokenization import tokenize
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.evaluation import scoring
+from sentiment140_bert.evaluation.run import load_scored_tables
 from sentiment140_bert.recipe import DataConfig, Recipe
 
 BASE: dict[str, Any] = {"dataset": "t.csv", "manual_test": "manual.csv", "validation_size": 20, "test_size": 20}
@@ -130,4 +130,4 @@ def test_a_recipe_with_it_finds_its_data_again() -> None:
     again, folder = preparing.splits(recipe.data)
     assert folder is None
     assert again.report["fingerprint"] == prepared(max_train_samples=60).report["fingerprint"]
-    assert set(scoring.scored_tables(again)) == {"validation", "test", "manual"}
+    assert set(load_scored_tables(again)) == {"validation", "test", "manual"}

@@ -1,10 +1,15 @@
+"""The TF-IDF baseline: fitted, saved, and kept with the prepared data that it was trained on."""
+
 from __future__ import annotations
 
 import csv
+import logging
 import os
 import subprocess
 import sys
 from importlib.resources import files
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +18,30 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
+from command_line import FORKS
+from sentiment140_bert.data.cache import Prepared
 from sentiment140_bert.data.prepare import prepare
 from sentiment140_bert.errors import DataError, RunError
 from sentiment140_bert.evaluation import baseline
+from sentiment140_bert.evaluation.baseline import (
+    FILE,
+    FORMAT,
+    MANY_TWEETS,
+    Baseline,
+    fit_baseline,
+    load_baseline,
+    load_or_fit_baseline,
+    predict_positive,
+)
 from sentiment140_bert.recipe import DataConfig
 
 Tweets = tuple[list[str], np.ndarray]
 
 
-def fit_and_save(tweets: str, to: Path) -> None:
-    with Path(tweets).open(encoding="latin-1", newline="") as file:
-        rows = list(csv.reader(file))
-    baseline.fit([row[5] for row in rows], np.array([int(row[0] == "4") for row in rows])).save(to)
+def fit_and_save(tweets: str, file: Path) -> None:
+    with Path(tweets).open(encoding="latin-1", newline="") as lines:
+        rows = list(csv.reader(lines))
+    fit_baseline([row[5] for row in rows], np.array([int(row[0] == "4") for row in rows])).save(file)
 
 
 @pytest.fixture(scope="module")
@@ -34,116 +51,144 @@ def sample() -> dict[str, Tweets]:
 
 
 @pytest.fixture(scope="module")
-def fitted(sample: dict[str, Tweets]) -> baseline.Baseline:
-    return baseline.fit(*sample["train"])
+def fitted(sample: dict[str, Tweets]) -> Baseline:
+    return fit_baseline(*sample["train"])
 
 
-def test_it_answers_as_a_pipeline_of_scikit_learn(sample: dict[str, Tweets], fitted: baseline.Baseline) -> None:
-    words = TfidfVectorizer(token_pattern=r"\w+(?:['’]\w+)*", ngram_range=(1, 2), sublinear_tf=True)
-    pipeline = make_pipeline(words, LogisticRegression(solver="newton-cg")).fit(*sample["train"])
+def test_it_is_a_pipeline_of_scikit_learn_at_the_optimum(sample: dict[str, Tweets], fitted: Baseline) -> None:
     texts = [*sample["test"][0], "", "zzzz never seen", "日本語 naïve café"]
-    np.testing.assert_allclose(fitted.positive(texts), pipeline.predict_proba(texts)[:, 1], rtol=0, atol=1e-12)
-
-
-def test_its_optimum_is_that_of_another_solver(sample: dict[str, Tweets], fitted: baseline.Baseline) -> None:
-    words = TfidfVectorizer(token_pattern=r"\w+(?:['’]\w+)*", ngram_range=(1, 2), sublinear_tf=True)
-    pipeline = make_pipeline(words, LogisticRegression(solver="lbfgs", tol=1e-8)).fit(*sample["train"])
-    found = pipeline.predict_proba(sample["test"][0])[:, 1]
-    np.testing.assert_allclose(fitted.positive(sample["test"][0]), found, atol=2e-3)
-
-
-def test_its_accuracy_on_the_packaged_tweets(sample: dict[str, Tweets], fitted: baseline.Baseline) -> None:
-    texts, labels = sample["test"]
-    assert 0.62 < np.mean((fitted.positive(texts) >= 0.5) == labels) < 0.82
-    assert 0.4 < baseline.majority(sample["train"][1]) < 0.6
-
-
-def test_what_is_loaded_answers_as_what_was_saved(
-    sample: dict[str, Tweets], fitted: baseline.Baseline, tmp_path: Path
-) -> None:
-    fitted.save(tmp_path / "baseline.parquet")
-    loaded = baseline.load(tmp_path / "baseline.parquet")
-    texts = sample["test"][0]
-    assert (loaded.positive(texts) == fitted.positive(texts)).all()
-    assert [each.name for each in tmp_path.iterdir()] == ["baseline.parquet"]
-
-
-def test_any_number_of_cores_gives_the_same(tmp_path: Path) -> None:
-    """In a new process: the libraries read how many threads they may start while they are imported."""
-    tweets = str(files("sentiment140_bert.data") / "sample" / "tweets.csv")
-    cores = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "4")
-    fit_and_save(tweets, tmp_path / "here")
-    program = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_baseline as this; "
-    program += f"this.fit_and_save({tweets!r}, this.Path({str(tmp_path / 'there')!r}))"
-    subprocess.run([sys.executable, "-c", program], env=os.environ | cores, check=True)
-    assert (tmp_path / "here").read_bytes() == (tmp_path / "there").read_bytes()
-
-
-def test_words_keep_their_apostrophes() -> None:
-    texts = ["I don't like it", "i do like it", "we don’t", "4 u"] * 3
-    terms = baseline.fit(texts, np.array([0, 1, 0, 1] * 3)).terms
-    assert {"don't", "i don't", "don't like", "don’t", "i", "u", "4 u"} <= set(terms)
-    assert "don" not in terms
-
-
-def test_what_an_answer_rests_on_is_counted() -> None:
-    fitted = baseline.fit(["very good", "very bad"], np.array([1, 0]))
-    assert fitted.terms_in(["very good", "good, good", "unknown", ""]).tolist() == [3, 1, 0, 0]
-
-
-def test_rare_terms_count_only_where_tweets_are_few() -> None:
-    texts = [f"word{number} {'good' if number % 2 else 'bad'}" for number in range(baseline.MANY)]
-    labels = np.arange(baseline.MANY) % 2
-    assert list(baseline.fit(texts, labels).terms) == ["bad", "good"]
-    assert "word7" in baseline.fit(texts[:100], labels[:100]).terms
-
-
-def test_no_texts_no_answers(fitted: baseline.Baseline) -> None:
+    for solver, tolerance in ((LogisticRegression(solver="newton-cg"), 1e-12), (LogisticRegression(tol=1e-8), 2e-3)):
+        words = TfidfVectorizer(token_pattern=r"\w+(?:['’]\w+)*", ngram_range=(1, 2), sublinear_tf=True)
+        expected = make_pipeline(words, solver).fit(*sample["train"]).predict_proba(texts)[:, 1]
+        np.testing.assert_allclose(fitted.positive(texts), expected, rtol=0, atol=tolerance)
     assert fitted.positive([]).shape == (0,)
 
 
-@pytest.mark.parametrize(
-    ("texts", "labels", "said"),
-    [(["good", "fine"], [1, 1], "one label only"), (["!!!", "??"], [0, 1], "no words to learn: empty vocabulary")],
-)
-def test_what_cannot_be_learned_from_is_refused(texts: list[str], labels: list[int], said: str) -> None:
-    with pytest.raises(DataError, match=said):
-        baseline.fit(texts, np.array(labels))
-
-
-def test_a_damaged_file_is_named(fitted: baseline.Baseline, tmp_path: Path) -> None:
-    file = tmp_path / "baseline.parquet"
-    fitted.save(file)
-    whole = file.read_bytes()
-    for damaged in (b"", b"not parquet", whole[: len(whole) // 2], whole[:5000] + b"\0\0\0\0" + whole[5004:]):
-        file.write_bytes(damaged)
-        with pytest.raises(DataError, match="is no baseline"):
-            baseline.load(file)
-    file.unlink()
-    with pytest.raises(DataError, match="is no baseline"):
-        baseline.load(file)
-
-
-def test_a_file_of_another_version_is_not_used(
-    fitted: baseline.Baseline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fitted.save(tmp_path / "baseline.parquet")
-    monkeypatch.setattr(baseline, "FORMAT", baseline.FORMAT + 1)
-    with pytest.raises(DataError, match="another version"):
-        baseline.load(tmp_path / "baseline.parquet")
-
-
-def test_where_nothing_can_be_written(fitted: baseline.Baseline, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="cannot be written"):
-        fitted.save(tmp_path / "file" / "baseline.parquet")
+def test_its_accuracy_on_the_packaged_tweets(sample: dict[str, Tweets], fitted: Baseline) -> None:
+    texts, labels = sample["test"]
+    assert 0.62 < np.mean((fitted.positive(texts) >= 0.5) == labels) < 0.82
+    assert 0.4 < np.mean(sample["train"][1]) < 0.6
 
 
 @pytest.mark.realdata
 def test_its_accuracy_on_real_tweets(real_data: Path) -> None:
     data = DataConfig(dataset=str(real_data / "original_format_random.csv"), max_samples=22_000, manual_test="none")
     splits = prepare(data).splits()
-    fitted = baseline.fit(list(splits["train"]["text"]), np.array(splits["train"]["label"]))
-    held_out = splits["test"]
-    accuracy = np.mean((fitted.positive(list(held_out["text"])) >= 0.5) == np.array(held_out["label"]))
+    model = fit_baseline(list(splits["train"]["text"]), np.array(splits["train"]["label"]))
+    accuracy = np.mean((model.positive(list(splits["test"]["text"])) >= 0.5) == np.array(splits["test"]["label"]))
     assert 0.74 < accuracy < 0.82
+
+
+def test_any_number_of_cores_gives_the_same_file(tmp_path: Path) -> None:
+    """In a new process: the libraries read the number of their threads while they are imported."""
+    tweets = str(files("sentiment140_bert.data") / "sample" / "tweets.csv")
+    cores = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "4")
+    fit_and_save(tweets, tmp_path / "here")
+    program = f"import sys; sys.path[:0] = {[str(Path(__file__).parent), *sys.path]!r}; import test_baseline as this; "
+    program += f"this.fit_and_save({tweets!r}, this.Path({str(tmp_path / 'there')!r}))"
+    subprocess.run([sys.executable, "-c", program], env=os.environ | cores, check=True)
+    assert (tmp_path / "here").read_bytes() == (tmp_path / "there").read_bytes()
+
+
+def test_words_keep_their_apostrophes_and_rare_ones_count_where_tweets_are_few() -> None:
+    terms = fit_baseline(["I don't like it", "i do like it", "we don’t", "4 u"] * 3, np.array([0, 1, 0, 1] * 3)).terms
+    assert {"don't", "i don't", "don't like", "don’t", "i", "u", "4 u"} <= {*terms} - {"don"} == {*terms}
+    texts, labels = [f"word{at} {'good' if at % 2 else 'bad'}" for at in range(MANY_TWEETS)], np.arange(MANY_TWEETS) % 2
+    assert list(fit_baseline(texts, labels).terms) == ["bad", "good"]
+    assert "word7" in fit_baseline(texts[:100], labels[:100]).terms
+
+
+def test_terms_of_a_text_are_counted() -> None:
+    model = fit_baseline(["very good", "very bad"], np.array([1, 0]))
+    assert model.terms_in(["very good", "good, good", "unknown", ""]).tolist() == [3, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels", "message"),
+    [(["good", "fine"], [1, 1], "one label only"), (["!!!", "??"], [0, 1], "no words to learn: empty vocabulary")],
+)
+def test_texts_without_anything_to_learn_are_refused(texts: list[str], labels: list[int], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        fit_baseline(texts, np.array(labels))
+
+
+def test_a_saved_baseline_is_loaded_bit_for_bit_or_refused(
+    sample: dict[str, Tweets], fitted: Baseline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / FILE
+    fitted.save(file)
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+    assert (load_baseline(file).positive(sample["test"][0]) == fitted.positive(sample["test"][0])).all()
+    with pytest.raises(RunError, match="cannot be written"):
+        fitted.save(file / FILE)
+    whole = file.read_bytes()
+    for damaged in (b"", b"not parquet", whole[: len(whole) // 2], whole[:5000] + b"\0\0\0\0" + whole[5004:], None):
+        file.write_bytes(damaged) if damaged is not None else file.unlink()
+        with pytest.raises(DataError, match="is no baseline"):
+            load_baseline(file)
+    file.write_bytes(whole)
+    monkeypatch.setattr(baseline, "FORMAT", FORMAT + 1)
+    with pytest.raises(DataError, match="another version"):
+        load_baseline(file)
+
+
+# ---- kept with prepared data
+
+
+@pytest.fixture
+def prepared(cache: Path) -> Prepared:
+    return prepare(DataConfig(dataset="sample"))
+
+
+def test_it_is_fitted_once_and_again_if_it_is_damaged(prepared: Prepared, caplog: pytest.LogCaptureFixture) -> None:
+    train, texts = prepared.splits()["train"], list(prepared.splits()["test"]["text"])
+    expected = fit_baseline(list(train["text"]), np.array(train["label"])).positive(texts)
+    fits = "baseline: TF-IDF and logistic regression on 1,293 tweets"
+    with caplog.at_level(logging.INFO, "sentiment140_bert"):
+        for _ in range(2):
+            assert (load_or_fit_baseline(prepared).positive(texts) == expected).all()
+        assert caplog.text.count(fits) == 1
+        file = prepared.folder / FILE
+        file.write_bytes(file.read_bytes()[:100])
+        assert (load_or_fit_baseline(prepared).positive(texts) == expected).all()
+    assert "is no baseline" in caplog.text
+    assert "It is fitted again." in caplog.text
+    assert caplog.text.count(fits) == 2
+    assert (load_baseline(file).positive(texts) == expected).all()
+    again = prepare(DataConfig(dataset="sample"))
+    assert again.cached
+    assert again.splits()["train"]["text"][:] == train["text"][:]
+
+
+def test_a_folder_that_cannot_be_written_is_no_error(prepared: Prepared, caplog: pytest.LogCaptureFixture) -> None:
+    (prepared.folder / FILE).mkdir()  # a folder is in its way
+    with caplog.at_level(logging.WARNING, "sentiment140_bert"):
+        assert len(load_or_fit_baseline(prepared).positive(["good"])) == 1
+    assert "baseline: not saved:" in caplog.text
+
+
+def fit_at_once(cache: str, both: Barrier, intercepts: SimpleQueue[float]) -> None:
+    os.environ["S140_CACHE"] = cache
+    data = prepare(DataConfig(dataset="sample"))
+    both.wait()
+    intercepts.put(load_or_fit_baseline(data).intercept)
+
+
+def test_two_processes_fit_it_at_once(prepared: Prepared, cache: Path) -> None:
+    both, intercepts = FORKS.Barrier(2), FORKS.SimpleQueue()
+    processes = [FORKS.Process(target=fit_at_once, args=(str(cache), both, intercepts)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert [intercepts.get() for _ in processes] == [load_baseline(prepared.folder / FILE).intercept] * 2
+    assert not list(prepared.folder.glob(f".{FILE}*"))
+
+
+def test_raw_texts_get_the_cleaning_of_the_training_split(prepared: Prepared) -> None:
+    model = load_or_fit_baseline(prepared)
+    raw, clean = "@someone I love it &amp; http://example.com/x", "@user I love it & http"
+    assert predict_positive(model, prepared, [raw]) == predict_positive(model, prepared, [clean])
+    assert predict_positive(model, prepared, [raw]) == model.positive([clean]) != model.positive([raw])
+    assert predict_positive(model, prepared, []).shape == (0,)

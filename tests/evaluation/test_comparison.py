@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentiment140_bert.evaluation import intervals
-from sentiment140_bert.evaluation.comparison import compared, difference, in_words
+from sentiment140_bert.evaluation.compare import describe_comparison
+from sentiment140_bert.evaluation.intervals import compare_accuracy, measure_difference
 
 Z = 1.959963984540054
 
 
-def models(n: int, only_first: int, only_second: int, both: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def make_models(n: int, only_first: int, only_second: int, both: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     first, second = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
     first[: both + only_first] = True
     second[:both] = True
@@ -28,22 +29,29 @@ def models(n: int, only_first: int, only_second: int, both: int) -> tuple[np.nda
 def test_mcnemar_as_statsmodels_has_it(only_first: int, only_second: int, both: int) -> None:
     from statsmodels.stats.contingency_tables import mcnemar
 
-    found = compared(*models(359, only_first, only_second, both))
+    comparison = compare_accuracy(*make_models(359, only_first, only_second, both))
     expected = mcnemar([[both, only_first], [only_second, 359 - both - only_first - only_second]], exact=True)
-    assert found["p_value"] == pytest.approx(min(1.0, expected.pvalue), abs=1e-9)
-    assert (found["n"], found["only_first_right"], found["only_second_right"]) == (359, only_first, only_second)
-    assert found["first"] == intervals.share(both + only_first, 359)
-    assert found["second"] == intervals.share(both + only_second, 359)
-    gap = found["difference"]
+    assert comparison["p_value"] == pytest.approx(min(1.0, expected.pvalue), abs=1e-9)
+    assert (comparison["n"], comparison["only_first_right"], comparison["only_second_right"]) == (
+        359,
+        only_first,
+        only_second,
+    )
+    assert comparison["first"] == intervals.measure_share(both + only_first, 359)
+    assert comparison["second"] == intervals.measure_share(both + only_second, 359)
+    gap = comparison["difference"]
     assert gap["value"] == pytest.approx((only_first - only_second) / 359)
     assert gap["low"] <= gap["value"] <= gap["high"]
 
 
 def test_a_model_and_itself() -> None:
-    first, _, truth = models(100, 0, 0, 80)
-    found = compared(first, first, truth)
-    assert (found["p_value"], found["difference"]) == (1.0, {"value": 0.0, "low": 0.0, "high": 0.0})
-    assert in_words(found, "A", "B") == "A 0.800 and B 0.800 on 100 tweets: right and wrong on the very same ones."
+    first, _, truth = make_models(100, 0, 0, 80)
+    comparison = compare_accuracy(first, first, truth)
+    assert (comparison["p_value"], comparison["difference"]) == (1.0, {"value": 0.0, "low": 0.0, "high": 0.0})
+    assert (
+        describe_comparison(comparison, "A", "B")
+        == "A 0.800 and B 0.800 on 100 tweets: right and wrong on the very same ones."
+    )
 
 
 def test_classes_are_drawn_apart() -> None:
@@ -52,8 +60,8 @@ def test_classes_are_drawn_apart() -> None:
         truth = np.array([0] * (40 - positives) + [1] * positives)
         first, second = truth == label, np.zeros(40, dtype=bool)
         value = float((truth == label).mean())
-        assert difference(first, second, truth) == {"value": value, "low": value, "high": value}
-        assert difference(second, first, truth) == {"value": -value, "low": -value, "high": -value}
+        assert measure_difference(first, second, truth) == {"value": value, "low": value, "high": value}
+        assert measure_difference(second, first, truth) == {"value": -value, "low": -value, "high": -value}
 
 
 def test_the_interval_has_the_width_of_the_normal_approximation() -> None:
@@ -66,44 +74,37 @@ def test_the_interval_has_the_width_of_the_normal_approximation() -> None:
     variance = sum(
         (truth == label).mean() ** 2 * gaps[truth == label].var() / (truth == label).sum() for label in (0, 1)
     )
-    found, half = difference(first, second, truth), Z * math.sqrt(variance)
-    assert found["value"] == pytest.approx(gaps.mean())
-    assert (found["low"], found["high"]) == pytest.approx((gaps.mean() - half, gaps.mean() + half), abs=0.2 * half)
-    turned = difference(second, first, truth)
-    assert (turned["low"], turned["high"]) == pytest.approx((-found["high"], -found["low"]), abs=0.2 * half)
+    gap, half = measure_difference(first, second, truth), Z * math.sqrt(variance)
+    assert gap["value"] == pytest.approx(gaps.mean())
+    assert (gap["low"], gap["high"]) == pytest.approx((gaps.mean() - half, gaps.mean() + half), abs=0.2 * half)
+    turned = measure_difference(second, first, truth)
+    assert (turned["low"], turned["high"]) == pytest.approx((-gap["high"], -gap["low"]), abs=0.2 * half)
 
 
-def test_words_follow_the_test_not_the_interval() -> None:
-    """Whatever the interval holds, McNemar's p-value decides; only where the two disagree is that said."""
-    rough = "; the test decides, the interval is rough where few differ"
-    wrong = []
-    for p, (value, low, high) in itertools.product(
-        (0.0001, 0.0499, 0.0501, 0.7),
-        ((0.02, 0.01, 0.03), (0.02, -0.01, 0.05), (-0.02, -0.03, -0.01), (-0.02, -0.05, 0.01), (0.02, 0.0, 0.04)),
-    ):
+@pytest.mark.parametrize("p", [0.0001, 0.0499, 0.0501, 0.7])
+def test_words_follow_the_test_not_the_interval(p: float) -> None:
+    """Whatever the interval holds, McNemar's p-value decides; only where the two disagree is that mentioned."""
+    for value, low, high in ((0.02, 0.01, 0.03), (0.02, -0.01, 0.05), (-0.02, -0.03, -0.01), (0.02, 0.0, 0.04)):
         comparison = {
-            "n": 1_234,
-            "first": {"value": 0.8},
-            "second": {"value": 0.8 - value},
-            "only_first_right": 30,
-            "only_second_right": 20,
+            **{"n": 1_234, "first": {"value": 0.8}, "second": {"value": 0.8 - value}, "p_value": p},
+            **{"only_first_right": 30, "only_second_right": 20},
             "difference": {"value": value, "low": low, "high": high},
-            "p_value": p,
         }
         spread = f"between {low:+.3f} and {high:+.3f}, p = {p:.2g}"
-        says = "these cannot be told apart" if p >= 0.05 else f"{'A' if value > 0 else 'B'} is better"
-        notes = rough if p >= 0.05 and not low <= 0 <= high else ""
-        expected = f"A 0.800 and B {0.8 - value:.3f} on 1,234 tweets: {says} (difference {spread}{notes})."
-        if in_words(comparison, "A", "B") != expected:
-            wrong.append((in_words(comparison, "A", "B"), expected))
-    assert wrong == []
+        if p >= 0.05:
+            rough = "" if low <= 0 <= high else "; the test decides, the interval is rough where few differ"
+            verdict = f"the difference is not significant ({spread}{rough})."
+        else:
+            verdict = f"{'A' if value > 0 else 'B'} is better (difference {spread})."
+        expected = f"A 0.800 and B {0.8 - value:.3f} on 1,234 tweets: {verdict}"
+        assert describe_comparison(comparison, "A", "B") == expected
 
 
-def test_few_tweets_do_not_tell_three_points_apart_and_many_do() -> None:
+def test_three_points_are_significant_on_many_tweets_only() -> None:
     """85% and 82%, each right where the other is wrong now and then: the official test set is small."""
-    assert "cannot be told apart" in in_words(compared(*models(359, 30, 19, 275)), "A", "B")
-    assert "A is better" in in_words(compared(*models(20_000, 1_500, 1_100, 15_500)), "A", "B")
-    assert "B is better" in in_words(compared(*models(20_000, 1_100, 1_500, 15_500)), "A", "B")
+    assert "not significant" in describe_comparison(compare_accuracy(*make_models(359, 30, 19, 275)), "A", "B")
+    assert "A is better" in describe_comparison(compare_accuracy(*make_models(20_000, 1_500, 1_100, 15_500)), "A", "B")
+    assert "B is better" in describe_comparison(compare_accuracy(*make_models(20_000, 1_100, 1_500, 15_500)), "A", "B")
 
 
 def test_the_paired_interval_holds_the_truth_as_often_as_it_says() -> None:
@@ -112,6 +113,6 @@ def test_the_paired_interval_holds_the_truth_as_often_as_it_says() -> None:
     covered = 0
     for _ in range(1_000):
         both, first, second = random.multinomial(1, [0.78, 0.08, 0.05, 0.09], size=359)[:, :3].T.astype(bool)
-        limits = difference(both | first, both | second, truth)
+        limits = measure_difference(both | first, both | second, truth)
         covered += limits["low"] <= 0.03 <= limits["high"]
     assert 930 <= covered <= 970

@@ -15,10 +15,9 @@ from PIL import Image
 from command_line import FORKS
 from sentiment140_bert.cards import figures as figures_module
 from sentiment140_bert.cards.figures import CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES, draw_figures
-from sentiment140_bert.evaluation.answers import Answers
+from sentiment140_bert.evaluation.baseline import Baselines
 from sentiment140_bert.evaluation.calibration import Calibration
-from sentiment140_bert.evaluation.lift import Baselines
-from sentiment140_bert.evaluation.protocol import scores_of
+from sentiment140_bert.evaluation.scores import Predictions, score_split
 
 HISTORY: list[dict[str, Any]] = [
     {"loss": 0.7, "learning_rate": 1e-5, "epoch": 0.5, "step": 5},
@@ -31,7 +30,7 @@ HISTORY: list[dict[str, Any]] = [
 def scored(truth: list[int], shares: list[float] | None = None) -> dict[str, Any]:
     positive = np.array(shares if shares is not None else np.linspace(0.05, 0.95, len(truth)))
     texts = [f"tweet $number$ {at} is not it, but {'why?' * (at % 2)}" for at in range(len(truth))]
-    return scores_of(Answers(texts, np.array(truth), positive), Calibration(1.3, 0.7), Baselines(0.5))
+    return score_split(Predictions(texts, np.array(truth), positive), Calibration(1.3, 0.7), Baselines(0.5))
 
 
 def drawn(folder: Path, splits: dict[str, Any], history: list[dict[str, Any]] = HISTORY) -> dict[str, tuple[int, int]]:

@@ -11,8 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentiment140_bert.evaluation import intervals
-from sentiment140_bert.evaluation.calibration import reliability
-from sentiment140_bert.evaluation.intervals import CONFIDENCE_LEVEL, RESAMPLES, SEED, of_shares, share, wilson
+from sentiment140_bert.evaluation.calibration import measure_reliability
+from sentiment140_bert.evaluation.intervals import (
+    CONFIDENCE_LEVEL,
+    RESAMPLES,
+    SEED,
+    bound_share,
+    bound_shares,
+    measure_share,
+)
 
 Z = 1.959963984540054  # 97.5 % of a standard normal variable lie below it
 CELLS = ("true_negative", "false_positive", "false_negative", "true_positive")
@@ -21,8 +28,8 @@ CELLS = ("true_negative", "false_positive", "false_negative", "true_positive")
 # ---- Wilson
 
 
-def by_hand(successes: int, n: int) -> tuple[float, float]:
-    """Compute Wilson 1927 as it stands in Brown, Cai and DasGupta 2001, equation 4."""
+def compute_wilson(successes: int, n: int) -> tuple[float, float]:
+    """Compute Wilson 1927 as printed in Brown, Cai and DasGupta 2001, equation 4."""
     value = successes / n
     middle = (value + Z**2 / (2 * n)) / (1 + Z**2 / n)
     half = Z / (1 + Z**2 / n) * math.sqrt(value * (1 - value) / n + Z**2 / (4 * n**2))
@@ -37,18 +44,18 @@ def test_wilson_as_newcombe_printed_it() -> None:
         (0, 20): (0.0000, 0.1611),
         (1, 29): (0.0061, 0.1718),
     }
-    assert {counts: tuple(round(limit, 4) for limit in wilson(*counts)) for counts in printed} == printed
+    assert {counts: tuple(round(limit, 4) for limit in bound_share(*counts)) for counts in printed} == printed
 
 
 @given(st.integers(1, 2_000_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_is_its_formula(counts: tuple[int, int]) -> None:
     successes, n = counts
-    low, high = wilson(successes, n)
-    assert (low, high) == pytest.approx(by_hand(successes, n), abs=1e-9)
+    low, high = bound_share(successes, n)
+    assert (low, high) == pytest.approx(compute_wilson(successes, n), abs=1e-9)
     assert 0 <= low <= successes / n <= high <= 1
     assert low < high
     assert (type(low), type(high)) == (float, float)
-    assert share(successes, n) == {"value": successes / n, "low": low, "high": high}
+    assert measure_share(successes, n) == {"value": successes / n, "low": low, "high": high}
 
 
 @given(st.tuples(*[st.integers(0, 60)] * 4).filter(any))
@@ -56,9 +63,9 @@ def test_shares_of_a_confusion_matrix(cells: tuple[int, ...]) -> None:
     """A share of nothing has no limits."""
     tn, fp, fn, tp = cells
     shares = {"accuracy": (tp + tn, sum(cells)), "precision": (tp, tp + fp), "recall": (tp, tp + fn)}
-    found = of_shares(dict(zip(CELLS, cells, strict=True)) | {"log_loss": 0.3})
-    assert {name: (limits["low"], limits["high"]) for name, limits in found.items()} == {
-        name: wilson(*counts) for name, counts in shares.items() if counts[1]
+    limits = bound_shares(dict(zip(CELLS, cells, strict=True)) | {"log_loss": 0.3})
+    assert {name: (limit["low"], limit["high"]) for name, limit in limits.items()} == {
+        name: bound_share(*counts) for name, counts in shares.items() if counts[1]
     }
 
 
@@ -68,7 +75,7 @@ def test_the_level() -> None:
     assert RESAMPLES == intervals.METHOD["resamples"] == 999
     assert math.isclose(intervals.SIGNIFICANT, 0.05)
     scores = np.random.default_rng(1).permutation(np.arange(1.0, 1000.0))
-    assert intervals.limits(scores) == {"low": pytest.approx(25, abs=1e-9), "high": pytest.approx(975, abs=1e-9)}
+    assert intervals.find_limits(scores) == {"low": pytest.approx(25, abs=1e-9), "high": pytest.approx(975, abs=1e-9)}
 
 
 # ---- bootstrap
@@ -82,8 +89,9 @@ def test_means_are_drawn_class_by_class(labels: list[int], at_once: int) -> None
     columns = np.column_stack([truth == 0, truth == 1, np.arange(len(truth))]).astype(float)
     drawn = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(intervals, "AT_ONCE", at_once)
-        intervals.of_means(columns, truth, lambda means: drawn.append(means) or means[:, 2])
+        patch.setattr(intervals, "DRAWS_AT_ONCE", at_once)
+        intervals.bootstrap_means(columns, truth, lambda means: drawn.append(means) or means[:, 2])
+        assert intervals.bootstrap_means(columns[:, 2], truth) == intervals.bootstrap_means(columns[:, 2], truth)
     (means,) = drawn
     assert means.shape == (RESAMPLES, 3)
     np.testing.assert_allclose(means[:, :2], np.broadcast_to(columns[:, :2].mean(axis=0), (RESAMPLES, 2)))
@@ -96,7 +104,7 @@ def test_means_are_drawn_class_by_class(labels: list[int], at_once: int) -> None
 @given(st.lists(st.lists(st.integers(0, 30), min_size=3, max_size=3), min_size=2, max_size=3))
 def test_counts_are_drawn_class_by_class(rows: list[list[int]]) -> None:
     counts, drawn = np.array(rows), []
-    intervals.of_counts(counts, lambda many: drawn.append(many) or many[:, 0, 0])
+    intervals.bootstrap_counts(counts, lambda many: drawn.append(many) or many[:, 0, 0])
     (many,) = drawn
     assert many.shape == (RESAMPLES, *counts.shape)
     assert (many.sum(axis=2) == counts.sum(axis=1)).all()
@@ -107,11 +115,13 @@ def test_counts_are_drawn_class_by_class(rows: list[list[int]]) -> None:
 def test_a_score_of_the_classes_alone_is_certain() -> None:
     """Where a value follows from the class, drawing each class by itself leaves nothing to chance."""
     truth = np.array([0] * 30 + [1] * 10)
-    assert intervals.of_means(truth.astype(float), truth) == {
+    assert intervals.bootstrap_means(truth.astype(float), truth) == {
         "low": pytest.approx(0.25, abs=1e-12),
         "high": pytest.approx(0.25, abs=1e-12),
     }
-    certain = intervals.of_counts(np.array([[30, 0], [0, 10]]), lambda many: many[:, 1, 1] / many.sum(axis=(1, 2)))
+    certain = intervals.bootstrap_counts(
+        np.array([[30, 0], [0, 10]]), lambda many: many[:, 1, 1] / many.sum(axis=(1, 2))
+    )
     assert certain == {"low": 0.25, "high": 0.25}
 
 
@@ -123,9 +133,9 @@ def test_a_mean_has_the_width_of_the_normal_approximation() -> None:
     variance = sum(
         (truth == label).mean() ** 2 * values[truth == label].var() / (truth == label).sum() for label in (0, 1)
     )
-    found = intervals.of_means(values, truth)
+    interval = intervals.bootstrap_means(values, truth)
     middle, half = values.mean(), Z * math.sqrt(variance)
-    assert (found["low"], found["high"]) == pytest.approx((middle - half, middle + half), abs=0.1 * half)
+    assert (interval["low"], interval["high"]) == pytest.approx((middle - half, middle + half), abs=0.1 * half)
 
 
 def test_a_mean_has_the_interval_that_scipy_s_bootstrap_gives() -> None:
@@ -133,13 +143,13 @@ def test_a_mean_has_the_interval_that_scipy_s_bootstrap_gives() -> None:
     from scipy.stats import bootstrap
 
     values = np.random.default_rng(3).exponential(size=500)
-    found = intervals.of_means(values, np.zeros(500, dtype=int))
-    theirs = bootstrap((values,), np.mean, n_resamples=5_000, method="percentile", rng=np.random.default_rng(1))
-    limits = theirs.confidence_interval
-    assert (found["low"], found["high"]) == pytest.approx((limits.low, limits.high), abs=0.015)
+    interval = intervals.bootstrap_means(values, np.zeros(500, dtype=int))
+    result = bootstrap((values,), np.mean, n_resamples=5_000, method="percentile", rng=np.random.default_rng(1))
+    limits = result.confidence_interval
+    assert (interval["low"], interval["high"]) == pytest.approx((limits.low, limits.high), abs=0.015)
 
 
-def weights_of(truth: np.ndarray, resamples: int) -> Iterator[np.ndarray]:
+def draw_weights(truth: np.ndarray, resamples: int) -> Iterator[np.ndarray]:
     """Draw each class by itself, as often as it occurs, one resample after another: how often each tweet is drawn."""
     random = np.random.default_rng(SEED)
     drawn = [
@@ -158,110 +168,90 @@ CLASSES = st.lists(
 @settings(max_examples=15)
 @given(CLASSES)
 def test_the_area_under_the_curve_is_scikit_learn_s_of_each_resample(rows: list[tuple[float, int]]) -> None:
-    """Ties included; and the classes are drawn as :func:`weights_of` does it."""
+    """Ties included; and the classes are drawn as :func:`draw_weights` does it."""
     from sklearn.metrics import roc_auc_score
 
     positive, truth = np.array([share for share, _ in rows]), np.array([label for _, label in rows])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(intervals, "RESAMPLES", 39)
-        found = intervals.of_ranking(positive, truth)
-    areas = [roc_auc_score(truth, positive, sample_weight=weights) for weights in weights_of(truth, 39)]
-    assert found == pytest.approx(intervals.limits(np.array(areas)))
+        interval = intervals.bootstrap_roc_auc(positive, truth)
+    areas = [roc_auc_score(truth, positive, sample_weight=weights) for weights in draw_weights(truth, 39)]
+    assert interval == pytest.approx(intervals.find_limits(np.array(areas)))
 
 
 @settings(max_examples=15)
 @given(CLASSES)
 def test_the_calibration_error_has_the_basic_bootstrap(rows: list[tuple[float, int]]) -> None:
-    """The resampled errors, each from the bins of the sample, laid off from the measured one to the other side."""
+    """The resampled errors, each from the bins of the sample, reflected at the measured one."""
     positive, truth = np.array([share for share, _ in rows]), np.array([label for _, label in rows])
-    found = reliability(positive, truth)
-    ends = np.cumsum([part["n"] for part in found["bins"]])
+    scores = measure_reliability(positive, truth)
+    ends = np.cumsum([part["n"] for part in scores["bins"]])
     order = np.argsort(positive, kind="stable")
     parts = np.split(order, ends[:-1])
     errors = [
         sum(abs((weights[part] * (positive - truth)[part]).sum()) for part in parts) / len(rows)
-        for weights in weights_of(truth, RESAMPLES)
+        for weights in draw_weights(truth, RESAMPLES)
     ]
-    drawn, error = intervals.limits(np.array(errors)), found["expected_calibration_error"]
+    drawn, error = intervals.find_limits(np.array(errors)), scores["expected_calibration_error"]
     assert error["low"] == pytest.approx(min(error["value"], max(0, 2 * error["value"] - drawn["high"])), abs=1e-9)
     assert error["high"] == pytest.approx(max(error["value"], 2 * error["value"] - drawn["low"]), abs=1e-9)
-
-
-def test_the_same_tweets_give_the_same_limits() -> None:
-    logits, truth = tweets(300, np.random.default_rng(5))
-    counts = np.array([[120, 30], [20, 130]])
-    for _ in range(2):
-        assert intervals.of_ranking(logits, truth) == intervals.of_ranking(logits, truth)
-        assert intervals.of_means(logits, truth) == intervals.of_means(logits, truth)
-        assert intervals.of_counts(counts, f1) == intervals.of_counts(counts, f1)
-
-
-def test_so_many_tweets_that_they_are_drawn_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    random = np.random.default_rng(6)
-    values, truth = random.random(50), np.arange(50) % 2
-    in_one = intervals.of_means(values, truth), intervals.of_ranking(values, truth)
-    monkeypatch.setattr(intervals, "AT_ONCE", 1_000)
-    for found, expected in zip(
-        (intervals.of_means(values, truth), intervals.of_ranking(values, truth)), in_one, strict=True
-    ):
-        assert found == pytest.approx(expected, abs=0.05)
 
 
 # ---- coverage
 
 
-def tweets(n: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def draw_tweets(n: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Draw as many of each class, and a model that is right on 85 of 100 and a little too sure."""
     truth = np.arange(n) % 2
     return random.normal(np.where(truth == 1, 1.55, -1.55), 1.5), truth
 
 
-def shares(logits: np.ndarray) -> np.ndarray:
+def compute_shares(logits: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-1.8 * logits))
 
 
-def f1(counts: np.ndarray) -> np.ndarray:
+def compute_f1(counts: np.ndarray) -> np.ndarray:
     return 2 * counts[:, 1, 1] / (2 * counts[:, 1, 1] + counts[:, 0, 1] + counts[:, 1, 0])
 
 
-def coverage(n: int, rounds: int, seed: int = 11) -> dict[str, float]:
+def measure_coverage(n: int, rounds: int, seed: int = 11) -> dict[str, float]:
     """Count how often the intervals of samples of ``n`` tweets hold the scores of 400,000."""
     from sklearn.metrics import f1_score, roc_auc_score
 
     random = np.random.default_rng(seed)
-    logits, truth = tweets(400_000, random)
-    positive = shares(logits)
+    logits, truth = draw_tweets(400_000, random)
+    positive = compute_shares(logits)
     right = {
         "accuracy": ((positive >= 0.5) == truth).mean(),
         "F1": f1_score(truth, positive >= 0.5),
-        "log loss": losses(logits, truth).mean(),
+        "log loss": compute_losses(logits, truth).mean(),
         "ROC AUC": roc_auc_score(truth, positive),
         "Brier score": ((positive - truth) ** 2).mean(),
-        "calibration error": reliability(positive, truth)["expected_calibration_error"]["value"],
+        "calibration error": measure_reliability(positive, truth)["expected_calibration_error"]["value"],
     }
     covered = dict.fromkeys(right, 0)
     for _ in range(rounds):
-        logits, truth = tweets(n, random)
-        for name, limits in limits_of(logits, truth).items():
+        logits, truth = draw_tweets(n, random)
+        for name, limits in bound_scores(logits, truth).items():
             covered[name] += bool(limits["low"] <= right[name] <= limits["high"])
     return {name: count / rounds for name, count in covered.items()}
 
 
-def losses(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def compute_losses(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.log1p(np.exp(-np.where(truth == 1, 1.8, -1.8) * logits))
 
 
-def limits_of(logits: np.ndarray, truth: np.ndarray) -> dict[str, dict[str, float]]:
-    positive = shares(logits)
+def bound_scores(logits: np.ndarray, truth: np.ndarray) -> dict[str, dict[str, float]]:
+    positive = compute_shares(logits)
     said = positive >= 0.5
     counts = np.array([[((truth == one) & (said == other)).sum() for other in (0, 1)] for one in (0, 1)])
-    low, high = wilson(int(np.trace(counts)), len(truth))
-    curve = reliability(positive, truth)
+    low, high = bound_share(int(np.trace(counts)), len(truth))
+    curve = measure_reliability(positive, truth)
     return {
         "accuracy": {"low": low, "high": high},
-        "F1": intervals.of_counts(counts, f1),
-        "log loss": intervals.of_means(losses(logits, truth), truth),
-        "ROC AUC": intervals.of_ranking(positive, truth),
+        "F1": intervals.bootstrap_counts(counts, compute_f1),
+        "log loss": intervals.bootstrap_means(compute_losses(logits, truth), truth),
+        "ROC AUC": intervals.bootstrap_roc_auc(positive, truth),
         "Brier score": curve["brier_score"],
         "calibration error": curve["expected_calibration_error"],
     }
@@ -276,6 +266,6 @@ def test_intervals_hold_the_truth_as_often_as_they_say(
 ) -> None:
     """95% intervals cover 93 to 97% of 1,000 draws (which are uncertain by 1.4 points), a little less surely of 400."""
     monkeypatch.setattr(intervals, "RESAMPLES", 199)  # the limits are a little noisier, and as wide
-    covered = coverage(n, rounds)
-    assert covered.pop("calibration error") > 0.88  # the basic bootstrap mends its bias in part only
+    covered = measure_coverage(n, rounds)
+    assert covered.pop("calibration error") > 0.88  # the basic bootstrap corrects its bias in part only
     assert all(least <= share <= most for share in covered.values()), covered

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t
 
-from sentiment140_bert.evaluation import comparison
+from sentiment140_bert.evaluation import intervals
 from sentiment140_bert.experiments import seeds
 
 
@@ -104,7 +104,7 @@ def test_the_smallest_p_value() -> None:
 def test_with_one_seed_it_is_the_comparison_of_two_models() -> None:
     first, second, truth = drawn(np.random.default_rng(3), 0.05, 2000, 1)
     found = seeds.compared(first, second, truth)
-    one = comparison.compared(first[0], second[0], truth)
+    one = intervals.compare_accuracy(first[0], second[0], truth)
     assert found["of_seeds"] == 0
     assert found["difference"] == pytest.approx(one["difference"], abs=0.003)
 

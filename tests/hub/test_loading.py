@@ -39,7 +39,7 @@ def test_a_model_is_exported_by_its_id(mine: Path, tmp_path: Path) -> None:
     folder = tmp_path / "exported"
     sentiment140_bert.export(MODEL, output=folder)
     manifest = json.loads((folder / "export.json").read_text("utf-8"))
-    assert (manifest["model"], manifest["revision"]) == (MODEL, models.commit_of(MODEL))
+    assert (manifest["model"], manifest["revision"]) == (MODEL, models.find_cached_commit(MODEL))
     assert manifest["made_of"]["model.safetensors"] == sha256_of(mine / "model" / "model.safetensors")
     answers = [[label for _, (label, _) in sentiment140_bert.predict(str(each), TEXTS)] for each in (mine, folder)]
     assert answers[0] == answers[1]

@@ -28,7 +28,7 @@ from sentiment140_bert.data.texts import read_rows, write_answers
 from sentiment140_bert.inference.classifier import Classifier
 from sentiment140_bert.inference.tokens import Tokenization
 from sentiment140_bert.recipe import DataConfig
-from sentiment140_bert.inference.answering import answer_rows
+from sentiment140_bert.inference.predict import predict_rows
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 
@@ -50,7 +50,7 @@ def memory(kind):
 
 
 before = memory("VmRSS")
-rows = answer_rows(classifier, read_rows(sys.argv[1], DataConfig()), 0.0)
+rows = predict_rows(classifier, read_rows(sys.argv[1], DataConfig()), 0.0)
 count = write_answers(Path(sys.argv[2]), rows, "row")
 print(count, memory("VmHWM") - before)
 """

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 import sentiment140_bert
-from sentiment140_bert.inference import NEUTRAL, WINDOW, Classifier, Tokenization, batches_by_budget
+from sentiment140_bert.inference import NEUTRAL, WINDOW, Classifier, Tokenization, split_into_batches
+from sentiment140_bert.inference.predict import predict_texts
 
 pytest_plugins = "model_fixtures"
 
@@ -131,7 +132,7 @@ def test_order_is_kept_over_windows(classifier_folder: Path) -> None:
     classifier = sentiment140_bert.load_classifier(str(classifier_folder))
     texts = [f"{'so ' * (number % 13)}tweet {number % 17}" for number in range(WINDOW + 500)]
     alone = {text: classifier.probabilities([text])[0].max() for text in sorted(set(texts))}
-    answers = list(sentiment140_bert.answers(classifier, iter(texts)))
+    answers = list(predict_texts(classifier, iter(texts)))
     assert [text for text, _ in answers] == texts
     np.testing.assert_allclose([each.score for _, each in answers], [alone[text] for text in texts], atol=1e-5)
 
@@ -160,12 +161,12 @@ def test_texts_are_read_as_answers_are_taken(classifier_folder: Path) -> None:
 def test_nothing_in_nothing_out(classifier_folder: Path) -> None:
     classifier = sentiment140_bert.load_classifier(str(classifier_folder))
     assert classifier.probabilities([]).shape == (0, 2)
-    assert list(sentiment140_bert.answers(classifier, [])) == []
+    assert list(predict_texts(classifier, [])) == []
 
 
 @given(st.lists(st.integers(0, 600) | st.integers(4, 6), max_size=200), st.integers(1, 3_000), st.booleans())
 def test_a_batch_holds_no_more_tokens_than_the_budget(lengths: list[int], budget: int, pads: bool) -> None:
-    batches = list(batches_by_budget(np.array(lengths, dtype=np.int64), budget, pads))
+    batches = list(split_into_batches(np.array(lengths, dtype=np.int64), budget, pads))
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
     for batch in batches:
         longest = max(lengths[row] for row in batch)

@@ -116,7 +116,7 @@ def test_an_operator_has_as_many_threads_as_asked_for(exported: Path, monkeypatc
 
     for asked, threads in (("3", 3), ("4,2", 4), (" 2 ", 2), ("", 0), ("many", 0)):
         monkeypatch.setenv("OMP_NUM_THREADS", asked)
-        assert onnx_backend.threads() == threads, asked
+        assert onnx_backend.count_threads() == threads, asked
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     backend = onnx_backend.OnnxBackend(exported / "onnx" / "model.onnx", ["negative", "positive"])
     options = backend.session.get_session_options()
@@ -306,12 +306,12 @@ def test_a_graph_that_computes_something_else_is_not_kept(
     import onnx
     from onnx.numpy_helper import from_array, to_array
 
-    from sentiment140_bert.inference import onnx_graphs
+    from sentiment140_bert.inference import export
 
     graph = onnx.load(changeable / "onnx" / "model.onnx")
     (bias,) = (each for each in graph.graph.initializer if each.name.endswith("classifier.bias"))
     bias.CopyFrom(from_array(to_array(bias) + np.array([error, 0], dtype=np.float32), bias.name))
-    monkeypatch.setattr(onnx_graphs, "write_graph", lambda model, names, path: onnx.save(graph, path))
+    monkeypatch.setattr(export, "write_graph", lambda model, names, path: onnx.save(graph, path))
     before = sha256_of(changeable / "onnx" / "model.onnx")
     with pytest.raises(errors.ModelError, match="does not compute what torch does"):
         sentiment140_bert.export(str(changeable))

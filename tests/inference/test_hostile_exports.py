@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import pytest
 
 import sentiment140_bert
 from hostile import Change, answer_all, complain, copy_with, damage, put, remove, write, write_tiny
+from sentiment140_bert.errors import ModelError
+from sentiment140_bert.inference.onnx_backend import OnnxBackend
 from sentiment140_bert.run_dir import sha256_of
 
 onnx = pytest.importorskip("onnx")
@@ -216,6 +219,27 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
     sentiment140_bert.export(str(write_tiny(folder / "model")), output=folder / "export")
     return folder / "export"
+
+
+def multiplying() -> Any:
+    """Return a graph that makes 300,000 numbers of each token."""
+    nodes = [
+        node("Cast", "input_ids", "numbers", to=FLOAT),
+        node("Reshape", "numbers column", "tokens"),
+        node("ConstantOfShape", "row", "zeros"),
+        node("MatMul", "tokens zeros", "logits"),
+    ]
+    return model(nodes, {"column": np.array([-1, 1]), "row": np.array([1, 300_000])}, inputs=("input_ids",))
+
+
+def test_a_graph_that_grows_with_the_text_is_stopped_before_it_takes_memory(tmp_path: Path) -> None:
+    graph(multiplying)(tmp_path)
+    assert (tmp_path / GRAPH).stat().st_size < 1_000
+    backend = OnnxBackend(tmp_path / GRAPH, ["negative", "positive"])  # the trial's two short texts are no load
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ModelError, match=r"cannot be used by onnxruntime: .*vailable memory"):
+        backend.logits({"input_ids": np.ones((50, 128), dtype=np.int64)})
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 1 << 18  # KiB
 
 
 def ask(exported: Path, folder: Path, rows: dict[str, Change]) -> list[str]:

@@ -32,7 +32,7 @@ def whole(classifier_folder: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def weights(whole: Path) -> dict[str, torch.Tensor]:
     """Its weights, which from now on it has no more."""
-    state = {name: each.clone() for name, each in models.load_classifier(str(whole))[0].state_dict().items()}
+    state = {name: each.clone() for name, each in models.load_model_and_tokenizer(str(whole))[0].state_dict().items()}
     (whole / "model.safetensors").unlink()
     return state
 
@@ -80,7 +80,7 @@ def test_the_command_that_the_error_names_converts(
     s140(*shlex.split(command))
     there, here = ([s140("predict", each, "what a day", "--json").stdout] for each in ("FOLDER", classifier_folder))
     assert there == here
-    made = models.load_classifier("FOLDER")[0].state_dict()
+    made = models.load_model_and_tokenizer("FOLDER")[0].state_dict()
     assert all(torch.equal(made[name], each) for name, each in weights.items())
     assert not [each.name for each in Path("FOLDER").iterdir() if each.suffix in (".bin", ".pt", ".py", ".ckpt")]
 

@@ -103,7 +103,7 @@ def test_a_new_head_hides_no_other_weights_of_a_wrong_shape(small_bert: Callable
 def test_another_kind_of_problem_is_not_kept(small_bert: Callable[..., Path]) -> None:
     folder = rewrite_config(small_bert(), problem_type="multi_label_classification")
     assert models.load_encoder(str(folder)).config.problem_type is None
-    assert models.untrained(str(folder)).config.problem_type is None
+    assert models.build_untrained(str(folder)).config.problem_type is None
 
 
 @pytest.mark.parametrize(

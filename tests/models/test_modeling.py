@@ -125,8 +125,8 @@ def test_a_raw_recipe_leaves_the_tokenizer_alone() -> None:
 
 
 def test_what_is_loaded_is_what_was_saved(classifier_folder: Path, tmp_path: Path) -> None:
-    model, tokenizer = models.load_classifier(str(classifier_folder))
-    sha256 = models.save(model, tokenizer, tmp_path / "again")
+    model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
+    sha256 = models.save_model(model, tokenizer, tmp_path / "again")
     assert sha256 == sha256_of(classifier_folder / "model.safetensors")
     assert {each.name for each in (tmp_path / "again").iterdir()} == {each.name for each in classifier_folder.iterdir()}
     assert [each.name for each in tmp_path.iterdir()] == ["again"]
@@ -141,7 +141,7 @@ def without_weights(folder: Path) -> None:
 
 
 def pickled_weights(folder: Path) -> None:
-    torch.save(models.load_classifier(str(folder))[0].state_dict(), folder / "pytorch_model.bin")
+    torch.save(models.load_model_and_tokenizer(str(folder))[0].state_dict(), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
 
 
@@ -191,7 +191,7 @@ def test_a_folder_that_holds_no_usable_model(classifier_folder: Path, tmp_path: 
 
 def test_a_bare_encoder_is_no_classifier(small_bert: Callable[..., Path]) -> None:
     with pytest.raises(ModelError, match="no fine-tuned classifier"):
-        models.load_classifier(str(small_bert("BertModel")))
+        models.load_model_and_tokenizer(str(small_bert("BertModel")))
 
 
 def test_a_name_that_means_nothing() -> None:

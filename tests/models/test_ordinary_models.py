@@ -119,7 +119,7 @@ def differences(folder: Path) -> Iterator[str]:
     """Yield in what our model differs from transformers' own of the same folder."""
     theirs = transformers.AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32").eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    classifier = TorchClassifier(*models.load_classifier(str(folder)), "cpu")
+    classifier = TorchClassifier(*models.load_model_and_tokenizer(str(folder)), "cpu")
     limit = classifier.max_length
     for text, ours in zip(TEXTS, classifier.logits(TEXTS), strict=True):
         ids = tokenizer(text, truncation=True, max_length=limit, padding=False)["input_ids"]
@@ -146,7 +146,7 @@ def test_they_answer_as_transformers_own_do(tmp_path: Path) -> None:
 def test_shapes_of_strangers_are_bounded(tmp_path: Path) -> None:
     folder = write_model("Bert", tmp_path / "model")
     (tmp_path / "model" / "model.safetensors").unlink()
-    assert models.untrained(str(folder)).config.num_labels == 2
+    assert models.build_untrained(str(folder)).config.num_labels == 2
     config = json.loads((folder / "config.json").read_text())
     wrong = {}
     for changed in (
@@ -155,12 +155,12 @@ def test_shapes_of_strangers_are_bounded(tmp_path: Path) -> None:
         *({"num_attention_heads": -1}, {"vocab_size": 2.5}),
     ):
         (folder / "config.json").write_text(json.dumps({**config, "id2label": None} | changed))
-        for load in (models.untrained, models.shape_of):
+        for load in (models.build_untrained, models.load_config):
             try:
                 load(str(folder))
             except ModelError:
                 continue
-            if load is models.untrained:
+            if load is models.build_untrained:
                 wrong[str(changed)] = load.__name__
     assert wrong == {}
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment140_bert.models.padding import padded
+from sentiment140_bert.models.tokenizer import pad_rows
 
 lists = st.lists(st.lists(st.integers(1, 99), max_size=9), max_size=6)
 
@@ -17,7 +17,9 @@ def test_rows_in_any_order_are_padded_on_either_side(rows, chosen, left, multipl
     flat = np.array([number for row in rows for number in row], dtype=np.int32)
     starts = np.array([sum(map(len, rows[:at])) for at in chosen], dtype=np.int64)
     lengths = np.array([len(rows[at]) for at in chosen], dtype=np.int64)
-    made, inside = padded({"a": flat, "b": flat * 10}, starts, lengths, {"a": -9, "b": 0}, left=left, multiple=multiple)
+    made, inside = pad_rows(
+        {"a": flat, "b": flat * 10}, starts, lengths, {"a": -9, "b": 0}, left=left, multiple=multiple
+    )
     longest = max((len(rows[at]) for at in chosen), default=0)
     width = next(width for width in range(longest, longest + multiple) if width % multiple == 0)
 

@@ -71,7 +71,7 @@ def test_dropout_is_what_was_asked_for(kind: str, tmp_path: Path) -> None:
     classifier(kind).save_pretrained(tmp_path)
     asked = {"hidden_dropout_prob": 0.01, "attention_probs_dropout_prob": 0.02, "classifier_dropout": 0.03}
     model = models.load_encoder(str(tmp_path), dropouts=asked)
-    assert models.dropouts_of(model.config) == asked
+    assert models.read_dropouts(model.config) == asked
     used = {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)}
     used |= {module.dropout_prob for module in model.modules() if hasattr(module, "dropout_prob")}
     assert {0.01, 0.03} <= used
@@ -85,25 +85,25 @@ def test_dropout_is_what_was_asked_for(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_only_measured_has_that_dropout_too(kind: str, tmp_path: Path) -> None:
     classifier(kind).save_pretrained(tmp_path)
-    model = models.untrained(str(tmp_path), dropouts={"hidden_dropout_prob": 0.25})
+    model = models.build_untrained(str(tmp_path), dropouts={"hidden_dropout_prob": 0.25})
     assert 0.25 in {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)}
-    known = models.dropouts_of(model.config)
+    known = models.read_dropouts(model.config)
     assert known["hidden_dropout_prob"] == 0.25
-    assert known | {"hidden_dropout_prob": 0} == models.dropouts_of(KINDS[kind]) | {"hidden_dropout_prob": 0}
+    assert known | {"hidden_dropout_prob": 0} == models.read_dropouts(KINDS[kind]) | {"hidden_dropout_prob": 0}
 
 
 def test_the_classifiers_dropout_does_not_follow_the_hidden_one(small_bert: Callable[..., Path]) -> None:
     folder = str(small_bert("BertModel", dropout=0.2))
     model = models.load_encoder(folder, dropouts={"hidden_dropout_prob": 0.05})
     assert model.dropout.p == 0.2
-    assert models.dropouts_of(model.config)["classifier_dropout"] == 0.2
+    assert models.read_dropouts(model.config)["classifier_dropout"] == 0.2
 
 
 def test_a_dropout_that_a_model_does_not_have_is_refused(tmp_path: Path) -> None:
-    from sentiment140_bert.models.dropout import with_dropouts
+    from sentiment140_bert.models.architecture import set_dropouts
 
     with pytest.raises(ModelError, match="has no such dropout"):
-        with_dropouts(transformers.T5Config(), {"attention_probs_dropout_prob": 0.1})
+        set_dropouts(transformers.T5Config(), {"attention_probs_dropout_prob": 0.1})
 
 
 def test_decay_and_dropout_are_settings_of_a_recipe() -> None:

@@ -72,7 +72,7 @@ def run(classifier_folder: Path, tmp_path: Path) -> Run:
         training = Recipe().with_values(quiet | SGD | {"num_train_epochs": 2} | values).training
         settings = training_arguments(training, Precision("fp32", ""), home / "checkpoints")
         home.mkdir()
-        model, tokenizer = models.load_classifier(str(folder))
+        model, tokenizer = models.load_model_and_tokenizer(str(folder))
         if cramped:
             model.register_forward_pre_hook(cramped, with_kwargs=True)
         common = {"history": home / "history.jsonl", "compute_metrics": lambda _: {}, "finds_batch": finds}

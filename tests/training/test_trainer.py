@@ -57,7 +57,7 @@ def trained(classifier_folder: Path, tmp_path: Path) -> Callable[..., tuple[list
     """Trains the small BERT with the package's own ``train``: its log and its weights."""
 
     def run(data: Dataset, size: int, accumulation: int, **more: Any) -> tuple[list[dict[str, float]], dict[str, Any]]:
-        model, tokenizer = models.load_classifier(str(classifier_folder))
+        model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
         history = tmp_path / f"{size}x{accumulation}.jsonl"
         values = {"per_device_train_batch_size": size, "gradient_accumulation_steps": accumulation} | SGD | more
         splits = {"train": data, "validation": data}
@@ -89,7 +89,7 @@ def test_a_plain_trainer_does_not(classifier_folder: Path, tmp_path: Path) -> No
     """The trap that exact_loss is for; when this fails, transformers has mended it."""
     data, losses = tweets(16), []
     for size, accumulation in ((16, 1), (4, 4)):
-        model, tokenizer = models.load_classifier(str(classifier_folder))
+        model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
         values = {
             "per_device_train_batch_size": size,
             "gradient_accumulation_steps": accumulation,
@@ -123,7 +123,7 @@ def test_half_precision_logits_give_a_float32_loss() -> None:
 @pytest.fixture
 def trainer(classifier_folder: Path, tmp_path: Path) -> Callable[..., SentimentTrainer]:
     def make(**values: Any) -> SentimentTrainer:
-        model, tokenizer = models.load_classifier(str(classifier_folder))
+        model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
         data = TokenRows(tweets(50), tokenizer)
         return SentimentTrainer(
             model, arguments(tmp_path, **values), train_dataset=data, eval_dataset=data, processing_class=tokenizer
@@ -163,7 +163,7 @@ def test_operations_are_six_for_each_token_and_weight_outside_the_embeddings(tra
 
 
 def test_a_loss_that_is_no_number_is_seen_and_ends_in_a_sentence(classifier_folder: Path, tmp_path: Path) -> None:
-    model, tokenizer = models.load_classifier(str(classifier_folder))
+    model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
     values = {"learning_rate": 1e30, "max_grad_norm": 0, "num_train_epochs": 1, "per_device_train_batch_size": 8}
     history, splits = tmp_path / "history.jsonl", {"train": tweets(40), "validation": tweets(8)}
     settings = arguments(tmp_path, **SGD | values)
@@ -182,7 +182,7 @@ def test_lengths_are_those_of_the_rows() -> None:
 
 def test_the_best_weights_are_kept_not_the_last(classifier_folder: Path, tmp_path: Path) -> None:
     """Trained on turned labels, every epoch is worse than the one before: the first is the best."""
-    model, tokenizer = models.load_classifier(str(classifier_folder))
+    model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
     data = tweets(64)
     turned = data.map(lambda row: {"labels": 1 - row["labels"]})
     settings = arguments(
@@ -246,7 +246,7 @@ def test_stopping_anywhere_changes_nothing(small_bert: Callable[..., Path], tmp_
 
     def run(home: Path, callbacks: list[Any], resume_from: Path | None = None) -> tuple[Any, dict[str, Any], list[Any]]:
         set_seed(3)
-        model, tokenizer = models.load_classifier(folder)
+        model, tokenizer = models.load_model_and_tokenizer(folder)
         settings, history = arguments(home, **values), tmp_path / f"{home.name}.jsonl"
         common = {"history": history, "compute_metrics": lambda _: {}, "resume_from": resume_from}
         outcome = train(model, tokenizer, {"train": data, "validation": data}, settings, callbacks=callbacks, **common)
@@ -273,7 +273,7 @@ def test_stopping_anywhere_changes_nothing(small_bert: Callable[..., Path], tmp_
 
 def test_a_signal_after_the_last_step_leaves_a_checkpoint(classifier_folder: Path, tmp_path: Path) -> None:
     """Where none was asked for: all steps are done, and would be lost with the process."""
-    model, tokenizer = models.load_classifier(str(classifier_folder))
+    model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
     data, settings = tweets(40), arguments(tmp_path, eval_strategy="epoch", max_steps=4, metric_for_best_model="loss")
     common = {"history": tmp_path / "history.jsonl", "compute_metrics": lambda _: {}, "callbacks": [KillScoring(4)]}
     outcome = train(model, tokenizer, {"train": data, "validation": data}, settings, **common)
@@ -281,7 +281,7 @@ def test_a_signal_after_the_last_step_leaves_a_checkpoint(classifier_folder: Pat
     kept = load_file(newest_whole(tmp_path) / "model.safetensors")
     assert newest_whole(tmp_path).name == "checkpoint-4"
     assert all(torch.equal(kept[name], weight) for name, weight in model.state_dict().items() if name in kept)
-    again, _ = models.load_classifier(str(classifier_folder))
+    again, _ = models.load_model_and_tokenizer(str(classifier_folder))
     common |= {"callbacks": [], "resume_from": newest_whole(tmp_path)}
     ended = train(again, tokenizer, {"train": data, "validation": data}, settings, **common)
     assert (ended.signal, ended.steps) == (None, 4)  # in mid-epoch, where Trainer would take a fifth
@@ -293,7 +293,7 @@ def test_a_signal_leaves_a_checkpoint_where_only_better_ones_are_kept(
     classifier_folder: Path, tmp_path: Path, at: int
 ) -> None:
     """Those of the signal are scored while it comes; in the second case they are worse than those before."""
-    model, tokenizer = models.load_classifier(str(classifier_folder))
+    model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
     worse = iter([0.9, 0.8, 0.7])
     values = {"eval_strategy": "steps", "eval_steps": 3, "save_strategy": "best", "metric_for_best_model": "accuracy"}
     common = {"history": tmp_path / "history.jsonl", "compute_metrics": lambda _: {"accuracy": next(worse)}}

@@ -33,7 +33,7 @@ def tweets() -> Dataset:
 def test_losses_are_those_that_were_committed(
     classifier_folder: Path, tmp_path: Path, size: int, accumulated: int
 ) -> None:
-    model, tokenizer = models.load_classifier(str(classifier_folder))
+    model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
     values = {
         "per_device_train_batch_size": size,
         "gradient_accumulation_steps": accumulated,

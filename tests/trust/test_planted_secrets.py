@@ -188,7 +188,7 @@ def out_of_reach(encoder: Path, tmp_path: Path) -> tuple[str, Found]:
         tmp_path,
         HF_ENDPOINT=f"http://somebody:{MLFLOW}@127.0.0.1:9",
         MLFLOW_TRACKING_URI=f"http://somebody:{MLFLOW}@127.0.0.1:9",
-        DEFECT="sentiment140_bert.evaluation.scoring:score_run",
+        DEFECT="sentiment140_bert.evaluation.run:score_run",
         NO_PROXY="example.com",
         no_proxy="example.com",
     )

@@ -45,13 +45,13 @@ def predict_by_baseline(train: Any, folds: Indices) -> Floats:
         train: The training split, columns ``text`` and ``label``.
         folds: The fold of each of its rows.
     """
-    from sentiment140_bert.evaluation import baseline
+    from sentiment140_bert.evaluation.baseline import fit_baseline
 
     texts, labels = np.array(train["text"], dtype=object), np.array(train["label"])
     positive = np.empty(len(texts))
     for fold in np.unique(folds):
         held_out = folds == fold
-        model = baseline.fit(texts[~held_out], labels[~held_out])
+        model = fit_baseline(texts[~held_out], labels[~held_out])
         known_terms = model.terms_in(texts[held_out])
         positive[held_out] = np.where(known_terms < MIN_TERMS, 0.5, model.positive(texts[held_out]))
     return positive
@@ -95,7 +95,7 @@ def _train_and_predict(
 ) -> Floats:
     """Train on the rows that are not ``held_out``, in ``folder``, and return P(positive) of those that are."""
     from sentiment140_bert import models
-    from sentiment140_bert.evaluation.metrics import trainer_metrics
+    from sentiment140_bert.evaluation.metrics import compute_trainer_metrics
     from sentiment140_bert.inference.torch_backend import TorchClassifier
     from sentiment140_bert.training import arguments, trainer
     from sentiment140_bert.training.checkpoints import newest_whole
@@ -113,7 +113,7 @@ def _train_and_predict(
         {"train": splits["train"].select(np.flatnonzero(~held_out)), "validation": splits["validation"]},
         settings,
         history=folder / "history.jsonl",
-        compute_metrics=trainer_metrics,
+        compute_metrics=compute_trainer_metrics,
         resume_from=newest_whole(checkpoints),
         finds_batch=recipe.training.auto_find_batch_size,
         lr_decay=recipe.training.layerwise_lr_decay,

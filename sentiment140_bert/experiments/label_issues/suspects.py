@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from sentiment140_bert import run_lock
 from sentiment140_bert.errors import DataError, MissingExtra, RunError
-from sentiment140_bert.evaluation import scoring
+from sentiment140_bert.evaluation.run import load_run_data
 from sentiment140_bert.experiments.label_issues import cross_validation
 from sentiment140_bert.run_dir import RunDir, written_whole
 from sentiment140_bert.runs import saved_recipe, without_checkpoint_repo
@@ -134,7 +134,7 @@ def _check_arguments(output: Path, folds: int, by: str) -> None:
 def _read_train_split(run: RunDir) -> Dataset:
     if not run.is_finished():
         raise RunError(f"The run in {run.path} is not finished.", f"First: s140 train --output-dir {run.path} --resume")
-    return scoring.data_of(run).splits()["train"]
+    return load_run_data(run).splits()["train"]
 
 
 def _order_texts(texts: Sequence[str], seed: int) -> npt.NDArray[np.uint64]:

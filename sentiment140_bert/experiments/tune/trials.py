@@ -154,7 +154,7 @@ def _trained(
 ) -> float | None:
     """The score of the weights that the recipe would keep; None of a trial that was ended early."""
     from sentiment140_bert import models
-    from sentiment140_bert.evaluation.metrics import trainer_metrics
+    from sentiment140_bert.evaluation.metrics import compute_trainer_metrics
     from sentiment140_bert.machine.usage import Usage
     from sentiment140_bert.tracking import tracked
     from sentiment140_bert.training import arguments, callbacks, trainer
@@ -188,7 +188,7 @@ def _trained(
             material.of_length(recipe.data.max_length),
             settings,
             history=run.history,
-            compute_metrics=trainer_metrics,
+            compute_metrics=compute_trainer_metrics,
             resume_from=checkpoint,
             callbacks=[reported, callbacks.LogNotifier(tracking.notify)],
             finds_batch=recipe.training.auto_find_batch_size,

@@ -169,7 +169,7 @@ def _own_values(recipe: Recipe) -> dict[str, Any]:
 
     plain = recipe.to_dict()
     flat: dict[str, Any] = plain["model"] | plain["data"] | plain["training"]
-    dropouts = models.dropouts_of(models.shape_of(recipe.model.model_name_or_path, recipe.model.model_revision))
+    dropouts = models.read_dropouts(models.load_config(recipe.model.model_name_or_path, recipe.model.model_revision))
     asked = {name: value for name, value in recipe.model.dropouts().items() if value is not None}
     return flat | dict.fromkeys(recipe.model.dropouts()) | dropouts | asked
 

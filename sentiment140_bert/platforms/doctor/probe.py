@@ -45,7 +45,7 @@ def probe(recipe: Recipe, folder: Path, has_tokenizer: bool) -> dict[str, Any]:
         S140Error: The model's shape is unknown, or the batch does not fit into memory.
     """
     from sentiment140_bert import models
-    from sentiment140_bert.evaluation.metrics import trainer_metrics
+    from sentiment140_bert.evaluation.metrics import compute_trainer_metrics
     from sentiment140_bert.machine.facts import nearest_folder
     from sentiment140_bert.machine.usage import Usage
     from sentiment140_bert.training import arguments, trainer
@@ -53,7 +53,7 @@ def probe(recipe: Recipe, folder: Path, has_tokenizer: bool) -> dict[str, Any]:
 
     lengths, assumed = _draw_lengths(recipe, has_tokenizer)
     name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
-    model = models.untrained(name, revision, dropouts=recipe.model.dropouts())
+    model = models.build_untrained(name, revision, dropouts=recipe.model.dropouts())
     # As many steps as are timed; the schedule's warm-up does not change the time.
     config = recipe.with_values({**QUIET, "max_steps": STEPS, "warmup_steps": 0}).training
     with tempfile.TemporaryDirectory(dir=nearest_folder(folder), prefix=".s140-probe-") as temporary:
@@ -66,11 +66,11 @@ def probe(recipe: Recipe, folder: Path, has_tokenizer: bool) -> dict[str, Any]:
         timed, usage = Timed(), Usage()
         outcome = trainer.train(
             model,
-            models.padding_only(model.config),
+            models.make_padding_tokenizer(model.config),
             {"train": train, "validation": scored},
             settings,
             history=home / "history.jsonl",
-            compute_metrics=trainer_metrics,
+            compute_metrics=compute_trainer_metrics,
             callbacks=[timed],
             finds_batch=config.auto_find_batch_size,
             monitor=usage,

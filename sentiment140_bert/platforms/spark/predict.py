@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import DataError, ModelError, S140Error
-from sentiment140_bert.inference import answering
+from sentiment140_bert.inference.predict import load_classifier
 from sentiment140_bert.platforms.spark.processes import pack_error
 from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.run_dir import sha256_of
@@ -184,11 +184,11 @@ def with_predictions(
         )
     from pyspark.sql import functions
 
-    classifier = answering.load_classifier(model, revision)  # raises its errors before a worker starts
+    classifier = load_classifier(model, revision)  # raises its errors before a worker starts
     with tempfile.TemporaryDirectory(prefix="s140-") as place, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
         folder = Path(place) / "model"
-        models.save(classifier.model.cpu(), classifier.tokenizer, folder)
+        models.save_model(classifier.model.cpu(), classifier.tokenizer, folder)
         sent = send_model(tables.session(), folder)
         predictions = make_column(sent, functions.col(tables.quoted(column)).cast("string"), _load_predictor)
     fields = [functions.col(f"`s140 prediction`.{name}").alias(new) for name, new in zip(COLUMNS, names, strict=True)]
@@ -198,4 +198,4 @@ def with_predictions(
 
 def _load_predictor(folder: str) -> Callable[[Iterable[str]], Iterable[tuple[str, float]]]:
     """Load the model on a worker."""
-    return answering.load_classifier(folder).predict
+    return load_classifier(folder).predict

@@ -212,7 +212,7 @@ def registered(mine: Path, monkeypatch, tmp_path: Path) -> str:
     import mlflow
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    model, tokenizer = models.load_classifier(str(mine))
+    model, tokenizer = models.load_model_and_tokenizer(str(mine))
     with mlflow.start_run():
         mlflow.transformers.log_model(
             {"model": model, "tokenizer": tokenizer},

@@ -1,4 +1,4 @@
-"""What happens around loading: one error in place of a traceback, and quiet where nothing is wrong."""
+"""One error with advice instead of a traceback, and no bars where nothing is wrong, while a model is loaded."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sentiment140_bert.errors import ModelError, first_line
-from sentiment140_bert.models.places import BUNDLED
+from sentiment140_bert.models.locate import BUNDLED
 from sentiment140_bert.run_dir import is_disk_full
 from sentiment140_bert.trust.model_files import ADVICE, UnusableFile, is_rust_failure
 
-# With these transformers meets a file that makes no sense: with whatever its code happens to trip over.
+# Raised by transformers for a file that makes no sense: whatever its code happens to trip over.
 UNLOADABLE = (
     *(OSError, ValueError, RuntimeError, ImportError, LookupError, TypeError, AttributeError, ArithmeticError),
     AssertionError,
 )
-STAGED = "s140-model-"  # how temporary folders with what may be opened of a model begin
+STAGED = "s140-model-"  # prefix of the temporary folders that models are loaded from
 
 
 @contextmanager
-def explained(name: str) -> Iterator[None]:
-    """Make a ModelError with advice of whatever goes wrong while the model ``name`` is loaded."""
+def explain_errors(name: str) -> Iterator[None]:
+    """Turn whatever goes wrong while the model ``name`` is loaded into a ModelError with advice."""
     from huggingface_hub.errors import StrictDataclassError
     from huggingface_hub.utils import httpx
     from safetensors import SafetensorError
@@ -34,18 +34,16 @@ def explained(name: str) -> Iterator[None]:
     except UnusableFile as error:
         raise ModelError(f"The model {name!r} could not be loaded: {error}.", ADVICE) from None
     except (*UNLOADABLE, SafetensorError, StrictDataclassError, httpx.HTTPError, httpx.InvalidURL) as error:
-        if (
-            isinstance(error, OSError) and error.errno and is_disk_full(error)
-        ):  # of temporary files or the Hub's cache: not the model's fault
+        if isinstance(error, OSError) and error.errno and is_disk_full(error):  # which is not the model's fault
             raise
-        raise _unloadable(name, error) from error
+        raise _make_error(name, error) from error
     except BaseException as error:
         if not is_rust_failure(error):
             raise
-        raise _unloadable(name, error) from None
+        raise _make_error(name, error) from None
 
 
-def _unloadable(name: str, error: BaseException) -> ModelError:
+def _make_error(name: str, error: BaseException) -> ModelError:
     from huggingface_hub.errors import StrictDataclassError
 
     why = " ".join(str(error).split()) if isinstance(error, StrictDataclassError) else first_line(error)
@@ -60,17 +58,16 @@ def _unloadable(name: str, error: BaseException) -> ModelError:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Without transformers' loading table and bar: that the head of a bare encoder is new is what is expected here."""
+def silence_transformers() -> Iterator[None]:
+    """Silence transformers' loading table and bar: a bare encoder is expected to get a new head."""
     from transformers.utils import logging
 
-    before = logging.get_verbosity()
-    bars = logging.is_progress_bar_enabled()
+    verbosity, has_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
         yield
     finally:
-        logging.set_verbosity(before)
-        if bars:
+        logging.set_verbosity(verbosity)
+        if has_bars:
             logging.enable_progress_bar()

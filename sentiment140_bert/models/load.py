@@ -1,4 +1,4 @@
-"""Sequence classifiers: a pretrained encoder with a new head, one that was fine-tuned, one that is only measured."""
+"""Load sequence classifiers: a pretrained encoder with a new head, a fine-tuned one, or an untrained one to measure."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import ModelError
-from sentiment140_bert.models.dropout import with_dropouts
-from sentiment140_bert.models.head import ID2LABEL, LABELS, Head
-from sentiment140_bert.models.intake import Admitted, admitted
-from sentiment140_bert.models.loading import explained, quiet
-from sentiment140_bert.models.places import is_hub_id
+from sentiment140_bert.models.architecture import ID2LABEL, LABEL_SETTINGS, Head, set_dropouts
+from sentiment140_bert.models.load_errors import explain_errors, silence_transformers
+from sentiment140_bert.models.locate import is_hub_id
+from sentiment140_bert.models.staging import StagedModel, stage_model
 from sentiment140_bert.models.tokenizer import open_tokenizer
 from sentiment140_bert.models.weights import UNKNOWN, build_shape, check_numbers
 
@@ -38,38 +37,42 @@ def load_encoder(
         name_or_path: As :func:`locate` takes it.
         revision: Of a Hub repository.
         seed: Of the head's weights.
-        dropouts: In place of the model's own, by the names of :mod:`dropout`; None is the model's own.
-        plain: As transformers makes it, with a last layer that computes every token.
+        dropouts: Instead of the model's own, by :data:`~sentiment140_bert.models.architecture.DROPOUTS`.
+        plain: Leave out :func:`~sentiment140_bert.models.fast.make_fast`.
 
     Raises:
         ModelError: It cannot be loaded, or has no safetensors weights.
     """
     from transformers import set_seed
 
-    from sentiment140_bert.models.fast import fast
+    from sentiment140_bert.models.fast import make_fast
 
-    with explained(name_or_path), quiet(), admitted(name_or_path, revision, weights=True) as model_files:
-        config = with_dropouts(_read_config(model_files, **LABELS), dropouts or {})
+    with (
+        explain_errors(name_or_path),
+        silence_transformers(),
+        stage_model(name_or_path, revision, weights=True) as model_files,
+    ):
+        config = set_dropouts(_read_config(model_files, **LABEL_SETTINGS), dropouts or {})
         build_shape(config, model_files.contents)
         head = Head(config, model_files.labels)
         set_seed(seed)
         model, loading = _open(model_files.folder, config, ignore_mismatched_sizes=head.is_new)
-        done = head.settle(model, loading)
-    if done:
-        log.info("model: %s: %s", name_or_path, done)
-    _name(model, name_or_path)
+        change = head.settle(model, loading)
+    if change:
+        log.info("model: %s: %s", name_or_path, change)
+    _set_name(model, name_or_path)
     check_numbers(model, name_or_path)
-    return model if plain else fast(model)
+    return model if plain else make_fast(model)
 
 
-def _read_config(model_files: Admitted, **labels: Any) -> PreTrainedConfig:
+def _read_config(model_files: StagedModel, **labels: Any) -> PreTrainedConfig:
     from transformers import AutoConfig
 
     return AutoConfig.from_pretrained(model_files.folder, trust_remote_code=False, **labels)
 
 
 def _open(folder: Path, config: PreTrainedConfig, **options: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
-    """Return a classifier of staged files, and what transformers says of loading it."""
+    """Return a classifier of staged files, and transformers' loading info."""
     from transformers import AutoModelForSequenceClassification
 
     model, loading = AutoModelForSequenceClassification.from_pretrained(
@@ -84,13 +87,13 @@ def _open(folder: Path, config: PreTrainedConfig, **options: Any) -> tuple[PreTr
     return model, loading
 
 
-def _name(model: PreTrainedModel, name: str) -> None:
-    """Let a model tell where it comes from, and not the temporary folder that it was read from."""
+def _set_name(model: PreTrainedModel, name: str) -> None:
+    """Name a model by its origin instead of the temporary folder that it was read from."""
     model.name_or_path = model.config.name_or_path = name
 
 
-def shape_of(name_or_path: str, revision: str | None = None) -> PreTrainedConfig:
-    """Return the config of a two-label classifier of a model's shape; that of BERT is known without the Hub.
+def load_config(name_or_path: str, revision: str | None = None) -> PreTrainedConfig:
+    """Return the config of a two-label classifier of a model's shape; for BERT and DistilBERT without the Hub.
 
     Raises:
         ModelError: It is not known.
@@ -98,50 +101,50 @@ def shape_of(name_or_path: str, revision: str | None = None) -> PreTrainedConfig
     from transformers import BertConfig, DistilBertConfig
 
     # The defaults of these classes are the shapes of these models.
-    known = {"bert-base-uncased": BertConfig, "distilbert-base-uncased": DistilBertConfig}
+    default_configs = {"bert-base-uncased": BertConfig, "distilbert-base-uncased": DistilBertConfig}
     short = name_or_path.removeprefix("google-bert/").removeprefix("distilbert/")
-    if short in known and is_hub_id(name_or_path):
-        config = known[short]()
+    if short in default_configs and is_hub_id(name_or_path):
+        config = default_configs[short]()
     else:
-        with explained(name_or_path), admitted(name_or_path, revision) as model_files:
+        with explain_errors(name_or_path), stage_model(name_or_path, revision) as model_files:
             config = _read_config(model_files)
     config.num_labels, config.problem_type = len(ID2LABEL), None
     return config
 
 
-def untrained(
+def build_untrained(
     name_or_path: str,
     revision: str | None = None,
     seed: int = 42,
     plain: bool = False,
     dropouts: Mapping[str, float | None] | None = None,
 ) -> PreTrainedModel:
-    """Make a classifier of a model's shape with random weights, for measuring; of a Hub model its config is enough.
+    """Build a classifier of a model's shape with random weights, for measuring; of a Hub model its config is enough.
 
     Args:
         name_or_path: As :func:`locate` takes it.
         revision: Of a Hub repository.
         seed: Of the weights.
-        plain: As transformers makes it, with a last layer that computes every token.
-        dropouts: As :func:`load_encoder` takes them.
+        plain: As in :func:`load_encoder`.
+        dropouts: As in :func:`load_encoder`.
 
     Raises:
         ModelError: Its shape is not known, or it has no such dropout.
     """
     from transformers import AutoModelForSequenceClassification, set_seed
 
-    from sentiment140_bert.models.fast import fast
+    from sentiment140_bert.models.fast import make_fast
 
-    config = with_dropouts(shape_of(name_or_path, revision), dropouts or {})
-    with explained(name_or_path):
+    config = set_dropouts(load_config(name_or_path, revision), dropouts or {})
+    with explain_errors(name_or_path):
         build_shape(config, UNKNOWN)
         set_seed(seed)
         model = AutoModelForSequenceClassification.from_config(config, dtype="float32", trust_remote_code=False)
-    _name(model, name_or_path)
-    return model if plain else fast(model)
+    _set_name(model, name_or_path)
+    return model if plain else make_fast(model)
 
 
-def load_classifier(
+def load_model_and_tokenizer(
     name_or_path: str, revision: str | None = None, plain: bool = False
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """Load a fine-tuned classifier with its tokenizer, as it was saved.
@@ -149,17 +152,17 @@ def load_classifier(
     Args:
         name_or_path: As :func:`locate` takes it.
         revision: Of a Hub repository.
-        plain: As transformers makes it, with a last layer that computes every token.
+        plain: As in :func:`load_encoder`.
 
     Raises:
         ModelError: It cannot be loaded, or its checkpoint has no trained classification head.
     """
-    from sentiment140_bert.models.fast import fast
+    from sentiment140_bert.models.fast import make_fast
 
     with (
-        explained(name_or_path),
-        quiet(),
-        admitted(name_or_path, revision, weights=True, tokenizer=True) as model_files,
+        explain_errors(name_or_path),
+        silence_transformers(),
+        stage_model(name_or_path, revision, weights=True, tokenizer=True) as model_files,
     ):
         config = _read_config(model_files)
         build_shape(config, model_files.contents)
@@ -170,6 +173,6 @@ def load_classifier(
             f"{name_or_path} is no fine-tuned classifier: it lacks {', '.join(sorted(loading['missing_keys']))}.",
             "Train one with `s140 train`, and name its run directory.",
         )
-    _name(model, name_or_path)
+    _set_name(model, name_or_path)
     check_numbers(model, name_or_path)
-    return model if plain else fast(model), tokenizer
+    return model if plain else make_fast(model), tokenizer

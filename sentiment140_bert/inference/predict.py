@@ -1,4 +1,4 @@
-"""``s140 predict``, and the classifier of every other verb."""
+"""``s140 predict``, and opening the classifier of every other command."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def load_classifier(
     abstains: bool = False,
     device: str | None = None,
 ) -> TorchClassifier:
-    """A classifier ready to answer, from a run directory, a model folder, a Hub id or MLflow's registry.
+    """Load a classifier from a run directory, a model folder, the Hub or MLflow's registry.
 
     Args:
-        model: Its name.
+        model: The run, the folder, a Hub id or a URI of the registry.
         revision: Of a Hub model.
-        calibrated: Scores with the temperature that was fitted on its validation split.
-        abstains: It says ``neutral`` where it is less sure than the threshold of the same split; calibrated, too.
-        device: Where it computes; default: the GPU, or else the CPU.
+        calibrated: Apply the temperature that was fitted on its validation split to its scores.
+        abstains: Label texts ``neutral`` where the calibrated score is below the threshold of the same split.
+        device: ``cpu`` or ``cuda``; default: the GPU, or else the CPU.
 
     Raises:
         HardwareError: There is too little memory for torch.
@@ -46,15 +46,14 @@ def load_classifier(
     from sentiment140_bert import models
     from sentiment140_bert.inference.torch_backend import TorchClassifier
 
-    with at_hand(model) as place:
-        classifier = TorchClassifier(*models.load_classifier(place, revision), device)
+    with fetch_registered(model) as place:
+        classifier = TorchClassifier(*models.load_model_and_tokenizer(place, revision), device)
     _calibrate(classifier, model, calibrated, abstains)
     return classifier
 
 
-def settled(model: str, revision: str | None) -> str | None:
-    """The commit that a Hub model's revision is on now; for whoever asks for more of a model than its answers, so that
-    all of it is of one commit. Of anything else ``revision`` itself.
+def pin_revision(model: str, revision: str | None) -> str | None:
+    """Return the commit of a Hub model's revision, so that all its files are read of one commit; else ``revision``.
 
     Raises:
         ModelError: There is no such model.
@@ -62,12 +61,12 @@ def settled(model: str, revision: str | None) -> str | None:
     from sentiment140_bert import models
     from sentiment140_bert.tracking import registry
 
-    return revision if registry.is_registered(model) else models.pinned(model, revision) or revision
+    return revision if registry.is_registered(model) else models.resolve_commit(model, revision) or revision
 
 
 @contextmanager
-def at_hand(model: str) -> Iterator[str]:
-    """A model by a name that the room ``modeling`` knows: one out of MLflow's registry is a folder for that long."""
+def fetch_registered(model: str) -> Iterator[str]:
+    """Give a name that :mod:`sentiment140_bert.models` takes: for a model of MLflow's registry a temporary folder."""
     from sentiment140_bert.tracking import registry
 
     if not registry.is_registered(model):
@@ -85,27 +84,27 @@ def open_classifier(
     calibrated: bool = False,
     abstains: bool = False,
 ) -> Classifier:
-    """A classifier ready to answer, computed by torch or from what ``s140 export`` made of it.
+    """Load a classifier that torch computes, or one that ``s140 export`` wrote.
 
     Args:
         model: As :func:`load_classifier` takes it, or an exported folder.
         revision: Of a Hub model.
         backend: ``torch``, ``onnx`` or ``onnx-int8``; default: ``onnx`` for an exported folder, else ``torch``.
         calibrated: See :func:`load_classifier`.
-        abstains: Likewise.
+        abstains: See :func:`load_classifier`.
 
     Raises:
         MissingExtra: onnxruntime is needed and not installed.
         ModelError: It cannot be loaded, is no fine-tuned classifier, was not calibrated, or is not exported.
     """
-    from sentiment140_bert.inference.export_folder import is_export
+    from sentiment140_bert.inference.onnx_backend import is_export
 
     exported = is_export(expand_path(model))
     if exported and backend == "torch":
-        raise ModelError(f"{model} is an export, which torch does not read.", "Leave --backend torch away.")
+        raise ModelError(f"{model} is an export, which torch does not read.", "Omit --backend torch.")
     if backend not in PRECISIONS and not exported:
         return load_classifier(model, revision, calibrated=calibrated, abstains=abstains)
-    classifier = _exported(model, revision, backend)
+    classifier = _open_export(model, revision, backend)
     _calibrate(classifier, model, calibrated, abstains)
     return classifier
 
@@ -114,25 +113,25 @@ def _calibrate(classifier: Classifier, model: str, calibrated: bool, abstains: b
     if calibrated or abstains:
         from sentiment140_bert import models
 
-        learned = models.calibration_of(classifier.config, model)
-        classifier.temperature = learned["temperature"]
-        classifier.neutral_below = learned["neutral_below"] if abstains else 0.0
+        calibration = models.read_calibration(classifier.config, model)
+        classifier.temperature = calibration["temperature"]
+        classifier.neutral_below = calibration["neutral_below"] if abstains else 0.0
 
 
-def _exported(model: str, revision: str | None, backend: str | None) -> Classifier:
-    """An exported folder itself, or the one that lies in a run or a model folder and is not older than its model."""
-    from sentiment140_bert.inference import export_folder
-    from sentiment140_bert.inference.onnx_backend import load_export
+def _open_export(model: str, revision: str | None, backend: str | None) -> Classifier:
+    """Load an exported folder, or the one in a run or a model folder if it was made of that very model."""
+    from sentiment140_bert.inference.onnx_backend import check_fresh, is_export, load_export
 
     if revision:
         raise ModelError("An export has no revisions.", "Export that revision: s140 export MODEL --model-revision …")
     folder = expand_path(model)
-    if not export_folder.is_export(folder):
+    if not is_export(folder):
         home, folder = folder, RunDir(folder).onnx
-        if not export_folder.is_export(folder):
-            made = f"s140 export {model}" if RunDir(home).is_run() else f"s140 export {model} --output FOLDER"
-            raise ModelError(f"There is no ONNX export of {model}.", f"Make one, and name its folder: {made}")
-        export_folder.check_fresh(folder, RunDir(home).model if RunDir(home).is_run() else home)
+        is_run = RunDir(home).is_run()
+        if not is_export(folder):
+            command = f"s140 export {model}" if is_run else f"s140 export {model} --output FOLDER"
+            raise ModelError(f"There is no ONNX export of {model}.", f"Make one, and name its folder: {command}")
+        check_fresh(folder, RunDir(home).model if is_run else home)
     return load_export(folder, PRECISIONS.get(backend or ""))
 
 
@@ -145,29 +144,31 @@ def predict(
     calibrated: bool = False,
     abstains: bool = False,
 ) -> Iterator[tuple[str, Prediction]]:
-    """(text, prediction) for each text, in order, while the texts are read; arguments as :func:`open_classifier`.
+    """Yield (text, prediction) for each text, in order, while the texts are read; arguments as :func:`open_classifier`.
 
     Raises:
         ModelError: The model cannot be loaded; before the first text is read.
     """
-    return answers(open_classifier(model, revision, backend=backend, calibrated=calibrated, abstains=abstains), texts)
+    return predict_texts(
+        open_classifier(model, revision, backend=backend, calibrated=calibrated, abstains=abstains), texts
+    )
 
 
-def answers(classifier: Classifier, texts: Iterable[str]) -> Iterator[tuple[str, Prediction]]:
-    """(text, prediction) for each text; the texts are held no longer than their window."""
+def predict_texts(classifier: Classifier, texts: Iterable[str]) -> Iterator[tuple[str, Prediction]]:
+    """Yield (text, prediction) for each text; the texts are held no longer than their window."""
     waiting: deque[str] = deque()
 
-    def remembered() -> Iterator[str]:
+    def read() -> Iterator[str]:
         for text in texts:
             waiting.append(text)
             yield text
 
-    for prediction in classifier.predict(remembered()):
+    for prediction in classifier.predict(read()):
         yield waiting.popleft(), prediction
 
 
-def answer_rows(classifier: Classifier, rows: Iterable[Row | BadRow], max_bad_rows: float) -> Iterator[Answer]:
-    """Yield what becomes of each row, in order; rows are held no longer than the window of texts they are in.
+def predict_rows(classifier: Classifier, rows: Iterable[Row | BadRow], max_bad_rows: float) -> Iterator[Answer]:
+    """Yield a labelled or unreadable row for each row, in order, held no longer than the window of texts it is in.
 
     Args:
         classifier: Gives the labels.

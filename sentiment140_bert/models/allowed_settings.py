@@ -1,4 +1,4 @@
-"""What transformers is shown of a stranger's JSON files: keys that are known, with plain values that name no file."""
+"""The settings of an untrusted model that transformers may see: known keys, with plain values that name no file."""
 
 from __future__ import annotations
 
@@ -10,31 +10,30 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 from typing_extensions import TypedDict
 
-from sentiment140_bert.models.saving import CALIBRATION
+from sentiment140_bert.models.save import CALIBRATION
 from sentiment140_bert.trust.model_files import UnusableFile, check_shape, read_labels, shorten
 
 # ---- config.json
-
 # Keys that no class of config declares, or that lead elsewhere whatever they hold.
-TAKEN_APART = {"num_labels", "id2label", "label2id", "model_type", "tokenizer_class", "dtype", "torch_dtype"}
+HANDLED_APART = {"num_labels", "id2label", "label2id", "model_type", "tokenizer_class", "dtype", "torch_dtype"}
 QUANTIZED = ("quantization_config", "compression_config")
 WORD = re.compile(r"[^/\\:\x00-\x1f]{0,100}")  # no path, no address
 DROPPED = object()
-LONGEST_BLOCK = 1 << 14
+MAX_BLOCK = 1 << 14
 BLOCKS = re.compile("attention_window|block_size|chunk_length")  # texts are padded to a multiple of these
 COUNTS = re.compile("hidden|heads?$|layers?$|vocab")
 
 
 def filter_config(config: Mapping[str, Any], widest: int, labels: bool) -> dict[str, Any]:
-    """Return what is shown of a ``config.json``.
+    """Return the allowed settings of a ``config.json``.
 
     Of the keys that the class of its ``model_type`` declares: numbers, and words that are neither path nor address. Of
     others, from older versions: numbers alone.
 
     Args:
-        config: As it was read.
-        widest: Largest size that it may name, if that is above 2^20: of the weights' dimensions.
-        labels: They are kept.
+        config: Content of the file.
+        widest: Largest dimension of the weights: no size may be above it and above 2^20.
+        labels: Keep the labels.
 
     Raises:
         UnusableFile: Its kind is unknown, it is quantized, or a number or a label makes no sense.
@@ -46,24 +45,26 @@ def filter_config(config: Mapping[str, Any], widest: int, labels: bool) -> dict[
         raise UnusableFile(f"config.json: the model_type {shorten(kind)} is not one of transformers'")
     if any(config.get(key) is not None for key in QUANTIZED):
         raise UnusableFile("config.json: the model is quantized; name the one that it was made of")
-    own = CONFIG_MAPPING[kind]
-    declared = {*inspect.signature(own).parameters, *inspect.signature(PreTrainedConfig).parameters}
-    declared |= {*own.attribute_map, "rope_scaling", CALIBRATION}
-    kept = {}
+    config_class = CONFIG_MAPPING[kind]
+    declared = {*inspect.signature(config_class).parameters, *inspect.signature(PreTrainedConfig).parameters}
+    declared |= {*config_class.attribute_map, "rope_scaling", CALIBRATION}
+    allowed: dict[str, Any] = {}
     for key, value in config.items():
+        if key in HANDLED_APART:
+            continue
         plain = keep_plain(value, words=key in declared)
-        wrong = next(find_wrong_sizes(plain, max(widest, 1 << 20), key), None)
-        if key in declared and key not in TAKEN_APART and wrong:
-            raise UnusableFile(f"config.json: {wrong}")
-        if key not in TAKEN_APART and plain is not DROPPED and not wrong:
-            kept[key] = plain
+        reason = next(find_implausible_sizes(plain, max(widest, 1 << 20), key), None)
+        if key in declared and reason:
+            raise UnusableFile(f"config.json: {reason}")
+        if plain is not DROPPED and not reason:
+            allowed[key] = plain
     for key in ("dtype", "torch_dtype"):
         if isinstance(config.get(key), str) and re.fullmatch(r"(b?float\d\d?)", config[key]):
-            kept[key] = config[key]
+            allowed[key] = config[key]
     if labels and (names := read_labels(config)):
-        kept["id2label"] = {str(number): label for number, label in enumerate(names)}
-        kept["label2id"] = {label: number for number, label in enumerate(names)}
-    return kept | {"model_type": kind} | keep_tokenizer_class(config)
+        allowed["id2label"] = {str(number): label for number, label in enumerate(names)}
+        allowed["label2id"] = {label: number for number, label in enumerate(names)}
+    return allowed | {"model_type": kind} | keep_tokenizer_class(config)
 
 
 def keep_plain(value: Any, words: bool) -> Any:
@@ -79,17 +80,17 @@ def keep_plain(value: Any, words: bool) -> Any:
     return {key: item for key, item in inner.items() if item is not DROPPED} or DROPPED
 
 
-def find_wrong_sizes(value: Any, largest: int, key: str) -> Iterator[str]:
-    """Yield what is wrong with whole numbers in a config: none is larger than any size that the model can have."""
+def find_implausible_sizes(value: Any, largest: int, key: str) -> Iterator[str]:
+    """Yield a message for each whole number of a config that is larger than any size that the model can have."""
     if isinstance(value, dict):
         for inner, item in value.items():
-            yield from find_wrong_sizes(item, largest, inner)
+            yield from find_implausible_sizes(item, largest, inner)
     elif isinstance(value, list):
         for item in value:
-            yield from find_wrong_sizes(item, largest, key)
+            yield from find_implausible_sizes(item, largest, key)
     elif isinstance(value, int):
         least = 0 if COUNTS.search(key) else -1_000  # -1 and -100 mean that there is none
-        most = min(largest, LONGEST_BLOCK) if BLOCKS.search(key) else largest
+        most = min(largest, MAX_BLOCK) if BLOCKS.search(key) else largest
         if value < least:
             yield f"{key[:100]} is {shorten(value)}, which is no size"
         elif value > most and "theta" not in key:
@@ -97,14 +98,13 @@ def find_wrong_sizes(value: Any, largest: int, key: str) -> Iterator[str]:
 
 
 # ---- tokenizer_config.json, special_tokens_map.json, added_tokens.json
-
 Text = Annotated[str, StringConstraints(max_length=1_000)]
 Word = Annotated[str, StringConstraints(pattern=r"^\w{1,50}$")]
-Place = Annotated[int, Field(ge=0, lt=1 << 31)]
+Position = Annotated[int, Field(ge=0, lt=1 << 31)]
 
 
 class AddedToken(TypedDict, total=False):
-    """A token with how it is matched; see ``tokenizers.AddedToken``."""
+    """A token and its matching; see ``tokenizers.AddedToken``."""
 
     __pydantic_config__ = ConfigDict(extra="ignore")  # type: ignore[misc]
     content: Text
@@ -116,12 +116,12 @@ class AddedToken(TypedDict, total=False):
 
 
 Token = Text | AddedToken | None
-MOST_TOKENS = 2_000  # special ones: transformers compares each with all
-Tokens = Annotated[list[Token], Field(max_length=MOST_TOKENS)]
+MAX_TOKENS = 2_000  # special ones: transformers compares each with all
+Tokens = Annotated[list[Token], Field(max_length=MAX_TOKENS)]
 
 
 class SpecialTokens(TypedDict, total=False):
-    """What ``special_tokens_map.json`` may say; any other key is dropped."""
+    """The allowed keys of ``special_tokens_map.json``; any other is dropped."""
 
     bos_token: Token
     eos_token: Token
@@ -131,11 +131,11 @@ class SpecialTokens(TypedDict, total=False):
     cls_token: Token
     mask_token: Token
     additional_special_tokens: Tokens | None
-    extra_special_tokens: Tokens | Annotated[dict[Text, Token], Field(max_length=MOST_TOKENS)] | None
+    extra_special_tokens: Tokens | Annotated[dict[Text, Token], Field(max_length=MAX_TOKENS)] | None
 
 
 class TokenizerSettings(SpecialTokens, total=False):
-    """What ``tokenizer_config.json`` may say; any other key, as all that name files, is dropped."""
+    """The allowed keys of ``tokenizer_config.json``; any other, such as those that name files, is dropped."""
 
     model_max_length: int | float | None
     max_len: int | float | None
@@ -165,34 +165,34 @@ class TokenizerSettings(SpecialTokens, total=False):
     add_dummy_prefix_space: bool | None
 
 
-def filter_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is shown of a ``tokenizer_config.json``."""
-    kept = check_shape(settings, TokenizerSettings, "tokenizer_config.json")
+def filter_tokenizer_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the allowed settings of a ``tokenizer_config.json``."""
+    allowed = check_shape(settings, TokenizerSettings, "tokenizer_config.json")
     for key in ("model_max_length", "max_len"):
-        if kept.get(key) is not None and kept[key] < 1:
-            raise UnusableFile(f"tokenizer_config.json: {key} is {shorten(kept[key])}, less than 1")
+        if allowed.get(key) is not None and allowed[key] < 1:
+            raise UnusableFile(f"tokenizer_config.json: {key} is {shorten(allowed[key])}, less than 1")
     named = {
         key: value
         for key, value in settings.items()
         if key.endswith("_token") and re.fullmatch(r"\w{1,50}", key) and isinstance(value, str) and len(value) < 1_000
     }
-    if len(named) > MOST_TOKENS:
-        raise UnusableFile(f"tokenizer_config.json: it names {len(named):,} special tokens, more than {MOST_TOKENS:,}")
-    return named | kept | keep_tokenizer_class(settings)
+    if len(named) > MAX_TOKENS:
+        raise UnusableFile(f"tokenizer_config.json: it names {len(named):,} special tokens, more than {MAX_TOKENS:,}")
+    return named | allowed | keep_tokenizer_class(settings)
 
 
 def filter_special_tokens(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is shown of a ``special_tokens_map.json``."""
+    """Return the allowed settings of a ``special_tokens_map.json``."""
     return check_shape(settings, SpecialTokens, "special_tokens_map.json")
 
 
 def filter_added_tokens(tokens: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is shown of an ``added_tokens.json``."""
-    return check_shape(tokens, dict[Text, Place], "added_tokens.json")
+    """Return the allowed content of an ``added_tokens.json``."""
+    return check_shape(tokens, dict[Text, Position], "added_tokens.json")
 
 
 def filter_tokenizer(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a ``tokenizer.json`` that pads no text to a length of its own; it is for the caller to pad and cut."""
+    """Return a ``tokenizer.json`` that pads no text to a length of its own: the caller pads and cuts."""
     padding = content.get("padding")
     if not isinstance(padding, dict):
         return dict(content)
@@ -206,7 +206,7 @@ def keep_tokenizer_class(settings: Mapping[str, Any]) -> dict[str, str]:
     name = settings.get("tokenizer_class")
     if name is None:
         return {}
-    known = isinstance(name, str) and re.fullmatch(r"\w{1,60}(Tokenizer|TokenizerFast|Backend)", name)
-    found = getattr(transformers, name, None) if known else None
-    right = isinstance(found, type) and issubclass(found, transformers.PreTrainedTokenizerBase)
-    return {"tokenizer_class": name if right else "PreTrainedTokenizerFast"}
+    is_name = isinstance(name, str) and re.fullmatch(r"\w{1,60}(Tokenizer|TokenizerFast|Backend)", name)
+    loaded = getattr(transformers, name, None) if is_name else None
+    is_tokenizer = isinstance(loaded, type) and issubclass(loaded, transformers.PreTrainedTokenizerBase)
+    return {"tokenizer_class": name if is_tokenizer else "PreTrainedTokenizerFast"}

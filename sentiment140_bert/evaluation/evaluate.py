@@ -1,0 +1,262 @@
+"""``s140 evaluate`` on any tweets: a model's scores beside baselines, and which of the tweets it was trained on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from typing_extensions import TypedDict
+
+from sentiment140_bert.data import preparing
+from sentiment140_bert.errors import DataError, HubError, RunError
+from sentiment140_bert.evaluation.baseline import Baselines, make_baselines
+from sentiment140_bert.evaluation.calibration import Calibration
+from sentiment140_bert.evaluation.scores import predict_split, score_split
+from sentiment140_bert.files import expand_path
+from sentiment140_bert.inference.predict import open_classifier, pin_revision
+from sentiment140_bert.models.labels import map_labels
+from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.run_dir import TRAINING_ROWS, RunDir
+from sentiment140_bert.runs import saved_recipe
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from sentiment140_bert.data.cache import Prepared
+    from sentiment140_bert.evaluation.scores import Predictions
+    from sentiment140_bert.inference import Classifier
+
+log = logging.getLogger(__name__)
+
+
+class DatasetScores(TypedDict):
+    """The scores of a model on a dataset.
+
+    ``splits`` has ``test`` and ``manual``, and ``test_unseen`` or ``manual_unseen`` without the tweets that the model
+    was trained on, if there are any; ``leaked`` their rows, counted from 0; ``unknown`` what could not be checked of
+    that; ``assumed`` the meaning of labels without names.
+    """
+
+    model: str
+    dataset: str
+    splits: dict[str, dict[str, Any]]
+    leaked: dict[str, dict[str, list[int]]]
+    unknown: str | None
+    assumed: str | None
+
+
+def evaluate(
+    model: str, data: DataConfig, model_revision: str | None = None, backend: str | None = None
+) -> DatasetScores:
+    """Score any sentiment classifier on all tweets of a dataset, as they are.
+
+    Args:
+        model: A run directory, a model folder or a Hub id.
+        data: ``dataset`` and how to read it; ``max_samples`` draws from all of it; ``manual_test`` is scored apart.
+        model_revision: Of a Hub model.
+        backend: See :func:`~sentiment140_bert.inference.predict.open_classifier`.
+    """
+    from sentiment140_bert.data.prepare import whole
+
+    evaluation = evaluate_model(model, whole(data), model_revision, backend=backend)
+    splits: dict[str, dict[str, Any]] = {}
+    for name, predictions in evaluation.predictions.items():
+        splits[name] = evaluation.splits[name]
+        if evaluation.seen[name].any():
+            log.info("%s_unseen leaves them out", name)
+            unseen = predictions.select(~evaluation.seen[name])
+            splits[f"{name}_unseen"] = score_split(unseen, evaluation.calibration, evaluation.baselines[name])
+    return {
+        "model": model,
+        "dataset": data.dataset,
+        "splits": splits,
+        "leaked": evaluation.leaked,
+        "unknown": evaluation.unknown or None,
+        "assumed": evaluation.assumed or None,
+    }
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The predictions and scores of a model on tweets that it may have been trained on; by split.
+
+    Args:
+        calibration: Learned from its validation split.
+        unknown: What of its training tweets could not be checked, and why.
+        assumed: The meaning of labels without names.
+        predictions: On all tweets.
+        splits: Their scores.
+        baselines: To compare with.
+        seen: True for tweets that it was trained on, shape (n,).
+        leaked: Their rows, ``exact`` and ``near``.
+    """
+
+    calibration: Calibration | None
+    unknown: str
+    assumed: str
+    predictions: dict[str, Predictions] = field(default_factory=dict)
+    splits: dict[str, dict[str, Any]] = field(default_factory=dict)
+    baselines: dict[str, Baselines] = field(default_factory=dict)
+    seen: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    leaked: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+
+
+def evaluate_model(
+    model: str, tables: Mapping[str, pa.Table], revision: str | None = None, name: str = "", backend: str | None = None
+) -> Evaluation:
+    """Score a model beside baselines, and look for its training tweets among those that it is scored on.
+
+    Args:
+        model: A run directory, a model folder or a Hub id.
+        tables: Columns ``text``, ``label``, ``user``, ``time`` and ``topic`` of each split.
+        revision: Of a Hub model.
+        name: Of the model in messages.
+        backend: See :func:`~sentiment140_bert.inference.predict.open_classifier`.
+    """
+    revision = pin_revision(model, revision)
+    classifier, name = open_classifier(model, revision, backend=backend), name or model
+    assumed = map_labels(classifier.labels).assumed
+    if assumed:
+        log.warning("%s: %s", name, assumed)
+    training = find_training_data(model, revision)
+    baselines = make_baselines(training.prepared) if training.prepared else None
+    evaluation = Evaluation(_read_calibration(classifier, model), training.unknown, assumed)
+    for split, table in tables.items():
+        predictions = evaluation.predictions[split] = predict_split(classifier, table, f"{split} by {name}")
+        evaluation.baselines[split] = baselines or _make_majority_baseline(predictions)
+        scores = score_split(predictions, evaluation.calibration, evaluation.baselines[split])
+        evaluation.splits[split] = scores
+        evaluation.seen[split] = np.zeros(len(table), dtype=bool)
+        leakage = find_leakage(training, table)
+        if leakage:
+            scores["leakage"] = leakage.counts
+            evaluation.leaked[split] = leakage.rows
+            evaluation.seen[split][[*leakage.rows["exact"], *leakage.rows["near"]]] = True
+            if evaluation.seen[split].any():
+                log.warning("%s", _describe_leakage(name, split, leakage.counts, len(table)))
+    if training.unknown:
+        log.info("leakage: %s: %s", name, training.unknown)
+    return evaluation
+
+
+def _make_majority_baseline(predictions: Predictions) -> Baselines:
+    """Make the baseline of a model whose training tweets are not known: the majority class of the scored ones."""
+    truth = predictions.drop_neutral().truth
+    return Baselines(float((truth == 1).mean()) if len(truth) else 0.5)
+
+
+def _read_calibration(classifier: Classifier, model: str) -> Calibration | None:
+    from sentiment140_bert import models
+
+    if not models.is_calibrated(classifier.config):
+        return None
+    return Calibration(**models.read_calibration(classifier.config, model))
+
+
+def _describe_leakage(name: str, split: str, counts: Mapping[str, int | None], n: int) -> str:
+    near = f", {counts['near']:,} more nearly" if counts["near"] else ""
+    return (
+        f"leakage: {name}: {counts['exact']:,} of these {n:,} {split} tweets are in its training data{near}: "
+        "the score on those says little."
+    )
+
+
+# ---- training data
+
+
+class TrainingData(NamedTuple):
+    """The tweets that a model was trained on, or only the hashes of their texts; ``unknown`` says why it is not all."""
+
+    prepared: Prepared | None = None
+    hashes: npt.NDArray[np.uint64] | None = None
+    unknown: str = ""
+
+
+def find_training_data(model: str, revision: str | None = None) -> TrainingData:
+    """Find the training tweets of a run directory, a model folder or a Hub repository, as far as it has them."""
+    from sentiment140_bert import models
+    from sentiment140_bert.tracking import registry
+
+    if registry.is_registered(model):
+        return TrainingData(unknown="a registered model does not say what it was trained on")
+    path = expand_path(model)
+    if RunDir(path).is_run():
+        return _find_run_data(RunDir(path))
+    try:
+        folder = _fetch_hashes(model, revision) if models.is_hub_id(model) else path
+    except HubError as error:
+        return TrainingData(unknown=f"the Hub does not say what it was trained on: {error.message.rstrip('.')}")
+    return _read_hashes(folder / TRAINING_ROWS, "the model folder has no tweets")
+
+
+def _find_run_data(run: RunDir) -> TrainingData:
+    from sentiment140_bert.data.cache import from_cache
+
+    described = run.read(run.data)
+    cached = from_cache(described)
+    if cached:
+        return TrainingData(cached[0])
+    try:
+        prepared, _ = preparing.splits(saved_recipe(run.path).data)
+        if prepared.report["fingerprint"] == described["fingerprint"]:
+            return TrainingData(prepared)
+        reason = "its data have changed"
+    except (DataError, HubError) as error:
+        reason = error.message.rstrip(".")
+    return _read_hashes(run.training_rows, f"the training tweets of {run.path} cannot be had: {reason}")
+
+
+def _read_hashes(file: Path, reason: str) -> TrainingData:
+    """Return the hashes of training tweets, which themselves are missing for this ``reason``."""
+    from sentiment140_bert.data import leakage
+
+    if not file.is_file():
+        return TrainingData(unknown="the model does not say what it was trained on")
+    try:
+        hashes = leakage.read_hashes(file)
+    except RunError as error:
+        return TrainingData(unknown=error.message)
+    return TrainingData(hashes=hashes, unknown=f"{reason}; near duplicates, users and times were not looked for")
+
+
+def _fetch_hashes(repo_id: str, revision: str | None) -> Path:
+    from sentiment140_bert.hub import fetch
+    from sentiment140_bert.hub.client import Hub
+
+    hub = Hub()
+    return fetch.snapshot(hub, "model", repo_id, fetch.commit_of(hub, "model", repo_id, revision), [TRAINING_ROWS])
+
+
+class Leakage(NamedTuple):
+    """Scored tweets that a model was trained on.
+
+    ``counts`` has ``exact``, ``near``, ``same_user`` and ``overlapping_in_time``, None if unknown; ``rows``, counted
+    from 0, the ``exact`` and ``near`` ones.
+    """
+
+    counts: dict[str, int | None]
+    rows: dict[str, list[int]]
+
+
+def find_leakage(training: TrainingData, table: pa.Table) -> Leakage | None:
+    """Find the rows of a table that a model was trained on; return None if nothing is known of its training tweets.
+
+    Args:
+        training: Of the model.
+        table: Column ``text``, perhaps ``user`` and ``time``.
+    """
+    from sentiment140_bert.data import leakage
+
+    if training.prepared:
+        audit = leakage.audit(table, training.prepared.splits()["train"].with_format("arrow")[:])
+        return Leakage(audit.counts(), {"exact": audit.exact.tolist(), "near": audit.near.tolist()})
+    if training.hashes is None:
+        return None
+    rows = np.flatnonzero(np.isin(leakage.row_hashes(table["text"]), training.hashes)).tolist()
+    unknown = dict.fromkeys(("near", "same_user", "overlapping_in_time"))
+    return Leakage({"exact": len(rows)} | unknown, {"exact": rows, "near": []})

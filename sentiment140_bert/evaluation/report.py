@@ -1,0 +1,213 @@
+"""``s140 report``: a run's scores, and the tweets that it gets wrong, on one page."""
+
+from __future__ import annotations
+
+import logging
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import TypedDict
+
+from sentiment140_bert import run_lock
+from sentiment140_bert.cards.model import read_scores
+from sentiment140_bert.errors import RunError, first_line
+from sentiment140_bert.evaluation.calibration import Calibration
+from sentiment140_bert.evaluation.scores import abstain_below
+from sentiment140_bert.inference.predict import load_classifier
+from sentiment140_bert.models.labels import LABEL_NAMES, NEGATIVE, NEUTRAL, POSITIVE, map_labels
+from sentiment140_bert.run_dir import RunDir, write_text
+from sentiment140_bert.runs import public, saved_recipe, title_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sentiment140_bert.cards.facts import Facts
+    from sentiment140_bert.cards.report import Mistake
+
+log = logging.getLogger(__name__)
+DEFAULT_ERRORS = 200
+MAX_WEIGHED = 100  # of each split, the surest; weighing a tweet's words costs as much as scoring some 70 tweets
+COLUMNS = ("split", "text", "label", "positive", "topic")
+
+
+class Report(TypedDict):
+    """The file that was written, and of each split the number of ``errors`` and how many of them are ``listed``."""
+
+    report: str
+    splits: dict[str, dict[str, int]]
+
+
+def report(path: Path, output: Path | None = None, errors: int = DEFAULT_ERRORS, attributions: bool = True) -> Report:
+    """Write one HTML file with a finished run's scores and the wrong predictions that it is surest of.
+
+    Args:
+        path: The run directory.
+        output: The file; default: RUN/report.html.
+        errors: Tweets to list of each split, at most.
+        attributions: Weigh the words of the surest ``MAX_WEIGHED`` of them, for which the model is loaded.
+
+    Raises:
+        RunError: The run is not finished, was scored with other weights, or lacks ``predictions.parquet``.
+        MissingExtra: ``attributions``, and captum is not installed.
+    """
+    if output and output.suffix.lower() not in (".html", ".htm"):
+        raise RunError(f"{output} is no name for a page.", "Let it end in .html.")
+    with run_lock.held_if_writable(path, "writing a report"):
+        return _write_report(path, output, errors, attributions)
+
+
+def _write_report(path: Path, output: Path | None, errors: int, attributions: bool) -> Report:
+    from sentiment140_bert.cards.report import render_report
+
+    run = RunDir(path)
+    facts = _collect_facts(run, read_scores(run))
+    mistakes = _find_all_mistakes(run, facts.metrics)
+    surest = [mistake for some in mistakes.values() for mistake in some[:errors][:MAX_WEIGHED]]
+    others = [mistake for some in mistakes.values() for mistake in some[:errors][MAX_WEIGHED:]]
+    if attributions and surest:
+        surest = _weigh_words(path, surest)
+    shown = [_mask_mistake(mistake) for mistake in surest + others]
+    counts = {split: len(some) for split, some in mistakes.items()}
+    target = output or run.report
+    write_text(target, render_report(facts, title_of(run, saved_recipe(path)), shown, counts))
+    splits = {split: {"errors": count, "listed": min(count, errors)} for split, count in counts.items()}
+    return {"report": str(target), "splits": splits}
+
+
+def _collect_facts(run: RunDir, metrics: dict[str, Any]) -> Facts:
+    """Collect the facts of a card, without the folders of this machine."""
+    from sentiment140_bert.cards import facts as card_facts
+
+    environment = run.read(run.environment)
+    base = environment.get("base_model")
+    recipe = public(saved_recipe(run.path), base.get("name") if isinstance(base, dict) else None)
+    return card_facts.check_facts(recipe.to_dict(), run.read(run.data), environment, metrics, {})
+
+
+# ---- which tweets
+
+
+def _find_all_mistakes(run: RunDir, metrics: dict[str, Any]) -> dict[str, list[Mistake]]:
+    """Return the mistakes on each split, the surest first."""
+    all_rows = _read_predictions(run).to_pylist()
+    calibration = Calibration(metrics["temperature"]["value"], metrics["abstention"]["threshold"])
+    mistakes = {}
+    for split, scores in metrics["splits"].items():
+        if "accuracy" not in scores:
+            continue
+        rows = [row for row in all_rows if row["split"] == split]
+        mistakes[split] = find_mistakes(split, rows, calibration)
+        binary = [mistake for mistake in mistakes[split] if mistake.label != LABEL_NAMES[NEUTRAL]]
+        counted = scores["false_positive"]["value"] + scores["false_negative"]["value"]
+        if len(binary) != counted or sum(row["label"] != NEUTRAL for row in rows) != scores["n"]:
+            raise RunError(
+                f"{run.predictions} does not belong to {run.metrics}: {len(binary):,} predictions on {split} are wrong "
+                f"in the one, {counted:,} in the other.",
+                f"Score the run again: s140 evaluate {shlex.quote(str(run.path))}",
+            )
+    return mistakes
+
+
+def _read_predictions(run: RunDir) -> pa.Table:
+    import pyarrow as pa
+
+    from sentiment140_bert.data.unpacking import read_parquet
+
+    hint = f"`s140 evaluate {shlex.quote(str(run.path))}` writes it."
+    if not run.predictions.is_file():
+        raise RunError(f"{run.path} has no {run.predictions.name}.", hint)
+    try:
+        table = read_parquet(run.predictions, list(COLUMNS))
+        labels, positive = (table[name].to_numpy() for name in ("label", "positive"))
+        if not (set(labels) <= LABEL_NAMES.keys() and ((positive >= 0) & (positive <= 1)).all()):
+            raise ValueError("it holds what is no label or no probability")
+        return table
+    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
+        raise RunError(f"{run.predictions} is damaged: {first_line(error)}.", hint) from None
+
+
+def find_mistakes(split: str, rows: Sequence[dict[str, Any]], calibration: Calibration) -> list[Mistake]:
+    """Return the wrong predictions among the rows of a split, the surest first.
+
+    A neutral tweet is among them if the model did not abstain.
+
+    Args:
+        split: Its name.
+        rows: Of ``predictions.parquet``.
+        calibration: Below its threshold the model abstains.
+    """
+    import numpy as np
+
+    from sentiment140_bert.cards.report import Mistake
+
+    labels = abstain_below(np.array([row["positive"] for row in rows], dtype=np.float64), calibration)
+    mistakes = [
+        Mistake(split, LABEL_NAMES[row["label"]], row["positive"], ((row["text"], None),), row["topic"], abstains)
+        for row, abstains in zip(rows, (labels == NEUTRAL).tolist(), strict=True)
+        if (not abstains if row["label"] == NEUTRAL else (row["positive"] >= 0.5) != (row["label"] == POSITIVE))
+    ]
+    return sorted(mistakes, key=lambda mistake: -mistake.confidence)
+
+
+# ---- their words
+
+
+def _weigh_words(path: Path, mistakes: Sequence[Mistake]) -> list[Mistake]:
+    """Return mistakes with the weight of every word in the run's model."""
+    from sentiment140_bert.evaluation.attribution import explain_texts, load_integrated_gradients
+
+    load_integrated_gradients()  # raises if captum is missing, before a model is loaded
+    classifier = load_classifier(str(path))
+    mapping = map_labels(classifier.labels)
+    positive, negative = (mapping.positions(side)[0] for side in (POSITIVE, NEGATIVE))  # a run's model has one of each
+    log.info("weighing the words of %s tweets", f"{len(mistakes):,}")
+    texts = [mistake.words[0][0] for mistake in mistakes]
+    explained = explain_texts(classifier.model, classifier.tokenizer, texts, positive, negative, classifier.max_length)
+    return [
+        replace(mistake, words=tuple((piece.text, piece.weight) for piece in pieces))
+        for mistake, pieces in zip(mistakes, explained, strict=True)
+    ]
+
+
+Word = tuple[str, float | None]
+
+
+def _mask_mistake(mistake: Mistake) -> Mistake:
+    topic = mask_words(((mistake.topic, None),))[0][0] if mistake.topic else None
+    return replace(mistake, words=tuple(mask_words(mistake.words)), topic=topic)
+
+
+def mask_words(words: Sequence[Word]) -> list[Word]:
+    """Mask user names and addresses in a tweet by the rules of ``data.clean``; weights under one mask are added up.
+
+    Invisible characters are removed first: a name after a character of no width is a name, too.
+    """
+    from sentiment140_bert.cards.markup import clean_controls
+    from sentiment140_bert.data.clean import MASKING
+
+    words = [(clean_controls(text), weight) for text, weight in words]
+    whole = "".join(text for text, _ in words)
+    hidden = [match.span() for rule in MASKING for match in re.finditer(rule.pattern, whole)]
+    joined: list[Word] = []
+    begin = 0
+    for text, weight in words:
+        if joined and any(first < begin < last for first, last in hidden):
+            before, weight_before = joined.pop()
+            weights = [some for some in (weight_before, weight) if some is not None]
+            joined.append((before + text, sum(weights) if weights else None))
+        else:
+            joined.append((text, weight))
+        begin += len(text)
+    return [(_mask_text(text), weight) for text, weight in joined]
+
+
+def _mask_text(text: str) -> str:
+    from sentiment140_bert.data.clean import MASKING
+
+    for rule in MASKING:
+        text = re.sub(rule.pattern, rule.replacement, text)
+    return text

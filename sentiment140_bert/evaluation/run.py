@@ -1,0 +1,179 @@
+"""``s140 evaluate`` of a run: its own weights on its own splits."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sentiment140_bert import run_lock
+from sentiment140_bert.cards.model import redraw_figures, write_model_folder
+from sentiment140_bert.data import preparing
+from sentiment140_bert.errors import RunError
+from sentiment140_bert.evaluation import intervals
+from sentiment140_bert.evaluation.baseline import make_baselines
+from sentiment140_bert.evaluation.calibration import ABSTAINED_SHARE, Calibration, fit_calibration
+from sentiment140_bert.evaluation.scores import Predictions, predict_split, score_split
+from sentiment140_bert.inference.predict import load_classifier, predict_texts
+from sentiment140_bert.run_dir import RunDir, sha256_of, write_json, written_whole
+from sentiment140_bert.runs import saved_recipe
+from sentiment140_bert.tracking import tracks
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sentiment140_bert.data.cache import Prepared
+    from sentiment140_bert.inference import Classifier
+
+log = logging.getLogger(__name__)
+SPLITS = ("validation", "test", "manual")
+# Texts for the model card: invented, easy and hard, with what the tokenizer masks and repairs.
+EXAMPLES = (
+    "what a lovely surprise, made my whole week",
+    "missed the last bus home, and now it's raining",
+    "@user you have GOT to hear this http://example.com/song &amp; tell me what you think",
+    "not bad at all",
+    "great, another monday",
+)
+
+
+@dataclass(frozen=True)
+class RunScores:
+    """``metrics`` is the content of ``metrics.json`` without the weights' hash; ``predictions`` are by split."""
+
+    metrics: dict[str, Any]
+    predictions: dict[str, Predictions]
+    calibration: Calibration
+
+
+def evaluate_run(path: Path) -> dict[str, Any]:
+    """Score the weights in a run's ``model/`` on its own validation, test and manual splits, and sync its trackers.
+
+    Write ``metrics.json``, ``predictions.parquet``, the figures, and the model folder's card and other companions.
+
+    Raises:
+        RunError: The run has no model, or its data have changed since it was trained.
+    """
+    with run_lock.held(path, "scoring"), tracks.going_on(RunDir(path)):
+        return score_run(path)
+
+
+def score_run(path: Path, prepared: Prepared | None = None, *, scores_only: bool = False) -> dict[str, Any]:
+    """Score a run as :func:`evaluate_run`, within a tracked run that is open.
+
+    Args:
+        path: The run directory.
+        prepared: Its data; default: prepared again from its recipe.
+        scores_only: Write scores and predictions, and leave the model folder as it is.
+    """
+    from sentiment140_bert import models
+
+    run = RunDir(path)
+    classifier = load_classifier(str(path))
+    prepared = prepared or load_run_data(run)
+    scores = score_splits(classifier, prepared)
+    metrics = scores.metrics | {"weights_sha256": sha256_of(run.weights)}
+    _write_predictions(run, scores.predictions)
+    if not scores_only:
+        temperature, neutral_below = scores.calibration.temperature, scores.calibration.neutral_below
+        models.write_calibration(run.model, {"temperature": temperature, "neutral_below": neutral_below})
+        _write_training_rows(run, prepared)
+        redraw_figures(run, metrics)
+        write_model_folder(run, metrics)
+    write_json(run.metrics, metrics)  # last: a run that has it is finished
+    return metrics
+
+
+def load_run_data(run: RunDir) -> Prepared:
+    """Load the splits of a run, prepared again from its recipe if they are not in the cache.
+
+    Raises:
+        RunError: They have changed since the run was trained.
+    """
+    prepared, _ = preparing.splits(saved_recipe(run.path).data)
+    if run.data.is_file() and run.read(run.data)["fingerprint"] != prepared.report["fingerprint"]:
+        raise RunError(
+            f"The data of {run.path} are not what they were when it was trained (the fingerprint differs).",
+            "Give the original file back, or score another one with --dataset.",
+        )
+    return prepared
+
+
+def score_splits(classifier: Classifier, prepared: Prepared, examples: Sequence[str] = EXAMPLES) -> RunScores:
+    """Score the validation, test and manual splits, each apart; calibration is learned from validation only."""
+    predictions = {name: predict_split(classifier, table, name) for name, table in load_scored_tables(prepared).items()}
+    validation = predictions["validation"].drop_neutral()
+    calibration = fit_calibration(validation.positive, validation.truth)
+    baselines = make_baselines(prepared)
+    leakage = _count_leakage(prepared)
+    splits = {
+        name: score_split(some, calibration, baselines) | ({"leakage": leakage[name]} if name in leakage else {})
+        for name, some in predictions.items()
+    }
+    metrics = {
+        "splits": splits,
+        "confidence_level": intervals.CONFIDENCE_LEVEL,
+        "intervals": intervals.METHOD,
+        "temperature": {"value": calibration.temperature, "fitted_on": "validation", "n": len(validation.truth)},
+        "abstention": {"threshold": calibration.neutral_below, "share": ABSTAINED_SHARE},
+        "examples": [{"text": text, **answer._asdict()} for text, answer in predict_texts(classifier, examples)],
+        "data_fingerprint": prepared.report["fingerprint"],
+    }
+    return RunScores(metrics, predictions, calibration)
+
+
+def _count_leakage(prepared: Prepared) -> dict[str, dict[str, Any]]:
+    """Return what the splits share with training; of a published dataset it is counted again, as far as possible."""
+    from sentiment140_bert.data import leakage
+
+    reported: dict[str, dict[str, Any]] = prepared.report.get("leakage", {})
+    if "published" not in prepared.report:
+        return reported
+    splits = {name: split.with_format("arrow")[:] for name, split in prepared.splits().items()}
+    audits = leakage.audits({name: splits[name] for name in SPLITS if name in splits}, splits["train"])
+    unknown: dict[str, Any] = {"same_user": None, "overlapping_in_time": None}
+    return {
+        name: unknown | reported.get(name, {}) | {"exact": len(audit.exact), "near": len(audit.near)}
+        for name, audit in audits.items()
+    }
+
+
+def load_scored_tables(prepared: Prepared) -> dict[str, pa.Table]:
+    """Load the splits that are scored: validation, test, and manual with its neutral tweets, if there are any."""
+    import pyarrow as pa
+
+    splits = {name: split.with_format("arrow")[:] for name, split in prepared.splits().items()}
+    tables = {name: splits[name] for name in SPLITS if name in splits}
+    if "manual" in tables and "manual_neutral" in splits:
+        parts = [splits[name].replace_schema_metadata(None) for name in ("manual", "manual_neutral")]
+        tables["manual"] = pa.concat_tables(parts)
+    return tables
+
+
+def _write_training_rows(run: RunDir, prepared: Prepared) -> None:
+    from sentiment140_bert.data import leakage
+
+    texts = prepared.splits()["train"].with_format("arrow")[:]["text"]
+    leakage.write_hashes(run.training_rows, leakage.row_hashes(texts))
+
+
+def _write_predictions(run: RunDir, predictions: dict[str, Predictions]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    parts = [
+        pa.table(
+            {
+                "split": pa.array([name] * len(some.truth), pa.string()),
+                "text": pa.array(some.texts, pa.string()),
+                "label": pa.array(some.truth, pa.int8()),
+                "positive": pa.array(some.positive, pa.float64()),
+                "topic": pa.array(some.topics or [None] * len(some.truth), pa.string()),
+            }
+        )
+        for name, some in predictions.items()
+    ]
+    with written_whole(run.predictions) as temporary:
+        pq.write_table(pa.concat_tables(parts), temporary)
