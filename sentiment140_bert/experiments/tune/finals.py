@@ -75,7 +75,7 @@ def seeds_of(recipe: Recipe, count: int) -> list[int]:
         RecipeError: They end beyond the greatest that there is.
     """
     seeds = [recipe.training.seed + 1 + at for at in range(count)]
-    if max(seeds) > LARGEST_SEED:
+    if max(seeds, default=0) > LARGEST_SEED:
         raise RecipeError(
             [f"seed: the {count} after it, for --final-seeds, must be at most {LARGEST_SEED:,}, got {max(seeds):,}"]
         )
