@@ -21,7 +21,7 @@ sys.path.insert(0, str(HERE / "tests"))
 
 from killing import damaged, same, trained
 from model_fixtures import write_small_bert
-from sentiment140_bert.training.checkpoints import newest_whole
+from sentiment140_bert.training.checkpoints import newest_complete
 from tiny_run import flags
 
 OFTEN = {"save_strategy": "steps", "save_steps": 2, "eval_strategy": "steps", "eval_steps": 2}
@@ -86,7 +86,7 @@ def killed(kills: int, seed: int) -> Iterator[bool]:
                 if ended.code != -signal.SIGKILL:  # it had passed that moment, or was faster; or it failed
                     break
                 hit += 1
-                checkpoint = newest_whole(run / "checkpoints")
+                checkpoint = newest_complete(run / "checkpoints")
                 if (done + hit) % 3 == 0 and checkpoint:
                     print(f"also: {checkpoint.name}: {damaged(checkpoint, draw)}", file=sys.stderr)
             else:
@@ -101,18 +101,18 @@ def killed(kills: int, seed: int) -> Iterator[bool]:
                 return
 
 
-def damages(count: int, seed: int) -> Iterator[bool]:
+def find_damage(count: int, seed: int) -> Iterator[bool]:
     """Damages a checkpoint in a way that is drawn; it must not be taken for a whole one."""
     draw = random.Random(seed)
     with tempfile.TemporaryDirectory() as place:
         words = flags(model_name_or_path=write_small_bert(Path(place) / "bert"), num_train_epochs=1)
         trained(Path(place) / "run", words)
-        newest = newest_whole(Path(place) / "run" / "checkpoints")
+        newest = newest_complete(Path(place) / "run" / "checkpoints")
         for _ in range(count):
             copy = Path(place) / "copies" / newest.name
             shutil.copytree(newest, copy)
             done = damaged(copy, draw)
-            found = newest_whole(copy.parent) is None
+            found = newest_complete(copy.parent) is None
             if not found:
                 print(f"not found: {done}", file=sys.stderr)
             yield found
@@ -157,7 +157,7 @@ def cases(seed: int, short: bool) -> dict[str, Callable[[], Row]]:
     kills, cuts = (4, 50) if short else (20, 300)
     found: dict[str, Callable[[], Row]] = {
         "killed at a random moment": lambda: counted("killed at a random moment", killed(kills, seed)),
-        "damaged checkpoints": lambda: counted("damaged checkpoints", damages(cuts, seed)),
+        "damaged checkpoints": lambda: counted("damaged checkpoints", find_damage(cuts, seed)),
     }
     for target, inputs in (FUZZED_SHORT if short else FUZZED).items():
         found[f"fuzzed: {target}"] = lambda target=target, inputs=inputs: fuzzed(target, inputs, seed)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.runs import saved_recipe
-from sentiment140_bert.tracking import tracked, tracks
+from sentiment140_bert.tracking import open_trackers, tracks
 
 
 def tell(path: Path, *names: str, **settings: Any) -> bool:
@@ -15,9 +15,9 @@ def tell(path: Path, *names: str, **settings: Any) -> bool:
     to be logged. Whether they know everything now.
     """
     recipe = saved_recipe(path).with_values({"report_to": list(names), "log_model": False} | settings)
-    with tracked(names, lambda: tracks.story_of(RunDir(path), recipe)) as tracking:
+    with open_trackers(names, lambda: tracks.describe_tracked_run(RunDir(path), recipe)) as tracking:
         pass
-    return tracking.complete
+    return tracking.is_complete
 
 
 def change_scores(path: Path) -> None:

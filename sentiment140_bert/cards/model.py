@@ -189,7 +189,7 @@ def collect_files(
     from sentiment140_bert import tracking
 
     recipe, data = saved_recipe(run.path), data or run.read(run.data)
-    tracked, environment = tracking.shown(run), run.read(run.environment)
+    tracked, environment = tracking.public_state(run), run.read(run.environment)
     base = environment.get("base_model")
     public_recipe = public(recipe, base.get("name") if isinstance(base, dict) else None)
     facts = card_facts.check_facts(public_recipe.to_dict(), data, environment, metrics, tracked)

@@ -69,7 +69,7 @@ def _whole_splits(data: DataConfig) -> tuple[Prepared, Path | None]:
     from sentiment140_bert.hub.client import Hub
 
     try:
-        found = fetch.published_dataset(Hub(), data.dataset, data.dataset_revision)
+        found = fetch.download_published_dataset(Hub(), data.dataset, data.dataset_revision)
     except HubError as error:
         if error.status not in (401, 404):
             raise

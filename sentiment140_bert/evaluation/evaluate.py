@@ -180,9 +180,9 @@ class TrainingData(NamedTuple):
 def find_training_data(model: str, revision: str | None = None) -> TrainingData:
     """Find the training tweets of a run directory, a model folder or a Hub repository, as far as it has them."""
     from sentiment140_bert import models
-    from sentiment140_bert.tracking import registry
+    from sentiment140_bert.tracking import mlflow_models
 
-    if registry.is_registered(model):
+    if mlflow_models.is_registered(model):
         return TrainingData(unknown="a registered model does not say what it was trained on")
     path = expand_path(model)
     if RunDir(path).is_run():
@@ -229,7 +229,7 @@ def _fetch_hashes(repo_id: str, revision: str | None) -> Path:
     from sentiment140_bert.hub.client import Hub
 
     hub = Hub()
-    return fetch.snapshot(hub, "model", repo_id, fetch.commit_of(hub, "model", repo_id, revision), [TRAINING_ROWS])
+    return fetch.download(hub, "model", repo_id, fetch.resolve_commit(hub, "model", repo_id, revision), [TRAINING_ROWS])
 
 
 class Leakage(NamedTuple):

@@ -56,7 +56,7 @@ def evaluate_run(path: Path) -> dict[str, Any]:
     Raises:
         RunError: The run has no model, or its data have changed since it was trained.
     """
-    with run_lock.held(path, "scoring"), tracks.going_on(RunDir(path)):
+    with run_lock.held(path, "scoring"), tracks.resume_tracking(RunDir(path)):
         return score_run(path)
 
 

@@ -1,1 +1,1 @@
-"""The only room that talks to the Hub."""
+"""Talk to the Hub; nothing else in the package does."""

@@ -1,4 +1,4 @@
-"""huggingface_hub with retries: what may pass is tried again at every step, what will not becomes a HubError."""
+"""Retry each call of huggingface_hub after faults that may pass, and raise a HubError for the others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 
 class Hub:
-    """The Hub with the login of this machine (``HF_TOKEN`` or ``hf auth login``); ``api`` is huggingface_hub's own."""
+    """The Hub with this machine's login (``HF_TOKEN`` or ``hf auth login``); ``api`` is huggingface_hub's own."""
 
     def __init__(self) -> None:
         from huggingface_hub import HfApi
@@ -30,11 +30,11 @@ class Hub:
         self.user: str | None = None  # known once `publish.login` has asked
         self.owners: set[str] = set()  # the user and the organizations
 
-    def patiently(self, what: str, call: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
+    def retry(self, what: str, call: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
         """Return ``call(*arguments, **options)``; call again after a fault that may pass.
 
         Args:
-            what: What is being done, for messages: "reading …".
+            what: The action, for messages: "reading …".
 
         Raises:
             HubError: It did not succeed.
@@ -52,7 +52,7 @@ class Hub:
             except (OSError, RuntimeError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
                 if wait is None or not may_pass(error):
                     raise explain(error, what, self.api.endpoint) from error
-                pause = seconds_asked_for(error) or wait
+                pause = requested_pause(error) or wait
                 log.warning("hub: %s: %s; again in %.0f s", what, reason(error), pause)
                 time.sleep(pause)
             except ODD_ANSWERS as error:
@@ -83,7 +83,7 @@ def no_answer(error: BaseException) -> bool:
     """Return True if the connection failed, rather than the Hub having refused."""
     from huggingface_hub.utils import httpx
 
-    return any(isinstance(each, httpx.TransportError | ConnectionError | TimeoutError) for each in causes(error))
+    return any(isinstance(cause, httpx.TransportError | ConnectionError | TimeoutError) for cause in causes(error))
 
 
 def may_pass(error: BaseException) -> bool:
@@ -91,13 +91,13 @@ def may_pass(error: BaseException) -> bool:
     from huggingface_hub.errors import OfflineModeIsEnabled
     from huggingface_hub.utils import httpx
 
-    if any(isinstance(each, OfflineModeIsEnabled | httpx.UnsupportedProtocol) for each in causes(error)):
+    if any(isinstance(cause, OfflineModeIsEnabled | httpx.UnsupportedProtocol) for cause in causes(error)):
         return False
     status = status_of(error)
     return status in PASSING if status is not None else no_answer(error)
 
 
-def seconds_asked_for(error: BaseException) -> float | None:
+def requested_pause(error: BaseException) -> float | None:
     """Return the seconds that the Hub's ``Retry-After`` asks for."""
     from sentiment140_bert.hub.replies import seconds_to_wait
 
@@ -111,7 +111,7 @@ def reason(error: BaseException) -> str:
     if status is not None:
         return f"the Hub answered {status}"
     if no_answer(error):
-        inner = next(each for each in causes(error) if each.__cause__ is None and each.__context__ is None)
+        inner = next(cause for cause in causes(error) if cause.__cause__ is None and cause.__context__ is None)
         return f"no answer ({type(inner).__name__})"
     return first_line(error)
 
@@ -129,7 +129,7 @@ def explain(error: BaseException, what: str, endpoint: str) -> HubError:
     if status == 403:
         return HubError(f"{what}: this login may not{message}.", "Is the name your own, and may the token write?", 403)
     if status == 412:
-        return HubError(f"{what}: somebody else changed it meanwhile{message}.", "Push again.", 412)
+        return HubError(f"{what}: it was changed meanwhile{message}.", "Push again.", 412)
     if status is not None:
         return HubError(f"{what}: {reason(error)}{message}.", "Try again later.", status)
     if no_answer(error):

@@ -1,4 +1,4 @@
-"""What lies on the Hub, brought here at one commit."""
+"""Download from the Hub, always at one commit."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ LARGEST_TEXT = 10_000_000  # bytes of a card
 PUBLISHED = ["README.md", "data.json", "default/*.parquet", "tokenized/*.parquet", "three_way/*.parquet"]
 
 
-def commit_of(hub: Hub, kind: str, repo_id: str, revision: str | None = None) -> str:
-    """The commit that a branch or tag is on now.
+def resolve_commit(hub: Hub, kind: str, repo_id: str, revision: str | None = None) -> str:
+    """Return the commit that a branch or tag is on now.
 
     Raises:
         HubError: There is no such repository or revision, or the Hub cannot be reached.
     """
-    info = hub.patiently(f"looking for {kind} {repo_id}", hub.api.repo_info, repo_id, repo_type=kind, revision=revision)
+    info = hub.retry(f"looking for {kind} {repo_id}", hub.api.repo_info, repo_id, repo_type=kind, revision=revision)
     if info.sha is None:
         raise HubError(f"The Hub names no commit of {kind} {repo_id}.", "Is HF_ENDPOINT right?")
     return str(info.sha)
 
 
-def snapshot(hub: Hub, kind: str, repo_id: str, commit: str, patterns: list[str] | None = None) -> Path:
-    """A folder with the repository's files at that commit; what is in the cache is not fetched again.
+def download(hub: Hub, kind: str, repo_id: str, commit: str, patterns: list[str] | None = None) -> Path:
+    """Return a folder with the repository's files at that commit; cached files are not fetched again.
 
     Args:
         hub: Logged in or not.
         kind: ``model`` or ``dataset``.
         repo_id: user/name.
-        commit: From :func:`commit_of`.
+        commit: From :func:`resolve_commit`.
         patterns: Only files that match one of these.
     """
     return Path(
-        hub.patiently(
+        hub.retry(
             f"downloading {kind} {repo_id}",
             hub.api.snapshot_download,
             repo_id,
@@ -53,7 +53,7 @@ def read_text(hub: Hub, kind: str, repo_id: str, path: str, revision: str | None
     """
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-    def fetched() -> str | None:
+    def read() -> str | None:
         try:
             file = hub.api.hf_hub_download(repo_id, path, repo_type=kind, revision=revision)
         except LocalEntryNotFoundError:  # no answer; its parent class means that there is no such file
@@ -65,11 +65,11 @@ def read_text(hub: Hub, kind: str, repo_id: str, path: str, revision: str | None
             raise HubError(f"{path} of {repo_id} has {size:,} bytes: that is no card.", "Ask its owner to shorten it.")
         return Path(file).read_text("utf-8")
 
-    return hub.patiently(f"reading {path} of {repo_id}", fetched)
+    return hub.retry(f"reading {path} of {repo_id}", read)
 
 
-def published_dataset(hub: Hub, repo_id: str, revision: str | None = None) -> tuple[Path, str] | None:
-    """A dataset that `s140 push-to-hub` made, as a folder, and its commit; None if it is another kind of dataset.
+def download_published_dataset(hub: Hub, repo_id: str, revision: str | None = None) -> tuple[Path, str] | None:
+    """Return the folder and the commit of a dataset that `s140 push-to-hub` made; None for other datasets.
 
     Raises:
         HubError: There is no such dataset, or the Hub cannot be reached. Under HF_HUB_OFFLINE the cache is asked.
@@ -77,12 +77,12 @@ def published_dataset(hub: Hub, repo_id: str, revision: str | None = None) -> tu
     from huggingface_hub import constants, try_to_load_from_cache
 
     if constants.HF_HUB_OFFLINE:
-        found = try_to_load_from_cache(repo_id, "data.json", repo_type="dataset", revision=revision)
-        folder = Path(found).parent if isinstance(found, str) else None
+        cached = try_to_load_from_cache(repo_id, "data.json", repo_type="dataset", revision=revision)
+        folder = Path(cached).parent if isinstance(cached, str) else None
         return (folder, folder.name) if folder and (folder / "tokenized").is_dir() else None
-    commit = commit_of(hub, "dataset", repo_id, revision)
+    commit = resolve_commit(hub, "dataset", repo_id, revision)
     about = {"repo_type": "dataset", "revision": commit}
-    names = hub.patiently(f"listing dataset {repo_id}", hub.api.list_repo_files, repo_id, **about)
+    names = hub.retry(f"listing dataset {repo_id}", hub.api.list_repo_files, repo_id, **about)
     if "data.json" not in names or not any(name.startswith("tokenized/") for name in names):
         return None
-    return snapshot(hub, "dataset", repo_id, commit, PUBLISHED), commit
+    return download(hub, "dataset", repo_id, commit, PUBLISHED), commit

@@ -1,4 +1,4 @@
-"""Files to a repository on the Hub, in one commit or none."""
+"""Publish files to a repository on the Hub, in one commit or none."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.credentials import without_password
 from sentiment140_bert.errors import HubError
@@ -14,8 +14,11 @@ from sentiment140_bert.hub import fetch
 from sentiment140_bert.hub.client import Hub
 from sentiment140_bert.run_dir import CALIBRATION, CONFUSION, EVAL_RESULTS, LEARNING, RISK_COVERAGE, SLICES, sha256_of
 
-# What an earlier push may have left and this one no longer has, by kind of repository; nothing else is ever removed.
-OURS = {
+if TYPE_CHECKING:
+    from sentiment140_bert.hub.reply_shapes import User
+
+# Files of an earlier push that this one may no longer have, by kind of repository; nothing else is ever removed.
+REMOVABLE = {
     "model": (
         *(f"figures/{name}" for name in (CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES)),
         EVAL_RESULTS,
@@ -34,7 +37,7 @@ REF = re.compile(r"(?!.*\.\.)[\w][\w./-]{0,99}")
 
 @dataclass(frozen=True)
 class Target:
-    """Where something goes: ``kind`` is ``model`` or ``dataset``; ``private`` None leaves an existing one as it is."""
+    """A place on the Hub: ``kind`` is ``model`` or ``dataset``; ``private`` None leaves an existing one as it is."""
 
     kind: str
     repo_id: str
@@ -43,7 +46,7 @@ class Target:
     create_pr: bool = False
     commit_message: str = ""
     tag: str | None = None
-    pr_number: int | None = None  # of a pull request that is gone on with
+    pr_number: int | None = None  # of an open pull request that gets the commit
 
     @property
     def name(self) -> str:
@@ -57,7 +60,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Pushed:
-    """What became of a push. ``changed`` is False where the Hub had it all already; ``commit`` is the newest then."""
+    """The result of a push. ``changed`` is False if the Hub had it all already; ``commit`` is the newest then."""
 
     kind: str
     repo_id: str
@@ -70,7 +73,7 @@ class Pushed:
 
 
 def check_name(repo_id: str, what: str) -> None:
-    """Raises HubError where ``repo_id`` is no user/name that the Hub could have."""
+    """Raise HubError unless ``repo_id`` is a user/name that the Hub could have."""
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id
 
@@ -83,7 +86,7 @@ def check_name(repo_id: str, what: str) -> None:
 
 
 def login(hub: Hub) -> str:
-    """The name of whoever is logged in here.
+    """Return the name of the user who is logged in here.
 
     Raises:
         HubError: Nobody is, the Hub does not accept the token, or it may only read.
@@ -92,41 +95,41 @@ def login(hub: Hub) -> str:
 
     if get_token() is None:
         raise HubError("Nobody is logged in to the Hub here.", "Run `hf auth login`, or set HF_TOKEN.")
-    found: dict[str, Any] = hub.patiently("asking the Hub who is logged in", hub.api.whoami)
-    role = ((found.get("auth") or {}).get("accessToken") or {}).get("role")
+    user: User = hub.retry("asking the Hub who is logged in", hub.api.whoami)
+    role = ((user.get("auth") or {}).get("accessToken") or {}).get("role")
     if role == "read":
         raise HubError(
-            f"The Hub's token of {found['name']} may only read.", "Make one that may write: hf.co/settings/tokens"
+            f"The Hub's token of {user['name']} may only read.", "Make one that may write: hf.co/settings/tokens"
         )
-    hub.user = str(found["name"])
-    hub.owners = {hub.user, *(str(owner["name"]) for owner in found.get("orgs") or [])}
+    hub.user = user["name"]
+    hub.owners = {hub.user, *(owner["name"] for owner in user.get("orgs") or [])}
     return hub.user
 
 
 def open_target(hub: Hub, target: Target) -> Target:
-    """Makes the repository and the branch where they do not exist, and finds out whether we may write there.
+    """Make the repository and the branch where they do not exist, and check the right to write there.
 
     Returns:
-        The target; where an earlier push opened a pull request that is still open, on that one.
+        The target; on the pull request that an earlier push opened, if that is still open.
 
     Raises:
-        HubError: No right to, or the tag is there already, on another commit.
+        HubError: There is no right to write, or the tag is on another commit already.
     """
     from huggingface_hub import CommitOperationAdd
 
     about = {"repo_id": target.repo_id, "repo_type": target.kind}
-    existed = hub.patiently(f"looking for {target.name}", hub.api.repo_exists, **about)
+    existed = hub.retry(f"looking for {target.name}", hub.api.repo_exists, **about)
     if not existed:
         private = target.kind == "dataset" if target.private is None else target.private
-        hub.patiently(f"making {target.name}", hub.api.create_repo, **about, private=private, exist_ok=True)
+        hub.retry(f"making {target.name}", hub.api.create_repo, **about, private=private, exist_ok=True)
     if target.create_pr:
-        target = hub.patiently(f"reading the pull requests of {target.name}", _on_open_pr, hub, target)
+        target = hub.retry(f"reading the pull requests of {target.name}", _reuse_open_pr, hub, target)
     elif target.revision and not target.revision.startswith("refs/"):
-        hub.patiently(
+        hub.retry(
             f"making branch {target.revision}", hub.api.create_branch, **about, branch=target.revision, exist_ok=True
         )
-    # The Hub refuses this question to whoever may not write: the cheapest way to know before anything is uploaded.
-    hub.patiently(
+    # The Hub refuses this request without the right to write: the cheapest way to know before anything is uploaded.
+    hub.retry(
         f"asking for the right to write to {target.name}",
         lambda: hub.api.preupload_lfs_files(
             target.repo_id,
@@ -136,10 +139,10 @@ def open_target(hub: Hub, target: Target) -> Target:
             create_pr=target.create_pr,
         ),
     )
-    if target.tag and _tagged(hub, target) not in (None, fetch.commit_of(hub, *_where(target))):
+    if target.tag and _commit_of_tag(hub, target) not in (None, fetch.resolve_commit(hub, *_where(target))):
         raise _tag_taken(target)
     if target.private:  # to be hidden first, to be shown last
-        _make_visible_to(hub, target)
+        _set_visibility(hub, target)
     return target
 
 
@@ -147,56 +150,54 @@ def _where(target: Target) -> tuple[str, str, str | None]:
     return target.kind, target.repo_id, target.revision
 
 
-def _make_visible_to(hub: Hub, target: Target) -> bool:
-    """Whether the repository is private, after it was made what the target asks for."""
+def _set_visibility(hub: Hub, target: Target) -> bool:
+    """Make the repository private or public as the target says; return True if it is private then."""
     about = {"repo_id": target.repo_id, "repo_type": target.kind}
-    info = hub.patiently(f"reading {target.name}", hub.api.repo_info, **about)
+    info = hub.retry(f"reading {target.name}", hub.api.repo_info, **about)
     if target.private not in (None, bool(info.private)):
-        hub.patiently(
-            f"setting who may see {target.name}", hub.api.update_repo_settings, **about, private=target.private
-        )
+        hub.retry(f"setting who may see {target.name}", hub.api.update_repo_settings, **about, private=target.private)
     return bool(info.private) if target.private is None else target.private
 
 
-def _on_open_pr(hub: Hub, target: Target) -> Target:
-    """The target on the pull request that an earlier push of ours opened and that is still open, if there is one."""
+def _reuse_open_pr(hub: Hub, target: Target) -> Target:
+    """Return the target on the open pull request of an earlier push, if there is one."""
     discussions = hub.api.get_repo_discussions(
         target.repo_id, repo_type=target.kind, discussion_type="pull_request", discussion_status="open"
     )
-    opened = [each.num for each in discussions if each.title == target.commit_message and each.author == hub.user]
-    if not opened:
+    numbers = [pr.num for pr in discussions if pr.title == target.commit_message and pr.author == hub.user]
+    if not numbers:
         return target
-    return replace(target, create_pr=False, revision=f"refs/pr/{max(opened)}", pr_number=max(opened))
+    return replace(target, create_pr=False, revision=f"refs/pr/{max(numbers)}", pr_number=max(numbers))
 
 
-def _tagged(hub: Hub, target: Target) -> str | None:
-    """The commit that the tag is on."""
-    refs = hub.patiently(
+def _commit_of_tag(hub: Hub, target: Target) -> str | None:
+    """Return the commit that the tag is on; None without the tag."""
+    refs = hub.retry(
         f"reading the tags of {target.name}", hub.api.list_repo_refs, repo_id=target.repo_id, repo_type=target.kind
     )
-    return next((each.target_commit for each in refs.tags if each.name == target.tag), None)
+    return next((tag.target_commit for tag in refs.tags if tag.name == target.tag), None)
 
 
 def _tag_taken(target: Target) -> HubError:
     return HubError(f"{target.name} has a tag {target.tag} already, on an older commit.", "Choose another --tag.")
 
 
-def readme(hub: Hub, target: Target) -> tuple[str | None, str]:
-    """The card as it is on the Hub now (None where there is none), and the commit that it was read at."""
-    commit_id = fetch.commit_of(hub, *_where(target))
+def read_card(hub: Hub, target: Target) -> tuple[str | None, str]:
+    """Return the card as it is on the Hub now (None without one), and the commit that it was read at."""
+    commit_id = fetch.resolve_commit(hub, *_where(target))
     return fetch.read_text(hub, target.kind, target.repo_id, "README.md", commit_id), commit_id
 
 
 def additions(files: Mapping[str, Path | bytes]) -> list[Any]:
-    """Files as huggingface_hub's operations."""
+    """Make huggingface_hub's operations that add files."""
     from huggingface_hub import CommitOperationAdd
 
-    return [CommitOperationAdd(name, str(each) if isinstance(each, Path) else each) for name, each in files.items()]
+    return [CommitOperationAdd(name, content) for name, content in files.items()]
 
 
 def upload_large(hub: Hub, target: Target, files: Mapping[str, Path | bytes]) -> None:
-    """Sends large files ahead of the commit, so that the commit itself is quick; nothing is to be seen of them yet."""
-    hub.patiently(
+    """Send large files ahead of the commit, so that the commit itself is quick; nobody can see them yet."""
+    hub.retry(
         f"uploading to {target.name}",
         lambda: hub.api.preupload_lfs_files(
             target.repo_id,
@@ -209,26 +210,26 @@ def upload_large(hub: Hub, target: Target, files: Mapping[str, Path | bytes]) ->
 
 
 def commit(hub: Hub, target: Target, files: Mapping[str, Path | bytes], parent: str) -> Pushed:
-    """One commit with all of ``files``, or none where the Hub has them already.
+    """Make one commit with all of ``files``, or none if the Hub has them already.
 
     Args:
         hub: Logged in.
         target: Opened with :func:`open_target`.
         files: Path in the repository to a file or its content.
-        parent: The commit that the card was read at, with :func:`readme`.
+        parent: The commit that the card was read at, with :func:`read_card`.
 
     Raises:
-        HubError: It could not be done, and the branch is what it was; 412: somebody changed it after ``parent``.
+        HubError: It could not be done, and the branch is what it was; 412: it was changed after ``parent``.
     """
     from huggingface_hub import CommitOperationDelete
 
     def attempt() -> tuple[Target, Any]:
-        # Each attempt looks anew: an earlier one may have arrived although its answer was lost.
-        now = _on_open_pr(hub, target) if target.create_pr else target
+        # Each attempt reads the state first: an earlier one may have arrived although its answer was lost.
+        now = _reuse_open_pr(hub, target) if target.create_pr else target
         info = hub.api.repo_info(now.repo_id, repo_type=now.kind, revision=now.revision)
-        there = [each.rfilename for each in info.siblings or []]
-        stale = [name for name in there if name not in files and _is_ours(name, now.kind)]
-        done = hub.api.create_commit(
+        names = [file.rfilename for file in info.siblings or []]
+        stale = [name for name in names if name not in files and _is_removable(name, now.kind)]
+        result = hub.api.create_commit(
             now.repo_id,
             [*additions(files), *(CommitOperationDelete(name) for name in stale)],
             repo_type=now.kind,
@@ -237,58 +238,58 @@ def commit(hub: Hub, target: Target, files: Mapping[str, Path | bytes], parent: 
             create_pr=now.create_pr,
             parent_commit=parent if now is target else info.sha,
         )
-        return now, done
+        return now, result
 
-    now, done = hub.patiently(f"committing to {target.name}", attempt)
+    now, result = hub.retry(f"committing to {target.name}", attempt)
     page = without_password(f"{hub.api.endpoint}/{target.url}")
     return Pushed(
         kind=target.kind,
         repo_id=target.repo_id,
         url=page,
-        commit=done.oid,
-        changed=done.oid != parent,
+        commit=result.oid,
+        changed=result.oid != parent,
         private=bool(target.private),
-        pr_url=done.pr_url or (f"{page}/discussions/{now.pr_number}" if now.pr_number else None),
+        pr_url=result.pr_url or (f"{page}/discussions/{now.pr_number}" if now.pr_number else None),
         tag=None,
     )
 
 
 def check_tag(hub: Hub, target: Target, files: Mapping[str, Path | bytes], parent: str) -> None:
-    """Raises HubError where the tag is there already and a commit of ``files`` on ``parent`` would not be its."""
+    """Raise HubError if the tag exists and a commit of ``files`` on ``parent`` would be another one than it names."""
     from huggingface_hub.utils.sha import git_hash
 
-    if not target.tag or _tagged(hub, target) is None:
+    if not target.tag or _commit_of_tag(hub, target) is None:
         return
-    there = {
-        each.path: each.lfs.sha256 if each.lfs else each.blob_id
-        for each in hub.patiently(
+    hashes = {
+        file.path: file.lfs.sha256 if file.lfs else file.blob_id
+        for file in hub.retry(
             f"reading {target.name}",
             lambda: list(hub.api.get_paths_info(target.repo_id, list(files), repo_type=target.kind, revision=parent)),
         )
     }
     for name, content in files.items():
-        if isinstance(content, Path) and len(there.get(name, "")) == SHA256_DIGITS:
+        if isinstance(content, Path) and len(hashes.get(name, "")) == SHA256_DIGITS:
             here = sha256_of(content)
         else:
             here = git_hash(content if isinstance(content, bytes) else content.read_bytes())
-        if there.get(name) != here:
+        if hashes.get(name) != here:
             raise HubError(
                 f"{target.name} has a tag {target.tag} already, and {name} has changed since.", "Choose another --tag."
             )
 
 
 def finish(hub: Hub, target: Target, pushed: Pushed) -> Pushed:
-    """What follows a commit: its tag, and who may see it.
+    """Do what follows a commit: tag it, and set who may see it.
 
     Raises:
-        HubError: It could not be done, or the tag is another commit's.
+        HubError: It could not be done, or the tag is on another commit.
     """
     if target.tag:
-        there = _tagged(hub, target)
-        if there not in (None, pushed.commit):
+        tagged = _commit_of_tag(hub, target)
+        if tagged not in (None, pushed.commit):
             raise _tag_taken(target)
-        if there is None:
-            hub.patiently(
+        if tagged is None:
+            hub.retry(
                 f"tagging {target.name}",
                 hub.api.create_tag,
                 target.repo_id,
@@ -297,9 +298,9 @@ def finish(hub: Hub, target: Target, pushed: Pushed) -> Pushed:
                 repo_type=target.kind,
                 exist_ok=True,
             )
-    return replace(pushed, tag=target.tag, private=_make_visible_to(hub, target))
+    return replace(pushed, tag=target.tag, private=_set_visibility(hub, target))
 
 
-def _is_ours(name: str, kind: str) -> bool:
+def _is_removable(name: str, kind: str) -> bool:
     path = PurePosixPath(name)
-    return any(path.match(pattern) and name.count("/") == pattern.count("/") for pattern in OURS[kind])
+    return any(path.match(pattern) and name.count("/") == pattern.count("/") for pattern in REMOVABLE[kind])

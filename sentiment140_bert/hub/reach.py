@@ -1,4 +1,4 @@
-"""Whether something can be had from the Hub, asked once and briefly."""
+"""Look up whether a model or dataset can be had, once and briefly."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from sentiment140_bert.hub.client import Hub, reason
 TIMEOUT = 3.0  # seconds
 
 
-def state_of(kind: str, repo_id: str, revision: str | None = None) -> tuple[str, str]:
-    """How ``repo_id`` can be had: ``cached``, ``reachable`` or ``missing``, and a remark.
+def look_up(kind: str, repo_id: str, revision: str | None = None) -> tuple[str, str]:
+    """Return ``cached``, ``reachable`` or ``missing``, and a remark.
 
     Args:
         kind: ``model`` or ``dataset``.
         repo_id: user/name.
-        revision: Of it.
+        revision: Branch, tag or commit.
     """
     from huggingface_hub import constants
     from huggingface_hub.utils import httpx

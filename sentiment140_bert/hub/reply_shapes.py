@@ -29,7 +29,7 @@ class AccessToken(TypedDict):
 
 
 class Login(TypedDict):
-    """How a user is logged in."""
+    """The user's way of being logged in."""
 
     accessToken: NotRequired[AccessToken | None]
 
@@ -41,7 +41,7 @@ class Organization(TypedDict):
 
 
 class User(TypedDict):
-    """Who is logged in."""
+    """The user who is logged in."""
 
     name: str
     orgs: NotRequired[list[Organization] | None]
@@ -102,7 +102,7 @@ class Refs(TypedDict):
 
 
 class Upload(TypedDict):
-    """How a file is to be sent."""
+    """The way to send a file."""
 
     path: str
     uploadMode: Literal["lfs", "regular"]
@@ -111,13 +111,13 @@ class Upload(TypedDict):
 
 
 class Uploads(TypedDict):
-    """How files are to be sent."""
+    """The way to send each of several files."""
 
     files: list[Upload]
 
 
 class Batch(TypedDict):
-    """Where large files are to be sent."""
+    """The addresses to send large files to."""
 
     objects: list[dict[str, Any]]
     transfer: NotRequired[str | None]
@@ -138,7 +138,7 @@ class Created(TypedDict):
 
 
 class Author(TypedDict):
-    """Who opened a discussion."""
+    """The user who opened a discussion."""
 
     name: NotRequired[str]
 
@@ -175,7 +175,7 @@ class StoredFile(TypedDict):
 
 
 class Remark(TypedDict):
-    """What the Hub remarks on a card or a request."""
+    """A remark of the Hub on a card or a request."""
 
     message: str
 

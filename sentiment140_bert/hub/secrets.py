@@ -1,4 +1,4 @@
-"""Looking for secrets in whatever is about to be published."""
+"""Search for secrets in whatever is about to be published."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sentiment140_bert.errors import SecretError
 CHUNK = 1 << 24
 OVERLAP = 1 << 13
 
-# Names of variables and settings, in any case; a value behind them is a secret.
+# Names of variables and settings, in any case; a value after them is a secret.
 _VALUE = rb"[\"']?\s*[=:]\s*[\"']?"
 NAMED: tuple[tuple[str, bytes, re.Pattern[bytes]], ...] = (
     ("Weights & Biases key", b"wandb", re.compile(rb"wandb[^\n]{0,40}?(?<![0-9a-f])[0-9a-f]{40}(?![0-9a-f])")),
@@ -38,23 +38,24 @@ BARE = re.compile(
 )
 
 
-def own() -> list[bytes]:
-    """The secrets that this process knows, in every form: of the environment and of the logins on this machine."""
+def list_known() -> list[bytes]:
+    """Return the secrets of the environment and of this machine's logins, in every form."""
     from huggingface_hub import get_token
 
-    found = credentials.known() | {token for token in [get_token()] if token and len(token) >= credentials.SHORTEST}
-    return [form.encode("utf-8", "surrogateescape") for each in found for form in credentials.forms(each)]
+    token = get_token() or ""
+    values = credentials.known() | ({token} if len(token) >= credentials.SHORTEST else set())
+    return [form.encode("utf-8", "surrogateescape") for value in values for form in credentials.forms(value)]
 
 
-def kind_in(content: bytes, known: Iterable[bytes] = (), *, bare: bool = True) -> str | None:
-    """What kind of secret stands in ``content``; None if there is none.
+def find_secret(content: bytes, values: Iterable[bytes] = (), *, bare: bool = True) -> str | None:
+    """Return the kind of the first secret in ``content``; None if there is none.
 
     Args:
         content: Any bytes, text or not.
-        known: Values that are secrets themselves, from :func:`own`.
-        bare: Take forty hexadecimal digits for a key; strangers' tweets hold them for many a reason.
+        values: Values that are secrets themselves, from :func:`list_known`.
+        bare: Take any forty hexadecimal digits for a key; in tweets they have many other reasons.
     """
-    if any(value in content for value in known):
+    if any(value in content for value in values):
         return "token of this machine"
     lower = content.lower()
     for kinds, text in ((KINDS, content), (NAMED, lower)):
@@ -74,30 +75,30 @@ def _matches_at(content: bytes, sign: bytes, pattern: re.Pattern[bytes]) -> bool
     return False
 
 
-def tweets_checked() -> Callable[[bytes, str], None]:
-    """A function that raises SecretError, naming its second argument, where the tweets in its first hold a secret."""
-    known = own()
+def make_tweet_check() -> Callable[[bytes, str], None]:
+    """Return a function that raises SecretError, with the given name, if the given tweets hold a secret."""
+    values = list_known()
 
     def check(content: bytes, name: str) -> None:
-        _refuse(kind_in(content, known, bare=False), name)
+        _refuse(find_secret(content, values, bare=False), name)
 
     return check
 
 
 def check_files(files: Iterable[tuple[str, Path | bytes]]) -> None:
-    """Looks through files of any size.
+    """Search files of any size.
 
     Args:
         files: The name to report, and the file or its content.
 
     Raises:
-        SecretError: One holds a secret; it is not told.
+        SecretError: One holds a secret; the message does not show it.
     """
-    known = own()
+    values = list_known()
     for name, content in files:
         in_parts = isinstance(content, Path) and content.stat().st_size > CHUNK  # a hash may be cut to a key's length
         for part in [content] if isinstance(content, bytes) else _parts(content):
-            _refuse(kind_in(part, known, bare=not in_parts), name)
+            _refuse(find_secret(part, values, bare=not in_parts), name)
 
 
 def _refuse(kind: str | None, name: str) -> None:
@@ -109,7 +110,7 @@ def _refuse(kind: str | None, name: str) -> None:
 
 
 def _parts(path: Path) -> Iterator[bytes]:
-    """A file in pieces that overlap, so that a secret on a seam is not missed."""
+    """Yield a file in pieces that overlap, so that a secret on a seam is not missed."""
     tail = b""
     with path.open("rb") as file:
         while piece := file.read(CHUNK):

@@ -59,20 +59,20 @@ def pin_revision(model: str, revision: str | None) -> str | None:
         ModelError: There is no such model.
     """
     from sentiment140_bert import models
-    from sentiment140_bert.tracking import registry
+    from sentiment140_bert.tracking import mlflow_models
 
-    return revision if registry.is_registered(model) else models.resolve_commit(model, revision) or revision
+    return revision if mlflow_models.is_registered(model) else models.resolve_commit(model, revision) or revision
 
 
 @contextmanager
 def fetch_registered(model: str) -> Iterator[str]:
     """Give a name that :mod:`sentiment140_bert.models` takes: for a model of MLflow's registry a temporary folder."""
-    from sentiment140_bert.tracking import registry
+    from sentiment140_bert.tracking import mlflow_models
 
-    if not registry.is_registered(model):
+    if not mlflow_models.is_registered(model):
         yield model
         return
-    with registry.fetched(model) as folder:
+    with mlflow_models.fetch(model) as folder:
         yield str(folder)
 
 

@@ -60,9 +60,9 @@ def convert(model: str, output: Path, revision: str | None = None) -> Conversion
         from sentiment140_bert.hub.client import Hub
 
         hub = Hub()
-        commit = fetch.commit_of(hub, "model", model, revision)
+        commit = fetch.resolve_commit(hub, "model", model, revision)
         log.info("model: %s at commit %s", model, commit[:12])
-        source = fetch.snapshot(hub, "model", model, commit, DOWNLOADED)
+        source = fetch.download(hub, "model", model, commit, DOWNLOADED)
     if not source.is_dir():
         raise ModelError(f"{model} is no folder.", "Name the folder with the weights and config.json.")
     if target.exists():

@@ -137,7 +137,7 @@ def train_or_resume(recipe: str, runs: Path) -> Path:
         Interrupted: The cell was stopped; a checkpoint was written.
         S140Error: The same as in :func:`sentiment140_bert.train`.
     """
-    from sentiment140_bert.training.checkpoints import newest_whole
+    from sentiment140_bert.training.checkpoints import newest_complete
 
     run = RunDir(runs / Path(recipe).stem)
     if run.is_finished() and run.weights.is_file():
@@ -150,7 +150,7 @@ def train_or_resume(recipe: str, runs: Path) -> Path:
         without = "it has no complete checkpoint, starting again"
         if chosen.tracking.checkpoint_repo_id:
             without += f", unless {chosen.tracking.checkpoint_repo_id} keeps one"
-        print(f"{run.path} is unfinished: {'resuming' if newest_whole(run.checkpoints) else without}")
+        print(f"{run.path} is unfinished: {'resuming' if newest_complete(run.checkpoints) else without}")
     try:
         with contextlib.redirect_stderr(sys.stdout):  # notebooks paint stderr red, and nothing is wrong
             result = sentiment140_bert.train(

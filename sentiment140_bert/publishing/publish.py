@@ -67,7 +67,7 @@ def push_to_hub(
         return {}  # one of several processes; the first one publishes
     if dry_run:
         return _list_files(path, destination, description)
-    with run_lock.held(path, "publishing"), tracks.going_on(RunDir(path)):
+    with run_lock.held(path, "publishing"), tracks.resume_tracking(RunDir(path)):
         return publish_run(path, destination, description)
 
 
@@ -137,7 +137,7 @@ def _build_dataset(run: RunDir, targets: dict[str, Target], data: dict[str, Any]
     data = {key: value for key, value in data.items() if key != "published"}  # it cannot name its own commit
     model_id = targets["model"].repo_id if "model" in targets else read_pushes(run).get("model", {}).get("repo_id")
     with tempfile.TemporaryDirectory(prefix="s140-") as folder:
-        data["configs"], hashes = publication.write(prepared, tokens, Path(folder), secrets.tweets_checked())
+        data["configs"], hashes = publication.write(prepared, tokens, Path(folder), secrets.make_tweet_check())
         data["tokenizer"] = data["tokenizer"] | {"splits": hashes}
         text = render_dataset_card(data, targets["dataset"].repo_id, model_id)
         files: Files = {str(file.relative_to(folder)): file for file in sorted(Path(folder).rglob("*.parquet"))}
@@ -166,10 +166,10 @@ def _rehearse(hub: Hub, run: RunDir, metrics: dict[str, Any], targets: dict[str,
     from sentiment140_bert.hub import publish
 
     if "dataset" in targets:
-        _check_sizes(targets["dataset"], _merge_dataset_card(dataset, publish.readme(hub, targets["dataset"])[0]))
+        _check_sizes(targets["dataset"], _merge_dataset_card(dataset, publish.read_card(hub, targets["dataset"])[0]))
     read_pushes(run)
     if "model" in targets:
-        files = _collect_model_files(run, metrics, targets["model"], publish.readme(hub, targets["model"])[0])
+        files = _collect_model_files(run, metrics, targets["model"], publish.read_card(hub, targets["model"])[0])
         _check_sizes(targets["model"], files)
         weights: Files = {name: content for name, content in files.items() if name.endswith(".safetensors")}
         publish.upload_large(hub, targets["model"], weights)
@@ -222,7 +222,7 @@ def _commit_on_latest_card(hub: Hub, target: Target, make_files: Callable[[str |
     from sentiment140_bert.hub import publish
 
     for attempts_left in reversed(range(ATTEMPTS)):
-        card, parent = publish.readme(hub, target)
+        card, parent = publish.read_card(hub, target)
         try:
             files = make_files(card)
             publish.check_tag(hub, target, files, parent)

@@ -116,9 +116,9 @@ def _find_page(name: str, revision: str | None) -> Page:
     from sentiment140_bert.hub.client import Hub
 
     hub = Hub()
-    commit = fetch.commit_of(hub, "model", name, revision)
+    commit = fetch.resolve_commit(hub, "model", name, revision)
     log.info("model: %s at commit %s", name, commit[:12])
-    folder = fetch.snapshot(hub, "model", name, commit, PATTERNS)
+    folder = fetch.download(hub, "model", name, commit, PATTERNS)
     return Page(folder, name.rpartition("/")[2], name, commit)
 
 
@@ -128,7 +128,7 @@ def _check_own_page(page: Page, data: DataConfig | None, tolerance: float) -> It
 
     facts = card_facts.read_facts(page.run.path if page.run else page.folder)
     if page.run:  # a card leaves out the addresses of private servers
-        facts = dataclasses.replace(facts, tracking=tracking.shown(page.run))
+        facts = dataclasses.replace(facts, tracking=tracking.public_state(page.run))
     measured = facts
     try:
         measured, checks = _measure(page, facts, data, tolerance)
@@ -259,7 +259,7 @@ def _load_data(page: Page, facts: Facts, recipe: Recipe, data: DataConfig | None
         from sentiment140_bert.hub import fetch
         from sentiment140_bert.hub.client import Hub
 
-        downloaded = fetch.published_dataset(Hub(), published["repo_id"], published["revision"])
+        downloaded = fetch.download_published_dataset(Hub(), published["repo_id"], published["revision"])
         if not downloaded:
             raise DataError(
                 f"The dataset {published['repo_id']} at {published['revision'][:12]} is not available.",

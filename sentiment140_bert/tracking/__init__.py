@@ -1,8 +1,8 @@
-"""One tracked run from the first step to the push, on Weights & Biases, MLflow, Trackio or TensorBoard, or on several.
+"""Track a run from the first step to the push, on Weights & Biases, MLflow, Trackio, TensorBoard, or several.
 
-A run directory holds everything that there is to tell. Each tracker is told it by a thread of its own, which notes in
-``tracking.json`` how far it came: so a slow tracker slows nothing, what one that failed has missed is sent later, and
-every verb, in whatever process, goes on where the last one ended. Nothing here ever prompts.
+A run directory holds everything that trackers get. Each tracker is synced from a thread of its own, which remembers in
+``tracking.json`` what was sent: a slow tracker slows nothing, what a failed one has missed is sent later, and each
+command, in any process, continues where the last one ended. Nothing here ever prompts.
 """
 
 from __future__ import annotations
@@ -22,22 +22,23 @@ from typing import Any
 from sentiment140_bert import trust
 from sentiment140_bert.errors import Interrupted, MissingExtra, TrackerError
 from sentiment140_bert.run_dir import RunDir
-from sentiment140_bert.tracking.sender import Book, Sender
-from sentiment140_bert.tracking.story import FAILED, FINISHED, KILLED, Story
+from sentiment140_bert.tracking.sync import Sync
+from sentiment140_bert.tracking.sync_state import SyncState
+from sentiment140_bert.tracking.tracked_run import FAILED, FINISHED, KILLED, TrackedRun
 from sentiment140_bert.tracking.tracker import Tracker
 
 __all__ = [
-    "Story",
+    "TrackedRun",
     "Tracking",
-    "chosen",
+    "describe_state",
     "has_wandb_credentials",
-    "installed",
-    "of_run",
-    "offline_folders",
+    "list_installed",
+    "list_offline_folders",
+    "list_trackers",
+    "open_trackers",
+    "public_state",
+    "resolve",
     "send_offline",
-    "shown",
-    "state_of",
-    "tracked",
 ]
 
 log = logging.getLogger(__name__)
@@ -45,184 +46,190 @@ CLASSES = {"wandb": "Wandb", "mlflow": "Mlflow", "trackio": "Trackio", "tensorbo
 
 
 class Tracking:
-    """The trackers of one run, open. Without any every method does nothing."""
+    """The open trackers of one run; without any, every method does nothing."""
 
-    def __init__(self, senders: Sequence[Sender] = ()) -> None:
-        self.senders = senders
-        self.complete = True
+    def __init__(self, syncs: Sequence[Sync] = ()) -> None:
+        self.syncs = syncs
+        self.is_complete = True
 
     def notify(self) -> None:
-        """Something was written into the run directory. Returns at once."""
-        for sender in self.senders:
-            sender.notify()
+        """Send what is new in the run directory, without waiting for it."""
+        for sync in self.syncs:
+            sync.notify()
 
     def flush(self) -> None:
-        """Waits until the trackers know what there is, or have failed."""
-        for sender in self.senders:
-            sender.flush()
+        """Wait until the trackers have everything, or have failed."""
+        for sync in self.syncs:
+            sync.flush()
 
 
-def chosen(report_to: Sequence[str]) -> list[str]:
-    """The trackers that a recipe's ``report_to`` means here.
+def resolve(report_to: Sequence[str]) -> list[str]:
+    """Return the trackers that a recipe's ``report_to`` means on this machine.
 
     Raises:
         MissingExtra: The package of one is not installed.
     """
-    names = [("mlflow" if on_databricks() else "wandb") if name == "auto" else name for name in report_to]
+    names = [("mlflow" if is_databricks() else "wandb") if name == "auto" else name for name in report_to]
     names = [name for name in dict.fromkeys(names) if name != "none"]
     for name in names:
-        if name not in installed():
+        if name not in list_installed():
             raise MissingExtra(f"report_to {name}", name)
     return names
 
 
-def installed() -> list[str]:
-    """The trackers whose packages are here."""
+def list_installed() -> list[str]:
+    """Return the trackers whose packages are installed."""
     return [name for name in CLASSES if importlib.util.find_spec(name)]
 
 
-def of_run(run: RunDir) -> list[str]:
-    """The trackers that a run is tracked by already."""
-    return [name for name in Book(run).content if name in CLASSES]
+def list_trackers(run: RunDir) -> list[str]:
+    """Return the trackers that a run has already."""
+    return [name for name in SyncState(run).content if name in CLASSES]
 
 
-def on_databricks() -> bool:
+def is_databricks() -> bool:
+    """Return True on a Databricks machine."""
     return "DATABRICKS_RUNTIME_VERSION" in os.environ
 
 
 @contextmanager
-def tracked(names: Sequence[str], told: Callable[[], Story]) -> Iterator[Tracking]:
-    """Begins a run's tracked run on each tracker, or goes on in it, and ends this process's part of it.
+def open_trackers(names: Sequence[str], describe: Callable[[], TrackedRun]) -> Iterator[Tracking]:
+    """Start a run on each tracker, or resume it there, and end this process's part of it with the block.
 
     Args:
-        names: As of :func:`chosen`; without any only autologging is kept away.
-        told: Gives what they are told.
+        names: From :func:`resolve`; without any, only MLflow's autologging is kept away.
+        describe: Returns what they get.
     """
     if not names:
         with _no_autologging():
             yield Tracking()
         return
-    story = told()
-    book = Book(story.run)
-    trackers = [_class_of(name)(story, book.of(name)) for name in names]
+    tracked_run = describe()
+    state = SyncState(tracked_run.run)
+    trackers = _make_trackers(names, tracked_run, state)
+    refused = [tracker for tracker in trackers if _refuse_unnamed_place(tracker, tracked_run)]
+    syncs = [Sync(tracker, tracked_run, state) for tracker in trackers if tracker not in refused]
+    for sync in syncs:
+        state.write(sync.tracker.name)  # from now on the run has this tracker, even if it does not answer today
+    tracking = Tracking(syncs)
+    with _no_autologging(), _environment_of(syncs):
+        status = FAILED
+        try:
+            if tracked_run.live:  # else everything is sent at the end, when nothing else is imported any more
+                tracking.notify()
+            yield tracking
+            status = FINISHED
+        except (Interrupted, KeyboardInterrupt):
+            status = KILLED
+            raise
+        finally:
+            status = FINISHED if tracked_run.run.is_finished() else status
+            ended = [sync.close(status) for sync in syncs]  # all of them, whatever becomes of one
+            tracking.is_complete = all(ended) and not refused
+            for sync in syncs:
+                if command := sync.tracker.offline_command():
+                    log.info("%s", command)
+
+
+def _make_trackers(names: Sequence[str], tracked_run: TrackedRun, state: SyncState) -> list[Tracker]:
+    """Make the trackers that nothing switches off."""
+    trackers = [_class_of(name)(tracked_run, state.get(name)) for name in names]
     for tracker in trackers:
         if reason := tracker.switched_off():
             _report_switched_off(tracker.name, reason)
-    trackers = [tracker for tracker in trackers if not tracker.switched_off()]
-    refused = [tracker for tracker in trackers if _refuse_unnamed_place(tracker, story)]
-    senders = [Sender(tracker, story, book) for tracker in trackers if tracker not in refused]
-    for sender in senders:
-        book.write(sender.tracker.name)  # it is this run's from now on, even if it does not answer today
-    tracking = Tracking(senders)
-    with _no_autologging(), _as_they_want(senders):
-        state = FAILED
-        try:
-            if story.live:  # else it is told at the end, when nothing else is imported any more
-                tracking.notify()
-            yield tracking
-            state = FINISHED
-        except (Interrupted, KeyboardInterrupt):
-            state = KILLED
-            raise
-        finally:
-            state = FINISHED if story.run.is_finished() else state
-            ended = [sender.close(state) for sender in senders]
-            tracking.complete = all(ended) and not refused
-            for sender in senders:
-                if command := sender.tracker.kept_here():
-                    log.info("%s", command)
+    return [tracker for tracker in trackers if not tracker.switched_off()]
 
 
 @cache
 def _report_switched_off(name: str, reason: str) -> None:
-    """Say it once in a process, not with every trial."""
-    log.info("%s: nothing is tracked, for %s", name, reason)
+    """Log it once in a process, not with every trial."""
+    log.info("%s: nothing is tracked, because %s", name, reason)
 
 
-def _refuse_unnamed_place(tracker: Tracker, story: Story) -> bool:
-    """Return True, and say so, where a tracker would be told at a place that only a file names.
+def _refuse_unnamed_place(tracker: Tracker, tracked_run: TrackedRun) -> bool:
+    """Return True, and log it, if a tracker would use a place that only a file names.
 
     Raises:
-        TrackerError: It is so, and the run is about to be trained: it would not be tracked.
+        TrackerError: It would, and the run is about to be trained: it would not be tracked.
     """
     place = tracker.unnamed_place()
     if not place:
         return False
     refusal = TrackerError(
-        f"{tracker.name}: {story.run.path} names {place}, and nobody on this machine has named it before. Nothing is "
-        "sent there, for the run or its recipe may come from somebody else.",
+        f"{tracker.name}: {tracked_run.run.path} names {place}, which was never named on this machine. Nothing is sent "
+        "there, because the run or its recipe may come from a stranger.",
         tracker.how_to_trust(place),
     )
-    if story.live:
+    if tracked_run.live:
         raise refusal
     log.warning("%s", refusal)
     return True
 
 
-def state_of(name: str, story: Story) -> dict[str, Any]:
-    """How far a tracker was told: ``id``, ``url``, names of ``unsent`` parts, and folders that are kept ``offline``."""
-    book = Book(story.run)
-    known = book.of(name)
-    offline = [str(folder) for folder in offline_folders(story.run)] if name == "wandb" else []
+def describe_state(name: str, tracked_run: TrackedRun) -> dict[str, Any]:
+    """Return a tracker's ``id`` and ``url``, the names of ``unsent`` parts, and folders that are kept ``offline``."""
+    state = SyncState(tracked_run.run)
+    values = state.get(name)
+    offline = [str(folder) for folder in list_offline_folders(tracked_run.run)] if name == "wandb" else []
     return {
-        "id": known.get("id"),
-        "url": known.get("url"),
-        "unsent": Sender(_class_of(name)(story, known), story, book).unsent(),
+        "id": values.get("id"),
+        "url": values.get("url"),
+        "unsent": Sync(_class_of(name)(tracked_run, values), tracked_run, state).unsent(),
         "offline": offline,
     }
 
 
-def offline_folders(run: RunDir) -> list[Path]:
-    """What wandb kept of a run on this machine and has not sent."""
-    from sentiment140_bert.tracking import wandb_tracker
+def list_offline_folders(run: RunDir) -> list[Path]:
+    """Return the folders that wandb kept of a run on this machine and has not sent."""
+    from sentiment140_bert.tracking import wandb
 
-    run_id = Book(run).of("wandb").get("id")
-    return wandb_tracker.waiting(run, run_id) if run_id else []
+    run_id = SyncState(run).get("wandb").get("id")
+    return wandb.list_unsent(run, run_id) if run_id else []
 
 
 def has_wandb_credentials() -> bool:
-    """Whether wandb can log in without asking."""
-    from sentiment140_bert.tracking import wandb_tracker
+    """Return True if wandb can log in without a prompt."""
+    from sentiment140_bert.tracking import wandb
 
-    return wandb_tracker.has_credentials()
+    return wandb.has_credentials()
 
 
 def send_offline(run: RunDir) -> None:
-    """Has wandb send what it kept of a run on this machine.
+    """Let wandb send what it kept of a run on this machine.
 
     Raises:
         TrackerError: It cannot; all of it is still here.
     """
-    from sentiment140_bert.tracking import wandb_tracker
+    from sentiment140_bert.tracking import wandb
 
-    folders = offline_folders(run)
-    if folders and not trust.is_known_place("wandb", wandb_tracker.place_of(run, Book(run).of("wandb")["id"])):
+    folders = list_offline_folders(run)
+    if folders and not trust.is_known_place("wandb", wandb.place_of(run, SyncState(run).get("wandb")["id"])):
         raise TrackerError(
             f"What wandb kept in {run.path} was not kept on this machine; it may name files of yours to be sent.",
             f"If you trust it: wandb sync {shlex.join(map(str, folders))}",
         )
-    wandb_tracker.send(folders)
+    wandb.send(folders)
 
 
-def shown(run: RunDir) -> dict[str, Any]:
-    """What of ``tracking.json`` may be published: which run it is, and where people can see it."""
-    known = {name: entry for name, entry in Book(run).content.items() if name in CLASSES and entry.get("id")}
-    return {name: _class_of(name).shown(entry) for name, entry in known.items()}
+def public_state(run: RunDir) -> dict[str, Any]:
+    """Return the part of ``tracking.json`` that may be published: which run it is, and where people can see it."""
+    states = {name: values for name, values in SyncState(run).content.items() if name in CLASSES and values.get("id")}
+    return {name: _class_of(name).public_state(values) for name, values in states.items()}
 
 
 def _class_of(name: str) -> type[Tracker]:
-    found: type[Tracker] = getattr(import_module(f"{__name__}.{name}_tracker"), CLASSES[name])
-    return found
+    tracker: type[Tracker] = getattr(import_module(f"{__name__}.{name}"), CLASSES[name])
+    return tracker
 
 
 @contextmanager
-def _as_they_want(senders: Sequence[Sender]) -> Iterator[None]:
-    """The trackers' variables in the environment and their loggers silent; afterwards all is as it was."""
+def _environment_of(syncs: Sequence[Sync]) -> Iterator[None]:
+    """Set the trackers' variables and silence their loggers as long as the block lasts."""
     variables: dict[str, str] = {}
-    for sender in senders:
-        defaults = {name: value for name, value in sender.tracker.defaults.items() if name not in os.environ}
-        variables |= defaults | dict(sender.tracker.environment)
-    loggers = [logging.getLogger(name) for sender in senders for name in sender.tracker.quiet]
+    for sync in syncs:
+        defaults = {name: value for name, value in sync.tracker.defaults.items() if name not in os.environ}
+        variables |= defaults | dict(sync.tracker.environment)
+    loggers = [logging.getLogger(name) for sync in syncs for name in sync.tracker.quiet]
     before, levels = {name: os.environ.get(name) for name in variables}, [logger.level for logger in loggers]
     os.environ.update(variables)
     for logger in loggers:
@@ -240,7 +247,7 @@ def _as_they_want(senders: Sequence[Sender]) -> Iterator[None]:
 
 
 def _no_autologging() -> Any:
-    """MLflow's autologging would begin a second run for what is tracked here."""
+    """Keep MLflow's autologging from starting a second run."""
     if "mlflow" not in sys.modules:
         return nullcontext()
     from mlflow.utils.autologging_utils import disable_autologging

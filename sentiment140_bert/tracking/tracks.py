@@ -1,4 +1,4 @@
-"""The tracked run of a run directory, in which every verb goes on; and ``s140 track``."""
+"""Resume the tracked run of a run directory, as each command does; and ``s140 track``."""
 
 from __future__ import annotations
 
@@ -16,48 +16,48 @@ from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.runs import public, saved_recipe, title_of
 
 if TYPE_CHECKING:
-    from sentiment140_bert.tracking import Story, Tracking
+    from sentiment140_bert.tracking import TrackedRun, Tracking
 
 log = logging.getLogger(__name__)
 
 
-def names_for(run: RunDir, recipe: Recipe, resume: bool) -> list[str]:
-    """The trackers of a training: those it was begun with, or those that the recipe asks for.
+def choose_trackers(run: RunDir, recipe: Recipe, resume: bool) -> list[str]:
+    """Return the trackers of a training: those that it was started with, and those that the recipe names.
 
     Raises:
         MissingExtra: The package of one is not installed.
-        TrackerError: A model is to be registered, and MLflow is none of them.
+        TrackerError: The recipe registers the model, and MLflow is not among them.
     """
     from sentiment140_bert import tracking
 
-    names = tracking.chosen(recipe.training.report_to)
+    names = tracking.resolve(recipe.training.report_to)
     if resume and names:
-        names = list(dict.fromkeys([*tracking.of_run(run), *names]))
+        names = list(dict.fromkeys([*tracking.list_trackers(run), *names]))
     if recipe.tracking.register_model and "mlflow" not in names:
         raise TrackerError(
             f"The model is to be registered as {recipe.tracking.register_model}, but the run is reported to "
-            f"{', '.join(names) or 'nobody'}.",
+            f"{', '.join(names) or 'no tracker'}.",
             "Add --report-to mlflow.",
         )
     return names
 
 
-def story_of(run: RunDir, recipe: Recipe, live: bool = False) -> Story:
-    """What the trackers are told of a run.
+def describe_tracked_run(run: RunDir, recipe: Recipe, live: bool = False) -> TrackedRun:
+    """Describe a run for its trackers.
 
     Args:
-        run: It has at least its ``data.json`` and ``environment.json``.
-        recipe: Its own.
-        live: Whether it is being trained now.
+        run: A run with at least ``data.json`` and ``environment.json``.
+        recipe: The run's.
+        live: True if it is being trained now.
     """
-    from sentiment140_bert.tracking import Story
+    from sentiment140_bert.tracking import TrackedRun
 
-    return Story(run, title_of(run, recipe), public(recipe), run.read(run.data)["fingerprint"], live, _stage)
+    return TrackedRun(run, title_of(run, recipe), public(recipe), run.read(run.data)["fingerprint"], live, _stage)
 
 
 @contextmanager
 def _stage(model: Path) -> Iterator[Path]:
-    """Give a temporary folder with what transformers may open of a run's model."""
+    """Open a temporary folder with the files of a run's model that transformers may open."""
     from sentiment140_bert.models.staging import stage_model
 
     with stage_model(str(model), weights=True, tokenizer=True) as staged:
@@ -65,16 +65,18 @@ def _stage(model: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def going_on(run: RunDir) -> Iterator[Tracking]:
-    """Goes on in the tracked run that a run directory has; what happens within is told at the end."""
+def resume_tracking(run: RunDir) -> Iterator[Tracking]:
+    """Resume the tracked run of a run directory; what the block writes is sent at its end."""
     from sentiment140_bert import tracking
 
-    with tracking.tracked(tracking.of_run(run), lambda: story_of(run, saved_recipe(run.path))) as going:
-        yield going
+    with tracking.open_trackers(
+        tracking.list_trackers(run), lambda: describe_tracked_run(run, saved_recipe(run.path))
+    ) as opened:
+        yield opened
 
 
 def track(path: Path) -> dict[str, Any]:
-    """``s140 track show``: a run's trackers, each with its ``id`` and ``url``, ``unsent`` parts, and offline folders.
+    """Return a run's trackers (``s140 track show``), each with ``id``, ``url``, ``unsent`` parts and offline folders.
 
     Raises:
         RunError: There is no run.
@@ -82,43 +84,43 @@ def track(path: Path) -> dict[str, Any]:
     from sentiment140_bert import tracking
 
     run = RunDir(path)
-    story = story_of(run, saved_recipe(path))
-    return {name: tracking.state_of(name, story) for name in tracking.of_run(run)}
+    tracked_run = describe_tracked_run(run, saved_recipe(path))
+    return {name: tracking.describe_state(name, tracked_run) for name in tracking.list_trackers(run)}
 
 
 def sync_track(path: Path, report_to: Sequence[str] = ()) -> dict[str, Any]:
-    """``s140 track sync``: sends a run's trackers what they have not got.
+    """Send a run's trackers what they do not have (``s140 track sync``).
 
     Args:
         path: The run directory.
-        report_to: Trackers it was not told to before; they get all of it.
+        report_to: Further trackers; they get all of it.
 
     Returns:
-        As :func:`track`, afterwards.
+        The result of :func:`track` afterwards.
 
     Raises:
         RunError: There is no run.
-        TrackerError: It is tracked nowhere, or a tracker could not be told everything.
+        TrackerError: It has no tracker, or a tracker does not have everything.
     """
     from sentiment140_bert import tracking
 
     run = RunDir(path)
-    story = story_of(run, saved_recipe(path))
-    names = list(dict.fromkeys([*tracking.of_run(run), *tracking.chosen(report_to)]))
+    tracked_run = describe_tracked_run(run, saved_recipe(path))
+    names = list(dict.fromkeys([*tracking.list_trackers(run), *tracking.resolve(report_to)]))
     if not names:
-        raise TrackerError(f"{path} is tracked nowhere.", "Name a tracker: --report-to mlflow")
-    without_login = "wandb" in names and not tracking.has_wandb_credentials()
-    if without_login:
+        raise TrackerError(f"{path} has no tracker.", "Name a tracker: --report-to mlflow")
+    lacks_login = "wandb" in names and not tracking.has_wandb_credentials()
+    if lacks_login:
         names.remove("wandb")
     elif "wandb" in names:
         tracking.send_offline(run)
-    with run_lock.held(path, "telling its trackers"), tracking.tracked(names, lambda: story) as going:
+    with run_lock.held(path, "syncing its trackers"), tracking.open_trackers(names, lambda: tracked_run) as opened:
         pass
-    if not going.complete:
+    if not opened.is_complete:
         raise TrackerError(
             f"Not everything of {path} could be sent.",
             f"It is kept. Once the tracker answers: s140 track sync {shlex.quote(str(path))}",
         )
-    if without_login:
+    if lacks_login:
         raise TrackerError("wandb has no credentials here.", "Log in with `wandb login`, or set WANDB_API_KEY.")
     return track(path)

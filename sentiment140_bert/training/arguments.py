@@ -1,4 +1,4 @@
-"""A recipe's training section as ``TrainingArguments``, with the precision that this machine's hardware has."""
+"""Turn a recipe's training section into ``TrainingArguments``, with a precision that this machine has."""
 
 from __future__ import annotations
 
@@ -16,55 +16,55 @@ if TYPE_CHECKING:
     from transformers import TrainingArguments
 
 log = logging.getLogger(__name__)
-# Trainer's own auto_find_batch_size would shrink the step itself, and go on with weights that were trained already.
-OURS = {"precision", "fp16", "bf16", "report_to", "run_name", "auto_find_batch_size", "layerwise_lr_decay"}
-# Of no influence on the weights: they need no mention where a run is described.
+# Not passed on. Trainer's own auto_find_batch_size would shrink the step itself and keep weights already trained.
+NOT_PASSED = {"precision", "fp16", "bf16", "report_to", "run_name", "auto_find_batch_size", "layerwise_lr_decay"}
+# Without influence on the weights: a description of a run need not mention them.
 ROUTINE = {"logging_steps", "report_to", "run_name", "save_total_limit", "per_device_eval_batch_size", "precision"}
 
 
 @dataclass(frozen=True)
 class Precision:
-    """``name`` is fp32, fp16 or bf16; ``why`` says in words how it was chosen."""
+    """A number format: ``name`` is fp32, fp16 or bf16; ``why`` is the reason in words."""
 
     name: str
     why: str
 
 
 def choose_precision(config: TrainingConfig) -> Precision:
-    """Picks the precision, or checks the one that was asked for.
+    """Choose the precision, or check the one that was requested.
 
     Raises:
-        HardwareError: fp16 or bf16 was asked for and this machine does not have it.
+        HardwareError: fp16 or bf16 was requested and this machine does not have it.
     """
     import torch
 
-    asked = "fp16" if config.fp16 else "bf16" if config.bf16 else config.precision
+    requested = "fp16" if config.fp16 else "bf16" if config.bf16 else config.precision
     if not torch.cuda.is_available():
-        if asked in ("fp16", "bf16"):
+        if requested in ("fp16", "bf16"):
             raise HardwareError(
-                f"{asked} was asked for, but there is no CUDA GPU here.",
+                f"{requested} was requested, but this machine has no CUDA GPU.",
                 "Use --precision auto or fp32, or install the CUDA build of torch if there is a GPU.",
             )
-        return Precision("fp32", "no CUDA GPU" if asked == "auto" else "as asked")
+        return Precision("fp32", "no CUDA GPU" if requested == "auto" else "as requested")
     gpu = torch.cuda.get_device_name()
     has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
-    if asked == "bf16" and not has_bf16:
-        raise HardwareError(f"bf16 was asked for, but {gpu} does not have it.", "Use --precision auto or fp16.")
-    if asked == "auto":
+    if requested == "bf16" and not has_bf16:
+        raise HardwareError(f"bf16 was requested, but {gpu} does not have it.", "Use --precision auto or fp16.")
+    if requested == "auto":
         return Precision("bf16", f"{gpu} has it") if has_bf16 else Precision("fp16", f"{gpu} has no bf16")
-    return Precision(asked, "as asked")
+    return Precision(requested, "as requested")
 
 
 def training_arguments(config: TrainingConfig, precision: Precision, checkpoints: Path) -> TrainingArguments:
-    """Builds the arguments.
+    """Build the arguments.
 
     Args:
         config: The recipe's section; its names are TrainingArguments' own.
         precision: From :func:`choose_precision`.
-        checkpoints: Folder the Trainer writes ``checkpoint-N`` into.
+        checkpoints: The folder that the Trainer writes ``checkpoint-N`` into.
 
     Raises:
-        RecipeError: TrainingArguments refuses a value, or the schedule misses one.
+        RecipeError: TrainingArguments refuses a value, or the schedule lacks one.
     """
     import torch
     from transformers import TrainingArguments
@@ -75,7 +75,7 @@ def training_arguments(config: TrainingConfig, precision: Precision, checkpoints
         # and so does a look at each loss, which besides would leave one that is no number out of the mean.
         "logging_nan_inf_filter": False,
     }
-    values |= config.model_dump(exclude=OURS)
+    values |= config.model_dump(exclude=NOT_PASSED)
     try:
         settings = TrainingArguments(
             output_dir=str(checkpoints),
@@ -84,7 +84,7 @@ def training_arguments(config: TrainingConfig, precision: Precision, checkpoints
             report_to=[],  # trackers are added by hand, once their run is open
             # Without it several processes on a machine without a GPU would not find each other.
             use_cpu=not (torch.cuda.is_available() or torch.backends.mps.is_available()),
-            disable_tqdm=True,  # the bar is our own
+            disable_tqdm=True,  # `callbacks.Progress` has a bar
             dataloader_pin_memory=torch.cuda.is_available(),
             label_names=["labels"],
             remove_unused_columns=False,  # batches come whole
@@ -97,7 +97,7 @@ def training_arguments(config: TrainingConfig, precision: Precision, checkpoints
 
 
 def _refuse_incomplete_schedule(settings: TrainingArguments) -> None:
-    """Builds the schedule for an optimizer of nothing; the Trainer does it after all preparations."""
+    """Build the schedule for a dummy optimizer; the Trainer would build it after all preparations."""
     import torch
     from transformers import get_scheduler
 
@@ -117,18 +117,18 @@ def _refuse_incomplete_schedule(settings: TrainingArguments) -> None:
 
 
 def unusual(config: TrainingConfig) -> dict[str, Any]:
-    """What of a recipe's training section differs from TrainingArguments' defaults, and matters."""
+    """Return the settings that differ from TrainingArguments' defaults and influence the weights."""
     from transformers import TrainingArguments
 
-    defaults = {each.name: each.default for each in dataclasses.fields(TrainingArguments)}
+    defaults = {field.name: field.default for field in dataclasses.fields(TrainingArguments)}
     defaults["layerwise_lr_decay"] = TrainingConfig().layerwise_lr_decay
     values = config.model_dump(exclude=ROUTINE)
     return {name: value for name, value in values.items() if value != defaults.get(name)}
 
 
-def processes_of(settings: TrainingArguments) -> Any:
-    """accelerate's ``PartialState`` of this run: which process is the main one, and waiting for each other."""
-    _ = settings.device  # sets it up
+def set_up_processes(settings: TrainingArguments) -> Any:
+    """Set up this run's processes; return accelerate's ``PartialState``, by which they wait for each other."""
+    _ = settings.device  # sets them up
     if settings.n_gpu > 1:
         # Trainer would wrap the model into DataParallel: slower than one process a GPU, and its loss is summed twice.
         log.warning("%d GPUs are here, one is used; for all: torchrun --nproc_per_node %d …", *[settings.n_gpu] * 2)
@@ -143,12 +143,12 @@ def processes_of(settings: TrainingArguments) -> Any:
     return settings.distributed_state
 
 
-def as_in_main_process(processes: Any, value: bool) -> bool:
-    """The main process's ``value``, in all of them; each waits for it there."""
+def share_value(processes: Any, value: bool) -> bool:
+    """Return the main process's ``value`` in all of them; each waits for it."""
     from accelerate.utils import broadcast_object_list
 
     if processes.num_processes == 1:
         return value
-    told = [value]
-    broadcast_object_list(told)
-    return told[0]
+    values = [value]
+    broadcast_object_list(values)
+    return values[0]

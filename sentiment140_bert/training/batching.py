@@ -1,4 +1,4 @@
-"""Batches of tweets of like length, so that hardly a token of padding is computed; and how they are shared out."""
+"""Batch tweets of like length, so that hardly any padding is computed, and share a step out over processes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ BATCHES_AT_ONCE = 50  # batches' worth of tweets that are sorted together, as Tr
 
 @dataclass(frozen=True)
 class Share:
-    """How the tweets of one optimizer step are shared out.
+    """The parts of one optimizer step.
 
     Args:
-        tweets: In a step, of all processes together: the global batch.
-        processes: Each computes its part at the same time as the others.
-        accumulated: Parts that each process computes one after the other.
+        tweets: The global batch: the tweets of a step, of all processes together.
+        processes: They compute at the same time.
+        accumulated: The parts that each process computes one after the other.
     """
 
     tweets: int
@@ -26,16 +26,16 @@ class Share:
 
     @property
     def parts(self) -> int:
-        """Into which a step is cut."""
+        """The number of parts of a step."""
         return self.processes * self.accumulated
 
     @property
     def per_device(self) -> int:
-        """The most tweets of a part: what must fit into a device's memory at once."""
+        """The most tweets of a part, which must fit into a device's memory at once."""
         return -(-self.tweets // self.parts)
 
     def halved(self) -> Share:
-        """The same step in parts of half the size."""
+        """Return the same step in parts of half the size."""
         return replace(self, accumulated=2 * self.accumulated)
 
 
@@ -45,13 +45,12 @@ class LengthGroupedBatches:
     Each batch is one optimizer step's and is dealt in ``share.parts`` parts of like size. So neither the number of
     processes nor that of accumulated parts changes which tweets a step learns from: they depend on the size of the
     step, ``seed`` and the epoch alone. Every tweet comes once in each epoch; the parts of its smallest step may be
-    empty (see ``rows.TokenRows``). It has no ``batch_size``, by which accelerate knows that it deals whole parts to
-    processes.
+    empty (see ``rows.TokenRows``). It has no ``batch_size``, which tells accelerate to deal whole parts to processes.
 
     Args:
-        lengths: Tokens of each tweet.
+        lengths: The number of tokens of each tweet.
         share: The size of a step (the last one may be smaller), and its parts.
-        seed: Of the order.
+        seed: The seed of the order.
     """
 
     def __init__(self, lengths: Sequence[int] | np.ndarray, share: Share, seed: int) -> None:
@@ -61,7 +60,7 @@ class LengthGroupedBatches:
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Chooses the order of that epoch."""
+        """Choose the order of that epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -73,7 +72,7 @@ class LengthGroupedBatches:
                 yield part.tolist()
 
     def steps(self) -> Iterator[np.ndarray]:
-        """The rows of each optimizer step of the epoch, the longest tweet first."""
+        """Yield the rows of each optimizer step of the epoch, the longest tweet first."""
         random = np.random.default_rng([self.seed, self.epoch])
         order = random.permutation(len(self.lengths))
         size = self.share.tweets
@@ -87,6 +86,6 @@ class LengthGroupedBatches:
             yield batches[at]
 
     def widest(self) -> list[int]:
-        """Rows of the most demanding part that could come: its full size, of the longest tweets of all."""
+        """Return the rows of the most demanding part that could come: full, of the longest tweets of all."""
         rows: list[int] = np.argsort(-self.lengths, kind="stable")[: self.share.per_device].tolist()
         return rows

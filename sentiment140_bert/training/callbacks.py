@@ -1,5 +1,4 @@
-"""What happens beside the training steps: the progress bar, the history, stopping on a signal, the order and the
-random numbers."""
+"""Accompany the training steps: show progress, write the history, stop on a signal, keep order and random numbers."""
 
 from __future__ import annotations
 
@@ -28,14 +27,14 @@ Advance = Callable[[float], None]
 
 
 class Progress(TrainerCallback):  # type: ignore[misc]
-    """One bar with loss, learning rate, tweets per second and time left; plain lines without terminal and notebook.
+    """Show a bar with loss, learning rate, tweets per second and time left, or lines without a terminal or notebook.
 
-    Every log entry, with ``tweets_per_second`` added, is also appended to ``history`` as a line of JSON.
+    Append every log entry, with ``tweets_per_second`` added, to ``history`` as a line of JSON.
 
     Args:
         history: The run's ``history.jsonl``.
-        tweets: Size of the training split.
-        shown: Otherwise only the history is written.
+        tweets: The size of the training split.
+        shown: False writes the history only.
     """
 
     def __init__(self, history: Path, tweets: int, shown: bool = True) -> None:
@@ -72,8 +71,8 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             return
         if "loss" in logs:
             since, epoch = self.started
-            seen = ((state.epoch or 0.0) - epoch) * self.tweets
-            logs["tweets_per_second"] = round(seen / (time.perf_counter() - since), 1)
+            tweets = ((state.epoch or 0.0) - epoch) * self.tweets
+            logs["tweets_per_second"] = round(tweets / (time.perf_counter() - since), 1)
         with self.history.open("a", encoding="utf-8") as file:
             numbers = {name: float(value) for name, value in logs.items()}
             finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
@@ -82,16 +81,15 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             self._show(logs, state)
 
     def _forget_after(self, step: int) -> None:
-        """Drops what was logged after the checkpoint that is resumed from: those steps are done again. What is no log
-        entry, cut off in the middle of writing or damaged, goes too.
+        """Drop entries after the checkpoint that is resumed from, whose steps are done again, and damaged lines.
 
         Raises:
-            RunError: There is something else in its place.
+            RunError: The history is no regular file.
         """
         lines = lines_of(self.history)
         if lines:
-            kept = [line.decode().rstrip() for line in lines if _step_of(line) <= step]
-            write_text(self.history, "".join(f"{line}\n" for line in kept))
+            earlier = [line.decode().rstrip() for line in lines if _step_of(line) <= step]
+            write_text(self.history, "".join(f"{line}\n" for line in earlier))
 
     def _show(self, logs: dict[str, Any], state: TrainerState) -> None:
         if "loss" in logs:
@@ -114,24 +112,24 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self.close()
 
     def close(self) -> None:
-        """Ends the bar, where there is one."""
+        """End the bar, if there is one."""
         if self.bar is not None:
             self.bar.close()
 
 
 class LogNotifier(TrainerCallback):  # type: ignore[misc]
-    """Calls ``logged`` once a log entry stands in the history."""
+    """Call ``notify`` after each log entry was written to the history."""
 
-    def __init__(self, logged: Callable[[], None]) -> None:
-        self.logged = logged
+    def __init__(self, notify: Callable[[], None]) -> None:
+        self.notify = notify
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if state.is_world_process_zero:
-            self.logged()
+            self.notify()
 
 
 def _in_notebook() -> bool:
-    """Whether stderr is shown below a cell: no terminal, yet a carriage return draws the line again."""
+    """Return True if stderr is shown below a cell: no terminal, but a carriage return redraws the line."""
     return type(sys.stderr).__module__.startswith("ipykernel.")
 
 
@@ -141,11 +139,10 @@ def _step_of(line: bytes) -> float:
 
 
 class StopOnSignal(TrainerCallback):  # type: ignore[misc]
-    """On Ctrl-C or SIGTERM: finish the step or the evaluation, write a checkpoint, stop. A second Ctrl-C stops at
-    once; SIGTERM, which a scheduler may send again and again, does not.
+    """On Ctrl-C or SIGTERM finish the step or the evaluation, write a checkpoint, and stop.
 
-    ``received`` is the signal's number afterwards, None if there was none; ``agreed``, whether all processes know of it
-    and stop.
+    A second Ctrl-C stops at once; SIGTERM, which a scheduler may send again and again, does not. ``received`` is the
+    signal's number, None without one; ``agreed`` is True once all processes know of it and stop.
     """
 
     def __init__(self) -> None:
@@ -199,7 +196,7 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]
 
 
 class EpochOrder(TrainerCallback):  # type: ignore[misc]
-    """Tells the batches their epoch; in an epoch that is resumed by several processes Trainer does not reach them."""
+    """Set the epoch of the batches; in an epoch that several processes resume Trainer does not reach them."""
 
     def __init__(self, batches: LengthGroupedBatches) -> None:
         self.batches = batches
@@ -211,7 +208,7 @@ class EpochOrder(TrainerCallback):  # type: ignore[misc]
 
 
 class StepRandomness(TrainerCallback):  # type: ignore[misc]
-    """What the generators stood at when the present step began."""
+    """Remember the states of the random generators at the start of each step."""
 
     def __init__(self) -> None:
         self.states: list[torch.Tensor] = []
@@ -222,7 +219,7 @@ class StepRandomness(TrainerCallback):  # type: ignore[misc]
         self.states = [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if torch.cuda.is_available() else [])]
 
     def restore(self) -> None:
-        """Sets them back to that."""
+        """Set the generators back to the start of the current step."""
         torch.set_rng_state(self.states[0])
         for state in self.states[1:]:
             torch.cuda.set_rng_state(state)

@@ -1,4 +1,4 @@
-"""Checkpoints on their way to the Hub, from a thread of its own: training waits for none of them."""
+"""Upload checkpoints to the Hub from a thread of their own: training waits for none of them."""
 
 from __future__ import annotations
 
@@ -9,111 +9,90 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.errors import HubError, RunError, S140Error
+from sentiment140_bert import shapes
+from sentiment140_bert.errors import RunError, S140Error
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.run_dir import RunDir, sha256_of
+from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.runs import public
 
 if TYPE_CHECKING:
-    from sentiment140_bert.hub.checkpoint_files import File
-    from sentiment140_bert.hub.checkpoints import CheckpointRepo
+    from sentiment140_bert.hub.checkpoint_repo import CheckpointRepo
 
 log = logging.getLogger(__name__)
-LARGE = (".safetensors", ".pt", ".pth")  # what is sent from its file; the rest is small, and text
 
 
-@dataclass(frozen=True)
-class Staged:
-    """A checkpoint, and the best one that it needs, as they were when they were written.
+class CheckpointUploads:
+    """Keep a repository up to date with a run. While one checkpoint is sent only the newest of the others waits.
 
-    ``folder`` holds their files under further names, so that pruning takes nothing away; ``run_files`` are the run's.
-    """
-
-    newest: str
-    folder: Path
-    run_files: dict[str, bytes]
-
-    def forget(self) -> None:
-        from sentiment140_bert.training.checkpoints import remove_emptied
-
-        for each in self.folder.iterdir():
-            remove_emptied(each)
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-class Uploads:
-    """Keeps a repository up to date with a run. While one checkpoint is sent only the newest of the others waits.
+    Each is staged first: a folder under ``run.staging`` gives its files second names, which pruning does not touch.
 
     Args:
-        repo: Opened.
-        run: That is trained.
-        recipe: Its own.
+        repo: An open one.
+        run: The run that is trained.
+        recipe: The run's.
     """
 
     def __init__(self, repo: CheckpointRepo, run: RunDir, recipe: Recipe) -> None:
         self.repo, self.run, self.recipe = repo, run, recipe
-        self.kept: str | None = None  # the newest one that is on the Hub
+        self.uploaded: str | None = None  # the newest checkpoint on the Hub
         self.staged: str | None = None
         self.count = 0
         self.problem: S140Error | None = None
-        self._sums: dict[tuple[str, int, int], tuple[int, str]] = {}
         self._lock = threading.Lock()
-        self._waiting: Staged | None = None
+        self._waiting: tuple[str, Path] | None = None
         self._thread: threading.Thread | None = None
-        self._busy = False
+        self._is_busy = False
 
     @contextmanager
-    def open(self) -> Iterator[Uploads]:
+    def open(self) -> Iterator[CheckpointUploads]:
         """Take checkpoints as long as the block lasts; at its end, however it comes, wait for the newest one."""
         from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-        shown = not are_progress_bars_disabled()
-        if shown:
+        had_bars = not are_progress_bars_disabled()
+        if had_bars:
             disable_progress_bars()  # they would be drawn across that of the training
-        shutil.rmtree(self.run.staging, ignore_errors=True)  # of a process that was killed
+        shutil.rmtree(self.run.staging, ignore_errors=True)  # left by a process that was killed
         try:
             yield self
         finally:
             try:
-                self.close(self.run.is_finished())
+                self._close()
             finally:
-                if shown:
+                if had_bars:
                     enable_progress_bars()
 
-    def saved(self) -> None:
-        """A checkpoint is whole. Returns as soon as its files have a second name."""
+    def add_newest(self) -> None:
+        """Stage the newest checkpoint, and return; the upload goes on in a thread."""
         newest = self._newest()
         if newest is None or newest.name == self.staged:
             return
         try:
-            staged = self._stage(newest)
-        except (OSError, ValueError) as error:
-            self._failed(RunError(f"{newest.name} cannot be made ready for the Hub: {error}."))
+            folder = self._stage(newest)
+        except (S140Error, OSError, ValueError) as error:
+            self._fail(RunError(f"{newest.name} cannot be made ready for the Hub: {error}."))
             return
         self.staged = newest.name
         with self._lock:
-            earlier, self._waiting = self._waiting, staged
-            if not self._busy:
-                self._busy = True
-                # A daemon: whoever does not want to wait for it at the end need not.
-                self._thread = threading.Thread(target=self._work, name="s140-checkpoints", daemon=True)
+            earlier, self._waiting = self._waiting, (newest.name, folder)
+            if not self._is_busy:
+                self._is_busy = True
+                # huggingface_hub's own background thread would be waited for even after a second Ctrl-C.
+                self._thread = threading.Thread(target=self._upload_all, name="s140-checkpoints", daemon=True)
                 self._thread.start()
         if earlier:
-            earlier.forget()
+            _remove(earlier[1])
 
     def state(self) -> dict[str, Any]:
-        """``repo_id``, ``url``, and ``newest``, the checkpoint that is there (None: nothing could be sent)."""
-        return {"repo_id": self.repo.repo_id, "url": self.repo.url, "newest": self.kept}
+        """Return ``repo_id``, ``url``, and ``newest``, the checkpoint that is there (None if none could be sent)."""
+        return {"repo_id": self.repo.repo_id, "url": self.repo.url, "newest": self.uploaded}
 
-    def close(self, finished: bool) -> None:
-        """Waits for the newest checkpoint, and says what is not on the Hub.
+    def _close(self) -> None:
+        """Wait for the newest checkpoint, and log whether it is on the Hub.
 
-        Args:
-            finished: Otherwise the run's files go along once more, as they are at its end.
+        The files of an unfinished run are sent once more, as they are at its end.
         """
         newest = self._newest()
         if newest is None:
@@ -122,15 +101,15 @@ class Uploads:
             log.info("hub: waiting until %s is in %s …", newest.name, self.repo.repo_id)
         try:
             self._join()
-            if self.kept != newest.name or not finished:
+            if self.uploaded != newest.name or not self.run.is_finished():
                 self.staged = None
-                self.saved()
+                self.add_newest()
                 self._join()
         finally:
-            if self.kept == newest.name:
+            if self.uploaded == newest.name:
                 log.info("hub: %s is in %s", newest.name, self.repo.url)
             else:
-                there = f"the newest there is {self.kept}" if self.kept else "nothing of this training is there"
+                there = f"the newest there is {self.uploaded}" if self.uploaded else "nothing of this training is there"
                 log.warning("hub: %s is NOT in %s; %s", newest.name, self.repo.url, there)
             shutil.rmtree(self.run.staging, ignore_errors=True)
 
@@ -138,103 +117,92 @@ class Uploads:
         if self._thread is not None:
             self._thread.join()
 
-    def _work(self) -> None:
+    def _upload_all(self) -> None:
         while True:
             with self._lock:
-                staged, self._waiting = self._waiting, None
-                if staged is None:
-                    self._busy = False
+                waiting, self._waiting = self._waiting, None
+                if waiting is None:
+                    self._is_busy = False
                     return
+            name, folder = waiting
             try:
-                self._send(staged)
+                self.repo.keep(folder)
             except (S140Error, OSError, ValueError) as error:
-                self._failed(error if isinstance(error, S140Error) else RunError(f"{staged.newest}: {error}."))
+                self._fail(error if isinstance(error, S140Error) else RunError(f"{name}: {error}."))
             else:
-                self.kept, self.problem = staged.newest, None
+                self.uploaded, self.problem = name, None
             finally:
-                staged.forget()
+                _remove(folder)
 
-    def _failed(self, error: S140Error) -> None:
-        """Says it once, until it goes well again."""
+    def _fail(self, error: S140Error) -> None:
+        """Log it once, until an upload succeeds again."""
         if self.problem is None:
-            log.warning("hub: %s Training goes on, and the next checkpoint is tried.", _sentence(error.message))
+            log.warning("hub: %s. Training goes on, and the next checkpoint is tried.", error.message.rstrip("."))
         self.problem = error
 
     def _newest(self) -> Path | None:
-        """The newest checkpoint with a manifest; those of this process need not be looked through again."""
+        """Return the newest checkpoint that has a manifest; this process wrote it, so it needs no check."""
         from sentiment140_bert.training.checkpoints import MANIFEST, step_of
 
-        found = [each.parent for each in self.run.checkpoints.glob(f"checkpoint-*/{MANIFEST}")]
-        return max(found, key=step_of, default=None)
+        sealed = [manifest.parent for manifest in self.run.checkpoints.glob(f"checkpoint-*/{MANIFEST}")]
+        return max(sealed, key=step_of, default=None)
 
-    def _stage(self, newest: Path) -> Staged:
-        state = json.loads((newest / "trainer_state.json").read_text("utf-8"))
-        best = Path(state.get("best_model_checkpoint") or newest).name
+    def _stage(self, newest: Path) -> Path:
+        """Make the folder that the repository is to hold: run files, the newest and the best checkpoint, an index."""
+        from sentiment140_bert.hub.checkpoint_index import write_index, write_readme
+        from sentiment140_bert.training.checkpoints import best_of
+
         self.count += 1
-        staged = Staged(newest.name, self.run.staging / str(self.count), self._run_files())
-        for name in {newest.name, best}:
-            _linked(self.run.checkpoints / name, staged.folder / name)
-        return staged
+        folder = self.run.staging / str(self.count)
+        sums: dict[str, shapes.Sum] = {}
+        for checkpoint in (newest, best_of(newest)):
+            if checkpoint:
+                sums |= _stage_checkpoint(checkpoint, folder / checkpoint.name)
+        self._stage_run_files(folder)
+        write_readme(folder, self.repo.repo_id)
+        write_index(folder, newest.name, sums)
+        return folder
 
-    def _run_files(self) -> dict[str, bytes]:
+    def _stage_run_files(self, folder: Path) -> None:
         run = self.run
-        found = {run.recipe.name: public(self.recipe).to_yaml().encode(), run.history.name: b""}
-        for path in (run.data, run.environment, run.history, run.tracking):
+        for path in (run.data, run.environment, run.tracking):
             if path.is_file():
-                found[path.name] = path.read_bytes()
-        history = found[run.history.name]
-        found[run.history.name] = history[: history.rfind(b"\n") + 1]  # a line may just be being written
-        return found
-
-    def _send(self, staged: Staged) -> None:
-        from sentiment140_bert.hub import secrets
-        from sentiment140_bert.hub.checkpoint_files import File
-
-        files = {name: File.of(content) for name, content in staged.run_files.items()}
-        for folder in sorted(staged.folder.iterdir()):
-            files |= self._files_of(folder)
-        texts = [(name, each.content) for name, each in files.items() if isinstance(each.content, bytes)]
-        secrets.check_files(texts)
-        self.repo.keep(staged.newest, files)
-
-    def _files_of(self, checkpoint: Path) -> dict[str, File]:
-        """A checkpoint's files that belong on the Hub, each as its manifest says, and a manifest of these alone."""
-        from sentiment140_bert.hub.checkpoint_files import MANIFEST, NEEDED, File
-        from sentiment140_bert.training.checkpoints import manifest_of
-
-        manifest = manifest_of(checkpoint)
-        paths = {each.name: each for each in sorted(checkpoint.iterdir()) if each.name != MANIFEST}
-        listed = {name: entry for name, entry in manifest["files"].items() if name in paths}
-        missing = {*NEEDED} - {MANIFEST, *listed}
-        if missing:
-            raise HubError(f"{checkpoint.name} has no {', '.join(sorted(missing))}, so it is not kept on the Hub.")
-        found: dict[str, File] = {}
-        for name, entry in listed.items():
-            path = paths[name]
-            state = path.stat()
-            known = f"{checkpoint.name}/{name}", state.st_mtime_ns, state.st_size
-            if known not in self._sums:
-                self._sums[known] = state.st_size, sha256_of(path)
-            size, sha256 = self._sums[known]
-            if entry != {"size": size, "sha256": sha256}:
-                raise HubError(f"{checkpoint.name}/{name} is not what it was when it was written.")
-            found[f"{checkpoint.name}/{name}"] = File(path if path.suffix in LARGE else path.read_bytes(), size, sha256)
-        content = json.dumps(manifest | {"files": listed}, indent=2) + "\n"
-        return found | {f"{checkpoint.name}/{MANIFEST}": File.of(content.encode())}
+                shutil.copyfile(path, folder / path.name)
+        history = run.history.read_bytes() if run.history.is_file() else b""
+        (folder / run.history.name).write_bytes(history[: history.rfind(b"\n") + 1])  # a line may be being written
+        (folder / run.recipe.name).write_text(public(self.recipe).to_yaml(), "utf-8")
 
 
-def _linked(checkpoint: Path, target: Path) -> None:
-    """Gives the files that belong on the Hub a second name; where that cannot be (Google Drive) they are copied."""
-    from sentiment140_bert.hub.checkpoint_files import CHECKPOINT_FILE
+def _stage_checkpoint(checkpoint: Path, folder: Path) -> dict[str, shapes.Sum]:
+    """Give a checkpoint's files that may go to the Hub second names, or copy them where that cannot be (Google Drive).
 
-    target.mkdir(parents=True)
-    for file in checkpoint.iterdir():
-        if CHECKPOINT_FILE.fullmatch(file.name):
-            try:
-                os.link(file, target / file.name)
-            except OSError:
-                shutil.copyfile(file, target / file.name)
+    Returns:
+        The size and sha256 of each as its manifest says; the staged manifest names these files alone.
+
+    Raises:
+        RunError: A file that every checkpoint needs is missing.
+    """
+    from sentiment140_bert.hub.checkpoint_index import CHECKPOINT_FILE, MANIFEST, NEEDED
+    from sentiment140_bert.training.checkpoints import read_manifest
+
+    manifest = read_manifest(checkpoint)
+    files = {name: sums for name, sums in manifest["files"].items() if CHECKPOINT_FILE.fullmatch(name)}
+    if missing := {*NEEDED} - {MANIFEST, *files}:
+        raise RunError(f"it has no {', '.join(sorted(missing))}")
+    folder.mkdir(parents=True)
+    for name in files:
+        try:
+            os.link(checkpoint / name, folder / name)
+        except OSError:
+            shutil.copyfile(checkpoint / name, folder / name)
+    (folder / MANIFEST).write_text(json.dumps(manifest | {"files": files}, indent=2) + "\n", "utf-8")
+    return {f"{checkpoint.name}/{name}": sums for name, sums in files.items()}
 
 
-def _sentence(text: str) -> str:
-    return text if text.endswith(".") else f"{text}."
+def _remove(folder: Path) -> None:
+    from sentiment140_bert.training.checkpoints import remove_emptied
+
+    for path in folder.iterdir():
+        if path.is_dir():
+            remove_emptied(path)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Layer-wise learning rate decay: the nearer to the words a layer is, the less it is changed.
+"""Decay the learning rate layer by layer: the nearer to the words a layer is, the less it changes.
 
 Howard and Ruder 2018 (discriminative fine-tuning); with one factor for all layers as in ELECTRA, whose name for it this
 is (Clark et al. 2020).
@@ -15,15 +15,15 @@ EMBEDDINGS = re.compile(r"(?:^|\.)embeddings(?:_project)?\.")
 
 
 def depths(names: Iterable[str]) -> dict[str, int]:
-    """How many layers below the classifier each parameter lies.
+    """Return the number of layers from the classifier down to each parameter.
 
-    The classifier and the pooler have 0, the last layer has 1, the one below it 2, and the embeddings lie one below the
+    The classifier and the pooler have 0, the last layer has 1, the one below it 2, and the embeddings are one below the
     first layer.
 
     Args:
-        names: Of the parameters of a sequence classifier.
+        names: The parameters of a sequence classifier.
     """
-    layers = {name: int(found[1]) for name in names if (found := LAYER.search(name))}
+    layers = {name: int(match[1]) for name in names if (match := LAYER.search(name))}
     above = max(layers.values(), default=-1) + 1
     return {
         name: above - layers[name] if name in layers else above + 1 if EMBEDDINGS.search(name) else 0 for name in names
@@ -31,19 +31,19 @@ def depths(names: Iterable[str]) -> dict[str, int]:
 
 
 def groups(model: Any, decayed: Iterable[str], learning_rate: float, weight_decay: float, factor: float) -> list[Any]:
-    """Parameter groups for an optimizer: the learning rate times ``factor`` to the power of the depth.
+    """Return an optimizer's parameter groups, with the learning rate times ``factor`` to the power of the depth.
 
     Args:
         model: A sequence classifier.
-        decayed: Names of the parameters that weight decay is for.
-        learning_rate: Of the classifier.
-        weight_decay: Of those parameters.
+        decayed: Names of the parameters with weight decay.
+        learning_rate: The classifier's.
+        weight_decay: For the parameters in ``decayed``.
         factor: Greater than 0, at most 1.
 
     Returns:
-        Ordered by depth, so that the first one's learning rate, which is logged, is the peak's.
+        Groups by depth, so that the first one's learning rate, which is logged, is the peak.
     """
-    trained = {name: each for name, each in model.named_parameters() if each.requires_grad}
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     by_group: dict[tuple[int, bool], list[Any]] = {}
     chosen = set(decayed)
     for name, depth in depths(list(trained)).items():

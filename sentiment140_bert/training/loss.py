@@ -1,4 +1,4 @@
-"""The loss of a whole step, however it is shared out."""
+"""Compute the loss of a whole step, in any number of parts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 
 def exact_loss(label_smoothing: float = 0.0) -> Callable[..., torch.Tensor]:
-    """The loss function for ``Trainer(compute_loss_func=…)``.
+    """Return the loss function for ``Trainer(compute_loss_func=…)``.
 
     Summed cross entropy over the number of tweets in the whole global batch, so that accumulation, several
     processes and batches of unequal size give the loss and gradient of one large batch. BERT's own forward

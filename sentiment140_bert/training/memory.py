@@ -12,7 +12,7 @@ import torch
 from accelerate.utils.memory import should_reduce_batch_size
 
 from sentiment140_bert.errors import HardwareError, first_line
-from sentiment140_bert.training.checkpoints import CheckpointSealer, newest_whole
+from sentiment140_bert.training.checkpoints import CheckpointSealer, newest_complete
 
 if TYPE_CHECKING:
     from sentiment140_bert.training.batching import Share
@@ -94,7 +94,7 @@ class Attempts:
         self.checkpoints.finish()
         trainer.accelerator.wait_for_everyone()  # all are to find the same checkpoint
         if trainer.state.global_step:
-            resume_from = newest_whole(Path(trainer.args.output_dir))
+            resume_from = newest_complete(Path(trainer.args.output_dir))
         trainer.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)  # the next attempt wraps it again
         trainer.accelerator.free_memory()
         self.progress.close()

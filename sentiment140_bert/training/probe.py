@@ -1,4 +1,4 @@
-"""How long a job will take: a few real steps, timed."""
+"""Estimate the duration of a job from a few timed real steps."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ LEAST = WARM_UP + 3
 
 
 class Timed(TrainerCallback):  # type: ignore[misc]
-    """Notes the seconds of each step, then has the model scored and saved once, and ends the training.
+    """Time each step, then let the model be scored and saved once, and end the training.
 
-    ``steps`` holds seconds, ``tweets_scored_per_second`` and ``saving`` (seconds) are None until they are known.
+    ``steps`` holds seconds; ``tweets_scored_per_second`` and ``saving`` (seconds) are None until they are measured.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ def _now() -> float:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds of a mean step; ``low`` and ``high`` by the middle half of what was measured."""
+    """The seconds of a mean step; ``low`` and ``high`` are from the middle half of the measurements."""
 
     step: float
     low: float
@@ -79,15 +79,15 @@ class Estimate:
 
 
 def step_estimate(seconds: Sequence[float], tokens: Sequence[int], all_tokens: Sequence[int]) -> Estimate:
-    """The mean step of a job, from some steps of it.
+    """Estimate the mean step of a job from some of its steps.
 
-    A step costs something, and something for each token; both are fitted by medians (Theil and Sen's line), for a step
-    that was disturbed counts no more than another.
+    A step has a cost, and one for each token; both are fitted by medians (Theil and Sen's line), so that a disturbed
+    step counts no more than others.
 
     Args:
-        seconds: Of each measured step, warm-up included.
-        tokens: Padding included, of each of them.
-        all_tokens: Of every step of an epoch.
+        seconds: The duration of each measured step, warm-up included.
+        tokens: Its tokens, padding included.
+        all_tokens: The tokens of every step of an epoch.
     """
     took = np.asarray(seconds[WARM_UP:] or seconds[-1:])
     x = np.asarray(tokens[: len(seconds)][-len(took) :], dtype=float)
@@ -104,7 +104,7 @@ def step_estimate(seconds: Sequence[float], tokens: Sequence[int], all_tokens: S
 
 @dataclass(frozen=True)
 class Job:
-    """What a job consists of: optimizer steps, tweets scored in training, checkpoints written."""
+    """The parts of a job: optimizer steps, tweets scored in training, checkpoints written."""
 
     steps: int
     scored: int
@@ -112,13 +112,13 @@ class Job:
 
 
 def job_of(config: TrainingConfig, tweets_per_step: int, train: int, validation: int) -> Job:
-    """Counts what a recipe asks for.
+    """Count the parts of a recipe's job.
 
     Args:
         config: The recipe's section.
         tweets_per_step: The global batch.
-        train: Rows.
-        validation: Rows.
+        train: The number of training rows.
+        validation: The number of validation rows.
     """
     per_epoch = max(-(-train // tweets_per_step), 1)
     steps = config.max_steps if config.max_steps > 0 else math.ceil(config.num_train_epochs * per_epoch)

@@ -1,4 +1,4 @@
-"""Check a checkpoint before training resumes from it: it may have been written by anybody."""
+"""Check a checkpoint before training resumes from it: a stranger may have written it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sentiment140_bert import shapes
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.shapes import checked
 from sentiment140_bert.training import memory
-from sentiment140_bert.training.checkpoints import MANIFEST, manifest_of
+from sentiment140_bert.training.checkpoints import MANIFEST, read_manifest
 from sentiment140_bert.trust.model_files import check_archive
 
 # What torch and transformers raise for files that are not their own, or that hold more than numbers.
@@ -41,7 +41,7 @@ def check_names(checkpoint: Path) -> None:
     Raises:
         RunError: It does not.
     """
-    if manifest_of(checkpoint)["files"].keys() != {each.name for each in checkpoint.iterdir()} - {MANIFEST}:
+    if read_manifest(checkpoint)["files"].keys() != {path.name for path in checkpoint.iterdir()} - {MANIFEST}:
         raise RunError(f"{MANIFEST} of {checkpoint.name} does not name the files that are there.", HINT)
 
 
@@ -97,7 +97,7 @@ def _check_state(checkpoint: Path) -> None:
     except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{name} cannot be read: {error}.", HINT) from None
     state = checked(state, shapes.CheckpointState, name, HINT)
-    unknown = state.keys() - {each.name for each in fields(TrainerState)}
+    unknown = state.keys() - {field.name for field in fields(TrainerState)}
     if unknown:
         raise RunError(f"{name} holds what Trainer does not know: {', '.join(sorted(unknown)[:3])}.", HINT)
     if checkpoint.name != f"checkpoint-{state['global_step']}":
@@ -109,7 +109,7 @@ def refuse_unreadable(name: str) -> Iterator[None]:
     """Turn what torch and transformers raise while they read a checkpoint into one error.
 
     Args:
-        name: What is read, for the error.
+        name: The file or part that is read, for the error.
 
     Raises:
         RunError: It cannot be read. An error for want of memory is raised as it is.

@@ -1,4 +1,4 @@
-"""Tokenized tweets as flat arrays: a padded batch is one gather, whatever its size."""
+"""Hold tokenized tweets as flat arrays: a padded batch of any size is one gather."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ IGNORED = -100  # a label that counts for nothing, as torch's cross entropy and 
 
 
 class TokenRows(Dataset[Any]):
-    """A map-style dataset whose ``__getitems__`` gives a whole batch, so that nothing is left to collate.
+    """A map-style dataset whose ``__getitems__`` returns a complete batch, which needs no collating.
 
     Args:
         table: ``input_ids`` (lists) and ``labels``, read into memory: 4 bytes a token.
-        tokenizer: Says on which side is padded, and with what, unless that is said.
-        multiple: Of which a batch is wide; 8 where tensor cores want it.
-        padding: The number that rows are filled up with.
+        tokenizer: Decides the side of the padding, and its number unless ``padding`` does.
+        multiple: The width of a batch is a multiple of it; 8 for tensor cores.
+        padding: The number that fills rows up.
     """
 
     def __init__(self, table: Table, tokenizer: Any, multiple: int = 1, padding: int | None = None) -> None:
@@ -46,10 +46,9 @@ class TokenRows(Dataset[Any]):
         return {name: values[0] for name, values in self.__getitems__([row]).items()}
 
     def __getitems__(self, rows: Sequence[int]) -> dict[str, torch.Tensor]:
-        """``input_ids`` and ``attention_mask`` of shape (rows, longest), ``labels`` of shape (rows,); all int64.
+        """Return ``input_ids`` and ``attention_mask`` of shape (rows, longest), ``labels`` of shape (rows,); all int64.
 
-        Without rows, which is what a process gets when a step has fewer tweets than parts, it is one that counts for
-        nothing.
+        Without rows, as in a process when a step has fewer tweets than parts, return one row that counts for nothing.
         """
         if not len(rows):
             return {
@@ -58,7 +57,7 @@ class TokenRows(Dataset[Any]):
                 "labels": torch.tensor([IGNORED]),
             }
         chosen = np.asarray(rows)
-        made, inside = pad_rows(
+        columns, inside = pad_rows(
             {"input_ids": self.tokens},
             self.starts[chosen],
             self.lengths[chosen],
@@ -67,30 +66,30 @@ class TokenRows(Dataset[Any]):
             multiple=self.multiple,
         )
         return {
-            "input_ids": torch.from_numpy(made["input_ids"]),
+            "input_ids": torch.from_numpy(columns["input_ids"]),
             "attention_mask": torch.from_numpy(inside.astype(np.int64)),
             "labels": torch.from_numpy(self.labels[chosen]),
         }
 
     def longest_first(self) -> TokenRows:
-        """The same rows in the order of their lengths, so that scoring them computes hardly any padding."""
+        """Return the same rows by length, so that scoring them computes hardly any padding."""
         return self.select(np.argsort(-self.lengths, kind="stable"))
 
     def select(self, rows: npt.NDArray[np.int64]) -> TokenRows:
-        """Those rows, in that order; the tokens are shared."""
+        """Return those rows in that order; the tokens are shared."""
         chosen = object.__new__(TokenRows)
         chosen.__dict__ |= self.__dict__
         chosen.lengths, chosen.starts, chosen.labels = self.lengths[rows], self.starts[rows], self.labels[rows]
         return chosen
 
 
-def as_it_is(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The collator: ``TokenRows`` has made a batch already."""
+def keep_batch(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return a batch unchanged: ``TokenRows`` has collated it."""
     return batch
 
 
 def lengths_of(table: Any) -> npt.NDArray[np.int64]:
-    """Tokens of each row of a tokenized split, from Arrow's offsets, without reading the tokens."""
+    """Return the number of tokens of each row of a split, from Arrow's offsets, without reading the tokens."""
     import pyarrow.compute as pc
 
     return np.asarray(pc.list_value_length(table.with_format("arrow")[:]["input_ids"]).to_numpy())

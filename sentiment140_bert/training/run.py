@@ -20,8 +20,8 @@ from sentiment140_bert.publishing.destination import Destination, check_access
 from sentiment140_bert.publishing.publish import publish_run
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir, full_disk_explained, write_json
-from sentiment140_bert.tracking import tracked, tracks
-from sentiment140_bert.training import arguments, checkpoint_uploads, output_dir, remote_checkpoints, volumes
+from sentiment140_bert.tracking import open_trackers, tracks
+from sentiment140_bert.training import arguments, checkpoint_uploads, output_dir, remote_run, volumes
 from sentiment140_bert.training import environment as environments
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Job:
     precision: arguments.Precision
     settings: TrainingArguments
     processes: PartialState
-    remote: remote_checkpoints.RemoteRun | None
+    remote: remote_run.RemoteRun | None
     resumes: bool
 
     @property
@@ -163,15 +163,15 @@ def open_job(run: RunDir, request: Request) -> Iterator[Job]:
     output_dir.refuse_foreign_files(run)
     precision = arguments.choose_precision(recipe.training)
     settings = arguments.training_arguments(recipe.training, precision, run.checkpoints)
-    processes = arguments.processes_of(settings)
+    processes = arguments.set_up_processes(settings)
     remote = None
     with ExitStack() as stack:
         if processes.is_main_process:
             stack.enter_context(run_lock.held(run.path, "training", make=True))
             resumes = output_dir.resolve_output_dir(run, recipe, request.resume, request.overwrite)
-            tracks.names_for(run, recipe, resumes)
+            tracks.choose_trackers(run, recipe, resumes)
             if not (resumes and run.is_finished()):
-                remote = remote_checkpoints.opened(run, recipe, request.resume, request.overwrite)
+                remote = remote_run.open_remote_run(run, recipe, request.resume, request.overwrite)
             if request.push_to:
                 check_access(request.push_to)
         else:
@@ -187,13 +187,13 @@ def load_data_and_resume_state(job: Job) -> Start:
     from sentiment140_bert.training import checkpoints
 
     recipe, data = _prepare(job, job.resumes)
-    is_fetched = job.remote.bring(data[1].report, job.resumes) if job.remote else False
+    is_fetched = job.remote.fetch(data[1].report, job.resumes) if job.remote else False
     resumes = job.resumes
-    if arguments.as_in_main_process(job.processes, is_fetched):
+    if arguments.share_value(job.processes, is_fetched):
         resumes = True
         recipe, data = _prepare(job, resumes)  # the run may have started with another commit of the base model
     log.info("precision: %s (%s)", job.precision.name, job.precision.why)
-    checkpoint = checkpoints.newest_whole(job.run.checkpoints) if resumes else None
+    checkpoint = checkpoints.newest_complete(job.run.checkpoints) if resumes else None
     if resumes:
         log.info("resume: %s", f"from {checkpoint.name}" if checkpoint else "no complete checkpoint, from step 0")
     return Start(recipe, *data, resumes, checkpoint)
@@ -242,15 +242,19 @@ def write_run_metadata(job: Job, start: Start) -> dict[str, Any]:
     return environment
 
 
-def keep_checkpoints(job: Job) -> AbstractContextManager[checkpoint_uploads.Uploads | None]:
+def keep_checkpoints(job: Job) -> AbstractContextManager[checkpoint_uploads.CheckpointUploads | None]:
     """Upload checkpoints as long as the block lasts, if the recipe names a repository for them."""
-    return checkpoint_uploads.Uploads(job.remote.repo, job.run, job.recipe).open() if job.remote else nullcontext()
+    return (
+        checkpoint_uploads.CheckpointUploads(job.remote.repo, job.run, job.recipe).open()
+        if job.remote
+        else nullcontext()
+    )
 
 
 def report_to_trackers(job: Job, start: Start) -> AbstractContextManager[Tracking]:
     """Track the run as long as the block lasts; only the main process does."""
-    names = tracks.names_for(job.run, job.recipe, start.resumes) if job.is_main else []
-    return tracked(names, lambda: tracks.story_of(job.run, job.recipe, live=True))
+    names = tracks.choose_trackers(job.run, job.recipe, start.resumes) if job.is_main else []
+    return open_trackers(names, lambda: tracks.describe_tracked_run(job.run, job.recipe, live=True))
 
 
 def fit(
@@ -258,7 +262,7 @@ def fit(
     start: Start,
     model: Any,
     environment: dict[str, Any],
-    uploads: checkpoint_uploads.Uploads | None,
+    uploads: checkpoint_uploads.CheckpointUploads | None,
     tracking: Tracking,
 ) -> None:
     """Fine-tune ``model``, and write it and the complete ``environment.json``.
@@ -272,7 +276,7 @@ def fit(
     from sentiment140_bert.training import callbacks, trainer
 
     def on_checkpoint() -> None:
-        for call in (uploads and uploads.saved, job.request.on_checkpoint):
+        for call in (uploads and uploads.add_newest, job.request.on_checkpoint):
             if call:
                 call()
 
@@ -304,7 +308,7 @@ def _interrupted(job: Job, step: int, signal: int) -> Interrupted:
 
     what = ""
     if job.is_main:  # the other processes do not wait until the last checkpoint is sealed
-        complete = checkpoints.whole_ones(job.run.checkpoints)
+        complete = checkpoints.list_complete(job.run.checkpoints)
         what = f"; {complete[-1].name} is in {job.run.checkpoints}" if complete else "; no checkpoint was written"
     return Interrupted(
         f"Training was stopped by a signal after step {step}{what}.",
@@ -326,8 +330,8 @@ def score_and_publish(job: Job, start: Start, tracking: Tracking) -> dict[str, A
 
 
 def finish_run(run: RunDir, request: Request) -> dict[str, Any]:
-    """Do what is left of a finished run: describe its tweets, sync its trackers, publish it."""
-    with run_lock.held(run.path, "publishing"), tracks.going_on(run):
+    """Complete a finished run: describe its tweets, sync its trackers, publish it."""
+    with run_lock.held(run.path, "publishing"), tracks.resume_tracking(run):
         if save_description(run, request.recipe.card):
             write_model_folder(run, run.read(run.metrics))
         published = publish_run(run.path, request.push_to) if request.push_to else None
@@ -335,7 +339,7 @@ def finish_run(run: RunDir, request: Request) -> dict[str, Any]:
 
 
 def describe_result(
-    run: RunDir, published: dict[str, Any] | None, uploads: checkpoint_uploads.Uploads | None = None
+    run: RunDir, published: dict[str, Any] | None, uploads: checkpoint_uploads.CheckpointUploads | None = None
 ) -> dict[str, Any]:
     """Return the result of :func:`train`."""
     return {

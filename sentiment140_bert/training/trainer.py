@@ -23,10 +23,10 @@ from sentiment140_bert.models.architecture import find_padding_id
 from sentiment140_bert.training import layerwise, memory, resume
 from sentiment140_bert.training.batching import LengthGroupedBatches, Share
 from sentiment140_bert.training.callbacks import EpochOrder, Progress, StepRandomness, StopOnSignal
-from sentiment140_bert.training.checkpoints import CheckpointSealer, seconds_until, step_of
+from sentiment140_bert.training.checkpoints import CheckpointSealer, step_of, training_seconds
 from sentiment140_bert.training.loss import exact_loss
 from sentiment140_bert.training.private_trainer import PrivateTrainer, uses_sdpa
-from sentiment140_bert.training.rows import TokenRows, as_it_is
+from sentiment140_bert.training.rows import TokenRows, keep_batch
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -55,7 +55,7 @@ class SentimentTrainer(PrivateTrainer):
         lr_decay: float = 1.0,
         **named: Any,
     ) -> None:
-        super().__init__(*positional, data_collator=as_it_is, preprocess_logits_for_metrics=only_logits, **named)
+        super().__init__(*positional, data_collator=keep_batch, preprocess_logits_for_metrics=only_logits, **named)
         self.lr_decay = lr_decay
         self.share = share or share_of(self.args)
         config = self.model.config
@@ -270,7 +270,7 @@ def train(
         resume.check_contents(resume_from)
     rows = _make_rows(model, tokenizer, splits, arguments)
     stop, progress = StopOnSignal(), Progress(history, len(rows["train"]), shown)
-    seconds = seconds_until(resume_from) if resume_from else 0.0
+    seconds = training_seconds(resume_from) if resume_from else 0.0
     checkpoints = CheckpointSealer(seconds, arguments.save_total_limit, on_checkpoint)
     all_callbacks = [progress, checkpoints, stop, *(callbacks or [])]
     options: dict[str, Any] = {"callbacks": all_callbacks, "compute_metrics": compute_metrics, "lr_decay": lr_decay}

@@ -90,10 +90,10 @@ class VolumeCopy:
         log.info("copying the run to %s", self.target.path)
         self._start()
         _copy(self.local.path, self.target.path, self.target.recipe.name, CHECKPOINTS)  # checkpoints need a recipe
-        complete = checkpoints.whole_ones(self.local.checkpoints)
+        complete = checkpoints.list_complete(self.local.checkpoints)
         for checkpoint in complete:
             target = self.target.checkpoints / checkpoint.name
-            if target not in checkpoints.whole_ones(self.target.checkpoints):
+            if target not in checkpoints.list_complete(self.target.checkpoints):
                 shutil.rmtree(target, ignore_errors=True)
                 _copy(checkpoint, target, checkpoints.MANIFEST)
         names = {checkpoint.name for checkpoint in complete}

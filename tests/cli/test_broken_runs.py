@@ -18,7 +18,7 @@ from sentiment140_bert.cli import main
 from sentiment140_bert.errors import RunError, TrustError
 from sentiment140_bert.history import entry_of
 from sentiment140_bert.run_dir import RunDir, write_json
-from sentiment140_bert.tracking.story import History
+from sentiment140_bert.tracking.tracked_run import History
 from sentiment140_bert.training.callbacks import Progress
 
 pytest_plugins = "model_fixtures"

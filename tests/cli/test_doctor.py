@@ -73,7 +73,7 @@ def test_what_training_would_refuse_is_a_problem(s140, encoder: Path) -> None:
     found = examined(s140, *flags(model_name_or_path=encoder, precision="bf16"), code=1)
     assert not found["ready"]
     assert found["probe"] is None
-    assert "bf16 was asked for" in found["problems"][0]
+    assert "bf16 was requested" in found["problems"][0]
 
 
 def test_what_is_not_here_is_a_problem(s140, encoder: Path) -> None:

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.run_dir import folder_written_whole, sha256_of, write_text, written_whole
-from sentiment140_bert.training.checkpoints import newest_whole
+from sentiment140_bert.training.checkpoints import newest_complete
 from tiny_run import flags
 
 pytest_plugins = "model_fixtures"
@@ -87,14 +87,14 @@ def test_training_keeps_its_last_whole_checkpoint_and_goes_on_once_there_is_room
     """The first checkpoint fits, the second one does not. The same command, with room, ends as if nothing had been."""
     words = flags(model_name_or_path=classifier_folder)
     s140("train", "--output-dir", tmp_path / "free", *words)
-    size = sum(each.stat().st_size for each in newest_whole(tmp_path / "free" / "checkpoints").iterdir())
+    size = sum(each.stat().st_size for each in newest_complete(tmp_path / "free" / "checkpoints").iterdir())
     place = small_disk(1.6 * size / MIB)
     stderr = s140("train", "--output-dir", place / "run", *words, code=1).stderr
     assert "Error: The disk is full: " in stderr
     assert "checkpoint-12" in stderr
     assert "Traceback" not in stderr
     assert [each.name for each in (place / "run" / "checkpoints").iterdir()] == ["checkpoint-6"]
-    assert newest_whole(place / "run" / "checkpoints").name == "checkpoint-6"
+    assert newest_complete(place / "run" / "checkpoints").name == "checkpoint-6"
     subprocess.run(["mount", "-o", "remount,size=1g", str(place)], check=True)
     stderr = s140("train", "--output-dir", place / "run", *words).stderr
     assert "resume: from checkpoint-6" in stderr

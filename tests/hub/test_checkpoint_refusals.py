@@ -141,8 +141,8 @@ def test_a_history_that_is_no_text_is_refused(hub: HubServer, refused, content: 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda told: told | {"seconds": "x"}, "is not whole"),
-        (lambda told: {name: value for name, value in told.items() if name != "seconds"}, "is not whole"),
+        (lambda told: told | {"seconds": "x"}, "is incomplete"),
+        (lambda told: {name: value for name, value in told.items() if name != "seconds"}, "is incomplete"),
         (lambda told: told | {"files": {}}, "does not name the files that are there"),
     ],
 )

@@ -17,8 +17,8 @@ from hub_server import TOKEN, HubServer
 from kept_trainings import EPOCHS, REPO, finish, history_of, kept_steps, start, training
 from on_hub import titles
 from sentiment140_bert.run_dir import RunDir, sha256_of
-from sentiment140_bert.tracking.sender import Book
-from sentiment140_bert.training.checkpoints import newest_whole
+from sentiment140_bert.tracking.sync_state import SyncState
+from sentiment140_bert.training.checkpoints import newest_complete
 
 pytest_plugins = ("hub_fixtures", "checkpoint_fixtures")
 WEIGHTS = "model/model.safetensors"
@@ -170,7 +170,7 @@ def test_a_stopped_run_is_kept_as_it_was_at_its_end(hub: HubServer, encoder: Pat
     with start(training(encoder, folder), cwd=tmp_path, pause_at="step 9/") as command:
         _, stderr = signalled(command, signal.SIGTERM)
         assert command.returncode == 143, stderr
-    step = int(newest_whole(folder / "checkpoints").name.removeprefix("checkpoint-"))
+    step = int(newest_complete(folder / "checkpoints").name.removeprefix("checkpoint-"))
     assert kept_steps(hub)[-1] == step
     assert hub.files(REPO)["history.jsonl"] == (folder / "history.jsonl").read_bytes()
     assert f"checkpoint-{step} is in {hub.url}/{REPO}" in stderr
@@ -183,7 +183,7 @@ def test_one_that_is_further_wins(hub: HubServer, lost, encoder: Path, tmp_path:
     folder = tmp_path / "run"
     with start(training(encoder, folder, repo=None), cwd=tmp_path, pause_at="step 2/") as command:
         signalled(command, signal.SIGTERM)
-    here = int(newest_whole(folder / "checkpoints").name.removeprefix("checkpoint-"))
+    here = int(newest_complete(folder / "checkpoints").name.removeprefix("checkpoint-"))
     assert here < there
     result = s140(*training(encoder, folder), "--resume")
     assert f"resume: from checkpoint-{there}" in result.stderr
@@ -216,7 +216,7 @@ def test_one_mlflow_run_is_gone_on_with(hub: HubServer, encoder: Path, tmp_path:
     words = training(encoder, folder, report_to="mlflow")
     with start(words, cwd=tmp_path, pause_at=["step 3/", "step 9/"]) as command:
         command.wait_until_paused()
-        command.wait_for(lambda: "id" in Book(RunDir(folder)).of("mlflow"))
+        command.wait_for(lambda: "id" in SyncState(RunDir(folder)).get("mlflow"))
         command.resume()
         command.wait_until_paused()
         command.wait_for(lambda: "id" in told_of_mlflow(hub))

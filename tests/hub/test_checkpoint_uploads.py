@@ -14,8 +14,8 @@ import pytest
 from hub_server import HubServer
 from kept_trainings import REPO, kept_steps, training
 from sentiment140_bert.errors import HubError, RunError
-from sentiment140_bert.hub.checkpoint_files import File, index_of, is_ours, read_index
-from sentiment140_bert.hub.checkpoints import CheckpointRepo
+from sentiment140_bert.hub.checkpoint_index import is_allowed, read_index, write_index
+from sentiment140_bert.hub.checkpoint_repo import CheckpointRepo
 from sentiment140_bert.hub.client import Hub
 from sentiment140_bert.runs import public_arguments
 from sentiment140_bert.training.checkpoints import remove_older
@@ -29,12 +29,27 @@ def opened() -> CheckpointRepo:
     return repo
 
 
-def files_of(step: int, **more: bytes) -> dict[str, File]:
-    names = ("environment.json", "recipe.yaml", "data.json", "history.jsonl")
-    inside = ("complete.json", "model.safetensors", "trainer_state.json")
-    contents = dict.fromkeys(names, b"{}\n")
-    contents |= {f"checkpoint-{step}/{name}": f"{name} of step {step}".encode() for name in inside}
-    return {name: File.of(content) for name, content in (contents | more).items()}
+@pytest.fixture
+def stage(tmp_path: Path) -> Callable[..., Path]:
+    """Write a folder that a repository is to hold: the files of a run, and of checkpoints of some steps."""
+
+    def write(*steps: int) -> Path:
+        folder = tmp_path / "staged" / "-".join(map(str, steps))
+        contents = dict.fromkeys(("environment.json", "recipe.yaml", "data.json", "history.jsonl"), b"{}\n")
+        for step in steps:
+            for name in ("complete.json", "model.safetensors", "trainer_state.json"):
+                contents[f"checkpoint-{step}/{name}"] = f"{name} of step {step}".encode()
+        for name, content in contents.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+        write_index(folder, f"checkpoint-{max(steps)}", {})
+        return folder
+
+    return write
+
+
+def contents_of(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 INSIDE = (
@@ -58,118 +73,117 @@ FOREIGN = {
 
 
 def test_names_that_a_repository_may_hold() -> None:
-    assert {name for name in OURS | FOREIGN if is_ours(name)} == OURS
+    assert {name for name in OURS | FOREIGN if is_allowed(name)} == OURS
 
 
-def test_an_index_is_read_as_it_was_written() -> None:
-    files = files_of(6) | files_of(20) | files_of(100)
-    content = index_of("checkpoint-100", files)
+def test_an_index_is_read_as_it_was_written(stage) -> None:
+    files = contents_of(stage(6, 20, 100))
+    content = files.pop("checkpoints.json")
     stored = read_index(content, "commit", {*files, "checkpoints.json"}, REPO)
     assert (stored.commit, stored.newest, stored.step) == ("commit", "checkpoint-100", 100)
     assert stored.checkpoints == ["checkpoint-6", "checkpoint-20", "checkpoint-100"]
     assert stored.files == {
-        name: {"size": len(file.content), "sha256": hashlib.sha256(file.content).hexdigest()}
-        for name, file in files.items()
+        name: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()} for name, content in files.items()
     }
-    for gone in files:
-        with pytest.raises(RunError, match=f"{gone} is missing"):
-            read_index(content, "commit", {*files, "checkpoints.json"} - {gone}, REPO)
+    for name in files:
+        with pytest.raises(RunError, match=f"{name} is missing"):
+            read_index(content, "commit", {*files, "checkpoints.json"} - {name}, REPO)
 
 
-def test_what_was_brought_already_is_not_fetched_again(hub: HubServer, tmp_path: Path) -> None:
-    repo, files = opened(), files_of(6)
-    repo.keep("checkpoint-6", files)
-    stored = repo.stored()
-    names = sorted(files)
-    repo.bring(stored, names, tmp_path)
+def test_fetched_files_are_not_fetched_again_unless_damaged(hub: HubServer, stage, tmp_path: Path) -> None:
+    repo, staged, folder = opened(), stage(6), tmp_path / "fetched"
+    repo.keep(staged)
+    stored = repo.read()
+    names = sorted(stored.files)
+    repo.fetch(stored, names, folder)
     before = len(hub.requests)
-    assert repo.bring(stored, names, tmp_path) == [tmp_path / name for name in names]
+    assert repo.fetch(stored, names, folder) == [folder / name for name in names]
     assert len(hub.requests) == before
-    damaged = tmp_path / "checkpoint-6" / "model.safetensors"
+    damaged = folder / "checkpoint-6" / "model.safetensors"
     damaged.write_bytes(damaged.read_bytes()[::-1])
     os.utime(damaged, (time.time() + 60,) * 2)  # huggingface_hub looks at the time alone
-    repo.bring(stored, names, tmp_path)
-    assert {name: (tmp_path / name).read_bytes() for name in names} == {name: files[name].content for name in names}
-    fetched = {request.path for request in hub.requests[before:]}
-    assert fetched
-    assert all("model.safetensors" in path for path in fetched)
+    repo.fetch(stored, names, folder)
+    assert {name: (folder / name).read_bytes() for name in names} == {
+        name: content for name, content in contents_of(staged).items() if name != "checkpoints.json"
+    }
+    paths = {request.path for request in hub.requests[before:]}
+    assert paths
+    assert all("model.safetensors" in path for path in paths)
 
 
-def test_what_is_there_is_not_sent_again(hub: HubServer, encoder: Path) -> None:
+def test_the_same_content_is_not_sent_again(hub: HubServer, stage) -> None:
     repo = opened()
-    repo.keep("checkpoint-6", files_of(6))
+    repo.keep(stage(6))
     before = len(hub.requests)
-    repo.keep("checkpoint-6", files_of(6))
-    assert [each.endpoint for each in hub.requests[before:]] == ["repo_info"]
+    repo.keep(stage(6))
+    assert [request.endpoint for request in hub.requests[before:]] == ["repo_info"]
 
 
-def test_an_answer_that_was_lost_makes_no_second_commit(hub: HubServer, impatient: list[float]) -> None:
+def test_an_answer_that_was_lost_makes_no_second_commit(hub: HubServer, stage, impatient: list[float]) -> None:
     hub.fail("commit", lose_response=True)
-    opened().keep("checkpoint-6", files_of(6))
+    opened().keep(stage(6))
     assert len(hub.commits(REPO)) == 2
     assert impatient
 
 
-def test_another_machine_that_is_further_is_left_alone(hub: HubServer) -> None:
-    ours, theirs = opened(), opened()
-    theirs.keep("checkpoint-12", files_of(12))
+def test_another_machine_that_is_further_is_left_alone(hub: HubServer, stage) -> None:
+    repo, other = opened(), opened()
+    other.keep(stage(12))
     before = hub.files(REPO)
     for step in (6, 11):
         with pytest.raises(HubError, match="is at step 12"):
-            ours.keep(f"checkpoint-{step}", files_of(step))
+            repo.keep(stage(step))
         assert hub.files(REPO) == before
-    ours.keep("checkpoint-18", files_of(18))
+    repo.keep(stage(18))
     assert "checkpoint-18/complete.json" in hub.files(REPO)
     assert "checkpoint-12/complete.json" not in hub.files(REPO)
 
 
-def test_one_that_commits_at_that_very_moment_too(hub: HubServer) -> None:
-    ours, theirs = opened(), opened()
-    hub.fail("commit", meanwhile=lambda: theirs.keep("checkpoint-12", files_of(12)))
+def test_one_that_commits_at_that_very_moment_too(hub: HubServer, stage) -> None:
+    repo, other = opened(), opened()
+    hub.fail("commit", meanwhile=lambda: other.keep(stage(12)))
     with pytest.raises(HubError):
-        ours.keep("checkpoint-6", files_of(6))
+        repo.keep(stage(6))
     assert "checkpoint-12/complete.json" in hub.files(REPO)
 
 
-def test_a_repository_that_became_public_gets_nothing(hub: HubServer) -> None:
+def test_a_repository_that_became_public_gets_nothing(hub: HubServer, stage) -> None:
     repo = opened()
     hub.repos["model", REPO].private = False
     with pytest.raises(HubError, match="public now"):
-        repo.keep("checkpoint-6", files_of(6))
+        repo.keep(stage(6))
     assert "checkpoints.json" not in hub.files(REPO)
 
 
-def test_a_file_that_changes_on_its_way_is_not_committed(hub: HubServer, tmp_path: Path) -> None:
-    large = tmp_path / "model.safetensors"
-    large.write_bytes(b"weights")
-    files = files_of(6) | {"checkpoint-6/model.safetensors": File(large, 7, File.of(b"weights").sha256)}
-    large.write_bytes(b"WEIGHTS")
+def test_a_file_that_changes_on_its_way_is_not_committed(hub: HubServer, stage) -> None:
+    folder = stage(6)
+    (folder / "checkpoint-6" / "model.safetensors").write_bytes(b"WEIGHTS")
     with pytest.raises(HubError, match="was changed"):
-        opened().keep("checkpoint-6", files)
+        opened().keep(folder)
     assert "checkpoints.json" not in hub.files(REPO)
 
 
-def test_storage_that_cannot_be_given_back_is_said_and_no_failure(
-    hub: HubServer, impatient: list[float], caplog: pytest.LogCaptureFixture
+def test_storage_that_cannot_be_freed_is_logged_once_and_no_failure(
+    hub: HubServer, stage, impatient: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     repo = opened()
     hub.fail("super_squash", times=None, status=403)
     for step in (6, 12, 18):
-        repo.keep(f"checkpoint-{step}", files_of(step))
-    assert sum("still count as storage" in each.message for each in caplog.records) == 1
+        repo.keep(stage(step))
+    assert sum("still count as storage" in record.message for record in caplog.records) == 1
     assert json.loads(hub.files(REPO)["checkpoints.json"])["newest"] == "checkpoint-18"
 
 
-def test_what_another_machine_is_sending_is_not_freed(hub: HubServer) -> None:
-    """It is in no commit yet; what our own earlier commits held is freed."""
+def test_what_another_machine_is_sending_is_not_freed(hub: HubServer, stage) -> None:
+    """No commit names it yet; the files of this machine's earlier commits are deleted."""
     repo = opened()
-    repo.keep("checkpoint-6", files_of(6))
-    ours = set(hub.repos["model", REPO].lfs)
+    repo.keep(stage(6))
+    earlier = set(hub.repos["model", REPO].lfs)
     hub.repos["model", REPO].lfs["f" * 64] = b"weights of another machine"
-    repo.keep("checkpoint-12", files_of(12))
+    repo.keep(stage(12))
     left = set(hub.repos["model", REPO].lfs)
-    assert ours
-    assert not ours & left
+    assert earlier
+    assert not earlier & left
     assert "f" * 64 in left
     assert {blob.sha256 for blob in hub.commits(REPO)[0].files.values() if blob.lfs} == left - {"f" * 64}
 
@@ -181,7 +195,7 @@ def test_pruning_empties_no_file_that_is_still_wanted(tmp_path: Path) -> None:
         (folder / "model.safetensors").write_bytes(b"weights")
     os.link(tmp_path / "checkpoint-1" / "model.safetensors", tmp_path / "wanted")
     remove_older(tmp_path / "checkpoint-3", "", 1)
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["checkpoint-3", "wanted"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-3", "wanted"]
     assert (tmp_path / "wanted").read_bytes() == b"weights"
 
 

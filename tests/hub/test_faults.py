@@ -219,7 +219,7 @@ def attempt(*errors: Exception) -> str:
             raise left.pop(0)
         return "done"
 
-    return client.Hub().patiently("trying", call)
+    return client.Hub().retry("trying", call)
 
 
 def test_how_long_it_waits(impatient: list[float]) -> None:
@@ -266,7 +266,7 @@ def test_what_an_error_says() -> None:
         (answered(401, absent), 404, "not found"),
         (answered(404, {"X-Error-Message": "No such thing."}), 404, "not found (No such thing)"),
         (answered(403), 403, "this login may not"),
-        (answered(412), 412, "somebody else changed it meanwhile"),
+        (answered(412), 412, "it was changed meanwhile"),
         (answered(418), 418, "the Hub answered 418"),
         (httpx.ConnectError("x"), None, "http://there cannot be reached: no answer (ConnectError)"),
         (ValueError("odd\nlines"), None, "odd"),

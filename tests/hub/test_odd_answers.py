@@ -26,8 +26,8 @@ from sentiment140_bert.cli import main
 from sentiment140_bert.errors import HubError
 from sentiment140_bert.hub import replies
 from sentiment140_bert.hub.client import Hub
-from sentiment140_bert.hub.fetch import commit_of
-from sentiment140_bert.hub.reach import state_of
+from sentiment140_bert.hub.fetch import resolve_commit
+from sentiment140_bert.hub.reach import look_up
 
 pytest_plugins = ("hub_fixtures", "checkpoint_fixtures")
 
@@ -236,7 +236,7 @@ def test_a_commit_is_no_path(hub: HubServer, asked: Hub, tmp_path: Path, sha: st
     victim.write_text("three years of work")
     hub.fail("repo_info", change=lambda content: content | {"sha": sha.format(victim=victim)})
     with pytest.raises(HubError, match="sha"):
-        commit_of(asked, "model", MODEL)
+        resolve_commit(asked, "model", MODEL)
     assert [path.name for path in tmp_path.iterdir()] == ["victim.txt"]
     assert victim.read_text() == "three years of work"
 
@@ -253,10 +253,10 @@ def test_what_the_doctor_asks_may_be_answered_oddly(hub: HubServer) -> None:
     states = {}
     for name, fault in ANSWERS.items():
         hub.fail("repo_info", **fault)
-        states[name], remark = state_of("dataset", TWEETS)
+        states[name], remark = look_up("dataset", TWEETS)
         assert remark
     assert {name for name, state in states.items() if state != "missing"} == {"nulls for lists"}  # which may be so
-    assert state_of("dataset", TWEETS)[0] == "reachable"
+    assert look_up("dataset", TWEETS)[0] == "reachable"
 
 
 @pytest.fixture

@@ -184,15 +184,18 @@ def test_without_the_hub_a_revision_is_what_it_was(hub: HubServer, monkeypatch: 
     data = json.loads(hub.files(DATA, "dataset")["data.json"])
     new = hub.write(DATA, "data.json", json.dumps(data | {"seed": 7}).encode(), "dataset")
     hub.write(DATA, "other/notes.txt", b"not ours", "dataset")
-    online = {revision: fetch.published_dataset(Hub(), DATA, revision) for revision in (old, new, None)}
+    online = {revision: fetch.download_published_dataset(Hub(), DATA, revision) for revision in (old, new, None)}
     assert [found[1] for found in online.values()] == [old, new, hub.head(DATA, "dataset")]
     right = {path for path in hub.files(DATA, "dataset") if path not in (".gitattributes", "other/notes.txt")}
     for folder, _ in online.values():
         assert {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()} == right
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert [fetch.published_dataset(Hub(), DATA, revision) for revision in (old, new)] == [online[old], online[new]]
-    assert fetch.published_dataset(Hub(), DATA, "0" * 40) is None
-    assert fetch.published_dataset(Hub(), "tester/nothing") is None
+    assert [fetch.download_published_dataset(Hub(), DATA, revision) for revision in (old, new)] == [
+        online[old],
+        online[new],
+    ]
+    assert fetch.download_published_dataset(Hub(), DATA, "0" * 40) is None
+    assert fetch.download_published_dataset(Hub(), "tester/nothing") is None
 
 
 def test_a_manual_test_of_ones_own_is_not_passed_over_in_silence(caplog, prepared) -> None:

@@ -100,26 +100,26 @@ def test_how_long_a_secret_is_at_least() -> None:
         for count, found in ((length, True), (length - 1, False)):
             text = f"it is {start}{signs[:count]}{end}and so on".encode()
             for content in (text, b"\0" + text):
-                if bool(secrets.kind_in(content, bare=False)) is not found:
+                if bool(secrets.find_secret(content, bare=False)) is not found:
                     wrong.append((start, count, content[:1]))
     for start, signs, length in EXACT:
-        if secrets.kind_in(f"{start}{signs[: length + 1]} ".encode(), bare=False):
+        if secrets.find_secret(f"{start}{signs[: length + 1]} ".encode(), bare=False):
             wrong.append((start, length + 1, b""))
     assert wrong == []
 
 
 def test_a_name_is_near_its_value_and_on_its_line() -> None:
     for name in ("wandb", "api_key"):
-        assert secrets.kind_in(f"{name}{' ' * 40}{HEX[:40]}".encode(), bare=False)
-        assert secrets.kind_in(f"{name}{' ' * 41}{HEX[:40]}".encode(), bare=False) is None
-        assert secrets.kind_in(f"{name}\n{HEX[:40]}".encode(), bare=False) is None
+        assert secrets.find_secret(f"{name}{' ' * 40}{HEX[:40]}".encode(), bare=False)
+        assert secrets.find_secret(f"{name}{' ' * 41}{HEX[:40]}".encode(), bare=False) is None
+        assert secrets.find_secret(f"{name}\n{HEX[:40]}".encode(), bare=False) is None
 
 
 def test_hexadecimal_digits_alone_are_a_key_in_text_and_none_in_binary_files() -> None:
-    assert secrets.kind_in(HEX[:40].encode())
-    assert secrets.kind_in(b"\0 " + HEX[:40].encode()) is None
-    assert secrets.kind_in(HEX[:40].encode(), bare=False) is None
-    assert secrets.kind_in(HEX[:39].encode()) is secrets.kind_in(HEX[:41].encode()) is None
+    assert secrets.find_secret(HEX[:40].encode())
+    assert secrets.find_secret(b"\0 " + HEX[:40].encode()) is None
+    assert secrets.find_secret(HEX[:40].encode(), bare=False) is None
+    assert secrets.find_secret(HEX[:39].encode()) is secrets.find_secret(HEX[:41].encode()) is None
 
 
 def test_what_this_machine_knows_is_found_in_any_file_and_form(tmp_path: Path, monkeypatch) -> None:
@@ -129,9 +129,9 @@ def test_what_this_machine_knows_is_found_in_any_file_and_form(tmp_path: Path, m
     contents = {"plain": raw, "binary": b"\0\xff" + raw, "JSON": json.dumps([password]).encode()}
     contents |= {"address": quote(password, safe="").encode()}
     contents |= {f"base64 {at}": base64.b64encode(b"u" * at + b":" + raw) for at in range(4)}
-    assert [name for name, content in contents.items() if not secrets.kind_in(content, secrets.own())] == []
-    assert secrets.kind_in(password[:-1].encode(), secrets.own()) is None
-    check = secrets.tweets_checked()
+    assert [name for name, content in contents.items() if not secrets.find_secret(content, secrets.list_known())] == []
+    assert secrets.find_secret(password[:-1].encode(), secrets.list_known()) is None
+    check = secrets.make_tweet_check()
     for content in contents.values():
         with pytest.raises(SecretError, match=r"tweets\.parquet"):
             check(content, "tweets.parquet")
@@ -176,7 +176,7 @@ def test_in_any_surroundings() -> None:
     kinds = ("hf", "databricks", "wandb-bare", "aws-secret", "wandb-named", "aws-id")
     texts = {(kind, name): around(PLANTED[kind]) for kind in kinds for name, around in AROUND.items()}
     texts |= {(kind, "an address"): f"https://example.com/?key%3D{PLANTED[kind]}" for kind in ("hf", "databricks")}
-    assert [place for place, text in texts.items() if not secrets.kind_in(text.encode())] == []
+    assert [place for place, text in texts.items() if not secrets.find_secret(text.encode())] == []
 
 
 def test_in_the_shapes_that_tools_write_them() -> None:
@@ -189,7 +189,7 @@ def test_in_the_shapes_that_tools_write_them() -> None:
         f"machine api.wandb.ai\n  login user\n  password {HEX[:40]}",
         f'wandb.login(key="{HEX[:40]}")',
     ]
-    assert [text for text in texts if not secrets.kind_in(text.encode())] == []
+    assert [text for text in texts if not secrets.find_secret(text.encode())] == []
 
 
 def test_what_this_machine_knows_stops_the_push_whatever_it_looks_like(
@@ -272,17 +272,17 @@ def test_what_only_looks_like_one_is_none() -> None:
         "dapix dapi0123 AKIA ASIANFOODISGREATYUM",
         "local-time",
     ]
-    assert [text for text in texts if secrets.kind_in(text.encode())] == []
+    assert [text for text in texts if secrets.find_secret(text.encode())] == []
 
 
 @pytest.mark.realdata
 def test_real_tweets_hold_none(real_data: Path) -> None:
-    checked = secrets.tweets_checked()
+    checked = secrets.make_tweet_check()
     for name in ("original_format_random.csv", "original_format_head_and_tail.csv"):
         content = (real_data / name).read_bytes()
         checked(content, name)
-        assert secrets.kind_in(content) is None
-    assert secrets.kind_in(content + HF.encode(), bare=False)
+        assert secrets.find_secret(content) is None
+    assert secrets.find_secret(content + HF.encode(), bare=False)
 
 
 def test_a_run_on_a_pinned_revision_is_published(hub: HubServer, push, mine: Path) -> None:
@@ -315,7 +315,7 @@ def test_a_secret_in_a_tweet_stops_the_push(hub: HubServer, push, mine: Path, ca
 
 
 def test_hexadecimal_digits_in_a_tweet_are_no_secret() -> None:
-    secrets.tweets_checked()(f"my game id is {HEX[:40]}".encode(), "default/train.parquet")
+    secrets.make_tweet_check()(f"my game id is {HEX[:40]}".encode(), "default/train.parquet")
 
 
 def test_training_with_secrets_around_leaves_them_nowhere(hub: HubServer, encoder: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from killing import until_whole
 from mlflow_server import MlflowServer, runs_of, steps_of
 from sentiment140_bert import Recipe, evaluate_run, load_recipe, predict, train
 from sentiment140_bert.run_dir import sha256_of
-from sentiment140_bert.tracking import sender
+from sentiment140_bert.tracking import sync
 from tiny_run import flags
 
 pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
@@ -229,8 +229,8 @@ def test_a_server_that_dies_in_mid_training(encoder: Path, mlflow_server: Mlflow
 def test_a_server_that_is_not_there_at_all(
     encoder: Path, mlflow_server: MlflowServer, tmp_path: Path, s140, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sender, "PAUSES", (0.0,) * 4)
-    monkeypatch.setattr(sender, "ENDING", 900.0)
+    monkeypatch.setattr(sync, "PAUSES", (0.0,) * 4)
+    monkeypatch.setattr(sync, "ENDING", 900.0)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nobody listens there
     result = s140("train", "--output-dir", tmp_path / "run", *small(encoder, num_train_epochs=1))
     assert result.stderr.count("mlflow: ") == 1

@@ -11,7 +11,7 @@ import pytest
 
 from mlflow_proxy import RESET, SWALLOW, MlflowProxy
 from mlflow_server import MlflowServer, runs_of, steps_of
-from sentiment140_bert.tracking import sender
+from sentiment140_bert.tracking import sync
 from told import tell
 
 pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
@@ -34,8 +34,8 @@ FAILURES = (
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """What failed is tried again at once, however long its answers take."""
-    monkeypatch.setattr(sender, "PAUSES", (0.0,) * 4)
-    monkeypatch.setattr(sender, "ENDING", 900.0)
+    monkeypatch.setattr(sync, "PAUSES", (0.0,) * 4)
+    monkeypatch.setattr(sync, "ENDING", 900.0)
 
 
 @pytest.fixture

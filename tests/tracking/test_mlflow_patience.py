@@ -11,8 +11,8 @@ import pytest
 from mlflow_proxy import MlflowProxy
 from mlflow_server import MlflowServer, runs_of
 from sentiment140_bert.run_dir import RunDir
-from sentiment140_bert.tracking.mlflow_tracker import TIMEOUT
-from sentiment140_bert.tracking.sender import Book
+from sentiment140_bert.tracking.mlflow import TIMEOUT
+from sentiment140_bert.tracking.sync_state import SyncState
 from told import tell
 
 pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
@@ -56,11 +56,11 @@ def test_a_stopped_run_that_was_finished_later_is_finished(mine: Path, mlflow_se
     import mlflow
 
     assert tell(mine, "mlflow")
-    book = Book(RunDir(mine))
-    known = book.of("mlflow")
+    state = SyncState(RunDir(mine))
+    known = state.get("mlflow")
     mlflow.MlflowClient(mlflow_server.url).set_terminated(known["id"], "KILLED")
     known["sent"]["files"]["end"] = "KILLED"
-    book.write("mlflow", sent=known["sent"])
+    state.write("mlflow", sent=known["sent"])
     assert tell(mine, "mlflow")
     (only,) = runs_of(mlflow_server, tmp_path.name)
     assert only.info.status == "FINISHED"

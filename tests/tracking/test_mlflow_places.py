@@ -69,13 +69,13 @@ def test_a_model_told_later_to_the_server_that_the_run_remembers(
     mine: Path, mlflow_server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sentiment140_bert.run_dir import RunDir
-    from sentiment140_bert.tracking.sender import Book
+    from sentiment140_bert.tracking.sync_state import SyncState
 
     assert tell(mine, "mlflow")
-    book = Book(RunDir(mine))
-    sent = book.of("mlflow")["sent"]
+    state = SyncState(RunDir(mine))
+    sent = state.get("mlflow")["sent"]
     sent["files"].pop("weights")  # as where the server went away before
-    book.write("mlflow", sent=sent)
+    state.write("mlflow", sent=sent)
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     ended = Command("track", "sync", mine)
     _, stderr = ended.communicate()

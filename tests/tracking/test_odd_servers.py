@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from sentiment140_bert.cli import main
-from sentiment140_bert.tracking import sender, wandb_tracker
+from sentiment140_bert.tracking import sync, wandb
 from told import tell
 
 pytest_plugins = "hub_fixtures"
@@ -76,7 +76,7 @@ def odd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Odd]:
         "HOME": str(tmp_path / "home"),
     }.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sender, "PAUSES", (0.0,) * 2)
+    monkeypatch.setattr(sync, "PAUSES", (0.0,) * 2)
     mlflow.set_tracking_uri(None)
     yield server
     mlflow.set_tracking_uri(None)
@@ -103,7 +103,7 @@ def test_an_odd_mlflow_is_reported(mine: Path, odd: Odd, tmp_path: Path, caplog)
 
 def test_an_odd_wandb_leaves_the_run_here(mine: Path, odd: Odd, monkeypatch, tmp_path: Path) -> None:
     """wandb itself waits for an answer of the right shape as long as it is let."""
-    monkeypatch.setattr(wandb_tracker, "TO_BEGIN", 2)
+    monkeypatch.setattr(wandb, "TO_BEGIN", 2)
     odd.body = ANSWERS["of another shape"]
     assert tell(mine, "wandb") in (True, False)
     assert list((mine / "wandb").glob("offline-run-*"))
@@ -120,8 +120,8 @@ def test_whether_wandb_is_there_is_asked_without_reading_the_answer(odd: Odd, mo
     ):
         odd.status, odd.headers, odd.body = status, headers, bomb
         odd.requests.clear()
-        assert wandb_tracker.out_of_reach() == reached, (status, headers)
+        assert wandb.out_of_reach() == reached, (status, headers)
         assert odd.requests == ["/graphql"]
     for name, value in (("WANDB_API_KEY", "k\u0142ucz"), ("WANDB_BASE_URL", "http://[::1"), ("WANDB_BASE_URL", "x y")):
         monkeypatch.setenv(name, value)
-        assert "could not be reached" in wandb_tracker.out_of_reach()
+        assert "could not be reached" in wandb.out_of_reach()

@@ -123,7 +123,7 @@ def test_in_several_processes_only_the_main_one_tracks(encoder: Path, tmp_path: 
 def test_which_trackers_are_meant(monkeypatch, asked, databricks: bool, expected: list[str]) -> None:
     if databricks:
         monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "17.3")
-    assert tracking.chosen(asked) == expected
+    assert tracking.resolve(asked) == expected
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +133,7 @@ def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "mlflow" else real(name))
     with pytest.raises(MissingExtra, match="mlflow"):
-        tracking.chosen(("mlflow",))
+        tracking.resolve(("mlflow",))
 
 
 def test_what_contradicts_itself_is_refused_before_anything_begins(s140, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_only_what_people_can_see_is_published(tmp_path: Path) -> None:
         "tensorboard": {"folder": "/home/somebody/runs"},
     }
     (tmp_path / "tracking.json").write_text(json.dumps(known))
-    assert tracking.shown(RunDir(tmp_path)) == {
+    assert tracking.public_state(RunDir(tmp_path)) == {
         "mlflow": {"id": "1"},
         "wandb": {"id": "2", "project": "p", "url": "https://wandb.ai/me/p/runs/2"},
     }

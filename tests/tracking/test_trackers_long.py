@@ -9,10 +9,11 @@ import pytest
 
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir
-from sentiment140_bert.tracking import story as telling
-from sentiment140_bert.tracking.sender import Book, Sender
-from sentiment140_bert.tracking.story import FINISHED, Story
-from sentiment140_bert.tracking.tensorboard_tracker import Tensorboard
+from sentiment140_bert.tracking import tracked_run as telling
+from sentiment140_bert.tracking.sync import Sync
+from sentiment140_bert.tracking.sync_state import SyncState
+from sentiment140_bert.tracking.tensorboard import Tensorboard
+from sentiment140_bert.tracking.tracked_run import FINISHED, TrackedRun
 
 LONG, MORE = 2000, 20
 
@@ -27,9 +28,9 @@ def test_the_history_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(telling, "_points_of", lambda line: (read.append(line), parse(line))[1])
     run = RunDir(tmp_path)
     run.history.write_text(lines(1, LONG))
-    story = Story(run, "long", Recipe(), "f")
-    book = Book(run)
-    sender = Sender(Tensorboard(story, {}), story, book)
+    tracked_run = TrackedRun(run, "long", Recipe(), "f")
+    state = SyncState(run)
+    sender = Sync(Tensorboard(tracked_run, {}), tracked_run, state)
     sender.flush()
     before = len(read)
     for step in range(LONG + 1, LONG + MORE + 1):

@@ -15,7 +15,7 @@ from mlflow_proxy import STALL, MlflowProxy
 from mlflow_server import MlflowServer, runs_of, steps_of
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.tracking import tracks
-from sentiment140_bert.tracking.sender import plain
+from sentiment140_bert.tracking.sync import plain
 from tiny_run import flags
 from told import change_scores, tell
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from command_line import Command, signalled
-from sentiment140_bert.tracking import wandb_tracker
+from sentiment140_bert.tracking import wandb as wandb_tracker
 from tiny_run import flags
 from told import tell
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from command_line import Command
-from sentiment140_bert.tracking import sender
+from sentiment140_bert.tracking import sync
 from told import tell
 from wandb_files import segments
 
@@ -87,8 +87,8 @@ def test_a_long_tag_does_not_end_tracking(mine: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_project_that_was_refused_can_be_mended(mine: Path, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    monkeypatch.setattr(sender, "PAUSES", (0.0,) * 4)
-    monkeypatch.setattr(sender, "ENDING", 900.0)
+    monkeypatch.setattr(sync, "PAUSES", (0.0,) * 4)
+    monkeypatch.setattr(sync, "ENDING", 900.0)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("WANDB_PROJECT", "no/project")
     assert not tell(mine, "wandb")
@@ -120,4 +120,4 @@ def test_the_variable_of_transformers_switches_it_off_and_that_is_said(
     monkeypatch.setenv("WANDB_DISABLED", value)
     assert tell(mine, "wandb")
     assert (len(segments(mine)) == 1) == is_tracked
-    assert (f"wandb: nothing is tracked, for WANDB_DISABLED is {value}" in caplog.text) != is_tracked
+    assert (f"wandb: nothing is tracked, because WANDB_DISABLED is {value}" in caplog.text) != is_tracked

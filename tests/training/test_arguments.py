@@ -10,9 +10,9 @@ from transformers import TrainingArguments
 
 from sentiment140_bert.errors import HardwareError, RecipeError
 from sentiment140_bert.recipe import Recipe, TrainingConfig
-from sentiment140_bert.training.arguments import OURS, Precision, choose_precision, training_arguments, unusual
+from sentiment140_bert.training.arguments import NOT_PASSED, Precision, choose_precision, training_arguments, unusual
 
-FP32 = Precision("fp32", "as asked")
+FP32 = Precision("fp32", "as requested")
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 
 
@@ -22,7 +22,7 @@ def built(**values: Any) -> TrainingArguments:
 
 @without_gpu
 def test_a_cpu_computes_in_fp32_and_explains_it() -> None:
-    for asked, why in (("auto", "no CUDA GPU"), ("fp32", "as asked")):
+    for asked, why in (("auto", "no CUDA GPU"), ("fp32", "as requested")):
         assert choose_precision(TrainingConfig(precision=asked)) == Precision("fp32", why)
     for half in ({"precision": "fp16"}, {"precision": "bf16"}, {"fp16": True}, {"bf16": True}):
         name = half.get("precision") or next(iter(half))
@@ -54,7 +54,7 @@ def test_precision_on_every_kind_of_hardware(monkeypatch: pytest.MonkeyPatch) ->
             if name:
                 assert choose_precision(config).name == name, (asked, gpu, bf16)
             else:
-                with pytest.raises(HardwareError, match=f"{asked} was asked for"):
+                with pytest.raises(HardwareError, match=f"{asked} was requested"):
                     choose_precision(config)
 
 
@@ -68,14 +68,14 @@ def test_auto_takes_what_the_gpu_has() -> None:
 @without_gpu
 def test_the_command_line_names_the_missing_gpu(s140: Any) -> None:
     result = s140("train", "--recipe", "quickstart", "--precision", "fp16", "--output-dir", "new", code=1)
-    assert "fp16 was asked for" in result.stderr
+    assert "fp16 was requested" in result.stderr
     assert not Path("new").exists()
 
 
 def test_every_field_is_named_as_in_training_arguments() -> None:
     ours = set(TrainingConfig.model_fields)
-    assert ours - OURS <= {each.name for each in dataclasses.fields(TrainingArguments)}
-    assert ours >= OURS
+    assert ours - NOT_PASSED <= {field.name for field in dataclasses.fields(TrainingArguments)}
+    assert ours >= NOT_PASSED
 
 
 def test_every_value_arrives() -> None:

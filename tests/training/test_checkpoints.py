@@ -19,13 +19,13 @@ from sentiment140_bert.errors import RunError
 from sentiment140_bert.training.checkpoints import (
     MANIFEST,
     CheckpointSealer,
-    damages,
-    newest_whole,
+    find_damage,
+    list_complete,
+    newest_complete,
     remove,
     remove_older,
     seal,
-    seconds_until,
-    whole_ones,
+    training_seconds,
 )
 from tiny_run import flags
 
@@ -67,7 +67,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_named(tmp_path: Path, caplog) -
         whole = checkpoint(tmp_path / name, 9)
         damage(checkpoint(tmp_path / name, 10))
         caplog.clear()
-        if newest_whole(tmp_path / name) != whole or "checkpoint-10 is passed over: " not in caplog.text:
+        if newest_complete(tmp_path / name) != whole or "checkpoint-10 is passed over: " not in caplog.text:
             failures.append(name)
     assert failures == []
 
@@ -76,17 +76,17 @@ def test_what_is_no_folder_of_a_step_is_no_checkpoint(tmp_path: Path) -> None:
     whole = checkpoint(tmp_path, 9)
     (tmp_path / "checkpoint-10").write_text("")
     (tmp_path / "checkpoint-\u00b2").mkdir()
-    assert newest_whole(tmp_path) == whole
-    assert whole_ones(tmp_path) == [whole]
+    assert newest_complete(tmp_path) == whole
+    assert list_complete(tmp_path) == [whole]
 
 
 def test_what_is_wrong_is_named(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path, 3)
-    assert list(damages(folder)) == []
-    assert seconds_until(folder) == 1.5
+    assert list(find_damage(folder)) == []
+    assert training_seconds(folder) == 1.5
     (folder / "model.safetensors").write_bytes(b"123")
     (folder / "optimizer.pt").write_bytes(b"x2345678")
-    assert list(damages(folder)) == ["model.safetensors has 3 of 8 bytes", "optimizer.pt is not what was written"]
+    assert list(find_damage(folder)) == ["model.safetensors has 3 of 8 bytes", "optimizer.pt is not what was written"]
 
 
 def test_a_manifest_is_written_once_all_files_are_on_the_disk(tmp_path: Path, monkeypatch) -> None:
@@ -118,7 +118,7 @@ def test_the_seconds_before_a_resumption_count(tmp_path: Path) -> None:
     saving.at(1, callback)
     callback.finish()
     callback.close()
-    assert seconds_until(tmp_path / "checkpoint-1") >= 1050
+    assert training_seconds(tmp_path / "checkpoint-1") >= 1050
 
 
 class Saving:
@@ -142,7 +142,7 @@ def test_training_does_not_wait_for_a_checkpoint_to_be_sealed_but_the_next_one_d
 
     def saved() -> None:
         going_on.wait()
-        order.append(newest_whole(tmp_path).name)
+        order.append(newest_complete(tmp_path).name)
 
     callback, saving = CheckpointSealer(0.0, on_checkpoint=saved), Saving(tmp_path)
     finish = callback.finish
@@ -159,7 +159,7 @@ def test_training_does_not_wait_for_a_checkpoint_to_be_sealed_but_the_next_one_d
     finish()
     callback.close()
     assert order == ["training went on", "the next one waits", "checkpoint-1", "checkpoint-2"]
-    assert [each.name for each in whole_ones(tmp_path)] == ["checkpoint-1", "checkpoint-2"]
+    assert [each.name for each in list_complete(tmp_path)] == ["checkpoint-1", "checkpoint-2"]
 
 
 def test_what_goes_wrong_in_sealing_ends_training(tmp_path: Path) -> None:
@@ -200,11 +200,11 @@ def test_one_whose_best_is_damaged_is_passed_over_while_there_is_another(tmp_pat
     newest = unsealed(tmp_path, 3)
     (newest / "trainer_state.json").write_text(json.dumps({"best_model_checkpoint": f"/elsewhere/{best.name}"}))
     seal(newest, 1.5)
-    assert newest_whole(tmp_path) == newest
+    assert newest_complete(tmp_path) == newest
     (best / "optimizer.pt").unlink()
-    assert newest_whole(tmp_path) == older
+    assert newest_complete(tmp_path) == older
     remove(older)
-    assert newest_whole(tmp_path) == newest  # which says what is missing
+    assert newest_complete(tmp_path) == newest  # which says what is missing
 
 
 def test_the_limit_is_kept(tmp_path: Path) -> None:
@@ -212,19 +212,19 @@ def test_the_limit_is_kept(tmp_path: Path) -> None:
     for step in (1, 2, 3):
         saving.at(step, callback)
     callback.close()
-    assert [each.name for each in whole_ones(tmp_path)] == ["checkpoint-2", "checkpoint-3"]
+    assert [each.name for each in list_complete(tmp_path)] == ["checkpoint-2", "checkpoint-3"]
 
 
 def test_steps_are_compared_as_numbers(tmp_path: Path) -> None:
     for step in (5, 1000, 20):
         checkpoint(tmp_path, step)
     (tmp_path / "checkpoint-final").mkdir()
-    assert newest_whole(tmp_path) == tmp_path / "checkpoint-1000"
+    assert newest_complete(tmp_path) == tmp_path / "checkpoint-1000"
 
 
 def test_there_may_be_none(tmp_path: Path) -> None:
-    assert newest_whole(tmp_path) is None
-    assert newest_whole(tmp_path / "missing") is None
+    assert newest_complete(tmp_path) is None
+    assert newest_complete(tmp_path / "missing") is None
 
 
 STEPS = st.sets(st.integers(1, 2000), min_size=1, max_size=6)
@@ -274,9 +274,9 @@ def test_the_newest_whole_one_is_found(
     whole = {step for step, how in states.items() if how == "whole"}
     complete = {step for step in whole if bests[step] is None or bests[step] in whole}
     expected = max(complete or whole, default=None)
-    assert newest_whole(folder) == (expected and folder / f"checkpoint-{expected}")
+    assert newest_complete(folder) == (expected and folder / f"checkpoint-{expected}")
     sizes_agree = sorted(step for step, how in states.items() if how != "cut off")
-    assert whole_ones(folder) == [folder / f"checkpoint-{step}" for step in sizes_agree]
+    assert list_complete(folder) == [folder / f"checkpoint-{step}" for step in sizes_agree]
 
 
 def test_a_run_that_was_moved_finds_its_best_checkpoint_or_says_so(tmp_path: Path) -> None:
@@ -323,7 +323,7 @@ def test_what_is_removed_is_emptied_first(tmp_path: Path) -> None:
         remove_older(newest, "", 1)
         assert os.fstat(bin_of_a_drive.fileno()).st_size == 0
     assert not old.exists()
-    assert newest_whole(tmp_path) == newest
+    assert newest_complete(tmp_path) == newest
 
 
 def test_a_run_keeps_as_many_as_it_was_told(encoder: Path, tmp_path: Path, s140) -> None:
@@ -340,4 +340,4 @@ def test_a_run_keeps_as_many_as_it_was_told(encoder: Path, tmp_path: Path, s140)
     left = sorted(int(each.name.removeprefix("checkpoint-")) for each in tmp_path.glob("run/checkpoints/*"))
     assert len(left) == 2
     assert {best, 12} <= set(left)
-    assert newest_whole(tmp_path / "run" / "checkpoints").name == "checkpoint-12"
+    assert newest_complete(tmp_path / "run" / "checkpoints").name == "checkpoint-12"

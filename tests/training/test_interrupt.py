@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from command_line import Command
 from model_fixtures import train
 from sentiment140_bert.run_dir import sha256_of
-from sentiment140_bert.training.checkpoints import newest_whole, seal, seconds_until
+from sentiment140_bert.training.checkpoints import newest_complete, seal, training_seconds
 from tiny_run import flags
 
 pytest_plugins = "model_fixtures"
@@ -73,7 +73,7 @@ def stopped(words: Words, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def test_a_signal_leaves_a_whole_checkpoint_and_says_how_to_go_on(stopped, number: int, code: int) -> None:
     run = stopped[number]
     assert run.code == code, run.stderr
-    checkpoint = newest_whole(run.folder / "checkpoints")
+    checkpoint = newest_complete(run.folder / "checkpoints")
     assert checkpoint is not None
     assert checkpoint.name == "checkpoint-8"  # the signal came when the seventh step was done
     assert f"s140 train --output-dir {run.folder} --resume" in run.stderr
@@ -128,7 +128,7 @@ def test_a_resumed_run_ends_with_the_very_same_weights(run: Path, words: Words, 
 def test_a_checkpoint_that_was_cut_off_is_not_resumed_from(stopped, s140) -> None:
     """With its only checkpoint past the first epoch damaged, the run goes on from the one before."""
     folder = stopped[signal.SIGINT].folder
-    newest = newest_whole(folder / "checkpoints")
+    newest = newest_complete(folder / "checkpoints")
     with (newest / "optimizer.pt").open("r+b") as file:
         file.truncate(100)
     result = s140("train", "--output-dir", folder, "--resume", "--json")
@@ -141,7 +141,7 @@ def test_a_checkpoint_that_was_cut_off_is_not_resumed_from(stopped, s140) -> Non
 def with_the_first_as_best(run: Path, folder: Path) -> Path:
     """A copy of a finished run, as it was before scoring, whose newest checkpoint says that the first one was best."""
     shutil.copytree(run, folder, ignore=shutil.ignore_patterns("model", "metrics.json"))
-    newest = newest_whole(folder / "checkpoints")
+    newest = newest_complete(folder / "checkpoints")
     assert newest.name == "checkpoint-12"
     file = newest / "trainer_state.json"
     first = {
@@ -150,8 +150,8 @@ def with_the_first_as_best(run: Path, folder: Path) -> Path:
         "best_metric": 1.0,
     }
     file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | first), "utf-8")
-    seal(newest, seconds_until(newest))
-    assert newest_whole(folder / "checkpoints") == newest
+    seal(newest, training_seconds(newest))
+    assert newest_complete(folder / "checkpoints") == newest
     return folder
 
 

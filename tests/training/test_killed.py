@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from killing import damaged, same, trained
-from sentiment140_bert.training.checkpoints import MANIFEST, newest_whole
+from sentiment140_bert.training.checkpoints import MANIFEST, newest_complete
 from tiny_run import flags
 
 pytest_plugins = "model_fixtures"
@@ -39,7 +39,7 @@ def test_it_ends_where_an_undisturbed_one_does(small_bert, tmp_path: Path, shape
         ended = trained(folder, words, f"step {step}/", whole=step > 6)
         assert ended.code == -signal.SIGKILL, ended.told
         assert not (folder / "metrics.json").exists()
-    newest = newest_whole(folder / "checkpoints")
+    newest = newest_complete(folder / "checkpoints")
     with (newest / "optimizer.pt").open("r+b") as file:
         file.truncate(1000)
     ended = trained(folder, words)
@@ -109,7 +109,7 @@ def test_one_checkpoint_is_enough_to_end_with(small_bert, tmp_path: Path) -> Non
     words = flags(model_name_or_path=small_bert(), save_total_limit=1, learning_rate=0.5, num_train_epochs=4)
     ended = trained(tmp_path / "run", words)
     assert ended.code == 0, ended.told
-    assert newest_whole(tmp_path / "run" / "checkpoints").name == "checkpoint-24"
+    assert newest_complete(tmp_path / "run" / "checkpoints").name == "checkpoint-24"
 
 
 def test_killed_while_it_scored_it_scores(smallest_run: Path, smallest_words, tmp_path: Path, s140) -> None:
@@ -122,8 +122,8 @@ def test_killed_while_it_scored_it_scores(smallest_run: Path, smallest_words, tm
 
 
 def test_any_damage_is_found(smallest_run: Path, tmp_path: Path) -> None:
-    """60 damages, drawn from a seed, of all files and of the manifest, which names each of them."""
-    newest = newest_whole(smallest_run / "checkpoints")
+    """60 find_damage, drawn from a seed, of all files and of the manifest, which names each of them."""
+    newest = newest_complete(smallest_run / "checkpoints")
     assert set(json.loads((newest / MANIFEST).read_text())["files"]) == {
         each.name for each in newest.iterdir() if each.name != MANIFEST
     }
@@ -132,5 +132,5 @@ def test_any_damage_is_found(smallest_run: Path, tmp_path: Path) -> None:
         copy = tmp_path / newest.name
         shutil.copytree(newest, copy)
         done = damaged(copy, draw)
-        assert newest_whole(tmp_path) is None, done
+        assert newest_complete(tmp_path) is None, done
         shutil.rmtree(copy)

@@ -28,7 +28,7 @@ from sentiment140_bert import models
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.training.arguments import Precision, training_arguments
-from sentiment140_bert.training.checkpoints import newest_whole, seconds_until
+from sentiment140_bert.training.checkpoints import newest_complete, training_seconds
 from sentiment140_bert.training.rows import IGNORED, TokenRows, lengths_of
 from sentiment140_bert.training.trainer import SentimentTrainer, exact_loss, train
 from tiny_run import flags
@@ -260,9 +260,9 @@ def test_stopping_anywhere_changes_nothing(small_bert: Callable[..., Path], tmp_
         home = tmp_path / f"parts{number}"
         first, *_ = run(home, [kill(at)])
         assert (first.signal, first.steps, first.epochs) == (signal.SIGTERM, at, at / 5)
-        checkpoint = newest_whole(home)
+        checkpoint = newest_complete(home)
         assert checkpoint.name == f"checkpoint-{at}"
-        before = seconds_until(checkpoint)
+        before = training_seconds(checkpoint)
         second, other, evaluations_of_both = run(home, [], checkpoint)
         assert second.signal is None
         assert (second.steps, second.best_step, second.best_metric) == (10, whole.best_step, whole.best_metric)
@@ -278,11 +278,11 @@ def test_a_signal_after_the_last_step_leaves_a_checkpoint(classifier_folder: Pat
     common = {"history": tmp_path / "history.jsonl", "compute_metrics": lambda _: {}, "callbacks": [KillScoring(4)]}
     outcome = train(model, tokenizer, {"train": data, "validation": data}, settings, **common)
     assert (outcome.signal, outcome.steps) == (signal.SIGTERM, 4)
-    kept = load_file(newest_whole(tmp_path) / "model.safetensors")
-    assert newest_whole(tmp_path).name == "checkpoint-4"
+    kept = load_file(newest_complete(tmp_path) / "model.safetensors")
+    assert newest_complete(tmp_path).name == "checkpoint-4"
     assert all(torch.equal(kept[name], weight) for name, weight in model.state_dict().items() if name in kept)
     again, _ = models.load_model_and_tokenizer(str(classifier_folder))
-    common |= {"callbacks": [], "resume_from": newest_whole(tmp_path)}
+    common |= {"callbacks": [], "resume_from": newest_complete(tmp_path)}
     ended = train(again, tokenizer, {"train": data, "validation": data}, settings, **common)
     assert (ended.signal, ended.steps) == (None, 4)  # in mid-epoch, where Trainer would take a fifth
     assert all(torch.equal(weight, again.state_dict()[name]) for name, weight in model.state_dict().items())
@@ -300,7 +300,7 @@ def test_a_signal_leaves_a_checkpoint_where_only_better_ones_are_kept(
     splits = {"train": tweets(80), "validation": tweets(40)}
     outcome = train(model, tokenizer, splits, arguments(tmp_path, **values), callbacks=[KillScoring(at)], **common)
     assert (outcome.signal, outcome.steps) == (signal.SIGTERM, at)
-    assert newest_whole(tmp_path).name == f"checkpoint-{at}"
+    assert newest_complete(tmp_path).name == f"checkpoint-{at}"
 
 
 def test_two_processes_learn_as_one(small_bert: Callable[..., Path], tmp_path: Path, s140) -> None:

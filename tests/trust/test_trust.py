@@ -25,9 +25,9 @@ from sentiment140_bert.experiments.tune.store import SUPER_JOURNAL, Store
 from sentiment140_bert.experiments.tune.study_dir import TuningDir
 from sentiment140_bert.run_dir import TEMPORARY, RunDir, folder_written_whole, remove_leftovers, write_json
 from sentiment140_bert.runs import saved_recipe
-from sentiment140_bert.tracking import wandb_tracker
-from sentiment140_bert.tracking.artifact_places import check_artifacts
-from sentiment140_bert.tracking.tracks import story_of
+from sentiment140_bert.tracking import wandb as wandb_tracker
+from sentiment140_bert.tracking.mlflow_places import check_artifacts
+from sentiment140_bert.tracking.tracks import describe_tracked_run
 from sentiment140_bert.training import checkpoints, volumes
 from tiny_run import flags
 
@@ -248,7 +248,7 @@ def test_a_manifest_names_files_of_its_checkpoint_alone(tmp_path: Path, elsewher
     manifest = json.loads((folder / checkpoints.MANIFEST).read_text())
     manifest["files"]["../elsewhere/note.txt"] = {"size": 12, "sha256": run_dir.sha256_of(elsewhere / "note.txt")}
     write_json(folder / checkpoints.MANIFEST, manifest)
-    assert list(checkpoints.damages(folder)) == ["its complete.json is damaged"]
+    assert list(checkpoints.find_damage(folder)) == ["its complete.json is damaged"]
 
 
 @pytest.fixture
@@ -272,7 +272,7 @@ def test_no_tracker_is_told_where_only_the_run_names_its_server(
         result = invoke(VERBS[verb], mine, encoder)
         assert result.exit_code == code, (verb, result.output)
         if verb != "card":
-            assert f"names {stranger.url}, and nobody on this machine" in result.output, verb
+            assert f"names {stranger.url}, which was never named on this machine" in result.output, verb
             assert f"MLFLOW_TRACKING_URI={stranger.url}" in result.output, verb
             assert f"names {outside}" in result.output, verb
     assert stranger.heard == []
@@ -285,13 +285,13 @@ def test_a_server_that_was_named_once_is_told_by_later_verbs(
 ) -> None:
     write_json(mine / "tracking.json", {"mlflow": {"id": "1" * 32, "tracking_uri": stranger.url}})
     monkeypatch.setenv("XDG_CONFIG_HOME", str(mine.parent / "settings"))
-    monkeypatch.setattr("sentiment140_bert.tracking.sender.PAUSES", (0.0, 0.0, 0.0, 0.0))
+    monkeypatch.setattr("sentiment140_bert.tracking.sync.PAUSES", (0.0, 0.0, 0.0, 0.0))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", stranger.url)
     invoke(VERBS["track"], mine, encoder)
     heard = len(stranger.heard)
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     result = invoke(VERBS["track"], mine, encoder)
-    assert "nobody on this machine" not in result.output
+    assert "never named on this machine" not in result.output
     assert 0 < heard < len(stranger.heard)
 
 
@@ -313,11 +313,11 @@ def test_a_recipe_names_no_space_or_repository_of_somebody_else(
     hub: HubServer, mine: Path, encoder: Path, monkeypatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
-    from sentiment140_bert.tracking.trackio_tracker import Trackio
+    from sentiment140_bert.tracking.trackio import Trackio
 
     def unnamed(space: str) -> str:
         recipe = saved_recipe(mine).with_values({"trackio_space_id": space})
-        return Trackio(story_of(RunDir(mine), recipe), {}).unnamed_place()
+        return Trackio(describe_tracked_run(RunDir(mine), recipe), {}).unnamed_place()
 
     assert {space: unnamed(space) for space in ("stranger/space", "tester/space", "space")} == {
         "stranger/space": "stranger/space",
@@ -597,11 +597,11 @@ def test_an_address_that_clients_read_differently_is_no_known_place() -> None:
 
 def test_files_go_where_the_server_said_when_it_was_asked_first(mine: Path, elsewhere: Path, monkeypatch) -> None:
     """It is asked once, and its answer checked; another answer later changes nothing."""
-    from sentiment140_bert.tracking.mlflow_tracker import Mlflow
+    from sentiment140_bert.tracking.mlflow import Mlflow
 
     store = mine.parent / "store.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
-    tracker = Mlflow(story_of(RunDir(mine), saved_recipe(mine), live=False), {})
+    tracker = Mlflow(describe_tracked_run(RunDir(mine), saved_recipe(mine), live=False), {})
     tracker.open(lambda values: None)
     with contextlib.closing(sqlite3.connect(store)) as connection:
         connection.execute("UPDATE runs SET artifact_uri = ?", (elsewhere.as_uri(),))
@@ -612,11 +612,11 @@ def test_files_go_where_the_server_said_when_it_was_asked_first(mine: Path, else
 
 
 def test_a_trackers_odd_answer_is_not_written_down(mine: Path) -> None:
-    from sentiment140_bert.tracking.sender import Book
+    from sentiment140_bert.tracking.sync_state import SyncState
 
     before = RunDir(mine).tracking.read_bytes() if RunDir(mine).tracking.exists() else None
     with pytest.raises(TrackerError, match="The answer of mlflow"):
-        Book(RunDir(mine)).write("mlflow", id="../../x")
+        SyncState(RunDir(mine)).write("mlflow", id="../../x")
     assert (RunDir(mine).tracking.read_bytes() if RunDir(mine).tracking.exists() else None) == before
 
 

@@ -98,11 +98,11 @@ def _train_and_predict(
     from sentiment140_bert.evaluation.metrics import compute_trainer_metrics
     from sentiment140_bert.inference.torch_backend import TorchClassifier
     from sentiment140_bert.training import arguments, trainer
-    from sentiment140_bert.training.checkpoints import newest_whole
+    from sentiment140_bert.training.checkpoints import newest_complete
 
     checkpoints = folder / "checkpoints"
     settings = arguments.training_arguments(recipe.training, arguments.choose_precision(recipe.training), checkpoints)
-    if arguments.processes_of(settings).num_processes > 1:
+    if arguments.set_up_processes(settings).num_processes > 1:
         raise RunError("The search for suspects runs in one process.", "Start it without torchrun or accelerate.")
     exact = pinning.at_one_commit(recipe, data=(prepared, tokens, tokenizer)).model
     model = models.load_encoder(exact.model_name_or_path, exact.model_revision, recipe.training.seed, exact.dropouts())
@@ -114,7 +114,7 @@ def _train_and_predict(
         settings,
         history=folder / "history.jsonl",
         compute_metrics=compute_trainer_metrics,
-        resume_from=newest_whole(checkpoints),
+        resume_from=newest_complete(checkpoints),
         finds_batch=recipe.training.auto_find_batch_size,
         lr_decay=recipe.training.layerwise_lr_decay,
     )

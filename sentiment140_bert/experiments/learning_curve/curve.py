@@ -131,7 +131,7 @@ def _check_single_process(recipe: Recipe) -> None:
     from sentiment140_bert.training import arguments
 
     settings = arguments.training_arguments(recipe.training, arguments.choose_precision(recipe.training), Path())
-    if arguments.processes_of(settings).num_processes > 1:
+    if arguments.set_up_processes(settings).num_processes > 1:
         raise RunError("A learning curve runs in one process.", "Start it without torchrun or accelerate.")
 
 

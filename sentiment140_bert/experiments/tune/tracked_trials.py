@@ -32,7 +32,7 @@ def parent(
         arguments_given: What followed ``s140`` on the command line.
     """
     run = home.tracked
-    if not tracks.names_for(run, recipe, resume=False):
+    if not tracks.choose_trackers(run, recipe, resume=False):
         return None
     _begin(home, recipe, report, arguments_given)
     known = study.once(TRACKED, lambda: _told(home, recipe))
@@ -79,11 +79,13 @@ def _begin(home: TuningDir, recipe: Recipe, report: Mapping[str, Any], arguments
 
 def _told(home: TuningDir, recipe: Recipe) -> dict[str, Any]:
     """Tells the trackers what there is, and returns which runs theirs are."""
-    from sentiment140_bert.tracking import tracked
+    from sentiment140_bert.tracking import open_trackers
 
     run = home.tracked
     named = _named(home, recipe)
-    with tracked(tracks.names_for(run, named, resume=True), lambda: tracks.story_of(run, named)):
+    with open_trackers(
+        tracks.choose_trackers(run, named, resume=True), lambda: tracks.describe_tracked_run(run, named)
+    ):
         pass
     return dict(run.read(run.tracking)) if run.tracking.is_file() else {}
 

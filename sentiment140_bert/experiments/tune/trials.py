@@ -137,11 +137,11 @@ def attempt(
 
 def left_in(run: RunDir, recipe: Recipe, fingerprint: str) -> Path | None:
     """The checkpoint that this very trial has left; another study, whose store is gone, may have left one, too."""
-    from sentiment140_bert.training.checkpoints import newest_whole
+    from sentiment140_bert.training.checkpoints import newest_complete
 
     if not run.is_run() or differences(saved_recipe(run.path), recipe):
         return None
-    return newest_whole(run.checkpoints) if run.read(run.data)["fingerprint"] == fingerprint else None
+    return newest_complete(run.checkpoints) if run.read(run.data)["fingerprint"] == fingerprint else None
 
 
 def _trained(
@@ -156,7 +156,7 @@ def _trained(
     from sentiment140_bert import models
     from sentiment140_bert.evaluation.metrics import compute_trainer_metrics
     from sentiment140_bert.machine.usage import Usage
-    from sentiment140_bert.tracking import tracked
+    from sentiment140_bert.tracking import open_trackers
     from sentiment140_bert.training import arguments, callbacks, trainer
 
     precision = arguments.choose_precision(recipe.training)
@@ -180,8 +180,8 @@ def _trained(
 
     reported = callbacks.EvaluationReporter(metric_of(recipe), report, claim.known, progress.advance)
     usage = Usage()
-    names = tracks.names_for(run, recipe, resume=checkpoint is not None)
-    with tracked(names, lambda: tracks.story_of(run, recipe, live=True)) as tracking:
+    names = tracks.choose_trackers(run, recipe, resume=checkpoint is not None)
+    with open_trackers(names, lambda: tracks.describe_tracked_run(run, recipe, live=True)) as tracking:
         outcome = trainer.train(
             model,
             material.tokenizer,

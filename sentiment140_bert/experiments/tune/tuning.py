@@ -147,7 +147,7 @@ def _possible(recipe: Recipe, trials: int, timeout: float | None, final_seeds: i
     settings = arguments.training_arguments(recipe.training, precision, Path())
     for config in _schedules(recipe):
         arguments.training_arguments(config, precision, Path())
-    if arguments.processes_of(settings).num_processes > 1:
+    if arguments.set_up_processes(settings).num_processes > 1:
         raise RunError(
             "A trial is made in one process.", "Start it without torchrun or accelerate, once on each GPU or machine."
         )

@@ -117,11 +117,11 @@ def _list_trackers(recipe: Recipe, problems: list[str]) -> dict[str, list[str]]:
 
     report_to = recipe.training.report_to
     try:
-        used = tracking.chosen(report_to)
+        used = tracking.resolve(report_to)
     except S140Error as error:
         problems.append(f"{error.message} {error.hint}")
         used = [name for name in report_to if name != "none"]
-    return {"installed": tracking.installed(), "used": used}
+    return {"installed": tracking.list_installed(), "used": used}
 
 
 def _source(name: str, state: str, remark: str, on_hub: bool = False) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def _locate_model(recipe: Recipe) -> dict[str, Any]:
     name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
     try:
         if models.is_hub_id(name):
-            return _source(name, *reach.state_of("model", name, revision), on_hub=True)
+            return _source(name, *reach.look_up("model", name, revision), on_hub=True)
         models.locate(name)
     except S140Error as error:
         return _source(name, "missing", f"{error.message} {error.hint}".rstrip("."))
@@ -148,7 +148,7 @@ def _locate_dataset(recipe: Recipe) -> dict[str, Any]:
 
     name = recipe.data.dataset
     if source.is_hub_id(name):
-        return _source(name, *reach.state_of("dataset", name, recipe.data.dataset_revision), on_hub=True)
+        return _source(name, *reach.look_up("dataset", name, recipe.data.dataset_revision), on_hub=True)
     if name == "stanford":
         if (download.cache_dir() / "downloads" / "trainingandtestdata.zip").is_file():
             return _source(name, "cached", "in the cache of this machine")

@@ -59,7 +59,7 @@ def probe(recipe: Recipe, folder: Path, has_tokenizer: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=nearest_folder(folder), prefix=".s140-probe-") as temporary:
         home = Path(temporary)
         settings = arguments.training_arguments(config, arguments.choose_precision(config), home / "checkpoints")
-        arguments.processes_of(settings)
+        arguments.set_up_processes(settings)
         share = trainer.share_of(settings)
         train = _make_rows(lengths, max(share.tweets * 50, STEPS * share.tweets), model.config)
         scored = _make_rows(lengths, config.per_device_eval_batch_size, model.config)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert import tracking
 from sentiment140_bert.recipe import DataConfig, Recipe, parse_recipe
-from sentiment140_bert.tracking import registry
+from sentiment140_bert.tracking import mlflow_models
 from sentiment140_bert.training.run import train
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def spark_train(
     log.info("processes: %d %s, %s", num_processes, where, "a GPU each" if gpu else "without GPU")
     if not local_mode:
         recipe, output_dir = _make_paths_absolute(recipe), output_dir.absolute()
-    tracked = "mlflow" in tracking.chosen(recipe.training.report_to)
+    tracked = "mlflow" in tracking.resolve(recipe.training.report_to)
     with _copy_tables(recipe, output_dir, local_mode) as environment:
         result: dict[str, Any] = processes.run_processes(
             _train_in_process,
@@ -63,7 +63,7 @@ def spark_train(
             num_processes=num_processes,
             local_mode=local_mode,
             use_gpu=gpu,
-            environment=environment | (registry.login() if tracked else {}),
+            environment=environment | (mlflow_models.login() if tracked else {}),
         )
     return result
 

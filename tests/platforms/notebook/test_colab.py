@@ -15,7 +15,7 @@ from nbformat.v4 import new_code_cell
 from notebook_kernel import PLANTED, cell_with, code_cells, execute, read, text_of
 from sentiment140_bert.recipe import load_recipe
 from sentiment140_bert.run_dir import RunDir
-from sentiment140_bert.training.checkpoints import newest_whole
+from sentiment140_bert.training.checkpoints import newest_complete
 from tiny_run import TINY
 
 pytest_plugins = "hub_fixtures"
@@ -63,14 +63,14 @@ class Runs:
         self.cut_off = read()
         with pytest.raises(DeadKernelError):
             execute(self.cut_off, folder, env=PLANTED, send=signal.SIGKILL, when=self._has_a_checkpoint)
-        self.left = newest_whole(self.run.checkpoints)
+        self.left = newest_complete(self.run.checkpoints)
         self.finished_too_early = self.run.is_finished()
         self.resumed = execute(read(), folder, env=PLANTED)
         self.written = self.run.metrics.stat().st_mtime_ns
         self.again = execute(read(), folder, env=PLANTED)
 
     def _has_a_checkpoint(self) -> bool:
-        return newest_whole(self.run.checkpoints) is not None
+        return newest_complete(self.run.checkpoints) is not None
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +150,7 @@ def test_a_stopped_cell_says_how_to_go_on(quick: Quick) -> None:
     assert "Run this cell again" in "".join(error.traceback)
     assert "File" not in "".join(error.traceback)
     assert "stopping after this step" in text_of(quick.stopped)
-    assert newest_whole(quick.endless.checkpoints)
+    assert newest_complete(quick.endless.checkpoints)
     assert not quick.endless.is_finished()
 
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from sentiment140_bert.cli import main
-from sentiment140_bert.hub.secrets import kind_in
+from sentiment140_bert.hub.secrets import find_secret
 from sentiment140_bert.recipe import list_recipes
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -156,7 +156,7 @@ def test_every_parameter_is_an_option_of_the_command(name: str) -> None:
 
 def test_no_secret_stands_in_it() -> None:
     for file in [*FOLDER.rglob("*.yml"), *FOLDER.rglob("*.py")]:
-        assert kind_in(file.read_bytes()) is None, file
+        assert find_secret(file.read_bytes()) is None, file
     for _, (_, job) in JOBS.items():
         for cluster in job["job_clusters"]:
             for name, value in cluster["new_cluster"]["spark_env_vars"].items():

@@ -17,7 +17,7 @@ from sentiment140_bert import models, predict
 from sentiment140_bert.data.texts import read_texts
 from sentiment140_bert.platforms.spark import predict as scoring
 from sentiment140_bert.platforms.spark.processes import pack_error, unpack_error
-from sentiment140_bert.tracking import registry
+from sentiment140_bert.tracking import mlflow_models
 
 pytest_plugins = ("spark_fixtures", "hub_fixtures")
 
@@ -238,7 +238,7 @@ def test_a_registered_model_answers_as_the_run_does(
     found = scored(spark, target)
     assert [found[at][0] for at in range(len(tweets))] == [each.label for each in expected]
     assert [found[at][1] for at in range(len(tweets))] == pytest.approx([each.score for each in expected], abs=1e-5)
-    with registry.fetched(registered) as folder:
+    with mlflow_models.fetch(registered) as folder:
         tokenizer = models.load_tokenizer(str(folder))
     own = models.load_tokenizer(str(mine))
     assert tokenizer.backend_tokenizer.to_str() == own.backend_tokenizer.to_str()

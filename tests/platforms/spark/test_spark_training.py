@@ -14,7 +14,7 @@ from sentiment140_bert.errors import S140Error
 from sentiment140_bert.platforms.spark import processes
 from sentiment140_bert.platforms.spark import train as workflow
 from sentiment140_bert.platforms.spark.processes import unpack_error
-from sentiment140_bert.tracking import registry
+from sentiment140_bert.tracking import mlflow_models
 from tiny_run import flags
 
 pytest_plugins = ("spark_fixtures", "hub_fixtures")
@@ -188,11 +188,11 @@ def test_the_callers_login_reaches_the_processes_and_no_file(spark, monkeypatch,
 
 
 def test_the_workspaces_login_is_handed_on_only_on_databricks(monkeypatch) -> None:
-    assert registry.login() == {}
+    assert mlflow_models.login() == {}
     monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "17.3")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "databricks")
     monkeypatch.setenv("DATABRICKS_HOST", "https://workspace.invalid")
     monkeypatch.setenv("DATABRICKS_TOKEN", TOKEN)
-    found = registry.login()
+    found = mlflow_models.login()
     assert found["DATABRICKS_HOST"] == "https://workspace.invalid"
     assert (found["DATABRICKS_TOKEN"], found["MLFLOW_TRACKING_URI"]) == (TOKEN, "databricks")

@@ -11,9 +11,10 @@ import pytest
 
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir
-from sentiment140_bert.tracking import sender as sending
-from sentiment140_bert.tracking.sender import Book, Sender, plain
-from sentiment140_bert.tracking.story import FINISHED, KILLED, Story
+from sentiment140_bert.tracking import sync
+from sentiment140_bert.tracking.sync import Sync, plain
+from sentiment140_bert.tracking.sync_state import SyncState
+from sentiment140_bert.tracking.tracked_run import FINISHED, KILLED, TrackedRun
 from sentiment140_bert.tracking.tracker import Tracker
 
 
@@ -22,8 +23,8 @@ class Notebook(Tracker):
 
     name = "notebook"
 
-    def __init__(self, story: Story, known: dict) -> None:
-        super().__init__(story, known)
+    def __init__(self, tracked_run: TrackedRun, state: dict) -> None:
+        super().__init__(tracked_run, state)
         self.heard: list = []
         self.opened = 0
         self.trouble: Exception | None = None
@@ -52,29 +53,29 @@ class Notebook(Tracker):
     def published(self) -> None:
         self._hear("published")
 
-    def close(self, state) -> None:
-        self._hear(state.name)
+    def close(self, status) -> None:
+        self._hear(status.name)
 
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """What failed is tried again at once."""
-    monkeypatch.setattr(sending, "PAUSES", (0.0,) * 4)
+    monkeypatch.setattr(sync, "PAUSES", (0.0,) * 4)
 
 
 @pytest.fixture
-def story(tmp_path: Path) -> Story:
-    return Story(RunDir(tmp_path), "mine", Recipe(), "f")
+def tracked_run(tmp_path: Path) -> TrackedRun:
+    return TrackedRun(RunDir(tmp_path), "mine", Recipe(), "f")
 
 
-def sender_of(story: Story, **attributes) -> tuple[Notebook, Sender]:
-    book = Book(story.run)
-    tracker = type("Mine", (Notebook,), attributes)(story, book.of("notebook"))
-    return tracker, Sender(tracker, story, book)
+def sender_of(tracked_run: TrackedRun, **attributes) -> tuple[Notebook, Sync]:
+    state = SyncState(tracked_run.run)
+    tracker = type("Mine", (Notebook,), attributes)(tracked_run, state.get("notebook"))
+    return tracker, Sync(tracker, tracked_run, state)
 
 
-def log_step(story: Story, step: int, **values: float) -> None:
-    with story.run.history.open("a") as file:
+def log_step(tracked_run: TrackedRun, step: int, **values: float) -> None:
+    with tracked_run.run.history.open("a") as file:
         file.write(json.dumps({"step": step, "time": 1.0 * step} | (values or {"loss": 1.0 / step})) + "\n")
 
 
@@ -84,41 +85,41 @@ def curve(tracker: Notebook) -> list[int]:
     ]
 
 
-def test_nothing_is_told_twice_also_by_another_process(story: Story) -> None:
-    log_step(story, 1)
-    tracker, sender = sender_of(story)
+def test_nothing_is_told_twice_also_by_another_process(tracked_run: TrackedRun) -> None:
+    log_step(tracked_run, 1)
+    tracker, sender = sender_of(tracked_run)
     assert sender.close(FINISHED)
     assert tracker.heard == ["open", [("train/loss", 1, 1.0)], "recipe.yaml", "FINISHED"]
-    second, sender = sender_of(story)
-    assert second.known["id"] == "x1"
+    second, sender = sender_of(tracked_run)
+    assert second.state["id"] == "x1"
     assert sender.close(FINISHED)
     assert second.heard == []
-    log_step(story, 2)
-    third, sender = sender_of(story)
+    log_step(tracked_run, 2)
+    third, sender = sender_of(tracked_run)
     assert sender.close(FINISHED)
     assert third.heard == ["open", [("train/loss", 2, 0.5)], "FINISHED"]
 
 
-def test_steps_that_are_done_again_after_a_resume_are_not_told_again(story: Story) -> None:
+def test_steps_that_are_done_again_after_a_resume_are_not_told_again(tracked_run: TrackedRun) -> None:
     for step in (1, 2, 3):
-        log_step(story, step)
-    _, sender = sender_of(story)
+        log_step(tracked_run, step)
+    _, sender = sender_of(tracked_run)
     sender.close(FINISHED)
-    story.run.history.write_text("")
+    tracked_run.run.history.write_text("")
     for step in (1, 2, 3, 4):
-        log_step(story, step)
-    tracker, sender = sender_of(story)
+        log_step(tracked_run, step)
+    tracker, sender = sender_of(tracked_run)
     sender.close(FINISHED)
     assert curve(tracker) == [4]
 
 
-def test_a_failure_is_reported_once_and_made_good(story: Story, caplog, monkeypatch) -> None:
-    monkeypatch.setattr(sending, "GATHER", 0.0)
-    tracker, sender = sender_of(story)
+def test_a_failure_is_reported_once_and_made_good(tracked_run: TrackedRun, caplog, monkeypatch) -> None:
+    monkeypatch.setattr(sync, "GATHER", 0.0)
+    tracker, sender = sender_of(tracked_run)
     tracker.trouble = ValueError("no answer from https://me:my-password@host/x")
     with caplog.at_level(logging.INFO):
         for step in (1, 2, 3):
-            log_step(story, step)
+            log_step(tracked_run, step)
             for _ in range(2):
                 sender.notify()
                 sender._wait()
@@ -131,20 +132,20 @@ def test_a_failure_is_reported_once_and_made_good(story: Story, caplog, monkeypa
     assert curve(tracker) == [1, 2, 3]
 
 
-def test_what_a_tracker_missed_is_known(story: Story) -> None:
-    log_step(story, 1)
-    tracker, sender = sender_of(story)
+def test_what_a_tracker_missed_is_known(tracked_run: TrackedRun) -> None:
+    log_step(tracked_run, 1)
+    tracker, sender = sender_of(tracked_run)
     tracker.trouble = OSError("gone")
     assert not sender.close(FINISHED)
-    assert sender_of(story)[1].unsent() == ["train/loss", "recipe.yaml"]
+    assert sender_of(tracked_run)[1].unsent() == ["train/loss", "recipe.yaml"]
 
 
-def test_a_tracker_that_hangs_holds_up_nobody(story: Story, monkeypatch) -> None:
-    monkeypatch.setattr(sending, "GATHER", 0.0)
-    tracker, sender = sender_of(story)
+def test_a_tracker_that_hangs_holds_up_nobody(tracked_run: TrackedRun, monkeypatch) -> None:
+    monkeypatch.setattr(sync, "GATHER", 0.0)
+    tracker, sender = sender_of(tracked_run)
     tracker.busy.clear()
     for step in range(1, 51):
-        log_step(story, step)
+        log_step(tracked_run, step)
         sender.notify()
     assert tracker.heard == []
     tracker.busy.set()
@@ -153,22 +154,24 @@ def test_a_tracker_that_hangs_holds_up_nobody(story: Story, monkeypatch) -> None
 
 
 @pytest.mark.parametrize(("safe", "again"), [("at once", []), ("next time", [2]), ("closed", [1, 2])])
-def test_after_a_kill_everything_that_may_be_lost_is_told_again(story: Story, safe: str, again: list[int]) -> None:
-    _, sender = sender_of(story, safe=safe)
+def test_after_a_kill_everything_that_may_be_lost_is_told_again(
+    tracked_run: TrackedRun, safe: str, again: list[int]
+) -> None:
+    _, sender = sender_of(tracked_run, safe=safe)
     for step in (1, 2):
-        log_step(story, step)
+        log_step(tracked_run, step)
         sender.flush()
     sender.thread.shutdown()  # the end, and close was never called
-    tracker, sender = sender_of(story, safe=safe)
+    tracker, sender = sender_of(tracked_run, safe=safe)
     sender.close(FINISHED)
     assert curve(tracker) == again
 
 
-def test_values_at_one_step_that_come_later_are_told(story: Story) -> None:
-    log_step(story, 1)
-    tracker, sender = sender_of(story)
+def test_values_at_one_step_that_come_later_are_told(tracked_run: TrackedRun) -> None:
+    log_step(tracked_run, 1)
+    tracker, sender = sender_of(tracked_run)
     sender.flush()
-    log_step(story, 1, eval_loss=0.5, eval_accuracy=0.75)
+    log_step(tracked_run, 1, eval_loss=0.5, eval_accuracy=0.75)
     sender.close(FINISHED)
     assert [("eval/loss", 1, 0.5), ("eval/accuracy", 1, 0.75)] in tracker.heard
 
@@ -178,18 +181,18 @@ def test_an_address_is_told_without_its_password() -> None:
     assert plain(error) == "HTTPConnectionPool: http://127.0.0.1:5000/api failed"
 
 
-def test_a_line_that_was_cut_off_is_not_told(story: Story) -> None:
-    log_step(story, 1)
-    with story.run.history.open("a") as file:
+def test_a_line_that_was_cut_off_is_not_told(tracked_run: TrackedRun) -> None:
+    log_step(tracked_run, 1)
+    with tracked_run.run.history.open("a") as file:
         file.write('{"step": 2, "lo')
-    tracker, sender = sender_of(story)
+    tracker, sender = sender_of(tracked_run)
     sender.close(FINISHED)
     assert curve(tracker) == [1]
 
 
-def test_who_is_stopped_is_told_what_was_missed_and_not_held_up(story: Story, caplog) -> None:
-    log_step(story, 1)
-    tracker, sender = sender_of(story)
+def test_who_is_stopped_is_told_what_was_missed_and_not_held_up(tracked_run: TrackedRun, caplog) -> None:
+    log_step(tracked_run, 1)
+    tracker, sender = sender_of(tracked_run)
     tracker.trouble = OSError("gone")
     sender.flush()
     with caplog.at_level(logging.WARNING):

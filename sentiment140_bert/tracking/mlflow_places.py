@@ -1,4 +1,4 @@
-"""Where an MLflow server may have files sent to, or fetched from."""
+"""Check where an MLflow server wants files to be sent, or fetched from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 SERVERS = {"http", "https", "mlflow-artifacts"}
 PORTS = {"http": 80, "https": 443}
 # Hosts that a bucket's address may name: a login of this machine goes there. The schemes that have none name a bucket
-# alone, of the service or file system that this machine is set up for.
+# alone, in the service or file system that this machine is set up for.
 AZURE_FILES = (".dfs.core.windows.net", ".dfs.core.chinacloudapi.cn", ".dfs.core.usgovcloudapi.net")
 AZURE_BLOBS = tuple(host.replace(".dfs.", ".blob.") for host in AZURE_FILES)
 BUCKET_HOSTS: dict[str, tuple[str, ...]] = {
@@ -24,16 +24,16 @@ BUCKET_HOSTS: dict[str, tuple[str, ...]] = {
     "r2": (".r2.cloudflarestorage.com",),
     "b2": (".backblazeb2.com",),
 }
-NAMES_BUCKET = {"s3", "gs", "oss"}  # what stands for the host is the bucket's name
+NAMES_BUCKET = {"s3", "gs", "oss"}  # the part of the host is the bucket's name
 
 
 def check_artifacts(server: str, artifacts: str | None, is_named: bool = False) -> None:
-    """Refuse to send files where a server far away, or a database, says that they belong, if that is not its own.
+    """Raise if a remote server, or a database, wants files to be sent to a place that is not its own.
 
     Args:
         server: The tracking URI.
-        artifacts: The run's artifact URI, as it is answered.
-        is_named: The user named the store in this process; one in files may then keep its files anywhere here.
+        artifacts: The run's artifact URI, as the server answers it.
+        is_named: The user named the store in this process; a local one may then keep its files anywhere here.
 
     Raises:
         TrackerError: It is a folder of this machine outside of the store's own, or another host.
@@ -61,9 +61,9 @@ def _is_own(server: SplitResult, place: SplitResult, is_named: bool) -> bool:
 
 
 def _origin(address: SplitResult, scheme: str) -> tuple[str, str | None, int | None]:
-    """Return scheme, host and port that a client asks; mlflow-artifacts is asked as the server is."""
-    asked = scheme if address.scheme == "mlflow-artifacts" else address.scheme
-    return asked, address.hostname, address.port or PORTS.get(asked)
+    """Return scheme, host and port of requests; for mlflow-artifacts they go to the server."""
+    scheme = scheme if address.scheme == "mlflow-artifacts" else address.scheme
+    return scheme, address.hostname, address.port or PORTS.get(scheme)
 
 
 def _is_bucket(place: SplitResult) -> bool:
@@ -74,7 +74,7 @@ def _is_bucket(place: SplitResult) -> bool:
 
 
 def absolute(uri: str) -> str:
-    """A store's address, such that it is the same one from every folder."""
+    """Return a store's address as it is valid from every folder."""
     for scheme in ("sqlite:///", "file:"):
         if uri.startswith(scheme):
             path = uri.removeprefix(scheme)

@@ -1,4 +1,4 @@
-"""MLflow: a server, a Databricks workspace, or a file beside you. Nothing here touches the caller's active run."""
+"""Track a run with MLflow: a server, a Databricks workspace, or a file. The caller's active run stays as it is."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from typing import Any, ClassVar
 from sentiment140_bert import trust
 from sentiment140_bert.credentials import without_password
 from sentiment140_bert.errors import TrackerError, first_line
-from sentiment140_bert.tracking import mlflow_model
-from sentiment140_bert.tracking.artifact_places import absolute, check_artifacts
-from sentiment140_bert.tracking.story import CARD, Point, State, Story
+from sentiment140_bert.tracking import mlflow_models
+from sentiment140_bert.tracking.mlflow_places import absolute, check_artifacts
+from sentiment140_bert.tracking.tracked_run import CARD, Point, RunStatus, TrackedRun
 from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
 
 log = logging.getLogger(__name__)
 PARENT = "mlflow.parentRunId"  # as MLflow's own nested runs have it
-KEY = "s140.key"  # a tag: by it a run is found again whose creation was answered to nobody
+KEY = "s140.key"  # a tag: it finds a run whose creation was never answered
 AT_ONCE = 1000  # metrics that a server takes in one request
 NOTE = 8000  # characters of a tag
 TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
-FOR_WEIGHTS = 300  # seconds: a server may pass them on to a bucket before it answers
+WEIGHTS_TIMEOUT = 300  # seconds: a server may pass them on to a bucket before it answers
 
 
 class Mlflow(Tracker):
-    """An MLflow run, by its id: active runs belong to threads, and this one to none."""
+    """An MLflow run, addressed by its id: active runs belong to threads, and this one to none."""
 
     name = "mlflow"
-    # Trying again is ours: MLflow's client repeats a request whose answer was lost, which makes a second run.
+    # `sync` retries: MLflow's client would repeat a request whose answer was lost, which makes a second run.
     environment: Mapping[str, str] = {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -50,19 +50,19 @@ class Mlflow(Tracker):
         "mlflow.tracking",
     )
 
-    def __init__(self, story: Story, known: dict[str, Any]) -> None:
-        super().__init__(story, known)
-        self.callers = _callers_run()
+    def __init__(self, tracked_run: TrackedRun, state: dict[str, Any]) -> None:
+        super().__init__(tracked_run, state)
+        self.callers_run = _find_callers_run()
         self.uri: str | None = None
         self.monitor: Any = None
         self.artifacts: Any = None
 
     def unnamed_place(self) -> str:
-        # MLflow's own default lies in the current folder, which may be the run.
+        # MLflow's own default is a file in the current folder, which may be the run.
         default = absolute("sqlite:///mlflow.db")
-        is_theirs = Path.cwd().is_relative_to(self.story.run.path.resolve()) and Path("mlflow.db").exists()
-        places = [default] if is_theirs else []
-        places += [noted] if (noted := self.known.get("tracking_uri")) else []
+        is_in_run = Path.cwd().is_relative_to(self.tracked_run.run.path.resolve()) and Path("mlflow.db").exists()
+        places = [default] if is_in_run else []
+        places += [earlier] if (earlier := self.state.get("tracking_uri")) else []
         unknown = [place for place in places if not trust.is_known_place("mlflow", place)]
         if not unknown:
             return ""
@@ -70,17 +70,17 @@ class Mlflow(Tracker):
 
         if mlflow.is_tracking_uri_set():
             return ""
-        own = "" if is_theirs else absolute(mlflow.get_tracking_uri())
+        own = "" if is_in_run else absolute(mlflow.get_tracking_uri())
         return next((place for place in unknown if place != own), "")
 
     def open(self, remember: Remember) -> None:
         import mlflow
 
         is_named = mlflow.is_tracking_uri_set()
-        self.uri = (not is_named and self.known.get("tracking_uri")) or mlflow.get_tracking_uri()
+        self.uri = (not is_named and self.state.get("tracking_uri")) or mlflow.get_tracking_uri()
         trust.remember_place("mlflow", absolute(self.uri))
         self.client: Any = _client(self.uri)
-        run = self._known_run() or self._new_run(remember)
+        run = self._find_run() or self._new_run(remember)
         check_artifacts(self.uri, run.info.artifact_uri, is_named)
         self.artifacts = _open_artifacts(self.uri, run.info.artifact_uri)
         self.run_id = run.info.run_id
@@ -89,8 +89,8 @@ class Mlflow(Tracker):
         url = self._url(run)
         remember({"url": url})
         log.info("mlflow: %s", url or f"run {self.run_id} in {place}")
-        if self.story.live:
-            if run.info.status != "RUNNING" and not self.known.get("theirs"):
+        if self.tracked_run.live:
+            if run.info.status != "RUNNING" and not self.state.get("theirs"):
                 self.client.update_run(self.run_id, status="RUNNING")
             self._watch()
         self._describe(run)
@@ -116,39 +116,39 @@ class Mlflow(Tracker):
     def scores(self) -> None:
         from mlflow.entities import Metric
 
-        when = int(self.story.run.metrics.stat().st_mtime * 1000)
-        step = self.story.last_step()
-        metrics = [Metric(name, value, when, step) for name, value in self.story.scores().items()]
+        when = int(self.tracked_run.run.metrics.stat().st_mtime * 1000)
+        step = self.tracked_run.last_step()
+        metrics = [Metric(name, value, when, step) for name, value in self.tracked_run.scores().items()]
         self.client.log_batch(self.run_id, metrics=metrics)
 
     def published(self) -> None:
-        for kind, url in self.story.urls().items():
+        for kind, url in self.tracked_run.urls().items():
             self.client.set_tag(self.run_id, f"published.{kind}", url)
 
     def model(self) -> None:
-        settings = self.story.settings
+        settings = self.tracked_run.settings
         if settings.log_model is False:
             return
-        with _everywhere(self.uri), _patiently():
-            model_uri = mlflow_model.log(self.story, self.run_id)
+        with _default_uri(self.uri), _long_timeout():
+            model_uri = mlflow_models.log(self.tracked_run, self.run_id)
             if settings.register_model:
-                version = mlflow_model.register(self.story, model_uri, self.run_id)
+                version = mlflow_models.register(self.tracked_run, model_uri, self.run_id)
                 log.info("mlflow: registered as %s, version %s", settings.register_model, version)
 
-    def close(self, state: State) -> None:
+    def close(self, status: RunStatus) -> None:
         if self.monitor is not None:
             self.monitor.finish()
             self.monitor = None
-        if not self.known.get("theirs"):
+        if not self.state.get("theirs"):
             before = self.client.get_run(self.run_id).info.status
-            if self.story.live or before not in ("FINISHED", state.name):
-                self.client.set_terminated(self.run_id, state.name)
+            if self.tracked_run.live or before not in ("FINISHED", status.name):
+                self.client.set_terminated(self.run_id, status.name)
 
-    def _known_run(self) -> Any:
-        """The run that ``tracking.json`` names."""
+    def _find_run(self) -> Any:
+        """Return the run that ``tracking.json`` names."""
         from mlflow.exceptions import MlflowException
 
-        run_id = self.known.get("id")
+        run_id = self.state.get("id")
         if run_id is None:
             return None
         try:
@@ -156,34 +156,34 @@ class Mlflow(Tracker):
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-            here, there = without_password(self.uri or ""), self.known.get("tracking_uri")
+            here, there = without_password(self.uri or ""), self.state.get("tracking_uri")
             raise TrackerError(
-                f"{here} has no run {run_id}; it was begun on {there}",
+                f"{here} has no run {run_id}; it was started on {there}",
                 "Set MLFLOW_TRACKING_URI to where the run is.",
             ) from None
 
     def _new_run(self, remember: Remember) -> Any:
-        """The caller's own run; else one is begun. One that a lost answer hid is found again by its key."""
-        if self.callers:
+        """Return the caller's own run, a run whose creation was never answered, or a new one."""
+        if self.callers_run:
             remember({"theirs": True})
-            return self.client.get_run(self.callers)
+            return self.client.get_run(self.callers_run)
         experiment = self._experiment()
-        key = self.known.get("key")
+        key = self.state.get("key")
         if key:
-            found = self.client.search_runs([experiment], f"tags.`{KEY}` = '{key}'")
-            if found:
-                return found[0]
+            runs = self.client.search_runs([experiment], f"tags.`{KEY}` = '{key}'")
+            if runs:
+                return runs[0]
         key = key or secrets.token_hex(8)
         remember({"key": key})
         tags = {KEY: key, "mlflow.source.name": "s140", "mlflow.source.type": "LOCAL"}
-        return self.client.create_run(experiment, tags=tags, run_name=self.story.title)
+        return self.client.create_run(experiment, tags=tags, run_name=self.tracked_run.title)
 
     def _experiment(self) -> str:
-        """The experiment that the caller or the environment chose; else the project's, made if need be."""
+        """Return the experiment of the caller or the environment; else the project's, made if it is missing."""
         from mlflow.exceptions import MlflowException
         from mlflow.tracking.fluent import _get_experiment_id
 
-        chosen = os.environ.get("MLFLOW_EXPERIMENT_NAME") or self.story.project
+        chosen = os.environ.get("MLFLOW_EXPERIMENT_NAME") or self.tracked_run.project
         current = _get_experiment_id()
         if not chosen and current not in (None, "0"):
             return str(current)
@@ -199,13 +199,13 @@ class Mlflow(Tracker):
             return self._experiment()
 
     def _describe(self, run: Any) -> None:
-        """Settings and tags; what the run has already is left as it is, for MLflow lets no parameter change."""
+        """Send settings and tags the run does not have; MLflow lets no parameter change."""
         from mlflow.entities import Param, RunTag
 
-        settings = self.story.settings
-        params = {name: str(value) for name, value in self.story.params().items() if name not in run.data.params}
+        settings = self.tracked_run.settings
+        params = {name: str(value) for name, value in self.tracked_run.params().items() if name not in run.data.params}
         tags = {"group": settings.group, "job_type": settings.job_type, "tags": ",".join(settings.tags)}
-        tags |= {"s140.run": self.story.title, PARENT: settings.parent_run}
+        tags |= {"s140.run": self.tracked_run.title, PARENT: settings.parent_run}
         self.client.log_batch(
             self.run_id,
             params=[Param(name, value[:500]) for name, value in params.items()],
@@ -213,7 +213,7 @@ class Mlflow(Tracker):
         )
 
     def _inputs(self, data: dict[str, Any]) -> None:
-        """The splits as dataset inputs, each with its digest."""
+        """Send the splits as dataset inputs, each with its digest."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         source = data["sources"]["training"]
@@ -235,7 +235,7 @@ class Mlflow(Tracker):
         self.client.log_inputs(self.run_id, datasets=inputs)
 
     def _watch(self) -> None:
-        """Begins to log the machine's load, memory and GPU."""
+        """Start logging the machine's load, memory and GPU."""
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
         if self.monitor is None:
@@ -243,7 +243,7 @@ class Mlflow(Tracker):
             self.monitor.start()
 
     def _url(self, run: Any) -> str | None:
-        """Where people can look at the run; None where there is no server."""
+        """Return the address of the run's page; None without a server."""
         uri = str(self.uri)
         if uri.startswith("databricks"):
             from mlflow.utils.databricks_utils import get_databricks_host_creds
@@ -257,7 +257,7 @@ class Mlflow(Tracker):
 
 
 def _open_artifacts(server: str, artifacts: str) -> Any:
-    """Return the place of a run's files, as it was checked: the client would ask the server for it once more."""
+    """Open the checked place of a run's files; the client would ask the server for it again."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
     from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
 
@@ -266,7 +266,7 @@ def _open_artifacts(server: str, artifacts: str) -> Any:
 
 
 def _client(uri: str) -> Any:
-    """Connects to MLflow; a store in a file is made if need be.
+    """Connect to MLflow; a store in a file is made if it is missing.
 
     Raises:
         TrackerError: A process was killed that made such a store, or brought it up to date.
@@ -280,24 +280,24 @@ def _client(uri: str) -> Any:
     try:
         return mlflow.MlflowClient(uri)
     except OperationalError as error:
-        if "already exists" not in (said := first_line(error)):
+        if "already exists" not in (reason := first_line(error)):
             raise
         raise TrackerError(
-            f"{absolute(uri)} was cut off while MLflow made it or brought it up to date: {said}",
+            f"{absolute(uri)} was cut off while MLflow made it or brought it up to date: {reason}",
             "If no runs are in it, remove it; else put a copy in its place.",
         ) from error
 
 
-def _callers_run() -> str | None:
-    """The id of a run that is open already: it belongs to whoever opened it."""
+def _find_callers_run() -> str | None:
+    """Return the id of a run that is open already; its owner is the caller."""
     mlflow: Any = sys.modules.get("mlflow")
     active = mlflow.active_run() if mlflow else None
     return active.info.run_id if active else os.environ.get("MLFLOW_RUN_ID")
 
 
 @contextmanager
-def _everywhere(uri: str | None) -> Iterator[None]:
-    """Makes ``uri`` what MLflow's functions without a client use; where the caller chose one, it is that already."""
+def _default_uri(uri: str | None) -> Iterator[None]:
+    """Make ``uri`` the default of MLflow's functions, unless the caller chose one."""
     import mlflow
 
     if uri is None or mlflow.is_tracking_uri_set():
@@ -311,10 +311,10 @@ def _everywhere(uri: str | None) -> Iterator[None]:
 
 
 @contextmanager
-def _patiently() -> Iterator[None]:
-    """Waits longer for an answer, unless the caller waits longer anyway."""
+def _long_timeout() -> Iterator[None]:
+    """Wait longer for an answer, unless the caller waits longer anyway."""
     before = os.environ[TIMEOUT]
-    os.environ[TIMEOUT] = str(max(int(before), FOR_WEIGHTS))
+    os.environ[TIMEOUT] = str(max(int(before), WEIGHTS_TIMEOUT))
     try:
         yield
     finally:

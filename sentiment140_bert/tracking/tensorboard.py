@@ -1,4 +1,4 @@
-"""TensorBoard: event files in the run directory."""
+"""Track a run with TensorBoard: event files in the run directory."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from typing import Any
 
 from sentiment140_bert import trust
 from sentiment140_bert.errors import TrackerError
-from sentiment140_bert.tracking.story import Point, State
+from sentiment140_bert.tracking.tracked_run import Point, RunStatus
 from sentiment140_bert.tracking.tracker import Remember, Tracker
 
 MOST_PIXELS = 16_000_000  # of a figure; decoded it takes 16 bytes for each
 
 
 class Tensorboard(Tracker):
-    """Event files; those of a later process lie beside the first ones and are shown as one run."""
+    """Event files; TensorBoard shows those of several processes as one run."""
 
     name = "tensorboard"
     how_to_name = "TENSORBOARD_LOGGING_DIR"
 
     def unnamed_place(self) -> str:
-        noted = self.known.get("folder") or ""
-        return "" if self._named_folder() or trust.is_known_place("tensorboard", noted) else noted
+        folder = self.state.get("folder") or ""
+        return "" if self._named_folder() or trust.is_known_place("tensorboard", folder) else folder
 
     def open(self, remember: Remember) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        noted = self.known.get("folder")
-        known = noted if noted and trust.is_known_place("tensorboard", noted) else self._named_folder()
-        if known:
-            trust.remember_place("tensorboard", known)
-        self.writer: Any = SummaryWriter(known or str(self.story.run.tensorboard))
-        remember({"folder": known or None})
+        earlier = self.state.get("folder")
+        folder = earlier if earlier and trust.is_known_place("tensorboard", earlier) else self._named_folder()
+        if folder:
+            trust.remember_place("tensorboard", folder)
+        self.writer: Any = SummaryWriter(folder or str(self.tracked_run.run.tensorboard))
+        remember({"folder": folder or None})
 
     def points(self, points: Sequence[Point]) -> None:
         for point in points:
@@ -42,7 +42,7 @@ class Tensorboard(Tracker):
         self.writer.flush()
 
     def file(self, name: str, content: bytes) -> None:
-        step = self.story.last_step()
+        step = self.tracked_run.last_step()
         if name.endswith(".png"):
             from matplotlib.image import imread
 
@@ -57,19 +57,19 @@ class Tensorboard(Tracker):
         self.writer.flush()
 
     def scores(self) -> None:
-        step = self.story.last_step()
-        for name, value in self.story.scores().items():
+        step = self.tracked_run.last_step()
+        for name, value in self.tracked_run.scores().items():
             self.writer.add_scalar(name, value, step)
         self.writer.flush()
 
     def published(self) -> None:
-        for kind, url in self.story.urls().items():
-            self.writer.add_text(f"published/{kind}", url, self.story.last_step())
+        for kind, url in self.tracked_run.urls().items():
+            self.writer.add_text(f"published/{kind}", url, self.tracked_run.last_step())
         self.writer.flush()
 
-    def close(self, state: State) -> None:
+    def close(self, status: RunStatus) -> None:
         self.writer.close()
 
     def _named_folder(self) -> str | None:
         named = os.environ.get("TENSORBOARD_LOGGING_DIR")
-        return str(Path(named).resolve() / self.story.title) if named else None
+        return str(Path(named).resolve() / self.tracked_run.title) if named else None

@@ -1,4 +1,4 @@
-"""Models out of MLflow's registry (on Databricks: Unity Catalog), and the login that other processes need for it."""
+"""Log a model in MLflow, register it, and fetch registered ones (on Databricks: from Unity Catalog)."""
 
 from __future__ import annotations
 
@@ -13,23 +13,27 @@ from typing import Any
 import yaml
 
 from sentiment140_bert.errors import MissingExtra, ModelError, TrackerError, first_line
-from sentiment140_bert.tracking.artifact_places import check_artifacts
+from sentiment140_bert.tracking.mlflow_places import check_artifacts
+from sentiment140_bert.tracking.tracked_run import TrackedRun
 from sentiment140_bert.trust import check_folder
 
 PREFIX = "models:/"
+REQUIREMENTS = ("torch", "transformers", "tokenizers")
+SHA = "weights_sha256"  # a tag: it finds a model whose registration was never answered
 
 
 def is_registered(name: str) -> bool:
-    """Whether a model's name is that of MLflow's registry: ``models:/catalog.schema.name@alias``, or ``/3``."""
+    """Return True if a model's name is one of MLflow's registry: ``models:/catalog.schema.name@alias``, or ``/3``."""
     return name.startswith(PREFIX)
 
 
 @contextmanager
-def fetched(name: str) -> Iterator[Path]:
-    """A registered model as a model folder, as long as the block lasts.
+def fetch(name: str) -> Iterator[Path]:
+    """Open a registered model as a model folder, as long as the block lasts.
 
     Args:
-        name: As :func:`is_registered` knows it. MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI say where the registry is.
+        name: One that :func:`is_registered` accepts. The registry is where MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI
+            say.
 
     Raises:
         MissingExtra: mlflow is not installed.
@@ -59,7 +63,7 @@ def _place_of(name: str) -> str:
 
     Raises:
         ModelError: The server names another host, or a folder of this machine.
-        ValueError: The name is none of a version or an alias.
+        ValueError: The name has no version and no alias.
     """
     import mlflow
 
@@ -87,7 +91,7 @@ def _place_of(name: str) -> str:
 
 
 def _as_model_folder(logged: Path, folder: Path, name: str) -> Path:
-    """MLflow keeps model and tokenizer apart; transformers, and we, want them in one folder."""
+    """Put model and tokenizer, which MLflow keeps apart, into one folder, as transformers wants them."""
     check_folder(logged)
     flavours = _flavours(logged / "MLmodel", name)
     flavour = flavours.get("transformers")
@@ -113,8 +117,87 @@ def _flavours(file: Path, name: str) -> dict[str, Any]:
     return flavours if isinstance(flavours, dict) else {}
 
 
+def log(tracked_run: TrackedRun, run_id: str) -> str:
+    """Log ``model/`` as the run's model, unless these weights are logged already.
+
+    Returns:
+        Its ``models:/…`` address, which ``mlflow.transformers.load_model`` and ``mlflow.pyfunc.load_model`` take.
+    """
+    import mlflow
+    from huggingface_hub import ModelCard
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import ColSpec, Schema
+    from transformers import pipeline
+
+    metrics = tracked_run.run.read(tracked_run.run.metrics)
+    if earlier := _find_logged(run_id, metrics[SHA]):
+        return earlier
+    with tracked_run.stage(tracked_run.run.model) as folder:
+        classify = pipeline("text-classification", model=str(folder), device="cpu")
+    # MLflow looks on the Hub for a repository of this name, and writes it down: a folder's name must appear in neither.
+    classify.model.name_or_path = f"{tracked_run.title}, a run of s140"
+    versions = tracked_run.run.read(tracked_run.run.environment)["packages"]
+    info: Any = mlflow.transformers.log_model(
+        classify,
+        name="model",
+        model_card=ModelCard(tracked_run.run.card.read_text("utf-8")),
+        task="text-classification",
+        signature=ModelSignature(
+            Schema([ColSpec("string")]), Schema([ColSpec("string", "label"), ColSpec("double", "score")])
+        ),
+        input_example=[metrics["examples"][0]["text"]],
+        model_config={"truncation": True},
+        pip_requirements=[f"{name}=={versions[name].partition('+')[0]}" for name in REQUIREMENTS],
+        metadata={SHA: metrics[SHA], "data_fingerprint": metrics["data_fingerprint"]},
+        tags={SHA: metrics[SHA]},
+        run_id=run_id,
+    )
+    return str(info.model_uri)
+
+
+def _find_logged(run_id: str, sha: str) -> str | None:
+    """Return the address of the run's model with these weights, if it was logged completely."""
+    import mlflow
+
+    client: Any = mlflow.MlflowClient()
+    outputs = client.get_run(run_id).outputs
+    for output in outputs.model_outputs if outputs else []:
+        model = client.get_logged_model(output.model_id)
+        if model.tags.get(SHA) == sha and str(model.status) == "READY":
+            return str(model.model_uri)
+    return None
+
+
+def register(tracked_run: TrackedRun, model_uri: str, run_id: str) -> str:
+    """Make a logged model a version of the registered model that the settings name, and point the alias to it.
+
+    Args:
+        tracked_run: Its settings name the model and the alias.
+        model_uri: From :func:`log`.
+        run_id: The run that the model belongs to.
+
+    Returns:
+        The version; an earlier one of these weights and this run is used again.
+    """
+    import mlflow
+
+    name, sha = str(tracked_run.settings.register_model), tracked_run.weights()
+    client: Any = mlflow.MlflowClient()
+    version = (
+        _find_version(client, name, run_id, sha) or mlflow.register_model(model_uri, name, tags={SHA: sha}).version
+    )
+    client.set_registered_model_alias(name, tracked_run.settings.model_alias, version)
+    return str(version)
+
+
+def _find_version(client: Any, name: str, run_id: str, sha: str | None) -> str | None:
+    versions = client.search_model_versions(f"name = '{name}'")
+    matching = [version for version in versions if version.run_id == run_id and version.tags.get(SHA) == sha]
+    return str(matching[0].version) if matching else None
+
+
 def login() -> dict[str, str]:
-    """Variables by which another process finds the workspace's MLflow and is let in; none outside of Databricks.
+    """Return the variables that log another process in to the workspace's MLflow; none outside of Databricks.
 
     A notebook or job is logged in by its context, which processes started by it do not have.
 
@@ -128,10 +211,10 @@ def login() -> dict[str, str]:
     from mlflow.utils.databricks_utils import get_databricks_env_vars
 
     try:
-        found: dict[str, str] = get_databricks_env_vars(mlflow.get_tracking_uri())
+        variables: dict[str, str] = get_databricks_env_vars(mlflow.get_tracking_uri())
     except MlflowException as error:
         raise ModelError(
             f"The processes cannot be logged in to MLflow: {first_line(error)}.",
             "Set DATABRICKS_HOST and DATABRICKS_TOKEN from a secret scope, or pass --report-to none.",
         ) from None
-    return found
+    return variables

@@ -1,4 +1,4 @@
-"""Weights & Biases: online where there are credentials, else kept in the run directory until it is sent."""
+"""Track a run with Weights & Biases: online with credentials, else offline in the run directory until it is sent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from urllib.parse import urlparse
 from sentiment140_bert import trust
 from sentiment140_bert.errors import TrackerError, first_line
 from sentiment140_bert.run_dir import RunDir
-from sentiment140_bert.tracking.story import CARD, Point, State, Story
+from sentiment140_bert.tracking.tracked_run import CARD, Point, RunStatus, TrackedRun
 from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
 
 log = logging.getLogger(__name__)
@@ -31,14 +31,14 @@ log = logging.getLogger(__name__)
 TO_ANSWER, TO_BEGIN, TO_END = 10, 60, 120
 LONGEST_TAG = 64  # characters; a longer one would end wandb.init
 STEP = "train/global_step"  # as the Trainer's own report names it
-# Of label and answer: which count of a split it is.
+# The count of a split by label and prediction.
 CONFUSION = {
     ("negative", "negative"): "true_negative",
     ("negative", "positive"): "false_positive",
     ("positive", "negative"): "false_negative",
     ("positive", "positive"): "true_positive",
 }
-# When it is set, wandb writes the key into logs of its own, which lie in the run directory.
+# When it is set, wandb writes the key into its own logs in the run directory.
 NO_KEY_IN_LOGS = {"WANDB_DEBUG": "false", "WANDB_CORE_DEBUG": "false"}
 
 
@@ -48,9 +48,9 @@ class Wandb(Tracker):
     name = "wandb"
     safe = "closed"
 
-    def __init__(self, story: Story, known: dict[str, Any]) -> None:
-        super().__init__(story, known)
-        self.callers = getattr(sys.modules.get("wandb"), "run", None)
+    def __init__(self, tracked_run: TrackedRun, state: dict[str, Any]) -> None:
+        super().__init__(tracked_run, state)
+        self.callers_run: Any = getattr(sys.modules.get("wandb"), "run", None)
         self.run: Any = None
         self.offline = ""
         # Otherwise wandb would take the address from ./wandb/settings, which may be a stranger's.
@@ -59,7 +59,7 @@ class Wandb(Tracker):
     def unnamed_place(self) -> str:
         """Return the settings that wandb would read of the current folder: proxies, owners, files to be sent along.
 
-        A folder that came as an archive may hold them beside a run; the user names their own by ``WANDB_DIR``.
+        A folder that came as an archive may hold such settings next to a run; users name their own by ``WANDB_DIR``.
         """
         named = os.environ.get("WANDB_DIR")
         if named and Path(named).resolve() == Path.cwd():
@@ -72,25 +72,25 @@ class Wandb(Tracker):
 
     def switched_off(self) -> str:
         return switched_off_by() or (
-            "the run that is open is disabled" if self.callers and self.callers.disabled else ""
+            "the run that is open is disabled" if self.callers_run and self.callers_run.disabled else ""
         )
 
     @staticmethod
-    def shown(known: dict[str, Any]) -> dict[str, Any]:
-        return {name: known.get(name) for name in ("id", "project", "url")}
+    def public_state(state: dict[str, Any]) -> dict[str, Any]:
+        return {name: state.get(name) for name in ("id", "project", "url")}
 
     def open(self, remember: Remember) -> None:
-        run_id = self.known.get("id") or (self.callers.id if self.callers else secrets.token_hex(4))
-        if not waiting(self.story.run, run_id):  # what was kept here by somebody else is not sent
-            trust.remember_place("wandb", place_of(self.story.run, run_id))
+        run_id = self.state.get("id") or (self.callers_run.id if self.callers_run else secrets.token_hex(4))
+        if not list_unsent(self.tracked_run.run, run_id):  # what another machine kept here is not sent
+            trust.remember_place("wandb", place_of(self.tracked_run.run, run_id))
         remember({"id": run_id})
-        if self.callers and self.callers.id == run_id:
-            self.run = self.callers
-            self.run.config.update(self.story.config(), allow_val_change=True)
+        if self.callers_run and self.callers_run.id == run_id:
+            self.run = self.callers_run
+            self.run.config.update(self.tracked_run.config(), allow_val_change=True)
             for curves in ("train/*", "eval/*"):
                 self.run.define_metric(curves, step_metric=STEP)
         else:
-            self.callers = None
+            self.callers_run = None
             self.run = self._begin(run_id)
         url = None if self.run.offline or self.offline else self.run.url
         remember({"id": self.run.id, "project": self.run.project, "url": url})
@@ -117,47 +117,50 @@ class Wandb(Tracker):
     def scores(self) -> None:
         import wandb
 
-        self.run.summary.update(self.story.scores())
+        self.run.summary.update(self.tracked_run.scores())
         charts: dict[str, Any] = {}
-        for split, values in self.story.run.read(self.story.run.metrics)["splits"].items():
+        for split, values in self.tracked_run.run.read(self.tracked_run.run.metrics)["splits"].items():
             if "accuracy" in values:
                 charts[f"{split}/confusion"] = _confusion_matrix(values, f"{split}: confusion matrix")
                 bins = values["calibration"]["bins"]
                 charts[f"{split}/calibration"] = wandb.plot.line_series(
-                    xs=[[each["predicted"] for each in bins], [0.0, 1.0]],
-                    ys=[[each["observed"] for each in bins], [0.0, 1.0]],
+                    xs=[[bin_["predicted"] for bin_ in bins], [0.0, 1.0]],
+                    ys=[[bin_["observed"] for bin_ in bins], [0.0, 1.0]],
                     keys=["model", "perfect"],
                     title=f"{split}: calibration",
                     xname="probability of positive",
                 )
-        self._log(charts, self.story.last_step())
+        self._log(charts, self.tracked_run.last_step())
 
     def published(self) -> None:
-        self.run.summary.update({f"published/{kind}": url for kind, url in self.story.urls().items()})
+        self.run.summary.update({f"published/{kind}": url for kind, url in self.tracked_run.urls().items()})
 
     def model(self) -> None:
-        if self.story.settings.log_model:
+        if self.tracked_run.settings.log_model:
             import wandb
 
-            artifact = wandb.Artifact(f"model-{self.run.id}", "model", metadata=self.story.scores())
-            artifact.add_dir(str(self.story.run.model))
+            artifact = wandb.Artifact(f"model-{self.run.id}", "model", metadata=self.tracked_run.scores())
+            artifact.add_dir(str(self.tracked_run.run.model))
             self.run.log_artifact(artifact)
 
-    def close(self, state: State) -> None:
-        if self.run is not self.callers:  # a run that the caller opened is left open
-            self.run.finish(exit_code=state.exit_code)
+    def close(self, status: RunStatus) -> None:
+        if self.run is not self.callers_run:  # a run that the caller opened is left open
+            self.run.finish(exit_code=status.exit_code)
 
-    def kept_here(self) -> str | None:
-        folders = waiting(self.story.run, self.run.id) if self.run is not None and self.run is not self.callers else []
+    def offline_command(self) -> str | None:
+        folders = (
+            list_unsent(self.tracked_run.run, self.run.id)
+            if self.run is not None and self.run is not self.callers_run
+            else []
+        )
         if not folders:
             return None
         why = self.offline or "not everything could be sent"
         return f"wandb: kept offline ({why}). To send it: wandb sync {shlex.join(map(str, folders))}"
 
     def _log(self, values: dict[str, Any], step: int) -> None:
-        """A run of the caller's own counts its steps as the caller does; ours are a value beside."""
-        theirs = self.run is self.callers
-        if theirs:
+        """Log values at a step; in the caller's own run, which counts its own steps, the step is one more value."""
+        if self.run is self.callers_run:
             self.run.log(values | {STEP: step})
         else:
             self.run.log(values, step=step)
@@ -165,13 +168,13 @@ class Wandb(Tracker):
     def _image(self, name: str, path: Path) -> None:
         import wandb
 
-        self._log({name.removesuffix(".png"): wandb.Image(str(path))}, self.story.last_step())
+        self._log({name.removesuffix(".png"): wandb.Image(str(path))}, self.tracked_run.last_step())
 
     def _project(self) -> str:
-        return os.environ.get("WANDB_PROJECT") or self.story.project or PROJECT
+        return os.environ.get("WANDB_PROJECT") or self.tracked_run.project or PROJECT
 
     def _begin(self, run_id: str) -> Any:
-        """Goes on in the run of this id, or begins it; offline where it must be."""
+        """Resume the run of this id, or start it; offline if necessary."""
         import wandb
 
         settings = wandb.Settings(
@@ -180,30 +183,30 @@ class Wandb(Tracker):
             init_timeout=TO_BEGIN,
             finish_timeout=TO_END,
             finish_timeout_raises=True,
-            x_disable_stats=not self.story.live,
+            x_disable_stats=not self.tracked_run.live,
             disable_git=True,  # git would run what the configuration of a repository in the run's folder names
             save_code=False,
         )
         begin: dict[str, Any] = {
-            "project": self.known.get("project") or self._project(),
-            "name": self.story.title,
-            "dir": str(self.story.run.path),
-            "config": self.story.config(),
+            "project": self.state.get("project") or self._project(),
+            "name": self.tracked_run.title,
+            "dir": str(self.tracked_run.run.path),
+            "config": self.tracked_run.config(),
             "id": run_id,
             "resume": "allow",
-            "tags": [tag[:LONGEST_TAG] for tag in self.story.settings.tags] or None,
-            "group": self.story.settings.group,
-            "job_type": self.story.settings.job_type,
+            "tags": [tag[:LONGEST_TAG] for tag in self.tracked_run.settings.tags] or None,
+            "group": self.tracked_run.settings.group,
+            "job_type": self.tracked_run.settings.job_type,
             "reinit": "create_new",
             "settings": settings,
         }
-        asked = os.environ.get("WANDB_MODE")
-        self.offline = "as WANDB_MODE says" if asked in ("offline", "dryrun") else ""
+        mode = os.environ.get("WANDB_MODE")
+        self.offline = "as WANDB_MODE says" if mode in ("offline", "dryrun") else ""
         if not self.offline:
             self.offline = out_of_reach() if has_credentials() else "no credentials"
         if not self.offline:
             try:
-                return wandb.init(mode=asked, **begin)  # type: ignore[arg-type]
+                return wandb.init(mode=mode, **begin)  # type: ignore[arg-type]
             except wandb.errors.Error as error:
                 self.offline = f"wandb could not be reached: {first_line(error)}"
                 if wandb.setup().most_recent_active_run is None:  # no other run of this process
@@ -227,14 +230,14 @@ def place_of(run: RunDir, run_id: str) -> str:
     return f"{run_id} in {run.path.resolve()}"
 
 
-def waiting(run: RunDir, run_id: str) -> list[Path]:
-    """Folders of a wandb run that were written offline and not sent since."""
+def list_unsent(run: RunDir, run_id: str) -> list[Path]:
+    """Return the folders of a wandb run that were written offline and not sent since."""
     folders = sorted((run.path / "wandb").glob(f"offline-run-*-{run_id}"))
     return [folder for folder in folders if not list(folder.glob("*.synced"))]
 
 
 def send(folders: Sequence[Path]) -> None:
-    """Has wandb send what it kept in these folders.
+    """Let wandb send what it kept in these folders.
 
     Raises:
         TrackerError: It cannot. W&B is asked first: wandb itself would wait for hours for one that does not answer,
@@ -263,14 +266,14 @@ def send(folders: Sequence[Path]) -> None:
 
 
 def has_credentials() -> bool:
-    """Whether wandb will find a key without asking for it."""
+    """Return True if wandb finds a key without a prompt."""
     return bool(_key())
 
 
 def _address() -> str:
     """Return the address of the W&B server: of the environment, of the user's own `wandb login`, or the public one."""
-    named = os.environ.get("WANDB_BASE_URL")
-    if not named:
+    address = os.environ.get("WANDB_BASE_URL")
+    if not address:
         folder = os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb"
         login = ConfigParser(interpolation=None)
         with contextlib.suppress(OSError, ConfigParserError, UnicodeDecodeError):
@@ -283,14 +286,14 @@ def _key() -> str | None:
     if os.environ.get("WANDB_API_KEY"):
         return os.environ["WANDB_API_KEY"]
     try:
-        found = netrc.netrc(os.environ.get("NETRC")).authenticators(urlparse(_address()).netloc)
+        login = netrc.netrc(os.environ.get("NETRC")).authenticators(urlparse(_address()).netloc)
     except (OSError, netrc.NetrcParseError):
         return None
-    return found[2] if found else None
+    return login[2] if login else None
 
 
 def out_of_reach() -> str:
-    """Why W&B cannot be told now; empty where it can. Asked first: a failed ``wandb.init`` leaves its id in use."""
+    """Return why W&B cannot be reached now; empty if it can. A failed ``wandb.init`` would leave its id in use."""
     import requests
 
     question = {"query": "{ viewer { id } }"}
@@ -304,19 +307,19 @@ def out_of_reach() -> str:
 
 
 def _counts(data: dict[str, Any]) -> dict[str, Any]:
-    """What of ``data.json`` belongs among a run's settings."""
+    """Return the part of ``data.json`` that belongs among a run's settings."""
     return {"rows": {name: split["rows"] for name, split in data["splits"].items()}, "steps": data["steps"]}
 
 
 def _confusion_matrix(split: dict[str, Any], title: str) -> Any:
-    """Return W&B's own chart, of the four counts that its ``confusion_matrix`` would count from all answers."""
+    """Return W&B's own chart, of the four counts that its ``confusion_matrix`` would count from all predictions."""
     import wandb
 
     return wandb.plot_table(
         "wandb/confusion_matrix/v1",
         wandb.Table(
             columns=["Actual", "Predicted", "nPredictions"],
-            data=[[label, answer, split[count]["value"]] for (label, answer), count in CONFUSION.items()],
+            data=[[label, prediction, split[count]["value"]] for (label, prediction), count in CONFUSION.items()],
         ),
         {name: name for name in ("Actual", "Predicted", "nPredictions")},
         {"title": title},

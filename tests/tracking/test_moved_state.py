@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.tracking.moved import moved
+from sentiment140_bert.tracking.sync_state import move_state
 
 SENT = {"steps": {"train/loss": 6}, "files": {"recipe.yaml": "0" * 16}}
 SERVER = "http://127.0.0.1:9/mlflow"
@@ -18,13 +18,13 @@ def entry(**values: Any) -> dict[str, Any]:
 
 
 def test_a_run_that_a_service_has_is_gone_on_with() -> None:
-    kept, said = moved({"wandb": entry(url="https://wandb.ai/me/tweets/runs/abc123")})
+    kept, said = move_state({"wandb": entry(url="https://wandb.ai/me/tweets/runs/abc123")})
     assert kept["wandb"] == {"id": "abc123", "project": "tweets", "sent": SENT}
     assert said == []
 
 
 def test_what_lay_in_a_folder_is_told_anew_under_the_same_id() -> None:
-    kept, _ = moved({"wandb": entry(), "trackio": entry(), "tensorboard": {"folder": "/etc", "sent": SENT}})
+    kept, _ = move_state({"wandb": entry(), "trackio": entry(), "tensorboard": {"folder": "/etc", "sent": SENT}})
     assert kept == {
         "wandb": {"id": "abc123", "project": "tweets"},
         "trackio": {"id": "abc123", "project": "tweets"},
@@ -34,7 +34,7 @@ def test_what_lay_in_a_folder_is_told_anew_under_the_same_id() -> None:
 
 def test_the_same_mlflow_server_has_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", SERVER)
-    kept, said = moved({"mlflow": entry(tracking_uri=SERVER, experiment="1", key="k")})
+    kept, said = move_state({"mlflow": entry(tracking_uri=SERVER, experiment="1", key="k")})
     assert kept["mlflow"] == {"id": "abc123", "experiment": "1", "key": "k", "sent": SENT}
     assert said == []
 
@@ -43,7 +43,7 @@ def test_the_same_mlflow_server_has_the_run(monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_address_is_never_taken_over(there: str, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     """Whoever wrote it would be told this machine's password."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    kept, said = moved({"mlflow": entry(tracking_uri=there)})
+    kept, said = move_state({"mlflow": entry(tracking_uri=there)})
     assert kept == {"mlflow": {}}
     assert there in said[0]
 
@@ -51,11 +51,11 @@ def test_an_address_is_never_taken_over(there: str, monkeypatch: pytest.MonkeyPa
 def test_a_file_of_that_name_that_does_not_know_the_run_is_another_one(monkeypatch, tmp_path) -> None:
     here = f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", here)
-    assert moved({"mlflow": entry(tracking_uri=here)})[0] == {"mlflow": {}}
+    assert move_state({"mlflow": entry(tracking_uri=here)})[0] == {"mlflow": {}}
 
 
 def test_trackers_that_are_none_are_dropped() -> None:
-    kept, _ = moved({"wandb": entry(id="x", project="a"), "evil": entry()})
+    kept, _ = move_state({"wandb": entry(id="x", project="a"), "evil": entry()})
     assert kept.keys() == {"wandb"}
 
 
@@ -71,4 +71,4 @@ OTHERS = [
 @pytest.mark.parametrize("content", OTHERS)
 def test_a_file_of_another_shape_is_refused(content: Any) -> None:
     with pytest.raises(RunError):
-        moved(content)
+        move_state(content)

@@ -1,4 +1,4 @@
-"""Trackio: on this machine, or in a Space of one's own."""
+"""Track a run with Trackio: on this machine, or in the user's own Space."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from typing import Any
 
 from sentiment140_bert import trust
 from sentiment140_bert.errors import HubError, first_line
-from sentiment140_bert.tracking.story import Point, State
+from sentiment140_bert.tracking.tracked_run import Point, RunStatus
 from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
 
 log = logging.getLogger(__name__)
 
 
 class Trackio(Tracker):
-    """A Trackio run. Trackio knows runs by their names, so a name here ends in something unique."""
+    """A Trackio run. Trackio identifies runs by their names, so a name here ends in something unique."""
 
     name = "trackio"
     safe = "next time"  # its own thread writes every half second
     how_to_name = "TRACKIO_SPACE_ID"
 
     @staticmethod
-    def shown(known: dict[str, Any]) -> dict[str, Any]:
-        return {name: known.get(name) for name in ("id", "project", "url")}
+    def public_state(state: dict[str, Any]) -> dict[str, Any]:
+        return {name: state.get(name) for name in ("id", "project", "url")}
 
     def unnamed_place(self) -> str:
-        space = self.story.recipe.training.other_arguments.get("trackio_space_id") or ""
+        space = self.tracked_run.recipe.training.other_arguments.get("trackio_space_id") or ""
         if os.environ.get("TRACKIO_SPACE_ID") or trust.is_known_place("trackio_space_id", space):
             return ""
         owner = space.rpartition("/")[0]  # without one it is a Space of the login's
@@ -41,24 +41,26 @@ class Trackio(Tracker):
     def open(self, remember: Remember) -> None:
         import trackio
 
-        space = os.environ.get("TRACKIO_SPACE_ID") or self.story.recipe.training.other_arguments.get("trackio_space_id")
+        space = os.environ.get("TRACKIO_SPACE_ID") or self.tracked_run.recipe.training.other_arguments.get(
+            "trackio_space_id"
+        )
         if space:
             trust.remember_place("trackio_space_id", space)
-        title = re.sub(r"[^\w.-]", "-", self.story.title)
-        run_id = self.known.get("id") or f"{title}-{secrets.token_hex(3)}"
-        project = self.known.get("project") or self.story.project or PROJECT
+        title = re.sub(r"[^\w.-]", "-", self.tracked_run.title)
+        run_id = self.state.get("id") or f"{title}-{secrets.token_hex(3)}"
+        project = self.state.get("project") or self.tracked_run.project or PROJECT
         url = f"https://huggingface.co/spaces/{space}" if space else None
         remember({"id": run_id, "project": project, "url": url})
         self.run: Any = trackio.init(
             project,
             name=run_id,
-            group=self.story.settings.group,
+            group=self.tracked_run.settings.group,
             space_id=space,
-            config={**self.story.config(), "tags": list(self.story.settings.tags)},
+            config={**self.tracked_run.config(), "tags": list(self.tracked_run.settings.tags)},
             resume="allow",
             embed=False,
-            auto_log_gpu=None if self.story.live else False,
-            auto_log_cpu=None if self.story.live else False,
+            auto_log_gpu=None if self.tracked_run.live else False,
+            auto_log_cpu=None if self.tracked_run.live else False,
         )
 
     def points(self, points: Sequence[Point]) -> None:
@@ -78,20 +80,20 @@ class Trackio(Tracker):
             self._log({name: trackio.Markdown(text if name.endswith(".md") else f"```\n{text}\n```")})
 
     def scores(self) -> None:
-        self._log(self.story.scores())
+        self._log(self.tracked_run.scores())
 
     def published(self) -> None:
-        self._log({f"published/{kind}": url for kind, url in self.story.urls().items()})
+        self._log({f"published/{kind}": url for kind, url in self.tracked_run.urls().items()})
 
-    def close(self, state: State) -> None:
+    def close(self, status: RunStatus) -> None:
         self.run.finish()
 
     def _log(self, values: dict[str, Any]) -> None:
-        self.run.log(values, step=self.story.last_step())
+        self.run.log(values, step=self.tracked_run.last_step())
 
 
 def _owners() -> set[str]:
-    """Return the names of the Hub's user here and of its organizations; none where the Hub does not tell them."""
+    """Return the names of the Hub's user and organizations; none if the Hub does not name them."""
     from huggingface_hub import get_token, whoami
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.utils import httpx

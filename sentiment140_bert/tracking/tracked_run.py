@@ -1,4 +1,4 @@
-"""What trackers are told of a run. All of it stands in the run directory, so that it can be told later as well."""
+"""Read from a run directory everything that trackers get, so that it can be sent at any time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sentiment140_bert.recipe import Recipe, TrackingConfig
 from sentiment140_bert.run_dir import RunDir
 
 METRICS, PUBLISHED, CARD = "metrics.json", "published.json", "README.md"
-# What a table of runs is sorted and filtered by; the whole recipe goes along as a file.
+# A table of runs is sorted and filtered by these; the whole recipe is sent as a file.
 CURATED = (
     "model_name_or_path",
     "model_revision",
@@ -47,7 +47,7 @@ CURATED = (
 
 
 class Point(NamedTuple):
-    """One value of one curve. ``time`` is in seconds since 1970, when it was measured."""
+    """One value of one curve; ``time`` is when it was measured, in seconds since 1970."""
 
     name: str
     step: int
@@ -55,58 +55,58 @@ class Point(NamedTuple):
     value: float
 
 
-class State(NamedTuple):
-    """How a verb ended; ``name`` is MLflow's own word for it."""
+class RunStatus(NamedTuple):
+    """The end of a process that tracked a run; ``name`` is MLflow's own word for it."""
 
     name: str
     exit_code: int
 
 
-FINISHED, FAILED, KILLED = State("FINISHED", 0), State("FAILED", 1), State("KILLED", 1)
+FINISHED, FAILED, KILLED = RunStatus("FINISHED", 0), RunStatus("FAILED", 1), RunStatus("KILLED", 1)
 
 
 class History:
-    """The values in ``history.jsonl``, each line of which is read once; several threads may ask.
+    """The values in ``history.jsonl``, each line of which is read once; several threads may read.
 
     Args:
-        file: It grows; when a resumed training forgets its last lines, another file takes its place.
+        file: It grows; another file replaces it when a resumed training drops its last lines.
     """
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self.lock = threading.Lock()
         self.version = self.at = 0
-        self.found: list[Point] = []
+        self.points: list[Point] = []
 
     def read(self) -> tuple[int, list[Point]]:
-        """Every value so far, in order; the number before them is another one where earlier ones are gone."""
+        """Return a version and every value so far, in order; the version changes when earlier values are gone."""
         with self.lock:
             if self.file.is_file():
-                self._go_on()
-            return self.version, self.found[:]
+                self._read_more()
+            return self.version, self.points[:]
 
-    def _go_on(self) -> None:
+    def _read_more(self) -> None:
         with self.file.open("rb") as file:
             version = os.fstat(file.fileno()).st_ino
             if version != self.version:
-                self.version, self.at, self.found = version, 0, []
+                self.version, self.at, self.points = version, 0, []
             file.seek(self.at)
             whole = file.read().rpartition(b"\n")[0]
         self.at += len(whole) + bool(whole)
-        self.found += [point for line in whole.splitlines() for point in _points_of(line)]
+        self.points += [point for line in whole.splitlines() for point in _points_of(line)]
 
 
 @dataclass(frozen=True)
-class Story:
-    """One run as a tracker sees it.
+class TrackedRun:
+    """A run as trackers see it.
 
     Args:
-        run: Its directory.
-        title: Shown by the tracker.
-        recipe: As it may be published.
-        fingerprint: Of its data.
-        live: Whether it is being trained now, so that the machine is worth watching.
-        stage: Gives a folder with what may be opened of its model, for the run may come from anybody.
+        run: The run directory.
+        title: The name that the tracker shows.
+        recipe: Without private values.
+        fingerprint: Of the run's data.
+        live: True if it is being trained now, so that the machine is worth watching.
+        stage: Opens a folder with the files of its model that are safe to load; the run may come from a stranger.
     """
 
     run: RunDir
@@ -127,63 +127,62 @@ class Story:
 
     @property
     def project(self) -> str | None:
-        """Of the tracker, where the recipe names one."""
+        """The tracker's project, if the recipe names one."""
         return self.recipe.training.other_arguments.get("project")
 
     def config(self) -> dict[str, Any]:
-        """Every setting, by section, and ``fingerprint``."""
+        """Return every setting, by section, and ``fingerprint``."""
         return self.recipe.to_dict() | {"fingerprint": self.fingerprint}
 
     def params(self) -> dict[str, Any]:
-        """The few settings and counts that runs are told apart by."""
-        plain = self.recipe.to_dict()
-        flat = plain["model"] | plain["data"] | plain["training"]
+        """Return the few settings and counts that distinguish runs."""
+        sections = self.recipe.to_dict()
+        flat = sections["model"] | sections["data"] | sections["training"]
         data, environment = self.run.read(self.run.data), self.run.read(self.run.environment)
-        found = {name: flat[name] for name in CURATED if flat.get(name) is not None}
-        found |= {f"{name}_rows": split["rows"] for name, split in data["splits"].items()}
-        found |= {"precision": environment["precision"]["name"], "processes": environment["processes"]}
-        found |= {"gpu": environment["gpu"] or "none", "fingerprint": self.fingerprint}
-        return found
+        params = {name: flat[name] for name in CURATED if flat.get(name) is not None}
+        params |= {f"{name}_rows": split["rows"] for name, split in data["splits"].items()}
+        params |= {"precision": environment["precision"]["name"], "processes": environment["processes"]}
+        return params | {"gpu": environment["gpu"] or "none", "fingerprint": self.fingerprint}
 
     def last_step(self) -> int:
-        """The last one that was logged."""
+        """Return the last step that was logged."""
         return max((point.step for point in self.history.read()[1]), default=0)
 
     def scores(self) -> dict[str, float]:
-        """``metrics.json`` as ``split/metric``."""
-        found: dict[str, float] = {}
+        """Return ``metrics.json`` as ``split/metric``."""
+        scores: dict[str, float] = {}
         for split, values in self.run.read(self.run.metrics)["splits"].items():
-            found |= {f"{split}/{name}": each["value"] for name, each in values.items() if _is_score(each)}
-            found[f"{split}/n"] = values["n"]
+            scores |= {f"{split}/{name}": score["value"] for name, score in values.items() if _is_score(score)}
+            scores[f"{split}/n"] = values["n"]
             if "calibration" in values:
                 error = values["calibration"]["expected_calibration_error"]
-                found[f"{split}/expected_calibration_error"] = error["value"]
-        return found
+                scores[f"{split}/expected_calibration_error"] = error["value"]
+        return scores
 
     def urls(self) -> dict[str, str]:
-        """Where the run was published: ``model`` and ``dataset``."""
+        """Return the addresses of the published ``model`` and ``dataset``."""
         published = self.run.read(self.run.published)
-        return {kind: each["url"] for kind, each in published.items() if isinstance(each, dict) and "url" in each}
+        return {kind: push["url"] for kind, push in published.items() if isinstance(push, dict) and "url" in push}
 
     def files(self) -> dict[str, bytes]:
-        """Every file that a tracker keeps, as far as there is one, by its name."""
+        """Return the files that a tracker keeps and that exist, by name."""
         run = self.run
-        found = {run.recipe.name: self.recipe.to_yaml().encode()}
+        files = {run.recipe.name: self.recipe.to_yaml().encode()}
         listed = [run.data, run.environment, *sorted(run.figures.glob("*.png")), run.card, run.metrics, run.published]
         for path in listed:
             if path.is_file():
-                found[f"figures/{path.name}" if path.parent == run.figures else path.name] = path.read_bytes()
-        return found
+                files[f"figures/{path.name}" if path.parent == run.figures else path.name] = path.read_bytes()
+        return files
 
     def weights(self) -> str | None:
-        """sha256 of the weights that were scored; None before that."""
+        """Return the sha256 of the weights that were scored; None before that."""
         if not (self.run.is_finished() and self.run.weights.is_file()):
             return None
         return str(self.run.read(self.run.metrics, shapes.Weighed)["weights_sha256"])
 
 
 def digest(content: bytes) -> str:
-    """By which a file that was told already is known again."""
+    """Return a short hash, by which a file that was sent already is recognized."""
     return hashlib.sha256(content).hexdigest()[:16]
 
 
@@ -192,13 +191,13 @@ def _points_of(line: bytes) -> list[Point]:
     if entry is None:
         return []
     step, time = int(entry["step"] or 0), float(entry.get("time") or 0.0)
-    found = {key: value for key, value in entry.items() if value is not None and key not in ("step", "time")}
-    return [Point(_name(key), step, time, float(value)) for key, value in found.items()]
+    values = {key: value for key, value in entry.items() if value is not None and key not in ("step", "time")}
+    return [Point(_name(key), step, time, float(value)) for key, value in values.items()]
 
 
 def _name(key: str) -> str:
-    """As the Trainer's own reports name it: ``eval_loss`` is ``eval/loss``, ``loss`` is ``train/loss``."""
-    if key == "train_loss":  # the mean over the whole training, beside the loss of each step
+    """Return the name in the Trainer's own reports: ``eval_loss`` is ``eval/loss``, ``loss`` is ``train/loss``."""
+    if key == "train_loss":  # the mean over the whole training, not the loss of a step
         return "train/mean_loss"
     return f"eval/{key.removeprefix('eval_')}" if key.startswith("eval_") else f"train/{key.removeprefix('train_')}"
 

@@ -1,0 +1,119 @@
+"""Keep ``tracking.json``: which run it is for each tracker, and what has been sent; here, and on another machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import threading
+from typing import Any
+
+from sentiment140_bert import shapes
+from sentiment140_bert.credentials import without_password
+from sentiment140_bert.errors import RunError, TrackerError
+from sentiment140_bert.run_dir import RunDir, write_json
+from sentiment140_bert.shapes import checked
+
+NAME = re.compile(r"[\w .:+-]{1,200}")  # of a run or project; never a path
+
+
+class SyncState:
+    """The content of ``tracking.json``: for each tracker which run it is, and under ``sent`` what was sent."""
+
+    def __init__(self, run: RunDir) -> None:
+        self.run = run
+        self.lock = threading.Lock()
+        self.content: dict[str, dict[str, Any]] = {}
+        if run.tracking.is_file():
+            self.content = run.read(run.tracking)
+
+    def get(self, tracker: str) -> dict[str, Any]:
+        """Return a copy of what is remembered of a tracker."""
+        return dict(self.content.get(tracker, {}))
+
+    def write(self, tracker: str, **values: Any) -> None:
+        """Remember ``values`` of a tracker, at once.
+
+        Raises:
+            TrackerError: The tracker named its run so that the file could not be read again.
+        """
+        try:
+            checked(values, shapes.Tracked, f"The answer of {tracker}")
+        except RunError as error:
+            raise TrackerError(error.message, "Is it the right server?") from None
+        with self.lock:
+            self.content[tracker] = self.content.get(tracker, {}) | values
+            write_json(self.run.tracking, self.content)
+
+
+def move_state(content: Any) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Return the part of another machine's ``tracking.json`` that still holds here, and remarks about the rest.
+
+    What lay in files next to the run (wandb offline, Trackio and TensorBoard on disk, MLflow in a file) did not come
+    along and is sent again. No address is taken over: the writer of the file would learn this machine's passwords.
+
+    Args:
+        content: Of the file, which may come from a stranger.
+
+    Raises:
+        RunError: It is not as this package writes it.
+    """
+    states: dict[str, dict[str, Any]] = checked(content, shapes.Tracking, "tracking.json")
+    moved: dict[str, dict[str, Any]] = {}
+    remarks: list[str] = []
+    for tracker, state in states.items():
+        if tracker in ("wandb", "trackio"):
+            moved[tracker] = _names(state, "id", "project") | (_sent(state) if state.get("url") else {})
+        elif tracker == "mlflow":
+            moved[tracker], remark = _move_mlflow(state)
+            remarks += [remark] if remark else []
+        elif tracker == "tensorboard":
+            moved[tracker] = {}
+    return moved, remarks
+
+
+def _move_mlflow(state: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Keep the run's id where this machine uses the same server, or has the same file."""
+    there, run_id = state.get("tracking_uri"), state.get("id")
+    if not importlib.util.find_spec("mlflow") or not run_id:
+        return _names(state, "key"), ""
+    here = _mlflow_here()
+    if there == here and (not _is_file(here) or _has_run(here, run_id)):
+        is_callers = {"theirs": True} if state.get("theirs") is True else {}
+        return _names(state, "id", "experiment", "key") | _sent(state) | is_callers, ""
+    return {}, (
+        f"mlflow: the run so far is in {there}, but this machine uses {here}, where another run is started; "
+        "MLFLOW_TRACKING_URI says which"
+    )
+
+
+def _mlflow_here() -> str:
+    import mlflow
+
+    from sentiment140_bert.tracking.mlflow_places import absolute
+
+    return without_password(absolute(mlflow.get_tracking_uri()))
+
+
+def _has_run(uri: str, run_id: Any) -> bool:
+    """Return True if MLflow's file on this machine knows the run."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        mlflow.MlflowClient(uri).get_run(str(run_id))
+    except MlflowException:
+        return False
+    return True
+
+
+def _is_file(uri: str) -> bool:
+    return uri.startswith(("sqlite:", "file:", "/"))
+
+
+def _names(state: dict[str, Any], *keys: str) -> dict[str, Any]:
+    values = {key: state.get(key) for key in keys}
+    return {key: value for key, value in values.items() if isinstance(value, str) and NAME.fullmatch(value)}
+
+
+def _sent(state: dict[str, Any]) -> dict[str, Any]:
+    return {"sent": state["sent"]} if "sent" in state else {}
