@@ -17,7 +17,7 @@ Count = Annotated[int, Field(ge=0)]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # The baselines of metrics.json, beside a split's scores.
-BASELINES = {"majority": "always the commoner class", "tfidf": "TF-IDF, logistic regression"}
+BASELINES = {"majority": "majority class", "tfidf": "TF-IDF, logistic regression"}
 REPO_ID = r"[\w.-]{1,96}/[\w.-]{1,96}"
 RepoId = Annotated[str, Field(pattern=f"^{REPO_ID}$")]
 

@@ -1,4 +1,4 @@
-"""``s140``: one small module for each command, and the one place where an error becomes a sentence and an exit code."""
+"""``s140``: one small module for each command, and the one place where an error becomes a message and an exit code."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from sentiment140_bert.errors import S140Error
 from sentiment140_bert.visible import visible
 
 
-class Boundary(click.Group):
+class ErrorBoundary(click.Group):
     """Turns the package's own errors and the operating system's into a message, a hint and an exit code; others keep
     their traceback."""
 
@@ -51,7 +51,7 @@ class Boundary(click.Group):
         return super().main(*args, **kwargs)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        ctx.meta["arguments"] = list(args)  # a run's card tells the command that made it
+        ctx.meta["arguments"] = list(args)  # for the card of a run
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -59,9 +59,9 @@ class Boundary(click.Group):
             check_working_directory()
             return super().invoke(ctx)
         except S140Error as error:
-            self._say(error)
+            self._print_error(error)
             ctx.exit(error.exit_code)
-        except click.UsageError as error:  # it repeats what was typed
+        except click.UsageError as error:  # it quotes the arguments
             typed = error.format_message()
             message = encodable(visible(concealed(typed)), sys.stderr)
             if message == typed:
@@ -76,20 +76,20 @@ class Boundary(click.Group):
             explained = explain(error)
             if explained is None:
                 raise
-            self._say(explained)
+            self._print_error(explained)
             ctx.exit(explained.exit_code)
 
     @staticmethod
-    def _say(error: S140Error) -> None:
+    def _print_error(error: S140Error) -> None:
         say(f"Error: {error.message}", err=True, fg="red")
         if error.hint:
             say(error.hint, err=True)
 
 
-@click.group(cls=Boundary, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=ErrorBoundary, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(version("sentiment140-bert"), prog_name="s140")
 def main() -> None:
-    """Fine-tune BERT on Sentiment140 tweets: from the raw CSV to a model that says what it can do.
+    """Fine-tune BERT on Sentiment140 tweets: from the raw CSV to a model with scores one can trust.
 
     \b
     First look, without the Hub:  s140 train --recipe quickstart

@@ -13,13 +13,13 @@ from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--repo-id", metavar="USER/MODEL", help="The id on the Hub that the card is to name.")
+@click.option("--repo-id", metavar="USER/MODEL", help="The id on the Hub, for the card.")
 @recipe_options("card")
 @json_option
 def card(run: Path, repo_id: str | None, as_json: bool, **flags: Any) -> None:
     """Write the model card of a finished RUN, offline, from the run's own files.
 
-    It is RUN/model/README.md; pictures and the other companions of the weights are written beside it. What you
+    It is RUN/model/README.md, next to the weights, with pictures and the other files that are published. What you
     write into the card outside the marked sections is kept.
     """
     with stdout_kept_clean():

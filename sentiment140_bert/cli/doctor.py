@@ -14,8 +14,10 @@ from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
 
 @click.command()
 @recipe_option
-@click.option("--output-dir", type=click.Path(path_type=Path), default=Path("runs"), help="Where the job would write.")
-@click.option("--no-probe", is_flag=True, help="Do not train a few steps to tell the time.")
+@click.option(
+    "--output-dir", type=click.Path(path_type=Path), default=Path("runs"), help="The run directory of the job."
+)
+@click.option("--no-probe", is_flag=True, help="Do not train a few steps to estimate the time.")
 @recipe_options("model", "data", "training")
 @set_option
 @json_option
@@ -27,55 +29,61 @@ def doctor(
     as_json: bool,
     **flags: Any,
 ) -> None:
-    """Say what this machine has, what a job will choose on it, and how long it will take, before anybody waits for it.
+    """Show what this machine has, what a job will choose on it, and how long it will take.
 
-    Takes a recipe and flags as `s140 train` does. Whether tokens are present is told, never their values. Exit code
-    0: the job can run; 1: something named would make it fail.
+    Takes a recipe and flags like `s140 train`. Shows which tokens are present, never their values. Exit code 0: the
+    job can run; 1: it would fail, for the reasons shown.
     """
     chosen = resolved(recipe or "bert-base-100k", flags, assignments)
     with stdout_kept_clean():
         import sentiment140_bert
 
-        found = sentiment140_bert.doctor(chosen, output_dir, measure=not no_probe)
+        report = sentiment140_bert.doctor(chosen, output_dir, measure=not no_probe)
     if as_json:
-        print_json(found)
+        print_json(report)
     else:
-        for title, lines in _sections(found):
+        for title, lines in _list_sections(report):
             say(f"{title:<10}" + f"\n{'':<10}".join(lines))
-    click.get_current_context().exit(0 if found["ready"] else 1)
+    click.get_current_context().exit(0 if report["ready"] else 1)
 
 
-def _sections(found: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
-    yield "machine", list(_machine(found["machine"]))
-    disk, trackers = found["disk"], found["trackers"]
-    needed = f", the job needs {_gib(disk['needed'])}" if disk["needed"] else ""
-    yield "disk", [f"{_gib(disk['free'])} free for runs{needed}; {_gib(disk['cache_free'])} free for the cache"]
-    logins = "; ".join(f"{name}: {'yes' if here else 'no'}" for name, here in found["logins"].items())
+def _list_sections(report: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    yield "machine", list(_describe_machine(report["machine"]))
+    disk, trackers = report["disk"], report["trackers"]
+    needed = f", the job needs {_format_gib(disk['needed'])}" if disk["needed"] else ""
+    yield (
+        "disk",
+        [f"{_format_gib(disk['free'])} free for runs{needed}; {_format_gib(disk['cache_free'])} free for the cache"],
+    )
+    logins = "; ".join(f"{name}: {'yes' if here else 'no'}" for name, here in report["logins"].items())
     yield "tokens", [f"present: {logins}"]
     installed, used = (", ".join(trackers[name]) or "none" for name in ("installed", "used"))
     yield "trackers", [f"installed: {installed}; this job uses: {used}"]
-    wrong = [each for each in found["packages"] if not each["fits"]]
-    right = f"{len(found['packages']) - len(wrong)} of {len(found['packages'])} packages are in their supported range"
-    yield "versions", [right, *(f"{each['name']} {each['installed']}, not {each['wanted']}" for each in wrong)]
-    yield "sources", [f"{kind} {each['name']}: {each['remark']}" for kind, each in found["sources"].items()]
-    if found["choice"]:
-        yield "choice", list(_choice(found["choice"]))
-    if found["probe"]:
-        yield "probe", list(_probe(found["probe"]))
-    if found["remarks"]:
-        yield "remarks", found["remarks"]
-    yield "verdict", ["ready"] if found["ready"] else [f"not ready: {each}" for each in found["problems"]]
+    wrong = [package for package in report["packages"] if not package["fits"]]
+    right = f"{len(report['packages']) - len(wrong)} of {len(report['packages'])} packages are in their supported range"
+    yield (
+        "versions",
+        [right, *(f"{package['name']} {package['installed']}, not {package['wanted']}" for package in wrong)],
+    )
+    yield "sources", [f"{kind} {source['name']}: {source['remark']}" for kind, source in report["sources"].items()]
+    if report["choice"]:
+        yield "choice", list(_describe_choice(report["choice"]))
+    if report["probe"]:
+        yield "probe", list(_describe_probe(report["probe"]))
+    if report["remarks"]:
+        yield "remarks", report["remarks"]
+    yield "verdict", ["ready"] if report["ready"] else [f"not ready: {problem}" for problem in report["problems"]]
 
 
-def _machine(machine: dict[str, Any]) -> Iterator[str]:
-    memory = f", {_gib(machine['memory'])} memory" if machine["memory"] else ""
+def _describe_machine(machine: dict[str, Any]) -> Iterator[str]:
+    memory = f", {_format_gib(machine['memory'])} memory" if machine["memory"] else ""
     yield f"{machine['cpu']}, {machine['cores']} cores{memory}; {machine['system']}, Python {machine['python']}"
     build = f"CUDA {machine['torch_cuda']}" if machine["torch_cuda"] else "CPU"
     yield f"torch {machine['torch']}, {build} build"
     gpu, driver = machine["gpu"], machine["driver"]
     if gpu:
         yield (
-            f"{gpu['name']}, {_gib(gpu['memory_total'])} ({_gib(gpu['memory_free'])} free), "
+            f"{gpu['name']}, {_format_gib(gpu['memory_total'])} ({_format_gib(gpu['memory_free'])} free), "
             f"compute capability {gpu['compute_capability']}"
         )
     else:
@@ -84,14 +92,14 @@ def _machine(machine: dict[str, Any]) -> Iterator[str]:
         yield f"NVIDIA driver {driver['version']}, up to CUDA {driver['cuda'] or 'unknown'}"
 
 
-def _choice(choice: dict[str, Any]) -> Iterator[str]:
+def _describe_choice(choice: dict[str, Any]) -> Iterator[str]:
     yield f"precision {choice['precision']} ({choice['why']}), optimizer {choice['optim']}, 1 process"
     size, accumulated = choice["per_device_train_batch_size"], choice["gradient_accumulation_steps"]
     smaller = ", halved where it does not fit" if choice["auto_find_batch_size"] else ""
     yield f"batch {size}{smaller}, {accumulated} accumulated: {size * accumulated} tweets a step"
 
 
-def _probe(probe: dict[str, Any]) -> Iterator[str]:
+def _describe_probe(probe: dict[str, Any]) -> Iterator[str]:
     from sentiment140_bert.runs import duration
 
     job, seconds, batch, usage = probe["job"], probe["seconds"], probe["batch"], probe["usage"]
@@ -106,11 +114,11 @@ def _probe(probe: dict[str, Any]) -> Iterator[str]:
     )
     gpu = usage["gpu"]
     if gpu:
-        yield f"GPU memory {_gib(gpu['memory_reserved_peak'])} of {_gib(gpu['memory_total'])} at most"
+        yield f"GPU memory {_format_gib(gpu['memory_reserved_peak'])} of {_format_gib(gpu['memory_total'])} at most"
     if usage["memory_peak"]:
-        yield f"memory {_gib(usage['memory_peak'])} at most; a checkpoint has {_gib(probe['checkpoint'])}"
+        yield f"memory {_format_gib(usage['memory_peak'])} at most; a checkpoint has {_format_gib(probe['checkpoint'])}"
     yield "; ".join(["random weights of the model's shape", *probe["assumed"]])
 
 
-def _gib(mib: int) -> str:
+def _format_gib(mib: int) -> str:
     return f"{mib / 1024:.1f} GiB"

@@ -22,7 +22,7 @@ class Sizes(click.ParamType):  # type: ignore[type-arg]
         if not isinstance(value, str):
             return value
         try:
-            return [int(each) for each in value.split(",")]
+            return [int(size) for size in value.split(",")]
         except ValueError:
             self.fail(f"{value!r}: whole numbers with commas between them, as in 1000,3000,10000", param, ctx)
 
@@ -32,12 +32,17 @@ class Sizes(click.ParamType):  # type: ignore[type-arg]
 @recipe_option
 @click.option("--sizes", type=Sizes(), help="Training tweets of each point, ascending: 1000,3000,10000,30000")
 @click.option(
-    "--seeds", default=3, show_default=True, help="Trainings of each size, with the recipe's seed and the next."
+    "--seeds",
+    default=3,
+    show_default=True,
+    help="Trainings of each size, with the recipe's seed and the following ones.",
 )
-@click.option("--keep-models", is_flag=True, help="Keep each model, with its card; else scores and answers only.")
-@click.option("--price-per-hour", type=float, help="Of this machine; the cost of each training is told.")
-@click.option("--dry-run", is_flag=True, help="Prepare the tweets, tell what there is to do, and train nothing.")
-@click.option("--redraw", is_flag=True, help="Train nothing: write the results anew from what is finished in OUTPUT.")
+@click.option("--keep-models", is_flag=True, help="Keep each model, with its card; else scores and predictions only.")
+@click.option("--price-per-hour", type=float, help="Of this machine, to show the cost of each training.")
+@click.option("--dry-run", is_flag=True, help="Prepare the tweets, show what there is to do, and train nothing.")
+@click.option(
+    "--redraw", is_flag=True, help="Train nothing: write the results again from the finished trainings in OUTPUT."
+)
 @recipe_options("model", "data", "training", "tracking")
 @set_option
 @json_option
@@ -54,18 +59,18 @@ def learning_curve(
     as_json: bool,
     **flags: Any,
 ) -> None:
-    """Train a recipe on ever more of its tweets, and say what ten times as many would bring.
+    """Train a recipe on ever more of its tweets, and estimate what ten times as many would bring.
 
     Each subset of the training tweets contains the smaller ones; validation, test and manual tweets are the same for
-    all. Writes OUTPUT/curve.json, a table, a picture, and a run directory for each training. The same command goes on
-    where it was stopped, keeps what is finished, and tries again what failed.
+    all. Writes OUTPUT/curve.json, a table, a picture, and a run directory for each training. Run the same
+    command again to resume: it keeps finished trainings and retries failed ones.
     """
     if price_per_hour is not None and not 0 <= price_per_hour < math.inf:
-        raise S140Error(f"A price of {price_per_hour:g} an hour is none.", "Give 0 or more.")
+        raise S140Error(f"--price-per-hour must be 0 or more, not {price_per_hour:g}.")
     if redraw and (sizes or recipe or dry_run):
-        raise S140Error("--redraw takes all from OUTPUT.", "Leave --sizes, --recipe and --dry-run away.")
+        raise S140Error("--redraw takes everything from OUTPUT.", "Omit --sizes, --recipe and --dry-run.")
     if not redraw and not sizes:
-        raise S140Error("No sizes are given.", "For example: --sizes 1000,3000,10000,30000")
+        raise S140Error("--sizes is missing.", "For example: --sizes 1000,3000,10000,30000")
     with stdout_kept_clean():
         from sentiment140_bert.experiments.learning_curve import curve
 
@@ -92,7 +97,7 @@ def learning_curve(
 
 def _print_plan(plan: dict[str, Any]) -> None:
     columns = ("size", "seed", "state", "steps", "tweets")
-    print_table([[each[name] for name in columns] for each in plan["trainings"]], columns)
+    print_table([[training[name] for name in columns] for training in plan["trainings"]], columns)
     say(f"\nto do: {plan['tweets']:,} tweets to process, {plan['steps']:,} optimizer steps; nothing was trained")
 
 
@@ -108,7 +113,7 @@ def _print(curve: dict[str, Any]) -> None:
     rows = []
     for size in curve["sizes"]:
         if "scores" in size:
-            seeds = max(each["seeds"] for each in size["scores"].values())
+            seeds = max(score["seeds"] for score in size["scores"].values())
             scores = [
                 value
                 for name in splits
@@ -124,6 +129,7 @@ def _print(curve: dict[str, Any]) -> None:
         say(f"{name}: {fit.get('refused') or fit['sentence']}")
     costs = [size["cost"] for size in curve["sizes"] if size["cost"] is not None]
     cost = f", {sum(costs):.2f} at {curve['price_per_hour']:g} an hour" if costs else ""
-    done = curve["trainings"]
-    say(f"\n{done['finished']} of {done['planned']} trainings, {done['seconds']:,.0f} s in all{cost}")
+    trainings = curve["trainings"]
+    finished, planned, seconds = (trainings[name] for name in ("finished", "planned", "seconds"))
+    say(f"\n{finished} of {planned} trainings, {seconds:,.0f} s in all{cost}")
     say(f"{curve['output']}/README.md, curve.png, curve.csv, curve.json")

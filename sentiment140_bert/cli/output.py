@@ -1,4 +1,4 @@
-"""How a result reaches the user: a table for people, or one JSON object."""
+"""Results on the terminal: a table for people, or one JSON object."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from sentiment140_bert.visible import visible, visible_json
 
 
 def escape_what_cannot_be_encoded() -> None:
-    """Let stdout print an escape, as stderr does, for what its encoding has no place for: an emoji in windows-1252."""
+    """Let stdout print an escape, like stderr, for what its encoding cannot express: an emoji in windows-1252."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def encodable(text: str, stream: TextIO) -> str:
-    """Return a text with such escapes, for what Click prints by itself."""
+    """Return a text with such escapes, for texts that Click prints by itself."""
     encoding = stream.encoding or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def say(text: object = "", err: bool = False, nl: bool = True, fg: str | None = None) -> None:
-    """Prints a text to stdout, or to stderr; whatever in it would command the terminal or hide is made visible.
+    """Print a text to stdout, or to stderr; control characters in it are made visible.
 
     The stream is named, for Click's own choice would send UTF-8 to one that takes ASCII.
     """
@@ -38,7 +38,7 @@ def say(text: object = "", err: bool = False, nl: bool = True, fg: str | None = 
 
 
 def print_json(content: Any) -> None:
-    """One object on one line of stdout; what would command a terminal is escaped, so that it means the same.
+    """Print one object on one line of stdout; control characters are escaped, so that it means the same.
 
     Where stdout takes no UTF-8, all but ASCII is escaped.
     """
@@ -49,9 +49,9 @@ def print_json(content: Any) -> None:
 
 @contextlib.contextmanager
 def stdout_kept_clean() -> Iterator[None]:
-    """Whatever a library prints meanwhile goes to stderr, so that stdout holds the result alone.
+    """Lead what libraries print to stderr, so that stdout has the result alone.
 
-    The bars of datasets and transformers for saving and loading are silent: ours say what goes on.
+    The progress bars of datasets and transformers for saving and loading are off.
 
     Raises:
         HardwareError: There is too little memory to load them.
@@ -67,8 +67,8 @@ def stdout_kept_clean() -> Iterator[None]:
 
 
 def print_table(rows: Sequence[Sequence[object]], header: Sequence[str] = ()) -> None:
-    """Columns as wide as their content; numbers to the right."""
-    table = [[_cell(value) for value in row] for row in ([header] if header else []) + list(rows)]
+    """Print columns as wide as their content, numbers to the right."""
+    table = [[_format_cell(value) for value in row] for row in ([header] if header else []) + list(rows)]
     widths = [max(len(row[at]) for row in table) for at in range(len(table[0]))]
     numeric = [
         all(isinstance(row[at], int | float) or row[at] in ("", None) for row in rows) for at in range(len(widths))
@@ -81,7 +81,7 @@ def print_table(rows: Sequence[Sequence[object]], header: Sequence[str] = ()) ->
         say("  ".join(cells).rstrip())
 
 
-def _cell(value: object) -> str:
+def _format_cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
@@ -90,20 +90,20 @@ def _cell(value: object) -> str:
 
 
 def print_usage(training: dict[str, Any]) -> None:
-    """What training took of the machine, and what follows from it."""
+    """Print the memory that training used, and advice."""
     from sentiment140_bert.machine.usage import advice
 
     if not {"usage", "batch", "out_of_memory"} <= training.keys():  # an older version wrote none
         return
     usage, batch = training["usage"], training["batch"]
     gpu, resident = usage["gpu"], usage["memory_peak"]
-    said = [f"peak memory {resident / 1024:.1f} GiB"] if resident else []
+    facts = [f"peak memory {resident / 1024:.1f} GiB"] if resident else []
     if gpu:
         total, used = gpu["memory_total"], gpu["memory_reserved_peak"]
-        said.append(f"GPU memory {used / 1024:.1f} of {total / 1024:.1f} GiB ({used / total:.0%})")
+        facts.append(f"GPU memory {used / 1024:.1f} of {total / 1024:.1f} GiB ({used / total:.0%})")
         degrees = gpu["temperature_peak"]
-        said.append(f"GPU at most {degrees} °C" if degrees is not None else "GPU temperature unknown")
-    say("\n" + "; ".join(said))
+        facts.append(f"GPU at most {degrees} °C" if degrees is not None else "GPU temperature unknown")
+    say("\n" + "; ".join(facts))
     if training["out_of_memory"]:
         times = "1 time" if training["out_of_memory"] == 1 else f"{training['out_of_memory']} times"
         say(

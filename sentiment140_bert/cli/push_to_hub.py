@@ -22,13 +22,13 @@ OPTIONS: tuple[Decorator, ...] = (
     click.option(
         "--private/--public",
         default=None,
-        help="Who may see them. [default: a new model public, the dataset private, for its licence may not allow more]",
+        help="Who may see them. [default: a new model public, the dataset private, because of its licence]",
     ),
 )
 
 
 def destination_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say where a run is published."""
+    """Add the options for the repositories of a run."""
     for option in reversed(OPTIONS):
         function = option(function)
     return function
@@ -37,16 +37,14 @@ def destination_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.command("push-to-hub")
 @click.argument("run", type=click.Path(path_type=Path))
 @destination_options
-@click.option("--create-pr", is_flag=True, help="Open a pull request; the next push goes on with it while it is open.")
+@click.option("--create-pr", is_flag=True, help="Open a pull request; the next push updates it while it is open.")
 @click.option("--revision", help="Branch to push to; it is made where it does not exist.  [default: main]")
 @click.option("--commit-message", help="[default: s140 push-to-hub: model]")
 @click.option("--tag", help="Tag the commit.")
 @recipe_options("card")
 @click.option("--model-only", is_flag=True, help="Leave the dataset as it is.")
 @click.option("--dataset-only", is_flag=True, help="Leave the model as it is.")
-@click.option(
-    "--dry-run", is_flag=True, help="List every file with its size; touch nothing, ask nothing of the network."
-)
+@click.option("--dry-run", is_flag=True, help="List every file with its size; publish nothing, and use no network.")
 @json_option
 def push_to_hub(
     run: Path,
@@ -61,14 +59,12 @@ def push_to_hub(
     """Publish a finished RUN on the Hugging Face Hub: the dataset, then the model, each in one commit.
 
     The login is HF_TOKEN or that of `hf auth login`. Every file is searched for secrets first. Pushing the same again
-    makes no commit; what fails for a moment is tried again.
+    makes no commit; temporary failures are tried again.
     """
     if model_only and dataset_only:
         raise HubError("--model-only and --dataset-only exclude each other.", "Choose one.")
     if (model_only and not repo_id) or (dataset_only and not dataset_repo_id):
-        raise HubError(
-            "It is not said where to publish.", f"Name it: --{'' if model_only else 'dataset-'}repo-id user/name"
-        )
+        raise HubError("No repository was named.", f"Name it: --{'' if model_only else 'dataset-'}repo-id user/name")
     with stdout_kept_clean():
         import sentiment140_bert
         from sentiment140_bert.publishing.destination import Destination
@@ -89,7 +85,7 @@ def push_to_hub(
 
 
 def print_files(result: dict[str, Any]) -> None:
-    """What a push would publish."""
+    """Print what a push would publish."""
     for kind, target in result.items():
         say(f"{kind} {target['repo_id']}: {len(target['files'])} files, {sum(target['files'].values()):,} bytes")
         print_table([[f"  {name}", size] for name, size in target["files"].items()])
@@ -97,11 +93,11 @@ def print_files(result: dict[str, Any]) -> None:
 
 
 def print_published(result: dict[str, Any]) -> None:
-    """What a push published."""
+    """Print what a push published."""
     for kind, pushed in result.items():
-        seen = "private" if pushed["private"] else "public"
+        visibility = "private" if pushed["private"] else "public"
         state = f"commit {pushed['commit'][:12]}" if pushed["changed"] else "nothing had changed, no commit"
-        say(f"{kind:8}{pushed['url']}  ({seen}; {state})")
+        say(f"{kind:8}{pushed['url']}  ({visibility}; {state})")
         if pushed["pr_url"]:
             say(f"        pull request: {pushed['pr_url']}")
     if "model" in result:

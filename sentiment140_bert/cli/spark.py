@@ -9,7 +9,7 @@ import click
 
 from sentiment140_bert.cli.options import json_option
 from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
-from sentiment140_bert.cli.train import train as one_process
+from sentiment140_bert.cli.train import train as train_in_one_process
 from sentiment140_bert.recipe import Recipe
 
 
@@ -32,18 +32,18 @@ def train(
     """Run `s140 train` with ARGUMENTS in several processes that train together, by Spark's TorchDistributor.
 
     ARGUMENTS follow after two dashes: s140 spark train --num-processes 2 -- --recipe databricks. On the workers
-    (--no-local-mode) the run directory and every file must lie where all machines find them, such as /Volumes.
+    (--no-local-mode) the run directory and every file must be on a path that all machines have, such as /Volumes.
     """
 
-    def several(recipe: Recipe, output_dir: Path, **options: Any) -> dict[str, Any]:
+    def train_in_processes(recipe: Recipe, output_dir: Path, **options: Any) -> dict[str, Any]:
         from sentiment140_bert.platforms.spark.train import spark_train
 
-        how = {"num_processes": num_processes, "local_mode": local_mode, "use_gpu": use_gpu}
-        return spark_train(recipe, output_dir, **{**options, **how})
+        settings = {"num_processes": num_processes, "local_mode": local_mode, "use_gpu": use_gpu}
+        return spark_train(recipe, output_dir, **{**options, **settings})
 
-    context.meta["train"] = several
-    with one_process.make_context("train", list(arguments), parent=context.find_root()) as inner:
-        one_process.invoke(inner)
+    context.meta["train"] = train_in_processes
+    with train_in_one_process.make_context("train", list(arguments), parent=context.find_root()) as inner:
+        train_in_one_process.invoke(inner)
 
 
 @spark.command()
@@ -51,8 +51,8 @@ def train(
 @click.option("--model-revision", help="Branch, tag or commit of a Hub model.")
 @click.option("--input-table", required=True, metavar="TABLE", help="catalog.schema.name")
 @click.option("--output-table", required=True, metavar="TABLE", help="catalog.schema.name")
-@click.option("--text-column", help="Name of the text column, where it is not obvious.")
-@click.option("--prefix", default="", help="Put before the new columns' names, label and score.")
+@click.option("--text-column", help="Name of the text column; needed if it is not obvious.")
+@click.option("--prefix", default="", help="Prefix of the new columns' names, label and score.")
 @click.option("--overwrite", is_flag=True, help="Replace the output table if there is one.")
 @json_option
 def predict(model: str, model_revision: str | None, as_json: bool, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a process needs of the machine before it starts, and what to say when the operating system refuses something."""
+"""Streams, memory and working directory of the process, and explanations of the operating system's errors."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from sentiment140_bert.machine import facts
 from sentiment140_bert.run_dir import disk_full, is_disk_full
 from sentiment140_bert.visible import shorten
 
-NEARLY_ALL = 64  # MiB: with less left, whatever a library raises is about memory
+MIN_MEMORY_LEFT = 64  # MiB: with less, any error of a library is about memory
 RESERVED = 16 << 20  # bytes
-# The operating system's words, as libraries hand them on in errors of their own.
-MEMORY_SAID = (
+# The operating system's words in errors of libraries.
+MEMORY_WORDS = (
     *("cannot allocate memory", "can't allocate memory", "not enough memory", "bad_alloc"),
     *("failed to map segment", "can't start new thread", "threadpoolbuilderror", "out of memory"),
 )
-FILES_SAID = "Too many open files"
-HOME_SAID = "Could not determine home directory"
+FILES_WORDS = "Too many open files"
+HOME_WORDS = "Could not determine home directory"
 REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
-REFUSED_SAID = ("Permission denied", "Read-only file system", "readonly database", "unable to open database file")
+REFUSED_WORDS = ("Permission denied", "Read-only file system", "readonly database", "unable to open database file")
 FAILED = {errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO}
 log = logging.getLogger(__name__)
 _reserve: mmap.mmap | None = None
 
 
 def open_missing_streams() -> None:
-    """Open the null device in place of the standard streams that whoever started this process had closed.
+    """Open the null device in place of standard streams that are closed.
 
-    Otherwise the next file to be opened would get such a stream's number, and what a library prints would be written
-    into it.
+    Otherwise the next opened file would get such a stream's number, and what a library prints would be written into
+    it.
     """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         try:
@@ -53,19 +53,19 @@ def open_missing_streams() -> None:
 
 
 def drop_output() -> None:
-    """Lead what is still to be printed nowhere, such as what waits in a buffer for the end of the process."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    """Discard what is still to be printed, such as the content of a buffer at the end of the process."""
+    null = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # it is no file, or closed
-            os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+        with contextlib.suppress(OSError, ValueError):  # not a file, or closed
+            os.dup2(null, stream.fileno())
+    os.close(null)
 
 
 def check_working_directory() -> None:
     """Refuse to work in a folder that was removed: libraries ask for its name while they are imported.
 
     Raises:
-        S140Error: It was removed, or must not be looked at.
+        S140Error: It was removed, or cannot be read.
     """
     try:
         os.getcwd()  # noqa: PTH109 - its error is wanted
@@ -77,15 +77,15 @@ def check_working_directory() -> None:
 
 
 def reserve_memory() -> None:
-    """Set memory aside that is given back when it runs out, for explaining that takes some, too."""
+    """Reserve memory that is given back when it runs out: an explanation needs some, too."""
     global _reserve
     if facts.memory_limit() is not None and _reserve is None:
         with contextlib.suppress(OSError):
             _reserve = mmap.mmap(-1, RESERVED)
 
 
-def _give_back(error: BaseException) -> None:
-    """Give back the reserve, and what the functions hold that an error has ended."""
+def _free_memory(error: BaseException) -> None:
+    """Free the reserve, and the variables of the functions that an error has ended."""
     global _reserve
     if _reserve is not None:
         _reserve.close()
@@ -95,13 +95,13 @@ def _give_back(error: BaseException) -> None:
 
 
 def explain(error: BaseException) -> S140Error | None:
-    """Return an error for the user in place of one of the operating system; None where it is something else.
+    """Return an error for the user in place of one of the operating system; None for any other error.
 
-    Libraries wrap the system's errors in their own, so the errors that one was raised from are looked at, too.
+    Libraries wrap the system's errors in their own, so the causes of an error are searched, too.
     """
     is_used_up = _is_memory_used_up()
     if is_used_up or any(isinstance(cause, MemoryError) for cause in _causes(error)):
-        _give_back(error)
+        _free_memory(error)
     for cause in _causes(error):
         if explained := _explain(cause):
             return explained
@@ -109,7 +109,7 @@ def explain(error: BaseException) -> S140Error | None:
 
 
 def explain_in_threads() -> None:
-    """Let a thread that the operating system refuses something end with a line of the log, too."""
+    """Let a thread that fails by an error of the operating system log a line instead of a traceback."""
     if not isinstance(threading.excepthook, _ThreadHook):
         threading.excepthook = _ThreadHook(threading.excepthook)
 
@@ -128,15 +128,15 @@ class _ThreadHook:
 
 def _is_memory_used_up() -> bool:
     left = facts.memory_left()
-    return left is not None and left < NEARLY_ALL
+    return left is not None and left < MIN_MEMORY_LEFT
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
+    visited: set[int] = set()
     cause: BaseException | None = error
-    while cause is not None and id(cause) not in seen:
+    while cause is not None and id(cause) not in visited:
         yield cause
-        seen.add(id(cause))
+        visited.add(id(cause))
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
 
 
@@ -144,26 +144,26 @@ def _explain(error: BaseException) -> S140Error | None:
     number = error.errno if isinstance(error, OSError) else None
     name = getattr(error, "filename", None)
     file = shorten(os.fsdecode(name)) if isinstance(name, str | bytes | Path) else "A file"
-    said = str(error)
-    if isinstance(error, MemoryError) or number == errno.ENOMEM or any(words in said.lower() for words in MEMORY_SAID):
+    text = str(error)
+    if isinstance(error, MemoryError) or number == errno.ENOMEM or any(words in text.lower() for words in MEMORY_WORDS):
         return _out_of_memory(error)
-    if is_disk_full(error) or "database or disk is full" in said:
+    if is_disk_full(error) or "database or disk is full" in text:
         return disk_full(Path(os.fsdecode(name)) if isinstance(name, str | bytes | Path) else None)
-    if number in (errno.EMFILE, errno.ENFILE) or FILES_SAID in said:
+    if number in (errno.EMFILE, errno.ENFILE) or FILES_WORDS in text:
         return S140Error(
             f"Too many files are open at once: this process may open {facts.open_files_limit() or 'no more'}.",
             "Raise the limit: ulimit -n 4096",
         )
     if number == errno.ENAMETOOLONG:
-        return S140Error(f"{file} is too long for a name of a file.", "Choose another.")
-    if number in REFUSED or any(words in said for words in REFUSED_SAID):
+        return S140Error(f"{file} is too long for a file name.", "Choose another.")
+    if number in REFUSED or any(words in text for words in REFUSED_WORDS):
         return S140Error(
             f"{file} must not be read or written: {_reason(error)}.",
             "Look at its permissions, or choose another place (S140_CACHE, HF_HOME and TMPDIR name folders, too).",
         )
     if number in FAILED:
         return S140Error(f"{file} cannot be read or written: {_reason(error)}.", "Look at its disk or network drive.")
-    if HOME_SAID in said:
+    if HOME_WORDS in text:
         return S140Error(
             "This user has no home folder: HOME is not set, and the machine knows none.",
             "Set HOME, or name the folders that would lie there: S140_CACHE and HF_HOME.",

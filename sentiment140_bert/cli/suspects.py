@@ -19,10 +19,13 @@ from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
     type=click.Choice(["baseline", "model"]),
     default="baseline",
     show_default=True,
-    help="Who contradicts: TF-IDF, in seconds, or the run's own recipe, trained once for each fold.",
+    help="The method: TF-IDF, in seconds, or the run's own recipe, trained once for each fold.",
 )
 @click.option(
-    "--folds", default=5, show_default=True, help="Parts of the training split, each answered by those trained without."
+    "--folds",
+    default=5,
+    show_default=True,
+    help="Parts of the training split, each predicted by a model of the others.",
 )
 @click.option("--most", type=click.IntRange(min=1), help="Write no more than so many.  [default: all suspects]")
 @click.option(
@@ -39,9 +42,9 @@ def suspects(
 ) -> None:
     """List the training tweets of RUN whose labels are most likely wrong.
 
-    Each label is held against what was answered by something that has not seen it, and those that are confidently
-    contradicted are written, the worst first. It shows and does not decide: `s140 train --drop-suspects FILE` leaves
-    out what the file lists. With --by model, finished folds are kept in the run: the same command goes on after a stop.
+    Each label is compared with a prediction by a model that was not trained on it, and those that are confidently
+    contradicted are written, the worst first. Nothing is removed: `s140 train --drop-suspects FILE` leaves out the
+    tweets in the file. With --by model, finished folds are kept in the run: run the same command again to resume.
     """
     with stdout_kept_clean():
         import sentiment140_bert
@@ -56,11 +59,11 @@ def suspects(
 def _print(result: dict[str, Any]) -> None:
     by, output = result["by"], result["output"]
     say(f"looked at   {result['looked_at']:,} training tweets; {result['folds']} folds, by {by}")
-    say(f"answers     agree with {result['accuracy']:.1%} of the labels")
+    say(f"predictions agree with {result['accuracy']:.1%} of the labels")
     say(f"suspects    {result['suspects']:,} ({result['share']:.1%}); written {result['written']:,}")
     noise = ", ".join(f"{rate:.1%} of {label}" for label, rate in result["noise"].items())
-    say(f"label noise {noise}, estimated; the {by}'s own mistakes count in it")
-    say(f"\n{output} shows and does not decide: a label that is contradicted can be right.")
+    say(f"label noise {noise}, estimated; it includes the {by}'s own mistakes")
+    say(f"\nA contradicted label can be right: {output} is only a list.")
     if result["sample"]:
-        say(f"Read the {result['sample']} rows that are marked in its column sample; delete rows that shall stay.")
+        say(f"Read the {result['sample']} rows that are marked in its column sample; delete those with right labels.")
     say(f"Train without the listed ones:\n  {result['command']}")

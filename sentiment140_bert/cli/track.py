@@ -16,7 +16,7 @@ run_argument = click.argument("run", type=click.Path(path_type=Path))
 
 @click.group()
 def track() -> None:
-    """Where a RUN is tracked, and sending what a tracker has missed."""
+    """Show the trackers of a RUN, and sync them."""
 
 
 @track.command()
@@ -26,7 +26,7 @@ def show(run: Path, as_json: bool) -> None:
     """List the trackers of a RUN: its id, its address, and what was not sent yet."""
     import sentiment140_bert
 
-    report(sentiment140_bert.track(run), as_json)
+    print_trackers(sentiment140_bert.track(run), as_json)
 
 
 @track.command()
@@ -35,23 +35,23 @@ def show(run: Path, as_json: bool) -> None:
     "--report-to",
     type=click.Choice(TRACKERS),
     multiple=True,
-    help="A tracker that the run was not told to before; repeatable.",
+    help="A further tracker for the run; repeatable.",
 )
 @json_option
 def sync(run: Path, report_to: tuple[str, ...], as_json: bool) -> None:
-    """Send the trackers of a RUN what they have missed: a server was gone, or wandb was offline.
+    """Send the trackers of a RUN what they have missed, because a server was down, or wandb was offline.
 
-    Nothing is sent twice. The exit code is 1 where something still could not be sent; it is kept.
+    Nothing is sent twice. The exit code is 1 if something still could not be sent; it is kept.
     """
     with stdout_kept_clean():
         import sentiment140_bert
 
         result = sentiment140_bert.sync_track(run, report_to)
-    report(result, as_json)
+    print_trackers(result, as_json)
 
 
-def report(trackers: dict[str, Any], as_json: bool) -> None:
-    """Prints what is known of each tracker."""
+def print_trackers(trackers: dict[str, Any], as_json: bool) -> None:
+    """Print each tracker's run, address, and what was not sent yet."""
     if as_json:
         print_json(trackers)
         return
@@ -59,7 +59,7 @@ def report(trackers: dict[str, Any], as_json: bool) -> None:
         say("tracked nowhere")
         return
     rows = [
-        [name, each["id"] or "", each["url"] or "", ", ".join(each["unsent"] + each["offline"]) or "nothing"]
-        for name, each in trackers.items()
+        [name, run["id"] or "", run["url"] or "", ", ".join(run["unsent"] + run["offline"]) or "nothing"]
+        for name, run in trackers.items()
     ]
     print_table(rows, ["tracker", "run", "address", "not sent"])

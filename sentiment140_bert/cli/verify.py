@@ -25,18 +25,18 @@ WORDS |= {"warning": "WARNING"}
 @recipe_options("data", only=SOURCE_SETTINGS)
 @json_option
 def verify(model: str, model_revision: str | None, tolerance: float, strict: bool, as_json: bool, **flags: Any) -> None:
-    """Prove the page of MODEL, a Hub id, a run directory or a model folder.
+    """Verify the page of MODEL, a Hub id, a run directory or a model folder.
 
-    Model and dataset are fetched at the revisions that the card pins; the tweets are prepared and scored again. The
-    page must be exactly what `s140 card` writes of the measured numbers, within --tolerance. What nobody can measure
+    Model and dataset are fetched at the revisions on the card; the tweets are prepared and scored again. The page
+    must be exactly what `s140 card` writes from the measured numbers, within --tolerance. What nobody can measure
     (hand-written text, times, hardware) is listed as "claimed, not checked", with a warning where it reads like a
-    score. Of other people's models the scores that their card states are measured, on the tweets that it or --dataset
+    score. For other people's models the scores on their card are measured, on the tweets that it or --dataset
     names. Exit code 0: all agrees; 1: a claim is false, or with --strict there is a warning; 2: something could not
     be checked.
     """
     try:
         if not 0 <= tolerance <= 1:
-            raise S140Error(f"--tolerance {tolerance} is no share.", "Give it between 0 and 1, as in 0.001.")
+            raise S140Error(f"--tolerance must be between 0 and 1, not {tolerance}.", "For example 0.001.")
         with stdout_kept_clean():
             import sentiment140_bert
 
@@ -54,20 +54,20 @@ def verify(model: str, model_revision: str | None, tolerance: float, strict: boo
 
 
 def print_checks(result: dict[str, Any]) -> None:
-    """The claims as a table, and what follows from it."""
+    """Print the claims as a table, and a summary."""
     rows = [
         [
-            _shown(each["claim"], 60),
-            *(_shown(each[name]) for name in ("claimed", "measured", "difference")),
-            WORDS[each["verdict"]],
+            _format_value(check["claim"], 60),
+            *(_format_value(check[name]) for name in ("claimed", "measured", "difference")),
+            WORDS[check["verdict"]],
         ]
-        for each in result["checks"]
+        for check in result["checks"]
     ]
     print_table(rows, ["claim", "claimed", "measured", "difference", ""])
-    for each in result["checks"]:
-        if each["why"] and each["verdict"] != "claimed":
-            say(f"{WORDS[each['verdict']]}: {each['claim']}: {each['why']}")
-    count = {name: sum(each["verdict"] == name for each in result["checks"]) for name in WORDS}
+    for check in result["checks"]:
+        if check["why"] and check["verdict"] != "claimed":
+            say(f"{WORDS[check['verdict']]}: {check['claim']}: {check['why']}")
+    count = {name: sum(check["verdict"] == name for check in result["checks"]) for name in WORDS}
     say(
         f"\n{count['true']} claims agree, {count['false']} are false, {count['unchecked']} could not be checked, "
         f"{count['claimed']} are claimed and not checked, {count['warning']} "
@@ -75,7 +75,7 @@ def print_checks(result: dict[str, Any]) -> None:
     )
 
 
-def _shown(value: Any, width: int = 24) -> str:
+def _format_value(value: Any, width: int = 24) -> str:
     if value is None:
         return ""
     if isinstance(value, float):

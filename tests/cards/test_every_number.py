@@ -140,7 +140,7 @@ WHERE = (
     r"sha256 of its file `([0-9a-f]{64})",
     r"\| `learning_rate` \| `(0\.\d+)",
     r"torch (\d+\.\d+)",
-    r"begun (\d{4}-\d\d-\d\d)",
+    r"started (\d{4}-\d\d-\d\d)",
 )
 
 

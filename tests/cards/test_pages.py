@@ -36,7 +36,7 @@ RENDERER = MarkdownIt("commonmark").enable("table")
 LABELS = {"f1": "F1", "roc_auc": "ROC AUC", "matthews_correlation": "Matthews correlation"}
 FIGURES = ["calibration.png", "confusion_matrix.png", "learning_curve.png", "risk_coverage.png", "slices.png"]
 MODEL_HEADINGS = ["Use", "Scores", "Training data", "Training", "Intended use and limits"]
-DATASET_HEADINGS = ["Use", "Structure", "What was done", "Provenance and licence"]
+DATASET_HEADINGS = ["Use", "Structure", "Processing", "Provenance and licence"]
 
 
 class Page:
@@ -186,14 +186,14 @@ def test_every_table_of_a_model_shows_its_numbers(facts: Facts) -> None:
     lifts = [["accuracy of", *names]]
     for key, title in BASELINES.items():
         lifts += pair(title, "baselines", key, "accuracy")
-        lifts += pair("accuracy of this model minus that", "baselines", key, "lift")
+        lifts += pair("accuracy of this model minus it", "baselines", key, "lift")
         lifts.append(row("… p", lambda number: f"{number:.2g}", "baselines", key, "p_value"))
-    unsure = [["", *names], row("share it answers", four, "abstaining", "coverage")]
-    unsure += pair("accuracy on these", "abstaining", "accuracy")
+    unsure = [["", *names], row("coverage", four, "abstaining", "coverage")]
+    unsure += pair("accuracy on the covered tweets", "abstaining", "accuracy")
     unsure.append(row("tweets, neutral ones included", lambda n: str(n or "–"), "three_way", "n"))
-    unsure += pair("accuracy with three answers", "three_way", "accuracy")
-    unsure += pair("macro recall with three answers", "three_way", "macro_recall")
-    unsure.append(row("neutral tweets called neutral", four, "three_way", "recall", "neutral"))
+    unsure += pair("accuracy with three classes", "three_way", "accuracy")
+    unsure += pair("macro recall with three classes", "three_way", "macro_recall")
+    unsure.append(row("recall of neutral", four, "three_way", "recall", "neutral"))
     data = facts.data
     steps = [["step", "rows"], *([step.replace("_", " "), f"{rows:,}"] for step, rows in data["steps"].items())]
     parts = [["split", "tweets", "negative", "positive", "tokens (median)", "cut"]]
@@ -227,19 +227,19 @@ def test_every_sentence_of_a_model_shows_its_numbers(facts: Facts) -> None:
             f"On {split['n']} {meaning} its accuracy is **{four(split['accuracy'])}** "
             f"(interval {limits(split['accuracy'])}).",
             f"{name}: {worse}.",
-            f"Of the {split['n']} {name} tweets {leakage['exact']} stand in the training split, "
-            f"and {leakage['near']} nearly (most words the same).",
+            f"Of the {split['n']} {name} tweets {leakage['exact']} are in the training split, too, "
+            f"and {leakage['near']} more are near duplicates (most words the same).",
         ]
         missing += [sentence for sentence in sentences if sentence not in text]
     learned, abstention = facts.metrics["temperature"], facts.metrics["abstention"]
     training = facts.environment["training"]
     for sentence in (
-        f"a temperature of {learned['value']} was fitted to {learned['n']} tweets, and a confidence of "
-        f"{abstention['threshold']} was found below which a share of {abstention['share']} of them lies.",
+        f"a temperature of {learned['value']} was fitted to {learned['n']} tweets; a share of "
+        f"{abstention['share']} of them has a confidence below {abstention['threshold']}.",
         f"its {facts.metrics['splits']['manual']['neutral_left_out']} neutral tweets are left out",
         f"{training['steps']} steps ({training['epochs']} epochs) in {training['seconds']} s, "
         f"{training['tweets_per_second']} tweets per second",
-        f"Kept is the checkpoint of step {training['best_step'] or training['steps']}.",
+        f"The checkpoint of step {training['best_step'] or training['steps']} was kept.",
         f"Training seed {facts.recipe['training']['seed']}, seed of the splits {facts.data['settings']['split_seed']}.",
     ):
         missing += [sentence] if sentence not in text else []
@@ -257,7 +257,7 @@ def test_the_p_value_tells_models_apart_and_not_the_interval(facts: Facts) -> No
         metrics["splits"]["test"]["baselines"]["tfidf"] |= lift
         text = " ".join(parse_card(rendered(replace(facts, metrics=metrics)).text).sections["summary"].split())
         better = "this model is better by" if value > 0 else "this model is **worse**: the difference is"
-        says = "these tweets do not tell the two apart: the difference is" if p_value > 0.05 else better
+        says = "the difference is not significant:" if p_value > 0.05 else better
         if f"; {says} {value:.4f} ({low:.4f} to {high:.4f})." not in text:
             wrong.append((p_value, low, high))
     assert wrong == []

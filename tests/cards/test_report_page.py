@@ -194,7 +194,7 @@ def test_every_table_shows_its_numbers(facts: Facts) -> None:
                 f"{per_cent(part['accuracy'])} {between(part['accuracy'], 100)}",
                 "",
                 per_cent(part["rest"]),
-                report.p_value(part["p_value"]),
+                report.format_p_value(part["p_value"]),
             ]
             for part in splits[name]["slices"]
         ]
@@ -231,7 +231,7 @@ def test_every_sentence_shows_its_numbers(facts: Facts) -> None:
             f"({three(before['expected_calibration_error'])}) before, "
             f"{after['expected_calibration_error']['value']:.3f} ({three(after['expected_calibration_error'])}) after;",
             f"Brier score {before['brier_score']['value']:.3f} and {after['brier_score']['value']:.3f}.",
-            f"{per_cent(split['abstaining']['coverage'])} are answered "
+            f"{per_cent(split['abstaining']['coverage'])} are covered "
             f"({between(split['abstaining']['coverage'], 100)}), and of these "
             f"{per_cent(split['abstaining']['accuracy'])} right ({between(split['abstaining']['accuracy'], 100)})",
         ]
@@ -241,7 +241,7 @@ def test_every_sentence_shows_its_numbers(facts: Facts) -> None:
             sentences.append(
                 f"{title} {per_cent(baseline['accuracy'])} {between(baseline['accuracy'], 100)} "
                 f"lift {lift['value']:+.1f} points "
-                f"({lift['low']:+.1f} to {lift['high']:+.1f}), {report.p_value(baseline['p_value'])}"
+                f"({lift['low']:+.1f} to {lift['high']:+.1f}), {report.format_p_value(baseline['p_value'])}"
             )
         missing += [sentence for sentence in sentences if sentence not in shown]
     missing += [
@@ -255,7 +255,7 @@ def test_every_sentence_shows_its_numbers(facts: Facts) -> None:
         if sentence not in shown
     ]
     assert missing == []
-    assert "not audited" not in shown
+    assert "no leakage report" not in shown
 
 
 def test_the_p_value_tells_models_apart_and_not_the_interval(facts: Facts) -> None:
@@ -266,7 +266,7 @@ def test_the_p_value_tells_models_apart_and_not_the_interval(facts: Facts) -> No
         for split in metrics["splits"].values():
             for baseline in split["baselines"].values():
                 baseline |= {"p_value": p_value, "lift": {"value": (low + high) / 2, "low": low, "high": high}}
-        count = words(page(replace(facts, metrics=metrics))).count("these tweets do not tell the two apart")
+        count = words(page(replace(facts, metrics=metrics))).count("the difference is not significant")
         if count != (4 if p_value > 0.05 else 0):  # two baselines on either split
             wrong.append((p_value, low, high, count))
     assert wrong == []
@@ -292,13 +292,13 @@ def test_every_picture_shows_its_numbers(facts: Facts) -> None:
     for name, split in splits:
         before, after = ([(part["predicted"], part["observed"]) for part in split[key]["bins"]] for key in CALIBRATIONS)
         expected.append(
-            charts.reliability(before, after, f"Reliability on {name}: predicted probability beside observed share")
+            charts.draw_reliability(before, after, f"Reliability on {name}: observed share over predicted probability")
         )
     for name, split in splits:
         points = [(point["coverage"], point["risk"]) for point in split["risk_coverage"]]
         chosen = (split["abstaining"]["coverage"]["value"], 1 - split["abstaining"]["accuracy"]["value"])
         expected.append(
-            charts.risk_coverage(points, chosen, f"Risk on {name} by the share of tweets that are answered")
+            charts.draw_risk_coverage(points, chosen, f"Risk on {name} by the share of tweets that are answered")
         )
     assert pictures(page(facts)) == expected
 
@@ -308,7 +308,7 @@ def test_where_no_answer_is_sure_enough(facts: Facts) -> None:
     for split in metrics["splits"].values():
         split["abstaining"] = {"answered": 0, "coverage": {"value": 0.0, "low": 0.0, "high": 0.1}}
     text = page(replace(facts, metrics=metrics))
-    assert "% are answered (" not in words(text)
+    assert "% are covered (" not in words(text)
     assert 'class="chosen"' not in text
 
 
@@ -318,7 +318,7 @@ def test_what_not_every_split_has(facts: Facts, key: str) -> None:
     for split in metrics["splits"].values():
         split.pop(key, None)
     shown = words(page(replace(facts, metrics=metrics), mistake()))
-    assert ("The data of this run were not audited." in shown) == (key == "leakage")
+    assert ("This run has no leakage report." in shown) == (key == "leakage")
     assert ("three-way accuracy" in shown) == (key != "three_way")
 
 
@@ -447,18 +447,24 @@ def test_what_is_readable_hides_nothing_else(text: str) -> None:
 
 
 def test_numbers_are_as_they_are_read() -> None:
-    assert report.percent({"value": 0.84031, "low": 0.77, "high": 0.89}) == report.percent(0.84031) == "84.0%"
-    assert report.limits({"value": 0.8, "low": 0.7712, "high": 0.891}, 100) == "77.1 to 89.1%"
-    assert report.limits({"value": 0.8, "low": 0.7712, "high": 0.891}) == "0.771 to 0.891"
-    assert report.limits(0.8) == report.limits({"value": 0.8}) == ""
-    assert report.points({"value": -0.0123, "low": -0.05, "high": 0.03}) == "-1.2 points (-5.0 to +3.0)"
+    assert (
+        report.format_percent({"value": 0.84031, "low": 0.77, "high": 0.89})
+        == report.format_percent(0.84031)
+        == "84.0%"
+    )
+    assert report.format_limits({"value": 0.8, "low": 0.7712, "high": 0.891}, 100) == "77.1 to 89.1%"
+    assert report.format_limits({"value": 0.8, "low": 0.7712, "high": 0.891}) == "0.771 to 0.891"
+    assert report.format_limits(0.8) == report.format_limits({"value": 0.8}) == ""
+    assert report.format_points({"value": -0.0123, "low": -0.05, "high": 0.03}) == "-1.2 points (-5.0 to +3.0)"
     numbers = (0.0, 0.00099, 0.001, 0.0213, 0.0999, 0.1, 0.62, 1.0)
     shown = ["p < 0.001", "p < 0.001", "p = 0.001", "p = 0.021", "p = 0.100", "p = 0.10", "p = 0.62", "p = 1.00"]
-    assert [report.p_value(number) for number in numbers] == shown
-    assert report.points({"value": 0.0123}) == "+1.2 points"
+    assert [report.format_p_value(number) for number in numbers] == shown
+    assert report.format_points({"value": 0.0123}) == "+1.2 points"
 
 
 def test_an_answer_is_the_likelier_side() -> None:
     """At exactly one half it is positive, as the scores have it."""
-    answers = [(mistake(positive=share).answer, mistake(positive=share).confidence) for share in (0.0, 0.49, 0.5, 0.9)]
+    answers = [
+        (mistake(positive=share).prediction, mistake(positive=share).confidence) for share in (0.0, 0.49, 0.5, 0.9)
+    ]
     assert answers == [("negative", 1.0), ("negative", 0.51), ("positive", 0.5), ("positive", 0.9)]

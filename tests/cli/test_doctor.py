@@ -79,7 +79,7 @@ def test_what_training_would_refuse_is_a_problem(s140, encoder: Path) -> None:
 def test_what_is_not_here_is_a_problem(s140, encoder: Path) -> None:
     for changes, said in (
         ({"model_name_or_path": "./missing"}, "There is no model folder ./missing"),
-        ({"dataset": "missing.csv"}, "dataset missing.csv cannot be had"),
+        ({"dataset": "missing.csv"}, "dataset missing.csv is not available"),
     ):
         result = s140("doctor", "--no-probe", *flags(**({"model_name_or_path": encoder} | changes)), code=1)
         assert f"not ready: The {said}" in result.stdout or said in result.stdout

@@ -215,7 +215,7 @@ def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(asked: list[str], s1
     started = Command("learning-curve", "curve", *asked, cwd=tmp_path, pause_at="step 3/")
     stdout, stderr = signalled(started, signal.SIGTERM)
     assert (started.returncode, stdout) == (143, ""), stderr
-    assert "Finished points are kept; go on with the same command." in stderr
+    assert "Finished points are kept; run the same command again to resume." in stderr
     assert "Traceback" not in stderr
     shown = s140("learning-curve", "curve", *asked, "--dry-run").stdout
     assert "unfinished" in shown
@@ -307,7 +307,7 @@ def test_a_damaged_curve_is_written_again(copy: Path, s140) -> None:
     for damaged in ("{", "[]", '{"price_per_hour": "dear"}', '{"price_per_hour": NaN}'):
         (copy / "curve.json").write_text(damaged)
         said = s140("learning-curve", copy, "--redraw").stderr
-        assert "It is written anew; --price-per-hour is given again" in said, damaged
+        assert "give --price-per-hour again where there was one." in said, damaged
         assert read(copy / "curve.json")["price_per_hour"] is None
     s140("learning-curve", copy, "--redraw", "--price-per-hour", 3.5)
     assert read(copy / "curve.json") == before
@@ -335,17 +335,17 @@ IMPOSSIBLE: list[tuple[tuple[object, ...], int, str]] = [
     (("--sizes", ""), 2, "whole numbers"),
     (("--sizes", "80,40"), 1, "The sizes 80, 40 do not ascend"),
     (("--sizes", "40,40"), 1, "do not ascend"),
-    (("--sizes", "0,40"), 1, "The sizes 0, 40 are no numbers of training tweets"),
-    (("--sizes", "-5"), 1, "no numbers of training tweets"),
-    (("--seeds", 0), 1, "0 seeds are no training"),
-    (("--price-per-hour", -1), 1, "A price of -1 an hour is none"),
-    (("--price-per-hour", "nan"), 1, "A price of nan an hour is none"),
-    (("--price-per-hour", "inf"), 1, "A price of inf an hour is none"),
-    (("--max-train-samples", 100), 1, "max_train_samples is what the sizes of a learning curve say"),
+    (("--sizes", "0,40"), 1, "The sizes 0, 40 are not numbers of training tweets"),
+    (("--sizes", "-5"), 1, "not numbers of training tweets"),
+    (("--seeds", 0), 1, "--seeds must be at least 1, not 0"),
+    (("--price-per-hour", -1), 1, "--price-per-hour must be 0 or more, not -1"),
+    (("--price-per-hour", "nan"), 1, "--price-per-hour must be 0 or more, not nan"),
+    (("--price-per-hour", "inf"), 1, "--price-per-hour must be 0 or more, not inf"),
+    (("--max-train-samples", 100), 1, "max_train_samples: the sizes of a learning curve replace it"),
     (("--register-model", "m", "--report-to", "mlflow"), 1, "register_model"),
     (("--log-model",), 1, "add --keep-models"),
     (("--dataset", "nowhere.csv"), 1, "nowhere.csv"),
-    (("--redraw",), 1, "--redraw takes all from OUTPUT"),
+    (("--redraw",), 1, "--redraw takes everything from OUTPUT"),
     (("--test-size", 0, "--manual-test", "none"), 1, "Nothing is held out"),
 ]
 
@@ -366,11 +366,11 @@ def test_folders_of_something_else_are_left_alone(s140, asked: list[str], tmp_pa
     assert "is a file" in s140("learning-curve", "file", *asked, code=1).stderr
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
-    assert "is not empty, and no learning curve" in s140("learning-curve", "full", *asked, code=1).stderr
+    assert "is not empty, and not a learning curve" in s140("learning-curve", "full", *asked, code=1).stderr
     assert "There is no learning curve in full" in s140("learning-curve", "full", "--redraw", code=1).stderr
     (tmp_path / "full" / "plan.json").write_text("{")
     assert "plan.json is damaged" in s140("learning-curve", "full", "--redraw", code=1).stderr
-    assert "No sizes are given" in s140("learning-curve", "new", code=1).stderr
+    assert "--sizes is missing" in s140("learning-curve", "new", code=1).stderr
 
 
 BROKEN = ("{}", '{"data": 3, "size-40-seed-42": 5, "price_per_hour": "x"}')

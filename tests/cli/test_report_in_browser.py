@@ -147,7 +147,7 @@ def test_splits_and_labels_are_filters(browser: Browser, page: Path) -> None:
     assert len(column(browser, "label")) == len(rows)
 
 
-COLUMNS = ("tweet", "label", "answer", "confidence", "topic", "split")
+COLUMNS = ("tweet", "label", "prediction", "confidence", "topic", "split")
 
 
 def test_every_column_sorts_both_ways_by_mouse_and_by_keyboard(browser: Browser, page: Path) -> None:

@@ -116,7 +116,7 @@ EXPLAINED = [
     (OSError(errno.EROFS, "Read-only file system", "/x"), "'/x' must not be read or written: Read-only file system."),
     (PermissionError(errno.EACCES, "Permission denied", b"/x"), "'/x' must not be read or written: Permission denied"),
     (OSError(errno.EIO, "Input/output error", "/x"), "'/x' cannot be read or written: Input/output error."),
-    (OSError(errno.ENAMETOOLONG, "File name too long", "x" * 9), "'xxxxxxxxx' is too long for a name of a file."),
+    (OSError(errno.ENAMETOOLONG, "File name too long", "x" * 9), "'xxxxxxxxx' is too long for a file name."),
     (RuntimeError("Could not determine home directory."), "This user has no home folder"),
 ]
 

@@ -59,7 +59,7 @@ def test_the_list_names_training_rows_the_worst_first(smallest_run: Path, s140, 
     assert qualities == sorted(qualities)
     assert f"suspects    {len(rows)} (" in said
     assert "looked at   180 training tweets; 5 folds, by baseline" in said
-    assert "s.csv shows and does not decide" in said
+    assert "A contradicted label can be right: s.csv" in said
     assert f"s140 train --recipe {smallest_run}/recipe.yaml --drop-suspects s.csv" in said
 
 
@@ -139,15 +139,15 @@ def test_a_kill_and_a_stop_lose_no_fold(copy: Path, undisturbed: dict[str, Any],
     stopped = Command(*asked, cwd=tmp_path, pause_at="step 3/8")
     _, said = signalled(stopped, signal.SIGTERM)
     assert stopped.returncode == 128 + signal.SIGTERM, said
-    assert "1 of 3 folds were answered before" in said
+    assert "1 of 3 folds were finished before" in said
     assert "training 1 of 3" not in said
-    assert "Go on with the same command." in said
+    assert "Run the same command again to resume." in said
     assert list((folds / "training-2" / "checkpoints").glob("checkpoint-*/complete.json"))
     assert not (folds / "fold-2.parquet").exists()
     assert not (tmp_path / "s.csv").exists()
 
     said = s140(*asked).stderr
-    assert "1 of 3 folds were answered before" in said
+    assert "1 of 3 folds were finished before" in said
     assert "training 1 of 3" not in said
     assert (folds / "fold-1.parquet").stat().st_mtime_ns == first.st_mtime_ns
     assert {file.name: file.read_bytes() for file in folds.iterdir()} == undisturbed["files"]

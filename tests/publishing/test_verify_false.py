@@ -49,7 +49,7 @@ CHANGES = {
     "label of an answer": (README, lambda text: swapped(text, "| positive |", "| negative |"), ["use"]),
     "speed": (README, another_digit(r"(\d+\.\d) tweets per second"), ["training"]),
     "learning rate": (README, another_digit(r"`learning_rate` \| `(0\.\d+)`"), ["training", "learning_rate"]),
-    "day": (README, another_digit(r"begun \d{4}-\d\d-(\d\d)"), ["training"]),
+    "day": (README, another_digit(r"started \d{4}-\d\d-(\d\d)"), ["training"]),
     "version": (README, another_digit(r"torch \d+\.(\d+)"), ["training"]),
     "base model": (README, lambda text: re.sub(r"\n.+ fine-tuned", "\nRoBERTa fine-tuned", text, count=1), ["summary"]),
     "held out": (README, lambda text: text.replace("`test` was held out", "`validation` was held out"), ["scores"]),

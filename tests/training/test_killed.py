@@ -62,9 +62,9 @@ def test_other_means_are_told_on_the_terminal_and_by_the_card(small_bert, tmp_pa
     environment = json.loads((folder / "environment.json").read_text())
     assert (environment["threads"], environment["changed"]) == (1, ["threads: 1, then 2"])
     card = (folder / "model" / "README.md").read_text()
-    assert "begun with: threads: 1, then 2." in card
-    assert "not the very same:" in card
-    assert "gives this model again" not in card
+    assert "in another environment: threads: 1, then 2." in card
+    assert "not an identical one:" in card
+    assert "reproduces this model" not in card
 
 
 LEFT = [
