@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sentiment140_bert.cards.model import card
-    from sentiment140_bert.data.preparing import prepare, preview
+    from sentiment140_bert.data.loading import prepare, preview
     from sentiment140_bert.errors import S140Error
     from sentiment140_bert.evaluation.compare import compare
     from sentiment140_bert.evaluation.evaluate import evaluate
@@ -49,8 +49,8 @@ _MODULES = {
     "load_recipe": "recipe",
     "open_classifier": "inference.predict",
     "predict": "inference.predict",
-    "prepare": "data.preparing",
-    "preview": "data.preparing",
+    "prepare": "data.loading",
+    "preview": "data.loading",
     "push_to_hub": "publishing.publish",
     "report": "evaluation.report",
     "saved_recipe": "runs",

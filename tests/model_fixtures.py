@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from once import make_once
 from sentiment140_bert import models
 from sentiment140_bert.cli import main
-from sentiment140_bert.data.clean import normalizer
+from sentiment140_bert.data.clean import make_normalizer
 from tiny_run import flags
 
 
@@ -35,7 +35,7 @@ def write_small_bert(
     """Makes a folder with an untrained two-layer BERT that knows the bundled vocabulary."""
     import transformers
 
-    tokenizer = models.load_tokenizer(models.BUNDLED, normalizer=normalizer("repair"))
+    tokenizer = models.load_tokenizer(models.BUNDLED, normalizer=make_normalizer("repair"))
     config = transformers.BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=32,

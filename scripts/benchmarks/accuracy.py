@@ -23,8 +23,8 @@ from benchmark import Script, log
 from sentiment140_bert import models
 from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolved, set_option
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
-from sentiment140_bert.data import preparing
-from sentiment140_bert.data.preparing import Data
+from sentiment140_bert.data import loading
+from sentiment140_bert.data.loading import PreparedData
 from sentiment140_bert.errors import Interrupted, S140Error
 from sentiment140_bert.inference.torch_backend import TorchClassifier
 from sentiment140_bert.recipe import Recipe
@@ -44,12 +44,12 @@ class Tuned:
     correct: dict[str, npt.NDArray[np.bool_]]
 
 
-def package(recipe: Recipe, data: Data) -> Tuned:
+def package(recipe: Recipe, data: PreparedData) -> Tuned:
     """Fine-tune as ``s140 train`` does.
 
     Args:
         recipe: Model, training and seed.
-        data: Of the recipe, as :func:`preparing.tokenized` gives it.
+        data: Of the recipe, as :func:`loading.load_data` gives it.
     """
     _, tokens, tokenizer = data
     model = load_encoder(recipe)
@@ -62,7 +62,7 @@ def package(recipe: Recipe, data: Data) -> Tuned:
     return Tuned(outcome.epochs * len(splits["train"]), seconds, score(model, data))
 
 
-def trainer(recipe: Recipe, data: Data) -> Tuned:
+def trainer(recipe: Recipe, data: PreparedData) -> Tuned:
     """Fine-tune with Trainer's own loss and random order, every token of the last layer, and the same settings.
 
     Takes the arguments of :func:`package`.
@@ -78,7 +78,7 @@ def trainer(recipe: Recipe, data: Data) -> Tuned:
     return Tuned((done.state.epoch or 0.0) * len(rows), seconds, score(model, data))
 
 
-WAYS: Mapping[str, Callable[[Recipe, Data], Tuned]] = {"package": package, "trainer": trainer}
+WAYS: Mapping[str, Callable[[Recipe, PreparedData], Tuned]] = {"package": package, "trainer": trainer}
 
 
 def load_encoder(recipe: Recipe, plain: bool = False) -> Any:
@@ -88,7 +88,7 @@ def load_encoder(recipe: Recipe, plain: bool = False) -> Any:
     return models.load_encoder(name, revision, recipe.training.seed, model.dropouts(), plain=plain)
 
 
-def score(model: Any, data: Data) -> dict[str, npt.NDArray[np.bool_]]:
+def score(model: Any, data: PreparedData) -> dict[str, npt.NDArray[np.bool_]]:
     """Return which tweets of each scored split are labelled correctly, in fp32, as ``s140 evaluate`` scores them."""
     prepared, _, tokenizer = data
     classifier = TorchClassifier(model, tokenizer)
@@ -122,7 +122,7 @@ def compare(recipe: Recipe, seeds: int, ways: Sequence[str]) -> dict[str, Any]:
             f"layerwise_lr_decay is {recipe.training.layerwise_lr_decay:g}, and a plain Trainer has one rate for all.",
             "Compare with --layerwise-lr-decay 1.",
         )
-    data = preparing.tokenized(recipe)
+    data = loading.load_data(recipe)
     runs: list[dict[str, Any]] = []
     for seed in range(recipe.training.seed, recipe.training.seed + seeds):
         for way in ways:

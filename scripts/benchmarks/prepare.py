@@ -27,7 +27,7 @@ from benchmark import Contender, Script, Work, dataset_option, measure, only_opt
 from sentiment140_bert import models
 from sentiment140_bert.cli.options import json_option
 from sentiment140_bert.cli.output import stdout_kept_clean
-from sentiment140_bert.data import preparing
+from sentiment140_bert.data import loading
 from sentiment140_bert.recipe import DataConfig, Recipe
 
 MAX_LENGTH = 128  # tokens kept of each tweet
@@ -48,10 +48,10 @@ def write_rows(dataset: str, rows: int | None, file: Path) -> int:
     Raises:
         DataError: The dataset cannot be read, or has fewer rows.
     """
-    from sentiment140_bert.data.prepare import whole
-    from sentiment140_bert.data.schema import NEUTRAL
+    from sentiment140_bert.data.pipeline import load_unsplit
+    from sentiment140_bert.models.labels import NEUTRAL
 
-    table = whole(DataConfig(dataset=dataset, manual_test="none", max_samples=rows))["test"]
+    table = load_unsplit(DataConfig(dataset=dataset, manual_test="none", max_samples=rows))["test"]
     table = table.filter(pc.not_equal(table["label"], NEUTRAL))
     with file.open("w", encoding="utf-8", newline="") as opened:
         writer = csv.writer(opened, quoting=csv.QUOTE_ALL)
@@ -75,7 +75,7 @@ def pandas_map(*, file: str, tokenizer: str, max_length: int = MAX_LENGTH) -> Ca
     from sentiment140_bert.data import clean
 
     datasets.disable_progress_bars()
-    tokenize = models.load_tokenizer(tokenizer, None, clean.normalizer("repair"))
+    tokenize = models.load_tokenizer(tokenizer, None, clean.make_normalizer("repair"))
 
     def tokenize_batch(batch: dict[str, Any]) -> dict[str, Any]:
         return {"input_ids": tokenize(batch["text"], truncation=True, max_length=max_length)["input_ids"]}
@@ -120,12 +120,12 @@ def package(*, file: str, tokenizer: str, max_length: int = MAX_LENGTH) -> Calla
 
     datasets.disable_progress_bars()
     with empty_cache():
-        preparing.tokenized(make_recipe("sample", tokenizer, max_length))
+        loading.load_data(make_recipe("sample", tokenizer, max_length))
 
     def turn() -> Work:
         with empty_cache():
             started = time.perf_counter()
-            prepared, tokens, _ = preparing.tokenized(make_recipe(file, tokenizer, max_length))
+            prepared, tokens, _ = loading.load_data(make_recipe(file, tokenizer, max_length))
             seconds = time.perf_counter() - started
             work = count_work(tokens.splits())
             return Work(work.tweets, work.tokens, seconds, notes={"audit_seconds": time_audit(prepared.splits())})
@@ -138,12 +138,12 @@ def tokenizer_alone(*, file: str, tokenizer: str, max_length: int = MAX_LENGTH) 
 
     Takes its arguments as :func:`pandas_map` does.
     """
-    from sentiment140_bert.data.tokenization import bare
+    from sentiment140_bert.data.tokenize import copy_backend
 
     with empty_cache():
-        prepared, _, fast_tokenizer = preparing.tokenized(make_recipe(file, tokenizer, max_length))
+        prepared, _, fast_tokenizer = loading.load_data(make_recipe(file, tokenizer, max_length))
         texts = [text for split in prepared.splits().values() for text in split["text"]]
-    backend = bare(fast_tokenizer)
+    backend = copy_backend(fast_tokenizer)
     backend.enable_truncation(max_length)
 
     def turn() -> Work:
@@ -172,10 +172,10 @@ def time_audit(splits: Any) -> float:
     from sentiment140_bert.data import clean, leakage
 
     tables = {name: split.with_format("arrow")[:] for name, split in splits.items()}
-    tables = {name: table.append_column("key", clean.keys(table["text"])) for name, table in tables.items()}
+    tables = {name: table.append_column("key", clean.make_keys(table["text"])) for name, table in tables.items()}
     train = tables.pop("train")
     started = time.perf_counter()
-    leakage.audits(tables, train)
+    leakage.audit_splits(tables, train)
     return time.perf_counter() - started
 
 

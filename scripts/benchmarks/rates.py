@@ -13,7 +13,7 @@ import click
 from accuracy import package
 from benchmark import Script, dataset_option
 from sentiment140_bert.cli.output import stdout_kept_clean
-from sentiment140_bert.data import preparing
+from sentiment140_bert.data import loading
 from sentiment140_bert.recipe import Recipe
 
 
@@ -49,7 +49,7 @@ def main(
         }
     )
     with stdout_kept_clean():
-        data = preparing.tokenized(recipe)
+        data = loading.load_data(recipe)
     names = ("per_device_train_batch_size", "learning_rate", "warmup_steps", "seed")
     axes = (
         map(int, batch_sizes.split(",")),

@@ -36,7 +36,7 @@ from ceiling import TRAINING, count_parameters, model_ceiling
 from sentiment140_bert import models
 from sentiment140_bert.cli.options import json_option
 from sentiment140_bert.cli.output import stdout_kept_clean
-from sentiment140_bert.data import preparing
+from sentiment140_bert.data import loading
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.recipe import Recipe, TrainingConfig
 from sentiment140_bert.training import arguments
@@ -169,7 +169,7 @@ def package(model: str, tokens: Tokens, batch: int) -> Callable[[], Work]:
 def draw_tokens(tokenizer: str, dataset: str, count: int, seed: int) -> list[list[int]]:
     """Draw the tokens of tweets of the training split at random; with repeats where there are too few."""
     recipe = Recipe().with_values({"model_name_or_path": tokenizer, "dataset": dataset})
-    train_split = preparing.tokenized(recipe)[1].splits()["train"]
+    train_split = loading.load_data(recipe)[1].splits()["train"]
     rows = np.random.default_rng(seed).choice(len(train_split), count, replace=count > len(train_split))
     if count > len(train_split):
         log.info("data: %s has %s tweets to train on; they are drawn more than once", dataset, f"{len(train_split):,}")

@@ -17,7 +17,7 @@ from sentiment140_bert.cards import facts as card_facts
 from sentiment140_bert.cards import merge, metadata
 from sentiment140_bert.cards.facts import Facts
 from sentiment140_bert.cards.markup import render
-from sentiment140_bert.data.corpora import describe, list_decided_keys
+from sentiment140_bert.data.corpora import add_description, list_decided_keys
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.recipe import SCORES, CardConfig, Recipe
 from sentiment140_bert.run_dir import (
@@ -68,7 +68,7 @@ def card(path: Path, repo_id: str | None = None, description: CardConfig | None 
         publish.check_name(repo_id, "--repo-id")
     metrics = read_scores(run)
     with run_lock.held(path, "writing its card"):
-        data = describe(run.read(run.data), description)
+        data = add_description(run.read(run.data), description)
         collect_files(run, metrics, repo_id, read_card(run), data)  # raises before anything is written
         save_description(run, description)
         redraw_figures(run, metrics)
@@ -79,7 +79,7 @@ def card(path: Path, repo_id: str | None = None, description: CardConfig | None 
 def save_description(run: RunDir, description: CardConfig | None) -> bool:
     """Keep what the publisher says about the tweets in ``data.json``; return True if that is new."""
     before = run.read(run.data)
-    data = describe(before, description)
+    data = add_description(before, description)
     if data != before:
         write_json(run.data, data)
     return data != before

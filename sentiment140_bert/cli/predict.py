@@ -25,7 +25,7 @@ from sentiment140_bert.errors import S140Error
 from sentiment140_bert.machine.facts import WITHOUT_TORCH, check_memory
 
 if TYPE_CHECKING:
-    from sentiment140_bert.data.rows import Answer
+    from sentiment140_bert.data.texts import PredictedRow
 
 FIRST = 100  # rows, in which an id is looked for
 
@@ -83,11 +83,11 @@ def predict(
     refuse_overwriting(output, source)
     check_memory(WITHOUT_TORCH)
     with contextlib.redirect_stdout(sys.stderr):  # libraries are loaded here, and none that is not needed
-        from sentiment140_bert.data.rows import Row
+        from sentiment140_bert.data.columns import Row
         from sentiment140_bert.inference.predict import open_classifier, predict_rows
 
         if source or output:
-            from sentiment140_bert.data.texts import check_output, read_rows, write_answers
+            from sentiment140_bert.data.texts import check_output, read_rows, write_predictions
         if output:
             check_output(output)
         rows: Iterator[Any] = (Row(number, words) for number, words in enumerate(text, start=1))
@@ -101,7 +101,7 @@ def predict(
     answers = count_errors(answers, errors)
     result: dict[str, object] = {}
     if output:
-        result = {"count": write_answers(output, answers, key), "output": str(output)}
+        result = {"count": write_predictions(output, answers, key), "output": str(output)}
     elif as_json:
         names = slice(None) if source else slice(1, None)
         predictions = [dict([*answer.columns(key).items()][names]) for answer in answers]
@@ -124,7 +124,7 @@ def predict(
         say(f"{count:,} rows could not be read and have no label, the first: {first_error}", err=True)
 
 
-def count_errors(answers: Iterator[Answer], errors: Counter[str]) -> Iterator[Answer]:
+def count_errors(answers: Iterator[PredictedRow], errors: Counter[str]) -> Iterator[PredictedRow]:
     """Yield the answers and count those that are errors, under the first of them."""
     for answer in answers:
         if answer.error:

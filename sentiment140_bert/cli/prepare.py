@@ -10,7 +10,7 @@ from sentiment140_bert.cli.options import json_option, recipe_option, recipe_opt
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 
 if TYPE_CHECKING:
-    from sentiment140_bert.data.preview import Preview
+    from sentiment140_bert.data.reading import Preview
 
 STEPS = {
     "rows_read": "rows read",

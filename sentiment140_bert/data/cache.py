@@ -1,8 +1,12 @@
-"""What was prepared, kept on disk under a name made of what it depends on: the splits, and the tokens of splits."""
+"""Store prepared splits and their tokens on disk, under names made of all that they depend on, and load them again.
+
+They stay there for months, and other programs may damage them, so what is loaded is validated first.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
 import logging
@@ -13,16 +17,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired
 
 import pyarrow as pa
+import pyarrow.compute as pc
+from typing_extensions import TypedDict
 
-from sentiment140_bert.data import intact, schema
-from sentiment140_bert.data.download import cache_dir
-from sentiment140_bert.data.intact import PREPARED, REPORT, TOKENIZED
+from sentiment140_bert import shapes
+from sentiment140_bert.confined import cache_dir
+from sentiment140_bert.data import untrusted_datasets
+from sentiment140_bert.data.columns import BadRow
 from sentiment140_bert.data.origin import ORIGIN
-from sentiment140_bert.data.rows import BadRow
-from sentiment140_bert.errors import DataError, first_line
+from sentiment140_bert.errors import DataError, S140Error, first_line
+from sentiment140_bert.models.labels import LABEL_NAMES
 from sentiment140_bert.run_dir import (
     TEMPORARY,
     full_disk_explained,
@@ -36,18 +43,60 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
 FORMAT = 3  # raise it when the same settings would give other rows
+REPORT = "data.json"
+PREPARED, TOKENIZED = "prepared", "tokenized"
 SPLIT_COLUMNS = ["text", "label", "row", *ORIGIN]
 COLUMNS = {PREPARED: SPLIT_COLUMNS, TOKENIZED: ["input_ids", "labels"]}
+# What the validating functions raise if something is damaged.
+DAMAGE = (S140Error, *untrusted_datasets.SENSELESS_FOLDER)
+# Errors of the system that do not mean damage.
+SYSTEM_ERRORS = {
+    *(errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+    *(errno.EIO, errno.ESTALE, errno.ETIMEDOUT),
+}
 
 log = logging.getLogger(__name__)
+
+
+class CachedSplit(TypedDict):
+    """A split before it has tokens."""
+
+    rows: shapes.Count
+    sha256: shapes.Sha256
+
+
+class CachedReport(TypedDict):
+    """The report of prepared splits, as far as it is used."""
+
+    sources: dict[str, shapes.Source]
+    steps: dict[str, shapes.Count]
+    splits: dict[str, CachedSplit]
+    fingerprint: shapes.Sha256
+    settings: shapes.Settings
+    seed: int
+    leakage: NotRequired[dict[str, shapes.Leakage]]
+    suspects: NotRequired[shapes.Suspects]
+
+
+class CachedLengths(shapes.Tokens):
+    """The report of a split's tokens: their lengths."""
+
+    min: shapes.Count
+    p90: shapes.Count
+    p99: shapes.Count
+    mean: shapes.Number
+    total: shapes.Count
+
+
+SHAPES = {PREPARED: CachedReport, TOKENIZED: dict[str, CachedLengths]}
 
 
 @dataclass(frozen=True)
 class Prepared:
     """Splits on disk: ``folder`` was written by datasets; ``report`` is the content of ``data.json``.
 
-    Splits: ``train``, ``validation``, ``test``, and, where there are such rows, ``manual``, ``manual_neutral`` and
-    ``neutral``. Columns of prepared splits: ``text``, ``label``, ``row``, and, null where it is not known, ``user`` (a
+    Splits: ``train``, ``validation``, ``test``, and, if there are such rows, ``manual``, ``manual_neutral`` and
+    ``neutral``. Columns of prepared splits: ``text``, ``label``, ``row``, and, null if unknown, ``user`` (a
     hash of the name, uint64), ``time`` (seconds since 1970 UTC, int64) and ``topic`` (the query that found the tweet);
     of tokenized ones: ``input_ids``, ``labels``.
     """
@@ -62,49 +111,105 @@ class Prepared:
         return load_from_disk(str(self.folder))
 
     def split(self, name: str) -> Dataset:
-        """One split; nothing of the others is opened."""
+        """Load one split; the others are not opened."""
         from datasets import load_from_disk
 
         return load_from_disk(str(self.folder / name))
 
+    def tables(self) -> dict[str, pa.Table]:
+        """Load all splits as Arrow tables."""
+        return {name: split.with_format("arrow")[:] for name, split in self.splits().items()}
 
-def kept(kind: str, key: str) -> Prepared | None:
-    """What lies in the cache under a name; None if nothing does.
 
-    What is not whole there is removed, so that it is made anew, and the log says so.
+def load_cached(kind: str, key: str) -> Prepared | None:
+    """Load the splits or tokens of a name; None if there are none.
+
+    Damaged ones are removed, with a warning in the log, so that they are made again.
 
     Raises:
-        DataError: It cannot be removed, or not be read for reasons that are not its own.
+        DataError: They cannot be removed, or cannot be read for a reason that is not damage.
     """
     folder = cache_dir() / kind / key
     try:
-        return _whole(kind, key)
-    except intact.DAMAGE as error:
-        if intact.is_trouble(error):
+        return _load_valid(kind, key)
+    except DAMAGE as error:
+        if _is_system_error(error):
             raise DataError(
                 f"{folder} cannot be read: {first_line(error)}.", "Name another cache in S140_CACHE."
             ) from None
         _remove(folder)
-        log.warning("data: %s was damaged (%s), and is made anew", folder, first_line(error))
+        log.warning("data: %s was damaged (%s), and is made again", folder, first_line(error))
         return None
 
 
-def _whole(kind: str, key: str) -> Prepared | None:
-    """What lies in the cache under a name; None if nothing does.
+def _load_valid(kind: str, key: str) -> Prepared | None:
+    """Load the splits or tokens of a name; None if there are none.
 
     Raises:
-        DAMAGE: It is not whole.
+        DAMAGE: They are damaged.
     """
     folder = cache_dir() / kind / key
     if not os.path.lexists(folder):
         return None
-    found = intact.report_in(folder, kind)
-    intact.check_splits(folder, kind, found, COLUMNS[kind])
-    return Prepared(folder, found, cached=True)
+    report = _read_report(folder, kind)
+    validate_cache(folder, kind, report)
+    return Prepared(folder, report, cached=True)
+
+
+def _read_report(folder: Path, kind: str) -> dict[str, Any]:
+    """Read the report of a cached folder.
+
+    Raises:
+        DAMAGE: It is missing, no JSON, or lacks something.
+    """
+    report: dict[str, Any] = shapes.checked(json.loads((folder / REPORT).read_text("utf-8")), SHAPES[kind], REPORT)
+    return report
+
+
+def validate_cache(folder: Path, kind: str, report: dict[str, Any]) -> None:
+    """Open the splits of a cached folder, which reads little more than their sizes, and compare them with the report.
+
+    Args:
+        folder: The cached folder.
+        kind: ``prepared`` or ``tokenized``.
+        report: The content of its ``data.json``.
+
+    Raises:
+        DAMAGE: A split is missing, cannot be opened, or has other numbers of rows or tokens than the report.
+    """
+    splits: DatasetDict = untrusted_datasets.load_folder(folder)
+    entries = report["splits"] if kind == PREPARED else report
+    # Neutral tweets may be in the report and not stored, or stored and not in the report.
+    unreported, missing = (
+        {name for name in names if not name.endswith("neutral")}
+        for names in (splits.keys() - entries.keys(), entries.keys() - splits.keys())
+    )
+    if "published" in report:  # and not all of it was
+        missing = set()
+    if wrong := {"train"} - splits.keys() or missing or unreported:
+        raise ValueError(f"{', '.join(sorted(wrong))} is not there, or not in {REPORT}")
+    for name, split in splits.items():
+        if absent := [column for column in COLUMNS[kind] if column not in split.column_names]:
+            raise ValueError(f"{name} has no column {absent[0]}")
+        if name not in entries:
+            continue
+        if kind == PREPARED:
+            count, expected = len(split), entries[name]["rows"]
+        else:
+            ids = split.data.table["input_ids"]
+            count, expected = int(pc.sum(pc.list_value_length(ids)).as_py() or 0), entries[name]["total"]
+        if count != expected:
+            raise ValueError(f"{name} holds {count:,} {'rows' if kind == PREPARED else 'tokens'}, not {expected:,}")
+
+
+def _is_system_error(error: BaseException) -> bool:
+    """Return True if a file could not be read for a reason that says nothing about its content."""
+    causes = (error, error.__context__)
+    return any(isinstance(cause, OSError) and cause.errno in SYSTEM_ERRORS for cause in causes)
 
 
 def _remove(folder: Path) -> None:
-    """Takes it out of the way in one step, for others may look for it at the same time, and then away."""
+    """Move a folder out of the way in one step, for other processes may look for it, and then remove it."""
     try:
         aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=TEMPORARY))
         with suppress(FileNotFoundError):  # another process was faster
@@ -116,66 +221,68 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def keep(key: str, splits: dict[str, pa.Table], described: dict[str, Any], bad: dict[str, list[BadRow]]) -> Prepared:
-    """Keeps splits, with the columns that :class:`Prepared` names, in the cache, whole or not at all."""
-    with _new_folder(PREPARED, key) as folder:
+def save_splits(
+    key: str, splits: dict[str, pa.Table], report: dict[str, Any], bad: dict[str, list[BadRow]]
+) -> Prepared:
+    """Store splits, with the columns that :class:`Prepared` names, in the cache, whole or not at all."""
+    with _make_folder(PREPARED, key) as folder:
         _save({name: table.select(SPLIT_COLUMNS) for name, table in splits.items()}, folder)
         lines = [
-            json.dumps({"source": name} | each._asdict(), ensure_ascii=False) + "\n"
+            json.dumps({"source": name} | row._asdict(), ensure_ascii=False) + "\n"
             for name, rows in bad.items()
-            for each in rows
+            for row in rows
         ]
         if lines:
             (folder / "bad_rows.jsonl").write_text("".join(lines), "utf-8")
-        write_json(folder / REPORT, described)
-    return Prepared(cache_dir() / PREPARED / key, described, cached=False)
+        write_json(folder / REPORT, report)
+    return Prepared(cache_dir() / PREPARED / key, report, cached=False)
 
 
-def keep_tokens(
-    key: str, splits: dict[str, pa.Table], lengths: dict[str, dict[str, Any]], described: dict[str, Any]
+def save_tokens(
+    key: str, splits: dict[str, pa.Table], lengths: dict[str, dict[str, Any]], report: dict[str, Any]
 ) -> Prepared:
-    """Keeps tokens in the cache, whole or not at all.
+    """Store tokens in the cache, whole or not at all.
 
     Args:
-        key: From :func:`tokens_key`.
+        key: From :func:`make_tokens_key`.
         splits: Columns ``input_ids`` and ``labels`` of each.
-        lengths: ``token_length`` of each; all that is kept of the report, the rest being that of the splits.
-        described: The whole report.
+        lengths: ``token_length`` of each, the only part of the report that is stored; the rest is that of the splits.
+        report: The whole report.
     """
-    with _new_folder(TOKENIZED, key) as folder:
+    with _make_folder(TOKENIZED, key) as folder:
         _save(splits, folder)
         write_json(folder / REPORT, lengths)
-    return Prepared(cache_dir() / TOKENIZED / key, described, cached=False)
+    return Prepared(cache_dir() / TOKENIZED / key, report, cached=False)
 
 
-def from_cache(described: dict[str, Any]) -> tuple[Prepared, Prepared] | None:
-    """Splits and tokens that the cache holds for a ``data.json``; None where it holds them no more.
+def find_cached(report: dict[str, Any]) -> tuple[Prepared, Prepared] | None:
+    """Find the splits and tokens of a ``data.json`` in the cache; None if they are not there any more.
 
     Neither the source nor the tokenizer is needed: the fingerprint and the tokenizer's hash name them.
     """
-    tokenizer = described["tokenizer"]
+    tokenizer = report["tokenizer"]
     for file in sorted((cache_dir() / PREPARED).glob(f"*/{REPORT}")):
-        if _fingerprint(file.parent) != described["fingerprint"]:
+        if _read_fingerprint(file.parent) != report["fingerprint"]:
             continue
-        with suppress(*intact.DAMAGE):  # of an older format, perhaps
-            prepared = _whole(PREPARED, file.parent.name)
+        with suppress(*DAMAGE):  # of an older format, perhaps
+            prepared = _load_valid(PREPARED, file.parent.name)
             assert prepared  # noqa: S101 - its report has just been read
-            tokens = _whole(TOKENIZED, tokens_key(prepared, tokenizer["sha256"], tokenizer["max_length"]))
+            tokens = _load_valid(TOKENIZED, make_tokens_key(prepared, tokenizer["sha256"], tokenizer["max_length"]))
             if tokens:
-                return prepared, dataclasses.replace(tokens, report=described)
+                return prepared, dataclasses.replace(tokens, report=report)
     return None
 
 
-def _fingerprint(folder: Path) -> Any:
-    """Of prepared splits; None where it cannot be read, for then nobody knows whether they are those looked for."""
+def _read_fingerprint(folder: Path) -> Any:
+    """Return the fingerprint of prepared splits; None if it cannot be read."""
     try:
-        return intact.report_in(folder, PREPARED)["fingerprint"]
-    except intact.DAMAGE:
+        return _read_report(folder, PREPARED)["fingerprint"]
+    except DAMAGE:
         return None
 
 
-def tokens_key(prepared: Prepared, tokenizer: str, max_length: int) -> str:
-    """Names tokens: the splits by their own name in the cache, the tokenizer by its sha256."""
+def make_tokens_key(prepared: Prepared, tokenizer: str, max_length: int) -> str:
+    """Name tokens: the splits by their own name in the cache, the tokenizer by its sha256."""
     return hashlib.sha256(
         "\n".join([prepared.folder.name, str(FORMAT), tokenizer, str(max_length)]).encode()
     ).hexdigest()
@@ -185,19 +292,19 @@ def _save(splits: dict[str, pa.Table], folder: Path) -> None:
     from datasets import ClassLabel, Dataset, DatasetDict, DatasetInfo, Features
     from datasets.table import InMemoryTable
 
-    saved = DatasetDict()
+    datasets = DatasetDict()
     for name, table in splits.items():
         label = "label" if "label" in table.column_names else "labels"
-        names = list(schema.LABEL_NAMES.values())[: 3 if name.endswith("neutral") else 2]
+        names = list(LABEL_NAMES.values())[: 3 if name.endswith("neutral") else 2]
         features = Features(Features.from_arrow_schema(table.schema) | {label: ClassLabel(names=names)})
-        cast = table.cast(features.arrow_schema)  # cast_column of datasets would copy row by row, with a bar of its own
-        saved[name] = Dataset(InMemoryTable(cast), DatasetInfo(features=features))
-    saved.save_to_disk(str(folder))
+        cast = table.cast(features.arrow_schema)  # cast_column of datasets would copy row by row, with its own bar
+        datasets[name] = Dataset(InMemoryTable(cast), DatasetInfo(features=features))
+    datasets.save_to_disk(str(folder))
 
 
 @contextmanager
-def _new_folder(kind: str, key: str) -> Iterator[Path]:
-    """A temporary folder that takes its final name when the block succeeds, and vanishes when it does not."""
+def _make_folder(kind: str, key: str) -> Iterator[Path]:
+    """Make a temporary folder that takes its final name if the block succeeds, and vanishes if it does not."""
     home = cache_dir() / kind
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -211,8 +318,8 @@ def _new_folder(kind: str, key: str) -> Iterator[Path]:
             settle(temporary)
         try:
             temporary.replace(home / key)
-        except OSError:  # another process was faster; what it wrote has the same content, if it is whole
-            if kept(kind, key) is None:
+        except OSError:  # another process was faster, and its folder has the same content, if it is valid
+            if load_cached(kind, key) is None:
                 with writing_explained(home / key):
                     temporary.replace(home / key)
     finally:

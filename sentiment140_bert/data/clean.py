@@ -1,20 +1,23 @@
-"""What is done to a tweet's text, said once and carried out twice.
+"""Clean the text of tweets: one list of rules, applied in two places.
 
-The same list of rules runs over whole Arrow columns when data are prepared (:func:`clean`), and as the
-normalizer inside the model's ``tokenizer.json`` (:func:`normalizer`), so that a bare ``pipeline(raw_tweet)``
-sees what training saw. The rules hold no back-reference, no look-around and no ``\\w`` or ``\\s``, which RE2
+The rules run over whole Arrow columns when data are prepared (:func:`clean`), and as the normalizer inside the
+model's ``tokenizer.json`` (:func:`make_normalizer`), so raw tweets get the same preprocessing at inference as in
+training. The rules hold no back-reference, no look-around and no ``\\w`` or ``\\s``, which RE2
 (Arrow) and Oniguruma (tokenizers) read differently. Cleaning twice changes nothing: a cleaned tweet and the raw
 one tokenize alike.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,11 +26,12 @@ if TYPE_CHECKING:
 
 USER_MASK = "@user"  # the two masks are those of TweetEval (Barbieri et al. 2020)
 URL_MASK = "http"
+KEYS_AT_ONCE = 50_000
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Replace every match of ``pattern``: a regular expression if ``regex``, else that very text."""
+    """Replace every match of ``pattern``: a regular expression if ``regex``, else that exact text."""
 
     pattern: str
     replacement: str
@@ -61,7 +65,7 @@ _ENTITIES: dict[str, tuple[list[str], list[int]]] = {
 
 
 def _entity(names: list[str], numbers: list[int]) -> str:
-    """Return a pattern of what follows an ampersand: one of the names, or of the numbers, decimal or hexadecimal."""
+    """Return a pattern of the text after an ampersand: one of the names, or of the numbers, decimal or hexadecimal."""
     decimal = "|".join(map(str, numbers))
     hexadecimal = "|".join(re.sub("[a-f]", lambda digit: f"[{digit[0]}{digit[0].upper()}]", f"{n:x}") for n in numbers)
     return f"(?:{'|'.join([*names, f'#0*(?:{decimal})', f'#[xX]0*(?:{hexadecimal})'])});"
@@ -72,9 +76,9 @@ ENTITIES = (
     *(Rule("&" + _entity(*forms), now, regex=True) for now, forms in _ENTITIES.items()),
 )
 
-# UTF-8 that was read as latin-1 or as windows-1252, and what it once was; the corpus holds the first kind in about 1
-# tweet of 110. These are its common characters, in an order in which text that was misread twice is repaired in one
-# go: what may be a part of another's misread form comes before it. U+FFFD is mostly where an apostrophe was lost.
+# UTF-8 that was read as latin-1 or as windows-1252, and its original; the corpus holds the first kind in about 1 tweet
+# of 110. These are its common characters, in an order in which text that was misread twice is repaired in one
+# go: a form that may be part of another's misread form comes before it. U+FFFD is mostly where an apostrophe was lost.
 _TYPOGRAPHIC = {"'": "\u2019\u2018", '"': "\u201c\u201d", "...": "\u2026", "-": "\u2013\u2014"}
 _LATIN = {"\u00a0": " ", "\u00b4": "'"} | {same: same for same in "£°½"}
 _LETTERS = "áàâäãåæçéèêëíìîïñóòôöõøúùûüýßÄÅÇÉÑÓÖØÚÜ"
@@ -100,16 +104,16 @@ def _any_of(forms: list[str], now: str) -> Rule:
     return Rule(f"{forms[0][0]}(?:{'|'.join([first, *others])})", now, regex=True)
 
 
-def _misread(onces: str, now: str) -> Rule:
-    forms = [misread(once) for once in onces for misread in (_latin_1, _windows_1252)]
+def _misread(originals: str, now: str) -> Rule:
+    forms = [misread(once) for once in originals for misread in (_latin_1, _windows_1252)]
     return _any_of([form for form in forms if form[0] != "Ã" or form[1] not in _AFTER_A_WORD], now)
 
 
 MOJIBAKE = (
-    *(_any_of([_windows_1252(_windows_1252(once)) for once in onces], now) for now, onces in _TYPOGRAPHIC.items()),
+    *(_any_of([_windows_1252(_windows_1252(once)) for once in twice], now) for now, twice in _TYPOGRAPHIC.items()),
     *(Rule(f"\u00c2+{_latin_1(once)[1:]}", now, regex=True) for once, now in _LATIN.items()),
     *(_misread(same, same) for same in _LETTERS + _SIGNS + _EMOJI),
-    *(_misread(onces, now) for now, onces in _TYPOGRAPHIC.items()),
+    *(_misread(originals, now) for now, originals in _TYPOGRAPHIC.items()),
     _misread("\ufffd", "'"),
 )
 
@@ -120,13 +124,13 @@ LEVELS: dict[str, tuple[Rule, ...]] = {
     "repair": REPAIRS + MASKING,
 }
 
-# How everything begins that these replace.
+# The beginnings of all that these rules replace.
 _ENTITY = "&(?:#|[A-Za-z]+;)"
 _MOJIBAKE = "[\u00c2\u00c3\u00e2\u00ef\u00f0][^\\x00-\\x7f]"
 
 
 def clean(texts: pa.ChunkedArray, level: str) -> tuple[pa.ChunkedArray, dict[str, int]]:
-    """Cleans a column of tweets; leading and trailing white space goes in every case.
+    """Clean a column of tweets, and strip leading and trailing white space in every case.
 
     Args:
         texts: Strings, no nulls.
@@ -138,30 +142,44 @@ def clean(texts: pa.ChunkedArray, level: str) -> tuple[pa.ChunkedArray, dict[str
     counts = {"repaired": 0, "masked": 0}
     if level == "repair":
         repaired = _replace_where(_replace_where(texts, _ENTITY, ENTITIES), _MOJIBAKE, MOJIBAKE)
-        counts["repaired"] = _differences(repaired, texts)
+        counts["repaired"] = _count_differences(repaired, texts)
         texts = repaired
     if level != "raw":
         masked = _replace_where(texts, "[@/]|[Ww][Ww][Ww]", MASKING)
-        counts["masked"] = _differences(masked, texts)
+        counts["masked"] = _count_differences(masked, texts)
         texts = masked
     return pc.utf8_trim_whitespace(texts), counts
 
 
-def keys(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The text by which two tweets count as equal: repaired, masked, lower case, white space collapsed."""
+def make_keys(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the key of each text, by which two tweets count as equal: repaired, masked, lower case, single spaces."""
     cleaned, _ = clean(texts, "repair")
     lower = pc.utf8_lower(cleaned)
     return pc.replace_substring_regex(lower, pattern="[ \t\r\n\u00a0]+", replacement=" ")
 
 
+def hash_keys(keys: pa.ChunkedArray, seed: int) -> npt.NDArray[np.uint64]:
+    """Return a number for each key, which decides its split: blake2b of the text, keyed with the seed; 8 bytes."""
+    start = hashlib.blake2b(digest_size=8, key=str(seed).encode())
+
+    def hash_key(key: str) -> bytes:
+        digest = start.copy()
+        digest.update(key.encode())
+        return digest.digest()
+
+    slices = (keys.slice(start, KEYS_AT_ONCE).to_pylist() for start in range(0, len(keys), KEYS_AT_ONCE))
+    numbers = b"".join(b"".join(map(hash_key, part)) for part in slices)
+    return np.frombuffer(numbers, dtype=">u8").astype(np.uint64)
+
+
 def find_repairable(texts: Sequence[str]) -> list[bool]:
-    """Return which texts hold what looks like something to repair; no rule of ``REPAIRS`` changes the others."""
-    found = pc.match_substring_regex(pa.array(texts, pa.string()), pattern=f"{_ENTITY}|{_MOJIBAKE}")
-    return cast(list[bool], found.to_pylist())
+    """Return True for each text that may need repair; no rule of ``REPAIRS`` changes the others."""
+    is_suspect = pc.match_substring_regex(pa.array(texts, pa.string()), pattern=f"{_ENTITY}|{_MOJIBAKE}")
+    return cast(list[bool], is_suspect.to_pylist())
 
 
-def normalizer(level: str) -> Normalizer | None:
-    """The rules of a level as a normalizer for ``tokenizer.json``, to run before the model's own; None for ``raw``."""
+def make_normalizer(level: str) -> Normalizer | None:
+    """Return the rules of a level as a normalizer for ``tokenizer.json``, to run before the model's own, if any."""
     from tokenizers import Regex, normalizers
 
     steps: list[Any] = [
@@ -172,19 +190,19 @@ def normalizer(level: str) -> Normalizer | None:
 
 
 def _replace_where(texts: pa.ChunkedArray, suspect: str, rules: tuple[Rule, ...]) -> pa.ChunkedArray:
-    """Applies the rules to the tweets in which ``suspect``, a regular expression, occurs, and to no others."""
+    """Apply the rules to the tweets in which ``suspect``, a regular expression, occurs, and to no others."""
 
-    def replaced(chunk: pa.Array) -> pa.Array:
-        chosen = pc.match_substring_regex(chunk, pattern=suspect)
-        part = chunk.filter(chosen)
+    def replace_in(chunk: pa.Array) -> pa.Array:
+        is_suspect = pc.match_substring_regex(chunk, pattern=suspect)
+        part = chunk.filter(is_suspect)
         for rule in rules:
             replace = pc.replace_substring_regex if rule.regex else pc.replace_substring
             part = replace(part, pattern=rule.pattern, replacement=rule.replacement)
-        return pc.replace_with_mask(chunk, chosen, part)
+        return pc.replace_with_mask(chunk, is_suspect, part)
 
-    with ThreadPoolExecutor(pa.cpu_count()) as pool:  # Arrow's kernels let go of the interpreter
-        return pa.chunked_array(pool.map(replaced, texts.chunks), pa.string())
+    with ThreadPoolExecutor(pa.cpu_count()) as pool:  # Arrow's kernels release the GIL
+        return pa.chunked_array(pool.map(replace_in, texts.chunks), pa.string())
 
 
-def _differences(one: pa.ChunkedArray, other: pa.ChunkedArray) -> int:
+def _count_differences(one: pa.ChunkedArray, other: pa.ChunkedArray) -> int:
     return int(pc.sum(pc.not_equal(one, other)).as_py() or 0)

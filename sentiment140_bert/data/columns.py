@@ -1,4 +1,4 @@
-"""Which column of a file is the text, the label, the user, the time, the topic and the id."""
+"""Find the columns of a file: its text, label, user, time, topic and id."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sentiment140_bert.data.schema import is_label, mapping, shown
+from sentiment140_bert.data.labels import interpret_label_map, is_label, quote
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.visible import visible
 
-# Names of columns in data sets that people train on, the most telling first; compared without case and spaces.
+# Usual names of columns, the most telling first; compared without case and spaces.
 TEXT_NAMES = (
     *("text", "tweet", "full_text", "tweet_text", "tweettext", "sentimenttext", "originaltweet", "original_tweet"),
     *("sentence", "content", "review", "reviewtext", "review_text", "body", "message", "comment", "texts", "tweets"),
@@ -26,12 +27,35 @@ TOPIC_NAMES = ("query", "topic", "flag")
 ID_NAMES = ("id", "tweet_id", "tweetid", "ids", "id_str")
 MOST_COLUMNS = 100_000
 LONGEST_NAME = 200  # characters of a name that a message shows whole
-NO_TOPIC = ("", "NO_QUERY")  # what the corpus writes where there is none
-CORPUS_NAMES = {"target", "flag", "user", "text"}  # of its six columns, where somebody added a header
+NO_TOPIC = ("", "NO_QUERY")  # what the corpus writes for a tweet without a query
+CORPUS_NAMES = {"target", "flag", "user", "text"}  # names that others gave to four of its six columns
+
+
+class Row(NamedTuple):
+    """A tweet before its label is interpreted. ``number`` is its line in a text file, its place in a table, from 1.
+
+    ``label`` is empty in a file without labels."""
+
+    number: int
+    text: str
+    label: str = ""
+    user: str | None = None
+    time: str | None = None
+    topic: str | None = None
+    id: str | None = None
+
+
+class BadRow(NamedTuple):
+    """A row that cannot be used, and the reason; ``rows`` is the number of the file's lines that it spans."""
+
+    number: int
+    reason: str
+    content: str
+    rows: int = 1
 
 
 class Columns(NamedTuple):
-    """Positions of the columns in a row, from 0; None where there is no such column."""
+    """Positions of the columns in a row, from 0; None if there is no such column."""
 
     text: int
     label: int | None = None
@@ -43,7 +67,7 @@ class Columns(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """Of a file: where its ``columns`` are, how many fields a row has, and whether the first row holds their names."""
+    """Positions of the ``columns``, the number of fields in a row, and True if the first row is a header."""
 
     columns: Columns
     width: int
@@ -53,44 +77,49 @@ class Layout:
 CORPUS = Columns(text=5, label=0, user=4, time=2, topic=3, id=1)
 
 
+def make_bad_row(number: int, reason: str, content: str, rows: int = 1) -> BadRow:
+    """Return a bad row that can be written and printed, whatever bytes it holds."""
+    return BadRow(number, visible(reason), visible(content[:200])[:200], rows)
+
+
 def find_layout(first: Sequence[str], data: DataConfig, where: str, labelled: bool = True) -> Layout:
     """Find the columns by the first row of a file.
 
     Args:
         first: The first row, which may be a header.
-        data: Its names or numbers (from 1) of columns, and the labels that its map knows.
+        data: Names or numbers (from 1) of columns, and the label map.
         where: Name of the file, for errors.
         labelled: A label is needed.
 
     Raises:
         DataError: Wrong delimiter, no such column, or no way to tell the columns apart.
     """
-    known = mapping(data.label_map) if data.label_map else ()
+    mapped = interpret_label_map(data.label_map) if data.label_map else ()
     if len(first) < 2 and labelled:
         raise DataError(
-            f"{where}: row 1 has a single column ({shown(first[0] if first else '')}): is the delimiter wrong?",
-            "Name the right one with --delimiter, e.g. --delimiter ';' or --delimiter '\\t'. Labels in a file of "
-            "their own are named by --labels-file.",
+            f"{where}: row 1 has a single column ({quote(first[0] if first else '')}): is the delimiter wrong?",
+            "Name the right one with --delimiter, e.g. --delimiter ';' or --delimiter '\\t'. If the labels are in "
+            "another file, name it with --labels-file.",
         )
     named = (data.text_column, data.label_column, data.user_column, data.time_column, data.id_column)
-    if any(name and _number(name, first) for name in named):
-        return _by_number(first, data, where, labelled, known)
-    if not any(named) and (layout := layout_without_header(first, known)):
+    if any(name and _parse_number(name, first) for name in named):
+        return _find_by_number(first, data, where, labelled, mapped)
+    if not any(named) and (layout := find_layout_without_header(first, mapped)):
         return layout
     return Layout(find_columns(first, data, where, labelled), len(first), True)
 
 
-def layout_without_header(first: Sequence[str], known: Collection[str] = ()) -> Layout | None:
+def find_layout_without_header(first: Sequence[str], mapped: Collection[str] = ()) -> Layout | None:
     """Return the layout of a file without names by its first row: the corpus's six columns, or two with a label.
 
     Args:
         first: The first row.
-        known: Labels, tidied, beside those that have a meaning of their own.
+        mapped: Tidied labels of a label map; those of schemes count anyway.
     """
-    if len(first) == 6 and is_label(first[0], known):
+    if len(first) == 6 and is_label(first[0], mapped):
         return Layout(CORPUS, 6, header=False)
-    if len(first) == 2 and is_label(first[0], known) != is_label(first[1], known):
-        label = 0 if is_label(first[0], known) else 1
+    if len(first) == 2 and is_label(first[0], mapped) != is_label(first[1], mapped):
+        label = 0 if is_label(first[0], mapped) else 1
         return Layout(Columns(text=1 - label, label=label), 2, header=False)
     return None
 
@@ -99,7 +128,7 @@ def find_columns(names: Sequence[str], data: DataConfig, where: str, labelled: b
     """Find the columns by their names.
 
     Raises:
-        DataError: There is no column of a name that was given, two of it, or no obvious text or label.
+        DataError: A named column is missing or there are two of it; or no column is obviously the text or the label.
     """
 
     if len(names) > MOST_COLUMNS:
@@ -107,18 +136,18 @@ def find_columns(names: Sequence[str], data: DataConfig, where: str, labelled: b
             f"{where} has {len(names):,} columns, more than the {MOST_COLUMNS:,} that are read.",
             "Is it the right file, and the right --delimiter?",
         )
-    forms = [_positions(names, form) for form in (str, _tidy)]
+    forms = [_index_names(names, form) for form in (str, _tidy)]
 
-    def find(wanted: str | None, usual: Sequence[str], flag: str, needed: bool = False) -> int | None:
-        for name in [wanted] if wanted else usual:
-            if (at := _position(names, forms, name, where)) is not None:
+    def find(name: str | None, usual: Sequence[str], flag: str, needed: bool = False) -> int | None:
+        for candidate in [name] if name else usual:
+            if (at := _find_name(names, forms, candidate, where)) is not None:
                 return at
-        if not (wanted or needed):
+        if not (name or needed):
             return None
-        missing = f"no column {shown(wanted)}" if wanted else f"no column that is obviously the {flag}"
+        missing = f"no column {quote(name)}" if name else f"no column that is obviously the {flag}"
         raise DataError(
-            f"{where}: {missing} in row 1; the columns are: {shown_names(names)}.",
-            f"Name it with --{flag}-column (by its name, or by its number where the file has no header), or another "
+            f"{where}: {missing} in row 1; the columns are: {list_names(names)}.",
+            f"Name it with --{flag}-column (by its name, or by its number if the file has no header), or another "
             "separator with --delimiter. Without a header and flags, a file must have two columns (label, text) or "
             "the six of Sentiment140.",
         )
@@ -134,22 +163,24 @@ def find_columns(names: Sequence[str], data: DataConfig, where: str, labelled: b
     )
 
 
-def _positions(names: Sequence[str], form: Callable[[str], str]) -> dict[str, list[int]]:
-    """Return where each form of a name stands: of the name itself, and as messages show it."""
-    found: dict[str, list[int]] = {}
+def _index_names(names: Sequence[str], form: Callable[[str], str]) -> dict[str, list[int]]:
+    """Return the positions of each name in one form, and of the same name as messages show it."""
+    positions: dict[str, list[int]] = {}
     for at, name in enumerate(names):
-        for each in {form(name), form(shown(name, LONGEST_NAME)[1:-1])}:
-            found.setdefault(each, []).append(at)
-    return found
+        for spelling in {form(name), form(quote(name, LONGEST_NAME)[1:-1])}:
+            positions.setdefault(spelling, []).append(at)
+    return positions
 
 
-def _position(names: Sequence[str], forms: Sequence[Mapping[str, list[int]]], wanted: str, where: str) -> int | None:
-    """Return where a column stands; by its name as it is, else without spaces, case and marks around it."""
-    for name, positions in zip((wanted, _tidy(wanted)), forms, strict=True):
+def _find_name(
+    names: Sequence[str], forms: Sequence[Mapping[str, list[int]]], column_name: str, where: str
+) -> int | None:
+    """Return the position of a column: by its exact name, else by its name without spaces, case and quotes."""
+    for name, positions in zip((column_name, _tidy(column_name)), forms, strict=True):
         at = positions.get(name, [])
         if len(at) > 1:
             raise DataError(
-                f"{where} has two columns {shown(names[at[0]])}.", "Rename one of them: it is not clear which is meant."
+                f"{where} has two columns {quote(names[at[0]])}.", "Rename one of them: it is not clear which is meant."
             )
         if at:
             return at[0]
@@ -160,18 +191,20 @@ def _tidy(name: str) -> str:
     return name.strip().strip("\ufeff\"'").strip().lower()
 
 
-def _by_number(first: Sequence[str], data: DataConfig, where: str, labelled: bool, known: Collection[str]) -> Layout:
-    """Return the layout of which columns are named by number; the first row is a header if it has a usual name."""
+def _find_by_number(
+    first: Sequence[str], data: DataConfig, where: str, labelled: bool, mapped: Collection[str]
+) -> Layout:
+    """Return the layout if columns are named by number; the first row is a header if it has a usual name."""
     usual = {*TEXT_NAMES, *LABEL_NAMES, *USER_NAMES, *TIME_NAMES, *ID_NAMES}
 
-    def find(wanted: str | None, flag: str, needed: bool = False) -> int | None:
-        number = _number(wanted, first) if wanted else None
+    def find(name: str | None, flag: str, needed: bool = False) -> int | None:
+        number = _parse_number(name, first) if name else None
         if number and number <= len(first):
             return number - 1
-        if wanted or needed:
+        if name or needed:
             raise DataError(
                 f"{where}: row 1 has {len(first)} columns, and --{flag}-column is "
-                f"{shown(wanted) if wanted else 'not given'}.",
+                f"{quote(name) if name else 'not given'}.",
                 f"Give the numbers of all columns that are needed, from 1 to {len(first)}.",
             )
         return None
@@ -184,19 +217,18 @@ def _by_number(first: Sequence[str], data: DataConfig, where: str, labelled: boo
         find(data.time_column, "time"),
         id=find(data.id_column, "id"),
     )
-    is_header = any(_tidy(name) in usual for name in first) and not (
-        label is not None and is_label(first[label], known)
-    )
+    has_usual_name = any(_tidy(name) in usual for name in first)
+    is_header = has_usual_name and not (label is not None and is_label(first[label], mapped))
     return Layout(columns, len(first), is_header)
 
 
-def _number(wanted: str, names: Sequence[str]) -> int | None:
-    """Return the number that a column is named by; None for a name, which a number may be."""
-    is_number = wanted.isascii() and wanted.isdigit() and len(wanted) < 10 and wanted not in names
-    return int(wanted) or None if is_number else None
+def _parse_number(name: str, names: Sequence[str]) -> int | None:
+    """Return the number that a column is named by; None for a name, which may look like a number."""
+    is_number = name.isascii() and name.isdigit() and len(name) < 10 and name not in names
+    return int(name) or None if is_number else None
 
 
-def shown_names(names: Sequence[str], most: int = 60) -> str:
+def list_names(names: Sequence[str], most: int = 60) -> str:
     """Return names of columns or files for a message, each whole, so that it can be given to a flag."""
     rest = f" and {len(names) - most:,} others" if len(names) > most else ""
-    return ", ".join(shown(name, LONGEST_NAME) for name in names[:most]) + rest
+    return ", ".join(quote(name, LONGEST_NAME) for name in names[:most]) + rest

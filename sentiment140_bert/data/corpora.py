@@ -1,4 +1,7 @@
-"""What cards may say of tweets: what is known of their source, or what their publisher says, and nothing else."""
+"""Identify the corpus of the training tweets, and decide the facts that cards may state of it.
+
+Cards state what is known of the source, or what the publisher says of it, and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ GO_ET_AL = """\
 
 @dataclass(frozen=True)
 class Corpus:
-    """Empty is what nobody knows; ``license`` is that of the tweets, ``hub_id`` their dataset's id on the Hub."""
+    """The facts of a corpus, empty if unknown; ``license`` is of the tweets, ``hub_id`` of their dataset on the Hub."""
 
     kind: Literal["sentiment140", "sample", "other"] = "other"
     name: str | None = None
@@ -48,9 +51,9 @@ FILES = {STANFORD_SHA256: SENTIMENT140, SAMPLE_SHA256: SAMPLE}
 
 
 def identify_source(source: dict[str, Any]) -> Corpus:
-    """Return what a source of ``data.json`` is known to be: a dataset of the Hub by its name, a file by its sha256.
+    """Identify a source of ``data.json``: a dataset of the Hub by its name, a file by its sha256.
 
-    A file's name proves nothing, for anybody may choose it.
+    A file's name proves nothing, for anyone may choose it.
     """
     if source["on_hub"]:
         return SENTIMENT140 if source["name"] in HUB_NAMES else Corpus()
@@ -58,31 +61,31 @@ def identify_source(source: dict[str, Any]) -> Corpus:
 
 
 def identify_corpus(data: dict[str, Any]) -> Corpus:
-    """Return what cards may say of the training tweets.
+    """Return the facts that cards may state of the training tweets.
 
     Args:
-        data: ``data.json``; what the publisher says stands in ``description``, and beats what is known, but for the
-            citation, which is added.
+        data: ``data.json``; the publisher's ``description`` overrides known facts, except the citation, which is added.
     """
-    known, description = identify_source(data["sources"]["training"]), data.get("description", {})
+    corpus, description = identify_source(data["sources"]["training"]), data.get("description", {})
     if data["settings"].get("label_map"):
-        known = Corpus(name=known.name, language=known.language, license=known.license)  # its labels mean other things
+        # Its labels mean other things.
+        corpus = Corpus(name=corpus.name, language=corpus.language, license=corpus.license)
     return dataclasses.replace(
-        known,
-        name=description.get("dataset_name", known.name),
-        language=tuple(description.get("language", known.language)),
-        license=description.get("license", known.license),
-        citations=tuple(dict.fromkeys([*known.citations, *filter(None, [description.get("citation")])])),
+        corpus,
+        name=description.get("dataset_name", corpus.name),
+        language=tuple(description.get("language", corpus.language)),
+        license=description.get("license", corpus.license),
+        citations=tuple(dict.fromkeys([*corpus.citations, *filter(None, [description.get("citation")])])),
     )
 
 
 def list_decided_keys(data: dict[str, Any]) -> tuple[str, ...]:
-    """Return the keys of a card's front matter that ``data.json`` decides by its publisher's word."""
+    """Return the keys of a card's front matter that the description in ``data.json`` decides."""
     return ("license",) if "license" in data.get("description", {}) else ()
 
 
-def describe(data: dict[str, Any], description: CardConfig | None) -> dict[str, Any]:
-    """Return ``data.json`` with what the publisher says of the tweets; where nothing is said, what was said before."""
+def add_description(data: dict[str, Any], description: CardConfig | None) -> dict[str, Any]:
+    """Return ``data.json`` with the publisher's description of the tweets; values that are not set stay."""
     values = description.model_dump() if description else {}
     now = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items() if value}
     return data | {"description": data.get("description", {}) | now} if now else data

@@ -1,4 +1,4 @@
-"""Downloading the original archive: once, resumed where it broke off, checked, cached."""
+"""Download the original archive once: resumed after a broken connection, verified, cached."""
 
 from __future__ import annotations
 
@@ -10,20 +10,18 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from sentiment140_bert.confined import cache_dir as cache_dir  # known by this name, too
-from sentiment140_bert.data.corpora import STANFORD_SHA256 as STANFORD_SHA256
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.run_dir import sha256_of, synchronize
 
 STANFORD_URL = "https://cs.stanford.edu/people/alecmgo/trainingandtestdata.zip"
-AT_ONCE = 1 << 20  # bytes
 STANFORD_BYTES = 81_363_704
+BLOCK = 1 << 20  # bytes
 
 
 def download(url: str, target: Path, sha256: str, size: int, attempts: int = 4, timeout: float = 60.0) -> Path:
     """Fetch ``url`` into ``target`` unless a file with that sha256 is there already.
 
-    What arrived before a connection broke is kept beside it as ``*.part`` and continued, in this call or the next one.
+    What arrived before a connection broke is kept as ``*.part`` and continued, in this call or the next one.
 
     Args:
         url: http(s) address.
@@ -68,7 +66,7 @@ def _size(file: Path) -> int:
 
 
 def _continue(url: str, part: Path, size: int, timeout: float) -> bool:
-    """Append what is missing of ``part``; return True when the server's last byte has arrived, or one too many."""
+    """Append the missing bytes of ``part``; return True when the server's last byte has arrived, or one too many."""
     have = _size(part)
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
@@ -86,7 +84,7 @@ def _continue(url: str, part: Path, size: int, timeout: float) -> bool:
             part.open("ab" if have else "wb") as file,
             tqdm(desc="download", total=total, initial=have, unit="B", unit_scale=True, disable=None) as bar,
         ):
-            while have <= size and (block := response.read(AT_ONCE)):
+            while have <= size and (block := response.read(BLOCK)):
                 file.write(block)
                 have += len(block)
                 bar.update(len(block))

@@ -1,7 +1,7 @@
-"""What a scored split shares with the tweets that a model was trained on; and what a model folder can tell of it later.
+"""Count what a scored split shares with the training tweets, and store hashes for the same question later.
 
-A model has an easy time with texts that it was trained on. Equal ones are kept apart when splits are made, near
-ones are not, and a file of one's own may hold either.
+Texts that a model was trained on are easy for it. Equal ones never get into two splits, near duplicates may, and any
+other file that is scored may hold either.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sentiment140_bert.data import clean, similarity
-from sentiment140_bert.data.split import priorities
+from sentiment140_bert.data import clean, near_duplicates
 from sentiment140_bert.errors import RunError, first_line
 from sentiment140_bert.run_dir import written_whole
 
@@ -25,19 +24,19 @@ Indices = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 
 SEED = 140  # of the hashes; with another one old files would match nothing
+AUDITED = ("validation", "test", "manual")  # the splits of which data.json has counts
 HASHES = "hashes"  # the tensor's name
-# By what two texts count as equal, which decides what the hashes are of.
+# The rules by which two texts count as equal, which decide the hashed keys.
 RULES = hashlib.sha256(repr(clean.LEVELS["repair"]).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What a split shares with training.
+    """The rows that a split shares with training.
 
     ``exact`` and ``near`` are indices of its rows, in order and without a row in both. ``same_user`` counts its rows by
-    somebody who also wrote a training tweet, ``overlapping_in_time`` those that are not later than the last training
-    tweet: where there are any, the score is not one on tweets of the future. Both are None where no user or time is
-    known on one of the sides.
+    a user who also wrote a training tweet, ``overlapping_in_time`` those that are not later than the last training
+    tweet: if there are any, the score is not one on later tweets. Both are None if one side has no users or times.
     """
 
     exact: Indices
@@ -46,7 +45,7 @@ class Audit:
     overlapping_in_time: int | None
 
     def counts(self) -> dict[str, int | None]:
-        """As ``data.json`` and ``metrics.json`` hold it."""
+        """Return the counts that ``data.json`` and ``metrics.json`` hold."""
         return {
             "exact": len(self.exact),
             "near": len(self.near),
@@ -56,79 +55,85 @@ class Audit:
 
 
 def audit(scored: pa.Table, training: pa.Table) -> Audit:
-    """Looks every scored row up in the training rows.
+    """Look every scored row up in the training rows.
 
-    Exact is a row whose text is, by :func:`clean.keys`, that of a training row. Near is one that becomes the same
-    when mentions and URLs are taken away, or that has nearly the same words (:mod:`similarity`).
+    Exact is a row whose text is, by :func:`clean.make_keys`, that of a training row. Near is one that becomes the same
+    when mentions and URLs are removed, or that has nearly the same words (:mod:`near_duplicates`).
 
     Args:
-        scored: Columns ``text``, ``user`` (uint64) and ``time`` (int64); ``key`` is used where it is there.
-        training: Likewise.
+        scored: Columns ``text``, ``user`` (uint64) and ``time`` (int64); ``key`` is used if it exists.
+        training: The same columns.
     """
-    return audits({"": scored}, training)[""]
+    return audit_splits({"": scored}, training)[""]
 
 
-def audits(scored: Mapping[str, pa.Table], training: pa.Table) -> dict[str, Audit]:
-    """As :func:`audit`, for several splits at once: the training rows are gone through only once."""
-    known = _keys(training)
-    keys = {name: _keys(table) for name, table in scored.items()}
-    together = pa.chunked_array([chunk for each in keys.values() for chunk in each.chunks], pa.string())
-    exact = _contained(together, known)
-    bare, bare_known = similarity.bare(together), similarity.bare(known)
-    near = _contained(bare, bare_known) & np.asarray(pc.not_equal(bare, ""))
-    open_ = np.flatnonzero(~exact & ~near)
-    near[open_] = similarity.near(bare.take(pa.array(open_)), bare_known)
+def audit_splits(scored: Mapping[str, pa.Table], training: pa.Table) -> dict[str, Audit]:
+    """Audit several splits at once, with a single pass over the training rows."""
+    training_keys = _get_keys(training)
+    keys = {name: _get_keys(table) for name, table in scored.items()}
+    together = pa.chunked_array([chunk for column in keys.values() for chunk in column.chunks], pa.string())
+    exact = _is_in(together, training_keys)
+    texts, training_texts = near_duplicates.strip_masks(together), near_duplicates.strip_masks(training_keys)
+    near = _is_in(texts, training_texts) & np.asarray(pc.not_equal(texts, ""))
+    undecided = np.flatnonzero(~exact & ~near)
+    near[undecided] = near_duplicates.find_near_duplicates(texts.take(pa.array(undecided)), training_texts)
     near &= ~exact
-    found, start = {}, 0
+    audits, start = {}, 0
     for name, table in scored.items():
         rows = slice(start, start := start + len(table))
-        found[name] = Audit(
+        audits[name] = Audit(
             np.flatnonzero(exact[rows]),
             np.flatnonzero(near[rows]),
-            _same_user(table["user"], training["user"]),
-            _not_later(table["time"], training["time"]),
+            _count_same_user(table["user"], training["user"]),
+            _count_not_later(table["time"], training["time"]),
         )
-    return found
+    return audits
 
 
-def _keys(table: pa.Table) -> pa.ChunkedArray:
-    return table["key"] if "key" in table.column_names else clean.keys(table["text"])
+def count_shared(tables: Mapping[str, pa.Table]) -> dict[str, dict[str, int | None]]:
+    """Count the rows that each split of ``tables`` shares with its train split, for ``data.json``."""
+    audited = {name: tables[name] for name in AUDITED if name in tables}
+    return {name: audit.counts() for name, audit in audit_splits(audited, tables["train"]).items()}
 
 
-def _contained(values: pa.ChunkedArray, others: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+def _get_keys(table: pa.Table) -> pa.ChunkedArray:
+    return table["key"] if "key" in table.column_names else clean.make_keys(table["text"])
+
+
+def _is_in(values: pa.ChunkedArray, others: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
     return np.array(pc.is_in(values, value_set=others, skip_nulls=True), dtype=bool)
 
 
-def _same_user(users: pa.ChunkedArray, others: pa.ChunkedArray) -> int | None:
+def _count_same_user(users: pa.ChunkedArray, others: pa.ChunkedArray) -> int | None:
     if users.null_count == len(users) or others.null_count == len(others):
         return None
-    return int(_contained(users, others).sum())
+    return int(_is_in(users, others).sum())
 
 
-def _not_later(times: pa.ChunkedArray, others: pa.ChunkedArray) -> int | None:
+def _count_not_later(times: pa.ChunkedArray, others: pa.ChunkedArray) -> int | None:
     last = pc.max(others)
     if times.null_count == len(times) or not last.is_valid:
         return None
     return int(pc.sum(pc.less_equal(times, last)).as_py())
 
 
-def row_hashes(texts: pa.ChunkedArray) -> Hashes:
-    """A number for each text, the same for texts that count as equal; nothing else of a text can be learned from it.
+def hash_texts(texts: pa.ChunkedArray) -> Hashes:
+    """Return a number for each text, the same for texts that count as equal.
 
-    Whoever has a text can ask whether it was among those that were hashed.
+    A text can be looked up among the hashed ones; nothing else of them can be learned.
 
     Args:
         texts: Strings, no nulls.
 
     Returns:
-        uint64, in the order of the texts. That of two million texts two unequal ones agree has a chance of one in ten
+        uint64, in the order of the texts. The chance that two unequal ones of two million texts agree is one in ten
         million.
     """
-    return priorities(clean.keys(texts), SEED)
+    return clean.hash_keys(clean.make_keys(texts), SEED)
 
 
 def write_hashes(path: Path, hashes: Hashes) -> None:
-    """Writes the different hashes, sorted, as a safetensors file; whole or not at all."""
+    """Write the distinct hashes, sorted, as a safetensors file; whole or not at all."""
     from safetensors.numpy import save_file
 
     with written_whole(path) as temporary:
@@ -136,7 +141,7 @@ def write_hashes(path: Path, hashes: Hashes) -> None:
 
 
 def read_hashes(path: Path) -> Hashes:
-    """The sorted hashes of a file that :func:`write_hashes` wrote.
+    """Read the sorted hashes of a file that :func:`write_hashes` wrote.
 
     Raises:
         RunError: It is missing, damaged, or was written by a version to which other texts are equal.

@@ -1,4 +1,4 @@
-"""``data.json``: what became of the tweets, at every step and in every split."""
+"""Make ``data.json``: counts of tweets at every step and in every split, with hashes."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sentiment140_bert.data.schema import LABEL_NAMES
+from sentiment140_bert.models.labels import LABEL_NAMES
 from sentiment140_bert.recipe import FILE_SETTINGS, DataConfig
 
 if TYPE_CHECKING:
     from sentiment140_bert.data.reading import Reading
-    from sentiment140_bert.data.source import Source
+    from sentiment140_bert.data.sources import Source
 
 QUANTILES = {"min": 0.0, "p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
-PATHS = ("dataset", *FILE_SETTINGS)  # said elsewhere in the report, without folders of this machine
+# Their names, without the folders of this machine, are elsewhere in the report.
+PATHS = ("dataset", *FILE_SETTINGS)
 PACKAGES = ("sentiment140-bert", "datasets", "pyarrow", "numpy", "tokenizers")
 
 
-def describe(
+def make_report(
     data: DataConfig, readings: dict[str, tuple[Source, Reading]], steps: dict[str, int], splits: dict[str, pa.Table]
 ) -> dict[str, Any]:
-    """The report, token lengths aside.
+    """Make the report, token lengths aside.
 
     Args:
         data: The settings.
@@ -35,29 +36,29 @@ def describe(
         splits: Columns ``text`` and ``label`` of each split.
     """
     return {
-        "sources": {role: _source(source, reading) for role, (source, reading) in readings.items()},
+        "sources": {role: _describe_source(source, reading) for role, (source, reading) in readings.items()},
         "steps": steps,
-        "splits": {name: described_split(table) for name, table in splits.items()},
-        "fingerprint": fingerprint({name: row_hash(table) for name, table in splits.items()}),
+        "splits": {name: describe_split(table) for name, table in splits.items()},
+        "fingerprint": compute_fingerprint({name: hash_rows(table) for name, table in splits.items()}),
         "seed": data.split_seed,
         "settings": data.model_dump(exclude=set(PATHS)),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
     }
 
 
-def renewed(report: dict[str, Any], data: DataConfig, source: Source, manual: Source | None) -> dict[str, Any]:
-    """A cached report with the names and settings of this call: the same content may have another name today."""
-    sources = {role: dict(each) for role, each in report["sources"].items()}
-    for role, each in (("training", source), ("manual", manual)):
-        if each and role in sources:
-            sources[role]["name"] = each.public_name
+def update_names(report: dict[str, Any], data: DataConfig, source: Source, manual: Source | None) -> dict[str, Any]:
+    """Return a cached report with the names and settings of this call: the same content may have another name now."""
+    sources = {role: dict(entry) for role, entry in report["sources"].items()}
+    for role, current in (("training", source), ("manual", manual)):
+        if current and role in sources:
+            sources[role]["name"] = current.public_name
     if data.drop_suspects:
         report = report | {"suspects": report["suspects"] | {"name": Path(data.drop_suspects).name}}
     return report | {"sources": sources, "settings": data.model_dump(exclude=set(PATHS))}
 
 
-def with_lengths(report: dict[str, Any], lengths: dict[str, Any]) -> dict[str, Any]:
-    """The report with ``token_length`` in every split."""
+def add_token_lengths(report: dict[str, Any], lengths: dict[str, Any]) -> dict[str, Any]:
+    """Return the report with ``token_length`` in every split."""
     splits = {
         name: split | ({"token_length": lengths[name]} if name in lengths else {})
         for name, split in report["splits"].items()
@@ -65,7 +66,7 @@ def with_lengths(report: dict[str, Any], lengths: dict[str, Any]) -> dict[str, A
     return report | {"splits": splits}
 
 
-def _source(source: Source, reading: Reading) -> dict[str, Any]:
+def _describe_source(source: Source, reading: Reading) -> dict[str, Any]:
     return {
         "name": source.public_name,
         "on_hub": source.on_hub,
@@ -79,18 +80,18 @@ def _source(source: Source, reading: Reading) -> dict[str, Any]:
     }
 
 
-def described_split(table: pa.Table) -> dict[str, Any]:
-    """What is in a split (columns ``text`` and ``label``): its rows, of each label too, and a hash of them."""
+def describe_split(table: pa.Table) -> dict[str, Any]:
+    """Count the rows of a split (columns ``text`` and ``label``), those of each label too, and hash them."""
     labels = np.asarray(table["label"].to_numpy())
     return {
         "rows": len(table),
         **{name: int((labels == label).sum()) for label, name in LABEL_NAMES.items() if (labels == label).any()},
-        "sha256": row_hash(table),
+        "sha256": hash_rows(table),
     }
 
 
-def row_hash(table: pa.Table) -> str:
-    """sha256 over ``label<TAB>text`` of each row, in order."""
+def hash_rows(table: pa.Table) -> str:
+    """Return the sha256 over ``label<TAB>text`` of each row, in order."""
     digest = hashlib.sha256()
     for batch in table.select(["label", "text"]).to_batches(max_chunksize=50_000):
         labels, texts = (column.to_pylist() for column in batch.columns)
@@ -98,13 +99,13 @@ def row_hash(table: pa.Table) -> str:
     return digest.hexdigest()
 
 
-def fingerprint(hashes: dict[str, str]) -> str:
-    """One name for a whole set of splits."""
+def compute_fingerprint(hashes: dict[str, str]) -> str:
+    """Return one hash for a whole set of splits, by their own."""
     return hashlib.sha256("".join(f"{name} {value}\n" for name, value in sorted(hashes.items())).encode()).hexdigest()
 
 
-def token_lengths(lengths: npt.NDArray[np.int64], truncated: int) -> dict[str, Any]:
-    """Quantiles of the number of tokens, special ones included, and how many tweets were cut.
+def summarize_token_lengths(lengths: npt.NDArray[np.int64], truncated: int) -> dict[str, Any]:
+    """Compute quantiles of the number of tokens, special ones included, and count the tweets that were cut.
 
     Args:
         lengths: Tokens of each tweet of a split.

@@ -1,4 +1,4 @@
-"""Which tweet goes into which split: duplicates folded, the sample drawn, splits disjoint and stratified.
+"""Deduplicate tweets, draw the sample, and divide it into disjoint, stratified splits.
 
 Every choice follows one number for each text, a hash of the seed and the text itself. So the same input and
 seed give the same splits on any machine, with any number of processes and any library version; and a smaller
@@ -7,7 +7,6 @@ sample is part of a larger one.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,19 +14,19 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sentiment140_bert.data import dates
-from sentiment140_bert.data.schema import LABEL_NAMES, NEGATIVE, POSITIVE
+from sentiment140_bert.data import origin
+from sentiment140_bert.data.clean import hash_keys
 from sentiment140_bert.errors import DataError
+from sentiment140_bert.models.labels import LABEL_NAMES, NEGATIVE, POSITIVE
 from sentiment140_bert.recipe import DataConfig
 
 Indices = npt.NDArray[np.int64]
-ROWS_AT_ONCE = 50_000
 BOTH = 2  # stratum of a text that carries both labels, kept by conflicts=keep
 
 
 @dataclass(frozen=True)
-class Folded:
-    """Rows that remain after equal texts were folded into one, and what was folded.
+class Deduplicated:
+    """Rows that remain of equal texts, and the counts of those that were dropped.
 
     ``rows`` are indices into the input, in its order; ``counts`` has ``duplicates`` (repeats that were dropped),
     ``conflicting_texts``, ``conflicting_rows`` (all rows with such a text) and ``conflicting_dropped``.
@@ -37,66 +36,52 @@ class Folded:
     counts: dict[str, int]
 
 
-def fold(keys: pa.ChunkedArray, labels: npt.NDArray[np.int8], conflicts: str) -> Folded:
-    """Keeps one row of each text.
+def deduplicate(keys: pa.ChunkedArray, labels: npt.NDArray[np.int8], conflicts: str) -> Deduplicated:
+    """Keep one row of each text.
 
     Args:
         keys: The normalised text of each row.
         labels: 0 or 1 of each row.
-        conflicts: What becomes of texts with both labels: ``drop`` all their rows, keep one of the ``majority`` label
-            (none where it is a tie), or ``keep`` one row of each label.
+        conflicts: For texts with both labels: ``drop`` all their rows, keep one of the ``majority`` label (none if
+            it is a tie), or ``keep`` one row of each label.
     """
-    code = _codes(keys)
+    code = _encode(keys)
     positive, total = np.bincount(code, labels == POSITIVE), np.bincount(code)
     both = (positive > 0) & (positive < total)
     if conflicts == "keep":
-        kept = _first_of(code * 2 + labels)
+        rows = _find_first(code * 2 + labels)
     elif conflicts == "majority":
         winner = np.where(2 * positive > total, POSITIVE, np.where(2 * positive < total, NEGATIVE, -1))
         agreeing = np.flatnonzero(labels == winner[code])
-        kept = agreeing[_first_of(code[agreeing])]
+        rows = agreeing[_find_first(code[agreeing])]
     else:
         clear = np.flatnonzero(~both[code])
-        kept = clear[_first_of(code[clear])]
+        rows = clear[_find_first(code[clear])]
     conflicting = both[code]
-    kept_conflicting = int(conflicting[kept].sum())
+    remaining = int(conflicting[rows].sum())
     counts = {
-        "duplicates": int((~conflicting).sum()) - (len(kept) - kept_conflicting),
+        "duplicates": int((~conflicting).sum()) - (len(rows) - remaining),
         "conflicting_texts": int(both.sum()),
         "conflicting_rows": int(conflicting.sum()),
-        "conflicting_dropped": int(conflicting.sum()) - kept_conflicting,
+        "conflicting_dropped": int(conflicting.sum()) - remaining,
     }
-    return Folded(kept, counts)
+    return Deduplicated(rows, counts)
 
 
-def _codes(values: pa.ChunkedArray) -> Indices:
-    """A number for each value, the same for equal ones."""
+def _encode(values: pa.ChunkedArray) -> Indices:
+    """Return a number for each value, the same for equal ones."""
     indices = values.combine_chunks().dictionary_encode().indices
     return np.asarray(indices.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
-def _first_of(code: Indices) -> Indices:
-    """Positions of the first occurrence of every code, in order."""
+def _find_first(code: Indices) -> Indices:
+    """Return the positions of the first occurrence of every code, in order."""
     _, first = np.unique(code, return_index=True)
     return np.sort(first)
 
 
-def priorities(keys: pa.ChunkedArray, seed: int) -> npt.NDArray[np.uint64]:
-    """The number that decides where a text goes: blake2b of the text, keyed with the seed; 8 bytes."""
-    start = hashlib.blake2b(digest_size=8, key=str(seed).encode())
-
-    def number(key: str) -> bytes:
-        digest = start.copy()
-        digest.update(key.encode())
-        return digest.digest()
-
-    slices = (keys.slice(start, ROWS_AT_ONCE).to_pylist() for start in range(0, len(keys), ROWS_AT_ONCE))
-    numbers = b"".join(b"".join(map(number, some)) for some in slices)
-    return np.frombuffer(numbers, dtype=">u8").astype(np.uint64)
-
-
-def assign(table: pa.Table, data: DataConfig, name: str = "the input") -> dict[str, Indices]:
-    """Draws the sample from all rows and parts it.
+def assign_splits(table: pa.Table, data: DataConfig, name: str = "the input") -> dict[str, Indices]:
+    """Draw the sample from all rows and divide it.
 
     Args:
         table: Columns ``key``, ``label`` (0 or 1), ``user`` and ``date``; one row for each text (two for a text
@@ -108,17 +93,17 @@ def assign(table: pa.Table, data: DataConfig, name: str = "the input") -> dict[s
         Row indices of ``train``, ``validation`` and ``test``; disjoint, in an order that mixes the labels.
 
     Raises:
-        DataError: One label only, more samples asked than there are, a split without both labels, or no user or date.
+        DataError: One label only, fewer rows than ``max_samples``, a split without both labels, or no user or date.
     """
     labels = table["label"].to_numpy()
-    _refuse_one_class(labels, name)
+    _check_both_labels(labels, name)
     if data.max_samples and data.max_samples > len(table):
-        raise _too_few(data.max_samples, len(table), name)
-    text = _codes(table["key"])
-    priority = priorities(table["key"], data.split_seed)
-    order = drawing_order(labels, text, priority)
-    order = order[: _cut(text[order], data.max_samples or len(order))]
-    n_test, n_validation = (_rows(size, len(order)) for size in (data.test_size, data.validation_size))
+        raise _explain_too_few(data.max_samples, len(table), name)
+    text = _encode(table["key"])
+    priority = hash_keys(table["key"], data.split_seed)
+    order = order_stratified(labels, text, priority)
+    order = order[: _find_boundary(text[order], data.max_samples or len(order))]
+    n_test, n_validation = (_count_rows(size, len(order)) for size in (data.test_size, data.validation_size))
     if n_test + n_validation > len(order) - 2 or n_validation < 2 or (data.test_size and n_test < 2):
         raise DataError(
             f"{name}: {len(order):,} tweets do not allow {n_test:,} for test and {n_validation:,} for validation, with "
@@ -126,13 +111,13 @@ def assign(table: pa.Table, data: DataConfig, name: str = "the input") -> dict[s
             "Change --test-size, --validation-size or --max-samples.",
         )
     if data.split_by == "time":
-        order = _latest_first(table, order, priority, name)
+        order = _order_by_time(table, order, priority, name)
         groups = order
     elif data.split_by == "user":
-        order, groups = _user_by_user(table, order, data.split_seed, name)
+        order, groups = _order_by_user(table, order, data.split_seed, name)
     else:
         groups = text[order]
-    first, second = _cut(groups, n_test), _cut(groups, n_test + n_validation)
+    first, second = _find_boundary(groups, n_test), _find_boundary(groups, n_test + n_validation)
     parts = {"train": order[second:], "validation": order[first:second], "test": order[:first]}
     for split, part in parts.items():
         if len(np.unique(labels[part])) < 2 and (split != "test" or data.test_size):
@@ -143,26 +128,26 @@ def assign(table: pa.Table, data: DataConfig, name: str = "the input") -> dict[s
     return {split: part[np.argsort(priority[part], kind="stable")] for split, part in parts.items() if len(part)}
 
 
-def sample(table: pa.Table, rows: int, seed: int, name: str = "the input") -> pa.Table:
-    """``rows`` rows of all of ``table`` (columns ``text`` and ``label``), stratified by label, in the table's order.
+def draw_sample(table: pa.Table, rows: int, seed: int, name: str = "the input") -> pa.Table:
+    """Draw ``rows`` rows of ``table`` (columns ``text`` and ``label``), stratified by label, in the table's order.
 
     Raises:
         DataError: There are fewer.
     """
     if rows > len(table):
-        raise _too_few(rows, len(table), name)
-    order = drawing_order(table["label"].to_numpy(), np.arange(len(table)), priorities(table["text"], seed))
+        raise _explain_too_few(rows, len(table), name)
+    order = order_stratified(table["label"].to_numpy(), np.arange(len(table)), hash_keys(table["text"], seed))
     return table.take(pa.array(np.sort(order[:rows])))
 
 
-def _too_few(asked: int, there: int, name: str) -> DataError:
+def _explain_too_few(requested: int, available: int, name: str) -> DataError:
     return DataError(
-        f"{name}: {asked:,} samples were asked for, but only {there:,} distinct tweets are there.",
-        "Lower --max-samples, or leave it away to use all.",
+        f"{name}: --max-samples is {requested:,}, but there are only {available:,} distinct tweets.",
+        "Lower --max-samples, or omit it to use all.",
     )
 
 
-def _refuse_one_class(labels: npt.NDArray[np.int8], name: str) -> None:
+def _check_both_labels(labels: npt.NDArray[np.int8], name: str) -> None:
     present = np.unique(labels)
     if not len(present):
         raise DataError(f"{name} holds no tweet that is negative or positive.", "Is it the right file?")
@@ -174,51 +159,52 @@ def _refuse_one_class(labels: npt.NDArray[np.int8], name: str) -> None:
         )
 
 
-def _rows(size: float, total: int) -> int:
+def _count_rows(size: float, total: int) -> int:
     return round(size * total) if size < 1 else int(size)
 
 
-def drawing_order(labels: npt.NDArray[np.int8], text: Indices, priority: npt.NDArray[np.uint64]) -> Indices:
-    """All rows in an order of which every stretch holds the labels in their proportion, to within a row.
+def order_stratified(labels: npt.NDArray[np.int8], text: Indices, priority: npt.NDArray[np.uint64]) -> Indices:
+    """Order all rows so that every part of the order has the labels in their proportion, to within a row.
 
-    In each stratum the k-th of n units, by priority, stands at (k + 1/2) / n; strata are merged by that. Rows of one
-    text are a unit, and a stratum of their own where they carry both labels.
+    In each stratum the k-th of n units, by priority, has the position (k + 1/2) / n; strata are merged by that. Rows of
+    one text are a unit, and a stratum by themselves if they carry both labels.
     """
     order = np.lexsort((labels, text, priority))
     twins = np.bincount(text)[text[order]] == 2
     stratum = np.where(twins, BOTH, labels[order])
     position = np.empty(len(order))
-    for each in np.unique(stratum):
-        chosen = np.flatnonzero(stratum == each)
-        unit = np.arange(len(chosen)) // (2 if each == BOTH else 1)
-        position[chosen] = (unit + 0.5) / (unit[-1] + 1)
+    for label in np.unique(stratum):
+        rows = np.flatnonzero(stratum == label)
+        unit = np.arange(len(rows)) // (2 if label == BOTH else 1)
+        position[rows] = (unit + 0.5) / (unit[-1] + 1)
     return order[np.lexsort((np.arange(len(order)), stratum, position))]
 
 
-def _cut(groups: Indices, wanted: int) -> int:
-    """The place nearest to ``wanted`` where one group ends and the next begins (the lower one of two)."""
+def _find_boundary(groups: Indices, target: int) -> int:
+    """Return the boundary between two groups that is nearest to ``target`` (the lower one of two)."""
     ends = np.flatnonzero(np.diff(groups, prepend=-1, append=-1))
-    return int(ends[np.argmin(np.abs(ends - wanted))])
+    return int(ends[np.argmin(np.abs(ends - target))])
 
 
-def _latest_first(table: pa.Table, rows: Indices, priority: npt.NDArray[np.uint64], name: str) -> Indices:
-    written = table["date"].take(pa.array(rows))
-    if written.null_count:
+def _order_by_time(table: pa.Table, rows: Indices, priority: npt.NDArray[np.uint64], name: str) -> Indices:
+    dates = table["date"].take(pa.array(rows))
+    if dates.null_count:
         raise DataError(f"{name} has no date for every tweet, which --split-by time needs.", "Use --split-by random.")
-    when = dates.seconds(written)
-    if when.null_count:
-        unread = written.filter(pc.is_null(when))[0].as_py()
+    times = origin.parse_dates(dates)
+    if times.null_count:
+        unreadable = dates.filter(pc.is_null(times))[0].as_py()
         raise DataError(
-            f"{name}: the date {unread!r} cannot be read.", f"Known: {dates.KNOWN}. Or use --split-by random."
+            f"{name}: the date {unreadable!r} cannot be read.",
+            f"Readable: {origin.DATE_FORMATS}. Or use --split-by random.",
         )
-    return rows[np.lexsort((priority[rows], when.to_numpy()))][::-1]
+    return rows[np.lexsort((priority[rows], times.to_numpy()))][::-1]
 
 
-def _user_by_user(table: pa.Table, rows: Indices, seed: int, name: str) -> tuple[Indices, Indices]:
-    """Rows in the hash order of their users, and a number for each row's user."""
+def _order_by_user(table: pa.Table, rows: Indices, seed: int, name: str) -> tuple[Indices, Indices]:
+    """Return rows in the hash order of their users, and a number for each row's user."""
     users = table["user"].take(pa.array(rows))
     if users.null_count:
         raise DataError(f"{name} has no user for every tweet, which --split-by user needs.", "Use --split-by random.")
-    rank = priorities(users, seed)
+    rank = hash_keys(users, seed)
     by_user = np.argsort(rank, kind="stable")
-    return rows[by_user], _codes(users)[by_user]
+    return rows[by_user], _encode(users)[by_user]

@@ -1,4 +1,4 @@
-"""Tables of a catalog, as Spark knows them: labelled tweets out of one, in an order that only their content decides."""
+"""Read labelled tweets from a table of Spark's catalog, in an order that only their content decides."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 PREFIX = "table:"
-# A folder with copies of tables, for processes that have no Spark session of their own.
+# Environment variable with a folder of copies of tables, for processes without a Spark session.
 COPIES = "S140_TABLES"
 
 
 def is_table(name: str) -> bool:
-    """Whether a dataset's name is that of a table: ``table:catalog.schema.name``."""
+    """Return True if a dataset's name is that of a table: ``table:catalog.schema.name``."""
     return name.startswith(PREFIX)
 
 
-def session() -> SparkSession:
-    """The Spark session that is there (as in every notebook and job of Databricks), else a new one on this machine.
+def get_session() -> SparkSession:
+    """Return the active Spark session (every notebook and job of Databricks has one), else a new one on this machine.
 
     Raises:
         MissingExtra: pyspark is not installed.
@@ -46,7 +46,7 @@ def session() -> SparkSession:
     if active is not None:
         return active
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else workers would take the first python3 of the PATH
-    # Whatever fails reaches us as an exception; the log would only print Java's stack before our sentence.
+    # Every failure is an exception here; the log would only print Java's stack before the error message.
     quiet = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "FATAL"}
     try:
         return SparkSession.builder.config(map=quiet).getOrCreate()
@@ -56,8 +56,8 @@ def session() -> SparkSession:
         ) from None
 
 
-def frame(name: str) -> DataFrame:
-    """A table, not yet read; with or without ``table:`` before its name.
+def open_table(name: str) -> DataFrame:
+    """Look up a table, without reading it; with or without ``table:`` before its name.
 
     Raises:
         DataError: There is none of that name, or it may not be read.
@@ -68,23 +68,23 @@ def frame(name: str) -> DataFrame:
             f"{plain!r} is no name of a table.",
             "Name one as catalog.schema.table; files and folders are named by their path, without table:.",
         )
-    spark = session()
-    with refusals_explained(plain):
-        found = spark.table(plain)
-        _ = found.columns  # with Spark Connect the table is looked up only now
-        return found
+    spark = get_session()
+    with explain_refusals(plain):
+        frame = spark.table(plain)
+        _ = frame.columns  # with Spark Connect the table is looked up only now
+        return frame
 
 
 @contextmanager
-def refusals_explained(name: str) -> Iterator[None]:
-    """Turns Spark's refusals of a table into a DataError that names it."""
+def explain_refusals(name: str) -> Iterator[None]:
+    """Turn Spark's refusals of a table into a DataError that names it."""
     from pyspark.errors import AnalysisException, ParseException
 
     try:
         yield
     except AnalysisException as error:
         if error.getCondition() == "TABLE_OR_VIEW_NOT_FOUND":
-            here = session().catalog.currentCatalog()
+            here = get_session().catalog.currentCatalog()
             raise DataError(
                 f"There is no table {name} (the current catalog is {here}).",
                 "Name it as catalog.schema.table; a table that you may not see looks as if it were not there.",
@@ -96,18 +96,18 @@ def refusals_explained(name: str) -> Iterator[None]:
         raise DataError(f"Spark refuses the table {name}: {first_line(error)}.", "May you read and write it?") from None
 
 
-def read(name: str, data: DataConfig) -> Any:
-    """The labelled tweets of a table.
+def read_table(name: str, data: DataConfig) -> Any:
+    """Read the labelled tweets of a table.
 
-    A table has no order of its own, so the rows are sorted: the same content gives the same splits and fingerprint.
+    A table has no order, so the rows are sorted: the same content gives the same splits and fingerprint.
 
     Args:
-        name: As in ``table:catalog.schema.name``.
-        data: Its columns, where they are not obvious.
+        name: ``table:catalog.schema.name``.
+        data: Names of its columns, if they are not obvious.
 
     Returns:
-        A ``datasets.Dataset`` in memory with the columns of text and label, and of user, date and topic where there
-        are such; all strings, every other column is left where it is.
+        A ``datasets.Dataset`` in memory with the columns of text and label, and those of user, date and topic if
+        there are such; all strings, without any other column.
 
     Raises:
         DataError: There is no such table or column.
@@ -116,32 +116,32 @@ def read(name: str, data: DataConfig) -> Any:
     from datasets.table import InMemoryTable
 
     copies = os.environ.get(COPIES)
-    table = pq.read_table(_copy_in(Path(copies), name)) if copies else _collected(name, data)
+    table = pq.read_table(_copy_path(Path(copies), name)) if copies else _collect(name, data)
     return Dataset(InMemoryTable(table))
 
 
-def copy(name: str, data: DataConfig, folder: Path) -> None:
-    """Writes what :func:`read` would give into ``folder``, where it is found by whoever has that in ``S140_TABLES``."""
-    pq.write_table(_collected(name, data), _copy_in(folder, name))
+def copy_table(name: str, data: DataConfig, folder: Path) -> None:
+    """Write the rows of :func:`read_table` into ``folder``, for processes that have it in ``S140_TABLES``."""
+    pq.write_table(_collect(name, data), _copy_path(folder, name))
 
 
-def _copy_in(folder: Path, name: str) -> Path:
+def _copy_path(folder: Path, name: str) -> Path:
     return folder / f"{quote(name, safe='')}.parquet"
 
 
-def _collected(name: str, data: DataConfig) -> pa.Table:
-    found = frame(name)
+def _collect(name: str, data: DataConfig) -> pa.Table:
+    frame = open_table(name)
     from pyspark.sql import functions
 
-    positions = find_columns(found.columns, data, name)
-    wanted = list(dict.fromkeys(found.columns[at] for at in positions if at is not None))
-    columns = [functions.col(quoted(column)).cast("string").alias(column) for column in wanted]
-    with refusals_explained(name):
-        table = found.select(*columns).toArrow()
-    table = table.cast(pa.schema([(column, pa.string()) for column in wanted]))
-    return table.sort_by([(column, "ascending") for column in wanted])
+    positions = find_columns(frame.columns, data, name)
+    names = list(dict.fromkeys(frame.columns[at] for at in positions if at is not None))
+    columns = [functions.col(quote_column(column)).cast("string").alias(column) for column in names]
+    with explain_refusals(name):
+        table = frame.select(*columns).toArrow()
+    table = table.cast(pa.schema([(column, pa.string()) for column in names]))
+    return table.sort_by([(column, "ascending") for column in names])
 
 
-def quoted(column: str) -> str:
-    """A column's name as Spark takes it, whatever signs are in it."""
+def quote_column(column: str) -> str:
+    """Return a column's name as Spark takes it, whatever characters it has."""
     return f"`{column.replace('`', '``')}`"

@@ -1,4 +1,4 @@
-"""Texts in, predictions out: a row at a time, so that files of any length pass through bounded memory."""
+"""Read texts and write predictions a row at a time, so that files of any length pass through bounded memory."""
 
 from __future__ import annotations
 
@@ -9,44 +9,71 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from sentiment140_bert.data import formats
-from sentiment140_bert.data.cells import as_cell
-from sentiment140_bert.data.encodings import decoding_explained, detect_encoding, explain_undecodable, known_encoding
-from sentiment140_bert.data.rows import Answer, BadRow, Row
-from sentiment140_bert.data.source import file_source, is_file_name, text_file
+from sentiment140_bert.data.columns import BadRow, Row
 from sentiment140_bert.errors import DataError, is_unicode
 from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.run_dir import written_whole
 
 OUTPUTS = (".jsonl", ".csv", ".parquet")
 ROWS_AT_ONCE = 10_000
-# What predict writes of each row of its input; ``id`` where that has ids, else ``row``.
-COLUMNS = {"text": pa.string(), "label": pa.string(), "score": pa.float64(), "error": pa.string()}
+# Columns of the output after the first, which is ``id`` or ``row``.
+COLUMNS = ("text", "label", "score", "error")
+# A spreadsheet takes a cell that begins so for a formula (four of them in wide forms, too). The apostrophe is among
+# them so that the one that :func:`escape_cell` adds can always be removed.
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "'", "＝", "＋", "－", "＠")
+
+
+class PredictedRow(NamedTuple):
+    """The prediction for a row of the input: a label and a score, or the ``error`` why it could not be read.
+
+    ``row`` counts the rows from 1, ``id`` is that of the input, if it has ids."""
+
+    row: int
+    id: str | None
+    text: str
+    label: str | None = None
+    score: float | None = None
+    error: str | None = None
+
+    def columns(self, key: str) -> dict[str, Any]:
+        """Return the values by name, after ``key``: ``id`` or ``row``; ``error`` only if there is one."""
+        names = (key, "text", "label", "score", *(["error"] if self.error else []))
+        return {name: getattr(self, name) for name in names}
+
+
+def escape_cell(text: str) -> str:
+    """Return the text with an apostrophe before it if a spreadsheet would compute it."""
+    return f"'{text}" if text.startswith(FORMULAS) else text
+
+
+def unescape_cell(cell: str) -> str:
+    """Return the text that :func:`escape_cell` wrote as this cell."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULAS) else cell
 
 
 def read_rows(name: str, data: DataConfig) -> Iterator[Row | BadRow]:
     """Yield the rows of a file of texts, by the rules of every other verb, but without labels.
 
     Args:
-        name: ``-`` for lines from standard input, or a file: of those that hold tweets, or of text lines, which a
-            ``.txt`` without ``text_column`` and ``delimiter`` is, as is every file of another ending.
-        data: How the file is written.
+        name: ``-`` for lines from standard input, or a file: one that holds tweets, or lines of text, which a
+            ``.txt`` without ``text_column`` and ``delimiter`` is, and every file of another ending.
+        data: The file's format.
 
     Raises:
         DataError: No such file or column, or the file is damaged.
     """
+    from sentiment140_bert.data import files, readers, sources
+
     if name == "-":
-        encoding: str | None = known_encoding(data.encoding or "utf-8")
-        rows: Iterator[Row | BadRow] = _rows_of_stdin(encoding or "utf-8")
+        encoding: str | None = files.resolve_encoding(data.encoding or "utf-8")
+        rows: Iterator[Row | BadRow] = _read_stdin(encoding or "utf-8")
     else:
-        source = file_source(name) if is_file_name(name) else text_file(name, as_lines=True)
-        encoding = detect_encoding(source, data.encoding)
-        rows = formats.rows_of(source, data, encoding, labelled=False)
+        is_table = sources.is_file_name(name)
+        source = sources.open_source(name) if is_table else sources.open_text_source(name, as_lines=True)
+        encoding = files.detect_encoding(source, data.encoding)
+        rows = readers.read_source(source, data, encoding, labelled=False)
         first = next(rows, None)
         if first is None:
             raise DataError(f"{name} holds no rows.", "Is it the right file?")
@@ -55,11 +82,14 @@ def read_rows(name: str, data: DataConfig) -> Iterator[Row | BadRow]:
         if isinstance(row, BadRow) or is_unicode(row.text + (row.id or "")):
             yield row
         else:
-            yield BadRow(row.number, explain_undecodable((row.text, row.id), encoding), ascii(row.text)[1:-1][:200])
+            reason = files.explain_undecodable((row.text, row.id), encoding)
+            yield BadRow(row.number, reason, ascii(row.text)[1:-1][:200])
 
 
-def _rows_of_stdin(encoding: str) -> Iterator[Row]:
-    with decoding_explained("standard input", encoding):
+def _read_stdin(encoding: str) -> Iterator[Row]:
+    from sentiment140_bert.data.files import explain_decoding
+
+    with explain_decoding("standard input", encoding):
         lines = io.TextIOWrapper(sys.stdin.buffer, encoding, errors="surrogateescape")
         yield from (Row(number, line.rstrip("\r\n")) for number, line in enumerate(lines, start=1))
 
@@ -69,56 +99,56 @@ def read_texts(name: str) -> list[str]:
     return [row.text for row in read_rows(name, DataConfig()) if isinstance(row, Row)]
 
 
-def write_answers(path: Path, answers: Iterable[Answer], key: str) -> int:
-    """Write one row for each row of the input, whole or not at all, and return how many there were.
-
-    Args:
-        path: A ``.jsonl``, ``.csv`` or ``.parquet`` file; its folder must exist. In CSV, texts and labels that a
-            spreadsheet would compute are written as :func:`sentiment140_bert.data.cells.as_cell` gives them.
-        answers: Consumed as they come.
-        key: ``id`` where the input has ids, else ``row``: the first column.
-    """
-    count = 0
-
-    def counted() -> Iterator[dict[str, Any]]:
-        nonlocal count
-        for answer in answers:
-            count += 1
-            yield answer.columns(key)
-
-    with written_whole(path) as temporary:
-        if path.suffix == ".parquet":
-            _write_parquet(temporary, counted(), key)
-        else:
-            with temporary.open("w", encoding="utf-8", newline="") as file:
-                if path.suffix == ".csv":
-                    writer = csv.DictWriter(file, [key, *COLUMNS], restval="")
-                    writer.writeheader()
-                    writer.writerows(
-                        {name: as_cell(value) if isinstance(value, str) else value for name, value in row.items()}
-                        for row in counted()
-                    )
-                else:
-                    file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in counted())
-    return count
-
-
 def check_output(path: Path, endings: Sequence[str] = OUTPUTS) -> None:
-    """Raise DataError where ``path`` has none of the ``endings``, or its folder does not exist."""
+    """Raise DataError if ``path`` has none of the ``endings``, or its folder does not exist."""
     if path.suffix not in endings:
         raise DataError(f"{path} has no ending that can be written.", f"Known: {', '.join(endings)}.")
     if not path.parent.is_dir():
         raise DataError(f"The folder {path.parent} does not exist.", "Make it first.")
 
 
-def _write_parquet(path: Path, rows: Iterator[dict[str, Any]], key: str) -> None:
-    columns = pa.schema([(key, pa.string() if key == "id" else pa.int64()), *COLUMNS.items()])
-    with pq.ParquetWriter(path, columns) as writer:
-        chunk: list[dict[str, Any]] = []
+def write_predictions(path: Path, predictions: Iterable[PredictedRow], key: str) -> int:
+    """Write one row for each row of the input, whole or not at all, and return how many there were.
+
+    Args:
+        path: A ``.jsonl``, ``.csv`` or ``.parquet`` file; its folder must exist. In CSV, texts and labels that a
+            spreadsheet would compute are written by :func:`escape_cell`.
+        predictions: Consumed as they come.
+        key: ``id`` if the input has ids, else ``row``: the first column.
+    """
+    write = {".parquet": _write_parquet, ".csv": _write_csv}.get(path.suffix, _write_lines)
+    count = 0
+
+    def count_rows() -> Iterator[dict[str, Any]]:
+        nonlocal count
+        for prediction in predictions:
+            count += 1
+            yield prediction.columns(key)
+
+    with written_whole(path) as temporary:
+        write(temporary, count_rows(), key)
+    return count
+
+
+def _write_lines(path: Path, rows: Iterator[dict[str, Any]], key: str) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _write_csv(path: Path, rows: Iterator[dict[str, Any]], key: str) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [key, *COLUMNS], restval="")
+        writer.writeheader()
         for row in rows:
-            chunk.append(row)
-            if len(chunk) == ROWS_AT_ONCE:
-                writer.write_table(pa.Table.from_pylist(chunk, columns))
-                chunk = []
-        if chunk:
+            writer.writerow({name: escape_cell(cell) if isinstance(cell, str) else cell for name, cell in row.items()})
+
+
+def _write_parquet(path: Path, rows: Iterator[dict[str, Any]], key: str) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = [pa.string() if key == "id" else pa.int64(), pa.string(), pa.string(), pa.float64(), pa.string()]
+    columns = pa.schema([*zip((key, *COLUMNS), kinds, strict=True)])
+    with pq.ParquetWriter(path, columns) as writer:
+        while chunk := [*itertools.islice(rows, ROWS_AT_ONCE)]:
             writer.write_table(pa.Table.from_pylist(chunk, columns))

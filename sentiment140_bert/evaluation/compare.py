@@ -99,10 +99,10 @@ def _name_models(models: Sequence[str]) -> list[str]:
 
 
 def _load_tables(first: str, data: DataConfig | None) -> dict[str, pa.Table]:
-    from sentiment140_bert.data.prepare import whole
+    from sentiment140_bert.data.pipeline import load_unsplit
 
     if data:
-        return whole(data)
+        return load_unsplit(data)
     run = RunDir(expand_path(first))
     if not run.is_run():
         raise RunError(f"{first} is not a run directory, so it has no data of its own.", "Name tweets with --dataset.")
@@ -151,7 +151,7 @@ def _write_differences(path: Path, evaluations: Mapping[str, Evaluation]) -> int
     import pyarrow.csv
     import pyarrow.parquet
 
-    from sentiment140_bert.data.cells import as_cell
+    from sentiment140_bert.data.texts import escape_cell
 
     parts = []
     for split in next(iter(evaluations.values())).predictions:
@@ -168,7 +168,7 @@ def _write_differences(path: Path, evaluations: Mapping[str, Evaluation]) -> int
         parts.append(pa.table(columns))
     table = pa.concat_tables(parts, promote_options="permissive")
     if path.suffix == ".csv":
-        cells = pa.array(map(as_cell, table["text"].to_pylist()), pa.string())
+        cells = pa.array(map(escape_cell, table["text"].to_pylist()), pa.string())
         table = table.set_column(table.column_names.index("text"), "text", cells)
     with written_whole(path) as temporary:
         if path.suffix == ".parquet":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from typing_extensions import TypedDict
 
-from sentiment140_bert.data import preparing
+from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, HubError, RunError
 from sentiment140_bert.evaluation.baseline import Baselines, make_baselines
 from sentiment140_bert.evaluation.calibration import Calibration
@@ -61,9 +61,9 @@ def evaluate(
         model_revision: Of a Hub model.
         backend: See :func:`~sentiment140_bert.inference.predict.open_classifier`.
     """
-    from sentiment140_bert.data.prepare import whole
+    from sentiment140_bert.data.pipeline import load_unsplit
 
-    evaluation = evaluate_model(model, whole(data), model_revision, backend=backend)
+    evaluation = evaluate_model(model, load_unsplit(data), model_revision, backend=backend)
     splits: dict[str, dict[str, Any]] = {}
     for name, predictions in evaluation.predictions.items():
         splits[name] = evaluation.splits[name]
@@ -195,14 +195,14 @@ def find_training_data(model: str, revision: str | None = None) -> TrainingData:
 
 
 def _find_run_data(run: RunDir) -> TrainingData:
-    from sentiment140_bert.data.cache import from_cache
+    from sentiment140_bert.data.cache import find_cached
 
     described = run.read(run.data)
-    cached = from_cache(described)
+    cached = find_cached(described)
     if cached:
         return TrainingData(cached[0])
     try:
-        prepared, _ = preparing.splits(saved_recipe(run.path).data)
+        prepared, _ = loading.load_splits(saved_recipe(run.path).data)
         if prepared.report["fingerprint"] == described["fingerprint"]:
             return TrainingData(prepared)
         reason = "its data have changed"
@@ -257,6 +257,6 @@ def find_leakage(training: TrainingData, table: pa.Table) -> Leakage | None:
         return Leakage(audit.counts(), {"exact": audit.exact.tolist(), "near": audit.near.tolist()})
     if training.hashes is None:
         return None
-    rows = np.flatnonzero(np.isin(leakage.row_hashes(table["text"]), training.hashes)).tolist()
+    rows = np.flatnonzero(np.isin(leakage.hash_texts(table["text"]), training.hashes)).tolist()
     unknown = dict.fromkeys(("near", "same_user", "overlapping_in_time"))
     return Leakage({"exact": len(rows)} | unknown, {"exact": rows, "near": []})

@@ -115,7 +115,7 @@ def _find_all_mistakes(run: RunDir, metrics: dict[str, Any]) -> dict[str, list[M
 def _read_predictions(run: RunDir) -> pa.Table:
     import pyarrow as pa
 
-    from sentiment140_bert.data.unpacking import read_parquet
+    from sentiment140_bert.data.files import read_parquet
 
     hint = f"`s140 evaluate {shlex.quote(str(run.path))}` writes it."
     if not run.predictions.is_file():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert import run_lock
 from sentiment140_bert.cards.model import redraw_figures, write_model_folder
-from sentiment140_bert.data import preparing
+from sentiment140_bert.data import loading
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.evaluation import intervals
 from sentiment140_bert.evaluation.baseline import make_baselines
@@ -92,7 +92,7 @@ def load_run_data(run: RunDir) -> Prepared:
     Raises:
         RunError: They have changed since the run was trained.
     """
-    prepared, _ = preparing.splits(saved_recipe(run.path).data)
+    prepared, _ = loading.load_splits(saved_recipe(run.path).data)
     if run.data.is_file() and run.read(run.data)["fingerprint"] != prepared.report["fingerprint"]:
         raise RunError(
             f"The data of {run.path} are not what they were when it was trained (the fingerprint differs).",
@@ -132,7 +132,7 @@ def _count_leakage(prepared: Prepared) -> dict[str, dict[str, Any]]:
     if "published" not in prepared.report:
         return reported
     splits = {name: split.with_format("arrow")[:] for name, split in prepared.splits().items()}
-    audits = leakage.audits({name: splits[name] for name in SPLITS if name in splits}, splits["train"])
+    audits = leakage.audit_splits({name: splits[name] for name in SPLITS if name in splits}, splits["train"])
     unknown: dict[str, Any] = {"same_user": None, "overlapping_in_time": None}
     return {
         name: unknown | reported.get(name, {}) | {"exact": len(audit.exact), "near": len(audit.near)}
@@ -156,7 +156,7 @@ def _write_training_rows(run: RunDir, prepared: Prepared) -> None:
     from sentiment140_bert.data import leakage
 
     texts = prepared.splits()["train"].with_format("arrow")[:]["text"]
-    leakage.write_hashes(run.training_rows, leakage.row_hashes(texts))
+    leakage.write_hashes(run.training_rows, leakage.hash_texts(texts))
 
 
 def _write_predictions(run: RunDir, predictions: dict[str, Predictions]) -> None:

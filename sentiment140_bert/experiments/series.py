@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from sentiment140_bert import run_lock
-from sentiment140_bert.data import preparing
+from sentiment140_bert.data import loading
 from sentiment140_bert.errors import Interrupted, RunError, first_line
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir
@@ -47,7 +47,7 @@ def check(run: RunDir, recipe: Recipe, fingerprint: str) -> None:
 def train(
     run: RunDir,
     recipe: Recipe,
-    data: preparing.Data,
+    data: loading.PreparedData,
     *,
     keep_model: bool,
     restart: bool = False,
@@ -114,8 +114,8 @@ def answered(run: RunDir, splits: Iterable[str]) -> dict[str, Answered]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from sentiment140_bert.data.report import row_hash
-    from sentiment140_bert.data.unpacking import read_parquet
+    from sentiment140_bert.data.files import read_parquet
+    from sentiment140_bert.data.report import hash_rows
 
     try:
         table = read_parquet(run.predictions, ["split", "text", "label", "positive"])
@@ -129,7 +129,7 @@ def answered(run: RunDir, splits: Iterable[str]) -> dict[str, Answered]:
         rows = table.filter(pc.and_(pc.equal(table["split"], split), pc.less(table["label"], 2)))
         if len(rows):
             labels = rows["label"].to_numpy().astype("int64")
-            found[split] = Answered((rows["positive"].to_numpy() >= 0.5) == (labels == 1), labels, row_hash(rows))
+            found[split] = Answered((rows["positive"].to_numpy() >= 0.5) == (labels == 1), labels, hash_rows(rows))
     return found
 
 

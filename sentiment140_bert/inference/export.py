@@ -288,8 +288,8 @@ def _compare_logits(logits: npt.NDArray[np.float32], expected: npt.NDArray[np.fl
 
 def _load_check_texts() -> list[str]:
     """Return tweets of all lengths, an empty text, and one longer than any model takes."""
-    from sentiment140_bert.data import source, texts
+    from sentiment140_bert.data import sources, texts
     from sentiment140_bert.recipe import DataConfig
 
-    tweets = texts.read_texts(str(source.locate(DataConfig(dataset="sample"))[0].path))
+    tweets = texts.read_texts(str(sources.locate(DataConfig(dataset="sample"))[0].path))
     return [*tweets[:: max(1, len(tweets) // CHECK_TWEETS)][:CHECK_TWEETS], "", "word " * 600]

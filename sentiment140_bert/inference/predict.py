@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sentiment140_bert.data.rows import Answer, BadRow, Row
+from sentiment140_bert.data.columns import BadRow, Row
+from sentiment140_bert.data.texts import PredictedRow
 from sentiment140_bert.errors import DataError, ModelError
 from sentiment140_bert.files import expand_path
 from sentiment140_bert.machine.facts import check_memory
@@ -167,7 +168,7 @@ def predict_texts(classifier: Classifier, texts: Iterable[str]) -> Iterator[tupl
         yield waiting.popleft(), prediction
 
 
-def predict_rows(classifier: Classifier, rows: Iterable[Row | BadRow], max_bad_rows: float) -> Iterator[Answer]:
+def predict_rows(classifier: Classifier, rows: Iterable[Row | BadRow], max_bad_rows: float) -> Iterator[PredictedRow]:
     """Yield a labelled or unreadable row for each row, in order, held no longer than the window of texts it is in.
 
     Args:
@@ -193,13 +194,13 @@ def predict_rows(classifier: Classifier, rows: Iterable[Row | BadRow], max_bad_r
             row = waiting.popleft()
             if isinstance(row, Row) and prediction:
                 count += 1
-                yield Answer(count, row.id, row.text, prediction.label, prediction.score)
+                yield PredictedRow(count, row.id, row.text, prediction.label, prediction.score)
                 break
             assert isinstance(row, BadRow)  # noqa: S101 - each text has a prediction
             first = first or f"row {row.number}: {row.reason}"
             for _ in range(row.rows):  # so that the output has a row for each line that a quotation mark swallowed
                 count, bad = count + 1, bad + 1
-                yield Answer(count, None, row.content, error=f"row {row.number}: {row.reason}")
+                yield PredictedRow(count, None, row.content, error=f"row {row.number}: {row.reason}")
     if bad > max_bad_rows * count:
         raise DataError(
             f"{bad:,} of {count:,} rows ({bad / count:.1%}) cannot be read; the first is {first}.",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.data import preparing
+from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, RecipeError, S140Error
 from sentiment140_bert.publishing.checks import CLAIMED, FALSE, TRUE, UNCHECKED, Check, leave_unchecked, settle
 from sentiment140_bert.recipe import FILE_SETTINGS, SOURCE_SETTINGS, DataConfig
@@ -41,11 +41,11 @@ def is_sample(prepared: Prepared) -> bool:
     import pyarrow.compute as pc
 
     from sentiment140_bert.data import clean
-    from sentiment140_bert.data.prepare import whole
+    from sentiment140_bert.data.pipeline import load_unsplit
 
-    sample = pc.unique(clean.keys(whole(DataConfig(dataset=SAMPLE))["test"]["text"]))
+    sample = pc.unique(clean.make_keys(load_unsplit(DataConfig(dataset=SAMPLE))["test"]["text"]))
     rows = prepared.split("train").with_format("arrow")[: 2 * len(sample) + 1]
-    in_sample = pc.sum(pc.is_in(clean.keys(rows["text"]), sample)).as_py() or 0
+    in_sample = pc.sum(pc.is_in(clean.make_keys(rows["text"]), sample)).as_py() or 0
     return bool(2 * in_sample > len(rows))
 
 
@@ -84,11 +84,11 @@ def check_data(
 def _measure_splits(claimed: dict[str, Any], prepared: Prepared, max_length: int, tokenizer: Any) -> dict[str, Any]:
     """Measure the tweets themselves: their counts and hashes, and their tokens."""
     from sentiment140_bert.data import report
-    from sentiment140_bert.data.prepare import tokenized
+    from sentiment140_bert.data.pipeline import tokenize_splits
 
-    tokens = tokenized(prepared, tokenizer, max_length).report
+    tokens = tokenize_splits(prepared, tokenizer, max_length).report
     splits = {
-        name: report.described_split(split.with_format("arrow")[:])
+        name: report.describe_split(split.with_format("arrow")[:])
         | {"token_length": tokens["splits"][name]["token_length"]}
         for name, split in prepared.splits().items()
     }
@@ -149,7 +149,7 @@ def _prepare_again(claimed: dict[str, Any], recipe: Recipe) -> Prepared:
     data = recipe.with_values(values).data
     if "suspects" in claimed or not is_public(data):
         raise DataError("it is a file of its owner")
-    return preparing.splits(data)[0]
+    return loading.load_splits(data)[0]
 
 
 def check_training(environment: dict[str, Any], rows: int) -> Iterator[Check]:

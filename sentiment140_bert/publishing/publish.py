@@ -24,8 +24,8 @@ from sentiment140_bert.cards.model import (
     to_json,
     write_model_folder,
 )
-from sentiment140_bert.data import preparing
-from sentiment140_bert.data.corpora import describe, list_decided_keys
+from sentiment140_bert.data import loading
+from sentiment140_bert.data.corpora import add_description, list_decided_keys
 from sentiment140_bert.errors import HubError, RunError, S140Error
 from sentiment140_bert.publishing.destination import Destination
 from sentiment140_bert.recipe import CardConfig
@@ -103,7 +103,7 @@ def _list_files(path: Path, destination: Destination, description: CardConfig | 
     """Return what would be published, without a word to the network."""
     run, targets = RunDir(path), destination.targets()
     metrics = read_scores(run)
-    data = describe(run.read(run.data), description)
+    data = add_description(run.read(run.data), description)
     listed = {}
     with _build_dataset(run, targets, data) as dataset:
         if dataset:
@@ -124,11 +124,11 @@ def _build_dataset(run: RunDir, targets: dict[str, Target], data: dict[str, Any]
         yield {}
         return
     from sentiment140_bert.cards.dataset import render_dataset_card
-    from sentiment140_bert.data import publication
-    from sentiment140_bert.data.cache import from_cache
+    from sentiment140_bert.data import publish
+    from sentiment140_bert.data.cache import find_cached
     from sentiment140_bert.hub import secrets
 
-    prepared, tokens = from_cache(data) or preparing.tokenized(saved_recipe(run.path))[:2]
+    prepared, tokens = find_cached(data) or loading.load_data(saved_recipe(run.path))[:2]
     if data["fingerprint"] != tokens.report["fingerprint"]:
         raise RunError(
             f"The data of {run.path} are not what they were when it was trained (the fingerprint differs).",
@@ -137,7 +137,7 @@ def _build_dataset(run: RunDir, targets: dict[str, Target], data: dict[str, Any]
     data = {key: value for key, value in data.items() if key != "published"}  # it cannot name its own commit
     model_id = targets["model"].repo_id if "model" in targets else read_pushes(run).get("model", {}).get("repo_id")
     with tempfile.TemporaryDirectory(prefix="s140-") as folder:
-        data["configs"], hashes = publication.write(prepared, tokens, Path(folder), secrets.make_tweet_check())
+        data["configs"], hashes = publish.write_dataset(prepared, tokens, Path(folder), secrets.make_tweet_check())
         data["tokenizer"] = data["tokenizer"] | {"splits": hashes}
         text = render_dataset_card(data, targets["dataset"].repo_id, model_id)
         files: Files = {str(file.relative_to(folder)): file for file in sorted(Path(folder).rglob("*.parquet"))}

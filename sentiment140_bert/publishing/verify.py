@@ -16,7 +16,7 @@ from sentiment140_bert.cards import merge
 from sentiment140_bert.cards.dataset import render_dataset_card
 from sentiment140_bert.cards.metadata import find_dataset_id, format_eval_results
 from sentiment140_bert.cards.model import name_model, read_pushes, render_model_card
-from sentiment140_bert.data import preparing
+from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, FalseDataError, ModelError, RunError, S140Error
 from sentiment140_bert.evaluation.evaluate import evaluate
 from sentiment140_bert.evaluation.run import score_splits
@@ -193,7 +193,7 @@ def _check_training_rows(file: Path, prepared: Prepared) -> Check:
         stated = leakage.read_hashes(file)
     except RunError as error:
         return leave_unchecked(claim, None, error.message)
-    right = np.unique(leakage.row_hashes(prepared.splits()["train"].with_format("arrow")[:]["text"]))
+    right = np.unique(leakage.hash_texts(prepared.splits()["train"].with_format("arrow")[:]["text"]))
     agree = np.array_equal(stated, right)
     return Check(claim, len(stated), len(right), TRUE if agree else FALSE)
 
@@ -221,7 +221,7 @@ def _compare_pages(page: Page, facts: Facts) -> Iterator[Check]:
 
 def _compare_dataset_page(folder: Path, repo_id: str, measured: dict[str, Any]) -> Iterator[Check]:
     """Compare a published dataset's data.json and card with those of the measured facts."""
-    from sentiment140_bert.data import publication
+    from sentiment140_bert.data import publish
 
     card, data = folder / "README.md", json.loads((folder / "data.json").read_text("utf-8"))
     for name in (*origin.ORIGIN, "settings", "seed", "fingerprint"):
@@ -233,7 +233,7 @@ def _compare_dataset_page(folder: Path, repo_id: str, measured: dict[str, Any]) 
         name: split | ({} if same_tokens else {"token_length": data["splits"].get(name, split)["token_length"]})
         for name, split in measured["splits"].items()
     }
-    right["configs"] = publication.sizes_of(folder, right["splits"], data.get("configs", {}))
+    right["configs"] = publish.count_published(folder, right["splits"], data.get("configs", {}))
     line = MODEL_LINE.search(card.read_text("utf-8", "replace")) if card.is_file() else None
     model_id = line[1].replace("\\", "") if line else ""  # perhaps another model of that dataset
     try:
@@ -252,7 +252,7 @@ def _load_recipe(page: Page) -> Recipe:
 def _load_data(page: Page, facts: Facts, recipe: Recipe, data: DataConfig | None) -> tuple[Prepared, Path | None]:
     """Return the splits that a page was scored on, published with it or prepared from its recipe, and the folder of a
     published dataset."""
-    from sentiment140_bert.data import publication
+    from sentiment140_bert.data import publish
 
     published = facts.published
     if data is None and published and not page.run:
@@ -266,7 +266,7 @@ def _load_data(page: Page, facts: Facts, recipe: Recipe, data: DataConfig | None
                 "It may be private: log in, or name the tweets with --dataset.",
             )
         folder, commit = downloaded
-        return publication.read(folder, published["repo_id"], commit), folder
+        return publish.read_dataset(folder, published["repo_id"], commit), folder
     if data is not None:
         changes = data.model_dump(include=set(SOURCE_SETTINGS), exclude_defaults=True)
         no_files = dict.fromkeys(FILE_SETTINGS)  # a stranger's recipe names no file of this machine
@@ -280,7 +280,7 @@ def _load_data(page: Page, facts: Facts, recipe: Recipe, data: DataConfig | None
             f"Training tweets listed in a file, {Path(recipe.data.drop_suspects).name}, were left out.",
             "Ask its owner to publish the dataset.",
         )
-    return preparing.splits(recipe.data)
+    return loading.load_splits(recipe.data)
 
 
 def _check_other_page(page: Page, data: DataConfig | None, tolerance: float) -> Iterator[Check]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.credentials import concealed
-from sentiment140_bert.data.corpora import describe as describe_data
+from sentiment140_bert.data.corpora import add_description as describe_data
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir, write_json, write_text
 from sentiment140_bert.runs import public_arguments, without_folders

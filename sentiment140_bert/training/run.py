@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert import run_lock
 from sentiment140_bert.cards.model import save_description, write_model_folder
-from sentiment140_bert.data import pinning, preparing
+from sentiment140_bert.data import loading
 from sentiment140_bert.errors import Interrupted
 from sentiment140_bert.evaluation.run import score_run
 from sentiment140_bert.publishing.destination import Destination, check_access
@@ -43,7 +43,7 @@ def train(
     push_to: Destination | None = None,
     arguments_given: list[str] | None = None,
     on_checkpoint: Callable[[], None] | None = None,
-    data: preparing.Data | None = None,
+    data: loading.PreparedData | None = None,
     scores_only: bool = False,
 ) -> dict[str, Any]:
     """Fine-tune a model, keep the best weights, score them, and write the run directory.
@@ -93,7 +93,7 @@ class Request:
     push_to: Destination | None
     arguments_given: list[str] | None
     on_checkpoint: Callable[[], None] | None
-    data: preparing.Data | None
+    data: loading.PreparedData | None
     scores_only: bool
 
 
@@ -199,10 +199,10 @@ def load_data_and_resume_state(job: Job) -> Start:
     return Start(recipe, *data, resumes, checkpoint)
 
 
-def _prepare(job: Job, resumes: bool) -> tuple[Recipe, preparing.Data]:
+def _prepare(job: Job, resumes: bool) -> tuple[Recipe, loading.PreparedData]:
     with job.processes.main_process_first():
-        recipe = pinning.at_one_commit(job.recipe, job.run if resumes else None, job.request.data)
-        return recipe, job.request.data or preparing.tokenized(recipe)
+        recipe = loading.pin_base_model(job.recipe, job.run if resumes else None, job.request.data)
+        return recipe, job.request.data or loading.load_data(recipe)
 
 
 def load_model(recipe: Recipe) -> Any:

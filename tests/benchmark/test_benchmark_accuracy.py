@@ -12,7 +12,7 @@ from transformers import AlbertConfig, AlbertModel
 
 from accuracy import main, package, score, subtract, trainer
 from sentiment140_bert import models
-from sentiment140_bert.data import preparing
+from sentiment140_bert.data import loading
 from sentiment140_bert.errors import ModelError
 from sentiment140_bert.recipe import Recipe
 from tiny_run import flags
@@ -45,7 +45,7 @@ def test_what_a_plain_trainer_does_not_have_is_refused(run_script) -> None:
 def test_both_ways_are_asked_for_the_recipes_dropout(small_bert, tmp_path: Path, way: Callable[..., object]) -> None:
     """ALBERT has no dropout of that name before its classifier."""
     recipe = Recipe().with_values({"model_name_or_path": str(small_bert()), "dataset": "sample"})
-    data = preparing.tokenized(recipe)
+    data = loading.load_data(recipe)
     small = AlbertConfig(embedding_size=8, hidden_size=16, num_attention_heads=2, intermediate_size=16, vocab_size=99)
     AlbertModel(small).save_pretrained(tmp_path)
     other = recipe.with_values({"model_name_or_path": str(tmp_path), "classifier_dropout": 0.3})
@@ -56,7 +56,7 @@ def test_both_ways_are_asked_for_the_recipes_dropout(small_bert, tmp_path: Path,
 def test_what_is_counted_as_right_is_the_label(small_bert) -> None:
     """A model that always says `positive` is right about the positive tweets of each split, and no others."""
     recipe = Recipe().with_values({"model_name_or_path": str(small_bert()), "dataset": "sample"})
-    data = preparing.tokenized(recipe)
+    data = loading.load_data(recipe)
     model = models.load_encoder(recipe.model.model_name_or_path)
     torch.nn.init.zeros_(model.classifier.weight)
     model.classifier.bias.data = torch.tensor([0.0, 1.0])

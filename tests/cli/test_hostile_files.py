@@ -18,7 +18,7 @@ from click.testing import Result
 
 from conftest import as_csv, six_columns
 from sentiment140_bert.data import reading
-from sentiment140_bert.data.source import locate
+from sentiment140_bert.data.sources import locate
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
 
@@ -41,7 +41,7 @@ def prepare(s140: Callable[..., Result], cache: Path) -> Callable[..., Result]:
 def rows_read(name: str, **settings: object) -> reading.Reading:
     """What is read of a file, before anything else is done to it."""
     data = DataConfig(dataset=name, **settings)
-    return reading.read(locate(data)[0], data)
+    return reading.read_tweets(locate(data)[0], data)
 
 
 def packed(*parts: bytes, count: int = 1) -> bytes:

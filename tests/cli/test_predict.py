@@ -19,7 +19,7 @@ from click.testing import CliRunner
 
 from sentiment140_bert import models
 from sentiment140_bert.cli import main
-from sentiment140_bert.data.cells import from_cell
+from sentiment140_bert.data.texts import unescape_cell
 
 pytest_plugins = "model_fixtures"
 
@@ -51,7 +51,7 @@ def read_back(path: Path) -> list[dict[str, object]]:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         assert not any(row["text"].startswith(("=", "@")) for row in rows)  # which a spreadsheet would compute
-        return [row | {"text": from_cell(row["text"]), "score": float(row["score"])} for row in rows]
+        return [row | {"text": unescape_cell(row["text"]), "score": float(row["score"])} for row in rows]
     return pq.read_table(path).to_pylist()
 
 

@@ -18,9 +18,9 @@ import sentiment140_bert
 from command_line import Command, signalled
 from sentiment140_bert import saved_recipe
 from sentiment140_bert.cli import main
-from sentiment140_bert.data.cells import as_cell
 from sentiment140_bert.data.clean import clean
-from sentiment140_bert.data.prepare import prepare
+from sentiment140_bert.data.pipeline import prepare_splits
+from sentiment140_bert.data.texts import escape_cell
 from sentiment140_bert.run_dir import RunDir
 from tiny_run import flags
 
@@ -46,12 +46,12 @@ def test_the_list_names_training_rows_the_worst_first(smallest_run: Path, s140, 
     assert content() == before
     rows = listed(tmp_path / "s.csv")
     assert list(rows[0]) == ["rank", "row", "label", "suggested", "confidence", "label_quality", "sample", "text"]
-    train = prepare(saved_recipe(smallest_run).data).splits()["train"]
+    train = prepare_splits(saved_recipe(smallest_run).data).splits()["train"]
     known = {row: (text, label) for row, text, label in zip(train["row"], train["text"], train["label"], strict=True)}
     names = ["negative", "positive"]
     for rank, row in enumerate(rows, start=1):
         text, label = known[int(row["row"])]
-        assert (int(row["rank"]), row["text"]) == (rank, as_cell(text))
+        assert (int(row["rank"]), row["text"]) == (rank, escape_cell(text))
         assert [row["label"], row["suggested"]] == [names[label], names[1 - label]]
         assert float(row["confidence"]) + float(row["label_quality"]) == pytest.approx(1, abs=2e-6)
         assert float(row["confidence"]) > 0.5
@@ -72,7 +72,7 @@ def test_rows_are_those_of_the_source(smallest_run: Path, s140, tmp_path: Path) 
     for row in listed(tmp_path / "s.csv"):
         at = int(row["row"]) - 1
         assert {"0": "negative", "4": "positive"}[tweets[at][0]] == row["label"]
-        assert row["text"] == as_cell(cleaned[at].as_py())
+        assert row["text"] == escape_cell(cleaned[at].as_py())
 
 
 def test_as_json_with_a_limit_and_a_sample(smallest_run: Path, s140, tmp_path: Path) -> None:

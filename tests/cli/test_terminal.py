@@ -111,14 +111,13 @@ def test_log_lines(s140, caplog: pytest.LogCaptureFixture) -> None:
 def test_predictions_in_csv_compute_nothing(tmp_path: Path, text: str, label: str) -> None:
     import csv
 
-    from sentiment140_bert.data.cells import FORMULAS, from_cell
-    from sentiment140_bert.data.texts import Answer, write_answers
+    from sentiment140_bert.data.texts import FORMULAS, PredictedRow, unescape_cell, write_predictions
 
-    write_answers(tmp_path / "out.csv", [Answer(1, None, text, label, 0.5)], "row")
+    write_predictions(tmp_path / "out.csv", [PredictedRow(1, None, text, label, 0.5)], "row")
     with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
         (row,) = csv.DictReader(file)
     assert not any(cell.startswith(tuple(sign for sign in FORMULAS if sign != "'")) for cell in row.values())
-    assert (from_cell(row["text"]), from_cell(row["label"])) == (text, label)
+    assert (unescape_cell(row["text"]), unescape_cell(row["label"])) == (text, label)
 
 
 def test_there_is_one_place_that_prints() -> None:

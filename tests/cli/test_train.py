@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
 
 from model_fixtures import train
 from sentiment140_bert import saved_recipe
-from sentiment140_bert.data.prepare import prepare
+from sentiment140_bert.data.pipeline import prepare_splits
 from sentiment140_bert.recipe import Recipe, parse_recipe
 from sentiment140_bert.run_dir import sha256_of
 from tiny_run import TINY, flags
@@ -100,7 +100,7 @@ def test_the_scores_are_those_of_the_saved_weights_in_a_bare_pipeline(run: Path)
     assert metrics["weights_sha256"] == sha256_of(run / "model" / "model.safetensors")
     assert metrics["data_fingerprint"] == read(run / "data.json")["fingerprint"]
     pipe = pipeline("text-classification", model=str(run / "model"), device="cpu", top_k=None)
-    splits = prepare(saved_recipe(run).data).splits()
+    splits = prepare_splits(saved_recipe(run).data).splits()
     for name in ("validation", "test", "manual"):
         truth = splits[name]["label"][:]
         answers = [{each["label"]: each["score"] for each in pipe(text)[0]} for text in splits[name]["text"]]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sentiment140_bert.data import cache as caching
-from sentiment140_bert.data import preparing
+from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.recipes import load
@@ -34,8 +34,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict
     folder = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("S140_CACHE", str(folder))
-        preparing.prepare(recipe())
-        yield folder, preparing.prepare(recipe())
+        loading.prepare(recipe())
+        yield folder, loading.prepare(recipe())
 
 
 @pytest.fixture
@@ -130,10 +130,10 @@ def test_it_is_removed_and_that_is_said(
         place = shutil.copytree(whole[0], tmp_path / str(number))
         monkeypatch.setenv("S140_CACHE", str(place))
         folder = only(place, kind)
-        assert caching.kept(kind, folder.name) is not None
+        assert caching.load_cached(kind, folder.name) is not None
         damage(folder)
         caplog.clear()
-        found = caching.kept(kind, folder.name)
+        found = caching.load_cached(kind, folder.name)
         levels = [record.levelname for record in caplog.records if "was damaged" in record.getMessage()]
         if (found, levels, list((place / kind).iterdir())) != (None, ["WARNING"], []):
             missed.append(f"{kind}: {name}")
@@ -145,27 +145,27 @@ def test_it_is_removed_and_that_is_said(
 @pytest.mark.parametrize("kind", ["prepared", "tokenized"])
 def test_it_is_made_anew(whole, place: Path, caplog: pytest.LogCaptureFixture, kind: str, damage: str) -> None:
     BOTH[damage](only(place, kind))
-    report = preparing.prepare(recipe())
+    report = loading.prepare(recipe())
     assert caplog.text.count("was damaged") == 1
     assert report["cached"] == {"splits": kind == "tokenized", "tokens": kind == "prepared"}
-    again = preparing.prepare(recipe())
+    again = loading.prepare(recipe())
     assert again == whole[1] | {"folder": again["folder"]}
     assert [each.name for each in (place / kind).iterdir()] == [only(place, kind).name]
 
 
 def test_a_whole_one_is_left_alone(whole, place: Path, caplog: pytest.LogCaptureFixture) -> None:
-    report = preparing.prepare(recipe())
+    report = loading.prepare(recipe())
     assert report == whole[1] | {"folder": report["folder"]}
     assert "damaged" not in caplog.text
 
 
 def test_a_smaller_training_split_too(place: Path, caplog: pytest.LogCaptureFixture) -> None:
     damage = "arrow cut short"
-    before = preparing.prepare(recipe(max_train_samples=100))
+    before = loading.prepare(recipe(max_train_samples=100))
     for kind in ("prepared", "tokenized"):
         for each in (place / kind).iterdir():
             BOTH[damage](each)
-    after = preparing.prepare(recipe(max_train_samples=100))
+    after = loading.prepare(recipe(max_train_samples=100))
     assert after == before | {"cached": {"splits": False, "tokens": False}, "folder": after["folder"]}
     assert caplog.text.count("was damaged") == 4
 
@@ -176,11 +176,11 @@ def test_a_run_does_not_take_it_for_its_own(whole, tmp_path: Path, monkeypatch: 
     for damage in ("no data.json", "data.json {}", "arrow cut short", "a split less"):
         copy = shutil.copytree(whole[0], tmp_path / damage)
         monkeypatch.setenv("S140_CACHE", str(copy))
-        assert caching.from_cache(whole[1]) is not None
+        assert caching.find_cached(whole[1]) is not None
         BOTH[damage](only(copy, kind))
-        assert caching.from_cache(whole[1]) is None, damage
-    preparing.prepare(recipe())
-    assert caching.from_cache(whole[1]) is not None
+        assert caching.find_cached(whole[1]) is None, damage
+    loading.prepare(recipe())
+    assert caching.find_cached(whole[1]) is not None
 
 
 @pytest.fixture
@@ -207,23 +207,23 @@ def test_what_cannot_be_removed_is_a_sentence(not_writable: Path) -> None:
     if not not_writable.exists():
         pytest.skip("the folder of temporary files is for one user alone")
     with pytest.raises(DataError, match="cannot be removed: Permission denied"):
-        caching.kept("prepared", not_writable.name)
+        caching.load_cached("prepared", not_writable.name)
 
 
 def test_what_cannot_be_read_for_other_reasons_stays(place: Path) -> None:
     """That no file can be opened at the moment says nothing about what lies there."""
     key = only(place, "prepared").name
-    assert caching.kept("prepared", key)
+    assert caching.load_cached("prepared", key)
     lowest = os.open(os.devnull, os.O_RDONLY)
     os.close(lowest)
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, before[1]))
     try:
         with pytest.raises(DataError, match=r"cannot be read: .*Too many open files"):
-            caching.kept("prepared", key)
+            caching.load_cached("prepared", key)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
-    assert caching.kept("prepared", key)
+    assert caching.load_cached("prepared", key)
 
 
 def test_neutral_tweets_may_be_told_and_not_kept(place: Path) -> None:
@@ -232,4 +232,4 @@ def test_neutral_tweets_may_be_told_and_not_kept(place: Path) -> None:
     report = json.loads((folder / "data.json").read_text())
     report["splits"]["neutral"] = report["splits"]["test"]
     (folder / "data.json").write_text(json.dumps(report))
-    assert caching.kept("prepared", folder.name)
+    assert caching.load_cached("prepared", folder.name)

@@ -117,14 +117,14 @@ def normalized(texts: list[str], level: str) -> list[str]:
 
 @cache
 def normalizer(level: str):
-    return clean.normalizer(level)
+    return clean.make_normalizer(level)
 
 
 @cache
 def tokenizer(level: str):
     from sentiment140_bert.models import load_tokenizer
 
-    return load_tokenizer("bundled:minilm", None, clean.normalizer(level))
+    return load_tokenizer("bundled:minilm", None, clean.make_normalizer(level))
 
 
 def ids(level: str, texts: list[str]) -> list[list[int]]:
@@ -196,7 +196,7 @@ def test_a_model_with_the_rules_of_an_earlier_version_is_loaded_and_gets_the_new
     as_it_was = load_tokenizer(str(tmp_path))(texts)["input_ids"]
     assert as_it_was == AutoTokenizer.from_pretrained(tmp_path)(texts)["input_ids"]
     assert [before == now for before, now in zip(as_it_was, ids("repair", texts), strict=True)] == [True, False]
-    trained_on = load_tokenizer(str(tmp_path), None, clean.normalizer("repair"))
+    trained_on = load_tokenizer(str(tmp_path), None, clean.make_normalizer("repair"))
     assert trained_on(texts)["input_ids"] == ids("repair", texts)
 
 
@@ -275,7 +275,7 @@ def test_keys_by_which_texts_are_equal():
         ("&lt;3", "<3"),
         ("\xc3\x89T\xc3\xa9", "\xc3\x89t\xc3\xa9"),
     ):
-        first, second = clean.keys(pa.chunked_array([[one, other]])).to_pylist()
+        first, second = clean.make_keys(pa.chunked_array([[one, other]])).to_pylist()
         assert first == second, (one, other)
 
 
@@ -285,8 +285,8 @@ def test_a_key_is_the_repaired_text_in_lower_case_with_single_spaces(texts):
     repaired = trimmed([expected(text, "repair") for text in texts])
     lower = pc.utf8_lower(pa.array(repaired, pa.string())).to_pylist()
     keys = [re.sub("[ \t\r\n\xa0]+", " ", text) for text in lower]
-    assert clean.keys(column(texts)).to_pylist() == keys
-    assert clean.keys(column(repaired)).to_pylist() == keys
+    assert clean.make_keys(column(texts)).to_pylist() == keys
+    assert clean.make_keys(column(repaired)).to_pylist() == keys
 
 
 @pytest.mark.realdata

@@ -13,8 +13,8 @@ import pytest
 
 from conftest import six_columns
 from sentiment140_bert.data.cache import Prepared
-from sentiment140_bert.data.origin import with_origin
-from sentiment140_bert.data.prepare import prepare, whole
+from sentiment140_bert.data.origin import add_origin
+from sentiment140_bert.data.pipeline import load_unsplit, prepare_splits
 from sentiment140_bert.recipe import DataConfig
 
 COLUMNS = {"text": pa.string(), "row": pa.int32(), "user": pa.uint64(), "time": pa.int64(), "topic": pa.string()}
@@ -36,7 +36,7 @@ def rows_of(prepared: Prepared) -> dict[str, dict[str, dict[str, Any]]]:
 def prepared(cache: Path, write) -> Prepared:
     write("t.csv", 120)
     write("manual.csv", MANUAL)
-    return prepare(DataConfig(dataset="t.csv", manual_test="manual.csv", **SIZES))
+    return prepare_splits(DataConfig(dataset="t.csv", manual_test="manual.csv", **SIZES))
 
 
 def test_the_columns_and_their_types(prepared):
@@ -70,7 +70,7 @@ def test_what_is_kept_of_users_dates_and_topics():
         "date": ["2009-04-06T22:19:45Z", "Mon Apr 06 22:19:45 UTC 2009", "1970-01-01", "some day", "", None],
         "topic": ["a phone", "@somebody's phone", "http://x.example", "", "&amp;", None],
     }
-    table = with_origin(pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()}))
+    table = add_origin(pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()}))
     assert table.column_names == ["text", "user", "time", "topic"]
 
     def number(user: str) -> int:
@@ -80,7 +80,7 @@ def test_what_is_kept_of_users_dates_and_topics():
     assert table["user"].to_pylist() == [somebody, somebody, other, None, None, None]
     assert table["time"].to_pylist() == [1239056385, 1239056385, 0, None, None, None]
     assert table["topic"].to_pylist() == ["a phone", "@user's phone", "http", "", "&amp;", None]
-    nothing = with_origin(pa.table({"text": ["a"]}))
+    nothing = add_origin(pa.table({"text": ["a"]}))
     assert nothing.to_pylist() == [{"text": "a", "user": None, "time": None, "topic": None}]
     assert [nothing.schema.field(name).type for name in ("user", "time", "topic")] == [
         pa.uint64(),
@@ -117,7 +117,7 @@ def test_by_time_nothing_overlaps_and_by_user_nobody_does(cache, write):
         row[0] = str(4 * (number % 2))
     write("t.csv", rows)
     by_time, by_user = (
-        prepare(DataConfig(dataset="t.csv", split_by=split_by, **SIZES)).report["leakage"]["test"]
+        prepare_splits(DataConfig(dataset="t.csv", split_by=split_by, **SIZES)).report["leakage"]["test"]
         for split_by in ("time", "user")
     )
     assert (by_time["overlapping_in_time"], by_user["same_user"]) == (0, 0)
@@ -125,7 +125,7 @@ def test_by_time_nothing_overlaps_and_by_user_nobody_does(cache, write):
 
 def test_where_nothing_is_known(cache, write):
     write("t.csv", [[str(4 * (n % 2)), f"tweet {n}"] for n in range(100)])
-    prepared = prepare(DataConfig(dataset="t.csv", **SIZES))
+    prepared = prepare_splits(DataConfig(dataset="t.csv", **SIZES))
     for name in ("user", "time", "topic"):
         assert {row[name] for split in rows_of(prepared).values() for row in split.values()} == {None}
     expected = {"exact": 0, "near": 0, "same_user": None, "overlapping_in_time": None}
@@ -152,7 +152,7 @@ def test_named_columns_of_every_kind_of_file(cache, write, name):
         from datasets import Dataset
 
         Dataset.from_dict(columns).save_to_disk(name)
-    found = whole(DataConfig(dataset=name))["test"]
+    found = load_unsplit(DataConfig(dataset=name))["test"]
     assert found.column_names == ["text", "label", "user", "time", "topic"]
     assert found["topic"].to_pylist() == ["a phone", None, None]
     assert found["time"].to_pylist() == [1239056385, None, None]
@@ -162,7 +162,7 @@ def test_named_columns_of_every_kind_of_file(cache, write, name):
 def test_all_tweets_of_a_dataset_have_the_same_columns(write):
     write("t.csv", 30)
     write("manual.csv", MANUAL)
-    for table in whole(DataConfig(dataset="t.csv", manual_test="manual.csv", max_samples=20)).values():
+    for table in load_unsplit(DataConfig(dataset="t.csv", manual_test="manual.csv", max_samples=20)).values():
         assert table.schema.field("user").type == pa.uint64()
         assert table.schema.field("time").type == pa.int64()
         assert table.column_names == ["text", "label", "user", "time", "topic"]
@@ -170,7 +170,7 @@ def test_all_tweets_of_a_dataset_have_the_same_columns(write):
 
 @pytest.mark.realdata
 def test_the_real_manual_tweets_have_their_topics(real_data):
-    manual = whole(DataConfig(dataset=str(real_data / "testdata.manual.2009.06.14.csv")))["test"]
+    manual = load_unsplit(DataConfig(dataset=str(real_data / "testdata.manual.2009.06.14.csv")))["test"]
     assert (len(manual), manual["time"].null_count, manual["user"].null_count) == (498, 0, 0)
     assert manual["topic"].null_count == 0
     assert len(manual["topic"].unique()) > 50

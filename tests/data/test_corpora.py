@@ -60,10 +60,10 @@ def test_a_source_is_known_by_what_nobody_can_choose() -> None:
 
 
 def test_the_hashes_are_those_of_the_files() -> None:
-    from sentiment140_bert.data import download
+    from sentiment140_bert.data import corpora
 
     assert sha256_of(Path(str(files("sentiment140_bert.data") / "sample" / "tweets.csv"))) == SAMPLE_SHA256
-    assert {download.STANFORD_SHA256, SAMPLE_SHA256} == {*FILES}
+    assert {corpora.STANFORD_SHA256, SAMPLE_SHA256} == {*FILES}
 
 
 # ---- what is said of each

@@ -13,8 +13,8 @@ import pytest
 
 from sentiment140_bert.data import clean
 from sentiment140_bert.data.cache import Prepared
-from sentiment140_bert.data.prepare import prepare, tokenized
-from sentiment140_bert.data.report import token_lengths
+from sentiment140_bert.data.pipeline import prepare_splits, tokenize_splits
+from sentiment140_bert.data.report import summarize_token_lengths
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
 
@@ -72,19 +72,19 @@ STEPS = {
 
 @pytest.mark.parametrize(("conflicts", "dropped", "distinct"), [("drop", 5, 81), ("majority", 4, 82), ("keep", 1, 85)])
 def test_the_counts_at_every_step(cache, config, conflicts, dropped, distinct):
-    report = prepare(changed(config, conflicts=conflicts)).report
+    report = prepare_splits(changed(config, conflicts=conflicts)).report
     assert report["steps"] == STEPS | {"conflicting_dropped": dropped, "distinct": distinct}
 
 
 @pytest.mark.parametrize(("level", "repaired", "masked"), [("raw", 0, 0), ("mask", 0, 5), ("repair", 1, 5)])
 def test_the_level_of_cleaning_changes_texts_but_not_what_counts_as_equal(cache, config, level, repaired, masked):
-    steps = prepare(changed(config, cleaning=level)).report["steps"]
+    steps = prepare_splits(changed(config, cleaning=level)).report["steps"]
     expected = STEPS | {"conflicting_dropped": 5, "distinct": 81, "repaired": repaired, "masked": masked}
     assert steps == {name: count for name, count in expected.items() if name in steps}
 
 
 def test_the_splits(cache, config):
-    prepared = prepare(config)
+    prepared = prepare_splits(config)
     rows = rows_of(prepared)
     assert {name: len(part) for name, part in rows.items()} == {
         "train": 50,
@@ -104,14 +104,14 @@ def test_the_splits(cache, config):
 
 
 def test_without_the_manual_test_its_texts_may_be_trained_on(cache, config):
-    report = prepare(changed(config, manual_test="none")).report
+    report = prepare_splits(changed(config, manual_test="none")).report
     assert "in_manual_test" not in report["steps"]
     assert report["steps"]["conflicting_texts"] == 3
     assert "manual" not in report["splits"]
 
 
 def test_bad_rows_stand_beside_the_splits_with_their_number_and_reason(cache, config):
-    lines = (prepare(config).folder / "bad_rows.jsonl").read_text("utf-8").splitlines()
+    lines = (prepare_splits(config).folder / "bad_rows.jsonl").read_text("utf-8").splitlines()
     first, second = map(json.loads, lines)
     assert (first["number"], first["reason"]) == (99, "3 columns instead of 6")
     assert second["number"] == 100
@@ -119,7 +119,7 @@ def test_bad_rows_stand_beside_the_splits_with_their_number_and_reason(cache, co
 
 
 def test_the_report(cache, config):
-    report = prepare(config).report
+    report = prepare_splits(config).report
     training, manual = report["sources"]["training"], report["sources"]["manual"]
     assert (training["name"], training["rows"], training["bad_rows"]) == ("hand.csv", 100, 2)
     assert (manual["name"], manual["rows"], manual["bad_rows"]) == ("manual.csv", 4, 0)
@@ -136,7 +136,7 @@ def sha256(text: str) -> str:
 
 
 def test_the_report_names_files_splits_and_all_of_them_by_hashes(cache, config, tmp_path):
-    prepared = prepare(config)
+    prepared = prepare_splits(config)
     report, rows = prepared.report, rows_of(prepared)
     for role, name in (("training", "hand.csv"), ("manual", "manual.csv")):
         assert report["sources"][role]["sha256"] == hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
@@ -151,7 +151,7 @@ def test_the_report_names_files_splits_and_all_of_them_by_hashes(cache, config, 
 
 def test_the_report_holds_no_absolute_path(cache, config, tmp_path):
     paths = {name: str(tmp_path / getattr(config, name)) for name in ("dataset", "manual_test")}
-    prepared = prepare(changed(config, **paths))
+    prepared = prepare_splits(changed(config, **paths))
     for report in (json.dumps(prepared.report), (prepared.folder / "data.json").read_text("utf-8")):
         assert "hand.csv" in report
         assert str(tmp_path) not in report
@@ -159,7 +159,7 @@ def test_the_report_holds_no_absolute_path(cache, config, tmp_path):
 
 def test_the_splits_of_a_seed_are_the_same_on_every_machine_and_day(cache, config):
     """Where a change of the rules changes them, raise FORMAT and write the new fingerprints here."""
-    found = {seed: prepare(changed(config, split_seed=seed)).report["fingerprint"][:16] for seed in (1, 2)}
+    found = {seed: prepare_splits(changed(config, split_seed=seed)).report["fingerprint"][:16] for seed in (1, 2)}
     assert found == {1: "a5b2bf1909b098c6", 2: "7f76978347dcbb7d"}
 
 
@@ -172,21 +172,21 @@ def test_lengths_are_described_by_numbers_of_tokens_that_occur():
         at = {"min": 0, "p50": (count - 1) / 2, "p90": (count - 1) * 9 / 10, "p99": (count - 1) * 99 / 100}
         quantiles = {name: ordered[math.ceil(place)] for name, place in at.items()} | {"max": ordered[-1]}
         sums = {"mean": round(sum(ordered) / count, 2), "total": sum(ordered), "truncated": 5}
-        assert token_lengths(lengths, 5) == quantiles | sums, count
+        assert summarize_token_lengths(lengths, 5) == quantiles | sums, count
 
 
 def test_the_second_time_nothing_is_done(cache, config):
-    first, second = prepare(config), prepare(config)
+    first, second = prepare_splits(config), prepare_splits(config)
     assert (first.cached, second.cached) == (False, True)
     assert (first.folder, first.report) == (second.folder, second.report)
 
 
 @pytest.mark.parametrize("name", ["hand.csv", "manual.csv"])
 def test_a_changed_file_is_noticed(cache, config, tmp_path, name):
-    before = prepare(config)
+    before = prepare_splits(config)
     with (tmp_path / name).open("a") as file:
         file.write(quoted([(4, "a new one")])[0] + "\n")
-    after = prepare(config)
+    after = prepare_splits(config)
     assert not after.cached
     role = "training" if name == "hand.csv" else "manual"
     assert after.report["sources"][role]["rows"] == before.report["sources"][role]["rows"] + 1
@@ -200,28 +200,28 @@ AS_BEFORE = {"max_bad_rows": 0.5, "conflicts": "majority", "encoding": "utf-8", 
 
 
 def test_other_settings_are_other_data(cache, config):
-    before = prepare(config)
+    before = prepare_splits(config)
     same = []
     for name, value in (OTHERS | AS_BEFORE).items():
-        after = prepare(changed(config, **{name: value}))
+        after = prepare_splits(changed(config, **{name: value}))
         other = after.report["fingerprint"] != before.report["fingerprint"]
         if after.cached or (name in OTHERS and not other):
             same.append(name)
     assert not same
-    assert prepare(changed(config, max_length=3)).cached
+    assert prepare_splits(changed(config, max_length=3)).cached
 
 
 def test_the_same_bytes_under_another_ending_are_not_the_same_data(cache, write):
     rows = [[str(n % 2), f"tweet {n}"] for n in range(100)]
-    prepare(DataConfig(dataset=str(write("t.tsv", rows, delimiter="\t"))))
+    prepare_splits(DataConfig(dataset=str(write("t.tsv", rows, delimiter="\t"))))
     with pytest.raises(DataError, match="single column"):
-        prepare(DataConfig(dataset=str(write("t.jsonl.csv", rows, delimiter="\t")), delimiter=","))
+        prepare_splits(DataConfig(dataset=str(write("t.jsonl.csv", rows, delimiter="\t")), delimiter=","))
 
 
 def test_a_report_from_the_cache_tells_the_settings_of_this_call(cache, config, tmp_path):
-    prepare(config)
+    prepare_splits(config)
     (tmp_path / "renamed.csv").write_bytes((tmp_path / "hand.csv").read_bytes())
-    report = prepare(changed(config, dataset="renamed.csv", max_length=64)).report
+    report = prepare_splits(changed(config, dataset="renamed.csv", max_length=64)).report
     assert report["sources"]["training"]["name"] == "renamed.csv"
     assert report["settings"]["max_length"] == 64
 
@@ -230,12 +230,12 @@ def test_a_report_from_the_cache_tells_the_settings_of_this_call(cache, config, 
 def tokenizer():
     from sentiment140_bert.models import load_tokenizer
 
-    return load_tokenizer("bundled:minilm", None, clean.normalizer("repair"))
+    return load_tokenizer("bundled:minilm", None, clean.make_normalizer("repair"))
 
 
 def test_tokens_are_kept_and_made_once(cache, config, tokenizer):
-    prepared = prepare(config)
-    first, second = (tokenized(prepared, tokenizer, 128) for _ in range(2))
+    prepared = prepare_splits(config)
+    first, second = (tokenize_splits(prepared, tokenizer, 128) for _ in range(2))
     assert (first.cached, second.cached) == (False, True)
     assert first.report == second.report
     assert first.report["fingerprint"] == prepared.report["fingerprint"]
@@ -243,14 +243,14 @@ def test_tokens_are_kept_and_made_once(cache, config, tokenizer):
         assert part["labels"] == prepared.splits()[name]["label"]
         assert part["input_ids"][:] == tokenizer(prepared.splits()[name]["text"][:])["input_ids"]
         lengths = np.array([len(ids) for ids in part["input_ids"][:]])
-        assert first.report["splits"][name]["token_length"] == token_lengths(lengths, 0)
+        assert first.report["splits"][name]["token_length"] == summarize_token_lengths(lengths, 0)
     assert first.splits()["manual"]["input_ids"][0] == tokenizer("THE exam, @somebody_else")["input_ids"]
 
 
 def test_what_is_cut_is_counted_and_another_length_is_other_tokens(cache, config, tokenizer):
-    prepared = prepare(config)
-    long = tokenized(prepared, tokenizer, 128)
-    short = tokenized(prepare(changed(config, max_length=4)), tokenizer, 4)
+    prepared = prepare_splits(config)
+    long = tokenize_splits(prepared, tokenizer, 128)
+    short = tokenize_splits(prepare_splits(changed(config, max_length=4)), tokenizer, 4)
     assert not short.cached
     assert (long.report["splits"]["train"]["token_length"]["truncated"], len(long.splits()["train"])) == (0, 50)
     lengths = short.report["splits"]["train"]["token_length"]
@@ -268,12 +268,12 @@ def test_a_folder_of_datasets_is_noticed_by_its_rows(cache, tmp_path: Path):
         return DataConfig(dataset=folder.name)
 
     one, other = saved("one"), saved("other")
-    assert [prepare(each).cached for each in (one, one, other)] == [False, True, False]
+    assert [prepare_splits(each).cached for each in (one, one, other)] == [False, True, False]
 
 
 def test_only_the_tweets_of_the_sample_are_tokenized(cache, config, tokenizer):
     """Not the rest of what was read: the tokens that are kept are all that were made."""
-    prepared = prepare(config)
-    splits = tokenized(prepared, tokenizer, 128).splits()
+    prepared = prepare_splits(config)
+    splits = tokenize_splits(prepared, tokenizer, 128).splits()
     assert prepared.report["settings"]["max_samples"] == 70
     assert sum(len(splits[name]) for name in ("train", "validation", "test")) == 70

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sentiment140_bert.data import dates
+from sentiment140_bert.data import origin
 
 EVENING = datetime(2009, 4, 6, 22, 19, 45, tzinfo=UTC)
 
 
 def seconds(*written: str | None) -> list[int | None]:
-    return dates.seconds(pa.chunked_array([pa.array(written, pa.string())])).to_pylist()
+    return origin.parse_dates(pa.chunked_array([pa.array(written, pa.string())])).to_pylist()
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_nothing_at_all() -> None:
 
 def test_both_ways_in_one_column_and_several_chunks() -> None:
     column = pa.chunked_array([["Mon Apr 06 22:19:45 UTC 2009", "2009-04-06"], pa.array([None], pa.string()), ["x"]])
-    assert dates.seconds(column).to_pylist() == [int(EVENING.timestamp()), 1238976000, None, None]
+    assert origin.parse_dates(column).to_pylist() == [int(EVENING.timestamp()), 1238976000, None, None]
 
 
 def test_every_zone_is_that_of_rfc_5322() -> None:

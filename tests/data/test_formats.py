@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment140_bert.data import formats
+from sentiment140_bert.data import readers
 from sentiment140_bert.data.columns import find_columns
-from sentiment140_bert.data.reading import Reading, read
-from sentiment140_bert.data.source import locate
+from sentiment140_bert.data.reading import Reading, read_tweets
+from sentiment140_bert.data.sources import locate
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
 
@@ -28,7 +28,7 @@ HEADED = [["tweet", "id", "sentiment"], *([text, "7", label] for label, text in 
 
 def reading(path: Path | str, **settings: object) -> Reading:
     data = DataConfig(dataset=str(path), **settings)
-    return read(locate(data)[0], data)
+    return read_tweets(locate(data)[0], data)
 
 
 def pairs(result: Reading) -> list[tuple[str, int]]:
@@ -254,7 +254,7 @@ def test_however_many_rows_are_read_at_once(write, tmp_path, monkeypatch, at_onc
     write("t.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     pq.write_table(pa.table(columns), tmp_path / "t.parquet", row_group_size=5)
     Dataset.from_dict(columns).save_to_disk(str(tmp_path / "folder"))
-    monkeypatch.setattr(formats, "ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr(readers, "ROWS_AT_ONCE", at_once)
     expected = [(f"tweet {n}", n % 2) for n in range(11)]
     for name in ("t.csv", "t.jsonl", "t.parquet", "folder"):
         result = reading(tmp_path / name)
@@ -279,5 +279,5 @@ def test_a_zip_with_the_manual_test_set_gives_both(tmp_path):
     data = DataConfig(dataset=str(tmp_path / "both.zip"))
     source, manual = locate(data)
     assert manual is not None
-    assert pairs(read(source, data)) == [("a", 0), ("b", 1)]
-    assert pairs(read(manual, data)) == [("c", 2), ("d", 1)]
+    assert pairs(read_tweets(source, data)) == [("a", 0), ("b", 1)]
+    assert pairs(read_tweets(manual, data)) == [("c", 2), ("d", 1)]

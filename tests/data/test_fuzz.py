@@ -66,9 +66,9 @@ def test_label_maps() -> None:
 @pytest.mark.parametrize("wrong", ["a row less", "another text", "no sentence"])
 def test_what_is_wrong_would_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
     """Of a reader that loses rows, changes texts or lets an error through."""
-    from sentiment140_bert.data import formats
+    from sentiment140_bert.data import readers
 
-    right = formats.rows_of
+    right = readers.read_source
 
     def broken(*arguments):
         rows = list(right(*arguments))
@@ -80,5 +80,5 @@ def test_what_is_wrong_would_be_found(tmp_path: Path, monkeypatch: pytest.Monkey
             each._replace(text=each.text.replace("tweet", "twit")) if hasattr(each, "text") else each for each in rows
         )
 
-    monkeypatch.setattr(formats, "rows_of", broken)
+    monkeypatch.setattr(readers, "read_source", broken)
     assert tried(TweetFiles(tmp_path), 1, range(100)).defects

@@ -19,7 +19,7 @@ import pytest
 from hub_server import HubServer
 from on_hub import DATA, MODEL
 from sentiment140_bert.cards.dataset import render_dataset_card
-from sentiment140_bert.data import leakage, publication
+from sentiment140_bert.data import leakage, publish
 from sentiment140_bert.errors import RunError, S140Error
 
 pytest_plugins = "hub_fixtures"
@@ -75,9 +75,9 @@ def error_of(call: Callable[[], Any]) -> BaseException | None:
 
 def use(folder: Path) -> None:
     """Do what training on it and verifying it do."""
-    prepared = publication.read(folder, "somebody/tweets", "c" * 40)
+    prepared = publish.read_dataset(folder, "somebody/tweets", "c" * 40)
     for name in prepared.splits():
-        publication.tokens_of(folder, prepared, name)
+        publish.read_tokens(folder, prepared, name)
     render_dataset_card(json.loads((folder / "data.json").read_text("utf-8")), "somebody/tweets", "somebody/model")
 
 

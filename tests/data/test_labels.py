@@ -9,18 +9,19 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sentiment140_bert import recipe
-from sentiment140_bert.data import schema
-from sentiment140_bert.data.prepare import prepare, whole
-from sentiment140_bert.data.reading import Reading, read
-from sentiment140_bert.data.source import locate
+from sentiment140_bert.data.labels import interpret_label_map, interpret_labels
+from sentiment140_bert.data.pipeline import load_unsplit, prepare_splits
+from sentiment140_bert.data.reading import Reading, read_tweets
+from sentiment140_bert.data.sources import locate
 from sentiment140_bert.errors import DataError, RecipeError
+from sentiment140_bert.models.labels import tidy
 from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.recipe.values import parse_label_map
 
 
 def reading(path: Path | str, **settings: object) -> Reading:
     data = DataConfig(dataset=str(path), **settings)
-    return read(locate(data)[0], data)
+    return read_tweets(locate(data)[0], data)
 
 
 def labels(result: Reading) -> list[int]:
@@ -95,7 +96,7 @@ def test_a_map_that_is_none_is_refused_before_anything_is_read(label_map):
 
 def test_one_label_spelled_in_two_ways_is_not_mapped_twice():
     with pytest.raises(DataError, match="each label once"):
-        schema.mapping("1=negative,1.0=positive")
+        interpret_label_map("1=negative,1.0=positive")
 
 
 names = st.text(st.characters(blacklist_characters=",=", blacklist_categories=("Cs",)), min_size=1, max_size=8).filter(
@@ -173,10 +174,10 @@ def test_up_to_one_stray_label_of_a_hundred_does_not_change_what_the_others_mean
 
     if is_more_than_stray(two) or is_more_than_stray(four):  # 0 and 1 are there, and no scheme knows all three
         with pytest.raises(DataError, match="nothing says what they mean"):
-            schema.labels_of(counts, None, "t.csv")
+            interpret_labels(counts, None, "t.csv")
         return
     scheme = "-1/0/1" if is_more_than_stray(minus) else "0/1"
-    assert schema.labels_of(counts, None, "t.csv").scheme == scheme
+    assert interpret_labels(counts, None, "t.csv").scheme == scheme
 
 
 def test_stray_labels_in_a_file_are_bad_rows(write):
@@ -219,10 +220,10 @@ def test_every_label_of_every_scheme_however_it_is_written():
         for label, value in meaning.items():
             for written in spelled(label):
                 counts = dict.fromkeys(meaning, 10)
-                found = schema.labels_of(counts, None, "t.csv")
-                assert (found.scheme, found.meaning[schema.tidy(written)]) == (scheme, value), written
-    assert schema.tidy("10") == "10"
-    assert schema.tidy("1.05") == "1.05"
+                found = interpret_labels(counts, None, "t.csv")
+                assert (found.scheme, found.meaning[tidy(written)]) == (scheme, value), written
+    assert tidy("10") == "10"
+    assert tidy("1.05") == "1.05"
 
 
 def test_many_labels_are_not_all_told(write):
@@ -268,7 +269,7 @@ SANDERS = (
 
 
 def test_tweets_about_airlines(write):
-    result = whole(DataConfig(dataset=str(write("Tweets.csv", AIRLINE, "utf-8"))))["test"]
+    result = load_unsplit(DataConfig(dataset=str(write("Tweets.csv", AIRLINE, "utf-8"))))["test"]
     assert result["text"].to_pylist() == ["@SomeAir what, now?", "@SomeAir you are\nso good", "@SomeAir late again"]
     assert result["label"].to_pylist() == [2, 1, 0]
     assert result["time"].to_pylist() == [1424806552, 1424805359, 1424805348]
@@ -278,8 +279,8 @@ def test_tweets_about_airlines(write):
 def test_tweets_of_the_sanders_corpus(write):
     path = str(write("sanders.csv", SANDERS, "utf-8"))
     with pytest.raises(DataError, match=r"'irrelevant' \(1\)"):
-        whole(DataConfig(dataset=path))
-    result = whole(DataConfig(dataset=path, label_map="irrelevant=drop"))["test"]
+        load_unsplit(DataConfig(dataset=path))
+    result = load_unsplit(DataConfig(dataset=path, label_map="irrelevant=drop"))["test"]
     assert result["label"].to_pylist() == [1, 0, 2]
     assert result["topic"].to_pylist() == ["somephone", "othersearch", "othersearch"]
     assert result["time"].to_pylist() == [1318974805, 1318974807, 1318974808]
@@ -296,7 +297,7 @@ def test_a_map_is_counted_in_the_report_and_is_part_of_what_names_the_data(cache
     rows = [["label", "text"], *([("bad", "good", "spam")[n % 3], f"tweet {n}"] for n in range(90))]
     data = DataConfig(dataset=str(write("t.csv", rows)), validation_size=10, test_size=10)
     one, other = (
-        prepare(DataConfig(**(vars(data) | {"label_map": f"bad={bad},good={good},spam=drop"})))
+        prepare_splits(DataConfig(**(vars(data) | {"label_map": f"bad={bad},good={good},spam=drop"})))
         for bad, good in (("negative", "positive"), ("positive", "negative"))
     )
     assert (one.report["steps"]["dropped_by_label_map"], one.report["steps"]["rows_read"]) == (30, 90)
@@ -318,6 +319,6 @@ def test_the_hand_labelled_file_may_have_labels_of_its_own(cache, write, written
     write("t.csv", labelled(*"012" * 40))
     write("manual.csv", [["label", "text"], *([each, f"by hand {each}"] for each in written.split())])
     data = DataConfig(dataset="t.csv", manual_test="manual.csv", label_map="0=negative,1=neutral,2=positive")
-    assert whole(data)["manual"]["label"].to_pylist() == expected
-    splits = prepare(DataConfig(**(vars(data) | {"validation_size": 10, "test_size": 10}))).report["splits"]
+    assert load_unsplit(data)["manual"]["label"].to_pylist() == expected
+    splits = prepare_splits(DataConfig(**(vars(data) | {"validation_size": 10, "test_size": 10}))).report["splits"]
     assert splits["manual"]["rows"] + splits["manual_neutral"]["rows"] == len(expected)

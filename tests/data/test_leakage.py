@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from sentiment140_bert.data import clean, leakage, prepare
+from sentiment140_bert.data import clean, leakage, pipeline
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.recipe import DataConfig
 
@@ -77,7 +77,7 @@ def without_masks(key: str) -> str:
 @settings(max_examples=200)
 def test_the_audit_is_that_of_a_comparison_of_all_with_all(scored, training):
     def keys(texts: list[str]) -> list[str]:
-        return clean.keys(pa.chunked_array([pa.array(texts, pa.string())])).to_pylist()
+        return clean.make_keys(pa.chunked_array([pa.array(texts, pa.string())])).to_pylist()
 
     known = keys(training)
     exact, near = [], []
@@ -131,7 +131,7 @@ def test_nothing_to_score_or_nothing_trained_on():
 
 def test_several_splits_at_once_are_as_each_alone():
     splits = {"one": table(["thanks", "x"]), "none": table([]), "two": table(["y", "good morning to all my friends"])}
-    together = leakage.audits(splits, table(TRAINING))
+    together = leakage.audit_splits(splits, table(TRAINING))
     for name, each in splits.items():
         alone = leakage.audit(each, table(TRAINING))
         assert together[name].exact.tolist() == alone.exact.tolist()
@@ -141,17 +141,17 @@ def test_several_splits_at_once_are_as_each_alone():
 
 def test_hashes_know_a_text_however_it_is_written(tmp_path: Path):
     file = tmp_path / "training_rows.safetensors"
-    leakage.write_hashes(file, leakage.row_hashes(pa.chunked_array([[*TRAINING, TRAINING[0]]])))
+    leakage.write_hashes(file, leakage.hash_texts(pa.chunked_array([[*TRAINING, TRAINING[0]]])))
     known = leakage.read_hashes(file)
     assert (known.dtype, len(known)) == (np.uint64, len(TRAINING))
     assert all(one < other for one, other in pairwise(known.tolist()))
-    asked = leakage.row_hashes(pa.chunked_array([["so sad", "THANKS ", "so sad!", "never seen"]]))
+    asked = leakage.hash_texts(pa.chunked_array([["so sad", "THANKS ", "so sad!", "never seen"]]))
     assert np.isin(asked, known).tolist() == [True, True, False, False]
 
 
 def test_the_hashes_of_today_are_those_of_tomorrow():
     """A published model's file was written once; other hashes would find nothing in it."""
-    assert leakage.row_hashes(pa.chunked_array([["so sad"]])).tolist() == [8376046850309369306]
+    assert leakage.hash_texts(pa.chunked_array([["so sad"]])).tolist() == [8376046850309369306]
 
 
 def test_no_hashes_at_all(tmp_path: Path):
@@ -193,7 +193,7 @@ def test_a_file_of_hashes_that_cannot_be_used_is_refused(tmp_path: Path, damage:
 def test_two_hundred_training_tweets_in_a_test_file_are_all_found(cache, real_data):
     """Half as they are; of the others, mentioned users are other ones, and in turn the case is, or one is added."""
     data = DataConfig(dataset=str(real_data / "original_format_random.csv"), manual_test="none")
-    splits = prepare.prepare(data).splits()
+    splits = pipeline.prepare_splits(data).splits()
     train, test = (splits[name].with_format("arrow")[:] for name in ("train", "test"))
     random = np.random.default_rng(0)
     planted = train.take(pa.array(random.choice(len(train), 200, replace=False)))["text"].to_pylist()

@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sentiment140_bert.data import texts
-from sentiment140_bert.data.reading import Reading, read
-from sentiment140_bert.data.rows import BadRow, Row
-from sentiment140_bert.data.source import locate
+from sentiment140_bert.data.columns import BadRow, Row
+from sentiment140_bert.data.reading import Reading, read_tweets
+from sentiment140_bert.data.sources import locate
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
 
@@ -30,7 +30,7 @@ POSITIVE, NEGATIVE, NEUTRAL = 1, 0, 2
 
 def reading(path: Path | str, **layout: Any) -> Reading:
     data = DataConfig(dataset=str(path), **{"max_bad_rows": 1.0, **layout})
-    return read(locate(data)[0], data)
+    return read_tweets(locate(data)[0], data)
 
 
 def rows_without_labels(path: Path, **layout: Any) -> list[Row | BadRow]:
@@ -435,7 +435,7 @@ def test_a_dry_run_shows_how_a_file_is_understood(tmp_path: Path, s140) -> None:
     words = ["prepare", "--dataset", tmp_path / "a.txt", "--text-column", 4, "--label-column", 3, "--dry-run"]
     shown = s140(*words).stdout
     for part in (
-        "columns parted by tabs; quotation marks are part of the texts",
+        "columns separated by tabs; quotation marks are part of the texts",
         "column 4",
         "column 3",
         "3, of which",

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment140_bert.data import clean, publication
+from sentiment140_bert.data import clean, publish
 from sentiment140_bert.data.cache import Prepared
-from sentiment140_bert.data.prepare import prepare, tokenized
+from sentiment140_bert.data.pipeline import prepare_splits, tokenize_splits
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.models import load_tokenizer
 from sentiment140_bert.recipe import DataConfig
@@ -34,7 +34,7 @@ class Published:
     def __init__(self, folder: Path, prepared: Prepared, tokens: Prepared) -> None:
         self.folder, self.prepared, self.tokens = folder, prepared, tokens
         self.shown: dict[str, str] = {}
-        self.sizes, hashes = publication.write(
+        self.sizes, hashes = publish.write_dataset(
             prepared, tokens, folder, lambda text, file: self.shown.update({file: text.decode()})
         )
         tokenizer = tokens.report["tokenizer"] | {"splits": hashes, "name": "bundled:minilm", "revision": None}
@@ -42,10 +42,10 @@ class Published:
         (folder / "data.json").write_text(json.dumps(described), "utf-8")
 
     def read(self) -> Prepared:
-        return publication.read(self.folder, "somebody/tweets", "c" * 40)
+        return publish.read_dataset(self.folder, "somebody/tweets", "c" * 40)
 
     def tokens_of(self, name: str) -> Any:
-        return publication.tokens_of(self.folder, self.read(), name)
+        return publish.read_tokens(self.folder, self.read(), name)
 
     def change(self, file: str, change: Callable[[pa.Table], pa.Table]) -> None:
         """Rewrite a parquet file, of which there is one for each split here."""
@@ -57,9 +57,9 @@ class Published:
 def published(cache: Path, write, tmp_path: Path) -> Published:
     write("t.csv", 120)
     write("manual.csv", MANUAL)
-    prepared = prepare(DataConfig(dataset="t.csv", manual_test="manual.csv", validation_size=20, test_size=10))
-    tokenizer = load_tokenizer("bundled:minilm", None, clean.normalizer("repair"))
-    return Published(tmp_path / "published", prepared, tokenized(prepared, tokenizer, 10))
+    prepared = prepare_splits(DataConfig(dataset="t.csv", manual_test="manual.csv", validation_size=20, test_size=10))
+    tokenizer = load_tokenizer("bundled:minilm", None, clean.make_normalizer("repair"))
+    return Published(tmp_path / "published", prepared, tokenize_splits(prepared, tokenizer, 10))
 
 
 def rows(prepared: Prepared, *columns: str) -> dict[str, list[tuple[Any, ...]]]:
@@ -111,10 +111,10 @@ def test_the_files_hold_what_their_configs_say_and_all_text_was_shown_first(publ
 
 def test_however_many_rows_a_file_holds(cache, write, tmp_path, monkeypatch):
     write("t.csv", 40)
-    prepared = prepare(DataConfig(dataset="t.csv", validation_size=7, test_size=10))
-    tokens = tokenized(prepared, load_tokenizer("bundled:minilm", None, clean.normalizer("repair")), 10)
+    prepared = prepare_splits(DataConfig(dataset="t.csv", validation_size=7, test_size=10))
+    tokens = tokenize_splits(prepared, load_tokenizer("bundled:minilm", None, clean.make_normalizer("repair")), 10)
     for per_shard in (1, 7, 10, 1000):
-        monkeypatch.setattr(publication, "ROWS_PER_SHARD", per_shard)
+        monkeypatch.setattr(publish, "ROWS_PER_SHARD", per_shard)
         folder = tmp_path / f"published {per_shard}"
         published = Published(folder, prepared, tokens)
         for name, count in {"train": 23, "validation": 7, "test": 10}.items():
@@ -204,7 +204,7 @@ def test_changed_tokens_of_any_split_are_refused(published: Published):
         for at, change in enumerate(changes):
             ids = change(pq.read_table(path)["input_ids"].to_pylist())
             columns = {"input_ids": ids, "attention_mask": [[1] * len(one) for one in ids], "labels": [0] * len(ids)}
-            schema = publication.features("tokenized").arrow_schema
+            schema = publish.get_features("tokenized").arrow_schema
             pq.write_table(pa.table(columns, schema=schema), path)
             if f"split {name}, are not those of its data.json" not in refusal(partial(published.tokens_of, name)):
                 missed.append((name, at))

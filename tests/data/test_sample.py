@@ -12,7 +12,7 @@ import pytest
 
 import sentiment140_bert.data
 from sentiment140_bert.data import clean
-from sentiment140_bert.data.prepare import prepare
+from sentiment140_bert.data.pipeline import prepare_splits
 from sentiment140_bert.recipe import DataConfig
 
 FOLDER = Path(sentiment140_bert.data.__file__).parent / "sample"
@@ -45,7 +45,7 @@ def test_it_has_the_format_of_the_corpus(tweets):
 
 
 def test_it_is_large_enough_and_balanced(tweets):
-    assert len(set(clean.keys(pa.chunked_array([[row[5] for row in tweets]])).to_pylist())) >= 1200
+    assert len(set(clean.make_keys(pa.chunked_array([[row[5] for row in tweets]])).to_pylist())) >= 1200
     count = Counter(row[0] for row in tweets)
     assert abs(count["0"] - count["4"]) <= 0.02 * len(tweets)
 
@@ -85,7 +85,7 @@ def test_counting_words_does_not_solve_it():
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    splits = prepare(DataConfig(dataset="sample", test_size=300)).splits()
+    splits = prepare_splits(DataConfig(dataset="sample", test_size=300)).splits()
     model = make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), LogisticRegression(max_iter=1000))
     model.fit(list(splits["train"]["text"]), list(splits["train"]["label"]))
     assert 0.55 < model.score(list(splits["test"]["text"]), list(splits["test"]["label"])) < 0.88

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from datasets import Dataset, DatasetDict
 
-from sentiment140_bert.data.source import locate
+from sentiment140_bert.data.sources import locate
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
 

@@ -5,16 +5,21 @@ import pyarrow as pa
 import pytest
 
 from sentiment140_bert import models
-from sentiment140_bert.data.clean import normalizer
-from sentiment140_bert.data.shortened import closing, shortened
-from sentiment140_bert.data.tokenization import bare, text_by_text, tokenize
+from sentiment140_bert.data.clean import make_normalizer
+from sentiment140_bert.data.tokenize import (
+    copy_backend,
+    count_closing_tokens,
+    tokenize,
+    tokenize_text_by_text,
+    truncate_tokens,
+)
 
 TEXTS = ["short", "", *(" ".join(f"word{at}" for at in range(count)) for count in (1, 5, 9, 40))]
 
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return models.load_tokenizer(models.BUNDLED, normalizer=normalizer("repair"))
+    return models.load_tokenizer(models.BUNDLED, normalizer=make_normalizer("repair"))
 
 
 def as_table(ids: pa.ChunkedArray) -> datasets.Dataset:
@@ -26,7 +31,7 @@ def as_table(ids: pa.ChunkedArray) -> datasets.Dataset:
 def test_cutting_tokens_is_tokenizing_again(tokenizer, max_length: int) -> None:
     texts = pa.chunked_array([TEXTS])
     whole = as_table(tokenize(texts, tokenizer, 64)[0])
-    cut = shortened(whole, max_length, closing(tokenizer))
+    cut = truncate_tokens(whole, max_length, count_closing_tokens(tokenizer))
     assert cut["input_ids"][:] == tokenize(texts, tokenizer, min(max_length, 64))[0].to_pylist()
     assert cut["labels"][:] == whole["labels"][:]
     assert cut.features == whole.features
@@ -37,11 +42,14 @@ def test_whatever_stands_behind_a_text_stays(tokenizer, template: str, behind: i
     from tokenizers.processors import TemplateProcessing
     from transformers import PreTrainedTokenizerFast
 
-    backend = bare(tokenizer)
+    backend = copy_backend(tokenizer)
     special = [(name, tokenizer.convert_tokens_to_ids(name)) for name in ("[CLS]", "[SEP]")]
     backend.post_processor = TemplateProcessing(single=template, special_tokens=special)
     other = PreTrainedTokenizerFast(tokenizer_object=backend)
-    assert closing(other) == behind
+    assert count_closing_tokens(other) == behind
     texts = pa.chunked_array([TEXTS])
-    whole = as_table(text_by_text(bare(other), 64, texts)[0])
-    assert shortened(whole, 9, behind)["input_ids"][:] == text_by_text(bare(other), 9, texts)[0].to_pylist()
+    whole = as_table(tokenize_text_by_text(copy_backend(other), 64, texts)[0])
+    assert (
+        truncate_tokens(whole, 9, behind)["input_ids"][:]
+        == tokenize_text_by_text(copy_backend(other), 9, texts)[0].to_pylist()
+    )

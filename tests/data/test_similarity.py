@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentiment140_bert.data import similarity
+from sentiment140_bert.data import near_duplicates
 
 
 def column(texts: list[str]) -> pa.ChunkedArray:
@@ -19,7 +19,7 @@ def column(texts: list[str]) -> pa.ChunkedArray:
 
 
 def near(texts: list[str], others: list[str]) -> list[bool]:
-    return similarity.near(column(texts), column(others)).tolist()
+    return near_duplicates.find_near_duplicates(column(texts), column(others)).tolist()
 
 
 def words(text: str) -> set[str]:
@@ -58,9 +58,9 @@ def test_a_text_that_was_edited(base, changes):
 
 @pytest.mark.parametrize(("look", "at_once"), [(1, 1), (2, 7), (10**6, 10**6)])
 def test_however_the_candidates_are_portioned(monkeypatch, look, at_once):
-    monkeypatch.setattr(similarity, "FIRST_LOOK", look)
-    monkeypatch.setattr(similarity, "PAIRS_AT_ONCE", at_once)
-    monkeypatch.setattr(similarity, "ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(near_duplicates, "FIRST_LOOK", look)
+    monkeypatch.setattr(near_duplicates, "PAIRS_AT_ONCE", at_once)
+    monkeypatch.setattr(near_duplicates, "ROWS_AT_ONCE", 3)
     random = np.random.default_rng(0)
     pool = [" ".join(random.choice(list("abcdefghijkl"), size=random.integers(1, 30))) for _ in range(120)]
     expected = by_brute_force(pool[:40], pool[40:])
@@ -90,7 +90,7 @@ def test_what_parts_words():
 
 
 def test_words_that_are_told_apart_by_no_sketch_are_compared_as_words(monkeypatch):
-    monkeypatch.setattr(similarity, "_sketches", lambda sets: np.zeros(sets.shape[0], np.uint64))
+    monkeypatch.setattr(near_duplicates, "_make_sketches", lambda sets: np.zeros(sets.shape[0], np.uint64))
     random = np.random.default_rng(1)
     pool = [" ".join(random.choice(list("abcdefghijkl"), size=15)) for _ in range(60)]
     assert near(pool[:20], pool[20:]) == by_brute_force(pool[:20], pool[20:])
@@ -98,18 +98,21 @@ def test_words_that_are_told_apart_by_no_sketch_are_compared_as_words(monkeypatc
 
 def test_texts_that_are_the_same_a_hundred_thousand_times_stay_few_pairs(monkeypatch):
     compared = []
-    pairs = similarity._pairs
+    pairs = near_duplicates._list_pairs
 
     def counted(low, high):
         compared.append(int((high - low).sum()))
         return pairs(low, high)
 
-    monkeypatch.setattr(similarity, "_pairs", counted)
+    monkeypatch.setattr(near_duplicates, "_list_pairs", counted)
     greeting, other = "happy mothers day to all of you", "happy mothers day and good night all"
-    assert similarity.near(column([greeting, other] * 500), column([greeting + "!"] * 100_000)).sum() == 500
+    assert (
+        near_duplicates.find_near_duplicates(column([greeting, other] * 500), column([greeting + "!"] * 100_000)).sum()
+        == 500
+    )
     assert sum(compared) < 10_000
     compared.clear()
     words_of_all = " ".join(f"word{n}" for n in range(20))
     template = [f"{n} {words_of_all}" for n in range(3000)]
-    assert similarity.near(column(template[:1000]), column(template[1000:])).all()
+    assert near_duplicates.find_near_duplicates(column(template[:1000]), column(template[1000:])).all()
     assert sum(compared) < 500_000  # of 2,000,000 pairs

@@ -41,7 +41,7 @@ def table(items: list[Item], stamp: str | None = STAMPS[0]) -> pa.Table:
 
 
 def splits(items: list[Item], stamp: str | None = STAMPS[0], **values: object) -> dict[str, list[Item]]:
-    parts = split.assign(table(items, stamp), DataConfig(**values))
+    parts = split.assign_splits(table(items, stamp), DataConfig(**values))
     return {name: [items[at] for at in part] for name, part in parts.items()}
 
 
@@ -264,7 +264,7 @@ def test_a_date_that_cannot_be_read_is_shown():
     [
         ([("t1", 0)] * 50, {}, "one class only, all 50 usable tweets are negative"),
         ([], {}, "holds no tweet that is negative or positive"),
-        ([(f"t{n}", n % 2) for n in range(50)], {"max_samples": 51}, "51 samples were asked for, but only 50"),
+        ([(f"t{n}", n % 2) for n in range(50)], {"max_samples": 51}, "--max-samples is 51, but there are only 50"),
         ([(f"t{n}", n % 2) for n in range(50)], {"test_size": 40, "validation_size": 10}, "50 tweets do not allow"),
         ([(f"t{n}", n % 2) for n in range(50)], {"test_size": 30, "validation_size": 19}, "50 tweets do not allow"),
         ([(f"t{n}", n % 2) for n in range(10)], {}, "10 tweets do not allow"),
@@ -286,7 +286,7 @@ FOLDED = [("a", 0), ("b", 1), ("a", 0), ("c", 0), ("c", 1), ("c", 0), ("d", 1), 
 )
 def test_equal_texts_are_folded_into_one(conflicts, kept, dropped):
     keys, labels = zip(*FOLDED, strict=True)
-    folded = split.fold(pa.chunked_array([keys]), np.array(labels, np.int8), conflicts)
+    folded = split.deduplicate(pa.chunked_array([keys]), np.array(labels, np.int8), conflicts)
     assert folded.rows.tolist() == kept
     assert folded.counts == {
         "duplicates": 1,
@@ -313,7 +313,7 @@ def test_folding_is_what_a_second_implementation_does(items):
             elif conflicts == "majority" and len(positive) != len(negative):
                 wanted += max(positive, negative, key=len)[:1]
         keys = pa.chunked_array([[key for key, _ in items]], pa.string())
-        folded = split.fold(keys, np.array([label for _, label in items], np.int8), conflicts)
+        folded = split.deduplicate(keys, np.array([label for _, label in items], np.int8), conflicts)
         assert folded.rows.tolist() == sorted(wanted)
         kept_conflicting = sum(at in wanted for rows in conflicting for at in rows)
         assert folded.counts == {
@@ -329,10 +329,10 @@ def test_folding_is_what_a_second_implementation_does(items):
 def test_a_sample_of_a_whole_table_is_stratified_and_in_its_order(shape, seed, rows):
     items = of(shape)
     whole = table(items)
-    chosen = split.sample(whole, rows, seed)
+    chosen = split.draw_sample(whole, rows, seed)
     wanted = sorted(order_of(items, seed, as_units=False)[:rows])
     assert list(zip(chosen["key"].to_pylist(), chosen["label"].to_pylist(), strict=True)) == [
         items[at] for at in wanted
     ]
-    with pytest.raises(DataError, match="samples were asked for"):
-        split.sample(whole, len(items) + 1, seed)
+    with pytest.raises(DataError, match="--max-samples is"):
+        split.draw_sample(whole, len(items) + 1, seed)

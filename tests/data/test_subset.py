@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from sentiment140_bert import models
-from sentiment140_bert.data import prepare, preparing, report, subset
-from sentiment140_bert.data.tokenization import tokenize
+from sentiment140_bert.data import loading, pipeline, report, subset
+from sentiment140_bert.data.tokenize import tokenize
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.evaluation.run import load_scored_tables
 from sentiment140_bert.recipe import DataConfig, Recipe
@@ -24,11 +24,11 @@ def _tweets(cache, write) -> None:
     write("manual.csv", [["4", "by hand, glad"], ["0", "by hand, sad"], ["2", "by hand"]])
 
 
-def prepared(**values: Any) -> prepare.Prepared:
-    return preparing.splits(DataConfig(**(BASE | values)))[0]
+def prepared(**values: Any) -> pipeline.Prepared:
+    return loading.load_splits(DataConfig(**(BASE | values)))[0]
 
 
-def texts(result: prepare.Prepared) -> dict[str, list[str]]:
+def texts(result: pipeline.Prepared) -> dict[str, list[str]]:
     return {name: list(part["text"]) for name, part in result.splits().items()}
 
 
@@ -39,8 +39,8 @@ def test_subsets_are_nested_and_all_else_is_the_same() -> None:
         inner, outer = texts(smaller), texts(larger)
         assert set(inner.pop("train")) < set(outer.pop("train"))
         assert inner == outer
-        assert subset.contained(smaller, larger) == smaller.report["splits"]["train"]["sha256"]
-        assert subset.contained(larger, smaller) != larger.report["splits"]["train"]["sha256"]
+        assert subset.hash_shared_rows(smaller, larger) == smaller.report["splits"]["train"]["sha256"]
+        assert subset.hash_shared_rows(larger, smaller) != larger.report["splits"]["train"]["sha256"]
         for name in ("validation", "test", "manual"):
             assert smaller.report["splits"][name] == larger.report["splits"][name]
     assert [part.report["splits"]["train"]["rows"] for part in parts] == [10, 40, 41, 100, 160]
@@ -49,7 +49,7 @@ def test_subsets_are_nested_and_all_else_is_the_same() -> None:
 def test_a_subset_is_balanced_as_the_whole() -> None:
     labels = np.array([0] * 30 + [1] * 10)
     for rows in range(1, 41):
-        chosen = subset.drawn(labels, rows)
+        chosen = subset.choose_subset(labels, rows)
         assert len(chosen) == rows
         assert (np.diff(chosen) > 0).all()
         assert abs(labels[chosen].sum() - rows / 4) <= 1
@@ -87,7 +87,7 @@ def test_all_there_is_is_the_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"), [(161, "only 160 are left to train on"), (1, "1 training tweets do not hold both labels")]
+    ("rows", "said"), [(161, "there are only 160 tweets to train on"), (1, "1 training tweets do not hold both labels")]
 )
 def test_impossible_sizes(rows: int, said: str) -> None:
     with pytest.raises(DataError, match=said):
@@ -104,22 +104,22 @@ def test_leakage_is_counted_among_the_tweets_that_are_left() -> None:
 def test_cut_tokens_are_those_of_the_texts(max_length: int) -> None:
     """Of both kinds: tweets that were truncated, and tweets that fit exactly."""
     recipe = Recipe().with_values(BASE | {"model_name_or_path": models.BUNDLED, "max_length": max_length})
-    part, cut, tokenizer = preparing.tokenized(recipe.with_values({"max_train_samples": 60}))
+    part, cut, tokenizer = loading.load_data(recipe.with_values({"max_train_samples": 60}))
     train = part.splits()["train"].with_format("arrow")[:]
     ids, lengths, truncated = tokenize(train["text"], tokenizer, max_length)
     assert cut.splits()["train"]["input_ids"][:] == ids.to_pylist()
     assert cut.splits()["train"]["labels"][:] == train["label"].to_pylist()
-    assert cut.report["splits"]["train"]["token_length"] == report.token_lengths(lengths, truncated)
+    assert cut.report["splits"]["train"]["token_length"] == report.summarize_token_lengths(lengths, truncated)
     assert (truncated > 0) == (max_length < 10)
-    assert prepare.tokenized(part, tokenizer, max_length).folder == cut.folder  # found under its own name
+    assert pipeline.tokenize_splits(part, tokenizer, max_length).folder == cut.folder  # found under its own name
 
 
 def test_nothing_is_tokenized_again(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = Recipe().with_values(BASE | {"model_name_or_path": models.BUNDLED})
-    whole = preparing.tokenized(recipe)
+    whole = loading.load_data(recipe)
     asked: list[int] = []
     monkeypatch.setattr(subset, "tokenize", lambda texts, *_: asked.append(len(texts)))
-    _, tokens, _ = preparing.cut(whole, 60)
+    _, tokens, _ = loading.draw_subset(whole, 60)
     assert asked == []
     assert len(tokens.splits()["train"]) == 60
 
@@ -127,7 +127,7 @@ def test_nothing_is_tokenized_again(capfd: pytest.CaptureFixture[str], monkeypat
 def test_a_recipe_with_it_finds_its_data_again() -> None:
     """As ``s140 evaluate RUN`` does: by the recipe alone."""
     recipe = Recipe().with_values(BASE | {"max_train_samples": 60})
-    again, folder = preparing.splits(recipe.data)
+    again, folder = loading.load_splits(recipe.data)
     assert folder is None
     assert again.report["fingerprint"] == prepared(max_train_samples=60).report["fingerprint"]
     assert set(load_scored_tables(again)) == {"validation", "test", "manual"}

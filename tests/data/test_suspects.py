@@ -10,7 +10,7 @@ import pytest
 
 from sentiment140_bert import recipe
 from sentiment140_bert.data.cache import Prepared
-from sentiment140_bert.data.prepare import prepare
+from sentiment140_bert.data.pipeline import prepare_splits
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.runs import public
@@ -19,7 +19,7 @@ BASE: dict[str, Any] = {"dataset": "t.csv", "manual_test": "manual.csv", "valida
 
 
 def prepared(**values: object) -> Prepared:
-    return prepare(DataConfig(**(BASE | values)))
+    return prepare_splits(DataConfig(**(BASE | values)))
 
 
 def rows_of(result: Prepared) -> dict[str, list[tuple[str, int]]]:

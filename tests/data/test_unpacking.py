@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from sentiment140_bert.data import unpacking
+from sentiment140_bert.data import files
 from sentiment140_bert.errors import DataError
 
 
 def is_refused(unpacked: int, packed: int) -> bool:
     try:
-        unpacking.check_size(unpacked, packed, "t.csv.gz")
+        files.check_size(unpacked, packed, "t.csv.gz")
     except DataError as error:
         return "that is no file of tweets" in error.message
     return False
@@ -35,8 +35,8 @@ def test_how_much_may_come_out_of_how_little():
 
 @pytest.mark.parametrize("at_once", [1, 7, 64, 1 << 18])
 def test_the_longest_line_is_counted_to_the_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int):
-    monkeypatch.setattr(unpacking, "LONGEST_LINE", 100)
-    monkeypatch.setattr(unpacking, "AT_ONCE", at_once)
+    monkeypatch.setattr(files, "LONGEST_LINE", 100)
+    monkeypatch.setattr(files, "BLOCK", at_once)
     fits = [b"x" * 100, b"a\n" + b"x" * 100, b"a\r" + b"x" * 100, (b"x" * 99 + b"\n") * 5, b""]
     wrong = [b"x" * 101, b"a\n" + b"x" * 101, b"a\r" + b"x" * 101, b"x" * 5000]
     missed = []
@@ -44,7 +44,7 @@ def test_the_longest_line_is_counted_to_the_byte(tmp_path: Path, monkeypatch: py
         for name in ("t.csv", "t.csv.gz"):
             (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
             try:
-                with unpacking.opened(tmp_path / name, None, name, unpacking.LONGEST_LINE) as file:
+                with files.open_bytes(tmp_path / name, None, name, files.LONGEST_LINE) as file:
                     read = file.read()
             except DataError as error:
                 read = b"refused" if "a line of more than 100 bytes" in error.message else b"?"

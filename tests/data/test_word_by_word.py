@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from sentiment140_bert.data import clean, tokenization, word_by_word
-from sentiment140_bert.data import prepare as preparing
-from sentiment140_bert.data.encoder import Encoder, flatten
+from sentiment140_bert.data import clean, pipeline, tokenize, word_by_word
+from sentiment140_bert.data.word_by_word import Encoder, _list_steps
 from sentiment140_bert.models import load_tokenizer
 from sentiment140_bert.recipe import DataConfig
 
-LEVELS = {level: load_tokenizer("bundled:minilm", None, clean.normalizer(level)) for level in clean.LEVELS}
+LEVELS = {level: load_tokenizer("bundled:minilm", None, clean.make_normalizer(level)) for level in clean.LEVELS}
 PIECES = [
     *(
         "a",
@@ -91,7 +90,7 @@ TEXTS = st.lists(
 )
 
 
-BACKENDS = {level: [tokenization.bare(tokenizer) for _ in range(2)] for level, tokenizer in LEVELS.items()}
+BACKENDS = {level: [tokenize.copy_backend(tokenizer) for _ in range(2)] for level, tokenizer in LEVELS.items()}
 
 
 def both_ways(texts: list[str], level: str, max_length: int):
@@ -99,7 +98,7 @@ def both_ways(texts: list[str], level: str, max_length: int):
     column = pa.chunked_array([texts[: len(texts) // 2], texts[len(texts) // 2 :]], pa.string())
     untouched, cutting = BACKENDS[level]
     words = word_by_word.WordTokenizer(untouched, max_length).tokenize(column)
-    return words, tokenization.text_by_text(cutting, max_length, column)
+    return words, tokenize.tokenize_text_by_text(cutting, max_length, column)
 
 
 @given(texts=TEXTS, max_length=st.integers(3, 20), level=st.sampled_from(list(LEVELS)))
@@ -114,11 +113,11 @@ def test_any_text_becomes_the_tokenizers_own_tokens(texts, max_length, level):
 
 
 def test_only_what_looks_like_something_to_repair_goes_through_the_rules():
-    backend = tokenization.bare(LEVELS["repair"])
+    backend = tokenize.copy_backend(LEVELS["repair"])
     encoder = Encoder(backend)
-    assert len(flatten(json.loads(encoder.without_repairs.to_str())["normalizer"])) == len(clean.MASKING) + 1
+    assert len(_list_steps(json.loads(encoder.without_repairs.to_str())["normalizer"])) == len(clean.MASKING) + 1
     for level in ("raw", "mask"):  # nothing to leave out
-        assert Encoder(tokenization.bare(LEVELS[level])).without_repairs is None
+        assert Encoder(tokenize.copy_backend(LEVELS[level])).without_repairs is None
     backend.add_tokens([AddedToken("caf\xc3\xa9", normalized=True)])
     assert Encoder(backend).without_repairs is None
 
@@ -176,17 +175,17 @@ def test_a_tokenizer_that_may_look_past_a_space_is_given_whole_texts():
     for why, backend in OTHERS.items():
         if not backend.pre_tokenizer:
             backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        assert why in (word_by_word.obstacle(backend) or "")
-    assert [word_by_word.obstacle(backend) for backend, _ in BACKENDS.values()] == [None] * len(LEVELS)
-    assert word_by_word.obstacle(with_token("harmless")) is None
+        assert why in (word_by_word.find_obstacle(backend) or "")
+    assert [word_by_word.find_obstacle(backend) for backend, _ in BACKENDS.values()] == [None] * len(LEVELS)
+    assert word_by_word.find_obstacle(with_token("harmless")) is None
 
 
 def test_another_tokenizer_is_told_and_makes_the_tokens_itself(cache, write, caplog):
     caplog.set_level(logging.INFO, "sentiment140_bert")
     backend = bert(normalizer=normalizers.Replace(" ", ""))
     other = PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]")
-    prepared = preparing.prepare(DataConfig(dataset=str(write("t.csv")), validation_size=0.1, test_size=0.1))
-    tokens = preparing.tokenized(prepared, other, 128).splits()["train"]
+    prepared = pipeline.prepare_splits(DataConfig(dataset=str(write("t.csv")), validation_size=0.1, test_size=0.1))
+    tokens = pipeline.tokenize_splits(prepared, other, 128).splits()["train"]
     assert tokens["input_ids"][:] == other(prepared.splits()["train"]["text"][:])["input_ids"]
     assert "tokenized tweet by tweet, not word by word: its normalizer has a step of its own (Replace)" in caplog.text
 
@@ -201,9 +200,9 @@ def test_no_tweet_that_was_not_drawn_is_tokenized(cache, write, monkeypatch):
 
     monkeypatch.setattr(word_by_word, "WordTokenizer", Watched)
     rows = [[str(n % 2), f"tweet {n}"] for n in range(300)]
-    prepared = preparing.prepare(
+    prepared = pipeline.prepare_splits(
         DataConfig(dataset=str(write("t.csv", rows)), max_samples=60, validation_size=0.1, test_size=0.1)
     )
-    preparing.tokenized(prepared, LEVELS["repair"], 128)
+    pipeline.tokenize_splits(prepared, LEVELS["repair"], 128)
     assert len(seen) == len(set(seen)) == prepared.report["steps"]["drawn"] == 60
     assert set(seen) == {text for split in prepared.splits().values() for text in split["text"]}

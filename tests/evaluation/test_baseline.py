@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 
 from command_line import FORKS
 from sentiment140_bert.data.cache import Prepared
-from sentiment140_bert.data.prepare import prepare
+from sentiment140_bert.data.pipeline import prepare_splits
 from sentiment140_bert.errors import DataError, RunError
 from sentiment140_bert.evaluation import baseline
 from sentiment140_bert.evaluation.baseline import (
@@ -46,7 +46,7 @@ def fit_and_save(tweets: str, file: Path) -> None:
 
 @pytest.fixture(scope="module")
 def sample() -> dict[str, Tweets]:
-    splits = prepare(DataConfig(dataset="sample")).splits()
+    splits = prepare_splits(DataConfig(dataset="sample")).splits()
     return {name: (list(split["text"]), np.array(split["label"])) for name, split in splits.items()}
 
 
@@ -73,7 +73,7 @@ def test_its_accuracy_on_the_packaged_tweets(sample: dict[str, Tweets], fitted: 
 @pytest.mark.realdata
 def test_its_accuracy_on_real_tweets(real_data: Path) -> None:
     data = DataConfig(dataset=str(real_data / "original_format_random.csv"), max_samples=22_000, manual_test="none")
-    splits = prepare(data).splits()
+    splits = prepare_splits(data).splits()
     model = fit_baseline(list(splits["train"]["text"]), np.array(splits["train"]["label"]))
     accuracy = np.mean((model.positive(list(splits["test"]["text"])) >= 0.5) == np.array(splits["test"]["label"]))
     assert 0.74 < accuracy < 0.82
@@ -137,7 +137,7 @@ def test_a_saved_baseline_is_loaded_bit_for_bit_or_refused(
 
 @pytest.fixture
 def prepared(cache: Path) -> Prepared:
-    return prepare(DataConfig(dataset="sample"))
+    return prepare_splits(DataConfig(dataset="sample"))
 
 
 def test_it_is_fitted_once_and_again_if_it_is_damaged(prepared: Prepared, caplog: pytest.LogCaptureFixture) -> None:
@@ -155,7 +155,7 @@ def test_it_is_fitted_once_and_again_if_it_is_damaged(prepared: Prepared, caplog
     assert "It is fitted again." in caplog.text
     assert caplog.text.count(fits) == 2
     assert (load_baseline(file).positive(texts) == expected).all()
-    again = prepare(DataConfig(dataset="sample"))
+    again = prepare_splits(DataConfig(dataset="sample"))
     assert again.cached
     assert again.splits()["train"]["text"][:] == train["text"][:]
 
@@ -169,7 +169,7 @@ def test_a_folder_that_cannot_be_written_is_no_error(prepared: Prepared, caplog:
 
 def fit_at_once(cache: str, both: Barrier, intercepts: SimpleQueue[float]) -> None:
     os.environ["S140_CACHE"] = cache
-    data = prepare(DataConfig(dataset="sample"))
+    data = prepare_splits(DataConfig(dataset="sample"))
     both.wait()
     intercepts.put(load_or_fit_baseline(data).intercept)
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment140_bert.data import split
-from sentiment140_bert.data.prepare import prepare
+from sentiment140_bert.data import clean
+from sentiment140_bert.data.pipeline import prepare_splits
 from sentiment140_bert.errors import DataError, MissingExtra
 from sentiment140_bert.experiments.label_issues import suspects as label_issues
 from sentiment140_bert.experiments.label_issues.cross_validation import predict_by_baseline
@@ -20,7 +20,7 @@ from sentiment140_bert.recipe import DataConfig
 
 
 def priorities(texts: list[str], seed: int) -> np.ndarray:
-    return split.priorities(pa.chunked_array([pa.array(texts, pa.string())]), seed)
+    return clean.hash_keys(pa.chunked_array([pa.array(texts, pa.string())]), seed)
 
 
 @given(st.lists(st.tuples(st.integers(0, 25), st.integers(0, 1)), max_size=60), st.integers(2, 5))
@@ -123,7 +123,7 @@ def test_without_cleanlab_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) ->
 def lift(data: DataConfig, share: float) -> tuple[float, float, float]:
     """Flips a share of the training labels: how many times as frequent the flipped ones are among the suspects, and
     among the first ones of the list, as in all; and what share of them is found."""
-    train = prepare(data).splits()["train"]
+    train = prepare_splits(data).splits()["train"]
     labels = np.array(train["label"])
     flipped = np.zeros(len(labels), dtype=bool)
     flipped[np.random.default_rng(1).choice(len(labels), round(share * len(labels)), replace=False)] = True

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sentiment140_bert.data.columns import find_columns, find_layout
-from sentiment140_bert.data.dialects import LONGEST_FIELD, MOST_LINES
-from sentiment140_bert.data.formats import ROWS_WITH_NAMES
+from sentiment140_bert.data.csv_reader import LONGEST_FIELD, MOST_LINES
+from sentiment140_bert.data.readers import ROWS_WITH_NAMES
 from sentiment140_bert.recipe import DataConfig
 
 LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")

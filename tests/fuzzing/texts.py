@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 
 from fuzzing.mutation import PIECES, mutated
 from fuzzing.tweet_files import seeds
-from sentiment140_bert.data import clean, schema
+from sentiment140_bert.data import clean
+from sentiment140_bert.data.labels import DROPPED, interpret_labels
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.models.labels import is_possible
+from sentiment140_bert.models.labels import LABEL_NAMES, NEGATIVE, NEUTRAL, POSITIVE, SCHEMES, is_possible, tidy
 
 MISREAD = "éïßÉÅ’”…–€™½\u00a0\ufffd♥😂👍".encode()
 RULES = [rule.pattern.encode() for rule in clean.ENTITIES + clean.MOJIBAKE if not rule.regex]
@@ -51,7 +52,7 @@ class Cleaning:
     name = "clean"
 
     def __init__(self) -> None:
-        self.normalizers: dict[str, Any] = {level: clean.normalizer(level) for level in clean.LEVELS}
+        self.normalizers: dict[str, Any] = {level: clean.make_normalizer(level) for level in clean.LEVELS}
 
     def draw(self, random: Random) -> bytes:
         """Mutated tweets."""
@@ -80,7 +81,7 @@ class Cleaning:
                 assert same, f"{level}: the tokenizer's normalizer gives another text"
             changed += cleaned.to_pylist() != texts
         repaired = clean.clean(column, "repair")[0]
-        assert clean.keys(repaired) == clean.keys(column), "the cleaned text has another key"
+        assert clean.make_keys(repaired) == clean.make_keys(column), "the cleaned text has another key"
         return f"cleaned; {changed} of {len(clean.LEVELS)} levels changed something"
 
 
@@ -130,26 +131,24 @@ class LabelMaps:
     def check(self, given: bytes) -> str:
         """A map is refused, or each of its labels means what it says; the others mean what their names say."""
         written, *labels = given.decode("utf-8", "replace").split("\n")
-        counts: Counter[str] = Counter(map(schema.tidy, labels))
+        counts: Counter[str] = Counter(map(tidy, labels))
         try:
-            found = schema.labels_of(counts, written or None, "t.csv")
+            found = interpret_labels(counts, written or None, "t.csv")
         except DataError as error:
             if not error.hint or len(error.message) > 2_000:
                 raise AssertionError("a long sentence") from error
             return f"error: {'label map' if written else 'ambiguous labels'}"
-        assert set(found.meaning.values()) <= {schema.DROPPED, schema.NEGATIVE, schema.POSITIVE, schema.NEUTRAL}
-        assert all(schema.tidy(label) == label or label.endswith(".0") for label in found.meaning), (
-            "a label never found"
-        )
+        assert set(found.meaning.values()) <= {DROPPED, NEGATIVE, POSITIVE, NEUTRAL}
+        assert all(tidy(label) == label or label.endswith(".0") for label in found.meaning), "a label never found"
         if not written:
-            plain = (scheme for name, scheme in schema.SCHEMES.items() if is_possible(name, ()))
+            plain = (scheme for name, scheme in SCHEMES.items() if is_possible(name, ()))
             best = max(sum(n for label, n in counts.items() if label in each) for each in plain)
             assert sum(n for label, n in counts.items() if label in found.meaning) >= best - 0.01 * len(labels) - 1
             return f"read as {found.scheme}"
         for pair in written.lower().split(","):
             label, _, meaning = (part.strip() for part in pair.partition("="))
-            names = {value: key for key, value in schema.LABEL_NAMES.items()} | {"drop": schema.DROPPED}
-            assert found.meaning[schema.tidy(label)] == names[meaning], "another meaning"
+            names = {value: key for key, value in LABEL_NAMES.items()} | {"drop": DROPPED}
+            assert found.meaning[tidy(label)] == names[meaning], "another meaning"
         return "mapped"
 
 

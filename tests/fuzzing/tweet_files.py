@@ -17,12 +17,13 @@ import pyarrow.parquet as pq
 
 from fuzzing.csv_reference import Expected, expected_csv, expected_json
 from fuzzing.mutation import mutated
-from sentiment140_bert.data import schema
 from sentiment140_bert.data.columns import find_columns
-from sentiment140_bert.data.encodings import detect_encoding
-from sentiment140_bert.data.reading import Reading, read
-from sentiment140_bert.data.source import Source, locate
+from sentiment140_bert.data.files import detect_encoding
+from sentiment140_bert.data.labels import is_label
+from sentiment140_bert.data.reading import Reading, read_tweets
+from sentiment140_bert.data.sources import Source, locate
 from sentiment140_bert.errors import DataError
+from sentiment140_bert.models.labels import SCHEMES, tidy
 from sentiment140_bert.recipe import DataConfig
 
 KINDS = (".csv", ".tsv", ".jsonl", ".csv.gz", ".jsonl.gz", ".zip", ".parquet", ".tsv.gz")
@@ -222,7 +223,7 @@ class TweetFiles:
         source: Source | None = None
         try:
             source = locate(data)[0]
-            reading = read(source, data)
+            reading = read_tweets(source, data)
         except DataError as error:
             return _counted(error, source, given[2:], data)
         _consistent(reading, data)
@@ -303,7 +304,7 @@ def _as_expected(reading: Reading, expected: Expected) -> None:
     assert len(left) == reading.dropped, f"{len(left)} rows went missing, {reading.dropped} were dropped"
     assert unknown <= good.keys(), "bad, though nothing was wrong"
     for number in unknown:
-        assert not schema.is_label(good[number][1]) or not data_explains(reading, good[number][1]), "a known label"
+        assert not is_label(good[number][1]) or not data_explains(reading, good[number][1]), "a known label"
 
 
 def _as_in_table(reading: Reading, path: Path, data: DataConfig) -> None:
@@ -323,4 +324,4 @@ def _as_in_table(reading: Reading, path: Path, data: DataConfig) -> None:
 
 def data_explains(reading: Reading, label: str) -> bool:
     """Whether the scheme by which a file was read knows a label."""
-    return schema.tidy(label) in schema.SCHEMES.get(reading.scheme, {})
+    return tidy(label) in SCHEMES.get(reading.scheme, {})

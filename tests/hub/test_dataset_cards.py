@@ -18,7 +18,7 @@ import yaml
 from datasets import Dataset
 
 from hub_server import HubServer
-from sentiment140_bert.data.source import locate
+from sentiment140_bert.data.sources import locate
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
 

@@ -13,7 +13,7 @@ import sentiment140_bert
 from hub_server import HubServer
 from on_hub import DATA, MODEL
 from sentiment140_bert import models
-from sentiment140_bert.data.prepare import prepare
+from sentiment140_bert.data.pipeline import prepare_splits
 from sentiment140_bert.recipe import SCORES
 from sentiment140_bert.run_dir import sha256_of
 
@@ -57,7 +57,7 @@ def test_the_weights_by_id_are_the_runs(mine: Path) -> None:
 def test_the_dataset_by_id_is_the_prepared_splits_row_for_row(mine: Path) -> None:
     from datasets import load_dataset
 
-    prepared = prepare(sentiment140_bert.saved_recipe(mine).data).splits()
+    prepared = prepare_splits(sentiment140_bert.saved_recipe(mine).data).splits()
     loaded = load_dataset(DATA)
     assert list(loaded) == ["train", "validation", "test", "manual"]
     for name, split in loaded.items():
@@ -138,8 +138,8 @@ def test_the_cards_pass_the_hubs_own_check() -> None:
 
 
 def test_the_card_names_the_tokenizer_that_made_the_tokens(hub: HubServer, mine: Path) -> None:
-    from sentiment140_bert.data.tokenization import identity
+    from sentiment140_bert.data.tokenize import hash_tokenizer
 
     data = json.loads(hub.files(DATA, "dataset")["data.json"])
-    assert data["tokenizer"]["sha256"] == identity(models.load_tokenizer(MODEL))
+    assert data["tokenizer"]["sha256"] == hash_tokenizer(models.load_tokenizer(MODEL))
     assert data["tokenizer"]["sha256"] in hub.files(DATA, "dataset")["README.md"].decode()

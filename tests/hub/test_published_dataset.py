@@ -17,6 +17,7 @@ from click.testing import Result
 import sentiment140_bert
 from hub_server import TOKEN, HubServer
 from on_hub import DATA, MODEL
+from sentiment140_bert.data.loading import load_splits
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.hub import fetch
 from sentiment140_bert.hub.client import Hub
@@ -134,7 +135,7 @@ def test_with_another_length_they_are_made_anew_and_it_is_said(caplog, prepared)
     with caplog.at_level("INFO"):
         data = prepared(max_length=16)
     assert "its tokens are used too" not in caplog.text
-    assert "tokenized anew" in caplog.text
+    assert "tokenized again" in caplog.text
     assert "max_length" in caplog.text
     assert "another tokenizer" not in caplog.text
     assert data["tokenizer"]["max_length"] == 16
@@ -154,7 +155,7 @@ def test_with_another_tokenizer_they_are_made_anew(other_encoder: Path, caplog, 
     (other_encoder / "tokenizer.json").write_text(json.dumps(tokenizer), "utf-8")
     with caplog.at_level("INFO"):
         prepared(model_name_or_path=str(other_encoder))
-    assert "tokenized anew: this is another tokenizer" in caplog.text
+    assert "tokenized again: this is another tokenizer" in caplog.text
 
 
 def test_its_tokens_are_used_by_the_model_that_was_published_with_it(prepared, caplog) -> None:
@@ -223,7 +224,7 @@ def test_of_who_wrote_them_and_when_nothing_is_published(hub: HubServer) -> None
     for path, content in hub.files(DATA, "dataset").items():
         if path.startswith("default/"):
             assert pq.read_schema(io.BytesIO(content)).names == ["text", "label"]
-    splits = sentiment140_bert.preparing.splits(DataConfig(dataset=DATA))[0].splits()
+    splits = load_splits(DataConfig(dataset=DATA))[0].splits()
     for split in splits.values():
         assert split.column_names == ["text", "label", "row", "user", "time", "topic"]
         assert {(row["user"], row["time"]) for row in split} == {(None, None)}

@@ -24,7 +24,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 import numpy as np
-from sentiment140_bert.data.texts import read_rows, write_answers
+from sentiment140_bert.data.texts import read_rows, write_predictions
 from sentiment140_bert.inference.classifier import Classifier
 from sentiment140_bert.inference.tokens import Tokenization
 from sentiment140_bert.recipe import DataConfig
@@ -51,7 +51,7 @@ def memory(kind):
 
 before = memory("VmRSS")
 rows = predict_rows(classifier, read_rows(sys.argv[1], DataConfig()), 0.0)
-count = write_answers(Path(sys.argv[2]), rows, "row")
+count = write_predictions(Path(sys.argv[2]), rows, "row")
 print(count, memory("VmHWM") - before)
 """
 

@@ -17,7 +17,7 @@ from click.testing import Result
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 
 from sentiment140_bert import models
-from sentiment140_bert.data.clean import normalizer
+from sentiment140_bert.data.clean import make_normalizer
 
 S140 = Callable[..., Result]
 VOCABULARY = 128
@@ -190,7 +190,7 @@ def test_a_model_is_asked_with_the_inputs_that_it_was_trained_with(tmp_path: Pat
     settings = json.loads((base / "tokenizer_config.json").read_text()) | {"model_input_names": inputs}
     (base / "tokenizer_config.json").write_text(json.dumps(settings))
     assert models.load_tokenizer(str(base)).model_input_names == inputs
-    tokenizer = models.load_tokenizer(str(base), normalizer=normalizer("repair"))
+    tokenizer = models.load_tokenizer(str(base), normalizer=make_normalizer("repair"))
     assert tokenizer.model_input_names == ["input_ids", "attention_mask"]
     assert tokenizer.padding_side == "left"
 

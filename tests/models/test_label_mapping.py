@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment140_bert.data import schema
+from sentiment140_bert.data.labels import interpret_labels
 from sentiment140_bert.errors import DataError, ModelError
 from sentiment140_bert.models.labels import NEGATIVE, NEUTRAL, POSITIVE, LabelMapping, map_labels, tidy
 
@@ -67,18 +67,18 @@ def test_labels_that_can_mean_one_thing_only() -> None:
 def test_data_and_models_are_read_alike() -> None:
     """A file whose rows carry a model's labels is understood, or refused, as the model is."""
     for names in (*CLEAR, ("LABEL_0", "LABEL_1")):
-        labels = schema.labels_of({tidy(name): 10 for name in names}, None, "t.csv")
+        labels = interpret_labels({tidy(name): 10 for name in names}, None, "t.csv")
         assert tuple(labels.meaning[tidy(name)] for name in names) == map_labels(names).meanings, names
     for names in UNCLEAR:
         sentences = set()
         with pytest.raises(ModelError, match="nothing says what they mean") as of_model:
             map_labels(names)
         with pytest.raises(DataError, match="nothing says what they mean") as of_data:
-            schema.labels_of({tidy(name): 10 for name in names}, None, "t.csv")
+            interpret_labels({tidy(name): 10 for name in names}, None, "t.csv")
         sentences |= {error.value.message.partition("nothing says")[2] for error in (of_model, of_data)}
         assert len(sentences) == 1
         example = of_data.value.hint.rpartition("--label-map ")[2].rstrip(".")
-        assert schema.labels_of({tidy(name): 10 for name in names}, example, "t.csv")
+        assert interpret_labels({tidy(name): 10 for name in names}, example, "t.csv")
         assert '"id2label": {"0": "negative"' in of_model.value.hint
 
 

@@ -14,7 +14,7 @@ import transformers
 
 from command_line import Command
 from sentiment140_bert import models
-from sentiment140_bert.data.clean import normalizer
+from sentiment140_bert.data.clean import make_normalizer
 from sentiment140_bert.errors import MissingExtra, ModelError
 from sentiment140_bert.run_dir import sha256_of
 from tiny_run import flags
@@ -89,7 +89,7 @@ RAW = [
 def test_raw_text_is_cleaned_once_before_the_tokenizer_reads_it(tmp_path: Path) -> None:
     """Also by the tokenizer of a model that was trained here, from which another one is trained."""
     bare = models.load_tokenizer(models.BUNDLED)
-    cleaner = normalizer("repair")
+    cleaner = make_normalizer("repair")
     expected = [bare(cleaner.normalize_str(text))["input_ids"] for text in RAW]
     assert expected != [bare(text)["input_ids"] for text in RAW]
     first = models.load_tokenizer(models.BUNDLED, normalizer=cleaner)
@@ -109,7 +109,7 @@ def with_config(folder: Path) -> Path:
 
 def test_a_tokenizer_that_cleans_keeps_its_limits_and_its_special_tokens() -> None:
     bare = models.load_tokenizer(models.BUNDLED)
-    cleaning = models.load_tokenizer(models.BUNDLED, normalizer=normalizer("repair"))
+    cleaning = models.load_tokenizer(models.BUNDLED, normalizer=make_normalizer("repair"))
     assert cleaning.model_max_length == bare.model_max_length < 10_000
     assert cleaning.special_tokens_map == bare.special_tokens_map
     assert cleaning.model_input_names == bare.model_input_names
@@ -120,7 +120,7 @@ def test_a_tokenizer_that_cleans_keeps_its_limits_and_its_special_tokens() -> No
 
 
 def test_a_raw_recipe_leaves_the_tokenizer_alone() -> None:
-    assert normalizer("raw") is None
+    assert make_normalizer("raw") is None
     assert type(models.load_tokenizer(models.BUNDLED)).__name__.startswith("BertTokenizer")
 
 

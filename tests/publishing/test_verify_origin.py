@@ -15,7 +15,7 @@ from hub_server import HubServer
 from on_hub import DATA, MODEL
 from once import make_once
 from page_fixtures import DATA_JSON, Published, Verdict, copy_of, edit, publish_forged_facts, trained
-from sentiment140_bert.data import preparing
+from sentiment140_bert.data import loading
 from sentiment140_bert.publishing import origin
 from sentiment140_bert.recipe import DataConfig
 
@@ -128,11 +128,11 @@ def test_hostile_descriptions_are_no_traceback(published: Published, verify: Ver
 
 
 def test_splits_that_nobody_can_train_on_are_no_traceback(published: Published, verify: Verify) -> None:
-    from sentiment140_bert.data.report import fingerprint
+    from sentiment140_bert.data.report import compute_fingerprint
 
     def leave_out(data: Any) -> None:
         del data["splits"]["train"]
-        data["fingerprint"] = fingerprint({name: split["sha256"] for name, split in data["splits"].items()})
+        data["fingerprint"] = compute_fingerprint({name: split["sha256"] for name, split in data["splits"].items()})
 
     published.change_json(DATA_JSON, leave_out, DATA, "dataset")
     published.move_pin(published.hub.head(DATA, "dataset"))
@@ -146,8 +146,8 @@ def test_the_sample_is_known_by_its_rows(left_out: int, tmp_path: Path) -> None:
     """Whatever it is called, and if some rows are taken away so that no fingerprint is the same."""
     lines = (files("sentiment140_bert.data") / "sample" / "tweets.csv").read_text("latin-1").splitlines(True)
     (tmp_path / "real tweets.csv").write_text("".join(lines[left_out:]), "latin-1")
-    named, _ = preparing.splits(DataConfig(dataset=str(tmp_path / "real tweets.csv")))
+    named, _ = loading.load_splits(DataConfig(dataset=str(tmp_path / "real tweets.csv")))
     rows = [f"{4 * (at % 2)},{'sad' if at % 2 else 'glad'} number {at}\n" for at in range(200)]
     (tmp_path / "others.csv").write_text("".join(rows))
-    others, _ = preparing.splits(DataConfig(dataset=str(tmp_path / "others.csv"), test_size=20, validation_size=20))
+    others, _ = loading.load_splits(DataConfig(dataset=str(tmp_path / "others.csv"), test_size=20, validation_size=20))
     assert (origin.is_sample(named), origin.is_sample(others)) == (True, False)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sentiment140_bert.data import pinning, preparing
+from sentiment140_bert.data import loading
 from sentiment140_bert.errors import Interrupted, RunError, first_line
 from sentiment140_bert.models.labels import map_labels
 from sentiment140_bert.run_dir import RunDir, written_whole
@@ -72,7 +72,7 @@ def predict_by_model(run: RunDir, recipe: Recipe, folds: Indices) -> Floats:
         RunError: This is one of several processes, or nothing can be written into the run.
         Interrupted: A signal stopped training; the folds that were finished and a checkpoint are kept.
     """
-    prepared, tokens, tokenizer = preparing.tokenized(recipe)
+    prepared, tokens, tokenizer = loading.load_data(recipe)
     home = run.suspects / _hash_inputs(recipe, prepared, folds)
     count = int(folds.max()) + 1
     positive = np.full(len(folds), np.nan)
@@ -104,7 +104,8 @@ def _train_and_predict(
     settings = arguments.training_arguments(recipe.training, arguments.choose_precision(recipe.training), checkpoints)
     if arguments.set_up_processes(settings).num_processes > 1:
         raise RunError("The search for suspects runs in one process.", "Start it without torchrun or accelerate.")
-    exact = pinning.at_one_commit(recipe, data=(prepared, tokens, tokenizer)).model
+    data = loading.PreparedData(prepared, tokens, tokenizer)
+    exact = loading.pin_base_model(recipe, data=data).model
     model = models.load_encoder(exact.model_name_or_path, exact.model_revision, recipe.training.seed, exact.dropouts())
     splits = tokens.splits()
     outcome = trainer.train(

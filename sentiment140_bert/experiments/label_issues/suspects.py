@@ -141,10 +141,10 @@ def _order_texts(texts: Sequence[str], seed: int) -> npt.NDArray[np.uint64]:
     """Return a random number for each text, the same for texts that count as equal."""
     import pyarrow as pa
 
-    from sentiment140_bert.data import clean, split
+    from sentiment140_bert.data import clean
 
-    keys = clean.keys(pa.chunked_array([pa.array(texts, pa.string())]))
-    return split.priorities(keys, seed)
+    keys = clean.make_keys(pa.chunked_array([pa.array(texts, pa.string())]))
+    return clean.hash_keys(keys, seed)
 
 
 def split_folds(priorities: npt.NDArray[np.uint64], labels: Indices, count: int) -> Indices:
@@ -214,13 +214,13 @@ def find_label_issues(labels: Indices, positive: Floats) -> LabelIssues:
 
 
 def _label_names() -> tuple[str, str]:
-    from sentiment140_bert.data.schema import LABEL_NAMES, NEGATIVE, POSITIVE
+    from sentiment140_bert.models.labels import LABEL_NAMES, NEGATIVE, POSITIVE
 
     return LABEL_NAMES[NEGATIVE], LABEL_NAMES[POSITIVE]
 
 
 def _write(output: Path, train: Dataset, written: Indices, positive: Floats, quality: Floats, marked: set[int]) -> None:
-    from sentiment140_bert.data.cells import as_cell
+    from sentiment140_bert.data.texts import escape_cell
 
     names = _label_names()
     rows = train.select(written)
@@ -232,7 +232,7 @@ def _write(output: Path, train: Dataset, written: Indices, positive: Floats, qua
             confidence = positive[index] if label == 0 else 1 - positive[index]
             numbers = (f"{confidence:.6f}", f"{quality[index]:.6f}")
             sampled = "yes" if at in marked else ""
-            writer.writerow([at + 1, row, names[label], names[1 - label], *numbers, sampled, as_cell(text)])
+            writer.writerow([at + 1, row, names[label], names[1 - label], *numbers, sampled, escape_cell(text)])
 
 
 def _format_command(path: Path, output: Path) -> str:

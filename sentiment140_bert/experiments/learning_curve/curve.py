@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sentiment140_bert import run_lock
-from sentiment140_bert.data import preparing
+from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, Interrupted, RecipeError, RunError, S140Error
 from sentiment140_bert.experiments import series
 from sentiment140_bert.experiments.learning_curve.plan import (
@@ -78,7 +78,7 @@ def learning_curve(
     _check_single_process(recipe)
     whole = _prepare(recipe)
     sizes, cut_short = limit_sizes(sizes, whole[0].report["splits"]["train"]["rows"])
-    parts = {size: preparing.cut(whole, size) for size in sizes}
+    parts = {size: loading.draw_subset(whole, size) for size in sizes}
     seed_numbers = [recipe.training.seed + at for at in range(seeds)]
     planned = list(list_trainings(home, recipe, sizes, seed_numbers, keep_models))
     plan = make_plan(home, recipe, parts, seed_numbers, whole) | {"cut_short": cut_short}
@@ -152,8 +152,8 @@ def _check_folder_and_recipe(home: CurveDir, recipe: Recipe) -> None:
         )
 
 
-def _prepare(recipe: Recipe) -> preparing.Data:
-    whole = preparing.tokenized(recipe)
+def _prepare(recipe: Recipe) -> loading.PreparedData:
+    whole = loading.load_data(recipe)
     if not {*SPLITS} & whole[0].report["splits"].keys():
         raise DataError("Nothing is held out on which a curve could be scored.", "Give --test-size or --manual-test.")
     return whole
@@ -172,7 +172,7 @@ def _check_tweets(home: CurveDir, plan: dict[str, Any]) -> None:
 def _train_and_write(
     home: CurveDir,
     planned: list[Training],
-    parts: dict[int, preparing.Data],
+    parts: dict[int, loading.PreparedData],
     keep_models: bool,
     price_per_hour: float | None,
     arguments_given: list[str] | None,
@@ -189,7 +189,9 @@ def _train_and_write(
     return write_results(home, price_per_hour)
 
 
-def _train(training: Training, data: preparing.Data, keep_models: bool, arguments_given: list[str] | None) -> None:
+def _train(
+    training: Training, data: loading.PreparedData, keep_models: bool, arguments_given: list[str] | None
+) -> None:
     """Train or resume a point; note in ``failed.json`` why it failed.
 
     Raises:

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
-from sentiment140_bert.data import preparing
+from sentiment140_bert.data import loading
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.runs import duration, public
@@ -206,7 +206,11 @@ def describe_left_out(home: CurveDir, planned: Sequence[Training]) -> str | None
 
 
 def make_plan(
-    home: CurveDir, recipe: Recipe, parts: dict[int, preparing.Data], seeds: list[int], whole: preparing.Data
+    home: CurveDir,
+    recipe: Recipe,
+    parts: dict[int, loading.PreparedData],
+    seeds: list[int],
+    whole: loading.PreparedData,
 ) -> dict[str, Any]:
     """Return the content of ``plan.json``, without ``cut_short``.
 
@@ -230,7 +234,7 @@ def make_plan(
                 "size": size,
                 "fingerprint": prepared.report["fingerprint"],
                 "train": {name: train[name] for name in ("rows", "negative", "positive", "sha256")},
-                "sha256_in_next": subset.contained(prepared, larger) if larger else None,
+                "sha256_in_next": subset.hash_shared_rows(prepared, larger) if larger else None,
             }
         )
     name = home.path.resolve().name
@@ -245,7 +249,7 @@ def make_plan(
     }
 
 
-def list_work(planned: list[Training], parts: dict[int, preparing.Data]) -> dict[str, Any]:
+def list_work(planned: list[Training], parts: dict[int, loading.PreparedData]) -> dict[str, Any]:
     """Return what a dry run prints: ``trainings``, and the ``steps`` and ``tweets`` of those that are not finished."""
     trainings: list[dict[str, Any]] = []
     for training in planned:
@@ -258,7 +262,7 @@ def list_work(planned: list[Training], parts: dict[int, preparing.Data]) -> dict
     }
 
 
-def _count_steps_and_tweets(training: Training, parts: dict[int, preparing.Data]) -> tuple[int, int]:
+def _count_steps_and_tweets(training: Training, parts: dict[int, loading.PreparedData]) -> tuple[int, int]:
     """Return the optimizer steps of a training, and the tweets that it trains on or scores, in all epochs."""
     from sentiment140_bert.training.probe import job_of
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from sentiment140_bert.data import preparing
+from sentiment140_bert.data import loading
 from sentiment140_bert.errors import RecipeError
 from sentiment140_bert.experiments import series
 from sentiment140_bert.experiments.tune.results import final_of
@@ -86,7 +86,7 @@ def _trained(home: TuningDir, recipe: Recipe, name: str, keep_model: bool, argum
     seed = recipe.training.seed
     run = home.final(name, seed)
     named = recipe.with_values({"run_name": f"{home.path.resolve().name}-{run.path.name}"})
-    data = preparing.tokenized(named)
+    data = loading.load_data(named)
     series.check(run, named, data[0].report["fingerprint"])
     model_is_missing = keep_model and run.is_finished() and not run.weights.is_file()
     if run.is_finished() and not model_is_missing:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert import run_lock
-from sentiment140_bert.data import preparing
+from sentiment140_bert.data import loading
 from sentiment140_bert.errors import Diverged, HardwareError, Interrupted, RunError, diverged
 from sentiment140_bert.experiments import series
 from sentiment140_bert.recipe import Recipe
@@ -53,13 +53,13 @@ class Material:
 
     def of_length(self, max_length: int) -> dict[str, Dataset]:
         """Both splits as they would be tokenized with that ``max_length``; the last ones are kept."""
-        from sentiment140_bert.data.shortened import closing, shortened
+        from sentiment140_bert.data.tokenize import count_closing_tokens, truncate_tokens
 
         if max_length not in self.cut:
-            behind = closing(self.tokenizer)
+            behind = count_closing_tokens(self.tokenizer)
             parts = {"train": self.train, "validation": self.validation}
             self.cut.clear()
-            self.cut[max_length] = {name: shortened(part, max_length, behind) for name, part in parts.items()}
+            self.cut[max_length] = {name: truncate_tokens(part, max_length, behind) for name, part in parts.items()}
         return self.cut[max_length]
 
 
@@ -70,7 +70,7 @@ def material(recipe: Recipe, max_length: int) -> Material:
         recipe: Of the study.
         max_length: The greatest that is tried.
     """
-    _, tokens, tokenizer = preparing.tokenized(recipe.with_values({"max_length": max_length}))
+    _, tokens, tokenizer = loading.load_data(recipe.with_values({"max_length": max_length}))
     return Material(tokens.split("train"), tokens.split("validation"), tokenizer, tokens.report)
 
 

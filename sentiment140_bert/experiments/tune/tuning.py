@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.data import pinning
+from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, RecipeError, RunError, S140Error
 from sentiment140_bert.experiments.tune import finals, tracked_trials, trials
 from sentiment140_bert.experiments.tune.owner import PATIENCE
@@ -86,7 +86,7 @@ def tune(
     if arguments_given and storage:  # they are told in run directories, and its address may hold a password
         arguments_given = [each.replace(storage, place) for each in arguments_given]
     began = time.monotonic()
-    recipe = pinning.at_one_commit(recipe)
+    recipe = loading.pin_base_model(recipe)
     own = _own_values(recipe)
     ranges = _space(recipe, own)
     material = _material(recipe, ranges, final_seeds)

@@ -143,14 +143,15 @@ def _locate_model(recipe: Recipe) -> dict[str, Any]:
 
 
 def _locate_dataset(recipe: Recipe) -> dict[str, Any]:
-    from sentiment140_bert.data import download, source, tables
+    from sentiment140_bert import confined
+    from sentiment140_bert.data import sources, tables
     from sentiment140_bert.hub import reach
 
     name = recipe.data.dataset
-    if source.is_hub_id(name):
+    if sources.is_hub_id(name):
         return _source(name, *reach.look_up("dataset", name, recipe.data.dataset_revision), on_hub=True)
     if name == "stanford":
-        if (download.cache_dir() / "downloads" / "trainingandtestdata.zip").is_file():
+        if (confined.cache_dir() / "downloads" / "trainingandtestdata.zip").is_file():
             return _source(name, "cached", "in the cache of this machine")
         return _source(name, "reachable", "to be downloaded from Stanford's site, which was not contacted")
     if tables.is_table(name):
@@ -184,7 +185,7 @@ def _choose(recipe: Recipe, problems: list[str]) -> dict[str, Any] | None:
 
 def _measure_disk(recipe: Recipe, output_dir: Path, estimate: dict[str, Any] | None) -> dict[str, Any]:
     """Return the MiB that are free, and that the job needs: its checkpoints, one more while writing, and the model."""
-    from sentiment140_bert.data.download import cache_dir
+    from sentiment140_bert.confined import cache_dir
     from sentiment140_bert.machine.facts import free_disk
 
     needed = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sentiment140_bert.data import preparing
+from sentiment140_bert.data import loading
 from sentiment140_bert.errors import Interrupted
 from sentiment140_bert.recipe import Recipe
 
@@ -95,7 +95,7 @@ def estimate_rows(recipe: Recipe) -> tuple[int | None, int]:
     """Return the training and validation tweets of a recipe, if they are known without reading the input."""
     data = recipe.data
     if data.dataset == "sample":
-        splits = preparing.splits(data)[0].report["splits"]
+        splits = loading.load_splits(data)[0].report["splits"]
         return splits["train"]["rows"], splits["validation"]["rows"]
     total = data.max_samples or (WHOLE_CORPUS if data.dataset in CORPUS else None)
     if total is None:
@@ -110,7 +110,7 @@ def _draw_lengths(recipe: Recipe, has_tokenizer: bool) -> tuple[np.ndarray, list
     from sentiment140_bert.training.rows import lengths_of
 
     if recipe.data.dataset == "sample" and has_tokenizer:
-        _, tokens, _ = preparing.tokenized(recipe)
+        _, tokens, _ = loading.load_data(recipe)
         return lengths_of(tokens.splits()["train"]), []
     drawn = np.interp(np.random.default_rng(0).random(10_000), SHARES, LENGTHS).round().astype(int)
     return np.minimum(drawn, recipe.data.max_length), ["tweets as long as Sentiment140's"]

@@ -141,16 +141,16 @@ def spark_predict(
     from sentiment140_bert.platforms.spark.processes import explain_errors
 
     source, target = (name.removeprefix(tables.PREFIX) for name in (input_table, output_table))
-    session = tables.session()
-    frame = tables.frame(source)
+    session = tables.get_session()
+    frame = tables.open_table(source)
     if source.lower() == target.lower():
         raise DataError(f"{target} is the table to read.", "Name another one with --output-table.")
-    with tables.refusals_explained(target):
+    with tables.explain_refusals(target):
         exists = session.catalog.tableExists(target)
     if exists and not overwrite:
         raise DataError(f"There is a table {target} already.", "Name another one, or pass --overwrite.")
     scored = with_predictions(frame, model, text_column=text_column, revision=revision, prefix=prefix)
-    with explain_errors(), tables.refusals_explained(target):
+    with explain_errors(), tables.explain_refusals(target):
         scored.write.mode("overwrite" if overwrite else "errorifexists").saveAsTable(target)
         counted = session.table(target).groupBy(f"{prefix}label").count().collect()
     labels = {row[0]: row[1] for row in sorted(counted)}
@@ -189,10 +189,10 @@ def with_predictions(
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
         folder = Path(place) / "model"
         models.save_model(classifier.model.cpu(), classifier.tokenizer, folder)
-        sent = send_model(tables.session(), folder)
-        predictions = make_column(sent, functions.col(tables.quoted(column)).cast("string"), _load_predictor)
+        sent = send_model(tables.get_session(), folder)
+        predictions = make_column(sent, functions.col(tables.quote_column(column)).cast("string"), _load_predictor)
     fields = [functions.col(f"`s140 prediction`.{name}").alias(new) for name, new in zip(COLUMNS, names, strict=True)]
-    own = [functions.col(tables.quoted(name)) for name in frame.columns]
+    own = [functions.col(tables.quote_column(name)) for name in frame.columns]
     return frame.withColumn("s140 prediction", predictions).select(*own, *fields)
 
 

@@ -49,7 +49,7 @@ def spark_train(
     from sentiment140_bert.data import tables
     from sentiment140_bert.platforms.spark import processes
 
-    session = tables.session()
+    session = tables.get_session()
     gpu = processes.has_gpus(session, local_mode) if use_gpu is None else use_gpu
     where = "on this machine" if local_mode else "on the workers"
     log.info("processes: %d %s, %s", num_processes, where, "a GPU each" if gpu else "without GPU")
@@ -105,5 +105,5 @@ def _copy_tables(recipe: Recipe, output_dir: Path, local_mode: bool) -> Iterator
         home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".s140-tables-", dir=home) as folder:
         for name, layout in copied:
-            tables.copy(name, layout, Path(folder))
+            tables.copy_table(name, layout, Path(folder))
         yield {tables.COPIES: folder}

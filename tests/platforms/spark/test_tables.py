@@ -9,7 +9,7 @@ import pytest
 
 from command_line import Command
 from conftest import six_columns
-from sentiment140_bert.data import prepare, source, tables
+from sentiment140_bert.data import pipeline, sources, tables
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
 from tiny_run import flags
@@ -23,8 +23,8 @@ def config(name: str, **changes: object) -> DataConfig:
 
 def test_a_table_gives_the_splits_that_the_same_rows_in_a_file_give(table, write, cache: Path) -> None:
     name = table("same", 300)
-    from_table = prepare.prepare(config(f"table:{name}")).report
-    from_file = prepare.prepare(config(str(write("same.csv", 300)))).report
+    from_table = pipeline.prepare_splits(config(f"table:{name}")).report
+    from_file = pipeline.prepare_splits(config(str(write("same.csv", 300)))).report
     assert from_table["fingerprint"] == from_file["fingerprint"]
     assert from_table["steps"] == from_file["steps"]
     assert from_table["sources"]["training"]["name"] == f"table:{name}"
@@ -37,7 +37,7 @@ def test_the_order_and_the_parts_of_a_table_change_nothing(table, cache: Path) -
         *([["0", "1", "Mon Apr 06 22:19:45 PDT 2009", "NO_QUERY", "who", "TWEET 7 is Sad, café"]] * 2),
     ]
     one, other = table("ordered", rows, parts=1), table("disordered", rows[::-1], parts=7)
-    first, second = prepare.prepare(config(f"table:{one}")), prepare.prepare(config(f"table:{other}"))
+    first, second = pipeline.prepare_splits(config(f"table:{one}")), pipeline.prepare_splits(config(f"table:{other}"))
     assert first.report["fingerprint"] == second.report["fingerprint"]
     assert first.report["sources"]["training"]["sha256"] == second.report["sources"]["training"]["sha256"]
     assert second.cached
@@ -48,7 +48,7 @@ def test_no_other_column_leaves_the_table(table) -> None:
     name = table(
         "wide", [["so glad", 4, "secret"], ["so sad", 0, "secret"]], "tweet string, polarity int, salary string"
     )
-    found = source.locate(DataConfig(dataset=f"table:{name}"))[0].dataset
+    found = sources.locate(DataConfig(dataset=f"table:{name}"))[0].dataset
     assert found.column_names == ["tweet", "polarity"]
     assert sorted(found["polarity"]) == ["0", "4"]
 
@@ -57,23 +57,23 @@ def test_nulls_and_labels_are_counted_as_in_any_source(table, cache: Path) -> No
     rows = [[f"tweet {at} is {'good' if at % 2 else 'bad'} \u2603 {'🙂' * at}", float(at % 2)] for at in range(60)]
     rows += [[None, 1.0], ["no label", None], ["", 0.0], ["strange", 7.0]]
     name = table("nulls", rows, "text string, label double")
-    report = prepare.prepare(config(f"table:{name}", max_bad_rows=0.5)).report
+    report = pipeline.prepare_splits(config(f"table:{name}", max_bad_rows=0.5)).report
     assert report["sources"]["training"]["bad_rows"] == 3
     assert (report["steps"]["rows_read"], report["steps"]["empty"], report["steps"]["distinct"]) == (64, 1, 60)
     with pytest.raises(DataError, match="3 of 64 rows"):
-        prepare.prepare(config(f"table:{name}"))
+        pipeline.prepare_splits(config(f"table:{name}"))
 
 
 def test_columns_of_any_name_can_be_named(table, cache: Path) -> None:
     rows = [[f"tweet {at}", "positive" if at % 2 else "negative"] for at in range(60)]
     name = table("odd", rows, "`what was.said` string, `b``l` string")
     chosen = config(f"table:{name}", text_column="what was.said", label_column="b`l")
-    assert prepare.prepare(chosen).report["splits"]["train"]["rows"] == 20
+    assert pipeline.prepare_splits(chosen).report["splits"]["train"]["rows"] == 20
 
 
 def test_a_table_can_be_the_manual_test(table, cache: Path) -> None:
     manual = table("manual", [["by hand good", 4], ["by hand bad", 0], ["by hand so so", 2]], "text string, target int")
-    report = prepare.prepare(config("sample", manual_test=f"table:{manual}")).report
+    report = pipeline.prepare_splits(config("sample", manual_test=f"table:{manual}")).report
     assert report["sources"]["manual"]["name"] == f"table:{manual}"
     assert (report["splits"]["manual"]["rows"], report["splits"]["manual_neutral"]["rows"]) == (2, 1)
 
@@ -102,7 +102,7 @@ def test_what_is_no_table_is_a_sentence(spark, s140) -> None:
         printed = s140("prepare", "--dataset", name, code=1).stderr
         assert sentence in printed, name
         assert "Traceback" not in printed, name
-        assert not source.is_hub_id(name), name
+        assert not sources.is_hub_id(name), name
 
 
 def test_a_table_without_text_is_a_sentence(table, s140) -> None:
@@ -142,9 +142,9 @@ def test_without_java_the_sentence_says_so(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_copy_stands_for_the_table_where_there_is_no_session(table, tmp_path: Path, monkeypatch) -> None:
     name = f"table:{table('copied', 40)}"
-    tables.copy(name, DataConfig(), tmp_path)
-    rows = tables.read(name, DataConfig()).to_list()
+    tables.copy_table(name, DataConfig(), tmp_path)
+    rows = tables.read_table(name, DataConfig()).to_list()
     monkeypatch.setenv(tables.COPIES, str(tmp_path))
     monkeypatch.setattr(tables, "session", lambda: pytest.fail("a session was asked for"))
-    assert tables.read(name, DataConfig()).to_list() == rows
+    assert tables.read_table(name, DataConfig()).to_list() == rows
     assert list(csv.reader([rows[0]["target"]])) == [["0"]]

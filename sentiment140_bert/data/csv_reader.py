@@ -1,7 +1,7 @@
-"""How the fields of a CSV or TSV file are parted and quoted, found out from all of its lines.
+"""Read CSV and TSV files, whose delimiter and quoting are detected from all of their lines.
 
 In a file with tabs a quotation mark is mostly part of the tweet; in CSV it mostly begins a quoted field, in which
-another one is doubled (RFC 4180) or, where Spark or MySQL wrote it, has a backslash before it. The wrong reading merges
+another one is doubled (RFC 4180) or, if Spark or MySQL wrote it, has a backslash before it. The wrong reading merges
 rows, so each is tried on the lines with a quotation mark, and the one that leaves fewest of them unreadable is used.
 """
 
@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, NamedTuple
 
-from sentiment140_bert.data.columns import find_layout
+from sentiment140_bert.data.columns import BadRow, Layout, Row, find_layout, make_bad_row
+from sentiment140_bert.data.files import open_text
+from sentiment140_bert.data.sources import Source
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
 
-LONGEST_FIELD = 100_000  # characters; what is longer is no tweet but, in CSV, an unclosed quote
-MOST_SWALLOWED = 500_000  # lines that are read of such a record, which else would fill the memory
+LONGEST_FIELD = 100_000  # characters; a longer one is no tweet but, in CSV, an unclosed quote
+MOST_SWALLOWED = 500_000  # lines that are read of such a record, which could fill the memory
 MOST_LINES = 100  # a quoted text that spans more lines is an unclosed quote as well
 TAB = "\t"
 DELIMITERS = (",", ";", TAB, "|")
@@ -31,7 +34,7 @@ Open = Callable[[], AbstractContextManager[Iterable[str]]]
 
 
 class Dialect(NamedTuple):
-    """``quoting`` is ``double``, ``backslash`` or ``none``."""
+    """A delimiter, and ``quoting``: ``double``, ``backslash`` or ``none``."""
 
     delimiter: str
     quoting: str
@@ -43,29 +46,29 @@ class Dialect(NamedTuple):
 
 
 def find_dialect(open_lines: Open, data: DataConfig, where: str, kind: str, labelled: bool = True) -> Dialect:
-    """Find how a file is written.
+    """Detect the delimiter and the quoting of a file.
 
     Args:
         open_lines: Opens the file's lines.
-        data: Its ``delimiter`` and ``quoting``, and its columns.
+        data: Its ``delimiter`` and ``quoting``, if they are named, and its columns.
         where: Name of the file, for errors.
-        kind: The ending of its name: ``.tsv`` and ``.txt`` have tabs unless anything else fits.
+        kind: The ending of its name: ``.tsv`` and ``.txt`` have tabs unless another delimiter fits.
         labelled: A label is needed.
 
     Raises:
-        DataError: The delimiter is none, or it cannot be told whether quotation marks quote.
+        DataError: The delimiter cannot be one, or it is not clear whether quotation marks quote.
     """
     with open_lines() as lines:
         first = next((line for line in lines if line.strip()), "")
-    delimiter = _delimiter(first, data, where, TAB if kind in (".tsv", ".txt") else ",", labelled)
+    delimiter = _find_delimiter(first, data, where, TAB if kind in (".tsv", ".txt") else ",", labelled)
     if data.quoting != "auto":
         return Dialect(delimiter, data.quoting)
     if delimiter == TAB:
-        return Dialect(delimiter, _quoting_of_tabs(open_lines, where))
-    return Dialect(delimiter, _quoting(open_lines, delimiter))
+        return Dialect(delimiter, _find_quoting_with_tabs(open_lines, where))
+    return Dialect(delimiter, _find_quoting(open_lines, delimiter))
 
 
-def _delimiter(first: str, data: DataConfig, where: str, usual: str, labelled: bool) -> str:
+def _find_delimiter(first: str, data: DataConfig, where: str, usual: str, labelled: bool) -> str:
     """Return the delimiter that was named, or the first one by which the first line has the columns that are needed."""
     if data.delimiter:
         named = {"\\t": TAB, "tab": TAB}.get(data.delimiter, data.delimiter)
@@ -75,18 +78,18 @@ def _delimiter(first: str, data: DataConfig, where: str, usual: str, labelled: b
                 "For example --delimiter ';'.",
             )
         return named
-    candidates = sorted(DELIMITERS, key=lambda each: each != usual)
-    fields = {each: _fields(first, each) for each in candidates}
-    for each in candidates:
+    candidates = sorted(DELIMITERS, key=lambda delimiter: delimiter != usual)
+    fields = {delimiter: _split_line(first, delimiter) for delimiter in candidates}
+    for delimiter in candidates:
         try:
-            find_layout(fields[each], data, where, labelled)
+            find_layout(fields[delimiter], data, where, labelled)
         except DataError:
             continue
-        return each
-    return max(candidates, key=lambda each: len(fields[each]))
+        return delimiter
+    return max(candidates, key=lambda delimiter: len(fields[delimiter]))
 
 
-def _fields(line: str, delimiter: str) -> list[str]:
+def _split_line(line: str, delimiter: str) -> list[str]:
     try:
         return next(csv.reader([line], delimiter=delimiter), [])
     except csv.Error:  # it is a bad row, and the next one tells the columns
@@ -104,7 +107,7 @@ class BoundedLines:
         self.begin_record()
 
     def begin_record(self) -> None:
-        """Count anew."""
+        """Start to count from 0."""
         self.count, self.first, self.last = 0, "", ""
 
     def __iter__(self) -> BoundedLines:
@@ -119,7 +122,7 @@ class BoundedLines:
         return self.last
 
 
-def _unreadable(open_lines: Open, dialect: Dialect) -> int:
+def _count_unreadable(open_lines: Open, dialect: Dialect) -> int:
     """Count the lines with quotation marks that do not become rows of the first one's width."""
     count = width = 0
     with open_lines() as lines:
@@ -147,27 +150,27 @@ def _is_row(line: str, width: int) -> bool:
     return line.count(TAB) == width - 1
 
 
-def _quoting(open_lines: Open, delimiter: str) -> str:
-    """Return how fields are quoted: doubled, unless another way leaves fewer lines unreadable.
+def _find_quoting(open_lines: Open, delimiter: str) -> str:
+    """Return the quoting of a file: double, unless another one leaves fewer lines unreadable.
 
     Without any quoting most lines can be read, so that needs more: fewer lines with a quoted field than strays.
     """
-    strays = _strays(open_lines, delimiter)
+    strays = _count_strays(open_lines, delimiter)
     if not strays:
         return "double"
     quoted = re.compile(rf'(?:^|{re.escape(delimiter)})"(?:[^"]|"")*"(?={re.escape(delimiter)}|\r?\n?$)')
     with open_lines() as lines:
         is_quoted = sum(1 for line in lines if quoted.search(line)) > strays
     candidates = ("double", "backslash") if is_quoted else ("double", "backslash", "none")
-    return min(candidates, key=_counter(open_lines, delimiter))
+    return min(candidates, key=_make_counter(open_lines, delimiter))
 
 
-def _counter(open_lines: Open, delimiter: str) -> Callable[[str], int]:
-    return lambda quoting: _unreadable(open_lines, Dialect(delimiter, quoting))
+def _make_counter(open_lines: Open, delimiter: str) -> Callable[[str], int]:
+    return lambda quoting: _count_unreadable(open_lines, Dialect(delimiter, quoting))
 
 
-def _strays(open_lines: Open, delimiter: str) -> int:
-    """Count the records that are not as RFC 4180 has them, their number of columns aside."""
+def _count_strays(open_lines: Open, delimiter: str) -> int:
+    """Count the records that violate RFC 4180, their number of columns aside."""
     count = 0
     with open_lines() as lines:
         bounded = BoundedLines(lines)
@@ -182,16 +185,16 @@ def _strays(open_lines: Open, delimiter: str) -> int:
                 bounded.begin_record()
 
 
-def _quoting_of_tabs(open_lines: Open, where: str) -> str:
-    """Return how the fields of a file with tabs are quoted: not at all, unless the file quotes consistently.
+def _find_quoting_with_tabs(open_lines: Open, where: str) -> str:
+    """Return the quoting of a file with tabs: none, unless the file quotes consistently.
 
     Raises:
-        DataError: Some lines say the one, and some the other.
+        DataError: Some lines point to the one, and some to the other.
     """
-    marks = _marks(open_lines)
+    marks = _count_marks(open_lines)
     if not marks.quoted:
         return "none"
-    count = _counter(open_lines, TAB)
+    count = _make_counter(open_lines, TAB)
     if marks.quoted >= 19 * marks.without and marks.quoted > marks.others:
         return min(("double", "backslash"), key=count)
     unreadable = {quoting: count(quoting) for quoting in ("none", "double", "backslash")}
@@ -208,7 +211,7 @@ def _quoting_of_tabs(open_lines: Open, where: str) -> str:
 
 
 class _Marks(NamedTuple):
-    """What fields of a file with tabs begin with a quotation mark.
+    """Fields of a file with tabs that begin with a quotation mark.
 
     ``needed`` is the first line with one that is a quoted field and needs to be, as a mark in it is doubled;
     ``unneeded`` the first with one that does not; ``others_first`` the first with one that only begins so, of
@@ -223,19 +226,85 @@ class _Marks(NamedTuple):
     without: int
 
 
-def _marks(open_lines: Open) -> _Marks:
+def _count_marks(open_lines: Open) -> _Marks:
     needed = unneeded = others_first = others = quoted = without = 0
     with open_lines() as lines:
         for number, line in enumerate(lines, start=1):
-            fields = [each for each in line.rstrip("\r\n").split(TAB) if each.startswith('"')]
+            fields = [field for field in line.rstrip("\r\n").split(TAB) if field.startswith('"')]
             quoted += bool(fields)
             without += not fields and bool(line.strip())
-            for each in fields:
-                inner = each[1:-1]
-                if len(each) < 2 or not each.endswith('"') or '"' in inner.replace('""', ""):
+            for field in fields:
+                inner = field[1:-1]
+                if len(field) < 2 or not field.endswith('"') or '"' in inner.replace('""', ""):
                     others, others_first = others + 1, others_first or number
                 elif '""' in inner:
                     needed = needed or number
                 else:
                     unneeded = unneeded or number
     return _Marks(needed, unneeded, others_first, others, quoted, without)
+
+
+# ---- rows
+
+
+class Record(NamedTuple):
+    """The fields that begin in line ``number`` and span ``lines`` lines."""
+
+    number: int
+    lines: int
+    fields: list[str]
+
+
+def read_csv(source: Source, data: DataConfig, encoding: str, labelled: bool) -> Iterator[Row | BadRow]:
+    """Yield the rows of a CSV or TSV file; see :func:`~sentiment140_bert.data.readers.read_source`."""
+    open_lines = partial(open_text, source, encoding, "surrogateescape")
+    dialect = find_dialect(open_lines, data, source.name, source.kind, labelled)
+    with open_lines() as lines:
+        layout: Layout | None = None
+        bounded = BoundedLines(lines)
+        for record in _read_records(dialect.reader(bounded), bounded):
+            if isinstance(record, BadRow):
+                yield record
+                continue
+            if layout is None:
+                layout = find_layout(record.fields, data, source.name, labelled)
+                if layout.header:
+                    continue
+            yield _make_row(record, layout)
+
+
+def _read_records(reader: Any, bounded: BoundedLines) -> Iterator[Record | BadRow]:
+    """Yield every record of a reader of lines that is not an empty line."""
+    while True:
+        number = reader.line_num + 1
+        bounded.begin_record()
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield make_bad_row(number, f"not valid CSV: {error}", "", reader.line_num - number + 1)
+            continue
+        lines = reader.line_num - number + 1
+        if lines > MOST_LINES:
+            reason = f"a quote opens and does not close within {MOST_LINES} lines"
+            yield make_bad_row(number, reason, fields[-1][:200], lines)
+        elif fields:
+            yield Record(number, lines, fields)
+
+
+def _make_row(record: Record, layout: Layout) -> Row | BadRow:
+    number, lines, fields = record
+    if len(fields) != layout.width:
+        reason = f"{len(fields)} columns instead of {layout.width}"
+        return make_bad_row(number, reason, " | ".join(fields[:200])[:200], lines)
+    text, label, user, time, topic, id_ = layout.columns
+    return Row(
+        number,
+        fields[text],
+        "" if label is None else fields[label],
+        None if user is None else fields[user],
+        None if time is None else fields[time],
+        None if topic is None else fields[topic],
+        None if id_ is None else fields[id_],
+    )

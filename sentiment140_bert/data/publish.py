@@ -1,4 +1,4 @@
-"""Prepared splits as the files of a dataset repository, and back: sharded parquet in two configs, and ``data.json``."""
+"""Write prepared splits as the files of a dataset repository, sharded parquet and ``data.json``, and read them."""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ import pyarrow.parquet as pq
 
 from sentiment140_bert import shapes
 from sentiment140_bert.data import report
-from sentiment140_bert.data.cache import FORMAT, Prepared, keep, kept
-from sentiment140_bert.data.origin import with_origin
-from sentiment140_bert.data.schema import LABEL_NAMES
-from sentiment140_bert.data.unpacking import read_parquet
+from sentiment140_bert.data.cache import FORMAT, Prepared, load_cached, save_splits
+from sentiment140_bert.data.files import read_parquet
+from sentiment140_bert.data.origin import add_origin
+from sentiment140_bert.data.tokenize import Tokens
 from sentiment140_bert.errors import DataError, FalseDataError, RunError, first_line
+from sentiment140_bert.models.labels import LABEL_NAMES
 
 if TYPE_CHECKING:
     from datasets import Features
 
 SPLITS = ("train", "validation", "test", "manual")  # of two classes
 ROWS_PER_SHARD = 100_000
-LARGEST_DESCRIPTION = 10_000_000  # bytes of data.json; it has some thousand
+LARGEST_DESCRIPTION = 10_000_000  # bytes of data.json; it usually has some thousand
 DEFAULT, TOKENIZED = "default", "tokenized"
-THREE_WAY = "three_way"  # the hand-labelled tweets with the neutral ones, and what they were found by
+THREE_WAY = "three_way"  # the hand-labelled tweets with the neutral ones, and their topics
 MANUAL, NEUTRAL = "manual", "manual_neutral"
-# Settings of a recipe that published splits have behind them.
+# Settings of a recipe that no longer have an effect on published splits.
 DECIDED = ("cleaning", "conflicts", "max_samples", "validation_size", "test_size", "split_by", "split_seed")
 
 
-def features(config: str) -> Features:
-    """Columns of a config."""
+def get_features(config: str) -> Features:
+    """Return the columns of a config."""
     from datasets import ClassLabel, Features, List, Value
 
     label = ClassLabel(names=[LABEL_NAMES[0], LABEL_NAMES[1]])
@@ -48,24 +49,27 @@ def features(config: str) -> Features:
     return Features({"input_ids": List(Value("int32")), "attention_mask": List(Value("int8")), "labels": label})
 
 
-def write(
-    prepared: Prepared, tokens: Prepared, folder: Path, checked: Callable[[bytes, str], None]
-) -> tuple[dict[str, dict[str, dict[str, int]]], dict[str, str]]:
-    """Writes the parquet files of all configs, a shard at a time.
+Sizes = dict[str, dict[str, dict[str, int]]]  # num_examples and num_bytes of each split of each config
+
+
+def write_dataset(
+    prepared: Prepared, tokens: Prepared, folder: Path, check: Callable[[bytes, str], None]
+) -> tuple[Sizes, dict[str, str]]:
+    """Write the parquet files of all configs, a shard at a time.
 
     Args:
-        prepared: From :func:`sentiment140_bert.data.prepare.prepare`.
-        tokens: The same splits, from :func:`sentiment140_bert.data.prepare.tokenized`.
+        prepared: From :func:`sentiment140_bert.data.pipeline.prepare_splits`.
+        tokens: The same splits, from :func:`sentiment140_bert.data.pipeline.tokenize_splits`.
         folder: To write into.
-        checked: Is shown all text of every shard, with the file's name, before it is written.
+        check: Called with all text of every shard and the file's name, before it is written.
 
     Returns:
         ``num_examples`` and ``num_bytes`` (in memory) of each split of each config; the sha256 of each split's tokens.
     """
-    sizes: dict[str, dict[str, dict[str, int]]] = {}
+    sizes: Sizes = {}
     hashes: dict[str, str] = {}
     for config, source in ((DEFAULT, prepared), (TOKENIZED, tokens)):
-        schema = features(config).arrow_schema
+        schema = get_features(config).arrow_schema
         (folder / config).mkdir(parents=True)
         sizes[config] = {}
         for name, split in source.splits().items():
@@ -79,20 +83,20 @@ def write(
                 file = f"{config}/{name}-{at:05}-of-{shards:05}.parquet"
                 table = rows[at * ROWS_PER_SHARD : (at + 1) * ROWS_PER_SHARD]
                 if config == DEFAULT:
-                    checked("\n".join(table["text"].to_pylist()).encode(), file)
+                    check("\n".join(table["text"].to_pylist()).encode(), file)
                 else:
                     digest.update(table["input_ids"])
-                    table = table.append_column("attention_mask", _ones_like(table["input_ids"]))
+                    table = table.append_column("attention_mask", _make_ones_like(table["input_ids"]))
                 table = table.select(schema.names).cast(schema)
                 pq.write_table(table, folder / file, compression="zstd")
                 size["num_bytes"] += table.nbytes
             if config == TOKENIZED:
-                hashes[name] = digest.name()
-    return sizes | _write_three_way(prepared, folder, checked), hashes
+                hashes[name] = digest.hexdigest()
+    return sizes | _write_three_way(prepared, folder, check), hashes
 
 
-def sizes_of(folder: Path, splits: dict[str, Any], claimed: dict[str, Any]) -> dict[str, dict[str, dict[str, int]]]:
-    """Return the sizes of published splits, as :func:`write` does; ``num_bytes`` is what is claimed.
+def count_published(folder: Path, splits: dict[str, Any], claimed: dict[str, Any]) -> Sizes:
+    """Return the sizes of published splits, as :func:`write_dataset` does; ``num_bytes`` is the claimed one.
 
     Args:
         folder: A whole snapshot of the repository.
@@ -113,7 +117,7 @@ def sizes_of(folder: Path, splits: dict[str, Any], claimed: dict[str, Any]) -> d
 
 
 class _TokenDigest:
-    """sha256 over a column of tokens, however it is cut into pieces."""
+    """A sha256 over a column of tokens, however it is cut into chunks."""
 
     def __init__(self) -> None:
         self.ids, self.lengths = hashlib.sha256(), hashlib.sha256()
@@ -123,19 +127,19 @@ class _TokenDigest:
             self.ids.update(np.asarray(chunk.flatten(), dtype="<i4").tobytes())
             self.lengths.update(np.asarray(chunk.value_lengths(), dtype="<i4").tobytes())
 
-    def name(self) -> str:
+    def hexdigest(self) -> str:
         return hashlib.sha256(self.ids.digest() + self.lengths.digest()).hexdigest()
 
 
-def _ones_like(ids: pa.ChunkedArray) -> pa.Array:
+def _make_ones_like(ids: pa.ChunkedArray) -> pa.Array:
     lists = ids.combine_chunks()
     lengths = np.asarray(lists.value_lengths())
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.ones(int(lengths.sum()), dtype=np.int8)))
 
 
-def read(folder: Path, repo_id: str, revision: str) -> Prepared:
-    """Published splits as :func:`~sentiment140_bert.data.prepare.prepare` gives them, kept in the cache.
+def read_dataset(folder: Path, repo_id: str, revision: str) -> Prepared:
+    """Read published splits into the cache, with the result of ``pipeline.prepare_splits``.
 
     Args:
         folder: A whole snapshot of the repository.
@@ -143,64 +147,64 @@ def read(folder: Path, repo_id: str, revision: str) -> Prepared:
         revision: The snapshot's commit.
 
     Raises:
-        DataError: The files are not what its ``data.json`` says.
+        DataError: The files do not match its ``data.json``.
     """
-    described = _described(folder, repo_id) | {"published": {"repo_id": repo_id, "revision": revision}}
+    described = _read_report(folder, repo_id) | {"published": {"repo_id": repo_id, "revision": revision}}
     parts = [described["fingerprint"], FORMAT, (folder / THREE_WAY).is_dir()]
     key = hashlib.sha256(f"published {parts}".encode()).hexdigest()
-    splits = {name: _table(folder, DEFAULT, name, repo_id) for name in SPLITS if name in described["splits"]}
+    splits = {name: _read_split(folder, DEFAULT, name, repo_id) for name in SPLITS if name in described["splits"]}
     for name, table in splits.items():
-        told = described["splits"][name]
-        if (len(table), report.row_hash(table)) != (told["rows"], told["sha256"]):
+        claimed = described["splits"][name]
+        if (len(table), report.hash_rows(table)) != (claimed["rows"], claimed["sha256"]):
             raise FalseDataError(
                 f"The tweets of {repo_id}, split {name}, are not those that its data.json describes (sha256 differs).",
                 "Name another --dataset-revision, or ask its owner.",
             )
-    splits |= _three_way(folder, described, repo_id)
-    if found := kept("prepared", key):
-        return dataclasses.replace(found, report=described)
+    splits |= _read_three_way(folder, described, repo_id)
+    if cached := load_cached("prepared", key):
+        return dataclasses.replace(cached, report=described)
     numbered = {
-        name: with_origin(table.append_column("row", pa.array(np.arange(len(table), dtype=np.int32))))
+        name: add_origin(table.append_column("row", pa.array(np.arange(len(table), dtype=np.int32))))
         for name, table in splits.items()
     }
-    return keep(key, numbered, described, {})
+    return save_splits(key, numbered, described, {})
 
 
-def _hand_labelled(prepared: Prepared) -> pa.Table | None:
-    """The manual split and its neutral tweets, with their topics; None where there are none."""
+def _join_hand_labelled(prepared: Prepared) -> pa.Table | None:
+    """Return the manual split and its neutral tweets, with their topics; None if none is neutral."""
     splits = prepared.splits()
     if NEUTRAL not in splits:
         return None
-    columns = features(THREE_WAY).arrow_schema
+    columns = get_features(THREE_WAY).arrow_schema
     parts = [splits[name].with_format("arrow")[:].select(columns.names) for name in (MANUAL, NEUTRAL) if name in splits]
     return pa.concat_tables([part.cast(columns) for part in parts])
 
 
-def _write_three_way(prepared: Prepared, folder: Path, checked: Callable[[bytes, str], None]) -> dict[str, Any]:
-    """Writes the hand-labelled tweets, if some are neutral; ``num_examples`` and ``num_bytes`` of the split."""
-    table = _hand_labelled(prepared)
+def _write_three_way(prepared: Prepared, folder: Path, check: Callable[[bytes, str], None]) -> Sizes:
+    """Write the hand-labelled tweets, if some are neutral, and return their sizes."""
+    table = _join_hand_labelled(prepared)
     if table is None:
         return {}
     file = f"{THREE_WAY}/{MANUAL}-00000-of-00001.parquet"
-    checked("\n".join([*table["text"].to_pylist(), *filter(None, table["topic"].to_pylist())]).encode(), file)
+    check("\n".join([*table["text"].to_pylist(), *filter(None, table["topic"].to_pylist())]).encode(), file)
     (folder / THREE_WAY).mkdir()
     pq.write_table(table, folder / file, compression="zstd")
     return {THREE_WAY: {MANUAL: {"num_examples": len(table), "num_bytes": table.nbytes}}}
 
 
-def _three_way(folder: Path, described: dict[str, Any], repo_id: str) -> dict[str, pa.Table]:
-    """The manual split with its topics, and the neutral tweets, where they were published.
+def _read_three_way(folder: Path, described: dict[str, Any], repo_id: str) -> dict[str, pa.Table]:
+    """Read the manual split with its topics, and the neutral tweets, if they were published.
 
     Raises:
-        FalseDataError: They are not what data.json says.
+        FalseDataError: They do not match data.json.
     """
     if not (folder / THREE_WAY).is_dir():
         return {}
-    table = _table(folder, THREE_WAY, MANUAL, repo_id)
-    neutral = pc.equal(table["label"], list(LABEL_NAMES.values()).index("neutral"))
-    parts = {MANUAL: table.filter(pc.invert(neutral)), NEUTRAL: table.filter(neutral)}
+    table = _read_split(folder, THREE_WAY, MANUAL, repo_id)
+    is_neutral = pc.equal(table["label"], list(LABEL_NAMES.values()).index("neutral"))
+    parts = {MANUAL: table.filter(pc.invert(is_neutral)), NEUTRAL: table.filter(is_neutral)}
     for name, part in parts.items():
-        if report.row_hash(part) != described["splits"].get(name, {}).get("sha256"):
+        if report.hash_rows(part) != described["splits"].get(name, {}).get("sha256"):
             raise FalseDataError(
                 f"The tweets of {repo_id}, config {THREE_WAY}, are not those that its data.json describes.",
                 "Name another --dataset-revision, or ask its owner.",
@@ -208,21 +212,19 @@ def _three_way(folder: Path, described: dict[str, Any], repo_id: str) -> dict[st
     return parts
 
 
-def tokens_of(folder: Path, prepared: Prepared, name: str) -> tuple[pa.ChunkedArray, np.ndarray, int] | None:
-    """The published tokens of a split, as :func:`~sentiment140_bert.data.tokenization.tokenize` gives them.
-
-    None for a split that was published without tokens.
-    """
+def read_tokens(folder: Path, prepared: Prepared, name: str) -> Tokens | None:
+    """Read the published tokens of a split; None for a split that was published without tokens."""
     if name not in SPLITS:
         return None
-    ids = _table(folder, TOKENIZED, name, prepared.report["published"]["repo_id"])["input_ids"].cast(
-        pa.list_(pa.int32())
-    )
+    table = _read_split(folder, TOKENIZED, name, prepared.report["published"]["repo_id"])
+    ids = table["input_ids"].cast(pa.list_(pa.int32()))
     lengths = np.concatenate([np.asarray(chunk.value_lengths()) for chunk in ids.chunks]).astype(np.int64)
     digest = _TokenDigest()
     digest.update(ids)
     described = prepared.report
-    if len(lengths) != described["splits"][name]["rows"] or digest.name() != described["tokenizer"]["splits"].get(name):
+    if len(lengths) != described["splits"][name]["rows"] or digest.hexdigest() != described["tokenizer"]["splits"].get(
+        name
+    ):
         raise FalseDataError(
             f"The tokens of {described['published']['repo_id']}, split {name}, are not those of its data.json.",
             "Name another --dataset-revision, or ask its owner.",
@@ -230,7 +232,7 @@ def tokens_of(folder: Path, prepared: Prepared, name: str) -> tuple[pa.ChunkedAr
     return ids, lengths, described["splits"][name]["token_length"]["truncated"]
 
 
-def _described(folder: Path, repo_id: str) -> dict[str, Any]:
+def _read_report(folder: Path, repo_id: str) -> dict[str, Any]:
     try:
         file = folder / "data.json"
         if file.stat().st_size > LARGEST_DESCRIPTION:
@@ -238,7 +240,7 @@ def _described(folder: Path, repo_id: str) -> dict[str, Any]:
         described: dict[str, Any] = json.loads(file.read_text("utf-8"))
         shapes.checked(described, shapes.Data, "data.json")
         hashes = {name: split["sha256"] for name, split in described["splits"].items()}
-        if report.fingerprint(hashes) != described["fingerprint"]:
+        if report.compute_fingerprint(hashes) != described["fingerprint"]:
             raise ValueError("its fingerprint is not that of its splits")
         if "splits" not in described["tokenizer"]:
             raise ValueError("it does not name its tokens")
@@ -252,10 +254,10 @@ def _described(folder: Path, repo_id: str) -> dict[str, Any]:
     return described
 
 
-def _table(folder: Path, config: str, name: str, where: str) -> pa.Table:
+def _read_split(folder: Path, config: str, name: str, where: str) -> pa.Table:
     files = sorted((folder / config).glob(f"{name}-*.parquet"))
     try:
-        return pa.concat_tables([read_parquet(file).cast(features(config).arrow_schema) for file in files])
+        return pa.concat_tables([read_parquet(file).cast(get_features(config).arrow_schema) for file in files])
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(
             f"{where}: split {name} of config {config} cannot be read: {error}.",

@@ -1,35 +1,42 @@
-"""Datasets of the Hub, which may come from anybody: only files of their own repository, of known kinds, are opened."""
+"""Load untrusted datasets, from the Hub and from folders written by ``save_to_disk``: no file but their own is opened.
+
+Of a dataset on the Hub only files of its own repository, of a few kinds, are opened; of a folder only what it contains.
+"""
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
+import stat
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.data.unpacking import DAMAGE
+from sentiment140_bert.data.files import DAMAGE
 from sentiment140_bert.errors import DataError, first_line
 from sentiment140_bert.trust import plain_yaml
 
 if TYPE_CHECKING:
-    from datasets import DatasetBuilder, DatasetDict
+    from datasets import Dataset, DatasetBuilder, DatasetDict
 
 CARD, SETTINGS = "README.md", ".huggingface.yaml"  # in which datasets looks for the names of files
 LARGEST_CARD = 10_000_000  # bytes
 CONVERTED = "refs/convert/parquet"  # the Hub's own conversion of a repository that is still a script
-# What datasets meets in files that make no sense.
+STATE, INFO, SPLITS = "state.json", "dataset_info.json", "dataset_dict.json"  # the names that datasets uses
+# What the datasets library and this module raise for nonsense in a saved folder, and in a repository.
+SENSELESS_FOLDER = (ValueError, OSError, LookupError, TypeError, AttributeError, RecursionError)
 SENSELESS = (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, ImportError, AssertionError)
 
 
-def load(name: str, revision: str | None) -> tuple[DatasetDict, str | None]:
-    """Load the splits of a dataset; return them and the commit that they are of.
+def load_from_hub(name: str, revision: str | None) -> tuple[DatasetDict, str | None]:
+    """Load the splits of a dataset; return them and their commit.
 
     Raises:
         DataError: It cannot be loaded, or names what is not among its own files.
-        HubError: What the Hub answers makes no sense.
+        HubError: The Hub answers nonsense.
     """
     from datasets import load_dataset
     from huggingface_hub import constants
@@ -37,15 +44,15 @@ def load(name: str, revision: str | None) -> tuple[DatasetDict, str | None]:
     from sentiment140_bert.hub.replies import check_answers
 
     check_answers()
-    with _explained(name):
+    with _explain_errors(name):
         if constants.HF_HUB_OFFLINE:
             return load_dataset(name, revision=revision), revision  # from the cache, or not at all
         try:
-            return _load_at(name, _commit_of(name, revision))
+            return _load_at(name, _get_commit(name, revision))
         except RuntimeError as error:
             if "scripts are no longer supported" not in str(error) or revision:
                 raise
-            return _load_at(name, _commit_of(name, CONVERTED))
+            return _load_at(name, _get_commit(name, CONVERTED))
 
 
 def _load_at(name: str, commit: str) -> tuple[DatasetDict, str]:
@@ -58,7 +65,7 @@ def _load_at(name: str, commit: str) -> tuple[DatasetDict, str]:
     return builder.as_dataset(), commit
 
 
-def _commit_of(name: str, revision: str | None) -> str:
+def _get_commit(name: str, revision: str | None) -> str:
     from huggingface_hub import HfApi
 
     commit = HfApi().dataset_info(name, revision=revision).sha
@@ -68,7 +75,7 @@ def _commit_of(name: str, revision: str | None) -> str:
 
 
 def _check_metadata(name: str, commit: str) -> None:
-    """Look at all that datasets would follow: names of files, and names in the card and in the settings.
+    """Check all that datasets would follow: names of files, and names in the card and in the settings.
 
     Raises:
         DataError: One leads out of the repository.
@@ -79,7 +86,7 @@ def _check_metadata(name: str, commit: str) -> None:
     files = HfApi().list_repo_files(name, repo_type="dataset", revision=commit)
     for file in files:
         if "::" in file or "://" in file:
-            raise _leads_out(name, "the repository", file)
+            raise _refuse_path(name, "the repository", file)
     for file in (CARD, SETTINGS):
         if file not in files:
             continue
@@ -88,14 +95,14 @@ def _check_metadata(name: str, commit: str) -> None:
             raise ValueError(f"its {file} has more than {LARGEST_CARD:,} bytes")
         with path.open(encoding="utf-8", newline="") as card:  # as huggingface_hub opens it
             text = card.read()
-        for content in _mappings(text, file):
-            for value in _names(content.get("configs")):
+        for content in _parse_metadata(text, file):
+            for value in _list_paths(content.get("configs")):
                 if not _is_inside(value):
-                    raise _leads_out(name, file, value)
+                    raise _refuse_path(name, file, value)
 
 
-def _mappings(text: str, file: str) -> Iterator[dict[str, Any]]:
-    """Yield the YAML of a file as datasets itself reads it, once it is known to be of a bounded size."""
+def _parse_metadata(text: str, file: str) -> Iterator[dict[str, Any]]:
+    """Yield the YAML of a file as datasets itself reads it, after a check that its size is bounded."""
     import yaml
     from huggingface_hub import DatasetCard
     from huggingface_hub.repocard import REGEX_YAML_BLOCK
@@ -110,7 +117,7 @@ def _mappings(text: str, file: str) -> Iterator[dict[str, Any]]:
         yield content if isinstance(content, dict) else {}
 
 
-def _names(configs: Any) -> Iterator[Any]:
+def _list_paths(configs: Any) -> Iterator[Any]:
     """Yield the paths that configs give, whatever they are.
 
     Raises:
@@ -138,7 +145,7 @@ def _is_inside(path: Any) -> bool:
 
 
 def _check_builder(builder: DatasetBuilder, name: str, commit: str) -> None:
-    """Look at what datasets made of the names, before any file is fetched.
+    """Check the files that datasets found by the names, before any is fetched.
 
     Raises:
         DataError: A file is not of this repository, or of a kind that may name others.
@@ -153,10 +160,10 @@ def _check_builder(builder: DatasetBuilder, name: str, commit: str) -> None:
     for files in (builder.config.data_files or {}).values():
         for file in files:
             if not str(file).startswith(own) or not _is_inside(str(file).removeprefix(own)):
-                raise _leads_out(name, "the repository", file)
+                raise _refuse_path(name, "the repository", file)
 
 
-def _leads_out(name: str, file: str, path: Any) -> DataError:
+def _refuse_path(name: str, file: str, path: Any) -> DataError:
     return DataError(
         f"The dataset {name!r} names what is not among its own files: {str(path)[:200]!r}, in {file}.",
         "Nothing of it was opened. Only files of the repository itself are read; download what you trust, and name it.",
@@ -164,7 +171,7 @@ def _leads_out(name: str, file: str, path: Any) -> DataError:
 
 
 @contextmanager
-def _explained(name: str) -> Iterator[None]:
+def _explain_errors(name: str) -> Iterator[None]:
     """Turn whatever datasets and the Hub's client raise into a DataError that names the dataset."""
     from datasets.exceptions import DatasetNotFoundError, DatasetsError
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
@@ -183,3 +190,50 @@ def _explained(name: str) -> Iterator[None]:
             f"The dataset {name!r} could not be loaded from the Hub: {first_line(error)[:500]}.",
             "Is the Hub in reach, and is it a dataset of labelled texts? Else use --dataset sample or a local file.",
         ) from None
+
+
+def load_folder(path: Path) -> Dataset | DatasetDict:
+    """Load the dataset or the splits of a folder.
+
+    Raises:
+        DataError: It was not written by datasets, is damaged, or names what is not inside it: datasets would open
+            that, wherever it is, and wait for ever if it is a pipe.
+    """
+    from datasets import load_from_disk
+
+    try:
+        if (path / STATE).is_file() and (path / INFO).is_file():
+            _check_folder(path)
+        elif (path / SPLITS).is_file():
+            for name in _read_json(path / SPLITS)["splits"]:
+                _check_folder(_check_member(path, SPLITS, name, stat.S_ISDIR))
+        return load_from_disk(str(path))
+    except SENSELESS_FOLDER as error:
+        raise DataError(
+            f"{path} is a directory, but no dataset saved by datasets: {first_line(error)}.",
+            "Name a file in it, or a folder written by Dataset.save_to_disk.",
+        ) from None
+
+
+def _check_folder(folder: Path) -> None:
+    if not (folder / STATE).is_file():  # which datasets reports itself
+        return
+    for file in _read_json(folder / STATE)["_data_files"]:
+        _check_member(folder, STATE, file["filename"], stat.S_ISREG)
+
+
+def _check_member(folder: Path, file: str, name: Any, is_kind: Callable[[int], bool]) -> Path:
+    """Return the path of a name that a file of the folder gives; refuse links and names of anything elsewhere."""
+    is_plain = isinstance(name, str) and name not in ("", ".", "..") and not set(name) & set("/\\:\0")
+    path = folder / str(name)
+    if not is_plain or not is_kind(path.lstat().st_mode):
+        raise DataError(
+            f"{folder / file} names {str(name)[:200]!r}, which is no {'file' if is_kind is stat.S_ISREG else 'folder'} "
+            "of its own in that folder.",
+            "A saved dataset holds all that it names, without links: `cp -rL` copies one with what its links lead to.",
+        )
+    return path
+
+
+def _read_json(file: Path) -> Any:
+    return json.loads(file.read_text("utf-8"))

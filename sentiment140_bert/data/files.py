@@ -1,0 +1,310 @@
+"""Open files of tweets, packed or not, in any encoding, safely: no bomb or endless line takes all time and memory."""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import contextlib
+import csv
+import gzip
+import io
+import logging
+import lzma
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sentiment140_bert.data import columns
+from sentiment140_bert.errors import DataError, first_line
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from sentiment140_bert.data.sources import Source
+
+log = logging.getLogger(__name__)
+UNSUSPICIOUS = 50_000_000  # bytes that any file may unpack to
+LARGEST_RATIO = 200  # of unpacked to packed beyond that; tweets have 3, deflate can have 1,032
+MOST_UNPACKED = 20_000_000_000  # bytes; the corpus has 240 million
+LONGEST_LINE = 20_000_000  # bytes; a field of 10 MB is a bad row, a file without line ends no file of tweets
+BLOCK = 1 << 18  # bytes
+ROWS_AT_ONCE = 4096  # of a table
+OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+DAMAGE = (EOFError, OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, pa.ArrowException)
+# What headers of zip archives and values in tables also raise.
+SENSELESS_VALUE = (ValueError, OverflowError)
+LATIN, WINDOWS = "latin-1", "windows-1252"
+C1 = bytes(range(0x80, 0xA0))  # letters and typographic signs in windows-1252, control characters in latin-1
+
+
+@contextmanager
+def explain_damage(name: str, *more: type[Exception]) -> Iterator[None]:
+    """Turn the errors of a truncated, damaged or oddly packed file, and ``more``, into one that names it."""
+    try:
+        yield
+    except NotImplementedError as error:
+        raise DataError(
+            f"{name} is packed in a way that cannot be read here: {first_line(error)}.", "Unpack it and name the file."
+        ) from None
+    except (*DAMAGE, *more) as error:
+        raise DataError(
+            f"{name} is damaged or was cut off: {first_line(error)}.", "Download or export it again."
+        ) from None
+
+
+def check_size(unpacked: int, packed: int, name: str) -> None:
+    """Raise DataError if so many bytes out of so few are a bomb."""
+    if unpacked > MOST_UNPACKED or unpacked > max(UNSUSPICIOUS, LARGEST_RATIO * packed):
+        raise DataError(
+            f"{name} has {packed:,} bytes and unpacks to more than {min(unpacked, MOST_UNPACKED):,}: "
+            "that is no file of tweets.",
+            f"Up to {LARGEST_RATIO} times its size and {MOST_UNPACKED // 10**9} GB are read; unpack it if it is right.",
+        )
+
+
+@contextmanager
+def open_bytes(
+    path: Path, member: str | None, name: str, longest_line: int | None = LONGEST_LINE
+) -> Iterator[IO[bytes]]:
+    """Open a file, or ``member`` in a zip, unpacked as it is read.
+
+    Raises:
+        DataError: While reading: it unpacks to far more than tweets would, or has a line without an end.
+    """
+    packed: int | None = path.stat().st_size
+    with contextlib.ExitStack() as stack:
+        with explain_damage(name, *SENSELESS_VALUE):
+            if path.name.lower().endswith(".zip"):
+                archive = stack.enter_context(zipfile.ZipFile(path))
+                info = archive.getinfo(member or "")
+                check_size(info.file_size, info.compress_size, name)
+                file: IO[bytes] = stack.enter_context(archive.open(info))
+            elif opener := next((opener for end, opener in OPENERS.items() if path.name.lower().endswith(end)), None):
+                file = cast(IO[bytes], stack.enter_context(opener(path)))
+            else:
+                file, packed = stack.enter_context(path.open("rb")), None
+        yield io.BufferedReader(_BoundedFile(file, packed, name, longest_line), BLOCK)
+
+
+class _BoundedFile(io.RawIOBase):
+    """A file that refuses bombs and endless lines; ``packed`` is the size of a packed file, else None."""
+
+    def __init__(self, file: IO[bytes], packed: int | None, name: str, longest_line: int | None) -> None:
+        super().__init__()
+        self.file, self.packed, self.name, self.longest_line = file, packed, name, longest_line
+        self.count = self.line = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer)
+        part = self.file.read(len(view))
+        view[: len(part)] = part
+        self.count += len(part)
+        if self.packed is not None:
+            check_size(self.count, self.packed, self.name)
+        end = max(part.rfind(b"\n"), part.rfind(b"\r"))
+        self.line = len(part) - 1 - end if end >= 0 else self.line + len(part)
+        if self.longest_line and self.line > self.longest_line:
+            raise DataError(
+                f"{self.name} has a line of more than {self.longest_line:,} bytes: that is no file of tweets.",
+                "Is it the right file, and are there line ends in it?",
+            )
+        return len(part)
+
+
+@contextmanager
+def open_text(source: Source, encoding: str, errors: str = "strict") -> Iterator[io.TextIOWrapper]:
+    """Open the file of a source, unpacked and decoded; damage becomes a DataError.
+
+    Args:
+        source: A text file.
+        encoding: From :func:`detect_encoding`.
+        errors: What becomes of undecodable bytes: a DataError (``strict``), or surrogates (``surrogateescape``).
+    """
+    if source.path is None:
+        raise TypeError(f"{source.name} is no file")
+    longest = None if source.kind == ".json" else LONGEST_LINE
+    with (
+        explain_damage(source.name),
+        open_bytes(source.path, source.member, source.name, longest) as file,
+        explain_decoding(source.name, encoding),
+    ):
+        yield io.TextIOWrapper(file, encoding=encoding, errors=errors, newline="")
+
+
+def read_parquet(path: Path, names: list[str] | None = None) -> pa.Table:
+    """Read a parquet file, or the columns of these names, into memory.
+
+    Raises:
+        DataError: It unpacks to far more than texts would: a dictionary of one text can claim a billion rows.
+        pyarrow.ArrowException, OSError, ValueError: It is damaged or lacks a column.
+    """
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        missing = set(names or []) - set(file.schema_arrow.names)
+        if missing:
+            raise ValueError(f"it has no column {', '.join(sorted(missing))}")
+        size, batches = 0, []
+        for batch in file.iter_batches(ROWS_AT_ONCE, columns=names):
+            size += batch.nbytes
+            check_size(size, path.stat().st_size, path.name)
+            batches.append(batch)
+        schema = file.schema_arrow if names is None else pa.schema([file.schema_arrow.field(name) for name in names])
+        return pa.Table.from_batches(batches, schema)
+
+
+def list_tweet_files(path: Path, name: str) -> list[str]:
+    """List the files of tweets in a zip, links aside.
+
+    Raises:
+        DataError: It is damaged, or protected by a password.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (*DAMAGE, *SENSELESS_VALUE, NotImplementedError):
+        raise DataError(
+            f"{name} is no whole zip archive: it is damaged or was cut off.", "Download it again."
+        ) from None
+    if any(member.flag_bits & 1 for member in members):
+        raise DataError(f"{name} is protected by a password.", "Unpack it and name the file in it.")
+    members = [member for member in members if "__MACOSX" not in member.filename]
+    tables = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
+    has_tables = any(member.filename.lower().endswith(tables) for member in members)
+    endings = tables if has_tables else (".txt",)  # in an archive of tables that is a note on them
+    return [
+        member.filename
+        for member in members
+        if member.filename.lower().endswith(endings) and not stat.S_ISLNK(member.external_attr >> 16)
+    ]
+
+
+# ---- encodings
+
+
+def detect_encoding(source: Source, name: str | None) -> str | None:
+    """Return the encoding of a source; None if it is not text.
+
+    UTF-8 if every line is valid UTF-8. If some lines are not, it is UTF-8 with these as bad rows, unless no line
+    has any other character of UTF-8, or the file has the layout of Sentiment140, whose makers wrote latin-1.
+
+    Args:
+        source: A file or a dataset.
+        name: The encoding that ``--encoding`` names, if any.
+
+    Raises:
+        DataError: There is no encoding of that name.
+    """
+    if source.path is None or source.kind == ".parquet":
+        return None
+    named = resolve_encoding(name) if name else None
+    if named and not source.is_packed:
+        return named
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with explain_damage(source.name), open_bytes(source.path, source.member, source.name) as file:
+        block = file.read(1 << 20)
+        if named:
+            while block:  # a bomb is detected faster here than by its rows
+                block = file.read(1 << 20)
+            return named
+        if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return "utf-16"
+        try:
+            while block:
+                decoder.decode(block)
+                block = file.read(1 << 20)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            pass
+        else:
+            return "utf-8-sig"
+    with explain_damage(source.name), open_bytes(source.path, source.member, source.name) as file:
+        return _detect_by_line(file, source.name)
+
+
+def _detect_by_line(lines: IO[bytes], name: str) -> str:
+    """Return the encoding of a file in which some lines are not UTF-8."""
+    valid = invalid = first = 0
+    has_c1, is_windows, is_corpus = False, True, False
+    for number, line in enumerate((line for part in lines for line in part.splitlines()), start=1):
+        if number == 1:
+            is_corpus = _is_corpus(line)
+        if line.isascii():
+            continue
+        try:
+            line.decode()
+            valid += 1
+        except UnicodeDecodeError:
+            invalid += 1
+            first = first or number
+            has_c1 = has_c1 or any(byte in C1 for byte in line)
+            is_windows = is_windows and _is_windows(line)
+    if is_corpus or not valid:
+        return WINDOWS if has_c1 and is_windows and not is_corpus else LATIN
+    log.warning(
+        "data: %s is UTF-8 but for %s lines, the first of them line %s; they count as malformed "
+        "(--encoding latin-1 or windows-1252 reads all lines in that encoding)",
+        name,
+        f"{invalid:,}",
+        f"{first:,}",
+    )
+    return "utf-8-sig"
+
+
+def _is_corpus(line: bytes) -> bool:
+    """Return True for the first row of Sentiment140, with or without the header that others added."""
+    fields = next(csv.reader([line.decode(LATIN)]), [])
+    names = {field.strip().lower() for field in fields}
+    has_corpus_names = names >= columns.CORPUS_NAMES
+    return len(fields) == 6 and (has_corpus_names or columns.find_layout_without_header(fields) is not None)
+
+
+def _is_windows(line: bytes) -> bool:
+    try:
+        line.decode(WINDOWS)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def resolve_encoding(name: str) -> str:
+    """Return Python's name of an encoding; that of UTF-8 also takes a byte order mark.
+
+    Raises:
+        DataError: There is none of that name.
+    """
+    try:
+        "".encode(name)
+        return "utf-8-sig" if codecs.lookup(name).name == "utf-8" else codecs.lookup(name).name
+    except (LookupError, ValueError):  # the latter for "undefined", and for a NUL in the name
+        raise DataError(f"There is no encoding {name!r}.", "For example --encoding latin-1 or utf-8.") from None
+
+
+@contextmanager
+def explain_decoding(name: str, encoding: str) -> Iterator[None]:
+    """Turn what cannot be decoded at all, such as half of a UTF-16 character, into a DataError."""
+    try:
+        yield
+    except UnicodeError as error:
+        reason = f"byte 0x{error.object[error.start]:02x}" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise DataError(
+            f"{name} is not {encoding}: {reason} cannot be decoded.",
+            "Omit --encoding (UTF-8 if it is valid, else latin-1), or name the right one.",
+        ) from None
+
+
+def explain_undecodable(values: Iterable[str | None], encoding: str | None) -> str:
+    """Return why a row is not Unicode: a byte, which was passed through as a surrogate, or half of a character."""
+    byte = next((ord(sign) - 0xDC00 for value in values if value for sign in value if "\udc80" <= sign <= "\udcff"), 0)
+    if byte and encoding:
+        return f"byte 0x{byte:02x} is not {encoding.removesuffix('-sig')}"
+    return "not valid Unicode (a lone surrogate)"
