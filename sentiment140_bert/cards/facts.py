@@ -1,4 +1,4 @@
-"""What a card may say: the files that a run wrote, and nothing else."""
+"""The facts of a card: the files of a run, and nothing else."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Facts:
 
     @property
     def corpus(self) -> Corpus:
-        """What a card may say of the training tweets."""
+        """The claims that a card may make about the training tweets."""
         return identify_corpus(self.data)
 
 

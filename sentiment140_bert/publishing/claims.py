@@ -1,4 +1,4 @@
-"""What text on a card claims: a score, or a source of the tweets; and the scores that other people's cards state."""
+"""Claims in the text of a card, of scores or of a source of the tweets; and the scores on other people's cards."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Destination:
-    """Where a run is published. A new dataset is private unless ``private`` is False, a new model public unless it is
+    """The repositories of a run. A new dataset is private unless ``private`` is False, a new model public unless it is
     True; without ``private`` what exists stays as it is."""
 
     repo_id: str | None = None

@@ -60,9 +60,7 @@ def suspects(
     sample: int = 50,
     seed: int = 42,
 ) -> dict[str, Any]:
-    """Write the training tweets of a run whose label is confidently contradicted, the worst first.
-
-    Nothing is changed but ``output``; a contradicted label can be right.
+    """Write the training tweets of a run whose label is confidently contradicted, the worst first; change nothing else.
 
     Args:
         path: A finished run.
@@ -79,41 +77,38 @@ def suspects(
         ``folds``, ``sample``, ``output``, and ``command`` (that trains without the written ones).
 
     Raises:
-        RunError: The run is unfinished, or its data are no longer what it was trained on.
-        DataError: ``output`` cannot be written, or there are too few tweets for the folds.
-        MissingExtra: cleanlab is not installed.
-        Interrupted: A signal stopped a training; what was finished is kept.
+        S140Error: The run, its data, ``output``, the folds or cleanlab are unusable; or a signal stopped a training.
     """
     _check_arguments(output, folds, by)
     run, recipe = RunDir(path), saved_recipe(path)
     train = _read_train_split(run)
     labels = np.array(train["label"])
     fold_of_row = split_folds(_order_texts(train["text"], seed), labels, folds)
-    log.info("suspects: %s training tweets, %d folds, by %s", f"{len(labels):,}", folds, by)
     positive = _predict_out_of_sample(run, recipe, train, fold_of_row, by)
     issues = find_label_issues(labels, positive)
     written = issues.rows[:most]
     marked = np.random.default_rng(seed).choice(len(written), min(sample, len(written)), replace=False)
     _write(output, train, written, positive, issues.quality, set(marked.tolist()))
+    _warn_of_earlier_list(recipe)
+    counts = {"looked_at": len(labels), "suspects": len(issues.rows), "written": len(written), "sample": len(marked)}
+    return counts | {
+        "share": len(issues.rows) / len(labels),
+        "noise": dict(zip(_label_names(), issues.rates, strict=True)),
+        "accuracy": float(np.mean((positive >= 0.5) == labels)),
+        "by": by,
+        "folds": folds,
+        "output": str(output),
+        "command": _format_command(path, output),
+    }
+
+
+def _warn_of_earlier_list(recipe: Recipe) -> None:
     if recipe.data.drop_suspects:
         log.warning(
             "suspects: this run was itself trained without those of %s, and the new list does not include them: put "
             "both lists into one file to leave out both",
             recipe.data.drop_suspects,
         )
-    return {
-        "looked_at": len(labels),
-        "suspects": len(issues.rows),
-        "written": len(written),
-        "share": len(issues.rows) / len(labels),
-        "noise": dict(zip(_label_names(), issues.rates, strict=True)),
-        "accuracy": float(np.mean((positive >= 0.5) == labels)),
-        "by": by,
-        "folds": folds,
-        "sample": len(marked),
-        "output": str(output),
-        "command": _format_command(path, output),
-    }
 
 
 def _check_arguments(output: Path, folds: int, by: str) -> None:
@@ -174,6 +169,7 @@ def split_folds(priorities: npt.NDArray[np.uint64], labels: Indices, count: int)
 
 
 def _predict_out_of_sample(run: RunDir, recipe: Recipe, train: Dataset, fold_of_row: Indices, by: str) -> Floats:
+    log.info("suspects: %s training tweets, %d folds, by %s", f"{len(train):,}", fold_of_row.max() + 1, by)
     if by == "baseline":
         return cross_validation.predict_by_baseline(train, fold_of_row)
     with run_lock.held(run.path, "looking for suspects"):

@@ -1,1 +1,1 @@
-"""What accuracy a training set of some size gives: means and intervals of a learning curve, its fit, table, picture."""
+"""The accuracy that a training set of some size gives: trainings on nested subsets, their means, and a fitted curve."""

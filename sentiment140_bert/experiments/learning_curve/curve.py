@@ -66,9 +66,8 @@ def learning_curve(
         processed, ``steps``.
 
     Raises:
-        S140Error: Sizes or seeds make no curve; data, model or recipe are not as they should be.
-        RunError: ``output`` holds something else, or a curve of another recipe or other tweets; or, once all was
-            tried and the results are written, some trainings failed.
+        S140Error: Arguments, data, model or recipe make no curve; ``output`` holds something else; or, once the
+            results are written, some trainings failed.
         Interrupted: A signal stopped a training; a checkpoint was written.
     """
     recipe = without_checkpoint_repo(recipe, "a learning curve")
@@ -76,17 +75,7 @@ def learning_curve(
     home = CurveDir(output)
     _check_folder_and_recipe(home, recipe)
     _check_single_process(recipe)
-    whole = _prepare(recipe)
-    sizes, cut_short = limit_sizes(sizes, whole[0].report["splits"]["train"]["rows"])
-    parts = {size: loading.draw_subset(whole, size) for size in sizes}
-    seed_numbers = [recipe.training.seed + at for at in range(seeds)]
-    planned = list(list_trainings(home, recipe, sizes, seed_numbers, keep_models))
-    plan = make_plan(home, recipe, parts, seed_numbers, whole) | {"cut_short": cut_short}
-    _check_tweets(home, plan)
-    for training in planned:
-        series.check(training.run, training.recipe, parts[training.size][0].report["fingerprint"])
-    for sentence in filter(None, (cut_short, describe_left_out(home, planned))):
-        log.info("curve: %s", sentence)
+    plan, planned, parts = _plan_trainings(home, recipe, sizes, seeds, keep_models)
     if dry_run:
         return list_work(planned, parts)
     with run_lock.held(home.path, "making a learning curve", make=True):
@@ -152,11 +141,25 @@ def _check_folder_and_recipe(home: CurveDir, recipe: Recipe) -> None:
         )
 
 
-def _prepare(recipe: Recipe) -> loading.PreparedData:
+def _plan_trainings(
+    home: CurveDir, recipe: Recipe, sizes: Sequence[int], seeds: int, keep_models: bool
+) -> tuple[dict[str, Any], list[Training], dict[int, loading.PreparedData]]:
+    """Prepare the tweets; return ``plan.json``, the trainings, and the tweets of each size."""
     whole = loading.load_data(recipe)
-    if not {*SPLITS} & whole[0].report["splits"].keys():
+    splits = whole[0].report["splits"]
+    if not {*SPLITS} & splits.keys():
         raise DataError("Nothing is held out on which a curve could be scored.", "Give --test-size or --manual-test.")
-    return whole
+    sizes, cut_short = limit_sizes(sizes, splits["train"]["rows"])
+    parts = {size: loading.draw_subset(whole, size) for size in sizes}
+    seed_numbers = [recipe.training.seed + at for at in range(seeds)]
+    planned = list(list_trainings(home, recipe, sizes, seed_numbers, keep_models))
+    plan = make_plan(home, recipe, parts, seed_numbers, whole) | {"cut_short": cut_short}
+    _check_tweets(home, plan)
+    for training in planned:
+        series.check(training.run, training.recipe, parts[training.size][0].report["fingerprint"])
+    for sentence in filter(None, (cut_short, describe_left_out(home, planned))):
+        log.info("curve: %s", sentence)
+    return plan, planned, parts
 
 
 def _check_tweets(home: CurveDir, plan: dict[str, Any]) -> None:

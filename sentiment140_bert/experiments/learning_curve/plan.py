@@ -100,7 +100,7 @@ class CurveDir:
 
     @property
     def plan(self) -> Path:
-        """What is trained on what; written first."""
+        """The trainings and their tweets; written first."""
         return self.path / "plan.json"
 
     @property

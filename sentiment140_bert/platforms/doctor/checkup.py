@@ -37,12 +37,7 @@ def doctor(recipe: Recipe, output_dir: Path, *, measure: bool = True) -> dict[st
     problems: list[str] = []
     machine, remarks = _describe_machine(problems)
     packages = check_packages()
-    problems += [
-        f"{package['name']} {package['installed'] or 'is missing'}; {package['wanted']} is needed: pip install "
-        f'"{package["name"]}{package["wanted"]}"'
-        for package in packages
-        if not package["fits"]
-    ]
+    problems += _list_package_problems(packages)
     trackers = _list_trackers(recipe, problems)
     sources = {"model": _locate_model(recipe), "dataset": _locate_dataset(recipe)}
     for kind, source in sources.items():
@@ -74,6 +69,16 @@ def doctor(recipe: Recipe, output_dir: Path, *, measure: bool = True) -> dict[st
         "remarks": remarks,
         "ready": not problems,
     }
+
+
+def _list_package_problems(packages: list[dict[str, Any]]) -> list[str]:
+    """Return a sentence for each package that is missing, or of an unsupported version."""
+    return [
+        f"{package['name']} {package['installed'] or 'is missing'}; {package['wanted']} is needed: pip install "
+        f'"{package["name"]}{package["wanted"]}"'
+        for package in packages
+        if not package["fits"]
+    ]
 
 
 def _describe_machine(problems: list[str]) -> tuple[dict[str, Any], list[str]]:
@@ -222,6 +227,6 @@ def check_packages() -> list[dict[str, Any]]:
         except importlib.metadata.PackageNotFoundError:
             installed = None
         fits = installed is not None and requirement.specifier.contains(installed, prereleases=True)
-        wanted = str(requirement.specifier)
-        packages.append({"name": requirement.name, "wanted": wanted, "installed": installed, "fits": fits})
+        versions = str(requirement.specifier)
+        packages.append({"name": requirement.name, "wanted": versions, "installed": installed, "fits": fits})
     return packages

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from sentiment140_bert.recipe import Recipe
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PreTrainedConfig
+    from transformers import PreTrainedConfig, TrainingArguments
 
     from sentiment140_bert.training.batching import Share
     from sentiment140_bert.training.probe import Estimate, Timed
@@ -44,51 +45,69 @@ def probe(recipe: Recipe, folder: Path, has_tokenizer: bool) -> dict[str, Any]:
     Raises:
         S140Error: The model's shape is unknown, or the batch does not fit into memory.
     """
+    from sentiment140_bert.machine.facts import nearest_folder
+    from sentiment140_bert.training import trainer
+
+    lengths, assumed = _draw_lengths(recipe, has_tokenizer)
+    with tempfile.TemporaryDirectory(dir=nearest_folder(folder), prefix=".s140-probe-") as temporary:
+        trial = _train_steps(recipe, Path(temporary), lengths)
+    share, parts, settings = trainer.share_of(trial.settings), trial.outcome.share, trial.settings
+    half = settings.fp16 or settings.bf16
+    step = _estimate_step(trial.train, trial.outcome, trial.timed, settings.data_seed or settings.seed, half)
+    return _estimate_job(recipe, share, step, trial.timed, assumed) | {
+        "batch": {"tweets": share.tweets, "per_device": parts.per_device, "accumulated": parts.accumulated},
+        "usage": trial.usage,
+        "checkpoint": trial.checkpoint,
+        "assumed": assumed,
+    }
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A few steps of training, and the size of a checkpoint in MiB."""
+
+    train: Dataset
+    settings: TrainingArguments
+    outcome: Outcome
+    timed: Timed
+    usage: dict[str, Any]
+    checkpoint: int
+
+
+def _train_steps(recipe: Recipe, home: Path, lengths: np.ndarray) -> Trial:
     from sentiment140_bert import models
     from sentiment140_bert.evaluation.metrics import compute_trainer_metrics
-    from sentiment140_bert.machine.facts import nearest_folder
     from sentiment140_bert.machine.usage import Usage
     from sentiment140_bert.training import arguments, trainer
     from sentiment140_bert.training.probe import STEPS, Timed
 
-    lengths, assumed = _draw_lengths(recipe, has_tokenizer)
     name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
     model = models.build_untrained(name, revision, dropouts=recipe.model.dropouts())
     # As many steps as are timed; the schedule's warm-up does not change the time.
     config = recipe.with_values({**QUIET, "max_steps": STEPS, "warmup_steps": 0}).training
-    with tempfile.TemporaryDirectory(dir=nearest_folder(folder), prefix=".s140-probe-") as temporary:
-        home = Path(temporary)
-        settings = arguments.training_arguments(config, arguments.choose_precision(config), home / "checkpoints")
-        arguments.set_up_processes(settings)
-        share = trainer.share_of(settings)
-        train = _make_rows(lengths, max(share.tweets * 50, STEPS * share.tweets), model.config)
-        scored = _make_rows(lengths, config.per_device_eval_batch_size, model.config)
-        timed, usage = Timed(), Usage()
-        outcome = trainer.train(
-            model,
-            models.make_padding_tokenizer(model.config),
-            {"train": train, "validation": scored},
-            settings,
-            history=home / "history.jsonl",
-            compute_metrics=compute_trainer_metrics,
-            callbacks=[timed],
-            finds_batch=config.auto_find_batch_size,
-            monitor=usage,
-            shown=False,
-            lr_decay=config.layerwise_lr_decay,
-        )
-        if outcome.signal:
-            raise Interrupted("The probe was stopped.", "Without it: s140 doctor --no-probe", outcome.signal)
-        sizes = [file.stat().st_size for file in home.glob("checkpoints/*/*")]
-    step = _estimate_step(train, outcome, timed, settings.data_seed or settings.seed, settings.fp16 or settings.bf16)
-    report = _estimate_job(recipe, share, step, timed, assumed)
-    batch = {"tweets": share.tweets, "per_device": outcome.share.per_device, "accumulated": outcome.share.accumulated}
-    return report | {
-        "batch": batch,
-        "usage": usage.summary(),
-        "checkpoint": -(-sum(sizes) // 2**20),
-        "assumed": assumed,
-    }
+    settings = arguments.training_arguments(config, arguments.choose_precision(config), home / "checkpoints")
+    arguments.set_up_processes(settings)
+    tweets = trainer.share_of(settings).tweets
+    train = _make_rows(lengths, max(tweets * 50, STEPS * tweets), model.config)
+    scored = _make_rows(lengths, config.per_device_eval_batch_size, model.config)
+    timed, usage = Timed(), Usage()
+    outcome = trainer.train(
+        model,
+        models.make_padding_tokenizer(model.config),
+        {"train": train, "validation": scored},
+        settings,
+        history=home / "history.jsonl",
+        compute_metrics=compute_trainer_metrics,
+        callbacks=[timed],
+        finds_batch=config.auto_find_batch_size,
+        monitor=usage,
+        shown=False,
+        lr_decay=config.layerwise_lr_decay,
+    )
+    if outcome.signal:
+        raise Interrupted("The probe was stopped.", "Without it: s140 doctor --no-probe", outcome.signal)
+    size = sum(file.stat().st_size for file in home.glob("checkpoints/*/*"))
+    return Trial(train, settings, outcome, timed, usage.summary(), -(-size // 2**20))
 
 
 def estimate_rows(recipe: Recipe) -> tuple[int | None, int]:

@@ -134,8 +134,7 @@ def spark_predict(
         ``model``, ``input_table``, ``output_table``, ``count`` and ``labels`` (rows of each label).
 
     Raises:
-        DataError: There is no such table or text column, or the output would replace something.
-        ModelError: The model cannot be loaded.
+        S140Error: The model, the table or its text column are not available, or the output would replace something.
     """
     from sentiment140_bert.data import tables
     from sentiment140_bert.platforms.spark.processes import explain_errors
@@ -146,9 +145,8 @@ def spark_predict(
     if source.lower() == target.lower():
         raise DataError(f"{target} is the table to read.", "Name another one with --output-table.")
     with tables.explain_refusals(target):
-        exists = session.catalog.tableExists(target)
-    if exists and not overwrite:
-        raise DataError(f"There is a table {target} already.", "Name another one, or pass --overwrite.")
+        if session.catalog.tableExists(target) and not overwrite:
+            raise DataError(f"There is a table {target} already.", "Name another one, or pass --overwrite.")
     scored = with_predictions(frame, model, text_column=text_column, revision=revision, prefix=prefix)
     with explain_errors(), tables.explain_refusals(target):
         scored.write.mode("overwrite" if overwrite else "errorifexists").saveAsTable(target)
