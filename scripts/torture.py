@@ -32,7 +32,7 @@ FUZZED_SHORT = {"csv": 2_000, "clean": 200, "recipe": 500, "card": 20, "labels":
 TESTS = {
     "stopped by a signal": ["tests/training/test_interrupt.py"],
     "full disk": ["tests/e2e/test_full_disk.py"],
-    "two processes, one run": ["tests/test_run_lock.py"],
+    "two processes, one run": ["tests/test_locks.py"],
     "memory too small": ["tests/training/test_memory.py"],
     "faults of the Hub": ["tests/hub/test_faults.py"],
     "checkpoints on the Hub": ["tests/hub/test_checkpoint_repository.py", "tests/hub/test_checkpoint_refusals.py"],

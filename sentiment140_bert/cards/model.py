@@ -12,13 +12,13 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from sentiment140_bert import run_lock
 from sentiment140_bert.cards import facts as card_facts
 from sentiment140_bert.cards import merge, metadata
 from sentiment140_bert.cards.facts import Facts
 from sentiment140_bert.cards.markup import render
 from sentiment140_bert.data.corpora import add_description, list_decided_keys
 from sentiment140_bert.errors import RunError
+from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.recipe import SCORES, CardConfig, Recipe
 from sentiment140_bert.run_dir import (
     CALIBRATION,
@@ -67,7 +67,7 @@ def card(path: Path, repo_id: str | None = None, description: CardConfig | None 
     if repo_id is not None:
         publish.check_name(repo_id, "--repo-id")
     metrics = read_scores(run)
-    with run_lock.held(path, "writing its card"):
+    with lock_folder(path, "writing its card"):
         data = add_description(run.read(run.data), description)
         collect_files(run, metrics, repo_id, read_card(run), data)  # raises before anything is written
         save_description(run, description)

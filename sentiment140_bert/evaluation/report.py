@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import TypedDict
 
-from sentiment140_bert import run_lock
 from sentiment140_bert.cards.model import read_scores
 from sentiment140_bert.errors import RunError, first_line
 from sentiment140_bert.evaluation.calibration import Calibration
 from sentiment140_bert.evaluation.scores import abstain_below
 from sentiment140_bert.inference.predict import load_classifier
+from sentiment140_bert.locks import lock_if_writable
 from sentiment140_bert.models.labels import LABEL_NAMES, NEGATIVE, NEUTRAL, POSITIVE, map_labels
 from sentiment140_bert.run_dir import RunDir, write_text
 from sentiment140_bert.runs import public, saved_recipe, title_of
@@ -56,7 +56,7 @@ def report(path: Path, output: Path | None = None, errors: int = DEFAULT_ERRORS,
     """
     if output and output.suffix.lower() not in (".html", ".htm"):
         raise RunError(f"{output} is no name for a page.", "Let it end in .html.")
-    with run_lock.held_if_writable(path, "writing a report"):
+    with lock_if_writable(path, "writing a report"):
         return _write_report(path, output, errors, attributions)
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert import run_lock
 from sentiment140_bert.cards.model import redraw_figures, write_model_folder
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import RunError
@@ -17,6 +16,7 @@ from sentiment140_bert.evaluation.baseline import make_baselines
 from sentiment140_bert.evaluation.calibration import ABSTAINED_SHARE, Calibration, fit_calibration
 from sentiment140_bert.evaluation.scores import Predictions, predict_split, score_split
 from sentiment140_bert.inference.predict import load_classifier, predict_texts
+from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.run_dir import RunDir, sha256_of, write_json, written_whole
 from sentiment140_bert.runs import saved_recipe
 from sentiment140_bert.tracking import tracks
@@ -56,7 +56,7 @@ def evaluate_run(path: Path) -> dict[str, Any]:
     Raises:
         RunError: The run has no model, or its data have changed since it was trained.
     """
-    with run_lock.held(path, "scoring"), tracks.resume_tracking(RunDir(path)):
+    with lock_folder(path, "scoring"), tracks.resume_tracking(RunDir(path)):
         return score_run(path)
 
 

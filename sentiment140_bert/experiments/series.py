@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from sentiment140_bert import run_lock
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import Interrupted, RunError, first_line
+from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.runs import differences, saved_recipe
@@ -72,7 +72,7 @@ def train(
     """
     if run.path.exists() and not run.path.is_dir():
         raise RunError(f"{run.path} is a file.", "Remove it, or choose another OUTPUT.")
-    with run_lock.held(run.path, "training", make=True):
+    with lock_folder(run.path, "training", create=True):
         if not run.is_run():
             run.clear()
         try:

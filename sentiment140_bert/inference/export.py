@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, NotRequired
 
 from typing_extensions import TypedDict
 
-from sentiment140_bert import confined, run_lock
+from sentiment140_bert import confined
 from sentiment140_bert.errors import MissingExtra, ModelError, first_line
 from sentiment140_bert.files import expand_path
 from sentiment140_bert.inference.onnx_backend import CONFIG, GRAPHS, MANIFEST, hash_sources, is_export, load_export
 from sentiment140_bert.inference.predict import fetch_registered, pin_revision
+from sentiment140_bert.locks import lock_if_writable
 from sentiment140_bert.run_dir import RunDir, folder_written_whole, sha256_of, write_json
 from sentiment140_bert.runs import without_folders
 
@@ -82,7 +83,7 @@ def export(
     if not all(find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime")):
         raise MissingExtra("An export to ONNX", "onnx")
     folder, run = _choose_folder(model, output), expand_path(model)
-    with run_lock.held_if_writable(run, "exporting") if RunDir(run).is_run() else nullcontext():
+    with lock_if_writable(run, "exporting") if RunDir(run).is_run() else nullcontext():
         return _write_export(model, folder, quantize, pin_revision(model, revision))
 
 

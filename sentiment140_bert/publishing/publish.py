@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert import run_lock
 from sentiment140_bert.cards import merge
 from sentiment140_bert.cards.model import (
     Files,
@@ -27,6 +26,7 @@ from sentiment140_bert.cards.model import (
 from sentiment140_bert.data import loading
 from sentiment140_bert.data.corpora import add_description, list_decided_keys
 from sentiment140_bert.errors import HubError, RunError, S140Error
+from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.publishing.destination import Destination
 from sentiment140_bert.recipe import CardConfig
 from sentiment140_bert.run_dir import RunDir, write_json, write_text
@@ -67,7 +67,7 @@ def push_to_hub(
         return {}  # one of several processes; the first one publishes
     if dry_run:
         return _list_files(path, destination, description)
-    with run_lock.held(path, "publishing"), tracks.resume_tracking(RunDir(path)):
+    with lock_folder(path, "publishing"), tracks.resume_tracking(RunDir(path)):
         return publish_run(path, destination, description)
 
 

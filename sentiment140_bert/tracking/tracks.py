@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert import run_lock
 from sentiment140_bert.errors import TrackerError
+from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.runs import public, saved_recipe, title_of
@@ -114,7 +114,7 @@ def sync_track(path: Path, report_to: Sequence[str] = ()) -> dict[str, Any]:
         names.remove("wandb")
     elif "wandb" in names:
         tracking.send_offline(run)
-    with run_lock.held(path, "syncing its trackers"), tracking.open_trackers(names, lambda: tracked_run) as opened:
+    with lock_folder(path, "syncing its trackers"), tracking.open_trackers(names, lambda: tracked_run) as opened:
         pass
     if not opened.is_complete:
         raise TrackerError(

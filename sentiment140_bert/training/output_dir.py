@@ -7,9 +7,9 @@ from typing import Any
 
 from sentiment140_bert import trust
 from sentiment140_bert.errors import RunError
+from sentiment140_bert.locks import LOCK
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import TEMPORARY, RunDir
-from sentiment140_bert.run_lock import LOCK
 from sentiment140_bert.runs import differences, saved_recipe
 
 log = logging.getLogger(__name__)

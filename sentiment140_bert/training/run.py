@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert import run_lock
 from sentiment140_bert.cards.model import save_description, write_model_folder
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import Interrupted
 from sentiment140_bert.evaluation.run import score_run
+from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.publishing.destination import Destination, check_access
 from sentiment140_bert.publishing.publish import publish_run
 from sentiment140_bert.recipe import Recipe
@@ -167,7 +167,7 @@ def open_job(run: RunDir, request: Request) -> Iterator[Job]:
     remote = None
     with ExitStack() as stack:
         if processes.is_main_process:
-            stack.enter_context(run_lock.held(run.path, "training", make=True))
+            stack.enter_context(lock_folder(run.path, "training", create=True))
             resumes = output_dir.resolve_output_dir(run, recipe, request.resume, request.overwrite)
             tracks.choose_trackers(run, recipe, resumes)
             if not (resumes and run.is_finished()):
@@ -331,7 +331,7 @@ def score_and_publish(job: Job, start: Start, tracking: Tracking) -> dict[str, A
 
 def finish_run(run: RunDir, request: Request) -> dict[str, Any]:
     """Complete a finished run: describe its tweets, sync its trackers, publish it."""
-    with run_lock.held(run.path, "publishing"), tracks.resume_tracking(run):
+    with lock_folder(run.path, "publishing"), tracks.resume_tracking(run):
         if save_description(run, request.recipe.card):
             write_model_folder(run, run.read(run.metrics))
         published = publish_run(run.path, request.push_to) if request.push_to else None

@@ -13,9 +13,10 @@ import pytest
 
 import sentiment140_bert
 from command_line import Command, signalled
-from sentiment140_bert import run_lock, saved_recipe
+from sentiment140_bert import saved_recipe
 from sentiment140_bert.experiments.tune.owner import this_process
 from sentiment140_bert.experiments.tune.trials import left_in
+from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.recipe import load_recipe
 from sentiment140_bert.run_dir import RunDir
 from sentiment140_bert.training.checkpoints import seal
@@ -72,7 +73,7 @@ def test_a_checkpoint_of_another_study_is_not_gone_on_with(copied: Path) -> None
 @pytest.mark.long
 def test_a_trial_that_another_process_trains_is_left_to_it(tmp_path: Path, s140, tunable: Path) -> None:
     folder = tmp_path / "mine"
-    with run_lock.held(folder / "trials" / "trial-0000", "training a trial", make=True):
+    with lock_folder(folder / "trials" / "trial-0000", "training a trial", create=True):
         (folder / "study.json").write_text("{}")
         asked = ["tune", folder, "--recipe", tunable, "--trials", 1, "--final-seeds", 0]
         other = Command(*asked)

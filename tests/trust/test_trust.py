@@ -18,11 +18,12 @@ from click.testing import CliRunner, Result
 
 from eavesdropper import Eavesdropper
 from hub_server import HubServer
-from sentiment140_bert import run_dir, run_lock, trust
+from sentiment140_bert import run_dir, trust
 from sentiment140_bert.cli import main
 from sentiment140_bert.errors import StoreError, TrackerError, TrustError
 from sentiment140_bert.experiments.tune.store import SUPER_JOURNAL, Store
 from sentiment140_bert.experiments.tune.study_dir import TuningDir
+from sentiment140_bert.locks import LOCK, lock_folder
 from sentiment140_bert.run_dir import TEMPORARY, RunDir, folder_written_whole, remove_leftovers, write_json
 from sentiment140_bert.runs import saved_recipe
 from sentiment140_bert.tracking import wandb as wandb_tracker
@@ -234,8 +235,8 @@ def test_nothing_is_removed_emptied_or_replaced_through_a_link(
 
 def test_a_lock_that_is_a_link_is_not_written_through(tmp_path: Path, elsewhere: Path) -> None:
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / run_lock.LOCK).symlink_to(elsewhere / "note.txt")
-    with pytest.raises(TrustError, match="leads out"), run_lock.held(tmp_path / "run", "a test"):
+    (tmp_path / "run" / LOCK).symlink_to(elsewhere / "note.txt")
+    with pytest.raises(TrustError, match="leads out"), lock_folder(tmp_path / "run", "a test"):
         pass
     assert (elsewhere / "note.txt").read_text() == "my own words"
 
@@ -527,7 +528,7 @@ def test_a_name_of_a_tracked_run_is_no_path(mine: Path, encoder: Path, tmp_path:
 
 def test_a_second_name_of_a_file_is_not_written_to(mine: Path, encoder: Path, elsewhere: Path) -> None:
     """A hard link on the same disk: a card's pictures and the lock."""
-    for name in ("model/figures/slices.png", run_lock.LOCK):
+    for name in ("model/figures/slices.png", LOCK):
         (mine / name).unlink(missing_ok=True)
         os.link(elsewhere / "note.txt", mine / name)
     assert invoke(["card", "RUN"], mine, encoder).exit_code == 0

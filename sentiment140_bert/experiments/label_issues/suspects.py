@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sentiment140_bert import run_lock
 from sentiment140_bert.errors import DataError, MissingExtra, RunError
 from sentiment140_bert.evaluation.run import load_run_data
 from sentiment140_bert.experiments.label_issues import cross_validation
+from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.run_dir import RunDir, written_whole
 from sentiment140_bert.runs import saved_recipe, without_checkpoint_repo
 
@@ -172,7 +172,7 @@ def _predict_out_of_sample(run: RunDir, recipe: Recipe, train: Dataset, fold_of_
     log.info("suspects: %s training tweets, %d folds, by %s", f"{len(train):,}", fold_of_row.max() + 1, by)
     if by == "baseline":
         return cross_validation.predict_by_baseline(train, fold_of_row)
-    with run_lock.held(run.path, "looking for suspects"):
+    with lock_folder(run.path, "looking for suspects"):
         recipe = without_checkpoint_repo(recipe, "a search for suspects")
         return cross_validation.predict_by_model(run, recipe, fold_of_row)
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sentiment140_bert import run_lock
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, Interrupted, RecipeError, RunError, S140Error
 from sentiment140_bert.experiments import series
@@ -26,6 +25,7 @@ from sentiment140_bert.experiments.learning_curve.plan import (
     make_plan,
 )
 from sentiment140_bert.experiments.learning_curve.results import write_results
+from sentiment140_bert.locks import LOCK, lock_folder
 from sentiment140_bert.recipe import Recipe, parse_recipe
 from sentiment140_bert.run_dir import write_json
 from sentiment140_bert.runs import differences, without_checkpoint_repo
@@ -78,7 +78,7 @@ def learning_curve(
     plan, planned, parts = _plan_trainings(home, recipe, sizes, seeds, keep_models)
     if dry_run:
         return list_work(planned, parts)
-    with run_lock.held(home.path, "making a learning curve", make=True):
+    with lock_folder(home.path, "making a learning curve", create=True):
         write_json(home.plan, plan)
         curve = _train_and_write(home, planned, parts, keep_models, price_per_hour, arguments_given)
     _raise_failures(home, planned)
@@ -130,7 +130,7 @@ def _check_folder_and_recipe(home: CurveDir, recipe: Recipe) -> None:
         raise RunError(f"{home.path} is a file.", "Choose another OUTPUT.")
     plan = home.read_plan()
     if not plan:
-        if home.path.is_dir() and any(path.name != run_lock.LOCK for path in home.path.iterdir()):
+        if home.path.is_dir() and any(path.name != LOCK for path in home.path.iterdir()):
             raise RunError(f"{home.path} is not empty, and not a learning curve.", "Choose another OUTPUT.")
         return
     changed = differences(parse_recipe(plan["recipe"], str(home.plan)), recipe)

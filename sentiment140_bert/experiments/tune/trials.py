@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert import run_lock
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import Diverged, HardwareError, Interrupted, RunError, diverged
 from sentiment140_bert.experiments import series
+from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run_dir import RunDir, full_disk_explained, write_json
 from sentiment140_bert.runs import differences, saved_recipe
@@ -117,7 +117,7 @@ def attempt(
         Interrupted: A signal stopped it; the trial is left to whoever comes next, with a checkpoint.
         S140Error: The trial cannot be trained for a reason that lies not in its values.
     """
-    with run_lock.held(run.path, "training a trial", make=True), full_disk_explained(run.path):
+    with lock_folder(run.path, "training a trial", create=True), full_disk_explained(run.path):
         try:
             score = _trained(claim, recipe, material, run, progress, arguments_given)
         except (HardwareError, Diverged) as error:

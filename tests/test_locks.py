@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import logging
 import os
 import shutil
@@ -18,15 +19,15 @@ import pytest
 
 from command_line import Command
 from sentiment140_bert.errors import RunError
+from sentiment140_bert.locks import LOCK, lock_folder
 from sentiment140_bert.run_dir import TEMPORARY, write_text
-from sentiment140_bert.run_lock import LOCK, held
 from tiny_run import flags
 
 pytest_plugins = "model_fixtures"
 HOLDER = """
 import os, sys, pathlib, time
-from sentiment140_bert.run_lock import held
-with held(pathlib.Path(sys.argv[1]), "training", make=True):
+from sentiment140_bert.locks import lock_folder
+with lock_folder(pathlib.Path(sys.argv[1]), "training", create=True):
     parent = not sys.argv[2:] or os.fork()
     if not parent or not sys.argv[2:]:
         print("held", flush=True)
@@ -36,7 +37,7 @@ with held(pathlib.Path(sys.argv[1]), "training", make=True):
 
 def test_a_circle_of_links_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "run").symlink_to("run")
-    with pytest.raises(RunError, match="run"), held(tmp_path / "run", "training", make=True):
+    with pytest.raises(RunError, match="run"), lock_folder(tmp_path / "run", "training", create=True):
         pass
 
 
@@ -50,7 +51,7 @@ def test_a_child_does_not_hold_on_to_it(tmp_path: Path) -> None:
         holder.send_signal(signal.SIGKILL)
         holder.wait()
         try:
-            with held(tmp_path / "run", "training"):
+            with lock_folder(tmp_path / "run", "training"):
                 pass
         finally:
             os.killpg(holder.pid, signal.SIGKILL)
@@ -69,7 +70,7 @@ def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 def test_a_second_process_is_told_at_once_who_it_is(other: subprocess.Popen[str], tmp_path: Path) -> None:
     with (
         pytest.raises(RunError, match=f"is in use: training by process {other.pid} on ") as caught,
-        held(tmp_path / "run", "scoring"),
+        lock_folder(tmp_path / "run", "scoring"),
     ):
         pass
     assert "Wait until that ends" in caught.value.hint
@@ -90,25 +91,25 @@ def test_a_process_that_was_killed_holds_nothing(other: subprocess.Popen[str], t
     other.send_signal(signal.SIGKILL)
     other.wait()
     assert (tmp_path / "run" / LOCK).is_file()
-    with held(tmp_path / "run", "training"):
+    with lock_folder(tmp_path / "run", "training"):
         pass
     assert not (tmp_path / "run").joinpath(LOCK).exists()
 
 
 def test_a_process_may_hold_it_several_times_over(tmp_path: Path) -> None:
-    with held(tmp_path, "training"):
+    with lock_folder(tmp_path, "training"):
         for _ in range(2):
-            with held(tmp_path, "scoring"):
+            with lock_folder(tmp_path, "scoring"):
                 pass
             assert (tmp_path / LOCK).is_file()
     assert not (tmp_path / LOCK).exists()
 
 
 def test_a_folder_that_was_made_for_it_and_stays_empty_is_removed(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), held(tmp_path / "a" / "b", "training", make=True):
+    with pytest.raises(ZeroDivisionError), lock_folder(tmp_path / "a" / "b", "training", create=True):
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
-    with held(tmp_path / "a" / "b", "training", make=True):
+    with lock_folder(tmp_path / "a" / "b", "training", create=True):
         write_text(tmp_path / "a" / "b" / "recipe.yaml", "")
     assert [each.name for each in (tmp_path / "a" / "b").iterdir()] == ["recipe.yaml"]
 
@@ -132,22 +133,52 @@ def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
             os.utime(file, (moment, moment))
     (tmp_path / "model" / "old of somebody").write_text("whole")
     os.utime(tmp_path / "model" / "old of somebody", (old, old))
-    with held(tmp_path, "training"):
+    with lock_folder(tmp_path, "training"):
         left = {path.name.removeprefix(TEMPORARY) for path in (tmp_path / "model").iterdir()}
     assert left == {"young.json", "with a young file", "young itself", "old of somebody"}
 
 
-def test_where_the_file_system_has_no_locks_it_is_said(tmp_path: Path, monkeypatch, caplog) -> None:
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_no_mere_file_is_a_lock_where_there_are_none(number: int, tmp_path: Path, monkeypatch, caplog) -> None:
     """As on some network drives; there is none here, so the answer of the kernel is played."""
 
-    def refused(*_: object) -> None:
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(fcntl, "flock", refused)
+    monkeypatch.setattr(fcntl, "flock", refuse)
     logging.getLogger("sentiment140_bert").propagate = True
-    with held(tmp_path, "training"):
-        pass
+    with lock_folder(tmp_path, "training"):
+        assert list(tmp_path.iterdir()) == []
     assert "only one process may write there" in caplog.text
+
+
+def test_the_lock_is_no_second_name_of_another_file(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "note.txt").write_text("my own words")
+    os.link(tmp_path / "note.txt", tmp_path / "run" / LOCK)
+    with lock_folder(tmp_path / "run", "training"):
+        assert (tmp_path / "note.txt").read_text() == "my own words"
+        assert json.loads((tmp_path / "run" / LOCK).read_text())["pid"] == os.getpid()
+    assert (tmp_path / "note.txt").read_text() == "my own words"
+
+
+def test_a_lock_just_released_is_not_mistaken_for_one_held(tmp_path: Path) -> None:
+    """Two processes lock and release the same folder over and over; the one that comes second waits or is told."""
+    loop = (
+        "import sys, pathlib\nfrom sentiment140_bert.errors import RunError\n"
+        "from sentiment140_bert.locks import lock_folder\nheld = 0\n"
+        "while held < 200:\n"
+        "    try:\n"
+        "        with lock_folder(pathlib.Path(sys.argv[1]), 'training'):\n"
+        "            (pathlib.Path(sys.argv[1]) / 'alone').mkdir()\n"
+        "            (pathlib.Path(sys.argv[1]) / 'alone').rmdir()\n"
+        "            held += 1\n"
+        "    except RunError:\n"
+        "        pass\n"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", loop, str(tmp_path)]) for _ in range(2)]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_trainings_into_one_folder(classifier_folder: Path, tmp_path: Path, s140) -> None:

@@ -1,0 +1,127 @@
+"""One process at a time writes to a run directory.
+
+The lock is the kernel's, by filelock. Two things stay by hand: what another process is told, which filelock does not
+write down; and the count of links, because filelock writes to a lock file that is another file's second name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sentiment140_bert.errors import RunError
+from sentiment140_bert.run_dir import remove_leftovers, writing_explained
+from sentiment140_bert.trust import check_folder
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+log = logging.getLogger(__name__)
+LOCK = ".s140.lock"
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
+_locked_folders: set[Path] = set()  # by this process
+
+
+@contextmanager
+def lock_folder(folder: Path, purpose: str, *, create: bool = False) -> Iterator[None]:
+    """Lock a run directory for this process, and remove what a killed one was writing there.
+
+    The lock goes with the process, however that ends; a forked child does not hold it. A process may lock a folder
+    again while it has it. The lock's file stays only if a process was killed. A folder that was created for the lock
+    and stays empty is removed again.
+
+    Args:
+        folder: The run directory.
+        purpose: What another process is told: "training".
+        create: Create the folder if it does not exist; without this there is nothing to lock then.
+
+    Raises:
+        RunError: Another process has locked it, or nothing can be written there.
+    """
+    if not create and not folder.is_dir():
+        yield
+        return
+    try:
+        place = folder.resolve()
+    except RuntimeError:  # Python up to 3.12
+        raise RunError(f"{folder} leads in a circle of links.", "Choose another folder.") from None
+    check_folder(folder)
+    if place in _locked_folders:
+        yield
+        return
+    created = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    with writing_explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = _acquire(folder, purpose)
+    _locked_folders.add(place)
+    try:
+        remove_leftovers(folder)
+        yield
+    finally:
+        _locked_folders.remove(place)
+        if lock and lock.is_locked:  # a forked child has lost it
+            (folder / LOCK).unlink(missing_ok=True)  # before the release, after which it may be another process's
+            lock.release()
+        with contextlib.suppress(OSError):  # it is not empty
+            for path in created:
+                path.rmdir()
+
+
+def lock_if_writable(folder: Path, purpose: str) -> AbstractContextManager[None]:
+    """Lock a run directory for a verb that only reads; do nothing if this process may not write there."""
+    return lock_folder(folder, purpose) if os.access(folder, os.W_OK) else contextlib.nullcontext()
+
+
+def _acquire(folder: Path, purpose: str) -> BaseFileLock | None:
+    """Return the acquired lock, or None if the file system has no locks; filelock takes no mere file for one then."""
+    from filelock import FileLock, Timeout
+
+    file = folder / LOCK
+    with contextlib.suppress(FileNotFoundError):
+        if file.lstat().st_nlink > 1:
+            file.unlink()
+    lock = FileLock(
+        file,
+        timeout=0.1,  # the file of a lock that was just released is not mistaken for one that is held
+        thread_local=False,
+        fallback_to_soft=False,
+        on_acquired=partial(_write_owner, purpose),
+    )
+    try:
+        lock.acquire(poll_interval=0.02)
+    except Timeout:
+        raise RunError(
+            f"{folder} is in use: {_read_owner(file)}.", "Wait until that ends, or choose another folder."
+        ) from None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        file.unlink(missing_ok=True)
+        log.warning("lock: there are none in %s: only one process may write there, see to it", folder)
+        return None
+    return lock
+
+
+def _write_owner(purpose: str, descriptor: int) -> None:
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    owner = {"pid": os.getpid(), "host": socket.gethostname(), "doing": purpose, "since": since}
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, json.dumps(owner).encode())
+
+
+def _read_owner(file: Path) -> str:
+    try:
+        owner = json.loads(file.read_text("utf-8"))
+        return f"{owner['doing']} by process {owner['pid']} on {owner['host']} since {owner['since']}"
+    except (OSError, ValueError, KeyError, TypeError):  # not written yet, or just removed
+        return "by another process"
