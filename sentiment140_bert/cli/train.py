@@ -1,4 +1,4 @@
-"""``s140 train``"""
+"""``s140 train``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sentiment140_bert.errors import RunError
 @click.command()
 @recipe_option
 @click.option("--output-dir", type=click.Path(path_type=Path), help="The run directory.  [default: runs/RECIPE]")
-@click.option("--resume", is_flag=True, help="There must be an unfinished run in --output-dir to go on with.")
+@click.option("--resume", is_flag=True, help="Raise an error if --output-dir has no unfinished run.")
 @click.option("--overwrite", is_flag=True, help="Remove an earlier run in --output-dir first.")
 @click.option("--push-to-hub", "push", is_flag=True, help="Publish the finished run, as `s140 push-to-hub` does.")
 @destination_options
@@ -40,14 +40,14 @@ def train(
     """Fine-tune a BERT, keep its best weights, score them, and write a run directory.
 
     A flag beats the recipe, the recipe beats the default. Ctrl-C and SIGTERM leave a checkpoint (exit codes 130
-    and 143). The same command goes on with an unfinished run, however it ended, from its newest whole checkpoint; with
-    --checkpoint-repo-id on a machine that has nothing, too.
+    and 143). Run the same command again to resume from the newest complete checkpoint, whatever stopped the run; with
+    --checkpoint-repo-id also on another machine.
     """
     folder = output_dir or Path("runs") / (Path(recipe).stem if recipe else "bert-base-100k")
     if resume and overwrite:
         raise RunError("--resume and --overwrite exclude each other.", "Choose one.")
     if not push and (repo_id or dataset_repo_id or private is not None):
-        raise RunError("It is said where to publish, but not to publish.", "Add --push-to-hub.")
+        raise RunError("A place to publish is named, but --push-to-hub is missing.", "Add --push-to-hub.")
     if resume and not recipe and (folder / "recipe.yaml").is_file():
         recipe = str(folder / "recipe.yaml")
     chosen = resolved(recipe or "bert-base-100k", flags, assignments)
@@ -55,7 +55,7 @@ def train(
         import sentiment140_bert
 
         destination = sentiment140_bert.Destination(repo_id=repo_id, dataset_repo_id=dataset_repo_id, private=private)
-        # `s140 spark train` brings one that starts several processes.
+        # `s140 spark train` puts its own there, which starts several processes.
         result = click.get_current_context().meta.get("train", sentiment140_bert.train)(
             chosen,
             folder,
@@ -68,7 +68,11 @@ def train(
         return
     if as_json:
         print_json(result)
-        return
+    else:
+        _print_result(result)
+
+
+def _print_result(result: dict[str, Any]) -> None:
     training = result["training"]
     say(
         f"\ntrained {training['steps']:,} steps in {training['seconds']:.0f} s, "
@@ -78,13 +82,13 @@ def train(
     print_usage(training)
     say(f"\nrun    {result['run']}\nmodel  {result['model']}")
     say(f'try    s140 predict {result["run"]} "what a lovely surprise"')
-    for name, each in result["tracked"].items():
-        if each["url"]:
-            say(f"{name:<6} {each['url']}")
-        if each["unsent"]:
-            say(f"{name} has not got everything; later: s140 track sync {result['run']}")
-    if kept := result["checkpoints"]:
-        say(f"kept   {kept['newest'] or 'nothing'} in {kept['url']}")
-        say(f"       the run is finished and needs it no more: hf repos delete {kept['repo_id']}")
+    for name, state in result["tracked"].items():
+        if state["url"]:
+            say(f"{name:<6} {state['url']}")
+        if state["unsent"]:
+            say(f"{name} does not have everything; later: s140 track sync {result['run']}")
+    if repository := result["checkpoints"]:
+        say(f"kept   {repository['newest'] or 'nothing'} in {repository['url']}")
+        say(f"       the run is finished and no longer needs it: hf repos delete {repository['repo_id']}")
     if result["published"]:
         print_published(result["published"])
