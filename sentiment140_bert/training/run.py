@@ -154,11 +154,7 @@ def _train_on_volume(run: RunDir, request: Request) -> dict[str, Any]:
 
 @contextmanager
 def open_job(run: RunDir, request: Request) -> Iterator[Job]:
-    """Choose precision and processes, hold the run directory, and check tracker, Hub and login before hours are spent.
-
-    Raises:
-        S140Error: One of them is not as it should be.
-    """
+    """Choose precision and processes, hold the run directory, and check trackers, Hub and login before training."""
     recipe = request.recipe
     output_dir.refuse_foreign_files(run)
     precision = arguments.choose_precision(recipe.training)
@@ -188,10 +184,9 @@ def load_data_and_resume_state(job: Job) -> Start:
 
     recipe, data = _prepare(job, job.resumes)
     is_fetched = job.remote.fetch(data[1].report, job.resumes) if job.remote else False
-    resumes = job.resumes
-    if arguments.share_value(job.processes, is_fetched):
-        resumes = True
-        recipe, data = _prepare(job, resumes)  # the run may have started with another commit of the base model
+    if is_fetched := arguments.share_value(job.processes, is_fetched):
+        recipe, data = _prepare(job, True)  # the run may have started with another commit of the base model
+    resumes = job.resumes or is_fetched
     log.info("precision: %s (%s)", job.precision.name, job.precision.why)
     checkpoint = checkpoints.newest_complete(job.run.checkpoints) if resumes else None
     if resumes:
