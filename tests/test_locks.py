@@ -189,5 +189,5 @@ def test_two_trainings_into_one_folder(classifier_folder: Path, tmp_path: Path, 
             result = s140(*verb, code=1)
             assert f"is in use: training by process {first.pid} on " in result.stderr
         result = s140("track", "sync", tmp_path / "run", code=1)
-        assert "tracked nowhere" in result.stderr
+        assert "has no tracker" in result.stderr
     assert (tmp_path / "run" / "recipe.yaml").is_file()
