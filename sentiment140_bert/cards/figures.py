@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,18 @@ BLUE, ORANGE, GREY = "#2a6f97", "#e07a1f", "#9a9a9a"
 HELD_OUT = ("test", "manual")
 
 
+@contextmanager
+def default_style() -> Iterator[None]:
+    """Draw by matplotlib's own defaults, not by the ``matplotlibrc`` of the current folder, which may be a stranger's:
+    it can name a TeX program and any resolution."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        yield
+
+
+@default_style()
 def draw_figures(folder: Path, splits: dict[str, Any], history: list[dict[str, Any]]) -> None:
     """Draw the pictures of a run into ``folder``; the same content gives the same bytes.
 

@@ -83,10 +83,15 @@ def _format_default(default: Any) -> str:
 
 
 def refuse_overwriting(output: Path | None, *inputs: str | None) -> None:
-    """Raises S140Error where a file to be written is one of those that are read."""
-    for each in inputs:
-        if output and each and output.expanduser().resolve() == expand_path(each).resolve():
-            raise S140Error(f"{output} is what is read; it would be overwritten.", "Choose another file to write.")
+    """Raise S140Error if a file to write is one of the inputs, or exists in a run, a model folder or an export."""
+    if output is None:
+        return
+    target = output.expanduser().resolve()
+    if any(name and target == expand_path(name).resolve() for name in inputs):
+        raise S140Error(f"{output} is what is read; it would be overwritten.", "Choose another file to write.")
+    owned = ("recipe.yaml", "config.json", "export.json")
+    if target.exists() and any((parent / name).is_file() for parent in target.parents[:2] for name in owned):
+        raise S140Error(f"{output} is part of a run, a model or an export.", "Choose another file to write.")
 
 
 set_option = click.option(

@@ -90,10 +90,12 @@ def load_run_data(run: RunDir) -> Prepared:
     """Load the splits of a run, prepared again from its recipe if they are not in the cache.
 
     Raises:
-        RunError: They have changed since the run was trained.
+        RunError: They have changed since the run was trained, or nothing says what they were: then the recipe may
+            name any file.
     """
+    fingerprint = run.read(run.data)["fingerprint"]
     prepared, _ = loading.load_splits(saved_recipe(run.path).data)
-    if run.data.is_file() and run.read(run.data)["fingerprint"] != prepared.report["fingerprint"]:
+    if fingerprint != prepared.report["fingerprint"]:
         raise RunError(
             f"The data of {run.path} are not what they were when it was trained (the fingerprint differs).",
             "Give the original file back, or score another one with --dataset.",

@@ -19,7 +19,15 @@ from typing_extensions import TypedDict
 from sentiment140_bert import confined
 from sentiment140_bert.errors import MissingExtra, ModelError, first_line
 from sentiment140_bert.files import expand_path
-from sentiment140_bert.inference.onnx_backend import CONFIG, GRAPHS, MANIFEST, hash_sources, is_export, load_export
+from sentiment140_bert.inference.onnx_backend import (
+    CONFIG,
+    GRAPHS,
+    MANIFEST,
+    hash_sources,
+    is_export,
+    load_export,
+    read_json_file,
+)
 from sentiment140_bert.inference.predict import fetch_registered, pin_revision
 from sentiment140_bert.locks import lock_if_writable
 from sentiment140_bert.run_dir import RunDir, folder_written_whole, sha256_of, write_json
@@ -97,7 +105,19 @@ def _choose_folder(model: str, output: Path | None) -> Path:
     folder = output.expanduser()
     if folder.exists() and not is_export(folder) and not (folder.is_dir() and not any(folder.iterdir())):
         raise ModelError(f"{output} exists and is no export.", "Choose a new folder with --output.")
+    _refuse_other_files(folder)
     return folder
+
+
+def _refuse_other_files(folder: Path) -> None:
+    """Refuse to replace an earlier export together with files that it did not write."""
+    if is_export(folder):
+        others = {path.name for path in folder.iterdir()} - {MANIFEST, *read_json_file(folder, MANIFEST)["files"]}
+        if others:
+            raise ModelError(
+                f"{folder} holds more than an export: {', '.join(sorted(others)[:3])}.",
+                "Choose a new folder with --output, or move them away.",
+            )
 
 
 def _write_export(model: str, folder: Path, quantize: str | None, revision: str | None) -> Export:

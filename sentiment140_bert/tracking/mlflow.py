@@ -24,6 +24,8 @@ from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
 
 log = logging.getLogger(__name__)
 PARENT = "mlflow.parentRunId"  # as MLflow's own nested runs have it
+# MLflow's own stores in the current folder, which may have come as an archive; a journal can name a file to be removed.
+DEFAULT_STORES = ("mlflow.db", "mlflow.db-journal", "mlflow.db-wal", "mlruns")
 KEY = "s140.key"  # a tag: it finds a run whose creation was never answered
 AT_ONCE = 1000  # metrics that a server takes in one request
 NOTE = 8000  # characters of a tag
@@ -58,20 +60,18 @@ class Mlflow(Tracker):
         self.artifacts: Any = None
 
     def unnamed_place(self) -> str:
-        # MLflow's own default is a file in the current folder, which may be the run.
-        default = absolute("sqlite:///mlflow.db")
-        is_in_run = Path.cwd().is_relative_to(self.tracked_run.run.path.resolve()) and Path("mlflow.db").exists()
-        places = [default] if is_in_run else []
-        places += [earlier] if (earlier := self.state.get("tracking_uri")) else []
-        unknown = [place for place in places if not trust.is_known_place("mlflow", place)]
-        if not unknown:
+        """Return the store that only the run names, or that was in the current folder before the user chose one."""
+        earlier = self.state.get("tracking_uri")
+        is_default_there = any(os.path.lexists(name) for name in DEFAULT_STORES)
+        if not is_default_there and (not earlier or trust.is_known_place("mlflow", earlier)):
             return ""
         import mlflow
 
         if mlflow.is_tracking_uri_set():
             return ""
-        own = "" if is_in_run else absolute(mlflow.get_tracking_uri())
-        return next((place for place in unknown if place != own), "")
+        own = absolute(mlflow.get_tracking_uri())
+        unknown = [place for place in (own, earlier) if place and not trust.is_known_place("mlflow", place)]
+        return next((place for place in unknown if place != own or is_default_there), "")
 
     def open(self, remember: Remember) -> None:
         import mlflow

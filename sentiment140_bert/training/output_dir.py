@@ -37,7 +37,7 @@ def refuse_foreign_files(run: RunDir) -> None:
             "Choose another --output-dir, or move them away.",
         )
     if run.checkpoints.is_symlink():  # the user's, to a larger disk perhaps
-        trust.remember_place("checkpoints", str(run.checkpoints.resolve()))
+        trust.remember_place("checkpoints", trust.describe_link(run.checkpoints))
 
 
 def resolve_output_dir(run: RunDir, recipe: Recipe, resume: bool, overwrite: bool) -> bool:

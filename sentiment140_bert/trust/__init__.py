@@ -100,10 +100,15 @@ def _is_allowed_in_run(link: Path, name: Path) -> bool:
     """Return True for a log that wandb keeps in its own cache, and for a link to a larger disk that was there when the
     user began the run."""
     if name == Path("checkpoints"):
-        return is_known_place("checkpoints", str(link.resolve()))
+        return is_known_place("checkpoints", describe_link(link))
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - no home, no error
     logs = Path(os.environ.get("WANDB_CACHE_DIR") or Path(cache, "wandb"), "logs")
     return name.parts[0] == "wandb" and name.suffix == ".log" and _leads_into(link, logs.resolve())
+
+
+def describe_link(link: Path) -> str:
+    """Return a link of one run, as it is remembered: another run's link to the same folder is not the user's."""
+    return f"{link.parent.resolve()} -> {link.resolve()}"
 
 
 def remember_place(kind: str, place: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentiment140_bert.cards.figures import default_style
 from sentiment140_bert.experiments.learning_curve.fit import AHEAD
 from sentiment140_bert.experiments.learning_curve.plan import FINISHED, SPLITS
 from sentiment140_bert.run_dir import written_whole
@@ -113,6 +114,7 @@ def _describe_fit(fit: Mapping[str, Any]) -> str:
     )
 
 
+@default_style()
 def draw_curve(path: Path, curve: Mapping[str, Any]) -> None:
     """Write a PNG: accuracy by training tweets, a panel for each split; the same content gives the same bytes."""
     from matplotlib.figure import Figure

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sentiment140_bert.cards.figures import default_style
 from sentiment140_bert.experiments.tune.progress import shown
 from sentiment140_bert.run_dir import written_whole
 
@@ -21,6 +22,7 @@ FEW = 6  # steps that are all named on an axis
 TIED = 0.06  # values of choices stand apart by as much of an axis, that lines do not lie on each other
 
 
+@default_style()
 def draw(folder: Path, tuning: Mapping[str, Any]) -> list[str]:
     """Writes those that there is something to show of, and returns their names; the same content, the same bytes."""
     scored = [each for each in tuning["trials"] if each["value"] is not None]

@@ -1,0 +1,102 @@
+"""Commands that are given in a stranger's folder: what libraries read there by themselves changes nothing."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sentiment140_bert import trust
+from sentiment140_bert.cards.figures import draw_figures
+from sentiment140_bert.cli import main
+from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.runs import history_of
+
+pytest_plugins = "model_fixtures"
+
+
+@pytest.fixture
+def archive(tmp_path: Path, smallest_run: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a run in it, which is the current one."""
+    shutil.copytree(smallest_run, tmp_path / "archive" / "run")
+    monkeypatch.chdir(tmp_path / "archive")
+    return tmp_path / "archive"
+
+
+def test_figures_do_not_follow_a_matplotlibrc(archive: Path) -> None:
+    """It would run TeX, and take all memory for one picture."""
+    run = RunDir(Path("run"))
+    splits, history = run.read(run.metrics)["splits"], history_of(run)
+    import matplotlib
+
+    with matplotlib.rc_context({"text.usetex": True, "savefig.dpi": 3000, "figure.facecolor": "red"}):
+        draw_figures(Path("with"), splits, history)
+    draw_figures(Path("without"), splits, history)
+    drawn = {name.name: name.read_bytes() for name in Path("with").iterdir()}
+    assert drawn == {name.name: name.read_bytes() for name in Path("without").iterdir()}
+
+
+def test_a_store_of_mlflow_is_not_opened_until_it_is_named(archive: Path) -> None:
+    """A journal next to it can name any file, which SQLite removes."""
+    victim = archive.parent / "thesis.txt"
+    victim.write_text("three years of work")
+    write_store_that_removes(archive / "mlflow.db", victim)
+    words = ["track", "sync", "run", "--report-to", "mlflow"]
+    result = CliRunner().invoke(main, words)
+    assert f"sqlite:///{archive}/mlflow.db" in result.output
+    assert "MLFLOW_TRACKING_URI" in result.output
+    assert victim.read_text() == "three years of work"
+
+
+def write_store_that_removes(store: Path, victim: Path) -> None:
+    """Write a database with a hot journal (SQLite's file format, section 3) that names a super-journal."""
+    connection = sqlite3.connect(store)
+    connection.execute("CREATE TABLE t (x)")
+    connection.commit()
+    connection.close()
+    magic, name = bytes.fromhex("d9d505f920a163d7"), str(victim).encode()
+    numbers = (0, 1, store.stat().st_size // 4096, 512, 4096)
+    header = magic + b"".join(number.to_bytes(4, "big") for number in numbers)
+    ending = (1).to_bytes(4, "big") + name + len(name).to_bytes(4, "big") + sum(name).to_bytes(4, "big") + magic
+    store.with_name("mlflow.db-journal").write_bytes(header.ljust(512, b"\0") + ending)
+
+
+def test_a_link_to_checkpoints_is_of_one_run(tmp_path: Path) -> None:
+    """The user's own folder of checkpoints is not emptied through the link of a stranger's run."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    for name in ("own", "theirs"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "checkpoints").symlink_to(disk)
+    trust.remember_place("checkpoints", trust.describe_link(tmp_path / "own" / "checkpoints"))
+    trust.check_folder(tmp_path / "own")
+    with pytest.raises(trust.TrustError, match="leads out"):
+        trust.check_folder(tmp_path / "theirs")
+
+
+def test_a_run_that_does_not_say_what_its_tweets_were_reads_no_file(archive: Path) -> None:
+    Path("diary.csv").write_text(
+        "text,label\n" + "".join(f"diary line {number},{number % 2}\n" for number in range(99))
+    )
+    recipe = Path("run/recipe.yaml")
+    recipe.write_text(recipe.read_text().replace("dataset: ", f"dataset: {archive / 'diary.csv'}  # ", 1))
+    Path("run/data.json").unlink()
+    before = Path("run/predictions.parquet").read_bytes()
+    result = CliRunner().invoke(main, ["evaluate", "run"])
+    assert result.exit_code == 1
+    assert "data.json" in result.output
+    assert Path("run/predictions.parquet").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["predictions.parquet", "model/README.csv"])
+def test_an_output_replaces_no_file_of_a_run(archive: Path, name: str) -> None:
+    file = archive / "run" / name
+    file.touch()
+    before = file.read_bytes()
+    result = CliRunner().invoke(main, ["predict", "run", "so good", "--output", str(file)])
+    assert result.exit_code == 1
+    assert "is part of a run" in result.output
+    assert file.read_bytes() == before
