@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sentiment140_bert.publishing.publish import push_to_hub
     from sentiment140_bert.publishing.verify import verify
     from sentiment140_bert.recipe import Recipe, load_recipe
-    from sentiment140_bert.runs import saved_recipe
+    from sentiment140_bert.run import saved_recipe
     from sentiment140_bert.tracking.tracks import sync_track, track
     from sentiment140_bert.training.run import train
 
@@ -53,7 +53,7 @@ _MODULES = {
     "preview": "data.loading",
     "push_to_hub": "publishing.publish",
     "report": "evaluation.report",
-    "saved_recipe": "runs",
+    "saved_recipe": "run",
     "spark_predict": "platforms.spark.predict",
     "spark_train": "platforms.spark.train",
     "suspects": "experiments.label_issues.suspects",

@@ -1,12 +1,29 @@
-"""Paths as users type them."""
+"""Files and folders written whole or not at all, and removed without following links; paths as users type them."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import hashlib
+import json
 import os
+import shutil
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from sentiment140_bert.errors import S140Error, first_line
+from sentiment140_bert.errors import RunError, S140Error, first_line
 from sentiment140_bert.visible import shorten
+
+TEMPORARY = ".s140-new-"  # how the names of files and folders begin that are still being written
+HOUR = 3600  # seconds
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+NO_SPACE_MESSAGES = ("No space left on device", "Disk quota exceeded", "File too large", "unexpected pos")
 
 
 def expand_path(name: str) -> Path:
@@ -22,3 +39,196 @@ def expand_path(name: str) -> Path:
         message = f"{shorten(name)} cannot be a file or folder: {first_line(error)[:100]}."
         raise S140Error(message, "Check it.") from None
     return path
+
+
+@contextmanager
+def write_whole(path: Path) -> Iterator[Path]:
+    """Give a temporary path next to ``path`` to write to, and rename it into place when the block succeeds.
+
+    When the block raises, the temporary file is removed and an older ``path`` stays as it was. Afterwards the file
+    is on the disk itself: a power cut leaves the old or the new one.
+
+    Raises:
+        RunError: Nothing can be written there, it is something else than a file, or the disk is full.
+    """
+    with explain_refused_write(path):
+        if path.exists() and not path.is_file():  # a folder; or a pipe or a device, which renaming would replace
+            raise RunError(f"{path} exists and is no regular file.", "Name another file.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{TEMPORARY}{path.name}.", suffix=path.suffix)
+        os.close(handle)
+    temporary = Path(name)
+    try:
+        with explain_full_disk(path):
+            yield temporary
+            settle(temporary)
+            temporary.replace(path)
+            synchronize(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def write_folder_whole(path: Path) -> Iterator[Path]:
+    """Give a temporary folder next to ``path`` to write to, and put it in its place when the block succeeds.
+
+    When the block raises, the temporary folder is removed and an older ``path`` stays as it was.
+
+    Raises:
+        RunError: Nothing can be written there, it is something else than a folder, or the disk is full.
+    """
+    with explain_refused_write(path):
+        if path.exists() and not path.is_dir():
+            raise RunError(f"{path} exists and is no folder.", "Name another folder.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{TEMPORARY}{path.name}-"))
+    former = temporary.with_name(f"{temporary.name}.former")
+    try:
+        with explain_full_disk(path):
+            yield temporary
+            settle(temporary)
+            if os.path.lexists(path):
+                path.replace(former)
+            temporary.replace(path)
+            synchronize(path.parent)
+    finally:
+        for folder in (temporary, former):
+            remove_path(folder)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8, whole or not at all; bytes of a file's name that are no character become escapes."""
+    with write_whole(path) as temporary:
+        temporary.write_text(text, "utf-8", "backslashreplace")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write ``content`` as indented JSON, whole or not at all; NaN and infinities are refused."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextmanager
+def explain_refused_write(path: Path) -> Iterator[None]:
+    """Turn a refusal of the file system into a sentence that names ``path``."""
+    try:
+        with explain_full_disk(path):
+            yield
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror}.", "Choose another place.") from None
+
+
+@contextmanager
+def explain_full_disk(path: Path) -> Iterator[None]:
+    """Turn the error of a full disk, in the words of whichever library wrote, into a sentence that names ``path``."""
+    try:
+        yield
+    except _list_write_errors() as error:
+        if not is_disk_full(error):
+            raise
+        named = getattr(error, "filename", None)
+        raise build_full_disk_error(Path(named) if isinstance(named, str | Path) else path) from None
+
+
+def _list_write_errors() -> tuple[type[Exception], ...]:
+    """Return what a write may raise; safetensors' own error only if it is loaded, because exports work without it."""
+    loaded = sys.modules.get("safetensors")
+    return (OSError, RuntimeError, *([loaded.SafetensorError] if loaded else []))
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Return True if a write failed for want of space.
+
+    safetensors wraps the system's error in one of its own, and torch tells only that its archive came out too short.
+    """
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
+        return True
+    return any(message in str(error) for message in NO_SPACE_MESSAGES)
+
+
+def build_full_disk_error(path: Path | None) -> RunError:
+    """Return the error to raise when ``path`` could not be written for want of space.
+
+    Args:
+        path: What was written, or None where the system does not tell.
+    """
+    places = (path,) if path else (Path.cwd(), Path(tempfile.gettempdir()))
+    free = [f"{measure_free_space(place):,.0f} MiB are free {'there' if path else f'in {place}'}" for place in places]
+    return RunError(
+        f"The disk is full: {path or 'a file'} could not be written ({', '.join(free)}; or else a quota or the largest "
+        "size of a file is reached).",
+        "Make room, then run the same command again; a training resumes from its newest whole checkpoint.",
+    )
+
+
+def measure_free_space(path: Path) -> float:
+    """Return the MiB that are free on the disk of ``path``, which need not exist yet."""
+    existing = next(place for place in (path, *path.parents) if place.exists())
+    return shutil.disk_usage(existing).free / 2**20
+
+
+def synchronize(path: Path) -> None:
+    """Wait until a file, or the list of a folder's names, is on the disk itself."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network drives cannot do this with folders
+            raise
+    finally:
+        os.close(handle)
+
+
+def settle(path: Path) -> None:
+    """Bring a file, or a folder with all in it, to the disk itself, with the permissions that the umask gives.
+
+    What safetensors and :mod:`tempfile` write is for the user alone. What a link leads to stays as it is.
+    """
+    mask = _read_umask()
+    for written in (path, *path.rglob("*")):
+        if written.is_symlink():
+            continue
+        permissions = (0o777 if written.is_dir() else 0o666) & ~mask
+        if stat.S_IMODE(written.stat().st_mode) != permissions:
+            written.chmod(permissions)
+        synchronize(written)
+
+
+def _read_umask() -> int:
+    """Return the umask; where the kernel tells it, without changing it for what other threads write meanwhile."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text("utf-8", "replace").splitlines():
+            if line.startswith("Umask:"):
+                return int(line.split()[1], 8)
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process was writing: what nobody has written to for an hour."""
+    for path in list(folder.rglob(f"{TEMPORARY}*")):
+        with contextlib.suppress(FileNotFoundError):  # its writer has just finished
+            inner = [] if path.is_symlink() else path.rglob("*")  # a link may lead to all files there are
+            newest = max(file.lstat().st_mtime for file in (path, *inner))
+            if time.time() - newest < HOUR:
+                continue
+            remove_path(path)
+
+
+def remove_path(path: Path) -> None:
+    """Remove a folder, a file or a link, and never what a link leads to.
+
+    Raises:
+        OSError: Something of it cannot be removed.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if path.is_symlink() or not path.is_dir():
+            path.unlink()
+        else:
+            shutil.rmtree(path)
+
+
+def hash_file(path: Path) -> str:
+    """Return the hexadecimal sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

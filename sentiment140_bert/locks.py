@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.run_dir import remove_leftovers, writing_explained
+from sentiment140_bert.files import explain_refused_write, remove_leftovers
 from sentiment140_bert.trust import check_folder
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def lock_folder(folder: Path, purpose: str, *, create: bool = False) -> Iterator
         yield
         return
     created = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    with writing_explained(folder):
+    with explain_refused_write(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = _acquire(folder, purpose)
     _locked_folders.add(place)

@@ -27,3 +27,10 @@ def shorten(value: object, longest: int = 200) -> str:
     """Return a value's ``repr``, cut if it is long."""
     text = repr(value)
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def format_duration(seconds: float) -> str:
+    """Return seconds in the unit that a person would choose."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from command_line import Command
-from sentiment140_bert.run_dir import sha256_of
+from sentiment140_bert.files import hash_file
 from sentiment140_bert.training.checkpoints import MANIFEST
 
 RESULTS = ("model/model.safetensors", "metrics.json")
@@ -56,7 +56,7 @@ def until_whole(folder: Path, command: Command) -> None:
 
 def same(folder: Path, undisturbed: Path) -> bool:
     """Whether weights and scores of two finished runs agree in every byte."""
-    return all(sha256_of(folder / file) == sha256_of(undisturbed / file) for file in RESULTS)
+    return all(hash_file(folder / file) == hash_file(undisturbed / file) for file in RESULTS)
 
 
 def damaged(checkpoint: Path, draw: random.Random) -> str:

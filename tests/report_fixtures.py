@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run import RunDir
 
 HOSTILE_TWEETS = [
     "<script>alert(1)</script> so bad",

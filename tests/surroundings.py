@@ -27,7 +27,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from command_line import Command
-from sentiment140_bert.run_dir import TEMPORARY, sha256_of
+from sentiment140_bert.files import TEMPORARY, hash_file
 
 MIB = 2**20
 CLONE_NEWNS, MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 0x20000, 1, 32, 4096, 0x4000, 0x40000
@@ -261,7 +261,7 @@ class Outcome(NamedTuple):
 
 def run_under(condition: str, place: Path, words: Sequence[object]) -> Outcome:
     """Run a verb under a condition, in a folder that :func:`make_place` made."""
-    weights, before = sha256_of(place / WEIGHTS), modes(place)
+    weights, before = hash_file(place / WEIGHTS), modes(place)
     prepare = CONDITIONS[condition](place)
     with Command(*words, env=Place(place).environment, cwd=place, prepare=prepare) as command:
         code = command.wait(300)
@@ -272,7 +272,7 @@ def run_under(condition: str, place: Path, words: Sequence[object]) -> Outcome:
     if code == 1 and "Error: " not in stderr and condition not in ("stderr closed", "stderr's reader gone"):
         faults.append("no error was shown")
     faults += damage(place)
-    if sha256_of(place / WEIGHTS) != weights:
+    if hash_file(place / WEIGHTS) != weights:
         faults.append("other weights")
     if condition.startswith("umask"):
         mask = int(condition.split()[1], 8)

@@ -19,8 +19,8 @@ import pytest
 
 from command_line import Command
 from sentiment140_bert.errors import RunError
+from sentiment140_bert.files import TEMPORARY, write_text
 from sentiment140_bert.locks import LOCK, lock_folder
-from sentiment140_bert.run_dir import TEMPORARY, write_text
 from tiny_run import flags
 
 pytest_plugins = "model_fixtures"

@@ -17,16 +17,16 @@ import pytest
 from safetensors.numpy import save_file
 
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.run_dir import (
-    RunDir,
-    disk_full,
-    folder_written_whole,
-    full_disk_explained,
-    sha256_of,
+from sentiment140_bert.files import (
+    build_full_disk_error,
+    explain_full_disk,
+    hash_file,
+    write_folder_whole,
     write_json,
     write_text,
-    written_whole,
+    write_whole,
 )
+from sentiment140_bert.run import RunDir
 from sentiment140_bert.training.output_dir import refuse_foreign_files
 
 HEARD: Callable[[str, tuple[object, ...]], None] | None = None  # is asked before any file is removed
@@ -137,7 +137,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(run, error):
     write_text(run.recipe, "old")
 
     def write_half() -> None:
-        with written_whole(run.recipe) as temporary:
+        with write_whole(run.recipe) as temporary:
             temporary.write_text("half of the n")
             raise error
 
@@ -181,7 +181,7 @@ def test_permissions_follow_the_umask(tmp_path: Path) -> None:
     try:
         for mask in (0, 0o022, 0o077):
             os.umask(mask)
-            with folder_written_whole(tmp_path / f"{mask:o}") as temporary:
+            with write_folder_whole(tmp_path / f"{mask:o}") as temporary:
                 (temporary / "deep").mkdir(0o700)
                 save_file({"a": np.zeros(1)}, temporary / "deep" / "weights")
             for path in (tmp_path / f"{mask:o}", *(tmp_path / f"{mask:o}").rglob("*")):
@@ -196,7 +196,7 @@ def test_permissions_follow_the_umask(tmp_path: Path) -> None:
 def test_a_power_cut_leaves_the_old_or_the_new_folder(run, disk):
     for content in ("old", "new"):
         disk.clear()
-        with folder_written_whole(run.model) as temporary:
+        with write_folder_whole(run.model) as temporary:
             (temporary / "deep").mkdir()
             (temporary / "deep" / "weights").write_text(content)
             (temporary / "config.json").write_text(content)
@@ -209,7 +209,7 @@ def test_a_power_cut_leaves_the_old_or_the_new_folder(run, disk):
 
 
 def test_nobody_sees_a_file_that_is_half_written(run):
-    with written_whole(run.recipe) as temporary:
+    with write_whole(run.recipe) as temporary:
         temporary.write_text("new")
         assert not run.recipe.exists()
         assert temporary.suffix == run.recipe.suffix
@@ -222,14 +222,14 @@ def test_a_file_that_may_not_be_so_large_is_a_sentence(tmp_path, write):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
-        with pytest.raises(RunError, match="largest size of a file"), full_disk_explained(tmp_path / "large"):
+        with pytest.raises(RunError, match="largest size of a file"), explain_full_disk(tmp_path / "large"):
             write(tmp_path / "large", "x" * 5000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_full_disk_that_is_not_named_is_looked_for(tmp_path):
-    said = disk_full(None).message
+    said = build_full_disk_error(None).message
     assert f"MiB are free in {Path.cwd()}" in said
     assert f"MiB are free in {tempfile.gettempdir()}" in said
 
@@ -238,9 +238,9 @@ def test_what_is_no_file_is_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     for name in ("pipe", "folder"):
-        with pytest.raises(RunError, match=f"{name} is there and no regular file"):
+        with pytest.raises(RunError, match=f"{name} exists and is no regular file"):
             write_text(tmp_path / name, "x")
-    with pytest.raises(RunError, match="pipe is there and no folder"), folder_written_whole(tmp_path / "pipe"):
+    with pytest.raises(RunError, match="pipe exists and is no folder"), write_folder_whole(tmp_path / "pipe"):
         pass
     assert {each.name for each in tmp_path.iterdir()} == {"pipe", "folder"}
     assert (tmp_path / "pipe").is_fifo()
@@ -298,7 +298,7 @@ def test_the_umask_is_kept_to(tmp_path, mask):
     before = os.umask(mask)
     try:
         write_text(tmp_path / "a.txt", "x")
-        with folder_written_whole(tmp_path / "folder"):
+        with write_folder_whole(tmp_path / "folder"):
             pass
         assert os.umask(mask) == mask
     finally:
@@ -309,7 +309,7 @@ def test_the_umask_is_kept_to(tmp_path, mask):
 
 def test_sha256(tmp_path: Path):
     (tmp_path / "abc").write_bytes(b"abc")
-    assert sha256_of(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert hash_file(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
 def test_clearing_leaves_what_no_run_wrote(run):

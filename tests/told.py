@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sentiment140_bert.run_dir import RunDir
-from sentiment140_bert.runs import saved_recipe
+from sentiment140_bert.run import RunDir, saved_recipe
 from sentiment140_bert.tracking import open_trackers, tracks
 
 

@@ -28,7 +28,7 @@ from sentiment140_bert.data.loading import PreparedData
 from sentiment140_bert.errors import Interrupted, S140Error
 from sentiment140_bert.inference.torch_backend import TorchClassifier
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.runs import without_folders
+from sentiment140_bert.recipe.privacy import strip_folders
 from sentiment140_bert.training import environment
 from training import UNSAVED, train_as_package, train_as_tutorials
 
@@ -134,8 +134,8 @@ def compare(recipe: Recipe, seeds: int, ways: Sequence[str]) -> dict[str, Any]:
     by_way = {way: [run["test"] for run in runs if run["way"] == way] for way in ways}
     return {
         "kind": "accuracy",
-        "model": without_folders(recipe.model.model_name_or_path),
-        "dataset": without_folders(recipe.data.dataset),
+        "model": strip_folders(recipe.model.model_name_or_path),
+        "dataset": strip_folders(recipe.data.dataset),
         "rows": {name: split["rows"] for name, split in data[1].report["splits"].items()},
         "training": {key: value for key, value in recipe.to_dict()["training"].items() if key != "report_to"},
         "date": datetime.now(UTC).date().isoformat(),

@@ -23,7 +23,7 @@ import click
 from sentiment140_bert.cli.output import print_json, print_table, say
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.machine.usage import resident_peak
-from sentiment140_bert.runs import without_folders
+from sentiment140_bert.recipe.privacy import strip_folders
 from sentiment140_bert.training import environment
 
 log = logging.getLogger("sentiment140_bert.benchmark")
@@ -213,7 +213,7 @@ def measure(
     check_any_measured(chosen, turns, failures)
     return {
         "kind": kind,
-        **{name: without_folders(value) if isinstance(value, str) else value for name, value in settings.items()},
+        **{name: strip_folders(value) if isinstance(value, str) else value for name, value in settings.items()},
         "rounds": rounds,
         "date": datetime.now(UTC).date().isoformat(),
         "machine": environment.describe(),

@@ -10,7 +10,7 @@ from sentiment140_bert import shapes
 from sentiment140_bert.data.corpora import Corpus, identify_corpus
 from sentiment140_bert.errors import RecipeError, RunError
 from sentiment140_bert.recipe import load_recipe
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run import RunDir
 from sentiment140_bert.shapes import checked
 
 # Hub ids of base models that have another name here.

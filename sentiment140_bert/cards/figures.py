@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.run_dir import CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES, written_whole
+from sentiment140_bert.files import write_whole
+from sentiment140_bert.run import CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +68,7 @@ def _draw_splits(path: Path, splits: dict[str, Any], plot: Any, height: float = 
 
 
 def _save(figure: Figure, path: Path) -> None:
-    with written_whole(path) as temporary:
+    with write_whole(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})
 
 

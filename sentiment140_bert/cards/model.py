@@ -18,9 +18,11 @@ from sentiment140_bert.cards.facts import Facts
 from sentiment140_bert.cards.markup import render
 from sentiment140_bert.data.corpora import add_description, list_decided_keys
 from sentiment140_bert.errors import RunError
+from sentiment140_bert.files import hash_file, write_json, write_text, write_whole
 from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.recipe import SCORES, CardConfig, Recipe
-from sentiment140_bert.run_dir import (
+from sentiment140_bert.recipe.privacy import make_public
+from sentiment140_bert.run import (
     CALIBRATION,
     CONFUSION,
     EVAL_RESULTS,
@@ -29,12 +31,8 @@ from sentiment140_bert.run_dir import (
     SLICES,
     TRAINING_ROWS,
     RunDir,
-    sha256_of,
-    write_json,
-    write_text,
-    written_whole,
+    saved_recipe,
 )
-from sentiment140_bert.runs import history_of, public, saved_recipe, title_of
 from sentiment140_bert.shapes import BASELINES
 
 Files = dict[str, Path | bytes]
@@ -140,7 +138,7 @@ def read_scores(run: RunDir) -> dict[str, Any]:
             "Finish it with `s140 train --resume`, or score it with `s140 evaluate RUN`.",
         )
     metrics: dict[str, Any] = run.read(run.metrics)
-    if metrics.get("weights_sha256") != sha256_of(run.weights):
+    if metrics.get("weights_sha256") != hash_file(run.weights):
         raise RunError(
             f"The scores in {run.metrics} are not those of the weights in {run.model} (sha256 differs).",
             f"Score them: s140 evaluate {shlex.quote(str(run.path))}",
@@ -152,7 +150,7 @@ def redraw_figures(run: RunDir, metrics: dict[str, Any]) -> None:
     """Draw the run's pictures again."""
     from sentiment140_bert.cards import figures
 
-    figures.draw_figures(run.figures, metrics["splits"], history_of(run))
+    figures.draw_figures(run.figures, metrics["splits"], run.read_history())
 
 
 def write_model_folder(run: RunDir, metrics: dict[str, Any], repo_id: str | None = None) -> None:
@@ -163,7 +161,7 @@ def write_model_folder(run: RunDir, metrics: dict[str, Any], repo_id: str | None
         if isinstance(content, bytes):
             write_text(target, content.decode())
         elif content != target:
-            with written_whole(target) as temporary:
+            with write_whole(target) as temporary:
                 shutil.copyfile(content, temporary)
 
 
@@ -191,7 +189,7 @@ def collect_files(
     recipe, data = saved_recipe(run.path), data or run.read(run.data)
     tracked, environment = tracking.public_state(run), run.read(run.environment)
     base = environment.get("base_model")
-    public_recipe = public(recipe, base.get("name") if isinstance(base, dict) else None)
+    public_recipe = make_public(recipe, base.get("name") if isinstance(base, dict) else None)
     facts = card_facts.check_facts(public_recipe.to_dict(), data, environment, metrics, tracked)
     pictures = sorted(run.figures.glob("*.png"))
     title, model_id = name_model(run, recipe, repo_id)
@@ -215,7 +213,7 @@ def name_model(run: RunDir, recipe: Recipe, repo_id: str | None) -> tuple[str, s
     """Return a model's title, and the argument for `pipeline`: the id on the Hub if it has one, else the folder."""
     if repo_id:
         return repo_id.rpartition("/")[2], repo_id
-    return title_of(run, recipe), f"{run.path.resolve().name}/model"
+    return run.choose_title(recipe), f"{run.path.resolve().name}/model"
 
 
 def read_card(run: RunDir) -> str | None:

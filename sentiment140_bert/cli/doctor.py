@@ -100,13 +100,14 @@ def _describe_choice(choice: dict[str, Any]) -> Iterator[str]:
 
 
 def _describe_probe(probe: dict[str, Any]) -> Iterator[str]:
-    from sentiment140_bert.runs import duration
+    from sentiment140_bert.visible import format_duration
 
     job, seconds, batch, usage = probe["job"], probe["seconds"], probe["batch"], probe["usage"]
     yield (
-        f"about {duration(seconds['total'])} ({duration(seconds['low'])} to {duration(seconds['high'])}) for "
-        f"{job['steps']:,} steps on {job['train']:,} tweets, of which scoring {duration(seconds['scoring'])}, "
-        f"{job['saves']} checkpoints {duration(seconds['saving'])}"
+        f"about {format_duration(seconds['total'])} "
+        f"({format_duration(seconds['low'])} to {format_duration(seconds['high'])}) for "
+        f"{job['steps']:,} steps on {job['train']:,} tweets, of which scoring {format_duration(seconds['scoring'])}, "
+        f"{job['saves']} checkpoints {format_duration(seconds['saving'])}"
     )
     yield (
         f"{probe['tweets_per_second']:,.0f} tweets/s; {probe['step']['median']:.3g} s a step (median of "

@@ -13,8 +13,9 @@ from sentiment140_bert.cli.options import backend_option, json_option, recipe_op
 from sentiment140_bert.cli.output import print_json, stdout_kept_clean
 from sentiment140_bert.cli.scores import print_comparison, print_scores
 from sentiment140_bert.errors import S140Error
+from sentiment140_bert.files import write_json
 from sentiment140_bert.recipe import SOURCE_SETTINGS
-from sentiment140_bert.run_dir import RunDir, write_json
+from sentiment140_bert.run import RunDir
 
 
 @click.command()

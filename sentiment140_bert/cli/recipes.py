@@ -10,8 +10,8 @@ import click
 from sentiment140_bert.cli.options import json_option
 from sentiment140_bert.cli.output import print_json, print_table, say
 from sentiment140_bert.errors import S140Error
+from sentiment140_bert.files import write_text
 from sentiment140_bert.recipe import build_schema, list_recipes, load_recipe, read_recipe
-from sentiment140_bert.run_dir import write_text
 
 
 @click.group()

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sentiment140_bert.errors import HardwareError, S140Error, first_line
+from sentiment140_bert.files import build_full_disk_error, is_disk_full
 from sentiment140_bert.machine import facts
-from sentiment140_bert.run_dir import disk_full, is_disk_full
 from sentiment140_bert.visible import shorten
 
 MIN_MEMORY_LEFT = 64  # MiB: with less, any error of a library is about memory
@@ -148,7 +148,7 @@ def _explain(error: BaseException) -> S140Error | None:
     if isinstance(error, MemoryError) or number == errno.ENOMEM or any(words in text.lower() for words in MEMORY_WORDS):
         return _out_of_memory(error)
     if is_disk_full(error) or "database or disk is full" in text:
-        return disk_full(Path(os.fsdecode(name)) if isinstance(name, str | bytes | Path) else None)
+        return build_full_disk_error(Path(os.fsdecode(name)) if isinstance(name, str | bytes | Path) else None)
     if number in (errno.EMFILE, errno.ENFILE) or FILES_WORDS in text:
         return S140Error(
             f"Too many files are open at once: this process may open {facts.open_files_limit() or 'no more'}.",

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sentiment140_bert.run_dir import sha256_of
+from sentiment140_bert.files import hash_file
 from sentiment140_bert.trust.model_files import UnusableFile
 
 NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}  # otherwise onnxruntime tells its maker of every session
@@ -52,7 +52,7 @@ def try_graph(file: Path) -> None:
 
 
 def _try(what: str, version: str, file: Path, memory: int) -> None:
-    mark = cache_dir() / "tried" / f"{what}-{version}-{sha256_of(file)}"
+    mark = cache_dir() / "tried" / f"{what}-{version}-{hash_file(file)}"
     if os.path.exists(mark):  # noqa: PTH110 - raises nothing where the cache cannot be read
         return
     # -P: without the folder of the script, whose names would hide others.

@@ -29,15 +29,15 @@ from sentiment140_bert.data import untrusted_datasets
 from sentiment140_bert.data.columns import BadRow
 from sentiment140_bert.data.origin import ORIGIN
 from sentiment140_bert.errors import DataError, S140Error, first_line
-from sentiment140_bert.models.labels import LABEL_NAMES
-from sentiment140_bert.run_dir import (
+from sentiment140_bert.files import (
     TEMPORARY,
-    full_disk_explained,
+    explain_full_disk,
+    explain_refused_write,
     remove_leftovers,
     settle,
     write_json,
-    writing_explained,
 )
+from sentiment140_bert.models.labels import LABEL_NAMES
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -313,14 +313,14 @@ def _make_folder(kind: str, key: str) -> Iterator[Path]:
     except OSError as error:
         raise DataError(f"The cache {home} cannot be written: {error}.", "Name another place in S140_CACHE.") from None
     try:
-        with full_disk_explained(home):
+        with explain_full_disk(home):
             yield temporary
             settle(temporary)
         try:
             temporary.replace(home / key)
         except OSError:  # another process was faster, and its folder has the same content, if it is valid
             if load_cached(kind, key) is None:
-                with writing_explained(home / key):
+                with explain_refused_write(home / key):
                     temporary.replace(home / key)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

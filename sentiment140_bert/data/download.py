@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.run_dir import sha256_of, synchronize
+from sentiment140_bert.files import hash_file, synchronize
 
 STANFORD_URL = "https://cs.stanford.edu/people/alecmgo/trainingandtestdata.zip"
 STANFORD_BYTES = 81_363_704
@@ -34,7 +34,7 @@ def download(url: str, target: Path, sha256: str, size: int, attempts: int = 4, 
     Raises:
         DataError: The server cannot be reached, or what came is not the file.
     """
-    if target.is_file() and sha256_of(target) == sha256:
+    if target.is_file() and hash_file(target) == sha256:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
@@ -53,7 +53,7 @@ def download(url: str, target: Path, sha256: str, size: int, attempts: int = 4, 
                 f"What arrived is kept and will be continued. Or fetch the file by hand: --dataset {target.name}.",
             )
         time.sleep(0.5 * failures)
-    if sha256_of(part) != sha256:
+    if hash_file(part) != sha256:
         part.unlink()
         raise DataError(f"What {url} sent is not the expected file (sha256 differs); it was removed.", "Try again.")
     synchronize(part)

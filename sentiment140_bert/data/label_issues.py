@@ -17,8 +17,8 @@ from sentiment140_bert.data.files import detect_encoding, open_text
 from sentiment140_bert.data.sources import find_path, open_text_source
 from sentiment140_bert.data.texts import unescape_cell
 from sentiment140_bert.errors import DataError
+from sentiment140_bert.files import hash_file
 from sentiment140_bert.models.labels import NAMED, NEUTRAL, SCHEMES, tidy
-from sentiment140_bert.run_dir import sha256_of
 
 # The spellings of the only two classes in the list.
 CLASSES = {label: side for label, side in {**SCHEMES["0/1"], **NAMED}.items() if side != NEUTRAL}
@@ -116,7 +116,7 @@ def read_label_issues(name: str) -> LabelIssues:
             raise DataError(f"{name}: line {reader.line_num} is not valid CSV: {error}.", "Repair that line.") from None
     keys = clean.make_keys(pa.chunked_array([pa.array(texts, pa.string())]))
     column = pa.chunked_array([pa.array(classes, pa.int8())]) if "label" in columns else None
-    return LabelIssues(name, sha256_of(path), keys, column)
+    return LabelIssues(name, hash_file(path), keys, column)
 
 
 def _parse_label(text: str | None, name: str, line: int) -> int:

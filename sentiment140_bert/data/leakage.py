@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from sentiment140_bert.data import clean, near_duplicates
 from sentiment140_bert.errors import RunError, first_line
-from sentiment140_bert.run_dir import written_whole
+from sentiment140_bert.files import write_whole
 
 Indices = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
@@ -136,7 +136,7 @@ def write_hashes(path: Path, hashes: Hashes) -> None:
     """Write the distinct hashes, sorted, as a safetensors file; whole or not at all."""
     from safetensors.numpy import save_file
 
-    with written_whole(path) as temporary:
+    with write_whole(path) as temporary:
         save_file({HASHES: np.unique(hashes)}, temporary, {"rules": RULES})
 
 

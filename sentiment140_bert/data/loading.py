@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sentiment140_bert.errors import DataError, HubError, RecipeError
 from sentiment140_bert.recipe import DataConfig, Recipe
-from sentiment140_bert.run_dir import RunDir
-from sentiment140_bert.runs import without_folders
+from sentiment140_bert.recipe.privacy import strip_folders
+from sentiment140_bert.run import RunDir
 
 if TYPE_CHECKING:
     from sentiment140_bert.data.cache import Prepared
@@ -76,7 +76,7 @@ def load_data(recipe: Recipe) -> PreparedData:
         raise RecipeError([f"max_length: {recipe.data.max_length} is more than the model takes, {limit} tokens"])
     read_published = partial(publish.read_tokens, folder, splits) if folder else None
     tokens = pipeline.tokenize_splits(splits, tokenizer, recipe.data.max_length, read_published)
-    tokens.report["tokenizer"] |= {"name": without_folders(name), "revision": commit}
+    tokens.report["tokenizer"] |= {"name": strip_folders(name), "revision": commit}
     log.info("data: %s", ", ".join(f"{split['rows']:,} {name}" for name, split in tokens.report["splits"].items()))
     if tokens.cached:
         log.info("data: loaded from the cache, nothing was tokenized")

@@ -15,8 +15,8 @@ from sentiment140_bert.data import columns, files, tables, untrusted_datasets
 from sentiment140_bert.data.corpora import HUB_NAMES, STANFORD_SHA256
 from sentiment140_bert.data.download import STANFORD_BYTES, STANFORD_URL, download
 from sentiment140_bert.errors import DataError, first_line
+from sentiment140_bert.files import hash_file
 from sentiment140_bert.recipe import DataConfig
-from sentiment140_bert.run_dir import sha256_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -67,9 +67,9 @@ class Source:
     def sha256(self) -> str | None:
         """Hash the file's bytes; None for a dataset, whose rows are hashed as they are read."""
         if self.labels and self.path:
-            both = f"{sha256_of(self.path)}{self.labels.sha256}"
+            both = f"{hash_file(self.path)}{self.labels.sha256}"
             return hashlib.sha256(both.encode()).hexdigest()
-        return sha256_of(self.path) if self.path else None
+        return hash_file(self.path) if self.path else None
 
     @property
     def public_name(self) -> str:

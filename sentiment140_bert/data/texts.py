@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from sentiment140_bert.data.columns import BadRow, Row
 from sentiment140_bert.errors import DataError, is_unicode
+from sentiment140_bert.files import write_whole
 from sentiment140_bert.recipe import DataConfig
-from sentiment140_bert.run_dir import written_whole
 
 OUTPUTS = (".jsonl", ".csv", ".parquet")
 ROWS_AT_ONCE = 10_000
@@ -125,7 +125,7 @@ def write_predictions(path: Path, predictions: Iterable[PredictedRow], key: str)
             count += 1
             yield prediction.columns(key)
 
-    with written_whole(path) as temporary:
+    with write_whole(path) as temporary:
         write(temporary, count_rows(), key)
     return count
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from sentiment140_bert.errors import DataError, RunError, first_line
 from sentiment140_bert.evaluation import intervals
-from sentiment140_bert.run_dir import written_whole
+from sentiment140_bert.files import write_whole
 
 if TYPE_CHECKING:
     from sentiment140_bert.data.cache import Prepared
@@ -78,7 +78,7 @@ class Baseline:
 
         table = pa.table({"term": pa.array(self.terms, pa.string()), "idf": self.idf, "coefficient": self.coefficients})
         table = table.replace_schema_metadata({INTERCEPT: self.intercept.hex(), VERSION: str(FORMAT)})
-        with written_whole(path) as temporary:
+        with write_whole(path) as temporary:
             pq.write_table(table, temporary, write_page_checksum=True)
 
 

@@ -14,9 +14,9 @@ from sentiment140_bert.errors import RunError
 from sentiment140_bert.evaluation.evaluate import Evaluation, evaluate_model
 from sentiment140_bert.evaluation.intervals import SIGNIFICANT, Comparison, compare_accuracy
 from sentiment140_bert.evaluation.run import load_run_data, load_scored_tables
-from sentiment140_bert.files import expand_path
+from sentiment140_bert.files import expand_path, write_whole
 from sentiment140_bert.recipe import DataConfig
-from sentiment140_bert.run_dir import RunDir, written_whole
+from sentiment140_bert.run import RunDir
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -170,7 +170,7 @@ def _write_differences(path: Path, evaluations: Mapping[str, Evaluation]) -> int
     if path.suffix == ".csv":
         cells = pa.array(map(escape_cell, table["text"].to_pylist()), pa.string())
         table = table.set_column(table.column_names.index("text"), "text", cells)
-    with written_whole(path) as temporary:
+    with write_whole(path) as temporary:
         if path.suffix == ".parquet":
             pyarrow.parquet.write_table(table, temporary)
         else:

@@ -20,8 +20,7 @@ from sentiment140_bert.files import expand_path
 from sentiment140_bert.inference.predict import open_classifier, pin_revision
 from sentiment140_bert.models.labels import map_labels
 from sentiment140_bert.recipe import DataConfig
-from sentiment140_bert.run_dir import TRAINING_ROWS, RunDir
-from sentiment140_bert.runs import saved_recipe
+from sentiment140_bert.run import TRAINING_ROWS, RunDir, saved_recipe
 
 if TYPE_CHECKING:
     import numpy.typing as npt

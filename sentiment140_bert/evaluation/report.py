@@ -16,11 +16,12 @@ from sentiment140_bert.cards.model import read_scores
 from sentiment140_bert.errors import RunError, first_line
 from sentiment140_bert.evaluation.calibration import Calibration
 from sentiment140_bert.evaluation.scores import abstain_below
+from sentiment140_bert.files import write_text
 from sentiment140_bert.inference.predict import load_classifier
 from sentiment140_bert.locks import lock_if_writable
 from sentiment140_bert.models.labels import LABEL_NAMES, NEGATIVE, NEUTRAL, POSITIVE, map_labels
-from sentiment140_bert.run_dir import RunDir, write_text
-from sentiment140_bert.runs import public, saved_recipe, title_of
+from sentiment140_bert.recipe.privacy import make_public
+from sentiment140_bert.run import RunDir, saved_recipe
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,7 +74,7 @@ def _write_report(path: Path, output: Path | None, errors: int, attributions: bo
     shown = [_mask_mistake(mistake) for mistake in surest + others]
     counts = {split: len(some) for split, some in mistakes.items()}
     target = output or run.report
-    write_text(target, render_report(facts, title_of(run, saved_recipe(path)), shown, counts))
+    write_text(target, render_report(facts, run.choose_title(saved_recipe(path)), shown, counts))
     splits = {split: {"errors": count, "listed": min(count, errors)} for split, count in counts.items()}
     return {"report": str(target), "splits": splits}
 
@@ -84,7 +85,7 @@ def _collect_facts(run: RunDir, metrics: dict[str, Any]) -> Facts:
 
     environment = run.read(run.environment)
     base = environment.get("base_model")
-    recipe = public(saved_recipe(run.path), base.get("name") if isinstance(base, dict) else None)
+    recipe = make_public(saved_recipe(run.path), base.get("name") if isinstance(base, dict) else None)
     return card_facts.check_facts(recipe.to_dict(), run.read(run.data), environment, metrics, {})
 
 

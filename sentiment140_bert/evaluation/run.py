@@ -15,10 +15,10 @@ from sentiment140_bert.evaluation import intervals
 from sentiment140_bert.evaluation.baseline import make_baselines
 from sentiment140_bert.evaluation.calibration import ABSTAINED_SHARE, Calibration, fit_calibration
 from sentiment140_bert.evaluation.scores import Predictions, predict_split, score_split
+from sentiment140_bert.files import hash_file, write_json, write_whole
 from sentiment140_bert.inference.predict import load_classifier, predict_texts
 from sentiment140_bert.locks import lock_folder
-from sentiment140_bert.run_dir import RunDir, sha256_of, write_json, written_whole
-from sentiment140_bert.runs import saved_recipe
+from sentiment140_bert.run import RunDir, saved_recipe
 from sentiment140_bert.tracking import tracks
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def score_run(path: Path, prepared: Prepared | None = None, *, scores_only: bool
     classifier = load_classifier(str(path))
     prepared = prepared or load_run_data(run)
     scores = score_splits(classifier, prepared)
-    metrics = scores.metrics | {"weights_sha256": sha256_of(run.weights)}
+    metrics = scores.metrics | {"weights_sha256": hash_file(run.weights)}
     _write_predictions(run, scores.predictions)
     if not scores_only:
         temperature, neutral_below = scores.calibration.temperature, scores.calibration.neutral_below
@@ -177,5 +177,5 @@ def _write_predictions(run: RunDir, predictions: dict[str, Predictions]) -> None
         )
         for name, some in predictions.items()
     ]
-    with written_whole(run.predictions) as temporary:
+    with write_whole(run.predictions) as temporary:
         pq.write_table(pa.concat_tables(parts), temporary)

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from sentiment140_bert import shapes
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run import RunDir
 
 log = logging.getLogger(__name__)
 

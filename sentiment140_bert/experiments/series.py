@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import Interrupted, RunError, first_line
 from sentiment140_bert.locks import lock_folder
-from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.run_dir import RunDir
-from sentiment140_bert.runs import differences, saved_recipe
+from sentiment140_bert.recipe import Recipe, list_differences
+from sentiment140_bert.run import RunDir, saved_recipe
 from sentiment140_bert.training.run import train as train_run
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def check(run: RunDir, recipe: Recipe, fingerprint: str) -> None:
     """
     if not run.is_run():
         return
-    changed = differences(saved_recipe(run.path), recipe)
+    changed = list_differences(saved_recipe(run.path), recipe)
     then = run.read(run.data)["fingerprint"]
     if then != fingerprint:
         changed.append(f"the tweets: fingerprint {then[:12]} then, {fingerprint[:12]} now")

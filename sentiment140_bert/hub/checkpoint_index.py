@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sentiment140_bert import shapes
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.run_dir import sha256_of
+from sentiment140_bert.files import hash_file
 
 INDEX = "checkpoints.json"
 README = "README.md"
@@ -69,7 +69,7 @@ def write_index(folder: Path, newest: str, sums: Mapping[str, shapes.Sum]) -> No
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and name != INDEX:
-            files[name] = sums.get(name) or shapes.Sum(size=path.stat().st_size, sha256=sha256_of(path))
+            files[name] = sums.get(name) or shapes.Sum(size=path.stat().st_size, sha256=hash_file(path))
     (folder / INDEX).write_text(json.dumps({"format": 1, "newest": newest, "files": files}, indent=2) + "\n", "utf-8")
 
 

@@ -12,10 +12,10 @@ from typing import Any
 from sentiment140_bert import shapes, trust
 from sentiment140_bert.credentials import without_password
 from sentiment140_bert.errors import HubError
+from sentiment140_bert.files import hash_file
 from sentiment140_bert.hub import publish, secrets
 from sentiment140_bert.hub.checkpoint_index import INDEX, README, Stored, damaged, is_allowed, read_index, step_of
 from sentiment140_bert.hub.client import Hub
-from sentiment140_bert.run_dir import sha256_of
 
 log = logging.getLogger(__name__)
 GITATTRIBUTES = ".gitattributes"  # the Hub's own
@@ -233,4 +233,4 @@ def names_of(info: Any) -> set[str]:
 
 
 def _matches(path: Path, expected: shapes.Sum) -> bool:
-    return path.is_file() and path.stat().st_size == expected["size"] and sha256_of(path) == expected["sha256"]
+    return path.is_file() and path.stat().st_size == expected["size"] and hash_file(path) == expected["sha256"]

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.credentials import without_password
 from sentiment140_bert.errors import HubError
+from sentiment140_bert.files import hash_file
 from sentiment140_bert.hub import fetch
 from sentiment140_bert.hub.client import Hub
-from sentiment140_bert.run_dir import CALIBRATION, CONFUSION, EVAL_RESULTS, LEARNING, RISK_COVERAGE, SLICES, sha256_of
+from sentiment140_bert.run import CALIBRATION, CONFUSION, EVAL_RESULTS, LEARNING, RISK_COVERAGE, SLICES
 
 if TYPE_CHECKING:
     from sentiment140_bert.hub.reply_shapes import User
@@ -269,7 +270,7 @@ def check_tag(hub: Hub, target: Target, files: Mapping[str, Path | bytes], paren
     }
     for name, content in files.items():
         if isinstance(content, Path) and len(hashes.get(name, "")) == SHA256_DIGITS:
-            here = sha256_of(content)
+            here = hash_file(content)
         else:
             here = git_hash(content if isinstance(content, bytes) else content.read_bytes())
         if hashes.get(name) != here:

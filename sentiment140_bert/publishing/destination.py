@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sentiment140_bert.errors import HubError
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run import RunDir
 
 if TYPE_CHECKING:
     from sentiment140_bert.hub.publish import Target

@@ -18,7 +18,7 @@ from sentiment140_bert.cards.markup import escape
 from sentiment140_bert.errors import first_line
 from sentiment140_bert.publishing import claims
 from sentiment140_bert.publishing.checks import CLAIMED, FALSE, TRUE, WARNING, Check, leave_unchecked
-from sentiment140_bert.run_dir import EVAL_RESULTS
+from sentiment140_bert.run import EVAL_RESULTS
 from sentiment140_bert.trust import plain_yaml
 
 # Keys of a front matter that the Hub reads as properties of the model or the dataset; the tool writes them, or nobody.

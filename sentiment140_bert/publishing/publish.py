@@ -26,11 +26,11 @@ from sentiment140_bert.cards.model import (
 from sentiment140_bert.data import loading
 from sentiment140_bert.data.corpora import add_description, list_decided_keys
 from sentiment140_bert.errors import HubError, RunError, S140Error
+from sentiment140_bert.files import write_json, write_text
 from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.publishing.destination import Destination
 from sentiment140_bert.recipe import CardConfig
-from sentiment140_bert.run_dir import RunDir, write_json, write_text
-from sentiment140_bert.runs import saved_recipe
+from sentiment140_bert.run import RunDir, saved_recipe
 from sentiment140_bert.tracking import tracks
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, FalseDataError, ModelError, RunError, S140Error
 from sentiment140_bert.evaluation.evaluate import evaluate
 from sentiment140_bert.evaluation.run import score_splits
-from sentiment140_bert.files import expand_path
+from sentiment140_bert.files import expand_path, hash_file
 from sentiment140_bert.inference.predict import load_classifier
 from sentiment140_bert.publishing import claims, origin, pages
 from sentiment140_bert.publishing.checks import (
@@ -38,8 +38,7 @@ from sentiment140_bert.publishing.checks import (
     reach_verdict,
 )
 from sentiment140_bert.recipe import FILE_SETTINGS, SOURCE_SETTINGS, DataConfig, load_recipe
-from sentiment140_bert.run_dir import TRAINING_ROWS, RunDir, sha256_of
-from sentiment140_bert.runs import saved_recipe
+from sentiment140_bert.run import TRAINING_ROWS, RunDir, saved_recipe
 from sentiment140_bert.shapes import REPO_ID
 
 if TYPE_CHECKING:
@@ -202,7 +201,7 @@ def _check_weights(page: Page, metrics: dict[str, Any]) -> Check:
     """Compare the hash of the weights, if there are any."""
     weights = page.folder / "model.safetensors"
     if weights.is_file():
-        return check_exactly(WEIGHTS, metrics["weights_sha256"], sha256_of(weights))
+        return check_exactly(WEIGHTS, metrics["weights_sha256"], hash_file(weights))
     return leave_unchecked(WEIGHTS, metrics["weights_sha256"], "there is no model.safetensors")
 
 

@@ -8,6 +8,7 @@ class.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from itertools import islice
@@ -56,12 +57,16 @@ __all__ = [
     "TrackingConfig",
     "TrainingConfig",
     "build_schema",
+    "drop_checkpoint_repo",
+    "list_differences",
     "list_recipes",
     "load_recipe",
     "parse_recipe",
     "read_recipe",
 ]
+log = logging.getLogger(__name__)
 MOST_PROBLEMS = 50  # reported at once
+CHANGEABLE = ("report_to", "run_name")  # when a run resumes
 
 
 class Recipe(Section):
@@ -178,6 +183,31 @@ def _check_other_arguments(training: Mapping[Any, Any], problems: list[str]) -> 
         except ValidationError as error:
             problems += islice(explain(error, "training"), MOST_PROBLEMS + 1)
     return settings
+
+
+def list_differences(before: Recipe, now: Recipe) -> list[str]:
+    """Return a phrase for each setting by which two recipes would not give the same run."""
+    then, today = before.to_dict(), now.to_dict()
+    return [
+        f"{key}: {then[section].get(key)!r} then, {value!r} now"
+        for section in ("model", "data", "training")
+        for key, value in today[section].items()
+        if then[section].get(key) != value and key not in CHANGEABLE
+    ]
+
+
+def drop_checkpoint_repo(recipe: Recipe, work: str) -> Recipe:
+    """Return the recipe for work that trains several models, which cannot share one repository of checkpoints.
+
+    Args:
+        recipe: Whose repository is named in a warning.
+        work: Its name, as in "a learning curve".
+    """
+    repo_id = recipe.tracking.checkpoint_repo_id
+    if repo_id is None:
+        return recipe
+    log.warning("hub: %s trains several models; nothing is kept in %s, which is for one run", work, repo_id)
+    return recipe.with_values({"checkpoint_repo_id": None})
 
 
 def build_schema() -> dict[str, Any]:

@@ -21,7 +21,7 @@ from typing import Any
 
 from sentiment140_bert import trust
 from sentiment140_bert.errors import Interrupted, MissingExtra, TrackerError
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run import RunDir
 from sentiment140_bert.tracking.sync import Sync
 from sentiment140_bert.tracking.sync_state import SyncState
 from sentiment140_bert.tracking.tracked_run import FAILED, FINISHED, KILLED, TrackedRun

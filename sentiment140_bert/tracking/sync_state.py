@@ -10,7 +10,8 @@ from typing import Any
 from sentiment140_bert import shapes
 from sentiment140_bert.credentials import without_password
 from sentiment140_bert.errors import RunError, TrackerError
-from sentiment140_bert.run_dir import RunDir, write_json
+from sentiment140_bert.files import write_json
+from sentiment140_bert.run import RunDir
 from sentiment140_bert.shapes import checked
 
 NAME = re.compile(r"[\w .:+-]{1,200}")  # of a run or project; never a path

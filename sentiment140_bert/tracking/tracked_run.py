@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sentiment140_bert import shapes
-from sentiment140_bert.history import entry_of
 from sentiment140_bert.recipe import Recipe, TrackingConfig
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run import RunDir, parse_entry
 
 METRICS, PUBLISHED, CARD = "metrics.json", "published.json", "README.md"
 # A table of runs is sorted and filtered by these; the whole recipe is sent as a file.
@@ -187,7 +186,7 @@ def digest(content: bytes) -> str:
 
 
 def _points_of(line: bytes) -> list[Point]:
-    entry = entry_of(line)
+    entry = parse_entry(line)
     if entry is None:
         return []
     step, time = int(entry["step"] or 0), float(entry.get("time") or 0.0)

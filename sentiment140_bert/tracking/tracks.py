@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert.errors import TrackerError
 from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.run_dir import RunDir
-from sentiment140_bert.runs import public, saved_recipe, title_of
+from sentiment140_bert.recipe.privacy import make_public
+from sentiment140_bert.run import RunDir, saved_recipe
 
 if TYPE_CHECKING:
     from sentiment140_bert.tracking import TrackedRun, Tracking
@@ -52,7 +52,9 @@ def describe_tracked_run(run: RunDir, recipe: Recipe, live: bool = False) -> Tra
     """
     from sentiment140_bert.tracking import TrackedRun
 
-    return TrackedRun(run, title_of(run, recipe), public(recipe), run.read(run.data)["fingerprint"], live, _stage)
+    return TrackedRun(
+        run, run.choose_title(recipe), make_public(recipe), run.read(run.data)["fingerprint"], live, _stage
+    )
 
 
 @contextmanager

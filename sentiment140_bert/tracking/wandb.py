@@ -22,7 +22,7 @@ from urllib.parse import urlparse
 
 from sentiment140_bert import trust
 from sentiment140_bert.errors import TrackerError, first_line
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run import RunDir
 from sentiment140_bert.tracking.tracked_run import CARD, Point, RunStatus, TrackedRun
 from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
 

@@ -18,8 +18,8 @@ from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
-from sentiment140_bert.history import entry_of, lines_of
-from sentiment140_bert.run_dir import write_text
+from sentiment140_bert.files import write_text
+from sentiment140_bert.run import parse_entry, read_lines
 from sentiment140_bert.training.batching import LengthGroupedBatches
 
 Report = Callable[[int, float], bool]
@@ -86,7 +86,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         Raises:
             RunError: The history is no regular file.
         """
-        lines = lines_of(self.history)
+        lines = read_lines(self.history)
         if lines:
             earlier = [line.decode().rstrip() for line in lines if _step_of(line) <= step]
             write_text(self.history, "".join(f"{line}\n" for line in earlier))
@@ -134,7 +134,7 @@ def _in_notebook() -> bool:
 
 
 def _step_of(line: bytes) -> float:
-    entry = entry_of(line)
+    entry = parse_entry(line)
     return math.inf if entry is None else float(entry["step"] or 0)
 
 

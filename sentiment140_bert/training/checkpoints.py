@@ -16,9 +16,9 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from sentiment140_bert import run_dir, shapes
+from sentiment140_bert import shapes
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.run_dir import settle, sha256_of, synchronize, write_json
+from sentiment140_bert.files import hash_file, remove_path, settle, synchronize, write_json
 from sentiment140_bert.shapes import checked
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class CheckpointSealer(TrainerCallback):  # type: ignore[misc]
         try:
             seal(folder, seconds)
         except (RunError, OSError):  # most likely for want of room, which it would go on taking
-            remove(folder)
+            remove_path(folder)
             raise
         remove_older(folder, best, self.limit)
         if self.on_checkpoint:
@@ -115,7 +115,7 @@ def seal(folder: Path, seconds: float) -> None:
     files = {}
     for file in sorted(folder.iterdir()):
         if file.name != MANIFEST:
-            files[file.name] = {"size": file.stat().st_size, "sha256": sha256_of(file)}
+            files[file.name] = {"size": file.stat().st_size, "sha256": hash_file(file)}
     write_json(folder / MANIFEST, {"step": step_of(folder), "seconds": seconds, "files": files})
     synchronize(folder.parent)
 
@@ -132,7 +132,7 @@ def remove_older(newest: Path, best: str, limit: int | None) -> None:
     folders = [folder for folder in list_checkpoints(newest.parent) if step_of(folder) <= step_of(newest)]
     surplus = len(folders) - limit if limit else 0
     for folder in [folder for folder in folders if folder.name not in needed][: max(0, surplus)]:
-        remove(folder)
+        remove_path(folder)
 
 
 def remove(folder: Path) -> None:
@@ -153,14 +153,14 @@ def remove_emptied(folder: Path) -> None:
         if stat.S_ISREG(state.st_mode) and state.st_nlink == 1:
             os.close(os.open(file, os.O_WRONLY | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)))
     with contextlib.suppress(OSError):  # an emptied one that stays is incomplete, and tried again next time
-        run_dir.remove(folder)
+        remove_path(folder)
 
 
 def _remove_unusable(checkpoints: Path, step: int) -> None:
     for folder in list_checkpoints(checkpoints):
         if step_of(folder) > step or not _is_complete(folder):
             log.info("resume: removing %s, which is incomplete", folder.name)
-            remove(folder)
+            remove_path(folder)
 
 
 def list_checkpoints(checkpoints: Path) -> list[Path]:
@@ -223,7 +223,7 @@ def find_damage(checkpoint: Path) -> Iterator[str]:
                 yield f"{name} is missing"
             elif file.stat().st_size != expected["size"]:
                 yield f"{name} has {file.stat().st_size:,} of {expected['size']:,} bytes"
-            elif sha256_of(file) != expected["sha256"]:
+            elif hash_file(file) != expected["sha256"]:
                 yield f"{name} is not what was written"
     except FileNotFoundError:
         yield "it was cut off while it was written"

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.credentials import concealed
 from sentiment140_bert.data.corpora import add_description as describe_data
+from sentiment140_bert.files import write_json, write_text
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.run_dir import RunDir, write_json, write_text
-from sentiment140_bert.runs import public_arguments, without_folders
+from sentiment140_bert.recipe.privacy import make_arguments_public, strip_folders
+from sentiment140_bert.run import RunDir
 from sentiment140_bert.training import arguments
 
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ def describe_environment(
         "processes": processes,
         "base_model": _describe_base_model(recipe),
         "unusual_arguments": arguments.unusual(recipe.training),
-        "command": concealed(shlex.join(["s140", *public_arguments(arguments_given)])) if arguments_given else None,
+        "command": concealed(shlex.join(["s140", *make_arguments_public(arguments_given)]))
+        if arguments_given
+        else None,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -122,7 +125,7 @@ def _describe_base_model(recipe: Recipe) -> dict[str, Any]:
 
     name = recipe.model.model_name_or_path
     commit = models.find_cached_commit(name, recipe.model.model_revision)
-    return {"name": without_folders(name), "revision": commit, "on_hub": models.is_hub_id(name)}
+    return {"name": strip_folders(name), "revision": commit, "on_hub": models.is_hub_id(name)}
 
 
 def _exact_values(environment: dict[str, Any]) -> dict[str, Any]:

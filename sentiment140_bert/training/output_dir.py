@@ -7,10 +7,10 @@ from typing import Any
 
 from sentiment140_bert import trust
 from sentiment140_bert.errors import RunError
+from sentiment140_bert.files import TEMPORARY
 from sentiment140_bert.locks import LOCK
-from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.run_dir import TEMPORARY, RunDir
-from sentiment140_bert.runs import differences, saved_recipe
+from sentiment140_bert.recipe import Recipe, list_differences
+from sentiment140_bert.run import RunDir, saved_recipe
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def nothing_to_resume(run: RunDir) -> RunError:
 
 
 def _check_same_recipe(run: RunDir, recipe: Recipe, resume: bool) -> None:
-    changed = differences(saved_recipe(run.path), recipe)
+    changed = list_differences(saved_recipe(run.path), recipe)
     if changed:
         state = "a finished run" if run.is_finished() else "an unfinished run"
         hint = "Resume it without these flags" if resume else "Run its own command to resume it"

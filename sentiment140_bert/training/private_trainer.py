@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import Trainer, TrainingArguments
 
-from sentiment140_bert.run_dir import disk_full, is_disk_full
+from sentiment140_bert.files import build_full_disk_error, is_disk_full
 from sentiment140_bert.training import resume
 from sentiment140_bert.training.checkpoints import MANIFEST, CheckpointSealer, remove
 
@@ -55,7 +55,7 @@ class PrivateTrainer(Trainer):  # type: ignore[misc]
         except (OSError, RuntimeError, SafetensorError) as error:
             if not is_disk_full(error):
                 raise
-            failure = disk_full(folder)  # before the removal, which makes room
+            failure = build_full_disk_error(folder)  # before the removal, which makes room
             if folder.is_dir():
                 remove(folder)
             raise failure from None

@@ -8,12 +8,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert import run_files, shapes
+from sentiment140_bert import shapes
 from sentiment140_bert.errors import RunError, S140Error
-from sentiment140_bert.history import entry_of, lines_of
-from sentiment140_bert.recipe import Recipe, load_recipe
-from sentiment140_bert.run_dir import RunDir, write_json, write_text
-from sentiment140_bert.runs import differences, public, saved_recipe
+from sentiment140_bert.files import write_json, write_text
+from sentiment140_bert.recipe import Recipe, list_differences, load_recipe
+from sentiment140_bert.recipe.privacy import make_public
+from sentiment140_bert.run import RunDir, parse_entry, read_json, read_lines, saved_recipe
 from sentiment140_bert.training import output_dir
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class RemoteRun:
             return
         self.stored = self.repo.read()
         if self.stored:
-            changed = differences(self._read_recipe(self.stored), public(self.recipe))
+            changed = list_differences(self._read_recipe(self.stored), make_public(self.recipe))
             if changed:
                 raise RunError(
                     f"The checkpoints in {self.repo.repo_id} are of another recipe: {'; '.join(changed)}.",
@@ -108,7 +108,7 @@ class RemoteRun:
     def _read_json(self, stored: Stored, name: str, shape: Any) -> dict[str, Any]:
         (path,) = self.repo.fetch(stored, [name], self.run.fetched)
         try:
-            return run_files.read(path, shape)
+            return read_json(path, shape)
         except RunError as error:
             raise RunError(f"{self.repo.repo_id}: {error.message}", START_AGAIN) from None
 
@@ -139,8 +139,8 @@ class RemoteRun:
                 raise RunError(f"{name} in {self.repo.repo_id} is incomplete.", START_AGAIN)
             resume.check_names(folder / name)
             resume.check_contents(folder / name)
-        for number, line in enumerate(lines_of(folder / self.run.history.name), 1):
-            if entry_of(line) is None:
+        for number, line in enumerate(read_lines(folder / self.run.history.name), 1):
+            if parse_entry(line) is None:
                 raise RunError(f"Line {number} of history.jsonl in {self.repo.repo_id} is damaged.", START_AGAIN)
 
     def _install(self, stored: Stored, report: dict[str, Any]) -> None:

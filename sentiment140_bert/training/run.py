@@ -15,11 +15,12 @@ from sentiment140_bert.cards.model import save_description, write_model_folder
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import Interrupted
 from sentiment140_bert.evaluation.run import score_run
+from sentiment140_bert.files import explain_full_disk, write_json
 from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.publishing.destination import Destination, check_access
 from sentiment140_bert.publishing.publish import publish_run
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.run_dir import RunDir, full_disk_explained, write_json
+from sentiment140_bert.run import RunDir
 from sentiment140_bert.tracking import open_trackers, tracks
 from sentiment140_bert.training import arguments, checkpoint_uploads, output_dir, remote_run, volumes
 from sentiment140_bert.training import environment as environments
@@ -174,7 +175,7 @@ def open_job(run: RunDir, request: Request) -> Iterator[Job]:
             log.setLevel(logging.WARNING)
         processes.wait_for_everyone()
         resumes = run.is_run() and not request.overwrite
-        stack.enter_context(full_disk_explained(run.path))
+        stack.enter_context(explain_full_disk(run.path))
         yield Job(run, request, precision, settings, processes, remote, resumes)
 
 

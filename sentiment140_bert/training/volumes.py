@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from sentiment140_bert.errors import Interrupted
+from sentiment140_bert.files import TEMPORARY
 from sentiment140_bert.locks import LOCK
-from sentiment140_bert.run_dir import TEMPORARY, RunDir
+from sentiment140_bert.run import RunDir
 
 log = logging.getLogger(__name__)
 MOUNTS = ("/Volumes", "/dbfs")  # Databricks: Unity Catalog's volumes, and DBFS before them

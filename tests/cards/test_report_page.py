@@ -28,7 +28,7 @@ from sentiment140_bert.cards.facts import Facts, read_facts
 from sentiment140_bert.cards.markup import clean_controls, flatten
 from sentiment140_bert.cards.report import Mistake, color_words, find_color_scale, render_report
 from sentiment140_bert.recipe import SCORES
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run import RunDir
 from sentiment140_bert.shapes import BASELINES
 
 pytest_plugins = "model_fixtures"

@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 
 from sentiment140_bert.cli import main
 from sentiment140_bert.errors import RunError, TrustError
-from sentiment140_bert.history import entry_of
-from sentiment140_bert.run_dir import RunDir, write_json
+from sentiment140_bert.files import write_json
+from sentiment140_bert.run import RunDir, parse_entry
 from sentiment140_bert.tracking.tracked_run import History
 from sentiment140_bert.training.callbacks import Progress
 
@@ -206,8 +206,8 @@ def test_lines_that_are_no_log_entries_are_dropped(tmp_path: Path) -> None:
         Progress(file, tweets=1, shown=False).on_train_begin(
             None, SimpleNamespace(epoch=None, global_step=5, max_steps=9, is_world_process_zero=True), None
         )
-        if entry_of(line) is not None or steps != [1, 9] or file.read_bytes() != good:
-            failures.append((line, entry_of(line), steps, file.read_bytes()))
+        if parse_entry(line) is not None or steps != [1, 9] or file.read_bytes() != good:
+            failures.append((line, parse_entry(line), steps, file.read_bytes()))
     assert failures == []
 
 

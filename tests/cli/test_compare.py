@@ -102,7 +102,7 @@ def test_lone_surrogates_are_a_sentence(small_run: Path, s140, tmp_path: Path) -
 def trained_on(small_run: Path) -> list[tuple[int, str]]:
     """Labels and texts of a run's training split."""
     from sentiment140_bert.evaluation.run import load_run_data
-    from sentiment140_bert.run_dir import RunDir
+    from sentiment140_bert.run import RunDir
 
     train = load_run_data(RunDir(small_run)).splits()["train"]
     return list(zip(train["label"], train["text"], strict=True))

@@ -20,9 +20,10 @@ from command_line import Command, signalled
 from sentiment140_bert import saved_recipe
 from sentiment140_bert.cli import main
 from sentiment140_bert.experiments.learning_curve.plan import CurveDir, Training, estimate_time_left, limit_sizes
+from sentiment140_bert.files import hash_file
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.run_dir import RunDir, sha256_of
-from sentiment140_bert.runs import duration
+from sentiment140_bert.run import RunDir
+from sentiment140_bert.visible import format_duration
 from tiny_run import flags
 
 pytest_plugins = "model_fixtures"
@@ -70,7 +71,7 @@ def run(folder: Path, size: int, seed: int) -> RunDir:
 
 
 def content(folder: Path) -> dict[str, str]:
-    return {str(file.relative_to(folder)): sha256_of(file) for file in folder.rglob("*") if file.is_file()}
+    return {str(file.relative_to(folder)): hash_file(file) for file in folder.rglob("*") if file.is_file()}
 
 
 def test_each_training_is_an_ordinary_run_without_its_weights(finished: Path) -> None:
@@ -418,7 +419,10 @@ def test_the_time_left_is_that_of_what_is_not_finished(finished: Path, tmp_path:
         )
     ):
         planned = plan_of(tmp_path / str(number), example, *states)
-        assert estimate_time_left(planned, list(states)) == f", about {duration(tweets * 2 / speed)} of training left"
+        assert (
+            estimate_time_left(planned, list(states))
+            == f", about {format_duration(tweets * 2 / speed)} of training left"
+        )
     assert estimate_time_left(plan_of(tmp_path / "new", example, *["missing"] * 4), ["missing"] * 4) == ""
 
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from report_fixtures import write_predictions, wrong_rows
 from sentiment140_bert.cli import main
 from sentiment140_bert.evaluation import report
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run import RunDir
 
 pytest_plugins = ("model_fixtures", "report_fixtures")
 

@@ -21,7 +21,7 @@ from sentiment140_bert.cli import main
 from sentiment140_bert.data.clean import clean
 from sentiment140_bert.data.pipeline import prepare_splits
 from sentiment140_bert.data.texts import escape_cell
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run import RunDir
 from tiny_run import flags
 
 pytest_plugins = "model_fixtures"

@@ -11,8 +11,8 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
 from model_fixtures import train
 from sentiment140_bert import saved_recipe
 from sentiment140_bert.data.pipeline import prepare_splits
+from sentiment140_bert.files import hash_file
 from sentiment140_bert.recipe import Recipe, parse_recipe
-from sentiment140_bert.run_dir import sha256_of
 from tiny_run import TINY, flags
 
 pytest_plugins = "model_fixtures"
@@ -97,7 +97,7 @@ def test_the_scores_are_those_of_the_saved_weights_in_a_bare_pipeline(run: Path)
     from transformers import pipeline
 
     metrics = read(run / "metrics.json")
-    assert metrics["weights_sha256"] == sha256_of(run / "model" / "model.safetensors")
+    assert metrics["weights_sha256"] == hash_file(run / "model" / "model.safetensors")
     assert metrics["data_fingerprint"] == read(run / "data.json")["fingerprint"]
     pipe = pipeline("text-classification", model=str(run / "model"), device="cpu", top_k=None)
     splits = prepare_splits(saved_recipe(run).data).splits()
@@ -129,13 +129,13 @@ def test_the_saved_weights_are_the_best_checkpoints(run: Path) -> None:
 
 
 def test_a_finished_run_is_not_overwritten(run: Path, words: list[str], s140) -> None:
-    before = sha256_of(run / "model" / "model.safetensors")
+    before = hash_file(run / "model" / "model.safetensors")
     result = s140("train", "--output-dir", run, *words, "--json")
     assert "is finished: nothing is trained; --overwrite would" in result.stderr
     assert read(run / "metrics.json") == json.loads(result.stdout)["metrics"]
     result = s140("train", "--output-dir", run, *words, "--learning-rate", 3e-5, code=1)
     assert "a finished run that was started with another recipe: learning_rate: 0.0001 then" in result.stderr
-    assert sha256_of(run / "model" / "model.safetensors") == before
+    assert hash_file(run / "model" / "model.safetensors") == before
 
 
 def test_overwrite_starts_anew_and_json_is_one_object(classifier_folder: Path, tmp_path: Path, s140) -> None:

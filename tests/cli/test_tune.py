@@ -18,7 +18,7 @@ from sentiment140_bert.experiments.tune.space import DEFAULT
 from sentiment140_bert.experiments.tune.store import Store
 from sentiment140_bert.experiments.tune.study import Study
 from sentiment140_bert.recipe import Range, Recipe, load_recipe
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run import RunDir
 from tune_fixtures import TUNING, read, rows_of
 
 pytest_plugins = ("model_fixtures", "tune_fixtures")

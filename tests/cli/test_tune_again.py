@@ -18,7 +18,7 @@ from sentiment140_bert.experiments.tune.owner import this_process
 from sentiment140_bert.experiments.tune.trials import left_in
 from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.recipe import load_recipe
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run import RunDir
 from sentiment140_bert.training.checkpoints import seal
 from tune_fixtures import TUNING, Clock, read, rows_of, what_came_out
 

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from sentiment140_bert.cli import main
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.experiments.tune.study_dir import TuningDir
+from sentiment140_bert.files import TEMPORARY
 from sentiment140_bert.recipe import load_recipe
-from sentiment140_bert.run_dir import TEMPORARY
 
 pytest_plugins = ("model_fixtures", "tune_fixtures")
 

@@ -21,9 +21,9 @@ from sentiment140_bert.cards.facts import Facts, read_facts
 from sentiment140_bert.cards.merge import merge_cards, parse_card
 from sentiment140_bert.cards.model import render_model_card
 from sentiment140_bert.data.corpora import FILES, HUB_NAMES, SAMPLE_SHA256, STANFORD_SHA256, identify_source
+from sentiment140_bert.files import hash_file
 from sentiment140_bert.publishing import pages
 from sentiment140_bert.publishing.checks import FALSE, TRUE, WARNING, reach_verdict
-from sentiment140_bert.run_dir import sha256_of
 
 pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")
 
@@ -62,7 +62,7 @@ def test_a_source_is_known_by_what_nobody_can_choose() -> None:
 def test_the_hashes_are_those_of_the_files() -> None:
     from sentiment140_bert.data import corpora
 
-    assert sha256_of(Path(str(files("sentiment140_bert.data") / "sample" / "tweets.csv"))) == SAMPLE_SHA256
+    assert hash_file(Path(str(files("sentiment140_bert.data") / "sample" / "tweets.csv"))) == SAMPLE_SHA256
     assert {corpora.STANFORD_SHA256, SAMPLE_SHA256} == {*FILES}
 
 

@@ -13,7 +13,7 @@ from sentiment140_bert.data.cache import Prepared
 from sentiment140_bert.data.pipeline import prepare_splits
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
-from sentiment140_bert.runs import public
+from sentiment140_bert.recipe.privacy import make_public
 
 BASE: dict[str, Any] = {"dataset": "t.csv", "manual_test": "manual.csv", "validation_size": 20, "test_size": 20}
 
@@ -143,7 +143,7 @@ def test_the_folder_of_the_list_is_not_published(tmp_path):
     for content in (str(result.report), (result.folder / "data.json").read_text("utf-8")):
         assert str(tmp_path) not in content
         assert "suspects.csv" in content
-    shown = public(recipe.Recipe().with_values({"drop_suspects": file}))
+    shown = make_public(recipe.Recipe().with_values({"drop_suspects": file}))
     assert shown.data.drop_suspects == "suspects.csv"
 
 

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.run_dir import folder_written_whole, sha256_of, write_text, written_whole
+from sentiment140_bert.files import hash_file, write_folder_whole, write_text, write_whole
 from sentiment140_bert.training.checkpoints import newest_complete
 from tiny_run import flags
 
@@ -57,7 +57,7 @@ def test_each_library_says_it_in_its_own_words_and_the_old_file_stays(small_disk
     write_text(place / "old", "old")
     with (
         pytest.raises(RunError, match=r"The disk is full: .*old could not be written \(.* MiB are free") as caught,
-        written_whole(place / "old") as temporary,
+        write_whole(place / "old") as temporary,
     ):
         writer(temporary)
     assert "Make room" in caught.value.hint
@@ -66,16 +66,16 @@ def test_each_library_says_it_in_its_own_words_and_the_old_file_stays(small_disk
 
 def test_an_old_folder_stays(small_disk) -> None:
     place = small_disk(1)
-    with folder_written_whole(place / "model") as new:
+    with write_folder_whole(place / "model") as new:
         (new / "weights").write_bytes(b"old")
-    with pytest.raises(RunError, match="The disk is full"), folder_written_whole(place / "model") as new:
+    with pytest.raises(RunError, match="The disk is full"), write_folder_whole(place / "model") as new:
         (new / "weights").write_bytes(b"x" * 3 * MIB)
     assert [each.name for each in place.iterdir()] == ["model"]
     assert (place / "model" / "weights").read_bytes() == b"old"
 
 
 def test_what_only_resembles_it_is_not_explained_away(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="Input/output") as caught, written_whole(tmp_path / "x"):
+    with pytest.raises(OSError, match="Input/output") as caught, write_whole(tmp_path / "x"):
         raise OSError(errno.EIO, "Input/output error")
     assert not isinstance(caught.value, RunError)
     assert list(tmp_path.iterdir()) == []
@@ -98,7 +98,7 @@ def test_training_keeps_its_last_whole_checkpoint_and_goes_on_once_there_is_room
     subprocess.run(["mount", "-o", "remount,size=1g", str(place)], check=True)
     stderr = s140("train", "--output-dir", place / "run", *words).stderr
     assert "resume: from checkpoint-6" in stderr
-    weights = [sha256_of(each / "model" / "model.safetensors") for each in (tmp_path / "free", place / "run")]
+    weights = [hash_file(each / "model" / "model.safetensors") for each in (tmp_path / "free", place / "run")]
     assert weights[0] == weights[1]
     steps = [json.loads(line) for line in (place / "run" / "history.jsonl").read_text().splitlines()]
     assert [each["step"] for each in steps if "loss" in each] == list(range(1, 13))

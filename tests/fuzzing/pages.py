@@ -20,7 +20,7 @@ from sentiment140_bert.cards import facts, merge, metadata
 from sentiment140_bert.cards.dataset import render_dataset_card
 from sentiment140_bert.cards.model import render_model_card
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run import RunDir
 
 RENDERER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 SIGNS = [

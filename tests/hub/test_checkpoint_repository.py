@@ -16,7 +16,8 @@ from command_line import signalled
 from hub_server import TOKEN, HubServer
 from kept_trainings import EPOCHS, REPO, finish, history_of, kept_steps, start, training
 from on_hub import titles
-from sentiment140_bert.run_dir import RunDir, sha256_of
+from sentiment140_bert.files import hash_file
+from sentiment140_bert.run import RunDir
 from sentiment140_bert.tracking.sync_state import SyncState
 from sentiment140_bert.training.checkpoints import newest_complete
 
@@ -34,7 +35,7 @@ def test_a_bare_machine_ends_where_an_undisturbed_run_does(
     folder = tmp_path / "new" / "run"
     printed, said = finish(training(encoder, folder))
     assert f"resume: from checkpoint-{before[-1]}" in said
-    assert sha256_of(folder / WEIGHTS) == sha256_of(undisturbed / WEIGHTS)
+    assert hash_file(folder / WEIGHTS) == hash_file(undisturbed / WEIGHTS)
     history, whole = history_of(folder), history_of(undisturbed)
     assert [each["step"] for each in history if "loss" in each] == list(range(1, STEPS + 1))
     assert [each.get("loss") for each in history] == [each.get("loss") for each in whole]
@@ -162,7 +163,7 @@ def test_a_kill_in_the_middle_of_an_upload_leaves_the_commit_before(
     assert kept_steps(hub) == [6]
     _, stderr = finish(training(encoder, tmp_path / "other"))
     assert "resume: from checkpoint-6" in stderr
-    assert sha256_of(tmp_path / "other" / WEIGHTS) == sha256_of(undisturbed / WEIGHTS)
+    assert hash_file(tmp_path / "other" / WEIGHTS) == hash_file(undisturbed / WEIGHTS)
 
 
 def test_a_stopped_run_is_kept_as_it_was_at_its_end(hub: HubServer, encoder: Path, tmp_path: Path) -> None:

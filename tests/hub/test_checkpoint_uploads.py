@@ -17,7 +17,7 @@ from sentiment140_bert.errors import HubError, RunError
 from sentiment140_bert.hub.checkpoint_index import is_allowed, read_index, write_index
 from sentiment140_bert.hub.checkpoint_repo import CheckpointRepo
 from sentiment140_bert.hub.client import Hub
-from sentiment140_bert.runs import public_arguments
+from sentiment140_bert.recipe.privacy import make_arguments_public
 from sentiment140_bert.training.checkpoints import remove_older
 
 pytest_plugins = ("hub_fixtures", "checkpoint_fixtures")
@@ -208,7 +208,7 @@ def test_pruning_empties_no_file_that_is_still_wanted(tmp_path: Path) -> None:
     ],
 )
 def test_a_card_does_not_tell_where_checkpoints_are(words: list[str]) -> None:
-    assert public_arguments(words) == ["train", "--seed", "1"]
+    assert make_arguments_public(words) == ["train", "--seed", "1"]
 
 
 @pytest.fixture

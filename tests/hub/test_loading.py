@@ -14,8 +14,8 @@ from hub_server import HubServer
 from on_hub import DATA, MODEL
 from sentiment140_bert import models
 from sentiment140_bert.data.pipeline import prepare_splits
+from sentiment140_bert.files import hash_file
 from sentiment140_bert.recipe import SCORES
-from sentiment140_bert.run_dir import sha256_of
 
 pytest_plugins = "hub_fixtures"
 
@@ -40,7 +40,7 @@ def test_a_model_is_exported_by_its_id(mine: Path, tmp_path: Path) -> None:
     sentiment140_bert.export(MODEL, output=folder)
     manifest = json.loads((folder / "export.json").read_text("utf-8"))
     assert (manifest["model"], manifest["revision"]) == (MODEL, models.find_cached_commit(MODEL))
-    assert manifest["made_of"]["model.safetensors"] == sha256_of(mine / "model" / "model.safetensors")
+    assert manifest["made_of"]["model.safetensors"] == hash_file(mine / "model" / "model.safetensors")
     answers = [[label for _, (label, _) in sentiment140_bert.predict(str(each), TEXTS)] for each in (mine, folder)]
     assert answers[0] == answers[1]
 

@@ -13,7 +13,7 @@ import pytest
 import sentiment140_bert
 from sentiment140_bert import errors, models
 from sentiment140_bert.data.texts import read_texts
-from sentiment140_bert.run_dir import sha256_of
+from sentiment140_bert.files import hash_file
 
 pytest_plugins = "model_fixtures"
 
@@ -54,8 +54,8 @@ def test_the_folder_is_complete(exported: Path, tmp_path: Path) -> None:
     folder = exported / "onnx"
     assert {each.name for each in folder.iterdir()} == ALL
     manifest = json.loads((folder / "export.json").read_text())
-    assert manifest["made_of"]["model.safetensors"] == sha256_of(exported / "model" / "model.safetensors")
-    assert manifest["files"] == {name: sha256_of(folder / name) for name in ALL - {"export.json"}}
+    assert manifest["made_of"]["model.safetensors"] == hash_file(exported / "model" / "model.safetensors")
+    assert manifest["files"] == {name: hash_file(folder / name) for name in ALL - {"export.json"}}
     assert manifest["check"]["fp32"]["largest_difference"] < 1e-3
     config = json.loads((folder / "config.json").read_text())
     assert config["id2label"] == {"0": "negative", "1": "positive"}
@@ -312,15 +312,15 @@ def test_a_graph_that_computes_something_else_is_not_kept(
     (bias,) = (each for each in graph.graph.initializer if each.name.endswith("classifier.bias"))
     bias.CopyFrom(from_array(to_array(bias) + np.array([error, 0], dtype=np.float32), bias.name))
     monkeypatch.setattr(export, "write_graph", lambda model, names, path: onnx.save(graph, path))
-    before = sha256_of(changeable / "onnx" / "model.onnx")
+    before = hash_file(changeable / "onnx" / "model.onnx")
     with pytest.raises(errors.ModelError, match="does not compute what torch does"):
         sentiment140_bert.export(str(changeable))
-    assert sha256_of(changeable / "onnx" / "model.onnx") == before
+    assert hash_file(changeable / "onnx" / "model.onnx") == before
     assert [each.name for each in changeable.glob(".onnx-*")] == []
 
 
 def test_overwriting_a_run_removes_its_export(changeable: Path) -> None:
-    from sentiment140_bert.run_dir import RunDir
+    from sentiment140_bert.run import RunDir
 
     RunDir(changeable).clear()
     assert not (changeable / "onnx").exists()

@@ -14,8 +14,8 @@ import pytest
 import sentiment140_bert
 from hostile import Change, answer_all, complain, copy_with, damage, put, remove, write, write_tiny
 from sentiment140_bert.errors import ModelError
+from sentiment140_bert.files import hash_file
 from sentiment140_bert.inference.onnx_backend import OnnxBackend
-from sentiment140_bert.run_dir import sha256_of
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -50,7 +50,7 @@ def trusted(change: Change) -> Change:
     def both(folder: Path) -> None:
         change(folder)
         if (folder / TOKENIZER).exists():
-            put(MANIFEST, "files", TOKENIZER, value=sha256_of(folder / TOKENIZER))(folder)
+            put(MANIFEST, "files", TOKENIZER, value=hash_file(folder / TOKENIZER))(folder)
 
     return both
 

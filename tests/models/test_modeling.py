@@ -16,7 +16,7 @@ from command_line import Command
 from sentiment140_bert import models
 from sentiment140_bert.data.clean import make_normalizer
 from sentiment140_bert.errors import MissingExtra, ModelError
-from sentiment140_bert.run_dir import sha256_of
+from sentiment140_bert.files import hash_file
 from tiny_run import flags
 
 pytest_plugins = "model_fixtures"
@@ -127,7 +127,7 @@ def test_a_raw_recipe_leaves_the_tokenizer_alone() -> None:
 def test_what_is_loaded_is_what_was_saved(classifier_folder: Path, tmp_path: Path) -> None:
     model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
     sha256 = models.save_model(model, tokenizer, tmp_path / "again")
-    assert sha256 == sha256_of(classifier_folder / "model.safetensors")
+    assert sha256 == hash_file(classifier_folder / "model.safetensors")
     assert {each.name for each in (tmp_path / "again").iterdir()} == {each.name for each in classifier_folder.iterdir()}
     assert [each.name for each in tmp_path.iterdir()] == ["again"]
 

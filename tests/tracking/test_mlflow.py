@@ -13,7 +13,7 @@ from command_line import Command
 from killing import until_whole
 from mlflow_server import MlflowServer, runs_of, steps_of
 from sentiment140_bert import Recipe, evaluate_run, load_recipe, predict, train
-from sentiment140_bert.run_dir import sha256_of
+from sentiment140_bert.files import hash_file
 from sentiment140_bert.tracking import sync
 from tiny_run import flags
 
@@ -135,7 +135,7 @@ def test_the_model_answers_as_the_run_does(life: Path, told, one_server: MlflowS
     assert classify(texts[:2])[0]["score"] == pytest.approx(expected[0].score, abs=1e-5)
     info = mlflow.models.get_model_info(registered)
     assert info.signature.outputs.input_names() == ["label", "score"]
-    assert info.metadata["weights_sha256"] == sha256_of(life / "model" / "model.safetensors")
+    assert info.metadata["weights_sha256"] == hash_file(life / "model" / "model.safetensors")
     requirements = Path(mlflow.artifacts.download_artifacts(f"{registered}/requirements.txt")).read_text()
     assert "transformers==" in requirements
 

@@ -10,7 +10,7 @@ import pytest
 
 from mlflow_proxy import MlflowProxy
 from mlflow_server import MlflowServer, runs_of
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run import RunDir
 from sentiment140_bert.tracking.mlflow import TIMEOUT
 from sentiment140_bert.tracking.sync_state import SyncState
 from told import tell

@@ -13,7 +13,7 @@ import pytest
 from command_line import Command
 from sentiment140_bert import tracking
 from sentiment140_bert.errors import MissingExtra
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run import RunDir
 from tiny_run import flags
 
 pytest_plugins = "hub_fixtures"

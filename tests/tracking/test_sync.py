@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run import RunDir
 from sentiment140_bert.tracking import sync
 from sentiment140_bert.tracking.sync import Sync, plain
 from sentiment140_bert.tracking.sync_state import SyncState

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run import RunDir
 from sentiment140_bert.tracking import tracked_run as telling
 from sentiment140_bert.tracking.sync import Sync
 from sentiment140_bert.tracking.sync_state import SyncState

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from command_line import Command
 from model_fixtures import train
-from sentiment140_bert.run_dir import sha256_of
+from sentiment140_bert.files import hash_file
 from sentiment140_bert.training.checkpoints import newest_complete, seal, training_seconds
 from tiny_run import flags
 
@@ -119,7 +119,7 @@ def test_a_resumed_run_ends_with_the_very_same_weights(run: Path, words: Words, 
     assert "unfinished run of this recipe" in result.stderr
     report = json.loads(result.stdout)
     assert report["training"]["steps"] == 12
-    assert sha256_of(folder / "model" / "model.safetensors") == sha256_of(run / "model" / "model.safetensors")
+    assert hash_file(folder / "model" / "model.safetensors") == hash_file(run / "model" / "model.safetensors")
     assert report["metrics"] == json.loads((run / "metrics.json").read_text())
     history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     assert [each["step"] for each in history if "loss" in each] == list(range(1, 13))

@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from transformers.trainer_pt_utils import safe_globals
 
 from sentiment140_bert.cli import main
-from sentiment140_bert.run_dir import RunDir, write_json
+from sentiment140_bert.files import write_json
+from sentiment140_bert.run import RunDir
 from sentiment140_bert.training import checkpoints
 from tiny_run import flags
 

@@ -11,7 +11,7 @@ import pytest
 
 from command_line import Command, signalled
 from conftest import as_csv, six_columns
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run import RunDir
 from sentiment140_bert.training import volumes
 from tiny_run import flags
 

@@ -12,8 +12,7 @@ from click.testing import CliRunner
 from sentiment140_bert import trust
 from sentiment140_bert.cards.figures import draw_figures
 from sentiment140_bert.cli import main
-from sentiment140_bert.run_dir import RunDir
-from sentiment140_bert.runs import history_of
+from sentiment140_bert.run import RunDir
 
 pytest_plugins = "model_fixtures"
 
@@ -29,7 +28,7 @@ def archive(tmp_path: Path, smallest_run: Path, monkeypatch: pytest.MonkeyPatch)
 def test_figures_do_not_follow_a_matplotlibrc(archive: Path) -> None:
     """It would run TeX, and take all memory for one picture."""
     run = RunDir(Path("run"))
-    splits, history = run.read(run.metrics)["splits"], history_of(run)
+    splits, history = run.read(run.metrics)["splits"], run.read_history()
     import matplotlib
 
     with matplotlib.rc_context({"text.usetex": True, "savefig.dpi": 3000, "figure.facecolor": "red"}):

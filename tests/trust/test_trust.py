@@ -18,14 +18,14 @@ from click.testing import CliRunner, Result
 
 from eavesdropper import Eavesdropper
 from hub_server import HubServer
-from sentiment140_bert import run_dir, trust
+from sentiment140_bert import trust
 from sentiment140_bert.cli import main
 from sentiment140_bert.errors import StoreError, TrackerError, TrustError
 from sentiment140_bert.experiments.tune.store import SUPER_JOURNAL, Store
 from sentiment140_bert.experiments.tune.study_dir import TuningDir
+from sentiment140_bert.files import TEMPORARY, hash_file, remove_leftovers, remove_path, write_folder_whole, write_json
 from sentiment140_bert.locks import LOCK, lock_folder
-from sentiment140_bert.run_dir import TEMPORARY, RunDir, folder_written_whole, remove_leftovers, write_json
-from sentiment140_bert.runs import saved_recipe
+from sentiment140_bert.run import RunDir, saved_recipe
 from sentiment140_bert.tracking import wandb as wandb_tracker
 from sentiment140_bert.tracking.mlflow_places import check_artifacts
 from sentiment140_bert.tracking.tracks import describe_tracked_run
@@ -82,7 +82,7 @@ def contents(folder: Path) -> dict[str, str]:
 def put_link(run: Path, name: str, target: Path) -> None:
     path = run / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    run_dir.remove(path)
+    remove_path(path)
     path.symlink_to(target)
 
 
@@ -189,12 +189,12 @@ def update_copy(place: Path) -> None:
 
 
 def replace_folder(place: Path) -> None:
-    with folder_written_whole(place / "checkpoint-1") as new:
+    with write_folder_whole(place / "checkpoint-1") as new:
         (new / "a").write_text("a")
 
 
 def remove_old(place: Path) -> None:
-    leftover = place / f"{run_dir.TEMPORARY}x"
+    leftover = place / f"{TEMPORARY}x"
     (place / "checkpoint-1").rename(leftover)
     for path in (leftover, *([] if leftover.is_symlink() else leftover.iterdir())):
         os.utime(path, (0, 0), follow_symlinks=False)
@@ -205,7 +205,7 @@ REMOVALS: dict[str, Callable[[Path], object]] = {
     "a checkpoint": lambda place: checkpoints.remove(place / "checkpoint-1"),
     "an emptied folder": lambda place: checkpoints.remove_emptied(place / "checkpoint-1"),
     "older checkpoints": lambda place: checkpoints.remove_older(place / "checkpoint-2", "", 1),
-    "any folder": lambda place: run_dir.remove(place / "checkpoint-1"),
+    "any folder": lambda place: remove_path(place / "checkpoint-1"),
     "a replaced folder": replace_folder,
     "leftovers": remove_old,
     "a run": lambda place: RunDir(place.parent).clear(),
@@ -247,7 +247,7 @@ def test_a_manifest_names_files_of_its_checkpoint_alone(tmp_path: Path, elsewher
     (folder / "a.txt").write_text("a")
     checkpoints.seal(folder, 1.0)
     manifest = json.loads((folder / checkpoints.MANIFEST).read_text())
-    manifest["files"]["../elsewhere/note.txt"] = {"size": 12, "sha256": run_dir.sha256_of(elsewhere / "note.txt")}
+    manifest["files"]["../elsewhere/note.txt"] = {"size": 12, "sha256": hash_file(elsewhere / "note.txt")}
     write_json(folder / checkpoints.MANIFEST, manifest)
     assert list(checkpoints.find_damage(folder)) == ["its complete.json is damaged"]
 
@@ -624,11 +624,11 @@ def test_a_trackers_odd_answer_is_not_written_down(mine: Path) -> None:
 def test_files_that_a_recipe_names_are_nobodys_business(tmp_path: Path) -> None:
     from sentiment140_bert.publishing import origin
     from sentiment140_bert.recipe import FILE_SETTINGS, Recipe
-    from sentiment140_bert.runs import public
+    from sentiment140_bert.recipe.privacy import make_public
 
     assert {"labels_file", "manual_test", "drop_suspects"} == {*FILE_SETTINGS}
     for name in FILE_SETTINGS:
         recipe = Recipe().with_values({"dataset": "sample", name: str(tmp_path / "anna" / "secret.csv")})
-        assert getattr(public(recipe).data, name) == "secret.csv"
+        assert getattr(make_public(recipe).data, name) == "secret.csv"
         if name != "drop_suspects":  # told apart
             assert not origin.is_public(recipe.data)

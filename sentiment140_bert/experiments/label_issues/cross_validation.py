@@ -17,10 +17,11 @@ import numpy.typing as npt
 
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import Interrupted, RunError, first_line
+from sentiment140_bert.files import write_whole
 from sentiment140_bert.models.labels import map_labels
-from sentiment140_bert.run_dir import RunDir, written_whole
-from sentiment140_bert.runs import duration
+from sentiment140_bert.run import RunDir
 from sentiment140_bert.training import volumes
+from sentiment140_bert.visible import format_duration
 
 if TYPE_CHECKING:
     from sentiment140_bert.data.cache import Prepared
@@ -161,7 +162,7 @@ def _save_fold(file: Path, positive: Floats) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with written_whole(file) as temporary:
+    with write_whole(file) as temporary:
         pq.write_table(pa.table({"positive": positive}), temporary, write_page_checksum=True)
 
 
@@ -194,7 +195,7 @@ def _log_estimate(run: RunDir, count: int, missing: int, rows: int) -> None:
         "suspects: %s on %s tweets each, about %s in all: the run's own took %s on %s",
         "1 training" if missing == 1 else f"{missing} trainings",
         f"{rows * (count - 1) // count:,}",
-        duration(missing * seconds * (count - 1) / count),
-        duration(seconds),
+        format_duration(missing * seconds * (count - 1) / count),
+        format_duration(seconds),
         machine,
     )

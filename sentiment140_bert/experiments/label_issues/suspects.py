@@ -18,9 +18,10 @@ import numpy.typing as npt
 from sentiment140_bert.errors import DataError, MissingExtra, RunError
 from sentiment140_bert.evaluation.run import load_run_data
 from sentiment140_bert.experiments.label_issues import cross_validation
+from sentiment140_bert.files import write_whole
 from sentiment140_bert.locks import lock_folder
-from sentiment140_bert.run_dir import RunDir, written_whole
-from sentiment140_bert.runs import saved_recipe, without_checkpoint_repo
+from sentiment140_bert.recipe import drop_checkpoint_repo
+from sentiment140_bert.run import RunDir, saved_recipe
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -173,7 +174,7 @@ def _predict_out_of_sample(run: RunDir, recipe: Recipe, train: Dataset, fold_of_
     if by == "baseline":
         return cross_validation.predict_by_baseline(train, fold_of_row)
     with lock_folder(run.path, "looking for suspects"):
-        recipe = without_checkpoint_repo(recipe, "a search for suspects")
+        recipe = drop_checkpoint_repo(recipe, "a search for suspects")
         return cross_validation.predict_by_model(run, recipe, fold_of_row)
 
 
@@ -220,7 +221,7 @@ def _write(output: Path, train: Dataset, written: Indices, positive: Floats, qua
 
     names = _label_names()
     rows = train.select(written)
-    with written_whole(output) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with write_whole(output) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         columns = (list(rows[name]) for name in ("text", "label", "row"))

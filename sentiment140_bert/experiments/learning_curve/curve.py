@@ -25,10 +25,9 @@ from sentiment140_bert.experiments.learning_curve.plan import (
     make_plan,
 )
 from sentiment140_bert.experiments.learning_curve.results import write_results
+from sentiment140_bert.files import write_json
 from sentiment140_bert.locks import LOCK, lock_folder
-from sentiment140_bert.recipe import Recipe, parse_recipe
-from sentiment140_bert.run_dir import write_json
-from sentiment140_bert.runs import differences, without_checkpoint_repo
+from sentiment140_bert.recipe import Recipe, drop_checkpoint_repo, list_differences, parse_recipe
 
 log = logging.getLogger(__name__)
 MIN_SIZE = 2  # training tweets: one of each label
@@ -70,7 +69,7 @@ def learning_curve(
             results are written, some trainings failed.
         Interrupted: A signal stopped a training; a checkpoint was written.
     """
-    recipe = without_checkpoint_repo(recipe, "a learning curve")
+    recipe = drop_checkpoint_repo(recipe, "a learning curve")
     _check_arguments(recipe, sizes, seeds, keep_models)
     home = CurveDir(output)
     _check_folder_and_recipe(home, recipe)
@@ -133,7 +132,7 @@ def _check_folder_and_recipe(home: CurveDir, recipe: Recipe) -> None:
         if home.path.is_dir() and any(path.name != LOCK for path in home.path.iterdir()):
             raise RunError(f"{home.path} is not empty, and not a learning curve.", "Choose another OUTPUT.")
         return
-    changed = differences(parse_recipe(plan["recipe"], str(home.plan)), recipe)
+    changed = list_differences(parse_recipe(plan["recipe"], str(home.plan)), recipe)
     if changed:
         raise RunError(
             f"{home.path} is the curve of another recipe: {'; '.join(changed)}.",

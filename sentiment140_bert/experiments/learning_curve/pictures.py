@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert.cards.figures import default_style
 from sentiment140_bert.experiments.learning_curve.fit import AHEAD
 from sentiment140_bert.experiments.learning_curve.plan import FINISHED, SPLITS
-from sentiment140_bert.run_dir import written_whole
+from sentiment140_bert.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -137,7 +137,7 @@ def draw_curve(path: Path, curve: Mapping[str, Any]) -> None:
     legend = {label: handle for axes in figure.axes for handle, label in zip(*_read_legend(axes), strict=True)}
     if legend:
         figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=4, fontsize=8, frameon=False)
-    with written_whole(path) as temporary:
+    with write_whole(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})
 
 

@@ -13,9 +13,10 @@ from typing_extensions import TypedDict
 
 from sentiment140_bert.data import loading
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.run_dir import RunDir
-from sentiment140_bert.runs import duration, public
+from sentiment140_bert.recipe.privacy import make_public
+from sentiment140_bert.run import RunDir
 from sentiment140_bert.shapes import Count, Sha256
+from sentiment140_bert.visible import format_duration
 
 FINISHED, FAILED, UNFINISHED, MISSING = "finished", "failed", "unfinished", "missing"
 SPLITS = ("test", "manual")  # whose accuracy is drawn and fitted
@@ -242,7 +243,7 @@ def make_plan(
         "name": name,
         "group": recipe.tracking.group or name,
         "recipe": home.read_plan().get("recipe") or recipe.to_dict(),
-        "shown_recipe": public(recipe).to_dict(),
+        "shown_recipe": make_public(recipe).to_dict(),
         "data": {name: report[name] for name in ("sources", "splits", "fingerprint")},
         "seeds": seeds,
         "subsets": subsets,
@@ -284,4 +285,4 @@ def estimate_time_left(planned: list[Training], states: list[str]) -> str:
     fastest = max(report["tweets_per_second"] for report in reports)
     per_tweet = np.mean([report["epochs"] for report in reports]) / fastest
     tweets = sum(training.size for training, state in zip(planned, states, strict=True) if state != FINISHED)
-    return f", about {duration(tweets * per_tweet)} of training left"
+    return f", about {format_duration(tweets * per_tweet)} of training left"

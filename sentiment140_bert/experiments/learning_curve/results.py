@@ -15,7 +15,8 @@ from sentiment140_bert.experiments.earlier import Curve, earlier
 from sentiment140_bert.experiments.learning_curve import fit, pictures
 from sentiment140_bert.experiments.learning_curve.fit import PowerLaws
 from sentiment140_bert.experiments.learning_curve.plan import FAILED, FINISHED, SPLITS, CurveDir
-from sentiment140_bert.run_dir import RunDir, write_json, write_text
+from sentiment140_bert.files import write_json, write_text
+from sentiment140_bert.run import RunDir
 
 METRICS = ("accuracy", "f1", "log_loss", "roc_auc")  # of a split, in curve.json
 BAND_POINTS = 60  # places at which the fitted curve is drawn

@@ -14,7 +14,7 @@ from sentiment140_bert.experiments.tune.study_dir import TuningDir
 from sentiment140_bert.experiments.tune.trials import GO_ON, recipe_of
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.recipe.values import LARGEST_SEED
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run import RunDir
 
 log = logging.getLogger(__name__)
 SAME = "The recipe's own values are the best that were found: there is nothing to compare."

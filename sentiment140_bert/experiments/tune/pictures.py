@@ -10,7 +10,7 @@ import numpy as np
 
 from sentiment140_bert.cards.figures import default_style
 from sentiment140_bert.experiments.tune.progress import shown
-from sentiment140_bert.run_dir import written_whole
+from sentiment140_bert.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +33,7 @@ def draw(folder: Path, tuning: Mapping[str, Any]) -> list[str]:
     if len(complete) > 1:
         figures[PARALLEL] = _parallel(tuning, complete)
     for name, figure in figures.items():
-        with written_whole(folder / name) as temporary:
+        with write_whole(folder / name) as temporary:
             figure.savefig(temporary, format="png", metadata={"Software": None})
     return list(figures)
 

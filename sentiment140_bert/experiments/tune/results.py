@@ -11,9 +11,10 @@ from sentiment140_bert.experiments import series
 from sentiment140_bert.experiments.earlier import Tuning, earlier
 from sentiment140_bert.experiments.tune.study_dir import TuningDir
 from sentiment140_bert.experiments.tune.trials import direction_of, metric_of, recipe_of
+from sentiment140_bert.files import write_json, write_text
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.run_dir import RunDir, write_json, write_text
-from sentiment140_bert.runs import public
+from sentiment140_bert.recipe.privacy import make_public
+from sentiment140_bert.run import RunDir
 
 if TYPE_CHECKING:
     from sentiment140_bert.experiments.tune.study import Study
@@ -64,7 +65,7 @@ def write_results(
     tuning = {
         "name": study.name,
         "store": study.store.file.name if study.store.file else study.store.place,
-        "recipe": public(recipe).to_dict(),
+        "recipe": make_public(recipe).to_dict(),
         "space": study.identity["space"],
         "own_values": dict(own),
         "metric": metric_of(recipe).removeprefix("eval_"),

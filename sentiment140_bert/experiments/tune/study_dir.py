@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.run_dir import TEMPORARY, RunDir
+from sentiment140_bert.files import TEMPORARY
+from sentiment140_bert.run import RunDir
 from sentiment140_bert.training.volumes import is_volume
 from sentiment140_bert.trust import check_folder
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.experiments.tune.study_dir import TuningDir
+from sentiment140_bert.files import write_json, write_text, write_whole
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.run_dir import write_json, write_text, written_whole
 from sentiment140_bert.tracking import tracks
 from sentiment140_bert.training.environment import describe_environment, start_run
 
@@ -63,7 +63,7 @@ def tell(home: TuningDir, recipe: Recipe, tuning: Mapping[str, Any]) -> None:
             lines.append(json.dumps({"step": trial["number"], "time": round(when, 3)} | values))
     write_text(run.history, "".join(f"{line}\n" for line in lines))
     for file in sorted(home.figures.glob("*.png")):
-        with written_whole(run.figures / file.name) as temporary:
+        with write_whole(run.figures / file.name) as temporary:
             temporary.write_bytes(file.read_bytes())
     _told(home, recipe)
 

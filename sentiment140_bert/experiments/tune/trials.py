@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import Diverged, HardwareError, Interrupted, RunError, diverged
 from sentiment140_bert.experiments import series
+from sentiment140_bert.files import explain_full_disk, write_json
 from sentiment140_bert.locks import lock_folder
-from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.run_dir import RunDir, full_disk_explained, write_json
-from sentiment140_bert.runs import differences, saved_recipe
+from sentiment140_bert.recipe import Recipe, list_differences
+from sentiment140_bert.run import RunDir, saved_recipe
 from sentiment140_bert.tracking import tracks
 from sentiment140_bert.training.environment import (
     describe_environment,
@@ -117,7 +117,7 @@ def attempt(
         Interrupted: A signal stopped it; the trial is left to whoever comes next, with a checkpoint.
         S140Error: The trial cannot be trained for a reason that lies not in its values.
     """
-    with lock_folder(run.path, "training a trial", create=True), full_disk_explained(run.path):
+    with lock_folder(run.path, "training a trial", create=True), explain_full_disk(run.path):
         try:
             score = _trained(claim, recipe, material, run, progress, arguments_given)
         except (HardwareError, Diverged) as error:
@@ -139,7 +139,7 @@ def left_in(run: RunDir, recipe: Recipe, fingerprint: str) -> Path | None:
     """The checkpoint that this very trial has left; another study, whose store is gone, may have left one, too."""
     from sentiment140_bert.training.checkpoints import newest_complete
 
-    if not run.is_run() or differences(saved_recipe(run.path), recipe):
+    if not run.is_run() or list_differences(saved_recipe(run.path), recipe):
         return None
     return newest_complete(run.checkpoints) if run.read(run.data)["fingerprint"] == fingerprint else None
 

@@ -15,9 +15,9 @@ from sentiment140_bert.experiments.tune.owner import PATIENCE
 from sentiment140_bert.experiments.tune.results import SCORED
 from sentiment140_bert.experiments.tune.study_dir import TuningDir
 from sentiment140_bert.experiments.tune.work import Work
-from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.run_dir import write_json
-from sentiment140_bert.runs import public, without_checkpoint_repo
+from sentiment140_bert.files import write_json
+from sentiment140_bert.recipe import Recipe, drop_checkpoint_repo
+from sentiment140_bert.recipe.privacy import make_public
 
 if TYPE_CHECKING:
     from sentiment140_bert.experiments.tune.trials import Material
@@ -72,7 +72,7 @@ def tune(
         RunError: ``output`` holds something else, or no trial came to its end.
         Interrupted: A signal stopped a training; a checkpoint was written.
     """
-    recipe = without_checkpoint_repo(recipe, "a tuning")
+    recipe = drop_checkpoint_repo(recipe, "a tuning")
     _possible(recipe, trials, timeout, final_seeds, keep_models)
     from sentiment140_bert.experiments.tune.identity import refuse_another
     from sentiment140_bert.experiments.tune.store import Store, check
@@ -215,7 +215,7 @@ def _identity(
     """What all processes of a study must agree on; as JSON gives it back."""
     from sentiment140_bert.experiments.tune import space
 
-    plain = public(recipe).to_dict()
+    plain = make_public(recipe).to_dict()
     settings = {section: plain[section] for section in ("model", "data", "training")}
     settings["training"] = {key: each for key, each in settings["training"].items() if key not in NOT_COMPARED}
     return {

@@ -14,8 +14,8 @@ from sentiment140_bert.experiments.tune import finals, trials
 from sentiment140_bert.experiments.tune.results import write_best, write_results
 from sentiment140_bert.experiments.tune.study_dir import TuningDir
 from sentiment140_bert.experiments.tune.trials import Material
+from sentiment140_bert.files import remove_leftovers
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.run_dir import remove_leftovers
 
 if TYPE_CHECKING:
     from sentiment140_bert.experiments.tune.progress import Progress

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import DataError, ModelError, S140Error
+from sentiment140_bert.files import hash_file
 from sentiment140_bert.inference.predict import load_classifier
 from sentiment140_bert.platforms.spark.processes import pack_error
 from sentiment140_bert.recipe import DataConfig
-from sentiment140_bert.run_dir import sha256_of
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -33,7 +33,7 @@ def send_model(session: SparkSession, folder: Path) -> str:
     from pyspark.errors import PySparkException
 
     files = sorted(file for file in folder.iterdir() if file.is_file())
-    content = "".join(f"{file.name} {sha256_of(file)}\n" for file in files)
+    content = "".join(f"{file.name} {hash_file(file)}\n" for file in files)
     name = f"s140-{hashlib.sha256(content.encode()).hexdigest()[:16]}.zip"
     path = Path(_make_outbox().name) / name
     if not path.is_file():

@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell
 
 from notebook_kernel import PLANTED, cell_with, code_cells, execute, read, text_of
 from sentiment140_bert.recipe import load_recipe
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run import RunDir
 from sentiment140_bert.training.checkpoints import newest_complete
 from tiny_run import TINY
 

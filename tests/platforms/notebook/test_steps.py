@@ -13,7 +13,7 @@ from on_hub import DATA, MODEL, published
 from sentiment140_bert.errors import ModelError, S140Error
 from sentiment140_bert.platforms import notebook
 from sentiment140_bert.recipe import load_recipe
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run import RunDir
 from tiny_run import TINY
 
 pytest_plugins = "hub_fixtures"

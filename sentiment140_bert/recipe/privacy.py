@@ -1,0 +1,49 @@
+"""What of a recipe and of a command line others may read: no folders of this machine, no place of its checkpoints."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sentiment140_bert.recipe import FILE_SETTINGS, Recipe
+
+CHECKPOINT_FLAG = "--checkpoint-repo-id"
+FILE_ENDINGS = (".csv", ".gz", ".zip", ".tsv", ".parquet", ".jsonl", ".yaml", ".yml")
+
+
+def make_public(recipe: Recipe, base_model: str | None = None) -> Recipe:
+    """Return a run's recipe as it may be published.
+
+    Args:
+        recipe: Of the run.
+        base_model: Its name as the run noted it; a relative folder cannot be told from a Hub id elsewhere.
+    """
+    paths = {
+        "model_name_or_path": base_model or recipe.model.model_name_or_path,
+        **{name: getattr(recipe.data, name) for name in ("dataset", *FILE_SETTINGS)},
+    }
+    changes: dict[str, Any] = {key: strip_folders(path) for key, path in paths.items() if path}
+    return recipe.with_values(changes | {"checkpoint_repo_id": None})
+
+
+def make_arguments_public(arguments: Sequence[str]) -> list[str]:
+    """Return what followed ``s140`` on the command line, as it may be published."""
+    public: list[str] = []
+    for word in arguments:
+        before = public[-1] if public else ""
+        if before == CHECKPOINT_FLAG or (before == "--set" and word.startswith("checkpoint_repo_id=")):
+            public.pop()
+        elif not word.startswith((f"{CHECKPOINT_FLAG}=", "--set=checkpoint_repo_id=")):
+            public.append(word)
+    return [strip_folders(word) for word in public]
+
+
+def strip_folders(argument: str) -> str:
+    """Return an argument of the command line, or its last part if it is a path."""
+    flag, equals, value = argument.rpartition("=")
+    path = Path(os.path.expanduser(value))  # noqa: PTH111 - Path's own raises where there is no such user
+    is_path = "/" in value and "://" not in value
+    is_local = path.is_absolute() or path.exists() or value.startswith(".") or value.endswith(FILE_ENDINGS)
+    return f"{flag}{equals}{path.name}" if is_path and is_local else argument

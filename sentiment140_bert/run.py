@@ -1,0 +1,323 @@
+"""The run directory: the name of every file in it, and its JSON files, history and recipe, checked when they are read.
+
+A run directory may come from anybody, and a killed process or hands may have damaged it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sentiment140_bert import shapes
+from sentiment140_bert.errors import RunError, first_line
+from sentiment140_bert.files import remove_path
+from sentiment140_bert.recipe import Recipe, load_recipe
+from sentiment140_bert.trust import check_folder
+
+# Pictures in figures/ that are published with a model.
+CONFUSION, LEARNING, CALIBRATION = "confusion_matrix.png", "learning_curve.png", "calibration.png"
+RISK_COVERAGE, SLICES = "risk_coverage.png", "slices.png"
+EVAL_RESULTS = ".eval_results/sentiment140.yaml"
+TRAINING_ROWS = "training_rows.safetensors"  # hashes of the texts that a model was trained on, next to its weights
+LARGEST_STEP = 2**53  # up to there a float tells whole numbers apart
+SHAPES: dict[str, Any] = {
+    "data.json": shapes.Data,
+    "metrics.json": shapes.Scores,
+    "tracking.json": shapes.Tracking,
+    "published.json": shapes.Pushes,
+}
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """The paths of a run's files. ``path`` need not exist yet."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe, every default written out."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def data(self) -> Path:
+        """What was done to the tweets (see ``data.report``)."""
+        return self.path / "data.json"
+
+    @property
+    def environment(self) -> Path:
+        """Machine, versions, precision, command and duration."""
+        return self.path / "environment.json"
+
+    @property
+    def history(self) -> Path:
+        """One JSON line for each log entry of the Trainer."""
+        return self.path / "history.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        """The scores of the weights in ``model/``, and their sha256."""
+        return self.path / "metrics.json"
+
+    @property
+    def predictions(self) -> Path:
+        """The model's answer to every tweet that was scored; not published."""
+        return self.path / "predictions.parquet"
+
+    @property
+    def report(self) -> Path:
+        """The page that `s140 report` writes; not published."""
+        return self.path / "report.html"
+
+    @property
+    def tracking(self) -> Path:
+        """Which run it is for each tracker, and what that has been told."""
+        return self.path / "tracking.json"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Event files, where TensorBoard is reported to."""
+        return self.path / "tensorboard"
+
+    @property
+    def published(self) -> Path:
+        """Where the model and the dataset went on the Hub."""
+        return self.path / "published.json"
+
+    @property
+    def figures(self) -> Path:
+        """Pictures of the scores."""
+        return self.path / "figures"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Checkpoints of the training; perhaps a link to a larger disk."""
+        return self.path / "checkpoints"
+
+    @property
+    def staging(self) -> Path:
+        """Second names of the files that are being sent to the Hub."""
+        return self.checkpoints / ".for-the-hub"
+
+    @property
+    def fetched(self) -> Path:
+        """Checkpoints on their way here from the Hub; a fetch that was cut off resumes there."""
+        return self.path / ".from-the-hub"
+
+    @property
+    def suspects(self) -> Path:
+        """What the folds of ``s140 suspects --by model`` answered."""
+        return self.path / "suspects"
+
+    @property
+    def model(self) -> Path:
+        """The model folder, as it is published."""
+        return self.path / "model"
+
+    @property
+    def onnx(self) -> Path:
+        """What `s140 export` made of the model; not published."""
+        return self.path / "onnx"
+
+    @property
+    def card(self) -> Path:
+        """The model card, part of what is published."""
+        return self.model / "README.md"
+
+    @property
+    def weights(self) -> Path:
+        """The weights that are scored and published."""
+        return self.model / "model.safetensors"
+
+    @property
+    def training_rows(self) -> Path:
+        """Hashes of the training texts, part of what is published."""
+        return self.model / TRAINING_ROWS
+
+    def is_run(self) -> bool:
+        """Return True if a run was started here.
+
+        A lone recipe.yaml is no run, nor is a model folder, which carries a copy of its run's files.
+        """
+        return self.recipe.is_file() and self.environment.is_file() and not (self.path / "config.json").is_file()
+
+    def is_finished(self) -> bool:
+        """Return True if the scores are written, which is a run's last step."""
+        return self.metrics.is_file()
+
+    def clear(self) -> None:
+        """Remove what a run wrote, and nothing else in the folder.
+
+        The scores go first, so that what is left at any moment is no finished run. What makes it a run goes once
+        nothing is left but what a killed process may leave of one that it starts.
+
+        Raises:
+            RunError: Something cannot be removed.
+        """
+        folders = (self.fetched, self.model, self.figures, self.tensorboard, self.suspects, self.onnx)
+        try:
+            for file in (self.metrics, self.predictions, self.report, self.tracking, self.published):
+                file.unlink(missing_ok=True)
+            for folder in (*self._list_checkpoint_folders(), *folders, self.path / "wandb"):
+                remove_path(folder)
+            for file in (self.recipe, self.history, self.data, self.environment):
+                file.unlink(missing_ok=True)
+        except OSError as error:
+            raise RunError(
+                f"{error.filename or self.path} cannot be removed: {error.strerror}.",
+                "Remove it yourself, or choose another folder.",
+            ) from None
+
+    def _list_checkpoint_folders(self) -> list[Path]:
+        """Return ``checkpoints``; if that is a link, perhaps to a larger disk, only what a run wrote there."""
+        if not self.checkpoints.is_symlink():
+            return [self.checkpoints]
+        return [*self.checkpoints.glob("checkpoint-[0-9]*"), self.staging]
+
+    def read(self, file: Path, shape: Any = None) -> dict[str, Any]:
+        """Return the content of one of the run's JSON files.
+
+        Args:
+            file: One of those above.
+            shape: What is asked of it instead of its own shape, where that is less.
+
+        Raises:
+            RunError: The file is missing, cannot be read, is damaged, or is not of its shape.
+        """
+        check_folder(self.path)
+        return read_json(file, shape)
+
+    def read_history(self) -> list[dict[str, Any]]:
+        """Return the Trainer's log entries, without a last line that a killed process did not finish.
+
+        Raises:
+            RunError: ``history.jsonl`` is damaged.
+        """
+        entries = []
+        for number, line in enumerate(read_lines(self.history), start=1):
+            if not line.endswith(b"\n") or not line.strip():
+                continue
+            entry = parse_entry(line)
+            if entry is None:
+                raise RunError(f"{self.history} is damaged: line {number} is no log entry.", "Remove the damaged line.")
+            entries.append(entry)
+        return entries
+
+    def choose_title(self, recipe: Recipe) -> str:
+        """Return the run's name, as trackers and cards show it."""
+        return recipe.training.run_name or self.path.resolve().name
+
+
+def saved_recipe(path: Path) -> Recipe:
+    """Return the recipe that a run was started with.
+
+    Raises:
+        RunError: There is no run.
+    """
+    run = RunDir(path)
+    check_folder(path)
+    if not run.is_run():
+        raise RunError(f"There is no run in {path}.", "Name the folder that `s140 train` wrote.")
+    return load_recipe(str(run.recipe))
+
+
+def read_json(file: Path, shape: Any = None) -> dict[str, Any]:
+    """Return the content of a JSON file in a run directory, checked if its name has a shape.
+
+    Args:
+        file: In the run directory.
+        shape: What is asked of it instead of its own shape.
+
+    Raises:
+        RunError: It is missing, cannot be read, is damaged, or not of its shape.
+    """
+    try:
+        content = _load_object(file)
+    except FileNotFoundError:
+        raise RunError(f"{file.parent} has no {file.name}.", "Is it the folder of a finished run?") from None
+    except OSError as error:
+        raise RunError(f"{file} cannot be read: {error.strerror}.", _suggest_remedy(file)) from None
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{file} is damaged: {first_line(error)}.", _suggest_remedy(file)) from None
+    shape = shape or _choose_shape(file)
+    return dict(shapes.checked(content, shape, str(file), _suggest_remedy(file)) if shape else content)
+
+
+def _load_object(file: Path) -> dict[str, Any]:
+    if file.exists() and not file.is_file():
+        raise ValueError("it is no file")  # opening a pipe would never end
+    content = json.loads(file.read_text("utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"it holds a {type(content).__name__}")
+    json.dumps(content, ensure_ascii=False, allow_nan=False).encode()  # its content is written again, into cards too
+    return content
+
+
+def _choose_shape(file: Path) -> Any:
+    if file.name == "environment.json":
+        return shapes.Environment if file.with_name("metrics.json").is_file() else shapes.Begun
+    return SHAPES.get(file.name)
+
+
+def _suggest_remedy(file: Path) -> str:
+    """Return what costs least, by file; only what nothing else brings back is trained again."""
+    run, copy = file.parent, file.parent / "model" / file.name
+    if file.name == "failed.json":
+        return f"Remove {file}; it is made again."
+    if not (run / "recipe.yaml").is_file() or (run / "config.json").is_file():  # a page that was fetched, or no run
+        return "Is it damaged, or of an older version?"
+    if file.name == "tracking.json":
+        return f"Remove {file}: its trackers then get a new run, in addition to the one that they have."
+    if file.name == "published.json":
+        return f"Remove {file}: where the run was published is then forgotten, and named by --repo-id again."
+    if any((run.parent.parent / name).is_file() for name in ("plan.json", "study.json")):
+        return f"Remove {run}; the command that made it trains it again."
+    if file.name == "metrics.json" and (run / "model" / "model.safetensors").is_file():
+        return f"The run is scored again with: s140 evaluate {shlex.quote(str(run))}"
+    if copy.is_file():
+        return f"A finished run has a copy of it: cp {shlex.quote(str(copy))} {shlex.quote(str(file))}"
+    return "Nothing else holds what it held: train again with --overwrite."
+
+
+def read_lines(history: Path) -> list[bytes]:
+    """Return the lines of a ``history.jsonl``, the last one perhaps cut off; none if there is no such file.
+
+    Raises:
+        RunError: There is something else in its place.
+    """
+    if not history.exists():
+        return []
+    remedy = "Remove it: a run resumes without it; its curves start again."
+    if not history.is_file():  # opening a pipe would never end
+        raise RunError(f"{history} exists and is no regular file.", remedy)
+    try:
+        return history.read_bytes().splitlines(keepends=True)
+    except OSError as error:
+        raise RunError(f"{history} cannot be read: {error.strerror}.", remedy) from None
+
+
+def parse_entry(line: bytes) -> dict[str, float | None] | None:
+    """Return the log entry in a line, or None if there is none.
+
+    It holds ``step``, and numbers; None stands for one that was not finite.
+    """
+    try:
+        entry = json.loads(line.decode("utf-8"))  # bytes may be of other encodings, too
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(entry, dict) or not _is_step(entry.get("step")):
+        return None
+    return entry if all(value is None or _is_number(value) for value in entry.values()) else None
+
+
+def _is_step(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= LARGEST_STEP
+
+
+def _is_number(value: Any) -> bool:
+    """Return True for a finite number; an integer of any length would not fit into a float."""
+    return type(value) in (int, float) and -1e300 < value < 1e300 and math.isfinite(value)
