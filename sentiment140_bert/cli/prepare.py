@@ -67,12 +67,12 @@ def prepare(recipe: str | None, dry_run: bool, as_json: bool, **flags: Any) -> N
         say(f"{role}: {source['name']}  {source['rows']:,} rows, labels {source['labels']}, {kind}")
     print_table([[text, report["steps"][step]] for step, text in STEPS.items() if step in report["steps"]])
     say()
-    names = ("p50", "p90", "p99", "max", "truncated")
+    quantiles = ("p50", "p90", "p99", "max", "truncated")
     rows = [
         [
             name,
-            *(split.get(each) for each in ("rows", "negative", "positive", "neutral")),
-            *(split["token_length"][each] for each in names),
+            *(split.get(count) for count in ("rows", "negative", "positive", "neutral")),
+            *(split["token_length"][quantile] for quantile in quantiles),
         ]
         for name, split in report["splits"].items()
     ]
@@ -86,18 +86,18 @@ def prepare(recipe: str | None, dry_run: bool, as_json: bool, **flags: Any) -> N
 
 
 def print_leakage(leakage: dict[str, dict[str, int | None]]) -> None:
-    """How many rows of each split share something with the train split."""
+    """Print the number of rows that each split shares with the train split."""
     if leakage:
         say("\nshared with train:")
         rows = [
-            [name, *("unknown" if counts[each] is None else counts[each] for each in SHARED)]
+            [name, *("unknown" if counts[kind] is None else counts[kind] for kind in SHARED)]
             for name, counts in leakage.items()
         ]
         print_table(rows, ["split", *SHARED.values()])
 
 
 def print_preview(preview: Preview, as_json: bool) -> None:
-    """How a file is understood, and its first rows."""
+    """Print the format of a file and its first rows."""
     if as_json:
         print_json({"found": dict(preview.facts), "rows": preview.rows})
         return

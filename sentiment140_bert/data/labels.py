@@ -12,9 +12,9 @@ from sentiment140_bert.models.labels import (
     STARS,
     UNCLEAR,
     are_numbers,
-    example,
     find_scheme,
     is_possible,
+    suggest_meanings,
     tidy,
 )
 from sentiment140_bert.recipe.values import LABEL_MAP_RULE, parse_label_map
@@ -59,7 +59,7 @@ def interpret_labels(counts: Mapping[str, int], label_map: str | None, where: st
     explained = sum(counts[label] for label in common & in_scheme)
     is_unclear = (common - in_scheme) & ON_A_SCALE or 2 * explained <= sum(counts[label] for label in common)
     if are_numbers(common) and is_unclear:
-        pairs = ",".join(f"{label}={meaning}" for label, meaning in example(common).items())
+        pairs = ",".join(f"{label}={meaning}" for label, meaning in suggest_meanings(common).items())
         raise DataError(
             f"{where}: its labels are {list_counts(counts)}, and {UNCLEAR}.",
             f"Say it with --label-map, as in --label-map {pairs}.",

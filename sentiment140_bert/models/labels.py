@@ -1,4 +1,4 @@
-"""What the labels of data and of models mean: one table of spellings, and one rule for numbers without names."""
+"""Interpret the labels of data and of models: one table of spellings, and one rule for numbers without names."""
 
 from __future__ import annotations
 
@@ -65,25 +65,25 @@ def find_scheme(labels: Collection[str], rare: Collection[str] = ()) -> str | No
 
     Args:
         labels: All of them are explained.
-        rare: These need not be, but may tell what the others are.
+        rare: These need not be, but may decide the scheme of the others.
     """
-    seen = {*labels, *rare}
-    fitting = (name for name, scheme in SCHEMES.items() if is_possible(name, seen) and scheme.keys() >= {*labels})
+    every = {*labels, *rare}
+    fitting = (name for name, scheme in SCHEMES.items() if is_possible(name, every) and scheme.keys() >= {*labels})
     return next(fitting, None) if labels else None
 
 
 def is_possible(scheme: str, labels: Collection[str]) -> bool:
-    """Return True if labels hold what a scheme of numbers is known by."""
+    """Return True if labels include the one without which they are not taken for a scheme of numbers."""
     return scheme not in _NEEDED or _NEEDED[scheme] in labels
 
 
 def are_numbers(labels: Collection[str]) -> bool:
-    """Return True if all of these tidied labels, and there are some, are numbers."""
+    """Return True if all of these tidied labels are numbers, and there is at least one."""
     return bool(labels) and all(map(_NUMBER.fullmatch, labels))
 
 
-def example(labels: Collection[str]) -> dict[str, str]:
-    """Return what numbers, the lowest first, would mean if they went from negative to positive."""
+def suggest_meanings(labels: Collection[str]) -> dict[str, str]:
+    """Return a meaning for each number, as if they went from negative to positive, to be shown in a message."""
     numbers = sorted(labels, key=float)
     middle = (len(numbers) - 1) / 2
     sides = {at: "neutral" if at == middle else "negative" if at < middle else "positive" for at in range(len(numbers))}
@@ -92,14 +92,14 @@ def example(labels: Collection[str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class LabelMapping:
-    """What each label of a classifier means, by position; ``assumed`` says what its names do not tell."""
+    """The meaning of each label of a classifier, by position; ``assumed`` states in words what was assumed."""
 
     meanings: tuple[int, ...]
     assumed: str = ""
 
     def positions(self, meaning: int) -> list[int]:
-        """Return where the labels of this meaning are."""
-        return [at for at, each in enumerate(self.meanings) if each == meaning]
+        """Return the positions of the labels of this meaning."""
+        return [at for at, label_meaning in enumerate(self.meanings) if label_meaning == meaning]
 
     def positive_share(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Return P(positive | not neutral) for rows of shape (n, labels)."""
@@ -109,35 +109,35 @@ class LabelMapping:
         return np.asarray(positive / np.maximum(negative + positive, np.finfo(np.float64).tiny))
 
     def says_neutral(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_] | None:
-        """Return for each row if its likeliest label is neutral; None of a model that has no such label."""
+        """Return True for each row whose likeliest label is neutral; None for a model without such a label."""
         neutral = self.positions(NEUTRAL)
         return np.isin(probabilities.argmax(axis=1), neutral) if neutral else None
 
 
 def map_labels(names: Sequence[str]) -> LabelMapping:
-    """Find out what a model's labels mean, by the same rules as a file's.
+    """Interpret a model's labels, by the same rules as a file's.
 
     Args:
-        names: Of all its labels, by position.
+        names: The names of all its labels, by position.
 
     Raises:
         ModelError: They do not say which is negative and which is positive.
     """
     tidied = [tidy(name) for name in names]
     scheme = find_scheme(tidied)
-    known = SCHEMES[scheme or "names"]
-    other = [name for name, label in zip(names, tidied, strict=True) if label not in known]
-    meanings = tuple(known.get(label, NEUTRAL) for label in tidied)
-    shown = list_names(names)
+    meaning = SCHEMES[scheme or "names"]
+    other = [name for name, label in zip(names, tidied, strict=True) if label not in meaning]
+    meanings = tuple(meaning.get(label, NEUTRAL) for label in tidied)
+    listed = list_names(names)
     if not scheme and are_numbers(tidied):
-        sides = example(tidied)
-        wanted = ", ".join(f'"{at}": "{sides[label]}"' for at, label in enumerate(tidied))
+        sides = suggest_meanings(tidied)
+        id2label = ", ".join(f'"{at}": "{sides[label]}"' for at, label in enumerate(tidied))
         raise ModelError(
-            f"The model's {len(names)} labels ({shown}) are numbers, and {UNCLEAR}.",
-            f'Name them in the config.json of the model or of a copy of it, as in "id2label": {{{wanted}}}.',
+            f"The model's {len(names)} labels ({listed}) are numbers, and {UNCLEAR}.",
+            f'Name them in the config.json of the model or of a copy of it, as in "id2label": {{{id2label}}}.',
         )
     if len(other) > 1 or not {NEGATIVE, POSITIVE} <= {*meanings}:
-        count = f"{len(names)} labels ({shown}) do" if len(names) > 1 else f"only label ({shown}) does"
+        count = f"{len(names)} labels ({listed}) do" if len(names) > 1 else f"only label ({listed}) does"
         raise ModelError(
             f"The model's {count} not say which is negative and which is positive.",
             "Name a sentiment classifier, or name its labels in the config.json of a copy of it (id2label).",
@@ -151,7 +151,7 @@ def list_names(names: Sequence[str]) -> str:
 
 
 def _assume(names: Sequence[str], meanings: Sequence[int], other: Sequence[str]) -> str:
-    """Return in words what names of labels do not tell."""
+    """Return in words what is assumed of labels whose names do not say it."""
     if any(_UNNAMED.fullmatch(name.strip().lower()) for name in names) and not other:
         read = (f"{name} as {LABEL_NAMES[side]}" for name, side in zip(names, meanings, strict=True))
         return f"labels have no names: read {', '.join(read)}"
