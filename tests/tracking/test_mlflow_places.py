@@ -43,11 +43,16 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "mlflow.db"
 
 
+def place_default_store(empty_store: Path) -> None:
+    """Put a store where MLflow looks for one by default, as if a command had made it there earlier."""
+    shutil.copy(empty_store, "mlflow.db")
+    trust.remember_place("mlflow", f"sqlite:///{Path('mlflow.db').resolve()}")
+
+
 def test_the_address_of_the_process_is_as_it_was(mine: Path, empty_store: Path, tmp_path: Path) -> None:
     import mlflow
 
-    shutil.copy(empty_store, tmp_path / "mlflow.db")  # where it is looked for
-
+    place_default_store(empty_store)
     assert tell(mine, "mlflow", log_model=True)
     assert not mlflow.is_tracking_uri_set()
     assert "MLFLOW_TRACKING_URI" not in os.environ
@@ -56,7 +61,7 @@ def test_the_address_of_the_process_is_as_it_was(mine: Path, empty_store: Path, 
 def test_two_runs_of_two_places_in_one_process(
     mine: Path, mlflow_server: MlflowServer, empty_store: Path, monkeypatch, tmp_path: Path
 ) -> None:
-    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    place_default_store(empty_store)
     other = Path(shutil.copytree(mine, tmp_path / "other"))
     assert tell(other, "mlflow")
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
@@ -68,7 +73,8 @@ def test_two_runs_of_two_places_in_one_process(
 def test_a_model_told_later_to_the_server_that_the_run_remembers(
     mine: Path, mlflow_server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sentiment140_bert.run import RunDir
+    from sentiment140_bert import trust
+from sentiment140_bert.run import RunDir
     from sentiment140_bert.tracking.sync_state import SyncState
 
     assert tell(mine, "mlflow")
@@ -97,7 +103,7 @@ def test_loggers_of_others_keep_their_levels(mine: Path, mlflow_server: MlflowSe
 def test_the_default_store_is_found_from_another_folder(
     mine: Path, empty_store: Path, tmp_path: Path, monkeypatch
 ) -> None:
-    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    place_default_store(empty_store)
     assert tell(mine, "mlflow")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
