@@ -56,7 +56,7 @@ def repository_after(encoder: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-def kept(hub: HubServer, repository_after: Repo) -> Repo:
+def repository(hub: HubServer, repository_after: Repo) -> Repo:
     """A copy of it, on the Hub."""
     hub.repos["model", REPO] = copy.deepcopy(repository_after)
     return hub.repos["model", REPO]

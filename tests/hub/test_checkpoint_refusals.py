@@ -18,7 +18,7 @@ INDEX = "checkpoints.json"
 
 
 @pytest.fixture
-def refused(kept: Repo, hub: HubServer, encoder: Path, tmp_path: Path, s140) -> Callable[..., str]:
+def refused(repository: Repo, hub: HubServer, encoder: Path, tmp_path: Path, s140) -> Callable[..., str]:
     """The same command on a bare machine is refused, in a sentence; nothing is left here, and the Hub is as it was."""
 
     def ask(*more: object, **changes: object) -> str:
@@ -33,10 +33,10 @@ def refused(kept: Repo, hub: HubServer, encoder: Path, tmp_path: Path, s140) -> 
     return ask
 
 
-def exchange(hub: HubServer, name: str, content: bytes, *, told: bool = True) -> None:
-    """Puts another file into the repository, as somebody who can write to it would; the index agrees if ``told``."""
+def exchange(hub: HubServer, name: str, content: bytes, *, indexed: bool = True) -> None:
+    """Puts another file into the repository, as somebody who can write to it would; the index agrees if ``indexed``."""
     hub.write(REPO, name, content)
-    if told:
+    if indexed:
         index = json.loads(hub.files(REPO)[INDEX])
         index["files"][name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         hub.write(REPO, INDEX, json.dumps(index).encode())
@@ -113,7 +113,7 @@ def test_nor_without_the_right_to_write(hub: HubServer, encoder: Path, tmp_path:
 def test_a_changed_file_is_refused(hub: HubServer, refused, name: str) -> None:
     path = f"{newest(hub)}/{name}"
     content = hub.files(REPO)[path]
-    exchange(hub, path, content[:-1] + bytes([content[-1] ^ 1]), told=False)
+    exchange(hub, path, content[:-1] + bytes([content[-1] ^ 1]), indexed=False)
     assert f"{path} is not what {INDEX} says" in refused()
 
 
@@ -145,18 +145,18 @@ def test_a_history_that_is_no_text_is_refused(hub: HubServer, refused, content: 
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
-        (lambda told: told | {"seconds": "x"}, "is incomplete"),
-        (lambda told: {name: value for name, value in told.items() if name != "seconds"}, "is incomplete"),
-        (lambda told: told | {"files": {}}, "does not name the files that are there"),
+        (lambda manifest: manifest | {"seconds": "x"}, "is incomplete"),
+        (lambda manifest: {name: value for name, value in manifest.items() if name != "seconds"}, "is incomplete"),
+        (lambda manifest: manifest | {"files": {}}, "does not name the files that are there"),
     ],
 )
-def test_a_manifest_that_says_less_is_refused(hub: HubServer, refused, change: Callable, said: str) -> None:
+def test_a_manifest_that_says_less_is_refused(hub: HubServer, refused, change: Callable, message: str) -> None:
     """Together with an index that agrees with it."""
     path = f"{newest(hub)}/complete.json"
     exchange(hub, path, json.dumps(change(json.loads(hub.files(REPO)[path]))).encode())
-    assert said in refused()
+    assert message in refused()
 
 
 def test_an_index_that_leaves_a_needed_file_out_is_refused(hub: HubServer, refused) -> None:
@@ -204,9 +204,9 @@ def test_nothing_in_a_pickle_is_run(hub: HubServer, refused, tmp_path: Path, nam
     path = f"{newest(hub)}/{name}"
     exchange(hub, path, file.read_bytes())
     _as_manifest(hub, path, file.read_bytes())
-    said = refused()
-    assert name in said
-    assert "refused" in said or "no safetensors" in said
+    message = refused()
+    assert name in message
+    assert "refused" in message or "no safetensors" in message
     assert not mark.exists()
     with pytest.raises(pickle.UnpicklingError):
         torch.load(file, weights_only=True)
@@ -265,13 +265,13 @@ def test_a_secret_is_not_kept_on_the_hub(
     """No pattern would know it: it is a word of trainer_state.json, and the password in a variable of this machine."""
     secret = "best_model_checkpoint"
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", secret)
-    said = s140(*training(encoder, tmp_path / "run", num_train_epochs=1)).stderr
-    assert "holds what looks like a secret" in said
-    assert secret not in said
+    stderr = s140(*training(encoder, tmp_path / "run", num_train_epochs=1)).stderr
+    assert "holds what looks like a secret" in stderr
+    assert secret not in stderr
     assert kept_steps(hub) == []
 
 
-def test_the_token_is_nowhere(hub: HubServer, kept: Repo, encoder: Path, tmp_path: Path, s140) -> None:
+def test_the_token_is_nowhere(hub: HubServer, repository: Repo, encoder: Path, tmp_path: Path, s140) -> None:
     result = s140(*training(encoder, tmp_path / "run", num_train_epochs=2))
     assert TOKEN not in result.output
     for name, content in hub.files(REPO).items():
@@ -281,8 +281,8 @@ def test_the_token_is_nowhere(hub: HubServer, kept: Repo, encoder: Path, tmp_pat
 
 
 def test_a_learning_curve_leaves_it_out_and_says_so(hub: HubServer, encoder: Path, tmp_path: Path, s140) -> None:
-    words = [str(each) for each in training(encoder, tmp_path / "curve", num_train_epochs=1)]
+    words = [str(word) for word in training(encoder, tmp_path / "curve", num_train_epochs=1)]
     words = ["learning-curve", tmp_path / "curve", *words[3:], "--sizes", "20,40", "--seeds", 1]
-    said = s140(*words).stderr
-    assert "a learning curve trains several models; nothing is kept in" in said
+    stderr = s140(*words).stderr
+    assert "a learning curve trains several models; nothing is kept in" in stderr
     assert ("model", REPO) not in hub.repos

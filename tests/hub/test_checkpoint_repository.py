@@ -33,12 +33,12 @@ def test_a_bare_machine_ends_where_an_undisturbed_run_does(
     lost()
     before = kept_steps(hub)
     folder = tmp_path / "new" / "run"
-    printed, said = finish(training(encoder, folder))
-    assert f"resume: from checkpoint-{before[-1]}" in said
+    printed, stderr = finish(training(encoder, folder))
+    assert f"resume: from checkpoint-{before[-1]}" in stderr
     assert hash_file(folder / WEIGHTS) == hash_file(undisturbed / WEIGHTS)
     history, whole = history_of(folder), history_of(undisturbed)
-    assert [each["step"] for each in history if "loss" in each] == list(range(1, STEPS + 1))
-    assert [each.get("loss") for each in history] == [each.get("loss") for each in whole]
+    assert [entry["step"] for entry in history if "loss" in entry] == list(range(1, STEPS + 1))
+    assert [entry.get("loss") for entry in history] == [entry.get("loss") for entry in whole]
     assert json.loads((folder / "metrics.json").read_text()) == json.loads((undisturbed / "metrics.json").read_text())
     assert not list((tmp_path / "new").glob(".*"))
     assert f"hf repos delete {REPO}" in printed
@@ -224,7 +224,7 @@ def test_one_mlflow_run_is_gone_on_with(hub: HubServer, encoder: Path, tmp_path:
     shutil.rmtree(folder)
     s140(*training(encoder, tmp_path / "run", report_to="mlflow"))
     client = MlflowClient(store)
-    runs = [run for each in client.search_experiments() for run in client.search_runs([each.experiment_id])]
+    runs = [run for experiment in client.search_experiments() for run in client.search_runs([experiment.experiment_id])]
     assert len(runs) == 1
-    steps = {each.step for each in client.get_metric_history(runs[0].info.run_id, "train/loss")}
+    steps = {entry.step for entry in client.get_metric_history(runs[0].info.run_id, "train/loss")}
     assert steps == set(range(1, STEPS + 1))

@@ -40,7 +40,7 @@ def other_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("linked", ["run", "run/checkpoints"])
 def test_they_are_brought_to_another_disk_too(
-    hub: HubServer, kept: Repo, encoder: Path, tmp_path: Path, other_disk: Path, linked: str, s140
+    hub: HubServer, repository: Repo, encoder: Path, tmp_path: Path, other_disk: Path, linked: str, s140
 ) -> None:
     """The run, or its checkpoints alone, lies where a link leads to."""
     link = tmp_path / linked
@@ -53,7 +53,7 @@ def test_they_are_brought_to_another_disk_too(
 
 
 def test_a_fetch_that_was_killed_goes_on_in_the_present_folder(
-    hub: HubServer, kept: Repo, encoder: Path, tmp_path: Path, monkeypatch, s140
+    hub: HubServer, repository: Repo, encoder: Path, tmp_path: Path, monkeypatch, s140
 ) -> None:
     """What it leaves in the run directory is no foreign file."""
     (tmp_path / "here" / ".from-the-hub").mkdir(parents=True)

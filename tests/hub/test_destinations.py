@@ -20,7 +20,7 @@ def edit(run: Path, content: bytes = b"another picture") -> None:
 
 
 def pull_requests(hub: HubServer, repo_id: str = MODEL, kind: str = "model") -> list[str]:
-    return [each["ref"] for each in hub.repos[kind, repo_id].discussions]
+    return [discussion["ref"] for discussion in hub.repos[kind, repo_id].discussions]
 
 
 def test_a_pull_request_leaves_main_alone(hub: HubServer, push) -> None:
@@ -64,8 +64,8 @@ def test_one_that_is_closed_is_not_gone_on_with(hub: HubServer, push, mine: Path
 def test_somebody_elses_of_the_same_title_is_not_gone_on_with(hub: HubServer, push) -> None:
     """It would add our files to a stranger's proposal."""
     repo = hub.create(MODEL)
-    theirs = repo.discuss("s140 push-to-hub: model", "somebody", pull_request=True)
-    repo.refs[theirs["ref"]] = repo.refs["refs/heads/main"]
+    other = repo.discuss("s140 push-to-hub: model", "somebody", pull_request=True)
+    repo.refs[other["ref"]] = repo.refs["refs/heads/main"]
     push("--create-pr", to=JUST_MODEL)
     assert pull_requests(hub) == ["refs/pr/1", "refs/pr/2"]
     assert titles(hub, MODEL, revision="refs/pr/1") == ["initial commit"]
@@ -110,7 +110,7 @@ def test_a_branch_is_made_and_main_is_left_alone(hub: HubServer, push) -> None:
     assert titles(hub, MODEL, revision="next") == ["s140 push-to-hub: model", "initial commit"]
     assert titles(hub, DATA, "dataset", "next") == ["s140 push-to-hub: dataset", "initial commit"]
     results = json.loads(push("--revision", "next", "--json").stdout)
-    assert [each["changed"] for each in results.values()] == [False, False]
+    assert [push["changed"] for push in results.values()] == [False, False]
 
 
 def test_a_branch_that_exists_is_gone_on_with(hub: HubServer, push) -> None:
@@ -213,13 +213,13 @@ def test_where_only_the_tag_failed_it_is_not_said_that_the_model_is_missing(
 def test_the_model_alone(hub: HubServer, push) -> None:
     assert json.loads(push("--model-only", "--json").stdout).keys() == {"model"}
     assert hub.repos.keys() == {("model", MODEL)}
-    assert not [each for each in hub.requests if "/datasets/" in each.path]
+    assert not [request for request in hub.requests if "/datasets/" in request.path]
 
 
 def test_the_dataset_alone(hub: HubServer, push) -> None:
     assert json.loads(push("--dataset-only", "--json").stdout).keys() == {"dataset"}
     assert hub.repos.keys() == {("dataset", DATA)}
-    assert not [each for each in hub.requests if "/models/" in each.path]
+    assert not [request for request in hub.requests if "/models/" in request.path]
 
 
 def test_one_alone_after_both_changes_nothing(hub: HubServer, push) -> None:

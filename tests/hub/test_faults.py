@@ -74,9 +74,12 @@ def give_up(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
             request.extensions["timeout"] = limits | {"read": 0.2}
 
     def make_checked_client(hooks: list[Any]) -> Any:
-        made = make_client(hooks)
-        made.event_hooks = {**made.event_hooks, "request": [*made.event_hooks["request"], check]}
-        return made
+        checking_client = make_client(hooks)
+        checking_client.event_hooks = {
+            **checking_client.event_hooks,
+            "request": [*checking_client.event_hooks["request"], check],
+        }
+        return checking_client
 
     monkeypatch.setattr(replies, "make_client", make_checked_client)
     close_session()  # the next one is new
@@ -104,7 +107,7 @@ def with_cards(hub: HubServer) -> HubServer:
 
 
 def endpoints(hub: HubServer) -> list[str]:
-    return [each.endpoint for each in hub.requests]
+    return [request.endpoint for request in hub.requests]
 
 
 def test_these_are_the_endpoints_of_a_push(hub: HubServer, push) -> None:
@@ -128,8 +131,8 @@ def test_one_fault_at_each_endpoint_is_got_over(
     if fault == "stall":
         give_up.update(hit)
     push()
-    asked = Counter(endpoints(hub))
-    once = {endpoint for endpoint in hit if asked[endpoint] <= usual[endpoint]}
+    counts = Counter(endpoints(hub))
+    once = {endpoint for endpoint in hit if counts[endpoint] <= usual[endpoint]}
     # All else was tried again; a commit whose answer was lost is found to be there, and a card may be in the cache.
     assert once <= {"resolve_head", *(["commit"] if fault == "lost" else [])}
     assert commits_of_ours(hub) == (1, 1)
@@ -227,14 +230,14 @@ def test_how_long_it_waits(impatient: list[float]) -> None:
     now = datetime.now(UTC)
     late, soon, past = (format_datetime(now + timedelta(seconds=at), usegmt=True) for at in (7_200, 250, -7_200))
     odd = ("\u00b2", "\u0661", "-5", "1e9", "soon", "", "Mon, 32 Foo 2026")
-    wanted = {"17": 17, "100000": 300, "9" * 5000: 300, "0": 1, late: 300, past: 1, **dict.fromkeys(odd, 1)}
-    wanted |= {f"Fri, 31 Dec 9999 23:59:59 {zone}": 300 for zone in ("GMT", "-2359", "-0000")}
+    expected_waits = {"17": 17, "100000": 300, "9" * 5000: 300, "0": 1, late: 300, past: 1, **dict.fromkeys(odd, 1)}
+    expected_waits |= {f"Fri, 31 Dec 9999 23:59:59 {zone}": 300 for zone in ("GMT", "-2359", "-0000")}
     waited = {}
-    for header in wanted:
+    for header in expected_waits:
         impatient.clear()
         assert attempt(answered(503, {"Retry-After": header.encode()})) == "done"
         (waited[header],) = impatient
-    assert waited == wanted
+    assert waited == expected_waits
     impatient.clear()
     attempt(answered(429, {"Retry-After": soon}))
     assert 100 < impatient[0] <= 250
@@ -272,8 +275,9 @@ def test_what_an_error_says() -> None:
         (ValueError("odd\nlines"), None, "odd"),
     ]
     for error, status, text in rows:
-        found = client.explain(error, "reading it", "http://there")
-        assert (found.status, found.message.partition(": ")[0], text in found.message) == (status, "Reading it", True)
+        explained = client.explain(error, "reading it", "http://there")
+        problem = explained.message
+        assert (explained.status, problem.partition(": ")[0], text in problem) == (status, "Reading it", True)
 
 
 FOR_GOOD = [

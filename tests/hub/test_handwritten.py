@@ -148,9 +148,9 @@ def test_front_matter_from_the_hub_survives(hub: HubServer, push, pushed: Path, 
     on_hub(hub, "license: mit" if kind == "dataset" else "license: unknown", "license: cc-by-4.0", repo_id, kind)
     edited(pushed)
     push()
-    found = front_matter(card(hub, repo_id, kind))
-    assert (found["co2_eq_emissions"], found["thumbnail"], found["license"]) == (12, "me.png", "cc-by-4.0")
-    assert "winter" in found["tags"]
+    front = front_matter(card(hub, repo_id, kind))
+    assert (front["co2_eq_emissions"], front["thumbnail"], front["license"]) == (12, "me.png", "cc-by-4.0")
+    assert "winter" in front["tags"]
 
 
 @pytest.mark.parametrize("when", ["before the first push", "afterwards"])
@@ -160,8 +160,8 @@ def test_front_matter_from_here_survives(hub: HubServer, push, mine: Path, when:
     here(mine, "---\n", "---\nco2_eq_emissions: 12\n")
     here(mine, "license: unknown", "license: cc-by-4.0")
     push()
-    found = front_matter(card(hub))
-    assert (found.get("co2_eq_emissions"), found["license"]) == (12, "cc-by-4.0")
+    front = front_matter(card(hub))
+    assert (front.get("co2_eq_emissions"), front["license"]) == (12, "cc-by-4.0")
     assert "co2_eq_emissions" in (mine / "model" / "README.md").read_text("utf-8")
 
 

@@ -74,9 +74,9 @@ def code(error: pytest.ExceptionInfo[HfHubHTTPError]) -> int:
     return error.value.response.status_code
 
 
-def asked(hub: HubServer, *endpoints: str) -> list[tuple[str, int | None]]:
+def list_requests(hub: HubServer, *endpoints: str) -> list[tuple[str, int | None]]:
     """Endpoint and status of the requests to these endpoints."""
-    return [(each.endpoint, each.status) for each in hub.requests if each.endpoint in endpoints]
+    return [(request.endpoint, request.status) for request in hub.requests if request.endpoint in endpoints]
 
 
 def test_the_client_knows_our_address_and_a_cache_of_its_own(hub: HubServer) -> None:
@@ -92,7 +92,10 @@ def test_who_one_is(hub: HubServer, api: HfApi) -> None:
     with pytest.raises(HfHubHTTPError, match="Invalid user token") as caught:
         api.whoami(token="hf_unknown")
     assert code(caught) == 401
-    assert [each.token for each in hub.requests if each.endpoint == "whoami"][1:] == [SOMEBODYS_TOKEN, "hf_unknown"]
+    assert [request.token for request in hub.requests if request.endpoint == "whoami"][1:] == [
+        SOMEBODYS_TOKEN,
+        "hf_unknown",
+    ]
 
 
 def test_repositories_are_made_once_and_only_in_ones_own_namespaces(hub: HubServer, api: HfApi) -> None:
@@ -116,29 +119,31 @@ def test_repositories_are_made_once_and_only_in_ones_own_namespaces(hub: HubServ
 
 
 def test_a_folder_is_one_commit_and_the_same_folder_none(hub: HubServer, api: HfApi, repo: str, folder: Path) -> None:
-    made = api.upload_folder(repo_id=repo, folder_path=folder, commit_message="All of it", commit_description="more")
-    assert (made.oid, made.commit_url) == (hub.head(repo), f"{hub.url}/{repo}/commit/{made.oid}")
+    commit_info = api.upload_folder(
+        repo_id=repo, folder_path=folder, commit_message="All of it", commit_description="more"
+    )
+    assert (commit_info.oid, commit_info.commit_url) == (hub.head(repo), f"{hub.url}/{repo}/commit/{commit_info.oid}")
     sent = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert hub.files(repo) == sent | {".gitattributes": hub.files(repo)[".gitattributes"]}
     assert [commit.title for commit in hub.commits(repo)] == ["All of it", "initial commit"]
-    assert asked(hub, "lfs_upload", "lfs_verify") == [("lfs_upload", 200), ("lfs_verify", 200)]
+    assert list_requests(hub, "lfs_upload", "lfs_verify") == [("lfs_upload", 200), ("lfs_verify", 200)]
 
     again = api.upload_folder(repo_id=repo, folder_path=folder)
-    assert again.oid == made.oid
-    assert asked(hub, "commit", "lfs_upload") == [("lfs_upload", 200), ("commit", 200)]
+    assert again.oid == commit_info.oid
+    assert list_requests(hub, "commit", "lfs_upload") == [("lfs_upload", 200), ("commit", 200)]
 
-    listed = {each.path: each for each in api.list_repo_tree(repo, recursive=True, expand=True)}
+    listed = {file.path: file for file in api.list_repo_tree(repo, recursive=True, expand=True)}
     assert listed.keys() == {".gitattributes", "README.md", "deep", "deep/model.safetensors", "empty.bin"}
     weights = listed["deep/model.safetensors"]
     assert weights.lfs.sha256 == hashlib.sha256(sent[weights.path]).hexdigest()
     assert weights.last_commit.title == listed["deep"].last_commit.title == "All of it"
     assert listed[".gitattributes"].last_commit.title == "initial commit"
-    assert [each.path for each in api.list_repo_tree(repo, "deep")] == [weights.path]
-    assert [each.path for each in api.get_paths_info(repo, ["deep", "nothing", "empty.bin"])] == ["deep", "empty.bin"]
+    assert [file.path for file in api.list_repo_tree(repo, "deep")] == [weights.path]
+    assert [file.path for file in api.get_paths_info(repo, ["deep", "nothing", "empty.bin"])] == ["deep", "empty.bin"]
     info = api.model_info(repo, files_metadata=True)
-    assert (info.sha, info.card_data.license, info.pipeline_tag) == (made.oid, "mit", "text-classification")
-    assert {each.rfilename: each.size for each in info.siblings}[weights.path] == 256 * 40
-    assert [each.title for each in api.list_repo_commits(repo)] == ["All of it", "initial commit"]
+    assert (info.sha, info.card_data.license, info.pipeline_tag) == (commit_info.oid, "mit", "text-classification")
+    assert {file.rfilename: file.size for file in info.siblings}[weights.path] == 256 * 40
+    assert [commit.title for commit in api.list_repo_commits(repo)] == ["All of it", "initial commit"]
 
 
 def test_long_listings_come_in_pages(hub: HubServer, api: HfApi, repo: str) -> None:
@@ -146,7 +151,7 @@ def test_long_listings_come_in_pages(hub: HubServer, api: HfApi, repo: str) -> N
         hub.write(repo, f"{number}.txt", b"")
     hub.page_size = 2
     assert len(api.list_repo_files(repo)) == len(api.list_repo_commits(repo)) == 5
-    assert asked(hub, "commits") == [("commits", 200)] * 3
+    assert list_requests(hub, "commits") == [("commits", 200)] * 3
 
 
 def test_a_commit_is_whole_and_on_top_of_the_named_one(hub: HubServer, api: HfApi, repo: str) -> None:
@@ -191,13 +196,17 @@ def test_others_may_only_propose(hub: HubServer, api: HfApi, repo: str) -> None:
         api.create_commit(repo, [add()], commit_message="mine", token=False)
     assert code(caught) == 401
 
-    made = api.create_commit(repo, [add()], commit_message="mine", token=SOMEBODYS_TOKEN, create_pr=True)
-    assert (made.pr_num, made.pr_revision, made.pr_url) == (1, "refs/pr/1", f"{hub.url}/{repo}/discussions/1")
+    commit_info = api.create_commit(repo, [add()], commit_message="mine", token=SOMEBODYS_TOKEN, create_pr=True)
+    assert (commit_info.pr_num, commit_info.pr_revision, commit_info.pr_url) == (
+        1,
+        "refs/pr/1",
+        f"{hub.url}/{repo}/discussions/1",
+    )
     api.create_commit(repo, [add("b")], commit_message="more", token=SOMEBODYS_TOKEN, revision="refs/pr/1")
     assert hub.files(repo, revision="refs/pr/1").keys() == {".gitattributes", "notes.txt", "b"}
     assert hub.files(repo).keys() == {".gitattributes"}
-    (found,) = api.get_repo_discussions(repo, discussion_type="pull_request", discussion_status="open")
-    assert (found.title, found.author, found.is_pull_request) == ("mine", "somebody", True)
+    (discussion,) = api.get_repo_discussions(repo, discussion_type="pull_request", discussion_status="open")
+    assert (discussion.title, discussion.author, discussion.is_pull_request) == ("mine", "somebody", True)
     assert not list(api.get_repo_discussions(repo, author="tester"))
     assert Path(hf_hub_download(repo, "b", revision="refs/pr/1")).read_text() == "hello"
     assert api.create_pull_request(repo, title="empty").num == 2
@@ -222,8 +231,8 @@ def test_branches_and_tags(hub: HubServer, api: HfApi, repo: str) -> None:
         api.create_tag(repo, tag="v2", revision="nowhere")
     refs = api.list_repo_refs(repo, include_pull_requests=True)
     tip = hub.head(repo, revision="v1")
-    assert [(each.name, each.target_commit) for each in refs.branches] == [("main", first), ("a/b", tip)]
-    assert [(each.name, each.ref, each.target_commit) for each in refs.tags] == [("v1", "refs/tags/v1", tip)]
+    assert [(branch.name, branch.target_commit) for branch in refs.branches] == [("main", first), ("a/b", tip)]
+    assert [(tag.name, tag.ref, tag.target_commit) for tag in refs.tags] == [("v1", "refs/tags/v1", tip)]
     for revision in ("a/b", "v1", tip):
         assert Path(hf_hub_download(repo, "notes.txt", revision=revision)).parent.name == tip
         assert api.model_info(repo, revision=revision).sha == tip
@@ -249,7 +258,7 @@ def test_private_ones_look_as_if_they_were_not_there(hub: HubServer, api: HfApi)
 def test_files_come_back(hub: HubServer, api: HfApi, repo: str, folder: Path, tmp_path: Path) -> None:
     api.upload_folder(repo_id=repo, folder_path=folder)
     copy = Path(snapshot_download(repo, local_dir=tmp_path / "copy"))
-    for path in (each for each in folder.rglob("*") if each.is_file()):
+    for path in (path for path in folder.rglob("*") if path.is_file()):
         assert (copy / path.relative_to(folder)).read_bytes() == path.read_bytes()
     with pytest.raises(EntryNotFoundError):
         hf_hub_download(repo, "nothing.json")
@@ -263,8 +272,8 @@ def test_parts_of_files_come_back(hub: HubServer, repo: str) -> None:
     hub.write(repo, "letters.bin", b"abcdefghij")
     file = HfFileSystem()
     ranges = {(2, 5): b"cde", (7, None): b"hij"}
-    assert {each: file.cat_file(f"{repo}/letters.bin", *each) for each in ranges} == ranges
-    assert {status for _, status in asked(hub, "resolve_get")} == {206}
+    assert {span: file.cat_file(f"{repo}/letters.bin", *span) for span in ranges} == ranges
+    assert {status for _, status in list_requests(hub, "resolve_get")} == {206}
     missing = httpx.get(f"{hub.url}/{repo}/resolve/main/letters.bin", headers={"Range": "bytes=10-"})
     assert (missing.status_code, missing.headers["Content-Range"]) == (416, "bytes */10")
 
@@ -291,9 +300,9 @@ def test_transformers_load_by_name(hub: HubServer, api: HfApi, repo: str, classi
     from transformers import AutoModelForSequenceClassification, pipeline
 
     api.upload_folder(repo_id=repo, folder_path=classifier_folder)
-    there, here = (AutoModelForSequenceClassification.from_pretrained(each) for each in (repo, classifier_folder))
+    there, here = (AutoModelForSequenceClassification.from_pretrained(name) for name in (repo, classifier_folder))
     assert all((there.state_dict()[name] == value).all() for name, value in here.state_dict().items())
-    answers = [pipeline("text-classification", model=str(each))("so good") for each in (repo, classifier_folder)]
+    answers = [pipeline("text-classification", model=str(name))("so good") for name in (repo, classifier_folder)]
     assert answers[0] == answers[1]
     with pytest.raises(OSError, match="not a valid model identifier"):
         AutoModelForSequenceClassification.from_pretrained("tester/nothing")
@@ -321,7 +330,7 @@ def test_fault_status(hub: HubServer, api: HfApi, repo: str) -> None:
     with pytest.raises(HfHubHTTPError, match="told to answer 503") as caught:
         api.create_commit(repo, [add()], commit_message="one")  # preupload is tried again, commit is not
     assert code(caught) == 503
-    assert asked(hub, "preupload", "commit") == [("preupload", 429), ("preupload", 200), ("commit", 503)]
+    assert list_requests(hub, "preupload", "commit") == [("preupload", 429), ("preupload", 200), ("commit", 503)]
     assert len(hub.commits(repo)) == 1
     api.create_commit(repo, [add()], commit_message="one")
     hub.fail("whoami", status=500, times=None)
@@ -337,7 +346,7 @@ def test_fault_reset_does_nothing(hub: HubServer, api: HfApi) -> None:
     with pytest.raises(httpx.NetworkError):
         api.create_repo(MODEL)
     assert not hub.repos
-    assert asked(hub, "create_repo") == [("create_repo", None)]
+    assert list_requests(hub, "create_repo") == [("create_repo", None)]
     api.create_repo(MODEL)
 
 
@@ -353,7 +362,7 @@ def test_fault_truncate_sends_half(hub: HubServer, repo: str) -> None:
     hub.write(repo, "data.bin", content)
     hub.fail("resolve_get", truncate=True)
     assert Path(hf_hub_download(repo, "data.bin")).read_bytes() == content  # the client begins again
-    assert asked(hub, "resolve_get") == [("resolve_get", 200)] * 2
+    assert list_requests(hub, "resolve_get") == [("resolve_get", 200)] * 2
 
 
 def test_fault_stall_ends_with_the_server() -> None:
@@ -383,7 +392,7 @@ def test_fault_stall_ends_with_the_server() -> None:
         server.fail("whoami", stall=0.01)
         ask(server.port)
     assert got[-1] == 401
-    assert {each.endpoint for each in server.requests} < set(ENDPOINTS)
+    assert {request.endpoint for request in server.requests} < set(ENDPOINTS)
 
 
 def test_a_squash_leaves_one_commit_and_its_large_files_count_until_they_are_deleted(
@@ -394,11 +403,11 @@ def test_a_squash_leaves_one_commit_and_its_large_files_count_until_they_are_del
     api.super_squash_history(repo)
     assert len(api.list_repo_commits(repo)) == 1
     assert hub.files(repo)["a.bin"] == b"second"
-    listed = {each.file_oid: each for each in api.list_lfs_files(repo)}
+    listed = {file.file_oid: file for file in api.list_lfs_files(repo)}
     assert set(listed) == {hashlib.sha256(content).hexdigest() for content in (b"first", b"second")}
     old = listed[hashlib.sha256(b"first").hexdigest()]
     api.permanently_delete_lfs_files(repo, [old], rewrite_history=False)
-    assert [each.size for each in api.list_lfs_files(repo)] == [6]
+    assert [file.size for file in api.list_lfs_files(repo)] == [6]
     assert Path(hf_hub_download(repo, "a.bin")).read_bytes() == b"second"
 
 

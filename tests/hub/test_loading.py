@@ -31,7 +31,7 @@ def test_pipeline_by_id_answers_as_the_run_does(mine: Path) -> None:
     there, here = (pipeline("text-classification", model=name)(TEXTS) for name in (MODEL, str(mine / "model")))
     assert there == here
     answers = [*sentiment140_bert.predict(str(mine), TEXTS)]
-    assert [each["label"] for each in there] == [answer.label for _, answer in answers]
+    assert [answer["label"] for answer in there] == [answer.label for _, answer in answers]
 
 
 @pytest.mark.long
@@ -41,14 +41,14 @@ def test_a_model_is_exported_by_its_id(mine: Path, tmp_path: Path) -> None:
     manifest = json.loads((folder / "export.json").read_text("utf-8"))
     assert (manifest["model"], manifest["revision"]) == (MODEL, models.find_cached_commit(MODEL))
     assert manifest["made_of"]["model.safetensors"] == hash_file(mine / "model" / "model.safetensors")
-    answers = [[label for _, (label, _) in sentiment140_bert.predict(str(each), TEXTS)] for each in (mine, folder)]
+    answers = [[label for _, (label, _) in sentiment140_bert.predict(str(model), TEXTS)] for model in (mine, folder)]
     assert answers[0] == answers[1]
 
 
 def test_the_weights_by_id_are_the_runs(mine: Path) -> None:
     from transformers import AutoModelForSequenceClassification
 
-    there, here = (AutoModelForSequenceClassification.from_pretrained(each) for each in (MODEL, mine / "model"))
+    there, here = (AutoModelForSequenceClassification.from_pretrained(model) for model in (MODEL, mine / "model"))
     assert there.config.id2label == {0: "negative", 1: "positive"}
     assert there.state_dict().keys() == here.state_dict().keys()
     assert all((there.state_dict()[name] == value).all() for name, value in here.state_dict().items())
@@ -86,23 +86,23 @@ def test_its_tokens_are_the_tokenizers_output(mine: Path) -> None:
 def test_neutral_tweets_and_topics_of_the_hand_labelled_ones(mine: Path) -> None:
     from datasets import load_dataset
 
-    told = json.loads((mine / "data.json").read_text("utf-8"))["splits"]
+    described = json.loads((mine / "data.json").read_text("utf-8"))["splits"]
     three_way = load_dataset(DATA, "three_way", split="manual")
     assert three_way.features["label"].names == ["negative", "positive", "neutral"]
     assert three_way.column_names == ["text", "label", "topic"]
     labels = three_way["label"][:]
-    assert (len(labels), labels.count(2)) == (100, told["manual_neutral"]["rows"])
+    assert (len(labels), labels.count(2)) == (100, described["manual_neutral"]["rows"])
 
 
 def test_the_dataset_card_tells_datasets_the_true_sizes() -> None:
     from datasets import load_dataset, load_dataset_builder
 
     for config, split in (("default", "train"), ("tokenized", "train"), ("three_way", "manual")):
-        told = load_dataset_builder(DATA, config).info
-        assert {name: split.num_examples for name, split in told.splits.items()} == {
+        described = load_dataset_builder(DATA, config).info
+        assert {name: split.num_examples for name, split in described.splits.items()} == {
             name: len(split) for name, split in load_dataset(DATA, config).items()
         }
-        assert told.features == load_dataset(DATA, config, split=split).features
+        assert described.features == load_dataset(DATA, config, split=split).features
 
 
 def test_the_model_index_holds_the_numbers_of_metrics_json(hub: HubServer, mine: Path) -> None:
@@ -110,10 +110,10 @@ def test_the_model_index_holds_the_numbers_of_metrics_json(hub: HubServer, mine:
 
     metrics = json.loads((mine / "metrics.json").read_text("utf-8"))["splits"]
     results = ModelCard.load(MODEL).data.eval_results
-    assert {(each.dataset_split, each.metric_type): each.metric_value for each in results} == {
+    assert {(result.dataset_split, result.metric_type): result.metric_value for result in results} == {
         (name, metric): metrics[name][metric]["value"] for name in ("test", "manual") for metric in SCORES
     }
-    assert {(each.dataset_type, each.dataset_revision) for each in results} == {(DATA, hub.head(DATA, "dataset"))}
+    assert {(result.dataset_type, result.dataset_revision) for result in results} == {(DATA, hub.head(DATA, "dataset"))}
 
 
 def test_the_eval_results_are_read_by_huggingface_hub(hub: HubServer, mine: Path) -> None:
@@ -122,10 +122,10 @@ def test_the_eval_results_are_read_by_huggingface_hub(hub: HubServer, mine: Path
     metrics = json.loads((mine / "metrics.json").read_text("utf-8"))["splits"]
     (file,) = (content for path, content in hub.files(MODEL).items() if path.startswith(".eval_results/"))
     entries = parse_eval_result_entries(yaml.safe_load(file))
-    assert {each.task_id: each.value for each in entries} == {
+    assert {entry.task_id: entry.value for entry in entries} == {
         name: metrics[name]["accuracy"]["value"] for name in ("test", "manual")
     }
-    assert {(each.dataset_id, each.dataset_revision) for each in entries} == {(DATA, hub.head(DATA, "dataset"))}
+    assert {(entry.dataset_id, entry.dataset_revision) for entry in entries} == {(DATA, hub.head(DATA, "dataset"))}
 
 
 def test_the_cards_pass_the_hubs_own_check() -> None:

@@ -18,7 +18,7 @@ from on_hub import DATA
 
 pytest_plugins = ("hub_fixtures", "malice")
 
-TWEETS = "text,label\n" + "".join(f"tweet number {each} of ours,{each % 2}\n" for each in range(60))
+TWEETS = "text,label\n" + "".join(f"tweet number {number} of ours,{number % 2}\n" for number in range(60))
 NUMBERS = iter(range(1000))
 Put = Callable[[dict[str, bytes]], str]
 
@@ -41,9 +41,9 @@ def put(hub: HubServer) -> Put:
 def refused(s140: Callable[..., Result], encoder: Path) -> Callable[..., Result]:
     """``s140 prepare`` of it ends with a sentence that holds these words."""
 
-    def invoke(repo_id: str, *said: str) -> Result:
+    def invoke(repo_id: str, *words: str) -> Result:
         result = s140("prepare", "--dataset", repo_id, "--model-name-or-path", encoder, code=1)
-        assert all(each in result.stderr for each in said), result.stderr
+        assert all(word in result.stderr for word in words), result.stderr
         return result
 
     return invoke
@@ -104,6 +104,6 @@ def test_all_files_are_of_one_commit_which_is_told(put: Put, hub: HubServer, s14
     hub.requests.clear()
     result = s140("prepare", "--dataset", repo_id, "--model-name-or-path", encoder, "--json")
     assert json.loads(result.stdout)["sources"]["training"]["revision"] == commit
-    fetched = [each.path for each in hub.requests if each.endpoint == "resolve_get"]
+    fetched = [request.path for request in hub.requests if request.endpoint == "resolve_get"]
     assert fetched
-    assert all(f"/resolve/{commit}/" in each for each in fetched)
+    assert all(f"/resolve/{commit}/" in path for path in fetched)

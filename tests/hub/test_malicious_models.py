@@ -29,7 +29,7 @@ def put(hub: HubServer, encoder: Path) -> Put:
     def make(changed: dict[str, bytes | None]) -> str:
         repo_id = f"somebody/model-{next(NUMBERS)}"
         hub.create(repo_id)
-        there: dict[str, bytes | None] = {each.name: each.read_bytes() for each in encoder.iterdir()}
+        there: dict[str, bytes | None] = {path.name: path.read_bytes() for path in encoder.iterdir()}
         for path, content in (there | changed).items():
             if content is not None:
                 hub.write(repo_id, path, content)
@@ -52,11 +52,11 @@ def fine(s140: Callable[..., Result], repo_id: str) -> None:
     assert s140("predict", repo_id, "hello").stdout
 
 
-def refused(s140: Callable[..., Result], repo_id: str, *said: str) -> Result:
+def refused(s140: Callable[..., Result], repo_id: str, *words: str) -> Result:
     result = s140("predict", repo_id, "hello", code=1)
     assert result.stdout == ""
-    for each in said:
-        assert each in result.stderr
+    for word in words:
+        assert word in result.stderr
     return result
 
 
@@ -83,7 +83,7 @@ def test_a_pickled_model_is_refused_and_named(put: Put, s140, hub: HubServer, ca
     result = refused(s140, repo_id, "only pytorch_model.bin", f"s140 convert {repo_id} --output FOLDER")
     assert "trust" not in result.stderr
     # transformers would look for a stranger's pull request with a conversion, or ask a service for one.
-    assert not {"discussions", "create_discussion"} & {each.endpoint for each in hub.requests}
+    assert not {"discussions", "create_discussion"} & {request.endpoint for request in hub.requests}
 
 
 def test_a_pickle_that_holds_more_than_numbers_is_not_converted(put: Put, s140, canary: Path) -> None:
@@ -198,11 +198,11 @@ class Elsewhere:
 
     def __init__(self, content: bytes) -> None:
         self.asked: list[str | None] = []
-        asked = self.asked
+        requested = self.asked
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                asked.append(self.headers.get("Authorization"))
+                requested.append(self.headers.get("Authorization"))
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
@@ -210,7 +210,7 @@ class Elsewhere:
 
             def do_HEAD(self) -> None:
                 """As the Hub's storage does, which some versions of the client ask before."""
-                asked.append(self.headers.get("Authorization"))
+                requested.append(self.headers.get("Authorization"))
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
@@ -225,16 +225,16 @@ class Elsewhere:
 
 @pytest.fixture
 def elsewhere(encoder: Path) -> Iterator[Callable[..., Elsewhere]]:
-    made: list[Elsewhere] = []
+    servers: list[Elsewhere] = []
 
     def start(content: bytes | None = None) -> Elsewhere:
-        made.append(Elsewhere((encoder / "model.safetensors").read_bytes() if content is None else content))
-        return made[-1]
+        servers.append(Elsewhere((encoder / "model.safetensors").read_bytes() if content is None else content))
+        return servers[-1]
 
     yield start
-    for each in made:
-        each.server.shutdown()
-        each.server.server_close()
+    for elsewhere in servers:
+        elsewhere.server.shutdown()
+        elsewhere.server.server_close()
 
 
 def test_the_token_does_not_go_to_another_host(put: Put, s140, hub: HubServer, elsewhere) -> None:
@@ -243,7 +243,7 @@ def test_the_token_does_not_go_to_another_host(put: Put, s140, hub: HubServer, e
     fine(s140, put({}))
     assert there.asked
     assert not any(there.asked)
-    assert TOKEN in {each.token for each in hub.requests}
+    assert TOKEN in {request.token for request in hub.requests}
 
 
 def test_weights_that_are_not_what_was_uploaded_are_refused(put: Put, s140, hub: HubServer, elsewhere, encoder) -> None:

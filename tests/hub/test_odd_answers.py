@@ -202,7 +202,7 @@ def test_odd_headers_are_explained(hub: HubServer, verbs, tmp_path: Path) -> Non
     assert not [*Path(os.environ["HF_HOME"]).rglob("climbed*"), *Path(os.environ["HOME"]).glob("climbed*")]
 
 
-def test_no_header_makes_a_path_or_names_a_host(hub: HubServer, asked: Hub, monkeypatch, tmp_path: Path) -> None:
+def test_no_header_makes_a_path_or_names_a_host(hub: HubServer, hub_api: Hub, monkeypatch, tmp_path: Path) -> None:
     """Whatever the status is: huggingface_hub reads some headers of a refusal and of a redirect, too."""
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
     hub.write(MODEL, "config.json", b"{}")
@@ -223,29 +223,31 @@ def test_no_header_makes_a_path_or_names_a_host(hub: HubServer, asked: Hub, monk
         for row in rows:
             hub.fail("resolve_head", **row)
             with contextlib.suppress(HubError, OSError, ValueError):
-                assert Path(asked.api.hf_hub_download(MODEL, "config.json", force_download=True)).read_bytes() == b"{}"
+                assert (
+                    Path(hub_api.api.hf_hub_download(MODEL, "config.json", force_download=True)).read_bytes() == b"{}"
+                )
         assert other.heard == []
     assert [path.name for path in tmp_path.iterdir()] == ["victim.json"]
     assert victim.read_text() == "a secret"
 
 
 @pytest.mark.parametrize("sha", ["{victim}", "../../victim.txt", "c0ffee", "main"])
-def test_a_commit_is_no_path(hub: HubServer, asked: Hub, tmp_path: Path, sha: str) -> None:
+def test_a_commit_is_no_path(hub: HubServer, hub_api: Hub, tmp_path: Path, sha: str) -> None:
     """huggingface_hub writes a file of its name."""
     victim = tmp_path / "victim.txt"
     victim.write_text("three years of work")
     hub.fail("repo_info", change=lambda content: content | {"sha": sha.format(victim=victim)})
     with pytest.raises(HubError, match="sha"):
-        resolve_commit(asked, "model", MODEL)
+        resolve_commit(hub_api, "model", MODEL)
     assert [path.name for path in tmp_path.iterdir()] == ["victim.txt"]
     assert victim.read_text() == "three years of work"
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../up.json", "a/../../up.json", "C:/up.json", "a\\..\\up.json"])
-def test_a_listing_names_only_files_of_its_repository(hub: HubServer, asked: Hub, name: str) -> None:
+def test_a_listing_names_only_files_of_its_repository(hub: HubServer, hub_api: Hub, name: str) -> None:
     hub.fail("tree", change=lambda content: [entry | {"path": name} for entry in content])
     with pytest.raises(HubError, match="leads out of its repository"):
-        asked.api.list_repo_files(MODEL)
+        hub_api.api.list_repo_files(MODEL)
 
 
 def test_what_the_doctor_asks_may_be_answered_oddly(hub: HubServer) -> None:
@@ -260,13 +262,13 @@ def test_what_the_doctor_asks_may_be_answered_oddly(hub: HubServer) -> None:
 
 
 @pytest.fixture
-def asked(hub: HubServer) -> Hub:
+def hub_api(hub: HubServer) -> Hub:
     """A Hub with one model."""
     hub.create(MODEL)
     return Hub()
 
 
-def test_an_answer_is_bounded_once_it_is_unpacked(hub: HubServer, asked: Hub, monkeypatch) -> None:
+def test_an_answer_is_bounded_once_it_is_unpacked(hub: HubServer, hub_api: Hub, monkeypatch) -> None:
     """100 MB in 100 KB; as an error and as a redirect, too."""
     bomb = gzip.compress(b"[" + b" " * 100_000_000 + b"]")
     monkeypatch.setattr(replies, "LARGEST_ANSWER", 1_000_000)
@@ -276,36 +278,36 @@ def test_an_answer_is_bounded_once_it_is_unpacked(hub: HubServer, asked: Hub, mo
         hub.fail("repo_info", times=None, answer=bomb, headers=headers, **more)
         tracemalloc.start()
         with pytest.raises((HubError, HfHubHTTPError), match="more than 1,000,000 bytes"):
-            asked.api.repo_info(MODEL)
+            hub_api.api.repo_info(MODEL)
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
         tracemalloc.stop()
 
 
-def test_a_file_is_bounded_once_it_is_unpacked(hub: HubServer, asked: Hub, monkeypatch) -> None:
+def test_a_file_is_bounded_once_it_is_unpacked(hub: HubServer, hub_api: Hub, monkeypatch) -> None:
     hub.write(MODEL, "config.json", b"{}")
     monkeypatch.setattr(replies, "LARGEST_TEXT", 1_000_000)
     hub.fail("resolve_get", answer=gzip.compress(b" " * 100_000_000), headers={"Content-Encoding": "gzip"})
     with pytest.raises(HubError, match="more than 1,000,000 bytes"):
-        asked.api.hf_hub_download(MODEL, "config.json")
+        hub_api.api.hf_hub_download(MODEL, "config.json")
     hub.fail("resolve_get", answer=gzip.compress(b"{}"), headers={"Content-Encoding": "gzip"})
-    assert Path(asked.api.hf_hub_download(MODEL, "config.json")).read_bytes() == b"{}"
+    assert Path(hub_api.api.hf_hub_download(MODEL, "config.json")).read_bytes() == b"{}"
 
 
-def test_a_listing_without_an_end_is_given_up(hub: HubServer, asked: Hub, monkeypatch) -> None:
+def test_a_listing_without_an_end_is_given_up(hub: HubServer, hub_api: Hub, monkeypatch) -> None:
     monkeypatch.setattr(replies, "MOST_PAGES", 3)
     pages = (f'<{hub.url}/api/models/{MODEL}/tree/main?p={number}>; rel="next"' for number in itertools.count())
     for _ in range(9):
         hub.fail("tree", headers={"Link": next(pages)})
     with pytest.raises(HubError, match="its next page"):
-        asked.api.list_repo_files(MODEL)
+        hub_api.api.list_repo_files(MODEL)
     hub.reset()
     hub.create(MODEL)
     hub.fail("discussions", times=None, answer=b'{"count": 9, "start": 0, "discussions": []}')
     with pytest.raises(HubError, match="an empty page"):
-        list(asked.api.get_repo_discussions(MODEL))
+        list(hub_api.api.get_repo_discussions(MODEL))
 
 
-def test_the_hubs_client_is_not_asked_to_wait_for_ever(hub: HubServer, asked: Hub, impatient: list[float]) -> None:
+def test_the_hubs_client_is_not_asked_to_wait_for_ever(hub: HubServer, hub_api: Hub, impatient: list[float]) -> None:
     """Its own retries believe any number; 61 is a limit of the Hub's, 1 is its own first pause."""
     from huggingface_hub.utils import http_backoff
 

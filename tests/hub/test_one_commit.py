@@ -42,9 +42,9 @@ def changing(hub: HubServer, pushed: Path) -> str:
 
 def fetched(hub: HubServer) -> set[str]:
     """Revisions of the model that files came from; of a branch, none but config.json, which is checked by its hash."""
-    asked = [each.path for each in hub.requests if each.endpoint == "resolve_get"]
-    asked = [each for each in asked if not each.endswith("/resolve/main/config.json")]
-    return {found[1] for path in asked if (found := re.match(f"/{MODEL}/resolve/([^/]+)/", path))}
+    paths = [request.path for request in hub.requests if request.endpoint == "resolve_get"]
+    paths = [path for path in paths if not path.endswith("/resolve/main/config.json")]
+    return {match[1] for path in paths if (match := re.match(f"/{MODEL}/resolve/([^/]+)/", path))}
 
 
 COMMANDS: dict[str, list[object]] = {
@@ -93,34 +93,34 @@ def test_published_splits_are_of_one_commit(hub: HubServer, pushed: Path, s140, 
     hub.requests.clear()
     s140("prepare", "--dataset", DATA, "--model-name-or-path", encoder)
     assert hub.head(DATA, "dataset") != before
-    asked = [each.path for each in hub.requests if each.endpoint == "resolve_get"]
-    assert asked
-    assert all(f"/resolve/{before}/" in each for each in asked)
+    paths = [request.path for request in hub.requests if request.endpoint == "resolve_get"]
+    assert paths
+    assert all(f"/resolve/{before}/" in path for path in paths)
 
 
 def test_a_resumed_run_keeps_the_commit_that_it_began_with(
     hub: HubServer, pushed: Path, s140: Callable, tmp_path: Path
 ) -> None:
     before = hub.head(MODEL)
-    asked = flags(model_name_or_path=MODEL, num_train_epochs=1)
-    s140("train", "--output-dir", "new", *asked)
+    words = flags(model_name_or_path=MODEL, num_train_epochs=1)
+    s140("train", "--output-dir", "new", *words)
     for done in ("metrics.json", "model"):
-        found = Path("new") / done
-        shutil.rmtree(found) if found.is_dir() else found.unlink()
+        run_file = Path("new") / done
+        shutil.rmtree(run_file) if run_file.is_dir() else run_file.unlink()
     hub.write(MODEL, "tokenizer.json", b"{}")
     hub.write(MODEL, "config.json", b"{}")
     hub.requests.clear()
-    s140("train", "--output-dir", "new", "--resume", *asked)
+    s140("train", "--output-dir", "new", "--resume", *words)
     assert fetched(hub) <= {before}
     assert yaml.safe_load(Path("new/recipe.yaml").read_text())["model"]["model_revision"] is None
 
 
 def test_a_study_keeps_the_commit_that_it_began_with(hub: HubServer, pushed: Path, s140: Callable) -> None:
     before = hub.head(MODEL)
-    asked = ["tune", "new", "--final-seeds", 0, *flags(model_name_or_path=MODEL, num_train_epochs=1)]
-    s140(*asked, "--trials", 1)
+    words = ["tune", "new", "--final-seeds", 0, *flags(model_name_or_path=MODEL, num_train_epochs=1)]
+    s140(*words, "--trials", 1)
     assert yaml.safe_load(Path("new/best.yaml").read_text())["model"]["model_revision"] == before
     hub.write(MODEL, "added.txt", b"news")
-    refused = s140(*asked, "--trials", 2, code=1).stderr
+    refused = s140(*words, "--trials", 2, code=1).stderr
     assert f"recipe.model.model_revision: '{before}' then, '{hub.head(MODEL)}' now" in refused
-    s140(*asked, "--trials", 2, "--model-revision", before)
+    s140(*words, "--trials", 2, "--model-revision", before)

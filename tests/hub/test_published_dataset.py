@@ -66,10 +66,10 @@ def prepared(encoder: Path) -> Callable[..., dict[str, Any]]:
 def refused(prepared: Callable[..., dict[str, Any]]) -> Callable[..., None]:
     """That is an error which names the dataset."""
 
-    def invoke(*said: str) -> None:
+    def invoke(*words: str) -> None:
         with pytest.raises(S140Error) as caught:
             prepared()
-        for part in (DATA, *said):
+        for part in (DATA, *words):
             assert part in str(caught.value)
 
     return invoke
@@ -96,8 +96,8 @@ def test_training_uses_the_splits_and_tokens_that_were_published(hub: HubServer,
     assert f"the splits of {DATA} are used as they were published" in result.stderr
     assert "validation_size 60" in result.stderr  # what the recipe says otherwise is told
     assert "its tokens are used too" in result.stderr
-    assert {each.method for each in hub.requests} <= {"GET", "HEAD"}
-    assert {each.token for each in hub.requests} == {TOKEN}
+    assert {request.method for request in hub.requests} <= {"GET", "HEAD"}
+    assert {request.token for request in hub.requests} == {TOKEN}
 
 
 @pytest.fixture
@@ -116,9 +116,9 @@ def test_its_tokens_are_used_where_only_the_encoder_is_another(other_encoder: Pa
 def test_its_tokens_are_those_one_would_make_oneself(mine: Path, prepared) -> None:
     from datasets import load_from_disk
 
-    theirs, own = prepared(), sentiment140_bert.prepare(sentiment140_bert.saved_recipe(mine))
-    assert theirs["cached"] == own["cached"] == {"splits": False, "tokens": False}
-    for name, split in load_from_disk(theirs["folder"]).items():
+    published, own = prepared(), sentiment140_bert.prepare(sentiment140_bert.saved_recipe(mine))
+    assert published["cached"] == own["cached"] == {"splits": False, "tokens": False}
+    for name, split in load_from_disk(published["folder"]).items():
         right = load_from_disk(own["folder"])[name]
         assert split["input_ids"][:] == right["input_ids"][:]
         assert split["labels"][:] == right["labels"][:]
@@ -186,7 +186,7 @@ def test_without_the_hub_a_revision_is_what_it_was(hub: HubServer, monkeypatch: 
     new = hub.write(DATA, "data.json", json.dumps(data | {"seed": 7}).encode(), "dataset")
     hub.write(DATA, "other/notes.txt", b"not ours", "dataset")
     online = {revision: fetch.download_published_dataset(Hub(), DATA, revision) for revision in (old, new, None)}
-    assert [found[1] for found in online.values()] == [old, new, hub.head(DATA, "dataset")]
+    assert [dataset[1] for dataset in online.values()] == [old, new, hub.head(DATA, "dataset")]
     right = {path for path in hub.files(DATA, "dataset") if path not in (".gitattributes", "other/notes.txt")}
     for folder, _ in online.values():
         assert {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()} == right
@@ -249,7 +249,7 @@ def test_a_run_on_it_is_scored_and_published_like_any_other(hub: HubServer, trai
     assert read(Path("new/metrics.json")) == metrics
     push(run=Path("new"), to=("--repo-id", "tester/second"))
     results = ModelCard.load("tester/second").data.eval_results
-    assert {(each.dataset_type, each.dataset_revision) for each in results} == {(DATA, hub.head(DATA, "dataset"))}
+    assert {(result.dataset_type, result.dataset_revision) for result in results} == {(DATA, hub.head(DATA, "dataset"))}
     push(run=Path("new"), to=("--dataset-repo-id", "tester/again"))
     after = hub.files("tester/again", "dataset")
     parquet = [path for path in before if path.endswith(".parquet")]
@@ -269,7 +269,7 @@ def change_a_text(table: Any) -> Any:
         ("manual", lambda table: table.slice(1)),
         ("validation", lambda table: table.take([1, 0, *range(2, len(table))])),
         ("train", lambda table: table.drop_columns("label")),
-        ("train", lambda table: table.set_column(1, "label", [[1 - each for each in table["label"].to_pylist()]])),
+        ("train", lambda table: table.set_column(1, "label", [[1 - label for label in table["label"].to_pylist()]])),
     ],
     ids=["a text", "a test text", "a row less", "another order", "no label", "other labels"],
 )
@@ -293,14 +293,14 @@ def test_changed_tokens_are_refused(hub: HubServer, change: Callable[[Any], Any]
     refused("train")
 
 
-@pytest.mark.parametrize("seen", [False, True], ids=["never seen", "what it was before in the cache"])
+@pytest.mark.parametrize("is_seen", [False, True], ids=["never seen", "what it was before in the cache"])
 @pytest.mark.parametrize(
     "change",
     [lambda table: table.slice(1), lambda table: table.take(list(range(len(table)))[::-1])],
     ids=["less", "order"],
 )
-def test_changed_hand_labelled_tweets_are_refused(hub: HubServer, change, seen: bool, prepared, refused) -> None:
-    if seen:
+def test_changed_hand_labelled_tweets_are_refused(hub: HubServer, change, is_seen: bool, prepared, refused) -> None:
+    if is_seen:
         prepared()
     rewritten(hub, "three_way/manual-00000-of-00001.parquet", change)
     refused("three_way")
@@ -374,13 +374,13 @@ def test_one_fault_does_not_lead_to_other_splits(
     assert prepared()["fingerprint"] == read(mine / "data.json")["fingerprint"]
 
 
-@pytest.mark.parametrize("known", [False, True], ids=["never seen", "in the cache of datasets"])
+@pytest.mark.parametrize("is_known", [False, True], ids=["never seen", "in the cache of datasets"])
 @pytest.mark.parametrize("trouble", ["no hub", "no login"])
 def test_nor_does_a_dataset_that_cannot_be_had(
-    hub: HubServer, impatient, mine: Path, prepared, monkeypatch, trouble: str, known: bool
+    hub: HubServer, impatient, mine: Path, prepared, monkeypatch, trouble: str, is_known: bool
 ) -> None:
     """datasets falls back to what it has in its own cache, of which we would draw new splits."""
-    if known:
+    if is_known:
         from datasets import load_dataset
 
         load_dataset(DATA)
@@ -390,14 +390,14 @@ def test_nor_does_a_dataset_that_cannot_be_had(
     else:
         monkeypatch.delenv("HF_TOKEN")
     try:
-        found, said = prepared()["fingerprint"], ""
+        fingerprint, message = prepared()["fingerprint"], ""
     except S140Error as error:
-        found, said = right, str(error)
+        fingerprint, message = right, str(error)
     finally:
         if trouble == "no hub":
             hub.start()
-    assert found == right
-    assert said == "" or DATA in said
+    assert fingerprint == right
+    assert message == "" or DATA in message
 
 
 def test_what_is_not_there_is_a_sentence(prepared) -> None:
@@ -416,6 +416,6 @@ def test_any_other_dataset_is_split_as_before(hub: HubServer, name: str, prepare
         content = "text,label\n" + "".join(f"{text},{label}\n" for text, label in texts)
     hub.create("tester/plain", "dataset")
     hub.write("tester/plain", name, content.encode(), "dataset")
-    found = prepared("tester/plain", validation_size=10, test_size=10)
-    assert found["splits"]["train"]["rows"] == 60
-    assert "published" not in found
+    report = prepared("tester/plain", validation_size=10, test_size=10)
+    assert report["splits"]["train"]["rows"] == 60
+    assert "published" not in report

@@ -65,7 +65,7 @@ PLANTED = ("pytorch_model.bin", "training_args.bin", "optimizer.pt", "notes.txt"
 
 
 def test_nothing_else_of_a_model_folder_is_published(hub: HubServer, push, mine: Path) -> None:
-    for name in (*(f"model/{each}" for each in PLANTED), "checkpoints/checkpoint-6/trainer_state.json", "notes.md"):
+    for name in (*(f"model/{name}" for name in PLANTED), "checkpoints/checkpoint-6/trainer_state.json", "notes.md"):
         (mine / name).parent.mkdir(parents=True, exist_ok=True)
         (mine / name).write_text(f"planted as {name}")
     push()
@@ -78,7 +78,7 @@ def test_nothing_else_is_even_uploaded(hub: HubServer, push, mine: Path) -> None
         (mine / "model" / name).write_bytes(b"planted " + name.encode())
     push()
     assert hub.files(MODEL).keys() == MODEL_FILES
-    assert not [each for each in hub.repos["model", MODEL].lfs.values() if b"planted" in each]
+    assert not [content for content in hub.repos["model", MODEL].lfs.values() if b"planted" in content]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_card_edited_just_before_the_commit_is_not_overwritten(hub: HubServer,
     """The commit is made on top of the very card that was read, or the card is read again."""
     runs = [shutil.copytree(mine, tmp_path / name) for name in ("one", "other")]
     for run in runs:
-        before = [each.endpoint for each in hub.requests]
+        before = [request.endpoint for request in hub.requests]
         hub.reset()
         hub.create(MODEL)
         hub.write(MODEL, "README.md", b"# Before\n")
@@ -110,8 +110,8 @@ def test_what_exists_is_seen_by_whom_it_was(hub: HubServer, push, private: bool)
     hub.create(DATA, "dataset", private=private)
     result = json.loads(push("--json").stdout)
     assert {kind: repo.private for (kind, _), repo in hub.repos.items()} == {"model": private, "dataset": private}
-    assert {kind: each["private"] for kind, each in result.items()} == {"model": private, "dataset": private}
-    assert "settings" not in {each.endpoint for each in hub.requests}
+    assert {kind: push["private"] for kind, push in result.items()} == {"model": private, "dataset": private}
+    assert "settings" not in {request.endpoint for request in hub.requests}
 
 
 @pytest.mark.parametrize("private", [True, False])
@@ -120,7 +120,7 @@ def test_unless_it_is_said_who_shall_see_it(hub: HubServer, push, private: bool)
     hub.create(DATA, "dataset", private=not private)
     result = json.loads(push("--json", "--private" if private else "--public").stdout)
     assert {kind: repo.private for (kind, _), repo in hub.repos.items()} == {"model": private, "dataset": private}
-    assert {kind: each["private"] for kind, each in result.items()} == {"model": private, "dataset": private}
+    assert {kind: push["private"] for kind, push in result.items()} == {"model": private, "dataset": private}
 
 
 def test_a_failed_push_does_not_make_anything_public(hub: HubServer, push) -> None:
@@ -157,7 +157,7 @@ def test_the_same_again_is_no_commit(hub: HubServer, push) -> None:
     heads = hub.head(MODEL), hub.head(DATA, "dataset")
     result = json.loads(push("--json").stdout)
     assert (hub.head(MODEL), hub.head(DATA, "dataset")) == heads
-    assert {kind: (each["changed"], each["commit"]) for kind, each in result.items()} == {
+    assert {kind: (push["changed"], push["commit"]) for kind, push in result.items()} == {
         "model": (False, heads[0]),
         "dataset": (False, heads[1]),
     }
@@ -174,7 +174,7 @@ def test_nor_from_elsewhere(hub: HubServer, push, mine: Path, tmp_path: Path, mo
         shutil.copytree(mine, other)
     monkeypatch.chdir(other.parent)
     result = json.loads(push("--json", run=Path("renamed")).stdout)
-    assert {kind: each["changed"] for kind, each in result.items()} == {"model": False, "dataset": False}
+    assert {kind: push["changed"] for kind, push in result.items()} == {"model": False, "dataset": False}
     assert commits_of_ours(hub) == (1, 1)
 
 
@@ -195,7 +195,7 @@ def test_a_changed_file_is_one_commit_of_that_file(hub: HubServer, push, mine: P
     push()
     (mine / "figures" / "learning_curve.png").write_bytes(b"another picture")
     result = json.loads(push("--json").stdout)
-    assert {kind: each["changed"] for kind, each in result.items()} == {"model": True, "dataset": False}
+    assert {kind: push["changed"] for kind, push in result.items()} == {"model": True, "dataset": False}
     assert commits_of_ours(hub) == (1, 2)
     assert changed_by_last(hub, MODEL) == {"figures/learning_curve.png"}
     assert hub.files(MODEL)["figures/learning_curve.png"] == b"another picture"

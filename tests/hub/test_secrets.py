@@ -97,10 +97,10 @@ def test_how_long_a_secret_is_at_least() -> None:
     wrong = []
     for start, signs, length in rows:
         end = "@example.com" if start.startswith("://") else " "
-        for count, found in ((length, True), (length - 1, False)):
+        for count, is_found in ((length, True), (length - 1, False)):
             text = f"it is {start}{signs[:count]}{end}and so on".encode()
             for content in (text, b"\0" + text):
-                if bool(secrets.find_secret(content, bare=False)) is not found:
+                if bool(secrets.find_secret(content, bare=False)) is not is_found:
                     wrong.append((start, count, content[:1]))
     for start, signs, length in EXACT:
         if secrets.find_secret(f"{start}{signs[: length + 1]} ".encode(), bare=False):
@@ -320,13 +320,13 @@ def test_hexadecimal_digits_in_a_tweet_are_no_secret() -> None:
 
 def test_training_with_secrets_around_leaves_them_nowhere(hub: HubServer, encoder: Path, tmp_path: Path) -> None:
     """Neither in a file, nor in what is printed, nor on the Hub; and it publishes with them."""
-    known = {"HF_TOKEN": TOKEN, "WANDB_API_KEY": HEX[7:47], "DATABRICKS_TOKEN": "dapi" + HEX[4:36]}
+    values = {"HF_TOKEN": TOKEN, "WANDB_API_KEY": HEX[7:47], "DATABRICKS_TOKEN": "dapi" + HEX[4:36]}
     words = ["--recipe", "quickstart", "--model-name-or-path", encoder, "--max-samples", 100]
     words += ["--validation-size", 20, "--test-size", 20, "--max-steps", 2, "--report-to", "wandb"]
     started = Command(
         "train",
         *("--output-dir", "new", *words, "--push-to-hub", *BOTH),
-        env=known | {"WANDB_MODE": "offline"},
+        env=values | {"WANDB_MODE": "offline"},
         cwd=tmp_path,
     )
     arguments = Path(f"/proc/{started.pid}/cmdline")
@@ -334,13 +334,13 @@ def test_training_with_secrets_around_leaves_them_nowhere(hub: HubServer, encode
     stdout, stderr = started.communicate(timeout=200)
     assert started.returncode == 0, stderr
     assert commits_of_ours(hub) == (1, 1)
-    content = {str(each.relative_to(tmp_path)): each.read_bytes() for each in tmp_path.rglob("*") if each.is_file()} | {
+    content = {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} | {
         "stdout": stdout.encode(),
         "stderr": stderr.encode(),
         "argv": argv,
     }
     assert any("wandb" in name for name in content)
-    content |= {f"{MODEL}/{path}": each for path, each in hub.files(MODEL).items()}
-    content |= {f"{DATA}/{path}": each for path, each in hub.files(DATA, "dataset").items()}
-    for name, secret in known.items():
-        assert [path for path, each in content.items() if secret.encode() in each] == [], name
+    content |= {f"{MODEL}/{path}": data for path, data in hub.files(MODEL).items()}
+    content |= {f"{DATA}/{path}": data for path, data in hub.files(DATA, "dataset").items()}
+    for name, secret in values.items():
+        assert [path for path, data in content.items() if secret.encode() in data] == [], name

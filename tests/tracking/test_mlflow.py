@@ -28,9 +28,9 @@ def small(encoder: Path, **changes) -> list[str]:
 
 
 def recipe_of(encoder: Path, **changes) -> Recipe:
-    given = {"model_name_or_path": str(encoder), "report_to": "mlflow", "num_train_epochs": 1} | changes
+    values = {"model_name_or_path": str(encoder), "report_to": "mlflow", "num_train_epochs": 1} | changes
     return load_recipe("quickstart").with_values(
-        {"max_samples": 300, "validation_size": 60, "test_size": 60, "logging_steps": 1} | given
+        {"max_samples": 300, "validation_size": 60, "test_size": 60, "logging_steps": 1} | values
     )
 
 
@@ -64,7 +64,7 @@ def life(encoder: Path, one_server: MlflowServer, tmp_path_factory: pytest.TempP
 
 
 @pytest.fixture
-def told(life: Path, one_server: MlflowServer):
+def tracked(life: Path, one_server: MlflowServer):
     """The run of it, as the server knows it; the address is not in the environment."""
     if one_server.process is None:
         one_server.start()
@@ -72,56 +72,56 @@ def told(life: Path, one_server: MlflowServer):
     return only
 
 
-def test_one_run_with_every_value_once(life: Path, told, one_server: MlflowServer) -> None:
-    assert told.info.status == "FINISHED"
-    assert told.info.run_id == json.loads((life / "tracking.json").read_text())["mlflow"]["id"]
+def test_one_run_with_every_value_once(life: Path, tracked, one_server: MlflowServer) -> None:
+    assert tracked.info.status == "FINISHED"
+    assert tracked.info.run_id == json.loads((life / "tracking.json").read_text())["mlflow"]["id"]
     for name in ("loss", "learning_rate", "grad_norm", "tweets_per_second"):
-        assert steps_of(one_server, told.info.run_id, f"train/{name}") == STEPS
-    assert steps_of(one_server, told.info.run_id, "eval/accuracy") == [6, 12]
+        assert steps_of(one_server, tracked.info.run_id, f"train/{name}") == STEPS
+    assert steps_of(one_server, tracked.info.run_id, "eval/accuracy") == [6, 12]
     history = [json.loads(line) for line in (life / "history.jsonl").read_text().splitlines()]
     losses = {entry["step"]: entry["loss"] for entry in history if "loss" in entry}
     import mlflow
 
-    logged = mlflow.MlflowClient(one_server.url).get_metric_history(told.info.run_id, "train/loss")
-    assert {each.step: each.value for each in logged} == losses
+    logged = mlflow.MlflowClient(one_server.url).get_metric_history(tracked.info.run_id, "train/loss")
+    assert {entry.step: entry.value for entry in logged} == losses
 
 
-def test_the_scores_of_every_split(life: Path, told) -> None:
+def test_the_scores_of_every_split(life: Path, tracked) -> None:
     for split, values in json.loads((life / "metrics.json").read_text())["splits"].items():
-        assert told.data.metrics[f"{split}/n"] == values["n"]
-        assert told.data.metrics[f"{split}/accuracy"] == values["accuracy"]["value"]
+        assert tracked.data.metrics[f"{split}/n"] == values["n"]
+        assert tracked.data.metrics[f"{split}/accuracy"] == values["accuracy"]["value"]
 
 
-def test_few_parameters_and_the_whole_recipe_as_a_file(life: Path, told, one_server: MlflowServer) -> None:
+def test_few_parameters_and_the_whole_recipe_as_a_file(life: Path, tracked, one_server: MlflowServer) -> None:
     import mlflow
 
-    assert told.data.params["learning_rate"] == "0.0001"
-    assert told.data.params["train_rows"] == "180"
-    assert len(told.data.params) < 40
-    assert told.data.tags["tags"] == "a,b"
+    assert tracked.data.params["learning_rate"] == "0.0001"
+    assert tracked.data.params["train_rows"] == "180"
+    assert len(tracked.data.params) < 40
+    assert tracked.data.tags["tags"] == "a,b"
     client = mlflow.MlflowClient(one_server.url)
-    names = {each.path for folder in ("", "figures") for each in client.list_artifacts(told.info.run_id, folder)}
+    names = {file.path for folder in ("", "figures") for file in client.list_artifacts(tracked.info.run_id, folder)}
     assert {"recipe.yaml", "data.json", "environment.json", "metrics.json", "README.md"} <= names
-    assert {f"figures/{each.name}" for each in (life / "figures").iterdir()} <= names
-    local = Path(client.download_artifacts(told.info.run_id, "recipe.yaml"))
+    assert {f"figures/{path.name}" for path in (life / "figures").iterdir()} <= names
+    local = Path(client.download_artifacts(tracked.info.run_id, "recipe.yaml"))
     assert load_recipe(str(local)).data.max_samples == 300
 
 
-def test_each_split_is_a_dataset_input_with_its_digest(life: Path, told) -> None:
+def test_each_split_is_a_dataset_input_with_its_digest(life: Path, tracked) -> None:
     splits = json.loads((life / "data.json").read_text())["splits"]
-    inputs = {each.tags[0].value: each.dataset for each in told.inputs.dataset_inputs}
+    inputs = {entry.tags[0].value: entry.dataset for entry in tracked.inputs.dataset_inputs}
     assert set(inputs) == set(splits)
     for name, dataset in inputs.items():
         assert splits[name]["sha256"].startswith(dataset.digest)
         assert json.loads(dataset.profile)["num_rows"] == splits[name]["rows"]
 
 
-def test_system_metrics(told) -> None:
-    assert "system/cpu_utilization_percentage" in told.data.metrics
-    assert "system/system_memory_usage_percentage" in told.data.metrics
+def test_system_metrics(tracked) -> None:
+    assert "system/cpu_utilization_percentage" in tracked.data.metrics
+    assert "system/system_memory_usage_percentage" in tracked.data.metrics
 
 
-def test_the_model_answers_as_the_run_does(life: Path, told, one_server: MlflowServer, monkeypatch) -> None:
+def test_the_model_answers_as_the_run_does(life: Path, tracked, one_server: MlflowServer, monkeypatch) -> None:
     import mlflow
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", one_server.url)
@@ -129,8 +129,8 @@ def test_the_model_answers_as_the_run_does(life: Path, told, one_server: MlflowS
     expected = [answer for _, answer in predict(str(life), texts)]
     registered = f"models:/{REGISTERED}@best"
     answers = mlflow.pyfunc.load_model(registered).predict(texts)
-    assert list(answers["label"]) == [each.label for each in expected]
-    assert list(answers["score"]) == pytest.approx([each.score for each in expected], abs=1e-5)
+    assert list(answers["label"]) == [result.label for result in expected]
+    assert list(answers["score"]) == pytest.approx([result.score for result in expected], abs=1e-5)
     classify = mlflow.transformers.load_model(registered)
     assert classify(texts[:2])[0]["score"] == pytest.approx(expected[0].score, abs=1e-5)
     info = mlflow.models.get_model_info(registered)
@@ -140,7 +140,7 @@ def test_the_model_answers_as_the_run_does(life: Path, told, one_server: MlflowS
     assert "transformers==" in requirements
 
 
-def test_evaluate_and_push_go_on_in_it(life: Path, told, hub, push, s140, one_server: MlflowServer) -> None:
+def test_evaluate_and_push_go_on_in_it(life: Path, tracked, hub, push, s140, one_server: MlflowServer) -> None:
     """Without an address in the environment: the run knows where it is tracked."""
     with_changed = (life / "metrics.json").read_text()
     (life / "metrics.json").write_text(with_changed.replace('"n": 60', '"n": 59', 1))
@@ -166,20 +166,20 @@ def test_a_run_of_the_callers_own_is_used_and_left_open(
     mlflow.set_experiment(tmp_path.name)
     mlflow.autolog(silent=True)
     try:
-        with mlflow.start_run(run_name="theirs") as theirs:
+        with mlflow.start_run(run_name="theirs") as callers:
             train(recipe_of(encoder), tmp_path / "run")
-            assert mlflow.active_run().info.run_id == theirs.info.run_id
+            assert mlflow.active_run().info.run_id == callers.info.run_id
             evaluate_run(tmp_path / "run")
             mlflow.log_metric("afterwards", 1)
-            assert mlflow.get_run(theirs.info.run_id).info.status == "RUNNING"
+            assert mlflow.get_run(callers.info.run_id).info.status == "RUNNING"
     finally:
         mlflow.autolog(disable=True, silent=True)
     (only,) = runs_of(mlflow_server, tmp_path.name)
-    assert only.info.run_id == theirs.info.run_id
+    assert only.info.run_id == callers.info.run_id
     assert only.info.run_name == "theirs"
     assert only.info.status == "FINISHED"
     assert only.data.metrics["test/n"] == 60
-    assert steps_of(mlflow_server, theirs.info.run_id, "train/loss") == [1, 2, 3, 4, 5, 6]
+    assert steps_of(mlflow_server, callers.info.run_id, "train/loss") == [1, 2, 3, 4, 5, 6]
 
 
 def test_autologging_alone_adds_no_run(encoder: Path, mlflow_server: MlflowServer, tmp_path: Path) -> None:

@@ -59,9 +59,9 @@ def versions_of(server: MlflowServer, name: str) -> list:
 def is_whole(server: MlflowServer, experiment: str) -> bool:
     """Whether there is one run with everything in it."""
     (first, *others) = runs_of(server, experiment)
-    found = (len(first.inputs.dataset_inputs), first.data.metrics.get("test/n"), first.info.status)
+    logged = (len(first.inputs.dataset_inputs), first.data.metrics.get("test/n"), first.info.status)
     steps = steps_of(server, first.info.run_id, "train/loss")
-    return not others and (steps, found) == (STEPS, (5, 60, "FINISHED"))
+    return not others and (steps, logged) == (STEPS, (5, 60, "FINISHED"))
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_what_fails_is_made_good_once(
         proxy.forget()
         proxy.fail(ending, end, times)
         complete = tell(run, "mlflow")
-        ends = [each.end for each in proxy.asked if each.path.endswith(ending)]
+        ends = [request.end for request in proxy.asked if request.path.endswith(ending)]
         if not complete or end not in ends or not is_whole(proxy.server, experiment):
             wrong.append((ending, end, times, complete, ends))
     assert wrong == []
@@ -114,8 +114,8 @@ def test_an_alias_that_could_not_be_set_is_set_later(mine: Path, proxy: MlflowPr
 
     proxy.fail("registered-models/alias", 500, 3)
     assert tell(mine, "mlflow", log_model=True, register_model="aliased")
-    found = mlflow.MlflowClient(proxy.server.url).get_model_version_by_alias("aliased", "champion")
-    assert found.version == "1"
+    logged = mlflow.MlflowClient(proxy.server.url).get_model_version_by_alias("aliased", "champion")
+    assert logged.version == "1"
     assert len(versions_of(proxy.server, "aliased")) == 1
     (only,) = runs_of(proxy.server, tmp_path.name)
     assert len(only.outputs.model_outputs) == 1

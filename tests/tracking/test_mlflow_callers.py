@@ -46,24 +46,24 @@ def test_their_run_stays_open_while_a_child_of_it_is_active(mine: Path) -> None:
 def test_their_run_stays_open_when_another_process_goes_on_in_it(mine: Path) -> None:
     import mlflow
 
-    with mlflow.start_run() as theirs:
+    with mlflow.start_run() as callers:
         assert tell(mine, "mlflow")
         change_scores(mine)
         other = Command("track", "sync", mine)
         _, stderr = other.communicate()
         assert other.returncode == 0, stderr
-        assert status_of(theirs.info.run_id) == "RUNNING"
+        assert status_of(callers.info.run_id) == "RUNNING"
 
 
 def test_a_run_that_they_ended_is_gone_on_in(mine: Path, mlflow_server: MlflowServer, tmp_path: Path) -> None:
     import mlflow
 
-    with mlflow.start_run() as theirs:
+    with mlflow.start_run() as callers:
         assert tell(mine, "mlflow")
     change_scores(mine)
     assert tell(mine, "mlflow")
     (only,) = runs_of(mlflow_server, tmp_path.name)
-    assert only.info.run_id == theirs.info.run_id
+    assert only.info.run_id == callers.info.run_id
     assert only.info.status == "FINISHED"
     assert 59 in (only.data.metrics["validation/n"], only.data.metrics["test/n"])
 
@@ -71,10 +71,10 @@ def test_a_run_that_they_ended_is_gone_on_in(mine: Path, mlflow_server: MlflowSe
 def test_a_parameter_of_theirs_stays_theirs(mine: Path) -> None:
     import mlflow
 
-    with mlflow.start_run() as theirs:
+    with mlflow.start_run() as callers:
         mlflow.log_param("learning_rate", "mine")
         assert tell(mine, "mlflow")
-    assert mlflow.get_run(theirs.info.run_id).data.params["learning_rate"] == "mine"
+    assert mlflow.get_run(callers.info.run_id).data.params["learning_rate"] == "mine"
 
 
 def test_a_run_that_the_environment_names_is_used(
@@ -84,10 +84,10 @@ def test_a_run_that_the_environment_names_is_used(
 
     client = mlflow.MlflowClient(mlflow_server.url)
     experiment = client.get_experiment_by_name(tmp_path.name)
-    theirs = client.create_run(experiment.experiment_id).info.run_id
-    monkeypatch.setenv("MLFLOW_RUN_ID", theirs)
+    callers = client.create_run(experiment.experiment_id).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", callers)
     ended = Command("track", "sync", mine, "--report-to", "mlflow")
     _, stderr = ended.communicate()
     assert ended.returncode == 0, stderr
     (only,) = runs_of(mlflow_server, tmp_path.name)
-    assert (only.info.run_id, only.info.status) == (theirs, "RUNNING")
+    assert (only.info.run_id, only.info.status) == (callers, "RUNNING")

@@ -30,9 +30,9 @@ def own_address(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("theirs", "usual", "for_weights"), [(None, 20, 300), ("7", 7, 300), ("500", 500, 500)])
+@pytest.mark.parametrize(("setting", "usual", "for_weights"), [(None, 20, 300), ("7", 7, 300), ("500", 500, 500)])
 def test_a_server_may_take_its_time_over_the_weights(
-    mine: Path, mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch, theirs, usual: int, for_weights: int
+    mine: Path, mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch, setting, usual: int, for_weights: int
 ) -> None:
     """MLflow reads how long it waits from the environment when it asks: what stands there meanwhile."""
     waits: dict[str, set[str]] = {"weights": set(), "others": set()}
@@ -41,15 +41,15 @@ def test_a_server_may_take_its_time_over_the_weights(
         kind = "weights" if method == "PUT" and path.endswith("model.safetensors") else "others"
         waits[kind].add(os.environ[TIMEOUT])
 
-    if theirs:
-        monkeypatch.setenv(TIMEOUT, theirs)
+    if setting:
+        monkeypatch.setenv(TIMEOUT, setting)
     with MlflowProxy(mlflow_server) as proxy:
         proxy.rule = note_patience
         monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.url)
         assert tell(mine, "mlflow", log_model=True)
     assert waits["weights"] == {str(for_weights)}
     assert str(usual) in waits["others"]
-    assert os.environ.get(TIMEOUT) == theirs
+    assert os.environ.get(TIMEOUT) == setting
 
 
 def test_a_stopped_run_that_was_finished_later_is_finished(mine: Path, mlflow_server, tmp_path: Path) -> None:
@@ -57,10 +57,10 @@ def test_a_stopped_run_that_was_finished_later_is_finished(mine: Path, mlflow_se
 
     assert tell(mine, "mlflow")
     state = SyncState(RunDir(mine))
-    known = state.get("mlflow")
-    mlflow.MlflowClient(mlflow_server.url).set_terminated(known["id"], "KILLED")
-    known["sent"]["files"]["end"] = "KILLED"
-    state.write("mlflow", sent=known["sent"])
+    entry = state.get("mlflow")
+    mlflow.MlflowClient(mlflow_server.url).set_terminated(entry["id"], "KILLED")
+    entry["sent"]["files"]["end"] = "KILLED"
+    state.write("mlflow", sent=entry["sent"])
     assert tell(mine, "mlflow")
     (only,) = runs_of(mlflow_server, tmp_path.name)
     assert only.info.status == "FINISHED"

@@ -18,14 +18,14 @@ def entry(**values: Any) -> dict[str, Any]:
 
 
 def test_a_run_that_a_service_has_is_gone_on_with() -> None:
-    kept, said = move_state({"wandb": entry(url="https://wandb.ai/me/tweets/runs/abc123")})
-    assert kept["wandb"] == {"id": "abc123", "project": "tweets", "sent": SENT}
-    assert said == []
+    moved, remarks = move_state({"wandb": entry(url="https://wandb.ai/me/tweets/runs/abc123")})
+    assert moved["wandb"] == {"id": "abc123", "project": "tweets", "sent": SENT}
+    assert remarks == []
 
 
 def test_what_lay_in_a_folder_is_told_anew_under_the_same_id() -> None:
-    kept, _ = move_state({"wandb": entry(), "trackio": entry(), "tensorboard": {"folder": "/etc", "sent": SENT}})
-    assert kept == {
+    moved, _ = move_state({"wandb": entry(), "trackio": entry(), "tensorboard": {"folder": "/etc", "sent": SENT}})
+    assert moved == {
         "wandb": {"id": "abc123", "project": "tweets"},
         "trackio": {"id": "abc123", "project": "tweets"},
         "tensorboard": {},
@@ -34,18 +34,18 @@ def test_what_lay_in_a_folder_is_told_anew_under_the_same_id() -> None:
 
 def test_the_same_mlflow_server_has_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", SERVER)
-    kept, said = move_state({"mlflow": entry(tracking_uri=SERVER, experiment="1", key="k")})
-    assert kept["mlflow"] == {"id": "abc123", "experiment": "1", "key": "k", "sent": SENT}
-    assert said == []
+    moved, remarks = move_state({"mlflow": entry(tracking_uri=SERVER, experiment="1", key="k")})
+    assert moved["mlflow"] == {"id": "abc123", "experiment": "1", "key": "k", "sent": SENT}
+    assert remarks == []
 
 
 @pytest.mark.parametrize("there", [SERVER, "sqlite:////tmp/of/another/machine/mlflow.db"])
 def test_an_address_is_never_taken_over(there: str, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     """Whoever wrote it would be told this machine's password."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    kept, said = move_state({"mlflow": entry(tracking_uri=there)})
-    assert kept == {"mlflow": {}}
-    assert there in said[0]
+    moved, remarks = move_state({"mlflow": entry(tracking_uri=there)})
+    assert moved == {"mlflow": {}}
+    assert there in remarks[0]
 
 
 def test_a_file_of_that_name_that_does_not_know_the_run_is_another_one(monkeypatch, tmp_path) -> None:
@@ -55,8 +55,8 @@ def test_a_file_of_that_name_that_does_not_know_the_run_is_another_one(monkeypat
 
 
 def test_trackers_that_are_none_are_dropped() -> None:
-    kept, _ = move_state({"wandb": entry(id="x", project="a"), "evil": entry()})
-    assert kept.keys() == {"wandb"}
+    moved, _ = move_state({"wandb": entry(id="x", project="a"), "evil": entry()})
+    assert moved.keys() == {"wandb"}
 
 
 OTHERS = [

@@ -50,17 +50,17 @@ def trained(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def scores_in(folder: Path) -> dict[str, float]:
     splits = json.loads((folder / "metrics.json").read_text())["splits"]
-    return {f"{name}/accuracy": each["accuracy"]["value"] for name, each in splits.items()}
+    return {f"{name}/accuracy": split["accuracy"]["value"] for name, split in splits.items()}
 
 
 def test_tensorboard_shows_curves_scores_pictures_and_card(trained: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(trained / "tensorboard")).Reload()
-    assert [each.step for each in events.Scalars("train/loss")] == STEPS
+    assert [entry.step for entry in events.Scalars("train/loss")] == STEPS
     losses = [json.loads(line) for line in (trained / "history.jsonl").read_text().splitlines()]
-    assert [each.value for each in events.Scalars("train/loss")] == pytest.approx(
-        [each["loss"] for each in losses if "loss" in each]
+    assert [entry.value for entry in events.Scalars("train/loss")] == pytest.approx(
+        [entry["loss"] for entry in losses if "loss" in entry]
     )
     for name, value in scores_in(trained).items():
         assert events.Scalars(name)[-1].value == pytest.approx(value)
@@ -69,19 +69,19 @@ def test_tensorboard_shows_curves_scores_pictures_and_card(trained: Path) -> Non
 
 
 def test_trackio_holds_one_run_with_every_step_once(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = json.loads((trained / "tracking.json").read_text())["trackio"]
+    entry = json.loads((trained / "tracking.json").read_text())["trackio"]
     code = (
         "import json, sys\nfrom trackio.sqlite_storage import SQLiteStorage as store\n"
         "print(json.dumps({run: store.get_logs(sys.argv[1], run) for run in store.get_runs(sys.argv[1])}))"
     )
     monkeypatch.setenv("TRACKIO_DIR", str(trained.parent / "trackio"))
-    told = subprocess.run(
-        [sys.executable, "-c", code, known["project"]], capture_output=True, text=True, check=True
+    shown = subprocess.run(
+        [sys.executable, "-c", code, entry["project"]], capture_output=True, text=True, check=True
     ).stdout
-    (run,) = json.loads(told).items()
-    assert run[0] == known["id"]
-    assert [each["step"] for each in run[1] if "train/loss" in each] == STEPS
-    merged = {name: value for each in run[1] for name, value in each.items()}
+    (run,) = json.loads(shown).items()
+    assert run[0] == entry["id"]
+    assert [entry["step"] for entry in run[1] if "train/loss" in entry] == STEPS
+    merged = {name: value for entry in run[1] for name, value in entry.items()}
     for name, value in scores_in(trained).items():
         assert merged[name] == pytest.approx(value)
     assert {"recipe.yaml", "README.md", "figures/confusion_matrix"} <= merged.keys()
@@ -107,11 +107,11 @@ def test_in_several_processes_only_the_main_one_tracks(encoder: Path, tmp_path: 
 
     assert len(list((tmp_path / "run" / "tensorboard").iterdir())) == 1
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
-    assert [each.step for each in events.Scalars("train/loss")] == STEPS
+    assert [entry.step for entry in events.Scalars("train/loss")] == STEPS
 
 
 @pytest.mark.parametrize(
-    ("asked", "databricks", "expected"),
+    ("report_to", "databricks", "expected"),
     [
         (("auto",), False, ["wandb"]),
         (("auto",), True, ["mlflow"]),
@@ -120,10 +120,10 @@ def test_in_several_processes_only_the_main_one_tracks(encoder: Path, tmp_path: 
         (("tensorboard", "wandb"), False, ["tensorboard", "wandb"]),
     ],
 )
-def test_which_trackers_are_meant(monkeypatch, asked, databricks: bool, expected: list[str]) -> None:
+def test_which_trackers_are_meant(monkeypatch, report_to, databricks: bool, expected: list[str]) -> None:
     if databricks:
         monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "17.3")
-    assert tracking.resolve(asked) == expected
+    assert tracking.resolve(report_to) == expected
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,12 +147,12 @@ def test_what_contradicts_itself_is_refused_before_anything_begins(s140, tmp_pat
 
 
 def test_only_what_people_can_see_is_published(tmp_path: Path) -> None:
-    known = {
+    entry = {
         "mlflow": {"id": "1", "tracking_uri": "http://inside.example", "url": "http://inside.example/#/1", "sent": {}},
         "wandb": {"id": "2", "project": "p", "url": "https://wandb.ai/me/p/runs/2", "sent": {"steps": {}}},
         "tensorboard": {"folder": "/home/somebody/runs"},
     }
-    (tmp_path / "tracking.json").write_text(json.dumps(known))
+    (tmp_path / "tracking.json").write_text(json.dumps(entry))
     assert tracking.public_state(RunDir(tmp_path)) == {
         "mlflow": {"id": "1"},
         "wandb": {"id": "2", "project": "p", "url": "https://wandb.ai/me/p/runs/2"},

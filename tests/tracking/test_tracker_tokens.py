@@ -57,7 +57,7 @@ def test_it_is_nowhere(everything, one_server: MlflowServer, secret: str) -> Non
     assert "mlflow: " in printed
     assert secret not in printed
     folders = (home, one_server.folder, Path(os.environ["HF_HOME"]))
-    files = [each for folder in folders for each in folder.rglob("*") if each.is_file()]
-    assert any(each.suffix == ".wandb" for each in files)
-    assert any(each.name == "mlflow.db" for each in files)
-    assert [each for each in files if secret.encode() in each.read_bytes()] == []
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    assert any(file.suffix == ".wandb" for file in files)
+    assert any(file.name == "mlflow.db" for file in files)
+    assert [file for file in files if secret.encode() in file.read_bytes()] == []

@@ -63,8 +63,8 @@ def test_scoring_while_trackers_have_something_to_hear(mine: Path, tmp_path: Pat
     assert started.returncode == 0, stderr[-2000:]
     assert "partially initialized" not in stderr
     assert "tried again" not in stderr
-    known = json.loads((mine / "tracking.json").read_text())
-    assert [name for name in names if "files" not in known[name].get("sent", {})] == []
+    states = json.loads((mine / "tracking.json").read_text())
+    assert [name for name in names if "files" not in states[name].get("sent", {})] == []
 
 
 @pytest.mark.long
@@ -103,9 +103,9 @@ def test_all_of_them_leave_one_object_on_stdout(encoder: Path, mlflow_server: Ml
     started = Command("train", "--output-dir", tmp_path / "run", *words, "--json", env=place)
     stdout, stderr = started.communicate()
     assert started.returncode == 0, stderr
-    told = json.loads(stdout)["tracked"]
-    assert {name: each["unsent"] for name, each in told.items()} == {name: [] for name in told}
-    assert len(told) == 4
+    states = json.loads(stdout)["tracked"]
+    assert {name: state["unsent"] for name, state in states.items()} == {name: [] for name in states}
+    assert len(states) == 4
     assert len(runs_of(mlflow_server, tmp_path.name)) == 1
 
 
@@ -116,7 +116,7 @@ def test_overwriting_begins_another_tracked_run(
     words = ["train", "--output-dir", tmp_path / "run", *small(encoder), "--no-log-model"]
     s140(*words)
     s140(*words, "--overwrite")
-    assert [each.info.status for each in runs_of(mlflow_server, tmp_path.name)] == ["FINISHED", "FINISHED"]
+    assert [run.info.status for run in runs_of(mlflow_server, tmp_path.name)] == ["FINISHED", "FINISHED"]
 
 
 def test_a_stopped_run_can_be_resumed_as_the_same_run_and_reported_elsewhere(

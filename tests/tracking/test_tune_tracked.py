@@ -38,39 +38,39 @@ def test_mlflow_shows_the_trials_below_their_study(
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "tunings")
-    asked = ("tune", "mine", "--recipe", recipe, "--report-to", "mlflow", "--final-seeds", 1)
-    s140(*asked, "--trials", 1)
-    s140(*asked, "--trials", 3)
+    words = ("tune", "mine", "--recipe", recipe, "--report-to", "mlflow", "--final-seeds", 1)
+    s140(*words, "--trials", 1)
+    s140(*words, "--trials", 3)
     client = mlflow.MlflowClient()
-    (experiment,) = [each for each in client.search_experiments() if each.name == "tunings"]
-    runs = {each.info.run_name: each for each in client.search_runs([experiment.experiment_id])}
+    (experiment,) = [experiment for experiment in client.search_experiments() if experiment.name == "tunings"]
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
     study = runs.pop("mine")
     trials = {f"mine-trial-{number:04}" for number in range(3)}
     assert trials <= set(runs)
-    for name, each in runs.items():
-        tags = each.data.tags
+    for name, run in runs.items():
+        tags = run.data.tags
         assert tags["mlflow.parentRunId"] == study.info.run_id
         assert tags["group"] == "mine"
         assert tags["job_type"] == ("trial" if name in trials else "final")
     assert study.data.tags["job_type"] == "study"
     values = sorted(client.get_metric_history(study.info.run_id, "eval/best"), key=lambda value: value.step)
-    assert [each.step for each in values] == [0, 1, 2]
-    assert sorted(each.value for each in values) == [each.value for each in values]
-    assert "figures/history.png" in [each.path for each in client.list_artifacts(study.info.run_id, "figures")]
+    assert [entry.step for entry in values] == [0, 1, 2]
+    assert sorted(entry.value for entry in values) == [entry.value for entry in values]
+    assert "figures/history.png" in [file.path for file in client.list_artifacts(study.info.run_id, "figures")]
 
 
 @pytest.mark.long
 def test_wandb_groups_them(recipe: Path, tmp_path: Path) -> None:
-    asked = ("tune", "mine", "--recipe", recipe, "--report-to", "wandb", "--final-seeds", 0, "--trials", 1)
-    started = Command(*asked, env={"HOME": str(tmp_path), "NETRC": str(tmp_path / "none")}, cwd=tmp_path)
+    words = ("tune", "mine", "--recipe", recipe, "--report-to", "wandb", "--final-seeds", 0, "--trials", 1)
+    started = Command(*words, env={"HOME": str(tmp_path), "NETRC": str(tmp_path / "none")}, cwd=tmp_path)
     _, stderr = started.communicate()
     assert started.returncode == 0, stderr
-    found = {}
+    notes = {}
     for folder in ("study", "trials/trial-0000"):
         file = segments(tmp_path / "mine" / folder)[0]
-        (begun,) = [each.run for each in records(file) if each.WhichOneof("record_type") == "run"][:1]
-        found[folder] = (begun.run_group, begun.job_type, begun.display_name)
-    assert found == {
+        (begun,) = [record.run for record in records(file) if record.WhichOneof("record_type") == "run"][:1]
+        notes[folder] = (begun.run_group, begun.job_type, begun.display_name)
+    assert notes == {
         "study": ("mine", "study", "mine"),
         "trials/trial-0000": ("mine", "trial", "mine-trial-0000"),
     }

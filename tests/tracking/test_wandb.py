@@ -30,9 +30,9 @@ def small(encoder: Path, **changes) -> list[str]:
 
 
 def recipe_of(encoder: Path, **changes) -> Recipe:
-    given = {"model_name_or_path": str(encoder), "report_to": "wandb", "num_train_epochs": 1} | changes
+    values = {"model_name_or_path": str(encoder), "report_to": "wandb", "num_train_epochs": 1} | changes
     return load_recipe("quickstart").with_values(
-        {"max_samples": 300, "validation_size": 60, "test_size": 60, "logging_steps": 1} | given
+        {"max_samples": 300, "validation_size": 60, "test_size": 60, "logging_steps": 1} | values
     )
 
 
@@ -79,7 +79,7 @@ def test_everything_is_kept_in_one_run(trained) -> None:
     assert run.config["data_report"]["rows"]["train"] == data["splits"]["train"]["rows"]
     assert run.config["environment"]["python"] == json.loads((folder / "environment.json").read_text())["python"]
     assert {"recipe.yaml", "data.json", "environment.json", "metrics.json", "README.md"} <= run.files
-    assert {f"figures/{each.name}" for each in (folder / "figures").iterdir()} <= run.files
+    assert {f"figures/{path.name}" for path in (folder / "figures").iterdir()} <= run.files
     assert run.names == {"a run"}
     assert (sorted(run.tags), run.group) == (["first try", "tweets"], "trials")
     assert run.exits == [0]
@@ -106,13 +106,13 @@ def test_the_one_command_that_sends_it_is_printed(trained) -> None:
 def test_evaluate_and_push_go_on_in_the_same_run(trained, hub, push, tmp_path: Path, s140) -> None:
     folder = tmp_path / "a run"
     shutil.copytree(trained[0], folder)
-    known = json.loads((folder / "tracking.json").read_text())
-    known["wandb"]["sent"]["files"]["metrics.json"] = "of other scores"
-    (folder / "tracking.json").write_text(json.dumps(known))
+    states = json.loads((folder / "tracking.json").read_text())
+    states["wandb"]["sent"]["files"]["metrics.json"] = "of other scores"
+    (folder / "tracking.json").write_text(json.dumps(states))
     evaluated = s140("evaluate", folder)
     pushed = push(run=folder)
     runs = [kept(file) for file in segments(folder)]
-    ids = {each for run in runs for each in run.ids}
+    ids = {run_id for run in runs for run_id in run.ids}
     assert len(ids) == 1
     assert len(runs) == 3
     assert len(command_in(evaluated.stderr)) == 2
@@ -144,23 +144,23 @@ def test_after_a_kill_nothing_is_missing(encoder: Path, tmp_path: Path, s140) ->
         started.wait()
     s140("train", "--output-dir", folder, "--resume")
     runs = [kept(file) for file in segments(folder)]
-    assert len({each for run in runs for each in run.ids}) == 1
-    seen = {step for run in runs for step, row in run.history.items() if "train/loss" in row}
-    assert seen == set(range(1, 19))
+    assert len({run_id for run in runs for run_id in run.ids}) == 1
+    steps = {step for run in runs for step, row in run.history.items() if "train/loss" in row}
+    assert steps == set(range(1, 19))
 
 
 def test_a_run_of_the_callers_own_is_used_and_left_open(encoder: Path, tmp_path: Path) -> None:
     import wandb
 
-    with wandb.init(mode="offline", project="theirs", dir=tmp_path, settings=wandb.Settings(silent=True)) as theirs:
+    with wandb.init(mode="offline", project="theirs", dir=tmp_path, settings=wandb.Settings(silent=True)) as callers:
         train(recipe_of(encoder), tmp_path / "run")
-        assert wandb.run is theirs
+        assert wandb.run is callers
         evaluate_run(tmp_path / "run")
-        assert wandb.run is theirs
-        theirs.log({"afterwards": 1})
-        assert theirs.summary["test/n"] == 60
-    known = json.loads((tmp_path / "run" / "tracking.json").read_text())["wandb"]
-    assert (known["id"], known["project"]) == (theirs.id, "theirs")
+        assert wandb.run is callers
+        callers.log({"afterwards": 1})
+        assert callers.summary["test/n"] == 60
+    states = json.loads((tmp_path / "run" / "tracking.json").read_text())["wandb"]
+    assert (states["id"], states["project"]) == (callers.id, "theirs")
     assert not (tmp_path / "run" / "wandb").exists()
     assert len(segments(tmp_path)) == 1
 
@@ -170,9 +170,9 @@ def test_the_model_goes_along_where_it_is_asked_for(encoder: Path, tmp_path: Pat
     from wandb_files import records
 
     (file,) = segments(tmp_path / "run")
-    artifacts = [each.artifact for each in records(file) if each.WhichOneof("record_type") == "artifact"]
-    (model,) = [each for each in artifacts if each.type == "model"]
-    assert "model.safetensors" in {each.path for each in model.manifest.contents}
+    artifacts = [record.artifact for record in records(file) if record.WhichOneof("record_type") == "artifact"]
+    (model,) = [artifact for artifact in artifacts if artifact.type == "model"]
+    assert "model.safetensors" in {file.path for file in model.manifest.contents}
 
 
 def test_without_a_tracker_there_is_no_trace_of_one(small_run: Path) -> None:

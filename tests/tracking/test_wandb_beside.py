@@ -55,11 +55,11 @@ def test_a_run_beside_ours_outlives_a_refused_key(mine: Path, tmp_path: Path, mo
     settings = wandb.Settings(silent=True)
     with answering(401) as url:
         monkeypatch.setenv("WANDB_BASE_URL", url)
-        theirs = wandb.init(mode="offline", project="p", dir=tmp_path, reinit="create_new", settings=settings)
-        theirs.log({"a": 1})
+        callers = wandb.init(mode="offline", project="p", dir=tmp_path, reinit="create_new", settings=settings)
+        callers.log({"a": 1})
         assert tell(mine, "wandb")
-        theirs.log({"a": 2})
-        theirs.finish()
+        callers.log({"a": 2})
+        callers.finish()
 
 
 def wait_a_second() -> None:

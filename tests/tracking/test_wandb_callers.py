@@ -25,7 +25,7 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @contextmanager
-def theirs(folder: Path, mode: Any = "offline") -> Iterator[Any]:
+def callers_run(folder: Path, mode: Any = "offline") -> Iterator[Any]:
     import wandb
 
     with wandb.init(mode=mode, project="theirs", dir=folder, settings=wandb.Settings(silent=True)) as run:
@@ -35,9 +35,9 @@ def theirs(folder: Path, mode: Any = "offline") -> Iterator[Any]:
 
 def whole(file: Path) -> Kept:
     """What is in it once it is written to its end: ``finish`` comes back a little before."""
-    while not (found := kept(file)).exits:
+    while not (logged := kept(file)).exits:
         time.sleep(0.1)
-    return found
+    return logged
 
 
 def losses(folder: Path) -> list[float]:
@@ -51,13 +51,13 @@ def trained_losses(run: Path) -> list[float]:
 
 
 def test_a_fresh_run_of_theirs_hears_every_step(mine: Path, tmp_path: Path) -> None:
-    with theirs(tmp_path):
+    with callers_run(tmp_path):
         assert tell(mine, "wandb")
     assert losses(tmp_path) == trained_losses(mine)
 
 
 def test_their_run_has_steps_already(mine: Path, tmp_path: Path) -> None:
-    with theirs(tmp_path) as run:
+    with callers_run(tmp_path) as run:
         for number in range(50):
             run.log({"mine": number})
         assert tell(mine, "wandb")
@@ -72,19 +72,19 @@ def test_two_trainings_within_one_run_of_theirs(mine: Path, tmp_path: Path) -> N
     (second / "history.jsonl").write_text(
         "".join(json.dumps({"step": step, "time": 1.0, "loss": 777.0}) + "\n" for step in range(1, STEPS + 1))
     )
-    with theirs(tmp_path):
+    with callers_run(tmp_path):
         assert tell(mine, "wandb")
         assert tell(second, "wandb")
-    found = losses(tmp_path)
-    assert found.count(777.0) == STEPS
-    assert set(trained_losses(mine)) <= set(found)
+    logged = losses(tmp_path)
+    assert logged.count(777.0) == STEPS
+    assert set(trained_losses(mine)) <= set(logged)
 
 
 def test_a_run_that_they_ended_is_gone_on_in(mine: Path, tmp_path: Path) -> None:
-    with theirs(tmp_path) as run:
+    with callers_run(tmp_path) as run:
         assert tell(mine, "wandb")
     change_scores(mine)
-    with theirs(tmp_path) as another:
+    with callers_run(tmp_path) as another:
         import wandb
 
         assert tell(mine, "wandb")
@@ -94,6 +94,6 @@ def test_a_run_that_they_ended_is_gone_on_in(mine: Path, tmp_path: Path) -> None
 
 
 def test_a_disabled_run_of_theirs_has_heard_nothing(mine: Path, tmp_path: Path, caplog) -> None:
-    with theirs(tmp_path, mode="disabled"), caplog.at_level("INFO"):
+    with callers_run(tmp_path, mode="disabled"), caplog.at_level("INFO"):
         tell(mine, "wandb")
     assert "kept offline" not in caplog.text

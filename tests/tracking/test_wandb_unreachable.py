@@ -65,7 +65,7 @@ def test_a_key_that_is_refused_keeps_it_offline_as_one_run(mine: Path, refused: 
     assert "in use" not in printed
     assert "To send it: wandb sync" in printed
     assert len(list((mine / "wandb").glob("offline-run-*/*.wandb"))) == 1
-    ids = {each.parent.name.rpartition("-")[2] for each in segments(mine)}
+    ids = {segment.parent.name.rpartition("-")[2] for segment in segments(mine)}
     assert ids == {json.loads((mine / "tracking.json").read_text())["wandb"]["id"]}
 
 

@@ -22,8 +22,8 @@ def built(**values: Any) -> TrainingArguments:
 
 @without_gpu
 def test_a_cpu_computes_in_fp32_and_explains_it() -> None:
-    for asked, why in (("auto", "no CUDA GPU"), ("fp32", "as requested")):
-        assert choose_precision(TrainingConfig(precision=asked)) == Precision("fp32", why)
+    for requested, why in (("auto", "no CUDA GPU"), ("fp32", "as requested")):
+        assert choose_precision(TrainingConfig(precision=requested)) == Precision("fp32", why)
     for half in ({"precision": "fp16"}, {"precision": "bf16"}, {"fp16": True}, {"bf16": True}):
         name = half.get("precision") or next(iter(half))
         with pytest.raises(HardwareError, match=name) as caught:
@@ -42,19 +42,20 @@ CHOICES = [
 
 def test_precision_on_every_kind_of_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
     """torch's answers about the hardware are replaced: no machine has all kinds."""
-    for asked, gpu, bf16, name in CHOICES:
+    for requested, gpu, bf16, name in CHOICES:
         monkeypatch.setattr(torch.cuda, "is_available", lambda gpu=gpu: gpu)
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
         # A GPU without bf16 emulates it, slowly: torch says so unless it is asked not to.
         monkeypatch.setattr(
             torch.cuda, "is_bf16_supported", lambda including_emulation=True, bf16=bf16: bf16 or including_emulation
         )
-        spellings = [TrainingConfig(precision=asked), *([TrainingConfig(**{asked: True})] if asked[2:] == "16" else [])]
+        spellings = [TrainingConfig(precision=requested)]
+        spellings += [TrainingConfig(**{requested: True})] if requested[2:] == "16" else []
         for config in spellings:
             if name:
-                assert choose_precision(config).name == name, (asked, gpu, bf16)
+                assert choose_precision(config).name == name, (requested, gpu, bf16)
             else:
-                with pytest.raises(HardwareError, match=f"{asked} was requested"):
+                with pytest.raises(HardwareError, match=f"{requested} was requested"):
                     choose_precision(config)
 
 
@@ -73,9 +74,9 @@ def test_the_command_line_names_the_missing_gpu(s140: Any) -> None:
 
 
 def test_every_field_is_named_as_in_training_arguments() -> None:
-    ours = set(TrainingConfig.model_fields)
-    assert ours - NOT_PASSED <= {field.name for field in dataclasses.fields(TrainingArguments)}
-    assert ours >= NOT_PASSED
+    fields = set(TrainingConfig.model_fields)
+    assert fields - NOT_PASSED <= {field.name for field in dataclasses.fields(TrainingArguments)}
+    assert fields >= NOT_PASSED
 
 
 def test_every_value_arrives() -> None:
@@ -117,8 +118,8 @@ def test_what_no_recipe_changes() -> None:
     for name in ("fp32", "fp16", "bf16"):
         config = TrainingConfig(lr_scheduler_type="linear")
         if name == "fp32" or torch.cuda.is_available():
-            made = training_arguments(config, Precision(name, ""), Path("checkpoints"))
-            assert (made.fp16, made.bf16) == (name == "fp16", name == "bf16")
+            settings = training_arguments(config, Precision(name, ""), Path("checkpoints"))
+            assert (settings.fp16, settings.bf16) == (name == "fp16", name == "bf16")
 
 
 # Where a run is described these are not mentioned: the weights do not depend on them.
@@ -148,7 +149,7 @@ def test_what_is_unusual_is_what_differs_and_matters() -> None:
         assert unusual(TrainingConfig().model_copy(update={name: value})) == usual, name
     for name, value in MENTIONED.items():
         assert unusual(TrainingConfig().model_copy(update={name: value})) == usual | {name: value}, name
-    defaults = {each.name: each.default for each in dataclasses.fields(TrainingArguments)}
+    defaults = {field.name: field.default for field in dataclasses.fields(TrainingArguments)}
     same = TrainingConfig().model_copy(update={name: defaults[name] for name in ("weight_decay", "seed")})
     assert not {"weight_decay", "seed"} & unusual(same).keys()
     assert unusual(TrainingConfig(adam_beta2=0.98)) == usual | {"adam_beta2": 0.98}

@@ -20,10 +20,14 @@ def epoch(batches: LengthGroupedBatches, number: int) -> list[list[int]]:
 @given(LENGTHS, st.integers(1, 40), st.integers(0, 2**32), st.integers(0, 5))
 def test_every_row_comes_once_in_batches_of_the_size(lengths: list[int], size: int, seed: int, number: int) -> None:
     batches = LengthGroupedBatches(lengths, Share(size), seed)
-    made = epoch(batches, number)
-    assert sorted(row for batch in made for row in batch) == list(range(len(lengths)))
-    assert len(made) == len(batches) == -(-len(lengths) // size)
-    assert sorted(map(len, made), reverse=True)[:-1] == [size] * (len(made) - 1) if made else True
+    rows_by_batch = epoch(batches, number)
+    assert sorted(row for batch in rows_by_batch for row in batch) == list(range(len(lengths)))
+    assert len(rows_by_batch) == len(batches) == -(-len(lengths) // size)
+    assert (
+        sorted(map(len, rows_by_batch), reverse=True)[:-1] == [size] * (len(rows_by_batch) - 1)
+        if rows_by_batch
+        else True
+    )
 
 
 def reference(lengths: list[int], size: int, seed: int, number: int) -> list[list[int]]:
@@ -89,11 +93,11 @@ def test_how_a_step_is_shared_out_does_not_change_its_tweets(
 
 
 def test_halving_ends_at_single_tweets() -> None:
-    share, seen = Share(24, processes=2), []
+    share, dealt = Share(24, processes=2), []
     while share.per_device > 1:
-        seen.append(share.per_device)
+        dealt.append(share.per_device)
         share = share.halved()
-    assert seen == [12, 6, 3, 2]
+    assert dealt == [12, 6, 3, 2]
     assert share == Share(24, 2, 16)
 
 

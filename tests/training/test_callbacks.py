@@ -58,10 +58,10 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
+    fake = Clock()
     for module in (callbacks, probe):
-        monkeypatch.setattr(module, "time", made)
-    return made
+        monkeypatch.setattr(module, "time", fake)
+    return fake
 
 
 def test_tweets_per_second_count_from_where_a_training_went_on(tmp_path: Path, clock: Clock) -> None:
@@ -151,11 +151,11 @@ def test_a_signal_ends_the_step_and_a_second_interrupt_ends_at_once(first: signa
 
 
 def test_only_a_stop_in_mid_epoch_skips_the_evaluation_of_the_epochs_end() -> None:
-    for agreed, epoch, asked in ((False, 0.5, True), (True, 0.5, False), (True, 1.0, True), (False, 2.0, True)):
+    for agreed, epoch, expected in ((False, 0.5, True), (True, 0.5, False), (True, 1.0, True), (False, 2.0, True)):
         stop, ended = StopOnSignal(), control()
         stop.agreed, ended.should_evaluate, ended.should_save = agreed, True, True
         stop.on_epoch_end(ALONE, state(epoch=epoch), ended)
-        assert (ended.should_evaluate, ended.should_save) == (asked, asked), (agreed, epoch)
+        assert (ended.should_evaluate, ended.should_save) == (expected, expected), (agreed, epoch)
 
 
 def test_a_signal_during_the_last_evaluation_counts_too() -> None:

@@ -33,17 +33,17 @@ pytest_plugins = "hub_fixtures"
 
 
 def checkpoint(folder: Path, step: int) -> Path:
-    made = unsealed(folder, step)
-    seal(made, seconds=step / 2)
-    return made
+    written = unsealed(folder, step)
+    seal(written, seconds=step / 2)
+    return written
 
 
 def unsealed(folder: Path, step: int) -> Path:
-    made = folder / f"checkpoint-{step}"
-    made.mkdir(parents=True)
+    written = folder / f"checkpoint-{step}"
+    written.mkdir(parents=True)
     for name in ("model.safetensors", "optimizer.pt"):
-        (made / name).write_bytes(b"12345678")
-    return made
+        (written / name).write_bytes(b"12345678")
+    return written
 
 
 DAMAGES = {
@@ -138,10 +138,10 @@ class Saving:
 
 
 def test_training_does_not_wait_for_a_checkpoint_to_be_sealed_but_the_next_one_does(tmp_path: Path) -> None:
-    going_on, order = threading.Event(), []
+    released, order = threading.Event(), []
 
     def saved() -> None:
-        going_on.wait()
+        released.wait()
         order.append(newest_complete(tmp_path).name)
 
     callback, saving = CheckpointSealer(0.0, on_checkpoint=saved), Saving(tmp_path)
@@ -149,7 +149,7 @@ def test_training_does_not_wait_for_a_checkpoint_to_be_sealed_but_the_next_one_d
 
     def finish_first() -> None:
         order.append("the next one waits")
-        going_on.set()
+        released.set()
         finish()
 
     saving.at(1, callback)  # returns although `saved` waits
@@ -159,7 +159,7 @@ def test_training_does_not_wait_for_a_checkpoint_to_be_sealed_but_the_next_one_d
     finish()
     callback.close()
     assert order == ["training went on", "the next one waits", "checkpoint-1", "checkpoint-2"]
-    assert [each.name for each in list_complete(tmp_path)] == ["checkpoint-1", "checkpoint-2"]
+    assert [checkpoint.name for checkpoint in list_complete(tmp_path)] == ["checkpoint-1", "checkpoint-2"]
 
 
 def test_what_goes_wrong_in_sealing_ends_training(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_what_could_not_be_sealed_takes_no_room(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="gone"):
         callback.finish()
     callback.close()
-    assert [each.name for each in tmp_path.iterdir()] == ["checkpoint-1"]
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-1"]
 
 
 def test_what_is_not_whole_is_removed_when_training_goes_on(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_the_limit_is_kept(tmp_path: Path) -> None:
     for step in (1, 2, 3):
         saving.at(step, callback)
     callback.close()
-    assert [each.name for each in list_complete(tmp_path)] == ["checkpoint-2", "checkpoint-3"]
+    assert [checkpoint.name for checkpoint in list_complete(tmp_path)] == ["checkpoint-2", "checkpoint-3"]
 
 
 def test_steps_are_compared_as_numbers(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_the_oldest_are_removed_but_for_the_newest_and_the_best(
     for step in old:  # the oldest first, for as long as there are too many
         if limit is not None and len(expected & set(old)) > limit and step not in (newest, best):
             expected.remove(step)
-    assert {each.name for each in folder.iterdir()} == {f"checkpoint-{step}" for step in expected} | {
+    assert {path.name for path in folder.iterdir()} == {f"checkpoint-{step}" for step in expected} | {
         "checkpoint-final"
     }
 
@@ -260,17 +260,17 @@ def test_the_newest_whole_one_is_found(
     bests = {}
     for step, how in states.items():
         bests[step] = data.draw(st.none() | st.integers(1, 2001) | st.sampled_from(sorted(states)))
-        made = unsealed(folder, step)
+        written = unsealed(folder, step)
         state = {"best_model_checkpoint": bests[step] and f"/elsewhere/checkpoint-{bests[step]}"}
-        (made / "trainer_state.json").write_text(json.dumps(state))
+        (written / "trainer_state.json").write_text(json.dumps(state))
         files = {
-            each.name: {"size": each.stat().st_size, "sha256": hashlib.sha256(each.read_bytes()).hexdigest()}
-            for each in made.iterdir()
+            path.name: {"size": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+            for path in written.iterdir()
         }
         if how != "cut off":
-            (made / MANIFEST).write_text(json.dumps({"step": step, "seconds": 1.0, "files": files}))
+            (written / MANIFEST).write_text(json.dumps({"step": step, "seconds": 1.0, "files": files}))
         if how == "changed":
-            (made / "optimizer.pt").write_bytes(b"12345679")
+            (written / "optimizer.pt").write_bytes(b"12345679")
     whole = {step for step, how in states.items() if how == "whole"}
     complete = {step for step in whole if bests[step] is None or bests[step] in whole}
     expected = max(complete or whole, default=None)
@@ -297,7 +297,7 @@ def test_only_the_main_process_seals_and_removes(tmp_path: Path) -> None:
     callback.on_save(args, state, None)
     callback.finish()
     callback.close()
-    assert {each.name for each in folder.iterdir()} == {"model.safetensors", "optimizer.pt"}
+    assert {path.name for path in folder.iterdir()} == {"model.safetensors", "optimizer.pt"}
 
 
 def test_a_file_that_has_a_second_name_is_not_emptied(tmp_path: Path) -> None:
@@ -313,7 +313,7 @@ def test_one_that_is_being_written_meanwhile_stays(tmp_path: Path) -> None:
     newest = [checkpoint(tmp_path, step) for step in (10, 20, 30)][-1]
     unsealed(tmp_path, 40)
     remove_older(newest, "", 1)
-    assert {each.name for each in tmp_path.iterdir()} == {"checkpoint-30", "checkpoint-40"}
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-30", "checkpoint-40"}
 
 
 def test_what_is_removed_is_emptied_first(tmp_path: Path) -> None:
@@ -337,7 +337,7 @@ def test_a_run_keeps_as_many_as_it_was_told(encoder: Path, tmp_path: Path, s140)
     }
     result = s140("train", "--output-dir", "run", "--json", *flags(model_name_or_path=encoder, **often))
     best = json.loads(result.stdout)["training"]["best_step"]
-    left = sorted(int(each.name.removeprefix("checkpoint-")) for each in tmp_path.glob("run/checkpoints/*"))
+    left = sorted(int(path.name.removeprefix("checkpoint-")) for path in tmp_path.glob("run/checkpoints/*"))
     assert len(left) == 2
     assert {best, 12} <= set(left)
     assert newest_complete(tmp_path / "run" / "checkpoints").name == "checkpoint-12"

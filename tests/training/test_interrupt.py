@@ -122,7 +122,7 @@ def test_a_resumed_run_ends_with_the_very_same_weights(run: Path, words: Words, 
     assert hash_file(folder / "model" / "model.safetensors") == hash_file(run / "model" / "model.safetensors")
     assert report["metrics"] == json.loads((run / "metrics.json").read_text())
     history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
-    assert [each["step"] for each in history if "loss" in each] == list(range(1, 13))
+    assert [entry["step"] for entry in history if "loss" in entry] == list(range(1, 13))
 
 
 def test_a_checkpoint_that_was_cut_off_is_not_resumed_from(stopped, s140) -> None:
@@ -135,7 +135,7 @@ def test_a_checkpoint_that_was_cut_off_is_not_resumed_from(stopped, s140) -> Non
     assert "resume: from checkpoint-6" in result.stderr
     assert json.loads(result.stdout)["training"]["steps"] == 12
     history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
-    assert [each["step"] for each in history if "loss" in each] == list(range(1, 13))  # none twice
+    assert [entry["step"] for entry in history if "loss" in entry] == list(range(1, 13))  # none twice
 
 
 def with_the_first_as_best(run: Path, folder: Path) -> Path:
@@ -162,8 +162,8 @@ def test_a_run_that_was_moved_keeps_its_best_weights(run: Path, tmp_path: Path, 
     report = json.loads(s140("train", "--output-dir", moved, "--resume", "--json").stdout)
     assert report["training"]["best_step"] == 6
     weights = {
-        each.parent.name: load_file(each)
-        for each in (moved / "model" / "model.safetensors", *run.glob("checkpoints/*/model.safetensors"))
+        path.parent.name: load_file(path)
+        for path in (moved / "model" / "model.safetensors", *run.glob("checkpoints/*/model.safetensors"))
     }
     assert all(torch.equal(weights["model"][name], weights["checkpoint-6"][name]) for name in weights["model"])
     assert any(not torch.equal(weights["model"][name], weights["checkpoint-12"][name]) for name in weights["model"])

@@ -47,7 +47,7 @@ def test_it_ends_where_an_undisturbed_one_does(small_bert, tmp_path: Path, shape
     assert f"{newest.name} is passed over: optimizer.pt has 1,000 of " in ended.told
     assert same(folder, tmp_path / "undisturbed")
     entries = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
-    assert [each["step"] for each in entries if "loss" in each] == list(range(1, 13))
+    assert [entry["step"] for entry in entries if "loss" in entry] == list(range(1, 13))
     assert list(folder.rglob(".s140*")) == []
 
 
@@ -90,7 +90,7 @@ def test_a_lone_recipe_is_somebodys(classifier_folder: Path, tmp_path: Path, s14
     folder.mkdir()
     (folder / "recipe.yaml").write_text("mine")
     assert "no run of this tool" in s140("train", "--output-dir", folder, *flags(), code=1).stderr
-    assert [(each.name, each.read_text()) for each in folder.iterdir()] == [("recipe.yaml", "mine")]
+    assert [(path.name, path.read_text()) for path in folder.iterdir()] == [("recipe.yaml", "mine")]
 
 
 def test_other_tweets_are_refused(write, classifier_folder: Path, tmp_path: Path, s140) -> None:
@@ -99,9 +99,9 @@ def test_other_tweets_are_refused(write, classifier_folder: Path, tmp_path: Path
     words = flags(model_name_or_path=classifier_folder, dataset=tweets, max_samples=250)
     assert trained(tmp_path / "run", words, "step 3/").code == -signal.SIGKILL
     write("tweets.csv", 310)
-    told = s140("train", "--output-dir", tmp_path / "run", *words, code=1).stderr
-    assert "The tweets are not those that" in told
-    assert "fingerprint" in told
+    stderr = s140("train", "--output-dir", tmp_path / "run", *words, code=1).stderr
+    assert "The tweets are not those that" in stderr
+    assert "fingerprint" in stderr
 
 
 def test_one_checkpoint_is_enough_to_end_with(small_bert, tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_any_damage_is_found(smallest_run: Path, tmp_path: Path) -> None:
     """60 find_damage, drawn from a seed, of all files and of the manifest, which names each of them."""
     newest = newest_complete(smallest_run / "checkpoints")
     assert set(json.loads((newest / MANIFEST).read_text())["files"]) == {
-        each.name for each in newest.iterdir() if each.name != MANIFEST
+        path.name for path in newest.iterdir() if path.name != MANIFEST
     }
     draw = random.Random(1)
     for _ in range(60):

@@ -58,20 +58,22 @@ def test_every_parameter_is_in_one_group_with_its_rates(kind: str, tmp_path: Pat
     usual = SentimentTrainer(model=model, args=settings).create_optimizer().param_groups
     assert len(usual) == 2
     assert groups[0]["lr"] == 1e-3  # it is what is logged
-    decays = {id(each): group["weight_decay"] for group in usual for each in group["params"]}
+    decays = {id(weight): group["weight_decay"] for group in usual for weight in group["params"]}
     assert set(decays.values()) == {0.0, 0.1}
-    trained = {id(each): name for name, each in model.named_parameters() if each is not frozen}
+    trained = {id(parameter): name for name, parameter in model.named_parameters() if parameter is not frozen}
     expected = sorted((name, 1e-3 * 0.5 ** depth_of(name), decays[key]) for key, name in trained.items())
-    found = [(trained[id(each)], group["lr"], group["weight_decay"]) for group in groups for each in group["params"]]
-    assert sorted(found) == expected
+    rates = [
+        (trained[id(weight)], group["lr"], group["weight_decay"]) for group in groups for weight in group["params"]
+    ]
+    assert sorted(rates) == expected
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_dropout_is_what_was_asked_for(kind: str, tmp_path: Path) -> None:
     classifier(kind).save_pretrained(tmp_path)
-    asked = {"hidden_dropout_prob": 0.01, "attention_probs_dropout_prob": 0.02, "classifier_dropout": 0.03}
-    model = models.load_encoder(str(tmp_path), dropouts=asked)
-    assert models.read_dropouts(model.config) == asked
+    dropouts = {"hidden_dropout_prob": 0.01, "attention_probs_dropout_prob": 0.02, "classifier_dropout": 0.03}
+    model = models.load_encoder(str(tmp_path), dropouts=dropouts)
+    assert models.read_dropouts(model.config) == dropouts
     used = {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)}
     used |= {module.dropout_prob for module in model.modules() if hasattr(module, "dropout_prob")}
     assert {0.01, 0.03} <= used
@@ -87,9 +89,9 @@ def test_what_is_only_measured_has_that_dropout_too(kind: str, tmp_path: Path) -
     classifier(kind).save_pretrained(tmp_path)
     model = models.build_untrained(str(tmp_path), dropouts={"hidden_dropout_prob": 0.25})
     assert 0.25 in {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)}
-    known = models.read_dropouts(model.config)
-    assert known["hidden_dropout_prob"] == 0.25
-    assert known | {"hidden_dropout_prob": 0} == models.read_dropouts(KINDS[kind]) | {"hidden_dropout_prob": 0}
+    kept_dropouts = models.read_dropouts(model.config)
+    assert kept_dropouts["hidden_dropout_prob"] == 0.25
+    assert kept_dropouts | {"hidden_dropout_prob": 0} == models.read_dropouts(KINDS[kind]) | {"hidden_dropout_prob": 0}
 
 
 def test_the_classifiers_dropout_does_not_follow_the_hidden_one(small_bert: Callable[..., Path]) -> None:

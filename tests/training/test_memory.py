@@ -84,7 +84,7 @@ def run(classifier_folder: Path, tmp_path: Path) -> Run:
 
 
 def losses(log: list[dict[str, Any]]) -> list[tuple[int, float]]:
-    return [(each["step"], each["loss"]) for each in log if "loss" in each]
+    return [(entry["step"], entry["loss"]) for entry in log if "loss" in entry]
 
 
 @pytest.mark.parametrize(("limit", "share"), [(8, Share(16, 1, 2)), (4, Share(16, 1, 4)), (1, Share(16, 1, 16))])
@@ -105,9 +105,9 @@ def test_a_batch_that_does_not_fit_is_halved_and_learns_the_same(run: Run, limit
 def test_looking_for_the_batch_changes_nothing_where_all_fits(run: Run, small_bert: Callable[..., Path]) -> None:
     """Not even what dropout draws."""
     data, folder = tweets(40), small_bert(dropout=0.2)
-    found, weights, log = run(data, folder=folder, finds=True, per_device_train_batch_size=8)
+    searched, weights, log = run(data, folder=folder, finds=True, per_device_train_batch_size=8)
     plain, others, other_log = run(data, folder=folder, finds=False, per_device_train_batch_size=8)
-    assert found.share == plain.share == Share(8)
+    assert searched.share == plain.share == Share(8)
     assert losses(log) == losses(other_log)
     assert all(torch.equal(others[name], weight) for name, weight in weights.items())
 
@@ -160,7 +160,7 @@ def test_scoring_in_smaller_batches_gives_the_same_scores(run: Run) -> None:
     settings = {"per_device_train_batch_size": 8, "per_device_eval_batch_size": 16}
     settings |= {"eval_strategy": "epoch", "metric_for_best_model": "eval_loss"}
     scored = [
-        [each["eval_loss"] for each in run(data, cramped, **settings)[2] if "eval_loss" in each]
+        [entry["eval_loss"] for entry in run(data, cramped, **settings)[2] if "eval_loss" in entry]
         for cramped in (None, Cramped(4, training=False))
     ]
     assert scored[0] == pytest.approx(scored[1], rel=1e-4)

@@ -16,11 +16,11 @@ def seconds(base: float, slope: float, count: int = 20) -> list[float]:
 
 @pytest.mark.parametrize(("base", "slope"), [(0.04, 0.0), (0.0, 0.002), (0.1, 0.001)])
 def test_the_mean_step_of_an_epoch_is_found_from_a_few(base: float, slope: float) -> None:
-    found = step_estimate(seconds(base, slope), TOKENS, TOKENS)
-    assert found.step == pytest.approx(base + slope * TOKENS.mean(), rel=1e-6)
-    assert found.low == pytest.approx(found.step, rel=1e-6)
-    assert found.high == pytest.approx(found.step, rel=1e-6)
-    assert found.measured == 20 - WARM_UP
+    estimate = step_estimate(seconds(base, slope), TOKENS, TOKENS)
+    assert estimate.step == pytest.approx(base + slope * TOKENS.mean(), rel=1e-6)
+    assert estimate.low == pytest.approx(estimate.step, rel=1e-6)
+    assert estimate.high == pytest.approx(estimate.step, rel=1e-6)
+    assert estimate.measured == 20 - WARM_UP
 
 
 def test_a_disturbed_step_does_not_count_for_more() -> None:
@@ -32,11 +32,11 @@ def test_a_disturbed_step_does_not_count_for_more() -> None:
 def test_the_range_is_that_of_the_noise() -> None:
     noise = np.random.default_rng(1).uniform(0.8, 1.2, 100)
     took = [1.0] * WARM_UP + (noise * 0.5).tolist()
-    found = step_estimate(took, TOKENS, TOKENS)
-    assert found.step == pytest.approx(0.5, rel=0.1)
-    assert found.low < found.step < found.high
-    assert found.low > 0.3
-    assert found.high < 0.7
+    estimate = step_estimate(took, TOKENS, TOKENS)
+    assert estimate.step == pytest.approx(0.5, rel=0.1)
+    assert estimate.low < estimate.step < estimate.high
+    assert estimate.low > 0.3
+    assert estimate.high < 0.7
 
 
 @pytest.mark.parametrize("count", [1, WARM_UP, WARM_UP + 1])

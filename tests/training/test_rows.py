@@ -45,9 +45,9 @@ def test_longest_first_is_the_same_rows_in_another_order(tweets: list[list[int]]
     rows = TokenRows(table(tweets), tokenizer())
     other = rows.longest_first()
     assert (np.diff(other.lengths) <= 0).all()
-    seen = [other[at] for at in range(len(other))]
-    found = sorted((each["input_ids"].tolist(), int(each["labels"])) for each in seen)
-    assert found == sorted((tweet, at % 2) for at, tweet in enumerate(tweets))
+    loaded = [other[at] for at in range(len(other))]
+    content = sorted((row["input_ids"].tolist(), int(row["labels"])) for row in loaded)
+    assert content == sorted((tweet, at % 2) for at, tweet in enumerate(tweets))
 
 
 def test_rows_of_a_selection_are_those_of_the_selection() -> None:

@@ -63,7 +63,7 @@ def trained(classifier_folder: Path, tmp_path: Path) -> Callable[..., tuple[list
         splits = {"train": data, "validation": data}
         train(model, tokenizer, splits, arguments(tmp_path, **values), history=history, compute_metrics=lambda _: {})
         log = [json.loads(line) for line in history.read_text().splitlines()]
-        return [each for each in log if "loss" in each], model.state_dict()
+        return [entry for entry in log if "loss" in entry], model.state_dict()
 
     return run
 
@@ -77,9 +77,9 @@ def test_accumulated_batches_learn_as_one_large_batch(trained, rows: int, smooth
     data = tweets(rows)
     settings = {"num_train_epochs": 4, "label_smoothing_factor": smoothing}
     (one, weights), (four, other) = trained(data, 16, 1, **settings), trained(data, 4, 4, **settings)
-    assert [each["step"] for each in one] == [each["step"] for each in four] == [1, 2, 3, 4]
+    assert [entry["step"] for entry in one] == [entry["step"] for entry in four] == [1, 2, 3, 4]
     for name in ("loss", "grad_norm"):
-        assert [each[name] for each in four] == pytest.approx([each[name] for each in one], rel=1e-4)
+        assert [entry[name] for entry in four] == pytest.approx([entry[name] for entry in one], rel=1e-4)
     assert one[0]["loss"] != pytest.approx(one[-1]["loss"], rel=1e-2)  # it did learn
     for name, weight in weights.items():
         torch.testing.assert_close(other[name], weight, atol=1e-5, rtol=1e-5)
@@ -133,13 +133,13 @@ def trainer(classifier_folder: Path, tmp_path: Path) -> Callable[..., SentimentT
 
 
 def test_evaluation_keeps_the_order_of_the_data(trainer) -> None:
-    made = trainer(per_device_eval_batch_size=8)
+    built = trainer(per_device_eval_batch_size=8)
     data = tweets(50)
-    result = made.predict(made.eval_dataset)
+    result = built.predict(built.eval_dataset)
     assert result.label_ids.tolist() == data["labels"]
-    made.model.eval()
+    built.model.eval()
     with torch.inference_mode():
-        alone = [made.model(input_ids=torch.tensor([ids])).logits[0].numpy() for ids in data["input_ids"]]
+        alone = [built.model(input_ids=torch.tensor([ids])).logits[0].numpy() for ids in data["input_ids"]]
     np.testing.assert_allclose(result.predictions, alone, atol=1e-4)
     assert np.ptp(result.predictions[:, 0]) > 1e-2  # the rows can be told apart
 
@@ -157,9 +157,9 @@ def test_the_order_is_seeded_by_data_seed_else_seed(trainer) -> None:
 
 
 def test_operations_are_six_for_each_token_and_weight_outside_the_embeddings(trainer) -> None:
-    made = trainer()
-    weights = sum(each.numel() for name, each in made.model.named_parameters() if "_embeddings." not in name)
-    assert made.floating_point_ops({"input_ids": torch.zeros(2, 3)}) == 6 * 2 * 3 * weights
+    built = trainer()
+    weights = sum(parameter.numel() for name, parameter in built.model.named_parameters() if "_embeddings." not in name)
+    assert built.floating_point_ops({"input_ids": torch.zeros(2, 3)}) == 6 * 2 * 3 * weights
 
 
 def test_a_loss_that_is_no_number_is_seen_and_ends_in_a_sentence(classifier_folder: Path, tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_loss_that_is_no_number_is_seen_and_ends_in_a_sentence(classifier_fold
     settings = arguments(tmp_path, **SGD | values)
     with pytest.raises(RunError, match="diverged"):
         train(model, tokenizer, splits, settings, history=history, compute_metrics=lambda _: {}, shown=False)
-    losses = [each["loss"] for each in map(json.loads, history.read_text().splitlines()) if "loss" in each]
+    losses = [entry["loss"] for entry in map(json.loads, history.read_text().splitlines()) if "loss" in entry]
     assert losses[0] is not None
     assert losses[-1] is None
 
@@ -198,7 +198,7 @@ def test_the_best_weights_are_kept_not_the_last(classifier_folder: Path, tmp_pat
     history = tmp_path / "history.jsonl"
     splits = {"train": turned, "validation": data}
     outcome = train(model, tokenizer, splits, settings, history=history, compute_metrics=lambda _: {})
-    losses = [each["eval_loss"] for each in map(json.loads, history.read_text().splitlines()) if "eval_loss" in each]
+    losses = [entry["eval_loss"] for entry in map(json.loads, history.read_text().splitlines()) if "eval_loss" in entry]
     assert len(losses) == 4
     assert losses.index(min(losses)) < 3, "the last epoch is the best one: this shows nothing"
     assert outcome.best_metric == pytest.approx(min(losses))
@@ -251,7 +251,8 @@ def test_stopping_anywhere_changes_nothing(small_bert: Callable[..., Path], tmp_
         common = {"history": history, "compute_metrics": lambda _: {}, "resume_from": resume_from}
         outcome = train(model, tokenizer, {"train": data, "validation": data}, settings, callbacks=callbacks, **common)
         log = [json.loads(line) for line in history.read_text().splitlines()]
-        return outcome, model.state_dict(), [(each["step"], each["eval_loss"]) for each in log if "eval_loss" in each]
+        scores = [(entry["step"], entry["eval_loss"]) for entry in log if "eval_loss" in entry]
+        return outcome, model.state_dict(), scores
 
     whole, weights, evaluations = run(tmp_path / "whole", [])
     assert (whole.steps, whole.epochs) == (10, 2.0)
@@ -278,9 +279,9 @@ def test_a_signal_after_the_last_step_leaves_a_checkpoint(classifier_folder: Pat
     common = {"history": tmp_path / "history.jsonl", "compute_metrics": lambda _: {}, "callbacks": [KillScoring(4)]}
     outcome = train(model, tokenizer, {"train": data, "validation": data}, settings, **common)
     assert (outcome.signal, outcome.steps) == (signal.SIGTERM, 4)
-    kept = load_file(newest_complete(tmp_path) / "model.safetensors")
+    saved = load_file(newest_complete(tmp_path) / "model.safetensors")
     assert newest_complete(tmp_path).name == "checkpoint-4"
-    assert all(torch.equal(kept[name], weight) for name, weight in model.state_dict().items() if name in kept)
+    assert all(torch.equal(saved[name], weight) for name, weight in model.state_dict().items() if name in saved)
     again, _ = models.load_model_and_tokenizer(str(classifier_folder))
     common |= {"callbacks": [], "resume_from": newest_complete(tmp_path)}
     ended = train(again, tokenizer, {"train": data, "validation": data}, settings, **common)

@@ -50,7 +50,9 @@ def test_losses_are_those_that_were_committed(
     splits = {"train": tweets(), "validation": tweets()}
     train(model, tokenizer, splits, settings, history=history, compute_metrics=lambda _: {}, shown=False)
     log = [json.loads(line) for line in history.read_text("utf-8").splitlines()]
-    found = {name: [each[name] for each in log if "loss" in each] for name in ("loss", "grad_norm", "learning_rate")}
-    assert len(found["loss"]) == 18
-    for name, values in found.items():
+    logged = {
+        name: [entry[name] for entry in log if "loss" in entry] for name in ("loss", "grad_norm", "learning_rate")
+    }
+    assert len(logged["loss"]) == 18
+    for name, values in logged.items():
         assert values == pytest.approx(COMMITTED[name], rel=2e-3), name

@@ -52,7 +52,7 @@ def test_a_run_on_a_volume_is_whole_and_never_appended_to(volume: Path, encoder:
     assert report["metrics"] == json.loads((volume / "run" / "metrics.json").read_text())
     assert (volume / "run" / "model" / "metrics.json").is_file()
     assert not (volume / "run" / "checkpoints").exists()
-    assert [each for each in opened if each[0].startswith(str(volume)) and "a" in each[1]] == []
+    assert [path for path, mode in opened if path.startswith(str(volume)) and "a" in mode] == []
     assert [path for path, mode in opened if "a" in mode]  # the history was appended to, elsewhere
     assert str(volume.parent) not in (volume / "run" / "model" / "recipe.yaml").read_text()
     again = s140("train", "--output-dir", volume / "run", *chosen, "--test-size", 20, "--max-steps", 2)
