@@ -278,8 +278,8 @@ def _address() -> str:
         login = ConfigParser(interpolation=None)
         with contextlib.suppress(OSError, ConfigParserError, UnicodeDecodeError):
             login.read(os.path.join(os.path.expanduser(folder), "settings"), "utf-8")  # noqa: PTH111, PTH118 - no home
-        named = login.get("default", "base_url", fallback="https://api.wandb.ai")
-    return named.rstrip("/")
+        address = login.get("default", "base_url", fallback="https://api.wandb.ai")
+    return address.rstrip("/")
 
 
 def _key() -> str | None:

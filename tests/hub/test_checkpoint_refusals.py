@@ -141,7 +141,7 @@ def test_a_path_that_climbs_out_is_refused(hub: HubServer, refused, tmp_path: Pa
 @pytest.mark.parametrize("content", [b"\xff\xfe\n", '{"step": 1}\n'.encode("utf-16")])
 def test_a_history_that_is_no_text_is_refused(hub: HubServer, refused, content: bytes) -> None:
     exchange(hub, "history.jsonl", content)
-    assert "Line 1 of history.jsonl is damaged" in refused()
+    assert f"Line 1 of history.jsonl in {REPO} is damaged" in refused()
 
 
 @pytest.mark.parametrize(
