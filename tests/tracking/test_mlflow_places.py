@@ -74,7 +74,7 @@ def test_a_model_told_later_to_the_server_that_the_run_remembers(
     mine: Path, mlflow_server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sentiment140_bert import trust
-from sentiment140_bert.run import RunDir
+    from sentiment140_bert.run import RunDir
     from sentiment140_bert.tracking.sync_state import SyncState
 
     assert tell(mine, "mlflow")
