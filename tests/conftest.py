@@ -50,6 +50,7 @@ def pytest_configure() -> None:
         del os.environ[name]
     os.environ |= {"HOME": HOME.name, "HF_HOME": str(Path(HOME.name, "hf")), "HF_ENDPOINT": HUB.start().url}
     os.environ |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    os.environ["WANDB_CACHE_DIR"] = str(Path(HOME.name, "wandb"))  # wandb's process keeps that of the first test
 
 
 @pytest.hookimpl(tryfirst=True)
