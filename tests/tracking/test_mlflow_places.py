@@ -15,6 +15,7 @@ import pytest
 
 from command_line import Command
 from mlflow_server import MlflowServer, runs_of
+from sentiment140_bert import trust
 from told import change_scores, tell
 
 pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
@@ -73,7 +74,6 @@ def test_two_runs_of_two_places_in_one_process(
 def test_a_model_told_later_to_the_server_that_the_run_remembers(
     mine: Path, mlflow_server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sentiment140_bert import trust
     from sentiment140_bert.run import RunDir
     from sentiment140_bert.tracking.sync_state import SyncState
 
