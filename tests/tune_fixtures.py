@@ -1,5 +1,4 @@
-"""A pytest plugin for tests of ``s140 tune``: a recipe with ranges, a BERT so small that it is trained at once, and a
-finished tuning."""
+"""A pytest plugin for tests of ``s140 tune``: studies, a recipe with ranges, a tiny BERT, and a finished tuning."""
 
 from __future__ import annotations
 
@@ -16,7 +15,10 @@ from click.testing import CliRunner
 from model_fixtures import write_small_bert
 from once import make_once
 from sentiment140_bert.cli import main
-from sentiment140_bert.experiments.tune import owner, study
+from sentiment140_bert.experiments.tune import space
+from sentiment140_bert.experiments.tune.store import SECONDS, Store
+from sentiment140_bert.experiments.tune.study import Study
+from sentiment140_bert.recipe import Range
 from tiny_run import TINY
 
 TUNING = {
@@ -26,6 +28,32 @@ TUNING = {
     "layerwise_lr_decay": {"low": 0.5, "high": 1.0},
     "hidden_dropout_prob": {"low": 0.0, "high": 0.3},
 }
+SPACE = {
+    "learning_rate": Range(1e-5, 1e-3, log=True),
+    "max_length": Range(16, 64, step=16),
+    "per_device_train_batch_size": Range(choices=(8, 16)),
+}
+IDENTITY: dict[str, Any] = {
+    "space": space.to_plain(SPACE),
+    "recipe": {"training": {"seed": 42}},
+    "data": "0" * 64,
+    "metric": "eval_accuracy",
+    "direction": "maximize",
+    "sampler": "tpe",
+    "pruner": "none",
+    "seed": 42,
+}
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """The address of a store that is not there yet."""
+    return f"sqlite:///{tmp_path}/study.db"
+
+
+def open_study(url: str, *, seconds: float = SECONDS, **changes: Any) -> Study:
+    """Open a study of three settings."""
+    return Study(Store(url, seconds), "mine", IDENTITY | changes)
 
 
 @pytest.fixture(scope="session")
@@ -59,28 +87,6 @@ def tuned(tmp_path_factory: pytest.TempPathFactory, tunable: Path) -> Path:
 @pytest.fixture
 def copied(tuned: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tuned, tmp_path / "mine"))
-
-
-class Clock:
-    """A clock that moves when somebody sleeps by it."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock by which processes of a study take one another for dead."""
-    clock = Clock()
-    for module in (owner, study):
-        monkeypatch.setattr(module, "time", clock)
-    return clock
 
 
 def read(folder: Path, name: str = "tuning.json") -> dict[str, Any]:

@@ -57,13 +57,11 @@ def in_words(comparison: dict[str, Any], first: str, second: str, tweets: str) -
     trained = (
         "1 seed, so nothing is known of others" if comparison["seeds"] == 1 else f"{comparison['seeds']} seeds each"
     )
-    told = (
-        f"{first} {one:.4f} and {second} {other:.4f} on {comparison['n']:,} {tweets} ({trained}); the difference is "
-        f"{points['value']:+.2f} points ({points['low']:+.2f} to {points['high']:+.2f})"
-    )
+    scores = f"{first} {one:.4f} and {second} {other:.4f} on {comparison['n']:,} {tweets} ({trained})"
+    interval = f"{points['value']:+.2f} points ({points['low']:+.2f} to {points['high']:+.2f})"
     if comparison["p_value"] >= SIGNIFICANT:
-        return f"{told}: within noise, these cannot be told apart."
-    return f"{told}: {first if gap['value'] > 0 else second} did better."
+        return f"{scores}; the difference of {interval} is not significant."
+    return f"{scores}; the difference is {interval}: {first if gap['value'] > 0 else second} did better."
 
 
 def _variances(apart: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> tuple[float, float]:

@@ -13,24 +13,21 @@ import yaml
 
 from sentiment140_bert import saved_recipe
 from sentiment140_bert.errors import RecipeError
-from sentiment140_bert.experiments.tune import finals, trials, tuning
+from sentiment140_bert.experiments.tune import comparison, trials, tuning
 from sentiment140_bert.experiments.tune.space import DEFAULT
-from sentiment140_bert.experiments.tune.store import Store
-from sentiment140_bert.experiments.tune.study import Study
 from sentiment140_bert.recipe import Range, Recipe, load_recipe
 from sentiment140_bert.run import RunDir
 from tune_fixtures import TUNING, read, rows_of
 
 pytest_plugins = ("model_fixtures", "tune_fixtures")
 
-IDENTITY = ("space", "recipe", "data", "metric", "direction", "sampler", "pruner", "seed")
-
 
 def test_every_trial_is_a_training_of_its_values(tuned: Path) -> None:
     tuning = read(tuned)
     folders = ["figures", "final", "trials"]
-    files = ["README.md", "best.yaml", "study.db", "study.db.lock", "study.json", "study.json.lock", "tuning.json"]
-    assert sorted(each.name for each in tuned.iterdir()) == sorted([*folders, *files])
+    files = ["README.md", "best.yaml", "study.db", "study.json", "tuning.json"]
+    locks = ["final.lock", "study.db.lock", "study.json.lock"]
+    assert sorted(file.name for file in tuned.iterdir()) == sorted([*folders, *files, *locks])
     assert sum(tuning["counts"].values()) == len(rows_of(tuned)) == 6
     for each in tuning["trials"]:
         run = RunDir(tuned / "trials" / f"trial-{each['number']:04}")
@@ -83,10 +80,9 @@ def test_the_comparison_is_of_the_same_seeds_and_says_what_it_is(tuned: Path) ->
                 read(tuned / run, "metrics.json")["splits"][split]["accuracy"]["value"] for run in final["runs"][kind]
             ]
             assert each[side]["value"] == pytest.approx(sum(scores) / 2)
-        noise = each["p_value"] >= 0.05
-        assert ("within noise" in each["sentence"]) == noise
+        assert ("is not significant" in each["sentence"]) == (each["p_value"] >= 0.05)
     page = (tuned / "README.md").read_text()
-    assert "within noise" in page or "did better." in page
+    assert "is not significant." in page or "did better." in page
 
 
 @pytest.mark.long
@@ -94,26 +90,22 @@ def test_a_comparison_is_of_the_best_trial_also_if_another_process_finds_it_mean
     copied: Path, s140, tunable: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = ("tune", copied, "--recipe", tunable, "--trials", 6)
-    really = finals.compared
+    compare = comparison.compare
 
-    def while_another_works(*arguments: Any) -> dict[str, Any]:
-        store = Store(f"sqlite:///{copied}/study.db")
-        identity = json.loads((copied / "study.json").read_text())
-        claim = Study(store, identity["study"], {key: identity[key] for key in IDENTITY}).take(7)
-        if claim:
-            claim.finish(0.999)
-        return really(*arguments)
+    def compare_while_another_process_works(work: Any, *arguments: Any) -> dict[str, Any]:
+        if work.study.queue_next(7):
+            work.study.run_next(lambda attempt: 0.999)
+        return compare(work, *arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(finals, "compared", while_another_works)
-        said = s140(*asked, "--final-seeds", 1).stderr
-    assert "meanwhile trial 6 has become the best" in said
+        patched.setattr(comparison, "compare", compare_while_another_process_works)
+        stderr = s140(*asked, "--final-seeds", 1).stderr
+    assert "meanwhile trial 6 has become the best" in stderr
     tuning = read(copied)
     assert tuning["best"]["number"] == tuning["final"]["trial"] == 6
     assert tuning["final"]["runs"]["best"] == ["final/trial-0006-seed-43"]
-    s140(*asked, "--final-seeds", 0)
-    assert read(copied)["final"] == tuning["final"]
-    (copied / "tuning.json").write_text(json.dumps(tuning | {"final": tuning["final"] | {"trial": 5}}))
+    assert "step " not in s140(*asked, "--final-seeds", 1).stderr
+    assert read(copied) == tuning
     s140(*asked, "--final-seeds", 0)
     assert read(copied)["final"] is None
 
@@ -137,25 +129,25 @@ def test_until_the_comparison_nothing_but_training_and_validation_is_read(
         folder / name for kind in ("prepared", "tokenized") for folder in (cache / kind).iterdir() for name in HELD_OUT
     ]
     assert all(each.is_dir() for each in taken)
-    really = trials.material
+    load = tuning.load_material
 
-    def and_no_more(*arguments: Any) -> Any:
-        found = really(*arguments)
-        for each in taken:
-            shutil.rmtree(each, ignore_errors=True)
-        return found
+    def load_and_remove_the_others(*arguments: Any) -> Any:
+        material = load(*arguments)
+        for folder in taken:
+            shutil.rmtree(folder, ignore_errors=True)
+        return material
 
     asked = ("tune", "mine", "--recipe", tunable, "--trials", 4)
     with monkeypatch.context() as patched:
-        patched.setattr(trials, "material", and_no_more)
-        said = s140(*asked, "--final-seeds", 0).stderr
-    assert "damaged" not in said
-    assert not any(each.exists() for each in taken)
-    tuning = read(tmp_path / "mine")
-    assert tuning["counts"]["complete"] == 4
-    assert tuning["final"] is None
+        patched.setattr(tuning, "load_material", load_and_remove_the_others)
+        stderr = s140(*asked, "--final-seeds", 0).stderr
+    assert "damaged" not in stderr
+    assert not any(folder.exists() for folder in taken)
+    content = read(tmp_path / "mine")
+    assert content["counts"]["complete"] == 4
+    assert content["final"] is None
     assert "not trained again here; the test tweets were not looked at" in (tmp_path / "mine" / "README.md").read_text()
-    if tuning["best"]["number"]:
+    if content["best"]["number"]:
         assert "was damaged" in s140(*asked, "--final-seeds", 1).stderr
         assert all(each.exists() for each in taken)
 
@@ -176,7 +168,7 @@ def test_a_trial_is_scored_by_the_weights_that_it_would_keep() -> None:
     for metric, best in (("accuracy", 0.8), ("eval_loss", 0.5), ("log_loss", 0.5), ("eval_f1", 0.8)):
         for keeps_best in (True, False):
             recipe = Recipe().with_values({"metric_for_best_model": metric, "load_best_model_at_end": keeps_best})
-            assert trials._score(recipe, scores) == (best if keeps_best else 0.6), (metric, keeps_best)
+            assert trials.score_of(recipe, scores) == (best if keeps_best else 0.6), (metric, keeps_best)
 
 
 def test_default_ranges_are_those_that_mean_something() -> None:
@@ -188,12 +180,12 @@ def test_default_ranges_are_those_that_mean_something() -> None:
         ({"metric_for_best_model": "eval_loss"}, everything, {"label_smoothing_factor"}),
         ({}, everything | {"classifier_dropout": None}, {"classifier_dropout"}),
     ):
-        ranges = tuning._space(Recipe().with_values(changes), own)
+        ranges = tuning._choose_ranges(Recipe().with_values(changes), own)
         assert ranges == {name: each for name, each in DEFAULT.items() if name not in without}
     recipe = Recipe().model_copy(update={"tuning": {"hidden_dropout_prob": Range(0.0, 0.5)}})
-    assert tuning._space(recipe, everything) == recipe.tuning
+    assert tuning._choose_ranges(recipe, everything) == recipe.tuning
     with pytest.raises(RecipeError, match="hidden_dropout_prob: this model has no such dropout"):
-        tuning._space(recipe, everything | {"hidden_dropout_prob": None})
+        tuning._choose_ranges(recipe, everything | {"hidden_dropout_prob": None})
 
 
 @pytest.mark.long

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from sentiment140_bert.cli import main
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.experiments.tune.study_dir import TuningDir
+from sentiment140_bert.experiments.tune.results import StudyDir
 from sentiment140_bert.files import TEMPORARY
 from sentiment140_bert.recipe import load_recipe
 
@@ -19,13 +19,13 @@ pytest_plugins = ("model_fixtures", "tune_fixtures")
 
 
 IMPOSSIBLE: list[tuple[tuple[object, ...], int, str]] = [
-    (("--trials", 0), 1, "0 trials try nothing"),
-    (("--trials", -3), 1, "-3 trials try nothing"),
-    (("--timeout", 0), 1, "In 0 seconds nothing can be tried"),
-    (("--timeout", "0m"), 1, "In 0 seconds nothing can be tried"),
-    (("--timeout", "nan"), 1, "In nan seconds nothing can be tried"),
+    (("--trials", 0), 1, "--trials must be at least 1, not 0"),
+    (("--trials", -3), 1, "--trials must be at least 1, not -3"),
+    (("--timeout", 0), 1, "--timeout must be more than 0 seconds"),
+    (("--timeout", "0m"), 1, "--timeout must be more than 0 seconds"),
+    (("--timeout", "nan"), 1, "--timeout must be more than 0 seconds"),
     (("--timeout", "soon"), 2, "seconds, or as in 90s, 30m, 2.5h"),
-    (("--final-seeds", -1), 1, "-1 seeds are none"),
+    (("--final-seeds", -1), 1, "--final-seeds must be at least 0, not -1"),
     (("--final-seeds", 2, "--seed", 4294967294), 1, "for --final-seeds, must be at most 4,294,967,295"),
     (("--eval-strategy", "no", "--no-load-best-model-at-end"), 1, "no trial can be judged without evaluations"),
     (("--register-model", "m", "--report-to", "mlflow"), 1, "register_model"),
@@ -106,13 +106,13 @@ def test_folders_of_something_else_are_left_alone(s140, tunable: Path, tmp_path:
 
 
 def test_what_a_process_writes_that_begins_at_the_same_time_is_no_obstacle(tmp_path: Path) -> None:
-    home = TuningDir(tmp_path)
+    home = StudyDir(tmp_path)
     for name in ("study.db", "study.db.lock", "study.db-journal", f"{TEMPORARY}study.json.abc.json"):
         (tmp_path / name).write_text("")
-    home.refuse_something_else()
+    home.check()
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(RunError, match="no tuning"):
-        home.refuse_something_else()
+        home.check()
 
 
 def test_trials_share_no_repository_of_checkpoints(s140, tunable: Path, tmp_path: Path) -> None:

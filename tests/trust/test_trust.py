@@ -21,8 +21,8 @@ from hub_server import HubServer
 from sentiment140_bert import trust
 from sentiment140_bert.cli import main
 from sentiment140_bert.errors import StoreError, TrackerError, TrustError
+from sentiment140_bert.experiments.tune.results import StudyDir
 from sentiment140_bert.experiments.tune.store import SUPER_JOURNAL, Store
-from sentiment140_bert.experiments.tune.study_dir import TuningDir
 from sentiment140_bert.files import TEMPORARY, hash_file, remove_leftovers, remove_path, write_folder_whole, write_json
 from sentiment140_bert.locks import LOCK, lock_folder
 from sentiment140_bert.run import RunDir, saved_recipe
@@ -556,7 +556,7 @@ def test_a_tuning_opens_no_store_through_a_link(tmp_path: Path, elsewhere: Path)
     (tmp_path / "tuning").mkdir()
     (tmp_path / "tuning" / "study.db").symlink_to(elsewhere / "note.txt")
     with pytest.raises(TrustError, match="leads out"):
-        TuningDir(tmp_path / "tuning").refuse_something_else()
+        StudyDir(tmp_path / "tuning").check()
 
 
 def test_the_address_of_wandb_is_of_the_environment_or_the_users_own_login(tmp_path: Path, monkeypatch) -> None:

@@ -1,122 +1,211 @@
-"""The results of a tuning, from its study and the runs that were trained after it."""
+"""The folder of a tuning, and what is written into it: recipe, numbers, page, figures, and the tracked study."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.experiments import series
-from sentiment140_bert.experiments.earlier import Tuning, earlier
-from sentiment140_bert.experiments.tune.study_dir import TuningDir
-from sentiment140_bert.experiments.tune.trials import direction_of, metric_of, recipe_of
-from sentiment140_bert.files import write_json, write_text
+from sentiment140_bert.experiments.tune.study import Study, TrialRecord, count_states, find_best
+from sentiment140_bert.experiments.tune.trials import Material, get_metric, make_recipe
+from sentiment140_bert.files import TEMPORARY, write_json, write_text, write_whole
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import RunDir
+from sentiment140_bert.tracking import open_trackers, tracks
+from sentiment140_bert.training.environment import describe_environment, start_run
+from sentiment140_bert.training.volumes import is_volume
+from sentiment140_bert.trust import check_folder
 
 if TYPE_CHECKING:
-    from sentiment140_bert.experiments.tune.study import Study
-
-log = logging.getLogger(__name__)
-SCORED = {"test": "test tweets", "manual": "hand-labelled tweets"}  # what is looked at only after the trials
+    from filelock import BaseFileLock
 
 
-def write_best(home: TuningDir, recipe: Recipe, best: Mapping[str, Any]) -> None:
-    """Writes ``best.yaml``.
+@dataclass(frozen=True)
+class StudyDir:
+    """The folder of a tuning. ``path`` need not exist yet."""
 
-    Args:
-        home: Of the tuning.
-        recipe: Of the study.
-        best: ``number``, ``value`` and ``values`` of the best trial.
-    """
-    chosen = recipe_of(recipe, dict(best["values"]))
-    said = (
-        f"# The best of the trials of `s140 tune`: trial {best['number']}, {metric_of(recipe)} {best['value']:.4f} "
-        "on the validation tweets.\n"
-    )
-    write_text(home.best, said + chosen.to_yaml())
+    path: Path
 
+    @property
+    def about(self) -> Path:
+        """Which study it is, and of what; written first."""
+        return self.path / "study.json"
 
-def write_results(
-    home: TuningDir, study: Study, recipe: Recipe, report: Mapping[str, Any], own: Mapping[str, Any], final: Any = None
-) -> dict[str, Any]:
-    """Writes ``tuning.json``, what is made of it (figures and ``README.md``), and ``best.yaml``.
+    @property
+    def database(self) -> Path:
+        """The study itself, unless it is on a server."""
+        return self.path / "study.db"
 
-    Args:
-        home: Of the tuning.
-        study: Its own.
-        recipe: Of the study.
-        report: ``data.json``.
-        own: The recipe's own values of what is tuned.
-        final: Of :func:`tuning_finals.compared`; left away where another trial is the best by now. Without it what was
-            known before, if that is of the best trial.
+    @property
+    def tracked(self) -> RunDir:
+        """What the trackers get of the whole study."""
+        return RunDir(self.path / "study")
 
-    Returns:
-        The content of ``tuning.json`` (docs/tuning.md lists its keys).
-    """
-    from sentiment140_bert.experiments.tune import pictures, summary, table
+    def trial(self, number: int) -> RunDir:
+        """Return the run of a trial."""
+        return RunDir(self.path / "trials" / f"trial-{number:04}")
 
-    trials = summary.of_trials(study)
-    best = summary.best(trials, direction_of(recipe) == "maximize")
-    before = earlier(home.results, Tuning, "a comparison is made anew by --final-seeds, from what is in final/.")
-    known = [final, before.get("final") if before.get("best") == best else None]
-    tuning = {
-        "name": study.name,
-        "store": study.store.file.name if study.store.file else study.store.place,
-        "recipe": make_public(recipe).to_dict(),
-        "space": study.identity["space"],
-        "own_values": dict(own),
-        "metric": metric_of(recipe).removeprefix("eval_"),
-        **{name: study.identity[name] for name in ("direction", "sampler", "pruner", "seed")},
-        "data": {name: report[name] for name in ("sources", "splits", "fingerprint")},
-        "trials": trials,
-        "counts": summary.counts(trials),
-        "best": best,
-        "importances": summary.importances(study, trials),
-        "final": next((each for each in known if best and each and each["trial"] == best["number"]), None),
-    }
-    drawn = pictures.draw(home.figures, tuning)
-    write_text(home.page, table.as_page(tuning, drawn))
-    if best:
-        write_best(home, recipe, best)
-    write_json(home.results, tuning)
-    return tuning
+    def lock(self, name: str, *, wait: bool = True) -> BaseFileLock:
+        """Return a lock that one process at a time can have; filelock.Timeout is raised where it is not to wait."""
+        from filelock import FileLock
 
+        self.path.mkdir(parents=True, exist_ok=True)
+        return FileLock(self.path / f"{name}.lock", timeout=-1 if wait else 0)
 
-def final_of(best: Sequence[RunDir], own: Sequence[RunDir], seeds: Sequence[int]) -> dict[str, Any]:
-    """What the runs that were trained after the trials say.
+    def check(self) -> None:
+        """Refuse a folder that is neither new nor a tuning's, or in which trials cannot run.
 
-    Args:
-        best: With the best values, by seed.
-        own: With the recipe as it is, by seed.
-        seeds: Theirs.
-
-    Returns:
-        ``seeds``; ``runs``: folders; ``splits``: of each that was held out, what
-        :func:`~sentiment140_bert.experiments.seeds.compared` gives (the best values are ``first``), and ``sentence``.
-
-    Raises:
-        RunError: They were not scored on the same tweets, or a file of them is damaged.
-    """
-    import numpy as np
-
-    from sentiment140_bert.experiments import seeds as over_seeds
-
-    answers = {run.path: series.answered(run, SCORED) for run in (*best, *own)}
-    splits = {}
-    for split, words in SCORED.items():
-        found = {path: each[split] for path, each in answers.items() if split in each}
-        if not found:
-            continue
-        if len(found) < len(answers) or len({each.sha256 for each in found.values()}) > 1:
+        Raises:
+            RunError: It is one.
+            TrustError: A link in it leads out of it.
+        """
+        check_folder(self.path)
+        if is_volume(self.path):
             raise RunError(
-                f"The runs in {best[0].path.parent} were not scored on the same {words}.",
-                "Remove that folder; they are trained again by the same command.",
+                f"{self.path} is on a volume, whose files cannot be appended to; trials need that.",
+                "Choose an OUTPUT on a local disk, and copy it to the volume afterwards.",
             )
-        first, second = (np.stack([found[run.path].right for run in runs]) for runs in (best, own))
-        told = over_seeds.compared(first, second, found[best[0].path].labels)
-        splits[split] = told | {"sentence": over_seeds.in_words(told, "the best values", "the recipe as it is", words)}
-    runs = {name: [f"final/{run.path.name}" for run in each] for name, each in (("best", best), ("recipe", own))}
-    return {"seeds": list(seeds), "runs": runs, "splits": splits}
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(f"{self.path} is a file.", "Choose another OUTPUT.")
+        if not self.path.is_dir() or self.about.is_file():
+            return
+        new = (self.database.name, TEMPORARY)  # what a process that began just now may have written
+        if any(not file.name.startswith(new) for file in self.path.iterdir()):
+            raise RunError(f"{self.path} is not empty, and no tuning.", "Choose another OUTPUT.")
+
+
+@dataclass
+class Tuning:
+    """What one call of ``tune`` works on.
+
+    Args:
+        home: Its folder.
+        study: In its store.
+        recipe: Of the study.
+        material: Of the trials.
+        own: The recipe's own values of all settings.
+        arguments_given: What followed ``s140`` on the command line.
+        parent: The MLflow run of the study.
+    """
+
+    home: StudyDir
+    study: Study
+    recipe: Recipe
+    material: Material
+    own: dict[str, Any]
+    arguments_given: list[str] | None
+    parent: str | None = None
+
+    def make_recipe(self, values: Mapping[str, Any], run: RunDir, kind: str, **settings: Any) -> Recipe:
+        """Return the recipe of one training with its values, and with the names of its tracked run."""
+        folder = self.home.path.resolve().name
+        names = {"run_name": f"{folder}-{run.path.name}", "group": self.recipe.tracking.group or folder}
+        settings |= names | {"job_type": kind, "parent_run": self.parent}
+        return make_recipe(self.recipe, {**values, **settings})
+
+    def write_best(self) -> list[TrialRecord]:
+        """Write ``best.yaml``, the recipe with the values of the best trial so far, and return all trials."""
+        with self.home.lock("study.json"):  # so that no older one is written over a newer one
+            trials = self.study.list_trials()
+            best = find_best(trials, self.study.direction)
+            if best:
+                comment = (
+                    f"# The best of the trials of `s140 tune`: trial {best.number}, {get_metric(self.recipe)} "
+                    f"{best.value:.4f} on the validation tweets.\n"
+                )
+                recipe = make_recipe(self.recipe, best.values)
+                write_text(self.home.path / "best.yaml", comment + recipe.to_yaml())
+            return trials
+
+    def write_results(self, final: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Write ``tuning.json``, and ``README.md`` and the figures that are made of it.
+
+        Args:
+            final: From :func:`comparison.compare`; omitted if another trial is the best by now.
+
+        Returns:
+            The content of ``tuning.json`` (docs/tuning.md lists its keys).
+        """
+        from sentiment140_bert.experiments.tune import page
+
+        study, report = self.study, self.material.report
+        with self.home.lock("study.json"):
+            trials = study.list_trials()
+            record = find_best(trials, study.direction)
+            best = {"number": record.number, "value": record.value, "values": record.values} if record else None
+            content = {
+                "name": study.name,
+                "store": study.store.file.name if study.store.file else study.store.place,
+                "recipe": make_public(self.recipe).to_dict(),
+                "space": study.identity["space"],
+                "own_values": dict(self.own),
+                "metric": get_metric(self.recipe).removeprefix("eval_"),
+                **{name: study.identity[name] for name in ("direction", "sampler", "pruner", "seed")},
+                "data": {name: report[name] for name in ("sources", "splits", "fingerprint")},
+                "trials": [dataclasses.asdict(trial) for trial in trials],
+                "counts": count_states(trials),
+                "best": best,
+                "importances": study.rate_importances(trials),
+                "final": final if best and final and final["trial"] == best["number"] else None,
+            }
+            figures = page.draw_figures(self.home.path / "figures", content, study.space)
+            write_text(self.home.path / "README.md", page.make_page(content, figures))
+            write_json(self.home.path / "tuning.json", content)
+        return content
+
+    def begin_tracking(self) -> None:
+        """Begin a tracked run of the study, if it is the first process; in MLflow it is the parent of the others."""
+        from sentiment140_bert.training import arguments
+
+        run = self.home.tracked
+        if not tracks.choose_trackers(run, self.recipe, resume=False):
+            return
+        with self.home.lock("study.json"):
+            if not run.is_run():
+                precision = arguments.choose_precision(self.recipe.training)
+                environment = describe_environment(self.recipe, precision, 1, self.arguments_given)
+                start_run(run, self._name_study(), dict(self.material.report), environment)
+            runs = self.study.recall("tracked", self._track)
+            if runs and not run.tracking.is_file():
+                write_json(run.tracking, runs)
+            if run.tracking.is_file():
+                self.parent = run.read(run.tracking).get("mlflow", {}).get("id")
+
+    def track_results(self, content: Mapping[str, Any]) -> None:
+        """Send scores and pictures of the study to the trackers, if there are any."""
+        run = self.home.tracked
+        if not run.is_run():
+            return
+        better = max if content["direction"] == "maximize" else min
+        lines, best = [], None
+        for trial in content["trials"]:
+            if trial["state"] == "complete":
+                best = trial["value"] if best is None else better(best, trial["value"])
+                end = datetime.fromisoformat(trial["started"]).timestamp() + trial["seconds"]
+                values = {"eval_value": trial["value"], "eval_best": best}
+                lines.append(json.dumps({"step": trial["number"], "time": round(end, 3)} | values))
+        write_text(run.history, "".join(f"{line}\n" for line in lines))
+        for file in sorted((self.home.path / "figures").glob("*.png")):
+            with write_whole(run.figures / file.name) as temporary:
+                temporary.write_bytes(file.read_bytes())
+        self._track()
+
+    def _track(self) -> dict[str, Any]:
+        """Send the trackers what there is, and return which runs theirs are."""
+        run, recipe = self.home.tracked, self._name_study()
+        with open_trackers(
+            tracks.choose_trackers(run, recipe, resume=True), lambda: tracks.describe_tracked_run(run, recipe)
+        ):
+            pass
+        return dict(run.read(run.tracking)) if run.tracking.is_file() else {}
+
+    def _name_study(self) -> Recipe:
+        title = self.home.path.resolve().name
+        names = {"run_name": title, "group": self.recipe.tracking.group or title, "job_type": "study"}
+        return self.recipe.with_values(names | {"log_model": False})

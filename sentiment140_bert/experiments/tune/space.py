@@ -1,19 +1,27 @@
-"""Which settings are tried, between which values."""
+"""What is tried: the settings, their ranges, and how the next values are chosen."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sentiment140_bert.recipe import Range
 
 if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
     from optuna.trial import Trial
 
 Space = Mapping[str, Range]
+NUMBER = "number"  # the attribute of an Optuna trial that says which trial of the study it is an attempt at
+SAMPLERS, PRUNERS = ("tpe", "random"), ("median", "hyperband", "none")
+AT_RANDOM = 5  # trials before anything is learned from them
 
-# Where a recipe has no ranges of its own. Around what Devlin et al. 2019 (appendix A.3) and Mosbach et al. 2021 found
-# to work for BERT, a little wider, for smaller encoders want more; tweets have 20 to 50 tokens.
+# For a recipe without ranges. Around what Devlin et al. 2019 (appendix A.3) and Mosbach et al. 2021 found to work for
+# BERT, a little wider, for smaller encoders need more; tweets have 20 to 50 tokens.
 DEFAULT: dict[str, Range] = {
     "learning_rate": Range(1e-5, 2e-4, log=True),
     "per_device_train_batch_size": Range(choices=(16, 32, 64)),
@@ -29,37 +37,85 @@ DEFAULT: dict[str, Range] = {
 }
 
 
-def suggested(trial: Trial, space: Space) -> dict[str, Any]:
-    """A value for each setting; those that the trial has already stay."""
-    return {name: _one(trial, name, each) for name, each in space.items()}
+def suggest(trial: Trial, space: Space) -> dict[str, Any]:
+    """Return a value for each setting; those that the trial has already stay."""
+    return {name: _suggest_one(trial, name, limits) for name, limits in space.items()}
 
 
-def _one(trial: Trial, name: str, each: Range) -> Any:
-    if each.choices:
-        return trial.suggest_categorical(name, each.choices)
-    if isinstance(each.low, int):
-        return trial.suggest_int(name, each.low, each.high, step=each.step or 1, log=each.log)
-    return trial.suggest_float(name, each.low, each.high, step=each.step, log=each.log)
+def _suggest_one(trial: Trial, name: str, limits: Range) -> Any:
+    if limits.choices:
+        return trial.suggest_categorical(name, limits.choices)
+    suggest_number = trial.suggest_int if isinstance(limits.low, int) else trial.suggest_float
+    step = {"step": limits.step} if limits.step else {}
+    return suggest_number(name, limits.low, limits.high, log=limits.log, **step)
 
 
-def within(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Those values that are among the ones that are tried."""
-    return {name: values[name] for name, each in space.items() if name in values and each.holds(values[name])}
+def get_distribution(limits: Range) -> BaseDistribution:
+    """Return the distribution by which Optuna's storage describes a range."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if limits.choices:
+        return CategoricalDistribution(limits.choices)
+    if isinstance(limits.low, int):
+        return IntDistribution(limits.low, limits.high, log=limits.log, step=limits.step or 1)
+    return FloatDistribution(limits.low, limits.high, log=limits.log, step=limits.step)
 
 
-def plain(space: Space) -> dict[str, Any]:
-    """As a recipe holds it, and JSON."""
-    return {name: each.to_plain() for name, each in space.items()}
+def select_within(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those values that lie within their ranges."""
+    return {name: values[name] for name, limits in space.items() if name in values and limits.holds(values[name])}
 
 
-def longest(space: Space, otherwise: int) -> int:
-    """The greatest ``max_length`` that is tried."""
+def find_longest(space: Space, default: int) -> int:
+    """Return the greatest ``max_length`` that is tried; ``default`` where it is not tuned."""
     if "max_length" not in space:
-        return otherwise
-    each = space["max_length"]
-    return int(max(each.choices) if each.choices else each.high or 0)
+        return default
+    limits = space["max_length"]
+    return int(max(limits.choices) if limits.choices else limits.high or 0)
 
 
-def of_plain(plain: Mapping[str, Any]) -> dict[str, Range]:
-    """From what :func:`plain` gave; JSON has lists where there were tuples."""
-    return {name: Range.from_plain(each) for name, each in plain.items()}
+def to_plain(space: Space) -> dict[str, Any]:
+    """Return the ranges as a recipe and JSON hold them."""
+    return {name: limits.to_plain() for name, limits in space.items()}
+
+
+def from_plain(plain: Mapping[str, Any]) -> dict[str, Range]:
+    """Return the ranges that :func:`to_plain` gave; JSON has lists in place of tuples."""
+    return {name: Range.from_plain(limits) for name, limits in plain.items()}
+
+
+def make_sampler(name: str, seed: int) -> BaseSampler:
+    """Return a sampler that seeds itself before each trial, from the study's seed and the trial's number.
+
+    What it draws then depends on these and on the trials so far, not on how often the process was started.
+    """
+    from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+
+    class SeededByTrial(BaseSampler):  # type: ignore[misc]
+        def before_trial(self, study: Any, trial: Any) -> None:
+            own = int(np.random.SeedSequence([seed, trial.user_attrs.get(NUMBER) or 0]).generate_state(1)[0])
+            # Trials that run elsewhere count as bad (constant_liar), so that two processes do not try the same.
+            tpe = name == "tpe"
+            self.inner = (
+                TPESampler(seed=own, n_startup_trials=AT_RANDOM, constant_liar=True) if tpe else RandomSampler(own)
+            )
+
+        def infer_relative_search_space(self, *arguments: Any) -> Any:
+            return self.inner.infer_relative_search_space(*arguments)
+
+        def sample_relative(self, *arguments: Any) -> Any:
+            return self.inner.sample_relative(*arguments)
+
+        def sample_independent(self, *arguments: Any) -> Any:
+            return self.inner.sample_independent(*arguments)
+
+    return SeededByTrial()
+
+
+def make_pruner(name: str) -> BasePruner:
+    """Return the pruner of a name in :data:`PRUNERS`."""
+    import optuna
+
+    if name == "median":
+        return optuna.pruners.MedianPruner(n_startup_trials=AT_RANDOM)
+    return optuna.pruners.HyperbandPruner() if name == "hyperband" else optuna.pruners.NopPruner()

@@ -1,33 +1,42 @@
-"""The database that remembers a study, and the lock under which its trials are given out."""
+"""Optuna's database of a study: its address, what is refused in it, and which processes of this machine use it."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sqlite3
 import time
-from collections.abc import Iterator
+import warnings
+import weakref
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import MissingExtra, StoreError, first_line
 
 if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
+    from optuna.storages import RDBStorage
 
 log = logging.getLogger(__name__)
-SUPER_JOURNAL = bytes.fromhex("d9d505f920a163d7")  # how a journal ends that names one
-SECONDS = 60  # to wait for one that has it locked
+SUPER_JOURNAL = bytes.fromhex("d9d505f920a163d7")  # the end of a journal that names one
+SECONDS = 60  # to wait for a locked database
 SERVERS = ("postgresql", "mysql", "mariadb")
+HEARTBEAT, GRACE = 20, 120  # seconds between two heartbeats of a trial, and without one until it counts as dead
+VERSION = 2  # of what is written into a study; 1 had each trial in one of Optuna's
+DAMAGED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, AssertionError)
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_locks: weakref.WeakSet[IO[bytes]] = weakref.WeakSet()
 
 
 class Store:
-    """An Optuna store in SQLite, PostgreSQL or MySQL.
+    """An Optuna store in SQLite, PostgreSQL or MySQL. A process that uses a SQLite file holds a shared lock on
+    ``FILE.lock``, by which others of the machine know at once whether it lives; close the store to give it back.
 
     Args:
-        url: As SQLAlchemy writes it, ``sqlite:////folder/study.db`` or ``postgresql://user@host/name``.
-        seconds: How long to wait for a lock.
+        url: SQLAlchemy's address, ``sqlite:////folder/study.db`` or ``postgresql://user@host/name``.
+        seconds: How long to wait for a locked database.
 
     Raises:
         MissingExtra: Optuna is not installed.
@@ -36,14 +45,16 @@ class Store:
 
     def __init__(self, url: str, seconds: float = SECONDS) -> None:
         self.seconds = seconds
-        self.place, self.file = check(url)
-        if self.file:
-            _check_file(self.file)
+        self.place, self.file = parse_url(url)
+        self._lock: IO[bytes] | None = None
         try:
-            with self.explained():
-                self.engine: Any = None if self.file else _with_lock_row(url)
-            with self.exclusive():  # two that begin at once would both make the tables
-                self.optuna: BaseStorage = _opened(url, seconds if self.file else None)
+            if self.file:
+                _check_file(self.file)
+                self.file.parent.mkdir(parents=True, exist_ok=True)
+                self.file.touch()  # SQLite would make it for this user alone to write
+                self._lock = _open_lock(self.file)
+            with self.explain_errors(), self.alone():  # two that begin at once would both make the tables
+                self.optuna = self._open(url)
         except (ImportError, OSError) as error:
             raise StoreError(
                 f"The store {self.place} cannot be opened: {first_line(error)}.",
@@ -51,57 +62,122 @@ class Store:
             ) from None
 
     @contextmanager
-    def exclusive(self) -> Iterator[None]:
-        """No other process is within such a block of the same store meanwhile. The lock goes with the process."""
-        from filelock import FileLock
+    def alone(self) -> Iterator[bool]:
+        """Keep other processes of this machine from opening the store, and yield True, if none has it open already.
 
-        with self.explained():
-            if self.file:
-                self.file.parent.mkdir(parents=True, exist_ok=True)
-                with FileLock(f"{self.file}.lock", timeout=self.seconds):
-                    if not self.file.exists():  # SQLite would make it for this user alone to write
-                        self.file.touch()
-                    yield
-            else:
-                with self.engine.begin() as connection:
-                    connection.execute(_lock_table().select().with_for_update())
-                    yield
+        On a server, and where the system has no such locks, nothing is known of others, and False is yielded.
+        """
+        if not self._lock:
+            yield False
+            return
+        import fcntl
+
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            alone = True
+        except BlockingIOError:
+            fcntl.flock(self._lock, fcntl.LOCK_SH)
+            alone = False
+        try:
+            yield alone
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_SH)
+
+    def close(self) -> None:
+        """Let other processes of this machine know that this one no longer uses the store."""
+        if self._lock:
+            self._lock.close()
 
     @contextmanager
-    def explained(self) -> Iterator[None]:
-        """A StoreError for whatever a database has to say.
-
-        Raises:
-            StoreError: It is locked, out of reach, or no store of Optuna.
-        """
-        from filelock import Timeout
+    def explain_errors(self) -> Iterator[None]:
+        """Raise a StoreError in place of whatever error a database has."""
         from optuna.exceptions import StorageInternalError
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
             yield
-        except Timeout:
-            raise self._locked() from None
         except (SQLAlchemyError, StorageInternalError) as error:
             reason = first_line(error.__cause__ or error)
             if "database is locked" in reason:
-                raise self._locked() from None
+                raise StoreError(
+                    f"The store {self.place} is locked: another program has kept it for {self.seconds:g} seconds.",
+                    "Close what has it open, a database browser perhaps, and start again: nothing is lost.",
+                ) from None
             raise StoreError(
                 f"The store {self.place} cannot be used: {reason}.", "Is it in reach, and a store of Optuna?"
             ) from None
 
-    def _locked(self) -> StoreError:
-        return StoreError(
-            f"The store {self.place} is locked: another program has kept it for {self.seconds:g} seconds.",
-            "Close what has it open, a database browser perhaps, and start again: nothing is lost.",
-        )
+    def _open(self, url: str) -> RDBStorage:
+        """Return Optuna's storage. Of two processes that make a server's tables at once, one is refused: it retries."""
+        from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+
+        try:
+            return self._open_once(url)
+        except (IntegrityError, OperationalError, ProgrammingError):
+            if self.file:
+                raise
+        time.sleep(1.0)
+        return self._open_once(url)
+
+    def _open_once(self, url: str) -> RDBStorage:
+        from optuna.exceptions import ExperimentalWarning
+
+        options = {"connect_args": {"timeout": self.seconds}} if self.file else {"pool_pre_ping": True}
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                return _make_storage_type()(url, options, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
+        except RuntimeError as error:  # that another version made the tables
+            hint = "Take a new store, or `optuna storage upgrade`."
+            raise StoreError(f"The store is of another version of Optuna: {first_line(error)}.", hint) from None
+
+
+def _make_storage_type() -> type[RDBStorage]:
+    from optuna.exceptions import StorageInternalError
+    from optuna.storages import RDBStorage
+    from sqlalchemy.exc import SQLAlchemyError
+
+    class Storage(RDBStorage):  # type: ignore[misc]
+        """Optuna's storage; a heartbeat that fails is followed by the next, instead of a traceback and none."""
+
+        def record_heartbeat(self, trial_id: int) -> None:
+            try:
+                super().record_heartbeat(trial_id)
+            except (SQLAlchemyError, StorageInternalError) as error:  # the training meets it where it matters
+                log.debug("tune: no heartbeat: %s", first_line(error))
+
+    return Storage
+
+
+def _open_lock(file: Path) -> IO[bytes] | None:
+    """Return the open file by which processes know of each other; None where the system has no such locks."""
+    try:
+        import fcntl
+
+        lock = os.fdopen(os.open(f"{file}.lock", os.O_RDWR | os.O_CREAT | NO_LINK, 0o666), "rb")
+        fcntl.flock(lock, fcntl.LOCK_SH)
+    except ImportError:
+        return None
+    _locks.add(lock)
+    return lock
+
+
+def _release_in_child() -> None:
+    """Give back the locks in a forked child, such as one that reads ahead: it may outlive the process."""
+    for lock in _locks:
+        lock.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_release_in_child)
 
 
 def _check_file(file: Path) -> None:
     """Refuse a SQLite file that does more than hold tables.
 
     A journal may name another one, a "super-journal", which SQLite removes whatever it is (sqlite.org/fileformat.html,
-    "The Rollback Journal"; atomiccommit.html, 5). A journal of one file alone names none. Views and triggers compute.
+    "The Rollback Journal"; atomiccommit.html, 5). A journal of one file alone names none. Views, triggers and virtual
+    tables compute.
 
     Raises:
         StoreError: It does.
@@ -111,59 +187,19 @@ def _check_file(file: Path) -> None:
         raise StoreError(f"{journal} names another file, which SQLite would remove.", "Do not use this store.")
     if not file.is_file():
         return
+    query = "SELECT name FROM sqlite_master WHERE type IN ('view', 'trigger') OR sql LIKE 'CREATE VIRTUAL%'"
     # Not read-only: SQLite first brings a file back to before a change that a killed process had begun.
     with contextlib.closing(sqlite3.connect(file, timeout=0)) as connection:
         try:
-            found = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchone()
+            row = connection.execute(query).fetchone()
         except sqlite3.Error:  # it is no store, or locked, which is said when it is opened
             return
-    if found:
-        raise StoreError(f"{file} holds more than tables: {found[0]!r}.", "Optuna makes none. Do not use this store.")
+    if row:
+        raise StoreError(f"{file} holds more than tables: {row[0]!r}.", "Optuna makes none. Do not use this store.")
 
 
-def _opened(url: str, seconds: float | None) -> BaseStorage:
-    """Optuna's storage; ``seconds`` to wait for a lock, of SQLite."""
-    import optuna
-
-    options: dict[str, Any] = {"connect_args": {"timeout": seconds}} if seconds else {"pool_pre_ping": True}
-    try:
-        storage: BaseStorage = optuna.storages.RDBStorage(url, engine_kwargs=options)
-    except RuntimeError as error:  # so it says that another version made the tables
-        hint = "Take a new store, or `optuna storage upgrade`."
-        raise StoreError(f"The store is one of another version of Optuna: {first_line(error)}.", hint) from None
-    return storage
-
-
-def _lock_table() -> Any:
-    """A table of one row, which one process at a time holds locked."""
-    from sqlalchemy import Column, Integer, MetaData, Table
-
-    return Table("s140_lock", MetaData(), Column("id", Integer, primary_key=True, autoincrement=False))
-
-
-def _with_lock_row(url: str) -> Any:
-    """An engine for a server's database that has the table. Of two processes that make it at once one is refused."""
-    from sqlalchemy import create_engine
-    from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
-
-    engine = create_engine(url, pool_pre_ping=True)
-    table = _lock_table()
-    for last in (False, True):
-        try:
-            table.metadata.create_all(engine)
-            with engine.begin() as connection:
-                if connection.execute(table.select()).first() is None:
-                    connection.execute(table.insert().values(id=1))
-            return engine
-        except (IntegrityError, OperationalError, ProgrammingError):
-            if last:
-                raise
-            time.sleep(1.0)
-    return engine
-
-
-def check(url: str) -> tuple[str, Path | None]:
-    """How a store is named to people, without its password; and its file, where it is one. Nothing is opened.
+def parse_url(url: str) -> tuple[str, Path | None]:
+    """Return the name of a store for people, without its password, and its file, if it is one; open nothing.
 
     Raises:
         MissingExtra: Optuna is not installed.
@@ -176,7 +212,7 @@ def check(url: str) -> tuple[str, Path | None]:
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     hint = "As in sqlite:///study.db, postgresql+psycopg://user@host/name or mysql+pymysql://user@host/name."
     try:
         parts = make_url(url)
@@ -184,10 +220,57 @@ def check(url: str) -> tuple[str, Path | None]:
         raise StoreError("What was given as --storage is no address of a database.", hint) from None
     kind = parts.get_backend_name()
     if kind in SERVERS:
-        return parts.set(query={}).render_as_string(hide_password=True), None  # one may stand in the query, too
+        return parts.set(query={}).render_as_string(hide_password=True), None  # a password may stand in the query, too
     if kind != "sqlite":
         raise StoreError(f"A store of the kind {kind} cannot be shared safely.", hint)
     if not parts.database or ":memory:" in parts.database:
         raise StoreError("A store in memory is gone with the process.", hint)
     file = Path(parts.database)
     return str(file), file
+
+
+@contextmanager
+def explain_damage(what: str) -> Iterator[None]:
+    """Raise a StoreError, which begins with ``what``, in place of errors that strange content of a store causes."""
+    try:
+        yield
+    except DAMAGED as error:
+        raise StoreError(
+            f"{what} is damaged: {first_line(error)}.", "Do not use this store, or choose another --study-name."
+        ) from None
+
+
+def refuse_difference(before: Mapping[str, Any] | None, now: Mapping[str, Any], what: str) -> None:
+    """Raise StoreError where a study is one of something else, with what differs.
+
+    Args:
+        before: Its identity; None of a new one.
+        now: Of this call.
+        what: Begins the sentence.
+    """
+    if before is None:
+        return
+    if isinstance(before, Mapping) and "recipe" in before and before.get("version") != VERSION:
+        raise StoreError(
+            f"{what} was begun by another version of this tool, which stored trials in another way.",
+            "Finish it with that version, or choose another OUTPUT and --study-name.",
+        )
+    changes = list(_list_changes(before, now))
+    if changes:
+        raise StoreError(
+            f"{what} is another one: {'; '.join(changes)}.",
+            "Use the recipe and the tweets that it was begun with, or choose another --study-name and OUTPUT.",
+        )
+
+
+def _list_changes(before: Any, now: Any, name: str = "") -> Iterator[str]:
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for key in dict.fromkeys([*before, *now]):
+            yield from _list_changes(before.get(key), now.get(key), f"{name}.{key}" if name else str(key))
+    elif before != now:
+        yield f"{name}: {_shorten(before)} then, {_shorten(now)} now"
+
+
+def _shorten(value: Any) -> str:
+    text = f"{value[:12]}…" if isinstance(value, str) and len(value) == 64 else repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"

@@ -1,324 +1,328 @@
-"""A study in its store: trials are given out, each to one process; what a dead one had begun is given out again."""
+"""A study in Optuna's storage: which trial comes next, who takes over one that was stopped, what became of each.
+
+A trial of the study may take several of Optuna's trials, its attempts: where a process was stopped or killed, its
+attempt fails without a reason, and Optuna's callback queues the next one with the same values and scores. The number of
+the trial is a user attribute, which attempts inherit; so numbers, values and seeds are as if nothing had been stopped.
+"""
 
 from __future__ import annotations
 
 import logging
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import math
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.errors import S140Error, StoreError
-from sentiment140_bert.experiments.tune import owner, space, strategy
-from sentiment140_bert.experiments.tune.identity import refuse_another
+from sentiment140_bert.errors import Diverged, HardwareError, Interrupted, S140Error, StoreError, diverged
+from sentiment140_bert.experiments.tune import space
+from sentiment140_bert.experiments.tune.space import NUMBER
+from sentiment140_bert.experiments.tune.store import GRACE, VERSION, Store, explain_damage, refuse_difference
 
 if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
-
-    from sentiment140_bert.experiments.tune.store import Store
+    from optuna.trial import FrozenTrial, Trial
 
 log = logging.getLogger(__name__)
-IDENTITY, OWNER, BEAT, REASON = "s140", "owner", "beat", "reason"
-WAIT = 0.5  # seconds before it is looked again whether another process is ready
-FINALS, SIGN = "finals", "finals_beat"  # the owner of what comes after the trials, and its sign of life
+REASON, IDENTITY = "reason", "s140"  # attributes of an attempt, and of a study
+ENOUGH = 4  # complete trials, before anything is said of what matters
+STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
 
 
-class TakenOver(S140Error):
-    """Another process took this one for dead and goes on with its trial."""
+class NotNeeded(S140Error):
+    """Another process has this trial: both asked for it at the same time."""
 
 
 @dataclass(frozen=True)
-class Claim:
+class TrialRecord:
+    """What became of a trial.
+
+    Args:
+        number: From 0.
+        state: complete, pruned, failed, running or waiting.
+        value: Its score; of a pruned one the last.
+        values: What was tried, by setting.
+        scores: Of each evaluation.
+        reason: Why it failed.
+        started: When it began first, in ISO format.
+        seconds: From then to its end.
+    """
+
+    number: int
+    state: str
+    value: float | None
+    values: dict[str, Any]
+    scores: list[float]
+    reason: str | None
+    started: str | None
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Attempt:
     """A trial that this process works on.
 
     Args:
-        study: Its own.
-        number: From 0.
-        values: What is tried.
-        known: Scores by the number of their evaluation, of one that was begun before.
-        begun_before: Whether another process, or an earlier call, left it unfinished.
+        number: Of the trial, from 0.
+        values: What is tried, by setting.
+        scores: By the number of the evaluation (1, 2, …), those of earlier attempts.
+        is_retry: An earlier attempt was stopped.
+        trial: Optuna's.
     """
 
-    study: Study
     number: int
-    trial_id: int
     values: dict[str, Any]
-    known: dict[int, float]
-    begun_before: bool
+    scores: dict[int, float]
+    is_retry: bool
+    trial: Trial
 
     def report(self, number: int, score: float) -> bool:
-        """Keeps the score of an evaluation (1, 2, …), and says whether the trial is not worth going on with.
+        """Store the score of an evaluation, and return True if the trial should be ended early.
 
         Raises:
-            TakenOver: It is no longer this process's.
-            StoreError: The store does not answer.
+            Diverged: It is no number.
         """
-        with self.study.store.explained():
-            self.study.refuse_if_lost(self)
-            trial = self.study.trial(self)
-            if number not in self.known:
-                trial.report(score, number)
-            return bool(trial.should_prune())
-
-    def finish(self, score: float) -> None:
-        """It came to its end."""
-        self._tell("COMPLETE", score)
-
-    def prune(self) -> None:
-        """It was ended early."""
-        self._tell("PRUNED", None)
-
-    def fail(self, reason: str) -> None:
-        """These values do not work: the trial counts, without a score."""
-        self._tell("FAIL", None, reason)
-
-    def release(self) -> None:
-        """Leaves it to whoever comes next, unfinished."""
-        with self.study.store.exclusive():
-            if self.study.is_mine(self):
-                self.study.optuna._storage.set_trial_user_attr(self.trial_id, OWNER, None)
-
-    def _tell(self, state: str, score: float | None, reason: str = "") -> None:
-        from optuna.trial import TrialState
-
-        with self.study.store.exclusive():
-            self.study.refuse_if_lost(self)
-            if reason:
-                self.study.optuna._storage.set_trial_user_attr(self.trial_id, REASON, reason)
-            self.study.optuna.tell(self.number, score, state=TrialState[state])
+        if not math.isfinite(score):
+            raise diverged("its score is no number")
+        if number not in self.scores:
+            self.trial.report(score, number)
+        return bool(self.trial.should_prune())
 
 
 class Study:
-    """A study that this process works on.
+    """A study in its store.
 
     Args:
-        store: Where it lies.
+        store: Where it is.
         name: Within the store.
         identity: What it is a study of: ``space``, ``recipe``, ``data``, ``metric``, ``direction``, ``sampler``,
             ``pruner`` and ``seed``. All processes must have the same.
-        patience: Seconds without a sign of life, after which a process on another machine counts as dead.
 
     Raises:
-        StoreError: A study of that name is there and is one of something else; the differences are told.
+        StoreError: A study of that name is of something else, of an earlier version, of another tool or damaged.
     """
 
-    def __init__(self, store: Store, name: str, identity: Mapping[str, Any], patience: float = owner.PATIENCE) -> None:
+    def __init__(self, store: Store, name: str, identity: Mapping[str, Any]) -> None:
         import optuna
 
         self.store = store
         self.name = name
-        self.identity = identity
-        self.me = owner.this_process()
-        self.watch = owner.Watch(self.me, patience, one_machine=store.file is not None)
-        with store.exclusive():
-            known = name in optuna.get_all_study_names(store.optuna)
+        self.identity = dict(identity) | {"version": VERSION}
+        self.direction: str = identity["direction"]
+        self.space = space.from_plain(identity["space"])
+        what = f"The study {name!r} in {store.place}"
+        with store.explain_errors(), explain_damage(what):
             self.optuna = optuna.create_study(
                 storage=store.optuna,
                 study_name=name,
                 direction=identity["direction"],
-                pruner=strategy.pruner(identity["pruner"]),
+                sampler=space.make_sampler(identity["sampler"], identity["seed"]),
+                pruner=space.make_pruner(identity["pruner"]),
                 load_if_exists=True,
             )
             before = self.optuna.user_attrs.get(IDENTITY)
-            if before is None and known and self.trials():
-                raise StoreError(
-                    f"The study {name!r} in {store.place} was not made by this tool.", "Choose another --study-name."
-                )
+            is_ours = before is not None or not self.optuna.get_trials(deepcopy=False)
+            if not is_ours or [each.name.lower() for each in self.optuna.directions] != [identity["direction"]]:
+                raise StoreError(f"{what} was not made by this tool.", "Choose another --study-name.")
             if before is None:
-                self.optuna.set_user_attr(IDENTITY, dict(identity))
-        refuse_another(before, identity, f"The study {name!r} in {store.place}")
+                self.optuna.set_user_attr(IDENTITY, self.identity)
+        refuse_difference(before, self.identity, what)
+        with store.explain_errors(), explain_damage(what):
+            for trial in self.optuna.get_trials(deepcopy=False):
+                self._check(trial)
 
-    def trials(self) -> list[FrozenTrial]:
-        """All there are, by their numbers."""
-        return list(self.optuna.get_trials(deepcopy=False))
+    def list_trials(self) -> list[TrialRecord]:
+        """Return what became of each trial, in the order of their numbers."""
+        return [_make_record(number, attempts) for number, attempts in sorted(self._list_attempts().items())]
 
-    def take(self, planned: int, first: Mapping[str, Any] | None = None) -> Claim | None:
-        """A trial to be worked on: one that was left unfinished, or a new one; None when all are given out.
+    def queue_next(self, planned: int, first: Mapping[str, Any] | None = None) -> bool:
+        """Queue the next trial, one that was stopped before new ones; return False if there is nothing left to take.
 
         Args:
             planned: How many trials there are to be in the end.
-            first: What the very first one tries; settings that are left away are chosen.
+            first: Values of the very first one; settings without a value are sampled.
 
         Raises:
             StoreError: The store does not answer.
         """
-        with self.store.exclusive():
-            trials = self.trials()
-            for each in trials:
-                if each.state.name == "RUNNING" and self._is_left(each):
-                    return self._claim(each.number, each._trial_id, begun_before=True)
-            if not trials and first:
-                self.optuna.enqueue_trial(dict(first))
-                trials = self.trials()
-            waiting = [each.number for each in trials if each.state.name == "WAITING"]
-            if not waiting and len(trials) >= planned:
-                return None
-            self.optuna.sampler = self._sampler(waiting[0] if waiting else len(trials))
-            trial = self.optuna.ask()
-            return self._claim(trial.number, trial._trial_id, begun_before=False)
+        with self.store.explain_errors():
+            self._fail_dead_attempts()
+            trials = self._list_attempts()
+            for attempts in trials.values():
+                if all(map(_was_stopped, attempts)):
+                    self._retry(attempts[-1])
+                    return True
+            if any(attempt.state.name == "WAITING" for attempts in trials.values() for attempt in attempts):
+                return True
+            number = 1 + max(trials, default=-1)
+            if number < planned:
+                self.optuna.enqueue_trial(dict(first or {}) if number == 0 else {}, user_attrs={NUMBER: number})
+            return number < planned
 
-    def others(self) -> int:
-        """How many trials other processes are at."""
-        with self.store.explained():
-            return sum(each.state.name == "RUNNING" and not self._is_left(each) for each in self.trials())
-
-    def waited(self, until: float | None = None, finals: bool = False) -> bool:
-        """Waits where all that is left is held by processes elsewhere of which no sign of life was seen yet: until one
-        gives it or has been silent for too long.
+    def run_next(self, objective: Callable[[Attempt], float]) -> None:
+        """Take a trial from the queue and run it; values that do not work make it a failed one, with the reason.
 
         Args:
-            until: As ``time.monotonic`` counts; it waits no longer than that.
-            finals: For what comes after the trials, and not for a trial.
+            objective: Returns the score. It may raise optuna.TrialPruned, and any S140Error: those that do not come
+                from the values leave the trial to the next attempt.
 
-        Returns:
-            Whether it has waited, and it is worth looking again; if not, others are known to be at work, or nothing is
-            held by anybody.
+        Raises:
+            StoreError: The store does not answer.
         """
-        told = False
-        while silent := self._silent(finals):
-            now = time.monotonic()
-            if until is not None and now >= until:
-                break
-            if not told:
-                log.info(
-                    "tune: %s: begun by a process elsewhere; if it gives no sign of life within %g s it counts as dead",
-                    ", ".join(silent),
-                    self.watch.patience,
-                )
-            told = True
-            pause = min(owner.BEAT, self.watch.patience)
-            time.sleep(pause if until is None else min(pause, until - now))
-        return told
+        from optuna.exceptions import UpdateFinishedTrialError
 
-    def _silent(self, finals: bool) -> list[str]:
-        """What is held by processes of which nothing is known; nothing where there is no need to wait: one is known to
-        live and goes on with the rest, or something can be taken now."""
-        with self.store.explained():
-            running = [each for each in self.trials() if each.state.name == "RUNNING"]
-            states = {f"trial {each.number}": self._state(each.user_attrs) for each in running}
-            if finals and set(states.values()) <= {owner.DEAD}:  # which were left by a budget of time
-                attributes = self.optuna.user_attrs
-                states = {"the comparison": self._state({OWNER: attributes.get(FINALS), BEAT: attributes.get(SIGN)})}
-        blocked = owner.ALIVE in states.values() or (owner.DEAD in states.values() and not finals)
-        return [] if blocked else [what for what, state in states.items() if state == owner.SILENT]
+        stopped_by: BaseException | None = None
 
-    def _state(self, attributes: Mapping[str, Any]) -> str:
-        """Of the process that works on something. Without one it died while taking it."""
-        theirs = attributes.get(OWNER)
-        return self.watch.state(theirs, attributes.get(BEAT)) if theirs else owner.DEAD
+        def run(trial: Trial) -> float:
+            nonlocal stopped_by
+            try:
+                return objective(self._begin(trial))
+            except BaseException as error:
+                stopped_by = error
+                if isinstance(error, (HardwareError, Diverged)):
+                    trial.set_user_attr(REASON, error.message)
+                raise
 
-    def take_finals(self) -> bool:
-        """Whether what comes after the trials is this process's to do: nobody else works on the study any more."""
-        with self.store.exclusive():
-            if self.others():
-                return False
-            before = self.optuna.user_attrs.get(FINALS)
-            if before and not self.watch.is_dead(before, self.optuna.user_attrs.get(SIGN)):
-                return False
-            self.optuna.set_user_attr(FINALS, self.me.to_plain())
-            return True
-
-    def once(self, name: str, make: Callable[[], Any]) -> Any:
-        """What ``make`` gave the one process that made it; the others wait for it.
-
-        Args:
-            name: By which it is kept in the store.
-            make: Gives something that JSON holds; if it raises, the next process makes it.
-        """
-        maker = f"{name}_{OWNER}"
-        while True:
-            with self.store.exclusive():
-                attributes = self.optuna.user_attrs
-                if name in attributes:
-                    return attributes[name]
-                theirs = attributes.get(maker)
-                mine = not theirs or self.watch.is_dead(theirs, None)
-                if mine:
-                    self.optuna.set_user_attr(maker, self.me.to_plain())
-            if mine:
-                break
-            time.sleep(WAIT)
         try:
-            made = make()
-        except BaseException:
-            with self.store.exclusive():
-                self.optuna.set_user_attr(maker, None)
-            raise
-        with self.store.exclusive():
-            self.optuna.set_user_attr(name, made)
-        return made
-
-    def release_finals(self) -> None:
-        """Leaves them to whoever comes next."""
-        with self.store.exclusive():
-            self.optuna.set_user_attr(FINALS, None)
-
-    @contextmanager
-    def alive(self, claim: Claim | None) -> Iterator[None]:
-        """Shows the other processes that this one lives; ``claim`` is None for what comes after the trials."""
-        ended = threading.Event()
-
-        def beat() -> None:
-            count = 0
-            while not ended.wait(owner.BEAT):
-                count += 1
-                try:
-                    self._sign(claim, f"{self.me.mark} {count}")
-                except StoreError as error:  # the training itself will meet it where it matters
-                    log.debug("tune: no sign of life: %s", error.message)
-
-        thread = threading.Thread(target=beat, name="s140-alive", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
-
-    def is_mine(self, claim: Claim) -> bool:
-        """Whether a trial is still this process's to go on with."""
-        now = self.optuna._storage.get_trial(claim.trial_id)
-        theirs = now.user_attrs.get(OWNER) or {}
-        return now.state.name == "RUNNING" and theirs.get("mark") == self.me.mark
-
-    def refuse_if_lost(self, claim: Claim) -> None:
-        """Raises TakenOver where it is not."""
-        if not self.is_mine(claim):
-            raise TakenOver(
-                f"Trial {claim.number} was taken over by another process: this one gave no sign of life for too long.",
-                "Nothing is lost: the other one finishes it. The same command takes part again.",
+            with self.store.explain_errors():
+                self.optuna.optimize(run, n_trials=1, catch=(NotNeeded, HardwareError, Diverged))
+        except (ValueError, AssertionError, UpdateFinishedTrialError) as error:  # Optuna's, of a trial that has ended
+            if error is stopped_by and not isinstance(error, UpdateFinishedTrialError):
+                raise
+            if isinstance(stopped_by, (Interrupted, KeyboardInterrupt)):
+                raise stopped_by from None
+            log.warning(
+                "tune: a trial was taken over by another process, because this one gave no sign of life for %d s; "
+                "nothing is lost, the other one finishes it",
+                GRACE,
             )
 
-    def trial(self, claim: Claim) -> Any:
-        """Optuna's trial."""
+    def count_running(self) -> int:
+        """Return how many trials other processes are running."""
+        with self.store.explain_errors():
+            self._fail_dead_attempts()
+            return sum(trial.state == "running" for trial in self.list_trials())
+
+    def recall(self, name: str, make: Callable[[], Any]) -> Any:
+        """Return what is noted in the study by a name; if nothing is, note what ``make`` returns."""
+        with self.store.explain_errors():
+            if name not in self.optuna.user_attrs:
+                self.optuna.set_user_attr(name, make())
+            return self.optuna.user_attrs[name]
+
+    def rate_importances(self, trials: list[TrialRecord]) -> dict[str, Any]:
+        """Return how much of the scores' differences each setting accounts for: fANOVA (Hutter, Hoos and Leyton-Brown
+        2014). ``shares`` by setting, the greatest first, ``method`` and ``trials``; or ``refused``, a sentence."""
         import optuna
 
-        self.optuna.sampler = self._sampler(claim.number)
-        return optuna.trial.Trial(self.optuna, claim.trial_id)
+        scores = [trial.value for trial in trials if trial.state == "complete"]
+        if len(scores) < ENOUGH:
+            return {"refused": f"{len(scores)} complete trials say nothing of what matters; it takes {ENOUGH}."}
+        if len(set(scores)) == 1:
+            return {"refused": "All complete trials have the same score: nothing can be said of what matters."}
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=self.identity["seed"])
+        shares = optuna.importance.get_param_importances(self.optuna, evaluator=evaluator)
+        plain = {name: float(share) for name, share in shares.items()}
+        return {"shares": plain, "method": "fANOVA", "trials": len(scores)}
 
-    def _claim(self, number: int, trial_id: int, begun_before: bool) -> Claim:
-        """Makes it this process's; under the lock. Values that it has stay, others are chosen."""
+    def _list_attempts(self) -> dict[int, list[FrozenTrial]]:
+        trials: dict[int, list[FrozenTrial]] = defaultdict(list)
+        for attempt in self.optuna.get_trials(deepcopy=False):
+            if attempt.user_attrs.get(NUMBER) is not None:
+                trials[attempt.user_attrs[NUMBER]].append(attempt)
+        return trials
+
+    def _fail_dead_attempts(self) -> None:
+        """Fail what dead processes were running; not while this one runs a trial."""
         import optuna
 
-        self.optuna.sampler = self._sampler(number)
-        trial = optuna.trial.Trial(self.optuna, trial_id)
-        values = space.suggested(trial, space.of_plain(self.identity["space"]))
-        trial.set_user_attr(OWNER, self.me.to_plain())
-        known = dict(self.optuna._storage.get_trial(trial_id).intermediate_values)
-        return Claim(self, number, trial_id, values, known, begun_before)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            optuna.storages.fail_stale_trials(self.optuna)
+        running = (optuna.trial.TrialState.RUNNING,)
+        if self.optuna.get_trials(deepcopy=False, states=running):
+            with self.store.alone() as alone:
+                for trial in self.optuna.get_trials(deepcopy=False, states=running) if alone else ():
+                    self.optuna.tell(trial.number, state=optuna.trial.TrialState.FAIL)
 
-    def _is_left(self, trial: FrozenTrial) -> bool:
-        """Whether nobody works on a trial that is not finished."""
-        return self._state(trial.user_attrs) == owner.DEAD
+    def _retry(self, attempt: FrozenTrial) -> None:
+        import optuna
 
-    def _sampler(self, number: int) -> Any:
-        return strategy.sampler(self.identity["sampler"], self.identity["seed"], number)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            retry = optuna.storages.RetryHeartbeatStaleTrialCallback(inherit_intermediate_values=True)
+        retry(self.optuna, attempt)
 
-    def _sign(self, claim: Claim | None, sign: str) -> None:
-        with self.store.explained():
-            if claim:
-                self.optuna._storage.set_trial_user_attr(claim.trial_id, BEAT, sign)
-            else:
-                self.optuna.set_user_attr(SIGN, sign)
+    def _begin(self, trial: Trial) -> Attempt:
+        number = trial.user_attrs.get(NUMBER)
+        attempts = self._list_attempts().get(number, [])
+        earlier = [attempt for attempt in attempts if attempt.number < trial.number]
+        if number is None or not all(map(_was_stopped, earlier)):
+            trial.set_user_attr(NUMBER, None)
+            raise NotNeeded("Another process has this trial.")
+        scores = dict(earlier[-1].intermediate_values) if earlier else {}
+        return Attempt(number, space.suggest(trial, self.space), scores, bool(earlier), trial)
+
+    def _check(self, trial: FrozenTrial) -> None:
+        """Raise an error of ``DAMAGED`` if this tool did not write a trial: a study may come from a stranger."""
+        number, reason = (trial.user_attrs.get(name) for name in (NUMBER, REASON))
+        fixed, history = trial.system_attrs.get("fixed_params", {}), trial.system_attrs.get("retry_history", [])
+        numbers = [*trial.intermediate_values.values(), *([trial.value] if trial.value is not None else [])]
+        is_sound = (
+            isinstance(trial.number, int)
+            and (number is None or (isinstance(number, int) and number >= 0))
+            and (reason is None or isinstance(reason, str))
+            and isinstance(history, list)
+            and all(self.space[name].holds(value) for name, value in [*fixed.items(), *trial.params.items()])
+            and trial.distributions == {name: space.get_distribution(self.space[name]) for name in trial.params}
+            and all(math.isfinite(score) for score in numbers)
+        )
+        if trial.state.name in ("COMPLETE", "PRUNED"):
+            is_sound &= trial.params.keys() == self.space.keys() and trial.duration is not None
+            is_sound &= trial.state.name == "PRUNED" or trial.value is not None
+        if not is_sound:
+            raise ValueError(f"trial {trial.number} holds what this tool does not write")
+        if trial.datetime_start:
+            trial.datetime_start.timestamp()
+
+
+def _was_stopped(attempt: FrozenTrial) -> bool:
+    """Return True if an attempt ended without a result, so that the trial needs another one."""
+    return attempt.state.name == "FAIL" and attempt.user_attrs.get(REASON) is None
+
+
+def _make_record(number: int, attempts: list[FrozenTrial]) -> TrialRecord:
+    ended = [each for each in attempts if each.state.is_finished() and not _was_stopped(each)]
+    last = ended[0] if ended else attempts[-1]
+    state = "waiting" if _was_stopped(last) else STATES[last.state.name]
+    started = attempts[0].datetime_start
+    seconds = (
+        (last.datetime_complete - started).total_seconds() if ended and started and last.datetime_complete else None
+    )
+    return TrialRecord(
+        number=number,
+        state=state,
+        value=last.value if state in ("complete", "pruned") else None,
+        values=dict(last.params),
+        scores=[score for _, score in sorted(last.intermediate_values.items())],
+        reason=last.user_attrs.get(REASON),
+        started=started.isoformat(timespec="seconds") if started else None,
+        seconds=None if seconds is None else round(seconds, 2),
+    )
+
+
+def find_best(trials: list[TrialRecord], direction: str) -> TrialRecord | None:
+    """Return the best complete trial, of equal ones the first; None if there is none.
+
+    Args:
+        trials: Those to choose from.
+        direction: maximize or minimize.
+    """
+    sign = -1 if direction == "maximize" else 1
+    complete = [trial for trial in trials if trial.state == "complete" and trial.value is not None]
+    return min(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
+
+
+def count_states(trials: list[TrialRecord]) -> dict[str, int]:
+    """Return how many trials there are in each state."""
+    return {state: sum(trial.state == state for trial in trials) for state in STATES.values()}

@@ -1,16 +1,18 @@
-"""The trials of a tuning: each a training that sees training and validation tweets, and nothing else."""
+"""The trials of a study: each is a training that sees training and validation tweets, and nothing else."""
 
 from __future__ import annotations
 
 import logging
-import math
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tqdm import tqdm
+
 from sentiment140_bert.data import loading
-from sentiment140_bert.errors import Diverged, HardwareError, Interrupted, RunError, diverged
+from sentiment140_bert.errors import Diverged, HardwareError, Interrupted, RunError
 from sentiment140_bert.experiments import series
 from sentiment140_bert.files import explain_full_disk, write_json
 from sentiment140_bert.locks import lock_folder
@@ -27,11 +29,10 @@ from sentiment140_bert.training.environment import (
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from sentiment140_bert.experiments.tune.progress import Progress
-    from sentiment140_bert.experiments.tune.study import Claim
+    from sentiment140_bert.experiments.tune.study import Attempt, TrialRecord
 
 log = logging.getLogger(__name__)
-GO_ON = "Finished trials are kept; go on with the same command."
+RESUME = "Finished trials are kept; run the same command again to resume."
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Material:
 
     Args:
         train: Tokens and labels, at the greatest length that is tried.
-        validation: Likewise.
+        validation: The same of the validation tweets.
         tokenizer: By which they were made.
         report: ``data.json`` of the preparation.
     """
@@ -51,92 +52,143 @@ class Material:
     report: dict[str, Any]
     cut: dict[int, dict[str, Dataset]] = field(default_factory=dict)
 
-    def of_length(self, max_length: int) -> dict[str, Dataset]:
-        """Both splits as they would be tokenized with that ``max_length``; the last ones are kept."""
+    def cut_to(self, max_length: int) -> dict[str, Dataset]:
+        """Return both splits as they would be tokenized with that ``max_length``; the last ones are kept."""
         from sentiment140_bert.data.tokenize import count_closing_tokens, truncate_tokens
 
         if max_length not in self.cut:
             behind = count_closing_tokens(self.tokenizer)
-            parts = {"train": self.train, "validation": self.validation}
+            splits = {"train": self.train, "validation": self.validation}
             self.cut.clear()
-            self.cut[max_length] = {name: truncate_tokens(part, max_length, behind) for name, part in parts.items()}
+            self.cut[max_length] = {name: truncate_tokens(split, max_length, behind) for name, split in splits.items()}
         return self.cut[max_length]
 
 
-def material(recipe: Recipe, max_length: int) -> Material:
-    """Prepares a recipe's tweets, once, and opens training and validation.
-
-    Args:
-        recipe: Of the study.
-        max_length: The greatest that is tried.
-    """
+def load_material(recipe: Recipe, max_length: int) -> Material:
+    """Prepare a recipe's tweets, once, at the greatest length that is tried, and open training and validation."""
     _, tokens, tokenizer = loading.load_data(recipe.with_values({"max_length": max_length}))
     return Material(tokens.split("train"), tokens.split("validation"), tokenizer, tokens.report)
 
 
-def metric_of(recipe: Recipe) -> str:
-    """What a trial is judged by, as the Trainer names it."""
+def get_metric(recipe: Recipe) -> str:
+    """Return what a trial is judged by, as the Trainer names it."""
     return f"eval_{recipe.training.metric_for_best_model.removeprefix('eval_')}"
 
 
-def direction_of(recipe: Recipe) -> str:
-    """Whether more of it is better: ``maximize`` or ``minimize``."""
-    return "minimize" if metric_of(recipe).endswith("loss") else "maximize"
+def get_direction(recipe: Recipe) -> str:
+    """Return ``maximize`` or ``minimize``, by the metric."""
+    return "minimize" if get_metric(recipe).endswith("loss") else "maximize"
 
 
-def recipe_of(recipe: Recipe, values: dict[str, Any], names: dict[str, Any] | None = None) -> Recipe:
-    """The recipe of a study with the values of a trial, and without ranges.
+def make_recipe(recipe: Recipe, values: Mapping[str, Any], names: Mapping[str, Any] | None = None) -> Recipe:
+    """Return the recipe of a study with the values of a trial, without ranges; ``names`` are of its tracked run."""
+    return recipe.model_copy(update={"tuning": {}}).with_values({**values, **(names or {})}, "a trial")
+
+
+class Progress:
+    """One bar for all trials with the best so far; plain lines without a terminal.
 
     Args:
-        recipe: Of the study.
-        values: By the names of the settings.
-        names: Of its tracked run.
+        planned: Trials in the end.
+        done: Those that have ended.
+        direction: maximize or minimize.
+        best: The best trial so far.
     """
-    return recipe.model_copy(update={"tuning": {}}).with_values(values | (names or {}), "a trial")
+
+    def __init__(self, planned: int, done: int, direction: str, best: TrialRecord | None) -> None:
+        self.planned, self.done, self.maximize = planned, done, direction == "maximize"
+        self.best = (best.number, best.value or 0.0) if best else None
+        self.number = 0
+        shape = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+        self.bar: tqdm[Any] = tqdm(
+            desc="tune", total=planned, initial=done, bar_format=shape, disable=None, leave=False
+        )
+
+    def begin(self, attempt: Attempt) -> None:
+        """Show which trial begins, or is resumed."""
+        self.number = attempt.number
+        again = " (begun before)" if attempt.is_retry else ""
+        values = ", ".join(f"{name} {shorten(value)}" for name, value in attempt.values.items())
+        self.say(f"trial {self.number} ({self.done + 1} of {self.planned}){again}: {values}")
+        self.advance(0.0)
+
+    def advance(self, share: float) -> None:
+        """Show how much of the trial is done."""
+        if not self.bar.disable:
+            text = f"{self.done} of {self.planned}, trial {self.number}: {share:.0%}{self._describe_best()}"
+            self.bar.set_postfix_str(text, refresh=False)
+            self.bar.update(max(0.0, self.done + share - self.bar.n))
+
+    def end(self, how: str, score: float | None = None) -> None:
+        """Show how the trial ended; ``score`` is that of a complete one."""
+        is_best = score is not None and (
+            self.best is None or (score > self.best[1] if self.maximize else score < self.best[1])
+        )
+        if is_best and score is not None:
+            self.best = self.number, score
+        self.done += 1
+        self.say(f"trial {self.number}{how}{', the best so far' if is_best else self._describe_best()}")
+
+    def say(self, line: str) -> None:
+        """Log a line above the bar."""
+        self.bar.clear()
+        log.info("tune: %s", line)
+        self.bar.refresh()
+
+    def _describe_best(self) -> str:
+        return f" (best so far: {self.best[1]:.4f}, trial {self.best[0]})" if self.best else ""
 
 
-def attempt(
-    claim: Claim,
+def shorten(value: Any) -> str:
+    """Return a value with as many digits as people need."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def run_trial(
+    attempt: Attempt,
     recipe: Recipe,
     material: Material,
     run: RunDir,
     progress: Progress,
     arguments_given: list[str] | None,
-) -> None:
-    """Trains one trial, or goes on with it, and tells the study how it ended.
+) -> float:
+    """Train one trial, or resume it from its checkpoint, and return its score.
 
     Args:
-        claim: The trial.
+        attempt: The trial.
         recipe: Its own.
         material: Of all trials.
         run: Where its checkpoints and history go.
-        progress: Is told how far it is.
+        progress: Shows how far it is.
         arguments_given: What followed ``s140`` on the command line.
 
     Raises:
-        Interrupted: A signal stopped it; the trial is left to whoever comes next, with a checkpoint.
-        S140Error: The trial cannot be trained for a reason that lies not in its values.
+        optuna.TrialPruned: It was ended early.
+        HardwareError, Diverged: Its values do not work.
+        Interrupted: A signal stopped it; a checkpoint is left for the next attempt.
+        S140Error: It cannot be trained for a reason that is not in its values.
     """
+    from optuna import TrialPruned
+
+    progress.begin(attempt)
     with lock_folder(run.path, "training a trial", create=True), explain_full_disk(run.path):
         try:
-            score = _trained(claim, recipe, material, run, progress, arguments_given)
+            score = _train(attempt, recipe, material, run, progress, arguments_given)
+            progress.end(": ended early, its scores are too low" if score is None else f": {score:.4f}", score)
         except (HardwareError, Diverged) as error:
-            claim.fail(error.message)
-            progress.failed(claim.number, error.message)
-        else:
-            if score is None:
-                claim.prune()
-                progress.pruned(claim.number)
-            else:
-                claim.finish(score)
-                progress.finished(claim.number, score)
+            progress.end(f" failed: {error.message}")
+            shutil.rmtree(run.checkpoints, ignore_errors=True)
+            raise
         finally:
             series.free_memory()
         shutil.rmtree(run.checkpoints, ignore_errors=True)
+    if score is None:
+        raise TrialPruned
+    return score
 
 
-def left_in(run: RunDir, recipe: Recipe, fingerprint: str) -> Path | None:
-    """The checkpoint that this very trial has left; another study, whose store is gone, may have left one, too."""
+def find_checkpoint(run: RunDir, recipe: Recipe, fingerprint: str) -> Path | None:
+    """Return the checkpoint that a trial left, and not one of another study, whose store was removed."""
     from sentiment140_bert.training.checkpoints import newest_complete
 
     if not run.is_run() or list_differences(saved_recipe(run.path), recipe):
@@ -144,48 +196,46 @@ def left_in(run: RunDir, recipe: Recipe, fingerprint: str) -> Path | None:
     return newest_complete(run.checkpoints) if run.read(run.data)["fingerprint"] == fingerprint else None
 
 
-def _trained(
-    claim: Claim,
+def _train(
+    attempt: Attempt,
     recipe: Recipe,
     material: Material,
     run: RunDir,
     progress: Progress,
     arguments_given: list[str] | None,
 ) -> float | None:
-    """The score of the weights that the recipe would keep; None of a trial that was ended early."""
+    """Return the score of the weights that the recipe would keep; None if the trial was ended early."""
     from sentiment140_bert import models
     from sentiment140_bert.evaluation.metrics import compute_trainer_metrics
     from sentiment140_bert.machine.usage import Usage
     from sentiment140_bert.tracking import open_trackers
     from sentiment140_bert.training import arguments, callbacks, trainer
 
+    def report(number: int, score: float) -> bool:
+        progress.say(f"trial {attempt.number}, evaluation {number}: {score:.4f}")
+        return attempt.report(number, score)
+
     precision = arguments.choose_precision(recipe.training)
     settings = arguments.training_arguments(recipe.training, precision, run.checkpoints)
-    checkpoint = left_in(run, recipe, material.report["fingerprint"]) if claim.begun_before else None
-    started = describe_environment(recipe, precision, 1, arguments_given)
+    environment = describe_environment(recipe, precision, 1, arguments_given)
+    checkpoint = find_checkpoint(run, recipe, material.report["fingerprint"]) if attempt.is_retry else None
     if checkpoint:
-        started = resume_environment(run, started)
-        write_json(run.environment, started)
+        log.info("tune: resuming from %s", checkpoint.name)
+        environment = resume_environment(run, environment)
+        write_json(run.environment, environment)
     else:
         run.clear()
-        start_run(run, recipe, material.report, started)
+        start_run(run, recipe, material.report, environment)
     name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
     model = models.load_encoder(name, revision, recipe.training.seed, recipe.model.dropouts())
-    if checkpoint:
-        log.info("tune: going on from %s", checkpoint.name)
-
-    def report(number: int, value: float) -> bool:
-        progress.evaluated(number, value)
-        return claim.report(number, value)
-
-    reported = callbacks.EvaluationReporter(metric_of(recipe), report, claim.known, progress.advance)
+    reported = callbacks.EvaluationReporter(get_metric(recipe), report, attempt.scores, progress.advance)
     usage = Usage()
     names = tracks.choose_trackers(run, recipe, resume=checkpoint is not None)
     with open_trackers(names, lambda: tracks.describe_tracked_run(run, recipe, live=True)) as tracking:
         outcome = trainer.train(
             model,
             material.tokenizer,
-            material.of_length(recipe.data.max_length),
+            material.cut_to(recipe.data.max_length),
             settings,
             history=run.history,
             compute_metrics=compute_trainer_metrics,
@@ -197,17 +247,19 @@ def _trained(
             lr_decay=recipe.training.layerwise_lr_decay,
         )
         if outcome.signal:
-            message = f"Trial {claim.number} was stopped by a signal after step {outcome.steps}."
-            raise Interrupted(message, GO_ON, outcome.signal)
-        write_json(run.environment, started | {"training": describe_training(outcome, usage)})
-    return None if reported.stopped else _score(recipe, list(reported.values.values()))
+            message = f"Trial {attempt.number} was stopped by a signal after step {outcome.steps}."
+            raise Interrupted(message, RESUME, outcome.signal)
+        write_json(run.environment, environment | {"training": describe_training(outcome, usage)})
+    return None if reported.stopped else score_of(recipe, list(reported.values.values()))
 
 
-def _score(recipe: Recipe, scores: list[float]) -> float:
+def score_of(recipe: Recipe, scores: list[float]) -> float:
+    """Return the score of a trial from those of its evaluations.
+
+    Raises:
+        RunError: There was none.
+    """
     if not scores:
         raise RunError("The training ended before its first evaluation.", "Lower --eval-steps.")
-    best = max(scores) if direction_of(recipe) == "maximize" else min(scores)
-    score = best if recipe.training.load_best_model_at_end else scores[-1]
-    if not math.isfinite(score):
-        raise diverged("its score is no number")
-    return score
+    best = max(scores) if get_direction(recipe) == "maximize" else min(scores)
+    return best if recipe.training.load_best_model_at_end else scores[-1]

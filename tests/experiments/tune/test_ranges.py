@@ -15,10 +15,10 @@ from sentiment140_bert.recipe import SECTION_BY_KEY, Range, Recipe, parse_recipe
 from sentiment140_bert.recipe.ranges import TUNABLE
 
 
-def problems_of(tuning: object, **training: Any) -> list[str]:
-    with pytest.raises(RecipeError) as caught:
+def list_problems(tuning: object, **training: Any) -> list[str]:
+    with pytest.raises(RecipeError) as error:
         parse_recipe({"tuning": tuning, "training": training})
-    return caught.value.problems
+    return error.value.problems
 
 
 def test_ranges_come_back_from_their_own_yaml() -> None:
@@ -81,18 +81,18 @@ PROBLEMS: list[tuple[object, str]] = [
 ]
 
 
-def test_what_is_wrong_is_said() -> None:
-    wrong = {problem: problems_of(tuning) for tuning, problem in PROBLEMS}
-    assert {problem: given for problem, given in wrong.items() if problem not in "\n".join(given)} == {}
+def test_each_problem_is_named() -> None:
+    problems = {expected: "\n".join(list_problems(tuning)) for tuning, expected in PROBLEMS}
+    assert {expected: text for expected, text in problems.items() if expected not in text} == {}
 
 
-def test_all_that_is_wrong_is_said_at_once() -> None:
-    found = problems_of({"learning_rat": [], "weight_decay": {"low": 2, "high": 1}, "max_length": []}, seed="x")
-    assert len(found) == 4
+def test_all_problems_are_named_at_once() -> None:
+    problems = list_problems({"learning_rat": [], "weight_decay": {"low": 2, "high": 1}, "max_length": []}, seed="x")
+    assert len(problems) == 4
 
 
 def test_epochs_have_no_effect_beside_max_steps() -> None:
-    assert "beside max_steps" in problems_of({"num_train_epochs": [1, 2]}, max_steps=5)[0]
+    assert "beside max_steps" in list_problems({"num_train_epochs": [1, 2]}, max_steps=5)[0]
 
 
 def test_warm_up_is_a_share_or_a_number_of_steps() -> None:
@@ -102,26 +102,26 @@ def test_warm_up_is_a_share_or_a_number_of_steps() -> None:
         assert parse_recipe({"tuning": {"warmup_steps": warm_up}}).tuning, warm_up
 
 
-def test_a_loss_that_label_smoothing_changes_judges_no_trial() -> None:
+def test_label_smoothing_is_not_tuned_by_a_loss_that_it_changes() -> None:
     smoothing = {"label_smoothing_factor": {"low": 0, "high": 0.1}}
-    assert "use log_loss" in problems_of(smoothing, metric_for_best_model="eval_loss")[0]
+    assert "use log_loss" in list_problems(smoothing, metric_for_best_model="eval_loss")[0]
     assert parse_recipe({"tuning": smoothing, "training": {"metric_for_best_model": "log_loss"}}).tuning
 
 
-def test_every_default_range_could_stand_in_a_recipe() -> None:
+def test_a_recipe_could_have_every_default_range() -> None:
     assert set(space.DEFAULT) <= set(TUNABLE) <= SECTION_BY_KEY.keys()
-    assert parse_recipe({"tuning": space.plain(space.DEFAULT)}).tuning == space.DEFAULT
-    assert space.of_plain(space.plain(space.DEFAULT)) == space.DEFAULT
+    assert parse_recipe({"tuning": space.to_plain(space.DEFAULT)}).tuning == space.DEFAULT
+    assert space.from_plain(space.to_plain(space.DEFAULT)) == space.DEFAULT
 
 
 def test_a_range_knows_its_values() -> None:
-    for each, inside, outside in (
+    for limits, inside, outside in (
         (Range(1.0, 4.0, step=1.0), (1.0, 3), (2.5, 5, 0.0, None)),
         (Range(1e-5, 1e-4, log=True), (1e-5, 5e-5, 1e-4), (1e-3, 1e-6)),
         (Range(choices=(16, 32)), (16, 32), (24, None)),
         (Range(0.0, 0.3, step=0.1), (0.1, 0.2, 0.3), (0.15,)),
     ):
-        assert [value for value in (*inside, *outside) if each.holds(value)] == list(inside), each
+        assert [value for value in (*inside, *outside) if limits.holds(value)] == list(inside), limits
 
 
 @given(st.integers(-50, 50), st.integers(1, 60), st.integers(1, 9), st.integers(-120, 120))
@@ -130,14 +130,14 @@ def test_a_range_with_steps_holds_what_they_reach(low: int, width: int, step: in
     assert Range(low, low + width, step=step).holds(value) == (value in range(low, low + width + 1, step))
 
 
-def test_of_the_recipe_those_values_are_tried_first_that_are_in_the_space() -> None:
+def test_the_recipe_s_values_are_tried_first_as_far_as_they_are_in_the_space() -> None:
     ranges = {"a": Range(1, 4, step=1), "b": Range(choices=(8, 16)), "c": Range(0.0, 1.0), "d": Range(0.0, 1.0)}
-    assert space.within(ranges, {"a": 2, "b": 9, "c": 1.5, "e": 3}) == {"a": 2}
-    assert space.within(ranges, {"a": 4, "b": 16, "c": 0.0, "d": None}) == {"a": 4, "b": 16, "c": 0.0}
+    assert space.select_within(ranges, {"a": 2, "b": 9, "c": 1.5, "e": 3}) == {"a": 2}
+    assert space.select_within(ranges, {"a": 4, "b": 16, "c": 0.0, "d": None}) == {"a": 4, "b": 16, "c": 0.0}
 
 
 @given(st.lists(st.integers(1, 512), min_size=2, unique=True), st.integers(1, 512))
 def test_tweets_are_tokenized_at_the_greatest_length_that_is_tried(lengths: list[int], otherwise: int) -> None:
-    assert space.longest({"max_length": Range(choices=tuple(lengths))}, otherwise) == max(lengths)
-    assert space.longest({"max_length": Range(min(lengths), max(lengths), step=1)}, otherwise) == max(lengths)
-    assert space.longest({"learning_rate": Range(1e-5, 1e-4)}, otherwise) == otherwise
+    assert space.find_longest({"max_length": Range(choices=tuple(lengths))}, otherwise) == max(lengths)
+    assert space.find_longest({"max_length": Range(min(lengths), max(lengths), step=1)}, otherwise) == max(lengths)
+    assert space.find_longest({"learning_rate": Range(1e-5, 1e-4)}, otherwise) == otherwise

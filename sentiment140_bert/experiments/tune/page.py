@@ -1,0 +1,111 @@
+"""The page and the figures of a tuning, made of what ``tuning.json`` holds."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from sentiment140_bert.cards import markup
+from sentiment140_bert.experiments.tune.space import Space, get_distribution
+from sentiment140_bert.experiments.tune.trials import shorten
+from sentiment140_bert.files import write_whole
+
+if TYPE_CHECKING:
+    from optuna.study import Study
+
+CAPTIONS = {
+    "history.png": "scores of the trials",
+    "importances.png": "what the differences between trials come from",
+    "parallel_coordinates.png": "the values of all complete trials",
+}
+
+
+def draw_figures(folder: Path, content: Mapping[str, Any], space: Space) -> list[str]:
+    """Draw Optuna's plots of those that there is something to show of, and return their names."""
+    import matplotlib
+
+    if "matplotlib.pyplot" not in sys.modules and "MPLBACKEND" not in os.environ:
+        matplotlib.use("agg")  # no windows
+    from matplotlib import pyplot
+    from optuna.importance import FanovaImportanceEvaluator
+    from optuna.visualization import matplotlib as plots
+
+    study, metric = _rebuild_study(content, space), f"validation {content['metric'].replace('_', ' ')}"
+    plot_of = {
+        "history.png": (plots.plot_optimization_history, {}) if content["best"] else None,
+        "importances.png": (
+            plots.plot_param_importances,
+            {"evaluator": FanovaImportanceEvaluator(seed=content["seed"])},
+        )
+        if "shares" in content["importances"]
+        else None,
+        "parallel_coordinates.png": (plots.plot_parallel_coordinate, {}) if content["counts"]["complete"] > 1 else None,
+    }
+    drawn = []
+    for name, plot in plot_of.items():
+        if plot:
+            width = max(8.0, 1.3 * len(space)) if name.startswith("parallel") else 8.0
+            with warnings.catch_warnings(), pyplot.rc_context({"figure.figsize": (width, 4.8)}):
+                warnings.simplefilter("ignore")  # that the plots are experimental
+                draw, options = plot
+                axes = draw(study, target_name=metric, **options)
+                axes.set_title("")
+                with write_whole(folder / name) as temporary:
+                    axes.figure.savefig(temporary, format="png", bbox_inches="tight", metadata={"Software": None})
+                pyplot.close(axes.figure)
+            drawn.append(name)
+    return drawn
+
+
+def _rebuild_study(content: Mapping[str, Any], space: Space) -> Study:
+    """Return a study in memory whose trials have the numbers of ``tuning.json``."""
+    import optuna
+
+    study = optuna.create_study(direction=content["direction"])
+    for trial in content["trials"]:
+        if trial["state"] == "complete":
+            limits = {name: get_distribution(space[name]) for name in trial["values"]}
+            study.add_trial(optuna.create_trial(value=trial["value"], params=trial["values"], distributions=limits))
+        else:
+            study.add_trial(optuna.create_trial(state=optuna.trial.TrialState.FAIL))
+    return study
+
+
+def make_page(content: Mapping[str, Any], figures: Sequence[str]) -> str:
+    """Return the README of a tuning's folder.
+
+    Args:
+        content: Of ``tuning.json``.
+        figures: Names of those that were drawn.
+    """
+    sign = -1 if content["direction"] == "maximize" else 1
+    ranks = {"complete": 0, "pruned": 1}
+
+    def rank(trial: Mapping[str, Any]) -> tuple[int, float, int]:
+        return ranks.get(trial["state"], 2), sign * (trial["value"] or 0), trial["number"]
+
+    values = {name: value for name, value in content.items() if name != "name"}
+    return markup.render(
+        "tuning.md",
+        **values,
+        title=content["name"],
+        measure=content["metric"].replace("_", " "),
+        ranked=sorted(content["trials"], key=rank),
+        figures={Markup(name): CAPTIONS[name] for name in figures},
+        shorten=lambda value: "" if value is None else shorten(value),
+        points=lambda share: Markup(f"{100 * share:+.2f}"),
+        describe=_describe_range,
+    )
+
+
+def _describe_range(limits: Mapping[str, Any]) -> str:
+    if "choices" in limits:
+        return ", ".join(map(shorten, limits["choices"]))
+    how = " (log)" if limits.get("log") else f" by {shorten(limits['step'])}" if limits.get("step") else ""
+    return f"{shorten(limits['low'])} to {shorten(limits['high'])}{how}"
