@@ -16,7 +16,8 @@ MARK = re.compile(r"<!-- (begin|end) s140: ([\w-]{1,40}) -->[ \t]*\n?")
 FRONT_MATTER = re.compile(
     r"\A\ufeff?\s*---[ \t]*\n(.*?)(?:\n|\A)---[ \t]*(?:\n|\Z)", re.DOTALL
 )  # as the Hub's client reads it
-WRITTEN_BY = re.compile(r"written by sentiment140_bert ([\w.+-]+)")
+# Of a card with the sentences of today; cards from before cannot be compared line by line.
+WRITTEN_BY = re.compile(r"written by sentiment140_bert ([\w.+-]+): text between")
 NUMBER_OR_HASH = re.compile(
     r"\b[0-9a-f]{40,64}\b"
     r"|\b\d{4}-\d\d-\d\d(?:T[\d:+.]{1,30})?"

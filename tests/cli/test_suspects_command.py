@@ -166,7 +166,7 @@ def test_a_damaged_fold_and_other_folds_are_trained_again(copy: Path, undisturbe
     assert "suspects: 1 training on 120 tweets each" in again
     assert {file.name: file.read_bytes() for file in folds.iterdir()} == undisturbed["files"]
 
-    assert "answered before" not in s140(*asked, "--seed", 1).stderr
+    assert "finished before" not in s140(*asked, "--seed", 1).stderr
     assert len(list(RunDir(copy).suspects.iterdir())) == 2
     RunDir(copy).clear()
     assert not RunDir(copy).suspects.exists()
@@ -175,7 +175,7 @@ def test_a_damaged_fold_and_other_folds_are_trained_again(copy: Path, undisturbe
 def test_what_cannot_be_is_said_before_anything_is_trained(smallest_run: Path, s140, tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     for arguments, said in (
-        (("--folds", 1), "1 folds"),
+        (("--folds", 1), "--folds must be at least 2"),
         (("--folds", 100), "100 folds need 100 texts or more of each label"),
         (("--output", "s.txt"), "s.txt has no ending that can be written"),
         (("--output", "nowhere/s.csv"), "The folder nowhere does not exist"),
