@@ -173,8 +173,10 @@ class Verdict:
 
     def named(self, verdict: str = "false") -> str:
         """The claims with this verdict, one a line, with what was claimed and found, and why."""
-        checks = [each for each in self.result.get("checks", []) if each["verdict"] == verdict]
-        return "\n".join(f"{each['claim']} | {each['claimed']} | {each['measured']} | {each['why']}" for each in checks)
+        checks = [item for item in self.result.get("checks", []) if item["verdict"] == verdict]
+        return "\n".join(
+            f"{check['claim']} | {check['claimed']} | {check['measured']} | {check['why']}" for check in checks
+        )
 
 
 @pytest.fixture
@@ -182,7 +184,7 @@ def verify() -> Callable[..., Verdict]:
     """Runs ``s140 verify … --json``; an exception that is not the package's own goes through."""
 
     def invoke(*arguments: object) -> Verdict:
-        words = [str(each) for each in ("verify", *arguments, "--json")]
+        words = [str(item) for item in ("verify", *arguments, "--json")]
         done: Result = CliRunner().invoke(main, words, catch_exceptions=False)
         return Verdict(done.exit_code, json.loads(done.stdout) if done.stdout else {}, done.stderr)
 

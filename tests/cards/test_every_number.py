@@ -48,9 +48,9 @@ class Known:
     """What the files of a run say: their numbers, and their texts that hold digits."""
 
     def __init__(self, *contents: Any) -> None:
-        found = [each for content in contents for each in leaves(content)]
-        self.numbers = [float(each) for each in found if isinstance(each, int | float) and not isinstance(each, bool)]
-        texts = {" ".join(each.split()) for each in found if isinstance(each, str) and re.search(r"\d", each)}
+        found = [leaf for content in contents for leaf in leaves(content)]
+        self.numbers = [float(item) for item in found if isinstance(item, int | float) and not isinstance(item, bool)]
+        texts = {" ".join(entry.split()) for entry in found if isinstance(entry, str) and re.search(r"\d", entry)}
         self.texts = sorted(texts, key=len, reverse=True)
 
     def shows(self, written: str) -> bool:
@@ -70,7 +70,7 @@ class Known:
             text = re.sub(pattern, " ", text, flags=re.DOTALL)
         for known in (*self.texts, *NAMES):
             text = re.sub(rf"(?<![\w.-]){re.escape(known)}(?![\w-])", " ", text)
-        return [word for each in WORD.findall(text) if not self.shows(word := each.strip(".,"))]
+        return [word for item in WORD.findall(text) if not self.shows(word := item.strip(".,"))]
 
 
 def of_run(folder: Path) -> Known:

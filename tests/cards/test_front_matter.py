@@ -58,17 +58,17 @@ def test_the_fields_of_a_model(published: Published) -> None:
     assert "base_model" not in front  # a folder: nobody else has it
     examples = json.loads(published.text("metrics.json"))["examples"]
     assert front["widget"] == [
-        {"text": each["text"], "output": [{"label": each["label"], "score": each["score"]}]} for each in examples
+        {"text": item["text"], "output": [{"label": item["label"], "score": item["score"]}]} for item in examples
     ]
 
 
 def test_the_model_index_names_the_published_split(published: Published) -> None:
     revision = json.loads(published.text("data.json"))["published"]["revision"]
     results = ModelCard(published.text("README.md")).data.eval_results
-    assert {(each.dataset_type, each.dataset_config, each.dataset_revision) for each in results} == {
+    assert {(result.dataset_type, result.dataset_config, result.dataset_revision) for result in results} == {
         (DATA, "default", revision)
     }
-    assert {each.dataset_split for each in results} == {"test", "manual"}
+    assert {item.dataset_split for item in results} == {"test", "manual"}
     assert revision == published.hub.head(DATA, "dataset")
 
 
@@ -230,11 +230,11 @@ def test_the_fields_of_a_dataset(published: Published) -> None:
     assert (front["language"], front["license"]) == (["en"], "mit")
     assert front["task_categories"] == ["text-classification"]
     assert front["size_categories"] == ["n<1K"]
-    assert [each["config_name"] for each in front["configs"]] == ["default", "tokenized", "three_way"]
+    assert [item["config_name"] for item in front["configs"]] == ["default", "tokenized", "three_way"]
     files = published.hub.files(DATA, "dataset")
     for config in front["configs"]:
-        for each in config["data_files"]:
-            assert [name for name in files if name.startswith(each["path"].rstrip("*"))]
+        for file in config["data_files"]:
+            assert [name for name in files if name.startswith(file["path"].rstrip("*"))]
 
 
 def test_the_size_and_the_licence_of_a_dataset(small_run: Path, local_run: Path) -> None:
@@ -261,7 +261,7 @@ def test_the_hub_accepts_the_cards(published: Published) -> None:
 
 
 def test_results_that_we_write_are_read_by_huggingface_hub_one_by_one(published: Published) -> None:
-    for each in ModelCard(published.text("README.md")).data.eval_results:
-        assert isinstance(each, EvalResult)
-        assert type(each.metric_value) is float
-        assert re.fullmatch(ID, each.dataset_type)
+    for result in ModelCard(published.text("README.md")).data.eval_results:
+        assert isinstance(result, EvalResult)
+        assert type(result.metric_value) is float
+        assert re.fullmatch(ID, result.dataset_type)

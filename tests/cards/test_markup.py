@@ -133,7 +133,7 @@ def test_nor_a_link_where_addresses_become_links(begin: str, data: st.DataObject
 def test_one_line_in_which_nothing_hides(text: str) -> None:
     found = flatten(text)
     assert len(found.splitlines()) <= 1
-    assert not {unicodedata.category(each) for each in found} & {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+    assert not {unicodedata.category(item) for item in found} & {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
     assert flatten(found) == found
     found.encode("utf-8")  # no lone surrogate
 

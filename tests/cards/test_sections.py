@@ -105,7 +105,7 @@ def test_broken_marks_lose_no_text_that_stands_outside_of_a_section(lines: list[
         elif line.startswith("<!-- end s140: ") and mark[3] in last_begin:
             inside |= {*range(last_begin.pop(mark[3]), at)}
     outside = [f"HAND{at}" for at in range(len(lines)) if at not in inside]
-    assert [each for each in ["START", *outside] if f"{each}\n" not in one] == []
+    assert [item for item in ["START", *outside] if f"{item}\n" not in one] == []
     assert parse_card(one).sections.keys() >= {*NAMES}
     for name in NAMES:
         assert section(name, "new") in one

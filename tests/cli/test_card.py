@@ -36,7 +36,7 @@ def card(mine: Path) -> Path:
 
 def refused(*arguments: object) -> Result:
     """The command line's answer: one sentence of what is wrong, perhaps one on what to do, and no traceback."""
-    result = CliRunner().invoke(main, [str(each) for each in arguments], catch_exceptions=False)
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
     assert result.exit_code == 1, result.output
     assert result.stdout == ""
     assert result.stderr.startswith("Error: ")
@@ -244,7 +244,7 @@ def test_a_last_line_that_was_cut_off_is_none(mine: Path, s140) -> None:
 
 def published_files(run: Path) -> dict[str, bytes]:
     return {
-        str(each.relative_to(run / "model")): each.read_bytes() for each in (run / "model").rglob("*") if each.is_file()
+        str(path.relative_to(run / "model")): path.read_bytes() for path in (run / "model").rglob("*") if path.is_file()
     }
 
 

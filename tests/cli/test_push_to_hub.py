@@ -67,7 +67,7 @@ def test_a_dry_run_lists_what_is_then_uploaded(hub: HubServer, push) -> None:
     for_people, for_programs = push("--dry-run").stdout, json.loads(push("--dry-run", "--json").stdout)
     push()
     uploaded = {MODEL: sizes(hub, MODEL), DATA: sizes(hub, DATA, "dataset")}
-    assert {each["repo_id"]: each["files"] for each in for_programs.values()} == uploaded
+    assert {program["repo_id"]: program["files"] for program in for_programs.values()} == uploaded
     assert listed(for_people) == uploaded
     assert f"model {MODEL}: {len(uploaded[MODEL])} files, {sum(uploaded[MODEL].values()):,} bytes" in for_people
     assert "nothing was published" in for_people
@@ -76,7 +76,7 @@ def test_a_dry_run_lists_what_is_then_uploaded(hub: HubServer, push) -> None:
 def test_a_dry_run_after_a_push_lists_the_same(hub: HubServer, push, mine: Path) -> None:
     push()
     again = json.loads(push("--dry-run", "--json").stdout)
-    assert {each["repo_id"]: each["files"] for each in again.values()} == {
+    assert {item["repo_id"]: item["files"] for item in again.values()} == {
         MODEL: sizes(hub, MODEL),
         DATA: sizes(hub, DATA, "dataset"),
     }
@@ -283,12 +283,12 @@ def test_train_publishes_when_it_is_told_to_what_push_to_hub_would(hub: HubServe
     assert result["published"]["model"]["commit"] == hub.head(MODEL)
     assert hub.repos["dataset", DATA].private
     again = json.loads(push("--json", run=Path("new")).stdout)
-    assert [each["changed"] for each in again.values()] == [False, False]
+    assert [item["changed"] for item in again.values()] == [False, False]
 
 
 def test_train_writes_nothing_on_the_hub_by_itself(hub: HubServer, s140, tiny: list[str]) -> None:
     s140("train", *tiny)
-    assert not [each for each in hub.requests if each.method not in ("GET", "HEAD")]
+    assert not [request for request in hub.requests if request.method not in ("GET", "HEAD")]
     assert not hub.repos
 
 

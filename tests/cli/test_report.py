@@ -28,7 +28,7 @@ def mine(scored_run: RunDir, tmp_path: Path) -> RunDir:
 
 
 def refused(*arguments: object) -> Result:
-    result = CliRunner().invoke(main, [str(each) for each in arguments], catch_exceptions=False)
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
     assert result.exit_code == 1, result.output
     assert result.stdout == ""
     assert result.stderr.startswith("Error: ")

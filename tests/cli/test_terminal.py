@@ -74,7 +74,7 @@ def test_tables_and_json(capsys: pytest.CaptureFixture[str], text: str) -> None:
     assert len({line.rindex(" ") for line in table.splitlines()}) == 1  # columns as wide as what is seen
 
 
-@pytest.mark.parametrize("text", [each for each in HOSTILE if each != "\x00"])
+@pytest.mark.parametrize("text", [item for item in HOSTILE if item != "\x00"])
 def test_predictions(s140, classifier_folder: Path, text: str) -> None:
     Path("t.jsonl").write_text(json.dumps({"text": f"so {text} good"}) + "\n", "utf-8")
     said = s140("predict", classifier_folder, "--input", "t.jsonl")

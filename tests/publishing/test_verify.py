@@ -40,7 +40,7 @@ def test_a_page_that_was_just_pushed(published: Published, verify: Verify) -> No
     assert found.result.keys() == {"model", "commit", "verdict", "warnings", "tolerance", "checks"}
     assert (found.result["model"], found.result["verdict"], found.result["warnings"]) == (MODEL, "true", 0)
     assert found.result["commit"] == published.hub.head(MODEL)
-    claims = [each["claim"] for each in found.result["checks"]]
+    claims = [item["claim"] for item in found.result["checks"]]
     for named in (
         "weights' sha256",
         "data fingerprint",
@@ -51,9 +51,9 @@ def test_a_page_that_was_just_pushed(published: Published, verify: Verify) -> No
     ):
         assert any(claim.startswith(named) for claim in claims), named
     assert len({*claims}) == len(claims)
-    for each in found.result["checks"]:
-        assert each.keys() == {"claim", "claimed", "measured", "verdict", "why", "difference"}
-        assert each["verdict"] in ("true", "claimed")
+    for check in found.result["checks"]:
+        assert check.keys() == {"claim", "claimed", "measured", "verdict", "why", "difference"}
+        assert check["verdict"] in ("true", "claimed")
 
 
 def test_the_table_for_people(published: Published, s140) -> None:

@@ -27,8 +27,8 @@ def unchecked(found: Verdict, *said: str) -> None:
     """Exit code 2, and the reason, either of one claim or of everything."""
     assert found.code == 2, found.named()
     told = found.named("unchecked") + found.stderr
-    for each in said:
-        assert each in told
+    for item in said:
+        assert item in told
     assert "Traceback" not in told
 
 

@@ -35,8 +35,8 @@ ACCURACIES = {100: 0.61, 1_000: 0.70, 10_000: 0.76, 100_000: 0.80}
 def curve_of(accuracies: dict[int, float]) -> dict[str, Any]:
     points = {size: [point(value, 1), point(value + 0.01, 2)] for size, value in accuracies.items()}
     sizes = [
-        {"size": size, "points": [dict(each.report) for each in some]}
-        | results.average_points([each.report for each in some])
+        {"size": size, "points": [dict(item.report) for item in some]}
+        | results.average_points([entry.report for entry in some])
         | {"cost": 2.0}
         for size, some in points.items()
     ]
@@ -61,7 +61,7 @@ def test_a_size_has_its_mean_and_both_intervals() -> None:
     half = 4.302653 * 0.02 / np.sqrt(3)  # Student's t, two degrees of freedom
     assert found["over_seeds"]["high"] - 0.72 == pytest.approx(half, rel=1e-5)
     assert found["over_rows"]["low"] == pytest.approx(
-        np.mean([each["splits"]["test"]["accuracy"]["low"] for each in told])
+        np.mean([item["splits"]["test"]["accuracy"]["low"] for item in told])
     )
 
 

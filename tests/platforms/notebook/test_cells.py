@@ -17,9 +17,9 @@ from sentiment140_bert.platforms import notebook as library
 from sentiment140_bert.recipe import list_recipes
 
 NOTEBOOKS = sorted(
-    each
-    for each in ROOT.rglob("*.ipynb")
-    if not {".venv", "runs", ".ipynb_checkpoints"} & set(each.relative_to(ROOT).parts)
+    path
+    for path in ROOT.rglob("*.ipynb")
+    if not {".venv", "runs", ".ipynb_checkpoints"} & set(path.relative_to(ROOT).parts)
 )
 LOGIC = (
     ast.FunctionDef,

@@ -97,14 +97,14 @@ def outputs(notebook: Any) -> list[Any]:
 
 
 def pictures(cell: Any) -> list[str]:
-    return [each.data["image/png"] for each in cell.outputs if "image/png" in each.get("data", {})]
+    return [output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {})]
 
 
 @pytest.mark.long
 def test_every_cell_was_executed_without_an_edit(runs: Runs) -> None:
     for notebook in (runs.resumed, runs.again):
         assert [cell.execution_count for cell in code_cells(notebook)] == list(range(1, len(code_cells(notebook)) + 1))
-        assert not [each for each in outputs(notebook) if each.output_type == "error"]
+        assert not [output for output in outputs(notebook) if output.output_type == "error"]
     assert [cell.source for cell in code_cells(runs.resumed)] == [cell.source for cell in code_cells(read())]
 
 
@@ -137,7 +137,7 @@ def test_a_finished_run_is_not_trained_again(runs: Runs) -> None:
 
 
 def test_every_cell_runs_in_one_kernel(quick: Quick) -> None:
-    assert not [each for each in outputs(quick.notebook) if each.output_type == "error"]
+    assert not [output for output in outputs(quick.notebook) if output.output_type == "error"]
     counts = [cell.execution_count for cell in code_cells(quick.notebook)]
     assert None not in counts
     assert counts == sorted(counts)
@@ -191,7 +191,7 @@ def test_the_progress_is_a_bar_that_is_drawn_over(executed: Executed) -> None:
     assert "validation: accuracy" in said
     steps = executed.run.read(executed.run.environment)["training"]["steps"]
     assert f"trained {steps} steps" in said
-    assert [each.text for each in outputs(executed.notebooks[0]) if each.get("name") == "stderr"] == []
+    assert [output.text for output in outputs(executed.notebooks[0]) if output.get("name") == "stderr"] == []
 
 
 def test_no_token_is_shown_or_kept(executed: Executed) -> None:

@@ -44,7 +44,7 @@ def colab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.syspath_prepend(str(tmp_path / "site"))
 
     yield make
-    for name in [each for each in sys.modules if each.startswith("google.colab")]:
+    for name in [module for module in sys.modules if module.startswith("google.colab")]:
         del sys.modules[name]
 
 

@@ -44,8 +44,8 @@ def trained(finished: Path, tmp_path: Path) -> RunDir:
 
 def test_a_run_without_a_whole_checkpoint_is_started_anew(recipe: str, trained: RunDir, tmp_path: Path, capsys) -> None:
     before = trained.read(trained.metrics)
-    for each in trained.path.glob("checkpoints/*/complete.json"):
-        each.unlink()
+    for path in trained.path.glob("checkpoints/*/complete.json"):
+        path.unlink()
     trained.metrics.unlink()
     assert notebook.train_or_resume(recipe, tmp_path / "runs") == trained.path
     assert "no whole checkpoint, starting anew\n" in capsys.readouterr().out
@@ -82,8 +82,8 @@ def test_a_full_drive_costs_no_checkpoint_that_the_hub_keeps(
     before = run.read(run.metrics)
     newest = kept_steps(hub)[-1]
     run.metrics.unlink()
-    for each in (run.checkpoints, run.model):
-        shutil.rmtree(each)
+    for item in (run.checkpoints, run.model):
+        shutil.rmtree(item)
     caplog.set_level("INFO")
     notebook.train_or_resume(recipe, tmp_path / "runs")
     assert f"starting anew, unless {REPO} keeps one" in capsys.readouterr().out

@@ -39,11 +39,11 @@ def tasks() -> Iterator[tuple[str, Path, dict[str, Any]]]:
 
 def strings(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
-        for key, each in value.items():
-            yield from (str(key), *strings(each))
+        for key, item in value.items():
+            yield from (str(key), *strings(item))
     elif isinstance(value, list):
-        for each in value:
-            yield from strings(each)
+        for entry in value:
+            yield from strings(entry)
     else:
         yield str(value)
 
@@ -62,8 +62,8 @@ def test_the_top_level_has_no_key_that_a_bundle_does_not_know() -> None:
     assert set(BUNDLE) <= KEYS[""]
     assert set(BUNDLE["bundle"]) <= KEYS["bundle"]
     for part in ("artifacts", "variables", "targets"):
-        for name, each in BUNDLE[part].items():
-            assert set(each) <= KEYS[part], f"{part}.{name}"
+        for name, item in BUNDLE[part].items():
+            assert set(item) <= KEYS[part], f"{part}.{name}"
     assert {target["mode"] for target in BUNDLE["targets"].values()} <= {"development", "production"}
     assert [name for name, target in BUNDLE["targets"].items() if target.get("default")] == ["dev"]
 
@@ -97,14 +97,14 @@ def test_every_variable_is_declared_described_and_used() -> None:
         for found in re.findall(r"\$\{var\.(\w+)\}", text)
     }
     assert used == set(BUNDLE["variables"])
-    assert all(each["description"] and "default" in each for each in BUNDLE["variables"].values())
+    assert all(variable["description"] and "default" in variable for variable in BUNDLE["variables"].values())
     others = {
         found
         for part in (BUNDLE, *RESOURCES.values())
         for text in strings(part)
         for found in re.findall(r"\$\{([^}]+)\}", text)
     }
-    assert {each for each in others if not each.startswith("var.")} <= {"bundle.name", "bundle.target"}
+    assert {other for other in others if not other.startswith("var.")} <= {"bundle.name", "bundle.target"}
 
 
 def test_every_path_exists() -> None:
@@ -143,10 +143,12 @@ def commands_of(parameters: list[str]) -> Iterator[tuple[click.Command, list[str
 
 @pytest.mark.parametrize("name", JOBS)
 def test_every_parameter_is_an_option_of_the_command(name: str) -> None:
-    for _, _, task in (each for each in tasks() if each[0] == name):
-        for command, parameters in commands_of([filled(each) for each in task["python_wheel_task"]["parameters"]]):
+    for _, _, task in (item for item in tasks() if item[0] == name):
+        for command, parameters in commands_of(
+            [filled(parameter) for parameter in task["python_wheel_task"]["parameters"]]
+        ):
             known = {flag for option in command.params for flag in (*option.opts, *option.secondary_opts)}
-            given = [each for each in parameters if each.startswith("--")]
+            given = [entry for entry in parameters if entry.startswith("--")]
             missing = [flag for flag in given if flag not in known]
             assert missing == [], f"s140 {command.name} has no {', '.join(missing)}"
             parsed = command.make_context(command.name, list(parameters)).params  # values of the right types, too

@@ -111,8 +111,8 @@ def test_every_column_stays_as_it_is_and_odd_texts_are_answered(spark, table, en
     assert sorted(after.select(*before.columns).collect()) == sorted(before.collect())
     expected = [answer for _, answer in predict(str(encoder), ["" if text is None else text for text in ODD])]
     found = scored(spark, target)
-    assert [found[at][0] for at in range(len(ODD))] == [each.label for each in expected]
-    assert [found[at][1] for at in range(len(ODD))] == pytest.approx([each.score for each in expected], abs=1e-5)
+    assert [found[at][0] for at in range(len(ODD))] == [item.label for item in expected]
+    assert [found[at][1] for at in range(len(ODD))] == pytest.approx([entry.score for entry in expected], abs=1e-5)
 
 
 def test_each_row_is_answered_once_and_the_model_loaded_once_in_a_process(spark, table, encoder: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_hub_id_is_fetched_by_the_driver_alone(
     texts = {row["id"]: row["text"] for row in spark.table(name).collect()}
     expected = dict(zip(texts, (answer for _, answer in predict(str(pushed), texts.values())), strict=True))
     found = scored(spark, target)
-    assert {key: label for key, (label, _) in found.items()} == {key: each.label for key, each in expected.items()}
+    assert {key: label for key, (label, _) in found.items()} == {key: item.label for key, item in expected.items()}
 
 
 @pytest.fixture
@@ -236,8 +236,8 @@ def test_a_registered_model_answers_as_the_run_does(
     assert [answer for _, answer in predict(registered, tweets)] == expected
     s140("spark", "predict", "--model", registered, "--input-table", name, "--output-table", target)
     found = scored(spark, target)
-    assert [found[at][0] for at in range(len(tweets))] == [each.label for each in expected]
-    assert [found[at][1] for at in range(len(tweets))] == pytest.approx([each.score for each in expected], abs=1e-5)
+    assert [found[at][0] for at in range(len(tweets))] == [item.label for item in expected]
+    assert [found[at][1] for at in range(len(tweets))] == pytest.approx([entry.score for entry in expected], abs=1e-5)
     with mlflow_models.fetch(registered) as folder:
         tokenizer = models.load_tokenizer(str(folder))
     own = models.load_tokenizer(str(mine))

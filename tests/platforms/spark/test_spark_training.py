@@ -76,7 +76,7 @@ def test_two_processes_of_spark_learn_as_one(
         assert_close(second[part], weight, atol=1e-5, rtol=1e-5)
     fingerprints = [json.loads((folder / "data.json").read_text())["fingerprint"] for folder in (one, two)]
     assert fingerprints[0] == fingerprints[1]
-    assert sorted(each.name for each in shared.iterdir()) == ["one", "two"]  # the table's copy is gone
+    assert sorted(path.name for path in shared.iterdir()) == ["one", "two"]  # the table's copy is gone
     assert TOKEN not in result.output
     assert not [file for file in shared.rglob("*") if file.is_file() and TOKEN.encode() in file.read_bytes()]
 
@@ -93,7 +93,7 @@ def test_the_error_of_a_process_reaches_the_user_as_its_sentence(
     assert result.stderr.endswith(
         f"Error: {tmp_path}/thesis is not empty, and no run of this tool.\nChoose another --output-dir.\n"
     )
-    assert [each.name for each in (tmp_path / "thesis").iterdir()] == ["chapter1.txt"]
+    assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter1.txt"]
 
 
 def test_what_the_cluster_does_not_have_is_a_sentence(spark, s140) -> None:
@@ -164,8 +164,8 @@ def test_a_worker_finds_files_by_paths_that_do_not_depend_on_its_folder(tmp_path
 
 def told_by_a_process(names: list[str]) -> dict[str, str | None]:
     """What a process of Spark's finds in its environment."""
-    files = [each for each in Path(sys.argv[0]).parent.iterdir() if each.is_file()]
-    leaked = [each.name for each in files if os.environ["HF_TOKEN"].encode() in each.read_bytes()]
+    files = [path for path in Path(sys.argv[0]).parent.iterdir() if path.is_file()]
+    leaked = [file.name for file in files if os.environ["HF_TOKEN"].encode() in file.read_bytes()]
     return {name: os.environ.get(name) for name in names} | {"leaked": ",".join(leaked), "rank": os.environ["RANK"]}
 
 
