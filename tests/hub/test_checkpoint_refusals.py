@@ -1,4 +1,4 @@
-"""What is not gone on with: another run's checkpoints, somebody else's files, and what means harm."""
+"""Refuse to resume from another run's checkpoints, other people's files, and hostile ones."""
 
 from __future__ import annotations
 

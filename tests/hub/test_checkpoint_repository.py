@@ -204,7 +204,7 @@ def test_there_must_be_something_to_resume(hub: HubServer, encoder: Path, tmp_pa
 
 
 def told_of_mlflow(hub: HubServer) -> dict[str, Any]:
-    """What the newest kept checkpoint knows of its run there."""
+    """Return the state of MLflow in the repository."""
     return json.loads(hub.files(REPO)["tracking.json"]).get("mlflow", {}) if kept_steps(hub) else {}
 
 

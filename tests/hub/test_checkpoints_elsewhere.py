@@ -1,4 +1,4 @@
-"""Checkpoints on the Hub with several processes, and beside a volume."""
+"""Keep checkpoints on the Hub with several processes, other disks and volumes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_they_are_brought_to_another_disk_too(
 def test_a_fetch_that_was_killed_goes_on_in_the_present_folder(
     hub: HubServer, repository: Repo, encoder: Path, tmp_path: Path, monkeypatch, s140
 ) -> None:
-    """What it leaves in the run directory is no foreign file."""
+    """The files that it leaves in the run directory are not foreign."""
     (tmp_path / "here" / ".from-the-hub").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "here")
     assert "resume: from checkpoint-12" in s140(*training(encoder, Path(), num_train_epochs=2)).stderr

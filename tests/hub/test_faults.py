@@ -93,7 +93,7 @@ def endpoint_of(method: str, path: str) -> str | None:
 
 @pytest.fixture
 def usual(after_a_push: AfterAPush) -> Counter[str]:
-    """How often each endpoint is asked when all goes well."""
+    """Count the requests to each endpoint when nothing fails."""
     return Counter(after_a_push.endpoints)
 
 
@@ -226,7 +226,7 @@ def attempt(*errors: Exception) -> str:
 
 
 def test_how_long_it_waits(impatient: list[float]) -> None:
-    """As the Hub asks, by seconds or by date, at most five minutes; else longer and longer."""
+    """It is the time that the Hub asks for, at most five minutes; else it grows."""
     now = datetime.now(UTC)
     late, soon, past = (format_datetime(now + timedelta(seconds=at), usegmt=True) for at in (7_200, 250, -7_200))
     odd = ("\u00b2", "\u0661", "-5", "1e9", "soon", "", "Mon, 32 Foo 2026")

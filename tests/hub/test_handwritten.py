@@ -1,4 +1,4 @@
-"""What people write in a card, on the Hub or in the run, is still there after the next push."""
+"""Keep the text that people write into a card, on the Hub or in the run, with each push."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What strangers get who load a published model or dataset by its id: the very thing that was pushed."""
+"""Load a published model or dataset by its id, and get exactly the pushed one."""
 
 from __future__ import annotations
 

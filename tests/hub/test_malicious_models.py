@@ -209,7 +209,7 @@ class Elsewhere:
                 self.wfile.write(content)
 
             def do_HEAD(self) -> None:
-                """As the Hub's storage does, which some versions of the client ask before."""
+                """Answer like the Hub's storage, which some versions of the client ask first."""
                 requested.append(self.headers.get("Authorization"))
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(content)))

@@ -178,7 +178,7 @@ def test_an_older_revision_is_what_it_was(hub: HubServer, prepared) -> None:
 
 
 def test_without_the_hub_a_revision_is_what_it_was(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two that are in the cache, the one that is named; the files of both are all that a dataset is read from."""
+    """The named one of two in the cache is used; nothing else is read."""
     from huggingface_hub import constants
 
     old = hub.head(DATA, "dataset")

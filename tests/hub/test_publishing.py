@@ -1,4 +1,4 @@
-"""What a push leaves on the Hub: which files, in how many commits, for whom to see."""
+"""Check the result of a push on the Hub: files, commits, visibility."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ AT_LEAST_40 = [
 
 
 def test_how_long_a_secret_is_at_least() -> None:
-    """Of the shortest no sign may be missing; tweets and binary files are read alike."""
+    """The shortest secrets are found, shorter strings are not, in tweets and in binary files."""
     rows = [*SHORTEST, *EXACT, *((start, "wJalr/3+=" * 9, 40) for start in AT_LEAST_40)]
     wrong = []
     for start, signs, length in rows:

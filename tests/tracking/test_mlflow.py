@@ -200,7 +200,7 @@ def test_a_server_that_dies_in_mid_training(encoder: Path, mlflow_server: Mlflow
     words = ["train", "--output-dir", folder, *small(encoder, num_train_epochs=3)]
 
     def is_begun() -> bool:
-        """Whether the server knows the settings: a run is begun beside the training, on a slow machine after it."""
+        """Return True if the server knows the settings; on a slow machine the run starts after the training."""
         return any(run.data.params for run in runs_of(mlflow_server, tmp_path.name))
 
     with Command(*words, pause_at="step 7/") as started:

@@ -33,7 +33,7 @@ FAILURES = (
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What failed is tried again at once, however long its answers take."""
+    """Retry at once, however long answers take."""
     monkeypatch.setattr(sync, "PAUSES", (0.0,) * 4)
     monkeypatch.setattr(sync, "ENDING", 900.0)
 
@@ -57,7 +57,7 @@ def versions_of(server: MlflowServer, name: str) -> list:
 
 
 def is_whole(server: MlflowServer, experiment: str) -> bool:
-    """Whether there is one run with everything in it."""
+    """Return True if there is one run with everything in it."""
     (first, *others) = runs_of(server, experiment)
     logged = (len(first.inputs.dataset_inputs), first.data.metrics.get("test/n"), first.info.status)
     steps = steps_of(server, first.info.run_id, "train/loss")

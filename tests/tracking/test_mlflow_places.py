@@ -1,4 +1,4 @@
-"""Where MLflow is: whatever this package needs to know of it, the caller's process keeps its own."""
+"""Find MLflow without changing the address that the caller's process uses."""
 
 from __future__ import annotations
 

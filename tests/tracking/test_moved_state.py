@@ -1,4 +1,4 @@
-"""Which parts of a tracking.json another machine goes on with."""
+"""Keep the parts of a tracking.json that hold on another machine."""
 
 from __future__ import annotations
 

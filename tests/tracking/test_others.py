@@ -127,7 +127,7 @@ def test_which_trackers_are_meant(monkeypatch, report_to, databricks: bool, expe
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a machine where it was never installed: it cannot be found."""
+    """It cannot be found, as on a machine where it was never installed."""
     import importlib.util
 
     real = importlib.util.find_spec

@@ -1,4 +1,4 @@
-"""The part between a run directory and a tracker, with a tracker of our own that fails when it is told to."""
+"""Sync a run directory with a test tracker that can fail."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sentiment140_bert.tracking.tracker import Tracker
 
 
 class Notebook(Tracker):
-    """Writes down what it is told."""
+    """Write down every call."""
 
     name = "notebook"
 
@@ -59,7 +59,7 @@ class Notebook(Tracker):
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What failed is tried again at once."""
+    """Retry at once."""
     monkeypatch.setattr(sync, "PAUSES", (0.0,) * 4)
 
 

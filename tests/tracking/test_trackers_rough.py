@@ -69,7 +69,7 @@ def test_scoring_while_trackers_have_something_to_hear(mine: Path, tmp_path: Pat
 
 @pytest.mark.long
 def test_scoring_where_the_packages_are_gone(mine: Path, tmp_path: Path) -> None:
-    """As on a machine where they were never installed."""
+    """They cannot be found, as on a machine where they were never installed."""
     names = ("trackio", "mlflow")
     (tmp_path / "hide").mkdir()
     (tmp_path / "hide" / "sitecustomize.py").write_text(

@@ -1,4 +1,4 @@
-"""What else of wandb is going on in the caller's process, and a W&B that never answers."""
+"""Track with wandb while the caller uses it too, and with a W&B that never answers."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def callers_run(folder: Path, mode: Any = "offline") -> Iterator[Any]:
 
 
 def whole(file: Path) -> Kept:
-    """What is in it once it is written to its end: ``finish`` comes back a little before."""
+    """Read it once it is complete: ``finish`` returns a little earlier."""
     while not (logged := kept(file)).exits:
         time.sleep(0.1)
     return logged

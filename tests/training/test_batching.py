@@ -105,7 +105,7 @@ def test_halving_ends_at_single_tweets() -> None:
 def test_the_widest_part_holds_the_longest_tweets(
     lengths: list[int], size: int, processes: int, accumulated: int
 ) -> None:
-    """As many as the largest part of any step, of which no part has more tokens."""
+    """It is as large as the largest part of any step, and no part has more tokens."""
     batches = LengthGroupedBatches(lengths, Share(size, processes, accumulated), 0)
     widest = batches.widest()
     assert len(set(widest)) == len(widest)

@@ -1,4 +1,4 @@
-"""What callbacks do beside the steps: the history, signals, the order of an epoch, random numbers, the timing."""
+"""Test the callbacks: history, signals, the order of an epoch, random numbers, timing."""
 
 from __future__ import annotations
 

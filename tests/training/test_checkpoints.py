@@ -1,4 +1,4 @@
-"""Checkpoints: told whole from cut and damaged ones, and pruned only once a newer one is whole."""
+"""Tell complete checkpoints from damaged ones, and prune only once a newer one is complete."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_the_seconds_before_a_resumption_count(tmp_path: Path) -> None:
 
 
 class Saving:
-    """What Trainer tells the callback when it has written ``checkpoint-STEP`` into a folder."""
+    """Call the callback as Trainer does when it has written ``checkpoint-STEP`` into a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.args = SimpleNamespace(output_dir=folder, distributed_state=PartialState())

@@ -52,7 +52,7 @@ def test_it_ends_where_an_undisturbed_one_does(small_bert, tmp_path: Path, shape
 
 
 def test_other_means_are_told_on_the_terminal_and_by_the_card(small_bert, tmp_path: Path) -> None:
-    """As many threads as before say nothing; others sum in another order, and the same bits are not promised."""
+    """The same number of threads is not mentioned; another sums in another order, so the last bits may differ."""
     folder, words = tmp_path / "run", flags(model_name_or_path=small_bert(), num_train_epochs=3)
     assert trained(folder, words, "step 9/", threads=1, whole=True).code == -signal.SIGKILL
     assert "last digits" not in trained(folder, words, "step 15/", threads=1).told

@@ -30,7 +30,7 @@ def classifier(kind: str) -> transformers.PreTrainedModel:
 
 
 def depth_of(name: str) -> int:
-    """How far a parameter of a model with three layers lies below its classifier."""
+    """Return the number of layers from the classifier of a three-layer model down to a parameter."""
     if "embeddings" in name:
         return 4
     if "classifier" in name or "pooler" in name:

@@ -156,7 +156,7 @@ def test_more_odd_files_of_a_checkpoint(name: str, interrupted: Path, encoder: P
 
 @pytest.mark.parametrize("optim", ["adafactor", "rmsprop", "sgd"])
 def test_a_run_with_another_optimizer_is_resumed(optim: str, encoder: Path, tmp_path: Path) -> None:
-    """What it keeps is not what Adam keeps."""
+    """Its state is not the state of Adam."""
     run = RunDir(tmp_path / "run")
     interrupt(run, encoder, "--optim", optim)
     result = train(run, encoder, "--optim", optim, "--resume")

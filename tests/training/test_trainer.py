@@ -273,7 +273,7 @@ def test_stopping_anywhere_changes_nothing(small_bert: Callable[..., Path], tmp_
 
 
 def test_a_signal_after_the_last_step_leaves_a_checkpoint(classifier_folder: Path, tmp_path: Path) -> None:
-    """Where none was asked for: all steps are done, and would be lost with the process."""
+    """Otherwise all steps, which are done, would be lost with the process."""
     model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
     data, settings = tweets(40), arguments(tmp_path, eval_strategy="epoch", max_steps=4, metric_for_best_model="loss")
     common = {"history": tmp_path / "history.jsonl", "compute_metrics": lambda _: {}, "callbacks": [KillScoring(4)]}
