@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 import os
-import threading
 from pathlib import Path
 
 import pytest
 from huggingface_hub import (
-    CommitOperationAdd,
     CommitOperationDelete,
     HfApi,
     HfFileSystem,
@@ -28,11 +25,11 @@ from huggingface_hub.utils import (
     httpx,
 )
 
-from hub_server import ENDPOINTS, SOMEBODYS_TOKEN, Account, HubServer
+from hub_api_fixtures import MODEL, add, code, list_requests
+from hub_server import SOMEBODYS_TOKEN, Account, HubServer
 
-pytest_plugins = "model_fixtures"
+pytest_plugins = ("model_fixtures", "hub_api_fixtures")
 
-MODEL = "tester/model"
 CARD = "---\nlicense: mit\npipeline_tag: text-classification\ntags: [tweets]\n---\n# A card\n"
 DATA = """---
 configs:
@@ -46,16 +43,6 @@ configs:
 
 
 @pytest.fixture
-def api(hub: HubServer) -> HfApi:
-    return HfApi()
-
-
-@pytest.fixture
-def repo(api: HfApi) -> str:
-    return api.create_repo(MODEL).repo_id
-
-
-@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A small file, one for LFS, and an empty one."""
     folder = tmp_path / "upload"
@@ -64,19 +51,6 @@ def folder(tmp_path: Path) -> Path:
     (folder / "deep" / "model.safetensors").write_bytes(bytes(range(256)) * 40)
     (folder / "empty.bin").touch()
     return folder
-
-
-def add(path: str = "notes.txt", content: bytes = b"hello") -> CommitOperationAdd:
-    return CommitOperationAdd(path, content)
-
-
-def code(error: pytest.ExceptionInfo[HfHubHTTPError]) -> int:
-    return error.value.response.status_code
-
-
-def list_requests(hub: HubServer, *endpoints: str) -> list[tuple[str, int | None]]:
-    """Endpoint and status of the requests to these endpoints."""
-    return [(request.endpoint, request.status) for request in hub.requests if request.endpoint in endpoints]
 
 
 def test_the_client_knows_our_address_and_a_cache_of_its_own(hub: HubServer) -> None:
@@ -278,14 +252,15 @@ def test_parts_of_files_come_back(hub: HubServer, repo: str) -> None:
     assert (missing.status_code, missing.headers["Content-Range"]) == (416, "bytes */10")
 
 
-def test_any_path_and_content_can_be_there(hub: HubServer, api: HfApi, repo: str) -> None:
+def test_any_path_and_content_can_be_there(hub: HubServer, repo: str) -> None:
+    """Asked by a client that believes everything."""
     hostile = ["../../up.txt", "/etc/passwd", "a b%2Fc#?.txt", "né\n.txt", "model.pkl"]
     for path in hostile:
         hub.write(repo, path, b"\x80\x04.")
     hub.write(repo, "README.md", b"---\n- not\n- a mapping\n---\n")
-    assert {*hostile, "README.md"} < set(api.list_repo_files(repo))
-    assert api.model_info(repo).card_data is None
-    assert len(list(api.list_repo_tree(repo, recursive=True))) > len(hostile)
+    info = httpx.get(f"{hub.url}/api/models/{repo}").json()
+    assert {*hostile, "README.md"} < {file["rfilename"] for file in info["siblings"]}
+    assert not info.get("cardData")
 
 
 def test_cards(hub: HubServer, repo: str) -> None:
@@ -322,77 +297,6 @@ def test_datasets_load_by_name(hub: HubServer, api: HfApi, tmp_path: Path) -> No
 
     Dataset.from_dict({"text": ["x"]}).push_to_hub("tester/pushed")
     assert load_dataset("tester/pushed", split="train")["text"][:] == ["x"]
-
-
-def test_fault_status(hub: HubServer, api: HfApi, repo: str) -> None:
-    hub.fail("commit", status=503)
-    hub.fail("preupload", status=429, retry_after=0)
-    with pytest.raises(HfHubHTTPError, match="told to answer 503") as caught:
-        api.create_commit(repo, [add()], commit_message="one")  # preupload is tried again, commit is not
-    assert code(caught) == 503
-    assert list_requests(hub, "preupload", "commit") == [("preupload", 429), ("preupload", 200), ("commit", 503)]
-    assert len(hub.commits(repo)) == 1
-    api.create_commit(repo, [add()], commit_message="one")
-    hub.fail("whoami", status=500, times=None)
-    for _ in range(3):
-        with pytest.raises(HfHubHTTPError):
-            api.whoami()
-    with pytest.raises(ValueError, match="no such endpoint"):
-        hub.fail("comit", status=500)
-
-
-def test_fault_reset_does_nothing(hub: HubServer, api: HfApi) -> None:
-    hub.fail("create_repo", reset=True)
-    with pytest.raises(httpx.NetworkError):
-        api.create_repo(MODEL)
-    assert not hub.repos
-    assert list_requests(hub, "create_repo") == [("create_repo", None)]
-    api.create_repo(MODEL)
-
-
-def test_fault_lose_response_does_the_work(hub: HubServer, api: HfApi, repo: str) -> None:
-    hub.fail("commit", lose_response=True)
-    with pytest.raises(httpx.NetworkError):
-        api.create_commit(repo, [add()], commit_message="one")
-    assert [commit.title for commit in hub.commits(repo)] == ["one", "initial commit"]
-
-
-def test_fault_truncate_sends_half(hub: HubServer, repo: str) -> None:
-    content = bytes(range(256)) * 5
-    hub.write(repo, "data.bin", content)
-    hub.fail("resolve_get", truncate=True)
-    assert Path(hf_hub_download(repo, "data.bin")).read_bytes() == content  # the client begins again
-    assert list_requests(hub, "resolve_get") == [("resolve_get", 200)] * 2
-
-
-def test_fault_stall_ends_with_the_server() -> None:
-    got: list[int | OSError] = []
-
-    def ask(port: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port)
-        try:
-            connection.request("GET", "/api/whoami-v2")
-            got.append(connection.getresponse().status)
-        except OSError as error:
-            got.append(error)
-
-    server = HubServer().start()
-    for end in (server.reset, server.stop):
-        server.fail("whoami", stall=600)
-        client = threading.Thread(target=ask, args=(server.port,))
-        client.start()
-        while not server.requests:
-            assert client.is_alive()
-        end()
-        client.join(60)
-        assert isinstance(got[-1], ConnectionError)
-    ask(server.port)
-    assert isinstance(got[-1], ConnectionRefusedError)
-    with server:  # at the same address again
-        server.fail("whoami", stall=0.01)
-        ask(server.port)
-    assert got[-1] == 401
-    assert {request.endpoint for request in server.requests} < set(ENDPOINTS)
 
 
 def test_a_squash_leaves_one_commit_and_its_large_files_count_until_they_are_deleted(

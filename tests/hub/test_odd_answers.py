@@ -85,7 +85,7 @@ AFTER_TRAINING = ("lfs_batch", "commit", "lfs_files")
 def verbs(
     hub: HubServer, after_a_push: AfterAPush, repository_after: Repo, mine: Path, encoder: Path, tmp_path: Path
 ) -> dict[str, tuple[tuple[str, ...], Callable[[], list[object]]]]:
-    """Return, for each command that asks the Hub, its requests, and a function that prepares it and returns its words."""
+    """Return the requests of each command that asks the Hub, and a function that prepares it and returns its words."""
     numbers = itertools.count()
 
     def empty() -> Path:

@@ -4,87 +4,24 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from click.testing import Result
 
 import sentiment140_bert
 from hub_server import TOKEN, HubServer
 from on_hub import DATA, MODEL
+from published_dataset_fixtures import read, split_rows
 from sentiment140_bert.data.loading import load_splits
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.hub import fetch
 from sentiment140_bert.hub.client import Hub
 from sentiment140_bert.recipe import DataConfig
 
-pytest_plugins = "hub_fixtures"
-
-
-pytestmark = pytest.mark.usefixtures("pushed", "cache")
-
-
-@pytest.fixture(autouse=True)
-def stranger() -> None:
-    """Nothing was downloaded here before: neither by huggingface_hub nor by datasets."""
-    for name in ("hub", "datasets"):
-        shutil.rmtree(Path(os.environ["HF_HOME"]) / name, ignore_errors=True)
-
-
-@pytest.fixture
-def train(s140: Callable[..., Result], encoder: Path) -> Callable[..., Result]:
-    """The quickstart on the published splits, for two steps."""
-
-    def invoke(*arguments: object, dataset: str = DATA, model: object = encoder, code: int = 0) -> Result:
-        words = ["--recipe", "quickstart", "--dataset", dataset, "--model-name-or-path", model, "--max-steps", 2]
-        return s140("train", "--output-dir", "new", *words, *arguments, code=code)
-
-    return invoke
-
-
-def read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text("utf-8"))
-
-
-@pytest.fixture
-def prepared(encoder: Path) -> Callable[..., dict[str, Any]]:
-    """``s140 prepare`` of the published splits, with the quickstart's other settings."""
-
-    def invoke(name: str = DATA, **values: Any) -> dict[str, Any]:
-        values = {"dataset": name, "model_name_or_path": str(encoder)} | values
-        return sentiment140_bert.prepare(sentiment140_bert.load_recipe("quickstart").with_values(values))
-
-    return invoke
-
-
-@pytest.fixture
-def refused(prepared: Callable[..., dict[str, Any]]) -> Callable[..., None]:
-    """That is an error which names the dataset."""
-
-    def invoke(*words: str) -> None:
-        with pytest.raises(S140Error) as caught:
-            prepared()
-        for part in (DATA, *words):
-            assert part in str(caught.value)
-
-    return invoke
-
-
-def rewritten(hub: HubServer, path: str, change: Callable[[Any], Any]) -> None:
-    """Somebody changes a parquet file on the website."""
-    table = pq.read_table(io.BytesIO(hub.files(DATA, "dataset")[path]))
-    content = io.BytesIO()
-    pq.write_table(change(table), content)
-    hub.write(DATA, path, content.getvalue(), "dataset")
-
-
-def split_rows(report: dict[str, Any]) -> dict[str, int]:
-    return {name: split["rows"] for name, split in report["splits"].items()}
+pytest_plugins = ("hub_fixtures", "published_dataset_fixtures")
+pytestmark = pytest.mark.usefixtures("pushed", "cache", "stranger")
 
 
 def test_training_uses_the_splits_and_tokens_that_were_published(hub: HubServer, train, mine: Path) -> None:
@@ -254,168 +191,3 @@ def test_a_run_on_it_is_scored_and_published_like_any_other(hub: HubServer, trai
     after = hub.files("tester/again", "dataset")
     parquet = [path for path in before if path.endswith(".parquet")]
     assert [after[path] for path in parquet] == [before[path] for path in parquet]
-
-
-def change_a_text(table: Any) -> Any:
-    texts = table["text"].to_pylist()
-    return table.set_column(0, "text", [[*texts[:-1], texts[-1] + "!"]])
-
-
-@pytest.mark.parametrize(
-    ("split", "change"),
-    [
-        ("train", change_a_text),
-        ("test", change_a_text),
-        ("manual", lambda table: table.slice(1)),
-        ("validation", lambda table: table.take([1, 0, *range(2, len(table))])),
-        ("train", lambda table: table.drop_columns("label")),
-        ("train", lambda table: table.set_column(1, "label", [[1 - label for label in table["label"].to_pylist()]])),
-    ],
-    ids=["a text", "a test text", "a row less", "another order", "no label", "other labels"],
-)
-def test_changed_texts_are_refused(hub: HubServer, split: str, change: Callable[[Any], Any], refused) -> None:
-    rewritten(hub, f"default/{split}-00000-of-00001.parquet", change)
-    refused(split)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda table: table.take([1, 0, *range(2, len(table))]),
-        lambda table: table.slice(1),
-        lambda table: table.set_column(0, "input_ids", [[[101, 2204, 102]] * len(table)]),
-        lambda table: table.drop_columns("input_ids"),
-    ],
-    ids=["another order", "a row less", "others", "none"],
-)
-def test_changed_tokens_are_refused(hub: HubServer, change: Callable[[Any], Any], refused) -> None:
-    rewritten(hub, "tokenized/train-00000-of-00001.parquet", change)
-    refused("train")
-
-
-@pytest.mark.parametrize("is_seen", [False, True], ids=["never seen", "what it was before in the cache"])
-@pytest.mark.parametrize(
-    "change",
-    [lambda table: table.slice(1), lambda table: table.take(list(range(len(table)))[::-1])],
-    ids=["less", "order"],
-)
-def test_changed_hand_labelled_tweets_are_refused(hub: HubServer, change, is_seen: bool, prepared, refused) -> None:
-    if is_seen:
-        prepared()
-    rewritten(hub, "three_way/manual-00000-of-00001.parquet", change)
-    refused("three_way")
-
-
-def test_refused_is_a_sentence_before_any_step(hub: HubServer, train) -> None:
-    rewritten(hub, "default/train-00000-of-00001.parquet", change_a_text)
-    result = train(code=1)
-    assert result.stderr.startswith("Error: ")
-    assert DATA in result.stderr
-    assert not Path("new").exists()
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b'{"splits": {}, "fingerprint": "0"}'])
-def test_a_damaged_description_is_refused(hub: HubServer, content: bytes, refused) -> None:
-    hub.write(DATA, "data.json", content, "dataset")
-    refused("data.json")
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda data: data["splits"]["train"].update(sha256="0" * 64),
-        lambda data: data["settings"].update(cleaning="nonsense"),
-        lambda data: data.update(settings=[]),
-        lambda data: data["splits"]["train"].pop("token_length"),
-        lambda data: data["splits"]["train"].update(rows="many"),
-        lambda data: data.pop("steps"),
-        lambda data: data.pop("seed"),
-        lambda data: data["sources"]["training"].pop("name"),
-        lambda data: data["splits"].pop("train"),
-        lambda data: data["leakage"]["test"].update(exact="some"),
-        lambda data: data["leakage"]["test"].pop("same_user"),
-    ],
-    ids=[
-        "sha256",
-        "cleaning",
-        "settings",
-        "token_length",
-        "rows",
-        "steps",
-        "seed",
-        "name",
-        "train",
-        "leakage",
-        "users",
-    ],
-)
-def test_a_description_that_would_only_be_found_wanting_later_is_refused(
-    hub: HubServer, change: Callable[[Any], Any], refused
-) -> None:
-    """At the latest when the card is written, which is after hours of training."""
-    data = json.loads(hub.files(DATA, "dataset")["data.json"])
-    change(data)
-    hub.write(DATA, "data.json", json.dumps(data).encode(), "dataset")
-    refused()
-
-
-def test_a_damaged_parquet_file_is_refused(hub: HubServer, refused) -> None:
-    hub.write(DATA, "default/train-00000-of-00001.parquet", b"PAR1 no more", "dataset")
-    refused("train")
-
-
-@pytest.mark.parametrize("endpoint", ["repo_info", "resolve_head", "resolve_get"])
-@pytest.mark.parametrize("fault", [{"status": 503}, {"reset": True}], ids=["503", "reset"])
-def test_one_fault_does_not_lead_to_other_splits(
-    hub: HubServer, impatient, mine: Path, endpoint: str, fault: dict[str, Any], prepared
-) -> None:
-    """To draw new ones out of the published train split would go unnoticed."""
-    hub.fail(endpoint, **fault)
-    assert prepared()["fingerprint"] == read(mine / "data.json")["fingerprint"]
-
-
-@pytest.mark.parametrize("is_known", [False, True], ids=["never seen", "in the cache of datasets"])
-@pytest.mark.parametrize("trouble", ["no hub", "no login"])
-def test_nor_does_a_dataset_that_cannot_be_had(
-    hub: HubServer, impatient, mine: Path, prepared, monkeypatch, trouble: str, is_known: bool
-) -> None:
-    """datasets falls back to what it has in its own cache, of which we would draw new splits."""
-    if is_known:
-        from datasets import load_dataset
-
-        load_dataset(DATA)
-    right = read(mine / "data.json")["fingerprint"]
-    if trouble == "no hub":
-        hub.stop()
-    else:
-        monkeypatch.delenv("HF_TOKEN")
-    try:
-        fingerprint, message = prepared()["fingerprint"], ""
-    except S140Error as error:
-        fingerprint, message = right, str(error)
-    finally:
-        if trouble == "no hub":
-            hub.start()
-    assert fingerprint == right
-    assert message == "" or DATA in message
-
-
-def test_what_is_not_there_is_a_sentence(prepared) -> None:
-    for values in ({"name": "tester/nothing"}, {"dataset_revision": "nowhere"}):
-        with pytest.raises(S140Error, match="tester/"):
-            prepared(**values)
-
-
-@pytest.mark.parametrize("name", ["train.csv", "data.json"])
-def test_any_other_dataset_is_split_as_before(hub: HubServer, name: str, prepared) -> None:
-    """``data.json`` is how many people call their only file."""
-    texts = [(f"tweet number {number} is {'good' if number % 2 else 'bad'}", number % 2) for number in range(80)]
-    if name == "data.json":
-        content = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in texts)
-    else:
-        content = "text,label\n" + "".join(f"{text},{label}\n" for text, label in texts)
-    hub.create("tester/plain", "dataset")
-    hub.write("tester/plain", name, content.encode(), "dataset")
-    report = prepared("tester/plain", validation_size=10, test_size=10)
-    assert report["splits"]["train"]["rows"] == 60
-    assert "published" not in report
