@@ -18,6 +18,21 @@ from sentiment140_bert.errors import Interrupted
 from sentiment140_bert.recipe import SCORES, load_recipe
 from sentiment140_bert.run import CALIBRATION, CONFUSION, LEARNING, RunDir
 
+__all__ = [
+    "begin",
+    "choose_recipe",
+    "classify",
+    "find_secrets",
+    "push",
+    "runs_folder",
+    "show_calibration",
+    "show_confusion_matrix",
+    "show_curves",
+    "show_scores",
+    "train_or_resume",
+    "widgets",
+]
+
 SECRETS = ("HF_TOKEN", "WANDB_API_KEY")
 DRIVE = Path("/content/drive/MyDrive")
 WITH_GPU, WITHOUT_GPU = "colab-t4", "quickstart"

@@ -45,17 +45,12 @@ LINES = [
 HAND = st.lists(st.sampled_from(LINES), max_size=6).map("\n".join)
 
 
-def test_a_card_merged_with_itself_is_the_same() -> None:
-    assert merge_cards(NEW, NEW) == NEW
-    assert merge_cards(NEW, None) == merge_cards(NEW, "") == NEW
-
-
-def test_the_parts_make_the_whole() -> None:
-    found = parse_card(card("x", between=["\n", "one", "\ntwo\n", "\n", "three\n"]))
-    assert found.metadata == FRONT
-    assert found.sections == {name: section(name, "x") for name in NAMES}
-    assert found.between == ["\n", "one", "\ntwo\n", "\n", "three\n"]
-    assert found.handwritten == "one\ntwo\nthree"
+def test_a_card_is_split_and_joined() -> None:
+    assert merge_cards(NEW, NEW) == merge_cards(NEW, None) == merge_cards(NEW, "") == NEW
+    parsed = parse_card(card("x", between=["\n", "one", "\ntwo\n", "\n", "three\n"]))
+    assert parsed.metadata == FRONT
+    assert parsed.sections == {name: section(name, "x") for name in NAMES}
+    assert (parsed.between, parsed.handwritten) == (["\n", "one", "\ntwo\n", "\n", "three\n"], "one\ntwo\nthree")
 
 
 @settings(max_examples=200)
@@ -63,27 +58,27 @@ def test_the_parts_make_the_whole() -> None:
     st.lists(HAND, min_size=5, max_size=5), st.permutations(NAMES), st.integers(1, 4), st.sampled_from(["\n", "\r\n"])
 )
 def test_hand_written_text_survives_wherever_it_stands(
-    texts: list[str], names: list[str], kept: int, newline: str
+    texts: list[str], names: list[str], count: int, newline: str
 ) -> None:
     """Sections may have been moved or removed, and lines may end as on Windows."""
-    names = names[:kept]
-    between = [f"\nHAND{at}\n{text}\n" for at, text in enumerate(texts[: kept + 1])]
+    names = names[:count]
+    between = [f"\nHAND{at}\n{text}\n" for at, text in enumerate(texts[: count + 1])]
     old = card("old", names, between).replace("\n", newline)
-    one = merge_cards(NEW, old)
-    for at, text in enumerate(texts[: kept + 1]):
-        assert one.count(f"HAND{at}\n{text}\n") == 1
-    assert "old" not in one
-    assert parse_card(one).sections == parse_card(NEW).sections
-    assert merge_cards(NEW, one) == one
+    merged = merge_cards(NEW, old)
+    for at, text in enumerate(texts[: count + 1]):
+        assert merged.count(f"HAND{at}\n{text}\n") == 1
+    assert "old" not in merged
+    assert parse_card(merged).sections == parse_card(NEW).sections
+    assert merge_cards(NEW, merged) == merged
 
 
 @given(HAND)
 def test_a_card_written_by_hand_is_kept_below_ours(text: str) -> None:
     old = f"HAND\n{text}\nEND\n"
-    one = merge_cards(NEW, old)
-    assert f"HAND\n{text}\nEND\n" in one
-    assert parse_card(one).sections == parse_card(NEW).sections
-    assert merge_cards(NEW, one) == one
+    merged = merge_cards(NEW, old)
+    assert f"HAND\n{text}\nEND\n" in merged
+    assert parse_card(merged).sections == parse_card(NEW).sections
+    assert merge_cards(NEW, merged) == merged
 
 
 MARKS = [f"<!-- {side} s140: {name} -->" for side in ("begin", "end") for name in (*NAMES, "gone")]
@@ -95,7 +90,7 @@ def test_broken_marks_lose_no_text_that_stands_outside_of_a_section(lines: list[
     """A mark without its partner is text; a section begins at the last mark of that name before its end."""
     lines = [f"{line}\nHAND{at}" for at, line in enumerate(lines)]
     old = "START\n" + "\n".join(lines) + "\n"
-    one = merge_cards(NEW, old)
+    merged = merge_cards(NEW, old)
     last_begin: dict[str, int] = {}
     inside: set[int] = set()
     for at, line in enumerate(lines):
@@ -105,37 +100,27 @@ def test_broken_marks_lose_no_text_that_stands_outside_of_a_section(lines: list[
         elif line.startswith("<!-- end s140: ") and mark[3] in last_begin:
             inside |= {*range(last_begin.pop(mark[3]), at)}
     outside = [f"HAND{at}" for at in range(len(lines)) if at not in inside]
-    assert [item for item in ["START", *outside] if f"{item}\n" not in one] == []
-    assert parse_card(one).sections.keys() >= {*NAMES}
+    assert [item for item in ["START", *outside] if f"{item}\n" not in merged] == []
+    assert parse_card(merged).sections.keys() >= {*NAMES}
     for name in NAMES:
-        assert section(name, "new") in one
+        assert section(name, "new") in merged
 
 
-def test_a_mark_that_somebody_only_mentions() -> None:
+def test_text_around_odd_sections_is_kept() -> None:
+    """A mark that is only mentioned, a section that occurs twice, and one that is not written any more."""
     note = "Below `<!-- begin s140: scores -->\nnothing can be written, it would be replaced.\nHAND\n"
-    one = merge_cards(NEW, card("old", between=["\n", "\n", note, "\n", ""]))
-    assert "HAND" in one
-    assert "old" not in one
-
-
-def test_a_section_that_stands_twice_is_replaced_once_and_kept_once() -> None:
-    one = merge_cards(NEW, card("old") + section("use", "mine") + "HAND\n")
-    assert section("use", "new") in one
-    assert section("use", "mine") + "HAND\n" in one
-    assert merge_cards(NEW, one) == one
-
-
-def test_text_before_a_section_that_is_no_more_goes_to_the_end() -> None:
-    one = merge_cards(NEW, card("old", [*NAMES, "energy"], ["\n"] * 4 + ["\nHAND\n", ""]))
-    assert one.endswith("HAND\n")
-    assert "energy" not in one
-
-
-# ---- front matter
+    merged = merge_cards(NEW, card("old", between=["\n", "\n", note, "\n", ""]))
+    assert ("HAND" in merged, "old" in merged) == (True, False)
+    merged = merge_cards(NEW, card("old") + section("use", "mine") + "HAND\n")
+    assert section("use", "new") in merged
+    assert section("use", "mine") + "HAND\n" in merged
+    assert merge_cards(NEW, merged) == merged
+    merged = merge_cards(NEW, card("old", [*NAMES, "energy"], ["\n"] * 4 + ["\nHAND\n", ""]))
+    assert (merged.endswith("HAND\n"), "energy" in merged) == (True, False)
 
 
 def test_what_people_said_in_the_front_matter_is_kept() -> None:
-    theirs = {
+    edited = {
         "license": "mit",
         "tags": ["mine", "bert"],
         "thumbnail": "a.png",
@@ -143,11 +128,11 @@ def test_what_people_said_in_the_front_matter_is_kept() -> None:
         "model-index": [0.9],
         "released": "2026-01-01",
     }
-    found = parse_card(merge_cards(NEW, card("old", front=theirs))).metadata
-    assert found["license"] == "mit"
-    assert found["tags"] == ["twitter", "bert", "mine"]
-    assert (found["thumbnail"], found["co2_eq_emissions"], found["released"]) == ("a.png", 0.3, "2026-01-01")
-    assert (found["model-index"], found["language"]) == ([0.5], "en")
+    metadata = parse_card(merge_cards(NEW, card("old", front=edited))).metadata
+    assert metadata["license"] == "mit"
+    assert metadata["tags"] == ["twitter", "bert", "mine"]
+    assert (metadata["thumbnail"], metadata["co2_eq_emissions"], metadata["released"]) == ("a.png", 0.3, "2026-01-01")
+    assert (metadata["model-index"], metadata["language"]) == ([0.5], "en")
 
 
 def test_front_matter_as_the_hub_reads_it() -> None:
@@ -159,15 +144,15 @@ def test_front_matter_as_the_hub_reads_it() -> None:
         "\n---\nlicense: mit\n---\nHAND\n",
         "---\r\nlicense: mit\r\n---\r\nHAND\r\n",
     ):
-        one = merge_cards(NEW, old)
-        assert parse_card(one).metadata["license"] == "mit", old
-        assert one.count("license:") == 1, old
-        assert ("HAND" in one) == ("HAND" in old), old
+        merged = merge_cards(NEW, old)
+        assert parse_card(merged).metadata["license"] == "mit", old
+        assert merged.count("license:") == 1, old
+        assert ("HAND" in merged) == ("HAND" in old), old
     for old in ("---\n# nothing yet\n---\nHAND\n", "HAND\n"):
-        one = merge_cards(NEW, old)
-        assert parse_card(one).metadata == FRONT, old
-        assert one.endswith("HAND\n"), old
-        assert one.count("---\n") == 2, old
+        merged = merge_cards(NEW, old)
+        assert parse_card(merged).metadata == FRONT, old
+        assert merged.endswith("HAND\n"), old
+        assert merged.count("---\n") == 2, old
 
 
 def test_front_matter_that_cannot_be_read_is_refused() -> None:
@@ -181,15 +166,8 @@ def test_front_matter_that_cannot_be_read_is_refused() -> None:
 
 def test_tags_that_are_no_list_of_words() -> None:
     for tags, added in (("[[a]]", []), ("[{a: b}]", []), ("mine", []), ("null", []), ("[1, null, x, bert]", ["x"])):
-        found = parse_card(merge_cards(NEW, f"---\ntags: {tags}\n---\nHAND\n")).metadata["tags"]
-        assert found == FRONT["tags"] + added, tags
-
-
-def test_no_anchors_are_written() -> None:
-    one = merge_cards(NEW, "---\na: &x [1, 2]\nb: *x\n---\n")
-    assert parse_card(one).metadata["b"] == [1, 2]
-    assert "&" not in one
-    assert "*" not in one
+        merged = parse_card(merge_cards(NEW, f"---\ntags: {tags}\n---\nHAND\n")).metadata["tags"]
+        assert merged == FRONT["tags"] + added, tags
 
 
 @given(
@@ -203,18 +181,19 @@ def test_no_anchors_are_written() -> None:
     )
 )
 @example({"mine": "\x85"})
-def test_any_front_matter_comes_back(theirs: dict[str, Any]) -> None:
-    one = merge_cards(NEW, card("old", front=theirs))
-    found = parse_card(one).metadata
-    assert {key: found[key] for key in theirs} == theirs
-    assert merge_cards(NEW, one) == one
-
-
-# ---- numbers
+def test_any_front_matter_is_kept(added: dict[str, Any]) -> None:
+    """Without anchors."""
+    merged = merge_cards(NEW, card("old", front=added))
+    metadata = parse_card(merged).metadata
+    assert {key: metadata[key] for key in added} == added
+    with_alias = merge_cards(NEW, "---\na: &x [1, 2]\nb: *x\n---\n")
+    assert parse_card(with_alias).metadata["b"] == [1, 2]
+    assert not {*"&*"} & {*with_alias}
+    assert merge_cards(NEW, merged) == merged
 
 
 def test_the_numbers_of_a_text() -> None:
-    for text, found in (
+    for text, expected in (
         ("| accuracy | 0.8612 | 1,465 |", ["0.8612", "1,465"]),
         ("**0.8612** (0.8 to 0.9).", ["0.8612", "0.8", "0.9"]),
         ("| Matthews correlation | -0.0435 |", ["-0.0435"]),
@@ -224,11 +203,11 @@ def test_the_numbers_of_a_text() -> None:
         ("F1, sha256, Sentiment140, all-MiniLM-L6-v2, 1.2.3", []),
         ("<!-- begin s140: 5 -->\n", ["5"]),
     ):
-        assert [number for number, _ in find_numbers(text)] == found, text
+        assert [number for number, _ in find_numbers(text)] == expected, text
 
 
 def test_a_number_that_is_another_one_is_a_difference() -> None:
-    for claimed, right, found in (
+    for claimed, right, expected in (
         ("| a | 0.8613 |", "| a | 0.8612 |", [("0.8613", "0.8612", "| a | 0.8613 |")]),
         ("| a | -0.0535 |", "| a | -0.0435 |", [("-0.0535", "-0.0435", "| a | -0.0535 |")]),
         ("| a | -0.3536 |", "| a | 0.3536 |", [("-0.3536", "0.3536", "| a | -0.3536 |")]),
@@ -249,7 +228,7 @@ def test_a_number_that_is_another_one_is_a_difference() -> None:
         ("a\u2028b", "a\nb", [("a\u2028b", "a\nb", "a\u2028b")]),
         ("<!-- mine -->", "", [("<!-- mine -->", "", "<!-- mine -->")]),
     ):
-        assert list_differences(claimed, right) == found, (claimed, right)
+        assert list_differences(claimed, right) == expected, (claimed, right)
         assert list_differences(right, right) == []
 
 

@@ -1,3 +1,5 @@
+"""``s140 push-to-hub`` and ``s140 train --push-to-hub``: dry runs, output, and errors before anything is published."""
+
 from __future__ import annotations
 
 import json
@@ -16,51 +18,43 @@ from on_hub import BOTH, DATA, MODEL, commits_of_ours, hashes, published
 pytest_plugins = "hub_fixtures"
 
 
-def refused(result, said: str) -> None:
-    """One sentence of the error, perhaps one on what to do, and nothing on stdout."""
+def assert_error(result, words: str) -> None:
+    """Check for an error with these words, no traceback, and nothing on stdout."""
     assert result.exit_code != 0
-    assert said in result.stderr
+    assert words in result.stderr
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
     assert TOKEN not in result.output
 
 
-def reseed(run: Path, **data: object) -> None:
-    """Changes the data section of a run's recipe."""
+def change_data(run: Path, **data: object) -> None:
+    """Change the data section of a run's recipe."""
     recipe = yaml.safe_load((run / "recipe.yaml").read_text("utf-8"))
     recipe["data"] |= data
     (run / "recipe.yaml").write_text(yaml.safe_dump(recipe), "utf-8")
 
 
-# --dry-run
-
-
-def listed(stdout: str) -> dict[str, dict[str, int]]:
-    """Files and sizes by repository, out of what is printed for people."""
-    found: dict[str, dict[str, int]] = {}
+def parse_list(stdout: str) -> dict[str, dict[str, int]]:
+    """Return files and sizes by repository from the output for people."""
+    repositories: dict[str, dict[str, int]] = {}
     for line in stdout.splitlines():
         if head := re.match(r"(?:model|dataset) (\S+): [\d,]+ files, [\d,]+ bytes$", line):
-            current = found.setdefault(head[1], {})
+            current = repositories.setdefault(head[1], {})
         elif entry := re.match(r"  (\S+) +([\d,]+)$", line):
             current[entry[1]] = int(entry[2].replace(",", ""))
-    return found
+    return repositories
 
 
 def sizes(hub: HubServer, repo_id: str, kind: str = "model") -> dict[str, int]:
     return {name: len(content) for name, content in hub.files(repo_id, kind).items() if name != ".gitattributes"}
 
 
-def test_a_dry_run_asks_nothing_and_writes_nothing(hub: HubServer, push, mine: Path) -> None:
+def test_a_dry_run_uses_no_network_and_writes_nothing(hub_down: HubServer, push, mine: Path, monkeypatch) -> None:
     before = hashes(mine)
-    push("--dry-run")
-    assert hub.requests == []
-    assert hashes(mine) == before
-
-
-def test_a_dry_run_needs_neither_hub_nor_login(hub_down: HubServer, push, mine: Path, monkeypatch) -> None:
     monkeypatch.delenv("HF_TOKEN")
-    result = push("--dry-run")
-    assert listed(result.stdout).keys() == {MODEL, DATA}
+    assert parse_list(push("--dry-run").stdout).keys() == {MODEL, DATA}
+    assert hub_down.requests == []
+    assert hashes(mine) == before
 
 
 def test_a_dry_run_lists_what_is_then_uploaded(hub: HubServer, push) -> None:
@@ -68,18 +62,11 @@ def test_a_dry_run_lists_what_is_then_uploaded(hub: HubServer, push) -> None:
     push()
     uploaded = {MODEL: sizes(hub, MODEL), DATA: sizes(hub, DATA, "dataset")}
     assert {program["repo_id"]: program["files"] for program in for_programs.values()} == uploaded
-    assert listed(for_people) == uploaded
+    assert parse_list(for_people) == uploaded
     assert f"model {MODEL}: {len(uploaded[MODEL])} files, {sum(uploaded[MODEL].values()):,} bytes" in for_people
     assert "nothing was published" in for_people
-
-
-def test_a_dry_run_after_a_push_lists_the_same(hub: HubServer, push, mine: Path) -> None:
-    push()
     again = json.loads(push("--dry-run", "--json").stdout)
-    assert {item["repo_id"]: item["files"] for item in again.values()} == {
-        MODEL: sizes(hub, MODEL),
-        DATA: sizes(hub, DATA, "dataset"),
-    }
+    assert {target["repo_id"]: target["files"] for target in again.values()} == uploaded
 
 
 def test_a_dry_run_of_what_was_trained_on_a_published_dataset_asks_nothing_either(
@@ -91,24 +78,16 @@ def test_a_dry_run_of_what_was_trained_on_a_published_dataset_asks_nothing_eithe
     hub.requests.clear()
     found = push("--dry-run", run=Path("second"), to=("--repo-id", MODEL, "--dataset-repo-id", "tester/other"))
     assert hub.requests == []
-    assert listed(found.stdout).keys() == {MODEL, "tester/other"}
+    assert parse_list(found.stdout).keys() == {MODEL, "tester/other"}
 
 
-def test_a_dry_run_finds_secrets_too(hub: HubServer, push, mine: Path) -> None:
+def test_a_dry_run_raises_the_errors_of_a_push(hub: HubServer, push, mine: Path) -> None:
+    push("--dry-run", to=("--repo-id", "model"), code=1)
     (mine / "notes.txt").write_text("hf_" + "Ab1" * 12)
-    refused(push("--dry-run", code=1), "notes.txt")
-
-
-@pytest.mark.parametrize("what", ["name", "unfinished"])
-def test_a_dry_run_refuses_what_a_push_would(hub: HubServer, push, mine: Path, what: str) -> None:
-    if what == "name":
-        push("--dry-run", to=("--repo-id", "model"), code=1)
-    else:
-        (mine / "metrics.json").unlink()
-        push("--dry-run", code=1)
-
-
-# what is printed
+    assert_error(push("--dry-run", code=1), "notes.txt")
+    (mine / "metrics.json").unlink()
+    assert_error(push("--dry-run", code=1), "not finished")
+    assert hub.requests == []
 
 
 def test_json_is_one_object_on_stdout(hub: HubServer, push) -> None:
@@ -119,14 +98,11 @@ def test_json_is_one_object_on_stdout(hub: HubServer, push) -> None:
 
 
 def test_people_are_told_where_it_is_and_what_to_do_with_it(hub: HubServer, push) -> None:
-    said = push().stdout
+    stdout = push().stdout
     for part in (f"{hub.url}/{MODEL}", f"{hub.url}/datasets/{DATA}", hub.head(MODEL)[:12], "public", "private"):
-        assert part in said
-    assert f'pipeline("text-classification", model="{MODEL}", truncation=True)' in said
-    assert f"s140 verify {MODEL}" in said
-
-
-# mistakes
+        assert part in stdout
+    assert f'pipeline("text-classification", model="{MODEL}", truncation=True)' in stdout
+    assert f"s140 verify {MODEL}" in stdout
 
 
 WRONG_NAMES = [
@@ -139,62 +115,56 @@ def test_a_wrong_name_is_told_before_anything_is_asked(hub: HubServer, push, min
     before = hashes(mine)
     for flag, other in (("--repo-id", ("--dataset-repo-id", DATA)), ("--dataset-repo-id", ("--repo-id", MODEL))):
         for name in WRONG_NAMES:
-            refused(push(to=(*other, f"{flag}={name}"), code=None), name)
+            assert_error(push(to=(*other, f"{flag}={name}"), code=None), name)
     assert hub.requests == []
     assert hashes(mine) == before
 
 
 def test_nowhere_to_publish(hub: HubServer, push) -> None:
-    refused(push(to=(), code=1), "--repo-id")
-    refused(push("--model-only", to=("--dataset-repo-id", DATA), code=1), "--repo-id")
-    refused(push("--dataset-only", to=("--repo-id", MODEL), code=1), "--dataset-repo-id")
-    refused(push("--dataset-only", "--model-only", code=1), "exclude each other")
+    assert_error(push(to=(), code=1), "--repo-id")
+    assert_error(push("--model-only", to=("--dataset-repo-id", DATA), code=1), "--repo-id")
+    assert_error(push("--dataset-only", to=("--repo-id", MODEL), code=1), "--dataset-repo-id")
+    assert_error(push("--dataset-only", "--model-only", code=1), "exclude each other")
     assert hub.requests == []
-
-
-def test_no_login(hub: HubServer, push, monkeypatch) -> None:
-    monkeypatch.delenv("HF_TOKEN")
-    refused(push(code=1), "hf auth login")
-    assert hub.requests == []
-
-
-def test_a_login_that_the_hub_does_not_know(hub: HubServer, push, monkeypatch) -> None:
-    monkeypatch.setenv("HF_TOKEN", "hf_" + "Unknown" * 5)
-    result = push(code=1)
-    refused(result, "login")
-    assert "Unknown" not in result.output
-    assert not hub.repos
-
-
-def test_a_token_that_may_only_read(hub: HubServer, push) -> None:
-    hub.accounts[TOKEN] = Account("tester", role="read")
-    refused(push(code=1), "may only read")
-    assert not hub.repos
 
 
 def test_a_name_that_is_somebody_elses(hub: HubServer, push) -> None:
     for kind in ("model", "dataset"):
-        for theirs in ("missing", "public", "private"):
+        for state in ("missing", "public", "private"):
             hub.reset()
-            if theirs != "missing":
-                hub.create("somebody/thing", kind, private=theirs == "private")
+            if state != "missing":
+                hub.create("somebody/thing", kind, private=state == "private")
             to = {"model": MODEL, "dataset": DATA} | {kind: "somebody/thing"}
             result = push(to=("--repo-id", to["model"], "--dataset-repo-id", to["dataset"]), code=1)
-            refused(result, f"{kind} somebody/thing")
+            assert_error(result, f"{kind} somebody/thing")
             assert "may not" in result.stderr or "no right" in result.stderr
             assert published(hub) == []
 
 
-def test_a_login_of_somebody_else(hub: HubServer, push, monkeypatch) -> None:
+def test_tokens_without_the_right_to_write(hub: HubServer, push, monkeypatch) -> None:
+    """None, one that the Hub does not know, one that may only read, and one of somebody else."""
+    with monkeypatch.context() as context:
+        context.delenv("HF_TOKEN")
+        assert_error(push(code=1), "hf auth login")
+        assert hub.requests == []
+        context.setenv("HF_TOKEN", "hf_" + "Unknown" * 5)
+        result = push(code=1)
+        assert_error(result, "login")
+        assert "Unknown" not in result.output
+    account = hub.accounts[TOKEN]
+    hub.accounts[TOKEN] = Account("tester", role="read")
+    assert_error(push(code=1), "may only read")
+    assert not hub.repos
+    hub.accounts[TOKEN] = account
     hub.create(MODEL)
     monkeypatch.setenv("HF_TOKEN", SOMEBODYS_TOKEN)
-    refused(push(to=("--repo-id", MODEL), code=1), f"model {MODEL}")
+    assert_error(push(to=("--repo-id", MODEL), code=1), f"model {MODEL}")
     assert published(hub) == []
 
 
 def test_the_hub_out_of_reach(hub_down: HubServer, push, impatient: list[float]) -> None:
     result = push(code=1)
-    refused(result, hub_down.url)
+    assert_error(result, hub_down.url)
     assert "cannot be reached" in result.stderr
     assert len(impatient) >= 3
 
@@ -203,35 +173,24 @@ def test_offline_is_said_at_once(hub: HubServer, push, monkeypatch, impatient: l
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    refused(push(code=1), "ffline")
+    assert_error(push(code=1), "ffline")
     assert impatient == []
     assert hub.requests == []
 
 
-def test_an_unfinished_run(hub: HubServer, push, mine: Path) -> None:
-    (mine / "metrics.json").unlink()
-    refused(push(code=1), "not finished")
-    assert hub.requests == []
-
-
-def test_a_run_without_a_model(hub: HubServer, push, mine: Path) -> None:
-    shutil.rmtree(mine / "model")
-    refused(push(code=1), "not finished")
-    assert hub.requests == []
-
-
-def test_what_is_no_run(hub: HubServer, push, mine: Path) -> None:
+def test_runs_that_cannot_be_published(hub: HubServer, push, mine: Path) -> None:
     Path("empty").mkdir()
     Path("file").write_text("x")
     for run in (Path("empty"), Path("missing"), Path("file"), mine / "model"):
-        refused(push(run=run, code=1), "no run")
-    assert hub.requests == []
-
-
-def test_scores_of_other_weights(hub: HubServer, push, mine: Path) -> None:
-    metrics = json.loads((mine / "metrics.json").read_text("utf-8"))
-    (mine / "metrics.json").write_text(json.dumps(metrics | {"weights_sha256": "0" * 64}))
-    refused(push(code=1), "s140 evaluate")
+        assert_error(push(run=run, code=1), "no run")
+    metrics = (mine / "metrics.json").read_text("utf-8")
+    (mine / "metrics.json").write_text(json.dumps(json.loads(metrics) | {"weights_sha256": "0" * 64}))
+    assert_error(push(code=1), "s140 evaluate")
+    (mine / "metrics.json").unlink()
+    assert_error(push(code=1), "not finished")
+    (mine / "metrics.json").write_text(metrics)
+    shutil.rmtree(mine / "model")
+    assert_error(push(code=1), "not finished")
     assert hub.requests == []
 
 
@@ -240,34 +199,24 @@ def test_a_damaged_file(hub: HubServer, push, mine: Path) -> None:
     for name in names:
         before = (mine / name).read_bytes() if (mine / name).exists() else None
         (mine / name).write_text('{"a": [')
-        refused(push(code=1), name)
+        assert_error(push(code=1), name)
         (mine / name).unlink() if before is None else (mine / name).write_bytes(before)
     assert published(hub) == []
     push()
 
 
-def test_data_that_are_gone(hub: HubServer, push, mine: Path, cache: Path) -> None:
-    reseed(mine, dataset="gone.csv")
-    refused(push(code=1), "gone.csv")
-    assert hub.requests == []
-
-
-def test_data_that_are_others_now(hub: HubServer, push, mine: Path, cache: Path) -> None:
+def test_without_its_tweets_the_model_alone_is_published(hub: HubServer, push, mine: Path, cache: Path) -> None:
+    """The file has other tweets now, or is gone."""
     sample = Path(str(files("sentiment140_bert.data"))) / "sample"
     lines = (sample / "tweets.csv").read_bytes().splitlines(keepends=True)
     Path("tweets.csv").write_bytes(b"".join(lines[:-200]))
-    reseed(mine, dataset=os.fspath(Path("tweets.csv").resolve()), manual_test=os.fspath(sample / "manual.csv"))
-    refused(push(code=1), "fingerprint")
+    change_data(mine, dataset=os.fspath(Path("tweets.csv").resolve()), manual_test=os.fspath(sample / "manual.csv"))
+    assert_error(push(code=1), "fingerprint")
+    change_data(mine, dataset="gone.csv")
+    assert_error(push(code=1), "gone.csv")
     assert hub.requests == []
-
-
-def test_without_its_data_the_model_alone_is_published(hub: HubServer, push, mine: Path, cache: Path) -> None:
-    reseed(mine, dataset="gone.csv")
     push(to=("--repo-id", MODEL))
     assert published(hub) == [MODEL]
-
-
-# s140 train --push-to-hub
 
 
 @pytest.fixture
@@ -298,7 +247,7 @@ def test_train_finds_out_first(hub: HubServer, s140, tiny: list[str], monkeypatc
     if what == "login":
         monkeypatch.delenv("HF_TOKEN")
     result = s140("train", *tiny, "--push-to-hub", *to.get(what, BOTH), code=1)
-    refused(result, {"login": "hf auth login", "right": "somebody/model"}.get(what, "user/"))
+    assert_error(result, {"login": "hf auth login", "right": "somebody/model"}.get(what, "user/"))
     assert not Path("new").exists()
     assert published(hub) == []
 
@@ -313,5 +262,5 @@ def test_a_finished_run_outlives_a_failed_publication(hub: HubServer, s140, push
 
 
 def test_where_to_publish_without_publishing_is_a_mistake(hub: HubServer, s140, tiny: list[str]) -> None:
-    refused(s140("train", *tiny, *BOTH, code=1), "--push-to-hub")
+    assert_error(s140("train", *tiny, *BOTH, code=1), "--push-to-hub")
     assert not Path("new").exists()

@@ -114,7 +114,7 @@ def test_the_recipes_to_choose_from_exist() -> None:
     (form,) = [source for source in code() if "train_or_resume" in source]
     choices = json.loads(re.search(r"@param (\[.*?\])", form)[1])
     assert set(choices) - {"auto"} <= set(list_recipes())
-    assert {"auto", library.place.WITH_GPU, library.place.WITHOUT_GPU} <= set(choices)
+    assert {"auto", library.WITH_GPU, library.WITHOUT_GPU} <= set(choices)
 
 
 def test_it_is_opened_with_a_t4() -> None:
