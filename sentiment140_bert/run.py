@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sentiment140_bert import shapes
+from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError, first_line
 from sentiment140_bert.files import remove_path
 from sentiment140_bert.recipe import Recipe, load_recipe
@@ -25,10 +25,10 @@ EVAL_RESULTS = ".eval_results/sentiment140.yaml"
 TRAINING_ROWS = "training_rows.safetensors"  # hashes of the texts that a model was trained on, next to its weights
 LARGEST_STEP = 2**53  # up to there a float tells whole numbers apart
 SHAPES: dict[str, Any] = {
-    "data.json": shapes.Data,
-    "metrics.json": shapes.Scores,
-    "tracking.json": shapes.Tracking,
-    "published.json": shapes.Pushes,
+    "data.json": schemas.Data,
+    "metrics.json": schemas.Scores,
+    "tracking.json": schemas.Tracking,
+    "published.json": schemas.Publications,
 }
 
 
@@ -244,7 +244,7 @@ def read_json(file: Path, shape: Any = None) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise RunError(f"{file} is damaged: {first_line(error)}.", _suggest_remedy(file)) from None
     shape = shape or _choose_shape(file)
-    return dict(shapes.checked(content, shape, str(file), _suggest_remedy(file)) if shape else content)
+    return dict(schemas.check_schema(content, shape, str(file), _suggest_remedy(file)) if shape else content)
 
 
 def _load_object(file: Path) -> dict[str, Any]:
@@ -259,7 +259,7 @@ def _load_object(file: Path) -> dict[str, Any]:
 
 def _choose_shape(file: Path) -> Any:
     if file.name == "environment.json":
-        return shapes.Environment if file.with_name("metrics.json").is_file() else shapes.Begun
+        return schemas.Environment if file.with_name("metrics.json").is_file() else schemas.StartedEnvironment
     return SHAPES.get(file.name)
 
 

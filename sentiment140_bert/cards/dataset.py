@@ -5,12 +5,12 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from sentiment140_bert import shapes
+from sentiment140_bert import schemas
 from sentiment140_bert.cards import metadata
 from sentiment140_bert.cards.facts import HUB_IDS
 from sentiment140_bert.cards.markup import render
 from sentiment140_bert.data.corpora import identify_corpus
-from sentiment140_bert.shapes import checked
+from sentiment140_bert.schemas import check_schema
 
 
 def render_dataset_card(data: dict[str, Any], repo_id: str, model_repo_id: str | None) -> str:
@@ -24,7 +24,7 @@ def render_dataset_card(data: dict[str, Any], repo_id: str, model_repo_id: str |
     Raises:
         RunError: ``data`` is not of the shape that this version writes.
     """
-    data = checked(data, shapes.Data, "data.json")
+    check_schema(data, schemas.Data, "data.json")
     splits = {name: data["splits"][name] for name in data["configs"]["default"]}
     body = render(
         "dataset_card.md",

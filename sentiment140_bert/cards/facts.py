@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sentiment140_bert import shapes
+from sentiment140_bert import schemas
 from sentiment140_bert.data.corpora import Corpus, identify_corpus
 from sentiment140_bert.errors import RecipeError, RunError
 from sentiment140_bert.recipe import load_recipe
 from sentiment140_bert.run import RunDir
-from sentiment140_bert.shapes import checked
+from sentiment140_bert.schemas import check_schema
 
 # Hub ids of base models that have another name here.
 HUB_IDS = {"bundled:minilm": "sentence-transformers/all-MiniLM-L6-v2"}
@@ -67,8 +67,8 @@ def check_facts(recipe: dict[str, Any], data: Any, environment: Any, metrics: An
     """
     return Facts(
         recipe,
-        checked(data, shapes.Data, "data.json"),
-        checked(environment, shapes.Environment, "environment.json"),
-        checked(metrics, shapes.Metrics, "metrics.json"),
+        dict(check_schema(data, schemas.Data, "data.json")),
+        dict(check_schema(environment, schemas.Environment, "environment.json")),
+        dict(check_schema(metrics, schemas.Metrics, "metrics.json")),
         tracking,
     )

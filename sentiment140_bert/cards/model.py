@@ -33,7 +33,7 @@ from sentiment140_bert.run import (
     RunDir,
     saved_recipe,
 )
-from sentiment140_bert.shapes import BASELINES
+from sentiment140_bert.schemas import BASELINES
 
 Files = dict[str, Path | bytes]
 LABELS = {name: name.replace("_", " ") for name in SCORES}

@@ -20,7 +20,7 @@ from sentiment140_bert.cards.markup import clean_controls, flatten, read_templat
 from sentiment140_bert.cards.metadata import HEADLINES
 from sentiment140_bert.cards.model import LABELS
 from sentiment140_bert.recipe import SCORES
-from sentiment140_bert.shapes import BASELINES
+from sentiment140_bert.schemas import BASELINES
 
 HELD_OUT = ("test", "manual")  # chosen by nothing; validation chose the checkpoint
 ORDER = (*HELD_OUT, "validation")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.cli.output import print_table, say
 from sentiment140_bert.recipe import SCORES
-from sentiment140_bert.shapes import BASELINES
+from sentiment140_bert.schemas import BASELINES
 
 if TYPE_CHECKING:
     from sentiment140_bert.evaluation.compare import ModelComparison

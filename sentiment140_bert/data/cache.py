@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from typing_extensions import TypedDict
 
-from sentiment140_bert import shapes
+from sentiment140_bert import schemas
 from sentiment140_bert.confined import cache_dir
 from sentiment140_bert.data import untrusted_datasets
 from sentiment140_bert.data.columns import BadRow
@@ -61,31 +61,31 @@ log = logging.getLogger(__name__)
 class CachedSplit(TypedDict):
     """A split before it has tokens."""
 
-    rows: shapes.Count
-    sha256: shapes.Sha256
+    rows: schemas.Count
+    sha256: schemas.Sha256
 
 
 class CachedReport(TypedDict):
     """The report of prepared splits, as far as it is used."""
 
-    sources: dict[str, shapes.Source]
-    steps: dict[str, shapes.Count]
+    sources: dict[str, schemas.Source]
+    steps: dict[str, schemas.Count]
     splits: dict[str, CachedSplit]
-    fingerprint: shapes.Sha256
-    settings: shapes.Settings
+    fingerprint: schemas.Sha256
+    settings: schemas.DataSettings
     seed: int
-    leakage: NotRequired[dict[str, shapes.Leakage]]
-    suspects: NotRequired[shapes.Suspects]
+    leakage: NotRequired[dict[str, schemas.Leakage]]
+    suspects: NotRequired[schemas.Suspects]
 
 
-class CachedLengths(shapes.Tokens):
+class CachedLengths(schemas.Tokens):
     """The report of a split's tokens: their lengths."""
 
-    min: shapes.Count
-    p90: shapes.Count
-    p99: shapes.Count
-    mean: shapes.Number
-    total: shapes.Count
+    min: schemas.Count
+    p90: schemas.Count
+    p99: schemas.Count
+    mean: schemas.Number
+    total: schemas.Count
 
 
 SHAPES = {PREPARED: CachedReport, TOKENIZED: dict[str, CachedLengths]}
@@ -162,7 +162,9 @@ def _read_report(folder: Path, kind: str) -> dict[str, Any]:
     Raises:
         DAMAGE: It is missing, no JSON, or lacks something.
     """
-    report: dict[str, Any] = shapes.checked(json.loads((folder / REPORT).read_text("utf-8")), SHAPES[kind], REPORT)
+    report: dict[str, Any] = schemas.check_schema(
+        json.loads((folder / REPORT).read_text("utf-8")), SHAPES[kind], REPORT
+    )
     return report
 
 

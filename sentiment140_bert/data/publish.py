@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sentiment140_bert import shapes
+from sentiment140_bert import schemas
 from sentiment140_bert.data import report
 from sentiment140_bert.data.cache import FORMAT, Prepared, load_cached, save_splits
 from sentiment140_bert.data.files import read_parquet
@@ -238,7 +238,7 @@ def _read_report(folder: Path, repo_id: str) -> dict[str, Any]:
         if file.stat().st_size > LARGEST_DESCRIPTION:
             raise ValueError(f"it has more than {LARGEST_DESCRIPTION:,} bytes")
         described: dict[str, Any] = json.loads(file.read_text("utf-8"))
-        shapes.checked(described, shapes.Data, "data.json")
+        schemas.check_schema(described, schemas.Data, "data.json")
         hashes = {name: split["sha256"] for name, split in described["splits"].items()}
         if report.compute_fingerprint(hashes) != described["fingerprint"]:
             raise ValueError("its fingerprint is not that of its splits")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from sentiment140_bert import shapes
+from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.run import RunDir
 
@@ -19,34 +19,34 @@ log = logging.getLogger(__name__)
 class Curve(TypedDict):
     """What of ``curve.json`` is taken over."""
 
-    price_per_hour: NotRequired[Annotated[shapes.Number, Field(ge=0)] | None]
+    price_per_hour: NotRequired[Annotated[schemas.Number, Field(ge=0)] | None]
 
 
 class OverSeeds(TypedDict):
     """A mean accuracy, and the least and greatest over the seeds."""
 
-    value: shapes.Number
-    min: shapes.Number
-    max: shapes.Number
+    value: schemas.Number
+    min: schemas.Number
+    max: schemas.Number
 
 
 class Compared(TypedDict):
     """Of a split: see ``evaluation.seeds.compared``."""
 
-    n: shapes.Count
-    seeds: shapes.Count
+    n: schemas.Count
+    seeds: schemas.Count
     first: OverSeeds
     second: OverSeeds
-    difference: shapes.Measured
-    p_value: shapes.Number
+    difference: schemas.MeasuredScore
+    p_value: schemas.Number
     sentence: str
 
 
 class Comparison(TypedDict):
     """Of a trial with the recipe."""
 
-    trial: shapes.Count
-    seeds: list[shapes.Count]
+    trial: schemas.Count
+    seeds: list[schemas.Count]
     runs: dict[str, list[str]]
     splits: dict[str, Compared]
 
@@ -54,7 +54,7 @@ class Comparison(TypedDict):
 class Same(TypedDict):
     """In its place where the trial is the recipe as it is."""
 
-    trial: shapes.Count
+    trial: schemas.Count
     same: str
 
 

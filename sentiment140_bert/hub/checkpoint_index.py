@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sentiment140_bert import shapes
+from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.files import hash_file
 
@@ -31,7 +31,7 @@ class Stored:
 
     commit: str
     newest: str
-    files: Mapping[str, shapes.Sum]
+    files: Mapping[str, schemas.FileDigest]
 
     @property
     def step(self) -> int:
@@ -57,7 +57,7 @@ def is_allowed(name: str) -> bool:
     return bool(CHECKPOINT.fullmatch(folder) and CHECKPOINT_FILE.fullmatch(file))
 
 
-def write_index(folder: Path, newest: str, sums: Mapping[str, shapes.Sum]) -> None:
+def write_index(folder: Path, newest: str, sums: Mapping[str, schemas.FileDigest]) -> None:
     """Write the index of a folder that is about to become the content of a repository.
 
     Args:
@@ -69,7 +69,7 @@ def write_index(folder: Path, newest: str, sums: Mapping[str, shapes.Sum]) -> No
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and name != INDEX:
-            files[name] = sums.get(name) or shapes.Sum(size=path.stat().st_size, sha256=hash_file(path))
+            files[name] = sums.get(name) or schemas.FileDigest(size=path.stat().st_size, sha256=hash_file(path))
     (folder / INDEX).write_text(json.dumps({"format": 1, "newest": newest, "files": files}, indent=2) + "\n", "utf-8")
 
 
@@ -97,7 +97,7 @@ def read_index(content: bytes, commit: str, names: set[str], repo_id: str) -> St
         RunError: It is damaged, or names a file that does not belong there or is missing.
     """
     try:
-        index = shapes.checked(json.loads(content), shapes.CheckpointIndex, INDEX)
+        index = schemas.check_schema(json.loads(content), schemas.CheckpointIndex, INDEX)
     except (ValueError, RecursionError, RunError) as error:
         raise damaged(repo_id, f"{INDEX} cannot be read: {str(error).splitlines()[0].rstrip('.')}") from None
     stored = Stored(commit, index["newest"], index["files"])

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sentiment140_bert import shapes, trust
+from sentiment140_bert import schemas, trust
 from sentiment140_bert.credentials import without_password
 from sentiment140_bert.errors import HubError
 from sentiment140_bert.files import hash_file
@@ -127,7 +127,7 @@ class CheckpointRepo:
         if is_storage_unused:
             self._free_storage()
 
-    def _commit(self, folder: Path, newest: str, sums: dict[str, shapes.Sum]) -> bool:
+    def _commit(self, folder: Path, newest: str, sums: dict[str, schemas.FileDigest]) -> bool:
         """Make the commit; return True if large files are no longer named by it.
 
         It reads the repository first: an earlier attempt may have arrived although its answer was lost.
@@ -232,5 +232,5 @@ def names_of(info: Any) -> set[str]:
     return {file.rfilename for file in info.siblings or []}
 
 
-def _matches(path: Path, expected: shapes.Sum) -> bool:
+def _matches(path: Path, expected: schemas.FileDigest) -> bool:
     return path.is_file() and path.stat().st_size == expected["size"] and hash_file(path) == expected["sha256"]

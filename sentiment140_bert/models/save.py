@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sentiment140_bert import shapes
+from sentiment140_bert import schemas
 from sentiment140_bert.errors import ModelError
 from sentiment140_bert.files import hash_file, write_folder_whole, write_json, write_text
-from sentiment140_bert.shapes import checked
+from sentiment140_bert.schemas import check_schema
 
 CALIBRATION = "sentiment_calibration"  # key of config.json
 
@@ -23,7 +23,7 @@ def save_model(model: Any, tokenizer: Any, folder: Path) -> str:
     return hash_file(folder / "model.safetensors")
 
 
-def write_calibration(folder: Path, calibration: shapes.Learned) -> None:
+def write_calibration(folder: Path, calibration: schemas.LearnedCalibration) -> None:
     """Add a calibration to a model folder's ``config.json``, so that it is published with the model."""
     config = folder / "config.json"
     write_json(config, json.loads(config.read_text("utf-8")) | {CALIBRATION: calibration})
@@ -34,7 +34,7 @@ def is_calibrated(config: Mapping[str, Any]) -> bool:
     return config.get(CALIBRATION) is not None
 
 
-def read_calibration(config: Mapping[str, Any], name: str) -> shapes.Learned:
+def read_calibration(config: Mapping[str, Any], name: str) -> schemas.LearnedCalibration:
     """Return the calibration that :func:`write_calibration` added to the config of model ``name``.
 
     Raises:
@@ -44,7 +44,9 @@ def read_calibration(config: Mapping[str, Any], name: str) -> shapes.Learned:
         raise ModelError(
             f"{name} was not calibrated: its config.json has no {CALIBRATION}.", "Score it: s140 evaluate RUN"
         )
-    calibration = checked(config[CALIBRATION], shapes.Learned, f"The {CALIBRATION} in {name}'s config.json")
+    calibration = check_schema(
+        config[CALIBRATION], schemas.LearnedCalibration, f"The {CALIBRATION} in {name}'s config.json"
+    )
     return {"temperature": float(calibration["temperature"]), "neutral_below": float(calibration["neutral_below"])}
 
 

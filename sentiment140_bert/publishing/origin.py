@@ -12,7 +12,7 @@ from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, RecipeError, S140Error
 from sentiment140_bert.publishing.checks import CLAIMED, FALSE, TRUE, UNCHECKED, Check, leave_unchecked, settle
 from sentiment140_bert.recipe import FILE_SETTINGS, SOURCE_SETTINGS, DataConfig
-from sentiment140_bert.shapes import REPO_ID
+from sentiment140_bert.schemas import REPO_ID
 
 if TYPE_CHECKING:
     from sentiment140_bert.data.cache import Prepared

@@ -39,7 +39,7 @@ from sentiment140_bert.publishing.checks import (
 )
 from sentiment140_bert.recipe import FILE_SETTINGS, SOURCE_SETTINGS, DataConfig, load_recipe
 from sentiment140_bert.run import TRAINING_ROWS, RunDir, saved_recipe
-from sentiment140_bert.shapes import REPO_ID
+from sentiment140_bert.schemas import REPO_ID
 
 if TYPE_CHECKING:
     from sentiment140_bert.cards.facts import Facts

@@ -7,12 +7,12 @@ import re
 import threading
 from typing import Any
 
-from sentiment140_bert import shapes
+from sentiment140_bert import schemas
 from sentiment140_bert.credentials import without_password
 from sentiment140_bert.errors import RunError, TrackerError
 from sentiment140_bert.files import write_json
 from sentiment140_bert.run import RunDir
-from sentiment140_bert.shapes import checked
+from sentiment140_bert.schemas import check_schema
 
 NAME = re.compile(r"[\w .:+-]{1,200}")  # of a run or project; never a path
 
@@ -38,7 +38,7 @@ class SyncState:
             TrackerError: The tracker named its run so that the file could not be read again.
         """
         try:
-            checked(values, shapes.Tracked, f"The answer of {tracker}")
+            check_schema(values, schemas.TrackerState, f"The answer of {tracker}")
         except RunError as error:
             raise TrackerError(error.message, "Is it the right server?") from None
         with self.lock:
@@ -58,7 +58,7 @@ def move_state(content: Any) -> tuple[dict[str, dict[str, Any]], list[str]]:
     Raises:
         RunError: It is not as this package writes it.
     """
-    states: dict[str, dict[str, Any]] = checked(content, shapes.Tracking, "tracking.json")
+    states: dict[str, Any] = dict(check_schema(content, schemas.Tracking, "tracking.json"))
     moved: dict[str, dict[str, Any]] = {}
     remarks: list[str] = []
     for tracker, state in states.items():

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sentiment140_bert import shapes
+from sentiment140_bert import schemas
 from sentiment140_bert.recipe import Recipe, TrackingConfig
 from sentiment140_bert.run import RunDir, parse_entry
 
@@ -177,7 +177,7 @@ class TrackedRun:
         """Return the sha256 of the weights that were scored; None before that."""
         if not (self.run.is_finished() and self.run.weights.is_file()):
             return None
-        return str(self.run.read(self.run.metrics, shapes.Weighed)["weights_sha256"])
+        return str(self.run.read(self.run.metrics, schemas.WeightsRecord)["weights_sha256"])
 
 
 def digest(content: bytes) -> str:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert import shapes
+from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError, S140Error
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.recipe.privacy import make_public
@@ -154,7 +154,7 @@ class CheckpointUploads:
 
         self.count += 1
         folder = self.run.staging / str(self.count)
-        sums: dict[str, shapes.Sum] = {}
+        sums: dict[str, schemas.FileDigest] = {}
         for checkpoint in (newest, best_of(newest)):
             if checkpoint:
                 sums |= _stage_checkpoint(checkpoint, folder / checkpoint.name)
@@ -173,7 +173,7 @@ class CheckpointUploads:
         (folder / run.recipe.name).write_text(make_public(self.recipe).to_yaml(), "utf-8")
 
 
-def _stage_checkpoint(checkpoint: Path, folder: Path) -> dict[str, shapes.Sum]:
+def _stage_checkpoint(checkpoint: Path, folder: Path) -> dict[str, schemas.FileDigest]:
     """Give a checkpoint's files that may go to the Hub second names, or copy them where that cannot be (Google Drive).
 
     Returns:

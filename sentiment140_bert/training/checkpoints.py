@@ -16,10 +16,10 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from sentiment140_bert import shapes
+from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.files import hash_file, remove_path, settle, synchronize, write_json
-from sentiment140_bert.shapes import checked
+from sentiment140_bert.schemas import check_schema
 
 log = logging.getLogger(__name__)
 MANIFEST = "complete.json"
@@ -244,7 +244,7 @@ def read_manifest(checkpoint: Path) -> dict[str, Any]:
         ValueError, RecursionError, RunError: It is damaged.
     """
     content = json.loads((checkpoint / MANIFEST).read_text("utf-8"))
-    return dict(checked(content, shapes.Manifest, f"{MANIFEST} of {checkpoint.name}"))
+    return dict(check_schema(content, schemas.Manifest, f"{MANIFEST} of {checkpoint.name}"))
 
 
 def _is_complete(folder: Path) -> bool:

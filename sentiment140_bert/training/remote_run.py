@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert import shapes
+from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError, S140Error
 from sentiment140_bert.files import write_json, write_text
 from sentiment140_bert.recipe import Recipe, list_differences, load_recipe
@@ -113,7 +113,7 @@ class RemoteRun:
             raise RunError(f"{self.repo.repo_id}: {error.message}", START_AGAIN) from None
 
     def _check_same_data(self, stored: Stored, report: dict[str, Any]) -> None:
-        remote = self._read_json(stored, self.run.data.name, shapes.Data)
+        remote = self._read_json(stored, self.run.data.name, schemas.Data)
         then, now = remote["fingerprint"], report["fingerprint"]
         if then == now:
             return
@@ -146,7 +146,7 @@ class RemoteRun:
     def _install(self, stored: Stored, report: dict[str, Any]) -> None:
         """Move the files into the run directory, the checkpoints last: without them it is a run to be fetched again."""
         run, folder = self.run, self.run.fetched
-        environment = self._read_json(stored, run.environment.name, shapes.Begun)
+        environment = self._read_json(stored, run.environment.name, schemas.StartedEnvironment)
         tracking = self._read_tracking(stored)
         write_text(run.history, (folder / run.history.name).read_text("utf-8"))
         if tracking:
@@ -164,7 +164,7 @@ class RemoteRun:
 
         if self.run.tracking.name not in stored.files:
             return {}
-        tracking, remarks = move_state(self._read_json(stored, self.run.tracking.name, shapes.Tracking))
+        tracking, remarks = move_state(self._read_json(stored, self.run.tracking.name, schemas.Tracking))
         for remark in remarks:
             log.warning("%s", remark)
         return tracking

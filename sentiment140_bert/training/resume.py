@@ -12,9 +12,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from sentiment140_bert import shapes
+from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.shapes import checked
+from sentiment140_bert.schemas import check_schema
 from sentiment140_bert.training import memory
 from sentiment140_bert.training.checkpoints import MANIFEST, read_manifest
 from sentiment140_bert.trust.model_files import check_archive
@@ -96,7 +96,7 @@ def _check_state(checkpoint: Path) -> None:
         state = json.loads((checkpoint / "trainer_state.json").read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{name} cannot be read: {error}.", HINT) from None
-    state = checked(state, shapes.CheckpointState, name, HINT)
+    state = check_schema(state, schemas.CheckpointState, name, HINT)
     unknown = state.keys() - {field.name for field in fields(TrainerState)}
     if unknown:
         raise RunError(f"{name} holds what Trainer does not know: {', '.join(sorted(unknown)[:3])}.", HINT)
@@ -170,7 +170,7 @@ def check_loaded(optimizer: Any, scheduler: Any) -> None:
         _check_adam(inner)
     state = scheduler.state_dict()
     if "base_lrs" in state:  # a schedule by steps; one by scores has numbers of its own
-        state = checked(state, shapes.Schedule, "The checkpoint's scheduler.pt", HINT)
+        state = check_schema(state, schemas.ScheduleState, "The checkpoint's scheduler.pt", HINT)
     for name in ("base_lrs", "_last_lr"):
         if len(state.get(name, optimizer.param_groups)) != len(optimizer.param_groups):
             raise RunError(f"The checkpoint's scheduler.pt has {len(state[name])} {name}.", HINT)

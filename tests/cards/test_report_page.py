@@ -23,7 +23,7 @@ from sentiment140_bert.cards.facts import Facts, read_facts
 from sentiment140_bert.cards.markup import clean_controls
 from sentiment140_bert.recipe import SCORES
 from sentiment140_bert.run import RunDir
-from sentiment140_bert.shapes import BASELINES
+from sentiment140_bert.schemas import BASELINES
 
 pytest_plugins = "model_fixtures"
 

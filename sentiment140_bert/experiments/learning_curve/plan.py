@@ -15,7 +15,7 @@ from sentiment140_bert.data import loading
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import RunDir
-from sentiment140_bert.shapes import Count, Sha256
+from sentiment140_bert.schemas import Count, Sha256
 from sentiment140_bert.visible import format_duration
 
 FINISHED, FAILED, UNFINISHED, MISSING = "finished", "failed", "unfinished", "missing"

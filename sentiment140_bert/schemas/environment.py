@@ -1,0 +1,86 @@
+"""The types of ``environment.json``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from sentiment140_bert.schemas.basics import Count, Number
+
+
+class BaseModel(TypedDict):
+    """The model that was fine-tuned."""
+
+    name: str
+    revision: str | None
+    on_hub: bool
+
+
+class Precision(TypedDict):
+    """See ``training.arguments``."""
+
+    name: str
+
+
+class Batch(TypedDict):
+    """The share of a step's tweets in each batch; see ``training.batching``."""
+
+    tweets: Count
+    per_device: Count
+    accumulated: Count
+
+
+class Gpu(TypedDict):
+    """See ``machine.usage``; in MiB and °C."""
+
+    memory_total: Annotated[int, Field(gt=0)]
+    memory_reserved_peak: Count
+    temperature_peak: Number | None
+    slowed_by_heat: Number | None
+    samples: Count
+
+
+class Usage(TypedDict):
+    """The memory that training took."""
+
+    memory_peak: Number | None
+    gpu: Gpu | None
+
+
+class Training(TypedDict):
+    """The course of the training."""
+
+    steps: Count
+    epochs: Number
+    best_step: Count | None
+    seconds: Number
+    tweets_per_second: Number
+    out_of_memory: NotRequired[Count]
+    batch: NotRequired[Batch]
+    usage: NotRequired[Usage]
+
+
+class StartedEnvironment(TypedDict):
+    """``environment.json`` of a run that is not finished."""
+
+    python: str
+    cpu: str
+    threads: Count
+    gpu: str | None
+    gpu_count: Count
+    packages: dict[str, str]
+    precision: Precision
+    processes: Count
+    base_model: BaseModel
+    unusual_arguments: dict[str, Any]
+    command: str | None
+    started: str
+    changed: NotRequired[list[str]]
+
+
+class Environment(StartedEnvironment):
+    """``environment.json``."""
+
+    training: Training

@@ -1,0 +1,229 @@
+"""The types of ``metrics.json``, and of what a model's ``config.json`` holds of its calibration."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NotRequired
+
+from pydantic import Discriminator, Field, Tag
+from typing_extensions import TypedDict
+
+from sentiment140_bert.schemas.basics import Count, Number, Sha256, Share
+
+# The baselines with which a split's scores are compared, by their keys in metrics.json.
+BASELINES = {"majority": "majority class", "tfidf": "TF-IDF, logistic regression"}
+
+
+class MeasuredScore(TypedDict):
+    """A score with its interval."""
+
+    value: Number
+    low: Number
+    high: Number
+
+
+class CountedScore(TypedDict):
+    """A score without an interval, such as a count."""
+
+    value: Number
+
+
+def _choose_score(score: Any) -> str:
+    return "measured" if isinstance(score, dict) and {"low", "high"} & score.keys() else "counted"
+
+
+Score = Annotated[
+    Annotated[MeasuredScore, Tag("measured")] | Annotated[CountedScore, Tag("counted")], Discriminator(_choose_score)
+]
+
+
+class Proportion(TypedDict):
+    """A share with its interval."""
+
+    value: Share
+    low: Share
+    high: Share
+
+
+class CalibrationBin(TypedDict):
+    """Tweets of like probabilities."""
+
+    predicted: Share
+    observed: Share
+
+
+class RiskPoint(TypedDict):
+    """The share of wrong answers among a share of the tweets."""
+
+    coverage: Share
+    risk: Share
+
+
+class Calibration(TypedDict):
+    """See ``evaluation.calibration``."""
+
+    bins: list[CalibrationBin]
+    expected_calibration_error: Proportion
+    brier_score: MeasuredScore
+
+
+class TemperedCalibration(Calibration):
+    """A calibration after the temperature was applied."""
+
+    log_loss: MeasuredScore
+
+
+class AbstentionScores(TypedDict):
+    """Scores of the predictions of which the model is sure."""
+
+    answered: Count
+    coverage: Proportion
+    accuracy: NotRequired[Proportion]
+
+
+class ThreeWay(TypedDict):
+    """See ``evaluation.scores``."""
+
+    n: Count
+    accuracy: MeasuredScore
+    macro_recall: MeasuredScore
+    macro_f1: MeasuredScore
+    recall: dict[str, MeasuredScore]
+    matrix: list[list[Count]]
+
+
+class Baseline(TypedDict):
+    """See ``evaluation.baseline``."""
+
+    accuracy: MeasuredScore
+    lift: MeasuredScore
+    p_value: Number
+
+
+class Slice(TypedDict):
+    """See ``evaluation.slices``."""
+
+    name: str
+    n: Count
+    accuracy: Proportion
+    rest: Number | None
+    p_value: Number | None
+    worse: bool
+
+
+class Leakage(TypedDict):
+    """Counts of scored tweets that are in the training data, too; see ``data.leakage``."""
+
+    exact: Count
+    near: Count | None
+    same_user: Count | None
+    overlapping_in_time: Count | None
+
+
+class ScoredSplit(TypedDict):
+    """A split with tweets that are not neutral."""
+
+    n: Count
+    neutral_left_out: Count
+    accuracy: Proportion
+    f1: MeasuredScore
+    precision: Score
+    recall: Score
+    matthews_correlation: MeasuredScore
+    log_loss: MeasuredScore
+    true_negative: Score
+    false_positive: Score
+    false_negative: Score
+    true_positive: Score
+    roc_auc: NotRequired[MeasuredScore]
+    calibration: Calibration
+    calibrated: TemperedCalibration
+    risk_coverage: list[RiskPoint]
+    abstaining: AbstentionScores
+    three_way: NotRequired[ThreeWay]
+    baselines: dict[str, Baseline]
+    slices: list[Slice]
+    leakage: NotRequired[Leakage]
+
+
+class NeutralSplit(TypedDict):
+    """A split of neutral tweets alone."""
+
+    n: Annotated[int, Field(ge=0, le=0)]
+    neutral_left_out: Count
+    three_way: NotRequired[ThreeWay]
+    leakage: NotRequired[Leakage]
+
+
+class LearnedCalibration(TypedDict):
+    """The calibration that was learned from the validation split, in a model's ``config.json``."""
+
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    neutral_below: Annotated[float, Field(ge=0, le=1)]
+
+
+class Temperature(TypedDict):
+    """The number by which logits are divided."""
+
+    value: Number
+    fitted_on: str
+    n: Count
+
+
+class Abstention(TypedDict):
+    """The confidence below which an answer may be ``neutral``, and the share of validation tweets below it."""
+
+    threshold: Number
+    share: Number
+
+
+class Intervals(TypedDict):
+    """The method by which intervals were computed."""
+
+    level: Number
+    shares: str
+    others: str
+    calibration_error: str
+    resamples: Count
+    seed: Count
+
+
+class Example(TypedDict):
+    """A text and its prediction."""
+
+    text: str
+    label: str
+    score: Number
+
+
+def _choose_split(split: Any) -> str:
+    return "unscored" if isinstance(split, dict) and split.get("n") == 0 else "scored"
+
+
+# The kind of a split is chosen first, so that errors name what is wrong with that kind.
+Split = Annotated[
+    Annotated[ScoredSplit, Tag("scored")] | Annotated[NeutralSplit, Tag("unscored")], Discriminator(_choose_split)
+]
+
+
+class WeightsRecord(TypedDict):
+    """The part of ``metrics.json``, of any version, that identifies the weights that were scored."""
+
+    weights_sha256: str
+
+
+class Scores(TypedDict):
+    """The part of ``metrics.json`` from which scores are read."""
+
+    splits: dict[str, Split]
+    weights_sha256: Sha256
+    data_fingerprint: Sha256
+
+
+class Metrics(Scores):
+    """All of ``metrics.json``, for cards."""
+
+    confidence_level: Number
+    intervals: Intervals
+    temperature: Temperature
+    abstention: Abstention
+    examples: Annotated[list[Example], Field(min_length=1)]

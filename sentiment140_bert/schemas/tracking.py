@@ -1,0 +1,46 @@
+"""The types of ``tracking.json`` and ``published.json``: where a run is tracked and where it was published."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from sentiment140_bert.schemas.basics import RepoId
+
+
+class SyncedState(TypedDict, total=False):
+    """The steps of each curve and the files that a tracker has."""
+
+    steps: dict[str, int]
+    files: dict[str, str]
+
+
+TrackerName = Annotated[str, Field(pattern=r"^\w[\w .:+-]{0,199}$")]  # trackers make paths of some
+
+
+class TrackerState(TypedDict, total=False):
+    """The place of a run at a tracker."""
+
+    id: TrackerName | None
+    url: str | None
+    project: TrackerName | None
+    tracking_uri: str | None
+    folder: str | None
+    sent: SyncedState
+
+
+class Publication(TypedDict, total=False):
+    """A place on the Hub to which something was published, and the texts by hand on its card then."""
+
+    repo_id: RepoId
+    url: str
+    commit: str
+    revision: str | None
+    handwritten: str
+    front: dict[str, Any]
+
+
+Publications = dict[str, Publication]  # ``published.json``: ``model`` and ``dataset``
+Tracking = dict[str, TrackerState]  # ``tracking.json``, by tracker
