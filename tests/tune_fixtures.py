@@ -58,7 +58,7 @@ def open_study(url: str, *, seconds: float = SECONDS, **changes: Any) -> Study:
 
 @pytest.fixture(scope="session")
 def tunable(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """180 tweets to train on, 60 to validate, 60 to test; five settings to be tuned."""
+    """180 tweets to train on, 60 to validate, 60 to test; five settings to tune, one with a value out of its range."""
     return make_once(tmp_path_factory, "tunable", write_tunable) / "mine.yaml"
 
 
@@ -68,7 +68,7 @@ def write_tunable(folder: Path) -> None:
     plain["data"] = {"dataset": "sample", "max_samples": 300, "validation_size": 60, "test_size": 60, "max_length": 32}
     plain["training"] = {
         name.replace("-", "_"): TINY[name] for name in ("num-train-epochs", "logging-steps", "report-to")
-    } | {"per_device_train_batch_size": 32, "learning_rate": 1e-4}
+    } | {"per_device_train_batch_size": 32, "learning_rate": 5e-5}
     (folder / "mine.yaml").write_text(yaml.safe_dump(plain))
 
 

@@ -39,8 +39,6 @@ def test_the_same_command_again_trains_nothing(copied: Path, s140, tunable: Path
 def test_models_are_kept_on_request_also_later(copied: Path, s140, tunable: Path) -> None:
     best = read(copied)["best"]["number"]
     s140("tune", copied, "--recipe", tunable, "--trials", 6, "--final-seeds", 1, "--keep-models")
-    if "same" in read(copied)["final"]:
-        pytest.skip("the recipe's own values were the best")
     for name in (f"trial-{best:04}", "recipe"):
         run = RunDir(copied / "final" / f"{name}-seed-43")
         assert run.weights.is_file()
@@ -147,7 +145,8 @@ def test_two_processes_on_one_store_share_its_trials(tmp_path: Path, tunable: Pa
     assert "begun before" not in said + own
     assert rows_of(tmp_path / "mine") == [(0, "COMPLETE"), (1, "COMPLETE"), (2, "COMPLETE")]
     final = read(tmp_path / "mine")["final"]
-    assert "same" in final or own.count("tune: the recipe as it is, seed 43") == 1
+    assert final
+    assert own.count("tune: the recipe as it is, seed 43") == 1
 
 
 @pytest.mark.long

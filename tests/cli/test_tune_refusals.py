@@ -93,7 +93,7 @@ def test_another_study_is_refused_with_the_difference(copied: Path, s140, tunabl
     )
     refused = s140(*shared, "--trials", 6, "--learning-rate", 2e-3, code=1).stderr
     assert "The study 'mine' in" in refused
-    assert "recipe.training.learning_rate: 0.0001 then, 0.002 now" in refused
+    assert "recipe.training.learning_rate: 5e-05 then, 0.002 now" in refused
 
 
 def test_folders_of_something_else_are_left_alone(s140, tunable: Path, tmp_path: Path) -> None:
