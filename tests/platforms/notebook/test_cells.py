@@ -133,3 +133,12 @@ def test_badge_install_line_and_documents_name_the_same_repository() -> None:
     badge = f"https://colab.research.google.com/github/{named.pop()}/blob/main/scripts/colab/sentiment140_bert.ipynb"
     assert badge in read().cells[0].source
     assert badge in (ROOT / "docs" / "colab.md").read_text("utf-8")
+
+
+def test_the_import_of_the_notebook_works() -> None:
+    """The cell that begins is the only one with an import."""
+    imports = [line for source in code() for line in source.splitlines() if re.match(r"from |import ", line)]
+    assert len(imports) == 1
+    names: dict[str, object] = {}
+    exec(imports[0], names)
+    assert names["notebook"] is library
