@@ -10,7 +10,7 @@ import math
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError, first_line
@@ -24,12 +24,7 @@ RISK_COVERAGE, SLICES = "risk_coverage.png", "slices.png"
 EVAL_RESULTS = ".eval_results/sentiment140.yaml"
 TRAINING_ROWS = "training_rows.safetensors"  # hashes of the texts that a model was trained on, next to its weights
 LARGEST_STEP = 2**53  # up to there a float tells whole numbers apart
-SHAPES: dict[str, Any] = {
-    "data.json": schemas.Data,
-    "metrics.json": schemas.Scores,
-    "tracking.json": schemas.Tracking,
-    "published.json": schemas.Publications,
-}
+Schema = TypeVar("Schema")
 
 
 @dataclass(frozen=True)
@@ -178,18 +173,40 @@ class RunDir:
             return [self.checkpoints]
         return [*self.checkpoints.glob("checkpoint-[0-9]*"), self.staging]
 
-    def read(self, file: Path, shape: Any = None) -> dict[str, Any]:
-        """Return the content of one of the run's JSON files.
+    def read(self, file: Path, schema: type[Schema]) -> Schema:
+        """Return the content of a JSON file in the folder, of which no link leads out.
 
         Args:
-            file: One of those above.
-            shape: What is asked of it instead of its own shape, where that is less.
+            file: One of those above, or of a folder that holds runs.
+            schema: A type of ``schemas``, or another typed dictionary.
 
         Raises:
-            RunError: The file is missing, cannot be read, is damaged, or is not of its shape.
+            RunError: The file is missing, cannot be read, is damaged, or is not of this type.
         """
         check_folder(self.path)
-        return read_json(file, shape)
+        return read_json(file, schema)
+
+    def read_data(self) -> schemas.Data:
+        """Return ``data.json``; raises as :meth:`read`, and so do the next ones."""
+        return self.read(self.data, schemas.Data)
+
+    def read_environment(self) -> schemas.Environment:
+        """Return ``environment.json``; ``training`` is in it once the run is finished."""
+        if self.is_finished():
+            return self.read(self.environment, schemas.Environment)
+        return cast(schemas.Environment, self.read(self.environment, schemas.StartedEnvironment))
+
+    def read_metrics(self) -> schemas.Scores:
+        """Return ``metrics.json``."""
+        return self.read(self.metrics, schemas.Scores)
+
+    def read_tracking(self) -> schemas.Tracking:
+        """Return ``tracking.json``, empty if there is none."""
+        return self.read(self.tracking, schemas.Tracking) if self.tracking.exists() else {}
+
+    def read_publications(self) -> schemas.Publications:
+        """Return ``published.json``, empty if there is none."""
+        return self.read(self.published, schemas.Publications) if self.published.exists() else {}
 
     def read_history(self) -> list[dict[str, Any]]:
         """Return the Trainer's log entries, without a last line that a killed process did not finish.
@@ -225,15 +242,15 @@ def saved_recipe(path: Path) -> Recipe:
     return load_recipe(str(run.recipe))
 
 
-def read_json(file: Path, shape: Any = None) -> dict[str, Any]:
-    """Return the content of a JSON file in a run directory, checked if its name has a shape.
+def read_json(file: Path, schema: type[Schema]) -> Schema:
+    """Return the content of a JSON file.
 
     Args:
-        file: In the run directory.
-        shape: What is asked of it instead of its own shape.
+        file: In a run directory.
+        schema: The type of its content.
 
     Raises:
-        RunError: It is missing, cannot be read, is damaged, or not of its shape.
+        RunError: It is missing, cannot be read, is damaged, or not of this type.
     """
     try:
         content = _load_object(file)
@@ -243,8 +260,7 @@ def read_json(file: Path, shape: Any = None) -> dict[str, Any]:
         raise RunError(f"{file} cannot be read: {error.strerror}.", _suggest_remedy(file)) from None
     except (ValueError, RecursionError) as error:
         raise RunError(f"{file} is damaged: {first_line(error)}.", _suggest_remedy(file)) from None
-    shape = shape or _choose_shape(file)
-    return dict(schemas.check_schema(content, shape, str(file), _suggest_remedy(file)) if shape else content)
+    return schemas.check_schema(content, schema, str(file), _suggest_remedy(file))
 
 
 def _load_object(file: Path) -> dict[str, Any]:
@@ -255,12 +271,6 @@ def _load_object(file: Path) -> dict[str, Any]:
         raise ValueError(f"it holds a {type(content).__name__}")
     json.dumps(content, ensure_ascii=False, allow_nan=False).encode()  # its content is written again, into cards too
     return content
-
-
-def _choose_shape(file: Path) -> Any:
-    if file.name == "environment.json":
-        return schemas.Environment if file.with_name("metrics.json").is_file() else schemas.StartedEnvironment
-    return SHAPES.get(file.name)
 
 
 def _suggest_remedy(file: Path) -> str:

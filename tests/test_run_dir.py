@@ -77,7 +77,7 @@ def test_json_comes_back_as_it_was(run):
     content = {"text": "caf\xe9 ♥", "score": 0.1 + 0.2, "none": None, "list": [1, 2]}
     file = run.path / "any.json"
     write_json(file, content)
-    assert run.read(file) == content
+    assert run.read(file, dict) == content
     assert "♥" in file.read_text("utf-8")
 
 
@@ -86,7 +86,7 @@ def test_what_is_missing_or_damaged_is_named(run, content, message):
     if content:
         write_text(run.metrics, content)
     with pytest.raises(RunError, match=message):
-        run.read(run.metrics)
+        run.read_metrics()
 
 
 def test_the_cheapest_remedy_is_named(tmp_path):
@@ -115,11 +115,11 @@ def test_the_cheapest_remedy_is_named(tmp_path):
     }
     for (name, file), remedy in expected.items():
         with pytest.raises(RunError, match=f"{file} is damaged") as caught:
-            RunDir(runs[name]).read(runs[name] / file)
+            RunDir(runs[name]).read(runs[name] / file, dict)
         assert remedy in caught.value.hint, (name, file)
     write_text(RunDir(runs["run"]).weights, "")
     with pytest.raises(RunError) as caught:
-        RunDir(runs["run"]).read(runs["run"] / "metrics.json")
+        RunDir(runs["run"]).read_metrics()
     assert f"s140 evaluate {runs['run']}" in caught.value.hint
 
 

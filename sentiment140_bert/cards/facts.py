@@ -55,8 +55,8 @@ def read_facts(folder: Path) -> Facts:
         recipe = load_recipe(str(run.recipe)).to_dict()
     except RecipeError as error:
         raise RunError(f"{run.recipe} is not a recipe of this version: {error.problems[0]}.", error.hint) from None
-    tracking = run.read(run.tracking) if run.tracking.is_file() else {}
-    return check_facts(recipe, run.read(run.data), run.read(run.environment), run.read(run.metrics), tracking)
+    tracking = run.read_tracking()
+    return check_facts(recipe, run.read_data(), run.read_environment(), run.read_metrics(), tracking)
 
 
 def check_facts(recipe: dict[str, Any], data: Any, environment: Any, metrics: Any, tracking: dict[str, Any]) -> Facts:

@@ -66,7 +66,7 @@ def card(path: Path, repo_id: str | None = None, description: CardConfig | None 
         publish.check_name(repo_id, "--repo-id")
     metrics = read_scores(run)
     with lock_folder(path, "writing its card"):
-        data = add_description(run.read(run.data), description)
+        data = add_description({**run.read_data()}, description)
         collect_files(run, metrics, repo_id, read_card(run), data)  # raises before anything is written
         save_description(run, description)
         redraw_figures(run, metrics)
@@ -76,7 +76,7 @@ def card(path: Path, repo_id: str | None = None, description: CardConfig | None 
 
 def save_description(run: RunDir, description: CardConfig | None) -> bool:
     """Keep what the publisher says about the tweets in ``data.json``; return True if that is new."""
-    before = run.read(run.data)
+    before: dict[str, Any] = {**run.read_data()}
     data = add_description(before, description)
     if data != before:
         write_json(run.data, data)
@@ -137,7 +137,7 @@ def read_scores(run: RunDir) -> dict[str, Any]:
             f"The run in {run.path} is not finished: it has no {'scores' if run.weights.is_file() else 'model'} yet.",
             "Finish it with `s140 train --resume`, or score it with `s140 evaluate RUN`.",
         )
-    metrics: dict[str, Any] = run.read(run.metrics)
+    metrics: dict[str, Any] = {**run.read_metrics()}
     if metrics.get("weights_sha256") != hash_file(run.weights):
         raise RunError(
             f"The scores in {run.metrics} are not those of the weights in {run.model} (sha256 differs).",
@@ -186,8 +186,8 @@ def collect_files(
     """
     from sentiment140_bert import tracking
 
-    recipe, data = saved_recipe(run.path), data or run.read(run.data)
-    tracked, environment = tracking.public_state(run), run.read(run.environment)
+    recipe, data = saved_recipe(run.path), data or {**run.read_data()}
+    tracked, environment = tracking.public_state(run), run.read_environment()
     base = environment.get("base_model")
     public_recipe = make_public(recipe, base.get("name") if isinstance(base, dict) else None)
     facts = card_facts.check_facts(public_recipe.to_dict(), data, environment, metrics, tracked)
@@ -230,7 +230,7 @@ def read_card(run: RunDir) -> str | None:
 
 def read_pushes(run: RunDir) -> dict[str, Any]:
     """Return the content of ``published.json``: where the run's dataset and model were published before."""
-    return run.read(run.published) if run.published.is_file() else {}
+    return run.read_publications()
 
 
 def to_json(content: Any) -> bytes:

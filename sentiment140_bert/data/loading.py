@@ -172,7 +172,7 @@ def pin_base_model(recipe: Recipe, resumed: RunDir | None = None, data: Prepared
     from sentiment140_bert import models
 
     if resumed:
-        commit = resumed.read(resumed.environment)["base_model"]["revision"]
+        commit = resumed.read_environment()["base_model"]["revision"]
     elif data:
         commit = data.tokens.report["tokenizer"]["revision"]
     else:

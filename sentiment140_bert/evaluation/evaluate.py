@@ -196,7 +196,7 @@ def find_training_data(model: str, revision: str | None = None) -> TrainingData:
 def _find_run_data(run: RunDir) -> TrainingData:
     from sentiment140_bert.data.cache import find_cached
 
-    described = run.read(run.data)
+    described: dict[str, Any] = {**run.read_data()}
     cached = find_cached(described)
     if cached:
         return TrainingData(cached[0])

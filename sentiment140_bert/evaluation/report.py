@@ -83,10 +83,10 @@ def _collect_facts(run: RunDir, metrics: dict[str, Any]) -> Facts:
     """Collect the facts of a card, without the folders of this machine."""
     from sentiment140_bert.cards import facts as card_facts
 
-    environment = run.read(run.environment)
+    environment = run.read_environment()
     base = environment.get("base_model")
     recipe = make_public(saved_recipe(run.path), base.get("name") if isinstance(base, dict) else None)
-    return card_facts.check_facts(recipe.to_dict(), run.read(run.data), environment, metrics, {})
+    return card_facts.check_facts(recipe.to_dict(), run.read_data(), environment, metrics, {})
 
 
 # ---- which tweets

@@ -93,7 +93,7 @@ def load_run_data(run: RunDir) -> Prepared:
         RunError: They have changed since the run was trained, or nothing says what they were: then the recipe may
             name any file.
     """
-    fingerprint = run.read(run.data)["fingerprint"]
+    fingerprint = run.read_data()["fingerprint"]
     prepared, _ = loading.load_splits(saved_recipe(run.path).data)
     if fingerprint != prepared.report["fingerprint"]:
         raise RunError(

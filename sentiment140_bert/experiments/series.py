@@ -33,7 +33,7 @@ def check(run: RunDir, recipe: Recipe, fingerprint: str) -> None:
     if not run.is_run():
         return
     changed = list_differences(saved_recipe(run.path), recipe)
-    then = run.read(run.data)["fingerprint"]
+    then = run.read_data()["fingerprint"]
     if then != fingerprint:
         changed.append(f"the tweets: fingerprint {then[:12]} then, {fingerprint[:12]} now")
     if changed:

@@ -214,7 +214,7 @@ def show_scores(run: Path) -> None:
     """Show the scores of each split, with their intervals, from ``metrics.json``."""
     ipython = import_module("IPython.display")
     directory = RunDir(run)
-    splits: dict[str, Any] = directory.read(directory.metrics)["splits"]
+    splits: dict[str, Any] = {**directory.read_metrics()["splits"]}
     rows = [
         ["", *splits],
         ["---", *("---:" for _ in splits)],

@@ -80,7 +80,7 @@ def publish_run(path: Path, destination: Destination, description: CardConfig | 
     metrics = read_scores(run)
     if save_description(run, description):
         write_model_folder(run, metrics)
-    with _build_dataset(run, targets, run.read(run.data)) as dataset:
+    with _build_dataset(run, targets, {**run.read_data()}) as dataset:
         model = collect_files(run, metrics, destination.repo_id, None) if "model" in targets else {}
         _check_secrets(run, dataset | model)
         hub = Hub()
@@ -103,7 +103,7 @@ def _list_files(path: Path, destination: Destination, description: CardConfig | 
     """Return what would be published, without a word to the network."""
     run, targets = RunDir(path), destination.targets()
     metrics = read_scores(run)
-    data = add_description(run.read(run.data), description)
+    data = add_description({**run.read_data()}, description)
     listed = {}
     with _build_dataset(run, targets, data) as dataset:
         if dataset:
@@ -199,7 +199,7 @@ def _push_dataset(hub: Hub, run: RunDir, target: Target, dataset: Files) -> Push
     pushed = _commit_on_latest_card(hub, target, lambda card: _merge_dataset_card(dataset, card))
     _note_push(run, pushed, target)
     published = {"repo_id": target.repo_id, "revision": pushed.commit}
-    write_json(run.data, run.read(run.data) | {"published": published})
+    write_json(run.data, {**run.read_data(), "published": published})
     return pushed
 
 

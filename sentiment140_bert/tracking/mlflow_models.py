@@ -129,14 +129,14 @@ def log(tracked_run: TrackedRun, run_id: str) -> str:
     from mlflow.types.schema import ColSpec, Schema
     from transformers import pipeline
 
-    metrics = tracked_run.run.read(tracked_run.run.metrics)
+    metrics: dict[str, Any] = {**tracked_run.run.read_metrics()}
     if earlier := _find_logged(run_id, metrics[SHA]):
         return earlier
     with tracked_run.stage(tracked_run.run.model) as folder:
         classify = pipeline("text-classification", model=str(folder), device="cpu")
     # MLflow looks on the Hub for a repository of this name, and writes it down: a folder's name must appear in neither.
     classify.model.name_or_path = f"{tracked_run.title}, a run of s140"
-    versions = tracked_run.run.read(tracked_run.run.environment)["packages"]
+    versions = tracked_run.run.read_environment()["packages"]
     info: Any = mlflow.transformers.log_model(
         classify,
         name="model",

@@ -23,9 +23,7 @@ class SyncState:
     def __init__(self, run: RunDir) -> None:
         self.run = run
         self.lock = threading.Lock()
-        self.content: dict[str, dict[str, Any]] = {}
-        if run.tracking.is_file():
-            self.content = run.read(run.tracking)
+        self.content: dict[str, Any] = {**run.read_tracking()}
 
     def get(self, tracker: str) -> dict[str, Any]:
         """Return a copy of what is remembered of a tracker."""

@@ -137,7 +137,7 @@ class TrackedRun:
         """Return the few settings and counts that distinguish runs."""
         sections = self.recipe.to_dict()
         flat = sections["model"] | sections["data"] | sections["training"]
-        data, environment = self.run.read(self.run.data), self.run.read(self.run.environment)
+        data, environment = self.run.read_data(), self.run.read_environment()
         params = {name: flat[name] for name in CURATED if flat.get(name) is not None}
         params |= {f"{name}_rows": split["rows"] for name, split in data["splits"].items()}
         params |= {"precision": environment["precision"]["name"], "processes": environment["processes"]}
@@ -150,7 +150,8 @@ class TrackedRun:
     def scores(self) -> dict[str, float]:
         """Return ``metrics.json`` as ``split/metric``."""
         scores: dict[str, float] = {}
-        for split, values in self.run.read(self.run.metrics)["splits"].items():
+        splits: dict[str, Any] = {**self.run.read_metrics()["splits"]}
+        for split, values in splits.items():
             scores |= {f"{split}/{name}": score["value"] for name, score in values.items() if _is_score(score)}
             scores[f"{split}/n"] = values["n"]
             if "calibration" in values:
@@ -160,7 +161,7 @@ class TrackedRun:
 
     def urls(self) -> dict[str, str]:
         """Return the addresses of the published ``model`` and ``dataset``."""
-        published = self.run.read(self.run.published)
+        published = self.run.read_publications()
         return {kind: push["url"] for kind, push in published.items() if isinstance(push, dict) and "url" in push}
 
     def files(self) -> dict[str, bytes]:

@@ -52,9 +52,7 @@ def describe_tracked_run(run: RunDir, recipe: Recipe, live: bool = False) -> Tra
     """
     from sentiment140_bert.tracking import TrackedRun
 
-    return TrackedRun(
-        run, run.choose_title(recipe), make_public(recipe), run.read(run.data)["fingerprint"], live, _stage
-    )
+    return TrackedRun(run, run.choose_title(recipe), make_public(recipe), run.read_data()["fingerprint"], live, _stage)
 
 
 @contextmanager

@@ -119,7 +119,8 @@ class Wandb(Tracker):
 
         self.run.summary.update(self.tracked_run.scores())
         charts: dict[str, Any] = {}
-        for split, values in self.tracked_run.run.read(self.tracked_run.run.metrics)["splits"].items():
+        splits: dict[str, Any] = {**self.tracked_run.run.read_metrics()["splits"]}
+        for split, values in splits.items():
             if "accuracy" in values:
                 charts[f"{split}/confusion"] = _confusion_matrix(values, f"{split}: confusion matrix")
                 bins = values["calibration"]["bins"]

@@ -84,7 +84,7 @@ def resume_environment(run: RunDir, now: dict[str, Any]) -> dict[str, Any]:
         run: The run to resume.
         now: From :func:`describe_environment`.
     """
-    before: dict[str, Any] = run.read(run.environment)
+    before: dict[str, Any] = {**run.read_environment()}
     earlier, changes = before.get("changed", []), list_changes(before, now)
     if changes:
         log.info("resume: the environment has changed, so the last digits may differ (%s)", "; ".join(changes))

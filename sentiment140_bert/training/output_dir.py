@@ -94,7 +94,7 @@ def check_same_data(run: RunDir, report: dict[str, Any]) -> None:
     Raises:
         RunError: The fingerprints differ.
     """
-    before, now = run.read(run.data)["fingerprint"], report["fingerprint"]
+    before, now = run.read_data()["fingerprint"], report["fingerprint"]
     if before != now:
         raise RunError(
             f"The tweets are not those that {run.path} was started with: fingerprint {before[:12]} then, "

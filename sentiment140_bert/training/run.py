@@ -329,7 +329,7 @@ def finish_run(run: RunDir, request: Request) -> dict[str, Any]:
     """Complete a finished run: describe its tweets, sync its trackers, publish it."""
     with lock_folder(run.path, "publishing"), tracks.resume_tracking(run):
         if save_description(run, request.recipe.card):
-            write_model_folder(run, run.read(run.metrics))
+            write_model_folder(run, {**run.read_metrics()})
         published = publish_run(run.path, request.push_to) if request.push_to else None
     return describe_result(run, published)
 
@@ -341,8 +341,8 @@ def describe_result(
     return {
         "run": str(run.path),
         "model": str(run.model),
-        "training": run.read(run.environment)["training"],
-        "metrics": run.read(run.metrics),
+        "training": run.read_environment()["training"],
+        "metrics": run.read_metrics(),
         "published": published,
         "tracked": tracks.track(run.path),
         "checkpoints": uploads.state() if uploads else None,

@@ -137,6 +137,15 @@ def test_all_of_them_are_overwritten(mine: RunDir, call, how: str) -> None:
     assert result.exit_code == 0, result.output
 
 
+READERS: dict[str, Callable[[RunDir], object]] = {
+    "data.json": RunDir.read_data,
+    "environment.json": RunDir.read_environment,
+    "metrics.json": RunDir.read_metrics,
+    "tracking.json": RunDir.read_tracking,
+    "published.json": RunDir.read_publications,
+}
+
+
 def test_reading_says_what_is_wrong(tmp_path: Path) -> None:
     """Of a file that may hold anything, nothing is no damage."""
     for number, (file, how) in enumerate(itertools.product(FILES[:-1], (*DAMAGE, "a folder", "a pipe"))):
@@ -144,10 +153,10 @@ def test_reading_says_what_is_wrong(tmp_path: Path) -> None:
         run.path.mkdir()
         damage(run.path / file, how)
         if how == "nothing in it" and file in ("tracking.json", "published.json"):
-            assert run.read(run.path / file) == {}
+            assert READERS[file](run) == {}
         else:
             with pytest.raises((RunError, TrustError)) as caught:
-                run.read(run.path / file)
+                READERS[file](run)
             assert file in caught.value.message, how
 
 

@@ -55,7 +55,7 @@ def test_a_checkpoint_of_another_study_is_not_gone_on_with(copied: Path) -> None
     checkpoint.mkdir(parents=True)
     (checkpoint / "model.safetensors").write_bytes(b"weights")
     seal(checkpoint, 1.0)
-    recipe, fingerprint = saved_recipe(run.path), run.read(run.data)["fingerprint"]
+    recipe, fingerprint = saved_recipe(run.path), run.read_data()["fingerprint"]
     assert find_checkpoint(run, recipe, fingerprint) == checkpoint
     assert find_checkpoint(run, recipe.with_values({"learning_rate": 0.5}), fingerprint) is None
     assert find_checkpoint(run, recipe, "0" * 64) is None

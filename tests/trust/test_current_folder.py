@@ -28,7 +28,7 @@ def archive(tmp_path: Path, smallest_run: Path, monkeypatch: pytest.MonkeyPatch)
 def test_figures_do_not_follow_a_matplotlibrc(archive: Path) -> None:
     """It would run TeX, and take all memory for one picture."""
     run = RunDir(Path("run"))
-    splits, history = run.read(run.metrics)["splits"], run.read_history()
+    splits, history = run.read_metrics()["splits"], run.read_history()
     import matplotlib
 
     with matplotlib.rc_context({"text.usetex": True, "savefig.dpi": 3000, "figure.facecolor": "red"}):

@@ -188,7 +188,7 @@ def _log_estimate(run: RunDir, count: int, missing: int, rows: int) -> None:
         log.info("suspects: %d of %d folds were finished before", count - missing, count)
     if not missing:
         return
-    environment = run.read(run.environment)
+    environment = run.read_environment()
     seconds = environment["training"]["seconds"]
     machine = environment["gpu"] or environment["cpu"]
     log.info(

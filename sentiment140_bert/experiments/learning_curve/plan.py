@@ -124,7 +124,7 @@ class CurveDir:
         Raises:
             RunError: It is damaged.
         """
-        return RunDir(self.path).read(self.plan, Plan) if self.plan.is_file() else {}
+        return {**RunDir(self.path).read(self.plan, Plan)} if self.plan.is_file() else {}
 
     def read_failures(self) -> dict[str, Any]:
         """Return the content of ``failed.json``; empty where there is none.
@@ -281,8 +281,8 @@ def estimate_time_left(planned: list[Training], states: list[str]) -> str:
     finished = [training for training, state in zip(planned, states, strict=True) if state == FINISHED]
     if not finished:
         return ""
-    reports = [training.run.read(training.run.environment)["training"] for training in finished]
+    reports = [training.run.read_environment()["training"] for training in finished]
     fastest = max(report["tweets_per_second"] for report in reports)
-    per_tweet = np.mean([report["epochs"] for report in reports]) / fastest
+    per_tweet = float(np.mean([report["epochs"] for report in reports])) / fastest
     tweets = sum(training.size for training, state in zip(planned, states, strict=True) if state != FINISHED)
     return f", about {format_duration(tweets * per_tweet)} of training left"

@@ -116,7 +116,8 @@ def read_point(
         report |= home.read_failures()[run.path.name]
     if state != FINISHED:
         return Point(report, {})
-    metrics, environment = run.read(run.metrics), run.read(run.environment)
+    metrics: dict[str, Any] = {**run.read_metrics()}
+    environment = run.read_environment()
     predictions = series.answered(run, SPLITS)
     scored = {name for name, split in metrics["splits"].items() if "majority" in split.get("baselines", {})}
     if {name: split.sha256 for name, split in predictions.items()} != hashes or not scored >= predictions.keys():

@@ -175,7 +175,7 @@ class Tuning:
             if runs and not run.tracking.is_file():
                 write_json(run.tracking, runs)
             if run.tracking.is_file():
-                self.parent = run.read(run.tracking).get("mlflow", {}).get("id")
+                self.parent = run.read_tracking().get("mlflow", {}).get("id")
 
     def track_results(self, content: Mapping[str, Any]) -> None:
         """Send scores and pictures of the study to the trackers, if there are any."""
@@ -203,7 +203,7 @@ class Tuning:
             tracks.choose_trackers(run, recipe, resume=True), lambda: tracks.describe_tracked_run(run, recipe)
         ):
             pass
-        return dict(run.read(run.tracking)) if run.tracking.is_file() else {}
+        return dict(run.read_tracking()) if run.tracking.is_file() else {}
 
     def _name_study(self) -> Recipe:
         title = self.home.path.resolve().name

@@ -193,7 +193,7 @@ def find_checkpoint(run: RunDir, recipe: Recipe, fingerprint: str) -> Path | Non
 
     if not run.is_run() or list_differences(saved_recipe(run.path), recipe):
         return None
-    return newest_complete(run.checkpoints) if run.read(run.data)["fingerprint"] == fingerprint else None
+    return newest_complete(run.checkpoints) if run.read_data()["fingerprint"] == fingerprint else None
 
 
 def _train(

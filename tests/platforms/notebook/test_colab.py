@@ -125,7 +125,7 @@ def test_after_a_disconnect_it_goes_on(runs: Runs) -> None:
     assert f"resume: from {runs.left.name}" in said
     steps = [json.loads(line)["step"] for line in runs.run.history.read_text().splitlines() if '"loss"' in line]
     assert steps == sorted(set(steps))
-    assert runs.run.read(runs.run.environment)["training"]["steps"] == 78
+    assert runs.run.read_environment()["training"]["steps"] == 78
 
 
 @pytest.mark.long
@@ -167,7 +167,7 @@ def test_the_pictures_are_shown_inline(executed: Executed) -> None:
 
 
 def test_the_scores_are_those_of_the_run(executed: Executed) -> None:
-    splits = executed.run.read(executed.run.metrics)["splits"]
+    splits = executed.run.read_metrics()["splits"]
     (shown,) = cell_with(executed.notebooks[0], "show_scores").outputs
     row = re.search(r"^\| accuracy \|(.+)\|$", shown.data["text/markdown"], re.MULTILINE)
     assert row is not None
@@ -189,7 +189,7 @@ def test_the_progress_is_a_bar_that_is_drawn_over(executed: Executed) -> None:
     said = text_of(cell_with(executed.notebooks[0], "train_or_resume"))
     assert said.count("train: 100%") == 1  # a carriage return before each drawing, and the last one stays
     assert "validation: accuracy" in said
-    steps = executed.run.read(executed.run.environment)["training"]["steps"]
+    steps = executed.run.read_environment()["training"]["steps"]
     assert f"trained {steps} steps" in said
     assert [output.text for output in outputs(executed.notebooks[0]) if output.get("name") == "stderr"] == []
 

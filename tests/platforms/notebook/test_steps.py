@@ -79,7 +79,7 @@ def test_a_full_drive_costs_no_checkpoint_that_the_hub_keeps(
     kept = load_recipe(recipe).with_values({"checkpoint_repo_id": REPO}).to_yaml()
     Path(recipe).write_text(kept)
     run = RunDir(notebook.train_or_resume(recipe, tmp_path / "runs"))
-    before = run.read(run.metrics)
+    before = run.read_metrics()
     newest = kept_steps(hub)[-1]
     run.metrics.unlink()
     for item in (run.checkpoints, run.model):
@@ -88,7 +88,7 @@ def test_a_full_drive_costs_no_checkpoint_that_the_hub_keeps(
     notebook.train_or_resume(recipe, tmp_path / "runs")
     assert f"starting anew, unless {REPO} keeps one" in capsys.readouterr().out
     assert f"resume: from checkpoint-{newest}" in caplog.text
-    assert run.read(run.metrics) == before
+    assert run.read_metrics() == before
 
 
 def test_nothing_typed_is_no_error(small_run: Path, capsys) -> None:
