@@ -129,7 +129,7 @@ def test_what_is_no_json_is_refused_and_the_old_file_stays(run, value):
     write_json(file, {"old": 1})
     with pytest.raises(ValueError, match="JSON"):
         write_json(file, {"new": value})
-    assert run.read(file) == {"old": 1}
+    assert run.read(file, dict) == {"old": 1}
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])

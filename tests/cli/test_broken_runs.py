@@ -165,9 +165,9 @@ def test_an_environment_lacks_its_training_only_until_the_run_is_finished(mine: 
     del environment["training"]
     write_json(mine.environment, environment)
     with pytest.raises(RunError, match="training"):
-        mine.read(mine.environment)
+        mine.read_environment()
     mine.metrics.unlink()
-    assert mine.read(mine.environment) == environment
+    assert mine.read_environment() == environment
 
 
 def test_scores_are_computed_again(mine: RunDir, call) -> None:

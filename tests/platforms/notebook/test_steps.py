@@ -43,21 +43,21 @@ def trained(finished: Path, tmp_path: Path) -> RunDir:
 
 
 def test_a_run_without_a_whole_checkpoint_is_started_anew(recipe: str, trained: RunDir, tmp_path: Path, capsys) -> None:
-    before = trained.read(trained.metrics)
+    before = trained.read_metrics()
     for path in trained.path.glob("checkpoints/*/complete.json"):
         path.unlink()
     trained.metrics.unlink()
     assert notebook.train_or_resume(recipe, tmp_path / "runs") == trained.path
     assert "no whole checkpoint, starting anew\n" in capsys.readouterr().out
-    assert trained.read(trained.metrics) == before
+    assert trained.read_metrics() == before
 
 
 def test_scores_without_their_model_are_no_finished_run(recipe: str, trained: RunDir, tmp_path: Path) -> None:
     """As a disconnect leaves it when Drive has kept the small file, but not yet the large one."""
-    before = trained.read(trained.metrics)
+    before = trained.read_metrics()
     trained.weights.unlink()
     notebook.train_or_resume(recipe, tmp_path / "runs")
-    assert trained.read(trained.metrics) == before
+    assert trained.read_metrics() == before
     assert trained.weights.is_file()
 
 
