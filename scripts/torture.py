@@ -40,7 +40,7 @@ TESTS = {
     "hostile text on a page": ["tests/cli/test_terminal.py", "tests/cli/test_report_in_browser.py"],
     "malicious repositories": [
         "tests/hub",
-        "tests/models/test_conversion.py",
+        "tests/models/test_convert.py",
         "-k",
         "malicious or one_commit or conversion",
     ],

@@ -4,7 +4,7 @@
     python scripts/benchmarks/step.py --profile first_onednn   # where the time of one way goes
 
 The weights are random, the tweets have no padding, the optimizer is AdamW; the first step of each way is not counted.
-`first_onednn` differs from `first_token` only where the package takes oneDNN by itself (modeling/onednn.py).
+`first_onednn` differs from `first_token` only where the package takes oneDNN by itself (models/fast.py).
 """
 
 from __future__ import annotations

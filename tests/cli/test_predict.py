@@ -1,3 +1,5 @@
+"""``s140 predict``: every kind of input and output, and what is said of those that cannot be read."""
+
 from __future__ import annotations
 
 import csv
@@ -21,7 +23,7 @@ from sentiment140_bert import models
 from sentiment140_bert.cli import main
 from sentiment140_bert.data.texts import unescape_cell
 
-pytest_plugins = "model_fixtures"
+pytest_plugins = ("model_fixtures", "hub_fixtures")
 
 TEXTS = ["what a lovely surprise", '@you it\'s raining, "again" &amp; again :(', "", "cafés, 日本", "=1+1; x"]
 
@@ -62,11 +64,11 @@ def expected(classifier_folder: Path) -> list[dict[str, object]]:
     return [{"text": text, **answer._asdict()} for text, answer in predict(str(classifier_folder), TEXTS)]
 
 
-def with_ids(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+def add_ids(rows: list[dict[str, object]]) -> list[dict[str, object]]:
     return [{"id": str(number), **row} for number, row in enumerate(rows)]
 
 
-def with_numbers(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+def add_numbers(rows: list[dict[str, object]]) -> list[dict[str, object]]:
     return [{"row": number, **row} for number, row in enumerate(rows, start=1)]
 
 
@@ -76,9 +78,9 @@ INPUTS = ["a.txt", "a.txt.gz", "a.csv", "a.csv.gz", "a.tsv", "a.jsonl", "a.jsonl
 def test_every_kind_of_input(classifier_folder: Path, s140, expected) -> None:
     words = ("predict", classifier_folder, "--json", "--input")
     for name in INPUTS:
-        rows = with_numbers(expected) if name.startswith(("a.txt", "no_")) else with_ids(expected)
-        found = json.loads(s140(*words, write_texts(name)).stdout)
-        assert found == {"count": 5, "predictions": rows, "empty": 1, "truncated": 0, "errors": 0}, name
+        rows = add_numbers(expected) if name.startswith(("a.txt", "no_")) else add_ids(expected)
+        result = json.loads(s140(*words, write_texts(name)).stdout)
+        assert result == {"count": 5, "predictions": rows, "empty": 1, "truncated": 0, "errors": 0}, name
 
 
 def test_every_kind_of_output(classifier_folder: Path, s140, expected) -> None:
@@ -87,27 +89,40 @@ def test_every_kind_of_output(classifier_folder: Path, s140, expected) -> None:
         result = s140("predict", classifier_folder, "--input", texts, "--output", name, "--json")
         assert json.loads(result.stdout) == {"count": 5, "output": name, "empty": 1, "truncated": 0, "errors": 0}
         rows = [{key: value for key, value in row.items() if key != "error"} for row in read_back(Path(name))]
-        assert rows == with_ids(expected), name
+        assert rows == add_ids(expected), name
 
 
-def test_scores_are_calibrated_and_unsure_answers_neutral_on_request(
+def test_scores_are_calibrated_and_unsure_ones_neutral_on_request(
     classifier_folder: Path, s140, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(classifier_folder, tmp_path / "model"))
-    plain = json.loads(s140("predict", folder, *TEXTS, "--json").stdout)["predictions"]
-    assert "was not calibrated" in s140("predict", folder, *TEXTS, "--calibrated", code=1).stderr
-    odds = [each["score"] / (1 - each["score"]) for each in plain]
-    scores = [value ** (1 / 2.5) / (1 + value ** (1 / 2.5)) for value in odds]
+
+    def predict(*flags: str) -> list[tuple[str, float]]:
+        predictions = json.loads(s140("predict", folder, *TEXTS, "--json", *flags).stdout)["predictions"]
+        return [(answer["label"], answer["score"]) for answer in predictions]
+
+    for flag in ("--calibrated", "--abstain"):
+        assert "was not calibrated" in s140("predict", folder, *TEXTS, flag, code=1).stderr
+    models.write_calibration(folder, {"temperature": -1, "neutral_below": 0.5})
+    assert "sentiment_calibration" in s140("predict", folder, *TEXTS, "--calibrated", code=1).stderr
+    plain = predict()
+    odds = [(score / (1 - score)) ** (1 / 2.5) for _, score in plain]
+    scores = [value / (1 + value) for value in odds]
     threshold = statistics.median_high(scores) - 1e-4
     models.write_calibration(folder, {"temperature": 2.5, "neutral_below": threshold})
-    for flags in ([], ["--calibrated"], ["--abstain"], ["--calibrated", "--abstain"]):
-        answers = json.loads(s140("predict", folder, *TEXTS, "--json", *flags).stdout)["predictions"]
-        expected = scores if flags else [each["score"] for each in plain]
-        assert [each["score"] for each in answers] == pytest.approx(expected, rel=1e-4)
+    assert predict() == plain
+    for flags in (["--calibrated"], ["--abstain"], ["--calibrated", "--abstain"]):
         unsure = [score < threshold and "--abstain" in flags for score in scores]
-        labels = ["neutral" if one else each["label"] for one, each in zip(unsure, plain, strict=True)]
-        assert [each["label"] for each in answers] == labels
+        labels = ["neutral" if is_unsure else label for is_unsure, (label, _) in zip(unsure, plain, strict=True)]
+        assert [label for label, _ in predict(*flags)] == labels
+        assert [score for _, score in predict(*flags)] == pytest.approx(scores, rel=1e-4)
     assert 0 < sum(unsure) < len(unsure)
+
+
+def test_calibration_survives_the_hub(pushed: Path, s140) -> None:
+    words = ("what a lovely surprise", "so sad today", "--calibrated", "--json")
+    here, there = (json.loads(s140("predict", model, *words).stdout) for model in (pushed, "tester/sentiment"))
+    assert here == there
 
 
 def test_arguments_and_stdin(classifier_folder: Path, s140, expected) -> None:
@@ -116,7 +131,7 @@ def test_arguments_and_stdin(classifier_folder: Path, s140, expected) -> None:
     command = ["predict", str(classifier_folder), "--input", "-", "--json"]
     from_stdin = CliRunner().invoke(main, command, input=lines, catch_exceptions=False)
     assert as_arguments["predictions"] == expected
-    assert json.loads(from_stdin.stdout)["predictions"] == with_numbers(expected)
+    assert json.loads(from_stdin.stdout)["predictions"] == add_numbers(expected)
 
 
 def test_lines_for_people(classifier_folder: Path, s140) -> None:
@@ -131,7 +146,7 @@ def test_lines_for_people(classifier_folder: Path, s140) -> None:
 def test_a_named_column(classifier_folder: Path, s140) -> None:
     Path("a.csv").write_text("text,note\nhello,good\nhello,bad\n")
     result = s140("predict", classifier_folder, "--input", "a.csv", "--text-column", "note", "--json")
-    assert [each["text"] for each in json.loads(result.stdout)["predictions"]] == ["good", "bad"]
+    assert [answer["text"] for answer in json.loads(result.stdout)["predictions"]] == ["good", "bad"]
 
 
 def test_many_rows_pass_through(classifier_folder: Path, s140) -> None:
@@ -153,7 +168,7 @@ def test_a_failure_on_the_way_leaves_no_half_file(classifier_folder: Path, s140,
         words = ("--input", "a.jsonl", "--output", output, "--max-bad-rows", 0)
         result = s140("predict", classifier_folder, *words, code=1)
         assert f"the first is row {bad_line}: not valid JSON" in result.stderr
-        assert {each.name for each in Path().iterdir()} == {"a.jsonl", *([output] if older else [])}
+        assert {file.name for file in Path().iterdir()} == {"a.jsonl", *([output] if older else [])}
         assert not older or Path(output).read_bytes() == older
 
 
@@ -170,6 +185,12 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["--input", "a.csv", "--output", "out.xlsx"], ".jsonl, .csv, .parquet"),
     (["--input", "a.csv", "--output", "no/such/out.csv"], "no/such"),
     (["--input", "a.csv", "--encoding", "klingon"], "klingon"),
+    (["--input", "a.csv", "--output", "a.csv"], "would be overwritten"),
+    (["--input", "a.xlsx"], "is an Excel workbook"),
+    (["--input", "empty.csv"], "empty.csv is empty"),
+    *((["--input", name], f"{name} holds no rows") for name in ("line.csv", "lines.csv", "header.csv")),
+    (["--input", "surrogate.jsonl", "--max-bad-rows", "0"], "the first is row 2"),
+    (["a \udc80"], "not valid Unicode"),
 ]
 
 
@@ -180,10 +201,14 @@ def test_mistakes(classifier_folder: Path, s140) -> None:
     pq.write_table(pa.table({"a": [1]}), "b.parquet")
     Path("cut.csv.gz").write_bytes(gzip.compress(b"text\n" + bytes(range(48, 123)) * 500)[:-40])
     Path("cut.parquet").write_bytes(Path("b.parquet").read_bytes()[:-20])
+    Path("a.xlsx").write_bytes(b"PK\x03\x04")
+    for name, content in (("empty", ""), ("line", "\n"), ("lines", "\n\r\n"), ("header", "id,text\n")):
+        Path(f"{name}.csv").write_text(content)
+    Path("surrogate.jsonl").write_text('{"text": "fine"}\n{"text": "ok \\udc80"}\n')
     before = set(Path().iterdir())
-    for arguments, said in MISTAKES:
+    for arguments, message in MISTAKES:
         result = s140("predict", classifier_folder, *arguments, code=1)
-        assert said in result.stderr, arguments
+        assert message in result.stderr, arguments
         assert set(Path().iterdir()) == before, arguments
         assert result.stdout == "", arguments
 
@@ -203,7 +228,7 @@ HALF_A_CHARACTER = [
 ]
 
 
-def test_half_a_character_is_a_sentence(classifier_folder: Path) -> None:
+def test_half_a_character_is_an_error_of_its_row(classifier_folder: Path) -> None:
     for name, encoding, content in HALF_A_CHARACTER:
         if name != "-":
             Path(name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
@@ -218,13 +243,13 @@ def test_half_a_character_is_a_sentence(classifier_folder: Path) -> None:
             assert not Path("out.jsonl").exists(), (name, encoding)
 
 
-def test_a_line_that_is_nested_too_deep_is_a_sentence(classifier_folder: Path, s140) -> None:
+def test_a_line_that_is_nested_too_deep_is_an_error_of_its_row(classifier_folder: Path, s140) -> None:
     for line in ("[" * 100_000, '{"text": ' + "[" * 100_000, '{"a":' * 100_000):
         Path("a.jsonl").write_text('{"text": "fine"}\n' + line + "\n")
         assert "row 2: not valid JSON" in s140("predict", classifier_folder, "--input", "a.jsonl").stderr
 
 
-def test_standard_input_in_another_encoding_is_a_sentence(classifier_folder: Path) -> None:
+def test_standard_input_in_another_encoding_is_named(classifier_folder: Path) -> None:
     command = ["predict", str(classifier_folder), "--input", "-", "--encoding", "idna"]
     result = CliRunner().invoke(main, command, input=b"fine\nxn--a\xff\n", catch_exceptions=False)
     assert result.exit_code == 1
@@ -235,20 +260,12 @@ def test_empty_lines_before_a_table_are_none_of_it(classifier_folder: Path, s140
     for before, row in itertools.product(["\n", "\r\n\n", "\ufeff\n"], ["text,id\nfine,5\n", "4,fine\n"]):
         Path("a.csv").write_bytes((before + row + "\n").encode())
         result = json.loads(s140("predict", classifier_folder, "--input", "a.csv", "--json").stdout)
-        assert [each["text"] for each in result["predictions"]] == ["fine"], (before, row)
-
-
-def test_a_table_without_a_row_is_empty(classifier_folder: Path, s140) -> None:
-    for content in ("", "\n", "\n\r\n", "id,text\n"):
-        Path("a.csv").write_text(content)
-        message = "a.csv holds no rows" if content else "a.csv is empty"
-        assert message in s140("predict", classifier_folder, "--input", "a.csv", code=1).stderr
+        assert [answer["text"] for answer in result["predictions"]] == ["fine"], (before, row)
 
 
 @pytest.mark.long
 def test_a_reader_that_is_gone_is_no_error(classifier_folder: Path, tmp_path: Path) -> None:
-    """``s140 predict --input a.txt | head -1``: the end of the reader is no error worth a traceback. There are far
-    more answers than a pipe holds."""
+    """``s140 predict --input a.txt | head -1``, with far more output than a pipe holds, prints no traceback."""
     reader, writer = os.pipe()
     holds = fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ) if sys.platform == "linux" else 65_536
     (tmp_path / "a.txt").write_text("hello\n" * (4 * holds // len("negative\t0.9999\thello\n")))
@@ -267,15 +284,9 @@ def test_the_layout_of_the_corpus_needs_no_header(s140, classifier_folder, tmp_p
     texts = ["so good, so good", "meh"]
     (tmp_path / "tweets.csv").write_text("".join(row.format(text) + "\n" for text in texts), "utf-8")
     result = s140("predict", classifier_folder, "--input", tmp_path / "tweets.csv", "--json")
-    assert [each["text"] for each in json.loads(result.stdout)["predictions"]] == texts
+    assert [answer["text"] for answer in json.loads(result.stdout)["predictions"]] == texts
     result = s140("predict", classifier_folder, "--input", tmp_path / "tweets.csv", "--text-column", "7", code=1)
     assert f"row 1 has {row.count(',') + 1} columns" in result.stderr
-
-
-def test_an_ending_that_is_no_text_is_refused(s140, classifier_folder, tmp_path) -> None:
-    (tmp_path / "tweets.xlsx").write_bytes(b"PK\x03\x04")
-    result = s140("predict", classifier_folder, "--input", tmp_path / "tweets.xlsx", code=1)
-    assert "is an Excel workbook" in result.stderr
 
 
 def test_a_mistyped_run_is_not_looked_for_on_the_hub(s140, tmp_path) -> None:

@@ -1,4 +1,4 @@
-"""``s140 report``: what is counted, listed and kept out of a push, and what is said where there can be no page."""
+"""``s140 report``: what is counted, listed and kept out of a push, and runs without a page."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ pytest_plugins = ("model_fixtures", "report_fixtures")
 
 
 @pytest.fixture
-def mine(scored_run: RunDir, tmp_path: Path) -> RunDir:
+def copy(scored_run: RunDir, tmp_path: Path) -> RunDir:
     """A run to be changed."""
-    return RunDir(shutil.copytree(scored_run.path, tmp_path / "mine"))
+    return RunDir(shutil.copytree(scored_run.path, tmp_path / "copy"))
 
 
 def refused(*arguments: object) -> Result:
@@ -35,78 +35,81 @@ def refused(*arguments: object) -> Result:
     return result
 
 
-def test_what_is_counted_and_listed(mine: RunDir, s140) -> None:
-    rows = pq.read_table(mine.predictions).to_pylist()
-    result = json.loads(s140("report", mine.path, "--errors", 3, "--no-attributions", "--json").stdout)
-    assert result["report"] == str(mine.report)
+def test_what_is_counted_and_listed(copy: RunDir, s140) -> None:
+    rows = pq.read_table(copy.predictions).to_pylist()
+    result = json.loads(s140("report", copy.path, "--errors", 3, "--no-attributions", "--json").stdout)
+    assert result["report"] == str(copy.report)
     test = result["splits"]["test"]
     assert test == {"errors": len(wrong_rows(rows, "test")), "listed": 3}
-    text = mine.report.read_text("utf-8")
+    text = copy.report.read_text("utf-8")
     assert text.count('<tr data-split="test"') == 3
     assert f"test: 3 of {test['errors']}" in text
     assert not re.search('class="[pn][1-5]"', text)
     assert "speaks for positive" not in text
 
 
-def test_the_surest_of_each_split_are_weighed(mine: RunDir, s140, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_surest_of_each_split_are_weighed(copy: RunDir, s140, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "MAX_WEIGHED", 2)
-    listed = json.loads(s140("report", mine.path, "--errors", 4, "--json").stdout)["splits"]
-    rows = re.findall(r'<tr data-split="(\w+)".*?</tr>', mine.report.read_text("utf-8"))
+    listed = json.loads(s140("report", copy.path, "--errors", 4, "--json").stdout)["splits"]
+    rows = re.findall(r'<tr data-split="(\w+)".*?</tr>', copy.report.read_text("utf-8"))
     assert sorted(rows) == sorted(split for split, counts in listed.items() for _ in range(counts["listed"]))
-    weighed = re.findall(r'<tr data-split="(\w+)"[^\n]*?<span class="[pn]\d"', mine.report.read_text("utf-8"))
+    weighed = re.findall(r'<tr data-split="(\w+)"[^\n]*?<span class="[pn]\d"', copy.report.read_text("utf-8"))
     assert all(weighed.count(split) <= 2 for split in listed)
     assert weighed
-    assert f"Weighed are the surest {2 * len(listed)} of these" in mine.report.read_text("utf-8")
+    assert f"Weighed are the surest {2 * len(listed)} of these" in copy.report.read_text("utf-8")
 
 
-def test_no_error_listed(mine: RunDir, s140) -> None:
-    s140("report", mine.path, "--errors", 0)
-    assert "<tr data-split" not in mine.report.read_text("utf-8")
+def test_a_page_lists_no_errors_on_request_and_overwrites_no_other_file(copy: RunDir, s140) -> None:
+    s140("report", copy.path, "--errors", 0)
+    assert "<tr data-split" not in copy.report.read_text("utf-8")
+    before = copy.metrics.read_bytes()
+    assert ".html" in refused("report", copy.path, "--no-attributions", "--output", copy.metrics).stderr
+    assert copy.metrics.read_bytes() == before
 
 
-def test_a_run_of_an_older_version_is_to_be_scored_again(mine: RunDir) -> None:
-    whole = mine.metrics.read_text("utf-8")
+def test_a_run_of_an_older_version_is_to_be_scored_again(copy: RunDir) -> None:
+    whole = copy.metrics.read_text("utf-8")
     for key in ("baselines", "slices", "calibrated", "risk_coverage", "abstaining"):
         metrics = json.loads(whole)
         del metrics["splits"]["test"][key]
-        mine.metrics.write_text(json.dumps(metrics), "utf-8")
-        said = refused("report", mine.path).stderr
-        assert key in said
-        assert f"s140 evaluate {mine.path}" in said
-        assert not mine.report.exists()
+        copy.metrics.write_text(json.dumps(metrics), "utf-8")
+        error = refused("report", copy.path).stderr
+        assert key in error
+        assert f"s140 evaluate {copy.path}" in error
+        assert not copy.report.exists()
 
 
-def test_the_answers_are_missing_or_damaged(mine: RunDir) -> None:
-    table = pq.read_table(mine.predictions)
-    mine.predictions.unlink()
-    said = refused("report", mine.path).stderr
-    assert "predictions.parquet" in said
-    assert "s140 evaluate" in said
-    mine.predictions.write_bytes(b"PAR1")
-    assert "damaged" in refused("report", mine.path).stderr
-    pq.write_table(table.drop_columns("positive"), mine.predictions)
-    assert "predictions.parquet" in refused("report", mine.path).stderr
+def test_the_answers_are_missing_or_damaged(copy: RunDir) -> None:
+    table = pq.read_table(copy.predictions)
+    copy.predictions.unlink()
+    error = refused("report", copy.path).stderr
+    assert "predictions.parquet" in error
+    assert "s140 evaluate" in error
+    copy.predictions.write_bytes(b"PAR1")
+    assert "damaged" in refused("report", copy.path).stderr
+    pq.write_table(table.drop_columns("positive"), copy.predictions)
+    assert "predictions.parquet" in refused("report", copy.path).stderr
     at = table.column_names.index("positive")
     for wrong in (7.0, -0.1, None):
         column = pa.array([wrong, *table["positive"].to_pylist()[1:]], pa.float64())
-        pq.write_table(table.set_column(at, "positive", column), mine.predictions)
-        assert "damaged" in refused("report", mine.path).stderr, wrong
-    assert not mine.report.exists()
+        pq.write_table(table.set_column(at, "positive", column), copy.predictions)
+        assert "damaged" in refused("report", copy.path).stderr, wrong
+    assert not copy.report.exists()
 
 
-def test_the_answers_are_others_than_those_that_were_scored(mine: RunDir) -> None:
-    rows = pq.read_table(mine.predictions).to_pylist()
+def test_the_answers_are_others_than_those_that_were_scored(copy: RunDir) -> None:
+    rows = pq.read_table(copy.predictions).to_pylist()
     wrong_rows(rows, "test")[0]["label"] ^= 1
-    write_predictions(mine, rows)
-    mine.report.write_text("older", "utf-8")
-    assert "does not belong" in refused("report", mine.path).stderr
-    assert mine.report.read_text("utf-8") == "older"
+    write_predictions(copy, rows)
+    copy.report.write_text("older", "utf-8")
+    assert "does not belong" in refused("report", copy.path).stderr
+    assert copy.report.read_text("utf-8") == "older"
 
 
-def test_other_weights_than_those_that_were_scored(mine: RunDir) -> None:
-    with mine.weights.open("ab") as file:
+def test_other_weights_than_those_that_were_scored(copy: RunDir) -> None:
+    with copy.weights.open("ab") as file:
         file.write(b" ")
-    assert "sha256" in refused("report", mine.path).stderr
+    assert "sha256" in refused("report", copy.path).stderr
 
 
 def test_what_is_no_run() -> None:
@@ -114,21 +117,21 @@ def test_what_is_no_run() -> None:
         assert "no run" in refused("report", place).stderr
 
 
-def test_without_captum(mine: RunDir, s140, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_captum(copy: RunDir, s140, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "captum.attr", None)
-    assert "[report]" in refused("report", mine.path).stderr
-    s140("report", mine.path, "--no-attributions")
+    assert "[report]" in refused("report", copy.path).stderr
+    s140("report", copy.path, "--no-attributions")
 
 
-def test_a_new_training_begins_without_the_old_page(mine: RunDir, s140) -> None:
-    s140("report", mine.path, "--no-attributions")
-    mine.clear()
-    assert not mine.report.exists()
-    assert not mine.predictions.exists()
+def test_a_new_training_begins_without_the_old_page(copy: RunDir, s140) -> None:
+    s140("report", copy.path, "--no-attributions")
+    copy.clear()
+    assert not copy.report.exists()
+    assert not copy.predictions.exists()
 
 
-def test_neither_the_page_nor_the_tweets_are_published(mine: RunDir, s140) -> None:
-    s140("report", mine.path, "--no-attributions")
-    dry = s140("push-to-hub", mine.path, "--repo-id", "you/model", "--dry-run", "--json").stdout
+def test_neither_the_page_nor_the_tweets_are_published(copy: RunDir, s140) -> None:
+    s140("report", copy.path, "--no-attributions")
+    dry = s140("push-to-hub", copy.path, "--repo-id", "you/model", "--dry-run", "--json").stdout
     assert "report.html" not in dry
     assert "predictions" not in dry

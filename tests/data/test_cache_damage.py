@@ -16,8 +16,7 @@ import pytest
 from sentiment140_bert.data import cache as caching
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.recipes import load
+from sentiment140_bert.recipe import Recipe, load_recipe
 
 ARROW = "train/data-00000-of-00001.arrow"
 Damage = Callable[[Path], Any]
@@ -25,7 +24,7 @@ Damage = Callable[[Path], Any]
 
 def recipe(**values: Any) -> Recipe:
     few = {"validation_size": 20, "test_size": 20, "max_samples": 200, "dataset": "sample", "manual_test": None}
-    return load("quickstart").with_values(few | {"model_name_or_path": "bundled:minilm"} | values)
+    return load_recipe("quickstart").with_values(few | {"model_name_or_path": "bundled:minilm"} | values)
 
 
 @pytest.fixture(scope="module")

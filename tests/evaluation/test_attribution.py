@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tokenizers import decoders, pre_tokenizers, processors, trainers
 
 from sentiment140_bert import models
-from sentiment140_bert.data.clean import normalizer
+from sentiment140_bert.data.clean import make_normalizer
 from sentiment140_bert.evaluation.attribution import Piece, explain_texts, split_into_pieces
 from sentiment140_bert.inference.torch_backend import TorchClassifier
 
@@ -69,7 +69,7 @@ def make_bert(small_bert: Callable[..., Path]) -> TorchClassifier:
 
 
 def make_distilbert(small_bert: Callable[..., Path]) -> TorchClassifier:
-    tokenizer = models.load_tokenizer(models.BUNDLED, normalizer=normalizer("repair"))
+    tokenizer = models.load_tokenizer(models.BUNDLED, normalizer=make_normalizer("repair"))
     tokenizer.model_input_names = ["input_ids", "attention_mask"]
     config = transformers.DistilBertConfig(
         vocab_size=len(tokenizer), dim=32, n_layers=2, n_heads=2, hidden_dim=64, initializer_range=0.2
@@ -81,7 +81,7 @@ def make_distilbert(small_bert: Callable[..., Path]) -> TorchClassifier:
 def make_roberta(small_bert: Callable[..., Path]) -> TorchClassifier:
     """Make a model with positions that are computed from the ids, and tokens of bytes."""
     backend = tokenizers.Tokenizer(tokenizers.models.BPE())
-    backend.normalizer = normalizer("mask")
+    backend.normalizer = make_normalizer("mask")
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]

@@ -49,7 +49,7 @@ def test_mistakes_are_wrong_sides_and_neutral_tweets_that_were_not_abstained_fro
     assert [mistake.confidence for mistake in mistakes] == sorted((m.confidence for m in mistakes), reverse=True)
     assert {mistake.words[0][0]: mistake.abstains for mistake in mistakes} == abstains
     sides = {row["text"]: "positive" if row["positive"] >= 0.5 else "negative" for row in ROWS}
-    assert all(mistake.answer == sides[mistake.words[0][0]] for mistake in mistakes)
+    assert all(mistake.prediction == sides[mistake.words[0][0]] for mistake in mistakes)
 
 
 def test_names_and_addresses_are_masked_and_their_weights_added_up() -> None:

@@ -18,8 +18,8 @@ import pytest
 COUNTS = [pytest.param(20_000, 80_000, 28), pytest.param(120_000, 240_000, 40, marks=pytest.mark.long)]
 GROUP = 5_000  # rows of a Parquet file that lie together
 
-# What `s140 predict` does, with a model that takes no memory: in a process of its own, which tells how far its peak is
-# above what the libraries took; that differs by 17 MiB from one process to the next.
+# `s140 predict` with a model that takes no memory, in a process of its own, which prints how far its peak is above the
+# memory of the libraries; that differs by 17 MiB from one process to the next.
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -56,14 +56,13 @@ print(count, memory("VmHWM") - before)
 """
 
 
-def random(number: int) -> bytes:
-    """500 bytes that no file format makes shorter."""
-    return hashlib.shake_128(str(number).encode()).digest(500)
+def write_texts(path: Path, count: int) -> Path:
+    """Write different texts of 1,000 characters that no file format makes shorter."""
 
+    def make_text(number: int) -> str:
+        return f"{number} {'sad' if number % 2 else 'glad'} {hashlib.shake_128(b'%d' % number).hexdigest(500)}"
 
-def texts(path: Path, count: int) -> Path:
-    """A file of different texts."""
-    rows = ({"text": f"{number} {'sad' if number % 2 else 'glad'} {random(number).hex()}"} for number in range(count))
+    rows = ({"text": make_text(number)} for number in range(count))
     if path.suffix == ".parquet":
         with pq.ParquetWriter(path, pa.schema([("text", pa.string())])) as writer:
             for _ in range(0, count, GROUP):
@@ -82,10 +81,10 @@ def texts(path: Path, count: int) -> Path:
 @pytest.mark.parametrize(
     "ending", [".csv", *(pytest.param(name, marks=pytest.mark.long) for name in (".jsonl", ".parquet"))]
 )
-def test_the_number_of_texts_does_not_show(tmp_path: Path, ending: str, few: int, many: int, growth: int) -> None:
+def test_the_number_of_texts_takes_no_memory(tmp_path: Path, ending: str, few: int, many: int, growth: int) -> None:
     peaks = []
     for count in (few, many):
-        words = [texts(tmp_path / f"texts-{count}{ending}", count), tmp_path / f"answers{ending}"]
+        words = [write_texts(tmp_path / f"texts-{count}{ending}", count), tmp_path / f"answers{ending}"]
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM, *map(str, words)], capture_output=True, text=True, check=False
         )

@@ -4,22 +4,23 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import sentiment140_bert
+from command_line import Command
 from sentiment140_bert import errors, models
 from sentiment140_bert.data.texts import read_texts
-from sentiment140_bert.files import hash_file
+from sentiment140_bert.run_dir import sha256_of
 
 pytest_plugins = "model_fixtures"
 
 SAMPLE = Path(models.__file__).parents[1] / "data" / "sample" / "tweets.csv"
-ALL = {"config.json", "export.json", "model.onnx", "model_int8.onnx", "tokenizer.json", "tokenizer_config.json"}
-# Runs commands one after the other, and tells what is loaded before and after each of them.
+FILES = {"config.json", "export.json", "model.onnx", "model_int8.onnx", "tokenizer.json", "tokenizer_config.json"}
+# Runs commands one after the other, and prints the packages that are loaded before and after each.
 LOADED = """
 import json, sys
 exec(sys.argv[1])
@@ -50,33 +51,27 @@ def tweets() -> list[str]:
     return list(read_texts(str(SAMPLE)))[::12]
 
 
-def test_the_folder_is_complete(exported: Path, tmp_path: Path) -> None:
+def test_the_folder_is_complete_and_names_no_folder_of_this_machine(exported: Path, tmp_path: Path) -> None:
     folder = exported / "onnx"
-    assert {each.name for each in folder.iterdir()} == ALL
+    assert {file.name for file in folder.iterdir()} == FILES
     manifest = json.loads((folder / "export.json").read_text())
-    assert manifest["made_of"]["model.safetensors"] == hash_file(exported / "model" / "model.safetensors")
-    assert manifest["files"] == {name: hash_file(folder / name) for name in ALL - {"export.json"}}
+    assert manifest["made_of"]["model.safetensors"] == sha256_of(exported / "model" / "model.safetensors")
+    assert manifest["files"] == {name: sha256_of(folder / name) for name in FILES - {"export.json"}}
     assert manifest["check"]["fp32"]["largest_difference"] < 1e-3
     config = json.loads((folder / "config.json").read_text())
     assert config["id2label"] == {"0": "negative", "1": "positive"}
     assert set(config["sentiment_calibration"]) == {"temperature", "neutral_below"}
     alone = shutil.copytree(folder, tmp_path / "alone")
-    assert (
-        next(sentiment140_bert.predict(str(alone), ["good"]))[1]
-        == next(sentiment140_bert.predict(str(folder), ["good"]))[1]
-    )
-
-
-def test_no_folder_of_this_machine_is_in_a_graph(exported: Path) -> None:
-    for graph in (exported / "onnx").glob("*.onnx"):
+    here, there = (next(sentiment140_bert.predict(str(place), ["good"]))[1] for place in (alone, folder))
+    assert here == there
+    for graph in folder.glob("*.onnx"):
         content = graph.read_bytes()
         assert b"site-packages" not in content
         assert str(Path(models.__file__).parents[2]).encode() not in content
 
 
-def test_its_labels_are_torchs(exported: Path, tweets: list[str]) -> None:
-    torch = sentiment140_bert.load_classifier(str(exported))
-    onnx = sentiment140_bert.open_classifier(str(exported), backend="onnx")
+def test_labels_and_logits_are_torchs_in_batches_of_any_size(exported: Path, tweets: list[str]) -> None:
+    torch, onnx = (sentiment140_bert.open_classifier(str(exported), backend=name) for name in ("torch", "onnx"))
     texts = [*tweets, "", "word " * 600]
     expected = torch.logits(texts)
     clear = np.abs(expected[:, 0] - expected[:, 1]) > 1e-3
@@ -85,38 +80,32 @@ def test_its_labels_are_torchs(exported: Path, tweets: list[str]) -> None:
     np.testing.assert_array_equal(onnx.logits(texts).argmax(1)[clear], expected.argmax(1)[clear])
     assert (onnx.empty, onnx.truncated) == (2 * torch.empty, 2 * torch.truncated) == (2, 2)
     assert onnx.labels == torch.labels
+    for some in (["x"], ["x", "a b c d e f g"], ["so good"] * 3):
+        np.testing.assert_allclose(onnx.logits(some), torch.logits(some), atol=1e-3)
 
 
-def test_int8_says_nearly_the_same(exported: Path, tweets: list[str]) -> None:
-    expected = sentiment140_bert.load_classifier(str(exported)).probabilities(tweets)
-    found = sentiment140_bert.open_classifier(str(exported), backend="onnx-int8").probabilities(tweets)
-    assert (found.argmax(1) == expected.argmax(1)).mean() > 0.9
-    assert not np.array_equal(found, expected)
-
-
-def test_each_column_of_an_int8_matrix_has_a_scale_of_its_own(exported: Path) -> None:
+def test_int8_is_nearly_the_same_and_has_a_scale_for_each_column(exported: Path, tweets: list[str]) -> None:
     import onnx
     from onnx.numpy_helper import to_array
 
-    arrays = {each.name: to_array(each) for each in onnx.load(exported / "onnx" / "model_int8.onnx").graph.initializer}
-    matrices = {name: each for name, each in arrays.items() if each.dtype == np.int8 and each.ndim == 2}
+    expected = sentiment140_bert.load_classifier(str(exported)).probabilities(tweets)
+    quantized = sentiment140_bert.open_classifier(str(exported), backend="onnx-int8").probabilities(tweets)
+    assert (quantized.argmax(1) == expected.argmax(1)).mean() > 0.9
+    assert not np.array_equal(quantized, expected)
+    graph = onnx.load(exported / "onnx" / "model_int8.onnx").graph
+    arrays = {tensor.name: to_array(tensor) for tensor in graph.initializer}
+    matrices = {name: array for name, array in arrays.items() if array.dtype == np.int8 and array.ndim == 2}
     scales = {name: arrays.get(name.removesuffix("_quantized") + "_scale") for name in matrices}
-    wide = [name for name, each in scales.items() if each is not None and each.size == matrices[name].shape[1] > 1]
+    wide = [name for name, scale in scales.items() if scale is not None and scale.size == matrices[name].shape[1] > 1]
     assert len(wide) >= 2 * 6  # query, key, value, output and two of the feed-forward part, in two layers
 
 
-def test_batches_of_any_size(exported: Path) -> None:
-    torch, onnx = (sentiment140_bert.open_classifier(str(exported), backend=each) for each in ("torch", "onnx"))
-    for texts in (["x"], ["x", "a b c d e f g"], ["so good"] * 3):
-        np.testing.assert_allclose(onnx.logits(texts), torch.logits(texts), atol=1e-3)
-
-
-def test_an_operator_has_as_many_threads_as_asked_for(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_operator_has_the_threads_of_omp_num_threads(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from sentiment140_bert.inference import onnx_backend
 
-    for asked, threads in (("3", 3), ("4,2", 4), (" 2 ", 2), ("", 0), ("many", 0)):
-        monkeypatch.setenv("OMP_NUM_THREADS", asked)
-        assert onnx_backend.count_threads() == threads, asked
+    for value, threads in (("3", 3), ("4,2", 4), (" 2 ", 2), ("", 0), ("many", 0)):
+        monkeypatch.setenv("OMP_NUM_THREADS", value)
+        assert onnx_backend.count_threads() == threads, value
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     backend = onnx_backend.OnnxBackend(exported / "onnx" / "model.onnx", ["negative", "positive"])
     options = backend.session.get_session_options()
@@ -125,13 +114,10 @@ def test_an_operator_has_as_many_threads_as_asked_for(exported: Path, monkeypatc
 
 def test_an_exported_folder_answers_in_float32_if_it_can(exported: Path, tmp_path: Path, tweets: list[str]) -> None:
     folder = Path(shutil.copytree(exported / "onnx", tmp_path / "alone"))
-    answers = {
-        each: sentiment140_bert.open_classifier(str(exported), backend=each).logits(tweets)
-        for each in ("onnx", "onnx-int8")
-    }
-    np.testing.assert_array_equal(sentiment140_bert.open_classifier(str(folder)).logits(tweets), answers["onnx"])
+    fp32, int8 = (sentiment140_bert.open_classifier(str(exported), backend=name) for name in ("onnx", "onnx-int8"))
+    np.testing.assert_array_equal(sentiment140_bert.open_classifier(str(folder)).logits(tweets), fp32.logits(tweets))
     (folder / "model.onnx").unlink()
-    np.testing.assert_array_equal(sentiment140_bert.open_classifier(str(folder)).logits(tweets), answers["onnx-int8"])
+    np.testing.assert_array_equal(sentiment140_bert.open_classifier(str(folder)).logits(tweets), int8.logits(tweets))
 
 
 def test_predict_prints_what_torch_does(exported: Path, s140: Callable, tweets: list[str]) -> None:
@@ -147,55 +133,54 @@ def test_predict_prints_what_torch_does(exported: Path, s140: Callable, tweets: 
         for place, backend in ((exported, "torch"), (exported, "onnx"), (exported / "onnx", None)):
             chosen = ["--backend", backend] if backend else []
             result = s140("predict", place, "--input", "a.jsonl", "--json", *flags, *chosen)
-            answers = json.loads(result.stdout)["predictions"]
-            assert [each["score"] for each in answers] == pytest.approx(scores, abs=1e-3)
+            predictions = json.loads(result.stdout)["predictions"]
+            assert [answer["score"] for answer in predictions] == pytest.approx(scores, abs=1e-3)
             sure = (abs(scores - 0.5) > 1e-3) & (abs(scores - calibration["neutral_below"]) > 1e-3)
             assert sure.sum() > 20
-            found = np.array([each["label"] for each in answers])
-            np.testing.assert_array_equal(found[sure], labels[sure])
+            predicted = np.array([answer["label"] for answer in predictions])
+            np.testing.assert_array_equal(predicted[sure], labels[sure])
 
 
 def test_the_accuracy_of_an_export_is_measured(exported: Path, s140: Callable) -> None:
-    found = {}
-    for backend in ("torch", "onnx", "onnx-int8"):
-        result = s140("evaluate", exported, "--dataset", "sample", "--max-samples", 60, "--backend", backend, "--json")
-        found[backend] = json.loads(result.stdout)["splits"]["test"]
-    assert found["onnx"]["accuracy"] == found["torch"]["accuracy"]
-    assert found["onnx-int8"]["n"] == found["torch"]["n"]
-    assert found["onnx-int8"]["log_loss"] != found["torch"]["log_loss"]
+    words = ("evaluate", exported, "--dataset", "sample", "--max-samples", 60, "--json", "--backend")
+    torch, onnx, int8 = (
+        json.loads(s140(*words, backend).stdout)["splits"]["test"] for backend in ("torch", "onnx", "onnx-int8")
+    )
+    assert (onnx["accuracy"], int8["n"]) == (torch["accuracy"], torch["n"])
+    assert int8["log_loss"] != torch["log_loss"]
     assert "for one model and the tweets of --dataset" in s140("evaluate", exported, "--backend", "onnx", code=1).stderr
 
 
-def loaded(first: str, *commands: list[object]) -> list[set[str]]:
-    """The packages that are loaded after a statement, and after each command that follows it."""
+def list_loaded(first: str, *commands: list[object]) -> list[set[str]]:
+    """Return the packages that are loaded after a statement, and after each command that follows it."""
     words = json.dumps([[str(word) for word in command] for command in commands])
     program = [sys.executable, "-c", LOADED, first, words]
     lines = subprocess.run(program, capture_output=True, text=True, check=True).stdout.splitlines()
     answers = [line for line in lines if line.startswith(("positive\t", "negative\t"))]
     assert len(answers) == len(commands)
     names = [set(line.split()[1:]) for line in lines if line.startswith("LOADED")]
-    return [{name for name in each if not name.startswith("_sysconfigdata_")} for each in names]  # Python's own
+    return [{name for name in some if not name.startswith("_sysconfigdata_")} for some in names]  # Python's own
 
 
 def test_onnx_answers_without_torch(exported: Path) -> None:
     """With the packages that docs/export.md names, and what these load themselves."""
     page = (Path(__file__).resolve().parents[2] / "docs" / "export.md").read_text("utf-8")
     assert "`pip install click pyyaml numpy pydantic tokenizers onnxruntime`" in page
-    allowed, *_ = loaded("import click, yaml, numpy, pydantic.type_adapter, annotated_types, tokenizers, onnxruntime")
+    allowed, *_ = list_loaded(
+        "import click, yaml, numpy, pydantic.type_adapter, annotated_types, tokenizers, onnxruntime"
+    )
     allowed |= {"sentiment140_bert", "__main__"} | sys.stdlib_module_names
     words = ["predict", exported / "onnx", "so good"]
-    _, in_run, alone, calibrated = loaded(
+    _, in_run, alone, calibrated = list_loaded(
         "", ["predict", exported, "so good", "--backend", "onnx"], words, [*words, "--calibrated"]
     )
-    assert in_run <= allowed
-    assert alone <= allowed
-    assert calibrated <= allowed
+    assert in_run | alone | calibrated <= allowed
 
 
 @pytest.mark.long
 def test_torch_loads_only_what_it_needs(exported: Path) -> None:
     """What transformers itself loads with a BERT (5.17 loads scikit-learn, too) is not ours to choose."""
-    before, after = loaded("import transformers.models.bert.modeling_bert", ["predict", exported, "so good"])
+    before, after = list_loaded("import transformers.models.bert.modeling_bert", ["predict", exported, "so good"])
     unneeded = {"datasets", "sklearn", "evaluate", "pyarrow", "wandb"} - before
     assert {"datasets", "evaluate", "wandb"} <= unneeded
     assert after & unneeded == set()
@@ -203,24 +188,20 @@ def test_torch_loads_only_what_it_needs(exported: Path) -> None:
 
 def test_an_export_of_another_model_is_refused(changeable: Path, s140: Callable) -> None:
     model = changeable / "model"
-
-    def changes() -> Iterator[str]:
-        for name in ("model.safetensors", "config.json", "tokenizer.json"):
-            before = (model / name).read_bytes()
-            (model / name).write_bytes(before + b" ")
-            yield name
-            (model / name).write_bytes(before)
-        (model / "model-2.safetensors").write_bytes(b"more weights")
-        yield "model-2.safetensors"
-        (model / "model-2.safetensors").unlink()
-        (model / "tokenizer.json").rename(model / "away")
-        yield "tokenizer.json"
-        (model / "away").rename(model / "tokenizer.json")
-
-    for name in changes():
+    for name, content in (
+        *(
+            (name, (model / name).read_bytes() + b" ")
+            for name in ("model.safetensors", "config.json", "tokenizer.json")
+        ),
+        ("model-2.safetensors", b"more weights"),
+        ("tokenizer.json", None),
+    ):
+        file, before = model / name, (model / name).read_bytes() if (model / name).exists() else None
+        file.unlink() if content is None else file.write_bytes(content)
         result = s140("predict", changeable, "good", "--backend", "onnx", code=1)
         assert f"made of another model than the one in {model}: {name} changed" in result.stderr
         assert result.stdout == ""
+        file.unlink() if before is None else file.write_bytes(before)
     s140("predict", changeable, "good", "--backend", "onnx")
 
 
@@ -229,7 +210,7 @@ def test_a_new_export_takes_the_place_of_the_old(changeable: Path, s140: Callabl
     result = json.loads(s140("export", changeable, "--json").stdout)
     assert set(result["files"]) == {"model.onnx"}
     assert result["folder"] == str(changeable / "onnx")
-    assert {each.name for each in (changeable / "onnx").iterdir()} == ALL - {"model_int8.onnx"}
+    assert {file.name for file in (changeable / "onnx").iterdir()} == FILES - {"model_int8.onnx"}
     assert "has no model_int8.onnx" in s140("predict", changeable, "good", "--backend", "onnx-int8", code=1).stderr
 
 
@@ -240,39 +221,28 @@ def test_a_model_folder_keeps_its_export_inside(classifier_folder: Path, tmp_pat
     assert "of 102 labels as torch's" in shown.stdout
     assert "writing the ONNX graph" in shown.stderr
     backends = ("torch", "onnx", "onnx-int8")
-    lines = [s140("predict", folder, "a b c", "--backend", each).stdout for each in backends]
+    lines = [s140("predict", folder, "a b c", "--backend", backend).stdout for backend in backends]
     assert len({line.split("\t")[0] for line in lines[:2]}) == 1
     assert "was not calibrated" in s140("predict", folder, "a", "--backend", "onnx", "--calibrated", code=1).stderr
 
 
-def damaged_tokenizer(run: Path) -> None:
-    (run / "onnx" / "tokenizer.json").write_text("{}")
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "tokenizer": (
+        lambda folder: (folder / "tokenizer.json").write_text("{}"),
+        "tokenizer.json is not as it was exported",
+    ),
+    "graph": (lambda folder: (folder / "model.onnx").write_bytes(b"\x08\x0a"), "cannot be used by onnxruntime"),
+    "manifest": (lambda folder: (folder / "export.json").write_text("{}"), "export.json: made_of: Field required"),
+    "missing": (shutil.rmtree, "There is no ONNX export of"),
+}
 
 
-def damaged_graph(run: Path) -> None:
-    graph = run / "onnx" / "model.onnx"
-    graph.write_bytes(graph.read_bytes()[:1000])
-
-
-def damaged_manifest(run: Path) -> None:
-    (run / "onnx" / "export.json").write_text("{}")
-
-
-def no_export(run: Path) -> None:
-    shutil.rmtree(run / "onnx")
-
-
-def test_what_cannot_be_used(exported: Path, tmp_path: Path, s140: Callable) -> None:
-    for harm, said in (
-        (damaged_tokenizer, "tokenizer.json is not as it was exported"),
-        (damaged_graph, "cannot be used by onnxruntime"),
-        (damaged_manifest, "export.json: made_of: Field required"),
-        (no_export, "There is no ONNX export of"),
-    ):
-        run = Path(shutil.copytree(exported, tmp_path / harm.__name__))
-        harm(run)
+def test_a_damaged_export_is_refused(exported: Path, tmp_path: Path, s140: Callable) -> None:
+    for name, (damage, message) in DAMAGES.items():
+        run = Path(shutil.copytree(exported, tmp_path / name))
+        damage(run / "onnx")
         result = s140("predict", run, "good", "--backend", "onnx", code=1)
-        assert said in result.stderr
+        assert message in result.stderr
         assert "s140 export" in result.stderr
         assert result.stdout == ""
 
@@ -286,7 +256,7 @@ def test_mistakes(exported: Path, classifier_folder: Path, s140: Callable) -> No
     Path("full").mkdir()
     Path("full/note.txt").write_text("mine")
     assert "is no export" in s140("export", classifier_folder, "--output", "full", code=1).stderr
-    assert [each.name for each in Path("full").iterdir()] == ["note.txt"]
+    assert [file.name for file in Path("full").iterdir()] == ["note.txt"]
 
 
 @pytest.mark.parametrize("package", ["onnxruntime", "onnx"])
@@ -309,18 +279,28 @@ def test_a_graph_that_computes_something_else_is_not_kept(
     from sentiment140_bert.inference import export
 
     graph = onnx.load(changeable / "onnx" / "model.onnx")
-    (bias,) = (each for each in graph.graph.initializer if each.name.endswith("classifier.bias"))
+    (bias,) = (tensor for tensor in graph.graph.initializer if tensor.name.endswith("classifier.bias"))
     bias.CopyFrom(from_array(to_array(bias) + np.array([error, 0], dtype=np.float32), bias.name))
     monkeypatch.setattr(export, "write_graph", lambda model, names, path: onnx.save(graph, path))
-    before = hash_file(changeable / "onnx" / "model.onnx")
+    before = sha256_of(changeable / "onnx" / "model.onnx")
     with pytest.raises(errors.ModelError, match="does not compute what torch does"):
         sentiment140_bert.export(str(changeable))
-    assert hash_file(changeable / "onnx" / "model.onnx") == before
-    assert [each.name for each in changeable.glob(".onnx-*")] == []
+    assert sha256_of(changeable / "onnx" / "model.onnx") == before
+    assert [*changeable.glob(".onnx-*")] == []
 
 
 def test_overwriting_a_run_removes_its_export(changeable: Path) -> None:
-    from sentiment140_bert.run import RunDir
+    from sentiment140_bert.run_dir import RunDir
 
     RunDir(changeable).clear()
     assert not (changeable / "onnx").exists()
+
+
+def test_onnxruntime_sends_nothing_to_its_maker(smallest_run: Path, tmp_path: Path, cache: Path) -> None:
+    """Its telemetry would leave a file among the temporary ones; with it switched off there is none."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    words = ["export", smallest_run, "--output", "graph"]
+    with Command(*words, cwd=tmp_path, env={"TMPDIR": str(temporary), "S140_CACHE": str(cache)}) as command:
+        assert command.wait() == 0, command.stderr.whole()
+    assert list(temporary.rglob(".ses")) == []

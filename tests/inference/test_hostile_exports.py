@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,8 @@ def model(
     shaped = [onnx.helper.make_tensor_value_info(name, kind, ["batch", "tokens"]) for name in inputs]
     result = onnx.helper.make_tensor_value_info("logits", *output)
     held = [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()]
-    made = onnx.helper.make_graph(nodes, "g", shaped, [result], held)
-    return onnx.helper.make_model(made, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
+    whole = onnx.helper.make_graph(nodes, "g", shaped, [result], held)
+    return onnx.helper.make_model(whole, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
 
 
 def node(kind: str, inputs: str, output: str, **options: Any) -> Any:
@@ -122,22 +123,22 @@ def looping() -> Any:
         [boolean("at", INT, []), boolean("on", onnx.TensorProto.BOOL, [])],
         [boolean("still", onnx.TensorProto.BOOL, [])],
     )
-    made = first_row()
-    made.graph.node.insert(0, onnx.helper.make_node("Loop", ["", "true"], [], body=body))
-    made.graph.initializer.append(onnx.numpy_helper.from_array(np.array(True), "true"))
-    return made
+    whole = first_row()
+    whole.graph.node.insert(0, onnx.helper.make_node("Loop", ["", "true"], [], body=body))
+    whole.graph.initializer.append(onnx.numpy_helper.from_array(np.array(True), "true"))
+    return whole
 
 
 def hidden_loop() -> Any:
     """Return a graph with that loop within a function of its own."""
-    made = looping()
-    loop, true = made.graph.node[0], made.graph.initializer[-1]
+    whole = looping()
+    loop, true = whole.graph.node[0], whole.graph.initializer[-1]
     constant = onnx.helper.make_node("Constant", [], ["true"], value=true)
     opset = [onnx.helper.make_opsetid("", 17)]
-    made.functions.append(onnx.helper.make_function("own", "Quiet", [], [], [constant, loop], opset))
-    made.opset_import.append(onnx.helper.make_opsetid("own", 1))
-    made.graph.node[0].CopyFrom(onnx.helper.make_node("Quiet", [], [], domain="own"))
-    return made
+    whole.functions.append(onnx.helper.make_function("own", "Quiet", [], [], [constant, loop], opset))
+    whole.opset_import.append(onnx.helper.make_opsetid("own", 1))
+    whole.graph.node[0].CopyFrom(onnx.helper.make_node("Quiet", [], [], domain="own"))
+    return whole
 
 
 def growing() -> Any:
@@ -146,13 +147,14 @@ def growing() -> Any:
     return model(nodes, {"times": np.array([10**5, 10**5])})
 
 
-def outside() -> Any:
-    made = first_row()
+def outside(place: str) -> Any:
+    """Return a graph whose numbers are in another file."""
+    whole = first_row()
     weights = onnx.TensorProto(name="w", data_type=FLOAT, dims=[1], data_location=onnx.TensorProto.EXTERNAL)
-    weights.external_data.add(key="location", value="../private.bin")
-    made.graph.initializer.append(weights)
-    made.graph.node[2].input[1] = "w"
-    return made
+    weights.external_data.add(key="location", value=place)
+    whole.graph.initializer.append(weights)
+    whole.graph.node[2].input[1] = "w"
+    return whole
 
 
 def table() -> dict[str, Change]:
@@ -185,7 +187,10 @@ def table() -> dict[str, Change]:
         "graph: loop": graph(looping),
         "graph: loop in a function": graph(hidden_loop),
         "graph: growing": graph(growing),
-        "graph: numbers of another file": graph(outside),
+        "graph: numbers of another folder": graph(partial(outside, "../private.bin")),
+        "graph: numbers of an absolute path": lambda folder: graph(partial(outside, f"{folder.parent}/private.bin"))(
+            folder
+        ),
         "graph: another input": graph(lambda: first_row(inputs=("input_ids", "secret"))),
         "graph: no input_ids": graph(lambda: simple("Shape", (INT, [2]), ("attention_mask",))),
         "graph: inputs of another kind": graph(lambda: first_row(kind=FLOAT)),
@@ -200,6 +205,8 @@ def table() -> dict[str, Change]:
 
 
 EXPECTED = {
+    "graph: numbers of another folder": "cannot be used by onnxruntime",
+    "graph: numbers of an absolute path": "cannot be used by onnxruntime",
     "graph: loop": "it holds the operator Loop, which no classifier needs",
     "graph: loop in a function": "it holds the operator Loop, which no classifier needs",
     "graph: not a number": "The model's answer to text 1 is not a finite number",

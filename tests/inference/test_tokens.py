@@ -1,3 +1,5 @@
+"""Texts to token ids, and batches of them: against transformers' own tokenizers."""
+
 from __future__ import annotations
 
 import itertools
@@ -5,128 +7,117 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
+import transformers
+from hypothesis import given
+from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from sentiment140_bert import models
+from sentiment140_bert import load_classifier, models
 from sentiment140_bert.inference import Tokens
 from sentiment140_bert.inference.torch_backend import TorchBackend, make_tokenization
+from sentiment140_bert.models.tokenizer import pad_rows
 
 pytest_plugins = "model_fixtures"
 
 TEXTS = ["so good", "", "a day as long as it was sad, and then it rained on all of us", "so good", "meh", "so  good"]
+ROWS = st.lists(st.lists(st.integers(1, 99), max_size=9), max_size=6)
 
 
-def rows(*lengths: int, left: bool = False, types: bool = False) -> Tokens:
-    """Rows whose numbers count on from one to the next."""
-    flat = {"input_ids": np.arange(1, sum(lengths) + 1)}
-    padding = {"input_ids": 0, "token_type_ids": 3}
-    if types:
-        flat["token_type_ids"] = np.ones(sum(lengths), dtype=np.int64)
-    return Tokens(flat, np.array(lengths, dtype=np.int64), 0, padding, left)
+@given(rows=ROWS, chosen=st.lists(st.integers(0, 5), max_size=8), left=st.booleans(), multiple=st.integers(1, 8))
+def test_rows_in_any_order_are_padded_on_either_side(rows, chosen, left: bool, multiple: int) -> None:
+    chosen = [at for at in chosen if at < len(rows)]
+    flat = np.array([number for row in rows for number in row], dtype=np.int32)
+    starts = np.array([sum(map(len, rows[:at])) for at in chosen], dtype=np.int64)
+    lengths = np.array([len(rows[at]) for at in chosen], dtype=np.int64)
+    filling = {"a": -9, "b": 0}
+    matrices, inside = pad_rows({"a": flat, "b": flat * 10}, starts, lengths, filling, left=left, multiple=multiple)
+    longest = max(lengths, default=0)
+    width = next(width for width in range(longest, longest + multiple) if width % multiple == 0)
+    for name, times in (("a", 1), ("b", 10)):
+        padding = [[filling[name]] * (width - len(rows[at])) for at in chosen]
+        numbers = [[times * number for number in rows[at]] for at in chosen]
+        expected = [pad + row if left else row + pad for pad, row in zip(padding, numbers, strict=True)]
+        assert matrices[name].tolist() == expected
+        assert matrices[name].dtype == np.int64
+        assert matrices[name].shape == inside.shape == (len(chosen), width)
+        assert inside.tolist() == [[number != filling[name] for number in row] for row in expected]
 
 
-def test_padding_on_either_side() -> None:
-    right = rows(2, 3, 1, types=True).pad(np.array([1, 0]))
-    assert right["input_ids"].tolist() == [[3, 4, 5], [1, 2, 0]]
-    assert right["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
-    assert right["token_type_ids"].tolist() == [[1, 1, 1], [1, 1, 3]]
-    left = rows(2, 3, 1, left=True).pad(np.array([2, 1]))
-    assert left["input_ids"].tolist() == [[0, 0, 6], [3, 4, 5]]
-    assert left["attention_mask"].tolist() == [[0, 0, 1], [1, 1, 1]]
-
-
-def test_no_mask_without_padding() -> None:
-    assert set(rows(3, 2, 3).pad(np.array([0, 2]))) == {"input_ids"}
-
-
-def test_equal_rows_are_found() -> None:
-    tokens = Tokens({"input_ids": np.array([5, 6, 5, 5, 6, 7, 5])}, np.array([2, 1, 2, 1, 1]), 0, {"input_ids": 0})
+def test_a_mask_is_there_where_padding_is_and_equal_rows_are_found() -> None:
+    flat = {"input_ids": np.array([5, 6, 5, 5, 6, 7, 5]), "token_type_ids": np.ones(7, dtype=np.int64)}
+    tokens = Tokens(flat, np.array([2, 1, 2, 1, 1]), 0, {"input_ids": 0, "token_type_ids": 3})
+    padded = tokens.pad(np.array([1, 0]))
+    assert {name: matrix.tolist() for name, matrix in padded.items()} == {
+        "input_ids": [[5, 0], [5, 6]],
+        "token_type_ids": [[1, 3], [1, 1]],
+        "attention_mask": [[1, 0], [1, 1]],
+    }
+    assert set(tokens.pad(np.array([0, 2]))) == {"input_ids", "token_type_ids"}
     chosen, places = tokens.find_distinct()
-    assert chosen.tolist() == [1, 0, 3]
-    assert places.tolist() == [1, 0, 1, 2, 0]
+    assert (chosen.tolist(), places.tolist()) == ([1, 0, 3], [1, 0, 1, 2, 0])
 
 
-def test_the_matrices_are_the_tokenizers(classifier_folder: Path) -> None:
+@pytest.mark.parametrize(("padding", "truncation"), [*itertools.product(["right", "left"], repeat=2)])
+def test_the_matrices_are_the_tokenizers(classifier_folder: Path, padding: str, truncation: str) -> None:
     model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
-    for padding, cutting in itertools.product(["right", "left"], repeat=2):
-        tokenizer.padding_side, tokenizer.truncation_side = padding, cutting
-        texts = [*TEXTS, "so sad " + "word " * 600 + "so good"]
-        expected = tokenizer(texts, truncation=True, padding=True, return_tensors="np")
-        tokens = make_tokenization(model, tokenizer)(texts)
-        made = tokens.pad(np.arange(len(texts)))
-        assert set(made) == {"input_ids", "attention_mask"}  # all types are 0
-        np.testing.assert_array_equal(made["input_ids"], expected["input_ids"])
-        np.testing.assert_array_equal(made["attention_mask"], expected["attention_mask"])
-        assert tokens.truncated == 1
+    tokenizer.padding_side, tokenizer.truncation_side = padding, truncation
+    before = tokenizer.backend_tokenizer.to_str()
+    texts = [*TEXTS, "so sad " + "word " * 600 + "so good"]
+    tokens = make_tokenization(model, tokenizer)(texts)
+    assert tokenizer.backend_tokenizer.to_str() == before
+    matrices = tokens.pad(np.arange(len(texts)))
+    expected = tokenizer(texts, truncation=True, padding=True, return_tensors="np")
+    assert set(matrices) == {"input_ids", "attention_mask"}  # all types are 0
+    for name, matrix in matrices.items():
+        np.testing.assert_array_equal(matrix, expected[name])
+    assert tokens.truncated == 1
 
 
-def test_a_text_is_cut_where_it_has_more_tokens_than_the_model_takes(classifier_folder: Path) -> None:
+def test_texts_are_truncated_at_the_length_of_the_model(classifier_folder: Path) -> None:
     model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
     tokenizer.model_max_length = 8
     texts = ["word " * count for count in range(12)]
-    whole = [len(ids) for ids in tokenizer(texts)["input_ids"]]
+    lengths = [len(ids) for ids in tokenizer(texts)["input_ids"]]
     tokens = make_tokenization(model, tokenizer)(texts)
-    assert tokens.lengths.tolist() == [min(length, 8) for length in whole]
-    assert 8 in whole
-    assert tokens.truncated == sum(length > 8 for length in whole)
+    assert 8 in lengths
+    assert tokens.lengths.tolist() == [min(length, 8) for length in lengths]
+    assert tokens.truncated == sum(length > 8 for length in lengths)
 
 
-def test_types_are_passed_on_where_they_tell_something(classifier_folder: Path) -> None:
+def test_types_that_differ_are_passed_on(classifier_folder: Path) -> None:
     model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
     content = tokenizer.backend_tokenizer.to_str().replace('"type_id":0', '"type_id":1')
     tokenizer._tokenizer = Tokenizer.from_str(content)
-    expected = tokenizer(TEXTS, padding=True, return_tensors="np")
-    assert expected["token_type_ids"].any()
-    made = make_tokenization(model, tokenizer)(TEXTS).pad(np.arange(len(TEXTS)))
-    np.testing.assert_array_equal(made["token_type_ids"], expected["token_type_ids"])
+    expected = tokenizer(TEXTS, padding=True, return_tensors="np")["token_type_ids"]
+    assert expected.any()
+    matrices = make_tokenization(model, tokenizer)(TEXTS).pad(np.arange(len(TEXTS)))
+    np.testing.assert_array_equal(matrices["token_type_ids"], expected)
 
 
-def test_the_tokenizer_is_left_as_it_was(classifier_folder: Path) -> None:
-    model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
-    before = tokenizer.backend_tokenizer.to_str()
-    make_tokenization(model, tokenizer)(TEXTS)
-    assert tokenizer.backend_tokenizer.to_str() == before
-
-
-def test_equal_texts_are_computed_once(classifier_folder: Path) -> None:
-    from sentiment140_bert import load_classifier
-
-    classifier = load_classifier(str(classifier_folder))
-    seen = 0
-
-    def count(module: torch.nn.Module, positional: tuple, named: dict) -> None:
-        nonlocal seen
-        seen += len(named["input_ids"])
-
-    classifier.model.register_forward_pre_hook(count, with_kwargs=True)
-    found = classifier.probabilities(TEXTS)
-    assert seen == 4  # "so good" stands there three times
-    np.testing.assert_array_equal(found[0], found[3])
-    np.testing.assert_array_equal(found[0], found[5])
-    assert classifier.empty == 1
-
-
-def test_leaving_the_mask_away_changes_nothing(classifier_folder: Path) -> None:
-    backend = TorchBackend(models.load_model_and_tokenizer(str(classifier_folder))[0])
-    ids = np.random.default_rng(0).integers(1_000, 2_000, (5, 9))
-    masked = backend.logits({"input_ids": ids, "attention_mask": np.ones_like(ids)})
-    np.testing.assert_allclose(backend.logits({"input_ids": ids}), masked, atol=1e-6)
-
-
-def test_a_classifier_of_another_family(small_bert: Callable[..., Path]) -> None:
-    """RoBERTa's positions begin behind the padding's, so its texts are cut earlier."""
-    import transformers
-
+def test_positions_of_roberta_begin_after_those_of_padding(small_bert: Callable[..., Path]) -> None:
     tokenizer = models.load_model_and_tokenizer(str(small_bert()))[1]
-    config = transformers.RobertaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=66,
-        pad_token_id=1,
-    )
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    config = transformers.RobertaConfig(vocab_size=len(tokenizer), max_position_embeddings=66, pad_token_id=1, **sizes)
     model = transformers.RobertaForSequenceClassification(config)
     assert make_tokenization(model, tokenizer).max_length == 64
+
+
+def test_equal_texts_are_computed_once_and_a_mask_of_ones_changes_nothing(classifier_folder: Path) -> None:
+    classifier = load_classifier(str(classifier_folder))
+    computed = 0
+
+    def count(module: torch.nn.Module, positional: tuple, named: dict) -> None:
+        nonlocal computed
+        computed += len(named["input_ids"])
+
+    hook = classifier.model.register_forward_pre_hook(count, with_kwargs=True)
+    probabilities = classifier.probabilities(TEXTS)
+    hook.remove()
+    assert computed == 4  # "so good" is there three times
+    np.testing.assert_array_equal(probabilities[[0, 0]], probabilities[[3, 5]])
+    ids = np.random.default_rng(0).integers(1_000, 2_000, (5, 9))
+    backend = TorchBackend(classifier.model)
+    masked = backend.logits({"input_ids": ids, "attention_mask": np.ones_like(ids)})
+    np.testing.assert_allclose(backend.logits({"input_ids": ids}), masked, atol=1e-6)
