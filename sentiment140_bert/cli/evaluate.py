@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,35 @@ def evaluate(
     Every score has an interval and is compared with baselines; tweets that the model was trained on are called out.
     Several models are compared on the tweets of --dataset, or on those that the first one, a run, was not trained on.
     """
+    check_flags(model, backend, differences, flags)
+    for file in (output, differences):
+        refuse_overwriting(file, flags["dataset"], flags["manual_test"])
+    with stdout_kept_clean():
+        import sentiment140_bert
+
+        data = resolved(None, flags).data if flags["dataset"] else None
+        result: Mapping[str, Any]
+        if len(model) > 1:
+            comparison = sentiment140_bert.compare(model, data, model_revision=model_revision, differences=differences)
+            result, show = comparison, partial(print_comparison, comparison, differences)
+        else:
+            if data:
+                result = sentiment140_bert.evaluate(model[0], data, model_revision, backend)
+            else:
+                result = sentiment140_bert.evaluate_run(Path(model[0]))
+            show = partial(print_scores, result["splits"])
+    if output:
+        write_json(output, result)
+    if as_json:
+        print_json(result)
+    else:
+        show()
+
+
+def check_flags(
+    model: tuple[str, ...], backend: str | None, differences: Path | None, flags: Mapping[str, Any]
+) -> None:
+    """Raise S140Error for flags that do not go together, or for a model without data of its own."""
     if differences and len(model) == 1:
         raise S140Error("--differences needs two models or more.", "For example: s140 evaluate A B --differences FILE")
     names = [name for name, value in flags.items() if value is not None]
@@ -63,32 +92,7 @@ def evaluate(
             "--backend is for one model and the tweets of --dataset.",
             "The scores in a run's metrics.json are those of its weights, as torch computes them.",
         )
-    for file in (output, differences):
-        refuse_overwriting(file, flags["dataset"], flags["manual_test"])
-    with stdout_kept_clean():
-        import sentiment140_bert
-
-        data = resolved(None, flags).data if flags["dataset"] else None
-        result: Mapping[str, Any]
-        show: Callable[[], None]
-        if len(model) > 1:
-            result = comparison = sentiment140_bert.compare(
-                model, data, model_revision=model_revision, differences=differences
-            )
-            show = partial(print_comparison, comparison, differences)
-        elif data:
-            result = scores = sentiment140_bert.evaluate(model[0], data, model_revision, backend)
-            show = partial(print_scores, scores["splits"])
-        elif RunDir(Path(model[0])).is_run():
-            result = metrics = sentiment140_bert.evaluate_run(Path(model[0]))
-            show = partial(print_scores, metrics["splits"])
-        else:
-            raise S140Error(
-                f"{model[0]} is not a run directory, so it has no data of its own.", "Name tweets with --dataset."
-            )
-    if output:
-        write_json(output, result)
-    if as_json:
-        print_json(result)
-    else:
-        show()
+    if len(model) == 1 and not flags["dataset"] and not RunDir(Path(model[0])).is_run():
+        raise S140Error(
+            f"{model[0]} is not a run directory, so it has no data of its own.", "Name tweets with --dataset."
+        )

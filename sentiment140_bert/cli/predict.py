@@ -26,6 +26,7 @@ from sentiment140_bert.machine.facts import WITHOUT_TORCH, check_memory
 
 if TYPE_CHECKING:
     from sentiment140_bert.data.texts import PredictedRow
+    from sentiment140_bert.inference import Classifier
 
 FIRST = 100  # rows, in which an id is looked for
 
@@ -82,7 +83,7 @@ def predict(
         )
     refuse_overwriting(output, source)
     check_memory(WITHOUT_TORCH)
-    with contextlib.redirect_stdout(sys.stderr):  # libraries are loaded here, and none that is not needed
+    with contextlib.redirect_stdout(sys.stderr):  # libraries are loaded here, only those that are needed
         from sentiment140_bert.data.columns import Row
         from sentiment140_bert.inference.predict import open_classifier, predict_rows
 
@@ -96,10 +97,9 @@ def predict(
         first = list(itertools.islice(rows, FIRST))
         key = "id" if any(isinstance(row, Row) and row.id is not None for row in first) else "row"
         classifier = open_classifier(model, model_revision, backend=backend, calibrated=calibrated, abstains=abstain)
-    answers = predict_rows(classifier, itertools.chain(first, rows), max_bad_rows)
     errors: Counter[str] = Counter()
-    answers = count_errors(answers, errors)
-    result: dict[str, object] = {}
+    answers = count_errors(predict_rows(classifier, itertools.chain(first, rows), max_bad_rows), errors)
+    result: dict[str, Any] = {}
     if output:
         result = {"count": write_predictions(output, answers, key), "output": str(output)}
     elif as_json:
@@ -107,19 +107,27 @@ def predict(
         predictions = [dict([*answer.columns(key).items()][names]) for answer in answers]
         result = {"count": len(predictions), "predictions": predictions}
     else:
-        for answer in answers:
-            score = "" if answer.score is None else f"{answer.score:.4f}"
-            say(f"{answer.label or ''}\t{score}\t{' '.join((answer.error or answer.text).split())}")
+        print_rows(answers)
     result |= {"empty": classifier.empty, "truncated": classifier.truncated, "errors": errors.total()}
     if as_json:
         print_json(result)
     elif output:
         say(f"{result['count']:,} predictions in {output}", err=True)
-    if classifier.empty or classifier.truncated:
-        say(
-            f"{classifier.empty:,} empty texts; {classifier.truncated:,} cut at {classifier.max_length} tokens",
-            err=True,
-        )
+    print_remarks(classifier, errors)
+
+
+def print_rows(answers: Iterator[PredictedRow]) -> None:
+    """Print a line for each row: label, score, and the text or the error."""
+    for answer in answers:
+        score = "" if answer.score is None else f"{answer.score:.4f}"
+        say(f"{answer.label or ''}\t{score}\t{' '.join((answer.error or answer.text).split())}")
+
+
+def print_remarks(classifier: Classifier, errors: Counter[str]) -> None:
+    """Print how many texts were empty, truncated or unreadable."""
+    empty, truncated = classifier.empty, classifier.truncated
+    if empty or truncated:
+        say(f"{empty:,} empty texts; {truncated:,} cut at {classifier.max_length} tokens", err=True)
     for first_error, count in errors.items():
         say(f"{count:,} rows could not be read and have no label, the first: {first_error}", err=True)
 

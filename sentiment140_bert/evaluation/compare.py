@@ -116,11 +116,13 @@ def _group_by_split(evaluations: Mapping[str, Evaluation], splits: Iterable[str]
     """
     groups = {}
     for split in splits:
-        seen = np.any([evaluation.seen[split] for evaluation in evaluations.values()], axis=0)
+        is_known = np.any([evaluation.in_training[split] for evaluation in evaluations.values()], axis=0)
         predictions = {name: evaluation.predictions[split] for name, evaluation in evaluations.items()}
         groups[split] = {name: some.drop_neutral() for name, some in predictions.items()}
-        if seen.any():
-            groups[f"{split}_unseen"] = {name: some.select(~seen).drop_neutral() for name, some in predictions.items()}
+        if is_known.any():
+            groups[f"{split}_unseen"] = {
+                name: some.select(~is_known).drop_neutral() for name, some in predictions.items()
+            }
     return {split: group for split, group in groups.items() if len(next(iter(group.values())).truth)}
 
 

@@ -66,9 +66,9 @@ def evaluate(
     splits: dict[str, dict[str, Any]] = {}
     for name, predictions in evaluation.predictions.items():
         splits[name] = evaluation.splits[name]
-        if evaluation.seen[name].any():
+        if evaluation.in_training[name].any():
             log.info("%s_unseen leaves them out", name)
-            unseen = predictions.select(~evaluation.seen[name])
+            unseen = predictions.select(~evaluation.in_training[name])
             splits[f"{name}_unseen"] = score_split(unseen, evaluation.calibration, evaluation.baselines[name])
     return {
         "model": model,
@@ -91,7 +91,7 @@ class Evaluation:
         predictions: On all tweets.
         splits: Their scores.
         baselines: To compare with.
-        seen: True for tweets that it was trained on, shape (n,).
+        in_training: True for tweets that it was trained on, shape (n,).
         leaked: Their rows, ``exact`` and ``near``.
     """
 
@@ -101,7 +101,7 @@ class Evaluation:
     predictions: dict[str, Predictions] = field(default_factory=dict)
     splits: dict[str, dict[str, Any]] = field(default_factory=dict)
     baselines: dict[str, Baselines] = field(default_factory=dict)
-    seen: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    in_training: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
     leaked: dict[str, dict[str, list[int]]] = field(default_factory=dict)
 
 
@@ -130,13 +130,13 @@ def evaluate_model(
         evaluation.baselines[split] = baselines or _make_majority_baseline(predictions)
         scores = score_split(predictions, evaluation.calibration, evaluation.baselines[split])
         evaluation.splits[split] = scores
-        evaluation.seen[split] = np.zeros(len(table), dtype=bool)
+        evaluation.in_training[split] = np.zeros(len(table), dtype=bool)
         leakage = find_leakage(training, table)
         if leakage:
             scores["leakage"] = leakage.counts
             evaluation.leaked[split] = leakage.rows
-            evaluation.seen[split][[*leakage.rows["exact"], *leakage.rows["near"]]] = True
-            if evaluation.seen[split].any():
+            evaluation.in_training[split][[*leakage.rows["exact"], *leakage.rows["near"]]] = True
+            if evaluation.in_training[split].any():
                 log.warning("%s", _describe_leakage(name, split, leakage.counts, len(table)))
     if training.unknown:
         log.info("leakage: %s: %s", name, training.unknown)

@@ -11,10 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner, Result
 
 from report_fixtures import write_predictions, wrong_rows
-from sentiment140_bert.cli import main
 from sentiment140_bert.evaluation import report
 from sentiment140_bert.run import RunDir
 
@@ -25,14 +23,6 @@ pytest_plugins = ("model_fixtures", "report_fixtures")
 def copy(scored_run: RunDir, tmp_path: Path) -> RunDir:
     """A run to be changed."""
     return RunDir(shutil.copytree(scored_run.path, tmp_path / "copy"))
-
-
-def refused(*arguments: object) -> Result:
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
-    assert result.exit_code == 1, result.output
-    assert result.stdout == ""
-    assert result.stderr.startswith("Error: ")
-    return result
 
 
 def test_what_is_counted_and_listed(copy: RunDir, s140) -> None:
@@ -63,75 +53,65 @@ def test_a_page_lists_no_errors_on_request_and_overwrites_no_other_file(copy: Ru
     s140("report", copy.path, "--errors", 0)
     assert "<tr data-split" not in copy.report.read_text("utf-8")
     before = copy.metrics.read_bytes()
-    assert ".html" in refused("report", copy.path, "--no-attributions", "--output", copy.metrics).stderr
+    assert ".html" in s140("report", copy.path, "--no-attributions", "--output", copy.metrics, code=1).stderr
     assert copy.metrics.read_bytes() == before
 
 
-def test_a_run_of_an_older_version_is_to_be_scored_again(copy: RunDir) -> None:
+def test_a_run_of_an_older_version_is_to_be_scored_again(copy: RunDir, s140) -> None:
     whole = copy.metrics.read_text("utf-8")
     for key in ("baselines", "slices", "calibrated", "risk_coverage", "abstaining"):
         metrics = json.loads(whole)
         del metrics["splits"]["test"][key]
         copy.metrics.write_text(json.dumps(metrics), "utf-8")
-        error = refused("report", copy.path).stderr
+        error = s140("report", copy.path, code=1).stderr
         assert key in error
         assert f"s140 evaluate {copy.path}" in error
         assert not copy.report.exists()
 
 
-def test_the_answers_are_missing_or_damaged(copy: RunDir) -> None:
+def test_predictions_that_are_missing_damaged_or_not_those_that_were_scored(copy: RunDir, s140) -> None:
     table = pq.read_table(copy.predictions)
+    at, positive = table.column_names.index("positive"), table["positive"].to_pylist()[1:]
     copy.predictions.unlink()
-    error = refused("report", copy.path).stderr
-    assert "predictions.parquet" in error
+    error = s140("report", copy.path, code=1).stderr
+    assert "has no predictions.parquet" in error
     assert "s140 evaluate" in error
     copy.predictions.write_bytes(b"PAR1")
-    assert "damaged" in refused("report", copy.path).stderr
+    assert "damaged" in s140("report", copy.path, code=1).stderr
     pq.write_table(table.drop_columns("positive"), copy.predictions)
-    assert "predictions.parquet" in refused("report", copy.path).stderr
-    at = table.column_names.index("positive")
+    assert "predictions.parquet" in s140("report", copy.path, code=1).stderr
     for wrong in (7.0, -0.1, None):
-        column = pa.array([wrong, *table["positive"].to_pylist()[1:]], pa.float64())
+        column = pa.array([wrong, *positive], pa.float64())
         pq.write_table(table.set_column(at, "positive", column), copy.predictions)
-        assert "damaged" in refused("report", copy.path).stderr, wrong
+        assert "damaged" in s140("report", copy.path, code=1).stderr, wrong
     assert not copy.report.exists()
-
-
-def test_the_answers_are_others_than_those_that_were_scored(copy: RunDir) -> None:
-    rows = pq.read_table(copy.predictions).to_pylist()
+    rows = table.to_pylist()
     wrong_rows(rows, "test")[0]["label"] ^= 1
     write_predictions(copy, rows)
     copy.report.write_text("older", "utf-8")
-    assert "does not belong" in refused("report", copy.path).stderr
+    assert "does not belong" in s140("report", copy.path, code=1).stderr
     assert copy.report.read_text("utf-8") == "older"
 
 
-def test_other_weights_than_those_that_were_scored(copy: RunDir) -> None:
+def test_other_weights_or_no_run_at_all(copy: RunDir, s140) -> None:
     with copy.weights.open("ab") as file:
         file.write(b" ")
-    assert "sha256" in refused("report", copy.path).stderr
-
-
-def test_what_is_no_run() -> None:
+    assert "sha256" in s140("report", copy.path, code=1).stderr
     for place in ("nowhere", "."):
-        assert "no run" in refused("report", place).stderr
+        assert "no run" in s140("report", place, code=1).stderr
 
 
 def test_without_captum(copy: RunDir, s140, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "captum.attr", None)
-    assert "[report]" in refused("report", copy.path).stderr
+    assert "[report]" in s140("report", copy.path, code=1).stderr
     s140("report", copy.path, "--no-attributions")
 
 
-def test_a_new_training_begins_without_the_old_page(copy: RunDir, s140) -> None:
-    s140("report", copy.path, "--no-attributions")
-    copy.clear()
-    assert not copy.report.exists()
-    assert not copy.predictions.exists()
-
-
-def test_neither_the_page_nor_the_tweets_are_published(copy: RunDir, s140) -> None:
+def test_neither_the_page_nor_the_tweets_are_published_or_outlive_a_new_training(copy: RunDir, s140) -> None:
     s140("report", copy.path, "--no-attributions")
     dry = s140("push-to-hub", copy.path, "--repo-id", "you/model", "--dry-run", "--json").stdout
     assert "report.html" not in dry
     assert "predictions" not in dry
+    copy.clear()
+    assert not copy.report.exists()
+    assert not copy.predictions.exists()

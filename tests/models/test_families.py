@@ -1,5 +1,4 @@
-"""Classifiers of all families that ``pipeline`` takes: each is trained, scored, asked and exported, or refused in a
-sentence."""
+"""Classifiers of all families that ``pipeline`` takes are trained, scored, asked and exported, or refused."""
 
 from __future__ import annotations
 
@@ -91,21 +90,21 @@ TWEETS = (
 )
 
 
-def write_base(kind: str, folder: Path, labels: tuple[str, ...] = ("POSITIVE", "NEGATIVE"), **changes: Any) -> Path:
-    """Write a classifier with random weights and the tokenizer that its family has."""
+def write_base(kind: str, folder: Path) -> Path:
+    """Write a classifier with random weights and the tokenizer of its family."""
     transformers.set_seed(1)
-    named = {"id2label": dict(enumerate(labels)), "label2id": {label: at for at, label in enumerate(labels)}}
-    config = getattr(transformers, f"{kind}Config")(**SIZES[kind] | changes, **named)
+    labels = {"id2label": {0: "POSITIVE", 1: "NEGATIVE"}, "label2id": {"POSITIVE": 0, "NEGATIVE": 1}}
+    config = getattr(transformers, f"{kind}Config")(**SIZES[kind], **labels)
     model = getattr(transformers, f"{kind}ForSequenceClassification")(config)
     for parameter in model.parameters():
         if parameter.dim() > 1:
             torch.nn.init.normal_(parameter, std=0.2)
     model.save_pretrained(folder)
-    tokenizer_of(kind).save_pretrained(folder)
+    make_tokenizer(kind).save_pretrained(folder)
     return folder
 
 
-def tokenizer_of(kind: str) -> transformers.PreTrainedTokenizerFast:
+def make_tokenizer(kind: str) -> transformers.PreTrainedTokenizerFast:
     backend = Tokenizer(tokenizers.models.WordPiece({word: at for at, word in enumerate(WORDS)}, unk_token="<unk>"))
     backend.normalizer, backend.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
     ends = [("<s>", START), ("</s>", END)]
@@ -136,14 +135,15 @@ def ask(s140: S140, model: Path) -> list[tuple[str, float]]:
     return [(answer["label"], answer["score"]) for answer, text in zip(answers, TEXTS, strict=True) if text]
 
 
-def check_answers(found: list[tuple[str, float]], expected: list[tuple[str, float]]) -> None:
-    assert [label for label, _ in found] == [label for label, _ in expected]
-    np.testing.assert_allclose([score for _, score in found], [score for _, score in expected], atol=2e-4)
+def check_answers(answers: list[tuple[str, float]], expected: list[tuple[str, float]]) -> None:
+    assert [label for label, _ in answers] == [label for label, _ in expected]
+    np.testing.assert_allclose([score for _, score in answers], [score for _, score in expected], atol=2e-4)
 
 
-def train(s140: S140, base: Path, run: Path, *words: object) -> str:
+def train(s140: S140, base: Path, run: Path) -> str:
     steps = ("--max-steps", 1, "--per-device-train-batch-size", 8, "--report-to", "none", "--max-length", 24)
-    result: Result = s140("train", "--model-name-or-path", base, "--output-dir", run, *TWEETS, *steps, *words)
+    words = ("--model-name-or-path", base, "--output-dir", run, *TWEETS, *steps, "--learning-rate", 1e-9)
+    result: Result = s140("train", *words)
     return result.stderr
 
 
@@ -155,8 +155,7 @@ def test_a_family(kind: str, tmp_path: Path, s140: S140) -> None:
     expected = ask_pipeline(base)
     assert {label for label, _ in expected} <= {"POSITIVE", "NEGATIVE"}
     check_answers(ask(s140, base), expected)
-    said = train(s140, base, run, "--learning-rate", 1e-9)
-    assert "the rows of its head are put in our order" in said
+    assert "the rows of its head are put in our order" in train(s140, base, run)
     check_answers(ask(s140, run), [(label.lower(), score) for label, score in expected])
     check_answers(ask(s140, run), ask_pipeline(run / "model"))
     (tmp_path / "t.csv").write_text("label,text\n" + "0,so bad\n1,so good\n" * 20)
@@ -202,26 +201,24 @@ def test_one_text_that_does_not_go_with_others(tmp_path: Path, s140: S140) -> No
     answers = json.loads(s140("predict", base, *mixed, "--json").stdout)["predictions"]
     classify = transformers.pipeline("text-classification", model=str(base), device="cpu")
     expected = [classify(text)[0] for text in mixed]
-    check_answers([(each["label"], each["score"]) for each in answers], [(a["label"], a["score"]) for a in expected])
+    check_answers(
+        [(answer["label"], answer["score"]) for answer in answers], [(a["label"], a["score"]) for a in expected]
+    )
 
 
-def test_tweets_longer_than_the_model_has_positions_are_refused_before_anything_is_trained(
-    tmp_path: Path, s140: S140
-) -> None:
-    """RoBERTa's padding takes one of its 64."""
-    base = write_base("Roberta", tmp_path / "base")
-    words = (*TWEETS, "--max-length", 64, "--model-name-or-path", base, "--output-dir", tmp_path / "run")
-    assert "max_length: 64 is more than the model takes, 63 tokens" in s140("train", *words, code=1).stderr
-    assert not (tmp_path / "run" / "recipe.yaml").exists()
-
-
-def test_a_tokenizer_with_nothing_to_pad_with(tmp_path: Path, s140: S140) -> None:
-    base = write_base("GPT2", tmp_path / "base")
-    for name in ("tokenizer_config.json", "special_tokens_map.json"):
-        (base / name).unlink(missing_ok=True)
-    (base / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
-    words = (*TWEETS, "--max-length", 24, "--model-name-or-path", base, "--output-dir", tmp_path / "run")
-    assert "has no token to pad texts with" in s140("train", *words, code=1).stderr
+def test_training_refuses_too_many_tokens_and_a_tokenizer_that_cannot_pad(tmp_path: Path, s140: S140) -> None:
+    """RoBERTa's padding takes one of its 64 positions."""
+    for kind, length, message in (
+        ("Roberta", 64, "max_length: 64 is more than the model takes, 63 tokens"),
+        ("GPT2", 24, "has no token to pad texts with"),
+    ):
+        base = write_base(kind, tmp_path / kind)
+        if kind == "GPT2":
+            (base / "special_tokens_map.json").unlink(missing_ok=True)
+            (base / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
+        words = (*TWEETS, "--max-length", length, "--model-name-or-path", base, "--output-dir", tmp_path / "run")
+        assert message in s140("train", *words, code=1).stderr
+        assert not (tmp_path / "run" / "recipe.yaml").exists()
 
 
 @pytest.mark.long

@@ -115,35 +115,35 @@ def write_model(kind: str, folder: Path, shard: str = "50GB", dtype: Any = torch
     return folder
 
 
-def differences(folder: Path) -> Iterator[str]:
-    """Yield in what our model differs from transformers' own of the same folder."""
-    theirs = transformers.AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32").eval()
+def find_differences(folder: Path) -> Iterator[str]:
+    """Yield the differences of our model from transformers' own of the same folder."""
+    reference = transformers.AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32").eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     classifier = TorchClassifier(*models.load_model_and_tokenizer(str(folder)), "cpu")
     limit = classifier.max_length
-    for text, ours in zip(TEXTS, classifier.logits(TEXTS), strict=True):
+    for text, logits in zip(TEXTS, classifier.logits(TEXTS), strict=True):
         ids = tokenizer(text, truncation=True, max_length=limit, padding=False)["input_ids"]
         if classifier.tokenizer(text, truncation=True, max_length=limit, padding=False)["input_ids"] != ids:
             yield f"{folder.name}: tokens of {text!a}"
         with torch.inference_mode():
-            expected = theirs(torch.tensor([ids])).logits.numpy()[0]
-        if not np.allclose(ours, expected, atol=1e-4):
-            yield f"{folder.name}: {text!a}: {ours} for {expected}"
-    if classifier.labels != [*theirs.config.id2label.values()]:
+            expected = reference(torch.tensor([ids])).logits.numpy()[0]
+        if not np.allclose(logits, expected, atol=1e-4):
+            yield f"{folder.name}: {text!a}: {logits} for {expected}"
+    if classifier.labels != [*reference.config.id2label.values()]:
         yield f"{folder.name}: {classifier.labels}"
     if classifier.tokenization.left != (tokenizer.padding_side == "left"):
         yield f"{folder.name}: padding"
 
 
-def test_they_answer_as_transformers_own_do(tmp_path: Path) -> None:
+def test_logits_are_those_of_transformers_own_classes(tmp_path: Path) -> None:
     folders = [write_model(kind, tmp_path / kind) for kind in KINDS]
     folders.append(write_model("Bert", tmp_path / "shards", shard="20KB"))
     folders.append(write_model("Bert", tmp_path / "half", dtype=torch.bfloat16))
     assert len([*(tmp_path / "shards").glob("*.safetensors")]) > 1
-    assert [difference for folder in folders for difference in differences(folder)] == []
+    assert [difference for folder in folders for difference in find_differences(folder)] == []
 
 
-def test_shapes_of_strangers_are_bounded(tmp_path: Path) -> None:
+def test_shapes_of_untrusted_configs_are_bounded(tmp_path: Path) -> None:
     folder = write_model("Bert", tmp_path / "model")
     (tmp_path / "model" / "model.safetensors").unlink()
     assert models.build_untrained(str(folder)).config.num_labels == 2
