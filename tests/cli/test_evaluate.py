@@ -15,7 +15,7 @@ import pytest
 
 from sentiment140_bert.evaluation.run import load_run_data
 from sentiment140_bert.evaluation.slices import KINDS
-from sentiment140_bert.run_dir import RunDir
+from sentiment140_bert.run import RunDir
 
 pytest_plugins = ("model_fixtures", "hub_fixtures")
 

@@ -189,7 +189,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["--input", "a.xlsx"], "is an Excel workbook"),
     (["--input", "empty.csv"], "empty.csv is empty"),
     *((["--input", name], f"{name} holds no rows") for name in ("line.csv", "lines.csv", "header.csv")),
-    (["--input", "surrogate.jsonl", "--max-bad-rows", "0"], "the first is row 2"),
+    (["--input", "surrogate.jsonl", "--max-bad-rows", "0", "--output", "out.csv"], "the first is row 2"),
     (["a \udc80"], "not valid Unicode"),
 ]
 

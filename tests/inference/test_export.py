@@ -14,7 +14,7 @@ import sentiment140_bert
 from command_line import Command
 from sentiment140_bert import errors, models
 from sentiment140_bert.data.texts import read_texts
-from sentiment140_bert.run_dir import sha256_of
+from sentiment140_bert.files import hash_file
 
 pytest_plugins = "model_fixtures"
 
@@ -55,8 +55,8 @@ def test_the_folder_is_complete_and_names_no_folder_of_this_machine(exported: Pa
     folder = exported / "onnx"
     assert {file.name for file in folder.iterdir()} == FILES
     manifest = json.loads((folder / "export.json").read_text())
-    assert manifest["made_of"]["model.safetensors"] == sha256_of(exported / "model" / "model.safetensors")
-    assert manifest["files"] == {name: sha256_of(folder / name) for name in FILES - {"export.json"}}
+    assert manifest["made_of"]["model.safetensors"] == hash_file(exported / "model" / "model.safetensors")
+    assert manifest["files"] == {name: hash_file(folder / name) for name in FILES - {"export.json"}}
     assert manifest["check"]["fp32"]["largest_difference"] < 1e-3
     config = json.loads((folder / "config.json").read_text())
     assert config["id2label"] == {"0": "negative", "1": "positive"}
@@ -284,15 +284,15 @@ def test_a_graph_that_computes_something_else_is_not_kept(
     (bias,) = (tensor for tensor in graph.graph.initializer if tensor.name.endswith("classifier.bias"))
     bias.CopyFrom(from_array(to_array(bias) + np.array([error, 0], dtype=np.float32), bias.name))
     monkeypatch.setattr(export, "write_graph", lambda model, names, path: onnx.save(graph, path))
-    before = sha256_of(changeable / "onnx" / "model.onnx")
+    before = hash_file(changeable / "onnx" / "model.onnx")
     with pytest.raises(errors.ModelError, match="does not compute what torch does"):
         sentiment140_bert.export(str(changeable))
-    assert sha256_of(changeable / "onnx" / "model.onnx") == before
+    assert hash_file(changeable / "onnx" / "model.onnx") == before
     assert [*changeable.glob(".onnx-*")] == []
 
 
 def test_overwriting_a_run_removes_its_export(changeable: Path) -> None:
-    from sentiment140_bert.run_dir import RunDir
+    from sentiment140_bert.run import RunDir
 
     RunDir(changeable).clear()
     assert not (changeable / "onnx").exists()

@@ -22,7 +22,7 @@ from command_line import Command
 from sentiment140_bert import load_classifier, models
 from sentiment140_bert.data.clean import make_normalizer
 from sentiment140_bert.errors import MissingExtra, ModelError
-from sentiment140_bert.run_dir import sha256_of
+from sentiment140_bert.files import hash_file
 from tiny_run import flags
 
 pytest_plugins = "model_fixtures"
@@ -91,7 +91,7 @@ def test_a_hub_out_of_reach_is_an_error_with_one_sentence(without_hub: list[Comm
 
 def test_a_saved_model_is_loaded_bit_for_bit(classifier_folder: Path, tmp_path: Path) -> None:
     sha256 = models.save_model(*models.load_model_and_tokenizer(str(classifier_folder)), tmp_path / "again")
-    assert sha256 == sha256_of(classifier_folder / "model.safetensors")
+    assert sha256 == hash_file(classifier_folder / "model.safetensors")
     assert {file.name for file in (tmp_path / "again").iterdir()} == {file.name for file in classifier_folder.iterdir()}
     assert [file.name for file in tmp_path.iterdir()] == ["again"]
 

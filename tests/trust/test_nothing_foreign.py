@@ -21,7 +21,7 @@ FORBIDDEN = {
 ALLOWED = {
     ("models/convert.py", "torch.load"): "weights_only=True",
     ("training/resume.py", "torch.load"): "weights_only=True",
-    ("plain_yaml.py", "yaml.load"): "_Repeating if repeated else _Plain",  # both are SafeLoaders
+    ("trust/plain_yaml.py", "yaml.load"): "_Repeating if repeated else _Plain",  # both are SafeLoaders
 }
 
 
