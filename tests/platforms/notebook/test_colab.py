@@ -121,7 +121,7 @@ def test_after_a_disconnect_it_goes_on(runs: Runs) -> None:
     assert runs.left is not None
     assert not runs.finished_too_early
     said = text_of(cell_with(runs.resumed, "train_or_resume"))
-    assert "is unfinished: going on" in said
+    assert "is unfinished: resuming" in said
     assert f"resume: from {runs.left.name}" in said
     steps = [json.loads(line)["step"] for line in runs.run.history.read_text().splitlines() if '"loss"' in line]
     assert steps == sorted(set(steps))

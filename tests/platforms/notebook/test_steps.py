@@ -1,4 +1,4 @@
-"""Train or go on, ask, publish: as the cells call them."""
+"""Train or resume, classify, publish: the functions that cells call."""
 
 from __future__ import annotations
 
@@ -42,33 +42,22 @@ def trained(finished: Path, tmp_path: Path) -> RunDir:
     return RunDir(Path(shutil.copytree(finished / "runs", tmp_path / "runs")) / "tiny")
 
 
-def test_a_run_without_a_whole_checkpoint_is_started_anew(recipe: str, trained: RunDir, tmp_path: Path, capsys) -> None:
-    before = trained.read_metrics()
-    for path in trained.path.glob("checkpoints/*/complete.json"):
-        path.unlink()
-    trained.metrics.unlink()
-    assert notebook.train_or_resume(recipe, tmp_path / "runs") == trained.path
-    assert "no whole checkpoint, starting anew\n" in capsys.readouterr().out
-    assert trained.read_metrics() == before
-
-
-def test_scores_without_their_model_are_no_finished_run(recipe: str, trained: RunDir, tmp_path: Path) -> None:
-    """As a disconnect leaves it when Drive has kept the small file, but not yet the large one."""
-    before = trained.read_metrics()
-    trained.weights.unlink()
-    notebook.train_or_resume(recipe, tmp_path / "runs")
-    assert trained.read_metrics() == before
-    assert trained.weights.is_file()
-
-
-def test_an_unfinished_run_goes_on_with_its_own_recipe(
+def test_an_unfinished_run_is_trained_to_its_end(
     recipe: str, trained: RunDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    trained.metrics.unlink()
+    """By its own recipe. A disconnect may leave scores without the model, which is larger, or no whole checkpoint."""
+    before = trained.read_metrics()
     Path(recipe).write_text(Path(recipe).read_text().replace("learning_rate: 0.0001", "learning_rate: 0.5"))
-    notebook.train_or_resume(recipe, tmp_path / "runs")
-    assert "going on" in capsys.readouterr().out
-    assert load_recipe(str(trained.recipe)).training.learning_rate == 1e-4
+    trained.weights.unlink()
+    for sentence in ("is unfinished: resuming\n", "no complete checkpoint, starting again\n"):
+        assert notebook.train_or_resume(recipe, tmp_path / "runs") == trained.path
+        assert sentence in capsys.readouterr().out
+        assert trained.read_metrics() == before
+        assert trained.weights.is_file()
+        assert load_recipe(str(trained.recipe)).training.learning_rate == 1e-4
+        trained.metrics.unlink()
+        for path in trained.path.glob("checkpoints/*/complete.json"):
+            path.unlink()
 
 
 @pytest.mark.long
@@ -76,53 +65,42 @@ def test_a_full_drive_costs_no_checkpoint_that_the_hub_keeps(
     recipe: str, hub: HubServer, tmp_path: Path, capsys, caplog
 ) -> None:
     """A full Drive has the small files, but no checkpoint and no weights."""
-    kept = load_recipe(recipe).with_values({"checkpoint_repo_id": REPO}).to_yaml()
-    Path(recipe).write_text(kept)
+    text = load_recipe(recipe).with_values({"checkpoint_repo_id": REPO}).to_yaml()
+    Path(recipe).write_text(text)
     run = RunDir(notebook.train_or_resume(recipe, tmp_path / "runs"))
     before = run.read_metrics()
     newest = kept_steps(hub)[-1]
     run.metrics.unlink()
-    for item in (run.checkpoints, run.model):
-        shutil.rmtree(item)
+    for folder in (run.checkpoints, run.model):
+        shutil.rmtree(folder)
     caplog.set_level("INFO")
     notebook.train_or_resume(recipe, tmp_path / "runs")
-    assert f"starting anew, unless {REPO} keeps one" in capsys.readouterr().out
+    assert f"starting again, unless {REPO} keeps one" in capsys.readouterr().out
     assert f"resume: from checkpoint-{newest}" in caplog.text
     assert run.read_metrics() == before
 
 
-def test_nothing_typed_is_no_error(small_run: Path, capsys) -> None:
-    notebook.classify(small_run, " ")
-    notebook.push(small_run)
-    assert "Type a tweet" in (said := capsys.readouterr().out)
-    assert "Nothing is published" in said
-
-
-def test_a_name_without_a_token_is_no_error(small_run: Path, capsys) -> None:
-    notebook.push(small_run, MODEL)
-    assert "there is no HF_TOKEN" in capsys.readouterr().out
-
-
-def test_with_a_name_and_a_token_it_is_published(mine: Path, hub: HubServer, capsys) -> None:
-    notebook.push(mine, f" {MODEL} ", DATA)
-    assert set(published(hub)) == {MODEL, DATA}
-    said = capsys.readouterr().out
-    assert f"{hub.url}/{MODEL}" in said
-    assert DATA in said
-
-
-def test_a_wrong_name_is_told(mine: Path, hub: HubServer) -> None:
+def test_a_run_is_published_with_a_name_and_a_token(mine: Path, hub: HubServer, capsys, monkeypatch) -> None:
+    with monkeypatch.context() as context:
+        context.delenv("HF_TOKEN")
+        notebook.push(mine)
+        assert "Nothing is published" in capsys.readouterr().out
+        notebook.push(mine, MODEL)
+        assert "there is no HF_TOKEN" in capsys.readouterr().out
     with pytest.raises(S140Error, match="a b"):
         notebook.push(mine, "a b")
     assert published(hub) == []
+    notebook.push(mine, f" {MODEL} ", DATA)
+    assert set(published(hub)) == {MODEL, DATA}
+    output = capsys.readouterr().out
+    assert (f"{hub.url}/{MODEL}" in output, DATA in output) == (True, True)
 
 
-def test_a_model_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_tweet_model_or_picture_is_explained(mine: Path, tmp_path: Path, capsys) -> None:
+    notebook.classify(mine, " ")
+    assert "Type a tweet" in capsys.readouterr().out
     with pytest.raises(ModelError):
         notebook.classify(tmp_path / "none", "hello")
-
-
-def test_a_picture_that_was_not_drawn_is_told(mine: Path, capsys) -> None:
     (mine / "figures" / "learning_curve.png").unlink()
     notebook.show_curves(mine)
     assert "has no learning_curve.png" in capsys.readouterr().out

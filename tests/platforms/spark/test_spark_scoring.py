@@ -119,7 +119,7 @@ def test_each_row_is_answered_once_and_the_model_loaded_once_in_a_process(spark,
     frame = sentiment140_bert.with_predictions(spark.table(table("once", 200, parts=8)), str(encoder))
     plan = frame._jdf.queryExecution().executedPlan().toString()
     assert plan.count("ArrowEvalPython") == 1
-    assert scoring._loaded.cache_info().maxsize == 1
+    assert scoring._load_once.cache_info().maxsize == 1
     assert frame.count() == 200
 
 

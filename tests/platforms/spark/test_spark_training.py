@@ -135,7 +135,7 @@ def test_a_process_that_gives_up_leaves_its_reason(tmp_path: Path, monkeypatch: 
         raise error
 
     with pytest.raises(SystemExit) as ended:
-        processes._guarded(give_up, [1, 2])
+        processes._run_and_report(give_up, [1, 2])
     assert ended.value.code == 143
     (report,) = tmp_path.iterdir()
     assert report.name == f"{rank:05}"
@@ -145,10 +145,10 @@ def test_a_process_that_gives_up_leaves_its_reason(tmp_path: Path, monkeypatch: 
 
 def test_only_the_first_process_of_a_machine_gives_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "0")
-    assert processes._guarded(lambda *given: given, [1, "two"]) == (1, "two")
+    assert processes._run_and_report(lambda *given: given, [1, "two"]) == (1, "two")
     monkeypatch.setenv("LOCAL_RANK", "1")
     with pytest.raises(SystemExit) as ended:
-        processes._guarded(lambda *given: given, [1, "two"])
+        processes._run_and_report(lambda *given: given, [1, "two"])
     assert not ended.value.code
 
 
@@ -156,7 +156,7 @@ def test_a_worker_finds_files_by_paths_that_do_not_depend_on_its_folder(tmp_path
     (tmp_path / "tweets.csv").touch()
     (tmp_path / "encoder").mkdir()
     given = {"model_name_or_path": "encoder", "dataset": "tweets.csv", "manual_test": "sample"}
-    found = workflow._findable(load_recipe("quickstart").with_values(given))
+    found = workflow._make_paths_absolute(load_recipe("quickstart").with_values(given))
     assert found.model.model_name_or_path == str(tmp_path / "encoder")
     assert found.data.dataset == str(tmp_path / "tweets.csv")
     assert found.data.manual_test == "sample"

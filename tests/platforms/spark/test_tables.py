@@ -145,6 +145,6 @@ def test_a_copy_stands_for_the_table_where_there_is_no_session(table, tmp_path: 
     tables.copy_table(name, DataConfig(), tmp_path)
     rows = tables.read_table(name, DataConfig()).to_list()
     monkeypatch.setenv(tables.COPIES, str(tmp_path))
-    monkeypatch.setattr(tables, "session", lambda: pytest.fail("a session was asked for"))
+    monkeypatch.setattr(tables, "get_session", lambda: pytest.fail("a session was asked for"))
     assert tables.read_table(name, DataConfig()).to_list() == rows
     assert list(csv.reader([rows[0]["target"]])) == [["0"]]
