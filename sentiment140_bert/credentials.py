@@ -1,4 +1,4 @@
-"""What this machine keeps secret, what secrets look like, and texts without them."""
+"""Secrets of this machine, patterns of secrets, and texts without them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from sentiment140_bert.visible import visible
+from sentiment140_bert.text import escape_hidden
 
 SHORTEST = 8  # characters: shorter ones stand in too many texts by chance
 LONG = 16  # characters that a value of any variable must have to be taken for a secret, and not for a word
@@ -26,8 +26,10 @@ HIDDEN = "***"
 VARIABLE = re.compile(
     r"(?:TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_KEY|SECRET_KEY|ENCRYPTION_KEY)(?:_\d+)?$", re.IGNORECASE
 )
-# Of the services that we work with; what stands there is a secret whatever it looks like.
-OURS = re.compile(r"^(?:HF|HUGGING_?FACE|HUGGINGFACEHUB|WANDB|MLFLOW|DATABRICKS|TRACKIO|AWS|.*_PROXY$)", re.IGNORECASE)
+# Variables of the supported services; their values are secrets whatever they look like.
+SERVICE_VARIABLE = re.compile(
+    r"^(?:HF|HUGGING_?FACE|HUGGINGFACEHUB|WANDB|MLFLOW|DATABRICKS|TRACKIO|AWS|.*_PROXY$)", re.IGNORECASE
+)
 IN_ADDRESS = re.compile(r"://[^\s/:@\"'<>]*:([^\s/\"'<>]+)@")
 # A setting in one of the files below, from the start of its line: `token = …`, `"api_key": "…"`; netrc's `password …`.
 SETTING = re.compile(
@@ -37,8 +39,8 @@ SETTING = re.compile(
 # Lines of a netrc that hold no login: comments, and macros, which end at an empty line.
 NO_LOGIN = re.compile(r"^[ \t]*(?:#.*$|macdef\b(?:.*\n)+?[ \t\r]*\n)", re.MULTILINE)
 IN_NETRC = re.compile(r"(?<!\S)password\s+(?:\"((?:\\.|[^\"\\])*)\"|(\S+))")
-# Where programs that we work with keep what they log in with: the variable that names the file, and its usual place.
-# Those of Hugging Face: _of_hugging_face.
+# The files in which supported programs keep their logins: the variable that names the file, and its usual place.
+# Those of Hugging Face: _find_hugging_face_logins.
 FILES = (
     ("NETRC", "~/.netrc"),
     ("", "~/_netrc"),
@@ -78,26 +80,28 @@ _NUMBER = re.compile(r"[\d.,:/_-]+(?:[a-zA-Z/]{0,20})")
 _HEADER = re.compile(r"\b(Bearer|Basic) [A-Za-z0-9+/=._~-]{8,}")
 
 
-def known() -> frozenset[str]:
-    """The secrets that this process can find: in its environment and in the files of its logins."""
-    return _found(tuple(sorted(os.environ.items())), tuple(_files()))
+def find_secrets() -> frozenset[str]:
+    """Return the secrets in this process's environment and in the files of its logins."""
+    return _collect_secrets(tuple(sorted(os.environ.items())), tuple(_find_login_files()))
 
 
-def forms(secret: str) -> set[str]:
-    """A secret as it is written: plainly, in JSON, in an address, and inside of what is written in base64."""
+def list_forms(secret: str) -> set[str]:
+    """Return the ways in which a secret is written: plainly, in JSON, in an address, and inside of base64."""
     raw = secret.encode("utf-8", "surrogateescape")
     # Three letters of base64 hold four bytes; so it looks in three ways, by how many bytes stand before it.
     coded = (base64.b64encode(b"\0" * before + raw)[(0, 2, 3)[before] :] for before in range(3))
     spelled = {secret, json.dumps(secret)[1:-1], quote(secret, safe="", errors="surrogateescape")}
-    return spelled | {part for each in coded if len(part := each.rstrip(b"=")[:-1].decode()) >= 12}
+    return spelled | {part for code in coded if len(part := code.rstrip(b"=")[:-1].decode()) >= 12}
 
 
-def concealed(text: str) -> str:
-    """A text for others' eyes: secrets of this machine, and whatever looks like one, are ``***``, and addresses are
-    without users and passwords."""
-    for secret in _by_length(known()):
+def conceal(text: str) -> str:
+    """Return a text that others may read.
+
+    Secrets of this machine, and whatever looks like one, are ``***``; addresses have no users and passwords.
+    """
+    for secret in _sort_by_length(find_secrets()):
         text = text.replace(secret, HIDDEN)
-    text = _HEADER.sub(rf"\1 {HIDDEN}", _NAMED.sub(_without_value, without_password(text)))
+    text = _HEADER.sub(rf"\1 {HIDDEN}", _NAMED.sub(_hide_value, strip_passwords(text)))
     raw = text.encode("utf-8", "surrogatepass")
     for _, sign, pattern in KINDS:
         if sign in raw:
@@ -105,35 +109,35 @@ def concealed(text: str) -> str:
     return raw.decode("utf-8", "surrogatepass")
 
 
-def without_password(text: str) -> str:
-    """An address, or a text with addresses, without the users and passwords that they may hold."""
+def strip_passwords(text: str) -> str:
+    """Return an address, or a text with addresses, without the users and passwords in them."""
     return _USER.sub("", text)
 
 
 def looks_secret(text: str) -> bool:
-    """Whether a text is not to be written down: it holds a secret of this machine, a token or a password."""
-    if any(secret in text for secret in _by_length(known())):
+    """Return True if a text must not be written down: it holds a secret of this machine, a token or a password."""
+    if any(secret in text for secret in _sort_by_length(find_secrets())):
         return True
     raw = text.encode("utf-8", "surrogatepass")
     named = re.search(rf"[?&](?:{_NAME})=[^&\s]", text, re.IGNORECASE)
     return bool(named) or any(pattern.search(raw) for _, sign, pattern in KINDS if sign in raw)
 
 
-def conceal_what_is_printed() -> None:
+def conceal_output() -> None:
     """Let this process log no secrets and no signs that command a terminal, whatever library logs them, and print none
     in the tracebacks that end it or one of its threads.
 
     For programs of our own: to a library's caller it would be a surprise.
     """
-    if not isinstance(logging.getLogRecordFactory(), _Concealed):
-        logging.setLogRecordFactory(_Concealed(logging.getLogRecordFactory()))
+    if not isinstance(logging.getLogRecordFactory(), _ConcealingFactory):
+        logging.setLogRecordFactory(_ConcealingFactory(logging.getLogRecordFactory()))
     if sys.excepthook is sys.__excepthook__:  # nobody else's, such as a debugger's
-        sys.excepthook = lambda *told: sys.stderr.write(_traceback(*told)) and None
+        sys.excepthook = lambda *error: sys.stderr.write(_format_traceback(*error)) and None
     if threading.excepthook is threading.__excepthook__:
-        threading.excepthook = lambda told: sys.stderr.write(_traceback(*told[:3])) and None
+        threading.excepthook = lambda error: sys.stderr.write(_format_traceback(*error[:3])) and None
 
 
-class _Concealed:
+class _ConcealingFactory:
     """Makes log records as the factory before it did, without secrets and hidden signs in text and traceback."""
 
     def __init__(self, before: Callable[..., logging.LogRecord]) -> None:
@@ -142,41 +146,41 @@ class _Concealed:
     def __call__(self, *arguments: Any, **options: Any) -> logging.LogRecord:
         record = self.before(*arguments, **options)
         try:
-            record.msg, record.args = visible(concealed(record.getMessage())), ()
+            record.msg, record.args = escape_hidden(conceal(record.getMessage())), ()
         except (TypeError, ValueError, KeyError):  # text and arguments do not fit together: the handler will say so
             return record
         if record.exc_info and record.exc_info[0]:
-            record.exc_text = _traceback(*record.exc_info).rstrip("\n")
+            record.exc_text = _format_traceback(*record.exc_info).rstrip("\n")
         return record
 
 
-def _traceback(kind: Any, error: Any, where: Any) -> str:
-    return visible(concealed("".join(traceback.format_exception(kind, error, where))))
+def _format_traceback(kind: Any, error: Any, where: Any) -> str:
+    return escape_hidden(conceal("".join(traceback.format_exception(kind, error, where))))
 
 
-def _of_hugging_face() -> tuple[str, str]:
-    """The files of its logins, found as ``huggingface_hub.constants`` does, which takes long to import."""
+def _find_hugging_face_logins() -> tuple[str, str]:
+    """Return the files of its logins as ``huggingface_hub.constants`` does, which takes long to import."""
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     home = os.environ.get("HF_HOME", os.path.join(cache, "huggingface"))  # noqa: PTH118 - Path("") is a folder
     token = os.environ.get("HF_TOKEN_PATH", os.path.join(home, "token"))  # noqa: PTH118
     return token, os.path.join(os.path.dirname(token), "stored_tokens")  # noqa: PTH118, PTH120
 
 
-def _files() -> Iterator[tuple[Path, float]]:
-    """The files of logins that there are, and when each was written."""
+def _find_login_files() -> Iterator[tuple[Path, float]]:
+    """Yield the existing files of logins, and the times at which they were written."""
     settings = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
     usual = ((os.environ.get(name) or place.replace("$XDG_CONFIG_HOME", settings)) for name, place in FILES)
-    for name in (*_of_hugging_face(), *usual):
+    for name in (*_find_hugging_face_logins(), *usual):
         path = Path(os.path.expandvars(os.path.expanduser(name)))  # noqa: PTH111 - Path's own raises where no home is
         try:
             if name and path.is_file() and (state := path.stat()).st_size <= LARGEST:
                 yield path, state.st_mtime_ns
-        except OSError:  # not for us to look at, so nothing that we could tell
+        except OSError:  # this process cannot read it, so it cannot reveal it
             continue
 
 
-def _without_value(named: re.Match[str]) -> str:
-    """`token=…` without what follows, unless that is a number or a word."""
+def _hide_value(named: re.Match[str]) -> str:
+    """Return `token=…` without its value, unless that is a number or a word."""
     name, value = named.groups()
     mixed = re.search("[0-9]", value) and re.search("[A-Za-z]", value)
     secret = (mixed or len(value) >= LONG) and not _NUMBER.fullmatch(value)
@@ -184,52 +188,52 @@ def _without_value(named: re.Match[str]) -> str:
 
 
 def _is_long(value: str) -> bool:
-    """Whether a value is more than a word, a number or a name that stands in other texts, too."""
+    """Return True if a value is more than a word, a number or a name, which are in other texts, too."""
     return len(value) >= LONG and not _NUMBER.fullmatch(value)
 
 
-def _is_place(value: str) -> bool:
-    """Whether it is the path of what there is here; a key in base64 may begin with a slash, too."""
+def _is_existing_path(value: str) -> bool:
+    """Return True for the path of something that exists; a key in base64 may begin with a slash, too."""
     return value.startswith(("/", "~")) and os.path.exists(os.path.expanduser(value))  # noqa: PTH110, PTH111
 
 
-def _in_netrc(path: Path, text: str) -> set[str]:
-    """The passwords of a netrc, as Python's own reader finds them and as they stand there.
+def _read_netrc(path: Path, text: str) -> set[str]:
+    """Return the passwords of a netrc, as Python's own reader finds them and as they are written.
 
     That reader gives up at a mistake, keeps one login of each machine, and takes an empty one for the file's end.
     A file of another kind is a mistake from its first word on.
     """
     from netrc import NetrcParseError, netrc
 
-    found = {plain or quoted for quoted, plain in IN_NETRC.findall(NO_LOGIN.sub("", text))}
+    passwords = {plain or quoted for quoted, plain in IN_NETRC.findall(NO_LOGIN.sub("", text))}
     try:
         hosts = netrc(path).hosts
     except (NetrcParseError, UnicodeDecodeError, OSError):
-        return found
-    return found | {password for _, _, password in hosts.values() if password}
+        return passwords
+    return passwords | {password for _, _, password in hosts.values() if password}
 
 
 @lru_cache(maxsize=8)
-def _found(environment: tuple[tuple[str, str], ...], files: tuple[tuple[Path, float], ...]) -> frozenset[str]:
-    found: set[str] = set()
+def _collect_secrets(environment: tuple[tuple[str, str], ...], files: tuple[tuple[Path, float], ...]) -> frozenset[str]:
+    secrets: set[str] = set()
     for name, value in environment:
-        ours = OURS.search(name)
-        values = {value} if VARIABLE.search(name) and (ours or not _is_place(value)) else set()
+        supported = SERVICE_VARIABLE.search(name)
+        values = {value} if VARIABLE.search(name) and (supported or not _is_existing_path(value)) else set()
         values |= set(IN_ADDRESS.findall(value))
-        found |= values if ours else set(filter(_is_long, values))
+        secrets |= values if supported else set(filter(_is_long, values))
     for path, _ in files:
         try:
             text = path.read_text("utf-8", "surrogateescape")
         except OSError:
             continue
-        found |= {*SETTING.findall(text), *IN_ADDRESS.findall(text)} | _in_netrc(path, text)
+        secrets |= {*SETTING.findall(text), *IN_ADDRESS.findall(text)} | _read_netrc(path, text)
         if len(text.split()) == 1:  # the token and nothing else
-            found.add(text)
-    found |= {unquote(each) for each in found}
-    return frozenset(value for each in found if len(value := each.strip()) >= SHORTEST)
+            secrets.add(text)
+    secrets |= {unquote(secret) for secret in secrets}
+    return frozenset(value for secret in secrets if len(value := secret.strip()) >= SHORTEST)
 
 
 @lru_cache(maxsize=8)
-def _by_length(secrets: frozenset[str]) -> tuple[str, ...]:
-    """All their forms, the longest first, since one may be part of another."""
-    return tuple(sorted({form for secret in secrets for form in forms(secret)}, key=len, reverse=True))
+def _sort_by_length(secrets: frozenset[str]) -> tuple[str, ...]:
+    """Return all their forms, the longest first, because one may be part of another."""
+    return tuple(sorted({form for secret in secrets for form in list_forms(secret)}, key=len, reverse=True))

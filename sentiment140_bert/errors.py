@@ -1,7 +1,22 @@
-"""The errors a user can cause, each a sentence that says what happened, what was given and what to do.
+"""The errors that a user can cause, each a sentence that says what happened, what was given and what to do.
 
-Every one derives from :class:`S140Error`; the command line prints ``message`` and ``hint`` and exits with
-``exit_code``. Anything else that escapes is a defect of this package and keeps its traceback.
+    S140Error                  the command line prints its message and hint, and exits with its exit_code
+    ├── RecipeError            settings are wrong; problems lists a sentence for each
+    ├── DataError              tweets cannot be used
+    │   └── FalseDataError     a published dataset is not what it says of itself
+    ├── ModelError             a model cannot be loaded, or is no sentiment classifier
+    ├── HardwareError          this machine does not have what was asked for
+    ├── MissingExtra           an optional package is not installed
+    ├── RunError               a run directory, or another file that is read or written
+    │   └── Diverged           a loss or weights are no numbers any more
+    ├── StoreError             the store of a study
+    ├── HubError               the Hub refused or could not be reached; status is its HTTP status
+    ├── TrackerError           a tracker refused or could not be reached; training never ends by it
+    ├── SecretError            what is about to be published holds a secret
+    ├── TrustError             a folder or recipe leads out of itself
+    └── Interrupted            a signal stopped a training, which saved a checkpoint
+
+Anything else that escapes is a defect of this package and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -9,8 +24,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import metadata
 
-from sentiment140_bert.credentials import concealed
-from sentiment140_bert.visible import visible
+from sentiment140_bert.credentials import conceal
+from sentiment140_bert.text import escape_hidden
 
 
 class S140Error(Exception):
@@ -24,7 +39,7 @@ class S140Error(Exception):
     exit_code = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
-        message, hint = concealed(message), concealed(hint)  # it may tell of an address, or of what was typed
+        message, hint = conceal(message), conceal(hint)  # it may tell of an address, or of what was typed
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -33,17 +48,17 @@ class S140Error(Exception):
         return f"{self.message}\n{self.hint}" if self.hint else self.message
 
     def _render_traceback_(self) -> list[str]:
-        """What a notebook shows of it (IPython asks by this name): the sentences, no traceback."""
-        return [visible(f"{type(self).__name__}: {self}")]
+        """Return what a notebook shows, which IPython asks for by this name: the sentences, no traceback."""
+        return [escape_hidden(f"{type(self).__name__}: {self}")]
 
 
 def first_line(error: BaseException) -> str:
-    """What a library's error says first, without the full stop and without secrets."""
-    return concealed((str(error).strip().splitlines() or [type(error).__name__])[0].rstrip("."))
+    """Return the first line of a library's error, without its full stop and without secrets."""
+    return conceal((str(error).strip().splitlines() or [type(error).__name__])[0].rstrip("."))
 
 
 def is_unicode(text: str) -> bool:
-    """Whether a text can be written as UTF-8; one with a lone surrogate cannot."""
+    """Return True if a text can be written as UTF-8; one with a lone surrogate cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -61,7 +76,7 @@ class RecipeError(S140Error):
             f"{count}{where}:\n" + "\n".join(f"  - {problem}" for problem in problems),
             "`s140 recipes show NAME` prints a recipe that is right; `s140 train --help` names every field.",
         )
-        self.problems = [concealed(problem) for problem in problems]
+        self.problems = [conceal(problem) for problem in problems]
 
 
 class DataError(S140Error):
@@ -89,7 +104,7 @@ class HubError(S140Error):
 
 
 class TrackerError(S140Error):
-    """A tracker could not be told something that was asked for; the training itself never ends by it."""
+    """A tracker refused, or could not be reached; the training itself never ends by it."""
 
 
 class SecretError(S140Error):
@@ -113,7 +128,7 @@ class Diverged(RunError):
 
 
 def diverged(how: str) -> Diverged:
-    """Training that went wrong for good; ``how`` says by what that was seen."""
+    """Return the error of a training that went wrong for good; ``how`` says by what that was seen."""
     return Diverged(f"Training diverged: {how}.", "Lower --learning-rate, or try --precision bf16 or fp32.")
 
 
@@ -123,15 +138,15 @@ class MissingExtra(S140Error):
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(
             f"{what} needs the optional extra [{extra}], which is not installed.",
-            f"Install it with: pip install {' '.join(_packages_of(extra))}",
+            f"Install it with: pip install {' '.join(_list_packages(extra))}",
         )
         self.extra = extra
 
 
-def _packages_of(extra: str) -> list[str]:
-    """What an extra of this package asks for, quoted for a shell: it works wherever the package itself came from."""
-    asked = metadata.requires("sentiment140-bert") or []
-    return [f'"{each.split(";")[0].strip()}"' for each in asked if f"extra == '{extra}'" in each.replace('"', "'")]
+def _list_packages(extra: str) -> list[str]:
+    """Return the packages of an extra, quoted for a shell, which works wherever this package itself came from."""
+    requirements = [line.replace('"', "'") for line in metadata.requires("sentiment140-bert") or []]
+    return [f'"{line.split(";")[0].strip()}"' for line in requirements if f"extra == '{extra}'" in line]
 
 
 class Interrupted(S140Error):

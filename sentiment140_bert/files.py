@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sentiment140_bert.errors import RunError, S140Error, first_line
-from sentiment140_bert.visible import shorten
+from sentiment140_bert.text import shorten
 
 TEMPORARY = ".s140-new-"  # how the names of files and folders begin that are still being written
 HOUR = 3600  # seconds

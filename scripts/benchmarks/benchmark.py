@@ -22,7 +22,7 @@ import click
 
 from sentiment140_bert.cli.output import print_json, print_table, say
 from sentiment140_bert.errors import S140Error
-from sentiment140_bert.machine.usage import resident_peak
+from sentiment140_bert.machine.usage import read_peak_memory
 from sentiment140_bert.recipe.privacy import strip_folders
 from sentiment140_bert.training import environment
 
@@ -180,7 +180,7 @@ def serve(connection: Connection, contender: Contender) -> None:
             seconds = now() - started
             cuda = find_cuda()
             gpu_memory = cuda.max_memory_allocated() // MIB if cuda else None
-            connection.send(Measured(done, done.seconds or seconds, resident_peak(), gpu_memory))
+            connection.send(Measured(done, done.seconds or seconds, read_peak_memory(), gpu_memory))
     except S140Error as error:
         connection.send(f"{error.message} {error.hint}".rstrip())
     except EOFError:

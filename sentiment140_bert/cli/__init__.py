@@ -35,9 +35,9 @@ from sentiment140_bert.cli.track import track
 from sentiment140_bert.cli.train import train
 from sentiment140_bert.cli.tune import tune
 from sentiment140_bert.cli.verify import verify
-from sentiment140_bert.credentials import conceal_what_is_printed, concealed
+from sentiment140_bert.credentials import conceal, conceal_output
 from sentiment140_bert.errors import S140Error
-from sentiment140_bert.visible import visible
+from sentiment140_bert.text import escape_hidden
 
 
 class ErrorBoundary(click.Group):
@@ -63,7 +63,7 @@ class ErrorBoundary(click.Group):
             ctx.exit(error.exit_code)
         except click.UsageError as error:  # it quotes the arguments
             typed = error.format_message()
-            message = encodable(visible(concealed(typed)), sys.stderr)
+            message = encodable(escape_hidden(conceal(typed)), sys.stderr)
             if message == typed:
                 raise
             raise click.UsageError(message, error.ctx) from None
@@ -95,7 +95,7 @@ def main() -> None:
     First look, without the Hub:  s140 train --recipe quickstart
     The real job, on a GPU:       s140 train --recipe bert-base-100k
     """
-    conceal_what_is_printed()
+    conceal_output()
     explain_in_threads()
     logger = logging.getLogger("sentiment140_bert")
     logger.handlers = [logging.StreamHandler(sys.stderr)]

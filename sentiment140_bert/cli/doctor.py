@@ -100,7 +100,7 @@ def _describe_choice(choice: dict[str, Any]) -> Iterator[str]:
 
 
 def _describe_probe(probe: dict[str, Any]) -> Iterator[str]:
-    from sentiment140_bert.visible import format_duration
+    from sentiment140_bert.text import format_duration
 
     job, seconds, batch, usage = probe["job"], probe["seconds"], probe["batch"], probe["usage"]
     yield (

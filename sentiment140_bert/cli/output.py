@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import click
 
 from sentiment140_bert.machine.facts import check_memory
-from sentiment140_bert.visible import visible, visible_json
+from sentiment140_bert.text import escape_hidden, escape_hidden_json
 
 
 def escape_what_cannot_be_encoded() -> None:
@@ -34,7 +34,7 @@ def say(text: object = "", err: bool = False, nl: bool = True, fg: str | None = 
 
     The stream is named, for Click's own choice would send UTF-8 to one that takes ASCII.
     """
-    click.secho(visible(str(text)), file=sys.stderr if err else sys.stdout, nl=nl, fg=fg)
+    click.secho(escape_hidden(str(text)), file=sys.stderr if err else sys.stdout, nl=nl, fg=fg)
 
 
 def print_json(content: Any) -> None:
@@ -44,7 +44,7 @@ def print_json(content: Any) -> None:
     """
     encoding = codecs.lookup(sys.stdout.encoding or "utf-8").name
     text = json.dumps(content, ensure_ascii=not encoding.startswith("utf"), allow_nan=False)
-    click.echo(visible_json(text), file=sys.stdout)
+    click.echo(escape_hidden_json(text), file=sys.stdout)
 
 
 @contextlib.contextmanager
@@ -86,12 +86,12 @@ def _format_cell(value: object) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.4f}"
-    return f"{value:,}" if isinstance(value, int) else visible(str(value))
+    return f"{value:,}" if isinstance(value, int) else escape_hidden(str(value))
 
 
 def print_usage(training: dict[str, Any]) -> None:
     """Print the memory that training used, and advice."""
-    from sentiment140_bert.machine.usage import advice
+    from sentiment140_bert.machine.usage import list_advice
 
     if not {"usage", "batch", "out_of_memory"} <= training.keys():  # an older version wrote none
         return
@@ -110,5 +110,5 @@ def print_usage(training: dict[str, Any]) -> None:
             f"memory ran short {times}: the steps of {batch['tweets']} tweets were computed "
             f"in parts of {batch['per_device']}, with the same loss"
         )
-    for sentence in advice(usage):
+    for sentence in list_advice(usage):
         say(sentence)

@@ -16,7 +16,7 @@ from pathlib import Path
 from sentiment140_bert.errors import HardwareError, S140Error, first_line
 from sentiment140_bert.files import build_full_disk_error, is_disk_full
 from sentiment140_bert.machine import facts
-from sentiment140_bert.visible import shorten
+from sentiment140_bert.text import shorten
 
 MIN_MEMORY_LEFT = 64  # MiB: with less, any error of a library is about memory
 RESERVED = 16 << 20  # bytes
@@ -79,7 +79,7 @@ def check_working_directory() -> None:
 def reserve_memory() -> None:
     """Reserve memory that is given back when it runs out: an explanation needs some, too."""
     global _reserve
-    if facts.memory_limit() is not None and _reserve is None:
+    if facts.read_memory_limit() is not None and _reserve is None:
         with contextlib.suppress(OSError):
             _reserve = mmap.mmap(-1, RESERVED)
 
@@ -127,7 +127,7 @@ class _ThreadHook:
 
 
 def _is_memory_used_up() -> bool:
-    left = facts.memory_left()
+    left = facts.measure_memory_left()
     return left is not None and left < MIN_MEMORY_LEFT
 
 
@@ -151,7 +151,7 @@ def _explain(error: BaseException) -> S140Error | None:
         return build_full_disk_error(Path(os.fsdecode(name)) if isinstance(name, str | bytes | Path) else None)
     if number in (errno.EMFILE, errno.ENFILE) or FILES_WORDS in text:
         return S140Error(
-            f"Too many files are open at once: this process may open {facts.open_files_limit() or 'no more'}.",
+            f"Too many files are open at once: this process may open {facts.read_open_files_limit() or 'no more'}.",
             "Raise the limit: ulimit -n 4096",
         )
     if number == errno.ENAMETOOLONG:
@@ -176,7 +176,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _out_of_memory(error: BaseException) -> S140Error:
-    limit, total = facts.memory_limit(), facts.memory_total()
+    limit, total = facts.read_memory_limit(), facts.read_memory_total()
     sizes = [f"this process may use {limit:,} MiB (ulimit -v)"] if limit else []
     sizes += [f"the machine has {total:,} MiB"] if total else []
     reason = "" if isinstance(error, MemoryError) else f" ({first_line(error)})"

@@ -18,9 +18,9 @@ from sentiment140_bert.trust.model_files import UnusableFile
 
 NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}  # otherwise onnxruntime tells its maker of every session
 SECONDS = 10  # of the processor
-PATIENCE = 120  # seconds, on a machine that has other things to do
+TIMEOUT = 120  # seconds, on a machine that has other things to do
 GIB = 1 << 30
-KEPT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "PYTHONHOME")  # no token, no proxy
+ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "PYTHONHOME")  # no token, no proxy
 
 
 def cache_dir() -> Path:
@@ -36,7 +36,7 @@ def try_tokenizer(file: Path) -> None:
     """
     import tokenizers
 
-    _try("tokenizer", tokenizers.__version__, file, 2 * GIB + 16 * file.stat().st_size)
+    _run_trial("tokenizer", tokenizers.__version__, file, 2 * GIB + 16 * file.stat().st_size)
 
 
 def try_graph(file: Path) -> None:
@@ -48,11 +48,11 @@ def try_graph(file: Path) -> None:
     os.environ.update(NO_TELEMETRY)
     import onnxruntime
 
-    _try("graph", onnxruntime.__version__, file, 4 * GIB + 8 * file.stat().st_size)
+    _run_trial("graph", onnxruntime.__version__, file, 4 * GIB + 8 * file.stat().st_size)
 
 
-def _try(what: str, version: str, file: Path, memory: int) -> None:
-    mark = cache_dir() / "tried" / f"{what}-{version}-{hash_file(file)}"
+def _run_trial(kind: str, version: str, file: Path, memory: int) -> None:
+    mark = cache_dir() / "tried" / f"{kind}-{version}-{hash_file(file)}"
     if os.path.exists(mark):  # noqa: PTH110 - raises nothing where the cache cannot be read
         return
     # -P: without the folder of the script, whose names would hide others.
@@ -60,25 +60,25 @@ def _try(what: str, version: str, file: Path, memory: int) -> None:
         sys.executable,
         "-P",
         str(Path(__file__).with_name("child.py")),
-        what,
+        kind,
         str(file.absolute()),
         str(SECONDS),
         str(memory),
     ]
-    kept = {name: _absolute_parts(os.environ[name]) for name in KEPT if name in os.environ}
+    environment = {name: _absolute_parts(os.environ[name]) for name in ENVIRONMENT if name in os.environ}
     paths = os.pathsep.join(str(Path(path).absolute()) for path in sys.path if path)
     try:
         done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             check=False,
             cwd=Path(__file__).parent,  # never the stranger's folder
-            env=kept | {"PYTHONPATH": paths, "PYTHONUTF8": "1", "OMP_NUM_THREADS": "1"} | NO_TELEMETRY,
+            env=environment | {"PYTHONPATH": paths, "PYTHONUTF8": "1", "OMP_NUM_THREADS": "1"} | NO_TELEMETRY,
         )
     except subprocess.TimeoutExpired:
-        raise UnusableFile(f"{file.name} took more than {PATIENCE} seconds for two short texts") from None
+        raise UnusableFile(f"{file.name} took more than {TIMEOUT} seconds for two short texts") from None
     if done.returncode:
         raise UnusableFile(f"{file.name} {_explain(done.returncode, done.stdout, memory)}")
     with contextlib.suppress(OSError):  # then it is tried again next time
@@ -92,9 +92,9 @@ def _absolute_parts(paths: str) -> str:
 
 
 def _explain(code: int, output: bytes, memory: int) -> str:
-    said = output.decode(errors="replace").strip()
-    if said:
-        return f"cannot be used: {said.splitlines()[-1][:300].rstrip('.')}"
+    reason = output.decode(errors="replace").strip()
+    if reason:
+        return f"cannot be used: {reason.splitlines()[-1][:300].rstrip('.')}"
     if -code in (signal.SIGXCPU, signal.SIGKILL):
         return f"needs more than {SECONDS} seconds for short texts"
     return f"ends the process that tries it ({code}): it is damaged, or needs more than {memory / GIB:.1f} GiB"

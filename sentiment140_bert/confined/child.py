@@ -1,4 +1,4 @@
-"""What runs confined: ``python child.py tokenizer|graph FILE SECONDS MEMORY``. It imports nothing of the package.
+"""The confined process: ``python child.py tokenizer|graph FILE SECONDS MEMORY``. It imports nothing of the package.
 
 It ends with 0, or with 1 and a reason on stdout; or the kernel ends it.
 """
@@ -29,7 +29,7 @@ def limit(seconds: int, memory: int) -> None:
 
 
 class RefusedError(Exception):
-    """Why a file is not used."""
+    """A file is not used; the message says why."""
 
 
 # ---- tokenizers
@@ -92,7 +92,7 @@ def try_graph(file: Path) -> None:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    session.run(None, {each.name: np.ones((2, 8), dtype=np.int64) for each in session.get_inputs()})
+    session.run(None, {tensor.name: np.ones((2, 8), dtype=np.int64) for tensor in session.get_inputs()})
 
 
 def check_model(content: memoryview) -> None:

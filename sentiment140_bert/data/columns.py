@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sentiment140_bert.data.labels import interpret_label_map, is_label, quote
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
-from sentiment140_bert.visible import visible
+from sentiment140_bert.text import escape_hidden
 
 # Usual names of columns, the most telling first; compared without case and spaces.
 TEXT_NAMES = (
@@ -79,7 +79,7 @@ CORPUS = Columns(text=5, label=0, user=4, time=2, topic=3, id=1)
 
 def make_bad_row(number: int, reason: str, content: str, rows: int = 1) -> BadRow:
     """Return a bad row that can be written and printed, whatever bytes it holds."""
-    return BadRow(number, visible(reason), visible(content[:200])[:200], rows)
+    return BadRow(number, escape_hidden(reason), escape_hidden(content[:200])[:200], rows)
 
 
 def find_layout(first: Sequence[str], data: DataConfig, where: str, labelled: bool = True) -> Layout:

@@ -18,7 +18,7 @@ from sentiment140_bert.models.labels import (
     tidy,
 )
 from sentiment140_bert.recipe.values import LABEL_MAP_RULE, parse_label_map
-from sentiment140_bert.visible import shorten
+from sentiment140_bert.text import shorten
 
 DROPPED = -1  # the class of rows that a label map drops
 ON_A_SCALE = {"1", "2", "3", "4", "5"}  # numbers that a scheme without them may have misread

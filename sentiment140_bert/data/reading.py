@@ -20,7 +20,7 @@ from sentiment140_bert.data.sources import Source, locate
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.models.labels import LABEL_NAMES, tidy
 from sentiment140_bert.recipe import DataConfig
-from sentiment140_bert.visible import visible
+from sentiment140_bert.text import escape_hidden
 
 COLUMNS = ("row", "text", "label", "user", "date", "topic")
 TYPES = (pa.int32(), *[pa.string()] * 5)
@@ -132,7 +132,7 @@ def read_tweets(source: Source, data: DataConfig, labels_may_differ: bool = Fals
     encoding = files.detect_encoding(source, data.encoding)
     sha256 = source.sha256
     collector = _Collector(source.name, encoding, hashes=sha256 is None)
-    with tqdm(desc=f"read {visible(source.name)}", unit=" tweets", unit_scale=True, disable=None) as bar:
+    with tqdm(desc=f"read {escape_hidden(source.name)}", unit=" tweets", unit_scale=True, disable=None) as bar:
         collector.collect(readers.read_source(source, data, encoding), bar)
     table = pa.Table.from_batches(collector.batches)
     rows = len(table) + sum(row.rows for row in collector.bad)

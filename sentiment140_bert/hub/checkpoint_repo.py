@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sentiment140_bert import schemas, trust
-from sentiment140_bert.credentials import without_password
+from sentiment140_bert.credentials import strip_passwords
 from sentiment140_bert.errors import HubError
 from sentiment140_bert.files import hash_file
 from sentiment140_bert.hub import publish, secrets
@@ -45,7 +45,7 @@ class CheckpointRepo:
     @property
     def url(self) -> str:
         """The address of its page."""
-        return without_password(f"{self.hub.api.endpoint}/{self.repo_id}")
+        return strip_passwords(f"{self.hub.api.endpoint}/{self.repo_id}")
 
     def open(self) -> None:
         """Make sure, before hours are spent, that there is a login, and a private repository to write to.

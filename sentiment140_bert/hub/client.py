@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from sentiment140_bert.credentials import without_password
+from sentiment140_bert.credentials import strip_passwords
 from sentiment140_bert.errors import HubError, first_line
 
 log = logging.getLogger(__name__)
@@ -142,7 +142,7 @@ def explain(error: BaseException, what: str, endpoint: str) -> HubError:
 def explain_odd_answer(error: BaseException, what: str, endpoint: str) -> HubError:
     """Explain an error that huggingface_hub's own code ran into while it read an answer."""
     return HubError(
-        f"{what[0].upper()}{what[1:]}: the answer of {without_password(endpoint)} makes no sense "
+        f"{what[0].upper()}{what[1:]}: the answer of {strip_passwords(endpoint)} makes no sense "
         f"({type(error).__name__}: {first_line(error)[:LONGEST_REASON]}).",
         "Is there a proxy between, that answers instead of the Hub? Is HF_ENDPOINT right?",
     )

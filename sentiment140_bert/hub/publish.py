@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.credentials import without_password
+from sentiment140_bert.credentials import strip_passwords
 from sentiment140_bert.errors import HubError
 from sentiment140_bert.files import hash_file
 from sentiment140_bert.hub import fetch
@@ -242,7 +242,7 @@ def commit(hub: Hub, target: Target, files: Mapping[str, Path | bytes], parent: 
         return now, result
 
     now, result = hub.retry(f"committing to {target.name}", attempt)
-    page = without_password(f"{hub.api.endpoint}/{target.url}")
+    page = strip_passwords(f"{hub.api.endpoint}/{target.url}")
     return Pushed(
         kind=target.kind,
         repo_id=target.repo_id,

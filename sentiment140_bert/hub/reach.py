@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sentiment140_bert.credentials import without_password
+from sentiment140_bert.credentials import strip_passwords
 from sentiment140_bert.errors import HubError
 from sentiment140_bert.hub.client import Hub, reason
 
@@ -32,7 +32,7 @@ def look_up(kind: str, repo_id: str, revision: str | None = None) -> tuple[str, 
     try:
         hub.api.repo_info(repo_id, repo_type=kind, revision=revision, timeout=TIMEOUT)
     except (OSError, RuntimeError, ValueError, httpx.HTTPError, httpx.InvalidURL, HubError, *ODD_ANSWERS) as error:
-        return "missing", f"{without_password(hub.api.endpoint)}: {reason(error)}"
+        return "missing", f"{strip_passwords(hub.api.endpoint)}: {reason(error)}"
     return "reachable", "on the Hub, to be downloaded"
 
 

@@ -43,8 +43,8 @@ def list_known() -> list[bytes]:
     from huggingface_hub import get_token
 
     token = get_token() or ""
-    values = credentials.known() | ({token} if len(token) >= credentials.SHORTEST else set())
-    return [form.encode("utf-8", "surrogateescape") for value in values for form in credentials.forms(value)]
+    values = credentials.find_secrets() | ({token} if len(token) >= credentials.SHORTEST else set())
+    return [form.encode("utf-8", "surrogateescape") for value in values for form in credentials.list_forms(value)]
 
 
 def find_secret(content: bytes, values: Iterable[bytes] = (), *, bare: bool = True) -> str | None:

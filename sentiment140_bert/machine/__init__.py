@@ -1,1 +1,1 @@
-"""What this machine has, and what of it is in use."""
+"""The hardware of this machine, and how much of it is in use."""

@@ -1,4 +1,4 @@
-"""What the machine is: GPU, memory, disk, and whether torch can use what is there."""
+"""The machine: memory, disk, GPU, and the reasons why torch does not use one."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ WITH_TORCH, WITHOUT_TORCH = 1024, 384
 GPU_BUILD = "pip install --force-reinstall torch, from PyPI on Linux; on Windows with the index that pytorch.org names"
 
 
-def memory_total() -> int | None:
-    """Of this machine, in MiB; None where it cannot be asked."""
+def read_memory_total() -> int | None:
+    """Return the MiB of this machine's memory, or None if the system does not tell."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MIB
     except (AttributeError, ValueError, OSError):
         return None
 
 
-def memory_limit() -> int | None:
-    """Return how many MiB of address space this process may use; None where there is no limit."""
+def read_memory_limit() -> int | None:
+    """Return the MiB of address space that this process may use, or None without a limit."""
     return _in_mib(_limit("RLIMIT_AS"))
 
 
@@ -41,7 +41,7 @@ def check_memory(least: int = WITH_TORCH) -> None:
     Raises:
         HardwareError: The limit is too low.
     """
-    limit = memory_limit()
+    limit = read_memory_limit()
     if limit is not None and limit < least:
         raise HardwareError(
             f"This process may use {limit:,} MiB of memory (ulimit -v), and at least {least:,} are needed.",
@@ -49,8 +49,8 @@ def check_memory(least: int = WITH_TORCH) -> None:
         )
 
 
-def memory_left() -> int | None:
-    """Return how many MiB of :func:`memory_limit` are left; None where there is no limit, or use cannot be asked."""
+def measure_memory_left() -> int | None:
+    """Return the MiB of :func:`read_memory_limit` that are left, or None without a limit or a way to know."""
     limit = _limit("RLIMIT_AS")
     try:
         pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
@@ -59,8 +59,8 @@ def memory_left() -> int | None:
     return None if limit is None else _in_mib(limit - pages * os.sysconf("SC_PAGE_SIZE"))
 
 
-def open_files_limit() -> int | None:
-    """Return how many files this process may have open at once; None where there is no limit."""
+def read_open_files_limit() -> int | None:
+    """Return the number of files that this process may have open at once, or None without a limit."""
     return _limit("RLIMIT_NOFILE")
 
 
@@ -77,26 +77,26 @@ def _in_mib(size: int | None) -> int | None:
     return None if size is None else size // MIB
 
 
-def cores() -> int:
-    """That this process may use."""
+def count_cores() -> int:
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def free_disk(path: Path) -> int:
-    """MiB left on the disk where ``path`` lies, or would."""
-    return shutil.disk_usage(nearest_folder(path)).free // MIB
+def measure_free_disk(path: Path) -> int:
+    """Return the MiB that are free on the disk of ``path``, which need not exist."""
+    return shutil.disk_usage(find_existing_folder(path)).free // MIB
 
 
-def nearest_folder(path: Path) -> Path:
-    """The folder that is there already, of those that ``path`` lies or would lie in; itself where it is one."""
+def find_existing_folder(path: Path) -> Path:
+    """Return ``path`` if it is a folder, else the nearest existing one above it."""
     path = path.expanduser().absolute()
     while not path.is_dir():
         path = path.parent
     return path
 
 
-def torch_gpu() -> dict[str, Any] | None:
-    """The GPU that torch computes on: its name, memory in MiB, compute capability; None without one."""
+def describe_torch_gpu() -> dict[str, Any] | None:
+    """Return name, memory in MiB and compute capability of the GPU that torch computes on, or None without one."""
     import torch
 
     if not torch.cuda.is_available():
@@ -112,14 +112,14 @@ def torch_gpu() -> dict[str, Any] | None:
     }
 
 
-def why_unused(
+def explain_unused_gpu(
     gpus: Sequence[Gpu], available: bool, torch_cuda: str | None, driver_cuda: str | None, visible: str | None
 ) -> str:
-    """Why torch does not use a GPU that the driver sees, with the remedy; empty where it does or there is none.
+    """Return why torch does not use a GPU that the driver sees, with the remedy; nothing if it does or there is none.
 
     Args:
-        gpus: That the driver sees.
-        available: Whether torch can compute on one.
+        gpus: Those that the driver sees.
+        available: True if torch can compute on one.
         torch_cuda: The CUDA that torch was built for, ``12.8``; None for a CPU build.
         driver_cuda: The newest one that the driver knows.
         visible: ``CUDA_VISIBLE_DEVICES``.
@@ -142,17 +142,17 @@ def why_unused(
     )
 
 
-def too_old(name: str, capability: str, architectures: Sequence[str]) -> str:
-    """Why this build of torch has no code for a GPU, with the remedy; empty where it has.
+def explain_old_gpu(name: str, capability: str, architectures: Sequence[str]) -> str:
+    """Return why this build of torch has no code for a GPU, with the remedy; nothing if it has.
 
     Args:
-        name: Of the GPU.
+        name: The GPU's.
         capability: Its compute capability, as in ``8.9``.
-        architectures: That torch was built for: ``sm_86`` runs on 8.6 and later 8.x, ``compute_90`` on all from 9.0.
+        architectures: What torch was built for: ``sm_86`` runs on 8.6 and later 8.x, ``compute_90`` on all from 9.0.
     """
     major, minor = map(int, capability.split("."))
-    for each in architectures:
-        kind, _, digits = each.partition("_")
+    for architecture in architectures:
+        kind, _, digits = architecture.partition("_")
         number = "".join(filter(str.isdigit, digits))
         if not number:
             continue

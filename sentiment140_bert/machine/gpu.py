@@ -1,4 +1,4 @@
-"""What the NVIDIA driver says of the GPUs, asked through its own ``nvidia-smi``: no package is needed for that."""
+"""The GPUs as the NVIDIA driver describes them, by its own ``nvidia-smi``: no package is needed for that."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ class Gpu:
     slowed_by_heat: bool | None
 
 
-def all_gpus() -> list[Gpu]:
-    """Every NVIDIA GPU of the machine, whatever torch can do with it; empty without a driver."""
+def list_gpus() -> list[Gpu]:
+    """Return every NVIDIA GPU of the machine, whatever torch can do with it; none without a driver."""
     for reasons in REASONS:
         query = ",".join((*FIELDS, reasons))
-        lines = _asked(f"--query-gpu={query}", "--format=csv,noheader,nounits")
+        lines = _query(f"--query-gpu={query}", "--format=csv,noheader,nounits")
         if lines is not None:
             return [gpu for line in lines.splitlines() if (gpu := _read(line.split(", ")))]
     return []
 
 
-def driver_cuda() -> str | None:
-    """The newest CUDA that the driver knows, as in ``12.4``; None without a driver."""
-    found = re.search(r"CUDA (?:UMD )?Version\s*:\s*(\d+\.\d+)", _asked() or "")
-    return found.group(1) if found else None
+def read_driver_cuda() -> str | None:
+    """Return the newest CUDA that the driver knows, as in ``12.4``, or None without a driver."""
+    version = re.search(r"CUDA (?:UMD )?Version\s*:\s*(\d+\.\d+)", _query() or "")
+    return version.group(1) if version else None
 
 
-def mine(gpus: Sequence[Gpu]) -> Gpu | None:
-    """Of these, the one that torch computes on; None without one."""
+def choose_used_gpu(gpus: Sequence[Gpu]) -> Gpu | None:
+    """Return the GPU that torch computes on, or None without one."""
     import torch
 
     if not torch.cuda.is_available():
@@ -54,7 +54,7 @@ def mine(gpus: Sequence[Gpu]) -> Gpu | None:
     return next((gpu for gpu in gpus if gpu.uuid.removeprefix("GPU-") == uuid.removeprefix("GPU-")), None)
 
 
-def _asked(*arguments: str) -> str | None:
+def _query(*arguments: str) -> str | None:
     try:
         answer = subprocess.run(
             ["nvidia-smi", *arguments], capture_output=True, text=True, timeout=TIMEOUT, check=False

@@ -1,4 +1,4 @@
-"""How much memory training took, and how warm the GPU became: looked at seldom, beside the training."""
+"""The memory that training took and the temperature of the GPU, looked at seldom while training runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NEARLY_FULL = 0.9  # of the GPU's memory: beyond it a longer tweet, or another p
 
 
 class Usage:
-    """A context manager; :meth:`summary` tells of the time while it was open.
+    """A context manager; :meth:`summary` covers the time while it was open.
 
     Args:
         look: Gives the GPU's present state, None where it cannot be known.
@@ -24,9 +24,9 @@ class Usage:
     """
 
     def __init__(self, look: Callable[[], gpu.Gpu | None] | None = None, between: float = SECONDS_BETWEEN) -> None:
-        self.look = look or (lambda: gpu.mine(gpu.all_gpus()))
+        self.look = look or (lambda: gpu.choose_used_gpu(gpu.list_gpus()))
         self.between = between
-        self.seen: list[gpu.Gpu] = []
+        self.samples: list[gpu.Gpu] = []
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -49,16 +49,16 @@ class Usage:
             state = self.look()
             if state is None:
                 return  # no driver that can be asked: nor will there be
-            self.seen.append(state)
+            self.samples.append(state)
             if self._stop.wait(self.between):
                 return
 
     def summary(self) -> dict[str, Any]:
-        """Memory in MiB, temperatures in degrees Celsius; None where it is not known.
+        """Return memory in MiB and temperatures in degrees Celsius, or None where they are not known.
 
-        ``memory_peak`` is :func:`resident_peak`. ``gpu`` is None without one.
+        ``memory_peak`` is :func:`read_peak_memory`. ``gpu`` is None without one.
         """
-        return {"memory_peak": resident_peak(), "gpu": self._gpu()}
+        return {"memory_peak": read_peak_memory(), "gpu": self._gpu()}
 
     def _gpu(self) -> dict[str, Any] | None:
         import torch
@@ -70,25 +70,25 @@ class Usage:
             "memory_total": round(total / MIB),
             "memory_allocated_peak": round(torch.cuda.max_memory_allocated() / MIB),
             "memory_reserved_peak": round(torch.cuda.max_memory_reserved() / MIB),
-        } | self.warmth()
+        } | self.summarize_heat()
 
-    def warmth(self) -> dict[str, Any]:
-        """What was seen of temperature and slowing down."""
-        temperatures = [each.temperature for each in self.seen if each.temperature is not None]
-        slowed = [each.slowed_by_heat for each in self.seen if each.slowed_by_heat is not None]
+    def summarize_heat(self) -> dict[str, Any]:
+        """Return the highest temperature and the share of samples in which the GPU was slowed by heat."""
+        temperatures = [sample.temperature for sample in self.samples if sample.temperature is not None]
+        slowed = [sample.slowed_by_heat for sample in self.samples if sample.slowed_by_heat is not None]
         return {
-            "samples": len(self.seen),
+            "samples": len(self.samples),
             "temperature_peak": max(temperatures, default=None),
             "slowed_by_heat": round(sum(slowed) / len(slowed), 4) if slowed else None,
         }
 
 
-def resident_peak() -> int | None:
-    """The most that this process ever held in memory, in MiB; None where that is not known.
+def read_peak_memory() -> int | None:
+    """Return the most that this process ever held in memory, in MiB, or None if that is not known.
 
-    Linux' getrusage also tells what the process that started this one held, if that was more: proc(5), VmHWM, does not.
+    Linux' getrusage also counts what the process that started this one held, if that was more; VmHWM does not.
     """
-    own = _high_water_mark()
+    own = _read_high_water_mark()
     if own is not None:
         return own
     try:
@@ -99,7 +99,7 @@ def resident_peak() -> int | None:
     return round(peak / (MIB if sys.platform == "darwin" else 1024))  # bytes there, KiB on Linux
 
 
-def _high_water_mark() -> int | None:
+def _read_high_water_mark() -> int | None:
     try:
         lines = Path("/proc/self/status").read_text("ascii", errors="replace").splitlines()
     except OSError:  # no Linux
@@ -108,23 +108,23 @@ def _high_water_mark() -> int | None:
     return round(kibibytes[0] / 1024) if kibibytes else None
 
 
-def advice(usage: dict[str, Any]) -> list[str]:
-    """What a summary says that somebody should know, in sentences."""
-    found = usage["gpu"]
-    if not found:
+def list_advice(usage: dict[str, Any]) -> list[str]:
+    """Return sentences about what a user should know of a summary."""
+    state = usage["gpu"]
+    if not state:
         return []
-    said = []
-    share = found["memory_reserved_peak"] / found["memory_total"]
+    advice = []
+    share = state["memory_reserved_peak"] / state["memory_total"]
     if share >= NEARLY_FULL:
-        said.append(
+        advice.append(
             f"The GPU's memory was filled to {share:.0%}: longer tweets or another program may be too much. "
             "--auto-find-batch-size, or a smaller --per-device-train-batch-size, leaves room."
         )
-    if found["slowed_by_heat"]:
-        said.append(
-            f"The GPU slowed itself down because of heat in {found['slowed_by_heat']:.0%} of {found['samples']} "
+    if state["slowed_by_heat"]:
+        advice.append(
+            f"The GPU slowed itself down because of heat in {state['slowed_by_heat']:.0%} of {state['samples']} "
             "samples: better cooling would make it faster. The result is not affected."
         )
-    if found["temperature_peak"] is None:
-        said.append("Temperature unknown: nvidia-smi did not tell.")
-    return said
+    if state["temperature_peak"] is None:
+        advice.append("Temperature unknown: nvidia-smi does not report it.")
+    return advice

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import sentiment140_bert
-from sentiment140_bert.credentials import conceal_what_is_printed
+from sentiment140_bert.credentials import conceal_output
 from sentiment140_bert.errors import Interrupted
 from sentiment140_bert.recipe import SCORES, load_recipe
 from sentiment140_bert.run import CALIBRATION, CONFUSION, LEARNING, RunDir
@@ -54,7 +54,7 @@ def begin() -> None:
 
     logger = logging.getLogger("sentiment140_bert")
     logger.handlers = [logging.StreamHandler(sys.stdout)]
-    conceal_what_is_printed()
+    conceal_output()
     logger.setLevel(logging.INFO)
     logger.propagate = False
     datasets.disable_progress_bars()

@@ -103,7 +103,7 @@ class Recipe(Section):
             values = getattr(self, name).model_dump()
             plain[name] = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
         if self.tuning:
-            plain["tuning"] = {name: found.to_plain() for name, found in self.tuning.items()}
+            plain["tuning"] = {name: tried.to_plain() for name, tried in self.tuning.items()}
         return plain
 
     def to_yaml(self) -> str:

@@ -12,7 +12,7 @@ from sentiment140_bert.recipe.arguments import other_arguments
 from sentiment140_bert.recipe.ranges import TUNABLE
 from sentiment140_bert.recipe.sections import SECTION_BY_KEY, SECTIONS
 from sentiment140_bert.recipe.values import suggest
-from sentiment140_bert.visible import shorten
+from sentiment140_bert.text import shorten
 
 LONGEST_KEY = 100  # characters; to search for the nearest known key takes a while
 UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument", "invalid_key")

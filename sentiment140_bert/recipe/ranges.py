@@ -12,7 +12,7 @@ from typing_extensions import TypedDict, TypeVar
 
 from sentiment140_bert.recipe.sections import DataConfig, ModelConfig, TrainingConfig
 from sentiment140_bert.recipe.values import PositiveNumber
-from sentiment140_bert.visible import shorten
+from sentiment140_bert.text import shorten
 
 Value = TypeVar("Value", default=Any)
 
@@ -139,11 +139,11 @@ def _read_list(value: Any) -> Any:
     return value
 
 
-def _add_step(found: Range) -> Range:
+def _add_step(bounds: Range) -> Range:
     """Return a range of whole numbers with its step written out."""
-    if not isinstance(found.low, int) or found.log:
-        return found
-    return dataclasses.replace(found, step=int(found.step or 1))
+    if not isinstance(bounds.low, int) or bounds.log:
+        return bounds
+    return dataclasses.replace(bounds, step=int(bounds.step or 1))
 
 
 def _annotation(name: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticKnownError
 
-from sentiment140_bert.visible import shorten
+from sentiment140_bert.text import shorten
 
 LARGEST_INTEGER = 2**63 - 1  # what the libraries accept
 LARGEST_SEED = 2**32 - 1

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from sentiment140_bert import trust
-from sentiment140_bert.credentials import without_password
+from sentiment140_bert.credentials import strip_passwords
 from sentiment140_bert.errors import TrackerError, first_line
 from sentiment140_bert.tracking import mlflow_models
 from sentiment140_bert.tracking.mlflow_places import absolute, check_artifacts
@@ -84,7 +84,7 @@ class Mlflow(Tracker):
         check_artifacts(self.uri, run.info.artifact_uri, is_named)
         self.artifacts = _open_artifacts(self.uri, run.info.artifact_uri)
         self.run_id = run.info.run_id
-        place = without_password(absolute(self.uri))
+        place = strip_passwords(absolute(self.uri))
         remember({"id": self.run_id, "experiment": run.info.experiment_id, "tracking_uri": place})
         url = self._url(run)
         remember({"url": url})
@@ -156,7 +156,7 @@ class Mlflow(Tracker):
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-            here, there = without_password(self.uri or ""), self.state.get("tracking_uri")
+            here, there = strip_passwords(self.uri or ""), self.state.get("tracking_uri")
             raise TrackerError(
                 f"{here} has no run {run_id}; it was started on {there}",
                 "Set MLFLOW_TRACKING_URI to where the run is.",
@@ -250,7 +250,7 @@ class Mlflow(Tracker):
 
             host, place = get_databricks_host_creds(uri).host, "ml"
         elif uri.startswith(("http://", "https://")):
-            host, place = without_password(uri), "#"
+            host, place = strip_passwords(uri), "#"
         else:
             return None
         return f"{host.rstrip('/')}/{place}/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"

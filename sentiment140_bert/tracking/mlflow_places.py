@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from sentiment140_bert.credentials import without_password
+from sentiment140_bert.credentials import strip_passwords
 from sentiment140_bert.errors import TrackerError
 from sentiment140_bert.trust import is_clear_address
 
@@ -41,7 +41,7 @@ def check_artifacts(server: str, artifacts: str | None, is_named: bool = False) 
     address = artifacts or ""
     if not is_clear_address(address) or not _is_own(urlsplit(absolute(server)), urlsplit(address), is_named):
         raise TrackerError(
-            f"{without_password(server)} wants files to be sent elsewhere, to {without_password(address)}",
+            f"{strip_passwords(server)} wants files to be sent elsewhere, to {strip_passwords(address)}",
             "Nothing was sent there. Choose another server, or another default artifact root",
         )
 

@@ -8,7 +8,7 @@ import threading
 from typing import Any
 
 from sentiment140_bert import schemas
-from sentiment140_bert.credentials import without_password
+from sentiment140_bert.credentials import strip_passwords
 from sentiment140_bert.errors import RunError, TrackerError
 from sentiment140_bert.files import write_json
 from sentiment140_bert.run import RunDir
@@ -90,7 +90,7 @@ def _mlflow_here() -> str:
 
     from sentiment140_bert.tracking.mlflow_places import absolute
 
-    return without_password(absolute(mlflow.get_tracking_uri()))
+    return strip_passwords(absolute(mlflow.get_tracking_uri()))
 
 
 def _has_run(uri: str, run_id: Any) -> bool:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.credentials import concealed
+from sentiment140_bert.credentials import conceal
 from sentiment140_bert.data.corpora import add_description as describe_data
 from sentiment140_bert.files import write_json, write_text
 from sentiment140_bert.recipe import Recipe
@@ -70,9 +70,7 @@ def describe_environment(
         "processes": processes,
         "base_model": _describe_base_model(recipe),
         "unusual_arguments": arguments.unusual(recipe.training),
-        "command": concealed(shlex.join(["s140", *make_arguments_public(arguments_given)]))
-        if arguments_given
-        else None,
+        "command": conceal(shlex.join(["s140", *make_arguments_public(arguments_given)])) if arguments_given else None,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

@@ -17,7 +17,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from sentiment140_bert.credentials import without_password
+from sentiment140_bert.credentials import strip_passwords
 from sentiment140_bert.errors import TrustError
 
 log = logging.getLogger(__name__)
@@ -143,7 +143,7 @@ def is_clear_address(place: str) -> bool:
 
 
 def _line(kind: str, place: str) -> str:
-    return f"{kind} {LINE_END.sub(' ', without_password(place))}"
+    return f"{kind} {LINE_END.sub(' ', strip_passwords(place))}"
 
 
 def _known_places() -> set[str]:

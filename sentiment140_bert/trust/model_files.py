@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from sentiment140_bert.errors import ModelError, first_line
-from sentiment140_bert.visible import HIDDEN
+from sentiment140_bert.text import HIDDEN
 
 LARGEST_JSON = 1 << 24  # bytes; config.json has some thousands
 MOST_LABELS = 1_000
@@ -78,12 +78,12 @@ def check_shape(content: Any, shape: Any, file: str) -> dict[str, Any]:
         UnusableFile: A key that belongs to it is missing, or has another kind of value.
     """
     try:
-        kept: dict[str, Any] = TypeAdapter(shape).validate_python(content, strict=True)
+        checked: dict[str, Any] = TypeAdapter(shape).validate_python(content, strict=True)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part)[:50] for part in problem["loc"][:2])
         raise UnusableFile(f"{file}: {where}: {problem['msg']}") from None
-    return kept
+    return checked
 
 
 def read_labels(config: Mapping[str, Any]) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""Plain values out of YAML that anybody may have written, in time and memory that its length bounds."""
+"""Plain values in YAML that anybody may have written, read in time and memory that its length bounds."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class _Plain(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
+        names = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 name = self.construct_object(key, deep=True)
-                if name in seen:
+                if name in names:
                     raise yaml.constructor.ConstructorError(None, None, f"{name} is given twice", node.start_mark)
-                seen.add(name)
+                names.add(name)
         return super().construct_mapping(node, deep)
 
 
@@ -63,11 +63,11 @@ class _Repeating(yaml.SafeLoader):
 
 
 def load(text: str, repeated: bool = False) -> Any:
-    """The value of a YAML document.
+    """Return the value of a YAML document.
 
     Args:
         text: One document.
-        repeated: Whether anchors and standard tags are read; what they repeat are then the same objects.
+        repeated: Read anchors and standard tags, too; what they repeat are then the same objects.
 
     Raises:
         ValueError: It cannot be read; the sentence says why.

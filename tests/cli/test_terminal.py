@@ -15,7 +15,7 @@ from command_line import Command
 from conftest import as_csv, six_columns
 from fuzzing.texts import invisible
 from sentiment140_bert.cli.output import print_json, print_table
-from sentiment140_bert.visible import visible, visible_json
+from sentiment140_bert.text import escape_hidden, escape_hidden_json
 from surroundings import encode_output
 
 pytest_plugins = "model_fixtures"
@@ -48,18 +48,18 @@ def harmful(text: str) -> set[str]:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_what_commands_or_hides_is_seen(text: str) -> None:
-    assert not harmful(visible(text))
-    assert visible(visible(text)) == visible(text) != text
+    assert not harmful(escape_hidden(text))
+    assert escape_hidden(escape_hidden(text)) == escape_hidden(text) != text
 
 
 @pytest.mark.parametrize("text", HARMLESS)
 def test_what_is_harmless_stays(text: str) -> None:
-    assert visible(text) == text
+    assert escape_hidden(text) == text
 
 
 @given(st.text(st.characters()))
 def test_json_means_the_same(text: str) -> None:
-    written = visible_json(json.dumps({text: [text]}, ensure_ascii=False))
+    written = escape_hidden_json(json.dumps({text: [text]}, ensure_ascii=False))
     assert json.loads(written) == {text: [text]}
     written.encode()
 
@@ -89,8 +89,8 @@ def test_names_of_files(s140, cache: Path, name: str) -> None:
     Path(name).write_bytes(as_csv(six_columns(120)).encode("latin-1"))
     done = s140("prepare", "--dataset", name, *flags)
     refused = s140("prepare", "--dataset", f"no{name}", *flags, code=1)
-    assert visible(name) in done.stdout
-    assert visible(name) in refused.stderr
+    assert escape_hidden(name) in done.stdout
+    assert escape_hidden(name) in refused.stderr
     assert not harmful(done.output + refused.output)
 
 

@@ -10,7 +10,7 @@ import torch
 
 from sentiment140_bert.cli.output import print_usage
 from sentiment140_bert.machine import facts, gpu
-from sentiment140_bert.machine.usage import Usage, advice
+from sentiment140_bert.machine.usage import Usage, list_advice
 
 pytest_plugins = "driver_fixtures"
 
@@ -19,15 +19,15 @@ RTX = gpu.Gpu("GPU-6f1a", "NVIDIA GeForce RTX 4060", "550.54.15", 8188, 412, 61,
 
 def test_without_a_driver_nothing_is_claimed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert gpu.all_gpus() == []
-    assert gpu.driver_cuda() is None
+    assert gpu.list_gpus() == []
+    assert gpu.read_driver_cuda() is None
 
 
 @pytest.mark.parametrize("unknown", ["no-such-field", "clocks_event_reasons"], ids=["driver 535 on", "older driver"])
 def test_the_drivers_answer_is_read(driver, unknown: str) -> None:
     driver(unknown=unknown)
-    assert gpu.all_gpus() == [RTX]
-    assert gpu.driver_cuda() == "12.4"
+    assert gpu.list_gpus() == [RTX]
+    assert gpu.read_driver_cuda() == "12.4"
 
 
 @pytest.mark.parametrize(
@@ -43,18 +43,18 @@ def test_the_drivers_answer_is_read(driver, unknown: str) -> None:
 )
 def test_only_heat_is_called_heat(driver, reasons: str, slowed: bool | None) -> None:
     driver(reasons=reasons)
-    assert gpu.all_gpus()[0].slowed_by_heat is slowed
+    assert gpu.list_gpus()[0].slowed_by_heat is slowed
 
 
 @pytest.mark.parametrize("answer", ["No devices were found", "a, b"])
 def test_an_answer_of_another_kind_is_no_gpu(driver, answer: str) -> None:
     driver(answer=answer)
-    assert gpu.all_gpus() == []
+    assert gpu.list_gpus() == []
 
 
 def test_what_is_not_told_is_unknown(driver) -> None:
     driver(temperature="[N/A]", reasons="[Not Supported]")
-    assert (gpu.all_gpus()[0].temperature, gpu.all_gpus()[0].slowed_by_heat) == (None, None)
+    assert (gpu.list_gpus()[0].temperature, gpu.list_gpus()[0].slowed_by_heat) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_what_is_not_told_is_unknown(driver) -> None:
     ],
 )
 def test_a_gpu_that_is_not_used_has_a_reason(gpus, available, torch_cuda, driver_cuda, visible, said: str) -> None:
-    found = facts.why_unused(gpus, available, torch_cuda, driver_cuda, visible)
+    found = facts.explain_unused_gpu(gpus, available, torch_cuda, driver_cuda, visible)
     assert found == "" if not said else said in found
 
 
@@ -88,7 +88,7 @@ def test_a_gpu_that_is_not_used_has_a_reason(gpus, available, torch_cuda, driver
     ],
 )
 def test_a_gpu_that_torch_has_no_code_for(capability: str, built: list[str], fits: bool) -> None:
-    assert (facts.too_old("x", capability, built) == "") is fits
+    assert (facts.explain_old_gpu("x", capability, built) == "") is fits
 
 
 def test_warmth_is_looked_at_beside_the_work() -> None:
@@ -98,7 +98,7 @@ def test_warmth_is_looked_at_beside_the_work() -> None:
     states = iter([RTX, hot, unsaid, hot, None])
     usage = Usage(look=lambda: next(states), between=0.0)
     usage._watch()
-    assert usage.warmth() == {"samples": 4, "temperature_peak": 88, "slowed_by_heat": 0.6667}
+    assert usage.summarize_heat() == {"samples": 4, "temperature_peak": 88, "slowed_by_heat": 0.6667}
 
 
 def test_leaving_ends_the_watch_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +117,7 @@ def test_without_a_gpu_memory_alone_is_told() -> None:
         pass
     assert usage.summary()["gpu"] is None
     assert usage.summary()["memory_peak"] > 50
-    assert advice(usage.summary()) == []
+    assert list_advice(usage.summary()) == []
 
 
 def used(reserved: int = 3000, temperature: int | None = 70, slowed: float | None = 0.0) -> dict:
@@ -138,7 +138,7 @@ def used(reserved: int = 3000, temperature: int | None = 70, slowed: float | Non
     ],
 )
 def test_advice_only_where_it_matters(usage: dict, said: list[str]) -> None:
-    found = advice(usage)
+    found = list_advice(usage)
     assert len(found) == len(said)
     assert all(part in sentence for part, sentence in zip(said, found, strict=True))
 
@@ -161,4 +161,4 @@ def test_a_real_gpu_is_watched() -> None:
     found = usage.summary()["gpu"]
     assert found["memory_reserved_peak"] >= 4
     assert found["samples"] >= 1
-    assert gpu.mine(gpu.all_gpus()) is not None
+    assert gpu.choose_used_gpu(gpu.list_gpus()) is not None

@@ -9,7 +9,7 @@ import pytest
 
 from sentiment140_bert.machine import usage
 
-CHILD = "from sentiment140_bert.machine.usage import resident_peak; print(resident_peak())"
+CHILD = "from sentiment140_bert.machine.usage import read_peak_memory; print(read_peak_memory())"
 FAT = """
 import subprocess, sys
 held = b"x" * 400 * 2**20
@@ -17,7 +17,7 @@ subprocess.run([sys.executable, "-c", sys.argv[1]], check=True)
 """
 
 
-@pytest.mark.skipif(usage._high_water_mark() is None, reason="this system tells no high-water mark")
+@pytest.mark.skipif(usage._read_high_water_mark() is None, reason="this system tells no high-water mark")
 def test_a_small_child_of_a_fat_parent_tells_its_own_peak() -> None:
     said = subprocess.run([sys.executable, "-c", FAT, CHILD], check=True, capture_output=True, text=True).stdout
     assert 5 < int(said) < 200
@@ -26,8 +26,8 @@ def test_a_small_child_of_a_fat_parent_tells_its_own_peak() -> None:
 def test_both_sources_agree_on_a_process_that_grew(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where /proc does not tell, as in gVisor and on macOS, getrusage does."""
     block = bytearray(b"x" * 300 * 2**20)
-    peak = usage.resident_peak()
-    monkeypatch.setattr(usage, "_high_water_mark", lambda: None)
+    peak = usage.read_peak_memory()
+    monkeypatch.setattr(usage, "_read_high_water_mark", lambda: None)
     assert peak is not None
     assert peak > len(block) / 2**20
-    assert usage.resident_peak() >= peak - 1
+    assert usage.read_peak_memory() >= peak - 1

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment140_bert.credentials import KINDS, concealed, forms, known, looks_secret
+from sentiment140_bert.credentials import KINDS, conceal, find_secrets, list_forms, looks_secret
 
 pytestmark = pytest.mark.usefixtures("nothing_else")
 LONG = "a-value-of-some-length-9"
@@ -47,16 +47,16 @@ def test_a_variable_that_holds_one(monkeypatch: pytest.MonkeyPatch) -> None:
         for value in (LONG, "password") if ours else (LONG,):
             with monkeypatch.context() as patch:
                 patch.setenv(name, value)
-                assert known() == {value}, name
+                assert find_secrets() == {value}, name
                 assert looks_secret(f"x {value} y")
-                assert concealed(f"x {value} y") == "x *** y"
+                assert conceal(f"x {value} y") == "x *** y"
 
 
 def test_other_variables_hold_none(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HF_TOKEN_FILE", "WANDB_API_KEY_PATH", "TOKENIZERS_PARALLELISM", "HF_TOKENS_USED", "WANDB_PROJECT"):
         monkeypatch.setenv(name, LONG)
     monkeypatch.setenv("HF_TOKEN", "7 chars")
-    assert known() == frozenset()
+    assert find_secrets() == frozenset()
 
 
 def test_the_longest_secret_is_hidden_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ def test_the_longest_secret_is_hidden_first(monkeypatch: pytest.MonkeyPatch) -> 
         for first, second in (secrets, secrets[::-1]):
             monkeypatch.setenv("HF_TOKEN", first)
             monkeypatch.setenv("WANDB_API_KEY", second)
-            assert concealed(f"a {secrets[1]} b {secrets[0]} c") == "a *** b *** c"
+            assert conceal(f"a {secrets[1]} b {secrets[0]} c") == "a *** b *** c"
 
 
 @given(st.text(min_size=12, max_size=24), st.binary(max_size=5), st.binary(max_size=5))
@@ -77,7 +77,7 @@ def test_a_secret_is_recognised_however_it_is_written(secret: str, before: bytes
         f"http://user:{quote(secret, safe='')}@host",
         base64.b64encode(before + secret.encode() + after).decode(),
     ]
-    spellings = forms(secret)
+    spellings = list_forms(secret)
     assert [text for text in written if not any(form in text for form in spellings)] == []
     assert all(len(form) >= 12 for form in spellings)
 
@@ -85,25 +85,25 @@ def test_a_secret_is_recognised_however_it_is_written(secret: str, before: bytes
 def test_a_password_in_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is known as it is written there and as it is."""
     monkeypatch.setenv("DATABASE_URL", "postgres://me:a%2Fpass%20word-of%40ours@127.0.0.1/db")
-    assert known() == {"a%2Fpass%20word-of%40ours", "a/pass word-of@ours"}
+    assert find_secrets() == {"a%2Fpass%20word-of%40ours", "a/pass word-of@ours"}
     monkeypatch.setenv("DATABASE_URL", "postgres://127.0.0.1:5432/a-database-of-ours")
-    assert known() == frozenset()
+    assert find_secrets() == frozenset()
 
 
 def test_the_size_of_a_file_with_logins(tmp_path: Path) -> None:
     file = tmp_path / ".databrickscfg"
     setting = f"token = {LONG}\n"
     file.write_text(setting + "#" * ((1 << 20) - len(setting)))
-    assert known() == {LONG}
+    assert find_secrets() == {LONG}
     file.write_text(setting + "#" * ((1 << 20) - len(setting) + 1))  # no file of settings
-    assert known() == frozenset()
+    assert find_secrets() == frozenset()
 
 
 def test_a_file_with_a_token_and_nothing_else(tmp_path: Path) -> None:
     token = "ey." + "aB3_dE5-" * 100
     for text, found in ((token, {token}), (f"\n{token}\r\n", {token}), (f"two {token}", set()), ("short", set())):
         (tmp_path / "token").write_text(text)
-        assert known() == found, text[:10]
+        assert find_secrets() == found, text[:10]
 
 
 def test_an_address_that_looks_secret() -> None:
@@ -125,13 +125,13 @@ def test_a_word_is_none_whatever_variable_holds_it(monkeypatch: pytest.MonkeyPat
     ):
         monkeypatch.setenv(name, value)
         assert not looks_secret(text), name
-        assert concealed(text) == text
+        assert conceal(text) == text
 
 
 def test_comments_and_other_settings_of_a_login_file(tmp_path: Path) -> None:
     (tmp_path / ".databrickscfg").write_text("# token generated 2024\n; key management\ntoken_type = Bearer12\n")
     (tmp_path / ".netrc").write_text(f"machine x\n  login someone\n  password {LONG}\n# password forgotten\n")
-    assert known() == {LONG}
+    assert find_secrets() == {LONG}
 
 
 @pytest.mark.parametrize("sign", ["/", "~"])
@@ -140,7 +140,7 @@ def test_a_key_that_begins_like_a_path(monkeypatch: pytest.MonkeyPatch, sign: st
     ours, other = f"{sign}ours/{LONG}", f"{sign}another/{LONG}"
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", ours)
     monkeypatch.setenv("S3_SECRET", other)
-    assert concealed(f"boom {ours} {other}") == "boom *** ***"
+    assert conceal(f"boom {ours} {other}") == "boom *** ***"
 
 
 @pytest.mark.parametrize("sign", ["/", "~"])
@@ -172,18 +172,18 @@ def test_a_password_anywhere_in_a_netrc(tmp_path: Path) -> None:
     missed = []
     for text in NETRCS:
         (tmp_path / ".netrc").write_text(text, "utf-8")
-        missed += [text] if LONG not in known() else []
+        missed += [text] if LONG not in find_secrets() else []
     assert missed == []
 
 
 def test_a_netrc_in_no_unicode(tmp_path: Path) -> None:
     (tmp_path / ".netrc").write_bytes(b"# \xe4\xff\nmachine x login y password " + LONG.encode())
-    assert LONG in known()
+    assert LONG in find_secrets()
 
 
 def test_words_of_a_macro_are_none(tmp_path: Path) -> None:
     (tmp_path / ".netrc").write_text(f"macdef init\nput password forgotten\n\nmachine x login y password {LONG}\n")
-    assert known() == {LONG}
+    assert find_secrets() == {LONG}
 
 
 def test_a_login_of_the_hub_wherever_it_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_a_login_of_the_hub_wherever_it_lies(monkeypatch: pytest.MonkeyPatch, tm
                 file = tmp_path / folder / name
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(text)
-                assert known() == {LONG}, (folder, name)
+                assert find_secrets() == {LONG}, (folder, name)
                 file.unlink()
 
 
@@ -220,14 +220,14 @@ def test_logins_of_aws_and_git(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, 
     file = tmp_path / name
     file.parent.mkdir(parents=True)
     file.write_text(text)
-    assert concealed(f"x {LONG}") == "x ***"
+    assert conceal(f"x {LONG}") == "x ***"
 
 
 @pytest.mark.parametrize("kind", ["oauth", "jwt"])
 def test_tokens_that_the_hub_gives_for_a_while(kind: str) -> None:
     """They are JWTs, with dots, dashes and underscores."""
     token = f"hf_{kind}_" + "eyJhbGciOiJF.eyJ2ZXJzaW9u-Ijoy_fQ.a-b_c9"
-    assert concealed(f"login {token}\n") == "login ***\n"
+    assert conceal(f"login {token}\n") == "login ***\n"
     assert looks_secret(token)
     for _, sign, pattern in KINDS:
         assert not sign.startswith(b"hf_") or not pattern.search(b"hf_oauth_expiration_minutes: 480, hf_jwt_...")
@@ -235,6 +235,6 @@ def test_tokens_that_the_hub_gives_for_a_while(kind: str) -> None:
 
 def test_what_only_has_its_name_stays_and_what_looks_like_one_does_not() -> None:
     plain = ["per token: 12.345 ms", "secret: whatever", "tokens: 1234567", "password: forgotten"]
-    assert [concealed(text) for text in plain] == plain
+    assert [conceal(text) for text in plain] == plain
     for text in ("token=abc123def", "password: hunter22", f"?api_key={LONG}"):
-        assert concealed(text).endswith("***"), text
+        assert conceal(text).endswith("***"), text

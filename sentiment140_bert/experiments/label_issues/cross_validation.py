@@ -20,8 +20,8 @@ from sentiment140_bert.errors import Interrupted, RunError, first_line
 from sentiment140_bert.files import write_whole
 from sentiment140_bert.models.labels import map_labels
 from sentiment140_bert.run import RunDir
+from sentiment140_bert.text import format_duration
 from sentiment140_bert.training import volumes
-from sentiment140_bert.visible import format_duration
 
 if TYPE_CHECKING:
     from sentiment140_bert.data.cache import Prepared

@@ -16,7 +16,7 @@ from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import RunDir
 from sentiment140_bert.schemas import Count, Sha256
-from sentiment140_bert.visible import format_duration
+from sentiment140_bert.text import format_duration
 
 FINISHED, FAILED, UNFINISHED, MISSING = "finished", "failed", "unfinished", "missing"
 SPLITS = ("test", "manual")  # whose accuracy is drawn and fitted

@@ -87,13 +87,13 @@ def _describe_machine(problems: list[str]) -> tuple[dict[str, Any], list[str]]:
     from sentiment140_bert.machine import facts, gpu
     from sentiment140_bert.training import environment
 
-    installed, gpu_here = gpu.all_gpus(), facts.torch_gpu()
-    driver_cuda = gpu.driver_cuda() if installed else None
+    installed, gpu_here = gpu.list_gpus(), facts.describe_torch_gpu()
+    driver_cuda = gpu.read_driver_cuda() if installed else None
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    why = facts.why_unused(installed, gpu_here is not None, torch.version.cuda, driver_cuda, visible)
+    why = facts.explain_unused_gpu(installed, gpu_here is not None, torch.version.cuda, driver_cuda, visible)
     remarks = [why] if why else []
     if gpu_here:
-        unfit = facts.too_old(gpu_here["name"], gpu_here["compute_capability"], gpu_here["architectures"])
+        unfit = facts.explain_old_gpu(gpu_here["name"], gpu_here["compute_capability"], gpu_here["architectures"])
         problems += [unfit] if unfit else []
     if gpu_here and gpu_here["count"] > 1:
         number = gpu_here["count"]
@@ -106,8 +106,8 @@ def _describe_machine(problems: list[str]) -> tuple[dict[str, Any], list[str]]:
         "system": described["system"],
         "python": described["python"],
         "cpu": described["cpu"],
-        "cores": facts.cores(),
-        "memory": facts.memory_total(),
+        "cores": facts.count_cores(),
+        "memory": facts.read_memory_total(),
         "gpu": gpu_here,
         "driver": {"gpus": [card.name for card in installed], "version": installed[0].driver if installed else None}
         | {"cuda": driver_cuda},
@@ -191,14 +191,14 @@ def _choose(recipe: Recipe, problems: list[str]) -> dict[str, Any] | None:
 def _measure_disk(recipe: Recipe, output_dir: Path, estimate: dict[str, Any] | None) -> dict[str, Any]:
     """Return the MiB that are free, and that the job needs: its checkpoints, one more while writing, and the model."""
     from sentiment140_bert.confined import cache_dir
-    from sentiment140_bert.machine.facts import free_disk
+    from sentiment140_bert.machine.facts import measure_free_disk
 
     needed = None
     if estimate:
         saves, size = estimate["job"]["saves"], estimate["checkpoint"]
         checkpoints = min(saves, (recipe.training.save_total_limit or saves) + 1)
         needed = (checkpoints + 1) * size + size // WEIGHTS_IN_CHECKPOINT
-    return {"free": free_disk(output_dir), "cache_free": free_disk(cache_dir()), "needed": needed}
+    return {"free": measure_free_disk(output_dir), "cache_free": measure_free_disk(cache_dir()), "needed": needed}
 
 
 def check_logins() -> dict[str, bool]:

@@ -45,11 +45,11 @@ def probe(recipe: Recipe, folder: Path, has_tokenizer: bool) -> dict[str, Any]:
     Raises:
         S140Error: The model's shape is unknown, or the batch does not fit into memory.
     """
-    from sentiment140_bert.machine.facts import nearest_folder
+    from sentiment140_bert.machine.facts import find_existing_folder
     from sentiment140_bert.training import trainer
 
     lengths, assumed = _draw_lengths(recipe, has_tokenizer)
-    with tempfile.TemporaryDirectory(dir=nearest_folder(folder), prefix=".s140-probe-") as temporary:
+    with tempfile.TemporaryDirectory(dir=find_existing_folder(folder), prefix=".s140-probe-") as temporary:
         trial = _train_steps(recipe, Path(temporary), lengths)
     share, parts, settings = trainer.share_of(trial.settings), trial.outcome.share, trial.settings
     half = settings.fp16 or settings.bf16

@@ -18,7 +18,7 @@ from curve_fixtures import SEEDS, SIZES, find_run, hash_files, read, read_points
 from sentiment140_bert import saved_recipe
 from sentiment140_bert.experiments.learning_curve.plan import CurveDir, Training, estimate_time_left, limit_sizes
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.visible import format_duration
+from sentiment140_bert.text import format_duration
 
 pytest_plugins = ("model_fixtures", "curve_fixtures")
 FILES = ["README.md", "curve.csv", "curve.json", "curve.png", "plan.json", "points"]

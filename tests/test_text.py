@@ -9,7 +9,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment140_bert.visible import visible, visible_json
+from sentiment140_bert.text import escape_hidden, escape_hidden_json
 
 BIDIRECTIONAL = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 MARKS = "\u061c\u200e\u200f"  # of direction
@@ -19,7 +19,7 @@ READABLE = ("L", "M", "N", "P", "S")
 
 
 def is_hidden(sign: str) -> bool:
-    return visible(sign) != sign
+    return escape_hidden(sign) != sign
 
 
 def test_every_sign_that_is_not_to_be_printed_is_shown_as_an_escape() -> None:
@@ -31,7 +31,7 @@ def test_every_sign_that_is_not_to_be_printed_is_shown_as_an_escape() -> None:
     }
     wanted |= {*MARKS, *WITHOUT_WIDTH, *map(chr, range(0xE0000, 0xE0080))}  # the last are tags
     wanted -= {"\n", "\t"}
-    assert [ascii(sign) for sign in wanted if visible(sign) != ascii(sign)[1:-1]] == []
+    assert [ascii(sign) for sign in wanted if escape_hidden(sign) != ascii(sign)[1:-1]] == []
 
 
 def test_what_people_write_is_left_alone() -> None:
@@ -42,10 +42,13 @@ def test_what_people_write_is_left_alone() -> None:
 
 @given(st.text(max_size=20))
 def test_json_means_the_same(text: str) -> None:
-    for shown in (visible_json(json.dumps(text, ensure_ascii=False)), visible_json(json.dumps([text], indent=1))):
+    for shown in (
+        escape_hidden_json(json.dumps(text, ensure_ascii=False)),
+        escape_hidden_json(json.dumps([text], indent=1)),
+    ):
         assert not any(is_hidden(sign) for sign in shown)
         assert json.loads(shown) in (text, [text])
 
 
 def test_white_space_between_the_values_of_json_stays() -> None:
-    assert json.loads(visible_json('{\r\n"a": "\u202e\x7f"}')) == {"a": "\u202e\x7f"}
+    assert json.loads(escape_hidden_json('{\r\n"a": "\u202e\x7f"}')) == {"a": "\u202e\x7f"}
