@@ -1,4 +1,4 @@
-"""Which words of a tweet moved a classifier's answer, and by how much.
+"""Weigh the words of a tweet by their influence on a classifier's prediction.
 
 Integrated gradients (Sundararajan, Taly and Yan 2017) over the word embeddings, by captum. The path leads from the same
 number of padding tokens between the same special tokens to the tweet; what is explained is the logit of positive minus
@@ -62,7 +62,8 @@ def explain_texts(
         model: A sequence classifier in evaluation mode.
         tokenizer: Its own, a fast one; it is not changed.
         texts: The model's inputs.
-        positive: Position of that label among the logits; ``negative`` likewise.
+        positive: Position of that label among the logits.
+        negative: Position of that label among the logits.
         max_length: Tokens after which a tweet is cut.
         steps: Points on the path (Gauss-Legendre).
 

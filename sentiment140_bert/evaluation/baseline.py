@@ -1,4 +1,4 @@
-"""What a model has to beat: the majority class, and a logistic regression on the TF-IDF of words and word pairs."""
+"""Baselines that a model has to beat: the majority class, and logistic regression on TF-IDF of words and pairs."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from sentiment140_bert.files import write_whole
 if TYPE_CHECKING:
     from sentiment140_bert.data.cache import Prepared
     from sentiment140_bert.evaluation.scores import Predictions
+    from sentiment140_bert.schemas.metrics import Baseline as BaselineScores
 
 log = logging.getLogger(__name__)
 FILE = "baseline.parquet"
@@ -179,7 +180,7 @@ class Baselines:
     majority: float
     tfidf: Callable[[Sequence[str]], Floats] | None = None
 
-    def compare(self, predictions: Predictions) -> dict[str, Any]:
+    def compare(self, predictions: Predictions) -> dict[str, BaselineScores]:
         """Return the ``accuracy`` of each baseline, and the ``lift``, by which the model is better."""
         positive = {"majority": np.full(len(predictions.truth), self.majority)}
         if self.tfidf:
@@ -187,7 +188,7 @@ class Baselines:
         return {name: _measure_lift(predictions, shares) for name, shares in positive.items()}
 
 
-def _measure_lift(predictions: Predictions, positive: Floats) -> dict[str, Any]:
+def _measure_lift(predictions: Predictions, positive: Floats) -> BaselineScores:
     correct = (positive >= 0.5) == (predictions.truth == 1)
     comparison = intervals.compare_accuracy(predictions.correct, correct, predictions.truth)
     return {"accuracy": comparison["second"], "lift": comparison["difference"], "p_value": comparison["p_value"]}

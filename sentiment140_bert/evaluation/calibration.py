@@ -1,4 +1,4 @@
-"""Whether scores are probabilities: reliability, the temperature that corrects it, and when a model should abstain."""
+"""Reliability of scores as probabilities, the temperature that corrects it, and the threshold to abstain."""
 
 from __future__ import annotations
 
@@ -95,12 +95,12 @@ def measure_reliability(positive: Floats, truth: Labels) -> dict[str, Any]:
     squares = (positive - truth) ** 2
     return {
         "bins": bins,
-        "expected_calibration_error": {"value": error} | _bound_error(positive - truth, truth, parts, error),
-        "brier_score": {"value": float(np.mean(squares))} | intervals.bootstrap_means(squares, truth),
+        "expected_calibration_error": {"value": error, **_bound_error(positive - truth, truth, parts, error)},
+        "brier_score": {"value": float(np.mean(squares)), **intervals.bootstrap_means(squares, truth)},
     }
 
 
-def _bound_error(over: Floats, truth: Labels, parts: list[npt.NDArray[np.int64]], error: float) -> dict[str, float]:
+def _bound_error(over: Floats, truth: Labels, parts: list[npt.NDArray[np.int64]], error: float) -> intervals.Limits:
     """Return ``low`` and ``high`` of a calibration error.
 
     Drawing again adds noise to every bin, and noise looks like error. So the resampled errors are too large, and their
@@ -110,7 +110,7 @@ def _bound_error(over: Floats, truth: Labels, parts: list[npt.NDArray[np.int64]]
     for number, rows in enumerate(parts):
         columns[rows, number] = over[rows]
     drawn = intervals.bootstrap_means(columns, truth, lambda means: np.abs(means).sum(axis=1))
-    low, high = (max(0.0, 2 * error - drawn[end]) for end in ("high", "low"))
+    low, high = max(0.0, 2 * error - drawn["high"]), max(0.0, 2 * error - drawn["low"])
     return {"low": min(low, error), "high": max(high, error)}
 
 

@@ -1,4 +1,4 @@
-"""``s140 evaluate`` on any tweets: a model's scores beside baselines, and which of the tweets it was trained on."""
+"""``s140 evaluate`` on any tweets: a model's scores, baselines, and which of the tweets it was trained on."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Evaluation:
 def evaluate_model(
     model: str, tables: Mapping[str, pa.Table], revision: str | None = None, name: str = "", backend: str | None = None
 ) -> Evaluation:
-    """Score a model beside baselines, and look for its training tweets among those that it is scored on.
+    """Score a model, compare it with baselines, and look for its training tweets among the scored ones.
 
     Args:
         model: A run directory, a model folder or a Hub id.

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import TypedDict
 
+from sentiment140_bert.schemas.metrics import MeasuredScore
+
 CONFIDENCE_LEVEL = 0.95
 SIGNIFICANT = 1 - CONFIDENCE_LEVEL  # a p-value below it
 RESAMPLES = 999
@@ -35,6 +37,14 @@ SHARES = {
 }
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+
+class Limits(TypedDict):
+    """The limits of an interval."""
+
+    low: float
+    high: float
 
 
 def bound_share(successes: int, n: int) -> tuple[float, float]:
@@ -50,15 +60,15 @@ def bound_share(successes: int, n: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def measure_share(successes: int, n: int) -> dict[str, float]:
+def measure_share(successes: int, n: int) -> MeasuredScore:
     """Return ``value``, ``low`` and ``high`` of a share; ``n`` is at least 1."""
     low, high = bound_share(successes, n)
     return {"value": successes / n, "low": low, "high": high}
 
 
-def bound_shares(values: dict[str, float | int]) -> dict[str, dict[str, float]]:
+def bound_shares(values: dict[str, float | int]) -> dict[str, Limits]:
     """Return ``low`` and ``high`` of every score that is a share, from the counts of a confusion matrix."""
-    limits = {}
+    limits: dict[str, Limits] = {}
     for name, (counted, not_counted) in SHARES.items():
         successes = sum(int(values[count]) for count in counted)
         n = successes + sum(int(values[count]) for count in not_counted)
@@ -68,7 +78,7 @@ def bound_shares(values: dict[str, float | int]) -> dict[str, dict[str, float]]:
     return limits
 
 
-def bootstrap_counts(counts: npt.NDArray[np.int64], statistic: Callable[[Floats], Floats]) -> dict[str, float]:
+def bootstrap_counts(counts: npt.NDArray[np.int64], statistic: Callable[[Floats], Floats]) -> Limits:
     """Return ``low`` and ``high`` of a score that is a function of a confusion matrix.
 
     Drawing the tweets of a class again is drawing its counts from a multinomial distribution.
@@ -82,9 +92,7 @@ def bootstrap_counts(counts: npt.NDArray[np.int64], statistic: Callable[[Floats]
     return find_limits(statistic(np.stack(drawn, axis=1).astype(np.float64)))
 
 
-def bootstrap_means(
-    values: Floats, truth: Labels, statistic: Callable[[Floats], Floats] | None = None
-) -> dict[str, float]:
+def bootstrap_means(values: Floats, truth: Labels, statistic: Callable[[Floats], Floats] | None = None) -> Limits:
     """Return ``low`` and ``high`` of a mean over all tweets, or of a function of several means.
 
     Args:
@@ -97,7 +105,7 @@ def bootstrap_means(
     return find_limits(statistic(means) if statistic else means[:, 0])
 
 
-def bootstrap_roc_auc(positive: Floats, truth: Labels) -> dict[str, float]:
+def bootstrap_roc_auc(positive: Floats, truth: Labels) -> Limits:
     """Return ``low`` and ``high`` of the area under the ROC curve: the share of pairs of both classes in right order.
 
     Args:
@@ -117,7 +125,7 @@ def bootstrap_roc_auc(positive: Floats, truth: Labels) -> dict[str, float]:
     return find_limits(np.concatenate(areas))
 
 
-def find_limits(scores: Floats) -> dict[str, float]:
+def find_limits(scores: Floats) -> Limits:
     """Return the limits of the middle ``CONFIDENCE_LEVEL`` of resampled scores."""
     tail = (1 - CONFIDENCE_LEVEL) / 2
     low, high = np.quantile(scores, [tail, 1 - tail], method="weibull")  # of 999 the 25th and the 975th
@@ -136,18 +144,15 @@ def _draw_weights(truth: Labels) -> Iterator[Floats]:
         yield np.bincount(np.concatenate(drawn), minlength=size * n).reshape(size, n).astype(np.float64)
 
 
-Flags = npt.NDArray[np.bool_]
-
-
 class Comparison(TypedDict):
     """Two models on the same ``n`` tweets: their accuracies, the difference (first minus second) and its p-value."""
 
     n: int
-    first: dict[str, float]
-    second: dict[str, float]
+    first: MeasuredScore
+    second: MeasuredScore
     only_first_right: int
     only_second_right: int
-    difference: dict[str, float]
+    difference: MeasuredScore
     p_value: float
 
 
@@ -178,7 +183,7 @@ def compare_accuracy(first: Flags, second: Flags, truth: Labels) -> Comparison:
     }
 
 
-def measure_difference(first: Flags, second: Flags, truth: Labels) -> dict[str, float]:
+def measure_difference(first: Flags, second: Flags, truth: Labels) -> MeasuredScore:
     """Return first minus second accuracy with ``low`` and ``high``; arguments as :func:`compare_accuracy`."""
     better, worse = first & ~second, second & ~first
     counts = np.array(
@@ -188,4 +193,4 @@ def measure_difference(first: Flags, second: Flags, truth: Labels) -> dict[str, 
         ]
     )
     limits = bootstrap_counts(counts, lambda drawn: (drawn[..., 0] - drawn[..., 1]).sum(axis=1) / len(truth))
-    return {"value": float(better.sum() - worse.sum()) / len(truth)} | limits
+    return {"value": float(better.sum() - worse.sum()) / len(truth), **limits}

@@ -19,6 +19,7 @@ from sentiment140_bert.evaluation.calibration import (
     trace_risk_coverage,
 )
 from sentiment140_bert.models.labels import NEUTRAL, LabelMapping, map_labels
+from sentiment140_bert.schemas.metrics import MeasuredScore, ThreeWay
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -164,7 +165,7 @@ def _score_binary(positive: Floats, truth: Labels) -> dict[str, Any]:
     limits["log_loss"] = intervals.bootstrap_means(compute_log_losses(positive, truth), truth)
     if "roc_auc" in values:
         limits["roc_auc"] = intervals.bootstrap_roc_auc(positive, truth)
-    return {name: {"value": value} | limits.get(name, {}) for name, value in values.items()}
+    return {name: {"value": value, **limits.get(name, {})} for name, value in values.items()}
 
 
 def _compute_f1(counts: Floats) -> Floats:
@@ -192,7 +193,7 @@ def _score_calibrated(predictions: Predictions, calibration: Calibration) -> dic
     abstaining: dict[str, Any] = {"answered": number, "coverage": intervals.measure_share(number, len(truth))}
     if number:
         abstaining["accuracy"] = intervals.measure_share(int(predictions.correct[answered].sum()), number)
-    log_loss = {"value": float(losses.mean())} | intervals.bootstrap_means(losses, truth)
+    log_loss: MeasuredScore = {"value": float(losses.mean()), **intervals.bootstrap_means(losses, truth)}
     return {"calibrated": measure_reliability(positive, truth) | {"log_loss": log_loss}, "abstaining": abstaining}
 
 
@@ -212,7 +213,7 @@ def abstain_below(positive: Floats, calibration: Calibration) -> Labels:
     return np.where(unsure, NEUTRAL, (positive >= 0.5).astype(np.int64))
 
 
-def score_three_way(labels: Labels, truth: Labels) -> dict[str, Any]:
+def score_three_way(labels: Labels, truth: Labels) -> ThreeWay:
     """Score predicted labels of three classes.
 
     Args:
@@ -252,9 +253,9 @@ def score_three_way(labels: Labels, truth: Labels) -> dict[str, Any]:
     }
 
 
-def _measure_with_interval(matrix: Labels, statistic: Callable[[Floats], Floats]) -> dict[str, float]:
+def _measure_with_interval(matrix: Labels, statistic: Callable[[Floats], Floats]) -> MeasuredScore:
     value = float(statistic(matrix[None].astype(np.float64))[0])
-    return {"value": value} | intervals.bootstrap_counts(matrix, statistic)
+    return {"value": value, **intervals.bootstrap_counts(matrix, statistic)}
 
 
 def _take_diagonal(counts: Floats) -> Floats:

@@ -6,15 +6,15 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sentiment140_bert.evaluation import intervals
+from sentiment140_bert.schemas.metrics import Slice
 
 Rows = npt.NDArray[np.bool_]
-MIN_TWEETS = 20  # tweets in a slice, and beside it, for a test to mean something
+MIN_TWEETS = 20  # tweets in a slice, and outside of it, for a test to mean something
 MIN_OF_TOPIC = 10
 SHORT, LONG = 5, 20  # words: about the shortest and the longest sixth of the corpus
 MIN_WORDS = 4  # a shorter tweet says nothing of its language
@@ -89,7 +89,7 @@ def find_slices(texts: Sequence[str], topics: Sequence[str | None] | None = None
     return {name: rows for name, rows in members.items() if rows.any()}
 
 
-def score_slices(correct: Rows, members: Mapping[str, Rows]) -> list[dict[str, Any]]:
+def score_slices(correct: Rows, members: Mapping[str, Rows]) -> list[Slice]:
     """Measure the accuracy on every slice, and test if it is significantly worse than on the rest.
 
     A slice is tested by Fisher's exact test, one-sided, against all other tweets; the p-values are corrected for the

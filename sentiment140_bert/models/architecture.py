@@ -1,4 +1,4 @@
-"""What differs between architectures: the names of their dropouts, the tokens they take, the rows of their heads."""
+"""Differences between architectures: the names of their dropouts, the tokens they take, the rows of their heads."""
 
 from __future__ import annotations
 

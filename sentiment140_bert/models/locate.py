@@ -1,4 +1,4 @@
-"""Where a model is: a Hub id, a folder, a run, or the bundled encoder."""
+"""Locate a model: a Hub id, a folder, a run, or the bundled encoder."""
 
 from __future__ import annotations
 
