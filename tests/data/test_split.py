@@ -1,4 +1,4 @@
-"""Folding equal texts, drawing the sample, and the splits."""
+"""Deduplicate, sample and split: as a second implementation without arrays does, for any numbers of texts."""
 
 from __future__ import annotations
 
@@ -24,35 +24,30 @@ STAMPS = (
 )
 
 
-def table(items: list[Item], stamp: str | None = STAMPS[0]) -> pa.Table:
-    """One row for each item; the number in its key decides its date and its user."""
+def make_table(items: list[Item], stamp: str | None = STAMPS[0]) -> pa.Table:
+    """Make one row for each item; the number in its key decides its date and its user."""
     numbers = [int(key[1:]) for key, _ in items]
     keys = [key for key, _ in items]
     dates = [stamp and stamp.format(n // 3600, n // 60 % 60, n % 60) for n in numbers]
-    return pa.table(
-        {
-            "key": keys,
-            "text": keys,
-            "label": pa.array([label for _, label in items], pa.int8()),
-            "date": pa.array(dates, pa.string()),
-            "user": pa.array([stamp and f"user{n % 37}" for n in numbers], pa.string()),
-        }
-    )
+    users = [stamp and f"user{n % 37}" for n in numbers]
+    labels = pa.array([label for _, label in items], pa.int8())
+    columns = {"date": pa.array(dates, pa.string()), "user": pa.array(users, pa.string())}
+    return pa.table({"key": keys, "text": keys, "label": labels, **columns})
 
 
-def splits(items: list[Item], stamp: str | None = STAMPS[0], **values: object) -> dict[str, list[Item]]:
-    parts = split.assign_splits(table(items, stamp), DataConfig(**values))
-    return {name: [items[at] for at in part] for name, part in parts.items()}
+def split_items(items: list[Item], stamp: str | None = STAMPS[0], **values: object) -> dict[str, list[Item]]:
+    rows = split.assign_splits(make_table(items, stamp), DataConfig(**values))
+    return {name: [items[at] for at in part] for name, part in rows.items()}
 
 
-def drawn(items: list[Item], **values: object) -> set[Item]:
-    return {item for part in splits(items, **values).values() for item in part}
-
-
-def of(shape: tuple[int, int, int]) -> list[Item]:
-    """As many texts as it says that are negative, positive, and both."""
+def make_items(shape: tuple[int, int, int]) -> list[Item]:
+    """Make as many texts as the shape says that are negative, positive, and both."""
     labels = [(0,)] * shape[0] + [(1,)] * shape[1] + [(0, 1)] * shape[2]
     return [(f"t{number}", label) for number, pair in enumerate(labels) for label in pair]
+
+
+def alternate(count: int) -> list[Item]:
+    return [(f"t{n}", n % 2) for n in range(count)]
 
 
 plain = st.tuples(st.integers(30, 90), st.integers(30, 90), st.just(0))
@@ -61,70 +56,139 @@ sizes = st.one_of(st.integers(8, 12), st.sampled_from([0.1, 0.13, 0.2]))
 seeds = st.integers(0, 2**32 - 1)
 
 
+# ---- properties of splits
+
+
 @given(shape=plain, validation=sizes, test=sizes, seed=seeds, share=st.floats(0.7, 1))
-@settings(max_examples=100)
-def test_splits_are_disjoint_stratified_and_of_the_size_asked_for(shape, validation, test, seed, share):
-    items = of(shape)
+@settings(max_examples=60)
+def test_splits_are_disjoint_stratified_and_of_their_size(shape, validation, test, seed, share):
+    items = make_items(shape)
     total = int(share * len(items))
-    parts = splits(items, max_samples=total, validation_size=validation, test_size=test, split_seed=seed)
+    parts = split_items(items, max_samples=total, validation_size=validation, test_size=test, split_seed=seed)
     everything = [item for part in parts.values() for item in part]
     assert len(everything) == len(set(everything)) == total
-    wanted = {"validation": validation, "test": test}
-    for name, size in wanted.items():
+    for name, size in {"validation": validation, "test": test}.items():
         assert len(parts[name]) == (round(size * total) if size < 1 else size)
     for name, part in parts.items():
         expected = len(part) * sum(label for _, label in items) / len(items)
-        away = abs(sum(label for _, label in part) - expected)
-        assert away < 2 if name == "train" else away <= 1  # what the others are rounded by adds up there
+        difference = abs(sum(label for _, label in part) - expected)
+        assert difference < 2 if name == "train" else difference <= 1  # the rounding of the others adds up in train
 
 
-@given(shape=with_twins, seed=seeds, random=st.randoms(use_true_random=False))
-@settings(max_examples=50)
-def test_neither_chance_nor_the_order_of_the_rows_decides(shape, seed, random):
-    items = of(shape)
-    values = {"max_samples": 60, "validation_size": 12, "test_size": 12, "split_seed": seed}
-    shuffled = random.sample(items, len(items))
-    assert splits(items, **values) == splits(items, **values)
-    assert {name: set(part) for name, part in splits(items, **values).items()} == {
-        name: set(part) for name, part in splits(shuffled, **values).items()
-    }
-
-
-@given(shape=with_twins, seed=seeds, size=st.integers(30, 59))
-@settings(max_examples=100)
-def test_a_smaller_sample_is_part_of_a_larger_one(shape, seed, size):
-    items = of(shape)
-    small, large = (
-        drawn(items, max_samples=n, split_seed=seed, test_size=8, validation_size=8) for n in (size, size + 1)
+@given(shape=with_twins, seed=seeds, size=st.integers(30, 59), random=st.randoms(use_true_random=False))
+@settings(max_examples=60)
+def test_a_smaller_sample_is_part_of_a_larger_one_in_any_order_of_the_rows(shape, seed, size, random):
+    items = make_items(shape)
+    values = {"validation_size": 8, "test_size": 8, "split_seed": seed}
+    parts, shuffled, larger = (
+        {name: set(part) for name, part in split_items(order, max_samples=samples, **values).items()}
+        for order, samples in ((items, size), (random.sample(items, len(items)), size), (items, size + 1))
     )
-    assert small <= large
+    assert parts == shuffled
+    assert set.union(*parts.values()) <= set.union(*larger.values())
 
 
 @given(shape=with_twins, seed=seeds, sample=st.one_of(st.none(), st.integers(40, 60)))
-@settings(max_examples=100)
-def test_both_copies_of_a_kept_text_stand_in_the_same_split(shape, seed, sample):
-    items = of(shape)
-    parts = splits(items, max_samples=sample, validation_size=10, test_size=10, split_seed=seed)
-    assert (sample or len(items)) - sum(map(len, parts.values())) in (0, 1)  # a pair is not parted
+@settings(max_examples=60)
+def test_both_copies_of_a_text_are_in_the_same_split(shape, seed, sample):
+    items = make_items(shape)
+    parts = split_items(items, max_samples=sample, validation_size=10, test_size=10, split_seed=seed)
+    assert (sample or len(items)) - sum(map(len, parts.values())) in (0, 1)  # a pair is not separated
     copies = Counter(key for key, _ in items)
     for part in parts.values():
         assert all(count == copies[key] for key, count in Counter(key for key, _ in part).items())
 
 
-def number_of(text: str, seed: int) -> int:
-    """The number that decides where a text goes, as split.py describes it."""
+@given(seed=seeds, total=st.integers(200, 400))
+@settings(max_examples=30)
+def test_by_user_no_user_is_in_two_splits(seed, total):
+    items = [(f"t{n}", n // 37 % 2) for n in range(total)]
+    parts = split_items(items, split_by="user", validation_size=40, test_size=40, split_seed=seed)
+    users = [{int(key[1:]) % 37 for key, _ in part} for part in parts.values()]
+    assert sum(map(len, users)) == len(set.union(*users)) == 37
+    assert all(abs(len(parts[name]) - 40) <= 12 for name in ("validation", "test"))
+
+
+@pytest.mark.parametrize("stamp", STAMPS)
+def test_by_time_the_latest_are_the_test(stamp):
+    items = [(f"t{n}", n % 2) for n in range(0, 4000, 7)][::-1]
+    parts = split_items(items, stamp, split_by="time", validation_size=40, test_size=0.1)
+    times = {name: [int(key[1:]) for key, _ in part] for name, part in parts.items()}
+    assert (len(times["validation"]), len(times["test"])) == (40, 57)
+    assert max(times["train"]) < min(times["validation"])
+    assert max(times["validation"]) < min(times["test"])
+
+
+def test_by_time_does_not_depend_on_the_time_zone_of_the_machine(monkeypatch):
+    def find_latest(zone: str) -> set[Item]:
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        night = "Fri Apr 24 {0:02}:{1:02}:{2:02} PDT 2009"  # when summer time began in Cairo
+        items = [(f"t{n}", n % 2) for n in range(0, 7200, 45)]
+        return set(split_items(items, night, split_by="time", validation_size=40, test_size=40)["test"])
+
+    try:
+        assert find_latest("UTC") == find_latest("Africa/Cairo")
+    finally:
+        monkeypatch.delenv("TZ")
+        time.tzset()
+
+
+@pytest.mark.parametrize("by", ["random", "user"])
+def test_another_seed_gives_other_splits(by):
+    items = [(f"t{n}", n // 37 % 2) for n in range(1000)]
+    one, again, other = (split_items(items, split_by=by, split_seed=seed, test_size=300) for seed in (1, 1, 2))
+    assert one == again
+    assert all(set(one[name]) != set(other[name]) for name in one)
+    labels = [label for _, label in one["train"]]
+    assert 0.35 < np.mean(labels[:100]) < 0.65, "the order of a split does not mix the labels"
+
+
+def test_any_seed_of_a_recipe_and_no_test_split():
+    for seed in (0, 2**32 - 1):
+        assert len(split_items(alternate(100), split_seed=seed)["train"]) == 90
+    assert set(split_items(alternate(100), test_size=0)) == {"train", "validation"}
+
+
+@pytest.mark.parametrize(
+    ("items", "values", "message"),
+    [
+        ([("t1", 0)] * 50, {}, "one class only, all 50 usable tweets are negative"),
+        ([], {}, "holds no tweet that is negative or positive"),
+        (alternate(50), {"max_samples": 51}, "--max-samples is 51, but there are only 50"),
+        (alternate(50), {"test_size": 40, "validation_size": 10}, "50 tweets do not allow"),
+        (alternate(50), {"test_size": 30, "validation_size": 19}, "50 tweets do not allow"),
+        (alternate(10), {}, "10 tweets do not allow"),
+        (alternate(50), {"validation_size": 1, "test_size": 10}, "50 tweets do not allow"),
+        (alternate(50), {"validation_size": 10, "test_size": 1}, "50 tweets do not allow"),
+        ([(f"t{n}", int(n < 3)) for n in range(90)], {"test_size": 10}, "does not hold both labels"),
+        (alternate(100), {"stamp": None, "split_by": "time"}, "--split-by time needs"),
+        (alternate(100), {"stamp": None, "split_by": "user"}, "--split-by user needs"),
+        (alternate(100), {"stamp": "last Tuesday", "split_by": "time"}, "'last Tuesday'"),
+    ],
+)
+def test_tweets_that_cannot_be_split(items, values, message):
+    with pytest.raises(DataError, match=message):
+        split_items(items, **values)
+
+
+# ---- a second implementation
+
+
+def hash_text(text: str, seed: int) -> int:
+    """Return the number that decides the split of a text."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8, key=str(seed).encode()).digest(), "big")
 
 
-def order_of(items: list[Item], seed: int, as_units: bool = True) -> list[int]:
-    """All rows, the strata merged, written a second time without arrays; rows of one text are a unit."""
+def order_rows(items: list[Item], seed: int, as_units: bool = True) -> list[int]:
+    """Return all rows with the strata merged; rows of one text are a unit."""
     rows_of_text = defaultdict(list)
     for at, (key, _) in enumerate(items):
         rows_of_text[key if as_units else at].append(at)
     strata = defaultdict(list)
     for rows in rows_of_text.values():
         stratum = items[rows[0]][1] if len(rows) == 1 else 2
-        strata[stratum].append((number_of(items[rows[0]][0], seed), sorted(rows, key=lambda at: items[at][1])))
+        strata[stratum].append((hash_text(items[rows[0]][0], seed), sorted(rows, key=lambda at: items[at][1])))
     placed = []
     for stratum, units in strata.items():
         for place, (_, rows) in enumerate(sorted(units)):
@@ -132,35 +196,34 @@ def order_of(items: list[Item], seed: int, as_units: bool = True) -> list[int]:
     return [at for _, _, rows in sorted(placed) for at in rows]
 
 
-def nearest_end(groups: list[object], wanted: int) -> int:
+def find_boundary(groups: list[object], target: int) -> int:
     ends = [at for at in range(len(groups) + 1) if at in (0, len(groups)) or groups[at - 1] != groups[at]]
-    return min(ends, key=lambda at: (abs(at - wanted), at))
+    return min(ends, key=lambda at: (abs(at - target), at))
 
 
-def expected_splits(items: list[Item], data: DataConfig) -> dict[str, list[Item]]:
-    order = order_of(items, data.split_seed)
-    order = order[: nearest_end([items[at][0] for at in order], data.max_samples or len(order))]
-    sizes = [size if size >= 1 else round(size * len(order)) for size in (data.test_size, data.validation_size)]
+def expect_splits(items: list[Item], data: DataConfig) -> dict[str, list[Item]]:
+    order = order_rows(items, data.split_seed)
+    order = order[: find_boundary([items[at][0] for at in order], data.max_samples or len(order))]
+    sizes = [int(size) if size >= 1 else round(size * len(order)) for size in (data.test_size, data.validation_size)]
 
-    def user(at: int) -> str:
+    def get_user(at: int) -> str:
         return f"user{int(items[at][0][1:]) % 37}"
 
     if data.split_by == "user":
-        order.sort(key=lambda at: number_of(user(at), data.split_seed))
-        groups: list[object] = [user(at) for at in order]
+        order.sort(key=lambda at: hash_text(get_user(at), data.split_seed))
+        groups: list[object] = [get_user(at) for at in order]
     elif data.split_by == "time":
         order.sort(key=lambda at: -int(items[at][0][1:]))
         groups = list(order)
     else:
         groups = [items[at][0] for at in order]
-    first, second = nearest_end(groups, sizes[0]), nearest_end(groups, sum(sizes))
+    first, second = find_boundary(groups, sizes[0]), find_boundary(groups, sum(sizes))
     parts = {"train": order[second:], "validation": order[first:second], "test": order[:first]}
-    return {
-        name: [
-            items[at] for at in sorted(part, key=lambda at: (number_of(items[at][0], data.split_seed), items[at][1]))
-        ]
-        for name, part in parts.items()
-    }
+
+    def sort_key(item: Item) -> tuple[int, int]:
+        return hash_text(item[0], data.split_seed), item[1]
+
+    return {name: sorted((items[at] for at in part), key=sort_key) for name, part in parts.items()}
 
 
 @given(
@@ -172,167 +235,62 @@ def expected_splits(items: list[Item], data: DataConfig) -> dict[str, list[Item]
     test=sizes,
     random=st.randoms(use_true_random=False),
 )
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_splits_are_those_of_a_second_implementation(shape, seed, by, share, validation, test, random):
-    items = of(shape if by == "random" else (shape[0], shape[1], 0))
-    names = random.sample(range(len(items)), len(items))  # no date and no user goes with a label
-    keys = {key: f"t{name}" for (key, _), name in zip(items, names, strict=True)}
+    items = make_items(shape if by == "random" else (shape[0], shape[1], 0))
+    numbers = random.sample(range(len(items)), len(items))  # dates and users do not go with labels
+    keys = {key: f"t{number}" for (key, _), number in zip(items, numbers, strict=True)}
     items = [(keys[key], label) for key, label in items]
     values = {"validation_size": validation, "test_size": test, "split_by": by, "split_seed": seed}
-    data = DataConfig(max_samples=share and int(share * len(items)), **values)
-    wanted = expected_splits(items, data)
-    if all({label for _, label in part} == {0, 1} for part in wanted.values()):
-        found = splits(items, **vars(data))
-        assert {name: sorted(part) for name, part in found.items()} == {
-            name: sorted(part) for name, part in wanted.items()
-        }
-        assert [[key for key, _ in part] for part in found.values()] == [
-            [key for key, _ in part] for part in wanted.values()
-        ]
-    else:
+    values["max_samples"] = share and int(share * len(items))
+    expected = expect_splits(items, DataConfig(**values))
+    if any({label for _, label in part} != {0, 1} for part in expected.values()):
         with pytest.raises(DataError, match="does not hold both labels"):
-            splits(items, **vars(data))
-
-
-@pytest.mark.parametrize("by", ["random", "user"])
-def test_another_seed_gives_other_splits(by):
-    items = [(f"t{n}", n // 37 % 2) for n in range(1000)]
-    one, again, other = (splits(items, split_by=by, split_seed=seed, test_size=300) for seed in (1, 1, 2))
-    assert one == again
-    assert all(set(one[name]) != set(other[name]) for name in one)
-    labels = [label for _, label in one["train"]]
-    assert 0.35 < np.mean(labels[:100]) < 0.65, "the order of a split does not mix the labels"
-
-
-@pytest.mark.parametrize("seed", [0])
-def test_any_seed_that_a_recipe_takes_is_good(seed):
-    assert len(splits([(f"t{n}", n % 2) for n in range(100)], split_seed=seed)["train"]) == 90
-
-
-def test_no_test_split_where_none_is_asked_for():
-    assert set(splits([(f"t{n}", n % 2) for n in range(100)], test_size=0)) == {"train", "validation"}
-
-
-@pytest.mark.parametrize("stamp", STAMPS)
-def test_by_time_the_latest_are_the_test(stamp):
-    items = [(f"t{n}", n % 2) for n in range(0, 4000, 7)][::-1]
-    parts = splits(items, stamp, split_by="time", validation_size=40, test_size=0.1)
-    when = {name: [int(key[1:]) for key, _ in part] for name, part in parts.items()}
-    assert (len(when["validation"]), len(when["test"])) == (40, 57)
-    assert max(when["train"]) < min(when["validation"])
-    assert max(when["validation"]) < min(when["test"])
-
-
-def test_by_time_does_not_depend_on_the_time_zone_of_the_machine(monkeypatch):
-    def latest(zone: str) -> set[Item]:
-        monkeypatch.setenv("TZ", zone)
-        time.tzset()
-        night = "Fri Apr 24 {0:02}:{1:02}:{2:02} PDT 2009"  # when summer time began in Cairo
-        items = [(f"t{n}", n % 2) for n in range(0, 7200, 45)]
-        return set(splits(items, night, split_by="time", validation_size=40, test_size=40)["test"])
-
-    try:
-        assert latest("UTC") == latest("Africa/Cairo")
-    finally:
-        monkeypatch.delenv("TZ")
-        time.tzset()
-
-
-@given(seed=seeds, total=st.integers(200, 400))
-@settings(max_examples=30)
-def test_by_user_no_user_stands_on_both_sides(seed, total):
-    items = [(f"t{n}", n // 37 % 2) for n in range(total)]
-    parts = splits(items, split_by="user", validation_size=40, test_size=40, split_seed=seed)
-    users = [{int(key[1:]) % 37 for key, _ in part} for part in parts.values()]
-    assert sum(map(len, users)) == len(set.union(*users)) == 37
-    assert all(abs(len(parts[name]) - 40) <= 12 for name in ("validation", "test"))
-
-
-@pytest.mark.parametrize("by", ["time", "user"])
-def test_by_time_and_user_need_them(by):
-    with pytest.raises(DataError, match=f"--split-by {by} needs"):
-        splits([(f"t{n}", n % 2) for n in range(100)], None, split_by=by)
-
-
-def test_a_date_that_cannot_be_read_is_shown():
-    with pytest.raises(DataError, match="'last Tuesday'"):
-        splits([(f"t{n}", n % 2) for n in range(100)], "last Tuesday", split_by="time")
-
-
-@pytest.mark.parametrize(
-    ("items", "values", "message"),
-    [
-        ([("t1", 0)] * 50, {}, "one class only, all 50 usable tweets are negative"),
-        ([], {}, "holds no tweet that is negative or positive"),
-        ([(f"t{n}", n % 2) for n in range(50)], {"max_samples": 51}, "--max-samples is 51, but there are only 50"),
-        ([(f"t{n}", n % 2) for n in range(50)], {"test_size": 40, "validation_size": 10}, "50 tweets do not allow"),
-        ([(f"t{n}", n % 2) for n in range(50)], {"test_size": 30, "validation_size": 19}, "50 tweets do not allow"),
-        ([(f"t{n}", n % 2) for n in range(10)], {}, "10 tweets do not allow"),
-        ([(f"t{n}", n % 2) for n in range(50)], {"validation_size": 1, "test_size": 10}, "50 tweets do not allow"),
-        ([(f"t{n}", n % 2) for n in range(50)], {"validation_size": 10, "test_size": 1}, "50 tweets do not allow"),
-        ([(f"t{n}", int(n < 3)) for n in range(90)], {"test_size": 10}, "does not hold both labels"),
-    ],
-)
-def test_what_cannot_be_split(items, values, message):
-    with pytest.raises(DataError, match=message):
-        splits(items, **values)
-
-
-FOLDED = [("a", 0), ("b", 1), ("a", 0), ("c", 0), ("c", 1), ("c", 0), ("d", 1), ("d", 0), ("c", 0)]
-
-
-@pytest.mark.parametrize(
-    ("conflicts", "kept", "dropped"), [("drop", [0, 1], 6), ("majority", [0, 1, 3], 5), ("keep", [0, 1, 3, 4, 6, 7], 2)]
-)
-def test_equal_texts_are_folded_into_one(conflicts, kept, dropped):
-    keys, labels = zip(*FOLDED, strict=True)
-    folded = split.deduplicate(pa.chunked_array([keys]), np.array(labels, np.int8), conflicts)
-    assert folded.rows.tolist() == kept
-    assert folded.counts == {
-        "duplicates": 1,
-        "conflicting_texts": 2,
-        "conflicting_rows": 6,
-        "conflicting_dropped": dropped,
+            split_items(items, **values)
+        return
+    parts = split_items(items, **values)
+    assert {name: sorted(part) for name, part in parts.items()} == {
+        name: sorted(part) for name, part in expected.items()
     }
+    assert [[key for key, _ in part] for part in parts.values()] == [
+        [key for key, _ in part] for part in expected.values()
+    ]
 
 
 @given(items=st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 1))))
 @settings(max_examples=100)
-def test_folding_is_what_a_second_implementation_does(items):
-    of_text = defaultdict(list)
+def test_duplicates_are_those_of_a_second_implementation(items):
+    rows_of_text = defaultdict(list)
     for at, (key, _) in enumerate(items):
-        of_text[key].append(at)
-    conflicting = [rows for rows in of_text.values() if len({items[at][1] for at in rows}) == 2]
+        rows_of_text[key].append(at)
+    conflicting = [rows for rows in rows_of_text.values() if len({items[at][1] for at in rows}) == 2]
     for conflicts in ("drop", "majority", "keep"):
-        wanted = []
-        for rows in of_text.values():
-            positive = [at for at in rows if items[at][1] == 1]
-            negative = [at for at in rows if items[at][1] == 0]
+        expected = []
+        for rows in rows_of_text.values():
+            negative, positive = ([at for at in rows if items[at][1] == label] for label in (0, 1))
             if conflicts == "keep" or not positive or not negative:
-                wanted += positive[:1] + negative[:1]
+                expected += positive[:1] + negative[:1]
             elif conflicts == "majority" and len(positive) != len(negative):
-                wanted += max(positive, negative, key=len)[:1]
+                expected += max(positive, negative, key=len)[:1]
         keys = pa.chunked_array([[key for key, _ in items]], pa.string())
-        folded = split.deduplicate(keys, np.array([label for _, label in items], np.int8), conflicts)
-        assert folded.rows.tolist() == sorted(wanted)
-        kept_conflicting = sum(at in wanted for rows in conflicting for at in rows)
-        assert folded.counts == {
-            "duplicates": sum(len(rows) - 1 for rows in of_text.values() if rows not in conflicting),
+        result = split.deduplicate(keys, np.array([label for _, label in items], np.int8), conflicts)
+        assert result.rows.tolist() == sorted(expected)
+        remaining = sum(at in expected for rows in conflicting for at in rows)
+        assert result.counts == {
+            "duplicates": sum(len(rows) - 1 for rows in rows_of_text.values() if rows not in conflicting),
             "conflicting_texts": len(conflicting),
             "conflicting_rows": sum(map(len, conflicting)),
-            "conflicting_dropped": sum(map(len, conflicting)) - kept_conflicting,
+            "conflicting_dropped": sum(map(len, conflicting)) - remaining,
         }
 
 
 @given(shape=with_twins, seed=seeds, rows=st.integers(2, 60))
 @settings(max_examples=50)
-def test_a_sample_of_a_whole_table_is_stratified_and_in_its_order(shape, seed, rows):
-    items = of(shape)
-    whole = table(items)
-    chosen = split.draw_sample(whole, rows, seed)
-    wanted = sorted(order_of(items, seed, as_units=False)[:rows])
-    assert list(zip(chosen["key"].to_pylist(), chosen["label"].to_pylist(), strict=True)) == [
-        items[at] for at in wanted
-    ]
+def test_a_sample_of_a_table_is_stratified_and_in_its_order(shape, seed, rows):
+    items = make_items(shape)
+    sample = split.draw_sample(make_table(items), rows, seed)
+    expected = sorted(order_rows(items, seed, as_units=False)[:rows])
+    pairs = list(zip(sample["key"].to_pylist(), sample["label"].to_pylist(), strict=True))
+    assert pairs == [items[at] for at in expected]
     with pytest.raises(DataError, match="--max-samples is"):
-        split.draw_sample(whole, len(items) + 1, seed)
+        split.draw_sample(make_table(items), len(items) + 1, seed)

@@ -1,4 +1,4 @@
-"""Published splits: the files that are written, and that nothing is read but what ``data.json`` describes."""
+"""Publish splits: write the files of a dataset, and read back nothing but what its ``data.json`` describes."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ ROWS = {"train": 90, "validation": 20, "test": 10, "manual": 2}
 
 
 class Published:
-    """A folder as a snapshot of a dataset repository, and the splits that it was written from."""
+    """A snapshot of a dataset repository, and the splits that it was written from."""
 
     def __init__(self, folder: Path, prepared: Prepared, tokens: Prepared) -> None:
         self.folder, self.prepared, self.tokens = folder, prepared, tokens
-        self.shown: dict[str, str] = {}
+        self.checked: dict[str, str] = {}
         self.sizes, hashes = publish.write_dataset(
-            prepared, tokens, folder, lambda text, file: self.shown.update({file: text.decode()})
+            prepared, tokens, folder, lambda text, file: self.checked.update({file: text.decode()})
         )
         tokenizer = tokens.report["tokenizer"] | {"splits": hashes, "name": "bundled:minilm", "revision": None}
         described = tokens.report | {"tokenizer": tokenizer, "configs": self.sizes}
@@ -44,7 +44,7 @@ class Published:
     def read(self) -> Prepared:
         return publish.read_dataset(self.folder, "somebody/tweets", "c" * 40)
 
-    def tokens_of(self, name: str) -> Any:
+    def read_tokens(self, name: str) -> Any:
         return publish.read_tokens(self.folder, self.read(), name)
 
     def change(self, file: str, change: Callable[[pa.Table], pa.Table]) -> None:
@@ -62,31 +62,28 @@ def published(cache: Path, write, tmp_path: Path) -> Published:
     return Published(tmp_path / "published", prepared, tokenize_splits(prepared, tokenizer, 10))
 
 
-def rows(prepared: Prepared, *columns: str) -> dict[str, list[tuple[Any, ...]]]:
-    return {
-        name: list(zip(*(split[column][:] for column in columns), strict=True))
-        for name, split in prepared.splits().items()
-    }
+def list_rows(prepared: Prepared) -> dict[str, list[tuple[str, int]]]:
+    return {name: list(zip(split["text"], split["label"], strict=True)) for name, split in prepared.splits().items()}
 
 
-def test_what_is_written_comes_back(published: Published):
-    found = published.read()
-    assert rows(found, "text", "label") == rows(published.prepared, "text", "label")
-    assert found.report["published"] == {"repo_id": "somebody/tweets", "revision": "c" * 40}
-    assert found.report["fingerprint"] == published.prepared.report["fingerprint"]
-    topics = {name: split["topic"][:] for name, split in found.splits().items() if name.startswith("manual")}
+def test_written_splits_and_tokens_are_read_back(published: Published):
+    read = published.read()
+    assert list_rows(read) == list_rows(published.prepared)
+    assert read.report["published"] == {"repo_id": "somebody/tweets", "revision": "c" * 40}
+    assert read.report["fingerprint"] == published.prepared.report["fingerprint"]
+    topics = {name: split["topic"][:] for name, split in read.splits().items() if name.startswith("manual")}
     assert topics == {"manual": ["a phone", None], "manual_neutral": ["a film"]}
-    assert all(split["row"][:] == list(range(len(split))) for split in found.splits().values())
+    assert all(split["row"][:] == list(range(len(split))) for split in read.splits().values())
     for name in ROWS:
-        ids, lengths, truncated = published.tokens_of(name)
-        wanted = published.tokens.splits()[name]["input_ids"][:]
-        assert ids.to_pylist() == wanted
-        assert lengths.tolist() == list(map(len, wanted))
+        ids, lengths, truncated = published.read_tokens(name)
+        expected = published.tokens.splits()[name]["input_ids"][:]
+        assert ids.to_pylist() == expected
+        assert lengths.tolist() == list(map(len, expected))
         assert truncated == published.tokens.report["splits"][name]["token_length"]["truncated"]
-    assert published.tokens_of("manual_neutral") is None
+    assert published.read_tokens("manual_neutral") is None
 
 
-def test_the_files_hold_what_their_configs_say_and_all_text_was_shown_first(published: Published):
+def test_files_match_their_configs_and_all_text_was_checked_first(published: Published):
     three_way = {"manual": 3}
     expected = {"default": ROWS, "tokenized": ROWS, "three_way": three_way}
     assert {
@@ -104,12 +101,12 @@ def test_the_files_hold_what_their_configs_say_and_all_text_was_shown_first(publ
                 ones = [[1] * len(ids) for ids in table["input_ids"].to_pylist()]
                 assert table["attention_mask"].to_pylist() == ones
             else:
-                shown = published.shown[f"{config}/{file.name}"].split("\n")
+                checked = published.checked[f"{config}/{file.name}"].split("\n")
                 topics = [topic for topic in table["topic"].to_pylist() if topic] if config == "three_way" else []
-                assert shown == table["text"].to_pylist() + topics
+                assert checked == table["text"].to_pylist() + topics
 
 
-def test_however_many_rows_a_file_holds(cache, write, tmp_path, monkeypatch):
+def test_the_number_of_rows_in_a_file_makes_no_difference(cache, write, tmp_path, monkeypatch):
     write("t.csv", 40)
     prepared = prepare_splits(DataConfig(dataset="t.csv", validation_size=7, test_size=10))
     tokens = tokenize_splits(prepared, load_tokenizer("bundled:minilm", None, clean.make_normalizer("repair")), 10)
@@ -121,12 +118,12 @@ def test_however_many_rows_a_file_holds(cache, write, tmp_path, monkeypatch):
             shards = -(-count // per_shard)
             assert len(list((folder / "default").glob(f"{name}-*-of-{shards:05}.parquet"))) == shards
             assert published.sizes["default"][name]["num_examples"] == count
-            assert published.tokens_of(name)[0].to_pylist() == tokens.splits()[name]["input_ids"][:]
-        assert rows(published.read(), "text", "label") == rows(prepared, "text", "label")
+            assert published.read_tokens(name)[0].to_pylist() == tokens.splits()[name]["input_ids"][:]
+        assert list_rows(published.read()) == list_rows(prepared)
 
 
-def refusal(call: Callable[[], Any]) -> str:
-    """Return the sentence that refuses something, or nothing where it is taken."""
+def catch_refusal(call: Callable[[], Any]) -> str:
+    """Return the message of an error, or nothing without one."""
     try:
         call()
     except DataError as error:
@@ -134,33 +131,33 @@ def refusal(call: Callable[[], Any]) -> str:
     return ""
 
 
-def with_column(table: pa.Table, name: str, values: list[Any]) -> pa.Table:
+def replace_column(table: pa.Table, name: str, values: list[Any]) -> pa.Table:
     at = table.column_names.index(name)
     return table.set_column(at, name, pa.array(values, table.schema.field(at).type))
 
 
-def another_text(table: pa.Table) -> pa.Table:
-    return with_column(table, "text", [*table["text"].to_pylist()[:-1], "another"])
+def change_text(table: pa.Table) -> pa.Table:
+    return replace_column(table, "text", [*table["text"].to_pylist()[:-1], "another"])
 
 
-def another_label(table: pa.Table) -> pa.Table:
+def change_label(table: pa.Table) -> pa.Table:
     labels = table["label"].to_pylist()
-    return with_column(table, "label", [1 - labels[0] if labels[0] < 2 else 0, *labels[1:]])
+    return replace_column(table, "label", [1 - labels[0] if labels[0] < 2 else 0, *labels[1:]])
 
 
-def another_order(table: pa.Table) -> pa.Table:
+def change_order(table: pa.Table) -> pa.Table:
     return table.take(np.arange(len(table))[::-1])
 
 
-def a_row_less(table: pa.Table) -> pa.Table:
+def drop_row(table: pa.Table) -> pa.Table:
     return table.slice(1)
 
 
-def a_row_more(table: pa.Table) -> pa.Table:
+def add_row(table: pa.Table) -> pa.Table:
     return pa.concat_tables([table, table.slice(0, 1)])
 
 
-TEXT_CHANGES = (another_text, another_label, another_order, a_row_less, a_row_more)
+TEXT_CHANGES = (change_text, change_label, change_order, drop_row, add_row)
 
 
 def test_changed_tweets_of_any_split_are_refused(published: Published):
@@ -170,43 +167,43 @@ def test_changed_tweets_of_any_split_are_refused(published: Published):
         [path] = published.folder.glob(f"{file}-*.parquet")
         right = path.read_bytes()
         for change in TEXT_CHANGES:
-            if file.startswith("three_way") and change is another_order:
-                change = a_row_less  # two classes, of which each keeps its order
+            if file.startswith("three_way") and change is change_order:
+                change = drop_row  # two classes, of which each keeps its order
             published.change(file, change)
-            if "data.json describes" not in refusal(published.read):
+            if "data.json describes" not in catch_refusal(published.read):
                 missed.append((file, change.__name__))
             path.write_bytes(right)
     assert not missed
     published.read()
 
 
-def another_token(ids: list[list[int]]) -> list[list[int]]:
+def change_token(ids: list[list[int]]) -> list[list[int]]:
     return [*ids[:-1], [*ids[-1][:-1], 5]]
 
 
-def another_end(ids: list[list[int]]) -> list[list[int]]:
-    """The same tokens one after the other, of which the first text has one more."""
+def move_end(ids: list[list[int]]) -> list[list[int]]:
+    """Return the same tokens in the same order, with one more in the first text."""
     return [[*ids[0], ids[1][0]], ids[1][1:], *ids[2:]]
 
 
 def test_changed_tokens_of_any_split_are_refused(published: Published):
-    changes = (
-        another_token,
-        another_end,
-        lambda ids: ids[::-1],
-        lambda ids: ids[1:],
-        lambda ids: [*ids, ids[0]],
-    )
+    changes = (change_token, move_end, lambda ids: ids[::-1], lambda ids: ids[1:], lambda ids: [*ids, ids[0]])
     missed = []
     for name in ROWS:
         [path] = published.folder.glob(f"tokenized/{name}-*.parquet")
         right = path.read_bytes()
         for at, change in enumerate(changes):
             ids = change(pq.read_table(path)["input_ids"].to_pylist())
-            columns = {"input_ids": ids, "attention_mask": [[1] * len(one) for one in ids], "labels": [0] * len(ids)}
+            columns = {
+                "input_ids": ids,
+                "attention_mask": [[1] * len(text_ids) for text_ids in ids],
+                "labels": [0] * len(ids),
+            }
             schema = publish.get_features("tokenized").arrow_schema
             pq.write_table(pa.table(columns, schema=schema), path)
-            if f"split {name}, are not those of its data.json" not in refusal(partial(published.tokens_of, name)):
+            if f"split {name}, are not those of its data.json" not in catch_refusal(
+                partial(published.read_tokens, name)
+            ):
                 missed.append((name, at))
             path.write_bytes(right)
     assert not missed
@@ -224,8 +221,8 @@ def test_a_damaged_description_is_refused(published: Published):
     missed = []
     for name, content in changes.items():
         path.write_text(content if isinstance(content, str) else json.dumps(content), "utf-8")
-        if "The data.json of somebody/tweets is damaged" not in refusal(published.read):
+        if "The data.json of somebody/tweets is damaged" not in catch_refusal(published.read):
             missed.append(name)
     path.unlink()
-    assert "The data.json of somebody/tweets is damaged" in refusal(published.read)
+    assert "The data.json of somebody/tweets is damaged" in catch_refusal(published.read)
     assert not missed

@@ -1,4 +1,4 @@
-"""A published dataset whose data.json somebody wrote: each value of it may be anything, and none is a traceback."""
+"""Read published datasets of strangers: any value of their files may be odd, and none is a traceback."""
 
 from __future__ import annotations
 
@@ -23,58 +23,38 @@ from sentiment140_bert.data import leakage, publish
 from sentiment140_bert.errors import RunError, S140Error
 
 pytest_plugins = "hub_fixtures"
-VALUES = (
-    None,
-    -1,
-    10**30,
-    float("nan"),
-    float("inf"),
-    "x",
-    "../../x",
-    [],
-    {},
-    [None],
-    {"a": 5},
-    True,
-    1.5,
-    "\ud800",
-    "a" * 99_999,
-)
+NUMBERS = (-1, 10**30, float("nan"), float("inf"), 1.5, True)
+VALUES = (*NUMBERS, None, "x", "../../x", "\ud800", "a" * 99_999, [], {}, [None], {"a": 5})
 
 
-def places(content: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the way to every value in JSON."""
+def list_paths(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the keys that lead to every value in JSON."""
     for key, value in content.items() if isinstance(content, dict) else enumerate(content):
-        yield (*place, key)
+        yield (*path, key)
         if isinstance(value, dict | list):
-            yield from places(value, (*place, key))
+            yield from list_paths(value, (*path, key))
 
 
-def put(content: Any, place: tuple[Any, ...], value: Any) -> Any:
+def replace(content: Any, path: tuple[Any, ...], *values: Any) -> Any:
+    """Return a copy with another value at a path, or with none."""
     changed = copy.deepcopy(content)
     inner = changed
-    for key in place[:-1]:
+    for key in path[:-1]:
         inner = inner[key]
-    inner[place[-1]] = value
+    if values:
+        inner[path[-1]] = values[0]
+    else:
+        del inner[path[-1]]
     return changed
 
 
-def without(content: Any, place: tuple[Any, ...]) -> Any:
-    changed = copy.deepcopy(content)
-    inner = changed
-    for key in place[:-1]:
-        inner = inner[key]
-    del inner[place[-1]]
-    return changed
-
-
-def error_of(call: Callable[[], Any]) -> BaseException | None:
+def catch_error(call: Callable[[], Any]) -> BaseException | None:
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(call).exception()
 
 
 def use(folder: Path) -> None:
-    """Do what training on it and verifying it do."""
+    """Read all of a dataset, as training and verifying do."""
     prepared = publish.read_dataset(folder, "somebody/tweets", "c" * 40)
     for name in prepared.splits():
         publish.read_tokens(folder, prepared, name)
@@ -83,7 +63,7 @@ def use(folder: Path) -> None:
 
 @pytest.fixture
 def published(pushed: Path, hub: HubServer, cache: Path, tmp_path: Path) -> Path:
-    """The files of the pushed dataset."""
+    """The folder of a pushed dataset."""
     folder = tmp_path / "published"
     for name, content in hub.files(DATA, "dataset").items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -96,12 +76,12 @@ def test_any_value_of_its_description_may_be_odd(published: Path) -> None:
     file = published / "data.json"
     right = json.loads(file.read_text("utf-8"))
     values, wrong = itertools.cycle(VALUES), []
-    for place in places(right):
-        for content in (put(right, place, next(values)), without(right, place)):
+    for path in list_paths(right):
+        for content in (replace(right, path, next(values)), replace(right, path)):
             file.write_text(json.dumps(content), "utf-8")
-            error = error_of(lambda: use(published))
+            error = catch_error(lambda: use(published))
             if error is not None and not isinstance(error, S140Error):
-                wrong.append((place, repr(error)[:200]))
+                wrong.append((path, repr(error)[:200]))
     assert wrong == []
 
 
@@ -110,9 +90,7 @@ def test_its_tables_may_be_odd(published: Path) -> None:
         "no rows": pa.table({"text": pa.array([], pa.string()), "label": pa.array([], pa.int64())}),
         "other columns": pa.table({"a": [1]}),
         "other types": pa.table({"text": [1], "label": ["x"], "input_ids": ["x"], "labels": [[1]]}),
-        "nulls": pa.table(
-            {"text": [None], "label": [None], "input_ids": [None], "attention_mask": [None], "labels": [None]}
-        ),
+        "nulls": pa.table({name: [None] for name in ("text", "label", "input_ids", "attention_mask", "labels")}),
         "another label": pa.table(
             {"text": ["a"], "label": [77], "input_ids": [[10**12]], "attention_mask": [[1]], "labels": [-5]}
         ),
@@ -122,17 +100,17 @@ def test_its_tables_may_be_odd(published: Path) -> None:
         right = path.read_bytes()
         for name, table in tables.items():
             pq.write_table(table, path)
-            error = error_of(lambda: use(published))
+            error = catch_error(lambda: use(published))
             if not isinstance(error, S140Error):
                 wrong.append((path.name, name, repr(error)[:200]))
         for content in (b"", b"PAR1", right[:-9], right[:9] + bytes(40) + right[49:]):
             path.write_bytes(content)
-            error = error_of(lambda: use(published))
+            error = catch_error(lambda: use(published))
             if not isinstance(error, S140Error):
                 wrong.append((path.name, content[:9], repr(error)[:200]))
         path.write_bytes(right)
         shutil.move(path, path.with_suffix(".gone"))
-        if not isinstance(error := error_of(lambda: use(published)), S140Error):
+        if not isinstance(error := catch_error(lambda: use(published)), S140Error):
             wrong.append((path.name, "gone", repr(error)[:200]))
         shutil.move(path.with_suffix(".gone"), path)
     assert wrong == []
@@ -160,7 +138,7 @@ def test_hashes_of_training_texts_may_be_odd(tmp_path: Path) -> None:
     wrong = []
     for name, content in files.items():
         (tmp_path / "rows.safetensors").write_bytes(content)
-        error = error_of(lambda: leakage.read_hashes(tmp_path / "rows.safetensors"))
+        error = catch_error(lambda: leakage.read_hashes(tmp_path / "rows.safetensors"))
         if not isinstance(error, RunError):
             wrong.append((name, repr(error)[:200]))
     assert wrong == []
