@@ -42,7 +42,7 @@ def test_damaged_notes_are_a_sentence(mine: Path) -> None:
 
 def test_notes_of_an_unknown_tracker_are_left_alone(mine: Path, s140) -> None:
     (mine / "tracking.json").write_text('{"comet": {"id": "x"}}')
-    assert s140("track", "show", mine).stdout.strip() == "tracked nowhere"
+    assert s140("track", "show", mine).stdout.strip() == "has no tracker"
     assert tell(mine, "tensorboard")
     assert json.loads((mine / "tracking.json").read_text())["comet"] == {"id": "x"}
 
