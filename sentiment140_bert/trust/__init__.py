@@ -102,7 +102,7 @@ def _is_allowed_in_run(link: Path, name: Path) -> bool:
     if name == Path("checkpoints"):
         return is_known_place("checkpoints", describe_link(link))
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - no home, no error
-    logs = Path(os.environ.get("WANDB_CACHE_DIR") or Path(cache, "wandb"), "logs")
+    logs = Path(os.environ.get("WANDB_CACHE_DIR") or cache, "wandb", "logs")
     return name.parts[0] == "wandb" and name.suffix == ".log" and _leads_into(link, logs.resolve())
 
 

@@ -481,8 +481,10 @@ def test_a_folder_that_cannot_be_listed_is_refused(tmp_path: Path) -> None:
     folder.chmod(0o700)
 
 
-def test_a_log_links_only_into_the_cache_of_wandb(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+@pytest.mark.parametrize("variable", ["XDG_CACHE_HOME", "WANDB_CACHE_DIR"])
+def test_a_log_links_only_into_the_cache_of_wandb(tmp_path: Path, monkeypatch, variable: str) -> None:
+    monkeypatch.delenv("WANDB_CACHE_DIR", raising=False)
+    monkeypatch.setenv(variable, str(tmp_path / "cache"))
     logs = tmp_path / "cache" / "wandb" / "logs"
     logs.mkdir(parents=True)
     link = tmp_path / "run" / "wandb" / "debug-core.log"
