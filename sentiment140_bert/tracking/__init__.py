@@ -23,7 +23,7 @@ from sentiment140_bert import trust
 from sentiment140_bert.errors import Interrupted, MissingExtra, TrackerError
 from sentiment140_bert.run import RunDir
 from sentiment140_bert.tracking.sync import Sync
-from sentiment140_bert.tracking.sync_state import SyncState
+from sentiment140_bert.tracking.sync_state import SyncState, foreign_run
 from sentiment140_bert.tracking.tracked_run import FAILED, FINISHED, KILLED, TrackedRun
 from sentiment140_bert.tracking.tracker import Tracker
 
@@ -147,19 +147,21 @@ def _report_switched_off(name: str, reason: str) -> None:
 
 
 def _refuse_unnamed_place(tracker: Tracker, tracked_run: TrackedRun) -> bool:
-    """Return True, and log it, if a tracker would use a place that only a file names.
+    """Return True, and log it, if a tracker would use a place that only a file names, or a run of somebody else.
 
     Raises:
         TrackerError: It would, and the run is about to be trained: it would not be tracked.
     """
-    place = tracker.unnamed_place()
-    if not place:
+    if not tracker.is_own():
+        refusal = foreign_run(tracker.name, tracked_run.run)
+    elif place := tracker.unnamed_place():
+        refusal = TrackerError(
+            f"{tracker.name}: {tracked_run.run.path} names {place}, which was never named on this machine. Nothing is "
+            "sent there, because the run or its recipe may come from a stranger.",
+            tracker.how_to_trust(place),
+        )
+    else:
         return False
-    refusal = TrackerError(
-        f"{tracker.name}: {tracked_run.run.path} names {place}, which was never named on this machine. Nothing is sent "
-        "there, because the run or its recipe may come from a stranger.",
-        tracker.how_to_trust(place),
-    )
     if tracked_run.live:
         raise refusal
     log.warning("%s", refusal)

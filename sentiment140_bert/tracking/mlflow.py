@@ -19,6 +19,7 @@ from sentiment140_bert.credentials import strip_passwords
 from sentiment140_bert.errors import TrackerError, first_line
 from sentiment140_bert.tracking import mlflow_models
 from sentiment140_bert.tracking.mlflow_places import absolute, check_artifacts
+from sentiment140_bert.tracking.sync_state import foreign_run
 from sentiment140_bert.tracking.tracked_run import CARD, Point, RunStatus, TrackedRun
 from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
 
@@ -26,7 +27,8 @@ log = logging.getLogger(__name__)
 PARENT = "mlflow.parentRunId"  # as MLflow's own nested runs have it
 # MLflow's own stores in the current folder, which may have come as an archive; a journal can name a file to be removed.
 DEFAULT_STORES = ("mlflow.db", "mlflow.db-journal", "mlflow.db-wal", "mlruns")
-KEY = "s140.key"  # a tag: it finds a run whose creation was never answered
+KEY = "s140.key"  # a tag: it finds a run whose creation was never answered, and tells whose run it is
+CALLERS = "mlflow run"  # the kind of place that a caller's own active run is
 AT_ONCE = 1000  # metrics that a server takes in one request
 NOTE = 8000  # characters of a tag
 TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
@@ -152,7 +154,7 @@ class Mlflow(Tracker):
         if run_id is None:
             return None
         try:
-            return self.client.get_run(run_id)
+            run = self.client.get_run(run_id)
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
@@ -161,11 +163,19 @@ class Mlflow(Tracker):
                 f"{here} has no run {run_id}; it was started on {there}",
                 "Set MLFLOW_TRACKING_URI to where the run is.",
             ) from None
+        is_callers = self.state.get("theirs") and trust.is_known_place(CALLERS, self._place_of(run_id))
+        if not is_callers and run.data.tags.get(KEY) != self.state.get("key", ""):
+            raise foreign_run(self.name, self.tracked_run.run)
+        return run
+
+    def _place_of(self, run_id: str) -> str:
+        return f"{run_id} in {self.tracked_run.run.path.resolve()}"
 
     def _new_run(self, remember: Remember) -> Any:
         """Return the caller's own run, a run whose creation was never answered, or a new one."""
         if self.callers_run:
             remember({"theirs": True})
+            trust.remember_place(CALLERS, self._place_of(self.callers_run))
             return self.client.get_run(self.callers_run)
         experiment = self._experiment()
         key = self.state.get("key")

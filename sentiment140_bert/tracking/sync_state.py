@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import re
 import threading
@@ -44,6 +45,25 @@ class SyncState:
             write_json(self.run.tracking, self.content)
 
 
+def make_id(key: str) -> str:
+    """Return the id of a tracked run of which only ``tracking.json`` has the key: whoever has it started the run."""
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+def has_key(state: dict[str, Any]) -> bool:
+    """Return True if a tracker's state has the key to the id that it names."""
+    key, run_id = state.get("key"), state.get("id")
+    return bool(key and run_id) and str(run_id).rpartition("-")[2] == make_id(str(key))
+
+
+def foreign_run(tracker: str, run: RunDir) -> TrackerError:
+    """Return the error for a tracked run that this run directory did not start."""
+    return TrackerError(
+        f"{tracker}: tracking.json of {run.path} names a tracked run that this run did not start. Nothing is sent.",
+        "Remove tracking.json to start its own tracked run.",
+    )
+
+
 def move_state(content: Any) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Return the part of another machine's ``tracking.json`` that still holds here, and remarks about the rest.
 
@@ -61,7 +81,7 @@ def move_state(content: Any) -> tuple[dict[str, dict[str, Any]], list[str]]:
     remarks: list[str] = []
     for tracker, state in states.items():
         if tracker in ("wandb", "trackio"):
-            moved[tracker] = _names(state, "id", "project") | (_sent(state) if state.get("url") else {})
+            moved[tracker] = _names(state, "id", "key", "project") | (_sent(state) if state.get("url") else {})
         elif tracker == "mlflow":
             moved[tracker], remark = _move_mlflow(state)
             remarks += [remark] if remark else []

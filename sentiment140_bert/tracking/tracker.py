@@ -38,6 +38,10 @@ class Tracker(ABC):
         """Return what switches this tracker off here, such as a variable of the environment; empty if nothing does."""
         return ""
 
+    def is_own(self) -> bool:
+        """Return True unless ``tracking.json`` names a run that this run directory did not start: ids are public."""
+        return True
+
     def unnamed_place(self) -> str:
         """Return the place that only the run or its recipe names, not its user; else an empty string.
 

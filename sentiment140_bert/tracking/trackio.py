@@ -14,6 +14,7 @@ from typing import Any
 
 from sentiment140_bert import trust
 from sentiment140_bert.errors import HubError, first_line
+from sentiment140_bert.tracking.sync_state import has_key, make_id
 from sentiment140_bert.tracking.tracked_run import Point, RunStatus
 from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
 
@@ -31,6 +32,9 @@ class Trackio(Tracker):
     def public_state(state: dict[str, Any]) -> dict[str, Any]:
         return {name: state.get(name) for name in ("id", "project", "url")}
 
+    def is_own(self) -> bool:
+        return not self.state.get("id") or has_key(self.state)
+
     def unnamed_place(self) -> str:
         space = self.tracked_run.recipe.training.other_arguments.get("trackio_space_id") or ""
         if os.environ.get("TRACKIO_SPACE_ID") or trust.is_known_place("trackio_space_id", space):
@@ -47,7 +51,11 @@ class Trackio(Tracker):
         if space:
             trust.remember_place("trackio_space_id", space)
         title = re.sub(r"[^\w.-]", "-", self.tracked_run.title)
-        run_id = self.state.get("id") or f"{title}-{secrets.token_hex(3)}"
+        run_id = self.state.get("id")
+        if not run_id:
+            key = self.state.get("key") or secrets.token_hex(16)
+            remember({"key": key})
+            run_id = f"{title}-{make_id(key)}"
         project = self.state.get("project") or self.tracked_run.project or PROJECT
         url = f"https://huggingface.co/spaces/{space}" if space else None
         remember({"id": run_id, "project": project, "url": url})

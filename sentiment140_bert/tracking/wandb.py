@@ -23,6 +23,7 @@ from urllib.parse import urlparse
 from sentiment140_bert import trust
 from sentiment140_bert.errors import TrackerError, first_line
 from sentiment140_bert.run import RunDir
+from sentiment140_bert.tracking.sync_state import has_key, make_id
 from sentiment140_bert.tracking.tracked_run import CARD, Point, RunStatus, TrackedRun
 from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
 
@@ -79,8 +80,20 @@ class Wandb(Tracker):
     def public_state(state: dict[str, Any]) -> dict[str, Any]:
         return {name: state.get(name) for name in ("id", "project", "url")}
 
+    def is_own(self) -> bool:
+        run_id = self.state.get("id")
+        return (
+            not run_id or has_key(self.state) or trust.is_known_place(self.name, place_of(self.tracked_run.run, run_id))
+        )
+
     def open(self, remember: Remember) -> None:
-        run_id = self.state.get("id") or (self.callers_run.id if self.callers_run else secrets.token_hex(4))
+        run_id = self.state.get("id")
+        if not run_id and self.callers_run:
+            run_id = self.callers_run.id
+        elif not run_id:
+            key = self.state.get("key") or secrets.token_hex(16)
+            remember({"key": key})
+            run_id = make_id(key)
         if not list_unsent(self.tracked_run.run, run_id):  # what another machine kept here is not sent
             trust.remember_place("wandb", place_of(self.tracked_run.run, run_id))
         remember({"id": run_id})

@@ -28,6 +28,7 @@ from sentiment140_bert.locks import LOCK, lock_folder
 from sentiment140_bert.run import RunDir, saved_recipe
 from sentiment140_bert.tracking import wandb as wandb_tracker
 from sentiment140_bert.tracking.mlflow_places import check_artifacts
+from sentiment140_bert.tracking.sync_state import make_id
 from sentiment140_bert.tracking.tracks import describe_tracked_run
 from sentiment140_bert.training import checkpoints, volumes
 from tiny_run import flags
@@ -62,6 +63,9 @@ LINKS = {
     "checkpoints/checkpoint-3": "folder",
     "checkpoints/checkpoint-3/optimizer.pt": "note.txt",
 }
+
+
+OWN = {"id": make_id("a key"), "key": "a key"}  # a run of W&B that the run directory proves to have started
 
 
 @pytest.fixture
@@ -357,7 +361,7 @@ def test_a_folder_that_a_run_brings_settles_nothing_for_trackers(mine: Path, enc
     (mine / "wandb").mkdir()
     (mine / "wandb" / "settings").write_text("[default]\nentity = stranger\n")
     (mine / "mlflow.db").write_bytes(b"")
-    write_json(mine / "tracking.json", {"wandb": {"id": "a1"}, "mlflow": {"id": "1" * 32}})
+    write_json(mine / "tracking.json", {"wandb": OWN, "mlflow": {"id": "1" * 32}})
     monkeypatch.chdir(mine)
     result = invoke(["evaluate", "RUN"], Path(), encoder)
     assert result.exit_code == 0, result.output
@@ -408,7 +412,7 @@ def test_settings_beside_a_run_are_used_where_the_user_names_their_folder(mine: 
     settings = mine.parent / ".wandb" / "settings"
     settings.parent.mkdir()
     settings.write_text("[default]\nentity = stranger\n")
-    write_json(mine / "tracking.json", {"wandb": {"id": "a1"}})
+    write_json(mine / "tracking.json", {"wandb": OWN})
     monkeypatch.chdir(mine.parent)
     monkeypatch.setenv("WANDB_MODE", "offline")
     assert f"names {settings}" in invoke(["evaluate", "RUN"], mine, encoder).output
@@ -426,7 +430,7 @@ def test_wandb_runs_no_git_in_a_run(mine: Path, encoder: Path, monkeypatch) -> N
         subprocess.run(["git", "-C", str(mine), *words], check=True)
     with (mine / ".git" / "config").open("a") as config:
         config.write(f'[core]\n\tfsmonitor = "touch {mine / "ran"}"\n')
-    write_json(mine / "tracking.json", {"wandb": {"id": "a1"}})
+    write_json(mine / "tracking.json", {"wandb": OWN})
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SAVE_CODE", "true")
     result = invoke(["evaluate", "RUN"], mine, encoder)
@@ -518,6 +522,24 @@ def test_a_link_that_looks_unfinished_is_removed_without_a_look_at_what_it_leads
     remove_leftovers(link.parent)
     assert not link.is_symlink()
     assert (other / "new").exists()
+
+
+def test_a_run_of_somebody_else_is_not_told(mine: Path, encoder: Path, tmp_path: Path, monkeypatch) -> None:
+    """Ids of tracked runs are public: cards name them."""
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'store.db'}")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    client = mlflow.MlflowClient()
+    other = client.create_run(client.create_experiment("own"), tags={"s140.key": "1234"}).info.run_id
+    client.log_metric(other, "test/accuracy", 0.4667)
+    states = {"mlflow": {"id": other}, "wandb": {"id": "0" * 16}, "trackio": {"id": "run-00"}}
+    for name, state in states.items():
+        for forged in (state, state | {"key": "0"}):
+            write_json(mine / "tracking.json", {name: forged})
+            assert "did not start" in invoke(["evaluate", "RUN"], mine, encoder).output, forged
+    assert client.get_run(other).data.metrics == {"test/accuracy": 0.4667}
+    assert client.list_artifacts(other) == []
+    assert not list((mine / "wandb").glob("offline-run-*"))
 
 
 def test_a_name_of_a_tracked_run_is_no_path(mine: Path, encoder: Path, tmp_path: Path) -> None:
