@@ -40,7 +40,7 @@ class RunDir:
 
     @property
     def data(self) -> Path:
-        """What was done to the tweets (see ``data.report``)."""
+        """The tweets and what was done to them (see ``data.report``)."""
         return self.path / "data.json"
 
     @property
@@ -70,7 +70,7 @@ class RunDir:
 
     @property
     def tracking(self) -> Path:
-        """Which run it is for each tracker, and what that has been told."""
+        """The run's place at each tracker, and what was sent there."""
         return self.path / "tracking.json"
 
     @property
@@ -80,7 +80,7 @@ class RunDir:
 
     @property
     def published(self) -> Path:
-        """Where the model and the dataset went on the Hub."""
+        """The places on the Hub of the model and the dataset."""
         return self.path / "published.json"
 
     @property
@@ -105,7 +105,7 @@ class RunDir:
 
     @property
     def suspects(self) -> Path:
-        """What the folds of ``s140 suspects --by model`` answered."""
+        """The predictions of the folds of ``s140 suspects --by model``."""
         return self.path / "suspects"
 
     @property
@@ -115,7 +115,7 @@ class RunDir:
 
     @property
     def onnx(self) -> Path:
-        """What `s140 export` made of the model; not published."""
+        """The export of the model by `s140 export`; not published."""
         return self.path / "onnx"
 
     @property

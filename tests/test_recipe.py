@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment140_bert.cli.options import resolved
+from sentiment140_bert.cli.options import resolve_recipe
 from sentiment140_bert.errors import RecipeError, S140Error
 from sentiment140_bert.recipe import (
     RESERVED_ARGUMENTS,
@@ -270,16 +270,16 @@ def test_any_recipe_round_trips_through_its_yaml(name, rate, samples, size, desc
 
 def test_flags_beat_the_recipe_and_the_recipe_beats_defaults():
     flags = {"learning_rate": 3e-4, "max_samples": None, "model_revision": None}
-    recipe = resolved("quickstart", flags)
+    recipe = resolve_recipe("quickstart", flags)
     assert (recipe.training.learning_rate, recipe.data.dataset) == (3e-4, "sample")
     assert load_recipe("quickstart").training.learning_rate == 1e-4
-    assert Recipe().training.learning_rate == resolved(None, {}).training.learning_rate == 2e-5
+    assert Recipe().training.learning_rate == resolve_recipe(None, {}).training.learning_rate == 2e-5
     assert recipe.training.weight_decay == Recipe().training.weight_decay
 
 
 def test_set_reaches_every_setting_and_beats_all():
     assignments = ["adam-beta1=0.8", "learning_rate=1e-3", "max_samples=null", "report_to=none", "run_name=a=b"]
-    recipe = resolved("bert-base-100k", {"learning_rate": 3e-4}, assignments)
+    recipe = resolve_recipe("bert-base-100k", {"learning_rate": 3e-4}, assignments)
     assert recipe.training.other_arguments == {"adam_beta1": 0.8}
     assert (recipe.training.learning_rate, recipe.data.max_samples) == (1e-3, None)
     assert (recipe.training.report_to, recipe.training.run_name) == (("none",), "a=b")
@@ -298,7 +298,7 @@ def test_set_reaches_every_setting_and_beats_all():
 )
 def test_wrong_assignments_are_refused(assignment, message):
     with pytest.raises(RecipeError) as caught:
-        resolved(None, {}, [assignment])
+        resolve_recipe(None, {}, [assignment])
     assert message in caught.value.message
 
 

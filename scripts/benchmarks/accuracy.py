@@ -21,7 +21,7 @@ from transformers import DataCollatorWithPadding
 
 from benchmark import Script, log
 from sentiment140_bert import models
-from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolved, set_option
+from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolve_recipe, set_option
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 from sentiment140_bert.data import loading
 from sentiment140_bert.data.loading import PreparedData
@@ -175,7 +175,7 @@ def main(
 
     Takes a recipe and flags as `s140 train` does; saves nothing, and scores the weights of the last step.
     """
-    chosen = resolved(recipe or "quickstart", flags, assignments)
+    chosen = resolve_recipe(recipe or "quickstart", flags, assignments)
     with stdout_kept_clean():
         report = compare(chosen, seeds, only or tuple(WAYS))
     if as_json:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sentiment140_bert.cli.options import json_option, recipe_options, resolved
+from sentiment140_bert.cli.options import json_option, recipe_options, resolve_recipe
 from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
 
 
@@ -25,7 +25,7 @@ def card(run: Path, repo_id: str | None, as_json: bool, **flags: Any) -> None:
     with stdout_kept_clean():
         import sentiment140_bert
 
-        result = sentiment140_bert.card(run, repo_id, resolved(None, flags).card)
+        result = sentiment140_bert.card(run, repo_id, resolve_recipe(None, flags).card)
     if as_json:
         print_json(result)
     else:

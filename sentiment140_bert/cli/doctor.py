@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolved, set_option
+from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolve_recipe, set_option
 from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
 
 
@@ -34,7 +34,7 @@ def doctor(
     Takes a recipe and flags like `s140 train`. Shows which tokens are present, never their values. Exit code 0: the
     job can run; 1: it would fail, for the reasons shown.
     """
-    chosen = resolved(recipe or "bert-base-100k", flags, assignments)
+    chosen = resolve_recipe(recipe or "bert-base-100k", flags, assignments)
     with stdout_kept_clean():
         import sentiment140_bert
 

@@ -9,7 +9,13 @@ from typing import Any
 
 import click
 
-from sentiment140_bert.cli.options import backend_option, json_option, recipe_options, refuse_overwriting, resolved
+from sentiment140_bert.cli.options import (
+    backend_option,
+    json_option,
+    recipe_options,
+    refuse_overwriting,
+    resolve_recipe,
+)
 from sentiment140_bert.cli.output import print_json, stdout_kept_clean
 from sentiment140_bert.cli.scores import print_comparison, print_scores
 from sentiment140_bert.errors import S140Error
@@ -56,7 +62,7 @@ def evaluate(
     with stdout_kept_clean():
         import sentiment140_bert
 
-        data = resolved(None, flags).data if flags["dataset"] else None
+        data = resolve_recipe(None, flags).data if flags["dataset"] else None
         result: Mapping[str, Any]
         if len(model) > 1:
             comparison = sentiment140_bert.compare(model, data, model_revision=model_revision, differences=differences)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolved, set_option
+from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolve_recipe, set_option
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 from sentiment140_bert.errors import S140Error
 
@@ -78,7 +78,7 @@ def learning_curve(
             result = curve.redraw_curve(output, price_per_hour)
         else:
             result = curve.learning_curve(
-                resolved(recipe or "bert-base-100k", flags, assignments),
+                resolve_recipe(recipe or "bert-base-100k", flags, assignments),
                 output,
                 sizes or [],
                 seeds,

@@ -36,7 +36,7 @@ class TypedText(click.ParamType):  # type: ignore[type-arg]
 
 
 def recipe_options(*sections: str, only: Sequence[str] = (), aliases: dict[str, list[str]] | None = None) -> Decorator:
-    """Options for the fields of these sections. One that is not given arrives as None.
+    """Return a decorator that adds options for the settings of these sections; one that is not used arrives as None.
 
     Args:
         sections: Of the recipe.
@@ -108,8 +108,8 @@ json_option = click.option(
 )
 
 
-def resolved(recipe: str | None, flags: dict[str, Any], assignments: Sequence[str] = ()) -> Recipe:
-    """Defaults, then the recipe, then what the flags say.
+def resolve_recipe(recipe: str | None, flags: dict[str, Any], assignments: Sequence[str] = ()) -> Recipe:
+    """Return the defaults, overridden by the recipe, overridden by the flags.
 
     Raises:
         S140Error: There is no such recipe.

@@ -18,7 +18,7 @@ from sentiment140_bert.cli.options import (
     json_option,
     recipe_options,
     refuse_overwriting,
-    resolved,
+    resolve_recipe,
 )
 from sentiment140_bert.cli.output import print_json, say
 from sentiment140_bert.errors import S140Error
@@ -93,7 +93,7 @@ def predict(
             check_output(output)
         rows: Iterator[Any] = (Row(number, words) for number, words in enumerate(text, start=1))
         if source:
-            rows = read_rows(source, resolved(None, flags).data)
+            rows = read_rows(source, resolve_recipe(None, flags).data)
         first = list(itertools.islice(rows, FIRST))
         key = "id" if any(isinstance(row, Row) and row.id is not None for row in first) else "row"
         classifier = open_classifier(model, model_revision, backend=backend, calibrated=calibrated, abstains=abstain)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolved
+from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolve_recipe
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def prepare(recipe: str | None, dry_run: bool, as_json: bool, **flags: Any) -> N
     The result is cached by content; `s140 train` with the same settings finds it there (its --seed is
     that of training; the seed of the splits is --split-seed in both).
     """
-    chosen = resolved(recipe, flags)
+    chosen = resolve_recipe(recipe, flags)
     with stdout_kept_clean():
         import sentiment140_bert
 

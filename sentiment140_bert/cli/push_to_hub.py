@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sentiment140_bert.cli.options import json_option, recipe_options, resolved
+from sentiment140_bert.cli.options import json_option, recipe_options, resolve_recipe
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 from sentiment140_bert.errors import HubError
 from sentiment140_bert.recipe import CardConfig
@@ -69,7 +69,7 @@ def push_to_hub(
         import sentiment140_bert
         from sentiment140_bert.publishing.destination import Destination
 
-        description = resolved(None, {name: options.pop(name) for name in CardConfig.model_fields}).card
+        description = resolve_recipe(None, {name: options.pop(name) for name in CardConfig.model_fields}).card
         destination = Destination(
             repo_id=None if dataset_only else repo_id,
             dataset_repo_id=None if model_only else dataset_repo_id,

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolved, set_option
+from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolve_recipe, set_option
 from sentiment140_bert.cli.output import print_json, print_usage, say, stdout_kept_clean
 from sentiment140_bert.cli.push_to_hub import destination_options, print_published
 from sentiment140_bert.cli.scores import print_scores
@@ -50,7 +50,7 @@ def train(
         raise RunError("A place to publish is named, but --push-to-hub is missing.", "Add --push-to-hub.")
     if resume and not recipe and (folder / "recipe.yaml").is_file():
         recipe = str(folder / "recipe.yaml")
-    chosen = resolved(recipe or "bert-base-100k", flags, assignments)
+    chosen = resolve_recipe(recipe or "bert-base-100k", flags, assignments)
     with stdout_kept_clean():
         import sentiment140_bert
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolved, set_option
+from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolve_recipe, set_option
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 
 
@@ -82,7 +82,7 @@ def tune(
         import sentiment140_bert
 
         result = sentiment140_bert.tune(
-            resolved(recipe or "bert-base-100k", flags, assignments),
+            resolve_recipe(recipe or "bert-base-100k", flags, assignments),
             output,
             trials,
             timeout=timeout,

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from sentiment140_bert.cli.options import json_option, recipe_options, resolved
+from sentiment140_bert.cli.options import json_option, recipe_options, resolve_recipe
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.publishing.checks import TOLERANCE
@@ -40,7 +40,7 @@ def verify(model: str, model_revision: str | None, tolerance: float, strict: boo
         with stdout_kept_clean():
             import sentiment140_bert
 
-            data = resolved(None, flags).data if flags["dataset"] else None
+            data = resolve_recipe(None, flags).data if flags["dataset"] else None
             result = sentiment140_bert.verify(model, revision=model_revision, data=data, tolerance=tolerance)
     except S140Error as error:
         error.exit_code = 2  # 1 is for a false claim

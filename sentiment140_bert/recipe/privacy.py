@@ -1,4 +1,4 @@
-"""What of a recipe and of a command line others may read: no folders of this machine, no place of its checkpoints."""
+"""Recipes and command lines as they may be published: no folders of this machine, no place of its checkpoints."""
 
 from __future__ import annotations
 

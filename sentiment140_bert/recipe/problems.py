@@ -1,4 +1,4 @@
-"""What is wrong with a recipe, a sentence each, made of pydantic's errors."""
+"""The problems of a recipe, a sentence each, made of pydantic's errors."""
 
 from __future__ import annotations
 

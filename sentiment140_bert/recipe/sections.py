@@ -62,7 +62,7 @@ class Section(BaseModel):
 
 
 class ModelConfig(Section):
-    """Which encoder is fine-tuned."""
+    """The encoder that is fine-tuned."""
 
     model_name_or_path: str = setting(
         "google-bert/bert-base-uncased", "Hub id, folder, or bundled:minilm (the encoder of the [offline] extra)."
@@ -85,7 +85,7 @@ class ModelConfig(Section):
 
 
 class DataConfig(Section):
-    """Where the tweets come from and what becomes of them before the first batch."""
+    """The source of the tweets, and their preparation before the first batch."""
 
     dataset: str = setting(
         "stanfordnlp/sentiment140",
@@ -127,7 +127,7 @@ class DataConfig(Section):
         "repair", "raw: as it is; mask: users and URLs; repair: also HTML entities and mojibake."
     )
     conflicts: Literal["drop", "majority", "keep"] = setting(
-        "drop", "What becomes of texts that carry both labels: all dropped, the majority's kept, or both kept."
+        "drop", "Texts with both labels: drop all, keep the majority's, or keep both."
     )
     max_samples: PositiveInteger | None = setting(
         None, "Tweets drawn, stratified, from the whole input (default: all)."
@@ -145,7 +145,7 @@ class DataConfig(Section):
         None, "CSV of `s140 suspects` (column text, perhaps label): training tweets that are left out.", **FILE
     )
     split_seed: Seed = setting(42, "Seed of the sample and of the splits.")
-    max_length: Length = setting(128, "Tokens kept of a tweet; what is cut is counted.")
+    max_length: Length = setting(128, "Tokens of a tweet, two of them special; longer ones are cut, and counted.")
 
     def contradictions(self) -> Iterator[str]:
         shares = [size for size in (self.validation_size, self.test_size) if size < 1]
@@ -229,7 +229,7 @@ class TrainingConfig(Section):
 
 
 class TrackingConfig(Section):
-    """What the trackers are told beside the run itself, and where else the run is kept."""
+    """What trackers get in addition to the run, and another place of its checkpoints."""
 
     tags: Words = setting((), "Tags of the tracked run, by commas.")
     group: str | None = setting(None, "Group of the tracked run.")
@@ -250,7 +250,7 @@ class TrackingConfig(Section):
 
 
 class CardConfig(Section):
-    """What the publisher says of the tweets; cards say no more of a source that is not known."""
+    """The publisher's description of the tweets; cards say no more about an unknown source."""
 
     language: Languages = setting((), "For the cards: languages of the tweets, by commas, as in es.")
     license: License | None = setting(

@@ -1,4 +1,4 @@
-"""What a stranger's folder or recipe may lead to: nothing but itself, and only places that the user named.
+"""Bounds of a stranger's folder or recipe: it leads to nothing but itself, and only to places that the user named.
 
 A run directory, a model folder and a recipe may come from anybody. Two rules hold for all of them:
 

@@ -156,10 +156,10 @@ def test_what_is_unusual_is_what_differs_and_matters() -> None:
 
 
 def test_set_reaches_the_other_fields() -> None:
-    from sentiment140_bert.cli.options import resolved
+    from sentiment140_bert.cli.options import resolve_recipe
 
     values = {"adam_beta2": 0.98, "max_grad_norm": 0.1, "torch_empty_cache_steps": 9}
-    config = resolved(None, {}, [f"{key}={value}" for key, value in values.items()]).training
+    config = resolve_recipe(None, {}, [f"{key}={value}" for key, value in values.items()]).training
     arguments = training_arguments(config, FP32, Path("checkpoints"))
     assert {key: getattr(arguments, key) for key in values} == values
 
