@@ -1,4 +1,4 @@
-"""Which of two recipes is better, each trained with several seeds, on the same tweets; or that nobody can tell."""
+"""Compare two recipes, each trained with several seeds and scored on the same tweets."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ LEAST = 1e-12  # a p-value; smaller ones mean no more
 Right = npt.NDArray[np.bool_]
 
 
-def compared(first: Right, second: Right, truth: npt.NDArray[np.int64]) -> dict[str, Any]:
-    """The mean accuracies of two recipes over their seeds, and their difference for other seeds and other tweets.
+def compare(first: Right, second: Right, truth: npt.NDArray[np.int64]) -> dict[str, Any]:
+    """Return the mean accuracies of two recipes over their seeds, and the difference for other seeds and other tweets.
 
     Seeds and tweets are crossed: each model answers each tweet. So the variance of the mean difference has a part of
     the tweets and a part of the seeds, each estimated from its own means (a crossed design of two random factors:
@@ -25,7 +25,7 @@ def compared(first: Right, second: Right, truth: npt.NDArray[np.int64]) -> dict[
 
     Args:
         first: Whether each model of the first recipe is right, shape (seeds, tweets).
-        second: Likewise, of the same seeds and tweets.
+        second: The same of the second recipe, for the same seeds and tweets.
         truth: 0 or 1, shape (tweets,).
 
     Returns:
@@ -50,25 +50,25 @@ def compared(first: Right, second: Right, truth: npt.NDArray[np.int64]) -> dict[
     }
 
 
-def in_words(comparison: dict[str, Any], first: str, second: str, tweets: str) -> str:
-    """What a comparison says and does not say, in a sentence."""
+def describe(comparison: dict[str, Any], first: str, second: str, tweets: str) -> str:
+    """Return a sentence that says what a comparison shows, and whether it is significant."""
     one, other, gap = comparison["first"]["value"], comparison["second"]["value"], comparison["difference"]
-    points = {name: 100 * each for name, each in gap.items()}
+    points = {name: 100 * value for name, value in gap.items()}
     trained = (
         "1 seed, so nothing is known of others" if comparison["seeds"] == 1 else f"{comparison['seeds']} seeds each"
     )
     scores = f"{first} {one:.4f} and {second} {other:.4f} on {comparison['n']:,} {tweets} ({trained})"
-    interval = f"{points['value']:+.2f} points ({points['low']:+.2f} to {points['high']:+.2f})"
+    difference = f"the difference is {points['value']:+.2f} points ({points['low']:+.2f} to {points['high']:+.2f})"
     if comparison["p_value"] >= SIGNIFICANT:
-        return f"{scores}; the difference of {interval} is not significant."
-    return f"{scores}; the difference is {interval}: {first if gap['value'] > 0 else second} did better."
+        return f"{scores}; {difference}, which is not significant."
+    return f"{scores}; {difference}: {first if gap['value'] > 0 else second} did better."
 
 
 def _variances(apart: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> tuple[float, float]:
-    """The variance of the mean difference that is of the tweets, and the one that is of the seeds and of chance."""
+    """Return the variance of the mean difference that the tweets cause, and the one of the seeds and of chance."""
     count, n = apart.shape
     by_tweet = apart.mean(axis=0)
-    classes = [truth == each for each in np.unique(truth)]
+    classes = [truth == label for label in np.unique(truth)]
     tweets = sum(float(by_tweet[rows].var(ddof=1) * rows.sum()) for rows in classes if rows.sum() > 1) / n**2
     if count == 1:
         return tweets, 0.0
@@ -81,7 +81,7 @@ def _variances(apart: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> 
 
 
 def _half(level: float, tweets: float, seeds: float, count: int) -> float:
-    """Half the width of the interval that misses the truth with a probability of ``level``."""
+    """Return half the width of the interval that misses the truth with a probability of ``level``."""
     from scipy.stats import norm, t
 
     squares = norm.isf(level / 2) ** 2 * tweets
@@ -90,7 +90,7 @@ def _half(level: float, tweets: float, seeds: float, count: int) -> float:
 
 
 def _p_value(value: float, tweets: float, seeds: float, count: int) -> float:
-    """The level at which the interval just reaches 0."""
+    """Return the level at which the interval just reaches 0."""
     from scipy.optimize import brentq
 
     if not value or not tweets + seeds:
@@ -101,5 +101,5 @@ def _p_value(value: float, tweets: float, seeds: float, count: int) -> float:
 
 
 def _accuracy(right: Right) -> dict[str, float]:
-    of_each = right.mean(axis=1)
-    return {"value": float(of_each.mean()), "min": float(of_each.min()), "max": float(of_each.max())}
+    accuracies = right.mean(axis=1)
+    return {"value": float(accuracies.mean()), "min": float(accuracies.min()), "max": float(accuracies.max())}

@@ -1,4 +1,4 @@
-"""A training that is one of many: begun, gone on with, or kept, in a run directory of its own; what it answered."""
+"""A training that is one of many, in a run directory of its own: begin it or resume it, and read its predictions."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-def check(run: RunDir, recipe: Recipe, fingerprint: str) -> None:
-    """Makes sure that what lies in a folder is this training, as far as there is anything.
+def refuse_other_training(run: RunDir, recipe: Recipe, fingerprint: str) -> None:
+    """Refuse a run directory that holds another training.
 
     Args:
-        run: Its own.
+        run: Empty, or of an earlier call.
         recipe: Of this call.
         fingerprint: Of its tweets.
 
@@ -39,7 +39,7 @@ def check(run: RunDir, recipe: Recipe, fingerprint: str) -> None:
     if changed:
         raise RunError(
             f"{run.path} was trained otherwise: {'; '.join(changed)}.",
-            "Go on with the recipe and the tweets of the beginning, or choose another OUTPUT.",
+            "Use the recipe and the tweets that it was begun with, or choose another OUTPUT.",
         )
 
 
@@ -53,16 +53,15 @@ def train(
     hint: str,
     arguments_given: list[str] | None = None,
 ) -> None:
-    """Trains it to its end, or goes on with it; checkpoints are removed then. The folder is this tool's own: what a
-    beginning that failed left there is removed.
+    """Train a run to its end, or resume it, and remove its checkpoints then. What a start that failed left is removed.
 
     Args:
         run: Its own.
         recipe: Of the training.
-        data: What the recipe would be prepared to.
+        data: That of the recipe, prepared.
         keep_model: Else weights are removed when they were scored.
-        restart: Begin again what is there.
-        hint: What one does who has stopped it.
+        restart: Replace what is there.
+        hint: What to do after an interruption.
         arguments_given: What followed ``s140`` on the command line.
 
     Raises:
@@ -87,25 +86,25 @@ def train(
             raise Interrupted(stopped.message, hint, stopped.exit_code - 128) from None
         finally:
             free_memory()
-        tidy(run, keep_model)
+        clean_up(run, keep_model)
 
 
-def tidy(run: RunDir, keep_model: bool) -> None:
-    """Removes from a finished run what is not kept of it."""
-    for each in (run.checkpoints, *([] if keep_model else [run.model])):
-        shutil.rmtree(each, ignore_errors=True)
+def clean_up(run: RunDir, keep_model: bool) -> None:
+    """Remove the checkpoints of a finished run and, unless it is to be kept, its model."""
+    for folder in (run.checkpoints, *([] if keep_model else [run.model])):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-class Answered(NamedTuple):
-    """What a model said to the tweets of a split that are not neutral."""
+class Predictions(NamedTuple):
+    """Whether a model is right on each tweet of a split that is not neutral, and their labels."""
 
     right: npt.NDArray[np.bool_]
     labels: npt.NDArray[np.int64]
     sha256: str  # of these tweets
 
 
-def answered(run: RunDir, splits: Iterable[str]) -> dict[str, Answered]:
-    """What a finished training answered, by split; a split that it was not scored on is left out.
+def read_predictions(run: RunDir, splits: Iterable[str]) -> dict[str, Predictions]:
+    """Return the predictions of a finished training, by split; a split that it was not scored on is omitted.
 
     Raises:
         RunError: ``predictions.parquet`` is missing or damaged.
@@ -123,17 +122,18 @@ def answered(run: RunDir, splits: Iterable[str]) -> dict[str, Answered]:
             f"{run.predictions} cannot be read: {first_line(error)}.",
             f"Remove {run.path}; it is trained again by the command that made it.",
         ) from None
-    found = {}
+    predictions = {}
     for split in splits:
         rows = table.filter(pc.and_(pc.equal(table["split"], split), pc.less(table["label"], 2)))
         if len(rows):
             labels = rows["label"].to_numpy().astype("int64")
-            found[split] = Answered((rows["positive"].to_numpy() >= 0.5) == (labels == 1), labels, hash_rows(rows))
-    return found
+            is_right = (rows["positive"].to_numpy() >= 0.5) == (labels == 1)
+            predictions[split] = Predictions(is_right, labels, hash_rows(rows))
+    return predictions
 
 
 def free_memory() -> None:
-    """Gives back what the training before this one held."""
+    """Give back the memory of the training before."""
     import torch
 
     gc.collect()

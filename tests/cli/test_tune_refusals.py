@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +129,84 @@ def test_a_volume_is_refused(s140, tunable: Path, tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("S140_VOLUMES", str(tmp_path / "volume"))
     assert "is on a volume" in s140("tune", tmp_path / "volume" / "mine", "--recipe", tunable, code=1).stderr
     assert not (tmp_path / "volume").exists()
+
+
+def replace(path: Path, content: str | None = None) -> None:
+    """Put a file in the place of what is there; without content a folder that holds a file."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+    if content is None:
+        (path / "odd").mkdir(parents=True)
+    else:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+
+
+def link(path: Path, target: Path | str) -> None:
+    replace(path, "")
+    path.unlink()
+    path.symlink_to(target)
+
+
+OUTSIDE = ("study.db", "study.json", "study.db.lock", "study.json.lock", "final.lock", "best.yaml", "tuning.json")
+ODD_FOLDERS: dict[str, tuple[Callable[[Path], None], str]] = {  # of a stranger: what is in them, and the message
+    **{
+        f"{name} is a link": (lambda home, name=name: link(home / name, "../outside/note.txt"), "leads out of")
+        for name in OUTSIDE
+    },
+    "trials is a link": (lambda home: link(home / "trials", "../outside"), "leads out of"),
+    "a trial is a link": (lambda home: link(home / "trials" / "trial-0006", "../../outside"), "leads out of"),
+    "a pipe": (lambda home: os.mkfifo(home / "study.db-journal"), "a pipe or a device"),
+    "a lock is a link within": (lambda home: link(home / "study.db.lock", "study.db"), "cannot be opened"),
+    "another lock is a link within": (lambda home: link(home / "study.json.lock", "study.db"), "cannot be locked"),
+    "a lock is a folder": (lambda home: replace(home / "study.json.lock"), "cannot be locked"),
+    "study.json is cut off": (lambda home: replace(home / "study.json", "{"), "is damaged"),
+    "study.json is a list": (lambda home: replace(home / "study.json", "[]"), "is damaged"),
+    "study.json is deep": (lambda home: replace(home / "study.json", "[" * 100_000), "is damaged"),
+    "study.json is of another": (lambda home: replace(home / "study.json", '{"study": {}}'), "is another one"),
+    "study.json is a folder": (lambda home: replace(home / "study.json"), "is not empty, and no tuning"),
+    "study.db is text": (lambda home: replace(home / "study.db", "text" * 1000), "file is not a database"),
+    "study.db is a folder": (lambda home: replace(home / "study.db"), "unable to open database file"),
+    "study.db is of an earlier version": (
+        lambda home: replace(home / "study.json", '{"study": "mine", "recipe": {}}'),
+        "begun by another version of this tool",
+    ),
+    "a trial is a file": (lambda home: replace(home / "trials" / "trial-0006", ""), "trial-0006"),
+    "a trial's recipe is odd": (lambda home: replace(home / "trials" / "trial-0006" / "recipe.yaml", "- !!x"), ""),
+    "best.yaml is a folder": (lambda home: replace(home / "best.yaml"), "no regular file"),
+    "README.md is a folder": (lambda home: replace(home / "README.md"), "no regular file"),
+    "figures is a file": (lambda home: replace(home / "figures", ""), "figures"),
+    "tuning.json is odd": (lambda home: replace(home / "tuning.json", "{"), ""),
+    "README.md is a link within": (lambda home: link(home / "README.md", "study.db"), ""),
+}
+
+
+def test_a_strangers_study_folder_is_refused_in_a_sentence_and_changes_nothing_outside(
+    tmp_path: Path, tuned: Path, tunable: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "note.txt").write_text("mine")
+    wrong = {}
+    for number, (case, (change, message)) in enumerate(ODD_FOLDERS.items()):
+        home = Path(shutil.copytree(tuned, tmp_path / f"{number}"))
+        change(home)
+        words = [
+            "tune",
+            str(home),
+            "--recipe",
+            str(tunable),
+            "--trials",
+            "7",
+            "--final-seeds",
+            "0",
+            "--study-name",
+            "mine",
+        ]
+        result = CliRunner().invoke(main, words)
+        is_refused = result.exit_code == 1 and message in result.stderr and "Traceback" not in result.output
+        if not (is_refused if message else result.exit_code == 0) or isinstance(result.exception, Exception):
+            wrong[case] = f"{result.exit_code} {result.exception!r} {result.stderr[-300:]}"
+        assert [(file.name, file.read_text()) for file in outside.iterdir()] == [("note.txt", "mine")], case
+    assert wrong == {}

@@ -155,7 +155,7 @@ def _plan_trainings(
     plan = make_plan(home, recipe, parts, seed_numbers, whole) | {"cut_short": cut_short}
     _check_tweets(home, plan)
     for training in planned:
-        series.check(training.run, training.recipe, parts[training.size][0].report["fingerprint"])
+        series.refuse_other_training(training.run, training.recipe, parts[training.size][0].report["fingerprint"])
     for sentence in filter(None, (cut_short, describe_left_out(home, planned))):
         log.info("curve: %s", sentence)
     return plan, planned, parts

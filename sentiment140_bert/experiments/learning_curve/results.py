@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, NotRequired
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
+from typing_extensions import TypedDict
 
+from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.experiments import series
-from sentiment140_bert.experiments.earlier import Curve, earlier
 from sentiment140_bert.experiments.learning_curve import fit, pictures
 from sentiment140_bert.experiments.learning_curve.fit import PowerLaws
 from sentiment140_bert.experiments.learning_curve.plan import FAILED, FINISHED, SPLITS, CurveDir
 from sentiment140_bert.files import write_json, write_text
 from sentiment140_bert.run import RunDir
 
+log = logging.getLogger(__name__)
 METRICS = ("accuracy", "f1", "log_loss", "roc_auc")  # of a split, in curve.json
 BAND_POINTS = 60  # places at which the fitted curve is drawn
 TWEETS = {"test": "the test tweets", "manual": "the hand-labelled tweets"}
 Wrong = npt.NDArray[np.bool_]
+
+
+class EarlierCurve(TypedDict):
+    """What of an earlier call's ``curve.json`` is repeated."""
+
+    price_per_hour: NotRequired[Annotated[schemas.Number, Field(ge=0)] | None]
 
 
 @dataclass(frozen=True)
@@ -63,11 +73,22 @@ def write_results(home: CurveDir, price_per_hour: float | None = None) -> dict[s
     return curve
 
 
+def _read_price(home: CurveDir) -> float | None:
+    """Return the price of the call before; None if there was none, or its ``curve.json`` is damaged."""
+    if not home.curve.is_file():
+        return None
+    try:
+        price: float | None = RunDir(home.path).read(home.curve, EarlierCurve).get("price_per_hour")
+    except RunError as error:
+        log.warning("%s It is written again; give --price-per-hour again if there was one.", error.message)
+        return None
+    return price
+
+
 def make_curve(home: CurveDir, price_per_hour: float | None) -> dict[str, Any]:
     """Return the content of ``curve.json`` (docs/learning_curve.md lists its keys)."""
     plan = home.read_plan()
-    before = earlier(home.curve, Curve, "give --price-per-hour again where there was one.")
-    price = before.get("price_per_hour") if price_per_hour is None else price_per_hour
+    price = _read_price(home) if price_per_hour is None else price_per_hour
     hashes = {name: plan["data"]["splits"][name]["sha256"] for name in SPLITS if name in plan["data"]["splits"]}
     sizes, finished = [], {}
     for subset in plan["subsets"]:
@@ -118,7 +139,7 @@ def read_point(
         return Point(report, {})
     metrics: dict[str, Any] = {**run.read_metrics()}
     environment = run.read_environment()
-    predictions = series.answered(run, SPLITS)
+    predictions = series.read_predictions(run, SPLITS)
     scored = {name for name, split in metrics["splits"].items() if "majority" in split.get("baselines", {})}
     if {name: split.sha256 for name, split in predictions.items()} != hashes or not scored >= predictions.keys():
         raise RunError(

@@ -31,7 +31,7 @@ def compare(tuning: Tuning, best: Mapping[str, Any], seeds: Sequence[int], keep_
 
     Returns:
         ``trial``, the number of the best one; ``seeds``; ``runs``: folders; ``splits``: of each that was held out, what
-        :func:`~sentiment140_bert.experiments.seeds.compared` gives (the best values are ``first``), and ``sentence``.
+        :func:`~sentiment140_bert.experiments.seeds.compare` gives (the best values are ``first``), and ``sentence``.
         Only ``trial`` and ``same``, a sentence, where the best values are the recipe's own.
 
     Raises:
@@ -67,10 +67,10 @@ def _train(tuning: Tuning, name: str, values: Mapping[str, Any], seed: int, keep
     settings = {"seed": seed} | ({} if keep_model else {"log_model": False})
     recipe = tuning.make_recipe(values, run, "final", **settings)
     data = loading.load_data(recipe)
-    series.check(run, recipe, data[0].report["fingerprint"])
+    series.refuse_other_training(run, recipe, data[0].report["fingerprint"])
     lacks_model = keep_model and run.is_finished() and not run.weights.is_file()
     if run.is_finished() and not lacks_model:
-        series.tidy(run, keep_model=True)  # models of an earlier call are kept
+        series.clean_up(run, keep_model=True)  # models of an earlier call are kept
         return run
     log.info("tune: %s, seed %d", "the values of the best trial" if values else "the recipe as it is", seed)
     given = tuning.arguments_given
@@ -88,7 +88,7 @@ def _compare_splits(best: list[RunDir], recipe: list[RunDir]) -> dict[str, Any]:
 
     from sentiment140_bert.experiments import seeds
 
-    answers = {run.path: series.answered(run, SCORED) for run in (*best, *recipe)}
+    answers = {run.path: series.read_predictions(run, SCORED) for run in (*best, *recipe)}
     splits = {}
     for split, tweets in SCORED.items():
         scored = {path: answer[split] for path, answer in answers.items() if split in answer}
@@ -100,7 +100,7 @@ def _compare_splits(best: list[RunDir], recipe: list[RunDir]) -> dict[str, Any]:
                 "Remove that folder; they are trained again by the same command.",
             )
         first, second = (np.stack([scored[run.path].right for run in runs]) for runs in (best, recipe))
-        result = seeds.compared(first, second, scored[best[0].path].labels)
-        sentence = seeds.in_words(result, "the best values", "the recipe as it is", tweets)
+        result = seeds.compare(first, second, scored[best[0].path].labels)
+        sentence = seeds.describe(result, "the best values", "the recipe as it is", tweets)
         splits[split] = result | {"sentence": sentence}
     return splits

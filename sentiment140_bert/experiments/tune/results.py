@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.experiments.tune.study import Study, TrialRecord, count_states, find_best
@@ -21,9 +22,6 @@ from sentiment140_bert.tracking import open_trackers, tracks
 from sentiment140_bert.training.environment import describe_environment, start_run
 from sentiment140_bert.training.volumes import is_volume
 from sentiment140_bert.trust import check_folder
-
-if TYPE_CHECKING:
-    from filelock import BaseFileLock
 
 
 @dataclass(frozen=True)
@@ -51,12 +49,28 @@ class StudyDir:
         """Return the run of a trial."""
         return RunDir(self.path / "trials" / f"trial-{number:04}")
 
-    def lock(self, name: str, *, wait: bool = True) -> BaseFileLock:
-        """Return a lock that one process at a time can have; filelock.Timeout is raised where it is not to wait."""
-        from filelock import FileLock
+    @contextmanager
+    def lock(self, name: str, *, wait: bool = True) -> Iterator[bool]:
+        """Keep other processes out of such blocks; yield False where another one is in it and this is not to wait.
+
+        Raises:
+            RunError: Nothing can be locked there.
+        """
+        from filelock import FileLock, Timeout
 
         self.path.mkdir(parents=True, exist_ok=True)
-        return FileLock(self.path / f"{name}.lock", timeout=-1 if wait else 0)
+        lock = FileLock(self.path / f"{name}.lock", timeout=-1 if wait else 0)
+        try:
+            lock.acquire()
+        except Timeout:
+            yield False
+            return
+        except OSError as error:
+            raise RunError(f"{lock.lock_file} cannot be locked: {error.strerror}.", "Remove it.") from None
+        try:
+            yield True
+        finally:
+            lock.release()
 
     def check(self) -> None:
         """Refuse a folder that is neither new nor a tuning's, or in which trials cannot run.

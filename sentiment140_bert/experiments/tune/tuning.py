@@ -6,7 +6,7 @@ import logging
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,10 +154,8 @@ def _run_trials(tuning: Tuning, planned: int, until: float | None) -> None:
 def _compare(tuning: Tuning, content: dict[str, Any], seeds: list[int], keep_models: bool) -> dict[str, Any]:
     """Compare the best values with the recipe, unless other processes are at work, the last of which does it; if
     another process finds a better trial meanwhile, compare that one. Return the results of then."""
-    from filelock import Timeout
-
-    with suppress(Timeout), tuning.home.lock("final", wait=False):
-        while not tuning.study.count_running():
+    with tuning.home.lock("final", wait=False) as is_free:
+        while is_free and not tuning.study.count_running():
             final = comparison.compare(tuning, content["best"], seeds, keep_models)
             content = tuning.write_results(final)
             if content["final"]:
