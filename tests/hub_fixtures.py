@@ -89,24 +89,24 @@ def after_a_push(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> A
 
 
 @pytest.fixture
-def mine(small_run: Path, tmp_path: Path) -> Path:
-    """A copy of it, without checkpoints."""
+def run_copy(small_run: Path, tmp_path: Path) -> Path:
+    """A copy of the small run, without checkpoints, that a test may change."""
     return shutil.copytree(small_run, tmp_path / "runs" / "small", ignore=shutil.ignore_patterns("checkpoints"))
 
 
 @pytest.fixture
-def pushed(after_a_push: AfterAPush, hub: HubServer, mine: Path) -> Path:
+def pushed(after_a_push: AfterAPush, hub: HubServer, run_copy: Path) -> Path:
     """The copy, after a push of both; the Hub has them."""
     hub.repos = copy.deepcopy(after_a_push.repos)
-    shutil.rmtree(mine)
-    return shutil.copytree(after_a_push.run, mine)
+    shutil.rmtree(run_copy)
+    return shutil.copytree(after_a_push.run, run_copy)
 
 
 @pytest.fixture
-def push(mine: Path, impatient: list[float]) -> Callable[..., Result]:
+def push(run_copy: Path, impatient: list[float]) -> Callable[..., Result]:
     """``s140 push-to-hub`` of that copy, of both kinds unless it is said otherwise; ``code`` None: it may fail."""
 
-    def invoke(*arguments: object, run: Path = mine, to: Sequence[str] = BOTH, code: int | None = 0) -> Result:
+    def invoke(*arguments: object, run: Path = run_copy, to: Sequence[str] = BOTH, code: int | None = 0) -> Result:
         words = ["push-to-hub", run, *to, *arguments]
         result = CliRunner().invoke(main, [str(each) for each in words], catch_exceptions=False)
         assert code is None or result.exit_code == code, result.output

@@ -49,12 +49,12 @@ def sizes(hub: HubServer, repo_id: str, kind: str = "model") -> dict[str, int]:
     return {name: len(content) for name, content in hub.files(repo_id, kind).items() if name != ".gitattributes"}
 
 
-def test_a_dry_run_uses_no_network_and_writes_nothing(hub_down: HubServer, push, mine: Path, monkeypatch) -> None:
-    before = hashes(mine)
+def test_a_dry_run_uses_no_network_and_writes_nothing(hub_down: HubServer, push, run_copy: Path, monkeypatch) -> None:
+    before = hashes(run_copy)
     monkeypatch.delenv("HF_TOKEN")
     assert parse_list(push("--dry-run").stdout).keys() == {MODEL, DATA}
     assert hub_down.requests == []
-    assert hashes(mine) == before
+    assert hashes(run_copy) == before
 
 
 def test_a_dry_run_lists_what_is_then_uploaded(hub: HubServer, push) -> None:
@@ -70,7 +70,7 @@ def test_a_dry_run_lists_what_is_then_uploaded(hub: HubServer, push) -> None:
 
 
 def test_a_dry_run_of_what_was_trained_on_a_published_dataset_asks_nothing_either(
-    hub: HubServer, push, s140, mine: Path, encoder: Path, tmp_path: Path
+    hub: HubServer, push, s140, run_copy: Path, encoder: Path, tmp_path: Path
 ) -> None:
     push("--dataset-only")
     words = ["--recipe", "quickstart", "--dataset", DATA, "--model-name-or-path", encoder, "--max-steps", 1]
@@ -81,11 +81,11 @@ def test_a_dry_run_of_what_was_trained_on_a_published_dataset_asks_nothing_eithe
     assert parse_list(found.stdout).keys() == {MODEL, "tester/other"}
 
 
-def test_a_dry_run_raises_the_errors_of_a_push(hub: HubServer, push, mine: Path) -> None:
+def test_a_dry_run_raises_the_errors_of_a_push(hub: HubServer, push, run_copy: Path) -> None:
     push("--dry-run", to=("--repo-id", "model"), code=1)
-    (mine / "notes.txt").write_text("hf_" + "Ab1" * 12)
+    (run_copy / "notes.txt").write_text("hf_" + "Ab1" * 12)
     assert_error(push("--dry-run", code=1), "notes.txt")
-    (mine / "metrics.json").unlink()
+    (run_copy / "metrics.json").unlink()
     assert_error(push("--dry-run", code=1), "not finished")
     assert hub.requests == []
 
@@ -111,13 +111,13 @@ WRONG_NAMES = [
 ]
 
 
-def test_a_wrong_name_is_told_before_anything_is_asked(hub: HubServer, push, mine: Path) -> None:
-    before = hashes(mine)
+def test_a_wrong_name_is_told_before_anything_is_asked(hub: HubServer, push, run_copy: Path) -> None:
+    before = hashes(run_copy)
     for flag, other in (("--repo-id", ("--dataset-repo-id", DATA)), ("--dataset-repo-id", ("--repo-id", MODEL))):
         for name in WRONG_NAMES:
             assert_error(push(to=(*other, f"{flag}={name}"), code=None), name)
     assert hub.requests == []
-    assert hashes(mine) == before
+    assert hashes(run_copy) == before
 
 
 def test_nowhere_to_publish(hub: HubServer, push) -> None:
@@ -178,41 +178,41 @@ def test_offline_is_said_at_once(hub: HubServer, push, monkeypatch, impatient: l
     assert hub.requests == []
 
 
-def test_runs_that_cannot_be_published(hub: HubServer, push, mine: Path) -> None:
+def test_runs_that_cannot_be_published(hub: HubServer, push, run_copy: Path) -> None:
     Path("empty").mkdir()
     Path("file").write_text("x")
-    for run in (Path("empty"), Path("missing"), Path("file"), mine / "model"):
+    for run in (Path("empty"), Path("missing"), Path("file"), run_copy / "model"):
         assert_error(push(run=run, code=1), "no run")
-    metrics = (mine / "metrics.json").read_text("utf-8")
-    (mine / "metrics.json").write_text(json.dumps(json.loads(metrics) | {"weights_sha256": "0" * 64}))
+    metrics = (run_copy / "metrics.json").read_text("utf-8")
+    (run_copy / "metrics.json").write_text(json.dumps(json.loads(metrics) | {"weights_sha256": "0" * 64}))
     assert_error(push(code=1), "s140 evaluate")
-    (mine / "metrics.json").unlink()
+    (run_copy / "metrics.json").unlink()
     assert_error(push(code=1), "not finished")
-    (mine / "metrics.json").write_text(metrics)
-    shutil.rmtree(mine / "model")
+    (run_copy / "metrics.json").write_text(metrics)
+    shutil.rmtree(run_copy / "model")
     assert_error(push(code=1), "not finished")
     assert hub.requests == []
 
 
-def test_a_damaged_file(hub: HubServer, push, mine: Path) -> None:
+def test_a_damaged_file(hub: HubServer, push, run_copy: Path) -> None:
     names = ["metrics.json", "data.json", "environment.json", "recipe.yaml", "tracking.json", "published.json"]
     for name in names:
-        before = (mine / name).read_bytes() if (mine / name).exists() else None
-        (mine / name).write_text('{"a": [')
+        before = (run_copy / name).read_bytes() if (run_copy / name).exists() else None
+        (run_copy / name).write_text('{"a": [')
         assert_error(push(code=1), name)
-        (mine / name).unlink() if before is None else (mine / name).write_bytes(before)
+        (run_copy / name).unlink() if before is None else (run_copy / name).write_bytes(before)
     assert published(hub) == []
     push()
 
 
-def test_without_its_tweets_the_model_alone_is_published(hub: HubServer, push, mine: Path, cache: Path) -> None:
+def test_without_its_tweets_the_model_alone_is_published(hub: HubServer, push, run_copy: Path, cache: Path) -> None:
     """The file has other tweets now, or is gone."""
     sample = Path(str(files("sentiment140_bert.data"))) / "sample"
     lines = (sample / "tweets.csv").read_bytes().splitlines(keepends=True)
     Path("tweets.csv").write_bytes(b"".join(lines[:-200]))
-    change_data(mine, dataset=os.fspath(Path("tweets.csv").resolve()), manual_test=os.fspath(sample / "manual.csv"))
+    change_data(run_copy, dataset=os.fspath(Path("tweets.csv").resolve()), manual_test=os.fspath(sample / "manual.csv"))
     assert_error(push(code=1), "fingerprint")
-    change_data(mine, dataset="gone.csv")
+    change_data(run_copy, dataset="gone.csv")
     assert_error(push(code=1), "gone.csv")
     assert hub.requests == []
     push(to=("--repo-id", MODEL))

@@ -285,20 +285,20 @@ def test_a_training_on_published_splits_knows_what_their_publisher_said(
     assert front_of(run)["language"] == ["es", "gl"]
 
 
-def test_a_finished_run_is_described_by_the_card_and_by_the_same_training(mine: Path, s140: S140) -> None:
-    s140("card", mine, "--license", "cc-by-4.0")
-    assert front_of(mine)["license"] == "cc-by-4.0"
-    s140("train", "--recipe", mine / "recipe.yaml", "--output-dir", mine, "--language", "pt-BR")
-    assert (front_of(mine)["license"], front_of(mine)["language"]) == ("cc-by-4.0", "pt-BR")
-    assert yaml.safe_load((mine / "recipe.yaml").read_text("utf-8"))["card"]["language"] == []
-    edit(mine / "data.json", lambda data: data["description"].update(language="pt"))
-    assert "description.language" in s140("card", mine, code=1).stderr
+def test_a_finished_run_is_described_by_the_card_and_by_the_same_training(run_copy: Path, s140: S140) -> None:
+    s140("card", run_copy, "--license", "cc-by-4.0")
+    assert front_of(run_copy)["license"] == "cc-by-4.0"
+    s140("train", "--recipe", run_copy / "recipe.yaml", "--output-dir", run_copy, "--language", "pt-BR")
+    assert (front_of(run_copy)["license"], front_of(run_copy)["language"]) == ("cc-by-4.0", "pt-BR")
+    assert yaml.safe_load((run_copy / "recipe.yaml").read_text("utf-8"))["card"]["language"] == []
+    edit(run_copy / "data.json", lambda data: data["description"].update(language="pt"))
+    assert "description.language" in s140("card", run_copy, code=1).stderr
 
 
-def test_a_run_that_is_resumed_is_described_by_its_new_flags(mine: Path, s140: S140) -> None:
-    (mine / "metrics.json").unlink()
-    s140("train", "--resume", "--output-dir", mine, "--language", "pt-BR")
-    assert front_of(mine)["language"] == "pt-BR"
+def test_a_run_that_is_resumed_is_described_by_its_new_flags(run_copy: Path, s140: S140) -> None:
+    (run_copy / "metrics.json").unlink()
+    s140("train", "--resume", "--output-dir", run_copy, "--language", "pt-BR")
+    assert front_of(run_copy)["language"] == "pt-BR"
 
 
 @pytest.mark.parametrize(

@@ -129,24 +129,24 @@ def test_a_damaged_parquet_file_is_refused(hub: HubServer, refused) -> None:
 @pytest.mark.parametrize("endpoint", ["repo_info", "resolve_head", "resolve_get"])
 @pytest.mark.parametrize("fault", [{"status": 503}, {"reset": True}], ids=["503", "reset"])
 def test_one_fault_does_not_lead_to_other_splits(
-    hub: HubServer, impatient, mine: Path, endpoint: str, fault: dict[str, Any], prepared
+    hub: HubServer, impatient, run_copy: Path, endpoint: str, fault: dict[str, Any], prepared
 ) -> None:
     """To draw new ones out of the published train split would go unnoticed."""
     hub.fail(endpoint, **fault)
-    assert prepared()["fingerprint"] == read(mine / "data.json")["fingerprint"]
+    assert prepared()["fingerprint"] == read(run_copy / "data.json")["fingerprint"]
 
 
 @pytest.mark.parametrize("is_known", [False, True], ids=["never seen", "in the cache of datasets"])
 @pytest.mark.parametrize("trouble", ["no hub", "no login"])
 def test_nor_does_a_dataset_that_cannot_be_had(
-    hub: HubServer, impatient, mine: Path, prepared, monkeypatch, trouble: str, is_known: bool
+    hub: HubServer, impatient, run_copy: Path, prepared, monkeypatch, trouble: str, is_known: bool
 ) -> None:
     """datasets falls back to what it has in its own cache, of which we would draw new splits."""
     if is_known:
         from datasets import load_dataset
 
         load_dataset(DATA)
-    right = read(mine / "data.json")["fingerprint"]
+    right = read(run_copy / "data.json")["fingerprint"]
     if trouble == "no hub":
         hub.stop()
     else:

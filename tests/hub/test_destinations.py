@@ -43,19 +43,19 @@ def test_the_same_again_goes_on_in_it_without_a_commit(hub: HubServer, push) -> 
         assert again[kind]["pr_url"] == first[kind]["pr_url"]
 
 
-def test_a_change_is_a_second_commit_in_it(hub: HubServer, push, mine: Path) -> None:
+def test_a_change_is_a_second_commit_in_it(hub: HubServer, push, run_copy: Path) -> None:
     push("--create-pr")
-    edit(mine)
+    edit(run_copy)
     push("--create-pr")
     assert pull_requests(hub) == ["refs/pr/1"]
     assert titles(hub, MODEL, revision="refs/pr/1") == ["s140 push-to-hub: model"] * 2 + ["initial commit"]
     assert commits_of_ours(hub) == (0, 0)
 
 
-def test_one_that_is_closed_is_not_gone_on_with(hub: HubServer, push, mine: Path) -> None:
+def test_one_that_is_closed_is_not_gone_on_with(hub: HubServer, push, run_copy: Path) -> None:
     push("--create-pr", to=JUST_MODEL)
     hub.repos["model", MODEL].discussions[0]["status"] = "closed"
-    edit(mine)
+    edit(run_copy)
     push("--create-pr", to=JUST_MODEL)
     assert pull_requests(hub) == ["refs/pr/1", "refs/pr/2"]
     assert titles(hub, MODEL, revision="refs/pr/1") == ["s140 push-to-hub: model", "initial commit"]
@@ -80,7 +80,7 @@ def test_one_of_another_title_is_not_gone_on_with(hub: HubServer, push) -> None:
         assert titles(hub, MODEL, revision=f"refs/pr/{number}") == [message, "initial commit"]
 
 
-def test_of_several_the_newest_is_gone_on_with(hub: HubServer, push, mine: Path) -> None:
+def test_of_several_the_newest_is_gone_on_with(hub: HubServer, push, run_copy: Path) -> None:
     repo = hub.create(MODEL)
     for _ in range(3):
         opened = repo.discuss("s140 push-to-hub: model", "tester", pull_request=True)
@@ -164,10 +164,10 @@ def test_a_tag_on_an_older_commit_is_refused_before_anything_is_uploaded(hub: Hu
     assert DATA not in published(hub)
 
 
-def test_nor_does_a_tag_stay_behind_a_new_commit(hub: HubServer, push, mine: Path) -> None:
+def test_nor_does_a_tag_stay_behind_a_new_commit(hub: HubServer, push, run_copy: Path) -> None:
     """It would name an older model than the one this push reports."""
     push("--tag", "v1", to=JUST_MODEL)
-    edit(mine)
+    edit(run_copy)
     result = push("--tag", "v1", to=JUST_MODEL, code=None)
     assert hub.repos["model", MODEL].refs["refs/tags/v1"] == hub.head(MODEL)
     assert result.exit_code == 1
@@ -181,16 +181,16 @@ def test_a_tag_is_on_what_was_pushed_whatever_comes_after(hub: HubServer, push) 
     assert hub.repos["model", MODEL].refs["refs/tags/v1"] == result["model"]["commit"] != hub.head(MODEL)
 
 
-def test_a_tag_stays_with_its_files(hub: HubServer, push, mine: Path) -> None:
+def test_a_tag_stays_with_its_files(hub: HubServer, push, run_copy: Path) -> None:
     """A file that is new, small or large, is a change as any other."""
     push("--tag", "v1", to=JUST_MODEL)
     tagged = hub.head(MODEL)
     for name, content in (("model/added_tokens.json", b"{}"), ("figures/another.png", b"a picture")):
-        (mine / name).write_bytes(content)
+        (run_copy / name).write_bytes(content)
         result = push("--tag", "v1", to=JUST_MODEL, code=1)
         assert f"{Path(name).name} has changed since" in result.stderr
         assert hub.head(MODEL) == hub.repos["model", MODEL].refs["refs/tags/v1"] == tagged
-        (mine / name).unlink()
+        (run_copy / name).unlink()
     push("--tag", "v1", to=JUST_MODEL)
 
 

@@ -210,11 +210,11 @@ FOR_GOOD = [
 
 @pytest.mark.parametrize("rows", [FOR_GOOD[:4], FOR_GOOD[4:]], ids=["early", "late"])
 def test_what_fails_for_good_leaves_main_alone_and_tells_how_to_go_on(
-    hub: HubServer, push, s140, mine: Path, tmp_path: Path, rows: list[tuple[str, str]]
+    hub: HubServer, push, s140, run_copy: Path, tmp_path: Path, rows: list[tuple[str, str]]
 ) -> None:
     for endpoint, fault in rows:
         hub.reset()
-        run = shutil.copytree(mine, tmp_path / f"{endpoint} {fault}")
+        run = shutil.copytree(run_copy, tmp_path / f"{endpoint} {fault}")
         hub.fail(endpoint, times=None, **FAULTS[fault])
         result = push("--tag", "v1", run=run, code=1)
         assert "Traceback" not in result.stderr
@@ -246,7 +246,7 @@ def test_where_the_model_fails_for_good_it_is_said_that_the_dataset_is_there(hub
     assert hub.head(DATA, "dataset") == commit
 
 
-def test_the_command_to_go_on_with_says_all_that_was_said(hub: HubServer, push, mine: Path) -> None:
+def test_the_command_to_go_on_with_says_all_that_was_said(hub: HubServer, push, run_copy: Path) -> None:
     both = ["--repo-id", MODEL, "--dataset-repo-id", DATA]
     words = ["--revision", "next", "--commit-message", "two words", "--tag", "v1"]
     for to, options in (
@@ -258,7 +258,7 @@ def test_the_command_to_go_on_with_says_all_that_was_said(hub: HubServer, push, 
         hub.reset()
         hub.fail("commit", times=None, status=500)
         result = push(*options, to=to, code=1)
-        assert shlex.split(command_in(result.stderr)) == ["s140", "push-to-hub", str(mine), *to, *options]
+        assert shlex.split(command_in(result.stderr)) == ["s140", "push-to-hub", str(run_copy), *to, *options]
 
 
 def test_a_refusal_is_not_tried_again(hub: HubServer, push, impatient: list[float]) -> None:

@@ -65,11 +65,11 @@ def test_it_alone_is_no_reason_for_a_commit(hub: HubServer, pushed: Path, push) 
     assert titles(hub, MODEL)[0] == "Update README.md"
 
 
-def test_text_from_here_survives(hub: HubServer, push, mine: Path) -> None:
-    here(mine, USE, f"{NOTE}\n{USE}")
+def test_text_from_here_survives(hub: HubServer, push, run_copy: Path) -> None:
+    here(run_copy, USE, f"{NOTE}\n{USE}")
     push()
     assert NOTE in card(hub)
-    edited(mine)
+    edited(run_copy)
     push()
     assert NOTE in card(hub)
     assert "Another Processor" in card(hub)
@@ -86,16 +86,16 @@ def test_text_written_here_after_a_push_is_published(hub: HubServer, push, pushe
 
 
 @pytest.mark.parametrize("where", ["hub", "here"])
-def test_text_that_was_removed_stays_removed(hub: HubServer, push, mine: Path, where: str) -> None:
-    here(mine, USE, f"{NOTE}\n{USE}")
+def test_text_that_was_removed_stays_removed(hub: HubServer, push, run_copy: Path, where: str) -> None:
+    here(run_copy, USE, f"{NOTE}\n{USE}")
     push()
     if where == "hub":
         on_hub(hub, NOTE, "")
     else:
-        here(mine, NOTE, "")
+        here(run_copy, NOTE, "")
     push()
     assert NOTE not in card(hub)
-    assert NOTE not in (mine / "model" / "README.md").read_text("utf-8")
+    assert NOTE not in (run_copy / "model" / "README.md").read_text("utf-8")
 
 
 def test_the_same_text_on_both_sides_is_no_conflict(hub: HubServer, push, pushed: Path) -> None:
@@ -107,7 +107,7 @@ def test_the_same_text_on_both_sides_is_no_conflict(hub: HubServer, push, pushed
 
 @pytest.mark.parametrize("first", [True, False])
 def test_different_text_on_both_sides_is_refused_and_nothing_is_published(
-    hub: HubServer, push, mine: Path, first: bool
+    hub: HubServer, push, run_copy: Path, first: bool
 ) -> None:
     if first:
         hub.create(MODEL)
@@ -115,11 +115,11 @@ def test_different_text_on_both_sides_is_refused_and_nothing_is_published(
     else:
         push(to=JUST_MODEL)
         on_hub(hub, USE, f"## On the Hub\n\n{USE}")
-    here(mine, USE, f"{NOTE}\n{USE}")
-    before = card(hub), (mine / "model" / "README.md").read_text("utf-8")
+    here(run_copy, USE, f"{NOTE}\n{USE}")
+    before = card(hub), (run_copy / "model" / "README.md").read_text("utf-8")
     result = push(to=BOTH, code=1)
     assert "edited both" in result.stderr
-    assert (card(hub), (mine / "model" / "README.md").read_text("utf-8")) == before
+    assert (card(hub), (run_copy / "model" / "README.md").read_text("utf-8")) == before
     assert commits_of_ours(hub)[0] == 0  # nor the dataset
 
 
@@ -154,15 +154,15 @@ def test_front_matter_from_the_hub_survives(hub: HubServer, push, pushed: Path, 
 
 
 @pytest.mark.parametrize("when", ["before the first push", "afterwards"])
-def test_front_matter_from_here_survives(hub: HubServer, push, mine: Path, when: str) -> None:
+def test_front_matter_from_here_survives(hub: HubServer, push, run_copy: Path, when: str) -> None:
     if when == "afterwards":
         push()
-    here(mine, "---\n", "---\nco2_eq_emissions: 12\n")
-    here(mine, "license: unknown", "license: cc-by-4.0")
+    here(run_copy, "---\n", "---\nco2_eq_emissions: 12\n")
+    here(run_copy, "license: unknown", "license: cc-by-4.0")
     push()
     front = front_matter(card(hub))
     assert (front.get("co2_eq_emissions"), front["license"]) == (12, "cc-by-4.0")
-    assert "co2_eq_emissions" in (mine / "model" / "README.md").read_text("utf-8")
+    assert "co2_eq_emissions" in (run_copy / "model" / "README.md").read_text("utf-8")
 
 
 def test_front_matter_from_the_hub_survives_text_from_here(hub: HubServer, push, pushed: Path) -> None:
@@ -185,27 +185,29 @@ def test_text_of_ours_that_was_changed_is_written_anew(hub: HubServer, push, pus
     assert "improved by me" not in card(hub)
 
 
-def test_text_from_here_is_not_lost_to_a_page_that_never_had_it(hub: HubServer, push, mine: Path) -> None:
+def test_text_from_here_is_not_lost_to_a_page_that_never_had_it(hub: HubServer, push, run_copy: Path) -> None:
     push(to=JUST_MODEL)
     push(to=("--repo-id", "tester/second"))
-    here(mine, USE, f"{NOTE}\n{USE}")
+    here(run_copy, USE, f"{NOTE}\n{USE}")
     push(to=JUST_MODEL)
     push(to=("--repo-id", "tester/second"))
     assert NOTE in card(hub, "tester/second")
-    assert NOTE in (mine / "model" / "README.md").read_text("utf-8")
+    assert NOTE in (run_copy / "model" / "README.md").read_text("utf-8")
 
 
-def test_nor_to_main_after_a_pull_request(hub: HubServer, push, mine: Path) -> None:
+def test_nor_to_main_after_a_pull_request(hub: HubServer, push, run_copy: Path) -> None:
     push(to=JUST_MODEL)
-    here(mine, USE, f"{NOTE}\n{USE}")
+    here(run_copy, USE, f"{NOTE}\n{USE}")
     push("--create-pr", to=JUST_MODEL)
     assert NOTE in card(hub, revision="refs/pr/1")
     push(to=JUST_MODEL)
     assert NOTE in card(hub)
-    assert NOTE in (mine / "model" / "README.md").read_text("utf-8")
+    assert NOTE in (run_copy / "model" / "README.md").read_text("utf-8")
 
 
-def test_a_copy_of_the_run_goes_on_from_what_is_on_the_hub(hub: HubServer, push, mine: Path, small_run: Path) -> None:
+def test_a_copy_of_the_run_goes_on_from_what_is_on_the_hub(
+    hub: HubServer, push, run_copy: Path, small_run: Path
+) -> None:
     push(to=JUST_MODEL)
     on_hub(hub, USE, f"{NOTE}\n{USE}")
     other = shutil.copytree(small_run, "other", ignore=shutil.ignore_patterns("checkpoints"))
@@ -231,12 +233,12 @@ def test_a_damaged_card_on_the_hub_is_a_sentence_that_says_where(hub: HubServer,
 
 
 @pytest.mark.parametrize("exists", [False, True])
-def test_a_damaged_card_here_is_a_sentence_that_says_where(hub: HubServer, push, mine: Path, exists: bool) -> None:
+def test_a_damaged_card_here_is_a_sentence_that_says_where(hub: HubServer, push, run_copy: Path, exists: bool) -> None:
     if exists:
         push(to=JUST_MODEL)
-    (mine / "model" / "README.md").write_text(BROKEN)
+    (run_copy / "model" / "README.md").write_text(BROKEN)
     result = push(to=BOTH, code=1)
-    assert str(mine / "model" / "README.md") in result.stderr
+    assert str(run_copy / "model" / "README.md") in result.stderr
     assert ("dataset", DATA) not in hub.repos or titles(hub, DATA, "dataset") == ["initial commit"]
 
 
@@ -247,7 +249,7 @@ def test_a_card_on_the_hub_that_is_no_utf8_is_a_sentence(hub: HubServer, push) -
     assert f"README.md of {MODEL}" in result.stderr
 
 
-def test_a_card_with_the_line_ends_of_windows(hub: HubServer, push, mine: Path) -> None:
+def test_a_card_with_the_line_ends_of_windows(hub: HubServer, push, run_copy: Path) -> None:
     push(to=JUST_MODEL)
     text = card(hub).replace(USE, f"{NOTE}\n{USE}").replace("\n", "\r\n")
     hub.write(MODEL, "README.md", text.encode())

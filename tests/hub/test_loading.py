@@ -25,39 +25,41 @@ TEXTS = ["what a lovely surprise", "@user see http://t.co/abc &amp; weep :(", "s
 pytestmark = pytest.mark.usefixtures("pushed")
 
 
-def test_pipeline_by_id_answers_as_the_run_does(mine: Path) -> None:
+def test_pipeline_by_id_answers_as_the_run_does(run_copy: Path) -> None:
     from transformers import pipeline
 
-    there, here = (pipeline("text-classification", model=name)(TEXTS) for name in (MODEL, str(mine / "model")))
+    there, here = (pipeline("text-classification", model=name)(TEXTS) for name in (MODEL, str(run_copy / "model")))
     assert there == here
-    answers = [*sentiment140_bert.predict(str(mine), TEXTS)]
+    answers = [*sentiment140_bert.predict(str(run_copy), TEXTS)]
     assert [answer["label"] for answer in there] == [answer.label for _, answer in answers]
 
 
 @pytest.mark.long
-def test_a_model_is_exported_by_its_id(mine: Path, tmp_path: Path) -> None:
+def test_a_model_is_exported_by_its_id(run_copy: Path, tmp_path: Path) -> None:
     folder = tmp_path / "exported"
     sentiment140_bert.export(MODEL, output=folder)
     manifest = json.loads((folder / "export.json").read_text("utf-8"))
     assert (manifest["model"], manifest["revision"]) == (MODEL, models.find_cached_commit(MODEL))
-    assert manifest["made_of"]["model.safetensors"] == hash_file(mine / "model" / "model.safetensors")
-    answers = [[label for _, (label, _) in sentiment140_bert.predict(str(model), TEXTS)] for model in (mine, folder)]
+    assert manifest["made_of"]["model.safetensors"] == hash_file(run_copy / "model" / "model.safetensors")
+    answers = [
+        [label for _, (label, _) in sentiment140_bert.predict(str(model), TEXTS)] for model in (run_copy, folder)
+    ]
     assert answers[0] == answers[1]
 
 
-def test_the_weights_by_id_are_the_runs(mine: Path) -> None:
+def test_the_weights_by_id_are_the_runs(run_copy: Path) -> None:
     from transformers import AutoModelForSequenceClassification
 
-    there, here = (AutoModelForSequenceClassification.from_pretrained(model) for model in (MODEL, mine / "model"))
+    there, here = (AutoModelForSequenceClassification.from_pretrained(model) for model in (MODEL, run_copy / "model"))
     assert there.config.id2label == {0: "negative", 1: "positive"}
     assert there.state_dict().keys() == here.state_dict().keys()
     assert all((there.state_dict()[name] == value).all() for name, value in here.state_dict().items())
 
 
-def test_the_dataset_by_id_is_the_prepared_splits_row_for_row(mine: Path) -> None:
+def test_the_dataset_by_id_is_the_prepared_splits_row_for_row(run_copy: Path) -> None:
     from datasets import load_dataset
 
-    prepared = prepare_splits(sentiment140_bert.saved_recipe(mine).data).splits()
+    prepared = prepare_splits(sentiment140_bert.saved_recipe(run_copy).data).splits()
     loaded = load_dataset(DATA)
     assert list(loaded) == ["train", "validation", "test", "manual"]
     for name, split in loaded.items():
@@ -67,7 +69,7 @@ def test_the_dataset_by_id_is_the_prepared_splits_row_for_row(mine: Path) -> Non
         assert split["label"][:] == prepared[name]["label"][:]
 
 
-def test_its_tokens_are_the_tokenizers_output(mine: Path) -> None:
+def test_its_tokens_are_the_tokenizers_output(run_copy: Path) -> None:
     from datasets import load_dataset
     from transformers import AutoTokenizer
 
@@ -83,10 +85,10 @@ def test_its_tokens_are_the_tokenizers_output(mine: Path) -> None:
         assert split["attention_mask"][:] == right["attention_mask"]
 
 
-def test_neutral_tweets_and_topics_of_the_hand_labelled_ones(mine: Path) -> None:
+def test_neutral_tweets_and_topics_of_the_hand_labelled_ones(run_copy: Path) -> None:
     from datasets import load_dataset
 
-    described = json.loads((mine / "data.json").read_text("utf-8"))["splits"]
+    described = json.loads((run_copy / "data.json").read_text("utf-8"))["splits"]
     three_way = load_dataset(DATA, "three_way", split="manual")
     assert three_way.features["label"].names == ["negative", "positive", "neutral"]
     assert three_way.column_names == ["text", "label", "topic"]
@@ -105,10 +107,10 @@ def test_the_dataset_card_tells_datasets_the_true_sizes() -> None:
         assert described.features == load_dataset(DATA, config, split=split).features
 
 
-def test_the_model_index_holds_the_numbers_of_metrics_json(hub: HubServer, mine: Path) -> None:
+def test_the_model_index_holds_the_numbers_of_metrics_json(hub: HubServer, run_copy: Path) -> None:
     from huggingface_hub import ModelCard
 
-    metrics = json.loads((mine / "metrics.json").read_text("utf-8"))["splits"]
+    metrics = json.loads((run_copy / "metrics.json").read_text("utf-8"))["splits"]
     results = ModelCard.load(MODEL).data.eval_results
     assert {(result.dataset_split, result.metric_type): result.metric_value for result in results} == {
         (name, metric): metrics[name][metric]["value"] for name in ("test", "manual") for metric in SCORES
@@ -116,10 +118,10 @@ def test_the_model_index_holds_the_numbers_of_metrics_json(hub: HubServer, mine:
     assert {(result.dataset_type, result.dataset_revision) for result in results} == {(DATA, hub.head(DATA, "dataset"))}
 
 
-def test_the_eval_results_are_read_by_huggingface_hub(hub: HubServer, mine: Path) -> None:
+def test_the_eval_results_are_read_by_huggingface_hub(hub: HubServer, run_copy: Path) -> None:
     from huggingface_hub import parse_eval_result_entries
 
-    metrics = json.loads((mine / "metrics.json").read_text("utf-8"))["splits"]
+    metrics = json.loads((run_copy / "metrics.json").read_text("utf-8"))["splits"]
     (file,) = (content for path, content in hub.files(MODEL).items() if path.startswith(".eval_results/"))
     entries = parse_eval_result_entries(yaml.safe_load(file))
     assert {entry.task_id: entry.value for entry in entries} == {
@@ -137,7 +139,7 @@ def test_the_cards_pass_the_hubs_own_check() -> None:
     DatasetCard.load(DATA).validate()
 
 
-def test_the_card_names_the_tokenizer_that_made_the_tokens(hub: HubServer, mine: Path) -> None:
+def test_the_card_names_the_tokenizer_that_made_the_tokens(hub: HubServer, run_copy: Path) -> None:
     from sentiment140_bert.data.tokenize import hash_tokenizer
 
     data = json.loads(hub.files(DATA, "dataset")["data.json"])

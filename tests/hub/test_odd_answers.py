@@ -83,7 +83,7 @@ AFTER_TRAINING = ("lfs_batch", "commit", "lfs_files")
 
 @pytest.fixture
 def verbs(
-    hub: HubServer, after_a_push: AfterAPush, repository_after: Repo, mine: Path, encoder: Path, tmp_path: Path
+    hub: HubServer, after_a_push: AfterAPush, repository_after: Repo, run_copy: Path, encoder: Path, tmp_path: Path
 ) -> dict[str, tuple[tuple[str, ...], Callable[[], list[object]]]]:
     """Return the requests of each command that asks the Hub, and a function that prepares it and returns its words."""
     numbers = itertools.count()
@@ -95,7 +95,7 @@ def verbs(
         return tmp_path / f"work-{next(numbers)}"
 
     def push(*words: str) -> list[object]:
-        return ["push-to-hub", shutil.copytree(mine, empty()), *BOTH, *words]
+        return ["push-to-hub", shutil.copytree(run_copy, empty()), *BOTH, *words]
 
     def push_again() -> list[object]:
         words = push("--revision", "next", "--tag", "v1", "--private")

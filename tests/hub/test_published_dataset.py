@@ -24,9 +24,9 @@ pytest_plugins = ("hub_fixtures", "published_dataset_fixtures")
 pytestmark = pytest.mark.usefixtures("pushed", "cache", "stranger")
 
 
-def test_training_uses_the_splits_and_tokens_that_were_published(hub: HubServer, train, mine: Path) -> None:
+def test_training_uses_the_splits_and_tokens_that_were_published(hub: HubServer, train, run_copy: Path) -> None:
     result = train()
-    data, before = read(Path("new/data.json")), read(mine / "data.json")
+    data, before = read(Path("new/data.json")), read(run_copy / "data.json")
     assert data["fingerprint"] == before["fingerprint"] == read(Path("new/metrics.json"))["data_fingerprint"]
     assert data["published"] == {"repo_id": DATA, "revision": hub.head(DATA, "dataset")}
     assert split_rows(data) == split_rows(before)
@@ -50,10 +50,10 @@ def test_its_tokens_are_used_where_only_the_encoder_is_another(other_encoder: Pa
     assert "its tokens are used too" in caplog.text
 
 
-def test_its_tokens_are_those_one_would_make_oneself(mine: Path, prepared) -> None:
+def test_its_tokens_are_those_one_would_make_oneself(run_copy: Path, prepared) -> None:
     from datasets import load_from_disk
 
-    published, own = prepared(), sentiment140_bert.prepare(sentiment140_bert.saved_recipe(mine))
+    published, own = prepared(), sentiment140_bert.prepare(sentiment140_bert.saved_recipe(run_copy))
     assert published["cached"] == own["cached"] == {"splits": False, "tokens": False}
     for name, split in load_from_disk(published["folder"]).items():
         right = load_from_disk(own["folder"])[name]
@@ -61,8 +61,8 @@ def test_its_tokens_are_those_one_would_make_oneself(mine: Path, prepared) -> No
         assert split["labels"][:] == right["labels"][:]
 
 
-def test_token_lengths_are_reported_as_they_were(mine: Path, prepared) -> None:
-    now, before = prepared()["splits"], read(mine / "data.json")["splits"]
+def test_token_lengths_are_reported_as_they_were(run_copy: Path, prepared) -> None:
+    now, before = prepared()["splits"], read(run_copy / "data.json")["splits"]
     assert {name: split["token_length"] for name, split in now.items()} == {
         name: split["token_length"] for name, split in before.items()
     }
@@ -169,8 +169,8 @@ def test_of_who_wrote_them_and_when_nothing_is_published(hub: HubServer) -> None
         assert name.startswith("manual") or set(split["topic"]) == {None}
 
 
-def test_what_leaks_is_told_as_it_was_found_when_the_splits_were_made(mine: Path, prepared) -> None:
-    before = read(mine / "data.json")["leakage"]
+def test_what_leaks_is_told_as_it_was_found_when_the_splits_were_made(run_copy: Path, prepared) -> None:
+    before = read(run_copy / "data.json")["leakage"]
     assert before["test"]["same_user"] is not None
     assert prepared()["leakage"] == before
 

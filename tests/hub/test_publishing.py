@@ -47,13 +47,13 @@ def test_each_is_one_commit_on_top_of_the_first(hub: HubServer, push) -> None:
     assert titles(hub, DATA, "dataset") == ["s140 push-to-hub: dataset", "initial commit"]
 
 
-def test_the_model_is_these_files_as_the_run_has_them(hub: HubServer, push, mine: Path) -> None:
+def test_the_model_is_these_files_as_the_run_has_them(hub: HubServer, push, run_copy: Path) -> None:
     push()
     files = hub.files(MODEL)
     assert files.keys() == MODEL_FILES
     for name in ("model.safetensors", "config.json", "tokenizer.json", "README.md", "metrics.json", "data.json"):
-        assert (mine / "model" / name).read_bytes() == files[name], name
-    assert json.loads(files["metrics.json"]) == json.loads((mine / "metrics.json").read_text("utf-8"))
+        assert (run_copy / "model" / name).read_bytes() == files[name], name
+    assert json.loads(files["metrics.json"]) == json.loads((run_copy / "metrics.json").read_text("utf-8"))
 
 
 def test_the_dataset_is_these_files(hub: HubServer, push) -> None:
@@ -64,18 +64,18 @@ def test_the_dataset_is_these_files(hub: HubServer, push) -> None:
 PLANTED = ("pytorch_model.bin", "training_args.bin", "optimizer.pt", "notes.txt", "rng_state.pth", "runs/log.json")
 
 
-def test_nothing_else_of_a_model_folder_is_published(hub: HubServer, push, mine: Path) -> None:
+def test_nothing_else_of_a_model_folder_is_published(hub: HubServer, push, run_copy: Path) -> None:
     for name in (*(f"model/{name}" for name in PLANTED), "checkpoints/checkpoint-6/trainer_state.json", "notes.md"):
-        (mine / name).parent.mkdir(parents=True, exist_ok=True)
-        (mine / name).write_text(f"planted as {name}")
+        (run_copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (run_copy / name).write_text(f"planted as {name}")
     push()
     assert hub.files(MODEL).keys() == MODEL_FILES
     assert hub.files(DATA, "dataset").keys() == DATA_FILES
 
 
-def test_nothing_else_is_even_uploaded(hub: HubServer, push, mine: Path) -> None:
+def test_nothing_else_is_even_uploaded(hub: HubServer, push, run_copy: Path) -> None:
     for name in ("optimizer.safetensors", "adapter.safetensors"):
-        (mine / "model" / name).write_bytes(b"planted " + name.encode())
+        (run_copy / "model" / name).write_bytes(b"planted " + name.encode())
     push()
     assert hub.files(MODEL).keys() == MODEL_FILES
     assert not [content for content in hub.repos["model", MODEL].lfs.values() if b"planted" in content]
@@ -89,9 +89,11 @@ def test_a_new_model_is_public_and_a_new_dataset_private(hub: HubServer, push, f
     assert (hub.repos["model", MODEL].private, hub.repos["dataset", DATA].private) == private
 
 
-def test_a_card_edited_just_before_the_commit_is_not_overwritten(hub: HubServer, push, mine: Path, tmp_path) -> None:
+def test_a_card_edited_just_before_the_commit_is_not_overwritten(
+    hub: HubServer, push, run_copy: Path, tmp_path
+) -> None:
     """The commit is made on top of the very card that was read, or the card is read again."""
-    runs = [shutil.copytree(mine, tmp_path / name) for name in ("one", "other")]
+    runs = [shutil.copytree(run_copy, tmp_path / name) for name in ("one", "other")]
     for run in runs:
         before = [request.endpoint for request in hub.requests]
         hub.reset()
@@ -138,8 +140,8 @@ def test_what_is_to_be_private_is_so_before_anything_is_uploaded(hub: HubServer,
     assert not hub.repos["model", MODEL].lfs
 
 
-def test_a_file_that_is_empty_or_larger_than_the_hub_takes(hub: HubServer, push, mine: Path, monkeypatch) -> None:
-    picture, weights = mine / "figures" / "slices.png", mine / "model" / "model.safetensors"
+def test_a_file_that_is_empty_or_larger_than_the_hub_takes(hub: HubServer, push, run_copy: Path, monkeypatch) -> None:
+    picture, weights = run_copy / "figures" / "slices.png", run_copy / "model" / "model.safetensors"
     content, size = picture.read_bytes(), weights.stat().st_size
     picture.write_bytes(b"")
     assert "figures/slices.png has 0 bytes" in push(code=1).stderr
@@ -165,13 +167,13 @@ def test_the_same_again_is_no_commit(hub: HubServer, push) -> None:
 
 
 @pytest.mark.parametrize("copied", ["before", "after"])
-def test_nor_from_elsewhere(hub: HubServer, push, mine: Path, tmp_path: Path, monkeypatch, copied: str) -> None:
+def test_nor_from_elsewhere(hub: HubServer, push, run_copy: Path, tmp_path: Path, monkeypatch, copied: str) -> None:
     other = tmp_path / "elsewhere" / "renamed"
     if copied == "before":
-        shutil.copytree(mine, other)
+        shutil.copytree(run_copy, other)
     push()
     if copied == "after":
-        shutil.copytree(mine, other)
+        shutil.copytree(run_copy, other)
     monkeypatch.chdir(other.parent)
     result = json.loads(push("--json", run=Path("renamed")).stdout)
     assert {kind: push["changed"] for kind, push in result.items()} == {"model": False, "dataset": False}
@@ -191,9 +193,9 @@ def test_nor_where_the_base_model_was_named_by_a_path_from_here(
     assert not result["model"]["changed"]
 
 
-def test_a_changed_file_is_one_commit_of_that_file(hub: HubServer, push, mine: Path) -> None:
+def test_a_changed_file_is_one_commit_of_that_file(hub: HubServer, push, run_copy: Path) -> None:
     push()
-    (mine / "figures" / "learning_curve.png").write_bytes(b"another picture")
+    (run_copy / "figures" / "learning_curve.png").write_bytes(b"another picture")
     result = json.loads(push("--json").stdout)
     assert {kind: push["changed"] for kind, push in result.items()} == {"model": True, "dataset": False}
     assert commits_of_ours(hub) == (1, 2)
@@ -223,20 +225,20 @@ def test_what_an_earlier_push_left_goes_in_the_same_commit_and_what_others_put_t
     assert titles(hub, DATA, "dataset")[:2] == ["s140 push-to-hub: dataset", "Update default/notes.md"]
 
 
-def test_a_figure_that_a_new_push_no_longer_has_is_removed(hub: HubServer, push, mine: Path) -> None:
+def test_a_figure_that_a_new_push_no_longer_has_is_removed(hub: HubServer, push, run_copy: Path) -> None:
     push()
-    (mine / "figures" / "learning_curve.png").unlink()
+    (run_copy / "figures" / "learning_curve.png").unlink()
     push()
     assert hub.files(MODEL).keys() == MODEL_FILES - {"figures/learning_curve.png"}
     assert changed_by_last(hub, MODEL) == {"figures/learning_curve.png", "README.md"}
 
 
-def test_scores_for_a_dataset_that_is_no_longer_named_are_removed(hub: HubServer, push, mine: Path) -> None:
+def test_scores_for_a_dataset_that_is_no_longer_named_are_removed(hub: HubServer, push, run_copy: Path) -> None:
     """They would go on claiming what nobody measured."""
     push()
-    data = json.loads((mine / "data.json").read_text("utf-8"))
+    data = json.loads((run_copy / "data.json").read_text("utf-8"))
     del data["published"]
-    (mine / "data.json").write_text(json.dumps(data))
+    (run_copy / "data.json").write_text(json.dumps(data))
     push(to=("--repo-id", MODEL))
     assert ".eval_results/sentiment140.yaml" not in hub.files(MODEL)
 
@@ -276,11 +278,11 @@ def test_only_the_first_of_several_processes_publishes(hub: HubServer, push, mon
         assert commits_of_ours(hub) == (1, 1)
 
 
-def test_the_library_gives_what_the_command_line_prints(hub: HubServer, mine: Path) -> None:
+def test_the_library_gives_what_the_command_line_prints(hub: HubServer, run_copy: Path) -> None:
     import sentiment140_bert
 
     destination = sentiment140_bert.Destination(repo_id=MODEL, dataset_repo_id=DATA)
-    result = sentiment140_bert.push_to_hub(mine, destination)
+    result = sentiment140_bert.push_to_hub(run_copy, destination)
     assert result == {
         "dataset": {
             "kind": "dataset",

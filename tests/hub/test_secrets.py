@@ -144,9 +144,9 @@ IN_RUN = [
 ]
 
 
-def test_in_any_file_of_the_run_it_stops_the_push(hub: HubServer, push, mine: Path) -> None:
+def test_in_any_file_of_the_run_it_stops_the_push(hub: HubServer, push, run_copy: Path) -> None:
     for name in IN_RUN:
-        file, secret = mine / name, PLANTED["wandb-bare" if name.endswith((".yaml", ".jsonl")) else "hf"]
+        file, secret = run_copy / name, PLANTED["wandb-bare" if name.endswith((".yaml", ".jsonl")) else "hf"]
         before = file.read_bytes() if file.exists() else None
         if name.endswith(".json"):
             file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | {"note": secret}))
@@ -193,7 +193,7 @@ def test_in_the_shapes_that_tools_write_them() -> None:
 
 
 def test_what_this_machine_knows_stops_the_push_whatever_it_looks_like(
-    hub: HubServer, push, mine: Path, monkeypatch
+    hub: HubServer, push, run_copy: Path, monkeypatch
 ) -> None:
     for variable, value in (
         ("HF_TOKEN", "correct horse battery"),
@@ -204,25 +204,25 @@ def test_what_this_machine_knows_stops_the_push_whatever_it_looks_like(
     ):
         with monkeypatch.context() as patch:
             patch.setenv(variable, value)
-            (mine / "notes.txt").write_text(f"it is {value.strip()}, I think", "utf-8")
+            (run_copy / "notes.txt").write_text(f"it is {value.strip()}, I think", "utf-8")
             stopped(push(code=1), hub, "notes.txt", value.strip())
 
 
-def test_the_login_on_disk_stops_the_push(hub: HubServer, push, mine: Path, monkeypatch, tmp_path: Path) -> None:
+def test_the_login_on_disk_stops_the_push(hub: HubServer, push, run_copy: Path, monkeypatch, tmp_path: Path) -> None:
     from huggingface_hub import constants
 
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
     (tmp_path / "token").write_text("an-odd-login")
-    (mine / "history.jsonl").write_text('{"step": 1, "note": "an-odd-login"}\n')
+    (run_copy / "history.jsonl").write_text('{"step": 1, "note": "an-odd-login"}\n')
     stopped(push(code=1), hub, "history.jsonl", "an-odd-login")
 
 
-def test_a_secret_of_this_machine_that_json_writes_in_another_way(hub: HubServer, push, mine, monkeypatch) -> None:
+def test_a_secret_of_this_machine_that_json_writes_in_another_way(hub: HubServer, push, run_copy, monkeypatch) -> None:
     """A quote or an umlaut is escaped in a JSON file; the secret is the same."""
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", 'sword"fish\\90ä')
-    environment = json.loads((mine / "environment.json").read_text("utf-8"))
-    (mine / "environment.json").write_text(json.dumps(environment | {"note": 'sword"fish\\90ä'}))
+    environment = json.loads((run_copy / "environment.json").read_text("utf-8"))
+    (run_copy / "environment.json").write_text(json.dumps(environment | {"note": 'sword"fish\\90ä'}))
     stopped(push(code=1), hub, "environment.json", 'sword"fish\\90ä')
 
 
@@ -285,31 +285,31 @@ def test_real_tweets_hold_none(real_data: Path) -> None:
     assert secrets.find_secret(content + HF.encode(), bare=False)
 
 
-def test_a_run_on_a_pinned_revision_is_published(hub: HubServer, push, mine: Path) -> None:
-    environment = json.loads((mine / "environment.json").read_text("utf-8"))
+def test_a_run_on_a_pinned_revision_is_published(hub: HubServer, push, run_copy: Path) -> None:
+    environment = json.loads((run_copy / "environment.json").read_text("utf-8"))
     command = f"s140 train --model-revision={HEX[:40]} --dataset-revision {HEX[:40]}"
     base = environment["base_model"] | {"revision": HEX[:40]}
-    (mine / "environment.json").write_text(json.dumps(environment | {"command": command, "base_model": base}))
-    recipe = yaml.safe_load((mine / "recipe.yaml").read_text("utf-8"))
+    (run_copy / "environment.json").write_text(json.dumps(environment | {"command": command, "base_model": base}))
+    recipe = yaml.safe_load((run_copy / "recipe.yaml").read_text("utf-8"))
     recipe["model"]["model_revision"] = HEX[:40]
-    (mine / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    (run_copy / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     push()
     push()
     assert commits_of_ours(hub) == (1, 1)
 
 
 @pytest.mark.parametrize("secret", [HF, PLANTED["databricks"], PLANTED["aws-id"]])
-def test_a_secret_in_a_tweet_stops_the_push(hub: HubServer, push, mine: Path, cache: Path, secret: str) -> None:
+def test_a_secret_in_a_tweet_stops_the_push(hub: HubServer, push, run_copy: Path, cache: Path, secret: str) -> None:
     sample = Path(str(files("sentiment140_bert.data"))) / "sample"
     rows = (sample / "tweets.csv").read_text("latin-1").splitlines(keepends=True)
     tweets = Path("tweets.csv").resolve()
     planted = f'"0","1","Mon Apr 06 22:32:26 PDT 2009","NO_QUERY","me","oh no, my key is {secret} please forget it"\n'
     tweets.write_text(planted + "".join(rows[::4]), "latin-1")
-    recipe = yaml.safe_load((mine / "recipe.yaml").read_text("utf-8"))
+    recipe = yaml.safe_load((run_copy / "recipe.yaml").read_text("utf-8"))
     recipe["data"] |= {"dataset": os.fspath(tweets), "max_samples": None, "validation_size": 20, "test_size": 20}
-    (mine / "recipe.yaml").write_text(yaml.safe_dump(recipe), "utf-8")
-    report = prepare(saved_recipe(mine))
-    (mine / "data.json").write_text(json.dumps(report))
+    (run_copy / "recipe.yaml").write_text(yaml.safe_dump(recipe), "utf-8")
+    report = prepare(saved_recipe(run_copy))
+    (run_copy / "data.json").write_text(json.dumps(report))
     result = push(to=("--dataset-repo-id", DATA), code=1)
     stopped(result, hub, "default/train-00000-of-00001.parquet", secret)
 

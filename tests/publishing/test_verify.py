@@ -118,9 +118,9 @@ def test_a_run_whose_name_is_a_number(small_run: Path, tmp_path: Path, verify: V
                 assert found.code == 0, (name, place, found.named())
 
 
-def test_names_with_underscores(hub: HubServer, mine: Path, verify: Verify) -> None:
+def test_names_with_underscores(hub: HubServer, run_copy: Path, verify: Verify) -> None:
     """The cards name each other, and escape that sign."""
-    s140.push_to_hub(mine, s140.Destination(repo_id="tester/my_model_2", dataset_repo_id="tester/my_data_2"))
+    s140.push_to_hub(run_copy, s140.Destination(repo_id="tester/my_model_2", dataset_repo_id="tester/my_data_2"))
     found = verify("tester/my_model_2")
     assert found.code == 0, found.named() + found.named("unchecked")
 
@@ -131,10 +131,12 @@ def test_numbers_that_people_wrote_are_their_own(published: Published, verify: V
     assert verify(MODEL).code == 0
 
 
-def test_new_weights_with_their_own_page_are_true_too(hub: HubServer, classifier_folder, mine: Path, verify) -> None:
-    other_weights(mine / "model" / "model.safetensors")
-    s140.evaluate_run(mine)
-    s140.push_to_hub(mine, s140.Destination(repo_id=MODEL, dataset_repo_id=DATA))
+def test_new_weights_with_their_own_page_are_true_too(
+    hub: HubServer, classifier_folder, run_copy: Path, verify
+) -> None:
+    other_weights(run_copy / "model" / "model.safetensors")
+    s140.evaluate_run(run_copy)
+    s140.push_to_hub(run_copy, s140.Destination(repo_id=MODEL, dataset_repo_id=DATA))
     assert verify(MODEL).code == 0
 
 

@@ -60,12 +60,12 @@ def test_a_true_page_with_parts_by_hand_stays_true(published: Published, verify:
         assert verdict.code == 0, (name, verdict.named(), verdict.named("warning"))
 
 
-def test_a_page_is_true_after_the_next_push(hub: HubServer, mine: Path, verify: Verify) -> None:
-    card = mine / "model" / README
+def test_a_page_is_true_after_the_next_push(hub: HubServer, run_copy: Path, verify: Verify) -> None:
+    card = run_copy / "model" / README
     card.write_text(HAND["before, between and after"](card.read_text("utf-8")), "utf-8")
     for _ in range(2):
-        s140.push_to_hub(mine, s140.Destination(repo_id=MODEL, dataset_repo_id=DATA))
-        for place in (MODEL, mine, mine / "model"):
+        s140.push_to_hub(run_copy, s140.Destination(repo_id=MODEL, dataset_repo_id=DATA))
+        for place in (MODEL, run_copy, run_copy / "model"):
             verdict = verify(place, "--strict")
             assert verdict.code == 0, (place, verdict.named(), verdict.named("unchecked"))
 

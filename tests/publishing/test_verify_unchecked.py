@@ -71,9 +71,9 @@ def test_a_commit_of_the_dataset_that_is_gone(published: Published, verify: Veri
     unchecked(verify(MODEL), "scores")
 
 
-def test_a_run_without_model(mine: Path, verify: Verify) -> None:
-    shutil.rmtree(mine / "model")
-    unchecked(verify(mine), "no model")
+def test_a_run_without_model(run_copy: Path, verify: Verify) -> None:
+    shutil.rmtree(run_copy / "model")
+    unchecked(verify(run_copy), "no model")
 
 
 HOSTILE_FILES = {
@@ -208,29 +208,29 @@ def test_how_the_tweets_are_to_be_read_is_heard(
     assert found.code == 0, found.named() + found.named("unchecked") + found.stderr
 
 
-def test_a_run_whose_scores_were_edited(mine: Path, verify: Verify) -> None:
+def test_a_run_whose_scores_were_edited(run_copy: Path, verify: Verify) -> None:
     def change(metrics: Any) -> None:
         metrics["splits"]["test"]["accuracy"]["value"] = 0.99
 
-    edit(mine / METRICS, change)
-    found = verify(mine)
+    edit(run_copy / METRICS, change)
+    found = verify(run_copy)
     assert found.code == 1
     assert "test: accuracy" in found.named()
     assert "summary" not in found.named()  # its card still says what is measured
 
 
-def test_a_run_whose_card_was_edited(mine: Path, verify: Verify) -> None:
-    card = mine / "model" / README
+def test_a_run_whose_card_was_edited(run_copy: Path, verify: Verify) -> None:
+    card = run_copy / "model" / README
     card.write_text(another_digit(r"accuracy is \*\*(0\.\d+)")(card.read_text("utf-8")), "utf-8")
-    found = verify(mine)
+    found = verify(run_copy)
     assert found.code == 1
     assert "summary" in found.named()
 
 
-def test_a_run_whose_tweets_are_gone(mine: Path, verify: Verify) -> None:
-    recipe = (mine / "recipe.yaml").read_text("utf-8")
-    (mine / "recipe.yaml").write_text(recipe.replace("dataset: sample", "dataset: /nowhere/tweets.csv"), "utf-8")
-    unchecked(verify(mine), "/nowhere/tweets.csv")
+def test_a_run_whose_tweets_are_gone(run_copy: Path, verify: Verify) -> None:
+    recipe = (run_copy / "recipe.yaml").read_text("utf-8")
+    (run_copy / "recipe.yaml").write_text(recipe.replace("dataset: sample", "dataset: /nowhere/tweets.csv"), "utf-8")
+    unchecked(verify(run_copy), "/nowhere/tweets.csv")
 
 
 def test_a_strangers_recipe_names_no_file_of_this_machine(small_run: Path, tmp_path: Path, verify: Verify) -> None:

@@ -242,11 +242,11 @@ def test_a_server_that_is_not_there_at_all(
 
 
 def test_a_run_that_was_not_tracked_can_be_told_later(
-    small_run: Path, mine: Path, mlflow_server: MlflowServer, tmp_path: Path, s140
+    small_run: Path, run_copy: Path, mlflow_server: MlflowServer, tmp_path: Path, s140
 ) -> None:
-    assert "has no tracker" in s140("track", "sync", mine, code=1).stderr
-    s140("track", "sync", mine, "--report-to", "mlflow")
-    s140("track", "sync", mine)
+    assert "has no tracker" in s140("track", "sync", run_copy, code=1).stderr
+    s140("track", "sync", run_copy, "--report-to", "mlflow")
+    s140("track", "sync", run_copy)
     (only,) = runs_of(mlflow_server, tmp_path.name)
     assert only.data.metrics["test/n"] == 60
 

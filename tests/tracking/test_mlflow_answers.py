@@ -68,14 +68,14 @@ def is_whole(server: MlflowServer, experiment: str) -> bool:
     "failures", [FAILURES[3:4], pytest.param(FAILURES, marks=pytest.mark.long)], ids=["one", "all"]
 )
 def test_what_fails_is_made_good_once(
-    mine: Path, proxy: MlflowProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: Sequence[Any]
+    run_copy: Path, proxy: MlflowProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: Sequence[Any]
 ) -> None:
     """A lost answer to the making of a run makes no second one."""
     wrong = []
     for number, (ending, end, times) in enumerate(failures):
         experiment = f"{tmp_path.name}-{number}"
         monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", experiment)
-        run = Path(shutil.copytree(mine, tmp_path / f"run-{number}"))
+        run = Path(shutil.copytree(run_copy, tmp_path / f"run-{number}"))
         proxy.forget()
         proxy.fail(ending, end, times)
         complete = tell(run, "mlflow")
@@ -85,35 +85,37 @@ def test_what_fails_is_made_good_once(
     assert wrong == []
 
 
-def test_a_run_that_could_not_be_ended_is_ended_later(mine: Path, proxy: MlflowProxy, tmp_path: Path) -> None:
+def test_a_run_that_could_not_be_ended_is_ended_later(run_copy: Path, proxy: MlflowProxy, tmp_path: Path) -> None:
     proxy.fail("runs/update", 500, 4)
-    assert not tell(mine, "mlflow")
-    assert tell(mine, "mlflow")
+    assert not tell(run_copy, "mlflow")
+    assert tell(run_copy, "mlflow")
     assert is_whole(proxy.server, tmp_path.name)
 
 
-def test_a_lost_answer_logs_no_second_model(mine: Path, proxy: MlflowProxy, tmp_path: Path) -> None:
+def test_a_lost_answer_logs_no_second_model(run_copy: Path, proxy: MlflowProxy, tmp_path: Path) -> None:
     proxy.fail("/logged-models", SWALLOW, method="POST")
-    assert tell(mine, "mlflow", log_model=True)
+    assert tell(run_copy, "mlflow", log_model=True)
     (only,) = runs_of(proxy.server, tmp_path.name)
     assert len(only.outputs.model_outputs) == 1
 
 
 @pytest.mark.parametrize("times", [pytest.param(1, marks=pytest.mark.long), 3])
-def test_a_lost_answer_registers_no_second_version(mine: Path, proxy: MlflowProxy, tmp_path: Path, times: int) -> None:
+def test_a_lost_answer_registers_no_second_version(
+    run_copy: Path, proxy: MlflowProxy, tmp_path: Path, times: int
+) -> None:
     proxy.fail("model-versions/create", SWALLOW, times)
-    assert tell(mine, "mlflow", log_model=True, register_model=f"lost_{times}")
+    assert tell(run_copy, "mlflow", log_model=True, register_model=f"lost_{times}")
     assert len(versions_of(proxy.server, f"lost_{times}")) == 1
     (only,) = runs_of(proxy.server, tmp_path.name)
     assert len(only.outputs.model_outputs) == 1
 
 
 @pytest.mark.long
-def test_an_alias_that_could_not_be_set_is_set_later(mine: Path, proxy: MlflowProxy, tmp_path: Path) -> None:
+def test_an_alias_that_could_not_be_set_is_set_later(run_copy: Path, proxy: MlflowProxy, tmp_path: Path) -> None:
     import mlflow
 
     proxy.fail("registered-models/alias", 500, 3)
-    assert tell(mine, "mlflow", log_model=True, register_model="aliased")
+    assert tell(run_copy, "mlflow", log_model=True, register_model="aliased")
     logged = mlflow.MlflowClient(proxy.server.url).get_model_version_by_alias("aliased", "champion")
     assert logged.version == "1"
     assert len(versions_of(proxy.server, "aliased")) == 1
@@ -121,7 +123,7 @@ def test_an_alias_that_could_not_be_set_is_set_later(mine: Path, proxy: MlflowPr
     assert len(only.outputs.model_outputs) == 1
 
 
-def test_a_server_that_asks_for_an_hour_is_not_waited_for(mine: Path, proxy: MlflowProxy, s140) -> None:
+def test_a_server_that_asks_for_an_hour_is_not_waited_for(run_copy: Path, proxy: MlflowProxy, s140) -> None:
     proxy.headers = {"Retry-After": "3600"}
     proxy.fail("runs/log-batch", 429, 100)
-    assert "429" in s140("track", "sync", mine, "--report-to", "mlflow", code=1).stderr
+    assert "429" in s140("track", "sync", run_copy, "--report-to", "mlflow", code=1).stderr

@@ -32,53 +32,53 @@ def status_of(run_id: str) -> str:
     return mlflow.get_run(run_id).info.status
 
 
-def test_their_run_stays_open_while_a_child_of_it_is_active(mine: Path) -> None:
+def test_their_run_stays_open_while_a_child_of_it_is_active(run_copy: Path) -> None:
     import mlflow
 
     with mlflow.start_run() as parent:
-        assert tell(mine, "mlflow")
-        change_scores(mine)
+        assert tell(run_copy, "mlflow")
+        change_scores(run_copy)
         with mlflow.start_run(nested=True):
-            assert tell(mine, "mlflow")
+            assert tell(run_copy, "mlflow")
         assert status_of(parent.info.run_id) == "RUNNING"
 
 
-def test_their_run_stays_open_when_another_process_goes_on_in_it(mine: Path) -> None:
+def test_their_run_stays_open_when_another_process_goes_on_in_it(run_copy: Path) -> None:
     import mlflow
 
     with mlflow.start_run() as callers:
-        assert tell(mine, "mlflow")
-        change_scores(mine)
-        other = Command("track", "sync", mine)
+        assert tell(run_copy, "mlflow")
+        change_scores(run_copy)
+        other = Command("track", "sync", run_copy)
         _, stderr = other.communicate()
         assert other.returncode == 0, stderr
         assert status_of(callers.info.run_id) == "RUNNING"
 
 
-def test_a_run_that_they_ended_is_gone_on_in(mine: Path, mlflow_server: MlflowServer, tmp_path: Path) -> None:
+def test_a_run_that_they_ended_is_gone_on_in(run_copy: Path, mlflow_server: MlflowServer, tmp_path: Path) -> None:
     import mlflow
 
     with mlflow.start_run() as callers:
-        assert tell(mine, "mlflow")
-    change_scores(mine)
-    assert tell(mine, "mlflow")
+        assert tell(run_copy, "mlflow")
+    change_scores(run_copy)
+    assert tell(run_copy, "mlflow")
     (only,) = runs_of(mlflow_server, tmp_path.name)
     assert only.info.run_id == callers.info.run_id
     assert only.info.status == "FINISHED"
     assert 59 in (only.data.metrics["validation/n"], only.data.metrics["test/n"])
 
 
-def test_a_parameter_of_theirs_stays_theirs(mine: Path) -> None:
+def test_a_parameter_of_theirs_stays_theirs(run_copy: Path) -> None:
     import mlflow
 
     with mlflow.start_run() as callers:
         mlflow.log_param("learning_rate", "mine")
-        assert tell(mine, "mlflow")
+        assert tell(run_copy, "mlflow")
     assert mlflow.get_run(callers.info.run_id).data.params["learning_rate"] == "mine"
 
 
 def test_a_run_that_the_environment_names_is_used(
-    mine: Path, mlflow_server: MlflowServer, tmp_path, monkeypatch
+    run_copy: Path, mlflow_server: MlflowServer, tmp_path, monkeypatch
 ) -> None:
     import mlflow
 
@@ -86,7 +86,7 @@ def test_a_run_that_the_environment_names_is_used(
     experiment = client.get_experiment_by_name(tmp_path.name)
     callers = client.create_run(experiment.experiment_id).info.run_id
     monkeypatch.setenv("MLFLOW_RUN_ID", callers)
-    ended = Command("track", "sync", mine, "--report-to", "mlflow")
+    ended = Command("track", "sync", run_copy, "--report-to", "mlflow")
     _, stderr = ended.communicate()
     assert ended.returncode == 0, stderr
     (only,) = runs_of(mlflow_server, tmp_path.name)

@@ -32,7 +32,7 @@ def own_address(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.long
 @pytest.mark.parametrize(("setting", "usual", "for_weights"), [(None, 20, 300), ("7", 7, 300), ("500", 500, 500)])
 def test_a_server_may_take_its_time_over_the_weights(
-    mine: Path, mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch, setting, usual: int, for_weights: int
+    run_copy: Path, mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch, setting, usual: int, for_weights: int
 ) -> None:
     """MLflow reads how long it waits from the environment when it asks: what stands there meanwhile."""
     waits: dict[str, set[str]] = {"weights": set(), "others": set()}
@@ -46,21 +46,21 @@ def test_a_server_may_take_its_time_over_the_weights(
     with MlflowProxy(mlflow_server) as proxy:
         proxy.rule = note_patience
         monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.url)
-        assert tell(mine, "mlflow", log_model=True)
+        assert tell(run_copy, "mlflow", log_model=True)
     assert waits["weights"] == {str(for_weights)}
     assert str(usual) in waits["others"]
     assert os.environ.get(TIMEOUT) == setting
 
 
-def test_a_stopped_run_that_was_finished_later_is_finished(mine: Path, mlflow_server, tmp_path: Path) -> None:
+def test_a_stopped_run_that_was_finished_later_is_finished(run_copy: Path, mlflow_server, tmp_path: Path) -> None:
     import mlflow
 
-    assert tell(mine, "mlflow")
-    state = SyncState(RunDir(mine))
+    assert tell(run_copy, "mlflow")
+    state = SyncState(RunDir(run_copy))
     entry = state.get("mlflow")
     mlflow.MlflowClient(mlflow_server.url).set_terminated(entry["id"], "KILLED")
     entry["sent"]["files"]["end"] = "KILLED"
     state.write("mlflow", sent=entry["sent"])
-    assert tell(mine, "mlflow")
+    assert tell(run_copy, "mlflow")
     (only,) = runs_of(mlflow_server, tmp_path.name)
     assert only.info.status == "FINISHED"

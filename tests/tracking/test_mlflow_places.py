@@ -50,40 +50,40 @@ def place_default_store(empty_store: Path) -> None:
     trust.remember_place("mlflow", f"sqlite:///{Path('mlflow.db').resolve()}")
 
 
-def test_the_address_of_the_process_is_as_it_was(mine: Path, empty_store: Path, tmp_path: Path) -> None:
+def test_the_address_of_the_process_is_as_it_was(run_copy: Path, empty_store: Path, tmp_path: Path) -> None:
     import mlflow
 
     place_default_store(empty_store)
-    assert tell(mine, "mlflow", log_model=True)
+    assert tell(run_copy, "mlflow", log_model=True)
     assert not mlflow.is_tracking_uri_set()
     assert "MLFLOW_TRACKING_URI" not in os.environ
 
 
 def test_two_runs_of_two_places_in_one_process(
-    mine: Path, mlflow_server: MlflowServer, empty_store: Path, monkeypatch, tmp_path: Path
+    run_copy: Path, mlflow_server: MlflowServer, empty_store: Path, monkeypatch, tmp_path: Path
 ) -> None:
     place_default_store(empty_store)
-    other = Path(shutil.copytree(mine, tmp_path / "other"))
+    other = Path(shutil.copytree(run_copy, tmp_path / "other"))
     assert tell(other, "mlflow")
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    assert tell(mine, "mlflow", log_model=True)
+    assert tell(run_copy, "mlflow", log_model=True)
     change_scores(other)
     assert tell(other, "mlflow")
 
 
 def test_a_model_told_later_to_the_server_that_the_run_remembers(
-    mine: Path, mlflow_server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_copy: Path, mlflow_server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sentiment140_bert.run import RunDir
     from sentiment140_bert.tracking.sync_state import SyncState
 
-    assert tell(mine, "mlflow")
-    state = SyncState(RunDir(mine))
+    assert tell(run_copy, "mlflow")
+    state = SyncState(RunDir(run_copy))
     sent = state.get("mlflow")["sent"]
     sent["files"].pop("weights")  # as where the server went away before
     state.write("mlflow", sent=sent)
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    ended = Command("track", "sync", mine)
+    ended = Command("track", "sync", run_copy)
     _, stderr = ended.communicate()
     assert ended.returncode == 0, stderr
     assert not (tmp_path / "mlflow.db").exists()
@@ -91,89 +91,89 @@ def test_a_model_told_later_to_the_server_that_the_run_remembers(
     assert only.outputs.model_outputs
 
 
-def test_loggers_of_others_keep_their_levels(mine: Path, mlflow_server: MlflowServer) -> None:
+def test_loggers_of_others_keep_their_levels(run_copy: Path, mlflow_server: MlflowServer) -> None:
     import mlflow  # noqa: F401 - it sets levels of its own
 
     for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.NOTSET)
-    assert tell(mine, "mlflow")
+    assert tell(run_copy, "mlflow")
     assert {name: logging.getLogger(name).level for name in LOGGERS} == dict.fromkeys(LOGGERS, logging.NOTSET)
 
 
 def test_the_default_store_is_found_from_another_folder(
-    mine: Path, empty_store: Path, tmp_path: Path, monkeypatch
+    run_copy: Path, empty_store: Path, tmp_path: Path, monkeypatch
 ) -> None:
     place_default_store(empty_store)
-    assert tell(mine, "mlflow")
+    assert tell(run_copy, "mlflow")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    change_scores(mine)
-    ended = Command("track", "sync", mine)
+    change_scores(run_copy)
+    ended = Command("track", "sync", run_copy)
     _, stderr = ended.communicate()
     assert ended.returncode == 0, stderr
     assert list(Path.cwd().iterdir()) == []
 
 
 def test_a_relative_store_is_found_from_another_folder(
-    mine: Path, empty_store: Path, tmp_path: Path, monkeypatch
+    run_copy: Path, empty_store: Path, tmp_path: Path, monkeypatch
 ) -> None:
     shutil.copy(empty_store, tmp_path / "mine.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mine.db")
-    assert tell(mine, "mlflow")
+    assert tell(run_copy, "mlflow")
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    change_scores(mine)
-    ended = Command("track", "sync", mine)
+    change_scores(run_copy)
+    ended = Command("track", "sync", run_copy)
     _, stderr = ended.communicate()
     assert ended.returncode == 0, stderr
     assert list(Path.cwd().iterdir()) == []
 
 
 @pytest.mark.long
-def test_a_store_whose_making_was_cut_off_is_named(mine: Path, tmp_path: Path, monkeypatch, caplog) -> None:
+def test_a_store_whose_making_was_cut_off_is_named(run_copy: Path, tmp_path: Path, monkeypatch, caplog) -> None:
     """A kill in MLflow's first second leaves tables that it makes once more, and does not get over."""
     file = tmp_path / "cut_off.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}")
     with sqlite3.connect(file) as store:
         store.execute("create table _alembic_tmp_experiments (key text)")
-    assert not tell(mine, "mlflow")
+    assert not tell(run_copy, "mlflow")
     assert f"sqlite:///{file} was cut off while MLflow made it" in caplog.text
     assert "If no runs are in it, remove it" in caplog.text
     file.unlink()
-    ended = Command("track", "sync", mine)
+    ended = Command("track", "sync", run_copy)
     _, stderr = ended.communicate()
     assert ended.returncode == 0, stderr
 
 
 @pytest.mark.long
-def test_a_run_that_was_deleted_is_a_sentence(mine: Path, mlflow_server: MlflowServer, s140) -> None:
+def test_a_run_that_was_deleted_is_a_sentence(run_copy: Path, mlflow_server: MlflowServer, s140) -> None:
     import mlflow
 
-    assert tell(mine, "mlflow")
-    run_id = json.loads((mine / "tracking.json").read_text())["mlflow"]["id"]
+    assert tell(run_copy, "mlflow")
+    run_id = json.loads((run_copy / "tracking.json").read_text())["mlflow"]["id"]
     mlflow.MlflowClient(mlflow_server.url).delete_run(run_id)
-    change_scores(mine)
-    result = s140("track", "sync", mine, code=1)
+    change_scores(run_copy)
+    result = s140("track", "sync", run_copy, code=1)
     assert "deleted" in result.stderr
     assert "Traceback" not in result.output
 
 
 @pytest.mark.long
 def test_another_server_without_that_run_is_a_sentence(
-    mine: Path, mlflow_server: MlflowServer, empty_store: Path, monkeypatch: pytest.MonkeyPatch, s140
+    run_copy: Path, mlflow_server: MlflowServer, empty_store: Path, monkeypatch: pytest.MonkeyPatch, s140
 ) -> None:
-    assert tell(mine, "mlflow")
+    assert tell(run_copy, "mlflow")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{empty_store}")
-    change_scores(mine)
-    result = s140("track", "sync", mine, code=1)
+    change_scores(run_copy)
+    result = s140("track", "sync", run_copy, code=1)
     assert "has no run" in result.stderr
     assert mlflow_server.url in result.stderr
 
 
-def test_names_of_every_kind(mine: Path, mlflow_server: MlflowServer, tmp_path: Path) -> None:
+def test_names_of_every_kind(run_copy: Path, mlflow_server: MlflowServer, tmp_path: Path) -> None:
     names = ["with space", "a/b/c", 'it\'s "quoted"', "e😀", "[x]*", "n" * 300, "`tick`"]
     for number, name in enumerate(names):
-        run = Path(shutil.copytree(mine, tmp_path / f"run-{number}"))
+        run = Path(shutil.copytree(run_copy, tmp_path / f"run-{number}"))
         assert tell(run, "mlflow", run_name=name, tags=[f"tag {number}, ü😀" for number in range(100)])
     assert sorted(run.info.run_name for run in runs_of(mlflow_server, tmp_path.name)) == sorted(names)

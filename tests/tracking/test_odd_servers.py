@@ -85,8 +85,8 @@ def odd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Odd]:
     thread.join()
 
 
-def test_an_odd_mlflow_is_reported(mine: Path, odd: Odd, tmp_path: Path, caplog) -> None:
-    runs = {name: Path(shutil.copytree(mine, tmp_path / f"run of {name}")) for name in ANSWERS}
+def test_an_odd_mlflow_is_reported(run_copy: Path, odd: Odd, tmp_path: Path, caplog) -> None:
+    runs = {name: Path(shutil.copytree(run_copy, tmp_path / f"run of {name}")) for name in ANSWERS}
     wrong = []
     for name, odd.body in ANSWERS.items():
         caplog.clear()
@@ -101,12 +101,12 @@ def test_an_odd_mlflow_is_reported(mine: Path, odd: Odd, tmp_path: Path, caplog)
     assert wrong == []
 
 
-def test_an_odd_wandb_leaves_the_run_here(mine: Path, odd: Odd, monkeypatch, tmp_path: Path) -> None:
+def test_an_odd_wandb_leaves_the_run_here(run_copy: Path, odd: Odd, monkeypatch, tmp_path: Path) -> None:
     """wandb itself waits for an answer of the right shape as long as it is let."""
     monkeypatch.setattr(wandb, "TO_BEGIN", 2)
     odd.body = ANSWERS["of another shape"]
-    assert tell(mine, "wandb") in (True, False)
-    assert list((mine / "wandb").glob("offline-run-*"))
+    assert tell(run_copy, "wandb") in (True, False)
+    assert list((run_copy / "wandb").glob("offline-run-*"))
 
 
 def test_whether_wandb_is_there_is_asked_without_reading_the_answer(odd: Odd, monkeypatch) -> None:

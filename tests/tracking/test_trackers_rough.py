@@ -26,7 +26,7 @@ def small(encoder: Path, **changes) -> list[str]:
     return flags(**{"model_name_or_path": encoder, "report_to": "mlflow", "num_train_epochs": 1} | changes)
 
 
-def test_damaged_notes_are_a_sentence(mine: Path) -> None:
+def test_damaged_notes_are_a_sentence(run_copy: Path) -> None:
     for content in (
         {"wandb": 3},
         {"mlflow": None},
@@ -35,16 +35,16 @@ def test_damaged_notes_are_a_sentence(mine: Path) -> None:
         {"mlflow": {"sent": {"steps": [1], "files": 3}}},
         {"mlflow": {"sent": {"steps": {"train/loss": "x"}}}},
     ):
-        (mine / "tracking.json").write_text(json.dumps(content))
+        (run_copy / "tracking.json").write_text(json.dumps(content))
         with pytest.raises(S140Error, match=r"tracking\.json"):
-            tracks.track(mine)
+            tracks.track(run_copy)
 
 
-def test_notes_of_an_unknown_tracker_are_left_alone(mine: Path, s140) -> None:
-    (mine / "tracking.json").write_text('{"comet": {"id": "x"}}')
-    assert s140("track", "show", mine).stdout.strip() == "has no tracker"
-    assert tell(mine, "tensorboard")
-    assert json.loads((mine / "tracking.json").read_text())["comet"] == {"id": "x"}
+def test_notes_of_an_unknown_tracker_are_left_alone(run_copy: Path, s140) -> None:
+    (run_copy / "tracking.json").write_text('{"comet": {"id": "x"}}')
+    assert s140("track", "show", run_copy).stdout.strip() == "has no tracker"
+    assert tell(run_copy, "tensorboard")
+    assert json.loads((run_copy / "tracking.json").read_text())["comet"] == {"id": "x"}
 
 
 def test_no_part_of_a_password_is_told() -> None:
@@ -53,22 +53,22 @@ def test_no_part_of_a_password_is_told() -> None:
 
 
 @pytest.mark.long
-def test_scoring_while_trackers_have_something_to_hear(mine: Path, tmp_path: Path) -> None:
+def test_scoring_while_trackers_have_something_to_hear(run_copy: Path, tmp_path: Path) -> None:
     """Their packages are imported beside the work, in an interpreter that has not imported them yet."""
     names = ("tensorboard", "trackio", "wandb", "mlflow")
-    (mine / "tracking.json").write_text(json.dumps({name: {} for name in names}))
+    (run_copy / "tracking.json").write_text(json.dumps({name: {} for name in names}))
     place = {"HOME": str(tmp_path), "TRACKIO_DIR": str(tmp_path / "trackio")}
-    started = Command("evaluate", mine, env=place, fresh=True)
+    started = Command("evaluate", run_copy, env=place, fresh=True)
     _, stderr = started.communicate()
     assert started.returncode == 0, stderr[-2000:]
     assert "partially initialized" not in stderr
     assert "tried again" not in stderr
-    states = json.loads((mine / "tracking.json").read_text())
+    states = json.loads((run_copy / "tracking.json").read_text())
     assert [name for name in names if "files" not in states[name].get("sent", {})] == []
 
 
 @pytest.mark.long
-def test_scoring_where_the_packages_are_gone(mine: Path, tmp_path: Path) -> None:
+def test_scoring_where_the_packages_are_gone(run_copy: Path, tmp_path: Path) -> None:
     """They cannot be found, as on a machine where they were never installed."""
     names = ("trackio", "mlflow")
     (tmp_path / "hide").mkdir()
@@ -78,18 +78,18 @@ def test_scoring_where_the_packages_are_gone(mine: Path, tmp_path: Path) -> None
         f"    return None if name.partition('.')[0] in {names!r} else find(name, path, target)\n"
         "PathFinder.find_spec = staticmethod(without)\n"
     )
-    (mine / "tracking.json").write_text(json.dumps({name: {"id": "x"} for name in names}))
+    (run_copy / "tracking.json").write_text(json.dumps({name: {"id": "x"} for name in names}))
     path = os.pathsep.join([str(tmp_path / "hide"), *filter(None, [os.environ.get("PYTHONPATH")])])
-    started = Command("evaluate", mine, env={"PYTHONPATH": path}, fresh=True)
+    started = Command("evaluate", run_copy, env={"PYTHONPATH": path}, fresh=True)
     _, stderr = started.communicate()
     assert started.returncode == 0, stderr[-2000:]
     assert [stderr.count(f"No module named '{name}'") for name in names] == [1, 1]
-    assert f"s140 track sync {mine}" in stderr
+    assert f"s140 track sync {run_copy}" in stderr
 
 
-def test_a_run_directory_that_was_moved(mine: Path, mlflow_server: MlflowServer, tmp_path: Path) -> None:
-    assert tell(mine, "mlflow", "tensorboard")
-    moved = Path(shutil.move(mine, tmp_path / "moved"))
+def test_a_run_directory_that_was_moved(run_copy: Path, mlflow_server: MlflowServer, tmp_path: Path) -> None:
+    assert tell(run_copy, "mlflow", "tensorboard")
+    moved = Path(shutil.move(run_copy, tmp_path / "moved"))
     change_scores(moved)
     assert tell(moved, "mlflow", "tensorboard")
     assert len(runs_of(mlflow_server, tmp_path.name)) == 1

@@ -47,7 +47,9 @@ def answering(status: int | None) -> Iterator[str]:
     server.server_close()
 
 
-def test_a_run_beside_ours_outlives_a_refused_key(mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_beside_ours_outlives_a_refused_key(
+    run_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import wandb
 
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -57,7 +59,7 @@ def test_a_run_beside_ours_outlives_a_refused_key(mine: Path, tmp_path: Path, mo
         monkeypatch.setenv("WANDB_BASE_URL", url)
         callers = wandb.init(mode="offline", project="p", dir=tmp_path, reinit="create_new", settings=settings)
         callers.log({"a": 1})
-        assert tell(mine, "wandb")
+        assert tell(run_copy, "wandb")
         callers.log({"a": 2})
         callers.finish()
 

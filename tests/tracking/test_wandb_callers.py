@@ -50,50 +50,50 @@ def trained_losses(run: Path) -> list[float]:
     return [entry["loss"] for entry in entries if "loss" in entry]
 
 
-def test_a_fresh_run_of_theirs_hears_every_step(mine: Path, tmp_path: Path) -> None:
+def test_a_fresh_run_of_theirs_hears_every_step(run_copy: Path, tmp_path: Path) -> None:
     with callers_run(tmp_path):
-        assert tell(mine, "wandb")
-    assert losses(tmp_path) == trained_losses(mine)
+        assert tell(run_copy, "wandb")
+    assert losses(tmp_path) == trained_losses(run_copy)
 
 
-def test_their_run_has_steps_already(mine: Path, tmp_path: Path) -> None:
+def test_their_run_has_steps_already(run_copy: Path, tmp_path: Path) -> None:
     with callers_run(tmp_path) as run:
         for number in range(50):
             run.log({"mine": number})
-        assert tell(mine, "wandb")
+        assert tell(run_copy, "wandb")
         run.log({"afterwards": 1})
-    assert losses(tmp_path) == trained_losses(mine)
+    assert losses(tmp_path) == trained_losses(run_copy)
 
 
-def test_two_trainings_within_one_run_of_theirs(mine: Path, tmp_path: Path) -> None:
+def test_two_trainings_within_one_run_of_theirs(run_copy: Path, tmp_path: Path) -> None:
     import shutil
 
-    second = Path(shutil.copytree(mine, tmp_path / "second"))
+    second = Path(shutil.copytree(run_copy, tmp_path / "second"))
     (second / "history.jsonl").write_text(
         "".join(json.dumps({"step": step, "time": 1.0, "loss": 777.0}) + "\n" for step in range(1, STEPS + 1))
     )
     with callers_run(tmp_path):
-        assert tell(mine, "wandb")
+        assert tell(run_copy, "wandb")
         assert tell(second, "wandb")
     logged = losses(tmp_path)
     assert logged.count(777.0) == STEPS
-    assert set(trained_losses(mine)) <= set(logged)
+    assert set(trained_losses(run_copy)) <= set(logged)
 
 
-def test_a_run_that_they_ended_is_gone_on_in(mine: Path, tmp_path: Path) -> None:
+def test_a_run_that_they_ended_is_gone_on_in(run_copy: Path, tmp_path: Path) -> None:
     with callers_run(tmp_path) as run:
-        assert tell(mine, "wandb")
-    change_scores(mine)
+        assert tell(run_copy, "wandb")
+    change_scores(run_copy)
     with callers_run(tmp_path) as another:
         import wandb
 
-        assert tell(mine, "wandb")
+        assert tell(run_copy, "wandb")
         assert wandb.run is another
-    (segment,) = segments(mine)
+    (segment,) = segments(run_copy)
     assert whole(segment).ids == {run.id}
 
 
-def test_a_disabled_run_of_theirs_has_heard_nothing(mine: Path, tmp_path: Path, caplog) -> None:
+def test_a_disabled_run_of_theirs_has_heard_nothing(run_copy: Path, tmp_path: Path, caplog) -> None:
     with callers_run(tmp_path, mode="disabled"), caplog.at_level("INFO"):
-        tell(mine, "wandb")
+        tell(run_copy, "wandb")
     assert "kept offline" not in caplog.text

@@ -60,51 +60,51 @@ def evaluate(run: Path) -> str:
     return stdout + stderr
 
 
-def test_a_key_that_is_refused_keeps_it_offline_as_one_run(mine: Path, refused: None) -> None:
-    printed = evaluate(mine)
+def test_a_key_that_is_refused_keeps_it_offline_as_one_run(run_copy: Path, refused: None) -> None:
+    printed = evaluate(run_copy)
     assert "in use" not in printed
     assert "To send it: wandb sync" in printed
-    assert len(list((mine / "wandb").glob("offline-run-*/*.wandb"))) == 1
-    ids = {segment.parent.name.rpartition("-")[2] for segment in segments(mine)}
-    assert ids == {json.loads((mine / "tracking.json").read_text())["wandb"]["id"]}
+    assert len(list((run_copy / "wandb").glob("offline-run-*/*.wandb"))) == 1
+    ids = {segment.parent.name.rpartition("-")[2] for segment in segments(run_copy)}
+    assert ids == {json.loads((run_copy / "tracking.json").read_text())["wandb"]["id"]}
 
 
 @pytest.mark.long
-def test_a_key_of_the_wrong_length_keeps_it_offline(mine: Path, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+def test_a_key_of_the_wrong_length_keeps_it_offline(run_copy: Path, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("WANDB_API_KEY", "abc")
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    (mine / "tracking.json").write_text('{"wandb": {}}')
-    started = Command("evaluate", mine)
+    (run_copy / "tracking.json").write_text('{"wandb": {}}')
+    started = Command("evaluate", run_copy)
     _, stderr = started.communicate()
     assert started.returncode == 0, stderr
     assert "To send it: wandb sync" in stderr
 
 
-def test_a_long_tag_does_not_end_tracking(mine: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_long_tag_does_not_end_tracking(run_copy: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert tell(mine, "wandb", tags=["x" * 65])
+    assert tell(run_copy, "wandb", tags=["x" * 65])
 
 
-def test_a_project_that_was_refused_can_be_mended(mine: Path, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+def test_a_project_that_was_refused_can_be_mended(run_copy: Path, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setattr(sync, "PAUSES", (0.0,) * 4)
     monkeypatch.setattr(sync, "ENDING", 900.0)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("WANDB_PROJECT", "no/project")
-    assert not tell(mine, "wandb")
+    assert not tell(run_copy, "wandb")
     monkeypatch.setenv("WANDB_PROJECT", "a-project")
-    assert tell(mine, "wandb")
+    assert tell(run_copy, "wandb")
 
 
 def test_run_directories_of_every_name_and_no_mode_asks_for_anything(
-    mine: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run_copy: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     wrong = []
     modes = ("dryrun", "offline", "online", "disabled")
     for name, mode in zip(("with space", "e😀", "n" * 200, "it's"), modes, strict=True):
         monkeypatch.setenv("WANDB_MODE", mode)
-        folder = Path(shutil.copytree(mine, tmp_path / name))
+        folder = Path(shutil.copytree(run_copy, tmp_path / name))
         complete = tell(folder, "wandb")
         if not complete or len(segments(folder)) != (mode != "disabled"):
             wrong.append((name, mode, complete, segments(folder)))
@@ -113,11 +113,11 @@ def test_run_directories_of_every_name_and_no_mode_asks_for_anything(
 
 @pytest.mark.parametrize(("value", "is_tracked"), [("true", False), ("1", False), ("false", True), ("", True)])
 def test_the_variable_of_transformers_switches_it_off_and_that_is_said(
-    mine: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture, value, is_tracked
+    run_copy: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture, value, is_tracked
 ) -> None:
     caplog.set_level(logging.INFO, "sentiment140_bert")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("WANDB_DISABLED", value)
-    assert tell(mine, "wandb")
-    assert (len(segments(mine)) == 1) == is_tracked
+    assert tell(run_copy, "wandb")
+    assert (len(segments(run_copy)) == 1) == is_tracked
     assert (f"wandb: nothing is tracked, because WANDB_DISABLED is {value}" in caplog.text) != is_tracked

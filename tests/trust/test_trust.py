@@ -98,17 +98,17 @@ def invoke(words: list[str], run: Path, encoder: Path) -> Result:
 
 @pytest.mark.parametrize("name", LINKS)
 def test_no_verb_reads_or_writes_through_a_link(
-    hub: HubServer, mine: Path, encoder: Path, elsewhere: Path, name: str
+    hub: HubServer, run_copy: Path, encoder: Path, elsewhere: Path, name: str
 ) -> None:
-    put_link(mine, name, elsewhere / LINKS[name])
-    before, files = contents(elsewhere), sorted(path.name for path in mine.iterdir())
+    put_link(run_copy, name, elsewhere / LINKS[name])
+    before, files = contents(elsewhere), sorted(path.name for path in run_copy.iterdir())
     wrong = {}
     for verb, words in VERBS.items():
-        result = invoke(words, mine, encoder)
+        result = invoke(words, run_copy, encoder)
         text = " ".join(result.output.split())
         if result.exit_code not in (1, 2) or "is a link that leads out of" not in text:
             wrong[verb] = result.exit_code, result.output[-300:], result.exception
-        if contents(elsewhere) != before or sorted(path.name for path in mine.iterdir()) != files:
+        if contents(elsewhere) != before or sorted(path.name for path in run_copy.iterdir()) != files:
             wrong[verb] = "something was changed", contents(elsewhere)
     assert wrong == {}
     assert hub.repos == {}
@@ -116,9 +116,9 @@ def test_no_verb_reads_or_writes_through_a_link(
 
 @pytest.mark.parametrize("kind", ["pipe", "socket"])
 def test_pipes_and_sockets_are_refused_wherever_a_folder_is_read(
-    mine: Path, encoder: Path, elsewhere: Path, kind: str
+    run_copy: Path, encoder: Path, elsewhere: Path, kind: str
 ) -> None:
-    file = mine / "model" / "config.json"
+    file = run_copy / "model" / "config.json"
     file.unlink()
     if kind == "pipe":
         os.mkfifo(file)
@@ -126,8 +126,8 @@ def test_pipes_and_sockets_are_refused_wherever_a_folder_is_read(
         os.chdir(file.parent)  # a socket's name may not be long
         with socket.socket(socket.AF_UNIX) as server:
             server.bind(file.name)
-    model = [["predict", str(mine / "model"), "fine"], ["evaluate", str(mine / "model"), "--dataset", "sample"]]
-    answers = [invoke(words, mine, encoder) for words in [*VERBS.values(), *model]]
+    model = [["predict", str(run_copy / "model"), "fine"], ["evaluate", str(run_copy / "model"), "--dataset", "sample"]]
+    answers = [invoke(words, run_copy, encoder) for words in [*VERBS.values(), *model]]
     assert {answer.exit_code for answer in answers} <= {1, 2}
     assert [
         answer.output for answer in answers if "but a pipe or a device" not in " ".join(answer.output.split())
@@ -264,17 +264,17 @@ def stranger() -> Iterator[Eavesdropper]:
 
 
 def test_no_tracker_is_told_where_only_the_run_names_its_server(
-    hub: HubServer, mine: Path, encoder: Path, stranger: Eavesdropper, tmp_path: Path, monkeypatch
+    hub: HubServer, run_copy: Path, encoder: Path, stranger: Eavesdropper, tmp_path: Path, monkeypatch
 ) -> None:
     """Every verb does its work, says what it did not send, and exits with 0; what is only about trackers fails."""
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "a-token-of-this-machine")
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "me")
     outside = tmp_path / "outside"
     noted = {"mlflow": {"id": "1" * 32, "tracking_uri": stranger.url}, "tensorboard": {"folder": str(outside)}}
-    write_json(mine / "tracking.json", noted)
+    write_json(run_copy / "tracking.json", noted)
     files = sorted(path.name for path in tmp_path.iterdir())
     for verb, code in {"evaluate": 0, "card": 0, "push": 0, "train": 0, "track": 1}.items():
-        result = invoke(VERBS[verb], mine, encoder)
+        result = invoke(VERBS[verb], run_copy, encoder)
         assert result.exit_code == code, (verb, result.output)
         if verb != "card":
             assert f"names {stranger.url}, which was never named on this machine" in result.output, verb
@@ -282,47 +282,49 @@ def test_no_tracker_is_told_where_only_the_run_names_its_server(
             assert f"names {outside}" in result.output, verb
     assert stranger.heard == []
     assert sorted(path.name for path in tmp_path.iterdir()) == files
-    assert json.loads((mine / "tracking.json").read_text())["mlflow"] == noted["mlflow"]
+    assert json.loads((run_copy / "tracking.json").read_text())["mlflow"] == noted["mlflow"]
 
 
 def test_a_server_that_was_named_once_is_told_by_later_verbs(
-    mine: Path, encoder: Path, stranger: Eavesdropper, monkeypatch
+    run_copy: Path, encoder: Path, stranger: Eavesdropper, monkeypatch
 ) -> None:
-    write_json(mine / "tracking.json", {"mlflow": {"id": "1" * 32, "tracking_uri": stranger.url}})
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(mine.parent / "settings"))
+    write_json(run_copy / "tracking.json", {"mlflow": {"id": "1" * 32, "tracking_uri": stranger.url}})
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(run_copy.parent / "settings"))
     monkeypatch.setattr("sentiment140_bert.tracking.sync.PAUSES", (0.0, 0.0, 0.0, 0.0))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", stranger.url)
-    invoke(VERBS["track"], mine, encoder)
+    invoke(VERBS["track"], run_copy, encoder)
     heard = len(stranger.heard)
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    result = invoke(VERBS["track"], mine, encoder)
+    result = invoke(VERBS["track"], run_copy, encoder)
     assert "never named on this machine" not in result.output
     assert 0 < heard < len(stranger.heard)
 
 
-def test_a_run_that_is_trained_on_tells_no_strangers_server(mine: Path, encoder: Path, stranger: Eavesdropper) -> None:
+def test_a_run_that_is_trained_on_tells_no_strangers_server(
+    run_copy: Path, encoder: Path, stranger: Eavesdropper
+) -> None:
     """It ends before anything is trained: it would not be tracked."""
     for name in ("metrics.json", "published.json"):
-        (mine / name).unlink(missing_ok=True)
-    write_json(mine / "tracking.json", {"mlflow": {"id": "1" * 32, "tracking_uri": stranger.url}})
-    tracked = saved_recipe(mine).with_values({"report_to": "mlflow"})
-    (mine / "recipe.yaml").write_text(tracked.to_yaml())
-    result = CliRunner().invoke(main, ["train", "--output-dir", str(mine), "--resume"])
+        (run_copy / name).unlink(missing_ok=True)
+    write_json(run_copy / "tracking.json", {"mlflow": {"id": "1" * 32, "tracking_uri": stranger.url}})
+    tracked = saved_recipe(run_copy).with_values({"report_to": "mlflow"})
+    (run_copy / "recipe.yaml").write_text(tracked.to_yaml())
+    result = CliRunner().invoke(main, ["train", "--output-dir", str(run_copy), "--resume"])
     assert result.exit_code == 1
     assert f"If you trust it, name it: MLFLOW_TRACKING_URI={stranger.url}" in result.output
-    assert not (mine / "metrics.json").exists()
+    assert not (run_copy / "metrics.json").exists()
     assert stranger.heard == []
 
 
 def test_a_recipe_names_no_space_or_repository_of_somebody_else(
-    hub: HubServer, mine: Path, encoder: Path, monkeypatch, tmp_path: Path
+    hub: HubServer, run_copy: Path, encoder: Path, monkeypatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
     from sentiment140_bert.tracking.trackio import Trackio
 
     def unnamed(space: str) -> str:
-        recipe = saved_recipe(mine).with_values({"trackio_space_id": space})
-        return Trackio(describe_tracked_run(RunDir(mine), recipe), {}).unnamed_place()
+        recipe = saved_recipe(run_copy).with_values({"trackio_space_id": space})
+        return Trackio(describe_tracked_run(RunDir(run_copy), recipe), {}).unnamed_place()
 
     assert {space: unnamed(space) for space in ("stranger/space", "tester/space", "space")} == {
         "stranger/space": "stranger/space",
@@ -344,34 +346,34 @@ def test_a_recipe_names_no_space_or_repository_of_somebody_else(
     assert unnamed("stranger/space") == ""
 
 
-def test_modules_of_the_current_folder_are_not_run(mine: Path, monkeypatch) -> None:
+def test_modules_of_the_current_folder_are_not_run(run_copy: Path, monkeypatch) -> None:
     """A run holds a folder ``wandb``, which Python would take for the package."""
-    folder = mine / "wandb" / "offline-run-20260101_000000-abcd1234"
+    folder = run_copy / "wandb" / "offline-run-20260101_000000-abcd1234"
     folder.mkdir(parents=True)
     for name in ("__init__.py", "__main__.py"):
-        (mine / "wandb" / name).write_text(f"open({str(mine / 'ran')!r}, 'w')")
-    monkeypatch.chdir(mine)
+        (run_copy / "wandb" / name).write_text(f"open({str(run_copy / 'ran')!r}, 'w')")
+    monkeypatch.chdir(run_copy)
     monkeypatch.setattr(wandb_tracker, "out_of_reach", lambda: "")
-    wandb_tracker.send([folder.relative_to(mine)])
-    assert not (mine / "ran").exists()
+    wandb_tracker.send([folder.relative_to(run_copy)])
+    assert not (run_copy / "ran").exists()
 
 
-def test_a_folder_that_a_run_brings_settles_nothing_for_trackers(mine: Path, encoder: Path, monkeypatch) -> None:
+def test_a_folder_that_a_run_brings_settles_nothing_for_trackers(run_copy: Path, encoder: Path, monkeypatch) -> None:
     """Settings of wandb and a database of MLflow in a run that the command is given in."""
-    (mine / "wandb").mkdir()
-    (mine / "wandb" / "settings").write_text("[default]\nentity = stranger\n")
-    (mine / "mlflow.db").write_bytes(b"")
-    write_json(mine / "tracking.json", {"wandb": OWN, "mlflow": {"id": "1" * 32}})
-    monkeypatch.chdir(mine)
+    (run_copy / "wandb").mkdir()
+    (run_copy / "wandb" / "settings").write_text("[default]\nentity = stranger\n")
+    (run_copy / "mlflow.db").write_bytes(b"")
+    write_json(run_copy / "tracking.json", {"wandb": OWN, "mlflow": {"id": "1" * 32}})
+    monkeypatch.chdir(run_copy)
     result = invoke(["evaluate", "RUN"], Path(), encoder)
     assert result.exit_code == 0, result.output
-    assert f"names {mine / 'wandb' / 'settings'}" in result.output
+    assert f"names {run_copy / 'wandb' / 'settings'}" in result.output
     assert "If the file is your own, set WANDB_DIR=" in result.output
-    assert f"names sqlite:///{mine.resolve()}/mlflow.db" in result.output
-    trust.remember_place("mlflow", f"sqlite:///{mine.resolve()}/mlflow.db")
-    write_json(mine / "tracking.json", {"mlflow": {"id": "1" * 32, "tracking_uri": "http://stranger"}})
+    assert f"names sqlite:///{run_copy.resolve()}/mlflow.db" in result.output
+    trust.remember_place("mlflow", f"sqlite:///{run_copy.resolve()}/mlflow.db")
+    write_json(run_copy / "tracking.json", {"mlflow": {"id": "1" * 32, "tracking_uri": "http://stranger"}})
     assert "names http://stranger" in invoke(["evaluate", "RUN"], Path(), encoder).output
-    assert (mine / "mlflow.db").read_bytes() == b""
+    assert (run_copy / "mlflow.db").read_bytes() == b""
 
 
 ARTIFACTS: dict[tuple[str, str], bool] = {
@@ -407,36 +409,36 @@ ARTIFACTS: dict[tuple[str, str], bool] = {
 }
 
 
-def test_settings_beside_a_run_are_used_where_the_user_names_their_folder(mine: Path, encoder: Path, monkeypatch):
+def test_settings_beside_a_run_are_used_where_the_user_names_their_folder(run_copy: Path, encoder: Path, monkeypatch):
     """An archive of a stranger may hold them and a run."""
-    settings = mine.parent / ".wandb" / "settings"
+    settings = run_copy.parent / ".wandb" / "settings"
     settings.parent.mkdir()
     settings.write_text("[default]\nentity = stranger\n")
-    write_json(mine / "tracking.json", {"wandb": OWN})
-    monkeypatch.chdir(mine.parent)
+    write_json(run_copy / "tracking.json", {"wandb": OWN})
+    monkeypatch.chdir(run_copy.parent)
     monkeypatch.setenv("WANDB_MODE", "offline")
-    assert f"names {settings}" in invoke(["evaluate", "RUN"], mine, encoder).output
-    assert not list((mine / "wandb").glob("offline-run-*"))
-    monkeypatch.setenv("WANDB_DIR", str(mine.parent))
-    assert "names" not in invoke(["evaluate", "RUN"], mine, encoder).output
-    assert list((mine / "wandb").glob("offline-run-*"))
+    assert f"names {settings}" in invoke(["evaluate", "RUN"], run_copy, encoder).output
+    assert not list((run_copy / "wandb").glob("offline-run-*"))
+    monkeypatch.setenv("WANDB_DIR", str(run_copy.parent))
+    assert "names" not in invoke(["evaluate", "RUN"], run_copy, encoder).output
+    assert list((run_copy / "wandb").glob("offline-run-*"))
 
 
-def test_wandb_runs_no_git_in_a_run(mine: Path, encoder: Path, monkeypatch) -> None:
+def test_wandb_runs_no_git_in_a_run(run_copy: Path, encoder: Path, monkeypatch) -> None:
     """The configuration of a repository names programs."""
-    (mine / "note.txt").write_text("{}")
+    (run_copy / "note.txt").write_text("{}")
     login = ("-c", "user.name=x", "-c", "user.email=x@x")
     for words in (["init", "-q"], ["add", "note.txt"], [*login, "commit", "-qm", "x"]):
-        subprocess.run(["git", "-C", str(mine), *words], check=True)
-    with (mine / ".git" / "config").open("a") as config:
-        config.write(f'[core]\n\tfsmonitor = "touch {mine / "ran"}"\n')
-    write_json(mine / "tracking.json", {"wandb": OWN})
+        subprocess.run(["git", "-C", str(run_copy), *words], check=True)
+    with (run_copy / ".git" / "config").open("a") as config:
+        config.write(f'[core]\n\tfsmonitor = "touch {run_copy / "ran"}"\n')
+    write_json(run_copy / "tracking.json", {"wandb": OWN})
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SAVE_CODE", "true")
-    result = invoke(["evaluate", "RUN"], mine, encoder)
+    result = invoke(["evaluate", "RUN"], run_copy, encoder)
     assert result.exit_code == 0, result.output
-    assert list((mine / "wandb").glob("offline-run-*"))
-    assert not (mine / "ran").exists()
+    assert list((run_copy / "wandb").glob("offline-run-*"))
+    assert not (run_copy / "ran").exists()
 
 
 def test_a_server_names_no_place_for_files_but_its_own() -> None:
@@ -524,7 +526,7 @@ def test_a_link_that_looks_unfinished_is_removed_without_a_look_at_what_it_leads
     assert (other / "new").exists()
 
 
-def test_a_run_of_somebody_else_is_not_told(mine: Path, encoder: Path, tmp_path: Path, monkeypatch) -> None:
+def test_a_run_of_somebody_else_is_not_told(run_copy: Path, encoder: Path, tmp_path: Path, monkeypatch) -> None:
     """Ids of tracked runs are public: cards name them."""
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'store.db'}")
@@ -535,27 +537,27 @@ def test_a_run_of_somebody_else_is_not_told(mine: Path, encoder: Path, tmp_path:
     states = {"mlflow": {"id": other}, "wandb": {"id": "0" * 16}, "trackio": {"id": "run-00"}}
     for name, state in states.items():
         for forged in (state, state | {"key": "0"}):
-            write_json(mine / "tracking.json", {name: forged})
-            assert "did not start" in invoke(["evaluate", "RUN"], mine, encoder).output, forged
+            write_json(run_copy / "tracking.json", {name: forged})
+            assert "did not start" in invoke(["evaluate", "RUN"], run_copy, encoder).output, forged
     assert client.get_run(other).data.metrics == {"test/accuracy": 0.4667}
     assert client.list_artifacts(other) == []
-    assert not list((mine / "wandb").glob("offline-run-*"))
+    assert not list((run_copy / "wandb").glob("offline-run-*"))
 
 
-def test_a_name_of_a_tracked_run_is_no_path(mine: Path, encoder: Path, tmp_path: Path) -> None:
+def test_a_name_of_a_tracked_run_is_no_path(run_copy: Path, encoder: Path, tmp_path: Path) -> None:
     for name in ("../../out", "/tmp/out", "..", ".", "a/b"):
-        write_json(mine / "tracking.json", {"trackio": {"id": name}})
-        result = invoke(["track", "sync", "RUN"], mine, encoder)
+        write_json(run_copy / "tracking.json", {"trackio": {"id": name}})
+        result = invoke(["track", "sync", "RUN"], run_copy, encoder)
         assert result.exit_code == 1
         assert "tracking.json" in result.output
 
 
-def test_a_second_name_of_a_file_is_not_written_to(mine: Path, encoder: Path, elsewhere: Path) -> None:
+def test_a_second_name_of_a_file_is_not_written_to(run_copy: Path, encoder: Path, elsewhere: Path) -> None:
     """A hard link on the same disk: a card's pictures and the lock."""
     for name in ("model/figures/slices.png", LOCK):
-        (mine / name).unlink(missing_ok=True)
-        os.link(elsewhere / "note.txt", mine / name)
-    assert invoke(["card", "RUN"], mine, encoder).exit_code == 0
+        (run_copy / name).unlink(missing_ok=True)
+        os.link(elsewhere / "note.txt", run_copy / name)
+    assert invoke(["card", "RUN"], run_copy, encoder).exit_code == 0
     assert (elsewhere / "note.txt").read_text() == "my own words"
 
 
@@ -595,15 +597,17 @@ def test_the_address_of_wandb_is_of_the_environment_or_the_users_own_login(tmp_p
     assert wandb_tracker._address() == "https://named"
 
 
-def test_wandb_does_not_take_the_address_of_a_folder(mine: Path, encoder: Path, stranger: Eavesdropper, monkeypatch):
+def test_wandb_does_not_take_the_address_of_a_folder(
+    run_copy: Path, encoder: Path, stranger: Eavesdropper, monkeypatch
+):
     """W&B's client reads ./wandb/settings, which may come with a stranger's run; what it kept there is not sent."""
-    folder = mine / "wandb" / "offline-run-20260101_000000-abcd1234"
+    folder = run_copy / "wandb" / "offline-run-20260101_000000-abcd1234"
     folder.mkdir(parents=True)
     (folder / "run-abcd1234.wandb").write_bytes(b"x")
-    (mine / "wandb" / "settings").write_text(f"[default]\nbase_url = {stranger.url}\n")
-    write_json(mine / "tracking.json", {"wandb": {"id": "abcd1234"}})
+    (run_copy / "wandb" / "settings").write_text(f"[default]\nbase_url = {stranger.url}\n")
+    write_json(run_copy / "tracking.json", {"wandb": {"id": "abcd1234"}})
     monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
-    monkeypatch.chdir(mine)
+    monkeypatch.chdir(run_copy)
     result = CliRunner().invoke(main, ["track", "sync", "."])
     assert result.exit_code == 1
     assert "was not kept on this machine" in result.output
@@ -620,13 +624,13 @@ def test_an_address_that_clients_read_differently_is_no_known_place() -> None:
         assert not trust.is_known_place("mlflow", f"{known}{sign}@127.0.0.2"), sign
 
 
-def test_files_go_where_the_server_said_when_it_was_asked_first(mine: Path, elsewhere: Path, monkeypatch) -> None:
+def test_files_go_where_the_server_said_when_it_was_asked_first(run_copy: Path, elsewhere: Path, monkeypatch) -> None:
     """It is asked once, and its answer checked; another answer later changes nothing."""
     from sentiment140_bert.tracking.mlflow import Mlflow
 
-    store = mine.parent / "store.db"
+    store = run_copy.parent / "store.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
-    tracker = Mlflow(describe_tracked_run(RunDir(mine), saved_recipe(mine), live=False), {})
+    tracker = Mlflow(describe_tracked_run(RunDir(run_copy), saved_recipe(run_copy), live=False), {})
     tracker.open(lambda values: None)
     with contextlib.closing(sqlite3.connect(store)) as connection:
         connection.execute("UPDATE runs SET artifact_uri = ?", (elsewhere.as_uri(),))
@@ -636,13 +640,13 @@ def test_files_go_where_the_server_said_when_it_was_asked_first(mine: Path, else
     assert {each.name: each.read_bytes() for each in elsewhere.iterdir() if each.is_file()} == before
 
 
-def test_a_trackers_odd_answer_is_not_written_down(mine: Path) -> None:
+def test_a_trackers_odd_answer_is_not_written_down(run_copy: Path) -> None:
     from sentiment140_bert.tracking.sync_state import SyncState
 
-    before = RunDir(mine).tracking.read_bytes() if RunDir(mine).tracking.exists() else None
+    before = RunDir(run_copy).tracking.read_bytes() if RunDir(run_copy).tracking.exists() else None
     with pytest.raises(TrackerError, match="The answer of mlflow"):
-        SyncState(RunDir(mine)).write("mlflow", id="../../x")
-    assert (RunDir(mine).tracking.read_bytes() if RunDir(mine).tracking.exists() else None) == before
+        SyncState(RunDir(run_copy)).write("mlflow", id="../../x")
+    assert (RunDir(run_copy).tracking.read_bytes() if RunDir(run_copy).tracking.exists() else None) == before
 
 
 def test_files_that_a_recipe_names_are_nobodys_business(tmp_path: Path) -> None:

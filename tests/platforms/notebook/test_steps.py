@@ -80,27 +80,27 @@ def test_a_full_drive_costs_no_checkpoint_that_the_hub_keeps(
     assert run.read_metrics() == before
 
 
-def test_a_run_is_published_with_a_name_and_a_token(mine: Path, hub: HubServer, capsys, monkeypatch) -> None:
+def test_a_run_is_published_with_a_name_and_a_token(run_copy: Path, hub: HubServer, capsys, monkeypatch) -> None:
     with monkeypatch.context() as context:
         context.delenv("HF_TOKEN")
-        notebook.push(mine)
+        notebook.push(run_copy)
         assert "Nothing is published" in capsys.readouterr().out
-        notebook.push(mine, MODEL)
+        notebook.push(run_copy, MODEL)
         assert "there is no HF_TOKEN" in capsys.readouterr().out
     with pytest.raises(S140Error, match="a b"):
-        notebook.push(mine, "a b")
+        notebook.push(run_copy, "a b")
     assert published(hub) == []
-    notebook.push(mine, f" {MODEL} ", DATA)
+    notebook.push(run_copy, f" {MODEL} ", DATA)
     assert set(published(hub)) == {MODEL, DATA}
     output = capsys.readouterr().out
     assert (f"{hub.url}/{MODEL}" in output, DATA in output) == (True, True)
 
 
-def test_a_missing_tweet_model_or_picture_is_explained(mine: Path, tmp_path: Path, capsys) -> None:
-    notebook.classify(mine, " ")
+def test_a_missing_tweet_model_or_picture_is_explained(run_copy: Path, tmp_path: Path, capsys) -> None:
+    notebook.classify(run_copy, " ")
     assert "Type a tweet" in capsys.readouterr().out
     with pytest.raises(ModelError):
         notebook.classify(tmp_path / "none", "hello")
-    (mine / "figures" / "learning_curve.png").unlink()
-    notebook.show_curves(mine)
+    (run_copy / "figures" / "learning_curve.png").unlink()
+    notebook.show_curves(run_copy)
     assert "has no learning_curve.png" in capsys.readouterr().out

@@ -207,12 +207,12 @@ def test_a_hub_id_is_fetched_by_the_driver_alone(
 
 
 @pytest.fixture
-def registered(mine: Path, monkeypatch, tmp_path: Path) -> str:
+def registered(run_copy: Path, monkeypatch, tmp_path: Path) -> str:
     """The small run's model in a registry of MLflow (a database in a file), as Unity Catalog is one."""
     import mlflow
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    model, tokenizer = models.load_model_and_tokenizer(str(mine))
+    model, tokenizer = models.load_model_and_tokenizer(str(run_copy))
     with mlflow.start_run():
         mlflow.transformers.log_model(
             {"model": model, "tokenizer": tokenizer},
@@ -227,12 +227,12 @@ def registered(mine: Path, monkeypatch, tmp_path: Path) -> str:
 
 @pytest.mark.long
 def test_a_registered_model_answers_as_the_run_does(
-    spark, table, registered: str, mine: Path, target: str, s140
+    spark, table, registered: str, run_copy: Path, target: str, s140
 ) -> None:
     """Its tokenizer too: what stands for users, URLs and entities survives MLflow."""
     tweets = ["@you http://example.com/1 &amp; so glad", "missed the bus &lt;/3 Ã©", *sample_tweets(200)]
     name = table("registered", list(enumerate(tweets)), "id int, text string")
-    expected = [answer for _, answer in predict(str(mine), tweets)]
+    expected = [answer for _, answer in predict(str(run_copy), tweets)]
     assert [answer for _, answer in predict(registered, tweets)] == expected
     s140("spark", "predict", "--model", registered, "--input-table", name, "--output-table", target)
     found = scored(spark, target)
@@ -240,7 +240,7 @@ def test_a_registered_model_answers_as_the_run_does(
     assert [found[at][1] for at in range(len(tweets))] == pytest.approx([entry.score for entry in expected], abs=1e-5)
     with mlflow_models.fetch(registered) as folder:
         tokenizer = models.load_tokenizer(str(folder))
-    own = models.load_tokenizer(str(mine))
+    own = models.load_tokenizer(str(run_copy))
     assert tokenizer.backend_tokenizer.to_str() == own.backend_tokenizer.to_str()
 
 
