@@ -30,9 +30,9 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
 @click.argument("output", type=click.Path(path_type=Path))
 @recipe_option
 @click.option(
-    "--trials", default=20, show_default=True, help="Trials in the store in the end, of all processes together."
+    "--trials", default=20, show_default=True, help="Trials of the study in the end, by all processes together."
 )
-@click.option("--timeout", type=Duration(), help="Begin no further trial after it: seconds, or 30m, 2.5h.")
+@click.option("--timeout", type=Duration(), help="Begin no further trial after this time: seconds, or 30m, 2.5h.")
 @click.option(
     "--storage", help="Optuna store to be shared, as in postgresql://user@host/name.  [default: OUTPUT/study.db]"
 )
@@ -45,7 +45,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
     type=click.Choice(["median", "hyperband", "none"]),
     default="median",
     show_default=True,
-    help="Ends trials early that are not worth going on with.",
+    help="Ends trials early whose scores are too low.",
 )
 @click.option(
     "--final-seeds",
@@ -53,7 +53,9 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
     show_default=True,
     help="Seeds, from the recipe's next one, to compare best values and recipe on the test tweets; 0: no comparison.",
 )
-@click.option("--keep-models", is_flag=True, help="Keep the models of the comparison; else scores and answers only.")
+@click.option(
+    "--keep-models", is_flag=True, help="Keep the models of the comparison; else scores and predictions only."
+)
 @recipe_options("model", "data", "training", "tracking")
 @set_option
 @json_option
@@ -74,9 +76,9 @@ def tune(
 ) -> None:
     """Look for better settings on the validation tweets, and say whether they are better.
 
-    The ranges stand in the recipe's `tuning` section. Writes OUTPUT/best.yaml, a recipe for `s140 train --recipe`, a
-    table, and pictures. The same command goes on where it was stopped; started several times with one store, all work
-    on the same trials.
+    The ranges are in the recipe's `tuning` section. Writes OUTPUT/best.yaml, a recipe for `s140 train --recipe`, a
+    page, and figures. Run the same command again to resume, whatever stopped it; started several times with one store,
+    all processes share the trials.
     """
     with stdout_kept_clean():
         import sentiment140_bert
@@ -112,15 +114,13 @@ def _print(tuning: dict[str, Any]) -> None:
     final = tuning["final"]
     if final:
         say()
-        for sentence in [final["same"]] if "same" in final else [each["sentence"] for each in final["splits"].values()]:
-            say(sentence)
+        say(final.get("same") or "\n".join(split["sentence"] for split in final["splits"].values()))
     if tuning["left"]:
-        say(f"\ntrials held by other processes: {tuning['left']}")
-    drawn = any(each["value"] is not None for each in tuning["trials"])
-    written = ["README.md", "tuning.json", *(["best.yaml"] if best else []), *(["figures/"] if drawn else [])]
-    say(f"\n{tuning['output']}/{', '.join(written)}")
+        say(f"\ntrials that other processes are running: {tuning['left']}")
+    files = ["README.md", "tuning.json", *(["best.yaml", "figures/"] if best else [])]
+    say(f"\n{tuning['output']}/{', '.join(files)}")
 
 
 def _digits(value: Any) -> Any:
-    """A learning rate has its first digit far behind the point."""
+    """Return a number with three digits: those of a learning rate are far behind the point."""
     return f"{value:.3g}" if isinstance(value, float) else value

@@ -134,7 +134,7 @@ def test_two_processes_on_one_store_share_its_trials(tmp_path: Path, tunable: Pa
     second = Command(*asked)
     stdout, said = second.communicate()
     assert second.returncode == 0, said
-    assert "trials held by other processes: 1" in stdout
+    assert "trials that other processes are running: 1" in stdout
     assert "the last of them makes the comparison" in said
     assert read(tmp_path / "mine")["final"] is None
     first.resume()

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 Space = Mapping[str, Range]
-NUMBER = "number"  # the attribute of an Optuna trial that says which trial of the study it is an attempt at
 SAMPLERS, PRUNERS = ("tpe", "random"), ("median", "hyperband", "none")
 AT_RANDOM = 5  # trials before anything is learned from them
 
@@ -84,32 +83,23 @@ def from_plain(plain: Mapping[str, Any]) -> dict[str, Range]:
     return {name: Range.from_plain(limits) for name, limits in plain.items()}
 
 
-def make_sampler(name: str, seed: int) -> BaseSampler:
-    """Return a sampler that seeds itself before each trial, from the study's seed and the trial's number.
+def make_sampler(name: str, seed: int, number: int) -> BaseSampler:
+    """Return the sampler of one trial.
 
-    What it draws then depends on these and on the trials so far, not on how often the process was started.
+    Each trial has its own, so what it draws depends on the trials before, not on how often the process was started.
+
+    Args:
+        name: Of :data:`SAMPLERS`.
+        seed: Of the study.
+        number: Of the trial.
     """
-    from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+    import optuna
 
-    class SeededByTrial(BaseSampler):  # type: ignore[misc]
-        def before_trial(self, study: Any, trial: Any) -> None:
-            own = int(np.random.SeedSequence([seed, trial.user_attrs.get(NUMBER) or 0]).generate_state(1)[0])
-            # Trials that run elsewhere count as bad (constant_liar), so that two processes do not try the same.
-            tpe = name == "tpe"
-            self.inner = (
-                TPESampler(seed=own, n_startup_trials=AT_RANDOM, constant_liar=True) if tpe else RandomSampler(own)
-            )
-
-        def infer_relative_search_space(self, *arguments: Any) -> Any:
-            return self.inner.infer_relative_search_space(*arguments)
-
-        def sample_relative(self, *arguments: Any) -> Any:
-            return self.inner.sample_relative(*arguments)
-
-        def sample_independent(self, *arguments: Any) -> Any:
-            return self.inner.sample_independent(*arguments)
-
-    return SeededByTrial()
+    own = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    if name == "random":
+        return optuna.samplers.RandomSampler(seed=own)
+    # Trials that run elsewhere count as bad (constant_liar), so that two processes do not try the same.
+    return optuna.samplers.TPESampler(seed=own, n_startup_trials=AT_RANDOM, constant_liar=True)
 
 
 def make_pruner(name: str) -> BasePruner:

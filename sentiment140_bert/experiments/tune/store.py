@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import MissingExtra, StoreError, first_line
+from sentiment140_bert.locks import NO_LOCKS
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
@@ -158,6 +159,10 @@ def _open_lock(file: Path) -> IO[bytes] | None:
         fcntl.flock(lock, fcntl.LOCK_SH)
     except ImportError:
         return None
+    except OSError as error:
+        if error.errno in NO_LOCKS:
+            return None
+        raise
     _locks.add(lock)
     return lock
 

@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import Diverged, HardwareError, Interrupted, S140Error, StoreError, diverged
 from sentiment140_bert.experiments.tune import space
-from sentiment140_bert.experiments.tune.space import NUMBER
 from sentiment140_bert.experiments.tune.store import GRACE, VERSION, Store, explain_damage, refuse_difference
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
 
 log = logging.getLogger(__name__)
-REASON, IDENTITY = "reason", "s140"  # attributes of an attempt, and of a study
+NUMBER, REASON, IDENTITY = "number", "reason", "s140"  # attributes of an attempt, and of a study
 ENOUGH = 4  # complete trials, before anything is said of what matters
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
 
@@ -116,13 +115,12 @@ class Study:
                 storage=store.optuna,
                 study_name=name,
                 direction=identity["direction"],
-                sampler=space.make_sampler(identity["sampler"], identity["seed"]),
                 pruner=space.make_pruner(identity["pruner"]),
                 load_if_exists=True,
             )
             before = self.optuna.user_attrs.get(IDENTITY)
             is_ours = before is not None or not self.optuna.get_trials(deepcopy=False)
-            if not is_ours or [each.name.lower() for each in self.optuna.directions] != [identity["direction"]]:
+            if not is_ours or [goal.name.lower() for goal in self.optuna.directions] != [identity["direction"]]:
                 raise StoreError(f"{what} was not made by this tool.", "Choose another --study-name.")
             if before is None:
                 self.optuna.set_user_attr(IDENTITY, self.identity)
@@ -260,6 +258,7 @@ class Study:
         if number is None or not all(map(_was_stopped, earlier)):
             trial.set_user_attr(NUMBER, None)
             raise NotNeeded("Another process has this trial.")
+        self.optuna.sampler = space.make_sampler(self.identity["sampler"], self.identity["seed"], number)
         scores = dict(earlier[-1].intermediate_values) if earlier else {}
         return Attempt(number, space.suggest(trial, self.space), scores, bool(earlier), trial)
 
@@ -292,7 +291,7 @@ def _was_stopped(attempt: FrozenTrial) -> bool:
 
 
 def _make_record(number: int, attempts: list[FrozenTrial]) -> TrialRecord:
-    ended = [each for each in attempts if each.state.is_finished() and not _was_stopped(each)]
+    ended = [attempt for attempt in attempts if attempt.state.is_finished() and not _was_stopped(attempt)]
     last = ended[0] if ended else attempts[-1]
     state = "waiting" if _was_stopped(last) else STATES[last.state.name]
     started = attempts[0].datetime_start

@@ -131,11 +131,13 @@ def test_values_are_drawn_as_the_ranges_say(url: str) -> None:
     open_study(url, space=study.identity["space"])  # which checks them
 
 
-def test_pruners_are_those_of_the_names() -> None:
+def test_samplers_and_pruners_are_those_of_the_names() -> None:
     import optuna
 
     pruners = [type(space.make_pruner(name)) for name in space.PRUNERS]
     assert pruners == [optuna.pruners.MedianPruner, optuna.pruners.HyperbandPruner, optuna.pruners.NopPruner]
+    samplers = [type(space.make_sampler(name, 42, 0)) for name in space.SAMPLERS]
+    assert samplers == [optuna.samplers.TPESampler, optuna.samplers.RandomSampler]
 
 
 def test_two_processes_get_different_trials_and_no_more_than_planned(study: Study, url: str) -> None:
