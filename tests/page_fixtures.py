@@ -157,10 +157,10 @@ def published(hub: HubServer, pushed_run: Path) -> Published:
     if not _STATE:
         s140.push_to_hub(pushed_run, s140.Destination(repo_id=MODEL, dataset_repo_id=DATA))
         _STATE.update(hub.repos)
-    found = Published(hub, pushed_run)
-    found.put_back()
+    result = Published(hub, pushed_run)
+    result.put_back()
     hub.requests.clear()
-    return found
+    return result
 
 
 @dataclass
@@ -195,9 +195,9 @@ def another_digit(where: str) -> Callable[[str], str]:
     """Changes the last digit of what the first group of a pattern finds."""
 
     def change(text: str) -> str:
-        found = re.search(where, text)
-        assert found, where
-        at = found.end(1) - 1
+        result = re.search(where, text)
+        assert result, where
+        at = result.end(1) - 1
         return text[:at] + ("7" if text[at] != "7" else "3") + text[at + 1 :]
 
     return change

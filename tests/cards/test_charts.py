@@ -112,7 +112,7 @@ def test_a_whisker_in_a_table(ends: tuple[float, float, float], overall: float, 
 
 
 def square(picture: Picture) -> tuple[Callable[[float], float], Callable[[float], float]]:
-    """Where a number stands across and upwards; a label's baseline lies 3.5 below its tick."""
+    """Return the place of a number across and upwards; a label's baseline is 3.5 below its tick."""
     upwards = axis({-at: number for at, number in picture.texts("end", 1).items()})
     return axis(picture.texts("middle", 1)), lambda number: -upwards(number) - 3.5
 

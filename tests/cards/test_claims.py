@@ -1,4 +1,4 @@
-"""What of a hand-written text reads like a claim about the model, and what is prose."""
+"""Hand-written text that reads like a claim about the model, and text that does not."""
 
 from __future__ import annotations
 

@@ -45,16 +45,16 @@ def leaves(content: Any) -> Iterator[Any]:
 
 
 class Known:
-    """What the files of a run say: their numbers, and their texts that hold digits."""
+    """The values of a run's files: their numbers, and their texts with digits."""
 
     def __init__(self, *contents: Any) -> None:
-        found = [leaf for content in contents for leaf in leaves(content)]
-        self.numbers = [float(item) for item in found if isinstance(item, int | float) and not isinstance(item, bool)]
-        texts = {" ".join(entry.split()) for entry in found if isinstance(entry, str) and re.search(r"\d", entry)}
+        result = [leaf for content in contents for leaf in leaves(content)]
+        self.numbers = [float(item) for item in result if isinstance(item, int | float) and not isinstance(item, bool)]
+        texts = {" ".join(entry.split()) for entry in result if isinstance(entry, str) and re.search(r"\d", entry)}
         self.texts = sorted(texts, key=len, reverse=True)
 
     def shows(self, written: str) -> bool:
-        """Whether a number of the files looks like this when rounded to as many digits."""
+        """Return True if a number of the files looks like this when rounded to as many digits."""
         plain = written.replace(",", "").replace("−", "-")
         if not NUMBER.fullmatch(plain):
             return False
@@ -64,7 +64,7 @@ class Known:
         )
 
     def unfounded(self, card: str) -> list[str]:
-        """What has digits in a text and stands in no file."""
+        """Return the words of a text that have digits and are in no file."""
         text = html.unescape(re.sub(r"\\(?=[!-/:-@\[-`{-~])", "", card))
         for pattern in LEFT_OUT:
             text = re.sub(pattern, " ", text, flags=re.DOTALL)
@@ -148,9 +148,9 @@ def test_a_card_with_one_digit_changed_is_caught(small_run: Path) -> None:
     text, known = card_of(small_run), of_run(small_run)
     passed = []
     for where in WHERE:
-        found = re.search(where, text)
-        assert found, where
-        at = found.end(1) - 1
+        result = re.search(where, text)
+        assert result, where
+        at = result.end(1) - 1
         changed = text[:at] + ("7" if text[at] != "7" else "3") + text[at + 1 :]
         if not known.unfounded(changed):
             passed.append(where)

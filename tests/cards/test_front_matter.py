@@ -1,4 +1,4 @@
-"""What the Hub reads of a card: the front matter as huggingface_hub takes it, with the numbers of ``metrics.json``."""
+"""The front matter of a card, as huggingface_hub reads it, with the numbers of ``metrics.json``."""
 
 from __future__ import annotations
 
@@ -205,13 +205,13 @@ def test_scores_name_the_data_that_they_were_measured_on(small_run: Path) -> Non
             [["a/b", f"a/b ({name})", "default", name, "0" * 40] for name in ("test", "manual")],
         ),
     ]
-    for known, dataset, places in expected:
-        front = metadata.describe_model(known, "t")
+    for variant, dataset, places in expected:
+        front = metadata.describe_model(variant, "t")
         assert front.get("datasets") == ([dataset] if dataset else None)
         keys = ("type", "name", "config", "split", "revision")
-        found = [result["dataset"] for result in front["model-index"][0]["results"]]
-        assert [[place.get(key) for key in keys] for place in found] == places
-        text = metadata.format_eval_results(known)
+        actual = [result["dataset"] for result in front["model-index"][0]["results"]]
+        assert [[place.get(key) for key in keys] for place in actual] == places
+        text = metadata.format_eval_results(variant)
         assert (text is None) == (dataset is None)
         if text is None:
             continue
@@ -247,12 +247,12 @@ def test_the_size_and_the_licence_of_a_dataset(small_run: Path, local_run: Path)
         ):
             half = {name: {"num_examples": part, "num_bytes": 1} for name, part in (("train", rows - 1), ("test", 1))}
             data["configs"] = {"default": half, "tokenized": half}
-            found = metadata.describe_dataset(data)
-            assert (found["license"], found["size_categories"]) == (license_, [category]), rows
-            assert [part["splits"] for part in found["dataset_info"]] == [
+            result = metadata.describe_dataset(data)
+            assert (result["license"], result["size_categories"]) == (license_, [category]), rows
+            assert [part["splits"] for part in result["dataset_info"]] == [
                 [{"name": name, **size} for name, size in half.items()]
             ] * 2
-            assert [part.get("default") for part in found["configs"]] == [True, None]
+            assert [part.get("default") for part in result["configs"]] == [True, None]
 
 
 def test_the_hub_accepts_the_cards(published: Published) -> None:

@@ -1,4 +1,4 @@
-"""What strangers wrote stays text wherever a card puts it; judged by a Markdown renderer, not by our own rules."""
+"""Texts of strangers stay text wherever a card puts them; judged by a Markdown renderer, not by our own rules."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ RENDERER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 
 def shape(markdown: str) -> list[str]:
-    """What kinds of things a text is made of, in order: no text, only its structure."""
+    """Return the kinds of elements in a text, in order."""
 
     def kinds(tokens: list[Token]) -> Any:
         for token in tokens:
@@ -67,7 +67,7 @@ def shape(markdown: str) -> list[str]:
 
 
 def words(markdown: str) -> str:
-    """What a reader sees."""
+    """Return the words that a reader sees."""
 
     def seen(tokens: list[Token]) -> Any:
         for token in tokens:
@@ -131,11 +131,11 @@ def test_nor_a_link_where_addresses_become_links(begin: str, data: st.DataObject
 
 @given(TEXT)
 def test_one_line_in_which_nothing_hides(text: str) -> None:
-    found = flatten(text)
-    assert len(found.splitlines()) <= 1
-    assert not {unicodedata.category(item) for item in found} & {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
-    assert flatten(found) == found
-    found.encode("utf-8")  # no lone surrogate
+    result = flatten(text)
+    assert len(result.splitlines()) <= 1
+    assert not {unicodedata.category(item) for item in result} & {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+    assert flatten(result) == result
+    result.encode("utf-8")  # no lone surrogate
 
 
 def test_what_is_harmless_stays() -> None:

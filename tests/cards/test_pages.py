@@ -210,7 +210,7 @@ def test_a_run_without_held_out_tweets(bare_run: Path) -> None:
 
 
 def test_sentences_follow_the_facts(facts: Facts) -> None:
-    """Of the chosen checkpoint, the cleaning, and the significance, which the p-value decides, not the interval."""
+    """The chosen checkpoint, the cleaning, and the significance, which the p-value decides, not the interval."""
     for best, strategy in itertools.product((True, False), ("no", "steps", "epoch")):
         training = facts.recipe["training"] | {"load_best_model_at_end": best, "eval_strategy": strategy}
         text = render(replace(facts, recipe=facts.recipe | {"training": training})).text

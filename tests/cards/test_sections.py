@@ -1,4 +1,4 @@
-"""What people write into a card survives any number of new ones; what we wrote is replaced."""
+"""Texts that people write into a card survive any number of new ones; generated sections are replaced."""
 
 from __future__ import annotations
 

@@ -28,9 +28,9 @@ def examined(s140: Callable, *words: object, code: int = 0) -> dict:
 
 
 def test_a_job_is_measured_by_training_it(s140, encoder: Path, tmp_path: Path) -> None:
-    found = examined(s140, *flags(model_name_or_path=encoder), "--output-dir", tmp_path / "runs")
-    assert found["ready"], found["problems"]
-    probe = found["probe"]
+    result = examined(s140, *flags(model_name_or_path=encoder), "--output-dir", tmp_path / "runs")
+    assert result["ready"], result["problems"]
+    probe = result["probe"]
     assert probe["job"] == {"train": 180, "validation": 60, "steps": 12, "saves": 2}
     assert probe["step"]["measured"] >= 3
     seconds = probe["seconds"]
@@ -52,37 +52,37 @@ def test_the_report_is_readable_at_a_glance(s140, encoder: Path) -> None:
 
 
 def test_a_dropout_that_the_model_does_not_have_is_a_problem(s140, encoder: Path, tmp_path: Path) -> None:
-    """What is measured is the model with the recipe's dropout; ALBERT has none of that name before its classifier."""
+    """The model is measured with the recipe's dropout; ALBERT has none of that name before its classifier."""
     folder = Path(shutil.copytree(encoder, tmp_path / "albert"))
     transformers.AlbertConfig().save_pretrained(folder)
-    found = examined(s140, *flags(model_name_or_path=folder, classifier_dropout=0.3), code=1)
-    assert "classifier_dropout: a model of the kind albert has no such dropout." in found["problems"][0]
+    result = examined(s140, *flags(model_name_or_path=folder, classifier_dropout=0.3), code=1)
+    assert "classifier_dropout: a model of the kind albert has no such dropout." in result["problems"][0]
 
 
 @without_gpu
 def test_what_is_chosen_is_what_training_chooses(s140, encoder: Path) -> None:
-    found = examined(s140, "--no-probe", *flags(model_name_or_path=encoder, gradient_accumulation_steps=2))
-    assert found["probe"] is None
-    assert (found["choice"]["precision"], found["choice"]["why"]) == ("fp32", "no CUDA GPU")
-    assert found["choice"]["gradient_accumulation_steps"] == 2
-    assert found["machine"]["gpu"] is None
+    result = examined(s140, "--no-probe", *flags(model_name_or_path=encoder, gradient_accumulation_steps=2))
+    assert result["probe"] is None
+    assert (result["choice"]["precision"], result["choice"]["why"]) == ("fp32", "no CUDA GPU")
+    assert result["choice"]["gradient_accumulation_steps"] == 2
+    assert result["machine"]["gpu"] is None
 
 
 @without_gpu
 def test_what_training_would_refuse_is_a_problem(s140, encoder: Path) -> None:
-    found = examined(s140, *flags(model_name_or_path=encoder, precision="bf16"), code=1)
-    assert not found["ready"]
-    assert found["probe"] is None
-    assert "bf16 was requested" in found["problems"][0]
+    result = examined(s140, *flags(model_name_or_path=encoder, precision="bf16"), code=1)
+    assert not result["ready"]
+    assert result["probe"] is None
+    assert "bf16 was requested" in result["problems"][0]
 
 
 def test_what_is_not_here_is_a_problem(s140, encoder: Path) -> None:
-    for changes, said in (
+    for changes, words in (
         ({"model_name_or_path": "./missing"}, "There is no model folder ./missing"),
         ({"dataset": "missing.csv"}, "dataset missing.csv is not available"),
     ):
         result = s140("doctor", "--no-probe", *flags(**({"model_name_or_path": encoder} | changes)), code=1)
-        assert f"not ready: The {said}" in result.stdout or said in result.stdout
+        assert f"not ready: The {words}" in result.stdout or words in result.stdout
         assert "Traceback" not in result.stderr
 
 
@@ -90,12 +90,12 @@ def test_what_is_not_here_is_a_problem(s140, encoder: Path) -> None:
 def test_a_model_that_is_out_of_reach_is_measured_by_its_shape(s140, hub_down: HubServer) -> None:
     """Nobody listens at the Hub's address; the shape of distilbert is known all the same."""
     words = flags(model_name_or_path="distilbert/distilbert-base-uncased", per_device_train_batch_size=1)
-    found = examined(s140, *words, "--set", "auto_find_batch_size=false", code=1)
-    assert found["sources"]["model"]["state"] == "missing"
-    assert "no answer" in found["problems"][0]
-    assert "bundled:minilm" in found["problems"][0]
-    assert found["probe"]["tweets_per_second"] > 0
-    assert found["probe"]["checkpoint"] == pytest.approx(67e6 * 12 / 2**20, rel=0.05)
+    result = examined(s140, *words, "--set", "auto_find_batch_size=false", code=1)
+    assert result["sources"]["model"]["state"] == "missing"
+    assert "no answer" in result["problems"][0]
+    assert "bundled:minilm" in result["problems"][0]
+    assert result["probe"]["tweets_per_second"] > 0
+    assert result["probe"]["checkpoint"] == pytest.approx(67e6 * 12 / 2**20, rel=0.05)
 
 
 def test_what_lies_on_the_hub_is_asked_for_and_found(s140, hub: HubServer, encoder: Path) -> None:
@@ -103,18 +103,18 @@ def test_what_lies_on_the_hub_is_asked_for_and_found(s140, hub: HubServer, encod
 
     HfApi().create_repo("tester/tiny")
     HfApi().upload_folder(repo_id="tester/tiny", folder_path=encoder)
-    found = examined(s140, "--no-probe", *flags(model_name_or_path="tester/tiny"))
-    assert found["sources"]["model"]["state"] == "reachable"
-    found = examined(s140, "--no-probe", *flags(model_name_or_path="tester/tinny"), code=1)
-    assert "404" in found["problems"][0] or "401" in found["problems"][0]
+    result = examined(s140, "--no-probe", *flags(model_name_or_path="tester/tiny"))
+    assert result["sources"]["model"]["state"] == "reachable"
+    result = examined(s140, "--no-probe", *flags(model_name_or_path="tester/tinny"), code=1)
+    assert "404" in result["problems"][0] or "401" in result["problems"][0]
 
 
 def test_offline_is_said(s140, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    found = examined(s140, "--no-probe", *flags(model_name_or_path="tester/elsewhere"), code=1)
-    assert "HF_HUB_OFFLINE is set" in found["problems"][0]
+    result = examined(s140, "--no-probe", *flags(model_name_or_path="tester/elsewhere"), code=1)
+    assert "HF_HUB_OFFLINE is set" in result["problems"][0]
 
 
 def test_tokens_are_present_or_not_and_never_shown(s140, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,8 +133,8 @@ def test_a_disk_that_is_too_small_is_a_problem(s140, encoder: Path, monkeypatch:
     from sentiment140_bert.machine import facts
 
     monkeypatch.setattr(facts, "free_disk", lambda _: 0)
-    found = examined(s140, *flags(model_name_or_path=encoder), code=1)
-    assert "make room" in found["problems"][0]
+    result = examined(s140, *flags(model_name_or_path=encoder), code=1)
+    assert "make room" in result["problems"][0]
 
 
 @without_gpu
@@ -148,17 +148,17 @@ def test_a_gpu_that_torch_cannot_use_is_told_with_the_remedy(s140, encoder: Path
 
 
 def test_the_smallest_model_of_all_fits_the_packaged_recipe(s140) -> None:
-    found = examined(s140, "--recipe", "local-8gb", "--no-probe", "--model-name-or-path", models.BUNDLED, code=1)
-    assert found["choice"]["auto_find_batch_size"] is True
-    assert found["choice"]["optim"] == "adamw_torch_fused"
+    result = examined(s140, "--recipe", "local-8gb", "--no-probe", "--model-name-or-path", models.BUNDLED, code=1)
+    assert result["choice"]["auto_find_batch_size"] is True
+    assert result["choice"]["optim"] == "adamw_torch_fused"
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_on_a_gpu(s140, encoder: Path) -> None:
-    found = examined(s140, *flags(model_name_or_path=encoder))
-    assert found["machine"]["gpu"]["memory_total"] > 1000
-    assert found["machine"]["driver"]["version"]
-    assert found["choice"]["precision"] in ("bf16", "fp16")
-    assert 0 < found["probe"]["usage"]["gpu"]["memory_reserved_peak"] <= found["machine"]["gpu"]["memory_total"]
+    result = examined(s140, *flags(model_name_or_path=encoder))
+    assert result["machine"]["gpu"]["memory_total"] > 1000
+    assert result["machine"]["driver"]["version"]
+    assert result["choice"]["precision"] in ("bf16", "fp16")
+    assert 0 < result["probe"]["usage"]["gpu"]["memory_reserved_peak"] <= result["machine"]["gpu"]["memory_total"]
     assert os.environ.get("CUDA_VISIBLE_DEVICES") != ""

@@ -76,9 +76,9 @@ def test_a_dry_run_of_what_was_trained_on_a_published_dataset_asks_nothing_eithe
     words = ["--recipe", "quickstart", "--dataset", DATA, "--model-name-or-path", encoder, "--max-steps", 1]
     s140("train", "--output-dir", "second", *words)
     hub.requests.clear()
-    found = push("--dry-run", run=Path("second"), to=("--repo-id", MODEL, "--dataset-repo-id", "tester/other"))
+    result = push("--dry-run", run=Path("second"), to=("--repo-id", MODEL, "--dataset-repo-id", "tester/other"))
     assert hub.requests == []
-    assert parse_list(found.stdout).keys() == {MODEL, "tester/other"}
+    assert parse_list(result.stdout).keys() == {MODEL, "tester/other"}
 
 
 def test_a_dry_run_raises_the_errors_of_a_push(hub: HubServer, push, run_copy: Path) -> None:

@@ -77,7 +77,7 @@ class Counting(BaseHTTPRequestHandler):
 
 
 def test_the_policy_lets_nothing_out_and_no_other_script_run(browser: Browser, page: Path, tmp_path: Path) -> None:
-    """Of a page that tries; the same page without its policy does get out."""
+    """The same page without its policy does get out."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Counting)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}/pixel.png"

@@ -42,25 +42,27 @@ def test_the_list_names_training_rows_the_worst_first(smallest_run: Path, s140, 
         return {file: file.read_bytes() for file in smallest_run.rglob("*") if file.is_file()}
 
     before = content()
-    said = s140("suspects", smallest_run, "--output", "s.csv").stdout
+    stdout = s140("suspects", smallest_run, "--output", "s.csv").stdout
     assert content() == before
     rows = listed(tmp_path / "s.csv")
     assert list(rows[0]) == ["rank", "row", "label", "suggested", "confidence", "label_quality", "sample", "text"]
     train = prepare_splits(saved_recipe(smallest_run).data).splits()["train"]
-    known = {row: (text, label) for row, text, label in zip(train["row"], train["text"], train["label"], strict=True)}
+    expected = {
+        row: (text, label) for row, text, label in zip(train["row"], train["text"], train["label"], strict=True)
+    }
     names = ["negative", "positive"]
     for rank, row in enumerate(rows, start=1):
-        text, label = known[int(row["row"])]
+        text, label = expected[int(row["row"])]
         assert (int(row["rank"]), row["text"]) == (rank, escape_cell(text))
         assert [row["label"], row["suggested"]] == [names[label], names[1 - label]]
         assert float(row["confidence"]) + float(row["label_quality"]) == pytest.approx(1, abs=2e-6)
         assert float(row["confidence"]) > 0.5
     qualities = [float(row["label_quality"]) for row in rows]
     assert qualities == sorted(qualities)
-    assert f"suspects    {len(rows)} (" in said
-    assert "looked at   180 training tweets; 5 folds, by baseline" in said
-    assert "A contradicted label can be right: s.csv" in said
-    assert f"s140 train --recipe {smallest_run}/recipe.yaml --drop-suspects s.csv" in said
+    assert f"suspects    {len(rows)} (" in stdout
+    assert "looked at   180 training tweets; 5 folds, by baseline" in stdout
+    assert "A contradicted label can be right: s.csv" in stdout
+    assert f"s140 train --recipe {smallest_run}/recipe.yaml --drop-suspects s.csv" in stdout
 
 
 def test_rows_are_those_of_the_source(smallest_run: Path, s140, tmp_path: Path) -> None:
@@ -76,8 +78,8 @@ def test_rows_are_those_of_the_source(smallest_run: Path, s140, tmp_path: Path) 
 
 
 def test_as_json_with_a_limit_and_a_sample(smallest_run: Path, s140, tmp_path: Path) -> None:
-    asked = ("suspects", smallest_run, "--output", "s.csv", "--most", 20, "--sample", 7, "--json")
-    result = json.loads(s140(*asked).stdout)
+    arguments = ("suspects", smallest_run, "--output", "s.csv", "--most", 20, "--sample", 7, "--json")
+    result = json.loads(s140(*arguments).stdout)
     rows = listed(tmp_path / "s.csv")
     assert (len(rows), result["written"], result["sample"], result["looked_at"]) == (20, 20, 7, 180)
     assert result["suspects"] > 20
@@ -86,9 +88,9 @@ def test_as_json_with_a_limit_and_a_sample(smallest_run: Path, s140, tmp_path: P
     marked = [row["rank"] for row in rows if row["sample"]]
     assert len(marked) == 7
     before = (tmp_path / "s.csv").read_bytes()
-    s140(*asked)
+    s140(*arguments)
     assert (tmp_path / "s.csv").read_bytes() == before
-    s140(*asked, "--seed", 43)
+    s140(*arguments, "--seed", 43)
     assert [row["rank"] for row in listed(tmp_path / "s.csv") if row["sample"]] != marked
 
 
@@ -96,8 +98,8 @@ def test_training_without_them_leaves_out_what_is_listed(smallest_run: Path, s14
     s140("suspects", smallest_run, "--output", "s.csv")
     rows = listed(tmp_path / "s.csv")
     assert any(row["text"].startswith("'@user") for row in rows)
-    asked = ("prepare", "--recipe", smallest_run / "recipe.yaml", "--drop-suspects", "s.csv", "--json")
-    assert json.loads(s140(*asked).stdout)["splits"]["train"]["rows"] == 180 - len(rows)
+    arguments = ("prepare", "--recipe", smallest_run / "recipe.yaml", "--drop-suspects", "s.csv", "--json")
+    assert json.loads(s140(*arguments).stdout)["splits"]["train"]["rows"] == 180 - len(rows)
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +107,8 @@ def undisturbed(smallest_run: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """The answer of ``--by model``, the list's content, and what was said."""
     home = tmp_path_factory.mktemp("undisturbed")
     copy = shutil.copytree(smallest_run, home / "copy")
-    asked = ["suspects", str(copy), "--output", str(home / "s.csv"), "--by", "model", "--folds", "3", "--json"]
-    result = CliRunner().invoke(main, asked, catch_exceptions=False)
+    arguments = ["suspects", str(copy), "--output", str(home / "s.csv"), "--by", "model", "--folds", "3", "--json"]
+    result = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     (folds,) = RunDir(copy).suspects.iterdir()
     return {
@@ -119,36 +121,36 @@ def undisturbed(smallest_run: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 def test_the_runs_own_recipe_is_trained_once_a_fold(undisturbed: dict[str, Any]) -> None:
     assert (undisturbed["by"], undisturbed["folds"], undisturbed["looked_at"]) == ("model", 3, 180)
-    said = undisturbed["said"]
-    assert "suspects: 3 trainings on 120 tweets each, about " in said
-    assert said.index("suspects: 3 trainings") < said.index("suspects: training 1 of 3") < said.index("step 8/8")
-    assert said.count("step 8/8  loss") == 3  # 120 tweets by 16
+    words = undisturbed["said"]
+    assert "suspects: 3 trainings on 120 tweets each, about " in words
+    assert words.index("suspects: 3 trainings") < words.index("suspects: training 1 of 3") < words.index("step 8/8")
+    assert words.count("step 8/8  loss") == 3  # 120 tweets by 16
     assert sorted(undisturbed["files"]) == ["fold-1.parquet", "fold-2.parquet", "fold-3.parquet"]
 
 
 def test_a_kill_and_a_stop_lose_no_fold(copy: Path, undisturbed: dict[str, Any], s140, tmp_path: Path) -> None:
     """Killed between the first two trainings, stopped within the second one, and then left alone."""
-    asked = ("suspects", copy, "--output", "s.csv", "--by", "model", "--folds", 3)
-    killed = Command(*asked, cwd=tmp_path, pause_at="suspects: training 2 of 3")
+    arguments = ("suspects", copy, "--output", "s.csv", "--by", "model", "--folds", 3)
+    killed = Command(*arguments, cwd=tmp_path, pause_at="suspects: training 2 of 3")
     signalled(killed, signal.SIGKILL)
     assert killed.returncode == -signal.SIGKILL
     (folds,) = RunDir(copy).suspects.iterdir()
     first = (folds / "fold-1.parquet").stat()
     assert not (folds / "fold-2.parquet").exists()
 
-    stopped = Command(*asked, cwd=tmp_path, pause_at="step 3/8")
-    _, said = signalled(stopped, signal.SIGTERM)
-    assert stopped.returncode == 128 + signal.SIGTERM, said
-    assert "1 of 3 folds were finished before" in said
-    assert "training 1 of 3" not in said
-    assert "Run the same command again to resume." in said
+    stopped = Command(*arguments, cwd=tmp_path, pause_at="step 3/8")
+    _, stderr = signalled(stopped, signal.SIGTERM)
+    assert stopped.returncode == 128 + signal.SIGTERM, stderr
+    assert "1 of 3 folds were finished before" in stderr
+    assert "training 1 of 3" not in stderr
+    assert "Run the same command again to resume." in stderr
     assert list((folds / "training-2" / "checkpoints").glob("checkpoint-*/complete.json"))
     assert not (folds / "fold-2.parquet").exists()
     assert not (tmp_path / "s.csv").exists()
 
-    said = s140(*asked).stderr
-    assert "1 of 3 folds were finished before" in said
-    assert "training 1 of 3" not in said
+    stderr = s140(*arguments).stderr
+    assert "1 of 3 folds were finished before" in stderr
+    assert "training 1 of 3" not in stderr
     assert (folds / "fold-1.parquet").stat().st_mtime_ns == first.st_mtime_ns
     assert {file.name: file.read_bytes() for file in folds.iterdir()} == undisturbed["files"]
     assert (tmp_path / "s.csv").read_bytes() == undisturbed["list"]
@@ -156,17 +158,17 @@ def test_a_kill_and_a_stop_lose_no_fold(copy: Path, undisturbed: dict[str, Any],
 
 @pytest.mark.long
 def test_a_damaged_fold_and_other_folds_are_trained_again(copy: Path, undisturbed: dict[str, Any], s140) -> None:
-    """What is damaged is named; the folds of another seed are others."""
-    asked = ("suspects", copy, "--output", "s.csv", "--by", "model", "--folds", 3)
+    """A damaged fold is named; the folds of another seed are different ones."""
+    arguments = ("suspects", copy, "--output", "s.csv", "--by", "model", "--folds", 3)
     shutil.copytree(undisturbed["folds_at"], RunDir(copy).suspects / undisturbed["folds_at"].name)
     (folds,) = RunDir(copy).suspects.iterdir()
     (folds / "fold-2.parquet").write_bytes(undisturbed["files"]["fold-2.parquet"][:60])
-    again = s140(*asked).stderr
+    again = s140(*arguments).stderr
     assert "fold-2.parquet is damaged" in again
     assert "suspects: 1 training on 120 tweets each" in again
     assert {file.name: file.read_bytes() for file in folds.iterdir()} == undisturbed["files"]
 
-    assert "finished before" not in s140(*asked, "--seed", 1).stderr
+    assert "finished before" not in s140(*arguments, "--seed", 1).stderr
     assert len(list(RunDir(copy).suspects.iterdir())) == 2
     RunDir(copy).clear()
     assert not RunDir(copy).suspects.exists()
@@ -174,7 +176,7 @@ def test_a_damaged_fold_and_other_folds_are_trained_again(copy: Path, undisturbe
 
 def test_what_cannot_be_is_said_before_anything_is_trained(smallest_run: Path, s140, tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
-    for arguments, said in (
+    for arguments, words in (
         (("--folds", 1), "--folds must be at least 2"),
         (("--folds", 100), "100 folds need 100 texts or more of each label"),
         (("--output", "s.txt"), "s.txt has no ending that can be written"),
@@ -183,7 +185,7 @@ def test_what_cannot_be_is_said_before_anything_is_trained(smallest_run: Path, s
     ):
         for by in ("baseline", "model"):
             result = s140("suspects", smallest_run, "--output", "s.csv", "--by", by, *arguments, code=1)
-            assert said in result.stderr
+            assert words in result.stderr
             assert result.stdout == ""
             assert "training 1 of" not in result.stderr
             assert not list(tmp_path.glob("s.*"))

@@ -77,8 +77,8 @@ def test_tables_and_json(capsys: pytest.CaptureFixture[str], text: str) -> None:
 @pytest.mark.parametrize("text", [item for item in HOSTILE if item != "\x00"])
 def test_predictions(s140, classifier_folder: Path, text: str) -> None:
     Path("t.jsonl").write_text(json.dumps({"text": f"so {text} good"}) + "\n", "utf-8")
-    said = s140("predict", classifier_folder, "--input", "t.jsonl")
-    assert not harmful(said.output)
+    words = s140("predict", classifier_folder, "--input", "t.jsonl")
+    assert not harmful(words.output)
     exact = json.loads(s140("predict", classifier_folder, "--input", "t.jsonl", "--json").stdout)
     assert exact["predictions"][0]["text"] == f"so {text} good"
 

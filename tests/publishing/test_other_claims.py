@@ -158,7 +158,7 @@ def test_averages_are_those_of_scikit_learn(cells: tuple[int, ...]) -> None:
 
 
 def test_the_matching_average_is_named() -> None:
-    """Of F1, but not of accuracy, which has none."""
+    """F1 has some, accuracy has none."""
     cells = from_cells(30, 10, 5, 15)
     means, binary = average_classes("f1", cells), 2 * 15 / (2 * 15 + 10 + 5)
     measured = cells | split(f1=binary, accuracy=0.75)

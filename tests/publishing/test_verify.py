@@ -35,12 +35,12 @@ Verify = Callable[..., Verdict]
 
 
 def test_a_page_that_was_just_pushed(published: Published, verify: Verify) -> None:
-    found = verify(MODEL)
-    assert found.code == 0, found.named() + found.named("unchecked")
-    assert found.result.keys() == {"model", "commit", "verdict", "warnings", "tolerance", "checks"}
-    assert (found.result["model"], found.result["verdict"], found.result["warnings"]) == (MODEL, "true", 0)
-    assert found.result["commit"] == published.hub.head(MODEL)
-    claims = [item["claim"] for item in found.result["checks"]]
+    verdict = verify(MODEL)
+    assert verdict.code == 0, verdict.named() + verdict.named("unchecked")
+    assert verdict.result.keys() == {"model", "commit", "verdict", "warnings", "tolerance", "checks"}
+    assert (verdict.result["model"], verdict.result["verdict"], verdict.result["warnings"]) == (MODEL, "true", 0)
+    assert verdict.result["commit"] == published.hub.head(MODEL)
+    claims = [item["claim"] for item in verdict.result["checks"]]
     for named in (
         "weights' sha256",
         "data fingerprint",
@@ -51,7 +51,7 @@ def test_a_page_that_was_just_pushed(published: Published, verify: Verify) -> No
     ):
         assert any(claim.startswith(named) for claim in claims), named
     assert len({*claims}) == len(claims)
-    for check in found.result["checks"]:
+    for check in verdict.result["checks"]:
         assert check.keys() == {"claim", "claimed", "measured", "verdict", "why", "difference"}
         assert check["verdict"] in ("true", "claimed")
 
@@ -85,9 +85,9 @@ def test_it_is_verified_at_the_revision_that_is_named(published: Published, veri
 
 def test_a_run_and_its_model_folder(small_run: Path, verify: Verify) -> None:
     for place in (small_run, small_run / "model"):
-        found = verify(place)
-        assert found.code == 0, found.named() + found.named("unchecked")
-        assert found.result["commit"] is None
+        verdict = verify(place)
+        assert verdict.code == 0, verdict.named() + verdict.named("unchecked")
+        assert verdict.result["commit"] is None
 
 
 def test_a_run_tracked_by_a_server_that_is_not_there_for_everybody(small_run: Path, tmp_path, verify: Verify) -> None:
@@ -103,8 +103,8 @@ def test_a_run_tracked_by_a_server_that_is_not_there_for_everybody(small_run: Pa
 
 def test_a_run_that_was_pushed(published: Published, verify: Verify) -> None:
     for place in (published.run, published.run / "model"):
-        found = verify(place)
-        assert found.code == 0, found.named() + found.named("unchecked")
+        verdict = verify(place)
+        assert verdict.code == 0, verdict.named() + verdict.named("unchecked")
 
 
 @pytest.mark.long
@@ -114,15 +114,15 @@ def test_a_run_whose_name_is_a_number(small_run: Path, tmp_path: Path, verify: V
         run = copy_of(small_run, tmp_path / "runs" / name)
         s140("card", Path("runs") / name)
         for place in places:
-            for found in (verify(run / place), verify(Path("runs") / name / place)):
-                assert found.code == 0, (name, place, found.named())
+            for result in (verify(run / place), verify(Path("runs") / name / place)):
+                assert result.code == 0, (name, place, result.named())
 
 
 def test_names_with_underscores(hub: HubServer, run_copy: Path, verify: Verify) -> None:
     """The cards name each other, and escape that sign."""
     s140.push_to_hub(run_copy, s140.Destination(repo_id="tester/my_model_2", dataset_repo_id="tester/my_data_2"))
-    found = verify("tester/my_model_2")
-    assert found.code == 0, found.named() + found.named("unchecked")
+    verdict = verify("tester/my_model_2")
+    assert verdict.code == 0, verdict.named() + verdict.named("unchecked")
 
 
 def test_numbers_that_people_wrote_are_their_own(published: Published, verify: Verify) -> None:
@@ -148,17 +148,17 @@ def test_a_score_within_the_tolerance(published: Published, verify: Verify) -> N
 
     published.change_json(METRICS, change)
     rewrite_page(published)
-    found = verify(MODEL)
-    assert (found.code, found.result["tolerance"]) == (0, 0.001)
-    found = verify(MODEL, "--tolerance", "0.0001")
-    assert (found.code, found.result["tolerance"]) == (1, 0.0001)
-    assert "test: log_loss" in found.named()
+    verdict = verify(MODEL)
+    assert (verdict.code, verdict.result["tolerance"]) == (0, 0.001)
+    verdict = verify(MODEL, "--tolerance", "0.0001")
+    assert (verdict.code, verdict.result["tolerance"]) == (1, 0.0001)
+    assert "test: log_loss" in verdict.named()
     for _ in range(2):
         published.change_json(METRICS, change)
     rewrite_page(published)
-    found = verify(MODEL)
-    assert found.code == 1
-    assert "test: log_loss" in found.named()
+    verdict = verify(MODEL)
+    assert verdict.code == 1
+    assert "test: log_loss" in verdict.named()
     assert verify(MODEL, "--tolerance", "1").code == 0
 
 

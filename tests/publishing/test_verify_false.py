@@ -83,23 +83,23 @@ def test_any_claim_that_was_changed_is_named(published: Published, verify: Verif
         published.change(path, change)
         if claim not in NEED_TWEETS:
             del published.hub.repos["dataset", DATA]
-        found = verify(MODEL)
-        if found.code != 1 or not is_named(found, names):
-            passed.append((claim, found.code, found.named()))
+        verdict = verify(MODEL)
+        if verdict.code != 1 or not is_named(verdict, names):
+            passed.append((claim, verdict.code, verdict.named()))
     assert passed == []
 
 
 def is_named(found: Verdict, names: list[str]) -> bool:
-    """Whether a line of the false claims holds all of these."""
+    """Return True if a line of the false claims contains all of these."""
     return any(all(name in line for name in names) for line in found.named().splitlines())
 
 
 def test_all_claims_that_were_changed_are_named(published: Published, verify: Verify) -> None:
     for path, change, _ in CHANGES.values():
         published.change(path, change)
-    found = verify(MODEL)
-    assert found.code == 1
-    assert [claim for claim, (_, _, names) in CHANGES.items() if not is_named(found, names)] == []
+    verdict = verify(MODEL)
+    assert verdict.code == 1
+    assert [claim for claim, (_, _, names) in CHANGES.items() if not is_named(verdict, names)] == []
 
 
 def test_a_result_that_was_added(published: Published, verify: Verify) -> None:
@@ -139,9 +139,9 @@ def test_claims_that_were_changed_wherever_they_stand(published: Published, veri
     published.change_json(METRICS, cheat_in_metrics)
     published.change_json(DATA_JSON, cheat_in_data)
     rewrite_page(published)
-    found = verify(MODEL)
-    assert found.code == 1
-    missing = [names for names in [*CAREFUL, ["train", "rows"], ["test", "negative"]] if not is_named(found, names)]
+    verdict = verify(MODEL)
+    assert verdict.code == 1
+    missing = [names for names in [*CAREFUL, ["train", "rows"], ["test", "negative"]] if not is_named(verdict, names)]
     assert missing == []
 
 
@@ -188,9 +188,9 @@ def test_hashes_of_other_training_texts(published: Published, verify: Verify, tm
     for hashes in (np.arange(len(right), dtype=np.uint64), right[:-1], np.append(right[1:], right[-1] ^ np.uint64(1))):
         write_hashes(tmp_path / "rows", hashes)
         published.hub.write(MODEL, "training_rows.safetensors", (tmp_path / "rows").read_bytes())
-        found = verify(MODEL)
-        assert found.code == 1
-        assert "hashes of training texts" in found.named()
+        verdict = verify(MODEL)
+        assert verdict.code == 1
+        assert "hashes of training texts" in verdict.named()
 
 
 HIDDEN: dict[str, Callable[[str], str]] = {
@@ -220,27 +220,27 @@ def test_other_weights_of_the_same_shape(published: Published, tmp_path: Path, v
     file.write_bytes(published.hub.files(MODEL)["model.safetensors"])
     other_weights(file)
     published.hub.write(MODEL, "model.safetensors", file.read_bytes())
-    found = verify(MODEL)
-    assert found.code == 1
-    assert "weights' sha256" in found.named()
-    assert "log_loss" in found.named()
+    verdict = verify(MODEL)
+    assert verdict.code == 1
+    assert "weights' sha256" in verdict.named()
+    assert "log_loss" in verdict.named()
 
 
 def test_weights_that_are_damaged(published: Published, verify: Verify) -> None:
     weights = published.hub.files(MODEL)["model.safetensors"]
     for damaged in (weights[: len(weights) // 2], b"x" * 1_000, b""):
         published.hub.write(MODEL, "model.safetensors", damaged)
-        found = verify(MODEL)
-        assert found.code == 1
-        assert "weights' sha256" in found.named()
-        assert "scores" in found.named("unchecked")
+        verdict = verify(MODEL)
+        assert verdict.code == 1
+        assert "weights' sha256" in verdict.named()
+        assert "scores" in verdict.named("unchecked")
 
 
 def test_no_weights(published: Published, verify: Verify) -> None:
     published.remove("model.safetensors")
-    found = verify(MODEL)
-    assert found.code == 2
-    assert "weights' sha256" in found.named("unchecked")
+    verdict = verify(MODEL)
+    assert verdict.code == 2
+    assert "weights' sha256" in verdict.named("unchecked")
 
 
 def with_vocabulary(change: Callable[[dict[str, int]], None]) -> Callable[[Any], None]:
@@ -257,9 +257,9 @@ def test_another_tokenizer(published: Published, verify: Verify) -> None:
         vocabulary.update(zip(words, [*ids[1:], ids[0]], strict=True))
 
     published.change_json("tokenizer.json", with_vocabulary(rotate))
-    found = verify(MODEL)
-    assert found.code == 1
-    assert re.search(r"test: \w+|answer to", found.named())
+    verdict = verify(MODEL)
+    assert verdict.code == 1
+    assert re.search(r"test: \w+|answer to", verdict.named())
 
 
 def test_a_tokenizer_with_more_words_than_the_model_knows(published: Published, verify: Verify) -> None:
@@ -272,9 +272,9 @@ def test_a_tokenizer_with_more_words_than_the_model_knows(published: Published, 
 
 def test_labels_that_were_exchanged(published: Published, verify: Verify) -> None:
     published.change_json("config.json", lambda config: config.update(id2label={"0": "positive", "1": "negative"}))
-    found = verify(MODEL)
-    assert found.code == 1
-    assert "test: accuracy" in found.named()
+    verdict = verify(MODEL)
+    assert verdict.code == 1
+    assert "test: accuracy" in verdict.named()
 
 
 def with_another_label(published: Published) -> str:
@@ -298,19 +298,19 @@ def test_a_change_of_the_dataset_on_main_is_none_at_the_pinned_commit(published:
 
 def test_a_changed_dataset_that_the_page_pins(published: Published, verify: Verify) -> None:
     published.move_pin(with_another_label(published))
-    found = verify(MODEL)
-    assert found.code == 1
-    assert "dataset" in found.named()
-    assert "test" in found.named()
+    verdict = verify(MODEL)
+    assert verdict.code == 1
+    assert "dataset" in verdict.named()
+    assert "test" in verdict.named()
 
 
 def test_a_changed_card_of_the_dataset(published: Published, verify: Verify) -> None:
     for where in (r"\| train \| (\d+)", r"num_examples: (\d+)"):
         published.put_back()
         published.move_pin(published.change(README, another_digit(where), DATA, "dataset"))
-        found = verify(MODEL)
-        assert found.code == 1
-        assert "dataset card" in found.named()
+        verdict = verify(MODEL)
+        assert verdict.code == 1
+        assert "dataset card" in verdict.named()
 
 
 def test_a_changed_description_of_the_dataset(published: Published, verify: Verify) -> None:

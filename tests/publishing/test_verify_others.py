@@ -90,7 +90,7 @@ def verify_card(hub_model: HubServer, verify: Verify) -> Callable[..., Verdict]:
 
 
 def test_right_claims(verify_card, measured) -> None:
-    """By the names of the field, and by others; metrics that nothing here measures are ignored."""
+    """Named like the scores here, or otherwise; metrics that nothing here measures are ignored."""
     right = measured["test"]
     names = dict.fromkeys(("accuracy", "f1", "precision", "recall", "roc_auc", "log_loss", "matthews_correlation"))
     verdict = verify_card(index(result(**{name: right[name] for name in names})))
@@ -112,7 +112,7 @@ def test_a_wrong_accuracy(verify_card, measured) -> None:
 def test_claims_are_measured_on_the_tweets_that_they_name(
     hub_model: HubServer, verify_card, measured, tmp_path: Path
 ) -> None:
-    """By dataset, split and revision; ``--dataset`` is for claims that name none, not for those about another one."""
+    """They name dataset, split and revision; ``--dataset`` is for claims that name none, not for other datasets."""
     test, train, others = (measured[name]["accuracy"] for name in TABLES)
     assert len({test, train, others}) == 3
     file = tmp_path / "mine.csv"

@@ -26,24 +26,24 @@ Verify = Callable[..., Verdict]
 def unchecked(found: Verdict, *said: str) -> None:
     """Exit code 2, and the reason, either of one claim or of everything."""
     assert found.code == 2, found.named()
-    told = found.named("unchecked") + found.stderr
+    stderr = found.named("unchecked") + found.stderr
     for item in said:
-        assert item in told
-    assert "Traceback" not in told
+        assert item in stderr
+    assert "Traceback" not in stderr
 
 
 def test_a_private_dataset_without_a_login(published: Published, verify: Verify, monkeypatch) -> None:
     monkeypatch.delenv("HF_TOKEN")
     assert published.hub.repos["dataset", DATA].private
-    found = verify(MODEL)
-    unchecked(found, "scores", DATA, "private")
-    assert "weights' sha256" in found.named("true")
+    verdict = verify(MODEL)
+    unchecked(verdict, "scores", DATA, "private")
+    assert "weights' sha256" in verdict.named("true")
 
 
 def test_the_hub_out_of_reach(hub_down: HubServer, impatient: list[float], verify: Verify) -> None:
-    found = verify(MODEL)
-    unchecked(found, "cannot be reached")
-    assert len(found.stderr.strip().splitlines()[-2:]) == 2
+    verdict = verify(MODEL)
+    unchecked(verdict, "cannot be reached")
+    assert len(verdict.stderr.strip().splitlines()[-2:]) == 2
 
 
 def test_no_such_model(hub: HubServer, verify: Verify) -> None:
@@ -104,9 +104,9 @@ def test_a_file_of_the_page_that_makes_no_sense(small_run: Path, tmp_path: Path,
             if path == RESULTS:
                 edit(folder / DATA_JSON, lambda data: data | {"published": {"repo_id": DATA, "revision": "0" * 40}})
                 (folder / README).unlink()
-            found = verify(folder)
-            if not (found.code == 2 or (found.code == 1 and found.named())):
-                wrong.append((path, content, found.code))
+            verdict = verify(folder)
+            if not (verdict.code == 2 or (verdict.code == 1 and verdict.named())):
+                wrong.append((path, content, verdict.code))
             shutil.rmtree(folder)
     assert wrong == []
 
@@ -122,7 +122,7 @@ def test_a_pin_that_is_none(small_run: Path, tmp_path: Path, hub: HubServer, ver
 
 
 def test_numbers_of_the_front_matter_that_are_none(published: Published, verify: Verify) -> None:
-    """What is said of them is JSON all the same."""
+    """The result is JSON all the same."""
     for values in (["2020-01-01", ".nan", "-.inf", "!!binary aGk=", "!!set {a}"], ["[1]", "null", "{a: 1}"]):
         published.put_back()
         text = published.text(README)
@@ -173,19 +173,19 @@ def tweets(private_folder: Path, tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_without_the_tweets_scores_are_not_checked(local_page: str, verify: Verify) -> None:
-    found = verify(local_page)
-    unchecked(found, "scores", "tweets.csv", "--dataset")
-    assert "card: " in found.named("true")
+    verdict = verify(local_page)
+    unchecked(verdict, "scores", "tweets.csv", "--dataset")
+    assert "card: " in verdict.named("true")
 
 
 def test_with_the_tweets_they_are(local_page: str, tweets: tuple[Path, Path], verify: Verify) -> None:
-    found = verify(local_page, "--dataset", tweets[0], "--manual-test", tweets[1])
-    assert found.code == 0, found.named() + found.named("unchecked") + found.stderr
+    verdict = verify(local_page, "--dataset", tweets[0], "--manual-test", tweets[1])
+    assert verdict.code == 0, verdict.named() + verdict.named("unchecked") + verdict.stderr
 
 
 def test_with_other_tweets_nothing_is_said_to_be_false(local_page: str, tweets, write, verify: Verify) -> None:
-    found = verify(local_page, "--dataset", write("others.csv", 400), "--manual-test", tweets[1])
-    unchecked(found, "others")
+    verdict = verify(local_page, "--dataset", write("others.csv", 400), "--manual-test", tweets[1])
+    unchecked(verdict, "others")
     unchecked(verify(local_page, "--dataset", tweets[0]))  # and none that were labelled by hand
 
 
@@ -204,8 +204,8 @@ def test_how_the_tweets_are_to_be_read_is_heard(
     other = tmp_path / "other.csv"
     other.write_text("mood;words\n" + "".join(f"{label};{text}\n" for label, text in rows), "utf-8")
     flags = ("--dataset", other, "--manual-test", tweets[1], "--delimiter", ";")
-    found = verify(local_page, *flags, "--text-column", "words", "--label-column", "mood")
-    assert found.code == 0, found.named() + found.named("unchecked") + found.stderr
+    verdict = verify(local_page, *flags, "--text-column", "words", "--label-column", "mood")
+    assert verdict.code == 0, verdict.named() + verdict.named("unchecked") + verdict.stderr
 
 
 def test_a_run_whose_scores_were_edited(run_copy: Path, verify: Verify) -> None:
@@ -213,18 +213,18 @@ def test_a_run_whose_scores_were_edited(run_copy: Path, verify: Verify) -> None:
         metrics["splits"]["test"]["accuracy"]["value"] = 0.99
 
     edit(run_copy / METRICS, change)
-    found = verify(run_copy)
-    assert found.code == 1
-    assert "test: accuracy" in found.named()
-    assert "summary" not in found.named()  # its card still says what is measured
+    verdict = verify(run_copy)
+    assert verdict.code == 1
+    assert "test: accuracy" in verdict.named()
+    assert "summary" not in verdict.named()  # its card still says what is measured
 
 
 def test_a_run_whose_card_was_edited(run_copy: Path, verify: Verify) -> None:
     card = run_copy / "model" / README
     card.write_text(another_digit(r"accuracy is \*\*(0\.\d+)")(card.read_text("utf-8")), "utf-8")
-    found = verify(run_copy)
-    assert found.code == 1
-    assert "summary" in found.named()
+    verdict = verify(run_copy)
+    assert verdict.code == 1
+    assert "summary" in verdict.named()
 
 
 def test_a_run_whose_tweets_are_gone(run_copy: Path, verify: Verify) -> None:

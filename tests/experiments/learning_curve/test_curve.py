@@ -168,7 +168,7 @@ def test_models_are_kept_on_request(tmp_path: Path, s140: Callable, words: list[
 def test_a_dry_run_counts_the_work_and_writes_nothing(
     curve: Path, s140: Callable, words: list[str], tmp_path: Path
 ) -> None:
-    """By epochs: 40 tweets in 3 steps; by steps: seven steps of two times 16 tweets. 60 are scored at the end of
+    """In epochs: 40 tweets in 3 steps; in steps: seven steps of two times 16 tweets. 60 are scored at the end of
     training, and 220 after it."""
     scored = 60 + 60 + 72 + 28  # validation, test, manual, and the neutral ones
     steps = ["--max-steps", 7, "--gradient-accumulation-steps", 2, "--eval-strategy", "steps", "--eval-steps", 7]

@@ -1,4 +1,4 @@
-"""What ``curve.json``, the table and the picture say of trainings."""
+"""``curve.json``, the table and the picture of trainings."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def point(accuracy: float, seed: int = 1, tweets: int = 400) -> Point:
         "tfidf": {"value": 0.6, "low": 0.55, "high": 0.65},
         "majority": 0.5,
     }
-    told = {"seed": seed, "run": f"points/{seed}", "state": "finished", "splits": {"test": split}}
-    told |= {"seconds": 10.0, "tweets_per_second": 100.0, "cost": 1.0, "steps": 5, "machine": "a CPU"}
-    return Point(told, {"test": np.random.default_rng(seed).permutation(np.arange(tweets) >= right)})
+    output = {"seed": seed, "run": f"points/{seed}", "state": "finished", "splits": {"test": split}}
+    output |= {"seconds": 10.0, "tweets_per_second": 100.0, "cost": 1.0, "steps": 5, "machine": "a CPU"}
+    return Point(output, {"test": np.random.default_rng(seed).permutation(np.arange(tweets) >= right)})
 
 
 ACCURACIES = {100: 0.61, 1_000: 0.70, 10_000: 0.76, 100_000: 0.80}
@@ -54,14 +54,14 @@ def curve_of(accuracies: dict[int, float]) -> dict[str, Any]:
 
 
 def test_a_size_has_its_mean_and_both_intervals() -> None:
-    told = [point(value, seed).report for seed, value in enumerate((0.70, 0.72, 0.74))]
-    found = results.average_points(told)["scores"]["test"]
-    assert (found["seeds"], found["accuracy"]) == (3, pytest.approx(0.72))
-    assert (found["over_seeds"]["min"], found["over_seeds"]["max"]) == (0.70, 0.74)
+    output = [point(value, seed).report for seed, value in enumerate((0.70, 0.72, 0.74))]
+    result = results.average_points(output)["scores"]["test"]
+    assert (result["seeds"], result["accuracy"]) == (3, pytest.approx(0.72))
+    assert (result["over_seeds"]["min"], result["over_seeds"]["max"]) == (0.70, 0.74)
     half = 4.302653 * 0.02 / np.sqrt(3)  # Student's t, two degrees of freedom
-    assert found["over_seeds"]["high"] - 0.72 == pytest.approx(half, rel=1e-5)
-    assert found["over_rows"]["low"] == pytest.approx(
-        np.mean([item["splits"]["test"]["accuracy"]["low"] for item in told])
+    assert result["over_seeds"]["high"] - 0.72 == pytest.approx(half, rel=1e-5)
+    assert result["over_rows"]["low"] == pytest.approx(
+        np.mean([item["splits"]["test"]["accuracy"]["low"] for item in output])
     )
 
 

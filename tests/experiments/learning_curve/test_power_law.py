@@ -47,9 +47,9 @@ def test_no_law_has_less_deviation_than_the_one_that_is_found() -> None:
         a, b, c = settings
         return (a * (SIZES / SIZES[0]) ** -b + c) / errors - 1
 
-    found = float((deviations((law.a[0], law.b[0], law.c[0])) ** 2).sum())
+    result = float((deviations((law.a[0], law.b[0], law.c[0])) ** 2).sum())
     best = least_squares(deviations, (0.2, 0.3, 0.1), bounds=(0, np.inf), xtol=1e-14, ftol=1e-14)
-    assert found <= 2 * best.cost * (1 + 1e-4)
+    assert result <= 2 * best.cost * (1 + 1e-4)
 
 
 @pytest.mark.parametrize("errors", [[0.2, 0.2, 0.2, 0.2, 0.2, 0.2], [0.1, 0.2, 0.3, 0.3, 0.4, 0.5]])
@@ -83,7 +83,7 @@ def law_of(size: float) -> float:
 
 
 def coverage(tweets: int, seeds: int, times: int) -> tuple[float, float]:
-    """How often the interval ten times ahead, and that of the gain, hold the truth."""
+    """Return how often the interval ten times ahead, and that of the gain, include the truth."""
     random = np.random.default_rng(11)
     places = np.array([SIZES[-1], 10 * SIZES[-1]])
     truth = [law_of(size) for size in places]

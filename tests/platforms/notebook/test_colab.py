@@ -110,9 +110,9 @@ def test_every_cell_was_executed_without_an_edit(runs: Runs) -> None:
 
 @pytest.mark.long
 def test_without_a_gpu_it_starts_the_offline_default(runs: Runs) -> None:
-    said = text_of(cell_with(runs.cut_off, "train_or_resume"))
-    assert "recipe: quickstart" in said
-    assert "unfinished" not in said
+    words = text_of(cell_with(runs.cut_off, "train_or_resume"))
+    assert "recipe: quickstart" in words
+    assert "unfinished" not in words
     assert load_recipe(str(runs.run.recipe)).data.dataset == "sample"
 
 
@@ -120,9 +120,9 @@ def test_without_a_gpu_it_starts_the_offline_default(runs: Runs) -> None:
 def test_after_a_disconnect_it_goes_on(runs: Runs) -> None:
     assert runs.left is not None
     assert not runs.finished_too_early
-    said = text_of(cell_with(runs.resumed, "train_or_resume"))
-    assert "is unfinished: resuming" in said
-    assert f"resume: from {runs.left.name}" in said
+    words = text_of(cell_with(runs.resumed, "train_or_resume"))
+    assert "is unfinished: resuming" in words
+    assert f"resume: from {runs.left.name}" in words
     steps = [json.loads(line)["step"] for line in runs.run.history.read_text().splitlines() if '"loss"' in line]
     assert steps == sorted(set(steps))
     assert runs.run.read_environment()["training"]["steps"] == 78
@@ -130,9 +130,9 @@ def test_after_a_disconnect_it_goes_on(runs: Runs) -> None:
 
 @pytest.mark.long
 def test_a_finished_run_is_not_trained_again(runs: Runs) -> None:
-    said = text_of(cell_with(runs.again, "train_or_resume"))
-    assert "is finished; nothing is trained" in said
-    assert "train:" not in said
+    words = text_of(cell_with(runs.again, "train_or_resume"))
+    assert "is finished; nothing is trained" in words
+    assert "train:" not in words
     assert runs.run.metrics.stat().st_mtime_ns == runs.written
 
 
@@ -176,8 +176,8 @@ def test_the_scores_are_those_of_the_run(executed: Executed) -> None:
 
 
 def test_the_typed_tweet_gets_its_label(executed: Executed) -> None:
-    said = text_of(cell_with(executed.notebooks[0], "classify"))
-    assert re.fullmatch(r"(negative|positive) \(\d+\.\d%\): missed the last bus home, .*\n", said)
+    words = text_of(cell_with(executed.notebooks[0], "classify"))
+    assert re.fullmatch(r"(negative|positive) \(\d+\.\d%\): missed the last bus home, .*\n", words)
 
 
 def test_nothing_is_published_unasked(executed: Executed) -> None:
@@ -186,23 +186,23 @@ def test_nothing_is_published_unasked(executed: Executed) -> None:
 
 
 def test_the_progress_is_a_bar_that_is_drawn_over(executed: Executed) -> None:
-    said = text_of(cell_with(executed.notebooks[0], "train_or_resume"))
-    assert said.count("train: 100%") == 1  # a carriage return before each drawing, and the last one stays
-    assert "validation: accuracy" in said
+    words = text_of(cell_with(executed.notebooks[0], "train_or_resume"))
+    assert words.count("train: 100%") == 1  # a carriage return before each drawing, and the last one stays
+    assert "validation: accuracy" in words
     steps = executed.run.read_environment()["training"]["steps"]
-    assert f"trained {steps} steps" in said
+    assert f"trained {steps} steps" in words
     assert [output.text for output in outputs(executed.notebooks[0]) if output.get("name") == "stderr"] == []
 
 
 def test_no_token_is_shown_or_kept(executed: Executed) -> None:
-    said = json.dumps(outputs(executed.notebooks[0]))
-    assert "HF_TOKEN" in said  # it was found in the environment, and said so
-    kept = [
+    words = json.dumps(outputs(executed.notebooks[0]))
+    assert "HF_TOKEN" in words  # it was found in the environment, and said so
+    remaining = [
         file
         for file in executed.run.path.rglob("*")
         if file.is_file() and file.suffix in (".json", ".yaml", ".md", ".jsonl")
     ]
-    assert len(kept) > 5
+    assert len(remaining) > 5
     for secret in PLANTED.values():
-        assert secret not in said
-        assert not [file for file in kept if secret in file.read_text("utf-8")]
+        assert secret not in words
+        assert not [file for file in remaining if secret in file.read_text("utf-8")]

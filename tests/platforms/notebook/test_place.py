@@ -1,4 +1,4 @@
-"""What a notebook uses of its machine: Colab's secrets, Google Drive, a GPU.
+"""The machine of a notebook: Colab's secrets, Google Drive, a GPU.
 
 Colab's own package cannot be installed, so a few lines stand in for ``google.colab.userdata``, with its names and
 errors.

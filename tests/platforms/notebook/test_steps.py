@@ -45,7 +45,7 @@ def trained(finished: Path, tmp_path: Path) -> RunDir:
 def test_an_unfinished_run_is_trained_to_its_end(
     recipe: str, trained: RunDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By its own recipe. A disconnect may leave scores without the model, which is larger, or no whole checkpoint."""
+    """It keeps its recipe. A disconnect may leave scores without the model, which is larger, or no whole checkpoint."""
     before = trained.read_metrics()
     Path(recipe).write_text(Path(recipe).read_text().replace("learning_rate: 0.0001", "learning_rate: 0.5"))
     trained.weights.unlink()

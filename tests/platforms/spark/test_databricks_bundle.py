@@ -91,18 +91,18 @@ def test_the_models_would_notice(wrong: dict[str, Any]) -> None:
 
 def test_every_variable_is_declared_described_and_used() -> None:
     used = {
-        found
+        result
         for part in (BUNDLE, *RESOURCES.values())
         for text in strings(part)
-        for found in re.findall(r"\$\{var\.(\w+)\}", text)
+        for result in re.findall(r"\$\{var\.(\w+)\}", text)
     }
     assert used == set(BUNDLE["variables"])
     assert all(variable["description"] and "default" in variable for variable in BUNDLE["variables"].values())
     others = {
-        found
+        result
         for part in (BUNDLE, *RESOURCES.values())
         for text in strings(part)
-        for found in re.findall(r"\$\{([^}]+)\}", text)
+        for result in re.findall(r"\$\{([^}]+)\}", text)
     }
     assert {other for other in others if not other.startswith("var.")} <= {"bundle.name", "bundle.target"}
 
@@ -147,9 +147,9 @@ def test_every_parameter_is_an_option_of_the_command(name: str) -> None:
         for command, parameters in commands_of(
             [filled(parameter) for parameter in task["python_wheel_task"]["parameters"]]
         ):
-            known = {flag for option in command.params for flag in (*option.opts, *option.secondary_opts)}
-            given = [entry for entry in parameters if entry.startswith("--")]
-            missing = [flag for flag in given if flag not in known]
+            names = {flag for option in command.params for flag in (*option.opts, *option.secondary_opts)}
+            arguments = [entry for entry in parameters if entry.startswith("--")]
+            missing = [flag for flag in arguments if flag not in names]
             assert missing == [], f"s140 {command.name} has no {', '.join(missing)}"
             parsed = command.make_context(command.name, list(parameters)).params  # values of the right types, too
             if "recipe" in parsed:

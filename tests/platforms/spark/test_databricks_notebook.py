@@ -65,13 +65,13 @@ def test_its_cells_train_and_label_a_table(spark: Any, table, encoder: Path, mon
 
 def test_every_widget_is_used_and_every_value_asked_for_is_a_widget() -> None:
     text = "\n".join(code())
-    made = set(re.findall(r"^    (\w+)=", text, re.MULTILINE))
-    asked = set(re.findall(r'chosen\["(\w+)"\]', text)) | {"model_name_or_path", "dataset", "report_to"}
-    assert asked == made
+    created = set(re.findall(r"^    (\w+)=", text, re.MULTILINE))
+    arguments = set(re.findall(r'chosen\["(\w+)"\]', text)) | {"model_name_or_path", "dataset", "report_to"}
+    assert arguments == created
 
 
 class Widgets:
-    """As dbutils.widgets: what a person typed stays when the cell is run again."""
+    """Behave like dbutils.widgets: typed values stay when the cell is run again."""
 
     def __init__(self) -> None:
         self.values: dict[str, str] = {}

@@ -41,12 +41,12 @@ def sample_tweets(count: int) -> list[str]:
 
     path = files("sentiment140_bert.data") / "sample" / "tweets.csv"
     tweets, random_ = list(read_texts(str(path))), random.Random(1)
-    made = []
+    created = []
     for number in range(count):
         words = tweets[number % len(tweets)].split()
         random_.shuffle(words)
-        made.append(" ".join([*words[: random_.randint(1, 12)], str(number)]))
-    return made
+        created.append(" ".join([*words[: random_.randint(1, 12)], str(number)]))
+    return created
 
 
 def scored(spark: Any, name: str, key: str = "id") -> dict[Any, tuple[str, float]]:
@@ -86,33 +86,33 @@ def test_100_000_rows_are_labelled_as_by_predict(
         arguments = ["--model", encoder, "--input-table", "tweets.hundred", "--output-table", target, "--json"]
         report = json.loads(s140("spark", "predict", *arguments).stdout)
     finally:
-        found = scored(spark, target)
+        result = scored(spark, target)
         spark.sql("DROP TABLE tweets.hundred")
     output = tmp_path / "labels.parquet"
     one_thread()
     s140("predict", encoder, "--input", tmp_path / "tweets.parquet", "--output", output)
     expected = pq.read_table(output).to_pylist()
-    assert len(found) == len(expected) == report["count"] == 100_000
+    assert len(result) == len(expected) == report["count"] == 100_000
     assert set(report["labels"]) == {"negative", "positive"}
     assert sum(report["labels"].values()) == 100_000
     assert min(report["labels"].values()) > 1_000  # so that agreeing means something
-    wrong = [at for at, row in enumerate(expected) if found[at][0] != row["label"]]
+    wrong = [at for at, row in enumerate(expected) if result[at][0] != row["label"]]
     assert wrong == []
-    assert max(abs(found[at][1] - row["score"]) for at, row in enumerate(expected)) < 1e-5
+    assert max(abs(result[at][1] - row["score"]) for at, row in enumerate(expected)) < 1e-5
 
 
 def test_every_column_stays_as_it_is_and_odd_texts_are_answered(spark, table, encoder: Path, target: str, s140) -> None:
     columns = "id int, text string, amount decimal(10,2), seen timestamp, tags array<string>, more struct<a:int>"
-    made = [(at, text, None, None, ["x", None], None) for at, text in enumerate(ODD)]
-    name = table("odd", made, columns)
+    created = [(at, text, None, None, ["x", None], None) for at, text in enumerate(ODD)]
+    name = table("odd", created, columns)
     s140("spark", "predict", "--model", encoder, "--input-table", name, "--output-table", target)
     before, after = spark.table(name), spark.table(target)
     assert after.dtypes == [*before.dtypes, ("label", "string"), ("score", "double")]
     assert sorted(after.select(*before.columns).collect()) == sorted(before.collect())
     expected = [answer for _, answer in predict(str(encoder), ["" if text is None else text for text in ODD])]
-    found = scored(spark, target)
-    assert [found[at][0] for at in range(len(ODD))] == [item.label for item in expected]
-    assert [found[at][1] for at in range(len(ODD))] == pytest.approx([entry.score for entry in expected], abs=1e-5)
+    result = scored(spark, target)
+    assert [result[at][0] for at in range(len(ODD))] == [item.label for item in expected]
+    assert [result[at][1] for at in range(len(ODD))] == pytest.approx([entry.score for entry in expected], abs=1e-5)
 
 
 def test_each_row_is_answered_once_and_the_model_loaded_once_in_a_process(spark, table, encoder: Path) -> None:
@@ -186,11 +186,11 @@ def test_what_goes_wrong_on_a_worker_reaches_the_user_as_a_sentence(spark, table
 def test_an_error_survives_whatever_is_put_around_it() -> None:
     error = sentiment140_bert.S140Error('a "b"\nline {2} é', "do {this}")
     error.exit_code = 143
-    found = unpack_error(
+    result = unpack_error(
         f"Traceback (most recent call last):\n  RuntimeError: {pack_error(error)}\n\tat org.apache.spark {{}}\n"
     )
-    assert found is not None
-    assert (found.message, found.hint, found.exit_code) == (error.message, error.hint, 143)
+    assert result is not None
+    assert (result.message, result.hint, result.exit_code) == (error.message, error.hint, 143)
     assert unpack_error("RuntimeError: something else") is None
 
 
@@ -202,8 +202,8 @@ def test_a_hub_id_is_fetched_by_the_driver_alone(
     s140("spark", "predict", "--model", MODEL, "--input-table", name, "--output-table", target)
     texts = {row["id"]: row["text"] for row in spark.table(name).collect()}
     expected = dict(zip(texts, (answer for _, answer in predict(str(pushed), texts.values())), strict=True))
-    found = scored(spark, target)
-    assert {key: label for key, (label, _) in found.items()} == {key: item.label for key, item in expected.items()}
+    result = scored(spark, target)
+    assert {key: label for key, (label, _) in result.items()} == {key: item.label for key, item in expected.items()}
 
 
 @pytest.fixture
@@ -235,9 +235,9 @@ def test_a_registered_model_answers_as_the_run_does(
     expected = [answer for _, answer in predict(str(run_copy), tweets)]
     assert [answer for _, answer in predict(registered, tweets)] == expected
     s140("spark", "predict", "--model", registered, "--input-table", name, "--output-table", target)
-    found = scored(spark, target)
-    assert [found[at][0] for at in range(len(tweets))] == [item.label for item in expected]
-    assert [found[at][1] for at in range(len(tweets))] == pytest.approx([entry.score for entry in expected], abs=1e-5)
+    result = scored(spark, target)
+    assert [result[at][0] for at in range(len(tweets))] == [item.label for item in expected]
+    assert [result[at][1] for at in range(len(tweets))] == pytest.approx([entry.score for entry in expected], abs=1e-5)
     with mlflow_models.fetch(registered) as folder:
         tokenizer = models.load_tokenizer(str(folder))
     own = models.load_tokenizer(str(run_copy))

@@ -139,8 +139,8 @@ def test_a_process_that_gives_up_leaves_its_reason(tmp_path: Path, monkeypatch: 
     assert ended.value.code == 143
     (report,) = tmp_path.iterdir()
     assert report.name == f"{rank:05}"
-    found = unpack_error(f"Traceback\n RuntimeError: {report.read_text('utf-8')}\n\tat org.apache.spark")
-    assert (found.message, found.hint, found.exit_code) == (error.message, error.hint, 143)
+    result = unpack_error(f"Traceback\n RuntimeError: {report.read_text('utf-8')}\n\tat org.apache.spark")
+    assert (result.message, result.hint, result.exit_code) == (error.message, error.hint, 143)
 
 
 def test_only_the_first_process_of_a_machine_gives_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,15 +155,15 @@ def test_only_the_first_process_of_a_machine_gives_an_answer(monkeypatch: pytest
 def test_a_worker_finds_files_by_paths_that_do_not_depend_on_its_folder(tmp_path: Path) -> None:
     (tmp_path / "tweets.csv").touch()
     (tmp_path / "encoder").mkdir()
-    given = {"model_name_or_path": "encoder", "dataset": "tweets.csv", "manual_test": "sample"}
-    found = workflow._make_paths_absolute(load_recipe("quickstart").with_values(given))
-    assert found.model.model_name_or_path == str(tmp_path / "encoder")
-    assert found.data.dataset == str(tmp_path / "tweets.csv")
-    assert found.data.manual_test == "sample"
+    arguments = {"model_name_or_path": "encoder", "dataset": "tweets.csv", "manual_test": "sample"}
+    result = workflow._make_paths_absolute(load_recipe("quickstart").with_values(arguments))
+    assert result.model.model_name_or_path == str(tmp_path / "encoder")
+    assert result.data.dataset == str(tmp_path / "tweets.csv")
+    assert result.data.manual_test == "sample"
 
 
 def told_by_a_process(names: list[str]) -> dict[str, str | None]:
-    """What a process of Spark's finds in its environment."""
+    """Return the environment of a process of Spark's."""
     files = [path for path in Path(sys.argv[0]).parent.iterdir() if path.is_file()]
     leaked = [file.name for file in files if os.environ["HF_TOKEN"].encode() in file.read_bytes()]
     return {name: os.environ.get(name) for name in names} | {"leaked": ",".join(leaked), "rank": os.environ["RANK"]}
@@ -179,8 +179,8 @@ def test_the_callers_login_reaches_the_processes_and_no_file(spark, monkeypatch,
     monkeypatch.setenv("UNRELATED", TOKEN)
     names = ["HF_TOKEN", "WANDB_API_KEY", "MLFLOW_RUN_ID"]
     settings = {"num_processes": 2, "local_mode": local_mode, "use_gpu": False, "environment": {"MLFLOW_RUN_ID": "7"}}
-    found = processes.run_processes(told_by_a_process, [names], **settings)
-    assert found == {"HF_TOKEN": TOKEN, "WANDB_API_KEY": TOKEN, "MLFLOW_RUN_ID": "7", "leaked": "", "rank": "0"}
+    result = processes.run_processes(told_by_a_process, [names], **settings)
+    assert result == {"HF_TOKEN": TOKEN, "WANDB_API_KEY": TOKEN, "MLFLOW_RUN_ID": "7", "leaked": "", "rank": "0"}
     captured = capfd.readouterr()
     assert TOKEN not in captured.out + captured.err
     assert "MLFLOW_RUN_ID" not in os.environ
@@ -193,6 +193,6 @@ def test_the_workspaces_login_is_handed_on_only_on_databricks(monkeypatch) -> No
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "databricks")
     monkeypatch.setenv("DATABRICKS_HOST", "https://workspace.invalid")
     monkeypatch.setenv("DATABRICKS_TOKEN", TOKEN)
-    found = mlflow_models.login()
-    assert found["DATABRICKS_HOST"] == "https://workspace.invalid"
-    assert (found["DATABRICKS_TOKEN"], found["MLFLOW_TRACKING_URI"]) == (TOKEN, "databricks")
+    result = mlflow_models.login()
+    assert result["DATABRICKS_HOST"] == "https://workspace.invalid"
+    assert (result["DATABRICKS_TOKEN"], result["MLFLOW_TRACKING_URI"]) == (TOKEN, "databricks")

@@ -48,9 +48,9 @@ def test_no_other_column_leaves_the_table(table) -> None:
     name = table(
         "wide", [["so glad", 4, "secret"], ["so sad", 0, "secret"]], "tweet string, polarity int, salary string"
     )
-    found = sources.locate(DataConfig(dataset=f"table:{name}"))[0].dataset
-    assert found.column_names == ["tweet", "polarity"]
-    assert sorted(found["polarity"]) == ["0", "4"]
+    result = sources.locate(DataConfig(dataset=f"table:{name}"))[0].dataset
+    assert result.column_names == ["tweet", "polarity"]
+    assert sorted(result["polarity"]) == ["0", "4"]
 
 
 def test_nulls_and_labels_are_counted_as_in_any_source(table, cache: Path) -> None:
@@ -130,9 +130,9 @@ def test_without_java_the_sentence_says_so(tmp_path: Path, monkeypatch: pytest.M
     tools = [Path("/bin"), Path("/usr/bin")]
     (tmp_path / "bin").mkdir()
     for name in ("bash", "dirname", "env", "uname", "ps", "nice", "sh"):
-        found = next((folder / name for folder in tools if (folder / name).exists()), None)
-        if found:
-            (tmp_path / "bin" / name).symlink_to(found)
+        result = next((folder / name for folder in tools if (folder / name).exists()), None)
+        if result:
+            (tmp_path / "bin" / name).symlink_to(result)
     started = Command("prepare", "--dataset", "table:a.b.c", env={"PATH": str(tmp_path / "bin")})
     _, stderr = started.communicate()
     assert started.returncode == 1
