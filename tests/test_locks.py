@@ -111,7 +111,7 @@ def test_a_folder_that_was_made_for_it_and_stays_empty_is_removed(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
     with lock_folder(tmp_path / "a" / "b", "training", create=True):
         write_text(tmp_path / "a" / "b" / "recipe.yaml", "")
-    assert [each.name for each in (tmp_path / "a" / "b").iterdir()] == ["recipe.yaml"]
+    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["recipe.yaml"]
 
 
 def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(run, error):
 
     with pytest.raises(error):
         write_half()
-    assert [(each.name, each.read_text()) for each in run.path.iterdir()] == [("recipe.yaml", "old")]
+    assert [(path.name, path.read_text()) for path in run.path.iterdir()] == [("recipe.yaml", "old")]
 
 
 @pytest.fixture
@@ -229,9 +229,9 @@ def test_a_file_that_may_not_be_so_large_is_a_sentence(tmp_path, write):
 
 
 def test_a_full_disk_that_is_not_named_is_looked_for(tmp_path):
-    said = build_full_disk_error(None).message
-    assert f"MiB are free in {Path.cwd()}" in said
-    assert f"MiB are free in {tempfile.gettempdir()}" in said
+    message = build_full_disk_error(None).message
+    assert f"MiB are free in {Path.cwd()}" in message
+    assert f"MiB are free in {tempfile.gettempdir()}" in message
 
 
 def test_what_is_no_file_is_not_replaced(tmp_path):
@@ -242,12 +242,12 @@ def test_what_is_no_file_is_not_replaced(tmp_path):
             write_text(tmp_path / name, "x")
     with pytest.raises(RunError, match="pipe exists and is no folder"), write_folder_whole(tmp_path / "pipe"):
         pass
-    assert {each.name for each in tmp_path.iterdir()} == {"pipe", "folder"}
+    assert {path.name for path in tmp_path.iterdir()} == {"pipe", "folder"}
     assert (tmp_path / "pipe").is_fifo()
 
 
 def begun(run: RunDir) -> None:
-    """Put something in each place of a finished run."""
+    """Put something in path place of a finished run."""
     for place in (*places(run).values(), run.checkpoints / "checkpoint-1", run.path / "wandb"):
         put(place if place.suffix else place / "any.bin")
 
@@ -282,13 +282,13 @@ def test_half_removed_it_is_neither_finished_nor_foreign(run, monkeypatch):
 def test_through_a_link_only_checkpoints_are_removed(run, tmp_path):
     """They may lie on a larger disk, with other things: the link stays. Another link goes, and not what it leads to."""
     larger = tmp_path / "larger"
-    for each in ("checkpoint-6", "checkpoint-12", "mine"):
-        write_text(larger / each / "model.safetensors", "")
+    for path in ("checkpoint-6", "checkpoint-12", "mine"):
+        write_text(larger / path / "model.safetensors", "")
     run.path.mkdir(parents=True)
     run.checkpoints.symlink_to(larger)
     run.model.symlink_to(larger / "mine")
     run.clear()
-    assert [each.name for each in larger.rglob("*")] == ["mine", "model.safetensors"]
+    assert [path.name for path in larger.rglob("*")] == ["mine", "model.safetensors"]
     assert run.checkpoints.is_symlink()
     assert not run.model.is_symlink()
 
@@ -316,7 +316,7 @@ def test_clearing_leaves_what_no_run_wrote(run):
     begun(run)
     put(run.path / "thesis.txt", "mine")
     run.clear()
-    assert [each.name for each in run.path.iterdir()] == ["thesis.txt"]
+    assert [path.name for path in run.path.iterdir()] == ["thesis.txt"]
 
 
 def test_a_name_that_is_no_unicode_is_written_and_read_again(tmp_path: Path) -> None:

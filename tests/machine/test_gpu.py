@@ -58,7 +58,7 @@ def test_what_is_not_told_is_unknown(driver) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gpus", "available", "torch_cuda", "driver_cuda", "visible", "said"),
+    ("gpus", "available", "torch_cuda", "driver_cuda", "visible", "message"),
     [
         ([], False, None, None, None, ""),
         ([RTX], True, "12.8", "12.4", None, ""),
@@ -70,9 +70,9 @@ def test_what_is_not_told_is_unknown(driver) -> None:
         ([RTX], False, "12.8", None, "0", "cannot start CUDA"),
     ],
 )
-def test_a_gpu_that_is_not_used_has_a_reason(gpus, available, torch_cuda, driver_cuda, visible, said: str) -> None:
-    found = facts.explain_unused_gpu(gpus, available, torch_cuda, driver_cuda, visible)
-    assert found == "" if not said else said in found
+def test_a_gpu_that_is_not_used_has_a_reason(gpus, available, torch_cuda, driver_cuda, visible, message: str) -> None:
+    result = facts.explain_unused_gpu(gpus, available, torch_cuda, driver_cuda, visible)
+    assert result == "" if not message else message in result
 
 
 @pytest.mark.parametrize(
@@ -121,15 +121,15 @@ def test_without_a_gpu_memory_alone_is_told() -> None:
 
 
 def used(reserved: int = 3000, temperature: int | None = 70, slowed: float | None = 0.0) -> dict:
-    found = {"memory_total": 8000, "memory_allocated_peak": reserved, "memory_reserved_peak": reserved}
+    result = {"memory_total": 8000, "memory_allocated_peak": reserved, "memory_reserved_peak": reserved}
     return {
         "memory_peak": 2048,
-        "gpu": found | {"samples": 50, "temperature_peak": temperature} | {"slowed_by_heat": slowed},
+        "gpu": result | {"samples": 50, "temperature_peak": temperature} | {"slowed_by_heat": slowed},
     }
 
 
 @pytest.mark.parametrize(
-    ("usage", "said"),
+    ("usage", "message"),
     [
         (used(), []),
         (used(reserved=7600), ["filled to 95%"]),
@@ -137,10 +137,10 @@ def used(reserved: int = 3000, temperature: int | None = 70, slowed: float | Non
         (used(temperature=None, slowed=None), ["Temperature unknown"]),
     ],
 )
-def test_advice_only_where_it_matters(usage: dict, said: list[str]) -> None:
-    found = list_advice(usage)
-    assert len(found) == len(said)
-    assert all(part in sentence for part, sentence in zip(said, found, strict=True))
+def test_advice_only_where_it_matters(usage: dict, message: list[str]) -> None:
+    result = list_advice(usage)
+    assert len(result) == len(message)
+    assert all(part in sentence for part, sentence in zip(message, result, strict=True))
 
 
 def test_the_last_lines_of_a_training(capsys: pytest.CaptureFixture[str]) -> None:
@@ -158,7 +158,7 @@ def test_a_real_gpu_is_watched() -> None:
     with Usage(between=0.1) as usage:
         torch.ones(1000, 1000, device="cuda").sum().item()
         time.sleep(0.5)
-    found = usage.summary()["gpu"]
-    assert found["memory_reserved_peak"] >= 4
-    assert found["samples"] >= 1
+    result = usage.summary()["gpu"]
+    assert result["memory_reserved_peak"] >= 4
+    assert result["samples"] >= 1
     assert gpu.choose_used_gpu(gpu.list_gpus()) is not None

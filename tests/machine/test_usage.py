@@ -19,8 +19,8 @@ subprocess.run([sys.executable, "-c", sys.argv[1]], check=True)
 
 @pytest.mark.skipif(usage._read_high_water_mark() is None, reason="this system tells no high-water mark")
 def test_a_small_child_of_a_fat_parent_tells_its_own_peak() -> None:
-    said = subprocess.run([sys.executable, "-c", FAT, CHILD], check=True, capture_output=True, text=True).stdout
-    assert 5 < int(said) < 200
+    output = subprocess.run([sys.executable, "-c", FAT, CHILD], check=True, capture_output=True, text=True).stdout
+    assert 5 < int(output) < 200
 
 
 def test_both_sources_agree_on_a_process_that_grew(monkeypatch: pytest.MonkeyPatch) -> None:

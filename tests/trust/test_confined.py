@@ -29,20 +29,20 @@ def tokenizer(number: int) -> Path:
 def test_it_is_given_no_secret(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HF_TOKEN", "WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY", "HTTPS_PROXY", "ANYTHING"):
         monkeypatch.setenv(name, "planted")
-    seen = Path("seen").absolute()
-    stand_in(monkeypatch, f"env > {seen}")
+    observed = Path("seen").absolute()
+    stand_in(monkeypatch, f"env > {observed}")
     confined.try_tokenizer(tokenizer(1))
-    assert "PYTHONPATH=" in seen.read_text()
-    assert "planted" not in seen.read_text()
+    assert "PYTHONPATH=" in observed.read_text()
+    assert "planted" not in observed.read_text()
 
 
 def test_it_is_not_in_the_folder_of_the_file(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a search path has an empty part, a library of the current folder would be loaded."""
     monkeypatch.setenv("LD_LIBRARY_PATH", ":/usr/lib:relative")
-    seen = Path("seen").absolute()
-    stand_in(monkeypatch, f'pwd > {seen}; echo "$LD_LIBRARY_PATH" >> {seen}')
+    observed = Path("seen").absolute()
+    stand_in(monkeypatch, f'pwd > {observed}; echo "$LD_LIBRARY_PATH" >> {observed}')
     confined.try_tokenizer(tokenizer(1))
-    assert seen.read_text().split() == [str(Path(confined.__file__).parent), "/usr/lib"]
+    assert observed.read_text().split() == [str(Path(confined.__file__).parent), "/usr/lib"]
 
 
 def test_only_what_passes_is_remembered(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
