@@ -1,4 +1,4 @@
-"""The cleaner: idempotent, and the same inside a tokenizer as on an Arrow column."""
+"""Clean tweets: as a second implementation does, in Arrow columns and inside a tokenizer, and idempotently."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from sentiment140_bert.data import clean
 
 LEVELS = tuple(clean.LEVELS)
-# Written a second time, in Python's own regular expressions, so that a change of rules or of their order is noticed.
+# A second implementation in Python's own regular expressions detects any change of rules or of their order.
 WINDOWS = dict(enumerate("€\x81‚ƒ„…†‡ˆ‰Š‹Œ\x8dŽ\x8f\x90‘’“”•–—˜™š›œ\x9džŸ", start=0x80))
 NAMES = [*("quot", "ldquo", "rdquo", "apos", "lsquo", "rsquo", "hellip", "ndash", "mdash", "nbsp"), "lt", "gt"]
 NAMES += ["pound", "euro", "trade", "bull", "hearts"]
@@ -40,36 +40,21 @@ def windows_1252(text: str) -> str:
     return latin_1(text).translate(WINDOWS)
 
 
-PIECES = [misread(once) for once in LATIN | MISREAD for misread in (latin_1, windows_1252)]
-PIECES += [windows_1252(windows_1252(once)) for once in "’‘“”…–—é€"]
+PIECES = [misread(character) for character in LATIN | MISREAD for misread in (latin_1, windows_1252)]
+PIECES += [windows_1252(windows_1252(character)) for character in "’‘“”…–—é€"]
 PIECES += [f"&{name};" for name in (*NAMES, "copy", "Quot")]
 PIECES += [f"&#{number};" for number in ("38", "038", "39", "8217", "146", "x27", "x2019", "X201D", "x26", "128514")]
-PIECES += [
-    *("&amp;", "&amp;amp;", "&", "amp;", "quot;", "#39;", ";", "\xc3", "\xc2", "\xe2", "\xef", "\x80", "\x99", "\xbf"),
-    *("@", "@bob_1", "http://x.example/y", "HTTPS://", "://", "www.", "wWw.a", "http", "/", "#tag", "\ufffd", "\u2019"),
-    *(
-        " ",
-        "  ",
-        "\t",
-        "\n",
-        "\r\n",
-        "\xa0",
-        "\u3000",
-        "\x85",
-        ".",
-        "!!",
-        ":)",
-        "hello",
-        "Good",
-        "caf\xe9",
-        "\U0001f600",
-    ),
-]
+SIGNS = (
+    "&amp; &amp;amp; & amp; quot; #39; ; \xc3 \xc2 \xe2 \xef \x80 \x99 \xbf . !! :) \U0001f600 @ / #tag \ufffd \u2019"
+)
+WORDS = "hello Good caf\xe9 @bob_1 http://x.example/y HTTPS:// :// www. wWw.a http"
+PIECES += f"{SIGNS} {WORDS}".split(" ")
+PIECES += [" ", "  ", "\t", "\n", "\r\n", "\xa0", "\u3000", "\x85"]
 tweets = st.one_of(st.lists(st.sampled_from(PIECES), max_size=12).map("".join), st.text(max_size=40))
 
 
-def entity(reference: re.Match[str]) -> str:
-    """What a reference stands for, or itself."""
+def resolve_entity(reference: re.Match[str]) -> str:
+    """Return the character of a reference, or the reference itself."""
     decimal, hexadecimal, name = reference.groups()
     if name:
         return AS_ENTITIES[html.unescape(f"&{name};")] if name in NAMES else reference[0]
@@ -78,11 +63,11 @@ def entity(reference: re.Match[str]) -> str:
     return AS_ENTITIES.get(character, reference[0])
 
 
-def expected(text: str, level: str) -> str:
-    """Entities, then misread UTF-8, then URLs, then mentions; white space at the ends stays."""
+def expect(text: str, level: str) -> str:
+    """Resolve entities, then misread UTF-8, then mask URLs, then mentions; white space at the ends stays."""
     if level == "repair":
         text = re.sub("&(?:amp;|#0*38;|#[xX]0*26;)+", "&", text)
-        text = re.sub("&(?:#([0-9]+)|#[xX]([0-9a-fA-F]+)|([A-Za-z]+));", entity, text)
+        text = re.sub("&(?:#([0-9]+)|#[xX]([0-9a-fA-F]+)|([A-Za-z]+));", resolve_entity, text)
         for character, repaired in WRITTEN.items():
             text = text.replace(windows_1252(windows_1252(character)), repaired)
         for character, repaired in LATIN.items():
@@ -97,52 +82,52 @@ def expected(text: str, level: str) -> str:
     return text
 
 
-def column(texts: list[str]) -> pa.ChunkedArray:
+def make_column(texts: list[str]) -> pa.ChunkedArray:
     return pa.chunked_array([texts[:1], texts[1:]], pa.string())
 
 
-def trimmed(texts: list[str]) -> list[str]:
+def trim(texts: list[str]) -> list[str]:
     return pc.utf8_trim_whitespace(pa.array(texts, pa.string())).to_pylist()
 
 
-def cleaned(texts: list[str], level: str) -> list[str]:
-    return clean.clean(column(texts), level)[0].to_pylist()
+def clean_texts(texts: list[str], level: str) -> list[str]:
+    return clean.clean(make_column(texts), level)[0].to_pylist()
 
 
-def normalized(texts: list[str], level: str) -> list[str]:
-    """What the normalizer of a level makes of texts, as it is in ``tokenizer.json``."""
-    rules = normalizer(level)
+def normalize(texts: list[str], level: str) -> list[str]:
+    """Apply the normalizer of a level, as ``tokenizer.json`` holds it."""
+    rules = make_normalizer(level)
     return [rules.normalize_str(text) for text in texts] if rules else texts
 
 
 @cache
-def normalizer(level: str):
+def make_normalizer(level: str):
     return clean.make_normalizer(level)
 
 
 @cache
-def tokenizer(level: str):
+def load_tokenizer_of(level: str):
     from sentiment140_bert.models import load_tokenizer
 
     return load_tokenizer("bundled:minilm", None, clean.make_normalizer(level))
 
 
-def ids(level: str, texts: list[str]) -> list[list[int]]:
-    return tokenizer(level)(texts)["input_ids"]
+def tokenize(level: str, texts: list[str]) -> list[list[int]]:
+    return load_tokenizer_of(level)(texts)["input_ids"]
 
 
 @given(texts=st.lists(tweets, min_size=1, max_size=20))
-@settings(max_examples=200)
+@settings(max_examples=100)
 @example(texts=["&amp;amp;quot;x", "&a&amp;mp;", "\xc3\xa2\x99\xa5", "\xc3\xaf\xc2\xbf\xc2\xbd"])
 @example(texts=["&&amp;lt;b", "&nbsp;", "\xc3\xa2\x80\x99"])
 @example(texts=["http://x.example/a&nbsp;b", "www.x.example\xc2\xa0b", "WWW.X.EXAMPLE", "HTTPS://A.EXAMPLE b"])
-def test_cleaning_is_what_a_second_implementation_does_in_columns_and_in_the_tokenizer(texts):
+def test_cleaning_is_that_of_a_second_implementation_in_columns_and_tokenizers(texts):
     for level in LEVELS:
-        once = [expected(text, level) for text in texts]
-        assert normalized(texts, level) == once, level
-        assert cleaned(texts, level) == trimmed(once), level
-        assert cleaned(trimmed(once), level) == trimmed(once), f"{level}: cleaning twice changes something"
-        _, counts = clean.clean(column(texts), level)
+        once = [expect(text, level) for text in texts]
+        assert normalize(texts, level) == once, level
+        assert clean_texts(texts, level) == trim(once), level
+        assert clean_texts(trim(once), level) == trim(once), f"{level}: cleaning twice changes something"
+        _, counts = clean.clean(make_column(texts), level)
         repaired = [repair(text) if level == "repair" else text for text in texts]
         assert counts == {
             "repaired": sum(one != other for one, other in zip(texts, repaired, strict=True)),
@@ -151,11 +136,11 @@ def test_cleaning_is_what_a_second_implementation_does_in_columns_and_in_the_tok
 
 
 def repair(text: str) -> str:
-    """The text repaired and not yet masked."""
+    """Repair a text without masking it."""
     hidden = {"@": "\ue000", "/": "\ue001", "W": "\ue002", "w": "\ue003"}  # without them nothing is masked
     for character, other in hidden.items():
         text = text.replace(character, other)
-    text = expected(text, "repair")
+    text = expect(text, "repair")
     for character, other in hidden.items():
         text = text.replace(other, character)
     return text
@@ -165,7 +150,7 @@ def repair(text: str) -> str:
 @settings(max_examples=25)
 def test_a_tokenizer_sees_the_same_in_raw_and_cleaned_text(texts):
     for level in LEVELS:
-        assert ids(level, texts) == ids(level, cleaned(texts, level)), level
+        assert tokenize(level, texts) == tokenize(level, clean_texts(texts, level)), level
 
 
 def test_the_normalizer_survives_saving_and_loading(tmp_path):
@@ -173,13 +158,13 @@ def test_the_normalizer_survives_saving_and_loading(tmp_path):
 
     texts = ["@bob &quot;hi&quot; http://x.example/a it\xef\xbf\xbds  ", "plain", " @a @b ", ""]
     for level in LEVELS:
-        tokenizer(level).save_pretrained(tmp_path / level)
+        load_tokenizer_of(level).save_pretrained(tmp_path / level)
         loaded = AutoTokenizer.from_pretrained(tmp_path / level)
-        assert loaded(texts)["input_ids"] == ids(level, texts)
+        assert loaded(texts)["input_ids"] == tokenize(level, texts)
         assert loaded.decode(loaded("@bob")["input_ids"][1:-1]) == ("@ bob" if level == "raw" else "@ user")
 
 
-def test_a_model_with_the_rules_of_an_earlier_version_is_loaded_and_gets_the_new_ones(tmp_path):
+def test_a_model_of_an_earlier_version_keeps_its_rules_or_gets_the_new_ones(tmp_path):
     from tokenizers import Regex, normalizers
     from transformers import AutoTokenizer
 
@@ -195,9 +180,9 @@ def test_a_model_with_the_rules_of_an_earlier_version_is_loaded_and_gets_the_new
     texts = ["@bob &amp;quot;caf\xc3\xa9&quot; don\xe2\x80\x99t", "don\xe2\u20ac\u2122t &rsquo; \xc3\xa9 &#38;#39;"]
     as_it_was = load_tokenizer(str(tmp_path))(texts)["input_ids"]
     assert as_it_was == AutoTokenizer.from_pretrained(tmp_path)(texts)["input_ids"]
-    assert [before == now for before, now in zip(as_it_was, ids("repair", texts), strict=True)] == [True, False]
+    assert [before == now for before, now in zip(as_it_was, tokenize("repair", texts), strict=True)] == [True, False]
     trained_on = load_tokenizer(str(tmp_path), None, clean.make_normalizer("repair"))
-    assert trained_on(texts)["input_ids"] == ids("repair", texts)
+    assert trained_on(texts)["input_ids"] == tokenize("repair", texts)
 
 
 EXAMPLES = [  # raw, masked (None: as raw), repaired (None: as masked)
@@ -231,12 +216,12 @@ EXAMPLES = [  # raw, masked (None: as raw), repaired (None: as masked)
 
 def test_examples():
     for raw, masked, repaired in EXAMPLES:
-        assert cleaned([raw], "raw") == [raw.strip()]
-        assert cleaned([raw], "mask") == [masked or raw]
-        assert cleaned([raw], "repair") == [repaired or masked]
+        assert clean_texts([raw], "raw") == [raw.strip()]
+        assert clean_texts([raw], "mask") == [masked or raw]
+        assert clean_texts([raw], "repair") == [repaired or masked]
 
 
-WELL_READ = [
+CORRECT = [
     "très bien, « là-bas » à 10 €, ça va… l’été, être ou ne pas être",
     "NÃO! AMANHÃ… “A IRMÔ, amanhã, manhã – MANHÃ– maçã, 5€ ou ‘LÃ’ ÃO • FÃ™",
     "â, â€ and Ã, ï or ð alone; â € ‚ ™ ž; Ã€ 5; naïve façade",
@@ -246,27 +231,20 @@ WELL_READ = [
 ]
 
 
-def test_what_was_read_well_stays():
-    assert cleaned(WELL_READ, "repair") == WELL_READ
-    assert normalized(WELL_READ, "repair") == WELL_READ
+def test_correct_texts_stay():
+    assert clean_texts(CORRECT, "repair") == CORRECT
+    assert normalize(CORRECT, "repair") == CORRECT
 
 
 @given(text=st.text(st.sampled_from([*"aB 1,'", *sorted({*MISREAD, *LATIN} - {*ENDS_A_WORD, "â"})]), max_size=30))
 @settings(max_examples=200)
-def test_a_misread_text_becomes_what_it_was(text):
+def test_a_misread_text_is_restored(text):
     right = "".join((MISREAD | LATIN).get(character, character) for character in text).strip()
     for misread in (latin_1, windows_1252):
-        assert cleaned([misread(text)], "repair") == [right], misread
+        assert clean_texts([misread(text)], "repair") == [right], misread
 
 
-def test_repaired_and_masked_tweets_are_counted():
-    texts = pa.chunked_array([["plain", "@a"], ["x &lt; @b", "y &gt; z", " spaces "]])
-    assert clean.clean(texts, "repair")[1] == {"repaired": 2, "masked": 2}
-    assert clean.clean(texts, "mask")[1] == {"repaired": 0, "masked": 2}
-    assert clean.clean(texts, "raw")[1] == {"repaired": 0, "masked": 0}
-
-
-def test_keys_by_which_texts_are_equal():
+def test_keys_of_equal_texts():
     for one, other in (
         ("Hi @bob", "hi @alice"),
         ("a  b\tc", "A b c "),
@@ -282,11 +260,11 @@ def test_keys_by_which_texts_are_equal():
 @given(texts=st.lists(tweets, min_size=1, max_size=20))
 @settings(max_examples=100)
 def test_a_key_is_the_repaired_text_in_lower_case_with_single_spaces(texts):
-    repaired = trimmed([expected(text, "repair") for text in texts])
+    repaired = trim([expect(text, "repair") for text in texts])
     lower = pc.utf8_lower(pa.array(repaired, pa.string())).to_pylist()
     keys = [re.sub("[ \t\r\n\xa0]+", " ", text) for text in lower]
-    assert clean.make_keys(column(texts)).to_pylist() == keys
-    assert clean.make_keys(column(repaired)).to_pylist() == keys
+    assert clean.make_keys(make_column(texts)).to_pylist() == keys
+    assert clean.make_keys(make_column(repaired)).to_pylist() == keys
 
 
 @pytest.mark.realdata
@@ -296,10 +274,10 @@ def test_6000_real_tweets(real_data):
         with (real_data / name).open(encoding="latin-1", newline="") as file:
             texts += [row[5] for row in islice(csv.reader(file), 3_000)]
     for level in LEVELS:
-        once = [expected(text, level) for text in texts]
-        assert cleaned(texts, level) == trimmed(once), level
-        assert normalized(texts, level) == once, level
-    changed = [(raw, new) for raw, new in zip(texts, trimmed(once), strict=True) if raw != new]
+        once = [expect(text, level) for text in texts]
+        assert clean_texts(texts, level) == trim(once), level
+        assert normalize(texts, level) == once, level
+    changed = [(raw, new) for raw, new in zip(texts, trim(once), strict=True) if raw != new]
     assert len(changed) > 2_000
-    before, after = (ids("repair", list(column)) for column in zip(*changed, strict=True))
+    before, after = (tokenize("repair", list(column)) for column in zip(*changed, strict=True))
     assert before == after, "some tweets are tokenized otherwise when they are cleaned first"
