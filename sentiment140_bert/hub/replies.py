@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import email.utils
 import re
+import time
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ from sentiment140_bert.errors import HubError
 from sentiment140_bert.hub.reply_shapes import SHAPES, Refusal
 
 TIMEOUT = 60.0  # seconds without a single byte; huggingface_hub itself waits for ever
+SLOWEST = 1_000  # bytes a second of an answer, after PATIENCE seconds
+PATIENCE = 120
 LONGEST_WAIT = 300  # seconds that the Hub may ask for
 LARGEST_ANSWER = 32_000_000  # bytes of JSON, unpacked; a page of 1,000 files has 500,000
 LARGEST_REFUSAL = 1_000_000  # bytes of an error's or a redirect's body
@@ -201,17 +204,19 @@ def _odd(address: str, why: str) -> HubError:
 
 
 class _Body(httpx.SyncByteStream):  # type: ignore[misc]
-    """The body of an answer, unpacked a piece at a time, and no more than ``limit`` bytes of it."""
+    """The body of an answer, unpacked a piece at a time: at most ``limit`` bytes, no slower than :data:`SLOWEST`."""
 
     def __init__(self, stream: Any, is_packed: bool, limit: int, address: str) -> None:
         self.stream, self.is_packed, self.limit, self.address = stream, is_packed, limit, address
 
     def __iter__(self) -> Iterator[bytes]:
-        size = 0
+        size, begin = 0, time.monotonic()
         for piece in self._unpack() if self.is_packed else self.stream:
             size += len(piece)
             if size > self.limit:
                 raise _odd(self.address, f"it has more than {self.limit:,} bytes")
+            if time.monotonic() - begin > PATIENCE + size / SLOWEST:
+                raise _odd(self.address, f"it comes slower than {SLOWEST:,} bytes a second")
             yield piece
 
     def _unpack(self) -> Iterator[bytes]:

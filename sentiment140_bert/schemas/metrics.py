@@ -88,7 +88,9 @@ class ThreeWay(TypedDict):
     macro_recall: MeasuredScore
     macro_f1: MeasuredScore
     recall: dict[str, MeasuredScore]
-    matrix: list[list[Count]]
+    matrix: Annotated[
+        list[Annotated[list[Count], Field(min_length=3, max_length=3)]], Field(min_length=3, max_length=3)
+    ]
 
 
 class Baseline(TypedDict):
@@ -179,7 +181,7 @@ class Abstention(TypedDict):
 class Intervals(TypedDict):
     """The method by which intervals were computed."""
 
-    level: Number
+    level: Share
     shares: str
     others: str
     calibration_error: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -72,4 +73,5 @@ class Tensorboard(Tracker):
 
     def _named_folder(self) -> str | None:
         named = os.environ.get("TENSORBOARD_LOGGING_DIR")
-        return str(Path(named).resolve() / self.tracked_run.title) if named else None
+        title = re.sub(r"[^\w.-]", "-", self.tracked_run.title).lstrip(".") or "run"  # never a path
+        return str(Path(named).resolve() / title) if named else None

@@ -283,6 +283,13 @@ def test_an_answer_is_bounded_once_it_is_unpacked(hub: HubServer, hub_api: Hub, 
         tracemalloc.stop()
 
 
+def test_an_answer_that_drips_is_given_up(hub: HubServer, asked: Hub, monkeypatch) -> None:
+    monkeypatch.setattr(replies, "PATIENCE", -1)
+    monkeypatch.setattr(replies, "SLOWEST", 10**12)
+    with pytest.raises(HubError, match="it comes slower than"):
+        asked.api.repo_info(MODEL)
+
+
 def test_a_file_is_bounded_once_it_is_unpacked(hub: HubServer, hub_api: Hub, monkeypatch) -> None:
     hub.write(MODEL, "config.json", b"{}")
     monkeypatch.setattr(replies, "LARGEST_TEXT", 1_000_000)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment140_bert.data import loading
-from sentiment140_bert.errors import Interrupted, RunError, first_line
+from sentiment140_bert.errors import DataError, Interrupted, RunError, first_line
 from sentiment140_bert.files import write_whole
 from sentiment140_bert.models.labels import map_labels
 from sentiment140_bert.run import RunDir
@@ -144,16 +144,17 @@ def _hash_inputs(recipe: Recipe, prepared: Prepared, folds: Indices) -> str:
 def _load_fold(file: Path, rows: int) -> Floats | None:
     """Return the predictions of a fold from an earlier call; None where there are none, or they are damaged."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
+
+    from sentiment140_bert.data.files import read_parquet
 
     if not file.is_file():
         return None
     try:
-        positive = pq.read_table(file, page_checksum_verification=True)["positive"].to_numpy()
+        positive = read_parquet(file, ["positive"])["positive"].to_numpy()
         if len(positive) != rows or not np.isfinite(positive).all():
             raise ValueError(f"it does not hold {rows} probabilities")
         return np.asarray(positive)
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+    except (DataError, OSError, ValueError, KeyError, pa.ArrowException) as error:
         log.warning("suspects: %s is damaged: %s; that fold is trained again", file, first_line(error))
         return None
 

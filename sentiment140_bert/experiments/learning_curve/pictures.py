@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.cards.figures import default_style
+from sentiment140_bert.cards.markup import escape
+from sentiment140_bert.data.texts import escape_cell
 from sentiment140_bert.experiments.learning_curve.fit import AHEAD
 from sentiment140_bert.experiments.learning_curve.plan import FINISHED, SPLITS
 from sentiment140_bert.files import write_whole
@@ -33,14 +35,23 @@ def render_csv(curve: Mapping[str, Any]) -> str:
                 row |= {f"{split}_n": score["n"], f"{split}_accuracy": score["accuracy"]["value"]}
                 row |= {f"{split}_{name}": score["accuracy"][name] for name in ("low", "high")}
                 row[f"{split}_tfidf"] = score["tfidf"]["value"] if score["tfidf"] else None
-            writer.writerow(row)
+            writer.writerow(
+                {name: escape_cell(value) if isinstance(value, str) else value for name, value in row.items()}
+            )
     return text.getvalue()
 
 
 def render_page(curve: Mapping[str, Any]) -> str:
     """Return the README of the curve's folder."""
     splits = [name for name in SPLITS if name in curve["data"]["splits"]]
-    lines = [f"# Learning curve: {curve['name']}", "", *_introduce(curve), "", *_render_table(curve, splits), ""]
+    lines = [
+        f"# Learning curve: {escape(curve['name'])}",
+        "",
+        *_introduce(curve),
+        "",
+        *_render_table(curve, splits),
+        "",
+    ]
     lines += ["![accuracy by training tweets](curve.png)", ""]
     for split in splits:
         fit = curve["fits"][split]
@@ -52,7 +63,7 @@ def render_page(curve: Mapping[str, Any]) -> str:
         "",
     ]
     unfinished = [
-        f"- {size['size']:,} tweets, seed {point['seed']}: {point.get('reason') or 'not trained yet'}"
+        f"- {size['size']:,} tweets, seed {point['seed']}: {escape(point.get('reason') or 'not trained yet')}"
         for size in curve["sizes"]
         for point in size["points"]
         if point["state"] != FINISHED
