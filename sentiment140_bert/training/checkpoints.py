@@ -78,7 +78,7 @@ class CheckpointSealer(TrainerCallback):  # type: ignore[misc]
         try:
             seal(folder, seconds)
         except (RunError, OSError):  # most likely for want of room, which it would go on taking
-            remove_path(folder)
+            remove_checkpoint(folder)
             raise
         remove_older(folder, best, self.limit)
         if self.on_checkpoint:
@@ -132,10 +132,10 @@ def remove_older(newest: Path, best: str, limit: int | None) -> None:
     folders = [folder for folder in list_checkpoints(newest.parent) if step_of(folder) <= step_of(newest)]
     surplus = len(folders) - limit if limit else 0
     for folder in [folder for folder in folders if folder.name not in needed][: max(0, surplus)]:
-        remove_path(folder)
+        remove_checkpoint(folder)
 
 
-def remove(folder: Path) -> None:
+def remove_checkpoint(folder: Path) -> None:
     """Remove a checkpoint, its manifest first, so that the rest never counts as complete."""
     if not folder.is_symlink():
         (folder / MANIFEST).unlink(missing_ok=True)
@@ -160,7 +160,7 @@ def _remove_unusable(checkpoints: Path, step: int) -> None:
     for folder in list_checkpoints(checkpoints):
         if step_of(folder) > step or not _is_complete(folder):
             log.info("resume: removing %s, which is incomplete", folder.name)
-            remove_path(folder)
+            remove_checkpoint(folder)
 
 
 def list_checkpoints(checkpoints: Path) -> list[Path]:

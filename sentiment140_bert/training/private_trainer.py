@@ -14,7 +14,7 @@ from transformers import Trainer, TrainingArguments
 
 from sentiment140_bert.files import build_full_disk_error, is_disk_full
 from sentiment140_bert.training import resume
-from sentiment140_bert.training.checkpoints import MANIFEST, CheckpointSealer, remove
+from sentiment140_bert.training.checkpoints import MANIFEST, CheckpointSealer, remove_checkpoint
 
 PRIVATE = {
     "Trainer._save_checkpoint": "No hook comes before a checkpoint or sees its failure, and none writes one.",
@@ -57,7 +57,7 @@ class PrivateTrainer(Trainer):  # type: ignore[misc]
                 raise
             failure = build_full_disk_error(folder)  # before the removal, which makes room
             if folder.is_dir():
-                remove(folder)
+                remove_checkpoint(folder)
             raise failure from None
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, *positional: Any, **named: Any) -> None:

@@ -18,7 +18,6 @@ from sentiment140_bert.hub.checkpoint_index import is_allowed, read_index, write
 from sentiment140_bert.hub.checkpoint_repo import CheckpointRepo
 from sentiment140_bert.hub.client import Hub
 from sentiment140_bert.recipe.privacy import make_arguments_public
-from sentiment140_bert.training.checkpoints import remove_older
 
 pytest_plugins = ("hub_fixtures", "checkpoint_fixtures")
 
@@ -186,17 +185,6 @@ def test_what_another_machine_is_sending_is_not_freed(hub: HubServer, stage) -> 
     assert not earlier & left
     assert "f" * 64 in left
     assert {blob.sha256 for blob in hub.commits(REPO)[0].files.values() if blob.lfs} == left - {"f" * 64}
-
-
-def test_pruning_empties_no_file_that_is_still_wanted(tmp_path: Path) -> None:
-    for step in (1, 2, 3):
-        folder = tmp_path / f"checkpoint-{step}"
-        folder.mkdir()
-        (folder / "model.safetensors").write_bytes(b"weights")
-    os.link(tmp_path / "checkpoint-1" / "model.safetensors", tmp_path / "wanted")
-    remove_older(tmp_path / "checkpoint-3", "", 1)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-3", "wanted"]
-    assert (tmp_path / "wanted").read_bytes() == b"weights"
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from sentiment140_bert.training.checkpoints import (
     find_damage,
     list_complete,
     newest_complete,
-    remove,
+    remove_checkpoint,
     remove_older,
     seal,
     training_seconds,
@@ -78,6 +78,7 @@ def test_what_is_no_folder_of_a_step_is_no_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "checkpoint-\u00b2").mkdir()
     assert newest_complete(tmp_path) == whole
     assert list_complete(tmp_path) == [whole]
+    assert newest_complete(tmp_path / "missing") is None
 
 
 def test_what_is_wrong_is_named(tmp_path: Path) -> None:
@@ -203,28 +204,8 @@ def test_one_whose_best_is_damaged_is_passed_over_while_there_is_another(tmp_pat
     assert newest_complete(tmp_path) == newest
     (best / "optimizer.pt").unlink()
     assert newest_complete(tmp_path) == older
-    remove(older)
+    remove_checkpoint(older)
     assert newest_complete(tmp_path) == newest  # which says what is missing
-
-
-def test_the_limit_is_kept(tmp_path: Path) -> None:
-    callback, saving = CheckpointSealer(0.0, limit=2), Saving(tmp_path)
-    for step in (1, 2, 3):
-        saving.at(step, callback)
-    callback.close()
-    assert [checkpoint.name for checkpoint in list_complete(tmp_path)] == ["checkpoint-2", "checkpoint-3"]
-
-
-def test_steps_are_compared_as_numbers(tmp_path: Path) -> None:
-    for step in (5, 1000, 20):
-        checkpoint(tmp_path, step)
-    (tmp_path / "checkpoint-final").mkdir()
-    assert newest_complete(tmp_path) == tmp_path / "checkpoint-1000"
-
-
-def test_there_may_be_none(tmp_path: Path) -> None:
-    assert newest_complete(tmp_path) is None
-    assert newest_complete(tmp_path / "missing") is None
 
 
 STEPS = st.sets(st.integers(1, 2000), min_size=1, max_size=6)
@@ -304,16 +285,9 @@ def test_a_file_that_has_a_second_name_is_not_emptied(tmp_path: Path) -> None:
     """It may be on its way to the Hub under that."""
     folder = checkpoint(tmp_path, 1)
     (tmp_path / "second").hardlink_to(folder / "model.safetensors")
-    remove(folder)
+    remove_checkpoint(folder)
     assert not folder.exists()
     assert (tmp_path / "second").read_bytes() == b"12345678"
-
-
-def test_one_that_is_being_written_meanwhile_stays(tmp_path: Path) -> None:
-    newest = [checkpoint(tmp_path, step) for step in (10, 20, 30)][-1]
-    unsealed(tmp_path, 40)
-    remove_older(newest, "", 1)
-    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-30", "checkpoint-40"}
 
 
 def test_what_is_removed_is_emptied_first(tmp_path: Path) -> None:

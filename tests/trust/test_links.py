@@ -153,7 +153,7 @@ def remove_old(place: Path) -> None:
 
 
 REMOVALS: dict[str, Callable[[Path], object]] = {
-    "a checkpoint": lambda place: checkpoints.remove(place / "checkpoint-1"),
+    "a checkpoint": lambda place: checkpoints.remove_checkpoint(place / "checkpoint-1"),
     "an emptied folder": lambda place: checkpoints.remove_emptied(place / "checkpoint-1"),
     "older checkpoints": lambda place: checkpoints.remove_older(place / "checkpoint-2", "", 1),
     "any folder": lambda place: remove_path(place / "checkpoint-1"),
