@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 extras=(mlflow trackio tensorboard noise report tune onnx)
-tests=(tests/cli/test_help.py tests/cli/test_predict.py tests/cli/test_evaluate.py tests/test_recipe.py tests/models/test_load.py
+tests=(tests/cli/test_help.py tests/cli/test_predict.py tests/cli/test_evaluate.py tests/test_recipe.py tests/test_locks.py tests/models/test_load.py
        tests/models/test_convert.py tests/inference/test_export.py tests/hub/test_loading.py tests/hub/test_publishing.py
        tests/hub/test_malicious_models.py tests/hub/test_malicious_datasets.py tests/tracking/test_mlflow.py
        tests/tracking/test_others.py tests/evaluation/test_noise.py tests/training/test_trainer.py
