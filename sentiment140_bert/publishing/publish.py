@@ -175,6 +175,12 @@ def _rehearse(hub: Hub, run: RunDir, metrics: dict[str, Any], targets: dict[str,
         publish.upload_large(hub, targets["model"], weights)
 
 
+def _check_card(files: Files) -> None:
+    from sentiment140_bert.hub import secrets
+
+    secrets.check_files([("README.md", files["README.md"])])
+
+
 def _measure(files: Files) -> dict[str, int]:
     """Return the bytes of each file."""
     return {
@@ -187,7 +193,9 @@ def _check_sizes(target: Target, files: Files) -> None:
 
     Raises:
         HubError: A file is empty, or larger than the Hub takes.
+        SecretError: The card, with what people wrote into it on the Hub, holds a secret.
     """
+    _check_card(files)
     sizes = _measure(files)
     for name, size in sizes.items():
         if not 0 < size <= MAX_FILE_SIZE:
@@ -225,6 +233,7 @@ def _commit_on_latest_card(hub: Hub, target: Target, make_files: Callable[[str |
         card, parent = publish.read_card(hub, target)
         try:
             files = make_files(card)
+            _check_card(files)  # it may have changed since the rehearsal
             publish.check_tag(hub, target, files, parent)
             return publish.commit(hub, target, files, parent)
         except HubError as error:

@@ -80,6 +80,9 @@ class AbstentionScores(TypedDict):
     accuracy: NotRequired[Proportion]
 
 
+Triple = Annotated[list[Count], Field(min_length=3, max_length=3)]  # negative, neutral, positive
+
+
 class ThreeWay(TypedDict):
     """See ``evaluation.scores``."""
 
@@ -88,9 +91,7 @@ class ThreeWay(TypedDict):
     macro_recall: MeasuredScore
     macro_f1: MeasuredScore
     recall: dict[str, MeasuredScore]
-    matrix: Annotated[
-        list[Annotated[list[Count], Field(min_length=3, max_length=3)]], Field(min_length=3, max_length=3)
-    ]
+    matrix: Annotated[list[Triple], Field(min_length=3, max_length=3)]
 
 
 class Baseline(TypedDict):
@@ -143,7 +144,7 @@ class ScoredSplit(TypedDict):
     abstaining: AbstentionScores
     three_way: NotRequired[ThreeWay]
     baselines: dict[str, Baseline]
-    slices: list[Slice]
+    slices: Annotated[list[Slice], Field(max_length=1_000)]
     leakage: NotRequired[Leakage]
 
 

@@ -283,11 +283,11 @@ def test_an_answer_is_bounded_once_it_is_unpacked(hub: HubServer, hub_api: Hub, 
         tracemalloc.stop()
 
 
-def test_an_answer_that_drips_is_given_up(hub: HubServer, asked: Hub, monkeypatch) -> None:
+def test_an_answer_that_drips_is_given_up(hub: HubServer, hub_api: Hub, monkeypatch) -> None:
     monkeypatch.setattr(replies, "PATIENCE", -1)
     monkeypatch.setattr(replies, "SLOWEST", 10**12)
     with pytest.raises(HubError, match="it comes slower than"):
-        asked.api.repo_info(MODEL)
+        hub_api.api.repo_info(MODEL)
 
 
 def test_a_file_is_bounded_once_it_is_unpacked(hub: HubServer, hub_api: Hub, monkeypatch) -> None:

@@ -298,6 +298,17 @@ def test_a_run_on_a_pinned_revision_is_published(hub: HubServer, push, run_copy:
     assert commits_of_ours(hub) == (1, 1)
 
 
+def test_a_secret_in_the_card_on_the_hub_stops_the_push(hub: HubServer, push, run_copy: Path) -> None:
+    """A card that comes from the Hub is merged with the run's own, and searched after that."""
+    hub.create(MODEL)
+    hub.write(MODEL, "README.md", f"# A page\n\nThe key is {HF}.\n".encode())
+    before = hub.head(MODEL)
+    result = push(code=1)
+    assert "README.md" in result.stderr
+    assert HF not in result.output
+    assert hub.head(MODEL) == before
+
+
 @pytest.mark.parametrize("secret", [HF, PLANTED["databricks"], PLANTED["aws-id"]])
 def test_a_secret_in_a_tweet_stops_the_push(hub: HubServer, push, run_copy: Path, cache: Path, secret: str) -> None:
     sample = Path(str(files("sentiment140_bert.data"))) / "sample"

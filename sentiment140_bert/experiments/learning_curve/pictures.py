@@ -35,9 +35,8 @@ def render_csv(curve: Mapping[str, Any]) -> str:
                 row |= {f"{split}_n": score["n"], f"{split}_accuracy": score["accuracy"]["value"]}
                 row |= {f"{split}_{name}": score["accuracy"][name] for name in ("low", "high")}
                 row[f"{split}_tfidf"] = score["tfidf"]["value"] if score["tfidf"] else None
-            writer.writerow(
-                {name: escape_cell(value) if isinstance(value, str) else value for name, value in row.items()}
-            )
+            texts = {name: escape_cell(value) for name, value in row.items() if isinstance(value, str)}
+            writer.writerow(row | texts)
     return text.getvalue()
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from sentiment140_bert.cards import markup
+from sentiment140_bert.cards.figures import default_style
 from sentiment140_bert.experiments.tune.space import Space, get_distribution
 from sentiment140_bert.experiments.tune.trials import shorten
 from sentiment140_bert.files import write_whole
@@ -26,6 +27,7 @@ CAPTIONS = {
 }
 
 
+@default_style()
 def draw_figures(folder: Path, content: Mapping[str, Any], space: Space) -> list[str]:
     """Draw Optuna's plots of those that there is something to show of, and return their names."""
     import matplotlib
