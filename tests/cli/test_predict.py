@@ -135,18 +135,38 @@ def test_arguments_and_stdin(classifier_folder: Path, s140, expected) -> None:
 
 
 def test_lines_for_people(classifier_folder: Path, s140) -> None:
-    lines = s140("predict", classifier_folder, "what a\nlovely surprise", "").stdout.splitlines()
-    label, score, text = lines[0].split("\t")
-    assert label in ("negative", "positive")
-    assert 0.5 <= float(score) <= 1
-    assert text == "what a lovely surprise"
-    assert len(lines) == 2
+    first, second = s140("predict", classifier_folder, "what a\nlovely surprise", "").stdout.splitlines()
+    label, score, text = first.split("\t")
+    assert (label in ("negative", "positive"), 0.5 <= float(score) <= 1, text) == (True, True, "what a lovely surprise")
+    assert second.endswith("\t")
 
 
-def test_a_named_column(classifier_folder: Path, s140) -> None:
-    Path("a.csv").write_text("text,note\nhello,good\nhello,bad\n")
-    result = s140("predict", classifier_folder, "--input", "a.csv", "--text-column", "note", "--json")
-    assert [answer["text"] for answer in json.loads(result.stdout)["predictions"]] == ["good", "bad"]
+LAYOUTS: list[tuple[str, list[str], list[str]]] = [
+    ("text,note\nhello,good\nhello,bad\n", ["--text-column", "note"], ["good", "bad"]),
+    # The corpus's own columns need no header.
+    (
+        '"4","1","Mon Apr 06 22:19:45 PDT 2009","NO_QUERY","someone","so good, so good"\n' * 2,
+        [],
+        ["so good, so good"] * 2,
+    ),
+    ('4,"so good, so good"\n4,meh\n', [], ["so good, so good", "meh"]),
+    # Empty lines before a table are no rows.
+    *(
+        (before + rows, [], ["fine"])
+        for before, rows in itertools.product(["\n", "\r\n\n", "\ufeff\n"], ["text,id\nfine,5\n", "4,fine\n"])
+    ),
+]
+
+
+def test_layouts_of_tables(classifier_folder: Path, s140) -> None:
+    for content, flags, texts in LAYOUTS:
+        Path("a.csv").write_bytes(content.encode())
+        result = json.loads(s140("predict", classifier_folder, "--input", "a.csv", "--json", *flags).stdout)
+        assert [answer["text"] for answer in result["predictions"]] == texts, content
+    for content, count in ((LAYOUTS[1][0], 6), (LAYOUTS[2][0], 2)):
+        Path("a.csv").write_text(content)
+        result = s140("predict", classifier_folder, "--input", "a.csv", "--text-column", "7", code=1)
+        assert f"row 1 has {count} columns" in result.stderr
 
 
 def test_many_rows_pass_through(classifier_folder: Path, s140) -> None:
@@ -228,7 +248,7 @@ HALF_A_CHARACTER = [
 ]
 
 
-def test_half_a_character_is_an_error_of_its_row(classifier_folder: Path) -> None:
+def test_text_that_cannot_be_read_is_an_error_of_its_row(classifier_folder: Path) -> None:
     for name, encoding, content in HALF_A_CHARACTER:
         if name != "-":
             Path(name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
@@ -242,25 +262,14 @@ def test_half_a_character_is_an_error_of_its_row(classifier_folder: Path) -> Non
             assert "1 of 1 rows (100.0%) cannot be read" in result.stderr, (name, encoding)
             assert not Path("out.jsonl").exists(), (name, encoding)
 
-
-def test_a_line_that_is_nested_too_deep_is_an_error_of_its_row(classifier_folder: Path, s140) -> None:
     for line in ("[" * 100_000, '{"text": ' + "[" * 100_000, '{"a":' * 100_000):
-        Path("a.jsonl").write_text('{"text": "fine"}\n' + line + "\n")
-        assert "row 2: not valid JSON" in s140("predict", classifier_folder, "--input", "a.jsonl").stderr
-
-
-def test_standard_input_in_another_encoding_is_named(classifier_folder: Path) -> None:
+        Path("deep.jsonl").write_text('{"text": "fine"}\n' + line + "\n")
+        result = CliRunner().invoke(main, ["predict", str(classifier_folder), "--input", "deep.jsonl"])
+        assert "row 2: not valid JSON" in result.stderr
     command = ["predict", str(classifier_folder), "--input", "-", "--encoding", "idna"]
     result = CliRunner().invoke(main, command, input=b"fine\nxn--a\xff\n", catch_exceptions=False)
     assert result.exit_code == 1
     assert "standard input is not idna" in result.stderr
-
-
-def test_empty_lines_before_a_table_are_none_of_it(classifier_folder: Path, s140) -> None:
-    for before, row in itertools.product(["\n", "\r\n\n", "\ufeff\n"], ["text,id\nfine,5\n", "4,fine\n"]):
-        Path("a.csv").write_bytes((before + row + "\n").encode())
-        result = json.loads(s140("predict", classifier_folder, "--input", "a.csv", "--json").stdout)
-        assert [answer["text"] for answer in result["predictions"]] == ["fine"], (before, row)
 
 
 @pytest.mark.long
@@ -277,21 +286,3 @@ def test_a_reader_that_is_gone_is_no_error(classifier_folder: Path, tmp_path: Pa
         assert answers.readline().startswith(("negative\t", "positive\t"))
     assert process.wait() == 141
     assert "Traceback" not in (tmp_path / "stderr").read_text()
-
-
-@pytest.mark.parametrize("row", ['"4","1","Mon Apr 06 22:19:45 PDT 2009","NO_QUERY","someone","{}"', '4,"{}"'])
-def test_the_layout_of_the_corpus_needs_no_header(s140, classifier_folder, tmp_path, row: str) -> None:
-    texts = ["so good, so good", "meh"]
-    (tmp_path / "tweets.csv").write_text("".join(row.format(text) + "\n" for text in texts), "utf-8")
-    result = s140("predict", classifier_folder, "--input", tmp_path / "tweets.csv", "--json")
-    assert [answer["text"] for answer in json.loads(result.stdout)["predictions"]] == texts
-    result = s140("predict", classifier_folder, "--input", tmp_path / "tweets.csv", "--text-column", "7", code=1)
-    assert f"row 1 has {row.count(',') + 1} columns" in result.stderr
-
-
-def test_a_mistyped_run_is_not_looked_for_on_the_hub(s140, tmp_path) -> None:
-    (tmp_path / "runs" / "quickstart").mkdir(parents=True)
-    for name in ("recipe.yaml", "environment.json"):
-        (tmp_path / "runs" / "quickstart" / name).write_text("", "utf-8")
-    result = s140("predict", "runs/quikstart", "hello", code=1)
-    assert "There is no quikstart in the folder runs" in result.stderr

@@ -66,8 +66,10 @@ def test_a_run_stands_for_its_model_if_it_has_one(smallest_run: Path, tmp_path: 
     assert models.locate(str(smallest_run)) == str(smallest_run / "model")
     for name in ("recipe.yaml", "environment.json"):
         shutil.copy(smallest_run / name, tmp_path)
+    shutil.copytree(tmp_path, "runs/quickstart", ignore=shutil.ignore_patterns("runs"))
     for name, message in (
         (str(tmp_path), "no model yet"),
+        ("runs/quikstart", "There is no quikstart in the folder runs"),
         ("./missing", "no model folder ./missing"),
         ("runs/a/b", "no model folder runs/a/b"),
         ("bundled:bert", "bundled:minilm"),
