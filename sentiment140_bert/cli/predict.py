@@ -88,7 +88,7 @@ def predict(
         from sentiment140_bert.inference.predict import open_classifier, predict_rows
 
         if source or output:
-            from sentiment140_bert.data.texts import check_output, read_rows, write_predictions
+            from sentiment140_bert.data.texts import check_output, read_rows
         if output:
             check_output(output)
         rows: Iterator[Any] = (Row(number, words) for number, words in enumerate(text, start=1))
@@ -99,15 +99,8 @@ def predict(
         classifier = open_classifier(model, model_revision, backend=backend, calibrated=calibrated, abstains=abstain)
     errors: Counter[str] = Counter()
     answers = count_errors(predict_rows(classifier, itertools.chain(first, rows), max_bad_rows), errors)
-    result: dict[str, Any] = {}
-    if output:
-        result = {"count": write_predictions(output, answers, key), "output": str(output)}
-    elif as_json:
-        names = slice(None) if source else slice(1, None)
-        predictions = [dict([*answer.columns(key).items()][names]) for answer in answers]
-        result = {"count": len(predictions), "predictions": predictions}
-    else:
-        print_rows(answers)
+    shown = slice(None) if source else slice(1, None)  # typed texts have no row numbers
+    result = write_rows(answers, output, as_json, key, shown)
     result |= {"empty": classifier.empty, "truncated": classifier.truncated, "errors": errors.total()}
     if as_json:
         print_json(result)
@@ -116,11 +109,21 @@ def predict(
     print_remarks(classifier, errors)
 
 
-def print_rows(answers: Iterator[PredictedRow]) -> None:
-    """Print a line for each row: label, score, and the text or the error."""
+def write_rows(
+    answers: Iterator[PredictedRow], output: Path | None, as_json: bool, key: str, shown: slice
+) -> dict[str, Any]:
+    """Write the rows to a file, gather them for --json, or print a line for each; return the result for --json."""
+    if output:
+        from sentiment140_bert.data.texts import write_predictions
+
+        return {"count": write_predictions(output, answers, key), "output": str(output)}
+    if as_json:
+        predictions = [dict([*answer.columns(key).items()][shown]) for answer in answers]
+        return {"count": len(predictions), "predictions": predictions}
     for answer in answers:
         score = "" if answer.score is None else f"{answer.score:.4f}"
         say(f"{answer.label or ''}\t{score}\t{' '.join((answer.error or answer.text).split())}")
+    return {}
 
 
 def print_remarks(classifier: Classifier, errors: Counter[str]) -> None:
