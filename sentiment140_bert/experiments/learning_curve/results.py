@@ -23,6 +23,7 @@ from sentiment140_bert.run import RunDir
 
 log = logging.getLogger(__name__)
 METRICS = ("accuracy", "f1", "log_loss", "roc_auc")  # of a split, in curve.json
+SUBSET_KEYS = ("size", "fingerprint", "train", "sha256_in_next")  # of plan.json, in curve.json
 BAND_POINTS = 60  # places at which the fitted curve is drawn
 TWEETS = {"test": "the test tweets", "manual": "the hand-labelled tweets"}
 Wrong = npt.NDArray[np.bool_]
@@ -96,7 +97,8 @@ def make_curve(home: CurveDir, price_per_hour: float | None) -> dict[str, Any]:
         finished[subset["size"]] = [point for point in points if point.is_finished]
         reports = [dict(point.report) for point in points]
         cost = None if price is None else sum(point.report["cost"] for point in finished[subset["size"]])
-        sizes.append(subset | {"points": reports} | average_points(reports) | {"cost": cost})
+        described = {key: value for key, value in subset.items() if key in SUBSET_KEYS}
+        sizes.append(described | {"points": reports} | average_points(reports) | {"cost": cost})
     done = [point for points in finished.values() for point in points]
     return {
         "name": plan["name"],
@@ -134,7 +136,8 @@ def read_point(
     state = home.find_state(run)
     report: dict[str, Any] = {"seed": seed, "run": f"points/{run.path.name}", "state": state}
     if state == FAILED:
-        report |= home.read_failures()[run.path.name]
+        failure = home.read_failures()[run.path.name]
+        report |= {"reason": failure["reason"], "hint": failure["hint"]}
     if state != FINISHED:
         return Point(report, {})
     metrics: dict[str, Any] = {**run.read_metrics()}

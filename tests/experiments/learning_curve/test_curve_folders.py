@@ -73,6 +73,22 @@ def test_an_odd_value_is_one_error(curve: Path) -> None:
     assert wrong == []
 
 
+def test_keys_that_nobody_expects_are_ignored(curve: Path, s140: Callable) -> None:
+    """They could otherwise take the place of results."""
+    for seed in (42, 43):
+        shutil.rmtree(find_run(curve, 160, seed).path)
+    plan = read(curve / "plan.json")
+    plan["subsets"][2] |= {"scores": {"test": 5}, "tfidf": 3, "points": 1, "seconds": "x"}
+    (curve / "plan.json").write_text(json.dumps(plan))
+    failure = {"reason": "so", "hint": "", "state": "finished", "splits": 5, "seed": [1], "cost": "x"}
+    (curve / "failed.json").write_text(json.dumps({"size-160-seed-43": failure}))
+    s140("learning-curve", curve, "--redraw")
+    size = read(curve / "curve.json")["sizes"][2]
+    assert size.keys() == {"size", "fingerprint", "train", "sha256_in_next", "points", "cost"}
+    point = {"seed": 43, "run": "points/size-160-seed-43", "state": "failed", "reason": "so", "hint": ""}
+    assert size["points"][1] == point
+
+
 @pytest.mark.parametrize(
     "broken", ["", "{", "[]", "{}", '{"data": 3, "price_per_hour": "x"}', '{"price_per_hour": NaN}']
 )
@@ -84,7 +100,7 @@ def test_a_damaged_file_is_one_error_or_written_again(curve: Path, s140: Callabl
     (curve / "plan.json").write_bytes(plan)
     (curve / "curve.json").write_text(broken)
     result = s140("learning-curve", curve, "--redraw")
-    assert ("give --price-per-hour again where there was one" in result.stderr) == (broken != "{}")
+    assert ("give --price-per-hour again" in result.stderr) == (broken != "{}")
     assert read(curve / "curve.json")["price_per_hour"] is None
 
 
