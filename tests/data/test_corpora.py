@@ -1,8 +1,9 @@
-"""What cards say of the tweets' source: what is known of it, what its publisher says, and nothing else."""
+"""State on cards what is known of the tweets' source, what its publisher says of it, and nothing else."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.resources import files
@@ -31,44 +32,36 @@ Verify = Callable[..., Verdict]
 S140 = Callable[..., Result]
 BIBTEX = "@misc{perez2021,\n  title = {Tuits},\n}"
 FLAGS = ("--language", "es", "--license", "cc-by-4.0", "--dataset-name", "Tuits 2021", "--citation", BIBTEX)
-SAID = {"language": ["es"], "license": "cc-by-4.0", "dataset_name": "Tuits 2021", "citation": BIBTEX}
+DESCRIPTION = {"language": ["es"], "license": "cc-by-4.0", "dataset_name": "Tuits 2021", "citation": BIBTEX}
 
 
-# ---- which source it is
+# ---- the source
 
 
-def test_a_source_is_known_by_what_nobody_can_choose() -> None:
-    """On the Hub a name has one owner; of a file the name proves nothing, and its hash all."""
+def test_a_source_is_identified_by_its_name_on_the_hub_or_by_its_hash() -> None:
+    """On the Hub a name has one owner; the name of a file proves nothing."""
     other, file = "0" * 64, {"on_hub": False, "sha256_of": "file"}
     hub, folder = {"on_hub": True, "sha256_of": "rows"}, {"on_hub": False, "sha256_of": "rows"}
     rows: list[tuple[dict[str, Any], str, str, str]] = [
         *((hub, name, other, "sentiment140") for name in HUB_NAMES),
-        (hub, "somebody/sentiment140", other, "other"),
-        (hub, "sample", SAMPLE_SHA256, "other"),
-        (file, "stanford", STANFORD_SHA256, "sentiment140"),
-        (file, "mine.zip", STANFORD_SHA256, "sentiment140"),
-        (file, "stanford", other, "other"),
-        (file, "stanfordnlp/sentiment140", other, "other"),
-        (file, "training.1600000.processed.noemoticon.csv", other, "other"),
-        (folder, "stanford", other, "other"),
-        (folder, "sample", other, "other"),
-        (file, "sample", SAMPLE_SHA256, "sample"),
-        (file, "copy.csv", SAMPLE_SHA256, "sample"),
+        *((hub, name, SAMPLE_SHA256, "other") for name in ("somebody/sentiment140", "sample")),
+        *((file, name, STANFORD_SHA256, "sentiment140") for name in ("stanford", "mine.zip")),
+        *(
+            (file, name, other, "other")
+            for name in ("stanford", HUB_NAMES[0], "training.1600000.processed.noemoticon.csv")
+        ),
+        *((folder, name, other, "other") for name in ("stanford", "sample")),
+        *((file, name, SAMPLE_SHA256, "sample") for name in ("sample", "copy.csv")),
     ]
-    found = [(row, identify_source(row[0] | {"name": row[1], "sha256": row[2]}).kind) for row in rows]
-    assert [(row[:3], kind) for row, kind in found if kind != row[3]] == []
-
-
-def test_the_hashes_are_those_of_the_files() -> None:
-    from sentiment140_bert.data import corpora
-
+    kinds = [identify_source(source | {"name": name, "sha256": sha256}).kind for source, name, sha256, _ in rows]
+    assert kinds == [kind for *_, kind in rows]
     assert hash_file(Path(str(files("sentiment140_bert.data") / "sample" / "tweets.csv"))) == SAMPLE_SHA256
-    assert {corpora.STANFORD_SHA256, SAMPLE_SHA256} == {*FILES}
+    assert {STANFORD_SHA256, SAMPLE_SHA256} == {*FILES}
 
 
-# ---- what is said of each
+# ---- the cards
 
-# Words of the cards, and the sources that they are true of.
+# Words of the cards, and the sources of which they are true.
 CLAIMS = {
     "language: en": {"sample", "sentiment140"},
     "- sentiment140\n": {"sentiment140"},
@@ -110,8 +103,8 @@ SOURCES: dict[str, dict[str, Any]] = {
 }
 
 
-def with_source(facts: Facts, kind: str, **more: Any) -> Facts:
-    """The facts of a run whose tweets came from such a source; other texts of a run's files name none."""
+def replace_source(facts: Facts, kind: str, **more: Any) -> Facts:
+    """Return the facts of a run with such a source; its other files name none."""
     sources = facts.data["sources"]
     recipe = facts.recipe | {"data": facts.recipe["data"] | {"dataset": SOURCES[kind]["name"]}}
     sources = {"training": sources["training"] | SOURCES[kind]}
@@ -119,29 +112,25 @@ def with_source(facts: Facts, kind: str, **more: Any) -> Facts:
     return replace(facts, data=facts.data | {"sources": sources} | more, recipe=recipe, environment=environment)
 
 
-def card_of_model(facts: Facts) -> str:
+def make_model_card(facts: Facts) -> str:
     return render_model_card(facts, "title", "tester/title", [])
 
 
-def card_of_dataset(facts: Facts) -> str:
+def make_dataset_card(facts: Facts) -> str:
     sizes = {"default": {"train": {"num_examples": 1, "num_bytes": 1}}}
     return render_dataset_card(facts.data | {"configs": sizes}, "tester/data", None)
 
 
-def test_each_claim_is_made_of_the_sources_that_it_is_true_of(small_run: Path) -> None:
-    facts = {kind: with_source(read_facts(small_run), kind) for kind in SOURCES}
-    wrong = []
-    for make, words in ((card_of_model, CLAIMS), (card_of_dataset, DATASET_CLAIMS)):
-        cards = {kind: make(found) for kind, found in facts.items()}
-        for claim, kinds in words.items():
-            made = {kind for kind, text in cards.items() if claim in text}
-            wrong += [(claim, made)] if made != kinds else []
-    assert wrong == []
+def test_each_claim_is_on_the_cards_of_its_sources_alone(small_run: Path) -> None:
+    facts = {kind: replace_source(read_facts(small_run), kind) for kind in SOURCES}
+    for make, claims in ((make_model_card, CLAIMS), (make_dataset_card, DATASET_CLAIMS)):
+        cards = {kind: make(kind_facts) for kind, kind_facts in facts.items()}
+        assert {claim: {kind for kind, text in cards.items() if claim in text} for claim in claims} == claims
 
 
-def test_what_a_publisher_says_is_on_both_cards_and_no_more(small_run: Path) -> None:
-    facts = with_source(read_facts(small_run), "other", description=SAID)
-    of_model, of_dataset = card_of_model(facts), card_of_dataset(facts)
+def test_the_description_is_on_both_cards_and_nothing_else(small_run: Path) -> None:
+    facts = replace_source(read_facts(small_run), "other", description=DESCRIPTION)
+    of_model, of_dataset = make_model_card(facts), make_dataset_card(facts)
     front, dataset = parse_card(of_model).metadata, parse_card(of_dataset).metadata
     assert (front["language"], front["license"]) == ("es", "cc-by-4.0")
     assert (dataset["language"], dataset["license"]) == (["es"], "cc-by-4.0")
@@ -153,22 +142,19 @@ def test_what_a_publisher_says_is_on_both_cards_and_no_more(small_run: Path) -> 
         assert f"```bibtex\n{BIBTEX}\n```" in text
         assert "labelled; they are said to be under `cc-by-4.0`." in text
         assert not any(word in text for word in ("Twitter", "English", "emoticon", "go2009"))
-
-
-def test_of_sentiment140_a_citation_is_added(small_run: Path) -> None:
-    text = card_of_model(with_source(read_facts(small_run), "sentiment140", description={"citation": BIBTEX}))
+    text = make_model_card(replace_source(read_facts(small_run), "sentiment140", description={"citation": BIBTEX}))
     assert text.index("go2009twitter") < text.index("perez2021") < text.index("<!-- end s140: citation")
 
 
-def test_what_an_older_card_said_falsely_is_not_kept(small_run: Path) -> None:
-    """Its language and its tag were this tool's words; what people added stays."""
+def test_false_claims_of_an_older_card_are_removed(small_run: Path) -> None:
+    """Its language and its tag were written by this tool; text that people added stays."""
     facts = read_facts(small_run)
-    older = card_of_model(with_source(facts, "sentiment140")).replace("tags:\n", "tags:\n- mine\n")
-    card = parse_card(merge_cards(card_of_model(with_source(facts, "other")), f"{older}\nBy hand.\n"))
+    older = make_model_card(replace_source(facts, "sentiment140")).replace("tags:\n", "tags:\n- mine\n")
+    card = parse_card(merge_cards(make_model_card(replace_source(facts, "other")), f"{older}\nBy hand.\n"))
     assert "language" not in card.metadata
     assert card.metadata["tags"] == ["sentiment-analysis", "mine"]
     assert (
-        parse_card(merge_cards(card_of_model(facts), "---\ntags: [twitter]\n---\n")).metadata["tags"][-1] == "twitter"
+        parse_card(merge_cards(make_model_card(facts), "---\ntags: [twitter]\n---\n")).metadata["tags"][-1] == "twitter"
     )
     assert "citation" not in card.sections
     assert card.handwritten == "By hand."
@@ -180,7 +166,7 @@ def test_what_an_older_card_said_falsely_is_not_kept(small_run: Path) -> None:
 def test_claims_of_sentiment140_are_false_of_any_other_source(small_run: Path, tmp_path: Path) -> None:
     """In the tool's own sections, written by another version, and by hand."""
     facts = read_facts(small_run)
-    right, claimed = (card_of_model(with_source(facts, kind)) for kind in ("other", "sentiment140"))
+    right, claimed = (make_model_card(replace_source(facts, kind)) for kind in ("other", "sentiment140"))
     older = claimed.replace("written by sentiment140_bert ", "written by sentiment140_bert 0.0.")
     claims = {
         "all, by this version": claimed,
@@ -204,7 +190,7 @@ def test_claims_of_sentiment140_are_false_of_any_other_source(small_run: Path, t
 
 def test_so_are_those_of_a_dataset_card_of_another_version(small_run: Path, tmp_path: Path) -> None:
     facts = read_facts(small_run)
-    right, claimed = (card_of_dataset(with_source(facts, kind)) for kind in ("other", "sentiment140"))
+    right, claimed = (make_dataset_card(replace_source(facts, kind)) for kind in ("other", "sentiment140"))
     front = right.partition("<!--")[0]
     older = front + claimed.replace("sentiment140_bert 0.", "sentiment140_bert 0.0.")[claimed.index("<!--") :]
     (tmp_path / README).write_text(older, "utf-8")
@@ -217,12 +203,12 @@ def test_words_about_sentiment140_are_no_false_claim(small_run: Path, tmp_path: 
     """Where they name it, and it is not the source by anybody's word, they are a warning."""
     facts = read_facts(small_run)
     note = "\nUnlike models that were fine-tuned on Sentiment140 (English, emoticons), it was labelled by hand.\n"
-    own_copy = with_source(facts, "other", description={"dataset_name": "Sentiment140"})
+    own_copy = replace_source(facts, "other", description={"dataset_name": "Sentiment140"})
     for right, text, warnings in (
-        (card_of_model(with_source(facts, "other")), note, 1),
-        (card_of_model(with_source(facts, "other")), "\nMade with sentiment140_bert.\n", 0),
-        (card_of_model(own_copy), "\nSentiment140 has no licence.\n", 0),
-        (card_of_model(with_source(facts, "sample")), "\nIt tells whether an English tweet is positive.\n", 0),
+        (make_model_card(replace_source(facts, "other")), note, 1),
+        (make_model_card(replace_source(facts, "other")), "\nMade with sentiment140_bert.\n", 0),
+        (make_model_card(own_copy), "\nSentiment140 has no licence.\n", 0),
+        (make_model_card(replace_source(facts, "sample")), "\nIt tells whether an English tweet is positive.\n", 0),
     ):
         (tmp_path / README).write_text(right + text, "utf-8")
         checks = [*pages.compare_card("card", tmp_path / README, right)]
@@ -248,71 +234,57 @@ def spanish(encoder: Path, tmp_path: Path) -> Path:
     )
 
 
-def front_of(run: Path) -> dict[str, Any]:
+def read_front(run: Path) -> dict[str, Any]:
     return parse_card((run / "model" / README).read_text("utf-8")).metadata
 
 
 def test_a_run_of_other_tweets_from_training_to_the_hub(
     hub: HubServer, spanish: Path, tmp_path: Path, s140: S140, verify: Verify
 ) -> None:
-    """Its card says no more than its publisher, who may say more later; `verify` lists it, and finds what is false."""
-    assert front_of(spanish)["language"] == "es"
+    """Its card states the description, which may grow later; `verify` lists it, and finds false claims."""
+    assert read_front(spanish)["language"] == "es"
     before = (spanish / "data.json").read_bytes()
     s140("push-to-hub", spanish, *BOTH, *FLAGS, "--dry-run")
     assert (spanish / "data.json").read_bytes() == before
     s140("push-to-hub", spanish, *BOTH, *FLAGS)
-    assert json.loads((spanish / "data.json").read_text("utf-8"))["description"] == SAID
+    assert json.loads((spanish / "data.json").read_text("utf-8"))["description"] == DESCRIPTION
     for kind, repo_id in (("model", MODEL), ("dataset", DATA)):
         published = hub.files(repo_id, kind)
         front = parse_card(published[README].decode()).metadata
-        assert (front["license"], json.loads(published["data.json"])["description"]) == ("cc-by-4.0", SAID)
+        assert (front["license"], json.loads(published["data.json"])["description"]) == ("cc-by-4.0", DESCRIPTION)
     for place in (MODEL, spanish):
-        told = verify(place)
-        assert told.code == 0, told.named() + told.named("unchecked")
-        assert "tweets: dataset name | Tuits 2021" in told.named("claimed")
+        result = verify(place)
+        assert result.code == 0, result.named() + result.named("unchecked")
+        assert "tweets: dataset name | Tuits 2021" in result.named("claimed")
     text = hub.files(MODEL)[README].decode()
     hub.write(MODEL, README, text.replace("whether a tweet", "whether an English tweet").encode())
-    told = verify(MODEL)
-    assert (told.code, "the language, as of Sentiment140 | an english tweet" in told.named()) == (1, True)
+    result = verify(MODEL)
+    assert (result.code, "the language, as of Sentiment140 | an english tweet" in result.named()) == (1, True)
 
 
-def test_a_training_on_published_splits_knows_what_their_publisher_said(
+def test_a_training_on_published_splits_has_their_description(
     hub: HubServer, spanish: Path, encoder: Path, tmp_path: Path, s140: S140
 ) -> None:
     s140("push-to-hub", spanish, "--dataset-repo-id", DATA, *FLAGS)
     run = trained(tmp_path / "again", model_name_or_path=encoder, dataset=DATA, language="es,gl")
-    assert json.loads((run / "data.json").read_text("utf-8"))["description"] == SAID | {"language": ["es", "gl"]}
-    assert front_of(run)["language"] == ["es", "gl"]
+    assert json.loads((run / "data.json").read_text("utf-8"))["description"] == DESCRIPTION | {"language": ["es", "gl"]}
+    assert read_front(run)["language"] == ["es", "gl"]
 
 
-def test_a_finished_run_is_described_by_the_card_and_by_the_same_training(run_copy: Path, s140: S140) -> None:
+def test_card_and_train_describe_a_finished_or_resumed_run(run_copy: Path, s140: S140) -> None:
     s140("card", run_copy, "--license", "cc-by-4.0")
-    assert front_of(run_copy)["license"] == "cc-by-4.0"
+    assert read_front(run_copy)["license"] == "cc-by-4.0"
     s140("train", "--recipe", run_copy / "recipe.yaml", "--output-dir", run_copy, "--language", "pt-BR")
-    assert (front_of(run_copy)["license"], front_of(run_copy)["language"]) == ("cc-by-4.0", "pt-BR")
+    assert (read_front(run_copy)["license"], read_front(run_copy)["language"]) == ("cc-by-4.0", "pt-BR")
     assert yaml.safe_load((run_copy / "recipe.yaml").read_text("utf-8"))["card"]["language"] == []
     edit(run_copy / "data.json", lambda data: data["description"].update(language="pt"))
     assert "description.language" in s140("card", run_copy, code=1).stderr
 
 
-def test_a_run_that_is_resumed_is_described_by_its_new_flags(run_copy: Path, s140: S140) -> None:
-    (run_copy / "metrics.json").unlink()
-    s140("train", "--resume", "--output-dir", run_copy, "--language", "pt-BR")
-    assert front_of(run_copy)["language"] == "pt-BR"
-
-
-@pytest.mark.parametrize(
-    ("flag", "value", "problem"),
-    [
-        (
-            "--language",
-            "Spanish",
-            "language: must be language codes, by commas, as in es or pt-BR,gl, got 'Spanish'",
-        ),
+def test_values_that_the_hub_refuses_are_refused(small_run: Path, s140: S140) -> None:
+    for flag, value, problem in (
+        ("--language", "Spanish", "language: must be language codes, by commas, as in es or pt-BR,gl, got 'Spanish'"),
         ("--license", "CC BY 4.0", "license: must be a licence as the Hub names it, as in cc-by-4.0, mit or other"),
-    ],
-)
-def test_what_the_hub_would_not_take_is_refused(
-    small_run: Path, s140: S140, flag: str, value: str, problem: str
-) -> None:
-    assert problem in s140("card", copy_of(small_run, Path("run")), flag, value, code=1).stderr
+    ):
+        assert problem in s140("card", copy_of(small_run, Path("run")), flag, value, code=1).stderr
+        shutil.rmtree("run")

@@ -1,4 +1,4 @@
-"""The download, against a server on loopback that breaks off, lies or is not there."""
+"""Download from a server on loopback that breaks off, lies or is missing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +20,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
-    """Sends CONTENT; the first ``breaks`` answers end in the middle of what is left."""
+    """A server of CONTENT; the first ``breaks`` answers end in the middle of the rest."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -30,9 +32,9 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        asked = self.headers.get("Range")
-        self.server.ranges.append(asked)
-        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
+        requested = self.headers.get("Range")
+        self.server.ranges.append(requested)
+        start = int(requested.removeprefix("bytes=").removesuffix("-")) if requested else 0
         if self.server.behaviour == "no ranges":
             start = 0
         if self.server.behaviour == "missing":
@@ -72,11 +74,11 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as one:
-        thread = threading.Thread(target=one.serve_forever, kwargs={"poll_interval": 0.01})
+    with Server() as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield one
-        one.shutdown()
+        yield running
+        running.shutdown()
         thread.join()
 
 
@@ -85,73 +87,60 @@ def target(tmp_path):
     return tmp_path / "downloads" / "archive.zip"
 
 
+def fetch(server: Server, target: Path, **options: Any) -> bytes:
+    return download(server.url, target, **({"sha256": SHA256, "size": len(CONTENT)} | options)).read_bytes()
+
+
 def test_it_arrives_and_the_second_time_nothing_is_fetched(server, target):
-    for _ in range(2):
-        assert download(server.url, target, SHA256, len(CONTENT)).read_bytes() == CONTENT
+    assert fetch(server, target) == fetch(server, target) == CONTENT
     assert server.ranges == [None]
-    assert [each.name for each in target.parent.iterdir()] == ["archive.zip"]
+    assert [file.name for file in target.parent.iterdir()] == ["archive.zip"]
+    target.write_bytes(CONTENT[:-1])  # damaged
+    assert fetch(server, target) == CONTENT
 
 
-@pytest.mark.parametrize("behaviour", ["", "no ranges", "chunked"])
-def test_what_broke_off_is_continued(server, target, behaviour):
-    server.breaks, server.behaviour = 2, behaviour
-    if behaviour == "no ranges":
-        server.breaks = 1
-    assert download(server.url, target, SHA256, len(CONTENT)).read_bytes() == CONTENT
-    if behaviour != "chunked":  # what came of a broken chunk need not be kept
+@pytest.mark.parametrize(("behaviour", "breaks"), [("", 2), ("no ranges", 1), ("chunked", 2)])
+def test_a_broken_download_is_continued(server, target, behaviour, breaks):
+    server.breaks, server.behaviour = breaks, behaviour
+    assert fetch(server, target) == CONTENT
+    if behaviour != "chunked":  # a part of a broken chunk need not be kept
         assert server.ranges[:2] == [None, f"bytes={len(CONTENT) // 2}-"]
 
 
-def test_what_broke_off_is_continued_by_the_next_call(server, target):
+@pytest.mark.parametrize("size", [len(CONTENT) // 2, len(CONTENT)])
+def test_a_broken_download_is_continued_by_the_next_call(server, target, size):
     target.parent.mkdir()
-    target.with_name("archive.zip.part").write_bytes(CONTENT[: len(CONTENT) // 2])
-    assert download(server.url, target, SHA256, len(CONTENT), attempts=1).read_bytes() == CONTENT
-    assert server.ranges == [f"bytes={len(CONTENT) // 2}-"]
-
-
-def test_all_of_it_had_arrived_before(server, target):
-    target.parent.mkdir()
-    target.with_name("archive.zip.part").write_bytes(CONTENT)
-    assert download(server.url, target, SHA256, len(CONTENT)).read_bytes() == CONTENT
+    target.with_name("archive.zip.part").write_bytes(CONTENT[:size])
+    assert fetch(server, target, attempts=1) == CONTENT
+    assert server.ranges == [f"bytes={size}-"]
 
 
 def test_another_file_than_expected_is_removed(server, target):
     with pytest.raises(DataError, match="sha256"):
-        download(server.url, target, "0" * 64, len(CONTENT))
+        fetch(server, target, sha256="0" * 64)
     assert list(target.parent.iterdir()) == []
 
 
-def test_a_damaged_file_in_the_cache_is_fetched_again(server, target):
-    target.parent.mkdir()
-    target.write_bytes(CONTENT[:-1])
-    assert download(server.url, target, SHA256, len(CONTENT)).read_bytes() == CONTENT
-
-
-@pytest.mark.parametrize("behaviour", ["missing", "garbage"])
-def test_a_server_without_the_file(server, target, behaviour):
-    server.behaviour = behaviour
-    with pytest.raises(DataError, match="could not be downloaded"):
-        download(server.url, target, SHA256, len(CONTENT), attempts=2)
-
-
-def test_nobody_listens(target):
+def test_without_a_server_or_the_file(server, target):
+    for server.behaviour in ("missing", "garbage"):
+        with pytest.raises(DataError, match="could not be downloaded"):
+            fetch(server, target, attempts=2)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.raises(DataError, match="could not be downloaded") as caught:
-        download(f"http://127.0.0.1:{port}/archive.zip", target, SHA256, len(CONTENT), attempts=2)
-    assert "refused" in caught.value.message
-    assert "--dataset archive.zip" in caught.value.hint
+        server.url = f"http://127.0.0.1:{free.getsockname()[1]}/archive.zip"
+    with pytest.raises(DataError, match=r"could not be downloaded: .*refused") as refused:
+        fetch(server, target, attempts=2)
+    assert "--dataset archive.zip" in refused.value.hint
 
 
-def test_odd_headers_and_an_endless_answer_are_explained(server, target):
+def test_odd_headers_and_an_endless_answer_are_errors(server, target):
     server.behaviour = "odd length"  # of a connection that is closed at the end
-    assert download(server.url, target, SHA256, len(CONTENT)).read_bytes() == CONTENT
+    assert fetch(server, target) == CONTENT
     target.unlink()
     for server.behaviour, problem in (
         ("odd redirect", "could not be downloaded: Invalid IPv6 URL"),
         ("endless", "removed"),
     ):
         with pytest.raises(DataError, match=problem):
-            download(server.url, target, SHA256, len(CONTENT), attempts=1)
+            fetch(server, target, attempts=1)
         assert not list(target.parent.iterdir())

@@ -1,4 +1,4 @@
-"""Whatever bytes are given: rows, bad rows that are counted, or a sentence. ``scripts/fuzz.py`` tries more of them."""
+"""Read random bytes: as rows, counted bad rows, or an error. ``scripts/fuzz.py`` tries more of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def no_defects(result: Result) -> None:
 
 
 def try_tweet_files(folder: Path, numbers: range) -> None:
-    """The same ones every time. Of each kind some are read and some are refused."""
+    """Try the same files every time; of each kind some are read and some are refused."""
     result = tried(TweetFiles(folder), 1, numbers)
     no_defects(result)
     assert result.count == len(numbers)
@@ -58,14 +58,14 @@ def test_texts(count: int) -> None:
 
 
 def test_label_maps() -> None:
-    result = tried(LabelMaps(), 1, range(5_000))
+    result = tried(LabelMaps(), 1, range(2_000))
     no_defects(result)
     assert {"mapped", "read as names", "error: label map", "error: ambiguous labels"} <= result.outcomes.keys()
 
 
 @pytest.mark.parametrize("wrong", ["a row less", "another text", "no sentence"])
-def test_what_is_wrong_would_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
-    """Of a reader that loses rows, changes texts or lets an error through."""
+def test_a_broken_reader_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    """Lose rows, change texts, or let an error through."""
     from sentiment140_bert.data import readers
 
     right = readers.read_source
@@ -76,9 +76,7 @@ def test_what_is_wrong_would_be_found(tmp_path: Path, monkeypatch: pytest.Monkey
             return iter(rows[:-1])
         if wrong == "no sentence":
             raise KeyError("text")
-        return (
-            each._replace(text=each.text.replace("tweet", "twit")) if hasattr(each, "text") else each for each in rows
-        )
+        return (row._replace(text=row.text.replace("tweet", "twit")) if hasattr(row, "text") else row for row in rows)
 
     monkeypatch.setattr(readers, "read_source", broken)
     assert tried(TweetFiles(tmp_path), 1, range(100)).defects
