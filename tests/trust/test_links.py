@@ -18,7 +18,7 @@ from hub_server import HubServer
 from sentiment140_bert import trust
 from sentiment140_bert.errors import StoreError, TrustError
 from sentiment140_bert.experiments.tune.results import StudyDir
-from sentiment140_bert.experiments.tune.store import SUPER_JOURNAL, Store
+from sentiment140_bert.experiments.tune.store import SUPER_JOURNAL, Store, make_file_url
 from sentiment140_bert.files import TEMPORARY, hash_file, remove_leftovers, remove_path, write_folder_whole, write_json
 from sentiment140_bert.locks import LOCK, lock_folder
 from sentiment140_bert.run import RunDir
@@ -286,6 +286,17 @@ def test_a_second_name_of_a_file_is_not_written_to(run_copy: Path, encoder: Path
     assert (elsewhere / "note.txt").read_text() == "my own words"
 
 
+COMPUTING = (
+    "CREATE VIEW v AS SELECT 1",
+    "CREATE TRIGGER t AFTER INSERT ON trials BEGIN SELECT 1; END",
+    "CREATE TABLE t (a INTEGER, b AS (hex(zeroblob(9))))",
+    "CREATE TABLE t (a INTEGER DEFAULT (hex(zeroblob(9))))",
+    "CREATE TABLE t (a INTEGER, CHECK (a = hex(zeroblob(9))))",
+    "CREATE INDEX i ON trials (hex(state))",
+    "CREATE INDEX i ON trials (state) WHERE state = 'x'",
+)
+
+
 def test_a_store_names_no_file_to_be_removed_and_holds_tables_alone(tmp_path: Path, elsewhere: Path) -> None:
     file, victim = tmp_path / "study.db", str(elsewhere / "note.txt").encode()
     Store(f"sqlite:///{file}")
@@ -296,11 +307,27 @@ def test_a_store_names_no_file_to_be_removed_and_holds_tables_alone(tmp_path: Pa
         Store(f"sqlite:///{file}")
     assert (elsewhere / "note.txt").exists()
     journal.unlink()
-    with contextlib.closing(sqlite3.connect(file)) as connection:
-        connection.execute("CREATE VIEW v AS SELECT 1")
-        connection.commit()
-    with pytest.raises(StoreError, match="more than tables"):
-        Store(f"sqlite:///{file}")
+    sound = file.read_bytes()
+    for statement in COMPUTING:
+        file.write_bytes(sound)
+        with contextlib.closing(sqlite3.connect(file)) as connection:
+            connection.execute(statement)
+            connection.commit()
+        with pytest.raises(StoreError, match="more than tables"):
+            Store(f"sqlite:///{file}")
+    file.write_bytes(sound)
+    Store(f"sqlite:///{file}")
+    os.link(file, tmp_path / "second.db")
+    with pytest.raises(StoreError, match="second name"):
+        Store(f"sqlite:///{tmp_path / 'second.db'}")
+
+
+def test_the_name_of_a_tunings_folder_is_no_address(tmp_path: Path) -> None:
+    folder = tmp_path / "mlflow.db?x#y%20"
+    folder.mkdir()
+    Store(make_file_url(folder / "study.db")).close()
+    assert (folder / "study.db").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
 
 
 def test_a_tuning_opens_no_store_through_a_link(tmp_path: Path, elsewhere: Path) -> None:

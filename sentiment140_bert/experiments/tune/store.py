@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import sqlite3
 import time
 import warnings
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 SUPER_JOURNAL = bytes.fromhex("d9d505f920a163d7")  # the end of a journal that names one
+# What of SQLite's statements computes; the one check is Optuna's own.
+COMPUTES = re.compile(r"\b(AS|GENERATED|DEFAULT|WHERE|VIRTUAL)\b|CHECK\s*\((?!version_info_id=1\))", re.IGNORECASE)
 SECONDS = 60  # to wait for a locked database
 SERVERS = ("postgresql", "mysql", "mariadb")
 HEARTBEAT, GRACE = 20, 120  # seconds between two heartbeats of a trial, and without one until it counts as dead
@@ -181,8 +184,8 @@ def _check_file(file: Path) -> None:
     """Refuse a SQLite file that does more than hold tables.
 
     A journal may name another one, a "super-journal", which SQLite removes whatever it is (sqlite.org/fileformat.html,
-    "The Rollback Journal"; atomiccommit.html, 5). A journal of one file alone names none. Views, triggers and virtual
-    tables compute.
+    "The Rollback Journal"; atomiccommit.html, 5). A journal of one file alone names none. Views, triggers, virtual
+    tables, generated columns and expressions compute. A hard link is the name of another file, too.
 
     Raises:
         StoreError: It does.
@@ -192,15 +195,39 @@ def _check_file(file: Path) -> None:
         raise StoreError(f"{journal} names another file, which SQLite would remove.", "Do not use this store.")
     if not file.is_file():
         return
-    query = "SELECT name FROM sqlite_master WHERE type IN ('view', 'trigger') OR sql LIKE 'CREATE VIRTUAL%'"
+    if file.stat().st_nlink > 1:
+        raise StoreError(f"{file} is a second name of another file.", "Do not use this store, or copy it.")
     # Not read-only: SQLite first brings a file back to before a change that a killed process had begun.
     with contextlib.closing(sqlite3.connect(file, timeout=0)) as connection:
         try:
-            row = connection.execute(query).fetchone()
+            rows = connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
         except sqlite3.Error:  # it is no store, or locked, which is said when it is opened
             return
-    if row:
-        raise StoreError(f"{file} holds more than tables: {row[0]!r}.", "Optuna makes none. Do not use this store.")
+    for kind, name, sql in rows:
+        if (
+            kind not in ("table", "index")
+            or COMPUTES.search(sql or "")
+            or (kind == "index" and _is_expression(sql or ""))
+        ):
+            raise StoreError(f"{file} holds more than tables: {name!r}.", "Optuna makes none. Do not use this store.")
+
+
+def _is_expression(sql: str) -> bool:
+    """Return True if an index is of an expression, rather than of columns: parentheses in its parentheses."""
+    return "((" in re.sub(r"[^()]", "", sql)
+
+
+def make_file_url(file: Path) -> str:
+    """Return SQLAlchemy's address of a file, whatever signs its name has.
+
+    Raises:
+        MissingExtra: Optuna, which brings SQLAlchemy, is not installed.
+    """
+    try:
+        from sqlalchemy.engine import URL
+    except ModuleNotFoundError:
+        raise MissingExtra("Tuning", "tune") from None
+    return URL.create("sqlite", database=str(file.resolve())).render_as_string()
 
 
 def parse_url(url: str) -> tuple[str, Path | None]:

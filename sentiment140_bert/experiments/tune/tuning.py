@@ -14,7 +14,15 @@ from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, RecipeError, RunError, S140Error
 from sentiment140_bert.experiments.tune import comparison, space
 from sentiment140_bert.experiments.tune.results import StudyDir, Tuning
-from sentiment140_bert.experiments.tune.store import GRACE, HEARTBEAT, VERSION, Store, parse_url, refuse_difference
+from sentiment140_bert.experiments.tune.store import (
+    GRACE,
+    HEARTBEAT,
+    VERSION,
+    Store,
+    make_file_url,
+    parse_url,
+    refuse_difference,
+)
 from sentiment140_bert.experiments.tune.study import Attempt, Study, TrialRecord, find_best
 from sentiment140_bert.experiments.tune.trials import (
     Material,
@@ -85,7 +93,7 @@ def tune(
     began = time.monotonic()
     home = StudyDir(output)
     home.check()
-    url = storage or f"sqlite:///{home.database.resolve()}"
+    url = storage or make_file_url(home.database)
     place, _ = parse_url(url)
     if storage:
         Store(url).close()  # before tweets are prepared, which may take minutes
