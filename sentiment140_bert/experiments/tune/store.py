@@ -227,7 +227,7 @@ def make_file_url(file: Path) -> str:
         from sqlalchemy.engine import URL
     except ModuleNotFoundError:
         raise MissingExtra("Tuning", "tune") from None
-    return URL.create("sqlite", database=str(file.resolve())).render_as_string()
+    return str(URL.create("sqlite", database=str(file.resolve())).render_as_string())
 
 
 def parse_url(url: str) -> tuple[str, Path | None]:
