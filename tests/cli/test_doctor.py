@@ -132,7 +132,7 @@ def test_tokens_are_present_or_not_and_never_shown(s140, encoder: Path, monkeypa
 def test_a_disk_that_is_too_small_is_a_problem(s140, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from sentiment140_bert.machine import facts
 
-    monkeypatch.setattr(facts, "free_disk", lambda _: 0)
+    monkeypatch.setattr(facts, "measure_free_disk", lambda _: 0)
     result = examined(s140, *flags(model_name_or_path=encoder), code=1)
     assert "make room" in result["problems"][0]
 
