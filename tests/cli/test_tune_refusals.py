@@ -150,7 +150,8 @@ def link(path: Path, target: Path | str) -> None:
 
 
 OUTSIDE = ("study.db", "study.json", "study.db.lock", "study.json.lock", "final.lock", "best.yaml", "tuning.json")
-ODD_FOLDERS: dict[str, tuple[Callable[[Path], None], str]] = {  # of a stranger: what is in them, and the message
+Case = tuple[Callable[[Path], None], str]  # what makes a folder odd, and the message; empty if it is no obstacle
+REFUSED_AT_ONCE: dict[str, Case] = {
     **{
         f"{name} is a link": (lambda home, name=name: link(home / name, "../outside/note.txt"), "leads out of")
         for name in OUTSIDE
@@ -158,20 +159,22 @@ ODD_FOLDERS: dict[str, tuple[Callable[[Path], None], str]] = {  # of a stranger:
     "trials is a link": (lambda home: link(home / "trials", "../outside"), "leads out of"),
     "a trial is a link": (lambda home: link(home / "trials" / "trial-0006", "../../outside"), "leads out of"),
     "a pipe": (lambda home: os.mkfifo(home / "study.db-journal"), "a pipe or a device"),
+    "study.json is cut off": (lambda home: replace(home / "study.json", "{"), "is damaged"),
+    "study.json is a list": (lambda home: replace(home / "study.json", "[]"), "study.json"),
+    "study.json is deep": (lambda home: replace(home / "study.json", "[" * 100_000), "is damaged"),
+    "study.json is a folder": (lambda home: replace(home / "study.json"), "is not empty, and no tuning"),
+}
+REFUSED_LATER: dict[str, Case] = {  # once the tweets are prepared
     "a lock is a link within": (lambda home: link(home / "study.db.lock", "study.db"), "cannot be opened"),
     "another lock is a link within": (lambda home: link(home / "study.json.lock", "study.db"), "cannot be locked"),
     "a lock is a folder": (lambda home: replace(home / "study.json.lock"), "cannot be locked"),
-    "study.json is cut off": (lambda home: replace(home / "study.json", "{"), "is damaged"),
-    "study.json is a list": (lambda home: replace(home / "study.json", "[]"), "is damaged"),
-    "study.json is deep": (lambda home: replace(home / "study.json", "[" * 100_000), "is damaged"),
     "study.json is of another": (lambda home: replace(home / "study.json", '{"study": {}}'), "is another one"),
-    "study.json is a folder": (lambda home: replace(home / "study.json"), "is not empty, and no tuning"),
-    "study.db is text": (lambda home: replace(home / "study.db", "text" * 1000), "file is not a database"),
-    "study.db is a folder": (lambda home: replace(home / "study.db"), "unable to open database file"),
-    "study.db is of an earlier version": (
+    "study.json is of an earlier version": (
         lambda home: replace(home / "study.json", '{"study": "mine", "recipe": {}}'),
         "begun by another version of this tool",
     ),
+    "study.db is text": (lambda home: replace(home / "study.db", "text" * 1000), "file is not a database"),
+    "study.db is a folder": (lambda home: replace(home / "study.db"), "unable to open database file"),
     "a trial is a file": (lambda home: replace(home / "trials" / "trial-0006", ""), "trial-0006"),
     "a trial's recipe is odd": (lambda home: replace(home / "trials" / "trial-0006" / "recipe.yaml", "- !!x"), ""),
     "best.yaml is a folder": (lambda home: replace(home / "best.yaml"), "no regular file"),
@@ -182,29 +185,20 @@ ODD_FOLDERS: dict[str, tuple[Callable[[Path], None], str]] = {  # of a stranger:
 }
 
 
+@pytest.mark.parametrize("cases", [REFUSED_AT_ONCE, pytest.param(REFUSED_LATER, marks=pytest.mark.long)])
 def test_a_strangers_study_folder_is_refused_in_a_sentence_and_changes_nothing_outside(
-    tmp_path: Path, tuned: Path, tunable: Path
+    tmp_path: Path, tuned: Path, tunable: Path, cases: dict[str, Case]
 ) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "note.txt").write_text("mine")
     wrong = {}
-    for number, (case, (change, message)) in enumerate(ODD_FOLDERS.items()):
+    for number, (case, (change, message)) in enumerate(cases.items()):
         home = Path(shutil.copytree(tuned, tmp_path / f"{number}"))
         change(home)
-        words = [
-            "tune",
-            str(home),
-            "--recipe",
-            str(tunable),
-            "--trials",
-            "7",
-            "--final-seeds",
-            "0",
-            "--study-name",
-            "mine",
-        ]
-        result = CliRunner().invoke(main, words)
+        trials = "7" if case.startswith("a trial") else "6"
+        words = ["tune", str(home), "--recipe", str(tunable), "--trials", trials, "--final-seeds", "0"]
+        result = CliRunner().invoke(main, [*words, "--study-name", "mine"])
         is_refused = result.exit_code == 1 and message in result.stderr and "Traceback" not in result.output
         if not (is_refused if message else result.exit_code == 0) or isinstance(result.exception, Exception):
             wrong[case] = f"{result.exit_code} {result.exception!r} {result.stderr[-300:]}"

@@ -93,6 +93,7 @@ def tune(
     began = time.monotonic()
     home = StudyDir(output)
     home.check()
+    before = RunDir(home.path).read(home.about, dict[str, Any]) if home.about.is_file() else {}
     url = storage or make_file_url(home.database)
     place, _ = parse_url(url)
     if storage:
@@ -104,7 +105,6 @@ def tune(
     ranges = _choose_ranges(recipe, own)
     material = _prepare_material(recipe, ranges, final_seeds)
     identity = _identify(recipe, ranges, material, sampler, pruner)
-    before = RunDir(home.path).read(home.about, dict[str, Any]) if home.about.is_file() else {}
     name = study_name or str(before.get("study") or home.path.resolve().name)
     with closing(Store(url)) as store:
         about = {"study": name, "store": store.place if storage else home.database.name, "version": VERSION} | identity
