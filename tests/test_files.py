@@ -1,7 +1,6 @@
-"""The run directory: names, and files that are written whole or not at all."""
+"""Files and folders are written whole or not at all, with the permissions of the umask."""
 
 from __future__ import annotations
-
 import itertools
 import json
 import os
@@ -11,11 +10,9 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.files import (
     build_full_disk_error,
@@ -29,10 +26,6 @@ from sentiment140_bert.files import (
 from sentiment140_bert.run import RunDir
 from sentiment140_bert.training.output_dir import refuse_foreign_files
 
-HEARD: Callable[[str, tuple[object, ...]], None] | None = None  # is asked before any file is removed
-sys.addaudithook(lambda event, arguments: HEARD(event, arguments) if HEARD else None)
-
-
 @pytest.fixture
 def run(tmp_path) -> RunDir:
     return RunDir(tmp_path / "runs" / "one")
@@ -44,36 +37,7 @@ def put(file: Path, text: str = "{}") -> None:
     file.write_text(text, "utf-8")
 
 
-def places(run: RunDir) -> dict[str, Path]:
-    """Return every place that a run directory names."""
-    return {name: getattr(run, name) for name, kind in vars(RunDir).items() if isinstance(kind, property)}
-
-
-def test_the_name_of_every_file(run):
-    assert {name: place.relative_to(run.path).as_posix() for name, place in places(run).items()} == {
-        **{"recipe": "recipe.yaml", "data": "data.json", "environment": "environment.json", "history": "history.jsonl"},
-        **{"metrics": "metrics.json", "predictions": "predictions.parquet", "report": "report.html"},
-        **{"tracking": "tracking.json", "tensorboard": "tensorboard", "published": "published.json"},
-        **{"figures": "figures", "checkpoints": "checkpoints", "staging": "checkpoints/.for-the-hub"},
-        **{"fetched": ".from-the-hub", "suspects": "suspects", "model": "model", "onnx": "onnx"},
-        **{"card": "model/README.md", "weights": "model/model.safetensors"},
-        **{"training_rows": "model/training_rows.safetensors"},
-    }
-
-
-def test_a_run_begins_with_its_recipe_and_ends_with_its_scores(run):
-    write_text(run.recipe, "description: x\n")
-    assert not run.is_run()  # a lone recipe may be anybody's
-    write_json(run.environment, {})
-    assert (run.is_run(), run.is_finished()) == (True, False)
-    write_json(run.path / "config.json", {})
-    assert not run.is_run()  # a model folder carries these two of its run
-    (run.path / "config.json").unlink()
-    write_json(run.metrics, {})
-    assert run.is_finished()
-
-
-def test_json_comes_back_as_it_was(run):
+def test_json_round_trips(run):
     content = {"text": "caf\xe9 ♥", "score": 0.1 + 0.2, "none": None, "list": [1, 2]}
     file = run.path / "any.json"
     write_json(file, content)
@@ -81,50 +45,8 @@ def test_json_comes_back_as_it_was(run):
     assert "♥" in file.read_text("utf-8")
 
 
-@pytest.mark.parametrize(("content", "message"), [(None, "has no metrics.json"), ("{", "metrics.json is damaged")])
-def test_what_is_missing_or_damaged_is_named(run, content, message):
-    if content:
-        write_text(run.metrics, content)
-    with pytest.raises(RunError, match=message):
-        run.read_metrics()
-
-
-def test_the_cheapest_remedy_is_named(tmp_path):
-    """For a damaged file by its name, in a run, in a trial of a study, and in a folder that is no run."""
-    runs = {"run": tmp_path / "a" / "run", "trial": tmp_path / "study" / "trials" / "1", "page": tmp_path / "page"}
-    for name, folder in runs.items():
-        for file in ("data.json", "environment.json", "metrics.json", "tracking.json", "published.json", "failed.json"):
-            write_text(folder / file, "{")
-        if name != "page":
-            write_text(folder / "recipe.yaml", "")
-    write_text(tmp_path / "study" / "study.json", "{}")
-    write_text(runs["run"] / "model" / "data.json", "{}")
-    expected = {
-        ("run", "data.json"): f"cp {runs['run']}/model/data.json {runs['run']}/data.json",
-        ("run", "environment.json"): "train again with --overwrite",
-        ("run", "metrics.json"): "train again with --overwrite",
-        ("run", "tracking.json"): f"Remove {runs['run']}/tracking.json",
-        ("run", "published.json"): f"Remove {runs['run']}/published.json",
-        ("run", "failed.json"): f"Remove {runs['run']}/failed.json",
-        ("trial", "data.json"): f"Remove {runs['trial']};",
-        ("trial", "metrics.json"): f"Remove {runs['trial']};",
-        ("trial", "tracking.json"): f"Remove {runs['trial']}/tracking.json",
-        ("page", "data.json"): "of an older version?",
-        ("page", "tracking.json"): "of an older version?",
-        ("page", "failed.json"): f"Remove {runs['page']}/failed.json",
-    }
-    for (name, file), remedy in expected.items():
-        with pytest.raises(RunError, match=f"{file} is damaged") as caught:
-            RunDir(runs[name]).read(runs[name] / file, dict)
-        assert remedy in caught.value.hint, (name, file)
-    write_text(RunDir(runs["run"]).weights, "")
-    with pytest.raises(RunError) as caught:
-        RunDir(runs["run"]).read_metrics()
-    assert f"s140 evaluate {runs['run']}" in caught.value.hint
-
-
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_what_is_no_json_is_refused_and_the_old_file_stays(run, value):
+def test_nan_is_refused_and_the_old_file_stays(run, value):
     file = run.path / "any.json"
     write_json(file, {"old": 1})
     with pytest.raises(ValueError, match="JSON"):
@@ -217,7 +139,7 @@ def test_nobody_sees_a_file_that_is_half_written(run):
 
 
 @pytest.mark.parametrize("write", [write_text, lambda path, text: save_file({"x": np.zeros(5000)}, path)])
-def test_a_file_that_may_not_be_so_large_is_a_sentence(tmp_path, write):
+def test_too_large_a_file_is_explained(tmp_path, write):
     """A limit of the shell, or a file system such as FAT32; safetensors tells it in words of its own."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
@@ -228,13 +150,13 @@ def test_a_file_that_may_not_be_so_large_is_a_sentence(tmp_path, write):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_that_is_not_named_is_looked_for(tmp_path):
+def test_a_full_disk_is_found_without_a_name(tmp_path):
     message = build_full_disk_error(None).message
     assert f"MiB are free in {Path.cwd()}" in message
     assert f"MiB are free in {tempfile.gettempdir()}" in message
 
 
-def test_what_is_no_file_is_not_replaced(tmp_path):
+def test_pipes_and_folders_are_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     for name in ("pipe", "folder"):
@@ -246,55 +168,8 @@ def test_what_is_no_file_is_not_replaced(tmp_path):
     assert (tmp_path / "pipe").is_fifo()
 
 
-def begun(run: RunDir) -> None:
-    """Put something in path place of a finished run."""
-    for place in (*places(run).values(), run.checkpoints / "checkpoint-1", run.path / "wandb"):
-        put(place if place.suffix else place / "any.bin")
-
-
-def test_half_removed_it_is_neither_finished_nor_foreign(run, monkeypatch):
-    """Killed at any moment of the removal."""
-    for moment in itertools.count(1):
-        begun(run)
-        left = moment
-
-        def removal(event: str, arguments: tuple[object, ...]) -> None:
-            nonlocal left
-            if event in ("os.remove", "os.rmdir") and left:
-                left -= 1
-                if not left:
-                    raise KeyboardInterrupt
-
-        monkeypatch.setattr(sys.modules[__name__], "HEARD", removal)
-        try:
-            run.clear()
-        except KeyboardInterrupt:
-            assert not run.is_finished() or run.weights.is_file()
-            refuse_foreign_files(run)
-        else:
-            break
-        finally:
-            monkeypatch.setattr(sys.modules[__name__], "HEARD", None)
-    assert moment > len(places(run))
-    assert list(run.path.iterdir()) == []
-
-
-def test_through_a_link_only_checkpoints_are_removed(run, tmp_path):
-    """They may lie on a larger disk, with other things: the link stays. Another link goes, and not what it leads to."""
-    larger = tmp_path / "larger"
-    for path in ("checkpoint-6", "checkpoint-12", "mine"):
-        write_text(larger / path / "model.safetensors", "")
-    run.path.mkdir(parents=True)
-    run.checkpoints.symlink_to(larger)
-    run.model.symlink_to(larger / "mine")
-    run.clear()
-    assert [path.name for path in larger.rglob("*")] == ["mine", "model.safetensors"]
-    assert run.checkpoints.is_symlink()
-    assert not run.model.is_symlink()
-
-
 @pytest.mark.parametrize("mask", [0o022, 0o077])
-def test_the_umask_is_kept_to(tmp_path, mask):
+def test_the_umask_is_respected(tmp_path, mask):
     before = os.umask(mask)
     try:
         write_text(tmp_path / "a.txt", "x")
@@ -307,19 +182,12 @@ def test_the_umask_is_kept_to(tmp_path, mask):
     assert stat.S_IMODE((tmp_path / "folder").stat().st_mode) == 0o777 & ~mask
 
 
-def test_sha256(tmp_path: Path):
+def test_hashes_are_sha256(tmp_path: Path):
     (tmp_path / "abc").write_bytes(b"abc")
     assert hash_file(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-def test_clearing_leaves_what_no_run_wrote(run):
-    begun(run)
-    put(run.path / "thesis.txt", "mine")
-    run.clear()
-    assert [path.name for path in run.path.iterdir()] == ["thesis.txt"]
-
-
-def test_a_name_that_is_no_unicode_is_written_and_read_again(tmp_path: Path) -> None:
+def test_names_that_are_no_unicode_round_trip(tmp_path: Path) -> None:
     content = {"dataset": "caf\udce9.csv"}
     write_json(tmp_path / "data.json", content)
     assert json.loads((tmp_path / "data.json").read_text("utf-8")) == content

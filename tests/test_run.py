@@ -1,0 +1,168 @@
+"""The run directory: the names of its files, reading them, and clearing it."""
+
+from __future__ import annotations
+import itertools
+import json
+import os
+import resource
+import stat
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+from sentiment140_bert.errors import RunError
+from sentiment140_bert.files import (
+    build_full_disk_error,
+    explain_full_disk,
+    hash_file,
+    write_folder_whole,
+    write_json,
+    write_text,
+    write_whole,
+)
+from sentiment140_bert.run import RunDir
+from sentiment140_bert.training.output_dir import refuse_foreign_files
+
+HEARD: Callable[[str, tuple[object, ...]], None] | None = None  # is asked before any file is removed
+
+
+sys.addaudithook(lambda event, arguments: HEARD(event, arguments) if HEARD else None)
+
+
+@pytest.fixture
+def run(tmp_path) -> RunDir:
+    return RunDir(tmp_path / "runs" / "one")
+
+
+def put(file: Path, text: str = "{}") -> None:
+    """Write a file without waiting for the disk."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, "utf-8")
+
+
+def places(run: RunDir) -> dict[str, Path]:
+    """Return every place that a run directory names."""
+    return {name: getattr(run, name) for name, kind in vars(RunDir).items() if isinstance(kind, property)}
+
+
+def test_every_file_has_its_name(run):
+    assert {name: place.relative_to(run.path).as_posix() for name, place in places(run).items()} == {
+        **{"recipe": "recipe.yaml", "data": "data.json", "environment": "environment.json", "history": "history.jsonl"},
+        **{"metrics": "metrics.json", "predictions": "predictions.parquet", "report": "report.html"},
+        **{"tracking": "tracking.json", "tensorboard": "tensorboard", "published": "published.json"},
+        **{"figures": "figures", "checkpoints": "checkpoints", "staging": "checkpoints/.for-the-hub"},
+        **{"fetched": ".from-the-hub", "suspects": "suspects", "model": "model", "onnx": "onnx"},
+        **{"card": "model/README.md", "weights": "model/model.safetensors"},
+        **{"training_rows": "model/training_rows.safetensors"},
+    }
+
+
+def test_a_run_begins_with_its_recipe_and_ends_with_its_scores(run):
+    write_text(run.recipe, "description: x\n")
+    assert not run.is_run()  # a lone recipe may be anybody's
+    write_json(run.environment, {})
+    assert (run.is_run(), run.is_finished()) == (True, False)
+    write_json(run.path / "config.json", {})
+    assert not run.is_run()  # a model folder carries these two of its run
+    (run.path / "config.json").unlink()
+    write_json(run.metrics, {})
+    assert run.is_finished()
+
+
+@pytest.mark.parametrize(("content", "message"), [(None, "has no metrics.json"), ("{", "metrics.json is damaged")])
+def test_missing_and_damaged_files_are_named(run, content, message):
+    if content:
+        write_text(run.metrics, content)
+    with pytest.raises(RunError, match=message):
+        run.read_metrics()
+
+
+def test_the_cheapest_remedy_is_named(tmp_path):
+    """For a damaged file by its name, in a run, in a trial of a study, and in a folder that is no run."""
+    runs = {"run": tmp_path / "a" / "run", "trial": tmp_path / "study" / "trials" / "1", "page": tmp_path / "page"}
+    for name, folder in runs.items():
+        for file in ("data.json", "environment.json", "metrics.json", "tracking.json", "published.json", "failed.json"):
+            write_text(folder / file, "{")
+        if name != "page":
+            write_text(folder / "recipe.yaml", "")
+    write_text(tmp_path / "study" / "study.json", "{}")
+    write_text(runs["run"] / "model" / "data.json", "{}")
+    expected = {
+        ("run", "data.json"): f"cp {runs['run']}/model/data.json {runs['run']}/data.json",
+        ("run", "environment.json"): "train again with --overwrite",
+        ("run", "metrics.json"): "train again with --overwrite",
+        ("run", "tracking.json"): f"Remove {runs['run']}/tracking.json",
+        ("run", "published.json"): f"Remove {runs['run']}/published.json",
+        ("run", "failed.json"): f"Remove {runs['run']}/failed.json",
+        ("trial", "data.json"): f"Remove {runs['trial']};",
+        ("trial", "metrics.json"): f"Remove {runs['trial']};",
+        ("trial", "tracking.json"): f"Remove {runs['trial']}/tracking.json",
+        ("page", "data.json"): "of an older version?",
+        ("page", "tracking.json"): "of an older version?",
+        ("page", "failed.json"): f"Remove {runs['page']}/failed.json",
+    }
+    for (name, file), remedy in expected.items():
+        with pytest.raises(RunError, match=f"{file} is damaged") as caught:
+            RunDir(runs[name]).read(runs[name] / file, dict)
+        assert remedy in caught.value.hint, (name, file)
+    write_text(RunDir(runs["run"]).weights, "")
+    with pytest.raises(RunError) as caught:
+        RunDir(runs["run"]).read_metrics()
+    assert f"s140 evaluate {runs['run']}" in caught.value.hint
+
+
+def begun(run: RunDir) -> None:
+    """Put something in path place of a finished run."""
+    for place in (*places(run).values(), run.checkpoints / "checkpoint-1", run.path / "wandb"):
+        put(place if place.suffix else place / "any.bin")
+
+
+def test_a_half_removed_run_is_neither_finished_nor_foreign(run, monkeypatch):
+    """Killed at any moment of the removal."""
+    for moment in itertools.count(1):
+        begun(run)
+        left = moment
+
+        def removal(event: str, arguments: tuple[object, ...]) -> None:
+            nonlocal left
+            if event in ("os.remove", "os.rmdir") and left:
+                left -= 1
+                if not left:
+                    raise KeyboardInterrupt
+
+        monkeypatch.setattr(sys.modules[__name__], "HEARD", removal)
+        try:
+            run.clear()
+        except KeyboardInterrupt:
+            assert not run.is_finished() or run.weights.is_file()
+            refuse_foreign_files(run)
+        else:
+            break
+        finally:
+            monkeypatch.setattr(sys.modules[__name__], "HEARD", None)
+    assert moment > len(places(run))
+    assert list(run.path.iterdir()) == []
+
+
+def test_only_checkpoints_are_removed_through_a_link(run, tmp_path):
+    """They may lie on a larger disk, with other things: the link stays. Another link goes, and not what it leads to."""
+    larger = tmp_path / "larger"
+    for path in ("checkpoint-6", "checkpoint-12", "mine"):
+        write_text(larger / path / "model.safetensors", "")
+    run.path.mkdir(parents=True)
+    run.checkpoints.symlink_to(larger)
+    run.model.symlink_to(larger / "mine")
+    run.clear()
+    assert [path.name for path in larger.rglob("*")] == ["mine", "model.safetensors"]
+    assert run.checkpoints.is_symlink()
+    assert not run.model.is_symlink()
+
+
+def test_clearing_leaves_other_files(run):
+    begun(run)
+    put(run.path / "thesis.txt", "mine")
+    run.clear()
+    assert [path.name for path in run.path.iterdir()] == ["thesis.txt"]
