@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote
 
 from sentiment140_bert.text import escape_hidden
 
-SHORTEST = 8  # characters: shorter ones stand in too many texts by chance
+SHORTEST = 8  # characters: shorter ones are in too many texts by chance
 LONG = 16  # characters that a value of any variable must have to be taken for a secret, and not for a word
 HIDDEN = "***"
 

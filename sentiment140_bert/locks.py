@@ -1,7 +1,7 @@
 """One process at a time writes to a run directory.
 
-The lock is the kernel's, by filelock. Two things stay by hand: what another process is told, which filelock does not
-write down; and the count of links, because filelock writes to a lock file that is another file's second name.
+The lock is the kernel's, by filelock. Two things stay by hand: the message to another process, because filelock does
+not write down the owner; and the count of links, because filelock locks and truncates another file's second name.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def lock_folder(folder: Path, purpose: str, *, create: bool = False) -> Iterator
 
     Args:
         folder: The run directory.
-        purpose: What another process is told: "training".
+        purpose: It is in the message to another process: "training".
         create: Create the folder if it does not exist; without this there is nothing to lock then.
 
     Raises:

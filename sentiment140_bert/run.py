@@ -1,6 +1,6 @@
 """The run directory: the name of every file in it, and its JSON files, history and recipe, checked when they are read.
 
-A run directory may come from anybody, and a killed process or hands may have damaged it.
+A run directory may be untrusted, and a killed process or an editor may have corrupted it.
 """
 
 from __future__ import annotations
@@ -147,8 +147,8 @@ class RunDir:
     def clear(self) -> None:
         """Remove what a run wrote, and nothing else in the folder.
 
-        The scores go first, so that what is left at any moment is no finished run. What makes it a run goes once
-        nothing is left but what a killed process may leave of one that it starts.
+        The scores go first, so that the folder is never a finished run without its parts. The files that make
+        it a run go last.
 
         Raises:
             RunError: Something cannot be removed.
@@ -201,11 +201,11 @@ class RunDir:
         return self.read(self.metrics, schemas.Scores)
 
     def read_tracking(self) -> schemas.Tracking:
-        """Return ``tracking.json``, empty if there is none."""
+        """Return ``tracking.json``, or an empty dictionary without one."""
         return self.read(self.tracking, schemas.Tracking) if self.tracking.exists() else {}
 
     def read_publications(self) -> schemas.Publications:
-        """Return ``published.json``, empty if there is none."""
+        """Return ``published.json``, or an empty dictionary without one."""
         return self.read(self.published, schemas.Publications) if self.published.exists() else {}
 
     def read_history(self) -> list[dict[str, Any]]:
@@ -311,7 +311,7 @@ def read_lines(history: Path) -> list[bytes]:
 
 
 def parse_entry(line: bytes) -> dict[str, float | None] | None:
-    """Return the log entry in a line, or None if there is none.
+    """Return the log entry in a line, or None without one.
 
     It holds ``step``, and numbers; None stands for one that was not finite.
     """

@@ -1,4 +1,4 @@
-"""Text that may be printed whoever wrote it: signs that command a terminal, reverse a line or hide become escapes."""
+"""Untrusted text made safe to print, and short texts for values and durations."""
 
 from __future__ import annotations
 

@@ -1,18 +1,18 @@
 """Files and folders are written whole or not at all, with the permissions of the umask."""
 
 from __future__ import annotations
-import itertools
+
 import json
 import os
 import resource
 import stat
-import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
+
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.files import (
     build_full_disk_error,
@@ -24,7 +24,7 @@ from sentiment140_bert.files import (
     write_whole,
 )
 from sentiment140_bert.run import RunDir
-from sentiment140_bert.training.output_dir import refuse_foreign_files
+
 
 @pytest.fixture
 def run(tmp_path) -> RunDir:

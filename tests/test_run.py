@@ -1,27 +1,18 @@
 """The run directory: the names of its files, reading them, and clearing it."""
 
 from __future__ import annotations
+
 import itertools
-import json
-import os
-import resource
-import stat
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
-import numpy as np
+
 import pytest
-from safetensors.numpy import save_file
+
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.files import (
-    build_full_disk_error,
-    explain_full_disk,
-    hash_file,
-    write_folder_whole,
     write_json,
     write_text,
-    write_whole,
 )
 from sentiment140_bert.run import RunDir
 from sentiment140_bert.training.output_dir import refuse_foreign_files

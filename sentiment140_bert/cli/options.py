@@ -88,7 +88,7 @@ def refuse_overwriting(output: Path | None, *inputs: str | None) -> None:
         return
     target = output.expanduser().resolve()
     if any(name and target == expand_path(name).resolve() for name in inputs):
-        raise S140Error(f"{output} is what is read; it would be overwritten.", "Choose another file to write.")
+        raise S140Error(f"{output} is an input; it would be overwritten.", "Choose another file to write.")
     owned = ("recipe.yaml", "config.json", "export.json")
     if target.exists() and any((parent / name).is_file() for parent in target.parents[:2] for name in owned):
         raise S140Error(f"{output} is part of a run, a model or an export.", "Choose another file to write.")
@@ -101,7 +101,7 @@ recipe_option = click.option("--recipe", metavar="NAME|FILE", help="A packaged r
 backend_option = click.option(
     "--backend",
     type=click.Choice(["torch", "onnx", "onnx-int8"]),
-    help="What computes; onnx takes what `s140 export` wrote.  [default: onnx for an exported folder, else torch]",
+    help="Inference backend; onnx reads what `s140 export` wrote.  [default: onnx for an exported folder, else torch]",
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object on stdout; all else goes to stderr."

@@ -115,7 +115,7 @@ def describe_torch_gpu() -> dict[str, Any] | None:
 def explain_unused_gpu(
     gpus: Sequence[Gpu], available: bool, torch_cuda: str | None, driver_cuda: str | None, visible: str | None
 ) -> str:
-    """Return why torch does not use a GPU that the driver sees, with the remedy; nothing if it does or there is none.
+    """Return why torch does not use a GPU that the driver sees, with the remedy; nothing if it does, or without one.
 
     Args:
         gpus: Those that the driver sees.

@@ -92,7 +92,7 @@ class Recipe(Section):
                 "one range cannot hold both"
             )
         if "num_train_epochs" in self.tuning and training.max_steps > 0:
-            yield "tuning: num_train_epochs has no effect beside max_steps: omit one of them"
+            yield "tuning: num_train_epochs has no effect with max_steps: omit one of them"
         if "label_smoothing_factor" in self.tuning and training.metric_for_best_model in ("loss", "eval_loss"):
             yield "tuning: label_smoothing_factor changes what metric_for_best_model: loss measures: use log_loss"
 

@@ -73,7 +73,7 @@ class Range(Generic[Value]):
         if low > high:
             yield f"low {low} is greater than high {high}"
         elif low == high:
-            yield f"low and high are both {low}: set it as it is"
+            yield f"low and high are both {low}: set the value itself"
         elif self.step and self.step > high - low:
             yield f"step {self.step} is greater than the distance between low {low} and high {high}"
         if self.step and isinstance(low, int) and not float(self.step).is_integer():
@@ -91,7 +91,7 @@ class Range(Generic[Value]):
         if not choices:
             yield "choices are empty"
         elif len(choices) == 1:
-            yield f"a single choice, {choices[0]!r}, is none: set it as it is"
+            yield f"a single choice, {choices[0]!r}, is no range: set the value itself"
         elif len(set(choices)) < len(choices):
             yield f"choices: a value is given twice in {shorten(list(choices))}"
 

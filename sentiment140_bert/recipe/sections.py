@@ -37,7 +37,7 @@ from sentiment140_bert.recipe.values import (
     YamlNo,
 )
 
-FILE: dict[str, Any] = {"json_schema_extra": {"format": "path"}}  # never read from a recipe of somebody else
+FILE: dict[str, Any] = {"json_schema_extra": {"format": "path"}}  # never read from an untrusted recipe
 
 
 def setting(default: Any, description: str, **extra: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The JSON files of a run as types, checked when they are read: on the Hub anybody may write one."""
+"""The JSON files of a run as types, checked when they are read, because they may be untrusted."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ Schema = TypeVar("Schema")
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=-1e-9, le=1 + 1e-9)]  # as much as sums of rounded numbers may be beside
+Share = Annotated[float, Field(ge=-1e-9, le=1 + 1e-9)]  # sums of rounded numbers may be off by this much
 Count = Annotated[int, Field(ge=0)]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

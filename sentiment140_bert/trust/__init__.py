@@ -1,6 +1,6 @@
 """Bounds of a stranger's folder or recipe: it leads to nothing but itself, and only to places that the user named.
 
-A run directory, a model folder and a recipe may come from anybody. Two rules hold for all of them:
+A run directory, a model folder and a recipe may be untrusted. Two rules hold for all of them:
 
 - A folder is refused if a link in it leads out of it, or if it holds a pipe, a device, or a page or settings of a size
   that nobody writes (:func:`check_folder`).

@@ -1,4 +1,4 @@
-"""JSON files of a model that anybody may have written: read in bounded size, checked by a schema, never followed."""
+"""JSON files of an untrusted model: read in bounded size, checked by a schema, never followed."""
 
 from __future__ import annotations
 

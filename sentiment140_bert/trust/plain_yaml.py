@@ -1,4 +1,4 @@
-"""Plain values in YAML that anybody may have written, read in time and memory that its length bounds."""
+"""Plain values in untrusted YAML, read in time and memory that its length bounds."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def load(text: str, repeated: bool = False) -> Any:
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     except (yaml.YAMLError, ValueError, OverflowError, TypeError, KeyError, AttributeError) as error:
-        # The last four are how PyYAML says that a date, a number or a tag is none.
+        # PyYAML raises the last four for wrong dates, numbers and tags.
         raise ValueError(" ".join(str(error).split())[:500] or "a value is not of its kind") from None
     if repeated and _count_values(content) > MOST_VALUES:
         raise ValueError("it is too large")

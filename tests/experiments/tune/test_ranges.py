@@ -53,13 +53,13 @@ PROBLEMS: list[tuple[object, str]] = [
     ([1], "section tuning: expected `key: value` lines, got [1]"),
     ({"learning_rate": 1e-5}, "tuning: learning_rate: expected low and high, or a list of choices, got 1e-05"),
     ({"learning_rate": []}, "tuning: learning_rate: choices are empty"),
-    ({"learning_rate": [1e-5]}, "tuning: learning_rate: a single choice, 1e-05, is none: set it as it is"),
+    ({"learning_rate": [1e-5]}, "tuning: learning_rate: a single choice, 1e-05, is no range: set the value itself"),
     ({"learning_rate": [1e-5, 1.0e-5]}, "tuning: learning_rate: choices: a value is given twice"),
     ({"learning_rate": [1e-5, "fast"]}, "tuning: learning_rate: choices: must be a valid number, got 'fast'"),
     ({"learning_rate": {"choices": 3}}, "tuning: learning_rate: choices: must be a valid list, got 3"),
     ({"learning_rate": {"choices": [1, 2], "low": 1}}, "tuning: learning_rate: choices stand alone, without low"),
     ({"learning_rate": {"low": 2, "high": 1}}, "tuning: learning_rate: low 2.0 is greater than high 1.0"),
-    ({"learning_rate": {"low": 1, "high": 1}}, "learning_rate: low and high are both 1.0: set it as it is"),
+    ({"learning_rate": {"low": 1, "high": 1}}, "learning_rate: low and high are both 1.0: set the value itself"),
     ({"learning_rate": {"low": 0, "high": 1}}, "tuning: learning_rate: low: must be greater than 0, got 0"),
     ({"weight_decay": {"low": 0, "high": 1, "log": True}}, "weight_decay: log needs a low above 0, got 0.0"),
     ({"weight_decay": {"low": 0.1, "high": 1, "log": True, "step": 0.1}}, "log and step exclude each other"),
@@ -92,7 +92,7 @@ def test_all_problems_are_named_at_once() -> None:
 
 
 def test_epochs_have_no_effect_beside_max_steps() -> None:
-    assert "beside max_steps" in list_problems({"num_train_epochs": [1, 2]}, max_steps=5)[0]
+    assert "no effect with max_steps" in list_problems({"num_train_epochs": [1, 2]}, max_steps=5)[0]
 
 
 def test_warm_up_is_a_share_or_a_number_of_steps() -> None:
