@@ -18,7 +18,7 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from fuzzing.limits import memory_limited, time_limited
-from fuzzing.loop import Result, tried
+from fuzzing.loop import Result, try_inputs
 from fuzzing.targets import NAMES, target_of
 
 
@@ -50,7 +50,7 @@ def main() -> None:
             print(target.check(given.input.read_bytes()))
         return
     numbers = range(given.first, given.first + given.inputs)
-    result = tried(target, given.seed, numbers, given.minutes, given.most_defects)
+    result = try_inputs(target, given.seed, numbers, given.minutes, given.most_defects)
     report(given.target, given.seed, result, folder)
     sys.exit(1 if result.defects else 0)
 
@@ -62,7 +62,7 @@ def report(name: str, seed: int, result: Result, folder: Path) -> None:
         print(f"{count:>10,}  {outcome}")
     for defect in result.defects:
         file = folder / f"defect-{name}-{seed}-{defect.number}"
-        file.write_bytes(defect.given)
+        file.write_bytes(defect.raw)
         print(f"\n{file}", file=sys.stderr)
         traceback.print_exception(defect.error)
 

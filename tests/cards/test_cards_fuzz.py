@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fuzzing.loop import tried
+from fuzzing.loop import try_inputs
 from fuzzing.pages import Cards
 
 pytest_plugins = "model_fixtures"
@@ -14,6 +14,6 @@ pytest_plugins = "model_fixtures"
 
 @pytest.mark.parametrize("count", [150, pytest.param(250, marks=pytest.mark.long)])
 def test_cards(smallest_run: Path, count: int) -> None:
-    result = tried(Cards(smallest_run), 1, range(count))
+    result = try_inputs(Cards(smallest_run), 1, range(count))
     assert not result.defects, result.defects[0]
     assert {"a model card", "a dataset card", "merged", "error: front matter"} <= result.outcomes.keys()

@@ -200,7 +200,7 @@ def test_so_are_those_of_a_dataset_card_of_another_version(small_run: Path, tmp_
 
 
 def test_words_about_sentiment140_are_no_false_claim(small_run: Path, tmp_path: Path) -> None:
-    """Where they name it, and it is not the source by anybody's word, they are a warning."""
+    """If they name it, and nothing says that it is the source, they are a warning."""
     facts = read_facts(small_run)
     note = "\nUnlike models that were fine-tuned on Sentiment140 (English, emoticons), it was labelled by hand.\n"
     own_copy = replace_source(facts, "other", description={"dataset_name": "Sentiment140"})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fuzzing.loop import Result, tried
+from fuzzing.loop import Result, try_inputs
 from fuzzing.recipe_files import RecipeFiles
 from fuzzing.texts import Cleaning, LabelMaps
 from fuzzing.tweet_files import KINDS, TweetFiles
@@ -26,7 +26,7 @@ def no_defects(result: Result) -> None:
 
 def try_tweet_files(folder: Path, numbers: range) -> None:
     """Try the same files every time; of each kind some are read and some are refused."""
-    result = tried(TweetFiles(folder), 1, numbers)
+    result = try_inputs(TweetFiles(folder), 1, numbers)
     no_defects(result)
     assert result.count == len(numbers)
     read = {outcome.split("(")[-1].rstrip(")") for outcome in result.outcomes if outcome.startswith("rows")}
@@ -47,18 +47,18 @@ def test_20000_files_of_tweets(tmp_path: Path, part: int) -> None:
 
 @pytest.mark.parametrize("count", [150, pytest.param(1_000, marks=pytest.mark.long)])
 def test_recipes(tmp_path: Path, count: int) -> None:
-    result = tried(RecipeFiles(tmp_path), 1, range(count))
+    result = try_inputs(RecipeFiles(tmp_path), 1, range(count))
     no_defects(result)
     assert {"a recipe", "error: not valid YAML", "error: wrong keys or values"} <= result.outcomes.keys()
 
 
 @pytest.mark.parametrize("count", [100, pytest.param(1_000, marks=pytest.mark.long)])
 def test_texts(count: int) -> None:
-    no_defects(tried(Cleaning(), 1, range(count)))
+    no_defects(try_inputs(Cleaning(), 1, range(count)))
 
 
 def test_label_maps() -> None:
-    result = tried(LabelMaps(), 1, range(2_000))
+    result = try_inputs(LabelMaps(), 1, range(2_000))
     no_defects(result)
     assert {"mapped", "read as names", "error: label map", "error: ambiguous labels"} <= result.outcomes.keys()
 
@@ -79,4 +79,4 @@ def test_a_broken_reader_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         return (row._replace(text=row.text.replace("tweet", "twit")) if hasattr(row, "text") else row for row in rows)
 
     monkeypatch.setattr(readers, "read_source", broken)
-    assert tried(TweetFiles(tmp_path), 1, range(100)).defects
+    assert try_inputs(TweetFiles(tmp_path), 1, range(100)).defects

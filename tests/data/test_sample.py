@@ -58,11 +58,11 @@ def test_the_quirks_of_the_corpus_are_there(tweets, quirk):
 
 
 def test_texts_are_repeated_and_some_carry_both_labels(tweets):
-    labels = defaultdict(list)
+    labels_of_text = defaultdict(list)
     for row in tweets:
-        labels[row[5]].append(row[0])
-    assert any(len(each) > 1 and len(set(each)) == 1 for each in labels.values())
-    assert any(len(set(each)) == 2 for each in labels.values())
+        labels_of_text[row[5]].append(row[0])
+    assert any(len(labels) > 1 and len(set(labels)) == 1 for labels in labels_of_text.values())
+    assert any(len(set(labels)) == 2 for labels in labels_of_text.values())
 
 
 def test_nobody_and_no_site_in_it_is_real(tweets, manual):

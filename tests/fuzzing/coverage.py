@@ -28,16 +28,16 @@ def explored(make: Callable[[], Target], folder: Path, inputs: int, seed: int, m
         target.check(target.corpus()[0])
     outcomes: Counter[str] = Counter()
 
-    def one(given: bytes) -> None:
+    def one(raw: bytes) -> None:
         with time_limited():
-            outcomes[target.check(given)] += 1
+            outcomes[target.check(raw)] += 1
         if sum(outcomes.values()) == inputs:
             print(f"{target.name}: {inputs:,} inputs, led by coverage", *outcomes.most_common(), sep="\n  ", flush=True)
 
     corpus = folder / f"corpus-{target.name}"
     corpus.mkdir(exist_ok=True)
-    for number, each in enumerate(target.corpus()):
-        (corpus / f"seed-{number}").write_bytes(each)
+    for number, seed in enumerate(target.corpus()):
+        (corpus / f"seed-{number}").write_bytes(seed)
     limits = [f"-runs={inputs}", f"-seed={seed}", f"-max_total_time={int(60 * minutes)}", "-max_len=20000"]
     atheris.Setup([sys.argv[0], *limits, f"-artifact_prefix={folder}/", str(corpus)], one)
     atheris.Fuzz()

@@ -1,4 +1,4 @@
-"""CSV and JSON lines read a second time, by regular expressions: what the reader must have found."""
+"""Read CSV and JSON lines a second time, by regular expressions, as a reference for the reader."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Line(NamedTuple):
 
 @dataclass
 class Expected:
-    """What a file holds: (line, text, label as written) of good rows, lines that the bad ones span, by their number."""
+    """The (line, text, label) of good rows of a file, and the number of lines of bad ones, by their first line."""
 
     good: list[tuple[int, str, str]] = field(default_factory=list)
     bad: dict[int, int] = field(default_factory=dict)
 
 
 def records(text: str, delimiter: str) -> Iterator[Line]:
-    """Every record that is no empty line."""
+    """Yield every record that is no empty line."""
     free = re.escape(delimiter)
     quoted = re.compile(rf'"((?:[^"]|"")*+)("([^{free}\r\n]*))?')
     plain = re.compile(rf"[^{free}\r\n]*")
@@ -71,7 +71,7 @@ def records(text: str, delimiter: str) -> Iterator[Line]:
 
 
 def _behind(text: str, begin: int, match: re.Match[str], quoted: bool) -> int:
-    """Where the field has become too long."""
+    """Return the position at which the field has become too long."""
     if not quoted:
         return begin + LONGEST_FIELD
     count = 0
@@ -83,11 +83,11 @@ def _behind(text: str, begin: int, match: re.Match[str], quoted: bool) -> int:
 
 
 def expected_csv(text: str, delimiter: str, data: DataConfig, name: str) -> Expected:
-    """Of a CSV file."""
-    found, layout = Expected(), None
+    """Read a CSV file."""
+    expected, layout = Expected(), None
     for number, lines, fields in records(text, delimiter):
         if fields is None or lines > MOST_LINES:
-            found.bad[number] = lines
+            expected.bad[number] = lines
             continue
         if layout is None:
             layout = find_layout(fields, data, name)
@@ -95,19 +95,19 @@ def expected_csv(text: str, delimiter: str, data: DataConfig, name: str) -> Expe
                 continue
         read = [fields[at] for at in layout.columns[:5] if at is not None and len(fields) == layout.width]
         if len(fields) == layout.width and _is_unicode("".join(read)):  # what is not read may be anything
-            found.good.append((number, fields[layout.columns.text], fields[layout.columns.label]))
+            expected.good.append((number, fields[layout.columns.text], fields[layout.columns.label]))
         else:  # a row of the right width is one, however many lines it spans
-            found.bad[number] = lines if len(fields) != layout.width else 1
-    return found
+            expected.bad[number] = lines if len(fields) != layout.width else 1
+    return expected
 
 
 def expected_json(text: str, data: DataConfig, name: str) -> Expected:
-    """Of JSON lines."""
-    found, objects = Expected(), []
+    """Read JSON lines."""
+    expected, objects = Expected(), []
     for number, line in enumerate(LINE.findall(text), start=1):
         if not line.strip():
             continue
-        found.bad[number] = 1
+        expected.bad[number] = 1
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):
@@ -116,19 +116,19 @@ def expected_json(text: str, data: DataConfig, name: str) -> Expected:
     named = [record for _, record in objects[:ROWS_WITH_NAMES] if isinstance(record, dict)]
     names = list(dict.fromkeys(key for record in named for key in record))
     if not names:
-        return found
+        return expected
     columns = [None if at is None else names[at] for at in find_columns(names, data, name)]
     for number, record in objects:
         if not isinstance(record, dict):
             continue
-        values = [record.get(each) if each is not None else None for each in columns]
-        if values[0] is None or values[1] is None or any(isinstance(each, dict | list) for each in values):
+        values = [record.get(value) if value is not None else None for value in columns]
+        if values[0] is None or values[1] is None or any(isinstance(value, dict | list) for value in values):
             continue
-        written = [str(each) for each in values if each is not None]
-        if all(len(each) <= LONGEST_FIELD for each in written) and _is_unicode("".join(map(str, values[:6]))):
-            del found.bad[number]
-            found.good.append((number, written[0], written[1]))
-    return found
+        written = [str(value) for value in values if value is not None]
+        if all(len(value) <= LONGEST_FIELD for value in written) and _is_unicode("".join(map(str, values[:6]))):
+            del expected.bad[number]
+            expected.good.append((number, written[0], written[1]))
+    return expected
 
 
 def _is_unicode(text: str) -> bool:

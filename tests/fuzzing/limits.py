@@ -1,4 +1,4 @@
-"""What one input may take: time, and memory of the process."""
+"""Limit the time of one input, and the memory of the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trying many inputs on a target: counted, timed, each reproducible by its number alone."""
+"""Try many inputs on a target: counted, timed, each reproducible by its number alone."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Target(Protocol):
     name: str
 
     def draw(self, random: Random) -> bytes:
-        """An input."""
+        """Draw an input."""
 
     def corpus(self) -> list[bytes]:
-        """Where a fuzzer that is led by coverage begins."""
+        """Return the first inputs of a coverage-guided fuzzer."""
 
-    def check(self, given: bytes) -> str:
-        """What became of it, in a few words; raises whatever must not happen."""
+    def check(self, raw: bytes) -> str:
+        """Return the outcome in a few words; raise anything that must not happen."""
 
 
 @dataclass
@@ -32,13 +32,13 @@ class Defect:
     """An input that did what it must not."""
 
     number: int
-    given: bytes
+    raw: bytes
     error: BaseException
 
 
 @dataclass
 class Result:
-    """How often each outcome came, and what was wrong."""
+    """The counts of outcomes, and the defects."""
 
     count: int = 0
     seconds: float = 0.0
@@ -46,29 +46,31 @@ class Result:
     defects: list[Defect] = field(default_factory=list)
 
 
-def drawn(target: Target, seed: int, number: int) -> bytes:
-    """Input ``number`` of a seed, whichever were drawn before it."""
+def draw_input(target: Target, seed: int, number: int) -> bytes:
+    """Draw input ``number`` of a seed, whichever were drawn before it."""
     return target.draw(Random(f"{target.name} {seed} {number}"))
 
 
-def tried(target: Target, seed: int, numbers: Iterable[int], minutes: float = 0.0, most_defects: int = 1) -> Result:
-    """Draws inputs and checks them.
+def try_inputs(
+    target: Target, seed: int, numbers: Iterable[int], minutes: float = 0.0, most_defects: int = 1
+) -> Result:
+    """Draw inputs and check them.
 
     Args:
-        target: What is tried.
+        target: The target to try.
         seed: Of the inputs.
-        numbers: Which of them.
-        minutes: After which no more are tried; 0: no limit.
-        most_defects: After which no more are tried.
+        numbers: The numbers of the inputs.
+        minutes: The time limit; 0: none.
+        most_defects: The number of defects at which to stop.
     """
     result, begun = Result(), time.monotonic()
     for number in numbers:
-        given = drawn(target, seed, number)
+        raw = draw_input(target, seed, number)
         try:
             with time_limited():
-                outcome = target.check(given)
-        except Exception as error:  # noqa: BLE001  whatever escapes is what is looked for
-            result.defects.append(Defect(number, given, error))
+                outcome = target.check(raw)
+        except Exception as error:  # noqa: BLE001  any error that escapes is a defect
+            result.defects.append(Defect(number, raw, error))
             outcome = f"DEFECT: {type(error).__name__}"
         result.count += 1
         result.outcomes[outcome] += 1

@@ -119,7 +119,7 @@ def _edited(content: bytes, random: Random, others: Sequence[bytes], pieces: Seq
         return (
             before
             if random.random() < 0.3
-            else before + bytes(each ^ 1 << random.randrange(8) for each in part) + after
+            else before + bytes(byte ^ 1 << random.randrange(8) for byte in part) + after
         )
     if kind == 8 and others:
         other = random.choice(others)

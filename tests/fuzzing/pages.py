@@ -76,8 +76,8 @@ class Cards:
             read.metrics,
             {"wandb": {"url": "https://a.example/b"}},
         ]
-        self.figures = sorted(each.name for each in files.figures.glob("*.png"))
-        every: Places = [(at, path) for at, each in enumerate(self.contents) for path in _texts_in(each)]
+        self.figures = sorted(item.name for item in files.figures.glob("*.png"))
+        every: Places = [(at, path) for at, item in enumerate(self.contents) for path in _texts_in(item)]
         self.places = [place for place in every if self._takes(place)]
         self.card = self._rendered(self.contents, "title", "user/title")
         self.sections = list(merge.parse_card(self.card).sections)
@@ -88,24 +88,24 @@ class Cards:
         if kind == 2:
             return b"\2" + mutated(self.card.encode(), random, (), PIECES + SIGNS)
         texts = [random.choice(HOSTILE).encode() for _ in range(random.randint(1, 6))]
-        texts = [mutated(each, random, (), PIECES[:40] + SIGNS) if random.random() < 0.7 else each for each in texts]
-        return bytes((kind,)) + b"\0".join(each.replace(b"\0", b"\1") for each in texts)
+        texts = [mutated(item, random, (), PIECES[:40] + SIGNS) if random.random() < 0.7 else item for item in texts]
+        return bytes((kind,)) + b"\0".join(item.replace(b"\0", b"\1") for item in texts)
 
     def corpus(self) -> list[bytes]:
-        """Where a fuzzer that is led by coverage begins."""
-        return [b"\0" + b"\0".join(each.encode("utf-8", "replace") for each in HOSTILE), b"\2" + self.card.encode()]
+        """Return the first inputs of a coverage-guided fuzzer."""
+        return [b"\0" + b"\0".join(item.encode("utf-8", "replace") for item in HOSTILE), b"\2" + self.card.encode()]
 
-    def check(self, given: bytes) -> str:
+    def check(self, raw: bytes) -> str:
         """Renders and takes apart what was rendered."""
-        kind, text = given[0] % 3 if given else 0, given[1:].decode("utf-8", "replace")
+        kind, text = raw[0] % 3 if raw else 0, raw[1:].decode("utf-8", "replace")
         if kind == 2:
             return self._merge(text)
         texts = text.split("\0")
         contents = copy.deepcopy(self.contents)
         random = Random(text)
-        for each in texts:
+        for item in texts:
             at, path = random.choice(self.places)
-            _put(contents[at], path, each)
+            _put(contents[at], path, item)
         try:
             card = self._rendered(contents, texts[0], texts[-1]) if kind == 0 else self._dataset(contents[1], texts)
         except RunError as error:
@@ -116,7 +116,7 @@ class Cards:
         return "a model card" if kind == 0 else "a dataset card"
 
     def _takes(self, place: tuple[int, tuple[Any, ...]]) -> bool:
-        """Whether any text may stand there."""
+        """Return True if any text is allowed at this place."""
         contents = copy.deepcopy(self.contents)
         _put(contents[place[0]], place[1], "some words")
         try:
@@ -144,7 +144,7 @@ class Cards:
         marks = merge.MARK.findall(card, matter.end())
         assert len(marks) == 2 * len(parsed.sections), "a mark too many"
         assert yaml.safe_load(matter[1]) == parsed.metadata, "another front matter"
-        html = [each for each in _html(RENDERER.parse(card[matter.end() :])) if not OURS.fullmatch(each.strip())]
+        html = [item for item in _html(RENDERER.parse(card[matter.end() :])) if not OURS.fullmatch(item.strip())]
         assert not html, f"HTML: {html[0][:200]}"
 
     def _merge(self, older: str) -> str:
@@ -154,9 +154,9 @@ class Cards:
             if len(str(error)) > 1_000:
                 raise AssertionError("a long sentence") from error
             return "error: front matter"
-        ours, now = merge.parse_card(self.card), merge.parse_card(merged)
-        assert list(now.sections) == list(ours.sections), f"its sections are {list(now.sections)}"
-        assert now.sections == ours.sections, "another section"
+        own, now = merge.parse_card(self.card), merge.parse_card(merged)
+        assert list(now.sections) == list(own.sections), f"its sections are {list(now.sections)}"
+        assert now.sections == own.sections, "another section"
         assert json.dumps(metadata.format_front_matter(now.metadata)), "front matter"
         assert merge.merge_cards(self.card, merged) == merged, "merged twice is not as merged once"
         return "merged"

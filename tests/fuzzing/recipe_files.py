@@ -73,7 +73,7 @@ SIGNS += [f"{name}: ".encode() for name in SECTION_BY_KEY] + [
     b"lr_scheduler_kwargs: {a: ",
     b"output_dir: x",
 ]
-WORDS = [each for each in PIECES if each.isascii() and b"\0" not in each]
+WORDS = [item for item in PIECES if item.isascii() and b"\0" not in item]
 OTHERS = [
     "fp16_full_eval",
     "lr_scheduler_kwargs",
@@ -147,7 +147,7 @@ class RecipeFiles:
         packaged = [files("sentiment140_bert.recipes").joinpath(f"{name}.yaml").read_bytes() for name in list_recipes()]
         with suppress(RecipeError):
             parse_recipe({"training": {"optim": "", "no_such": 1}})  # so that libraries are loaded before time counts
-        self.seeds = [*packaged, Recipe().to_yaml().encode(), *(each.encode() for each in HOSTILE)]
+        self.seeds = [*packaged, Recipe().to_yaml().encode(), *(item.encode() for item in HOSTILE)]
 
     def draw(self, random: Random) -> bytes:
         """A mutated recipe."""
@@ -167,12 +167,12 @@ class RecipeFiles:
         return "\n".join([f"description: {random.choice(VALUES)}", *lines]).encode()
 
     def corpus(self) -> list[bytes]:
-        """Where a fuzzer that is led by coverage begins."""
+        """Return the first inputs of a coverage-guided fuzzer."""
         return self.seeds
 
-    def check(self, given: bytes) -> str:
+    def check(self, raw: bytes) -> str:
         """Reads it, and what is written of it."""
-        self.file.write_bytes(given)
+        self.file.write_bytes(raw)
         try:
             recipe = load_recipe(str(self.file))
         except RecipeError as error:
@@ -189,7 +189,7 @@ class RecipeFiles:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """As ``==``, but that NaN is NaN."""
+    """Compare as ``==`` does, but NaN equals NaN."""
     if isinstance(one, dict) and isinstance(other, dict):
         return list(one) == list(other) and all(map(_same, one.values(), other.values()))
     if isinstance(one, list) and isinstance(other, list):

@@ -47,7 +47,7 @@ MARKS += ["\u202e".encode(), "\u200b".encode(), "\u200d".encode(), "\ufeff".enco
 
 
 class Cleaning:
-    """Texts parted by NUL signs, in UTF-8."""
+    """Texts separated by NUL characters, in UTF-8."""
 
     name = "clean"
 
@@ -55,19 +55,19 @@ class Cleaning:
         self.normalizers: dict[str, Any] = {level: clean.make_normalizer(level) for level in clean.LEVELS}
 
     def draw(self, random: Random) -> bytes:
-        """Mutated tweets."""
+        """Draw mutated tweets."""
         tweet = random.choice(seeds(".csv"))
         start = random.randint(0, max(0, len(tweet) - 200))
         texts = [mutated(tweet[start : start + random.randint(0, 200)], random, (), RULES + MARKS) for _ in range(4)]
         return b"\0".join([*texts, b"".join(random.choices(RULES + MARKS + PIECES[:30], k=random.randint(0, 12)))])
 
     def corpus(self) -> list[bytes]:
-        """Where a fuzzer that is led by coverage begins."""
+        """Return the first inputs of a coverage-guided fuzzer."""
         return [b"\0".join(RULES), b"\0".join(MARKS), *seeds(".csv")]
 
-    def check(self, given: bytes) -> str:
-        """Cleaned twice as once, by Arrow as by the tokenizer's normalizer, and equal by the same key."""
-        texts = given.decode("utf-8", "replace").split("\0")
+    def check(self, raw: bytes) -> str:
+        """Check that cleaning twice changes nothing, that Arrow and the normalizer agree, and that keys stay."""
+        texts = raw.decode("utf-8", "replace").split("\0")
         column = pa.chunked_array([texts[:1], texts[1:]], pa.string())
         changed = 0
         for level in clean.LEVELS:
@@ -113,7 +113,7 @@ class LabelMaps:
     name = "labels"
 
     def draw(self, random: Random) -> bytes:
-        """A map of likely labels, mutated now and then."""
+        """Draw a map of likely labels, sometimes mutated."""
         meanings = ["negative", "neutral", "positive", "drop", "Positive", " positive ", "", "pos"]
         weights = [9, 5, 9, 5, 1, 1, 1, 1]
         pairs = [
@@ -121,39 +121,41 @@ class LabelMaps:
             for _ in range(random.choice((0, 1, 2, 3, 5)))
         ]
         lines = [",".join(pairs), *random.choices(LABELS, k=random.randint(0, 12))]
-        given = "\n".join(lines).encode()
-        return mutated(given, random) if random.random() < 0.4 else given
+        raw = "\n".join(lines).encode()
+        return mutated(raw, random) if random.random() < 0.4 else raw
 
     def corpus(self) -> list[bytes]:
-        """Where a fuzzer that is led by coverage begins."""
+        """Return the first inputs of a coverage-guided fuzzer."""
         return [b"0=negative,4=positive\n0\n4", b"\nneg\npos", b"\n0\n1\n2", b"good=positive,spam=drop\ngood\nbad"]
 
-    def check(self, given: bytes) -> str:
-        """A map is refused, or each of its labels means what it says; the others mean what their names say."""
-        written, *labels = given.decode("utf-8", "replace").split("\n")
+    def check(self, raw: bytes) -> str:
+        """Check that a map is refused, or gives its labels their meaning, and that others are read by their names."""
+        written, *labels = raw.decode("utf-8", "replace").split("\n")
         counts: Counter[str] = Counter(map(tidy, labels))
         try:
-            found = interpret_labels(counts, written or None, "t.csv")
+            interpreted = interpret_labels(counts, written or None, "t.csv")
         except DataError as error:
             if not error.hint or len(error.message) > 2_000:
                 raise AssertionError("a long sentence") from error
             return f"error: {'label map' if written else 'ambiguous labels'}"
-        assert set(found.meaning.values()) <= {DROPPED, NEGATIVE, POSITIVE, NEUTRAL}
-        assert all(tidy(label) == label or label.endswith(".0") for label in found.meaning), "a label never found"
+        assert set(interpreted.meaning.values()) <= {DROPPED, NEGATIVE, POSITIVE, NEUTRAL}
+        assert all(tidy(label) == label or label.endswith(".0") for label in interpreted.meaning), "a label never found"
         if not written:
             plain = (scheme for name, scheme in SCHEMES.items() if is_possible(name, ()))
-            best = max(sum(n for label, n in counts.items() if label in each) for each in plain)
-            assert sum(n for label, n in counts.items() if label in found.meaning) >= best - 0.01 * len(labels) - 1
-            return f"read as {found.scheme}"
+            best = max(sum(n for label, n in counts.items() if label in sign) for sign in plain)
+            assert (
+                sum(n for label, n in counts.items() if label in interpreted.meaning) >= best - 0.01 * len(labels) - 1
+            )
+            return f"read as {interpreted.scheme}"
         for pair in written.lower().split(","):
             label, _, meaning = (part.strip() for part in pair.partition("="))
             names = {value: key for key, value in LABEL_NAMES.items()} | {"drop": DROPPED}
-            assert found.meaning[tidy(label)] == names[meaning], "another meaning"
+            assert interpreted.meaning[tidy(label)] == names[meaning], "another meaning"
         return "mapped"
 
 
 def invisible(text: str) -> set[str]:
-    """Signs that hide, reverse or command."""
+    """Return the signs that hide, reverse or command."""
     return {
-        each for each in text if unicodedata.category(each) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") and each != "\n"
+        sign for sign in text if unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") and sign != "\n"
     }

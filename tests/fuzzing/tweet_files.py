@@ -157,10 +157,10 @@ def _drawn_table(random: Random) -> bytes:
     texts: list[object] = mutated(random.choice(seeds(".csv")), random).decode("latin-1").splitlines()[:40] or ["a"]
     if random.random() < 0.2:
         texts[random.randrange(len(texts))] = random.choice((None, "", "\0", "x" * 100_001))
-    known = random.choice(
+    choices = random.choice(
         ([0, 1], [0, 4, 2], [-1, 0, 1], ["neg", "pos"], [0.0, 1.0], [None, 1], [True, False], ["", "9"])
     )
-    columns = {"text": pa.array(texts, pa.string()), "label": pa.array([random.choice(known) for _ in texts])}
+    columns = {"text": pa.array(texts, pa.string()), "label": pa.array([random.choice(choices) for _ in texts])}
     kind = random.choice(
         (pa.string(), pa.large_string(), pa.binary(), pa.int64(), pa.timestamp("s"), pa.date32(), pa.null())
     )
@@ -172,10 +172,10 @@ def _drawn_table(random: Random) -> bytes:
             columns[name] = columns[name].dictionary_encode()
     table, file = pa.table(columns), io.BytesIO()
     if random.random() < 0.2:
-        said = random.choice(
+        original = random.choice(
             (b"{", b"[]", b'{"info": 1}', b'{"info": {"features": {"label": {"names": ["neg", "pos"]}}}}')
         )
-        table = table.replace_schema_metadata({b"huggingface": said})
+        table = table.replace_schema_metadata({b"huggingface": original})
     pq.write_table(table, file, row_group_size=random.choice((1, 7, 100)), use_dictionary=random.random() < 0.7)
     return file.getvalue()
 
@@ -191,19 +191,19 @@ class TweetFiles:
     def draw(self, random: Random) -> bytes:
         """A mutated file: what is packed was mutated before or after it was packed, or both."""
         kind = random.choices(range(len(KINDS)), WEIGHTS)[0]
-        known = seeds(KINDS[kind].removesuffix(".gz") if KINDS[kind] != ".zip" else ".csv")
-        content, packs = random.choice(known), KINDS[kind].endswith((".gz", ".zip"))
+        choices = seeds(KINDS[kind].removesuffix(".gz") if KINDS[kind] != ".zip" else ".csv")
+        content, packs = random.choice(choices), KINDS[kind].endswith((".gz", ".zip"))
         if KINDS[kind] == ".parquet" and random.random() < 0.6:
             content = _drawn_table(random)
         elif not packs or random.random() < 0.6:
-            content = mutated(content, random, known)
+            content = mutated(content, random, choices)
         content = _packed(KINDS[kind], content, random)
         if packs and random.random() < 0.5:
             content = mutated(content, random)
         return bytes((kind, random.randrange(len(SETTINGS)))) + content
 
     def corpus(self) -> list[bytes]:
-        """Where a fuzzer that is led by coverage begins."""
+        """Return the first inputs of a coverage-guided fuzzer."""
         random = Random(0)
         return [
             bytes((at, 4)) + _packed(kind, seed, random)
@@ -211,21 +211,21 @@ class TweetFiles:
             for seed in seeds(kind.removesuffix(".gz") if kind != ".zip" else ".csv")
         ]
 
-    def check(self, given: bytes) -> str:
-        """Reads the file and compares with a second reading."""
-        if len(given) < 2:
+    def check(self, raw: bytes) -> str:
+        """Read the file and compare with a second reading."""
+        if len(raw) < 2:
             return "nothing"
-        kind = KINDS[given[0] % len(KINDS)]
+        kind = KINDS[raw[0] % len(KINDS)]
         path = self.folder / f"current{kind}"
-        path.write_bytes(given[2:])
+        path.write_bytes(raw[2:])
         settings = {"quoting": "double", "delimiter": "tab" if ".tsv" in kind else ","}
-        data = DataConfig(dataset=str(path), **settings | SETTINGS[given[1] % len(SETTINGS)])
+        data = DataConfig(dataset=str(path), **settings | SETTINGS[raw[1] % len(SETTINGS)])
         source: Source | None = None
         try:
             source = locate(data)[0]
             reading = read_tweets(source, data)
         except DataError as error:
-            return _counted(error, source, given[2:], data)
+            return _counted(error, source, raw[2:], data)
         _consistent(reading, data)
         if kind != ".parquet":
             _as_expected(reading, _expected(source, data, reading.encoding or "utf-8"))
@@ -272,17 +272,17 @@ def _expected(source: Source, data: DataConfig, encoding: str) -> Expected:
 
 
 def _consistent(reading: Reading, data: DataConfig) -> None:
-    """What holds of every reading."""
+    """Check what is true of every reading."""
     numbers = reading.table["row"].to_pylist()
-    bad = [each.number for each in reading.bad]
+    bad = [bad_row.number for bad_row in reading.bad]
     assert reading.rows == len(numbers) + reading.bad_rows + reading.dropped, "rows"
     assert reading.bad_rows <= data.max_bad_rows * reading.rows, "more bad rows than allowed"
     assert [numbers, bad] == [sorted({*numbers}), sorted({*bad})], "the numbers do not ascend"
     assert not {*numbers} & {*bad}, "a row that is good and bad"
     assert {*reading.table["label"].to_pylist()} <= {0, 1, 2}, "labels"
-    assert all(each.reason and each.number > 0 and each.rows > 0 for each in reading.bad), "reasons"
-    assert all(len(each.reason) <= 1000 and len(each.content) <= 200 for each in reading.bad), "long reasons"
-    assert all(f"{each.reason}{each.content}".encode() for each in reading.bad), "what cannot be written"
+    assert all(bad_row.reason and bad_row.number > 0 and bad_row.rows > 0 for bad_row in reading.bad), "reasons"
+    assert all(len(bad_row.reason) <= 1000 and len(bad_row.content) <= 200 for bad_row in reading.bad), "long reasons"
+    assert all(f"{bad_row.reason}{bad_row.content}".encode() for bad_row in reading.bad), "what cannot be written"
     reading.table.validate(full=True)
 
 
@@ -290,14 +290,14 @@ def _as_expected(reading: Reading, expected: Expected) -> None:
     """The same rows with the same texts as in the second reading."""
     rows = len(expected.good) + sum(expected.bad.values())
     assert reading.rows == rows, f"{reading.rows} rows, not {rows}"
-    unknown = {each.number for each in reading.bad} - expected.bad.keys()
-    assert expected.bad.keys() <= {each.number for each in reading.bad}, "a bad row that was not noticed"
-    assert all(each.rows == expected.bad.get(each.number, 1) for each in reading.bad if each.number not in unknown), (
-        "span"
-    )
+    unknown = {bad_row.number for bad_row in reading.bad} - expected.bad.keys()
+    assert expected.bad.keys() <= {bad_row.number for bad_row in reading.bad}, "a bad row that was not noticed"
+    assert all(
+        bad_row.rows == expected.bad.get(bad_row.number, 1) for bad_row in reading.bad if bad_row.number not in unknown
+    ), "span"
     good = {number: (text, label) for number, text, label in expected.good}
-    found = zip(*(reading.table[name].to_pylist() for name in ("row", "text", "label")), strict=True)
-    for number, text, label in found:
+    triples = zip(*(reading.table[name].to_pylist() for name in ("row", "text", "label")), strict=True)
+    for number, text, label in triples:
         assert good.pop(number)[0] == text, "another text"
         assert label in (0, 1, 2), "another label"
     left = good.keys() - unknown
@@ -308,7 +308,7 @@ def _as_expected(reading: Reading, expected: Expected) -> None:
 
 
 def _as_in_table(reading: Reading, path: Path, data: DataConfig) -> None:
-    """As many rows as the file says, and, where all of its columns can be read, their texts."""
+    """Check the number of rows, and their texts if all columns can be read."""
     assert reading.rows == pq.read_metadata(path).num_rows, "not the rows of the file"
     try:
         table = pq.read_table(path)
@@ -318,10 +318,10 @@ def _as_in_table(reading: Reading, path: Path, data: DataConfig) -> None:
     at = find_columns(table.column_names, data, "").text
     texts = table.column(at).to_pylist()
     for number, text in zip(*(reading.table[name].to_pylist() for name in ("row", "text")), strict=True):
-        said = texts[number - 1]
-        assert text == (said.decode() if isinstance(said, bytes) else str(said)), "another text"
+        original = texts[number - 1]
+        assert text == (original.decode() if isinstance(original, bytes) else str(original)), "another text"
 
 
 def data_explains(reading: Reading, label: str) -> bool:
-    """Whether the scheme by which a file was read knows a label."""
+    """Return True if the scheme by which a file was read has a label."""
     return tidy(label) in SCHEMES.get(reading.scheme, {})
