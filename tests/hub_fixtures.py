@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 
 import sentiment140_bert
 from conftest import HUB
+from hub_clock import replace_clock
 from hub_server import TOKEN, HubServer
 from on_hub import BOTH, DATA, MODEL, AfterAPush
 from once import make_once
@@ -118,14 +119,9 @@ def push(run_copy: Path, impatient: list[float]) -> Callable[..., Result]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Neither we nor huggingface_hub sleep between attempts; the seconds that would have been slept."""
-    from huggingface_hub.utils import _http
-
-    from sentiment140_bert.hub import client
-
     slept: list[float] = []
     clock = SimpleNamespace(**{name: getattr(time, name) for name in ("time", "monotonic")}, sleep=slept.append)
-    monkeypatch.setattr(_http, "time", clock)
-    monkeypatch.setattr(client, "time", clock)
+    replace_clock(clock, monkeypatch.setattr)
     return slept
 
 

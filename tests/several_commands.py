@@ -14,6 +14,8 @@ import threading
 import time
 from types import SimpleNamespace
 
+from hub_clock import replace_clock
+
 
 def fails(*_: object, **__: object) -> None:
     token, address = os.environ["HF_TOKEN"], os.environ["MLFLOW_TRACKING_URI"]
@@ -25,12 +27,8 @@ def fails(*_: object, **__: object) -> None:
 
 def do_not_sleep() -> None:
     """Make neither huggingface_hub nor its caller wait between attempts."""
-    from huggingface_hub.utils import _http
-
-    from sentiment140_bert.hub import client
-
     clock = SimpleNamespace(time=time.time, monotonic=time.monotonic, sleep=lambda _: None)
-    _http.time = client.time = clock
+    replace_clock(clock)
 
 
 def run(commands: list[list[str]]) -> None:
