@@ -58,7 +58,7 @@ def test_other_means_are_told_on_the_terminal_and_by_the_card(small_bert, tmp_pa
     assert "last digits" not in trained(folder, words, "step 15/", threads=1).told
     ended = trained(folder, words, threads=2)
     assert ended.code == 0, ended.told
-    assert "so that last digits may differ (threads: 1, then 2)" in ended.told
+    assert "so the last digits may differ (threads: 1, then 2)" in ended.told
     environment = json.loads((folder / "environment.json").read_text())
     assert (environment["threads"], environment["changed"]) == (1, ["threads: 1, then 2"])
     card = (folder / "model" / "README.md").read_text()
