@@ -24,7 +24,7 @@ def explain(error: ValidationError, *parents: str) -> Iterator[str]:
 
     Args:
         error: It names values by their places in the recipe.
-        parents: Where in the recipe what was checked has its place.
+        parents: The place in the recipe of what was checked.
     """
     for detail in error.errors(include_url=False):
         path = [*parents, *(part for part in detail["loc"] if isinstance(part, str))]
