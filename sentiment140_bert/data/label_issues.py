@@ -6,11 +6,11 @@ import csv
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sentiment140_bert import schemas
 from sentiment140_bert.data import clean, labels
 from sentiment140_bert.data.csv_reader import LONGEST_FIELD
 from sentiment140_bert.data.files import detect_encoding, open_text
@@ -24,15 +24,6 @@ from sentiment140_bert.models.labels import NAMED, NEUTRAL, SCHEMES, tidy
 CLASSES = {label: side for label, side in {**SCHEMES["0/1"], **NAMED}.items() if side != NEUTRAL}
 
 
-class DroppedIssues(TypedDict):
-    """The list in ``data.json``: its file, its ``rows``, and how many of its distinct tweets were ``found``."""
-
-    name: str
-    sha256: str
-    rows: int
-    found: int
-
-
 @dataclass(frozen=True)
 class LabelIssues:
     """A list of tweets: ``keys``, by which texts count as equal, and ``labels`` (0 or 1) if the list has them."""
@@ -42,7 +33,7 @@ class LabelIssues:
     keys: pa.ChunkedArray
     labels: pa.ChunkedArray | None
 
-    def drop_from(self, train: pa.Table) -> tuple[pa.Table, DroppedIssues]:
+    def drop_from(self, train: pa.Table) -> tuple[pa.Table, schemas.Suspects]:
         """Return the rows that are not on the list, and the entry of ``data.json`` about the list.
 
         Args:

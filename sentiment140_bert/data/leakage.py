@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sentiment140_bert import schemas
 from sentiment140_bert.data import clean, near_duplicates
 from sentiment140_bert.errors import RunError, first_line
 from sentiment140_bert.files import write_whole
@@ -44,7 +45,7 @@ class Audit:
     same_user: int | None
     overlapping_in_time: int | None
 
-    def counts(self) -> dict[str, int | None]:
+    def counts(self) -> schemas.Leakage:
         """Return the counts that ``data.json`` and ``metrics.json`` hold."""
         return {
             "exact": len(self.exact),
@@ -90,7 +91,7 @@ def audit_splits(scored: Mapping[str, pa.Table], training: pa.Table) -> dict[str
     return audits
 
 
-def count_shared(tables: Mapping[str, pa.Table]) -> dict[str, dict[str, int | None]]:
+def count_shared(tables: Mapping[str, pa.Table]) -> dict[str, schemas.Leakage]:
     """Count the rows that each split of ``tables`` shares with its train split, for ``data.json``."""
     audited = {name: tables[name] for name in AUDITED if name in tables}
     return {name: audit.counts() for name, audit in audit_splits(audited, tables["train"]).items()}

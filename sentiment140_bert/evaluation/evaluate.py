@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from typing_extensions import TypedDict
 
+from sentiment140_bert import schemas
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, HubError, RunError
 from sentiment140_bert.evaluation.baseline import Baselines, make_baselines
@@ -157,7 +158,7 @@ def _read_calibration(classifier: Classifier, model: str) -> Calibration | None:
     return Calibration(**models.read_calibration(classifier.config, model))
 
 
-def _describe_leakage(name: str, split: str, counts: Mapping[str, int | None], n: int) -> str:
+def _describe_leakage(name: str, split: str, counts: schemas.Leakage, n: int) -> str:
     near = f", {counts['near']:,} more nearly" if counts["near"] else ""
     return (
         f"leakage: {name}: {counts['exact']:,} of these {n:,} {split} tweets are in its training data{near}: "
@@ -238,7 +239,7 @@ class Leakage(NamedTuple):
     from 0, the ``exact`` and ``near`` ones.
     """
 
-    counts: dict[str, int | None]
+    counts: schemas.Leakage
     rows: dict[str, list[int]]
 
 
@@ -257,5 +258,5 @@ def find_leakage(training: TrainingData, table: pa.Table) -> Leakage | None:
     if training.hashes is None:
         return None
     rows = np.flatnonzero(np.isin(leakage.hash_texts(table["text"]), training.hashes)).tolist()
-    unknown = dict.fromkeys(("near", "same_user", "overlapping_in_time"))
-    return Leakage({"exact": len(rows)} | unknown, {"exact": rows, "near": []})
+    counts: schemas.Leakage = {"exact": len(rows), "near": None, "same_user": None, "overlapping_in_time": None}
+    return Leakage(counts, {"exact": rows, "near": []})
