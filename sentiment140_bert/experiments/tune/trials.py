@@ -219,13 +219,7 @@ def _train(
     settings = arguments.training_arguments(recipe.training, precision, run.checkpoints)
     environment = describe_environment(recipe, precision, 1, arguments_given)
     checkpoint = find_checkpoint(run, recipe, material.report["fingerprint"]) if attempt.is_retry else None
-    if checkpoint:
-        log.info("tune: resuming from %s", checkpoint.name)
-        environment = resume_environment(run, environment)
-        write_json(run.environment, environment)
-    else:
-        run.clear()
-        start_run(run, recipe, material.report, environment)
+    environment = _begin_run(run, recipe, material, environment, checkpoint)
     name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
     model = models.load_encoder(name, revision, recipe.training.seed, recipe.model.dropouts())
     reported = callbacks.EvaluationReporter(get_metric(recipe), report, attempt.scores, progress.advance)
@@ -251,6 +245,20 @@ def _train(
             raise Interrupted(message, RESUME, outcome.signal)
         write_json(run.environment, environment | {"training": describe_training(outcome, usage)})
     return None if reported.stopped else score_of(recipe, list(reported.values.values()))
+
+
+def _begin_run(
+    run: RunDir, recipe: Recipe, material: Material, environment: dict[str, Any], checkpoint: Path | None
+) -> dict[str, Any]:
+    """Write what a run begins with, or that it is resumed, and return the content of ``environment.json``."""
+    if not checkpoint:
+        run.clear()
+        start_run(run, recipe, material.report, environment)
+        return environment
+    log.info("tune: resuming from %s", checkpoint.name)
+    environment = resume_environment(run, environment)
+    write_json(run.environment, environment)
+    return environment
 
 
 def score_of(recipe: Recipe, scores: list[float]) -> float:

@@ -112,17 +112,25 @@ def tune(
         study = Study(store, name, identity)
         write_json(home.about, about)
         tuning = Tuning(home, study, recipe, material, own, arguments_given)
-        tuning.begin_tracking()
-        _run_trials(tuning, trials, began + timeout if timeout else None)
-        content = tuning.write_results()
-        if not content["best"] and not study.count_running():
-            raise _explain_nothing(content)
-        if seeds and content["best"]:
-            content = _compare(tuning, content, seeds, keep_models)
-        left = study.count_running()
-        if not left:
-            tuning.track_results(content)
-    return content | {"output": str(output), "left": left}
+        content = _run_study(tuning, trials, began + timeout if timeout else None, seeds, keep_models)
+    return content | {"output": str(output)}
+
+
+def _run_study(
+    tuning: Tuning, planned: int, until: float | None, seeds: list[int], keep_models: bool
+) -> dict[str, Any]:
+    """Run trials and comparison, and return the content of ``tuning.json`` with ``left``."""
+    tuning.begin_tracking()
+    _run_trials(tuning, planned, until)
+    content = tuning.write_results()
+    if not content["best"] and not tuning.study.count_running():
+        raise _explain_nothing(content)
+    if seeds and content["best"]:
+        content = _compare(tuning, content, seeds, keep_models)
+    left = tuning.study.count_running()
+    if not left:
+        tuning.track_results(content)
+    return content | {"left": left}
 
 
 def _run_trials(tuning: Tuning, planned: int, until: float | None) -> None:
