@@ -93,8 +93,7 @@ AT_LEAST_40 = [
 
 def test_how_long_a_secret_is_at_least() -> None:
     """The shortest secrets are found, shorter strings are not, in tweets and in binary files."""
-    rows = [*SHORTEST, *EXACT, *((start, "wJalr/3+=" * 9, 40) for start in AT_LEAST_40)]
-    wrong = []
+    rows, wrong = [*SHORTEST, *EXACT, *((start, "wJalr/3+=" * 9, 40) for start in AT_LEAST_40)], []
     for start, signs, length in rows:
         end = "@example.com" if start.startswith("://") else " "
         for count, is_found in ((length, True), (length - 1, False)):
@@ -113,10 +112,7 @@ def test_a_name_is_near_its_value_and_on_its_line() -> None:
         assert secrets.find_secret(f"{name}{' ' * 40}{HEX[:40]}".encode(), bare=False)
         assert secrets.find_secret(f"{name}{' ' * 41}{HEX[:40]}".encode(), bare=False) is None
         assert secrets.find_secret(f"{name}\n{HEX[:40]}".encode(), bare=False) is None
-
-
-def test_hexadecimal_digits_alone_are_a_key_in_text_and_none_in_binary_files() -> None:
-    assert secrets.find_secret(HEX[:40].encode())
+    assert secrets.find_secret(HEX[:40].encode())  # without a name only in text
     assert secrets.find_secret(b"\0 " + HEX[:40].encode()) is None
     assert secrets.find_secret(HEX[:40].encode(), bare=False) is None
     assert secrets.find_secret(HEX[:39].encode()) is secrets.find_secret(HEX[:41].encode()) is None
@@ -127,14 +123,13 @@ def test_what_this_machine_knows_is_found_in_any_file_and_form(tmp_path: Path, m
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
     raw = password.encode()
     contents = {"plain": raw, "binary": b"\0\xff" + raw, "JSON": json.dumps([password]).encode()}
-    contents |= {"address": quote(password, safe="").encode()}
+    contents["address"] = quote(password, safe="").encode()
     contents |= {f"base64 {at}": base64.b64encode(b"u" * at + b":" + raw) for at in range(4)}
     assert [name for name, content in contents.items() if not secrets.find_secret(content, secrets.list_known())] == []
     assert secrets.find_secret(password[:-1].encode(), secrets.list_known()) is None
-    check = secrets.make_tweet_check()
     for content in contents.values():
         with pytest.raises(SecretError, match=r"tweets\.parquet"):
-            check(content, "tweets.parquet")
+            secrets.make_tweet_check()(content, "tweets.parquet")
 
 
 IN_RUN = [
@@ -176,11 +171,7 @@ def test_in_any_surroundings() -> None:
     kinds = ("hf", "databricks", "wandb-bare", "aws-secret", "wandb-named", "aws-id")
     texts = {(kind, name): around(PLANTED[kind]) for kind in kinds for name, around in AROUND.items()}
     texts |= {(kind, "an address"): f"https://example.com/?key%3D{PLANTED[kind]}" for kind in ("hf", "databricks")}
-    assert [place for place, text in texts.items() if not secrets.find_secret(text.encode())] == []
-
-
-def test_in_the_shapes_that_tools_write_them() -> None:
-    texts = [
+    shapes = (
         f'"aws_secret_access_key": "{AWS}"',
         f"AWS_SECRET_ACCESS_KEY={AWS}",
         f"aws-secret-access-key: {AWS}",
@@ -188,8 +179,9 @@ def test_in_the_shapes_that_tools_write_them() -> None:
         f'"SecretAccessKey": "{AWS}"',
         f"machine api.wandb.ai\n  login user\n  password {HEX[:40]}",
         f'wandb.login(key="{HEX[:40]}")',
-    ]
-    assert [text for text in texts if not secrets.find_secret(text.encode())] == []
+    )
+    texts |= dict(enumerate(shapes))
+    assert [place for place, text in texts.items() if not secrets.find_secret(text.encode())] == []
 
 
 def test_what_this_machine_knows_stops_the_push_whatever_it_looks_like(
