@@ -199,13 +199,13 @@ def test_values_that_do_not_work_cost_their_trial_only(tmp_path: Path, tunable: 
     plain["tuning"] = {"learning_rate": [1e-3, 1e30]}
     plain["training"] |= {"learning_rate": 1e-3, "max_grad_norm": 0, "num_train_epochs": 1}
     (tmp_path / "wild.yaml").write_text(yaml.safe_dump(plain))
-    said = s140(
+    stderr = s140(
         "tune", "mine", "--recipe", "wild.yaml", "--trials", 6, "--final-seeds", 0, "--sampler", "random"
     ).stderr
     tuning = read(tmp_path / "mine")
     assert tuning["counts"]["complete"] + tuning["counts"]["failed"] == 6
     assert tuning["counts"]["failed"] > 0
-    assert "failed: Training diverged" in said
+    assert "failed: Training diverged" in stderr
     assert tuning["best"]["values"] == {"learning_rate": 1e-3}
     assert "Training diverged" in (tmp_path / "mine" / "README.md").read_text()
     plain["tuning"] = {"learning_rate": [1e29, 1e30]}

@@ -25,11 +25,11 @@ def test_the_same_command_again_trains_nothing(copied: Path, s140, tunable: Path
     left = RunDir(copied / "trials" / "trial-0005").checkpoints
     (left / "checkpoint-6").mkdir(parents=True)
     result = s140("tune", copied, "--recipe", tunable, "--trials", 6, "--final-seeds", 2)
-    said = result.stderr
+    stderr = result.stderr
     table = dict(line.split(maxsplit=1) for line in result.stdout.splitlines() if line.startswith(tuple(TUNING)))
     assert table["learning_rate"].split()[0] == f"{before['best']['values']['learning_rate']:.3g}"
-    assert "6 of 6 trials are done" in said
-    assert "step " not in said
+    assert "6 of 6 trials are done" in stderr
+    assert "step " not in stderr
     assert read(copied) == before
     assert (copied / "best.yaml").read_text() == best
     assert not left.exists()
@@ -68,9 +68,9 @@ def test_a_trial_that_another_process_trains_is_left_to_it(tmp_path: Path, s140,
         (folder / "study.json").write_text("{}")
         asked = ["tune", folder, "--recipe", tunable, "--trials", 1, "--final-seeds", 0]
         other = Command(*asked)
-        _, said = other.communicate()
+        _, stderr = other.communicate()
     assert other.returncode == 1
-    assert "is in use: training a trial by process" in said
+    assert "is in use: training a trial by process" in stderr
     assert rows_of(folder) == [(0, "FAIL")]
     s140(*asked)
     assert rows_of(folder) == [(0, "FAIL"), (1, "COMPLETE")]
@@ -84,12 +84,12 @@ def test_more_trials_go_on_where_the_others_ended(copied: Path, s140, tunable: P
 
 
 def kill(folder: Path, tunable: Path, trials: int, line: str) -> str:
-    """Kill a tuning where it says ``line``; return what it said until then."""
+    """Kill a tuning where it says ``line``; return its stderr."""
     words = ("tune", folder, "--recipe", tunable, "--trials", trials, "--final-seeds", 0)
     started = Command(*words, pause_at=line)
-    _, said = signalled(started, signal.SIGKILL)
-    assert started.returncode == -signal.SIGKILL, said
-    return said
+    _, stderr = signalled(started, signal.SIGKILL)
+    assert started.returncode == -signal.SIGKILL, stderr
+    return stderr
 
 
 def test_a_study_that_is_killed_twice_loses_nothing_and_repeats_nothing(
@@ -132,17 +132,17 @@ def test_two_processes_on_one_store_share_its_trials(tmp_path: Path, tunable: Pa
     first = Command(*asked, pause_at="tune: trial 0, evaluation 1")
     first.wait_until_paused()
     second = Command(*asked)
-    stdout, said = second.communicate()
-    assert second.returncode == 0, said
+    stdout, stderr = second.communicate()
+    assert second.returncode == 0, stderr
     assert "trials that other processes are running: 1" in stdout
-    assert "the last of them makes the comparison" in said
+    assert "the last of them makes the comparison" in stderr
     assert read(tmp_path / "mine")["final"] is None
     first.resume()
     _, own = first.communicate()
     assert first.returncode == 0, own
-    assert [number for number in range(3) if f"tune: trial {number} (" in said] == [1, 2]
+    assert [number for number in range(3) if f"tune: trial {number} (" in stderr] == [1, 2]
     assert [number for number in range(3) if f"tune: trial {number} (" in own] == [0]
-    assert "begun before" not in said + own
+    assert "begun before" not in stderr + own
     assert rows_of(tmp_path / "mine") == [(0, "COMPLETE"), (1, "COMPLETE"), (2, "COMPLETE")]
     final = read(tmp_path / "mine")["final"]
     assert final
@@ -151,8 +151,8 @@ def test_two_processes_on_one_store_share_its_trials(tmp_path: Path, tunable: Pa
 
 @pytest.mark.long
 def test_a_timeout_ends_the_trials_and_the_comparison_is_made(copied: Path, s140, tunable: Path) -> None:
-    said = s140("tune", copied, "--recipe", tunable, "--trials", 50, "--timeout", "0.001s", "--final-seeds", 2).stderr
-    assert "tune: the time is over" in said
+    stderr = s140("tune", copied, "--recipe", tunable, "--trials", 50, "--timeout", "0.001s", "--final-seeds", 2).stderr
+    assert "tune: the time is over" in stderr
     assert len(rows_of(copied)) == 6
     nothing = s140("tune", "new", "--recipe", tunable, "--trials", 5, "--timeout", "0.001s", code=1).stderr
     assert "The time was over before a trial came to its end." in nothing

@@ -43,17 +43,17 @@ IMPOSSIBLE: list[tuple[tuple[object, ...], int, str]] = [
 
 def test_what_makes_no_study(tunable: Path, tmp_path: Path) -> None:
     wrong = []
-    for arguments, code, said in IMPOSSIBLE:
+    for arguments, code, message in IMPOSSIBLE:
         words = ["tune", "new", "--recipe", str(tunable), *map(str, arguments)]
         result = CliRunner().invoke(main, words, catch_exceptions=False)
-        if (result.exit_code, result.stdout) != (code, "") or said not in result.stderr:
+        if (result.exit_code, result.stdout) != (code, "") or message not in result.stderr:
             wrong.append((arguments, result.exit_code, result.output))
         assert not (tmp_path / "new").exists(), arguments
     assert wrong == []
 
 
 @pytest.mark.parametrize(
-    ("ranges", "more", "said"),
+    ("ranges", "more", "message"),
     [
         (
             {"lr_scheduler_type": ["linear", "cosine_with_min_lr"]},
@@ -68,12 +68,12 @@ def test_what_makes_no_study(tunable: Path, tmp_path: Path) -> None:
     ],
 )
 def test_a_schedule_that_cannot_be_built_is_refused_before_the_tweets_are_prepared(
-    tmp_path: Path, s140, tunable: Path, ranges: dict[str, Any], more: dict[str, Any], said: str
+    tmp_path: Path, s140, tunable: Path, ranges: dict[str, Any], more: dict[str, Any], message: str
 ) -> None:
     plain = yaml.safe_load(tunable.read_text())
     (tmp_path / "bad.yaml").write_text(yaml.safe_dump(plain | {"tuning": ranges, "training": plain["training"] | more}))
     result = s140("tune", "new", "--recipe", "bad.yaml", code=1)
-    assert said in result.stderr
+    assert message in result.stderr
     assert "data: " not in result.stderr
     assert not (tmp_path / "new").exists()
 
@@ -120,8 +120,8 @@ def test_what_a_process_writes_that_begins_at_the_same_time_is_no_obstacle(tmp_p
 
 def test_trials_share_no_repository_of_checkpoints(s140, tunable: Path, tmp_path: Path) -> None:
     asked = ("tune", "mine", "--recipe", tunable, "--trials", 1, "--final-seeds", 0)
-    said = s140(*asked, "--checkpoint-repo-id", "you/checkpoints").stderr
-    assert "a tuning trains several models; nothing is kept in you/checkpoints" in said
+    stderr = s140(*asked, "--checkpoint-repo-id", "you/checkpoints").stderr
+    assert "a tuning trains several models; nothing is kept in you/checkpoints" in stderr
     assert load_recipe(str(tmp_path / "mine" / "best.yaml")).tracking.checkpoint_repo_id is None
 
 
