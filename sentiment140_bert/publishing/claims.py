@@ -28,7 +28,10 @@ DECIMAL = r"(?<![\w.,])(?:0?[.,][1-9]\d{0,15}|[1-9]\d[.,]\d{1,15}|100[.,]0{1,15}
 WHOLE = r"(?<![\w.,])(?:[1-9]\d|100)(?![\w%]|[.,]\d)"
 UNITS = r"(?!\s{0,3}(?:steps?|epochs?|hours?|minutes?|seconds?|days?|years?|tokens?|layers?|[hms]|ms|[gmkt]i?b)\b)"
 PERCENT = re.compile(r"\d\s{0,3}%|\b(?:per ?cent|percentage points?|prozent|pour ?cents?|por ?ciento)\b")
-RATIO = re.compile(r"(?<![\d/.,])\d[\d.,]{0,15}\s{0,3}(?:/|of|out of|von|sur|de|su)\s{0,3}\d[\d.,]{1,15}(?![\w/])")
+YEARS = r"(?!(?:19|20)\d\d/\d\d(?!\d))"  # 2025/26
+RATIO = re.compile(
+    rf"(?<![\d/.,]){YEARS}\d[\d.,]{{0,15}}\s{{0,3}}(?:/|of|out of|von|sur|de|su)\s{{0,3}}\d[\d.,]{{1,15}}(?![\w/])"
+)
 TWEETS = re.compile(
     r"\d[\d.,]{0,15}\s{0,3}(?:k|m|thousand|million|tausend|mio)?\s{0,3}(?:[a-z-]{1,20}\s{1,3}){0,2}"
     r"(?:tweets|examples|samples|texts|messages|reviews)\b"
