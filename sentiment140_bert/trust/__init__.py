@@ -10,6 +10,7 @@ A run directory, a model folder and a recipe may be untrusted. Two rules hold fo
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -82,7 +83,7 @@ def _walk(folder: Path) -> Iterator[tuple[Path, int]]:
 
 def _refuse_unreadable(error: OSError) -> None:
     """Refuse a folder that can be entered but not listed: what is in it would be used unseen."""
-    if isinstance(error, FileNotFoundError | NotADirectoryError):  # removed meanwhile, or a file
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):  # removed meanwhile, or there is no folder
         return
     raise TrustError(
         f"{error.filename} cannot be looked through: {error.strerror}.", "Make it readable, or do not use this folder."
