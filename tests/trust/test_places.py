@@ -219,6 +219,7 @@ def test_a_server_names_no_place_for_files_but_its_own() -> None:
 def test_a_run_of_somebody_else_is_not_told(run_copy: Path, encoder: Path, tmp_path: Path, monkeypatch) -> None:
     """Ids of tracked runs are public: cards name them."""
     mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setattr("mlflow.tracking.fluent._active_experiment_id", None)  # of another test
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'store.db'}")
     monkeypatch.setenv("WANDB_MODE", "offline")
     client = mlflow.MlflowClient()
@@ -228,7 +229,7 @@ def test_a_run_of_somebody_else_is_not_told(run_copy: Path, encoder: Path, tmp_p
     for name, state in states.items():
         for forged in (state, state | {"key": "0"}):
             write_json(run_copy / "tracking.json", {name: forged})
-            assert "did not start" in invoke(["evaluate", "RUN"], run_copy, encoder).output, forged
+            assert "did not start" in invoke(["track", "sync", "RUN"], run_copy, encoder).output, forged
     assert client.get_run(other).data.metrics == {"test/accuracy": 0.4667}
     assert client.list_artifacts(other) == []
     assert not list((run_copy / "wandb").glob("offline-run-*"))
@@ -287,6 +288,7 @@ def test_files_go_where_the_server_said_when_it_was_asked_first(run_copy: Path, 
 
     store = run_copy.parent / "store.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
+    monkeypatch.setattr("mlflow.tracking.fluent._active_experiment_id", None)  # of another test
     tracker = Mlflow(describe_tracked_run(RunDir(run_copy), saved_recipe(run_copy), live=False), {})
     tracker.open(lambda values: None)
     with contextlib.closing(sqlite3.connect(store)) as connection:
