@@ -22,6 +22,7 @@ def texts(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.long
 def test_contenders_count_the_same_work(smallest_run: Path, texts: Path, tmp_path: Path) -> None:
     shutil.copytree(smallest_run, tmp_path / "run")
     sentiment140_bert.export(str(tmp_path / "run"), quantize="int8")

@@ -95,6 +95,7 @@ def test_every_number_of_a_model_card(small_run: Path, local_run: Path, bare_run
         check_model_card(run)
 
 
+@pytest.mark.long
 @pytest.mark.realdata
 def test_every_number_of_a_model_card_for_real_tweets(real_run: Path) -> None:
     check_model_card(real_run)

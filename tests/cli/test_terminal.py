@@ -145,6 +145,7 @@ def test_what_a_terminal_cannot_show_is_escaped(classifier_folder: Path, encodin
     assert "\\U0001f600" in run("prepare", "--😀", code=2)
 
 
+@pytest.mark.long
 def test_a_text_typed_where_the_locale_is_c_is_read_as_utf_8(classifier_folder: Path) -> None:
     locale_c = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     text = "so happy 😀 at the café, don’t"

@@ -159,6 +159,7 @@ def test_a_timeout_ends_the_trials_and_the_comparison_is_made(copied: Path, s140
     assert "Give a longer --timeout" in nothing
 
 
+@pytest.mark.long
 def test_the_folder_may_be_renamed_and_damaged_results_are_written_again(copied: Path, s140, tunable: Path) -> None:
     before = read(copied)
     moved = copied.rename(copied.with_name("moved"))

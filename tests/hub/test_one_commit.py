@@ -76,6 +76,7 @@ def test_a_config_that_changes_between_its_two_requests_is_not_taken_for_the_old
     assert s140("predict", MODEL, "hello").stdout
 
 
+@pytest.mark.long
 def test_an_export_is_of_one_commit(hub: HubServer, changing: str, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     sentiment140_bert.export(MODEL, output=tmp_path / "exported")

@@ -60,6 +60,7 @@ def test_a_true_page_with_parts_by_hand_stays_true(published: Published, verify:
         assert verdict.code == 0, (name, verdict.named(), verdict.named("warning"))
 
 
+@pytest.mark.long
 def test_a_page_is_true_after_the_next_push(hub: HubServer, run_copy: Path, verify: Verify) -> None:
     card = run_copy / "model" / README
     card.write_text(HAND["before, between and after"](card.read_text("utf-8")), "utf-8")

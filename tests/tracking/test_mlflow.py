@@ -157,6 +157,7 @@ def test_evaluate_and_push_go_on_in_it(life: Path, tracked, hub, push, s140, one
     assert len(mlflow.MlflowClient(one_server.url).search_model_versions(f"name='{REGISTERED}'")) == 1
 
 
+@pytest.mark.long
 def test_a_run_of_the_callers_own_is_used_and_left_open(
     encoder: Path, mlflow_server: MlflowServer, tmp_path: Path
 ) -> None:

@@ -119,6 +119,7 @@ def test_overwriting_begins_another_tracked_run(
     assert [run.info.status for run in runs_of(mlflow_server, tmp_path.name)] == ["FINISHED", "FINISHED"]
 
 
+@pytest.mark.long
 def test_a_stopped_run_can_be_resumed_as_the_same_run_and_reported_elsewhere(
     encoder: Path, mlflow_server: MlflowServer, tmp_path: Path, s140
 ) -> None:

@@ -149,6 +149,7 @@ def test_after_a_kill_nothing_is_missing(encoder: Path, tmp_path: Path, s140) ->
     assert steps == set(range(1, 19))
 
 
+@pytest.mark.long
 def test_a_run_of_the_callers_own_is_used_and_left_open(encoder: Path, tmp_path: Path) -> None:
     import wandb
 

@@ -51,6 +51,7 @@ def test_it_ends_where_an_undisturbed_one_does(small_bert, tmp_path: Path, shape
     assert list(folder.rglob(".s140*")) == []
 
 
+@pytest.mark.long
 def test_other_means_are_told_on_the_terminal_and_by_the_card(small_bert, tmp_path: Path) -> None:
     """The same number of threads is not mentioned; another sums in another order, so the last bits may differ."""
     folder, words = tmp_path / "run", flags(model_name_or_path=small_bert(), num_train_epochs=3)

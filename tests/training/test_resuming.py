@@ -154,7 +154,9 @@ def test_more_odd_files_of_a_checkpoint(name: str, interrupted: Path, encoder: P
     assert refuse(changes, name, RunDir(tmp_path / "run"), interrupted, encoder) >= len(changes) / 2
 
 
-@pytest.mark.parametrize("optim", ["adafactor", "rmsprop", "sgd"])
+@pytest.mark.parametrize(
+    "optim", ["adafactor", *(pytest.param(name, marks=pytest.mark.long) for name in ("rmsprop", "sgd"))]
+)
 def test_a_run_with_another_optimizer_is_resumed(optim: str, encoder: Path, tmp_path: Path) -> None:
     """Its state is not the state of Adam."""
     run = RunDir(tmp_path / "run")
