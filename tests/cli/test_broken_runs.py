@@ -100,6 +100,8 @@ def test_a_finished_run(copies: Iterator[RunDir], call, command: str, whole: boo
     ways = ("wrong types",) if command in READ_ALL_TWEETS else ("wrong types", "a folder")
     failures = []
     cut = [(file, ways[at % len(ways)]) for at, file in enumerate(FILES, list(COMMANDS).index(command))]
+    if command in READ_ALL_TWEETS:
+        cut = cut[::3]
     for file, how in itertools.product(FILES, ways) if whole else cut:
         run = next(copies)
         damage(run.path / file, how)

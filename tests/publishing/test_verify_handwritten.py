@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 import sentiment140_bert as s140
 from hub_server import HubServer
 from on_hub import DATA, MODEL
