@@ -14,6 +14,7 @@ from sentiment140_bert.cli.options import (
     json_option,
     recipe_options,
     refuse_overwriting,
+    require_dataset,
     resolve_recipe,
 )
 from sentiment140_bert.cli.output import print_json, stdout_kept_clean
@@ -28,7 +29,10 @@ from sentiment140_bert.run import RunDir
 @click.argument("model", metavar="MODEL...", nargs=-1, required=True)
 @click.option("--model-revision", help="Branch, tag or commit of a Hub model.")
 @recipe_options(
-    "data", only=(*SOURCE_SETTINGS, "max_bad_rows", "max_samples", "split_seed"), aliases={"split_seed": ["--seed"]}
+    "data",
+    only=(*SOURCE_SETTINGS, "max_bad_rows", "max_samples", "split_seed"),
+    aliases={"split_seed": ["--seed"]},
+    optional=["dataset"],
 )
 @backend_option
 @click.option(
@@ -87,12 +91,7 @@ def check_flags(
     """Raise S140Error for flags that do not go together, or for a model without data of its own."""
     if differences and len(model) == 1:
         raise S140Error("--differences needs two models or more.", "For example: s140 evaluate A B --differences FILE")
-    names = [name for name, value in flags.items() if value is not None]
-    if names and not flags["dataset"]:
-        raise S140Error(
-            f"--{names[0].replace('_', '-')} was given without --dataset.",
-            "A run is scored on its own data; name other tweets with --dataset.",
-        )
+    require_dataset(flags, "A run is scored on its own data; name other tweets with --dataset.")
     if backend and (len(model) > 1 or not flags["dataset"]):
         raise S140Error(
             "--backend is for one model and the tweets of --dataset.",

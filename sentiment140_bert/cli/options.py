@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -35,13 +35,19 @@ class TypedText(click.ParamType):  # type: ignore[type-arg]
             raise S140Error(f"{value!a} is not valid Unicode.", "Is the terminal's encoding UTF-8?") from None
 
 
-def recipe_options(*sections: str, only: Sequence[str] = (), aliases: dict[str, list[str]] | None = None) -> Decorator:
+def recipe_options(
+    *sections: str,
+    only: Sequence[str] = (),
+    aliases: dict[str, list[str]] | None = None,
+    optional: Sequence[str] = (),
+) -> Decorator:
     """Return a decorator that adds options for the settings of these sections; one that is not used arrives as None.
 
     Args:
         sections: Of the recipe.
         only: Field names to offer; all when empty.
         aliases: Further flags of a field.
+        optional: Field names for which the command does without a value, whatever the recipe's default is.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,14 +55,14 @@ def recipe_options(*sections: str, only: Sequence[str] = (), aliases: dict[str, 
         for name, field in reversed(fields.items()):
             if not only or name in only:
                 flags = [f"--{name.replace('_', '-')}", *(ALIASES | (aliases or {})).get(name, [])]
-                function = _build_option(name, flags, field)(function)
+                function = _build_option(name, flags, field, name not in optional)(function)
         return function
 
     return decorate
 
 
-def _build_option(name: str, flags: list[str], field: FieldInfo) -> Decorator:
-    default = field.default
+def _build_option(name: str, flags: list[str], field: FieldInfo, has_default: bool) -> Decorator:
+    default = field.default if has_default else None
     text = f"{field.description}  [default: {_format_default(default)}]" if default not in (None, ()) else None
     kind = _plain_type(field.annotation)
     if kind is bool:
@@ -80,6 +86,13 @@ def _format_default(default: Any) -> str:
     if isinstance(default, tuple):
         return ",".join(default)
     return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def require_dataset(flags: Mapping[str, Any], hint: str) -> None:
+    """Raise S140Error if flags describe a dataset that is not named."""
+    names = [name for name, value in flags.items() if value is not None]
+    if names and not flags["dataset"]:
+        raise S140Error(f"--{names[0].replace('_', '-')} was given without --dataset.", hint)
 
 
 def refuse_overwriting(output: Path | None, *inputs: str | None) -> None:

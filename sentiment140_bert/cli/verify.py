@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from sentiment140_bert.cli.options import json_option, recipe_options, resolve_recipe
+from sentiment140_bert.cli.options import json_option, recipe_options, require_dataset, resolve_recipe
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.publishing.checks import TOLERANCE
@@ -22,7 +22,7 @@ WORDS |= {"warning": "WARNING"}
 @click.option("--model-revision", help="Branch, tag or commit of a Hub model.")
 @click.option("--tolerance", type=float, default=TOLERANCE, show_default=True, help="Largest difference of a score.")
 @click.option("--strict", is_flag=True, help="Exit with 1 where hand-written text reads like a claim.")
-@recipe_options("data", only=SOURCE_SETTINGS)
+@recipe_options("data", only=SOURCE_SETTINGS, optional=["dataset"])
 @json_option
 def verify(model: str, model_revision: str | None, tolerance: float, strict: bool, as_json: bool, **flags: Any) -> None:
     """Verify the page of MODEL, a Hub id, a run directory or a model folder.
@@ -37,6 +37,7 @@ def verify(model: str, model_revision: str | None, tolerance: float, strict: boo
     try:
         if not 0 <= tolerance <= 1:
             raise S140Error(f"--tolerance must be between 0 and 1, not {tolerance}.", "For example 0.001.")
+        require_dataset(flags, "A page is verified on its own tweets; name other ones with --dataset.")
         with stdout_kept_clean():
             import sentiment140_bert
 

@@ -248,3 +248,9 @@ def test_a_strangers_recipe_names_no_file_of_this_machine(small_run: Path, tmp_p
         name = other.partition(":")[0]
         (folder / "recipe.yaml").write_text(re.sub(rf"(?m)^( *){name}: .*$", rf"\1{other}", recipe), "utf-8")
         unchecked(verify(folder), "Name it with --dataset.")
+
+
+def test_flags_that_describe_a_dataset_need_one(s140) -> None:
+    """They are not ignored in silence."""
+    for flags in (("--label-map", "0=negative,1=positive"), ("--manual-test", "x.csv")):
+        assert f"{flags[0]} was given without --dataset" in s140("verify", "user/model", *flags, code=2).stderr
