@@ -52,7 +52,7 @@ FIRST = 100  # rows, in which an id is looked for
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A .jsonl, .csv or .parquet file. In .csv an apostrophe stands before what a spreadsheet would compute.",
+    help="A .jsonl, .csv or .parquet file. In .csv, cells that a spreadsheet would compute begin with an apostrophe.",
 )
 @backend_option
 @click.option("--calibrated", is_flag=True, help="Scores with the temperature of the validation split; labels stay.")

@@ -27,15 +27,15 @@ from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
     show_default=True,
     help="Parts of the training split, each predicted by a model of the others.",
 )
-@click.option("--most", type=click.IntRange(min=1), help="Write no more than so many.  [default: all suspects]")
+@click.option("--most", type=click.IntRange(min=1), help="Write at most this many.  [default: all suspects]")
 @click.option(
     "--sample",
     type=click.IntRange(min=0),
     default=50,
     show_default=True,
-    help="Mark so many of the written ones, drawn at random, to be read by hand (column sample).",
+    help="Mark this many of the written ones, chosen at random, for reading by hand (column sample).",
 )
-@click.option("--seed", default=42, show_default=True, help="Of the folds and of that sample.")
+@click.option("--seed", default=42, show_default=True, help="Seed of the folds and of that sample.")
 @json_option
 def suspects(
     run: Path, output: Path, by: str, folds: int, most: int | None, sample: int, seed: int, as_json: bool

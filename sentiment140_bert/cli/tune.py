@@ -36,7 +36,9 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
 @click.option(
     "--storage", help="Optuna store to be shared, as in postgresql://user@host/name.  [default: OUTPUT/study.db]"
 )
-@click.option("--study-name", help="Name of the study in the store.  [default: that of OUTPUT when it was new]")
+@click.option(
+    "--study-name", help="Name of the study in the store.  [default: the name that OUTPUT had when the study began]"
+)
 @click.option(
     "--sampler", type=click.Choice(["tpe", "random"]), default="tpe", show_default=True, help="Chooses values."
 )
@@ -51,7 +53,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
     "--final-seeds",
     default=3,
     show_default=True,
-    help="Seeds, from the recipe's next one, to compare best values and recipe on the test tweets; 0: no comparison.",
+    help="Number of seeds for comparing the best values with the recipe on the test tweets; 0: none.",
 )
 @click.option(
     "--keep-models", is_flag=True, help="Keep the models of the comparison; else scores and predictions only."

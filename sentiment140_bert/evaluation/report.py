@@ -56,7 +56,7 @@ def report(path: Path, output: Path | None = None, errors: int = DEFAULT_ERRORS,
         MissingExtra: ``attributions``, and captum is not installed.
     """
     if output and output.suffix.lower() not in (".html", ".htm"):
-        raise RunError(f"{output} is no name for a page.", "Let it end in .html.")
+        raise RunError(f"{output} is not the name of a page.", "It must end in .html.")
     with lock_if_writable(path, "writing a report"):
         return _write_report(path, output, errors, attributions)
 

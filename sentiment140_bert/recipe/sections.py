@@ -119,7 +119,7 @@ class DataConfig(Section):
     encoding: str | None = setting(None, "Text encoding of the file (default: UTF-8 if it is valid, else latin-1).")
     manual_test: str | None = setting(
         None,
-        "File or table: with hand-labelled tweets, scored apart as split 'manual' ('none' drops the dataset's own).",
+        "File or table:NAME with hand-labelled tweets, scored apart as split 'manual' ('none' drops the dataset's own).",
         **FILE,
     )
     max_bad_rows: Proportion = setting(0.01, "Largest share of malformed rows that is skipped and counted.")
@@ -145,7 +145,9 @@ class DataConfig(Section):
         None, "CSV of `s140 suspects` (column text, perhaps label): training tweets that are left out.", **FILE
     )
     split_seed: Seed = setting(42, "Seed of the sample and of the splits.")
-    max_length: Length = setting(128, "Tokens of a tweet, two of them special; longer ones are cut, and counted.")
+    max_length: Length = setting(
+        128, "Most tokens of a tweet, including 2 special ones; longer tweets are truncated and counted."
+    )
 
     def contradictions(self) -> Iterator[str]:
         shares = [size for size in (self.validation_size, self.test_size) if size < 1]
@@ -167,7 +169,8 @@ class TrainingConfig(Section):
     per_device_eval_batch_size: PositiveInteger = setting(64, "Tweets in an evaluation batch on each device.")
     gradient_accumulation_steps: PositiveInteger = setting(1, "Batches summed into one optimizer step.")
     auto_find_batch_size: bool = setting(
-        True, "Where a batch does not fit into memory, compute it in halves: the optimizer step stays the same."
+        True,
+        "Split a batch that does not fit into memory into halves until it does; the optimizer step stays the same.",
     )
     weight_decay: NonNegativeNumber = setting(0.01, "Weight decay of AdamW (biases and LayerNorm excluded).")
     warmup_steps: NonNegativeNumber = setting(0.0, "Warm-up: steps, or a share of all steps when below 1.")
@@ -188,7 +191,9 @@ class TrainingConfig(Section):
     save_steps: PositiveNumber = setting(500, "Steps between checkpoints with save_strategy=steps.")
     save_total_limit: PositiveInteger | None = setting(2, "Checkpoints kept (the best one always is).")
     load_best_model_at_end: bool = setting(True, "Keep the best checkpoint rather than the last one.")
-    metric_for_best_model: Metric = setting("eval_accuracy", "Validation metric that names the best checkpoint.")
+    metric_for_best_model: Metric = setting(
+        "eval_accuracy", "Validation metric that selects the best checkpoint: a score such as accuracy or f1, or loss."
+    )
     logging_steps: PositiveNumber = setting(50, "Steps between log lines.")
     precision: Literal["auto", "fp32", "fp16", "bf16"] = setting(
         "auto", "auto: bf16 where the GPU has it, fp16 on older ones, fp32 on a CPU."

@@ -120,7 +120,7 @@ class Sync:
     def _report(self, error: BaseException) -> None:
         self.is_reported = True
         log.warning(
-            "%s: %s. It is tried again; what it misses is kept, and is sent by: s140 track sync %s",
+            "%s: %s. It will be retried; what is missing is kept, and can be sent later: s140 track sync %s",
             self.tracker.name,
             plain(error),
             shlex.quote(str(self.tracked_run.run.path)),

@@ -162,7 +162,7 @@ def check_loaded(optimizer: Any, scheduler: Any) -> None:
 
     for weights, state in optimizer.state.items():
         if not isinstance(weights, torch.Tensor) or not isinstance(state, dict):
-            raise RunError("The checkpoint's optimizer.pt holds states of what is no weight of this model.", HINT)
+            raise RunError("The checkpoint's optimizer.pt has states of weights that this model does not have.", HINT)
         for name in MOMENTS & state.keys():
             _check_moment(name, state[name], weights)
     inner = getattr(optimizer, "optimizer", optimizer)  # accelerate's wrapper has the one that computes
@@ -196,7 +196,7 @@ def _check_adam(optimizer: Any) -> None:
             )
         step = state["step"]
         if getattr(step, "numel", int)() > 1 or not math.isfinite(float(step)):
-            raise RunError("The checkpoint's optimizer.pt counts its steps by no number.", HINT)
+            raise RunError("The checkpoint's optimizer.pt has a step count that is not a number.", HINT)
     for group in optimizer.param_groups:
         for name, default in optimizer.defaults.items():
             if not _is_like(group.get(name), default):

@@ -152,7 +152,7 @@ def test_two_processes_on_one_store_share_its_trials(tmp_path: Path, tunable: Pa
 @pytest.mark.long
 def test_a_timeout_ends_the_trials_and_the_comparison_is_made(copied: Path, s140, tunable: Path) -> None:
     stderr = s140("tune", copied, "--recipe", tunable, "--trials", 50, "--timeout", "0.001s", "--final-seeds", 2).stderr
-    assert "tune: the time is over" in stderr
+    assert "tune: --timeout is reached" in stderr
     assert len(rows_of(copied)) == 6
     nothing = s140("tune", "new", "--recipe", tunable, "--trials", 5, "--timeout", "0.001s", code=1).stderr
     assert "The time was over before a trial came to its end." in nothing

@@ -318,7 +318,7 @@ def test_a_store_names_no_file_to_be_removed_and_holds_tables_alone(tmp_path: Pa
     file.write_bytes(sound)
     Store(f"sqlite:///{file}")
     os.link(file, tmp_path / "second.db")
-    with pytest.raises(StoreError, match="second name"):
+    with pytest.raises(StoreError, match="hard link"):
         Store(f"sqlite:///{tmp_path / 'second.db'}")
 
 

@@ -68,9 +68,9 @@ def suspects(
         output: A ``.csv`` file; its folder must exist.
         by: ``baseline``: cross-validated TF-IDF; ``model``: the run's own recipe, trained ``folds`` times.
         folds: Parts of the training split, each predicted by what was trained on the others.
-        most: Write no more than so many.
-        sample: Mark so many of them, drawn at random, in the column ``sample``.
-        seed: Of the folds and of that sample.
+        most: Write at most this many.
+        sample: Mark this many of them, chosen at random, in the column ``sample``.
+        seed: Seed of the folds and of that sample.
 
     Returns:
         ``looked_at``, ``suspects`` (all), ``written``, ``share`` (of the looked at), ``noise`` (for each label the

@@ -196,7 +196,7 @@ def _check_file(file: Path) -> None:
     if not file.is_file():
         return
     if file.stat().st_nlink > 1:
-        raise StoreError(f"{file} is a second name of another file.", "Do not use this store, or copy it.")
+        raise StoreError(f"{file} is a hard link to another file.", "Do not use this store, or copy it.")
     # Not read-only: SQLite first brings a file back to before a change that a killed process had begun.
     with contextlib.closing(sqlite3.connect(file, timeout=0)) as connection:
         try:

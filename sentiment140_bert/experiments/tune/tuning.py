@@ -164,7 +164,7 @@ def _run_trials(tuning: Tuning, planned: int, until: float | None) -> None:
                 if time.monotonic() > patience:
                     return
                 time.sleep(1.0)
-    log.info("tune: the time is over")
+    log.info("tune: --timeout is reached")
 
 
 def _compare(tuning: Tuning, content: dict[str, Any], seeds: list[int], keep_models: bool) -> dict[str, Any]:
