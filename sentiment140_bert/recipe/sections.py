@@ -119,7 +119,7 @@ class DataConfig(Section):
     encoding: str | None = setting(None, "Text encoding of the file (default: UTF-8 if it is valid, else latin-1).")
     manual_test: str | None = setting(
         None,
-        "File or table:NAME with hand-labelled tweets, scored apart as split 'manual' ('none' drops the dataset's own).",
+        "File or table:NAME of hand-labelled tweets, scored apart as split 'manual' ('none': not the dataset's own).",
         **FILE,
     )
     max_bad_rows: Proportion = setting(0.01, "Largest share of malformed rows that is skipped and counted.")
