@@ -142,7 +142,7 @@ def test_nothing_is_replaced_unasked(spark, table, encoder: Path, target: str, s
     assert "4 rows" in s140(*arguments, second, "--output-table", target, "--overwrite").stdout
     assert spark.table(target).count() == 4
     same = s140(*arguments, first, "--output-table", first.upper(), "--overwrite", code=1)
-    assert "is the table that is read" in same.stderr
+    assert "is the table to read" in same.stderr
     assert spark.table(first).count() == 6
 
 
