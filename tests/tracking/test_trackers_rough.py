@@ -16,6 +16,7 @@ from mlflow_server import MlflowServer, runs_of, steps_of
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.tracking import tracks
 from sentiment140_bert.tracking.sync import plain
+from sentiment140_bert.tracking.sync_state import make_id
 from tiny_run import flags
 from told import change_scores, tell
 
@@ -78,7 +79,8 @@ def test_scoring_where_the_packages_are_gone(run_copy: Path, tmp_path: Path) -> 
         f"    return None if name.partition('.')[0] in {names!r} else find(name, path, target)\n"
         "PathFinder.find_spec = staticmethod(without)\n"
     )
-    (run_copy / "tracking.json").write_text(json.dumps({name: {"id": "x"} for name in names}))
+    state = {"id": make_id("key"), "key": "key"}
+    (run_copy / "tracking.json").write_text(json.dumps(dict.fromkeys(names, state)))
     path = os.pathsep.join([str(tmp_path / "hide"), *filter(None, [os.environ.get("PYTHONPATH")])])
     started = Command("evaluate", run_copy, env={"PYTHONPATH": path}, fresh=True)
     _, stderr = started.communicate()
