@@ -222,6 +222,7 @@ def test_a_run_of_somebody_else_is_not_told(run_copy: Path, encoder: Path, tmp_p
     monkeypatch.setattr("mlflow.tracking.fluent._active_experiment_id", None)  # of another test
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'store.db'}")
     monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
     client = mlflow.MlflowClient()
     other = client.create_run(client.create_experiment("own"), tags={"s140.key": "1234"}).info.run_id
     client.log_metric(other, "test/accuracy", 0.4667)
