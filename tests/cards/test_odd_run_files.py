@@ -13,9 +13,11 @@ import pytest
 from click.testing import CliRunner
 
 from sentiment140_bert.cli import main
+from sentiment140_bert.run import RunDir
 
 pytest_plugins = "model_fixtures"
 FILES = ["metrics.json", "data.json", "environment.json"]
+MEASURED = {"value": 0.5, "low": 0.4, "high": 0.6}
 ODD = [None, "x $ | ` <b>\n", [], {}, -1, 10**15, math.inf, True, [None], {"a $": [1]}]
 
 
@@ -91,3 +93,21 @@ def test_odd_values(smallest_run: Path, tmp_path: Path, name: str, chosen: slice
     tried, defects = failures(smallest_run, name, chosen, tmp_path / "run")
     assert tried
     assert defects == []
+
+
+def test_tables_have_their_size(smallest_run: Path, tmp_path: Path) -> None:
+    """A picture of 30,000 slices would be 180 m high, and the report reads three rows of a confusion matrix."""
+    run = RunDir(shutil.copytree(smallest_run, tmp_path / "run"))
+    sound = json.loads(run.metrics.read_text())
+    name, split = next(iter(sound["splits"].items()))
+    three_way = {"matrix": [[1] * 3] * 4, "n": 3} | dict.fromkeys(("accuracy", "macro_recall", "macro_f1"), MEASURED)
+    slices = [{"name": "x", "n": 1, "accuracy": MEASURED, "rest": 0.5, "p_value": None, "worse": False}] * 1_001
+    odd = (
+        ("slices", sound | {"splits": {name: split | {"slices": slices}}}),
+        ("matrix", sound | {"splits": {name: split | {"three_way": three_way | {"recall": {}}}}}),
+        ("level", sound | {"intervals": sound["intervals"] | {"level": 1e308}}),
+    )
+    for key, content in odd:
+        run.metrics.write_text(json.dumps(content))
+        result = CliRunner().invoke(main, ["card", str(run.path)])
+        assert (result.exit_code, key in result.output) == (1, True), result.output

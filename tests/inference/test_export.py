@@ -214,6 +214,15 @@ def test_a_new_export_takes_the_place_of_the_old(changeable: Path, s140: Callabl
     assert "has no model_int8.onnx" in s140("predict", changeable, "good", "--backend", "onnx-int8", code=1).stderr
 
 
+def test_an_export_replaces_nothing_that_it_did_not_write(exported: Path, tmp_path: Path, s140: Callable) -> None:
+    folder = Path(shutil.copytree(exported / "onnx", tmp_path / "web"))
+    (folder / "site").mkdir()
+    (folder / "site" / "index.html").write_text("my own page")
+    shown = s140("export", exported, "--output", folder, code=1)
+    assert "holds more than an export: site" in shown.stderr
+    assert (folder / "site" / "index.html").read_text() == "my own page"
+
+
 @pytest.mark.long
 def test_a_model_folder_keeps_its_export_inside(classifier_folder: Path, tmp_path: Path, s140: Callable) -> None:
     folder = Path(shutil.copytree(classifier_folder, tmp_path / "model"))

@@ -127,6 +127,21 @@ def test_a_copy_that_is_cut_off_leaves_old_or_new_files(tmp_path: Path, monkeypa
     }
 
 
+def test_no_link_is_followed_from_or_to_a_volume(tmp_path: Path) -> None:
+    """What it leads to would be read by everybody who may read the volume."""
+    (tmp_path / "id_rsa").write_text("my own key")
+    local, target = RunDir(tmp_path / "local"), RunDir(tmp_path / "target")
+    (target.path / "wandb").mkdir(parents=True)
+    (target.path / "wandb" / "x.log").symlink_to(tmp_path / "id_rsa")
+    (target.path / "note.txt").write_text("of the run")
+    copy = volumes.VolumeCopy(local, target)
+    copy.fetch()
+    assert [path.name for path in sorted(local.path.rglob("*"))] == ["note.txt", "wandb"]
+    (local.path / "y.log").symlink_to(tmp_path / "id_rsa")
+    copy.update()
+    assert not (target.path / "y.log").exists()
+
+
 @pytest.mark.long
 def test_an_overwritten_run_leaves_nothing_behind(volume: Path, encoder: Path, s140) -> None:
     chosen = flags(model_name_or_path=encoder, max_steps=1)

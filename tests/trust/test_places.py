@@ -236,6 +236,22 @@ def test_a_run_of_somebody_else_is_not_told(run_copy: Path, encoder: Path, tmp_p
     assert not list((run_copy / "wandb").glob("offline-run-*"))
 
 
+@pytest.mark.parametrize("title", ["../precious", "/precious", "..", "a/../../precious"])
+def test_the_name_of_a_run_does_not_lead_out_of_the_folder_of_tensorboard(
+    run_copy: Path, tmp_path: Path, monkeypatch, title: str
+) -> None:
+    from sentiment140_bert.tracking.tensorboard import Tensorboard
+
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "logs"))
+    recipe = saved_recipe(run_copy).with_values({"run_name": title})
+    tracker = Tensorboard(describe_tracked_run(RunDir(run_copy), recipe, live=False), {})
+    tracker.open(lambda values: None)
+    tracker.close("FINISHED")
+    (folder,) = (tmp_path / "logs").iterdir()
+    assert list(folder.iterdir())
+    assert not (tmp_path / "precious").exists()
+
+
 def test_a_name_of_a_tracked_run_is_no_path(run_copy: Path, encoder: Path, tmp_path: Path) -> None:
     for name in ("../../out", "/tmp/out", "..", ".", "a/b"):
         write_json(run_copy / "tracking.json", {"trackio": {"id": name}})

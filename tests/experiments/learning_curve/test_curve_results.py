@@ -131,3 +131,11 @@ def test_the_picture_is_the_same_for_the_same_curve(tmp_path: Path, accuracies: 
 )
 def test_sizes_are_written_short(size: int, name: str) -> None:
     assert pictures.shorten_size(size) == name
+
+
+def test_a_reason_computes_nothing_in_a_spreadsheet() -> None:
+    curve = curve_of(ACCURACIES)
+    (failed,) = (point for size in curve["sizes"] for point in size["points"] if point.get("reason"))
+    failed["reason"] = '=HYPERLINK("http://evil.example","x")'
+    reasons = [row["reason"] for row in csv.DictReader(io.StringIO(pictures.render_csv(curve)))]
+    assert [reason for reason in reasons if reason] == ["'" + failed["reason"]]
