@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The real job on a GPU of your own: installs, says what the machine has and how long it takes, trains, or goes on with
+# The real job on your own GPU: installs, reports what the machine has and how long the job takes, and trains, or resumes
 # a run that was stopped. Flags of a recipe go to both, for example: bash scripts/local_gpu.sh --dataset stanford
 # S140_RUN names another run directory than runs/local-8gb. With --quickstart as the first argument it runs
 # scripts/quickstart.sh where there is no GPU.
@@ -18,7 +18,7 @@ if [ "${gpus#GPU }" = "$gpus" ]; then
 There is no NVIDIA GPU here, or its driver is not installed: nvidia-smi lists none. Nothing was installed.
   with a GPU      install its driver (nvidia.com/drivers; on Ubuntu: sudo ubuntu-drivers install), reboot, try again
   in WSL          install the driver in Windows, not in WSL; then nvidia-smi works there too
-  without a GPU   bash scripts/quickstart.sh, or bash scripts/local_gpu.sh --quickstart: the whole way, small, on a CPU
+  without a GPU   bash scripts/quickstart.sh, or bash scripts/local_gpu.sh --quickstart: all steps on a small sample, on a CPU
 END
   exit 3
 fi
@@ -39,13 +39,13 @@ if [ -f "$run/recipe.yaml" ] && [ -f "$run/metrics.json" ]; then
   echo "The run in $run is finished. Start another one: S140_RUN=runs/another bash scripts/local_gpu.sh" >&2
 else
   if [ -f "$run/recipe.yaml" ] && [ -f "$run/environment.json" ]; then
-    echo "going on with the unfinished run in $run …" >&2
+    echo "resuming the unfinished run in $run …" >&2
   else
     s140 doctor --recipe local-8gb --output-dir "$run" "$@"
     echo
   fi
-  echo "Ctrl-C stops it with a checkpoint, and this goes on from there: $again" >&2
-  # An unfinished run is gone on with; with other flags than those it was begun with it is refused, with what differs.
+  echo "Ctrl-C stops it with a checkpoint; to resume from there: $again" >&2
+  # An unfinished run is resumed; with other flags than it was started with, it is refused and the differences are listed.
   s140 train --recipe local-8gb --output-dir "$run" "$@"
 fi
 cat <<END

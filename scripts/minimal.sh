@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The lowest versions that pyproject.toml allows, installed for real, and a fast part of the tests against them.
-# torch alone is the version of constraints.txt, which pip has at hand since scripts/setup.sh: on Linux each version of
-# PyPI's is gigabytes. S140_MINIMAL_TORCH names another one, such as the lowest: S140_MINIMAL_TORCH=2.11.0.
+# Only torch is the version of constraints.txt, which scripts/setup.sh left in pip's cache: on Linux each version on
+# PyPI is gigabytes. S140_MINIMAL_TORCH names another one, such as the lowest: S140_MINIMAL_TORCH=2.11.0.
 # S140_MINIMAL names a folder to keep the environment in; default: a temporary one.
 # Arguments go to pytest in place of the tests named below.
 set -euo pipefail
@@ -29,7 +29,7 @@ pip() { "$place/venv/bin/python" -m pip --quiet --disable-pip-version-check "$@"
 pip install uv
 uv=$place/venv/bin/uv
 echo "torch==$torch" > "$place/torch.txt"
-rm -f "$place/all.txt"  # uv would keep to what stands in it
+rm -f "$place/all.txt"  # uv would keep the versions in it
 "$uv" pip compile --quiet pyproject.toml "${extras[@]/#/--extra=}" --resolution lowest-direct --override "$place/torch.txt" -o "$place/all.txt"
 # pip brings torch, and with it what that build of it needs: nothing of CUDA, where it is one without.
 grep -vE '^(torch|triton|nvidia-c[a-z]|nvidia-nv|nvidia-nccl|cuda-)' "$place/all.txt" > "$place/lowest.txt"

@@ -1,10 +1,10 @@
-"""Runs `s140` with the words given, and says how much memory that took at its peak.
+"""Run `s140` with the given arguments, and print its peak memory.
 
     python scripts/peak_memory.py prepare --dataset tweets.csv.gz
     python scripts/peak_memory.py predict MODEL --input texts.txt --output answers.parquet
 
-Printed as the last line of stderr: MiB of resident memory, the largest of the process and of those that it started
-(`ru_maxrss` of wait4, in Linux's KiB), and seconds. The exit code is that of `s140`.
+The last line of stderr has the peak resident memory in MiB, the largest of the process and of those that it started
+(`ru_maxrss` of wait4, which Linux gives in KiB), and the seconds. The exit code is that of `s140`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 
 
 def main(words: list[str]) -> int:
-    """Runs it, and returns its exit code."""
+    """Run the command, and return its exit code."""
     started = time.perf_counter()
     command = [sys.executable, "-m", "sentiment140_bert", *words]
     child = os.posix_spawn(sys.executable, command, os.environ)

@@ -9,7 +9,7 @@ echo
 s140 predict "$run" "omg the new album is sooo good, can't stop listening" "missed the last bus home, and now it's raining &amp; cold"
 cat <<END
 
-The run lies in $run: metrics.json (scores), data.json (what became of the tweets), model/ (for pipeline("text-classification")).
+The run is in $run: metrics.json (scores), data.json (what became of the tweets), model/ (for pipeline("text-classification")).
 Activate the tool:  source .venv/bin/activate
 Then for example:   s140 predict $run --input tweets.csv --output labels.csv
                     s140 train --recipe bert-base-100k       (the real job: GPU, Hub in reach)

@@ -1,4 +1,4 @@
-"""The whole ordeal: a table of what was tried, what survived and what was lost; ``--short`` is a cut of it."""
+"""Try to break everything, and print a table of what was tried, survived and lost; ``--short`` tries less."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ TESTS = {
 
 
 class Row(NamedTuple):
-    """A line of the table. What could not be tried here (no GPU, not root) is ``skipped``."""
+    """One line of the table; ``skipped`` counts what cannot be tried on this machine (no GPU, not root)."""
 
     case: str
     tried: int
@@ -64,10 +64,11 @@ class Row(NamedTuple):
     seconds: float
 
 
-def killed(kills: int, seed: int) -> Iterator[bool]:
-    """Kills runs at random moments, several times each, between their first sign of life and their last. Every third
-    time a file of the newest checkpoint is damaged as well. Each must go on by the same command, and end with weights
-    and scores that agree in every byte with those of a run that nobody disturbed.
+def kill_runs(kills: int, seed: int) -> Iterator[bool]:
+    """Kill runs at random moments, several times each, between their first and last output.
+
+    Every third time a file of the newest checkpoint is damaged as well. Each run must resume by the same command, and
+    end with weights and scores that are equal, byte by byte, to those of an undisturbed run.
     """
     draw = random.Random(seed)
     with tempfile.TemporaryDirectory() as place:
@@ -102,7 +103,7 @@ def killed(kills: int, seed: int) -> Iterator[bool]:
 
 
 def find_damage(count: int, seed: int) -> Iterator[bool]:
-    """Damages a checkpoint in a way that is drawn; it must not be taken for a whole one."""
+    """Damage a checkpoint in a random way; it must not pass as complete."""
     draw = random.Random(seed)
     with tempfile.TemporaryDirectory() as place:
         words = flags(model_name_or_path=write_small_bert(Path(place) / "bert"), num_train_epochs=1)
@@ -112,22 +113,22 @@ def find_damage(count: int, seed: int) -> Iterator[bool]:
             copy = Path(place) / "copies" / newest.name
             shutil.copytree(newest, copy)
             done = damaged(copy, draw)
-            found = newest_complete(copy.parent) is None
-            if not found:
-                print(f"not found: {done}", file=sys.stderr)
-            yield found
+            is_detected = newest_complete(copy.parent) is None
+            if not is_detected:
+                print(f"not detected: {done}", file=sys.stderr)
+            yield is_detected
             shutil.rmtree(copy)
 
 
-def counted(case: str, tries: Iterator[bool]) -> Row:
-    """Goes through all tries."""
+def count_survivors(case: str, tries: Iterator[bool]) -> Row:
+    """Go through all tries."""
     started = time.monotonic()
     survived = list(tries)
     return Row(case, len(survived), sum(survived), 0, time.monotonic() - started)
 
 
-def fuzzed(target: str, inputs: int, seed: int) -> Row:
-    """Tries mutated inputs; the first defect ends it."""
+def fuzz(target: str, inputs: int, seed: int) -> Row:
+    """Try mutated inputs until the first defect."""
     started = time.monotonic()
     words = [sys.executable, "scripts/fuzz.py", target, "--inputs", str(inputs), "--seed", str(seed)]
     ended = subprocess.run(words, cwd=HERE, check=False, capture_output=True, text=True)
@@ -136,8 +137,8 @@ def fuzzed(target: str, inputs: int, seed: int) -> Row:
     return Row(f"fuzzed: {target}", inputs, inputs - (ended.returncode != 0), 0, time.monotonic() - started)
 
 
-def tested(case: str, selection: list[str]) -> Row:
-    """Runs tests and counts them."""
+def run_tests(case: str, selection: list[str]) -> Row:
+    """Run tests and count them."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as place:
         words = [sys.executable, "-m", "pytest", "-q", f"--junitxml={place}/counts.xml", *selection]
@@ -152,32 +153,32 @@ def tested(case: str, selection: list[str]) -> Row:
     return Row(case, tried, tried - int(suite["failures"]) - int(suite["errors"]), skipped, time.monotonic() - started)
 
 
-def cases(seed: int, short: bool) -> dict[str, Callable[[], Row]]:
-    """What is to be tried, by name."""
+def list_cases(seed: int, short: bool) -> dict[str, Callable[[], Row]]:
+    """Return what to try, by name."""
     kills, cuts = (4, 50) if short else (20, 300)
-    found: dict[str, Callable[[], Row]] = {
-        "killed at a random moment": lambda: counted("killed at a random moment", killed(kills, seed)),
-        "damaged checkpoints": lambda: counted("damaged checkpoints", find_damage(cuts, seed)),
+    cases: dict[str, Callable[[], Row]] = {
+        "killed at a random moment": lambda: count_survivors("killed at a random moment", kill_runs(kills, seed)),
+        "damaged checkpoints": lambda: count_survivors("damaged checkpoints", find_damage(cuts, seed)),
     }
     for target, inputs in (FUZZED_SHORT if short else FUZZED).items():
-        found[f"fuzzed: {target}"] = lambda target=target, inputs=inputs: fuzzed(target, inputs, seed)
-    if not short:  # the whole of tests/ runs beside the short one anyway
-        found |= {case: lambda case=case, chosen=chosen: tested(case, chosen) for case, chosen in TESTS.items()}
-    return found
+        cases[f"fuzzed: {target}"] = lambda target=target, inputs=inputs: fuzz(target, inputs, seed)
+    if not short:  # the short form is itself a test, and the other tests run next to it
+        cases |= {case: lambda case=case, chosen=chosen: run_tests(case, chosen) for case, chosen in TESTS.items()}
+    return cases
 
 
 def main() -> None:
-    """Tries everything, prints the table, and exits with 1 if anything was lost."""
+    """Try everything, print the table, and exit with 1 if anything was lost."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", help="the name of one case")
-    given = parser.parse_args()
-    chosen = cases(given.seed, given.short)
-    if given.only:
-        if given.only not in chosen:
-            parser.error(f"there is no {given.only!r}; there are: {', '.join(chosen)}")
-        chosen = {given.only: chosen[given.only]}
+    arguments = parser.parse_args()
+    chosen = list_cases(arguments.seed, arguments.short)
+    if arguments.only:
+        if arguments.only not in chosen:
+            parser.error(f"there is no case {arguments.only!r}; choose one of: {', '.join(chosen)}")
+        chosen = {arguments.only: chosen[arguments.only]}
     rows = []
     print(f"{'case':<28}{'tried':>8}{'survived':>10}{'lost':>6}{'skipped':>9}{'seconds':>9}", flush=True)
     for run in chosen.values():

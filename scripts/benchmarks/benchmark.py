@@ -52,7 +52,7 @@ def only_option(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any
 
 @dataclass(frozen=True)
 class Work:
-    """What one turn of a contender did."""
+    """The work that a contender did in one turn."""
 
     tweets: int = 0
     tokens: int = 0  # of these tweets, without padding

@@ -1,4 +1,4 @@
-"""How fast this machine multiplies matrices: no model can be faster than its products."""
+"""Measure how fast this machine multiplies matrices: no model can be faster than its products."""
 
 from __future__ import annotations
 

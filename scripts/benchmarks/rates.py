@@ -22,7 +22,7 @@ from sentiment140_bert.recipe import Recipe
 @click.option("--model", default="bundled:minilm", show_default=True, help="The encoder that is fine-tuned.")
 @click.option("--max-samples", type=int, help="Tweets drawn from the dataset.  [default: all]")
 @click.option("--validation-size", type=float, default=0.05, show_default=True, help="Share or number of tweets.")
-@click.option("--batch-sizes", default="32", show_default=True, help="Separated by commas, as the next three.")
+@click.option("--batch-sizes", default="32", show_default=True, help="Comma-separated, like the next three.")
 @click.option("--learning-rates", default="1e-4", show_default=True)
 @click.option("--warmup", default="0.06", show_default=True, help="Shares of all steps.")
 @click.option("--seeds", default="42", show_default=True)

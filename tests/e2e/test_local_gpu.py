@@ -86,25 +86,25 @@ def test_what_the_doctor_refuses_is_not_trained(clone: Path) -> None:
     assert [line.split()[1] for line in calls(result)] == ["doctor"]
 
 
-def test_an_unfinished_run_is_gone_on_with_and_a_finished_one_left_alone(clone: Path) -> None:
+def test_resumes_an_unfinished_run_and_leaves_a_finished_one_alone(clone: Path) -> None:
     run = clone / "runs" / "local-8gb"
     run.mkdir(parents=True)
     for name in ("recipe.yaml", "environment.json"):
         (run / name).write_text("")
     result = in_clone(clone, "--dataset", "stanford")
     assert calls(result) == ["s140 train --recipe local-8gb --output-dir runs/local-8gb --dataset stanford"]
-    assert "going on with the unfinished run" in result.stderr
+    assert "resuming the unfinished run" in result.stderr
     (run / "metrics.json").write_text("")
     result = in_clone(clone)
     assert calls(result) == []
     assert "is finished" in result.stderr
 
 
-def test_it_says_how_to_go_on_with_this_very_run(clone: Path) -> None:
+def test_says_how_to_resume_this_very_run(clone: Path) -> None:
     result = in_clone(clone, "--dataset", "my tweets.csv", S140_RUN="runs/the other")
     again = r"S140_RUN=runs/the\ other bash scripts/local_gpu.sh --dataset my\ tweets.csv"
-    assert f"goes on from there: {again}\n" in result.stderr
-    assert "goes on from there: bash scripts/local_gpu.sh\n" in in_clone(clone, S140_RUN="").stderr
+    assert f"to resume from there: {again}\n" in result.stderr
+    assert "to resume from there: bash scripts/local_gpu.sh\n" in in_clone(clone, S140_RUN="").stderr
 
 
 def test_with_a_gpu_the_quickstart_is_not_needed(clone: Path) -> None:

@@ -1,4 +1,4 @@
-"""Runs one after the other in one process leave nothing behind; scripts/soak.py is the long form of it."""
+"""Check that runs in one process, one after the other, leave nothing behind; scripts/soak.py is the long form."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "soak.py"
 
 @pytest.fixture(scope="module")
 def soak():
-    """The script as a module."""
+    """Load the script as a module."""
     spec = importlib.util.spec_from_file_location("soak", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -25,8 +25,8 @@ def soak():
 
 
 @pytest.mark.long
-def test_four_runs_hold_no_more_than_two(encoder: Path, tmp_path: Path) -> None:
-    """Files, threads, processes and temporary files; for memory four runs are too few."""
+def test_four_runs_leave_no_more_than_two(encoder: Path, tmp_path: Path) -> None:
+    """Check files, threads, processes and temporary files; four runs are too few to judge memory."""
     settings = {
         "model_name_or_path": encoder,
         "max_samples": 200,
@@ -54,26 +54,26 @@ def test_four_runs_hold_no_more_than_two(encoder: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_could_not_fail_is_refused(soak, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_refuses_a_soak_that_cannot_fail(soak, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     for words in (["--runs", "1"], ["--runs", "2"], ["--warm-up", "0"], ["--warm-up", "50"]):
         monkeypatch.setattr(sys, "argv", ["soak.py", *words])
         with pytest.raises(SystemExit) as ended:
             soak.main()
         assert ended.value.code == 2
-        assert "nothing can be seen to grow" in capsys.readouterr().err, words
+        assert "--warm-up must be at least 1" in capsys.readouterr().err, words
 
 
 @pytest.mark.parametrize("name", ["files", "threads", "children", "temporary"])
-def test_what_grows_is_named(soak, name: str) -> None:
-    rows = [soak.Held(700.0, 8, 5, 0, 1) for _ in range(5)]
-    assert soak.grown(rows) == []
-    assert soak.grown([*rows, rows[0]._replace(**{name: 9})]) == [
+def test_names_what_grows(soak, name: str) -> None:
+    rows = [soak.Resources(700.0, 8, 5, 0, 1) for _ in range(5)]
+    assert soak.find_growth(rows) == []
+    assert soak.find_growth([*rows, rows[0]._replace(**{name: 9})]) == [
         f"{name}: {getattr(rows[0], name)} after the first runs, 9 at the end"
     ]
 
 
 def test_memory_is_judged_by_its_slope(soak) -> None:
-    held = [soak.Held(700 + 0.9 * run + 5 * (run % 2), 8, 5, 0, 1) for run in range(20)]
-    assert soak.grown(held) == []
-    held = [soak.Held(700 + 1.5 * run, 8, 5, 0, 1) for run in range(20)]
-    assert soak.grown(held) == ["memory grows by 1.50 MiB a run; 1 are allowed"]
+    rows = [soak.Resources(700 + 0.9 * run + 5 * (run % 2), 8, 5, 0, 1) for run in range(20)]
+    assert soak.find_growth(rows) == []
+    rows = [soak.Resources(700 + 1.5 * run, 8, 5, 0, 1) for run in range(20)]
+    assert soak.find_growth(rows) == ["memory grows by 1.50 MiB a run; 1 are allowed"]

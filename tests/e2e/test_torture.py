@@ -1,4 +1,4 @@
-"""The cut of the ordeal that the long tests go through; and that the scripts ask for tests that exist."""
+"""Run the short form of scripts/torture.py, and check that the scripts name tests that exist."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def ordeal() -> ModuleType:
+def torture() -> ModuleType:
     spec = spec_from_file_location("torture", REPOSITORY / "scripts" / "torture.py")
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -24,7 +24,7 @@ def ordeal() -> ModuleType:
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_nothing_is_lost_in_the_short_one() -> None:
+def test_short_form_loses_nothing() -> None:
     ended = subprocess.run(
         [sys.executable, "scripts/torture.py", "--short"], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
@@ -39,25 +39,25 @@ def test_nothing_is_lost_in_the_short_one() -> None:
     assert table[-1][0].startswith("Lost: 0, of ")
 
 
-def test_a_loss_is_a_loss(ordeal: ModuleType, tmp_path: Path) -> None:
-    """Failed tests, and tries that did not survive, are counted."""
-    row = ordeal.counted("some", iter([True, False, True]))
+def test_counts_losses(torture: ModuleType, tmp_path: Path) -> None:
+    """Count failed tests, and tries that did not survive."""
+    row = torture.count_survivors("some", iter([True, False, True]))
     assert (row.tried, row.survived) == (3, 2)
     (tmp_path / "test_two.py").write_text("import pytest\ndef test_a(): assert 0\ndef test_b(): pytest.skip('x')\n")
-    row = ordeal.tested("tests", [str(tmp_path / "test_two.py")])
+    row = torture.run_tests("tests", [str(tmp_path / "test_two.py")])
     assert (row.tried, row.survived, row.skipped) == (1, 0, 1)
-    row = ordeal.tested("none", [str(tmp_path / "test_two.py"), "-k", "nothing_of_that_name"])
+    row = torture.run_tests("none", [str(tmp_path / "test_two.py"), "-k", "nothing_of_that_name"])
     assert (row.tried, row.survived) == (1, 0)
 
 
-def test_the_whole_one_asks_for_tests_that_exist(ordeal: ModuleType) -> None:
-    for selection in ordeal.TESTS.values():
-        paths = [REPOSITORY / each for each in selection if each.startswith("tests/")]
+def test_long_form_names_tests_that_exist(torture: ModuleType) -> None:
+    for selection in torture.TESTS.values():
+        paths = [REPOSITORY / name for name in selection if name.startswith("tests/")]
         assert paths
         assert all(path.exists() for path in paths), selection
 
 
-def test_the_lowest_versions_are_tried_with_tests_that_exist() -> None:
+def test_lowest_versions_are_tried_with_tests_that_exist() -> None:
     script = (REPOSITORY / "scripts" / "minimal.sh").read_text("utf-8")
     (listed,) = re.findall(r"^tests=\(([^)]*)\)", script, re.MULTILINE)
     assert len(listed.split()) > 10
