@@ -16,14 +16,15 @@ HEAD = """# Commands
 
 Made by `python scripts/commands_page.py` from the commands' own `--help`; change the text there.
 
-A flag overrides the recipe, which overrides the default. Every command takes `--help` and `--json`: one JSON object on
-stdout, everything else on stderr. When a command fails, stdout stays empty and stderr says why.
+A flag overrides the recipe, which overrides the default. Every command takes `--help`, `--quiet` (no progress) and
+`--json`: one JSON object on stdout, everything else on stderr. When a command fails, stdout stays empty and stderr
+says why.
 Exit codes: 0 done; 1 a mistake that the message explains, or Ctrl-C while nothing was being trained; 2 wrong usage;
 130 and 143 training was stopped by Ctrl-C or SIGTERM, after writing a checkpoint.
 Flags that are settings of a recipe are described once, under [Settings](#settings);
 `s140 recipes schema` prints them for editors.
 """
-EVERYWHERE = {"--help", "--json"}
+EVERYWHERE = {"--help", "--json", "--quiet"}
 TABLE = "\n| option | what it does |\n|---|---|\n"
 
 
@@ -81,7 +82,7 @@ def _settings() -> Iterator[str]:
 
 
 def _context(name: str, command: click.Command) -> click.Context:
-    return click.Context(command, info_name=name, **main.context_settings)
+    return command.context_class(command, info_name=name, **main.context_settings)
 
 
 def _options(context: click.Context) -> Iterator[click.Option]:

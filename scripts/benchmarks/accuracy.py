@@ -21,7 +21,7 @@ from transformers import DataCollatorWithPadding
 
 from benchmark import Script, log
 from sentiment140_bert import models
-from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolve_recipe, set_option
+from sentiment140_bert.cli.options import output_options, recipe_option, recipe_options, resolve_recipe, set_option
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 from sentiment140_bert.data import loading
 from sentiment140_bert.data.loading import PreparedData
@@ -167,7 +167,7 @@ def subtract(scores: Sequence[float], others: Sequence[float]) -> dict[str, floa
 @click.option("--only", type=click.Choice(list(WAYS)), multiple=True, help="[default: both]")
 @recipe_options("model", "data", "training")
 @set_option
-@json_option
+@output_options
 def main(
     recipe: str | None, seeds: int, only: tuple[str, ...], assignments: tuple[str, ...], as_json: bool, **flags: Any
 ) -> None:

@@ -18,7 +18,7 @@ import click
 from benchmark import Contender, Script, Work, measure, only_option, print_report, rounds_option, seed_option
 from ceiling import FORWARD, count_parameters, model_ceiling
 from sentiment140_bert import models, open_classifier
-from sentiment140_bert.cli.options import json_option
+from sentiment140_bert.cli.options import output_options
 from sentiment140_bert.cli.output import stdout_kept_clean
 from sentiment140_bert.data.texts import read_texts
 from sentiment140_bert.inference.classifier import CPU_TOKENS
@@ -73,7 +73,7 @@ def package(*, model: str, texts: str, count: int, seed: int, backend: str = "to
 @rounds_option
 @only_option("pipeline", "pipeline_32", "package", "onnx", "onnx_int8")
 @seed_option
-@json_option
+@output_options
 def main(
     model: str,
     texts: str,

@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 
 from benchmark import Contender, Script, Work, dataset_option, measure, only_option, print_report, rounds_option
 from sentiment140_bert import models
-from sentiment140_bert.cli.options import json_option
+from sentiment140_bert.cli.options import output_options
 from sentiment140_bert.cli.output import stdout_kept_clean
 from sentiment140_bert.data import loading
 from sentiment140_bert.recipe import DataConfig, Recipe
@@ -198,7 +198,7 @@ def empty_cache() -> Iterator[None]:
 @click.option("--rows", type=click.IntRange(1), help="Drawn from all of the dataset.  [default: all]")
 @rounds_option
 @only_option("pandas_map", "package", "tokenizer_alone")
-@json_option
+@output_options
 def main(dataset: str, tokenizer: str, rows: int | None, rounds: int, only: tuple[str, ...], as_json: bool) -> None:
     """Prepare tweets: by pandas and Dataset.map, by `s140 prepare`; and what the tokenizer alone takes of it."""
     with stdout_kept_clean(), TemporaryDirectory(prefix="s140-benchmark-") as folder:

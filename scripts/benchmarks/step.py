@@ -14,7 +14,7 @@ from collections.abc import Callable
 import click
 
 from benchmark import Contender, Script, Work, measure, print_report, rounds_option
-from sentiment140_bert.cli.options import json_option
+from sentiment140_bert.cli.options import output_options
 from sentiment140_bert.cli.output import say, stdout_kept_clean
 
 WAYS = {
@@ -78,7 +78,7 @@ def profile_step(step: Callable[[], None]) -> str:
 @click.option("--steps", type=click.IntRange(1), default=3, show_default=True, help="In a turn.")
 @rounds_option
 @click.option("--profile", type=click.Choice(list(WAYS)), help="Print where the time of one way goes instead.")
-@json_option
+@output_options
 def main(model: str, tweets: int, tokens: int, steps: int, rounds: int, profile: str | None, as_json: bool) -> None:
     """Train a model of some shape, plain and with what makes it fast: what each part is worth."""
     if profile:

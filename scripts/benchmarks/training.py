@@ -34,7 +34,7 @@ from benchmark import (
 )
 from ceiling import TRAINING, count_parameters, model_ceiling
 from sentiment140_bert import models
-from sentiment140_bert.cli.options import json_option
+from sentiment140_bert.cli.options import output_options
 from sentiment140_bert.cli.output import stdout_kept_clean
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import S140Error
@@ -217,7 +217,7 @@ def list_contenders(model: str, tokens: Tokens, tweets: int, batch: int, slow_st
 @rounds_option
 @only_option("notebook", "script", "tutorial", "trainer", "package")
 @seed_option
-@json_option
+@output_options
 def main(
     model: str,
     tokenizer: str | None,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from importlib.metadata import version
 from typing import Any
 
 import click
+import cloup
 
 from sentiment140_bert.cli.card import card
 from sentiment140_bert.cli.convert import convert
@@ -40,7 +42,7 @@ from sentiment140_bert.errors import S140Error
 from sentiment140_bert.text import escape_hidden
 
 
-class ErrorBoundary(click.Group):
+class ErrorBoundary(cloup.Group):
     """Turns the package's own errors and the operating system's into a message, a hint and an exit code; others keep
     their traceback."""
 
@@ -52,6 +54,8 @@ class ErrorBoundary(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta["arguments"] = list(args)  # for the card of a run
+        if os.environ.get("NO_COLOR"):
+            ctx.color = False
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -86,10 +90,27 @@ class ErrorBoundary(click.Group):
             say(error.hint, err=True)
 
 
-@click.group(cls=ErrorBoundary, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@cloup.group(
+    cls=ErrorBoundary,
+    context_settings=cloup.Context.settings(
+        help_option_names=["-h", "--help"],
+        max_content_width=110,
+        token_normalize_func=lambda token: token.replace("_", "-"),
+        formatter_settings=cloup.HelpFormatter.settings(theme=cloup.HelpTheme(heading=cloup.Style(bold=True))),
+    ),
+    sections=[
+        cloup.Section("Data", [prepare, recipes]),
+        cloup.Section("Train", [train]),
+        cloup.Section("Score", [evaluate, report]),
+        cloup.Section("Use", [predict, export, convert]),
+        cloup.Section("Publish", [card, push_to_hub, verify, track]),
+        cloup.Section("Study", [tune, learning_curve, suspects]),
+        cloup.Section("This machine", [doctor, spark]),
+    ],
+)
 @click.version_option(version("sentiment140-bert"), prog_name="s140")
 def main() -> None:
-    """Fine-tune BERT on Sentiment140 tweets: from the raw CSV to a model with scores one can trust.
+    """Fine-tune BERT on Sentiment140 tweets: from the raw CSV to a published model.
 
     \b
     First look, without the Hub:  s140 train --recipe quickstart
@@ -101,26 +122,3 @@ def main() -> None:
     logger.handlers = [logging.StreamHandler(sys.stderr)]
     logger.setLevel(logging.INFO)
     logger.propagate = False
-
-
-VERBS = (
-    doctor,
-    prepare,
-    train,
-    learning_curve,
-    tune,
-    evaluate,
-    report,
-    suspects,
-    predict,
-    export,
-    convert,
-    card,
-    push_to_hub,
-    verify,
-    track,
-    recipes,
-    spark,
-)
-for command in VERBS:
-    main.add_command(command)

@@ -6,21 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import click
+import cloup
 
-from sentiment140_bert.cli.options import json_option, recipe_options, resolve_recipe
+from sentiment140_bert.cli.help import Command
+from sentiment140_bert.cli.options import output_options, recipe_options, resolve_recipe
 from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
 
 
-@click.command()
+@cloup.command(cls=Command)
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--repo-id", metavar="USER/MODEL", help="The id on the Hub, for the card.")
+@cloup.option("--repo-id", metavar="USER/MODEL", help="The id on the Hub, for the card.")
 @recipe_options("card")
-@json_option
+@output_options
 def card(run: Path, repo_id: str | None, as_json: bool, **flags: Any) -> None:
-    """Write the model card of a finished RUN, offline, from the run's own files.
+    """Write the model card of a finished run.
 
-    It is RUN/model/README.md, next to the weights, with pictures and the other files that are published. What you
-    write into the card outside the marked sections is kept.
+    The card is RUN/model/README.md, next to the weights, with pictures and the other files that are published. It is
+    made offline, from the run's own files. What you write outside of its marked sections is kept.
     """
     with stdout_kept_clean():
         import sentiment140_bert

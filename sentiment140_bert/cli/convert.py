@@ -5,27 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import cloup
 
-from sentiment140_bert.cli.options import json_option
+from sentiment140_bert.cli.help import Command
+from sentiment140_bert.cli.options import output_options
 from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
 
 
-@click.command()
+@cloup.command(cls=Command)
 @click.argument("model")
-@click.option("--model-revision", help="Branch, tag or commit of a Hub model.")
-@click.option(
+@cloup.option("--model-revision", help="Branch, tag or commit of a Hub model.")
+@cloup.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
     help="The model folder to write; a new one.",
 )
-@json_option
+@output_options
 def convert(model: str, model_revision: str | None, output: Path, as_json: bool) -> None:
-    """Write MODEL's pickled weights (pytorch_model.bin, *.pt, *.ckpt) as safetensors, which is all that s140 loads.
+    """Convert pickled weights to safetensors.
 
-    MODEL is a model folder or a Hub id. A pickle can run anything while it is opened; here the numbers are taken out
-    of it and nothing is run. One that holds more than numbers is refused. Settings and tokenizer are copied; code
-    is not. The folder is written whole or not at all.
+    MODEL is a model folder or a Hub id with pytorch_model.bin, *.pt or *.ckpt; s140 loads only safetensors. A pickle
+    can run code when it is opened; here its numbers are read and nothing is run. One that holds more than numbers is
+    refused. Settings and tokenizer are copied; code is not. The folder is written whole or not at all.
     """
     with stdout_kept_clean():
         import sentiment140_bert

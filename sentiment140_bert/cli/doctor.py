@@ -7,20 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import click
+import cloup
 
-from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolve_recipe, set_option
+from sentiment140_bert.cli.help import Command
+from sentiment140_bert.cli.options import output_options, recipe_option, recipe_options, resolve_recipe, set_option
 from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
 
 
-@click.command()
+@cloup.command(cls=Command)
 @recipe_option
-@click.option(
+@cloup.option(
     "--output-dir", type=click.Path(path_type=Path), default=Path("runs"), help="The run directory of the job."
 )
-@click.option("--no-probe", is_flag=True, help="Do not train a few steps to estimate the time.")
+@cloup.option("--no-probe", is_flag=True, help="Do not train a few steps to estimate the time.")
 @recipe_options("model", "data", "training")
 @set_option
-@json_option
+@output_options
 def doctor(
     recipe: str | None,
     output_dir: Path,
@@ -29,10 +31,11 @@ def doctor(
     as_json: bool,
     **flags: Any,
 ) -> None:
-    """Show what this machine has, what a job will choose on it, and how long it will take.
+    """Check this machine, and estimate how long a job takes.
 
-    Takes a recipe and flags like `s140 train`. Shows which tokens are present, never their values. Exit code 0: the
-    job can run; 1: it would fail, for the reasons shown.
+    Shows what the machine has and what a job will choose on it. Takes a recipe and flags like `s140 train`. Shows
+    which tokens are present, never their values. Exit code 0: the job can run; 1: it would fail, for the reasons
+    shown.
     """
     chosen = resolve_recipe(recipe or "bert-base-100k", flags, assignments)
     with stdout_kept_clean():

@@ -8,26 +8,28 @@ from pathlib import Path
 from typing import Any
 
 import click
+import cloup
 
+from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import (
     backend_option,
-    json_option,
+    output_options,
     recipe_options,
     refuse_overwriting,
     require_dataset,
     resolve_recipe,
 )
 from sentiment140_bert.cli.output import print_json, stdout_kept_clean
-from sentiment140_bert.cli.scores import print_comparison, print_scores
+from sentiment140_bert.cli.scores import print_comparison, print_scores, print_summary
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.files import write_json
 from sentiment140_bert.recipe import SOURCE_SETTINGS
 from sentiment140_bert.run import RunDir
 
 
-@click.command()
+@cloup.command(cls=Command)
 @click.argument("model", metavar="MODEL...", nargs=-1, required=True)
-@click.option("--model-revision", help="Branch, tag or commit of a Hub model.")
+@cloup.option("--model-revision", help="Branch, tag or commit of a Hub model.")
 @recipe_options(
     "data",
     only=(*SOURCE_SETTINGS, "max_bad_rows", "max_samples", "split_seed"),
@@ -35,30 +37,33 @@ from sentiment140_bert.run import RunDir
     optional=["dataset"],
 )
 @backend_option
-@click.option(
+@cloup.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), help="Also write the scores to this JSON file."
 )
-@click.option(
+@cloup.option(
     "--differences",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Of several models: a .csv or .parquet file for the tweets on which they differ.",
 )
-@json_option
+@cloup.option("--all", "every_score", is_flag=True, help="Print every score, of every split.")
+@output_options
 def evaluate(
     model: tuple[str, ...],
     model_revision: str | None,
     backend: str | None,
     output: Path | None,
     differences: Path | None,
+    every_score: bool,
     as_json: bool,
     **flags: Any,
 ) -> None:
-    """Score MODEL: a run directory, a model folder or a Hub id; or compare several on the same tweets.
+    """Score a model on labelled tweets, or compare several.
 
-    Without --dataset, a run is scored on its own validation, test and manual splits, and its metrics.json is
-    written. With --dataset, any sentiment classifier is scored on all tweets of it, as they are.
-    Every score has an interval and is compared with baselines; tweets that the model was trained on are called out.
-    Several models are compared on the tweets of --dataset, or on those that the first one, a run, was not trained on.
+    MODEL is a run directory, a model folder or a Hub id. Without --dataset, a run is scored on its own validation,
+    test and manual splits, and its metrics.json is written. With --dataset, any sentiment classifier is scored on all
+    tweets of it, as they are. Every score has an interval and is compared with baselines; tweets that the model was
+    trained on are called out. Several models are compared on the tweets of --dataset, or on those that the first one,
+    a run, was not trained on.
     """
     check_flags(model, backend, differences, flags)
     for file in (output, differences):
@@ -76,7 +81,7 @@ def evaluate(
                 result = sentiment140_bert.evaluate(model[0], data, model_revision, backend)
             else:
                 result = sentiment140_bert.evaluate_run(Path(model[0]))
-            show = partial(print_scores, result["splits"])
+            show = partial(print_scores if every_score else print_summary, result["splits"])
     if output:
         write_json(output, result)
     if as_json:

@@ -5,26 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import cloup
 
-from sentiment140_bert.cli.options import json_option
+from sentiment140_bert.cli.help import Command
+from sentiment140_bert.cli.options import output_options
 from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
 
 
-@click.command()
+@cloup.command(cls=Command)
 @click.argument("model")
-@click.option("--model-revision", help="Branch, tag or commit of a Hub model.")
-@click.option("--format", "kind", type=click.Choice(["onnx"]), default="onnx", show_default=True, help="Of the export.")
-@click.option("--quantize", type=click.Choice(["int8"]), help="Write a second, smaller and faster graph, too.")
-@click.option(
+@cloup.option("--model-revision", help="Branch, tag or commit of a Hub model.")
+@cloup.option("--format", "kind", type=click.Choice(["onnx"]), default="onnx", show_default=True, help="Of the export.")
+@cloup.option("--quantize", type=click.Choice(["int8"]), help="Write a second, smaller and faster graph, too.")
+@cloup.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     help="The folder to write.  [default: onnx/ in a run directory]",
 )
-@json_option
+@output_options
 def export(
     model: str, model_revision: str | None, kind: str, quantize: str | None, output: Path | None, as_json: bool
 ) -> None:
-    """Write MODEL as an ONNX graph that `s140 predict --backend onnx` answers with, without torch.
+    """Export a model to ONNX, for predictions without torch.
 
     MODEL is a run directory, a model folder or a Hub id. The folder holds all that is needed: model.onnx, with
     --quantize int8 model_int8.onnx too, config.json, the tokenizer, and export.json with the sha256 of what it was

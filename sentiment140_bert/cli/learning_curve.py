@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+import cloup
 
-from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolve_recipe, set_option
+from sentiment140_bert.cli.help import Command
+from sentiment140_bert.cli.options import output_options, recipe_option, recipe_options, resolve_recipe, set_option
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 from sentiment140_bert.errors import S140Error
 
@@ -27,25 +29,25 @@ class Sizes(click.ParamType):  # type: ignore[type-arg]
             self.fail(f"{value!r}: whole numbers with commas between them, as in 1000,3000,10000", param, ctx)
 
 
-@click.command("learning-curve")
+@cloup.command("learning-curve", cls=Command)
 @click.argument("output", type=click.Path(path_type=Path))
 @recipe_option
-@click.option("--sizes", type=Sizes(), help="Training tweets of each point, ascending: 1000,3000,10000,30000")
-@click.option(
+@cloup.option("--sizes", type=Sizes(), help="Training tweets of each point, ascending: 1000,3000,10000,30000")
+@cloup.option(
     "--seeds",
     default=3,
     show_default=True,
     help="Trainings of each size, with the recipe's seed and the following ones.",
 )
-@click.option("--keep-models", is_flag=True, help="Keep each model, with its card; else scores and predictions only.")
-@click.option("--price-per-hour", type=float, help="Of this machine, to show the cost of each training.")
-@click.option("--dry-run", is_flag=True, help="Prepare the tweets, show what there is to do, and train nothing.")
-@click.option(
+@cloup.option("--keep-models", is_flag=True, help="Keep each model, with its card; else scores and predictions only.")
+@cloup.option("--price-per-hour", type=float, help="Of this machine, to show the cost of each training.")
+@cloup.option("--dry-run", is_flag=True, help="Prepare the tweets, show what there is to do, and train nothing.")
+@cloup.option(
     "--redraw", is_flag=True, help="Train nothing: write the results again from the finished trainings in OUTPUT."
 )
 @recipe_options("model", "data", "training", "tracking")
 @set_option
-@json_option
+@output_options
 def learning_curve(
     output: Path,
     recipe: str | None,
@@ -59,11 +61,12 @@ def learning_curve(
     as_json: bool,
     **flags: Any,
 ) -> None:
-    """Train a recipe on ever more of its tweets, and estimate what ten times as many would bring.
+    """Measure how much more training tweets would help.
 
-    Each subset of the training tweets contains the smaller ones; validation, test and manual tweets are the same for
-    all. Writes OUTPUT/curve.json, a table, a picture, and a run directory for each training. Run the same
-    command again to resume: it keeps finished trainings and retries failed ones.
+    Trains a recipe on subsets of growing size, and estimates the scores of ten times as many tweets. Each subset of
+    the training tweets contains the smaller ones; validation, test and manual tweets are the same for all. Writes
+    OUTPUT/curve.json, a table, a picture, and a run directory for each training. Run the same command again to resume:
+    it keeps finished trainings and retries failed ones.
     """
     if price_per_hour is not None and not 0 <= price_per_hour < math.inf:
         raise S140Error(f"--price-per-hour must be 0 or more, not {price_per_hour:g}.")

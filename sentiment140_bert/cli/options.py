@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,12 +10,15 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 import click
+import cloup
+from click.shell_completion import CompletionItem
 from pydantic.fields import FieldInfo
 
 from sentiment140_bert import trust
+from sentiment140_bert.cli.help import SettingOption
 from sentiment140_bert.errors import RecipeError, S140Error, is_unicode
 from sentiment140_bert.files import expand_path
-from sentiment140_bert.recipe import SECTIONS, Recipe, load_recipe
+from sentiment140_bert.recipe import SECTIONS, Recipe, list_recipes, load_recipe
 
 ALIASES = {"dataset_revision": ["--revision"]}
 PLACES = ("checkpoint_repo_id", "trackio_space_id")  # settings that say where things are sent
@@ -67,7 +71,7 @@ def _build_option(name: str, flags: list[str], field: FieldInfo, has_default: bo
     kind = _plain_type(field.annotation)
     if kind is bool:
         flags = [f"{flags[0]}/--no-{flags[0].removeprefix('--')}", *flags[1:]]
-    return click.option(*flags, name, type=kind, default=None, help=text or field.description)
+    return cloup.option(*flags, name, cls=SettingOption, type=kind, default=None, help=text or field.description)
 
 
 def _plain_type(annotation: Any) -> Any:
@@ -107,18 +111,37 @@ def refuse_overwriting(output: Path | None, *inputs: str | None) -> None:
         raise S140Error(f"{output} is part of a run, a model or an export.", "Choose another file to write.")
 
 
-set_option = click.option(
+def _complete_recipe(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    packaged = [CompletionItem(name) for name in list_recipes() if name.startswith(incomplete)]
+    return packaged or [CompletionItem(incomplete, type="file")]
+
+
+set_option = cloup.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any other field of TrainingArguments; repeatable."
 )
-recipe_option = click.option("--recipe", metavar="NAME|FILE", help="A packaged recipe or a YAML file.")
-backend_option = click.option(
+recipe_option = cloup.option(
+    "--recipe", metavar="NAME|FILE", shell_complete=_complete_recipe, help="A packaged recipe or a YAML file."
+)
+backend_option = cloup.option(
     "--backend",
     type=click.Choice(["torch", "onnx", "onnx-int8"]),
     help="Inference backend; onnx reads what `s140 export` wrote.  [default: onnx for an exported folder, else torch]",
 )
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object on stdout; all else goes to stderr."
-)
+
+
+def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --json, and --quiet, which takes effect at once and is no argument of the command."""
+    explain_quiet = "Show results, warnings and errors only."
+    function = cloup.option("--quiet", is_flag=True, expose_value=False, callback=_hide_progress, help=explain_quiet)(
+        function
+    )
+    explain_json = "Print one JSON object on stdout; all else goes to stderr."
+    return cloup.option("--json", "as_json", is_flag=True, help=explain_json)(function)
+
+
+def _hide_progress(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        logging.getLogger("sentiment140_bert").setLevel(logging.WARNING)
 
 
 def resolve_recipe(recipe: str | None, flags: dict[str, Any], assignments: Sequence[str] = ()) -> Recipe:

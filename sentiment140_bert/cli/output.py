@@ -13,6 +13,7 @@ from typing import Any, TextIO
 import click
 
 from sentiment140_bert.machine.facts import check_memory
+from sentiment140_bert.progress import is_quiet
 from sentiment140_bert.text import escape_hidden, escape_hidden_json
 
 
@@ -57,6 +58,8 @@ def stdout_kept_clean() -> Iterator[None]:
         HardwareError: There is too little memory to load them.
     """
     check_memory()
+    if sys.stderr.isatty() and not is_quiet():
+        say("loading libraries …", err=True)
     import datasets
     from transformers.utils import logging
 

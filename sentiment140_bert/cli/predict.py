@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import cloup
 
+from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import (
     TypedText,
     backend_option,
-    json_option,
+    output_options,
     recipe_options,
     refuse_overwriting,
     resolve_recipe,
@@ -31,33 +33,33 @@ if TYPE_CHECKING:
 FIRST = 100  # rows, in which an id is looked for
 
 
-@click.command()
+@cloup.command(cls=Command)
 @click.argument("model")
 @click.argument("text", nargs=-1, type=TypedText())
-@click.option("--model-revision", help="Branch, tag or commit of a Hub model.")
-@click.option(
+@cloup.option("--model-revision", help="Branch, tag or commit of a Hub model.")
+@cloup.option(
     "--input",
     "source",
     metavar="FILE",
     help="Texts: lines ('-': stdin; .txt), or a .csv, .tsv, .jsonl, .json or .parquet file (or .gz, .bz2, .xz, .zip).",
 )
 @recipe_options("data", only=("text_column", "id_column", "delimiter", "quoting", "encoding"))
-@click.option(
+@cloup.option(
     "--max-bad-rows",
     type=click.FloatRange(0, 1),
     default=0.5,
     show_default=True,
     help="Largest share of rows that cannot be read; each of them has an error instead of a label.",
 )
-@click.option(
+@cloup.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     help="A .jsonl, .csv or .parquet file. In .csv, cells that a spreadsheet would compute begin with an apostrophe.",
 )
 @backend_option
-@click.option("--calibrated", is_flag=True, help="Scores with the temperature of the validation split; labels stay.")
-@click.option("--abstain", is_flag=True, help="Say neutral where the calibrated score is below the model's threshold.")
-@json_option
+@cloup.option("--calibrated", is_flag=True, help="Scores with the temperature of the validation split; labels stay.")
+@cloup.option("--abstain", is_flag=True, help="Say neutral where the calibrated score is below the model's threshold.")
+@output_options
 def predict(
     model: str,
     text: tuple[str, ...],
@@ -71,8 +73,9 @@ def predict(
     as_json: bool,
     **flags: Any,
 ) -> None:
-    """Label TEXT, or every text of a file, with MODEL: a run directory, a model folder, a Hub id or an exported folder.
+    """Label texts or files.
 
+    MODEL is a run directory, a model folder, a Hub id or an exported folder; give each TEXT in quotes, or --input.
     Labels and scores come in the input's order, and are those that transformers' pipeline gives, unless --calibrated
     or --abstain is given, for which the model must have been scored by `s140 train` or `s140 evaluate`. Input of any
     length passes through bounded memory (with --json and no --output all predictions are gathered first).

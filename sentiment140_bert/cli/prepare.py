@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import click
+import cloup
 
-from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolve_recipe
+from sentiment140_bert.cli.help import Command
+from sentiment140_bert.cli.options import output_options, recipe_option, recipe_options, resolve_recipe
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 
 if TYPE_CHECKING:
@@ -38,17 +39,17 @@ SHARED = {
 }
 
 
-@click.command()
+@cloup.command(cls=Command)
 @recipe_option
 @recipe_options("data", aliases={"split_seed": ["--seed"]})
 @recipe_options("model")
-@click.option("--dry-run", is_flag=True, help="Only show how the file is understood: its columns and first rows.")
-@json_option
+@cloup.option("--dry-run", is_flag=True, help="Only show how the file is understood: its columns and first rows.")
+@output_options
 def prepare(recipe: str | None, dry_run: bool, as_json: bool, **flags: Any) -> None:
-    """Read, clean, deduplicate, split and tokenize tweets, and say what became of them.
+    """Clean, deduplicate, split and tokenize tweets.
 
-    The result is cached by content; `s140 train` with the same settings finds it there (its --seed is
-    that of training; the seed of the splits is --split-seed in both).
+    Shows how many tweets are left after each step. The result is cached by content; `s140 train` with the same
+    settings finds it there (its --seed is that of training; the seed of the splits is --split-seed in both).
     """
     chosen = resolve_recipe(recipe, flags)
     with stdout_kept_clean():

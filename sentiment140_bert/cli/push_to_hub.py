@@ -7,19 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import click
+import cloup
 
-from sentiment140_bert.cli.options import json_option, recipe_options, resolve_recipe
+from sentiment140_bert.cli.help import Command
+from sentiment140_bert.cli.options import output_options, recipe_options, resolve_recipe
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 from sentiment140_bert.errors import HubError
 from sentiment140_bert.recipe import CardConfig
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 OPTIONS: tuple[Decorator, ...] = (
-    click.option("--repo-id", metavar="USER/MODEL", help="The model's repository."),
-    click.option(
+    cloup.option("--repo-id", metavar="USER/MODEL", help="The model's repository."),
+    cloup.option(
         "--dataset-repo-id", metavar="USER/DATASET", help="The dataset's repository; without it none is pushed."
     ),
-    click.option(
+    cloup.option(
         "--private/--public",
         default=None,
         help="Who may see them. [default: a new model public, the dataset private, because of its licence]",
@@ -34,18 +36,18 @@ def destination_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-@click.command("push-to-hub")
+@cloup.command("push-to-hub", cls=Command)
 @click.argument("run", type=click.Path(path_type=Path))
 @destination_options
-@click.option("--create-pr", is_flag=True, help="Open a pull request; the next push updates it while it is open.")
-@click.option("--revision", help="Branch to push to; it is made where it does not exist.  [default: main]")
-@click.option("--commit-message", help="[default: s140 push-to-hub: model]")
-@click.option("--tag", help="Tag the commit.")
+@cloup.option("--create-pr", is_flag=True, help="Open a pull request; the next push updates it while it is open.")
+@cloup.option("--revision", help="Branch to push to; it is made where it does not exist.  [default: main]")
+@cloup.option("--commit-message", help="[default: s140 push-to-hub: model]")
+@cloup.option("--tag", help="Tag the commit.")
 @recipe_options("card")
-@click.option("--model-only", is_flag=True, help="Leave the dataset as it is.")
-@click.option("--dataset-only", is_flag=True, help="Leave the model as it is.")
-@click.option("--dry-run", is_flag=True, help="List every file with its size; publish nothing, and use no network.")
-@json_option
+@cloup.option("--model-only", is_flag=True, help="Leave the dataset as it is.")
+@cloup.option("--dataset-only", is_flag=True, help="Leave the model as it is.")
+@cloup.option("--dry-run", is_flag=True, help="List every file with its size; publish nothing, and use no network.")
+@output_options
 def push_to_hub(
     run: Path,
     repo_id: str | None,
@@ -56,10 +58,11 @@ def push_to_hub(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Publish a finished RUN on the Hugging Face Hub: the dataset, then the model, each in one commit.
+    """Publish a finished run on the Hugging Face Hub.
 
-    The login is HF_TOKEN or that of `hf auth login`. Every file is searched for secrets first. Pushing the same again
-    makes no commit; temporary failures are tried again.
+    The dataset of RUN is pushed first, then its model, each in one commit. The login is HF_TOKEN or that of `hf auth
+    login`. Every file is searched for secrets first. Pushing the same again makes no commit; temporary failures are
+    tried again.
     """
     if model_only and dataset_only:
         raise HubError("--model-only and --dataset-only exclude each other.", "Choose one.")

@@ -6,21 +6,22 @@ import json
 from pathlib import Path
 
 import click
+import cloup
 
-from sentiment140_bert.cli.options import json_option
+from sentiment140_bert.cli.options import output_options
 from sentiment140_bert.cli.output import print_json, print_table, say
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.files import write_text
 from sentiment140_bert.recipe import build_schema, list_recipes, load_recipe, read_recipe
 
 
-@click.group()
+@cloup.group()
 def recipes() -> None:
     """List, show, copy and check recipes."""
 
 
 @recipes.command()
-@json_option
+@output_options
 def ls(as_json: bool) -> None:
     """List the packaged recipes."""
     descriptions = {name: load_recipe(name).description for name in list_recipes()}
@@ -32,8 +33,8 @@ def ls(as_json: bool) -> None:
 
 @recipes.command()
 @click.argument("name")
-@click.option("--resolved", is_flag=True, help="With every default written out.")
-@json_option
+@cloup.option("--resolved", is_flag=True, help="With every default written out.")
+@output_options
 def show(name: str, resolved: bool, as_json: bool) -> None:
     """Print the recipe NAME (or a file)."""
     recipe = load_recipe(name)
@@ -46,10 +47,10 @@ def show(name: str, resolved: bool, as_json: bool) -> None:
 @recipes.command("cp")
 @click.argument("name")
 @click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--force", is_flag=True, help="Overwrite an existing file.")
-@json_option
+@cloup.option("--force", is_flag=True, help="Overwrite an existing file.")
+@output_options
 def copy(name: str, target: Path, force: bool, as_json: bool) -> None:
-    """Copy the recipe NAME to the file TARGET, to be changed there."""
+    """Copy the recipe NAME to the file TARGET, to change it."""
     text = read_recipe(name)
     if target.exists() and not force:
         raise S140Error(f"{target} exists.", "Choose another name, or pass --force.")
@@ -62,22 +63,22 @@ def copy(name: str, target: Path, force: bool, as_json: bool) -> None:
 
 @recipes.command()
 @click.argument("file")
-@json_option
+@output_options
 def validate(file: str, as_json: bool) -> None:
-    """Check a recipe FILE (or name) and list everything that is wrong with it."""
+    """Check a recipe FILE, and list all that is wrong."""
     load_recipe(file)
     if as_json:
         print_json({"recipe": file, "valid": True})
     else:
-        say(f"{file}: right")
+        say(f"{file}: valid")
 
 
 @recipes.command()
-@json_option
+@output_options
 def schema(as_json: bool) -> None:
-    """Print the JSON Schema of a recipe, by which editors complete and check one.
+    """Print the JSON Schema of a recipe, for editors.
 
-    Save it as recipe.schema.json, and begin a recipe with the line
+    Editors complete and check a recipe by it. Save it as recipe.schema.json, and begin a recipe with the line
     # yaml-language-server: $schema=recipe.schema.json
     """
     if as_json:

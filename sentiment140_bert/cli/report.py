@@ -5,33 +5,35 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import cloup
 
-from sentiment140_bert.cli.options import json_option
+from sentiment140_bert.cli.help import Command
+from sentiment140_bert.cli.options import output_options
 from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
 
 
-@click.command()
+@cloup.command(cls=Command)
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option(
+@cloup.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), help="The file to write.  [default: RUN/report.html]"
 )
-@click.option(
+@cloup.option(
     "--errors",
     type=click.IntRange(min=0),
     default=200,
     help="Wrong answers to list of each split, at most.  [default: 200]",
 )
-@click.option(
+@cloup.option(
     "--attributions/--no-attributions",
     default=True,
     help="Weigh the words of the surest 100 of each split, which loads the model.  [default: attributions]",
 )
-@json_option
+@output_options
 def report(run: Path, output: Path | None, errors: int, attributions: bool, as_json: bool) -> None:
-    """Write the scores of a finished RUN, and the tweets that it gets wrong, as one HTML page.
+    """Write scores and wrong predictions as one HTML page.
 
-    The page needs no network and no other file. It shows tweets, user names and addresses masked, and is not part of
-    what `s140 push-to-hub` publishes.
+    RUN is a finished run. The page needs no network and no other file. It shows tweets, user names and addresses
+    masked, and is not part of what `s140 push-to-hub` publishes.
     """
     with stdout_kept_clean():
         import sentiment140_bert

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +15,58 @@ from sentiment140_bert.schemas import BASELINES
 if TYPE_CHECKING:
     from sentiment140_bert.evaluation.compare import ModelComparison
 
+TITLES = {"manual": "hand-labelled"}
+HEADLINE = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
 COUNTS = ("true_negative", "false_positive", "false_negative", "true_positive")
 Splits = dict[str, dict[str, Any]]
+
+
+def print_summary(splits: Splits) -> None:
+    """Print what matters of the scores on one screen: test and hand-labelled tweets, or else what was scored."""
+    scored = {name: split for name, split in splits.items() if split["n"]}
+    shown = {name: split for name, split in scored.items() if name in ("test", "manual")} or scored
+    columns = list(shown.values())
+    rows = [_row(title, columns, lambda split, key=key: split.get(key)) for key, title in HEADLINE.items()]
+    for baseline, title in BASELINES.items():
+        rows.append(_row(title, columns, lambda split, name=baseline: _baseline(split, name, "accuracy")))
+    print_table(
+        [row for row in rows if any(row[1:])],
+        ["", *(f"{TITLES.get(name, name)} ({split['n']:,})" for name, split in shown.items())],
+    )
+    say()
+    for sentence in _compare_with_baseline(shown) + _name_weaknesses(shown):
+        say(textwrap.fill(sentence, min(100, shutil.get_terminal_size().columns)))
+    for name, split in shown.items():
+        _print_leakage(TITLES.get(name, name), split)
+
+
+def _compare_with_baseline(splits: Splits) -> list[str]:
+    from sentiment140_bert.evaluation.intervals import SIGNIFICANT
+
+    parts = []
+    for name, split in splits.items():
+        baselines = split.get("baselines", {})
+        if not baselines:
+            continue
+        strongest = max(baselines, key=lambda baseline: baselines[baseline]["accuracy"]["value"])
+        lift, p_value = baselines[strongest]["lift"]["value"], baselines[strongest]["p_value"]
+        verdict = "significant" if p_value < SIGNIFICANT else "not significant"
+        p_text = f"p = {p_value:.2g}" if p_value >= 0.001 else "p < 0.001"
+        parts.append(f"{lift:+.3f} on {TITLES.get(name, name)} tweets ({verdict}, {p_text})")
+    return [f"Accuracy minus that of the strongest baseline: {', '.join(parts)}."] if parts else []
+
+
+def _name_weaknesses(splits: Splits) -> list[str]:
+    worse = [
+        f"Weaker on {TITLES.get(name, name)} tweets with {part['name']}: {part['accuracy']['value']:.3f} "
+        f"on {part['n']:,}, {part['rest']:.3f} on the rest."
+        for name, split in splits.items()
+        for part in split.get("slices", [])
+        if part["worse"]
+    ]
+    if worse or not any(split.get("slices") for split in splits.values()):
+        return worse
+    return ["No kind of tweet is significantly worse than the rest."]
 
 
 def print_scores(splits: Splits) -> None:
@@ -70,11 +122,18 @@ def _print_remarks(name: str, split: dict[str, Any]) -> None:
 
     for baseline, lift in split.get("baselines", {}).items():
         if lift["p_value"] >= SIGNIFICANT:
-            say(f"{name}: the difference from {BASELINES[baseline]} is not significant on {split['n']:,} tweets")
+            say(
+                f"{name}: the difference from {BASELINES[baseline]} is not significant "
+                f"on {split['n']:,} tweets (p = {lift['p_value']:.2g})"
+            )
     for part in split.get("slices", []):
         if part["worse"]:
             accuracy = _with_limits(part["accuracy"])
             say(f"{name}: worse on tweets with {part['name']}: {accuracy} on {part['n']:,}, else {part['rest']:.4f}")
+    _print_leakage(name, split)
+
+
+def _print_leakage(name: str, split: dict[str, Any]) -> None:
     leakage = split.get("leakage")
     if leakage and (leakage["exact"] or leakage["near"]):
         near = "near ones are not known" if leakage["near"] is None else f"{leakage['near']:,} more nearly"

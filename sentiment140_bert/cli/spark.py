@@ -6,33 +6,35 @@ from pathlib import Path
 from typing import Any
 
 import click
+import cloup
 
-from sentiment140_bert.cli.options import json_option
+from sentiment140_bert.cli.options import output_options
 from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
 from sentiment140_bert.cli.train import train as train_in_one_process
 from sentiment140_bert.recipe import Recipe
 
 
-@click.group()
+@cloup.group()
 def spark() -> None:
-    """Train on a Spark cluster, and score whole tables (Databricks, or any Spark 4)."""
+    """Train on a Spark cluster, or label a table."""
 
 
 @spark.command()
-@click.option("--num-processes", type=click.IntRange(min=1), required=True, help="Processes in all.")
-@click.option(
+@cloup.option("--num-processes", type=click.IntRange(min=1), required=True, help="Processes in all.")
+@cloup.option(
     "--local-mode/--no-local-mode", default=True, help="On the driver's machine, or on the workers.  [default: local]"
 )
-@click.option("--use-gpu/--no-use-gpu", default=None, help="A GPU for each process.  [default: where Spark has GPUs]")
+@cloup.option("--use-gpu/--no-use-gpu", default=None, help="A GPU for each process.  [default: where Spark has GPUs]")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def train(
     context: click.Context, num_processes: int, local_mode: bool, use_gpu: bool | None, arguments: tuple[str, ...]
 ) -> None:
-    """Run `s140 train` with ARGUMENTS in several processes that train together, by Spark's TorchDistributor.
+    """Train in several processes, by Spark's TorchDistributor.
 
-    ARGUMENTS follow after two dashes: s140 spark train --num-processes 2 -- --recipe databricks. On the workers
-    (--no-local-mode) the run directory and every file must be on a path that all machines have, such as /Volumes.
+    ARGUMENTS are those of `s140 train`. They follow after two dashes: s140 spark train --num-processes 2 -- --recipe
+    databricks. On the workers (--no-local-mode) the run directory and every file must be on a path that all machines
+    have, such as /Volumes.
     """
 
     def train_in_processes(recipe: Recipe, output_dir: Path, **options: Any) -> dict[str, Any]:
@@ -47,18 +49,19 @@ def train(
 
 
 @spark.command()
-@click.option("--model", required=True, help="A run, a model folder, a Hub id, or models:/catalog.schema.name@alias.")
-@click.option("--model-revision", help="Branch, tag or commit of a Hub model.")
-@click.option("--input-table", required=True, metavar="TABLE", help="catalog.schema.name")
-@click.option("--output-table", required=True, metavar="TABLE", help="catalog.schema.name")
-@click.option("--text-column", help="Name of the text column; needed if it is not obvious.")
-@click.option("--prefix", default="", help="Prefix of the new columns' names, label and score.")
-@click.option("--overwrite", is_flag=True, help="Replace the output table if there is one.")
-@json_option
+@cloup.option("--model", required=True, help="A run, a model folder, a Hub id, or models:/catalog.schema.name@alias.")
+@cloup.option("--model-revision", help="Branch, tag or commit of a Hub model.")
+@cloup.option("--input-table", required=True, metavar="TABLE", help="catalog.schema.name")
+@cloup.option("--output-table", required=True, metavar="TABLE", help="catalog.schema.name")
+@cloup.option("--text-column", help="Name of the text column; needed if it is not obvious.")
+@cloup.option("--prefix", default="", help="Prefix of the new columns' names, label and score.")
+@cloup.option("--overwrite", is_flag=True, help="Replace the output table if there is one.")
+@output_options
 def predict(model: str, model_revision: str | None, as_json: bool, **options: Any) -> None:
-    """Label every row of a table, and write all its columns with label and score as another table.
+    """Label every row of a table.
 
-    Labels and scores are those of `s140 predict`. The model is loaded here once and sent to the workers.
+    Writes another table: all columns, with label and score added. Labels and scores are those of `s140 predict`. The
+    model is loaded here once and sent to the workers.
     """
     with stdout_kept_clean():
         from sentiment140_bert.platforms.spark.predict import spark_predict

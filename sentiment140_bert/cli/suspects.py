@@ -6,45 +6,48 @@ from pathlib import Path
 from typing import Any
 
 import click
+import cloup
 
-from sentiment140_bert.cli.options import json_option
+from sentiment140_bert.cli.help import Command
+from sentiment140_bert.cli.options import output_options
 from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
 
 
-@click.command()
+@cloup.command(cls=Command)
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="The .csv file to write.")
-@click.option(
+@cloup.option("--output", type=click.Path(path_type=Path), required=True, help="The .csv file to write.")
+@cloup.option(
     "--by",
     type=click.Choice(["baseline", "model"]),
     default="baseline",
     show_default=True,
     help="The method: TF-IDF, in seconds, or the run's own recipe, trained once for each fold.",
 )
-@click.option(
+@cloup.option(
     "--folds",
     default=5,
     show_default=True,
     help="Parts of the training split, each predicted by a model of the others.",
 )
-@click.option("--most", type=click.IntRange(min=1), help="Write at most this many.  [default: all suspects]")
-@click.option(
+@cloup.option("--most", type=click.IntRange(min=1), help="Write at most this many.  [default: all suspects]")
+@cloup.option(
     "--sample",
     type=click.IntRange(min=0),
     default=50,
     show_default=True,
     help="Mark this many of the written ones, chosen at random, for reading by hand (column sample).",
 )
-@click.option("--seed", default=42, show_default=True, help="Seed of the folds and of that sample.")
-@json_option
+@cloup.option("--seed", default=42, show_default=True, help="Seed of the folds and of that sample.")
+@output_options
 def suspects(
     run: Path, output: Path, by: str, folds: int, most: int | None, sample: int, seed: int, as_json: bool
 ) -> None:
-    """List the training tweets of RUN whose labels are most likely wrong.
+    """List training tweets whose labels are likely wrong.
 
-    Each label is compared with a prediction by a model that was not trained on it, and those that are confidently
-    contradicted are written, the worst first. Nothing is removed: `s140 train --drop-suspects FILE` leaves out the
-    tweets in the file. With --by model, finished folds are kept in the run: run the same command again to resume.
+    Each label of RUN's training split is compared with a prediction by a model that was not trained on it, and those
+    that are confidently contradicted are written, the worst first. Nothing is removed: `s140 train --drop-suspects
+    FILE` leaves out the tweets in the file. With --by model, finished folds are kept in the run: run the same command
+    again to resume.
     """
     with stdout_kept_clean():
         import sentiment140_bert

@@ -6,24 +6,25 @@ from pathlib import Path
 from typing import Any
 
 import click
+import cloup
 
-from sentiment140_bert.cli.options import json_option
+from sentiment140_bert.cli.options import output_options
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 from sentiment140_bert.recipe import TRACKERS
 
 run_argument = click.argument("run", type=click.Path(path_type=Path))
 
 
-@click.group()
+@cloup.group()
 def track() -> None:
-    """Show the trackers of a RUN, and sync them."""
+    """Show the trackers of a run, or sync them."""
 
 
 @track.command()
 @run_argument
-@json_option
+@output_options
 def show(run: Path, as_json: bool) -> None:
-    """List the trackers of a RUN: its id, its address, and what was not sent yet."""
+    """List the trackers of a RUN, and what was not sent yet."""
     import sentiment140_bert
 
     print_trackers(sentiment140_bert.track(run), as_json)
@@ -31,17 +32,18 @@ def show(run: Path, as_json: bool) -> None:
 
 @track.command()
 @run_argument
-@click.option(
+@cloup.option(
     "--report-to",
     type=click.Choice(TRACKERS),
     multiple=True,
     help="A further tracker for the run; repeatable.",
 )
-@json_option
+@output_options
 def sync(run: Path, report_to: tuple[str, ...], as_json: bool) -> None:
-    """Send the trackers of a RUN what they have missed, because a server was down, or wandb was offline.
+    """Send the trackers of a RUN what they missed.
 
-    Nothing is sent twice. The exit code is 1 if something still could not be sent; it is kept.
+    Use it after a server was down, or wandb was offline. Nothing is sent twice. The exit code is 1 if something still
+    could not be sent; it is kept.
     """
     with stdout_kept_clean():
         import sentiment140_bert

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import click
+import cloup
 
-from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolve_recipe, set_option
+from sentiment140_bert.cli.help import Command
+from sentiment140_bert.cli.options import output_options, recipe_option, recipe_options, resolve_recipe, set_option
 from sentiment140_bert.cli.output import print_json, print_usage, say, stdout_kept_clean
 from sentiment140_bert.cli.push_to_hub import destination_options, print_published
-from sentiment140_bert.cli.scores import print_scores
+from sentiment140_bert.cli.scores import print_summary
 from sentiment140_bert.errors import RunError
 
 
-@click.command()
+@cloup.command(
+    cls=Command,
+    most_used=(
+        "recipe",
+        "output_dir",
+        "model_name_or_path",
+        "dataset",
+        "max_samples",
+        "num_train_epochs",
+        "learning_rate",
+        "per_device_train_batch_size",
+        "push",
+        "repo_id",
+    ),
+)
 @recipe_option
-@click.option("--output-dir", type=click.Path(path_type=Path), help="The run directory.  [default: runs/RECIPE]")
-@click.option("--resume", is_flag=True, help="Raise an error if --output-dir has no unfinished run.")
-@click.option("--overwrite", is_flag=True, help="Remove an earlier run in --output-dir first.")
-@click.option("--push-to-hub", "push", is_flag=True, help="Publish the finished run, as `s140 push-to-hub` does.")
+@cloup.option("--output-dir", type=click.Path(path_type=Path), help="The run directory.  [default: runs/RECIPE]")
+@cloup.option("--resume", is_flag=True, help="Raise an error if --output-dir has no unfinished run.")
+@cloup.option("--overwrite", is_flag=True, help="Remove an earlier run in --output-dir first.")
+@cloup.option("--push-to-hub", "push", is_flag=True, help="Publish the finished run, as `s140 push-to-hub` does.")
 @destination_options
 @recipe_options("model", "data", "training", "tracking", "card")
 @set_option
-@json_option
+@output_options
 def train(
     recipe: str | None,
     output_dir: Path | None,
@@ -37,9 +54,9 @@ def train(
     as_json: bool,
     **flags: Any,
 ) -> None:
-    """Fine-tune a BERT, keep its best weights, score them, and write a run directory.
+    """Fine-tune a model, score it, and write a run directory.
 
-    A flag beats the recipe, the recipe beats the default. Ctrl-C and SIGTERM leave a checkpoint (exit codes 130
+    A flag overrides the recipe, which overrides the default. Ctrl-C and SIGTERM leave a checkpoint (exit codes 130
     and 143). Run the same command again to resume from the newest complete checkpoint, whatever stopped the run; with
     --checkpoint-repo-id also on another machine.
     """
@@ -73,22 +90,25 @@ def train(
 
 
 def _print_result(result: dict[str, Any]) -> None:
-    training = result["training"]
+    training, run = result["training"], shlex.quote(str(result["run"]))
     say(
-        f"\ntrained {training['steps']:,} steps in {training['seconds']:.0f} s, "
-        f"{training['tweets_per_second']:.0f} tweets/s; kept: step {training['best_step'] or training['steps']}\n"
+        f"\ntrained {training['steps']:,} steps in {training['seconds']:,.0f} s, "
+        f"{training['tweets_per_second']:,.0f} tweets/s; best step: {training['best_step'] or training['steps']:,}\n"
     )
-    print_scores(result["metrics"]["splits"])
+    print_summary(result["metrics"]["splits"])
     print_usage(training)
-    say(f"\nrun    {result['run']}\nmodel  {result['model']}")
-    say(f'try    s140 predict {result["run"]} "what a lovely surprise"')
+    say(f"\nmodel  {shlex.quote(str(result['model']))}")
     for name, state in result["tracked"].items():
         if state["url"]:
             say(f"{name:<6} {state['url']}")
         if state["unsent"]:
-            say(f"{name} does not have everything; later: s140 track sync {result['run']}")
+            say(f"{name} does not have everything; later: s140 track sync {run}")
     if repository := result["checkpoints"]:
         say(f"kept   {repository['newest'] or 'nothing'} in {repository['url']}")
         say(f"       the run is finished and no longer needs it: hf repos delete {repository['repo_id']}")
     if result["published"]:
         print_published(result["published"])
+    say(f"""
+next   s140 predict {run} "what a lovely surprise"
+       s140 report {run}          # scores and wrong predictions as a page
+       s140 evaluate {run} --all  # every score""")

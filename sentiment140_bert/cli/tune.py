@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+import cloup
 
-from sentiment140_bert.cli.options import json_option, recipe_option, recipe_options, resolve_recipe, set_option
+from sentiment140_bert.cli.help import Command
+from sentiment140_bert.cli.options import output_options, recipe_option, recipe_options, resolve_recipe, set_option
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 
 
@@ -26,41 +28,41 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
             self.fail(f"{value!r}: seconds, or as in 90s, 30m, 2.5h", param, ctx)
 
 
-@click.command()
+@cloup.command(cls=Command)
 @click.argument("output", type=click.Path(path_type=Path))
 @recipe_option
-@click.option(
+@cloup.option(
     "--trials", default=20, show_default=True, help="Trials of the study in the end, by all processes together."
 )
-@click.option("--timeout", type=Duration(), help="Begin no further trial after this time: seconds, or 30m, 2.5h.")
-@click.option(
+@cloup.option("--timeout", type=Duration(), help="Begin no further trial after this time: seconds, or 30m, 2.5h.")
+@cloup.option(
     "--storage", help="Optuna store to be shared, as in postgresql://user@host/name.  [default: OUTPUT/study.db]"
 )
-@click.option(
+@cloup.option(
     "--study-name", help="Name of the study in the store.  [default: the name that OUTPUT had when the study began]"
 )
-@click.option(
+@cloup.option(
     "--sampler", type=click.Choice(["tpe", "random"]), default="tpe", show_default=True, help="Chooses values."
 )
-@click.option(
+@cloup.option(
     "--pruner",
     type=click.Choice(["median", "hyperband", "none"]),
     default="median",
     show_default=True,
     help="Ends trials early whose scores are too low.",
 )
-@click.option(
+@cloup.option(
     "--final-seeds",
     default=3,
     show_default=True,
     help="Number of seeds for comparing the best values with the recipe on the test tweets; 0: none.",
 )
-@click.option(
+@cloup.option(
     "--keep-models", is_flag=True, help="Keep the models of the comparison; else scores and predictions only."
 )
 @recipe_options("model", "data", "training", "tracking")
 @set_option
-@json_option
+@output_options
 def tune(
     output: Path,
     recipe: str | None,
@@ -76,11 +78,12 @@ def tune(
     as_json: bool,
     **flags: Any,
 ) -> None:
-    """Look for better settings on the validation tweets, and say whether they are better.
+    """Search for better settings.
 
-    The ranges are in the recipe's `tuning` section. Writes OUTPUT/best.yaml, a recipe for `s140 train --recipe`, a
-    page, and figures. Run the same command again to resume, whatever stopped it; started several times with one store,
-    all processes share the trials.
+    Trials are scored on the validation tweets; the best one is compared with the recipe on the test tweets. The ranges
+    are in the recipe's `tuning` section. Writes OUTPUT/best.yaml, a recipe for `s140 train --recipe`, a page, and
+    figures. Run the same command again to resume, whatever stopped it; started several times with one store, all
+    processes share the trials.
     """
     with stdout_kept_clean():
         import sentiment140_bert

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import click
+import cloup
 
-from sentiment140_bert.cli.options import json_option, recipe_options, require_dataset, resolve_recipe
+from sentiment140_bert.cli.help import Command
+from sentiment140_bert.cli.options import output_options, recipe_options, require_dataset, resolve_recipe
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.publishing.checks import TOLERANCE
@@ -17,22 +19,22 @@ WORDS = {"true": "agrees", "false": "FALSE", "unchecked": "not checked", "claime
 WORDS |= {"warning": "WARNING"}
 
 
-@click.command()
+@cloup.command(cls=Command)
 @click.argument("model")
-@click.option("--model-revision", help="Branch, tag or commit of a Hub model.")
-@click.option("--tolerance", type=float, default=TOLERANCE, show_default=True, help="Largest difference of a score.")
-@click.option("--strict", is_flag=True, help="Exit with 1 where hand-written text reads like a claim.")
+@cloup.option("--model-revision", help="Branch, tag or commit of a Hub model.")
+@cloup.option("--tolerance", type=float, default=TOLERANCE, show_default=True, help="Largest difference of a score.")
+@cloup.option("--strict", is_flag=True, help="Exit with 1 where hand-written text reads like a claim.")
 @recipe_options("data", only=SOURCE_SETTINGS, optional=["dataset"])
-@json_option
+@output_options
 def verify(model: str, model_revision: str | None, tolerance: float, strict: bool, as_json: bool, **flags: Any) -> None:
-    """Verify the page of MODEL, a Hub id, a run directory or a model folder.
+    """Check a published model against its card.
 
-    Model and dataset are fetched at the revisions on the card; the tweets are prepared and scored again. The page
-    must be exactly what `s140 card` writes from the measured numbers, within --tolerance. What nobody can measure
-    (hand-written text, times, hardware) is listed as "claimed, not checked", with a warning where it reads like a
-    score. For other people's models the scores on their card are measured, on the tweets that it or --dataset
-    names. Exit code 0: all agrees; 1: a claim is false, or with --strict there is a warning; 2: something could not
-    be checked.
+    MODEL is a Hub id, a run directory or a model folder. Model and dataset are fetched at the revisions on the card;
+    the tweets are prepared and scored again. The page must be exactly what `s140 card` writes from the measured
+    numbers, within --tolerance. What nobody can measure (hand-written text, times, hardware) is listed as "claimed,
+    not checked", with a warning where it reads like a score. For other people's models the scores on their card are
+    measured, on the tweets that it or --dataset names. Exit code 0: all agrees; 1: a claim is false, or with --strict
+    there is a warning; 2: something could not be checked.
     """
     try:
         if not 0 <= tolerance <= 1:

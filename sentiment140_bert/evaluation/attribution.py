@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from tqdm import tqdm
-
 from sentiment140_bert.errors import MissingExtra
+from sentiment140_bert.progress import progress_bar
 
 STEPS = 32  # points on the path; `explain` says why
 TWEETS_AT_ONCE = 16
@@ -98,7 +97,7 @@ def _weigh_tokens(
     order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
     weights: list[list[float]] = [[] for _ in lengths]
     attribute = _make_attributor(model, positive, negative, steps)
-    with tqdm(desc="explain", total=len(order), unit=" tweets", disable=None) as bar:
+    with progress_bar("explain", len(order), "tweets") as bar:
         for start in range(0, len(order), TWEETS_AT_ONCE):
             rows = order[start : start + TWEETS_AT_ONCE]
             batch = {

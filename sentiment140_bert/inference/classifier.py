@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from sentiment140_bert.errors import ModelError
 from sentiment140_bert.inference.tokens import Numbers, Tokenization
+from sentiment140_bert.progress import progress_bar
 
 WINDOW = 4_096  # texts that are sorted by length together and held in memory at once
 CPU_TOKENS = 1_024  # of a batch on a CPU, padding included; larger ones are no faster
@@ -124,10 +125,7 @@ class Classifier:
 
     def probabilities(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return the probabilities of all labels, shape (texts, labels); with a progress bar for many texts."""
-        from tqdm import tqdm
-
-        disable = None if len(texts) > WINDOW else True  # None: on a terminal only
-        with tqdm(desc="score", total=len(texts), unit=" tweets", unit_scale=True, disable=disable) as bar:
+        with progress_bar("score", len(texts), "tweets", shown=len(texts) > WINDOW) as bar:
             parts = []
             for start in range(0, len(texts), WINDOW):
                 parts.append(self._window(texts[start : start + WINDOW], start + 1))

@@ -14,11 +14,11 @@ from types import FrameType
 from typing import Any
 
 import torch
-from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
 from sentiment140_bert.files import write_text
+from sentiment140_bert.progress import is_quiet, progress_bar
 from sentiment140_bert.run import parse_entry, read_lines
 from sentiment140_bert.training.batching import LengthGroupedBatches
 
@@ -38,10 +38,10 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     """
 
     def __init__(self, history: Path, tweets: int, shown: bool = True) -> None:
-        self.shown = shown
+        self.shown = shown and not is_quiet()
         self.history = history
         self.tweets = tweets
-        self.bar: tqdm[Any] | None = None
+        self.bar: Any = None
         self.started = (0.0, 0.0)
 
     def on_train_begin(
@@ -50,10 +50,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self.started = (time.perf_counter(), state.epoch or 0.0)
         if state.is_world_process_zero:
             self._forget_after(state.global_step)
-            live: dict[str, Any] = {"disable": False, "mininterval": 0.5} if _in_notebook() else {"disable": None}
-            if not self.shown:
-                live = {"disable": True}
-            self.bar = tqdm(desc="train", total=state.max_steps, initial=state.global_step, unit=" steps", **live)
+            self.bar = progress_bar("train", state.max_steps, "steps", initial=state.global_step, shown=self.shown)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if self.bar is not None:
@@ -92,19 +89,21 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             write_text(self.history, "".join(f"{line}\n" for line in earlier))
 
     def _show(self, logs: dict[str, Any], state: TrainerState) -> None:
+        has_bar = self.bar is not None and not self.bar.disable
         if "loss" in logs:
-            shown = f"loss {logs['loss']:.4f}  lr {logs['learning_rate']:.2e}  {logs['tweets_per_second']:.0f} tweets/s"
+            loss, speed = f"loss {logs['loss']:.4f}", f"{logs['tweets_per_second']:.0f} tweets/s"
+            if has_bar:
+                self.bar.set_postfix_str(f"{loss}, {speed}")
+                return
+            line = f"{loss}  lr {logs['learning_rate']:.2e}  {speed}"
         elif "eval_accuracy" in logs:
-            shown = f"validation: accuracy {logs['eval_accuracy']:.4f}  loss {logs['eval_loss']:.4f}"
+            line = f"validation: accuracy {logs['eval_accuracy']:.4f}  loss {logs['eval_loss']:.4f}"
         else:
             return
-        if self.bar is not None and not self.bar.disable:
-            if "loss" in logs:
-                self.bar.set_postfix_str(shown)
-            else:
-                self.bar.write(f"epoch {state.epoch:.2f}  {shown}", file=sys.stderr)
+        if has_bar:
+            self.bar.write(f"epoch {state.epoch:.2f}  {line}", file=sys.stderr)
         else:
-            print(f"step {state.global_step}/{state.max_steps}  {shown}", file=sys.stderr, flush=True)
+            print(f"step {state.global_step}/{state.max_steps}  {line}", file=sys.stderr, flush=True)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -126,11 +125,6 @@ class LogNotifier(TrainerCallback):  # type: ignore[misc]
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if state.is_world_process_zero:
             self.notify()
-
-
-def _in_notebook() -> bool:
-    """Return True if stderr is shown below a cell: no terminal, but a carriage return redraws the line."""
-    return type(sys.stderr).__module__.startswith("ipykernel.")
 
 
 def _step_of(line: bytes) -> float:

@@ -34,7 +34,7 @@ def test_a_run_is_scored_on_its_own_splits(copy: Path, s140) -> None:
     temperature, threshold = before["temperature"]["value"], before["abstention"]["threshold"]
     calibration = json.loads((copy / "model" / "config.json").read_text())["sentiment_calibration"]
     assert calibration == {"temperature": temperature, "neutral_below": threshold}
-    lines = s140("evaluate", copy).stdout.splitlines()
+    lines = s140("evaluate", copy, "--all").stdout.splitlines()
     splits = ["validation", "test", "manual"]
     assert lines[0].split() == splits
     rows = {line[: line.index("  ")]: line for line in lines[1:] if "  " in line}
@@ -42,6 +42,17 @@ def test_a_run_is_scored_on_its_own_splits(copy: Path, s140) -> None:
     for name in splits:
         score = before["splits"][name]["accuracy"]
         assert f"{score['value']:.4f} [{score['low']:.3f}, {score['high']:.3f}]" in rows["accuracy"]
+    summary = s140("evaluate", copy).stdout.splitlines()
+    sizes = [before["splits"][name]["n"] for name in ("test", "manual")]
+    assert summary[0].split() == ["test", f"({sizes[0]})", "hand-labelled", f"({sizes[1]})"]
+    assert rows["accuracy"].endswith(summary[1].split("accuracy", 1)[1].strip())
+    text = " ".join(summary)
+    for name in ("test", "manual"):
+        baselines = before["splits"][name]["baselines"]
+        strongest = max(baselines.values(), key=lambda baseline: baseline["accuracy"]["value"])
+        assert f"{strongest['lift']['value']:+.3f} on " in text
+    assert len(summary) < 15
+    assert max(map(len, summary)) <= 80
 
 
 TRAINING_SCORES = ("baselines", "leakage")  # that need the training tweets

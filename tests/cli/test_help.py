@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 
 import click
+import pytest
+from click.shell_completion import BashComplete
 
 from sentiment140_bert.cli import main
 
@@ -63,10 +65,50 @@ def test_every_command_and_option_is_explained() -> None:
     assert unexplained == []
 
 
+def test_the_list_of_commands_fits_80_columns_in_the_order_of_work(s140, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = s140("--help").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert not [line for line in lines if line.endswith("...") and "Usage" not in line]
+    headings = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
+    assert headings == ["Options:", "Data:", "Train:", "Score:", "Use:", "Publish:", "Study:", "This machine:"]
+    assert {line.split()[0] for line in lines if line.startswith("  ")} >= set(main.commands)
+    for group in ("recipes", "spark", "track"):
+        assert "..." not in s140(group, "--help").stdout.partition("\n\n")[2]
+
+
+def test_train_explains_ten_options_first_and_the_settings_by_section(s140) -> None:
+    text = s140("train", "--help").stdout
+    headings = [line for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    sections = [f"{section.capitalize()} settings:" for section in ("model", "data", "training", "tracking", "card")]
+    assert headings == ["Most used:", "More:", *sections, "Other options:"]
+    first = text[text.index("Most used:") : text.index("More:")]
+    assert sum(line.startswith("  --") for line in first.splitlines()) == 10
+
+
+def test_underscores_are_hyphens(s140) -> None:
+    assert "Publish a finished run" in s140("push_to_hub", "--help").stdout
+    assert "'x' is not a valid float" in s140("train", "--learning_rate", "x", code=2).stderr
+
+
+def test_no_color_is_honoured(monkeypatch) -> None:
+    assert main.make_context("s140", ["train"]).color is None
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert main.make_context("s140", ["train"]).color is False
+
+
+@pytest.mark.parametrize(
+    ("typed", "completions"), [("bert-base-100k-", ["bert-base-100k-fast"]), ("my_own.y", ["my_own.y"])]
+)
+def test_recipes_complete(typed: str, completions: list[str]) -> None:
+    completion = BashComplete(main, {}, "s140", "_S140_COMPLETE")
+    assert [item.value for item in completion.get_completions(["train", "--recipe"], typed)] == completions
+
+
 def test_without_arguments_the_help_is_shown(s140) -> None:
-    assert "Commands:" in s140(code=2).stderr
+    assert "Train:" in s140(code=2).stderr
 
 
 def test_wrong_usage_exits_with_2(s140) -> None:
-    for arguments in (("trian",), ("train", "--learning_rate", "1"), ("train", "--seed", "x")):
+    for arguments in (("trian",), ("train", "--learning_rates", "1"), ("train", "--seed", "x")):
         assert "Error" in s140(*arguments, code=2).stderr, arguments

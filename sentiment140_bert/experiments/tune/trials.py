@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import Diverged, HardwareError, Interrupted, RunError
 from sentiment140_bert.experiments import series
 from sentiment140_bert.files import explain_full_disk, write_json
 from sentiment140_bert.locks import lock_folder
+from sentiment140_bert.progress import progress_bar
 from sentiment140_bert.recipe import Recipe, list_differences
 from sentiment140_bert.run import RunDir, saved_recipe
 from sentiment140_bert.tracking import tracks
@@ -100,9 +99,7 @@ class Progress:
         self.best = (best.number, best.value or 0.0) if best else None
         self.number = 0
         shape = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
-        self.bar: tqdm[Any] = tqdm(
-            desc="tune", total=planned, initial=done, bar_format=shape, disable=None, leave=False
-        )
+        self.bar = progress_bar("tune", planned, initial=done, bar_format=shape, leave=False)
 
     def begin(self, attempt: Attempt) -> None:
         """Show which trial begins, or is resumed."""
