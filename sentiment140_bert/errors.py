@@ -1,20 +1,20 @@
-"""The errors that a user can cause, each a sentence that says what happened, what was given and what to do.
+"""The errors that a user can cause. Each says what happened, what was given and what to do.
 
     S140Error                  the command line prints its message and hint, and exits with its exit_code
-    ├── RecipeError            settings are wrong; problems lists a sentence for each
+    ├── RecipeError            settings are wrong; problems lists them, one sentence each
     ├── DataError              tweets cannot be used
-    │   └── FalseDataError     a published dataset is not what it says of itself
-    ├── ModelError             a model cannot be loaded, or is no sentiment classifier
-    ├── HardwareError          this machine does not have what was asked for
+    │   └── FalseDataError     a published dataset does not match its own description
+    ├── ModelError             a model cannot be loaded, or is not a sentiment classifier
+    ├── HardwareError          this machine lacks the requested hardware
     ├── MissingExtra           an optional package is not installed
     ├── RunError               a run directory, or another file that is read or written
-    │   └── Diverged           a loss or weights are no numbers any more
+    │   └── Diverged           the loss or the weights are no longer finite numbers
     ├── StoreError             the store of a study
     ├── HubError               the Hub refused or could not be reached; status is its HTTP status
-    ├── TrackerError           a tracker refused or could not be reached; training never ends by it
-    ├── SecretError            what is about to be published holds a secret
-    ├── TrustError             a folder or recipe leads out of itself
-    └── Interrupted            a signal stopped a training, which saved a checkpoint
+    ├── TrackerError           a tracker refused or could not be reached; training continues
+    ├── SecretError            what is about to be published contains a secret
+    ├── TrustError             a folder or recipe refers to something outside itself
+    └── Interrupted            a signal stopped training after a checkpoint was saved
 
 Anything else that escapes is a defect of this package and keeps its traceback.
 """
@@ -74,25 +74,25 @@ class RecipeError(S140Error):
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         super().__init__(
             f"{count}{where}:\n" + "\n".join(f"  - {problem}" for problem in problems),
-            "`s140 recipes show NAME` prints a recipe that is right; `s140 train --help` names every field.",
+            "`s140 recipes show NAME` prints a valid recipe; `s140 train --help` lists every field.",
         )
         self.problems = [conceal(problem) for problem in problems]
 
 
 class DataError(S140Error):
-    """The tweets that were given cannot be used as they are."""
+    """The given tweets cannot be used as they are."""
 
 
 class FalseDataError(DataError):
-    """A published dataset is not what it says of itself."""
+    """A published dataset does not match its own description."""
 
 
 class ModelError(S140Error):
-    """The model that was given cannot be loaded, or is no sentiment classifier."""
+    """The given model cannot be loaded, or is not a sentiment classifier."""
 
 
 class HardwareError(S140Error):
-    """Something was asked for that this machine does not have."""
+    """This machine lacks the requested hardware."""
 
 
 class HubError(S140Error):
@@ -104,19 +104,19 @@ class HubError(S140Error):
 
 
 class TrackerError(S140Error):
-    """A tracker refused, or could not be reached; the training itself never ends by it."""
+    """A tracker refused, or could not be reached; training itself continues."""
 
 
 class SecretError(S140Error):
-    """Something about to be published holds a secret."""
+    """Something that is about to be published contains a secret."""
 
 
 class TrustError(S140Error):
-    """A folder or recipe leads to what is not its own."""
+    """A folder or recipe refers to something outside itself."""
 
 
 class RunError(S140Error):
-    """A run directory does not hold what was asked of it, or holds what must not be overwritten."""
+    """A run directory lacks what is needed, or contains something that must not be overwritten."""
 
 
 class StoreError(S140Error):
@@ -124,11 +124,11 @@ class StoreError(S140Error):
 
 
 class Diverged(RunError):
-    """Training went wrong for good: its loss or weights are no numbers any more."""
+    """Training failed for good: its loss or weights are no longer finite numbers."""
 
 
 def diverged(how: str) -> Diverged:
-    """Return the error of a training that went wrong for good; ``how`` says by what that was seen."""
+    """Return the error of a training that failed for good; ``how`` says how it showed."""
     return Diverged(f"Training diverged: {how}.", "Lower --learning-rate, or try --precision bf16 or fp32.")
 
 

@@ -36,8 +36,8 @@ def expand_path(name: str) -> Path:
     try:
         path.exists()
     except (OSError, ValueError) as error:
-        message = f"{shorten(name)} cannot be a file or folder: {first_line(error)[:100]}."
-        raise S140Error(message, "Check it.") from None
+        message = f"{shorten(name)} is not a valid path: {first_line(error)[:100]}."
+        raise S140Error(message, "Check the name.") from None
     return path
 
 
@@ -53,7 +53,7 @@ def write_whole(path: Path) -> Iterator[Path]:
     """
     with explain_refused_write(path):
         if path.exists() and not path.is_file():  # a folder; or a pipe or a device, which renaming would replace
-            raise RunError(f"{path} exists and is no regular file.", "Name another file.")
+            raise RunError(f"{path} exists and is not a regular file.", "Name another file.")
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{TEMPORARY}{path.name}.", suffix=path.suffix)
         os.close(handle)
@@ -79,7 +79,7 @@ def write_folder_whole(path: Path) -> Iterator[Path]:
     """
     with explain_refused_write(path):
         if path.exists() and not path.is_dir():
-            raise RunError(f"{path} exists and is no folder.", "Name another folder.")
+            raise RunError(f"{path} exists and is not a folder.", "Name another folder.")
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{TEMPORARY}{path.name}-"))
     former = temporary.with_name(f"{temporary.name}.former")
@@ -154,8 +154,8 @@ def build_full_disk_error(path: Path | None) -> RunError:
     places = (path,) if path else (Path.cwd(), Path(tempfile.gettempdir()))
     free = [f"{measure_free_space(place):,.0f} MiB are free {'there' if path else f'in {place}'}" for place in places]
     return RunError(
-        f"The disk is full: {path or 'a file'} could not be written ({', '.join(free)}; or else a quota or the largest "
-        "size of a file is reached).",
+        f"The disk is full: {path or 'a file'} could not be written ({', '.join(free)}; or a quota or the maximum "
+        "file size is reached).",
         "Make room, then run the same command again; a training resumes from its newest whole checkpoint.",
     )
 

@@ -42,7 +42,7 @@ def lock_folder(folder: Path, purpose: str, *, create: bool = False) -> Iterator
 
     Args:
         folder: The run directory.
-        purpose: It is in the message to another process: "training".
+        purpose: What the lock is for, as in "training"; the message to another process shows it.
         create: Create the folder if it does not exist; without this there is nothing to lock then.
 
     Raises:
@@ -54,7 +54,7 @@ def lock_folder(folder: Path, purpose: str, *, create: bool = False) -> Iterator
     try:
         place = folder.resolve()
     except RuntimeError:  # Python up to 3.12
-        raise RunError(f"{folder} leads in a circle of links.", "Choose another folder.") from None
+        raise RunError(f"{folder} is a circular link.", "Choose another folder.") from None
     check_folder(folder)
     if place in _locked_folders:
         yield
@@ -101,13 +101,13 @@ def _acquire(folder: Path, purpose: str) -> BaseFileLock | None:
         lock.acquire(poll_interval=0.02)
     except Timeout:
         raise RunError(
-            f"{folder} is in use: {_read_owner(file)}.", "Wait until that ends, or choose another folder."
+            f"{folder} is in use: {_read_owner(file)}.", "Wait until it ends, or choose another folder."
         ) from None
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
         file.unlink(missing_ok=True)
-        log.warning("lock: there are none in %s: only one process may write there, see to it", folder)
+        log.warning("lock: %s does not support locks; make sure that only one process writes there", folder)
         return None
     return lock
 

@@ -220,7 +220,9 @@ class RunDir:
                 continue
             entry = parse_entry(line)
             if entry is None:
-                raise RunError(f"{self.history} is damaged: line {number} is no log entry.", "Remove the damaged line.")
+                raise RunError(
+                    f"{self.history} is damaged: line {number} is not a log entry.", "Remove the damaged line."
+                )
             entries.append(entry)
         return entries
 
@@ -238,7 +240,7 @@ def saved_recipe(path: Path) -> Recipe:
     run = RunDir(path)
     check_folder(path)
     if not run.is_run():
-        raise RunError(f"There is no run in {path}.", "Name the folder that `s140 train` wrote.")
+        raise RunError(f"There is no run in {path}.", "Name a folder that `s140 train` wrote.")
     return load_recipe(str(run.recipe))
 
 
@@ -265,7 +267,7 @@ def read_json(file: Path, schema: type[Schema]) -> Schema:
 
 def _load_object(file: Path) -> dict[str, Any]:
     if file.exists() and not file.is_file():
-        raise ValueError("it is no file")  # opening a pipe would never end
+        raise ValueError("it is not a file")  # opening a pipe would never end
     content = json.loads(file.read_text("utf-8"))
     if not isinstance(content, dict):
         raise ValueError(f"it holds a {type(content).__name__}")
@@ -277,20 +279,20 @@ def _suggest_remedy(file: Path) -> str:
     """Return what costs least, by file; only what nothing else brings back is trained again."""
     run, copy = file.parent, file.parent / "model" / file.name
     if file.name == "failed.json":
-        return f"Remove {file}; it is made again."
+        return f"Remove {file}; it is created again."
     if not (run / "recipe.yaml").is_file() or (run / "config.json").is_file():  # a page that was fetched, or no run
         return "Is it damaged, or of an older version?"
     if file.name == "tracking.json":
-        return f"Remove {file}: its trackers then get a new run, in addition to the one that they have."
+        return f"Remove {file}: the trackers then get a new run, in addition to the old one."
     if file.name == "published.json":
-        return f"Remove {file}: where the run was published is then forgotten, and named by --repo-id again."
+        return f"Remove {file}, then name the published model with --repo-id again."
     if any((run.parent.parent / name).is_file() for name in ("plan.json", "study.json")):
         return f"Remove {run}; the command that made it trains it again."
     if file.name == "metrics.json" and (run / "model" / "model.safetensors").is_file():
         return f"The run is scored again with: s140 evaluate {shlex.quote(str(run))}"
     if copy.is_file():
         return f"A finished run has a copy of it: cp {shlex.quote(str(copy))} {shlex.quote(str(file))}"
-    return "Nothing else holds what it held: train again with --overwrite."
+    return "It cannot be restored: train again with --overwrite."
 
 
 def read_lines(history: Path) -> list[bytes]:
@@ -301,9 +303,9 @@ def read_lines(history: Path) -> list[bytes]:
     """
     if not history.exists():
         return []
-    remedy = "Remove it: a run resumes without it; its curves start again."
+    remedy = "Remove it: the run resumes without it, and its curves start again."
     if not history.is_file():  # opening a pipe would never end
-        raise RunError(f"{history} exists and is no regular file.", remedy)
+        raise RunError(f"{history} exists and is not a regular file.", remedy)
     try:
         return history.read_bytes().splitlines(keepends=True)
     except OSError as error:

@@ -144,7 +144,7 @@ def test_too_large_a_file_is_explained(tmp_path, write):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
-        with pytest.raises(RunError, match="largest size of a file"), explain_full_disk(tmp_path / "large"):
+        with pytest.raises(RunError, match="maximum file size"), explain_full_disk(tmp_path / "large"):
             write(tmp_path / "large", "x" * 5000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -160,9 +160,9 @@ def test_pipes_and_folders_are_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     for name in ("pipe", "folder"):
-        with pytest.raises(RunError, match=f"{name} exists and is no regular file"):
+        with pytest.raises(RunError, match=f"{name} exists and is not a regular file"):
             write_text(tmp_path / name, "x")
-    with pytest.raises(RunError, match="pipe exists and is no folder"), write_folder_whole(tmp_path / "pipe"):
+    with pytest.raises(RunError, match="pipe exists and is not a folder"), write_folder_whole(tmp_path / "pipe"):
         pass
     assert {path.name for path in tmp_path.iterdir()} == {"pipe", "folder"}
     assert (tmp_path / "pipe").is_fifo()

@@ -73,7 +73,7 @@ def test_a_second_process_is_told_at_once_who_it_is(other: subprocess.Popen[str]
         lock_folder(tmp_path / "run", "scoring"),
     ):
         pass
-    assert "Wait until that ends" in caught.value.hint
+    assert "Wait until it ends" in caught.value.hint
 
 
 def test_verbs_that_read_or_write_a_run_do_not_begin_beside_its_training(
@@ -149,7 +149,7 @@ def test_no_mere_file_is_a_lock_where_there_are_none(number: int, tmp_path: Path
     logging.getLogger("sentiment140_bert").propagate = True
     with lock_folder(tmp_path, "training"):
         assert list(tmp_path.iterdir()) == []
-    assert "only one process may write there" in caplog.text
+    assert "only one process writes there" in caplog.text
 
 
 def test_the_lock_is_no_second_name_of_another_file(tmp_path: Path) -> None:

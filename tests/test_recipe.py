@@ -131,8 +131,8 @@ PROBLEMS: list[tuple[object, str]] = [
         {"training": {"report_to": "mlflo"}},
         f"report_to: must be one of {TRACKERS}, got 'mlflo'; did you mean mlflow?",
     ),
-    ({"training": {"report_to": 3}}, "report_to: must be words, by commas or as a list, got 3"),
-    ({"training": {"report_to": []}}, "report_to: name a tracker, or none"),
+    ({"training": {"report_to": 3}}, "report_to: must be comma-separated words or a list, got 3"),
+    ({"training": {"report_to": []}}, "report_to: must be a tracker, or none"),
     ({"training": {"report_to": "none,wandb"}}, "report_to: none cannot be combined with others: none, wandb"),
     ({"tracking": {"register_model": "a b"}}, "register_model: must be a name, or catalog.schema.name, without "),
     ({"tracking": {"model_alias": "v1"}}, "model_alias: must be letters, digits, _ . or -, and neither v1, v2, … nor"),
@@ -141,7 +141,7 @@ PROBLEMS: list[tuple[object, str]] = [
         "register_model needs report_to mlflow",
     ),
     ({"tracking": {"register_model": "m", "log_model": False}}, "register_model needs the model to be logged"),
-    ({"card": {"language": "Spanish"}}, "language: must be language codes, by commas, as in es or pt-BR,gl, got "),
+    ({"card": {"language": "Spanish"}}, "language: must be comma-separated language codes, as in es or pt-BR,gl, got "),
     ({"card": {"license": "My Own"}}, "license: must be a licence as the Hub names it"),
 ]
 

@@ -54,7 +54,9 @@ def read_facts(folder: Path) -> Facts:
     try:
         recipe = load_recipe(str(run.recipe)).to_dict()
     except RecipeError as error:
-        raise RunError(f"{run.recipe} is not a recipe of this version: {error.problems[0]}.", error.hint) from None
+        raise RunError(
+            f"{run.recipe} is not a valid recipe in this version: {error.problems[0]}.", error.hint
+        ) from None
     tracking = run.read_tracking()
     return check_facts(recipe, run.read_data(), run.read_environment(), run.read_metrics(), tracking)
 

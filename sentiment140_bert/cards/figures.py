@@ -90,7 +90,7 @@ def _draw_confusion(axes: Axes, split: dict[str, Any]) -> None:
 def _draw_calibration(axes: Axes, split: dict[str, Any]) -> None:
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfect")
     for kind, label, colour, marker in (
-        ("calibration", "as it is", BLUE, "o"),
+        ("calibration", "uncalibrated", BLUE, "o"),
         ("calibrated", "with temperature", ORANGE, "s"),
     ):
         bins = split[kind]["bins"]
@@ -112,12 +112,12 @@ def _draw_calibration(axes: Axes, split: dict[str, Any]) -> None:
 def _draw_risk_coverage(axes: Axes, split: dict[str, Any]) -> None:
     points = split["risk_coverage"]
     coverage, risk = ([point[name] for point in points] for name in ("coverage", "risk"))
-    axes.plot(coverage, risk, color=BLUE, marker="o", markersize=3, linewidth=1, label="surest first")
+    axes.plot(coverage, risk, color=BLUE, marker="o", markersize=3, linewidth=1, label="most confident first")
     abstaining = split["abstaining"]
     if "accuracy" in abstaining:
         answered, wrong = abstaining["coverage"]["value"], 1 - abstaining["accuracy"]["value"]
-        axes.plot([answered], [wrong], color=ORANGE, marker="s", linestyle="", label="where it abstains from the rest")
-    axes.set(xlim=(0, 1.02), xlabel="share of tweets answered", ylabel="share wrong among them")
+        axes.plot([answered], [wrong], color=ORANGE, marker="s", linestyle="", label="with the abstention threshold")
+    axes.set(xlim=(0, 1.02), xlabel="share of tweets answered", ylabel="share of these wrong")
     axes.set_ylim(bottom=0)
     axes.legend(fontsize=8, loc="upper left")
 
@@ -142,7 +142,7 @@ def _draw_slices(axes: Axes, split: dict[str, Any]) -> None:
     names = [f"{_shorten(part['name'])} ({part['n']:,})" for part in split["slices"]]
     axes.set_yticks(range(len(names)), names, fontsize=7)
     axes.invert_yaxis()
-    axes.set_xlabel("accuracy (line: all tweets; square: worse)")
+    axes.set_xlabel("accuracy (line: all tweets; square: significantly worse)")
 
 
 def _shorten(name: str) -> str:

@@ -82,7 +82,7 @@ def merge_cards(new: str, old: str | None, decided_keys: Collection[str] = ()) -
 
     Args:
         new: As rendered from a template.
-        old: The card before, from the Hub or from the folder; None if there is none.
+        old: The card before, from the Hub or from the folder, or None.
         decided_keys: Keys of the front matter that the new card decides, although people may write them.
 
     Raises:

@@ -39,7 +39,7 @@ Files = dict[str, Path | bytes]
 LABELS = {name: name.replace("_", " ") for name in SCORES}
 LABELS |= {"f1": "F1", "roc_auc": "ROC AUC", "matthews_correlation": "Matthews correlation"}
 PICTURES = {CONFUSION: "Confusion matrix", CALIBRATION: "Calibration", LEARNING: "Learning curve"}
-PICTURES |= {RISK_COVERAGE: "Errors among the surest answers", SLICES: "Accuracy on kinds of tweets"}
+PICTURES |= {RISK_COVERAGE: "Errors among the most confident predictions", SLICES: "Accuracy on kinds of tweets"}
 # What is published of a model folder. Whatever is not listed stays here: pickles, optimizer state, notes.
 PUBLISHED: tuple[str, ...] = ("config.json", "model*.safetensors", "model.safetensors.index.json", TRAINING_ROWS)
 PUBLISHED += ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt")

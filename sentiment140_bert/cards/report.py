@@ -27,8 +27,8 @@ ORDER = (*HELD_OUT, "validation")
 CLASSES = ("negative", "neutral", "positive")  # as three_way.matrix has them
 LEAKS = {
     "exact": "equal to a training tweet",
-    "near": "nearly equal to one",
-    "same_user": "by a user of training",
+    "near": "nearly equal to a training tweet",
+    "same_user": "by a user in the training split",
     "overlapping_in_time": "not later than the last training tweet",
 }
 LEVELS = 5  # strengths of colour on either side
@@ -93,7 +93,7 @@ def render_report(facts: Facts, title: str, mistakes: Sequence[Mistake], wrong: 
         abstention=facts.metrics["abstention"],
         scored=scored,
         held_out={name: scored[name] for name in HELD_OUT if name in scored} or scored,
-        meaning=HEADLINES | {"validation": "tweets that chose the checkpoint"},
+        meaning=HEADLINES | {"validation": "tweets that the checkpoint was chosen on"},
         score_names=SCORES,
         names=LABELS,
         baselines=BASELINES,
@@ -236,7 +236,7 @@ def draw_coverage(name: str, split: dict[str, Any]) -> Markup:
     if "accuracy" in abstaining:
         chosen = (get_value(abstaining["coverage"]), 1 - get_value(abstaining["accuracy"]))
     steps = [(point["coverage"], point["risk"]) for point in split["risk_coverage"]]
-    return charts.draw_risk_coverage(steps, chosen, f"Risk on {name} by the share of tweets that are answered")
+    return charts.draw_risk_coverage(steps, chosen, f"Risk on {name} by share of tweets answered")
 
 
 def _find_ends(score: Any) -> tuple[float, float, float]:

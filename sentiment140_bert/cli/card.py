@@ -15,7 +15,7 @@ from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
 
 @cloup.command(cls=Command)
 @click.argument("run", type=click.Path(path_type=Path))
-@cloup.option("--repo-id", metavar="USER/MODEL", help="The id on the Hub, for the card.")
+@cloup.option("--repo-id", metavar="USER/MODEL", help="Model id on the Hub, for the card.")
 @recipe_options("card")
 @output_options
 def card(run: Path, repo_id: str | None, as_json: bool, **flags: Any) -> None:

@@ -19,7 +19,7 @@ from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
-    help="The model folder to write; a new one.",
+    help="The model folder to write; it must not exist.",
 )
 @output_options
 def convert(model: str, model_revision: str | None, output: Path, as_json: bool) -> None:

@@ -118,9 +118,9 @@ def _describe_probe(probe: dict[str, Any]) -> Iterator[str]:
     )
     gpu = usage["gpu"]
     if gpu:
-        yield f"GPU memory {_format_gib(gpu['memory_reserved_peak'])} of {_format_gib(gpu['memory_total'])} at most"
+        yield f"peak GPU memory {_format_gib(gpu['memory_reserved_peak'])} of {_format_gib(gpu['memory_total'])}"
     if usage["memory_peak"]:
-        yield f"memory {_format_gib(usage['memory_peak'])} at most; a checkpoint has {_format_gib(probe['checkpoint'])}"
+        yield f"peak memory {_format_gib(usage['memory_peak'])}; a checkpoint takes {_format_gib(probe['checkpoint'])}"
     yield "; ".join(["random weights of the model's shape", *probe["assumed"]])
 
 

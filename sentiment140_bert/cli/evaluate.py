@@ -43,7 +43,7 @@ from sentiment140_bert.run import RunDir
 @cloup.option(
     "--differences",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Of several models: a .csv or .parquet file for the tweets on which they differ.",
+    help="With several models: write the tweets on which they differ to this .csv or .parquet file.",
 )
 @cloup.option("--all", "every_score", is_flag=True, help="Print every score, of every split.")
 @output_options

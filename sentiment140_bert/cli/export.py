@@ -15,8 +15,10 @@ from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
 @cloup.command(cls=Command)
 @click.argument("model")
 @cloup.option("--model-revision", help="Branch, tag or commit of a Hub model.")
-@cloup.option("--format", "kind", type=click.Choice(["onnx"]), default="onnx", show_default=True, help="Of the export.")
-@cloup.option("--quantize", type=click.Choice(["int8"]), help="Write a second, smaller and faster graph, too.")
+@cloup.option(
+    "--format", "kind", type=click.Choice(["onnx"]), default="onnx", show_default=True, help="Format of the export."
+)
+@cloup.option("--quantize", type=click.Choice(["int8"]), help="Also write a second, smaller and faster graph.")
 @cloup.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
@@ -28,9 +30,9 @@ def export(
 ) -> None:
     """Export a model to ONNX, for predictions without torch.
 
-    MODEL is a run directory, a model folder or a Hub id. The folder holds all that is needed: model.onnx, with
+    MODEL is a run directory, a model folder or a Hub id. The folder has everything that is needed: model.onnx, with
     --quantize int8 model_int8.onnx too, config.json, the tokenizer, and export.json with the sha256 of what it was
-    made of. It is compared with torch first, and written whole or not at all. An earlier export there is replaced.
+    made from. It is compared with torch first, and written whole or not at all. An earlier export there is replaced.
     """
     with stdout_kept_clean():
         import sentiment140_bert
@@ -44,5 +46,5 @@ def export(
         if agreement:
             say(
                 f"{result['folder']}/{file}: {result['files'][file] / 1e6:,.1f} MB; {agreement['labels_agree']} of "
-                f"{check['texts']} labels as torch's, logits at most {agreement['largest_difference']:.1g} away"
+                f"{check['texts']} labels match torch's, logits differ by at most {agreement['largest_difference']:.1g}"
             )

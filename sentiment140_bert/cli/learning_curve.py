@@ -26,7 +26,7 @@ class Sizes(click.ParamType):  # type: ignore[type-arg]
         try:
             return [int(size) for size in value.split(",")]
         except ValueError:
-            self.fail(f"{value!r}: whole numbers with commas between them, as in 1000,3000,10000", param, ctx)
+            self.fail(f"{value!r} is not a list of whole numbers. Separate them by commas: 1000,3000,10000", param, ctx)
 
 
 @cloup.command("learning-curve", cls=Command)
@@ -37,14 +37,12 @@ class Sizes(click.ParamType):  # type: ignore[type-arg]
     "--seeds",
     default=3,
     show_default=True,
-    help="Trainings of each size, with the recipe's seed and the following ones.",
+    help="Runs for each size, with the recipe's seed and the following ones.",
 )
-@cloup.option("--keep-models", is_flag=True, help="Keep each model, with its card; else scores and predictions only.")
-@cloup.option("--price-per-hour", type=float, help="Of this machine, to show the cost of each training.")
-@cloup.option("--dry-run", is_flag=True, help="Prepare the tweets, show what there is to do, and train nothing.")
-@cloup.option(
-    "--redraw", is_flag=True, help="Train nothing: write the results again from the finished trainings in OUTPUT."
-)
+@cloup.option("--keep-models", is_flag=True, help="Keep each model with its card, not only scores and predictions.")
+@cloup.option("--price-per-hour", type=float, help="Price of this machine, to show the cost of each run.")
+@cloup.option("--dry-run", is_flag=True, help="Prepare the tweets and show the plan, but train nothing.")
+@cloup.option("--redraw", is_flag=True, help="Train nothing; write the results of the finished runs in OUTPUT again.")
 @recipe_options("model", "data", "training", "tracking")
 @set_option
 @output_options
@@ -65,13 +63,13 @@ def learning_curve(
 
     Trains a recipe on subsets of growing size, and estimates the scores of ten times as many tweets. Each subset of
     the training tweets contains the smaller ones; validation, test and manual tweets are the same for all. Writes
-    OUTPUT/curve.json, a table, a picture, and a run directory for each training. Run the same command again to resume:
-    it keeps finished trainings and retries failed ones.
+    OUTPUT/curve.json, a table, a picture, and a run directory for each point. Run the same command again to resume:
+    it keeps finished runs and retries failed ones.
     """
     if price_per_hour is not None and not 0 <= price_per_hour < math.inf:
         raise S140Error(f"--price-per-hour must be 0 or more, not {price_per_hour:g}.")
     if redraw and (sizes or recipe or dry_run):
-        raise S140Error("--redraw takes everything from OUTPUT.", "Omit --sizes, --recipe and --dry-run.")
+        raise S140Error("--redraw reads everything from OUTPUT.", "Omit --sizes, --recipe and --dry-run.")
     if not redraw and not sizes:
         raise S140Error("--sizes is missing.", "For example: --sizes 1000,3000,10000,30000")
     with stdout_kept_clean():
@@ -134,5 +132,5 @@ def _print(curve: dict[str, Any]) -> None:
     cost = f", {sum(costs):.2f} at {curve['price_per_hour']:g} an hour" if costs else ""
     trainings = curve["trainings"]
     finished, planned, seconds = (trainings[name] for name in ("finished", "planned", "seconds"))
-    say(f"\n{finished} of {planned} trainings, {seconds:,.0f} s in all{cost}")
+    say(f"\n{finished} of {planned} runs, {seconds:,.0f} s in total{cost}")
     say(f"{curve['output']}/README.md, curve.png, curve.csv, curve.json")

@@ -105,7 +105,7 @@ def refuse_overwriting(output: Path | None, *inputs: str | None) -> None:
         return
     target = output.expanduser().resolve()
     if any(name and target == expand_path(name).resolve() for name in inputs):
-        raise S140Error(f"{output} is an input; it would be overwritten.", "Choose another file to write.")
+        raise S140Error(f"{output} is an input file and would be overwritten.", "Choose another file to write.")
     owned = ("recipe.yaml", "config.json", "export.json")
     if target.exists() and any((parent / name).is_file() for parent in target.parents[:2] for name in owned):
         raise S140Error(f"{output} is part of a run, a model or an export.", "Choose another file to write.")
@@ -135,7 +135,7 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
     function = cloup.option("--quiet", is_flag=True, expose_value=False, callback=_hide_progress, help=explain_quiet)(
         function
     )
-    explain_json = "Print one JSON object on stdout; all else goes to stderr."
+    explain_json = "Print one JSON object to stdout; everything else goes to stderr."
     return cloup.option("--json", "as_json", is_flag=True, help=explain_json)(function)
 
 

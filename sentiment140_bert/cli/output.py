@@ -18,7 +18,7 @@ from sentiment140_bert.text import escape_hidden, escape_hidden_json
 
 
 def escape_what_cannot_be_encoded() -> None:
-    """Let stdout print an escape, like stderr, for what its encoding cannot express: an emoji in windows-1252."""
+    """Let stdout escape what its encoding cannot express, as stderr does: an emoji in windows-1252."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -105,12 +105,12 @@ def print_usage(training: dict[str, Any]) -> None:
         total, used = gpu["memory_total"], gpu["memory_reserved_peak"]
         facts.append(f"GPU memory {used / 1024:.1f} of {total / 1024:.1f} GiB ({used / total:.0%})")
         degrees = gpu["temperature_peak"]
-        facts.append(f"GPU at most {degrees} °C" if degrees is not None else "GPU temperature unknown")
+        facts.append(f"GPU up to {degrees} °C" if degrees is not None else "GPU temperature unknown")
     say("\n" + "; ".join(facts))
     if training["out_of_memory"]:
         times = "1 time" if training["out_of_memory"] == 1 else f"{training['out_of_memory']} times"
         say(
-            f"memory ran short {times}: the steps of {batch['tweets']} tweets were computed "
+            f"out of memory {times}: each step of {batch['tweets']} tweets was computed "
             f"in parts of {batch['per_device']}, with the same loss"
         )
     for sentence in list_advice(usage):

@@ -49,7 +49,7 @@ FIRST = 100  # rows, in which an id is looked for
     type=click.FloatRange(0, 1),
     default=0.5,
     show_default=True,
-    help="Largest share of rows that cannot be read; each of them has an error instead of a label.",
+    help="Largest share of unreadable rows to allow; each gets an error instead of a label.",
 )
 @cloup.option(
     "--output",
@@ -57,8 +57,14 @@ FIRST = 100  # rows, in which an id is looked for
     help="A .jsonl, .csv or .parquet file. In .csv, cells that a spreadsheet would compute begin with an apostrophe.",
 )
 @backend_option
-@cloup.option("--calibrated", is_flag=True, help="Scores with the temperature of the validation split; labels stay.")
-@cloup.option("--abstain", is_flag=True, help="Say neutral where the calibrated score is below the model's threshold.")
+@cloup.option(
+    "--calibrated",
+    is_flag=True,
+    help="Use calibrated scores, by the temperature of the validation split; labels stay the same.",
+)
+@cloup.option(
+    "--abstain", is_flag=True, help="Answer neutral where the calibrated score is below the model's threshold."
+)
 @output_options
 def predict(
     model: str,
@@ -81,9 +87,7 @@ def predict(
     length passes through bounded memory (with --json and no --output all predictions are gathered first).
     """
     if bool(text) == bool(source):
-        raise S140Error(
-            "Texts are needed: as arguments or with --input, not both.", "For example: s140 predict RUN --input -"
-        )
+        raise S140Error("Pass texts either as arguments or with --input.", "For example: s140 predict RUN --input -")
     refuse_overwriting(output, source)
     check_memory(WITHOUT_TORCH)
     with contextlib.redirect_stdout(sys.stderr):  # libraries are loaded here, only those that are needed
@@ -135,7 +139,7 @@ def print_remarks(classifier: Classifier, errors: Counter[str]) -> None:
     if empty or truncated:
         say(f"{empty:,} empty texts; {truncated:,} cut at {classifier.max_length} tokens", err=True)
     for first_error, count in errors.items():
-        say(f"{count:,} rows could not be read and have no label, the first: {first_error}", err=True)
+        say(f"{count:,} rows could not be read and have no label; the first: {first_error}", err=True)
 
 
 def count_errors(answers: Iterator[PredictedRow], errors: Counter[str]) -> Iterator[PredictedRow]:

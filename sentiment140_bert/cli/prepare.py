@@ -22,10 +22,10 @@ STEPS = {
     "masked": "masked (users, URLs)",
     "neutral": "neutral, kept apart",
     "in_manual_test": "also in the manual test, left out",
-    "duplicates": "repeats of an earlier text, left out",
+    "duplicates": "duplicates of an earlier text, left out",
     "conflicting_texts": "texts with both labels",
     "conflicting_rows": "rows with such a text",
-    "conflicting_dropped": "of these left out",
+    "conflicting_dropped": "of these, left out",
     "distinct": "distinct tweets",
     "drawn": "drawn",
     "suspects_dropped": "suspects, left out of train",
@@ -43,13 +43,13 @@ SHARED = {
 @recipe_option
 @recipe_options("data", aliases={"split_seed": ["--seed"]})
 @recipe_options("model")
-@cloup.option("--dry-run", is_flag=True, help="Only show how the file is understood: its columns and first rows.")
+@cloup.option("--dry-run", is_flag=True, help="Only show how the file is read: its columns and first rows.")
 @output_options
 def prepare(recipe: str | None, dry_run: bool, as_json: bool, **flags: Any) -> None:
     """Clean, deduplicate, split and tokenize tweets.
 
     Shows how many tweets are left after each step. The result is cached by content; `s140 train` with the same
-    settings finds it there (its --seed is that of training; the seed of the splits is --split-seed in both).
+    settings finds it there (its --seed is the seed of training; the seed of the splits is --split-seed in both).
     """
     chosen = resolve_recipe(recipe, flags)
     with stdout_kept_clean():
@@ -83,7 +83,7 @@ def prepare(recipe: str | None, dry_run: bool, as_json: bool, **flags: Any) -> N
     say(f"\nfingerprint {report['fingerprint'][:16]}, seed {report['seed']}")
     if report["bad_rows_file"]:
         say(f"malformed rows and reasons: {report['bad_rows_file']}")
-    say("nothing to do: taken from the cache" if report["cached"]["tokens"] else f"kept in {report['folder']}")
+    say("nothing to do: loaded from the cache" if report["cached"]["tokens"] else f"kept in {report['folder']}")
 
 
 def print_leakage(leakage: dict[str, dict[str, int | None]]) -> None:

@@ -19,12 +19,12 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 OPTIONS: tuple[Decorator, ...] = (
     cloup.option("--repo-id", metavar="USER/MODEL", help="The model's repository."),
     cloup.option(
-        "--dataset-repo-id", metavar="USER/DATASET", help="The dataset's repository; without it none is pushed."
+        "--dataset-repo-id", metavar="USER/DATASET", help="The dataset's repository; without it no dataset is pushed."
     ),
     cloup.option(
         "--private/--public",
         default=None,
-        help="Who may see them. [default: a new model public, the dataset private, because of its licence]",
+        help="Who may see them.  [default: a new model is public; the dataset is private because of its licence]",
     ),
 )
 
@@ -40,13 +40,15 @@ def destination_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("run", type=click.Path(path_type=Path))
 @destination_options
 @cloup.option("--create-pr", is_flag=True, help="Open a pull request; the next push updates it while it is open.")
-@cloup.option("--revision", help="Branch to push to; it is made where it does not exist.  [default: main]")
+@cloup.option("--revision", help="Branch to push to; it is created if missing.  [default: main]")
 @cloup.option("--commit-message", help="[default: s140 push-to-hub: model]")
 @cloup.option("--tag", help="Tag the commit.")
 @recipe_options("card")
-@cloup.option("--model-only", is_flag=True, help="Leave the dataset as it is.")
-@cloup.option("--dataset-only", is_flag=True, help="Leave the model as it is.")
-@cloup.option("--dry-run", is_flag=True, help="List every file with its size; publish nothing, and use no network.")
+@cloup.option("--model-only", is_flag=True, help="Do not push the dataset.")
+@cloup.option("--dataset-only", is_flag=True, help="Do not push the model.")
+@cloup.option(
+    "--dry-run", is_flag=True, help="List every file with its size; publish nothing, and do not use the network."
+)
 @output_options
 def push_to_hub(
     run: Path,
@@ -99,7 +101,7 @@ def print_published(result: dict[str, Any]) -> None:
     """Print what a push published."""
     for kind, pushed in result.items():
         visibility = "private" if pushed["private"] else "public"
-        state = f"commit {pushed['commit'][:12]}" if pushed["changed"] else "nothing had changed, no commit"
+        state = f"commit {pushed['commit'][:12]}" if pushed["changed"] else "no changes, no commit"
         say(f"{kind:8}{pushed['url']}  ({visibility}; {state})")
         if pushed["pr_url"]:
             say(f"        pull request: {pushed['pr_url']}")

@@ -33,7 +33,7 @@ def ls(as_json: bool) -> None:
 
 @recipes.command()
 @click.argument("name")
-@cloup.option("--resolved", is_flag=True, help="With every default written out.")
+@cloup.option("--resolved", is_flag=True, help="Include every default.")
 @output_options
 def show(name: str, resolved: bool, as_json: bool) -> None:
     """Print the recipe NAME (or a file)."""

@@ -21,12 +21,12 @@ from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
     "--errors",
     type=click.IntRange(min=0),
     default=200,
-    help="Wrong answers to list of each split, at most.  [default: 200]",
+    help="Wrong predictions to list for each split, at most.  [default: 200]",
 )
 @cloup.option(
     "--attributions/--no-attributions",
     default=True,
-    help="Weigh the words of the surest 100 of each split, which loads the model.  [default: attributions]",
+    help="Weigh the words of the 100 most confident of each split, which loads the model.  [default: attributions]",
 )
 @output_options
 def report(run: Path, output: Path | None, errors: int, attributions: bool, as_json: bool) -> None:

@@ -20,11 +20,13 @@ def spark() -> None:
 
 
 @spark.command()
-@cloup.option("--num-processes", type=click.IntRange(min=1), required=True, help="Processes in all.")
+@cloup.option("--num-processes", type=click.IntRange(min=1), required=True, help="Number of processes in total.")
 @cloup.option(
-    "--local-mode/--no-local-mode", default=True, help="On the driver's machine, or on the workers.  [default: local]"
+    "--local-mode/--no-local-mode",
+    default=True,
+    help="Train on the driver's machine or on the workers.  [default: local]",
 )
-@cloup.option("--use-gpu/--no-use-gpu", default=None, help="A GPU for each process.  [default: where Spark has GPUs]")
+@cloup.option("--use-gpu/--no-use-gpu", default=None, help="Use a GPU for each process.  [default: if Spark has GPUs]")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def train(

@@ -72,7 +72,7 @@ def check_working_directory() -> None:
     except OSError as error:
         raise S140Error(
             f"The working directory cannot be used: {error.strerror}.",
-            "It was removed, perhaps. Change to another folder: cd",
+            "Perhaps it was removed. Change to another folder with cd.",
         ) from None
 
 
@@ -155,18 +155,18 @@ def _explain(error: BaseException) -> S140Error | None:
             "Raise the limit: ulimit -n 4096",
         )
     if number == errno.ENAMETOOLONG:
-        return S140Error(f"{file} is too long for a file name.", "Choose another.")
+        return S140Error(f"{file} is too long for a file name.", "Choose a shorter one.")
     if number in REFUSED or any(words in text for words in REFUSED_WORDS):
         return S140Error(
-            f"{file} must not be read or written: {_reason(error)}.",
-            "Look at its permissions, or choose another place (S140_CACHE, HF_HOME and TMPDIR name folders, too).",
+            f"No permission to read or write {file}: {_reason(error)}.",
+            "Check its permissions, or choose another place (also S140_CACHE, HF_HOME and TMPDIR).",
         )
     if number in FAILED:
-        return S140Error(f"{file} cannot be read or written: {_reason(error)}.", "Look at its disk or network drive.")
+        return S140Error(f"{file} cannot be read or written: {_reason(error)}.", "Check its disk or network drive.")
     if HOME_WORDS in text:
         return S140Error(
-            "This user has no home folder: HOME is not set, and the machine knows none.",
-            "Set HOME, or name the folders that would lie there: S140_CACHE and HF_HOME.",
+            "This user has no home folder, and HOME is not set.",
+            "Set HOME, or set both S140_CACHE and HF_HOME to a folder.",
         )
     return None
 
@@ -181,7 +181,7 @@ def _out_of_memory(error: BaseException) -> S140Error:
     sizes += [f"the machine has {total:,} MiB"] if total else []
     reason = "" if isinstance(error, MemoryError) else f" ({first_line(error)})"
     return HardwareError(
-        f"Memory ran out{reason}: {', '.join(sizes) or 'how much there is is not known'}.",
-        "Raise the limit, end other programs, or ask for less: a smaller batch, --max-length, model or file; "
-        "OMP_NUM_THREADS=1 takes less, too.",
+        f"Memory ran out{reason}: {', '.join(sizes) or 'the amount is unknown'}.",
+        "Raise the limit, close other programs, or use less: a smaller batch, --max-length, model or file; "
+        "OMP_NUM_THREADS=1 also helps.",
     )

@@ -21,13 +21,13 @@ from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
     type=click.Choice(["baseline", "model"]),
     default="baseline",
     show_default=True,
-    help="The method: TF-IDF, in seconds, or the run's own recipe, trained once for each fold.",
+    help="baseline: TF-IDF, in seconds; model: the run's own recipe, trained once for each fold.",
 )
 @cloup.option(
     "--folds",
     default=5,
     show_default=True,
-    help="Parts of the training split, each predicted by a model of the others.",
+    help="Parts of the training split; each is predicted by a model trained on the others.",
 )
 @cloup.option("--most", type=click.IntRange(min=1), help="Write at most this many.  [default: all suspects]")
 @cloup.option(
@@ -35,7 +35,7 @@ from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
     type=click.IntRange(min=0),
     default=50,
     show_default=True,
-    help="Mark this many of the written ones, chosen at random, for reading by hand (column sample).",
+    help="Mark this many of them, chosen at random, for review by hand (column sample).",
 )
 @cloup.option("--seed", default=42, show_default=True, help="Seed of the folds and of that sample.")
 @output_options
@@ -61,12 +61,12 @@ def suspects(
 
 def _print(result: dict[str, Any]) -> None:
     by, output = result["by"], result["output"]
-    say(f"looked at   {result['looked_at']:,} training tweets; {result['folds']} folds, by {by}")
+    say(f"checked     {result['looked_at']:,} training tweets; {result['folds']} folds, by {by}")
     say(f"predictions agree with {result['accuracy']:.1%} of the labels")
     say(f"suspects    {result['suspects']:,} ({result['share']:.1%}); written {result['written']:,}")
     noise = ", ".join(f"{rate:.1%} of {label}" for label, rate in result["noise"].items())
-    say(f"label noise {noise}, estimated; it includes the {by}'s own mistakes")
-    say(f"\nA contradicted label can be right: {output} is only a list.")
+    say(f"label noise {noise}, estimated; this includes the {by}'s own mistakes")
+    say(f"\nA suspect label can still be right: {output} is only a list.")
     if result["sample"]:
-        say(f"Read the {result['sample']} rows that are marked in its column sample; delete those with right labels.")
-    say(f"Train without the listed ones:\n  {result['command']}")
+        say(f"Review the {result['sample']} rows marked in its column sample; delete those with correct labels.")
+    say(f"Train without the listed tweets:\n  {result['command']}")

@@ -36,7 +36,7 @@ def show(run: Path, as_json: bool) -> None:
     "--report-to",
     type=click.Choice(TRACKERS),
     multiple=True,
-    help="A further tracker for the run; repeatable.",
+    help="Another tracker for the run; repeatable.",
 )
 @output_options
 def sync(run: Path, report_to: tuple[str, ...], as_json: bool) -> None:
@@ -58,7 +58,7 @@ def print_trackers(trackers: dict[str, Any], as_json: bool) -> None:
         print_json(trackers)
         return
     if not trackers:
-        say("tracked nowhere")
+        say("not tracked")
         return
     rows = [
         [name, run["id"] or "", run["url"] or "", ", ".join(run["unsent"] + run["offline"]) or "nothing"]

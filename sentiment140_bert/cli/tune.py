@@ -25,31 +25,27 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
         try:
             return float(value[:-1]) * unit if unit else float(value)
         except ValueError:
-            self.fail(f"{value!r}: seconds, or as in 90s, 30m, 2.5h", param, ctx)
+            self.fail(f"{value!r} is not a duration. Use seconds, or 90s, 30m, 2.5h.", param, ctx)
 
 
 @cloup.command(cls=Command)
 @click.argument("output", type=click.Path(path_type=Path))
 @recipe_option
+@cloup.option("--trials", default=20, show_default=True, help="Trials of the study in total, over all processes.")
+@cloup.option("--timeout", type=Duration(), help="Start no new trial after this time: seconds, or 30m, 2.5h.")
+@cloup.option("--storage", help="Optuna store to share, as in postgresql://user@host/name.  [default: OUTPUT/study.db]")
 @cloup.option(
-    "--trials", default=20, show_default=True, help="Trials of the study in the end, by all processes together."
-)
-@cloup.option("--timeout", type=Duration(), help="Begin no further trial after this time: seconds, or 30m, 2.5h.")
-@cloup.option(
-    "--storage", help="Optuna store to be shared, as in postgresql://user@host/name.  [default: OUTPUT/study.db]"
-)
-@cloup.option(
-    "--study-name", help="Name of the study in the store.  [default: the name that OUTPUT had when the study began]"
+    "--study-name", help="Name of the study in the store.  [default: the name of OUTPUT when the study started]"
 )
 @cloup.option(
-    "--sampler", type=click.Choice(["tpe", "random"]), default="tpe", show_default=True, help="Chooses values."
+    "--sampler", type=click.Choice(["tpe", "random"]), default="tpe", show_default=True, help="How to choose values."
 )
 @cloup.option(
     "--pruner",
     type=click.Choice(["median", "hyperband", "none"]),
     default="median",
     show_default=True,
-    help="Ends trials early whose scores are too low.",
+    help="How to stop trials early whose scores are too low.",
 )
 @cloup.option(
     "--final-seeds",
@@ -57,9 +53,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
     show_default=True,
     help="Number of seeds for comparing the best values with the recipe on the test tweets; 0: none.",
 )
-@cloup.option(
-    "--keep-models", is_flag=True, help="Keep the models of the comparison; else scores and predictions only."
-)
+@cloup.option("--keep-models", is_flag=True, help="Keep the models of the comparison, not only scores and predictions.")
 @recipe_options("model", "data", "training", "tracking")
 @set_option
 @output_options

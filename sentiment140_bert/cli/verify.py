@@ -22,8 +22,10 @@ WORDS |= {"warning": "WARNING"}
 @cloup.command(cls=Command)
 @click.argument("model")
 @cloup.option("--model-revision", help="Branch, tag or commit of a Hub model.")
-@cloup.option("--tolerance", type=float, default=TOLERANCE, show_default=True, help="Largest difference of a score.")
-@cloup.option("--strict", is_flag=True, help="Exit with 1 where hand-written text reads like a claim.")
+@cloup.option(
+    "--tolerance", type=float, default=TOLERANCE, show_default=True, help="Largest difference of a score to accept."
+)
+@cloup.option("--strict", is_flag=True, help="Exit with 1 if hand-written text reads like a claim.")
 @recipe_options("data", only=SOURCE_SETTINGS, optional=["dataset"])
 @output_options
 def verify(model: str, model_revision: str | None, tolerance: float, strict: bool, as_json: bool, **flags: Any) -> None:

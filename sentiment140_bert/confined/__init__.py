@@ -97,4 +97,4 @@ def _explain(code: int, output: bytes, memory: int) -> str:
         return f"cannot be used: {reason.splitlines()[-1][:300].rstrip('.')}"
     if -code in (signal.SIGXCPU, signal.SIGKILL):
         return f"needs more than {SECONDS} seconds for short texts"
-    return f"ends the process that tries it ({code}): it is damaged, or needs more than {memory / GIB:.1f} GiB"
+    return f"crashes the process that tries it ({code}): it is damaged, or needs more than {memory / GIB:.1f} GiB"

@@ -45,16 +45,16 @@ def try_tokenizer(file: Path) -> None:
     for text in make_probes(json.loads(file.read_text("utf-8"))):
         largest = GROWTH * (len(text) + 16)
         if tokenizer.normalizer and len(tokenizer.normalizer.normalize_str(text)) > largest:
-            raise RefusedError(f"its normalizer makes more than {GROWTH} characters of one")
+            raise RefusedError(f"its normalizer makes one character into more than {GROWTH}")
         if len(tokenizer.encode(text).ids) > largest:
-            raise RefusedError(f"it makes more than {GROWTH} tokens of one character")
+            raise RefusedError(f"it makes one character into more than {GROWTH} tokens")
 
 
 def make_probes(content: dict[str, Any]) -> Iterator[str]:
     """Yield short texts: runs of each character that the file's rules name, and of characters of all scripts."""
     rules = [*find_strings([content.get("normalizer"), content.get("pre_tokenizer")])][:10_000]
     yield ""
-    yield "so good :) http://example.com/a?b=c @somebody #tag 123 don't &amp; caf\u00e9 \U0001f600"
+    yield "so good :) http://example.com/a?b=c @someone #tag 123 don't &amp; caf\u00e9 \U0001f600"
     named = {character for rule in rules for character in rule}
     scripts = map(chr, [*range(1, 0x180), *range(0x180, 0xD800, 0x40), *range(0xE000, 0x20000, 0x80)])
     for character in sorted({*scripts, *named} - {chr(number) for number in range(0xD800, 0xE000)}):
@@ -107,13 +107,13 @@ def check_model(content: memoryview) -> None:
 def check_nodes(content: memoryview, field: int, depth: int) -> None:
     """Look at the nodes of a GraphProto (field 1) or FunctionProto (7), and at the graphs in their attributes."""
     if depth > DEEPEST:
-        raise RefusedError("its graphs hold graphs too deeply")
+        raise RefusedError("its graphs are nested too deeply")
     for number, node in read_fields(content):
         if number != field:
             continue
         for kind, part in read_fields(node):  # NodeProto: 4 op_type, 5 attributes
             if kind == 4 and bytes(part).decode(errors="replace") in CONTROL:
-                raise RefusedError(f"it holds the operator {bytes(part).decode()}, which no classifier needs")
+                raise RefusedError(f"it contains the operator {bytes(part).decode()}, which no classifier needs")
             if kind == 5:
                 for inner, graph in read_fields(part):  # AttributeProto: 6 graph, 11 graphs
                     if inner in (6, 11):

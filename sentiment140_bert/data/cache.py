@@ -138,7 +138,7 @@ def load_cached(kind: str, key: str) -> Prepared | None:
                 f"{folder} cannot be read: {first_line(error)}.", "Name another cache in S140_CACHE."
             ) from None
         _remove(folder)
-        log.warning("data: %s was damaged (%s), and is made again", folder, first_line(error))
+        log.warning("data: %s was damaged (%s) and is built again", folder, first_line(error))
         return None
 
 
@@ -189,7 +189,7 @@ def validate_cache(folder: Path, kind: str, report: dict[str, Any]) -> None:
     if "published" in report:  # and not all of it was
         missing = set()
     if wrong := {"train"} - splits.keys() or missing or unreported:
-        raise ValueError(f"{', '.join(sorted(wrong))} is not there, or not in {REPORT}")
+        raise ValueError(f"{', '.join(sorted(wrong))} is missing, or is not in {REPORT}")
     for name, split in splits.items():
         if absent := [column for column in COLUMNS[kind] if column not in split.column_names]:
             raise ValueError(f"{name} has no column {absent[0]}")
@@ -218,7 +218,7 @@ def _remove(folder: Path) -> None:
             folder.replace(aside / "damaged")
     except OSError as error:
         raise DataError(
-            f"{folder} is damaged, and cannot be removed: {error.strerror}.", "Name another cache in S140_CACHE."
+            f"{folder} is damaged and cannot be removed: {error.strerror}.", "Name another folder in S140_CACHE."
         ) from None
     shutil.rmtree(aside, ignore_errors=True)
 
@@ -258,7 +258,7 @@ def save_tokens(
 
 
 def find_cached(report: dict[str, Any]) -> tuple[Prepared, Prepared] | None:
-    """Find the splits and tokens of a ``data.json`` in the cache; None if they are not there any more.
+    """Find the splits and tokens of a ``data.json`` in the cache; return None if they are no longer there.
 
     Neither the source nor the tokenizer is needed: the fingerprint and the tokenizer's hash name them.
     """
@@ -313,7 +313,7 @@ def _make_folder(kind: str, key: str) -> Iterator[Path]:
         remove_leftovers(home)
         temporary = Path(tempfile.mkdtemp(dir=home, prefix=TEMPORARY))
     except OSError as error:
-        raise DataError(f"The cache {home} cannot be written: {error}.", "Name another place in S140_CACHE.") from None
+        raise DataError(f"The cache {home} cannot be written: {error}.", "Name another folder in S140_CACHE.") from None
     try:
         with explain_full_disk(home):
             yield temporary

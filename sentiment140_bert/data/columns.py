@@ -133,8 +133,8 @@ def find_columns(names: Sequence[str], data: DataConfig, where: str, labelled: b
 
     if len(names) > MOST_COLUMNS:
         raise DataError(
-            f"{where} has {len(names):,} columns, more than the {MOST_COLUMNS:,} that are read.",
-            "Is it the right file, and the right --delimiter?",
+            f"{where} has {len(names):,} columns, more than the maximum of {MOST_COLUMNS:,}.",
+            "Check the file and the --delimiter.",
         )
     forms = [_index_names(names, form) for form in (str, _tidy)]
 
@@ -147,8 +147,8 @@ def find_columns(names: Sequence[str], data: DataConfig, where: str, labelled: b
         missing = f"no column {quote(name)}" if name else f"no column that is obviously the {flag}"
         raise DataError(
             f"{where}: {missing} in row 1; the columns are: {list_names(names)}.",
-            f"Name it with --{flag}-column (by its name, or by its number if the file has no header), or another "
-            "separator with --delimiter. Without a header and flags, a file must have two columns (label, text) or "
+            f"Name it with --{flag}-column (its name, or its number if the file has no header), or name another "
+            "delimiter with --delimiter. Without a header and flags, a file must have two columns (label, text) or "
             "the six of Sentiment140.",
         )
 
@@ -179,9 +179,7 @@ def _find_name(
     for name, positions in zip((column_name, _tidy(column_name)), forms, strict=True):
         at = positions.get(name, [])
         if len(at) > 1:
-            raise DataError(
-                f"{where} has two columns {quote(names[at[0]])}.", "Rename one of them: it is not clear which is meant."
-            )
+            raise DataError(f"{where} has two columns {quote(names[at[0]])}.", "Rename one of them.")
         if at:
             return at[0]
     return None
@@ -205,7 +203,7 @@ def _find_by_number(
             raise DataError(
                 f"{where}: row 1 has {len(first)} columns, and --{flag}-column is "
                 f"{quote(name) if name else 'not given'}.",
-                f"Give the numbers of all columns that are needed, from 1 to {len(first)}.",
+                f"Name every needed column by its number, from 1 to {len(first)}.",
             )
         return None
 

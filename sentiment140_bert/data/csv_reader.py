@@ -74,7 +74,7 @@ def _find_delimiter(first: str, data: DataConfig, where: str, usual: str, labell
         named = {"\\t": TAB, "tab": TAB}.get(data.delimiter, data.delimiter)
         if len(named) != 1 or named in '"\r\n\0':
             raise DataError(
-                f"The delimiter {named!r} is not a single character, or one that has a meaning of its own.",
+                f"The delimiter must be one character, not a quotation mark or a line break; got {named!r}.",
                 "For example --delimiter ';'.",
             )
         return named
@@ -204,8 +204,8 @@ def _find_quoting_with_tabs(open_lines: Open, where: str) -> str:
     if best == "none" and marks.needed and (contrary := marks.unneeded or marks.others_first):
         raise DataError(
             f"{where}: it is not clear whether quotation marks belong to the texts: line {marks.needed} doubles them "
-            f"as a quoted field does, and line {contrary} has some that quote nothing.",
-            "Say it with --quoting none (they belong to the texts) or --quoting double.",
+            f"as a quoted field does, and line {contrary} has some that do not quote a field.",
+            "Pass --quoting none if they belong to the texts, else --quoting double.",
         )
     return best
 
@@ -215,7 +215,7 @@ class _Marks(NamedTuple):
 
     ``needed`` is the first line with one that is a quoted field and needs to be, as a mark in it is doubled;
     ``unneeded`` the first with one that does not; ``others_first`` the first with one that only begins so, of
-    ``others``; 0 if there is none. ``quoted`` lines have such fields, ``without`` lines have none.
+    ``others``; 0 without one. ``quoted`` lines have such fields, ``without`` lines have none.
     """
 
     needed: int

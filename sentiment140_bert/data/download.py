@@ -50,12 +50,12 @@ def download(url: str, target: Path, sha256: str, size: int, attempts: int = 4, 
         if failures == attempts:
             raise DataError(
                 f"{url} could not be downloaded: {problem}.",
-                f"What arrived is kept and will be continued. Or fetch the file by hand: --dataset {target.name}.",
+                f"Run it again to continue the download, or fetch the file yourself and pass --dataset {target.name}.",
             )
         time.sleep(0.5 * failures)
     if hash_file(part) != sha256:
         part.unlink()
-        raise DataError(f"What {url} sent is not the expected file (sha256 differs); it was removed.", "Try again.")
+        raise DataError(f"{url} did not send the expected file (sha256 differs); it was removed.", "Try again.")
     synchronize(part)
     part.replace(target)
     return target

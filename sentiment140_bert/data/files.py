@@ -52,7 +52,8 @@ def explain_damage(name: str, *more: type[Exception]) -> Iterator[None]:
         yield
     except NotImplementedError as error:
         raise DataError(
-            f"{name} is packed in a way that cannot be read here: {first_line(error)}.", "Unpack it and name the file."
+            f"{name} uses a compression that cannot be read: {first_line(error)}.",
+            "Unpack it, and name the unpacked file.",
         ) from None
     except (*DAMAGE, *more) as error:
         raise DataError(
@@ -65,8 +66,8 @@ def check_size(unpacked: int, packed: int, name: str) -> None:
     if unpacked > MOST_UNPACKED or unpacked > max(UNSUSPICIOUS, LARGEST_RATIO * packed):
         raise DataError(
             f"{name} has {packed:,} bytes and unpacks to more than {min(unpacked, MOST_UNPACKED):,}: "
-            "that is no file of tweets.",
-            f"Up to {LARGEST_RATIO} times its size and {MOST_UNPACKED // 10**9} GB are read; unpack it if it is right.",
+            "this is not a file of tweets.",
+            f"At most {LARGEST_RATIO} times its size and {MOST_UNPACKED // 10**9} GB are read. Unpack it yourself.",
         )
 
 
@@ -116,8 +117,8 @@ class _BoundedFile(io.RawIOBase):
         self.line = len(part) - 1 - end if end >= 0 else self.line + len(part)
         if self.longest_line and self.line > self.longest_line:
             raise DataError(
-                f"{self.name} has a line of more than {self.longest_line:,} bytes: that is no file of tweets.",
-                "Is it the right file, and are there line ends in it?",
+                f"{self.name} has a line of more than {self.longest_line:,} bytes: this is not a file of tweets.",
+                "Is it the right file, and does it have line ends?",
             )
         return len(part)
 
@@ -132,7 +133,7 @@ def open_text(source: Source, encoding: str, errors: str = "strict") -> Iterator
         errors: What becomes of undecodable bytes: a DataError (``strict``), or surrogates (``surrogateescape``).
     """
     if source.path is None:
-        raise TypeError(f"{source.name} is no file")
+        raise TypeError(f"{source.name} is not a file")
     longest = None if source.kind == ".json" else LONGEST_LINE
     with (
         explain_damage(source.name),
@@ -173,10 +174,10 @@ def list_tweet_files(path: Path, name: str) -> list[str]:
             members = archive.infolist()
     except (*DAMAGE, *SENSELESS_VALUE, NotImplementedError):
         raise DataError(
-            f"{name} is no whole zip archive: it is damaged or was cut off.", "Download it again."
+            f"{name} is not a complete zip archive: it is damaged or was cut off.", "Download it again."
         ) from None
     if any(member.flag_bits & 1 for member in members):
-        raise DataError(f"{name} is protected by a password.", "Unpack it and name the file in it.")
+        raise DataError(f"{name} is password-protected.", "Unpack it and name the file in it.")
     members = [member for member in members if "__MACOSX" not in member.filename]
     tables = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
     has_tables = any(member.filename.lower().endswith(tables) for member in members)
@@ -251,7 +252,7 @@ def _detect_by_line(lines: IO[bytes], name: str) -> str:
     if is_corpus or not valid:
         return WINDOWS if has_c1 and is_windows and not is_corpus else LATIN
     log.warning(
-        "data: %s is UTF-8 but for %s lines, the first of them line %s; they count as malformed "
+        "data: %s is UTF-8 except for %s lines, the first of which is line %s; these count as malformed "
         "(--encoding latin-1 or windows-1252 reads all lines in that encoding)",
         name,
         f"{invalid:,}",
@@ -280,18 +281,18 @@ def resolve_encoding(name: str) -> str:
     """Return Python's name of an encoding; that of UTF-8 also takes a byte order mark.
 
     Raises:
-        DataError: There is none of that name.
+        DataError: No encoding has that name.
     """
     try:
         "".encode(name)
         return "utf-8-sig" if codecs.lookup(name).name == "utf-8" else codecs.lookup(name).name
     except (LookupError, ValueError):  # the latter for "undefined", and for a NUL in the name
-        raise DataError(f"There is no encoding {name!r}.", "For example --encoding latin-1 or utf-8.") from None
+        raise DataError(f"Unknown encoding {name!r}.", "For example --encoding latin-1 or utf-8.") from None
 
 
 @contextmanager
 def explain_decoding(name: str, encoding: str) -> Iterator[None]:
-    """Turn what cannot be decoded at all, such as half of a UTF-16 character, into a DataError."""
+    """Turn text that cannot be decoded, such as half of a UTF-16 character, into a DataError."""
     try:
         yield
     except UnicodeError as error:

@@ -47,7 +47,7 @@ class LabelIssues:
         remaining = train.filter(pc.invert(is_listed))
         if len(remaining) == len(train):
             raise DataError(
-                f"{self.name} lists {len(self.keys):,} tweets; none of them is among the {len(train):,} to train on.",
+                f"{self.name} lists {len(self.keys):,} tweets, none of which is in the {len(train):,} training tweets.",
                 "Was it made from a run with the same --dataset, --max-samples and --split-seed?",
             )
         if len(pc.unique(remaining["label"])) < 2:

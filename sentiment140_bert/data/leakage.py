@@ -158,9 +158,10 @@ def read_hashes(path: Path) -> Hashes:
     except (SafetensorError, OSError, TypeError, AttributeError) as error:  # the last two of types that numpy lacks
         raise RunError(f"{path} is damaged: {first_line(error)}.", "Fetch or train the model again.") from None
     if hashes.dtype != np.uint64 or hashes.ndim != 1 or not (hashes[:-1] < hashes[1:]).all():
-        raise RunError(f"{path} is damaged: it holds no sorted hashes.", "Fetch or train the model again.")
+        raise RunError(f"{path} is damaged: its hashes are not sorted.", "Fetch or train the model again.")
     if rules != RULES:
         raise RunError(
-            f"{path} was written by another version, to which other texts are equal.", "Train again with this version."
+            f"{path} was written by another version, which compares texts differently.",
+            "Train again with this version.",
         )
     return np.asarray(hashes)

@@ -73,7 +73,7 @@ def load_data(recipe: Recipe) -> PreparedData:
     tokenizer = models.load_tokenizer(name, commit, normalizer)
     if recipe.data.max_length > tokenizer.model_max_length:
         limit = tokenizer.model_max_length
-        raise RecipeError([f"max_length: {recipe.data.max_length} is more than the model takes, {limit} tokens"])
+        raise RecipeError([f"max_length: {recipe.data.max_length} is more than the model's limit of {limit} tokens"])
     read_published = partial(publish.read_tokens, folder, splits) if folder else None
     tokens = pipeline.tokenize_splits(splits, tokenizer, recipe.data.max_length, read_published)
     tokens.report["tokenizer"] |= {"name": strip_folders(name), "revision": commit}
@@ -117,19 +117,19 @@ def _load_full_splits(data: DataConfig) -> tuple[Prepared, Path | None]:
     folder, commit = published
     if data.drop_suspects:
         raise DataError(
-            f"The splits of {data.dataset} are used as they were published: no tweet of {data.drop_suspects} can be "
-            "left out of them.",
-            "Give --drop-suspects with the tweets that they were made from.",
+            f"The splits of {data.dataset} are used as they were published, so the tweets of {data.drop_suspects} "
+            "cannot be left out.",
+            "Use --drop-suspects with the original tweets instead.",
         )
     splits = publish.read_dataset(folder, data.dataset, commit)
     ignored = _list_ignored_settings(data, splits.report["settings"])
-    decided = f"; decided there: {', '.join(ignored)}" if ignored else ""
+    decided = f"; their own settings apply: {', '.join(ignored)}" if ignored else ""
     log.info("data: the splits of %s are used as they were published%s", data.dataset, decided)
     return splits, folder
 
 
 def _list_ignored_settings(data: DataConfig, published: dict[str, Any]) -> list[str]:
-    """Return the settings of published splits that differ from the given ones, in words."""
+    """Return the settings of published splits that differ from the given ones, as text."""
     from sentiment140_bert.data.publish import DECIDED
 
     ignored = [
@@ -154,7 +154,7 @@ def draw_subset(full: PreparedData, rows: int) -> PreparedData:
 
     part = subset.draw_subset(full.splits, rows)
     available = full.splits.report["splits"]["train"]["rows"]
-    log.info("data: %s training tweets are drawn of %s", f"{rows:,}", f"{available:,}")
+    log.info("data: drew %s of %s training tweets", f"{rows:,}", f"{available:,}")
     return PreparedData(part, subset.draw_token_subset(full.splits, full.tokens, part, full.tokenizer), full.tokenizer)
 
 

@@ -210,8 +210,8 @@ def tokenize_splits(
     is_usable = all(published.get(key) == value for key, value in described["tokenizer"].items())
     if read_published:
         same_tokenizer = published.get("sha256") == tokenizer_sha256
-        reason = "max_length is another one" if same_tokenizer else "this is another tokenizer"
-        log.info("data: %s", "its tokens are used too" if is_usable else f"tokenized again: {reason}")
+        reason = "max_length differs" if same_tokenizer else "the tokenizer differs"
+        log.info("data: %s", "its tokens are used, too" if is_usable else f"tokenized again: {reason}")
     get_method = cache(lambda: choose_method(tokenizer, max_length))  # not needed if all tokens were published
     lengths, columns = {}, {}
     for name, table in prepared.tables().items():

@@ -261,5 +261,5 @@ def _read_split(folder: Path, config: str, name: str, where: str) -> pa.Table:
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(
             f"{where}: split {name} of config {config} cannot be read: {error}.",
-            "Is it a dataset of `s140 push-to-hub`?",
+            "Was it published by `s140 push-to-hub`?",
         ) from None

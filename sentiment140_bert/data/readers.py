@@ -74,7 +74,7 @@ def _read_two_files(source: Source, labels: Source, encoding: str) -> Iterator[R
                 longer, shorter = (labels, source) if text is None else (source, labels)
                 raise DataError(
                     f"{longer.name} has more lines than {shorter.name}, which has {number - 1:,}.",
-                    "Each line of the one needs the line of the other that belongs to it.",
+                    "Both files need one line for each tweet.",
                 )
             yield Row(number, text, label)
 
@@ -204,7 +204,7 @@ def _read_array(buffer: str, file: IO[str], name: str) -> Iterator[JsonObject | 
                 if not more or len(buffer) - at > files.LONGEST_LINE:
                     raise DataError(
                         f"{name}: item {number:,} of its list is not valid JSON: {first_line(error)}.",
-                        "Was the file cut off? One JSON object a line (.jsonl) is read around such a place.",
+                        "Was the file cut off? A .jsonl file (one JSON object a line) is read in spite of bad lines.",
                     ) from None
                 buffer, at = buffer[at:] + more, 0
         yield _make_object(number, item, buffer[at:end])
@@ -250,7 +250,7 @@ def _validate_batches(file: pq.ParquetFile, names: list[str]) -> Iterator[pa.Rec
             rows += batch.num_rows
             yield batch
     if rows != file.metadata.num_rows:
-        raise pa.ArrowInvalid(f"it holds {rows:,} rows and says {file.metadata.num_rows:,}")
+        raise pa.ArrowInvalid(f"it holds {rows:,} rows but declares {file.metadata.num_rows:,}")
 
 
 def _read_dataset(source: Source, data: DataConfig, dataset: Any, labelled: bool) -> Iterator[Row | BadRow]:
@@ -264,9 +264,9 @@ def _find_positions(source: Source, data: DataConfig, schema: pa.Schema, labelle
     for at in positions:
         if at is not None and pa.types.is_nested(schema.field(at).type):
             raise DataError(
-                f"{source.name}: the column {quote(schema.names[at])} holds no texts but "
-                f"{str(schema.field(at).type)[:100]}.",
-                "Name another with --text-column or --label-column, or export its values as texts.",
+                f"{source.name}: the column {quote(schema.names[at])} holds "
+                f"{str(schema.field(at).type)[:100]}, not text.",
+                "Name another with --text-column or --label-column, or export its values as text.",
             )
     return positions
 

@@ -186,8 +186,8 @@ def _apply_labels(
 def _explain_unknown_labels(reading: Reading, name: str, allowed: float, counts: Counter[str]) -> DataError:
     first = next(row for row in reading.bad if row.reason.startswith("unknown label"))
     return DataError(
-        f"{name}: {_format_share(reading)} cannot be used, more than the {allowed:.1%} allowed, most of them for their "
-        f"label: row {first.number} has an {first.reason}. The labels of the file, and how many rows have them: "
+        f"{name}: {_format_share(reading)} cannot be used, more than the {allowed:.1%} allowed, most because of "
+        f"their label: row {first.number} has an {first.reason}. The labels of the file, and how many rows have them: "
         f"{labels.list_counts(counts)}.",
         "Say what they mean with --label-map, as in --label-map good=positive,bad=negative,spam=drop; or name another "
         "column with --label-column, or allow such rows with --max-bad-rows.",

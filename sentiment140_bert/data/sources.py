@@ -26,11 +26,11 @@ STANFORD_MANUAL = "testdata.manual.2009.06.14.csv"
 KINDS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
 PACKED = (".gz", ".bz2", ".xz")
 LINES = "lines"  # the kind of a file of texts, one a line, whatever its name
-READABLE = f"{', '.join(KINDS)}; all but the last also packed ({', '.join((*PACKED, '.zip'))})"
+READABLE = f"{', '.join(KINDS)}; all but the last also compressed ({', '.join((*PACKED, '.zip'))})"
 _WEB_PAGE = ("a web page", "Download the file itself: its link may lead to a page about it, or to a login.")
 # First bytes of files that are not what their names say: what they are, what to do, and the ending they may have.
 SIGNATURES = {
-    b"version https://git-lfs": ("a pointer of Git LFS, not the file itself", "Fetch the file: git lfs pull.", ""),
+    b"version https://git-lfs": ("a Git LFS pointer, not the file itself", "Fetch the file: git lfs pull.", ""),
     b"<!doctype html": (*_WEB_PAGE, ""),
     b"<html": (*_WEB_PAGE, ""),
     b"PK\x03\x04": (
@@ -39,12 +39,12 @@ SIGNATURES = {
         ".zip",
     ),
     b"\xd0\xcf\x11\xe0": ("an old Excel workbook", "Save it as CSV (UTF-8).", ""),
-    b"\x1f\x8b": ("packed by gzip", "Let its name end in .gz, as in tweets.csv.gz.", ".gz"),
-    b"BZh": ("packed by bzip2", "Let its name end in .bz2, as in tweets.csv.bz2.", ".bz2"),
-    b"\xfd7zXZ": ("packed by xz", "Let its name end in .xz, as in tweets.csv.xz.", ".xz"),
-    b"PAR1": ("a parquet file", "Let its name end in .parquet.", ".parquet"),
+    b"\x1f\x8b": ("compressed with gzip", "Rename it to end in .gz, as in tweets.csv.gz.", ".gz"),
+    b"BZh": ("compressed with bzip2", "Rename it to end in .bz2, as in tweets.csv.bz2.", ".bz2"),
+    b"\xfd7zXZ": ("compressed with xz", "Rename it to end in .xz, as in tweets.csv.xz.", ".xz"),
+    b"PAR1": ("a parquet file", "Rename it to end in .parquet.", ".parquet"),
     b"%PDF": ("a PDF", "Export its table as CSV.", ""),
-    b"SQLite format 3": ("a database of SQLite", "Export its table as CSV.", ""),
+    b"SQLite format 3": ("an SQLite database", "Export its table as CSV.", ""),
 }
 
 
@@ -116,8 +116,8 @@ def locate(data: DataConfig) -> tuple[Source, Source | None]:
     if data.labels_file:
         if not source.path or source.kind == ".parquet":
             raise DataError(
-                f"{source.name} is no file of texts, one a line, so {data.labels_file} cannot hold its labels.",
-                "Omit --labels-file, or name the file with the texts by --dataset.",
+                f"{source.name} is not a text file with one text a line, so {data.labels_file} cannot hold its labels.",
+                "Omit --labels-file, or pass the file with the texts as --dataset.",
             )
         labels = open_text_source(data.labels_file, as_lines=True)
         source = dataclasses.replace(source, labels=labels, as_lines=True)
@@ -187,10 +187,10 @@ def find_path(name: str) -> Path | None:
     except (OSError, ValueError, RuntimeError) as error:  # the last two for a NUL in the name, and an unknown ~user
         raise DataError(
             f"{name[:500]!r} cannot be read: {getattr(error, 'strerror', None) or first_line(error)}.",
-            "Check the path and the right to read it.",
+            "Check the path and its permissions.",
         ) from None
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise DataError(f"{name} is no file but a device, a pipe or a socket.", "Write what it holds into a file.")
+        raise DataError(f"{name} is a device, a pipe or a socket, not a file.", "Save its content to a file first.")
     return path
 
 
@@ -229,7 +229,9 @@ def _open_with_manual(name: str) -> tuple[Source, Source | None]:
     path = source.path
     assert path  # noqa: S101 - a file's
     if not is_file_name(path.name):
-        raise DataError(f"{name} is of no kind that can be read.", f"Known: {READABLE}; or a folder saved by datasets.")
+        raise DataError(
+            f"{name} has no file extension that can be read.", f"Readable: {READABLE}; or a folder saved by datasets."
+        )
     if not path.name.lower().endswith(".zip"):
         return source, None
     members = files.list_tweet_files(path, name)
@@ -237,7 +239,7 @@ def _open_with_manual(name: str) -> tuple[Source, Source | None]:
     rest = [member for member in members if member != manual] or members
     if len(rest) != 1:
         raise DataError(
-            f"{name} holds {len(rest):,} tweet files ({columns.list_names(rest, 20) or 'none'}); one is needed.",
+            f"{name} holds {len(rest):,} tweet files ({columns.list_names(rest, 20) or 'none'}); it must hold one.",
             "Unpack it and name one file.",
         )
     both = manual is not None and rest != [manual]

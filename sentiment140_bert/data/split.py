@@ -106,8 +106,8 @@ def assign_splits(table: pa.Table, data: DataConfig, name: str = "the input") ->
     n_test, n_validation = (_count_rows(size, len(order)) for size in (data.test_size, data.validation_size))
     if n_test + n_validation > len(order) - 2 or n_validation < 2 or (data.test_size and n_test < 2):
         raise DataError(
-            f"{name}: {len(order):,} tweets do not allow {n_test:,} for test and {n_validation:,} for validation, with "
-            "two or more everywhere and some left to train on.",
+            f"{name}: {len(order):,} tweets are not enough for {n_test:,} test and {n_validation:,} validation tweets, "
+            "with at least two in each split and some left to train on.",
             "Change --test-size, --validation-size or --max-samples.",
         )
     if data.split_by == "time":
@@ -123,7 +123,7 @@ def assign_splits(table: pa.Table, data: DataConfig, name: str = "the input") ->
         if len(np.unique(labels[part])) < 2 and (split != "test" or data.test_size):
             raise DataError(
                 f"{name}: the {split} split ({len(part):,} tweets) does not hold both labels.",
-                "Take more tweets, larger splits, or --split-by random.",
+                "Use more tweets, larger splits, or --split-by random.",
             )
     return {split: part[np.argsort(priority[part], kind="stable")] for split, part in parts.items() if len(part)}
 
@@ -150,7 +150,7 @@ def _explain_too_few(requested: int, available: int, name: str) -> DataError:
 def _check_both_labels(labels: npt.NDArray[np.int8], name: str) -> None:
     present = np.unique(labels)
     if not len(present):
-        raise DataError(f"{name} holds no tweet that is negative or positive.", "Is it the right file?")
+        raise DataError(f"{name} holds no negative or positive tweets.", "Is it the right file?")
     if len(present) == 1:
         raise DataError(
             f"{name}: one class only, all {len(labels):,} usable tweets are {LABEL_NAMES[int(present[0])]}.",

@@ -41,7 +41,7 @@ def get_session() -> SparkSession:
         from pyspark.errors import PySparkException
         from pyspark.sql import SparkSession
     except ImportError:
-        raise MissingExtra("A table of Spark", "spark") from None
+        raise MissingExtra("Reading a Spark table", "spark") from None
     active = SparkSession.getActiveSession()
     if active is not None:
         return active
@@ -52,7 +52,7 @@ def get_session() -> SparkSession:
         return SparkSession.builder.config(map=quiet).getOrCreate()
     except PySparkException as error:
         raise S140Error(
-            f"Spark does not start: {first_line(error)}.", "It needs Java 17 or newer: set JAVA_HOME, or install one."
+            f"Spark cannot start: {first_line(error)}.", "It needs Java 17 or newer: install it, or set JAVA_HOME."
         ) from None
 
 
@@ -60,13 +60,13 @@ def open_table(name: str) -> DataFrame:
     """Look up a table, without reading it; with or without ``table:`` before its name.
 
     Raises:
-        DataError: There is none of that name, or it may not be read.
+        DataError: No table has that name, or it may not be read.
     """
     plain = name.removeprefix(PREFIX)
     if not plain or "/" in plain:
         raise DataError(
-            f"{plain!r} is no name of a table.",
-            "Name one as catalog.schema.table; files and folders are named by their path, without table:.",
+            f"{plain!r} is not a table name.",
+            "Use the form catalog.schema.table; give files and folders by their path, without table:.",
         )
     spark = get_session()
     with explain_refusals(plain):
@@ -87,13 +87,16 @@ def explain_refusals(name: str) -> Iterator[None]:
             here = get_session().catalog.currentCatalog()
             raise DataError(
                 f"There is no table {name} (the current catalog is {here}).",
-                "Name it as catalog.schema.table; a table that you may not see looks as if it were not there.",
+                "Use the form catalog.schema.table; a table that you have no access to looks missing, too.",
             ) from None
         if isinstance(error, ParseException):
             raise DataError(
-                f"{name!r} is no name of a table.", "Write catalog.schema.table; put `backticks` around unusual parts."
+                f"{name!r} is not a table name.",
+                "Use the form catalog.schema.table, with `backticks` around unusual parts.",
             ) from None
-        raise DataError(f"Spark refuses the table {name}: {first_line(error)}.", "May you read and write it?") from None
+        raise DataError(
+            f"Spark refused the table {name}: {first_line(error)}.", "Check your right to read and write it."
+        ) from None
 
 
 def read_table(name: str, data: DataConfig) -> Any:

@@ -102,9 +102,9 @@ def read_texts(name: str) -> list[str]:
 def check_output(path: Path, endings: Sequence[str] = OUTPUTS) -> None:
     """Raise DataError if ``path`` has none of the ``endings``, or its folder does not exist."""
     if path.suffix not in endings:
-        raise DataError(f"{path} has no ending that can be written.", f"Known: {', '.join(endings)}.")
+        raise DataError(f"{path} has no file extension that can be written.", f"Use one of {', '.join(endings)}.")
     if not path.parent.is_dir():
-        raise DataError(f"The folder {path.parent} does not exist.", "Make it first.")
+        raise DataError(f"The folder {path.parent} does not exist.", "Create it first.")
 
 
 def write_predictions(path: Path, predictions: Iterable[PredictedRow], key: str) -> int:

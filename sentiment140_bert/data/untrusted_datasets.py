@@ -121,15 +121,15 @@ def _list_paths(configs: Any) -> Iterator[Any]:
     """Yield the paths that configs give, whatever they are.
 
     Raises:
-        ValueError: They are no configs.
+        ValueError: They are not valid configs.
     """
     if configs is None:
         return
     if not isinstance(configs, list) or not all(isinstance(config, dict) for config in configs):
-        raise ValueError("its configs are no list of mappings")
+        raise ValueError("its configs are not a list of mappings")
     for config in configs:
         if not re.fullmatch(r"[\w.+ -]*[\w+ -][\w.+ -]*", str(config.get("config_name"))):
-            raise ValueError(f"{str(config.get('config_name'))[:80]!r} is no name of a config")
+            raise ValueError(f"{str(config.get('config_name'))[:80]!r} is not a valid config name")
         yield config.get("data_dir") or "."
         patterns = config.get("data_files")
         for pattern in patterns if isinstance(patterns, list) else [] if patterns is None else [patterns]:
@@ -154,7 +154,8 @@ def _check_builder(builder: DatasetBuilder, name: str, commit: str) -> None:
 
     if not isinstance(builder, csv.Csv | json.Json | parquet.Parquet | arrow.Arrow):
         raise DataError(
-            f"The dataset {name!r} holds no files that are read as tables.", "CSV, JSON lines, parquet and arrow are."
+            f"The dataset {name!r} has no files that can be read as tables.",
+            "Readable: CSV, JSON lines, parquet and arrow.",
         )
     own = f"hf://datasets/{name}@{commit}/"
     for files in (builder.config.data_files or {}).values():
@@ -165,8 +166,8 @@ def _check_builder(builder: DatasetBuilder, name: str, commit: str) -> None:
 
 def _refuse_path(name: str, file: str, path: Any) -> DataError:
     return DataError(
-        f"The dataset {name!r} names what is not among its own files: {str(path)[:200]!r}, in {file}.",
-        "Nothing of it was opened. Only files of the repository itself are read; download what you trust, and name it.",
+        f"The dataset {name!r} names a file outside its own repository: {str(path)[:200]!r}, in {file}.",
+        "Nothing was opened. Only files of the repository itself are read; download what you trust, and name that.",
     )
 
 
@@ -188,7 +189,7 @@ def _explain_errors(name: str) -> Iterator[None]:
     except (*unusable, DatasetsError) as error:
         raise DataError(
             f"The dataset {name!r} could not be loaded from the Hub: {first_line(error)[:500]}.",
-            "Is the Hub in reach, and is it a dataset of labelled texts? Else use --dataset sample or a local file.",
+            "Check the connection, and that it has labelled texts; or use --dataset sample or a local file.",
         ) from None
 
 
@@ -210,7 +211,7 @@ def load_folder(path: Path) -> Dataset | DatasetDict:
         return load_from_disk(str(path))
     except SENSELESS_FOLDER as error:
         raise DataError(
-            f"{path} is a directory, but no dataset saved by datasets: {first_line(error)}.",
+            f"{path} is a folder, but not one saved by datasets: {first_line(error)}.",
             "Name a file in it, or a folder written by Dataset.save_to_disk.",
         ) from None
 
@@ -228,9 +229,9 @@ def _check_member(folder: Path, file: str, name: Any, is_kind: Callable[[int], b
     path = folder / str(name)
     if not is_plain or not is_kind(path.lstat().st_mode):
         raise DataError(
-            f"{folder / file} names {str(name)[:200]!r}, which is no {'file' if is_kind is stat.S_ISREG else 'folder'} "
-            "of its own in that folder.",
-            "A saved dataset holds all that it names, without links: `cp -rL` copies one with what its links lead to.",
+            f"{folder / file} names {str(name)[:200]!r}, which is not a "
+            f"{'file' if is_kind is stat.S_ISREG else 'folder'} of its own in that folder.",
+            "A saved dataset must hold all its files without links; `cp -rL` copies a folder and resolves its links.",
         )
     return path
 

@@ -40,7 +40,7 @@ class Encoder:
     the rules could replace.
 
     Args:
-        backend: Of a fast tokenizer, whose truncation and padding do not change any more.
+        backend: The backend of a fast tokenizer; its truncation and padding must not change later.
     """
 
     def __init__(self, backend: Tokenizer) -> None:
@@ -130,11 +130,11 @@ def find_obstacle(backend: Tokenizer) -> str | None:
     kinds = {name: (parts[name] or {}).get("type") for name in ("model", "pre_tokenizer", "post_processor")}
     for step in _list_steps(parts["normalizer"]):
         if step["type"] != "BertNormalizer" and step not in cleaning:
-            return f"its normalizer has a step of its own ({step['type']})"
+            return f"its normalizer has an unsupported step ({step['type']})"
     if (kinds["model"], kinds["pre_tokenizer"]) != ("WordPiece", "BertPreTokenizer"):
-        return f"it is not of BERT's kind ({kinds['model']} after {kinds['pre_tokenizer']})"
+        return f"it is not a BERT tokenizer ({kinds['model']} after {kinds['pre_tokenizer']})"
     if kinds["post_processor"] not in ("TemplateProcessing", "BertProcessing"):
-        return f"it adds special tokens in its own way ({kinds['post_processor']})"
+        return f"it adds special tokens in an unsupported way ({kinds['post_processor']})"
     for token in parts["added_tokens"]:
         if token["normalized"] or token["single_word"] or token["content"].split() != [token["content"]]:
             return f"its added token {token['content']!r} may reach past a space"
@@ -176,7 +176,7 @@ class WordTokenizer:
 
 
 def _find_separator(backend: Tokenizer) -> Separator | None:
-    """Return the longest word that is one token, so that few texts hold it; None if there is none."""
+    """Return the longest word that is one token, so that few texts contain it, or None."""
     vocabulary = backend.get_vocab()
     words = (word for word in vocabulary if word.isalpha() and word.islower())
     longest = max(words, key=lambda word: (len(word), word), default=None)

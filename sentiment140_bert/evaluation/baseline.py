@@ -97,7 +97,9 @@ def fit_baseline(texts: Sequence[str], labels: npt.NDArray[np.int64]) -> Baselin
     from threadpoolctl import threadpool_limits
 
     if len(np.unique(labels)) < 2:
-        raise DataError(f"The {len(texts):,} tweets to train the baseline on have one label only.", "Take more tweets.")
+        raise DataError(
+            f"The {len(texts):,} tweets to train the baseline on all have the same label.", "Use more tweets."
+        )
     vectorizer = _make_vectorizer(min_df=1 if len(texts) < MANY_TWEETS else 2)
     try:
         matrix = vectorizer.fit_transform(texts)
@@ -134,7 +136,9 @@ def load_baseline(path: Path) -> Baseline:
         idf, coefficients = (table[name].to_numpy() for name in ("idf", "coefficient"))
         return Baseline(table["term"].to_pylist(), idf, coefficients, float.fromhex(metadata[INTERCEPT].decode()))
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise DataError(f"{path} is no baseline: {first_line(error)}.", "Remove it, and it is fitted again.") from None
+        raise DataError(
+            f"{path} is not a baseline: {first_line(error)}.", "Remove it; it is then fitted again."
+        ) from None
 
 
 def _make_vectorizer(**options: Any) -> Any:
@@ -144,7 +148,7 @@ def _make_vectorizer(**options: Any) -> Any:
 
 
 def load_or_fit_baseline(prepared: Prepared) -> Baseline:
-    """Load the baseline of prepared data from their folder; fit it to their training split if there is none.
+    """Load the baseline of prepared data from their folder; fit it to their training split if it is missing.
 
     Raises:
         DataError: The training split holds no words.

@@ -64,7 +64,7 @@ def compare(
         differences: A .csv or .parquet file for the tweets on which not all are right or all wrong.
 
     Raises:
-        RunError: There is no ``data``, and the first model is no run.
+        RunError: There is no ``data``, and the first model is not a run.
         DataError: ``differences`` cannot be written.
     """
     from sentiment140_bert.data.texts import check_output
@@ -134,14 +134,18 @@ def _compare_pair(split: str, first: str, second: str, predictions: Mapping[str,
 
 
 def describe_comparison(comparison: Comparison, first: str, second: str) -> str:
-    """Return in a sentence which model is better, or that the difference is not significant."""
+    """Say which model is better, or that the difference is not significant."""
     one, other, gap = comparison["first"], comparison["second"], comparison["difference"]
     accuracies = f"{first} {one['value']:.3f} and {second} {other['value']:.3f} on {comparison['n']:,} tweets"
     spread = f"between {gap['low']:+.3f} and {gap['high']:+.3f}, p = {comparison['p_value']:.2g}"
     if not comparison["only_first_right"] + comparison["only_second_right"]:
-        return f"{accuracies}: right and wrong on the very same ones."
+        return f"{accuracies}: both are right and wrong on the same tweets."
     if comparison["p_value"] >= SIGNIFICANT:
-        rough = "" if gap["low"] <= 0 <= gap["high"] else "; the test decides, the interval is rough where few differ"
+        rough = (
+            ""
+            if gap["low"] <= 0 <= gap["high"]
+            else "; trust the p-value, the interval is rough where few predictions differ"
+        )
         return f"{accuracies}: the difference is not significant ({spread}{rough})."
     better = first if gap["value"] > 0 else second
     return f"{accuracies}: {better} is better (difference {spread})."

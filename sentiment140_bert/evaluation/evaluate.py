@@ -162,7 +162,7 @@ def _describe_leakage(name: str, split: str, counts: schemas.Leakage, n: int) ->
     near = f", {counts['near']:,} more nearly" if counts["near"] else ""
     return (
         f"leakage: {name}: {counts['exact']:,} of these {n:,} {split} tweets are in its training data{near}: "
-        "the score on those says little."
+        "the score on these says little."
     )
 
 
@@ -205,10 +205,10 @@ def _find_run_data(run: RunDir) -> TrainingData:
         prepared, _ = loading.load_splits(saved_recipe(run.path).data)
         if prepared.report["fingerprint"] == described["fingerprint"]:
             return TrainingData(prepared)
-        reason = "its data have changed"
+        reason = "its data has changed"
     except (DataError, HubError) as error:
         reason = error.message.rstrip(".")
-    return _read_hashes(run.training_rows, f"the training tweets of {run.path} cannot be had: {reason}")
+    return _read_hashes(run.training_rows, f"the training tweets of {run.path} are not available: {reason}")
 
 
 def _read_hashes(file: Path, reason: str) -> TrainingData:
@@ -221,7 +221,7 @@ def _read_hashes(file: Path, reason: str) -> TrainingData:
         hashes = leakage.read_hashes(file)
     except RunError as error:
         return TrainingData(unknown=error.message)
-    return TrainingData(hashes=hashes, unknown=f"{reason}; near duplicates, users and times were not looked for")
+    return TrainingData(hashes=hashes, unknown=f"{reason}; near duplicates, users and times were not checked")
 
 
 def _fetch_hashes(repo_id: str, revision: str | None) -> Path:

@@ -73,6 +73,6 @@ def compute_trainer_metrics(prediction: Any) -> dict[str, float]:
     """
     logits = np.asarray(prediction.predictions, dtype=np.float64)
     if not np.isfinite(logits).all():
-        raise diverged("the model answers with no numbers any more")
+        raise diverged("the model's predictions are no longer finite numbers")
     positive = 1.0 / (1.0 + np.exp(logits[:, 0] - logits[:, 1]))
     return SentimentMetrics().compute(predictions=positive, references=prediction.label_ids)  # type: ignore[no-any-return]

@@ -56,7 +56,7 @@ def report(path: Path, output: Path | None = None, errors: int = DEFAULT_ERRORS,
         MissingExtra: ``attributions``, and captum is not installed.
     """
     if output and output.suffix.lower() not in (".html", ".htm"):
-        raise RunError(f"{output} is not the name of a page.", "It must end in .html.")
+        raise RunError(f"The report must be an .html file, not {output}.", "For example report.html.")
     with lock_if_writable(path, "writing a report"):
         return _write_report(path, output, errors, attributions)
 
@@ -125,7 +125,7 @@ def _read_predictions(run: RunDir) -> pa.Table:
         table = read_parquet(run.predictions, list(COLUMNS))
         labels, positive = (table[name].to_numpy() for name in ("label", "positive"))
         if not (set(labels) <= LABEL_NAMES.keys() and ((positive >= 0) & (positive <= 1)).all()):
-            raise ValueError("it holds what is no label or no probability")
+            raise ValueError("it holds a value that is not a label or a probability")
         return table
     except (pa.ArrowException, OSError, ValueError, TypeError) as error:
         raise RunError(f"{run.predictions} is damaged: {first_line(error)}.", hint) from None

@@ -97,8 +97,8 @@ def load_run_data(run: RunDir) -> Prepared:
     prepared, _ = loading.load_splits(saved_recipe(run.path).data)
     if fingerprint != prepared.report["fingerprint"]:
         raise RunError(
-            f"The data of {run.path} are not what they were when it was trained (the fingerprint differs).",
-            "Give the original file back, or score another one with --dataset.",
+            f"The data of {run.path} has changed since it was trained (the fingerprint differs).",
+            "Restore the original file, or score another one with --dataset.",
         )
     return prepared
 

@@ -55,7 +55,9 @@ def describe(comparison: dict[str, Any], first: str, second: str, tweets: str) -
     one, other, gap = comparison["first"]["value"], comparison["second"]["value"], comparison["difference"]
     points = {name: 100 * value for name, value in gap.items()}
     trained = (
-        "1 seed, so nothing is known of others" if comparison["seeds"] == 1 else f"{comparison['seeds']} seeds each"
+        "1 seed, so the variation over seeds is unknown"
+        if comparison["seeds"] == 1
+        else f"{comparison['seeds']} seeds each"
     )
     scores = f"{first} {one:.4f} and {second} {other:.4f} on {comparison['n']:,} {tweets} ({trained})"
     difference = f"the difference is {points['value']:+.2f} points ({points['low']:+.2f} to {points['high']:+.2f})"

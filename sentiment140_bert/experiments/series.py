@@ -38,8 +38,8 @@ def refuse_other_training(run: RunDir, recipe: Recipe, fingerprint: str) -> None
         changed.append(f"the tweets: fingerprint {then[:12]} then, {fingerprint[:12]} now")
     if changed:
         raise RunError(
-            f"{run.path} was trained otherwise: {'; '.join(changed)}.",
-            "Use the recipe and the tweets that it was begun with, or choose another OUTPUT.",
+            f"{run.path} was trained with other settings: {'; '.join(changed)}.",
+            "Use the recipe and tweets that it was started with, or choose another OUTPUT.",
         )
 
 
@@ -53,16 +53,16 @@ def train(
     hint: str,
     arguments_given: list[str] | None = None,
 ) -> None:
-    """Train a run to its end, or resume it, and remove its checkpoints then. What a start that failed left is removed.
+    """Train a run to its end, or resume it, then remove its checkpoints. Remains of a failed start are removed.
 
     Args:
-        run: Its own.
-        recipe: Of the training.
-        data: That of the recipe, prepared.
-        keep_model: Else weights are removed when they were scored.
-        restart: Replace what is there.
+        run: The run directory.
+        recipe: The recipe of the run.
+        data: The prepared data of the recipe.
+        keep_model: Keep the weights after scoring.
+        restart: Replace an existing run.
         hint: What to do after an interruption.
-        arguments_given: What followed ``s140`` on the command line.
+        arguments_given: The arguments after ``s140`` on the command line.
 
     Raises:
         Interrupted: A signal stopped it; a checkpoint is kept.
@@ -96,7 +96,7 @@ def clean_up(run: RunDir, keep_model: bool) -> None:
 
 
 class Predictions(NamedTuple):
-    """Whether a model is right on each tweet of a split that is not neutral, and their labels."""
+    """The labels of the tweets of a split that are not neutral, and which of them a model predicts correctly."""
 
     right: npt.NDArray[np.bool_]
     labels: npt.NDArray[np.int64]
@@ -120,7 +120,7 @@ def read_predictions(run: RunDir, splits: Iterable[str]) -> dict[str, Prediction
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise RunError(
             f"{run.predictions} cannot be read: {first_line(error)}.",
-            f"Remove {run.path}; it is trained again by the command that made it.",
+            f"Remove {run.path}; the command that made it trains it again.",
         ) from None
     predictions = {}
     for split in splits:

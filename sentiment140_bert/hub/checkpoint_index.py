@@ -103,7 +103,7 @@ def read_index(content: bytes, commit: str, names: set[str], repo_id: str) -> St
     stored = Stored(commit, index["newest"], index["files"])
     for name in stored.files:
         if not is_allowed(name) or name == INDEX:
-            raise damaged(repo_id, f"{INDEX} names {name!r}, which is no file of a checkpoint")
+            raise damaged(repo_id, f"{INDEX} names {name!r}, which is not a checkpoint file")
     needed = {f"{checkpoint}/{name}" for checkpoint in (*stored.checkpoints, stored.newest) for name in NEEDED}
     for name in sorted({*RUN_FILES[:4], *needed, *stored.files}):
         if name not in names or name not in stored.files:

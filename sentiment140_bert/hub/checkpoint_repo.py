@@ -63,15 +63,15 @@ class CheckpointRepo:
             )
         if not self.hub.retry(f"looking for {self.repo_id}", self.hub.api.repo_exists, self.repo_id):
             self.hub.retry(
-                f"making {self.repo_id}", self.hub.api.create_repo, self.repo_id, private=True, exist_ok=True
+                f"creating {self.repo_id}", self.hub.api.create_repo, self.repo_id, private=True, exist_ok=True
             )
         info = self._info()
         names = names_of(info) - {GITATTRIBUTES}
         if foreign := sorted(name for name in names if not is_allowed(name)):
             shown = ", ".join(ascii(name)[1:-1] for name in foreign[:3])
-            raise HubError(f"{self.repo_id} holds something else than checkpoints of a training: {shown}.", ELSEWHERE)
+            raise HubError(f"{self.repo_id} holds something other than the checkpoints of a run: {shown}.", ELSEWHERE)
         if names and INDEX not in names:
-            raise HubError(f"{self.repo_id} has no {INDEX}, so its files are not this tool's.", ELSEWHERE)
+            raise HubError(f"{self.repo_id} has no {INDEX}, so its files were not written by s140.", ELSEWHERE)
         publish.open_target(self.hub, publish.Target("model", self.repo_id))  # asks for the right to write
         self.head = info.sha
 
@@ -108,7 +108,7 @@ class CheckpointRepo:
             )
         if not _matches(path, stored.files[name]):
             path.unlink()
-            raise damaged(self.repo_id, f"{name} is not what {INDEX} says (its sha256 is another one)")
+            raise damaged(self.repo_id, f"{name} does not match {INDEX} (sha256 differs)")
         return path
 
     def keep(self, folder: Path) -> None:
@@ -137,7 +137,7 @@ class CheckpointRepo:
 
         info = self._look()
         if not info.private:
-            raise HubError(f"{self.repo_id} is public now.", "Make it private again; checkpoints are not for others.")
+            raise HubError(f"{self.repo_id} is public now.", "Make it private again; checkpoints must stay private.")
         if info.sha != self.head:
             other = self._stored_at(info)
             if other and other.step > step_of(newest):
@@ -153,7 +153,7 @@ class CheckpointRepo:
         for addition in additions:
             name, sent = addition.path_in_repo, addition.upload_info
             if name != INDEX and (sent.size, sent.sha256.hex()) != (sums[name]["size"], sums[name]["sha256"]):
-                raise HubError(f"{name} was changed since it was written.", "Is something else writing into the run?")
+                raise HubError(f"{name} has changed since it was written.", "Is another program writing to the run?")
         commit = self.hub.api.create_commit(
             self.repo_id,
             [*additions, *(CommitOperationDelete(name) for name in stale)],
@@ -198,8 +198,8 @@ class CheckpointRepo:
         info = self.hub.retry(f"looking into {self.repo_id}", self._look)
         if not info.private:
             raise HubError(
-                f"{self.repo_id} is public, and checkpoints are not for others.",
-                "Make it private on its page, or name a new one, which is made private.",
+                f"{self.repo_id} is public, but checkpoints must stay private.",
+                "Make it private on its page, or name a new one, which will be private.",
             )
         return info
 
@@ -224,7 +224,7 @@ class CheckpointRepo:
             )
             if path.stat().st_size <= LARGEST_INDEX:
                 return read_index(path.read_bytes(), info.sha, names_of(info), self.repo_id)
-        raise damaged(self.repo_id, f"{INDEX} is no index of a few lines")
+        raise damaged(self.repo_id, f"{INDEX} is not a valid index")
 
 
 def names_of(info: Any) -> set[str]:

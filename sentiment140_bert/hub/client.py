@@ -48,7 +48,7 @@ class Hub:
             try:
                 return call(*arguments, **options)
             except HFValidationError as error:
-                raise HubError(f"{first_line(error)}.", "A name on the Hub is user/name.") from None
+                raise HubError(f"{first_line(error)}.", "Use the form user/name.") from None
             except (OSError, RuntimeError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
                 if wait is None or not may_pass(error):
                     raise explain(error, what, self.api.endpoint) from error
@@ -106,7 +106,7 @@ def requested_pause(error: BaseException) -> float | None:
 
 
 def reason(error: BaseException) -> str:
-    """Say an error in a few words."""
+    """Describe an error in a few words."""
     status = status_of(error)
     if status is not None:
         return f"the Hub answered {status}"
@@ -125,16 +125,20 @@ def explain(error: BaseException, what: str, endpoint: str) -> HubError:
     if status == 401 and "RepoNotFound" not in str(getattr(response, "headers", {}).get("X-Error-Code", "")):
         return HubError(f"{what}: the Hub does not accept the login{message}.", "Log in again: hf auth login", 401)
     if status in (401, 404):
-        return HubError(f"{what}: not found{message}.", "Check the name; a private one needs the right login.", 404)
+        return HubError(
+            f"{what}: not found{message}.", "Check the name; a private repository needs a login with access.", 404
+        )
     if status == 403:
-        return HubError(f"{what}: this login may not{message}.", "Is the name your own, and may the token write?", 403)
+        return HubError(
+            f"{what}: permission denied{message}.", "Check that the name is your own and that the token may write.", 403
+        )
     if status == 412:
-        return HubError(f"{what}: it was changed meanwhile{message}.", "Push again.", 412)
+        return HubError(f"{what}: it has changed in the meantime{message}.", "Push again.", 412)
     if status is not None:
         return HubError(f"{what}: {reason(error)}{message}.", "Try again later.", status)
     if no_answer(error):
         return HubError(
-            f"{what}: {endpoint} cannot be reached: {reason(error)}.", "Is the network up? Then try again.", None
+            f"{what}: {endpoint} cannot be reached: {reason(error)}.", "Check the network, and try again.", None
         )
     return HubError(f"{what}: {first_line(error)[:LONGEST_REASON]}.", "", None)
 
@@ -142,7 +146,7 @@ def explain(error: BaseException, what: str, endpoint: str) -> HubError:
 def explain_odd_answer(error: BaseException, what: str, endpoint: str) -> HubError:
     """Explain an error that huggingface_hub's own code ran into while it read an answer."""
     return HubError(
-        f"{what[0].upper()}{what[1:]}: the answer of {strip_passwords(endpoint)} makes no sense "
+        f"{what[0].upper()}{what[1:]}: {strip_passwords(endpoint)} sent an invalid answer "
         f"({type(error).__name__}: {first_line(error)[:LONGEST_REASON]}).",
-        "Is there a proxy between, that answers instead of the Hub? Is HF_ENDPOINT right?",
+        "Check HF_ENDPOINT, and whether a proxy answers instead of the Hub.",
     )

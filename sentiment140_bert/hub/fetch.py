@@ -19,7 +19,7 @@ def resolve_commit(hub: Hub, kind: str, repo_id: str, revision: str | None = Non
     """
     info = hub.retry(f"looking for {kind} {repo_id}", hub.api.repo_info, repo_id, repo_type=kind, revision=revision)
     if info.sha is None:
-        raise HubError(f"The Hub names no commit of {kind} {repo_id}.", "Is HF_ENDPOINT right?")
+        raise HubError(f"The Hub gave no commit for {kind} {repo_id}.", "Check HF_ENDPOINT.")
     return str(info.sha)
 
 
@@ -49,7 +49,7 @@ def read_text(hub: Hub, kind: str, repo_id: str, path: str, revision: str | None
     """Read a text file of a repository; None where the repository has no such file.
 
     Raises:
-        HubError: It cannot be had, is no text, or larger than any card.
+        HubError: It is unavailable, not text, or larger than any card.
     """
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
@@ -62,7 +62,9 @@ def read_text(hub: Hub, kind: str, repo_id: str, path: str, revision: str | None
             return None
         size = Path(file).stat().st_size
         if size > LARGEST_TEXT:
-            raise HubError(f"{path} of {repo_id} has {size:,} bytes: that is no card.", "Ask its owner to shorten it.")
+            raise HubError(
+                f"{path} of {repo_id} has {size:,} bytes, too many for a card.", "Ask its owner to shorten it."
+            )
         return Path(file).read_text("utf-8")
 
     return hub.retry(f"reading {path} of {repo_id}", read)

@@ -81,9 +81,9 @@ def check_name(repo_id: str, what: str) -> None:
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
-        raise HubError(f"{what} {repo_id!r}: {str(error).splitlines()[0]}", "Give it as user/name.") from None
+        raise HubError(f"{what} {repo_id!r}: {str(error).splitlines()[0]}", "Use the form user/name.") from None
     if repo_id.count("/") != 1:
-        raise HubError(f"{what} {repo_id!r} names no owner.", "Give it as user/name.")
+        raise HubError(f"{what} {repo_id!r} has no owner.", "Use the form user/name.")
 
 
 def login(hub: Hub) -> str:
@@ -95,12 +95,12 @@ def login(hub: Hub) -> str:
     from huggingface_hub import get_token
 
     if get_token() is None:
-        raise HubError("Nobody is logged in to the Hub here.", "Run `hf auth login`, or set HF_TOKEN.")
+        raise HubError("You are not logged in to the Hub.", "Run `hf auth login`, or set HF_TOKEN.")
     user: User = hub.retry("asking the Hub who is logged in", hub.api.whoami)
     role = ((user.get("auth") or {}).get("accessToken") or {}).get("role")
     if role == "read":
         raise HubError(
-            f"The Hub's token of {user['name']} may only read.", "Make one that may write: hf.co/settings/tokens"
+            f"The Hub token of {user['name']} can only read.", "Create one that can write: hf.co/settings/tokens"
         )
     hub.user = user["name"]
     hub.owners = {hub.user, *(owner["name"] for owner in user.get("orgs") or [])}
@@ -122,12 +122,12 @@ def open_target(hub: Hub, target: Target) -> Target:
     existed = hub.retry(f"looking for {target.name}", hub.api.repo_exists, **about)
     if not existed:
         private = target.kind == "dataset" if target.private is None else target.private
-        hub.retry(f"making {target.name}", hub.api.create_repo, **about, private=private, exist_ok=True)
+        hub.retry(f"creating {target.name}", hub.api.create_repo, **about, private=private, exist_ok=True)
     if target.create_pr:
         target = hub.retry(f"reading the pull requests of {target.name}", _reuse_open_pr, hub, target)
     elif target.revision and not target.revision.startswith("refs/"):
         hub.retry(
-            f"making branch {target.revision}", hub.api.create_branch, **about, branch=target.revision, exist_ok=True
+            f"creating branch {target.revision}", hub.api.create_branch, **about, branch=target.revision, exist_ok=True
         )
     # The Hub refuses this request without the right to write: the cheapest way to know before anything is uploaded.
     hub.retry(

@@ -110,7 +110,7 @@ def _check(response: Any) -> None:
     is_api = path.startswith("/api/") or path.endswith("/info/lfs/objects/batch")
     coding = response.headers.pop("Content-Encoding", "identity").strip().lower()
     if coding not in ("identity", "gzip", "x-gzip", ""):
-        raise _odd(address, f"it is packed as {coding[:40]!r}, which was not asked for")
+        raise _odd(address, f"it is compressed as {coding[:40]!r}, which was not requested")
     is_packed = coding.endswith("gzip")
     if is_packed:
         response.headers.pop("Content-Length", None)
@@ -178,7 +178,7 @@ def _check_shape(content: bytes, shape: Any, address: str) -> None:
         place = ".".join(str(part)[:40] for part in problem["loc"])
         raise _odd(address, f"{place + ': ' if place else ''}{problem['msg']}") from None
     except ValueError as error:
-        raise _odd(address, f"it is no JSON: {str(error)[:80]}") from None
+        raise _odd(address, f"it is not JSON: {str(error)[:80]}") from None
 
 
 def _adapter(name: str, shape: Any) -> TypeAdapter[Any]:
@@ -198,8 +198,8 @@ def _refusal(content: bytes) -> bytes:
 
 def _odd(address: str, why: str) -> HubError:
     return HubError(
-        f"The answer to {address} makes no sense: {why}.",
-        "Is there a proxy between, that answers instead of the Hub? Is HF_ENDPOINT right?",
+        f"The answer to {address} is invalid: {why}.",
+        "Check HF_ENDPOINT, and whether a proxy answers instead of the Hub.",
     )
 
 
@@ -216,7 +216,7 @@ class _Body(httpx.SyncByteStream):  # type: ignore[misc]
             if size > self.limit:
                 raise _odd(self.address, f"it has more than {self.limit:,} bytes")
             if time.monotonic() - begin > PATIENCE + size / SLOWEST:
-                raise _odd(self.address, f"it comes slower than {SLOWEST:,} bytes a second")
+                raise _odd(self.address, f"it arrives at less than {SLOWEST:,} bytes a second")
             yield piece
 
     def _unpack(self) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
 def _is_relative(name: str) -> str:
     """Return the name of a file, unless it would lead out of the folder that it is joined to."""
     if name.startswith("/") or "\\" in name or ".." in name.split("/") or ":" in name.split("/")[0]:
-        raise ValueError(f"{name[:80]!r} leads out of its repository")
+        raise ValueError(f"{name[:80]!r} points outside its repository")
     return name
 
 

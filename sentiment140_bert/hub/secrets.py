@@ -48,7 +48,7 @@ def list_known() -> list[bytes]:
 
 
 def find_secret(content: bytes, values: Iterable[bytes] = (), *, bare: bool = True) -> str | None:
-    """Return the kind of the first secret in ``content``; None if there is none.
+    """Return the kind of the first secret in ``content``, or None.
 
     Args:
         content: Any bytes, text or not.
@@ -105,7 +105,7 @@ def _refuse(kind: str | None, name: str) -> None:
     if kind:
         raise SecretError(
             f"{name} holds what looks like a secret ({kind}).",
-            "Nothing was published. Remove it there, and push again.",
+            "Nothing was published. Remove it from there, and push again.",
         )
 
 

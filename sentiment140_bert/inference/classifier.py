@@ -94,7 +94,7 @@ class Classifier:
     def __post_init__(self) -> None:
         if self.config.get("problem_type") == "regression":
             raise ModelError(
-                "The model is no classifier: by its config.json (problem_type) it gives numbers, not labels.",
+                "The model is not a classifier: by its config.json (problem_type) it predicts numbers, not labels.",
                 "Choose another model, or correct its config.json.",
             )
 

@@ -100,11 +100,13 @@ def _choose_folder(model: str, output: Path | None) -> Path:
     if not output:
         run = RunDir(expand_path(model))
         if not run.is_run():
-            raise ModelError(f"{model} is no run, so the export has no place of its own.", "Name one with --output.")
+            raise ModelError(
+                f"{model} is not a run directory, so the export needs a folder.", "Name one with --output."
+            )
         return run.onnx
     folder = output.expanduser()
     if folder.exists() and not is_export(folder) and not (folder.is_dir() and not any(folder.iterdir())):
-        raise ModelError(f"{output} exists and is no export.", "Choose a new folder with --output.")
+        raise ModelError(f"{output} exists and is not an export.", "Choose a new folder with --output.")
     _refuse_other_files(folder)
     return folder
 
@@ -116,7 +118,7 @@ def _refuse_other_files(folder: Path) -> None:
         if others:
             raise ModelError(
                 f"{folder} holds more than an export: {', '.join(sorted(others)[:3])}.",
-                "Choose a new folder with --output, or move them away.",
+                "Choose a new folder with --output, or move those files.",
             )
 
 
@@ -179,7 +181,9 @@ def write_graph(model: PreTrainedModel, names: Sequence[str], path: Path) -> Non
 
     weight = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     if weight >= MAX_PROTOBUF:
-        raise ModelError(f"The model has {weight / 2**30:.1f} GiB; a graph of one file holds 2.", "Take a smaller one.")
+        raise ModelError(
+            f"The model has {weight / 2**30:.1f} GiB; a graph in one file holds at most 2.", "Use a smaller model."
+        )
 
     class Logits(torch.nn.Module):
         """The model with a plain tensor as its result."""
@@ -292,11 +296,11 @@ def _check_against_torch(classifier: TorchClassifier, folder: Path) -> Check:
         largest = check["fp32"]["largest_difference"]
         if not largest <= TOLERANCE:
             raise ModelError(
-                f"it does not compute what torch does: a logit differs by {largest:.2g} (at most {TOLERANCE:g})."
+                f"its results differ from torch's: a logit by {largest:.2g} (at most {TOLERANCE:g} is allowed)."
             )
     except ModelError as error:
         reason, kind = error.message.replace(f"{folder}{os.sep}", ""), type(classifier.model).__name__
-        raise ModelError(f"The graph of a {kind} is of no use: {reason}", EXPORTABLE) from None
+        raise ModelError(f"The graph of a {kind} cannot be used: {reason}", EXPORTABLE) from None
     return check
 
 

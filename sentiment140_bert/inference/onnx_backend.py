@@ -49,7 +49,7 @@ def check_fresh(folder: Path, model: Path) -> None:
     changed = sorted(name for name in exported.keys() | current.keys() if exported.get(name) != current.get(name))
     if changed:
         raise ModelError(
-            f"The export in {folder} was made of another model than the one in {model}: {', '.join(changed)} changed.",
+            f"The export in {folder} is not of the model in {model}: {', '.join(changed)} changed.",
             EXPORT_AGAIN,
         )
 
@@ -188,7 +188,7 @@ def _load_tokenization(folder: Path, manifest: Mapping[str, Any], typed: bool) -
     settings = read_json_file(folder, TOKENIZER_SETTINGS)
     file = folder / TOKENIZER
     if not file.is_file() or hash_file(file) != manifest["files"].get(file.name):
-        raise ModelError(f"{file} is not as it was exported.", EXPORT_AGAIN)
+        raise ModelError(f"{file} has changed since it was exported.", EXPORT_AGAIN)
     with explain_damage(folder):
         confined.try_tokenizer(file)
         tokenizer = Tokenizer.from_file(str(file))

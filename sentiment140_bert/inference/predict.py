@@ -41,7 +41,7 @@ def load_classifier(
 
     Raises:
         HardwareError: There is too little memory for torch.
-        ModelError: It cannot be loaded, is no fine-tuned classifier, or was not calibrated.
+        ModelError: It cannot be loaded, is not a fine-tuned classifier, or was not calibrated.
     """
     check_memory()
     from sentiment140_bert import models
@@ -96,7 +96,7 @@ def open_classifier(
 
     Raises:
         MissingExtra: onnxruntime is needed and not installed.
-        ModelError: It cannot be loaded, is no fine-tuned classifier, was not calibrated, or is not exported.
+        ModelError: It cannot be loaded, is not a fine-tuned classifier, was not calibrated, or is not exported.
     """
     from sentiment140_bert.inference.onnx_backend import is_export
 
@@ -131,7 +131,7 @@ def _open_export(model: str, revision: str | None, backend: str | None) -> Class
         is_run = RunDir(home).is_run()
         if not is_export(folder):
             command = f"s140 export {model}" if is_run else f"s140 export {model} --output FOLDER"
-            raise ModelError(f"There is no ONNX export of {model}.", f"Make one, and name its folder: {command}")
+            raise ModelError(f"There is no ONNX export of {model}.", f"Create one, and name its folder: {command}")
         check_fresh(folder, RunDir(home).model if is_run else home)
     return load_export(folder, PRECISIONS.get(backend or ""))
 

@@ -105,8 +105,8 @@ class TorchClassifier(Classifier):
 
 def _make_error(model: Any, why: str) -> ModelError:
     return ModelError(
-        f"The model {model.name_or_path!r} cannot answer: {why}.",
-        "Its files do not belong together: fetch it again, or choose another model.",
+        f"The model {model.name_or_path!r} cannot classify texts: {why}.",
+        "Its files do not belong together: fetch the model again, or choose another.",
     )
 
 

@@ -128,17 +128,18 @@ def explain_unused_gpu(
         return ""
     name, driver = gpus[0].name, gpus[0].driver
     if torch_cuda is None:
-        return f"{name} is here, but torch is its CPU build: {GPU_BUILD}."
+        return f"{name} is present, but this is the CPU build of torch: {GPU_BUILD}."
     if visible is not None and visible.strip() in ("", "-1"):
-        return f"{name} is here, but CUDA_VISIBLE_DEVICES={visible!r} hides it."
+        return f"{name} is present, but CUDA_VISIBLE_DEVICES={visible!r} hides it."
     # Within a major version newer builds run on older drivers (CUDA's minor version compatibility).
     if driver_cuda and int(driver_cuda.split(".")[0]) < int(torch_cuda.split(".")[0]):
         return (
-            f"{name} is here, but its driver {driver} knows CUDA {driver_cuda} and torch was built for {torch_cuda}: "
-            "install a newer driver, or a torch for the older CUDA (pytorch.org names the index)."
+            f"{name} is present, but its driver {driver} supports CUDA {driver_cuda} and torch was built for "
+            f"{torch_cuda}: install a newer driver, or a torch for the older CUDA (pytorch.org names the index)."
         )
     return (
-        f"{name} is here (driver {driver}), but torch cannot start CUDA: reboot after a driver update; see nvidia-smi."
+        f"{name} is present (driver {driver}), but torch cannot start CUDA: reboot after a driver update; "
+        "see nvidia-smi."
     )
 
 

@@ -42,9 +42,9 @@ def filter_config(config: Mapping[str, Any], widest: int, labels: bool) -> dict[
 
     kind = config.get("model_type")
     if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
-        raise UnusableFile(f"config.json: the model_type {shorten(kind)} is not one of transformers'")
+        raise UnusableFile(f"config.json: the model_type {shorten(kind)} is unknown to transformers")
     if any(config.get(key) is not None for key in QUANTIZED):
-        raise UnusableFile("config.json: the model is quantized; name the one that it was made of")
+        raise UnusableFile("config.json: the model is quantized; name the model that it was made from")
     config_class = CONFIG_MAPPING[kind]
     declared = {*inspect.signature(config_class).parameters, *inspect.signature(PreTrainedConfig).parameters}
     declared |= {*config_class.attribute_map, "rope_scaling", CALIBRATION}
@@ -89,10 +89,10 @@ def find_implausible_sizes(value: Any, largest: int, key: str) -> Iterator[str]:
         for item in value:
             yield from find_implausible_sizes(item, largest, key)
     elif isinstance(value, int):
-        least = 0 if COUNTS.search(key) else -1_000  # -1 and -100 mean that there is none
+        least = 0 if COUNTS.search(key) else -1_000  # -1 and -100 mean that it is unset
         most = min(largest, MAX_BLOCK) if BLOCKS.search(key) else largest
         if value < least:
-            yield f"{key[:100]} is {shorten(value)}, which is no size"
+            yield f"{key[:100]} is {shorten(value)}, which is not a valid size"
         elif value > most and "theta" not in key:
             yield f"{key[:100]} is {shorten(value)}, more than the weights can hold ({most:,})"
 

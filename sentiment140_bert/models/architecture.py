@@ -68,7 +68,7 @@ def set_dropouts(config: PreTrainedConfig, dropouts: Mapping[str, float | None])
     for name, value in dropouts.items():
         if name not in before:
             raise ModelError(
-                f"{name}: a model of the kind {config.model_type} has no such dropout.",
+                f"{name}: a {config.model_type} model has no such dropout.",
                 f"It has {', '.join(before) or 'none that is known'}; omit {name}.",
             )
         setattr(config, _translate_dropout(config, name), value)
@@ -138,11 +138,15 @@ class Head:
         if self.rows is None:
             for name in self.tensors:
                 _initialize(model.get_parameter(name), getattr(model.config, "initializer_range", 0.02))
-            return f"its head has the labels {labels}; the head is new, with {', '.join(ID2LABEL.values())}"
+            return f"its head has the labels {labels}; it is replaced by a new head with {', '.join(ID2LABEL.values())}"
         for name in self.tensors:
             parameter = model.get_parameter(name)
             parameter.data = parameter.data[self.rows].contiguous()
-        return f"its labels are {labels}; the rows of its head are put in our order" if self.tensors else self.assumed
+        return (
+            f"its labels are {labels}; the rows of its head are reordered to match ours"
+            if self.tensors
+            else self.assumed
+        )
 
 
 def _initialize(parameter: torch.Tensor, deviation: float) -> None:

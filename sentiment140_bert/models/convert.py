@@ -63,7 +63,7 @@ def convert(model: str, output: Path, revision: str | None = None) -> Conversion
         log.info("model: %s at commit %s", model, commit[:12])
         source = fetch.download(hub, "model", model, commit, DOWNLOADED)
     if not source.is_dir():
-        raise ModelError(f"{model} is no folder.", "Name the folder with the weights and config.json.")
+        raise ModelError(f"{model} is not a folder.", "Name the folder with the weights and config.json.")
     if target.exists():
         raise ModelError(f"{target} exists.", "Name a new folder with --output.")
     check_folder(source)
@@ -102,13 +102,15 @@ def _find_weights(source: Path) -> list[Path]:
             raise ModelError(f"{index} is damaged: {first_line(error)}.", "Fetch the model again.") from None
         missing = sorted(shards - {*names})  # a name that leads elsewhere is not among them either
         if missing:
-            raise ModelError(f"{source} lacks {', '.join(missing[:3])}, named in {INDEX}.", "Fetch it whole.")
+            raise ModelError(
+                f"{source} lacks {', '.join(missing[:3])}, named in {INDEX}.", "Fetch the complete model again."
+            )
         return [source / name for name in sorted(shards)]
     chosen = [SINGLE_FILE] if SINGLE_FILE in names else names
     if len(chosen) != 1:
         raise ModelError(
             f"{source} holds {len(chosen)} files of pickled weights ({', '.join(chosen) or 'none'}); one is needed.",
-            f"Leave the right one there alone, or rename it to {SINGLE_FILE}.",
+            f"Keep only the right one, or rename it to {SINGLE_FILE}.",
         )
     return [source / chosen[0]]
 
@@ -122,8 +124,8 @@ def _load_tensors(file: Path) -> dict[str, Tensor]:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
-            f"{file} holds more than numbers, and what it holds would be run: {_shorten_refusal(error)}. It was not.",
-            "Do not open it elsewhere either, unless you trust its owner; ask for safetensors.",
+            f"{file} contains code that loading would run, so it was not loaded: {_shorten_refusal(error)}.",
+            "Do not open it with other tools either unless you trust its owner; ask for safetensors.",
         ) from None
     except (OSError, RuntimeError, ValueError, EOFError, LookupError, AttributeError, TypeError) as error:
         raise ModelError(f"{file} is damaged: {first_line(error)}.", "Fetch the model again.") from None
@@ -135,7 +137,7 @@ def _load_tensors(file: Path) -> dict[str, Tensor]:
     if total > MAX_GROWTH * file.stat().st_size or any(
         tensor.layout != torch.strided or tensor.device.type != "cpu" for tensor in tensors.values()
     ):
-        raise ModelError(f"{file} claims weights of {total:,} bytes, which it does not hold.", "Do not trust it.")
+        raise ModelError(f"{file} claims {total:,} bytes of weights, more than it holds.", "Do not trust it.")
     return {str(name): tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
 
 

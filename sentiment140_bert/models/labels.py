@@ -61,7 +61,7 @@ def tidy(value: object) -> str:
 
 
 def find_scheme(labels: Collection[str], rare: Collection[str] = ()) -> str | None:
-    """Return the scheme that explains tidied labels; None if there is none, or more than one could.
+    """Return the scheme that explains tidied labels, or None if no scheme or several could.
 
     Args:
         labels: All of them are explained.
@@ -134,7 +134,7 @@ def map_labels(names: Sequence[str]) -> LabelMapping:
         id2label = ", ".join(f'"{at}": "{sides[label]}"' for at, label in enumerate(tidied))
         raise ModelError(
             f"The model's {len(names)} labels ({listed}) are numbers, and {UNCLEAR}.",
-            f'Name them in the config.json of the model or of a copy of it, as in "id2label": {{{id2label}}}.',
+            f'Name them in the config.json of the model or of a copy, as in "id2label": {{{id2label}}}.',
         )
     if len(other) > 1 or not {NEGATIVE, POSITIVE} <= {*meanings}:
         count = f"{len(names)} labels ({listed}) do" if len(names) > 1 else f"only label ({listed}) does"
@@ -151,7 +151,7 @@ def list_names(names: Sequence[str]) -> str:
 
 
 def _assume(names: Sequence[str], meanings: Sequence[int], other: Sequence[str]) -> str:
-    """Return in words what is assumed of labels whose names do not say it."""
+    """Describe what is assumed about labels whose names do not say it."""
     if any(_UNNAMED.fullmatch(name.strip().lower()) for name in names) and not other:
         read = (f"{name} as {LABEL_NAMES[side]}" for name, side in zip(names, meanings, strict=True))
         return f"labels have no names: read {', '.join(read)}"

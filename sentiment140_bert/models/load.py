@@ -170,8 +170,8 @@ def load_model_and_tokenizer(
         tokenizer = open_tokenizer(model_files.folder, name_or_path)
     if loading["missing_keys"]:
         raise ModelError(
-            f"{name_or_path} is no fine-tuned classifier: it lacks {', '.join(sorted(loading['missing_keys']))}.",
-            "Train one with `s140 train`, and name its run directory.",
+            f"{name_or_path} is not a fine-tuned classifier: it lacks {', '.join(sorted(loading['missing_keys']))}.",
+            "Train one with `s140 train`, and name the run directory.",
         )
     _set_name(model, name_or_path)
     check_numbers(model, name_or_path)

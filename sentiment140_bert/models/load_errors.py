@@ -52,8 +52,7 @@ def _make_error(name: str, error: BaseException) -> ModelError:
     why = re.sub(rf"\S*{STAGED}\w+", name, why)
     return ModelError(
         f"The model {name!r} could not be loaded: {why}.",
-        "Is the name right, and the Hub in reach? Weights must be safetensors. Without the Hub use a local folder "
-        f"or {BUNDLED}.",
+        f"Check the name and the connection; weights must be safetensors. Offline, use a local folder or {BUNDLED}.",
     )
 
 

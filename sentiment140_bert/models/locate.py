@@ -32,11 +32,11 @@ def locate(name_or_path: str) -> str:
         check_folder(path)
     if RunDir(path).is_run():
         if not RunDir(path).weights.is_file():
-            raise ModelError(f"The run {path} holds no model yet.", "Finish it with `s140 train --resume`.")
+            raise ModelError(f"The run {path} has no model yet.", "Finish it with `s140 train --resume`.")
         return str(RunDir(path).model)
     if path.is_dir():
         if not (path / "config.json").is_file():
-            raise ModelError(f"{path} holds no model: it has no config.json.", "Name a run or a model folder.")
+            raise ModelError(f"{path} is not a model folder: it has no config.json.", "Name a run or a model folder.")
         return str(path)
     if path.is_file():
         raise ModelError(

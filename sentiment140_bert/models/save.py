@@ -38,7 +38,7 @@ def read_calibration(config: Mapping[str, Any], name: str) -> schemas.LearnedCal
     """Return the calibration that :func:`write_calibration` added to the config of model ``name``.
 
     Raises:
-        ModelError: There is none, or it makes no sense.
+        ModelError: It is missing or invalid.
     """
     if not is_calibrated(config):
         raise ModelError(

@@ -86,7 +86,7 @@ def stage_model(
         find = _find_on_hub(place, commit)
     if find("adapter_config.json"):
         raise ModelError(
-            f"{name_or_path} is an adapter, which is no model of its own.",
+            f"{name_or_path} is an adapter, not a complete model.",
             "Load it with peft, call merge_and_unload(), save that with its tokenizer, and name the new folder.",
         )
     config = _read_json(find(CONFIG), CONFIG)
@@ -210,7 +210,7 @@ def _check_hash(file: Path, repo_id: str) -> Path:
         file.unlink(missing_ok=True)
         raise ModelError(
             f"{file.name} of {repo_id} did not arrive as it was uploaded ({kind} differs); it was removed.",
-            "It may have been changed just now: try again. If that does not help, do not trust where it comes from.",
+            "It may have been changed just now: try again. If that does not help, do not trust its source.",
         )
     return file
 
@@ -248,7 +248,7 @@ def _find_weights(find: Find, config: dict[str, Any], name: str, names: Callable
             raise _make_untrusted_error(name, index.name, "weight_map", shard)
         files[shard] = find(shard)
         if not files[shard]:
-            raise ModelError(f"{name} lacks {shard}, a part of its weights.", "Fetch or copy it whole.")
+            raise ModelError(f"{name} lacks {shard}, a part of its weights.", "Fetch or copy the complete model.")
     return {tensor: file for tensor, shard in shards.items() if (file := files[str(shard)])}
 
 
@@ -264,7 +264,7 @@ def _is_path(value: Any) -> bool:
 def _make_untrusted_error(name: str, file: str, key: str, value: Any) -> ModelError:
     return ModelError(
         f"{name} is not loaded: {key} in its {file} names {str(value)[:100]!r}.",
-        "Only safetensors and settings of the model itself are. Do not trust it; choose another, or ask its owner.",
+        "Only safetensors and the model's own settings are loaded. Do not trust it; choose another, or ask its owner.",
     )
 
 
@@ -275,8 +275,8 @@ def explain_missing_safetensors(name: str, names: Iterable[str]) -> ModelError:
     if pickles:
         return ModelError(
             f"{name} has no safetensors weights, only {', '.join(pickles[:3])}. Such a file is a pickle, which can run "
-            "anything while it is opened; it is not loaded.",
-            f"Take its numbers out without running it: s140 convert {name} --output FOLDER",
+            "any code when it is opened, so it is not loaded.",
+            f"Convert it without running it: s140 convert {name} --output FOLDER",
         )
     others = [name for name in names if name.endswith(OTHER_FRAMEWORKS)]
     instead = f"only {', '.join(others[:3])}" if others else "nor any other"

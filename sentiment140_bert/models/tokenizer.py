@@ -120,7 +120,7 @@ def _find_padding_token(tokenizer: PreTrainedTokenizerFast, number: int | None) 
     token: str | None = tokenizer.pad_token or special.get(number) or tokenizer.eos_token or tokenizer.sep_token
     if token is None and number is None:
         raise ModelError(
-            f"{tokenizer.name_or_path} cannot be trained: its tokenizer has no token to pad texts with.",
+            f"{tokenizer.name_or_path} cannot be trained: its tokenizer has no padding token.",
             "Name one as pad_token in its tokenizer_config.json.",
         )
     return token
@@ -134,7 +134,7 @@ def open_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerFast:
         name: Of the model, for messages.
 
     Raises:
-        ModelError: It is no fast tokenizer, or gives numbers that the model does not know.
+        ModelError: It is not a fast tokenizer, or gives numbers that the model does not know.
     """
     from transformers import AutoConfig, AutoTokenizer
 
@@ -153,7 +153,7 @@ def open_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerFast:
         if size and highest >= size:
             raise ModelError(
                 f"{name}: the tokenizer has {what} up to number {highest:,}, the model knows {size:,}.",
-                "They do not belong together: name the folder of one model.",
+                "They do not belong together: use the files of one model.",
             )
     return tokenizer
 

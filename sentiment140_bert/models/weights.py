@@ -111,6 +111,6 @@ def check_numbers(model: PreTrainedModel, name: str) -> None:
             low, high = torch.aminmax(values.detach())
             if not (torch.isfinite(low) and torch.isfinite(high)):
                 raise ModelError(
-                    f"The model {name!r} is not loaded: {layer} holds numbers that are infinite or not a number.",
+                    f"The model {name!r} is not loaded: {layer} holds infinite or NaN values.",
                     "Its training went wrong, or the file is damaged: fetch it again, or choose another model.",
                 )

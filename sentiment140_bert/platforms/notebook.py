@@ -39,7 +39,7 @@ WITH_GPU, WITHOUT_GPU = "colab-t4", "quickstart"
 # Errors of google.colab.userdata, by name: its classes exist only there, and older runtimes lack one.
 REFUSALS = {
     "SecretNotFoundError": "not among the notebook's secrets",
-    "NotebookAccessError": "there, but this notebook may not read it: switch on its access (key icon, on the left)",
+    "NotebookAccessError": "set, but this notebook has no access: switch it on (key icon, on the left)",
     "TimeoutException": "not available: Colab did not answer in time",
 }
 PREFIX = "S140_NOTEBOOK_"
@@ -88,7 +88,7 @@ def find_secrets() -> None:
             continue
         if value:
             os.environ[name] = value
-        print(f"{name}: {'found' if value else 'there, but empty'}")
+        print(f"{name}: {'found' if value else 'set, but empty'}")
 
 
 def runs_folder(drive: Path = DRIVE) -> Path:
@@ -103,7 +103,7 @@ def runs_folder(drive: Path = DRIVE) -> Path:
     folder = Path("runs")
     print(f"runs are kept on this machine, in {folder.resolve()}")
     if drive.parents[1].is_dir():  # /content: Colab
-        print("Drive is not mounted: a disconnect loses them. To keep them: folder icon, Mount Drive, run all again")
+        print("Drive is not mounted, so a disconnect loses them. To keep them: folder icon, Mount Drive, run all again")
     return folder
 
 
@@ -203,7 +203,7 @@ def push(run: Path, repo_id: str = "", dataset_repo_id: str = "") -> None:
         print("Nothing is published. To publish, type a name such as you/sentiment into the form and run the cell.")
         return
     if not get_token():
-        print("Nothing is published: there is no HF_TOKEN. Add one with the right to write to the notebook's secrets.")
+        print("Nothing is published: HF_TOKEN is missing. Add a token that can write to the notebook's secrets.")
         return
     destination = sentiment140_bert.Destination(repo_id.strip() or None, dataset_repo_id.strip() or None)
     for kind, published in sentiment140_bert.push_to_hub(run, destination).items():

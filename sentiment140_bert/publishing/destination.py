@@ -33,7 +33,7 @@ class Destination:
         """Return the targets by kind, the dataset first: the model's card names its commit.
 
         Raises:
-            HubError: A name is wrong, or there is none, or options contradict each other.
+            HubError: A name is wrong or missing, or options contradict each other.
         """
         from sentiment140_bert.hub import publish
 
@@ -41,7 +41,7 @@ class Destination:
             raise HubError("--create-pr and --revision exclude each other.", "A pull request is made from main.")
         for flag, name in (("--tag", self.tag), ("--revision", self.revision)):
             if name is not None and not publish.REF.fullmatch(name):
-                raise HubError(f"{flag} {name!r} cannot be a name in git.", "Give one such as v1.0.")
+                raise HubError(f"{flag} {name!r} is not a valid git name.", "For example v1.0.")
         if self.tag is not None and self.tag == self.revision:
             raise HubError(f"--tag and --revision are both {self.tag}.", "Give them different names.")
         targets = {}

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from sentiment140_bert.hub.publish import Pushed, Target
 
 log = logging.getLogger(__name__)
-PRECONDITION_FAILED = 412  # somebody else committed in between
+PRECONDITION_FAILED = 412  # another commit came in between
 ATTEMPTS = 3
 MAX_FILE_SIZE = 50_000_000_000  # the Hub's own limit for one file (huggingface.co/docs/hub/storage-limits)
 
@@ -131,8 +131,8 @@ def _build_dataset(run: RunDir, targets: dict[str, Target], data: dict[str, Any]
     prepared, tokens = find_cached(data) or loading.load_data(saved_recipe(run.path))[:2]
     if data["fingerprint"] != tokens.report["fingerprint"]:
         raise RunError(
-            f"The data of {run.path} are not what they were when it was trained (the fingerprint differs).",
-            "Give the original file back, or publish the model alone.",
+            f"The data of {run.path} has changed since it was trained (the fingerprint differs).",
+            "Restore the original file, or publish only the model.",
         )
     data = {key: value for key, value in data.items() if key != "published"}  # it cannot name its own commit
     model_id = targets["model"].repo_id if "model" in targets else read_pushes(run).get("model", {}).get("repo_id")
@@ -226,7 +226,7 @@ def _push_model(hub: Hub, run: RunDir, metrics: dict[str, Any], target: Target) 
 
 
 def _commit_on_latest_card(hub: Hub, target: Target, make_files: Callable[[str | None], Files]) -> Pushed:
-    """Commit on top of the present card; try again where somebody changed it at that very moment."""
+    """Commit on top of the present card; try again if it changed at that moment."""
     from sentiment140_bert.hub import publish
 
     for attempts_left in reversed(range(ATTEMPTS)):
@@ -282,7 +282,7 @@ def _choose_card(run: RunDir, on_hub: str | None, target: Target) -> str | None:
     if before not in (written_here, written_there) and written_here != written_there:
         raise RunError(
             f"The card was edited both in {run.card} and on the Hub ({target.repo_id}).",
-            "Copy one's text into the other, and push again.",
+            "Copy the text of one into the other, and push again.",
         )
     if on_hub is None or here is None:
         return here if on_hub is None else on_hub

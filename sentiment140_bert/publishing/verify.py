@@ -272,7 +272,8 @@ def _load_data(page: Page, facts: Facts, recipe: Recipe, data: DataConfig | None
         recipe = recipe.with_values(changes if page.run else no_files | changes)
     elif not page.run and not origin.is_public(recipe.data):
         raise DataError(
-            f"The tweets came from a file, {facts.data['sources']['training']['name']}.", "Name it with --dataset."
+            f"The tweets came from a file, {facts.data['sources']['training']['name']}.",
+            "Pass that file with --dataset.",
         )
     elif not page.run and recipe.data.drop_suspects:
         raise DataError(

@@ -85,16 +85,16 @@ class Recipe(Section):
         if tracking.register_model and not {"mlflow", "auto"} & set(training.report_to):
             yield "register_model needs report_to mlflow"
         if tracking.register_model and tracking.log_model is False:
-            yield "register_model needs the model to be logged: omit log_model: false"
+            yield "register_model needs the model to be logged; remove log_model: false"
         if "warmup_steps" in self.tuning and self.tuning["warmup_steps"].mixes_shares():
             yield (
-                "tuning: warmup_steps: below 1 it is a share of all steps, else their number: "
-                "one range cannot hold both"
+                "tuning: warmup_steps: below 1 it is a share of all steps, otherwise their number; "
+                "one range cannot mix them"
             )
         if "num_train_epochs" in self.tuning and training.max_steps > 0:
-            yield "tuning: num_train_epochs has no effect with max_steps: omit one of them"
+            yield "tuning: num_train_epochs has no effect with max_steps; omit one of them"
         if "label_smoothing_factor" in self.tuning and training.metric_for_best_model in ("loss", "eval_loss"):
-            yield "tuning: label_smoothing_factor changes what metric_for_best_model: loss measures: use log_loss"
+            yield "tuning: label_smoothing_factor changes the loss that metric_for_best_model measures; use log_loss"
 
     def to_dict(self) -> dict[str, Any]:
         """Return every value, defaults included, as :func:`parse_recipe` takes it; ``tuning`` only if it has ranges."""
@@ -143,7 +143,7 @@ def parse_recipe(plain: Mapping[str, Any], origin: str = "the recipe") -> Recipe
     problems: list[str] = []
     content = {key: value for key, value in plain.items() if value is not None or key not in Recipe.model_fields}
     if looks_secret(str(content.get("description"))):
-        problems.append("description holds what looks like a secret")
+        problems.append("description contains what looks like a secret")
     for name in SECTIONS:
         if isinstance(content.get(name), Mapping):
             content[name] = _without_refused(content[name], problems)
@@ -167,7 +167,7 @@ def _without_refused(section: Mapping[Any, Any], problems: list[str]) -> dict[An
         if key in RESERVED_ARGUMENTS:
             problems.append(f"{key} cannot be set in a recipe: {RESERVED_ARGUMENTS[key]}")
         elif looks_secret(str(value)):
-            problems.append(f"{key} holds what looks like a secret; it belongs in the environment or in a login")
+            problems.append(f"{key} contains what looks like a secret; use the environment or a login instead")
         else:
             allowed[key] = value
     return allowed
@@ -206,7 +206,7 @@ def drop_checkpoint_repo(recipe: Recipe, work: str) -> Recipe:
     repo_id = recipe.tracking.checkpoint_repo_id
     if repo_id is None:
         return recipe
-    log.warning("hub: %s trains several models; nothing is kept in %s, which is for one run", work, repo_id)
+    log.warning("hub: %s trains several models; %s is for one run and stays unused", work, repo_id)
     return recipe.with_values({"checkpoint_repo_id": None})
 
 
@@ -243,12 +243,12 @@ def read_recipe(name_or_path: str) -> str:
     try:
         if not path.is_file():  # nor a device or a pipe, which may never end
             raise S140Error(
-                f"There is no recipe {name_or_path[:500]!r}: neither a packaged one nor a file.",
-                f"Packaged: {', '.join(list_recipes())}.",
+                f"There is no recipe {name_or_path[:500]!r}, neither in the package nor as a file.",
+                f"In the package: {', '.join(list_recipes())}.",
             )
         if (size := path.stat().st_size) > plain_yaml.LONGEST:
             raise S140Error(
-                f"{name_or_path} has {size:,} bytes, more than the {plain_yaml.LONGEST:,} of a recipe.",
+                f"{name_or_path} has {size:,} bytes, more than the {plain_yaml.LONGEST:,} that a recipe may have.",
                 "Is it the right file?",
             )
         return path.read_text("utf-8")

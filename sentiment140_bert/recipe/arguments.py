@@ -16,7 +16,7 @@ from sentiment140_bert.recipe.values import Integer, Number
 RESERVED_ARGUMENTS = {
     "output_dir": "use --output-dir",
     "resume_from_checkpoint": "use --resume",
-    "restore_callback_states_from_checkpoint": "a checkpoint makes no callbacks",
+    "restore_callback_states_from_checkpoint": "checkpoints do not restore callbacks",
     "accelerator_config": "name its settings one by one, as TrainingArguments does",
     "hub_token": "a token belongs in the environment (HF_TOKEN) or in `hf auth login`, never in a file",
     "push_to_hub": "use `s140 train --push-to-hub --repo-id user/model`",
@@ -24,14 +24,14 @@ RESERVED_ARGUMENTS = {
     "hub_private_repo": "use --private",
     "hub_strategy": "a finished run is published, in one commit",
     "remove_unused_columns": "the data columns are this package's own",
-    "train_sampling_strategy": "batches of like lengths are made by this package, and evaluation keeps its order",
-    "do_train": "it is what `s140 train` does",
+    "train_sampling_strategy": "this package batches by length itself, and evaluation keeps its order",
+    "do_train": "`s140 train` always trains",
     "do_eval": "use eval_strategy",
-    "enable_jit_checkpoint": "a signal leaves a checkpoint anyway",
+    "enable_jit_checkpoint": "a signal always writes a checkpoint",
     "use_cpu": "it follows the hardware; CUDA_VISIBLE_DEVICES= hides a GPU",
-    "label_names": "it is what the model takes",
+    "label_names": "the model decides it",
     "dataloader_pin_memory": "it follows the hardware",
-    "dataloader_drop_last": "no tweet is left out",
+    "dataloader_drop_last": "training uses every tweet",
     "dataloader_prefetch_factor": "the batches are this package's own",
     "dataloader_persistent_workers": "the batches are this package's own",
     "prediction_loss_only": "the scores need predictions",
@@ -39,7 +39,7 @@ RESERVED_ARGUMENTS = {
     "eval_do_concat_batches": "the scores need all predictions at once",
     "fsdp": "models of this size need no sharding",
     "deepspeed": "models of this size need no sharding",
-    "disable_tqdm": "the progress bar adapts to the terminal by itself",
+    "disable_tqdm": "the progress bar adapts to the terminal",
 }
 PLAIN_TYPES: dict[Any, Any] = {bool: bool, int: Integer, float: Number, str: str}
 

@@ -68,7 +68,7 @@ class Range(Generic[Value]):
             yield from (f"{name} is missing" for name in ("low", "high") if getattr(self, name) is None)
             return
         if not isinstance(low, int | float):
-            yield "takes choices only: it is no number"
+            yield "takes only choices: it is not a number"
             return
         if low > high:
             yield f"low {low} is greater than high {high}"
@@ -87,31 +87,31 @@ class Range(Generic[Value]):
         choices = self.choices or ()
         others = [name for name in ("low", "high", "step", "log") if getattr(self, name)]
         if others:
-            yield f"choices stand alone, without {', '.join(others)}"
+            yield f"choices cannot be combined with {', '.join(others)}"
         if not choices:
             yield "choices are empty"
         elif len(choices) == 1:
-            yield f"a single choice, {choices[0]!r}, is no range: set the value itself"
+            yield f"a single choice, {choices[0]!r}, leaves nothing to tune: set the value itself"
         elif len(set(choices)) < len(choices):
-            yield f"choices: a value is given twice in {shorten(list(choices))}"
+            yield f"choices: duplicate value in {shorten(list(choices))}"
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Range:
-        """Return the range of which :meth:`to_plain` gave this; JSON has lists where there were tuples."""
+        """Return the range that :meth:`to_plain` converted; JSON has lists in place of tuples."""
         values = dict(plain)
         if "choices" in values:
             values["choices"] = tuple(values["choices"])
         return cls(**values)
 
     def to_plain(self) -> dict[str, Any]:
-        """Return the range as a recipe holds it."""
+        """Return the range as written in a recipe."""
         if self.choices:
             return {"choices": list(self.choices)}
         plain: dict[str, Any] = {"low": self.low, "high": self.high}
         return plain | ({"step": self.step} if self.step else {}) | ({"log": True} if self.log else {})
 
     def holds(self, value: Any) -> bool:
-        """Return True if a value is among those that are tried."""
+        """Return True if the range contains a value."""
         if self.choices:
             return value in self.choices
         low: Any = self.low

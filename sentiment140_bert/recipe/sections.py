@@ -57,7 +57,7 @@ class Section(BaseModel):
         return self
 
     def contradictions(self) -> Iterator[str]:
-        """Yield a sentence for every two values that exclude each other."""
+        """Yield a sentence for each pair of values that contradict each other."""
         yield from ()
 
 
@@ -204,7 +204,7 @@ class TrainingConfig(Section):
     seed: Seed = setting(42, "Seed of the classifier's first weights, dropout and batch order.")
     report_to: Trackers = setting(
         ("auto",),
-        "Trackers, by commas: wandb, mlflow, trackio, tensorboard, or none. auto: mlflow on Databricks, else wandb.",
+        "Comma-separated: wandb, mlflow, trackio, tensorboard, or none. auto: mlflow on Databricks, else wandb.",
     )
     run_name: str | None = setting(None, "Name of the run (default: the output folder's).")
 
@@ -234,14 +234,14 @@ class TrainingConfig(Section):
 
 
 class TrackingConfig(Section):
-    """What trackers get in addition to the run, and another place of its checkpoints."""
+    """Extra data for trackers, and a second place for checkpoints."""
 
-    tags: Words = setting((), "Tags of the tracked run, by commas.")
+    tags: Words = setting((), "Comma-separated tags of the tracked run.")
     group: str | None = setting(None, "Group of the tracked run.")
     job_type: str | None = setting(None, "Kind of the tracked run within its group, as in train or trial.")
-    parent_run: str | None = setting(None, "Id of the MLflow run below which this one is shown.")
+    parent_run: str | None = setting(None, "Id of the parent MLflow run.")
     log_model: bool | None = setting(
-        None, "Send the finished model to the tracker, too.  [default: to MLflow yes, to wandb no]"
+        None, "Also send the finished model to the tracker.  [default: to MLflow yes, to wandb no]"
     )
     register_model: RegisteredModel | None = setting(
         None, "Register the finished model in MLflow: a name, or catalog.schema.name in Unity Catalog."
@@ -249,20 +249,20 @@ class TrackingConfig(Section):
     model_alias: ModelAlias = setting("champion", "Alias that the registered version gets.")
     checkpoint_repo_id: str | None = setting(
         None,
-        "Keep the newest checkpoint in this private repository on the Hub, user/x, too; on another machine the same "
-        "command goes on from it.",
+        "Also keep the newest checkpoint in this private repository on the Hub, user/x; on another machine the same "
+        "command resumes from it.",
     )
 
 
 class CardConfig(Section):
-    """The publisher's description of the tweets; cards say no more about an unknown source."""
+    """The publisher's description of the tweets; cards say nothing else about an unknown source."""
 
-    language: Languages = setting((), "For the cards: languages of the tweets, by commas, as in es.")
+    language: Languages = setting((), "For the cards: comma-separated languages of the tweets, as in es.")
     license: License | None = setting(
         None, "For the cards: licence of model and dataset, as the Hub names it, as in cc-by-4.0."
     )
-    dataset_name: str | None = setting(None, "For the cards: what the tweets' dataset is called.")
-    citation: str | None = setting(None, "For the cards: BibTeX entry of the tweets' dataset.")
+    dataset_name: str | None = setting(None, "For the cards: name of the dataset of the tweets.")
+    citation: str | None = setting(None, "For the cards: BibTeX entry of the dataset of the tweets.")
 
 
 FILE_SETTINGS = tuple(name for name, field in DataConfig.model_fields.items() if field.json_schema_extra)

@@ -58,14 +58,14 @@ def _read_integer(value: Any) -> Any:
 
 
 def _read_no(value: Any) -> Any:
-    """Read false as the word no: YAML 1.1 takes a bare no for it."""
+    """Read false as the word no: YAML 1.1 reads a bare no as false."""
     return "no" if value is False else value
 
 
 def _split_words(value: Any) -> Any:
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
-        raise ValueError(f"must be words, by commas or as a list, got {shorten(value)}")
+        raise ValueError(f"must be comma-separated words or a list, got {shorten(value)}")
     return tuple(stripped for part in parts if (stripped := part.strip()))
 
 
@@ -105,7 +105,7 @@ def _check_trackers(names: tuple[str, ...]) -> tuple[str, ...]:
         if name not in options
     ]
     if not names:
-        problems.append("name a tracker, or none")
+        problems.append("must be a tracker, or none")
     elif "none" in names and len(names) > 1:
         problems.append(f"none cannot be combined with others: {', '.join(names)}")
     if problems:
@@ -163,7 +163,9 @@ Languages = Annotated[
         Annotated[
             str,
             AfterValidator(
-                _matching(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", "must be language codes, by commas, as in es or pt-BR,gl")
+                _matching(
+                    r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", "must be comma-separated language codes, as in es or pt-BR,gl"
+                )
             ),
         ],
         ...,

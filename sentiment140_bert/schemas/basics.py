@@ -37,7 +37,7 @@ def check_schema(content: Any, schema: type[Schema], file: str, hint: str = "") 
         hint: What to do about a wrong one.
 
     Raises:
-        RunError: It does not; the first few places are named.
+        RunError: It does not; the message names the first few places.
     """
     try:
         _build_adapter(cast(Any, schema)).validate_python(content, strict=True)
@@ -46,7 +46,7 @@ def check_schema(content: Any, schema: type[Schema], file: str, hint: str = "") 
             f"{'.'.join(map(str, detail['loc'])) or 'as a whole'}: {detail['msg']}" for detail in error.errors()[:3]
         ]
         raise RunError(
-            f"{file} is not as this version writes it: {'; '.join(problems)}.",
+            f"{file} does not have the format of this version: {'; '.join(problems)}.",
             hint or "Is it damaged, or of an older version? A run is scored again with `s140 evaluate RUN`.",
         ) from None
     return cast(Schema, content)

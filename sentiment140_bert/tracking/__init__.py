@@ -147,7 +147,7 @@ def _report_switched_off(name: str, reason: str) -> None:
 
 
 def _refuse_unnamed_place(tracker: Tracker, tracked_run: TrackedRun) -> bool:
-    """Return True, and log it, if a tracker would use a place that only a file names, or a run of somebody else.
+    """Return True, and log it, if a tracker would use a place that only a file names, or another person's run.
 
     Raises:
         TrackerError: It would, and the run is about to be trained: it would not be tracked.
@@ -207,7 +207,7 @@ def send_offline(run: RunDir) -> None:
     folders = list_offline_folders(run)
     if folders and not trust.is_known_place("wandb", wandb.place_of(run, SyncState(run).get("wandb")["id"])):
         raise TrackerError(
-            f"What wandb kept in {run.path} was not kept on this machine; it may name files of yours to be sent.",
+            f"The offline wandb data in {run.path} was not recorded on this machine; it could send files of yours.",
             f"If you trust it: wandb sync {shlex.join(map(str, folders))}",
         )
     wandb.send(folders)

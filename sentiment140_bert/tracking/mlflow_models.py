@@ -49,9 +49,9 @@ def fetch(name: str) -> Iterator[Path]:
             logged = Path(download_artifacts(artifact_uri=_place_of(name), dst_path=str(Path(place) / "logged")))
         except (MlflowException, OSError, ValueError) as error:
             raise ModelError(
-                f"The registry does not give {name}: {first_line(error)}.",
-                "Name it as models:/catalog.schema.name@alias or models:/catalog.schema.name/3. Where the registry is, "
-                "MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI say.",
+                f"The registry cannot provide {name}: {first_line(error)}.",
+                "Name it as models:/catalog.schema.name@alias or models:/catalog.schema.name/3; "
+                "MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI choose the registry.",
             ) from None
         yield _as_model_folder(logged, Path(place) / "model", name)
 
@@ -80,7 +80,7 @@ def _place_of(name: str) -> str:
     elif version.isdecimal():
         place = client.get_model_version_download_uri(model, version)
     else:
-        raise ValueError("it is no version and no alias")
+        raise ValueError("it is neither a version nor an alias")
     if place.startswith(f"{PREFIX}m-"):
         place = client.get_logged_model(place.removeprefix(PREFIX)).artifact_location
     try:

@@ -46,7 +46,7 @@ class SyncState:
 
 
 def make_id(key: str) -> str:
-    """Return the id of a tracked run of which only ``tracking.json`` has the key: whoever has it started the run."""
+    """Return the id of a tracked run. Only ``tracking.json`` has its key, which proves that this run started it."""
     return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 

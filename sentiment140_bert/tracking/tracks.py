@@ -108,7 +108,7 @@ def sync_track(path: Path, report_to: Sequence[str] = ()) -> dict[str, Any]:
     tracked_run = describe_tracked_run(run, saved_recipe(path))
     names = list(dict.fromkeys([*tracking.list_trackers(run), *tracking.resolve(report_to)]))
     if not names:
-        raise TrackerError(f"{path} has no tracker.", "Name a tracker: --report-to mlflow")
+        raise TrackerError(f"{path} has no tracker.", "Add one, for example --report-to mlflow.")
     lacks_login = "wandb" in names and not tracking.has_wandb_credentials()
     if lacks_login:
         names.remove("wandb")

@@ -49,9 +49,11 @@ def choose_precision(config: TrainingConfig) -> Precision:
     gpu = torch.cuda.get_device_name()
     has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     if requested == "bf16" and not has_bf16:
-        raise HardwareError(f"bf16 was requested, but {gpu} does not have it.", "Use --precision auto or fp16.")
+        raise HardwareError(f"bf16 was requested, but {gpu} does not support it.", "Use --precision auto or fp16.")
     if requested == "auto":
-        return Precision("bf16", f"{gpu} has it") if has_bf16 else Precision("fp16", f"{gpu} has no bf16")
+        return (
+            Precision("bf16", f"{gpu} supports it") if has_bf16 else Precision("fp16", f"{gpu} does not support bf16")
+        )
     return Precision(requested, "as requested")
 
 
@@ -131,13 +133,15 @@ def set_up_processes(settings: TrainingArguments) -> Any:
     _ = settings.device  # sets them up
     if settings.n_gpu > 1:
         # Trainer would wrap the model into DataParallel: slower than one process a GPU, and its loss is summed twice.
-        log.warning("%d GPUs are here, one is used; for all: torchrun --nproc_per_node %d …", *[settings.n_gpu] * 2)
+        log.warning(
+            "%d GPUs are available, one is used; to use all: torchrun --nproc_per_node %d …", *[settings.n_gpu] * 2
+        )
         from sentiment140_bert.training.private_trainer import use_one_gpu
 
         use_one_gpu(settings)
     if "ACCELERATE_USE_CPU" in os.environ and "MASTER_ADDR" in os.environ and settings.world_size == 1:
         log.warning(
-            "one process was started: `accelerate launch --cpu` starts no more without MPI; for several, with or "
+            "one process was started: without MPI `accelerate launch --cpu` starts only one; for several, with or "
             "without GPUs: accelerate launch --multi_gpu --num_processes 2 …, or torchrun --nproc_per_node 2 …"
         )
     return settings.distributed_state

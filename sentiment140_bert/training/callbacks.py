@@ -81,7 +81,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         """Drop entries after the checkpoint that is resumed from, whose steps are done again, and damaged lines.
 
         Raises:
-            RunError: The history is no regular file.
+            RunError: The history is not a regular file.
         """
         lines = read_lines(self.history)
         if lines:

@@ -65,7 +65,7 @@ class CheckpointUploads:
                     enable_progress_bars()
 
     def add_newest(self) -> None:
-        """Stage the newest checkpoint, and return; the upload goes on in a thread."""
+        """Stage the newest checkpoint, and return; the upload continues in a thread."""
         newest = self._newest()
         if newest is None or newest.name == self.staged:
             return
@@ -109,7 +109,9 @@ class CheckpointUploads:
             if self.uploaded == newest.name:
                 log.info("hub: %s is in %s", newest.name, self.repo.url)
             else:
-                there = f"the newest there is {self.uploaded}" if self.uploaded else "nothing of this training is there"
+                there = (
+                    f"the newest there is {self.uploaded}" if self.uploaded else "no checkpoint of this run is there"
+                )
                 log.warning("hub: %s is NOT in %s; %s", newest.name, self.repo.url, there)
             shutil.rmtree(self.run.staging, ignore_errors=True)
 
@@ -137,7 +139,9 @@ class CheckpointUploads:
     def _fail(self, error: S140Error) -> None:
         """Log it once, until an upload succeeds again."""
         if self.problem is None:
-            log.warning("hub: %s. Training goes on, and the next checkpoint is tried.", error.message.rstrip("."))
+            log.warning(
+                "hub: %s. Training continues, and the next checkpoint will be tried.", error.message.rstrip(".")
+            )
         self.problem = error
 
     def _newest(self) -> Path | None:

@@ -29,7 +29,7 @@ NAME = re.compile("checkpoint-[0-9]+")
 class CheckpointSealer(TrainerCallback):  # type: ignore[misc]
     """Seal each checkpoint: bring its files to the disk itself, then write a manifest with their sizes and sha256.
 
-    Only then are older checkpoints removed. A thread does it while training goes on; the next checkpoint waits for it.
+    Only then are older checkpoints removed. A thread does this during training; the next checkpoint waits for it.
 
     Args:
         seconds_before: Training time up to the checkpoint that is resumed from.
@@ -60,7 +60,7 @@ class CheckpointSealer(TrainerCallback):  # type: ignore[misc]
             if any(find_damage(here)):
                 raise RunError(
                     f"The best checkpoint so far, {here.name}, is missing in {here.parent} or damaged.",
-                    "Copy it from where the run was before, or start again with --overwrite.",
+                    "Copy it from the run's earlier place, or start again with --overwrite.",
                 )
             state.best_model_checkpoint = str(here)
         if state.is_world_process_zero:
@@ -77,7 +77,7 @@ class CheckpointSealer(TrainerCallback):  # type: ignore[misc]
     def _seal(self, folder: Path, seconds: float, best: str) -> None:
         try:
             seal(folder, seconds)
-        except (RunError, OSError):  # most likely for want of room, which it would go on taking
+        except (RunError, OSError):  # most likely the disk is full, and it would still take space
             remove_checkpoint(folder)
             raise
         remove_older(folder, best, self.limit)
@@ -186,7 +186,7 @@ def list_complete(checkpoints: Path) -> list[Path]:
 def newest_complete(checkpoints: Path) -> Path | None:
     """Return the complete checkpoint with the most steps; None without one.
 
-    Every byte of it and of the best checkpoint that it names is as it was written. Others are passed over and logged;
+    Every byte of it and of the best checkpoint that it names is as it was written. Others are skipped and logged;
     one whose best checkpoint alone is damaged is returned if there is no other.
     """
     without_best = None
@@ -199,12 +199,12 @@ def newest_complete(checkpoints: Path) -> Path | None:
                 return folder
             damage = f"of its best checkpoint, {best.name}, {damage}"
             without_best = without_best or folder
-        log.warning("resume: %s is passed over: %s", folder.name, damage)
+        log.warning("resume: skipping %s: %s", folder.name, damage)
     return without_best
 
 
 def best_of(checkpoint: Path) -> Path | None:
-    """Return the best checkpoint before a complete one, which names it; None if there is none or it is itself."""
+    """Return the best checkpoint before a complete one, which names it; None if no other one is named."""
     try:
         state = json.loads((checkpoint / "trainer_state.json").read_text("utf-8"))
         best = Path(state["best_model_checkpoint"]).name
@@ -224,7 +224,7 @@ def find_damage(checkpoint: Path) -> Iterator[str]:
             elif file.stat().st_size != expected["size"]:
                 yield f"{name} has {file.stat().st_size:,} of {expected['size']:,} bytes"
             elif hash_file(file) != expected["sha256"]:
-                yield f"{name} is not what was written"
+                yield f"{name} has changed since it was written"
     except FileNotFoundError:
         yield "it was cut off while it was written"
     except (OSError, RunError, ValueError, RecursionError):

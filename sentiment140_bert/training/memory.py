@@ -121,12 +121,12 @@ def halve(share: Share, error: Exception, finds_batch: bool) -> Share:
     if not finds_batch:
         raise HardwareError(
             problem,
-            "--auto-find-batch-size shares a batch out into parts that fit, and learns the same from it; or lower "
+            "--auto-find-batch-size splits a batch into parts that fit, with the same result; or lower "
             "--per-device-train-batch-size and raise --gradient-accumulation-steps by the same factor.",
         )
     if share.processes > 1 and not isinstance(error, TooLarge):
         raise HardwareError(
-            problem, "In the middle of training several processes cannot agree on less: halve the batch by hand."
+            problem, "Several processes cannot reduce it during training: halve the batch size yourself."
         )
     if share.per_device == 1:
         raise HardwareError(problem, "Lower --max-length, or choose a smaller model such as distilbert-100k's.")

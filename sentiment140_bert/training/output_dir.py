@@ -30,11 +30,11 @@ def refuse_foreign_files(run: RunDir) -> None:
     written_first = (run.data, run.environment, run.history, run.tracking, run.checkpoints, run.fetched)
     names = {path.name for path in written_first} | {LOCK}
     if any(path.name not in names and not path.name.startswith(TEMPORARY) for path in run.path.iterdir()):
-        raise RunError(f"{run.path} is not empty, and no run of this tool.", "Choose another --output-dir.")
+        raise RunError(f"{run.path} is not empty, and `s140 train` did not write it.", "Choose another --output-dir.")
     if any(run.checkpoints.glob("checkpoint-*")):  # a run writes its recipe before its first checkpoint
         raise RunError(
             f"{run.checkpoints.resolve()} has checkpoints of another run: there is no recipe.yaml in {run.path}.",
-            "Choose another --output-dir, or move them away.",
+            "Choose another --output-dir, or move those checkpoints.",
         )
     if run.checkpoints.is_symlink():  # the user's, to a larger disk perhaps
         trust.remember_place("checkpoints", trust.describe_link(run.checkpoints))
@@ -58,7 +58,7 @@ def resolve_output_dir(run: RunDir, recipe: Recipe, resume: bool, overwrite: boo
         return False
     if run.is_finished() and resume:
         raise RunError(
-            f"The run in {run.path} is finished; there is nothing to resume.", "Look at it: s140 evaluate RUN."
+            f"The run in {run.path} is finished; there is nothing to resume.", "Show its scores: s140 evaluate RUN."
         )
     _check_same_recipe(run, recipe, resume)
     if run.is_finished():

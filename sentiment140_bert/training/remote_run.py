@@ -45,7 +45,7 @@ class RemoteRun:
             HubError: The Hub cannot be reached.
         """
         if overwrite:
-            log.info("hub: what %s holds is replaced by the first checkpoint of this training", self.repo.repo_id)
+            log.info("hub: the first checkpoint of this run replaces what %s holds", self.repo.repo_id)
             return
         self.stored = self.repo.read()
         if self.stored:

@@ -42,7 +42,7 @@ def check_names(checkpoint: Path) -> None:
         RunError: It does not.
     """
     if read_manifest(checkpoint)["files"].keys() != {path.name for path in checkpoint.iterdir()} - {MANIFEST}:
-        raise RunError(f"{MANIFEST} of {checkpoint.name} does not name the files that are there.", HINT)
+        raise RunError(f"{MANIFEST} of {checkpoint.name} does not match the files that are there.", HINT)
 
 
 def check_contents(checkpoint: Path) -> None:
@@ -65,7 +65,7 @@ def check_contents(checkpoint: Path) -> None:
         with safe_open(weights, "pt") as file:
             file.keys()
     except (SafetensorError, OSError) as error:
-        raise RunError(f"{weights.name} of {checkpoint.name} is no safetensors file: {error}.", HINT) from None
+        raise RunError(f"{weights.name} of {checkpoint.name} is not a safetensors file: {error}.", HINT) from None
     for file in sorted([*checkpoint.glob("*.pt"), *checkpoint.glob("*.pth")]):
         with refuse_unreadable(f"{file.name} of {checkpoint.name}"), safe_globals():  # of numpy's, as Trainer allows
             check_archive(file)
@@ -85,7 +85,7 @@ def _check_tensors(content: Any) -> None:
             hasattr(value, "untyped_storage")
             and value.numel() * value.element_size() > value.untyped_storage().nbytes()
         ):
-            raise ValueError(f"a tensor claims {value.numel():,} values, which it does not hold")
+            raise ValueError(f"a tensor claims {value.numel():,} values, more than it holds")
 
 
 def _check_state(checkpoint: Path) -> None:
@@ -99,9 +99,9 @@ def _check_state(checkpoint: Path) -> None:
     state = check_schema(state, schemas.CheckpointState, name, HINT)
     unknown = state.keys() - {field.name for field in fields(TrainerState)}
     if unknown:
-        raise RunError(f"{name} holds what Trainer does not know: {', '.join(sorted(unknown)[:3])}.", HINT)
+        raise RunError(f"{name} has entries that Trainer does not know: {', '.join(sorted(unknown)[:3])}.", HINT)
     if checkpoint.name != f"checkpoint-{state['global_step']}":
-        raise RunError(f"{name} is of step {state['global_step']}.", HINT)
+        raise RunError(f"{name} says that it is of step {state['global_step']}.", HINT)
 
 
 @contextmanager
@@ -135,7 +135,7 @@ def check_schedule(checkpoint: Path, own: Collection[str]) -> None:
         own: The keys of the run's own state.
 
     Raises:
-        RunError: It has others, or is no state of a schedule.
+        RunError: It has others, or is not the state of a schedule.
     """
     import torch
 
@@ -156,7 +156,7 @@ def check_loaded(optimizer: Any, scheduler: Any) -> None:
         scheduler: With the checkpoint's state.
 
     Raises:
-        RunError: A value is of another type or shape, or is no finite number.
+        RunError: A value is of another type or shape, or is not a finite number.
     """
     import torch
 

@@ -122,8 +122,8 @@ class SentimentTrainer(PrivateTrainer):
         except (IndexError, ValueError) as error:
             raise ModelError(
                 f"The model {self.model.name_or_path!r} cannot compute a batch of tweets: {first_line(error)}.",
-                "Choose another model. If a tweet is too long for it, lower --max-length; if one holds the model's own "
-                "sign for an end, as </s>, leave that tweet out.",
+                "Choose another model. If a tweet is too long for it, lower --max-length; if one contains the "
+                "model's own end token, such as </s>, remove that tweet.",
             ) from error
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
@@ -264,7 +264,7 @@ def train(
 
     Raises:
         HardwareError: A batch does not fit into memory, and no smaller part may be tried or fits either.
-        RunError: The checkpoint is unusable, or the loss is no number.
+        RunError: The checkpoint is unusable, or the loss is not a number.
     """
     if resume_from:
         resume.check_contents(resume_from)

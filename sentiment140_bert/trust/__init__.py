@@ -48,12 +48,12 @@ def check_folder(folder: Path) -> None:
         if stat.S_ISLNK(mode):
             if not (_leads_into(path, root) or _is_allowed_in_run(path, path.relative_to(folder))):
                 raise TrustError(
-                    f"{path} is a link that leads out of {folder}, to {path.readlink()}.",
-                    "If you trust it, put what it leads to in its place: cp -rL copies a folder without links.",
+                    f"{path} is a link that points outside {folder}, to {path.readlink()}.",
+                    "If you trust it, replace it with what it points to: cp -rL copies a folder without links.",
                 )
         elif not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise TrustError(
-                f"{path} is no file and no folder, but a pipe or a device.", "Remove it, or do not use this folder."
+                f"{path} is a pipe or a device, not a file or folder.", "Remove it, or do not use this folder."
             )
 
 
@@ -86,7 +86,7 @@ def _refuse_unreadable(error: OSError) -> None:
     if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):  # removed meanwhile, or there is no folder
         return
     raise TrustError(
-        f"{error.filename} cannot be looked through: {error.strerror}.", "Make it readable, or do not use this folder."
+        f"{error.filename} cannot be searched: {error.strerror}.", "Make it readable, or do not use this folder."
     ) from None
 
 

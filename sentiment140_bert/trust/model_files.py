@@ -18,7 +18,7 @@ from sentiment140_bert.text import HIDDEN
 LARGEST_JSON = 1 << 24  # bytes; config.json has some thousands
 MOST_LABELS = 1_000
 LONGEST_LABEL = 200
-ADVICE = "Fetch or copy it again. If that does not help, do not trust where it comes from."
+ADVICE = "Fetch or copy it again. If that does not help, do not trust its source."
 
 
 class UnusableFile(ValueError):
@@ -106,9 +106,9 @@ def read_labels(config: Mapping[str, Any]) -> list[str] | None:
     labels = [named[str(number)] for number in range(len(named))]
     for label in labels:
         if not isinstance(label, str) or not 1 <= len(label) <= LONGEST_LABEL or HIDDEN.search(label.translate(_LINES)):
-            raise UnusableFile(f"config.json: {shorten(label)} in id2label is no name on one line")
+            raise UnusableFile(f"config.json: {shorten(label)} in id2label is not a name on one line")
     if len(set(labels)) < len(labels):
-        raise UnusableFile(f"config.json: id2label gives one name to two labels: {shorten(labels)}")
+        raise UnusableFile(f"config.json: id2label has the same name for two labels: {shorten(labels)}")
     return labels
 
 

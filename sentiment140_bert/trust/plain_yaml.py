@@ -11,19 +11,18 @@ MOST_VALUES = 100_000  # those that a name repeats counted each time
 
 
 class _Plain(yaml.SafeLoader):
-    """Values alone: no tags, no names for parts that are repeated (ten lines of them can mean a billion values), and
-    no key that is given twice."""
+    """Values only: no tags, no aliases (ten lines of them can mean a billion values) and no duplicate keys."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         repeats = isinstance(event, yaml.AliasEvent)
         if repeats:
             raise yaml.constructor.ConstructorError(
-                None, None, "parts cannot be repeated by a name (*name): write them out", event.start_mark
+                None, None, "aliases (*name) are not supported; write the part out again", event.start_mark
             )
         if getattr(event, "tag", None) is not None:
             raise yaml.constructor.ConstructorError(
-                None, None, f"tags are not known here: {event.tag}", event.start_mark
+                None, None, f"tags are not supported: {event.tag}", event.start_mark
             )
         return super().compose_node(parent, index)
 
@@ -33,13 +32,13 @@ class _Plain(yaml.SafeLoader):
             if isinstance(key, yaml.ScalarNode):
                 name = self.construct_object(key, deep=True)
                 if name in names:
-                    raise yaml.constructor.ConstructorError(None, None, f"{name} is given twice", node.start_mark)
+                    raise yaml.constructor.ConstructorError(None, None, f"duplicate key {name}", node.start_mark)
                 names.add(name)
         return super().construct_mapping(node, deep)
 
 
 class _Writer(yaml.SafeDumper):
-    """Without anchors; and with line breaks other than LF escaped, which PyYAML would read as spaces."""
+    """No anchors; line breaks other than LF escaped, which PyYAML would read as spaces."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -54,12 +53,12 @@ _Writer.add_representer(str, _represent_text)
 
 
 class _Repeating(yaml.SafeLoader):
-    """Safe YAML, but for ``<<``, which copies mappings into mappings as often as it is asked to."""
+    """Safe YAML without ``<<``, which can copy mappings into mappings any number of times."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         for key, _ in node.value:
             if key.tag == "tag:yaml.org,2002:merge":
-                raise yaml.constructor.ConstructorError(None, None, "<< is not known here", key.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, "<< is not supported", key.start_mark)
 
 
 def load(text: str, repeated: bool = False) -> Any:
@@ -80,7 +79,7 @@ def load(text: str, repeated: bool = False) -> Any:
         raise ValueError("it is nested too deeply") from None
     except (yaml.YAMLError, ValueError, OverflowError, TypeError, KeyError, AttributeError) as error:
         # PyYAML raises the last four for wrong dates, numbers and tags.
-        raise ValueError(" ".join(str(error).split())[:500] or "a value is not of its kind") from None
+        raise ValueError(" ".join(str(error).split())[:500] or "a value does not match its type") from None
     if repeated and _count_values(content) > MOST_VALUES:
         raise ValueError("it is too large")
     return content

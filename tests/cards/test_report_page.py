@@ -214,9 +214,7 @@ def test_every_picture_shows_its_numbers(facts: Facts) -> None:
     for name, split in splits:
         points = [(point["coverage"], point["risk"]) for point in split["risk_coverage"]]
         chosen = (split["abstaining"]["coverage"]["value"], 1 - split["abstaining"]["accuracy"]["value"])
-        expected.append(
-            charts.draw_risk_coverage(points, chosen, f"Risk on {name} by the share of tweets that are answered")
-        )
+        expected.append(charts.draw_risk_coverage(points, chosen, f"Risk on {name} by share of tweets answered"))
     assert pictures(render(facts)) == expected
 
 

@@ -125,7 +125,7 @@ def test_a_run_that_is_to_go_on(copies: Iterator[RunDir], call, whole: bool) -> 
         damage(run.path / file, how)
         result = call(run, ["train", "--output-dir", "RUN", "FLAGS", "--resume"])
         if not is_explained(result) or (
-            result.exit_code and not any(words in result.stderr for words in (file, "no run of"))
+            result.exit_code and not any(words in result.stderr for words in (file, "did not write it"))
         ):
             failures.append((file, how, result.exception, result.output))
     assert failures == []

@@ -143,7 +143,7 @@ def test_a_gpu_that_torch_cannot_use_is_told_with_the_remedy(s140, encoder: Path
     result = s140("doctor", "--no-probe", *flags(model_name_or_path=encoder))
     assert "NVIDIA driver 550.54.15, up to CUDA 12.4" in result.stdout
     if torch.version.cuda is None:
-        assert "NVIDIA GeForce RTX 4060 is here, but torch is its CPU build: pip install" in result.stdout
+        assert "NVIDIA GeForce RTX 4060 is present, but this is the CPU build of torch: pip install" in result.stdout
     assert result.stdout.endswith("ready\n")  # slow, but it would not fail
 
 

@@ -203,7 +203,7 @@ def test_a_model_folder_finds_them_by_their_hashes(
     for model in (small_run / "model", "tester/sentiment"):
         split, unknown = evaluate(model)
         assert split["leakage"] == leakage
-        assert "near duplicates, users and times were not looked for" in unknown
+        assert "near duplicates, users and times were not checked" in unknown
         assert list(split["baselines"]) == ["majority"]
     split, unknown = evaluate(classifier_folder)
     assert "does not say what it was trained on" in unknown

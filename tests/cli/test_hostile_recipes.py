@@ -11,14 +11,14 @@ LAUGHS = "a: &a0 [lol, lol]\n" + "".join(f"b{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a
 MERGES = "m0: &m0 {x: 1}\n" + "".join(f"m{n}: &m{n}\n  <<: [{', '.join([f'*m{n - 1}'] * 9)}]\n" for n in range(1, 20))
 
 CASES = {
-    LAUGHS + "model: {model_name_or_path: *a39}\n": "cannot be repeated",
-    MERGES: "cannot be repeated",
-    "model: {model_revision: !!python/object/apply:os.system [touch owned]}\n": "tags are not known",
-    "description: !!python/name:os.system\n": "tags are not known",
-    "training: {seed: !!int x}\n": "tags are not known",
+    LAUGHS + "model: {model_name_or_path: *a39}\n": "aliases (*name) are not supported",
+    MERGES: "aliases (*name) are not supported",
+    "model: {model_revision: !!python/object/apply:os.system [touch owned]}\n": "tags are not supported",
+    "description: !!python/name:os.system\n": "tags are not supported",
+    "training: {seed: !!int x}\n": "tags are not supported",
     "[" * 50_000: "nested too deeply",
     "{a: " * 50_000: "nested too deeply",
-    "training: {seed: 1, seed: 2}\n": "seed is given twice",
+    "training: {seed: 1, seed: 2}\n": "duplicate key seed",
     "training: {learning_rate: .nan}\n": "must be a finite number, got nan",
     "training: {learning_rate: .inf}\n": "must be a finite number, got inf",
     "training: {learning_rate: 1e999}\n": "must be a finite number",

@@ -193,8 +193,8 @@ def test_a_failure_on_the_way_leaves_no_half_file(classifier_folder: Path, s140,
 
 
 MISTAKES: list[tuple[list[str], str]] = [
-    ([], "Texts are needed"),
-    (["hello", "--input", "a.csv"], "not both"),
+    ([], "Pass texts either"),
+    (["hello", "--input", "a.csv"], "or with --input"),
     (["--input", "missing.txt"], "no file missing.txt"),
     (["--input", "a.csv", "--text-column", "nope"], "no column 'nope'"),
     (["--input", "b.csv"], "no column that is obviously the text"),

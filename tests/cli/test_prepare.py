@@ -62,8 +62,8 @@ def test_the_second_time_it_says_that_nothing_was_done(prepare, write):
     path = write("t.csv")
     first = prepare(path)
     second = prepare(path)
-    assert "taken from the cache" not in first.stdout
-    assert "taken from the cache" in second.stdout
+    assert "loaded from the cache" not in first.stdout
+    assert "loaded from the cache" in second.stdout
     assert "tokenize" not in second.stderr.replace("tokenized", "")
     assert json.loads(prepare(path, "--json").stdout)["cached"] == {"splits": True, "tokens": True}
 
@@ -152,14 +152,14 @@ BAD_INPUTS = {
     "blank lines": (lambda write: write("t.csv", "\n\n\n"), [], "holds no rows"),
     "header only": (lambda write: write("t.csv", "label,text\n"), [], "holds no rows"),
     "empty gzip": (lambda write: write("t.csv.gz", ""), [], "holds no rows"),
-    "of no kind": (lambda write: write("t.docx", "x"), [], "is of no kind that can be read"),
+    "no file extension": (lambda write: write("t.docx", "x"), [], "has no file extension that can be read"),
     "other wrong delimiter": (lambda write: write("t.csv"), ["--delimiter", ";"], "--delimiter"),
-    "long delimiter": (lambda write: write("t.csv"), ["--delimiter", "::"], "not a single character"),
+    "long delimiter": (lambda write: write("t.csv"), ["--delimiter", "::"], "must be one character"),
     "no such column": (lambda write: write("t.csv", "a,b\n0,x\n"), ["--text-column", "tweet"], "no column 'tweet'"),
     "no such label": (lambda write: write("t.csv", "text,b\nx,0\n"), ["--label-column", "c"], "no column 'c'"),
     "no obvious column": (lambda write: write("t.csv", "a,b\nx,0\n"), [], "the columns are: 'a', 'b'"),
     "unknown labels": (unknown_labels, [], "unknown label 'l0'"),
-    "unknown labels allowed": (unknown_labels, ["--max-bad-rows", "1"], "holds no tweet that is negative or positive"),
+    "unknown labels allowed": (unknown_labels, ["--max-bad-rows", "1"], "holds no negative or positive tweets"),
     "one class": (one_label, [], "sample from all of it"),
     "too many samples": (lambda write: write("t.csv"), ["--max-samples", "121"], "only 120 distinct tweets"),
     "cut zip": (lambda write: cut(write("t.zip", 3000)), [], "damaged or was cut off"),
@@ -174,7 +174,7 @@ BAD_INPUTS = {
     "undecodable UTF-16": (lambda write: write("t.csv"), ["--encoding", "utf-16"], "is not utf-16"),
     "no such encoding": (lambda write: write("t.csv"), ["--encoding", "utf-9"], "There is no encoding 'utf-9'"),
     "no encoding of text": (lambda write: write("t.csv"), ["--encoding", "base64"], "encoding 'base64'"),
-    "not a dataset": (folder, [], "is a directory, but no dataset"),
+    "not a dataset": (folder, [], "is a folder, but not one saved"),
     "malformed": (malformed, [], "10 of 110 rows (9.1%) are malformed"),
     "no dates": (
         lambda write: write("t.csv", [[str(n % 2), f"t{n}"] for n in range(90)]),

@@ -31,7 +31,7 @@ def test_cp_and_validate(s140, tmp_path):
     assert str(target) in s140("recipes", "cp", "quickstart", target).stdout
     assert target.read_text() == read_recipe("quickstart")
     assert json.loads(s140("recipes", "validate", target, "--json").stdout) == {"recipe": str(target), "valid": True}
-    assert s140("recipes", "validate", target).stdout == f"{target}: right\n"
+    assert s140("recipes", "validate", target).stdout == f"{target}: valid\n"
 
 
 def test_cp_overwrites_only_with_force(s140, tmp_path):

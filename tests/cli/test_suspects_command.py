@@ -61,7 +61,7 @@ def test_the_list_names_training_rows_the_worst_first(smallest_run: Path, s140, 
     assert qualities == sorted(qualities)
     assert f"suspects    {len(rows)} (" in stdout
     assert "looked at   180 training tweets; 5 folds, by baseline" in stdout
-    assert "A contradicted label can be right: s.csv" in stdout
+    assert "A suspect label can still be right: s.csv" in stdout
     assert f"s140 train --recipe {smallest_run}/recipe.yaml --drop-suspects s.csv" in stdout
 
 
@@ -179,7 +179,7 @@ def test_what_cannot_be_is_said_before_anything_is_trained(smallest_run: Path, s
     for arguments, words in (
         (("--folds", 1), "--folds must be at least 2"),
         (("--folds", 100), "100 folds need 100 texts or more of each label"),
-        (("--output", "s.txt"), "s.txt has no ending that can be written"),
+        (("--output", "s.txt"), "s.txt has no file extension that can be written"),
         (("--output", "nowhere/s.csv"), "The folder nowhere does not exist"),
         (("--output", "folder.csv"), "folder.csv cannot be written"),
     ):
@@ -215,7 +215,7 @@ def test_other_data_than_the_run_was_trained_on(
     s140("train", "--output-dir", "run", *flags(dataset=tweets, model_name_or_path=model, num_train_epochs=1, **sizes))
     write("tweets.csv", 122)
     changed = s140("suspects", "run", "--output", "s.csv", code=1).stderr
-    assert "are not what they were when it was trained" in changed
+    assert "has changed since it was trained" in changed
     assert not (tmp_path / "s.csv").exists()
 
 

@@ -211,7 +211,7 @@ def test_values_that_do_not_work_cost_their_trial_only(tmp_path: Path, tunable: 
     plain["tuning"] = {"learning_rate": [1e29, 1e30]}
     (tmp_path / "wild.yaml").write_text(yaml.safe_dump(plain))
     result = s140("tune", "none", "--recipe", "wild.yaml", "--trials", 2, code=1)
-    assert "No trial came to its end: Training diverged" in result.stderr
+    assert "No trial finished: Training diverged" in result.stderr
 
 
 def test_the_address_of_a_store_is_told_nowhere(tmp_path: Path, s140, tunable: Path) -> None:

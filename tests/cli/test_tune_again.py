@@ -101,8 +101,8 @@ def test_a_study_that_is_killed_twice_loses_nothing_and_repeats_nothing(
     second = kill(folder, tunable, 6, "tune: trial 3 (")
     assert [state for _, state in rows_of(folder)].count("RUNNING") == 1
     third = s140("tune", folder, "--recipe", tunable, "--trials", 6, "--final-seeds", 0).stderr
-    assert "tune: trial 1 (2 of 6) (begun before)" in second
-    assert "tune: trial 3 (4 of 6) (begun before)" in third
+    assert "tune: trial 1 (2 of 6) (resumed)" in second
+    assert "tune: trial 3 (4 of 6) (resumed)" in third
     assert "tune: trial 0 (" not in second + third
     assert "tune: trial 1 (" in first
     assert "tune: trial 2 (" not in first + third
@@ -142,7 +142,7 @@ def test_two_processes_on_one_store_share_its_trials(tmp_path: Path, tunable: Pa
     assert first.returncode == 0, own
     assert [number for number in range(3) if f"tune: trial {number} (" in stderr] == [1, 2]
     assert [number for number in range(3) if f"tune: trial {number} (" in own] == [0]
-    assert "begun before" not in stderr + own
+    assert "resumed" not in stderr + own
     assert rows_of(tmp_path / "mine") == [(0, "COMPLETE"), (1, "COMPLETE"), (2, "COMPLETE")]
     final = read(tmp_path / "mine")["final"]
     assert final
@@ -155,8 +155,8 @@ def test_a_timeout_ends_the_trials_and_the_comparison_is_made(copied: Path, s140
     assert "tune: --timeout is reached" in stderr
     assert len(rows_of(copied)) == 6
     nothing = s140("tune", "new", "--recipe", tunable, "--trials", 5, "--timeout", "0.001s", code=1).stderr
-    assert "The time was over before a trial came to its end." in nothing
-    assert "Give a longer --timeout" in nothing
+    assert "--timeout was reached before any trial finished." in nothing
+    assert "Use a longer --timeout" in nothing
 
 
 @pytest.mark.long

@@ -27,16 +27,16 @@ IMPOSSIBLE: list[tuple[tuple[object, ...], int, str]] = [
     (("--timeout", 0), 1, "--timeout must be more than 0 seconds"),
     (("--timeout", "0m"), 1, "--timeout must be more than 0 seconds"),
     (("--timeout", "nan"), 1, "--timeout must be more than 0 seconds"),
-    (("--timeout", "soon"), 2, "seconds, or as in 90s, 30m, 2.5h"),
+    (("--timeout", "soon"), 2, "is not a duration. Use seconds, or 90s, 30m, 2.5h"),
     (("--final-seeds", -1), 1, "--final-seeds must be at least 0, not -1"),
-    (("--final-seeds", 2, "--seed", 4294967294), 1, "for --final-seeds, must be at most 4,294,967,295"),
-    (("--eval-strategy", "no", "--no-load-best-model-at-end"), 1, "no trial can be judged without evaluations"),
+    (("--final-seeds", 2, "--seed", 4294967294), 1, "which must be at most 4,294,967,295"),
+    (("--eval-strategy", "no", "--no-load-best-model-at-end"), 1, "trials need evaluations"),
     (("--register-model", "m", "--report-to", "mlflow"), 1, "register_model"),
     (("--log-model",), 1, "add --keep-models"),
     (("--dataset", "nowhere.csv"), 1, "nowhere.csv"),
-    (("--test-size", 0, "--manual-test", "none"), 1, "Nothing is held out"),
-    (("--storage", "my store"), 1, "no address of a database"),
-    (("--storage", "sqlite://"), 1, "in memory is gone"),
+    (("--test-size", 0, "--manual-test", "none"), 1, "There are no test tweets"),
+    (("--storage", "my store"), 1, "not a database address"),
+    (("--storage", "sqlite://"), 1, "in memory is lost"),
     (("--sampler", "grid"), 2, "'grid' is not one of"),
 ]
 
@@ -104,7 +104,7 @@ def test_folders_of_something_else_are_left_alone(s140, tunable: Path, tmp_path:
     assert "is a file" in s140("tune", "file", "--recipe", tunable, code=1).stderr
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
-    assert "is not empty, and no tuning" in s140("tune", "full", "--recipe", tunable, code=1).stderr
+    assert "is not empty, and `s140 tune` did not write it" in s140("tune", "full", "--recipe", tunable, code=1).stderr
     assert [each.name for each in (tmp_path / "full").iterdir()] == ["notes.txt"]
 
 
@@ -121,7 +121,7 @@ def test_what_a_process_writes_that_begins_at_the_same_time_is_no_obstacle(tmp_p
 def test_trials_share_no_repository_of_checkpoints(s140, tunable: Path, tmp_path: Path) -> None:
     asked = ("tune", "mine", "--recipe", tunable, "--trials", 1, "--final-seeds", 0)
     stderr = s140(*asked, "--checkpoint-repo-id", "you/checkpoints").stderr
-    assert "a tuning trains several models; nothing is kept in you/checkpoints" in stderr
+    assert "a tuning trains several models; you/checkpoints is for one run" in stderr
     assert load_recipe(str(tmp_path / "mine" / "best.yaml")).tracking.checkpoint_repo_id is None
 
 
@@ -162,23 +162,29 @@ REFUSED_AT_ONCE: dict[str, Case] = {
     "study.json is cut off": (lambda home: replace(home / "study.json", "{"), "is damaged"),
     "study.json is a list": (lambda home: replace(home / "study.json", "[]"), "study.json"),
     "study.json is deep": (lambda home: replace(home / "study.json", "[" * 100_000), "is damaged"),
-    "study.json is a folder": (lambda home: replace(home / "study.json"), "is not empty, and no tuning"),
+    "study.json is a folder": (
+        lambda home: replace(home / "study.json"),
+        "is not empty, and `s140 tune` did not write it",
+    ),
 }
 REFUSED_LATER: dict[str, Case] = {  # once the tweets are prepared
     "a lock is a link within": (lambda home: link(home / "study.db.lock", "study.db"), "cannot be opened"),
     "another lock is a link within": (lambda home: link(home / "study.json.lock", "study.db"), "cannot be locked"),
     "a lock is a folder": (lambda home: replace(home / "study.json.lock"), "cannot be locked"),
-    "study.json is of another": (lambda home: replace(home / "study.json", '{"study": {}}'), "is another one"),
+    "study.json is of another": (
+        lambda home: replace(home / "study.json", '{"study": {}}'),
+        "was started with other settings",
+    ),
     "study.json is of an earlier version": (
         lambda home: replace(home / "study.json", '{"study": "mine", "recipe": {}}'),
-        "begun by another version of this tool",
+        "started by another version of s140",
     ),
     "study.db is text": (lambda home: replace(home / "study.db", "text" * 1000), "file is not a database"),
     "study.db is a folder": (lambda home: replace(home / "study.db"), "unable to open database file"),
     "a trial is a file": (lambda home: replace(home / "trials" / "trial-0006", ""), "trial-0006"),
     "a trial's recipe is odd": (lambda home: replace(home / "trials" / "trial-0006" / "recipe.yaml", "- !!x"), ""),
-    "best.yaml is a folder": (lambda home: replace(home / "best.yaml"), "no regular file"),
-    "README.md is a folder": (lambda home: replace(home / "README.md"), "no regular file"),
+    "best.yaml is a folder": (lambda home: replace(home / "best.yaml"), "not a regular file"),
+    "README.md is a folder": (lambda home: replace(home / "README.md"), "not a regular file"),
     "figures is a file": (lambda home: replace(home / "figures", ""), "figures"),
     "tuning.json is odd": (lambda home: replace(home / "tuning.json", "{"), ""),
     "README.md is a link within": (lambda home: link(home / "README.md", "study.db"), ""),

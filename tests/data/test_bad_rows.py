@@ -71,7 +71,7 @@ def test_a_tsv_that_quotes_consistently_is_read_so(tmp_path: Path) -> None:
 
 def test_unclear_quoting_is_an_error_that_names_the_lines(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_text(make_tsv('"hello world"', "good", '"a ""b"" c"'))
-    with pytest.raises(DataError, match=r"line 4 doubles them .* line 2 has some that quote nothing") as refused:
+    with pytest.raises(DataError, match=r"line 4 doubles them .* line 2 has some that do not quote a field") as refused:
         read(tmp_path / "a.tsv")
     assert "--quoting none" in refused.value.hint
     assert list_texts(read(tmp_path / "a.tsv", quoting="none"))[0] == '"hello world"'
@@ -139,7 +139,7 @@ def test_one_undecodable_byte_is_one_bad_row(tmp_path: Path, caplog) -> None:
     reading = read(tmp_path / "a.csv")
     assert list_texts(reading) == ["caf\u00e9", "\U0001f600", "plain"]
     assert [(bad.number, bad.reason) for bad in reading.bad] == [(3, "byte 0xe9 is not utf-8")]
-    assert "UTF-8 but for 1 lines, the first of them line 3" in caplog.text
+    assert "UTF-8 except for 1 lines, the first of which is line 3" in caplog.text
     assert [type(row) for row in list_unlabelled(tmp_path / "a.csv")] == [Row, BadRow, Row, Row]
 
 
@@ -204,7 +204,7 @@ def test_more_bad_rows_than_allowed_are_an_error_that_names_the_cause(write, mal
     with pytest.raises(DataError) as refused:
         read(path, max_bad_rows=share - 0.001)
     assert f"{bad} of {bad + 10} rows ({share:.1%})" in str(refused.value)
-    assert ("most of them for their label" in str(refused.value)) == (cause == "label")
+    assert ("most because of their label" in str(refused.value)) == (cause == "label")
     assert ("are malformed, more than" in str(refused.value)) == (cause == "malformed")
 
 

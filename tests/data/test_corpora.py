@@ -283,7 +283,11 @@ def test_card_and_train_describe_a_finished_or_resumed_run(run_copy: Path, s140:
 
 def test_values_that_the_hub_refuses_are_refused(small_run: Path, s140: S140) -> None:
     for flag, value, problem in (
-        ("--language", "Spanish", "language: must be language codes, by commas, as in es or pt-BR,gl, got 'Spanish'"),
+        (
+            "--language",
+            "Spanish",
+            "language: must be comma-separated language codes, as in es or pt-BR,gl, got 'Spanish'",
+        ),
         ("--license", "CC BY 4.0", "license: must be a licence as the Hub names it, as in cc-by-4.0, mit or other"),
     ):
         assert problem in s140("card", copy_of(small_run, Path("run")), flag, value, code=1).stderr

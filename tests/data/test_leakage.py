@@ -269,10 +269,10 @@ DAMAGES = {
     "truncated": (lambda path: (save_hashes(path, SORTED), path.write_bytes(path.read_bytes()[:-4])), "is damaged"),
     "a folder": (lambda path: path.mkdir(), "is damaged"),
     "another tensor": (lambda path: save_hashes(path, SORTED, name="weights"), "is damaged"),
-    "signed": (lambda path: save_hashes(path, SORTED.astype(np.int64)), "no sorted hashes"),
-    "a matrix": (lambda path: save_hashes(path, SORTED[None]), "no sorted hashes"),
-    "unsorted": (lambda path: save_hashes(path, SORTED[::-1].copy()), "no sorted hashes"),
-    "repeated": (lambda path: save_hashes(path, SORTED[[0, 0]]), "no sorted hashes"),
+    "signed": (lambda path: save_hashes(path, SORTED.astype(np.int64)), "hashes are not sorted"),
+    "a matrix": (lambda path: save_hashes(path, SORTED[None]), "hashes are not sorted"),
+    "unsorted": (lambda path: save_hashes(path, SORTED[::-1].copy()), "hashes are not sorted"),
+    "repeated": (lambda path: save_hashes(path, SORTED[[0, 0]]), "hashes are not sorted"),
     "of other rules": (lambda path: save_hashes(path, SORTED, rules="0" * 64), "another version"),
 }
 

@@ -284,13 +284,13 @@ def test_names_of_columns_are_shown_whole_and_taken_as_they_are_shown(tmp_path: 
 
 
 OTHER_KINDS = [
-    ("a.csv", b"version https://git-lfs.github.com/spec/v1\noid 0\n", "a pointer of Git LFS", "git lfs pull"),
+    ("a.csv", b"version https://git-lfs.github.com/spec/v1\noid 0\n", "a Git LFS pointer", "git lfs pull"),
     ("a.csv", b"\n<!DOCTYPE html>\n<html></html>", "a web page", "Download the file itself"),
     ("a.csv", b"PK\x03\x04\x14\x00", "an Excel workbook or a zip archive", "Save it as CSV"),
-    ("a.csv", b"\x1f\x8b\x08\x00", "packed by gzip", "end in .gz"),
+    ("a.csv", b"\x1f\x8b\x08\x00", "compressed with gzip", "end in .gz"),
     ("a.csv", b"PAR1\x15\x04", "a parquet file", "end in .parquet"),
     ("a.xlsx", b"PK\x03\x04\x14\x00", "an Excel workbook", "Save it as CSV"),
-    ("a.docx", b"anything", "of no kind that can be read", ".jsonl"),
+    ("a.docx", b"anything", "no file extension that can be read", ".jsonl"),
 ]
 
 
@@ -310,5 +310,5 @@ def test_a_text_that_a_table_repeats_is_held_once(tmp_path: Path) -> None:
         column = pa.array(["x" * 90_000] * 3_000).cast(kind)
         table = pa.table({"text": column, "label": ["pos", "neg", "pos"] * 1_000})
         pq.write_table(table, tmp_path / "a.parquet", compression="zstd")
-        with pytest.raises(DataError, match="that is no file of tweets"):
+        with pytest.raises(DataError, match="this is not a file of tweets"):
             read(tmp_path / "a.parquet")

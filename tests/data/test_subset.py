@@ -208,7 +208,7 @@ def test_cleaning_makes_no_difference_to_a_list(write):
 WRONG_LISTS = {
     "": "is empty",
     "tweet\ntweet 1 is sad, café\n": "has no column text",
-    "text\nunheard of\n": "none of them is among the 160 to train on",
+    "text\nunheard of\n": "none of which is in the 160 training tweets",
     "text\n": "lists 0 tweets",
     'text,label\n"tweet 1 is sad, café",odd\n': "line 2 has the label 'odd'",
 }
@@ -226,7 +226,7 @@ def test_lists_that_cannot_be_used_are_refused():
         Path("suspects.csv").write_text(content, "utf-8")
         check("suspects.csv", message)
     train = list_rows(prepare())["train"]
-    check(write_list([{"text": text, "label": 1 - label} for text, label in train]), "none of them is among")
+    check(write_list([{"text": text, "label": 1 - label} for text, label in train]), "none of which is in")
     check(write_list([{"text": text} for text, label in train if label == 0]), "does not hold both labels")
 
 

@@ -117,12 +117,12 @@ def add_token(content: str, **options: bool):
 NFKC = normalizers.Sequence([normalizers.NFKC(), normalizers.BertNormalizer()])
 ROBERTA = processors.RobertaProcessing(("[SEP]", 102), ("[CLS]", 101))
 OBSTACLES = {
-    "its normalizer has a step of its own (Replace)": make_bert(normalizer=normalizers.Replace(" ", "")),
-    "its normalizer has a step of its own (NFKC)": make_bert(normalizer=NFKC),
-    "not of BERT's kind (WordPiece after Whitespace)": make_bert(pre_tokenizer=pre_tokenizers.Whitespace()),
-    "not of BERT's kind (BPE after BertPreTokenizer)": make_bert(model=models.BPE()),
-    "special tokens in its own way (None)": Tokenizer(models.WordPiece({"a": 0, "[UNK]": 1})),
-    "special tokens in its own way (RobertaProcessing)": make_bert(post_processor=ROBERTA),
+    "its normalizer has an unsupported step (Replace)": make_bert(normalizer=normalizers.Replace(" ", "")),
+    "its normalizer has an unsupported step (NFKC)": make_bert(normalizer=NFKC),
+    "not a BERT tokenizer (WordPiece after Whitespace)": make_bert(pre_tokenizer=pre_tokenizers.Whitespace()),
+    "not a BERT tokenizer (BPE after BertPreTokenizer)": make_bert(model=models.BPE()),
+    "special tokens in an unsupported way (None)": Tokenizer(models.WordPiece({"a": 0, "[UNK]": 1})),
+    "special tokens in an unsupported way (RobertaProcessing)": make_bert(post_processor=ROBERTA),
     "added token 'two words'": add_token("two words"),
     "added token 'normalized'": add_token("normalized", normalized=True),
     "added token 'alone'": add_token("alone", single_word=True),
@@ -145,7 +145,7 @@ def test_another_tokenizer_makes_the_tokens_itself_and_the_log_has_the_reason(ca
     prepared = pipeline.prepare_splits(DataConfig(dataset=str(write("t.csv")), validation_size=0.1, test_size=0.1))
     tokens = pipeline.tokenize_splits(prepared, tokenizer, 128).splits()["train"]
     assert tokens["input_ids"][:] == tokenizer(prepared.splits()["train"]["text"][:])["input_ids"]
-    assert "tokenized tweet by tweet, not word by word: its normalizer has a step of its own (Replace)" in caplog.text
+    assert "tokenized tweet by tweet, not word by word: its normalizer has an unsupported step (Replace)" in caplog.text
 
 
 def test_only_sampled_tweets_are_tokenized(cache, write, monkeypatch):

@@ -36,7 +36,7 @@ def test_the_largest_size_of_unpacked_files(unpacked: int, packed: int) -> None:
         files.check_size(unpacked, packed, "t.csv.gz")
         is_refused = False
     except DataError as error:
-        is_refused = "that is no file of tweets" in error.message
+        is_refused = "this is not a file of tweets" in error.message
     assert is_refused == SIZES[unpacked, packed]
 
 
@@ -101,29 +101,29 @@ def check_refused(folder: Path, message: str) -> None:
 def test_a_file_elsewhere_does_not_become_its_tweets(own: Path, other: Path, name: Any) -> None:
     name = str(other / FILE) if name == "{other}" else name
     edit(own / "state.json", _data_files=[{"filename": FILE}, {"filename": name}])
-    check_refused(own, "No such file" if name == "gone" else "no file of its own")
+    check_refused(own, "No such file" if name == "gone" else "not a file of its own")
 
 
 def test_neither_does_a_link_or_a_pipe(own: Path, other: Path) -> None:
     (own / FILE).unlink()
     (own / FILE).symlink_to(other / FILE)
-    check_refused(own, "no file of its own")
+    check_refused(own, "not a file of its own")
     assert load_texts(shutil.copytree(own, own.with_name("copied"))) == ["a secret"]  # the advice of the message
     os.mkfifo(own / "pipe")
     edit(own / "state.json", _data_files=[{"filename": "pipe"}])
-    check_refused(own, "no file of its own")
+    check_refused(own, "not a file of its own")
 
 
 @pytest.mark.parametrize("name", ["../other", "{other}", "link", "..", "file://x", "gone", [1]])
 def test_a_folder_elsewhere_does_not_become_its_split(splits: Path, other: Path, name: Any) -> None:
     (splits / "link").symlink_to(other)
     edit(splits / "dataset_dict.json", splits=["train", str(other) if name == "{other}" else name])
-    check_refused(splits, "No such file" if name == "gone" else "no folder of its own")
+    check_refused(splits, "No such file" if name == "gone" else "not a folder of its own")
 
 
 def test_a_split_names_no_file_elsewhere(splits: Path, other: Path) -> None:
     edit(splits / "train" / "state.json", _data_files=[{"filename": f"../../other/{FILE}"}])
-    check_refused(splits, "no file of its own")
+    check_refused(splits, "not a file of its own")
 
 
 NONSENSE = {
@@ -139,4 +139,4 @@ def test_nonsense_is_an_error(own: Path, name: str) -> None:
         (own / "state.json").unlink()
     for content in NONSENSE[name]:
         (own / name).write_text(content)
-        check_refused(own, "no dataset saved by datasets")
+        check_refused(own, "not one saved by datasets")

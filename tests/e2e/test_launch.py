@@ -117,7 +117,7 @@ def test_where_one_process_runs_out_of_memory_both_compute_smaller_parts(halves,
     assert training["batch"] == {"tweets": 32, "per_device": 8, "accumulated": 2}
     assert training["out_of_memory"] == 1
     assert stderr.count("a step's 32 tweets are now computed in 4 parts of 8") == 1
-    assert "memory ran short 1 time: the steps of 32 tweets were computed in parts of 8" in stdout
+    assert "out of memory 1 time: each step of 32 tweets was computed in parts of 8" in stdout
 
 
 def test_a_mistake_is_an_error_message_and_ends_both(model: Path, tmp_path: Path) -> None:

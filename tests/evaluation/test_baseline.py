@@ -124,7 +124,7 @@ def test_a_saved_baseline_is_loaded_bit_for_bit_or_refused(
     whole = file.read_bytes()
     for damaged in (b"", b"not parquet", whole[: len(whole) // 2], whole[:5000] + b"\0\0\0\0" + whole[5004:], None):
         file.write_bytes(damaged) if damaged is not None else file.unlink()
-        with pytest.raises(DataError, match="is no baseline"):
+        with pytest.raises(DataError, match="is not a baseline"):
             load_baseline(file)
     file.write_bytes(whole)
     monkeypatch.setattr(baseline, "FORMAT", FORMAT + 1)
@@ -151,7 +151,7 @@ def test_it_is_fitted_once_and_again_if_it_is_damaged(prepared: Prepared, caplog
         file = prepared.folder / FILE
         file.write_bytes(file.read_bytes()[:100])
         assert (load_or_fit_baseline(prepared).positive(texts) == expected).all()
-    assert "is no baseline" in caplog.text
+    assert "is not a baseline" in caplog.text
     assert "It is fitted again." in caplog.text
     assert caplog.text.count(fits) == 2
     assert (load_baseline(file).positive(texts) == expected).all()

@@ -50,7 +50,7 @@ def test_a_model_and_itself() -> None:
     assert (comparison["p_value"], comparison["difference"]) == (1.0, {"value": 0.0, "low": 0.0, "high": 0.0})
     assert (
         describe_comparison(comparison, "A", "B")
-        == "A 0.800 and B 0.800 on 100 tweets: right and wrong on the very same ones."
+        == "A 0.800 and B 0.800 on 100 tweets: both are right and wrong on the same tweets."
     )
 
 
@@ -92,7 +92,9 @@ def test_words_follow_the_test_not_the_interval(p: float) -> None:
         }
         spread = f"between {low:+.3f} and {high:+.3f}, p = {p:.2g}"
         if p >= 0.05:
-            rough = "" if low <= 0 <= high else "; the test decides, the interval is rough where few differ"
+            rough = (
+                "" if low <= 0 <= high else "; trust the p-value, the interval is rough where few predictions differ"
+            )
             verdict = f"the difference is not significant ({spread}{rough})."
         else:
             verdict = f"{'A' if value > 0 else 'B'} is better (difference {spread})."

@@ -112,7 +112,7 @@ def test_pictures_show_the_numbers(figures: dict[str, Figure], tmp_path: Path) -
         place = (abstaining["coverage"]["value"], 1 - abstaining["accuracy"]["value"])
         assert lines(figures[RISK_COVERAGE].axes[at]) == {
             "surest first": [(point["coverage"], point["risk"]) for point in split["risk_coverage"]],
-            "where it abstains from the rest": [place],
+            "with the abstention threshold": [place],
         }
     assert lines(figures[LEARNING].axes[0]) == {"training": [(5, 0.7), (10, 0.5)], "validation": [(10, 0.6)]}
     (accuracies,) = figures[LEARNING].axes[1].get_lines()

@@ -129,7 +129,7 @@ def test_words_follow_the_p_value() -> None:
 
     wrong = []
     for value, p_value, count in itertools.product((0.0123, -0.0123), (1e-4, 0.0499, 0.0501, 0.9), (1, 3)):
-        trained = "1 seed, so nothing is known of others" if count == 1 else "3 seeds each"
+        trained = "1 seed, so the variation over seeds is unknown" if count == 1 else "3 seeds each"
         ends = ", which is not significant" if p_value > 0.05 else f": {'a' if value > 0 else 'b'} did better"
         low, high = 100 * (value - 0.0151), 100 * (value + 0.0149)
         expected = (

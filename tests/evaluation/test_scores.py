@@ -212,7 +212,7 @@ def test_a_single_logit_that_is_not_finite_stops_the_training(broken: float) -> 
     for at in range(4):
         logits = np.array([[0.1, 0.2], [0.3, -0.4]])
         logits.flat[at] = broken
-        with pytest.raises(RunError, match="the model answers with no numbers any more"):
+        with pytest.raises(RunError, match="the model's predictions are no longer finite numbers"):
             compute_trainer_metrics(SimpleNamespace(predictions=logits, label_ids=np.array([0, 1])))
 
 

@@ -49,10 +49,10 @@ SETTINGS: tuple[dict[str, object], ...] = (
 # Every sentence that may come out, and how it is counted.
 SENTENCES = {
     r"is damaged or was cut off": "error: damaged or cut off",
-    r"is no whole zip archive": "error: no whole zip archive",
-    r"is protected by a password": "error: password",
+    r"is not a complete zip archive": "error: no whole zip archive",
+    r"is password-protected": "error: password",
     r"tweet files \(": "error: not one tweet file in the zip",
-    r"is packed in a way": "error: packed in an unknown way",
+    r"uses a compression that cannot be read": "error: packed in an unknown way",
     r"is not [\w-]+: .* cannot be decoded": "error: wrong encoding",
     r"is empty \(0 bytes\)": "error: 0 bytes",
     r"holds no rows": "error: no rows",
@@ -60,12 +60,12 @@ SENTENCES = {
     r"no column .* in row 1": "error: no such column",
     r"nothing says what they mean": "error: ambiguous labels",
     r"the label map .* names none": "error: label map names none",
-    r"cannot be used, more than .* most of them for their label": "error: unknown labels",
+    r"cannot be used, more than .* most because of their label": "error: unknown labels",
     r"are malformed, more than": "error: too many bad rows",
-    r"holds no texts but": "error: a column of no texts",
+    r"the column .* holds .*, not text": "error: a column of no texts",
     r"has two columns": "error: two columns of one name",
-    r"that is no file of tweets": "error: a bomb, or no line ends",
-    r" is (?:packed by|a web page|an? .*Excel|a parquet|a PDF|a database|a pointer)": "error: another kind of file",
+    r"this is not a file of tweets": "error: a bomb, or no line ends",
+    r" is (?:compressed with|a web page|an? .*Excel|a parquet|a PDF|an SQLite|a Git LFS)": "error: another file type",
 }
 
 

@@ -133,9 +133,9 @@ def test_what_is_not_on_the_hub_in_the_end_is_said(
 ) -> None:
     hub.fail("commit", times=None, status=503)
     result = s140(*training(encoder, tmp_path / "run", num_train_epochs=3))
-    assert "Training goes on" in result.stderr
-    assert result.stderr.count("Training goes on") == 1
-    assert f"checkpoint-18 is NOT in {hub.url}/{REPO}; nothing of this training is there" in result.stderr
+    assert "Training continues" in result.stderr
+    assert result.stderr.count("Training continues") == 1
+    assert f"checkpoint-18 is NOT in {hub.url}/{REPO}; no checkpoint of this run is there" in result.stderr
     assert "kept   nothing" in result.stdout
     assert (tmp_path / "run" / "metrics.json").is_file()
 
@@ -194,7 +194,7 @@ def test_one_that_is_further_wins(hub: HubServer, lost, encoder: Path, tmp_path:
 def test_overwrite_replaces_what_is_there(hub: HubServer, lost, encoder: Path, tmp_path: Path, s140) -> None:
     lost()
     result = s140(*training(encoder, tmp_path / "run", "--overwrite", num_train_epochs=1, learning_rate=3e-5))
-    assert f"what {REPO} holds is replaced" in result.stderr
+    assert f"the first checkpoint of this run replaces what {REPO} holds" in result.stderr
     assert kept_steps(hub) == [6]
 
 

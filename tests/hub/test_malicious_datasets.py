@@ -95,7 +95,7 @@ def test_file_names_that_climb_out_are_not_followed(put: Put, refused) -> None:
 def test_published_splits_are_only_read_by_their_own_names(hub: HubServer, s140, encoder: Path, path: str) -> None:
     hub.write(DATA, path, b"PAR1", "dataset")
     result = s140("prepare", "--dataset", DATA, "--model-name-or-path", encoder, code=1)
-    assert "leads out of its repository" in result.stderr
+    assert "points outside its repository" in result.stderr
 
 
 def test_all_files_are_of_one_commit_which_is_told(put: Put, hub: HubServer, s140, encoder: Path) -> None:

@@ -32,7 +32,7 @@ def test_training_uses_the_splits_and_tokens_that_were_published(hub: HubServer,
     assert split_rows(data) == split_rows(before)
     assert f"the splits of {DATA} are used as they were published" in result.stderr
     assert "validation_size 60" in result.stderr  # what the recipe says otherwise is told
-    assert "its tokens are used too" in result.stderr
+    assert "its tokens are used, too" in result.stderr
     assert {request.method for request in hub.requests} <= {"GET", "HEAD"}
     assert {request.token for request in hub.requests} == {TOKEN}
 
@@ -47,7 +47,7 @@ def test_its_tokens_are_used_where_only_the_encoder_is_another(other_encoder: Pa
     (other_encoder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}), "utf-8")
     with caplog.at_level("INFO"):
         prepared(model_name_or_path=str(other_encoder))
-    assert "its tokens are used too" in caplog.text
+    assert "its tokens are used, too" in caplog.text
 
 
 def test_its_tokens_are_those_one_would_make_oneself(run_copy: Path, prepared) -> None:
@@ -71,10 +71,10 @@ def test_token_lengths_are_reported_as_they_were(run_copy: Path, prepared) -> No
 def test_with_another_length_they_are_made_anew_and_it_is_said(caplog, prepared) -> None:
     with caplog.at_level("INFO"):
         data = prepared(max_length=16)
-    assert "its tokens are used too" not in caplog.text
+    assert "its tokens are used, too" not in caplog.text
     assert "tokenized again" in caplog.text
     assert "max_length" in caplog.text
-    assert "another tokenizer" not in caplog.text
+    assert "the tokenizer differs" not in caplog.text
     assert data["tokenizer"]["max_length"] == 16
     assert max(data["splits"][name]["token_length"]["max"] for name in ("train", "validation", "test", "manual")) == 16
 
@@ -92,13 +92,13 @@ def test_with_another_tokenizer_they_are_made_anew(other_encoder: Path, caplog, 
     (other_encoder / "tokenizer.json").write_text(json.dumps(tokenizer), "utf-8")
     with caplog.at_level("INFO"):
         prepared(model_name_or_path=str(other_encoder))
-    assert "tokenized again: this is another tokenizer" in caplog.text
+    assert "tokenized again: the tokenizer differs" in caplog.text
 
 
 def test_its_tokens_are_used_by_the_model_that_was_published_with_it(prepared, caplog) -> None:
     with caplog.at_level("INFO"):
         prepared(model_name_or_path=MODEL)
-    assert "its tokens are used too" in caplog.text
+    assert "its tokens are used, too" in caplog.text
 
 
 def test_a_second_time_everything_is_in_the_cache(prepared) -> None:
@@ -152,7 +152,7 @@ def test_a_label_map_is_not_passed_over_in_silence(caplog, prepared) -> None:
 
 def test_suspects_cannot_be_left_out_of_published_splits(prepared, tmp_path: Path) -> None:
     (tmp_path / "suspects.csv").write_text("text\nanything\n", "utf-8")
-    with pytest.raises(S140Error, match=r"no tweet of suspects\.csv can be left out") as caught:
+    with pytest.raises(S140Error, match=r"the tweets of suspects\.csv cannot be left out") as caught:
         prepared(drop_suspects="suspects.csv")
     assert DATA in str(caught.value)
 

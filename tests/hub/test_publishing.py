@@ -163,7 +163,7 @@ def test_the_same_again_is_no_commit(hub: HubServer, push) -> None:
         "model": (False, heads[0]),
         "dataset": (False, heads[1]),
     }
-    assert "nothing had changed" in push().stdout
+    assert "no changes" in push().stdout
 
 
 @pytest.mark.parametrize("copied", ["before", "after"])

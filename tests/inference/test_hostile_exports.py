@@ -207,15 +207,15 @@ def table() -> dict[str, Change]:
 EXPECTED = {
     "graph: numbers of another folder": "cannot be used by onnxruntime",
     "graph: numbers of an absolute path": "cannot be used by onnxruntime",
-    "graph: loop": "it holds the operator Loop, which no classifier needs",
-    "graph: loop in a function": "it holds the operator Loop, which no classifier needs",
+    "graph: loop": "it contains the operator Loop, which no classifier needs",
+    "graph: loop in a function": "it contains the operator Loop, which no classifier needs",
     "graph: not a number": "The model's answer to text 1 is not a finite number",
     "graph: not a number for the second text": "The model's answer to text 2 is not a finite number",
-    "tokenizer: growing": "its normalizer makes more than 64 characters of one",
+    "tokenizer: growing": "its normalizer makes one character into more than 64",
     "labels: more than logits": "for 2 texts and 3 labels it gives (2, 2) logits",
     f"{MANIFEST}: max_length -1": "max_length: Input should be greater than or equal to 1",
     f"{CONFIG}: id2label null": "config.json names no labels",
-    "label 'a\\nb'": "is no name on one line",
+    "label 'a\\nb'": "is not a name on one line",
 }
 FINE = {"whole", "graph: whole"}
 

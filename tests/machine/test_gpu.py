@@ -65,7 +65,7 @@ def test_what_is_not_told_is_unknown(driver) -> None:
         ([RTX], False, None, "12.4", None, "CPU build"),
         ([RTX], False, "12.8", "12.8", "", "CUDA_VISIBLE_DEVICES='' hides it"),
         ([RTX], False, "12.8", "12.8", "-1", "hides it"),
-        ([RTX], False, "13.0", "12.4", None, "driver 550.54.15 knows CUDA 12.4 and torch was built for 13.0"),
+        ([RTX], False, "13.0", "12.4", None, "driver 550.54.15 supports CUDA 12.4 and torch was built for 13.0"),
         ([RTX], False, "12.8", "12.4", None, "cannot start CUDA"),
         ([RTX], False, "12.8", None, "0", "cannot start CUDA"),
     ],
@@ -147,8 +147,8 @@ def test_the_last_lines_of_a_training(capsys: pytest.CaptureFixture[str]) -> Non
     batch = {"tweets": 16, "per_device": 4, "accumulated": 4}
     print_usage({"usage": used(reserved=7600, temperature=84, slowed=0.5), "batch": batch, "out_of_memory": 2})
     shown = capsys.readouterr().out
-    assert "peak memory 2.0 GiB; GPU memory 7.4 of 7.8 GiB (95%); GPU at most 84 °C" in shown
-    assert "memory ran short 2 times: the steps of 16 tweets were computed in parts of 4" in shown
+    assert "peak memory 2.0 GiB; GPU memory 7.4 of 7.8 GiB (95%); GPU up to 84 °C" in shown
+    assert "out of memory 2 times: each step of 16 tweets was computed in parts of 4" in shown
     assert "50%" in shown
 
 

@@ -88,7 +88,7 @@ def test_an_encoder_is_converted_without_a_head(small_bert: Callable[..., Path],
     (encoder / "model.safetensors").unlink()
     s140("convert", encoder, "--output", "new")
     assert models.load_encoder("new").config.num_labels == 2
-    assert "no fine-tuned classifier" in s140("predict", "new", "hello", code=1).stderr
+    assert "not a fine-tuned classifier" in s140("predict", "new", "hello", code=1).stderr
 
 
 def test_settings_and_tokenizers_are_copied_and_nothing_else(folder: Path, state: State, s140) -> None:
@@ -133,7 +133,7 @@ def test_weights_that_a_file_only_claims_are_refused(s140, tmp_path: Path) -> No
             "shown",
             {f"w{at}": torch.zeros(1).expand(2_000, 500) for at in range(20)},
             zipfile.ZIP_STORED,
-            "claims weights",
+            "bytes of weights, more than it holds",
         ),
         ("packed", {"w": torch.zeros(1_000_000)}, zipfile.ZIP_DEFLATED, "unpacks to"),
     ):

@@ -81,8 +81,8 @@ AT_ONCE = {"XLNet", "GPT2", "T5"}  # of a short run of the tests
 NO_PADDING = "Cannot handle batch sizes > 1 if no padding token is defined"
 EXPORT_REFUSED = {
     **dict.fromkeys(("GPT2", "Llama", "Qwen2"), NO_PADDING),
-    **{"Longformer": "torch cannot export", "XLNet": "torch cannot export", "Funnel": "is of no use"},
-    **dict.fromkeys(("T5", "MT5", "Bart"), "is of no use"),  # they look for the end of a text, which a trial has not
+    **{"Longformer": "torch cannot export", "XLNet": "torch cannot export", "Funnel": "cannot be used"},
+    **dict.fromkeys(("T5", "MT5", "Bart"), "cannot be used"),  # they look for the end of a text, which a trial has not
 }
 TWEETS = (
     *("--dataset", "sample", "--manual-test", "none"),
@@ -155,7 +155,7 @@ def test_a_family(kind: str, tmp_path: Path, s140: S140) -> None:
     expected = ask_pipeline(base)
     assert {label for label, _ in expected} <= {"POSITIVE", "NEGATIVE"}
     check_answers(ask(s140, base), expected)
-    assert "the rows of its head are put in our order" in train(s140, base, run)
+    assert "the rows of its head are reordered to match ours" in train(s140, base, run)
     check_answers(ask(s140, run), [(label.lower(), score) for label, score in expected])
     check_answers(ask(s140, run), ask_pipeline(run / "model"))
     (tmp_path / "t.csv").write_text("label,text\n" + "0,so bad\n1,so good\n" * 20)
@@ -209,8 +209,8 @@ def test_one_text_that_does_not_go_with_others(tmp_path: Path, s140: S140) -> No
 def test_training_refuses_too_many_tokens_and_a_tokenizer_that_cannot_pad(tmp_path: Path, s140: S140) -> None:
     """RoBERTa's padding takes one of its 64 positions."""
     for kind, length, message in (
-        ("Roberta", 64, "max_length: 64 is more than the model takes, 63 tokens"),
-        ("GPT2", 24, "has no token to pad texts with"),
+        ("Roberta", 64, "max_length: 64 is more than the model's limit of 63 tokens"),
+        ("GPT2", 24, "has no padding token"),
     ):
         base = write_base(kind, tmp_path / kind)
         if kind == "GPT2":

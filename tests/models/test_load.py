@@ -119,7 +119,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer"),
     "broken tokenizer": (lambda folder: (folder / "tokenizer.json").write_text("{}"), "model"),
     "other shapes": (lambda folder: rewrite_config(folder, intermediate_size=48), "do not have the shapes"),
-    "regression": (lambda folder: rewrite_config(folder, problem_type="regression"), "is no classifier"),
+    "regression": (lambda folder: rewrite_config(folder, problem_type="regression"), "is not a classifier"),
 }
 
 
@@ -143,13 +143,19 @@ HEADS: dict[tuple[str, ...], tuple[str, str]] = {
     ("LABEL_0", "LABEL_1"): (KEPT, "labels have no names: read LABEL_0 as negative, LABEL_1 as positive"),
     ("POSITIVE", "NEGATIVE"): (
         REORDERED,
-        "its labels are POSITIVE, NEGATIVE; the rows of its head are put in our order",
+        "its labels are POSITIVE, NEGATIVE; the rows of its head are reordered to match ours",
     ),
-    ("5 stars", "1 star"): (REORDERED, "the rows of its head are put in our order"),
-    ("entailment", "not_entailment"): (NEW, "its head has the labels entailment, not_entailment; the head is new"),
-    ("negative", "neutral", "positive"): (NEW, "its head has the labels negative, neutral, positive; the head is new"),
-    ("1 star", "2 stars", "3 stars", "4 stars", "5 stars"): (NEW, "the head is new"),
-    ("score",): (NEW, "its head has the labels score; the head is new"),
+    ("5 stars", "1 star"): (REORDERED, "the rows of its head are reordered to match ours"),
+    ("entailment", "not_entailment"): (
+        NEW,
+        "its head has the labels entailment, not_entailment; it is replaced by a new head",
+    ),
+    ("negative", "neutral", "positive"): (
+        NEW,
+        "its head has the labels negative, neutral, positive; it is replaced by a new head",
+    ),
+    ("1 star", "2 stars", "3 stars", "4 stars", "5 stars"): (NEW, "it is replaced by a new head"),
+    ("score",): (NEW, "its head has the labels score; it is replaced by a new head"),
 }
 
 
@@ -191,13 +197,13 @@ def test_heads_of_odd_models(small_bert: Callable[..., Path], caplog: pytest.Log
     """Labels that make no sense get a new head; an encoder without a head gets one silently."""
     for labels in ({"0": "negative", "2": "positive"}, {"-1": "a", "0": "b"}, {"0": "a", "1": "a"}, 7):
         *_, logged = load_head(rewrite_config(small_bert(), id2label=labels), caplog)
-        assert "the labels that make no sense; the head is new" in logged
+        assert "the labels that make no sense; it is replaced by a new head" in logged
     for names in (("negative", "positive"), ("POSITIVE", "NEGATIVE"), ("a", "b", "c")):
         weight, _, logged = load_head(small_bert("BertModel", labels=names), caplog)
         assert (weight.shape, logged) == ((2, 32), "")
         with pytest.raises(ModelError, match="its weights do not have the shapes"):
             models.load_encoder(str(rewrite_config(small_bert(labels=names), intermediate_size=48)))
-    with pytest.raises(ModelError, match="no fine-tuned classifier"):
+    with pytest.raises(ModelError, match="not a fine-tuned classifier"):
         models.load_model_and_tokenizer(str(small_bert("BertModel")))
     folder = str(rewrite_config(small_bert(), problem_type="multi_label_classification"))
     assert models.load_encoder(folder).config.problem_type is None

@@ -247,7 +247,7 @@ def test_a_strangers_recipe_names_no_file_of_this_machine(small_run: Path, tmp_p
     for other in (f"manual_test: {private}", f"dataset: {private}"):
         name = other.partition(":")[0]
         (folder / "recipe.yaml").write_text(re.sub(rf"(?m)^( *){name}: .*$", rf"\1{other}", recipe), "utf-8")
-        unchecked(verify(folder), "Name it with --dataset.")
+        unchecked(verify(folder), "Pass that file with --dataset.")
 
 
 def test_flags_that_describe_a_dataset_need_one(s140) -> None:

@@ -43,7 +43,7 @@ def test_damaged_notes_are_a_sentence(run_copy: Path) -> None:
 
 def test_notes_of_an_unknown_tracker_are_left_alone(run_copy: Path, s140) -> None:
     (run_copy / "tracking.json").write_text('{"comet": {"id": "x"}}')
-    assert s140("track", "show", run_copy).stdout.strip() == "tracked nowhere"
+    assert s140("track", "show", run_copy).stdout.strip() == "not tracked"
     assert tell(run_copy, "tensorboard")
     assert json.loads((run_copy / "tracking.json").read_text())["comet"] == {"id": "x"}
 

@@ -44,7 +44,7 @@ def test_it_ends_where_an_undisturbed_one_does(small_bert, tmp_path: Path, shape
         file.truncate(1000)
     ended = trained(folder, words)
     assert ended.code == 0, ended.told
-    assert f"{newest.name} is passed over: optimizer.pt has 1,000 of " in ended.told
+    assert f"skipping {newest.name}: optimizer.pt has 1,000 of " in ended.told
     assert same(folder, tmp_path / "undisturbed")
     entries = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in entries if "loss" in entry] == list(range(1, 13))
@@ -90,7 +90,7 @@ def test_a_lone_recipe_is_somebodys(classifier_folder: Path, tmp_path: Path, s14
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "recipe.yaml").write_text("mine")
-    assert "no run of this tool" in s140("train", "--output-dir", folder, *flags(), code=1).stderr
+    assert "`s140 train` did not write it" in s140("train", "--output-dir", folder, *flags(), code=1).stderr
     assert [(path.name, path.read_text()) for path in folder.iterdir()] == [("recipe.yaml", "mine")]
 
 

@@ -191,7 +191,7 @@ HALVINGS = [
     (Share(16, 1, 16), SUDDEN, True, ("1 tweets", "--max-length")),
     (Share(16, 4, 4), TOO_LARGE, True, ("1 tweets", "--max-length")),
     (Share(16, 1, 4), SUDDEN, False, ("4 tweets", "--auto-find-batch-size")),
-    (Share(16, 2), SUDDEN, True, ("8 tweets", "halve the batch by hand")),  # several agree only before a step
+    (Share(16, 2), SUDDEN, True, ("8 tweets", "halve the batch size yourself")),  # several agree only before a step
 ]
 
 

@@ -49,8 +49,8 @@ def test_only_what_passes_is_remembered(cache: Path, monkeypatch: pytest.MonkeyP
     ends = {
         "echo it is damaged.; exit 1": "cannot be used: it is damaged",
         f"kill -{signal.SIGXCPU} $$": "needs more than 10 seconds",
-        f"kill -{signal.SIGABRT} $$": r"ends the process that tries it \(-6\)",
-        "exit 3": r"ends the process that tries it \(3\)",
+        f"kill -{signal.SIGABRT} $$": r"crashes the process that tries it \(-6\)",
+        "exit 3": r"crashes the process that tries it \(3\)",
     }
     for body, words in ends.items():
         stand_in(monkeypatch, body)

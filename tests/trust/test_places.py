@@ -285,7 +285,7 @@ def test_wandb_does_not_take_the_address_of_a_folder(
     monkeypatch.chdir(run_copy)
     result = CliRunner().invoke(main, ["track", "sync", "."])
     assert result.exit_code == 1
-    assert "was not kept on this machine" in result.output
+    assert "was not recorded on this machine" in result.output
     assert stranger.heard == []
 
 

@@ -122,7 +122,7 @@ def _train_and_predict(
     )
     if outcome.signal:
         raise Interrupted(
-            "The search for suspects was stopped by a signal; the folds that were finished are kept, and a checkpoint.",
+            "The search for suspects was stopped by a signal; finished folds and a checkpoint are kept.",
             "Run the same command again to resume.",
             outcome.signal,
         )
@@ -178,7 +178,7 @@ def _make_training_folder(run: RunDir, home: Path, fold: int) -> Iterator[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"{folder} cannot be made: {error.strerror}.", "The folds are kept in the run.") from None
+        raise RunError(f"{folder} cannot be created: {error.strerror}.", "The folds are kept in the run.") from None
     yield folder
     shutil.rmtree(folder)
 

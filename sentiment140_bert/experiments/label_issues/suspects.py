@@ -106,8 +106,8 @@ def suspects(
 def _warn_of_earlier_list(recipe: Recipe) -> None:
     if recipe.data.drop_suspects:
         log.warning(
-            "suspects: this run was itself trained without those of %s, and the new list does not include them: put "
-            "both lists into one file to leave out both",
+            "suspects: this run was itself trained without the tweets of %s, which the new list does not include: "
+            "merge both lists into one file to leave out all of them",
             recipe.data.drop_suspects,
         )
 

@@ -95,18 +95,20 @@ def redraw_curve(output: Path, price_per_hour: float | None = None) -> dict[str,
     """
     home = CurveDir(output)
     if not home.plan.is_file():
-        raise RunError(f"There is no learning curve in {output}.", "Name the folder of `s140 learning-curve`.")
+        raise RunError(f"There is no learning curve in {output}.", "Name a folder that `s140 learning-curve` wrote.")
     return write_results(home, price_per_hour) | {"output": str(output)}
 
 
 def _check_arguments(recipe: Recipe, sizes: Sequence[int], seeds: int, keep_models: bool) -> None:
     listed = ", ".join(map(str, sizes)) or "(none)"
     if not sizes or min(sizes) < MIN_SIZE:
-        raise S140Error(f"The sizes {listed} are not numbers of training tweets.", f"Use {MIN_SIZE} or more for each.")
+        raise S140Error(
+            f"--sizes must each be at least {MIN_SIZE} training tweets; got {listed}.", "For example: --sizes 1000,3000"
+        )
     if any(first >= second for first, second in itertools.pairwise(sizes)):
-        raise S140Error(f"The sizes {listed} do not ascend.", "Give each once, the smallest first.")
+        raise S140Error(f"--sizes must ascend; got {listed}.", "List each size once, the smallest first.")
     if seeds < 1:
-        raise S140Error(f"--seeds must be at least 1, not {seeds}.", "3 show how far seeds differ.")
+        raise S140Error(f"--seeds must be at least 1, not {seeds}.", "3 seeds show how much results vary.")
     if recipe.data.max_train_samples:
         raise RecipeError(["max_train_samples: the sizes of a learning curve replace it; omit it"])
     if recipe.tracking.register_model:
@@ -130,13 +132,15 @@ def _check_folder_and_recipe(home: CurveDir, recipe: Recipe) -> None:
     plan = home.read_plan()
     if not plan:
         if home.path.is_dir() and any(path.name != LOCK for path in home.path.iterdir()):
-            raise RunError(f"{home.path} is not empty, and not a learning curve.", "Choose another OUTPUT.")
+            raise RunError(
+                f"{home.path} is not empty, and `s140 learning-curve` did not write it.", "Choose another OUTPUT."
+            )
         return
     changed = list_differences(parse_recipe(plan["recipe"], str(home.plan)), recipe)
     if changed:
         raise RunError(
-            f"{home.path} is the curve of another recipe: {'; '.join(changed)}.",
-            "Use the recipe of the first call, or choose another OUTPUT.",
+            f"{home.path} has the learning curve of another recipe: {'; '.join(changed)}.",
+            "Use the recipe it was started with, or choose another OUTPUT.",
         )
 
 
@@ -147,7 +151,7 @@ def _plan_trainings(
     whole = loading.load_data(recipe)
     splits = whole[0].report["splits"]
     if not {*SPLITS} & splits.keys():
-        raise DataError("Nothing is held out on which a curve could be scored.", "Give --test-size or --manual-test.")
+        raise DataError("There are no test tweets to score a learning curve on.", "Set --test-size or --manual-test.")
     sizes, cut_short = limit_sizes(sizes, splits["train"]["rows"])
     parts = {size: loading.draw_subset(whole, size) for size in sizes}
     seed_numbers = [recipe.training.seed + at for at in range(seeds)]
@@ -166,8 +170,8 @@ def _check_tweets(home: CurveDir, plan: dict[str, Any]) -> None:
     if before and before["data"]["fingerprint"] != plan["data"]["fingerprint"]:
         then, now = before["data"]["fingerprint"][:12], plan["data"]["fingerprint"][:12]
         raise RunError(
-            f"The tweets are not those of the first call in {home.path}: fingerprint {then} then, {now} now.",
-            "Give the original input back, or choose another OUTPUT.",
+            f"The tweets are not those that {home.path} was started with: fingerprint {then} then, {now} now.",
+            "Restore the original input, or choose another OUTPUT.",
         )
 
 
@@ -249,6 +253,6 @@ def _raise_failures(home: CurveDir, planned: list[Training]) -> None:
         ]
         hints = dict.fromkeys(failure["hint"] for _, failure in failed)
         raise RunError(
-            f"{len(failed)} of {len(planned)} trainings failed:\n" + "\n".join(reasons),
-            " ".join([f"The others are in {home.curve}; the same command tries these again.", *filter(None, hints)]),
+            f"{len(failed)} of {len(planned)} runs failed:\n" + "\n".join(reasons),
+            " ".join([f"The others are in {home.curve}. Run the same command again to retry.", *filter(None, hints)]),
         )

@@ -57,8 +57,8 @@ def render_page(curve: Mapping[str, Any]) -> str:
         lines += [f"- **{split}**: {fit.get('refused') or _describe_fit(fit)}"]
     lines += [
         "",
-        "An accuracy is the mean over the seeds, with the least and the greatest of them; in brackets is the 95% "
-        "interval for other tweets (Wilson). Every number is from `curve.json`.",
+        "Each accuracy is the mean over the seeds, followed by the lowest and the highest; the brackets show the 95% "
+        "confidence interval for other tweets (Wilson). Every number comes from `curve.json`.",
         "",
     ]
     unfinished = [
@@ -68,7 +68,7 @@ def render_page(curve: Mapping[str, Any]) -> str:
         if point["state"] != FINISHED
     ]
     if unfinished:
-        lines += ["## What is missing", "", *unfinished, ""]
+        lines += ["## Missing", "", *unfinished, ""]
     return "\n".join(lines)
 
 
@@ -174,7 +174,7 @@ def _draw_points(axes: Axes, sizes: Sequence[Mapping[str, Any]], split: str) -> 
         color=BLUE,
         linewidth=4,
         alpha=0.35,
-        label="least to greatest seed",
+        label="lowest to highest seed",
     )
 
 

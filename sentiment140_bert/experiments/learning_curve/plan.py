@@ -119,7 +119,7 @@ class CurveDir:
         return RunDir(self.path / "points" / f"size-{size}-seed-{seed}")
 
     def read_plan(self) -> dict[str, Any]:
-        """Return the content of ``plan.json``; empty where there is none.
+        """Return the content of ``plan.json``, or an empty dictionary.
 
         Raises:
             RunError: It is damaged.
@@ -127,7 +127,7 @@ class CurveDir:
         return {**RunDir(self.path).read(self.plan, Plan)} if self.plan.is_file() else {}
 
     def read_failures(self) -> dict[str, Any]:
-        """Return the content of ``failed.json``; empty where there is none.
+        """Return the content of ``failed.json``, or an empty dictionary.
 
         Raises:
             RunError: It is damaged.
@@ -186,7 +186,7 @@ def limit_sizes(sizes: Sequence[int], available: int) -> tuple[list[int], str | 
         return list(sizes), None
     sentence = (
         f"{' and '.join(f'{size:,}' for size in too_large)}: there are {available:,} tweets to train on; "
-        "the largest size is all of them."
+        "the largest size is now all of them."
     )
     return sorted({*(size for size in sizes if size <= available), available}), sentence
 
@@ -201,8 +201,8 @@ def describe_left_out(home: CurveDir, planned: Sequence[Training]) -> str | None
     finished.sort(key=lambda name: [int(part) for part in name.split("-") if part.isdecimal()])
     listed = ", ".join(finished[:MAX_NAMES]) + (", …" if len(finished) > MAX_NAMES else "")
     return (
-        f"finished earlier, and not of these sizes and seeds: {listed} ({len(finished)} in all). They stay in points/, "
-        "and are left out of curve.json, table and picture; a call with their sizes and seeds includes them again."
+        f"finished earlier, with other sizes or seeds: {listed} ({len(finished)} in all). They stay in points/, but "
+        "not in curve.json, table and picture; a call with their sizes and seeds includes them again."
     )
 
 

@@ -30,7 +30,7 @@ Wrong = npt.NDArray[np.bool_]
 
 
 class EarlierCurve(TypedDict):
-    """What of an earlier call's ``curve.json`` is repeated."""
+    """The part of an earlier ``curve.json`` that the next one repeats."""
 
     price_per_hour: NotRequired[Annotated[schemas.Number, Field(ge=0)] | None]
 

@@ -17,7 +17,7 @@ from sentiment140_bert.run import RunDir
 
 log = logging.getLogger(__name__)
 SCORED = {"test": "test tweets", "manual": "hand-labelled tweets"}
-SAME = "The recipe's own values are the best that were found: there is nothing to compare."
+SAME = "The recipe's own values are the best found, so there is nothing to compare."
 
 
 def compare(tuning: Tuning, best: Mapping[str, Any], seeds: Sequence[int], keep_models: bool) -> dict[str, Any]:
@@ -52,12 +52,15 @@ def choose_seeds(recipe: Recipe, count: int) -> list[int]:
     """Return the seeds that follow the recipe's, which chose the best trial: that one was lucky with it.
 
     Raises:
-        RecipeError: They end beyond the greatest that there is.
+        RecipeError: They exceed the largest seed.
     """
     seeds = [recipe.training.seed + 1 + index for index in range(count)]
     if max(seeds, default=0) > LARGEST_SEED:
         raise RecipeError(
-            [f"seed: the {count} after it, for --final-seeds, must be at most {LARGEST_SEED:,}, got {max(seeds):,}"]
+            [
+                f"seed: --final-seeds uses the {count} seeds after it, which must be at most {LARGEST_SEED:,}, "
+                f"got {max(seeds):,}"
+            ]
         )
     return seeds
 
@@ -73,13 +76,13 @@ def _train(tuning: Tuning, name: str, values: Mapping[str, Any], seed: int, keep
         series.clean_up(run, keep_model=True)  # models of an earlier call are kept
         return run
     log.info("tune: %s, seed %d", "the values of the best trial" if values else "the recipe as it is", seed)
-    given = tuning.arguments_given
-    series.train(run, recipe, data, keep_model=keep_model, restart=lacks_model, hint=RESUME, arguments_given=given)
+    arguments = tuning.arguments_given
+    series.train(run, recipe, data, keep_model=keep_model, restart=lacks_model, hint=RESUME, arguments_given=arguments)
     return run
 
 
 def _compare_splits(best: list[RunDir], recipe: list[RunDir]) -> dict[str, Any]:
-    """Return what the runs say of each split.
+    """Compare the runs on each split.
 
     Raises:
         RunError: They were not scored on the same tweets, or a file of them is damaged.
@@ -97,7 +100,7 @@ def _compare_splits(best: list[RunDir], recipe: list[RunDir]) -> dict[str, Any]:
         if len(scored) < len(answers) or len({answer.sha256 for answer in scored.values()}) > 1:
             raise RunError(
                 f"The runs in {best[0].path.parent} were not scored on the same {tweets}.",
-                "Remove that folder; they are trained again by the same command.",
+                "Remove that folder; the same command trains them again.",
             )
         first, second = (np.stack([scored[run.path].right for run in runs]) for runs in (best, recipe))
         result = seeds.compare(first, second, scored[best[0].path].labels)

@@ -32,7 +32,7 @@ class StudyDir:
 
     @property
     def about(self) -> Path:
-        """Which study it is, and of what; written first."""
+        """The identity of the study; written first."""
         return self.path / "study.json"
 
     @property
@@ -42,7 +42,7 @@ class StudyDir:
 
     @property
     def tracked(self) -> RunDir:
-        """What the trackers get of the whole study."""
+        """The run that trackers show for the whole study."""
         return RunDir(self.path / "study")
 
     def trial(self, number: int) -> RunDir:
@@ -76,13 +76,13 @@ class StudyDir:
         """Refuse a folder that is neither new nor a tuning's, or in which trials cannot run.
 
         Raises:
-            RunError: It is one.
-            TrustError: A link in it leads out of it.
+            RunError: It is such a folder.
+            TrustError: A link in it points outside it.
         """
         check_folder(self.path)
         if is_volume(self.path):
             raise RunError(
-                f"{self.path} is on a volume, whose files cannot be appended to; trials need that.",
+                f"{self.path} is on a volume, where files cannot be appended to, as trials must.",
                 "Choose an OUTPUT on a local disk, and copy it to the volume afterwards.",
             )
         if self.path.exists() and not self.path.is_dir():
@@ -91,20 +91,20 @@ class StudyDir:
             return
         new = (self.database.name, TEMPORARY)  # what a process that began just now may have written
         if any(not file.name.startswith(new) for file in self.path.iterdir()):
-            raise RunError(f"{self.path} is not empty, and no tuning.", "Choose another OUTPUT.")
+            raise RunError(f"{self.path} is not empty, and `s140 tune` did not write it.", "Choose another OUTPUT.")
 
 
 @dataclass
 class Tuning:
-    """What one call of ``tune`` works on.
+    """Everything that one call of ``tune`` works on.
 
     Args:
-        home: Its folder.
-        study: In its store.
-        recipe: Of the study.
-        material: Of the trials.
+        home: The folder of the study.
+        study: The study in its store.
+        recipe: The recipe of the study.
+        material: The tweets of the trials.
         own: The recipe's own values of all settings.
-        arguments_given: What followed ``s140`` on the command line.
+        arguments_given: The arguments after ``s140`` on the command line.
         parent: The MLflow run of the study.
     """
 
@@ -125,7 +125,7 @@ class Tuning:
 
     def write_best(self) -> list[TrialRecord]:
         """Write ``best.yaml``, the recipe with the values of the best trial so far, and return all trials."""
-        with self.home.lock("study.json"):  # so that no older one is written over a newer one
+        with self.home.lock("study.json"):  # so that an older one never replaces a newer one
             trials = self.study.list_trials()
             best = find_best(trials, self.study.direction)
             if best:

@@ -1,4 +1,4 @@
-"""What is tried: the settings, their ranges, and how the next values are chosen."""
+"""The search space: the settings, their ranges, and how the next values are chosen."""
 
 from __future__ import annotations
 

@@ -104,11 +104,12 @@ class Store:
             reason = first_line(error.__cause__ or error)
             if "database is locked" in reason:
                 raise StoreError(
-                    f"The store {self.place} is locked: another program has kept it for {self.seconds:g} seconds.",
-                    "Close what has it open, a database browser perhaps, and start again: nothing is lost.",
+                    f"The store {self.place} is locked: another program has held it for {self.seconds:g} seconds.",
+                    "Close the program that has it open (a database browser?), and start again: nothing is lost.",
                 ) from None
             raise StoreError(
-                f"The store {self.place} cannot be used: {reason}.", "Is it in reach, and a store of Optuna?"
+                f"The store {self.place} cannot be used: {reason}.",
+                "Check that it is reachable, and that it is an Optuna store.",
             ) from None
 
     def _open(self, url: str) -> RDBStorage:
@@ -132,7 +133,7 @@ class Store:
                 warnings.simplefilter("ignore", ExperimentalWarning)
                 return _make_storage_type()(url, options, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
         except RuntimeError as error:  # that another version made the tables
-            hint = "Take a new store, or `optuna storage upgrade`."
+            hint = "Use a new store, or run `optuna storage upgrade`."
             raise StoreError(f"The store is of another version of Optuna: {first_line(error)}.", hint) from None
 
 
@@ -201,7 +202,7 @@ def _check_file(file: Path) -> None:
     with contextlib.closing(sqlite3.connect(file, timeout=0)) as connection:
         try:
             rows = connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
-        except sqlite3.Error:  # it is no store, or locked, which is said when it is opened
+        except sqlite3.Error:  # not a store, or locked; opening it reports that
             return
     for kind, name, sql in rows:
         if (
@@ -209,7 +210,7 @@ def _check_file(file: Path) -> None:
             or COMPUTES.search(sql or "")
             or (kind == "index" and _is_expression(sql or ""))
         ):
-            raise StoreError(f"{file} holds more than tables: {name!r}.", "Optuna makes none. Do not use this store.")
+            raise StoreError(f"{file} holds more than tables: {name!r}.", "Optuna creates only tables. Do not use it.")
 
 
 def _is_expression(sql: str) -> bool:
@@ -235,7 +236,7 @@ def parse_url(url: str) -> tuple[str, Path | None]:
 
     Raises:
         MissingExtra: Optuna is not installed.
-        StoreError: It is no address of a store.
+        StoreError: It is not the address of a store.
     """
     try:
         import optuna
@@ -245,18 +246,18 @@ def parse_url(url: str) -> tuple[str, Path | None]:
     from sqlalchemy.exc import ArgumentError
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    hint = "As in sqlite:///study.db, postgresql+psycopg://user@host/name or mysql+pymysql://user@host/name."
+    hint = "For example sqlite:///study.db, postgresql+psycopg://user@host/name or mysql+pymysql://user@host/name."
     try:
         parts = make_url(url)
     except ArgumentError:
-        raise StoreError("What was given as --storage is no address of a database.", hint) from None
+        raise StoreError("The value of --storage is not a database address.", hint) from None
     kind = parts.get_backend_name()
     if kind in SERVERS:
-        return parts.set(query={}).render_as_string(hide_password=True), None  # a password may stand in the query, too
+        return parts.set(query={}).render_as_string(hide_password=True), None  # the query may contain a password, too
     if kind != "sqlite":
-        raise StoreError(f"A store of the kind {kind} cannot be shared safely.", hint)
+        raise StoreError(f"A {kind} store cannot be shared safely.", hint)
     if not parts.database or ":memory:" in parts.database:
-        raise StoreError("A store in memory is gone with the process.", hint)
+        raise StoreError("A store in memory is lost when the process ends.", hint)
     file = Path(parts.database)
     return str(file), file
 
@@ -273,25 +274,25 @@ def explain_damage(what: str) -> Iterator[None]:
 
 
 def refuse_difference(before: Mapping[str, Any] | None, now: Mapping[str, Any], what: str) -> None:
-    """Raise StoreError where a study is one of something else, with what differs.
+    """Raise StoreError with the differences if a study was started with other settings.
 
     Args:
-        before: Its identity; None of a new one.
-        now: Of this call.
-        what: Begins the sentence.
+        before: The identity of the study; None if it is new.
+        now: The identity that this call expects.
+        what: The beginning of the sentence.
     """
     if before is None:
         return
     if isinstance(before, Mapping) and "recipe" in before and before.get("version") != VERSION:
         raise StoreError(
-            f"{what} was begun by another version of this tool, which stored trials in another way.",
+            f"{what} was started by another version of s140, which stored trials differently.",
             "Finish it with that version, or choose another OUTPUT and --study-name.",
         )
     changes = list(_list_changes(before, now))
     if changes:
         raise StoreError(
-            f"{what} is another one: {'; '.join(changes)}.",
-            "Use the recipe and the tweets that it was begun with, or choose another --study-name and OUTPUT.",
+            f"{what} was started with other settings: {'; '.join(changes)}.",
+            "Use the recipe and tweets that it was started with, or choose another --study-name and OUTPUT.",
         )
 
 

@@ -34,17 +34,17 @@ class NotNeeded(S140Error):
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """What became of a trial.
+    """The result of a trial.
 
     Args:
-        number: From 0.
+        number: Its number, from 0.
         state: complete, pruned, failed, running or waiting.
-        value: Its score; of a pruned one the last.
-        values: What was tried, by setting.
-        scores: Of each evaluation.
+        value: Its score; the last one if it was pruned.
+        values: The values tried, by setting.
+        scores: The scores of its evaluations.
         reason: Why it failed.
-        started: When it began first, in ISO format.
-        seconds: From then to its end.
+        started: When it first started, in ISO format.
+        seconds: The time from then to its end.
     """
 
     number: int
@@ -82,7 +82,7 @@ class Attempt:
             Diverged: It is no number.
         """
         if not math.isfinite(score):
-            raise diverged("its score is no number")
+            raise diverged("its score is not a number")
         if number not in self.scores:
             self.trial.report(score, number)
         return bool(self.trial.should_prune())
@@ -121,7 +121,7 @@ class Study:
             before = self.optuna.user_attrs.get(IDENTITY)
             is_ours = before is not None or not self.optuna.get_trials(deepcopy=False)
             if not is_ours or [goal.name.lower() for goal in self.optuna.directions] != [identity["direction"]]:
-                raise StoreError(f"{what} was not made by this tool.", "Choose another --study-name.")
+                raise StoreError(f"{what} was not created by `s140 tune`.", "Choose another --study-name.")
             if before is None:
                 self.optuna.set_user_attr(IDENTITY, self.identity)
         refuse_difference(before, self.identity, what)
@@ -190,8 +190,8 @@ class Study:
             if isinstance(stopped_by, (Interrupted, KeyboardInterrupt)):
                 raise stopped_by from None
             log.warning(
-                "tune: a trial was taken over by another process, because this one gave no sign of life for %d s; "
-                "nothing is lost, the other one finishes it",
+                "tune: another process took over a trial because this one did not respond for %d s; "
+                "nothing is lost, the other process finishes it",
                 GRACE,
             )
 
@@ -202,22 +202,22 @@ class Study:
             return sum(trial.state == "running" for trial in self.list_trials())
 
     def recall(self, name: str, make: Callable[[], Any]) -> Any:
-        """Return what is noted in the study by a name; if nothing is, note what ``make`` returns."""
+        """Return the note of this name in the study; create it with ``make`` if it is missing."""
         with self.store.explain_errors():
             if name not in self.optuna.user_attrs:
                 self.optuna.set_user_attr(name, make())
             return self.optuna.user_attrs[name]
 
     def rate_importances(self, trials: list[TrialRecord]) -> dict[str, Any]:
-        """Return how much of the scores' differences each setting accounts for: fANOVA (Hutter, Hoos and Leyton-Brown
-        2014). ``shares`` by setting, the greatest first, ``method`` and ``trials``; or ``refused``, a sentence."""
+        """Return how much of the scores' variance each setting explains, by fANOVA (Hutter, Hoos and Leyton-Brown
+        2014): ``shares`` by setting, largest first, ``method`` and ``trials``; or ``refused``, a sentence."""
         import optuna
 
         scores = [trial.value for trial in trials if trial.state == "complete"]
         if len(scores) < ENOUGH:
-            return {"refused": f"{len(scores)} complete trials say nothing of what matters; it takes {ENOUGH}."}
+            return {"refused": f"{len(scores)} complete trials do not tell which settings matter; it takes {ENOUGH}."}
         if len(set(scores)) == 1:
-            return {"refused": "All complete trials have the same score: nothing can be said of what matters."}
+            return {"refused": "All complete trials have the same score, which does not tell which settings matter."}
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=self.identity["seed"])
         shares = optuna.importance.get_param_importances(self.optuna, evaluator=evaluator)
         plain = {name: float(share) for name, share in shares.items()}
@@ -257,7 +257,7 @@ class Study:
         earlier = [attempt for attempt in attempts if attempt.number < trial.number]
         if number is None or not all(map(_was_stopped, earlier)):
             trial.set_user_attr(NUMBER, None)
-            raise NotNeeded("Another process has this trial.")
+            raise NotNeeded("Another process is running this trial.")
         self.optuna.sampler = space.make_sampler(self.identity["sampler"], self.identity["seed"], number)
         scores = dict(earlier[-1].intermediate_values) if earlier else {}
         return Attempt(number, space.suggest(trial, self.space), scores, bool(earlier), trial)
@@ -280,7 +280,7 @@ class Study:
             is_sound &= trial.params.keys() == self.space.keys() and trial.duration is not None
             is_sound &= trial.state.name == "PRUNED" or trial.value is not None
         if not is_sound:
-            raise ValueError(f"trial {trial.number} holds what this tool does not write")
+            raise ValueError(f"trial {trial.number} holds something that s140 does not write")
         if trial.datetime_start:
             trial.datetime_start.timestamp()
 
@@ -311,7 +311,7 @@ def _make_record(number: int, attempts: list[FrozenTrial]) -> TrialRecord:
 
 
 def find_best(trials: list[TrialRecord], direction: str) -> TrialRecord | None:
-    """Return the best complete trial, of equal ones the first; None if there is none.
+    """Return the best complete trial, the first of equal ones, or None.
 
     Args:
         trials: Those to choose from.

@@ -36,12 +36,12 @@ RESUME = "Finished trials are kept; run the same command again to resume."
 
 @dataclass(frozen=True)
 class Material:
-    """What trials are made of. The test and manual tweets are not among it: no trial can look at them.
+    """The tweets of all trials. It has no test and manual tweets, so no trial can look at them.
 
     Args:
         train: Tokens and labels, at the greatest length that is tried.
-        validation: The same of the validation tweets.
-        tokenizer: By which they were made.
+        validation: The same for the validation tweets.
+        tokenizer: The tokenizer that made the tokens.
         report: ``data.json`` of the preparation.
     """
 
@@ -104,7 +104,7 @@ class Progress:
     def begin(self, attempt: Attempt) -> None:
         """Show which trial begins, or is resumed."""
         self.number = attempt.number
-        again = " (begun before)" if attempt.is_retry else ""
+        again = " (resumed)" if attempt.is_retry else ""
         values = ", ".join(f"{name} {shorten(value)}" for name, value in attempt.values.items())
         self.say(f"trial {self.number} ({self.done + 1} of {self.planned}){again}: {values}")
         self.advance(0.0)
@@ -171,7 +171,7 @@ def run_trial(
     with lock_folder(run.path, "training a trial", create=True), explain_full_disk(run.path):
         try:
             score = _train(attempt, recipe, material, run, progress, arguments_given)
-            progress.end(": ended early, its scores are too low" if score is None else f": {score:.4f}", score)
+            progress.end(": stopped early, its scores are too low" if score is None else f": {score:.4f}", score)
         except (HardwareError, Diverged) as error:
             progress.end(f" failed: {error.message}")
             shutil.rmtree(run.checkpoints, ignore_errors=True)
@@ -265,6 +265,6 @@ def score_of(recipe: Recipe, scores: list[float]) -> float:
         RunError: There was none.
     """
     if not scores:
-        raise RunError("The training ended before its first evaluation.", "Lower --eval-steps.")
+        raise RunError("Training ended before its first evaluation.", "Lower --eval-steps.")
     best = max(scores) if get_direction(recipe) == "maximize" else min(scores)
     return best if recipe.training.load_best_model_at_end else scores[-1]

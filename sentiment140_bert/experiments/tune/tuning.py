@@ -134,7 +134,7 @@ def _run_study(
 
 
 def _run_trials(tuning: Tuning, planned: int, until: float | None) -> None:
-    """Run trials until there is none left to take, or the time is over."""
+    """Run trials until no trial is left to start, or the time is over."""
     study, home = tuning.study, tuning.home
     remove_leftovers(home.path)
     trials = tuning.write_best()
@@ -177,7 +177,7 @@ def _compare(tuning: Tuning, content: dict[str, Any], seeds: list[int], keep_mod
             if content["final"]:
                 return content
             log.info("tune: meanwhile trial %d has become the best", content["best"]["number"])
-    log.info("tune: other processes are still at work; the last of them makes the comparison")
+    log.info("tune: other processes are still running; the last one makes the comparison")
     return content
 
 
@@ -188,9 +188,9 @@ def _count_ended(trials: list[TrialRecord]) -> int:
 def _explain_nothing(content: Mapping[str, Any]) -> RunError:
     reasons = list(dict.fromkeys(trial["reason"] for trial in content["trials"] if trial["reason"]))
     if reasons:
-        return RunError(f"No trial came to its end: {' '.join(reasons)}", "Narrow the ranges of the tuning section.")
+        return RunError(f"No trial finished: {' '.join(reasons)}", "Narrow the ranges of the tuning section.")
     return RunError(
-        "The time was over before a trial came to its end.", "Give a longer --timeout: the same command resumes."
+        "--timeout was reached before any trial finished.", "Use a longer --timeout; the same command resumes."
     )
 
 
@@ -201,14 +201,14 @@ def _check_arguments(
     if trials < 1:
         raise S140Error(f"--trials must be at least 1, not {trials}.", "20 to 50 are usual.")
     if timeout is not None and not timeout > 0:
-        raise S140Error(f"--timeout must be more than 0 seconds, not {timeout:g}.", "Or omit it.")
+        raise S140Error(f"--timeout must be more than 0 seconds, not {timeout:g}.", "Omit it for no limit.")
     if final_seeds < 0:
-        raise S140Error(f"--final-seeds must be at least 0, not {final_seeds}.", "3 show how far seeds differ.")
+        raise S140Error(f"--final-seeds must be at least 0, not {final_seeds}.", "3 seeds show how much results vary.")
     seeds = comparison.choose_seeds(recipe, final_seeds)
     if recipe.training.eval_strategy == "no":
-        raise RecipeError(["eval_strategy: no trial can be judged without evaluations: set it to epoch or steps"])
+        raise RecipeError(["eval_strategy: trials need evaluations; set it to epoch or steps"])
     if recipe.tracking.register_model:
-        raise RecipeError(["register_model: a tuning has no model to be registered: train best.yaml"])
+        raise RecipeError(["register_model: tuning has no model to register; train best.yaml for that"])
     if recipe.tracking.log_model and not keep_models:
         raise RecipeError(["log_model: no model is kept; add --keep-models, or omit it"])
     from sentiment140_bert.training import arguments
@@ -262,7 +262,7 @@ def _choose_ranges(recipe: Recipe, own: Mapping[str, Any]) -> dict[str, Range]:
         without.add("num_train_epochs")
     if get_metric(recipe) == "eval_loss":  # which label smoothing changes
         without.add("label_smoothing_factor")
-    log.info("tune: the recipe has no tuning section; the default ranges are taken")
+    log.info("tune: the recipe has no tuning section; the default ranges are used")
     return {name: limits for name, limits in space.DEFAULT.items() if name not in without}
 
 
@@ -270,8 +270,8 @@ def _prepare_material(recipe: Recipe, ranges: dict[str, Range], final_seeds: int
     material = load_material(recipe, space.find_longest(ranges, recipe.data.max_length))
     if final_seeds and not comparison.SCORED.keys() & material.report["splits"].keys():
         raise DataError(
-            "Nothing is held out on which the best values could be scored.",
-            "Give --test-size or --manual-test, or --final-seeds 0.",
+            "There are no test tweets to score the best values on.",
+            "Set --test-size or --manual-test, or --final-seeds 0.",
         )
     return material
 

@@ -143,10 +143,10 @@ def spark_predict(
     session = tables.get_session()
     frame = tables.open_table(source)
     if source.lower() == target.lower():
-        raise DataError(f"{target} is the table to read.", "Name another one with --output-table.")
+        raise DataError(f"{target} is the input table.", "Name another one with --output-table.")
     with tables.explain_refusals(target):
         if session.catalog.tableExists(target) and not overwrite:
-            raise DataError(f"There is a table {target} already.", "Name another one, or pass --overwrite.")
+            raise DataError(f"Table {target} already exists.", "Name another one, or pass --overwrite.")
     scored = with_predictions(frame, model, text_column=text_column, revision=revision, prefix=prefix)
     with explain_errors(), tables.explain_refusals(target):
         scored.write.mode("overwrite" if overwrite else "errorifexists").saveAsTable(target)
@@ -177,8 +177,8 @@ def with_predictions(
     names = [prefix + name for name in COLUMNS]
     if taken := {name.lower() for name in names} & {name.lower() for name in frame.columns}:
         raise DataError(
-            f"The table has a column {' and a column '.join(sorted(taken))} already.",
-            "Name the new ones with --prefix, as in --prefix predicted_.",
+            f"The table already has a column {' and a column '.join(sorted(taken))}.",
+            "Name the new columns with --prefix, as in --prefix predicted_.",
         )
     from pyspark.sql import functions
 

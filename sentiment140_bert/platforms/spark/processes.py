@@ -117,7 +117,7 @@ def _explain_missing_gpus() -> Iterator[None]:
     except RuntimeError as error:
         if "GPU" in str(error) or "gpu usage" in str(error):
             raise HardwareError(
-                f"Spark has no GPUs to give: {error}", "Pass --no-use-gpu, or take a cluster with a GPU ML runtime."
+                f"Spark has no GPUs to assign: {error}", "Pass --no-use-gpu, or use a cluster with a GPU ML runtime."
             ) from None
         raise
 

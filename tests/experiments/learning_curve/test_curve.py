@@ -77,8 +77,8 @@ def test_other_sizes_and_seeds_keep_the_finished_trainings(curve: Path, s140: Ca
     before = hash_files(curve / "points")
     result = s140("learning-curve", curve, *words, "--sizes", "40,80,160,1000", "--seeds", "1")
     left_out = "size-40-seed-43, size-80-seed-43, size-160-seed-43 (3 in all). They stay in points/"
-    assert f"finished earlier, and not of these sizes and seeds: {left_out}" in result.stderr
-    assert "1,000: there are 180 tweets to train on; the largest size is all of them." in result.stdout
+    assert f"finished earlier, with other sizes or seeds: {left_out}" in result.stderr
+    assert "1,000: there are 180 tweets to train on; the largest size is now all of them." in result.stdout
     assert before.items() < hash_files(curve / "points").items()
     assert [size["size"] for size in read(curve / "curve.json")["sizes"]] == [40, 80, 160, 180]
     assert "there are 180 tweets" in (curve / "README.md").read_text()
@@ -138,7 +138,7 @@ def test_failed_trainings_are_listed_and_tried_again(
     reasons = (
         result.stderr,
         points[80, 42]["reason"],
-        (curve / "README.md").read_text().split("## What is missing")[1],
+        (curve / "README.md").read_text().split("## Missing")[1],
     )
     assert ["is a file" in reason for reason in reasons] == [True] * 3
     assert [size["scores"]["test"]["seeds"] for size in read(curve / "curve.json")["sizes"]] == [2, 1, 2]
@@ -198,13 +198,13 @@ def test_results_are_written_again_from_finished_trainings(curve: Path, s140: Ca
 
 
 ARGUMENTS: list[tuple[tuple[object, ...], int, str]] = [
-    (("--sizes", "40,abc"), 2, "whole numbers with commas between them"),
+    (("--sizes", "40,abc"), 2, "is not a list of whole numbers"),
     (("--sizes", "40,80.5"), 2, "whole numbers"),
     (("--sizes", ""), 2, "whole numbers"),
-    (("--sizes", "80,40"), 1, "The sizes 80, 40 do not ascend"),
-    (("--sizes", "40,40"), 1, "do not ascend"),
-    (("--sizes", "0,40"), 1, "The sizes 0, 40 are not numbers of training tweets"),
-    (("--sizes", "-5"), 1, "not numbers of training tweets"),
+    (("--sizes", "80,40"), 1, "--sizes must ascend; got 80, 40"),
+    (("--sizes", "40,40"), 1, "--sizes must ascend"),
+    (("--sizes", "0,40"), 1, "--sizes must each be at least 2 training tweets; got 0, 40"),
+    (("--sizes", "-5"), 1, "--sizes must each be at least 2"),
     (("--seeds", 0), 1, "--seeds must be at least 1, not 0"),
     (("--price-per-hour", -1), 1, "--price-per-hour must be 0 or more, not -1"),
     (("--price-per-hour", "nan"), 1, "--price-per-hour must be 0 or more, not nan"),
@@ -213,8 +213,8 @@ ARGUMENTS: list[tuple[tuple[object, ...], int, str]] = [
     (("--register-model", "m", "--report-to", "mlflow"), 1, "register_model"),
     (("--log-model",), 1, "add --keep-models"),
     (("--dataset", "nowhere.csv"), 1, "nowhere.csv"),
-    (("--redraw",), 1, "--redraw takes everything from OUTPUT"),
-    (("--test-size", 0, "--manual-test", "none"), 1, "Nothing is held out"),
+    (("--redraw",), 1, "--redraw reads everything from OUTPUT"),
+    (("--test-size", 0, "--manual-test", "none"), 1, "There are no test tweets"),
 ]
 
 

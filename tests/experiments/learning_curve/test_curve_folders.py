@@ -131,7 +131,7 @@ def test_links_out_of_the_folder_are_refused(curve: Path, s140: Callable, words:
         before = hash_files(outside)
         for more in (["--redraw"], words):
             stderr = s140("learning-curve", curve, *more, code=1).stderr
-            assert f"{link} is a link that leads out of" in stderr, name
+            assert f"{link} is a link that points outside" in stderr, name
         assert hash_files(outside) == before, name
         link.unlink()
         if exists:
@@ -147,7 +147,7 @@ def test_folders_of_something_else_stay_unchanged(s140: Callable, words: list[st
     before = hash_files(tmp_path)
     for arguments, message in (
         (["file", *words], "is a file"),
-        (["full", *words], "is not empty, and not a learning curve"),
+        (["full", *words], "is not empty, and `s140 learning-curve` did not write it"),
         (["full", "--redraw"], "There is no learning curve in full"),
     ):
         assert message in s140("learning-curve", *arguments, code=1).stderr

@@ -108,7 +108,7 @@ def test_the_page_and_the_rows_say_what_the_curve_says() -> None:
     page = pictures.render_page(curve)
     assert "| 1,000 | 2 | 0.7050, 0.7000 to 0.7100 (" in page
     assert page.count("| 2.00 |") == 4
-    assert r"Training diverged: so \| so." in page.split("## What is missing")[1]
+    assert r"Training diverged: so \| so." in page.split("## Missing")[1]
     assert curve["fits"]["test"]["sentence"] in page
     rows = list(csv.DictReader(io.StringIO(pictures.render_csv(curve))))
     assert len(rows) == 9

@@ -34,7 +34,7 @@ def make_content(seeds: list[int], **changes: Any) -> dict[str, Any]:
         "trials": [trial | changes],
         "counts": {"complete": 1, "pruned": 0, "failed": 0, "running": 0, "waiting": 0},
         "best": {"number": 0, "value": 0.8, "values": values},
-        "importances": {"refused": "1 complete trials say nothing."},
+        "importances": {"refused": "1 complete trials do not tell."},
         "final": {"seeds": seeds, "runs": {}, "splits": {"test": SPLIT | GAP | {"seeds": len(seeds)}}},
     }
 
@@ -99,7 +99,7 @@ def test_each_line_of_the_progress_names_the_best_so_far(caplog: pytest.LogCaptu
             progress.end(f": {score:.4f}", score)
         progress.bar.close()
         for number, (begin, end) in enumerate(zip(caplog.messages[::2], caplog.messages[1::2], strict=True)):
-            again = " (begun before)" if number == 2 else ""
+            again = " (resumed)" if number == 2 else ""
             assert begin == f"tune: trial {number} ({number + 2} of 4){again}: learning_rate 0.000123, max_length 32"
             best_so_far = f" (best so far: {scores[best[number]]:.4f}, trial {best[number]})"
             assert end.endswith(", the best so far" if best[number] == number else best_so_far)

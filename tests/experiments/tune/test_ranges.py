@@ -53,11 +53,14 @@ PROBLEMS: list[tuple[object, str]] = [
     ([1], "section tuning: expected `key: value` lines, got [1]"),
     ({"learning_rate": 1e-5}, "tuning: learning_rate: expected low and high, or a list of choices, got 1e-05"),
     ({"learning_rate": []}, "tuning: learning_rate: choices are empty"),
-    ({"learning_rate": [1e-5]}, "tuning: learning_rate: a single choice, 1e-05, is no range: set the value itself"),
-    ({"learning_rate": [1e-5, 1.0e-5]}, "tuning: learning_rate: choices: a value is given twice"),
+    (
+        {"learning_rate": [1e-5]},
+        "tuning: learning_rate: a single choice, 1e-05, leaves nothing to tune: set the value itself",
+    ),
+    ({"learning_rate": [1e-5, 1.0e-5]}, "tuning: learning_rate: choices: duplicate value"),
     ({"learning_rate": [1e-5, "fast"]}, "tuning: learning_rate: choices: must be a valid number, got 'fast'"),
     ({"learning_rate": {"choices": 3}}, "tuning: learning_rate: choices: must be a valid list, got 3"),
-    ({"learning_rate": {"choices": [1, 2], "low": 1}}, "tuning: learning_rate: choices stand alone, without low"),
+    ({"learning_rate": {"choices": [1, 2], "low": 1}}, "tuning: learning_rate: choices cannot be combined with low"),
     ({"learning_rate": {"low": 2, "high": 1}}, "tuning: learning_rate: low 2.0 is greater than high 1.0"),
     ({"learning_rate": {"low": 1, "high": 1}}, "learning_rate: low and high are both 1.0: set the value itself"),
     ({"learning_rate": {"low": 0, "high": 1}}, "tuning: learning_rate: low: must be greater than 0, got 0"),
@@ -71,13 +74,13 @@ PROBLEMS: list[tuple[object, str]] = [
     ({"hidden_dropout_prob": {"low": 0, "high": 1}}, "hidden_dropout_prob: high: must be less than 1, got 1"),
     (
         {"lr_scheduler_type": {"low": "cosine", "high": "linear"}},
-        "lr_scheduler_type: takes choices only",
+        "lr_scheduler_type: takes only choices",
     ),
     ({"lr_scheduler_type": ["linear", "cosin"]}, "transformers has no 'cosin'; did you mean cosine?"),
-    ({"warmup_steps": {"low": 0.1, "high": 10}}, "one range cannot hold both"),
-    ({"warmup_steps": {"low": 0, "high": 500}}, "one range cannot hold both"),
-    ({"warmup_steps": {"low": 0, "high": 1, "step": 0.25}}, "one range cannot hold both"),
-    ({"warmup_steps": [0.1, 100]}, "one range cannot hold both"),
+    ({"warmup_steps": {"low": 0.1, "high": 10}}, "one range cannot mix them"),
+    ({"warmup_steps": {"low": 0, "high": 500}}, "one range cannot mix them"),
+    ({"warmup_steps": {"low": 0, "high": 1, "step": 0.25}}, "one range cannot mix them"),
+    ({"warmup_steps": [0.1, 100]}, "one range cannot mix them"),
 ]
 
 

@@ -42,10 +42,10 @@ def test_studies_of_other_tools_and_of_earlier_versions_are_refused(url: str) ->
     import optuna
 
     optuna.create_study(storage=url, study_name="mine").add_trial(optuna.create_trial(value=0.5))
-    assert "was not made by this tool" in refuse(url)
+    assert "was not created by `s140 tune`" in refuse(url)
     earlier = optuna.create_study(storage=url.replace("study", "earlier"), study_name="mine", direction="maximize")
     earlier.set_user_attr(IDENTITY_KEY, IDENTITY)
-    assert "was begun by another version of this tool" in refuse(url.replace("study", "earlier"))
+    assert "was started by another version of s140" in refuse(url.replace("study", "earlier"))
 
 
 def test_a_locked_store_is_named(url: str) -> None:
@@ -60,9 +60,9 @@ def test_a_locked_store_is_named(url: str) -> None:
 
 def test_addresses_that_are_no_stores_are_refused() -> None:
     for url, message in (
-        ("study.db", "no address of a database"),
-        ("sqlite://", "in memory is gone with the process"),
-        ("sqlite:///:memory:", "in memory is gone with the process"),
+        ("study.db", "not a database address"),
+        ("sqlite://", "in memory is lost when the process ends"),
+        ("sqlite:///:memory:", "in memory is lost when the process ends"),
         ("oracle://user:secret@host/name", "of the kind oracle cannot be shared safely"),
         ("nonsense://x", "of the kind nonsense cannot be shared safely"),
         ("mysql+nodriver://user:secret@host/name", "cannot be used"),

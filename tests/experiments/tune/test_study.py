@@ -229,7 +229,7 @@ def test_a_process_that_was_taken_for_dead_changes_nothing(
     for number, objective in enumerate((lose, lose_and_report)):
         study.queue_next(number + 1)
         study.run_next(objective)
-    assert caplog.text.count("taken over by another process") == 2
+    assert caplog.text.count("another process took over a trial") == 2
     study.queue_next(3)
     with pytest.raises(Interrupted):
         study.run_next(lose_and_stop)
@@ -270,7 +270,7 @@ def test_values_that_do_not_work_count_and_are_not_the_best(study: Study) -> Non
     assert [(trial.state, trial.value) for trial in trials] == [("failed", None)] * 2
     assert [trial.reason for trial in trials] == [
         "Training diverged: by its loss.",
-        "Training diverged: its score is no number.",
+        "Training diverged: its score is not a number.",
     ]
     assert find_best(trials, "maximize") is None
     assert [trial.state for trial in run_all(study, 3)] == ["failed", "failed", "complete"]
@@ -306,7 +306,7 @@ def test_the_best_is_the_first_of_the_best_complete_ones(rows: list[tuple[str, f
 
 
 def test_importances_are_rated_from_four_complete_trials_on(study: Study) -> None:
-    assert study.rate_importances(run_all(study, 3))["refused"].startswith("3 complete trials say nothing")
+    assert study.rate_importances(run_all(study, 3))["refused"].startswith("3 complete trials do not tell")
     trials = run_all(study, 4)
     importances = study.rate_importances(trials)
     assert importances["trials"] == 4

@@ -56,7 +56,7 @@ def test_a_secret_is_put_into_the_environment_and_never_printed(colab: Callable,
     assert os.environ["HF_TOKEN"] == SECRET
     assert "WANDB_API_KEY" not in os.environ
     output = capsys.readouterr()
-    assert output.out.splitlines() == ["HF_TOKEN: found", "WANDB_API_KEY: there, but empty"]
+    assert output.out.splitlines() == ["HF_TOKEN: found", "WANDB_API_KEY: set, but empty"]
     assert SECRET not in output.out + output.err
 
 
@@ -64,7 +64,7 @@ def test_a_secret_is_put_into_the_environment_and_never_printed(colab: Callable,
     ("secrets", "sentence"),
     [
         ({}, "not among the notebook's secrets"),
-        ({"HF_TOKEN": "NotebookAccessError"}, "may not read it"),
+        ({"HF_TOKEN": "NotebookAccessError"}, "has no access"),
         ({"HF_TOKEN": "TimeoutException"}, "did not answer"),
     ],
     ids=["missing", "denied", "no answer"],

@@ -86,7 +86,7 @@ def test_a_run_is_published_with_a_name_and_a_token(run_copy: Path, hub: HubServ
         notebook.push(run_copy)
         assert "Nothing is published" in capsys.readouterr().out
         notebook.push(run_copy, MODEL)
-        assert "there is no HF_TOKEN" in capsys.readouterr().out
+        assert "HF_TOKEN is missing" in capsys.readouterr().out
     with pytest.raises(S140Error, match="a b"):
         notebook.push(run_copy, "a b")
     assert published(hub) == []

@@ -137,12 +137,12 @@ def test_nothing_is_replaced_unasked(spark, table, encoder: Path, target: str, s
     arguments = ["spark", "predict", "--model", encoder, "--input-table"]
     first, second = table("first", 6), table("second", 4)
     s140(*arguments, first, "--output-table", target)
-    assert f"There is a table {target} already" in s140(*arguments, second, "--output-table", target, code=1).stderr
+    assert f"Table {target} already exists" in s140(*arguments, second, "--output-table", target, code=1).stderr
     assert spark.table(target).count() == 6
     assert "4 rows" in s140(*arguments, second, "--output-table", target, "--overwrite").stdout
     assert spark.table(target).count() == 4
     same = s140(*arguments, first, "--output-table", first.upper(), "--overwrite", code=1)
-    assert "is the table to read" in same.stderr
+    assert "is the input table" in same.stderr
     assert spark.table(first).count() == 6
 
 
@@ -150,8 +150,8 @@ MISTAKES = (
     ({"--input-table": "tweets.missing"}, "There is no table tweets.missing"),
     ({"--text-column": "missing"}, "no column 'missing'"),
     ({"--model": "./missing"}, "There is no model folder"),
-    ({"--model": "models:/main.default.missing@champion"}, "The registry does not give models:/main"),
-    ({"--output-table": "a b"}, "'a b' is no name of a table"),
+    ({"--model": "models:/main.default.missing@champion"}, "The registry cannot provide models:/main"),
+    ({"--output-table": "a b"}, "'a b' is not a table name"),
     ({"--output-table": "nowhere.at.all"}, "nowhere"),
 )
 

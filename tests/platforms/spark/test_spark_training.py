@@ -91,15 +91,15 @@ def test_the_error_of_a_process_reaches_the_user_as_its_sentence(
     start = ["spark", "train", "--num-processes", 2, mode, "--no-use-gpu", "--"]
     result = s140(*start, *training(tmp_path / "thesis", encoder, "sample"), code=1)
     assert result.stderr.endswith(
-        f"Error: {tmp_path}/thesis is not empty, and no run of this tool.\nChoose another --output-dir.\n"
+        f"Error: {tmp_path}/thesis is not empty, and `s140 train` did not write it.\nChoose another --output-dir.\n"
     )
     assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter1.txt"]
 
 
 def test_what_the_cluster_does_not_have_is_a_sentence(spark, s140) -> None:
     cases = (
-        (["--num-processes", 2, "--use-gpu"], "Spark has no GPUs to give"),
-        (["--num-processes", 2, "--no-local-mode", "--use-gpu"], "Spark has no GPUs to give"),
+        (["--num-processes", 2, "--use-gpu"], "Spark has no GPUs to assign"),
+        (["--num-processes", 2, "--no-local-mode", "--use-gpu"], "Spark has no GPUs to assign"),
         (["--num-processes", 3, "--no-local-mode"], "cannot run that many processes at once"),
     )
     wrong = []

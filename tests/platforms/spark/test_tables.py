@@ -94,9 +94,9 @@ def test_what_is_no_table_is_a_sentence(spark, s140) -> None:
     cases = (
         ("table:tweets.missing", "There is no table tweets.missing"),
         ("table:nowhere.at.all", "nowhere"),
-        ("table:two words", "'two words' is no name of a table"),
-        ("table:", "'' is no name of a table"),
-        ("table:parquet.`/Volumes/main/x`", "files and folders are named by their path"),
+        ("table:two words", "'two words' is not a table name"),
+        ("table:", "'' is not a table name"),
+        ("table:parquet.`/Volumes/main/x`", "give files and folders by their path"),
     )
     for name, sentence in cases:
         printed = s140("prepare", "--dataset", name, code=1).stderr
