@@ -59,7 +59,7 @@ def learning_curve(
     as_json: bool,
     **flags: Any,
 ) -> None:
-    """Measure how much more training tweets would help.
+    """Measure how much more training data would help.
 
     Trains a recipe on subsets of growing size, and estimates the scores of ten times as many tweets. Each subset of
     the training tweets contains the smaller ones; validation, test and manual tweets are the same for all. Writes

@@ -131,7 +131,7 @@ def test_failed_trainings_are_listed_and_tried_again(
     killed.data.write_text("{}")
     (killed.path / ".s140-new-environment.json.abc.json").write_text("{")
     result = s140("learning-curve", curve, *words, code=1)
-    assert "1 of 6 trainings failed:\n  - size 80, seed 42: " in result.stderr
+    assert "1 of 6 runs failed:\n  - size 80, seed 42: " in result.stderr
     assert killed.is_finished()
     points = read_points(curve)
     assert {key for key, point in points.items() if point["state"] == "failed"} == {(80, 42)}
@@ -149,7 +149,7 @@ def test_failed_trainings_are_listed_and_tried_again(
     diverging = [*words, "--sizes", "40", "--learning-rate", "1e30", "--set", "max_grad_norm=0"]
     result = s140("learning-curve", "diverging", *diverging, "--json", code=1)
     assert result.stdout == ""
-    assert "2 of 2 trainings failed:\n  - size 40, seed 42: Training diverged" in result.stderr
+    assert "2 of 2 runs failed:\n  - size 40, seed 42: Training diverged" in result.stderr
     assert "Lower --learning-rate" in result.stderr
     again = s140("learning-curve", "diverging", *diverging, code=1).stderr
     assert "curve: size 40, seed 1 of 2" in again
@@ -191,7 +191,7 @@ def test_results_are_written_again_from_finished_trainings(curve: Path, s140: Ca
     shutil.rmtree(find_run(curve, 160, 43).path)
     for name in ("curve.csv", "curve.png", "README.md"):
         (curve / name).unlink()
-    assert "5 of 6 trainings" in s140("learning-curve", curve, "--redraw").stdout
+    assert "5 of 6 runs" in s140("learning-curve", curve, "--redraw").stdout
     assert read_points(curve)[160, 43]["state"] == "missing"
     assert sorted(path.name for path in curve.iterdir()) == FILES
     assert "not trained yet" in (curve / "README.md").read_text()
