@@ -94,7 +94,7 @@ def kill_runs(kills: int, seed: int) -> Iterator[bool]:
                 ended = trained(run, words)
             whole = ended.code == 0 and same(run, undisturbed[shape])
             if not whole:
-                print(ended.told, file=sys.stderr)
+                print(ended.stderr, file=sys.stderr)
             hit = hit or (ended.code != 0)
             yield from [whole] * hit
             done += hit

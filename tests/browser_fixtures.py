@@ -50,17 +50,17 @@ class Browser:
         return self.driver.find_elements("css selector", selector)
 
     def one(self, selector: str) -> WebElement:
-        (found,) = self.all(selector)
-        return found
+        (element,) = self.all(selector)
+        return element
 
     def console(self) -> list[str]:
-        """What was said since this was last asked."""
-        return [each["message"] for each in self.driver.get_log("browser")]
+        """Return the console messages since the last call."""
+        return [entry["message"] for entry in self.driver.get_log("browser")]
 
     def requests(self) -> list[str]:
-        """Addresses that were asked for since this was last asked, the page itself included."""
-        events = [json.loads(each["message"])["message"] for each in self.driver.get_log("performance")]
-        return [each["params"]["request"]["url"] for each in events if each["method"] == "Network.requestWillBeSent"]
+        """Return the addresses requested since the last call, including the page itself."""
+        events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
+        return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
 
 
 @pytest.fixture(scope="session")

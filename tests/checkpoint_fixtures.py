@@ -48,11 +48,11 @@ def repository_after(encoder: Path, tmp_path_factory: pytest.TempPathFactory) ->
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_TOKEN", TOKEN)
         words = training(encoder, tmp_path_factory.mktemp("kept") / "run", num_train_epochs=2)
-        result = CliRunner().invoke(main, [str(each) for each in words], catch_exceptions=False)
+        result = CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    found = HUB.repos["model", REPO]
+    repository = HUB.repos["model", REPO]
     HUB.reset()
-    return found
+    return repository
 
 
 @pytest.fixture

@@ -205,8 +205,8 @@ class Command:
             pipes = {"stdin": subprocess.DEVNULL, "stdout": out_end, "stderr": err_end}
             self._process = subprocess.Popen(program, env=self.environment, cwd=cwd, **pipes)
         else:
-            given = (words, self.environment, str(cwd or Path.cwd()), prepare, Output(out_end), Output(err_end))
-            self._process = FORKS.Process(target=run_forked, args=given)
+            job = (words, self.environment, str(cwd or Path.cwd()), prepare, Output(out_end), Output(err_end))
+            self._process = FORKS.Process(target=run_forked, args=job)
             self._process.start()
         os.close(out_end)
         os.close(err_end)

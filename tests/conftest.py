@@ -1,4 +1,4 @@
-"""What all tests share: a clean environment, a cache of their own, hand-made tweets, the real ones where they are."""
+"""Fixtures of all tests: a clean environment, a cache of their own, hand-made tweets, the real ones if present."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ settings.load_profile("here")
 
 HUB = HubServer()
 HOME = tempfile.TemporaryDirectory(prefix="home", ignore_cleanup_errors=True)
-# What tokens, places, switches and other people's servers are named by.
+# Prefixes of variables for tokens, places, switches and other people's servers.
 FAMILIES = (
     *("HF_", "HUGGING_FACE_", "HUGGINGFACE", "TRANSFORMERS_"),
     *("WANDB_", "MLFLOW_", "DATABRICKS_", "TRACKIO_", "AWS_", "S140_"),
@@ -39,13 +39,15 @@ WANTED = {"S140_REAL_DATA"}
 
 
 def is_unwanted(name: str) -> bool:
-    """Whether a variable of whoever starts the tests could change what they do, or whom they reach."""
+    """Return True if an environment variable could change what the tests do, or which servers they reach."""
     return (name.startswith(FAMILIES) or name in ALONE or name.lower().endswith("_proxy")) and name not in WANTED
 
 
 def pytest_configure() -> None:
-    """The Hub is our own, and the home folder is empty: no token, no login, no offline switch, no proxy. The Hub's
-    client reads most of this once, when first imported."""
+    """Use a Hub of our own and an empty home folder: no token, no login, no offline switch, no proxy.
+
+    The Hub's client reads most of this once, when it is first imported.
+    """
     for name in filter(is_unwanted, list(os.environ)):
         del os.environ[name]
     os.environ |= {"HOME": HOME.name, "HF_HOME": str(Path(HOME.name, "hf")), "HF_ENDPOINT": HUB.start().url}
@@ -172,10 +174,10 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def s140() -> Callable[..., Result]:
-    """Runs the real command line in this process; an exception that is not the package's own goes through."""
+    """Return a function that runs the real command line in this process; it lets foreign exceptions through."""
 
     def invoke(*arguments: object, code: int = 0) -> Result:
-        result = CliRunner().invoke(main, [str(each) for each in arguments], catch_exceptions=False)
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
         assert result.exit_code == code, result.output
         return result
 

@@ -60,9 +60,13 @@ class _Handler(Relaying):
         login = any(name in self.headers for name in LOGINS)
         self.ear.heard.append(Heard(f"{self.command} {self.path}", f"{others}\n".encode() + body, login))
         if self.ear.port is None:
-            said = "; ".join(f"{name}: {value}" for name, value in self.headers.items())
-            headers = {"X-Error-Message": f"not with {said}", "Content-Type": "application/json"}
-            self.answer(self.ear.status, headers, json.dumps({"error": f"not with {said}", "message": said}).encode())
+            request_headers = "; ".join(f"{name}: {value}" for name, value in self.headers.items())
+            headers = {"X-Error-Message": f"not with {request_headers}", "Content-Type": "application/json"}
+            self.answer(
+                self.ear.status,
+                headers,
+                json.dumps({"error": f"not with {request_headers}", "message": request_headers}).encode(),
+            )
         else:
             self._pass_on(body)
 
@@ -75,7 +79,9 @@ class _Handler(Relaying):
         to.request(self.command, self.path, body, headers)
         answer = to.getresponse()
         content = answer.read()
-        kept = {name: value for name, value in answer.getheaders() if name.lower() not in (*unwanted, "date", "server")}
+        response_headers = {
+            name: value for name, value in answer.getheaders() if name.lower() not in (*unwanted, "date", "server")
+        }
         length = answer.headers.get("Content-Length") if self.command == "HEAD" else None
         to.close()
-        self.answer(answer.status, kept, content, length)
+        self.answer(answer.status, response_headers, content, length)

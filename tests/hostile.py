@@ -61,7 +61,7 @@ def write_tiny(folder: Path) -> Path:
 
 
 class Outcome(NamedTuple):
-    """What became of ``s140 predict``: its exit code, outputs, traceback, and the files that Python opened for it."""
+    """The result of ``s140 predict``: its exit code, outputs, traceback, and the files that Python opened for it."""
 
     code: int
     stdout: str
@@ -72,14 +72,14 @@ class Outcome(NamedTuple):
 
 def answer_all(folders: Sequence[Path]) -> list[Outcome]:
     """Run ``s140 predict FOLDER`` for each folder in one forked process with bounded memory."""
-    ours, theirs = FORKS.Pipe()
-    process = FORKS.Process(target=answer, args=([str(folder) for folder in folders], dict(os.environ), theirs))
+    receiver, sender = FORKS.Pipe()
+    process = FORKS.Process(target=answer, args=([str(folder) for folder in folders], dict(os.environ), sender))
     process.start()
-    theirs.close()
+    sender.close()
     outcomes = []
     try:
         while len(outcomes) < len(folders):
-            outcomes.append(Outcome(*ours.recv()))
+            outcomes.append(Outcome(*receiver.recv()))
     except EOFError:
         process.join()
         raise AssertionError(f"{folders[len(outcomes)]} ended the process: {process.exitcode}") from None

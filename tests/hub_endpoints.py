@@ -1,4 +1,4 @@
-"""What the Hub on loopback answers: a method for each endpoint of its HTTP protocol."""
+"""The answers of the Hub on loopback: a method for each endpoint of its HTTP protocol."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ class Call:
         self.hub, self.headers, self.body = hub, headers, body
         self.path, _, query = target.partition("?")
         self.query, self.endpoint, self.parts = parse_qs(query), "unknown", {}
-        for endpoint, (wanted, pattern) in ROUTES.items():
-            if method == wanted and (match := re.fullmatch(pattern, self.path)):
+        for endpoint, (allowed, pattern) in ROUTES.items():
+            if method == allowed and (match := re.fullmatch(pattern, self.path)):
                 self.endpoint = endpoint
                 self.parts = {name: unquote(part) for name, part in match.groupdict().items() if part}
                 break
@@ -112,21 +112,25 @@ class Call:
     def contributable(self) -> Repo:
         """The repository, for those who may write to it, or who propose: ``create_pr``, or their own pull request."""
         repo = self.find()
-        own = any(each["author"]["name"] == self.author for each in repo.discussions if each["ref"] == self.revision)
+        own = any(
+            discussion["author"]["name"] == self.author
+            for discussion in repo.discussions
+            if discussion["ref"] == self.revision
+        )
         proposes = self.account and self.account.role == "write" and (own or self.asks("create_pr"))
         return repo if proposes else self.find(write=True)
 
     def named(self) -> tuple[str, str]:
         """Kind and id of the repository that the body names, and that the account may create or delete."""
-        asked = self.json
-        kind, owner = asked.get("type") or "model", asked.get("organization") or self.author
+        body = self.json
+        kind, owner = body.get("type") or "model", body.get("organization") or self.author
         if not self.account:
             raise Refusal(401, "Invalid username or password.")
-        if kind not in ("model", "dataset") or not re.fullmatch(r"[\w.-]+", asked["name"]):
-            raise Refusal(400, f"Invalid repository: {kind} {owner}/{asked['name']}")
+        if kind not in ("model", "dataset") or not re.fullmatch(r"[\w.-]+", body["name"]):
+            raise Refusal(400, f"Invalid repository: {kind} {owner}/{body['name']}")
         if not self.account.may_write(owner):
             raise Refusal(403, f'You don\'t have the rights to create a {kind} under the namespace "{owner}"')
-        return kind, f"{owner}/{asked['name']}"
+        return kind, f"{owner}/{body['name']}"
 
     def paged(self, items: list[Any]) -> Reply:
         size, number = self.hub.page_size, int(self.query.get("p", ["0"])[0])
@@ -162,8 +166,8 @@ class Call:
         return {}
 
     def settings(self) -> Any:
-        repo, asked = self.find(write=True), self.json
-        repo.private = asked.get("private", asked.get("visibility", repo.private)) in (True, "private")
+        repo, body = self.find(write=True), self.json
+        repo.private = body.get("private", body.get("visibility", repo.private)) in (True, "private")
         return {"private": repo.private}
 
     def tree(self) -> Reply:
@@ -182,15 +186,15 @@ class Call:
         return [entry for path in form.get("paths", []) if (entry := described(repo, commit, path.strip("/"), expand))]
 
     def refs(self) -> Any:
-        repo, found = self.find(), {"branches": [], "tags": [], "converts": [], "pullRequests": []}
+        repo, refs = self.find(), {"branches": [], "tags": [], "converts": [], "pullRequests": []}
         groups = {"heads": "branches", "tags": "tags", "pr": "pullRequests"}
         for ref, oid in repo.refs.items():
             _, group, name = ref.split("/", 2)
-            found[groups[group]].append({"name": ref if group == "pr" else name, "ref": ref, "targetCommit": oid})
-        return found
+            refs[groups[group]].append({"name": ref if group == "pr" else name, "ref": ref, "targetCommit": oid})
+        return refs
 
     def commits(self) -> Reply:
-        return self.paged([each.listed for each in self.find().history(self.revision)])
+        return self.paged([commit.listed for commit in self.find().history(self.revision)])
 
     def create_branch(self) -> Any:
         repo = self.find(write=True)
@@ -222,27 +226,27 @@ class Call:
         return {}
 
     def preupload(self) -> Any:
-        """How each file is to be sent, and the oid of what is there, by which the client drops what did not change."""
+        """Tell how to send each file, and the oid of the present one, by which the client skips unchanged files."""
         head = self.contributable().at(self.revision)
-        asked = {file["path"]: file["size"] for file in self.json["files"]}
+        sizes = {file["path"]: file["size"] for file in self.json["files"]}
         files = [
             {"path": path, "uploadMode": "lfs" if goes_to_lfs(path, size) else "regular", "shouldIgnore": False}
             | ({"oid": head.files[path].etag} if path in head.files else {})
-            for path, size in asked.items()
+            for path, size in sizes.items()
         ]
         return {"files": files, "commitOid": head.oid}
 
     def lfs_batch(self) -> Any:
-        """Where to upload; nowhere, when the content is there already."""
+        """Tell where to upload; nothing to do if the content is there already."""
         repo = self.find()
         if not self.account or self.account.role != "write":
             raise Refusal(403, f"You don't have the rights to upload to {repo.id}")
         storage = f"{self.hub.url}{quote(repo.page)}.git/info/lfs"
-        objects = [{"oid": each["oid"], "size": each["size"]} for each in self.json["objects"]]
-        for each in objects:
-            if each["oid"] not in repo.lfs:
-                upload = {"href": f"{storage}/storage/{each['oid']}?size={each['size']}"}
-                each["actions"] = {"upload": upload, "verify": {"href": f"{storage}/verify"}}
+        objects = [{"oid": entry["oid"], "size": entry["size"]} for entry in self.json["objects"]]
+        for entry in objects:
+            if entry["oid"] not in repo.lfs:
+                upload = {"href": f"{storage}/storage/{entry['oid']}?size={entry['size']}"}
+                entry["actions"] = {"upload": upload, "verify": {"href": f"{storage}/verify"}}
         return {"transfer": "basic", "objects": objects}
 
     def lfs_upload(self) -> Any:
@@ -273,8 +277,11 @@ class Call:
         files = applied(repo, head.files, operations)
         answer = {}
         if proposes:
-            made = repo.discuss(title, self.author, pull_request=True)
-            ref, answer = made["ref"], {"pullRequestUrl": f"{self.hub.url}{repo.page}/discussions/{made['num']}"}
+            discussion = repo.discuss(title, self.author, pull_request=True)
+            ref, answer = (
+                discussion["ref"],
+                {"pullRequestUrl": f"{self.hub.url}{repo.page}/discussions/{discussion['num']}"},
+            )
         oid = repo.add(ref, Commit(title, self.author, head.oid, files, description)).oid
         return answer | {"commitOid": oid, "commitUrl": f"{self.hub.url}{repo.page}/commit/{oid}", "success": True}
 
@@ -289,7 +296,7 @@ class Call:
         return {}
 
     def lfs_files(self) -> Reply:
-        """What counts as storage, whether a commit names it or not."""
+        """List the files that count as storage, whether a commit names them or not."""
         repo = self.find(write=True)
         names = {blob.sha256: path for commit in repo.commits.values() for path, blob in commit.files.items()}
         facts = {"oid": "0" * 40, "pushedAt": now(), "ref": "main"}
@@ -307,29 +314,31 @@ class Call:
         return {}
 
     def discussions(self) -> Any:
-        repo, size, found = self.find(), self.hub.page_size, []
-        for each in reversed(repo.discussions):
-            facts = {"author": each["author"]["name"], "status": each["status"].replace("draft", "open")}
-            facts["type"] = "pull_request" if each["isPullRequest"] else "discussion"
+        repo, size, matches = self.find(), self.hub.page_size, []
+        for discussion in reversed(repo.discussions):
+            facts = {"author": discussion["author"]["name"], "status": discussion["status"].replace("draft", "open")}
+            facts["type"] = "pull_request" if discussion["isPullRequest"] else "discussion"
             if all(self.query.get(name, ["all"]) in (["all"], [fact]) for name, fact in facts.items()):
-                found.append(each)
+                matches.append(discussion)
         start = int(self.query.get("p", ["0"])[0]) * size
-        return {"count": len(found), "start": start, "discussions": found[start : start + size]}
+        return {"count": len(matches), "start": start, "discussions": matches[start : start + size]}
 
     def create_discussion(self) -> Any:
         repo, pull_request = self.find(), self.json["pullRequest"]
         if not self.account or self.account.role != "write":
             raise Refusal(403, f"You don't have the rights to open a discussion in {repo.id}")
-        made = repo.discuss(self.json["title"], self.author, pull_request, "draft" if pull_request else "open")
+        discussion = repo.discuss(self.json["title"], self.author, pull_request, "draft" if pull_request else "open")
         if pull_request:
-            repo.refs[made["ref"]] = repo.at("main").oid
-        return made
+            repo.refs[discussion["ref"]] = repo.at("main").oid
+        return discussion
 
     def discussion(self) -> Any:
-        found = [each for each in self.find().discussions if str(each["num"]) == self.parts["number"]]
-        if not found:
+        matches = [
+            discussion for discussion in self.find().discussions if str(discussion["num"]) == self.parts["number"]
+        ]
+        if not matches:
             raise Refusal(404, f"There is no discussion {self.parts['number']}")
-        return found[0] | {"events": [], "changes": {"base": "refs/heads/main"}, "filesWithConflicts": []}
+        return matches[0] | {"events": [], "changes": {"base": "refs/heads/main"}, "filesWithConflicts": []}
 
     def repo_info(self) -> Any:
         repo = self.find()
@@ -339,12 +348,12 @@ class Call:
         except Refusal:  # such a README can have been written on the website
             card = {}
         siblings = [self.sibling(path, blob) for path, blob in sorted(head.files.items())]
-        known = {"_id": "0", "id": repo.id, "author": repo.id.split("/")[0], "sha": head.oid, "private": repo.private}
-        known |= {"lastModified": head.date, "createdAt": first.date, "siblings": siblings, "gated": False}
-        known |= {"disabled": False, "downloads": 0, "likes": 0, "tags": card.get("tags") or [], "cardData": card}
-        known |= {name: card[name] for name in ("pipeline_tag", "library_name") if name in card}
-        shown = {"_id", "id", *self.query.get("expand", known)}
-        return {name: value for name, value in known.items() if name in shown}
+        facts = {"_id": "0", "id": repo.id, "author": repo.id.split("/")[0], "sha": head.oid, "private": repo.private}
+        facts |= {"lastModified": head.date, "createdAt": first.date, "siblings": siblings, "gated": False}
+        facts |= {"disabled": False, "downloads": 0, "likes": 0, "tags": card.get("tags") or [], "cardData": card}
+        facts |= {name: card[name] for name in ("pipeline_tag", "library_name") if name in card}
+        shown = {"_id", "id", *self.query.get("expand", facts)}
+        return {name: value for name, value in facts.items() if name in shown}
 
     def sibling(self, path: str, blob: Blob) -> dict[str, Any]:
         size, entry = len(blob.content), {"rfilename": path}
@@ -367,11 +376,11 @@ class Call:
         headers |= {"X-Linked-ETag": f'"{blob.etag}"', "X-Linked-Size": str(size)} if blob.lfs else {}
         if blob.lfs and self.hub.storage:
             return Reply(b"", 302, headers | {"Location": f"{self.hub.storage}/{blob.sha256}"})
-        asked = re.fullmatch(r"bytes=(\d+)-(\d*)|bytes=-(\d+)", self.headers.get("Range", ""))
-        if not asked:
+        requested = re.fullmatch(r"bytes=(\d+)-(\d*)|bytes=-(\d+)", self.headers.get("Range", ""))
+        if not requested:
             return Reply(blob.content, headers=headers)
-        start = max(size - int(asked[3]), 0) if asked[3] else int(asked[1])
-        end = min(int(asked[2]) + 1, size) if asked[2] else size
+        start = max(size - int(requested[3]), 0) if requested[3] else int(requested[1])
+        end = min(int(requested[2]) + 1, size) if requested[2] else size
         if start >= end:
             raise Refusal(416, "Range not satisfiable", headers={"Content-Range": f"bytes */{size}"})
         headers |= {"Content-Range": f"bytes {start}-{end - 1}/{size}"}

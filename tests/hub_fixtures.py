@@ -84,9 +84,9 @@ def after_a_push(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> A
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_TOKEN", TOKEN)
         sentiment140_bert.push_to_hub(folder, sentiment140_bert.Destination(repo_id=MODEL, dataset_repo_id=DATA))
-    found = AfterAPush(folder, HUB.repos, [each.endpoint for each in HUB.requests])
+    after = AfterAPush(folder, HUB.repos, [request.endpoint for request in HUB.requests])
     HUB.reset()
-    return found
+    return after
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def push(run_copy: Path, impatient: list[float]) -> Callable[..., Result]:
 
     def invoke(*arguments: object, run: Path = run_copy, to: Sequence[str] = BOTH, code: int | None = 0) -> Result:
         words = ["push-to-hub", run, *to, *arguments]
-        result = CliRunner().invoke(main, [str(each) for each in words], catch_exceptions=False)
+        result = CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
         assert code is None or result.exit_code == code, result.output
         return result
 

@@ -1,4 +1,4 @@
-"""What the Hub on loopback holds: repositories with their commits, branches, tags and large files, in memory."""
+"""The content of the Hub on loopback: repositories with commits, branches, tags and large files, in memory."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Blob:
 
     @property
     def pointer(self) -> bytes:
-        """What git holds."""
+        """The content of the file in git."""
         spec = f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.sha256}\nsize {len(self.content)}\n"
         return spec.encode() if self.lfs else self.content
 
@@ -106,7 +106,7 @@ class Repo:
 
     @property
     def page(self) -> str:
-        """Where it is on the website."""
+        """Its path on the website."""
         return f"/datasets/{self.id}" if self.kind == "dataset" else f"/{self.id}"
 
     def add(self, ref: str, commit: Commit) -> Commit:
@@ -115,17 +115,17 @@ class Repo:
         return commit
 
     def ref(self, revision: str) -> str:
-        """The full name of a branch, tag or pull request; "" where there is none."""
+        """Return the full name of a branch, tag or pull request; "" if it does not exist."""
         names = (revision, f"refs/heads/{revision}", f"refs/tags/{revision}")
         return next((name for name in names if name in self.refs), "")
 
     def at(self, revision: str) -> Commit:
-        """The commit of a branch, tag, pull request or commit hash; seven characters of a hash will do."""
+        """Return the commit of a branch, tag, pull request or commit hash; seven characters of a hash are enough."""
         oid = self.refs.get(self.ref(revision), revision)
-        found = [each for each in self.commits if len(oid) >= 7 and each.startswith(oid)]
-        if not found:
+        matches = [commit for commit in self.commits if len(oid) >= 7 and commit.startswith(oid)]
+        if not matches:
             raise Refusal(404, f"Invalid rev id: {revision}", "RevisionNotFound")
-        return self.commits[found[0]]
+        return self.commits[matches[0]]
 
     def history(self, revision: str) -> Iterator[Commit]:
         commit: Commit | None = self.at(revision)
@@ -134,13 +134,19 @@ class Repo:
             commit = self.commits[commit.parent] if commit.parent else None
 
     def forget_unreachable(self) -> None:
-        """Drops the commits that no branch, tag or pull request leads to."""
-        self.commits = {each.oid: each for oid in self.refs.values() for each in self.history(oid)}
+        """Drop the commits that no branch, tag or pull request leads to."""
+        self.commits = {commit.oid: commit for oid in self.refs.values() for commit in self.history(oid)}
 
     def discuss(self, title: str, author: str, pull_request: bool, status: str = "open") -> dict[str, Any]:
         number, repo = len(self.discussions) + 1, {"name": self.id, "type": self.kind}
-        made = {"num": number, "ref": f"refs/pr/{number}", "title": title, "author": {"name": author}, "repo": repo}
-        self.discussions.append(made | {"createdAt": now(), "status": status, "isPullRequest": pull_request})
+        discussion = {
+            "num": number,
+            "ref": f"refs/pr/{number}",
+            "title": title,
+            "author": {"name": author},
+            "repo": repo,
+        }
+        self.discussions.append(discussion | {"createdAt": now(), "status": status, "isPullRequest": pull_request})
         return self.discussions[-1]
 
 
@@ -149,15 +155,15 @@ def goes_to_lfs(path: str, size: int) -> bool:
 
 
 def below(files: Files, path: str) -> Files:
-    """The file of that path, or the files in that folder; all for ``""``."""
+    """Return the file of that path, or the files in that folder; all for ``""``."""
     return {name: blob for name, blob in files.items() if not path or name == path or name.startswith(f"{path}/")}
 
 
 def metadata(readme: bytes) -> dict[str, Any] | None:
-    """The YAML at the top of a README; None where there is none."""
-    found = re.match(r"---[ \t]*\r?\n(.*?\n)?---[ \t]*(?:\r?\n|$)", readme.decode(errors="replace"), re.DOTALL)
+    """Return the YAML at the top of a README, or None."""
+    match = re.match(r"---[ \t]*\r?\n(.*?\n)?---[ \t]*(?:\r?\n|$)", readme.decode(errors="replace"), re.DOTALL)
     try:
-        read = yaml.safe_load(found[1] or "") if found else None
+        read = yaml.safe_load(match[1] or "") if match else None
         problem = "" if read is None or isinstance(read, dict) else "it must be a mapping"
     except yaml.YAMLError as error:
         problem = str(error)
@@ -168,7 +174,7 @@ def metadata(readme: bytes) -> dict[str, Any] | None:
 
 
 def described(repo: Repo, commit: Commit, path: str, expand: bool) -> dict[str, Any]:
-    """A file or folder as in a listing; empty where there is neither."""
+    """Describe a file or folder as in a listing; return an empty dictionary if it does not exist."""
     content = below(commit.files, path)
     if not content:
         return {}
@@ -187,9 +193,9 @@ def described(repo: Repo, commit: Commit, path: str, expand: bool) -> dict[str, 
 
 
 def applied(repo: Repo, files: Files, operations: list[dict[str, Any]]) -> Files:
-    """The files after all operations of a commit; a Refusal where one of them cannot be done."""
+    """Return the files after all operations of a commit; raise Refusal if one of them is impossible."""
     files = dict(files)
-    for kind, value in ((each["key"], each["value"]) for each in operations):
+    for kind, value in ((operation["key"], operation["value"]) for operation in operations):
         path = value["path"]
         if kind == "file":
             files[path] = Blob(base64.b64decode(value["content"]))

@@ -54,7 +54,7 @@ class Request:
 
 @dataclass
 class Fault:
-    """What shall go wrong, and how many times (None: always); see HubServer.fail."""
+    """A fault to cause, and how many times (None: always); see HubServer.fail."""
 
     times: int | None = 1
     after: int = 0
@@ -91,7 +91,7 @@ class HubServer:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> HubServer:
-        """After ``stop``: at the same address as before."""
+        """Start serving; after ``stop``, at the same address as before."""
         self.woken = threading.Event()
         self._server = _Server(("127.0.0.1", self.port), _Handler)
         self._server.hub, self.port = self, self._server.server_port
@@ -99,7 +99,7 @@ class HubServer:
         return self
 
     def stop(self) -> None:
-        """Nobody listens any more; connections are closed, stalled requests get no answer."""
+        """Stop listening and close connections; stalled requests get no answer."""
         if self._server:
             self.woken.set()
             self._server.stop()
@@ -111,7 +111,7 @@ class HubServer:
         self.stop()
 
     def reset(self) -> None:
-        """As new: no repositories, faults or requests. A stalled request does nothing and gets no answer."""
+        """Remove all repositories, faults and requests. A stalled request does nothing and gets no answer."""
         with self.lock:
             self.woken.set()
             self.woken = threading.Event()

@@ -16,10 +16,10 @@ RESULTS = ("model/model.safetensors", "metrics.json")
 
 
 class Ended(NamedTuple):
-    """How a process ended, and what it wrote to stderr."""
+    """The end of a process: its exit code and stderr."""
 
     code: int
-    told: str
+    stderr: str
 
 
 def trained(
@@ -55,12 +55,12 @@ def until_whole(folder: Path, command: Command) -> None:
 
 
 def same(folder: Path, undisturbed: Path) -> bool:
-    """Whether weights and scores of two finished runs agree in every byte."""
+    """Return True if weights and scores of two finished runs agree in every byte."""
     return all(hash_file(folder / file) == hash_file(undisturbed / file) for file in RESULTS)
 
 
 def damaged(checkpoint: Path, draw: random.Random) -> str:
-    """Cuts, changes or removes one file of a checkpoint; says what was done."""
+    """Cut, change or remove one file of a checkpoint; return what was done."""
     file = draw.choice(sorted(checkpoint.iterdir()))
     size = file.stat().st_size
     way = draw.choice(["cut", "changed", "removed"])

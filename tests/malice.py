@@ -10,7 +10,7 @@ import pytest
 
 
 class Canary:
-    """What a pickle of it does when it is opened: it makes a file."""
+    """An object whose pickle creates a file when it is opened."""
 
     def __init__(self, place: Path) -> None:
         self.place = place
@@ -21,7 +21,7 @@ class Canary:
 
 @pytest.fixture
 def canary(tmp_path: Path) -> Iterator[Path]:
-    """A file that comes to be if anything foreign is run; looked for after the test."""
+    """Return the path of a file that foreign code would create; check after the test that it does not exist."""
     place = tmp_path / "canary"
     yield place
     assert not place.exists()

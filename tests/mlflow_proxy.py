@@ -59,9 +59,9 @@ class MlflowProxy:
         self.counts.clear()
 
     def fail(self, ending: str, end: str | int, times: int = 1, method: str | None = None) -> None:
-        """Lets the first requests fail whose path ends so."""
-        self.rule = lambda asked, path, count: (
-            end if path.endswith(ending) and count <= times and method in (None, asked) else None
+        """Let the first requests fail whose path ends like this."""
+        self.rule = lambda own_method, path, count: (
+            end if path.endswith(ending) and count <= times and method in (None, own_method) else None
         )
 
 
@@ -69,7 +69,7 @@ class _Handler(Relaying):
     proxy: MlflowProxy
 
     def log_message(self, *_: Any) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
     def _any(self) -> None:
         proxy, path = self.proxy, self.path.partition("?")[0]

@@ -56,16 +56,16 @@ class MlflowServer:
 
 
 def runs_of(server: MlflowServer, experiment: str) -> list:
-    """The runs of an experiment, as the server knows them."""
+    """Return the runs of an experiment on the server."""
     import mlflow
 
     client = mlflow.MlflowClient(server.url)
-    found = client.get_experiment_by_name(experiment)
-    return list(client.search_runs([found.experiment_id])) if found else []
+    match = client.get_experiment_by_name(experiment)
+    return list(client.search_runs([match.experiment_id])) if match else []
 
 
 def steps_of(server: MlflowServer, run_id: str, metric: str) -> list[int]:
-    """At which steps a metric was logged, in order."""
+    """Return the steps at which a metric was logged, in order."""
     import mlflow
 
-    return [each.step for each in mlflow.MlflowClient(server.url).get_metric_history(run_id, metric)]
+    return [point.step for point in mlflow.MlflowClient(server.url).get_metric_history(run_id, metric)]

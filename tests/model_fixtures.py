@@ -55,8 +55,8 @@ def write_small_bert(
 
 @pytest.fixture(scope="session")
 def small_bert(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Makes such folders; the arguments are those of :func:`write_small_bert`."""
-    return lambda *given, **named: write_small_bert(tmp_path_factory.mktemp("bert") / "model", *given, **named)
+    """Return a function that writes such folders, with the arguments of :func:`write_small_bert`."""
+    return lambda *arguments, **named: write_small_bert(tmp_path_factory.mktemp("bert") / "model", *arguments, **named)
 
 
 @pytest.fixture(scope="session")

@@ -27,14 +27,14 @@ def execute(
     send: signal.Signals | None = None,
     when: Any = None,
 ) -> Any:
-    """Runs all cells in ``folder``, without a GPU.
+    """Run all cells in ``folder``, without a GPU.
 
     Args:
         notebook: Its outputs are filled in.
-        folder: The kernel's; its home lies in it.
+        folder: The working directory of the kernel; its home folder is inside.
         env: Added to the kernel's environment.
         send: A signal for the kernel, sent once ``when()`` is true.
-        when: Asked again and again while the cells run.
+        when: Called repeatedly while the cells run.
 
     Returns:
         The notebook.
@@ -78,7 +78,7 @@ def _with_this_interpreter() -> str:
 
 
 def read() -> Any:
-    """The Colab notebook as it is committed."""
+    """Return the Colab notebook as committed."""
     return nbformat.read(NOTEBOOK, as_version=4)
 
 
@@ -87,11 +87,11 @@ def code_cells(notebook: Any) -> list[Any]:
 
 
 def text_of(cell: Any) -> str:
-    """What a cell printed."""
-    return "".join(each.text for each in cell.outputs if each.output_type == "stream")
+    """Return what a cell printed."""
+    return "".join(output.text for output in cell.outputs if output.output_type == "stream")
 
 
 def cell_with(notebook: Any, call: str) -> Any:
-    """The one code cell that calls ``call``."""
-    (found,) = [cell for cell in code_cells(notebook) if f"{call}(" in cell.source]
-    return found
+    """Return the only code cell that calls ``call``."""
+    (match,) = [cell for cell in code_cells(notebook) if f"{call}(" in cell.source]
+    return match

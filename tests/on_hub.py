@@ -1,4 +1,4 @@
-"""Where the tests publish, and what is to be seen there afterwards."""
+"""The repositories that the tests publish to, and their state afterwards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BOTH = ("--repo-id", MODEL, "--dataset-repo-id", DATA)
 
 
 class AfterAPush(NamedTuple):
-    """A run that was pushed, what the Hub has then, and which endpoints it was asked for."""
+    """A run that was pushed, the repositories of the Hub afterwards, and the endpoints that were called."""
 
     run: Path
     repos: dict[tuple[str, str], Repo]
@@ -22,7 +22,7 @@ class AfterAPush(NamedTuple):
 
 
 def published(hub: HubServer) -> list[str]:
-    """Repositories with a commit besides their first, on any branch."""
+    """Return the repositories that have more than their first commit, on any branch."""
     return [repo_id for (_, repo_id), repo in hub.repos.items() if len(repo.commits) > 1 or repo.lfs]
 
 
@@ -31,20 +31,20 @@ def titles(hub: HubServer, repo_id: str, kind: str = "model", revision: str = "m
 
 
 def commits_of_ours(hub: HubServer) -> tuple[int, int]:
-    """How many commits there are on main of dataset and model, besides the first."""
+    """Count the commits on main of dataset and model, without the first."""
     return len(hub.commits(DATA, "dataset")) - 1, len(hub.commits(MODEL)) - 1
 
 
 def changed_by_last(hub: HubServer, repo_id: str, kind: str = "model") -> set[str]:
-    """Paths that the newest commit added, changed or removed."""
+    """Return the paths that the newest commit added, changed or removed."""
     now, before = (commit.files for commit in hub.commits(repo_id, kind)[:2])
     return {path for path in now.keys() | before.keys() if now.get(path) != before.get(path)}
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """Every file below a folder."""
+    """Return the sha256 of every file below a folder."""
     return {
-        str(each.relative_to(folder)): hashlib.sha256(each.read_bytes()).hexdigest()
-        for each in sorted(folder.rglob("*"))
-        if each.is_file()
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
     }

@@ -165,14 +165,14 @@ def published(hub: HubServer, pushed_run: Path) -> Published:
 
 @dataclass
 class Verdict:
-    """What ``s140 verify --json`` said."""
+    """The answer of ``s140 verify --json``."""
 
     code: int
     result: dict[str, Any]
     stderr: str
 
     def named(self, verdict: str = "false") -> str:
-        """The claims with this verdict, one a line, with what was claimed and found, and why."""
+        """Return the claims with this verdict, one a line, with the claimed and measured values and the reason."""
         checks = [item for item in self.result.get("checks", []) if item["verdict"] == verdict]
         return "\n".join(
             f"{check['claim']} | {check['claimed']} | {check['measured']} | {check['why']}" for check in checks
@@ -181,7 +181,7 @@ class Verdict:
 
 @pytest.fixture
 def verify() -> Callable[..., Verdict]:
-    """Runs ``s140 verify … --json``; an exception that is not the package's own goes through."""
+    """Return a function that runs ``s140 verify … --json``; it lets foreign exceptions through."""
 
     def invoke(*arguments: object) -> Verdict:
         words = [str(item) for item in ("verify", *arguments, "--json")]
@@ -192,7 +192,7 @@ def verify() -> Callable[..., Verdict]:
 
 
 def another_digit(where: str) -> Callable[[str], str]:
-    """Changes the last digit of what the first group of a pattern finds."""
+    """Return a function that changes the last digit of the first group of a pattern."""
 
     def change(text: str) -> str:
         result = re.search(where, text)
@@ -204,7 +204,7 @@ def another_digit(where: str) -> Callable[[str], str]:
 
 
 def other_weights(file: Path) -> None:
-    """Of the same shapes, and of the same size on disk."""
+    """Write weights with the same shapes and the same size on disk."""
     from safetensors.torch import load_file, save_file
 
     weights = {name: tensor.flip(0) if "bias" in name else tensor * 1.01 for name, tensor in load_file(file).items()}
@@ -212,7 +212,7 @@ def other_weights(file: Path) -> None:
 
 
 def rewrite_page(published: Published) -> None:
-    """The page agrees with its own files again: whoever cheats is careful."""
+    """Let the page agree with its own files again, as a careful forger would."""
     from sentiment140_bert.cards import facts, metadata, model
 
     files = published.hub.files(MODEL)

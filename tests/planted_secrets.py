@@ -87,28 +87,28 @@ def planted(home: Path) -> dict[str, str]:
 
 
 def spellings(secret: str) -> list[bytes]:
-    """As it is, in JSON, in an address, in an address once more, and as part of something in base64."""
+    """Return the spellings of a secret: plain, in JSON, in an address, quoted twice, and inside base64."""
     raw = secret.encode()
-    found = {raw, json.dumps(secret)[1:-1].encode(), quote(secret, safe="").encode(), quote(quote(secret)).encode()}
+    forms = {raw, json.dumps(secret)[1:-1].encode(), quote(secret, safe="").encode(), quote(quote(secret)).encode()}
     for before in range(3):
         coded = base64.b64encode(b"?" * before + raw + b"?" * (-(before + len(raw)) % 3))
-        found.add(coded[4 * bool(before) : -4])
-    return sorted(found)
+        forms.add(coded[4 * bool(before) : -4])
+    return sorted(forms)
 
 
 def holding(secret: str, content: dict[str, bytes]) -> list[str]:
-    """The names of what a secret is in."""
-    return [name for name, each in content.items() if any(form in each for form in spellings(secret))]
+    """Return the names of the contents that hold a secret."""
+    return [name for name, value in content.items() if any(form in value for form in spellings(secret))]
 
 
 def files_below(folder: Path, home: Path) -> dict[str, bytes]:
-    """Every file with its name, names of folders included, except for those that :func:`planted` wrote."""
-    ours = {home / name for name in (".netrc", "hf/token", "hf/stored_tokens", ".databrickscfg", ".git-credentials")}
-    ours |= {home / name for name in (".mlflow/credentials", ".aws/credentials", ".aws/config")}
-    ours |= {home / ".config/git/credentials"}
-    found = {}
+    """Return every file with its name, including names of folders, except those that :func:`planted` wrote."""
+    planted = {home / name for name in (".netrc", "hf/token", "hf/stored_tokens", ".databrickscfg", ".git-credentials")}
+    planted |= {home / name for name in (".mlflow/credentials", ".aws/credentials", ".aws/config")}
+    planted |= {home / ".config/git/credentials"}
+    content = {}
     for path in sorted(folder.rglob("*")):
-        if path not in ours:
+        if path not in planted:
             name = os.fspath(path.relative_to(folder))
-            found[name] = name.encode() + (b"\n" + path.read_bytes() if path.is_file() else b"")
-    return found
+            content[name] = name.encode() + (b"\n" + path.read_bytes() if path.is_file() else b"")
+    return content

@@ -1,4 +1,4 @@
-"""What servers on loopback that pass requests on have in common."""
+"""The common base of servers on loopback that relay requests."""
 
 from __future__ import annotations
 

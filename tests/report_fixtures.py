@@ -38,7 +38,7 @@ def full_split(split: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, A
         for at in range(1, 21)
     ]
     bins = split["calibration"]["bins"]
-    softer = [each | {"predicted": 0.5 + (each["predicted"] - 0.5) * 0.85} for each in bins]
+    softer = [place | {"predicted": 0.5 + (place["predicted"] - 0.5) * 0.85} for place in bins]
     full = {
         "risk_coverage": coverage,
         "abstaining": {
@@ -141,8 +141,8 @@ def write_predictions(run: RunDir, rows: list[dict[str, Any]]) -> None:
 
 def wrong_rows(rows: list[dict[str, Any]], split: str) -> list[dict[str, Any]]:
     """Rows of a split that were answered wrong, the surest first."""
-    mine = [row for row in rows if row["split"] == split and row["label"] != 2]
-    wrong = [row for row in mine if (row["positive"] >= 0.5) != (row["label"] == 1)]
+    own_rows = [row for row in rows if row["split"] == split and row["label"] != 2]
+    wrong = [row for row in own_rows if (row["positive"] >= 0.5) != (row["label"] == 1)]
     return sorted(wrong, key=lambda row: -abs(row["positive"] - 0.5))
 
 
@@ -150,11 +150,11 @@ def wrong_rows(rows: list[dict[str, Any]], split: str) -> list[dict[str, Any]]:
 def scored_run(smallest_run: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     """The run with all that scoring writes; some of the tweets that it gets wrong mean harm. Not to be changed."""
     folder = tmp_path_factory.mktemp("scored") / "scored"
-    found = RunDir(shutil.copytree(smallest_run, folder, ignore=shutil.ignore_patterns("checkpoints")))
-    rows = pq.read_table(found.predictions).to_pylist()
+    run = RunDir(shutil.copytree(smallest_run, folder, ignore=shutil.ignore_patterns("checkpoints")))
+    rows = pq.read_table(run.predictions).to_pylist()
     wrong = wrong_rows(rows, "test") + wrong_rows(rows, "manual")
     assert len(wrong) >= len(HOSTILE_TWEETS)
     for row, text in zip(wrong, HOSTILE_TWEETS, strict=False):
         row["text"] = text
-    write_predictions(found, rows)
-    return found
+    write_predictions(run, rows)
+    return run

@@ -54,8 +54,8 @@ def table(spark: Any) -> Iterator[Callable[..., str]]:
         return full
 
     yield write
-    for each in written:
-        spark.sql(f"DROP TABLE IF EXISTS {each}")
+    for table in written:
+        spark.sql(f"DROP TABLE IF EXISTS {table}")
 
 
 @pytest.fixture

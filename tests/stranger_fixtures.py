@@ -58,8 +58,8 @@ def put_link(run: Path, name: str, target: Path) -> None:
 
 def invoke(words: list[str], run: Path, encoder: Path) -> Result:
     replaced = {"RUN": [str(run)], "FLAGS": flags(model_name_or_path=encoder, num_train_epochs=1)}
-    given = [part for word in words for part in replaced.get(word, [word])]
-    return CliRunner().invoke(main, given)
+    arguments = [part for word in words for part in replaced.get(word, [word])]
+    return CliRunner().invoke(main, arguments)
 
 
 @pytest.fixture

@@ -153,7 +153,7 @@ def _mount(source: str, folder: Path, kind: str, flags: int, options: str = "") 
 
 
 def close(descriptor: int) -> None:
-    """As ``>&-`` in a shell; Python has no such stream then."""
+    """Close a stream, as ``>&-`` does in a shell; Python then has no such stream."""
     os.close(descriptor)
     setattr(sys, ("stdin", "stdout", "stderr")[descriptor], None)
 
@@ -170,13 +170,13 @@ def limit(kind: int, most: int) -> None:
 
 
 def limit_memory(more: int) -> None:
-    """So many bytes of address space more than what is in use."""
+    """Allow this many bytes of address space more than are in use."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit(resource.RLIMIT_AS, pages * resource.getpagesize() + more)
 
 
 def plain_locale() -> None:
-    """What Python does in the locale C, with its UTF-8 mode off."""
+    """Set up the streams as Python does in the locale C, with its UTF-8 mode off."""
     os.environ |= {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     locale.setlocale(locale.LC_ALL, "C")
     sys.stdout = open(1, "w", encoding="ascii", errors="surrogateescape", closefd=False)  # noqa: SIM115
@@ -184,19 +184,19 @@ def plain_locale() -> None:
 
 
 def encode_output(encoding: str) -> None:
-    """What Python does where PYTHONIOENCODING or the locale names an encoding."""
+    """Set up the streams as Python does where PYTHONIOENCODING or the locale names an encoding."""
     sys.stdout = open(1, "w", encoding=encoding, closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", 1, encoding=encoding, errors="backslashreplace", closefd=False)  # noqa: SIM115
 
 
 def set_times(folder: Path, seconds: int) -> None:
-    """Every file was written at another time: the clock was wrong then, or is now."""
+    """Set the time of every file, as if the clock was wrong then, or is now."""
     for path in (folder, *folder.rglob("*")):
         os.utime(path, (seconds, seconds))
 
 
 def without_folder() -> None:
-    """The working directory was removed."""
+    """Change to a working directory, and remove it."""
     os.chdir(tempfile.mkdtemp())
     Path.cwd().rmdir()
 
@@ -252,7 +252,7 @@ ALLOWED = {
 
 
 class Outcome(NamedTuple):
-    """How a process ended, and what is wrong with that or with what it left."""
+    """The end of a process, and what is wrong with it or with the files that it left."""
 
     code: int
     stderr: str
@@ -286,11 +286,11 @@ def run_under(condition: str, place: Path, words: Sequence[object]) -> Outcome:
 
 def damage(place: Path) -> list[str]:
     """Return what is half written: leftovers, and files that cannot be read."""
-    found = [str(path.relative_to(place)) for path in (place / "tmp").iterdir()]
+    faults = [str(path.relative_to(place)) for path in (place / "tmp").iterdir()]
     for path in (path for name in WRITTEN for path in sorted((place / name).rglob("*"))):
         try:
             if path.name.startswith(TEMPORARY):
-                found.append(f"left: {path.relative_to(place)}")
+                faults.append(f"left: {path.relative_to(place)}")
             elif path.suffix == ".json":
                 json.loads(path.read_text("utf-8"))
             elif path.suffix == ".safetensors":
@@ -298,8 +298,8 @@ def damage(place: Path) -> list[str]:
             elif path.suffix == ".parquet":
                 pq.read_metadata(path)
         except (OSError, ValueError, SafetensorError) as error:
-            found.append(f"{path.relative_to(place)}: {error}")
-    return found
+            faults.append(f"{path.relative_to(place)}: {error}")
+    return faults
 
 
 def modes(place: Path) -> dict[str, int]:

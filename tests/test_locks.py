@@ -115,7 +115,7 @@ def test_a_folder_that_was_made_for_it_and_stays_empty_is_removed(tmp_path: Path
 
 
 def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
-    """What somebody has written to within the hour stays, for its writer may live: a folder by its newest file."""
+    """Keep what was written within the last hour: its writer may be alive. A folder counts by its newest file."""
     old, young = time.time() - 3600 - 600, time.time() - 3600 + 600
     files = {"old.json": old, "young.json": young}
     folders = {"old": (old, old), "with a young file": (old, young), "young itself": (young, old)}
@@ -131,16 +131,18 @@ def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
             if file != folder:
                 file.write_bytes(b"half")
             os.utime(file, (moment, moment))
-    (tmp_path / "model" / "old of somebody").write_text("whole")
-    os.utime(tmp_path / "model" / "old of somebody", (old, old))
+    (tmp_path / "model" / "old file").write_text("whole")
+    os.utime(tmp_path / "model" / "old file", (old, old))
     with lock_folder(tmp_path, "training"):
         left = {path.name.removeprefix(TEMPORARY) for path in (tmp_path / "model").iterdir()}
-    assert left == {"young.json", "with a young file", "young itself", "old of somebody"}
+    assert left == {"young.json", "with a young file", "young itself", "old file"}
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
-def test_no_mere_file_is_a_lock_where_there_are_none(number: int, tmp_path: Path, monkeypatch, caplog) -> None:
-    """As on some network drives; there is none here, so the answer of the kernel is played."""
+def test_warns_instead_of_locking_where_locks_are_not_supported(
+    number: int, tmp_path: Path, monkeypatch, caplog
+) -> None:
+    """Imitate the kernel's answer on some network drives; the test machine has none."""
 
     def refuse(*_: object) -> None:
         raise OSError(number, os.strerror(number))

@@ -44,10 +44,10 @@ def clone(tmp_path: Path) -> Path:
 
 
 def set_up(clone: Path) -> list[str]:
-    """What was called."""
+    """Run the setup, and return the commands that it called."""
     command = ["bash", "-c", ". scripts/setup.sh offline"]
-    given = os.environ | {"PYTHON": str(clone / "python")}
-    done = subprocess.run(command, cwd=clone, env=given, capture_output=True, text=True, timeout=60)
+    environment = os.environ | {"PYTHON": str(clone / "python")}
+    done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     calls = clone / "calls"
     heard = calls.read_text().splitlines() if calls.exists() else []
@@ -55,14 +55,14 @@ def set_up(clone: Path) -> list[str]:
     return heard
 
 
-def test_an_environment_without_pip_is_made_anew(clone: Path) -> None:
-    """As a venv is that was cut off while it was made."""
+def test_recreates_an_environment_without_pip(clone: Path) -> None:
+    """Imitate a venv whose creation was cut off."""
     program(clone / ".venv/bin/python", "#!/bin/sh\necho 'No module named pip' >&2\nexit 1\n")
     (clone / ".venv/left_over").write_text("")
     assert set_up(clone) == ["-m venv --clear .venv", INSTALLED]
 
 
-def test_an_environment_is_made_once_and_installed_into_when_something_changed(clone: Path) -> None:
+def test_creates_an_environment_once_and_installs_again_after_changes(clone: Path) -> None:
     assert set_up(clone) == ["-m venv --clear .venv", INSTALLED]
     assert set_up(clone) == []
     (clone / "constraints.txt").write_text("")
@@ -70,15 +70,15 @@ def test_an_environment_is_made_once_and_installed_into_when_something_changed(c
 
 
 @pytest.mark.long
-def test_the_quickstart_leaves_somebodys_run_alone(clone: Path, small_run: Path) -> None:
-    """A run of other tweets in the folder that `s140 train --recipe quickstart` writes to as well."""
+def test_the_quickstart_does_not_touch_another_run(clone: Path, small_run: Path) -> None:
+    """Put a run of other tweets into the folder that `s140 train --recipe quickstart` also uses."""
     run = Path(shutil.copytree(small_run, clone / "runs" / "quickstart"))
     (clone / "scripts" / "setup.sh").write_text('set -euo pipefail; cd "$(dirname "${BASH_SOURCE[0]}")/.."\n')
     program(clone / "bin" / "s140", f'#!/bin/sh\nexec {sys.executable} -m sentiment140_bert "$@"\n')
-    before = {each: each.read_bytes() for each in run.rglob("*") if each.is_file()}
-    given = os.environ | {"PATH": f"{clone / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    environment = os.environ | {"PATH": f"{clone / 'bin'}{os.pathsep}{os.environ['PATH']}"}
     command = ["bash", "scripts/quickstart.sh"]
-    done = subprocess.run(command, cwd=clone, env=given, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=200)
     assert done.returncode == 1
     assert "holds a finished run that was started with another recipe" in done.stderr
-    assert {each: each.read_bytes() for each in run.rglob("*") if each.is_file()} == before
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before

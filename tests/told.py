@@ -1,4 +1,4 @@
-"""Telling trackers of a finished run in this process, without a training."""
+"""Sync the trackers of a finished run in this process, without training."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from sentiment140_bert.tracking import open_trackers, tracks
 
 
 def tell(path: Path, *names: str, **settings: Any) -> bool:
-    """Tells them all that they have not heard; ``settings`` change the recipe, the model stays here unless it is
-    to be logged. Whether they know everything now.
+    """Send the trackers everything they lack; return True if they then have everything.
+
+    ``settings`` change the recipe; the model is not sent unless it is to be logged.
     """
     recipe = saved_recipe(path).with_values({"report_to": list(names), "log_model": False} | settings)
     with open_trackers(names, lambda: tracks.describe_tracked_run(RunDir(path), recipe)) as tracking:
@@ -20,7 +21,7 @@ def tell(path: Path, *names: str, **settings: Any) -> bool:
 
 
 def change_scores(path: Path) -> None:
-    """As after scoring again: there is something new to tell."""
+    """Change the scores, as scoring again would, so that there is something new to sync."""
     metrics = path / "metrics.json"
     before = metrics.read_text()
     metrics.write_text(before.replace('"n": 60', '"n": 59', 1))

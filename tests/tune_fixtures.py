@@ -96,7 +96,7 @@ def read(folder: Path, name: str = "tuning.json") -> dict[str, Any]:
 
 def what_came_out(folder: Path) -> list[tuple[Any, ...]]:
     names = ("number", "state", "value", "values", "scores")
-    return [tuple(each[name] for name in names) for each in read(folder)["trials"]]
+    return [tuple(trial[name] for name in names) for trial in read(folder)["trials"]]
 
 
 def rows_of(folder: Path) -> list[tuple[int, str]]:

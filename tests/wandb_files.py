@@ -49,32 +49,32 @@ def records(path: Path) -> Iterator[Any]:
 
 
 def segments(folder: Path) -> list[Path]:
-    """The ``.wandb`` files of a run directory, oldest first."""
+    """Return the ``.wandb`` files of a run directory, oldest first."""
     return sorted((folder / "wandb").glob("*run-*/*.wandb"))
 
 
-def kept(path: Path) -> Kept:
-    """What one segment holds."""
-    found = Kept(set(), set(), [], "", {}, {}, {}, set(), [])
+def read_segment(path: Path) -> Kept:
+    """Return the content of one segment."""
+    result = Kept(set(), set(), [], "", {}, {}, {}, set(), [])
     for record in records(path):
         kind = record.WhichOneof("record_type")
         if kind == "run":
-            found.ids.add(record.run.run_id)
-            found.names.add(record.run.display_name)
-            found = found._replace(tags=list(record.run.tags), group=record.run.run_group)
-            found.config.update(_values(record.run.config.update))
+            result.ids.add(record.run.run_id)
+            result.names.add(record.run.display_name)
+            result = result._replace(tags=list(record.run.tags), group=record.run.run_group)
+            result.config.update(_values(record.run.config.update))
         elif kind == "config":
-            found.config.update(_values(record.config.update))
+            result.config.update(_values(record.config.update))
         elif kind == "history":
             row = _values(record.history.item)
-            found.history.setdefault(row["_step"], {}).update(row)
+            result.history.setdefault(row["_step"], {}).update(row)
         elif kind == "summary":
-            found.summary.update(_values(record.summary.update))
+            result.summary.update(_values(record.summary.update))
         elif kind == "files":
-            found.files.update(each.path for each in record.files.files)
+            result.files.update(entry.path for entry in record.files.files)
         elif kind == "exit":
-            found.exits.append(record.exit.exit_code)
-    return found
+            result.exits.append(record.exit.exit_code)
+    return result
 
 
 def _values(items: Any) -> dict[str, Any]:

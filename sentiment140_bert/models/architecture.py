@@ -68,7 +68,7 @@ def set_dropouts(config: PreTrainedConfig, dropouts: Mapping[str, float | None])
     for name, value in dropouts.items():
         if name not in before:
             raise ModelError(
-                f"{name}: a {config.model_type} model has no such dropout.",
+                f"{name}: {config.model_type} models have no such dropout.",
                 f"It has {', '.join(before) or 'none that is known'}; omit {name}.",
             )
         setattr(config, _translate_dropout(config, name), value)

@@ -21,7 +21,7 @@ def test_contenders_take_turns_each_in_its_own_process(tmp_path: Path) -> None:
     worked = [line.split() for line in log.read_text().splitlines()]
     assert [name for name, _ in worked] == list("abcbcacab")
     assert len({process for _, process in worked}) == 3
-    assert all(len(made) == 3 for made in turns.values())
+    assert all(len(rounds) == 3 for rounds in turns.values())
 
 
 def test_seconds_are_the_contenders_own_or_the_clocks(tmp_path: Path) -> None:
@@ -59,14 +59,14 @@ def test_a_process_that_dies_loses_nobody_elses_turns(tmp_path: Path) -> None:
     assert report["ratios"] == {"package / dying": 12.0}
 
 
-def test_a_process_that_is_killed_while_it_waits_loses_nobody_elses_turns(tmp_path: Path) -> None:
-    """Killed after its first turn, so that it cannot be told to begin its second."""
+def test_a_process_killed_while_it_waits_does_not_cost_the_turns_of_others(tmp_path: Path) -> None:
+    """Kill it after its first turn, so that its second one cannot start."""
     log = tmp_path / "log"
 
-    def kill(said: str) -> None:
-        if said.startswith("round 1 of 3  Idle"):
+    def kill(line: str) -> None:
+        if line.startswith("round 1 of 3  Idle"):
             idle = int(log.read_text().split()[-1])
-            (process,) = [each for each in multiprocessing.active_children() if each.pid == idle]
+            (process,) = [child for child in multiprocessing.active_children() if child.pid == idle]
             process.kill()
             process.join()
 
@@ -76,10 +76,10 @@ def test_a_process_that_is_killed_while_it_waits_loses_nobody_elses_turns(tmp_pa
     assert "killed, perhaps for memory" in failed["idle"]
 
 
-def test_what_goes_on_is_told(tmp_path: Path) -> None:
-    told: list[str] = []
-    alternate([contender("a", tmp_path / "log", 2.0)], 1, told.append)
-    assert told == ["getting ready: A", "round 1 of 1  A: 6.0 tweets/s"]
+def test_reports_progress(tmp_path: Path) -> None:
+    lines: list[str] = []
+    alternate([contender("a", tmp_path / "log", 2.0)], 1, lines.append)
+    assert lines == ["getting ready: A", "round 1 of 1  A: 6.0 tweets/s"]
 
 
 def turn(speed: float) -> Measured:
@@ -107,7 +107,7 @@ def test_the_share_of_the_ceiling() -> None:
 
 
 def test_memory_may_be_unknown() -> None:
-    """As on Windows."""
+    """Report None, as on Windows."""
     unknown = Measured(slow_work.Work(tweets=1), 1.0, None)
     report = summarize([Contender("package", "Package", slow_work.unable)], {"package": [unknown] * 2}, {})
     assert report["contenders"]["package"]["memory"] is None

@@ -25,20 +25,22 @@ def test_both_ways_are_trained_with_each_seed_and_scored_on_the_same_tweets(run_
         main, *flags(), "--model-name-or-path", small_bert(dropout=0.1), "--seeds", 2,
         "--max-steps", 2, "--per-device-train-batch-size", 8, "--json",
     )  # fmt: skip
-    found = json.loads(answer.stdout)
-    assert [(run["way"], run["seed"]) for run in found["runs"]] == [
+    report = json.loads(answer.stdout)
+    assert [(run["way"], run["seed"]) for run in report["runs"]] == [
         (way, seed) for seed in (42, 43) for way in ("package", "trainer")
     ]
-    assert all(0 <= run[name] <= 1 for run in found["runs"] for name in ("validation", "test"))
-    ours, theirs = ([run["test"] for run in found["runs"] if run["way"] == way] for way in ("package", "trainer"))
-    assert found["means"]["package"]["test"] == pytest.approx(sum(ours) / 2)
-    assert found["difference"]["mean"] == pytest.approx((sum(ours) - sum(theirs)) / 2)
-    assert found["rows"]["train"] > 0
+    assert all(0 <= run[name] <= 1 for run in report["runs"] for name in ("validation", "test"))
+    package_scores, trainer_scores = (
+        [run["test"] for run in report["runs"] if run["way"] == way] for way in ("package", "trainer")
+    )
+    assert report["means"]["package"]["test"] == pytest.approx(sum(package_scores) / 2)
+    assert report["difference"]["mean"] == pytest.approx((sum(package_scores) - sum(trainer_scores)) / 2)
+    assert report["rows"]["train"] > 0
 
 
 def test_what_a_plain_trainer_does_not_have_is_refused(run_script) -> None:
-    said = run_script(main, *flags(layerwise_lr_decay=0.9), code=1).stderr
-    assert "layerwise_lr_decay is 0.9, and a plain Trainer has one rate for all" in said
+    stderr = run_script(main, *flags(layerwise_lr_decay=0.9), code=1).stderr
+    assert "layerwise_lr_decay is 0.9, and a plain Trainer has one rate for all" in stderr
 
 
 @pytest.mark.parametrize("way", [package, trainer])
@@ -49,7 +51,7 @@ def test_both_ways_are_asked_for_the_recipes_dropout(small_bert, tmp_path: Path,
     small = AlbertConfig(embedding_size=8, hidden_size=16, num_attention_heads=2, intermediate_size=16, vocab_size=99)
     AlbertModel(small).save_pretrained(tmp_path)
     other = recipe.with_values({"model_name_or_path": str(tmp_path), "classifier_dropout": 0.3})
-    with pytest.raises(ModelError, match="classifier_dropout: a model of the kind albert has no such dropout"):
+    with pytest.raises(ModelError, match="classifier_dropout: albert models have no such dropout"):
         way(other, data)
 
 
@@ -60,15 +62,15 @@ def test_what_is_counted_as_right_is_the_label(small_bert) -> None:
     model = models.load_encoder(recipe.model.model_name_or_path)
     torch.nn.init.zeros_(model.classifier.weight)
     model.classifier.bias.data = torch.tensor([0.0, 1.0])
-    found = score(model, data)
-    assert set(found) == {"validation", "test", "manual"}
-    for name, right in found.items():
+    correct = score(model, data)
+    assert set(correct) == {"validation", "test", "manual"}
+    for name, right in correct.items():
         assert right.tolist() == [label == 1 for label in data[0].splits()[name]["label"]]
 
 
 def test_the_interval_of_a_difference_is_students() -> None:
-    """By hand: differences 1, 2, 3 have the mean 2, the deviation 1, and t = 4.3027 for two degrees of freedom."""
-    found = subtract([2, 3, 4], [1, 1, 1])
-    assert found["mean"] == 2
-    assert found["high"] - found["mean"] == pytest.approx(4.30265 / 3**0.5, rel=1e-4)
+    """Compare with values by hand: differences 1, 2, 3 have mean 2, deviation 1, and t = 4.3027 for two degrees of freedom."""
+    difference = subtract([2, 3, 4], [1, 1, 1])
+    assert difference["mean"] == 2
+    assert difference["high"] - difference["mean"] == pytest.approx(4.30265 / 3**0.5, rel=1e-4)
     assert subtract([2], [1]) == {"mean": 1, "low": None, "high": None}

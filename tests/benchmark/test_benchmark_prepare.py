@@ -26,7 +26,7 @@ def file(write, tmp_path: Path) -> str:
 
 @pytest.mark.parametrize("way", [pandas_map, package, tokenizer_alone])
 def test_every_way_prepares_the_same_tweets(file: str, cache: Path, way) -> None:
-    """Of 204 rows one repeats another, two contradict each other, and one is empty."""
+    """Prepare 204 rows, of which one is a duplicate, two contradict each other, and one is empty."""
     turn = way(file=file, tokenizer="bundled:minilm", max_length=8)
     first, second = turn(), turn()
     assert (first.tweets, first.tokens) == (second.tweets, second.tokens) == (200, 200 * 8)
@@ -59,7 +59,7 @@ def test_the_script_prints_figures_and_ratios(write, run_script) -> None:
         100,
         None,
     )
-    assert {name: each["tweets"] for name, each in result["contenders"].items()} == {
+    assert {name: contender["tweets"] for name, contender in result["contenders"].items()} == {
         "pandas_map": 100,
         "package": 100,
         "tokenizer_alone": 100,

@@ -24,8 +24,8 @@ def shape(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("width", [None, 32])
-def test_a_plain_trainer_counts_the_tokens_that_are_no_padding(shape: str, width: int | None) -> None:
-    """Of three steps the first is not counted."""
+def test_a_plain_trainer_does_not_count_padding(shape: str, width: int | None) -> None:
+    """Count three steps without the first."""
     same = [TOKENS[0]] * 24
     work = plain_trainer(shape, same, 8, width)()
     assert (work.tweets, work.tokens) == (16, 16 * len(TOKENS[0]))
@@ -51,12 +51,12 @@ def test_the_script_prints_figures_and_ratios(shape: str, run_script) -> None:
     )  # fmt: skip
     result = json.loads(answer.stdout)
     assert set(result["contenders"]) == {"trainer", "package"}
-    for each in result["contenders"].values():
-        assert each["tweets"] == 48
-        assert len(each["rounds"]) == 2
-        assert each["tweets_per_second"] == pytest.approx(sum(each["rounds"]) / 2, abs=0.02)
-        assert each["share_of_ceiling"] == pytest.approx(
-            each["tokens_per_second"] * result["flops_per_token"] / result["ceiling"] / 1e9, rel=0.01, abs=1e-3
+    for contender in result["contenders"].values():
+        assert contender["tweets"] == 48
+        assert len(contender["rounds"]) == 2
+        assert contender["tweets_per_second"] == pytest.approx(sum(contender["rounds"]) / 2, abs=0.02)
+        assert contender["share_of_ceiling"] == pytest.approx(
+            contender["tokens_per_second"] * result["flops_per_token"] / result["ceiling"] / 1e9, rel=0.01, abs=1e-3
         )
     assert set(result["ratios"]) == {"package / trainer"}
     assert result["machine"]["cpu"]

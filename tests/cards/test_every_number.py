@@ -68,8 +68,8 @@ class Known:
         text = html.unescape(re.sub(r"\\(?=[!-/:-@\[-`{-~])", "", card))
         for pattern in LEFT_OUT:
             text = re.sub(pattern, " ", text, flags=re.DOTALL)
-        for known in (*self.texts, *NAMES):
-            text = re.sub(rf"(?<![\w.-]){re.escape(known)}(?![\w-])", " ", text)
+        for name in (*self.texts, *NAMES):
+            text = re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", " ", text)
         return [word for item in WORD.findall(text) if not self.shows(word := item.strip(".,"))]
 
 
@@ -146,14 +146,14 @@ WHERE = (
 
 
 def test_a_card_with_one_digit_changed_is_caught(small_run: Path) -> None:
-    text, known = card_of(small_run), of_run(small_run)
+    text, facts = card_of(small_run), of_run(small_run)
     passed = []
     for where in WHERE:
         result = re.search(where, text)
         assert result, where
         at = result.end(1) - 1
         changed = text[:at] + ("7" if text[at] != "7" else "3") + text[at + 1 :]
-        if not known.unfounded(changed):
+        if not facts.unfounded(changed):
             passed.append(where)
     assert passed == []
 

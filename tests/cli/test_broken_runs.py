@@ -53,12 +53,12 @@ READ_ALL_TWEETS = ("compare", "suspects", "by model", "evaluate")  # slower: dam
 
 @pytest.fixture
 def copies(smallest_run: Path, tmp_path: Path) -> Iterator[RunDir]:
-    """Copies of a finished run, as many as are taken."""
+    """Yield copies of a finished run, as many as are taken."""
     return (RunDir(shutil.copytree(smallest_run, tmp_path / f"run-{number}")) for number in itertools.count())
 
 
 @pytest.fixture
-def mine(copies: Iterator[RunDir]) -> RunDir:
+def run(copies: Iterator[RunDir]) -> RunDir:
     return next(copies)
 
 
@@ -132,10 +132,10 @@ def test_a_run_that_is_to_go_on(copies: Iterator[RunDir], call, whole: bool) -> 
 
 
 @pytest.mark.parametrize("how", ["wrong types", "no text"])
-def test_all_of_them_are_overwritten(mine: RunDir, call, how: str) -> None:
+def test_overwrite_replaces_all_of_them(run: RunDir, call, how: str) -> None:
     for file in FILES:
-        damage(mine.path / file, how)
-    result = call(mine, ["train", "--output-dir", "RUN", "FLAGS", "--overwrite"])
+        damage(run.path / file, how)
+    result = call(run, ["train", "--output-dir", "RUN", "FLAGS", "--overwrite"])
     assert result.exit_code == 0, result.output
 
 
@@ -148,8 +148,8 @@ READERS: dict[str, Callable[[RunDir], object]] = {
 }
 
 
-def test_reading_says_what_is_wrong(tmp_path: Path) -> None:
-    """Of a file that may hold anything, nothing is no damage."""
+def test_reading_names_the_damaged_file(tmp_path: Path) -> None:
+    """Name the damaged file; an empty object is valid where every key is optional."""
     for number, (file, how) in enumerate(itertools.product(FILES[:-1], (*DAMAGE, "a folder", "a pipe"))):
         run = RunDir(tmp_path / str(number))
         run.path.mkdir()
@@ -162,40 +162,40 @@ def test_reading_says_what_is_wrong(tmp_path: Path) -> None:
             assert file in caught.value.message, how
 
 
-def test_an_environment_lacks_its_training_only_until_the_run_is_finished(mine: RunDir) -> None:
-    environment = json.loads(mine.environment.read_text("utf-8"))
+def test_an_environment_lacks_its_training_only_until_the_run_is_finished(run: RunDir) -> None:
+    environment = json.loads(run.environment.read_text("utf-8"))
     del environment["training"]
-    write_json(mine.environment, environment)
+    write_json(run.environment, environment)
     with pytest.raises(RunError, match="training"):
-        mine.read_environment()
-    mine.metrics.unlink()
-    assert mine.read_environment() == environment
+        run.read_environment()
+    run.metrics.unlink()
+    assert run.read_environment() == environment
 
 
-def test_scores_are_computed_again(mine: RunDir, call) -> None:
-    damage(mine.metrics, "wrong types")
-    assert f"s140 evaluate {mine.path}" in call(mine, ["train", "--output-dir", "RUN", "FLAGS"]).stderr
-    assert call(mine, ["evaluate", "RUN"]).exit_code == 0
-    assert call(mine, ["card", "RUN"]).exit_code == 0
+def test_scores_are_computed_again(run: RunDir, call) -> None:
+    damage(run.metrics, "wrong types")
+    assert f"s140 evaluate {run.path}" in call(run, ["train", "--output-dir", "RUN", "FLAGS"]).stderr
+    assert call(run, ["evaluate", "RUN"]).exit_code == 0
+    assert call(run, ["card", "RUN"]).exit_code == 0
 
 
 @pytest.mark.parametrize("file", ["data.json", "environment.json"])
-def test_a_finished_run_has_a_copy(mine: RunDir, call, file: str) -> None:
-    before = (mine.path / file).read_bytes()
-    damage(mine.path / file, "wrong types")
-    said = call(mine, ["train", "--output-dir", "RUN", "FLAGS"]).stderr
-    (copied,) = re.findall(r"cp (\S+) (\S+)", said)
+def test_a_finished_run_has_a_copy(run: RunDir, call, file: str) -> None:
+    before = (run.path / file).read_bytes()
+    damage(run.path / file, "wrong types")
+    stderr = call(run, ["train", "--output-dir", "RUN", "FLAGS"]).stderr
+    (copied,) = re.findall(r"cp (\S+) (\S+)", stderr)
     shutil.copyfile(*copied)
-    assert (mine.path / file).read_bytes() == before
-    assert call(mine, ["train", "--output-dir", "RUN", "FLAGS"]).exit_code == 0
+    assert (run.path / file).read_bytes() == before
+    assert call(run, ["train", "--output-dir", "RUN", "FLAGS"]).exit_code == 0
 
 
 @pytest.mark.parametrize("file", ["tracking.json", "published.json"])
-def test_what_may_be_forgotten(mine: RunDir, call, file: str) -> None:
-    damage(mine.path / file, "no text")
-    assert f"Remove {mine.path / file}" in call(mine, ["card", "RUN"]).stderr
-    (mine.path / file).unlink()
-    assert call(mine, ["card", "RUN"]).exit_code == 0
+def test_some_files_may_be_removed(run: RunDir, call, file: str) -> None:
+    damage(run.path / file, "no text")
+    assert f"Remove {run.path / file}" in call(run, ["card", "RUN"]).stderr
+    (run.path / file).unlink()
+    assert call(run, ["card", "RUN"]).exit_code == 0
 
 
 NO_ENTRIES = [
@@ -206,8 +206,8 @@ NO_ENTRIES = [
 ]
 
 
-def test_lines_that_are_no_log_entries_are_dropped(tmp_path: Path) -> None:
-    """As one that was cut off, when a run goes on; a tracker passes them over."""
+def test_drops_lines_that_are_not_log_entries(tmp_path: Path) -> None:
+    """Drop them when the run resumes, like a line that was cut off; trackers skip them."""
     file = tmp_path / "history.jsonl"
     good, later = b'{"step": 1, "time": 2.0, "loss": 0.5}\n', b'{"step": 9, "loss": 0.4}\n'
     failures = []
@@ -222,14 +222,14 @@ def test_lines_that_are_no_log_entries_are_dropped(tmp_path: Path) -> None:
     assert failures == []
 
 
-def test_a_run_of_an_older_version_is_shown_as_before(mine: RunDir, call) -> None:
-    """What only cards need of its scores was not written always."""
-    metrics = json.loads(mine.metrics.read_text("utf-8"))
+def test_shows_a_run_of_an_older_version_as_before(run: RunDir, call) -> None:
+    """Accept scores without what only cards need: older versions did not write it."""
+    metrics = json.loads(run.metrics.read_text("utf-8"))
     del metrics["examples"], metrics["intervals"]["calibration_error"]
-    write_json(mine.metrics, metrics)
-    environment = json.loads(mine.environment.read_text("utf-8"))
-    for each in ("usage", "batch", "out_of_memory"):
-        del environment["training"][each]
-    write_json(mine.environment, environment)
-    assert call(mine, ["train", "--output-dir", "RUN", "FLAGS"]).exit_code == 0
-    assert call(mine, ["card", "RUN"]).exit_code == 1
+    write_json(run.metrics, metrics)
+    environment = json.loads(run.environment.read_text("utf-8"))
+    for key in ("usage", "batch", "out_of_memory"):
+        del environment["training"][key]
+    write_json(run.environment, environment)
+    assert call(run, ["train", "--output-dir", "RUN", "FLAGS"]).exit_code == 0
+    assert call(run, ["card", "RUN"]).exit_code == 1

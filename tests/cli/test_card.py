@@ -24,14 +24,14 @@ pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")
 
 
 @pytest.fixture
-def mine(small_run: Path, tmp_path: Path) -> Path:
+def run(small_run: Path, tmp_path: Path) -> Path:
     """A copy with the name of the run, which its card contains."""
     return copy_of(small_run, tmp_path / "runs" / small_run.name)
 
 
 @pytest.fixture
-def card(mine: Path) -> Path:
-    return mine / "model" / "README.md"
+def card(run: Path) -> Path:
+    return run / "model" / "README.md"
 
 
 def run_into_error(*arguments: object) -> Result:
@@ -44,7 +44,7 @@ def run_into_error(*arguments: object) -> Result:
     return result
 
 
-def test_the_card_and_its_companions_are_written_again(mine: Path, card: Path, s140, monkeypatch) -> None:
+def test_the_card_and_its_companions_are_written_again(run: Path, card: Path, s140, monkeypatch) -> None:
     """The same from wherever it is called."""
     names = (
         "metrics.json",
@@ -54,25 +54,25 @@ def test_the_card_and_its_companions_are_written_again(mine: Path, card: Path, s
         "figures/confusion_matrix.png",
         "README.md",
     )
-    before = {name: (mine / "model" / name).read_bytes() for name in names}
+    before = {name: (run / "model" / name).read_bytes() for name in names}
     for name in names:
-        (mine / "model" / name).unlink()
-    assert s140("card", mine).stdout == f"{card}\n"
-    assert {name: (mine / "model" / name).read_bytes() for name in names} == before
-    assert json.loads(s140("card", mine, "--json").stdout) == {"card": str(card)}
-    monkeypatch.chdir(mine.parent)
-    for place in (mine.name, f"../{mine.parent.name}/{mine.name}"):
+        (run / "model" / name).unlink()
+    assert s140("card", run).stdout == f"{card}\n"
+    assert {name: (run / "model" / name).read_bytes() for name in names} == before
+    assert json.loads(s140("card", run, "--json").stdout) == {"card": str(card)}
+    monkeypatch.chdir(run.parent)
+    for place in (run.name, f"../{run.parent.name}/{run.name}"):
         s140("card", place)
         assert card.read_bytes() == before["README.md"]
 
 
-def test_a_card_for_an_id_on_the_hub(mine: Path, card: Path, s140) -> None:
-    s140("card", mine, "--repo-id", "somebody/some_model")
+def test_a_card_for_an_id_on_the_hub(run: Path, card: Path, s140) -> None:
+    s140("card", run, "--repo-id", "somebody/some_model")
     text = card.read_text("utf-8")
     assert "model='somebody/some_model'" in text
     assert parse_card(text).metadata["model-index"][0]["name"] == "some_model"
     for name in ("no owner", "a/b/c", "../x/y", "a/b; rm -rf .", ""):
-        run_into_error("card", mine, "--repo-id", name)
+        run_into_error("card", run, "--repo-id", name)
         assert card.read_text("utf-8") == text, name
 
 
@@ -102,11 +102,11 @@ def edit_card(card: Path) -> None:
 
 
 @pytest.mark.parametrize("verb", ["card", "evaluate"])
-def test_what_people_wrote_is_kept_and_the_rest_replaced(mine: Path, card: Path, s140, verb: str) -> None:
+def test_what_people_wrote_is_kept_and_the_rest_replaced(run: Path, card: Path, s140, verb: str) -> None:
     rendered = parse_card(card.read_text("utf-8"))
     edit_card(card)
     for _ in range(2):
-        s140(verb, mine)
+        s140(verb, run)
     text = card.read_text("utf-8")
     merged = parse_card(text)
     assert merged.sections == rendered.sections
@@ -121,40 +121,40 @@ def test_what_people_wrote_is_kept_and_the_rest_replaced(mine: Path, card: Path,
     }
 
 
-def test_edits_are_kept_with_any_line_ends_and_byte_order_mark(mine: Path, card: Path, s140) -> None:
+def test_edits_are_kept_with_any_line_ends_and_byte_order_mark(run: Path, card: Path, s140) -> None:
     edit_card(card)
     text = card.read_text("utf-8")
     for newline, encoding in (("\r\n", "utf-8"), ("\r\n", "utf-8-sig")):
         card.write_bytes(text.replace("\n", newline).encode(encoding))
-        s140("card", mine)
+        s140("card", run)
         merged = parse_card(card.read_text("utf-8"))
         assert merged.metadata["license"] == "mit", (newline, encoding)
         assert merged.handwritten.splitlines()[0] == "BEFORE ALL", (newline, encoding)
         assert merged.handwritten.splitlines()[-1] == "AT THE END", (newline, encoding)
 
 
-def test_added_pictures_stay(mine: Path, card: Path, s140) -> None:
-    picture = mine / "model" / "figures" / "mine.png"
-    shutil.copy(mine / "figures" / "calibration.png", picture)
+def test_added_pictures_stay(run: Path, card: Path, s140) -> None:
+    picture = run / "model" / "figures" / "mine.png"
+    shutil.copy(run / "figures" / "calibration.png", picture)
     card.write_text(card.read_text("utf-8") + "\n![Mine](figures/mine.png)\n", "utf-8")
-    s140("card", mine)
+    s140("card", run)
     assert picture.is_file()
 
 
-def test_runs_without_a_card(mine: Path, card: Path, tmp_path: Path) -> None:
+def test_runs_without_a_card(run: Path, card: Path, tmp_path: Path) -> None:
     """Places without a run, and a run with other weights than the scored ones, without scores, without a model."""
     (tmp_path / "file.txt").write_text("x")
     for place in ("nowhere", ".", "file.txt"):
         assert "no run" in run_into_error("card", place).stderr
     before = card.read_bytes()
-    with (mine / "model" / "model.safetensors").open("ab") as file:
+    with (run / "model" / "model.safetensors").open("ab") as file:
         file.write(b" ")
-    assert "s140 evaluate" in run_into_error("card", mine).stderr
+    assert "s140 evaluate" in run_into_error("card", run).stderr
     assert card.read_bytes() == before
-    (mine / "metrics.json").unlink()
-    assert "not finished" in run_into_error("card", mine).stderr
-    shutil.rmtree(mine / "model")
-    assert "--resume" in run_into_error("card", mine).stderr
+    (run / "metrics.json").unlink()
+    assert "not finished" in run_into_error("card", run).stderr
+    shutil.rmtree(run / "model")
+    assert "--resume" in run_into_error("card", run).stderr
 
 
 def remove(*keys: str) -> Callable[[Any], None]:
@@ -183,14 +183,14 @@ OLDER = {
 }
 
 
-def test_files_of_another_shape_are_one_error(mine: Path) -> None:
-    before = hashes(mine / "model")
+def test_files_of_another_shape_are_one_error(run: Path) -> None:
+    before = hashes(run / "model")
     for case, (name, change) in OLDER.items():
-        whole = (mine / name).read_bytes()
-        edit(mine / name, change)
-        assert "front matter" not in run_into_error("card", mine).stderr, case  # it is not the card that is damaged
-        assert hashes(mine / "model") == before, case
-        (mine / name).write_bytes(whole)
+        whole = (run / name).read_bytes()
+        edit(run / name, change)
+        assert "front matter" not in run_into_error("card", run).stderr, case  # it is not the card that is damaged
+        assert hashes(run / "model") == before, case
+        (run / name).write_bytes(whole)
 
 
 DAMAGED = {
@@ -205,27 +205,27 @@ DAMAGED = {
 }
 
 
-def test_a_damaged_file_is_named(mine: Path) -> None:
+def test_a_damaged_file_is_named(run: Path) -> None:
     for name, contents in DAMAGED.items():
-        whole = (mine / name).read_bytes() if (mine / name).is_file() else None
+        whole = (run / name).read_bytes() if (run / name).is_file() else None
         for content in contents:
-            (mine / name).write_bytes(content)
-            before = hashes(mine / "model")
-            assert Path(name).name in run_into_error("card", mine).stderr, content
-            assert hashes(mine / "model") == before, content  # nor are the pictures gone
+            (run / name).write_bytes(content)
+            before = hashes(run / "model")
+            assert Path(name).name in run_into_error("card", run).stderr, content
+            assert hashes(run / "model") == before, content  # nor are the pictures gone
         if whole is None:
-            (mine / name).unlink()
+            (run / name).unlink()
         else:
-            (mine / name).write_bytes(whole)
-    (mine / "data.json").unlink()
-    assert "data.json" in run_into_error("card", mine).stderr
+            (run / name).write_bytes(whole)
+    (run / "data.json").unlink()
+    assert "data.json" in run_into_error("card", run).stderr
 
 
-def test_an_incomplete_last_line_of_the_history_is_ignored(mine: Path, s140) -> None:
+def test_an_incomplete_last_line_of_the_history_is_ignored(run: Path, s140) -> None:
     """A process that is killed while it writes leaves one."""
-    with (mine / "history.jsonl").open("a", encoding="utf-8") as file:
+    with (run / "history.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"loss": 1, "st')
-    s140("card", mine)
+    s140("card", run)
 
 
 def read_published(run: Path) -> dict[str, bytes]:
@@ -264,9 +264,9 @@ def test_no_folder_is_published_from_any_working_directory(
     assert read_published(run).keys() == before.keys()
 
 
-def test_no_token_of_the_environment(hub: HubServer, mine: Path, s140, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_token_of_the_environment(hub: HubServer, run: Path, s140, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0123456789abcdef0123456789abcdef01234567")
-    s140("card", mine)
-    for name, content in read_published(mine).items():
+    s140("card", run)
+    for name, content in read_published(run).items():
         assert TOKEN.encode() not in content, name
         assert b"0123456789abcdef0123456789abcdef01234567" not in content, name

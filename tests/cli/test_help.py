@@ -45,12 +45,12 @@ def test_help_and_light_commands_load_nothing_heavy() -> None:
     helps = [[*path, "--help"] for path, _ in ALL]
     words = [["--version"], *helps, ["recipes", "ls"], ["recipes", "validate", "quickstart"]]
     program = [sys.executable, "-c", SHOW, json.dumps(words)]
-    said = subprocess.run(program, capture_output=True, text=True, check=True).stdout
-    loaded = [set(line.split()) & HEAVY for line in said.splitlines() if line.startswith("LOADED")]
+    output = subprocess.run(program, capture_output=True, text=True, check=True).stdout
+    loaded = [set(line.split()) & HEAVY for line in output.splitlines() if line.startswith("LOADED")]
     heavy = {" ".join(command): names for command, names in zip([["import"], *words], loaded, strict=True) if names}
     assert heavy == {}
-    assert said.count("\nUsage: s140") == len(helps)
-    assert said.isascii()  # Click would send UTF-8 to a terminal that takes ASCII
+    assert output.count("\nUsage: s140") == len(helps)
+    assert output.isascii()  # Click would send UTF-8 to a terminal that takes ASCII
 
 
 def test_every_command_and_option_is_explained() -> None:

@@ -39,7 +39,7 @@ def prepare(s140: Callable[..., Result], cache: Path) -> Callable[..., Result]:
 
 
 def rows_read(name: str, **settings: object) -> reading.Reading:
-    """What is read of a file, before anything else is done to it."""
+    """Read the rows of a file, without any further step."""
     data = DataConfig(dataset=name, **settings)
     return reading.read_tweets(locate(data)[0], data)
 
@@ -189,9 +189,9 @@ def test_rows_that_no_file_should_hold(tmp_path: Path) -> None:
 
 def test_10000_columns_in_the_first_row(prepare, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(",".join(f"column{n}" for n in range(10_000)).encode() + b"\n" + GOOD)
-    said = prepare("t.csv", code=1).stderr
-    assert "and 9,940 others" in said
-    assert len(said) < 2_000
+    stderr = prepare("t.csv", code=1).stderr
+    assert "and 9,940 others" in stderr
+    assert len(stderr) < 2_000
 
 
 def test_a_line_without_an_end(prepare, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_few_malformed_rows_are_skipped_counted_and_kept_aside(prepare, write)
     report = json.loads(prepare(path, "--json").stdout)
     assert (report["steps"]["rows_read"], report["steps"]["bad_rows"]) == (402, 2)
     aside = [json.loads(line) for line in Path(report["bad_rows_file"]).read_text("utf-8").splitlines()]
-    assert [(each["number"], each["reason"].split("(")[0].strip()) for each in aside] == [
+    assert [(row["number"], row["reason"].split("(")[0].strip()) for row in aside] == [
         (401, "2 columns instead of 6"),
         (402, "unknown label '7'"),
     ]

@@ -48,7 +48,7 @@ def test_the_run_directory_holds_all_that_it_promises(run: Path, words: list[str
         "figures",
         "checkpoints",
     }
-    assert {each.name for each in run.iterdir()} == promised
+    assert {path.name for path in run.iterdir()} == promised
     recipe = yaml.safe_load((run / "recipe.yaml").read_text())
     assert recipe["training"].keys() == Recipe().to_dict()["training"].keys()  # every default is written out
     for name, value in (TINY | {"model-name-or-path": words[words.index("--model-name-or-path") + 1]}).items():
@@ -70,14 +70,14 @@ def test_the_run_directory_holds_all_that_it_promises(run: Path, words: list[str
 
 def test_the_history_holds_every_step_and_every_evaluation(run: Path) -> None:
     history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
-    steps = [each for each in history if "loss" in each]
-    assert [each["step"] for each in steps] == list(range(1, 13))
-    assert all({"learning_rate", "grad_norm", "tweets_per_second", "epoch"} <= each.keys() for each in steps)
-    assert [each["step"] for each in history if "eval_accuracy" in each] == [6, 12]
+    steps = [entry for entry in history if "loss" in entry]
+    assert [step["step"] for step in steps] == list(range(1, 13))
+    assert all({"learning_rate", "grad_norm", "tweets_per_second", "epoch"} <= step.keys() for step in steps)
+    assert [entry["step"] for entry in history if "eval_accuracy" in entry] == [6, 12]
 
 
 def test_the_model_folder_holds_safetensors_and_no_pickle_and_no_path(run: Path) -> None:
-    files = {each.name for each in (run / "model").rglob("*")}
+    files = {path.name for path in (run / "model").rglob("*")}
     assert {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"} <= files
     assert not [name for name in files if name.endswith((".bin", ".pt", ".pth", ".pkl"))]
     for file in (run / "model").glob("*.json"):
@@ -103,29 +103,29 @@ def test_the_scores_are_those_of_the_saved_weights_in_a_bare_pipeline(run: Path)
     splits = prepare_splits(saved_recipe(run).data).splits()
     for name in ("validation", "test", "manual"):
         truth = splits[name]["label"][:]
-        answers = [{each["label"]: each["score"] for each in pipe(text)[0]} for text in splits[name]["text"]]
-        positive = [each["positive"] for each in answers]
-        said = [int(each["positive"] >= each["negative"]) for each in answers]
+        answers = [{label["label"]: label["score"] for label in pipe(text)[0]} for text in splits[name]["text"]]
+        positive = [answer["positive"] for answer in answers]
+        predicted = [int(answer["positive"] >= answer["negative"]) for answer in answers]
         expected = {
-            "accuracy": accuracy_score(truth, said),
-            "f1": f1_score(truth, said),
+            "accuracy": accuracy_score(truth, predicted),
+            "f1": f1_score(truth, predicted),
             "roc_auc": roc_auc_score(truth, positive),
             "log_loss": log_loss(truth, positive),
         }
-        found = metrics["splits"][name]
-        assert found["n"] == len(truth)
-        assert {key: found[key]["value"] for key in expected} == pytest.approx(expected, abs=1e-5)
+        scores = metrics["splits"][name]
+        assert scores["n"] == len(truth)
+        assert {key: scores[key]["value"] for key in expected} == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_saved_weights_are_the_best_checkpoints(run: Path) -> None:
     history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
-    evaluations = {each["step"]: each for each in history if "eval_accuracy" in each}
+    evaluations = {entry["step"]: entry for entry in history if "eval_accuracy" in entry}
     training = read(run / "environment.json")["training"]
     best = evaluations[training["best_step"]]
-    assert best["eval_accuracy"] == max(each["eval_accuracy"] for each in evaluations.values())
-    found = read(run / "metrics.json")["splits"]["validation"]
-    assert found["accuracy"]["value"] == pytest.approx(best["eval_accuracy"])
-    assert found["log_loss"]["value"] == pytest.approx(best["eval_log_loss"], abs=1e-5)
+    assert best["eval_accuracy"] == max(entry["eval_accuracy"] for entry in evaluations.values())
+    scores = read(run / "metrics.json")["splits"]["validation"]
+    assert scores["accuracy"]["value"] == pytest.approx(best["eval_accuracy"])
+    assert scores["log_loss"]["value"] == pytest.approx(best["eval_log_loss"], abs=1e-5)
 
 
 def test_a_finished_run_is_not_overwritten(run: Path, words: list[str], s140) -> None:
@@ -157,7 +157,7 @@ def test_what_is_no_run_is_never_touched(tmp_path: Path, s140) -> None:
     (folder / "chapter1.txt").write_text("years of work")
     for flag in ([], ["--overwrite"], ["--resume"]):
         assert "not empty" in s140("train", "--output-dir", folder, *flags(), *flag, code=1).stderr
-        assert [each.name for each in folder.iterdir()] == ["chapter1.txt"]
+        assert [path.name for path in folder.iterdir()] == ["chapter1.txt"]
         assert "is a file" in s140("train", "--output-dir", folder / "chapter1.txt", *flags(), *flag, code=1).stderr
         assert (folder / "chapter1.txt").read_text() == "years of work"
 

@@ -30,18 +30,18 @@ def test_every_trial_is_a_training_of_its_values(tuned: Path) -> None:
     locks = ["final.lock", "study.db.lock", "study.json.lock"]
     assert sorted(file.name for file in tuned.iterdir()) == sorted([*folders, *files, *locks])
     assert sum(tuning["counts"].values()) == len(rows_of(tuned)) == 6
-    for each in tuning["trials"]:
-        run = RunDir(tuned / "trials" / f"trial-{each['number']:04}")
+    for trial in tuning["trials"]:
+        run = RunDir(tuned / "trials" / f"trial-{trial['number']:04}")
         recipe = saved_recipe(run.path)
         plain = recipe.to_dict()
         flat = plain["model"] | plain["data"] | plain["training"]
-        assert {name: flat[name] for name in each["values"]} == each["values"]
+        assert {name: flat[name] for name in trial["values"]} == trial["values"]
         assert recipe.tracking.group == "mine"
         assert not run.metrics.exists()
         assert not run.checkpoints.exists()
         lines = [json.loads(line) for line in run.history.read_text().splitlines()]
-        assert [line["eval_accuracy"] for line in lines if "eval_accuracy" in line] == each["scores"]
-        assert each["value"] == (max(each["scores"]) if each["state"] == "complete" else each["scores"][-1])
+        assert [line["eval_accuracy"] for line in lines if "eval_accuracy" in line] == trial["scores"]
+        assert trial["value"] == (max(trial["scores"]) if trial["state"] == "complete" else trial["scores"][-1])
 
 
 def test_the_first_trial_is_the_recipe_as_far_as_its_values_are_in_the_ranges(tuned: Path) -> None:
@@ -53,8 +53,8 @@ def test_the_first_trial_is_the_recipe_as_far_as_its_values_are_in_the_ranges(tu
 
 def test_the_best_is_the_best_on_validation(tuned: Path) -> None:
     tuning = read(tuned)
-    complete = [each for each in tuning["trials"] if each["state"] == "complete"]
-    assert tuning["best"]["value"] == max(each["value"] for each in complete)
+    complete = [trial for trial in tuning["trials"] if trial["state"] == "complete"]
+    assert tuning["best"]["value"] == max(trial["value"] for trial in complete)
     recipe = load_recipe(str(tuned / "best.yaml"))
     assert not recipe.tuning
     plain = recipe.to_dict()
@@ -74,13 +74,13 @@ def test_the_comparison_is_of_the_same_seeds_and_says_what_it_is(tuned: Path) ->
     best = tuning["best"]["number"]
     assert final["trial"] == best
     assert final["runs"]["best"] == [f"final/trial-{best:04}-seed-{seed}" for seed in (43, 44)]
-    for split, each in final["splits"].items():
+    for split, result in final["splits"].items():
         for kind, side in (("best", "first"), ("recipe", "second")):
             scores = [
                 read(tuned / run, "metrics.json")["splits"][split]["accuracy"]["value"] for run in final["runs"][kind]
             ]
-            assert each[side]["value"] == pytest.approx(sum(scores) / 2)
-        assert ("is not significant" in each["sentence"]) == (each["p_value"] >= 0.05)
+            assert result[side]["value"] == pytest.approx(sum(scores) / 2)
+        assert ("is not significant" in result["sentence"]) == (result["p_value"] >= 0.05)
     page = (tuned / "README.md").read_text()
     assert "is not significant." in page or "did better." in page
 
@@ -89,7 +89,7 @@ def test_the_comparison_is_of_the_same_seeds_and_says_what_it_is(tuned: Path) ->
 def test_a_comparison_is_of_the_best_trial_also_if_another_process_finds_it_meanwhile(
     copied: Path, s140, tunable: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = ("tune", copied, "--recipe", tunable, "--trials", 6)
+    command = ("tune", copied, "--recipe", tunable, "--trials", 6)
     compare = comparison.compare
 
     def compare_while_another_process_works(work: Any, *arguments: Any) -> dict[str, Any]:
@@ -99,19 +99,19 @@ def test_a_comparison_is_of_the_best_trial_also_if_another_process_finds_it_mean
 
     with monkeypatch.context() as patched:
         patched.setattr(comparison, "compare", compare_while_another_process_works)
-        stderr = s140(*asked, "--final-seeds", 1).stderr
+        stderr = s140(*command, "--final-seeds", 1).stderr
     assert "meanwhile trial 6 has become the best" in stderr
     tuning = read(copied)
     assert tuning["best"]["number"] == tuning["final"]["trial"] == 6
     assert tuning["final"]["runs"]["best"] == ["final/trial-0006-seed-43"]
-    assert "step " not in s140(*asked, "--final-seeds", 1).stderr
+    assert "step " not in s140(*command, "--final-seeds", 1).stderr
     assert read(copied) == tuning
-    s140(*asked, "--final-seeds", 0)
+    s140(*command, "--final-seeds", 0)
     assert read(copied)["final"] is None
 
 
 def test_the_pictures_are_pictures(tuned: Path) -> None:
-    drawn = {each.name for each in (tuned / "figures").iterdir()}
+    drawn = {path.name for path in (tuned / "figures").iterdir()}
     assert drawn == {"history.png", "importances.png", "parallel_coordinates.png"}
     assert all((tuned / "figures" / name).read_bytes().startswith(b"\x89PNG") for name in drawn)
 
@@ -128,7 +128,7 @@ def test_until_the_comparison_nothing_but_training_and_validation_is_read(
     taken = [
         folder / name for kind in ("prepared", "tokenized") for folder in (cache / kind).iterdir() for name in HELD_OUT
     ]
-    assert all(each.is_dir() for each in taken)
+    assert all(folder.is_dir() for folder in taken)
     load = tuning.load_material
 
     def load_and_remove_the_others(*arguments: Any) -> Any:
@@ -137,23 +137,23 @@ def test_until_the_comparison_nothing_but_training_and_validation_is_read(
             shutil.rmtree(folder, ignore_errors=True)
         return material
 
-    asked = ("tune", "mine", "--recipe", tunable, "--trials", 4)
+    command = ("tune", "mine", "--recipe", tunable, "--trials", 4)
     with monkeypatch.context() as patched:
         patched.setattr(tuning, "load_material", load_and_remove_the_others)
-        stderr = s140(*asked, "--final-seeds", 0).stderr
+        stderr = s140(*command, "--final-seeds", 0).stderr
     assert "damaged" not in stderr
     assert not any(folder.exists() for folder in taken)
     content = read(tmp_path / "mine")
     assert content["counts"]["complete"] == 4
     assert content["final"] is None
     assert "not trained again here; the test tweets were not looked at" in (tmp_path / "mine" / "README.md").read_text()
-    assert "was damaged" in s140(*asked, "--final-seeds", 1).stderr
+    assert "was damaged" in s140(*command, "--final-seeds", 1).stderr
     assert all(folder.exists() for folder in taken)
 
 
 def test_trials_are_given_two_splits() -> None:
     """There is no way from what a trial is given to what is held out."""
-    assert [each.name for each in dataclasses.fields(trials.Material)] == [
+    assert [field.name for field in dataclasses.fields(trials.Material)] == [
         "train",
         "validation",
         "tokenizer",
@@ -186,7 +186,7 @@ def test_default_ranges_are_those_that_mean_something() -> None:
         ({}, everything | {"classifier_dropout": None}, {"classifier_dropout"}),
     ):
         ranges = tuning._choose_ranges(Recipe().with_values(changes), own)
-        assert ranges == {name: each for name, each in DEFAULT.items() if name not in without}
+        assert ranges == {name: limits for name, limits in DEFAULT.items() if name not in without}
     recipe = Recipe().model_copy(update={"tuning": {"hidden_dropout_prob": Range(0.0, 0.5)}})
     assert tuning._choose_ranges(recipe, everything) == recipe.tuning
     with pytest.raises(RecipeError, match="hidden_dropout_prob: this model has no such dropout"):
@@ -219,8 +219,8 @@ def test_the_address_of_a_store_is_told_nowhere(tmp_path: Path, s140, tunable: P
     url = f"sqlite:///{tmp_path}/a_private_folder/shared.db?mode=secret"
     (tmp_path / "a_private_folder").mkdir()
     s140("tune", "mine", "--recipe", tunable, "--trials", 1, "--final-seeds", 0, f"--storage={url}")
-    told = read(tmp_path / "mine" / "trials" / "trial-0000", "environment.json")["command"]
-    assert told.endswith("--storage=shared.db")
+    command = read(tmp_path / "mine" / "trials" / "trial-0000", "environment.json")["command"]
+    assert command.endswith("--storage=shared.db")
     for name in ("tuning.json", "README.md"):
         assert "secret" not in (tmp_path / "mine" / name).read_text()
 

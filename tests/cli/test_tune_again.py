@@ -19,7 +19,7 @@ pytest_plugins = ("model_fixtures", "tune_fixtures")
 
 
 def test_the_same_command_again_trains_nothing(copied: Path, s140, tunable: Path) -> None:
-    """What a process did not come to that was killed after its last trial is made up for."""
+    """Catch up on what a process killed after its last trial could not do."""
     before, best = read(copied), (copied / "best.yaml").read_text()
     (copied / "best.yaml").unlink()
     left = RunDir(copied / "trials" / "trial-0005").checkpoints
@@ -66,17 +66,17 @@ def test_a_trial_that_another_process_trains_is_left_to_it(tmp_path: Path, s140,
     folder = tmp_path / "mine"
     with lock_folder(folder / "trials" / "trial-0000", "training a trial", create=True):
         (folder / "study.json").write_text("{}")
-        asked = ["tune", folder, "--recipe", tunable, "--trials", 1, "--final-seeds", 0]
-        other = Command(*asked)
+        command = ["tune", folder, "--recipe", tunable, "--trials", 1, "--final-seeds", 0]
+        other = Command(*command)
         _, stderr = other.communicate()
     assert other.returncode == 1
     assert "is in use: training a trial by process" in stderr
     assert rows_of(folder) == [(0, "FAIL")]
-    s140(*asked)
+    s140(*command)
     assert rows_of(folder) == [(0, "FAIL"), (1, "COMPLETE")]
 
 
-def test_more_trials_go_on_where_the_others_ended(copied: Path, s140, tunable: Path) -> None:
+def test_more_trials_continue_after_the_earlier_ones(copied: Path, s140, tunable: Path) -> None:
     before = what_came_out(copied)
     s140("tune", copied, "--recipe", tunable, "--trials", 7, "--final-seeds", 0)
     assert what_came_out(copied)[:6] == before
@@ -84,7 +84,7 @@ def test_more_trials_go_on_where_the_others_ended(copied: Path, s140, tunable: P
 
 
 def kill(folder: Path, tunable: Path, trials: int, line: str) -> str:
-    """Kill a tuning where it says ``line``; return its stderr."""
+    """Kill a tuning when it prints ``line``; return its stderr."""
     words = ("tune", folder, "--recipe", tunable, "--trials", trials, "--final-seeds", 0)
     started = Command(*words, pause_at=line)
     _, stderr = signalled(started, signal.SIGKILL)
@@ -95,7 +95,7 @@ def kill(folder: Path, tunable: Path, trials: int, line: str) -> str:
 def test_a_study_that_is_killed_twice_loses_nothing_and_repeats_nothing(
     tmp_path: Path, tuned: Path, tunable: Path, s140
 ) -> None:
-    """Killed in the middle of its second trial, and while it begins the fourth."""
+    """Kill it in its second trial, and again when it starts the fourth."""
     folder = tmp_path / "mine"
     first = kill(folder, tunable, 6, "tune: trial 1, evaluation 1")
     second = kill(folder, tunable, 6, "tune: trial 3 (")
@@ -110,15 +110,15 @@ def test_a_study_that_is_killed_twice_loses_nothing_and_repeats_nothing(
 
 
 @pytest.mark.long
-def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path, tunable: Path, s140) -> None:
-    asked = ("tune", tmp_path / "mine", "--recipe", tunable, "--trials", 1, "--final-seeds", 0)
-    started = Command(*asked, pause_at="tune: trial 0, evaluation 1")
+def test_a_signal_leaves_a_checkpoint_and_says_how_to_resume(tmp_path: Path, tunable: Path, s140) -> None:
+    command = ("tune", tmp_path / "mine", "--recipe", tunable, "--trials", 1, "--final-seeds", 0)
+    started = Command(*command, pause_at="tune: trial 0, evaluation 1")
     stdout, stderr = signalled(started, signal.SIGTERM)
     assert (started.returncode, stdout) == (143, ""), stderr
     assert "Finished trials are kept; run the same command again to resume." in stderr
     assert "Traceback" not in stderr
     assert rows_of(tmp_path / "mine") == [(0, "FAIL")]
-    again = s140(*asked).stderr
+    again = s140(*command).stderr
     assert "tune: resuming from checkpoint-" in again
     assert "tune: trial 0, evaluation 1:" not in again
     assert "tune: trial 0, evaluation 2:" in again
@@ -127,15 +127,15 @@ def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path: Path, tuna
 
 @pytest.mark.long
 def test_two_processes_on_one_store_share_its_trials(tmp_path: Path, tunable: Path) -> None:
-    """One stands still in its first trial while the other makes the rest; the last to end makes the comparison."""
-    asked = ("tune", tmp_path / "mine", "--recipe", tunable, "--trials", 3, "--final-seeds", 1)
-    first = Command(*asked, pause_at="tune: trial 0, evaluation 1")
+    """Pause one in its first trial while the other runs the rest; the last to end makes the comparison."""
+    command = ("tune", tmp_path / "mine", "--recipe", tunable, "--trials", 3, "--final-seeds", 1)
+    first = Command(*command, pause_at="tune: trial 0, evaluation 1")
     first.wait_until_paused()
-    second = Command(*asked)
+    second = Command(*command)
     stdout, stderr = second.communicate()
     assert second.returncode == 0, stderr
     assert "trials that other processes are running: 1" in stdout
-    assert "the last of them makes the comparison" in stderr
+    assert "the last one makes the comparison" in stderr
     assert read(tmp_path / "mine")["final"] is None
     first.resume()
     _, own = first.communicate()

@@ -1,4 +1,4 @@
-"""What ``s140 tune`` refuses, and leaves as it was."""
+"""Check what ``s140 tune`` refuses, and that it then changes nothing."""
 
 from __future__ import annotations
 
@@ -79,11 +79,11 @@ def test_a_schedule_that_cannot_be_built_is_refused_before_the_tweets_are_prepar
 
 
 def test_another_study_is_refused_with_the_difference(copied: Path, s140, tunable: Path, tmp_path: Path) -> None:
-    asked = ("tune", copied, "--recipe", tunable, "--trials", 6)
-    assert "recipe.training.weight_decay: 0.01 then, 0.5 now" in s140(*asked, "--weight-decay", 0.5, code=1).stderr
-    assert "data: " in s140(*asked, "--split-seed", 1, code=1).stderr
-    assert "pruner: 'median' then, 'none' now" in s140(*asked, "--pruner", "none", code=1).stderr
-    assert "study: 'mine' then, 'other' now" in s140(*asked, "--study-name", "other", code=1).stderr
+    command = ("tune", copied, "--recipe", tunable, "--trials", 6)
+    assert "recipe.training.weight_decay: 0.01 then, 0.5 now" in s140(*command, "--weight-decay", 0.5, code=1).stderr
+    assert "data: " in s140(*command, "--split-seed", 1, code=1).stderr
+    assert "pruner: 'median' then, 'none' now" in s140(*command, "--pruner", "none", code=1).stderr
+    assert "study: 'mine' then, 'other' now" in s140(*command, "--study-name", "other", code=1).stderr
     shared = (
         "tune",
         "elsewhere",
@@ -105,22 +105,22 @@ def test_folders_of_something_else_are_left_alone(s140, tunable: Path, tmp_path:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
     assert "is not empty, and `s140 tune` did not write it" in s140("tune", "full", "--recipe", tunable, code=1).stderr
-    assert [each.name for each in (tmp_path / "full").iterdir()] == ["notes.txt"]
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["notes.txt"]
 
 
-def test_what_a_process_writes_that_begins_at_the_same_time_is_no_obstacle(tmp_path: Path) -> None:
+def test_accepts_what_a_process_that_starts_at_the_same_time_writes(tmp_path: Path) -> None:
     home = StudyDir(tmp_path)
     for name in ("study.db", "study.db.lock", "study.db-journal", f"{TEMPORARY}study.json.abc.json"):
         (tmp_path / name).write_text("")
     home.check()
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(RunError, match="no tuning"):
+    with pytest.raises(RunError, match="did not write it"):
         home.check()
 
 
 def test_trials_share_no_repository_of_checkpoints(s140, tunable: Path, tmp_path: Path) -> None:
-    asked = ("tune", "mine", "--recipe", tunable, "--trials", 1, "--final-seeds", 0)
-    stderr = s140(*asked, "--checkpoint-repo-id", "you/checkpoints").stderr
+    command = ("tune", "mine", "--recipe", tunable, "--trials", 1, "--final-seeds", 0)
+    stderr = s140(*command, "--checkpoint-repo-id", "you/checkpoints").stderr
     assert "a tuning trains several models; you/checkpoints is for one run" in stderr
     assert load_recipe(str(tmp_path / "mine" / "best.yaml")).tracking.checkpoint_repo_id is None
 

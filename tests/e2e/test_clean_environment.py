@@ -1,4 +1,4 @@
-"""What whoever starts the tests has in the environment reaches no test."""
+"""Check that the environment in which the tests are started does not reach any test."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ assert not os.path.exists(home)
 """
 
 
-def test_nothing_of_it_is_left_but_where_the_real_tweets_are() -> None:
-    given = os.environ | dict.fromkeys(FOREIGN, "/foreign") | {"HOME": "/foreign", "S140_REAL_DATA": "/tweets"}
+def test_keeps_only_the_place_of_the_real_tweets() -> None:
+    environment = os.environ | dict.fromkeys(FOREIGN, "/foreign") | {"HOME": "/foreign", "S140_REAL_DATA": "/tweets"}
     command = [sys.executable, "-c", CONFIGURED, str(Path(__file__).parents[1])]
-    done = subprocess.run(command, env=given, capture_output=True, text=True, check=True)
-    found, in_home = json.loads(done.stdout)
-    assert [name for name, value in found.items() if value == "/foreign"] == []
-    assert found["S140_REAL_DATA"] == "/tweets"
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    cleaned, in_home = json.loads(done.stdout)
+    assert [name for name, value in cleaned.items() if value == "/foreign"] == []
+    assert cleaned["S140_REAL_DATA"] == "/tweets"
     assert in_home == []

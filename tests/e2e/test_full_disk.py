@@ -52,7 +52,7 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("writer", WRITERS.values(), ids=WRITERS)
-def test_each_library_says_it_in_its_own_words_and_the_old_file_stays(small_disk, writer) -> None:
+def test_explains_the_error_of_each_library_and_keeps_the_old_file(small_disk, writer) -> None:
     place = small_disk(1)
     write_text(place / "old", "old")
     with (
@@ -61,7 +61,7 @@ def test_each_library_says_it_in_its_own_words_and_the_old_file_stays(small_disk
     ):
         writer(temporary)
     assert "Make room" in caught.value.hint
-    assert [(each.name, each.read_text()) for each in place.iterdir()] == [("old", "old")]
+    assert [(path.name, path.read_text()) for path in place.iterdir()] == [("old", "old")]
 
 
 def test_an_old_folder_stays(small_disk) -> None:
@@ -70,41 +70,43 @@ def test_an_old_folder_stays(small_disk) -> None:
         (new / "weights").write_bytes(b"old")
     with pytest.raises(RunError, match="The disk is full"), write_folder_whole(place / "model") as new:
         (new / "weights").write_bytes(b"x" * 3 * MIB)
-    assert [each.name for each in place.iterdir()] == ["model"]
+    assert [path.name for path in place.iterdir()] == ["model"]
     assert (place / "model" / "weights").read_bytes() == b"old"
 
 
-def test_what_only_resembles_it_is_not_explained_away(tmp_path: Path) -> None:
+def test_does_not_explain_other_errors_as_a_full_disk(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="Input/output") as caught, write_whole(tmp_path / "x"):
         raise OSError(errno.EIO, "Input/output error")
     assert not isinstance(caught.value, RunError)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_training_keeps_its_last_whole_checkpoint_and_goes_on_once_there_is_room(
+def test_training_keeps_its_last_complete_checkpoint_and_resumes_once_there_is_room(
     classifier_folder: Path, small_disk, tmp_path: Path, s140
 ) -> None:
-    """The first checkpoint fits, the second one does not. The same command, with room, ends as if nothing had been."""
+    """Let the first checkpoint fit but not the second; with room, the same command ends as if nothing had happened."""
     words = flags(model_name_or_path=classifier_folder)
     s140("train", "--output-dir", tmp_path / "free", *words)
-    size = sum(each.stat().st_size for each in newest_complete(tmp_path / "free" / "checkpoints").iterdir())
+    size = sum(file.stat().st_size for file in newest_complete(tmp_path / "free" / "checkpoints").iterdir())
     place = small_disk(1.6 * size / MIB)
     stderr = s140("train", "--output-dir", place / "run", *words, code=1).stderr
     assert "Error: The disk is full: " in stderr
     assert "checkpoint-12" in stderr
     assert "Traceback" not in stderr
-    assert [each.name for each in (place / "run" / "checkpoints").iterdir()] == ["checkpoint-6"]
+    assert [path.name for path in (place / "run" / "checkpoints").iterdir()] == ["checkpoint-6"]
     assert newest_complete(place / "run" / "checkpoints").name == "checkpoint-6"
     subprocess.run(["mount", "-o", "remount,size=1g", str(place)], check=True)
     stderr = s140("train", "--output-dir", place / "run", *words).stderr
     assert "resume: from checkpoint-6" in stderr
-    weights = [hash_file(each / "model" / "model.safetensors") for each in (tmp_path / "free", place / "run")]
+    weights = [hash_file(run / "model" / "model.safetensors") for run in (tmp_path / "free", place / "run")]
     assert weights[0] == weights[1]
     steps = [json.loads(line) for line in (place / "run" / "history.jsonl").read_text().splitlines()]
-    assert [each["step"] for each in steps if "loss" in each] == list(range(1, 13))
+    assert [entry["step"] for entry in steps if "loss" in entry] == list(range(1, 13))
 
 
-def test_preparing_says_so(small_disk, write, monkeypatch, s140) -> None:
+def test_preparing_reports_a_full_disk(small_disk, write, monkeypatch, s140) -> None:
     monkeypatch.setenv("S140_CACHE", str(small_disk(0.1) / "cache"))
-    told = s140("prepare", "--dataset", write("tweets.csv", 3000), "--test-size", 100, "--validation-size", 100, code=1)
-    assert "The disk is full: " in told.stderr
+    result = s140(
+        "prepare", "--dataset", write("tweets.csv", 3000), "--test-size", 100, "--validation-size", 100, code=1
+    )
+    assert "The disk is full: " in result.stderr

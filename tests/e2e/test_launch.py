@@ -50,7 +50,7 @@ def alone(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def launch(launcher: str, *words: object, **options: Any) -> Command:
-    """Start it by a real launcher, which starts a new interpreter for each process."""
+    """Start the command with a real launcher, which starts a new interpreter for each process."""
     program, *more = LAUNCHERS[launcher]
     alone = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     return Command("train", *words, env=alone, launcher=[BESIDE_PYTHON / program, *more], **options)
@@ -58,8 +58,8 @@ def launch(launcher: str, *words: object, **options: Any) -> Command:
 
 def log_of(run: Path, name: str) -> dict[int, float]:
     entries = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
-    assert [each["step"] for each in entries] == sorted(each["step"] for each in entries)  # one writer
-    return {each["step"]: each[name] for each in entries if name in each}
+    assert [entry["step"] for entry in entries] == sorted(entry["step"] for entry in entries)  # one writer
+    return {entry["step"]: entry[name] for entry in entries if name in entry}
 
 
 def agree(run: Path, alone: Path) -> None:

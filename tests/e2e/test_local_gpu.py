@@ -28,9 +28,9 @@ def call(*words: str, path: Path, **environment: str) -> subprocess.CompletedPro
 
 @pytest.mark.parametrize("driver", ["none", "no GPU"])
 def test_without_a_gpu_it_says_what_to_do_and_installs_nothing(tmp_path: Path, driver: str) -> None:
-    """Never this machine's own nvidia-smi: where that lists a GPU, the real job would begin."""
-    said = {"none": "exit 127", "no GPU": "echo 'No devices were found' >&2\nexit 6"}[driver]
-    (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{said}\n")
+    """Replace this machine's own nvidia-smi: if it lists a GPU, the real job would start."""
+    answer = {"none": "exit 127", "no GPU": "echo 'No devices were found' >&2\nexit 6"}[driver]
+    (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{answer}\n")
     (tmp_path / "nvidia-smi").chmod(0o755)
     before = (ROOT / ".venv").exists()
     result = call(path=tmp_path)

@@ -31,10 +31,10 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_recipes_sample_and_templates_are_in_it(unpacked: Path) -> None:
     package = unpacked / "sentiment140_bert"
-    packaged = {each.name for each in (ROOT / "sentiment140_bert" / "recipes").glob("*.yaml")}
-    assert {each.name for each in (package / "recipes").glob("*.yaml")} == packaged
+    packaged = {path.name for path in (ROOT / "sentiment140_bert" / "recipes").glob("*.yaml")}
+    assert {path.name for path in (package / "recipes").glob("*.yaml")} == packaged
     assert "local-8gb.yaml" in packaged
-    assert {"tweets.csv", "manual.csv"} <= {each.name for each in (package / "data" / "sample").iterdir()}
+    assert {"tweets.csv", "manual.csv"} <= {path.name for path in (package / "data" / "sample").iterdir()}
     assert (package / "model_card" / "model_card.md").read_bytes() == (ROOT / "model_card/model_card.md").read_bytes()
     assert (package / "py.typed").is_file()
     assert not list(unpacked.rglob("test_*.py"))
@@ -47,7 +47,7 @@ def test_the_source_distribution_has_what_its_own_tests_read(tmp_path: Path) -> 
     with tarfile.open(archive) as packed:
         names = {name.partition("/")[2] for name in packed.getnames()}
     for folder, file in (("docs", "*.md"), ("scripts", "*.sh"), ("tests", "*.py"), ("model_card", "*.md")):
-        assert {str(each.relative_to(ROOT)) for each in (ROOT / folder).glob(file)} <= names
+        assert {str(path.relative_to(ROOT)) for path in (ROOT / folder).glob(file)} <= names
 
 
 @pytest.mark.long

@@ -109,7 +109,7 @@ def test_the_temperature_corrects_overconfidence(by: float) -> None:
 @settings(max_examples=50)
 @given(st.lists(st.tuples(st.floats(0.001, 0.999), st.integers(0, 1)), min_size=1, max_size=40))
 def test_no_other_temperature_has_less_log_loss(rows: list[tuple[float, int]]) -> None:
-    """Of a grid from the lowest to the highest that may be."""
+    """Try a grid from the lowest to the highest allowed temperature."""
     positive, truth = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
     logits = np.log(positive / (1 - positive))
 

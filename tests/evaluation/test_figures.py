@@ -72,14 +72,14 @@ def test_the_same_numbers_give_the_same_bytes_in_another_process_too(tmp_path: P
 
 @pytest.fixture
 def figures(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
-    """Pictures by name, as they are before they are written."""
-    found: dict[str, Figure] = {}
-    monkeypatch.setattr(figures_module, "_save", lambda figure, path: found.update({path.name: figure}))
-    return found
+    """Collect the pictures by name before they are written."""
+    drawn: dict[str, Figure] = {}
+    monkeypatch.setattr(figures_module, "_save", lambda figure, path: drawn.update({path.name: figure}))
+    return drawn
 
 
 def lines(axes: Axes) -> dict[str, list[tuple[float, float]]]:
-    """The points of each line that has a label."""
+    """Return the points of each line that has a label."""
     return {
         str(line.get_label()): [*zip(*map(list, line.get_data()), strict=True)]
         for line in axes.get_lines()

@@ -113,7 +113,7 @@ def test_counts_are_drawn_class_by_class(rows: list[list[int]]) -> None:
 
 
 def test_a_score_of_the_classes_alone_is_certain() -> None:
-    """Where a value follows from the class, drawing each class by itself leaves nothing to chance."""
+    """Leave nothing to chance if a value follows from the class, because each class is drawn by itself."""
     truth = np.array([0] * 30 + [1] * 10)
     assert intervals.bootstrap_means(truth.astype(float), truth) == {
         "low": pytest.approx(0.25, abs=1e-12),
@@ -139,7 +139,7 @@ def test_a_mean_has_the_width_of_the_normal_approximation() -> None:
 
 
 def test_a_mean_has_the_interval_that_scipy_s_bootstrap_gives() -> None:
-    """Of one class, which is what scipy resamples; its percentile method, of as many resamples."""
+    """Compare on one class, since scipy resamples all rows; with its percentile method and as many resamples."""
     from scipy.stats import bootstrap
 
     values = np.random.default_rng(3).exponential(size=500)
@@ -243,8 +243,8 @@ def compute_losses(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 def bound_scores(logits: np.ndarray, truth: np.ndarray) -> dict[str, dict[str, float]]:
     positive = compute_shares(logits)
-    said = positive >= 0.5
-    counts = np.array([[((truth == one) & (said == other)).sum() for other in (0, 1)] for one in (0, 1)])
+    predicted = positive >= 0.5
+    counts = np.array([[((truth == one) & (predicted == other)).sum() for other in (0, 1)] for one in (0, 1)])
     low, high = bound_share(int(np.trace(counts)), len(truth))
     curve = measure_reliability(positive, truth)
     return {

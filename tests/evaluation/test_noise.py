@@ -33,8 +33,8 @@ def test_texts_are_dealt_out_by_priority_within_their_stratum(rows: list[tuple[i
     priorities, labels = (np.array([row[at] for row in rows], dtype=kind) for at, kind in ((0, np.uint64), (1, int)))
     fewest = next((len(texts) for texts in strata[:2] if len(texts) < count), None)
     if fewest is not None:
-        said = rf"{count} folds need {count} texts or more of each label; one label has {fewest}\."
-        with pytest.raises(DataError, match=said):
+        message = rf"{count} folds need {count} texts or more of each label; one label has {fewest}\."
+        with pytest.raises(DataError, match=message):
             label_issues.split_folds(priorities, labels, count)
         return
     expected = {text: at % count for texts in strata for at, text in enumerate(texts)}
@@ -61,26 +61,26 @@ def test_folds_depend_on_texts_and_seed_alone() -> None:
 
 
 def planted(n: int, rates: tuple[float, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels, of which a share of each given label is wrong; the answers of one who knows; and which are wrong."""
+    """Return labels of which a share is wrong, the answers of a model that knows the truth, and which are wrong."""
     random = np.random.default_rng(3)
-    given = np.arange(n) % 2
-    wrong = random.random(n) < np.array(rates)[given]
-    truth = np.where(wrong, 1 - given, given)
-    return given, np.clip(random.normal(np.where(truth == 1, 0.9, 0.1), 0.01), 0.01, 0.99), wrong
+    labels = np.arange(n) % 2
+    wrong = random.random(n) < np.array(rates)[labels]
+    truth = np.where(wrong, 1 - labels, labels)
+    return labels, np.clip(random.normal(np.where(truth == 1, 0.9, 0.1), 0.01), 0.01, 0.99), wrong
 
 
 def test_the_share_of_wrong_labels_is_estimated() -> None:
     labels, positive, wrong = planted(20_000, (0.05, 0.15))
-    found = label_issues.find_label_issues(labels, positive)
-    assert found.rates == pytest.approx((0.05, 0.15), abs=0.005)
-    assert set(found.rows) == set(np.flatnonzero(wrong))
-    assert (np.diff(found.quality[found.rows]) >= 0).all()
-    np.testing.assert_allclose(found.quality, np.where(labels == 1, positive, 1 - positive))
+    issues = label_issues.find_label_issues(labels, positive)
+    assert issues.rates == pytest.approx((0.05, 0.15), abs=0.005)
+    assert set(issues.rows) == set(np.flatnonzero(wrong))
+    assert (np.diff(issues.quality[issues.rows]) >= 0).all()
+    np.testing.assert_allclose(issues.quality, np.where(labels == 1, positive, 1 - positive))
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_confident_learning_by_its_definition(seed: int) -> None:
-    """Of answers that are as unsure as real ones: each label's threshold is the mean answer of the rows that carry it.
+    """Draw answers as unsure as real ones: the threshold of a label is the mean answer of the rows that have it.
 
     A row is counted for the likelier one of the labels whose thresholds it reaches (Northcutt, Jiang and Chuang 2021,
     equations 1 and 2); the rates are those of these counts.
@@ -100,18 +100,18 @@ def test_confident_learning_by_its_definition(seed: int) -> None:
             joint[label, side] += 1
             if side != label and answers[row, side] > answers[row, label]:
                 suspects.append(row)
-    found = label_issues.find_label_issues(labels, positive)
+    issues = label_issues.find_label_issues(labels, positive)
     quality = np.where(labels == 1, positive, 1 - positive)
-    assert found.rows.tolist() == sorted(suspects, key=lambda row: quality[row])
-    np.testing.assert_allclose(found.quality, quality)
-    assert found.rates == pytest.approx([joint[label, 1 - label] / joint[label].sum() for label in (0, 1)], abs=2e-3)
+    assert issues.rows.tolist() == sorted(suspects, key=lambda row: quality[row])
+    np.testing.assert_allclose(issues.quality, quality)
+    assert issues.rates == pytest.approx([joint[label, 1 - label] / joint[label].sum() for label in (0, 1)], abs=2e-3)
 
 
-def test_where_nothing_is_contradicted_nobody_is_suspect() -> None:
+def test_finds_no_suspects_where_no_label_is_contradicted() -> None:
     labels = np.arange(100) % 2
-    found = label_issues.find_label_issues(labels, np.where(labels == 1, 0.9, 0.1))
-    assert len(found.rows) == 0
-    assert found.rates == (0, 0)
+    issues = label_issues.find_label_issues(labels, np.where(labels == 1, 0.9, 0.1))
+    assert len(issues.rows) == 0
+    assert issues.rates == (0, 0)
 
 
 def test_without_cleanlab_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,26 +121,29 @@ def test_without_cleanlab_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def lift(data: DataConfig, share: float) -> tuple[float, float, float]:
-    """Flips a share of the training labels: how many times as frequent the flipped ones are among the suspects, and
-    among the first ones of the list, as in all; and what share of them is found."""
+    """Flip a share of the training labels and search for them.
+
+    Return how many times as frequent the flipped ones are among all suspects, and among the first of the list, as in
+    all labels; and the share of them that is found.
+    """
     train = prepare_splits(data).splits()["train"]
     labels = np.array(train["label"])
     flipped = np.zeros(len(labels), dtype=bool)
     flipped[np.random.default_rng(1).choice(len(labels), round(share * len(labels)), replace=False)] = True
-    given = np.where(flipped, 1 - labels, labels)
-    folds = label_issues.split_folds(priorities(list(train["text"]), 1), given, 5)
-    found = label_issues.find_label_issues(
-        given, predict_by_baseline({"text": train["text"], "label": given}, folds)
+    noisy = np.where(flipped, 1 - labels, labels)
+    folds = label_issues.split_folds(priorities(list(train["text"]), 1), noisy, 5)
+    suspects = label_issues.find_label_issues(
+        noisy, predict_by_baseline({"text": train["text"], "label": noisy}, folds)
     ).rows
-    precision, at_the_top = flipped[found].mean(), flipped[found[: flipped.sum() // 5]].mean()
-    return precision / flipped.mean(), at_the_top / flipped.mean(), flipped[found].sum() / flipped.sum()
+    precision, at_the_top = flipped[suspects].mean(), flipped[suspects[: flipped.sum() // 5]].mean()
+    return precision / flipped.mean(), at_the_top / flipped.mean(), flipped[suspects].sum() / flipped.sum()
 
 
 def test_flipped_labels_of_the_packaged_tweets_are_found() -> None:
-    among_all, at_the_top, found = lift(DataConfig(dataset="sample"), 0.05)
+    among_all, at_the_top, recall = lift(DataConfig(dataset="sample"), 0.05)
     assert among_all > 2
     assert at_the_top > 3
-    assert found > 0.4
+    assert recall > 0.4
 
 
 def test_hardly_a_known_word_is_no_answer() -> None:
@@ -160,7 +163,7 @@ def test_flipped_labels_of_real_tweets_are_found(real_data: Path) -> None:
         max_samples=22_222,
         manual_test="none",
     )
-    among_all, at_the_top, found = lift(data, 0.05)
+    among_all, at_the_top, recall = lift(data, 0.05)
     assert among_all > 3.5
     assert at_the_top > 7
-    assert found > 0.45
+    assert recall > 0.45

@@ -65,23 +65,23 @@ def test_the_interval_is_that_of_the_analysis_of_variance() -> None:
     for n, count, of_seeds, gap in itertools.product((7, 40, 150), (1, 2, 3, 5), (0.0, 0.1), (0.0, 0.1)):
         first, second, truth = drawn(random, gap, n, count, of_seeds)
         truth = np.where(np.arange(n) < n // 3, 1, 0) if n == 150 else truth
-        found, expected = seeds.compare(first, second, truth), by_analysis_of_variance(first, second, truth)
+        result, expected = seeds.compare(first, second, truth), by_analysis_of_variance(first, second, truth)
         where = (n, count, of_seeds, gap)
-        assert (found["n"], found["seeds"]) == (n, count), where
+        assert (result["n"], result["seeds"]) == (n, count), where
         for name, right in (("first", first), ("second", second)):
             accuracies = [row.mean() for row in right]
-            assert found[name] == pytest.approx(
+            assert result[name] == pytest.approx(
                 {"value": np.mean(accuracies), "min": min(accuracies), "max": max(accuracies)}
             ), where
-        assert found["of_tweets"] == pytest.approx(math.sqrt(expected["tweets"]), abs=1e-9), where
-        assert found["of_seeds"] == pytest.approx(math.sqrt(expected["seeds"]), abs=1e-9), where
+        assert result["of_tweets"] == pytest.approx(math.sqrt(expected["tweets"]), abs=1e-9), where
+        assert result["of_seeds"] == pytest.approx(math.sqrt(expected["seeds"]), abs=1e-9), where
         half = half_of(0.05, expected["tweets"], expected["seeds"], count)
         value = expected["value"]
-        assert found["difference"] == pytest.approx({"value": value, "low": value - half, "high": value + half}), where
+        assert result["difference"] == pytest.approx({"value": value, "low": value - half, "high": value + half}), where
         if expected["tweets"] + expected["seeds"] == 0:
-            assert found["p_value"] == (0.0 if value else 1.0), where
-        elif found["p_value"] > 1e-9:
-            reached = half_of(found["p_value"], expected["tweets"], expected["seeds"], count)
+            assert result["p_value"] == (0.0 if value else 1.0), where
+        elif result["p_value"] > 1e-9:
+            reached = half_of(result["p_value"], expected["tweets"], expected["seeds"], count)
             assert reached == pytest.approx(abs(value), abs=1e-7), where
 
 
@@ -89,9 +89,9 @@ def test_a_difference_of_the_classes_alone_is_certain() -> None:
     """Tweets vary within their class: recipes that differ on one class, and on all of it, differ by no chance."""
     truth = np.array([0] * 30 + [1] * 10)
     first, second = np.array([truth == 1] * 3), np.zeros((3, 40), dtype=bool)
-    found = seeds.compare(first, second, truth)
-    assert found["difference"]["value"] == 0.25
-    assert found["of_tweets"] == pytest.approx(0, abs=1e-9)
+    result = seeds.compare(first, second, truth)
+    assert result["difference"]["value"] == 0.25
+    assert result["of_tweets"] == pytest.approx(0, abs=1e-9)
 
 
 def test_the_smallest_p_value() -> None:
@@ -103,17 +103,17 @@ def test_the_smallest_p_value() -> None:
 
 def test_with_one_seed_it_is_the_comparison_of_two_models() -> None:
     first, second, truth = drawn(np.random.default_rng(3), 0.05, 2000, 1)
-    found = seeds.compare(first, second, truth)
+    result = seeds.compare(first, second, truth)
     one = intervals.compare_accuracy(first[0], second[0], truth)
-    assert found["of_seeds"] == 0
-    assert found["difference"] == pytest.approx(one["difference"], abs=0.003)
+    assert result["of_seeds"] == 0
+    assert result["difference"] == pytest.approx(one["difference"], abs=0.003)
 
 
 def test_the_same_answers_differ_nowhere() -> None:
     same = np.ones((3, 10), dtype=bool)
-    found = seeds.compare(same, same, np.arange(10) % 2)
-    assert found["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0}
-    assert found["p_value"] == 1.0
+    result = seeds.compare(same, same, np.arange(10) % 2)
+    assert result["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert result["p_value"] == 1.0
 
 
 def test_words_follow_the_p_value() -> None:
@@ -136,9 +136,9 @@ def test_words_follow_the_p_value() -> None:
             f"a 0.8000 and b {0.8 - value:.4f} on 1,234 test tweets ({trained}); the difference is "
             f"{100 * value:+.2f} points ({low:+.2f} to {high:+.2f}){ends}."
         )
-        found = seeds.describe(comparison_of(value, p_value, count), "a", "b", "test tweets")
-        if found != expected:
-            wrong.append((found, expected))
+        sentence = seeds.describe(comparison_of(value, p_value, count), "a", "b", "test tweets")
+        if sentence != expected:
+            wrong.append((sentence, expected))
     assert wrong == []
 
 

@@ -220,7 +220,7 @@ def test_a_single_logit_that_is_not_finite_stops_the_training(broken: float) -> 
 
 
 def test_the_threshold_makes_a_third_label() -> None:
-    """Of the confidences 0.9, 0.6, 0.7 and 0.8 only that of the neutral tweet is below 0.65."""
+    """Use the confidences 0.9, 0.6, 0.7 and 0.8, of which only that of the neutral tweet is below 0.65."""
     scores = score_split(make([0.1, 0.4, 0.7, 0.2], [0, 2, 1, 1]), Calibration(1.0, 0.65), None)
     assert scores["three_way"]["matrix"] == [[1, 0, 0], [0, 1, 0], [1, 0, 1]]
     assert scores["three_way"]["macro_recall"]["value"] == pytest.approx((1 + 1 + 0.5) / 3)

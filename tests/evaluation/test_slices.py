@@ -183,5 +183,5 @@ def test_planted_slices_are_flagged_and_no_others() -> None:
 
 
 def test_chance_flags_as_rarely_as_it_says() -> None:
-    """Of 200 models that are no worse anywhere, 5% or fewer have anything flagged (10 expected, 19 is 3 sigma)."""
+    """Draw 200 models that are nowhere worse: at most 5% have anything flagged (10 expected, 19 is 3 sigma)."""
     assert sum(bool(find_flagged(*draw_model(1_000, seed))) for seed in range(200)) <= 19

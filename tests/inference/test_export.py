@@ -179,7 +179,7 @@ def test_onnx_answers_without_torch(exported: Path) -> None:
 
 @pytest.mark.long
 def test_torch_loads_only_what_it_needs(exported: Path) -> None:
-    """What transformers itself loads with a BERT (5.17 loads scikit-learn, too) is not ours to choose."""
+    """Ignore what transformers itself loads with a BERT (5.17 also loads scikit-learn)."""
     before, after = list_loaded("import transformers.models.bert.modeling_bert", ["predict", exported, "so good"])
     unneeded = {"datasets", "sklearn", "evaluate", "pyarrow", "wandb"} - before
     assert {"datasets", "evaluate", "wandb"} <= unneeded

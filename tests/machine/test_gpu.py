@@ -1,4 +1,4 @@
-"""What nvidia-smi says, as a program of that name says it; there is no GPU where these tests run."""
+"""Read nvidia-smi through a program of that name; the machine of these tests has no GPU."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def test_a_small_child_of_a_fat_parent_tells_its_own_peak() -> None:
 
 
 def test_both_sources_agree_on_a_process_that_grew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where /proc does not tell, as in gVisor and on macOS, getrusage does."""
+    """Use getrusage where /proc does not tell, as in gVisor and on macOS."""
     block = bytearray(b"x" * 300 * 2**20)
     peak = usage.read_peak_memory()
     monkeypatch.setattr(usage, "_read_high_water_mark", lambda: None)

@@ -1,4 +1,4 @@
-"""What the labels of models mean, by the rules that hold for data too."""
+"""Check the meaning of the labels of models, by the same rules as for data."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ REFUSED = {
 
 
 def test_labels_that_can_mean_one_thing_only() -> None:
-    found = {names: map_labels(names) for names in (*CLEAR, *ASSUMED)}
+    mappings = {names: map_labels(names) for names in (*CLEAR, *ASSUMED)}
     expected = {names: LabelMapping(meanings) for names, meanings in CLEAR.items()}
-    assert found == expected | {names: LabelMapping(*mapping) for names, mapping in ASSUMED.items()}
+    assert mappings == expected | {names: LabelMapping(*mapping) for names, mapping in ASSUMED.items()}
 
 
 def test_data_and_models_are_read_alike() -> None:
@@ -83,10 +83,10 @@ def test_data_and_models_are_read_alike() -> None:
 
 
 def test_other_labels_are_refused() -> None:
-    for names, said in REFUSED.items():
+    for names, message in REFUSED.items():
         with pytest.raises(ModelError) as caught:
             map_labels(names)
-        assert said in str(caught.value)
+        assert message in str(caught.value)
 
 
 SHARES = st.lists(st.floats(0, 1, width=32), min_size=5, max_size=5)
@@ -98,7 +98,7 @@ def test_all_labels_of_a_side_count_and_neutral_is_left_out(rows: list[list[floa
     neutral = mapping.says_neutral(probabilities)
     assert neutral is not None
     for row, share, is_neutral in zip(rows, mapping.positive_share(probabilities), neutral, strict=True):
-        sums = {side: sum(p for p, each in zip(row, meanings, strict=True) if each == side) for side in (N, P)}
+        sums = {side: sum(p for p, meaning in zip(row, meanings, strict=True) if meaning == side) for side in (N, P)}
         assert 0 <= share <= 1
         if sums[N] + sums[P] > 1e-30:
             assert share == pytest.approx(sums[P] / (sums[N] + sums[P]))

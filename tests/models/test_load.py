@@ -240,7 +240,7 @@ RAW = [
 
 
 def test_raw_text_is_cleaned_once_and_every_version_of_transformers_knows_the_class(tmp_path: Path) -> None:
-    """By the tokenizer of a model that was trained here, too, from which another one is trained."""
+    """Check this also for the tokenizer of a model that was trained here, and from which another one is trained."""
     bare, cleaner = models.load_tokenizer(models.BUNDLED), make_normalizer("repair")
     expected = [bare(cleaner.normalize_str(text))["input_ids"] for text in RAW]
     assert expected[0] == bare("@user tom & i say hi http")["input_ids"]

@@ -14,7 +14,7 @@ from killing import until_whole
 from sentiment140_bert import Recipe, evaluate_run, load_recipe, train
 from sentiment140_bert.errors import RunError
 from tiny_run import flags
-from wandb_files import kept, segments
+from wandb_files import read_segment, segments
 
 pytest_plugins = "hub_fixtures"
 
@@ -58,7 +58,7 @@ def trained(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
 def test_everything_is_kept_in_one_run(trained) -> None:
     folder, _ = trained
     (file,) = segments(folder)
-    run = kept(file)
+    run = read_segment(file)
     history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     for entry in history:
         row = run.history[entry["step"]]
@@ -87,7 +87,7 @@ def test_everything_is_kept_in_one_run(trained) -> None:
 
 def test_confusion_and_calibration_are_native_charts(trained) -> None:
     folder, _ = trained
-    run = kept(*segments(folder))
+    run = read_segment(*segments(folder))
     metrics = json.loads((folder / "metrics.json").read_text())["splits"]["test"]
     (table,) = (folder / "wandb").glob("*run-*/files/media/table/test/confusion_table*.json")
     counts = {(row[0], row[1]): row[2] for row in json.loads(table.read_text())["data"]}
@@ -111,7 +111,7 @@ def test_evaluate_and_push_go_on_in_the_same_run(trained, hub, push, tmp_path: P
     (folder / "tracking.json").write_text(json.dumps(states))
     evaluated = s140("evaluate", folder)
     pushed = push(run=folder)
-    runs = [kept(file) for file in segments(folder)]
+    runs = [read_segment(file) for file in segments(folder)]
     ids = {run_id for run in runs for run_id in run.ids}
     assert len(ids) == 1
     assert len(runs) == 3
@@ -143,7 +143,7 @@ def test_after_a_kill_nothing_is_missing(encoder: Path, tmp_path: Path, s140) ->
         started.kill()
         started.wait()
     s140("train", "--output-dir", folder, "--resume")
-    runs = [kept(file) for file in segments(folder)]
+    runs = [read_segment(file) for file in segments(folder)]
     assert len({run_id for run in runs for run_id in run.ids}) == 1
     steps = {step for run in runs for step, row in run.history.items() if "train/loss" in row}
     assert steps == set(range(1, 19))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from told import change_scores, tell
-from wandb_files import Kept, kept, segments
+from wandb_files import Kept, read_segment, segments
 
 pytest_plugins = "hub_fixtures"
 STEPS = 6
@@ -35,7 +35,7 @@ def callers_run(folder: Path, mode: Any = "offline") -> Iterator[Any]:
 
 def whole(file: Path) -> Kept:
     """Read it once it is complete: ``finish`` returns a little earlier."""
-    while not (logged := kept(file)).exits:
+    while not (logged := read_segment(file)).exits:
         time.sleep(0.1)
     return logged
 

@@ -33,18 +33,18 @@ def test_it_ends_where_an_undisturbed_one_does(small_bert, tmp_path: Path, shape
     """Killed three times; before the last time the newest checkpoint loses its end, as a power cut may leave it."""
     words = flags(model_name_or_path=small_bert("BertModel", dropout=0.1), **shape)
     undisturbed = trained(tmp_path / "undisturbed", words)
-    assert undisturbed.code == 0, undisturbed.told
+    assert undisturbed.code == 0, undisturbed.stderr
     folder = tmp_path / "killed"
     for step in (5, 8, 11):
         ended = trained(folder, words, f"step {step}/", whole=step > 6)
-        assert ended.code == -signal.SIGKILL, ended.told
+        assert ended.code == -signal.SIGKILL, ended.stderr
         assert not (folder / "metrics.json").exists()
     newest = newest_complete(folder / "checkpoints")
     with (newest / "optimizer.pt").open("r+b") as file:
         file.truncate(1000)
     ended = trained(folder, words)
-    assert ended.code == 0, ended.told
-    assert f"skipping {newest.name}: optimizer.pt has 1,000 of " in ended.told
+    assert ended.code == 0, ended.stderr
+    assert f"skipping {newest.name}: optimizer.pt has 1,000 of " in ended.stderr
     assert same(folder, tmp_path / "undisturbed")
     entries = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in entries if "loss" in entry] == list(range(1, 13))
@@ -56,10 +56,10 @@ def test_other_means_are_told_on_the_terminal_and_by_the_card(small_bert, tmp_pa
     """The same number of threads is not mentioned; another sums in another order, so the last bits may differ."""
     folder, words = tmp_path / "run", flags(model_name_or_path=small_bert(), num_train_epochs=3)
     assert trained(folder, words, "step 9/", threads=1, whole=True).code == -signal.SIGKILL
-    assert "last digits" not in trained(folder, words, "step 15/", threads=1).told
+    assert "last digits" not in trained(folder, words, "step 15/", threads=1).stderr
     ended = trained(folder, words, threads=2)
-    assert ended.code == 0, ended.told
-    assert "so the last digits may differ (threads: 1, then 2)" in ended.told
+    assert ended.code == 0, ended.stderr
+    assert "so the last digits may differ (threads: 1, then 2)" in ended.stderr
     environment = json.loads((folder / "environment.json").read_text())
     assert (environment["threads"], environment["changed"]) == (1, ["threads: 1, then 2"])
     card = (folder / "model" / "README.md").read_text()
@@ -109,7 +109,7 @@ def test_one_checkpoint_is_enough_to_end_with(small_bert, tmp_path: Path) -> Non
     """With save_total_limit 1 Trainer would remove the last checkpoint while it is being sealed, if another is best."""
     words = flags(model_name_or_path=small_bert(), save_total_limit=1, learning_rate=0.5, num_train_epochs=4)
     ended = trained(tmp_path / "run", words)
-    assert ended.code == 0, ended.told
+    assert ended.code == 0, ended.stderr
     assert newest_complete(tmp_path / "run" / "checkpoints").name == "checkpoint-24"
 
 

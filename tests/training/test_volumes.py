@@ -128,7 +128,7 @@ def test_a_copy_that_is_cut_off_leaves_old_or_new_files(tmp_path: Path, monkeypa
 
 
 def test_no_link_is_followed_from_or_to_a_volume(tmp_path: Path) -> None:
-    """What it leads to would be read by everybody who may read the volume."""
+    """Follow no link: everyone who may read the volume could read its target."""
     (tmp_path / "id_rsa").write_text("my own key")
     local, target = RunDir(tmp_path / "local"), RunDir(tmp_path / "target")
     (target.path / "wandb").mkdir(parents=True)

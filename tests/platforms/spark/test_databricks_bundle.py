@@ -51,7 +51,7 @@ def strings(value: Any) -> Iterator[str]:
 def filled(text: str) -> str:
     """With the variables' defaults and a run's id."""
     text = text.replace("{{job.run_id}}", "17")
-    return re.sub(r"\$\{var\.(\w+)\}", lambda found: str(BUNDLE["variables"][found[1]]["default"]), text)
+    return re.sub(r"\$\{var\.(\w+)\}", lambda match: str(BUNDLE["variables"][match[1]]["default"]), text)
 
 
 def test_there_are_the_three_jobs() -> None:

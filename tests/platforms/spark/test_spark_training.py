@@ -145,10 +145,10 @@ def test_a_process_that_gives_up_leaves_its_reason(tmp_path: Path, monkeypatch: 
 
 def test_only_the_first_process_of_a_machine_gives_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "0")
-    assert processes._run_and_report(lambda *given: given, [1, "two"]) == (1, "two")
+    assert processes._run_and_report(lambda *arguments: arguments, [1, "two"]) == (1, "two")
     monkeypatch.setenv("LOCAL_RANK", "1")
     with pytest.raises(SystemExit) as ended:
-        processes._run_and_report(lambda *given: given, [1, "two"])
+        processes._run_and_report(lambda *arguments: arguments, [1, "two"])
     assert not ended.value.code
 
 
