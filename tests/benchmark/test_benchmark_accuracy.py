@@ -69,7 +69,7 @@ def test_what_is_counted_as_right_is_the_label(small_bert) -> None:
 
 
 def test_the_interval_of_a_difference_is_students() -> None:
-    """Compare with values by hand: differences 1, 2, 3 have mean 2, deviation 1, and t = 4.3027 for two degrees of freedom."""
+    """Compute by hand: differences 1, 2, 3 have mean 2, deviation 1, and t = 4.3027 for two degrees of freedom."""
     difference = subtract([2, 3, 4], [1, 1, 1])
     assert difference["mean"] == 2
     assert difference["high"] - difference["mean"] == pytest.approx(4.30265 / 3**0.5, rel=1e-4)
