@@ -1,104 +1,153 @@
-"""Write docs/commands.md from the commands' own help; a test fails where the page is behind it."""
+"""Write the pages of the site's reference from the code; a test fails if a page is outdated.
+
+python scripts/commands_page.py          docs/commands.md, docs/recipe.md and docs/run_files.md
+python scripts/commands_page.py --print  to stdout
+"""
 
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import click
+import recipe_page
+import run_files_page
+from page_lines import list_item, wrap
 
 from sentiment140_bert.cli import main
 from sentiment140_bert.recipe import SECTION_BY_KEY, SECTIONS
 
-PAGE = Path(__file__).parents[1] / "docs" / "commands.md"
+DOCS = Path(__file__).parents[1] / "docs"
 HEAD = """# Commands
 
-Made by `python scripts/commands_page.py` from the commands' own `--help`; change the text there.
+Written by `python scripts/commands_page.py` from the commands' own `--help`.
 
 A flag overrides the recipe, which overrides the default. Every command takes `--help`, `--quiet` (no progress) and
-`--json`: one JSON object on stdout, everything else on stderr. When a command fails, stdout stays empty and stderr
-says why.
-Exit codes: 0 done; 1 a mistake that the message explains, or Ctrl-C while nothing was being trained; 2 wrong usage;
-130 and 143 training was stopped by Ctrl-C or SIGTERM, after writing a checkpoint.
-Flags that are settings of a recipe are described once, under [Settings](#settings);
-`s140 recipes schema` prints them for editors.
+`--json`: one JSON object on stdout, everything else on stderr. [Exit codes](reliability.md#exit-codes).
 """
 EVERYWHERE = {"--help", "--json", "--quiet"}
-TABLE = "\n| option | what it does |\n|---|---|\n"
+GUIDES = {  # the page that tells how to use a command
+    "card": "hub.md#cards",
+    "doctor": "local_gpu.md#s140-doctor",
+    "evaluate": "evaluation.md",
+    "export": "export.md",
+    "learning-curve": "learning_curve.md",
+    "predict": "data.md#labelling-a-file",
+    "prepare": "data.md",
+    "push-to-hub": "hub.md",
+    "recipes": "recipe.md",
+    "report": "report.md",
+    "spark": "databricks.md",
+    "suspects": "label_noise.md",
+    "track": "tracking.md",
+    "tune": "tuning.md",
+    "verify": "hub.md#verify",
+}
+Row = tuple[str, str]  # flags and help
 
 
-def page() -> str:
-    """Return the page's text."""
-    described = ("".join(_describe(*command)) for command in _commands(main, "s140"))
-    return HEAD + "".join(described) + "".join(_settings())
+def pages() -> dict[str, str]:
+    """Return the text of each page by its name."""
+    return {
+        "commands.md": commands_page(),
+        "recipe.md": recipe_page.page(),
+        "run_files.md": run_files_page.page(),
+    }
 
 
-def _commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+def commands_page() -> str:
+    """Return the page of commands; options that several commands have in the same words are described once."""
+    sections = {
+        section.title: [named for name, command in section.commands.items() for named in _list_commands(command, name)]
+        for section in main.list_sections(_make_context("s140", main))
+    }
+    users: dict[Row, list[str]] = defaultdict(list)
+    for name, command in chain(*sections.values()):
+        for option in _list_options(name, command):
+            users[_row(name, command, option)].append(name)
+    shared = {row for row, names in users.items() if len(names) > 1}
+    described = (
+        f"\n## {title}\n" + "".join("".join(_describe(name, command, shared)) for name, command in commands)
+        for title, commands in sections.items()
+    )
+    rows = sorted(shared, key=lambda row: row[0].lstrip("-"))
+    return HEAD + "".join(described) + "\n## Shared options\n\n" + "".join(map(_render, rows))
+
+
+def _list_commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    """Yield a command with its whole name, or those of a group."""
     if isinstance(command, click.Group):
         for word, child in sorted(command.commands.items()):
-            yield from _commands(child, f"{name} {word}")
+            yield from _list_commands(child, f"{name} {word}")
     else:
-        yield name, command
+        yield f"s140 {name}", command
 
 
-def _describe(name: str, command: click.Command) -> Iterator[str]:
-    context = _context(name, command)
-    text = " ".join((command.help or "").split())
-    yield f"\n## `{name}`\n\n    {' '.join([name, *command.collect_usage_pieces(context)])}\n\n{text}\n"
-    settings = [option for option in _options(context) if _is_setting(option)]
-    own = [option for option in _options(context) if option not in settings]
-    if own:
-        yield TABLE + "".join(_row(option, context) for option in own)
-    if settings:
-        yield f"\nSettings: {', '.join(_name(settings))}.\n"
+def _describe(name: str, command: click.Command, shared: set[Row]) -> Iterator[str]:
+    usage = [piece for piece in command.collect_usage_pieces(_make_context(name, command)) if piece != "[OPTIONS]"]
+    guide = GUIDES.get(name.split()[1])
+    text = _first_paragraph(command) + (f" [Guide]({guide})." if guide else "")
+    yield f"\n### `{name}`\n\n{wrap(text)}\n    {' '.join([name, *usage])}\n"
+    rows = {option.opts[0]: _row(name, command, option) for option in _list_options(name, command)}
+    items = [_render(row) for row in rows.values() if row not in shared]
+    if also := [f"`{flag}`" for flag, row in rows.items() if row in shared]:
+        items.append(list_item(f"[Shared options](#shared-options): {', '.join(also)}"))
+    if settings := [*_name_settings(command)]:
+        items.append(list_item(f"[Settings](recipe.md): {', '.join(settings)}"))
+    if items:
+        yield "\n" + "".join(items)
 
 
-def _is_setting(option: click.Option) -> bool:
-    """Return True for a setting of a recipe, which `s140 train` describes in the same words."""
-    of_train = {other.name: other.help for other in main.commands["train"].params if isinstance(other, click.Option)}
-    return option.name in SECTION_BY_KEY and option.help == of_train.get(option.name)
+def _first_paragraph(command: click.Command) -> str:
+    return " ".join((command.help or "").split("\n\n")[0].split())
 
 
-def _name(options: list[click.Option]) -> Iterator[str]:
+def _name_settings(command: click.Command) -> Iterator[str]:
     """Yield the sections of which all settings are offered, then the other settings by their flags."""
-    names = {option.name for option in options}
+    options = {option.name: option for option in command.params if _is_setting(option)}
     for section in SECTIONS:
         members = {name for name, home in SECTION_BY_KEY.items() if home == section}
-        if members and members <= names:
-            yield f"all of [{section}](#{section})"
-            names -= members
-    yield from (f"`{option.opts[0]}`" for option in options if option.name in names)
+        if members and members <= options.keys():
+            yield f"all of [{section}](recipe.md#{section})"
+            options = {name: option for name, option in options.items() if name not in members}
+    yield from (f"`{option.opts[0]}`" for option in options.values())
 
 
-def _settings() -> Iterator[str]:
-    yield "\n## Settings\n"
-    context = _context("s140 train", main.commands["train"])
-    rows = {option.name: _row(option, context) for option in _options(context) if option.name in SECTION_BY_KEY}
-    for section in SECTIONS:
-        members = [row for name, row in rows.items() if SECTION_BY_KEY[name] == section]
-        if members:
-            yield f"\n### {section}\n{TABLE}{''.join(members)}"
+def _is_setting(option: click.Parameter) -> bool:
+    """Return True for a setting of a recipe, which the page of recipes describes in the same words."""
+    of_train = {other.name: other.help for other in main.commands["train"].params if isinstance(other, click.Option)}
+    return (
+        isinstance(option, click.Option) and option.name in SECTION_BY_KEY and option.help == of_train.get(option.name)
+    )
 
 
-def _context(name: str, command: click.Command) -> click.Context:
+def _make_context(name: str, command: click.Command) -> click.Context:
     return command.context_class(command, info_name=name, **main.context_settings)
 
 
-def _options(context: click.Context) -> Iterator[click.Option]:
-    for parameter in context.command.get_params(context):
-        if isinstance(parameter, click.Option) and not EVERYWHERE & {*parameter.opts}:
+def _list_options(name: str, command: click.Command) -> Iterator[click.Option]:
+    """Yield the options of a command that are not settings of a recipe."""
+    for parameter in command.get_params(_make_context(name, command)):
+        if isinstance(parameter, click.Option) and not EVERYWHERE & {*parameter.opts} and not _is_setting(parameter):
             yield parameter
 
 
-def _row(option: click.Option, context: click.Context) -> str:
-    flags, text = option.get_help_record(context) or ("", "")
-    escaped = [part.replace("|", "\\|").replace("\n", " ") for part in (flags, text)]
-    return f"| `{escaped[0]}` | {escaped[1]} |\n" if flags else ""
+def _row(name: str, command: click.Command, option: click.Option) -> Row:
+    flags, text = option.get_help_record(_make_context(name, command)) or ("", "")
+    return flags, " ".join(text.split())
+
+
+def _render(row: Row) -> str:
+    flags, text = row
+    return list_item(f"`{flags}`: {text}") if flags else ""
 
 
 if __name__ == "__main__":
-    if "--print" in sys.argv:
-        click.echo(page(), nl=False)
-    else:
-        PAGE.write_text(page(), "utf-8")
+    for name, text in pages().items():
+        if "--print" in sys.argv:
+            click.echo(f"{name}\n{text}", nl=False)
+        else:
+            (DOCS / name).write_text(text, "utf-8")

@@ -40,7 +40,7 @@ class RunDir:
 
     @property
     def data(self) -> Path:
-        """The tweets and what was done to them (see ``data.report``)."""
+        """The tweets and what was done to them."""
         return self.path / "data.json"
 
     @property
@@ -75,7 +75,7 @@ class RunDir:
 
     @property
     def tensorboard(self) -> Path:
-        """Event files, where TensorBoard is reported to."""
+        """Event files of TensorBoard."""
         return self.path / "tensorboard"
 
     @property

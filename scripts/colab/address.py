@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("scripts/colab/sentiment140_bert.ipynb", "docs/colab.md", "README.md")
+PAGES = ("scripts/colab/sentiment140_bert.ipynb", "docs/colab.md", "README.md", "mkdocs.yml")
 ADDRESS = re.compile(r"(github(?:\.com)?/)[\w.-]+/sentiment140_bert\b")
 
 

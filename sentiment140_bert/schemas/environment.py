@@ -19,7 +19,7 @@ class BaseModel(TypedDict):
 
 
 class Precision(TypedDict):
-    """See ``training.arguments``."""
+    """The number format of the training."""
 
     name: str
 
@@ -33,7 +33,7 @@ class Batch(TypedDict):
 
 
 class Gpu(TypedDict):
-    """See ``machine.usage``; in MiB and °C."""
+    """Memory in MiB and temperature in °C."""
 
     memory_total: Annotated[int, Field(gt=0)]
     memory_reserved_peak: Count

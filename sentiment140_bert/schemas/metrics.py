@@ -45,21 +45,21 @@ class Proportion(TypedDict):
 
 
 class CalibrationBin(TypedDict):
-    """Tweets of like probabilities."""
+    """Tweets of similar probabilities."""
 
     predicted: Share
     observed: Share
 
 
 class RiskPoint(TypedDict):
-    """The share of wrong answers among a share of the tweets."""
+    """The error rate on the most confident share of the tweets."""
 
     coverage: Share
     risk: Share
 
 
 class Calibration(TypedDict):
-    """See ``evaluation.calibration``."""
+    """Probabilities against the share of positive tweets."""
 
     bins: list[CalibrationBin]
     expected_calibration_error: Proportion
@@ -73,7 +73,7 @@ class TemperedCalibration(Calibration):
 
 
 class AbstentionScores(TypedDict):
-    """Scores of the predictions of which the model is sure."""
+    """Scores of the predictions above the abstain threshold."""
 
     answered: Count
     coverage: Proportion
@@ -84,7 +84,7 @@ Triple = Annotated[list[Count], Field(min_length=3, max_length=3)]  # negative, 
 
 
 class ThreeWay(TypedDict):
-    """See ``evaluation.scores``."""
+    """Scores of negative, neutral and positive."""
 
     n: Count
     accuracy: MeasuredScore
@@ -95,7 +95,7 @@ class ThreeWay(TypedDict):
 
 
 class Baseline(TypedDict):
-    """See ``evaluation.baseline``."""
+    """A simpler classifier on the same tweets, and the model's lift over it."""
 
     accuracy: MeasuredScore
     lift: MeasuredScore
@@ -103,7 +103,7 @@ class Baseline(TypedDict):
 
 
 class Slice(TypedDict):
-    """See ``evaluation.slices``."""
+    """A kind of tweets, against the rest of the split."""
 
     name: str
     n: Count

@@ -125,7 +125,7 @@ def test_it_is_opened_with_a_t4() -> None:
 
 def test_badge_install_line_and_documents_name_the_same_repository() -> None:
     """Set by ``scripts/colab/address.py``; where pyproject.toml names the repository, that is the one."""
-    pages = [NOTEBOOK, ROOT / "README.md", ROOT / "docs" / "colab.md"]
+    pages = [NOTEBOOK, ROOT / "README.md", ROOT / "docs" / "colab.md", ROOT / "mkdocs.yml"]
     named = {address for page in pages for address in ADDRESS.findall(page.read_text("utf-8"))}
     assert len(named) == 1, named
     urls = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"].get("urls", {})
