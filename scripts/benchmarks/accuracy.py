@@ -49,7 +49,7 @@ def package(recipe: Recipe, data: PreparedData) -> Tuned:
 
     Args:
         recipe: Model, training and seed.
-        data: Of the recipe, as :func:`loading.load_data` gives it.
+        data: Data of the recipe, from :func:`loading.load_data`.
     """
     _, tokens, tokenizer = data
     model = load_encoder(recipe)
@@ -105,7 +105,7 @@ def compare(recipe: Recipe, seeds: int, ways: Sequence[str]) -> dict[str, Any]:
     """Fine-tune with several seeds in each way, in turns, on the same prepared splits.
 
     Args:
-        recipe: Of both ways; the seeds count from its own one.
+        recipe: Recipe of both ways; the seeds count from its own.
         seeds: Number of seeds.
         ways: Some of ``WAYS``.
 

@@ -246,10 +246,10 @@ def summarize(
 
     Args:
         contenders: In the order to be shown; one may be named ``ceiling``.
-        turns: By name of the contender.
+        turns: Turns by name of the contender.
         failures: Why some could not do the work, or not to the end.
-        flops_per_token: Of the model, nominal: what the last layer leaves out counts as done, so that a share of the
-            ceiling above 1 can be reached by leaving out more.
+        flops_per_token: Nominal operations per token of the model. What the last layer omits counts as done, so
+            the share of the ceiling can exceed 1.
         base: The contender that the others are compared with, round by round.
 
     Returns:

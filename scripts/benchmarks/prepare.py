@@ -38,7 +38,7 @@ def write_rows(dataset: str, rows: int | None, file: Path) -> int:
     """Write tweets as a CSV of two columns, label and text, without a header, in the dataset's order; no neutral ones.
 
     Args:
-        dataset: As a recipe names it.
+        dataset: The dataset, named as in a recipe.
         rows: How many to draw, stratified by label; None for all.
         file: To write.
 
@@ -64,7 +64,7 @@ def pandas_map(*, file: str, tokenizer: str, max_length: int = MAX_LENGTH) -> Ca
     """Build a contender: pandas, scikit-learn's ``train_test_split``, ``Dataset.map`` in batches, as in tutorials.
 
     Args:
-        file: From :func:`write_rows`.
+        file: Result of :func:`write_rows`.
         tokenizer: A model's name, as a recipe has it.
         max_length: Tokens kept of each tweet.
     """

@@ -45,7 +45,7 @@ def draw_whisker(low: float, value: float, high: float, overall: float, start: f
         value: The score.
         high: Upper limit of the interval.
         overall: The score of all tweets.
-        start: Of the axis, which ends at 1.
+        start: Start of the axis, which ends at 1.
     """
     width, height = 120, 14
 

@@ -19,7 +19,7 @@ def render_dataset_card(data: dict[str, Any], repo_id: str, model_repo_id: str |
     Args:
         data: ``data.json``, with ``tokenizer`` and the sizes of the published ``configs``.
         repo_id: The dataset's.
-        model_repo_id: That of the model that was trained on it.
+        model_repo_id: Id of the model that was trained on it.
 
     Raises:
         RunError: ``data`` is not of the shape that this version writes.

@@ -34,7 +34,7 @@ def draw_figures(folder: Path, splits: dict[str, Any], history: list[dict[str, A
     """Draw the pictures of a run into ``folder``; the same content gives the same bytes.
 
     Args:
-        folder: It is made where it does not exist.
+        folder: The folder to write to; it is created if missing.
         splits: ``metrics.json``'s scores of each split.
         history: The Trainer's log entries, each with ``step``.
     """

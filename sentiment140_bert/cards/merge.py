@@ -81,7 +81,7 @@ def merge_cards(new: str, old: str | None, decided_keys: Collection[str] = ()) -
     """Add what people wrote on an older card, between its sections and in its front matter, to a new card.
 
     Args:
-        new: As rendered from a template.
+        new: The new card, as rendered from a template.
         old: The card before, from the Hub or from the folder, or None.
         decided_keys: Keys of the front matter that the new card decides, although people may write them.
 

@@ -50,7 +50,7 @@ def card(path: Path, repo_id: str | None = None, description: CardConfig | None 
 
     Args:
         path: The run directory.
-        repo_id: The id on the Hub, for the card.
+        repo_id: Model id on the Hub, for the card.
         description: What the publisher says about the tweets; it is kept in ``data.json``.
 
     Returns:
@@ -175,7 +175,7 @@ def collect_files(
     """Return everything that is published of a model: path in the repository to a file or its content.
 
     Args:
-        run: Its model, figures and JSON files are read.
+        run: The run, of which model, figures and JSON files are read.
         metrics: The content of its ``metrics.json``.
         repo_id: The model's id on the Hub.
         card_before: The card whose hand-written parts are kept.

@@ -39,7 +39,7 @@ class Mistake:
     """A tweet with a wrong prediction.
 
     Args:
-        split: Its split.
+        split: Name of the split.
         label: Name of its label.
         positive: The model's P(positive | not neutral).
         words: The tweet in pieces, each with its weight in logits, or None.
@@ -69,9 +69,9 @@ def render_report(facts: Facts, title: str, mistakes: Sequence[Mistake], wrong: 
     """Return the whole page.
 
     Args:
-        facts: Those of the run.
+        facts: Facts of the run.
         title: The run's name.
-        mistakes: Those to list; user names are masked already.
+        mistakes: Mistakes to list; user names are masked already.
         wrong: The number of all mistakes of each split, listed or not.
     """
     style, script = read_template("report.css"), read_template("report.js")

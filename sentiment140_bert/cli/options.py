@@ -48,7 +48,7 @@ def recipe_options(
     """Return a decorator that adds options for the settings of these sections; one that is not used arrives as None.
 
     Args:
-        sections: Of the recipe.
+        sections: Sections of the recipe.
         only: Field names to offer; all when empty.
         aliases: Further flags of a field.
         optional: Field names for which the command does without a value, whatever the recipe's default is.

@@ -246,7 +246,7 @@ def save_tokens(
     """Store tokens in the cache, whole or not at all.
 
     Args:
-        key: From :func:`make_tokens_key`.
+        key: Result of :func:`make_tokens_key`.
         splits: Columns ``input_ids`` and ``labels`` of each.
         lengths: ``token_length`` of each, the only part of the report that is stored; the rest is that of the splits.
         report: The whole report.

@@ -50,7 +50,7 @@ def find_dialect(open_lines: Open, data: DataConfig, where: str, kind: str, labe
 
     Args:
         open_lines: Opens the file's lines.
-        data: Its ``delimiter`` and ``quoting``, if they are named, and its columns.
+        data: ``delimiter`` and ``quoting``, if they are named, and the columns.
         where: Name of the file, for errors.
         kind: The ending of its name: ``.tsv`` and ``.txt`` have tabs unless another delimiter fits.
         labelled: A label is needed.

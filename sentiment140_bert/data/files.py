@@ -129,8 +129,8 @@ def open_text(source: Source, encoding: str, errors: str = "strict") -> Iterator
 
     Args:
         source: A text file.
-        encoding: From :func:`detect_encoding`.
-        errors: What becomes of undecodable bytes: a DataError (``strict``), or surrogates (``surrogateescape``).
+        encoding: Result of :func:`detect_encoding`.
+        errors: How to treat undecodable bytes: a DataError (``strict``), or surrogates (``surrogateescape``).
     """
     if source.path is None:
         raise TypeError(f"{source.name} is not a file")

@@ -162,7 +162,7 @@ def pin_base_model(recipe: Recipe, resumed: RunDir | None = None, data: Prepared
     """Replace the branch of a base model on the Hub by its commit, so that all of a run is of one commit.
 
     Args:
-        recipe: As it was asked for, and stays in ``recipe.yaml``.
+        recipe: The recipe as given, which stays in ``recipe.yaml``.
         resumed: A run to resume: it keeps the commit that it began with, whatever happened on the Hub since.
         data: Data that were prepared before, with the tokenizer of a commit.
 

@@ -71,7 +71,7 @@ def find_near_duplicates(texts: pa.ChunkedArray, others: pa.ChunkedArray) -> npt
     Time grows with the rows, and with the pairs that share a rare word; memory with the rows alone.
 
     Args:
-        texts: From :func:`strip_masks`, as are the ``others``.
+        texts: Results of :func:`strip_masks`, like the ``others``.
         others: The texts to compare with.
     """
     sets = _make_word_sets(pa.chunked_array([*texts.chunks, *others.chunks], pa.string()))

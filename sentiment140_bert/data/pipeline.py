@@ -192,7 +192,7 @@ def tokenize_splits(
     """Tokenize splits, or load the tokens from the cache if text, tokenizer and ``max_length`` are the same.
 
     Args:
-        prepared: From :func:`prepare_splits`.
+        prepared: Result of :func:`prepare_splits`.
         tokenizer: A fast tokenizer of transformers.
         max_length: Largest number of tokens of a tweet; others are cut.
         read_published: Reads the tokens that were published with a split; they are used if the report of ``prepared``

@@ -58,7 +58,7 @@ def write_dataset(
     """Write the parquet files of all configs, a shard at a time.
 
     Args:
-        prepared: From :func:`sentiment140_bert.data.pipeline.prepare_splits`.
+        prepared: Result of :func:`sentiment140_bert.data.pipeline.prepare_splits`.
         tokens: The same splits, from :func:`sentiment140_bert.data.pipeline.tokenize_splits`.
         folder: To write into.
         check: Called with all text of every shard and the file's name, before it is written.
@@ -100,7 +100,7 @@ def count_published(folder: Path, splits: dict[str, Any], claimed: dict[str, Any
 
     Args:
         folder: A whole snapshot of the repository.
-        splits: Of ``data.json``.
+        splits: The splits of ``data.json``.
         claimed: The ``configs`` of ``data.json``.
     """
     rows = {name: splits[name]["rows"] for name in SPLITS if name in splits}

@@ -36,9 +36,9 @@ def read_source(
     """Yield all rows of a source.
 
     Args:
-        source: From :func:`sentiment140_bert.data.sources.locate`.
-        data: Its columns, delimiter and quoting.
-        encoding: Of a text file, from :func:`sentiment140_bert.data.files.detect_encoding`.
+        source: Result of :func:`sentiment140_bert.data.sources.locate`.
+        data: The columns, delimiter and quoting of the source.
+        encoding: Encoding of a text file, from :func:`sentiment140_bert.data.files.detect_encoding`.
         labelled: A row needs a label.
 
     Raises:

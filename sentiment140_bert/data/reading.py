@@ -120,7 +120,7 @@ def read_tweets(source: Source, data: DataConfig, labels_may_differ: bool = Fals
     """Read all tweets of a source.
 
     Args:
-        source: From :func:`sentiment140_bert.data.sources.locate`.
+        source: Result of :func:`sentiment140_bert.data.sources.locate`.
         data: Names of columns, meaning of labels, delimiter, encoding and ``max_bad_rows``.
         labels_may_differ: The label map is of another file: it applies here only if it maps every label.
 

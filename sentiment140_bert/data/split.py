@@ -87,7 +87,7 @@ def assign_splits(table: pa.Table, data: DataConfig, name: str = "the input") ->
         table: Columns ``key``, ``label`` (0 or 1), ``user`` and ``date``; one row for each text (two for a text
             that carries both labels and was kept).
         data: ``max_samples``, sizes, ``split_by`` and ``split_seed``.
-        name: Of the source, for errors.
+        name: Name of the source, for errors.
 
     Returns:
         Row indices of ``train``, ``validation`` and ``test``; disjoint, in an order that mixes the labels.

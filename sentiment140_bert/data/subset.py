@@ -29,7 +29,7 @@ def choose_subset(labels: npt.NDArray[np.int64], rows: int) -> split.Indices:
     is that of a hash of each text with ``split_seed``.
 
     Args:
-        labels: Of all rows, 0 or 1.
+        labels: Labels of all rows, 0 or 1.
         rows: The size; no more than there are rows.
     """
     every = np.arange(len(labels))
@@ -85,8 +85,8 @@ def draw_token_subset(full: Prepared, tokens: Prepared, part: Prepared, tokenize
 
     Args:
         full: Splits.
-        tokens: Their tokens.
-        part: From :func:`draw_subset`.
+        tokens: The tokens of all rows.
+        part: Result of :func:`draw_subset`.
         tokenizer: The tokenizer of ``tokens``.
     """
     entry = tokens.report["tokenizer"]

@@ -47,7 +47,7 @@ def tokenize(texts: pa.ChunkedArray, tokenizer: Any, max_length: int, name: str 
         texts: Strings, no nulls.
         tokenizer: A fast tokenizer of transformers; it is not changed.
         max_length: Largest number of tokens of a tweet; others are cut.
-        name: Of the split, for the progress bar.
+        name: Name of the split, for the progress bar.
 
     Returns:
         ``input_ids`` as lists of int32; the length of each; how many tweets were cut.
@@ -96,7 +96,7 @@ def truncate_tokens(split: Dataset, max_length: int, closing: int) -> Dataset:
     Args:
         split: Columns ``input_ids`` and ``labels``.
         max_length: More than the number of special tokens.
-        closing: From :func:`count_closing_tokens`.
+        closing: Result of :func:`count_closing_tokens`.
     """
     from datasets import Dataset
     from datasets.table import InMemoryTable

@@ -123,7 +123,7 @@ def find_obstacle(backend: Tokenizer) -> str | None:
     """Return the reason why texts cannot be tokenized word by word; None if they can.
 
     Args:
-        backend: Of a fast tokenizer.
+        backend: The backend of a fast tokenizer.
     """
     parts = json.loads(backend.to_str())
     cleaning = [_to_step(rule) for rule in clean.LEVELS["repair"]]  # none of them matches a space
@@ -145,7 +145,7 @@ class WordTokenizer:
     """Tokenizes columns of texts word by word.
 
     Args:
-        backend: Of a fast tokenizer without an :func:`obstacle`; it neither pads nor cuts.
+        backend: The backend of a fast tokenizer without an :func:`obstacle`; it neither pads nor cuts.
         max_length: Tokens kept of each text, special ones included.
     """
 

@@ -59,7 +59,7 @@ def explain_texts(
 
     Args:
         model: A sequence classifier in evaluation mode.
-        tokenizer: Its own, a fast one; it is not changed.
+        tokenizer: The model's own fast tokenizer; it is not changed.
         texts: The model's inputs.
         positive: Position of that label among the logits.
         negative: Position of that label among the logits.
@@ -151,7 +151,7 @@ def split_into_pieces(
         offsets: Begin and end of every token in it. Of text that a normalizer replaced they name the last
             character only (tokenizers 0.23), and every token of the replacement has the same.
         words: The word that each token belongs to; None for special ones.
-        weights: Of every token.
+        weights: The weight of every token.
     """
     end = 0
     for begin, stop, weight in _find_spans(text, offsets, words, weights):

@@ -41,7 +41,7 @@ class Baseline:
     Args:
         terms: Words and word pairs, sorted, shape (terms,).
         idf: Inverse document frequency of each, smoothed as scikit-learn does.
-        coefficients: Of each, towards positive.
+        coefficients: Coefficient of each word, towards positive.
         intercept: Log odds of a text without any of them.
     """
 
@@ -87,7 +87,7 @@ def fit_baseline(texts: Sequence[str], labels: npt.NDArray[np.int64]) -> Baselin
     """Train the baseline; the same tweets give the same one on any number of cores.
 
     Args:
-        texts: Of the training split, prepared.
+        texts: Prepared texts of the training split.
         labels: 0 or 1 of each.
 
     Raises:
@@ -178,7 +178,7 @@ class Baselines:
 
     Args:
         majority: Share of positive among the training tweets, as P(positive) of any text.
-        tfidf: From texts to P(positive), trained on the same tweets as the model; None if these are not available.
+        tfidf: Function from texts to P(positive), trained on the model's own tweets; None without these.
     """
 
     majority: float
@@ -212,7 +212,7 @@ def predict_positive(baseline: Baseline, prepared: Prepared, texts: Sequence[str
     """Return P(positive) of texts that may be raw: they get the cleaning of the training split.
 
     Args:
-        baseline: Of ``prepared``.
+        baseline: The baseline of ``prepared``.
         prepared: Names the cleaning of its texts, which changes nothing of a clean text.
         texts: Any.
     """

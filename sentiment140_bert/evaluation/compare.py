@@ -60,7 +60,7 @@ def compare(
     Args:
         models: Run directories, model folders or Hub ids, two or more.
         data: The tweets; default: the held-out splits of the first model, which must be a run.
-        model_revision: Of all Hub models among them.
+        model_revision: Revision of every Hub model among them.
         differences: A .csv or .parquet file for the tweets on which not all are right or all wrong.
 
     Raises:

@@ -58,7 +58,7 @@ def evaluate(
     Args:
         model: A run directory, a model folder or a Hub id.
         data: ``dataset`` and how to read it; ``max_samples`` draws from all of it; ``manual_test`` is scored apart.
-        model_revision: Of a Hub model.
+        model_revision: Revision of a Hub model.
         backend: See :func:`~sentiment140_bert.inference.predict.open_classifier`.
     """
     from sentiment140_bert.data.pipeline import load_unsplit
@@ -87,13 +87,13 @@ class Evaluation:
 
     Args:
         calibration: Learned from its validation split.
-        unknown: What of its training tweets could not be checked, and why.
+        unknown: Which checks of the training tweets were impossible, and why.
         assumed: The meaning of labels without names.
         predictions: On all tweets.
-        splits: Their scores.
+        splits: Scores by split.
         baselines: To compare with.
         in_training: True for tweets that it was trained on, shape (n,).
-        leaked: Their rows, ``exact`` and ``near``.
+        leaked: Rows by split, ``exact`` and ``near``.
     """
 
     calibration: Calibration | None
@@ -114,8 +114,8 @@ def evaluate_model(
     Args:
         model: A run directory, a model folder or a Hub id.
         tables: Columns ``text``, ``label``, ``user``, ``time`` and ``topic`` of each split.
-        revision: Of a Hub model.
-        name: Of the model in messages.
+        revision: Revision of a Hub model.
+        name: Name of the model in messages.
         backend: See :func:`~sentiment140_bert.inference.predict.open_classifier`.
     """
     revision = pin_revision(model, revision)
@@ -247,7 +247,7 @@ def find_leakage(training: TrainingData, table: pa.Table) -> Leakage | None:
     """Find the rows of a table that a model was trained on; return None if nothing is known of its training tweets.
 
     Args:
-        training: Of the model.
+        training: Training data of the model.
         table: Column ``text``, perhaps ``user`` and ``time``.
     """
     from sentiment140_bert.data import leakage

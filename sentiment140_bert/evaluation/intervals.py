@@ -51,7 +51,7 @@ def bound_share(successes: int, n: int) -> tuple[float, float]:
     """Return the Wilson score interval of a share, at ``CONFIDENCE_LEVEL`` (Wilson 1927, no continuity correction).
 
     Args:
-        successes: From 0 to ``n``.
+        successes: Number of successes, from 0 to ``n``.
         n: At least 1.
     """
     from scipy.stats import binomtest
@@ -85,7 +85,7 @@ def bootstrap_counts(counts: npt.NDArray[np.int64], statistic: Callable[[Floats]
 
     Args:
         counts: Shape (classes, outcomes): tweets of each class by their outcome.
-        statistic: From counts of shape (resamples, classes, outcomes) to scores of shape (resamples,).
+        statistic: Function from counts of shape (resamples, classes, outcomes) to scores of shape (resamples,).
     """
     random = np.random.default_rng(SEED)
     drawn = [random.multinomial(row.sum(), row / max(1, row.sum()), size=RESAMPLES) for row in counts]
@@ -96,9 +96,9 @@ def bootstrap_means(values: Floats, truth: Labels, statistic: Callable[[Floats],
     """Return ``low`` and ``high`` of a mean over all tweets, or of a function of several means.
 
     Args:
-        values: Of each tweet: shape (n,), or (n, k) for k means.
+        values: Values of each tweet, shape (n,), or (n, k) for k means.
         truth: The class of each tweet, shape (n,).
-        statistic: From means of shape (resamples, k) to scores of shape (resamples,).
+        statistic: Function from means of shape (resamples, k) to scores of shape (resamples,).
     """
     columns = values.reshape(len(values), -1)
     means = np.concatenate([weights @ columns / len(truth) for weights in _draw_weights(truth)])

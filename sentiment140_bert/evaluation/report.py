@@ -137,8 +137,8 @@ def find_mistakes(split: str, rows: Sequence[dict[str, Any]], calibration: Calib
     A neutral tweet is among them if the model did not abstain.
 
     Args:
-        split: Its name.
-        rows: Of ``predictions.parquet``.
+        split: Name of the split.
+        rows: Rows of ``predictions.parquet``.
         calibration: Below its threshold the model abstains.
     """
     import numpy as np

@@ -65,7 +65,7 @@ def score_run(path: Path, prepared: Prepared | None = None, *, scores_only: bool
 
     Args:
         path: The run directory.
-        prepared: Its data; default: prepared again from its recipe.
+        prepared: Data of the run; default: prepared again from its recipe.
         scores_only: Write scores and predictions, and leave the model folder as it is.
     """
     from sentiment140_bert import models

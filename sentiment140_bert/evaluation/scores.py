@@ -82,7 +82,7 @@ def predict_split(classifier: Classifier, table: pa.Table, name: str) -> Predict
     Args:
         classifier: A sentiment classifier.
         table: Columns ``text`` and ``label``, perhaps ``topic``.
-        name: Of the split, for the log.
+        name: Name of the split, for the log.
     """
     from sentiment140_bert.data import clean
 

@@ -79,7 +79,7 @@ def find_slices(texts: Sequence[str], topics: Sequence[str | None] | None = None
     """Find the tweets of each slice, by its name; shape (n,). A tweet may belong to several.
 
     Args:
-        texts: As a person reads them.
+        texts: Texts as a person reads them.
         topics: The query by which each tweet was found, if that is known.
     """
     members = {name: np.fromiter(map(test, texts), dtype=bool, count=len(texts)) for name, test in KINDS.items()}
@@ -99,7 +99,7 @@ def score_slices(correct: Rows, members: Mapping[str, Rows]) -> list[Slice]:
 
     Args:
         correct: True where the prediction is, shape (n,).
-        members: Of :func:`find_slices`.
+        members: Result of :func:`find_slices`.
 
     Returns:
         For each slice, in order, ``name``, ``n``, ``accuracy`` with its interval, ``rest`` (accuracy of all other

@@ -24,7 +24,7 @@ def compare(first: Right, second: Right, truth: npt.NDArray[np.int64]) -> dict[s
     much as it counts. Tweets vary within their class, for the classes are drawn apart.
 
     Args:
-        first: Whether each model of the first recipe is right, shape (seeds, tweets).
+        first: True where a model of the first recipe is right, shape (seeds, tweets).
         second: The same of the second recipe, for the same seeds and tweets.
         truth: 0 or 1, shape (tweets,).
 

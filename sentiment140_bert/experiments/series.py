@@ -24,8 +24,8 @@ def refuse_other_training(run: RunDir, recipe: Recipe, fingerprint: str) -> None
 
     Args:
         run: Empty, or of an earlier call.
-        recipe: Of this call.
-        fingerprint: Of its tweets.
+        recipe: Recipe of this call.
+        fingerprint: Fingerprint of its tweets.
 
     Raises:
         RunError: It was made by another recipe, or of other tweets.

@@ -73,7 +73,7 @@ class Classifier:
 
     Args:
         backend: Computes the logits of its labels.
-        tokenization: Its own.
+        tokenization: The model's own tokenization.
         config: Content of its ``config.json``.
         temperature: Divides the logits before scores are made of them; it changes no label.
         neutral_below: Score under which the label is ``neutral``.

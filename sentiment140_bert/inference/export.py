@@ -81,7 +81,7 @@ def export(
         model: A run directory, a model folder, a Hub id or a model of MLflow's registry.
         output: The folder; default: ``onnx/`` in a run. An earlier export there is replaced.
         quantize: ``int8`` for a second graph with weights of eight bits.
-        revision: Of a Hub model.
+        revision: Revision of a Hub model.
 
     Raises:
         MissingExtra: A package of the extra ``onnx`` is missing.
@@ -171,7 +171,7 @@ def write_graph(model: PreTrainedModel, names: Sequence[str], path: Path) -> Non
 
     Args:
         model: On the CPU.
-        names: Of its inputs, as in transformers.
+        names: Names of its inputs, as in transformers.
         path: The file to write.
 
     Raises:

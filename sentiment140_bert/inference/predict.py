@@ -34,7 +34,7 @@ def load_classifier(
 
     Args:
         model: The run, the folder, a Hub id or a URI of the registry.
-        revision: Of a Hub model.
+        revision: Revision of a Hub model.
         calibrated: Apply the temperature that was fitted on its validation split to its scores.
         abstains: Label texts ``neutral`` where the calibrated score is below the threshold of the same split.
         device: ``cpu`` or ``cuda``; default: the GPU, or else the CPU.
@@ -88,8 +88,8 @@ def open_classifier(
     """Load a classifier that torch computes, or one that ``s140 export`` wrote.
 
     Args:
-        model: As :func:`load_classifier` takes it, or an exported folder.
-        revision: Of a Hub model.
+        model: A model for :func:`load_classifier`, or an exported folder.
+        revision: Revision of a Hub model.
         backend: ``torch``, ``onnx`` or ``onnx-int8``; default: ``onnx`` for an exported folder, else ``torch``.
         calibrated: See :func:`load_classifier`.
         abstains: See :func:`load_classifier`.
@@ -173,7 +173,7 @@ def predict_rows(classifier: Classifier, rows: Iterable[Row | BadRow], max_bad_r
 
     Args:
         classifier: Gives the labels.
-        rows: Of the input.
+        rows: Rows of the input.
         max_bad_rows: The share of rows that may be unreadable.
 
     Raises:

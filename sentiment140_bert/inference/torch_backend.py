@@ -64,7 +64,7 @@ class TorchClassifier(Classifier):
 
     Args:
         model: A transformers sequence classifier.
-        tokenizer: Its own, a fast one; it is not changed.
+        tokenizer: The model's own fast tokenizer; it is not changed.
         device: See :class:`TorchBackend`.
     """
 

@@ -118,7 +118,7 @@ def explain_unused_gpu(
     """Return why torch does not use a GPU that the driver sees, with the remedy; nothing if it does, or without one.
 
     Args:
-        gpus: Those that the driver sees.
+        gpus: GPUs that the driver sees.
         available: True if torch can compute on one.
         torch_cuda: The CUDA that torch was built for, ``12.8``; None for a CPU build.
         driver_cuda: The newest one that the driver knows.
@@ -147,9 +147,9 @@ def explain_old_gpu(name: str, capability: str, architectures: Sequence[str]) ->
     """Return why this build of torch has no code for a GPU, with the remedy; nothing if it has.
 
     Args:
-        name: The GPU's.
-        capability: Its compute capability, as in ``8.9``.
-        architectures: What torch was built for: ``sm_86`` runs on 8.6 and later 8.x, ``compute_90`` on all from 9.0.
+        name: Name of the GPU.
+        capability: Compute capability, as in ``8.9``.
+        architectures: Targets of this build: ``sm_86`` runs on 8.6 and later 8.x, ``compute_90`` on all from 9.0.
     """
     major, minor = map(int, capability.split("."))
     for architecture in architectures:

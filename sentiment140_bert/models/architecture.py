@@ -57,8 +57,8 @@ def set_dropouts(config: PreTrainedConfig, dropouts: Mapping[str, float | None])
     """Set the dropouts of a config in place, and return it.
 
     Args:
-        config: Of a model.
-        dropouts: By :data:`DROPOUTS`; None leaves the model's own.
+        config: The config of a model.
+        dropouts: Values by the names of :data:`DROPOUTS`; None keeps the model's own.
 
     Raises:
         ModelError: Models of this kind have no such dropout.
@@ -95,7 +95,7 @@ class Head:
     """The head of a base model: its rows are kept, in our order, if its labels are ours; else it is new.
 
     Args:
-        config: Of the classifier to be trained, with our labels.
+        config: The config of the classifier to train, with our labels.
         labels: The base's own, by position; None where they make no sense.
     """
 

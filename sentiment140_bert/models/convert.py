@@ -47,7 +47,7 @@ def convert(model: str, output: Path, revision: str | None = None) -> Conversion
     Args:
         model: A model folder or a Hub id, with pickled weights in one file or in several with an index.
         output: The folder to write; it must not exist.
-        revision: Of a Hub model.
+        revision: Revision of a Hub model.
 
     Raises:
         ModelError: It has no pickled weights, they hold more than numbers, or ``output`` exists.

@@ -34,9 +34,9 @@ def load_encoder(
     The head is new (from ``seed``) where the checkpoint has none, or one for other labels than ours.
 
     Args:
-        name_or_path: As :func:`locate` takes it.
-        revision: Of a Hub repository.
-        seed: Of the head's weights.
+        name_or_path: A model for :func:`locate`.
+        revision: Revision of a Hub repository.
+        seed: Seed of the head's weights.
         dropouts: Instead of the model's own, by :data:`~sentiment140_bert.models.architecture.DROPOUTS`.
         plain: Leave out :func:`~sentiment140_bert.models.fast.make_fast`.
 
@@ -122,9 +122,9 @@ def build_untrained(
     """Build a classifier of a model's shape with random weights, for measuring; of a Hub model its config is enough.
 
     Args:
-        name_or_path: As :func:`locate` takes it.
-        revision: Of a Hub repository.
-        seed: Of the weights.
+        name_or_path: A model for :func:`locate`.
+        revision: Revision of a Hub repository.
+        seed: Seed of the weights.
         plain: As in :func:`load_encoder`.
         dropouts: As in :func:`load_encoder`.
 
@@ -150,8 +150,8 @@ def load_model_and_tokenizer(
     """Load a fine-tuned classifier with its tokenizer, as it was saved.
 
     Args:
-        name_or_path: As :func:`locate` takes it.
-        revision: Of a Hub repository.
+        name_or_path: A model for :func:`locate`.
+        revision: Revision of a Hub repository.
         plain: As in :func:`load_encoder`.
 
     Raises:

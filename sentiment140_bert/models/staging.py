@@ -51,9 +51,9 @@ class StagedModel:
     """A model that may be opened.
 
     Args:
-        folder: For transformers; it is gone after the block.
+        folder: The folder for transformers; it is removed after the block.
         contents: The size of its weights; without weights the most that it may have.
-        labels: Their names by position; None where they make no sense.
+        labels: Names of the labels by position, or None if they are invalid.
     """
 
     folder: Path
@@ -68,8 +68,8 @@ def stage_model(
     """Check a model, and stage what may be opened of it in a temporary folder.
 
     Args:
-        name_or_path: As :func:`~sentiment140_bert.models.locate.locate` takes it.
-        revision: Of a Hub repository; it is looked up once, so that all files are of one commit.
+        name_or_path: A model for :func:`~sentiment140_bert.models.locate.locate`.
+        revision: Revision of a Hub repository; it is looked up once, so that all files are of one commit.
         weights: Stage the weights; of a Hub model they are fetched here.
         tokenizer: Stage the tokenizer. One that is new to this machine is tried in a process of its own. With
             ``weights`` the model is a classifier, whose labels are kept.

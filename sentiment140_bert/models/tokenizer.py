@@ -35,7 +35,7 @@ def pad_rows(
     """Pad rows of different lengths to matrices as wide as the longest of them.
 
     Args:
-        flat: By name the numbers of all rows, end to end; every name has rows of the same lengths.
+        flat: The numbers of all rows by name, end to end; every name has rows of the same lengths.
         starts: Index of each chosen row's first number in ``flat``, shape (rows,).
         lengths: Numbers of each chosen row, shape (rows,).
         filling: The padding number, by the names in ``flat``.
@@ -63,8 +63,8 @@ def load_tokenizer(
     """Load a fast tokenizer that runs ``normalizer`` before its own one, and keeps doing so when saved and loaded.
 
     Args:
-        name_or_path: As :func:`locate` takes it.
-        revision: Of a Hub repository.
+        name_or_path: A model for :func:`locate`.
+        revision: Revision of a Hub repository.
         normalizer: The cleaning of raw text; None to leave the tokenizer as it is.
 
     Raises:
@@ -131,7 +131,7 @@ def open_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerFast:
 
     Args:
         folder: With ``config.json`` and the files of a tokenizer.
-        name: Of the model, for messages.
+        name: Name of the model, for messages.
 
     Raises:
         ModelError: It is not a fast tokenizer, or gives numbers that the model does not know.

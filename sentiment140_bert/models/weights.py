@@ -24,7 +24,7 @@ class Contents(NamedTuple):
     """The size of some weights.
 
     Args:
-        tensors: Their number.
+        tensors: Number of tensors.
         numbers: Elements of all of them.
         widest: The largest dimension of one.
     """

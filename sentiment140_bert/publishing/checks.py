@@ -93,8 +93,8 @@ def settle(claimed: Any, measured: Any, allowed: Allowed = lambda *_: 0.0) -> tu
     """Compare parsed JSON with what it should be.
 
     Args:
-        claimed: As the file has it.
-        measured: As it should be.
+        claimed: The value in the file.
+        measured: The value that it should be.
         allowed: Returns how far the claimed number may be off, from its path, the measured number, and the ``n``
             (tweets) of the nearest part that has one.
 
@@ -192,10 +192,10 @@ def _find_tolerance(where: tuple[str, ...], measured: float, n: int, tolerance: 
     """Return how far a number may be off: another machine's rounding may take a tweet over a limit.
 
     Args:
-        where: Its path in ``metrics.json``.
-        measured: What it should be.
+        where: Path of the split in ``metrics.json``.
+        measured: The values that it should have.
         n: Tweets in the part of the split that it belongs to.
-        tolerance: Of a score of the whole split.
+        tolerance: Tolerance for a score of the whole split.
     """
     path = ".".join(where[2:])
     if where[0] != "splits":

@@ -197,7 +197,7 @@ def compare_results(folder: Path, right: str | None, dataset: str | None) -> Ite
     Args:
         folder: The page's.
         right: The tool's file; None if it writes none.
-        dataset: Its id on the Hub.
+        dataset: Id of the dataset on the Hub.
     """
     for file in sorted(folder.glob(".eval_results/*")):
         name = str(file.relative_to(folder))

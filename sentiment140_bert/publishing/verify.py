@@ -72,7 +72,7 @@ def verify(
 
     Args:
         name: A run directory, a model folder, or a Hub id.
-        revision: That of the Hub model.
+        revision: Revision of a Hub model.
         data: The tweets to score on, for a page that does not name public ones.
         tolerance: Largest difference of a score measured again. Numbers that occur twice must agree exactly.
 

@@ -117,7 +117,7 @@ class Recipe(Section):
 
         Args:
             values: Key (no section) to new value.
-            origin: Where they come from, for the error.
+            origin: Where the values come from, for the error.
 
         Raises:
             RecipeError: Listing every unknown key and wrong value.
@@ -201,7 +201,7 @@ def drop_checkpoint_repo(recipe: Recipe, work: str) -> Recipe:
 
     Args:
         recipe: Whose repository is named in a warning.
-        work: Its name, as in "a learning curve".
+        work: Name of the work, as in "a learning curve".
     """
     repo_id = recipe.tracking.checkpoint_repo_id
     if repo_id is None:

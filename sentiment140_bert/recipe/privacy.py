@@ -17,8 +17,8 @@ def make_public(recipe: Recipe, base_model: str | None = None) -> Recipe:
     """Return a run's recipe as it may be published.
 
     Args:
-        recipe: Of the run.
-        base_model: Its name as the run noted it; a relative folder cannot be told from a Hub id elsewhere.
+        recipe: Recipe of the run.
+        base_model: Base model as noted in the run; elsewhere a relative folder looks like a Hub id.
     """
     paths = {
         "model_name_or_path": base_model or recipe.model.model_name_or_path,

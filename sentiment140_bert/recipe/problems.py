@@ -23,7 +23,7 @@ def explain(error: ValidationError, *parents: str) -> Iterator[str]:
     """Yield a sentence for each error.
 
     Args:
-        error: It names values by their places in the recipe.
+        error: The error, which names values by their places in the recipe.
         parents: The place in the recipe of what was checked.
     """
     for detail in error.errors(include_url=False):

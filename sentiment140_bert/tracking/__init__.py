@@ -97,7 +97,7 @@ def open_trackers(names: Sequence[str], describe: Callable[[], TrackedRun]) -> I
     """Start a run on each tracker, or resume it there, and end this process's part of it with the block.
 
     Args:
-        names: From :func:`resolve`; without any, only MLflow's autologging is kept away.
+        names: Result of :func:`resolve`; without any, only MLflow's autologging is kept away.
         describe: Returns what they get.
     """
     if not names:

@@ -172,8 +172,8 @@ def register(tracked_run: TrackedRun, model_uri: str, run_id: str) -> str:
     """Make a logged model a version of the registered model that the settings name, and point the alias to it.
 
     Args:
-        tracked_run: Its settings name the model and the alias.
-        model_uri: From :func:`log`.
+        tracked_run: The run, whose settings name the model and the alias.
+        model_uri: Result of :func:`log`.
         run_id: The run that the model belongs to.
 
     Returns:

@@ -71,7 +71,7 @@ def move_state(content: Any) -> tuple[dict[str, dict[str, Any]], list[str]]:
     along and is sent again. No address is taken over: the writer of the file would learn this machine's passwords.
 
     Args:
-        content: Of the file, which may come from a stranger.
+        content: Content of the file, which may come from a stranger.
 
     Raises:
         RunError: It is not as this package writes it.

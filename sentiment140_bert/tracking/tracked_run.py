@@ -68,7 +68,7 @@ class History:
     """The values in ``history.jsonl``, each line of which is read once; several threads may read.
 
     Args:
-        file: It grows; another file replaces it when a resumed training drops its last lines.
+        file: The file, which grows, and is replaced when a resumed run drops its last lines.
     """
 
     def __init__(self, file: Path) -> None:
@@ -103,7 +103,7 @@ class TrackedRun:
         run: The run directory.
         title: The name that the tracker shows.
         recipe: Without private values.
-        fingerprint: Of the run's data.
+        fingerprint: Fingerprint of the run's data.
         live: True if it is being trained now, so that the machine is worth watching.
         stage: Opens a folder with the files of its model that are safe to load; the run may come from a stranger.
     """

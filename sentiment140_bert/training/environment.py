@@ -80,7 +80,7 @@ def resume_environment(run: RunDir, now: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         run: The run to resume.
-        now: From :func:`describe_environment`.
+        now: Result of :func:`describe_environment`.
     """
     before: dict[str, Any] = {**run.read_environment()}
     earlier, changes = before.get("changed", []), list_changes(before, now)
@@ -96,7 +96,7 @@ def list_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
     Args:
         before: The run's ``environment.json``.
-        now: From :func:`describe_environment`.
+        now: Result of :func:`describe_environment`.
     """
     old, new = _exact_values(before), _exact_values(now)
     return [f"{name}: {old[name]}, then {new[name]}" for name in EXACT if old[name] != new[name]]

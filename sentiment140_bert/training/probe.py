@@ -86,7 +86,7 @@ def step_estimate(seconds: Sequence[float], tokens: Sequence[int], all_tokens: S
 
     Args:
         seconds: The duration of each measured step, warm-up included.
-        tokens: Its tokens, padding included.
+        tokens: Number of tokens, padding included.
         all_tokens: The tokens of every step of an epoch.
     """
     took = np.asarray(seconds[WARM_UP:] or seconds[-1:])

@@ -42,7 +42,7 @@ class SentimentTrainer(PrivateTrainer):
     Its datasets are :class:`~sentiment140_bert.training.rows.TokenRows`, which make complete batches.
 
     Args:
-        share: How each step is shared out; by default as the arguments say.
+        share: How each step is split; by default as in the arguments.
         finds_batch: Try the widest part first, and score in smaller batches where memory does not suffice.
         lr_decay: Factor of the learning rate from each layer to the one below it.
     """
@@ -253,7 +253,7 @@ def train(
         splits: ``train`` and ``validation`` with ``input_ids`` and ``labels``.
         arguments: From :func:`sentiment140_bert.training.arguments.training_arguments`.
         history: File that gets a JSON line for each log entry.
-        compute_metrics: From an ``EvalPrediction`` to named numbers.
+        compute_metrics: Function from an ``EvalPrediction`` to named numbers.
         resume_from: A complete checkpoint.
         callbacks: Further ones, such as a tracker's.
         on_checkpoint: Called after each complete checkpoint, from another thread.

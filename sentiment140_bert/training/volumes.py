@@ -68,7 +68,7 @@ class VolumeCopy:
 
     Args:
         local: The run that is trained.
-        target: Its copy on the volume.
+        target: The copy on the volume.
     """
 
     def __init__(self, local: RunDir, target: RunDir) -> None:

@@ -118,7 +118,7 @@ def remember_place(kind: str, place: str) -> None:
     The notes are lines of a file in the user's folder for settings, which no run directory can write to.
 
     Args:
-        kind: What it is, such as ``mlflow``.
+        kind: Kind of the place, such as ``mlflow``.
         place: An address, a repository or a folder. Its users and passwords are left out.
     """
     line = _line(kind, place)

@@ -46,7 +46,7 @@ def read_object(file: Path, largest: int = LARGEST_JSON) -> dict[str, Any]:
     """Read a JSON file that holds an object.
 
     Args:
-        file: It may be of any size and content.
+        file: The file, of any size and content.
         largest: Bytes that are read at most.
 
     Raises:

@@ -104,14 +104,14 @@ def test_pictures_show_the_numbers(figures: dict[str, Figure], tmp_path: Path) -
             for (row, column), cell in zip(itertools.product((0, 1), (0, 1)), CELLS, strict=True)
         }
         bins = {}
-        for key, label in (("calibration", "as it is"), ("calibrated", "with temperature")):
+        for key, label in (("calibration", "uncalibrated"), ("calibrated", "with temperature")):
             error = split[key]["expected_calibration_error"]["value"]
             bins[f"{label}: error {error:.3f}"] = [(part["predicted"], part["observed"]) for part in split[key]["bins"]]
         assert lines(figures[CALIBRATION].axes[at]) == {"perfect": [(0, 0), (1, 1)]} | bins
         abstaining = split["abstaining"]
         place = (abstaining["coverage"]["value"], 1 - abstaining["accuracy"]["value"])
         assert lines(figures[RISK_COVERAGE].axes[at]) == {
-            "surest first": [(point["coverage"], point["risk"]) for point in split["risk_coverage"]],
+            "most confident first": [(point["coverage"], point["risk"]) for point in split["risk_coverage"]],
             "with the abstention threshold": [place],
         }
     assert lines(figures[LEARNING].axes[0]) == {"training": [(5, 0.7), (10, 0.5)], "validation": [(10, 0.6)]}

@@ -66,7 +66,7 @@ def predict_by_model(run: RunDir, recipe: Recipe, folds: Indices) -> Floats:
 
     Args:
         run: A finished one; its ``environment.json`` tells how long its training took.
-        recipe: That of the run.
+        recipe: Recipe of the run.
         folds: The fold of each row of its training split.
 
     Raises:

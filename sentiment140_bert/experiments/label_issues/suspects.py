@@ -41,7 +41,7 @@ class LabelIssues:
     """The labels that out-of-sample probabilities contradict.
 
     Args:
-        rows: Those whose label is confidently contradicted, the worst first.
+        rows: Rows whose label is confidently contradicted, the worst first.
         quality: P(its label) of each row, shape (n,).
         rates: The estimated share of wrong labels among the rows labelled negative, and among those labelled positive.
     """

@@ -51,14 +51,14 @@ def learning_curve(
     resume from their checkpoint, failed ones are tried again.
 
     Args:
-        recipe: That of all trainings; its ``seed`` is the first of theirs.
+        recipe: Recipe of all trainings; its ``seed`` is the first seed.
         output: A new folder, or one of an earlier call with the same recipe and tweets.
         sizes: Training tweets, ascending; those beyond what there is become all that there is.
         seeds: Trainings of each size.
         keep_models: Keep each model folder, with its card; else only scores, predictions and history are kept.
-        price_per_hour: Of the machine, in any currency.
+        price_per_hour: Price of the machine, in any currency.
         dry_run: Prepare the tweets, return what there is to do, and write nothing.
-        arguments_given: What followed ``s140`` on the command line.
+        arguments_given: The arguments after ``s140`` on the command line.
 
     Returns:
         The content of ``curve.json``, and ``output``; of a dry run the plan: ``trainings``, ``tweets`` still to be

@@ -217,7 +217,7 @@ def make_plan(
 
     Args:
         home: The curve; the recipe of its first call stays.
-        recipe: That of this call.
+        recipe: Recipe of this call.
         parts: The tweets of each size, ascending.
         seeds: One for each training of a size.
         whole: All tweets.

@@ -40,9 +40,9 @@ class Point:
     """One training.
 
     Args:
-        report: Its part of ``curve.json``: ``seed``, ``state``, ``splits`` (``n``, ``accuracy``, ``tfidf``,
+        report: The entry in ``curve.json``: ``seed``, ``state``, ``splits`` (``n``, ``accuracy``, ``tfidf``,
             ``majority``), …
-        wrong: By split, which of its tweets a finished training predicts wrongly.
+        wrong: Tweets that a finished training predicts wrongly, by split.
     """
 
     report: Mapping[str, Any]
@@ -58,7 +58,7 @@ def write_results(home: CurveDir, price_per_hour: float | None = None) -> dict[s
 
     Args:
         home: With its ``plan.json``.
-        price_per_hour: Of the machine, in any currency; None repeats the one of the call before.
+        price_per_hour: Price of the machine, in any currency; None repeats the one of the call before.
 
     Returns:
         The content of ``curve.json``.
@@ -126,9 +126,9 @@ def read_point(
     Args:
         home: The curve.
         run: The training.
-        seed: Its own.
-        hashes: Of the tweets of each split, from ``data.json``.
-        price_per_hour: Of the machine.
+        seed: Seed of the training.
+        hashes: Hashes of the tweets of each split, from ``data.json``.
+        price_per_hour: Price of the machine.
 
     Raises:
         RunError: A file of it is missing or damaged, or it was scored on other tweets.
@@ -217,7 +217,7 @@ def fit_split(split: str, sizes: Mapping[int, Sequence[Point]]) -> dict[str, Any
     """Fit the curve through the means of all sizes.
 
     Args:
-        split: Its name.
+        split: Name of the split.
         sizes: The finished trainings by training tweets, ascending.
 
     Returns:

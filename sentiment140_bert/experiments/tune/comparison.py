@@ -24,9 +24,9 @@ def compare(tuning: Tuning, best: Mapping[str, Any], seeds: Sequence[int], keep_
     """Train the best values and the recipe with the same seeds, as far as that is not done, and compare the scores.
 
     Args:
-        tuning: Its runs are made in ``final``.
+        tuning: The study, which gets the runs in ``final``.
         best: ``number`` and ``values`` of the best trial.
-        seeds: From :func:`choose_seeds`.
+        seeds: Result of :func:`choose_seeds`.
         keep_models: Keep each model folder; else scores and predictions only.
 
     Returns:

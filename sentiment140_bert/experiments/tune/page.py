@@ -83,7 +83,7 @@ def make_page(content: Mapping[str, Any], figures: Sequence[str]) -> str:
     """Return the README of a tuning's folder.
 
     Args:
-        content: Of ``tuning.json``.
+        content: Content of ``tuning.json``.
         figures: Names of those that were drawn.
     """
     sign = -1 if content["direction"] == "maximize" else 1

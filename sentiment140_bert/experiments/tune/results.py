@@ -141,7 +141,7 @@ class Tuning:
         """Write ``tuning.json``, and ``README.md`` and the figures that are made of it.
 
         Args:
-            final: From :func:`comparison.compare`; omitted if another trial is the best by now.
+            final: Result of :func:`comparison.compare`; omitted if another trial is the best by now.
 
         Returns:
             The content of ``tuning.json`` (docs/tuning.md lists its keys).

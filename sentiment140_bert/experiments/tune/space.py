@@ -89,9 +89,9 @@ def make_sampler(name: str, seed: int, number: int) -> BaseSampler:
     Each trial has its own, so what it draws depends on the trials before, not on how often the process was started.
 
     Args:
-        name: Of :data:`SAMPLERS`.
-        seed: Of the study.
-        number: Of the trial.
+        name: A name in :data:`SAMPLERS`.
+        seed: Seed of the study.
+        number: Number of the trial.
     """
     import optuna
 

@@ -62,9 +62,9 @@ class Attempt:
     """A trial that this process works on.
 
     Args:
-        number: Of the trial, from 0.
-        values: What is tried, by setting.
-        scores: By the number of the evaluation (1, 2, …), those of earlier attempts.
+        number: Number of the trial, from 0.
+        values: The values tried, by setting.
+        scores: Scores of earlier attempts, by number of the evaluation (1, 2, …).
         is_retry: An earlier attempt was stopped.
         trial: Optuna's.
     """
@@ -92,9 +92,9 @@ class Study:
     """A study in its store.
 
     Args:
-        store: Where it is.
+        store: The store of the study.
         name: Within the store.
-        identity: What it is a study of: ``space``, ``recipe``, ``data``, ``metric``, ``direction``, ``sampler``,
+        identity: What the study is about: ``space``, ``recipe``, ``data``, ``metric``, ``direction``, ``sampler``,
             ``pruner`` and ``seed``. All processes must have the same.
 
     Raises:
@@ -137,7 +137,7 @@ class Study:
         """Queue the next trial, one that was stopped before new ones; return False if there is nothing left to take.
 
         Args:
-            planned: How many trials there are to be in the end.
+            planned: Total number of trials to run.
             first: Values of the very first one; settings without a value are sampled.
 
         Raises:
@@ -314,7 +314,7 @@ def find_best(trials: list[TrialRecord], direction: str) -> TrialRecord | None:
     """Return the best complete trial, the first of equal ones, or None.
 
     Args:
-        trials: Those to choose from.
+        trials: Trials to choose from.
         direction: maximize or minimize.
     """
     sign = -1 if direction == "maximize" else 1

@@ -89,7 +89,7 @@ class Progress:
 
     Args:
         planned: Trials in the end.
-        done: Those that have ended.
+        done: Number of trials that have ended.
         direction: maximize or minimize.
         best: The best trial so far.
     """
@@ -153,11 +153,11 @@ def run_trial(
 
     Args:
         attempt: The trial.
-        recipe: Its own.
-        material: Of all trials.
-        run: Where its checkpoints and history go.
+        recipe: Recipe of the trial.
+        material: The tweets of all trials.
+        run: The run for checkpoints and history.
         progress: Shows how far it is.
-        arguments_given: What followed ``s140`` on the command line.
+        arguments_given: The arguments after ``s140`` on the command line.
 
     Raises:
         optuna.TrialPruned: It was ended early.

@@ -69,15 +69,15 @@ def tune(
         recipe: Its ``tuning`` section holds the ranges; without one those of ``space.DEFAULT``. Its ``seed`` is that of
             every trial and of the sampler; those of the comparison follow it.
         output: A new folder, or one of an earlier call with the same recipe and tweets.
-        trials: How many there are to be in the store in the end.
+        trials: Total number of trials in the store.
         timeout: Seconds, after which this process begins no further trial.
         storage: SQLAlchemy's address of an Optuna store; without it ``output/study.db``.
         study_name: Within the store; without it the one that ``output`` was begun with, at first the folder's.
         sampler: tpe or random.
         pruner: median, hyperband or none.
-        final_seeds: Of the comparison; 0 omits it, and leaves the test tweets unread.
+        final_seeds: Number of seeds of the comparison; 0 omits it, and leaves the test tweets unread.
         keep_models: Keep the model folders of the comparison.
-        arguments_given: What followed ``s140`` on the command line.
+        arguments_given: The arguments after ``s140`` on the command line.
 
     Returns:
         The content of ``tuning.json``, and ``output``, ``left`` (trials that other processes are running).

@@ -25,7 +25,7 @@ def doctor(recipe: Recipe, output_dir: Path, *, measure: bool = True) -> dict[st
 
     Args:
         recipe: The job.
-        output_dir: Its run directory.
+        output_dir: The run directory of the job.
         measure: Train a few steps to estimate the time.
 
     Returns:

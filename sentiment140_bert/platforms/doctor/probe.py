@@ -34,7 +34,7 @@ def probe(recipe: Recipe, folder: Path, has_tokenizer: bool) -> dict[str, Any]:
     """Train a few steps of the recipe, with random weights of the model's shape.
 
     Args:
-        recipe: That of the job.
+        recipe: Recipe of the job.
         folder: On the disk that the job would write to.
         has_tokenizer: True if the model's own tokenizer can be loaded here.
 

@@ -58,7 +58,7 @@ def make_column(name: str, texts: Column, load: Loader) -> Column:
     """Return a column of structs ``label`` (string) and ``score`` (double) for a column of texts (null is empty).
 
     Args:
-        name: From :func:`send_model`.
+        name: Result of :func:`send_model`.
         texts: Strings.
         load: Importable by name on the workers; called once in each of their Python processes.
     """
@@ -126,8 +126,8 @@ def spark_predict(
         input_table: ``catalog.schema.name``; it is streamed, never in one place.
         output_table: The same.
         text_column: Needed if it is not obvious.
-        revision: That of a Hub model.
-        prefix: That of the names of the two new columns.
+        revision: Revision of a Hub model.
+        prefix: Prefix of the names of the two new columns.
         overwrite: Replace the output table if there is one.
 
     Returns:

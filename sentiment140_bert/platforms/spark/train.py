@@ -33,7 +33,7 @@ def spark_train(
     """Call :func:`train` in several processes at once, started by Spark's TorchDistributor.
 
     Args:
-        recipe: Its batch size is that of each process.
+        recipe: The recipe, whose batch size applies to each process.
         output_dir: The run directory; on several machines a path that all of them have, such as /Volumes/….
         num_processes: In all.
         local_mode: On the driver's machine; else on the cluster's workers.
