@@ -38,7 +38,6 @@ GUIDES = {  # the page that tells how to use a command
     "predict": "data.md#labelling-a-file",
     "prepare": "data.md",
     "push-to-hub": "hub.md",
-    "recipes": "recipe.md",
     "report": "report.md",
     "spark": "databricks.md",
     "suspects": "label_noise.md",
@@ -89,8 +88,8 @@ def _list_commands(command: click.Command, name: str) -> Iterator[tuple[str, cli
 def _describe(name: str, command: click.Command, shared: set[Row]) -> Iterator[str]:
     usage = [piece for piece in command.collect_usage_pieces(_make_context(name, command)) if piece != "[OPTIONS]"]
     guide = GUIDES.get(name.split()[1])
-    text = _first_paragraph(command) + (f" [Guide]({guide})." if guide else "")
-    yield f"\n### `{name}`\n\n{wrap(text)}\n    {' '.join([name, *usage])}\n"
+    text = " ".join((command.help or "").split("\n\n")[0].split()) + (f" [Guide]({guide})." if guide else "")
+    yield f"\n### `{' '.join([name, *usage])}`\n\n{wrap(text)}"
     rows = {option.opts[0]: _row(name, command, option) for option in _list_options(name, command)}
     items = [_render(row) for row in rows.values() if row not in shared]
     if also := [f"`{flag}`" for flag, row in rows.items() if row in shared]:
@@ -101,17 +100,13 @@ def _describe(name: str, command: click.Command, shared: set[Row]) -> Iterator[s
         yield "\n" + "".join(items)
 
 
-def _first_paragraph(command: click.Command) -> str:
-    return " ".join((command.help or "").split("\n\n")[0].split())
-
-
 def _name_settings(command: click.Command) -> Iterator[str]:
     """Yield the sections of which all settings are offered, then the other settings by their flags."""
     options = {option.name: option for option in command.params if _is_setting(option)}
     for section in SECTIONS:
         members = {name for name, home in SECTION_BY_KEY.items() if home == section}
         if members and members <= options.keys():
-            yield f"all of [{section}](recipe.md#{section})"
+            yield f"[{section}](recipe.md#{section})"
             options = {name: option for name, option in options.items() if name not in members}
     yield from (f"`{option.opts[0]}`" for option in options.values())
 

@@ -26,8 +26,6 @@ TABLES = {
     "metrics.json": schemas.Metrics,
     "data.json": schemas.Data,
     "environment.json": schemas.Environment,
-    "tracking.json": schemas.Tracking,
-    "published.json": schemas.Publications,
 }
 SCORE = {"value", "low", "high"}
 
