@@ -130,7 +130,7 @@ def test_a_power_cut_leaves_the_old_or_the_new_folder(run, disk):
         assert [path.name for path in run.path.iterdir()] == ["model"]
 
 
-def test_nobody_sees_a_file_that_is_half_written(run):
+def test_a_half_written_file_is_never_visible(run):
     with write_whole(run.recipe) as temporary:
         temporary.write_text("new")
         assert not run.recipe.exists()
@@ -187,7 +187,7 @@ def test_hashes_are_sha256(tmp_path: Path):
     assert hash_file(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-def test_names_that_are_no_unicode_round_trip(tmp_path: Path) -> None:
+def test_names_that_are_not_unicode_round_trip(tmp_path: Path) -> None:
     content = {"dataset": "caf\udce9.csv"}
     write_json(tmp_path / "data.json", content)
     assert json.loads((tmp_path / "data.json").read_text("utf-8")) == content

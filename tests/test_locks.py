@@ -35,7 +35,7 @@ with lock_folder(pathlib.Path(sys.argv[1]), "training", create=True):
 """
 
 
-def test_a_circle_of_links_is_a_sentence(tmp_path: Path) -> None:
+def test_a_circular_link_is_one_error_message(tmp_path: Path) -> None:
     (tmp_path / "run").symlink_to("run")
     with pytest.raises(RunError, match="run"), lock_folder(tmp_path / "run", "training", create=True):
         pass
@@ -67,7 +67,7 @@ def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         holder.kill()
 
 
-def test_a_second_process_is_told_at_once_who_it_is(other: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_a_second_process_learns_at_once_who_holds_the_lock(other: subprocess.Popen[str], tmp_path: Path) -> None:
     with (
         pytest.raises(RunError, match=f"is in use: training by process {other.pid} on ") as caught,
         lock_folder(tmp_path / "run", "scoring"),
@@ -76,7 +76,7 @@ def test_a_second_process_is_told_at_once_who_it_is(other: subprocess.Popen[str]
     assert "Wait until it ends" in caught.value.hint
 
 
-def test_verbs_that_read_or_write_a_run_do_not_begin_beside_its_training(
+def test_commands_that_use_a_run_do_not_start_during_its_training(
     other: subprocess.Popen[str], smallest_run: Path, tmp_path: Path, s140
 ) -> None:
     run = shutil.copytree(smallest_run, tmp_path / "run", dirs_exist_ok=True)
@@ -96,7 +96,7 @@ def test_a_process_that_was_killed_holds_nothing(other: subprocess.Popen[str], t
     assert not (tmp_path / "run").joinpath(LOCK).exists()
 
 
-def test_a_process_may_hold_it_several_times_over(tmp_path: Path) -> None:
+def test_a_process_may_hold_a_lock_several_times(tmp_path: Path) -> None:
     with lock_folder(tmp_path, "training"):
         for _ in range(2):
             with lock_folder(tmp_path, "scoring"):
@@ -154,7 +154,7 @@ def test_warns_instead_of_locking_where_locks_are_not_supported(
     assert "only one process writes there" in caplog.text
 
 
-def test_the_lock_is_no_second_name_of_another_file(tmp_path: Path) -> None:
+def test_a_lock_does_not_overwrite_a_hard_link(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "note.txt").write_text("my own words")
     os.link(tmp_path / "note.txt", tmp_path / "run" / LOCK)

@@ -92,6 +92,6 @@ def test_prepare_and_train_agree_on_the_data(smallest_run: Path) -> None:
     assert {key: report[key] for key in saved} == saved
 
 
-def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no run"):
         sentiment140_bert.saved_recipe(tmp_path)

@@ -175,7 +175,7 @@ def test_all_problems_are_reported_at_once():
     assert len(find_problems({"data": dict.fromkeys(map(str, range(200)), 1)})) == 51
 
 
-def test_secrets_are_refused_wherever_they_stand():
+def test_secrets_are_refused_in_every_field():
     token = "hf_" + "a1B2c3D4" * 5
     for plain in ({"description": token}, {"model": {"model_name_or_path": token}}, {"training": {"run_name": token}}):
         (problem,) = find_problems(plain)
@@ -279,7 +279,7 @@ def test_wrong_assignments_are_refused(assignment, message):
         (None, "There is no recipe"),
     ],
 )
-def test_files_that_hold_no_recipe_are_refused(tmp_path, content, message):
+def test_files_that_are_not_recipes_are_refused(tmp_path, content, message):
     if content is not None:
         (tmp_path / "mine.yaml").write_bytes(content)
     with pytest.raises(S140Error, match=r"mine\.yaml") as caught:

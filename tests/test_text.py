@@ -22,7 +22,7 @@ def is_hidden(sign: str) -> bool:
     return escape_hidden(sign) != sign
 
 
-def test_every_sign_that_is_not_to_be_printed_is_shown_as_an_escape() -> None:
+def test_every_unprintable_character_is_shown_as_an_escape() -> None:
     signs = [chr(code) for code in range(sys.maxunicode + 1)]
     hidden = {
         sign
@@ -34,7 +34,7 @@ def test_every_sign_that_is_not_to_be_printed_is_shown_as_an_escape() -> None:
     assert [ascii(sign) for sign in hidden if escape_hidden(sign) != ascii(sign)[1:-1]] == []
 
 
-def test_what_people_write_is_left_alone() -> None:
+def test_ordinary_text_stays_unchanged() -> None:
     signs = [chr(code) for code in range(sys.maxunicode + 1)]
     readable = [sign for sign in signs if unicodedata.category(sign)[0] in READABLE or sign in " \n\t\xa0\u200c\u200d"]
     assert [ascii(sign) for sign in readable if is_hidden(sign)] == []

@@ -38,7 +38,7 @@ def test_memory_is_that_of_each_process() -> None:
     assert turns["large"][0].memory - turns["small"][0].memory > 200
 
 
-def test_who_is_unable_is_left_out_with_the_reason(tmp_path: Path) -> None:
+def test_failed_contenders_are_left_out_with_the_reason(tmp_path: Path) -> None:
     contenders = [Contender("unable", "Unable", slow_work.unable), contender("package", tmp_path / "log")]
     turns, failed = alternate(contenders, 2)
     assert failed == {"unable": "There is no such device."}
@@ -48,7 +48,7 @@ def test_who_is_unable_is_left_out_with_the_reason(tmp_path: Path) -> None:
     assert report["ratios"] == {}
 
 
-def test_a_process_that_dies_loses_nobody_elses_turns(tmp_path: Path) -> None:
+def test_a_process_that_dies_does_not_cost_the_turns_of_others(tmp_path: Path) -> None:
     """Nor its own first one."""
     contenders = [Contender("dying", "Dying", slow_work.dying, {"turns": 1}), contender("package", tmp_path / "log")]
     turns, failed = alternate(contenders, 3)
@@ -114,7 +114,7 @@ def test_memory_may_be_unknown() -> None:
     assert format_row(report["contenders"]["package"])[-2:] == ("", "")
 
 
-def test_reasons_are_told_by_contender_where_they_differ() -> None:
+def test_reasons_are_listed_by_contender_where_they_differ() -> None:
     contenders = [Contender(name, f"way {name}", slow_work.unable) for name in "ab"]
     contenders.append(Contender(CEILING, "the best matrix product", slow_work.unable))
     turns = {"a": [], "b": [], CEILING: [turn(1)]}

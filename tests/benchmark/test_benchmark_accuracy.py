@@ -38,7 +38,7 @@ def test_both_ways_are_trained_with_each_seed_and_scored_on_the_same_tweets(run_
     assert report["rows"]["train"] > 0
 
 
-def test_what_a_plain_trainer_does_not_have_is_refused(run_script) -> None:
+def test_refuses_what_a_plain_trainer_does_not_have(run_script) -> None:
     stderr = run_script(main, *flags(layerwise_lr_decay=0.9), code=1).stderr
     assert "layerwise_lr_decay is 0.9, and a plain Trainer has one rate for all" in stderr
 
@@ -55,7 +55,7 @@ def test_both_ways_are_asked_for_the_recipes_dropout(small_bert, tmp_path: Path,
         way(other, data)
 
 
-def test_what_is_counted_as_right_is_the_label(small_bert) -> None:
+def test_counts_a_tweet_as_correct_by_its_label(small_bert) -> None:
     """A model that always says `positive` is right about the positive tweets of each split, and no others."""
     recipe = Recipe().with_values({"model_name_or_path": str(small_bert()), "dataset": "sample"})
     data = loading.load_data(recipe)
@@ -68,7 +68,7 @@ def test_what_is_counted_as_right_is_the_label(small_bert) -> None:
         assert right.tolist() == [label == 1 for label in data[0].splits()[name]["label"]]
 
 
-def test_the_interval_of_a_difference_is_students() -> None:
+def test_interval_of_a_difference_is_students_t() -> None:
     """Compute by hand: differences 1, 2, 3 have mean 2, deviation 1, and t = 4.3027 for two degrees of freedom."""
     difference = subtract([2, 3, 4], [1, 1, 1])
     assert difference["mean"] == 2

@@ -33,7 +33,7 @@ def test_contenders_count_the_same_work(smallest_run: Path, texts: Path, tmp_pat
         assert turn() == turn() == reference
 
 
-def test_fewer_texts_are_the_first_of_more(texts: Path) -> None:
+def test_fewer_texts_are_a_prefix_of_more(texts: Path) -> None:
     assert draw_texts(str(texts), 5, 3) == draw_texts(str(texts), 20, 3)[:5]
 
 

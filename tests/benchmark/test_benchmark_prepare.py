@@ -34,7 +34,7 @@ def test_every_way_prepares_the_same_tweets(file: str, cache: Path, way) -> None
     assert list(cache.iterdir()) == []
 
 
-def test_the_audit_is_told_apart(file: str) -> None:
+def test_time_of_the_audit_is_reported_apart(file: str) -> None:
     work = package(file=file, tokenizer="bundled:minilm")()
     assert work.notes["audit_seconds"] > 0
 

@@ -32,7 +32,7 @@ def test_a_plain_trainer_does_not_count_padding(shape: str, width: int | None) -
     assert work.seconds > 0
 
 
-def test_our_training_counts_alike(shape: str) -> None:
+def test_our_training_counts_the_same_tokens(shape: str) -> None:
     work = package(shape, [TOKENS[0]] * 24, 8)()
     assert (work.tweets, work.tokens) == (16, 16 * len(TOKENS[0]))
 
@@ -62,6 +62,6 @@ def test_the_script_prints_figures_and_ratios(shape: str, run_script) -> None:
     assert result["machine"]["cpu"]
 
 
-def test_too_few_tweets_are_a_sentence(shape: str, run_script) -> None:
+def test_too_few_tweets_are_one_error_message(shape: str, run_script) -> None:
     failed = run_script(main, "--model", shape, "--tweets", "10", "--batch-size", "8", code=1)
     assert "10 tweets are less than two batches of 8" in failed.stderr

@@ -153,7 +153,7 @@ def test_risk_by_coverage(points: list[tuple[float, float]], chosen: tuple[float
         assert picture.dots("after") == picture.lines("chosen") == []
 
 
-def test_many_points_are_thinned_and_the_last_one_stays() -> None:
+def test_thins_many_points_and_keeps_the_last() -> None:
     points = [(at / 5000, 0.1 * (at / 5000)) for at in range(1, 5001)]
     picture = Picture(charts.draw_risk_coverage(points, None, "risk"))
     (path,) = picture.paths("model")

@@ -73,11 +73,11 @@ PROSE = [
 ]
 
 
-def test_what_reads_like_a_claim_is_found() -> None:
+def test_finds_text_that_reads_like_a_claim() -> None:
     assert [text for text in CLAIMS if not [*find_claims(f"Some text.\n\n{text}\n")]] == []
 
 
-def test_prose_with_numbers_is_none() -> None:
+def test_prose_with_numbers_is_not_a_claim() -> None:
     assert [(text, claims) for text in PROSE if (claims := [*find_claims(f"{text}\n")])] == []
     assert [*find_claims("\n\n".join(PROSE))] == []
 

@@ -158,5 +158,5 @@ def test_a_card_with_one_digit_changed_is_caught(small_run: Path) -> None:
     assert passed == []
 
 
-def test_a_number_that_somebody_types_is_caught(small_run: Path) -> None:
+def test_a_number_typed_by_hand_is_caught(small_run: Path) -> None:
     assert of_run(small_run).unfounded("About 1234 of them. F1 0.98765, v9.") == ["1234", "0.98765", "v9"]

@@ -156,7 +156,7 @@ def test_the_eval_results_are_the_accuracies(published: Published) -> None:
     }
 
 
-def test_there_are_none_where_the_tweets_have_no_id_on_the_hub(local_run: Path) -> None:
+def test_no_eval_results_without_a_dataset_id_on_the_hub(local_run: Path) -> None:
     assert metadata.format_eval_results(read_facts(local_run)) is None
     assert not (local_run / "model" / ".eval_results").exists()
     assert "datasets" not in front_of(local_run)

@@ -94,7 +94,7 @@ def test_an_escaped_text_is_nothing_but_text(text: str) -> None:
         assert words(f"on {escaped} fine") == f"on {flatten(text)} fine"
 
 
-def test_nor_at_the_beginning_of_a_line() -> None:
+def test_escaped_text_starts_no_markup_at_the_beginning_of_a_line() -> None:
     """The card's first sentence begins with the base model's name."""
     begins = (
         "-",
@@ -120,7 +120,7 @@ def test_nor_at_the_beginning_of_a_line() -> None:
 
 
 @given(st.sampled_from(["www.", "https://", "ftp://", "me@", "@", "mailto:me@", "http://www."]), st.data(), TEXT)
-def test_nor_a_link_where_addresses_become_links(begin: str, data: st.DataObject, text: str) -> None:
+def test_escaped_text_is_not_a_link_where_addresses_become_links(begin: str, data: st.DataObject, text: str) -> None:
     """GitHub's extension: it looks for these in the source, in any case, and not for character references."""
     upper = data.draw(st.lists(st.booleans(), min_size=len(begin), max_size=len(begin)))
     begin = "".join(sign.upper() if high else sign for sign, high in zip(begin, upper, strict=True))
@@ -130,7 +130,7 @@ def test_nor_a_link_where_addresses_become_links(begin: str, data: st.DataObject
 
 
 @given(TEXT)
-def test_one_line_in_which_nothing_hides(text: str) -> None:
+def test_one_line_without_hidden_characters(text: str) -> None:
     result = flatten(text)
     assert len(result.splitlines()) <= 1
     assert not {unicodedata.category(item) for item in result} & {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
@@ -138,7 +138,7 @@ def test_one_line_in_which_nothing_hides(text: str) -> None:
     result.encode("utf-8")  # no lone surrogate
 
 
-def test_what_is_harmless_stays() -> None:
+def test_harmless_text_stays() -> None:
     for text in ("a plain tweet, isn't it", "caf\xe9 😀 ♥", "日本語", "מה נשמע", "100% :-) $5"):
         assert flatten(text) == text
         assert words(str(escape(text))) == text
@@ -153,7 +153,7 @@ def test_a_code_span_is_one_code_span_in_a_table(text: str) -> None:
     assert shape(table) == shape("| a | b |\n|---|---|\n| `x` | `x` |\n")
 
 
-def test_a_code_span_of_nothing_does_not_open_one() -> None:
+def test_an_empty_code_span_opens_none() -> None:
     assert shape(f"| a | b |\n|---|---|\n| {format_code('')} | {format_code('')} |\n") in (
         shape("| a | b |\n|---|---|\n| `x` | `x` |\n"),
         shape("| a | b |\n|---|---|\n| | |\n"),
@@ -174,7 +174,7 @@ def test_a_literal_is_python_for_the_text_and_stays_in_its_block(text: str) -> N
 
 @given(TEXT)
 @example("<!-- end s140: training -->")
-def test_code_holds_no_mark_of_a_section(text: str) -> None:
+def test_code_contains_no_section_mark(text: str) -> None:
     for written in (escape(text), format_code(text), format_literal(text), format_shell(text), format_block(text)):
         assert not re.search(r"<!-- (begin|end) s140", str(written))
 
@@ -184,7 +184,7 @@ def test_markup_goes_through_and_is_not_escaped_twice() -> None:
     assert escape(Markup("**a**")) == "**a**"
 
 
-def test_what_is_no_text_becomes_none_of_it_either() -> None:
+def test_values_that_are_not_text_stay_as_they_are() -> None:
     """A JSON file that somebody edited may hold a list where a name was."""
     for value in (["<b>"], {"<b>": 1}, ("*a*", "*b*")):
         assert shape(f"on {escape(value)} fine") == shape("x")

@@ -218,7 +218,7 @@ def test_every_picture_shows_its_numbers(facts: Facts) -> None:
     assert pictures(render(facts)) == expected
 
 
-def test_where_no_answer_is_sure_enough(facts: Facts) -> None:
+def test_no_prediction_above_the_threshold(facts: Facts) -> None:
     metrics = deepcopy(facts.metrics)
     for split in metrics["splits"].values():
         split["abstaining"] = {"answered": 0, "coverage": {"value": 0.0, "low": 0.0, "high": 0.1}}
@@ -228,7 +228,7 @@ def test_where_no_answer_is_sure_enough(facts: Facts) -> None:
 
 
 @pytest.mark.parametrize("key", ["three_way", "leakage", "roc_auc"])
-def test_what_not_every_split_has(facts: Facts, key: str) -> None:
+def test_parts_that_only_some_splits_have(facts: Facts, key: str) -> None:
     metrics = deepcopy(facts.metrics)
     for split in metrics["splits"].values():
         split.pop(key, None)
@@ -245,7 +245,7 @@ def test_a_run_without_test_and_manual(facts: Facts) -> None:
     assert "validation: 1 of 3." in shown
 
 
-def test_the_surest_comes_first_and_how_many_there_are_is_said(facts: Facts) -> None:
+def test_most_confident_mistakes_come_first_with_their_number(facts: Facts) -> None:
     text = render(
         facts, make_mistake("second", positive=0.08), make_mistake("third"), make_mistake("first", positive=0.99)
     )

@@ -57,9 +57,7 @@ def test_a_card_is_split_and_joined() -> None:
 @given(
     st.lists(HAND, min_size=5, max_size=5), st.permutations(NAMES), st.integers(1, 4), st.sampled_from(["\n", "\r\n"])
 )
-def test_hand_written_text_survives_wherever_it_stands(
-    texts: list[str], names: list[str], count: int, newline: str
-) -> None:
+def test_hand_written_text_survives_at_any_place(texts: list[str], names: list[str], count: int, newline: str) -> None:
     """Sections may have been moved or removed, and lines may end as on Windows."""
     names = names[:count]
     between = [f"\nHAND{at}\n{text}\n" for at, text in enumerate(texts[: count + 1])]
@@ -86,7 +84,7 @@ MARKS = [f"<!-- {side} s140: {name} -->" for side in ("begin", "end") for name i
 
 @settings(max_examples=300)
 @given(st.lists(st.sampled_from([*MARKS, *MARKS, *LINES]), max_size=14))
-def test_broken_marks_lose_no_text_that_stands_outside_of_a_section(lines: list[str]) -> None:
+def test_broken_marks_lose_no_text_outside_of_sections(lines: list[str]) -> None:
     """A mark without its partner is text; a section begins at the last mark of that name before its end."""
     lines = [f"{line}\nHAND{at}" for at, line in enumerate(lines)]
     old = "START\n" + "\n".join(lines) + "\n"
@@ -119,7 +117,7 @@ def test_text_around_odd_sections_is_kept() -> None:
     assert (merged.endswith("HAND\n"), "energy" in merged) == (True, False)
 
 
-def test_what_people_said_in_the_front_matter_is_kept() -> None:
+def test_front_matter_written_by_people_is_kept() -> None:
     edited = {
         "license": "mit",
         "tags": ["mine", "bert"],
@@ -164,7 +162,7 @@ def test_front_matter_that_cannot_be_read_is_refused() -> None:
         assert len(str(caught.value).splitlines()) == 1, front[:20]
 
 
-def test_tags_that_are_no_list_of_words() -> None:
+def test_tags_that_are_not_a_list_of_words() -> None:
     for tags, added in (("[[a]]", []), ("[{a: b}]", []), ("mine", []), ("null", []), ("[1, null, x, bert]", ["x"])):
         merged = parse_card(merge_cards(NEW, f"---\ntags: {tags}\n---\nHAND\n")).metadata["tags"]
         assert merged == FRONT["tags"] + added, tags
@@ -234,7 +232,7 @@ def test_a_number_that_is_another_one_is_a_difference() -> None:
 
 @given(st.lists(st.sampled_from(["1", "2", "0.5", "0"]), min_size=1, max_size=12), st.data())
 @example(["1", "1", "1", "1"], None)
-def test_any_changed_number_is_found_and_its_line_told(values: list[str], data: st.DataObject | None) -> None:
+def test_finds_any_changed_number_and_its_line(values: list[str], data: st.DataObject | None) -> None:
     """Also in a table that says the same number over and over."""
     at = data.draw(st.integers(0, len(values) - 1)) if data else 1
     lines = [f"| row {chr(97 + row)} | {value} |" for row, value in enumerate(values)]
@@ -242,6 +240,6 @@ def test_any_changed_number_is_found_and_its_line_told(values: list[str], data: 
     assert list_differences("\n".join(wrong), "\n".join(lines)) == [("77", values[at], wrong[at])]
 
 
-def test_a_hostile_card_is_read_in_no_time() -> None:
+def test_a_hostile_card_is_read_quickly() -> None:
     """Begins without an end: work that grows with their square would take half an hour, past the guard."""
     assert parse_card("<!-- begin s140: a -->\n" * 100_000).sections == {}

@@ -112,7 +112,7 @@ def test_a_finished_run(copies: Iterator[RunDir], call, command: str, whole: boo
 
 
 @pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.long)], ids=["cut", "whole"])
-def test_a_run_that_is_to_go_on(copies: Iterator[RunDir], call, whole: bool) -> None:
+def test_a_run_to_resume(copies: Iterator[RunDir], call, whole: bool) -> None:
     failures = []
     files = ("data.json", "environment.json", "tracking.json", "history.jsonl")
     cut = [*zip(files, itertools.cycle(("wrong types", "deep")), strict=False), ("history.jsonl", "a folder")]

@@ -26,7 +26,7 @@ def test_output_is_drained_without_a_reader() -> None:
 
 
 @pytest.mark.parametrize("fresh", [False, pytest.param(True, marks=pytest.mark.long)], ids=["forked", "fresh"])
-def test_a_process_pauses_where_it_is_told_and_the_signal_finds_it_there(
+def test_a_process_pauses_at_the_given_line_where_the_signal_reaches_it(
     encoder: Path, tmp_path: Path, fresh: bool
 ) -> None:
     words = ["train", "--output-dir", tmp_path / "run", *flags(model_name_or_path=encoder)]

@@ -76,7 +76,7 @@ def test_what_training_would_refuse_is_a_problem(s140, encoder: Path) -> None:
     assert "bf16 was requested" in result["problems"][0]
 
 
-def test_what_is_not_here_is_a_problem(s140, encoder: Path) -> None:
+def test_missing_files_are_a_problem(s140, encoder: Path) -> None:
     for changes, words in (
         ({"model_name_or_path": "./missing"}, "There is no model folder ./missing"),
         ({"dataset": "missing.csv"}, "dataset missing.csv is not available"),
@@ -98,7 +98,7 @@ def test_a_model_that_is_out_of_reach_is_measured_by_its_shape(s140, hub_down: H
     assert result["probe"]["checkpoint"] == pytest.approx(67e6 * 12 / 2**20, rel=0.05)
 
 
-def test_what_lies_on_the_hub_is_asked_for_and_found(s140, hub: HubServer, encoder: Path) -> None:
+def test_finds_models_and_datasets_on_the_hub(s140, hub: HubServer, encoder: Path) -> None:
     from huggingface_hub import HfApi
 
     HfApi().create_repo("tester/tiny")
@@ -109,7 +109,7 @@ def test_what_lies_on_the_hub_is_asked_for_and_found(s140, hub: HubServer, encod
     assert "404" in result["problems"][0] or "401" in result["problems"][0]
 
 
-def test_offline_is_said(s140, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_offline_mode(s140, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -138,7 +138,7 @@ def test_a_disk_that_is_too_small_is_a_problem(s140, encoder: Path, monkeypatch:
 
 
 @without_gpu
-def test_a_gpu_that_torch_cannot_use_is_told_with_the_remedy(s140, encoder: Path, driver) -> None:
+def test_reports_a_gpu_that_torch_cannot_use_with_the_remedy(s140, encoder: Path, driver) -> None:
     driver()
     result = s140("doctor", "--no-probe", *flags(model_name_or_path=encoder))
     assert "NVIDIA driver 550.54.15, up to CUDA 12.4" in result.stdout

@@ -83,7 +83,7 @@ def test_manual_test_is_scored_apart(classifier_folder: Path, s140, write: Calla
     assert list(json.loads(without.stdout)["splits"]) == ["test"]
 
 
-def test_entities_are_no_emoticons(smallest_run: Path, s140, write: Callable[..., Path]) -> None:
+def test_entities_are_not_emoticons(smallest_run: Path, s140, write: Callable[..., Path]) -> None:
     words = {"0": "sad", "4": "glad"}
     rows = [[label, f"this &amp; that &quot;{words[label]}&quot; number {at}"] for at in range(30) for label in words]
     result = json.loads(s140("evaluate", smallest_run / "model", "--dataset", write("t.csv", rows), "--json").stdout)

@@ -68,7 +68,7 @@ def test_a_bomb_in_gzip(prepare, tmp_path: Path) -> None:
             assert "this is not a file of tweets" in shown
 
 
-def test_a_bomb_in_a_zip_is_refused_by_what_it_says_of_itself(prepare, tmp_path: Path) -> None:
+def test_a_bomb_in_a_zip_is_refused_by_its_own_header(prepare, tmp_path: Path) -> None:
     with (
         zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive,
         archive.open("a.csv", "w") as file,
@@ -94,7 +94,7 @@ def test_names_that_climb_out_of_a_zip(tmp_path: Path) -> None:
         assert not Path("/tmp/s140_absolute.csv").exists()
 
 
-def test_a_link_in_a_zip_is_no_tweet_file(prepare, tmp_path: Path) -> None:
+def test_a_link_in_a_zip_is_not_a_tweet_file(prepare, tmp_path: Path) -> None:
     link = zipfile.ZipInfo("a.csv")
     link.create_system, link.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
     zipped(tmp_path / "t.zip", (link, b"/etc/passwd"))
@@ -123,13 +123,13 @@ def test_a_zip_with_a_password(prepare, tmp_path: Path) -> None:
     assert "password" in prepare("t.zip", code=1).stderr
 
 
-def test_a_zip_packed_otherwise(tmp_path: Path) -> None:
+def test_a_zip_with_another_compression(tmp_path: Path) -> None:
     for how in (zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
         zipped(tmp_path / f"{how}.zip", ("a.csv", GOOD), how=how)
         assert rows_read(f"{how}.zip").rows == 120
 
 
-def test_a_zip_packed_in_an_unknown_way(prepare, tmp_path: Path) -> None:
+def test_a_zip_with_an_unknown_compression(prepare, tmp_path: Path) -> None:
     file = zipped(tmp_path / "t.zip", ("a.csv", GOOD))
     content = bytearray(file.read_bytes())
     content[content.index(b"PK\1\2") + 10] = content[8] = 97
@@ -137,7 +137,7 @@ def test_a_zip_packed_in_an_unknown_way(prepare, tmp_path: Path) -> None:
     assert "uses a compression that cannot be read" in prepare("t.zip", code=1).stderr
 
 
-def test_what_is_no_file(s140, tmp_path: Path) -> None:
+def test_devices_pipes_and_sockets_are_refused(s140, tmp_path: Path) -> None:
     os.mkfifo("pipe.csv")
     Path("zero.csv").symlink_to("/dev/zero")
     Path("loop.csv").symlink_to("loop.csv")
@@ -151,7 +151,7 @@ def test_what_is_no_file(s140, tmp_path: Path) -> None:
             assert len(shown) < 1500
 
 
-def test_nor_where_other_files_are_named(s140, tmp_path: Path) -> None:
+def test_other_file_options_refuse_them_too(s140, tmp_path: Path) -> None:
     os.mkfifo("pipe.yaml")
     Path("loop.yaml").symlink_to("loop.yaml")
     usual = ("--dataset", "sample", "--model-name-or-path", "bundled:minilm")
@@ -204,7 +204,7 @@ def test_utf_16_cut_in_half(prepare, tmp_path: Path) -> None:
     assert "is not utf-16" in prepare("t.csv", code=1).stderr
 
 
-def test_encodings_and_delimiters_that_are_none(prepare, tmp_path: Path) -> None:
+def test_invalid_encodings_and_delimiters(prepare, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(GOOD)
     for encoding in ("undefined", "rot13", "base64", "klingon", "utf-8\udcff"):
         assert "There is no encoding" in prepare("t.csv", "--encoding", encoding, code=1).stderr
@@ -283,7 +283,7 @@ def test_a_dictionary_that_repeats_a_long_text_a_million_times(prepare, tmp_path
     assert "this is not a file of tweets" in prepare("t.parquet", code=1).stderr
 
 
-def test_metadata_of_a_table_that_are_none(tmp_path: Path) -> None:
+def test_invalid_metadata_of_a_table(tmp_path: Path) -> None:
     kinds = [b"{", b"[]", b'{"info": 1}', b'{"info": {"features": {"label": {"names": 5}}}}', b"\xff"]
     for at, names in enumerate(kinds):
         pq.write_table(table().replace_schema_metadata({b"huggingface": names}), tmp_path / f"{at}.parquet")
@@ -319,7 +319,7 @@ def test_two_columns_of_one_name(prepare, tmp_path: Path) -> None:
     assert "two columns 'text'" in prepare("t.parquet", code=1).stderr
 
 
-def test_a_file_whose_name_is_no_unicode(prepare, tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_unicode(prepare, tmp_path: Path) -> None:
     Path("caf\udce9.csv").write_bytes(GOOD)
     result = prepare("caf\udce9.csv")
     assert "caf\\udce9.csv" in result.stdout
@@ -343,7 +343,7 @@ def test_a_bomb_that_is_to_be_labelled(s140, classifier_folder: Path, tmp_path: 
         assert not Path("out.csv").exists()
 
 
-def test_names_of_models_that_are_none(s140) -> None:
+def test_invalid_names_of_models(s140) -> None:
     commands = {
         **{"predict": ["hi"], "suspects": ["--output", "x.csv"], "evaluate": ["--dataset", "sample"]},
         **{"export": [], "verify": [], "report": [], "card": []},

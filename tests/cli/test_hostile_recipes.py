@@ -37,7 +37,7 @@ CASES = {
 }
 
 
-def test_recipes_that_mean_harm(s140) -> None:
+def test_malicious_recipes(s140) -> None:
     missed = []
     for recipe, message in CASES.items():
         Path("r.yaml").write_text(recipe, "utf-8")
@@ -48,7 +48,7 @@ def test_recipes_that_mean_harm(s140) -> None:
     assert not Path("owned").exists()
 
 
-def test_a_recipe_that_is_no_text(s140) -> None:
+def test_a_recipe_that_is_not_text(s140) -> None:
     Path("r.yaml").write_bytes(b"description: \xff\xfe\n")
     assert "UTF-8" in s140("recipes", "validate", "r.yaml", code=1).stderr
 

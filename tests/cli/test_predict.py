@@ -248,7 +248,7 @@ HALF_A_CHARACTER = [
 ]
 
 
-def test_text_that_cannot_be_read_is_an_error_of_its_row(classifier_folder: Path) -> None:
+def test_unreadable_text_is_an_error_of_its_row(classifier_folder: Path) -> None:
     for name, encoding, content in HALF_A_CHARACTER:
         if name != "-":
             Path(name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
@@ -273,7 +273,7 @@ def test_text_that_cannot_be_read_is_an_error_of_its_row(classifier_folder: Path
 
 
 @pytest.mark.long
-def test_a_reader_that_is_gone_is_no_error(classifier_folder: Path, tmp_path: Path) -> None:
+def test_a_closed_reader_is_not_an_error(classifier_folder: Path, tmp_path: Path) -> None:
     """``s140 predict --input a.txt | head -1``, with far more output than a pipe holds, prints no traceback."""
     reader, writer = os.pipe()
     holds = fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ) if sys.platform == "linux" else 65_536

@@ -20,7 +20,7 @@ def prepare(s140, cache):
     return lambda dataset, *more, code=0: s140("prepare", "--dataset", dataset, *BUNDLED, *more, code=code)
 
 
-def test_json_is_all_there_is_on_stdout(prepare, write):
+def test_json_is_the_only_output_on_stdout(prepare, write):
     report = json.loads(prepare(write("t.csv"), "--json").stdout)
     assert {name: split["rows"] for name, split in report["splits"].items()} == {
         "train": 96,
@@ -58,7 +58,7 @@ def test_labels_that_may_mean_two_things_need_a_map(prepare, write):
     assert "each label once" in prepare(path, "--label-map", "0=bad", code=1).stderr
 
 
-def test_the_second_time_it_says_that_nothing_was_done(prepare, write):
+def test_the_second_time_reports_that_the_cache_was_used(prepare, write):
     path = write("t.csv")
     first = prepare(path)
     second = prepare(path)
@@ -187,7 +187,7 @@ ABOUT_A_FLAG = {"no such encoding", "no encoding of text", "long delimiter", "no
 
 
 @pytest.mark.parametrize("case", BAD_INPUTS)
-def test_bad_input_ends_with_a_sentence_and_leaves_nothing(prepare, write, cache, case):
+def test_bad_input_ends_with_one_error_and_leaves_nothing(prepare, write, cache, case):
     make, flags, message = BAD_INPUTS[case]
     path = make(write)
     result = prepare(path, *flags, code=1)

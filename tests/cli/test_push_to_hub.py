@@ -97,7 +97,7 @@ def test_json_is_one_object_on_stdout(hub: HubServer, push) -> None:
     assert json.loads(result.stdout)["dataset"]["url"] == f"{hub.url}/datasets/{DATA}"
 
 
-def test_people_are_told_where_it_is_and_what_to_do_with_it(hub: HubServer, push) -> None:
+def test_prints_the_address_and_how_to_use_it(hub: HubServer, push) -> None:
     stdout = push().stdout
     for part in (f"{hub.url}/{MODEL}", f"{hub.url}/datasets/{DATA}", hub.head(MODEL)[:12], "public", "private"):
         assert part in stdout
@@ -111,7 +111,7 @@ WRONG_NAMES = [
 ]
 
 
-def test_a_wrong_name_is_told_before_anything_is_asked(hub: HubServer, push, run_copy: Path) -> None:
+def test_a_wrong_name_is_reported_before_any_request(hub: HubServer, push, run_copy: Path) -> None:
     before = hashes(run_copy)
     for flag, other in (("--repo-id", ("--dataset-repo-id", DATA)), ("--dataset-repo-id", ("--repo-id", MODEL))):
         for name in WRONG_NAMES:
@@ -128,7 +128,7 @@ def test_nowhere_to_publish(hub: HubServer, push) -> None:
     assert hub.requests == []
 
 
-def test_a_name_that_is_somebody_elses(hub: HubServer, push) -> None:
+def test_a_name_of_another_user(hub: HubServer, push) -> None:
     for kind in ("model", "dataset"):
         for state in ("missing", "public", "private"):
             hub.reset()
@@ -169,7 +169,7 @@ def test_the_hub_out_of_reach(hub_down: HubServer, push, impatient: list[float])
     assert len(impatient) >= 3
 
 
-def test_offline_is_said_at_once(hub: HubServer, push, monkeypatch, impatient: list[float]) -> None:
+def test_offline_mode_is_reported_at_once(hub: HubServer, push, monkeypatch, impatient: list[float]) -> None:
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -226,7 +226,7 @@ def tiny(encoder: Path) -> list[str]:
     return ["--recipe", "quickstart", "--output-dir", "new", *words, "--max-steps", "1"]
 
 
-def test_train_publishes_when_it_is_told_to_what_push_to_hub_would(hub: HubServer, s140, push, tiny) -> None:
+def test_train_publishes_on_request_what_push_to_hub_would(hub: HubServer, s140, push, tiny) -> None:
     result = json.loads(s140("train", *tiny, "--push-to-hub", *BOTH, "--json").stdout)
     assert commits_of_ours(hub) == (1, 1)
     assert result["published"]["model"]["commit"] == hub.head(MODEL)
@@ -242,7 +242,7 @@ def test_train_writes_nothing_on_the_hub_by_itself(hub: HubServer, s140, tiny: l
 
 
 @pytest.mark.parametrize("what", ["login", "name", "right", "nowhere"])
-def test_train_finds_out_first(hub: HubServer, s140, tiny: list[str], monkeypatch, what: str) -> None:
+def test_train_checks_the_destination_first(hub: HubServer, s140, tiny: list[str], monkeypatch, what: str) -> None:
     to = {"name": ["--repo-id", "model"], "right": ["--repo-id", "somebody/model"], "nowhere": []}
     if what == "login":
         monkeypatch.delenv("HF_TOKEN")
@@ -261,6 +261,6 @@ def test_a_finished_run_outlives_a_failed_publication(hub: HubServer, s140, push
     assert commits_of_ours(hub) == (1, 1)
 
 
-def test_where_to_publish_without_publishing_is_a_mistake(hub: HubServer, s140, tiny: list[str]) -> None:
+def test_a_destination_without_push_to_hub_is_a_mistake(hub: HubServer, s140, tiny: list[str]) -> None:
     assert_error(s140("train", *tiny, *BOTH, code=1), "--push-to-hub")
     assert not Path("new").exists()

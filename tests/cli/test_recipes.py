@@ -44,7 +44,7 @@ def test_cp_overwrites_only_with_force(s140, tmp_path):
     assert target.read_text() == read_recipe("quickstart")
 
 
-def test_cp_to_where_nothing_can_be_written(s140, tmp_path):
+def test_cp_to_a_folder_without_write_permission(s140, tmp_path):
     (tmp_path / "file").write_text("")
     result = s140("recipes", "cp", "quickstart", tmp_path / "file" / "mine.yaml", code=1)
     assert result.stderr.startswith("Error: ")
@@ -61,7 +61,7 @@ def test_validate_lists_everything_that_is_wrong(s140, tmp_path, as_json):
 
 
 @pytest.mark.parametrize("command", [["show"], ["validate"], ["cp"]])
-def test_a_recipe_that_is_not_there(s140, command):
+def test_a_missing_recipe(s140, command):
     target = ["x.yaml"] if command == ["cp"] else []
     result = s140("recipes", *command, "nobody", *target, code=1)
     assert "There is no recipe 'nobody'" in result.stderr

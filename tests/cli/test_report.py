@@ -38,7 +38,7 @@ def test_what_is_counted_and_listed(copy: RunDir, s140) -> None:
     assert "speaks for positive" not in text
 
 
-def test_the_surest_of_each_split_are_weighed(copy: RunDir, s140, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weighs_the_most_confident_mistakes_of_each_split(copy: RunDir, s140, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "MAX_WEIGHED", 2)
     listed = json.loads(s140("report", copy.path, "--errors", 4, "--json").stdout)["splits"]
     rows = re.findall(r'<tr data-split="(\w+)".*?</tr>', copy.report.read_text("utf-8"))

@@ -54,7 +54,7 @@ def count(browser: Browser) -> str:
     return browser.one(".controls output").text
 
 
-def test_it_opens_without_a_word_in_the_console_and_asks_for_nothing(browser: Browser, page: Path) -> None:
+def test_opens_without_console_messages_and_without_requests(browser: Browser, page: Path) -> None:
     browser.open(page)
     assert browser.run("return document.readyState") == "complete"
     assert browser.console() == []
@@ -76,7 +76,7 @@ class Counting(BaseHTTPRequestHandler):
         """Log nothing."""
 
 
-def test_the_policy_lets_nothing_out_and_no_other_script_run(browser: Browser, page: Path, tmp_path: Path) -> None:
+def test_policy_blocks_requests_and_other_scripts(browser: Browser, page: Path, tmp_path: Path) -> None:
     """The same page without its policy does get out."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Counting)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -102,7 +102,7 @@ def test_the_policy_lets_nothing_out_and_no_other_script_run(browser: Browser, p
         server.server_close()
 
 
-def test_a_tweet_that_means_harm_is_text(browser: Browser, page: Path) -> None:
+def test_a_malicious_tweet_is_only_text(browser: Browser, page: Path) -> None:
     browser.open(page)
     assert browser.run("return document.title").endswith("· report")
     assert browser.run("return document.scripts.length") == 1

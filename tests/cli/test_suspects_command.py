@@ -174,7 +174,7 @@ def test_a_damaged_fold_and_other_folds_are_trained_again(copy: Path, undisturbe
     assert not RunDir(copy).suspects.exists()
 
 
-def test_what_cannot_be_is_said_before_anything_is_trained(smallest_run: Path, s140, tmp_path: Path) -> None:
+def test_impossible_requests_are_refused_before_any_training(smallest_run: Path, s140, tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     for arguments, words in (
         (("--folds", 1), "--folds must be at least 2"),
@@ -192,12 +192,12 @@ def test_what_cannot_be_is_said_before_anything_is_trained(smallest_run: Path, s
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written_to(smallest_run: Path, s140, tmp_path: Path) -> None:
+def test_a_read_only_folder(smallest_run: Path, s140, tmp_path: Path) -> None:
     (tmp_path / "locked").mkdir(mode=0o500)
     assert "cannot be written" in s140("suspects", smallest_run, "--output", "locked/s.csv", code=1).stderr
 
 
-def test_no_run_and_an_unfinished_one(copy: Path, s140) -> None:
+def test_a_missing_and_an_unfinished_run(copy: Path, s140) -> None:
     assert "There is no run in nowhere" in s140("suspects", "nowhere", "--output", "s.csv", code=1).stderr
     RunDir(copy).metrics.unlink()
     unfinished = s140("suspects", copy, "--output", "s.csv", code=1).stderr

@@ -47,13 +47,13 @@ def harmful(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_what_commands_or_hides_is_seen(text: str) -> None:
+def test_control_characters_become_visible(text: str) -> None:
     assert not harmful(escape_hidden(text))
     assert escape_hidden(escape_hidden(text)) == escape_hidden(text) != text
 
 
 @pytest.mark.parametrize("text", HARMLESS)
-def test_what_is_harmless_stays(text: str) -> None:
+def test_harmless_text_stays(text: str) -> None:
     assert escape_hidden(text) == text
 
 

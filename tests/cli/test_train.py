@@ -138,7 +138,7 @@ def test_a_finished_run_is_not_overwritten(run: Path, words: list[str], s140) ->
     assert hash_file(run / "model" / "model.safetensors") == before
 
 
-def test_overwrite_starts_anew_and_json_is_one_object(classifier_folder: Path, tmp_path: Path, s140) -> None:
+def test_overwrite_starts_again_and_json_is_one_object(classifier_folder: Path, tmp_path: Path, s140) -> None:
     folder = tmp_path / "run"
     changes = {"model_name_or_path": classifier_folder, "max_samples": 100, "validation_size": 20, "test_size": 20}
     s140("train", "--output-dir", folder, *flags(**changes, max_steps=1))
@@ -151,7 +151,7 @@ def test_overwrite_starts_anew_and_json_is_one_object(classifier_folder: Path, t
     assert len((folder / "history.jsonl").read_text().splitlines()) == 4  # 2 steps, 1 evaluation, the summary
 
 
-def test_what_is_no_run_is_never_touched(tmp_path: Path, s140) -> None:
+def test_a_folder_that_is_not_a_run_is_never_touched(tmp_path: Path, s140) -> None:
     folder = tmp_path / "thesis"
     folder.mkdir()
     (folder / "chapter1.txt").write_text("years of work")
@@ -203,7 +203,7 @@ def test_the_default_folder_is_named_after_the_recipe(tmp_path: Path, s140, clas
     assert "test" not in read(tmp_path / "runs" / "mine" / "metrics.json")["splits"]
 
 
-def test_a_folder_that_cannot_be_made_is_a_sentence(s140, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_one_error_message(s140, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", "utf-8")
     result = s140("train", "--output-dir", tmp_path / "file" / "run", *flags(), code=1)
     assert "cannot be written" in result.stderr

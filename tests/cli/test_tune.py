@@ -120,7 +120,7 @@ HELD_OUT = ("test", "manual", "manual_neutral")
 
 
 @pytest.mark.long
-def test_until_the_comparison_nothing_but_training_and_validation_is_read(
+def test_reads_only_training_and_validation_before_the_comparison(
     cache: Path, tmp_path: Path, tunable: Path, s140, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once the trials have their tweets, test and manual ones are taken away; only the comparison makes them anew."""
@@ -151,7 +151,7 @@ def test_until_the_comparison_nothing_but_training_and_validation_is_read(
     assert all(folder.exists() for folder in taken)
 
 
-def test_trials_are_given_two_splits() -> None:
+def test_trials_get_two_splits() -> None:
     """There is no way from what a trial is given to what is held out."""
     assert [field.name for field in dataclasses.fields(trials.Material)] == [
         "train",
@@ -176,7 +176,7 @@ def test_a_trial_is_scored_by_the_weights_that_it_would_keep() -> None:
             assert trials.score_of(recipe, scores) == (best if keeps_best else 0.6), (metric, keeps_best)
 
 
-def test_default_ranges_are_those_that_mean_something() -> None:
+def test_default_ranges_are_those_that_have_an_effect() -> None:
     dropouts = Recipe().model.dropouts()
     everything = dict.fromkeys(dropouts, 0.1)
     for changes, own, without in (
@@ -214,7 +214,7 @@ def test_values_that_do_not_work_cost_their_trial_only(tmp_path: Path, tunable: 
     assert "No trial finished: Training diverged" in result.stderr
 
 
-def test_the_address_of_a_store_is_told_nowhere(tmp_path: Path, s140, tunable: Path) -> None:
+def test_the_address_of_a_store_appears_nowhere(tmp_path: Path, s140, tunable: Path) -> None:
     """It may hold a password; of a file the folder is nobody's business."""
     url = f"sqlite:///{tmp_path}/a_private_folder/shared.db?mode=secret"
     (tmp_path / "a_private_folder").mkdir()

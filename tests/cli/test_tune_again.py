@@ -48,7 +48,7 @@ def test_models_are_kept_on_request_also_later(copied: Path, s140, tunable: Path
     assert RunDir(copied / "final" / "recipe-seed-43").weights.is_file()
 
 
-def test_a_checkpoint_of_another_study_is_not_gone_on_with(copied: Path) -> None:
+def test_does_not_resume_a_checkpoint_of_another_study(copied: Path) -> None:
     """Its store was removed, and a trial of the same number begun."""
     run = RunDir(copied / "trials" / "trial-0000")
     checkpoint = run.checkpoints / "checkpoint-6"

@@ -41,7 +41,7 @@ IMPOSSIBLE: list[tuple[tuple[object, ...], int, str]] = [
 ]
 
 
-def test_what_makes_no_study(tunable: Path, tmp_path: Path) -> None:
+def test_impossible_arguments(tunable: Path, tmp_path: Path) -> None:
     wrong = []
     for arguments, code, message in IMPOSSIBLE:
         words = ["tune", "new", "--recipe", str(tunable), *map(str, arguments)]
@@ -192,7 +192,7 @@ REFUSED_LATER: dict[str, Case] = {  # once the tweets are prepared
 
 
 @pytest.mark.parametrize("cases", [REFUSED_AT_ONCE, pytest.param(REFUSED_LATER, marks=pytest.mark.long)])
-def test_a_strangers_study_folder_is_refused_in_a_sentence_and_changes_nothing_outside(
+def test_refuses_an_untrusted_study_folder_and_changes_nothing_outside(
     tmp_path: Path, tuned: Path, tunable: Path, cases: dict[str, Case]
 ) -> None:
     outside = tmp_path / "outside"

@@ -110,7 +110,7 @@ def test_two_processes_are_stopped_and_resumed_as_one(halves, alone: Path, tmp_p
 
 
 @pytest.mark.long
-def test_where_one_process_runs_out_of_memory_both_compute_smaller_parts(halves, alone: Path, tmp_path: Path) -> None:
+def test_when_one_process_runs_out_of_memory_both_compute_smaller_parts(halves, alone: Path, tmp_path: Path) -> None:
     stdout, stderr = finish_ranks("train", *halves, "--auto-find-batch-size", prepare=cramped_rank.install)
     agree(tmp_path / "run", alone)
     training = json.loads((tmp_path / "run" / "environment.json").read_text())["training"]
@@ -153,7 +153,7 @@ def test_a_launched_run_is_stopped_and_resumed_as_one(halves, alone: Path, tmp_p
 
 
 @pytest.mark.long
-def test_accelerate_with_cpu_is_one_process_and_says_so(model: Path, tmp_path: Path) -> None:
+def test_accelerate_with_cpu_starts_one_process_and_warns(model: Path, tmp_path: Path) -> None:
     words = ["--output-dir", tmp_path / "run", *flags(model_name_or_path=model, max_steps=1)]
     with launch("accelerate launch --cpu", *words) as command:
         assert command.wait() == 0, command.stderr.whole()[-4000:]

@@ -79,7 +79,7 @@ def test_with_a_gpu_the_doctor_comes_first(clone: Path) -> None:
     assert "s140 predict runs/local-8gb" in result.stdout
 
 
-def test_what_the_doctor_refuses_is_not_trained(clone: Path) -> None:
+def test_does_not_train_what_the_doctor_refuses(clone: Path) -> None:
     (clone / "bin" / "s140").write_text('#!/bin/sh\necho "s140 $*"\n[ "$1" != doctor ]\n')
     result = in_clone(clone)
     assert result.returncode == 1

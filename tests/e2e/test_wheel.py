@@ -51,7 +51,7 @@ def test_the_source_distribution_has_what_its_own_tests_read(tmp_path: Path) -> 
 
 
 @pytest.mark.long
-def test_it_trains(unpacked: Path, encoder: Path, tmp_path: Path) -> None:
+def test_the_wheel_trains(unpacked: Path, encoder: Path, tmp_path: Path) -> None:
     started = Command(
         "train",
         *flags(num_train_epochs=1, model_name_or_path=encoder),

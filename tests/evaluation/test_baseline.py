@@ -160,7 +160,7 @@ def test_it_is_fitted_once_and_again_if_it_is_damaged(prepared: Prepared, caplog
     assert again.splits()["train"]["text"][:] == train["text"][:]
 
 
-def test_a_folder_that_cannot_be_written_is_no_error(prepared: Prepared, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_read_only_folder_is_not_an_error(prepared: Prepared, caplog: pytest.LogCaptureFixture) -> None:
     (prepared.folder / FILE).mkdir()  # a folder is in its way
     with caplog.at_level(logging.WARNING, "sentiment140_bert"):
         assert len(load_or_fit_baseline(prepared).positive(["good"])) == 1

@@ -135,7 +135,7 @@ def test_the_threshold_leaves_a_fifth_unanswered_and_answers_its_equals(positive
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=50), st.floats(0.05, 20))
-def test_no_label_changes(positive: list[float], temperature: float) -> None:
+def test_calibration_changes_no_label(positive: list[float], temperature: float) -> None:
     before = np.array(positive)
     after = apply_temperature(before, temperature)
     assert np.all((after >= 0.5) == (before >= 0.5))
@@ -156,7 +156,7 @@ def test_risk_and_coverage_by_hand() -> None:
 
 
 @given(ANY | TIED | st.lists(st.tuples(st.floats(0, 1), st.integers(0, 1)), min_size=60, max_size=90))
-def test_every_point_counts_those_that_are_at_least_as_sure(rows: list[tuple[float, int]]) -> None:
+def test_every_point_counts_predictions_of_at_least_its_confidence(rows: list[tuple[float, int]]) -> None:
     """A point for every twentieth of the tweets; tweets as sure as the last one count, too."""
     positive, truth = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
     sure = np.maximum(positive, 1 - positive)

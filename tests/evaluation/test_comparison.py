@@ -26,7 +26,7 @@ def make_models(n: int, only_first: int, only_second: int, both: int) -> tuple[n
 
 
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 200))
-def test_mcnemar_as_statsmodels_has_it(only_first: int, only_second: int, both: int) -> None:
+def test_mcnemar_agrees_with_statsmodels(only_first: int, only_second: int, both: int) -> None:
     from statsmodels.stats.contingency_tables import mcnemar
 
     comparison = compare_accuracy(*make_models(359, only_first, only_second, both))

@@ -147,7 +147,7 @@ def test_the_picture_of_slices(figures: dict[str, Figure], tmp_path: Path) -> No
 
 
 @pytest.mark.filterwarnings("error")
-def test_whatever_was_scored(tmp_path: Path) -> None:
+def test_figures_of_any_scores(tmp_path: Path) -> None:
     """Also one class or one tweet alone; two splits are drawn at the same time."""
     cases: list[dict[str, Any]] = [
         {"validation": scored(MIXED)},
@@ -160,7 +160,7 @@ def test_whatever_was_scored(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("error")
-def test_whatever_was_logged(figures: dict[str, Figure], tmp_path: Path) -> None:
+def test_figures_of_any_history(figures: dict[str, Figure], tmp_path: Path) -> None:
     histories: list[tuple[list[dict[str, Any]], bool]] = [
         ([], False),
         ([{"eval_accuracy": 0.5, "eval_loss": 0.7, "step": 1}], False),

@@ -36,7 +36,7 @@ def compute_wilson(successes: int, n: int) -> tuple[float, float]:
     return middle - half, middle + half
 
 
-def test_wilson_as_newcombe_printed_it() -> None:
+def test_wilson_agrees_with_newcombes_examples() -> None:
     """Newcombe 1998, "Two-sided confidence intervals for the single proportion", table I, method 3."""
     printed = {
         (81, 263): (0.2553, 0.3662),

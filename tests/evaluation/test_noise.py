@@ -42,7 +42,7 @@ def test_texts_are_dealt_out_by_priority_within_their_stratum(rows: list[tuple[i
 
 
 @given(st.integers(2, 6), st.lists(st.integers(0, 9), max_size=9))
-def test_few_texts_that_carry_both_labels_are_no_hindrance(count: int, both: list[int]) -> None:
+def test_accepts_few_texts_with_both_labels(count: int, both: list[int]) -> None:
     priorities = [*range(100, 100 + 2 * count), *both, *both]
     labels = [0, 1] * count + [0] * len(both) + [1] * len(both)
     folds = label_issues.split_folds(np.array(priorities, dtype=np.uint64), np.array(labels), count).tolist()
@@ -146,7 +146,7 @@ def test_flipped_labels_of_the_packaged_tweets_are_found() -> None:
     assert recall > 0.4
 
 
-def test_hardly_a_known_word_is_no_answer() -> None:
+def test_a_text_without_known_words_is_undecided() -> None:
     texts = [f"{word} {at} very much" for word in ("good", "bad") for at in range(8)] + ["good", "unheard"]
     labels = np.array([1] * 8 + [0] * 8 + [1, 0])
     answers = predict_by_baseline({"text": texts, "label": labels}, np.arange(18) % 2)

@@ -70,7 +70,7 @@ def test_the_folder_is_complete_and_names_no_folder_of_this_machine(exported: Pa
         assert str(Path(models.__file__).parents[2]).encode() not in content
 
 
-def test_labels_and_logits_are_torchs_in_batches_of_any_size(exported: Path, tweets: list[str]) -> None:
+def test_labels_and_logits_match_torch_in_batches_of_any_size(exported: Path, tweets: list[str]) -> None:
     torch, onnx = (sentiment140_bert.open_classifier(str(exported), backend=name) for name in ("torch", "onnx"))
     texts = [*tweets, "", "word " * 600]
     expected = torch.logits(texts)
@@ -269,7 +269,7 @@ def test_mistakes(exported: Path, classifier_folder: Path, s140: Callable) -> No
 
 
 @pytest.mark.parametrize("package", ["onnxruntime", "onnx"])
-def test_what_is_not_installed_is_named(
+def test_missing_packages_are_named(
     exported: Path, s140: Callable, monkeypatch: pytest.MonkeyPatch, package: str
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)

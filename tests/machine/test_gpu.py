@@ -47,12 +47,12 @@ def test_only_heat_is_called_heat(driver, reasons: str, slowed: bool | None) -> 
 
 
 @pytest.mark.parametrize("answer", ["No devices were found", "a, b"])
-def test_an_answer_of_another_kind_is_no_gpu(driver, answer: str) -> None:
+def test_an_unexpected_answer_means_no_gpu(driver, answer: str) -> None:
     driver(answer=answer)
     assert gpu.list_gpus() == []
 
 
-def test_what_is_not_told_is_unknown(driver) -> None:
+def test_missing_values_are_unknown(driver) -> None:
     driver(temperature="[N/A]", reasons="[Not Supported]")
     assert (gpu.list_gpus()[0].temperature, gpu.list_gpus()[0].slowed_by_heat) == (None, None)
 
@@ -91,7 +91,7 @@ def test_a_gpu_that_torch_has_no_code_for(capability: str, built: list[str], fit
     assert (facts.explain_old_gpu("x", capability, built) == "") is fits
 
 
-def test_warmth_is_looked_at_beside_the_work() -> None:
+def test_temperature_is_sampled_during_the_work() -> None:
     """The watching thread itself, with states given one after the other, then none."""
     hot = gpu.Gpu("GPU-6f1a", "a", "1", 8188, 1, 88, True)
     unsaid = gpu.Gpu("GPU-6f1a", "a", "1", 8188, 1, None, None)
@@ -112,7 +112,7 @@ def test_leaving_ends_the_watch_at_once(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_without_a_gpu_memory_alone_is_told() -> None:
+def test_without_a_gpu_only_memory_is_reported() -> None:
     with Usage() as usage:
         pass
     assert usage.summary()["gpu"] is None

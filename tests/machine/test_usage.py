@@ -18,7 +18,7 @@ subprocess.run([sys.executable, "-c", sys.argv[1]], check=True)
 
 
 @pytest.mark.skipif(usage._read_high_water_mark() is None, reason="this system tells no high-water mark")
-def test_a_small_child_of_a_fat_parent_tells_its_own_peak() -> None:
+def test_a_small_child_of_a_large_parent_reports_its_own_peak() -> None:
     output = subprocess.run([sys.executable, "-c", FAT, CHILD], check=True, capture_output=True, text=True).stdout
     assert 5 < int(output) < 200
 

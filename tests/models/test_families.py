@@ -182,7 +182,7 @@ def test_the_doctor_tries_a_model_with_ends_in_its_texts(tmp_path: Path, s140: S
     assert "verdict   ready" in s140("doctor", "--model-name-or-path", base, *TWEETS, "--max-length", 24).stdout
 
 
-def test_a_model_is_asked_with_the_inputs_that_it_was_trained_with(tmp_path: Path) -> None:
+def test_a_model_gets_the_inputs_that_it_was_trained_with(tmp_path: Path) -> None:
     """XLNet's tokenizer gives its last token a type of its own, which training does not hand on."""
     base = write_base("XLNet", tmp_path / "base")
     inputs = ["input_ids", "token_type_ids", "attention_mask"]
@@ -194,7 +194,7 @@ def test_a_model_is_asked_with_the_inputs_that_it_was_trained_with(tmp_path: Pat
     assert tokenizer.padding_side == "left"
 
 
-def test_one_text_that_does_not_go_with_others(tmp_path: Path, s140: S140) -> None:
+def test_a_text_that_cannot_be_batched_with_others(tmp_path: Path, s140: S140) -> None:
     """T5 takes no batch whose rows have different numbers of ends; a tweet may hold one."""
     base = write_base("T5", tmp_path / "base")
     mixed = ["so good", "so </s> good", "I hate this, do you", "</s></s>"]

@@ -136,7 +136,7 @@ def test_onednn_takes_layers_without_bias_and_leaves_half_precision_to_torch(mon
     assert torch.equal(changed(inputs.bfloat16()), plain(inputs.bfloat16()))
 
 
-def test_the_processor_is_the_one_that_lscpu_names() -> None:
+def test_detects_the_processor_that_lscpu_names() -> None:
     lscpu = shutil.which("lscpu")
     if not lscpu:
         pytest.skip("lscpu is not installed")

@@ -62,7 +62,7 @@ def test_without_the_extra_the_command_to_install_it_is_named(monkeypatch: pytes
     assert not Path("new").exists()
 
 
-def test_a_run_stands_for_its_model_if_it_has_one(smallest_run: Path, tmp_path: Path) -> None:
+def test_a_run_directory_loads_its_model(smallest_run: Path, tmp_path: Path) -> None:
     assert models.locate(str(smallest_run)) == str(smallest_run / "model")
     for name in ("recipe.yaml", "environment.json"):
         shutil.copy(smallest_run / name, tmp_path)
@@ -79,7 +79,7 @@ def test_a_run_stands_for_its_model_if_it_has_one(smallest_run: Path, tmp_path: 
 
 
 @pytest.mark.long
-def test_a_hub_out_of_reach_is_an_error_with_one_sentence(without_hub: list[Command]) -> None:
+def test_an_unreachable_hub_is_one_error_message(without_hub: list[Command]) -> None:
     for command in without_hub:
         stdout, stderr = command.communicate()
         assert (command.returncode, stdout) == (1, "")

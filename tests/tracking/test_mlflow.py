@@ -140,7 +140,9 @@ def test_the_model_answers_as_the_run_does(life: Path, tracked, one_server: Mlfl
     assert "transformers==" in requirements
 
 
-def test_evaluate_and_push_go_on_in_it(life: Path, tracked, hub, push, s140, one_server: MlflowServer) -> None:
+def test_evaluate_and_push_use_the_same_mlflow_run(
+    life: Path, tracked, hub, push, s140, one_server: MlflowServer
+) -> None:
     """Without an address in the environment: the run knows where it is tracked."""
     with_changed = (life / "metrics.json").read_text()
     (life / "metrics.json").write_text(with_changed.replace('"n": 60', '"n": 59', 1))
@@ -242,7 +244,7 @@ def test_a_server_that_is_not_there_at_all(
     assert steps_of(mlflow_server, only.info.run_id, "train/loss") == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_run_that_was_not_tracked_can_be_told_later(
+def test_a_run_that_was_not_tracked_can_be_synced_later(
     small_run: Path, run_copy: Path, mlflow_server: MlflowServer, tmp_path: Path, s140
 ) -> None:
     assert "has no tracker" in s140("track", "sync", run_copy, code=1).stderr

@@ -67,7 +67,7 @@ def is_whole(server: MlflowServer, experiment: str) -> bool:
 @pytest.mark.parametrize(
     "failures", [FAILURES[3:4], pytest.param(FAILURES, marks=pytest.mark.long)], ids=["one", "all"]
 )
-def test_what_fails_is_made_good_once(
+def test_failed_requests_are_repeated_once(
     run_copy: Path, proxy: MlflowProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: Sequence[Any]
 ) -> None:
     """A lost answer to the making of a run makes no second one."""

@@ -43,7 +43,7 @@ def test_their_run_stays_open_while_a_child_of_it_is_active(run_copy: Path) -> N
         assert status_of(parent.info.run_id) == "RUNNING"
 
 
-def test_their_run_stays_open_when_another_process_goes_on_in_it(run_copy: Path) -> None:
+def test_their_run_stays_open_when_another_process_resumes_it(run_copy: Path) -> None:
     import mlflow
 
     with mlflow.start_run() as callers:
@@ -55,7 +55,7 @@ def test_their_run_stays_open_when_another_process_goes_on_in_it(run_copy: Path)
         assert status_of(callers.info.run_id) == "RUNNING"
 
 
-def test_a_run_that_they_ended_is_gone_on_in(run_copy: Path, mlflow_server: MlflowServer, tmp_path: Path) -> None:
+def test_resumes_a_run_that_the_caller_ended(run_copy: Path, mlflow_server: MlflowServer, tmp_path: Path) -> None:
     import mlflow
 
     with mlflow.start_run() as callers:

@@ -31,7 +31,7 @@ def own_address(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.long
 @pytest.mark.parametrize(("setting", "usual", "for_weights"), [(None, 20, 300), ("7", 7, 300), ("500", 500, 500)])
-def test_a_server_may_take_its_time_over_the_weights(
+def test_a_server_may_take_long_for_the_weights(
     run_copy: Path, mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch, setting, usual: int, for_weights: int
 ) -> None:
     """MLflow reads how long it waits from the environment when it asks: what stands there meanwhile."""

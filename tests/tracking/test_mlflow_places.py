@@ -50,7 +50,7 @@ def place_default_store(empty_store: Path) -> None:
     trust.remember_place("mlflow", f"sqlite:///{Path('mlflow.db').resolve()}")
 
 
-def test_the_address_of_the_process_is_as_it_was(run_copy: Path, empty_store: Path, tmp_path: Path) -> None:
+def test_tracking_address_of_the_process_is_restored(run_copy: Path, empty_store: Path, tmp_path: Path) -> None:
     import mlflow
 
     place_default_store(empty_store)
@@ -71,7 +71,7 @@ def test_two_runs_of_two_places_in_one_process(
     assert tell(other, "mlflow")
 
 
-def test_a_model_told_later_to_the_server_that_the_run_remembers(
+def test_a_model_is_synced_later_to_the_server_of_its_run(
     run_copy: Path, mlflow_server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sentiment140_bert.run import RunDir
@@ -131,7 +131,7 @@ def test_a_relative_store_is_found_from_another_folder(
 
 
 @pytest.mark.long
-def test_a_store_whose_making_was_cut_off_is_named(run_copy: Path, tmp_path: Path, monkeypatch, caplog) -> None:
+def test_a_store_whose_creation_was_cut_off_is_named(run_copy: Path, tmp_path: Path, monkeypatch, caplog) -> None:
     """A kill in MLflow's first second leaves tables that it makes once more, and does not get over."""
     file = tmp_path / "cut_off.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}")
@@ -147,7 +147,7 @@ def test_a_store_whose_making_was_cut_off_is_named(run_copy: Path, tmp_path: Pat
 
 
 @pytest.mark.long
-def test_a_run_that_was_deleted_is_a_sentence(run_copy: Path, mlflow_server: MlflowServer, s140) -> None:
+def test_a_deleted_run_is_one_error_message(run_copy: Path, mlflow_server: MlflowServer, s140) -> None:
     import mlflow
 
     assert tell(run_copy, "mlflow")
@@ -160,7 +160,7 @@ def test_a_run_that_was_deleted_is_a_sentence(run_copy: Path, mlflow_server: Mlf
 
 
 @pytest.mark.long
-def test_another_server_without_that_run_is_a_sentence(
+def test_another_server_without_that_run_is_one_error_message(
     run_copy: Path, mlflow_server: MlflowServer, empty_store: Path, monkeypatch: pytest.MonkeyPatch, s140
 ) -> None:
     assert tell(run_copy, "mlflow")

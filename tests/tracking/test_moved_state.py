@@ -17,13 +17,13 @@ def entry(**values: Any) -> dict[str, Any]:
     return {"id": "abc123", "url": None, "project": "tweets", "sent": SENT} | values
 
 
-def test_a_run_that_a_service_has_is_gone_on_with() -> None:
+def test_resumes_a_run_that_a_service_has() -> None:
     moved, remarks = move_state({"wandb": entry(url="https://wandb.ai/me/tweets/runs/abc123")})
     assert moved["wandb"] == {"id": "abc123", "project": "tweets", "sent": SENT}
     assert remarks == []
 
 
-def test_what_lay_in_a_folder_is_told_anew_under_the_same_id() -> None:
+def test_resends_a_local_run_under_the_same_id() -> None:
     moved, _ = move_state({"wandb": entry(), "trackio": entry(), "tensorboard": {"folder": "/etc", "sent": SENT}})
     assert moved == {
         "wandb": {"id": "abc123", "project": "tweets"},
@@ -40,7 +40,7 @@ def test_the_same_mlflow_server_has_the_run(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("there", [SERVER, "sqlite:////tmp/of/another/machine/mlflow.db"])
-def test_an_address_is_never_taken_over(there: str, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+def test_a_stored_address_is_never_used(there: str, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     """Whoever wrote it would be told this machine's password."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     moved, remarks = move_state({"mlflow": entry(tracking_uri=there)})
@@ -54,7 +54,7 @@ def test_a_file_of_that_name_that_does_not_know_the_run_is_another_one(monkeypat
     assert move_state({"mlflow": entry(tracking_uri=here)})[0] == {"mlflow": {}}
 
 
-def test_trackers_that_are_none_are_dropped() -> None:
+def test_unknown_trackers_are_dropped() -> None:
     moved, _ = move_state({"wandb": entry(id="x", project="a"), "evil": entry()})
     assert moved.keys() == {"wandb"}
 

@@ -109,7 +109,7 @@ def test_an_odd_wandb_leaves_the_run_here(run_copy: Path, odd: Odd, monkeypatch,
     assert list((run_copy / "wandb").glob("offline-run-*"))
 
 
-def test_whether_wandb_is_there_is_asked_without_reading_the_answer(odd: Odd, monkeypatch) -> None:
+def test_asks_whether_wandb_is_reachable_without_reading_the_answer(odd: Odd, monkeypatch) -> None:
     bomb = gzip.compress(b" " * 100_000_000)
     for status, headers, reached in (
         (200, {"Content-Encoding": "gzip"}, ""),

@@ -136,7 +136,7 @@ def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         tracking.resolve(("mlflow",))
 
 
-def test_what_contradicts_itself_is_refused_before_anything_begins(s140, tmp_path: Path) -> None:
+def test_contradictory_settings_are_refused_before_training(s140, tmp_path: Path) -> None:
     base = [word for word in flags() if word not in ("--report-to", "none")]
     wrong = []
     for words, sentence in CONTRADICTIONS:

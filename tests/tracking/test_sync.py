@@ -85,7 +85,7 @@ def curve(tracker: Notebook) -> list[int]:
     ]
 
 
-def test_nothing_is_told_twice_also_by_another_process(tracked_run: TrackedRun) -> None:
+def test_nothing_is_sent_twice_even_by_another_process(tracked_run: TrackedRun) -> None:
     log_step(tracked_run, 1)
     tracker, sender = sender_of(tracked_run)
     assert sender.close(FINISHED)
@@ -100,7 +100,7 @@ def test_nothing_is_told_twice_also_by_another_process(tracked_run: TrackedRun) 
     assert third.heard == ["open", [("train/loss", 2, 0.5)], "FINISHED"]
 
 
-def test_steps_that_are_done_again_after_a_resume_are_not_told_again(tracked_run: TrackedRun) -> None:
+def test_steps_repeated_after_a_resume_are_not_sent_again(tracked_run: TrackedRun) -> None:
     for step in (1, 2, 3):
         log_step(tracked_run, step)
     _, sender = sender_of(tracked_run)
@@ -113,7 +113,7 @@ def test_steps_that_are_done_again_after_a_resume_are_not_told_again(tracked_run
     assert curve(tracker) == [4]
 
 
-def test_a_failure_is_reported_once_and_made_good(tracked_run: TrackedRun, caplog, monkeypatch) -> None:
+def test_a_failure_is_reported_once_and_retried(tracked_run: TrackedRun, caplog, monkeypatch) -> None:
     monkeypatch.setattr(sync, "GATHER", 0.0)
     tracker, sender = sender_of(tracked_run)
     tracker.trouble = ValueError("no answer from https://me:my-password@host/x")
@@ -140,7 +140,7 @@ def test_what_a_tracker_missed_is_known(tracked_run: TrackedRun) -> None:
     assert sender_of(tracked_run)[1].unsent() == ["train/loss", "recipe.yaml"]
 
 
-def test_a_tracker_that_hangs_holds_up_nobody(tracked_run: TrackedRun, monkeypatch) -> None:
+def test_a_hanging_tracker_delays_nothing(tracked_run: TrackedRun, monkeypatch) -> None:
     monkeypatch.setattr(sync, "GATHER", 0.0)
     tracker, sender = sender_of(tracked_run)
     tracker.busy.clear()
@@ -154,7 +154,7 @@ def test_a_tracker_that_hangs_holds_up_nobody(tracked_run: TrackedRun, monkeypat
 
 
 @pytest.mark.parametrize(("safe", "again"), [("at once", []), ("next time", [2]), ("closed", [1, 2])])
-def test_after_a_kill_everything_that_may_be_lost_is_told_again(
+def test_after_a_kill_everything_that_may_be_lost_is_sent_again(
     tracked_run: TrackedRun, safe: str, again: list[int]
 ) -> None:
     _, sender = sender_of(tracked_run, safe=safe)
@@ -167,7 +167,7 @@ def test_after_a_kill_everything_that_may_be_lost_is_told_again(
     assert curve(tracker) == again
 
 
-def test_values_at_one_step_that_come_later_are_told(tracked_run: TrackedRun) -> None:
+def test_later_values_of_the_same_step_are_sent(tracked_run: TrackedRun) -> None:
     log_step(tracked_run, 1)
     tracker, sender = sender_of(tracked_run)
     sender.flush()
@@ -176,12 +176,12 @@ def test_values_at_one_step_that_come_later_are_told(tracked_run: TrackedRun) ->
     assert [("eval/loss", 1, 0.5), ("eval/accuracy", 1, 0.75)] in tracker.heard
 
 
-def test_an_address_is_told_without_its_password() -> None:
+def test_an_address_is_sent_without_its_password() -> None:
     error = ValueError("HTTPConnectionPool: http://me:secret@127.0.0.1:5000/api failed\nsecond line")
     assert plain(error) == "HTTPConnectionPool: http://127.0.0.1:5000/api failed"
 
 
-def test_a_line_that_was_cut_off_is_not_told(tracked_run: TrackedRun) -> None:
+def test_a_line_that_was_cut_off_is_not_sent(tracked_run: TrackedRun) -> None:
     log_step(tracked_run, 1)
     with tracked_run.run.history.open("a") as file:
         file.write('{"step": 2, "lo')
@@ -190,7 +190,7 @@ def test_a_line_that_was_cut_off_is_not_told(tracked_run: TrackedRun) -> None:
     assert curve(tracker) == [1]
 
 
-def test_who_is_stopped_is_told_what_was_missed_and_not_held_up(tracked_run: TrackedRun, caplog) -> None:
+def test_stopping_reports_what_is_missing_without_delay(tracked_run: TrackedRun, caplog) -> None:
     log_step(tracked_run, 1)
     tracker, sender = sender_of(tracked_run)
     tracker.trouble = OSError("gone")

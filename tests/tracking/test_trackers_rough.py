@@ -27,7 +27,7 @@ def small(encoder: Path, **changes) -> list[str]:
     return flags(**{"model_name_or_path": encoder, "report_to": "mlflow", "num_train_epochs": 1} | changes)
 
 
-def test_damaged_notes_are_a_sentence(run_copy: Path) -> None:
+def test_damaged_notes_are_one_error_message(run_copy: Path) -> None:
     for content in (
         {"wandb": 3},
         {"mlflow": None},
@@ -48,13 +48,13 @@ def test_notes_of_an_unknown_tracker_are_left_alone(run_copy: Path, s140) -> Non
     assert json.loads((run_copy / "tracking.json").read_text())["comet"] == {"id": "x"}
 
 
-def test_no_part_of_a_password_is_told() -> None:
+def test_no_part_of_a_password_is_shown() -> None:
     for password in ("plain", "p@ss", "a@b@c"):
         assert plain(ValueError(f"http://me:{password}@host:5000/api failed")) == "http://host:5000/api failed"
 
 
 @pytest.mark.long
-def test_scoring_while_trackers_have_something_to_hear(run_copy: Path, tmp_path: Path) -> None:
+def test_scoring_while_trackers_have_something_to_sync(run_copy: Path, tmp_path: Path) -> None:
     """Their packages are imported beside the work, in an interpreter that has not imported them yet."""
     names = ("tensorboard", "trackio", "wandb", "mlflow")
     (run_copy / "tracking.json").write_text(json.dumps({name: {} for name in names}))
@@ -145,9 +145,7 @@ def test_a_stopped_run_can_be_resumed_as_the_same_run_and_reported_elsewhere(
     assert len(runs_of(mlflow_server, tmp_path.name)) == 1
 
 
-def test_a_stop_is_not_held_up_by_a_server_that_never_answers(
-    encoder: Path, mlflow_server: MlflowServer, tmp_path: Path
-) -> None:
+def test_a_silent_server_does_not_delay_a_stop(encoder: Path, mlflow_server: MlflowServer, tmp_path: Path) -> None:
     """At most what is asked at that moment is waited for, and one request more."""
     words = ["train", "--output-dir", tmp_path / "run", *small(encoder, num_train_epochs=3)]
     with MlflowProxy(mlflow_server) as proxy:

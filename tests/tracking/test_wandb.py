@@ -103,7 +103,7 @@ def test_the_one_command_that_sends_it_is_printed(trained) -> None:
     assert (folder.parent / kept_in / segments(folder)[0].name).is_file()
 
 
-def test_evaluate_and_push_go_on_in_the_same_run(trained, hub, push, tmp_path: Path, s140) -> None:
+def test_evaluate_and_push_resume_the_same_wandb_run(trained, hub, push, tmp_path: Path, s140) -> None:
     folder = tmp_path / "a run"
     shutil.copytree(trained[0], folder)
     states = json.loads((folder / "tracking.json").read_text())
@@ -124,7 +124,7 @@ def test_evaluate_and_push_go_on_in_the_same_run(trained, hub, push, tmp_path: P
     assert runs[2].summary["published/dataset"] == published["dataset"]["url"]
 
 
-def test_what_is_known_already_opens_no_tracker(trained, tmp_path: Path, s140) -> None:
+def test_a_synced_run_opens_no_tracker(trained, tmp_path: Path, s140) -> None:
     folder = tmp_path / "a run"
     shutil.copytree(trained[0], folder)
     s140("evaluate", folder)
@@ -166,7 +166,7 @@ def test_a_run_of_the_callers_own_is_used_and_left_open(encoder: Path, tmp_path:
     assert len(segments(tmp_path)) == 1
 
 
-def test_the_model_goes_along_where_it_is_asked_for(encoder: Path, tmp_path: Path) -> None:
+def test_the_model_is_uploaded_on_request(encoder: Path, tmp_path: Path) -> None:
     train(recipe_of(encoder, log_model=True), tmp_path / "run")
     from wandb_files import records
 
@@ -181,7 +181,7 @@ def test_without_a_tracker_there_is_no_trace_of_one(small_run: Path) -> None:
     assert not (small_run / "tracking.json").exists()
 
 
-def test_a_damaged_tracking_file_is_a_sentence(trained, tmp_path: Path) -> None:
+def test_a_damaged_tracking_file_is_one_error_message(trained, tmp_path: Path) -> None:
     folder = tmp_path / "a run"
     shutil.copytree(trained[0], folder)
     (folder / "tracking.json").write_text('{"wandb": ')

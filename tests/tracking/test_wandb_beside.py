@@ -47,7 +47,7 @@ def answering(status: int | None) -> Iterator[str]:
     server.server_close()
 
 
-def test_a_run_beside_ours_outlives_a_refused_key(
+def test_another_open_run_survives_a_refused_key(
     run_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import wandb
@@ -70,7 +70,7 @@ def wait_a_second() -> None:
 
 
 @pytest.mark.long
-def test_a_stop_is_not_held_up_by_a_wandb_that_never_answers(encoder: Path, tmp_path: Path) -> None:
+def test_a_silent_wandb_does_not_delay_a_stop(encoder: Path, tmp_path: Path) -> None:
     words = flags(model_name_or_path=encoder, report_to="wandb", num_train_epochs=3)
     with answering(None) as url:
         place = {"HOME": str(tmp_path), "WANDB_BASE_URL": url, "WANDB_API_KEY": "b" * 40}

@@ -50,7 +50,7 @@ def trained_losses(run: Path) -> list[float]:
     return [entry["loss"] for entry in entries if "loss" in entry]
 
 
-def test_a_fresh_run_of_theirs_hears_every_step(run_copy: Path, tmp_path: Path) -> None:
+def test_a_new_run_of_the_caller_gets_every_step(run_copy: Path, tmp_path: Path) -> None:
     with callers_run(tmp_path):
         assert tell(run_copy, "wandb")
     assert losses(tmp_path) == trained_losses(run_copy)
@@ -80,7 +80,7 @@ def test_two_trainings_within_one_run_of_theirs(run_copy: Path, tmp_path: Path) 
     assert set(trained_losses(run_copy)) <= set(logged)
 
 
-def test_a_run_that_they_ended_is_gone_on_in(run_copy: Path, tmp_path: Path) -> None:
+def test_resumes_a_run_that_the_caller_ended(run_copy: Path, tmp_path: Path) -> None:
     with callers_run(tmp_path) as run:
         assert tell(run_copy, "wandb")
     change_scores(run_copy)
@@ -93,7 +93,7 @@ def test_a_run_that_they_ended_is_gone_on_in(run_copy: Path, tmp_path: Path) -> 
     assert whole(segment).ids == {run.id}
 
 
-def test_a_disabled_run_of_theirs_has_heard_nothing(run_copy: Path, tmp_path: Path, caplog) -> None:
+def test_a_disabled_run_of_the_caller_gets_nothing(run_copy: Path, tmp_path: Path, caplog) -> None:
     with callers_run(tmp_path, mode="disabled"), caplog.at_level("INFO"):
         tell(run_copy, "wandb")
     assert "kept offline" not in caplog.text

@@ -86,7 +86,7 @@ def test_a_long_tag_does_not_end_tracking(run_copy: Path, monkeypatch: pytest.Mo
     assert tell(run_copy, "wandb", tags=["x" * 65])
 
 
-def test_a_project_that_was_refused_can_be_mended(run_copy: Path, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+def test_a_refused_project_can_be_corrected(run_copy: Path, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setattr(sync, "PAUSES", (0.0,) * 4)
     monkeypatch.setattr(sync, "ENDING", 900.0)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -112,7 +112,7 @@ def test_run_directories_of_every_name_and_no_mode_asks_for_anything(
 
 
 @pytest.mark.parametrize(("value", "is_tracked"), [("true", False), ("1", False), ("false", True), ("", True)])
-def test_the_variable_of_transformers_switches_it_off_and_that_is_said(
+def test_the_variable_of_transformers_disables_wandb_with_a_message(
     run_copy: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture, value, is_tracked
 ) -> None:
     caplog.set_level(logging.INFO, "sentiment140_bert")

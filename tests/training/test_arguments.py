@@ -61,7 +61,7 @@ def test_precision_on_every_kind_of_hardware(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
-def test_auto_takes_what_the_gpu_has() -> None:
+def test_auto_uses_what_the_gpu_supports() -> None:
     best = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     assert choose_precision(TrainingConfig()).name == best
 
@@ -180,7 +180,7 @@ INCOMPLETE = [
 ]
 
 
-def test_a_value_that_training_arguments_would_choke_on_is_a_recipe_error() -> None:
+def test_a_value_that_training_arguments_refuse_is_a_recipe_error() -> None:
     for key, value in REFUSED.items():
         with pytest.raises(RecipeError, match=f"{value}|{key}"):
             built(**{key: value})

@@ -79,7 +79,7 @@ def test_hardly_any_padding(size: int) -> None:
 
 
 @given(LENGTHS, st.integers(1, 40), st.integers(1, 3), st.integers(1, 5), st.integers(0, 3))
-def test_how_a_step_is_shared_out_does_not_change_its_tweets(
+def test_splitting_a_step_does_not_change_its_tweets(
     lengths: list[int], size: int, processes: int, accumulated: int, number: int
 ) -> None:
     share = Share(size, processes, accumulated)

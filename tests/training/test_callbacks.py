@@ -64,7 +64,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return fake
 
 
-def test_tweets_per_second_count_from_where_a_training_went_on(tmp_path: Path, clock: Clock) -> None:
+def test_tweets_per_second_count_from_the_resumed_step(tmp_path: Path, clock: Clock) -> None:
     history, expected = tmp_path / "history.jsonl", []
     for begins, ends, seconds in ((None, 0.5, 4.0), (0.5, 2.0, 10.0), (2.0, 2.25, 0.5)):
         progress = Progress(history, tweets=200, shown=False)

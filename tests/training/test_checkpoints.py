@@ -60,7 +60,7 @@ DAMAGES = {
 }
 
 
-def test_a_damaged_checkpoint_is_passed_over_and_named(tmp_path: Path, caplog) -> None:
+def test_a_damaged_checkpoint_is_skipped_and_named(tmp_path: Path, caplog) -> None:
     logging.getLogger("sentiment140_bert").propagate = True
     failures = []
     for name, damage in DAMAGES.items():
@@ -72,7 +72,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_named(tmp_path: Path, caplog) -
     assert failures == []
 
 
-def test_what_is_no_folder_of_a_step_is_no_checkpoint(tmp_path: Path) -> None:
+def test_only_folders_of_steps_are_checkpoints(tmp_path: Path) -> None:
     whole = checkpoint(tmp_path, 9)
     (tmp_path / "checkpoint-10").write_text("")
     (tmp_path / "checkpoint-\u00b2").mkdir()
@@ -81,7 +81,7 @@ def test_what_is_no_folder_of_a_step_is_no_checkpoint(tmp_path: Path) -> None:
     assert newest_complete(tmp_path / "missing") is None
 
 
-def test_what_is_wrong_is_named(tmp_path: Path) -> None:
+def test_damage_is_named(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path, 3)
     assert list(find_damage(folder)) == []
     assert training_seconds(folder) == 1.5
@@ -116,7 +116,7 @@ def test_a_manifest_is_written_once_all_files_are_on_the_disk(tmp_path: Path, mo
     }
 
 
-def test_the_seconds_before_a_resumption_count(tmp_path: Path) -> None:
+def test_seconds_before_a_resume_count(tmp_path: Path) -> None:
     callback, saving = CheckpointSealer(1000.0), Saving(tmp_path)
     callback.started -= 50
     saving.at(1, callback)
@@ -166,7 +166,7 @@ def test_training_does_not_wait_for_a_checkpoint_to_be_sealed_but_the_next_one_d
     assert [checkpoint.name for checkpoint in list_complete(tmp_path)] == ["checkpoint-1", "checkpoint-2"]
 
 
-def test_what_goes_wrong_in_sealing_ends_training(tmp_path: Path) -> None:
+def test_an_error_in_sealing_ends_training(tmp_path: Path) -> None:
     def saved() -> None:
         raise RunError("The disk is full.")
 
@@ -177,7 +177,7 @@ def test_what_goes_wrong_in_sealing_ends_training(tmp_path: Path) -> None:
     callback.close()
 
 
-def test_what_could_not_be_sealed_takes_no_room(tmp_path: Path) -> None:
+def test_an_unsealed_checkpoint_takes_no_space(tmp_path: Path) -> None:
     callback, saving = CheckpointSealer(0.0), Saving(tmp_path)
     checkpoint(tmp_path, 1)
     (unsealed(tmp_path, 2) / "gone").symlink_to("nowhere")
@@ -188,7 +188,7 @@ def test_what_could_not_be_sealed_takes_no_room(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-1"]
 
 
-def test_what_is_not_whole_is_removed_when_training_goes_on(tmp_path: Path) -> None:
+def test_incomplete_checkpoints_are_removed_on_resume(tmp_path: Path) -> None:
     """It would take the place of whole ones, of which only so many are kept; and it will be made again."""
     whole, cut, damaged = checkpoint(tmp_path, 1), unsealed(tmp_path, 2), checkpoint(tmp_path, 3)
     (damaged / "optimizer.pt").write_bytes(b"12345679")  # of the same size
@@ -199,7 +199,7 @@ def test_what_is_not_whole_is_removed_when_training_goes_on(tmp_path: Path) -> N
     assert not damaged.exists()
 
 
-def test_one_whose_best_is_damaged_is_passed_over_while_there_is_another(tmp_path: Path) -> None:
+def test_a_checkpoint_with_a_damaged_best_one_is_the_last_choice(tmp_path: Path) -> None:
     older, best = checkpoint(tmp_path, 1), checkpoint(tmp_path, 2)
     newest = unsealed(tmp_path, 3)
     (newest / "trainer_state.json").write_text(json.dumps({"best_model_checkpoint": f"/elsewhere/{best.name}"}))
@@ -236,7 +236,7 @@ def test_the_oldest_are_removed_but_for_the_newest_and_the_best(
 
 
 @given(st.dictionaries(st.integers(1, 2000), st.sampled_from(["whole", "cut off", "changed"]), max_size=5), st.data())
-def test_the_newest_whole_one_is_found(
+def test_finds_the_newest_complete_checkpoint(
     tmp_path_factory: pytest.TempPathFactory, states: dict[int, str], data: st.DataObject
 ) -> None:
     """Those whose best checkpoint is not whole count only where there is no other."""
@@ -293,7 +293,7 @@ def test_a_file_that_has_a_second_name_is_not_emptied(tmp_path: Path) -> None:
     assert (tmp_path / "second").read_bytes() == b"12345678"
 
 
-def test_what_is_removed_is_emptied_first(tmp_path: Path) -> None:
+def test_removed_files_are_emptied_first(tmp_path: Path) -> None:
     """A file that is open, as a bin has it, shows what was there when it was removed."""
     old, newest = (checkpoint(tmp_path, step) for step in (10, 20))
     with (old / "model.safetensors").open("rb") as bin_of_a_drive:
@@ -303,7 +303,7 @@ def test_what_is_removed_is_emptied_first(tmp_path: Path) -> None:
     assert newest_complete(tmp_path) == newest
 
 
-def test_a_run_keeps_as_many_as_it_was_told(encoder: Path, tmp_path: Path, s140) -> None:
+def test_a_run_keeps_save_total_limit_checkpoints(encoder: Path, tmp_path: Path, s140) -> None:
     """Saved six times; the best one is loaded at the end, so it must be among the two that are left."""
     often = {
         "eval_strategy": "steps",

@@ -70,7 +70,7 @@ def stopped(words: Words, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_leaves_a_whole_checkpoint_and_says_how_to_go_on(stopped, number: int, code: int) -> None:
+def test_a_signal_leaves_a_complete_checkpoint_and_says_how_to_resume(stopped, number: int, code: int) -> None:
     run = stopped[number]
     assert run.code == code, run.stderr
     checkpoint = newest_complete(run.folder / "checkpoints")
@@ -92,7 +92,7 @@ def test_a_signal_leaves_a_whole_checkpoint_and_says_how_to_go_on(stopped, numbe
         ({"max_grad_norm": 2}, "max_grad_norm: 1.0 then, 2.0 now"),
     ],
 )
-def test_going_on_with_another_recipe_is_refused(
+def test_resuming_with_another_recipe_is_refused(
     stopped, words: Words, s140, resume, changed: dict[str, float], named: str
 ) -> None:
     folder = stopped[signal.SIGINT].folder
@@ -169,7 +169,7 @@ def test_a_run_that_was_moved_keeps_its_best_weights(run: Path, tmp_path: Path, 
     assert any(not torch.equal(weights["model"][name], weights["checkpoint-12"][name]) for name in weights["model"])
 
 
-def test_a_best_checkpoint_that_is_gone_is_an_error(run: Path, tmp_path: Path, s140) -> None:
+def test_a_missing_best_checkpoint_is_an_error(run: Path, tmp_path: Path, s140) -> None:
     folder = with_the_first_as_best(run, tmp_path / "run")
     shutil.rmtree(folder / "checkpoints" / "checkpoint-6")
     assert "checkpoint-6, is missing" in s140("train", "--output-dir", folder, "--resume", code=1).stderr

@@ -29,7 +29,7 @@ SHAPES = {
     "shape",
     [pytest.param(SHAPES[name], id=name, marks=pytest.mark.long if name != "accumulated" else ()) for name in SHAPES],
 )
-def test_it_ends_where_an_undisturbed_one_does(small_bert, tmp_path: Path, shape: dict[str, Any]) -> None:
+def test_a_killed_run_ends_like_an_undisturbed_one(small_bert, tmp_path: Path, shape: dict[str, Any]) -> None:
     """Killed three times; before the last time the newest checkpoint loses its end, as a power cut may leave it."""
     words = flags(model_name_or_path=small_bert("BertModel", dropout=0.1), **shape)
     undisturbed = trained(tmp_path / "undisturbed", words)
@@ -52,7 +52,7 @@ def test_it_ends_where_an_undisturbed_one_does(small_bert, tmp_path: Path, shape
 
 
 @pytest.mark.long
-def test_other_means_are_told_on_the_terminal_and_by_the_card(small_bert, tmp_path: Path) -> None:
+def test_a_changed_environment_is_shown_on_the_terminal_and_the_card(small_bert, tmp_path: Path) -> None:
     """The same number of threads is not mentioned; another sums in another order, so the last bits may differ."""
     folder, words = tmp_path / "run", flags(model_name_or_path=small_bert(), num_train_epochs=3)
     assert trained(folder, words, "step 9/", threads=1, whole=True).code == -signal.SIGKILL
@@ -76,7 +76,9 @@ LEFT = [
 
 
 @pytest.mark.parametrize("left", LEFT)
-def test_killed_before_it_had_begun_it_begins(classifier_folder, tmp_path: Path, s140, left: tuple[str, ...]) -> None:
+def test_a_run_killed_before_its_first_step_starts_again(
+    classifier_folder, tmp_path: Path, s140, left: tuple[str, ...]
+) -> None:
     """Whatever of the beginning was written; the recipe comes last."""
     folder = tmp_path / "run"
     folder.mkdir()
@@ -86,7 +88,7 @@ def test_killed_before_it_had_begun_it_begins(classifier_folder, tmp_path: Path,
     assert (folder / "metrics.json").is_file()
 
 
-def test_a_lone_recipe_is_somebodys(classifier_folder: Path, tmp_path: Path, s140) -> None:
+def test_a_folder_with_only_a_recipe_is_not_a_run(classifier_folder: Path, tmp_path: Path, s140) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "recipe.yaml").write_text("mine")
@@ -113,7 +115,7 @@ def test_one_checkpoint_is_enough_to_end_with(small_bert, tmp_path: Path) -> Non
     assert newest_complete(tmp_path / "run" / "checkpoints").name == "checkpoint-24"
 
 
-def test_killed_while_it_scored_it_scores(smallest_run: Path, smallest_words, tmp_path: Path, s140) -> None:
+def test_a_run_killed_during_scoring_is_scored(smallest_run: Path, smallest_words, tmp_path: Path, s140) -> None:
     folder = tmp_path / "run"
     shutil.copytree(smallest_run, folder)
     for gone in ("metrics.json", "predictions.parquet", "model/README.md"):

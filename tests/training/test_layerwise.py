@@ -69,7 +69,7 @@ def test_every_parameter_is_in_one_group_with_its_rates(kind: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_dropout_is_what_was_asked_for(kind: str, tmp_path: Path) -> None:
+def test_dropout_is_the_requested_one(kind: str, tmp_path: Path) -> None:
     classifier(kind).save_pretrained(tmp_path)
     dropouts = {"hidden_dropout_prob": 0.01, "attention_probs_dropout_prob": 0.02, "classifier_dropout": 0.03}
     model = models.load_encoder(str(tmp_path), dropouts=dropouts)
@@ -85,7 +85,7 @@ def test_dropout_is_what_was_asked_for(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_only_measured_has_that_dropout_too(kind: str, tmp_path: Path) -> None:
+def test_a_probed_model_has_that_dropout_too(kind: str, tmp_path: Path) -> None:
     classifier(kind).save_pretrained(tmp_path)
     model = models.build_untrained(str(tmp_path), dropouts={"hidden_dropout_prob": 0.25})
     assert 0.25 in {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)}

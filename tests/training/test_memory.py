@@ -141,7 +141,7 @@ def test_an_error_in_the_middle_loses_no_step(run: Run, saved: str) -> None:
         torch.testing.assert_close(others[name], weight, atol=1e-5, rtol=1e-4)
 
 
-def test_without_it_the_error_is_a_sentence_that_names_it(run: Run) -> None:
+def test_without_the_option_the_error_names_it(run: Run) -> None:
     with pytest.raises(
         HardwareError, match=r"batch of 16 tweets .* CUDA out of memory. Tried to allocate 20"
     ) as caught:
@@ -149,7 +149,7 @@ def test_without_it_the_error_is_a_sentence_that_names_it(run: Run) -> None:
     assert "--auto-find-batch-size" in caught.value.hint
 
 
-def test_where_not_one_tweet_fits_it_says_so(run: Run) -> None:
+def test_an_error_says_that_not_one_tweet_fits(run: Run) -> None:
     with pytest.raises(HardwareError, match="batch of 1 tweets") as caught:
         run(tweets(20), Cramped(0), per_device_train_batch_size=4)
     assert "--max-length" in caught.value.hint
@@ -170,7 +170,7 @@ def test_scoring_in_smaller_batches_gives_the_same_scores(run: Run) -> None:
     assert "--per-device-eval-batch-size" in caught.value.hint
 
 
-def test_another_error_stays_what_it_is(run: Run) -> None:
+def test_other_errors_pass_through(run: Run) -> None:
     class Broken(Cramped):
         def __call__(self, *_: Any) -> None:
             raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")

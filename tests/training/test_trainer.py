@@ -85,7 +85,7 @@ def test_accumulated_batches_learn_as_one_large_batch(trained, rows: int, smooth
         torch.testing.assert_close(other[name], weight, atol=1e-5, rtol=1e-5)
 
 
-def test_a_plain_trainer_does_not(classifier_folder: Path, tmp_path: Path) -> None:
+def test_a_plain_trainer_does_not_learn_the_same(classifier_folder: Path, tmp_path: Path) -> None:
     """The trap that exact_loss is for; when this fails, transformers has mended it."""
     data, losses = tweets(16), []
     for size, accumulation in ((16, 1), (4, 4)):
@@ -162,7 +162,7 @@ def test_operations_are_six_for_each_token_and_weight_outside_the_embeddings(tra
     assert built.floating_point_ops({"input_ids": torch.zeros(2, 3)}) == 6 * 2 * 3 * weights
 
 
-def test_a_loss_that_is_no_number_is_seen_and_ends_in_a_sentence(classifier_folder: Path, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_stops_training_with_one_error(classifier_folder: Path, tmp_path: Path) -> None:
     model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
     values = {"learning_rate": 1e30, "max_grad_norm": 0, "num_train_epochs": 1, "per_device_train_batch_size": 8}
     history, splits = tmp_path / "history.jsonl", {"train": tweets(40), "validation": tweets(8)}

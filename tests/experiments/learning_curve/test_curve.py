@@ -218,7 +218,7 @@ ARGUMENTS: list[tuple[tuple[object, ...], int, str]] = [
 ]
 
 
-def test_arguments_that_make_no_curve(words: list[str], s140: Callable, tmp_path: Path) -> None:
+def test_impossible_arguments_of_a_curve(words: list[str], s140: Callable, tmp_path: Path) -> None:
     for arguments, code, message in ARGUMENTS:
         result = s140("learning-curve", "new", *words, *arguments, code=code)
         assert result.stdout == "", arguments

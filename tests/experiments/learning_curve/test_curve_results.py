@@ -94,7 +94,7 @@ def test_three_sizes_have_no_floor_and_two_no_curve() -> None:
     assert two["refused"] == "No curve is fitted: 2 sizes are finished; at least 3 are needed."
 
 
-def test_sizes_at_which_it_guesses_are_left_out() -> None:
+def test_sizes_no_better_than_guessing_are_left_out() -> None:
     fit = curve_of({10: 0.5, 30: 0.52} | ACCURACIES)["fits"]["test"]
     assert fit["left_out"] == [10, 30]
     assert fit["n0"] == 100
@@ -129,7 +129,7 @@ def test_the_picture_is_the_same_for_the_same_curve(tmp_path: Path, accuracies: 
 @pytest.mark.parametrize(
     ("size", "name"), [(40, "40"), (999, "999"), (1_000, "1k"), (30_000, "30k"), (1_369_815, "1.37M")]
 )
-def test_sizes_are_written_short(size: int, name: str) -> None:
+def test_sizes_are_abbreviated(size: int, name: str) -> None:
     assert pictures.shorten_size(size) == name
 
 

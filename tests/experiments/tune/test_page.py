@@ -58,7 +58,7 @@ def test_a_page_without_a_best_trial_or_a_comparison_says_so() -> None:
     assert "Nothing to compare." in same
 
 
-def test_a_reason_breaks_no_table_and_is_no_markup() -> None:
+def test_a_reason_breaks_no_table_and_is_not_markup() -> None:
     page = make_page(make_content([42], state="failed", value=None, reason="one | two\n<b>three</b>"), [])
     assert r"| failed: one \| two &lt;b&gt;three&lt;/b&gt; |" in page
 

@@ -94,7 +94,7 @@ def test_all_problems_are_named_at_once() -> None:
     assert len(problems) == 4
 
 
-def test_epochs_have_no_effect_beside_max_steps() -> None:
+def test_epochs_have_no_effect_with_max_steps() -> None:
     assert "no effect with max_steps" in list_problems({"num_train_epochs": [1, 2]}, max_steps=5)[0]
 
 

@@ -58,7 +58,7 @@ def test_a_locked_store_is_named(url: str) -> None:
     assert study.queue_next(1)
 
 
-def test_addresses_that_are_no_stores_are_refused() -> None:
+def test_addresses_that_are_not_stores_are_refused() -> None:
     for url, message in (
         ("study.db", "not a database address"),
         ("sqlite://", "in memory is lost when the process ends"),
@@ -81,7 +81,7 @@ def test_a_store_is_named_without_its_password() -> None:
         assert file is None
 
 
-def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_store_is_refused(tmp_path: Path) -> None:
     (tmp_path / "study.db").write_text("my notes, which are long enough to be none of a database" * 20)
     with pytest.raises(StoreError, match=r"cannot be used: .*file is not a database"):
         Store(f"sqlite:///{tmp_path}/study.db")
@@ -151,7 +151,7 @@ ODD_CONTENT = [  # of a stranger's study.db, in SQL
 ]
 
 
-def test_odd_content_of_a_store_is_refused_in_a_sentence(tmp_path: Path, url: str) -> None:
+def test_odd_content_of_a_store_is_refused_with_one_error(tmp_path: Path, url: str) -> None:
     study = open_study(url)
 
     def run(attempt: Any) -> float:

@@ -195,7 +195,7 @@ def test_a_killed_trial_is_retried_at_once_with_its_values_and_scores(url: str) 
     assert trial.started == killed.started
 
 
-def test_a_trial_that_died_beside_a_live_process_is_retried_when_its_heartbeats_end(study: Study, url: str) -> None:
+def test_a_dead_trial_next_to_a_live_process_is_retried_when_its_heartbeats_end(study: Study, url: str) -> None:
     run_in_child(url, 1)
     beside = open_study(url)
     assert not study.queue_next(1)
@@ -206,7 +206,7 @@ def test_a_trial_that_died_beside_a_live_process_is_retried_when_its_heartbeats_
     assert [trial.state for trial in beside.list_trials()] == ["complete"]
 
 
-def test_a_process_that_was_taken_for_dead_changes_nothing(
+def test_a_process_that_was_considered_dead_changes_nothing(
     study: Study, url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     other = open_study(url)
@@ -245,7 +245,7 @@ def test_an_interrupted_trial_is_taken_before_new_ones(study: Study, url: str) -
     assert [trial.state for trial in run_all(open_study(url), 1)] == ["complete"]
 
 
-def test_an_error_that_is_no_fault_of_the_values_leaves_the_trial(study: Study) -> None:
+def test_an_error_not_caused_by_the_values_leaves_the_trial(study: Study) -> None:
     study.queue_next(1)
     for error in (ValueError("a defect"), KeyboardInterrupt()):
 

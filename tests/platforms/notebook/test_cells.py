@@ -88,7 +88,7 @@ def test_what_a_run_leaves_is_refused_and_stripped(tmp_path: Path) -> None:
     assert [file.stem for file in tmp_path.iterdir() if json.loads(file.read_text()) != clean] == []
 
 
-def test_no_logic_lives_in_the_cells() -> None:
+def test_cells_contain_no_logic() -> None:
     for source in code():
         tree = ast.parse(source)
         assert not [node for node in ast.walk(tree) if isinstance(node, LOGIC)], source

@@ -117,7 +117,7 @@ def test_without_a_gpu_it_starts_the_offline_default(runs: Runs) -> None:
 
 
 @pytest.mark.long
-def test_after_a_disconnect_it_goes_on(runs: Runs) -> None:
+def test_resumes_after_a_disconnect(runs: Runs) -> None:
     assert runs.left is not None
     assert not runs.finished_too_early
     words = text_of(cell_with(runs.resumed, "train_or_resume"))
@@ -143,7 +143,7 @@ def test_every_cell_runs_in_one_kernel(quick: Quick) -> None:
     assert counts == sorted(counts)
 
 
-def test_a_stopped_cell_says_how_to_go_on(quick: Quick) -> None:
+def test_a_stopped_cell_says_how_to_resume(quick: Quick) -> None:
     """No traceback; a checkpoint from which it can."""
     error = quick.stopped.outputs[-1]
     assert error.ename == "Interrupted"

@@ -156,7 +156,7 @@ def test_every_parameter_is_an_option_of_the_command(name: str) -> None:
                 assert parsed["recipe"] in list_recipes()
 
 
-def test_no_secret_stands_in_it() -> None:
+def test_bundle_contains_no_secret() -> None:
     for file in [*FOLDER.rglob("*.yml"), *FOLDER.rglob("*.py")]:
         assert find_secret(file.read_bytes()) is None, file
     for _, (_, job) in JOBS.items():

@@ -156,7 +156,7 @@ MISTAKES = (
 )
 
 
-def test_a_mistake_is_a_sentence_and_writes_nothing(
+def test_a_mistake_is_one_error_and_writes_nothing(
     spark, table, encoder: Path, target: str, s140, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path.cwd()}/mlflow.db")
@@ -170,7 +170,7 @@ def test_a_mistake_is_a_sentence_and_writes_nothing(
     assert wrong == []
 
 
-def test_what_goes_wrong_on_a_worker_reaches_the_user_as_a_sentence(spark, table, target: str) -> None:
+def test_an_error_on_a_worker_reaches_the_user_as_one_message(spark, table, target: str) -> None:
     from pyspark.sql import functions
 
     from sentiment140_bert.errors import S140Error

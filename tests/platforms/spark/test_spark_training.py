@@ -83,7 +83,7 @@ def test_two_processes_of_spark_learn_as_one(
 
 @pytest.mark.long
 @pytest.mark.parametrize("mode", ["--local-mode", "--no-local-mode"])
-def test_the_error_of_a_process_reaches_the_user_as_its_sentence(
+def test_the_error_of_a_process_reaches_the_user_as_its_message(
     spark, encoder: Path, tmp_path: Path, s140, mode: str
 ) -> None:
     (tmp_path / "thesis").mkdir()
@@ -96,7 +96,7 @@ def test_the_error_of_a_process_reaches_the_user_as_its_sentence(
     assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter1.txt"]
 
 
-def test_what_the_cluster_does_not_have_is_a_sentence(spark, s140) -> None:
+def test_missing_resources_of_the_cluster_are_one_error(spark, s140) -> None:
     cases = (
         (["--num-processes", 2, "--use-gpu"], "Spark has no GPUs to assign"),
         (["--num-processes", 2, "--no-local-mode", "--use-gpu"], "Spark has no GPUs to assign"),
@@ -111,7 +111,7 @@ def test_what_the_cluster_does_not_have_is_a_sentence(spark, s140) -> None:
     assert wrong == []
 
 
-def test_wrong_arguments_are_told_before_a_process_starts(s140) -> None:
+def test_wrong_arguments_are_reported_before_a_process_starts(s140) -> None:
     cases = (
         (["--learning-rate", "x"], 2, "not a valid float"),
         (["--learning-rate", "-1"], 1, "must be greater than 0"),

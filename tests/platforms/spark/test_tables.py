@@ -90,7 +90,7 @@ def test_prepare_train_and_evaluate_take_a_table(table, encoder: Path, s140) -> 
     assert json.loads(s140("evaluate", "run", "--json").stdout)["splits"]["test"]["n"] == 20  # the same splits again
 
 
-def test_what_is_no_table_is_a_sentence(spark, s140) -> None:
+def test_a_missing_table_is_one_error_message(spark, s140) -> None:
     cases = (
         ("table:tweets.missing", "There is no table tweets.missing"),
         ("table:nowhere.at.all", "nowhere"),
@@ -105,14 +105,14 @@ def test_what_is_no_table_is_a_sentence(spark, s140) -> None:
         assert not sources.is_hub_id(name), name
 
 
-def test_a_table_without_text_is_a_sentence(table, s140) -> None:
+def test_a_table_without_text_is_one_error_message(table, s140) -> None:
     name = table("numbers", [[1, 2]], "a int, b int")
     result = s140("prepare", "--dataset", f"table:{name}", code=1)
     assert "no column that is obviously the text" in result.stderr
     assert "'a', 'b'" in result.stderr
 
 
-def test_an_empty_table_is_a_sentence(table, s140) -> None:
+def test_an_empty_table_is_one_error_message(table, s140) -> None:
     name = table("empty", [], "text string, label int")
     assert "holds no rows" in s140("prepare", "--dataset", f"table:{name}", code=1).stderr
 
@@ -125,7 +125,7 @@ def test_without_pyspark_the_extra_is_named(s140, monkeypatch: pytest.MonkeyPatc
     assert "Traceback" not in printed
 
 
-def test_without_java_the_sentence_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_java_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JAVA_HOME", raising=False)
     tools = [Path("/bin"), Path("/usr/bin")]
     (tmp_path / "bin").mkdir()
@@ -140,7 +140,7 @@ def test_without_java_the_sentence_says_so(tmp_path: Path, monkeypatch: pytest.M
     assert "Traceback" not in stderr
 
 
-def test_a_copy_stands_for_the_table_where_there_is_no_session(table, tmp_path: Path, monkeypatch) -> None:
+def test_a_copy_replaces_the_table_without_a_session(table, tmp_path: Path, monkeypatch) -> None:
     name = f"table:{table('copied', 40)}"
     tables.copy_table(name, DataConfig(), tmp_path)
     rows = tables.read_table(name, DataConfig()).to_list()
