@@ -46,12 +46,12 @@ def _list_files() -> Iterator[tuple[str, str]]:
                 yield f"{path}/" if not path.suffix else str(path), _first_sentence(member.fget)
 
 
-def _walk(schema: Any, place: str, seen: set[Any]) -> Iterator[str]:
-    """Yield a line for a typed dictionary, and one for each kind in it that was not seen yet, apart from scores."""
+def _walk(schema: Any, place: str, visited: set[Any]) -> Iterator[str]:
+    """Yield a line for a typed dictionary, and one for each kind in it that was not visited yet, apart from scores."""
     schema, place = _unwrap(schema, place)
-    if not is_typeddict(schema) or schema in seen:
+    if not is_typeddict(schema) or schema in visited:
         return
-    seen.add(schema)
+    visited.add(schema)
     keys, parts = [], []
     for key, hint in get_type_hints(schema, include_extras=True).items():
         inner, inner_place = _unwrap(hint, f"{place}.{key}".lstrip("."))
@@ -62,7 +62,7 @@ def _walk(schema: Any, place: str, seen: set[Any]) -> Iterator[str]:
     lead = f"`{place}`: {_first_sentence(schema)}: " if place else "The file: "
     yield list_item(f"{lead}{', '.join(keys)}")
     for inner, inner_place in parts:
-        yield from _walk(inner, inner_place, seen)
+        yield from _walk(inner, inner_place, visited)
 
 
 def _unwrap(hint: Any, place: str) -> tuple[Any, str]:
