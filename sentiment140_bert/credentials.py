@@ -124,10 +124,9 @@ def looks_secret(text: str) -> bool:
 
 
 def conceal_output() -> None:
-    """Let this process log no secrets and no signs that command a terminal, whatever library logs them, and print none
-    in the tracebacks that end it or one of its threads.
+    """Keep secrets and characters that control a terminal out of this process's logs and tracebacks.
 
-    For programs of our own: to a library's caller it would be a surprise.
+    This covers every library and thread. It is for our own programs: callers of the library would not expect it.
     """
     if not isinstance(logging.getLogRecordFactory(), _ConcealingFactory):
         logging.setLogRecordFactory(_ConcealingFactory(logging.getLogRecordFactory()))
@@ -138,7 +137,7 @@ def conceal_output() -> None:
 
 
 class _ConcealingFactory:
-    """Makes log records as the factory before it did, without secrets and hidden signs in text and traceback."""
+    """Makes log records like the factory before it, without secrets and hidden characters in text and traceback."""
 
     def __init__(self, before: Callable[..., logging.LogRecord]) -> None:
         self.before = before

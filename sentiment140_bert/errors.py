@@ -48,7 +48,7 @@ class S140Error(Exception):
         return f"{self.message}\n{self.hint}" if self.hint else self.message
 
     def _render_traceback_(self) -> list[str]:
-        """Return what a notebook shows, which IPython asks for by this name: the sentences, no traceback."""
+        """Return the lines that a notebook shows, without a traceback; IPython calls this by its name."""
         return [escape_hidden(f"{type(self).__name__}: {self}")]
 
 

@@ -27,7 +27,7 @@ NO_SPACE_MESSAGES = ("No space left on device", "Disk quota exceeded", "File too
 
 
 def expand_path(name: str) -> Path:
-    """Return the path that a name stands for; there need not be anything.
+    """Return the path that a name stands for, which need not exist.
 
     Raises:
         S140Error: No file can have such a name, or nothing can be found out of it.
@@ -97,7 +97,7 @@ def write_folder_whole(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8, whole or not at all; bytes of a file's name that are no character become escapes."""
+    """Write ``text`` as UTF-8, whole or not at all; bytes of a file's name that are not characters become escapes."""
     with write_whole(path) as temporary:
         temporary.write_text(text, "utf-8", "backslashreplace")
 
@@ -136,7 +136,7 @@ def _list_write_errors() -> tuple[type[Exception], ...]:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Return True if a write failed for want of space.
+    """Return True if a write failed because the disk is full.
 
     safetensors wraps the system's error in one of its own, and torch tells only that its archive came out too short.
     """
@@ -146,7 +146,7 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 def build_full_disk_error(path: Path | None) -> RunError:
-    """Return the error to raise when ``path`` could not be written for want of space.
+    """Return the error to raise when ``path`` could not be written because the disk is full.
 
     Args:
         path: What was written, or None where the system does not tell.
@@ -205,7 +205,7 @@ def _read_umask() -> int:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a killed process was writing: what nobody has written to for an hour."""
+    """Remove what a killed process was writing: temporary files without a change for an hour."""
     for path in list(folder.rglob(f"{TEMPORARY}*")):
         with contextlib.suppress(FileNotFoundError):  # its writer has just finished
             inner = [] if path.is_symlink() else path.rglob("*")  # a link may lead to all files there are

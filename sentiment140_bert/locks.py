@@ -43,7 +43,7 @@ def lock_folder(folder: Path, purpose: str, *, create: bool = False) -> Iterator
     Args:
         folder: The run directory.
         purpose: What the lock is for, as in "training"; the message to another process shows it.
-        create: Create the folder if it does not exist; without this there is nothing to lock then.
+        create: Create the folder if it does not exist; otherwise nothing is locked.
 
     Raises:
         RunError: Another process has locked it, or nothing can be written there.
@@ -83,7 +83,7 @@ def lock_if_writable(folder: Path, purpose: str) -> AbstractContextManager[None]
 
 
 def _acquire(folder: Path, purpose: str) -> BaseFileLock | None:
-    """Return the acquired lock, or None if the file system has no locks; filelock takes no mere file for one then."""
+    """Return the acquired lock, or None if the file system has no locks; filelock does not use a plain file instead."""
     from filelock import FileLock, Timeout
 
     file = folder / LOCK

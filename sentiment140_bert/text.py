@@ -14,12 +14,12 @@ HIDDEN = re.compile(
 
 
 def escape_hidden(text: str) -> str:
-    """The text with ``\\x1b``, ``\\u202e`` and their like in place of these signs."""
+    """Return the text with escapes such as ``\\x1b`` and ``\\u202e`` in place of these characters."""
     return HIDDEN.sub(lambda sign: ascii(sign[0])[1:-1], text)
 
 
 def escape_hidden_json(text: str) -> str:
-    """JSON of the same meaning, without these signs."""
+    """Return JSON of the same meaning without these characters."""
     return HIDDEN.sub(lambda sign: json.dumps(sign[0])[1:-1] if sign[0] not in "\r\b\f" else sign[0], text)
 
 

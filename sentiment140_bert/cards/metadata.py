@@ -36,7 +36,7 @@ def format_front_matter(metadata: dict[str, Any]) -> str:
 
 
 class _Plain(yaml.SafeDumper):
-    """Without anchors: what occurs twice is written twice."""
+    """Write no anchors: repeated values are written out."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

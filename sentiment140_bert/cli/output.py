@@ -50,7 +50,7 @@ def print_json(content: Any) -> None:
 
 @contextlib.contextmanager
 def stdout_kept_clean() -> Iterator[None]:
-    """Lead what libraries print to stderr, so that stdout has the result alone.
+    """Redirect what libraries print to stderr, so that stdout has only the result.
 
     The progress bars of datasets and transformers for saving and loading are off.
 

@@ -62,7 +62,7 @@ def explain_damage(name: str, *more: type[Exception]) -> Iterator[None]:
 
 
 def check_size(unpacked: int, packed: int, name: str) -> None:
-    """Raise DataError if so many bytes out of so few are a bomb."""
+    """Raise DataError if the sizes are those of a decompression bomb."""
     if unpacked > MOST_UNPACKED or unpacked > max(UNSUSPICIOUS, LARGEST_RATIO * packed):
         raise DataError(
             f"{name} has {packed:,} bytes and unpacks to more than {min(unpacked, MOST_UNPACKED):,}: "

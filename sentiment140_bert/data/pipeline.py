@@ -39,7 +39,7 @@ def prepare_splits(data: DataConfig) -> Prepared:
     """Read, clean, deduplicate and split; or load the splits from the cache.
 
     Raises:
-        DataError: The input cannot be used; nothing is written then.
+        DataError: The input cannot be used; nothing was written.
     """
     source, manual = locate(data)
     issues = read_label_issues(data.drop_suspects) if data.drop_suspects else None

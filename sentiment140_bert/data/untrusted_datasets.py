@@ -138,7 +138,7 @@ def _list_paths(configs: Any) -> Iterator[Any]:
 
 
 def _is_inside(path: Any) -> bool:
-    """Return True if a path, perhaps with wildcards, cannot lead out of its repository, by any scheme either."""
+    """Return True if a path, perhaps with wildcards, cannot lead out of its repository, not even by a scheme."""
     if not isinstance(path, str) or not path.isprintable() or set(path) & set(":\\"):
         return False
     return not path.startswith(("/", "~", " ")) and ".." not in PurePosixPath(path).parts

@@ -115,10 +115,10 @@ def _bound_error(over: Floats, truth: Labels, parts: list[npt.NDArray[np.int64]]
 
 
 def trace_risk_coverage(positive: Floats, truth: Labels) -> list[dict[str, float]]:
-    """Trace the share of wrong predictions if only the surest are made (El-Yaniv and Wiener 2010).
+    """Trace the share of wrong predictions if only the most confident are made (El-Yaniv and Wiener 2010).
 
     Returns:
-        Up to ``STEPS`` points, the surest first: ``coverage`` (share answered), ``risk`` (share wrong among them) and
+        Up to ``STEPS`` points, most confident first: ``coverage`` (share answered), ``risk`` (share of these wrong) and
         ``confidence`` (that of the least sure one among them).
     """
     sure = compute_confidence(positive)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 DEFAULT_ERRORS = 200
-MAX_WEIGHED = 100  # of each split, the surest; weighing a tweet's words costs as much as scoring some 70 tweets
+MAX_WEIGHED = 100  # of each split, the most confident; weighing a tweet's words costs as much as scoring some 70 tweets
 COLUMNS = ("split", "text", "label", "positive", "topic")
 
 
@@ -43,13 +43,13 @@ class Report(TypedDict):
 
 
 def report(path: Path, output: Path | None = None, errors: int = DEFAULT_ERRORS, attributions: bool = True) -> Report:
-    """Write one HTML file with a finished run's scores and the wrong predictions that it is surest of.
+    """Write one HTML file with a finished run's scores and its most confident wrong predictions.
 
     Args:
         path: The run directory.
         output: The file; default: RUN/report.html.
         errors: Tweets to list of each split, at most.
-        attributions: Weigh the words of the surest ``MAX_WEIGHED`` of them, for which the model is loaded.
+        attributions: Weigh the words of the ``MAX_WEIGHED`` most confident ones, for which the model is loaded.
 
     Raises:
         RunError: The run is not finished, was scored with other weights, or lacks ``predictions.parquet``.
@@ -93,7 +93,7 @@ def _collect_facts(run: RunDir, metrics: dict[str, Any]) -> Facts:
 
 
 def _find_all_mistakes(run: RunDir, metrics: dict[str, Any]) -> dict[str, list[Mistake]]:
-    """Return the mistakes on each split, the surest first."""
+    """Return the mistakes on each split, the most confident first."""
     all_rows = _read_predictions(run).to_pylist()
     calibration = Calibration(metrics["temperature"]["value"], metrics["abstention"]["threshold"])
     mistakes = {}
@@ -132,7 +132,7 @@ def _read_predictions(run: RunDir) -> pa.Table:
 
 
 def find_mistakes(split: str, rows: Sequence[dict[str, Any]], calibration: Calibration) -> list[Mistake]:
-    """Return the wrong predictions among the rows of a split, the surest first.
+    """Return the wrong predictions among the rows of a split, the most confident first.
 
     A neutral tweet is among them if the model did not abstain.
 

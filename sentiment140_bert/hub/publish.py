@@ -61,7 +61,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Pushed:
-    """The result of a push. ``changed`` is False if the Hub had it all already; ``commit`` is the newest then."""
+    """The result of a push. ``changed`` is False if the Hub had it all already; ``commit`` is then the newest one."""
 
     kind: str
     repo_id: str
@@ -152,7 +152,7 @@ def _where(target: Target) -> tuple[str, str, str | None]:
 
 
 def _set_visibility(hub: Hub, target: Target) -> bool:
-    """Make the repository private or public as the target says; return True if it is private then."""
+    """Make the repository private or public as the target says; return True if it is then private."""
     about = {"repo_id": target.repo_id, "repo_type": target.kind}
     info = hub.retry(f"reading {target.name}", hub.api.repo_info, **about)
     if target.private not in (None, bool(info.private)):

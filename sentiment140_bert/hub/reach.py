@@ -1,4 +1,4 @@
-"""Look up whether a model or dataset can be had, once and briefly."""
+"""Check once, without waiting long, whether a model or dataset is available."""
 
 from __future__ import annotations
 

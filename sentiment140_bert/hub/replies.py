@@ -59,7 +59,7 @@ def check_answers() -> None:
 
 
 def make_client(hooks: list[Any]) -> Any:
-    """Make huggingface_hub's client, which waits no longer than :data:`TIMEOUT` and believes no answer unseen."""
+    """Make huggingface_hub's client, which waits at most :data:`TIMEOUT` and checks every answer."""
     return httpx.Client(
         event_hooks={"request": [*hooks, _prepare], "response": [_check]},
         headers={"Accept-Encoding": "gzip"},
@@ -155,7 +155,7 @@ def _check_headers(response: Any, address: str) -> None:
 
 
 def _check_file_headers(response: Any, address: str) -> None:
-    """Leave no header that leads out of the cache: refuse it where it describes a file, else take it away."""
+    """Refuse headers that lead out of the cache if they describe a file; remove any others."""
     headers = response.headers
     for name in XET_HEADERS:
         headers.pop(name, None)
@@ -204,7 +204,7 @@ def _odd(address: str, why: str) -> HubError:
 
 
 class _Body(httpx.SyncByteStream):  # type: ignore[misc]
-    """The body of an answer, unpacked a piece at a time: at most ``limit`` bytes, no slower than :data:`SLOWEST`."""
+    """The body of an answer, unpacked piece by piece: at most ``limit`` bytes, no slower than :data:`SLOWEST`."""
 
     def __init__(self, stream: Any, is_packed: bool, limit: int, address: str) -> None:
         self.stream, self.is_packed, self.limit, self.address = stream, is_packed, limit, address
@@ -231,7 +231,7 @@ class _Body(httpx.SyncByteStream):  # type: ignore[misc]
         yield packed.flush()
 
     def read(self) -> bytes:
-        """Read all of it; the connection is free afterwards."""
+        """Read the whole body, which frees the connection."""
         try:
             return b"".join(cast(Iterator[bytes], self))
         finally:

@@ -1,4 +1,4 @@
-"""The shapes of the Hub's answers: as much of them as huggingface_hub and this package read."""
+"""The shapes of the Hub's answers: as far as huggingface_hub and this package read them."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ class Page(TypedDict):
 
 
 def _is_needed(page: Page) -> Page:
-    """Return the page, unless it is empty and promises more: the next one would be asked for again and again."""
+    """Return the page, unless it is empty and promises more, which would never end."""
     if not page["discussions"] and page["start"] < page["count"]:
         raise ValueError("an empty page that is not the last")
     return page

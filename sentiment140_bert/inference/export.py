@@ -253,7 +253,7 @@ def write_int8(graph: Path, path: Path) -> None:
 
 @contextmanager
 def _silence_exporter() -> Iterator[None]:
-    """Silence the exporter's warnings of its own future, advice that does not apply, and lists of operators."""
+    """Silence the exporter's warnings about its own future, advice that does not apply, and lists of operators."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "torch.fx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     root = logging.getLogger()

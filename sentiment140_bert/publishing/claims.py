@@ -124,7 +124,7 @@ def _read_text(text: str) -> str:
 
 
 def _simplify_sign(sign: str) -> str:
-    """Return a sign, a digit of any script as an ASCII one, and nothing for a sign without width."""
+    """Return a character, a digit of any script as an ASCII one, and nothing for a character without width."""
     if sign.isascii():
         return sign
     category = unicodedata.category(sign)

@@ -1,4 +1,4 @@
-"""The pages of a model and its dataset, compared with those that the tool writes from the measured facts."""
+"""The pages of a model and its dataset, compared with those that this package writes from the measured facts."""
 
 from __future__ import annotations
 

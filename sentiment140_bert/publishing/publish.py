@@ -100,7 +100,7 @@ def publish_run(path: Path, destination: Destination, description: CardConfig | 
 
 
 def _list_files(path: Path, destination: Destination, description: CardConfig | None) -> dict[str, Any]:
-    """Return what would be published, without a word to the network."""
+    """Return what would be published, without using the network."""
     run, targets = RunDir(path), destination.targets()
     metrics = read_scores(run)
     data = add_description({**run.read_data()}, description)

@@ -32,7 +32,7 @@ class TrackerState(TypedDict, total=False):
 
 
 class Publication(TypedDict, total=False):
-    """A place on the Hub to which something was published, and the texts by hand on its card then."""
+    """A place on the Hub to which something was published, and the hand-written texts on its card at that time."""
 
     repo_id: RepoId
     url: str

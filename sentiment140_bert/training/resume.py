@@ -112,7 +112,7 @@ def refuse_unreadable(name: str) -> Iterator[None]:
         name: The file or part that is read, for the error.
 
     Raises:
-        RunError: It cannot be read. An error for want of memory is raised as it is.
+        RunError: It cannot be read. Out-of-memory errors are raised as they are.
     """
     try:
         yield

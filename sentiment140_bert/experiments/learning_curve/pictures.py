@@ -221,7 +221,7 @@ def _limit_accuracy(axes: Axes, sizes: Sequence[Mapping[str, Any]], split: str) 
 
 
 def shorten_size(size: int) -> str:
-    """Write a number of tweets in few letters: 300, 1k, 1.37M."""
+    """Abbreviate a number of tweets: 300, 1k, 1.37M."""
     for unit, name in ((1_000_000, "M"), (1_000, "k")):
         if size >= unit:
             return f"{size / unit:.3g}{name}"

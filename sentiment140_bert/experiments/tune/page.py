@@ -29,7 +29,7 @@ CAPTIONS = {
 
 @default_style()
 def draw_figures(folder: Path, content: Mapping[str, Any], space: Space) -> list[str]:
-    """Draw Optuna's plots of those that there is something to show of, and return their names."""
+    """Draw those of Optuna's plots that have something to show, and return their names."""
     import matplotlib
 
     if "matplotlib.pyplot" not in sys.modules and "MPLBACKEND" not in os.environ:

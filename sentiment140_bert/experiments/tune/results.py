@@ -51,7 +51,7 @@ class StudyDir:
 
     @contextmanager
     def lock(self, name: str, *, wait: bool = True) -> Iterator[bool]:
-        """Keep other processes out of such blocks; yield False where another one is in it and this is not to wait.
+        """Keep other processes out of such a block; yield False if another one is in it and ``wait`` is False.
 
         Raises:
             RunError: Nothing can be locked there.
@@ -73,7 +73,7 @@ class StudyDir:
             lock.release()
 
     def check(self) -> None:
-        """Refuse a folder that is neither new nor a tuning's, or in which trials cannot run.
+        """Refuse a folder that is neither new nor a study's, or in which trials cannot run.
 
         Raises:
             RunError: It is such a folder.
@@ -211,7 +211,7 @@ class Tuning:
         self._track()
 
     def _track(self) -> dict[str, Any]:
-        """Send the trackers what there is, and return which runs theirs are."""
+        """Sync the trackers, and return their runs."""
         run, recipe = self.home.tracked, self._name_study()
         with open_trackers(
             tracks.choose_trackers(run, recipe, resume=True), lambda: tracks.describe_tracked_run(run, recipe)

@@ -219,7 +219,7 @@ def _is_expression(sql: str) -> bool:
 
 
 def make_file_url(file: Path) -> str:
-    """Return SQLAlchemy's address of a file, whatever signs its name has.
+    """Return SQLAlchemy's address of a file, whatever characters its name has.
 
     Raises:
         MissingExtra: Optuna, which brings SQLAlchemy, is not installed.

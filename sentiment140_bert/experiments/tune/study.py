@@ -1,4 +1,4 @@
-"""A study in Optuna's storage: which trial comes next, who takes over one that was stopped, what became of each.
+"""A study in Optuna's storage: which trial comes next, which process takes over a stopped one, and the result of each.
 
 A trial of the study may take several of Optuna's trials, its attempts: where a process was stopped or killed, its
 attempt fails without a reason, and Optuna's callback queues the next one with the same values and scores. The number of
@@ -130,7 +130,7 @@ class Study:
                 self._check(trial)
 
     def list_trials(self) -> list[TrialRecord]:
-        """Return what became of each trial, in the order of their numbers."""
+        """Return the result of each trial, in the order of their numbers."""
         return [_make_record(number, attempts) for number, attempts in sorted(self._list_attempts().items())]
 
     def queue_next(self, planned: int, first: Mapping[str, Any] | None = None) -> bool:

@@ -185,7 +185,7 @@ def run_trial(
 
 
 def find_checkpoint(run: RunDir, recipe: Recipe, fingerprint: str) -> Path | None:
-    """Return the checkpoint that a trial left, and not one of another study, whose store was removed."""
+    """Return the checkpoint of a trial, unless it is of another study whose store was removed."""
     from sentiment140_bert.training.checkpoints import newest_complete
 
     if not run.is_run() or list_differences(saved_recipe(run.path), recipe):
@@ -247,7 +247,7 @@ def _train(
 def _begin_run(
     run: RunDir, recipe: Recipe, material: Material, environment: dict[str, Any], checkpoint: Path | None
 ) -> dict[str, Any]:
-    """Write what a run begins with, or that it is resumed, and return the content of ``environment.json``."""
+    """Write the files that a run starts with, or note the resume; return the content of ``environment.json``."""
     if not checkpoint:
         run.clear()
         start_run(run, recipe, material.report, environment)

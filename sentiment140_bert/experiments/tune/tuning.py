@@ -59,7 +59,7 @@ def tune(
     keep_models: bool = False,
     arguments_given: list[str] | None = None,
 ) -> dict[str, Any]:
-    """Train the recipe with other settings, time and again, and say which are the best and whether they are better.
+    """Train the recipe with other settings repeatedly, and say which are the best and whether they are better.
 
     A trial sees training and validation tweets alone. After the last one the best values and the recipe as it is are
     trained with the same seeds and compared on the test and manual tweets. The same call again resumes, whatever
@@ -169,7 +169,7 @@ def _run_trials(tuning: Tuning, planned: int, until: float | None) -> None:
 
 def _compare(tuning: Tuning, content: dict[str, Any], seeds: list[int], keep_models: bool) -> dict[str, Any]:
     """Compare the best values with the recipe, unless other processes are at work, the last of which does it; if
-    another process finds a better trial meanwhile, compare that one. Return the results of then."""
+    another process finds a better trial meanwhile, compare that one. Return the final results."""
     with tuning.home.lock("final", wait=False) as is_free:
         while is_free and not tuning.study.count_running():
             final = comparison.compare(tuning, content["best"], seeds, keep_models)
