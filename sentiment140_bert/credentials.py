@@ -73,7 +73,7 @@ KINDS: tuple[tuple[str, bytes, re.Pattern[bytes]], ...] = (
     ("private key", b"-----BEGIN ", re.compile(rb"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----")),
     ("password in an address", b"://", re.compile(rb"://[^\s/:@\"'<>]{0,64}:[^\s/:@\"'<>]{6,}@[A-Za-z0-9]")),
 )
-_USER = re.compile(r"(?<=://)[^\s/?#\\\"'<>]+@")  # what follows one of these is no user, but a query or a path
+_USER = re.compile(r"(?<=://)[^\s/?#\\\"'<>]+@")  # what follows one of these is a query or a path, not a user
 _NAME = r"token|password|passwd|secret|api[_-]?key|access[_-]?key|signature|\bsig|credential"
 _NAMED = re.compile(rf"((?:{_NAME})[\"']?(?:[=:]|: )[\"']?)(?!\*\*\*)([^\s\"'&#,;)}}\]]{{6,}})", re.IGNORECASE)
 _NUMBER = re.compile(r"[\d.,:/_-]+(?:[a-zA-Z/]{0,20})")

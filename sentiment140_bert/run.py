@@ -136,7 +136,7 @@ class RunDir:
     def is_run(self) -> bool:
         """Return True if a run was started here.
 
-        A lone recipe.yaml is no run, nor is a model folder, which carries a copy of its run's files.
+        A recipe.yaml alone is not a run; neither is a model folder, which has copies of its run's files.
         """
         return self.recipe.is_file() and self.environment.is_file() and not (self.path / "config.json").is_file()
 

@@ -249,7 +249,7 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no news; anything else is a bug here, and is shown."""
+        """Ignore a client that went away; show anything else, which is a bug here."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 

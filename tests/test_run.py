@@ -72,7 +72,7 @@ def test_missing_and_damaged_files_are_named(run, content, message):
 
 
 def test_the_cheapest_remedy_is_named(tmp_path):
-    """For a damaged file by its name, in a run, in a trial of a study, and in a folder that is no run."""
+    """Damage each file in a run, in a trial of a study, and in a folder that is not a run."""
     runs = {"run": tmp_path / "a" / "run", "trial": tmp_path / "study" / "trials" / "1", "page": tmp_path / "page"}
     for name, folder in runs.items():
         for file in ("data.json", "environment.json", "metrics.json", "tracking.json", "published.json", "failed.json"):

@@ -224,7 +224,7 @@ def measure(
 def check_any_measured(
     contenders: Sequence[Contender], turns: Mapping[str, list[Measured]], failures: Mapping[str, str]
 ) -> None:
-    """Raise S140Error with the reasons of all contenders if none of them did its work; the ceiling is no work."""
+    """Raise S140Error with the reasons of all contenders if none of them did its work; the ceiling does not count."""
     workers = [contender for contender in contenders if contender.name != CEILING]
     if any(turns[contender.name] for contender in workers):
         return

@@ -130,7 +130,7 @@ backend_option = cloup.option(
 
 
 def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --json, and --quiet, which takes effect at once and is no argument of the command."""
+    """Add --json, and --quiet, which takes effect at once and is not passed to the command."""
     explain_quiet = "Show results, warnings and errors only."
     function = cloup.option("--quiet", is_flag=True, expose_value=False, callback=_hide_progress, help=explain_quiet)(
         function

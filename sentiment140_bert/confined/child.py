@@ -158,7 +158,7 @@ def main(what: str, file: str, seconds: str, memory: str) -> int:
         {"tokenizer": try_tokenizer, "graph": try_graph}[what](Path(file))
     except MemoryError:
         reason = "it needs too much memory"
-    except BaseException as error:  # noqa: BLE001 - a panic of Rust is no Exception
+    except BaseException as error:  # noqa: BLE001 - a panic of Rust is not an Exception
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     else:
         return 0

@@ -20,7 +20,7 @@ from sentiment140_bert.data.sources import Source
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
 
-LONGEST_FIELD = 100_000  # characters; a longer one is no tweet but, in CSV, an unclosed quote
+LONGEST_FIELD = 100_000  # characters; a longer one is an unclosed quote in a CSV, not a tweet
 MOST_SWALLOWED = 500_000  # lines that are read of such a record, which could fill the memory
 MOST_LINES = 100  # a quoted text that spans more lines is an unclosed quote as well
 TAB = "\t"

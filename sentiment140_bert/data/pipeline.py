@@ -140,7 +140,7 @@ def _serialize_settings(data: DataConfig) -> str:
 
 
 def _make_key(source: Source, manual: Source | None, data: DataConfig, issues: LabelIssues | None) -> str | None:
-    """Name prepared data by file content and settings; None for a source that is no file: its rows must be read."""
+    """Name prepared data by file content and settings; None for a source that is not a file: its rows must be read."""
     files = [source] + ([manual] if manual else [])
     hashes = [file.sha256 for file in files]
     if None in hashes:
@@ -151,7 +151,7 @@ def _make_key(source: Source, manual: Source | None, data: DataConfig, issues: L
 
 
 def _make_key_of_rows(described: dict[str, Any], data: DataConfig, issues: LabelIssues | None) -> str:
-    """Name prepared data by their rows, if the source is no file."""
+    """Name prepared data by their rows, if the source is not a file."""
     parts = [described["fingerprint"], _serialize_settings(data), issues.sha256 if issues else ""]
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 

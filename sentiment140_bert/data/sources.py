@@ -174,7 +174,7 @@ def find_path(name: str) -> Path | None:
     """Return the file or folder of a name; None if there is neither.
 
     Raises:
-        DataError: It may not be read, is no name that a file can have, or is neither file nor folder but a device or a
+        DataError: It may not be read, is not a valid file name, or is neither file nor folder but a device or a
             pipe, which may never end.
     """
     try:

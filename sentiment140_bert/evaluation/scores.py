@@ -89,7 +89,7 @@ def predict_split(classifier: Classifier, table: pa.Table, name: str) -> Predict
     log.info("scoring %s: %s tweets", name, f"{len(table):,}")
     topics = table["topic"].to_pylist() if "topic" in table.column_names else None
     texts, truth = table["text"].to_pylist(), table["label"].to_numpy().astype("int64")
-    shown = clean.clean(table["text"], "repair")[0].to_pylist()  # "&amp; " is no emoticon
+    shown = clean.clean(table["text"], "repair")[0].to_pylist()  # "&amp; " is not an emoticon
     return make_predictions(texts, truth, classifier.probabilities, map_labels(classifier.labels), topics, shown)
 
 

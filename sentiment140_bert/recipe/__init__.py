@@ -174,7 +174,7 @@ def _without_refused(section: Mapping[Any, Any], problems: list[str]) -> dict[An
 
 
 def _check_other_arguments(training: Mapping[Any, Any], problems: list[str]) -> dict[Any, Any]:
-    """Return the section ``training`` with those arguments converted that are no settings of their own."""
+    """Return the section ``training`` with those arguments converted that have no setting of their own."""
     settings = {key: value for key, value in training.items() if key in TrainingConfig.model_fields}
     others = {key: value for key, value in training.items() if key not in settings}
     if others:

@@ -115,7 +115,7 @@ def open_trackers(names: Sequence[str], describe: Callable[[], TrackedRun]) -> I
     with _no_autologging(), _environment_of(syncs):
         status = FAILED
         try:
-            if tracked_run.live:  # else everything is sent at the end, when nothing else is imported any more
+            if tracked_run.live:  # else everything is sent at the end, when no more imports follow
                 tracking.notify()
             yield tracking
             status = FINISHED

@@ -240,7 +240,7 @@ def switched_off_by() -> str:
 
 
 def place_of(run: RunDir, run_id: str) -> str:
-    """Return what is remembered of a run that wandb keeps here: its id alone is no secret."""
+    """Return what is remembered of a run that wandb keeps here: its id alone is not a secret."""
     return f"{run_id} in {run.path.resolve()}"
 
 

@@ -74,7 +74,7 @@ def training_arguments(config: TrainingConfig, precision: Precision, checkpoints
     values: dict[str, Any] = {
         # Else the copy of a batch to a GPU waits for the step before it,
         "accelerator_config": {"non_blocking": torch.cuda.is_available()},
-        # and so does a look at each loss, which besides would leave one that is no number out of the mean.
+        # and so does a look at each loss, which would also leave one that is not finite out of the mean.
         "logging_nan_inf_filter": False,
     }
     values |= config.model_dump(exclude=NOT_PASSED)

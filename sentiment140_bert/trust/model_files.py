@@ -50,7 +50,7 @@ def read_object(file: Path, largest: int = LARGEST_JSON) -> dict[str, Any]:
         largest: Bytes that are read at most.
 
     Raises:
-        UnusableFile: It cannot be read, is larger, is no JSON, holds NaN or Infinity, or is no object.
+        UnusableFile: It cannot be read, is larger, is not JSON, holds NaN or Infinity, or is not an object.
     """
     try:
         with file.open("rb") as opened:
@@ -122,7 +122,7 @@ def shorten(value: object) -> str:
 
 
 def is_rust_failure(error: BaseException) -> bool:
-    """Return True if tokenizers raised it: a bare Exception, or a panic, which is no Exception at all."""
+    """Return True if tokenizers raised it: a bare Exception, or a panic, which is not an Exception."""
     return type(error) is Exception or type(error).__name__ == "PanicException"
 
 

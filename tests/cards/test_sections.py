@@ -105,7 +105,7 @@ def test_broken_marks_lose_no_text_outside_of_sections(lines: list[str]) -> None
 
 
 def test_text_around_odd_sections_is_kept() -> None:
-    """A mark that is only mentioned, a section that occurs twice, and one that is not written any more."""
+    """A mark that is only mentioned, a section that occurs twice, and one that is no longer written."""
     note = "Below `<!-- begin s140: scores -->\nnothing can be written, it would be replaced.\nHAND\n"
     merged = merge_cards(NEW, card("old", between=["\n", "\n", note, "\n", ""]))
     assert ("HAND" in merged, "old" in merged) == (True, False)

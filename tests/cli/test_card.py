@@ -35,7 +35,7 @@ def card(run: Path) -> Path:
 
 
 def run_into_error(*arguments: object) -> Result:
-    """Return the result of a command that ends in an error without a traceback."""
+    """Run a command that fails without a traceback, and return the result."""
     result = CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
     assert result.exit_code == 1, result.output
     assert result.stdout == ""

@@ -150,7 +150,7 @@ def link(path: Path, target: Path | str) -> None:
 
 
 OUTSIDE = ("study.db", "study.json", "study.db.lock", "study.json.lock", "final.lock", "best.yaml", "tuning.json")
-Case = tuple[Callable[[Path], None], str]  # what makes a folder odd, and the message; empty if it is no obstacle
+Case = tuple[Callable[[Path], None], str]  # what makes a folder odd, and the message; empty if it does no harm
 REFUSED_AT_ONCE: dict[str, Case] = {
     **{
         f"{name} is a link": (lambda home, name=name: link(home / name, "../outside/note.txt"), "leads out of")

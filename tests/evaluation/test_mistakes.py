@@ -36,7 +36,7 @@ ROWS = [
             1.0,
             dict.fromkeys(["sure and wrong", "neutral, sure", "unsure and wrong", "neutral, unsure", "half"], False),
         ),
-        # A neutral tweet below the threshold is no mistake.
+        # A neutral tweet below the threshold is not a mistake.
         (0.8, 1.0, {"sure and wrong": False, "neutral, sure": False, "unsure and wrong": True, "half": True}),
         # At temperature 2 a confidence of 0.9 is one of 0.75, and 0.97 is 0.85.
         (0.8, 2.0, {"sure and wrong": False, "unsure and wrong": True, "half": True}),

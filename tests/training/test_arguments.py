@@ -110,7 +110,7 @@ def test_every_value_arrives() -> None:
 
 def test_what_no_recipe_changes() -> None:
     arguments = built()
-    assert arguments.logging_nan_inf_filter is False  # a loss that is no number must be seen
+    assert arguments.logging_nan_inf_filter is False  # a loss that is not finite must be noticed
     assert arguments.remove_unused_columns is False
     assert arguments.label_names == ["labels"]
     assert arguments.disable_tqdm is True

@@ -126,7 +126,7 @@ def test_a_resumed_run_ends_with_the_very_same_weights(run: Path, words: Words, 
 
 
 def test_a_checkpoint_that_was_cut_off_is_not_resumed_from(stopped, s140) -> None:
-    """With its only checkpoint past the first epoch damaged, the run goes on from the one before."""
+    """Damage the only checkpoint past the first epoch: the run resumes from the one before."""
     folder = stopped[signal.SIGINT].folder
     newest = newest_complete(folder / "checkpoints")
     with (newest / "optimizer.pt").open("r+b") as file:

@@ -1,4 +1,4 @@
-"""A run that is killed goes on from its newest whole checkpoint, and ends bit for bit where an undisturbed one does."""
+"""Kill a run: it resumes from its newest complete checkpoint, and ends bit for bit like an undisturbed one."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class Attempt:
         """Store the score of an evaluation, and return True if the trial should be ended early.
 
         Raises:
-            Diverged: It is no number.
+            Diverged: It is not a finite number.
         """
         if not math.isfinite(score):
             raise diverged("its score is not a number")
