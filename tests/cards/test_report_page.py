@@ -254,7 +254,7 @@ def test_most_confident_mistakes_come_first_with_their_number(facts: Facts) -> N
 
 
 def test_no_mistakes(facts: Facts) -> None:
-    assert "There are none." in read_words(render(facts, wrong={"test": 0, "manual": 0}))
+    assert "There are no mistakes." in read_words(render(facts, wrong={"test": 0, "manual": 0}))
 
 
 def test_a_hostile_text_is_nothing_but_text(facts: Facts) -> None:

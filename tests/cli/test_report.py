@@ -46,7 +46,7 @@ def test_weighs_the_most_confident_mistakes_of_each_split(copy: RunDir, s140, mo
     weighed = re.findall(r'<tr data-split="(\w+)"[^\n]*?<span class="[pn]\d"', copy.report.read_text("utf-8"))
     assert all(weighed.count(split) <= 2 for split in listed)
     assert weighed
-    assert f"Only the surest {2 * len(listed)} of these tweets are weighed" in copy.report.read_text("utf-8")
+    assert f"Only the {2 * len(listed)} most confident of these tweets are weighed" in copy.report.read_text("utf-8")
 
 
 def test_a_page_lists_no_errors_on_request_and_overwrites_no_other_file(copy: RunDir, s140) -> None:
