@@ -255,7 +255,7 @@ def parse_url(url: str) -> tuple[str, Path | None]:
     if kind in SERVERS:
         return parts.set(query={}).render_as_string(hide_password=True), None  # the query may contain a password, too
     if kind != "sqlite":
-        raise StoreError(f"A {kind} store cannot be shared safely.", hint)
+        raise StoreError(f"A store of the kind {kind} cannot be shared safely.", hint)
     if not parts.database or ":memory:" in parts.database:
         raise StoreError("A store in memory is lost when the process ends.", hint)
     file = Path(parts.database)
