@@ -123,7 +123,7 @@ class HubServer:
             self._faults: dict[str, list[Fault]] = {}
 
     def fail(self, endpoint: str, *, times: int | None = 1, **fault: Any) -> None:
-        """The next ``times`` requests to ``endpoint`` fail (None: all of them), after the faults named before.
+        """Let the next ``times`` requests to ``endpoint`` fail (None: all of them), after the faults added before.
 
         ``status``: that answer, perhaps with ``retry_after``, and nothing is done. ``reset``: the connection is cut and
         nothing is done. ``lose_response``: the work is done and the connection cut. ``stall``: that many seconds pass
@@ -137,12 +137,12 @@ class HubServer:
             self._faults.setdefault(endpoint, []).append(Fault(times, **fault))
 
     def mend(self) -> None:
-        """No more faults."""
+        """Remove all faults."""
         with self.lock:
             self._faults.clear()
 
     def create(self, repo_id: str, kind: str = "model", private: bool = False, author: str = "") -> Repo:
-        """A new repository, with a first commit as the Hub makes it."""
+        """Create a repository with a first commit, as the Hub does."""
         with self.lock:
             repo = self.repos[kind, repo_id] = Repo(kind, repo_id, private)
             files = {".gitattributes": Blob(GITATTRIBUTES)}
@@ -156,12 +156,12 @@ class HubServer:
         return self.commits(repo_id, kind, revision)[0].oid
 
     def commits(self, repo_id: str, kind: str = "model", revision: str = "main") -> list[Commit]:
-        """Newest first."""
+        """Return the commits, newest first."""
         with self.lock:
             return list(self.repos[kind, repo_id].history(revision))
 
     def write(self, repo_id: str, path: str, content: bytes, kind: str = "model", revision: str = "main") -> str:
-        """A commit that somebody makes on the website, to any path; its oid."""
+        """Commit to any path, as on the website; return the oid."""
         with self.lock:
             repo = self.repos[kind, repo_id]
             parent, blob = repo.at(revision), Blob(content, goes_to_lfs(path, len(content)))
@@ -211,7 +211,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_DELETE = do_GET = do_HEAD = do_POST = do_PUT = serve  # noqa: N815
 
     def log_message(self, *_: object) -> None:
-        """Quiet."""
+        """Log nothing."""
 
     def send(self, reply: Reply, truncate: bool) -> None:
         self.send_response(reply.status)
@@ -225,7 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = self.close_connection or truncate
 
     def cut(self) -> None:
-        """Ends the connection with a reset instead of a goodbye."""
+        """End the connection with a reset."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.rfile.close()
         self.connection.close()

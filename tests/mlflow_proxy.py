@@ -1,4 +1,4 @@
-"""A proxy on loopback between MLflow's client and its server, that fails as it is told to."""
+"""A proxy on loopback between MLflow's client and its server that can fail on request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Rule = Callable[[str, str, int], "str | int | None"]
 
 
 class Asked(NamedTuple):
-    """A request, and what became of it."""
+    """A request and its result."""
 
     method: str
     path: str

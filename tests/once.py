@@ -1,4 +1,4 @@
-"""Folders that are made once for all processes that run tests beside each other."""
+"""Folders that are created once for all test processes that run in parallel."""
 
 from __future__ import annotations
 

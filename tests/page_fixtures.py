@@ -25,12 +25,12 @@ FOLDER = "home of j.r.hartley_1946"  # nothing that is published may name it
 
 
 def copy_of(run: Path, to: Path) -> Path:
-    """A run to be changed."""
+    """Return a copy of a run that may be changed."""
     return shutil.copytree(run, to, ignore=shutil.ignore_patterns("checkpoints"))
 
 
 def edit(file: Path, change: Callable[[Any], Any]) -> None:
-    """Hands a JSON file's content to ``change``, and writes what that returns, or has made of it."""
+    """Pass a JSON file's content to ``change``, and write what it returns or has changed in place."""
     content = json.loads(file.read_text("utf-8"))
     changed = change(content)
     file.write_text(json.dumps(content if changed is None else changed), "utf-8")
@@ -52,7 +52,7 @@ def private_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def local_run(classifier_folder: Path, private_folder: Path) -> Path:
-    """A run with encoder, tweets and hand-labelled tweets from a folder of somebody's; not to be changed."""
+    """Return a run with encoder, tweets and hand-labelled tweets from a private folder; not to be changed."""
     base = shutil.copytree(classifier_folder, private_folder / "my_encoder")
     words = ("sad rain bus late cold", "glad sun cake warm friend")
     lines = [f"{4 * (at % 2)},{words[at % 2].split()[at % 5]} day number {at}" for at in range(200)]
@@ -72,7 +72,7 @@ def local_run(classifier_folder: Path, private_folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def bare_run(classifier_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Neither test nor hand-labelled tweets, nothing scored on the way, nothing cleaned; not to be changed."""
+    """Return a run without test and hand-labelled tweets, evaluations and cleaning; not to be changed."""
     return trained(
         tmp_path_factory.mktemp("bare") / "bare",
         model_name_or_path=classifier_folder,
@@ -114,7 +114,7 @@ class Published:
         return self.hub.files(repo_id, kind)[path].decode()
 
     def change(self, path: str, change: Callable[[str], str], repo_id: str = MODEL, kind: str = "model") -> str:
-        """Somebody edits a text file on the website; the new commit."""
+        """Edit a text file as on the website; return the new commit."""
         before = self.text(path, repo_id, kind)
         after = change(before)
         assert after != before, f"nothing was changed in {path}"
@@ -129,7 +129,7 @@ class Published:
         return self.change(path, changed, repo_id, kind)
 
     def move_pin(self, to: str) -> None:
-        """The model's page names another commit of the dataset, wherever it names one."""
+        """Let the model's page name another commit of the dataset everywhere."""
         before = json.loads(self.text("data.json"))["published"]["revision"]
         for path, content in self.hub.files(MODEL).items():
             if before.encode() in content:

@@ -55,7 +55,7 @@ def prepared(encoder: Path) -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def refused(prepared: Callable[..., dict[str, Any]]) -> Callable[..., None]:
-    """That is an error which names the dataset."""
+    """Check for an error that names the dataset."""
 
     def invoke(*words: str) -> None:
         with pytest.raises(S140Error) as caught:
@@ -67,7 +67,7 @@ def refused(prepared: Callable[..., dict[str, Any]]) -> Callable[..., None]:
 
 
 def rewritten(hub: HubServer, path: str, change: Callable[[Any], Any]) -> None:
-    """Somebody changes a parquet file on the website."""
+    """Change a parquet file as on the website."""
     table = pq.read_table(io.BytesIO(hub.files(DATA, "dataset")[path]))
     content = io.BytesIO()
     pq.write_table(change(table), content)

@@ -36,7 +36,7 @@ OWN = {"id": make_id("a key"), "key": "a key"}  # a run of W&B that the run dire
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Path:
-    """Somebody's own files: a note, and a folder that looks like a run's checkpoint."""
+    """Create private files: a note, and a folder that looks like a run's checkpoint."""
     place = tmp_path / "elsewhere"
     (place / "folder").mkdir(parents=True)
     for name in ("note.txt", "folder/note.txt", "folder/complete.json", "folder/README.md"):
@@ -64,6 +64,6 @@ def invoke(words: list[str], run: Path, encoder: Path) -> Result:
 
 @pytest.fixture
 def stranger() -> Iterator[Eavesdropper]:
-    """A server that must not hear anything."""
+    """Return a server that must not receive any request."""
     with Eavesdropper(status=404) as server:
         yield server

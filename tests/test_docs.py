@@ -145,7 +145,7 @@ def test_links_to_files_lead_somewhere() -> None:
 
 
 def test_generated_pages_are_current() -> None:
-    """In a process of its own: click remembers the help options of whoever asked first."""
+    """Print the pages in a process of its own, because click remembers help options from earlier calls."""
     program = [sys.executable, str(ROOT / "scripts" / "commands_page.py"), "--print"]
     printed = subprocess.run(program, capture_output=True, text=True, check=True).stdout
     pages = ("commands.md", "recipe.md", "run_files.md")

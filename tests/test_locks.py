@@ -42,7 +42,7 @@ def test_a_circular_link_is_one_error_message(tmp_path: Path) -> None:
 
 
 def test_a_child_does_not_hold_on_to_it(tmp_path: Path) -> None:
-    """Processes that read ahead for a training outlive it by seconds when it is killed."""
+    """Start processes that read ahead: they outlive a killed training by seconds."""
     words = [sys.executable, "-c", HOLDER, str(tmp_path / "run"), "with a child"]
     with subprocess.Popen(
         words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -59,7 +59,7 @@ def test_a_child_does_not_hold_on_to_it(tmp_path: Path) -> None:
 
 @pytest.fixture
 def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process, which holds ``run``."""
+    """Start another process that holds ``run``."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path / "run")], **pipes) as holder:
         assert holder.stdout.readline() == "held\n"
@@ -165,7 +165,7 @@ def test_a_lock_does_not_overwrite_a_hard_link(tmp_path: Path) -> None:
 
 
 def test_a_lock_just_released_is_not_mistaken_for_one_held(tmp_path: Path) -> None:
-    """Two processes lock and release the same folder over and over; the one that comes second waits or is told."""
+    """Let two processes lock and release the same folder repeatedly; the second one waits or gets an error."""
     loop = (
         "import sys, pathlib\nfrom sentiment140_bert.errors import RunError\n"
         "from sentiment140_bert.locks import lock_folder\nheld = 0\n"

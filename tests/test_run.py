@@ -53,7 +53,7 @@ def test_every_file_has_its_name(run):
 
 def test_a_run_begins_with_its_recipe_and_ends_with_its_scores(run):
     write_text(run.recipe, "description: x\n")
-    assert not run.is_run()  # a lone recipe may be anybody's
+    assert not run.is_run()  # a recipe alone may belong to something else
     write_json(run.environment, {})
     assert (run.is_run(), run.is_finished()) == (True, False)
     write_json(run.path / "config.json", {})

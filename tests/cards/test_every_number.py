@@ -1,4 +1,4 @@
-"""Every number that a card shows stands in the run's own files, rounded to the digits that are shown."""
+"""Every number on a card comes from the run's own files, rounded to the digits shown."""
 
 from __future__ import annotations
 

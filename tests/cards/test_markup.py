@@ -185,7 +185,7 @@ def test_markup_goes_through_and_is_not_escaped_twice() -> None:
 
 
 def test_values_that_are_not_text_stay_as_they_are() -> None:
-    """A JSON file that somebody edited may hold a list where a name was."""
+    """Accept an edited JSON file that has a list in place of a name."""
     for value in (["<b>"], {"<b>": 1}, ("*a*", "*b*")):
         assert shape(f"on {escape(value)} fine") == shape("x")
     for number in (1, 2.5, None, True):

@@ -1,4 +1,4 @@
-"""Runs with files that somebody broke by hand: every command ends in a sentence, or does without the file."""
+"""Runs with damaged files: every command ends with one error message, or does without the file."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def damage(file: Path, how: str) -> None:
 
 @pytest.fixture
 def call(smallest_words: list[str]) -> Callable[..., Result]:
-    """Runs a command."""
+    """Return a function that runs a command."""
 
     def invoke(run: RunDir, words: list[object]) -> Result:
         filled = [run.path if word == "RUN" else word for word in words]
@@ -96,7 +96,7 @@ def is_explained(result: Result, verify: bool = False) -> bool:
 @pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.long)], ids=["cut", "whole"])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_finished_run(copies: Iterator[RunDir], call, command: str, whole: bool) -> None:
-    """One damage of each file, another one for the next command; or all of them."""
+    """Return one damage for each file, another one for the next command; or all of them."""
     ways = ("wrong types",) if command in READ_ALL_TWEETS else ("wrong types", "a folder")
     failures = []
     cut = [(file, ways[at % len(ways)]) for at, file in enumerate(FILES, list(COMMANDS).index(command))]

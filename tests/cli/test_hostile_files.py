@@ -298,7 +298,7 @@ def test_huge_metadata(tmp_path: Path) -> None:
 TABLES = {
     "nested": ({"text": [["a"]] * 120}, "holds list"),
     "bytes that are no UTF-8": ({"text": pa.array([b"\xff\xfe"] * 120)}, "is damaged"),
-    "a year that is none": ({"date": pa.array([2**62] * 120, pa.timestamp("us"))}, "is damaged"),
+    "an impossible year": ({"date": pa.array([2**62] * 120, pa.timestamp("us"))}, "is damaged"),
 }
 
 

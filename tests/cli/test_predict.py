@@ -1,4 +1,4 @@
-"""``s140 predict``: every kind of input and output, and what is said of those that cannot be read."""
+"""``s140 predict``: every kind of input and output, and the messages about unreadable ones."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_many_rows_pass_through(classifier_folder: Path, s140) -> None:
 
 @pytest.mark.parametrize("output", ["out.jsonl", "out.csv", "out.parquet"])
 def test_a_failure_on_the_way_leaves_no_half_file(classifier_folder: Path, s140, output: str) -> None:
-    """In the first window of texts, and in a later one; where there is no such file yet, and where there is one."""
+    """Fail in the first window of texts and in a later one, with and without an existing output file."""
     for older, bad_line in itertools.product([None, b"an older file"], [3, 5_000]):
         lines = [json.dumps({"text": f"tweet {number % 7}"}) for number in range(1, 6_000)]
         lines[bad_line - 1] = '{"text": "cut'

@@ -142,7 +142,7 @@ def test_a_name_of_another_user(hub: HubServer, push) -> None:
 
 
 def test_tokens_without_the_right_to_write(hub: HubServer, push, monkeypatch) -> None:
-    """None, one that the Hub does not know, one that may only read, and one of somebody else."""
+    """Try no token, an unknown one, one that can only read, and one of another user."""
     with monkeypatch.context() as context:
         context.delenv("HF_TOKEN")
         assert_error(push(code=1), "hf auth login")
@@ -206,7 +206,7 @@ def test_a_damaged_file(hub: HubServer, push, run_copy: Path) -> None:
 
 
 def test_without_its_tweets_the_model_alone_is_published(hub: HubServer, push, run_copy: Path, cache: Path) -> None:
-    """The file has other tweets now, or is gone."""
+    """Change the file's tweets, or remove it."""
     sample = Path(str(files("sentiment140_bert.data"))) / "sample"
     lines = (sample / "tweets.csv").read_bytes().splitlines(keepends=True)
     Path("tweets.csv").write_bytes(b"".join(lines[:-200]))

@@ -1,4 +1,4 @@
-"""``s140 tune``: its trials, what comes out of them, and what they may read."""
+"""``s140 tune``: its trials, their results, and what they may read."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ HELD_OUT = ("test", "manual", "manual_neutral")
 def test_reads_only_training_and_validation_before_the_comparison(
     cache: Path, tmp_path: Path, tunable: Path, s140, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once the trials have their tweets, test and manual ones are taken away; only the comparison makes them anew."""
+    """Remove test and manual tweets once the trials have theirs; only the comparison creates them again."""
     s140("prepare", "--recipe", tunable)
     taken = [
         folder / name for kind in ("prepared", "tokenized") for folder in (cache / kind).iterdir() for name in HELD_OUT
@@ -152,7 +152,7 @@ def test_reads_only_training_and_validation_before_the_comparison(
 
 
 def test_trials_get_two_splits() -> None:
-    """There is no way from what a trial is given to what is held out."""
+    """Leave no way from the data of a trial to the held-out tweets."""
     assert [field.name for field in dataclasses.fields(trials.Material)] == [
         "train",
         "validation",
@@ -215,7 +215,7 @@ def test_values_that_do_not_work_cost_their_trial_only(tmp_path: Path, tunable: 
 
 
 def test_the_address_of_a_store_appears_nowhere(tmp_path: Path, s140, tunable: Path) -> None:
-    """It may hold a password; of a file the folder is nobody's business."""
+    """Hide it: it may contain a password, and the folder of a file is private."""
     url = f"sqlite:///{tmp_path}/a_private_folder/shared.db?mode=secret"
     (tmp_path / "a_private_folder").mkdir()
     s140("tune", "mine", "--recipe", tunable, "--trials", 1, "--final-seeds", 0, f"--storage={url}")

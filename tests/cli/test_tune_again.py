@@ -1,4 +1,4 @@
-"""``s140 tune`` after a kill, beside another process, and once more."""
+"""``s140 tune`` after a kill, next to another process, and a second time."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_models_are_kept_on_request_also_later(copied: Path, s140, tunable: Path
 
 
 def test_does_not_resume_a_checkpoint_of_another_study(copied: Path) -> None:
-    """Its store was removed, and a trial of the same number begun."""
+    """Remove the store, and start a trial with the same number."""
     run = RunDir(copied / "trials" / "trial-0000")
     checkpoint = run.checkpoints / "checkpoint-6"
     checkpoint.mkdir(parents=True)

@@ -132,7 +132,7 @@ def test_a_volume_is_refused(s140, tunable: Path, tmp_path: Path, monkeypatch: p
 
 
 def replace(path: Path, content: str | None = None) -> None:
-    """Put a file in the place of what is there; without content a folder that holds a file."""
+    """Replace a path with a file, or with a folder that holds a file if there is no content."""
     if path.is_dir():
         shutil.rmtree(path)
     path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The mistakes that a report lists, without anybody's name."""
+"""The mistakes that a report lists, without user names."""
 
 from __future__ import annotations
 

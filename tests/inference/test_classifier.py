@@ -61,7 +61,7 @@ LONGEST = 6  # tokens
 
 
 class Sums:
-    """A backend whose logits anybody can compute: sums over the tokens that are no padding."""
+    """A backend with logits that are easy to compute: sums over the tokens that are not padding."""
 
     labels, tokens_per_batch = ("sum", "length", "first"), 24
 

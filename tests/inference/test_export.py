@@ -34,7 +34,7 @@ for words in json.loads(sys.argv[2]):
 
 @pytest.fixture(scope="module")
 def exported(smallest_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with an export of both precisions; not to be changed."""
+    """Return a run with an export of both precisions; not to be changed."""
     copy = tmp_path_factory.mktemp("exported") / "run"
     shutil.copytree(smallest_run, copy)
     sentiment140_bert.export(str(copy), quantize="int8")
@@ -163,7 +163,7 @@ def list_loaded(first: str, *commands: list[object]) -> list[set[str]]:
 
 
 def test_onnx_answers_without_torch(exported: Path) -> None:
-    """With the packages that docs/export.md names, and what these load themselves."""
+    """Allow the packages that docs/export.md names, and what these load themselves."""
     page = (Path(__file__).resolve().parents[2] / "docs" / "export.md").read_text("utf-8")
     assert "`pip install click pyyaml numpy pydantic tokenizers onnxruntime`" in page
     allowed, *_ = list_loaded(
@@ -281,7 +281,7 @@ def test_missing_packages_are_named(
 def test_a_graph_that_computes_something_else_is_not_kept(
     changeable: Path, monkeypatch: pytest.MonkeyPatch, error: float
 ) -> None:
-    """The exporter writes the graph of a model whose head has another bias."""
+    """Let the exporter write the graph of a model whose head has another bias."""
     import onnx
     from onnx.numpy_helper import from_array, to_array
 
@@ -306,7 +306,7 @@ def test_overwriting_a_run_removes_its_export(changeable: Path) -> None:
 
 
 def test_onnxruntime_sends_nothing_to_its_maker(smallest_run: Path, tmp_path: Path, cache: Path) -> None:
-    """Its telemetry would leave a file among the temporary ones; with it switched off there is none."""
+    """Its telemetry would leave a temporary file; with it switched off, no file appears."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     words = ["export", smallest_run, "--output", "graph"]

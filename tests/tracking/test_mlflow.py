@@ -35,7 +35,7 @@ def recipe_of(encoder: Path, **changes) -> Recipe:
 
 
 def wait_for(condition: Callable[[], object], command: Command) -> None:
-    """Wait for what a running command does beside its work."""
+    """Wait for something that a running command does in the background."""
     while not condition():
         assert command.poll() is None, command.stderr.whole()
         time.sleep(0.1)
@@ -43,7 +43,7 @@ def wait_for(condition: Callable[[], object], command: Command) -> None:
 
 @pytest.fixture(scope="module")
 def life(encoder: Path, one_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that was killed in its second epoch and resumed, each in a process of its own."""
+    """Return a run that was killed in its second epoch and resumed, each in a process of its own."""
     folder = tmp_path_factory.mktemp("life") / "run"
     place = {"MLFLOW_TRACKING_URI": one_server.url, "MLFLOW_EXPERIMENT_NAME": "life"}
     place |= {"MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "1"}
@@ -65,7 +65,7 @@ def life(encoder: Path, one_server: MlflowServer, tmp_path_factory: pytest.TempP
 
 @pytest.fixture
 def tracked(life: Path, one_server: MlflowServer):
-    """The run of it, as the server knows it; the address is not in the environment."""
+    """Return its run on the server; the address is not in the environment."""
     if one_server.process is None:
         one_server.start()
     (only,) = runs_of(one_server, "life")
@@ -143,7 +143,7 @@ def test_the_model_answers_as_the_run_does(life: Path, tracked, one_server: Mlfl
 def test_evaluate_and_push_use_the_same_mlflow_run(
     life: Path, tracked, hub, push, s140, one_server: MlflowServer
 ) -> None:
-    """Without an address in the environment: the run knows where it is tracked."""
+    """Omit the address from the environment: the run knows where it is tracked."""
     with_changed = (life / "metrics.json").read_text()
     (life / "metrics.json").write_text(with_changed.replace('"n": 60', '"n": 59', 1))
     s140("evaluate", life)
@@ -163,7 +163,7 @@ def test_evaluate_and_push_use_the_same_mlflow_run(
 def test_a_run_of_the_callers_own_is_used_and_left_open(
     encoder: Path, mlflow_server: MlflowServer, tmp_path: Path
 ) -> None:
-    """With autologging on, which would add a callback and a run of its own."""
+    """Switch autologging on, which would add a callback and a run of its own."""
     import mlflow
 
     mlflow.set_experiment(tmp_path.name)

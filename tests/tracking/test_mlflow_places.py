@@ -39,7 +39,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from mlflow import MlflowClient
 
     folder = tmp_path_factory.mktemp("store")
-    with contextlib.chdir(folder):  # beside it a folder for artifacts is made
+    with contextlib.chdir(folder):  # a folder for artifacts is created next to it
         MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
     return folder / "mlflow.db"
 

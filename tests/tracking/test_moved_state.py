@@ -41,7 +41,7 @@ def test_the_same_mlflow_server_has_the_run(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("there", [SERVER, "sqlite:////tmp/of/another/machine/mlflow.db"])
 def test_a_stored_address_is_never_used(there: str, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    """Whoever wrote it would be told this machine's password."""
+    """Keep this machine's password from the author of the file."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     moved, remarks = move_state({"mlflow": entry(tracking_uri=there)})
     assert moved == {"mlflow": {}}

@@ -34,7 +34,7 @@ CONTRADICTIONS = [
 
 @pytest.fixture(scope="module")
 def trained(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that two trackers were told of at once; scored again in a second process."""
+    """Return a run that two trackers synced at once, scored again in a second process."""
     home = tmp_path_factory.mktemp("both")
     place = {"TRACKIO_DIR": str(home / "trackio"), "HOME": str(home)}
     words = flags(model_name_or_path=encoder, num_train_epochs=1, report_to="tensorboard,trackio")
@@ -127,7 +127,7 @@ def test_which_trackers_are_meant(monkeypatch, report_to, databricks: bool, expe
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It cannot be found, as on a machine where it was never installed."""
+    """Hide it, as on a machine where it was never installed."""
     import importlib.util
 
     real = importlib.util.find_spec

@@ -1,4 +1,4 @@
-"""Trackers in rough conditions: damaged notes, changed choices, packages that are gone, servers that never answer."""
+"""Trackers in rough conditions: damaged notes, changed choices, missing packages, servers that never answer."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_no_part_of_a_password_is_shown() -> None:
 
 @pytest.mark.long
 def test_scoring_while_trackers_have_something_to_sync(run_copy: Path, tmp_path: Path) -> None:
-    """Their packages are imported beside the work, in an interpreter that has not imported them yet."""
+    """Import their packages during the work, in an interpreter that has not imported them yet."""
     names = ("tensorboard", "trackio", "wandb", "mlflow")
     (run_copy / "tracking.json").write_text(json.dumps({name: {} for name in names}))
     place = {"HOME": str(tmp_path), "TRACKIO_DIR": str(tmp_path / "trackio")}
@@ -70,7 +70,7 @@ def test_scoring_while_trackers_have_something_to_sync(run_copy: Path, tmp_path:
 
 @pytest.mark.long
 def test_scoring_where_the_packages_are_gone(run_copy: Path, tmp_path: Path) -> None:
-    """They cannot be found, as on a machine where they were never installed."""
+    """Hide them, as on a machine where they were never installed."""
     names = ("trackio", "mlflow")
     (tmp_path / "hide").mkdir()
     (tmp_path / "hide" / "sitecustomize.py").write_text(
@@ -146,7 +146,7 @@ def test_a_stopped_run_can_be_resumed_as_the_same_run_and_reported_elsewhere(
 
 
 def test_a_silent_server_does_not_delay_a_stop(encoder: Path, mlflow_server: MlflowServer, tmp_path: Path) -> None:
-    """At most what is asked at that moment is waited for, and one request more."""
+    """Wait at most for the current request and one more."""
     words = ["train", "--output-dir", tmp_path / "run", *small(encoder, num_train_epochs=3)]
     with MlflowProxy(mlflow_server) as proxy:
         proxy.rule = lambda method, path, count: STALL

@@ -94,7 +94,7 @@ def test_damage_is_named(tmp_path: Path) -> None:
 
 
 def test_a_manifest_is_written_once_all_files_are_on_the_disk(tmp_path: Path, monkeypatch) -> None:
-    """A power cut leaves a whole checkpoint or one that counts for nothing."""
+    """Simulate power cuts: each leaves a complete checkpoint or one that does not count."""
     synchronized: list[Path] = []
     fsync = os.fsync
 
@@ -189,7 +189,7 @@ def test_an_unsealed_checkpoint_takes_no_space(tmp_path: Path) -> None:
 
 
 def test_incomplete_checkpoints_are_removed_on_resume(tmp_path: Path) -> None:
-    """It would take the place of whole ones, of which only so many are kept; and it will be made again."""
+    """Remove it, since it would displace complete ones, and is written again anyway."""
     whole, cut, damaged = checkpoint(tmp_path, 1), unsealed(tmp_path, 2), checkpoint(tmp_path, 3)
     (damaged / "optimizer.pt").write_bytes(b"12345679")  # of the same size
     state = SimpleNamespace(best_model_checkpoint=None, is_world_process_zero=True, global_step=1)
@@ -218,7 +218,7 @@ STEPS = st.sets(st.integers(1, 2000), min_size=1, max_size=6)
 def test_the_oldest_are_removed_but_for_the_newest_and_the_best(
     tmp_path_factory: pytest.TempPathFactory, steps: set[int], data: st.DataObject, limit: int | None
 ) -> None:
-    """A newer one than the newest whole one is being written meanwhile, and stays."""
+    """Keep a newer one that is still being written."""
     folder = tmp_path_factory.mktemp("checkpoints")
     for step in steps:
         unsealed(folder, step)
@@ -239,7 +239,7 @@ def test_the_oldest_are_removed_but_for_the_newest_and_the_best(
 def test_finds_the_newest_complete_checkpoint(
     tmp_path_factory: pytest.TempPathFactory, states: dict[int, str], data: st.DataObject
 ) -> None:
-    """Those whose best checkpoint is not whole count only where there is no other."""
+    """Use one whose best checkpoint is damaged only if there is no other."""
     folder = tmp_path_factory.mktemp("checkpoints")
     bests = {}
     for step, how in states.items():
@@ -285,7 +285,7 @@ def test_only_the_main_process_seals_and_removes(tmp_path: Path) -> None:
 
 
 def test_a_file_that_has_a_second_name_is_not_emptied(tmp_path: Path) -> None:
-    """It may be on its way to the Hub under that."""
+    """Keep its content: an upload to the Hub may use the second name."""
     folder = checkpoint(tmp_path, 1)
     (tmp_path / "second").hardlink_to(folder / "model.safetensors")
     remove_checkpoint(folder)
@@ -294,7 +294,7 @@ def test_a_file_that_has_a_second_name_is_not_emptied(tmp_path: Path) -> None:
 
 
 def test_removed_files_are_emptied_first(tmp_path: Path) -> None:
-    """A file that is open, as a bin has it, shows what was there when it was removed."""
+    """Open a file before it is removed: what it shows then is what a bin would keep."""
     old, newest = (checkpoint(tmp_path, step) for step in (10, 20))
     with (old / "model.safetensors").open("rb") as bin_of_a_drive:
         remove_older(newest, "", 1)
@@ -304,7 +304,7 @@ def test_removed_files_are_emptied_first(tmp_path: Path) -> None:
 
 
 def test_a_run_keeps_save_total_limit_checkpoints(encoder: Path, tmp_path: Path, s140) -> None:
-    """Saved six times; the best one is loaded at the end, so it must be among the two that are left."""
+    """Save six times; the best one is loaded at the end, so it must be among the two that are left."""
     often = {
         "eval_strategy": "steps",
         "eval_steps": 2,

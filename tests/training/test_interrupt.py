@@ -1,4 +1,4 @@
-"""A stopped run leaves a whole checkpoint, and ends bit for bit where an undisturbed one does."""
+"""A stopped run leaves a complete checkpoint, and ends bit for bit like an undisturbed one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def words(small_bert: Callable[..., Path]) -> Words:
 
 @pytest.fixture(scope="module")
 def run(words: Words, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same training undisturbed; not to be changed."""
+    """Return the same training undisturbed; not to be changed."""
     folder = tmp_path_factory.mktemp("undisturbed") / "run"
     train(folder, words())
     return folder
@@ -110,7 +110,7 @@ def test_a_further_training_argument_is_a_difference_too(stopped, s140) -> None:
 
 
 def test_a_resumed_run_ends_with_the_very_same_weights(run: Path, words: Words, stopped, s140) -> None:
-    """Beside the whole checkpoint lies the start of a newer one, as a power cut leaves it."""
+    """Leave the beginning of a newer checkpoint next to the complete one, as after a power cut."""
     folder = stopped[signal.SIGTERM].folder
     cut_off = folder / "checkpoints" / "checkpoint-12"
     cut_off.mkdir()
@@ -156,7 +156,7 @@ def with_the_first_as_best(run: Path, folder: Path) -> Path:
 
 
 def test_a_run_that_was_moved_keeps_its_best_weights(run: Path, tmp_path: Path, s140) -> None:
-    """Its best checkpoint is the first one, which the newest one knows by the place where it was written."""
+    """Move a run whose newest checkpoint names the best one by its old place."""
     folder, moved = with_the_first_as_best(run, tmp_path / "here"), tmp_path / "there"
     folder.rename(moved)
     report = json.loads(s140("train", "--output-dir", moved, "--resume", "--json").stdout)

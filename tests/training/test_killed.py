@@ -30,7 +30,7 @@ SHAPES = {
     [pytest.param(SHAPES[name], id=name, marks=pytest.mark.long if name != "accumulated" else ()) for name in SHAPES],
 )
 def test_a_killed_run_ends_like_an_undisturbed_one(small_bert, tmp_path: Path, shape: dict[str, Any]) -> None:
-    """Killed three times; before the last time the newest checkpoint loses its end, as a power cut may leave it."""
+    """Kill it three times; before the last time cut off the newest checkpoint, as a power cut may do."""
     words = flags(model_name_or_path=small_bert("BertModel", dropout=0.1), **shape)
     undisturbed = trained(tmp_path / "undisturbed", words)
     assert undisturbed.code == 0, undisturbed.stderr
@@ -53,7 +53,7 @@ def test_a_killed_run_ends_like_an_undisturbed_one(small_bert, tmp_path: Path, s
 
 @pytest.mark.long
 def test_a_changed_environment_is_shown_on_the_terminal_and_the_card(small_bert, tmp_path: Path) -> None:
-    """The same number of threads is not mentioned; another sums in another order, so the last bits may differ."""
+    """Mention only a changed number of threads, which sums in another order, so that the last bits may differ."""
     folder, words = tmp_path / "run", flags(model_name_or_path=small_bert(), num_train_epochs=3)
     assert trained(folder, words, "step 9/", threads=1, whole=True).code == -signal.SIGKILL
     assert "last digits" not in trained(folder, words, "step 15/", threads=1).stderr
@@ -79,7 +79,7 @@ LEFT = [
 def test_a_run_killed_before_its_first_step_starts_again(
     classifier_folder, tmp_path: Path, s140, left: tuple[str, ...]
 ) -> None:
-    """Whatever of the beginning was written; the recipe comes last."""
+    """Kill it at any point of the start; the recipe is written last."""
     folder = tmp_path / "run"
     folder.mkdir()
     for name in left:
@@ -97,7 +97,7 @@ def test_a_folder_with_only_a_recipe_is_not_a_run(classifier_folder: Path, tmp_p
 
 
 def test_other_tweets_are_refused(write, classifier_folder: Path, tmp_path: Path, s140) -> None:
-    """The file that the run was begun with has some tweets more now."""
+    """Add tweets to the file that the run was started with."""
     tweets = write("tweets.csv", 300)
     words = flags(model_name_or_path=classifier_folder, dataset=tweets, max_samples=250)
     assert trained(tmp_path / "run", words, "step 3/").code == -signal.SIGKILL
@@ -125,7 +125,7 @@ def test_a_run_killed_during_scoring_is_scored(smallest_run: Path, smallest_word
 
 
 def test_any_damage_is_found(smallest_run: Path, tmp_path: Path) -> None:
-    """60 find_damage, drawn from a seed, of all files and of the manifest, which names each of them."""
+    """Draw 60 damages of all files and of the manifest, which names each of them."""
     newest = newest_complete(smallest_run / "checkpoints")
     assert set(json.loads((newest / MANIFEST).read_text())["files"]) == {
         path.name for path in newest.iterdir() if path.name != MANIFEST

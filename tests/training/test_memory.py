@@ -57,7 +57,7 @@ Run = Callable[..., tuple[Outcome, dict[str, torch.Tensor], list[dict[str, Any]]
 
 @pytest.fixture
 def run(classifier_folder: Path, tmp_path: Path) -> Run:
-    """Trains the small BERT, cramped or not: outcome, weights, log."""
+    """Train the small BERT, cramped or not; return outcome, weights and log."""
     counter: Iterator[int] = iter(range(100))
 
     def make(
@@ -103,7 +103,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_learns_the_same(run: Run, limit
 
 
 def test_looking_for_the_batch_changes_nothing_where_all_fits(run: Run, small_bert: Callable[..., Path]) -> None:
-    """Not even what dropout draws."""
+    """Compare even the draws of dropout."""
     data, folder = tweets(40), small_bert(dropout=0.2)
     searched, weights, log = run(data, folder=folder, finds=True, per_device_train_batch_size=8)
     plain, others, other_log = run(data, folder=folder, finds=False, per_device_train_batch_size=8)
@@ -113,7 +113,7 @@ def test_looking_for_the_batch_changes_nothing_where_all_fits(run: Run, small_be
 
 
 def test_the_longest_tweets_are_tried_before_the_first_step(run: Run) -> None:
-    """They come late in the epoch; without being tried they would fail there."""
+    """Try them early: they come late in the epoch, and would fail there."""
     data = tweets(200)
     long = [101, *[1500] * 120, 102]
     data = Dataset.from_dict({"input_ids": [*data["input_ids"], *[long] * 4], "labels": [*data["labels"], 0, 1, 0, 1]})
@@ -222,7 +222,7 @@ def test_copied_weights_are_independent_and_release_drops_the_gradients() -> Non
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_a_real_gpu_that_is_nearly_full(run: Run) -> None:
-    """With most of the memory taken away, long tweets are computed in smaller parts and learnt from all the same."""
+    """Take most of the memory away: long tweets are computed in smaller parts, with the same result."""
     torch.cuda.set_per_process_memory_fraction(0.02)
     try:
         long = Dataset.from_dict({"input_ids": [[1500] * 128] * 4096, "labels": [0, 1] * 2048})

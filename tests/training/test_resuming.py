@@ -1,4 +1,4 @@
-"""A checkpoint of a stranger: whatever its files hold, resuming goes on or says in one error what is wrong."""
+"""An untrusted checkpoint: whatever its files hold, resuming succeeds or fails with one error."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def interrupted(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def interrupt(run: RunDir, encoder: Path, *options: str) -> None:
-    """Train, and leave what there was after step 6."""
+    """Train, and keep the state after step 6."""
     assert train(run, encoder, *options).exit_code == 0
     environment = json.loads(run.environment.read_text())
     del environment["training"]

@@ -39,7 +39,7 @@ SGD = {"optim": "sgd", "learning_rate": 0.1, "lr_scheduler_type": "constant", "w
 
 
 def tweets(rows: int, vocabulary: int = 2_000) -> Dataset:
-    """Rows of unlike lengths whose label can be read off their first word."""
+    """Return rows of different lengths whose first word tells their label."""
     random = np.random.default_rng(rows)
     labels = random.integers(0, 2, rows).tolist()
     ids = [[101, 2000 + label, *random.integers(1000, vocabulary, random.integers(1, 30)), 102] for label in labels]
@@ -54,7 +54,7 @@ def arguments(folder: Path, **values: Any) -> TrainingArguments:
 
 @pytest.fixture
 def trained(classifier_folder: Path, tmp_path: Path) -> Callable[..., tuple[list[dict[str, float]], dict[str, Any]]]:
-    """Trains the small BERT with the package's own ``train``: its log and its weights."""
+    """Train the small BERT with the package's own ``train``; return its log and its weights."""
 
     def run(data: Dataset, size: int, accumulation: int, **more: Any) -> tuple[list[dict[str, float]], dict[str, Any]]:
         model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
@@ -86,7 +86,7 @@ def test_accumulated_batches_learn_as_one_large_batch(trained, rows: int, smooth
 
 
 def test_a_plain_trainer_does_not_learn_the_same(classifier_folder: Path, tmp_path: Path) -> None:
-    """The trap that exact_loss is for; when this fails, transformers has mended it."""
+    """Show the trap that exact_loss avoids; if this fails, transformers has fixed it."""
     data, losses = tweets(16), []
     for size, accumulation in ((16, 1), (4, 4)):
         model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
@@ -181,7 +181,7 @@ def test_lengths_are_those_of_the_rows() -> None:
 
 
 def test_the_best_weights_are_kept_not_the_last(classifier_folder: Path, tmp_path: Path) -> None:
-    """Trained on turned labels, every epoch is worse than the one before: the first is the best."""
+    """Train on reversed labels: every epoch is worse than the one before, so the first is the best."""
     model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
     data = tweets(64)
     turned = data.map(lambda row: {"labels": 1 - row["labels"]})
@@ -209,7 +209,7 @@ def test_the_best_weights_are_kept_not_the_last(classifier_folder: Path, tmp_pat
 
 
 class Kill(TrainerCallback):
-    """Sends this process a SIGTERM while step ``at`` is computed."""
+    """Send this process a SIGTERM while step ``at`` is computed."""
 
     def __init__(self, at: int) -> None:
         self.at = at
@@ -220,7 +220,7 @@ class Kill(TrainerCallback):
 
 
 class KillScoring(TrainerCallback):
-    """Sends this process a SIGTERM, and another one, while the weights of step ``at`` are scored."""
+    """Send this process two SIGTERMs while the weights of step ``at`` are scored."""
 
     def __init__(self, at: int) -> None:
         self.at = at
@@ -273,7 +273,7 @@ def test_stopping_anywhere_changes_nothing(small_bert: Callable[..., Path], tmp_
 
 
 def test_a_signal_after_the_last_step_leaves_a_checkpoint(classifier_folder: Path, tmp_path: Path) -> None:
-    """Otherwise all steps, which are done, would be lost with the process."""
+    """Save a checkpoint, since otherwise all steps would be lost with the process."""
     model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
     data, settings = tweets(40), arguments(tmp_path, eval_strategy="epoch", max_steps=4, metric_for_best_model="loss")
     common = {"history": tmp_path / "history.jsonl", "compute_metrics": lambda _: {}, "callbacks": [KillScoring(4)]}

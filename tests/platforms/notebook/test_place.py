@@ -1,6 +1,6 @@
 """The machine of a notebook: Colab's secrets, Google Drive, a GPU.
 
-Colab's own package cannot be installed, so a few lines stand in for ``google.colab.userdata``, with its names and
+Colab's own package cannot be installed, so a few lines replace ``google.colab.userdata``, with its names and
 errors.
 """
 
