@@ -54,7 +54,15 @@ FIRST = 100  # rows, in which an id is looked for
 @cloup.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A .jsonl, .csv or .parquet file. In .csv, cells that a spreadsheet would compute begin with an apostrophe.",
+    help="A .jsonl, .csv or .parquet file: all columns of the input, then label, score and error.",
+)
+@cloup.option("--overwrite", is_flag=True, help="Replace --output if it exists.")
+@cloup.option("--prefix", default="", help="Prefix of the new columns' names.")
+@cloup.option(
+    "--escape-formulas/--no-escape-formulas",
+    "escapes",
+    default=True,
+    help="In .csv, write an apostrophe before a text that a spreadsheet would compute.  [default: escape]",
 )
 @backend_option
 @cloup.option(
@@ -73,6 +81,9 @@ def predict(
     source: str | None,
     max_bad_rows: float,
     output: Path | None,
+    overwrite: bool,
+    prefix: str,
+    escapes: bool,
     backend: str | None,
     calibrated: bool,
     abstain: bool,
@@ -89,25 +100,32 @@ def predict(
     if bool(text) == bool(source):
         raise S140Error("Pass texts either as arguments or with --input.", "For example: s140 predict RUN --input -")
     refuse_overwriting(output, source)
+    if output and output.exists() and not overwrite:
+        raise S140Error(f"{output} exists.", "Name another file, or pass --overwrite.")
     check_memory(WITHOUT_TORCH)
     with contextlib.redirect_stdout(sys.stderr):  # libraries are loaded here, only those that are needed
         from sentiment140_bert.data.columns import Row
         from sentiment140_bert.inference.predict import open_classifier, predict_rows
 
         if source or output:
-            from sentiment140_bert.data.texts import check_output, read_rows
+            from sentiment140_bert.data.texts import check_output, plan_output, read_rows, write_predictions
         if output:
             check_output(output)
+        data = resolve_recipe(None, flags).data
         rows: Iterator[Any] = (Row(number, words) for number, words in enumerate(text, start=1))
         if source:
-            rows = read_rows(source, resolve_recipe(None, flags).data)
+            rows = read_rows(source, data)
         first = list(itertools.islice(rows, FIRST))
+        plan = plan_output(first, data, prefix, escapes) if output else None
         key = "id" if any(isinstance(row, Row) and row.id is not None for row in first) else "row"
         classifier = open_classifier(model, model_revision, backend=backend, calibrated=calibrated, abstains=abstain)
     errors: Counter[str] = Counter()
     answers = count_errors(predict_rows(classifier, itertools.chain(first, rows), max_bad_rows), errors)
     shown = slice(None) if source else slice(1, None)  # typed texts have no row numbers
-    result = write_rows(answers, output, as_json, key, shown)
+    if output and plan:
+        result: dict[str, Any] = {"count": write_predictions(output, answers, plan), "output": str(output)}
+    else:
+        result = print_rows(answers, as_json, key, shown)
     result |= {"empty": classifier.empty, "truncated": classifier.truncated, "errors": errors.total()}
     if as_json:
         print_json(result)
@@ -116,14 +134,8 @@ def predict(
     print_remarks(classifier, errors)
 
 
-def write_rows(
-    answers: Iterator[PredictedRow], output: Path | None, as_json: bool, key: str, shown: slice
-) -> dict[str, Any]:
-    """Write the rows to a file, gather them for --json, or print a line for each; return the result for --json."""
-    if output:
-        from sentiment140_bert.data.texts import write_predictions
-
-        return {"count": write_predictions(output, answers, key), "output": str(output)}
+def print_rows(answers: Iterator[PredictedRow], as_json: bool, key: str, shown: slice) -> dict[str, Any]:
+    """Gather the rows for --json, or print a line for each; return the result for --json."""
     if as_json:
         predictions = [dict([*answer.columns(key).items()][shown]) for answer in answers]
         return {"count": len(predictions), "predictions": predictions}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sentiment140_bert.data.labels import interpret_label_map, is_label, quote
 from sentiment140_bert.errors import DataError
@@ -34,7 +35,8 @@ CORPUS_NAMES = {"target", "flag", "user", "text"}  # names that others gave to f
 class Row(NamedTuple):
     """A tweet before its label is interpreted. ``number`` is its line in a text file, its place in a table, from 1.
 
-    ``label`` is empty in a file without labels."""
+    ``label`` is empty in a file without labels. Of a table that is read without labels, ``record`` has the values of
+    all columns by their names."""
 
     number: int
     text: str
@@ -43,6 +45,7 @@ class Row(NamedTuple):
     time: str | None = None
     topic: str | None = None
     id: str | None = None
+    record: Mapping[str, Any] | None = None
 
 
 class BadRow(NamedTuple):
@@ -122,6 +125,16 @@ def find_layout_without_header(first: Sequence[str], mapped: Collection[str] = (
         label = 0 if is_label(first[0], mapped) else 1
         return Layout(Columns(text=1 - label, label=label), 2, header=False)
     return None
+
+
+def number_repeated(names: Sequence[str]) -> list[str]:
+    """Return the names of columns, with a number after one that came before: ``x``, ``x (2)``."""
+    counts: Counter[str] = Counter()
+    unique = []
+    for name in names:
+        counts[name] += 1
+        unique.append(name if counts[name] == 1 else f"{name} ({counts[name]})")
+    return unique
 
 
 def find_columns(names: Sequence[str], data: DataConfig, where: str, labelled: bool = True) -> Columns:

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, NamedTuple
 
-from sentiment140_bert.data.columns import BadRow, Layout, Row, find_layout, make_bad_row
+from sentiment140_bert.data.columns import BadRow, Layout, Row, find_layout, make_bad_row, number_repeated
 from sentiment140_bert.data.files import open_text
 from sentiment140_bert.data.sources import Source
 from sentiment140_bert.errors import DataError
@@ -261,6 +261,7 @@ def read_csv(source: Source, data: DataConfig, encoding: str, labelled: bool) ->
     dialect = find_dialect(open_lines, data, source.name, source.kind, labelled)
     with open_lines() as lines:
         layout: Layout | None = None
+        names: list[str] = []
         bounded = BoundedLines(lines)
         for record in _read_records(dialect.reader(bounded), bounded):
             if isinstance(record, BadRow):
@@ -269,8 +270,14 @@ def read_csv(source: Source, data: DataConfig, encoding: str, labelled: bool) ->
             if layout is None:
                 layout = find_layout(record.fields, data, source.name, labelled)
                 if layout.header:
+                    names = [] if labelled else number_repeated(record.fields)
                     continue
-            yield _make_row(record, layout)
+            row = _make_row(record, layout)
+            yield (
+                row._replace(record=dict(zip(names, record.fields, strict=True)))
+                if names and isinstance(row, Row)
+                else row
+            )
 
 
 def _read_records(reader: Any, bounded: BoundedLines) -> Iterator[Record | BadRow]:

@@ -64,7 +64,7 @@ def load_data(recipe: Recipe) -> PreparedData:
         full = load_data(recipe.with_values({"max_train_samples": None}))
         return draw_subset(full, recipe.data.max_train_samples)
     from sentiment140_bert import models
-    from sentiment140_bert.data import clean, pipeline, publish
+    from sentiment140_bert.data import clean, pipeline, publish, report
 
     splits, folder = load_splits(recipe.data)
     name = recipe.model.model_name_or_path
@@ -78,6 +78,8 @@ def load_data(recipe: Recipe) -> PreparedData:
     tokens = pipeline.tokenize_splits(splits, tokenizer, recipe.data.max_length, read_published)
     tokens.report["tokenizer"] |= {"name": strip_folders(name), "revision": commit}
     log.info("data: %s", ", ".join(f"{split['rows']:,} {name}" for name, split in tokens.report["splits"].items()))
+    if left_out := report.describe_left_out(tokens.report.get("steps", {})):
+        log.warning("data: %s", left_out)
     if tokens.cached:
         log.info("data: loaded from the cache, nothing was tokenized")
     return PreparedData(splits, tokens, tokenizer)

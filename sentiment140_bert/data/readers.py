@@ -8,7 +8,8 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
@@ -94,8 +95,12 @@ def _make_row(number: int, values: Sequence[Any], names: Sequence[str | None]) -
         if plain is not None and len(plain) > LONGEST_FIELD:
             return make_bad_row(number, f"a field of more than {LONGEST_FIELD:,} characters", _shorten(values[0]))
         texts.append(plain)
-    text, label, *others = texts
-    return Row(number, text or "", label or "", *others)
+    text, label, user, time, topic, id_ = texts
+    return Row(number, text or "", label or "", user, time, topic, id_)
+
+
+def _add_record(row: Row | BadRow, record: Mapping[str, Any]) -> Row | BadRow:
+    return row._replace(record=record) if isinstance(row, Row) else row
 
 
 def _shorten(value: Any) -> str:
@@ -138,7 +143,8 @@ def _read_json(source: Source, data: DataConfig, encoding: str, labelled: bool) 
                 yield item
             else:
                 values = [None if name is None else item.content.get(name) for name in column_names]
-                yield _make_row(item.number, values, column_names)
+                row = _make_row(item.number, values, column_names)
+                yield row if labelled else _add_record(row, dict.fromkeys(names) | item.content)
 
 
 def _take_first(objects: Iterator[JsonObject | BadRow]) -> list[JsonObject | BadRow]:
@@ -222,14 +228,25 @@ def _read_parquet(source: Source, data: DataConfig, labelled: bool) -> Iterator[
         groups = [plain.metadata.row_group(at) for at in range(plain.metadata.num_row_groups)]
         packed = source.path.stat().st_size if source.path else 0
         files.check_size(sum(group.total_byte_size for group in groups), packed, source.name)
-        names = [schema.names[at] for at in _find_positions(source, data, schema, labelled) if at is not None]
+        positions = _find_positions(source, data, schema, labelled)
+        names = [schema.names[at] for at in positions if at is not None] if labelled else _list_unique(schema)
         texts = [name for name in dict.fromkeys(names) if _is_text(schema.field(name).type)]
         with pq.ParquetFile(source.path, read_dictionary=texts) as file:
             size = 0
             for row in _read_batches(source, data, schema, _validate_batches(file, names), labelled):
-                size += len(row.text) if isinstance(row, Row) else 0
+                size += _count_characters(row) if isinstance(row, Row) else 0
                 files.check_size(size, packed, source.name)
                 yield row
+
+
+def _list_unique(schema: pa.Schema) -> list[str]:
+    """Return the names that one column has."""
+    return [name for name, count in Counter(schema.names).items() if count == 1]
+
+
+def _count_characters(row: Row) -> int:
+    values = row.record.values() if row.record else [row.text]
+    return sum(len(value) for value in values if isinstance(value, str))
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -277,15 +294,17 @@ def _read_batches(
     positions = _find_positions(source, data, schema, labelled)
     names = [None if at is None else schema.names[at] for at in positions]
     class_names = [] if positions.label is None else _list_class_names(schema, schema.names[positions.label])
+    record_names = [] if labelled else _list_unique(schema)
     number = 0
     for batch in batches:
-        values = [_to_values(batch.column(name)) if name else [None] * batch.num_rows for name in names]
-        for row in zip(*values, strict=True):
+        by_name = {name: _to_values(batch.column(name)) for name in {*names, *record_names} if name}
+        values = [by_name[name] if name else [None] * batch.num_rows for name in names]
+        for at, (text, label, *others) in enumerate(zip(*values, strict=True)):
             number += 1
-            text, label, *others = row
             if class_names and isinstance(label, int) and 0 <= label < len(class_names):
                 label = class_names[label]
-            yield _make_row(number, (text, label, *others), names)
+            row = _make_row(number, (text, label, *others), names)
+            yield row if labelled else _add_record(row, {name: by_name[name][at] for name in record_names})
 
 
 def _to_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:

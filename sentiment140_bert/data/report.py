@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,18 @@ def update_names(report: dict[str, Any], data: DataConfig, source: Source, manua
     if data.drop_suspects:
         report = report | {"suspects": report["suspects"] | {"name": Path(data.drop_suspects).name}}
     return report | {"sources": sources, "settings": data.model_dump(exclude=set(PATHS))}
+
+
+def describe_left_out(steps: Mapping[str, int]) -> str:
+    """Return a sentence on the labelled rows that no model is trained on; empty if there are none."""
+    reasons = {
+        "neutral": "neutral (the model tells negative from positive only)",
+        "dropped_by_label_map": "dropped by the label map",
+        "conflicting_dropped": "whose text has both labels",
+        "bad_rows": "malformed",
+    }
+    counts = [f"{steps[step]:,} {reason}" for step, reason in reasons.items() if steps.get(step)]
+    return f"not trained on, of {steps['rows_read']:,} rows: {', '.join(counts)}" if counts else ""
 
 
 def add_token_lengths(report: dict[str, Any], lengths: dict[str, Any]) -> dict[str, Any]:

@@ -6,29 +6,32 @@ import csv
 import io
 import itertools
 import json
+import math
+import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sentiment140_bert.data.columns import BadRow, Row
+from sentiment140_bert.data.columns import BadRow, Row, find_columns
 from sentiment140_bert.errors import DataError, is_unicode
 from sentiment140_bert.files import write_whole
 from sentiment140_bert.recipe import DataConfig
 
 OUTPUTS = (".jsonl", ".csv", ".parquet")
 ROWS_AT_ONCE = 10_000
-# Columns of the output after the first, which is ``id`` or ``row``.
-COLUMNS = ("text", "label", "score", "error")
+ADDED = ("label", "score", "error")  # columns of the output after those of the input
 # A spreadsheet takes a cell that begins so for a formula (four of them in wide forms, too). The apostrophe is among
 # them so that the one that :func:`escape_cell` adds can always be removed.
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "'", "＝", "＋", "－", "＠")
+NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
 
 
 class PredictedRow(NamedTuple):
     """The prediction for a row of the input: a label and a score, or the ``error`` why it could not be read.
 
-    ``row`` counts the rows from 1, ``id`` is that of the input, if it has ids."""
+    ``row`` counts the rows from 1, ``id`` is that of the input, if it has ids, and ``record`` has all its columns."""
 
     row: int
     id: str | None
@@ -36,6 +39,7 @@ class PredictedRow(NamedTuple):
     label: str | None = None
     score: float | None = None
     error: str | None = None
+    record: Mapping[str, Any] | None = None
 
     def columns(self, key: str) -> dict[str, Any]:
         """Return the values by name, after ``key``: ``id`` or ``row``; ``error`` only if there is one."""
@@ -44,8 +48,8 @@ class PredictedRow(NamedTuple):
 
 
 def escape_cell(text: str) -> str:
-    """Return the text with an apostrophe before it if a spreadsheet would compute it."""
-    return f"'{text}" if text.startswith(FORMULAS) else text
+    """Return the text with an apostrophe before it if a spreadsheet would compute it; a plain number stays."""
+    return f"'{text}" if text.startswith(FORMULAS) and not NUMBER.fullmatch(text) else text
 
 
 def unescape_cell(cell: str) -> str:
@@ -107,48 +111,130 @@ def check_output(path: Path, endings: Sequence[str] = OUTPUTS) -> None:
         raise DataError(f"The folder {path.parent} does not exist.", "Create it first.")
 
 
-def write_predictions(path: Path, predictions: Iterable[PredictedRow], key: str) -> int:
-    """Write one row for each row of the input, whole or not at all, and return how many there were.
+@dataclass(frozen=True)
+class Output:
+    """The columns of a file of predictions, and the way its cells are written.
 
     Args:
-        path: A ``.jsonl``, ``.csv`` or ``.parquet`` file; its folder must exist. In CSV, texts and labels that a
-            spreadsheet would compute are written by :func:`escape_cell`.
+        names: The input's columns; for lines of text ``row`` or ``id``, and ``text``.
+        text: The one of them that has the texts.
+        prefix: Of the names of the added columns ``label``, ``score`` and ``error``.
+        escapes: Write cells of CSV that a spreadsheet would compute by :func:`escape_cell`.
+    """
+
+    names: Sequence[str]
+    text: str = "text"
+    prefix: str = ""
+    escapes: bool = True
+
+    @property
+    def added(self) -> list[str]:
+        """The names of the columns that a prediction adds."""
+        return [self.prefix + name for name in ADDED]
+
+    def make_record(self, row: PredictedRow) -> dict[str, Any]:
+        """Return the plain values of an output row by name."""
+        record = row.record
+        if record is None:
+            values = {"row": row.row, "id": row.id, self.text: row.text}
+            record = {name: values.get(name) for name in self.names}
+        added = dict(zip(self.added, (row.label, row.score, row.error), strict=True))
+        return {name: _simplify(value) for name, value in {**record, **added}.items()}
+
+
+def plan_output(rows: Iterable[Row | BadRow], data: DataConfig, prefix: str = "", escapes: bool = True) -> Output:
+    """Find the columns of the output by the first rows of the input: those of a table, else a number or id, and texts.
+
+    Raises:
+        DataError: The input has a column of the name of one that is added.
+    """
+    good = [row for row in rows if isinstance(row, Row)]
+    record = next((row.record for row in good if row.record is not None), None)
+    if record is None:
+        return Output(["id" if any(row.id is not None for row in good) else "row", "text"], "text", prefix, escapes)
+    names = list(record)
+    output = Output(names, names[find_columns(names, data, "the input", labelled=False).text], prefix, escapes)
+    if taken := sorted({*output.added} & {*names}):
+        raise DataError(
+            f"The input has a column {' and a column '.join(taken)} already.",
+            "Name the new ones with --prefix, as in --prefix predicted_.",
+        )
+    return output
+
+
+def _simplify(value: Any) -> Any:
+    """Return a value that JSON, CSV and Arrow can hold: lists and objects as JSON, others that JSON lacks as text."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict | list) else str(value)
+
+
+def write_predictions(path: Path, predictions: Iterable[PredictedRow], output: Output) -> int:
+    """Write one row for each row of the input, whole or not at all, and return how many there were.
+
+    Keys of a JSON file that first come after its first thousand objects are written to ``.jsonl`` only.
+
+    Args:
+        path: A ``.jsonl``, ``.csv`` or ``.parquet`` file; its folder must exist.
         predictions: Consumed as they come.
-        key: ``id`` if the input has ids, else ``row``: the first column.
+        output: Its columns.
     """
     write = {".parquet": _write_parquet, ".csv": _write_csv}.get(path.suffix, _write_lines)
     count = 0
 
-    def count_rows() -> Iterator[dict[str, Any]]:
+    def make_records() -> Iterator[dict[str, Any]]:
         nonlocal count
         for prediction in predictions:
             count += 1
-            yield prediction.columns(key)
+            yield output.make_record(prediction)
 
     with write_whole(path) as temporary:
-        write(temporary, count_rows(), key)
+        write(temporary, make_records(), output)
     return count
 
 
-def _write_lines(path: Path, rows: Iterator[dict[str, Any]], key: str) -> None:
+def _write_lines(path: Path, records: Iterator[dict[str, Any]], output: Output) -> None:
+    error = output.added[-1]
     with path.open("w", encoding="utf-8", newline="") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        for record in records:
+            if record[error] is None:
+                del record[error]
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
-def _write_csv(path: Path, rows: Iterator[dict[str, Any]], key: str) -> None:
+def _write_csv(path: Path, records: Iterator[dict[str, Any]], output: Output) -> None:
+    names = [*output.names, *output.added]
+    escape = escape_cell if output.escapes else str
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, [key, *COLUMNS], restval="")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({name: escape_cell(cell) if isinstance(cell, str) else cell for name, cell in row.items()})
+        writer = csv.writer(file)
+        writer.writerow(map(escape, names))
+        for record in records:
+            cells = (record.get(name) for name in names)
+            writer.writerow([escape(cell) if isinstance(cell, str) else cell for cell in cells])
 
 
-def _write_parquet(path: Path, rows: Iterator[dict[str, Any]], key: str) -> None:
+def _write_parquet(path: Path, records: Iterator[dict[str, Any]], output: Output) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = [pa.string() if key == "id" else pa.int64(), pa.string(), pa.string(), pa.float64(), pa.string()]
-    columns = pa.schema([*zip((key, *COLUMNS), kinds, strict=True)])
-    with pq.ParquetWriter(path, columns) as writer:
-        while chunk := [*itertools.islice(rows, ROWS_AT_ONCE)]:
-            writer.write_table(pa.Table.from_pylist(chunk, columns))
+    added = dict(zip(output.added, (pa.string(), pa.float64(), pa.string()), strict=True))
+    chunk = [*itertools.islice(records, ROWS_AT_ONCE)]
+    kinds = {name: _infer_type([record.get(name) for record in chunk]) for name in output.names} | added
+    with pq.ParquetWriter(path, pa.schema([*kinds.items()])) as writer:
+        while chunk:
+            try:
+                writer.write_table(pa.Table.from_pylist(chunk, writer.schema))
+            except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+                raise DataError(
+                    f"A column changes its type, which parquet cannot hold: {error}.", "Write .jsonl."
+                ) from None
+            chunk = [*itertools.islice(records, ROWS_AT_ONCE)]
+
+
+def _infer_type(values: list[Any]) -> Any:
+    import pyarrow as pa
+
+    kind = pa.infer_type(values) if len({type(value) for value in values} - {type(None)}) == 1 else pa.string()
+    return pa.string() if pa.types.is_null(kind) else kind

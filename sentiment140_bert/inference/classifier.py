@@ -61,10 +61,10 @@ def split_into_batches(
 
 
 class Prediction(NamedTuple):
-    """The likeliest label of a text and its probability."""
+    """The likeliest label of a text and its probability; ``neutral``, where the model abstains, has none."""
 
     label: str
-    score: float
+    score: float | None
 
 
 @dataclass
@@ -114,7 +114,7 @@ class Classifier:
         for row in self.stream(texts):
             best = int(row.argmax())
             score = float(row[best])
-            yield Prediction(NEUTRAL if score < self.neutral_below else labels[best], score)
+            yield Prediction(NEUTRAL, None) if score < self.neutral_below else Prediction(labels[best], score)
 
     def stream(self, texts: Iterable[str]) -> Iterator[npt.NDArray[np.float32]]:
         """Yield the probabilities of all labels for each text, in order; arrays of shape (labels,)."""

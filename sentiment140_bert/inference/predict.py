@@ -194,7 +194,7 @@ def predict_rows(classifier: Classifier, rows: Iterable[Row | BadRow], max_bad_r
             row = waiting.popleft()
             if isinstance(row, Row) and prediction:
                 count += 1
-                yield PredictedRow(count, row.id, row.text, prediction.label, prediction.score)
+                yield PredictedRow(count, row.id, row.text, prediction.label, prediction.score, record=row.record)
                 break
             assert isinstance(row, BadRow)  # noqa: S101 - each text has a prediction
             first = first or f"row {row.number}: {row.reason}"

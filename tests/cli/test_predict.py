@@ -52,8 +52,9 @@ def read_back(path: Path) -> list[dict[str, object]]:
     if path.suffix == ".csv":
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-        assert not any(row["text"].startswith(("=", "@")) for row in rows)  # which a spreadsheet would compute
-        return [row | {"text": unescape_cell(row["text"]), "score": float(row["score"])} for row in rows]
+        texts = [unescape_cell(row["Text "]) for row in rows]
+        assert not any(row["Text "].startswith(("=", "@")) for row in rows)  # which a spreadsheet would compute
+        return [row | {"Text ": text} for row, text in zip(rows, texts, strict=True)]
     return pq.read_table(path).to_pylist()
 
 
@@ -83,13 +84,49 @@ def test_every_kind_of_input(classifier_folder: Path, s140, expected) -> None:
         assert result == {"count": 5, "predictions": rows, "empty": 1, "truncated": 0, "errors": 0}, name
 
 
-def test_every_kind_of_output(classifier_folder: Path, s140, expected) -> None:
-    texts = write_texts("a.jsonl")
+def test_every_kind_of_output_has_all_columns(classifier_folder: Path, s140, expected) -> None:
+    records = [
+        {"id": at, "Text ": text, "tags": ["a", {"b": at}], "stars": None if at else 1.5, "at": f"-{at}"}
+        for at, text in enumerate(TEXTS)
+    ]
+    Path("a.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     for name in ("out.jsonl", "out.csv", "out.parquet"):
-        result = s140("predict", classifier_folder, "--input", texts, "--output", name, "--json")
+        result = s140("predict", classifier_folder, "--input", "a.jsonl", "--output", name, "--json")
         assert json.loads(result.stdout) == {"count": 5, "output": name, "empty": 1, "truncated": 0, "errors": 0}
-        rows = [{key: value for key, value in row.items() if key != "error"} for row in read_back(Path(name))]
-        assert rows == add_ids(expected), name
+        rows = read_back(Path(name))
+        assert [*rows[0]][:7] == [*records[0], "label", "score"], name
+        for row, record, prediction in zip(rows, records, expected, strict=True):
+            assert (row["Text "], row["label"], float(row["score"])) == tuple(prediction.values()), name
+            assert json.loads(row["tags"]) == record["tags"], name
+            assert row["at"] == record["at"], name  # a number, which is no formula
+            assert str(row["id"]) == str(record["id"]), name
+            assert (float(row["stars"]) if row["stars"] else None) == record["stars"], name
+    assert pq.read_schema("out.parquet").field("stars").type == pa.float64()
+
+
+def test_columns_are_neither_lost_nor_replaced(classifier_folder: Path, s140) -> None:
+    Path("a.csv").write_text("text,label,x,x\nfine,4,1,2\nbad\n@you,0,3,4\n")
+    words = ("predict", classifier_folder, "--input", "a.csv", "--output", "out.csv")
+    result = s140(*words, code=1)
+    assert "The input has a column label already." in result.stderr
+    assert "--prefix predicted_" in result.stderr
+    s140(*words, "--prefix", "new_", "--no-escape-formulas")
+    good, bad, at = csv.DictReader(Path("out.csv").read_text().splitlines())
+    assert [good[name] for name in ("text", "label", "x", "x (2)", "new_error")] == ["fine", "4", "1", "2", ""]
+    assert (bad["text"], bad["label"], bad["new_label"]) == ("bad", "", "")
+    assert "1 columns instead of 4" in bad["new_error"]
+    assert at["text"] == "@you"
+    assert "out.csv exists." in s140(*words, "--prefix", "new_", code=1).stderr
+    s140(*words, "--prefix", "new_", "--overwrite")
+    assert "'@you" in Path("out.csv").read_text()
+
+
+def test_a_column_that_changes_its_type_is_an_error_of_parquet(classifier_folder: Path, s140) -> None:
+    lines = [json.dumps({"text": "fine", "x": 1 if number < 10_000 else "one"}) for number in range(10_002)]
+    Path("a.jsonl").write_text("\n".join(lines))
+    result = s140("predict", classifier_folder, "--input", "a.jsonl", "--output", "out.parquet", code=1)
+    assert "changes its type" in result.stderr
+    assert not Path("out.parquet").exists()
 
 
 def test_scores_are_calibrated_and_unsure_ones_neutral_on_request(
@@ -115,7 +152,10 @@ def test_scores_are_calibrated_and_unsure_ones_neutral_on_request(
         unsure = [score < threshold and "--abstain" in flags for score in scores]
         labels = ["neutral" if is_unsure else label for is_unsure, (label, _) in zip(unsure, plain, strict=True)]
         assert [label for label, _ in predict(*flags)] == labels
-        assert [score for _, score in predict(*flags)] == pytest.approx(scores, rel=1e-4)
+        answers = [score for _, score in predict(*flags)]
+        assert [score is None for score in answers] == unsure
+        pairs = [(answer, score) for answer, score in zip(answers, scores, strict=True) if answer is not None]
+        assert [answer for answer, _ in pairs] == pytest.approx([score for _, score in pairs], rel=1e-4)
     assert 0 < sum(unsure) < len(unsure)
 
 

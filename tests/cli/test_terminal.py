@@ -106,17 +106,19 @@ def test_log_lines(s140, caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.messages == ["as \\x1b[31mred"]
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", "'quoted", "＝1", "plain"])
+@pytest.mark.parametrize("text", ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "'quoted", "＝1", "plain", "-1.5"])
 @pytest.mark.parametrize("label", ["positive", '=HYPERLINK("http://evil.example")'])
 def test_predictions_in_csv_compute_nothing(tmp_path: Path, text: str, label: str) -> None:
     import csv
 
-    from sentiment140_bert.data.texts import FORMULAS, PredictedRow, unescape_cell, write_predictions
+    from sentiment140_bert.data.texts import FORMULAS, Output, PredictedRow, unescape_cell, write_predictions
 
-    write_predictions(tmp_path / "out.csv", [PredictedRow(1, None, text, label, 0.5)], "row")
+    write_predictions(tmp_path / "out.csv", [PredictedRow(1, None, text, label, 0.5)], Output(["row", "text"]))
     with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
         (row,) = csv.DictReader(file)
-    assert not any(cell.startswith(tuple(sign for sign in FORMULAS if sign != "'")) for cell in row.values())
+    assert not any(
+        cell.startswith(tuple(sign for sign in FORMULAS if sign != "'")) for cell in row.values() if cell != "-1.5"
+    )
     assert (unescape_cell(row["text"]), unescape_cell(row["label"])) == (text, label)
 
 

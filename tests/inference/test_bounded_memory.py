@@ -21,10 +21,11 @@ GROUP = 5_000  # rows of a Parquet file that lie together
 # `s140 predict` with a model that takes no memory, in a process of its own, which prints how far its peak is above the
 # memory of the libraries; that differs by 17 MiB from one process to the next.
 PROGRAM = """
+import itertools
 import sys
 from pathlib import Path
 import numpy as np
-from sentiment140_bert.data.texts import read_rows, write_predictions
+from sentiment140_bert.data.texts import plan_output, read_rows, write_predictions
 from sentiment140_bert.inference.classifier import Classifier
 from sentiment140_bert.inference.tokens import Tokenization
 from sentiment140_bert.recipe import DataConfig
@@ -50,8 +51,10 @@ def memory(kind):
 
 
 before = memory("VmRSS")
-rows = predict_rows(classifier, read_rows(sys.argv[1], DataConfig()), 0.0)
-count = write_predictions(Path(sys.argv[2]), rows, "row")
+rows = read_rows(sys.argv[1], DataConfig())
+first = next(rows)
+predictions = predict_rows(classifier, itertools.chain([first], rows), 0.0)
+count = write_predictions(Path(sys.argv[2]), predictions, plan_output([first], DataConfig()))
 print(count, memory("VmHWM") - before)
 """
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("label", "score")
 # From a model folder to a function that gives (label, score) for each text, in order.
-Loader = Callable[[str], Callable[[Iterable[str]], Iterable[tuple[str, float]]]]
+Loader = Callable[[str], Callable[[Iterable[str]], Iterable[tuple[str, float | None]]]]
 
 
 def send_model(session: SparkSession, folder: Path) -> str:
@@ -81,7 +81,7 @@ def make_column(name: str, texts: Column, load: Loader) -> Column:
 
 
 @lru_cache(maxsize=1)
-def _load_once(name: str, load: Loader) -> Callable[[Iterable[str]], Iterable[tuple[str, float]]]:
+def _load_once(name: str, load: Loader) -> Callable[[Iterable[str]], Iterable[tuple[str, float | None]]]:
     _choose_gpu()
     return load(str(_find_model(name)))
 
@@ -194,6 +194,6 @@ def with_predictions(
     return frame.withColumn("s140 prediction", predictions).select(*own, *fields)
 
 
-def _load_predictor(folder: str) -> Callable[[Iterable[str]], Iterable[tuple[str, float]]]:
+def _load_predictor(folder: str) -> Callable[[Iterable[str]], Iterable[tuple[str, float | None]]]:
     """Load the model on a worker."""
     return load_classifier(folder).predict
