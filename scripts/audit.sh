@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Known vulnerabilities in the packages that constraints.txt pins. Asks PyPI's JSON interface; -s osv asks osv.dev.
-# Not part of CI: it needs the network, and finds what was found since, not what a change did. Arguments go to pip-audit.
-# Exit codes: 0: none is known; 1: some are, or a package could not be asked about (which is said, and counts as a failure).
+# Check the packages pinned in constraints.txt for known vulnerabilities, by PyPI's JSON API; with -s osv by osv.dev.
+# Not part of CI: it needs the network, and reports new findings rather than the effect of a change. Arguments go to pip-audit.
+# Exit codes: 0: no known vulnerability; 1: there are some, or a package could not be checked (its name is printed).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -9,6 +9,6 @@ tool=$(mktemp -d)
 trap 'rm -rf "$tool"' EXIT
 python3 -m venv "$tool"
 "$tool/bin/pip" install --quiet --disable-pip-version-check 'pip-audit>=2.10'
-# --strict: without it a package that could not be asked about is left out, and the answer is still 0.
+# --strict: without it a package that could not be checked is skipped, and the exit code is still 0.
 "$tool/bin/pip-audit" -r constraints.txt --no-deps --disable-pip --strict --progress-spinner off "$@"
-echo "$(grep -c '==' constraints.txt) packages asked about: no known vulnerability"
+echo "$(grep -c '==' constraints.txt) packages checked: no known vulnerabilities"

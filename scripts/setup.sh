@@ -12,7 +12,7 @@ for candidate in $python python3.11 python3.12 python3.13 python3; do
   fi
 done
 if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-  echo "Python 3.11 or newer is needed. Install it, or name it: PYTHON=/path/to/python bash $0" >&2
+  echo "Python 3.11 or newer is needed. Install it, or pass its path: PYTHON=/path/to/python bash $0" >&2
   exit 1
 fi
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Kills, damages, faults, dirty and hostile input, in under 20 minutes; prints what was tried, what survived and what was lost.
+# Kills, damage, faults, dirty and hostile input, in under 20 minutes; prints what was tried, survived and lost.
 # bash scripts/torture.sh [--short] [--seed N] [--only "killed at a random moment"]
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh" offline,dev
 
