@@ -23,7 +23,7 @@ from sentiment140_bert.recipe import SECTION_BY_KEY, SECTIONS
 DOCS = Path(__file__).parents[1] / "docs"
 HEAD = """# Commands
 
-Written by `python scripts/commands_page.py` from the commands' own `--help`.
+<!-- Written by python scripts/commands_page.py from the commands' own help. -->
 
 A flag overrides the recipe, which overrides the default. Every command takes `--help`, `--quiet` (no progress) and
 `--json`: one JSON object on stdout, everything else on stderr. [Exit codes](reliability.md#exit-codes).

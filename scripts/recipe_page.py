@@ -13,7 +13,7 @@ from sentiment140_bert.recipe import SECTIONS
 
 HEAD = """# Recipe keys
 
-Written by `python scripts/commands_page.py` from the code.
+<!-- Written by python scripts/commands_page.py from the code. -->
 
 A recipe is a YAML file with the sections below. Every key has a flag with hyphens: `learning_rate` is
 `--learning-rate`, and a `false` is `--no-…`. Each key that `TrainingArguments` has means the same here, and

@@ -16,11 +16,12 @@ from sentiment140_bert.run import RunDir
 
 HEAD = """# Files of a run
 
-Written by `python scripts/commands_page.py` from the code.
+<!-- Written by python scripts/commands_page.py from the code. -->
 
 """
 NOTE = """
-A \\* marks a score: `value`, and mostly `low` and `high`, its 95% interval. NAME is that of a split or the like.
+\\* marks a score: `value` and, unless it is a count, `low` and `high`, its 95% interval. NAME is a split, a baseline or
+the like.
 """
 TABLES = {
     "metrics.json": schemas.Metrics,
@@ -59,7 +60,7 @@ def _walk(schema: Any, place: str, visited: set[Any]) -> Iterator[str]:
         keys.append(f"`{key}`" + "\\*" * is_score)
         if is_typeddict(inner) and not is_score:
             parts.append((inner, inner_place))
-    lead = f"`{place}`: {_first_sentence(schema)}: " if place else "The file: "
+    lead = f"`{place}`: {_first_sentence(schema)}: " if place else "top level: "
     yield list_item(f"{lead}{', '.join(keys)}")
     for inner, inner_place in parts:
         yield from _walk(inner, inner_place, visited)
