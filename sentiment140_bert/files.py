@@ -26,12 +26,28 @@ NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NO_SPACE_MESSAGES = ("No space left on device", "Disk quota exceeded", "File too large", "unexpected pos")
 
 
-def expand_path(name: str) -> Path:
+Place = str | Path  # as callers of the public functions name files, folders and models
+
+
+def to_name(place: Place, what: str = "model") -> str:
+    """Return the text of a path, or of a name that may be none.
+
+    Raises:
+        TypeError: It is neither a text nor a path.
+    """
+    if not isinstance(place, str | os.PathLike):
+        raise TypeError(f"{what} must be a str or a Path, not {type(place).__name__}: {shorten(place)}")
+    return os.fspath(place)
+
+
+def expand_path(place: Place, what: str = "path") -> Path:
     """Return the path that a name stands for, which need not exist.
 
     Raises:
         S140Error: No file can have such a name, or nothing can be found out of it.
+        TypeError: It is neither a text nor a path.
     """
+    name = to_name(place, what)
     path = Path(os.path.expanduser(name))  # noqa: PTH111 - Path's own raises where there is no such user
     try:
         path.exists()

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 
 from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError, first_line
-from sentiment140_bert.files import remove_path
+from sentiment140_bert.files import Place, expand_path, remove_path
 from sentiment140_bert.recipe import Recipe, load_recipe
 from sentiment140_bert.trust import check_folder
 
@@ -25,6 +25,7 @@ EVAL_RESULTS = ".eval_results/sentiment140.yaml"
 TRAINING_ROWS = "training_rows.safetensors"  # hashes of the texts that a model was trained on, next to its weights
 LARGEST_STEP = 2**53  # up to there a float tells whole numbers apart
 Schema = TypeVar("Schema")
+LogEntry = dict[str, float | None]  # of the Trainer: ``step``, and numbers; None stands for one that was not finite
 
 
 @dataclass(frozen=True)
@@ -208,7 +209,7 @@ class RunDir:
         """Return ``published.json``, or an empty dictionary without one."""
         return self.read(self.published, schemas.Publications) if self.published.exists() else {}
 
-    def read_history(self) -> list[dict[str, Any]]:
+    def read_history(self) -> list[LogEntry]:
         """Return the Trainer's log entries, without a last line that a killed process did not finish.
 
         Raises:
@@ -231,14 +232,14 @@ class RunDir:
         return recipe.training.run_name or self.path.resolve().name
 
 
-def saved_recipe(path: Path) -> Recipe:
+def saved_recipe(path: Place) -> Recipe:
     """Return the recipe that a run was started with.
 
     Raises:
         RunError: There is no run.
     """
-    run = RunDir(path)
-    check_folder(path)
+    run = RunDir(expand_path(path))
+    check_folder(run.path)
     if not run.is_run():
         raise RunError(f"There is no run in {path}.", "Name a folder that `s140 train` wrote.")
     return load_recipe(str(run.recipe))
@@ -312,11 +313,8 @@ def read_lines(history: Path) -> list[bytes]:
         raise RunError(f"{history} cannot be read: {error.strerror}.", remedy) from None
 
 
-def parse_entry(line: bytes) -> dict[str, float | None] | None:
-    """Return the log entry in a line, or None without one.
-
-    It holds ``step``, and numbers; None stands for one that was not finite.
-    """
+def parse_entry(line: bytes) -> LogEntry | None:
+    """Return the log entry in a line, or None without one."""
     try:
         entry = json.loads(line.decode("utf-8"))  # bytes may be of other encodings, too
     except (ValueError, RecursionError):

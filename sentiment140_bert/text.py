@@ -29,6 +29,12 @@ def shorten(value: object, longest: int = 200) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
+def to_line(text: str, longest: int = 300) -> str:
+    """Return a text on one line, cut if it is long."""
+    line = " ".join(text.split())
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+
+
 def format_duration(seconds: float) -> str:
     """Return seconds in the unit that a person would choose."""
     if seconds < 90:

@@ -77,10 +77,10 @@ def test_any_sentiment_classifier_is_scored(
     small_bert: Callable[..., Path], labels: tuple[str, ...], assumed: str | None
 ) -> None:
     result = s140.evaluate(str(small_bert(labels=labels)), DataConfig(dataset="sample", max_samples=100))
-    assert result["splits"]["test"]["n"] == 100
-    assert result["splits"]["manual"]["n"] + result["splits"]["manual"]["neutral_left_out"] == 100
-    assert result["splits"]["manual"]["neutral_left_out"] > 0
-    assert (assumed in result["assumed"]) if assumed else result["assumed"] is None
+    assert result.splits["test"]["n"] == 100
+    assert result.splits["manual"]["n"] + result.splits["manual"]["neutral_left_out"] == 100
+    assert result.splits["manual"]["neutral_left_out"] > 0
+    assert (assumed in (result.assumed or "")) if assumed else result.assumed is None
 
 
 def test_prepare_and_train_agree_on_the_data(smallest_run: Path) -> None:

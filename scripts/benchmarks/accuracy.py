@@ -139,7 +139,7 @@ def compare(recipe: Recipe, seeds: int, ways: Sequence[str]) -> dict[str, Any]:
         "rows": {name: split["rows"] for name, split in data[1].report["splits"].items()},
         "training": {key: value for key, value in recipe.to_dict()["training"].items() if key != "report_to"},
         "date": datetime.now(UTC).date().isoformat(),
-        "machine": environment.describe(),
+        "machine": environment.describe_machine(),
         "runs": runs,
         "means": {way: average(scores) for way, scores in by_way.items()},
         "difference": subtract(by_way["package"], by_way["trainer"]) if set(ways) == set(WAYS) else None,

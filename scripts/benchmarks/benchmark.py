@@ -216,7 +216,7 @@ def measure(
         **{name: strip_folders(value) if isinstance(value, str) else value for name, value in settings.items()},
         "rounds": rounds,
         "date": datetime.now(UTC).date().isoformat(),
-        "machine": environment.describe(),
+        "machine": environment.describe_machine(),
         **summarize(chosen, turns, failures, **summary),
     }
 

@@ -47,7 +47,7 @@ values = {name: chosen[name] for name in ("model_name_or_path", "dataset", "repo
 values |= {"max_samples": int(chosen["max_samples"]), "register_model": chosen["register_model"] or None}
 recipe = s140.load_recipe(chosen["recipe"]).with_values(values)
 result = s140.train(recipe, Path(chosen["output_dir"]), overwrite=True)
-print({name: split["accuracy"]["value"] for name, split in result["metrics"]["splits"].items()})
+print({name: split["accuracy"]["value"] for name, split in result.metrics["splits"].items()})
 
 # COMMAND ----------
 
@@ -59,6 +59,6 @@ print({name: split["accuracy"]["value"] for name, split in result["metrics"]["sp
 # COMMAND ----------
 
 scored = s140.spark_predict(
-    chosen["model"] or result["run"], chosen["input_table"], chosen["output_table"], overwrite=True
+    chosen["model"] or result.run, chosen["input_table"], chosen["output_table"], overwrite=True
 )
 print(scored["count"], scored["labels"])

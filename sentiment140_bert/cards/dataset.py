@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Any
 
 from sentiment140_bert import schemas
 from sentiment140_bert.cards import metadata
@@ -13,7 +12,7 @@ from sentiment140_bert.data.corpora import identify_corpus
 from sentiment140_bert.schemas import check_schema
 
 
-def render_dataset_card(data: dict[str, Any], repo_id: str, model_repo_id: str | None) -> str:
+def render_dataset_card(data: schemas.Data, repo_id: str, model_repo_id: str | None) -> str:
     """Return the README of a published dataset.
 
     Args:

@@ -22,10 +22,10 @@ class Facts:
     """Contents of ``recipe.yaml``, ``data.json``, ``environment.json``, ``metrics.json`` and ``tracking.json``."""
 
     recipe: dict[str, Any]
-    data: dict[str, Any]
-    environment: dict[str, Any]
-    metrics: dict[str, Any]
-    tracking: dict[str, Any]
+    data: schemas.Data
+    environment: schemas.Environment
+    metrics: schemas.Metrics
+    tracking: schemas.Tracking
 
     @property
     def base_model(self) -> str | None:
@@ -34,7 +34,7 @@ class Facts:
         return HUB_IDS.get(name, name if self.environment["base_model"]["on_hub"] else None)
 
     @property
-    def published(self) -> dict[str, str] | None:
+    def published(self) -> schemas.PublishedDataset | None:
         """``repo_id`` and ``revision`` of the dataset on the Hub."""
         return self.data.get("published")
 
@@ -61,7 +61,7 @@ def read_facts(folder: Path) -> Facts:
     return check_facts(recipe, run.read_data(), run.read_environment(), run.read_metrics(), tracking)
 
 
-def check_facts(recipe: dict[str, Any], data: Any, environment: Any, metrics: Any, tracking: dict[str, Any]) -> Facts:
+def check_facts(recipe: dict[str, Any], data: Any, environment: Any, metrics: Any, tracking: schemas.Tracking) -> Facts:
     """Return the facts in the contents of these files.
 
     Raises:
@@ -69,8 +69,8 @@ def check_facts(recipe: dict[str, Any], data: Any, environment: Any, metrics: An
     """
     return Facts(
         recipe,
-        dict(check_schema(data, schemas.Data, "data.json")),
-        dict(check_schema(environment, schemas.Environment, "environment.json")),
-        dict(check_schema(metrics, schemas.Metrics, "metrics.json")),
+        check_schema(data, schemas.Data, "data.json"),
+        check_schema(environment, schemas.Environment, "environment.json"),
+        check_schema(metrics, schemas.Metrics, "metrics.json"),
         tracking,
     )

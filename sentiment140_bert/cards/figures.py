@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentiment140_bert import schemas
 from sentiment140_bert.files import write_whole
-from sentiment140_bert.run import CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES
+from sentiment140_bert.run import CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES, LogEntry
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +31,7 @@ def default_style() -> Iterator[None]:
 
 
 @default_style()
-def draw_figures(folder: Path, splits: dict[str, Any], history: list[dict[str, Any]]) -> None:
+def draw_figures(folder: Path, splits: dict[str, schemas.SplitScores], history: list[LogEntry]) -> None:
     """Draw the pictures of a run into ``folder``; the same content gives the same bytes.
 
     Args:
@@ -59,7 +60,7 @@ def _figure(columns: int, height: float = 3.8) -> Figure:
     return figure
 
 
-def _draw_splits(path: Path, splits: dict[str, Any], plot: Any, height: float = 3.8) -> None:
+def _draw_splits(path: Path, splits: dict[str, schemas.SplitScores], plot: Any, height: float = 3.8) -> None:
     figure = _figure(len(splits), height)
     for axes, (name, split) in zip(figure.axes, splits.items(), strict=True):
         axes.set_title(f"{name} ({split['n']:,} tweets)", fontsize=10)
@@ -72,9 +73,9 @@ def _save(figure: Figure, path: Path) -> None:
         figure.savefig(temporary, format="png", metadata={"Software": None})
 
 
-def _draw_confusion(axes: Axes, split: dict[str, Any]) -> None:
-    names = (("true_negative", "false_positive"), ("false_negative", "true_positive"))
-    counts = [[split[name]["value"] for name in row] for row in names]
+def _draw_confusion(axes: Axes, split: schemas.SplitScores) -> None:
+    rows = (("true_negative", "false_positive"), ("false_negative", "true_positive"))
+    counts = [[score["value"] for name in row if (score := schemas.get_score(split, name))] for row in rows]
     shares = [[count / max(1, sum(row)) for count in row] for row in counts]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for y, row in enumerate(counts):
@@ -87,14 +88,14 @@ def _draw_confusion(axes: Axes, split: dict[str, Any]) -> None:
     axes.set_ylabel("label (shares are of each row)")
 
 
-def _draw_calibration(axes: Axes, split: dict[str, Any]) -> None:
+def _draw_calibration(axes: Axes, split: schemas.SplitScores) -> None:
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfect")
-    for kind, label, colour, marker in (
-        ("calibration", "uncalibrated", BLUE, "o"),
-        ("calibrated", "with temperature", ORANGE, "s"),
+    for calibration, label, colour, marker in (
+        (split["calibration"], "uncalibrated", BLUE, "o"),
+        (split["calibrated"], "with temperature", ORANGE, "s"),
     ):
-        bins = split[kind]["bins"]
-        error = split[kind]["expected_calibration_error"]["value"]
+        bins = calibration["bins"]
+        error = calibration["expected_calibration_error"]["value"]
         predicted, observed = ([place[name] for place in bins] for name in ("predicted", "observed"))
         axes.plot(
             predicted,
@@ -109,7 +110,7 @@ def _draw_calibration(axes: Axes, split: dict[str, Any]) -> None:
     axes.legend(fontsize=8, loc="upper left")
 
 
-def _draw_risk_coverage(axes: Axes, split: dict[str, Any]) -> None:
+def _draw_risk_coverage(axes: Axes, split: schemas.SplitScores) -> None:
     points = split["risk_coverage"]
     coverage, risk = ([point[name] for point in points] for name in ("coverage", "risk"))
     axes.plot(coverage, risk, color=BLUE, marker="o", markersize=3, linewidth=1, label="most confident first")
@@ -122,7 +123,7 @@ def _draw_risk_coverage(axes: Axes, split: dict[str, Any]) -> None:
     axes.legend(fontsize=8, loc="upper left")
 
 
-def _draw_slices(axes: Axes, split: dict[str, Any]) -> None:
+def _draw_slices(axes: Axes, split: schemas.SplitScores) -> None:
     """Draw a point with its interval for each slice; filled and orange where it is significantly worse."""
     for at, part in enumerate(split["slices"]):
         accuracy = part["accuracy"]
@@ -150,7 +151,7 @@ def _shorten(name: str) -> str:
     return plain if len(plain) <= 28 else f"{plain[:27]}…"
 
 
-def _draw_losses(axes: Axes, history: list[dict[str, Any]]) -> None:
+def _draw_losses(axes: Axes, history: list[LogEntry]) -> None:
     for name, label, colour in (("loss", "training", BLUE), ("eval_loss", "validation", ORANGE)):
         points = [(entry["step"], entry[name]) for entry in history if entry.get(name) is not None]
         axes.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=3, linewidth=1, label=label)
@@ -158,7 +159,7 @@ def _draw_losses(axes: Axes, history: list[dict[str, Any]]) -> None:
     axes.legend(fontsize=8)
 
 
-def _draw_accuracies(axes: Axes, history: list[dict[str, Any]]) -> None:
+def _draw_accuracies(axes: Axes, history: list[LogEntry]) -> None:
     points = [(entry["step"], entry["eval_accuracy"]) for entry in history if entry.get("eval_accuracy") is not None]
     axes.plot(*(zip(*points, strict=True) if points else ([], [])), color=ORANGE, marker="o", markersize=4, linewidth=1)
     axes.set(xlabel="step", ylabel="validation accuracy")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from sentiment140_bert import schemas
 from sentiment140_bert.cards.facts import Facts
 from sentiment140_bert.data.corpora import identify_corpus, identify_source
 from sentiment140_bert.recipe import SCORES
@@ -57,7 +58,7 @@ def find_dataset_id(facts: Facts) -> str | None:
     return _find_hub_id(facts.data["sources"]["training"])
 
 
-def _find_hub_id(source: dict[str, Any]) -> str | None:
+def _find_hub_id(source: schemas.Source) -> str | None:
     return source["name"] if source["on_hub"] else identify_source(source).hub_id
 
 
@@ -95,11 +96,11 @@ def _list_results(facts: Facts) -> list[EvalResult]:
             task_name="Sentiment analysis",
             **_locate_split(facts, name),
             metric_type=metric,
-            metric_value=float(split[metric]["value"]),
+            metric_value=float(score["value"]),
         )
         for name, split in facts.metrics["splits"].items()
         for metric in SCORES
-        if name in HEADLINES and metric in split
+        if name in HEADLINES and (score := schemas.get_score(split, metric))
     ]
 
 
@@ -147,7 +148,7 @@ def format_eval_results(facts: Facts) -> str | None:
     return str(yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False)) if entries else None
 
 
-def describe_dataset(data: dict[str, Any]) -> dict[str, Any]:
+def describe_dataset(data: schemas.Data) -> dict[str, Any]:
     """Return a dataset card's front matter.
 
     Args:

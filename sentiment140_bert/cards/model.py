@@ -11,14 +11,16 @@ from typing import Any
 from urllib.parse import quote
 
 from markupsafe import Markup
+from typing_extensions import TypedDict
 
+from sentiment140_bert import schemas
 from sentiment140_bert.cards import facts as card_facts
 from sentiment140_bert.cards import merge, metadata
 from sentiment140_bert.cards.facts import Facts
 from sentiment140_bert.cards.markup import render
 from sentiment140_bert.data.corpora import add_description, list_decided_keys
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.files import hash_file, write_json, write_text, write_whole
+from sentiment140_bert.files import Place, expand_path, hash_file, write_json, write_text, write_whole
 from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.recipe import SCORES, CardConfig, Recipe
 from sentiment140_bert.recipe.privacy import make_public
@@ -45,7 +47,13 @@ PUBLISHED: tuple[str, ...] = ("config.json", "model*.safetensors", "model.safete
 PUBLISHED += ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt")
 
 
-def card(path: Path, repo_id: str | None = None, description: CardConfig | None = None) -> dict[str, Any]:
+class CardFile(TypedDict):
+    """The path of a card."""
+
+    card: str
+
+
+def card(path: Place, repo_id: str | None = None, description: CardConfig | None = None) -> CardFile:
     """Write a finished run's model card, and everything else that is published with the weights, into its model folder.
 
     Args:
@@ -53,20 +61,17 @@ def card(path: Path, repo_id: str | None = None, description: CardConfig | None 
         repo_id: Model id on the Hub, for the card.
         description: What the publisher says about the tweets; it is kept in ``data.json``.
 
-    Returns:
-        ``card``, its path.
-
     Raises:
         RunError: The run is not finished, or was scored with other weights.
     """
     from sentiment140_bert.hub import publish
 
-    run = RunDir(path)
+    run = RunDir(expand_path(path))
     if repo_id is not None:
         publish.check_name(repo_id, "--repo-id")
     metrics = read_scores(run)
-    with lock_folder(path, "writing its card"):
-        data = add_description({**run.read_data()}, description)
+    with lock_folder(run.path, "writing its card"):
+        data = add_description(run.read_data(), description)
         collect_files(run, metrics, repo_id, read_card(run), data)  # raises before anything is written
         save_description(run, description)
         redraw_figures(run, metrics)
@@ -76,7 +81,7 @@ def card(path: Path, repo_id: str | None = None, description: CardConfig | None 
 
 def save_description(run: RunDir, description: CardConfig | None) -> bool:
     """Keep what the publisher says about the tweets in ``data.json``; return True if that is new."""
-    before: dict[str, Any] = {**run.read_data()}
+    before = run.read_data()
     data = add_description(before, description)
     if data != before:
         write_json(run.data, data)
@@ -125,7 +130,7 @@ def _find_tracking_url(facts: Facts) -> Markup | None:
     return links[0] if links else None
 
 
-def read_scores(run: RunDir) -> dict[str, Any]:
+def read_scores(run: RunDir) -> schemas.Scores:
     """Return ``metrics.json`` of a finished run whose weights are those that were scored.
 
     Raises:
@@ -137,7 +142,7 @@ def read_scores(run: RunDir) -> dict[str, Any]:
             f"The run in {run.path} is not finished: it has no {'scores' if run.weights.is_file() else 'model'} yet.",
             "Finish it with `s140 train --resume`, or score it with `s140 evaluate RUN`.",
         )
-    metrics: dict[str, Any] = {**run.read_metrics()}
+    metrics = run.read_metrics()
     if metrics.get("weights_sha256") != hash_file(run.weights):
         raise RunError(
             f"The scores in {run.metrics} are not those of the weights in {run.model} (sha256 differs).",
@@ -146,14 +151,14 @@ def read_scores(run: RunDir) -> dict[str, Any]:
     return metrics
 
 
-def redraw_figures(run: RunDir, metrics: dict[str, Any]) -> None:
+def redraw_figures(run: RunDir, metrics: schemas.Scores) -> None:
     """Draw the run's pictures again."""
     from sentiment140_bert.cards import figures
 
     figures.draw_figures(run.figures, metrics["splits"], run.read_history())
 
 
-def write_model_folder(run: RunDir, metrics: dict[str, Any], repo_id: str | None = None) -> None:
+def write_model_folder(run: RunDir, metrics: schemas.Scores, repo_id: str | None = None) -> None:
     """Write everything that is published with the weights next to them; a card's hand-written parts are kept."""
     repo_id = repo_id or read_pushes(run).get("model", {}).get("repo_id")
     for name, content in collect_files(run, metrics, repo_id, read_card(run)).items():
@@ -167,10 +172,10 @@ def write_model_folder(run: RunDir, metrics: dict[str, Any], repo_id: str | None
 
 def collect_files(
     run: RunDir,
-    metrics: dict[str, Any],
+    metrics: schemas.Scores,
     repo_id: str | None,
     card_before: str | None,
-    data: dict[str, Any] | None = None,
+    data: schemas.Data | None = None,
 ) -> Files:
     """Return everything that is published of a model: path in the repository to a file or its content.
 
@@ -186,7 +191,7 @@ def collect_files(
     """
     from sentiment140_bert import tracking
 
-    recipe, data = saved_recipe(run.path), data or {**run.read_data()}
+    recipe, data = saved_recipe(run.path), data or run.read_data()
     tracked, environment = tracking.public_state(run), run.read_environment()
     base = environment.get("base_model")
     public_recipe = make_public(recipe, base.get("name") if isinstance(base, dict) else None)
@@ -200,7 +205,7 @@ def collect_files(
         raise RunError(f"The front matter of the card is not valid YAML: {error}.", f"Correct it: {run.card}") from None
     files: Files = {file.name: file for pattern in PUBLISHED for file in sorted(run.model.glob(pattern))}
     files |= {f"figures/{picture.name}": picture for picture in pictures}
-    contents = {"metrics.json": metrics, "data.json": data, "environment.json": facts.environment}
+    contents: dict[str, object] = {"metrics.json": metrics, "data.json": data, "environment.json": facts.environment}
     contents |= {"tracking.json": tracked} if tracked else {}
     files |= {name: to_json(content) for name, content in contents.items()}
     files |= {"README.md": text.encode(), "recipe.yaml": public_recipe.to_yaml().encode()}
@@ -228,7 +233,7 @@ def read_card(run: RunDir) -> str | None:
         raise RunError(f"{run.card} is damaged: {error}.", "Correct or remove it.") from None
 
 
-def read_pushes(run: RunDir) -> dict[str, Any]:
+def read_pushes(run: RunDir) -> schemas.Publications:
     """Return the content of ``published.json``: where the run's dataset and model were published before."""
     return run.read_publications()
 

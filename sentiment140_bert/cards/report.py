@@ -14,17 +14,18 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
+from sentiment140_bert import schemas
 from sentiment140_bert.cards import charts
 from sentiment140_bert.cards.facts import Facts
 from sentiment140_bert.cards.markup import clean_controls, flatten, read_template
 from sentiment140_bert.cards.metadata import HEADLINES
 from sentiment140_bert.cards.model import LABELS
+from sentiment140_bert.models.labels import CLASSES_IN_ORDER, LABEL_NAMES
 from sentiment140_bert.recipe import SCORES
 from sentiment140_bert.schemas import BASELINES
 
 HELD_OUT = ("test", "manual")  # chosen by nothing; validation chose the checkpoint
 ORDER = (*HELD_OUT, "validation")
-CLASSES = ("negative", "neutral", "positive")  # as three_way.matrix has them
 LEAKS = {
     "exact": "equal to a training tweet",
     "near": "nearly equal to a training tweet",
@@ -98,7 +99,7 @@ def render_report(facts: Facts, title: str, mistakes: Sequence[Mistake], wrong: 
         names=LABELS,
         baselines=BASELINES,
         leaks=LEAKS,
-        classes=CLASSES,
+        classes=[LABEL_NAMES[label] for label in CLASSES_IN_ORDER],
         mistakes=sorted(mistakes, key=lambda mistake: -mistake.confidence),
         wrong={name: wrong[name] for name in scored if name in wrong},
         listed={name: sum(mistake.split == name for mistake in mistakes) for name in wrong},
@@ -201,7 +202,7 @@ def format_p_value(number: float) -> str:
     return f"p = {number:.2f}" if number >= 0.1 else f"p = {number:.3f}"
 
 
-def draw_headline(split: dict[str, Any]) -> Markup:
+def draw_headline(split: schemas.SplitScores) -> Markup:
     """Draw the model's accuracy above those of the baselines."""
     baselines = split["baselines"]
     rows = {"model": split["accuracy"]}
@@ -210,17 +211,17 @@ def draw_headline(split: dict[str, Any]) -> Markup:
     return charts.draw_strip([(name, *_find_ends(score)) for name, score in rows.items()], f"Accuracy: {label}")
 
 
-def find_slice_start(slices: Sequence[dict[str, Any]]) -> float:
+def find_slice_start(slices: Sequence[schemas.Slice]) -> float:
     """Return the beginning of the axis for all slices of a split."""
     return min([0.9, *(int(10 * _find_ends(part["accuracy"])[0]) / 10 for part in slices)])
 
 
-def draw_slice(part: dict[str, Any], overall: Any, start: float) -> Markup:
+def draw_slice(part: schemas.Slice, overall: Any, start: float) -> Markup:
     """Draw a slice's accuracy next to that of all tweets."""
     return charts.draw_whisker(*_find_ends(part["accuracy"]), get_value(overall), start)
 
 
-def draw_reliability(name: str, split: dict[str, Any]) -> Markup:
+def draw_reliability(name: str, split: schemas.SplitScores) -> Markup:
     """Draw the calibration before and after the temperature."""
     before, after = (
         [(place["predicted"], place["observed"]) for place in split[key]["bins"]]
@@ -229,7 +230,7 @@ def draw_reliability(name: str, split: dict[str, Any]) -> Markup:
     return charts.draw_reliability(before, after, f"Reliability on {name}: observed share over predicted probability")
 
 
-def draw_coverage(name: str, split: dict[str, Any]) -> Markup:
+def draw_coverage(name: str, split: schemas.SplitScores) -> Markup:
     """Draw risk by coverage, with the place of the abstain threshold where it leaves any tweet."""
     abstaining = split["abstaining"]
     chosen = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import cloup
@@ -12,6 +12,10 @@ import cloup
 from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import output_options, recipe_option, recipe_options, resolve_recipe, set_option
 from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
+
+if TYPE_CHECKING:
+    from sentiment140_bert.platforms.doctor.checkup import Checkup, Choice, ExaminedMachine
+    from sentiment140_bert.platforms.doctor.probe import JobEstimate
 
 
 @cloup.command(cls=Command)
@@ -50,7 +54,7 @@ def doctor(
     click.get_current_context().exit(0 if report["ready"] else 1)
 
 
-def _list_sections(report: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+def _list_sections(report: Checkup) -> Iterator[tuple[str, list[str]]]:
     yield "machine", list(_describe_machine(report["machine"]))
     disk, trackers = report["disk"], report["trackers"]
     needed = f", the job needs {_format_gib(disk['needed'])}" if disk["needed"] else ""
@@ -78,7 +82,7 @@ def _list_sections(report: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
     yield "verdict", ["ready"] if report["ready"] else [f"not ready: {problem}" for problem in report["problems"]]
 
 
-def _describe_machine(machine: dict[str, Any]) -> Iterator[str]:
+def _describe_machine(machine: ExaminedMachine) -> Iterator[str]:
     memory = f", {_format_gib(machine['memory'])} memory" if machine["memory"] else ""
     yield f"{machine['cpu']}, {machine['cores']} cores{memory}; {machine['system']}, Python {machine['python']}"
     build = f"CUDA {machine['torch_cuda']}" if machine["torch_cuda"] else "CPU"
@@ -95,14 +99,14 @@ def _describe_machine(machine: dict[str, Any]) -> Iterator[str]:
         yield f"NVIDIA driver {driver['version']}, up to CUDA {driver['cuda'] or 'unknown'}"
 
 
-def _describe_choice(choice: dict[str, Any]) -> Iterator[str]:
+def _describe_choice(choice: Choice) -> Iterator[str]:
     yield f"precision {choice['precision']} ({choice['why']}), optimizer {choice['optim']}, 1 process"
     size, accumulated = choice["per_device_train_batch_size"], choice["gradient_accumulation_steps"]
     smaller = ", halved where it does not fit" if choice["auto_find_batch_size"] else ""
     yield f"batch {size}{smaller}, {accumulated} accumulated: {size * accumulated} tweets a step"
 
 
-def _describe_probe(probe: dict[str, Any]) -> Iterator[str]:
+def _describe_probe(probe: JobEstimate) -> Iterator[str]:
     from sentiment140_bert.text import format_duration
 
     job, seconds, batch, usage = probe["job"], probe["seconds"], probe["batch"], probe["usage"]
@@ -124,5 +128,5 @@ def _describe_probe(probe: dict[str, Any]) -> Iterator[str]:
     yield "; ".join(["random weights of the model's shape", *probe["assumed"]])
 
 
-def _format_gib(mib: int) -> str:
+def _format_gib(mib: float) -> str:
     return f"{mib / 1024:.1f} GiB"

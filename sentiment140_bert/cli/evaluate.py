@@ -72,16 +72,18 @@ def evaluate(
         import sentiment140_bert
 
         data = resolve_recipe(None, flags).data if flags["dataset"] else None
-        result: Mapping[str, Any]
+        result: Any
         if len(model) > 1:
             comparison = sentiment140_bert.compare(model, data, model_revision=model_revision, differences=differences)
             result, show = comparison, partial(print_comparison, comparison, differences)
         else:
             if data:
-                result = sentiment140_bert.evaluate(model[0], data, model_revision, backend)
+                scores = sentiment140_bert.evaluate(model[0], data, model_revision, backend)
+                result, splits = scores.to_dict(), scores.splits
             else:
                 result = sentiment140_bert.evaluate_run(Path(model[0]))
-            show = partial(print_scores if every_score else print_summary, result["splits"])
+                splits = result["splits"]
+            show = partial(print_scores if every_score else print_summary, splits)
     if output:
         write_json(output, result)
     if as_json:

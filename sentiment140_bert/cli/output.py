@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 import click
 
+from sentiment140_bert import schemas
 from sentiment140_bert.machine.facts import check_memory
 from sentiment140_bert.progress import is_quiet
 from sentiment140_bert.text import escape_hidden, escape_hidden_json
@@ -44,6 +45,7 @@ def print_json(content: Any) -> None:
     Where stdout takes no UTF-8, all but ASCII is escaped.
     """
     encoding = codecs.lookup(sys.stdout.encoding or "utf-8").name
+    content = content.to_dict() if hasattr(content, "to_dict") else content
     text = json.dumps(content, ensure_ascii=not encoding.startswith("utf"), allow_nan=False)
     click.echo(escape_hidden_json(text), file=sys.stdout)
 
@@ -92,7 +94,7 @@ def _format_cell(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else escape_hidden(str(value))
 
 
-def print_usage(training: dict[str, Any]) -> None:
+def print_usage(training: schemas.Training) -> None:
     """Print the memory that training used, and advice."""
     from sentiment140_bert.machine.usage import list_advice
 

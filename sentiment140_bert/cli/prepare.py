@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import cloup
@@ -9,6 +10,7 @@ import cloup
 from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import output_options, recipe_option, recipe_options, resolve_recipe
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
+from sentiment140_bert.text import to_line
 
 if TYPE_CHECKING:
     from sentiment140_bert.data.reading import Preview
@@ -56,16 +58,18 @@ def prepare(recipe: str | None, dry_run: bool, as_json: bool, **flags: Any) -> N
         import sentiment140_bert
 
         preview = sentiment140_bert.preview(chosen) if dry_run else None
-        report = {} if dry_run else sentiment140_bert.prepare(chosen)
+        report = None if dry_run else sentiment140_bert.prepare(chosen)
     if preview:
         print_preview(preview, as_json)
+    if report is None:
         return
     if as_json:
         print_json(report)
         return
-    for role, source in report["sources"].items():
-        kind = source["encoding"] or "table"
-        say(f"{role}: {source['name']}  {source['rows']:,} rows, labels {source['labels']}, {kind}")
+    for role, source in (("training", report["sources"]["training"]), ("manual", report["sources"].get("manual"))):
+        if source:
+            kind = source["encoding"] or "table"
+            say(f"{role}: {source['name']}  {source['rows']:,} rows, labels {source['labels']}, {kind}")
     print_table([[text, report["steps"][step]] for step, text in STEPS.items() if step in report["steps"]])
     say()
     quantiles = ("p50", "p90", "p99", "max", "truncated")
@@ -73,7 +77,7 @@ def prepare(recipe: str | None, dry_run: bool, as_json: bool, **flags: Any) -> N
         [
             name,
             *(split.get(count) for count in ("rows", "negative", "positive", "neutral")),
-            *(split["token_length"][quantile] for quantile in quantiles),
+            *map({**split["token_length"]}.get, quantiles),
         ]
         for name, split in report["splits"].items()
     ]
@@ -86,7 +90,7 @@ def prepare(recipe: str | None, dry_run: bool, as_json: bool, **flags: Any) -> N
     say("nothing to do: loaded from the cache" if report["cached"]["tokens"] else f"kept in {report['folder']}")
 
 
-def print_leakage(leakage: dict[str, dict[str, int | None]]) -> None:
+def print_leakage(leakage: Mapping[str, Any]) -> None:
     """Print the number of rows that each split shares with the train split."""
     if leakage:
         say("\nshared with train:")
@@ -107,10 +111,4 @@ def print_preview(preview: Preview, as_json: bool) -> None:
         say(f"\nrow {row['row']}: {row['label']}")
         for name in ("text", "user", "time", "topic"):
             if row[name] is not None:
-                say(f"  {name:5}  {shorten(row[name] or '')}")
-
-
-def shorten(text: str, longest: int = 300) -> str:
-    """Return a text on one line."""
-    line = " ".join(text.split())
-    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+                say(f"  {name:5}  {to_line(row[name] or '')}")

@@ -14,6 +14,7 @@ from sentiment140_bert.cli.options import output_options, recipe_options, resolv
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 from sentiment140_bert.errors import HubError
 from sentiment140_bert.recipe import CardConfig
+from sentiment140_bert.results import PushResult
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 OPTIONS: tuple[Decorator, ...] = (
@@ -89,22 +90,22 @@ def push_to_hub(
         print_published(result)
 
 
-def print_files(result: dict[str, Any]) -> None:
+def print_files(result: PushResult) -> None:
     """Print what a push would publish."""
-    for kind, target in result.items():
-        say(f"{kind} {target['repo_id']}: {len(target['files'])} files, {sum(target['files'].values()):,} bytes")
-        print_table([[f"  {name}", size] for name, size in target["files"].items()])
+    for kind, target in (result.files or {}).items():
+        say(f"{kind} {target.repo_id}: {len(target.files)} files, {sum(target.files.values()):,} bytes")
+        print_table([[f"  {name}", size] for name, size in target.files.items()])
     say("nothing was published (--dry-run)")
 
 
-def print_published(result: dict[str, Any]) -> None:
+def print_published(result: PushResult) -> None:
     """Print what a push published."""
-    for kind, pushed in result.items():
-        visibility = "private" if pushed["private"] else "public"
-        state = f"commit {pushed['commit'][:12]}" if pushed["changed"] else "no changes, no commit"
-        say(f"{kind:8}{pushed['url']}  ({visibility}; {state})")
-        if pushed["pr_url"]:
-            say(f"        pull request: {pushed['pr_url']}")
-    if "model" in result:
-        say(f'use     pipeline("text-classification", model="{result["model"]["repo_id"]}", truncation=True)')
-        say(f"check   s140 verify {result['model']['repo_id']}")
+    for pushed in filter(None, (result.dataset, result.model)):
+        visibility = "private" if pushed.private else "public"
+        state = f"commit {pushed.commit[:12]}" if pushed.changed else "no changes, no commit"
+        say(f"{pushed.kind:8}{pushed.url}  ({visibility}; {state})")
+        if pushed.pr_url:
+            say(f"        pull request: {pushed.pr_url}")
+    if result.model:
+        say(f'use     pipeline("text-classification", model="{result.model.repo_id}", truncation=True)')
+        say(f"check   s140 verify {result.model.repo_id}")

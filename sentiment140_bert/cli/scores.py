@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.cli.output import print_table, say
 from sentiment140_bert.recipe import SCORES
-from sentiment140_bert.schemas import BASELINES
+from sentiment140_bert.schemas import BASELINES, Calibration, Score, SplitScores, get_limits, get_score
 
 if TYPE_CHECKING:
     from sentiment140_bert.evaluation.compare import ModelComparison
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TITLES = {"manual": "hand-labelled"}
 HEADLINE = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
 COUNTS = ("true_negative", "false_positive", "false_negative", "true_positive")
-Splits = dict[str, dict[str, Any]]
+Splits = Mapping[str, SplitScores]
 
 
 def print_summary(splits: Splits) -> None:
@@ -26,7 +26,7 @@ def print_summary(splits: Splits) -> None:
     scored = {name: split for name, split in splits.items() if split["n"]}
     shown = {name: split for name, split in scored.items() if name in ("test", "manual")} or scored
     columns = list(shown.values())
-    rows = [_row(title, columns, lambda split, key=key: split.get(key)) for key, title in HEADLINE.items()]
+    rows = [_row(title, columns, lambda split, key=key: get_score(split, key)) for key, title in HEADLINE.items()]
     for baseline, title in BASELINES.items():
         rows.append(_row(title, columns, lambda split, name=baseline: _baseline(split, name, "accuracy")))
     print_table(
@@ -73,9 +73,9 @@ def print_scores(splits: Splits) -> None:
     """Print the scores of each split as a column, and remarks on them."""
     columns = list(splits.values())
     rows: list[list[object]] = [["tweets", *(f"{split['n']:,}" for split in columns)]]
-    rows += [_row(name.replace("_", " "), columns, lambda split, name=name: split.get(name)) for name in SCORES]
-    rows.append(_row("calibration error", columns, lambda split: _error(split, "calibration")))
-    rows.append(_row("… calibrated", columns, lambda split: _error(split, "calibrated")))
+    rows += [_row(name.replace("_", " "), columns, lambda split, name=name: get_score(split, name)) for name in SCORES]
+    rows.append(_row("calibration error", columns, lambda split: _error(split.get("calibration"))))
+    rows.append(_row("… calibrated", columns, lambda split: _error(split.get("calibrated"))))
     for name, title in BASELINES.items():
         for key, label in (("accuracy", title), ("lift", "… the model beats it by")):
             rows.append(_row(label, columns, lambda split, name=name, key=key: _baseline(split, name, key)))
@@ -92,32 +92,32 @@ def print_scores(splits: Splits) -> None:
         _print_remarks(name, split)
 
 
-def _row(label: str, columns: list[dict[str, Any]], value_of: Callable[..., Any]) -> list[object]:
+def _row(label: str, columns: list[SplitScores], value_of: Callable[..., Any]) -> list[object]:
     return [label, *(_with_limits(value_of(split)) for split in columns)]
 
 
-def _with_limits(score: dict[str, float] | None) -> str:
+def _with_limits(score: Score | None) -> str:
     if not score:
         return ""
-    limits = f" [{score['low']:.3f}, {score['high']:.3f}]" if "low" in score else ""
-    return f"{score['value']:.4f}{limits}"
+    limits = get_limits(score)
+    return f"{score['value']:.4f}" + (f" [{limits[0]:.3f}, {limits[1]:.3f}]" if limits else "")
 
 
-def _error(split: dict[str, Any], kind: str) -> dict[str, float] | None:
-    calibration: dict[str, Any] = split.get(kind, {})
-    return calibration.get("expected_calibration_error")
+def _error(calibration: Calibration | None) -> Score | None:
+    return calibration["expected_calibration_error"] if calibration else None
 
 
-def _baseline(split: dict[str, Any], name: str, key: str) -> dict[str, float] | None:
-    baseline: dict[str, Any] = split.get("baselines", {}).get(name, {})
-    return baseline.get(key)
+def _baseline(split: SplitScores, name: str, key: str) -> Score | None:
+    baseline = split.get("baselines", {}).get(name)
+    return baseline["accuracy" if key == "accuracy" else "lift"] if baseline else None
 
 
-def _count(split: dict[str, Any], name: str) -> str:
-    return f"{split[name]['value']:,}" if name in split else ""
+def _count(split: SplitScores, name: str) -> str:
+    score = get_score(split, name)
+    return f"{score['value']:,}" if score else ""
 
 
-def _print_remarks(name: str, split: dict[str, Any]) -> None:
+def _print_remarks(name: str, split: SplitScores) -> None:
     from sentiment140_bert.evaluation.intervals import SIGNIFICANT
 
     for baseline, lift in split.get("baselines", {}).items():
@@ -133,7 +133,7 @@ def _print_remarks(name: str, split: dict[str, Any]) -> None:
     _print_leakage(name, split)
 
 
-def _print_leakage(name: str, split: dict[str, Any]) -> None:
+def _print_leakage(name: str, split: SplitScores) -> None:
     leakage = split.get("leakage")
     if leakage and (leakage["exact"] or leakage["near"]):
         near = "near ones are not known" if leakage["near"] is None else f"{leakage['near']:,} more nearly"

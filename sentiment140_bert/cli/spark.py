@@ -12,6 +12,7 @@ from sentiment140_bert.cli.options import output_options
 from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
 from sentiment140_bert.cli.train import train as train_in_one_process
 from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.results import TrainResult
 
 
 @cloup.group()
@@ -39,7 +40,7 @@ def train(
     have, such as /Volumes.
     """
 
-    def train_in_processes(recipe: Recipe, output_dir: Path, **options: Any) -> dict[str, Any]:
+    def train_in_processes(recipe: Recipe, output_dir: Path, **options: Any) -> TrainResult:
         from sentiment140_bert.platforms.spark.train import spark_train
 
         settings = {"num_processes": num_processes, "local_mode": local_mode, "use_gpu": use_gpu}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 import cloup
@@ -11,6 +11,9 @@ import cloup
 from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import output_options
 from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
+
+if TYPE_CHECKING:
+    from sentiment140_bert.experiments.label_issues.suspects import SuspectsResult
 
 
 @cloup.command(cls=Command)
@@ -59,7 +62,7 @@ def suspects(
         _print(result)
 
 
-def _print(result: dict[str, Any]) -> None:
+def _print(result: SuspectsResult) -> None:
     by, output = result["by"], result["output"]
     say(f"checked     {result['looked_at']:,} training tweets; {result['folds']} folds, by {by}")
     say(f"predictions agree with {result['accuracy']:.1%} of the labels")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 import cloup
@@ -11,6 +11,7 @@ import cloup
 from sentiment140_bert.cli.options import output_options
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 from sentiment140_bert.recipe import TRACKERS
+from sentiment140_bert.results import TrackedAt
 
 run_argument = click.argument("run", type=click.Path(path_type=Path))
 
@@ -52,7 +53,7 @@ def sync(run: Path, report_to: tuple[str, ...], as_json: bool) -> None:
     print_trackers(result, as_json)
 
 
-def print_trackers(trackers: dict[str, Any], as_json: bool) -> None:
+def print_trackers(trackers: Mapping[str, TrackedAt], as_json: bool) -> None:
     """Print each tracker's run, address, and what was not sent yet."""
     if as_json:
         print_json(trackers)

@@ -15,6 +15,7 @@ from sentiment140_bert.cli.output import print_json, print_usage, say, stdout_ke
 from sentiment140_bert.cli.push_to_hub import destination_options, print_published
 from sentiment140_bert.cli.scores import print_summary
 from sentiment140_bert.errors import RunError
+from sentiment140_bert.results import TrainResult
 
 
 @cloup.command(
@@ -81,7 +82,7 @@ def train(
             push_to=destination if push else None,
             arguments_given=click.get_current_context().meta["arguments"],
         )
-    if not result:  # one of several processes; the main one reports
+    if not result.is_main:  # one of several processes; the main one reports
         return
     if as_json:
         print_json(result)
@@ -89,25 +90,25 @@ def train(
         _print_result(result)
 
 
-def _print_result(result: dict[str, Any]) -> None:
-    training, run = result["training"], shlex.quote(str(result["run"]))
+def _print_result(result: TrainResult) -> None:
+    training, run = result.training, shlex.quote(str(result.run))
     say(
         f"\ntrained {training['steps']:,} steps in {training['seconds']:,.0f} s, "
         f"{training['tweets_per_second']:,.0f} tweets/s; best step: {training['best_step'] or training['steps']:,}\n"
     )
-    print_summary(result["metrics"]["splits"])
+    print_summary(result.metrics["splits"])
     print_usage(training)
-    say(f"\nmodel  {shlex.quote(str(result['model']))}")
-    for name, state in result["tracked"].items():
+    say(f"\nmodel  {shlex.quote(str(result.model))}")
+    for name, state in (result.tracked or {}).items():
         if state["url"]:
             say(f"{name:<6} {state['url']}")
         if state["unsent"]:
             say(f"{name} does not have everything; later: s140 track sync {run}")
-    if repository := result["checkpoints"]:
+    if repository := result.checkpoints:
         say(f"kept   {repository['newest'] or 'nothing'} in {repository['url']}")
         say(f"       the run is finished and no longer needs it: hf repos delete {repository['repo_id']}")
-    if result["published"]:
-        print_published(result["published"])
+    if result.published:
+        print_published(result.published)
     say(f"""
 next   s140 predict {run} "what a lovely surprise"
        s140 report {run}          # scores and wrong predictions as a page

@@ -11,6 +11,7 @@ import cloup
 from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import output_options, recipe_option, recipe_options, resolve_recipe, set_option
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
+from sentiment140_bert.experiments.tune import PRUNERS, SAMPLERS
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]
@@ -37,12 +38,10 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
 @cloup.option(
     "--study-name", help="Name of the study in the store.  [default: the name of OUTPUT when the study started]"
 )
-@cloup.option(
-    "--sampler", type=click.Choice(["tpe", "random"]), default="tpe", show_default=True, help="How to choose values."
-)
+@cloup.option("--sampler", type=click.Choice(SAMPLERS), default="tpe", show_default=True, help="How to choose values.")
 @cloup.option(
     "--pruner",
-    type=click.Choice(["median", "hyperband", "none"]),
+    type=click.Choice(PRUNERS),
     default="median",
     show_default=True,
     help="How to stop trials early whose scores are too low.",

@@ -11,7 +11,7 @@ from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import output_options, recipe_options, require_dataset, resolve_recipe
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 from sentiment140_bert.errors import S140Error
-from sentiment140_bert.publishing.checks import TOLERANCE
+from sentiment140_bert.publishing.checks import TOLERANCE, VerifyResult
 from sentiment140_bert.recipe import SOURCE_SETTINGS
 
 EXIT_CODES = {"true": 0, "false": 1, "unchecked": 2}
@@ -54,29 +54,29 @@ def verify(model: str, model_revision: str | None, tolerance: float, strict: boo
         print_json(result)
     else:
         print_checks(result)
-    code = EXIT_CODES["false" if strict and result["warnings"] else result["verdict"]]
+    code = EXIT_CODES["false" if strict and result.warnings else result.verdict]
     click.get_current_context().exit(code)
 
 
-def print_checks(result: dict[str, Any]) -> None:
+def print_checks(result: VerifyResult) -> None:
     """Print the claims as a table, and a summary."""
     rows = [
         [
-            _format_value(check["claim"], 60),
-            *(_format_value(check[name]) for name in ("claimed", "measured", "difference")),
-            WORDS[check["verdict"]],
+            _format_value(check.claim, 60),
+            *map(_format_value, (check.claimed, check.measured, check.difference)),
+            WORDS[check.verdict],
         ]
-        for check in result["checks"]
+        for check in result.checks
     ]
     print_table(rows, ["claim", "claimed", "measured", "difference", ""])
-    for check in result["checks"]:
-        if check["why"] and check["verdict"] != "claimed":
-            say(f"{WORDS[check['verdict']]}: {check['claim']}: {check['why']}")
-    count = {name: sum(check["verdict"] == name for check in result["checks"]) for name in WORDS}
+    for check in result.checks:
+        if check.why and check.verdict != "claimed":
+            say(f"{WORDS[check.verdict]}: {check.claim}: {check.why}")
+    count = {name: result.count(name) for name in WORDS}
     say(
         f"\n{count['true']} claims agree, {count['false']} are false, {count['unchecked']} could not be checked, "
         f"{count['claimed']} are claimed and not checked, {count['warning']} "
-        f"{'warning' if count['warning'] == 1 else 'warnings'} (tolerance {result['tolerance']:g})"
+        f"{'warning' if count['warning'] == 1 else 'warnings'} (tolerance {result.tolerance:g})"
     )
 
 

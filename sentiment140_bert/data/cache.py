@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NotRequired
+from typing import TYPE_CHECKING, Any, NotRequired, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,6 +28,7 @@ from sentiment140_bert.confined import cache_dir
 from sentiment140_bert.data import untrusted_datasets
 from sentiment140_bert.data.columns import BadRow
 from sentiment140_bert.data.origin import ORIGIN
+from sentiment140_bert.data.report import add_token_lengths
 from sentiment140_bert.errors import DataError, S140Error, first_line
 from sentiment140_bert.files import (
     TEMPORARY,
@@ -93,7 +94,8 @@ SHAPES = {PREPARED: CachedReport, TOKENIZED: dict[str, CachedLengths]}
 
 @dataclass(frozen=True)
 class Prepared:
-    """Splits on disk: ``folder`` was written by datasets; ``report`` is the content of ``data.json``.
+    """Splits on disk: ``folder`` was written by datasets; ``report`` is the content of ``data.json``, that
+    of splits without what only their tokens tell: ``tokenizer`` and ``token_length``.
 
     Splits: ``train``, ``validation``, ``test``, and, if there are such rows, ``manual``, ``manual_neutral`` and
     ``neutral``. Columns of prepared splits: ``text``, ``label``, ``row``, and, null if unknown, ``user`` (a
@@ -102,7 +104,7 @@ class Prepared:
     """
 
     folder: Path
-    report: dict[str, Any]
+    report: schemas.Data
     cached: bool
 
     def splits(self) -> DatasetDict:
@@ -142,6 +144,15 @@ def load_cached(kind: str, key: str) -> Prepared | None:
         return None
 
 
+def load_cached_tokens(key: str, described: schemas.Data) -> Prepared | None:
+    """Load tokens as :func:`load_cached`, with the report of their splits."""
+    cached = load_cached(TOKENIZED, key)
+    if not cached:
+        return None
+    lengths = cast(dict[str, schemas.Tokens], cached.report)  # all that is stored of the report
+    return dataclasses.replace(cached, report=add_token_lengths(described, lengths))
+
+
 def _load_valid(kind: str, key: str) -> Prepared | None:
     """Load the splits or tokens of a name; None if there are none.
 
@@ -156,19 +167,17 @@ def _load_valid(kind: str, key: str) -> Prepared | None:
     return Prepared(folder, report, cached=True)
 
 
-def _read_report(folder: Path, kind: str) -> dict[str, Any]:
+def _read_report(folder: Path, kind: str) -> schemas.Data:
     """Read the report of a cached folder.
 
     Raises:
         DAMAGE: It is missing, no JSON, or lacks something.
     """
-    report: dict[str, Any] = schemas.check_schema(
-        json.loads((folder / REPORT).read_text("utf-8")), SHAPES[kind], REPORT
-    )
-    return report
+    content = json.loads((folder / REPORT).read_text("utf-8"))
+    return cast(schemas.Data, schemas.check_schema(content, SHAPES[kind], REPORT))
 
 
-def validate_cache(folder: Path, kind: str, report: dict[str, Any]) -> None:
+def validate_cache(folder: Path, kind: str, report: Any) -> None:
     """Open the splits of a cached folder, which reads little more than their sizes, and compare them with the report.
 
     Args:
@@ -223,9 +232,7 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def save_splits(
-    key: str, splits: dict[str, pa.Table], report: dict[str, Any], bad: dict[str, list[BadRow]]
-) -> Prepared:
+def save_splits(key: str, splits: dict[str, pa.Table], report: schemas.Data, bad: dict[str, list[BadRow]]) -> Prepared:
     """Store splits, with the columns that :class:`Prepared` names, in the cache, whole or not at all."""
     with _make_folder(PREPARED, key) as folder:
         _save({name: table.select(SPLIT_COLUMNS) for name, table in splits.items()}, folder)
@@ -241,23 +248,23 @@ def save_splits(
 
 
 def save_tokens(
-    key: str, splits: dict[str, pa.Table], lengths: dict[str, dict[str, Any]], report: dict[str, Any]
+    key: str, splits: dict[str, pa.Table], lengths: dict[str, schemas.Tokens], described: schemas.Data
 ) -> Prepared:
     """Store tokens in the cache, whole or not at all.
 
     Args:
         key: Result of :func:`make_tokens_key`.
         splits: Columns ``input_ids`` and ``labels`` of each.
-        lengths: ``token_length`` of each, the only part of the report that is stored; the rest is that of the splits.
-        report: The whole report.
+        lengths: ``token_length`` of each, the only part of the report that is stored.
+        described: The report of the splits.
     """
     with _make_folder(TOKENIZED, key) as folder:
         _save(splits, folder)
         write_json(folder / REPORT, lengths)
-    return Prepared(cache_dir() / TOKENIZED / key, report, cached=False)
+    return Prepared(cache_dir() / TOKENIZED / key, add_token_lengths(described, lengths), cached=False)
 
 
-def find_cached(report: dict[str, Any]) -> tuple[Prepared, Prepared] | None:
+def find_cached(report: schemas.Data) -> tuple[Prepared, Prepared] | None:
     """Find the splits and tokens of a ``data.json`` in the cache; return None if they are no longer there.
 
     Neither the source nor the tokenizer is needed: the fingerprint and the tokenizer's hash name them.
@@ -299,8 +306,8 @@ def _save(splits: dict[str, pa.Table], folder: Path) -> None:
         label = "label" if "label" in table.column_names else "labels"
         names = list(LABEL_NAMES.values())[: 3 if name.endswith("neutral") else 2]
         features = Features(Features.from_arrow_schema(table.schema) | {label: ClassLabel(names=names)})
-        cast = table.cast(features.arrow_schema)  # cast_column of datasets would copy row by row, with its own bar
-        datasets[name] = Dataset(InMemoryTable(cast), DatasetInfo(features=features))
+        typed = table.cast(features.arrow_schema)  # cast_column of datasets would copy row by row, with its own bar
+        datasets[name] = Dataset(InMemoryTable(typed), DatasetInfo(features=features))
     datasets.save_to_disk(str(folder))
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, cast
 
+from sentiment140_bert import schemas
 from sentiment140_bert.recipe import CardConfig
 
 # The sha256 under which several public dataset registries record Stanford's archive.
@@ -50,7 +51,7 @@ SAMPLE = Corpus("sample", name="invented tweets", language=("en",), license="mit
 FILES = {STANFORD_SHA256: SENTIMENT140, SAMPLE_SHA256: SAMPLE}
 
 
-def identify_source(source: dict[str, Any]) -> Corpus:
+def identify_source(source: schemas.Source) -> Corpus:
     """Identify a source of ``data.json``: a dataset of the Hub by its name, a file by its sha256.
 
     A file's name proves nothing, for anyone may choose it.
@@ -60,7 +61,7 @@ def identify_source(source: dict[str, Any]) -> Corpus:
     return FILES.get(source["sha256"], Corpus()) if source["sha256_of"] == "file" else Corpus()
 
 
-def identify_corpus(data: dict[str, Any]) -> Corpus:
+def identify_corpus(data: schemas.Data) -> Corpus:
     """Return the facts that cards may state of the training tweets.
 
     Args:
@@ -79,13 +80,13 @@ def identify_corpus(data: dict[str, Any]) -> Corpus:
     )
 
 
-def list_decided_keys(data: dict[str, Any]) -> tuple[str, ...]:
+def list_decided_keys(data: schemas.Data) -> tuple[str, ...]:
     """Return the keys of a card's front matter that the description in ``data.json`` decides."""
     return ("license",) if "license" in data.get("description", {}) else ()
 
 
-def add_description(data: dict[str, Any], description: CardConfig | None) -> dict[str, Any]:
+def add_description(data: schemas.Data, description: CardConfig | None) -> schemas.Data:
     """Return ``data.json`` with the publisher's description of the tweets; values that are not set stay."""
     values = description.model_dump() if description else {}
     now = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items() if value}
-    return data | {"description": data.get("description", {}) | now} if now else data
+    return cast(schemas.Data, {**data, "description": data.get("description", {}) | now}) if now else data

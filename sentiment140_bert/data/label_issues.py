@@ -21,7 +21,7 @@ from sentiment140_bert.files import hash_file
 from sentiment140_bert.models.labels import NAMED, NEUTRAL, SCHEMES, tidy
 
 # The spellings of the only two classes in the list.
-CLASSES = {label: side for label, side in {**SCHEMES["0/1"], **NAMED}.items() if side != NEUTRAL}
+SIDES_BY_LABEL = {label: side for label, side in {**SCHEMES["0/1"], **NAMED}.items() if side != NEUTRAL}
 
 
 @dataclass(frozen=True)
@@ -111,10 +111,10 @@ def read_label_issues(name: str) -> LabelIssues:
 
 
 def _parse_label(text: str | None, name: str, line: int) -> int:
-    label = CLASSES.get(tidy(text))
+    label = SIDES_BY_LABEL.get(tidy(text))
     if label is None:
         raise DataError(
             f"{name}: line {line} has the label {labels.quote(str(text))}.",
-            f"Known: {', '.join(CLASSES)}; or omit the column.",
+            f"Known: {', '.join(SIDES_BY_LABEL)}; or omit the column.",
         )
     return label

@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sentiment140_bert import schemas
 from sentiment140_bert.errors import DataError, HubError, RecipeError
-from sentiment140_bert.recipe import DataConfig, Recipe
+from sentiment140_bert.recipe import DataConfig, Recipe, RecipeName, as_recipe
 from sentiment140_bert.recipe.privacy import strip_folders
 from sentiment140_bert.run import RunDir
 
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+class Preparation(schemas.Data):
+    """``data.json``, with what :func:`prepare` found in the cache, and the paths of the tokens and the bad rows."""
+
+    cached: dict[str, bool]
+    folder: str
+    bad_rows_file: str | None
+
+
 class PreparedData(NamedTuple):
     """Splits, their tokens, and the tokenizer."""
 
@@ -27,7 +36,7 @@ class PreparedData(NamedTuple):
     tokenizer: Any
 
 
-def prepare(recipe: Recipe) -> dict[str, Any]:
+def prepare(recipe: RecipeName) -> Preparation:
     """Read, clean, deduplicate, split and tokenize the recipe's tweets.
 
     Returns:
@@ -38,16 +47,17 @@ def prepare(recipe: Recipe) -> dict[str, Any]:
         DataError: The tweets cannot be used.
         ModelError: The tokenizer cannot be loaded.
     """
-    splits, tokens, _ = load_data(recipe)
+    splits, tokens, _ = load_data(as_recipe(recipe))
     bad_rows = splits.folder / "bad_rows.jsonl"
-    return tokens.report | {
+    return {
+        **tokens.report,
         "cached": {"splits": splits.cached, "tokens": tokens.cached},
         "folder": str(tokens.folder),
         "bad_rows_file": str(bad_rows) if bad_rows.is_file() else None,
     }
 
 
-def preview(recipe: Recipe) -> Preview:
+def preview(recipe: RecipeName) -> Preview:
     """Show the format of the recipe's dataset and its first rows: ``s140 prepare --dry-run``.
 
     Raises:
@@ -55,7 +65,7 @@ def preview(recipe: Recipe) -> Preview:
     """
     from sentiment140_bert.data.reading import preview_source
 
-    return preview_source(recipe.data)
+    return preview_source(as_recipe(recipe).data)
 
 
 def load_data(recipe: Recipe) -> PreparedData:
@@ -130,7 +140,7 @@ def _load_full_splits(data: DataConfig) -> tuple[Prepared, Path | None]:
     return splits, folder
 
 
-def _list_ignored_settings(data: DataConfig, published: dict[str, Any]) -> list[str]:
+def _list_ignored_settings(data: DataConfig, published: schemas.DataSettings) -> list[str]:
     """Return the settings of published splits that differ from the given ones, as text."""
     from sentiment140_bert.data.publish import DECIDED
 

@@ -8,13 +8,22 @@ import json
 import logging
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sentiment140_bert import schemas
 from sentiment140_bert.data import clean, leakage, report, split
-from sentiment140_bert.data.cache import FORMAT, Prepared, load_cached, make_tokens_key, save_splits, save_tokens
+from sentiment140_bert.data.cache import (
+    FORMAT,
+    Prepared,
+    load_cached,
+    load_cached_tokens,
+    make_tokens_key,
+    save_splits,
+    save_tokens,
+)
 from sentiment140_bert.data.label_issues import LabelIssues, read_label_issues
 from sentiment140_bert.data.origin import ORIGIN, add_origin
 from sentiment140_bert.data.reading import Reading, read_tweets
@@ -49,14 +58,16 @@ def prepare_splits(data: DataConfig) -> Prepared:
     readings = _read_sources(source, manual, data)
     steps: dict[str, int] = {}
     splits = _divide(readings, data, steps)
-    more: dict[str, Any] = {}
+    dropped: schemas.Suspects | None = None
     if issues:
         before = len(splits["train"])
-        splits["train"], more["suspects"] = issues.drop_from(splits["train"])
+        splits["train"], dropped = issues.drop_from(splits["train"])
         steps["suspects_dropped"] = before - len(splits["train"])
     splits = {name: add_origin(part) for name, part in splits.items() if len(part)}
-    more["leakage"] = leakage.count_shared(splits)
-    described = report.make_report(data, readings, steps, splits) | more
+    described = report.make_report(data, readings, steps, splits)
+    if dropped:
+        described["suspects"] = dropped
+    described["leakage"] = leakage.count_shared(splits)
     key = key or _make_key_of_rows(described, data, issues)
     if cached := load_cached("prepared", key):
         return dataclasses.replace(cached, report=described)
@@ -150,7 +161,7 @@ def _make_key(source: Source, manual: Source | None, data: DataConfig, issues: L
     return hashlib.sha256(json.dumps([hashes, parts, _serialize_settings(data)]).encode()).hexdigest()
 
 
-def _make_key_of_rows(described: dict[str, Any], data: DataConfig, issues: LabelIssues | None) -> str:
+def _make_key_of_rows(described: schemas.Data, data: DataConfig, issues: LabelIssues | None) -> str:
     """Name prepared data by their rows, if the source is not a file."""
     parts = [described["fingerprint"], _serialize_settings(data), issues.sha256 if issues else ""]
     return hashlib.sha256("".join(parts).encode()).hexdigest()
@@ -203,13 +214,14 @@ def tokenize_splits(
     """
     tokenizer_sha256 = hash_tokenizer(tokenizer)
     key = make_tokens_key(prepared, tokenizer_sha256, max_length)
-    described = prepared.report | {"tokenizer": {"sha256": tokenizer_sha256, "max_length": max_length}}
-    if cached := load_cached("tokenized", key):
-        return dataclasses.replace(cached, report=report.add_token_lengths(described, cached.report))
-    published = prepared.report.get("tokenizer", {})
-    is_usable = all(published.get(key) == value for key, value in described["tokenizer"].items())
+    own = {"sha256": tokenizer_sha256, "max_length": max_length}
+    described = cast(schemas.Data, {**prepared.report, "tokenizer": own})
+    if cached := load_cached_tokens(key, described):
+        return cached
+    published = prepared.report.get("tokenizer")
+    same_tokenizer = bool(published) and published["sha256"] == tokenizer_sha256
+    is_usable = same_tokenizer and published["max_length"] == max_length
     if read_published:
-        same_tokenizer = published.get("sha256") == tokenizer_sha256
         reason = "max_length differs" if same_tokenizer else "the tokenizer differs"
         log.info("data: %s", "its tokens are used, too" if is_usable else f"tokenized again: {reason}")
     get_method = cache(lambda: choose_method(tokenizer, max_length))  # not needed if all tokens were published
@@ -219,4 +231,4 @@ def tokenize_splits(
         ids, counts, truncated = tokens or get_method()(table["text"], name)
         lengths[name] = report.summarize_token_lengths(counts, truncated)
         columns[name] = pa.table({"input_ids": ids, "labels": table["label"]})
-    return save_tokens(key, columns, lengths, report.add_token_lengths(described, lengths))
+    return save_tokens(key, columns, lengths, described)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -49,7 +49,7 @@ def get_features(config: str) -> Features:
     return Features({"input_ids": List(Value("int32")), "attention_mask": List(Value("int8")), "labels": label})
 
 
-Sizes = dict[str, dict[str, dict[str, int]]]  # num_examples and num_bytes of each split of each config
+Sizes = dict[str, dict[str, schemas.SplitSize]]  # of each split of each config
 
 
 def write_dataset(
@@ -95,7 +95,7 @@ def write_dataset(
     return sizes | _write_three_way(prepared, folder, check), hashes
 
 
-def count_published(folder: Path, splits: dict[str, Any], claimed: dict[str, Any]) -> Sizes:
+def count_published(folder: Path, splits: Mapping[str, schemas.DataSplit], claimed: Sizes) -> Sizes:
     """Return the sizes of published splits, as :func:`write_dataset` does; ``num_bytes`` is the claimed one.
 
     Args:
@@ -109,11 +109,16 @@ def count_published(folder: Path, splits: dict[str, Any], claimed: dict[str, Any
         sizes[THREE_WAY] = {MANUAL: sum(splits[name]["rows"] for name in (MANUAL, NEUTRAL) if name in splits)}
     return {
         config: {
-            name: {"num_examples": count, "num_bytes": claimed.get(config, {}).get(name, {}).get("num_bytes", 0)}
+            name: {"num_examples": count, "num_bytes": _find_bytes(claimed, config, name)}
             for name, count in counts.items()
         }
         for config, counts in sizes.items()
     }
+
+
+def _find_bytes(claimed: Sizes, config: str, split: str) -> int:
+    size = claimed.get(config, {}).get(split)
+    return size["num_bytes"] if size else 0
 
 
 class _TokenDigest:
@@ -192,7 +197,7 @@ def _write_three_way(prepared: Prepared, folder: Path, check: Callable[[bytes, s
     return {THREE_WAY: {MANUAL: {"num_examples": len(table), "num_bytes": table.nbytes}}}
 
 
-def _read_three_way(folder: Path, described: dict[str, Any], repo_id: str) -> dict[str, pa.Table]:
+def _read_three_way(folder: Path, described: schemas.Data, repo_id: str) -> dict[str, pa.Table]:
     """Read the manual split with its topics, and the neutral tweets, if they were published.
 
     Raises:
@@ -204,7 +209,8 @@ def _read_three_way(folder: Path, described: dict[str, Any], repo_id: str) -> di
     is_neutral = pc.equal(table["label"], list(LABEL_NAMES.values()).index("neutral"))
     parts = {MANUAL: table.filter(pc.invert(is_neutral)), NEUTRAL: table.filter(is_neutral)}
     for name, part in parts.items():
-        if report.hash_rows(part) != described["splits"].get(name, {}).get("sha256"):
+        split = described["splits"].get(name)
+        if not split or report.hash_rows(part) != split["sha256"]:
             raise FalseDataError(
                 f"The tweets of {repo_id}, config {THREE_WAY}, are not those that its data.json describes.",
                 "Name another --dataset-revision, or ask its owner.",
@@ -232,13 +238,12 @@ def read_tokens(folder: Path, prepared: Prepared, name: str) -> Tokens | None:
     return ids, lengths, described["splits"][name]["token_length"]["truncated"]
 
 
-def _read_report(folder: Path, repo_id: str) -> dict[str, Any]:
+def _read_report(folder: Path, repo_id: str) -> schemas.Data:
     try:
         file = folder / "data.json"
         if file.stat().st_size > LARGEST_DESCRIPTION:
             raise ValueError(f"it has more than {LARGEST_DESCRIPTION:,} bytes")
-        described: dict[str, Any] = json.loads(file.read_text("utf-8"))
-        schemas.check_schema(described, schemas.Data, "data.json")
+        described = schemas.check_schema(json.loads(file.read_text("utf-8")), schemas.Data, "data.json")
         hashes = {name: split["sha256"] for name, split in described["splits"].items()}
         if report.compute_fingerprint(hashes) != described["fingerprint"]:
             raise ValueError("its fingerprint is not that of its splits")

@@ -6,12 +6,13 @@ import hashlib
 import importlib.metadata
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from sentiment140_bert import schemas
 from sentiment140_bert.models.labels import LABEL_NAMES
 from sentiment140_bert.recipe import FILE_SETTINGS, DataConfig
 
@@ -27,8 +28,8 @@ PACKAGES = ("sentiment140-bert", "datasets", "pyarrow", "numpy", "tokenizers")
 
 def make_report(
     data: DataConfig, readings: dict[str, tuple[Source, Reading]], steps: dict[str, int], splits: dict[str, pa.Table]
-) -> dict[str, Any]:
-    """Make the report, token lengths aside.
+) -> schemas.Data:
+    """Make the report, without ``tokenizer`` and token lengths.
 
     Args:
         data: The settings.
@@ -36,7 +37,7 @@ def make_report(
         steps: Rows counted at each step.
         splits: Columns ``text`` and ``label`` of each split.
     """
-    return {
+    described = {
         "sources": {role: _describe_source(source, reading) for role, (source, reading) in readings.items()},
         "steps": steps,
         "splits": {name: describe_split(table) for name, table in splits.items()},
@@ -45,17 +46,18 @@ def make_report(
         "settings": data.model_dump(exclude=set(PATHS)),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
     }
+    return cast(schemas.Data, described)
 
 
-def update_names(report: dict[str, Any], data: DataConfig, source: Source, manual: Source | None) -> dict[str, Any]:
+def update_names(report: schemas.Data, data: DataConfig, source: Source, manual: Source | None) -> schemas.Data:
     """Return a cached report with the names and settings of this call: the same content may have another name now."""
-    sources = {role: dict(entry) for role, entry in report["sources"].items()}
-    for role, current in (("training", source), ("manual", manual)):
-        if current and role in sources:
-            sources[role]["name"] = current.public_name
+    sources: schemas.Sources = {**report["sources"]}
+    sources["training"] = {**sources["training"], "name": source.public_name}
+    if manual and "manual" in sources:
+        sources["manual"] = {**sources["manual"], "name": manual.public_name}
     if data.drop_suspects:
-        report = report | {"suspects": report["suspects"] | {"name": Path(data.drop_suspects).name}}
-    return report | {"sources": sources, "settings": data.model_dump(exclude=set(PATHS))}
+        report = {**report, "suspects": {**report["suspects"], "name": Path(data.drop_suspects).name}}
+    return cast(schemas.Data, {**report, "sources": sources, "settings": data.model_dump(exclude=set(PATHS))})
 
 
 def describe_left_out(steps: Mapping[str, int]) -> str:
@@ -70,16 +72,15 @@ def describe_left_out(steps: Mapping[str, int]) -> str:
     return f"not trained on, of {steps['rows_read']:,} rows: {', '.join(counts)}" if counts else ""
 
 
-def add_token_lengths(report: dict[str, Any], lengths: dict[str, Any]) -> dict[str, Any]:
+def add_token_lengths(report: schemas.Data, lengths: Mapping[str, schemas.Tokens]) -> schemas.Data:
     """Return the report with ``token_length`` in every split."""
-    splits = {
-        name: split | ({"token_length": lengths[name]} if name in lengths else {})
-        for name, split in report["splits"].items()
-    }
-    return report | {"splits": splits}
+    splits = {**report["splits"]}
+    for name in splits.keys() & lengths.keys():
+        splits[name] = {**splits[name], "token_length": lengths[name]}
+    return {**report, "splits": splits}
 
 
-def _describe_source(source: Source, reading: Reading) -> dict[str, Any]:
+def _describe_source(source: Source, reading: Reading) -> schemas.Source:
     return {
         "name": source.public_name,
         "on_hub": source.on_hub,
@@ -93,14 +94,15 @@ def _describe_source(source: Source, reading: Reading) -> dict[str, Any]:
     }
 
 
-def describe_split(table: pa.Table) -> dict[str, Any]:
+def describe_split(table: pa.Table) -> schemas.DataSplit:
     """Count the rows of a split (columns ``text`` and ``label``), those of each label too, and hash them."""
     labels = np.asarray(table["label"].to_numpy())
-    return {
+    counts = {
         "rows": len(table),
         **{name: int((labels == label).sum()) for label, name in LABEL_NAMES.items() if (labels == label).any()},
         "sha256": hash_rows(table),
     }
+    return cast(schemas.DataSplit, counts)
 
 
 def hash_rows(table: pa.Table) -> str:
@@ -117,7 +119,7 @@ def compute_fingerprint(hashes: dict[str, str]) -> str:
     return hashlib.sha256("".join(f"{name} {value}\n" for name, value in sorted(hashes.items())).encode()).hexdigest()
 
 
-def summarize_token_lengths(lengths: npt.NDArray[np.int64], truncated: int) -> dict[str, Any]:
+def summarize_token_lengths(lengths: npt.NDArray[np.int64], truncated: int) -> schemas.Tokens:
     """Compute quantiles of the number of tokens, special ones included, and count the tweets that were cut.
 
     Args:
@@ -125,4 +127,5 @@ def summarize_token_lengths(lengths: npt.NDArray[np.int64], truncated: int) -> d
         truncated: Tweets that were longer than ``max_length``.
     """
     quantiles = {name: int(np.quantile(lengths, at, method="higher")) for name, at in QUANTILES.items()}
-    return quantiles | {"mean": round(float(lengths.mean()), 2), "total": int(lengths.sum()), "truncated": truncated}
+    sums = {"mean": round(float(lengths.mean()), 2), "total": int(lengths.sum()), "truncated": truncated}
+    return cast(schemas.Tokens, quantiles | sums)

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sentiment140_bert import schemas
 from sentiment140_bert.data import leakage, report, split
-from sentiment140_bert.data.cache import Prepared, load_cached, make_tokens_key, save_splits, save_tokens
+from sentiment140_bert.data.cache import (
+    Prepared,
+    load_cached,
+    load_cached_tokens,
+    make_tokens_key,
+    save_splits,
+    save_tokens,
+)
 from sentiment140_bert.data.tokenize import tokenize
 from sentiment140_bert.errors import DataError
 
-# Entries of a report that a subset has by itself, and those that no longer hold of a published dataset.
-SUBSET_ENTRIES = ("splits", "fingerprint", "leakage", "steps")
+# Entries of a report that no longer hold of a part of a published dataset.
 PUBLISHED_ENTRIES = ("published", "configs", "tokenizer")
 
 
@@ -50,33 +57,43 @@ def draw_subset(full: Prepared, rows: int) -> Prepared:
         )
     settings = full.report["settings"] | {"max_train_samples": rows}
     if rows == available:
-        return dataclasses.replace(full, report=full.report | {"settings": settings})
-    described = {name: entry for name, entry in full.report.items() if name not in PUBLISHED_ENTRIES}
-    described |= {"settings": settings}
+        return dataclasses.replace(full, report={**full.report, "settings": settings})
+    described = _without_publication(full.report)
+    described["settings"] = settings
     key = hashlib.sha256(f"{rows} training rows of {full.folder.name}".encode()).hexdigest()
     if cached := load_cached("prepared", key):
-        entries = {name: cached.report[name] for name in SUBSET_ENTRIES if name in cached.report}
-        return dataclasses.replace(cached, report=described | entries)
+        own = cached.report
+        described |= {"splits": own["splits"], "fingerprint": own["fingerprint"], "steps": own["steps"]}
+        if "leakage" in own:
+            described["leakage"] = own["leakage"]
+        return dataclasses.replace(cached, report=described)
     tables = full.tables()
     train = tables["train"].take(pa.array(choose_subset(tables["train"]["label"].to_numpy(), rows)))
     if len(pc.unique(train["label"])) < 2:
         raise DataError(f"{rows:,} training tweets do not hold both labels.", "Raise --max-train-samples.")
     tables["train"] = train
-    return save_splits(key, tables, described | _describe_subset(full, tables, available), {})
+    return save_splits(key, tables, _describe_subset(described, tables, available), {})
 
 
-def _describe_subset(full: Prepared, tables: dict[str, pa.Table], before: int) -> dict[str, Any]:
-    """Return the entries of ``data.json`` that depend on the training tweets."""
-    splits = {"train": report.describe_split(tables["train"])} | {
-        name: {key: value for key, value in entry.items() if key != "token_length"}
-        for name, entry in full.report["splits"].items()
-        if name != "train"
-    }
+def _without_publication(described: schemas.Data) -> schemas.Data:
+    """Return a report without what no longer holds of a published dataset."""
+    return cast(schemas.Data, {name: entry for name, entry in described.items() if name not in PUBLISHED_ENTRIES})
+
+
+def _describe_subset(described: schemas.Data, tables: dict[str, pa.Table], before: int) -> schemas.Data:
+    """Return the report with the entries that depend on the training tweets."""
+    splits = {"train": report.describe_split(tables["train"])}
+    for name, entry in described["splits"].items():
+        if name != "train":
+            splits[name] = cast(
+                schemas.DataSplit, {key: entry for key, entry in entry.items() if key != "token_length"}
+            )
     return {
+        **described,
         "splits": splits,
         "fingerprint": report.compute_fingerprint({name: entry["sha256"] for name, entry in splits.items()}),
         "leakage": leakage.count_shared(tables),
-        "steps": full.report["steps"] | {"left_out_of_train": before - len(tables["train"])},
+        "steps": described["steps"] | {"left_out_of_train": before - len(tables["train"])},
     }
 
 
@@ -90,13 +107,13 @@ def draw_token_subset(full: Prepared, tokens: Prepared, part: Prepared, tokenize
         tokenizer: The tokenizer of ``tokens``.
     """
     entry = tokens.report["tokenizer"]
-    described = part.report | {"tokenizer": entry}
+    described: schemas.Data = {**part.report, "tokenizer": entry}
     lengths = {name: split_entry["token_length"] for name, split_entry in tokens.report["splits"].items()}
     if part.folder == full.folder:
         return dataclasses.replace(tokens, report=report.add_token_lengths(described, lengths))
     key = make_tokens_key(part, entry["sha256"], entry["max_length"])
-    if cached := load_cached("tokenized", key):
-        return dataclasses.replace(cached, report=report.add_token_lengths(described, cached.report))
+    if cached := load_cached_tokens(key, described):
+        return cached
     tables = tokens.tables()
     rows = choose_subset(tables["train"]["labels"].to_numpy(), part.report["splits"]["train"]["rows"])
     tables["train"] = tables["train"].take(pa.array(rows))
@@ -104,7 +121,7 @@ def draw_token_subset(full: Prepared, tokens: Prepared, part: Prepared, tokenize
     longest = part.split("train").with_format("arrow")[:]["text"].filter(counts == entry["max_length"])
     truncated = tokenize(longest, tokenizer, entry["max_length"], "train")[2] if len(longest) else 0
     lengths["train"] = report.summarize_token_lengths(counts, truncated)
-    return save_tokens(key, tables, lengths, report.add_token_lengths(described, lengths))
+    return save_tokens(key, tables, lengths, described)
 
 
 def hash_shared_rows(smaller: Prepared, larger: Prepared) -> str:

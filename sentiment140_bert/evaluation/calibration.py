@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sentiment140_bert.evaluation import intervals
+from sentiment140_bert.schemas import metrics
 
 BINS = 10
 STEPS = 20  # points of a risk-coverage curve
@@ -69,7 +69,7 @@ def _compute_logits(positive: Floats) -> Floats:
     return np.log(clipped) - np.log1p(-clipped)
 
 
-def measure_reliability(positive: Floats, truth: Labels) -> dict[str, Any]:
+def measure_reliability(positive: Floats, truth: Labels) -> metrics.Calibration:
     """Compare predicted probabilities with the observed share of positive tweets, in bins of equal size.
 
     Args:
@@ -86,7 +86,7 @@ def measure_reliability(positive: Floats, truth: Labels) -> dict[str, Any]:
     # Equal probabilities stay together, whatever the order of the rows.
     cuts = np.unique(np.searchsorted(positive[order], positive[order][np.cumsum(ends) - 1], side="right"))
     parts = np.split(order, cuts[:-1])
-    bins = [
+    bins: list[metrics.CalibrationBin] = [
         {"n": len(rows), "predicted": float(positive[rows].mean()), "observed": float(truth[rows].mean())}
         for rows in parts
     ]
@@ -114,7 +114,7 @@ def _bound_error(over: Floats, truth: Labels, parts: list[npt.NDArray[np.int64]]
     return {"low": min(low, error), "high": max(high, error)}
 
 
-def trace_risk_coverage(positive: Floats, truth: Labels) -> list[dict[str, float]]:
+def trace_risk_coverage(positive: Floats, truth: Labels) -> list[metrics.RiskPoint]:
     """Trace the share of wrong predictions if only the most confident are made (El-Yaniv and Wiener 2010).
 
     Returns:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, NotRequired
 import numpy as np
 from typing_extensions import TypedDict
 
+from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.evaluation.evaluate import Evaluation, evaluate_model
 from sentiment140_bert.evaluation.intervals import SIGNIFICANT, Comparison, compare_accuracy
 from sentiment140_bert.evaluation.run import load_run_data, load_scored_tables
-from sentiment140_bert.files import expand_path, write_whole
-from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.files import Place, expand_path, to_name, write_whole
+from sentiment140_bert.recipe import DataConfig, as_data
 from sentiment140_bert.run import RunDir
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class ModelComparison(TypedDict):
     those of :class:`Evaluation`, by model. ``differing`` counts the rows of the file of differences.
     """
 
-    models: dict[str, dict[str, dict[str, Any]]]
+    models: dict[str, dict[str, schemas.SplitScores]]
     comparisons: list[PairComparison]
     leaked: dict[str, dict[str, dict[str, list[int]]]]
     unknown: dict[str, str]
@@ -49,11 +50,11 @@ class ModelComparison(TypedDict):
 
 
 def compare(
-    models: Sequence[str],
-    data: DataConfig | None = None,
+    models: Sequence[Place],
+    data: DataConfig | Place | None = None,
     *,
     model_revision: str | None = None,
-    differences: Path | None = None,
+    differences: Place | None = None,
 ) -> ModelComparison:
     """Score several classifiers on the same tweets, and test which differences are significant.
 
@@ -69,12 +70,14 @@ def compare(
     """
     from sentiment140_bert.data.texts import check_output
 
-    if differences:
-        check_output(differences, (".csv", ".parquet"))
-    names = _name_models(models)
-    tables = _load_tables(models[0], data)
+    target = expand_path(differences, "differences") if differences else None
+    if target:
+        check_output(target, (".csv", ".parquet"))
+    places = [to_name(model) for model in models]
+    names = _name_models(places)
+    tables = _load_tables(places[0], as_data(data) if data else None)
     evaluations = {
-        name: evaluate_model(model, tables, model_revision, name) for model, name in zip(models, names, strict=True)
+        name: evaluate_model(model, tables, model_revision, name) for model, name in zip(places, names, strict=True)
     }
     comparisons = [
         _compare_pair(split, first, second, predictions)
@@ -88,8 +91,8 @@ def compare(
         "unknown": {name: evaluation.unknown for name, evaluation in evaluations.items() if evaluation.unknown},
         "assumed": {name: evaluation.assumed for name, evaluation in evaluations.items() if evaluation.assumed},
     }
-    if differences:
-        result["differing"] = _write_differences(differences, evaluations)
+    if target:
+        result["differing"] = _write_differences(target, evaluations)
     return result
 
 

@@ -6,10 +6,9 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from typing_extensions import TypedDict
 
 from sentiment140_bert import schemas
 from sentiment140_bert.data import loading
@@ -17,10 +16,11 @@ from sentiment140_bert.errors import DataError, HubError, RunError
 from sentiment140_bert.evaluation.baseline import Baselines, make_baselines
 from sentiment140_bert.evaluation.calibration import Calibration
 from sentiment140_bert.evaluation.scores import predict_split, score_split
-from sentiment140_bert.files import expand_path
+from sentiment140_bert.files import Place, expand_path, to_name
 from sentiment140_bert.inference.predict import open_classifier, pin_revision
 from sentiment140_bert.models.labels import map_labels
-from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.recipe import DataConfig, as_data
+from sentiment140_bert.results import DatasetScores
 from sentiment140_bert.run import TRAINING_ROWS, RunDir, saved_recipe
 
 if TYPE_CHECKING:
@@ -34,51 +34,40 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class DatasetScores(TypedDict):
-    """The scores of a model on a dataset.
-
-    ``splits`` has ``test`` and ``manual``, and ``test_unseen`` or ``manual_unseen`` without the tweets that the model
-    was trained on, if there are any; ``leaked`` their rows, counted from 0; ``unknown`` what could not be checked of
-    that; ``assumed`` the meaning of labels without names.
-    """
-
-    model: str
-    dataset: str
-    splits: dict[str, dict[str, Any]]
-    leaked: dict[str, dict[str, list[int]]]
-    unknown: str | None
-    assumed: str | None
-
-
 def evaluate(
-    model: str, data: DataConfig, model_revision: str | None = None, backend: str | None = None
+    model: Place,
+    data: DataConfig | Place | None = None,
+    model_revision: str | None = None,
+    backend: str | None = None,
 ) -> DatasetScores:
-    """Score any sentiment classifier on all tweets of a dataset, as they are.
+    """Score any sentiment classifier on all tweets of a dataset, as they are; or a run on its own splits.
 
     Args:
         model: A run directory, a model folder or a Hub id.
-        data: ``dataset`` and how to read it; ``max_samples`` draws from all of it; ``manual_test`` is scored apart.
+        data: ``dataset`` and how to read it, or only its name; ``max_samples`` draws from all of it; ``manual_test`` is
+            scored apart. Without it a run is scored as :func:`~sentiment140_bert.evaluation.run.evaluate_run` does.
         model_revision: Revision of a Hub model.
         backend: See :func:`~sentiment140_bert.inference.predict.open_classifier`.
     """
     from sentiment140_bert.data.pipeline import load_unsplit
+    from sentiment140_bert.evaluation.run import evaluate_run
 
+    model = to_name(model)
+    if data is None:
+        dataset = saved_recipe(model).data.dataset
+        return DatasetScores(model, dataset, evaluate_run(model)["splits"], leaked={}, unknown=None, assumed=None)
+    data = as_data(data)
     evaluation = evaluate_model(model, load_unsplit(data), model_revision, backend=backend)
-    splits: dict[str, dict[str, Any]] = {}
+    splits: dict[str, schemas.SplitScores] = {}
     for name, predictions in evaluation.predictions.items():
         splits[name] = evaluation.splits[name]
         if evaluation.in_training[name].any():
             log.info("%s_unseen leaves them out", name)
             unseen = predictions.select(~evaluation.in_training[name])
             splits[f"{name}_unseen"] = score_split(unseen, evaluation.calibration, evaluation.baselines[name])
-    return {
-        "model": model,
-        "dataset": data.dataset,
-        "splits": splits,
-        "leaked": evaluation.leaked,
-        "unknown": evaluation.unknown or None,
-        "assumed": evaluation.assumed or None,
-    }
+    return DatasetScores(
+        model, data.dataset, splits, evaluation.leaked, evaluation.unknown or None, evaluation.assumed or None
+    )
 
 
 @dataclass(frozen=True)
@@ -100,7 +89,7 @@ class Evaluation:
     unknown: str
     assumed: str
     predictions: dict[str, Predictions] = field(default_factory=dict)
-    splits: dict[str, dict[str, Any]] = field(default_factory=dict)
+    splits: dict[str, schemas.SplitScores] = field(default_factory=dict)
     baselines: dict[str, Baselines] = field(default_factory=dict)
     in_training: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
     leaked: dict[str, dict[str, list[int]]] = field(default_factory=dict)
@@ -197,7 +186,7 @@ def find_training_data(model: str, revision: str | None = None) -> TrainingData:
 def _find_run_data(run: RunDir) -> TrainingData:
     from sentiment140_bert.data.cache import find_cached
 
-    described: dict[str, Any] = {**run.read_data()}
+    described = run.read_data()
     cached = find_cached(described)
     if cached:
         return TrainingData(cached[0])

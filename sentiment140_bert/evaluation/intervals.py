@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import TypedDict
 
-from sentiment140_bert.schemas.metrics import MeasuredScore
+from sentiment140_bert.schemas.metrics import Intervals, MeasuredScore
 
 CONFIDENCE_LEVEL = 0.95
 SIGNIFICANT = 1 - CONFIDENCE_LEVEL  # a p-value below it
 RESAMPLES = 999
 SEED = 140
 DRAWS_AT_ONCE = 4_000_000  # draws held in memory at the same time
-METHOD = {
+METHOD: Intervals = {
     "level": CONFIDENCE_LEVEL,
     "shares": "Wilson",
     "others": "stratified bootstrap",

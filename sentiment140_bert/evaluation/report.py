@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import TypedDict
 
+from sentiment140_bert import schemas
 from sentiment140_bert.cards.model import read_scores
 from sentiment140_bert.errors import RunError, first_line
 from sentiment140_bert.evaluation.calibration import Calibration
 from sentiment140_bert.evaluation.scores import abstain_below
-from sentiment140_bert.files import write_text
+from sentiment140_bert.files import Place, expand_path, write_text
 from sentiment140_bert.inference.predict import load_classifier
 from sentiment140_bert.locks import lock_if_writable
 from sentiment140_bert.models.labels import LABEL_NAMES, NEGATIVE, NEUTRAL, POSITIVE, map_labels
@@ -42,7 +43,7 @@ class Report(TypedDict):
     splits: dict[str, dict[str, int]]
 
 
-def report(path: Path, output: Path | None = None, errors: int = DEFAULT_ERRORS, attributions: bool = True) -> Report:
+def report(path: Place, output: Place | None = None, errors: int = DEFAULT_ERRORS, attributions: bool = True) -> Report:
     """Write one HTML file with a finished run's scores and its most confident wrong predictions.
 
     Args:
@@ -55,6 +56,7 @@ def report(path: Path, output: Path | None = None, errors: int = DEFAULT_ERRORS,
         RunError: The run is not finished, was scored with other weights, or lacks ``predictions.parquet``.
         MissingExtra: ``attributions``, and captum is not installed.
     """
+    path, output = expand_path(path), expand_path(output, "output") if output else None
     if output and output.suffix.lower() not in (".html", ".htm"):
         raise RunError(f"The report must be an .html file, not {output}.", "For example report.html.")
     with lock_if_writable(path, "writing a report"):
@@ -79,7 +81,7 @@ def _write_report(path: Path, output: Path | None, errors: int, attributions: bo
     return {"report": str(target), "splits": splits}
 
 
-def _collect_facts(run: RunDir, metrics: dict[str, Any]) -> Facts:
+def _collect_facts(run: RunDir, metrics: schemas.Scores) -> Facts:
     """Collect the facts of a card, without the folders of this machine."""
     from sentiment140_bert.cards import facts as card_facts
 
@@ -92,7 +94,7 @@ def _collect_facts(run: RunDir, metrics: dict[str, Any]) -> Facts:
 # ---- which tweets
 
 
-def _find_all_mistakes(run: RunDir, metrics: dict[str, Any]) -> dict[str, list[Mistake]]:
+def _find_all_mistakes(run: RunDir, metrics: schemas.Metrics) -> dict[str, list[Mistake]]:
     """Return the mistakes on each split, the most confident first."""
     all_rows = _read_predictions(run).to_pylist()
     calibration = Calibration(metrics["temperature"]["value"], metrics["abstention"]["threshold"])

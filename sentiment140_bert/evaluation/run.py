@@ -6,8 +6,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from sentiment140_bert import schemas
 from sentiment140_bert.cards.model import redraw_figures, write_model_folder
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import RunError
@@ -15,7 +16,7 @@ from sentiment140_bert.evaluation import intervals
 from sentiment140_bert.evaluation.baseline import make_baselines
 from sentiment140_bert.evaluation.calibration import ABSTAINED_SHARE, Calibration, fit_calibration
 from sentiment140_bert.evaluation.scores import Predictions, predict_split, score_split
-from sentiment140_bert.files import hash_file, write_json, write_whole
+from sentiment140_bert.files import Place, expand_path, hash_file, write_json, write_whole
 from sentiment140_bert.inference.predict import load_classifier, predict_texts
 from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.run import RunDir, saved_recipe
@@ -41,14 +42,14 @@ EXAMPLES = (
 
 @dataclass(frozen=True)
 class RunScores:
-    """``metrics`` is the content of ``metrics.json`` without the weights' hash; ``predictions`` are by split."""
+    """``metrics`` is the content of ``metrics.json``; ``predictions`` are by split."""
 
-    metrics: dict[str, Any]
+    metrics: schemas.Metrics
     predictions: dict[str, Predictions]
     calibration: Calibration
 
 
-def evaluate_run(path: Path) -> dict[str, Any]:
+def evaluate_run(path: Place) -> schemas.Metrics:
     """Score the weights in a run's ``model/`` on its own validation, test and manual splits, and sync its trackers.
 
     Write ``metrics.json``, ``predictions.parquet``, the figures, and the model folder's card and other companions.
@@ -56,11 +57,12 @@ def evaluate_run(path: Path) -> dict[str, Any]:
     Raises:
         RunError: The run has no model, or its data have changed since it was trained.
     """
+    path = expand_path(path)
     with lock_folder(path, "scoring"), tracks.resume_tracking(RunDir(path)):
         return score_run(path)
 
 
-def score_run(path: Path, prepared: Prepared | None = None, *, scores_only: bool = False) -> dict[str, Any]:
+def score_run(path: Path, prepared: Prepared | None = None, *, scores_only: bool = False) -> schemas.Metrics:
     """Score a run as :func:`evaluate_run`, within a tracked run that is open.
 
     Args:
@@ -73,8 +75,8 @@ def score_run(path: Path, prepared: Prepared | None = None, *, scores_only: bool
     run = RunDir(path)
     classifier = load_classifier(str(path))
     prepared = prepared or load_run_data(run)
-    scores = score_splits(classifier, prepared)
-    metrics = scores.metrics | {"weights_sha256": hash_file(run.weights)}
+    scores = score_splits(classifier, prepared, hash_file(run.weights))
+    metrics = scores.metrics
     _write_predictions(run, scores.predictions)
     if not scores_only:
         temperature, neutral_below = scores.calibration.temperature, scores.calibration.neutral_below
@@ -103,41 +105,46 @@ def load_run_data(run: RunDir) -> Prepared:
     return prepared
 
 
-def score_splits(classifier: Classifier, prepared: Prepared, examples: Sequence[str] = EXAMPLES) -> RunScores:
+def score_splits(
+    classifier: Classifier, prepared: Prepared, weights_sha256: str, examples: Sequence[str] = EXAMPLES
+) -> RunScores:
     """Score the validation, test and manual splits, each apart; calibration is learned from validation only."""
     predictions = {name: predict_split(classifier, table, name) for name, table in load_scored_tables(prepared).items()}
     validation = predictions["validation"].drop_neutral()
     calibration = fit_calibration(validation.positive, validation.truth)
     baselines = make_baselines(prepared)
     leakage = _count_leakage(prepared)
-    splits = {
-        name: score_split(some, calibration, baselines) | ({"leakage": leakage[name]} if name in leakage else {})
-        for name, some in predictions.items()
-    }
-    metrics = {
+    splits = {name: score_split(some, calibration, baselines) for name, some in predictions.items()}
+    for name in splits.keys() & leakage.keys():
+        splits[name]["leakage"] = leakage[name]
+    metrics: schemas.Metrics = {
         "splits": splits,
         "confidence_level": intervals.CONFIDENCE_LEVEL,
         "intervals": intervals.METHOD,
         "temperature": {"value": calibration.temperature, "fitted_on": "validation", "n": len(validation.truth)},
         "abstention": {"threshold": calibration.neutral_below, "share": ABSTAINED_SHARE},
-        "examples": [{"text": text, **answer._asdict()} for text, answer in predict_texts(classifier, examples)],
+        "examples": [
+            {"text": text, "label": answer.label, "score": answer.score or 0.0}  # nothing abstains here
+            for text, answer in predict_texts(classifier, examples)
+        ],
         "data_fingerprint": prepared.report["fingerprint"],
+        "weights_sha256": weights_sha256,
     }
     return RunScores(metrics, predictions, calibration)
 
 
-def _count_leakage(prepared: Prepared) -> dict[str, dict[str, Any]]:
+def _count_leakage(prepared: Prepared) -> dict[str, schemas.Leakage]:
     """Return what the splits share with training; of a published dataset it is counted again, as far as possible."""
     from sentiment140_bert.data import leakage
 
-    reported: dict[str, dict[str, Any]] = prepared.report.get("leakage", {})
+    reported = prepared.report.get("leakage", {})
     if "published" not in prepared.report:
         return reported
     splits = {name: split.with_format("arrow")[:] for name, split in prepared.splits().items()}
     audits = leakage.audit_splits({name: splits[name] for name in SPLITS if name in splits}, splits["train"])
-    unknown: dict[str, Any] = {"same_user": None, "overlapping_in_time": None}
+    unknown: schemas.Leakage = {"same_user": None, "overlapping_in_time": None, "exact": 0, "near": None}
     return {
-        name: unknown | reported.get(name, {}) | {"exact": len(audit.exact), "near": len(audit.near)}
+        name: {**unknown, **reported.get(name, unknown), "exact": len(audit.exact), "near": len(audit.near)}
         for name, audit in audits.items()
     }
 

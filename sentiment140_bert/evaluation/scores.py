@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,8 @@ from sentiment140_bert.evaluation.calibration import (
     measure_reliability,
     trace_risk_coverage,
 )
-from sentiment140_bert.models.labels import NEUTRAL, LabelMapping, map_labels
-from sentiment140_bert.schemas.metrics import MeasuredScore, ThreeWay
+from sentiment140_bert.models.labels import CLASSES_IN_ORDER, LABEL_NAMES, NEUTRAL, LabelMapping, map_labels
+from sentiment140_bert.schemas.metrics import AbstentionScores, MeasuredScore, SplitScores, ThreeWay
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from sentiment140_bert.inference import Classifier
 
 log = logging.getLogger(__name__)
-CLASSES = {"negative": 0, "neutral": 2, "positive": 1}  # in the order in which they are shown
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -119,9 +118,7 @@ def make_predictions(
 # ---- negative and positive
 
 
-def score_split(
-    predictions: Predictions, calibration: Calibration | None, baselines: Baselines | None
-) -> dict[str, Any]:
+def score_split(predictions: Predictions, calibration: Calibration | None, baselines: Baselines | None) -> SplitScores:
     """Score the predictions on one split.
 
     Args:
@@ -134,13 +131,13 @@ def score_split(
     """
     binary = predictions.drop_neutral()
     n = len(binary.truth)
-    result: dict[str, Any] = {"n": n, "neutral_left_out": len(predictions.truth) - n}
+    result: SplitScores = {"n": n, "neutral_left_out": len(predictions.truth) - n}
     if n:
         result |= _score_binary(binary.positive, binary.truth)
         result["calibration"] = measure_reliability(binary.positive, binary.truth)
         result["risk_coverage"] = trace_risk_coverage(binary.positive, binary.truth)
         if calibration:
-            result |= _score_calibrated(binary, calibration)
+            _add_calibrated(result, binary, calibration)
         if baselines:
             result["baselines"] = baselines.compare(binary)
         kinds = slices.find_slices(binary.shown or binary.texts, binary.topics)
@@ -152,7 +149,7 @@ def score_split(
     return result
 
 
-def _score_binary(positive: Floats, truth: Labels) -> dict[str, Any]:
+def _score_binary(positive: Floats, truth: Labels) -> SplitScores:
     from sentiment140_bert.evaluation.metrics import SentimentMetrics
 
     values = SentimentMetrics().compute(predictions=positive, references=truth)
@@ -165,7 +162,8 @@ def _score_binary(positive: Floats, truth: Labels) -> dict[str, Any]:
     limits["log_loss"] = intervals.bootstrap_means(compute_log_losses(positive, truth), truth)
     if "roc_auc" in values:
         limits["roc_auc"] = intervals.bootstrap_roc_auc(positive, truth)
-    return {name: {"value": value, **limits.get(name, {})} for name, value in values.items()}
+    scores = {name: {"value": value, **limits.get(name, {})} for name, value in values.items()}
+    return cast(SplitScores, scores)
 
 
 def _compute_f1(counts: Floats) -> Floats:
@@ -185,16 +183,17 @@ def compute_log_losses(positive: Floats, truth: Labels) -> Floats:
     return np.asarray(-np.log(np.clip(np.where(truth == 1, positive, 1 - positive), tiny, 1 - tiny)))
 
 
-def _score_calibrated(predictions: Predictions, calibration: Calibration) -> dict[str, Any]:
+def _add_calibrated(result: SplitScores, predictions: Predictions, calibration: Calibration) -> None:
     positive, truth = apply_temperature(predictions.positive, calibration.temperature), predictions.truth
     losses = compute_log_losses(positive, truth)
     answered = compute_confidence(positive) >= calibration.neutral_below
     number = int(answered.sum())
-    abstaining: dict[str, Any] = {"answered": number, "coverage": intervals.measure_share(number, len(truth))}
+    abstaining: AbstentionScores = {"answered": number, "coverage": intervals.measure_share(number, len(truth))}
     if number:
         abstaining["accuracy"] = intervals.measure_share(int(predictions.correct[answered].sum()), number)
     log_loss: MeasuredScore = {"value": float(losses.mean()), **intervals.bootstrap_means(losses, truth)}
-    return {"calibrated": measure_reliability(positive, truth) | {"log_loss": log_loss}, "abstaining": abstaining}
+    result["calibrated"] = {**measure_reliability(positive, truth), "log_loss": log_loss}
+    result["abstaining"] = abstaining
 
 
 # ---- negative, neutral and positive
@@ -226,7 +225,7 @@ def score_three_way(labels: Labels, truth: Labels) -> ThreeWay:
         columns the predictions, in the order negative, neutral, positive.
     """
     matrix = np.array(
-        [[((truth == row) & (labels == to)).sum() for to in CLASSES.values()] for row in CLASSES.values()]
+        [[((truth == row) & (labels == to)).sum() for to in CLASSES_IN_ORDER] for row in CLASSES_IN_ORDER]
     )
     present = matrix.sum(axis=1) > 0
     right = int(np.trace(matrix))
@@ -245,8 +244,8 @@ def score_three_way(labels: Labels, truth: Labels) -> ThreeWay:
         "macro_recall": _measure_with_interval(matrix, compute_macro_recall),
         "macro_f1": _measure_with_interval(matrix, compute_macro_f1),
         "recall": {
-            name: intervals.measure_share(int(matrix[at, at]), int(matrix[at].sum()))
-            for at, name in enumerate(CLASSES)
+            LABEL_NAMES[label]: intervals.measure_share(int(matrix[at, at]), int(matrix[at].sum()))
+            for at, label in enumerate(CLASSES_IN_ORDER)
             if present[at]
         },
         "matrix": matrix.tolist(),

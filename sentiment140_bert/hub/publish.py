@@ -13,6 +13,7 @@ from sentiment140_bert.errors import HubError
 from sentiment140_bert.files import hash_file
 from sentiment140_bert.hub import fetch
 from sentiment140_bert.hub.client import Hub
+from sentiment140_bert.results import Pushed
 from sentiment140_bert.run import CALIBRATION, CONFUSION, EVAL_RESULTS, LEARNING, RISK_COVERAGE, SLICES
 
 if TYPE_CHECKING:
@@ -57,20 +58,6 @@ class Target:
     def url(self) -> str:
         """The page's address, below the Hub's own."""
         return f"{'datasets/' if self.kind == 'dataset' else ''}{self.repo_id}"
-
-
-@dataclass(frozen=True)
-class Pushed:
-    """The result of a push. ``changed`` is False if the Hub had it all already; ``commit`` is then the newest one."""
-
-    kind: str
-    repo_id: str
-    url: str
-    commit: str
-    changed: bool
-    private: bool
-    pr_url: str | None
-    tag: str | None
 
 
 def check_name(repo_id: str, what: str) -> None:

@@ -18,7 +18,7 @@ from typing_extensions import TypedDict
 
 from sentiment140_bert import confined
 from sentiment140_bert.errors import MissingExtra, ModelError, first_line
-from sentiment140_bert.files import expand_path, hash_file, write_folder_whole, write_json
+from sentiment140_bert.files import Place, expand_path, hash_file, to_name, write_folder_whole, write_json
 from sentiment140_bert.inference.onnx_backend import (
     CONFIG,
     GRAPHS,
@@ -73,7 +73,7 @@ class Export(TypedDict):
 
 
 def export(
-    model: str, *, output: Path | None = None, quantize: str | None = None, revision: str | None = None
+    model: Place, *, output: Place | None = None, quantize: str | None = None, revision: str | None = None
 ) -> Export:
     """Write a folder with a classifier as ONNX graphs and all that they need, whole or not at all, and check it.
 
@@ -90,7 +90,8 @@ def export(
     """
     if not all(find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime")):
         raise MissingExtra("An export to ONNX", "onnx")
-    folder, run = _choose_folder(model, output), expand_path(model)
+    model = to_name(model)
+    folder, run = _choose_folder(model, expand_path(output, "output") if output else None), expand_path(model)
     with lock_if_writable(run, "exporting") if RunDir(run).is_run() else nullcontext():
         return _write_export(model, folder, quantize, pin_revision(model, revision))
 

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from sentiment140_bert.data.columns import BadRow, Row
 from sentiment140_bert.data.texts import PredictedRow
 from sentiment140_bert.errors import DataError, ModelError
-from sentiment140_bert.files import expand_path
+from sentiment140_bert.files import Place, expand_path, to_name
 from sentiment140_bert.machine.facts import check_memory
+from sentiment140_bert.results import make_table
 from sentiment140_bert.run import RunDir
+from sentiment140_bert.text import escape_hidden, to_line
 
 if TYPE_CHECKING:
     from sentiment140_bert.inference import Classifier, Prediction
     from sentiment140_bert.inference.torch_backend import TorchClassifier
 
+MOST_SHOWN = 20  # answers of a list
 PRECISIONS = {"onnx": "fp32", "onnx-int8": "int8"}  # of the exported graphs, by backend
 
 
 def load_classifier(
-    model: str,
+    model: Place,
     revision: str | None = None,
     *,
     calibrated: bool = False,
@@ -43,6 +46,7 @@ def load_classifier(
         HardwareError: There is too little memory for torch.
         ModelError: It cannot be loaded, is not a fine-tuned classifier, or was not calibrated.
     """
+    model = to_name(model)
     check_memory()
     from sentiment140_bert import models
     from sentiment140_bert.inference.torch_backend import TorchClassifier
@@ -78,7 +82,7 @@ def fetch_registered(model: str) -> Iterator[str]:
 
 
 def open_classifier(
-    model: str,
+    model: Place,
     revision: str | None = None,
     *,
     backend: str | None = None,
@@ -100,6 +104,7 @@ def open_classifier(
     """
     from sentiment140_bert.inference.onnx_backend import is_export
 
+    model = to_name(model)
     exported = is_export(expand_path(model))
     if exported and backend == "torch":
         raise ModelError(f"{model} is an export, which torch does not read.", "Omit --backend torch.")
@@ -136,23 +141,76 @@ def _open_export(model: str, revision: str | None, backend: str | None) -> Class
     return load_export(folder, PRECISIONS.get(backend or ""))
 
 
+class Answers(list[tuple[str, "Prediction"]]):
+    """Pairs of a text and its prediction, in order; shown as a table."""
+
+    def _rows(self) -> list[list[str]]:
+        rows = [
+            [
+                answer.label if answer.score is None else f"{answer.label} {answer.score:.4f}",
+                escape_hidden(to_line(text, 80)),
+            ]
+            for text, answer in self[:MOST_SHOWN]
+        ]
+        return rows + ([["…", f"{len(self) - MOST_SHOWN:,} more"]] if len(self) > MOST_SHOWN else [])
+
+    def __repr__(self) -> str:
+        return "\n".join("  ".join(row) for row in self._rows()) or "no texts"
+
+    def _repr_html_(self) -> str:
+        return make_table(["prediction", "text"], self._rows())
+
+
+@overload
+def predict(  # type: ignore[overload-overlap]  # a list is an iterable, too
+    model: Place,
+    texts: str | Sequence[str],
+    revision: str | None = None,
+    *,
+    backend: str | None = None,
+    calibrated: bool = False,
+    abstains: bool = False,
+) -> Answers: ...
+@overload
 def predict(
-    model: str,
+    model: Place,
     texts: Iterable[str],
     revision: str | None = None,
     *,
     backend: str | None = None,
     calibrated: bool = False,
     abstains: bool = False,
-) -> Iterator[tuple[str, Prediction]]:
-    """Yield (text, prediction) for each text, in order, while the texts are read; arguments as :func:`open_classifier`.
+) -> Iterator[tuple[str, Prediction]]: ...
+def predict(
+    model: Place,
+    texts: str | Iterable[str],
+    revision: str | None = None,
+    *,
+    backend: str | None = None,
+    calibrated: bool = False,
+    abstains: bool = False,
+) -> Answers | Iterator[tuple[str, Prediction]]:
+    """Return (text, prediction) for each text, in order; arguments as :func:`open_classifier`.
+
+    Args:
+        model: See :func:`open_classifier`.
+        texts: One text; several; or an iterable of any length, such as a generator, which is read in bounded memory
+            while the answers are.
+        revision: Of a Hub model.
+        backend: See :func:`open_classifier`, as the others.
+        calibrated: See ``backend``.
+        abstains: See ``backend``.
+
+    Returns:
+        A list, which shows itself as a table; of an iterable an iterator.
 
     Raises:
         ModelError: The model cannot be loaded; before the first text is read.
     """
-    return predict_texts(
-        open_classifier(model, revision, backend=backend, calibrated=calibrated, abstains=abstains), texts
-    )
+    classifier = open_classifier(model, revision, backend=backend, calibrated=calibrated, abstains=abstains)
+    if isinstance(texts, Sequence):
+        return Answers(predict_texts(classifier, [texts] if isinstance(texts, str) else texts))
+    return predict_texts(classifier, texts)
 
 
 def predict_texts(classifier: Classifier, texts: Iterable[str]) -> Iterator[tuple[str, Prediction]]:

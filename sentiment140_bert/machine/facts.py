@@ -6,7 +6,8 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from sentiment140_bert.errors import HardwareError
 from sentiment140_bert.machine.gpu import Gpu
@@ -95,8 +96,19 @@ def find_existing_folder(path: Path) -> Path:
     return path
 
 
-def describe_torch_gpu() -> dict[str, Any] | None:
-    """Return name, memory in MiB and compute capability of the GPU that torch computes on, or None without one."""
+class TorchGpu(TypedDict):
+    """The GPU that torch computes on; memory in MiB."""
+
+    name: str
+    count: int
+    memory_total: int
+    memory_free: int
+    compute_capability: str
+    architectures: list[str]
+
+
+def describe_torch_gpu() -> TorchGpu | None:
+    """Describe the GPU that torch computes on; return None without one."""
     import torch
 
     if not torch.cuda.is_available():

@@ -6,8 +6,8 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from sentiment140_bert import schemas
 from sentiment140_bert.machine import gpu
 
 SECONDS_BETWEEN = 10.0
@@ -53,14 +53,14 @@ class Usage:
             if self._stop.wait(self.between):
                 return
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> schemas.UsedMemory:
         """Return memory in MiB and temperatures in degrees Celsius, or None where they are not known.
 
         ``memory_peak`` is :func:`read_peak_memory`. ``gpu`` is None without one.
         """
         return {"memory_peak": read_peak_memory(), "gpu": self._gpu()}
 
-    def _gpu(self) -> dict[str, Any] | None:
+    def _gpu(self) -> schemas.Gpu | None:
         import torch
 
         if not torch.cuda.is_available():
@@ -70,9 +70,10 @@ class Usage:
             "memory_total": round(total / MIB),
             "memory_allocated_peak": round(torch.cuda.max_memory_allocated() / MIB),
             "memory_reserved_peak": round(torch.cuda.max_memory_reserved() / MIB),
-        } | self.summarize_heat()
+            **self.summarize_heat(),
+        }
 
-    def summarize_heat(self) -> dict[str, Any]:
+    def summarize_heat(self) -> schemas.Heat:
         """Return the highest temperature and the share of samples in which the GPU was slowed by heat."""
         temperatures = [sample.temperature for sample in self.samples if sample.temperature is not None]
         slowed = [sample.slowed_by_heat for sample in self.samples if sample.slowed_by_heat is not None]
@@ -108,7 +109,7 @@ def _read_high_water_mark() -> int | None:
     return round(kibibytes[0] / 1024) if kibibytes else None
 
 
-def list_advice(usage: dict[str, Any]) -> list[str]:
+def list_advice(usage: schemas.UsedMemory) -> list[str]:
     """Return sentences about what a user should know of a summary."""
     state = usage["gpu"]
     if not state:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import TypedDict
 
 from sentiment140_bert.errors import ModelError, first_line
-from sentiment140_bert.files import expand_path, write_folder_whole
+from sentiment140_bert.files import Place, expand_path, to_name, write_folder_whole
 from sentiment140_bert.models.locate import is_hub_id
 from sentiment140_bert.models.staging import SAFETENSORS, SAFETENSORS_INDEX, find_pickles
 from sentiment140_bert.trust import check_folder
@@ -41,7 +41,7 @@ class Conversion(TypedDict):
     commit: str | None
 
 
-def convert(model: str, output: Path, revision: str | None = None) -> Conversion:
+def convert(model: Place, output: Place, revision: str | None = None) -> Conversion:
     """Write a model folder with the weights of ``model`` as safetensors, whole or not at all.
 
     Args:
@@ -53,7 +53,8 @@ def convert(model: str, output: Path, revision: str | None = None) -> Conversion
         ModelError: It has no pickled weights, they hold more than numbers, or ``output`` exists.
         HubError: There is no such model, or the Hub cannot be reached.
     """
-    source, commit, target = expand_path(model), None, output.expanduser()
+    model = to_name(model)
+    source, commit, target = expand_path(model), None, expand_path(output, "output")
     if not source.exists() and is_hub_id(model):
         from sentiment140_bert.hub import fetch
         from sentiment140_bert.hub.client import Hub

@@ -13,6 +13,7 @@ from sentiment140_bert.errors import ModelError
 
 NEGATIVE, POSITIVE, NEUTRAL = 0, 1, 2
 LABEL_NAMES = {NEGATIVE: "negative", POSITIVE: "positive", NEUTRAL: "neutral"}
+CLASSES_IN_ORDER = (NEGATIVE, NEUTRAL, POSITIVE)  # as they are shown, and in the matrix of three classes
 
 _GAPS = (" ", "_", "-")
 _DEGREES = ("very", "extremely", "strongly", "mostly", "somewhat", "slightly")

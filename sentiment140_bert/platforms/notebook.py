@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import sentiment140_bert
+from sentiment140_bert import schemas
 from sentiment140_bert.credentials import conceal_output
 from sentiment140_bert.errors import Interrupted
 from sentiment140_bert.recipe import SCORES, load_recipe
@@ -176,7 +177,7 @@ def train_or_resume(recipe: str, runs: Path) -> Path:
     except Interrupted as stopped:
         hint = "Run this cell again to resume."
         raise Interrupted(stopped.message, hint, stopped.exit_code - 128) from None
-    training = result["training"]
+    training = result.training
     step = training["best_step"] or training["steps"]
     print(f"trained {training['steps']:,} steps in {training['seconds']:,.0f} s, kept step {step:,}; run: {run.path}")
     return run.path
@@ -187,7 +188,7 @@ def classify(run: Path, tweet: str) -> None:
     if not tweet.strip():
         print("Type a tweet into the form.")
         return
-    for text, prediction in sentiment140_bert.predict(str(run), [tweet]):
+    for text, prediction in sentiment140_bert.predict(run, tweet):
         print(f"{prediction.label} ({prediction.score:.1%}): {text}")
 
 
@@ -206,31 +207,33 @@ def push(run: Path, repo_id: str = "", dataset_repo_id: str = "") -> None:
         print("Nothing is published: HF_TOKEN is missing. Add a token that can write to the notebook's secrets.")
         return
     destination = sentiment140_bert.Destination(repo_id.strip() or None, dataset_repo_id.strip() or None)
-    for kind, published in sentiment140_bert.push_to_hub(run, destination).items():
-        print(f"{kind}: {published['url']}")
+    result = sentiment140_bert.push_to_hub(run, destination)
+    for pushed in filter(None, (result.dataset, result.model)):
+        print(f"{pushed.kind}: {pushed.url}")
 
 
 def show_scores(run: Path) -> None:
     """Show the scores of each split, with their intervals, from ``metrics.json``."""
     ipython = import_module("IPython.display")
     directory = RunDir(run)
-    splits: dict[str, Any] = {**directory.read_metrics()["splits"]}
+    splits = directory.read_metrics()["splits"]
     rows = [
         ["", *splits],
         ["---", *("---:" for _ in splits)],
         ["tweets", *(f"{split['n']:,}" for split in splits.values())],
     ]
     rows += [
-        [name.replace("_", " "), *(_format_score(split.get(name)) for split in splits.values())] for name in SCORES
+        [name.replace("_", " "), *(_format_score(schemas.get_score(split, name)) for split in splits.values())]
+        for name in SCORES
     ]
     ipython.display(ipython.Markdown("\n".join(f"| {' | '.join(row)} |" for row in rows)))
 
 
-def _format_score(score: dict[str, float] | None) -> str:
+def _format_score(score: schemas.Score | None) -> str:
     if score is None:
         return "–"
-    interval = f" ({score['low']:.3f} to {score['high']:.3f})" if "low" in score else ""
-    return f"{score['value']:.4f}{interval}"
+    limits = schemas.get_limits(score)
+    return f"{score['value']:.4f}" + (f" ({limits[0]:.3f} to {limits[1]:.3f})" if limits else "")
 
 
 def show_curves(run: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from sentiment140_bert import schemas
 from sentiment140_bert.recipe import SCORES
+from sentiment140_bert.results import make_table
 
 TRUE, FALSE, UNCHECKED = "true", "false", "unchecked"
 # What nobody can measure, and where it reads like a score; neither is a verdict.
@@ -40,14 +42,56 @@ class Check:
             return None
         return float(self.measured - self.claimed)
 
-    def to_dict(self) -> dict[str, Any]:
+    def clean(self) -> Check:
         """Return it in words that are safe in JSON and on a terminal: the author of the card chose them."""
-        plain = {"claim": to_one_line(self.claim, 200), "verdict": self.verdict, "why": to_one_line(self.why, 400)}
-        return plain | {
-            "claimed": _clean(self.claimed),
-            "measured": _clean(self.measured),
-            "difference": self.difference,
+        claim, why = to_one_line(self.claim, 200), to_one_line(self.why, 400)
+        return Check(claim, _clean(self.claimed), _clean(self.measured), self.verdict, why)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``--json`` prints."""
+        names = ("claim", "verdict", "why", "claimed", "measured", "difference")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, repr=False)
+class VerifyResult:
+    """The verdict on a page: true, false, or unchecked if nothing is false and something could not be checked."""
+
+    model: str
+    commit: str | None
+    verdict: str
+    tolerance: float
+    checks: tuple[Check, ...]
+
+    @property
+    def warnings(self) -> int:
+        """The number of places that read like a score, and that nobody can measure."""
+        return self.count(WARNING)
+
+    def count(self, verdict: str) -> int:
+        """Return the number of checks with this verdict."""
+        return sum(check.verdict == verdict for check in self.checks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``--json`` prints."""
+        return {
+            "model": self.model,
+            "commit": self.commit,
+            "verdict": self.verdict,
+            "warnings": self.warnings,
+            "tolerance": self.tolerance,
+            "checks": [check.to_dict() for check in self.checks],
         }
+
+    def __repr__(self) -> str:
+        names = {TRUE: "agree", FALSE: "false", UNCHECKED: "unchecked", CLAIMED: "claimed, not checked"}
+        counts = [f"{self.count(verdict)} {name}" for verdict, name in names.items()]
+        return f"VerifyResult({self.model!r}: {self.verdict}; {', '.join(counts)}, {self.warnings} warnings)"
+
+    def _repr_html_(self) -> str:
+        shown = [check for check in self.checks if check.verdict != CLAIMED]
+        rows = [[check.claim, check.claimed, check.measured, check.verdict] for check in shown]
+        return make_table(["claim", "claimed", "measured", "verdict"], rows)
 
 
 def to_one_line(text: str, longest: int) -> str:
@@ -146,8 +190,8 @@ def _is_number(value: Any) -> bool:
 
 
 def check_metrics(
-    claimed: Mapping[str, Any], measured: Mapping[str, Any], tolerance: float
-) -> tuple[dict[str, Any], list[Check]]:
+    claimed: schemas.Metrics, measured: schemas.Metrics, tolerance: float
+) -> tuple[schemas.Metrics, list[Check]]:
     """Compare a ``metrics.json`` with what is measured now.
 
     Returns:
@@ -169,12 +213,13 @@ def check_metrics(
     return settled, checks
 
 
-def check_config(claimed: Mapping[str, Any], config: Any) -> Iterator[Check]:
+def check_config(claimed: schemas.Metrics, config: Any) -> Iterator[Check]:
     """Compare what ``metrics.json`` says was learned from the validation split with ``config.json``: exactly."""
-    for section, key, name in (("temperature", "value", "temperature"), ("abstention", "threshold", "neutral_below")):
+    learned = {"temperature": claimed["temperature"]["value"], "neutral_below": claimed["abstention"]["threshold"]}
+    for name, value in learned.items():
         noted = config.get(name) if isinstance(config, dict) else None
-        if noted != claimed[section][key]:
-            yield check_exactly(f"config.json: {name}", noted, claimed[section][key])
+        if noted != value:
+            yield check_exactly(f"config.json: {name}", noted, value)
 
 
 def _name_value(path: tuple[str, ...]) -> str:

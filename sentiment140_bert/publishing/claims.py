@@ -8,7 +8,7 @@ import itertools
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 from sentiment140_bert.publishing.checks import Check, check_about, leave_unchecked
 from sentiment140_bert.recipe import SCORES
+from sentiment140_bert.schemas import SplitScores, get_score
 
 METRIC = (
     r"(?:accura\w+|genauigkeit\w*|exactitu\w+|précision|precisi[oó]n|präzision|f[- ]?(?:beta|1|score|measure)|recall"
@@ -231,7 +232,7 @@ def _count_digits(value: float, metric: str, written: str) -> int:
     return max(digits, MIN_DIGITS) if digits == 0 or share in (0, 1) else digits
 
 
-def check_claim(claim: Claim, split: Mapping[str, Any], tolerance: float) -> Check:
+def check_claim(claim: Claim, split: SplitScores, tolerance: float) -> Check:
     """Compare another author's claim with the measured score, within half of its last digit.
 
     F1, precision and recall may be those of the positive class, or the mean over both classes, plain or
@@ -241,7 +242,8 @@ def check_claim(claim: Claim, split: Mapping[str, Any], tolerance: float) -> Che
         return leave_unchecked(
             claim.where, claim.value, "the tweets have neutral ones, and two classes are measured here"
         )
-    candidates = {claim.metric: split[claim.metric]["value"]} if claim.metric in split else {}
+    score = get_score(split, claim.metric)
+    candidates = {claim.metric: score["value"]} if score else {}
     if claim.metric in ("f1", "precision", "recall") and "true_positive" in split:
         candidates |= average_classes(claim.metric, split)
     if not candidates:
@@ -252,13 +254,13 @@ def check_claim(claim: Claim, split: Mapping[str, Any], tolerance: float) -> Che
     return check_about(where, claim.value, candidates[name], allowed)
 
 
-def average_classes(metric: str, split: Mapping[str, Any]) -> dict[str, float]:
+def average_classes(metric: str, split: SplitScores) -> dict[str, float]:
     """Return the ``macro`` and ``weighted`` mean of a score over both classes, from a confusion matrix."""
     tn, fp, fn, tp = (
-        split[name]["value"] for name in ("true_negative", "false_positive", "false_negative", "true_positive")
+        split[part]["value"] for part in ("true_negative", "false_positive", "false_negative", "true_positive")
     )
 
-    def score_class(hits: int, wrong: int, missed: int) -> float:
+    def score_class(hits: float, wrong: float, missed: float) -> float:
         below = {"precision": hits + wrong, "recall": hits + missed, "f1": hits + 0.5 * (wrong + missed)}[metric]
         return hits / below if below else 0.0
 

@@ -6,8 +6,9 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from sentiment140_bert import schemas
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, RecipeError, S140Error
 from sentiment140_bert.publishing.checks import CLAIMED, FALSE, TRUE, UNCHECKED, Check, leave_unchecked, settle
@@ -50,8 +51,8 @@ def is_sample(prepared: Prepared) -> bool:
 
 
 def check_data(
-    claimed: dict[str, Any], prepared: Prepared, recipe: Recipe, tokenizer: Any, *, named_here: bool
-) -> tuple[dict[str, Any], list[Check]]:
+    claimed: schemas.Data, prepared: Prepared, recipe: Recipe, tokenizer: Any, *, named_here: bool
+) -> tuple[schemas.Data, list[Check]]:
     """Compare a ``data.json`` with its tweets, and with what its sources give where they are public.
 
     Args:
@@ -68,7 +69,7 @@ def check_data(
     origin, checks = _measure_origin(claimed, prepared, recipe, named_here)
     measured |= origin
     compared = {*measured, *(ORIGIN if "sources" in origin else ())}
-    settled, leaves = settle({key: claimed[key] for key in claimed if key in compared}, measured)
+    settled, leaves = settle({key: value for key, value in claimed.items() if key in compared}, measured)
     for leaf in leaves:
         name = f"data.json: {'.'.join(leaf.path)}"
         if leaf.verdict == FALSE:
@@ -78,10 +79,10 @@ def check_data(
     if not any(check.verdict == FALSE for check in checks):
         agreed = f"{sum(leaf.verdict == TRUE for leaf in leaves)} values"
         checks.append(Check("data.json: splits, tokens, sources, steps", agreed, agreed, TRUE))
-    return claimed | settled, checks
+    return cast(schemas.Data, {**claimed, **settled}), checks
 
 
-def _measure_splits(claimed: dict[str, Any], prepared: Prepared, max_length: int, tokenizer: Any) -> dict[str, Any]:
+def _measure_splits(claimed: schemas.Data, prepared: Prepared, max_length: int, tokenizer: Any) -> dict[str, Any]:
     """Measure the tweets themselves: their counts and hashes, and their tokens."""
     from sentiment140_bert.data import report
     from sentiment140_bert.data.pipeline import tokenize_splits
@@ -101,7 +102,7 @@ def _measure_splits(claimed: dict[str, Any], prepared: Prepared, max_length: int
 
 
 def _measure_origin(
-    claimed: dict[str, Any], prepared: Prepared, recipe: Recipe, named_here: bool
+    claimed: schemas.Data, prepared: Prepared, recipe: Recipe, named_here: bool
 ) -> tuple[dict[str, Any], list[Check]]:
     """Measure the sources, as parts of ``data.json``; published splits are prepared again."""
     sources, claim = claimed["sources"], "data.json: source of the tweets"
@@ -121,21 +122,23 @@ def _measure_origin(
             return {}, [Check(claim, what, None, CLAIMED, "it is a published dataset itself")]
         if again.report["fingerprint"] != prepared.report["fingerprint"]:
             return {}, [Check("data.json: sources and settings", what, "they give other tweets", FALSE)]
-    origin = {key: again.report[key] for key in (*ORIGIN, "settings", "seed") if key in again.report}
-    reading = {key: claimed["settings"][key] for key in SOURCE_SETTINGS if key in claimed["settings"]}
+    parts = (*ORIGIN, "settings", "seed")
+    origin: dict[str, Any] = {key: value for key, value in again.report.items() if key in parts}
+    reading = {key: value for key, value in claimed["settings"].items() if key in SOURCE_SETTINGS}
     origin["settings"] = origin["settings"] | reading
     if named_here:
-        hashes = [{role: source["sha256"] for role, source in part.items()} for part in (sources, origin["sources"])]
+        stated: dict[str, Any] = {**sources}
+        hashes = [{role: source["sha256"] for role, source in part.items()} for part in (stated, origin["sources"])]
         if hashes[0] != hashes[1]:
             origin = {key: origin[key] for key in ("settings", "seed")}
             return origin, [Check(claim, what, None, CLAIMED, "--dataset has the same tweets in another file")]
         origin["sources"] = {
-            role: source | {"name": sources[role]["name"]} for role, source in origin["sources"].items()
+            role: source | {"name": stated[role]["name"]} for role, source in origin["sources"].items()
         }
     return origin, []
 
 
-def _prepare_again(claimed: dict[str, Any], recipe: Recipe) -> Prepared:
+def _prepare_again(claimed: schemas.Data, recipe: Recipe) -> Prepared:
     """Prepare published splits again from the source that the page names.
 
     Raises:
@@ -152,7 +155,7 @@ def _prepare_again(claimed: dict[str, Any], recipe: Recipe) -> Prepared:
     return loading.load_splits(data)[0]
 
 
-def check_training(environment: dict[str, Any], rows: int) -> Iterator[Check]:
+def check_training(environment: schemas.Environment, rows: int) -> Iterator[Check]:
     """Compare the steps of a training with its epochs, and its speed with its time: nobody can measure them again, but
     they must agree with each other.
 

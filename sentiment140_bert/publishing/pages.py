@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from sentiment140_bert import schemas
 from sentiment140_bert.cards import merge
 from sentiment140_bert.cards.facts import Facts
 from sentiment140_bert.cards.markup import escape
@@ -234,10 +235,11 @@ def read_names(file: Path, title: str, model_id: str) -> tuple[str, str]:
     return title, stated_id if isinstance(stated_id, str) else model_id
 
 
-def list_description(name: str, data: dict[str, Any]) -> Iterator[Check]:
+def list_description(name: str, data: schemas.Data) -> Iterator[Check]:
     """List the description in ``data.json``, which is its publisher's word."""
     for key, value in data.get("description", {}).items():
-        where, content = f"{name}: {key.replace('_', ' ')}", ", ".join(value) if isinstance(value, list) else value
+        where = f"{name}: {key.replace('_', ' ')}"
+        content = ", ".join(value) if isinstance(value, list) else str(value)
         yield Check(where, content, None, CLAIMED, "its publisher says so")
         yield from warn(where, content)
 

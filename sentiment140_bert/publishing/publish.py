@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 import os
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentiment140_bert import schemas
 from sentiment140_bert.cards import merge
 from sentiment140_bert.cards.model import (
     Files,
@@ -26,16 +26,17 @@ from sentiment140_bert.cards.model import (
 from sentiment140_bert.data import loading
 from sentiment140_bert.data.corpora import add_description, list_decided_keys
 from sentiment140_bert.errors import HubError, RunError, S140Error
-from sentiment140_bert.files import write_json, write_text
+from sentiment140_bert.files import Place, expand_path, write_json, write_text
 from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.publishing.destination import Destination
 from sentiment140_bert.recipe import CardConfig
+from sentiment140_bert.results import ListedFiles, Pushed, PushResult
 from sentiment140_bert.run import RunDir, saved_recipe
 from sentiment140_bert.tracking import tracks
 
 if TYPE_CHECKING:
     from sentiment140_bert.hub.client import Hub
-    from sentiment140_bert.hub.publish import Pushed, Target
+    from sentiment140_bert.hub.publish import Target
 
 log = logging.getLogger(__name__)
 PRECONDITION_FAILED = 412  # another commit came in between
@@ -44,19 +45,18 @@ MAX_FILE_SIZE = 50_000_000_000  # the Hub's own limit for one file (huggingface.
 
 
 def push_to_hub(
-    path: Path, destination: Destination, description: CardConfig | None = None, *, dry_run: bool = False
-) -> dict[str, Any]:
+    path: Place, destination: Destination | str, description: CardConfig | None = None, *, dry_run: bool = False
+) -> PushResult:
     """Publish a finished run: its dataset, then its model, each in one commit or not at all.
 
     Args:
         path: The run directory.
-        destination: The repositories.
+        destination: The repositories; or the model's alone, as user/model.
         description: What the publisher says about the tweets; it is kept in ``data.json``.
         dry_run: Only list what would be published; nothing is asked of the network, nothing is written.
 
     Returns:
-        For ``model`` and ``dataset``, if they are in the destination: ``repo_id``, ``url``, ``commit``, ``changed``,
-        ``private``, ``pr_url`` and ``tag``; with ``dry_run`` ``repo_id`` and ``files``, each name with its bytes.
+        ``model`` and ``dataset``, as far as the destination names them; with ``dry_run`` their ``files``.
 
     Raises:
         RunError: The run is not finished.
@@ -64,14 +64,16 @@ def push_to_hub(
         HubError: The Hub refused or cannot be reached; the message says what was published and what was not.
     """
     if int(os.environ.get("RANK") or 0):
-        return {}  # one of several processes; the first one publishes
+        return PushResult()  # one of several processes; the first one publishes
+    path = expand_path(path)
+    destination = Destination(repo_id=destination) if isinstance(destination, str) else destination
     if dry_run:
         return _list_files(path, destination, description)
     with lock_folder(path, "publishing"), tracks.resume_tracking(RunDir(path)):
         return publish_run(path, destination, description)
 
 
-def publish_run(path: Path, destination: Destination, description: CardConfig | None = None) -> dict[str, Any]:
+def publish_run(path: Path, destination: Destination, description: CardConfig | None = None) -> PushResult:
     """Do the work of :func:`push_to_hub`, within a tracked run that is open."""
     from sentiment140_bert.hub import publish
     from sentiment140_bert.hub.client import Hub
@@ -80,7 +82,7 @@ def publish_run(path: Path, destination: Destination, description: CardConfig | 
     metrics = read_scores(run)
     if save_description(run, description):
         write_model_folder(run, metrics)
-    with _build_dataset(run, targets, {**run.read_data()}) as dataset:
+    with _build_dataset(run, targets, run.read_data()) as dataset:
         model = collect_files(run, metrics, destination.repo_id, None) if "model" in targets else {}
         _check_secrets(run, dataset | model)
         hub = Hub()
@@ -96,29 +98,29 @@ def publish_run(path: Path, destination: Destination, description: CardConfig | 
             pushed = {kind: publish.finish(hub, targets[kind], done) for kind, done in pushed.items()}
         except S140Error as error:
             raise _explain_failure(error, targets, pushed, destination.format_command(run)) from error
-    return {kind: dataclasses.asdict(done) for kind, done in pushed.items()}
+    return PushResult(pushed.get("dataset"), pushed.get("model"))
 
 
-def _list_files(path: Path, destination: Destination, description: CardConfig | None) -> dict[str, Any]:
+def _list_files(path: Path, destination: Destination, description: CardConfig | None) -> PushResult:
     """Return what would be published, without using the network."""
     run, targets = RunDir(path), destination.targets()
     metrics = read_scores(run)
-    data = add_description({**run.read_data()}, description)
+    data = add_description(run.read_data(), description)
     listed = {}
     with _build_dataset(run, targets, data) as dataset:
         if dataset:
-            data |= {"published": {"repo_id": destination.dataset_repo_id, "revision": "f" * 40}}
+            data = {**data, "published": {"repo_id": targets["dataset"].repo_id, "revision": "f" * 40}}
         for kind, target in targets.items():
             files = dataset
             if kind == "model":
                 files = collect_files(run, metrics, target.repo_id, read_card(run), data)
             _check_secrets(run, files)
-            listed[kind] = {"repo_id": target.repo_id, "files": _measure(files)}
-    return listed
+            listed[kind] = ListedFiles(target.repo_id, _measure(files))
+    return PushResult(files=listed)
 
 
 @contextmanager
-def _build_dataset(run: RunDir, targets: dict[str, Target], data: dict[str, Any]) -> Iterator[Files]:
+def _build_dataset(run: RunDir, targets: dict[str, Target], data: schemas.Data) -> Iterator[Files]:
     """Write the dataset's files into a temporary folder; none if no dataset is published."""
     if "dataset" not in targets:
         yield {}
@@ -134,7 +136,8 @@ def _build_dataset(run: RunDir, targets: dict[str, Target], data: dict[str, Any]
             f"The data of {run.path} has changed since it was trained (the fingerprint differs).",
             "Restore the original file, or publish only the model.",
         )
-    data = {key: value for key, value in data.items() if key != "published"}  # it cannot name its own commit
+    data = {**data}
+    data.pop("published", None)  # it cannot name its own commit
     model_id = targets["model"].repo_id if "model" in targets else read_pushes(run).get("model", {}).get("repo_id")
     with tempfile.TemporaryDirectory(prefix="s140-") as folder:
         data["configs"], hashes = publish.write_dataset(prepared, tokens, Path(folder), secrets.make_tweet_check())
@@ -160,7 +163,7 @@ def _check_secrets(run: RunDir, files: Files) -> None:
     secrets.check_files([*texts.items(), *own.items()])
 
 
-def _rehearse(hub: Hub, run: RunDir, metrics: dict[str, Any], targets: dict[str, Target], dataset: Files) -> None:
+def _rehearse(hub: Hub, run: RunDir, metrics: schemas.Scores, targets: dict[str, Target], dataset: Files) -> None:
     """Do everything that could still be refused once the first commit is made, and upload the large files, which are
     visible nowhere before the commit."""
     from sentiment140_bert.hub import publish
@@ -211,7 +214,7 @@ def _push_dataset(hub: Hub, run: RunDir, target: Target, dataset: Files) -> Push
     return pushed
 
 
-def _push_model(hub: Hub, run: RunDir, metrics: dict[str, Any], target: Target) -> Pushed:
+def _push_model(hub: Hub, run: RunDir, metrics: schemas.Scores, target: Target) -> Pushed:
     """Push the model, and bring its card back, so that the next edit on either side is recognized as one."""
     from sentiment140_bert.hub import fetch
 
@@ -254,7 +257,7 @@ def _merge_dataset_card(dataset: Files, on_hub: str | None) -> Files:
     return dataset | {"README.md": card.encode()}
 
 
-def _collect_model_files(run: RunDir, metrics: dict[str, Any], target: Target, on_hub: str | None) -> Files:
+def _collect_model_files(run: RunDir, metrics: schemas.Scores, target: Target, on_hub: str | None) -> Files:
     return collect_files(run, metrics, target.repo_id, _choose_card(run, on_hub, target))
 
 

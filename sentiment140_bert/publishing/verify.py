@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentiment140_bert import schemas
 from sentiment140_bert.cards import facts as card_facts
 from sentiment140_bert.cards import merge
 from sentiment140_bert.cards.dataset import render_dataset_card
@@ -20,7 +21,7 @@ from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, FalseDataError, ModelError, RunError, S140Error
 from sentiment140_bert.evaluation.evaluate import evaluate
 from sentiment140_bert.evaluation.run import score_splits
-from sentiment140_bert.files import expand_path, hash_file
+from sentiment140_bert.files import Place, expand_path, hash_file, to_name
 from sentiment140_bert.inference.predict import load_classifier
 from sentiment140_bert.publishing import claims, origin, pages
 from sentiment140_bert.publishing.checks import (
@@ -29,15 +30,15 @@ from sentiment140_bert.publishing.checks import (
     TOLERANCE,
     TRUE,
     VALUE_NAMES,
-    WARNING,
     Check,
+    VerifyResult,
     check_config,
     check_exactly,
     check_metrics,
     leave_unchecked,
     reach_verdict,
 )
-from sentiment140_bert.recipe import FILE_SETTINGS, SOURCE_SETTINGS, DataConfig, load_recipe
+from sentiment140_bert.recipe import FILE_SETTINGS, SOURCE_SETTINGS, DataConfig, as_data, load_recipe
 from sentiment140_bert.run import TRAINING_ROWS, RunDir, saved_recipe
 from sentiment140_bert.schemas import REPO_ID
 
@@ -66,8 +67,12 @@ class Page:
 
 
 def verify(
-    name: str, *, revision: str | None = None, data: DataConfig | None = None, tolerance: float = TOLERANCE
-) -> dict[str, Any]:
+    name: Place,
+    *,
+    revision: str | None = None,
+    data: DataConfig | Place | None = None,
+    tolerance: float = TOLERANCE,
+) -> VerifyResult:
     """Download what a page names, score it again, and compare.
 
     Args:
@@ -77,24 +82,17 @@ def verify(
         tolerance: Largest difference of a score measured again. Numbers that occur twice must agree exactly.
 
     Returns:
-        ``model``, ``commit``, ``verdict`` (true, false or unchecked), ``warnings`` (how many), ``tolerance`` and
-        ``checks``, each with a verdict of its own, which may also be claimed or warning.
+        The verdict, and every check; their texts are safe to print.
 
     Raises:
         HubError, ModelError: There is no such model, or the Hub cannot be reached.
     """
+    name, data = to_name(name), as_data(data) if data else None
     page = _find_page(name, revision)
     is_complete = all((page.folder / file).is_file() for file in OWN_FILES)
     check = _check_own_page if is_complete else _check_other_page
     checks = [*check(page, data, tolerance)]
-    return {
-        "model": name,
-        "commit": page.commit,
-        "verdict": reach_verdict(checks),
-        "warnings": sum(check.verdict == WARNING for check in checks),
-        "tolerance": tolerance,
-        "checks": [check.to_dict() for check in checks],
-    }
+    return VerifyResult(name, page.commit, reach_verdict(checks), tolerance, tuple(check.clean() for check in checks))
 
 
 def _find_page(name: str, revision: str | None) -> Page:
@@ -138,8 +136,8 @@ def _check_own_page(page: Page, data: DataConfig | None, tolerance: float) -> It
     if not any(check.claim == WEIGHTS for check in checks):
         checks.append(_check_weights(page, facts.metrics))
     yield from checks
-    if rows := measured.data["splits"].get("train", {}).get("rows"):
-        yield from origin.check_training(facts.environment, rows)
+    if train := measured.data["splits"].get("train"):
+        yield from origin.check_training(facts.environment, train["rows"])
     yield from _compare_pages(page, measured)
 
 
@@ -163,9 +161,7 @@ def _measure(page: Page, facts: Facts, data: DataConfig | None, tolerance: float
     if missing := {"train", "validation"} - {*prepared.splits()}:
         raise DataError(f"The tweets have no split {', '.join(sorted(missing))}.", "Ask the owner of the page.")
     classifier = load_classifier(str(page.folder))
-    scored = score_splits(classifier, prepared).metrics | {
-        "weights_sha256": _check_weights(page, facts.metrics).measured
-    }
+    scored = score_splits(classifier, prepared, _check_weights(page, facts.metrics).measured).metrics
     metrics, checks = check_metrics(facts.metrics, json.loads(json.dumps(scored)), tolerance)
     checks += check_config(facts.metrics, classifier.config.get(models.CALIBRATION))
     right, data_checks = origin.check_data(
@@ -197,7 +193,7 @@ def _check_training_rows(file: Path, prepared: Prepared) -> Check:
     return Check(claim, len(stated), len(right), TRUE if agree else FALSE)
 
 
-def _check_weights(page: Page, metrics: dict[str, Any]) -> Check:
+def _check_weights(page: Page, metrics: schemas.Metrics) -> Check:
     """Compare the hash of the weights, if there are any."""
     weights = page.folder / "model.safetensors"
     if weights.is_file():
@@ -218,15 +214,16 @@ def _compare_pages(page: Page, facts: Facts) -> Iterator[Check]:
     yield from pages.list_claimed(facts, title, pictures)
 
 
-def _compare_dataset_page(folder: Path, repo_id: str, measured: dict[str, Any]) -> Iterator[Check]:
+def _compare_dataset_page(folder: Path, repo_id: str, measured: schemas.Data) -> Iterator[Check]:
     """Compare a published dataset's data.json and card with those of the measured facts."""
     from sentiment140_bert.data import publish
 
     card, data = folder / "README.md", json.loads((folder / "data.json").read_text("utf-8"))
+    own: dict[str, Any] = {**measured}
     for name in (*origin.ORIGIN, "settings", "seed", "fingerprint"):
-        if data.get(name) != measured.get(name):
-            yield check_exactly(f"the dataset's data.json: {name}", str(data.get(name)), str(measured.get(name)))
-    right = data | {key: measured[key] for key in (*origin.ORIGIN, "settings") if key in measured}
+        if data.get(name) != own.get(name):
+            yield check_exactly(f"the dataset's data.json: {name}", str(data.get(name)), str(own.get(name)))
+    right = data | {key: own[key] for key in (*origin.ORIGIN, "settings") if key in own}
     same_tokens = data["tokenizer"]["sha256"] == measured["tokenizer"]["sha256"]
     right["splits"] = {
         name: split | ({} if same_tokens else {"token_length": data["splits"].get(name, split)["token_length"]})
@@ -314,13 +311,13 @@ def _check_other_page(page: Page, data: DataConfig | None, tolerance: float) -> 
                 yield leave_unchecked(claim.where, claim.value, "it names no data; name them with --dataset")
             continue
         try:
-            splits = evaluate(str(page.folder), tweets)["splits"]
+            splits = evaluate(page.folder, tweets).splits
         except S140Error as error:
             for claim in group:
                 yield leave_unchecked(claim.where, claim.value, " ".join(str(error).split()))
             continue
         for claim in group:
-            split = splits.get("manual" if claim.split == "manual" and "manual" in splits else "test", {})
+            split = splits["manual" if claim.split == "manual" and "manual" in splits else "test"]
             yield claims.check_claim(claim, split, tolerance)
 
 

@@ -54,8 +54,11 @@ __all__ = [
     "ModelConfig",
     "Range",
     "Recipe",
+    "RecipeName",
     "TrackingConfig",
     "TrainingConfig",
+    "as_data",
+    "as_recipe",
     "build_schema",
     "drop_checkpoint_repo",
     "list_differences",
@@ -126,6 +129,9 @@ class Recipe(Section):
         for key, value in values.items():
             plain[SECTION_BY_KEY.get(key, "training")][key] = value
         return parse_recipe(plain, origin)
+
+
+RecipeName = Recipe | str | Path  # as callers of the public functions give it
 
 
 def parse_recipe(plain: Mapping[str, Any], origin: str = "the recipe") -> Recipe:
@@ -258,8 +264,40 @@ def read_recipe(name_or_path: str) -> str:
         ) from None
 
 
-def load_recipe(name_or_path: str) -> Recipe:
+def as_recipe(recipe: RecipeName) -> Recipe:
+    """Return a recipe itself, or the one of a packaged name (``quickstart``) or of a file.
+
+    Raises:
+        S140Error: There is no such recipe, or it holds wrong values.
+        TypeError: It is none of these.
+    """
+    if isinstance(recipe, Recipe):
+        return recipe
+    if not isinstance(recipe, str | Path):
+        raise TypeError(
+            f"recipe must be a Recipe, a packaged name such as 'quickstart', or a file, not {type(recipe).__name__}"
+        )
+    return load_recipe(recipe)
+
+
+def as_data(data: DataConfig | str | Path) -> DataConfig:
+    """Return settings of tweets themselves, or those of a dataset that is only named.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    if isinstance(data, DataConfig):
+        return data
+    if not isinstance(data, str | Path):
+        raise TypeError(f"data must be a DataConfig, or the name of a dataset or file, not {type(data).__name__}")
+    return DataConfig(dataset=str(data))
+
+
+def load_recipe(name_or_path: str | Path) -> Recipe:
     """Read and check a recipe.
+
+    Args:
+        name_or_path: A packaged name (``quickstart``) or a file (``mine.yaml``).
 
     Raises:
         S140Error: There is no such recipe.
@@ -267,6 +305,7 @@ def load_recipe(name_or_path: str) -> Recipe:
     """
     from sentiment140_bert.trust import plain_yaml
 
+    name_or_path = str(name_or_path)
     source = read_recipe(name_or_path)
     try:
         plain = plain_yaml.load(source)

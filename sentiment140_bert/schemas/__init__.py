@@ -4,36 +4,89 @@ from __future__ import annotations
 
 from sentiment140_bert.schemas.basics import REPO_ID, Count, Number, Sha256, check_schema
 from sentiment140_bert.schemas.checkpoints import CheckpointIndex, CheckpointState, FileDigest, Manifest, ScheduleState
-from sentiment140_bert.schemas.data import Data, DataSettings, Source, Suspects, Tokens
-from sentiment140_bert.schemas.environment import Environment, StartedEnvironment
-from sentiment140_bert.schemas.metrics import BASELINES, Leakage, LearnedCalibration, Metrics, Scores, WeightsRecord
-from sentiment140_bert.schemas.tracking import Publications, TrackerState, Tracking
+from sentiment140_bert.schemas.data import (
+    Data,
+    DataSettings,
+    DataSplit,
+    PublishedDataset,
+    Source,
+    Sources,
+    SplitSize,
+    Suspects,
+    Tokenizer,
+    Tokens,
+)
+from sentiment140_bert.schemas.environment import (
+    BaseModel,
+    Batch,
+    Environment,
+    Gpu,
+    Heat,
+    Machine,
+    StartedEnvironment,
+    Training,
+    UsedMemory,
+)
+from sentiment140_bert.schemas.metrics import (
+    BASELINES,
+    Calibration,
+    Leakage,
+    LearnedCalibration,
+    Metrics,
+    Score,
+    Scores,
+    Slice,
+    SplitScores,
+    WeightsRecord,
+    get_limits,
+    get_score,
+)
+from sentiment140_bert.schemas.tracking import Publication, Publications, TrackerState, Tracking
 
 __all__ = [
     "BASELINES",
     "REPO_ID",
+    "BaseModel",
+    "Batch",
+    "Calibration",
     "CheckpointIndex",
     "CheckpointState",
     "Count",
     "Data",
     "DataSettings",
+    "DataSplit",
     "Environment",
     "FileDigest",
+    "Gpu",
+    "Heat",
     "Leakage",
     "LearnedCalibration",
+    "Machine",
     "Manifest",
     "Metrics",
     "Number",
+    "Publication",
     "Publications",
+    "PublishedDataset",
     "ScheduleState",
+    "Score",
     "Scores",
     "Sha256",
+    "Slice",
     "Source",
+    "Sources",
+    "SplitScores",
+    "SplitSize",
     "StartedEnvironment",
     "Suspects",
+    "Tokenizer",
     "Tokens",
     "TrackerState",
     "Tracking",
+    "Training",
+    "UsedMemory",
     "WeightsRecord",
     "check_schema",
+    "get_limits",
+    "get_score",
 ]

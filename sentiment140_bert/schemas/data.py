@@ -21,6 +21,8 @@ class Source(TypedDict):
     sha256_of: str
     rows: Count
     bad_rows: Count
+    encoding: NotRequired[str | None]
+    labels: NotRequired[str]
 
 
 class Sources(TypedDict):
@@ -45,6 +47,7 @@ class DataSplit(TypedDict):
     sha256: Sha256
     negative: NotRequired[Count]
     positive: NotRequired[Count]
+    neutral: NotRequired[Count]
     token_length: Tokens
 
 
@@ -66,6 +69,8 @@ class DataSettings(TypedDict):
     split_by: str
     split_seed: int
     max_length: Count
+    label_map: NotRequired[Any]
+    max_train_samples: NotRequired[int | None]
 
 
 class PublishedDataset(TypedDict):
@@ -91,7 +96,7 @@ class Suspects(TypedDict):
     found: Count
 
 
-def _require_train(splits: dict[str, Any]) -> dict[str, Any]:
+def _require_train(splits: dict[str, DataSplit]) -> dict[str, DataSplit]:
     if not {"train", "validation"} <= splits.keys():
         raise ValueError("train or validation is missing")
     return splits
@@ -121,3 +126,4 @@ class Data(TypedDict):
     description: NotRequired[Description]
     published: NotRequired[PublishedDataset]
     configs: NotRequired[dict[str, dict[str, SplitSize]]]
+    versions: NotRequired[dict[str, str]]

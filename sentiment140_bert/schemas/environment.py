@@ -32,17 +32,23 @@ class Batch(TypedDict):
     accumulated: Count
 
 
-class Gpu(TypedDict):
-    """Memory in MiB and temperature in °C."""
+class Heat(TypedDict):
+    """The highest temperature in °C, and the share of samples in which heat slowed the GPU."""
 
-    memory_total: Annotated[int, Field(gt=0)]
-    memory_reserved_peak: Count
+    samples: Count
     temperature_peak: Number | None
     slowed_by_heat: Number | None
-    samples: Count
 
 
-class Usage(TypedDict):
+class Gpu(Heat):
+    """See ``machine.usage``; memory in MiB."""
+
+    memory_total: Annotated[int, Field(gt=0)]
+    memory_allocated_peak: NotRequired[Count]
+    memory_reserved_peak: Count
+
+
+class UsedMemory(TypedDict):
     """The memory that training took."""
 
     memory_peak: Number | None
@@ -59,18 +65,26 @@ class Training(TypedDict):
     tweets_per_second: Number
     out_of_memory: NotRequired[Count]
     batch: NotRequired[Batch]
-    usage: NotRequired[Usage]
+    usage: NotRequired[UsedMemory]
 
 
-class StartedEnvironment(TypedDict):
-    """``environment.json`` of a run that is not finished."""
+class Machine(TypedDict):
+    """The machine and its packages."""
 
     python: str
+    system: NotRequired[str]
     cpu: str
+    cpu_count: NotRequired[int | None]
     threads: Count
     gpu: str | None
     gpu_count: Count
+    cuda: NotRequired[str | None]
     packages: dict[str, str]
+
+
+class StartedEnvironment(Machine):
+    """``environment.json`` of a run that is not finished."""
+
     precision: Precision
     processes: Count
     base_model: BaseModel

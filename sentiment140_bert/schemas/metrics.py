@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, NotRequired, cast
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
 from typing_extensions import TypedDict
 
 from sentiment140_bert.schemas.basics import Count, Number, Sha256, Share
@@ -47,6 +47,7 @@ class Proportion(TypedDict):
 class CalibrationBin(TypedDict):
     """Tweets of similar probabilities."""
 
+    n: NotRequired[Count]
     predicted: Share
     observed: Share
 
@@ -56,6 +57,7 @@ class RiskPoint(TypedDict):
 
     coverage: Share
     risk: Share
+    confidence: NotRequired[Share]
 
 
 class Calibration(TypedDict):
@@ -122,39 +124,52 @@ class Leakage(TypedDict):
     overlapping_in_time: Count | None
 
 
-class ScoredSplit(TypedDict):
-    """A split with tweets that are not neutral."""
+class SplitScores(TypedDict):
+    """The scores of a split; see ``evaluation.scores``. One of neutral tweets alone has no scores of two classes."""
 
     n: Count
     neutral_left_out: Count
-    accuracy: Proportion
-    f1: MeasuredScore
-    precision: Score
-    recall: Score
-    matthews_correlation: MeasuredScore
-    log_loss: MeasuredScore
-    true_negative: Score
-    false_positive: Score
-    false_negative: Score
-    true_positive: Score
+    accuracy: NotRequired[Proportion]
+    f1: NotRequired[MeasuredScore]
+    precision: NotRequired[Score]
+    recall: NotRequired[Score]
+    matthews_correlation: NotRequired[MeasuredScore]
+    log_loss: NotRequired[MeasuredScore]
+    true_negative: NotRequired[Score]
+    false_positive: NotRequired[Score]
+    false_negative: NotRequired[Score]
+    true_positive: NotRequired[Score]
     roc_auc: NotRequired[MeasuredScore]
-    calibration: Calibration
-    calibrated: TemperedCalibration
-    risk_coverage: list[RiskPoint]
-    abstaining: AbstentionScores
+    calibration: NotRequired[Calibration]
+    calibrated: NotRequired[TemperedCalibration]
+    risk_coverage: NotRequired[list[RiskPoint]]
+    abstaining: NotRequired[AbstentionScores]
     three_way: NotRequired[ThreeWay]
-    baselines: dict[str, Baseline]
-    slices: Annotated[list[Slice], Field(max_length=1_000)]
+    baselines: NotRequired[dict[str, Baseline]]
+    slices: NotRequired[Annotated[list[Slice], Field(max_length=1_000)]]
     leakage: NotRequired[Leakage]
 
 
-class NeutralSplit(TypedDict):
-    """A split of neutral tweets alone."""
+def get_limits(score: Score) -> tuple[float, float] | None:
+    """Return the ends of a score's interval; None if it has none."""
+    limits = cast(dict[str, float], score)
+    return (limits["low"], limits["high"]) if "low" in limits else None
 
-    n: Annotated[int, Field(ge=0, le=0)]
-    neutral_left_out: Count
-    three_way: NotRequired[ThreeWay]
-    leakage: NotRequired[Leakage]
+
+def get_score(split: SplitScores, name: str) -> Score | None:
+    """Return a score of two classes by its name, such as ``accuracy``; None if the split lacks it."""
+    return cast(dict[str, Score], split).get(name)
+
+
+# The parts that a split may lack in metrics.json although it has tweets of both classes.
+OPTIONAL_PARTS = {"roc_auc", "three_way", "leakage"}
+
+
+def _require_scores(split: SplitScores) -> SplitScores:
+    missing = SplitScores.__annotations__.keys() - OPTIONAL_PARTS - split.keys()
+    if split["n"] and missing:
+        raise ValueError(f"{', '.join(sorted(missing))} is missing")
+    return split
 
 
 class LearnedCalibration(TypedDict):
@@ -198,16 +213,6 @@ class Example(TypedDict):
     score: Number
 
 
-def _choose_split(split: Any) -> str:
-    return "unscored" if isinstance(split, dict) and split.get("n") == 0 else "scored"
-
-
-# The kind of a split is chosen first, so that errors name what is wrong with that kind.
-Split = Annotated[
-    Annotated[ScoredSplit, Tag("scored")] | Annotated[NeutralSplit, Tag("unscored")], Discriminator(_choose_split)
-]
-
-
 class WeightsRecord(TypedDict):
     """The part of ``metrics.json``, of any version, that identifies the weights that were scored."""
 
@@ -217,7 +222,7 @@ class WeightsRecord(TypedDict):
 class Scores(TypedDict):
     """The part of ``metrics.json`` from which scores are read."""
 
-    splits: dict[str, Split]
+    splits: dict[str, Annotated[SplitScores, AfterValidator(_require_scores)]]
     weights_sha256: Sha256
     data_fingerprint: Sha256
 

@@ -29,6 +29,9 @@ class TrackerState(TypedDict, total=False):
     tracking_uri: str | None
     folder: str | None
     sent: SyncedState
+    key: str
+    experiment: str
+    theirs: bool
 
 
 class Publication(TypedDict, total=False):

@@ -19,8 +19,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from sentiment140_bert import trust
+from sentiment140_bert import schemas, trust
 from sentiment140_bert.errors import Interrupted, MissingExtra, TrackerError
+from sentiment140_bert.results import TrackedAt
 from sentiment140_bert.run import RunDir
 from sentiment140_bert.tracking.sync import Sync
 from sentiment140_bert.tracking.sync_state import SyncState, foreign_run
@@ -42,7 +43,7 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
-CLASSES = {"wandb": "Wandb", "mlflow": "Mlflow", "trackio": "Trackio", "tensorboard": "Tensorboard"}
+TRACKER_CLASSES = {"wandb": "Wandb", "mlflow": "Mlflow", "trackio": "Trackio", "tensorboard": "Tensorboard"}
 
 
 class Tracking:
@@ -79,12 +80,12 @@ def resolve(report_to: Sequence[str]) -> list[str]:
 
 def list_installed() -> list[str]:
     """Return the trackers whose packages are installed."""
-    return [name for name in CLASSES if importlib.util.find_spec(name)]
+    return [name for name in TRACKER_CLASSES if importlib.util.find_spec(name)]
 
 
 def list_trackers(run: RunDir) -> list[str]:
     """Return the trackers that a run has already."""
-    return [name for name in SyncState(run).content if name in CLASSES]
+    return [name for name in SyncState(run).content if name in TRACKER_CLASSES]
 
 
 def is_databricks() -> bool:
@@ -110,7 +111,7 @@ def open_trackers(names: Sequence[str], describe: Callable[[], TrackedRun]) -> I
     refused = [tracker for tracker in trackers if _refuse_unnamed_place(tracker, tracked_run)]
     syncs = [Sync(tracker, tracked_run, state) for tracker in trackers if tracker not in refused]
     for sync in syncs:
-        state.write(sync.tracker.name)  # from now on the run has this tracker, even if it does not answer today
+        state.write(sync.tracker.name, {})  # from now on the run has this tracker, even if it does not answer today
     tracking = Tracking(syncs)
     with _no_autologging(), _environment_of(syncs):
         status = FAILED
@@ -168,7 +169,7 @@ def _refuse_unnamed_place(tracker: Tracker, tracked_run: TrackedRun) -> bool:
     return True
 
 
-def describe_state(name: str, tracked_run: TrackedRun) -> dict[str, Any]:
+def describe_state(name: str, tracked_run: TrackedRun) -> TrackedAt:
     """Return a tracker's ``id`` and ``url``, the names of ``unsent`` parts, and folders that are kept ``offline``."""
     state = SyncState(tracked_run.run)
     values = state.get(name)
@@ -205,7 +206,7 @@ def send_offline(run: RunDir) -> None:
     from sentiment140_bert.tracking import wandb
 
     folders = list_offline_folders(run)
-    if folders and not trust.is_known_place("wandb", wandb.place_of(run, SyncState(run).get("wandb")["id"])):
+    if folders and not trust.is_known_place("wandb", wandb.place_of(run, str(SyncState(run).get("wandb")["id"]))):
         raise TrackerError(
             f"The offline wandb data in {run.path} was not recorded on this machine; it could send files of yours.",
             f"If you trust it: wandb sync {shlex.join(map(str, folders))}",
@@ -213,14 +214,16 @@ def send_offline(run: RunDir) -> None:
     wandb.send(folders)
 
 
-def public_state(run: RunDir) -> dict[str, Any]:
+def public_state(run: RunDir) -> schemas.Tracking:
     """Return the part of ``tracking.json`` that may be published: which run it is, and where people can see it."""
-    states = {name: values for name, values in SyncState(run).content.items() if name in CLASSES and values.get("id")}
+    states = {
+        name: values for name, values in SyncState(run).content.items() if name in TRACKER_CLASSES and values.get("id")
+    }
     return {name: _class_of(name).public_state(values) for name, values in states.items()}
 
 
 def _class_of(name: str) -> type[Tracker]:
-    tracker: type[Tracker] = getattr(import_module(f"{__name__}.{name}"), CLASSES[name])
+    tracker: type[Tracker] = getattr(import_module(f"{__name__}.{name}"), TRACKER_CLASSES[name])
     return tracker
 
 

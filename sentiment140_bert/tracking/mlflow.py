@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from sentiment140_bert import trust
 from sentiment140_bert.credentials import strip_passwords
 from sentiment140_bert.errors import TrackerError, first_line
+from sentiment140_bert.schemas import TrackerState
 from sentiment140_bert.tracking import mlflow_models
 from sentiment140_bert.tracking.mlflow_places import absolute, check_artifacts
 from sentiment140_bert.tracking.sync_state import foreign_run
@@ -54,7 +55,7 @@ class Mlflow(Tracker):
         "mlflow.tracking",
     )
 
-    def __init__(self, tracked_run: TrackedRun, state: dict[str, Any]) -> None:
+    def __init__(self, tracked_run: TrackedRun, state: TrackerState) -> None:
         super().__init__(tracked_run, state)
         self.callers_run = _find_callers_run()
         self.uri: str | None = None

@@ -7,9 +7,9 @@ import shlex
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
 
 from sentiment140_bert.errors import S140Error, first_line
+from sentiment140_bert.schemas import TrackerState
 from sentiment140_bert.tracking.sync_state import SyncState
 from sentiment140_bert.tracking.tracked_run import (
     FINISHED,
@@ -132,12 +132,12 @@ class Sync:
         self._write()
 
     def _send_new(self) -> None:
-        """Send, in the thread, everything that was not sent yet, and remember each part once it is safe."""
+        """Send, in the thread, everything that was not sent yet, and remember each part once it is durable."""
         version, history = self.tracked_run.history.read()
         points, files, weights = self._new_points(version, history), self._new_files(), self._new_weights()
         if not (points or files or weights or self._must_end()):
             return
-        if self.tracker.safe == "next time":
+        if self.tracker.durable_after == "next call":
             self._write()
         if not self.is_open:
             self.tracker.open(self._remember)
@@ -158,9 +158,9 @@ class Sync:
         """Return True if the run is finished and the tracker does not know it."""
         return self.tracked_run.run.is_finished() and self.files.get("end") != FINISHED.name
 
-    def _remember(self, values: dict[str, Any]) -> None:
+    def _remember(self, values: TrackerState) -> None:
         self.tracker.state |= values
-        self.state.write(self.tracker.name, **values)
+        self.state.write(self.tracker.name, values)
 
     def _new_points(self, version: int, points: Sequence[Point]) -> Sequence[Point]:
         start = self.read[1] if version == self.read[0] else 0
@@ -187,11 +187,11 @@ class Sync:
         self._remember_sent()
 
     def _remember_sent(self) -> None:
-        if self.tracker.safe == "at once":
+        if self.tracker.durable_after == "each call":
             self._write()
 
     def _write(self) -> None:
-        self.state.write(self.tracker.name, sent={"steps": self.steps, "files": self.files})
+        self.state.write(self.tracker.name, {"sent": {"steps": self.steps, "files": self.files}})
 
 
 def plain(error: BaseException) -> str:

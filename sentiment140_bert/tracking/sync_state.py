@@ -6,14 +6,13 @@ import hashlib
 import importlib.util
 import re
 import threading
-from typing import Any
+from typing import Any, cast
 
-from sentiment140_bert import schemas
 from sentiment140_bert.credentials import strip_passwords
 from sentiment140_bert.errors import RunError, TrackerError
 from sentiment140_bert.files import write_json
 from sentiment140_bert.run import RunDir
-from sentiment140_bert.schemas import check_schema
+from sentiment140_bert.schemas import TrackerState, Tracking, check_schema
 
 NAME = re.compile(r"[\w .:+-]{1,200}")  # of a run or project; never a path
 
@@ -24,24 +23,24 @@ class SyncState:
     def __init__(self, run: RunDir) -> None:
         self.run = run
         self.lock = threading.Lock()
-        self.content: dict[str, Any] = {**run.read_tracking()}
+        self.content = run.read_tracking()
 
-    def get(self, tracker: str) -> dict[str, Any]:
+    def get(self, tracker: str) -> TrackerState:
         """Return a copy of what is remembered of a tracker."""
-        return dict(self.content.get(tracker, {}))
+        return {**self.content.get(tracker, {})}
 
-    def write(self, tracker: str, **values: Any) -> None:
+    def write(self, tracker: str, values: TrackerState) -> None:
         """Remember ``values`` of a tracker, at once.
 
         Raises:
             TrackerError: The tracker named its run so that the file could not be read again.
         """
         try:
-            check_schema(values, schemas.TrackerState, f"The answer of {tracker}")
+            check_schema(values, TrackerState, f"The answer of {tracker}")
         except RunError as error:
             raise TrackerError(error.message, "Is it the right server?") from None
         with self.lock:
-            self.content[tracker] = self.content.get(tracker, {}) | values
+            self.content[tracker] = {**self.get(tracker), **values}
             write_json(self.run.tracking, self.content)
 
 
@@ -50,7 +49,7 @@ def make_id(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
-def has_key(state: dict[str, Any]) -> bool:
+def has_key(state: TrackerState) -> bool:
     """Return True if a tracker's state has the key to the id that it names."""
     key, run_id = state.get("key"), state.get("id")
     return bool(key and run_id) and str(run_id).rpartition("-")[2] == make_id(str(key))
@@ -64,7 +63,7 @@ def foreign_run(tracker: str, run: RunDir) -> TrackerError:
     )
 
 
-def move_state(content: Any) -> tuple[dict[str, dict[str, Any]], list[str]]:
+def move_state(content: Any) -> tuple[Tracking, list[str]]:
     """Return the part of another machine's ``tracking.json`` that still holds here, and remarks about the rest.
 
     What lay in files next to the run (wandb offline, Trackio and TensorBoard on disk, MLflow in a file) did not come
@@ -76,8 +75,8 @@ def move_state(content: Any) -> tuple[dict[str, dict[str, Any]], list[str]]:
     Raises:
         RunError: It is not as this package writes it.
     """
-    states: dict[str, Any] = dict(check_schema(content, schemas.Tracking, "tracking.json"))
-    moved: dict[str, dict[str, Any]] = {}
+    states = check_schema(content, Tracking, "tracking.json")
+    moved: Tracking = {}
     remarks: list[str] = []
     for tracker, state in states.items():
         if tracker in ("wandb", "trackio"):
@@ -90,15 +89,17 @@ def move_state(content: Any) -> tuple[dict[str, dict[str, Any]], list[str]]:
     return moved, remarks
 
 
-def _move_mlflow(state: dict[str, Any]) -> tuple[dict[str, Any], str]:
+def _move_mlflow(state: TrackerState) -> tuple[TrackerState, str]:
     """Keep the run's id where this machine uses the same server, or has the same file."""
     there, run_id = state.get("tracking_uri"), state.get("id")
     if not importlib.util.find_spec("mlflow") or not run_id:
         return _names(state, "key"), ""
     here = _mlflow_here()
     if there == here and (not _is_file(here) or _has_run(here, run_id)):
-        is_callers = {"theirs": True} if state.get("theirs") is True else {}
-        return _names(state, "id", "experiment", "key") | _sent(state) | is_callers, ""
+        moved = _names(state, "id", "experiment", "key") | _sent(state)
+        if state.get("theirs") is True:
+            moved["theirs"] = True
+        return moved, ""
     return {}, (
         f"mlflow: the run so far is in {there}, but this machine uses {here}, where another run is started; "
         "MLFLOW_TRACKING_URI says which"
@@ -129,10 +130,11 @@ def _is_file(uri: str) -> bool:
     return uri.startswith(("sqlite:", "file:", "/"))
 
 
-def _names(state: dict[str, Any], *keys: str) -> dict[str, Any]:
+def _names(state: TrackerState, *keys: str) -> TrackerState:
     values = {key: state.get(key) for key in keys}
-    return {key: value for key, value in values.items() if isinstance(value, str) and NAME.fullmatch(value)}
+    names = {key: value for key, value in values.items() if isinstance(value, str) and NAME.fullmatch(value)}
+    return cast(TrackerState, names)
 
 
-def _sent(state: dict[str, Any]) -> dict[str, Any]:
+def _sent(state: TrackerState) -> TrackerState:
     return {"sent": state["sent"]} if "sent" in state else {}

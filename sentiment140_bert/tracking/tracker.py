@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
+from sentiment140_bert.schemas import TrackerState
 from sentiment140_bert.tracking.tracked_run import Point, RunStatus, TrackedRun
 
 PROJECT = "sentiment140-bert"
-Remember = Callable[[dict[str, Any]], None]
+Remember = Callable[[TrackerState], None]
 
 
 class Tracker(ABC):
@@ -21,8 +22,8 @@ class Tracker(ABC):
     """
 
     name: ClassVar[str]
-    # When sent values survive a kill of this process: at once, with the next call, or once it is closed.
-    safe: ClassVar[Literal["at once", "next time", "closed"]] = "at once"
+    # When sent values survive a kill of this process.
+    durable_after: ClassVar[Literal["each call", "next call", "close"]] = "each call"
 
     # As long as it is open: variables of the environment, those that the caller may set otherwise, and silent loggers.
     environment: Mapping[str, str] = {}
@@ -30,7 +31,7 @@ class Tracker(ABC):
     quiet: ClassVar[Sequence[str]] = ()
     how_to_name: ClassVar[str] = ""  # the variable of the environment that names its server or folder
 
-    def __init__(self, tracked_run: TrackedRun, state: dict[str, Any]) -> None:
+    def __init__(self, tracked_run: TrackedRun, state: TrackerState) -> None:
         self.tracked_run = tracked_run
         self.state = state
 
@@ -54,7 +55,7 @@ class Tracker(ABC):
         return f"If you trust it, name it: {self.how_to_name}={place}"
 
     @staticmethod
-    def public_state(state: dict[str, Any]) -> dict[str, Any]:
+    def public_state(state: TrackerState) -> TrackerState:
         """Return the part of ``state`` that may be published: no address of a private server."""
         return {"id": state.get("id")}
 

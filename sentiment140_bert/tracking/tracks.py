@@ -7,12 +7,14 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sentiment140_bert.errors import TrackerError
+from sentiment140_bert.files import Place, expand_path
 from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.recipe.privacy import make_public
+from sentiment140_bert.results import TrackedAt
 from sentiment140_bert.run import RunDir, saved_recipe
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ def resume_tracking(run: RunDir) -> Iterator[Tracking]:
         yield opened
 
 
-def track(path: Path) -> dict[str, Any]:
+def track(path: Place) -> dict[str, TrackedAt]:
     """Return a run's trackers (``s140 track show``), each with ``id``, ``url``, ``unsent`` parts and offline folders.
 
     Raises:
@@ -83,12 +85,12 @@ def track(path: Path) -> dict[str, Any]:
     """
     from sentiment140_bert import tracking
 
-    run = RunDir(path)
-    tracked_run = describe_tracked_run(run, saved_recipe(path))
+    run = RunDir(expand_path(path))
+    tracked_run = describe_tracked_run(run, saved_recipe(run.path))
     return {name: tracking.describe_state(name, tracked_run) for name in tracking.list_trackers(run)}
 
 
-def sync_track(path: Path, report_to: Sequence[str] = ()) -> dict[str, Any]:
+def sync_track(path: Place, report_to: Sequence[str] = ()) -> dict[str, TrackedAt]:
     """Send a run's trackers what they do not have (``s140 track sync``).
 
     Args:
@@ -104,8 +106,8 @@ def sync_track(path: Path, report_to: Sequence[str] = ()) -> dict[str, Any]:
     """
     from sentiment140_bert import tracking
 
-    run = RunDir(path)
-    tracked_run = describe_tracked_run(run, saved_recipe(path))
+    run = RunDir(expand_path(path))
+    tracked_run = describe_tracked_run(run, saved_recipe(run.path))
     names = list(dict.fromkeys([*tracking.list_trackers(run), *tracking.resolve(report_to)]))
     if not names:
         raise TrackerError(f"{path} has no tracker.", "Add one, for example --report-to mlflow.")
@@ -114,13 +116,13 @@ def sync_track(path: Path, report_to: Sequence[str] = ()) -> dict[str, Any]:
         names.remove("wandb")
     elif "wandb" in names:
         tracking.send_offline(run)
-    with lock_folder(path, "syncing its trackers"), tracking.open_trackers(names, lambda: tracked_run) as opened:
+    with lock_folder(run.path, "syncing its trackers"), tracking.open_trackers(names, lambda: tracked_run) as opened:
         pass
     if not opened.is_complete:
         raise TrackerError(
             f"Not everything of {path} could be sent.",
-            f"It is kept. Once the tracker answers: s140 track sync {shlex.quote(str(path))}",
+            f"It is kept. Once the tracker answers: s140 track sync {shlex.quote(str(run.path))}",
         )
     if lacks_login:
         raise TrackerError("wandb has no credentials here.", "Log in with `wandb login`, or set WANDB_API_KEY.")
-    return track(path)
+    return track(run.path)

@@ -23,6 +23,7 @@ from urllib.parse import urlparse
 from sentiment140_bert import trust
 from sentiment140_bert.errors import TrackerError, first_line
 from sentiment140_bert.run import RunDir
+from sentiment140_bert.schemas import TrackerState
 from sentiment140_bert.tracking.sync_state import has_key, make_id
 from sentiment140_bert.tracking.tracked_run import CARD, Point, RunStatus, TrackedRun
 from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
@@ -49,7 +50,7 @@ class Wandb(Tracker):
     name = "wandb"
     safe = "closed"
 
-    def __init__(self, tracked_run: TrackedRun, state: dict[str, Any]) -> None:
+    def __init__(self, tracked_run: TrackedRun, state: TrackerState) -> None:
         super().__init__(tracked_run, state)
         self.callers_run: Any = getattr(sys.modules.get("wandb"), "run", None)
         self.run: Any = None
@@ -77,8 +78,8 @@ class Wandb(Tracker):
         )
 
     @staticmethod
-    def public_state(state: dict[str, Any]) -> dict[str, Any]:
-        return {name: state.get(name) for name in ("id", "project", "url")}
+    def public_state(state: TrackerState) -> TrackerState:
+        return {"id": state.get("id"), "project": state.get("project"), "url": state.get("url")}
 
     def is_own(self) -> bool:
         run_id = self.state.get("id")

@@ -10,12 +10,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError, S140Error
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.recipe.privacy import make_public
+from sentiment140_bert.results import KeptCheckpoints
 from sentiment140_bert.run import RunDir
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class CheckpointUploads:
         if earlier:
             _remove(earlier[1])
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> KeptCheckpoints:
         """Return ``repo_id``, ``url``, and ``newest``, the checkpoint that is there (None if none could be sent)."""
         return {"repo_id": self.repo.repo_id, "url": self.repo.url, "newest": self.uploaded}
 

@@ -236,7 +236,7 @@ def training_seconds(checkpoint: Path) -> float:
     return float(read_manifest(checkpoint)["seconds"])
 
 
-def read_manifest(checkpoint: Path) -> dict[str, Any]:
+def read_manifest(checkpoint: Path) -> schemas.Manifest:
     """Read a checkpoint's manifest.
 
     Raises:
@@ -244,7 +244,7 @@ def read_manifest(checkpoint: Path) -> dict[str, Any]:
         ValueError, RecursionError, RunError: It is damaged.
     """
     content = json.loads((checkpoint / MANIFEST).read_text("utf-8"))
-    return dict(check_schema(content, schemas.Manifest, f"{MANIFEST} of {checkpoint.name}"))
+    return check_schema(content, schemas.Manifest, f"{MANIFEST} of {checkpoint.name}")
 
 
 def _is_complete(folder: Path) -> bool:

@@ -10,8 +10,9 @@ import platform
 import shlex
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from sentiment140_bert import schemas
 from sentiment140_bert.credentials import conceal
 from sentiment140_bert.data.corpora import add_description as describe_data
 from sentiment140_bert.files import write_json, write_text
@@ -42,7 +43,7 @@ PACKAGES = (
 EXACT = ("cpu", "threads", "gpu", "cuda", "precision", "processes", "torch", "transformers", "accelerate")
 
 
-def describe() -> dict[str, Any]:
+def describe_machine() -> schemas.Machine:
     """Return the part of ``environment.json`` that describes the machine and its packages."""
     import torch
 
@@ -62,34 +63,41 @@ def describe() -> dict[str, Any]:
 
 def describe_environment(
     recipe: Recipe, precision: Precision, processes: int, arguments_given: list[str] | None
-) -> dict[str, Any]:
+) -> schemas.StartedEnvironment:
     """Return ``environment.json`` of a training that starts now, without the part ``training``."""
-    return {
-        **describe(),
-        "precision": dataclasses.asdict(precision),
-        "processes": processes,
-        "base_model": _describe_base_model(recipe),
-        "unusual_arguments": arguments.unusual(recipe.training),
-        "command": conceal(shlex.join(["s140", *make_arguments_public(arguments_given)])) if arguments_given else None,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    return cast(
+        schemas.StartedEnvironment,
+        {
+            **describe_machine(),
+            "precision": dataclasses.asdict(precision),
+            "processes": processes,
+            "base_model": _describe_base_model(recipe),
+            "unusual_arguments": arguments.unusual(recipe.training),
+            "command": conceal(shlex.join(["s140", *make_arguments_public(arguments_given)]))
+            if arguments_given
+            else None,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        },
+    )
 
 
-def resume_environment(run: RunDir, now: dict[str, Any]) -> dict[str, Any]:
+def resume_environment(run: RunDir, now: schemas.StartedEnvironment) -> schemas.StartedEnvironment:
     """Return ``environment.json`` of a run that resumes: as it started, with later differences under ``changed``.
 
     Args:
         run: The run to resume.
         now: Result of :func:`describe_environment`.
     """
-    before: dict[str, Any] = {**run.read_environment()}
+    before = run.read_environment()
     earlier, changes = before.get("changed", []), list_changes(before, now)
     if changes:
         log.info("resume: the environment has changed, so the last digits may differ (%s)", "; ".join(changes))
-    return before | ({"changed": list(dict.fromkeys([*earlier, *changes]))} if earlier or changes else {})
+    if earlier or changes:
+        before["changed"] = list(dict.fromkeys([*earlier, *changes]))
+    return before
 
 
-def list_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def list_changes(before: schemas.StartedEnvironment, now: schemas.StartedEnvironment) -> list[str]:
     """Compare what the exact weights depend on: "threads: 1, then 2" and the like.
 
     Without changes the same weights come out, on a CPU bit for bit.
@@ -102,22 +110,22 @@ def list_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     return [f"{name}: {old[name]}, then {new[name]}" for name in EXACT if old[name] != new[name]]
 
 
-def describe_training(outcome: Outcome, usage: Usage) -> dict[str, Any]:
+def describe_training(outcome: Outcome, usage: Usage) -> schemas.Training:
     """Return the part ``training`` of ``environment.json``."""
     share = outcome.share
     batch = {"tweets": share.tweets, "per_device": share.per_device, "accumulated": share.accumulated}
     values = {key: value for key, value in dataclasses.asdict(outcome).items() if key not in ("signal", "share")}
-    return values | {"batch": batch, "usage": usage.summary()}
+    return cast(schemas.Training, values | {"batch": batch, "usage": usage.summary()})
 
 
-def start_run(run: RunDir, recipe: Recipe, report: dict[str, Any], environment: dict[str, Any]) -> None:
+def start_run(run: RunDir, recipe: Recipe, report: schemas.Data, environment: schemas.StartedEnvironment) -> None:
     """Write ``data.json``, ``environment.json`` and, last, the recipe: from then on the folder is a run."""
     write_json(run.data, describe_data(report, recipe.card))
     write_json(run.environment, environment)
     write_text(run.recipe, recipe.to_yaml())
 
 
-def _describe_base_model(recipe: Recipe) -> dict[str, Any]:
+def _describe_base_model(recipe: Recipe) -> schemas.BaseModel:
     """Return the base model's name and commit; ``on_hub`` is True if others find it by that name."""
     from sentiment140_bert import models
 
@@ -126,8 +134,8 @@ def _describe_base_model(recipe: Recipe) -> dict[str, Any]:
     return {"name": strip_folders(name), "revision": commit, "on_hub": models.is_hub_id(name)}
 
 
-def _exact_values(environment: dict[str, Any]) -> dict[str, Any]:
-    flat = environment | environment["packages"] | {"precision": environment["precision"]["name"]}
+def _exact_values(environment: schemas.StartedEnvironment) -> dict[str, Any]:
+    flat: dict[str, Any] = {**environment, **environment["packages"]} | {"precision": environment["precision"]["name"]}
     return {name: "none" if flat.get(name) is None else flat[name] for name in EXACT}
 
 

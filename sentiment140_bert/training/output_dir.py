@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
-from sentiment140_bert import trust
+from sentiment140_bert import schemas, trust
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.files import TEMPORARY
 from sentiment140_bert.locks import LOCK
@@ -84,7 +83,7 @@ def _check_same_recipe(run: RunDir, recipe: Recipe, resume: bool) -> None:
         )
 
 
-def check_same_data(run: RunDir, report: dict[str, Any]) -> None:
+def check_same_data(run: RunDir, report: schemas.Data) -> None:
     """Raise if the tweets are not those that the run was started with.
 
     Args:

@@ -6,14 +6,14 @@ import logging
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError, S140Error
 from sentiment140_bert.files import write_json, write_text
 from sentiment140_bert.recipe import Recipe, list_differences, load_recipe
 from sentiment140_bert.recipe.privacy import make_public
-from sentiment140_bert.run import RunDir, parse_entry, read_json, read_lines, saved_recipe
+from sentiment140_bert.run import RunDir, Schema, parse_entry, read_json, read_lines, saved_recipe
 from sentiment140_bert.training import output_dir
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class RemoteRun:
         if saved.tracking.checkpoint_repo_id != self.repo.repo_id:
             write_text(self.run.recipe, saved.with_values({"checkpoint_repo_id": self.repo.repo_id}).to_yaml())
 
-    def fetch(self, report: dict[str, Any], resumes: bool) -> bool:
+    def fetch(self, report: schemas.Data, resumes: bool) -> bool:
         """Replace the run here by the repository's, if that is further; return True if it was.
 
         Args:
@@ -105,14 +105,14 @@ class RemoteRun:
                     f"It may be of another version. {START_AGAIN}",
                 ) from None
 
-    def _read_json(self, stored: Stored, name: str, shape: Any) -> dict[str, Any]:
+    def _read_json(self, stored: Stored, name: str, schema: type[Schema]) -> Schema:
         (path,) = self.repo.fetch(stored, [name], self.run.fetched)
         try:
-            return read_json(path, shape)
+            return read_json(path, schema)
         except RunError as error:
             raise RunError(f"{self.repo.repo_id}: {error.message}", START_AGAIN) from None
 
-    def _check_same_data(self, stored: Stored, report: dict[str, Any]) -> None:
+    def _check_same_data(self, stored: Stored, report: schemas.Data) -> None:
         remote = self._read_json(stored, self.run.data.name, schemas.Data)
         then, now = remote["fingerprint"], report["fingerprint"]
         if then == now:
@@ -143,7 +143,7 @@ class RemoteRun:
             if parse_entry(line) is None:
                 raise RunError(f"Line {number} of history.jsonl in {self.repo.repo_id} is damaged.", START_AGAIN)
 
-    def _install(self, stored: Stored, report: dict[str, Any]) -> None:
+    def _install(self, stored: Stored, report: schemas.Data) -> None:
         """Move the files into the run directory, the checkpoints last: without them it is a run to be fetched again."""
         run, folder = self.run, self.run.fetched
         environment = self._read_json(stored, run.environment.name, schemas.StartedEnvironment)
@@ -159,7 +159,7 @@ class RemoteRun:
             shutil.rmtree(run.checkpoints / name, ignore_errors=True)
             shutil.move(folder / name, run.checkpoints / name)  # which may be a link to another disk
 
-    def _read_tracking(self, stored: Stored) -> dict[str, Any]:
+    def _read_tracking(self, stored: Stored) -> schemas.Tracking:
         from sentiment140_bert.tracking.sync_state import move_state
 
         if self.run.tracking.name not in stored.files:

@@ -11,15 +11,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentiment140_bert import schemas
 from sentiment140_bert.cards.model import save_description, write_model_folder
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import Interrupted
 from sentiment140_bert.evaluation.run import score_run
-from sentiment140_bert.files import explain_full_disk, write_json
+from sentiment140_bert.files import Place, expand_path, explain_full_disk, write_json
 from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.publishing.destination import Destination, check_access
 from sentiment140_bert.publishing.publish import publish_run
-from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.recipe import Recipe, RecipeName, as_recipe
+from sentiment140_bert.results import PushResult, TrainResult
 from sentiment140_bert.run import RunDir
 from sentiment140_bert.tracking import open_trackers, tracks
 from sentiment140_bert.training import arguments, checkpoint_uploads, output_dir, remote_run, volumes
@@ -36,8 +38,8 @@ log = logging.getLogger(__name__)
 
 
 def train(
-    recipe: Recipe,
-    output_dir: Path,
+    recipe: RecipeName,
+    output_dir: Place,
     *,
     resume: bool = False,
     overwrite: bool = False,
@@ -46,11 +48,11 @@ def train(
     on_checkpoint: Callable[[], None] | None = None,
     data: loading.PreparedData | None = None,
     scores_only: bool = False,
-) -> dict[str, Any]:
+) -> TrainResult:
     """Fine-tune a model, keep the best weights, score them, and write the run directory.
 
     Args:
-        recipe: Every setting of the run.
+        recipe: Every setting of the run; or a packaged name, or a file.
         output_dir: The run directory. An unfinished run of the same recipe resumes; a finished one is only published.
         resume: Raise if there is no unfinished run.
         overwrite: Remove an earlier run first.
@@ -61,27 +63,26 @@ def train(
         scores_only: Write no figures and no card.
 
     Returns:
-        ``run``, ``model``, ``metrics``, ``training``, ``published``, ``tracked`` and ``checkpoints`` (on the Hub);
-        nothing in processes other than the main one.
+        The run, its scores, and where it was published and tracked.
 
     Raises:
         Interrupted: A signal stopped training; a checkpoint was written.
         S140Error: Output folder, recipe, data, model, hardware or disk are unusable.
     """
-    request = Request(recipe, resume, overwrite, push_to, arguments_given, on_checkpoint, data, scores_only)
-    run = RunDir(output_dir)
-    if volumes.is_volume(output_dir):
+    request = Request(as_recipe(recipe), resume, overwrite, push_to, arguments_given, on_checkpoint, data, scores_only)
+    run = RunDir(expand_path(output_dir, "output_dir"))
+    if volumes.is_volume(run.path):
         return _train_on_volume(run, request)
     with open_job(run, request) as job:
         if job.resumes and run.is_finished():
-            return finish_run(run, request) if job.is_main else {}
+            return finish_run(run, request) if job.is_main else TrainResult(run.path, is_main=False)
         start = load_data_and_resume_state(job)
         model = load_model(start.recipe)
         environment = write_run_metadata(job, start)
         with keep_checkpoints(job) as uploads, report_to_trackers(job, start) as tracking:
             fit(job, start, model, environment, uploads, tracking)
             published = score_and_publish(job, start, tracking)
-        return describe_result(run, published, uploads) if job.is_main else {}
+        return describe_result(run, published, uploads) if job.is_main else TrainResult(run.path, is_main=False)
 
 
 @dataclass(frozen=True)
@@ -140,14 +141,14 @@ class Start:
     checkpoint: Path | None
 
 
-def _train_on_volume(run: RunDir, request: Request) -> dict[str, Any]:
+def _train_on_volume(run: RunDir, request: Request) -> TrainResult:
     """Train on the local disk, and copy the run to its place on a mounted object store."""
     output_dir.refuse_foreign_files(run)
     resume = output_dir.resolve_output_dir(run, request.recipe, request.resume, request.overwrite)
     if resume and run.is_finished():
         return finish_run(run, request)
 
-    def train_locally(path: Path, on_checkpoint: Callable[[], None]) -> dict[str, Any]:
+    def train_locally(path: Path, on_checkpoint: Callable[[], None]) -> TrainResult:
         return train(output_dir=path, **vars(replace(request, resume=resume, on_checkpoint=on_checkpoint)))
 
     return volumes.train_on_local_disk(train_locally, run, resume)
@@ -161,7 +162,7 @@ def open_job(run: RunDir, request: Request) -> Iterator[Job]:
     precision = arguments.choose_precision(recipe.training)
     settings = arguments.training_arguments(recipe.training, precision, run.checkpoints)
     processes = arguments.set_up_processes(settings)
-    remote = None
+    remote, resumes = None, False
     with ExitStack() as stack:
         if processes.is_main_process:
             stack.enter_context(lock_folder(run.path, "training", create=True))
@@ -173,8 +174,7 @@ def open_job(run: RunDir, request: Request) -> Iterator[Job]:
                 check_access(request.push_to)
         else:
             log.setLevel(logging.WARNING)
-        processes.wait_for_everyone()
-        resumes = run.is_run() and not request.overwrite
+        resumes = arguments.share_value(processes, resumes)
         stack.enter_context(explain_full_disk(run.path))
         yield Job(run, request, precision, settings, processes, remote, resumes)
 
@@ -209,7 +209,7 @@ def load_model(recipe: Recipe) -> Any:
     return models.load_encoder(name, revision, recipe.training.seed, recipe.model.dropouts())
 
 
-def write_run_metadata(job: Job, start: Start) -> dict[str, Any]:
+def write_run_metadata(job: Job, start: Start) -> schemas.StartedEnvironment:
     """Write the files that make the folder a run; return ``environment.json`` without the part ``training``.
 
     Raises:
@@ -257,7 +257,7 @@ def fit(
     job: Job,
     start: Start,
     model: Any,
-    environment: dict[str, Any],
+    environment: schemas.StartedEnvironment,
     uploads: checkpoint_uploads.CheckpointUploads | None,
     tracking: Tracking,
 ) -> None:
@@ -295,8 +295,8 @@ def fit(
         raise _interrupted(job, outcome.steps, outcome.signal)
     if job.is_main:
         models.save_model(model, start.tokenizer, job.run.model)
-        environment = environment | {"training": environments.describe_training(outcome, monitor)}
-        write_json(job.run.environment, environment)
+        training = environments.describe_training(outcome, monitor)
+        write_json(job.run.environment, {**environment, "training": training})
 
 
 def _interrupted(job: Job, step: int, signal: int) -> Interrupted:
@@ -313,7 +313,7 @@ def _interrupted(job: Job, step: int, signal: int) -> Interrupted:
     )
 
 
-def score_and_publish(job: Job, start: Start, tracking: Tracking) -> dict[str, Any] | None:
+def score_and_publish(job: Job, start: Start, tracking: Tracking) -> PushResult | None:
     """Score the saved model, which finishes the run, and publish it if that was asked for; the main process does."""
     published = None
     if job.is_main:
@@ -325,25 +325,17 @@ def score_and_publish(job: Job, start: Start, tracking: Tracking) -> dict[str, A
     return published
 
 
-def finish_run(run: RunDir, request: Request) -> dict[str, Any]:
+def finish_run(run: RunDir, request: Request) -> TrainResult:
     """Complete a finished run: describe its tweets, sync its trackers, publish it."""
     with lock_folder(run.path, "publishing"), tracks.resume_tracking(run):
         if save_description(run, request.recipe.card):
-            write_model_folder(run, {**run.read_metrics()})
+            write_model_folder(run, run.read_metrics())
         published = publish_run(run.path, request.push_to) if request.push_to else None
     return describe_result(run, published)
 
 
 def describe_result(
-    run: RunDir, published: dict[str, Any] | None, uploads: checkpoint_uploads.CheckpointUploads | None = None
-) -> dict[str, Any]:
+    run: RunDir, published: PushResult | None, uploads: checkpoint_uploads.CheckpointUploads | None = None
+) -> TrainResult:
     """Return the result of :func:`train`."""
-    return {
-        "run": str(run.path),
-        "model": str(run.model),
-        "training": run.read_environment()["training"],
-        "metrics": run.read_metrics(),
-        "published": published,
-        "tracked": tracks.track(run.path),
-        "checkpoints": uploads.state() if uploads else None,
-    }
+    return TrainResult(run.path, published, tracks.track(run.path), uploads.state() if uploads else None)

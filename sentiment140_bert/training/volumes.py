@@ -7,12 +7,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from sentiment140_bert.errors import Interrupted
 from sentiment140_bert.files import TEMPORARY
 from sentiment140_bert.locks import LOCK
+from sentiment140_bert.results import TrainResult
 from sentiment140_bert.run import RunDir
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ OTHER_MOUNTS = "S140_VOLUMES"  # further such folders, with a colon between two
 CHECKPOINTS = "checkpoints"
 LOCAL_DISK = Path("/local_disk0")  # of a Databricks machine; elsewhere the folder for temporary files
 
-Train = Callable[[Path, Callable[[], None]], dict[str, Any]]
+Train = Callable[[Path, Callable[[], None]], TrainResult]
 
 
 def is_volume(path: Path) -> bool:
@@ -30,7 +31,7 @@ def is_volume(path: Path) -> bool:
     return any(path.absolute().is_relative_to(mount) for mount in (*MOUNTS, *others))
 
 
-def train_on_local_disk(train: Train, target: RunDir, resume: bool) -> dict[str, Any]:
+def train_on_local_disk(train: Train, target: RunDir, resume: bool) -> TrainResult:
     """Train on the local disk, and copy the run to ``target`` after each checkpoint and at the end.
 
     Args:
@@ -57,10 +58,10 @@ def train_on_local_disk(train: Train, target: RunDir, resume: bool) -> dict[str,
                 text.replace(str(copy.local.path), str(target.path)) for text in (error.message, error.hint)
             )
             raise Interrupted(message, hint, error.exit_code - 128) from None
-        if not result:  # one of several processes; the main one has the run
+        if not result.is_main:  # one of several processes; the main one has the run
             return result
         copy.finish()
-        return result | {"run": str(target.path), "model": str(target.model)}
+        return replace(result, run=target.path)
 
 
 class VolumeCopy:

@@ -283,7 +283,7 @@ def test_the_library_gives_what_the_command_line_prints(hub: HubServer, run_copy
 
     destination = sentiment140_bert.Destination(repo_id=MODEL, dataset_repo_id=DATA)
     result = sentiment140_bert.push_to_hub(run_copy, destination)
-    assert result == {
+    assert result.to_dict() == {
         "dataset": {
             "kind": "dataset",
             "repo_id": DATA,

@@ -49,7 +49,7 @@ def test_a_single_value() -> None:
 
 
 def test_a_check_is_safe_on_a_terminal_and_in_json() -> None:
-    odd = Check("a\nb\x1b[2J" + "c" * 300, math.nan, "x\ty" * 100, FALSE, "z\r\n" * 500).to_dict()
+    odd = Check("a\nb\x1b[2J" + "c" * 300, math.nan, "x\ty" * 100, FALSE, "z\r\n" * 500).clean().to_dict()
     assert odd["claim"].startswith("a b [2Jccc")
     assert [len(odd[name]) for name in ("claim", "measured", "why")] == [200, 200, 400]
     assert all(odd[name].isprintable() for name in ("claim", "measured", "why"))

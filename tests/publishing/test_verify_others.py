@@ -57,7 +57,7 @@ def measured(classifier_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
     for name, table in TABLES.items():
         file = tmp_path_factory.mktemp("tables") / f"{name}.csv"
         file.write_bytes(as_csv(table))
-        scores = s140.evaluate(str(classifier_folder), DataConfig(dataset=str(file)))["splits"]["test"]
+        scores = s140.evaluate(str(classifier_folder), DataConfig(dataset=str(file))).splits["test"]
         scores_of_table[name] = {
             key: score["value"] for key, score in scores.items() if isinstance(score, dict) and "value" in score
         }

@@ -60,7 +60,7 @@ def test_a_stopped_run_that_was_finished_later_is_finished(run_copy: Path, mlflo
     entry = state.get("mlflow")
     mlflow.MlflowClient(mlflow_server.url).set_terminated(entry["id"], "KILLED")
     entry["sent"]["files"]["end"] = "KILLED"
-    state.write("mlflow", sent=entry["sent"])
+    state.write("mlflow", {"sent": entry["sent"]})
     assert tell(run_copy, "mlflow")
     (only,) = runs_of(mlflow_server, tmp_path.name)
     assert only.info.status == "FINISHED"

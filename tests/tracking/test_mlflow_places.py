@@ -81,7 +81,7 @@ def test_a_model_is_synced_later_to_the_server_of_its_run(
     state = SyncState(RunDir(run_copy))
     sent = state.get("mlflow")["sent"]
     sent["files"].pop("weights")  # as where the server went away before
-    state.write("mlflow", sent=sent)
+    state.write("mlflow", {"sent": sent})
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     ended = Command("track", "sync", run_copy)
     _, stderr = ended.communicate()

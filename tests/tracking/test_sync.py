@@ -153,16 +153,16 @@ def test_a_hanging_tracker_delays_nothing(tracked_run: TrackedRun, monkeypatch) 
     assert curve(tracker) == list(range(1, 51))
 
 
-@pytest.mark.parametrize(("safe", "again"), [("at once", []), ("next time", [2]), ("closed", [1, 2])])
+@pytest.mark.parametrize(("durable_after", "again"), [("each call", []), ("next call", [2]), ("close", [1, 2])])
 def test_after_a_kill_everything_that_may_be_lost_is_sent_again(
-    tracked_run: TrackedRun, safe: str, again: list[int]
+    tracked_run: TrackedRun, durable_after: str, again: list[int]
 ) -> None:
-    _, sender = sender_of(tracked_run, safe=safe)
+    _, sender = sender_of(tracked_run, durable_after=durable_after)
     for step in (1, 2):
         log_step(tracked_run, step)
         sender.flush()
     sender.thread.shutdown()  # the end, and close was never called
-    tracker, sender = sender_of(tracked_run, safe=safe)
+    tracker, sender = sender_of(tracked_run, durable_after=durable_after)
     sender.close(FINISHED)
     assert curve(tracker) == again
 

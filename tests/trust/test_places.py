@@ -321,7 +321,7 @@ def test_a_trackers_odd_answer_is_not_written_down(run_copy: Path) -> None:
 
     before = RunDir(run_copy).tracking.read_bytes() if RunDir(run_copy).tracking.exists() else None
     with pytest.raises(TrackerError, match="The answer of mlflow"):
-        SyncState(RunDir(run_copy)).write("mlflow", id="../../x")
+        SyncState(RunDir(run_copy)).write("mlflow", {"id": "../../x"})
     assert (RunDir(run_copy).tracking.read_bytes() if RunDir(run_copy).tracking.exists() else None) == before
 
 

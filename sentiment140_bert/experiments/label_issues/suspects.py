@@ -10,15 +10,16 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import TypedDict
 
 from sentiment140_bert.errors import DataError, MissingExtra, RunError
 from sentiment140_bert.evaluation.run import load_run_data
 from sentiment140_bert.experiments.label_issues import cross_validation
-from sentiment140_bert.files import write_whole
+from sentiment140_bert.files import Place, expand_path, write_whole
 from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.recipe import drop_checkpoint_repo
 from sentiment140_bert.run import RunDir, saved_recipe
@@ -51,16 +52,36 @@ class LabelIssues:
     rates: tuple[float, float]
 
 
+class SuspectsResult(TypedDict):
+    """The numbers of tweets, and the command that trains without the written ones.
+
+    ``share`` is that of the suspects among the tweets that were looked at, ``noise`` for each label the estimated share
+    of its rows that is wrong, ``accuracy`` that of the predictions, by the labels.
+    """
+
+    looked_at: int
+    suspects: int
+    written: int
+    sample: int
+    share: float
+    noise: dict[str, float]
+    accuracy: float
+    by: str
+    folds: int
+    output: str
+    command: str
+
+
 def suspects(
-    path: Path,
-    output: Path,
+    path: Place,
+    output: Place,
     *,
     by: str = "baseline",
     folds: int = 5,
     most: int | None = None,
     sample: int = 50,
     seed: int = 42,
-) -> dict[str, Any]:
+) -> SuspectsResult:
     """Write the training tweets of a run whose label is confidently contradicted, the worst first; change nothing else.
 
     Args:
@@ -72,14 +93,10 @@ def suspects(
         sample: Mark this many of them, chosen at random, in the column ``sample``.
         seed: Seed of the folds and of that sample.
 
-    Returns:
-        ``looked_at``, ``suspects`` (all), ``written``, ``share`` (of the looked at), ``noise`` (for each label the
-        estimated share of its rows that is wrong), ``accuracy`` (of the predictions, by the labels), ``by``,
-        ``folds``, ``sample``, ``output``, and ``command`` (that trains without the written ones).
-
     Raises:
         S140Error: The run, its data, ``output``, the folds or cleanlab are unusable; or a signal stopped a training.
     """
+    path, output = expand_path(path), expand_path(output, "output")
     _check_arguments(output, folds, by)
     run, recipe = RunDir(path), saved_recipe(path)
     train = _read_train_split(run)
@@ -91,8 +108,11 @@ def suspects(
     marked = np.random.default_rng(seed).choice(len(written), min(sample, len(written)), replace=False)
     _write(output, train, written, positive, issues.quality, set(marked.tolist()))
     _warn_of_earlier_list(recipe)
-    counts = {"looked_at": len(labels), "suspects": len(issues.rows), "written": len(written), "sample": len(marked)}
-    return counts | {
+    return {
+        "looked_at": len(labels),
+        "suspects": len(issues.rows),
+        "written": len(written),
+        "sample": len(marked),
         "share": len(issues.rows) / len(labels),
         "noise": dict(zip(_label_names(), issues.rates, strict=True)),
         "accuracy": float(np.mean((positive >= 0.5) == labels)),

@@ -25,17 +25,17 @@ from sentiment140_bert.experiments.learning_curve.plan import (
     make_plan,
 )
 from sentiment140_bert.experiments.learning_curve.results import write_results
-from sentiment140_bert.files import write_json
+from sentiment140_bert.files import Place, expand_path, write_json
 from sentiment140_bert.locks import LOCK, lock_folder
-from sentiment140_bert.recipe import Recipe, drop_checkpoint_repo, list_differences, parse_recipe
+from sentiment140_bert.recipe import Recipe, RecipeName, as_recipe, drop_checkpoint_repo, list_differences, parse_recipe
 
 log = logging.getLogger(__name__)
 MIN_SIZE = 2  # training tweets: one of each label
 
 
 def learning_curve(
-    recipe: Recipe,
-    output: Path,
+    recipe: RecipeName,
+    output: Place,
     sizes: Sequence[int],
     seeds: int = 3,
     *,
@@ -69,7 +69,7 @@ def learning_curve(
             results are written, some trainings failed.
         Interrupted: A signal stopped a training; a checkpoint was written.
     """
-    recipe = drop_checkpoint_repo(recipe, "a learning curve")
+    recipe, output = drop_checkpoint_repo(as_recipe(recipe), "a learning curve"), expand_path(output, "output")
     _check_arguments(recipe, sizes, seeds, keep_models)
     home = CurveDir(output)
     _check_folder_and_recipe(home, recipe)

@@ -184,7 +184,7 @@ class Tuning:
             if not run.is_run():
                 precision = arguments.choose_precision(self.recipe.training)
                 environment = describe_environment(self.recipe, precision, 1, self.arguments_given)
-                start_run(run, self._name_study(), dict(self.material.report), environment)
+                start_run(run, self._name_study(), self.material.report, environment)
             runs = self.study.recall("tracked", self._track)
             if runs and not run.tracking.is_file():
                 write_json(run.tracking, runs)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 Space = Mapping[str, Range]
-SAMPLERS, PRUNERS = ("tpe", "random"), ("median", "hyperband", "none")
 AT_RANDOM = 5  # trials before anything is learned from them
 
 # For a recipe without ranges. Around what Devlin et al. 2019 (appendix A.3) and Mosbach et al. 2021 found to work for
@@ -89,7 +88,7 @@ def make_sampler(name: str, seed: int, number: int) -> BaseSampler:
     Each trial has its own, so what it draws depends on the trials before, not on how often the process was started.
 
     Args:
-        name: A name in :data:`SAMPLERS`.
+        name: A name in :data:`~sentiment140_bert.experiments.tune.SAMPLERS`.
         seed: Seed of the study.
         number: Number of the trial.
     """
@@ -103,7 +102,7 @@ def make_sampler(name: str, seed: int, number: int) -> BaseSampler:
 
 
 def make_pruner(name: str) -> BasePruner:
-    """Return the pruner of a name in :data:`PRUNERS`."""
+    """Return the pruner of a name in :data:`~sentiment140_bert.experiments.tune.PRUNERS`."""
     import optuna
 
     if name == "median":

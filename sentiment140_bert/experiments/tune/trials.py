@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentiment140_bert import schemas
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import Diverged, HardwareError, Interrupted, RunError
 from sentiment140_bert.experiments import series
@@ -48,7 +49,7 @@ class Material:
     train: Dataset
     validation: Dataset
     tokenizer: Any
-    report: dict[str, Any]
+    report: schemas.Data
     cut: dict[int, dict[str, Dataset]] = field(default_factory=dict)
 
     def cut_to(self, max_length: int) -> dict[str, Dataset]:
@@ -240,13 +241,13 @@ def _train(
         if outcome.signal:
             message = f"Trial {attempt.number} was stopped by a signal after step {outcome.steps}."
             raise Interrupted(message, RESUME, outcome.signal)
-        write_json(run.environment, environment | {"training": describe_training(outcome, usage)})
+        write_json(run.environment, {**environment, "training": describe_training(outcome, usage)})
     return None if reported.stopped else score_of(recipe, list(reported.values.values()))
 
 
 def _begin_run(
-    run: RunDir, recipe: Recipe, material: Material, environment: dict[str, Any], checkpoint: Path | None
-) -> dict[str, Any]:
+    run: RunDir, recipe: Recipe, material: Material, environment: schemas.StartedEnvironment, checkpoint: Path | None
+) -> schemas.StartedEnvironment:
     """Write the files that a run starts with, or note the resume; return the content of ``environment.json``."""
     if not checkpoint:
         run.clear()

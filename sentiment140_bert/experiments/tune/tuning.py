@@ -6,9 +6,9 @@ import logging
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, RecipeError, RunError, S140Error
@@ -32,8 +32,8 @@ from sentiment140_bert.experiments.tune.trials import (
     load_material,
     run_trial,
 )
-from sentiment140_bert.files import remove_leftovers, write_json
-from sentiment140_bert.recipe import Recipe, drop_checkpoint_repo
+from sentiment140_bert.files import Place, expand_path, remove_leftovers, write_json
+from sentiment140_bert.recipe import Recipe, RecipeName, as_recipe, drop_checkpoint_repo
 from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import RunDir
 
@@ -46,8 +46,8 @@ NOT_COMPARED = ("report_to", "run_name")
 
 
 def tune(
-    recipe: Recipe,
-    output: Path,
+    recipe: RecipeName,
+    output: Place,
     trials: int,
     *,
     timeout: float | None = None,
@@ -66,54 +66,69 @@ def tune(
     stopped it; several processes with the same store share the trials, and the last of them makes the comparison.
 
     Args:
-        recipe: Its ``tuning`` section holds the ranges; without one those of ``space.DEFAULT``. Its ``seed`` is that of
-            every trial and of the sampler; those of the comparison follow it.
+        recipe: With a ``tuning`` section of ranges; without one those of ``space.DEFAULT`` are taken.
         output: A new folder, or one of an earlier call with the same recipe and tweets.
         trials: Total number of trials in the store.
         timeout: Seconds, after which this process begins no further trial.
-        storage: SQLAlchemy's address of an Optuna store; without it ``output/study.db``.
-        study_name: Within the store; without it the one that ``output`` was begun with, at first the folder's.
-        sampler: tpe or random.
-        pruner: median, hyperband or none.
+        storage: SQLAlchemy's address of an Optuna store; default: ``output/study.db``.
+        study_name: Within the store; default: the one of an earlier call, else the folder's.
+        sampler: One of ``tune.SAMPLERS``, seeded as every trial by the recipe.
+        pruner: One of ``tune.PRUNERS``.
         final_seeds: Number of seeds of the comparison; 0 omits it, and leaves the test tweets unread.
         keep_models: Keep the model folders of the comparison.
         arguments_given: The arguments after ``s140`` on the command line.
 
-    Returns:
-        The content of ``tuning.json``, and ``output``, ``left`` (trials that other processes are running).
+    Raises:
+        S140Error: Arguments, data, model, recipe, folder or store are unusable, or no trial is complete; or a signal
+            stopped a training, and a checkpoint was written.
+    """
+    until = time.monotonic() + timeout if timeout else None
+    recipe, home = drop_checkpoint_repo(as_recipe(recipe), "a tuning"), StudyDir(expand_path(output, "output"))
+    seeds = _check_arguments(recipe, trials, timeout, final_seeds, keep_models)
+    home.check()
+    if storage:
+        Store(storage).close()  # before tweets are prepared, which may take minutes
+    study = StudyChoice(storage, study_name, sampler, pruner)
+    with _open_tuning(home, loading.pin_base_model(recipe), study, final_seeds, arguments_given) as tuning:
+        content = _run_study(tuning, trials, until, seeds, keep_models)
+    return content | {"output": str(home.path)}
+
+
+class StudyChoice(NamedTuple):
+    """The store and name of a study, as they were given, and the names of sampler and pruner."""
+
+    storage: str | None
+    name: str | None
+    sampler: str
+    pruner: str
+
+
+@contextmanager
+def _open_tuning(
+    home: StudyDir, recipe: Recipe, choice: StudyChoice, final_seeds: int, arguments_given: list[str] | None
+) -> Iterator[Tuning]:
+    """Prepare the tweets, and open the study of these settings in its store.
 
     Raises:
-        S140Error: There is nothing to do; data, model or recipe are not as they should be.
-        StoreError: The store is locked, out of reach, damaged, or holds another study.
-        RunError: ``output`` holds something else, or no trial is complete.
-        Interrupted: A signal stopped a training; a checkpoint was written.
+        RunError: The folder was begun with other settings, tweets, or another store.
     """
-    recipe = drop_checkpoint_repo(recipe, "a tuning")
-    seeds = _check_arguments(recipe, trials, timeout, final_seeds, keep_models)
-    began = time.monotonic()
-    home = StudyDir(output)
-    home.check()
-    before = RunDir(home.path).read(home.about, dict[str, Any]) if home.about.is_file() else {}
-    url = storage or make_file_url(home.database)
+    url = choice.storage or make_file_url(home.database)
     place, _ = parse_url(url)
-    if storage:
-        Store(url).close()  # before tweets are prepared, which may take minutes
-    if arguments_given and storage:  # run directories hold them, and the address may hold a password
-        arguments_given = [argument.replace(storage, place) for argument in arguments_given]
-    recipe = loading.pin_base_model(recipe)
+    if arguments_given and choice.storage:  # run directories hold them, and the address may hold a password
+        arguments_given = [argument.replace(choice.storage, place) for argument in arguments_given]
     own = _get_own_values(recipe)
     ranges = _choose_ranges(recipe, own)
     material = _prepare_material(recipe, ranges, final_seeds)
-    identity = _identify(recipe, ranges, material, sampler, pruner)
-    name = study_name or str(before.get("study") or home.path.resolve().name)
+    identity = _identify(recipe, ranges, material, choice.sampler, choice.pruner)
+    before = RunDir(home.path).read(home.about, dict[str, Any]) if home.about.is_file() else {}
+    name = choice.name or str(before.get("study") or home.path.resolve().name)
     with closing(Store(url)) as store:
-        about = {"study": name, "store": store.place if storage else home.database.name, "version": VERSION} | identity
+        about = {"study": name, "store": store.place if choice.storage else home.database.name, "version": VERSION}
+        about |= identity
         refuse_difference(before or None, about, str(home.path))
         study = Study(store, name, identity)
         write_json(home.about, about)
-        tuning = Tuning(home, study, recipe, material, own, arguments_given)
-        content = _run_study(tuning, trials, began + timeout if timeout else None, seeds, keep_models)
-    return content | {"output": str(output)}
+        yield Tuning(home, study, recipe, material, own, arguments_given)
 
 
 def _run_study(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.metadata
 import os
 from pathlib import Path
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from sentiment140_bert.errors import Interrupted, S140Error
-from sentiment140_bert.files import expand_path
+from sentiment140_bert.files import Place, expand_path
+from sentiment140_bert.machine.facts import TorchGpu
 from sentiment140_bert.platforms.doctor import probe
-from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.recipe import Recipe, RecipeName, as_recipe
 
 ALTERNATIVES = {
     "model": "Without the Hub: --model-name-or-path with a folder, or bundled:minilm.",
@@ -20,20 +22,94 @@ WEIGHTS_IN_CHECKPOINT = 3  # times: the weights, and AdamW's two averages of the
 DISTRIBUTION = "sentiment140-bert"
 
 
-def doctor(recipe: Recipe, output_dir: Path, *, measure: bool = True) -> dict[str, Any]:
+class Driver(TypedDict):
+    """NVIDIA's driver: the GPUs that it sees, its version, and the newest CUDA that it knows."""
+
+    gpus: list[str]
+    version: str | None
+    cuda: str | None
+
+
+class ExaminedMachine(TypedDict):
+    """The machine and its torch; ``memory`` in MiB."""
+
+    system: str
+    python: str
+    cpu: str
+    cores: int
+    memory: int | None
+    gpu: TorchGpu | None
+    driver: Driver
+    torch: str
+    torch_cuda: str | None
+
+
+class Disk(TypedDict):
+    """MiB that are free for runs and for the cache, and that the job needs."""
+
+    free: int
+    cache_free: int
+    needed: int | None
+
+
+class Package(TypedDict):
+    """A needed package: its supported range, and the installed version."""
+
+    name: str
+    wanted: str
+    installed: str | None
+    fits: bool
+
+
+class SourceState(TypedDict):
+    """A model or dataset: ``here`` if it can be used."""
+
+    name: str
+    here: bool
+    state: str
+    remark: str
+    on_hub: bool
+
+
+class Choice(TypedDict):
+    """What `s140 train` would choose here."""
+
+    precision: str
+    why: str
+    per_device_train_batch_size: int
+    gradient_accumulation_steps: int
+    auto_find_batch_size: bool
+    optim: str
+    processes: int
+
+
+class Checkup(TypedDict):
+    """The result of :func:`doctor`. Any of ``problems`` would make the job fail; ``ready`` without one."""
+
+    machine: ExaminedMachine
+    disk: Disk
+    logins: dict[str, bool]
+    trackers: dict[str, list[str]]
+    packages: list[Package]
+    sources: dict[str, SourceState]
+    choice: Choice | None
+    probe: probe.JobEstimate | None
+    problems: list[str]
+    remarks: list[str]
+    ready: bool
+
+
+def doctor(recipe: RecipeName, output_dir: Place, *, measure: bool = True) -> Checkup:
     """Examine the machine for a recipe; nothing stays behind but the cache of the packaged tweets.
 
     Args:
         recipe: The job.
         output_dir: The run directory of the job.
         measure: Train a few steps to estimate the time.
-
-    Returns:
-        ``machine``, ``disk`` (MiB), ``logins``, ``trackers``, ``packages``, ``sources``, ``choice``, ``probe`` (None
-        without one), ``problems`` (any of them would make the job fail), ``remarks``, and ``ready``.
     """
     from sentiment140_bert import tracking
 
+    recipe, output_dir = as_recipe(recipe), expand_path(output_dir, "output_dir")
     problems: list[str] = []
     machine, remarks = _describe_machine(problems)
     packages = check_packages()
@@ -71,7 +147,7 @@ def doctor(recipe: Recipe, output_dir: Path, *, measure: bool = True) -> dict[st
     }
 
 
-def _list_package_problems(packages: list[dict[str, Any]]) -> list[str]:
+def _list_package_problems(packages: list[Package]) -> list[str]:
     """Return a sentence for each package that is missing, or of an unsupported version."""
     return [
         f"{package['name']} {package['installed'] or 'is missing'}; {package['wanted']} is needed: pip install "
@@ -81,7 +157,7 @@ def _list_package_problems(packages: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _describe_machine(problems: list[str]) -> tuple[dict[str, Any], list[str]]:
+def _describe_machine(problems: list[str]) -> tuple[ExaminedMachine, list[str]]:
     import torch
 
     from sentiment140_bert.machine import facts, gpu
@@ -101,7 +177,7 @@ def _describe_machine(problems: list[str]) -> tuple[dict[str, Any], list[str]]:
     if gpu_here and gpu_here["memory_free"] < 0.8 * gpu_here["memory_total"]:
         used = gpu_here["memory_total"] - gpu_here["memory_free"]
         remarks.append(f"Other programs hold {used:,} MiB of the GPU's memory: close those that are not needed.")
-    described = environment.describe()
+    described = environment.describe_machine()
     return {
         "system": described["system"],
         "python": described["python"],
@@ -109,8 +185,11 @@ def _describe_machine(problems: list[str]) -> tuple[dict[str, Any], list[str]]:
         "cores": facts.count_cores(),
         "memory": facts.read_memory_total(),
         "gpu": gpu_here,
-        "driver": {"gpus": [card.name for card in installed], "version": installed[0].driver if installed else None}
-        | {"cuda": driver_cuda},
+        "driver": {
+            "gpus": [card.name for card in installed],
+            "version": installed[0].driver if installed else None,
+            "cuda": driver_cuda,
+        },
         "torch": described["packages"]["torch"],
         "torch_cuda": described["cuda"],
     }, remarks
@@ -129,11 +208,11 @@ def _list_trackers(recipe: Recipe, problems: list[str]) -> dict[str, list[str]]:
     return {"installed": tracking.list_installed(), "used": used}
 
 
-def _source(name: str, state: str, remark: str, on_hub: bool = False) -> dict[str, Any]:
+def _source(name: str, state: str, remark: str, on_hub: bool = False) -> SourceState:
     return {"name": name, "here": state != "missing", "state": state, "remark": remark, "on_hub": on_hub}
 
 
-def _locate_model(recipe: Recipe) -> dict[str, Any]:
+def _locate_model(recipe: Recipe) -> SourceState:
     from sentiment140_bert import models
     from sentiment140_bert.hub import reach
 
@@ -147,7 +226,7 @@ def _locate_model(recipe: Recipe) -> dict[str, Any]:
     return _source(name, "local", "on this machine")
 
 
-def _locate_dataset(recipe: Recipe) -> dict[str, Any]:
+def _locate_dataset(recipe: Recipe) -> SourceState:
     from sentiment140_bert import confined
     from sentiment140_bert.data import sources, tables
     from sentiment140_bert.hub import reach
@@ -166,7 +245,7 @@ def _locate_dataset(recipe: Recipe) -> dict[str, Any]:
     return _source(name, "missing", "there is no such file or folder; check the path")
 
 
-def _choose(recipe: Recipe, problems: list[str]) -> dict[str, Any] | None:
+def _choose(recipe: Recipe, problems: list[str]) -> Choice | None:
     """Return what `s140 train` would choose here; None if it would raise an error."""
     from sentiment140_bert.training import arguments
 
@@ -188,7 +267,7 @@ def _choose(recipe: Recipe, problems: list[str]) -> dict[str, Any] | None:
     }
 
 
-def _measure_disk(recipe: Recipe, output_dir: Path, estimate: dict[str, Any] | None) -> dict[str, Any]:
+def _measure_disk(recipe: Recipe, output_dir: Path, estimate: probe.JobEstimate | None) -> Disk:
     """Return the MiB that are free, and that the job needs: its checkpoints, one more while writing, and the model."""
     from sentiment140_bert.confined import cache_dir
     from sentiment140_bert.machine.facts import measure_free_disk
@@ -213,11 +292,11 @@ def check_logins() -> dict[str, bool]:
     }
 
 
-def check_packages() -> list[dict[str, Any]]:
+def check_packages() -> list[Package]:
     """Return for each needed package ``name``, ``wanted`` range, ``installed`` version or None, and if it ``fits``."""
     from packaging.requirements import Requirement
 
-    packages = []
+    packages: list[Package] = []
     for line in importlib.metadata.requires(DISTRIBUTION) or []:
         requirement = Requirement(line)
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):

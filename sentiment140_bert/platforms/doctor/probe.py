@@ -5,10 +5,12 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from typing_extensions import TypedDict
 
+from sentiment140_bert import schemas
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import Interrupted
 from sentiment140_bert.recipe import Recipe
@@ -30,17 +32,54 @@ LENGTHS = (3, 7, 9, 12, 14, 17, 20, 23, 26, 30, 35, 38, 44, 54, 131)
 SHARES = (0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1)
 
 
-def probe(recipe: Recipe, folder: Path, has_tokenizer: bool) -> dict[str, Any]:
+class Duration(TypedDict):
+    """Seconds that a job takes in all, its interval, and the parts."""
+
+    total: float
+    low: float
+    high: float
+    training: float
+    scoring: float
+    saving: float
+
+
+class JobSize(TypedDict):
+    """Tweets, steps and checkpoints of a job."""
+
+    train: int
+    validation: int
+    steps: int
+    saves: int
+
+
+class StepTime(TypedDict):
+    """Seconds of a step: estimated for the job, and the median of those that were measured."""
+
+    seconds: float
+    median: float
+    measured: int
+
+
+class JobEstimate(TypedDict):
+    """The result of :func:`probe`; ``checkpoint`` in MiB, ``assumed`` in sentences."""
+
+    job: JobSize
+    step: StepTime
+    tweets_per_second: float
+    seconds: Duration
+    batch: schemas.Batch
+    usage: schemas.UsedMemory
+    checkpoint: int
+    assumed: list[str]
+
+
+def probe(recipe: Recipe, folder: Path, has_tokenizer: bool) -> JobEstimate:
     """Train a few steps of the recipe, with random weights of the model's shape.
 
     Args:
         recipe: Recipe of the job.
         folder: On the disk that the job would write to.
         has_tokenizer: True if the model's own tokenizer can be loaded here.
-
-    Returns:
-        ``seconds`` (``total``, ``low``, ``high``; of ``training``, ``scoring`` and ``saving``), ``tweets_per_second``,
-        ``step`` (seconds), ``usage``, ``batch``, ``checkpoint`` (MiB), ``job``, and ``assumed``: sentences.
 
     Raises:
         S140Error: The model's shape is unknown, or the batch does not fit into memory.
@@ -54,7 +93,12 @@ def probe(recipe: Recipe, folder: Path, has_tokenizer: bool) -> dict[str, Any]:
     share, parts, settings = trainer.share_of(trial.settings), trial.outcome.share, trial.settings
     half = settings.fp16 or settings.bf16
     step = _estimate_step(trial.train, trial.outcome, trial.timed, settings.data_seed or settings.seed, half)
-    return _estimate_job(recipe, share, step, trial.timed, assumed) | {
+    job, seconds = _estimate_job(recipe, share, step, trial.timed, assumed)
+    return {
+        "job": job,
+        "step": {"seconds": step.step, "median": step.median, "measured": step.measured},
+        "tweets_per_second": share.tweets / step.step,
+        "seconds": seconds,
         "batch": {"tweets": share.tweets, "per_device": parts.per_device, "accumulated": parts.accumulated},
         "usage": trial.usage,
         "checkpoint": trial.checkpoint,
@@ -70,7 +114,7 @@ class Trial:
     settings: TrainingArguments
     outcome: Outcome
     timed: Timed
-    usage: dict[str, Any]
+    usage: schemas.UsedMemory
     checkpoint: int
 
 
@@ -161,7 +205,9 @@ def _estimate_step(train: Dataset, outcome: Outcome, timed: Timed, seed: int, ha
     return step_estimate(timed.steps, tokens, tokens)
 
 
-def _estimate_job(recipe: Recipe, share: Share, step: Estimate, timed: Timed, assumed: list[str]) -> dict[str, Any]:
+def _estimate_job(
+    recipe: Recipe, share: Share, step: Estimate, timed: Timed, assumed: list[str]
+) -> tuple[JobSize, Duration]:
     from sentiment140_bert.training.probe import job_of
 
     train, validation = estimate_rows(recipe)
@@ -172,16 +218,12 @@ def _estimate_job(recipe: Recipe, share: Share, step: Estimate, timed: Timed, as
     scoring = job.scored / timed.tweets_scored_per_second if timed.tweets_scored_per_second else 0.0
     saving = job.saves * (timed.saving or 0.0)
     other = scoring + saving
-    return {
-        "job": {"train": train, "validation": validation, "steps": job.steps, "saves": job.saves},
-        "step": {"seconds": step.step, "median": step.median, "measured": step.measured},
-        "tweets_per_second": share.tweets / step.step,
-        "seconds": {
-            "total": job.steps * step.step + other,
-            "low": job.steps * step.low + other,
-            "high": job.steps * step.high + other,
-            "training": job.steps * step.step,
-            "scoring": scoring,
-            "saving": saving,
-        },
+    size: JobSize = {"train": train, "validation": validation, "steps": job.steps, "saves": job.saves}
+    return size, {
+        "total": job.steps * step.step + other,
+        "low": job.steps * step.low + other,
+        "high": job.steps * step.high + other,
+        "training": job.steps * step.step,
+        "scoring": scoring,
+        "saving": saving,
     }

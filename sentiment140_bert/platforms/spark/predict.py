@@ -11,8 +11,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import TypedDict
+
 from sentiment140_bert.errors import DataError, ModelError, S140Error
-from sentiment140_bert.files import hash_file
+from sentiment140_bert.files import Place, hash_file, to_name
 from sentiment140_bert.inference.predict import load_classifier
 from sentiment140_bert.platforms.spark.processes import pack_error
 from sentiment140_bert.recipe import DataConfig
@@ -109,8 +111,18 @@ def _choose_gpu() -> None:
         torch.cuda.set_device(int(resources["gpu"].addresses[0]))
 
 
+class ScoredTable(TypedDict):
+    """The tables, the number of rows, and that of each label."""
+
+    model: str
+    input_table: str
+    output_table: str
+    count: int
+    labels: dict[str, int]
+
+
 def spark_predict(
-    model: str,
+    model: Place,
     input_table: str,
     output_table: str,
     *,
@@ -118,7 +130,7 @@ def spark_predict(
     revision: str | None = None,
     prefix: str = "",
     overwrite: bool = False,
-) -> dict[str, Any]:
+) -> ScoredTable:
     """Label every row of a table, and write all its columns with ``label`` and ``score`` as another table.
 
     Args:
@@ -129,9 +141,6 @@ def spark_predict(
         revision: Revision of a Hub model.
         prefix: Prefix of the names of the two new columns.
         overwrite: Replace the output table if there is one.
-
-    Returns:
-        ``model``, ``input_table``, ``output_table``, ``count`` and ``labels`` (rows of each label).
 
     Raises:
         S140Error: The model, the table or its text column are not available, or the output would replace something.
@@ -153,7 +162,7 @@ def spark_predict(
         counted = session.table(target).groupBy(f"{prefix}label").count().collect()
     labels = {row[0]: row[1] for row in sorted(counted)}
     return {
-        "model": model,
+        "model": to_name(model),
         "input_table": source,
         "output_table": target,
         "count": sum(labels.values()),
@@ -162,7 +171,7 @@ def spark_predict(
 
 
 def with_predictions(
-    frame: DataFrame, model: str, *, text_column: str | None = None, revision: str | None = None, prefix: str = ""
+    frame: DataFrame, model: Place, *, text_column: str | None = None, revision: str | None = None, prefix: str = ""
 ) -> DataFrame:
     """Return a Spark DataFrame with ``label`` and ``score``, the columns of :func:`predict`, after all of its own.
 

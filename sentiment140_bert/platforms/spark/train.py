@@ -8,28 +8,27 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sentiment140_bert import tracking
-from sentiment140_bert.recipe import DataConfig, Recipe, parse_recipe
+from sentiment140_bert.files import Place, expand_path
+from sentiment140_bert.recipe import DataConfig, Recipe, RecipeName, as_recipe, parse_recipe
+from sentiment140_bert.results import TrainResult
 from sentiment140_bert.tracking import mlflow_models
 from sentiment140_bert.training.run import train
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 
 
 def spark_train(
-    recipe: Recipe,
-    output_dir: Path,
+    recipe: RecipeName,
+    output_dir: Place,
     *,
     num_processes: int,
     local_mode: bool = True,
     use_gpu: bool | None = None,
     **options: Any,
-) -> dict[str, Any]:
+) -> TrainResult:
     """Call :func:`train` in several processes at once, started by Spark's TorchDistributor.
 
     Args:
@@ -49,6 +48,7 @@ def spark_train(
     from sentiment140_bert.data import tables
     from sentiment140_bert.platforms.spark import processes
 
+    recipe, output_dir = as_recipe(recipe), expand_path(output_dir, "output_dir")
     session = tables.get_session()
     gpu = processes.has_gpus(session, local_mode) if use_gpu is None else use_gpu
     where = "on this machine" if local_mode else "on the workers"
@@ -57,7 +57,7 @@ def spark_train(
         recipe, output_dir = _make_paths_absolute(recipe), output_dir.absolute()
     tracked = "mlflow" in tracking.resolve(recipe.training.report_to)
     with _copy_tables(recipe, output_dir, local_mode) as environment:
-        result: dict[str, Any] = processes.run_processes(
+        result: TrainResult = processes.run_processes(
             _train_in_process,
             [recipe.to_dict(), output_dir, options],
             num_processes=num_processes,
@@ -68,7 +68,7 @@ def spark_train(
     return result
 
 
-def _train_in_process(recipe: dict[str, Any], output_dir: Path, options: dict[str, Any]) -> dict[str, Any]:
+def _train_in_process(recipe: dict[str, Any], output_dir: Path, options: dict[str, Any]) -> TrainResult:
     """Train in one of the processes."""
     import datasets
     import transformers
