@@ -297,26 +297,35 @@ def _read_batches(
     record_names = [] if labelled else _list_unique(schema)
     number = 0
     for batch in batches:
-        by_name = {name: _to_values(batch.column(name)) for name in {*names, *record_names} if name}
-        values = [by_name[name] if name else [None] * batch.num_rows for name in names]
+        values = [_to_values(batch.column(name)) if name else [None] * batch.num_rows for name in names]
+        record = {name: _to_values(batch.column(name), lenient=True) for name in record_names}
         for at, (text, label, *others) in enumerate(zip(*values, strict=True)):
             number += 1
             if class_names and isinstance(label, int) and 0 <= label < len(class_names):
                 label = class_names[label]
             row = _make_row(number, (text, label, *others), names)
-            yield row if labelled else _add_record(row, {name: by_name[name][at] for name in record_names})
+            yield row if labelled else _add_record(row, {name: column[at] for name, column in record.items()})
 
 
-def _to_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
-    """Return plain values, bytes decoded as UTF-8; equal ones of a dictionary are one object."""
+def _to_values(column: pa.Array | pa.ChunkedArray, lenient: bool = False) -> list[Any]:
+    """Return plain values, bytes decoded as UTF-8; equal ones of a dictionary are one object.
+
+    If ``lenient``, bytes that are not UTF-8 are escaped, and times, which Python may not be able to hold, are texts.
+    """
     if isinstance(column, pa.ChunkedArray):
-        return [value for chunk in column.chunks for value in _to_values(chunk)]
+        return [value for chunk in column.chunks for value in _to_values(chunk, lenient)]
     if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        if lenient:
+            return [
+                value if value is None else value.decode("utf-8", "backslashreplace") for value in column.to_pylist()
+            ]
+        column = column.cast(pa.string())
+    if lenient and pa.types.is_temporal(column.type):
         column = column.cast(pa.string())
     if not isinstance(column, pa.DictionaryArray):
         return list(column.to_pylist())
     used = column.indices.unique()  # a batch's dictionary also holds the texts of earlier batches
-    values = dict(zip(used.to_pylist(), _to_values(column.dictionary.take(used)), strict=True))
+    values = dict(zip(used.to_pylist(), _to_values(column.dictionary.take(used), lenient), strict=True))
     return [values[at] for at in column.indices.to_pylist()]
 
 

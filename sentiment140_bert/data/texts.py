@@ -153,6 +153,8 @@ def plan_output(rows: Iterable[Row | BadRow], data: DataConfig, prefix: str = ""
     if record is None:
         return Output(["id" if any(row.id is not None for row in good) else "row", "text"], "text", prefix, escapes)
     names = list(record)
+    if odd := next((name for name in names if not is_unicode(name)), None):
+        raise DataError(f"The input has a column {odd!a}, which is not valid Unicode.", "Rename it.")
     output = Output(names, names[find_columns(names, data, "the input", labelled=False).text], prefix, escapes)
     if taken := sorted({*output.added} & {*names}):
         raise DataError(
@@ -166,8 +168,10 @@ def _simplify(value: Any) -> Any:
     """Return a value that JSON, CSV and Arrow can hold: lists and objects as JSON, others that JSON lacks as text."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int):
+    if value is None or isinstance(value, int):
         return value
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
     return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict | list) else str(value)
 
 
@@ -197,7 +201,7 @@ def write_predictions(path: Path, predictions: Iterable[PredictedRow], output: O
 
 def _write_lines(path: Path, records: Iterator[dict[str, Any]], output: Output) -> None:
     error = output.added[-1]
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         for record in records:
             if record[error] is None:
                 del record[error]
@@ -219,22 +223,30 @@ def _write_parquet(path: Path, records: Iterator[dict[str, Any]], output: Output
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    added = dict(zip(output.added, (pa.string(), pa.float64(), pa.string()), strict=True))
     chunk = [*itertools.islice(records, ROWS_AT_ONCE)]
-    kinds = {name: _infer_type([record.get(name) for record in chunk]) for name in output.names} | added
+    added = zip(output.added, (pa.string(), pa.float64(), pa.string()), strict=True)
+    kinds = {name: _infer_type([record.get(name) for record in chunk]) for name in output.names} | dict(added)
+    texts = [name for name, kind in kinds.items() if pa.types.is_string(kind)]
     with pq.ParquetWriter(path, pa.schema([*kinds.items()])) as writer:
         while chunk:
+            for record in chunk:
+                record.update({name: str(record[name]) for name in texts if record.get(name) is not None})
             try:
                 writer.write_table(pa.Table.from_pylist(chunk, writer.schema))
-            except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
                 raise DataError(
-                    f"A column changes its type, which parquet cannot hold: {error}.", "Write .jsonl."
+                    f"A column has values of another type after row {ROWS_AT_ONCE:,}: {error}.",
+                    "Parquet cannot hold both; write .jsonl or .csv.",
                 ) from None
             chunk = [*itertools.islice(records, ROWS_AT_ONCE)]
 
 
 def _infer_type(values: list[Any]) -> Any:
+    """Return the Arrow type of a column's first values; text if they are mixed, all missing, or too large."""
     import pyarrow as pa
 
-    kind = pa.infer_type(values) if len({type(value) for value in values} - {type(None)}) == 1 else pa.string()
-    return pa.string() if pa.types.is_null(kind) else kind
+    types = {type(value) for value in values if value is not None}
+    try:
+        return pa.array(values).type if len(types) == 1 else pa.string()
+    except (pa.ArrowInvalid, OverflowError):
+        return pa.string()

@@ -121,11 +121,32 @@ def test_columns_are_neither_lost_nor_replaced(classifier_folder: Path, s140) ->
     assert "'@you" in Path("out.csv").read_text()
 
 
+def test_odd_values_of_other_columns_cost_no_row(classifier_folder: Path, s140) -> None:
+    table = {
+        "text": ["fine", "bad"],
+        "bytes": pa.array([b"\xff", None]),
+        "at": pa.array([2**62, 0], pa.timestamp("us")),
+        "number": [float("nan"), 1.0],
+        "x": pa.array([{"y": [1]}, None]),
+    }
+    pq.write_table(pa.table(table), "a.parquet")
+    Path("a.csv").write_bytes(b"text,other\nfine,caf\xe9\nbad,\n")
+    Path("a.jsonl").write_text(f'{{"text": "fine", "n": {2**70}, "m": 1}}\n{{"text": "bad", "m": "\\ud800"}}\n')
+    for source in ("a.parquet", "a.csv", "a.jsonl"):
+        for name in ("out.jsonl", "out.csv", "out.parquet"):
+            s140(
+                "predict", classifier_folder, "--input", source, "--output", name, "--encoding", "utf-8", "--overwrite"
+            )
+            rows = pq.read_table(name).to_pylist() if name.endswith("t") else Path(name).read_text().splitlines()[-2:]
+            assert len(rows) == 2, (source, name)
+            assert not any("not valid" in str(row) for row in rows), (source, name)
+
+
 def test_a_column_that_changes_its_type_is_an_error_of_parquet(classifier_folder: Path, s140) -> None:
     lines = [json.dumps({"text": "fine", "x": 1 if number < 10_000 else "one"}) for number in range(10_002)]
     Path("a.jsonl").write_text("\n".join(lines))
     result = s140("predict", classifier_folder, "--input", "a.jsonl", "--output", "out.parquet", code=1)
-    assert "changes its type" in result.stderr
+    assert "values of another type after row 10,000" in result.stderr
     assert not Path("out.parquet").exists()
 
 
