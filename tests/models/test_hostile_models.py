@@ -194,7 +194,7 @@ EXPECTED = {
     f"{CONFIG}: null": "config.json holds null where an object belongs",
     f'{TOKENIZER}: version "9.0"': "tokenizer.json cannot be used: Unknown tokenizer version",
     f"{TOKENIZER}: post_processor {json.dumps(template(10**9))[-90:]}": "has tokens up to number 1,000,000,000",
-    f"{TOKENIZER}: normalizer {json.dumps(replace({'String': 'o'}, 'o' * 1_000))[-90:]}": "one character into more than 64",
+    f"{TOKENIZER}: normalizer {json.dumps(replace({'String': 'o'}, 'o' * 1_000))[-90:]}": "character into more than 64",
     "label 'a\\nb'": "is not a name on one line",
     "labels: fewer than num_labels": "id2label names 2 labels, num_labels says 3",
 }
