@@ -54,6 +54,10 @@ def evaluate_run(path: Place) -> schemas.Metrics:
 
     Write ``metrics.json``, ``predictions.parquet``, the figures, and the model folder's card and other companions.
 
+    >>> metrics = evaluate_run("runs/quickstart")
+    >>> sorted(metrics["splits"]["test"]["accuracy"])
+    ['high', 'low', 'value']
+
     Raises:
         RunError: The run has no model, or its data have changed since it was trained.
     """

@@ -204,6 +204,9 @@ def predict(
     Returns:
         A list, which shows itself as a table; of an iterable an iterator.
 
+    >>> predict("runs/quickstart", "what a lovely surprise")
+    positive 0.9610  what a lovely surprise
+
     Raises:
         ModelError: The model cannot be loaded; before the first text is read.
     """

@@ -294,7 +294,11 @@ def as_data(data: DataConfig | str | Path) -> DataConfig:
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
-    """Read and check a recipe.
+    """Read and check a recipe, a packaged one or a YAML file.
+
+    >>> recipe = load_recipe("quickstart").with_values({"learning_rate": 5e-5})
+    >>> recipe.training.learning_rate, recipe.data.dataset
+    (5e-05, 'sample')
 
     Args:
         name_or_path: A packaged name (``quickstart``) or a file (``mine.yaml``).
