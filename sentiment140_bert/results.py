@@ -60,7 +60,7 @@ class ListedFiles(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class PushResult:
-    """What was pushed to the Hub; with ``dry_run`` only ``files``: what would be, by kind."""
+    """Result of a push to the Hub; a ``dry_run`` gives only ``files``, by kind."""
 
     dataset: Pushed | None = None
     model: Pushed | None = None

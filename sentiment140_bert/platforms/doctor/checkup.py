@@ -72,7 +72,7 @@ class SourceState(TypedDict):
 
 
 class Choice(TypedDict):
-    """What `s140 train` would choose here."""
+    """Choices of `s140 train` on this machine."""
 
     precision: str
     why: str
