@@ -8,9 +8,22 @@ from typing import Any
 import click
 import cloup
 
-from sentiment140_bert.recipe import SECTION_BY_KEY
+from sentiment140_bert.recipe import SECTION_BY_KEY, list_recipes
 
 EVERYWHERE = ("as_json", "quiet")  # options of every command, shown last
+
+
+# Names that other tools give to these options.
+OTHER_NAMES = {
+    "--lr": "--learning-rate",
+    "--epochs": "--num-train-epochs",
+    "--batch-size": "--per-device-train-batch-size",
+    "--eval-batch-size": "--per-device-eval-batch-size",
+    "--model": "--model-name-or-path",
+    "--data": "--dataset",
+    "--output": "--output-dir",
+    "--out": "--output-dir",
+}
 
 
 class SettingOption(cloup.Option):
@@ -37,6 +50,20 @@ class Command(cloup.Command):
         if any(isinstance(param, SettingOption) for param in params):
             _group(params, ranks)
         super().__init__(*args, params=params, **kwargs)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        words = list(args)
+        flags = {flag for param in self.params for flag in param.opts}
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if (flag := OTHER_NAMES.get(error.option_name)) in flags:
+                raise click.UsageError(f"{error.message} Did you mean '{flag}'?", ctx) from None
+            raise
+        except click.UsageError:
+            if "--recipe" in flags and words and words[0] in list_recipes():
+                raise click.UsageError(f"A recipe is named by its flag: --recipe {words[0]}", ctx) from None
+            raise
 
 
 def _group(params: list[click.Parameter], most_used: dict[str, int]) -> None:

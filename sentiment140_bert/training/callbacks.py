@@ -116,6 +116,30 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             self.bar.close()
 
 
+class LossBreaksTies(TrainerCallback):  # type: ignore[misc]
+    """Of two checkpoints with the same validation score, keep the one with the lower loss; Trainer keeps the first."""
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        score = (metrics or {}).get(f"eval_{str(args.metric_for_best_model).removeprefix('eval_')}")
+        if metrics is None or score is None or score != state.best_metric:
+            return
+        losses = [
+            entry["eval_loss"]
+            for entry in state.log_history
+            if "eval_loss" in entry and entry["step"] == state.best_global_step
+        ]
+        if losses and metrics["eval_loss"] < losses[-1]:
+            # Trainer compares the score with this next, and writes the score itself here if it is better.
+            state.best_metric = math.nextafter(score, -math.inf if args.greater_is_better else math.inf)
+
+
 class LogNotifier(TrainerCallback):  # type: ignore[misc]
     """Call ``notify`` after each log entry was written to the history."""
 

@@ -22,7 +22,7 @@ from sentiment140_bert.errors import HardwareError, ModelError, diverged, first_
 from sentiment140_bert.models.architecture import find_padding_id
 from sentiment140_bert.training import layerwise, memory, resume
 from sentiment140_bert.training.batching import LengthGroupedBatches, Share
-from sentiment140_bert.training.callbacks import EpochOrder, Progress, StepRandomness, StopOnSignal
+from sentiment140_bert.training.callbacks import EpochOrder, LossBreaksTies, Progress, StepRandomness, StopOnSignal
 from sentiment140_bert.training.checkpoints import CheckpointSealer, step_of, training_seconds
 from sentiment140_bert.training.loss import exact_loss
 from sentiment140_bert.training.private_trainer import PrivateTrainer, uses_sdpa
@@ -272,7 +272,7 @@ def train(
     stop, progress = StopOnSignal(), Progress(history, len(rows["train"]), shown)
     seconds = training_seconds(resume_from) if resume_from else 0.0
     checkpoints = CheckpointSealer(seconds, arguments.save_total_limit, on_checkpoint)
-    all_callbacks = [progress, checkpoints, stop, *(callbacks or [])]
+    all_callbacks = [progress, checkpoints, stop, LossBreaksTies(), *(callbacks or [])]
     options: dict[str, Any] = {"callbacks": all_callbacks, "compute_metrics": compute_metrics, "lr_decay": lr_decay}
     make_trainer = partial(_make_trainer, model, tokenizer, rows, arguments, finds_batch=finds_batch, **options)
     attempts = memory.Attempts(make_trainer, model, checkpoints, progress, finds_batch)

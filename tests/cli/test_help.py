@@ -110,5 +110,13 @@ def test_without_arguments_the_help_is_shown(s140) -> None:
 
 
 def test_wrong_usage_exits_with_2(s140) -> None:
+    hints = {
+        ("train", "--lr", "1"): "Did you mean '--learning-rate'?",
+        ("train", "--batch-size", "1"): "Did you mean '--per-device-train-batch-size'?",
+        ("train", "--epochs", "1"): "Did you mean '--num-train-epochs'?",
+        ("train", "quickstart"): "--recipe quickstart",
+    }
+    for arguments, hint in hints.items():
+        assert hint in s140(*arguments, code=2).stderr, arguments
     for arguments in (("trian",), ("train", "--learning_rates", "1"), ("train", "--seed", "x")):
         assert "Error" in s140(*arguments, code=2).stderr, arguments

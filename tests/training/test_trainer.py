@@ -272,6 +272,22 @@ def test_stopping_anywhere_changes_nothing(small_bert: Callable[..., Path], tmp_
         assert all(torch.equal(other[name], weight) for name, weight in weights.items()), (kill, at)
 
 
+@pytest.mark.parametrize(("opposite", "best"), [(False, 10), (True, 5)], ids=["falling loss", "rising loss"])
+def test_of_equal_scores_the_lower_loss_wins(
+    classifier_folder: Path, tmp_path: Path, opposite: bool, best: int
+) -> None:
+    model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
+    values = SGD | {"eval_strategy": "epoch", "save_strategy": "epoch", "load_best_model_at_end": True}
+    settings = arguments(tmp_path, **values, num_train_epochs=2, per_device_train_batch_size=8)
+    data, history = tweets(40), tmp_path / "history.jsonl"
+    validation = data.map(lambda row: {"labels": 1 - row["labels"]}) if opposite else data
+    splits = {"train": data, "validation": validation}
+    outcome = train(model, tokenizer, splits, settings, history=history, compute_metrics=lambda _: {"accuracy": 0.5})
+    losses = [entry["eval_loss"] for entry in map(json.loads, history.open()) if "eval_loss" in entry]
+    assert (losses[1] > losses[0]) == opposite
+    assert (outcome.best_step, outcome.best_metric) == (best, 0.5)
+
+
 def test_a_signal_after_the_last_step_leaves_a_checkpoint(classifier_folder: Path, tmp_path: Path) -> None:
     """Save a checkpoint, since otherwise all steps would be lost with the process."""
     model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
