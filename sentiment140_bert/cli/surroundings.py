@@ -158,7 +158,7 @@ def _explain(error: BaseException) -> S140Error | None:
         return S140Error(f"{file} is too long for a file name.", "Choose a shorter one.")
     if number in REFUSED or any(words in text for words in REFUSED_WORDS):
         return S140Error(
-            f"No permission to read or write {file}: {_reason(error)}.",
+            f"{file} cannot be accessed: {_reason(error)}.",
             "Check its permissions, or choose another place (also S140_CACHE, HF_HOME and TMPDIR).",
         )
     if number in FAILED:

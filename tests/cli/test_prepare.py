@@ -172,7 +172,7 @@ BAD_INPUTS = {
     "damaged parquet": (damaged_parquet, [], "damaged or was cut off"),
     "undecodable": (lambda write: write("t.csv"), ["--encoding", "utf-8"], "is not utf-8"),
     "undecodable UTF-16": (lambda write: write("t.csv"), ["--encoding", "utf-16"], "is not utf-16"),
-    "no such encoding": (lambda write: write("t.csv"), ["--encoding", "utf-9"], "There is no encoding 'utf-9'"),
+    "no such encoding": (lambda write: write("t.csv"), ["--encoding", "utf-9"], "Unknown encoding 'utf-9'"),
     "no encoding of text": (lambda write: write("t.csv"), ["--encoding", "base64"], "encoding 'base64'"),
     "not a dataset": (folder, [], "is a folder, but not one saved"),
     "malformed": (malformed, [], "10 of 110 rows (9.1%) are malformed"),

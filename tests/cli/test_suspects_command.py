@@ -60,7 +60,7 @@ def test_the_list_names_training_rows_the_worst_first(smallest_run: Path, s140, 
     qualities = [float(row["label_quality"]) for row in rows]
     assert qualities == sorted(qualities)
     assert f"suspects    {len(rows)} (" in stdout
-    assert "looked at   180 training tweets; 5 folds, by baseline" in stdout
+    assert "checked     180 training tweets; 5 folds, by baseline" in stdout
     assert "A suspect label can still be right: s.csv" in stdout
     assert f"s140 train --recipe {smallest_run}/recipe.yaml --drop-suspects s.csv" in stdout
 
