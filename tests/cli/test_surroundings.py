@@ -112,7 +112,7 @@ EXPLAINED = [
     (RuntimeError("cannot open file: Too many open files"), "Too many files are open at once"),
     (OSError(errno.ENOSPC, "No space left on device", "/tmp/x"), "The disk is full: /tmp/x"),
     (sqlite3.OperationalError("database or disk is full"), "The disk is full: a file"),
-    (raised_from(sqlite3.OperationalError("attempt to write a readonly database")), "A file must not be read or writ"),
+    (raised_from(sqlite3.OperationalError("attempt to write a readonly database")), "A file cannot be accessed: "),
     (OSError(errno.EROFS, "Read-only file system", "/x"), "'/x' cannot be accessed: Read-only file system."),
     (PermissionError(errno.EACCES, "Permission denied", b"/x"), "'/x' cannot be accessed: Permission denied"),
     (OSError(errno.EIO, "Input/output error", "/x"), "'/x' cannot be read or written: Input/output error."),
