@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from sentiment140_bert.errors import RunError
 
-# Signs by which GitHub's Markdown makes a link of plain text: an address, a page, a user.
+# Text from which GitHub's Markdown makes links: an address, a page, a user.
 AUTOMATIC = {"://": ":&#47;/", r"(www)\.": r"\1&#46;", "@": "&#64;"}
 LIST_ITEM = re.compile(r"^(\d*)([-+.)])(?=\s|$)")
 SPACES, HIDDEN = ("Cc", "Zl", "Zp", "Zs"), ("Cf", "Cs", "Co")  # Unicode categories

@@ -16,7 +16,7 @@ from pathlib import Path
 from sentiment140_bert.files import hash_file
 from sentiment140_bert.trust.model_files import UnusableFile
 
-NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}  # otherwise onnxruntime tells its maker of every session
+NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}  # otherwise onnxruntime sends telemetry about every session
 SECONDS = 10  # of the processor
 TIMEOUT = 120  # seconds, on a machine that has other things to do
 GIB = 1 << 30

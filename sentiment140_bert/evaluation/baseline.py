@@ -107,7 +107,7 @@ def fit_baseline(texts: Sequence[str], labels: npt.NDArray[np.int64]) -> Baselin
         raise DataError(
             f"The baseline finds no words to learn: {first_line(error)}.", "Are the texts tweets?"
         ) from None
-    # newton-cg comes nearest to the optimum in the shortest time, and draws no random numbers. Seconds for 90,000 and
+    # newton-cg gets closest to the optimum in the shortest time, and draws no random numbers. Seconds for 90,000 and
     # 1,369,815 tweets (110,000 and 958,000 terms): newton-cg 0.3 and 17; lbfgs 0.6 and 10, but stops short of the
     # optimum; liblinear 1.3 and 53; saga 2.1. newton-cholesky would need the square of the terms in memory.
     # C=1, untuned: C=2 is 0.1 points better after 90,000 tweets and 0.1 points worse after 1,369,815.

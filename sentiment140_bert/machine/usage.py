@@ -48,7 +48,7 @@ class Usage:
         while True:
             state = self.look()
             if state is None:
-                return  # no driver that can be asked: nor will there be
+                return  # no driver to ask, now or later
             self.samples.append(state)
             if self._stop.wait(self.between):
                 return

@@ -11,7 +11,7 @@ from sentiment140_bert.files import is_disk_full
 from sentiment140_bert.models.locate import BUNDLED
 from sentiment140_bert.trust.model_files import ADVICE, UnusableFile, is_rust_failure
 
-# Raised by transformers for a file that makes no sense: whatever its code happens to trip over.
+# What transformers raises for an invalid file: whatever error its code happens to run into.
 UNLOADABLE = (
     *(OSError, ValueError, RuntimeError, ImportError, LookupError, TypeError, AttributeError, ArithmeticError),
     AssertionError,

@@ -168,7 +168,7 @@ def train_or_resume(recipe: str, runs: Path) -> Path:
             without += f", unless {chosen.tracking.checkpoint_repo_id} keeps one"
         print(f"{run.path} is unfinished: {'resuming' if newest_complete(run.checkpoints) else without}")
     try:
-        with contextlib.redirect_stderr(sys.stdout):  # notebooks paint stderr red, and nothing is wrong
+        with contextlib.redirect_stderr(sys.stdout):  # notebooks show stderr in red, as if something were wrong
             result = sentiment140_bert.train(
                 chosen,
                 run.path,  # not overwritten: the repository of its checkpoints may have what this folder lacks

@@ -60,7 +60,7 @@ FENCE = re.compile(r"^ {0,3}(```+|~~~+)", re.MULTILINE)
 LINK_TEXT = re.compile(r"!?\[([^\[\]]{0,500})\]\([^()]{0,500}\)")
 FORMULA = re.compile(r"\\[a-z]{1,20}\{([^{}]{0,500})\}", re.IGNORECASE)
 REVERSING = re.compile("[\u202a-\u202e\u2066-\u2069]")
-# Signs that look like others: a word of two alphabets, or a point, percent sign or digit of another script.
+# Characters that look like others: a word of two alphabets, or a point, percent sign or digit of another script.
 TWO_ALPHABETS = re.compile(r"[a-z][\u0370-\u052f\u0531-\u0587]|[\u0370-\u052f\u0531-\u0587][a-z]")
 LOOKS_LIKE = str.maketrans(
     {**dict.fromkeys("\u00b7\u2022\u2219\u22c5\u066b\u201a\u2024", "."), "\u066a": "%", "\u2030": "%"}

@@ -199,7 +199,7 @@ class Wandb(Tracker):
             finish_timeout=TO_END,
             finish_timeout_raises=True,
             x_disable_stats=not self.tracked_run.live,
-            disable_git=True,  # git would run what the configuration of a repository in the run's folder names
+            disable_git=True,  # git would run commands from the configuration of a repository in the run's folder
             save_code=False,
         )
         begin: dict[str, Any] = {

@@ -282,7 +282,7 @@ def train(
 
 
 def _make_rows(model: Any, tokenizer: Any, splits: Any, arguments: TrainingArguments) -> dict[str, TokenRows]:
-    if getattr(model.config, "pad_token_id", None) is None:  # GPT-2 and its kin find the end of a text by it
+    if getattr(model.config, "pad_token_id", None) is None:  # GPT-2 and similar models find the end of a text by it
         model.config.pad_token_id = tokenizer.pad_token_id
     multiple = 8 if arguments.fp16 or arguments.bf16 else 1  # as tensor cores want it
     padding = find_padding_id(model, tokenizer)

@@ -18,7 +18,7 @@ from sentiment140_bert.run import RunDir
 
 log = logging.getLogger(__name__)
 MOUNTS = ("/Volumes", "/dbfs")  # Databricks: Unity Catalog's volumes, and DBFS before them
-OTHER_MOUNTS = "S140_VOLUMES"  # further such folders, with a colon between two
+OTHER_MOUNTS = "S140_VOLUMES"  # further such folders, separated by colons
 CHECKPOINTS = "checkpoints"
 LOCAL_DISK = Path("/local_disk0")  # of a Databricks machine; elsewhere the folder for temporary files
 
