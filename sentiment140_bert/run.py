@@ -18,6 +18,7 @@ from sentiment140_bert.files import Place, expand_path, remove_path
 from sentiment140_bert.recipe import Recipe, load_recipe
 from sentiment140_bert.trust import check_folder
 
+RUNS = "runs"  # the folder of runs, by default
 # Pictures in figures/ that are published with a model.
 CONFUSION, LEARNING, CALIBRATION = "confusion_matrix.png", "learning_curve.png", "calibration.png"
 RISK_COVERAGE, SLICES = "risk_coverage.png", "slices.png"

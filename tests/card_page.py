@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+SUMMARY = re.compile(r"<summary>([\w ]+)</summary>")
+COMMENT = r"<!-- (?:begin|end) s140: [\w-]+ -->|<!-- written by sentiment140_bert [^<>]*-->"
+OWN_HTML = re.compile(rf"(?:{COMMENT}|</?details>|{SUMMARY.pattern}|\s)*")
 RENDERER = MarkdownIt("commonmark").enable("table")
 
 
@@ -48,6 +53,16 @@ class Page:
     @property
     def raw_html(self) -> list[str]:
         return [token.content for token in self.all_tokens if token.type in ("html_block", "html_inline")]
+
+    @property
+    def summaries(self) -> list[str]:
+        """Return the titles of the parts that a click opens."""
+        return [title for text in self.raw_html for title in SUMMARY.findall(text)]
+
+    @property
+    def foreign_html(self) -> list[str]:
+        """Return whatever HTML is not of the templates."""
+        return [text for text in self.raw_html if not OWN_HTML.fullmatch(text)]
 
     @property
     def shape(self) -> list[str]:

@@ -8,6 +8,7 @@ from sentiment140_bert import schemas
 from sentiment140_bert.cards import metadata
 from sentiment140_bert.cards.facts import HUB_IDS
 from sentiment140_bert.cards.markup import render
+from sentiment140_bert.cards.merge import LAYOUT
 from sentiment140_bert.data.corpora import identify_corpus
 from sentiment140_bert.schemas import check_schema
 
@@ -28,6 +29,7 @@ def render_dataset_card(data: schemas.Data, repo_id: str, model_repo_id: str | N
     body = render(
         "dataset_card.md",
         version=version("sentiment140-bert"),
+        layout=LAYOUT,
         title=repo_id.rpartition("/")[2],
         repo_id=repo_id,
         model_repo_id=model_repo_id,

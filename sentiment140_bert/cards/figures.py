@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert import schemas
 from sentiment140_bert.files import write_whole
 from sentiment140_bert.run import CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES, LogEntry
+from sentiment140_bert.schemas import SPLIT_NAMES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +41,7 @@ def draw_figures(folder: Path, splits: dict[str, schemas.SplitScores], history: 
         history: The Trainer's log entries, each with ``step``.
     """
     held_out = {name: splits[name] for name in HELD_OUT if "accuracy" in splits.get(name, {})} or splits
-    _draw_splits(folder / CONFUSION, held_out, _draw_confusion)
+    _draw_splits(folder / CONFUSION, held_out, _draw_confusion, height=2.8)
     _draw_splits(folder / CALIBRATION, held_out, _draw_calibration)
     _draw_splits(folder / RISK_COVERAGE, held_out, _draw_risk_coverage)
     most = max(len(split["slices"]) for split in held_out.values())
@@ -63,7 +64,7 @@ def _figure(columns: int, height: float = 3.8) -> Figure:
 def _draw_splits(path: Path, splits: dict[str, schemas.SplitScores], plot: Any, height: float = 3.8) -> None:
     figure = _figure(len(splits), height)
     for axes, (name, split) in zip(figure.axes, splits.items(), strict=True):
-        axes.set_title(f"{name} ({split['n']:,} tweets)", fontsize=10)
+        axes.set_title(f"{SPLIT_NAMES.get(name, name)} ({split['n']:,} tweets)", fontsize=11)
         plot(axes, split)
     _save(figure, path)
 
@@ -73,27 +74,34 @@ def _save(figure: Figure, path: Path) -> None:
         figure.savefig(temporary, format="png", metadata={"Software": None})
 
 
+def _add_legend(axes: Axes) -> None:
+    """Add a legend below the axes, where it hides no point."""
+    axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False)
+
+
 def _draw_confusion(axes: Axes, split: schemas.SplitScores) -> None:
     rows = (("true_negative", "false_positive"), ("false_negative", "true_positive"))
     counts = [[score["value"] for name in row if (score := schemas.get_score(split, name))] for row in rows]
     shares = [[count / max(1, sum(row)) for count in row] for row in counts]
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for y, row in enumerate(counts):
         for x, count in enumerate(row):
             colour = "white" if shares[y][x] > 0.5 else "black"
-            axes.text(x, y, f"{count:,}\n{shares[y][x]:.1%}", ha="center", va="center", color=colour)
+            axes.text(x, y, f"{count:,}\n{shares[y][x]:.1%}", ha="center", va="center", color=colour, fontsize=14)
     axes.set_xticks([0, 1], ["negative", "positive"])
     axes.set_yticks([0, 1], ["negative", "positive"], rotation=90, va="center")
-    axes.set_xlabel("prediction")
-    axes.set_ylabel("label (shares are of each row)")
+    axes.set_xlabel("prediction (shares are of each row)")
+    axes.set_ylabel("label")
 
 
 def _draw_calibration(axes: Axes, split: schemas.SplitScores) -> None:
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfect")
     for calibration, label, colour, marker in (
         (split["calibration"], "uncalibrated", BLUE, "o"),
-        (split["calibrated"], "with temperature", ORANGE, "s"),
+        (split.get("calibrated"), "with temperature", ORANGE, "s"),
     ):
+        if not calibration:
+            continue
         bins = calibration["bins"]
         error = calibration["expected_calibration_error"]["value"]
         predicted, observed = ([place[name] for place in bins] for name in ("predicted", "observed"))
@@ -107,20 +115,20 @@ def _draw_calibration(axes: Axes, split: schemas.SplitScores) -> None:
             label=f"{label}: error {error:.3f}",
         )
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability of positive", ylabel="share of positive tweets")
-    axes.legend(fontsize=8, loc="upper left")
+    _add_legend(axes)
 
 
 def _draw_risk_coverage(axes: Axes, split: schemas.SplitScores) -> None:
     points = split["risk_coverage"]
     coverage, risk = ([point[name] for point in points] for name in ("coverage", "risk"))
     axes.plot(coverage, risk, color=BLUE, marker="o", markersize=3, linewidth=1, label="most confident first")
-    abstaining = split["abstaining"]
+    abstaining = split.get("abstaining", {})
     if "accuracy" in abstaining:
         answered, wrong = abstaining["coverage"]["value"], 1 - abstaining["accuracy"]["value"]
         axes.plot([answered], [wrong], color=ORANGE, marker="s", linestyle="", label="with the abstention threshold")
     axes.set(xlim=(0, 1.02), xlabel="share of tweets answered", ylabel="share of these wrong")
     axes.set_ylim(bottom=0)
-    axes.legend(fontsize=8, loc="upper left")
+    _add_legend(axes)
 
 
 def _draw_slices(axes: Axes, split: schemas.SplitScores) -> None:
@@ -156,7 +164,7 @@ def _draw_losses(axes: Axes, history: list[LogEntry]) -> None:
         points = [(entry["step"], entry[name]) for entry in history if entry.get(name) is not None]
         axes.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=3, linewidth=1, label=label)
     axes.set(xlabel="step", ylabel="loss")
-    axes.legend(fontsize=8)
+    _add_legend(axes)
 
 
 def _draw_accuracies(axes: Axes, history: list[LogEntry]) -> None:

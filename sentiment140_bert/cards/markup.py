@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import unicodedata
 from functools import cache
@@ -18,6 +19,7 @@ from sentiment140_bert.errors import RunError
 # Text from which GitHub's Markdown makes links: an address, a page, a user.
 AUTOMATIC = {"://": ":&#47;/", r"(www)\.": r"\1&#46;", "@": "&#64;"}
 LIST_ITEM = re.compile(r"^(\d*)([-+.)])(?=\s|$)")
+MISSING = Markup("–")
 SPACES, HIDDEN = ("Cc", "Zl", "Zp", "Zs"), ("Cf", "Cs", "Co")  # Unicode categories
 SPECIAL = re.compile(r"([\\`*_{}\[\]#|~])")
 
@@ -68,8 +70,8 @@ def format_code(value: Any) -> Markup:
 
 
 def format_literal(value: str) -> Markup:
-    """Return a Python string, for a code block."""
-    return Markup(repr(flatten(value)).replace("`", "\\x60").replace("<!--", "<\\x21--"))
+    """Return a Python string in double quotes, for a code block."""
+    return Markup(json.dumps(flatten(value), ensure_ascii=False).replace("`", "\\x60").replace("<!--", "<\\x21--"))
 
 
 def format_shell(value: str) -> Markup:
@@ -83,24 +85,33 @@ def format_block(value: str) -> Markup:
     return Markup("\n".join(" " * (len(line) - len(line.lstrip())) + format_shell(line) for line in lines))
 
 
-def format_count(value: int) -> Markup:
-    """Return a whole number with commas."""
-    return Markup(f"{value:,}")
+def pick(content: Any, *keys: str) -> Any:
+    """Return what is under these keys of nested mappings; None without one of them."""
+    for key in keys:
+        content = content.get(key) if isinstance(content, dict) else None
+    return content
 
 
-def format_score(value: float) -> Markup:
-    """Return four digits, of which three mean something at some thousand tweets."""
-    return Markup(f"{value:.4f}")
+def format_count(value: int | None) -> Markup:
+    """Return a whole number with commas; a dash for None, as in the next functions."""
+    return MISSING if value is None else Markup(f"{value:,}")
 
 
-def format_interval(value: dict[str, float]) -> Markup:
-    """Return the limits of a score; empty without any."""
-    return Markup(f"{value['low']:.4f} to {value['high']:.4f}") if "low" in value else Markup("")
+def format_score(score: Any) -> Markup:
+    """Return three digits, which mean something at some thousand tweets, and the interval of a score that has one."""
+    if isinstance(score, dict):
+        return Markup(f"{format_score(score['value'])} {format_interval(score)}".rstrip())
+    return MISSING if score is None else Markup(f"{score:.3f}")
 
 
-def format_p_value(value: float) -> Markup:
+def format_interval(score: dict[str, float]) -> Markup:
+    """Return the limits of a score in brackets; empty without any."""
+    return Markup(f"({score['low']:.3f} to {score['high']:.3f})") if "low" in score else Markup("")
+
+
+def format_p_value(value: float | None) -> Markup:
     """Return two significant digits."""
-    return Markup(f"{value:.2g}")
+    return MISSING if value is None else Markup(f"{value:.2g}")
 
 
 def render(name: str, **values: Any) -> str:
@@ -118,6 +129,7 @@ def _compiled(name: str) -> jinja2.Template:
         "literal": format_literal,
         "shell": format_shell,
         "block": format_block,
+        "pick": pick,
         "count": format_count,
         "score": format_score,
         "interval": format_interval,

@@ -16,8 +16,8 @@ MARK = re.compile(r"<!-- (begin|end) s140: ([\w-]{1,40}) -->[ \t]*\n?")
 FRONT_MATTER = re.compile(
     r"\A\ufeff?\s*---[ \t]*\n(.*?)(?:\n|\A)---[ \t]*(?:\n|\Z)", re.DOTALL
 )  # as the Hub's client reads it
-# Of a card with the sentences of today; cards from before cannot be compared line by line.
-WRITTEN_BY = re.compile(r"written by sentiment140_bert ([\w.+-]+): text between")
+LAYOUT = 2  # of the templates in model_card/; a card of another layout cannot be compared line by line
+WRITTEN_BY = re.compile(r"written by sentiment140_bert ([\w.+-]+)(?:, layout (\d{1,9}))?:")
 NUMBER_OR_HASH = re.compile(
     r"\b[0-9a-f]{40,64}\b"
     r"|\b\d{4}-\d\d-\d\d(?:T[\d:+.]{1,30})?"

@@ -76,7 +76,7 @@ def describe_model(facts: Facts, title: str) -> dict[str, Any]:
         pipeline_tag="text-classification",
         datasets=[dataset] if dataset else None,
         tags=[*TAGS, *corpus.tags],
-        metrics=[metric for metric in SCORES if metric != "log_loss"],
+        metrics=[name for name in SCORES if name != "log_loss" and _is_scored(facts, name)],
         widget=[
             {"text": example["text"], "output": [{"label": example["label"], "score": example["score"]}]}
             for example in facts.metrics["examples"]
@@ -85,6 +85,10 @@ def describe_model(facts: Facts, title: str) -> dict[str, Any]:
         eval_results=_list_results(facts) or None,
     )
     return dict(card.to_dict())
+
+
+def _is_scored(facts: Facts, metric: str) -> bool:
+    return any(metric in split for split in facts.metrics["splits"].values())
 
 
 def _list_results(facts: Facts) -> list[EvalResult]:

@@ -30,17 +30,28 @@ from sentiment140_bert.run import (
     EVAL_RESULTS,
     LEARNING,
     RISK_COVERAGE,
+    RUNS,
     SLICES,
     TRAINING_ROWS,
     RunDir,
     saved_recipe,
 )
-from sentiment140_bert.schemas import BASELINES
+from sentiment140_bert.schemas import BASELINES, SPLIT_NAMES
 
 Files = dict[str, Path | bytes]
 LABELS = {name: name.replace("_", " ") for name in SCORES}
-LABELS |= {"f1": "F1", "roc_auc": "ROC AUC", "matthews_correlation": "Matthews correlation"}
+LABELS |= {"macro_f1": "macro-F1", "f1": "F1", "roc_auc": "ROC AUC", "matthews_correlation": "Matthews correlation"}
 PICTURES = {CONFUSION: "Confusion matrix", CALIBRATION: "Calibration", LEARNING: "Learning curve"}
+CALIBRATION_ROWS = {
+    "calibration error": ("calibration", "expected_calibration_error"),
+    "… with temperature": ("calibrated", "expected_calibration_error"),
+    "Brier score": ("calibration", "brier_score"),
+    "coverage with abstention": ("abstaining", "coverage"),
+    "… accuracy on the covered tweets": ("abstaining", "accuracy"),
+    "accuracy with neutral as third class": ("three_way", "accuracy"),
+    "… macro recall": ("three_way", "macro_recall"),
+    "… recall of neutral": ("three_way", "recall", "neutral"),
+}
 PICTURES |= {RISK_COVERAGE: "Errors among the most confident predictions", SLICES: "Accuracy on kinds of tweets"}
 # What is published of a model folder. Whatever is not listed stays here: pickles, optimizer state, notes.
 PUBLISHED: tuple[str, ...] = ("config.json", "model*.safetensors", "model.safetensors.index.json", TRAINING_ROWS)
@@ -97,15 +108,22 @@ def render_model_card(facts: Facts, title: str, model_id: str, figures: list[str
         model_id: The argument of ``pipeline`` in the snippet: the Hub id, or a folder.
         figures: Names of the pictures in ``figures/``.
     """
-    base, splits, training = facts.base_model, facts.metrics["splits"], facts.recipe["training"]
+    base, training = facts.base_model, facts.recipe["training"]
+    columns = {SPLIT_NAMES.get(name, name): split for name, split in facts.metrics["splits"].items()}
+    names = [SPLIT_NAMES.get(name, name) for name in metadata.HEADLINES]
+    headlines = {name: columns[name] for name in names if "accuracy" in columns.get(name, {})}
     body = render(
         "model_card.md",
         version=version("sentiment140-bert"),
         title=title,
         base=base or Path(facts.recipe["model"]["model_name_or_path"]).name,
         base_link=Markup(f"https://huggingface.co/{quote(base)}") if base else "",
-        headlines={name: splits[name] for name in metadata.HEADLINES if "accuracy" in splits.get(name, {})},
-        meaning=metadata.HEADLINES,
+        layout=merge.LAYOUT,
+        split_names=SPLIT_NAMES,
+        columns=columns,
+        headlines=headlines,
+        strongest=_find_strongest_baseline(headlines),
+        calibration_rows=CALIBRATION_ROWS,
         model_id=model_id,
         chosen=training["load_best_model_at_end"] and training["eval_strategy"] != "no",
         corpus=facts.corpus,
@@ -122,6 +140,13 @@ def render_model_card(facts: Facts, title: str, model_id: str, figures: list[str
         metrics=facts.metrics,
     )
     return metadata.format_front_matter(metadata.describe_model(facts, title)) + "\n" + body
+
+
+def _find_strongest_baseline(headlines: dict[str, Any]) -> str | None:
+    """Return the baseline of the first held-out split that has the highest accuracy there."""
+    baselines: dict[str, Any] = next((split["baselines"] for split in headlines.values()), {})
+    names = [name for name in BASELINES if name in baselines]
+    return max(names, key=lambda name: baselines[name]["accuracy"]["value"], default=None)
 
 
 def _find_tracking_url(facts: Facts) -> Markup | None:
@@ -218,7 +243,9 @@ def name_model(run: RunDir, recipe: Recipe, repo_id: str | None) -> tuple[str, s
     """Return a model's title, and the argument for `pipeline`: the id on the Hub if it has one, else the folder."""
     if repo_id:
         return repo_id.rpartition("/")[2], repo_id
-    return run.choose_title(recipe), f"{run.path.resolve().name}/model"
+    folder = run.path.resolve()
+    parent = f"{RUNS}/" if folder.parent.name == RUNS else ""  # no other folder of this machine is published
+    return run.choose_title(recipe), f"{parent}{folder.name}/model"
 
 
 def read_card(run: RunDir) -> str | None:

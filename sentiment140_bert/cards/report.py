@@ -90,8 +90,8 @@ def render_report(facts: Facts, title: str, mistakes: Sequence[Mistake], wrong: 
         metrics=facts.metrics,
         corpus=facts.corpus,
         intervals=facts.metrics["intervals"],
-        temperature=facts.metrics["temperature"],
-        abstention=facts.metrics["abstention"],
+        temperature=facts.metrics.get("temperature"),
+        abstention=facts.metrics.get("abstention"),
         scored=scored,
         held_out={name: scored[name] for name in HELD_OUT if name in scored} or scored,
         meaning=HEADLINES | {"validation": "tweets that the checkpoint was chosen on"},
@@ -224,15 +224,15 @@ def draw_slice(part: schemas.Slice, overall: Any, start: float) -> Markup:
 def draw_reliability(name: str, split: schemas.SplitScores) -> Markup:
     """Draw the calibration before and after the temperature."""
     before, after = (
-        [(place["predicted"], place["observed"]) for place in split[key]["bins"]]
-        for key in ("calibration", "calibrated")
+        [(place["predicted"], place["observed"]) for place in (calibration or {"bins": []})["bins"]]
+        for calibration in (split["calibration"], split.get("calibrated"))
     )
     return charts.draw_reliability(before, after, f"Reliability on {name}: observed share over predicted probability")
 
 
 def draw_coverage(name: str, split: schemas.SplitScores) -> Markup:
     """Draw risk by coverage, with the place of the abstain threshold where it leaves any tweet."""
-    abstaining = split["abstaining"]
+    abstaining = split.get("abstaining", {})
     chosen = None
     if "accuracy" in abstaining:
         chosen = (get_value(abstaining["coverage"]), 1 - get_value(abstaining["accuracy"]))

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.cli.output import print_table, say
 from sentiment140_bert.recipe import SCORES
-from sentiment140_bert.schemas import BASELINES, Calibration, Score, SplitScores, get_limits, get_score
+from sentiment140_bert.schemas import BASELINES, SPLIT_NAMES, Calibration, Score, SplitScores, get_limits, get_score
 
 if TYPE_CHECKING:
     from sentiment140_bert.evaluation.compare import ModelComparison
 
-TITLES = {"manual": "hand-labelled"}
 HEADLINE = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
 COUNTS = ("true_negative", "false_positive", "false_negative", "true_positive")
 Splits = Mapping[str, SplitScores]
@@ -31,13 +30,13 @@ def print_summary(splits: Splits) -> None:
         rows.append(_row(title, columns, lambda split, name=baseline: _baseline(split, name, "accuracy")))
     print_table(
         [row for row in rows if any(row[1:])],
-        ["", *(f"{TITLES.get(name, name)} ({split['n']:,})" for name, split in shown.items())],
+        ["", *(f"{SPLIT_NAMES.get(name, name)} ({split['n']:,})" for name, split in shown.items())],
     )
     say()
     for sentence in _compare_with_baseline(shown) + _name_weaknesses(shown):
         say(textwrap.fill(sentence, min(100, shutil.get_terminal_size().columns)))
     for name, split in shown.items():
-        _print_leakage(TITLES.get(name, name), split)
+        _print_leakage(SPLIT_NAMES.get(name, name), split)
 
 
 def _compare_with_baseline(splits: Splits) -> list[str]:
@@ -52,13 +51,13 @@ def _compare_with_baseline(splits: Splits) -> list[str]:
         lift, p_value = baselines[strongest]["lift"]["value"], baselines[strongest]["p_value"]
         verdict = "significant" if p_value < SIGNIFICANT else "not significant"
         p_text = f"p = {p_value:.2g}" if p_value >= 0.001 else "p < 0.001"
-        parts.append(f"{lift:+.3f} on {TITLES.get(name, name)} tweets ({verdict}, {p_text})")
+        parts.append(f"{lift:+.3f} on {SPLIT_NAMES.get(name, name)} tweets ({verdict}, {p_text})")
     return [f"Accuracy minus that of the strongest baseline: {', '.join(parts)}."] if parts else []
 
 
 def _name_weaknesses(splits: Splits) -> list[str]:
     worse = [
-        f"Weaker on {TITLES.get(name, name)} tweets with {part['name']}: {part['accuracy']['value']:.3f} "
+        f"Weaker on {SPLIT_NAMES.get(name, name)} tweets with {part['name']}: {part['accuracy']['value']:.3f} "
         f"on {part['n']:,}, {part['rest']:.3f} on the rest."
         for name, split in splits.items()
         for part in split.get("slices", [])
@@ -77,7 +76,7 @@ def print_scores(splits: Splits) -> None:
     rows.append(_row("calibration error", columns, lambda split: _error(split.get("calibration"))))
     rows.append(_row("… calibrated", columns, lambda split: _error(split.get("calibrated"))))
     for name, title in BASELINES.items():
-        for key, label in (("accuracy", title), ("lift", "… the model beats it by")):
+        for key, label in (("accuracy", title), ("lift", "… the model minus it")):
             rows.append(_row(label, columns, lambda split, name=name, key=key: _baseline(split, name, key)))
     rows.append(_row("accuracy where it is sure", columns, lambda split: split.get("abstaining", {}).get("accuracy")))
     rows.append(_row("… share it answers", columns, lambda split: split.get("abstaining", {}).get("coverage")))

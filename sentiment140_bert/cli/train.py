@@ -16,6 +16,7 @@ from sentiment140_bert.cli.push_to_hub import destination_options, print_publish
 from sentiment140_bert.cli.scores import print_summary
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.results import TrainResult
+from sentiment140_bert.run import RUNS
 
 
 @cloup.command(
@@ -61,7 +62,7 @@ def train(
     and 143). Run the same command again to resume from the newest complete checkpoint, whatever stopped the run; with
     --checkpoint-repo-id also on another machine.
     """
-    folder = output_dir or Path("runs") / (Path(recipe).stem if recipe else "bert-base-100k")
+    folder = output_dir or Path(RUNS) / (Path(recipe).stem if recipe else "bert-base-100k")
     if resume and overwrite:
         raise RunError("--resume and --overwrite exclude each other.", "Choose one.")
     if not push and (repo_id or dataset_repo_id or private is not None):

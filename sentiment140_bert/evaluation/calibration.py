@@ -11,6 +11,7 @@ from sentiment140_bert.evaluation import intervals
 from sentiment140_bert.schemas import metrics
 
 BINS = 10
+MIN_TWEETS = 50  # validation tweets, below which a temperature would be that of a few errors
 STEPS = 20  # points of a risk-coverage curve
 ABSTAINED_SHARE = 0.2  # share of the validation tweets that a model which may abstain leaves unanswered
 MIN_PROBABILITY, MAX_PROBABILITY = 1e-7, 1 - 1e-7  # probabilities nearer to 0 and 1 are float32's rounding
@@ -30,6 +31,10 @@ class Calibration:
 
     temperature: float
     neutral_below: float
+
+    def to_dict(self) -> metrics.LearnedCalibration:
+        """Return it as in ``config.json``."""
+        return {"temperature": self.temperature, "neutral_below": self.neutral_below}
 
 
 def fit_calibration(positive: Floats, truth: Labels) -> Calibration:

@@ -19,9 +19,10 @@ class SentimentMetrics(evaluate.Metric):  # type: ignore[misc]
     """``compute(predictions=…, references=…)`` with labels 0 and 1 as references.
 
     A prediction is the probability of ``positive``, from 0 to 1; 0.5 and above counts as positive. Returned are
-    ``accuracy``, ``f1``, ``precision`` and ``recall`` of the positive class, ``matthews_correlation``,
-    ``roc_auc``, ``log_loss`` (natural logarithm), and the counts ``true_negative``, ``false_positive``,
-    ``false_negative`` and ``true_positive``. ``roc_auc`` is absent where the references hold one class only.
+    ``accuracy``, ``macro_f1`` (the mean of the F1 of each class among the references), ``f1``, ``precision`` and
+    ``recall`` of the positive class, ``matthews_correlation``, ``roc_auc``, ``log_loss`` (natural logarithm), and the
+    counts ``true_negative``, ``false_positive``, ``false_negative`` and ``true_positive``. ``roc_auc`` is absent where
+    the references hold one class only.
     """
 
     def _info(self) -> evaluate.MetricInfo:
@@ -49,6 +50,7 @@ def compute_scores(positive: npt.NDArray[np.float64], truth: npt.NDArray[np.int6
     precision, recall, f1, _ = sk.precision_recall_fscore_support(truth, predicted, average="binary", zero_division=0.0)
     values: dict[str, float | int] = {
         "accuracy": float(sk.accuracy_score(truth, predicted)),
+        "macro_f1": float(sk.f1_score(truth, predicted, labels=np.unique(truth), average="macro", zero_division=0.0)),
         "f1": float(f1),
         "precision": float(precision),
         "recall": float(recall),

@@ -97,7 +97,9 @@ def _collect_facts(run: RunDir, metrics: schemas.Scores) -> Facts:
 def _find_all_mistakes(run: RunDir, metrics: schemas.Metrics) -> dict[str, list[Mistake]]:
     """Return the mistakes on each split, the most confident first."""
     all_rows = _read_predictions(run).to_pylist()
-    calibration = Calibration(metrics["temperature"]["value"], metrics["abstention"]["threshold"])
+    calibration = None
+    if "temperature" in metrics and "abstention" in metrics:
+        calibration = Calibration(metrics["temperature"]["value"], metrics["abstention"]["threshold"])
     mistakes = {}
     for split, scores in metrics["splits"].items():
         if "accuracy" not in scores:
@@ -133,7 +135,7 @@ def _read_predictions(run: RunDir) -> pa.Table:
         raise RunError(f"{run.predictions} is damaged: {first_line(error)}.", hint) from None
 
 
-def find_mistakes(split: str, rows: Sequence[dict[str, Any]], calibration: Calibration) -> list[Mistake]:
+def find_mistakes(split: str, rows: Sequence[dict[str, Any]], calibration: Calibration | None) -> list[Mistake]:
     """Return the wrong predictions among the rows of a split, the most confident first.
 
     A neutral tweet is among them if the model did not abstain.
@@ -141,16 +143,17 @@ def find_mistakes(split: str, rows: Sequence[dict[str, Any]], calibration: Calib
     Args:
         split: Name of the split.
         rows: Rows of ``predictions.parquet``.
-        calibration: Below its threshold the model abstains.
+        calibration: Below its threshold the model abstains; never without one.
     """
     import numpy as np
 
     from sentiment140_bert.cards.report import Mistake
 
-    labels = abstain_below(np.array([row["positive"] for row in rows], dtype=np.float64), calibration)
+    positive = np.array([row["positive"] for row in rows], dtype=np.float64)
+    abstained = abstain_below(positive, calibration) == NEUTRAL if calibration else np.zeros(len(rows), dtype=bool)
     mistakes = [
         Mistake(split, LABEL_NAMES[row["label"]], row["positive"], ((row["text"], None),), row["topic"], abstains)
-        for row, abstains in zip(rows, (labels == NEUTRAL).tolist(), strict=True)
+        for row, abstains in zip(rows, abstained.tolist(), strict=True)
         if (not abstains if row["label"] == NEUTRAL else (row["positive"] >= 0.5) != (row["label"] == POSITIVE))
     ]
     return sorted(mistakes, key=lambda mistake: -mistake.confidence)

@@ -14,7 +14,7 @@ from sentiment140_bert.data import loading
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.evaluation import intervals
 from sentiment140_bert.evaluation.baseline import make_baselines
-from sentiment140_bert.evaluation.calibration import ABSTAINED_SHARE, Calibration, fit_calibration
+from sentiment140_bert.evaluation.calibration import ABSTAINED_SHARE, MIN_TWEETS, Calibration, fit_calibration
 from sentiment140_bert.evaluation.scores import Predictions, predict_split, score_split
 from sentiment140_bert.files import Place, expand_path, hash_file, write_json, write_whole
 from sentiment140_bert.inference.predict import load_classifier, predict_texts
@@ -42,11 +42,12 @@ EXAMPLES = (
 
 @dataclass(frozen=True)
 class RunScores:
-    """``metrics`` is the content of ``metrics.json``; ``predictions`` are by split."""
+    """``metrics`` is the content of ``metrics.json``; ``predictions`` are by split; ``calibration`` is None with fewer
+    than ``MIN_TWEETS`` validation tweets."""
 
     metrics: schemas.Metrics
     predictions: dict[str, Predictions]
-    calibration: Calibration
+    calibration: Calibration | None
 
 
 def evaluate_run(path: Place) -> schemas.Metrics:
@@ -83,8 +84,7 @@ def score_run(path: Path, prepared: Prepared | None = None, *, scores_only: bool
     metrics = scores.metrics
     _write_predictions(run, scores.predictions)
     if not scores_only:
-        temperature, neutral_below = scores.calibration.temperature, scores.calibration.neutral_below
-        models.write_calibration(run.model, {"temperature": temperature, "neutral_below": neutral_below})
+        models.write_calibration(run.model, scores.calibration.to_dict() if scores.calibration else None)
         _write_training_rows(run, prepared)
         redraw_figures(run, metrics)
         write_model_folder(run, metrics)
@@ -115,7 +115,7 @@ def score_splits(
     """Score the validation, test and manual splits, each apart; calibration is learned from validation only."""
     predictions = {name: predict_split(classifier, table, name) for name, table in load_scored_tables(prepared).items()}
     validation = predictions["validation"].drop_neutral()
-    calibration = fit_calibration(validation.positive, validation.truth)
+    calibration = _calibrate(validation)
     baselines = make_baselines(prepared)
     leakage = _count_leakage(prepared)
     splits = {name: score_split(some, calibration, baselines) for name, some in predictions.items()}
@@ -125,8 +125,6 @@ def score_splits(
         "splits": splits,
         "confidence_level": intervals.CONFIDENCE_LEVEL,
         "intervals": intervals.METHOD,
-        "temperature": {"value": calibration.temperature, "fitted_on": "validation", "n": len(validation.truth)},
-        "abstention": {"threshold": calibration.neutral_below, "share": ABSTAINED_SHARE},
         "examples": [
             {"text": text, "label": answer.label, "score": answer.score or 0.0}  # nothing abstains here
             for text, answer in predict_texts(classifier, examples)
@@ -134,7 +132,22 @@ def score_splits(
         "data_fingerprint": prepared.report["fingerprint"],
         "weights_sha256": weights_sha256,
     }
+    if calibration:
+        metrics["temperature"] = {
+            "value": calibration.temperature,
+            "fitted_on": "validation",
+            "n": len(validation.truth),
+        }
+        metrics["abstention"] = {"threshold": calibration.neutral_below, "share": ABSTAINED_SHARE}
     return RunScores(metrics, predictions, calibration)
+
+
+def _calibrate(validation: Predictions) -> Calibration | None:
+    n = len(validation.truth)
+    if n >= MIN_TWEETS:
+        return fit_calibration(validation.positive, validation.truth)
+    log.warning("calibration: none, as %d validation tweets are fewer than %d", n, MIN_TWEETS)
+    return None
 
 
 def _count_leakage(prepared: Prepared) -> dict[str, schemas.Leakage]:

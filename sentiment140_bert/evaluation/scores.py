@@ -157,6 +157,7 @@ def _score_binary(positive: Floats, truth: Labels) -> SplitScores:
         [[values["true_negative"], values["false_positive"]], [values["false_negative"], values["true_positive"]]]
     )
     limits = intervals.bound_shares(values)
+    limits["macro_f1"] = intervals.bootstrap_counts(counts, _compute_macro_f1)
     limits["f1"] = intervals.bootstrap_counts(counts, _compute_f1)
     limits["matthews_correlation"] = intervals.bootstrap_counts(counts, _compute_matthews)
     limits["log_loss"] = intervals.bootstrap_means(compute_log_losses(positive, truth), truth)
@@ -169,6 +170,13 @@ def _score_binary(positive: Floats, truth: Labels) -> SplitScores:
 def _compute_f1(counts: Floats) -> Floats:
     true_positive, wrong = counts[:, 1, 1], counts[:, 0, 1] + counts[:, 1, 0]
     return np.asarray(2 * true_positive / np.maximum(1, 2 * true_positive + wrong))
+
+
+def _compute_macro_f1(counts: Floats) -> Floats:
+    """Return the mean F1 of the classes that there are, from matrices of shape (m, k, k), rows the labels."""
+    labels, right = counts.sum(axis=2), np.diagonal(counts, axis1=1, axis2=2)
+    f1s = 2 * right / np.maximum(1, labels + counts.sum(axis=1))
+    return np.asarray(f1s.mean(axis=1, where=labels > 0))
 
 
 def _compute_matthews(counts: Floats) -> Floats:
@@ -231,18 +239,14 @@ def score_three_way(labels: Labels, truth: Labels) -> ThreeWay:
     right = int(np.trace(matrix))
 
     def compute_macro_recall(counts: Floats) -> Floats:
-        recalls = _take_diagonal(counts) / np.maximum(1, counts.sum(axis=2))
+        recalls = np.diagonal(counts, axis1=1, axis2=2) / np.maximum(1, counts.sum(axis=2))
         return np.asarray(recalls[:, present].mean(axis=1))
-
-    def compute_macro_f1(counts: Floats) -> Floats:
-        f1s = 2 * _take_diagonal(counts) / np.maximum(1, counts.sum(axis=2) + counts.sum(axis=1))
-        return np.asarray(f1s[:, present].mean(axis=1))
 
     return {
         "n": len(truth),
         "accuracy": intervals.measure_share(right, len(truth)),
         "macro_recall": _measure_with_interval(matrix, compute_macro_recall),
-        "macro_f1": _measure_with_interval(matrix, compute_macro_f1),
+        "macro_f1": _measure_with_interval(matrix, _compute_macro_f1),
         "recall": {
             LABEL_NAMES[label]: intervals.measure_share(int(matrix[at, at]), int(matrix[at].sum()))
             for at, label in enumerate(CLASSES_IN_ORDER)
@@ -255,8 +259,3 @@ def score_three_way(labels: Labels, truth: Labels) -> ThreeWay:
 def _measure_with_interval(matrix: Labels, statistic: Callable[[Floats], Floats]) -> MeasuredScore:
     value = float(statistic(matrix[None].astype(np.float64))[0])
     return {"value": value, **intervals.bootstrap_counts(matrix, statistic)}
-
-
-def _take_diagonal(counts: Floats) -> Floats:
-    """Return the diagonals of matrices of shape (m, 3, 3); shape (m, 3)."""
-    return np.diagonal(counts, axis1=1, axis2=2)

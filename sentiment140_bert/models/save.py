@@ -23,10 +23,12 @@ def save_model(model: Any, tokenizer: Any, folder: Path) -> str:
     return hash_file(folder / "model.safetensors")
 
 
-def write_calibration(folder: Path, calibration: schemas.LearnedCalibration) -> None:
-    """Add a calibration to a model folder's ``config.json``, so that it is published with the model."""
+def write_calibration(folder: Path, calibration: schemas.LearnedCalibration | None) -> None:
+    """Write a calibration, or none, into a model folder's ``config.json``, so that it is published with the model."""
     config = folder / "config.json"
-    write_json(config, json.loads(config.read_text("utf-8")) | {CALIBRATION: calibration})
+    content = json.loads(config.read_text("utf-8"))
+    content.pop(CALIBRATION, None)
+    write_json(config, content | ({CALIBRATION: calibration} if calibration else {}))
 
 
 def is_calibrated(config: Mapping[str, Any]) -> bool:
@@ -42,7 +44,8 @@ def read_calibration(config: Mapping[str, Any], name: str) -> schemas.LearnedCal
     """
     if not is_calibrated(config):
         raise ModelError(
-            f"{name} was not calibrated: its config.json has no {CALIBRATION}.", "Score it: s140 evaluate RUN"
+            f"{name} was not calibrated: its config.json has no {CALIBRATION}.",
+            "`s140 evaluate RUN` calibrates a run that has enough validation tweets.",
         )
     calibration = check_schema(
         config[CALIBRATION], schemas.LearnedCalibration, f"The {CALIBRATION} in {name}'s config.json"

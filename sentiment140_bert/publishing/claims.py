@@ -46,7 +46,8 @@ CELL = re.compile(f"{DECIMAL}|{WHOLE}")
 WORD = re.compile(rf"\b{METRIC}\b")
 # Sentences about Sentiment140, and no other source, on cards of any version; and as a person would put it.
 SOURCE_CLAIMS = {
-    "the dataset": r"tuned on sentiment140 to tell|tweets of sentiment140, cleaned|sentiment140, cleaned and split"
+    "the dataset": r"tuned on (?:[\d,]{1,15} tweets of )?sentiment140 to tell|tweets of sentiment140, cleaned"
+    r"|sentiment140, cleaned and split"
     r"|\b(?:this model|it) (?:was|is|has been) (?:fine-?tuned|trained) on (?:[\w-]{1,20} ){0,3}sentiment140\b(?! bert)",
     "the language": r"an english tweet|informal english texts|in english, by the twitter users",
     "the labels": r"distant supervision: a tweet|held a (?:happy|sad) emoticon|how well the emoticon is guessed",

@@ -66,7 +66,11 @@ def compare_card(name: str, file: Path, right: str) -> Iterator[Check]:
         return
     yield from _compare_front_matter(name, text, claimed, expected)
     written_by = merge.WRITTEN_BY.search(claimed.sections.get("summary", ""))
-    if not written_by or written_by[1] != version("sentiment140-bert"):
+    if written_by and written_by[2] != str(merge.LAYOUT):
+        yield leave_unchecked(
+            f"{name}: text", None, "it has another layout; its owner can write it again: s140 card RUN"
+        )
+    elif not written_by or written_by[1] != version("sentiment140-bert"):
         yield leave_unchecked(f"{name}: text", None, "it was written by another version, or by another tool")
     else:
         yield from _compare_sections(name, claimed, expected)

@@ -17,7 +17,7 @@ LARGEST_SEED = 2**32 - 1
 MIN_LENGTH = 3  # tokens: two of them are special
 MEANINGS = ("negative", "neutral", "positive", "drop")
 
-SCORES = ("accuracy", "f1", "precision", "recall", "matthews_correlation", "roc_auc", "log_loss")
+SCORES = ("accuracy", "macro_f1", "f1", "precision", "recall", "matthews_correlation", "roc_auc", "log_loss")
 TRACKERS = ("wandb", "mlflow", "trackio", "tensorboard")
 
 

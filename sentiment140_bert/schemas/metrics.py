@@ -11,6 +11,7 @@ from sentiment140_bert.schemas.basics import Count, Number, Sha256, Share
 
 # The baselines with which a split's scores are compared, by their keys in metrics.json.
 BASELINES = {"majority": "majority class", "tfidf": "TF-IDF, logistic regression"}
+SPLIT_NAMES = {"manual": "hand-labelled"}  # as people see them, where that is another name
 
 
 class MeasuredScore(TypedDict):
@@ -130,6 +131,7 @@ class SplitScores(TypedDict):
     n: Count
     neutral_left_out: Count
     accuracy: NotRequired[Proportion]
+    macro_f1: NotRequired[MeasuredScore]
     f1: NotRequired[MeasuredScore]
     precision: NotRequired[Score]
     recall: NotRequired[Score]
@@ -162,7 +164,7 @@ def get_score(split: SplitScores, name: str) -> Score | None:
 
 
 # The parts that a split may lack in metrics.json although it has tweets of both classes.
-OPTIONAL_PARTS = {"roc_auc", "three_way", "leakage"}
+OPTIONAL_PARTS = {"macro_f1", "roc_auc", "calibrated", "abstaining", "three_way", "leakage"}
 
 
 def _require_scores(split: SplitScores) -> SplitScores:
@@ -232,6 +234,6 @@ class Metrics(Scores):
 
     confidence_level: Number
     intervals: Intervals
-    temperature: Temperature
-    abstention: Abstention
+    temperature: NotRequired[Temperature]  # both are absent where too few validation tweets were scored
+    abstention: NotRequired[Abstention]
     examples: Annotated[list[Example], Field(min_length=1)]

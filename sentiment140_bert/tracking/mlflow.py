@@ -114,7 +114,7 @@ class Mlflow(Tracker):
             if name == "data.json":
                 self._inputs(json.loads(content))
             elif name == CARD:
-                self.client.set_tag(self.run_id, "mlflow.note.content", _without_front_matter(content.decode())[:NOTE])
+                self.client.set_tag(self.run_id, "mlflow.note.content", _shorten_card(content.decode()))
 
     def scores(self) -> None:
         from mlflow.entities import Metric
@@ -332,5 +332,11 @@ def _long_timeout() -> Iterator[None]:
         os.environ[TIMEOUT] = before
 
 
-def _without_front_matter(card: str) -> str:
-    return re.sub(r"\A---\n.*?\n---\n", "", card, flags=re.DOTALL)
+def _shorten_card(card: str) -> str:
+    """Return a card without its front matter, and as many of its sections as fit into a note, each whole."""
+    text = re.sub(r"\A---\n.*?\n---\n", "", card, flags=re.DOTALL)
+    if len(text) <= NOTE:
+        return text
+    rest = f"\n\nThe whole card is {CARD} among this run's files.\n"
+    start = text[: NOTE - len(rest)]
+    return (start.rpartition("<!-- end s140:")[0] or start.rpartition("\n\n")[0]).rstrip() + rest

@@ -19,7 +19,7 @@ pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")
 
 FILES = ("metrics.json", "data.json", "environment.json", "tracking.json", "recipe.yaml")
 # Words with digits that are names of things, in the templates or of the Hub.
-NAMES = ("sentiment140_bert", "Sentiment140", "sentiment140", "s140", "sha256", "F1", "f1", "int8", "int32")
+NAMES = ("sentiment140_bert", "Sentiment140", "sentiment140", "s140", "sha256", "macro-F1", "F1", "f1", "int8", "int32")
 # Not numbers of the run: the citation, marks, a picture's and a link's address, the class names of the dataset.
 LEFT_OUT = (
     r"```bibtex.*?```",
@@ -128,17 +128,19 @@ def test_every_number_of_a_dataset_card_for_real_tweets(real_run: Path, tmp_path
 
 
 WHERE = (
-    r"\| accuracy \| (0\.\d+)",
-    r"\| … interval \| 0\.\d+ to (0\.\d+)",
-    r"accuracy is \*\*(0\.\d+)",
-    r"On (\d+) held-out",
+    r"\| accuracy \| \*\*(0\.\d+)",
+    r"\| accuracy \| \*\*0\.\d+\*\* \(0\.\d+ to (0\.\d+)",
+    r"test \((\d+) tweets",
+    r"fine-tuned on (\d+) ",
+    r"\| recall \| (0\.\d+)",
+    r"\| negation \| \d+ \| (0\.\d+)",
     r"\| rows read \| (1,\d+)",
     r"\| Brier score \| (0\.\d+)",
     r"type: roc_auc\n      value: (0\.\d\d\d)",
     r"    score: (0\.\d\d\d)",
     r"'score': (0\.\d+)",
     r"(\d+\.\d) tweets per second",
-    r"sha256 of its file `([0-9a-f]{64})",
+    r"training tweets, file \| `([0-9a-f]{64})",
     r"\| `learning_rate` \| `(0\.\d+)",
     r"torch (\d+\.\d+)",
     r"started (\d{4}-\d\d-\d\d)",
@@ -152,8 +154,8 @@ def test_a_card_with_one_digit_changed_is_caught(small_run: Path) -> None:
         result = re.search(where, text)
         assert result, where
         at = result.end(1) - 1
-        changed = text[:at] + ("7" if text[at] != "7" else "3") + text[at + 1 :]
-        if not facts.unfounded(changed):
+        others = [text[:at] + digit + text[at + 1 :] for digit in "3719" if digit != text[at]]
+        if not any(facts.unfounded(changed) for changed in others):  # a single one may be another number of the run
             passed.append(where)
     assert passed == []
 

@@ -27,6 +27,7 @@ from sentiment140_bert.cards.markup import (
     format_p_value,
     format_score,
     format_shell,
+    pick,
     read_template,
     render,
 )
@@ -40,11 +41,13 @@ DATASET: dict[str, Any] = {
     "repo_id": "tester/data",
     "model_repo_id": None,
     "tokenizer_name": "t",
+    "layout": 2,
     "splits": {},
     "data": {
-        "configs": {},
+        "configs": {"default": {"train": {"num_examples": 1}}},
         "tokenizer": {"revision": None, "sha256": "0", "max_length": 9},
         "fingerprint": "0",
+        "splits": {},
         "steps": {},
         "sources": {},
         "settings": {"cleaning": "raw", "conflicts": "drop", "split_by": "text", "split_seed": 1},
@@ -193,15 +196,16 @@ def test_values_that_are_not_text_stay_as_they_are() -> None:
 
 
 def test_numbers() -> None:
-    assert (format_count(1_600_000), format_count(0), format_score(0.86125), format_score(1)) == (
-        "1,600,000",
-        "0",
-        "0.8612",
-        "1.0000",
-    )
-    assert format_interval({"value": 0.5, "low": 0.4, "high": 0.61}) == "0.4000 to 0.6100"
-    assert format_interval({"value": 0.5}) == ""
-    assert [format_p_value(number) for number in (0.0123, 0.5, 1e-9)] == ["0.012", "0.5", "1e-09"]
+    """Those that are not there are a dash."""
+    assert [format_count(number) for number in (1_600_000, 0, None)] == ["1,600,000", "0", "–"]
+    score = {"value": 0.5, "low": 0.4, "high": 0.61}
+    assert [format_score(value) for value in (0.86125, 1, score, {"value": 0.5}, None)] == [
+        *("0.861", "1.000", "0.500 (0.400 to 0.610)", "0.500", "–")
+    ]
+    assert (format_interval(score), format_interval({"value": 0.5})) == ("(0.400 to 0.610)", "")
+    assert [format_p_value(number) for number in (0.0123, 0.5, 1e-9, None)] == ["0.012", "0.5", "1e-09", "–"]
+    content = {"a": {"b": 1}}
+    assert [pick(content, *keys) for keys in (("a", "b"), ("a", "c"), ("b", "a"), ("a", "b", "c"))] == [1] + [None] * 3
 
 
 def test_a_template_escapes_what_it_prints_and_misses_nothing() -> None:

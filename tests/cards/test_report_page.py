@@ -28,7 +28,7 @@ from sentiment140_bert.schemas import BASELINES
 pytest_plugins = "model_fixtures"
 
 
-SCORE_NAMES = {"f1": "F1", "roc_auc": "ROC AUC", "matthews_correlation": "Matthews correlation"}
+SCORE_NAMES = {"macro_f1": "macro-F1", "f1": "F1", "roc_auc": "ROC AUC", "matthews_correlation": "Matthews correlation"}
 CALIBRATIONS = ("calibration", "calibrated")
 
 

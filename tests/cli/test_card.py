@@ -69,7 +69,7 @@ def test_the_card_and_its_companions_are_written_again(run: Path, card: Path, s1
 def test_a_card_for_an_id_on_the_hub(run: Path, card: Path, s140) -> None:
     s140("card", run, "--repo-id", "somebody/some_model")
     text = card.read_text("utf-8")
-    assert "model='somebody/some_model'" in text
+    assert 'model="somebody/some_model"' in text
     assert parse_card(text).metadata["model-index"][0]["name"] == "some_model"
     for name in ("no owner", "a/b/c", "../x/y", "a/b; rm -rf .", ""):
         run_into_error("card", run, "--repo-id", name)

@@ -66,12 +66,12 @@ CLAIMS = {
     "language: en": {"sample", "sentiment140"},
     "- sentiment140\n": {"sentiment140"},
     "- twitter\n": {"sentiment140"},
-    "fine-tuned on Sentiment140 to": {"sentiment140"},
-    "fine-tuned on invented tweets to": {"sample"},
-    "fine-tuned to": {"other"},
-    "English": {"sentiment140"},
+    "fine-tuned on 180 tweets of Sentiment140 to": {"sentiment140"},
+    "fine-tuned on 180 invented tweets to": {"sample"},
+    "fine-tuned on 180 tweets to": {"other"},
+    "in English, by": {"sentiment140"},
     "distant supervision": {"sentiment140"},
-    "emoticon": {"sentiment140"},
+    "happy emoticon": {"sentiment140"},
     "Twitter": {"sentiment140"},
     "Sentiment140 has no licence": {"sentiment140"},
     "go2009twitter": {"sentiment140"},
@@ -136,12 +136,12 @@ def test_the_description_is_on_both_cards_and_nothing_else(small_run: Path) -> N
     assert (dataset["language"], dataset["license"]) == (["es"], "cc-by-4.0")
     assert dataset["pretty_name"] == "Tuits 2021, cleaned and split"
     assert front["model-index"][0]["results"][0]["dataset"]["name"] == "Tuits 2021 (test)"
-    assert "fine-tuned on Tuits 2021 to tell" in of_model
+    assert "fine-tuned on 180 tweets of Tuits 2021 to tell" in of_model
     assert "Tweets of Tuits 2021, cleaned" in of_dataset
     for text in (of_model, of_dataset):
         assert f"```bibtex\n{BIBTEX}\n```" in text
         assert "labelled; they are said to be under `cc-by-4.0`." in text
-        assert not any(word in text for word in ("Twitter", "English", "emoticon", "go2009"))
+        assert not any(word in text for word in ("Twitter", "in English", "happy emoticon", "go2009"))
     text = make_model_card(replace_source(read_facts(small_run), "sentiment140", description={"citation": BIBTEX}))
     assert text.index("go2009twitter") < text.index("perez2021") < text.index("<!-- end s140: citation")
 
@@ -171,7 +171,7 @@ def test_claims_of_sentiment140_are_false_of_any_other_source(small_run: Path, t
     claims = {
         "all, by this version": claimed,
         "all, by another version": older,
-        "the dataset": right.replace("fine-tuned to", "fine-tuned on Sentiment140 to"),
+        "the dataset": right.replace("180 tweets to", "180 tweets of Sentiment140 to"),
         "the language": right.replace("whether a tweet", "whether an English tweet"),
         "the labels": f"{right}\nA tweet counts as positive because it held a *happy*\nemoticon.\n",
         "the licence": f"{right}\n**Sentiment140** has no licence of its own.\n",

@@ -94,7 +94,8 @@ def test_pictures_show_the_numbers(figures: dict[str, Figure], tmp_path: Path) -
     shown = {name: splits[name] for name in ("test", "manual")}
     for name in (CONFUSION, CALIBRATION, RISK_COVERAGE, SLICES):
         titles = [axes.get_title() for axes in figures[name].axes]
-        assert titles == [f"{split} ({scores['n']:,} tweets)" for split, scores in shown.items()], name
+        counts = [split["n"] for split in shown.values()]
+        assert titles == [f"test ({counts[0]:,} tweets)", f"hand-labelled ({counts[1]:,} tweets)"], name
     for at, split in enumerate(shown.values()):
         counts = {name: split[name]["value"] for name in CELLS}
         negative, positive = (sum(counts[cell] for cell in row) for row in (CELLS[:2], CELLS[2:]))
@@ -117,6 +118,19 @@ def test_pictures_show_the_numbers(figures: dict[str, Figure], tmp_path: Path) -
     assert lines(figures[LEARNING].axes[0]) == {"training": [(5, 0.7), (10, 0.5)], "validation": [(10, 0.6)]}
     (accuracies,) = figures[LEARNING].axes[1].get_lines()
     assert [*map(list, accuracies.get_data())] == [[10], [0.71]]
+
+
+def test_no_legend_hides_a_point(figures: dict[str, Figure], tmp_path: Path) -> None:
+    splits = {"test": scored(MIXED), "manual": scored(MIXED[2:])}
+    draw_figures(tmp_path, splits, HISTORY)
+    legends = 0
+    for figure in figures.values():
+        figure.draw_without_rendering()
+        for axes in figure.axes:
+            if legend := axes.get_legend():
+                legends += 1
+                assert not legend.get_window_extent().overlaps(axes.get_window_extent())
+    assert legends == 5
 
 
 def test_the_picture_of_slices(figures: dict[str, Figure], tmp_path: Path) -> None:

@@ -53,7 +53,14 @@ def select(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
 def test_metrics_by_hand() -> None:
     scores = SentimentMetrics().compute(predictions=[0.9, 0.8, 0.3, 0.6, 0.1], references=[1, 1, 1, 0, 0])
     log_loss = -(math.log(0.9) + math.log(0.8) + math.log(0.3) + math.log(0.4) + math.log(0.9)) / 5
-    shares = {"accuracy": 3 / 5, "precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3, "roc_auc": 5 / 6}
+    shares = {
+        "accuracy": 3 / 5,
+        "macro_f1": (2 / 3 + 1 / 2) / 2,
+        "precision": 2 / 3,
+        "recall": 2 / 3,
+        "f1": 2 / 3,
+        "roc_auc": 5 / 6,
+    }
     counts = {"true_negative": 1, "false_positive": 1, "false_negative": 1, "true_positive": 2}
     correlation = (2 * 1 - 1 * 1) / math.sqrt(3 * 3 * 2 * 2)
     assert scores == pytest.approx(shares | counts | {"log_loss": log_loss, "matthews_correlation": correlation})
@@ -76,6 +83,8 @@ def compute_by_definition(positive: np.ndarray, truth: np.ndarray) -> dict[str, 
         **{"true_negative": tn, "false_positive": fp, "false_negative": fn, "true_positive": tp},
         "log_loss": compute_losses(positive, truth).mean(),
     }
+    f1s = [2 * hits / (2 * hits + fp + fn) for hits, n in ((tn, tn + fp), (tp, tp + fn)) if n]
+    scores["macro_f1"] = sum(f1s) / len(f1s)
     ones, zeros = ([share for share, label in rows if label == side] for side in (1, 0))
     if ones and zeros:
         pairs = [(one > zero) + (one == zero) / 2 for one in ones for zero in zeros]
@@ -94,6 +103,14 @@ def compute_f1(counts: np.ndarray) -> np.ndarray:
     (_, fp), (fn, tp) = np.moveaxis(counts, 0, -1)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.nan_to_num(2 / ((tp + fp) / tp + (tp + fn) / tp), nan=0.0)
+
+
+def compute_macro_f1(counts: np.ndarray) -> np.ndarray:
+    """Compute the mean of the F1 of each class that there is."""
+    flipped = counts[:, ::-1, ::-1]
+    present = counts[0].sum(axis=1) > 0
+    f1s = [compute_f1(matrix) for matrix, there in zip((flipped, counts), present, strict=True) if there]
+    return np.mean(f1s, axis=0)
 
 
 def compute_correlation(counts: np.ndarray) -> np.ndarray:
@@ -122,6 +139,7 @@ def test_every_score_and_interval_is_that_of_its_definition(rows: list[tuple[flo
     assert compute_log_losses(positive, truth) == pytest.approx(compute_losses(positive, truth))
     counts = np.array([[((truth == label) & ((positive >= 0.5) == side)).sum() for side in (0, 1)] for label in (0, 1)])
     limits = intervals.bound_shares(computed) | {
+        "macro_f1": intervals.bootstrap_counts(counts, compute_macro_f1),
         "f1": intervals.bootstrap_counts(counts, compute_f1),
         "matthews_correlation": intervals.bootstrap_counts(counts, compute_correlation),
         "log_loss": intervals.bootstrap_means(compute_losses(positive, truth), truth),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -13,6 +12,7 @@ from typing import Any
 import yaml
 from markdown_it import MarkdownIt
 
+from card_page import OWN_HTML
 from cards_names import HOSTILE
 from fuzzing.mutation import PIECES, mutated
 from fuzzing.texts import invisible
@@ -57,7 +57,6 @@ SIGNS += [
     b"\xc2\x85",
     b"\r",
 ]
-OURS = re.compile(rf"(?:{merge.MARK.pattern})|<!-- written by sentiment140_bert [^<>]*-->")
 Places = list[tuple[int, tuple[Any, ...]]]
 
 
@@ -144,7 +143,7 @@ class Cards:
         marks = merge.MARK.findall(card, matter.end())
         assert len(marks) == 2 * len(parsed.sections), "a mark too many"
         assert yaml.safe_load(matter[1]) == parsed.metadata, "another front matter"
-        html = [item for item in _html(RENDERER.parse(card[matter.end() :])) if not OURS.fullmatch(item.strip())]
+        html = [item for item in _html(RENDERER.parse(card[matter.end() :])) if not OWN_HTML.fullmatch(item)]
         assert not html, f"HTML: {html[0][:200]}"
 
     def _merge(self, older: str) -> str:

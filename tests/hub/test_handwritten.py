@@ -180,7 +180,7 @@ def test_our_own_front_matter_is_not_kept_from_an_older_card(hub: HubServer, pus
 
 
 def test_text_of_ours_that_was_changed_is_written_anew(hub: HubServer, push, pushed: Path) -> None:
-    on_hub(hub, "## Scores\n", "## Scores, improved by me\n")
+    on_hub(hub, "## Limits\n", "## Limits, improved by me\n")
     push()
     assert "improved by me" not in card(hub)
 

@@ -76,6 +76,12 @@ WRONG: list[tuple[dict[str, Any], dict[str, Any], set[tuple[str, str]]]] = [
     ({"test": split(accuracy=0.8, f1=0.7)}, {"test": split(accuracy=0.8, f1=0.75)}, {("test: f1", FALSE)}),
     ({"test": split(f1=0.7) | {"n": 6_000}}, {"test": split(f1=0.7)}, {("test: tweets", FALSE)}),
     ({"manual": split()}, {"test": split()}, {("manual: scores", UNCHECKED), ("test: scores", FALSE)}),
+    ({"test": split(f1=0.8)}, {"test": split(f1=0.8, macro_f1=0.7)}, set()),  # an earlier page has none
+    (
+        {"test": split(macro_f1=0.7), "manual": split()},
+        dict.fromkeys(("test", "manual"), split(macro_f1=0.7)),
+        {("manual: macro_f1", FALSE)},
+    ),
     ({"test": split(f1=0.8, roc_auc=0.9)}, {"test": split(f1=0.8)}, {("test: roc_auc", UNCHECKED)}),
     (slices(*SLICES), slices(*SLICES), set()),
     (slices(("short", False)), slices(("short", True)), {("test: slices.short.worse", FALSE)}),

@@ -62,7 +62,7 @@ TEXT: dict[str, tuple[Edit, str]] = {
     "a paragraph inside of a section": (replace("## Use\n", "State of the art.\n\n## Use\n"), "card, use"),
     "a paragraph left out": (replace("a demonstration, not a model to rely on", "a model"), "card, summary"),
     "another title": (replace("\n# sentiment\n", "\n# sentiment, 98.2 % accuracy\n"), "card, summary"),
-    "a snippet for another model": (replace("model='tester/sentiment'", "model='evil/model'"), "card, use"),
+    "a snippet for another model": (replace('model="tester/sentiment"', 'model="evil/model"'), "card, use"),
     "a false copy of a section": (lambda text: text + false_copy(text), "card: section summary, again"),
     "a false copy before the section": (
         lambda text: text.replace("---\n\n<!-- begin", f"---\n\n{false_copy(text)}\n<!-- begin", 1),
@@ -229,7 +229,7 @@ def test_facts_that_were_forged_wherever_they_stand_are_found(published: Publish
 
 def test_a_card_of_the_dataset_that_the_tool_did_not_write_is_found(published: Published, verify: Verify) -> None:
     rows: list[tuple[Edit, str]] = [
-        (replace("## Structure\n", "# 1,600,000 tweets\n\n## Structure\n"), "dataset card, structure"),
+        (replace("## Limits\n", "# 1,600,000 tweets\n\n## Limits\n"), "dataset card, limits"),
         (lambda text: text + section(text, "processing").replace("1,465", "1,600,000"), "section processing, again"),
         (replace("pretty_name: Invented tweets", "pretty_name: Sentiment140"), "pretty_name"),
         (replace("task_categories:\n", "task_categories:\n- summarization\n"), "task_categories"),

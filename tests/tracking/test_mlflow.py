@@ -107,6 +107,15 @@ def test_few_parameters_and_the_whole_recipe_as_a_file(life: Path, tracked, one_
     assert load_recipe(str(local)).data.max_samples == 300
 
 
+def test_the_note_is_the_card_as_far_as_whole_sections_fit(life: Path, tracked) -> None:
+    note, card = tracked.data.tags["mlflow.note.content"], (life / "model" / "README.md").read_text("utf-8")
+    start, _, rest = note.rpartition("\n\n")
+    assert rest.startswith("The whole card is README.md")
+    assert len(note) <= 8_000
+    assert card.partition("\n---\n")[2].startswith(start)
+    assert start.count("<details>") == start.count("</details>") > 1
+
+
 def test_each_split_is_a_dataset_input_with_its_digest(life: Path, tracked) -> None:
     splits = json.loads((life / "data.json").read_text())["splits"]
     inputs = {entry.tags[0].value: entry.dataset for entry in tracked.inputs.dataset_inputs}

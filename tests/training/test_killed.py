@@ -63,8 +63,8 @@ def test_a_changed_environment_is_shown_on_the_terminal_and_the_card(small_bert,
     environment = json.loads((folder / "environment.json").read_text())
     assert (environment["threads"], environment["changed"]) == (1, ["threads: 1, then 2"])
     card = (folder / "model" / "README.md").read_text()
-    assert "in another environment: threads: 1, then 2." in card
-    assert "not an identical one:" in card
+    assert "changed during training (threads: 1, then 2)" in card
+    assert "not an identical one." in card
     assert "reproduces this model" not in card
 
 
