@@ -12,7 +12,7 @@ import argparse
 import numpy as np
 import numpy.typing as npt
 
-from sentiment140_bert.experiments.seeds import compare
+from sentiment140_bert.experiments.series import compare_over_seeds
 
 TRIALS, ACCURACY, LUCK, TWEETS = 30, 0.80, 0.008, 5_000  # luck: standard deviation from seed to seed
 
@@ -35,7 +35,7 @@ def simulate_gain(seeds: int, fresh: bool, draw: np.random.Generator) -> float |
     hard = draw.normal(size=TWEETS)  # the same tweets are hard for all models
     right = simulate_correct(others.ravel(), hard, draw).reshape(2, seeds, TWEETS)
     labels = np.repeat([0, 1], TWEETS // 2)
-    return float(compare(right[0], right[1], labels)["difference"]["value"])
+    return float(compare_over_seeds(right[0], right[1], labels)["difference"]["value"])
 
 
 def simulate_correct(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sentiment140_bert.errors import S140Error
     from sentiment140_bert.evaluation.compare import compare
     from sentiment140_bert.evaluation.evaluate import evaluate
-    from sentiment140_bert.evaluation.report import report
+    from sentiment140_bert.evaluation.mistakes import report
     from sentiment140_bert.evaluation.run import evaluate_run
     from sentiment140_bert.experiments.label_issues.suspects import suspects
     from sentiment140_bert.experiments.learning_curve.curve import learning_curve
@@ -52,7 +52,7 @@ _MODULES = {
     "prepare": "data.loading",
     "preview": "data.loading",
     "push_to_hub": "publishing.publish",
-    "report": "evaluation.report",
+    "report": "evaluation.mistakes",
     "saved_recipe": "run",
     "spark_predict": "platforms.spark.predict",
     "spark_train": "platforms.spark.train",

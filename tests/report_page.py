@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 from sentiment140_bert.cards.facts import Facts
-from sentiment140_bert.cards.report import Mistake, render_report
+from sentiment140_bert.cards.report_page import Mistake, render_report
 
 
 class Tables(HTMLParser):

@@ -75,11 +75,11 @@ def card(path: Place, repo_id: str | None = None, description: CardConfig | None
     Raises:
         RunError: The run is not finished, or was scored with other weights.
     """
-    from sentiment140_bert.hub import publish
+    from sentiment140_bert.hub import push
 
     run = RunDir(expand_path(path))
     if repo_id is not None:
-        publish.check_name(repo_id, "--repo-id")
+        push.check_name(repo_id, "--repo-id")
     metrics = read_scores(run)
     with lock_folder(run.path, "writing its card"):
         data = add_description(run.read_data(), description)

@@ -27,8 +27,8 @@ from sentiment140_bert import schemas
 from sentiment140_bert.confined import cache_dir
 from sentiment140_bert.data import untrusted_datasets
 from sentiment140_bert.data.columns import BadRow
+from sentiment140_bert.data.data_json import add_token_lengths
 from sentiment140_bert.data.origin import ORIGIN
-from sentiment140_bert.data.report import add_token_lengths
 from sentiment140_bert.errors import DataError, S140Error, first_line
 from sentiment140_bert.files import (
     TEMPORARY,

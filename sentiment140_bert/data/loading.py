@@ -74,7 +74,7 @@ def load_data(recipe: Recipe) -> PreparedData:
         full = load_data(recipe.with_values({"max_train_samples": None}))
         return draw_subset(full, recipe.data.max_train_samples)
     from sentiment140_bert import models
-    from sentiment140_bert.data import clean, pipeline, publish, report
+    from sentiment140_bert.data import clean, data_json, pipeline, published_dataset
 
     splits, folder = load_splits(recipe.data)
     name = recipe.model.model_name_or_path
@@ -84,11 +84,11 @@ def load_data(recipe: Recipe) -> PreparedData:
     if recipe.data.max_length > tokenizer.model_max_length:
         limit = tokenizer.model_max_length
         raise RecipeError([f"max_length: {recipe.data.max_length} is more than the model's limit of {limit} tokens"])
-    read_published = partial(publish.read_tokens, folder, splits) if folder else None
+    read_published = partial(published_dataset.read_tokens, folder, splits) if folder else None
     tokens = pipeline.tokenize_splits(splits, tokenizer, recipe.data.max_length, read_published)
     tokens.report["tokenizer"] |= {"name": strip_folders(name), "revision": commit}
     log.info("data: %s", ", ".join(f"{split['rows']:,} {name}" for name, split in tokens.report["splits"].items()))
-    if left_out := report.describe_left_out(tokens.report.get("steps", {})):
+    if left_out := data_json.describe_left_out(tokens.report.get("steps", {})):
         log.warning("data: %s", left_out)
     if tokens.cached:
         log.info("data: loaded from the cache, nothing was tokenized")
@@ -107,7 +107,7 @@ def load_splits(data: DataConfig) -> tuple[Prepared, Path | None]:
 
 
 def _load_full_splits(data: DataConfig) -> tuple[Prepared, Path | None]:
-    from sentiment140_bert.data import publish, sources
+    from sentiment140_bert.data import published_dataset, sources
     from sentiment140_bert.data.pipeline import prepare_splits
 
     if not sources.is_hub_id(data.dataset):
@@ -133,7 +133,7 @@ def _load_full_splits(data: DataConfig) -> tuple[Prepared, Path | None]:
             "cannot be left out.",
             "Use --drop-suspects with the original tweets instead.",
         )
-    splits = publish.read_dataset(folder, data.dataset, commit)
+    splits = published_dataset.read_dataset(folder, data.dataset, commit)
     ignored = _list_ignored_settings(data, splits.report["settings"])
     decided = f"; their own settings apply: {', '.join(ignored)}" if ignored else ""
     log.info("data: the splits of %s are used as they were published%s", data.dataset, decided)
@@ -142,7 +142,7 @@ def _load_full_splits(data: DataConfig) -> tuple[Prepared, Path | None]:
 
 def _list_ignored_settings(data: DataConfig, published: schemas.DataSettings) -> list[str]:
     """Return the settings of published splits that differ from the given ones, as text."""
-    from sentiment140_bert.data.publish import DECIDED
+    from sentiment140_bert.data.published_dataset import DECIDED
 
     ignored = [
         f"{key} {value!r} (here {getattr(data, key)!r})"

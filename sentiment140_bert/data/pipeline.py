@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sentiment140_bert import schemas
-from sentiment140_bert.data import clean, leakage, report, split
+from sentiment140_bert.data import clean, data_json, leakage, split
 from sentiment140_bert.data.cache import (
     FORMAT,
     Prepared,
@@ -54,7 +54,7 @@ def prepare_splits(data: DataConfig) -> Prepared:
     issues = read_label_issues(data.drop_suspects) if data.drop_suspects else None
     key = _make_key(source, manual, data, issues)
     if key and (cached := load_cached("prepared", key)):
-        return dataclasses.replace(cached, report=report.update_names(cached.report, data, source, manual))
+        return dataclasses.replace(cached, report=data_json.update_names(cached.report, data, source, manual))
     readings = _read_sources(source, manual, data)
     steps: dict[str, int] = {}
     splits = _divide(readings, data, steps)
@@ -64,7 +64,7 @@ def prepare_splits(data: DataConfig) -> Prepared:
         splits["train"], dropped = issues.drop_from(splits["train"])
         steps["suspects_dropped"] = before - len(splits["train"])
     splits = {name: add_origin(part) for name, part in splits.items() if len(part)}
-    described = report.make_report(data, readings, steps, splits)
+    described = data_json.make_report(data, readings, steps, splits)
     if dropped:
         described["suspects"] = dropped
     described["leakage"] = leakage.count_shared(splits)
@@ -145,7 +145,7 @@ def _separate_neutral(table: pa.Table) -> tuple[pa.Table, pa.Table]:
 def _serialize_settings(data: DataConfig) -> str:
     """Return the settings and rules that decide the rows, as text; files aside, which count by their content."""
     relevant = data.model_dump()
-    for name in ("max_length", "max_train_samples", *report.PATHS):
+    for name in ("max_length", "max_train_samples", *data_json.PATHS):
         del relevant[name]
     return json.dumps([FORMAT, relevant, repr(clean.LEVELS)], sort_keys=True)
 
@@ -229,6 +229,6 @@ def tokenize_splits(
     for name, table in prepared.tables().items():
         tokens = read_published(name) if is_usable and read_published else None
         ids, counts, truncated = tokens or get_method()(table["text"], name)
-        lengths[name] = report.summarize_token_lengths(counts, truncated)
+        lengths[name] = data_json.summarize_token_lengths(counts, truncated)
         columns[name] = pa.table({"input_ids": ids, "labels": table["label"]})
     return save_tokens(key, columns, lengths, described)

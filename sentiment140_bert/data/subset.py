@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sentiment140_bert import schemas
-from sentiment140_bert.data import leakage, report, split
+from sentiment140_bert.data import data_json, leakage, split
 from sentiment140_bert.data.cache import (
     Prepared,
     load_cached,
@@ -82,7 +82,7 @@ def _without_publication(described: schemas.Data) -> schemas.Data:
 
 def _describe_subset(described: schemas.Data, tables: dict[str, pa.Table], before: int) -> schemas.Data:
     """Return the report with the entries that depend on the training tweets."""
-    splits = {"train": report.describe_split(tables["train"])}
+    splits = {"train": data_json.describe_split(tables["train"])}
     for name, entry in described["splits"].items():
         if name != "train":
             splits[name] = cast(
@@ -91,7 +91,7 @@ def _describe_subset(described: schemas.Data, tables: dict[str, pa.Table], befor
     return {
         **described,
         "splits": splits,
-        "fingerprint": report.compute_fingerprint({name: entry["sha256"] for name, entry in splits.items()}),
+        "fingerprint": data_json.compute_fingerprint({name: entry["sha256"] for name, entry in splits.items()}),
         "leakage": leakage.count_shared(tables),
         "steps": described["steps"] | {"left_out_of_train": before - len(tables["train"])},
     }
@@ -110,7 +110,7 @@ def draw_token_subset(full: Prepared, tokens: Prepared, part: Prepared, tokenize
     described: schemas.Data = {**part.report, "tokenizer": entry}
     lengths = {name: split_entry["token_length"] for name, split_entry in tokens.report["splits"].items()}
     if part.folder == full.folder:
-        return dataclasses.replace(tokens, report=report.add_token_lengths(described, lengths))
+        return dataclasses.replace(tokens, report=data_json.add_token_lengths(described, lengths))
     key = make_tokens_key(part, entry["sha256"], entry["max_length"])
     if cached := load_cached_tokens(key, described):
         return cached
@@ -120,7 +120,7 @@ def draw_token_subset(full: Prepared, tokens: Prepared, part: Prepared, tokenize
     counts = np.asarray(pc.list_value_length(tables["train"]["input_ids"]).to_numpy(), dtype=np.int64)
     longest = part.split("train").with_format("arrow")[:]["text"].filter(counts == entry["max_length"])
     truncated = tokenize(longest, tokenizer, entry["max_length"], "train")[2] if len(longest) else 0
-    lengths["train"] = report.summarize_token_lengths(counts, truncated)
+    lengths["train"] = data_json.summarize_token_lengths(counts, truncated)
     return save_tokens(key, tables, lengths, described)
 
 
@@ -132,7 +132,7 @@ def hash_shared_rows(smaller: Prepared, larger: Prepared) -> str:
     inner, outer = (
         prepared.split("train").with_format("arrow")[:].select(["label", "text"]) for prepared in (smaller, larger)
     )
-    return report.hash_rows(outer.filter(pc.is_in(_join_label(outer), value_set=_join_label(inner))))
+    return data_json.hash_rows(outer.filter(pc.is_in(_join_label(outer), value_set=_join_label(inner))))
 
 
 def _join_label(table: pa.Table) -> pa.ChunkedArray:

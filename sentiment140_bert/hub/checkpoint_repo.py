@@ -13,7 +13,7 @@ from sentiment140_bert import schemas, trust
 from sentiment140_bert.credentials import strip_passwords
 from sentiment140_bert.errors import HubError
 from sentiment140_bert.files import hash_file
-from sentiment140_bert.hub import publish, secrets
+from sentiment140_bert.hub import push, secrets
 from sentiment140_bert.hub.checkpoint_index import INDEX, README, Stored, damaged, is_allowed, read_index, step_of
 from sentiment140_bert.hub.client import Hub
 
@@ -36,7 +36,7 @@ class CheckpointRepo:
     """
 
     def __init__(self, hub: Hub, repo_id: str) -> None:
-        publish.check_name(repo_id, "--checkpoint-repo-id")
+        push.check_name(repo_id, "--checkpoint-repo-id")
         self.hub, self.repo_id = hub, repo_id
         self.head: str | None = None  # the last commit that this process read or made
         self.large_files: set[str] = set()  # sha256 of those that any commit held
@@ -53,7 +53,7 @@ class CheckpointRepo:
         Raises:
             HubError: There is not, or it holds something else.
         """
-        log.info("hub: logged in as %s", publish.login(self.hub))
+        log.info("hub: logged in as %s", push.login(self.hub))
         is_own = self.repo_id.partition("/")[0] in self.hub.owners
         if not is_own and not trust.is_known_place("checkpoint_repo_id", self.repo_id):
             raise HubError(
@@ -72,7 +72,7 @@ class CheckpointRepo:
             raise HubError(f"{self.repo_id} holds something other than the checkpoints of a run: {shown}.", ELSEWHERE)
         if names and INDEX not in names:
             raise HubError(f"{self.repo_id} has no {INDEX}, so its files were not written by s140.", ELSEWHERE)
-        publish.open_target(self.hub, publish.Target("model", self.repo_id))  # asks for the right to write
+        push.open_target(self.hub, push.Target("model", self.repo_id))  # asks for the right to write
         self.head = info.sha
 
     def read(self) -> Stored | None:

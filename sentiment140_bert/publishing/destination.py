@@ -11,7 +11,7 @@ from sentiment140_bert.errors import HubError
 from sentiment140_bert.run import RunDir
 
 if TYPE_CHECKING:
-    from sentiment140_bert.hub.publish import Target
+    from sentiment140_bert.hub.push import Target
 
 log = logging.getLogger(__name__)
 
@@ -35,20 +35,20 @@ class Destination:
         Raises:
             HubError: A name is wrong or missing, or options contradict each other.
         """
-        from sentiment140_bert.hub import publish
+        from sentiment140_bert.hub import push
 
         if self.create_pr and self.revision not in (None, "main"):
             raise HubError("--create-pr and --revision exclude each other.", "A pull request is made from main.")
         for flag, name in (("--tag", self.tag), ("--revision", self.revision)):
-            if name is not None and not publish.REF.fullmatch(name):
+            if name is not None and not push.REF.fullmatch(name):
                 raise HubError(f"{flag} {name!r} is not a valid git name.", "For example v1.0.")
         if self.tag is not None and self.tag == self.revision:
             raise HubError(f"--tag and --revision are both {self.tag}.", "Give them different names.")
         targets = {}
         for kind, repo_id in (("dataset", self.dataset_repo_id), ("model", self.repo_id)):
             if repo_id is not None:
-                publish.check_name(repo_id, "--repo-id" if kind == "model" else "--dataset-repo-id")
-                targets[kind] = publish.Target(
+                push.check_name(repo_id, "--repo-id" if kind == "model" else "--dataset-repo-id")
+                targets[kind] = push.Target(
                     kind=kind,
                     repo_id=repo_id,
                     private=self.private,
@@ -83,10 +83,10 @@ def check_access(destination: Destination) -> None:
     Raises:
         HubError: There is not.
     """
-    from sentiment140_bert.hub import publish
+    from sentiment140_bert.hub import push
     from sentiment140_bert.hub.client import Hub
 
     targets, hub = destination.targets(), Hub()
-    log.info("hub: logged in as %s", publish.login(hub))
+    log.info("hub: logged in as %s", push.login(hub))
     for target in targets.values():
-        publish.open_target(hub, target)
+        push.open_target(hub, target)

@@ -84,12 +84,12 @@ def check_data(
 
 def _measure_splits(claimed: schemas.Data, prepared: Prepared, max_length: int, tokenizer: Any) -> dict[str, Any]:
     """Measure the tweets themselves: their counts and hashes, and their tokens."""
-    from sentiment140_bert.data import report
+    from sentiment140_bert.data import data_json
     from sentiment140_bert.data.pipeline import tokenize_splits
 
     tokens = tokenize_splits(prepared, tokenizer, max_length).report
     splits = {
-        name: report.describe_split(split.with_format("arrow")[:])
+        name: data_json.describe_split(split.with_format("arrow")[:])
         | {"token_length": tokens["splits"][name]["token_length"]}
         for name, split in prepared.splits().items()
     }

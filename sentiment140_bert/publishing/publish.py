@@ -36,7 +36,7 @@ from sentiment140_bert.tracking import tracks
 
 if TYPE_CHECKING:
     from sentiment140_bert.hub.client import Hub
-    from sentiment140_bert.hub.publish import Target
+    from sentiment140_bert.hub.push import Target
 
 log = logging.getLogger(__name__)
 PRECONDITION_FAILED = 412  # another commit came in between
@@ -75,7 +75,7 @@ def push_to_hub(
 
 def publish_run(path: Path, destination: Destination, description: CardConfig | None = None) -> PushResult:
     """Do the work of :func:`push_to_hub`, within a tracked run that is open."""
-    from sentiment140_bert.hub import publish
+    from sentiment140_bert.hub import push
     from sentiment140_bert.hub.client import Hub
 
     run, targets = RunDir(path), destination.targets()
@@ -88,14 +88,14 @@ def publish_run(path: Path, destination: Destination, description: CardConfig | 
         hub = Hub()
         pushed: dict[str, Pushed] = {}
         try:
-            log.info("hub: logged in as %s", publish.login(hub))
-            targets = {kind: publish.open_target(hub, target) for kind, target in targets.items()}
+            log.info("hub: logged in as %s", push.login(hub))
+            targets = {kind: push.open_target(hub, target) for kind, target in targets.items()}
             _rehearse(hub, run, metrics, targets, dataset)
             if "dataset" in targets:
                 pushed["dataset"] = _push_dataset(hub, run, targets["dataset"], dataset)
             if "model" in targets:
                 pushed["model"] = _push_model(hub, run, metrics, targets["model"])
-            pushed = {kind: publish.finish(hub, targets[kind], done) for kind, done in pushed.items()}
+            pushed = {kind: push.finish(hub, targets[kind], done) for kind, done in pushed.items()}
         except S140Error as error:
             raise _explain_failure(error, targets, pushed, destination.format_command(run)) from error
     return PushResult(pushed.get("dataset"), pushed.get("model"))
@@ -126,7 +126,7 @@ def _build_dataset(run: RunDir, targets: dict[str, Target], data: schemas.Data) 
         yield {}
         return
     from sentiment140_bert.cards.dataset import render_dataset_card
-    from sentiment140_bert.data import publish
+    from sentiment140_bert.data import published_dataset
     from sentiment140_bert.data.cache import find_cached
     from sentiment140_bert.hub import secrets
 
@@ -140,7 +140,9 @@ def _build_dataset(run: RunDir, targets: dict[str, Target], data: schemas.Data) 
     data.pop("published", None)  # it cannot name its own commit
     model_id = targets["model"].repo_id if "model" in targets else read_pushes(run).get("model", {}).get("repo_id")
     with tempfile.TemporaryDirectory(prefix="s140-") as folder:
-        data["configs"], hashes = publish.write_dataset(prepared, tokens, Path(folder), secrets.make_tweet_check())
+        data["configs"], hashes = published_dataset.write_dataset(
+            prepared, tokens, Path(folder), secrets.make_tweet_check()
+        )
         data["tokenizer"] = data["tokenizer"] | {"splits": hashes}
         text = render_dataset_card(data, targets["dataset"].repo_id, model_id)
         files: Files = {str(file.relative_to(folder)): file for file in sorted(Path(folder).rglob("*.parquet"))}
@@ -166,16 +168,16 @@ def _check_secrets(run: RunDir, files: Files) -> None:
 def _rehearse(hub: Hub, run: RunDir, metrics: schemas.Scores, targets: dict[str, Target], dataset: Files) -> None:
     """Do everything that could still be refused once the first commit is made, and upload the large files, which are
     visible nowhere before the commit."""
-    from sentiment140_bert.hub import publish
+    from sentiment140_bert.hub import push
 
     if "dataset" in targets:
-        _check_sizes(targets["dataset"], _merge_dataset_card(dataset, publish.read_card(hub, targets["dataset"])[0]))
+        _check_sizes(targets["dataset"], _merge_dataset_card(dataset, push.read_card(hub, targets["dataset"])[0]))
     read_pushes(run)
     if "model" in targets:
-        files = _collect_model_files(run, metrics, targets["model"], publish.read_card(hub, targets["model"])[0])
+        files = _collect_model_files(run, metrics, targets["model"], push.read_card(hub, targets["model"])[0])
         _check_sizes(targets["model"], files)
         weights: Files = {name: content for name, content in files.items() if name.endswith(".safetensors")}
-        publish.upload_large(hub, targets["model"], weights)
+        push.upload_large(hub, targets["model"], weights)
 
 
 def _check_card(files: Files) -> None:
@@ -230,15 +232,15 @@ def _push_model(hub: Hub, run: RunDir, metrics: schemas.Scores, target: Target) 
 
 def _commit_on_latest_card(hub: Hub, target: Target, make_files: Callable[[str | None], Files]) -> Pushed:
     """Commit on top of the present card; try again if it changed at that moment."""
-    from sentiment140_bert.hub import publish
+    from sentiment140_bert.hub import push
 
     for attempts_left in reversed(range(ATTEMPTS)):
-        card, parent = publish.read_card(hub, target)
+        card, parent = push.read_card(hub, target)
         try:
             files = make_files(card)
             _check_card(files)  # it may have changed since the rehearsal
-            publish.check_tag(hub, target, files, parent)
-            return publish.commit(hub, target, files, parent)
+            push.check_tag(hub, target, files, parent)
+            return push.commit(hub, target, files, parent)
         except HubError as error:
             if error.status != PRECONDITION_FAILED or not attempts_left:
                 raise

@@ -216,7 +216,7 @@ def _compare_pages(page: Page, facts: Facts) -> Iterator[Check]:
 
 def _compare_dataset_page(folder: Path, repo_id: str, measured: schemas.Data) -> Iterator[Check]:
     """Compare a published dataset's data.json and card with those of the measured facts."""
-    from sentiment140_bert.data import publish
+    from sentiment140_bert.data import published_dataset
 
     card, data = folder / "README.md", json.loads((folder / "data.json").read_text("utf-8"))
     own: dict[str, Any] = {**measured}
@@ -229,7 +229,7 @@ def _compare_dataset_page(folder: Path, repo_id: str, measured: schemas.Data) ->
         name: split | ({} if same_tokens else {"token_length": data["splits"].get(name, split)["token_length"]})
         for name, split in measured["splits"].items()
     }
-    right["configs"] = publish.count_published(folder, right["splits"], data.get("configs", {}))
+    right["configs"] = published_dataset.count_published(folder, right["splits"], data.get("configs", {}))
     line = MODEL_LINE.search(card.read_text("utf-8", "replace")) if card.is_file() else None
     model_id = line[1].replace("\\", "") if line else ""  # perhaps another model of that dataset
     try:
@@ -248,7 +248,7 @@ def _load_recipe(page: Page) -> Recipe:
 def _load_data(page: Page, facts: Facts, recipe: Recipe, data: DataConfig | None) -> tuple[Prepared, Path | None]:
     """Return the splits that a page was scored on, published with it or prepared from its recipe, and the folder of a
     published dataset."""
-    from sentiment140_bert.data import publish
+    from sentiment140_bert.data import published_dataset
 
     published = facts.published
     if data is None and published and not page.run:
@@ -262,7 +262,7 @@ def _load_data(page: Page, facts: Facts, recipe: Recipe, data: DataConfig | None
                 "It may be private: log in, or name the tweets with --dataset.",
             )
         folder, commit = downloaded
-        return publish.read_dataset(folder, published["repo_id"], commit), folder
+        return published_dataset.read_dataset(folder, published["repo_id"], commit), folder
     if data is not None:
         changes = data.model_dump(include=set(SOURCE_SETTINGS), exclude_defaults=True)
         no_files = dict.fromkeys(FILE_SETTINGS)  # a stranger's recipe names no file of this machine

@@ -1,11 +1,23 @@
-"""Batch tweets of like length, so that hardly any padding is computed, and share a step out over processes."""
+"""Batch tweets of like length, so that hardly any padding is computed, and share a step out over processes.
+
+Tokenized tweets are flat arrays, so a padded batch of any size is one gather.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import Dataset
+
+from sentiment140_bert.models.tokenizer import pad_rows
+
+if TYPE_CHECKING:
+    from datasets import Dataset as Table
 
 BATCHES_AT_ONCE = 50  # batches' worth of tweets that are sorted together, as Transformers' group_by_length does
 
@@ -89,3 +101,83 @@ class LengthGroupedBatches:
         """Return the rows of the most demanding part that could come: full, of the longest tweets of all."""
         rows: list[int] = np.argsort(-self.lengths, kind="stable")[: self.share.per_device].tolist()
         return rows
+
+
+IGNORED = -100  # a label that counts for nothing, as torch's cross entropy and Trainer's count of labels know it
+
+
+class TokenRows(Dataset[Any]):
+    """A map-style dataset whose ``__getitems__`` returns a complete batch, which needs no collating.
+
+    Args:
+        table: ``input_ids`` (lists) and ``labels``, read into memory: 4 bytes a token.
+        tokenizer: Decides the side of the padding, and its number unless ``padding`` does.
+        multiple: The width of a batch is a multiple of it; 8 for tensor cores.
+        padding: The number that fills rows up.
+    """
+
+    def __init__(self, table: Table, tokenizer: Any, multiple: int = 1, padding: int | None = None) -> None:
+        columns = table.with_format("arrow")[:]
+        lists = columns["input_ids"].combine_chunks()
+        self.tokens = lists.flatten().to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+        self.lengths: npt.NDArray[np.int64] = lists.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
+        self.labels = columns["labels"].to_numpy().astype(np.int64)
+        self.starts = np.cumsum(self.lengths) - self.lengths
+        self.padding = int(tokenizer.pad_token_id or 0) if padding is None else padding
+        self.on_the_right = tokenizer.padding_side == "right"
+        self.multiple = multiple
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, row: int) -> dict[str, torch.Tensor]:
+        return {name: values[0] for name, values in self.__getitems__([row]).items()}
+
+    def __getitems__(self, rows: Sequence[int]) -> dict[str, torch.Tensor]:
+        """Return ``input_ids`` and ``attention_mask`` of shape (rows, longest), ``labels`` of shape (rows,); all int64.
+
+        Without rows, as in a process when a step has fewer tweets than parts, return one row that counts for nothing.
+        """
+        if not len(rows):
+            return {
+                "input_ids": torch.full((1, 2), self.padding),
+                "attention_mask": torch.ones((1, 2), dtype=torch.int64),
+                "labels": torch.tensor([IGNORED]),
+            }
+        chosen = np.asarray(rows)
+        columns, inside = pad_rows(
+            {"input_ids": self.tokens},
+            self.starts[chosen],
+            self.lengths[chosen],
+            {"input_ids": self.padding},
+            left=not self.on_the_right,
+            multiple=self.multiple,
+        )
+        return {
+            "input_ids": torch.from_numpy(columns["input_ids"]),
+            "attention_mask": torch.from_numpy(inside.astype(np.int64)),
+            "labels": torch.from_numpy(self.labels[chosen]),
+        }
+
+    def longest_first(self) -> TokenRows:
+        """Return the same rows by length, so that scoring them computes hardly any padding."""
+        return self.select(np.argsort(-self.lengths, kind="stable"))
+
+    def select(self, rows: npt.NDArray[np.int64]) -> TokenRows:
+        """Return those rows in that order; the tokens are shared."""
+        chosen = object.__new__(TokenRows)
+        chosen.__dict__ |= self.__dict__
+        chosen.lengths, chosen.starts, chosen.labels = self.lengths[rows], self.starts[rows], self.labels[rows]
+        return chosen
+
+
+def keep_batch(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return a batch unchanged: ``TokenRows`` has collated it."""
+    return batch
+
+
+def lengths_of(table: Any) -> npt.NDArray[np.int64]:
+    """Return the number of tokens of each row of a split, from Arrow's offsets, without reading the tokens."""
+    import pyarrow.compute as pc
+
+    return np.asarray(pc.list_value_length(table.with_format("arrow")[:]["input_ids"]).to_numpy())

@@ -117,7 +117,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
 
 
 class LossBreaksTies(TrainerCallback):  # type: ignore[misc]
-    """Of two checkpoints with the same validation score, keep the one with the lower loss; Trainer keeps the first."""
+    """Keep the checkpoint with the lower loss of two with the same validation score; Trainer keeps the first."""
 
     def on_evaluate(
         self,

@@ -20,13 +20,11 @@ from transformers.trainer_callback import PrinterCallback
 
 from sentiment140_bert.errors import HardwareError, ModelError, diverged, first_line
 from sentiment140_bert.models.architecture import find_padding_id
-from sentiment140_bert.training import layerwise, memory, resume
-from sentiment140_bert.training.batching import LengthGroupedBatches, Share
+from sentiment140_bert.training import memory, optimization, resume
+from sentiment140_bert.training.batching import LengthGroupedBatches, Share, TokenRows, keep_batch
 from sentiment140_bert.training.callbacks import EpochOrder, LossBreaksTies, Progress, StepRandomness, StopOnSignal
 from sentiment140_bert.training.checkpoints import CheckpointSealer, step_of, training_seconds
-from sentiment140_bert.training.loss import exact_loss
 from sentiment140_bert.training.private_trainer import PrivateTrainer, uses_sdpa
-from sentiment140_bert.training.rows import TokenRows, keep_batch
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -39,7 +37,7 @@ READY_MASKS = {"bert", "distilbert", "roberta", "xlm-roberta"}
 class SentimentTrainer(PrivateTrainer):
     """Trainer with length-grouped training batches; evaluation and prediction keep the data's order.
 
-    Its datasets are :class:`~sentiment140_bert.training.rows.TokenRows`, which make complete batches.
+    Its datasets are :class:`~sentiment140_bert.training.batching.TokenRows`, which make complete batches.
 
     Args:
         share: How each step is split; by default as in the arguments.
@@ -100,7 +98,7 @@ class SentimentTrainer(PrivateTrainer):
             names, rate = self.get_decay_parameter_names(trained), self.args.learning_rate
             kind, options = self.get_optimizer_cls_and_kwargs(self.args, trained)
             self.optimizer = kind(
-                layerwise.groups(trained, names, rate, self.args.weight_decay, self.lr_decay), **options
+                optimization.groups(trained, names, rate, self.args.weight_decay, self.lr_decay), **options
             )
         optimizer: torch.optim.Optimizer = super().create_optimizer(model)
         return optimizer
@@ -306,7 +304,7 @@ def _make_trainer(
         train_dataset=rows["train"],
         eval_dataset=rows["validation"].longest_first(),
         processing_class=tokenizer,
-        compute_loss_func=exact_loss(arguments.label_smoothing_factor),
+        compute_loss_func=optimization.exact_loss(arguments.label_smoothing_factor),
         share=share,
         **options,
     )

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from cards_names import HOSTILE
 from report_fixtures import HOSTILE_TWEETS
 from report_page import make_mistake
-from sentiment140_bert.cards import report
+from sentiment140_bert.cards import report_page
 from sentiment140_bert.cards.markup import clean_controls, flatten
-from sentiment140_bert.cards.report import color_words, find_color_scale
+from sentiment140_bert.cards.report_page import color_words, find_color_scale
 
 WEIGHTS = st.lists(st.none() | st.floats(-5, 5) | st.sampled_from([0.0, 1.0, -1.0]), max_size=30)
 
@@ -77,18 +77,18 @@ def test_cleaned_text_hides_nothing(text: str) -> None:
 
 def test_numbers_are_formatted_for_reading() -> None:
     assert (
-        report.format_percent({"value": 0.84031, "low": 0.77, "high": 0.89})
-        == report.format_percent(0.84031)
+        report_page.format_percent({"value": 0.84031, "low": 0.77, "high": 0.89})
+        == report_page.format_percent(0.84031)
         == "84.0%"
     )
-    assert report.format_limits({"value": 0.8, "low": 0.7712, "high": 0.891}, 100) == "77.1 to 89.1%"
-    assert report.format_limits({"value": 0.8, "low": 0.7712, "high": 0.891}) == "0.771 to 0.891"
-    assert report.format_limits(0.8) == report.format_limits({"value": 0.8}) == ""
-    assert report.format_points({"value": -0.0123, "low": -0.05, "high": 0.03}) == "-1.2 points (-5.0 to +3.0)"
+    assert report_page.format_limits({"value": 0.8, "low": 0.7712, "high": 0.891}, 100) == "77.1 to 89.1%"
+    assert report_page.format_limits({"value": 0.8, "low": 0.7712, "high": 0.891}) == "0.771 to 0.891"
+    assert report_page.format_limits(0.8) == report_page.format_limits({"value": 0.8}) == ""
+    assert report_page.format_points({"value": -0.0123, "low": -0.05, "high": 0.03}) == "-1.2 points (-5.0 to +3.0)"
     numbers = (0.0, 0.00099, 0.001, 0.0213, 0.0999, 0.1, 0.62, 1.0)
     shown = ["p < 0.001", "p < 0.001", "p = 0.001", "p = 0.021", "p = 0.100", "p = 0.10", "p = 0.62", "p = 1.00"]
-    assert [report.format_p_value(number) for number in numbers] == shown
-    assert report.format_points({"value": 0.0123}) == "+1.2 points"
+    assert [report_page.format_p_value(number) for number in numbers] == shown
+    assert report_page.format_points({"value": 0.0123}) == "+1.2 points"
 
 
 def test_a_prediction_is_the_likelier_class() -> None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from report_fixtures import write_predictions, wrong_rows
-from sentiment140_bert.evaluation import report
+from sentiment140_bert.evaluation import mistakes
 from sentiment140_bert.run import RunDir
 
 pytest_plugins = ("model_fixtures", "report_fixtures")
@@ -39,7 +39,7 @@ def test_what_is_counted_and_listed(copy: RunDir, s140) -> None:
 
 
 def test_weighs_the_most_confident_mistakes_of_each_split(copy: RunDir, s140, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "MAX_WEIGHED", 2)
+    monkeypatch.setattr(mistakes, "MAX_WEIGHED", 2)
     listed = json.loads(s140("report", copy.path, "--errors", 4, "--json").stdout)["splits"]
     rows = re.findall(r'<tr data-split="(\w+)".*?</tr>', copy.report.read_text("utf-8"))
     assert sorted(rows) == sorted(split for split, counts in listed.items() for _ in range(counts["listed"]))

@@ -14,7 +14,7 @@ from selenium.webdriver.common.keys import Keys
 from browser_fixtures import Browser
 from report_fixtures import HOSTILE_TWEETS
 from sentiment140_bert.cli import main
-from sentiment140_bert.evaluation.report import mask_words
+from sentiment140_bert.evaluation.mistakes import mask_words
 from sentiment140_bert.run import RunDir
 
 pytest_plugins = ("model_fixtures", "report_fixtures", "browser_fixtures")

@@ -19,7 +19,7 @@ import pytest
 from hub_server import HubServer
 from on_hub import DATA, MODEL
 from sentiment140_bert.cards.dataset import render_dataset_card
-from sentiment140_bert.data import leakage, publish
+from sentiment140_bert.data import leakage, published_dataset
 from sentiment140_bert.errors import RunError, S140Error
 
 pytest_plugins = "hub_fixtures"
@@ -55,9 +55,9 @@ def catch_error(call: Callable[[], Any]) -> BaseException | None:
 
 def use(folder: Path) -> None:
     """Read all of a dataset, as training and verifying do."""
-    prepared = publish.read_dataset(folder, "somebody/tweets", "c" * 40)
+    prepared = published_dataset.read_dataset(folder, "somebody/tweets", "c" * 40)
     for name in prepared.splits():
-        publish.read_tokens(folder, prepared, name)
+        published_dataset.read_tokens(folder, prepared, name)
     render_dataset_card(json.loads((folder / "data.json").read_text("utf-8")), "somebody/tweets", "somebody/model")
 
 

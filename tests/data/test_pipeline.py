@@ -14,8 +14,8 @@ from datasets import Dataset
 
 from sentiment140_bert.data import clean
 from sentiment140_bert.data.cache import Prepared
+from sentiment140_bert.data.data_json import summarize_token_lengths
 from sentiment140_bert.data.pipeline import prepare_splits, tokenize_splits
-from sentiment140_bert.data.report import summarize_token_lengths
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.models import load_tokenizer
 from sentiment140_bert.recipe import DataConfig

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment140_bert.data import clean, publish
+from sentiment140_bert.data import clean, published_dataset
 from sentiment140_bert.data.cache import Prepared
 from sentiment140_bert.data.pipeline import prepare_splits, tokenize_splits
 from sentiment140_bert.errors import DataError
@@ -34,7 +34,7 @@ class Published:
     def __init__(self, folder: Path, prepared: Prepared, tokens: Prepared) -> None:
         self.folder, self.prepared, self.tokens = folder, prepared, tokens
         self.checked: dict[str, str] = {}
-        self.sizes, hashes = publish.write_dataset(
+        self.sizes, hashes = published_dataset.write_dataset(
             prepared, tokens, folder, lambda text, file: self.checked.update({file: text.decode()})
         )
         tokenizer = tokens.report["tokenizer"] | {"splits": hashes, "name": "bundled:minilm", "revision": None}
@@ -42,10 +42,10 @@ class Published:
         (folder / "data.json").write_text(json.dumps(described), "utf-8")
 
     def read(self) -> Prepared:
-        return publish.read_dataset(self.folder, "somebody/tweets", "c" * 40)
+        return published_dataset.read_dataset(self.folder, "somebody/tweets", "c" * 40)
 
     def read_tokens(self, name: str) -> Any:
-        return publish.read_tokens(self.folder, self.read(), name)
+        return published_dataset.read_tokens(self.folder, self.read(), name)
 
     def change(self, file: str, change: Callable[[pa.Table], pa.Table]) -> None:
         """Rewrite a parquet file, of which there is one for each split here."""
@@ -111,7 +111,7 @@ def test_the_number_of_rows_in_a_file_makes_no_difference(cache, write, tmp_path
     prepared = prepare_splits(DataConfig(dataset="t.csv", validation_size=7, test_size=10))
     tokens = tokenize_splits(prepared, load_tokenizer("bundled:minilm", None, clean.make_normalizer("repair")), 10)
     for per_shard in (1, 7, 10, 1000):
-        monkeypatch.setattr(publish, "ROWS_PER_SHARD", per_shard)
+        monkeypatch.setattr(published_dataset, "ROWS_PER_SHARD", per_shard)
         folder = tmp_path / f"published {per_shard}"
         published = Published(folder, prepared, tokens)
         for name, count in {"train": 23, "validation": 7, "test": 10}.items():
@@ -199,7 +199,7 @@ def test_changed_tokens_of_any_split_are_refused(published: Published):
                 "attention_mask": [[1] * len(text_ids) for text_ids in ids],
                 "labels": [0] * len(ids),
             }
-            schema = publish.get_features("tokenized").arrow_schema
+            schema = published_dataset.get_features("tokenized").arrow_schema
             pq.write_table(pa.table(columns, schema=schema), path)
             if f"split {name}, are not those of its data.json" not in catch_refusal(
                 partial(published.read_tokens, name)

@@ -12,7 +12,7 @@ import pytest
 from datasets import Dataset
 
 from sentiment140_bert import models
-from sentiment140_bert.data import loading, pipeline, report, subset
+from sentiment140_bert.data import data_json, loading, pipeline, subset
 from sentiment140_bert.data.cache import Prepared
 from sentiment140_bert.data.tokenize import tokenize
 from sentiment140_bert.errors import DataError
@@ -109,7 +109,7 @@ def test_tokens_of_a_subset_are_those_of_its_texts(max_length: int, monkeypatch)
     ids, lengths, truncated = tokenize(train["text"], tokenizer, max_length)
     assert tokens.splits()["train"]["input_ids"][:] == ids.to_pylist()
     assert tokens.splits()["train"]["labels"][:] == train["label"].to_pylist()
-    assert tokens.report["splits"]["train"]["token_length"] == report.summarize_token_lengths(lengths, truncated)
+    assert tokens.report["splits"]["train"]["token_length"] == data_json.summarize_token_lengths(lengths, truncated)
     assert (truncated > 0) == (max_length < 10)
     assert pipeline.tokenize_splits(part, tokenizer, max_length).folder == tokens.folder
     by_recipe, folder = loading.load_splits(recipe.with_values({"max_train_samples": 60}).data)

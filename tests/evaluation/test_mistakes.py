@@ -11,7 +11,7 @@ import pytest
 from sentiment140_bert.cards.markup import clean_controls
 from sentiment140_bert.data.clean import clean
 from sentiment140_bert.evaluation.calibration import Calibration
-from sentiment140_bert.evaluation.report import find_mistakes, mask_words
+from sentiment140_bert.evaluation.mistakes import find_mistakes, mask_words
 
 
 def row(text: str, label: int, positive: float) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import norm, t
 
 from sentiment140_bert.evaluation import intervals
-from sentiment140_bert.experiments import seeds
+from sentiment140_bert.experiments import series
 
 
 def drawn(random, gap: float, n: int, count: int, of_seeds: float = 0.01) -> tuple[np.ndarray, ...]:
@@ -65,7 +65,10 @@ def test_the_interval_is_that_of_the_analysis_of_variance() -> None:
     for n, count, of_seeds, gap in itertools.product((7, 40, 150), (1, 2, 3, 5), (0.0, 0.1), (0.0, 0.1)):
         first, second, truth = drawn(random, gap, n, count, of_seeds)
         truth = np.where(np.arange(n) < n // 3, 1, 0) if n == 150 else truth
-        result, expected = seeds.compare(first, second, truth), by_analysis_of_variance(first, second, truth)
+        result, expected = (
+            series.compare_over_seeds(first, second, truth),
+            by_analysis_of_variance(first, second, truth),
+        )
         where = (n, count, of_seeds, gap)
         assert (result["n"], result["seeds"]) == (n, count), where
         for name, right in (("first", first), ("second", second)):
@@ -89,7 +92,7 @@ def test_a_difference_of_the_classes_alone_is_certain() -> None:
     """Tweets vary within their class: recipes that differ on one class, and on all of it, differ by no chance."""
     truth = np.array([0] * 30 + [1] * 10)
     first, second = np.array([truth == 1] * 3), np.zeros((3, 40), dtype=bool)
-    result = seeds.compare(first, second, truth)
+    result = series.compare_over_seeds(first, second, truth)
     assert result["difference"]["value"] == 0.25
     assert result["of_tweets"] == pytest.approx(0, abs=1e-9)
 
@@ -97,13 +100,13 @@ def test_a_difference_of_the_classes_alone_is_certain() -> None:
 def test_the_smallest_p_value() -> None:
     random = np.random.default_rng(2)
     first, second = random.random((3, 20_000)) < 0.95, random.random((3, 20_000)) < 0.05
-    assert seeds.compare(first, second, np.arange(20_000) % 2)["p_value"] <= 1e-5
-    assert seeds.compare(first[:1], second[:1], np.arange(20_000) % 2)["p_value"] == seeds.LEAST
+    assert series.compare_over_seeds(first, second, np.arange(20_000) % 2)["p_value"] <= 1e-5
+    assert series.compare_over_seeds(first[:1], second[:1], np.arange(20_000) % 2)["p_value"] == series.LEAST
 
 
 def test_with_one_seed_it_is_the_comparison_of_two_models() -> None:
     first, second, truth = drawn(np.random.default_rng(3), 0.05, 2000, 1)
-    result = seeds.compare(first, second, truth)
+    result = series.compare_over_seeds(first, second, truth)
     one = intervals.compare_accuracy(first[0], second[0], truth)
     assert result["of_seeds"] == 0
     assert result["difference"] == pytest.approx(one["difference"], abs=0.003)
@@ -111,7 +114,7 @@ def test_with_one_seed_it_is_the_comparison_of_two_models() -> None:
 
 def test_the_same_answers_differ_nowhere() -> None:
     same = np.ones((3, 10), dtype=bool)
-    result = seeds.compare(same, same, np.arange(10) % 2)
+    result = series.compare_over_seeds(same, same, np.arange(10) % 2)
     assert result["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0}
     assert result["p_value"] == 1.0
 
@@ -136,7 +139,7 @@ def test_words_follow_the_p_value() -> None:
             f"a 0.8000 and b {0.8 - value:.4f} on 1,234 test tweets ({trained}); the difference is "
             f"{100 * value:+.2f} points ({low:+.2f} to {high:+.2f}){ends}."
         )
-        sentence = seeds.describe(comparison_of(value, p_value, count), "a", "b", "test tweets")
+        sentence = series.describe_over_seeds(comparison_of(value, p_value, count), "a", "b", "test tweets")
         if sentence != expected:
             wrong.append((sentence, expected))
     assert wrong == []
@@ -147,7 +150,7 @@ def coverage(repeats: int, n: int, count: int, of_seeds: float) -> float:
     random = np.random.default_rng(11)
     inside = 0
     for _ in range(repeats):
-        gap = seeds.compare(*drawn(random, 0.0, n, count, of_seeds))["difference"]
+        gap = series.compare_over_seeds(*drawn(random, 0.0, n, count, of_seeds))["difference"]
         inside += gap["low"] <= 0 <= gap["high"]
     return inside / repeats
 

@@ -25,9 +25,8 @@ from on_hub import BOTH, DATA, MODEL, AfterAPush, commits_of_ours
 from sentiment140_bert.cli import main
 from sentiment140_bert.errors import HubError
 from sentiment140_bert.hub import replies
-from sentiment140_bert.hub.client import Hub
+from sentiment140_bert.hub.client import Hub, look_up
 from sentiment140_bert.hub.fetch import resolve_commit
-from sentiment140_bert.hub.reach import look_up
 
 pytest_plugins = ("hub_fixtures", "checkpoint_fixtures")
 

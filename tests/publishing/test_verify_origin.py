@@ -128,7 +128,7 @@ def test_hostile_descriptions_are_no_traceback(published: Published, verify: Ver
 
 
 def test_splits_that_nobody_can_train_on_are_no_traceback(published: Published, verify: Verify) -> None:
-    from sentiment140_bert.data.report import compute_fingerprint
+    from sentiment140_bert.data.data_json import compute_fingerprint
 
     def leave_out(data: Any) -> None:
         del data["splits"]["train"]

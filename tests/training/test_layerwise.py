@@ -12,7 +12,7 @@ import transformers
 from sentiment140_bert import models
 from sentiment140_bert.errors import ModelError
 from sentiment140_bert.recipe import TrainingConfig, parse_recipe
-from sentiment140_bert.training import arguments, layerwise
+from sentiment140_bert.training import arguments, optimization
 from sentiment140_bert.training.trainer import SentimentTrainer
 
 pytest_plugins = "model_fixtures"
@@ -41,7 +41,7 @@ def depth_of(name: str) -> int:
 @pytest.mark.parametrize("kind", KINDS)
 def test_depths_count_from_the_classifier_down(kind: str) -> None:
     names = [name for name, _ in classifier(kind).named_parameters()]
-    assert layerwise.depths(names) == {name: depth_of(name) for name in names}
+    assert optimization.depths(names) == {name: depth_of(name) for name in names}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -104,7 +104,7 @@ def test_the_classifiers_dropout_does_not_follow_the_hidden_one(small_bert: Call
 def test_a_dropout_that_a_model_does_not_have_is_refused(tmp_path: Path) -> None:
     from sentiment140_bert.models.architecture import set_dropouts
 
-    with pytest.raises(ModelError, match="has no such dropout"):
+    with pytest.raises(ModelError, match="no such dropout"):
         set_dropouts(transformers.T5Config(), {"attention_probs_dropout_prob": 0.1})
 
 

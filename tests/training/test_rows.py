@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast
 
-from sentiment140_bert.training.rows import IGNORED, TokenRows
+from sentiment140_bert.training.batching import IGNORED, TokenRows
 
 TWEETS = st.lists(st.lists(st.integers(1, 99), min_size=1, max_size=20), min_size=1, max_size=30)
 

@@ -28,9 +28,10 @@ from sentiment140_bert import models
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.training.arguments import Precision, training_arguments
+from sentiment140_bert.training.batching import IGNORED, TokenRows, lengths_of
 from sentiment140_bert.training.checkpoints import newest_complete, training_seconds
-from sentiment140_bert.training.rows import IGNORED, TokenRows, lengths_of
-from sentiment140_bert.training.trainer import SentimentTrainer, exact_loss, train
+from sentiment140_bert.training.optimization import exact_loss
+from sentiment140_bert.training.trainer import SentimentTrainer, train
 from tiny_run import flags
 
 pytest_plugins = "model_fixtures"

@@ -31,7 +31,8 @@ def compare(tuning: Tuning, best: Mapping[str, Any], seeds: Sequence[int], keep_
 
     Returns:
         ``trial``, the number of the best one; ``seeds``; ``runs``: folders; ``splits``: of each that was held out, what
-        :func:`~sentiment140_bert.experiments.seeds.compare` gives (the best values are ``first``), and ``sentence``.
+        :func:`~sentiment140_bert.experiments.series.compare_over_seeds` gives (the best values are ``first``), and
+        ``sentence``.
         Only ``trial`` and ``same``, a sentence, where the best values are the recipe's own.
 
     Raises:
@@ -89,8 +90,6 @@ def _compare_splits(best: list[RunDir], recipe: list[RunDir]) -> dict[str, Any]:
     """
     import numpy as np
 
-    from sentiment140_bert.experiments import seeds
-
     answers = {run.path: series.read_predictions(run, SCORED) for run in (*best, *recipe)}
     splits = {}
     for split, tweets in SCORED.items():
@@ -103,7 +102,7 @@ def _compare_splits(best: list[RunDir], recipe: list[RunDir]) -> dict[str, Any]:
                 "Remove that folder; the same command trains them again.",
             )
         first, second = (np.stack([scored[run.path].right for run in runs]) for runs in (best, recipe))
-        result = seeds.compare(first, second, scored[best[0].path].labels)
-        sentence = seeds.describe(result, "the best values", "the recipe as it is", tweets)
+        result = series.compare_over_seeds(first, second, scored[best[0].path].labels)
+        sentence = series.describe_over_seeds(result, "the best values", "the recipe as it is", tweets)
         splits[split] = result | {"sentence": sentence}
     return splits

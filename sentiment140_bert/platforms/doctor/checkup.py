@@ -214,12 +214,12 @@ def _source(name: str, state: str, remark: str, on_hub: bool = False) -> SourceS
 
 def _locate_model(recipe: Recipe) -> SourceState:
     from sentiment140_bert import models
-    from sentiment140_bert.hub import reach
+    from sentiment140_bert.hub import client
 
     name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
     try:
         if models.is_hub_id(name):
-            return _source(name, *reach.look_up("model", name, revision), on_hub=True)
+            return _source(name, *client.look_up("model", name, revision), on_hub=True)
         models.locate(name)
     except S140Error as error:
         return _source(name, "missing", f"{error.message} {error.hint}".rstrip("."))
@@ -229,11 +229,11 @@ def _locate_model(recipe: Recipe) -> SourceState:
 def _locate_dataset(recipe: Recipe) -> SourceState:
     from sentiment140_bert import confined
     from sentiment140_bert.data import sources, tables
-    from sentiment140_bert.hub import reach
+    from sentiment140_bert.hub import client
 
     name = recipe.data.dataset
     if sources.is_hub_id(name):
-        return _source(name, *reach.look_up("dataset", name, recipe.data.dataset_revision), on_hub=True)
+        return _source(name, *client.look_up("dataset", name, recipe.data.dataset_revision), on_hub=True)
     if name == "stanford":
         if (confined.cache_dir() / "downloads" / "trainingandtestdata.zip").is_file():
             return _source(name, "cached", "in the cache of this machine")

@@ -170,7 +170,7 @@ def estimate_rows(recipe: Recipe) -> tuple[int | None, int]:
 
 def _draw_lengths(recipe: Recipe, has_tokenizer: bool) -> tuple[np.ndarray, list[str]]:
     """Return the token counts of tweets like the job's, and what was assumed."""
-    from sentiment140_bert.training.rows import lengths_of
+    from sentiment140_bert.training.batching import lengths_of
 
     if recipe.data.dataset == "sample" and has_tokenizer:
         _, tokens, _ = loading.load_data(recipe)
@@ -193,9 +193,8 @@ def _make_rows(lengths: np.ndarray, count: int, config: PreTrainedConfig) -> Dat
 
 
 def _estimate_step(train: Dataset, outcome: Outcome, timed: Timed, seed: int, half: bool) -> Estimate:
-    from sentiment140_bert.training.batching import LengthGroupedBatches
+    from sentiment140_bert.training.batching import LengthGroupedBatches, lengths_of
     from sentiment140_bert.training.probe import step_estimate
-    from sentiment140_bert.training.rows import lengths_of
 
     lengths = lengths_of(train)
     to = 8 if half else 1

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sentiment140_bert import schemas
-from sentiment140_bert.data import report
+from sentiment140_bert.data import data_json
 from sentiment140_bert.data.cache import FORMAT, Prepared, load_cached, save_splits
 from sentiment140_bert.data.files import read_parquet
 from sentiment140_bert.data.origin import add_origin
@@ -160,7 +160,7 @@ def read_dataset(folder: Path, repo_id: str, revision: str) -> Prepared:
     splits = {name: _read_split(folder, DEFAULT, name, repo_id) for name in SPLITS if name in described["splits"]}
     for name, table in splits.items():
         claimed = described["splits"][name]
-        if (len(table), report.hash_rows(table)) != (claimed["rows"], claimed["sha256"]):
+        if (len(table), data_json.hash_rows(table)) != (claimed["rows"], claimed["sha256"]):
             raise FalseDataError(
                 f"The tweets of {repo_id}, split {name}, are not those that its data.json describes (sha256 differs).",
                 "Name another --dataset-revision, or ask its owner.",
@@ -210,7 +210,7 @@ def _read_three_way(folder: Path, described: schemas.Data, repo_id: str) -> dict
     parts = {MANUAL: table.filter(pc.invert(is_neutral)), NEUTRAL: table.filter(is_neutral)}
     for name, part in parts.items():
         split = described["splits"].get(name)
-        if not split or report.hash_rows(part) != split["sha256"]:
+        if not split or data_json.hash_rows(part) != split["sha256"]:
             raise FalseDataError(
                 f"The tweets of {repo_id}, config {THREE_WAY}, are not those that its data.json describes.",
                 "Name another --dataset-revision, or ask its owner.",
@@ -245,7 +245,7 @@ def _read_report(folder: Path, repo_id: str) -> schemas.Data:
             raise ValueError(f"it has more than {LARGEST_DESCRIPTION:,} bytes")
         described = schemas.check_schema(json.loads(file.read_text("utf-8")), schemas.Data, "data.json")
         hashes = {name: split["sha256"] for name, split in described["splits"].items()}
-        if report.compute_fingerprint(hashes) != described["fingerprint"]:
+        if data_json.compute_fingerprint(hashes) != described["fingerprint"]:
             raise ValueError("its fingerprint is not that of its splits")
         if "splits" not in described["tokenizer"]:
             raise ValueError("it does not name its tokens")

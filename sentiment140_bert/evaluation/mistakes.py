@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from sentiment140_bert.cards.facts import Facts
-    from sentiment140_bert.cards.report import Mistake
+    from sentiment140_bert.cards.report_page import Mistake
 
 log = logging.getLogger(__name__)
 DEFAULT_ERRORS = 200
@@ -64,7 +64,7 @@ def report(path: Place, output: Place | None = None, errors: int = DEFAULT_ERROR
 
 
 def _write_report(path: Path, output: Path | None, errors: int, attributions: bool) -> Report:
-    from sentiment140_bert.cards.report import render_report
+    from sentiment140_bert.cards.report_page import render_report
 
     run = RunDir(path)
     facts = _collect_facts(run, read_scores(run))
@@ -147,7 +147,7 @@ def find_mistakes(split: str, rows: Sequence[dict[str, Any]], calibration: Calib
     """
     import numpy as np
 
-    from sentiment140_bert.cards.report import Mistake
+    from sentiment140_bert.cards.report_page import Mistake
 
     positive = np.array([row["positive"] for row in rows], dtype=np.float64)
     abstained = abstain_below(positive, calibration) == NEUTRAL if calibration else np.zeros(len(rows), dtype=bool)

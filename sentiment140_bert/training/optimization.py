@@ -1,14 +1,17 @@
-"""Decay the learning rate layer by layer: the nearer to the words a layer is, the less it changes.
+"""Compute the loss of a whole step, and decay the learning rate layer by layer.
 
-Howard and Ruder 2018 (discriminative fine-tuning); with one factor for all layers as in ELECTRA, whose name for it this
-is (Clark et al. 2020).
+The nearer to the words a layer is, the less it changes: Howard and Ruder 2018 (discriminative fine-tuning); with one
+factor for all layers as in ELECTRA, whose name for it this is (Clark et al. 2020).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
 
 LAYER = re.compile(r"(?:^|\.)(?:layer|layers|h|block)\.(\d+)\.")
 EMBEDDINGS = re.compile(r"(?:^|\.)embeddings(?:_project)?\.")
@@ -56,3 +59,22 @@ def groups(model: Any, decayed: Iterable[str], learning_rate: float, weight_deca
         }
         for (depth, without), parameters in sorted(by_group.items(), key=lambda item: item[0])
     ]
+
+
+def exact_loss(label_smoothing: float = 0.0) -> Callable[..., torch.Tensor]:
+    """Return the loss function for ``Trainer(compute_loss_func=…)``.
+
+    Summed cross entropy over the number of tweets in the whole global batch, so that accumulation, several
+    processes and batches of unequal size give the loss and gradient of one large batch. BERT's own forward
+    takes ``num_items_in_batch`` and ignores it, by which Trainer's default loss comes out too large by the
+    number of accumulation steps.
+    """
+
+    def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None) -> torch.Tensor:
+        logits = outputs["logits"].float()
+        if num_items_in_batch is None:
+            return cross_entropy(logits, labels, label_smoothing=label_smoothing)
+        summed = cross_entropy(logits, labels, reduction="sum", label_smoothing=label_smoothing)
+        return summed / num_items_in_batch
+
+    return loss
