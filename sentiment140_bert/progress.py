@@ -12,7 +12,9 @@ log = logging.getLogger("sentiment140_bert")
 SHAPE = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{unit}, {remaining} left{postfix}"
 
 
-def progress_bar(name: str, total: int, unit: str = "", initial: int = 0, shown: bool = True, **options: Any) -> Any:
+def progress_bar(
+    name: str, total: int | None, unit: str = "", initial: int = 0, shown: bool = True, **options: Any
+) -> Any:
     """Return a bar with what is done and the time left, on a terminal or below a cell of a notebook.
 
     It is not drawn where stderr is a file or a pipe, or where the logger ``sentiment140_bert`` was set to a level above
@@ -20,7 +22,7 @@ def progress_bar(name: str, total: int, unit: str = "", initial: int = 0, shown:
 
     Args:
         name: What is being done, in a word.
-        total: Units in all.
+        total: Units in all; None where they are not known.
         unit: Their name, in the plural.
         initial: Units that were done before.
         shown: False never draws it.
@@ -33,7 +35,11 @@ def progress_bar(name: str, total: int, unit: str = "", initial: int = 0, shown:
         disable = False
     unit = f" {unit}" if unit else ""
     interval = 0.5 if disable is False else 0.1
-    shape: dict[str, Any] = {"bar_format": SHAPE, "mininterval": interval, "dynamic_ncols": True} | options
+    shape: dict[str, Any] = {
+        "bar_format": SHAPE if total else None,
+        "mininterval": interval,
+        "dynamic_ncols": True,
+    } | options
     return tqdm(desc=name, total=total, unit=unit, initial=initial, disable=disable, **shape)
 
 

@@ -16,7 +16,7 @@ from sentiment140_bert.cli.push_to_hub import destination_options, print_publish
 from sentiment140_bert.cli.scores import print_summary
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.results import TrainResult
-from sentiment140_bert.run import RUNS
+from sentiment140_bert.run import RUNS, RunDir
 
 
 @cloup.command(
@@ -100,6 +100,7 @@ def _print_result(result: TrainResult) -> None:
     print_summary(result.metrics["splits"])
     print_usage(training)
     say(f"\nmodel  {shlex.quote(str(result.model))}")
+    _print_checkpoints(RunDir(Path(result.run)).checkpoints)
     for name, state in (result.tracked or {}).items():
         if state["url"]:
             say(f"{name:<6} {state['url']}")
@@ -114,3 +115,10 @@ def _print_result(result: TrainResult) -> None:
 next   s140 predict {run} "what a lovely surprise"
        s140 report {run}          # scores and wrong predictions as a page
        s140 evaluate {run} --all  # every score""")
+
+
+def _print_checkpoints(folder: Path) -> None:
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    if size:
+        say(f"       {folder} has {size / 1e6:,.0f} MB, which only an unfinished run needs:")
+        say(f"       rm -r {shlex.quote(str(folder))}")

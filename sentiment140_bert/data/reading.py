@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from tqdm import tqdm
 
 from sentiment140_bert.data import columns, files, labels, readers
 from sentiment140_bert.data.columns import BadRow, Columns, Row
@@ -19,6 +18,7 @@ from sentiment140_bert.data.csv_reader import TAB, find_dialect
 from sentiment140_bert.data.sources import Source, locate
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.models.labels import LABEL_NAMES, tidy
+from sentiment140_bert.progress import progress_bar
 from sentiment140_bert.recipe import DataConfig
 from sentiment140_bert.text import escape_hidden
 
@@ -74,7 +74,7 @@ class _Collector:
     chunk: list[Row] = field(default_factory=list)
     digest: hashlib._Hash = field(default_factory=hashlib.sha256)
 
-    def collect(self, rows: Iterator[Row | BadRow], bar: tqdm[Any]) -> None:
+    def collect(self, rows: Iterator[Row | BadRow], bar: Any) -> None:
         for row in rows:
             if isinstance(row, BadRow):
                 self.bad.append(row)
@@ -132,7 +132,7 @@ def read_tweets(source: Source, data: DataConfig, labels_may_differ: bool = Fals
     encoding = files.detect_encoding(source, data.encoding)
     sha256 = source.sha256
     collector = _Collector(source.name, encoding, hashes=sha256 is None)
-    with tqdm(desc=f"read {escape_hidden(source.name)}", unit=" tweets", unit_scale=True, disable=None) as bar:
+    with progress_bar(f"read {escape_hidden(source.name)}", None, "tweets", leave=False) as bar:
         collector.collect(readers.read_source(source, data, encoding), bar)
     table = pa.Table.from_batches(collector.batches)
     rows = len(table) + sum(row.rows for row in collector.bad)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from tqdm import tqdm
 
 from sentiment140_bert.data import word_by_word
 from sentiment140_bert.data.word_by_word import Encoder
+from sentiment140_bert.progress import progress_bar
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -73,7 +73,7 @@ def tokenize_text_by_text(backend: Any, max_length: int, texts: pa.ChunkedArray,
     backend.enable_truncation(max_length)
     encoder = Encoder(backend)
     chunks, lengths, truncated = [], [], 0
-    with tqdm(desc=f"tokenize {name}", total=len(texts), unit=" tweets", unit_scale=True, disable=None) as bar:
+    with progress_bar(f"tokenize {name}", len(texts), "tweets", leave=False) as bar:
         for start in range(0, len(texts), TEXTS_AT_ONCE):
             part: Sequence[str] = texts.slice(start, TEXTS_AT_ONCE).to_pylist()
             encodings = encoder.encode(part)

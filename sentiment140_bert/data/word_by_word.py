@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from tqdm import tqdm
 
 from sentiment140_bert.data import clean
+from sentiment140_bert.progress import progress_bar
 from sentiment140_bert.trust.model_files import working_tokenizer
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ def _split_texts(texts: pa.ChunkedArray) -> tuple[list[Split], list[str]]:
 def _tokenize_words(words: Sequence[str], encoder: Encoder, separator: Separator, name: str) -> Words:
     """Return the tokens of each word, without special ones around it."""
     ids, counts = [], []
-    with tqdm(desc=f"tokenize {name}", total=len(words), unit=" words", unit_scale=True, disable=None) as bar:
+    with progress_bar(f"tokenize {name}", len(words), "words", leave=False) as bar:
         for rows in _batch_words(words):
             joined = ["".join(f"{word} {separator.word} " for word in row) for row in rows]
             encodings = encoder.encode(joined, add_special_tokens=False)
