@@ -269,7 +269,7 @@ def as_recipe(recipe: RecipeName) -> Recipe:
 
     Raises:
         S140Error: There is no such recipe, or it holds wrong values.
-        TypeError: It is none of these.
+        TypeError: It has another type.
     """
     if isinstance(recipe, Recipe):
         return recipe
