@@ -128,6 +128,10 @@ def test_no_fenced_line_is_wider_than_its_box() -> None:
     assert wide == []
 
 
+def test_the_readme_is_read_in_three_minutes() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").split()) <= 700
+
+
 def test_every_s140_call_in_the_documentation_has_options_that_exist() -> None:
     """A flag on a line with ``s140 …`` exists, in running text, too."""
     lines = [line for line in (read("*.md") + read("docs/*.md")).splitlines() if re.search(r"\bs140 \w", line)]
