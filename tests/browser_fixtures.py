@@ -28,12 +28,12 @@ FLAGS = (
 
 @dataclass
 class Browser:
-    """A page as a reader has it before them."""
+    """A page as a reader sees it."""
 
     driver: webdriver.Chrome
 
     def open(self, page: Path, width: int = 1200, height: int = 900, **media: str) -> None:
-        """Opens a file; ``media`` are features such as ``prefers_color_scheme``."""
+        """Open a file; ``media`` are features such as ``prefers_color_scheme``."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
         features = [{"name": name.replace("_", "-"), "value": value} for name, value in media.items()]
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)

@@ -20,7 +20,7 @@ from sentiment140_bert.cli import main
 
 @pytest.fixture(scope="session")
 def undisturbed(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same training, without a repository and without a kill; not to be changed."""
+    """Return the same training without a repository and a kill; not to be changed."""
     return make_once(
         tmp_path_factory, "undisturbed", lambda folder: finish(training(encoder, folder, repo=None), cwd=folder.parent)
     )
@@ -28,7 +28,7 @@ def undisturbed(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture
 def lost(hub: HubServer, encoder: Path, tmp_path: Path) -> Callable[..., None]:
-    """Trains until the first checkpoint is on the Hub, kills the process, and removes all that it wrote here."""
+    """Return a function that trains until a checkpoint is on the Hub, kills the process, and removes its files."""
 
     def train_and_lose(*more: object, **changes: Any) -> None:
         folder = tmp_path / "lost"
@@ -43,7 +43,7 @@ def lost(hub: HubServer, encoder: Path, tmp_path: Path) -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def repository_after(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Repo:
-    """A repository after a training of two epochs; not to be changed."""
+    """Return a repository after a training of two epochs; not to be changed."""
     HUB.reset()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_TOKEN", TOKEN)
@@ -57,6 +57,6 @@ def repository_after(encoder: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def repository(hub: HubServer, repository_after: Repo) -> Repo:
-    """A copy of it, on the Hub."""
+    """Put a copy of it on the Hub."""
     hub.repos["model", REPO] = copy.deepcopy(repository_after)
     return hub.repos["model", REPO]

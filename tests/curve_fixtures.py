@@ -23,7 +23,7 @@ SEEDS = (42, 43)
 
 @pytest.fixture(scope="session")
 def words(small_bert: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Recipe, sizes and seeds as flags; 180 tweets to train on, 60 to test."""
+    """Return recipe, sizes and seeds as flags; 180 tweets to train on, 60 to test."""
     model = make_once(tmp_path_factory, "curve_bert", lambda folder: shutil.copytree(small_bert("BertModel"), folder))
     tiny = flags(model_name_or_path=model, num_train_epochs=1, per_device_train_batch_size=16, learning_rate=1e-3)
     return [*tiny, "--sizes", ",".join(map(str, SIZES)), "--seeds", "2"]
@@ -31,7 +31,7 @@ def words(small_bert: Callable[..., Path], tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="session")
 def finished_curve(tmp_path_factory: pytest.TempPathFactory, words: list[str]) -> Path:
-    """A finished curve named mine; not to be changed."""
+    """Return a finished curve named mine; not to be changed."""
 
     def make(folder: Path) -> None:
         arguments = ["learning-curve", str(folder / "mine"), *words, "--price-per-hour", "3.5"]
@@ -43,7 +43,7 @@ def finished_curve(tmp_path_factory: pytest.TempPathFactory, words: list[str]) -
 
 @pytest.fixture
 def curve(finished_curve: Path, tmp_path: Path) -> Path:
-    """A copy of the finished curve, to be changed."""
+    """Return a copy of the finished curve that may be changed."""
     return Path(shutil.copytree(finished_curve, tmp_path / "mine"))
 
 

@@ -21,7 +21,7 @@ esac
 
 @pytest.fixture
 def driver(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Puts such a program first on the PATH; ``unknown`` is a word of the questions that it does not understand."""
+    """Put such a program first on the PATH; ``unknown`` is a query field that it does not understand."""
 
     def install(
         temperature: object = 61, reasons: str = "0x0000000000000000", unknown: str = "no-such-field", answer: str = ""

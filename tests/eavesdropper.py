@@ -22,7 +22,7 @@ class Heard(NamedTuple):
 
 
 class Eavesdropper:
-    """Listens for requests.
+    """A server that records requests.
 
     Args:
         port: On loopback, to which they are passed on; None: each is answered ``status``, with all of its headers in
@@ -51,7 +51,7 @@ class _Handler(Relaying):
     ear: Eavesdropper
 
     def log_message(self, *_: Any) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
     def _any(self) -> None:
         chunked = self.headers.get("Transfer-Encoding") == "chunked"

@@ -29,7 +29,7 @@ from tiny_run import flags
 
 @pytest.fixture(scope="session")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained BERT of some hundred kilobytes, that knows letters and the sample's commonest words."""
+    """Return an untrained BERT of some hundred kilobytes that knows letters and the most common words of the sample."""
     return make_once(tmp_path_factory, "tiny_encoder", write_tiny_encoder)
 
 
@@ -65,7 +65,7 @@ def write_tiny_encoder(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def small_run(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run of it; not to be changed."""
+    """Return a finished run of it; not to be changed."""
 
     def train(folder: Path) -> None:
         words = ["train", "--output-dir", folder, *flags(model_name_or_path=encoder, num_train_epochs=1)]
@@ -77,7 +77,7 @@ def small_run(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def after_a_push(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> AfterAPush:
-    """A copy of it from which both were pushed, and the Hub after that; neither to be changed."""
+    """Return a copy of it from which both were pushed, and the Hub after that; neither to be changed."""
     folder = tmp_path_factory.mktemp("pushed_runs") / "small"
     shutil.copytree(small_run, folder, ignore=shutil.ignore_patterns("checkpoints"))
     HUB.reset()
@@ -91,13 +91,13 @@ def after_a_push(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> A
 
 @pytest.fixture
 def run_copy(small_run: Path, tmp_path: Path) -> Path:
-    """A copy of the small run, without checkpoints, that a test may change."""
+    """Return a copy of the small run, without checkpoints, that a test may change."""
     return shutil.copytree(small_run, tmp_path / "runs" / "small", ignore=shutil.ignore_patterns("checkpoints"))
 
 
 @pytest.fixture
 def pushed(after_a_push: AfterAPush, hub: HubServer, run_copy: Path) -> Path:
-    """The copy, after a push of both; the Hub has them."""
+    """Return the copy after a push of both; the Hub has them."""
     hub.repos = copy.deepcopy(after_a_push.repos)
     shutil.rmtree(run_copy)
     return shutil.copytree(after_a_push.run, run_copy)
@@ -118,7 +118,7 @@ def push(run_copy: Path, impatient: list[float]) -> Callable[..., Result]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Neither we nor huggingface_hub sleep between attempts; the seconds that would have been slept."""
+    """Skip the sleeps between attempts, ours and huggingface_hub's, and return their seconds."""
     slept: list[float] = []
     clock = SimpleNamespace(**{name: getattr(time, name) for name in ("time", "monotonic")}, sleep=slept.append)
     replace_clock(clock, monkeypatch.setattr)
@@ -127,7 +127,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def hub_down(hub: HubServer) -> Iterator[HubServer]:
-    """Nobody listens at the Hub's address."""
+    """Use an address where no Hub listens."""
     hub.stop()
     yield hub
     hub.start()

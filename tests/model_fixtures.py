@@ -17,7 +17,7 @@ from tiny_run import flags
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run directory; not to be changed."""
+    """Return a finished run directory; not to be changed."""
     return make_once(tmp_path_factory, "minilm_run", lambda folder: train(folder, flags()))
 
 
@@ -32,7 +32,7 @@ def write_small_bert(
     labels: tuple[str, ...] = ("negative", "positive"),
     dropout: float = 0.0,
 ) -> Path:
-    """Makes a folder with an untrained two-layer BERT that knows the bundled vocabulary."""
+    """Write a folder with an untrained two-layer BERT that knows the bundled vocabulary."""
     import transformers
 
     tokenizer = models.load_tokenizer(models.BUNDLED, normalizer=make_normalizer("repair"))
@@ -66,12 +66,12 @@ def classifier_folder(small_bert: Callable[..., Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def smallest_words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The flags of :func:`smallest_run`."""
+    """Return the flags of :func:`smallest_run`."""
     encoder = make_once(tmp_path_factory, "smallest_bert", lambda folder: write_small_bert(folder, "BertModel"))
     return flags(model_name_or_path=encoder, num_train_epochs=1, per_device_train_batch_size=16)
 
 
 @pytest.fixture(scope="session")
 def smallest_run(tmp_path_factory: pytest.TempPathFactory, smallest_words: list[str]) -> Path:
-    """A finished run of a BERT so small that it is trained at once; not to be changed."""
+    """Return a finished run of a BERT so small that it trains at once; not to be changed."""
     return make_once(tmp_path_factory, "smallest_run", lambda folder: train(folder, smallest_words))

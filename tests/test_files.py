@@ -70,7 +70,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(run, error):
 
 @pytest.fixture
 def disk(monkeypatch) -> list[tuple[str, str]]:
-    """In their order: what is brought to the disk itself, and what is put in place under its name."""
+    """Record in order what is synced to the disk, and what is renamed into place."""
     events = []
     fsync, replace = os.fsync, Path.replace
 
@@ -97,7 +97,7 @@ def test_a_power_cut_leaves_the_old_or_the_new_file(run, disk):
 
 
 def test_permissions_follow_the_umask(tmp_path: Path) -> None:
-    """Whatever a library wrote for the user alone: safetensors does."""
+    """Follow the umask even if a library writes for the user only, as safetensors does."""
     wrong = []
     before = os.umask(0)
     try:
@@ -140,7 +140,7 @@ def test_a_half_written_file_is_never_visible(run):
 
 @pytest.mark.parametrize("write", [write_text, lambda path, text: save_file({"x": np.zeros(5000)}, path)])
 def test_too_large_a_file_is_explained(tmp_path, write):
-    """A limit of the shell, or a file system such as FAT32; safetensors tells it in words of its own."""
+    """Explain a limit of the shell or of a file system such as FAT32; safetensors has its own words for it."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:

@@ -106,13 +106,13 @@ def test_the_cheapest_remedy_is_named(tmp_path):
 
 
 def begun(run: RunDir) -> None:
-    """Put something in path place of a finished run."""
+    """Put something into the place of a finished run."""
     for place in (*places(run).values(), run.checkpoints / "checkpoint-1", run.path / "wandb"):
         put(place if place.suffix else place / "any.bin")
 
 
 def test_a_half_removed_run_is_neither_finished_nor_foreign(run, monkeypatch):
-    """Killed at any moment of the removal."""
+    """Kill it at any moment of the removal."""
     for moment in itertools.count(1):
         begun(run)
         left = moment
@@ -139,7 +139,7 @@ def test_a_half_removed_run_is_neither_finished_nor_foreign(run, monkeypatch):
 
 
 def test_only_checkpoints_are_removed_through_a_link(run, tmp_path):
-    """They may lie on a larger disk, with other things: the link stays. Another link goes, and not what it leads to."""
+    """Keep the link, which may lead to a larger disk with other files. Remove other links, but not their targets."""
     larger = tmp_path / "larger"
     for path in ("checkpoint-6", "checkpoint-12", "mine"):
         write_text(larger / path / "model.safetensors", "")

@@ -34,7 +34,7 @@ def program(file: Path, text: str) -> None:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """The scripts and what they read."""
+    """Copy the scripts and what they read."""
     home = tmp_path / "clone"
     shutil.copytree(ROOT / "scripts", home / "scripts")
     for name in ("pyproject.toml", "constraints.txt"):

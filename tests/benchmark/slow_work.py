@@ -12,7 +12,7 @@ from sentiment140_bert.errors import HardwareError
 
 
 def timed(log: str, name: str, seconds: float, tweets: int = 12) -> Callable[[], Work]:
-    """Says when it was built and when it worked, and that each turn took so many seconds."""
+    """Log when it was built and when it worked, and report this many seconds for each turn."""
 
     def turn() -> Work:
         with Path(log).open("a", encoding="utf-8") as file:
@@ -23,7 +23,7 @@ def timed(log: str, name: str, seconds: float, tweets: int = 12) -> Callable[[],
 
 
 def sleeping(seconds: float) -> Callable[[], Work]:
-    """Does not time itself."""
+    """Work without timing itself."""
 
     def turn() -> Work:
         time.sleep(seconds)
@@ -33,7 +33,7 @@ def sleeping(seconds: float) -> Callable[[], Work]:
 
 
 def large(mib: int) -> Callable[[], Work]:
-    """Holds so much memory for a moment."""
+    """Hold this much memory for a moment."""
 
     def turn() -> Work:
         block = bytearray(mib * 2**20)
@@ -47,7 +47,7 @@ def unable() -> Callable[[], Work]:
 
 
 def dying(turns: int) -> Callable[[], Work]:
-    """Is killed in the turn after so many."""
+    """Get killed in the turn after this many."""
     left = [turns]
 
     def turn() -> Work:

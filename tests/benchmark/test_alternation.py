@@ -49,7 +49,7 @@ def test_failed_contenders_are_left_out_with_the_reason(tmp_path: Path) -> None:
 
 
 def test_a_process_that_dies_does_not_cost_the_turns_of_others(tmp_path: Path) -> None:
-    """Nor its own first one."""
+    """Keep its own first turn out, too."""
     contenders = [Contender("dying", "Dying", slow_work.dying, {"turns": 1}), contender("package", tmp_path / "log")]
     turns, failed = alternate(contenders, 3)
     assert [len(turns[name]) for name in ("dying", "package")] == [1, 3]
@@ -87,7 +87,7 @@ def turn(speed: float) -> Measured:
 
 
 def test_ratios_are_medians_of_those_within_a_round() -> None:
-    """The machine slows down to a tenth: ratios of medians would be 1.5, those of each round are 2."""
+    """Slow the machine down to a tenth: ratios of medians would be 1.5, those of each round are 2."""
     contenders = [Contender("other", "Other", slow_work.unable), Contender("package", "Package", slow_work.unable)]
     turns = {"other": [turn(10), turn(10), turn(1)], "package": [turn(20), turn(15), turn(2)]}
     report = summarize(contenders, turns, {})
@@ -97,7 +97,7 @@ def test_ratios_are_medians_of_those_within_a_round() -> None:
 
 
 def test_the_share_of_the_ceiling() -> None:
-    """1,000 tokens a second of 6 million operations each are 60% of 10 GFLOP/s."""
+    """Expect 60% of 10 GFLOP/s for 1,000 tokens a second of 6 million operations each."""
     contenders = [Contender("package", "Package", slow_work.unable), Contender("ceiling", "", slow_work.unable)]
     best = Measured(slow_work.Work(flops=2e10, seconds=2.0), 2.0, 10)
     report = summarize(contenders, {"package": [turn(100)], "ceiling": [best]}, {}, flops_per_token=6e6)

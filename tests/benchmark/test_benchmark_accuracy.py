@@ -45,7 +45,7 @@ def test_refuses_what_a_plain_trainer_does_not_have(run_script) -> None:
 
 @pytest.mark.parametrize("way", [package, trainer])
 def test_both_ways_are_asked_for_the_recipes_dropout(small_bert, tmp_path: Path, way: Callable[..., object]) -> None:
-    """ALBERT has no dropout of that name before its classifier."""
+    """Use ALBERT, which has no dropout of that name before its classifier."""
     recipe = Recipe().with_values({"model_name_or_path": str(small_bert()), "dataset": "sample"})
     data = loading.load_data(recipe)
     small = AlbertConfig(embedding_size=8, hidden_size=16, num_attention_heads=2, intermediate_size=16, vocab_size=99)
@@ -56,7 +56,7 @@ def test_both_ways_are_asked_for_the_recipes_dropout(small_bert, tmp_path: Path,
 
 
 def test_counts_a_tweet_as_correct_by_its_label(small_bert) -> None:
-    """A model that always says `positive` is right about the positive tweets of each split, and no others."""
+    """Use a model that always predicts positive: it is right on the positive tweets of each split, and no others."""
     recipe = Recipe().with_values({"model_name_or_path": str(small_bert()), "dataset": "sample"})
     data = loading.load_data(recipe)
     model = models.load_encoder(recipe.model.model_name_or_path)

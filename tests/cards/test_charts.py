@@ -1,4 +1,4 @@
-"""Pictures inside a page: every mark stands where its number is, read back from the picture's own axes."""
+"""Pictures inside a page: every mark is at its number, read back from the picture's own axes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Picture:
         ]
 
     def texts(self, anchor: str, scale: float) -> dict[float, float]:
-        """The number that each tick is labelled with, by its place."""
+        """Return the number of each tick by its place."""
         way = "x" if anchor == "middle" else "y"
         return {
             float(part.attrib[way]): float(str(part.text).rstrip("%")) / scale
@@ -96,7 +96,7 @@ def test_a_strip(rows: list[tuple[str, tuple[float, float, float]]]) -> None:
 
 @given(INTERVAL, SHARE, st.sampled_from([0.0, 0.3, 0.9]))
 def test_a_whisker_in_a_table(ends: tuple[float, float, float], overall: float, start: float) -> None:
-    """The cell holds the axis from ``start`` to 1; what lies below stands at its beginning."""
+    """Draw the axis from ``start`` to 1; lower values are at its beginning."""
     picture = Picture(charts.draw_whisker(*ends, overall, start))
 
     def place(number: float) -> float:
@@ -134,7 +134,7 @@ def test_reliability(before: list[tuple[float, float]], after: list[tuple[float,
 
 @given(POINTS, st.none() | st.tuples(SHARE, SHARE), st.sampled_from([1.0, 0.4, 0.09, 0.04]))
 def test_risk_by_coverage(points: list[tuple[float, float]], chosen: tuple[float, float] | None, scale: float) -> None:
-    """The axis ends at the first round number that holds all risks."""
+    """End the axis at the first round number above all risks."""
     points = [(coverage, risk * scale) for coverage, risk in points]
     chosen = (chosen[0], chosen[1] * scale) if chosen else None
     picture = Picture(charts.draw_risk_coverage(points, chosen, "said"))

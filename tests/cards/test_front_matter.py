@@ -73,7 +73,7 @@ def test_the_model_index_names_the_published_split(published: Published) -> None
 
 
 def test_the_same_numbers_in_every_run(small_run: Path, local_run: Path, bare_run: Path) -> None:
-    """And plain YAML, without anchors, tags and numpy: the Hub's own parser is another one."""
+    """Write plain YAML, without anchors, tags and numpy: the Hub has another parser."""
     for run in (small_run, local_run, bare_run):
         results = ModelCard.load(run / "model" / "README.md").data.eval_results or []
         scored = [(part.dataset_split, part.metric_type, part.metric_value) for part in results]
@@ -163,7 +163,7 @@ def test_no_eval_results_without_a_dataset_id_on_the_hub(local_run: Path) -> Non
 
 
 def of_sources(facts: Facts, **changes: Any) -> Facts:
-    """The facts with other names of the two sources and perhaps another hash, and perhaps a published dataset."""
+    """Return the facts with other names of the two sources, and optionally another hash and a published dataset."""
     sources = {
         role: source
         | {"name": changes[role], "on_hub": changes[f"{role}_on_hub"], "sha256": changes.get("sha256", "0" * 64)}
@@ -174,7 +174,7 @@ def of_sources(facts: Facts, **changes: Any) -> Facts:
 
 
 def test_scores_name_the_data_that_they_were_measured_on(small_run: Path) -> None:
-    """The published dataset, else the source by its id on the Hub, else by its name."""
+    """Name the published dataset, else the source by its id on the Hub, else by its name."""
     facts, here = read_facts(small_run), {"training_on_hub": False, "manual_on_hub": False}
     published = {"repo_id": "a/b", "revision": "0" * 40}
     named = {"training": "tweets.csv", "manual": "hand.csv"}
@@ -238,7 +238,7 @@ def test_the_fields_of_a_dataset(published: Published) -> None:
 
 
 def test_the_size_and_the_licence_of_a_dataset(small_run: Path, local_run: Path) -> None:
-    """Real tweets are not said to be under a licence; the size counts all the splits of the texts."""
+    """State no licence for real tweets; count all splits of the texts for the size."""
     sample, real = (json.loads((run / "data.json").read_text("utf-8")) for run in (small_run, local_run))
     for data, license_ in ((sample, "mit"), (real, "unknown")):
         for rows, category in (

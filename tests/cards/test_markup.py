@@ -84,7 +84,7 @@ def words(markdown: str) -> str:
 
 
 def page(text: str) -> str:
-    """The places where the templates put a text."""
+    """Return the places where the templates put a text."""
     return f"# {text}\n\non {text} fine.\n\n- one: {text}, 3 rows\n\n| {text} | b |\n|---|---|\n| a | {text} |\n"
 
 
@@ -98,7 +98,7 @@ def test_an_escaped_text_is_nothing_but_text(text: str) -> None:
 
 
 def test_escaped_text_starts_no_markup_at_the_beginning_of_a_line() -> None:
-    """The card's first sentence begins with the base model's name."""
+    """Put it at the beginning of a line, like the base model's name in the card's first sentence."""
     begins = (
         "-",
         "+",
@@ -124,7 +124,7 @@ def test_escaped_text_starts_no_markup_at_the_beginning_of_a_line() -> None:
 
 @given(st.sampled_from(["www.", "https://", "ftp://", "me@", "@", "mailto:me@", "http://www."]), st.data(), TEXT)
 def test_escaped_text_is_not_a_link_where_addresses_become_links(begin: str, data: st.DataObject, text: str) -> None:
-    """GitHub's extension: it looks for these in the source, in any case, and not for character references."""
+    """Escape them for GitHub, which looks for these in the source, in any case, and not for character references."""
     upper = data.draw(st.lists(st.booleans(), min_size=len(begin), max_size=len(begin)))
     begin = "".join(sign.upper() if high else sign for sign, high in zip(begin, upper, strict=True))
     for written in (escape(begin + "evil.example"), escape(f"{text} {begin}evil.example")):

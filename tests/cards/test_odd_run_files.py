@@ -1,4 +1,4 @@
-"""Run files of a stranger: with any value at any place, a card and a report are written or refused in one error."""
+"""Untrusted run files: with any value at any place, a card and a report are written or refused with one error."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def changed(content: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 
 def renamed(content: Any, path: tuple[Any, ...], name: str) -> Any:
-    """The same with another key at a place."""
+    """Return the content with another key at a place."""
     copy = json.loads(json.dumps(content))
     parent = copy
     for key in path[:-1]:
@@ -96,7 +96,7 @@ def test_odd_values(smallest_run: Path, tmp_path: Path, name: str, chosen: slice
 
 
 def test_tables_have_their_size(smallest_run: Path, tmp_path: Path) -> None:
-    """A picture of 30,000 slices would be 180 m high, and the report reads three rows of a confusion matrix."""
+    """Refuse them: a picture of 30,000 slices would be 180 m high, and the report reads three rows of a matrix."""
     run = RunDir(shutil.copytree(smallest_run, tmp_path / "run"))
     sound = json.loads(run.metrics.read_text())
     name, split = next(iter(sound["splits"].items()))

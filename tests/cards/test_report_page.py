@@ -1,4 +1,4 @@
-"""The page of a report as text: what stands on it, and that nothing on it can run or fetch."""
+"""The page of a report as text: its content, and that nothing on it can run or fetch."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_every_sentence_shows_its_numbers(facts: Facts) -> None:
 
 
 def test_the_p_value_tells_models_apart_and_not_the_interval(facts: Facts) -> None:
-    """Whatever the interval of a lift holds."""
+    """Follow the p-value, whatever the interval of a lift is."""
     wrong = []
     for p_value, (low, high) in itertools.product((0.001, 0.049, 0.051, 0.6), ((0.01, 0.09), (-0.05, 0.02))):
         metrics = deepcopy(facts.metrics)
@@ -258,7 +258,7 @@ def test_no_mistakes(facts: Facts) -> None:
 
 
 def test_a_hostile_text_is_nothing_but_text(facts: Facts) -> None:
-    """Wherever a text of a run may come from; the elements of the page are those of a harmless one."""
+    """Put it everywhere a text of a run may come from; the page has the same elements as a harmless one."""
 
     def build(name: str) -> Elements:
         metrics = deepcopy(facts.metrics)

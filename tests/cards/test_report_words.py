@@ -64,7 +64,7 @@ def test_joined_emoji_stay_joined() -> None:
     | st.text(alphabet=" \t\n\u2028\xad\u200b\ue000ab\U0001f600\u200d")
 )
 def test_cleaned_text_hides_nothing(text: str) -> None:
-    """White space at the ends stays, as one blank; a joiner stays between emoji alone."""
+    """Keep white space at the ends as one blank, and joiners only between emoji."""
     cleaned = clean_controls(text)
     assert " ".join(cleaned.replace("\u200d", "").split()) == flatten(text)
     assert clean_controls(cleaned) == cleaned
@@ -92,7 +92,7 @@ def test_numbers_are_formatted_for_reading() -> None:
 
 
 def test_a_prediction_is_the_likelier_class() -> None:
-    """At exactly one half it is positive, as for the scores."""
+    """Predict positive at exactly one half, as for the scores."""
     predictions = [
         (make_mistake(positive=share).prediction, make_mistake(positive=share).confidence)
         for share in (0.0, 0.49, 0.5, 0.9)

@@ -58,7 +58,7 @@ def test_a_card_is_split_and_joined() -> None:
     st.lists(HAND, min_size=5, max_size=5), st.permutations(NAMES), st.integers(1, 4), st.sampled_from(["\n", "\r\n"])
 )
 def test_hand_written_text_survives_at_any_place(texts: list[str], names: list[str], count: int, newline: str) -> None:
-    """Sections may have been moved or removed, and lines may end as on Windows."""
+    """Move or remove sections, and end lines as on Windows."""
     names = names[:count]
     between = [f"\nHAND{at}\n{text}\n" for at, text in enumerate(texts[: count + 1])]
     old = card("old", names, between).replace("\n", newline)
@@ -85,7 +85,7 @@ MARKS = [f"<!-- {side} s140: {name} -->" for side in ("begin", "end") for name i
 @settings(max_examples=300)
 @given(st.lists(st.sampled_from([*MARKS, *MARKS, *LINES]), max_size=14))
 def test_broken_marks_lose_no_text_outside_of_sections(lines: list[str]) -> None:
-    """A mark without its partner is text; a section begins at the last mark of that name before its end."""
+    """Treat a mark without its partner as text; a section begins at the last mark of that name before its end."""
     lines = [f"{line}\nHAND{at}" for at, line in enumerate(lines)]
     old = "START\n" + "\n".join(lines) + "\n"
     merged = merge_cards(NEW, old)
@@ -134,7 +134,7 @@ def test_front_matter_written_by_people_is_kept() -> None:
 
 
 def test_front_matter_as_the_hub_reads_it() -> None:
-    """Editors put a byte order mark or a blank line before it, and its end may be the end of the file."""
+    """Accept a byte order mark or a blank line before it, as editors write them, and the end of the file as its end."""
     for old in (
         "---\nlicense: mit\n---",
         "---\nlicense: mit\n---\n",
@@ -180,7 +180,7 @@ def test_tags_that_are_not_a_list_of_words() -> None:
 )
 @example({"mine": "\x85"})
 def test_any_front_matter_is_kept(added: dict[str, Any]) -> None:
-    """Without anchors."""
+    """Write no anchors."""
     merged = merge_cards(NEW, card("old", front=added))
     metadata = parse_card(merged).metadata
     assert {key: metadata[key] for key in added} == added
@@ -233,7 +233,7 @@ def test_a_number_that_is_another_one_is_a_difference() -> None:
 @given(st.lists(st.sampled_from(["1", "2", "0.5", "0"]), min_size=1, max_size=12), st.data())
 @example(["1", "1", "1", "1"], None)
 def test_finds_any_changed_number_and_its_line(values: list[str], data: st.DataObject | None) -> None:
-    """Also in a table that says the same number over and over."""
+    """Find it even in a table that repeats the same number."""
     at = data.draw(st.integers(0, len(values) - 1)) if data else 1
     lines = [f"| row {chr(97 + row)} | {value} |" for row, value in enumerate(values)]
     wrong = [*lines[:at], f"| row {chr(97 + at)} | 77 |", *lines[at + 1 :]]
@@ -241,5 +241,5 @@ def test_finds_any_changed_number_and_its_line(values: list[str], data: st.DataO
 
 
 def test_a_hostile_card_is_read_quickly() -> None:
-    """Begins without an end: work that grows with their square would take half an hour, past the guard."""
+    """Repeat beginnings without an end: work that grows with their square would take half an hour, past the guard."""
     assert parse_card("<!-- begin s140: a -->\n" * 100_000).sections == {}

@@ -25,7 +25,7 @@ pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")
 
 @pytest.fixture
 def run(small_run: Path, tmp_path: Path) -> Path:
-    """A copy with the name of the run, which its card contains."""
+    """Return a copy with the name of the run, which its card contains."""
     return copy_of(small_run, tmp_path / "runs" / small_run.name)
 
 
@@ -45,7 +45,7 @@ def run_into_error(*arguments: object) -> Result:
 
 
 def test_the_card_and_its_companions_are_written_again(run: Path, card: Path, s140, monkeypatch) -> None:
-    """The same from wherever it is called."""
+    """Write the same card from any working directory."""
     names = (
         "metrics.json",
         "data.json",
@@ -77,7 +77,7 @@ def test_a_card_for_an_id_on_the_hub(run: Path, card: Path, s140) -> None:
 
 
 def test_after_a_push_the_card_is_the_published_one(published: Published, tmp_path: Path, s140) -> None:
-    """And nothing is asked of the network."""
+    """Check this without any request to the network."""
     run = copy_of(published.run, tmp_path / "run")
     s140("card", run)
     assert published.hub.requests == []
@@ -142,7 +142,7 @@ def test_added_pictures_stay(run: Path, card: Path, s140) -> None:
 
 
 def test_runs_without_a_card(run: Path, card: Path, tmp_path: Path) -> None:
-    """Places without a run, and a run with other weights than the scored ones, without scores, without a model."""
+    """Try folders without a run, and a run with other weights than the scored ones, without scores, without a model."""
     (tmp_path / "file.txt").write_text("x")
     for place in ("nowhere", ".", "file.txt"):
         assert "no run" in run_into_error("card", place).stderr
@@ -222,7 +222,7 @@ def test_a_damaged_file_is_named(run: Path) -> None:
 
 
 def test_an_incomplete_last_line_of_the_history_is_ignored(run: Path, s140) -> None:
-    """A process that is killed while it writes leaves one."""
+    """Ignore it, as a process that was killed while it wrote leaves one."""
     with (run / "history.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"loss": 1, "st')
     s140("card", run)

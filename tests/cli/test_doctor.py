@@ -52,7 +52,7 @@ def test_the_report_is_readable_at_a_glance(s140, encoder: Path) -> None:
 
 
 def test_a_dropout_that_the_model_does_not_have_is_a_problem(s140, encoder: Path, tmp_path: Path) -> None:
-    """The model is measured with the recipe's dropout; ALBERT has none of that name before its classifier."""
+    """Measure with the recipe's dropout: ALBERT has none of that name before its classifier."""
     folder = Path(shutil.copytree(encoder, tmp_path / "albert"))
     transformers.AlbertConfig().save_pretrained(folder)
     result = examined(s140, *flags(model_name_or_path=folder, classifier_dropout=0.3), code=1)
@@ -88,7 +88,7 @@ def test_missing_files_are_a_problem(s140, encoder: Path) -> None:
 
 @pytest.mark.long
 def test_a_model_that_is_out_of_reach_is_measured_by_its_shape(s140, hub_down: HubServer) -> None:
-    """Nobody listens at the Hub's address; the shape of distilbert is known all the same."""
+    """Use an address where no Hub listens; the shape of distilbert is known anyway."""
     words = flags(model_name_or_path="distilbert/distilbert-base-uncased", per_device_train_batch_size=1)
     result = examined(s140, *words, "--set", "auto_find_batch_size=false", code=1)
     assert result["sources"]["model"]["state"] == "missing"

@@ -22,12 +22,12 @@ pytest_plugins = ("model_fixtures", "hub_fixtures")
 
 @pytest.fixture
 def copy(smallest_run: Path, tmp_path: Path) -> Path:
-    """A run to be changed."""
+    """Return a run that may be changed."""
     return Path(shutil.copytree(smallest_run, tmp_path / "copy", ignore=shutil.ignore_patterns("checkpoints")))
 
 
 def test_a_run_is_scored_on_its_own_splits(copy: Path, s140) -> None:
-    """The scores are those of training, and a table for people."""
+    """Print the scores of training, as a table for people."""
     before = json.loads((copy / "metrics.json").read_text())
     assert json.loads(s140("evaluate", copy, "--json").stdout) == before
     assert json.loads((copy / "metrics.json").read_text()) == before
@@ -172,7 +172,7 @@ def test_mistakes(smallest_run: Path, classifier_folder: Path, s140, write: Call
 
 @pytest.fixture
 def leaky(small_run: Path, write: Callable[..., Path]) -> Path:
-    """40 new tweets, 20 training tweets as they are, and 20 with other case, mentions and spaces."""
+    """Score 40 new tweets, 20 training tweets as they are, and 20 with other case, mentions and spaces."""
     train = load_run_data(RunDir(small_run)).splits()["train"]
     copied = list(zip(train["label"], train["text"], strict=True))
     rows = [[str(4 * (at % 2)), f"quite another thing number {at} of {'joy' if at % 2 else 'woe'}"] for at in range(40)]

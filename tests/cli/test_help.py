@@ -28,7 +28,7 @@ for words in json.loads(sys.argv[1]):
 
 
 def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Every command with its path, subcommands included."""
+    """Yield every command with its path, subcommands included."""
     yield path, group
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
@@ -41,7 +41,7 @@ ALL = list(commands())
 
 
 def test_help_and_light_commands_load_nothing_heavy() -> None:
-    """All in one process: what one of them loads shows in the first that has it."""
+    """Run all in one process: a heavy package shows in the first command that loads it."""
     helps = [[*path, "--help"] for path, _ in ALL]
     words = [["--version"], *helps, ["recipes", "ls"], ["recipes", "validate", "quickstart"]]
     program = [sys.executable, "-c", SHOW, json.dumps(words)]

@@ -1,4 +1,4 @@
-"""Files that were made to do harm: each ends soon in a sentence, or its rows are read and counted; through ``s140``."""
+"""Malicious files: each quickly causes one error message, or its rows are read and counted; through ``s140``."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def rows_read(name: str, **settings: object) -> reading.Reading:
 
 
 def packed(*parts: bytes, count: int = 1) -> bytes:
-    """A gzip file of these parts, the last of them ``count`` times."""
+    """Return a gzip file of these parts, the last of them ``count`` times."""
     deflate = zlib.compressobj(9, zlib.DEFLATED, 31)
     content = [deflate.compress(part) for part in parts]
     content += [deflate.compress(parts[-1]) for _ in range(count - 1)]
@@ -228,7 +228,7 @@ JSON_LINES = [
 
 
 def test_lines_of_json_that_no_file_should_hold(prepare, tmp_path: Path) -> None:
-    """Each in a file of its own, and all of them in one."""
+    """Try each in a file of its own, and all of them in one file."""
     good = [json.dumps({"text": f"tweet {n}", "label": n % 2}) for n in range(120)]
     for line, reason in JSON_LINES:
         (tmp_path / "t.jsonl").write_text("\n".join([*good, line]), "utf-8")
@@ -261,7 +261,7 @@ def test_parquet_with_a_damaged_footer(prepare, tmp_path: Path) -> None:
 
 
 def test_an_index_past_the_dictionary(tmp_path: Path) -> None:
-    """Found by the fuzzer: Arrow hands such a column on, and only a value's place in it is wrong."""
+    """Try a column that the fuzzer found: Arrow accepts it, although an index in it is wrong."""
     pq.write_table(table(20, text=list("abcde") * 4), tmp_path / "t.parquet", compression="none")
     whole = (tmp_path / "t.parquet").read_bytes()
     text = pq.read_metadata(tmp_path / "t.parquet").row_group(0).column(0)

@@ -1,4 +1,4 @@
-"""Recipes that were made to do harm end soon in a sentence; through ``s140 recipes validate``."""
+"""Malicious recipes quickly cause one error message; through ``s140 recipes validate``."""
 
 from __future__ import annotations
 

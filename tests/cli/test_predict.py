@@ -335,7 +335,7 @@ def test_unreadable_text_is_an_error_of_its_row(classifier_folder: Path) -> None
 
 @pytest.mark.long
 def test_a_closed_reader_is_not_an_error(classifier_folder: Path, tmp_path: Path) -> None:
-    """``s140 predict --input a.txt | head -1``, with far more output than a pipe holds, prints no traceback."""
+    """Print no traceback for ``s140 predict --input a.txt | head -1`` with far more output than a pipe holds."""
     reader, writer = os.pipe()
     holds = fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ) if sys.platform == "linux" else 65_536
     (tmp_path / "a.txt").write_text("hello\n" * (4 * holds // len("negative\t0.9999\thello\n")))

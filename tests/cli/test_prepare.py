@@ -1,4 +1,4 @@
-"""``s140 prepare``: what it says, and every bad input through the real command line."""
+"""``s140 prepare``: its output, and every bad input through the real command line."""
 
 from __future__ import annotations
 

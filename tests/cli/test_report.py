@@ -21,7 +21,7 @@ pytest_plugins = ("model_fixtures", "report_fixtures")
 
 @pytest.fixture
 def copy(scored_run: RunDir, tmp_path: Path) -> RunDir:
-    """A run to be changed."""
+    """Return a run that may be changed."""
     return RunDir(shutil.copytree(scored_run.path, tmp_path / "copy"))
 
 

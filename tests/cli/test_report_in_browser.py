@@ -22,7 +22,7 @@ pytest_plugins = ("model_fixtures", "report_fixtures", "browser_fixtures")
 
 @pytest.fixture(scope="module")
 def page(scored_run: RunDir, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page, tweets that mean harm and weights of words included."""
+    """Return the page with malicious tweets and weights of words."""
     file = tmp_path_factory.mktemp("page") / "a report.html"
     arguments = ["report", str(scored_run.path), "--output", str(file)]
     result = CliRunner().invoke(main, arguments, catch_exceptions=False)
@@ -63,7 +63,7 @@ def test_opens_without_console_messages_and_without_requests(browser: Browser, p
 
 
 class Counting(BaseHTTPRequestHandler):
-    """A server that counts its requests."""
+    """Return a server that counts its requests."""
 
     requests = 0
 
@@ -77,7 +77,7 @@ class Counting(BaseHTTPRequestHandler):
 
 
 def test_policy_blocks_requests_and_other_scripts(browser: Browser, page: Path, tmp_path: Path) -> None:
-    """The same page without its policy does get out."""
+    """Show that the same page without its policy does send requests."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Counting)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}/pixel.png"

@@ -50,7 +50,7 @@ TAKES_ROOT = {"no HOME", "no folder for the cache", "HOME read-only", "all read-
 
 @pytest.fixture
 def prepared(tmp_path_factory: pytest.TempPathFactory, smallest_words: list[str], tunable: Path) -> Path:
-    """A cache that holds the tweets of :func:`smallest_run`; not to be changed."""
+    """Return a cache with the tweets of :func:`smallest_run`; not to be changed."""
 
     def prepare(folder: Path) -> None:
         words = verbs(folder, smallest_words, tunable)["prepare"][:-2]
@@ -62,7 +62,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, smallest_words: list[str]
 
 @pytest.fixture
 def faults_under(tmp_path: Path, smallest_run: Path, smallest_words: list[str], tunable: Path, prepared: Path):
-    """Return what goes wrong with some verbs under a condition."""
+    """Return what goes wrong with some commands under a condition."""
 
     def run_verbs(condition: str, names: list[str]) -> dict[str, list[str]]:
         if condition in TAKES_ROOT and not surroundings.can_mount():
@@ -152,7 +152,7 @@ def test_little_memory_from_the_start(megabytes: int, smallest_run: Path) -> Non
 
 
 def test_streams_that_were_closed_are_no_files(tmp_path: Path) -> None:
-    """A file would get the number of a closed stream, and hold what is printed there."""
+    """Open the null device instead: a file would get the number of a closed stream, and receive its output."""
     program = (
         "import os, sys\n"
         "from sentiment140_bert.cli.surroundings import open_missing_streams\n"

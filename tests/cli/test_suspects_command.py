@@ -104,7 +104,7 @@ def test_training_without_them_leaves_out_what_is_listed(smallest_run: Path, s14
 
 @pytest.fixture(scope="module")
 def undisturbed(smallest_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The answer of ``--by model``, the list's content, and what was said."""
+    """Return the result of ``--by model``, the content of the list, and the messages."""
     home = tmp_path_factory.mktemp("undisturbed")
     copy = shutil.copytree(smallest_run, home / "copy")
     arguments = ["suspects", str(copy), "--output", str(home / "s.csv"), "--by", "model", "--folds", "3", "--json"]
@@ -129,7 +129,7 @@ def test_the_runs_own_recipe_is_trained_once_a_fold(undisturbed: dict[str, Any])
 
 
 def test_a_kill_and_a_stop_lose_no_fold(copy: Path, undisturbed: dict[str, Any], s140, tmp_path: Path) -> None:
-    """Killed between the first two trainings, stopped within the second one, and then left alone."""
+    """Kill it between the first two trainings, stop it within the second one, and then let it finish."""
     arguments = ("suspects", copy, "--output", "s.csv", "--by", "model", "--folds", 3)
     killed = Command(*arguments, cwd=tmp_path, pause_at="suspects: training 2 of 3")
     signalled(killed, signal.SIGKILL)
@@ -158,7 +158,7 @@ def test_a_kill_and_a_stop_lose_no_fold(copy: Path, undisturbed: dict[str, Any],
 
 @pytest.mark.long
 def test_a_damaged_fold_and_other_folds_are_trained_again(copy: Path, undisturbed: dict[str, Any], s140) -> None:
-    """A damaged fold is named; the folds of another seed are different ones."""
+    """Name a damaged fold; the folds of another seed are different ones."""
     arguments = ("suspects", copy, "--output", "s.csv", "--by", "model", "--folds", 3)
     shutil.copytree(undisturbed["folds_at"], RunDir(copy).suspects / undisturbed["folds_at"].name)
     (folds,) = RunDir(copy).suspects.iterdir()

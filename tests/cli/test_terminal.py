@@ -1,4 +1,4 @@
-"""Nothing that data, files or people name commands the terminal: it is seen instead."""
+"""No name or text from data, files or people controls the terminal: control characters become visible."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_labels_and_columns_in_sentences(s140, cache: Path) -> None:
 
 
 def test_log_lines(s140, caplog: pytest.LogCaptureFixture) -> None:
-    """Those of libraries, too: huggingface_hub logs a header of the Hub's answer."""
+    """Check those of libraries, too: huggingface_hub logs a header of the Hub's answer."""
     s140("recipes", "ls")  # which looks after them
     logging.getLogger("huggingface_hub.utils").warning("as %s", "\x1b[31mred")
     assert caplog.messages == ["as \\x1b[31mred"]

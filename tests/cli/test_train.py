@@ -20,13 +20,13 @@ pytest_plugins = "model_fixtures"
 
 @pytest.fixture(scope="module")
 def words(smallest_words: list[str]) -> list[str]:
-    """The flags of a training of two epochs, of a BERT so small that it is trained at once."""
+    """Return the flags of a training of two epochs, of a BERT so small that it trains at once."""
     return flags(model_name_or_path=smallest_words[smallest_words.index("--model-name-or-path") + 1])
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, words: list[str]) -> Path:
-    """A finished run; not to be changed."""
+    """Return a finished run; not to be changed."""
     folder = tmp_path_factory.mktemp("two_epochs") / "run"
     train(folder, words)
     return folder

@@ -1,4 +1,4 @@
-"""A full disk ends with a sentence, and leaves what was whole before."""
+"""A full disk causes one error message, and keeps what was complete before."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MIB = 2**20
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Callable[[float], Path]]:
-    """Mounts a file system of so many MiB; only root can."""
+    """Return a function that mounts a file system of this many MiB; only root can."""
     mounted = []
 
     def mount(size: float) -> Path:

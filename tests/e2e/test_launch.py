@@ -34,7 +34,7 @@ STEPS = {"num_train_epochs": 2, "learning_rate": 1e-3, "seed": 3}
 
 @pytest.fixture(scope="module")
 def model(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Without dropout: each process draws its own."""
+    """Switch dropout off, since each process draws its own."""
     folder = shutil.copytree(encoder, tmp_path_factory.mktemp("launched") / "model")
     config = json.loads((folder / "config.json").read_text())
     dropouts = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -44,7 +44,7 @@ def model(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def alone(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One process, 32 tweets at once."""
+    """Train in one process, 32 tweets at once."""
     words = flags(model_name_or_path=model, **STEPS)
     return make_once(tmp_path_factory, "one_process", lambda folder: train(folder, words))
 
@@ -86,7 +86,7 @@ def check_two_processes(run: Path, alone: Path, stdout: str, stderr: str) -> Non
 
 @pytest.fixture
 def halves(model: Path, tmp_path: Path) -> list[object]:
-    """The flags of each of two processes, which share the 32 tweets of a step."""
+    """Return the flags of each of two processes, which share the 32 tweets of a step."""
     return ["--output-dir", tmp_path / "run", *flags(model_name_or_path=model, per_device_train_batch_size=16, **STEPS)]
 
 
@@ -96,7 +96,7 @@ def test_two_processes_give_the_loss_of_one_at_the_same_global_batch(halves, alo
 
 
 def test_two_processes_are_stopped_and_resumed_as_one(halves, alone: Path, tmp_path: Path) -> None:
-    """In the middle of the second epoch; the second process waits for the first one in its next step."""
+    """Stop them in the second epoch; the second process waits for the first one in its next step."""
     ranks = start_ranks("train", *halves, pause_at="step 8/")
     ranks[0].wait_until_paused()
     for rank in ranks:
@@ -138,7 +138,7 @@ def test_each_launcher_starts_two_processes(launcher: str, halves, alone: Path, 
 
 @pytest.mark.long
 def test_a_launched_run_is_stopped_and_resumed_as_one(halves, alone: Path, tmp_path: Path) -> None:
-    """torchrun passes the signal on."""
+    """Stop torchrun, which passes the signal on."""
     with launch("torchrun", *halves, pause_at="step 8/") as command:
         command.wait_until_paused()
         command.terminate()

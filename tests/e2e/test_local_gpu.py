@@ -43,7 +43,7 @@ def test_without_a_gpu_it_says_what_to_do_and_installs_nothing(tmp_path: Path, d
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """The scripts alone, with a setup that installs nothing and an `s140` and `nvidia-smi` that say what they hear."""
+    """Copy the scripts, with a setup that installs nothing, and an `s140` and `nvidia-smi` that log their calls."""
     home = tmp_path / "clone"
     (home / "bin").mkdir(parents=True)
     shutil.copytree(ROOT / "scripts", home / "scripts")
