@@ -96,7 +96,7 @@ class Call:
             return answer if isinstance(answer, Reply) else Reply(answer)
 
     def find(self, write: bool = False) -> Repo:
-        """The repository of the path. One that the account may not see looks as if it did not exist."""
+        """Return the repository of the path. One that the account may not see looks missing."""
         owner = self.parts["repo"].split("/")[0]
         repo, account = self.hub.repos.get((self.parts.get("kind", "model"), self.parts["repo"])), self.account
         visible = repo and not (repo.private and not (account and owner in (account.name, *account.orgs)))
@@ -110,7 +110,7 @@ class Call:
         return repo
 
     def contributable(self) -> Repo:
-        """The repository, for those who may write to it, or who propose: ``create_pr``, or their own pull request."""
+        """Return the repository for those who may write to it or propose: ``create_pr``, or their own pull request."""
         repo = self.find()
         own = any(
             discussion["author"]["name"] == self.author
@@ -121,7 +121,7 @@ class Call:
         return repo if proposes else self.find(write=True)
 
     def named(self) -> tuple[str, str]:
-        """Kind and id of the repository that the body names, and that the account may create or delete."""
+        """Return kind and id of the repository that the body names, and that the account may create or delete."""
         body = self.json
         kind, owner = body.get("type") or "model", body.get("organization") or self.author
         if not self.account:
@@ -250,7 +250,7 @@ class Call:
         return {"transfer": "basic", "objects": objects}
 
     def lfs_upload(self) -> Any:
-        """Asks for no account, like the signed addresses that the Hub gives out."""
+        """Accept an upload without an account, like the Hub's signed addresses."""
         oid, size = hashlib.sha256(self.body).hexdigest(), len(self.body)
         if [oid, str(size)] != [self.parts["oid"], *self.query["size"]]:
             raise Refusal(400, "The content has not the sha256 and size that were announced")
@@ -286,7 +286,7 @@ class Call:
         return answer | {"commitOid": oid, "commitUrl": f"{self.hub.url}{repo.page}/commit/{oid}", "success": True}
 
     def super_squash(self) -> Any:
-        """The branch's files in a single commit without parent; earlier ones are gone, their large files are not."""
+        """Squash the branch into one commit without parent; earlier commits disappear, their large files stay."""
         repo, ref = self.find(write=True), self.find().ref(self.revision)
         if not ref.startswith("refs/heads/"):
             raise Refusal(400, f"Invalid reference for a branch: {self.revision}", "BadRequest")
@@ -363,7 +363,7 @@ class Call:
         return entry
 
     def resolve_get(self) -> Reply:
-        """A file, or the one range of it that is asked for. LFS files come from here too, unless ``storage`` is set."""
+        """Return a file or the requested range of it. LFS files come from here too, unless ``storage`` is set."""
         commit = self.find().at(self.revision)
         headers = {"X-Repo-Commit": commit.oid, "Accept-Ranges": "bytes"}
         if self.file not in commit.files:

@@ -29,7 +29,7 @@ def score(value: float, by: float = 0.05) -> dict[str, float]:
 
 
 def full_split(split: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """A split with invented scores, such that each shows on the page as what it is."""
+    """Return a split with invented scores that are easy to recognize on the page."""
     accuracy, n = split["accuracy"]["value"], split["n"]
     sure = sorted((abs(row["positive"] - 0.5) + 0.5 for row in rows if row["label"] != 2), reverse=True)
     wrong = split["false_positive"]["value"] + split["false_negative"]["value"]
@@ -108,7 +108,7 @@ def full_split(split: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, A
 
 
 def full_metrics(metrics: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """``metrics.json`` with them."""
+    """Return ``metrics.json`` with them."""
     splits = {
         name: full_split(split, [row for row in rows if row["split"] == name])
         for name, split in metrics["splits"].items()
@@ -140,7 +140,7 @@ def write_predictions(run: RunDir, rows: list[dict[str, Any]]) -> None:
 
 
 def wrong_rows(rows: list[dict[str, Any]], split: str) -> list[dict[str, Any]]:
-    """Rows of a split that were answered wrong, the surest first."""
+    """Return the wrong predictions of a split, the most confident first."""
     own_rows = [row for row in rows if row["split"] == split and row["label"] != 2]
     wrong = [row for row in own_rows if (row["positive"] >= 0.5) != (row["label"] == 1)]
     return sorted(wrong, key=lambda row: -abs(row["positive"] - 0.5))
@@ -148,7 +148,7 @@ def wrong_rows(rows: list[dict[str, Any]], split: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def scored_run(smallest_run: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    """The run with all that scoring writes; some of the tweets that it gets wrong mean harm. Not to be changed."""
+    """Return the run with all files of scoring and some malicious tweets among its mistakes; not to be changed."""
     folder = tmp_path_factory.mktemp("scored") / "scored"
     run = RunDir(shutil.copytree(smallest_run, folder, ignore=shutil.ignore_patterns("checkpoints")))
     rows = pq.read_table(run.predictions).to_pylist()

@@ -17,7 +17,7 @@ SCHEMA = "target string, id string, date string, flag string, user string, text 
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The active session, as there is one in every notebook and job of Databricks."""
+    """Return the active session, as there is one in every notebook and job of Databricks."""
     from pyspark.sql import SparkSession
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
@@ -40,7 +40,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture
 def table(spark: Any) -> Iterator[Callable[..., str]]:
-    """Writes rows (or a count of made-up tweets) as a table, and drops it afterwards.
+    """Return a function that writes rows (or a count of made-up tweets) as a table, and drop it afterwards.
 
     Each part is read by a Python process of its own, which must import torch where the rows are labelled.
     """
@@ -60,7 +60,7 @@ def table(spark: Any) -> Iterator[Callable[..., str]]:
 
 @pytest.fixture
 def shared(tmp_path: Path) -> Path:
-    """A folder that all machines see, as /Volumes is one."""
+    """Return a folder that all machines see, such as /Volumes."""
     folder = tmp_path / "Volumes" / "main" / "default" / "runs"
     folder.mkdir(parents=True)
     return folder

@@ -37,7 +37,7 @@ WRITTEN = ("run", "cache", "out", "tmp")  # folders of a place that a verb write
 
 
 class Place(NamedTuple):
-    """A folder of one command: ``run`` is a finished run, ``cache`` its prepared tweets, ``out`` is new files'."""
+    """The folder of one command: ``run`` is a finished run, ``cache`` its prepared tweets, ``out`` is for new files."""
 
     path: Path
 
@@ -59,7 +59,7 @@ def make_place(path: Path, run: Path, cache: Path) -> Place:
 
 
 def verbs(place: Path, train: list[str], tune: Path) -> dict[str, list[object]]:
-    """Return the arguments of every verb.
+    """Return the arguments of every command.
 
     Args:
         place: What :func:`make_place` made.
@@ -99,14 +99,14 @@ PREPARING = {f"--{name}" for name in ("model-name-or-path", "dataset", "max-samp
 
 
 def without_home() -> None:
-    """The machine does not know the user, as in a container that was started with a user's number."""
+    """Run as a user whom the machine does not know, as in a container started with a user's number."""
     os.environ.pop("HOME", None)
     _private_mounts()
     _mount("/dev/null", Path("/etc/passwd"), "", MS_BIND)
 
 
 def without_cache() -> None:
-    """Nothing says where prepared tweets are kept."""
+    """Unset every variable that names the cache."""
     without_home()
     del os.environ["S140_CACHE"]
 
@@ -116,7 +116,7 @@ def home_at(name: str) -> None:
 
 
 def read_only(*folders: Path) -> None:
-    """Nothing can be written to some folders, by root neither."""
+    """Make some folders read-only, even for root."""
     _private_mounts()
     for folder in folders:
         _mount(str(folder), folder, "", MS_BIND)
@@ -124,7 +124,7 @@ def read_only(*folders: Path) -> None:
 
 
 def small_disk(folder: Path, size: int = MIB) -> None:
-    """A folder is a file system of its own with so many bytes left."""
+    """Mount a file system with this many free bytes on a folder."""
     _private_mounts()
     holds = tempfile.mkdtemp(dir=folder.parent)
     shutil.copytree(folder, holds, dirs_exist_ok=True)
@@ -135,7 +135,7 @@ def small_disk(folder: Path, size: int = MIB) -> None:
 
 
 def can_mount() -> bool:
-    """Return True if a process of ours may have file systems of its own."""
+    """Return True if our processes may mount file systems."""
     return subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode == 0
 
 
@@ -260,7 +260,7 @@ class Outcome(NamedTuple):
 
 
 def run_under(condition: str, place: Path, words: Sequence[object]) -> Outcome:
-    """Run a verb under a condition, in a folder that :func:`make_place` made."""
+    """Run a command under a condition, in a folder that :func:`make_place` made."""
     weights, before = hash_file(place / WEIGHTS), modes(place)
     prepare = CONDITIONS[condition](place)
     with Command(*words, env=Place(place).environment, cwd=place, prepare=prepare) as command:
@@ -285,7 +285,7 @@ def run_under(condition: str, place: Path, words: Sequence[object]) -> Outcome:
 
 
 def damage(place: Path) -> list[str]:
-    """Return what is half written: leftovers, and files that cannot be read."""
+    """Return half-written files: leftovers, and files that cannot be read."""
     faults = [str(path.relative_to(place)) for path in (place / "tmp").iterdir()]
     for path in (path for name in WRITTEN for path in sorted((place / name).rglob("*"))):
         try:
@@ -303,6 +303,6 @@ def damage(place: Path) -> list[str]:
 
 
 def modes(place: Path) -> dict[str, int]:
-    """Return the permissions of every file and folder that a verb may write."""
+    """Return the permissions of every file and folder that a command may write."""
     paths = [path for name in WRITTEN for path in (place / name).rglob("*")]
     return {str(path.relative_to(place)): stat.S_IMODE(path.stat().st_mode) for path in paths}

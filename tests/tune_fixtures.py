@@ -47,7 +47,7 @@ IDENTITY: dict[str, Any] = {
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    """The address of a store that is not there yet."""
+    """Return the address of a store that does not exist yet."""
     return f"sqlite:///{tmp_path}/study.db"
 
 
@@ -58,7 +58,7 @@ def open_study(url: str, *, seconds: float = SECONDS, **changes: Any) -> Study:
 
 @pytest.fixture(scope="session")
 def tunable(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """180 tweets to train on, 60 to validate, 60 to test; five settings to tune, one with a value out of its range."""
+    """Write a recipe: 180 training, 60 validation, 60 test tweets; five settings to tune, one out of its range."""
     return make_once(tmp_path_factory, "tunable", write_tunable) / "mine.yaml"
 
 
@@ -74,7 +74,7 @@ def write_tunable(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def tuned(tmp_path_factory: pytest.TempPathFactory, tunable: Path) -> Path:
-    """A finished tuning; not to be changed."""
+    """Return a finished study; not to be changed."""
 
     def tune(folder: Path) -> None:
         words = ["tune", str(folder / "mine"), "--recipe", str(tunable), "--trials", "6", "--final-seeds", "2"]

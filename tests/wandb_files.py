@@ -1,4 +1,4 @@
-"""Reads what wandb writes offline: LevelDB's log format around protobuf records."""
+"""Read what wandb writes offline: LevelDB's log format around protobuf records."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Kept(NamedTuple):
 
 
 def records(path: Path) -> Iterator[Any]:
-    """The records of a ``.wandb`` file."""
+    """Yield the records of a ``.wandb`` file."""
     from wandb.proto import wandb_internal_pb2
 
     content, at, parts = path.read_bytes(), FILE_HEADER, b""

@@ -119,7 +119,7 @@ def classifier(request: pytest.FixtureRequest, small_bert: Callable[..., Path]) 
 
 
 def test_the_weights_add_up(classifier: TorchClassifier) -> None:
-    """Completeness, to 2% of the distance or 0.02 logits. These weights are random and wild, so it takes many steps."""
+    """Check completeness to 2% of the distance or 0.02 logits. These weights are random, so it takes many steps."""
     expected = [measure_distance(classifier, text) for text in TWEETS]
     assert max(map(abs, expected)) > 0.3
     assert np.allclose(add_up(explain(classifier, TWEETS, steps=400)), expected, rtol=0.02, atol=0.02)
@@ -127,7 +127,7 @@ def test_the_weights_add_up(classifier: TorchClassifier) -> None:
 
 @pytest.mark.long
 def test_weights_of_the_bundled_encoder_add_up_and_follow_the_words(run: Path) -> None:
-    """To 5% of the distance, or of the largest distance if one is small, with the default steps."""
+    """Check it to 5% of the distance, or of the largest distance if one is small, with the default steps."""
     classifier = TorchClassifier(*models.load_model_and_tokenizer(str(run)))
     expected = [measure_distance(classifier, text) for text in TWEETS[:4]]
     largest = max(map(abs, expected))
@@ -139,7 +139,7 @@ def test_weights_of_the_bundled_encoder_add_up_and_follow_the_words(run: Path) -
 
 
 def test_a_tweet_has_the_same_weights_alone_and_in_a_batch(classifier: TorchClassifier) -> None:
-    """Padding has no weight and changes none, but for the rounding of sums in another order."""
+    """Give padding no weight; it changes others only by rounding."""
     together = explain(classifier, [*TWEETS, "long " * 60])
     assert explain(classifier, [*TWEETS, "long " * 60]) == together
     for text, pieces in zip(TWEETS, together, strict=False):

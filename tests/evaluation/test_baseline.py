@@ -80,7 +80,7 @@ def test_its_accuracy_on_real_tweets(real_data: Path) -> None:
 
 
 def test_any_number_of_cores_gives_the_same_file(tmp_path: Path) -> None:
-    """In a new process: the libraries read the number of their threads while they are imported."""
+    """Start new processes: the libraries read the number of their threads while they are imported."""
     tweets = str(files("sentiment140_bert.data") / "sample" / "tweets.csv")
     cores = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "4")
     fit_and_save(tweets, tmp_path / "here")

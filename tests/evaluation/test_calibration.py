@@ -45,7 +45,7 @@ UNSURE = [(share, int(at < 10 * share)) for share in (0.2, 0.5, 0.8) for at in r
     ],
 )
 def test_by_hand(rows: list[tuple[float, int]], error: float, brier_score: float) -> None:
-    """Twenty tweets make ten bins of two, each 0.025 more off than the one before it, or after it."""
+    """Make ten bins of two from twenty tweets, each 0.025 further off than the one before or after it."""
     scores = measure(rows)
     assert scores["expected_calibration_error"]["value"] == pytest.approx(error, abs=1e-9)
     assert scores["brier_score"]["value"] == pytest.approx(brier_score)
@@ -125,7 +125,7 @@ def test_no_other_temperature_has_less_log_loss(rows: list[tuple[float, int]]) -
 
 @given(st.lists(st.floats(0.001, 0.999), min_size=1, max_size=60, unique=True), st.randoms(use_true_random=False))
 def test_the_threshold_leaves_a_fifth_unanswered_and_answers_its_equals(positive: list[float], random) -> None:
-    """The threshold is the confidence of a tweet, and equally sure tweets are answered."""
+    """Use the confidence of a tweet as threshold, and answer equally confident tweets."""
     shares = np.array(positive)
     fitted = fit_calibration(shares, np.array([random.randint(0, 1) for _ in positive]))
     sure = compute_confidence(apply_temperature(shares, fitted.temperature))
@@ -148,7 +148,7 @@ def test_extremes_have_a_temperature(truth: list[int]) -> None:
 
 
 def test_risk_and_coverage_by_hand() -> None:
-    """Confidences 0.9, 0.8, 0.7, 0.6; wrong on the second and the last."""
+    """Use confidences 0.9, 0.8, 0.7, 0.6, of which the second and the last are wrong."""
     points = trace_risk_coverage(np.array([0.9, 0.2, 0.7, 0.4]), np.array([1, 1, 1, 1]))
     assert [point["coverage"] for point in points] == [0.25, 0.5, 0.75, 1.0]
     assert [point["risk"] for point in points] == [0.0, 0.5, pytest.approx(1 / 3), 0.5]
@@ -157,7 +157,7 @@ def test_risk_and_coverage_by_hand() -> None:
 
 @given(ANY | TIED | st.lists(st.tuples(st.floats(0, 1), st.integers(0, 1)), min_size=60, max_size=90))
 def test_every_point_counts_predictions_of_at_least_its_confidence(rows: list[tuple[float, int]]) -> None:
-    """A point for every twentieth of the tweets; tweets as sure as the last one count, too."""
+    """Draw a point for every twentieth of the tweets; tweets as confident as the last one count, too."""
     positive, truth = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
     sure = np.maximum(positive, 1 - positive)
     expected: list[dict[str, float]] = []

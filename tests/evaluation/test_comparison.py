@@ -55,7 +55,7 @@ def test_a_model_and_itself() -> None:
 
 
 def test_classes_are_drawn_apart() -> None:
-    """Models that differ on one class, and on all of it, differ by the same in every resample."""
+    """Compare models that differ on one whole class: they differ by the same in every resample."""
     for label, positives in itertools.product((0, 1), (1, 10, 39)):
         truth = np.array([0] * (40 - positives) + [1] * positives)
         first, second = truth == label, np.zeros(40, dtype=bool)
@@ -65,7 +65,7 @@ def test_classes_are_drawn_apart() -> None:
 
 
 def test_the_interval_has_the_width_of_the_normal_approximation() -> None:
-    """The classes differ as much as they can, so that drawing them together would be half as wide again."""
+    """Let the classes differ as much as they can: drawing them together would be half as wide again."""
     random = np.random.default_rng(7)
     truth = np.array([0] * 1500 + [1] * 500)
     first = random.random(2000) < np.where(truth == 1, 0.95, 0.15)
@@ -83,7 +83,7 @@ def test_the_interval_has_the_width_of_the_normal_approximation() -> None:
 
 @pytest.mark.parametrize("p", [0.0001, 0.0499, 0.0501, 0.7])
 def test_words_follow_the_test_not_the_interval(p: float) -> None:
-    """Whatever the interval holds, McNemar's p-value decides; only where the two disagree is that mentioned."""
+    """Decide by McNemar's p-value, whatever the interval is; mention it only where the two disagree."""
     for value, low, high in ((0.02, 0.01, 0.03), (0.02, -0.01, 0.05), (-0.02, -0.03, -0.01), (0.02, 0.0, 0.04)):
         comparison = {
             **{"n": 1_234, "first": {"value": 0.8}, "second": {"value": 0.8 - value}, "p_value": p},
@@ -103,7 +103,7 @@ def test_words_follow_the_test_not_the_interval(p: float) -> None:
 
 
 def test_three_points_are_significant_on_many_tweets_only() -> None:
-    """85% and 82%, each right where the other is wrong now and then: the official test set is small."""
+    """Compare 85% and 82%, each sometimes right where the other is wrong: the official test set is small."""
     assert "not significant" in describe_comparison(compare_accuracy(*make_models(359, 30, 19, 275)), "A", "B")
     assert "A is better" in describe_comparison(compare_accuracy(*make_models(20_000, 1_500, 1_100, 15_500)), "A", "B")
     assert "B is better" in describe_comparison(compare_accuracy(*make_models(20_000, 1_100, 1_500, 15_500)), "A", "B")

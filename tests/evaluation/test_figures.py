@@ -34,7 +34,7 @@ def scored(truth: list[int], shares: list[float] | None = None) -> dict[str, Any
 
 
 def drawn(folder: Path, splits: dict[str, Any], history: list[dict[str, Any]] = HISTORY) -> dict[str, tuple[int, int]]:
-    """Size of each picture, all of which can be read."""
+    """Return the size of each picture, all of which can be read."""
     draw_figures(folder, splits, history)  # leaves nothing half written
     sizes = {}
     for file in sorted(folder.iterdir()):
@@ -134,7 +134,7 @@ def test_no_legend_hides_a_point(figures: dict[str, Figure], tmp_path: Path) -> 
 
 
 def test_the_picture_of_slices(figures: dict[str, Figure], tmp_path: Path) -> None:
-    """From above in order, each with its interval; those that are worse are filled and orange."""
+    """Draw them from the top in order, each with its interval; worse ones are filled and orange."""
     parts = [("why $5", 0.6, False), ("topic: a name of more than 28 letters", 0.2, True)]
     slices = [
         {
@@ -162,7 +162,7 @@ def test_the_picture_of_slices(figures: dict[str, Figure], tmp_path: Path) -> No
 
 @pytest.mark.filterwarnings("error")
 def test_figures_of_any_scores(tmp_path: Path) -> None:
-    """Also one class or one tweet alone; two splits are drawn at the same time."""
+    """Draw even one class or one tweet alone, and two splits at the same time."""
     cases: list[dict[str, Any]] = [
         {"validation": scored(MIXED)},
         {"test": scored([1, 1, 1]), "manual": scored([0, 0, 0])},

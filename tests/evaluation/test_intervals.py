@@ -60,7 +60,7 @@ def test_wilson_is_its_formula(counts: tuple[int, int]) -> None:
 
 @given(st.tuples(*[st.integers(0, 60)] * 4).filter(any))
 def test_shares_of_a_confusion_matrix(cells: tuple[int, ...]) -> None:
-    """A share of nothing has no limits."""
+    """Give no limits to a share of nothing."""
     tn, fp, fn, tp = cells
     shares = {"accuracy": (tp + tn, sum(cells)), "precision": (tp, tp + fp), "recall": (tp, tp + fn)}
     limits = bound_shares(dict(zip(CELLS, cells, strict=True)) | {"log_loss": 0.3})
@@ -70,7 +70,7 @@ def test_shares_of_a_confusion_matrix(cells: tuple[int, ...]) -> None:
 
 
 def test_the_level() -> None:
-    """The level is stated in ``metrics.json``, and resampled limits are the 25th and the 975th of 999."""
+    """State the level in ``metrics.json``; resampled limits are the 25th and the 975th of 999."""
     assert CONFIDENCE_LEVEL == intervals.METHOD["level"] == 0.95
     assert RESAMPLES == intervals.METHOD["resamples"] == 999
     assert math.isclose(intervals.SIGNIFICANT, 0.05)
@@ -84,7 +84,7 @@ def test_the_level() -> None:
 @settings(max_examples=30)
 @given(st.lists(st.integers(0, 1), min_size=1, max_size=40), st.sampled_from([1, 90, 10_000, 4_000_000]))
 def test_means_are_drawn_class_by_class(labels: list[int], at_once: int) -> None:
-    """Every resample holds as many tweets of each class as there are, however many are drawn at a time."""
+    """Draw as many tweets of each class as there are, however many are drawn at a time."""
     truth = np.array(labels)
     columns = np.column_stack([truth == 0, truth == 1, np.arange(len(truth))]).astype(float)
     drawn = []
@@ -168,7 +168,7 @@ CLASSES = st.lists(
 @settings(max_examples=15)
 @given(CLASSES)
 def test_the_area_under_the_curve_is_scikit_learn_s_of_each_resample(rows: list[tuple[float, int]]) -> None:
-    """Ties included; and the classes are drawn as :func:`draw_weights` does it."""
+    """Include ties, and draw the classes as :func:`draw_weights` does."""
     from sklearn.metrics import roc_auc_score
 
     positive, truth = np.array([share for share, _ in rows]), np.array([label for _, label in rows])
@@ -182,7 +182,7 @@ def test_the_area_under_the_curve_is_scikit_learn_s_of_each_resample(rows: list[
 @settings(max_examples=15)
 @given(CLASSES)
 def test_the_calibration_error_has_the_basic_bootstrap(rows: list[tuple[float, int]]) -> None:
-    """The resampled errors, each from the bins of the sample, reflected at the measured one."""
+    """Reflect the resampled errors, each from the bins of the sample, at the measured one."""
     positive, truth = np.array([share for share, _ in rows]), np.array([label for _, label in rows])
     scores = measure_reliability(positive, truth)
     ends = np.cumsum([part["n"] for part in scores["bins"]])

@@ -25,7 +25,7 @@ def priorities(texts: list[str], seed: int) -> np.ndarray:
 
 @given(st.lists(st.tuples(st.integers(0, 25), st.integers(0, 1)), max_size=60), st.integers(2, 5))
 def test_texts_are_dealt_out_by_priority_within_their_stratum(rows: list[tuple[int, int]], count: int) -> None:
-    """The strata are the texts of one label, of the other, and of both; equal texts stay together."""
+    """Stratify by texts of one label, of the other, and of both; keep equal texts together."""
     labels_of: dict[int, set[int]] = {}
     for priority, label in rows:
         labels_of.setdefault(priority, set()).add(label)

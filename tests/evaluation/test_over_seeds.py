@@ -89,7 +89,7 @@ def test_the_interval_is_that_of_the_analysis_of_variance() -> None:
 
 
 def test_a_difference_of_the_classes_alone_is_certain() -> None:
-    """Tweets vary within their class: recipes that differ on one class, and on all of it, differ by no chance."""
+    """Vary tweets within their class only: recipes that differ on one whole class differ by no chance."""
     truth = np.array([0] * 30 + [1] * 10)
     first, second = np.array([truth == 1] * 3), np.zeros((3, 40), dtype=bool)
     result = series.compare_over_seeds(first, second, truth)

@@ -33,14 +33,14 @@ FAILURES = (
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retry at once, however long answers take."""
+    """Retry at once, whatever the answers take."""
     monkeypatch.setattr(sync, "PAUSES", (0.0,) * 4)
     monkeypatch.setattr(sync, "ENDING", 900.0)
 
 
 @pytest.fixture
 def proxy(mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowProxy]:
-    """Between this process and the server."""
+    """Put a proxy between this process and the server."""
     import mlflow
 
     mlflow.set_tracking_uri(None)
@@ -70,7 +70,7 @@ def is_whole(server: MlflowServer, experiment: str) -> bool:
 def test_failed_requests_are_repeated_once(
     run_copy: Path, proxy: MlflowProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: Sequence[Any]
 ) -> None:
-    """A lost answer to the making of a run makes no second one."""
+    """Create no second run after a lost answer to the first creation."""
     wrong = []
     for number, (ending, end, times) in enumerate(failures):
         experiment = f"{tmp_path.name}-{number}"

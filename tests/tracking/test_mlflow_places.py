@@ -35,7 +35,7 @@ def own_address(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store in a file, which MLflow takes seconds to make."""
+    """Return a store in a file, which MLflow takes seconds to create."""
     from mlflow import MlflowClient
 
     folder = tmp_path_factory.mktemp("store")
@@ -132,7 +132,7 @@ def test_a_relative_store_is_found_from_another_folder(
 
 @pytest.mark.long
 def test_a_store_whose_creation_was_cut_off_is_named(run_copy: Path, tmp_path: Path, monkeypatch, caplog) -> None:
-    """A kill in MLflow's first second leaves tables that it makes once more, and does not get over."""
+    """Imitate a kill in MLflow's first second, which leaves tables that it tries to create again, and fails."""
     file = tmp_path / "cut_off.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}")
     with sqlite3.connect(file) as store:

@@ -1,4 +1,4 @@
-"""Trackers whose server answers what makes no sense: a warning, and neither a traceback nor another end."""
+"""Trackers whose server gives invalid answers: a warning, no traceback, and the same result."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ KEY = "b" * 39 + "7"
 
 
 class Odd:
-    """A server that gives one answer to everything."""
+    """A server that gives the same answer to every request."""
 
     def __init__(self) -> None:
         self.body, self.headers, self.status = b"", {}, 200
@@ -52,14 +52,14 @@ class Odd:
             do_POST = do_PUT = do_PATCH = do_HEAD = do_GET  # noqa: N815
 
             def log_message(self, *_: object) -> None:
-                """Quiet."""
+                """Log nothing."""
 
         return Handler
 
 
 @pytest.fixture
 def odd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Odd]:
-    """W&B and MLflow, both of them odd; what failed is tried again at once."""
+    """Start W&B and MLflow servers with odd answers; retry failures at once."""
     import mlflow
 
     server = Odd()
@@ -102,7 +102,7 @@ def test_an_odd_mlflow_is_reported(run_copy: Path, odd: Odd, tmp_path: Path, cap
 
 
 def test_an_odd_wandb_leaves_the_run_here(run_copy: Path, odd: Odd, monkeypatch, tmp_path: Path) -> None:
-    """wandb itself waits for an answer of the right shape as long as it is let."""
+    """Limit wandb itself, which waits for an answer of the right shape as long as allowed."""
     monkeypatch.setattr(wandb, "TO_BEGIN", 2)
     odd.body = ANSWERS["of another shape"]
     assert tell(run_copy, "wandb") in (True, False)

@@ -1,4 +1,4 @@
-"""Models of MLflow's registry that mean harm."""
+"""Malicious models in MLflow's registry."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Register = Callable[[str], str]
 
 @pytest.fixture
 def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Register:
-    """Registers a folder with this MLmodel; its name."""
+    """Register a folder with this MLmodel, and return its name."""
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")

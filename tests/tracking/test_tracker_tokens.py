@@ -25,7 +25,7 @@ PASSWORD = "a-password-in-an-address"
 
 @pytest.fixture(scope="module")
 def everything(encoder: Path, one_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A home in which a run was tracked by all of them, then by one whose server had gone; and all that was printed."""
+    """Return a home in which all of them tracked a run, then one whose server was gone; and everything printed."""
     if one_server.process is None:
         one_server.start()
     home = tmp_path_factory.mktemp("secrets")

@@ -1,4 +1,4 @@
-"""A long training: what telling costs does not grow with what was told already."""
+"""A long training: the cost of a sync does not grow with what was already sent."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def recipe_of(encoder: Path, **changes) -> Recipe:
 
 
 def command_in(text: str) -> list[Path]:
-    """The folders of the command that sends what was kept."""
+    """Return the folders in the command that sends offline runs."""
     program, verb, *folders = shlex.split(text.rpartition("To send it: ")[2].splitlines()[0])
     assert (program, verb) == ("wandb", "sync")
     return [Path(folder) for folder in folders]
@@ -45,7 +45,7 @@ def command_in(text: str) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def trained(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A run tracked offline, trained in a process of its own: its folder and what it printed."""
+    """Return the folder and the output of a run tracked offline, trained in a process of its own."""
     home = tmp_path_factory.mktemp("tracked")
     extra = ["--tags", "tweets,first try", "--group", "trials"]
     words = ["train", "--output-dir", home / "a run", *small(encoder), *extra]
@@ -134,7 +134,7 @@ def test_a_synced_run_opens_no_tracker(trained, tmp_path: Path, s140) -> None:
 
 
 def test_after_a_kill_nothing_is_missing(encoder: Path, tmp_path: Path, s140) -> None:
-    """wandb writes from a process of its own, and late: what it was told shortly before a kill it may not have kept."""
+    """Resend the last values: wandb writes late from a process of its own, and may lose them in a kill."""
     folder = tmp_path / "killed"
     words = ["train", "--output-dir", folder, *small(encoder, num_train_epochs=3)]
     with Command(*words, pause_at="step 9/") as started:

@@ -1,4 +1,4 @@
-"""Credentials are there, and W&B is not: the run is kept offline, as one run, and nothing is asked."""
+"""Credentials without a reachable W&B: the run is kept offline, as one run, without any prompt."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Refuses(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_POST  # noqa: N815 - http.server's names
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """A W&B that knows no key."""
+    """Start a W&B that accepts no key."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     server = ThreadingHTTPServer(("127.0.0.1", 0), Refuses)
     server.daemon_threads = True

@@ -41,7 +41,7 @@ CHOICES = [
 
 
 def test_precision_on_every_kind_of_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
-    """torch's answers about the hardware are replaced: no machine has all kinds."""
+    """Replace torch's answers about the hardware: no machine has all kinds."""
     for requested, gpu, bf16, name in CHOICES:
         monkeypatch.setattr(torch.cuda, "is_available", lambda gpu=gpu: gpu)
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")

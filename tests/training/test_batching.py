@@ -31,7 +31,7 @@ def test_every_row_comes_once_in_batches_of_the_size(lengths: list[int], size: i
 
 
 def reference(lengths: list[int], size: int, seed: int, number: int) -> list[list[int]]:
-    """The steps of an epoch, written down once more without arrays."""
+    """Return the steps of an epoch, computed without arrays."""
     random = np.random.default_rng([seed, number])
     order = [int(row) for row in random.permutation(len(lengths))]
     steps: list[list[int]] = []
@@ -105,7 +105,7 @@ def test_halving_ends_at_single_tweets() -> None:
 def test_the_widest_part_holds_the_longest_tweets(
     lengths: list[int], size: int, processes: int, accumulated: int
 ) -> None:
-    """It is as large as the largest part of any step, and no part has more tokens."""
+    """Make it as large as the largest part of any step; no part has more tokens."""
     batches = LengthGroupedBatches(lengths, Share(size, processes, accumulated), 0)
     widest = batches.widest()
     assert len(set(widest)) == len(widest)

@@ -44,7 +44,7 @@ def read(history: Path) -> list[dict[str, Any]]:
 
 
 class Clock:
-    """Seconds that pass only where a test lets them."""
+    """A clock that moves only when a test moves it."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -92,7 +92,7 @@ def test_a_log_entry_is_a_line_of_numbers_with_its_step_and_time(tmp_path: Path,
 def test_steps_that_are_done_again_are_forgotten(
     tmp_path_factory: pytest.TempPathFactory, steps: list[int], resumed: int, cut: bool
 ) -> None:
-    """Up to the step that is resumed from all entries stay as they are, in their order."""
+    """Keep all entries up to the resumed step, in their order."""
     history = tmp_path_factory.mktemp("history") / "history.jsonl"
     lines = [json.dumps({"step": step, "loss": at / 2}) + "\n" for at, step in enumerate(steps)]
     history.write_text("".join(lines) + ('{"step": 0, "lo' if cut else ""))
@@ -166,7 +166,7 @@ def test_a_signal_during_the_last_evaluation_counts_too() -> None:
 
 
 def test_an_epoch_begins_with_its_own_order() -> None:
-    """Also one that is resumed anywhere in its middle."""
+    """Check it even if it is resumed anywhere in the middle."""
     batches = LengthGroupedBatches([3, 1, 2], Share(2), 0)
     for epoch in (None, *(tenth / 10 for tenth in range(35))):
         EpochOrder(batches).on_epoch_begin(None, state(epoch=epoch), None)
@@ -184,7 +184,7 @@ def test_random_numbers_go_back_to_where_the_step_began() -> None:
 
 
 def test_a_probe_times_each_step_and_ends_after_enough(clock: Clock) -> None:
-    """That is after 25 seconds and at least six steps, or at the last step; then it scores and saves once."""
+    """End after 25 seconds and at least six steps, or at the last step; then score and save once."""
     quick, slow = [0.5] * 24, [20.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
     almost = [4.0] * 6 + [1.0, 0.5, 4.0]  # 25 seconds after seven steps, and more after eight
     for seconds, first in ((quick, None), (slow, 6), (almost, 8)):

@@ -46,7 +46,7 @@ def test_depths_count_from_the_classifier_down(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_parameter_is_in_one_group_with_its_rates(kind: str, tmp_path: Path) -> None:
-    """Its learning rate follows from its depth, its weight decay is the one of an optimizer without groups."""
+    """Derive its learning rate from its depth; its weight decay is the one of an optimizer without groups."""
     model = classifier(kind)
     frozen = next(parameter for name, parameter in model.named_parameters() if "embeddings" in name)
     frozen.requires_grad = False

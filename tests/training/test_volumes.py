@@ -77,7 +77,7 @@ def test_an_interrupted_run_is_resumed_from_the_volume(volume: Path, encoder: Pa
 def test_when_the_machine_is_lost_the_volume_has_what_resumes(
     volume: Path, encoder: Path, s140, tmp_path: Path
 ) -> None:
-    """Its best checkpoint is an earlier one, on a disk that is gone."""
+    """Use a best checkpoint that is an earlier one, on a lost disk."""
     words = flags(model_name_or_path=encoder, num_train_epochs=5, save_total_limit=1)
     checkpoints = volume / "run" / "checkpoints"
     with Command("train", "--output-dir", volume / "run", *words, pause_at="step 20/") as command:
@@ -92,7 +92,7 @@ def test_when_the_machine_is_lost_the_volume_has_what_resumes(
 
 
 def test_a_copy_that_is_cut_off_leaves_old_or_new_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the middle of each file in turn: what was on the volume before can be resumed at any moment."""
+    """Cut the copy off in the middle of each file: the earlier state on the volume can be resumed at any moment."""
     copyfile, left = shutil.copyfile, 0
 
     def cut_off(source: Path, target: Path) -> None:

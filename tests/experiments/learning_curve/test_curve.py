@@ -26,7 +26,7 @@ RUN_FILES = {"recipe.yaml", "data.json", "environment.json", "history.jsonl", "m
 
 
 def test_each_training_is_an_ordinary_run_without_its_weights(finished_curve: Path) -> None:
-    """Every number of the curve is that of a run, and all runs are scored on the same tweets."""
+    """Take every number of the curve from a run, and score all runs on the same tweets."""
     curve = read(finished_curve / "curve.json")
     assert sorted(path.name for path in finished_curve.iterdir()) == FILES
     assert set(read_points(finished_curve)) == {(size, seed) for size in SIZES for seed in SEEDS}
@@ -49,7 +49,7 @@ def test_each_training_is_an_ordinary_run_without_its_weights(finished_curve: Pa
 
 
 def test_subsets_are_nested_by_their_hashes(finished_curve: Path) -> None:
-    """The model and the baseline of both seeds learn from the same tweets."""
+    """Train the model and the baseline of both seeds on the same tweets."""
     sizes = read(finished_curve / "curve.json")["sizes"]
     hashes = [size["train"]["sha256"] for size in sizes]
     assert [size["sha256_in_next"] for size in sizes] == [hashes[0], hashes[1], None]
@@ -86,7 +86,7 @@ def test_other_sizes_and_seeds_keep_the_finished_trainings(curve: Path, s140: Ca
 
 @pytest.mark.long
 def test_a_killed_curve_resumes_at_its_step(words: list[str], s140: Callable, tmp_path: Path) -> None:
-    """Killed in the middle of the last size, after a checkpoint; all ends as if nothing had happened."""
+    """Kill it in the middle of the last size, after a checkpoint; it ends as if nothing had happened."""
     stepwise = ["--save-strategy", "steps", "--eval-strategy", "steps", "--save-steps", "3", "--eval-steps", "3"]
     words = [*words, *stepwise, "--sizes", "80,160", "--seeds", "1"]
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"

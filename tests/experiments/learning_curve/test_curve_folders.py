@@ -74,7 +74,7 @@ def test_an_odd_value_is_one_error(curve: Path) -> None:
 
 
 def test_keys_that_nobody_expects_are_ignored(curve: Path, s140: Callable) -> None:
-    """They could otherwise take the place of results."""
+    """Ignore them, since they could otherwise replace results."""
     for seed in (42, 43):
         shutil.rmtree(find_run(curve, 160, seed).path)
     plan = read(curve / "plan.json")
@@ -93,7 +93,7 @@ def test_keys_that_nobody_expects_are_ignored(curve: Path, s140: Callable) -> No
     "broken", ["", "{", "[]", "{}", '{"data": 3, "price_per_hour": "x"}', '{"price_per_hour": NaN}']
 )
 def test_a_damaged_file_is_one_error_or_written_again(curve: Path, s140: Callable, broken: str) -> None:
-    """Only curve.json and an empty list of failures can be made again from the other files."""
+    """Write again only curve.json and an empty list of failures, which follow from the other files."""
     plan = (curve / "plan.json").read_bytes()
     (curve / "plan.json").write_text(broken)
     assert "plan.json" in s140("learning-curve", curve, "--redraw", code=1).stderr

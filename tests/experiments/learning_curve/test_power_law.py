@@ -62,7 +62,7 @@ def test_errors_that_do_not_fall_give_a_level_line(errors: list[float]) -> None:
 
 
 def simulated(random: np.random.Generator, tweets: int, seeds: int, noise: float = 0.01) -> list[npt.NDArray[np.bool_]]:
-    """Answers of trainings that follow the law with a = 0.2, b = 0.35, c = 0.13; subsets and seeds add noise.
+    """Draw answers of trainings that follow the law with a = 0.2, b = 0.35, c = 0.13; subsets and seeds add noise.
 
     What is hard for one model is hard for the others, too.
     """

@@ -37,7 +37,7 @@ ADDRESS = re.compile(r"github(?:\.com)?/([\w.-]+/sentiment140_bert)\b")
 
 
 def code() -> list[str]:
-    """The code cells without the install line, which is the shell's."""
+    """Return the code cells without the install line, which is for the shell."""
     return [cell.source for cell in code_cells(read()) if not cell.source.startswith("!")]
 
 
@@ -72,7 +72,7 @@ LEFT = {
 
 
 def test_what_a_run_leaves_is_refused_and_stripped(tmp_path: Path) -> None:
-    """The check of ``scripts/check.sh``, and the filter that ``scripts/setup.sh`` sets up."""
+    """Test the check of ``scripts/check.sh``, and the filter that ``scripts/setup.sh`` sets up."""
     keys = " ".join((ROOT / "scripts" / "colab" / "stripped_keys.txt").read_text().split())
     strip = [sys.executable, "-m", "nbstripout", "--extra-keys", keys]
     clean = json.loads(NOTEBOOK.read_text("utf-8"))
@@ -136,7 +136,7 @@ def test_badge_install_line_and_documents_name_the_same_repository() -> None:
 
 
 def test_the_import_of_the_notebook_works() -> None:
-    """The cell that begins is the only one with an import."""
+    """Import the package in the first cell only."""
     imports = [line for source in code() for line in source.splitlines() if re.match(r"from |import ", line)]
     assert len(imports) == 1
     names: dict[str, object] = {}

@@ -22,7 +22,7 @@ pytest_plugins = "hub_fixtures"
 
 
 class Executed(NamedTuple):
-    """Notebooks that were executed to their end, and the run that they made."""
+    """Return notebooks that were executed to their end, and their run."""
 
     notebooks: list[Any]
     run: RunDir
@@ -144,7 +144,7 @@ def test_every_cell_runs_in_one_kernel(quick: Quick) -> None:
 
 
 def test_a_stopped_cell_says_how_to_resume(quick: Quick) -> None:
-    """No traceback; a checkpoint from which it can."""
+    """Show no traceback, and leave a checkpoint to resume from."""
     error = quick.stopped.outputs[-1]
     assert error.ename == "Interrupted"
     assert "Run this cell again" in "".join(error.traceback)

@@ -73,7 +73,7 @@ def test_a_secret_is_put_into_the_environment_and_never_printed(colab: Callable,
 def test_a_missing_secret_is_explained(
     colab: Callable, capsys: pytest.CaptureFixture, secrets: dict[str, str], sentence: str, age: str
 ) -> None:
-    """An old runtime lacks one of the errors."""
+    """Remove one of the errors, as in an old runtime."""
     file = colab(**secrets)
     if age == "old" and "TimeoutException" not in secrets.values():
         file.write_text(file.read_text().replace("class TimeoutException(Exception): pass", ""))
@@ -85,7 +85,7 @@ def test_a_missing_secret_is_explained(
 def test_the_environment_comes_first(
     colab: Callable, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On Colab and elsewhere."""
+    """Check it on Colab and elsewhere."""
     monkeypatch.setenv("WANDB_API_KEY", SECRET)
     before = dict(os.environ)
     notebook.find_secrets()
@@ -99,7 +99,7 @@ def test_the_environment_comes_first(
 
 
 def test_runs_are_kept_on_a_mounted_drive(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    """Elsewhere they are next to the notebook; on Colab the loss by a disconnect is mentioned."""
+    """Keep them next to the notebook elsewhere; on Colab mention the loss by a disconnect."""
     drive = tmp_path / "content" / "drive" / "MyDrive"
     assert notebook.runs_folder(drive) == Path("runs")
     assert "Drive" not in capsys.readouterr().out
@@ -122,7 +122,7 @@ def test_the_recipe_depends_on_the_gpu(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 
 def test_colabs_recipe_is_the_real_job_with_more_checkpoints() -> None:
-    """They fit a free Drive of 15 GB, next to the model, even if its bin keeps them all."""
+    """Fit them and the model into a free Drive of 15 GB, even if its bin keeps them all."""
     recipe, job = load_recipe("colab-t4"), load_recipe("bert-base-100k").to_dict()
     own = recipe.to_dict()
     assert (own["model"], own["data"]) == (job["model"], job["data"])

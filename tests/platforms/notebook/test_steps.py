@@ -32,20 +32,20 @@ def finished(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def recipe(finished: Path, tmp_path: Path) -> str:
-    """A copy of the recipe file."""
+    """Return a copy of the recipe file."""
     return str(shutil.copy(finished / "tiny.yaml", tmp_path))
 
 
 @pytest.fixture
 def trained(finished: Path, tmp_path: Path) -> RunDir:
-    """A copy of the run."""
+    """Return a copy of the run."""
     return RunDir(Path(shutil.copytree(finished / "runs", tmp_path / "runs")) / "tiny")
 
 
 def test_an_unfinished_run_is_trained_to_its_end(
     recipe: str, trained: RunDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It keeps its recipe. A disconnect may leave scores without the model, which is larger, or no whole checkpoint."""
+    """Keep the recipe. A disconnect may leave scores without the model, which is larger, or no complete checkpoint."""
     before = trained.read_metrics()
     Path(recipe).write_text(Path(recipe).read_text().replace("learning_rate: 0.0001", "learning_rate: 0.5"))
     trained.weights.unlink()

@@ -49,7 +49,7 @@ def strings(value: Any) -> Iterator[str]:
 
 
 def filled(text: str) -> str:
-    """With the variables' defaults and a run's id."""
+    """Fill in the defaults of the variables and the id of a run."""
     text = text.replace("{{job.run_id}}", "17")
     return re.sub(r"\$\{var\.(\w+)\}", lambda match: str(BUNDLE["variables"][match[1]]["default"]), text)
 
@@ -70,7 +70,7 @@ def test_the_top_level_has_no_key_that_a_bundle_does_not_know() -> None:
 
 @pytest.mark.parametrize("name", JOBS)
 def test_databricks_own_models_take_the_job(name: str) -> None:
-    """They refuse unknown keys, missing ones, and values of another type."""
+    """Show that they refuse unknown keys, missing ones, and values of another type."""
     from databricks.bundles.jobs import Job
 
     _, job = JOBS[name]
@@ -129,7 +129,7 @@ def test_the_wheel_has_the_package_and_the_entry_point() -> None:
 
 
 def commands_of(parameters: list[str]) -> Iterator[tuple[click.Command, list[str]]]:
-    """The commands that these parameters call, each with its own part of them."""
+    """Yield the commands that these parameters call, each with its own part of them."""
     command: click.Command = main
     while isinstance(command, click.Group):
         command, parameters = command.commands[parameters[0]], parameters[1:]

@@ -36,7 +36,7 @@ ODD = [
 
 
 def sample_tweets(count: int) -> list[str]:
-    """The packaged tweets, over and over, each time mixed and with other words, so that no two are equal."""
+    """Return the packaged tweets many times, each time mixed with other words, so that no two are equal."""
     from importlib.resources import files
 
     path = files("sentiment140_bert.data") / "sample" / "tweets.csv"
@@ -74,7 +74,7 @@ def one_thread() -> Iterator[Callable[[], None]]:
 def test_100_000_rows_are_labelled_as_by_predict(
     spark, encoder: Path, tmp_path: Path, target: str, s140, one_thread
 ) -> None:
-    """A table of 100,000 distinct tweets, and the same as a file."""
+    """Return a table of 100,000 distinct tweets, and the same as a file."""
     import pyarrow as pa
 
     texts = sample_tweets(100_000)
@@ -208,7 +208,7 @@ def test_a_hub_id_is_fetched_by_the_driver_alone(
 
 @pytest.fixture
 def registered(run_copy: Path, monkeypatch, tmp_path: Path) -> str:
-    """The small run's model in a registry of MLflow (a database in a file), as Unity Catalog is one."""
+    """Register the small run's model in an MLflow registry (a database in a file), like Unity Catalog."""
     import mlflow
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
@@ -229,7 +229,7 @@ def registered(run_copy: Path, monkeypatch, tmp_path: Path) -> str:
 def test_a_registered_model_answers_as_the_run_does(
     spark, table, registered: str, run_copy: Path, target: str, s140
 ) -> None:
-    """Its tokenizer too: what stands for users, URLs and entities survives MLflow."""
+    """Check its tokenizer, too: the masks of users, URLs and entities survive MLflow."""
     tweets = ["@you http://example.com/1 &amp; so glad", "missed the bus &lt;/3 Ã©", *sample_tweets(200)]
     name = table("registered", list(enumerate(tweets)), "id int, text string")
     expected = [answer for _, answer in predict(str(run_copy), tweets)]

@@ -28,7 +28,7 @@ SPREAD = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2}
 
 @pytest.fixture(scope="module")
 def encoder_without_dropout(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Dropout draws other numbers in two processes than in one."""
+    """Switch dropout off: it draws other numbers in two processes than in one."""
     import shutil
 
     folder = shutil.copytree(encoder, tmp_path_factory.mktemp("encoders") / "still")
