@@ -6,8 +6,6 @@ import logging
 import sys
 from typing import Any
 
-from tqdm import tqdm
-
 log = logging.getLogger("sentiment140_bert")
 SHAPE = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{unit}, {remaining} left{postfix}"
 
@@ -28,6 +26,8 @@ def progress_bar(
         shown: False never draws it.
         options: Further arguments of ``tqdm``.
     """
+    from tqdm import tqdm
+
     disable: bool | None = None  # on a terminal only
     if not shown or is_quiet():
         disable = True

@@ -25,6 +25,7 @@ from sentiment140_bert.cli.options import (
 from sentiment140_bert.cli.output import print_json, say
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.machine.facts import WITHOUT_TORCH, check_memory
+from sentiment140_bert.progress import progress_bar
 
 if TYPE_CHECKING:
     from sentiment140_bert.data.texts import PredictedRow
@@ -97,47 +98,50 @@ def predict(
     or --abstain is given, for which the model must have been scored by `s140 train` or `s140 evaluate`. Input of any
     length passes through bounded memory (with --json and no --output all predictions are gathered first).
     """
-    if bool(text) == bool(source):
-        raise S140Error("Pass texts either as arguments or with --input.", "For example: s140 predict RUN --input -")
-    refuse_overwriting(output, source)
-    if output and output.exists() and not overwrite:
-        raise S140Error(f"{output} exists.", "Name another file, or pass --overwrite.")
+    check_flags(text, source, output, overwrite)
     check_memory(WITHOUT_TORCH)
     with contextlib.redirect_stdout(sys.stderr):  # libraries are loaded here, only those that are needed
         from sentiment140_bert.data.columns import Row
+        from sentiment140_bert.data.texts import plan_output, read_rows, write_predictions
         from sentiment140_bert.inference.predict import open_classifier, predict_rows
 
-        if source or output:
-            from sentiment140_bert.data.texts import check_output, plan_output, read_rows, write_predictions
-        if output:
-            check_output(output)
         data = resolve_recipe(None, flags).data
-        rows: Iterator[Any] = (Row(number, words) for number, words in enumerate(text, start=1))
-        if source:
-            rows = read_rows(source, data)
+        rows = read_rows(source, data) if source else iter(map(Row, itertools.count(1), text))
         first = list(itertools.islice(rows, FIRST))
         plan = plan_output(first, data, prefix, escapes) if output else None
-        key = "id" if any(isinstance(row, Row) and row.id is not None for row in first) else "row"
         classifier = open_classifier(model, model_revision, backend=backend, calibrated=calibrated, abstains=abstain)
     errors: Counter[str] = Counter()
     answers = count_errors(predict_rows(classifier, itertools.chain(first, rows), max_bad_rows), errors)
-    shown = slice(None) if source else slice(1, None)  # typed texts have no row numbers
     if output and plan:
-        result: dict[str, Any] = {"count": write_predictions(output, answers, plan), "output": str(output)}
-    else:
-        result = print_rows(answers, as_json, key, shown)
-    result |= {"empty": classifier.empty, "truncated": classifier.truncated, "errors": errors.total()}
-    if as_json:
-        print_json(result)
-    elif output:
+        with progress_bar("predict", None, "rows", leave=False) as bar:
+            result = {"count": write_predictions(output, count_up(answers, bar), plan), "output": str(output)}
         say(f"{result['count']:,} predictions in {output}", err=True)
+    else:
+        has_ids = any(row.id is not None for row in first if isinstance(row, Row))
+        result = print_rows(answers, as_json, None if text else "id" if has_ids else "row")
+    if as_json:
+        counts = {"empty": classifier.empty, "truncated": classifier.truncated, "errors": errors.total()}
+        print_json(result | counts)
     print_remarks(classifier, errors)
 
 
-def print_rows(answers: Iterator[PredictedRow], as_json: bool, key: str, shown: slice) -> dict[str, Any]:
+def check_flags(text: tuple[str, ...], source: str | None, output: Path | None, overwrite: bool) -> None:
+    """Raise S140Error for flags that do not go together, or an output that may not be written."""
+    if bool(text) == bool(source):
+        raise S140Error("Pass texts either as arguments or with --input.", "For example: s140 predict RUN --input -")
+    if output:
+        from sentiment140_bert.data.texts import check_output
+
+        check_output(output)
+        refuse_overwriting(output, source)
+        if output.exists() and not overwrite:
+            raise S140Error(f"{output} exists.", "Name another file, or pass --overwrite.")
+
+
+def print_rows(answers: Iterator[PredictedRow], as_json: bool, key: str | None) -> dict[str, Any]:
     """Gather the rows for --json, or print a line for each; return the result for --json."""
     if as_json:
-        predictions = [dict([*answer.columns(key).items()][shown]) for answer in answers]
+        predictions = [answer.columns(key) for answer in answers]
         return {"count": len(predictions), "predictions": predictions}
     for answer in answers:
         score = "" if answer.score is None else f"{answer.score:.4f}"
@@ -152,6 +156,13 @@ def print_remarks(classifier: Classifier, errors: Counter[str]) -> None:
         say(f"{empty:,} empty texts; {truncated:,} cut at {classifier.max_length} tokens", err=True)
     for first_error, count in errors.items():
         say(f"{count:,} rows could not be read and have no label; the first: {first_error}", err=True)
+
+
+def count_up(answers: Iterator[PredictedRow], bar: Any) -> Iterator[PredictedRow]:
+    """Yield the answers, and show how many there were."""
+    for answer in answers:
+        yield answer
+        bar.update()
 
 
 def count_errors(answers: Iterator[PredictedRow], errors: Counter[str]) -> Iterator[PredictedRow]:

@@ -41,9 +41,9 @@ class PredictedRow(NamedTuple):
     error: str | None = None
     record: Mapping[str, Any] | None = None
 
-    def columns(self, key: str) -> dict[str, Any]:
-        """Return the values by name, after ``key``: ``id`` or ``row``; ``error`` only if there is one."""
-        names = (key, "text", "label", "score", *(["error"] if self.error else []))
+    def columns(self, key: str | None) -> dict[str, Any]:
+        """Return the values by name, after ``key``: ``id``, ``row`` or none; ``error`` only if there is one."""
+        names = (*([key] if key else []), "text", "label", "score", *(["error"] if self.error else []))
         return {name: getattr(self, name) for name in names}
 
 

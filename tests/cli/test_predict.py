@@ -246,7 +246,7 @@ def test_a_failure_on_the_way_leaves_no_half_file(classifier_folder: Path, s140,
         Path("a.jsonl").write_text("\n".join(lines))
         if older:
             Path(output).write_bytes(older)
-        words = ("--input", "a.jsonl", "--output", output, "--max-bad-rows", 0)
+        words = ("--input", "a.jsonl", "--output", output, "--max-bad-rows", 0, "--overwrite")
         result = s140("predict", classifier_folder, *words, code=1)
         assert f"the first is row {bad_line}: not valid JSON" in result.stderr
         assert {file.name for file in Path().iterdir()} == {"a.jsonl", *([output] if older else [])}
