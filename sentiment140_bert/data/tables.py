@@ -18,7 +18,7 @@ from sentiment140_bert.errors import DataError, MissingExtra, S140Error, first_l
 from sentiment140_bert.recipe import DataConfig
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 PREFIX = "table:"
 # Environment variable with a folder of copies of tables, for processes without a Spark session.
@@ -47,9 +47,10 @@ def get_session() -> SparkSession:
         return active
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else workers would take the first python3 of the PATH
     # Every failure is an exception here; the log would only print Java's stack before the error message.
-    quiet = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "FATAL"}
+    settings = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "FATAL"}
+    settings["spark.executorEnv.PYTHONSAFEPATH"] = "1"  # else workers import modules of the current folder
     try:
-        return SparkSession.builder.config(map=quiet).getOrCreate()
+        return SparkSession.builder.config(map=settings).getOrCreate()
     except PySparkException as error:
         raise S140Error(
             f"Spark cannot start: {first_line(error)}.", "It needs Java 17 or newer: install it, or set JAVA_HOME."
@@ -63,16 +64,36 @@ def open_table(name: str) -> DataFrame:
         DataError: No table has that name, or it may not be read.
     """
     plain = name.removeprefix(PREFIX)
-    if not plain or "/" in plain:
-        raise DataError(
-            f"{plain!r} is not a table name.",
-            "Use the form catalog.schema.table; give files and folders by their path, without table:.",
-        )
-    spark = get_session()
+    if not exists(plain):
+        raise _no_table(plain)
     with explain_refusals(plain):
-        frame = spark.table(plain)
+        frame = get_session().table(plain)
         _ = frame.columns  # with Spark Connect the table is looked up only now
         return frame
+
+
+def exists(name: str) -> bool:
+    """Return True if the catalog has such a table; files, which Spark also reads as ``csv.name``, are none.
+
+    Raises:
+        DataError: The name is none of a table.
+    """
+    if not name or "/" in name or ".." in name:
+        raise DataError(
+            f"{name!r} is not a table name.",
+            "Use the form catalog.schema.table; give files and folders by their path, without table:.",
+        )
+    session = get_session()
+    with explain_refusals(name):
+        return bool(session.catalog.tableExists(name))
+
+
+def _no_table(name: str) -> DataError:
+    here = get_session().catalog.currentCatalog()
+    return DataError(
+        f"There is no table {name} (the current catalog is {here}).",
+        "Use the form catalog.schema.table; a table that you have no access to looks missing, too.",
+    )
 
 
 @contextmanager
@@ -84,11 +105,7 @@ def explain_refusals(name: str) -> Iterator[None]:
         yield
     except AnalysisException as error:
         if error.getCondition() == "TABLE_OR_VIEW_NOT_FOUND":
-            here = get_session().catalog.currentCatalog()
-            raise DataError(
-                f"There is no table {name} (the current catalog is {here}).",
-                "Use the form catalog.schema.table; a table that you have no access to looks missing, too.",
-            ) from None
+            raise _no_table(name) from None
         if isinstance(error, ParseException):
             raise DataError(
                 f"{name!r} is not a table name.",
@@ -134,15 +151,20 @@ def _copy_path(folder: Path, name: str) -> Path:
 
 def _collect(name: str, data: DataConfig) -> pa.Table:
     frame = open_table(name)
-    from pyspark.sql import functions
-
     positions = find_columns(frame.columns, data, name)
     names = list(dict.fromkeys(frame.columns[at] for at in positions if at is not None))
-    columns = [functions.col(quote_column(column)).cast("string").alias(column) for column in names]
+    columns = [read_text(column).alias(column) for column in names]
     with explain_refusals(name):
         table = frame.select(*columns).toArrow()
     table = table.cast(pa.schema([(column, pa.string()) for column in names]))
     return table.sort_by([(column, "ascending") for column in names])
+
+
+def read_text(column: str) -> Column:
+    """Return a column as text; bytes that are no UTF-8 become U+FFFD."""
+    from pyspark.sql import functions
+
+    return functions.make_valid_utf8(functions.col(quote_column(column)).cast("string"))
 
 
 def quote_column(column: str) -> str:

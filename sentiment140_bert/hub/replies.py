@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, cast
+from urllib.parse import unquote
 
 from huggingface_hub import constants, get_session, set_client_factory
 from huggingface_hub.utils import httpx
@@ -35,7 +36,7 @@ LARGEST_FILE = constants.MAX_HTTP_DOWNLOAD_SIZE
 MOST_PAGES = 1_000  # of one listing
 AT_ONCE = 1 << 20  # bytes
 # What huggingface_hub's own code raises at an answer of another shape.
-ODD_ANSWERS = (LookupError, TypeError, AttributeError, AssertionError)
+ODD_ANSWERS = (LookupError, TypeError, AttributeError, AssertionError, NameError)
 
 PUBLIC_HUB = "huggingface.co"
 FILE_NAME = re.compile(r'(?:W/)?"?[0-9A-Za-z_-][0-9A-Za-z_.-]{0,199}"?')
@@ -82,12 +83,27 @@ def seconds_to_wait(header: str | None) -> int | None:
 
 
 def _prepare(request: Any) -> None:
-    """Set a time limit, and remember what the first of several redirected requests asked for."""
+    """Set a time limit, keep the login for the Hub, and remember what the first of redirected requests asked for.
+
+    Raises:
+        HubError: The path leads out of its repository.
+    """
+    if ".." in unquote(request.url.path).split("/"):
+        raise HubError(f"{request.url.path} leads out of its repository.", "Check the names and the revision.")
+    if not _is_hub(request.url):  # an answer may have named the host, as that of an upload does
+        request.headers.pop("Authorization", None)
     limits = request.extensions.get("timeout") or {}
     if all(limits.get(name) is None for name in ("connect", "read", "write", "pool")):
         request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), TIMEOUT)
     if "s140_asked" not in request.extensions:
         request.extensions["s140_asked"] = request.method, _path_on_hub(str(request.url))
+
+
+def _is_hub(url: Any) -> bool:
+    """Return True for an address of the Hub that the user's login is for."""
+    own = httpx.URL(constants.ENDPOINT)
+    is_public = url.scheme == "https" and f".{url.host}".endswith(f".{PUBLIC_HUB}")
+    return is_public or (url.scheme, url.host, url.port) == (own.scheme, own.host, own.port)
 
 
 def _path_on_hub(address: str) -> str:

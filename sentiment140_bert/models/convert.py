@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import pickle
 import shutil
@@ -11,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import TypedDict
 
-from sentiment140_bert.errors import ModelError, first_line
+from sentiment140_bert.errors import ModelError, first_line, is_unicode
 from sentiment140_bert.files import Place, expand_path, to_name, write_folder_whole
 from sentiment140_bert.models.locate import is_hub_id
 from sentiment140_bert.models.staging import SAFETENSORS, SAFETENSORS_INDEX, find_pickles
 from sentiment140_bert.trust import check_folder
-from sentiment140_bert.trust.model_files import check_archive
+from sentiment140_bert.trust.model_files import check_archive, read_object
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -98,8 +97,8 @@ def _find_weights(source: Path) -> list[Path]:
     names = find_pickles(sorted(file.name for file in source.iterdir() if file.is_file()))
     if index.is_file():
         try:
-            shards = {str(name) for name in json.loads(index.read_text("utf-8"))["weight_map"].values()}
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            shards = {str(name) for name in read_object(index)["weight_map"].values()}
+        except (ValueError, LookupError, AttributeError) as error:
             raise ModelError(f"{index} is damaged: {first_line(error)}.", "Fetch the model again.") from None
         missing = sorted(shards - {*names})  # a name that leads elsewhere is not among them either
         if missing:
@@ -132,7 +131,7 @@ def _load_tensors(file: Path) -> dict[str, Tensor]:
         raise ModelError(f"{file} is damaged: {first_line(error)}.", "Fetch the model again.") from None
     inner = content.get("state_dict") if isinstance(content, dict) else None
     tensors = inner if isinstance(inner, dict) else content
-    if not isinstance(tensors, dict) or not tensors or not all(isinstance(t, torch.Tensor) for t in tensors.values()):
+    if not isinstance(tensors, dict) or not tensors or not all(map(_is_weight, tensors, tensors.values())):
         raise ModelError(f"{file} holds no named weights.", "Save the model's state_dict(), or ask its owner.")
     total = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     if total > MAX_GROWTH * file.stat().st_size or any(
@@ -140,6 +139,14 @@ def _load_tensors(file: Path) -> dict[str, Tensor]:
     ):
         raise ModelError(f"{file} claims {total:,} bytes of weights, more than it holds.", "Do not trust it.")
     return {str(name): tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
+
+
+def _is_weight(name: object, value: object) -> bool:
+    """Return True for a tensor that safetensors can hold, under a name that can be written."""
+    from torch import Tensor
+
+    is_plain = isinstance(value, Tensor) and not value.is_nested and not value.is_quantized
+    return is_plain and is_unicode(str(name))
 
 
 def _shorten_refusal(error: Exception) -> str:

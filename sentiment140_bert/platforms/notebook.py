@@ -18,6 +18,8 @@ from sentiment140_bert.credentials import conceal_output
 from sentiment140_bert.errors import Interrupted
 from sentiment140_bert.recipe import SCORES, load_recipe
 from sentiment140_bert.run import CALIBRATION, CONFUSION, LEARNING, RunDir
+from sentiment140_bert.text import escape_hidden
+from sentiment140_bert.trust import check_folder
 
 __all__ = [
     "begin",
@@ -189,7 +191,7 @@ def classify(run: Path, tweet: str) -> None:
         print("Type a tweet into the form.")
         return
     for text, prediction in sentiment140_bert.predict(run, tweet):
-        print(f"{prediction.label} ({prediction.score:.1%}): {text}")
+        print(f"{prediction.label} ({prediction.score:.1%}): {escape_hidden(text)}")
 
 
 def push(run: Path, repo_id: str = "", dataset_repo_id: str = "") -> None:
@@ -253,6 +255,7 @@ def show_calibration(run: Path) -> None:
 
 def _show_figure(run: Path, name: str) -> None:
     ipython = import_module("IPython.display")
+    check_folder(run)
     file = RunDir(run).figures / name
     if file.is_file():
         ipython.display(ipython.Image(filename=str(file)))

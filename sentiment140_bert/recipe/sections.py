@@ -28,6 +28,7 @@ from sentiment140_bert.recipe.values import (
     PositiveNumber,
     Proportion,
     RegisteredModel,
+    Revision,
     Rows,
     Schedule,
     Seed,
@@ -67,7 +68,7 @@ class ModelConfig(Section):
     model_name_or_path: str = setting(
         "google-bert/bert-base-uncased", "Hub id, folder, or bundled:minilm (the encoder of the [offline] extra)."
     )
-    model_revision: str | None = setting(None, "Branch, tag or commit of the model on the Hub.")
+    model_revision: Revision | None = setting(None, "Branch, tag or commit of the model on the Hub.")
     hidden_dropout_prob: Dropout | None = setting(
         None, "Dropout of embeddings and layers while training (default: the model's own)."
     )
@@ -93,7 +94,7 @@ class DataConfig(Section):
         "table:catalog.schema.name (read by Spark), a .csv, .tsv, .txt, .jsonl, .json or .parquet file (or .gz, .bz2, "
         ".xz, .zip of one), or a folder saved by datasets.",
     )
-    dataset_revision: str | None = setting(None, "Branch, tag or commit of the dataset on the Hub.")
+    dataset_revision: Revision | None = setting(None, "Branch, tag or commit of the dataset on the Hub.")
     dataset_split: str = setting("train", "Split of a Hub dataset or saved folder to draw the tweets from.")
     text_column: str | None = setting(
         None, "Name of the text column, where it is not obvious; its number, from 1, where a file has no header."

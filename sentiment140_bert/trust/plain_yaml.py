@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+MOST_BITS = 14_000  # of an integer: 4,214 digits
 LONGEST = 200_000  # characters; a recipe has 3,000
 MOST_VALUES = 100_000  # those that a name repeats counted each time
 
@@ -59,6 +60,18 @@ class _Repeating(yaml.SafeLoader):
         for key, _ in node.value:
             if key.tag == "tag:yaml.org,2002:merge":
                 raise yaml.constructor.ConstructorError(None, None, "<< is not supported", key.start_mark)
+
+
+def _read_integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    """Read an integer that can be written again: Python refuses more than 4,300 digits, read in base 16 or 60, too."""
+    value = int(loader.construct_yaml_int(node))
+    if value.bit_length() > MOST_BITS:
+        raise yaml.constructor.ConstructorError(None, None, "the number is too long", node.start_mark)
+    return value
+
+
+for _loader in (_Plain, _Repeating):
+    _loader.add_constructor("tag:yaml.org,2002:int", _read_integer)
 
 
 def load(text: str, repeated: bool = False) -> Any:

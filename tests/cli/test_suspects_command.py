@@ -179,6 +179,7 @@ def test_impossible_requests_are_refused_before_any_training(smallest_run: Path,
     for arguments, words in (
         (("--folds", 1), "--folds must be at least 2"),
         (("--folds", 100), "100 folds need 100 texts or more of each label"),
+        (("--seed", -1), "--seed must be between 0 and 4,294,967,295"),
         (("--output", "s.txt"), "s.txt has no file extension that can be written"),
         (("--output", "nowhere/s.csv"), "The folder nowhere does not exist"),
         (("--output", "folder.csv"), "folder.csv cannot be written"),

@@ -232,6 +232,38 @@ def test_no_header_makes_a_path_or_names_a_host(hub: HubServer, hub_api: Hub, mo
     assert victim.read_text() == "a secret"
 
 
+def test_an_upload_names_no_host_for_the_token(hub: HubServer, push: Callable[..., Result]) -> None:
+    """huggingface_hub asks the address that an answer names whether a large file has arrived."""
+    with Eavesdropper(status=200) as other:
+
+        def verify_there(content: Any) -> Any:
+            for entry in content["objects"]:
+                if "actions" in entry:  # else the Hub has the file
+                    entry["actions"]["verify"] = {"href": f"{other.url}/verify"}
+            return content
+
+        hub.fail("lfs_batch", times=None, change=verify_there)
+        push(to=("--repo-id", MODEL))
+        assert other.heard
+        assert not [heard for heard in other.heard if heard.login]
+
+
+def test_an_upload_of_a_file_that_was_not_announced_is_explained(hub: HubServer, push: Callable[..., Result]) -> None:
+    entry = {"oid": "0" * 64, "size": 1, "actions": {"upload": {"href": f"{hub.url}/elsewhere"}}}
+    hub.fail("lfs_batch", times=None, change=lambda content: {**content, "objects": [entry]})
+    assert "Not published" in push(to=("--repo-id", MODEL), code=1).stderr
+
+
+def test_a_revision_is_no_path(hub: HubServer, hub_api: Hub) -> None:
+    """huggingface_hub writes a file of its name, if the Hub knows it."""
+    repo = hub.repos["model", MODEL]
+    repo.refs["refs/heads/../../victim.txt"] = repo.refs["refs/heads/main"]
+    hub.write(MODEL, "config.json", b"{}")
+    with pytest.raises(HubError, match="leads out of its repository"):
+        hub_api.api.hf_hub_download(MODEL, "config.json", revision="../../victim.txt")
+    assert not (Path(constants.HF_HUB_CACHE) / "victim.txt").exists()
+
+
 @pytest.mark.parametrize("sha", ["{victim}", "../../victim.txt", "c0ffee", "main"])
 def test_a_commit_is_no_path(hub: HubServer, hub_api: Hub, tmp_path: Path, sha: str) -> None:
     """huggingface_hub writes a file of its name."""

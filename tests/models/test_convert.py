@@ -147,6 +147,18 @@ def test_weights_that_a_file_only_claims_are_refused(s140, tmp_path: Path) -> No
         assert message in s140("convert", model, "--output", "new", code=1).stderr
 
 
+def test_odd_tensors_names_and_indexes_are_one_error(folder: Path, state: State, s140) -> None:
+    for weights in (
+        {"\ud800": torch.ones(1)},
+        {"w": torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])},
+        {"w": torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)},
+    ):
+        torch.save(weights, folder / FILE)
+        assert "holds no named weights" in s140("convert", folder, "--output", "new", code=1).stderr, weights
+    (folder / INDEX).write_text("[" * 200_000)
+    assert "is damaged" in s140("convert", folder, "--output", "new", code=1).stderr
+
+
 def test_parts_outside_of_the_folder_are_not_read(folder: Path, state: State, s140) -> None:
     torch.save(state, folder.parent / "private.bin")
     for part in ("../private.bin", "/etc/passwd", "missing.bin", "optimizer.pt"):

@@ -22,6 +22,7 @@ from sentiment140_bert.experiments.label_issues import cross_validation
 from sentiment140_bert.files import Place, expand_path, write_whole
 from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.recipe import drop_checkpoint_repo
+from sentiment140_bert.recipe.values import LARGEST_SEED
 from sentiment140_bert.run import RunDir, saved_recipe
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def suspects(
         S140Error: The run, its data, ``output``, the folds or cleanlab are unusable; or a signal stopped a training.
     """
     path, output = expand_path(path), expand_path(output, "output")
-    _check_arguments(output, folds, by)
+    _check_arguments(output, folds, by, seed)
     run, recipe = RunDir(path), saved_recipe(path)
     train = _read_train_split(run)
     labels = np.array(train["label"])
@@ -132,7 +133,7 @@ def _warn_of_earlier_list(recipe: Recipe) -> None:
         )
 
 
-def _check_arguments(output: Path, folds: int, by: str) -> None:
+def _check_arguments(output: Path, folds: int, by: str, seed: int) -> None:
     """Raise an error for whatever is wrong before anything is computed."""
     from sentiment140_bert.data.texts import check_output
 
@@ -140,6 +141,8 @@ def _check_arguments(output: Path, folds: int, by: str) -> None:
         raise RunError(f"by must be baseline or model, not {by!r}.", "Choose one.")
     if folds < 2:
         raise RunError(f"--folds must be at least 2, not {folds}.", "Each fold is predicted by a model of the others.")
+    if not 0 <= seed <= LARGEST_SEED:
+        raise RunError(f"--seed must be between 0 and {LARGEST_SEED:,}, not {seed}.", "Choose another.")
     if importlib.util.find_spec("cleanlab") is None:
         raise MissingExtra("Looking for wrong labels", "noise")
     check_output(output, (".csv",))

@@ -153,9 +153,8 @@ def spark_predict(
     frame = tables.open_table(source)
     if source.lower() == target.lower():
         raise DataError(f"{target} is the input table.", "Name another one with --output-table.")
-    with tables.explain_refusals(target):
-        if session.catalog.tableExists(target) and not overwrite:
-            raise DataError(f"Table {target} already exists.", "Name another one, or pass --overwrite.")
+    if tables.exists(target) and not overwrite:
+        raise DataError(f"Table {target} already exists.", "Name another one, or pass --overwrite.")
     scored = with_predictions(frame, model, text_column=text_column, revision=revision, prefix=prefix)
     with explain_errors(), tables.explain_refusals(target):
         scored.write.mode("overwrite" if overwrite else "errorifexists").saveAsTable(target)
@@ -197,7 +196,7 @@ def with_predictions(
         folder = Path(place) / "model"
         models.save_model(classifier.model.cpu(), classifier.tokenizer, folder)
         sent = send_model(tables.get_session(), folder)
-        predictions = make_column(sent, functions.col(tables.quote_column(column)).cast("string"), _load_predictor)
+        predictions = make_column(sent, tables.read_text(column), _load_predictor)
     fields = [functions.col(f"`s140 prediction`.{name}").alias(new) for name, new in zip(COLUMNS, names, strict=True)]
     own = [functions.col(tables.quote_column(name)) for name in frame.columns]
     return frame.withColumn("s140 prediction", predictions).select(*own, *fields)

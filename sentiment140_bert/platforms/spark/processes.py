@@ -102,6 +102,7 @@ def run_processes(
     carried = {name: value for name, value in os.environ.items() if name.startswith(CARRIED_PREFIXES)} | dict(
         environment
     )
+    carried["PYTHONSAFEPATH"] = "1"  # torchrun is run by -m, which imports modules of the current folder
     if not use_gpu:
         carried["CUDA_VISIBLE_DEVICES"] = ""
     with explain_errors(), _explain_missing_gpus():

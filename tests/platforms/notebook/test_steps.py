@@ -10,7 +10,7 @@ import pytest
 from hub_server import HubServer
 from kept_trainings import REPO, kept_steps
 from on_hub import DATA, MODEL, published
-from sentiment140_bert.errors import ModelError, S140Error
+from sentiment140_bert.errors import ModelError, S140Error, TrustError
 from sentiment140_bert.platforms import notebook
 from sentiment140_bert.recipe import load_recipe
 from sentiment140_bert.run import RunDir
@@ -104,3 +104,12 @@ def test_a_missing_tweet_model_or_picture_is_explained(run_copy: Path, tmp_path:
     (run_copy / "figures" / "learning_curve.png").unlink()
     notebook.show_curves(run_copy)
     assert "has no learning_curve.png" in capsys.readouterr().out
+
+
+def test_no_file_outside_of_a_run_is_shown_as_its_picture(run_copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "private.png").write_text("a private note")
+    (run_copy / "figures" / "learning_curve.png").unlink()
+    (run_copy / "figures" / "learning_curve.png").symlink_to(tmp_path / "private.png")
+    for show in (notebook.show_curves, notebook.show_confusion_matrix, notebook.show_calibration):
+        with pytest.raises(TrustError, match="points outside"):
+            show(run_copy)

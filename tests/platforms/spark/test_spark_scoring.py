@@ -127,10 +127,16 @@ def test_numbers_can_be_texts_and_new_columns_named(spark, table, encoder: Path,
     name = table("labelled", [[7, "positive"], [8, "negative"]], "tweet int, label string")
     arguments = ["--model", encoder, "--input-table", f"table:{name}", "--output-table", target]
     result = s140("spark", "predict", *arguments, code=1)
-    assert "has a column label already" in result.stderr
+    assert "already has a column label" in result.stderr
     assert not spark.catalog.tableExists(target)
     s140("spark", "predict", *arguments, "--prefix", "predicted_")
     assert spark.table(target).columns == ["tweet", "label", "predicted_label", "predicted_score"]
+
+
+def test_bytes_that_are_no_text_are_answered(spark, table, encoder: Path) -> None:
+    frame = spark.table(table("bytes", [[bytearray(b"\xff\xfe")], [bytearray(b"hello")]], "text binary"))
+    assert sentiment140_bert.with_predictions(frame, str(encoder)).count() == 2
+    assert sentiment140_bert.with_predictions(frame, str(encoder)).filter("score is null").count() == 0
 
 
 def test_nothing_is_replaced_unasked(spark, table, encoder: Path, target: str, s140) -> None:
@@ -153,6 +159,8 @@ MISTAKES = (
     ({"--model": "models:/main.default.missing@champion"}, "The registry cannot provide models:/main"),
     ({"--output-table": "a b"}, "'a b' is not a table name"),
     ({"--output-table": "nowhere.at.all"}, "nowhere"),
+    ({"--output-table": "`..`", "--overwrite": None}, "is not a table name"),
+    ({"--output-table": "`../../up`"}, "is not a table name"),
 )
 
 
@@ -163,7 +171,7 @@ def test_a_mistake_is_one_error_and_writes_nothing(
     usual = {"--model": encoder, "--input-table": table("mistakes", 4), "--output-table": target}
     wrong = []
     for changes, sentence in MISTAKES:
-        words = [word for pair in (usual | changes).items() for word in pair]
+        words = [word for pair in (usual | changes).items() for word in pair if word is not None]
         printed = s140("spark", "predict", *words, code=1).stderr
         if sentence not in printed or "Traceback" in printed or spark.catalog.tableExists(target):
             wrong.append((changes, sentence, printed))

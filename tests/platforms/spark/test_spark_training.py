@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -185,6 +186,38 @@ def test_the_callers_login_reaches_the_processes_and_no_file(spark, monkeypatch,
     assert TOKEN not in captured.out + captured.err
     assert "MLFLOW_RUN_ID" not in os.environ
     assert TOKEN not in repr(processes.Launcher({"HF_TOKEN": TOKEN}, True))
+
+
+def test_modules_of_the_current_folder_are_not_run(spark, monkeypatch, tmp_path: Path) -> None:
+    """torchrun is started by -m, for which Python looks into the current folder first."""
+    from pyspark import cloudpickle
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    write_poison(tmp_path)
+    settings = {"num_processes": 1, "local_mode": True, "use_gpu": False, "environment": {}}
+    assert processes.run_processes(told_by_a_process, [[]], **settings)["rank"] == "0"
+    assert not (tmp_path / "owned").exists()
+
+
+def write_poison(folder: Path) -> None:
+    for name in ("importlib", "socket", "torch"):
+        (folder / f"{name}.py").write_text(f"open({str(folder / 'owned')!r}, 'w').close()\n")
+
+
+def test_a_session_of_ours_runs_no_modules_of_the_current_folder(tmp_path: Path) -> None:
+    """Spark's workers are started by -m, too. In a process of its own, which has no session yet."""
+    write_poison(tmp_path)
+    script = (
+        "import sys; sys.path = [path for path in sys.path if path]\n"
+        "from sentiment140_bert.data import tables\n"
+        "rows = tables.get_session().sparkContext.parallelize([1, 2], 1)\n"
+        "print(rows.map(lambda number: number + 1).collect())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.stdout == "[2, 3]\n", done.stderr
+    assert not (tmp_path / "owned").exists()
 
 
 def test_the_workspaces_login_is_handed_on_only_on_databricks(monkeypatch) -> None:

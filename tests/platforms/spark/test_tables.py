@@ -97,7 +97,11 @@ def test_a_missing_table_is_one_error_message(spark, s140) -> None:
         ("table:two words", "'two words' is not a table name"),
         ("table:", "'' is not a table name"),
         ("table:parquet.`/Volumes/main/x`", "give files and folders by their path"),
+        ("table:csv.`tweets.csv`", "There is no table csv.`tweets.csv`"),
+        ("table:text.tweets", "There is no table text.tweets"),
     )
+    for file in ("tweets", "tweets.csv"):
+        Path(file).write_text("text,label\na private note,0\n")
     for name, sentence in cases:
         printed = s140("prepare", "--dataset", name, code=1).stderr
         assert sentence in printed, name
