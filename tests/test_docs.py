@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -108,11 +110,14 @@ def test_every_fenced_command_can_be_parsed() -> None:
     assert calls > 50
 
 
-def test_every_fenced_python_and_yaml_can_be_parsed() -> None:
+def test_every_fenced_python_and_yaml_can_be_parsed_and_imports_what_there_is() -> None:
     for file in PAGES:
         for language, block in FENCE.findall(file.read_text("utf-8")):
             if language == "python":
-                compile(block, file.name, "exec")
+                for node in ast.walk(ast.parse(block, file.name)):
+                    if isinstance(node, ast.ImportFrom):
+                        module = import_module(node.module or "")
+                        assert [name.name for name in node.names if not hasattr(module, name.name)] == [], file.name
             elif language == "yaml":
                 assert yaml.safe_load(block), file.name
 
