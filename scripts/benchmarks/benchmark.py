@@ -195,7 +195,11 @@ def measure(
     only: Sequence[str] = (),
     **summary: Any,
 ) -> dict[str, Any]:
-    """Measure contenders and return the report that is printed as JSON; docs/performance.md explains it.
+    """Measure contenders and return the report that is printed as JSON.
+
+    ``ceiling`` and ``ceiling_of_torch`` are the fastest matrix products (FLOP/s), ``ratios`` those of ``s140`` to each
+    contender, and each of ``contenders`` has medians, ``rounds``, ``share_of_ceiling`` (real tokens times
+    ``flops_per_token``; padding does not count) and memory (MiB).
 
     Args:
         kind: Name of the benchmark.

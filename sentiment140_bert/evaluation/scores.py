@@ -127,7 +127,7 @@ def score_split(predictions: Predictions, calibration: Calibration | None, basel
         baselines: To compare with on the same tweets.
 
     Returns:
-        The part ``splits.NAME`` of ``metrics.json`` (docs/evaluation.md lists its keys).
+        The part ``splits.NAME`` of ``metrics.json`` (docs/run_files.md lists its keys).
     """
     binary = predictions.drop_neutral()
     n = len(binary.truth)
