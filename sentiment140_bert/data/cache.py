@@ -39,6 +39,7 @@ from sentiment140_bert.files import (
     write_json,
 )
 from sentiment140_bert.models.labels import LABEL_NAMES
+from sentiment140_bert.trust import check_folder
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -173,6 +174,7 @@ def _read_report(folder: Path, kind: str) -> schemas.Data:
     Raises:
         DAMAGE: It is missing, no JSON, or lacks something.
     """
+    check_folder(folder)  # another user may share the cache
     content = json.loads((folder / REPORT).read_text("utf-8"))
     return cast(schemas.Data, schemas.check_schema(content, SHAPES[kind], REPORT))
 

@@ -89,6 +89,12 @@ DAMAGES: dict[str, Damage] = {
     "state.json {}": write_bytes("train/state.json", b"{}"),
     "no split": lambda folder: shutil.rmtree(folder / "train"),
     "an empty folder": lambda folder: (shutil.rmtree(folder), folder.mkdir()),
+    "data.json a pipe": lambda folder: ((folder / "data.json").unlink(), os.mkfifo(folder / "data.json")),
+    "data.json a link": lambda folder: (
+        (folder / "data.json").unlink(),
+        (folder / "data.json").symlink_to("/dev/zero"),
+    ),
+    "arrow a link": lambda folder: ((folder / ARROW).unlink(), (folder / ARROW).symlink_to("/dev/zero")),
     "a file": lambda folder: (shutil.rmtree(folder), folder.write_text("")),
 }
 PREPARED_DAMAGES: dict[str, Damage] = {
