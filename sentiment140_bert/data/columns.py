@@ -30,6 +30,10 @@ MOST_COLUMNS = 100_000
 LONGEST_NAME = 200  # characters of a name that a message shows whole
 NO_TOPIC = ("", "NO_QUERY")  # what the corpus writes for a tweet without a query
 CORPUS_NAMES = {"target", "flag", "user", "text"}  # names that others gave to four of its six columns
+CSV_HINT = (
+    " (its name, or its number if the file has no header), or name another delimiter with --delimiter. Without a "
+    "header and flags, a file must have two columns (label, text) or the six of Sentiment140."
+)
 
 
 class Row(NamedTuple):
@@ -109,7 +113,7 @@ def find_layout(first: Sequence[str], data: DataConfig, where: str, labelled: bo
         return _find_by_number(first, data, where, labelled, mapped)
     if not any(named) and (layout := find_layout_without_header(first, mapped)):
         return layout
-    return Layout(find_columns(first, data, where, labelled), len(first), True)
+    return Layout(find_columns(first, data, where, labelled, in_csv=True), len(first), True)
 
 
 def find_layout_without_header(first: Sequence[str], mapped: Collection[str] = ()) -> Layout | None:
@@ -137,7 +141,9 @@ def number_repeated(names: Sequence[str]) -> list[str]:
     return unique
 
 
-def find_columns(names: Sequence[str], data: DataConfig, where: str, labelled: bool = True) -> Columns:
+def find_columns(
+    names: Sequence[str], data: DataConfig, where: str, labelled: bool = True, in_csv: bool = False
+) -> Columns:
     """Find the columns by their names.
 
     Raises:
@@ -160,9 +166,7 @@ def find_columns(names: Sequence[str], data: DataConfig, where: str, labelled: b
         missing = f"no column {quote(name)}" if name else f"no column that is obviously the {flag}"
         raise DataError(
             f"{where}: {missing} in row 1; the columns are: {list_names(names)}.",
-            f"Name it with --{flag}-column (its name, or its number if the file has no header), or name another "
-            "delimiter with --delimiter. Without a header and flags, a file must have two columns (label, text) or "
-            "the six of Sentiment140.",
+            f"Name it with --{flag}-column{CSV_HINT if in_csv else '.'}",
         )
 
     text = find(data.text_column, TEXT_NAMES, "text", needed=True)

@@ -185,12 +185,13 @@ def _apply_labels(
 
 def _explain_unknown_labels(reading: Reading, name: str, allowed: float, counts: Counter[str]) -> DataError:
     first = next(row for row in reading.bad if row.reason.startswith("unknown label"))
+    example = ",".join(f"{label[:40]}=…" for label, _ in counts.most_common(4))
     return DataError(
         f"{name}: {_format_share(reading)} cannot be used, more than the {allowed:.1%} allowed, most because of "
         f"their label: row {first.number} has an {first.reason}. The labels of the file, and how many rows have them: "
         f"{labels.list_counts(counts)}.",
-        "Say what they mean with --label-map, as in --label-map good=positive,bad=negative,spam=drop; or name another "
-        "column with --label-column, or allow such rows with --max-bad-rows.",
+        f"Say what they mean: --label-map {escape_hidden(example)}, with negative, neutral, positive or drop for each "
+        "…; or name another column with --label-column, or allow such rows with --max-bad-rows.",
     )
 
 

@@ -106,8 +106,8 @@ def assign_splits(table: pa.Table, data: DataConfig, name: str = "the input") ->
     n_test, n_validation = (_count_rows(size, len(order)) for size in (data.test_size, data.validation_size))
     if n_test + n_validation > len(order) - 2 or n_validation < 2 or (data.test_size and n_test < 2):
         raise DataError(
-            f"{name}: {len(order):,} tweets are not enough for {n_test:,} test and {n_validation:,} validation tweets, "
-            "with at least two in each split and some left to train on.",
+            f"{name}: {len(order):,} tweets make {n_test:,} for the test and {n_validation:,} for validation, but each "
+            "split needs at least two, and so does training.",
             "Change --test-size, --validation-size or --max-samples.",
         )
     if data.split_by == "time":
@@ -154,8 +154,8 @@ def _check_both_labels(labels: npt.NDArray[np.int8], name: str) -> None:
     if len(present) == 1:
         raise DataError(
             f"{name}: one class only, all {len(labels):,} usable tweets are {LABEL_NAMES[int(present[0])]}.",
-            "The corpus is sorted by label, its first 800,000 rows are all negative: give the whole file, and sample "
-            "from all of it with --max-samples.",
+            "Training needs both. If the file is sorted by label, give it whole, and sample from all of it with "
+            "--max-samples.",
         )
 
 
