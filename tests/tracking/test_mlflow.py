@@ -41,6 +41,18 @@ def wait_for(condition: Callable[[], object], command: Command) -> None:
         time.sleep(0.1)
 
 
+def test_autologging_alone_adds_no_run(encoder: Path, mlflow_server: MlflowServer, tmp_path: Path) -> None:
+    import mlflow
+
+    mlflow.autolog(silent=True)
+    try:
+        train(recipe_of(encoder), tmp_path / "run")
+    finally:
+        mlflow.autolog(disable=True, silent=True)
+    assert len(runs_of(mlflow_server, tmp_path.name)) == 1
+    assert mlflow.active_run() is None
+
+
 @pytest.fixture(scope="module")
 def life(encoder: Path, one_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a run that was killed in its second epoch and resumed, each in a process of its own."""
@@ -192,18 +204,6 @@ def test_a_run_of_the_callers_own_is_used_and_left_open(
     assert only.info.status == "FINISHED"
     assert only.data.metrics["test/n"] == 60
     assert steps_of(mlflow_server, callers.info.run_id, "train/loss") == [1, 2, 3, 4, 5, 6]
-
-
-def test_autologging_alone_adds_no_run(encoder: Path, mlflow_server: MlflowServer, tmp_path: Path) -> None:
-    import mlflow
-
-    mlflow.autolog(silent=True)
-    try:
-        train(recipe_of(encoder), tmp_path / "run")
-    finally:
-        mlflow.autolog(disable=True, silent=True)
-    assert len(runs_of(mlflow_server, tmp_path.name)) == 1
-    assert mlflow.active_run() is None
 
 
 @pytest.mark.long
