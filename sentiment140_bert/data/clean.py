@@ -37,6 +37,11 @@ class Rule:
     replacement: str
     regex: bool = False
 
+    @property
+    def tokenizer_pattern(self) -> str:
+        """The pattern for tokenizers, whose engine goes back: it tries a run from its first sign, not from each one."""
+        return re.sub(r"^(\w)\+", r"(?<!\1)\1+", self.pattern) if self.regex else self.pattern
+
 
 MASKING = (
     Rule(r"[Hh][Tt][Tt][Pp][Ss]?://[^ \t\r\n]+|[Ww][Ww][Ww]\.[^ \t\r\n]+", URL_MASK, regex=True),
@@ -183,7 +188,7 @@ def make_normalizer(level: str) -> Normalizer | None:
     from tokenizers import Regex, normalizers
 
     steps: list[Any] = [
-        normalizers.Replace(Regex(rule.pattern) if rule.regex else rule.pattern, rule.replacement)
+        normalizers.Replace(Regex(rule.tokenizer_pattern) if rule.regex else rule.tokenizer_pattern, rule.replacement)
         for rule in LEVELS[level]
     ]
     return normalizers.Sequence(steps) if steps else None

@@ -83,7 +83,7 @@ def _remove_repairs(backend: Tokenizer) -> Tokenizer | None:
 
 def _to_step(rule: clean.Rule) -> dict[str, Any]:
     """Return a cleaning rule in the form of ``tokenizer.json``."""
-    pattern = {"Regex" if rule.regex else "String": rule.pattern}
+    pattern = {"Regex" if rule.regex else "String": rule.tokenizer_pattern}
     return {"type": "Replace", "pattern": pattern, "content": rule.replacement}
 
 

@@ -231,6 +231,11 @@ CORRECT = [
 ]
 
 
+def test_a_long_run_of_one_sign_is_tried_once():
+    """From each of its signs anew, the tokenizer would need half an hour for this text."""
+    assert clean.make_normalizer("repair").normalize_str("\xc2" * 200_000 + "\xc2\xb0") == "°"
+
+
 def test_correct_texts_stay():
     assert clean_texts(CORRECT, "repair") == CORRECT
     assert normalize(CORRECT, "repair") == CORRECT
