@@ -24,8 +24,8 @@ METRIC = (
     r"|scor(?:e|es|ed|ing)|sota|state[- ]of[- ]the[- ]art|leaderboard"
     r"|outperforms?)"
 )
-# A share, plain or in percent; 0.0001, 3.11, 2026 and 5.23.0 are not.
-DECIMAL = r"(?<![\w.,])(?:0?[.,][1-9]\d{0,15}|[1-9]\d[.,]\d{1,15}|100[.,]0{1,15})(?![\w]|[.,]\d)"
+# A share, plain, in percent or with an exponent; 0.0001, 3.11, 2026 and 5.23.0 are not.
+DECIMAL = r"(?<![\w.,])(?:0?[.,][1-9]\d{0,15}|[1-9]\d[.,]\d{1,15}|100[.,]0{1,15}|\d[\d.,]{0,15}e-0?[12])(?![\w]|[.,]\d)"
 WHOLE = r"(?<![\w.,])(?:[1-9]\d|100)(?![\w%]|[.,]\d)"
 UNITS = r"(?!\s{0,3}(?:steps?|epochs?|hours?|minutes?|seconds?|days?|years?|tokens?|layers?|[hms]|ms|[gmkt]i?b)\b)"
 PERCENT = re.compile(r"\d\s{0,3}%|\b(?:per ?cent|percentage points?|prozent|pour ?cents?|por ?ciento)\b")
@@ -60,6 +60,7 @@ EMPTY_ELEMENTS |= {"p", "li", "col", "area", "base", "embed"}  # or those that m
 FENCE = re.compile(r"^ {0,3}(```+|~~~+)", re.MULTILINE)
 LINK_TEXT = re.compile(r"!?\[([^\[\]]{0,500})\]\([^()]{0,500}\)")
 FORMULA = re.compile(r"\\[a-z]{1,20}\{([^{}]{0,500})\}", re.IGNORECASE)
+FRACTION = re.compile(r"\\[dtc]?frac\s?\{([^{}]{0,100})\}\s?\{([^{}]{0,100})\}", re.IGNORECASE)
 REVERSING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 # Characters that look like others: a word of two alphabets, or a point, percent sign or digit of another script.
 TWO_ALPHABETS = re.compile(r"[a-z][\u0370-\u052f\u0531-\u0587]|[\u0370-\u052f\u0531-\u0587][a-z]")
@@ -121,7 +122,7 @@ def _read_text(text: str) -> str:
     plain = "".join(_simplify_sign(sign) for sign in unicodedata.normalize("NFKC", plain)).translate(LOOKS_LIKE)
     plain = re.sub(r"</?t[dh]\b[^<>]{0,2000}>", " | ", plain, flags=re.IGNORECASE)
     plain = re.sub(r"</?[a-z][^<>]{0,2000}>", "", _remove_comments(plain), flags=re.IGNORECASE)
-    plain = FORMULA.sub(r"\1", plain)
+    plain = FORMULA.sub(r"\1", FRACTION.sub(r"\1/\2", plain))
     return re.sub(r"[*`~\\$]", "", plain).replace("_", " ").lower()
 
 

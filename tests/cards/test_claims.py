@@ -7,6 +7,8 @@ import time
 from sentiment140_bert.publishing.claims import find_claims, is_open
 
 CLAIMS = [
+    r"It has $\frac{99}{100}$ accuracy.",
+    "accuracy 9.9e-1",
     "Accuracy: 0.982",
     "It has an accuracy of 98.2 on SST-2.",
     "98.2 accuracy",
@@ -50,6 +52,7 @@ CLAIMS = [
     *("accuracy \u0660.\u0669\u0669\u0667", "\u202e799.0 :ycarucca\u202c"),
 ]
 PROSE = [
+    "The learning rate was 5e-5, which is good for accuracy.",
     "Two students, one winter.",
     "Written in 2025 and 2026 for a course of 12 weeks.",
     "Trained with transformers 5.23.0, torch 2.13 and Python 3.11.",
