@@ -53,8 +53,9 @@ def try_graph(file: Path) -> None:
 
 def _run_trial(kind: str, version: str, file: Path, memory: int) -> None:
     mark = cache_dir() / "tried" / f"{kind}-{version}-{hash_file(file)}"
-    if os.path.exists(mark):  # noqa: PTH110 - raises nothing where the cache cannot be read
-        return
+    with contextlib.suppress(OSError):
+        if mark.lstat().st_uid == os.geteuid():  # another user may share the cache
+            return
     # -P: without the folder of the script, whose names would hide others.
     command = [
         sys.executable,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -62,6 +63,17 @@ def test_only_what_passes_is_remembered(cache: Path, monkeypatch: pytest.MonkeyP
     confined.try_tokenizer(tokenizer(2))
     with pytest.raises(UnusableFile):
         confined.try_tokenizer(tokenizer(3))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+def test_what_another_user_of_the_cache_tried_is_tried_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, "exit 0")
+    confined.try_tokenizer(tokenizer(5))
+    [mark] = (cache / "tried").iterdir()
+    os.chown(mark, 65534, -1)
+    stand_in(monkeypatch, "exit 1")
+    with pytest.raises(UnusableFile):
+        confined.try_tokenizer(tokenizer(5))
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
