@@ -89,7 +89,7 @@ def _prepare(request: Any) -> None:
         HubError: The path leads out of its repository.
     """
     if ".." in unquote(request.url.path).split("/"):
-        raise HubError(f"{request.url.path} leads out of its repository.", "Check the names and the revision.")
+        raise HubError(f"{request.url.path} points outside its repository.", "Check the names and the revision.")
     if not _is_hub(request.url):  # an answer may have named the host, as that of an upload does
         request.headers.pop("Authorization", None)
     limits = request.extensions.get("timeout") or {}

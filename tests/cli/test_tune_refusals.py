@@ -153,11 +153,11 @@ OUTSIDE = ("study.db", "study.json", "study.db.lock", "study.json.lock", "final.
 Case = tuple[Callable[[Path], None], str]  # what makes a folder odd, and the message; empty if it does no harm
 REFUSED_AT_ONCE: dict[str, Case] = {
     **{
-        f"{name} is a link": (lambda home, name=name: link(home / name, "../outside/note.txt"), "leads out of")
+        f"{name} is a link": (lambda home, name=name: link(home / name, "../outside/note.txt"), "points outside")
         for name in OUTSIDE
     },
-    "trials is a link": (lambda home: link(home / "trials", "../outside"), "leads out of"),
-    "a trial is a link": (lambda home: link(home / "trials" / "trial-0006", "../../outside"), "leads out of"),
+    "trials is a link": (lambda home: link(home / "trials", "../outside"), "points outside"),
+    "a trial is a link": (lambda home: link(home / "trials" / "trial-0006", "../../outside"), "points outside"),
     "a pipe": (lambda home: os.mkfifo(home / "study.db-journal"), "a pipe or a device"),
     "study.json is cut off": (lambda home: replace(home / "study.json", "{"), "is damaged"),
     "study.json is a list": (lambda home: replace(home / "study.json", "[]"), "study.json"),

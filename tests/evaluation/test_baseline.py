@@ -105,7 +105,10 @@ def test_terms_of_a_text_are_counted() -> None:
 
 @pytest.mark.parametrize(
     ("texts", "labels", "message"),
-    [(["good", "fine"], [1, 1], "one label only"), (["!!!", "??"], [0, 1], "no words to learn: empty vocabulary")],
+    [
+        (["good", "fine"], [1, 1], "all have the same label"),
+        (["!!!", "??"], [0, 1], "no words to learn: empty vocabulary"),
+    ],
 )
 def test_texts_without_anything_to_learn_are_refused(texts: list[str], labels: list[int], message: str) -> None:
     with pytest.raises(DataError, match=message):

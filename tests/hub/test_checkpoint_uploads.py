@@ -157,7 +157,7 @@ def test_a_repository_that_became_public_gets_nothing(hub: HubServer, stage) -> 
 def test_a_file_that_changes_on_its_way_is_not_committed(hub: HubServer, stage) -> None:
     folder = stage(6)
     (folder / "checkpoint-6" / "model.safetensors").write_bytes(b"WEIGHTS")
-    with pytest.raises(HubError, match="was changed"):
+    with pytest.raises(HubError, match="has changed"):
         opened().keep(folder)
     assert "checkpoints.json" not in hub.files(REPO)
 

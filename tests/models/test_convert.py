@@ -193,4 +193,4 @@ def test_links_are_followed_only_within_the_folder(folder: Path, s140, tmp_path:
     (folder / "weights").rename(tmp_path / "elsewhere")
     (folder / "weights").symlink_to(tmp_path / "elsewhere")
     for verb in (["predict", folder, "hello"], ["convert", folder, "--output", "new"]):
-        assert "leads out of" in s140(*verb, code=1).stderr
+        assert "points outside" in s140(*verb, code=1).stderr

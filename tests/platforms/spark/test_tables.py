@@ -140,7 +140,7 @@ def test_a_missing_java_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     started = Command("prepare", "--dataset", "table:a.b.c", env={"PATH": str(tmp_path / "bin")})
     _, stderr = started.communicate()
     assert started.returncode == 1
-    assert "Spark does not start" in stderr
+    assert "Spark cannot start" in stderr
     assert "Traceback" not in stderr
 
 
