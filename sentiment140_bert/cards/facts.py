@@ -34,6 +34,11 @@ class Facts:
         return HUB_IDS.get(name, name if self.environment["base_model"]["on_hub"] else None)
 
     @property
+    def base_name(self) -> str:
+        """The base model's id on the Hub, or the name of its folder."""
+        return self.base_model or Path(self.recipe["model"]["model_name_or_path"]).name
+
+    @property
     def published(self) -> schemas.PublishedDataset | None:
         """``repo_id`` and ``revision`` of the dataset on the Hub."""
         return self.data.get("published")

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREY = "#2a6f97", "#e07a1f", "#9a9a9a"
+Lines = tuple[tuple[str, str, str], ...]  # keys of the history, their labels and colours
+LOSSES: Lines = (("loss", "training", BLUE), ("eval_loss", "validation", ORANGE))
+ACCURACIES: Lines = (("eval_accuracy", "validation", ORANGE),)
 HELD_OUT = ("test", "manual")
 
 
@@ -48,8 +51,8 @@ def draw_figures(folder: Path, splits: dict[str, schemas.SplitScores], history: 
     _draw_splits(folder / SLICES, held_out, _draw_slices, height=0.8 + 0.24 * most)
     if any("loss" in entry for entry in history):
         figure = _figure(2)
-        _draw_losses(figure.axes[0], history)
-        _draw_accuracies(figure.axes[1], history)
+        _draw_history(figure.axes[0], history, LOSSES, "loss")
+        _draw_history(figure.axes[1], history, ACCURACIES, "accuracy")
         _save(figure, folder / LEARNING)
 
 
@@ -105,15 +108,8 @@ def _draw_calibration(axes: Axes, split: schemas.SplitScores) -> None:
         bins = calibration["bins"]
         error = calibration["expected_calibration_error"]["value"]
         predicted, observed = ([place[name] for place in bins] for name in ("predicted", "observed"))
-        axes.plot(
-            predicted,
-            observed,
-            color=colour,
-            marker=marker,
-            markersize=4,
-            linewidth=1,
-            label=f"{label}: error {error:.3f}",
-        )
+        label = f"{label}: error {error:.3f}"
+        axes.plot(predicted, observed, color=colour, marker=marker, markersize=4, linewidth=1, label=label)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability of positive", ylabel="share of positive tweets")
     _add_legend(axes)
 
@@ -134,19 +130,17 @@ def _draw_risk_coverage(axes: Axes, split: schemas.SplitScores) -> None:
 def _draw_slices(axes: Axes, split: schemas.SplitScores) -> None:
     """Draw a point with its interval for each slice; filled and orange where it is significantly worse."""
     for at, part in enumerate(split["slices"]):
-        accuracy = part["accuracy"]
-        below, above = accuracy["value"] - accuracy["low"], accuracy["high"] - accuracy["value"]
-        colour = ORANGE if part["worse"] else BLUE
-        axes.errorbar(
-            [accuracy["value"]],
-            [at],
-            xerr=[[below], [above]],
-            color=colour,
-            marker="s" if part["worse"] else "o",
-            markersize=4,
-            linewidth=1,
-            markerfacecolor=colour if part["worse"] else "white",
-        )
+        score = part["accuracy"]
+        bar = [[score["value"] - score["low"]], [score["high"] - score["value"]]]
+        colour, marker, face = (ORANGE, "s", ORANGE) if part["worse"] else (BLUE, "o", "white")
+        look: dict[str, Any] = {
+            "color": colour,
+            "marker": marker,
+            "markersize": 4,
+            "markerfacecolor": face,
+            "linewidth": 1,
+        }
+        axes.errorbar([score["value"]], [at], xerr=bar, **look)
     axes.axvline(split["accuracy"]["value"], color=GREY, linestyle="--", linewidth=1)
     names = [f"{_shorten(part['name'])} ({part['n']:,})" for part in split["slices"]]
     axes.set_yticks(range(len(names)), names, fontsize=7)
@@ -159,15 +153,16 @@ def _shorten(name: str) -> str:
     return plain if len(plain) <= 28 else f"{plain[:27]}…"
 
 
-def _draw_losses(axes: Axes, history: list[LogEntry]) -> None:
-    for name, label, colour in (("loss", "training", BLUE), ("eval_loss", "validation", ORANGE)):
+def _draw_history(axes: Axes, history: list[LogEntry], lines: Lines, ylabel: str) -> None:
+    for name, label, colour in lines:
         points = [(entry["step"], entry[name]) for entry in history if entry.get(name) is not None]
-        axes.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=3, linewidth=1, label=label)
-    axes.set(xlabel="step", ylabel="loss")
+        axes.plot(
+            *(zip(*points, strict=True) if points else ([], [])),
+            color=colour,
+            marker="o",
+            markersize=3,
+            linewidth=1,
+            label=label,
+        )
+    axes.set(xlabel="step", ylabel=ylabel)
     _add_legend(axes)
-
-
-def _draw_accuracies(axes: Axes, history: list[LogEntry]) -> None:
-    points = [(entry["step"], entry["eval_accuracy"]) for entry in history if entry.get("eval_accuracy") is not None]
-    axes.plot(*(zip(*points, strict=True) if points else ([], [])), color=ORANGE, marker="o", markersize=4, linewidth=1)
-    axes.set(xlabel="step", ylabel="validation accuracy")

@@ -59,14 +59,9 @@ def escape(value: Any) -> Any:
     return Markup(text)
 
 
-def _in_code(value: Any) -> str:
-    """Return one line that ends no code, no section and no table cell."""
-    return flatten(str(value)).replace("`", "'").replace("<!--", "<! --").replace("|", "\\|") or " "
-
-
 def format_code(value: Any) -> Markup:
-    """Return a code span, also for the inside of a table."""
-    return Markup(f"`{_in_code(value)}`")
+    """Return a code span of one line that ends no section and no table cell."""
+    return Markup("`{}`".format(format_shell(str(value)).replace("|", "\\|") or " "))
 
 
 def format_literal(value: str) -> Markup:

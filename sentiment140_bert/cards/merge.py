@@ -93,13 +93,8 @@ def merge_cards(new: str, old: str | None, decided_keys: Collection[str] = ()) -
     rendered, edited = parse_card(new), parse_card(old)
     metadata = _merge_metadata(rendered.metadata, edited.metadata, decided_keys)
     if not edited.sections:  # written by hand as a whole, or by another tool: kept below
-        below = edited.between[0].strip("\n")
-        return (
-            format_front_matter(metadata)
-            + _join(rendered).rstrip("\n")
-            + "\n"
-            + (f"\n{below}\n" if below.strip() else "")
-        )
+        text, below = format_front_matter(metadata) + _join(rendered).rstrip("\n"), edited.between[0].strip("\n")
+        return f"{text}\n\n{below}\n" if below.strip() else f"{text}\n"
     before = dict(zip(edited.sections, edited.between, strict=False))
     gaps = [
         before[name] if before.get(name, "").strip() else gap

@@ -161,19 +161,21 @@ def describe_dataset(data: schemas.Data) -> dict[str, Any]:
     corpus = identify_corpus(data)
     name = corpus.name or "tweets"
     rows = sum(split["num_examples"] for split in data["configs"]["default"].values())
+    text, topic = ({"name": column, "dtype": "string"} for column in ("text", "topic"))
+    tokens = [{"name": "input_ids", "list": "int32"}, {"name": "attention_mask", "list": "int8"}]
     features = {
-        "default": [{"name": "text", "dtype": "string"}, _describe_classes("label")],
-        "tokenized": [
-            {"name": "input_ids", "list": "int32"},
-            {"name": "attention_mask", "list": "int8"},
-            _describe_classes("labels"),
-        ],
-        "three_way": [
-            {"name": "text", "dtype": "string"},
-            _describe_classes("label", "negative", "positive", "neutral"),
-            {"name": "topic", "dtype": "string"},
-        ],
+        "default": [text, _describe_classes("label")],
+        "tokenized": [*tokens, _describe_classes("labels")],
+        "three_way": [text, _describe_classes("label", "negative", "positive", "neutral"), topic],
     }
+    configs: list[dict[str, Any]] = []
+    infos: list[dict[str, Any]] = []
+    for config, splits in data["configs"].items():
+        files = [{"split": split, "path": f"{config}/{split}-*"} for split in splits]
+        default = {"default": True} if config == "default" else {}
+        configs.append({"config_name": config, **default, "data_files": files})
+        sizes = [{"name": split, **size} for split, size in splits.items()]
+        infos.append({"config_name": config, "features": features[config], "splits": sizes})
     return ({"language": [*corpus.language]} if corpus.language else {}) | {
         "license": corpus.license or "unknown",
         "pretty_name": f"{name[0].upper()}{name[1:]}, cleaned and split",
@@ -181,22 +183,8 @@ def describe_dataset(data: schemas.Data) -> dict[str, Any]:
         "task_ids": ["sentiment-classification"],
         "size_categories": [next((name for limit, name in SIZES.items() if rows < limit), LARGEST)],
         "tags": [*TAGS, *corpus.tags],
-        "configs": [
-            {
-                "config_name": config,
-                **({"default": True} if config == "default" else {}),
-                "data_files": [{"split": name, "path": f"{config}/{name}-*"} for name in splits],
-            }
-            for config, splits in data["configs"].items()
-        ],
-        "dataset_info": [
-            {
-                "config_name": config,
-                "features": features[config],
-                "splits": [{"name": name, **size} for name, size in splits.items()],
-            }
-            for config, splits in data["configs"].items()
-        ],
+        "configs": configs,
+        "dataset_info": infos,
     }
 
 

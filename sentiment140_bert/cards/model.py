@@ -25,13 +25,8 @@ from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.recipe import SCORES, CardConfig, Recipe
 from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import (
-    CALIBRATION,
-    CONFUSION,
     EVAL_RESULTS,
-    LEARNING,
-    RISK_COVERAGE,
     RUNS,
-    SLICES,
     TRAINING_ROWS,
     RunDir,
     saved_recipe,
@@ -41,18 +36,6 @@ from sentiment140_bert.schemas import BASELINES, SPLIT_NAMES
 Files = dict[str, Path | bytes]
 LABELS = {name: name.replace("_", " ") for name in SCORES}
 LABELS |= {"macro_f1": "macro-F1", "f1": "F1", "roc_auc": "ROC AUC", "matthews_correlation": "Matthews correlation"}
-PICTURES = {CONFUSION: "Confusion matrix", CALIBRATION: "Calibration", LEARNING: "Learning curve"}
-CALIBRATION_ROWS = {
-    "calibration error": ("calibration", "expected_calibration_error"),
-    "… with temperature": ("calibrated", "expected_calibration_error"),
-    "Brier score": ("calibration", "brier_score"),
-    "coverage with abstention": ("abstaining", "coverage"),
-    "… accuracy on the covered tweets": ("abstaining", "accuracy"),
-    "accuracy with neutral as third class": ("three_way", "accuracy"),
-    "… macro recall": ("three_way", "macro_recall"),
-    "… recall of neutral": ("three_way", "recall", "neutral"),
-}
-PICTURES |= {RISK_COVERAGE: "Errors among the most confident predictions", SLICES: "Accuracy on kinds of tweets"}
 # What is published of a model folder. Whatever is not listed stays here: pickles, optimizer state, notes.
 PUBLISHED: tuple[str, ...] = ("config.json", "model*.safetensors", "model.safetensors.index.json", TRAINING_ROWS)
 PUBLISHED += ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt")
@@ -116,14 +99,13 @@ def render_model_card(facts: Facts, title: str, model_id: str, figures: list[str
         "model_card.md",
         version=version("sentiment140-bert"),
         title=title,
-        base=base or Path(facts.recipe["model"]["model_name_or_path"]).name,
+        base=facts.base_name,
         base_link=Markup(f"https://huggingface.co/{quote(base)}") if base else "",
         layout=merge.LAYOUT,
         split_names=SPLIT_NAMES,
         columns=columns,
         headlines=headlines,
         strongest=_find_strongest_baseline(headlines),
-        calibration_rows=CALIBRATION_ROWS,
         model_id=model_id,
         chosen=training["load_best_model_at_end"] and training["eval_strategy"] != "no",
         corpus=facts.corpus,
@@ -132,12 +114,8 @@ def render_model_card(facts: Facts, title: str, model_id: str, figures: list[str
         score_names=SCORES,
         labels=LABELS,
         figures=figures,
-        pictures=PICTURES,
         baselines=BASELINES,
-        recipe=facts.recipe,
-        data=facts.data,
-        environment=facts.environment,
-        metrics=facts.metrics,
+        **vars(facts),
     )
     return metadata.format_front_matter(metadata.describe_model(facts, title)) + "\n" + body
 
@@ -185,7 +163,7 @@ def redraw_figures(run: RunDir, metrics: schemas.Scores) -> None:
 
 def write_model_folder(run: RunDir, metrics: schemas.Scores, repo_id: str | None = None) -> None:
     """Write everything that is published with the weights next to them; a card's hand-written parts are kept."""
-    repo_id = repo_id or read_pushes(run).get("model", {}).get("repo_id")
+    repo_id = repo_id or run.read_publications().get("model", {}).get("repo_id")
     for name, content in collect_files(run, metrics, repo_id, read_card(run)).items():
         target = run.model / name
         if isinstance(content, bytes):
@@ -258,11 +236,6 @@ def read_card(run: RunDir) -> str | None:
         return run.card.read_text("utf-8") if run.card.is_file() else None
     except UnicodeDecodeError as error:
         raise RunError(f"{run.card} is damaged: {error}.", "Correct or remove it.") from None
-
-
-def read_pushes(run: RunDir) -> schemas.Publications:
-    """Return the content of ``published.json``: where the run's dataset and model were published before."""
-    return run.read_publications()
 
 
 def to_json(content: Any) -> bytes:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -84,14 +83,9 @@ def render_report(facts: Facts, title: str, mistakes: Sequence[Mistake], wrong: 
         style=Markup(style),
         script=Markup(script),
         title=title,
-        base=facts.base_model or Path(facts.recipe["model"]["model_name_or_path"]).name,
-        environment=facts.environment,
-        data=facts.data,
-        metrics=facts.metrics,
+        base=facts.base_name,
+        **vars(facts),
         corpus=facts.corpus,
-        intervals=facts.metrics["intervals"],
-        temperature=facts.metrics.get("temperature"),
-        abstention=facts.metrics.get("abstention"),
         scored=scored,
         held_out={name: scored[name] for name in HELD_OUT if name in scored} or scored,
         meaning=HEADLINES | {"validation": "tweets that the checkpoint was chosen on"},

@@ -255,7 +255,7 @@ def list_claimed(facts: Facts, title: str, pictures: list[str]) -> Iterator[Chec
     packages = ", ".join(f"{name} {number}" for name, number in environment["packages"].items())
     values = {
         "name": title,
-        "base model": facts.base_model or Path(facts.recipe["model"]["model_name_or_path"]).name,
+        "base model": facts.base_name,
         "start": environment["started"],
         "duration": f"{training['seconds']} s, {training['tweets_per_second']} tweets per second",
         "steps": f"{training['steps']}, the best {training['best_step']}",

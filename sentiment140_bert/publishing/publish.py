@@ -17,7 +17,6 @@ from sentiment140_bert.cards.model import (
     Files,
     collect_files,
     read_card,
-    read_pushes,
     read_scores,
     save_description,
     to_json,
@@ -138,7 +137,9 @@ def _build_dataset(run: RunDir, targets: dict[str, Target], data: schemas.Data) 
         )
     data = {**data}
     data.pop("published", None)  # it cannot name its own commit
-    model_id = targets["model"].repo_id if "model" in targets else read_pushes(run).get("model", {}).get("repo_id")
+    model_id = (
+        targets["model"].repo_id if "model" in targets else run.read_publications().get("model", {}).get("repo_id")
+    )
     with tempfile.TemporaryDirectory(prefix="s140-") as folder:
         data["configs"], hashes = published_dataset.write_dataset(
             prepared, tokens, Path(folder), secrets.make_tweet_check()
@@ -172,7 +173,7 @@ def _rehearse(hub: Hub, run: RunDir, metrics: schemas.Scores, targets: dict[str,
 
     if "dataset" in targets:
         _check_sizes(targets["dataset"], _merge_dataset_card(dataset, push.read_card(hub, targets["dataset"])[0]))
-    read_pushes(run)
+    run.read_publications()
     if "model" in targets:
         files = _collect_model_files(run, metrics, targets["model"], push.read_card(hub, targets["model"])[0])
         _check_sizes(targets["model"], files)
@@ -270,7 +271,7 @@ def _choose_card(run: RunDir, on_hub: str | None, target: Target) -> str | None:
         RunError: Both were, and they differ; or one cannot be read.
     """
     here = read_card(run)
-    last = read_pushes(run).get("model", {})
+    last = run.read_publications().get("model", {})
     if (last.get("repo_id"), last.get("revision")) != (target.repo_id, target.revision):
         last = {}
     before = last.get("handwritten", "")
@@ -301,7 +302,7 @@ def _note_push(run: RunDir, pushed: Pushed, target: Target, **more: Any) -> None
     """Note in ``published.json`` where something was published."""
     revision = f"refs/pr/{pushed.pr_url.rpartition('/')[2]}" if pushed.pr_url else target.revision
     entry = {"repo_id": pushed.repo_id, "url": pushed.url, "commit": pushed.commit, "revision": revision}
-    write_json(run.published, read_pushes(run) | {pushed.kind: entry | more})
+    write_json(run.published, run.read_publications() | {pushed.kind: entry | more})
 
 
 def _explain_failure(

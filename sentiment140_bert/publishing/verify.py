@@ -16,7 +16,7 @@ from sentiment140_bert.cards import facts as card_facts
 from sentiment140_bert.cards import merge
 from sentiment140_bert.cards.dataset import render_dataset_card
 from sentiment140_bert.cards.metadata import find_dataset_id, format_eval_results
-from sentiment140_bert.cards.model import name_model, read_pushes, render_model_card
+from sentiment140_bert.cards.model import name_model, render_model_card
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, FalseDataError, ModelError, RunError, S140Error
 from sentiment140_bert.evaluation.evaluate import evaluate
@@ -103,7 +103,7 @@ def _find_page(name: str, revision: str | None) -> Page:
     if run.is_run():
         models.locate(name)
         recipe = saved_recipe(path)
-        repo_id = read_pushes(run).get("model", {}).get("repo_id")
+        repo_id = run.read_publications().get("model", {}).get("repo_id")
         title, model_id = name_model(run, recipe, repo_id)
         return Page(run.model, title, model_id, run=run)
     if not models.is_hub_id(name):

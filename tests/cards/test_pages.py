@@ -136,11 +136,11 @@ def test_every_table_of_a_model_shows_its_numbers(facts: Facts) -> None:
         lifts.append(row("… p", lambda number: f"{number:.2g}", "baselines", key, "p_value"))
     slices = [
         [
-            [f"{SPLIT_NAMES.get(name, name)}: kind of tweet", "tweets", "accuracy", "the others", ""],
+            [f"{SPLIT_NAMES.get(name, name)}: kind of tweet", "tweets", "accuracy", "the others"],
             *(
                 [
-                    *(part["name"], str(part["n"]), format_score(part["accuracy"]), f"{part['rest']:.3f}"),
-                    "worse" if part["worse"] else "",
+                    part["name"] + (" (worse)" if part["worse"] else ""),
+                    *(str(part["n"]), format_score(part["accuracy"]), f"{part['rest']:.3f}"),
                 ]
                 for part in split["slices"]
             ),

@@ -26,7 +26,7 @@ pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")
 @pytest.fixture
 def run(small_run: Path, tmp_path: Path) -> Path:
     """Return a copy with the name of the run, which its card contains."""
-    return copy_of(small_run, tmp_path / "runs" / small_run.name)
+    return copy_of(small_run, tmp_path / "folder" / small_run.name)
 
 
 @pytest.fixture
@@ -74,6 +74,14 @@ def test_a_card_for_an_id_on_the_hub(run: Path, card: Path, s140) -> None:
     for name in ("no owner", "a/b/c", "../x/y", "a/b; rm -rf .", ""):
         run_into_error("card", run, "--repo-id", name)
         assert card.read_text("utf-8") == text, name
+
+
+def test_the_snippet_names_the_folder_of_runs_and_no_other(run: Path, tmp_path: Path, s140) -> None:
+    """So it works where training was run, which writes to runs/NAME by default."""
+    for parent, shown in (("runs", "runs/mine/model"), ("thesis of a friend", "mine/model")):
+        copy = copy_of(run, tmp_path / parent / "mine")
+        s140("card", copy)
+        assert f'model="{shown}"' in (copy / "model" / "README.md").read_text("utf-8")
 
 
 def test_after_a_push_the_card_is_the_published_one(published: Published, tmp_path: Path, s140) -> None:

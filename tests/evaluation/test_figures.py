@@ -130,7 +130,7 @@ def test_no_legend_hides_a_point(figures: dict[str, Figure], tmp_path: Path) -> 
             if legend := axes.get_legend():
                 legends += 1
                 assert not legend.get_window_extent().overlaps(axes.get_window_extent())
-    assert legends == 5
+    assert legends == 6
 
 
 def test_the_picture_of_slices(figures: dict[str, Figure], tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def section(text: str, name: str) -> str:
 
 def false_copy(text: str) -> str:
     """The summary with a better accuracy."""
-    return re.sub(r"accuracy is \*\*0\.\d+", "accuracy is **0.9820", section(text, "summary"))
+    return re.sub(r"accuracy \| \*\*0\.\d+", "accuracy | **0.982", section(text, "summary"))
 
 
 def swap_sections(text: str) -> str:
@@ -55,9 +55,9 @@ ANOTHER_RESULT = """  - task:
       value: 0.982
 """
 TEXT: dict[str, tuple[Edit, str]] = {
-    "a comment inside of a section": (replace("## Scores\n", "## Scores\n<!-- accuracy 0.98 -->\n"), "card, scores"),
-    "text behind a comment": (replace("## Scores\n", "## Scores\n<!-- x --> Accuracy: **0.98**\n"), "card, scores"),
-    "a heading inside of a section": (replace("## Scores\n", "# Accuracy 98.2 %\n\n## Scores\n"), "card, scores"),
+    "a comment inside of a section": (replace("## Limits\n", "## Limits\n<!-- accuracy 0.98 -->\n"), "card, limits"),
+    "text behind a comment": (replace("All scores<", "All scores<!-- x --> Accuracy: **0.98**<"), "card, scores"),
+    "a heading inside of a section": (replace("## Limits\n", "# Accuracy 98.2 %\n\n## Limits\n"), "card, limits"),
     "text behind a mark": (replace("s140: scores -->\n", "s140: scores --> 98.2 % right\n"), "card, scores"),
     "a paragraph inside of a section": (replace("## Use\n", "State of the art.\n\n## Use\n"), "card, use"),
     "a paragraph left out": (replace("a demonstration, not a model to rely on", "a model"), "card, summary"),
@@ -93,7 +93,7 @@ FRONT: dict[str, tuple[Edit, str]] = {
         replace("model-index:\n", f"model-index:\n- name: best\n  results:\n{ANOTHER_RESULT}"),
         "model-index",
     ),
-    "a key that is given twice": (replace("license:", "model-index: []\nlicense:"), "twice"),
+    "a key that is given twice": (replace("license:", "model-index: []\nlicense:"), "duplicate key"),
     "a key in other letters": (replace("license:", "Model_Index: []\nlicense:"), "Model_Index"),
     "a number as another kind": (lambda text: re.sub(r"score: 0\.\d+", "score: true", text, count=1), "widget"),
 }

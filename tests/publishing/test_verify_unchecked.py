@@ -221,7 +221,7 @@ def test_a_run_whose_scores_were_edited(run_copy: Path, verify: Verify) -> None:
 
 def test_a_run_whose_card_was_edited(run_copy: Path, verify: Verify) -> None:
     card = run_copy / "model" / README
-    card.write_text(another_digit(r"accuracy is \*\*(0\.\d+)")(card.read_text("utf-8")), "utf-8")
+    card.write_text(another_digit(r"accuracy \| \*\*(0\.\d+)")(card.read_text("utf-8")), "utf-8")
     verdict = verify(run_copy)
     assert verdict.code == 1
     assert "summary" in verdict.named()
