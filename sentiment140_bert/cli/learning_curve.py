@@ -13,6 +13,8 @@ from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import output_options, recipe_option, recipe_options, resolve_recipe, set_option
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 from sentiment140_bert.errors import S140Error
+from sentiment140_bert.experiments.learning_curve.plan import PlannedWork
+from sentiment140_bert.schemas.experiments import CurveResult
 
 
 class Sizes(click.ParamType):  # type: ignore[type-arg]
@@ -75,7 +77,11 @@ def learning_curve(
     with stdout_kept_clean():
         from sentiment140_bert.experiments.learning_curve import curve
 
-        if redraw:
+        if dry_run:
+            work = curve.preview_curve(
+                resolve_recipe(recipe or "bert-base-100k", flags, assignments), output, sizes or [], seeds, keep_models
+            )
+        elif redraw:
             result = curve.redraw_curve(output, price_per_hour)
         else:
             result = curve.learning_curve(
@@ -85,24 +91,23 @@ def learning_curve(
                 seeds,
                 keep_models=keep_models,
                 price_per_hour=price_per_hour,
-                dry_run=dry_run,
                 arguments_given=click.get_current_context().meta["arguments"],
             )
     if as_json:
-        print_json(result)
+        print_json(work if dry_run else result)
     elif dry_run:
-        _print_plan(result)
+        _print_plan(work)
     else:
         _print(result)
 
 
-def _print_plan(plan: dict[str, Any]) -> None:
+def _print_plan(plan: PlannedWork) -> None:
     columns = ("size", "seed", "state", "steps", "tweets")
-    print_table([[training[name] for name in columns] for training in plan["trainings"]], columns)
+    print_table([[*training.values()] for training in plan["trainings"]], columns)
     say(f"\nto do: {plan['tweets']:,} tweets to process, {plan['steps']:,} optimizer steps; nothing was trained")
 
 
-def _print(curve: dict[str, Any]) -> None:
+def _print(curve: CurveResult) -> None:
     splits = list(curve["fits"])
     header = [
         "tweets",
@@ -118,7 +123,10 @@ def _print(curve: dict[str, Any]) -> None:
             scores = [
                 value
                 for name in splits
-                for value in (size["scores"][name]["accuracy"], size["tfidf"].get(name, {}).get("value"))
+                for value in (
+                    size["scores"][name]["accuracy"],
+                    size["tfidf"][name]["value"] if name in size["tfidf"] else None,
+                )
             ]
             rows.append([size["size"], seeds, *scores, round(size["seconds"]), round(size["tweets_per_second"])])
     if rows:
@@ -131,6 +139,6 @@ def _print(curve: dict[str, Any]) -> None:
     costs = [size["cost"] for size in curve["sizes"] if size["cost"] is not None]
     cost = f", {sum(costs):.2f} at {curve['price_per_hour']:g} an hour" if costs else ""
     trainings = curve["trainings"]
-    finished, planned, seconds = (trainings[name] for name in ("finished", "planned", "seconds"))
+    finished, planned, seconds = trainings["finished"], trainings["planned"], trainings["seconds"]
     say(f"\n{finished} of {planned} runs, {seconds:,.0f} s in total{cost}")
     say(f"{curve['output']}/README.md, curve.png, curve.csv, curve.json")

@@ -12,6 +12,7 @@ from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import output_options, recipe_option, recipe_options, resolve_recipe, set_option
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 from sentiment140_bert.experiments.tune import PRUNERS, SAMPLERS
+from sentiment140_bert.schemas.experiments import TuneResult
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]
@@ -100,7 +101,7 @@ def tune(
         _print(result)
 
 
-def _print(tuning: dict[str, Any]) -> None:
+def _print(tuning: TuneResult) -> None:
     best, counts = tuning["best"], tuning["counts"]
     done = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     say(f"trials: {done}")

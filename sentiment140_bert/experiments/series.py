@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import shutil
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from sentiment140_bert.evaluation.intervals import SIGNIFICANT
 from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.recipe import Recipe, list_differences
 from sentiment140_bert.run import RunDir, saved_recipe
+from sentiment140_bert.schemas.experiments import SeedRange, SeedsComparison
 from sentiment140_bert.training.run import train as train_run
 
 
@@ -148,7 +149,7 @@ LEAST = 1e-12  # a p-value; smaller ones mean no more
 Right = npt.NDArray[np.bool_]
 
 
-def compare_over_seeds(first: Right, second: Right, truth: npt.NDArray[np.int64]) -> dict[str, Any]:
+def compare_over_seeds(first: Right, second: Right, truth: npt.NDArray[np.int64]) -> SeedsComparison:
     """Return the mean accuracies of two recipes over their seeds, and the difference for other seeds and other tweets.
 
     Seeds and tweets are crossed: each model answers each tweet. So the variance of the mean difference has a part of
@@ -185,17 +186,17 @@ def compare_over_seeds(first: Right, second: Right, truth: npt.NDArray[np.int64]
     }
 
 
-def describe_over_seeds(comparison: dict[str, Any], first: str, second: str, tweets: str) -> str:
+def describe_over_seeds(comparison: SeedsComparison, first: str, second: str, tweets: str) -> str:
     """Return a sentence that says what a comparison shows, and whether it is significant."""
     one, other, gap = comparison["first"]["value"], comparison["second"]["value"], comparison["difference"]
-    points = {name: 100 * value for name, value in gap.items()}
     trained = (
         "1 seed, so the variation over seeds is unknown"
         if comparison["seeds"] == 1
         else f"{comparison['seeds']} seeds each"
     )
+    value, low, high = (100 * gap[name] for name in ("value", "low", "high"))
     scores = f"{first} {one:.4f} and {second} {other:.4f} on {comparison['n']:,} {tweets} ({trained})"
-    difference = f"the difference is {points['value']:+.2f} points ({points['low']:+.2f} to {points['high']:+.2f})"
+    difference = f"the difference is {value:+.2f} points ({low:+.2f} to {high:+.2f})"
     if comparison["p_value"] >= SIGNIFICANT:
         return f"{scores}; {difference}, which is not significant."
     return f"{scores}; {difference}: {first if gap['value'] > 0 else second} did better."
@@ -237,6 +238,6 @@ def _p_value(value: float, tweets: float, seeds: float, count: int) -> float:
     return float(brentq(lambda level: _half(level, tweets, seeds, count) - value, LEAST, 1.0))
 
 
-def _accuracy(right: Right) -> dict[str, float]:
+def _accuracy(right: Right) -> SeedRange:
     accuracies = right.mean(axis=1)
     return {"value": float(accuracies.mean()), "min": float(accuracies.min()), "max": float(accuracies.max())}

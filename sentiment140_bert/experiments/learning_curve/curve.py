@@ -6,7 +6,6 @@ import itertools
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, Interrupted, RecipeError, RunError, S140Error
@@ -16,6 +15,8 @@ from sentiment140_bert.experiments.learning_curve.plan import (
     FINISHED,
     SPLITS,
     CurveDir,
+    Plan,
+    PlannedWork,
     Training,
     describe_left_out,
     estimate_time_left,
@@ -28,6 +29,7 @@ from sentiment140_bert.experiments.learning_curve.results import write_results
 from sentiment140_bert.files import Place, expand_path, write_json
 from sentiment140_bert.locks import LOCK, lock_folder
 from sentiment140_bert.recipe import Recipe, RecipeName, as_recipe, drop_checkpoint_repo, list_differences, parse_recipe
+from sentiment140_bert.schemas.experiments import Curve, CurveResult
 
 log = logging.getLogger(__name__)
 MIN_SIZE = 2  # training tweets: one of each label
@@ -41,9 +43,8 @@ def learning_curve(
     *,
     keep_models: bool = False,
     price_per_hour: float | None = None,
-    dry_run: bool = False,
     arguments_given: list[str] | None = None,
-) -> dict[str, Any]:
+) -> CurveResult:
     """Train the recipe on nested subsets of its training tweets, each with several seeds, and fit a curve.
 
     Everything is written into ``output``: a run directory for each training in ``points/``; ``curve.json``,
@@ -69,22 +70,34 @@ def learning_curve(
             results are written, some trainings failed.
         Interrupted: A signal stopped a training; a checkpoint was written.
     """
-    recipe, output = drop_checkpoint_repo(as_recipe(recipe), "a learning curve"), expand_path(output, "output")
-    _check_arguments(recipe, sizes, seeds, keep_models)
-    home = CurveDir(output)
-    _check_folder_and_recipe(home, recipe)
-    _check_single_process(recipe)
+    home = CurveDir(expand_path(output, "output"))
+    recipe = _check(home, as_recipe(recipe), sizes, seeds, keep_models)
     plan, planned, parts = _plan_trainings(home, recipe, sizes, seeds, keep_models)
-    if dry_run:
-        return list_work(planned, parts)
     with lock_folder(home.path, "making a learning curve", create=True):
         write_json(home.plan, plan)
         curve = _train_and_write(home, planned, parts, keep_models, price_per_hour, arguments_given)
     _raise_failures(home, planned)
-    return curve | {"output": str(output)}
+    return {**curve, "output": str(output)}
 
 
-def redraw_curve(output: Path, price_per_hour: float | None = None) -> dict[str, Any]:
+def preview_curve(recipe: Recipe, output: Path, sizes: Sequence[int], seeds: int, keep_models: bool) -> PlannedWork:
+    """Prepare the tweets of a curve, and return the work that is left; write nothing else."""
+    home = CurveDir(output)
+    recipe = _check(home, recipe, sizes, seeds, keep_models)
+    _, planned, parts = _plan_trainings(home, recipe, sizes, seeds, keep_models)
+    return list_work(planned, parts)
+
+
+def _check(home: CurveDir, recipe: Recipe, sizes: Sequence[int], seeds: int, keep_models: bool) -> Recipe:
+    """Refuse what makes no curve; return the recipe without a repository of checkpoints."""
+    recipe = drop_checkpoint_repo(recipe, "a learning curve")
+    _check_arguments(recipe, sizes, seeds, keep_models)
+    _check_folder_and_recipe(home, recipe)
+    _check_single_process(recipe)
+    return recipe
+
+
+def redraw_curve(output: Path, price_per_hour: float | None = None) -> CurveResult:
     """Write the results of a curve again from its finished trainings, without training or reading tweets.
 
     Returns:
@@ -96,7 +109,7 @@ def redraw_curve(output: Path, price_per_hour: float | None = None) -> dict[str,
     home = CurveDir(output)
     if not home.plan.is_file():
         raise RunError(f"There is no learning curve in {output}.", "Name a folder that `s140 learning-curve` wrote.")
-    return write_results(home, price_per_hour) | {"output": str(output)}
+    return {**write_results(home, price_per_hour), "output": str(output)}
 
 
 def _check_arguments(recipe: Recipe, sizes: Sequence[int], seeds: int, keep_models: bool) -> None:
@@ -146,7 +159,7 @@ def _check_folder_and_recipe(home: CurveDir, recipe: Recipe) -> None:
 
 def _plan_trainings(
     home: CurveDir, recipe: Recipe, sizes: Sequence[int], seeds: int, keep_models: bool
-) -> tuple[dict[str, Any], list[Training], dict[int, loading.PreparedData]]:
+) -> tuple[Plan, list[Training], dict[int, loading.PreparedData]]:
     """Prepare the tweets; return ``plan.json``, the trainings, and the tweets of each size."""
     whole = loading.load_data(recipe)
     splits = whole[0].report["splits"]
@@ -156,7 +169,7 @@ def _plan_trainings(
     parts = {size: loading.draw_subset(whole, size) for size in sizes}
     seed_numbers = [recipe.training.seed + at for at in range(seeds)]
     planned = list(list_trainings(home, recipe, sizes, seed_numbers, keep_models))
-    plan = make_plan(home, recipe, parts, seed_numbers, whole) | {"cut_short": cut_short}
+    plan = make_plan(home, recipe, parts, seed_numbers, whole, cut_short)
     _check_tweets(home, plan)
     for training in planned:
         series.refuse_other_training(training.run, training.recipe, parts[training.size][0].report["fingerprint"])
@@ -165,7 +178,7 @@ def _plan_trainings(
     return plan, planned, parts
 
 
-def _check_tweets(home: CurveDir, plan: dict[str, Any]) -> None:
+def _check_tweets(home: CurveDir, plan: Plan) -> None:
     before = home.read_plan()
     if before and before["data"]["fingerprint"] != plan["data"]["fingerprint"]:
         then, now = before["data"]["fingerprint"][:12], plan["data"]["fingerprint"][:12]
@@ -182,7 +195,7 @@ def _train_and_write(
     keep_models: bool,
     price_per_hour: float | None,
     arguments_given: list[str] | None,
-) -> dict[str, Any]:
+) -> Curve:
     """Train what is not finished, size by size, and write the results after each; return ``curve.json``."""
     largest = planned[-1].size
     for size, trainings in itertools.groupby(planned, key=lambda training: training.size):

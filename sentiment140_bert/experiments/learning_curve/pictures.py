@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from sentiment140_bert.data.texts import escape_cell
 from sentiment140_bert.experiments.learning_curve.fit import AHEAD
 from sentiment140_bert.experiments.learning_curve.plan import FINISHED, SPLITS
 from sentiment140_bert.files import write_whole
+from sentiment140_bert.schemas.experiments import Curve, CurveFit, CurveSize, MeanAccuracy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +23,7 @@ COLUMNS = ("size", "seed", "state", "reason", "run", "steps", "seconds", "tweets
 BLUE, ORANGE, GREY, DARK = "#2a6f97", "#e07a1f", "#9a9a9a", "#555555"  # the first three as in the pictures of a run
 
 
-def render_csv(curve: Mapping[str, Any]) -> str:
+def render_csv(curve: Curve) -> str:
     """Return a row for each training."""
     scores = [f"{split}_{name}" for split in SPLITS for name in ("n", "accuracy", "low", "high", "tfidf")]
     text = io.StringIO()
@@ -40,7 +41,7 @@ def render_csv(curve: Mapping[str, Any]) -> str:
     return text.getvalue()
 
 
-def render_page(curve: Mapping[str, Any]) -> str:
+def render_page(curve: Curve) -> str:
     """Return the README of the curve's folder."""
     splits = [name for name in SPLITS if name in curve["data"]["splits"]]
     lines = [
@@ -72,7 +73,7 @@ def render_page(curve: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _introduce(curve: Mapping[str, Any]) -> list[str]:
+def _introduce(curve: Curve) -> list[str]:
     splits = curve["data"]["splits"]
     held_out = " and ".join(f"{splits[name]['rows']:,} ({name})" for name in SPLITS if name in splits)
     model = curve["recipe"]["model"]["model_name_or_path"]
@@ -83,7 +84,7 @@ def _introduce(curve: Mapping[str, Any]) -> list[str]:
     return [*lines, *([curve["cut_short"]] if curve["cut_short"] else [])]
 
 
-def _render_table(curve: Mapping[str, Any], splits: Sequence[str]) -> list[str]:
+def _render_table(curve: Curve, splits: Sequence[str]) -> list[str]:
     has_costs = curve["price_per_hour"] is not None
     titles = ["training tweets", "seeds"]
     for split in splits:
@@ -102,13 +103,13 @@ def _render_table(curve: Mapping[str, Any], splits: Sequence[str]) -> list[str]:
     return lines
 
 
-def _format_accuracy(score: Mapping[str, Any]) -> str:
+def _format_accuracy(score: MeanAccuracy) -> str:
     seeds, rows = score["over_seeds"], score["over_rows"]
     span = f", {seeds['min']:.4f} to {seeds['max']:.4f}" if score["seeds"] > 1 else ""
     return f"{score['accuracy']:.4f}{span} ({rows['low']:.3f} to {rows['high']:.3f})"
 
 
-def _describe_fit(fit: Mapping[str, Any]) -> str:
+def _describe_fit(fit: CurveFit) -> str:
     a, b, c = fit["a"], fit["b"], fit["c"]
     floor = (
         f", and a floor of {c['value']:.3f} ({c['low']:.3f} to {c['high']:.3f})"
@@ -125,7 +126,7 @@ def _describe_fit(fit: Mapping[str, Any]) -> str:
 
 
 @default_style()
-def draw_curve(path: Path, curve: Mapping[str, Any]) -> None:
+def draw_curve(path: Path, curve: Curve) -> None:
     """Write a PNG: accuracy by training tweets, a panel for each split; the same content gives the same bytes."""
     from matplotlib.figure import Figure
 
@@ -156,7 +157,7 @@ def _read_legend(axes: Axes) -> tuple[list[Any], list[str]]:
     return list(handles), [str(label) for label in labels]
 
 
-def _draw_points(axes: Axes, sizes: Sequence[Mapping[str, Any]], split: str) -> None:
+def _draw_points(axes: Axes, sizes: Sequence[CurveSize], split: str) -> None:
     """Draw the mean of each size with its interval for other tweets, and a bar from its least to its greatest seed."""
     tweets, scores = [size["size"] for size in sizes], [size["scores"][split] for size in sizes]
     means = [score["accuracy"] for score in scores]
@@ -178,14 +179,14 @@ def _draw_points(axes: Axes, sizes: Sequence[Mapping[str, Any]], split: str) -> 
     )
 
 
-def _draw_baseline(axes: Axes, sizes: Sequence[Mapping[str, Any]], split: str) -> None:
+def _draw_baseline(axes: Axes, sizes: Sequence[CurveSize], split: str) -> None:
     points = [(size["size"], size["tfidf"][split]["value"]) for size in sizes if split in size["tfidf"]]
     if points:
         label = "TF-IDF, logistic regression"
         axes.plot(*zip(*points, strict=True), color=ORANGE, marker="s", markersize=4, linewidth=1, label=label)
 
 
-def _draw_fit(axes: Axes, fit: Mapping[str, Any]) -> None:
+def _draw_fit(axes: Axes, fit: CurveFit) -> None:
     """Draw the fitted curve with its band, dashed beyond the largest size."""
     if "refused" in fit:
         return
@@ -200,7 +201,7 @@ def _draw_fit(axes: Axes, fit: Mapping[str, Any]) -> None:
         axes.plot(sizes, values, color=DARK, linewidth=1.2, linestyle=style, label=name)
 
 
-def _mark_sizes(axes: Axes, sizes: Sequence[int], fit: Mapping[str, Any]) -> None:
+def _mark_sizes(axes: Axes, sizes: Sequence[int], fit: CurveFit) -> None:
     """Label the axis with the sizes themselves, as far as there is room, and with the place ahead."""
     from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
@@ -213,7 +214,7 @@ def _mark_sizes(axes: Axes, sizes: Sequence[int], fit: Mapping[str, Any]) -> Non
     axes.tick_params(axis="x", labelsize=8)
 
 
-def _limit_accuracy(axes: Axes, sizes: Sequence[Mapping[str, Any]], split: str) -> None:
+def _limit_accuracy(axes: Axes, sizes: Sequence[CurveSize], split: str) -> None:
     """Let the axis begin below the lowest score, however far the band goes."""
     lowest = [size["scores"][split]["over_rows"]["low"] for size in sizes]
     lowest += [size["tfidf"][split]["value"] for size in sizes if split in size["tfidf"]]

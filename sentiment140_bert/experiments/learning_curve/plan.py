@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, NotRequired, cast
 
 import numpy as np
 from pydantic import AfterValidator, Field
@@ -90,6 +90,7 @@ class Failure(TypedDict):
     hint: str
 
 
+TRAIN_KEYS = ("rows", "negative", "positive", "sha256")
 Failures = dict[str, Failure]  # ``failed.json``, by folder
 
 
@@ -118,15 +119,15 @@ class CurveDir:
         """Return the run directory of a training."""
         return RunDir(self.path / "points" / f"size-{size}-seed-{seed}")
 
-    def read_plan(self) -> dict[str, Any]:
-        """Return the content of ``plan.json``, or an empty dictionary.
+    def read_plan(self) -> Plan | None:
+        """Return the content of ``plan.json``, or None without one.
 
         Raises:
             RunError: It is damaged.
         """
-        return {**RunDir(self.path).read(self.plan, Plan)} if self.plan.is_file() else {}
+        return RunDir(self.path).read(self.plan, Plan) if self.plan.is_file() else None
 
-    def read_failures(self) -> dict[str, Any]:
+    def read_failures(self) -> Failures:
         """Return the content of ``failed.json``, or an empty dictionary.
 
         Raises:
@@ -212,7 +213,8 @@ def make_plan(
     parts: dict[int, loading.PreparedData],
     seeds: list[int],
     whole: loading.PreparedData,
-) -> dict[str, Any]:
+    cut_short: str | None,
+) -> Plan:
     """Return the content of ``plan.json``, without ``cut_short``.
 
     Args:
@@ -234,32 +236,63 @@ def make_plan(
             {
                 "size": size,
                 "fingerprint": prepared.report["fingerprint"],
-                "train": {name: train[name] for name in ("rows", "negative", "positive", "sha256")},
+                "train": {
+                    key: value for key, value in train.items() if key in ("rows", "negative", "positive", "sha256")
+                },
                 "sha256_in_next": subset.hash_shared_rows(prepared, larger) if larger else None,
             }
         )
-    name = home.path.resolve().name
-    return {
+    name, before = home.path.resolve().name, home.read_plan()
+    plan = {
         "name": name,
         "group": recipe.tracking.group or name,
-        "recipe": home.read_plan().get("recipe") or recipe.to_dict(),
+        "recipe": before["recipe"] if before else recipe.to_dict(),
         "shown_recipe": make_public(recipe).to_dict(),
-        "data": {name: report[name] for name in ("sources", "splits", "fingerprint")},
+        "data": {"sources": report["sources"], "splits": report["splits"], "fingerprint": report["fingerprint"]},
         "seeds": seeds,
         "subsets": subsets,
+        "cut_short": cut_short,
     }
+    return cast(Plan, plan)
 
 
-def list_work(planned: list[Training], parts: dict[int, loading.PreparedData]) -> dict[str, Any]:
-    """Return what a dry run prints: ``trainings``, and the ``steps`` and ``tweets`` of those that are not finished."""
-    trainings: list[dict[str, Any]] = []
+class PlannedTraining(TypedDict):
+    """A training of a curve, and what is left of it."""
+
+    size: int
+    seed: int
+    state: str
+    steps: int
+    tweets: int
+
+
+class PlannedWork(TypedDict):
+    """The trainings of a curve, and the steps and tweets of those that are not finished."""
+
+    trainings: list[PlannedTraining]
+    steps: int
+    tweets: int
+
+
+def list_work(planned: list[Training], parts: dict[int, loading.PreparedData]) -> PlannedWork:
+    """List what is left to do."""
+    trainings: list[PlannedTraining] = []
     for training in planned:
         steps, tweets = _count_steps_and_tweets(training, parts)
-        own = {"size": training.size, "seed": training.seed, "state": training.state}
-        trainings.append(own | {"steps": steps, "tweets": tweets})
+        trainings.append(
+            {
+                "size": training.size,
+                "seed": training.seed,
+                "state": training.state,
+                "steps": steps,
+                "tweets": tweets,
+            }
+        )
     unfinished = [training for training in trainings if training["state"] != FINISHED]
-    return {"trainings": trainings} | {
-        name: sum(training[name] for training in unfinished) for name in ("steps", "tweets")
+    return {
+        "trainings": trainings,
+        "steps": sum(training["steps"] for training in unfinished),
+        "tweets": sum(training["tweets"] for training in unfinished),
     }
 
 

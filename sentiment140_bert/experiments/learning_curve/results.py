@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, NotRequired, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,20 @@ from sentiment140_bert.errors import RunError
 from sentiment140_bert.experiments import series
 from sentiment140_bert.experiments.learning_curve import fit, pictures
 from sentiment140_bert.experiments.learning_curve.fit import PowerLaws
-from sentiment140_bert.experiments.learning_curve.plan import FAILED, FINISHED, SPLITS, CurveDir
+from sentiment140_bert.experiments.learning_curve.plan import FAILED, FINISHED, SPLITS, CurveDir, Plan
 from sentiment140_bert.files import write_json, write_text
 from sentiment140_bert.run import RunDir
+from sentiment140_bert.schemas.experiments import (
+    Curve,
+    CurveAhead,
+    CurveFit,
+    CurvePoint,
+    CurveSize,
+    CurveSplit,
+    MeanAccuracy,
+    UsedData,
+)
+from sentiment140_bert.schemas.metrics import MeasuredScore
 
 log = logging.getLogger(__name__)
 METRICS = ("accuracy", "f1", "log_loss", "roc_auc")  # of a split, in curve.json
@@ -45,7 +56,7 @@ class Point:
         wrong: Tweets that a finished training predicts wrongly, by split.
     """
 
-    report: Mapping[str, Any]
+    report: CurvePoint
     wrong: Mapping[str, Wrong]
 
     @property
@@ -53,7 +64,7 @@ class Point:
         return bool(self.report["state"] == FINISHED)
 
 
-def write_results(home: CurveDir, price_per_hour: float | None = None) -> dict[str, Any]:
+def write_results(home: CurveDir, price_per_hour: float | None = None) -> Curve:
     """Write ``curve.json`` and what is made of it: ``curve.csv``, ``curve.png`` and ``README.md``.
 
     Args:
@@ -86,25 +97,27 @@ def _read_price(home: CurveDir) -> float | None:
     return price
 
 
-def make_curve(home: CurveDir, price_per_hour: float | None) -> dict[str, Any]:
+def make_curve(home: CurveDir, price_per_hour: float | None) -> Curve:
     """Return the content of ``curve.json`` (docs/learning_curve.md lists its keys)."""
-    plan = home.read_plan()
+    plan = RunDir(home.path).read(home.plan, Plan)
     price = _read_price(home) if price_per_hour is None else price_per_hour
-    hashes = {name: plan["data"]["splits"][name]["sha256"] for name in SPLITS if name in plan["data"]["splits"]}
-    sizes, finished = [], {}
+    data = cast(UsedData, plan["data"])  # with the sources, which nothing here reads
+    hashes = {name: data["splits"][name]["sha256"] for name in SPLITS if name in data["splits"]}
+    sizes: list[CurveSize] = []
+    finished = {}
     for subset in plan["subsets"]:
         points = [read_point(home, home.run(subset["size"], seed), seed, hashes, price) for seed in plan["seeds"]]
         finished[subset["size"]] = [point for point in points if point.is_finished]
-        reports = [dict(point.report) for point in points]
-        cost = None if price is None else sum(point.report["cost"] for point in finished[subset["size"]])
+        reports = [point.report for point in points]
+        cost = None if price is None else sum(point.report["cost"] or 0.0 for point in finished[subset["size"]])
         described = {key: value for key, value in subset.items() if key in SUBSET_KEYS}
-        sizes.append(described | {"points": reports} | average_points(reports) | {"cost": cost})
+        sizes.append(cast(CurveSize, described | {"points": reports} | average_points(reports) | {"cost": cost}))
     done = [point for points in finished.values() for point in points]
     return {
         "name": plan["name"],
         "group": plan["group"],
-        "recipe": plan["shown_recipe"],
-        "data": plan["data"],
+        "recipe": {**plan["shown_recipe"]},
+        "data": data,
         "seeds": plan["seeds"],
         "cut_short": plan["cut_short"],
         "price_per_hour": price,
@@ -134,13 +147,13 @@ def read_point(
         RunError: A file of it is missing or damaged, or it was scored on other tweets.
     """
     state = home.find_state(run)
-    report: dict[str, Any] = {"seed": seed, "run": f"points/{run.path.name}", "state": state}
+    report: CurvePoint = {"seed": seed, "run": f"points/{run.path.name}", "state": state}
     if state == FAILED:
         failure = home.read_failures()[run.path.name]
         report |= {"reason": failure["reason"], "hint": failure["hint"]}
     if state != FINISHED:
         return Point(report, {})
-    metrics: dict[str, Any] = {**run.read_metrics()}
+    metrics = run.read_metrics()
     environment = run.read_environment()
     predictions = series.read_predictions(run, SPLITS)
     scored = {name for name, split in metrics["splits"].items() if "majority" in split.get("baselines", {})}
@@ -154,7 +167,10 @@ def read_point(
         "splits": {name: _pick_scores(metrics["splits"][name], split.sha256) for name, split in predictions.items()},
         "data_fingerprint": metrics["data_fingerprint"],
         "weights_sha256": metrics["weights_sha256"],
-        **{name: training[name] for name in ("steps", "best_step", "seconds", "tweets_per_second")},
+        "steps": training["steps"],
+        "best_step": training["best_step"],
+        "seconds": training["seconds"],
+        "tweets_per_second": training["tweets_per_second"],
         "cost": None if price_per_hour is None else training["seconds"] / 3600 * price_per_hour,
         "machine": environment["gpu"] or environment["cpu"],
         "precision": environment["precision"]["name"],
@@ -162,19 +178,20 @@ def read_point(
     return Point(report, {name: ~split.right for name, split in predictions.items()})
 
 
-def _pick_scores(split: Mapping[str, Any], rows_sha256: str) -> dict[str, Any]:
-    tfidf = split["baselines"].get("tfidf", {})
-    return {
+def _pick_scores(split: schemas.SplitScores, rows_sha256: str) -> CurveSplit:
+    tfidf = split["baselines"].get("tfidf")
+    scores = {
         "n": split["n"],
-        **{name: split[name] for name in METRICS if name in split},
-        "tfidf": tfidf.get("accuracy"),
-        "lift": tfidf.get("lift"),
+        **{name: score for name in METRICS if (score := schemas.get_score(split, name))},
+        "tfidf": tfidf and tfidf["accuracy"],
+        "lift": tfidf and tfidf["lift"],
         "majority": split["baselines"]["majority"]["accuracy"]["value"],
         "rows_sha256": rows_sha256,
     }
+    return cast(CurveSplit, scores)
 
 
-def average_points(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def average_points(reports: Sequence[CurvePoint]) -> dict[str, Any]:
     """Average the finished trainings of a size.
 
     Args:
@@ -200,7 +217,7 @@ def average_points(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _average(accuracies: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+def _average(accuracies: Sequence[MeasuredScore]) -> MeanAccuracy:
     values = np.array([accuracy["value"] for accuracy in accuracies])
     mean = float(values.mean())
     over_seeds = {"min": float(values.min()), "max": float(values.max())}
@@ -213,7 +230,7 @@ def _average(accuracies: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     return {"seeds": len(values), "accuracy": mean, "over_seeds": over_seeds, "over_rows": over_rows}
 
 
-def fit_split(split: str, sizes: Mapping[int, Sequence[Point]]) -> dict[str, Any]:
+def fit_split(split: str, sizes: Mapping[int, Sequence[Point]]) -> CurveFit:
     """Fit the curve through the means of all sizes.
 
     Args:
@@ -243,14 +260,16 @@ def fit_split(split: str, sizes: Mapping[int, Sequence[Point]]) -> dict[str, Any
         "form": "error(n) = a * (n / n0)^-b + c",
         "left_out": left_out,
         "n0": int(tweets[0]),
-        **{name: _with_limits(getattr(law, name)[0], getattr(resampled, name)) for name in ("a", "b", "c")},
+        "a": _with_limits(law.a[0], resampled.a),
+        "b": _with_limits(law.b[0], resampled.b),
+        "c": _with_limits(law.c[0], resampled.c),
         "floor_fitted": has_floor,
         "unexplained": unexplained,
         "resamples": fit.RESAMPLES,
         "level": fit.LEVEL,
         "ahead": ahead,
         "band": [
-            {"size": float(size)} | _with_limits(accuracy, others[:, at])
+            {"size": float(size), **_with_limits(accuracy, others[:, at])}
             for at, (size, accuracy) in enumerate(zip(places, accuracies, strict=True))
         ],
         "sentence": _describe_ahead(split, ahead),
@@ -272,7 +291,7 @@ def _list_guessing_sizes(split: str, sizes: Mapping[int, Sequence[Point]]) -> li
     return guessing
 
 
-def _look_ahead(law: PowerLaws, resampled: PowerLaws, largest: float) -> dict[str, Any]:
+def _look_ahead(law: PowerLaws, resampled: PowerLaws, largest: float) -> CurveAhead:
     """Return what more tweets would bring: the accuracy there, and its gain over the curve's at the largest size."""
     places = np.array([largest, fit.AHEAD * largest])
     (now, then), others = 1 - law.errors(places)[0], 1 - resampled.errors(places)
@@ -283,15 +302,14 @@ def _look_ahead(law: PowerLaws, resampled: PowerLaws, largest: float) -> dict[st
     }
 
 
-def _with_limits(value: float, resampled: npt.NDArray[np.float64]) -> dict[str, float]:
-    return {"value": float(value)} | fit.find_limits(resampled)
+def _with_limits(value: float, resampled: npt.NDArray[np.float64]) -> MeasuredScore:
+    return cast(MeasuredScore, {"value": float(value)} | fit.find_limits(resampled))
 
 
-def _describe_ahead(split: str, ahead: Mapping[str, Any]) -> str:
-    accuracy = ahead["accuracy"]
-    gain = {name: 100 * value for name, value in ahead["gain"].items()}
+def _describe_ahead(split: str, ahead: CurveAhead) -> str:
+    accuracy, gain = ahead["accuracy"], ahead["gain"]
     return (
         f"If the curve continues, ten times as many training tweets ({ahead['size']:,}) would bring an accuracy of "
         f"{accuracy['value']:.4f} ({accuracy['low']:.4f} to {accuracy['high']:.4f}) on {TWEETS.get(split, split)}: "
-        f"{gain['value']:.2f} points more ({gain['low']:.2f} to {gain['high']:.2f})."
+        f"{100 * gain['value']:.2f} points more ({100 * gain['low']:.2f} to {100 * gain['high']:.2f})."
     )

@@ -14,13 +14,14 @@ from sentiment140_bert.experiments.tune.trials import RESUME
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.recipe.values import LARGEST_SEED
 from sentiment140_bert.run import RunDir
+from sentiment140_bert.schemas.experiments import BestTrial, FinalComparison, SeedsComparison
 
 log = logging.getLogger(__name__)
 SCORED = {"test": "test tweets", "manual": "hand-labelled tweets"}
 SAME = "The recipe's own values are the best found, so there is nothing to compare."
 
 
-def compare(tuning: Tuning, best: Mapping[str, Any], seeds: Sequence[int], keep_models: bool) -> dict[str, Any]:
+def compare(tuning: Tuning, best: BestTrial, seeds: Sequence[int], keep_models: bool) -> FinalComparison:
     """Train the best values and the recipe with the same seeds, as far as that is not done, and compare the scores.
 
     Args:
@@ -82,7 +83,7 @@ def _train(tuning: Tuning, name: str, values: Mapping[str, Any], seed: int, keep
     return run
 
 
-def _compare_splits(best: list[RunDir], recipe: list[RunDir]) -> dict[str, Any]:
+def _compare_splits(best: list[RunDir], recipe: list[RunDir]) -> dict[str, SeedsComparison]:
     """Compare the runs on each split.
 
     Raises:
@@ -91,7 +92,7 @@ def _compare_splits(best: list[RunDir], recipe: list[RunDir]) -> dict[str, Any]:
     import numpy as np
 
     answers = {run.path: series.read_predictions(run, SCORED) for run in (*best, *recipe)}
-    splits = {}
+    splits: dict[str, SeedsComparison] = {}
     for split, tweets in SCORED.items():
         scored = {path: answer[split] for path, answer in answers.items() if split in answer}
         if not scored:
@@ -104,5 +105,6 @@ def _compare_splits(best: list[RunDir], recipe: list[RunDir]) -> dict[str, Any]:
         first, second = (np.stack([scored[run.path].right for run in runs]) for runs in (best, recipe))
         result = series.compare_over_seeds(first, second, scored[best[0].path].labels)
         sentence = series.describe_over_seeds(result, "the best values", "the recipe as it is", tweets)
-        splits[split] = result | {"sentence": sentence}
+        result["sentence"] = sentence
+        splits[split] = result
     return splits

@@ -16,6 +16,7 @@ from sentiment140_bert.cards.figures import default_style
 from sentiment140_bert.experiments.tune.space import Space, get_distribution
 from sentiment140_bert.experiments.tune.trials import shorten
 from sentiment140_bert.files import write_whole
+from sentiment140_bert.schemas.experiments import StudyResults, Trial
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -28,7 +29,7 @@ CAPTIONS = {
 
 
 @default_style()
-def draw_figures(folder: Path, content: Mapping[str, Any], space: Space) -> list[str]:
+def draw_figures(folder: Path, content: StudyResults, space: Space) -> list[str]:
     """Draw those of Optuna's plots that have something to show, and return their names."""
     import matplotlib
 
@@ -65,7 +66,7 @@ def draw_figures(folder: Path, content: Mapping[str, Any], space: Space) -> list
     return drawn
 
 
-def _rebuild_study(content: Mapping[str, Any], space: Space) -> Study:
+def _rebuild_study(content: StudyResults, space: Space) -> Study:
     """Return a study in memory whose trials have the numbers of ``tuning.json``."""
     import optuna
 
@@ -79,7 +80,7 @@ def _rebuild_study(content: Mapping[str, Any], space: Space) -> Study:
     return study
 
 
-def make_page(content: Mapping[str, Any], figures: Sequence[str]) -> str:
+def make_page(content: StudyResults, figures: Sequence[str]) -> str:
     """Return the README of a tuning's folder.
 
     Args:
@@ -89,7 +90,7 @@ def make_page(content: Mapping[str, Any], figures: Sequence[str]) -> str:
     sign = -1 if content["direction"] == "maximize" else 1
     ranks = {"complete": 0, "pruned": 1}
 
-    def rank(trial: Mapping[str, Any]) -> tuple[int, float, int]:
+    def rank(trial: Trial) -> tuple[int, float, int]:
         return ranks.get(trial["state"], 2), sign * (trial["value"] or 0), trial["number"]
 
     values = {name: value for name, value in content.items() if name != "name"}

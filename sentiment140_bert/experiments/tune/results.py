@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.experiments.tune.study import Study, TrialRecord, count_states, find_best
 from sentiment140_bert.experiments.tune.trials import Material, get_metric, make_recipe
@@ -18,6 +19,7 @@ from sentiment140_bert.files import TEMPORARY, write_json, write_text, write_who
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import RunDir
+from sentiment140_bert.schemas.experiments import BestTrial, FinalComparison, StudyResults, Trial
 from sentiment140_bert.tracking import open_trackers, tracks
 from sentiment140_bert.training.environment import describe_environment, start_run
 from sentiment140_bert.training.volumes import is_volume
@@ -137,7 +139,7 @@ class Tuning:
                 write_text(self.home.path / "best.yaml", comment + recipe.to_yaml())
             return trials
 
-    def write_results(self, final: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def write_results(self, final: FinalComparison | None = None) -> StudyResults:
         """Write ``tuning.json``, and ``README.md`` and the figures that are made of it.
 
         Args:
@@ -152,17 +154,26 @@ class Tuning:
         with self.home.lock("study.json"):
             trials = study.list_trials()
             record = find_best(trials, study.direction)
-            best = {"number": record.number, "value": record.value, "values": record.values} if record else None
-            content = {
+            best: BestTrial | None = None
+            if record:
+                best = {"number": record.number, "value": record.value, "values": record.values}
+            content: StudyResults = {
                 "name": study.name,
                 "store": study.store.file.name if study.store.file else study.store.place,
                 "recipe": make_public(self.recipe).to_dict(),
                 "space": study.identity["space"],
                 "own_values": dict(self.own),
                 "metric": get_metric(self.recipe).removeprefix("eval_"),
-                **{name: study.identity[name] for name in ("direction", "sampler", "pruner", "seed")},
-                "data": {name: report[name] for name in ("sources", "splits", "fingerprint")},
-                "trials": [dataclasses.asdict(trial) for trial in trials],
+                "direction": study.identity["direction"],
+                "sampler": study.identity["sampler"],
+                "pruner": study.identity["pruner"],
+                "seed": study.identity["seed"],
+                "data": {
+                    "sources": report["sources"],
+                    "splits": {**report["splits"]},
+                    "fingerprint": report["fingerprint"],
+                },
+                "trials": [cast(Trial, dataclasses.asdict(trial)) for trial in trials],
                 "counts": count_states(trials),
                 "best": best,
                 "importances": study.rate_importances(trials),
@@ -191,7 +202,7 @@ class Tuning:
             if run.tracking.is_file():
                 self.parent = run.read_tracking().get("mlflow", {}).get("id")
 
-    def track_results(self, content: Mapping[str, Any]) -> None:
+    def track_results(self, content: StudyResults) -> None:
         """Send scores and pictures of the study to the trackers, if there are any."""
         run = self.home.tracked
         if not run.is_run():
@@ -199,10 +210,11 @@ class Tuning:
         better = max if content["direction"] == "maximize" else min
         lines, best = [], None
         for trial in content["trials"]:
-            if trial["state"] == "complete":
-                best = trial["value"] if best is None else better(best, trial["value"])
-                end = datetime.fromisoformat(trial["started"]).timestamp() + trial["seconds"]
-                values = {"eval_value": trial["value"], "eval_best": best}
+            value, started, seconds = trial["value"], trial["started"], trial["seconds"]
+            if trial["state"] == "complete" and not (value is None or started is None or seconds is None):
+                best = value if best is None else better(best, value)
+                end = datetime.fromisoformat(started).timestamp() + seconds
+                values = {"eval_value": value, "eval_best": best}
                 lines.append(json.dumps({"step": trial["number"], "time": round(end, 3)} | values))
         write_text(run.history, "".join(f"{line}\n" for line in lines))
         for file in sorted((self.home.path / "figures").glob("*.png")):
@@ -210,14 +222,14 @@ class Tuning:
                 temporary.write_bytes(file.read_bytes())
         self._track()
 
-    def _track(self) -> dict[str, Any]:
+    def _track(self) -> schemas.Tracking:
         """Sync the trackers, and return their runs."""
         run, recipe = self.home.tracked, self._name_study()
         with open_trackers(
             tracks.choose_trackers(run, recipe, resume=True), lambda: tracks.describe_tracked_run(run, recipe)
         ):
             pass
-        return dict(run.read_tracking()) if run.tracking.is_file() else {}
+        return run.read_tracking()
 
     def _name_study(self) -> Recipe:
         title = self.home.path.resolve().name

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert.errors import Diverged, HardwareError, Interrupted, S140Error, StoreError, diverged
 from sentiment140_bert.experiments.tune import space
 from sentiment140_bert.experiments.tune.store import GRACE, VERSION, Store, explain_damage, refuse_difference
+from sentiment140_bert.schemas.experiments import Importances
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
@@ -208,7 +209,7 @@ class Study:
                 self.optuna.set_user_attr(name, make())
             return self.optuna.user_attrs[name]
 
-    def rate_importances(self, trials: list[TrialRecord]) -> dict[str, Any]:
+    def rate_importances(self, trials: list[TrialRecord]) -> Importances:
         """Return how much of the scores' variance each setting explains, by fANOVA (Hutter, Hoos and Leyton-Brown
         2014): ``shares`` by setting, largest first, ``method`` and ``trials``; or ``refused``, a sentence."""
         import optuna

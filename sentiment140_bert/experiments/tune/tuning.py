@@ -36,6 +36,7 @@ from sentiment140_bert.files import Place, expand_path, remove_leftovers, write_
 from sentiment140_bert.recipe import Recipe, RecipeName, as_recipe, drop_checkpoint_repo
 from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import RunDir
+from sentiment140_bert.schemas.experiments import StudyResults, TuneResult
 
 if TYPE_CHECKING:
     from sentiment140_bert.recipe import Range, TrainingConfig
@@ -58,7 +59,7 @@ def tune(
     final_seeds: int = 3,
     keep_models: bool = False,
     arguments_given: list[str] | None = None,
-) -> dict[str, Any]:
+) -> TuneResult:
     """Train the recipe with other settings repeatedly, and say which are the best and whether they are better.
 
     A trial sees training and validation tweets alone. After the last one the best values and the recipe as it is are
@@ -90,8 +91,8 @@ def tune(
         Store(storage).close()  # before tweets are prepared, which may take minutes
     study = StudyChoice(storage, study_name, sampler, pruner)
     with _open_tuning(home, loading.pin_base_model(recipe), study, final_seeds, arguments_given) as tuning:
-        content = _run_study(tuning, trials, until, seeds, keep_models)
-    return content | {"output": str(home.path)}
+        content, left = _run_study(tuning, trials, until, seeds, keep_models)
+    return {**content, "left": left, "output": str(home.path)}
 
 
 class StudyChoice(NamedTuple):
@@ -133,8 +134,8 @@ def _open_tuning(
 
 def _run_study(
     tuning: Tuning, planned: int, until: float | None, seeds: list[int], keep_models: bool
-) -> dict[str, Any]:
-    """Run trials and comparison, and return the content of ``tuning.json`` with ``left``."""
+) -> tuple[StudyResults, int]:
+    """Run trials and comparison; return ``tuning.json``, and the number of trials of other processes that are left."""
     tuning.begin_tracking()
     _run_trials(tuning, planned, until)
     content = tuning.write_results()
@@ -145,7 +146,7 @@ def _run_study(
     left = tuning.study.count_running()
     if not left:
         tuning.track_results(content)
-    return content | {"left": left}
+    return content, left
 
 
 def _run_trials(tuning: Tuning, planned: int, until: float | None) -> None:
@@ -182,16 +183,16 @@ def _run_trials(tuning: Tuning, planned: int, until: float | None) -> None:
     log.info("tune: --timeout is reached")
 
 
-def _compare(tuning: Tuning, content: dict[str, Any], seeds: list[int], keep_models: bool) -> dict[str, Any]:
+def _compare(tuning: Tuning, content: StudyResults, seeds: list[int], keep_models: bool) -> StudyResults:
     """Compare the best values with the recipe, unless other processes are at work, the last of which does it; if
     another process finds a better trial meanwhile, compare that one. Return the final results."""
     with tuning.home.lock("final", wait=False) as is_free:
-        while is_free and not tuning.study.count_running():
-            final = comparison.compare(tuning, content["best"], seeds, keep_models)
-            content = tuning.write_results(final)
+        while is_free and (best := content["best"]) and not tuning.study.count_running():
+            content = tuning.write_results(comparison.compare(tuning, best, seeds, keep_models))
             if content["final"]:
                 return content
-            log.info("tune: meanwhile trial %d has become the best", content["best"]["number"])
+            best = content["best"] or best
+            log.info("tune: meanwhile trial %d has become the best", best["number"])
     log.info("tune: other processes are still running; the last one makes the comparison")
     return content
 
@@ -200,7 +201,7 @@ def _count_ended(trials: list[TrialRecord]) -> int:
     return sum(trial.state in ENDED for trial in trials)
 
 
-def _explain_nothing(content: Mapping[str, Any]) -> RunError:
+def _explain_nothing(content: StudyResults) -> RunError:
     reasons = list(dict.fromkeys(trial["reason"] for trial in content["trials"] if trial["reason"]))
     if reasons:
         return RunError(f"No trial finished: {' '.join(reasons)}", "Narrow the ranges of the tuning section.")

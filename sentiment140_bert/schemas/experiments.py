@@ -1,0 +1,228 @@
+"""The types of ``tuning.json`` and ``curve.json``."""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict
+
+from sentiment140_bert.schemas.data import Sources
+from sentiment140_bert.schemas.metrics import MeasuredScore, Score
+
+
+class SeedRange(TypedDict):
+    """A mean over seeds, and the least and greatest of them."""
+
+    value: float
+    min: float
+    max: float
+
+
+class SeedsComparison(TypedDict):
+    """Two recipes on the same tweets; see ``experiments.series.compare_over_seeds``."""
+
+    n: int
+    seeds: int
+    first: SeedRange
+    second: SeedRange
+    difference: MeasuredScore
+    p_value: float
+    of_tweets: float
+    of_seeds: float
+    sentence: NotRequired[str]
+
+
+class UsedData(TypedDict):
+    """The tweets of an experiment: parts of ``data.json``."""
+
+    sources: Sources
+    splits: dict[str, Any]
+    fingerprint: str
+
+
+class Trial(TypedDict):
+    """A trial; see ``experiments.tune.study.TrialRecord``."""
+
+    number: int
+    state: str
+    value: float | None
+    values: dict[str, Any]
+    scores: list[float]
+    reason: str | None
+    started: str | None
+    seconds: float | None
+
+
+class BestTrial(TypedDict):
+    """The number, score and values of the best trial."""
+
+    number: int
+    value: float | None
+    values: dict[str, Any]
+
+
+class Importances(TypedDict, total=False):
+    """The share of the scores' variance that each setting explains, the largest first; or why that is not known."""
+
+    refused: str
+    shares: dict[str, float]
+    method: str
+    trials: int
+
+
+class FinalComparison(TypedDict):
+    """The best values and the recipe, trained with the same seeds; ``same`` says why there is nothing to compare."""
+
+    trial: int
+    same: NotRequired[str]
+    seeds: NotRequired[list[int]]
+    runs: NotRequired[dict[str, list[str]]]
+    splits: NotRequired[dict[str, SeedsComparison]]
+
+
+class StudyResults(TypedDict):
+    """``tuning.json``."""
+
+    name: str
+    store: str
+    recipe: dict[str, Any]
+    space: dict[str, Any]
+    own_values: dict[str, Any]
+    metric: str
+    direction: str
+    sampler: str
+    pruner: str
+    seed: int
+    data: UsedData
+    trials: list[Trial]
+    counts: dict[str, int]
+    best: BestTrial | None
+    importances: Importances
+    final: FinalComparison | None
+
+
+class TuneResult(StudyResults):
+    """The content of ``tuning.json``, the folder, and the number of trials that other processes are running."""
+
+    left: int
+    output: str
+
+
+class CurveSplit(TypedDict):
+    """The scores of a training on a split."""
+
+    n: int
+    accuracy: MeasuredScore
+    f1: NotRequired[MeasuredScore]
+    log_loss: NotRequired[MeasuredScore]
+    roc_auc: NotRequired[MeasuredScore]
+    tfidf: Score | None
+    lift: Score | None
+    majority: float
+    rows_sha256: str
+
+
+class CurvePoint(TypedDict):
+    """A training of a learning curve; one that is finished has all keys but ``reason`` and ``hint``."""
+
+    seed: int
+    run: str
+    state: str
+    reason: NotRequired[str]
+    hint: NotRequired[str]
+    splits: NotRequired[dict[str, CurveSplit]]
+    data_fingerprint: NotRequired[str]
+    weights_sha256: NotRequired[str]
+    steps: NotRequired[int]
+    best_step: NotRequired[int | None]
+    seconds: NotRequired[float]
+    tweets_per_second: NotRequired[float]
+    cost: NotRequired[float | None]
+    machine: NotRequired[str]
+    precision: NotRequired[str]
+
+
+class MeanAccuracy(TypedDict):
+    """The mean accuracy of the finished trainings of a size, and its spread over seeds and over tweets."""
+
+    seeds: int
+    accuracy: float
+    over_seeds: dict[str, float]
+    over_rows: dict[str, float]
+
+
+class CurveSize(TypedDict):
+    """The trainings of a size, and their means, if one is finished."""
+
+    size: int
+    fingerprint: str
+    train: dict[str, Any]
+    sha256_in_next: str | None
+    points: list[CurvePoint]
+    scores: NotRequired[dict[str, MeanAccuracy]]
+    tfidf: NotRequired[dict[str, Score]]
+    seconds: NotRequired[float]
+    tweets_per_second: NotRequired[float]
+    cost: float | None
+
+
+class CurveAhead(TypedDict):
+    """What more tweets would bring: the accuracy there, and the gain over the largest size."""
+
+    size: int
+    accuracy: MeasuredScore
+    gain: MeasuredScore
+
+
+class CurvePlace(MeasuredScore):
+    """The fitted curve at a number of training tweets."""
+
+    size: float
+
+
+class CurveFit(TypedDict, total=False):
+    """The fitted curve of a split; ``refused``, a sentence, where there is nothing to fit."""
+
+    refused: str
+    left_out: list[int]
+    form: str
+    n0: int
+    a: MeasuredScore
+    b: MeasuredScore
+    c: MeasuredScore
+    floor_fitted: bool
+    unexplained: float
+    resamples: int
+    level: float
+    ahead: CurveAhead
+    band: list[CurvePlace]
+    sentence: str
+
+
+class CurveTotals(TypedDict):
+    """The number of planned and finished trainings, and their seconds."""
+
+    planned: int
+    finished: int
+    seconds: float
+
+
+class Curve(TypedDict):
+    """``curve.json``."""
+
+    name: str
+    group: str
+    recipe: dict[str, Any]
+    data: UsedData
+    seeds: list[int]
+    cut_short: str | None
+    price_per_hour: float | None
+    sizes: list[CurveSize]
+    fits: dict[str, CurveFit]
+    trainings: CurveTotals
+
+
+class CurveResult(Curve):
+    """The content of ``curve.json``, and the folder."""
+
+    output: str
