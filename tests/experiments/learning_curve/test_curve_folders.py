@@ -21,7 +21,7 @@ POINT = "points/size-40-seed-42"
 REMOVED = object()
 # File, place in it, value, and a part of the error.
 ODD: list[tuple[str, str, Any, str]] = [
-    ("plan.json", "name", None, "plan.json is not as"),
+    ("plan.json", "name", None, "plan.json does not have the format"),
     ("plan.json", "cut_short", [1], "cut_short"),
     ("plan.json", "seeds", [], "seeds"),
     ("plan.json", "seeds", [-1], "seeds.0"),
@@ -36,7 +36,7 @@ ODD: list[tuple[str, str, Any, str]] = [
     ("plan.json", "data.splits.train", REMOVED, "data.splits.train"),
     ("plan.json", "data.splits.test.rows", None, "data.splits.test.rows"),
     ("plan.json", "data.splits.test.sha256", "0" * 64, "was not scored on the tweets of this curve"),
-    ("failed.json", "size-160-seed-43", 5, "failed.json is not as"),
+    ("failed.json", "size-160-seed-43", 5, "failed.json does not have the format"),
     ("failed.json", "size-160-seed-43", {"reason": 1}, "size-160-seed-43.reason"),
     (f"{POINT}/metrics.json", "splits.manual", REMOVED, "was not scored on the tweets of this curve"),
     (f"{POINT}/metrics.json", "splits.test.baselines.majority", REMOVED, "was not scored on the tweets of this curve"),

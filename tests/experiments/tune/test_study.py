@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentiment140_bert.errors import Interrupted, diverged
-from sentiment140_bert.experiments.tune import space
+from sentiment140_bert.experiments.tune import PRUNERS, SAMPLERS, space
 from sentiment140_bert.experiments.tune.store import GRACE
 from sentiment140_bert.experiments.tune.study import Attempt, Study, TrialRecord, count_states, find_best
 from sentiment140_bert.recipe import Range
@@ -134,9 +134,9 @@ def test_values_are_drawn_as_the_ranges_say(url: str) -> None:
 def test_samplers_and_pruners_are_those_of_the_names() -> None:
     import optuna
 
-    pruners = [type(space.make_pruner(name)) for name in space.PRUNERS]
+    pruners = [type(space.make_pruner(name)) for name in PRUNERS]
     assert pruners == [optuna.pruners.MedianPruner, optuna.pruners.HyperbandPruner, optuna.pruners.NopPruner]
-    samplers = [type(space.make_sampler(name, 42, 0)) for name in space.SAMPLERS]
+    samplers = [type(space.make_sampler(name, 42, 0)) for name in SAMPLERS]
     assert samplers == [optuna.samplers.TPESampler, optuna.samplers.RandomSampler]
 
 
