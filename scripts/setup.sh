@@ -28,6 +28,6 @@ fi
 export PATH="$PWD/.venv/bin:$PATH"
 # The filter that .gitattributes names; each clone needs its own.
 if [ -e .git ] && [ -x .venv/bin/nbstripout ]; then
-  git config filter.nbstripout.clean "'$PWD/.venv/bin/nbstripout'"
+  git config filter.nbstripout.clean "$(printf %q "$PWD/.venv/bin/nbstripout")"
   git config filter.nbstripout.extrakeys "$(tr '\n' ' ' < scripts/colab/stripped_keys.txt)"
 fi
