@@ -63,12 +63,9 @@ def _run(command: list[str], folder: str) -> str:
     os.close(main_end)
     if process.wait():
         sys.exit(f"{_quote(command)} failed:\n{output.decode()}")
-    return "\n".join(filter(None, (_overwrite(line) for line in output.decode().replace("\r\n", "\n").split("\n"))))
-
-
-def _overwrite(line: str) -> str:
-    """Return what remains of a line after its carriage returns; a bar of progress that was cleared is nothing."""
-    return re.sub(r"\x1b\[[0-9]*[AK]", "", line.rsplit("\r", 1)[-1])
+    lines = output.decode().replace("\r\n", "\n").split("\n")
+    remaining = [(line, re.sub(r"\x1b\[[0-9]*[AK]", "", line.rsplit("\r", 1)[-1])) for line in lines]
+    return "\n".join(end for line, end in remaining if end or not line)  # a bar that was cleared is no line
 
 
 def _draw(screen: str) -> str:

@@ -100,7 +100,6 @@ def _print_result(result: TrainResult) -> None:
     print_summary(result.metrics["splits"])
     print_usage(training)
     say(f"\nmodel  {shlex.quote(str(result.model))}")
-    _print_checkpoints(RunDir(Path(result.run)).checkpoints)
     for name, state in (result.tracked or {}).items():
         if state["url"]:
             say(f"{name:<6} {state['url']}")
@@ -113,12 +112,12 @@ def _print_result(result: TrainResult) -> None:
         print_published(result.published)
     say(f"""
 next   s140 predict {run} "what a lovely surprise"
-       s140 report {run}          # scores and wrong predictions as a page
+       s140 report {run}          # scores and errors as a page
        s140 evaluate {run} --all  # every score""")
+    _print_checkpoints(RunDir(Path(result.run)).checkpoints)
 
 
 def _print_checkpoints(folder: Path) -> None:
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     if size:
-        say(f"       {folder} has {size / 1e6:,.0f} MB, which only an unfinished run needs:")
-        say(f"       rm -r {shlex.quote(str(folder))}")
+        say(f"       rm -r {shlex.quote(str(folder))}  # {size / 1e6:,.0f} MB, no longer needed")
