@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sentiment140_bert import schemas
+from sentiment140_bert.evaluation.intervals import SIGNIFICANT
 from sentiment140_bert.recipe import SCORES
 from sentiment140_bert.results import make_table
 
@@ -268,7 +269,7 @@ def _find_tolerance(where: tuple[str, ...], measured: float, n: int, tolerance: 
     if path.startswith("slices.") and path.endswith(".n"):  # the model does not decide which tweets those are
         return 0
     if path.endswith("p_value"):  # a tweet more or less on one side moves it by a tenth of itself, or so
-        return 0.02 + 0.5 * measured
+        return min(0.02 + 0.5 * measured, (1 - 1e-9) * abs(measured - SIGNIFICANT))  # not to the other side of it
     if path.startswith(DETAILS):
         return max(1, tolerance * n) if isinstance(measured, int) else tolerance + 2 / n
     return tolerance * n if isinstance(measured, int) else tolerance

@@ -150,6 +150,8 @@ LIMITS = [
     ("leakage.near", 0, 5_000, 0),
     ("baselines.tfidf|p_value", 0.001, 500, 0.0205),
     ("baselines.tfidf|p_value", 0.4, 500, 0.22),
+    ("baselines.tfidf|p_value", 0.08, 500, 0.03),
+    ("baselines.tfidf|p_value", 0.04, 500, 0.01),
 ]
 
 
