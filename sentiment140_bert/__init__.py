@@ -9,29 +9,35 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sentiment140_bert.cards.model import card
-    from sentiment140_bert.data.loading import prepare, preview
-    from sentiment140_bert.errors import S140Error
-    from sentiment140_bert.evaluation.compare import compare
-    from sentiment140_bert.evaluation.evaluate import evaluate
-    from sentiment140_bert.evaluation.mistakes import report
-    from sentiment140_bert.evaluation.run import evaluate_run
-    from sentiment140_bert.experiments.label_issues.suspects import suspects
-    from sentiment140_bert.experiments.learning_curve.curve import learning_curve
-    from sentiment140_bert.experiments.tune.tuning import tune
-    from sentiment140_bert.inference.export import export
-    from sentiment140_bert.inference.predict import load_classifier, open_classifier, predict
-    from sentiment140_bert.models.convert import convert
-    from sentiment140_bert.platforms.doctor.checkup import doctor
-    from sentiment140_bert.platforms.spark.predict import spark_predict, with_predictions
-    from sentiment140_bert.platforms.spark.train import spark_train
-    from sentiment140_bert.publishing.destination import Destination
-    from sentiment140_bert.publishing.publish import push_to_hub
-    from sentiment140_bert.publishing.verify import verify
-    from sentiment140_bert.recipe import Recipe, load_recipe
-    from sentiment140_bert.run import saved_recipe
-    from sentiment140_bert.tracking.tracks import sync_track, track
-    from sentiment140_bert.training.run import train
+    from sentiment140_bert.cards.model import card as card
+    from sentiment140_bert.data.loading import prepare as prepare
+    from sentiment140_bert.data.loading import preview as preview
+    from sentiment140_bert.errors import S140Error as S140Error
+    from sentiment140_bert.evaluation.compare import compare as compare
+    from sentiment140_bert.evaluation.evaluate import evaluate as evaluate
+    from sentiment140_bert.evaluation.mistakes import report as report
+    from sentiment140_bert.evaluation.run import evaluate_run as evaluate_run
+    from sentiment140_bert.experiments.label_issues.suspects import suspects as suspects
+    from sentiment140_bert.experiments.learning_curve.curve import learning_curve as learning_curve
+    from sentiment140_bert.experiments.tune.tuning import tune as tune
+    from sentiment140_bert.inference.export import export as export
+    from sentiment140_bert.inference.predict import load_classifier as load_classifier
+    from sentiment140_bert.inference.predict import open_classifier as open_classifier
+    from sentiment140_bert.inference.predict import predict as predict
+    from sentiment140_bert.models.convert import convert as convert
+    from sentiment140_bert.platforms.doctor_checkup import doctor as doctor
+    from sentiment140_bert.platforms.spark.predict import spark_predict as spark_predict
+    from sentiment140_bert.platforms.spark.predict import with_predictions as with_predictions
+    from sentiment140_bert.platforms.spark.train import spark_train as spark_train
+    from sentiment140_bert.publishing.destination import Destination as Destination
+    from sentiment140_bert.publishing.publish import push_to_hub as push_to_hub
+    from sentiment140_bert.publishing.verify import verify as verify
+    from sentiment140_bert.recipe import Recipe as Recipe
+    from sentiment140_bert.recipe import load_recipe as load_recipe
+    from sentiment140_bert.run import saved_recipe as saved_recipe
+    from sentiment140_bert.tracking.tracks import sync_track as sync_track
+    from sentiment140_bert.tracking.tracks import track as track
+    from sentiment140_bert.training.run import train as train
 
 _MODULES = {
     "Destination": "publishing.destination",
@@ -40,7 +46,7 @@ _MODULES = {
     "card": "cards.model",
     "compare": "evaluation.compare",
     "convert": "models.convert",
-    "doctor": "platforms.doctor.checkup",
+    "doctor": "platforms.doctor_checkup",
     "evaluate": "evaluation.evaluate",
     "evaluate_run": "evaluation.run",
     "export": "inference.export",
@@ -64,48 +70,21 @@ _MODULES = {
     "verify": "publishing.verify",
     "with_predictions": "platforms.spark.predict",
 }
-__all__ = [
-    "Destination",
-    "Recipe",
-    "S140Error",
-    "card",
-    "compare",
-    "convert",
-    "doctor",
-    "evaluate",
-    "evaluate_run",
-    "export",
-    "learning_curve",
-    "load_classifier",
-    "load_recipe",
-    "open_classifier",
-    "predict",
-    "prepare",
-    "preview",
-    "push_to_hub",
-    "report",
-    "saved_recipe",
-    "spark_predict",
-    "spark_train",
-    "suspects",
-    "sync_track",
-    "track",
-    "train",
-    "tune",
-    "verify",
-    "with_predictions",
-]
+__version__: str
+__all__ = [*_MODULES]
 
 
 def __dir__() -> list[str]:
     return sorted([*__all__, "__version__", *(name for name in globals() if name.startswith("__"))])
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
+if not TYPE_CHECKING:  # else each wrong name would be one of the package
 
-        return version("sentiment140-bert")
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("sentiment140-bert")
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

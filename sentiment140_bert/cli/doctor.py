@@ -14,8 +14,8 @@ from sentiment140_bert.cli.options import output_options, recipe_option, recipe_
 from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
 
 if TYPE_CHECKING:
-    from sentiment140_bert.platforms.doctor.checkup import Checkup, Choice, ExaminedMachine
-    from sentiment140_bert.platforms.doctor.probe import JobEstimate
+    from sentiment140_bert.platforms.doctor_checkup import Checkup, Choice, ExaminedMachine
+    from sentiment140_bert.platforms.doctor_probe import JobEstimate
 
 
 @cloup.command(cls=Command)

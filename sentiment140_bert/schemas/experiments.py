@@ -167,7 +167,7 @@ class CurveSize(TypedDict):
 
 
 class CurveAhead(TypedDict):
-    """What more tweets would bring: the accuracy there, and the gain over the largest size."""
+    """The accuracy that more tweets would bring, and its gain over the largest size."""
 
     size: int
     accuracy: MeasuredScore

@@ -257,7 +257,7 @@ def make_plan(
 
 
 class PlannedTraining(TypedDict):
-    """A training of a curve, and what is left of it."""
+    """A training of a curve, with its steps and tweets."""
 
     size: int
     seed: int
@@ -275,7 +275,7 @@ class PlannedWork(TypedDict):
 
 
 def list_work(planned: list[Training], parts: dict[int, loading.PreparedData]) -> PlannedWork:
-    """List what is left to do."""
+    """List the trainings of a curve, and count the steps and tweets of those that are not finished."""
     trainings: list[PlannedTraining] = []
     for training in planned:
         steps, tweets = _count_steps_and_tweets(training, parts)

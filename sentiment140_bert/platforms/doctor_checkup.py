@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from sentiment140_bert.errors import Interrupted, S140Error
 from sentiment140_bert.files import Place, expand_path
 from sentiment140_bert.machine.facts import TorchGpu
-from sentiment140_bert.platforms.doctor import probe
+from sentiment140_bert.platforms import doctor_probe
 from sentiment140_bert.recipe import Recipe, RecipeName, as_recipe
 
 ALTERNATIVES = {
@@ -93,7 +93,7 @@ class Checkup(TypedDict):
     packages: list[Package]
     sources: dict[str, SourceState]
     choice: Choice | None
-    probe: probe.JobEstimate | None
+    probe: doctor_probe.JobEstimate | None
     problems: list[str]
     remarks: list[str]
     ready: bool
@@ -124,7 +124,7 @@ def doctor(recipe: RecipeName, output_dir: Place, *, measure: bool = True) -> Ch
     estimate = None
     if measure and choice:
         try:
-            estimate = probe.probe(recipe, output_dir, sources["model"]["here"])
+            estimate = doctor_probe.probe(recipe, output_dir, sources["model"]["here"])
         except Interrupted:
             raise
         except S140Error as error:
@@ -267,7 +267,7 @@ def _choose(recipe: Recipe, problems: list[str]) -> Choice | None:
     }
 
 
-def _measure_disk(recipe: Recipe, output_dir: Path, estimate: probe.JobEstimate | None) -> Disk:
+def _measure_disk(recipe: Recipe, output_dir: Path, estimate: doctor_probe.JobEstimate | None) -> Disk:
     """Return the MiB that are free, and that the job needs: its checkpoints, one more while writing, and the model."""
     from sentiment140_bert.confined import cache_dir
     from sentiment140_bert.machine.facts import measure_free_disk
