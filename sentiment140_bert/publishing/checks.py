@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from sentiment140_bert import schemas
 from sentiment140_bert.evaluation.intervals import SIGNIFICANT
@@ -199,7 +199,7 @@ def check_metrics(
     Returns:
         The same as :func:`settle`; of the numbers that agree only the scores are named one by one.
     """
-    measured = _drop_macro_f1(claimed, measured)
+    measured = _drop_later_scores(claimed, measured)
     settled, leaves = settle(claimed, measured, lambda path, right, n: _find_tolerance(path, right, n, tolerance))
     checks, rest = [], dict.fromkeys(measured.get("splits", {}), 0)
     for leaf in leaves:
@@ -216,13 +216,12 @@ def check_metrics(
     return settled, checks
 
 
-def _drop_macro_f1(claimed: schemas.Metrics, measured: schemas.Metrics) -> schemas.Metrics:
-    """Leave macro-F1 out if the page is older and has none: it follows from the confusion matrix."""
-    if any("macro_f1" in split for split in claimed.get("splits", {}).values()):
-        return measured
+def _drop_later_scores(claimed: schemas.Metrics, measured: schemas.Metrics) -> schemas.Metrics:
+    """Leave out the later scores that no split of an earlier page has."""
     measured = copy.deepcopy(measured)
-    for split in measured.get("splits", {}).values():
-        split.pop("macro_f1", None)
+    for name in schemas.LATER_SCORES.difference(*claimed.get("splits", {}).values()):
+        for split in measured.get("splits", {}).values():
+            cast(dict[str, Any], split).pop(name, None)
     return measured
 
 

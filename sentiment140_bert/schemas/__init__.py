@@ -29,6 +29,7 @@ from sentiment140_bert.schemas.environment import (
 )
 from sentiment140_bert.schemas.metrics import (
     BASELINES,
+    LATER_SCORES,
     SPLIT_NAMES,
     Calibration,
     Leakage,
@@ -46,6 +47,7 @@ from sentiment140_bert.schemas.tracking import Publication, Publications, Tracke
 
 __all__ = [
     "BASELINES",
+    "LATER_SCORES",
     "REPO_ID",
     "SPLIT_NAMES",
     "BaseModel",

@@ -307,6 +307,16 @@ def test_hand_labelled_tweets_of_one_class(small_run: Path) -> None:
     assert page.tables[0][0] == ["", f"test ({metrics['splits']['test']['n']} tweets)"]
 
 
+def test_a_run_scored_by_an_earlier_version_shows_the_scores_that_it_has(facts: Facts) -> None:
+    metrics = json.loads(json.dumps(facts.metrics))
+    for split in metrics["splits"].values():
+        del split["macro_f1"]
+    page = render(replace(facts, metrics=metrics))
+    assert "macro-F1" not in [row[0] for table in page.tables for row in table]
+    assert "macro_f1" not in parse_card(page.text).metadata["metrics"]
+    assert len(page.tables) == len(render(facts).tables)
+
+
 def test_only_existing_pictures_are_shown(small_run: Path) -> None:
     for figures in ([], ["confusion_matrix.png"], ["learning_curve.png"]):
         page = Page(render_model_card(read_facts(small_run), "model", "tester/model", figures))
