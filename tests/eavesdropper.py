@@ -1,4 +1,4 @@
-"""A server on loopback that hears everything: it passes it on to another one, or refuses it and repeats it."""
+"""A server on loopback that records everything: it passes it on to another one, or refuses it and repeats it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ class Eavesdropper:
         port: On loopback, to which they are passed on; None: each is answered ``status``, with all of its headers in
             the body and in the headers that clients show to people.
         status: Of such an answer.
+        content: The whole of each answer, in place of that.
     """
 
-    def __init__(self, port: int | None = None, status: int = 401) -> None:
-        self.port, self.status = port, status
+    def __init__(self, port: int | None = None, status: int = 401, content: bytes | None = None) -> None:
+        self.port, self.status, self.content = port, status, content
         self.heard: list[Heard] = []
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"ear": self}))
         self.http.daemon_threads = True
@@ -39,7 +40,7 @@ class Eavesdropper:
         self.url = f"http://{self.address}"
 
     def __enter__(self) -> Eavesdropper:
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -59,29 +60,25 @@ class _Handler(Relaying):
         others = "\n".join(f"{name}: {value}" for name, value in self.headers.items() if name.lower() not in LOGINS)
         login = any(name in self.headers for name in LOGINS)
         self.ear.heard.append(Heard(f"{self.command} {self.path}", f"{others}\n".encode() + body, login))
-        if self.ear.port is None:
-            request_headers = "; ".join(f"{name}: {value}" for name, value in self.headers.items())
-            headers = {"X-Error-Message": f"not with {request_headers}", "Content-Type": "application/json"}
-            self.answer(
-                self.ear.status,
-                headers,
-                json.dumps({"error": f"not with {request_headers}", "message": request_headers}).encode(),
-            )
+        if self.ear.content is not None:
+            self.answer(200, {}, self.ear.content)
+        elif self.ear.port is not None:
+            self._pass_on(self.ear.port, body)
         else:
-            self._pass_on(body)
+            text = "; ".join(f"{name}: {value}" for name, value in self.headers.items())
+            headers = {"X-Error-Message": f"not with {text}", "Content-Type": "application/json"}
+            self.answer(self.ear.status, headers, json.dumps({"error": f"not with {text}", "message": text}).encode())
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _any  # noqa: N815 - http.server's names
 
-    def _pass_on(self, body: bytes) -> None:
-        to = http.client.HTTPConnection("127.0.0.1", self.ear.port or 0, timeout=60)
-        unwanted = ("connection", "transfer-encoding", "content-length")
+    def _pass_on(self, port: int, body: bytes) -> None:
+        server = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        unwanted = ("connection", "transfer-encoding", "content-length", "date", "server")
         headers = {name: value for name, value in self.headers.items() if name.lower() not in unwanted}
-        to.request(self.command, self.path, body, headers)
-        answer = to.getresponse()
+        server.request(self.command, self.path, body, headers)
+        answer = server.getresponse()
         content = answer.read()
-        response_headers = {
-            name: value for name, value in answer.getheaders() if name.lower() not in (*unwanted, "date", "server")
-        }
+        headers = {name: value for name, value in answer.getheaders() if name.lower() not in unwanted}
         length = answer.headers.get("Content-Length") if self.command == "HEAD" else None
-        to.close()
-        self.answer(answer.status, response_headers, content, length)
+        server.close()
+        self.answer(answer.status, headers, content, length)

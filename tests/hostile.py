@@ -1,5 +1,4 @@
-"""Models that mean harm: each is asked for an answer in one process that may use little memory, and told on if it opens
-what it must not."""
+"""Ask models that mean harm for answers in one process of bounded memory, and list what is opened for it."""
 
 from __future__ import annotations
 
@@ -17,7 +16,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from command_line import FORKS
-from sentiment140_bert import models
 
 MEMORY = 2 << 30  # more than the process has when it begins
 SECONDS = 200  # of its processor, against hanging
@@ -25,43 +23,8 @@ TEXTS = ("so good", "no, not this one")
 Change = Callable[[Path], object]
 
 
-def write_tiny(folder: Path) -> Path:
-    """Write a classifier with some dozens of words, which loads in no time."""
-    import tokenizers
-    import transformers
-    from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
-
-    words = [
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        "so",
-        "good",
-        "no",
-        "not",
-        "this",
-        "one",
-        *"abcdefghijklmnopqrstuvwxyz,",
-    ]
-    backend = Tokenizer(tokenizers.models.WordPiece({word: at for at, word in enumerate(words)}, unk_token="[UNK]"))
-    backend.normalizer, backend.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.BertPreTokenizer()
-    ends = [("[CLS]", 2), ("[SEP]", 3)]
-    backend.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
-    roles = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=32, **roles)
-    config = transformers.BertConfig(
-        **{"vocab_size": len(words), "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2},
-        **{"intermediate_size": 32, "max_position_embeddings": 32, "initializer_range": 0.5},
-        **{"id2label": {0: "negative", 1: "positive"}, "label2id": {"negative": 0, "positive": 1}},
-    )
-    transformers.set_seed(1)
-    models.save_model(transformers.BertForSequenceClassification(config), tokenizer, folder)
-    return folder
-
-
 class Outcome(NamedTuple):
-    """The result of ``s140 predict``: its exit code, outputs, traceback, and the files that Python opened for it."""
+    """The end of ``s140 predict``: its exit code, outputs, traceback, and the files that Python opened for it."""
 
     code: int
     stdout: str
@@ -72,14 +35,14 @@ class Outcome(NamedTuple):
 
 def answer_all(folders: Sequence[Path]) -> list[Outcome]:
     """Run ``s140 predict FOLDER`` for each folder in one forked process with bounded memory."""
-    receiver, sender = FORKS.Pipe()
-    process = FORKS.Process(target=answer, args=([str(folder) for folder in folders], dict(os.environ), sender))
+    end, other_end = FORKS.Pipe()
+    process = FORKS.Process(target=answer, args=([str(folder) for folder in folders], dict(os.environ), other_end))
     process.start()
-    sender.close()
+    other_end.close()
     outcomes = []
     try:
         while len(outcomes) < len(folders):
-            outcomes.append(Outcome(*receiver.recv()))
+            outcomes.append(Outcome(*end.recv()))
     except EOFError:
         process.join()
         raise AssertionError(f"{folders[len(outcomes)]} ended the process: {process.exitcode}") from None
@@ -115,10 +78,7 @@ def complain(name: str, outcome: Outcome) -> Iterator[str]:
         yield f"{name}: {outcome.failure[-600:]}"
     elif outcome.code == 0:
         rows = [line.split("\t") for line in outcome.stdout.splitlines()]
-        right = [
-            len(row) == 3 and 0 <= float(row[1]) <= 1 and row[2] == text for row, text in zip(rows, TEXTS, strict=False)
-        ]
-        if len(rows) != len(TEXTS) or not all(right):
+        if [row[2:] for row in rows] != [[text] for text in TEXTS] or not all(0 <= float(row[1]) <= 1 for row in rows):
             yield f"{name}: {outcome.stdout!r}"
     elif outcome.code != 1 or outcome.stdout or not outcome.stderr.startswith("Error: "):
         yield f"{name}: {outcome}"

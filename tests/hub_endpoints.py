@@ -1,4 +1,4 @@
-"""The answers of the Hub on loopback: a method for each endpoint of its HTTP protocol."""
+"""Answer as the Hub does: a method for each endpoint of its HTTP protocol that this package or its libraries ask."""
 
 from __future__ import annotations
 
@@ -6,20 +6,9 @@ import hashlib
 import json
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, quote, unquote, urlencode
+from urllib.parse import parse_qs, quote, unquote
 
-from hub_repositories import (
-    Blob,
-    Commit,
-    Refusal,
-    Reply,
-    Repo,
-    applied,
-    described,
-    goes_to_lfs,
-    metadata,
-    now,
-)
+from hub_repositories import Blob, Commit, Refusal, Reply, Repo, apply, describe, goes_to_lfs, now, read_front_matter
 
 if TYPE_CHECKING:
     from hub_server import HubServer
@@ -31,16 +20,12 @@ ROUTES = {
     "whoami": ("GET", "/api/whoami-v2"),
     "validate_yaml": ("POST", "/api/validate-yaml"),
     "create_repo": ("POST", "/api/repos/create"),
-    "delete_repo": ("DELETE", "/api/repos/delete"),
     "settings": ("PUT", f"{API}/settings"),
     "tree": ("GET", f"{API}/tree{REVISION}(?:/(?P<path>.+))?"),
     "paths_info": ("POST", f"{API}/paths-info{REVISION}"),
     "refs": ("GET", f"{API}/refs"),
-    "commits": ("GET", f"{API}/commits{REVISION}"),
     "create_branch": ("POST", f"{API}/branch{REVISION}"),
-    "delete_branch": ("DELETE", f"{API}/branch{REVISION}"),
     "create_tag": ("POST", f"{API}/tag{REVISION}"),
-    "delete_tag": ("DELETE", f"{API}/tag{REVISION}"),
     "preupload": ("POST", f"{API}/preupload{REVISION}"),
     "lfs_batch": ("POST", rf"{SITE}\.git/info/lfs/objects/batch"),
     "lfs_upload": ("PUT", rf"{SITE}\.git/info/lfs/storage/(?P<oid>[^/]+)"),
@@ -50,8 +35,6 @@ ROUTES = {
     "lfs_files": ("GET", f"{API}/lfs-files"),
     "delete_lfs_files": ("POST", f"{API}/lfs-files/batch"),
     "discussions": ("GET", f"{API}/discussions"),
-    "create_discussion": ("POST", f"{API}/discussions"),
-    "discussion": ("GET", rf"{API}/discussions/(?P<number>\d+)"),
     "resolve_head": ("HEAD", f"{SITE}/resolve{REVISION}/(?P<path>.+)"),
     "resolve_get": ("GET", f"{SITE}/resolve{REVISION}/(?P<path>.+)"),
     "repo_info": ("GET", f"{API}(?:/revision{REVISION})?"),
@@ -66,8 +49,8 @@ class Call:
         self.hub, self.headers, self.body = hub, headers, body
         self.path, _, query = target.partition("?")
         self.query, self.endpoint, self.parts = parse_qs(query), "unknown", {}
-        for endpoint, (allowed, pattern) in ROUTES.items():
-            if method == allowed and (match := re.fullmatch(pattern, self.path)):
+        for endpoint, (verb, pattern) in ROUTES.items():
+            if method == verb and (match := re.fullmatch(pattern, self.path)):
                 self.endpoint = endpoint
                 self.parts = {name: unquote(part) for name, part in match.groupdict().items() if part}
                 break
@@ -80,7 +63,7 @@ class Call:
     def json(self) -> Any:
         return json.loads(self.body or b"{}")
 
-    def asks(self, name: str) -> bool:
+    def has_flag(self, name: str) -> bool:
         return self.query.get(name, [""])[0].lower() in ("1", "true")
 
     def reply(self) -> Reply:
@@ -109,34 +92,12 @@ class Call:
             raise Refusal(403, f"You don't have the rights to write to {repo.id}: {hint}")
         return repo
 
-    def contributable(self) -> Repo:
+    def find_for_proposal(self) -> Repo:
         """Return the repository for those who may write to it or propose: ``create_pr``, or their own pull request."""
         repo = self.find()
-        own = any(
-            discussion["author"]["name"] == self.author
-            for discussion in repo.discussions
-            if discussion["ref"] == self.revision
-        )
-        proposes = self.account and self.account.role == "write" and (own or self.asks("create_pr"))
+        own = any(pr["author"]["name"] == self.author for pr in repo.discussions if pr["ref"] == self.revision)
+        proposes = self.account and self.account.role == "write" and (own or self.has_flag("create_pr"))
         return repo if proposes else self.find(write=True)
-
-    def named(self) -> tuple[str, str]:
-        """Return kind and id of the repository that the body names, and that the account may create or delete."""
-        body = self.json
-        kind, owner = body.get("type") or "model", body.get("organization") or self.author
-        if not self.account:
-            raise Refusal(401, "Invalid username or password.")
-        if kind not in ("model", "dataset") or not re.fullmatch(r"[\w.-]+", body["name"]):
-            raise Refusal(400, f"Invalid repository: {kind} {owner}/{body['name']}")
-        if not self.account.may_write(owner):
-            raise Refusal(403, f'You don\'t have the rights to create a {kind} under the namespace "{owner}"')
-        return kind, f"{owner}/{body['name']}"
-
-    def paged(self, items: list[Any]) -> Reply:
-        size, number = self.hub.page_size, int(self.query.get("p", ["0"])[0])
-        following = f"{self.hub.url}{self.path}?{urlencode({**self.query, 'p': number + 1}, doseq=True)}"
-        more = (number + 1) * size < len(items)
-        return Reply(items[number * size :][:size], headers={"Link": f'<{following}>; rel="next"'} if more else {})
 
     def whoami(self) -> Any:
         if not self.account:
@@ -147,54 +108,51 @@ class Call:
         return {"type": "user", "id": "0", "name": name, "fullname": name, "orgs": orgs, "auth": auth}
 
     def validate_yaml(self) -> Any:
-        missing = metadata(self.json["content"].encode()) is None
+        missing = read_front_matter({"README.md": Blob(self.json["content"].encode())}) is None
         warning = {"message": "empty or missing yaml metadata in repo card"}
         return {"errors": [], "warnings": [warning] if missing else []}
 
     def create_repo(self) -> Any:
-        kind, repo_id = self.named()
+        form = self.json
+        kind, owner = form.get("type") or "model", form.get("organization") or self.author
+        repo_id = f"{owner}/{form['name']}"
+        if not self.account:
+            raise Refusal(401, "Invalid username or password.")
+        if not self.account.may_write(owner):
+            raise Refusal(403, f'You don\'t have the rights to create a {kind} under the namespace "{owner}"')
         if (kind, repo_id) in self.hub.repos:
             url = f"{self.hub.url}{self.hub.repos[kind, repo_id].page}"
             raise Refusal(409, f"You already created this {kind} repo: {repo_id}", url=url)
-        private = self.json.get("private") or self.json.get("visibility") == "private"  # the client's 1.x, 2.x
+        private = form.get("private") or form.get("visibility") == "private"  # the client's 1.x, 2.x
         repo = self.hub.create(repo_id, kind, bool(private), self.author)
         return {"url": f"{self.hub.url}{repo.page}", "name": repo_id, "id": repo_id}
 
-    def delete_repo(self) -> Any:
-        if not self.hub.repos.pop(self.named(), None):
-            raise Refusal(404, "Repository not found", "RepoNotFound")
-        return {}
-
     def settings(self) -> Any:
-        repo, body = self.find(write=True), self.json
-        repo.private = body.get("private", body.get("visibility", repo.private)) in (True, "private")
+        repo, form = self.find(write=True), self.json
+        repo.private = form.get("private", form.get("visibility", repo.private)) in (True, "private")
         return {"private": repo.private}
 
-    def tree(self) -> Reply:
-        repo, path = self.find(), self.file.rstrip("/")
-        commit, prefix = repo.at(self.revision), f"{path}/" if path else ""
+    def tree(self) -> Any:
+        commit, path = self.find().at(self.revision), self.file.rstrip("/")
+        prefix = f"{path}/" if path else ""
         inside = [name.removeprefix(prefix).split("/") for name in commit.files if name.startswith(prefix)]
         if path and not inside:
             raise Refusal(404, f"{path} does not exist on {self.revision}", "EntryNotFound")
-        depth = max(map(len, inside)) if self.asks("recursive") else 1
+        depth = max(map(len, inside)) if self.has_flag("recursive") else 1
         names = {prefix + "/".join(parts[:size]) for parts in inside for size in range(1, depth + 1)}
-        return self.paged([described(repo, commit, name, self.asks("expand")) for name in sorted(names)])
+        return [describe(commit, name) for name in sorted(names)]
 
     def paths_info(self) -> Any:
-        repo, form = self.find(), parse_qs(self.body.decode())
-        commit, expand = repo.at(self.revision), form.get("expand") == ["true"]
-        return [entry for path in form.get("paths", []) if (entry := described(repo, commit, path.strip("/"), expand))]
+        commit, form = self.find().at(self.revision), parse_qs(self.body.decode())
+        return [entry for path in form.get("paths", []) if (entry := describe(commit, path.strip("/")))]
 
     def refs(self) -> Any:
-        repo, refs = self.find(), {"branches": [], "tags": [], "converts": [], "pullRequests": []}
         groups = {"heads": "branches", "tags": "tags", "pr": "pullRequests"}
-        for ref, oid in repo.refs.items():
+        refs: dict[str, list[dict[str, str]]] = {name: [] for name in (*groups.values(), "converts")}
+        for ref, oid in self.find().refs.items():
             _, group, name = ref.split("/", 2)
             refs[groups[group]].append({"name": ref if group == "pr" else name, "ref": ref, "targetCommit": oid})
         return refs
-
-    def commits(self) -> Reply:
-        return self.paged([commit.listed for commit in self.find().history(self.revision)])
 
     def create_branch(self) -> Any:
         repo = self.find(write=True)
@@ -212,41 +170,27 @@ class Call:
         repo.refs[ref] = oid
         return {}
 
-    def delete_branch(self) -> Any:
-        if self.revision == "main":
-            raise Refusal(403, "The branch main cannot be deleted")
-        return self.unpoint(f"refs/heads/{self.revision}")
-
-    def delete_tag(self) -> Any:
-        return self.unpoint(f"refs/tags/{self.revision}")
-
-    def unpoint(self, ref: str) -> Any:
-        if not self.find(write=True).refs.pop(ref, None):
-            raise Refusal(404, f"Invalid rev id: {self.revision}", "RevisionNotFound")
-        return {}
-
     def preupload(self) -> Any:
-        """Tell how to send each file, and the oid of the present one, by which the client skips unchanged files."""
-        head = self.contributable().at(self.revision)
-        sizes = {file["path"]: file["size"] for file in self.json["files"]}
+        """Say how to send each file, and the oid of what is there, by which the client drops what did not change."""
+        head = self.find_for_proposal().at(self.revision)
         files = [
             {"path": path, "uploadMode": "lfs" if goes_to_lfs(path, size) else "regular", "shouldIgnore": False}
             | ({"oid": head.files[path].etag} if path in head.files else {})
-            for path, size in sizes.items()
+            for path, size in ((file["path"], file["size"]) for file in self.json["files"])
         ]
         return {"files": files, "commitOid": head.oid}
 
     def lfs_batch(self) -> Any:
-        """Tell where to upload; nothing to do if the content is there already."""
+        """Say where to upload; nowhere, when the content is there already."""
         repo = self.find()
         if not self.account or self.account.role != "write":
             raise Refusal(403, f"You don't have the rights to upload to {repo.id}")
         storage = f"{self.hub.url}{quote(repo.page)}.git/info/lfs"
-        objects = [{"oid": entry["oid"], "size": entry["size"]} for entry in self.json["objects"]]
-        for entry in objects:
-            if entry["oid"] not in repo.lfs:
-                upload = {"href": f"{storage}/storage/{entry['oid']}?size={entry['size']}"}
-                entry["actions"] = {"upload": upload, "verify": {"href": f"{storage}/verify"}}
+        objects = [{"oid": item["oid"], "size": item["size"]} for item in self.json["objects"]]
+        for item in objects:
+            if item["oid"] not in repo.lfs:
+                upload = {"href": f"{storage}/storage/{item['oid']}?size={item['size']}"}
+                item["actions"] = {"upload": upload, "verify": {"href": f"{storage}/verify"}}
         return {"transfer": "basic", "objects": objects}
 
     def lfs_upload(self) -> Any:
@@ -263,7 +207,7 @@ class Call:
         return {}
 
     def commit(self) -> Any:
-        repo, proposes = self.contributable(), self.asks("create_pr")
+        repo, proposes = self.find_for_proposal(), self.has_flag("create_pr")
         header, *operations = (json.loads(line) for line in self.body.split(b"\n") if line)
         title, description = header["value"]["summary"], header["value"]["description"]
         parent = header["value"].get("parentCommit", "")
@@ -274,14 +218,11 @@ class Call:
             head = repo.at(parent)
         elif not head.oid.startswith(parent):
             raise Refusal(412, "A commit has happened since. Please refresh and try again.")
-        files = applied(repo, head.files, operations)
+        files = apply(repo, head.files, operations)
         answer = {}
         if proposes:
-            discussion = repo.discuss(title, self.author, pull_request=True)
-            ref, answer = (
-                discussion["ref"],
-                {"pullRequestUrl": f"{self.hub.url}{repo.page}/discussions/{discussion['num']}"},
-            )
+            request = repo.open_pull_request(title, self.author)
+            ref, answer = request["ref"], {"pullRequestUrl": f"{self.hub.url}{repo.page}/discussions/{request['num']}"}
         oid = repo.add(ref, Commit(title, self.author, head.oid, files, description)).oid
         return answer | {"commitOid": oid, "commitUrl": f"{self.hub.url}{repo.page}/commit/{oid}", "success": True}
 
@@ -295,17 +236,15 @@ class Call:
         repo.forget_unreachable()
         return {}
 
-    def lfs_files(self) -> Reply:
-        """List the files that count as storage, whether a commit names them or not."""
+    def lfs_files(self) -> Any:
+        """List what counts as storage, whether a commit names it or not."""
         repo = self.find(write=True)
         names = {blob.sha256: path for commit in repo.commits.values() for path, blob in commit.files.items()}
         facts = {"oid": "0" * 40, "pushedAt": now(), "ref": "main"}
-        return self.paged(
-            [
-                {"fileOid": oid, "filename": names.get(oid, oid), "size": len(content), **facts}
-                for oid, content in repo.lfs.items()
-            ]
-        )
+        return [
+            {"fileOid": oid, "filename": names.get(oid, oid), "size": len(content), **facts}
+            for oid, content in repo.lfs.items()
+        ]
 
     def delete_lfs_files(self) -> Any:
         repo = self.find(write=True)
@@ -314,37 +253,18 @@ class Call:
         return {}
 
     def discussions(self) -> Any:
-        repo, size, matches = self.find(), self.hub.page_size, []
-        for discussion in reversed(repo.discussions):
-            facts = {"author": discussion["author"]["name"], "status": discussion["status"].replace("draft", "open")}
-            facts["type"] = "pull_request" if discussion["isPullRequest"] else "discussion"
+        matching = []
+        for request in reversed(self.find().discussions):
+            facts = {"author": request["author"]["name"], "status": request["status"], "type": "pull_request"}
             if all(self.query.get(name, ["all"]) in (["all"], [fact]) for name, fact in facts.items()):
-                matches.append(discussion)
-        start = int(self.query.get("p", ["0"])[0]) * size
-        return {"count": len(matches), "start": start, "discussions": matches[start : start + size]}
-
-    def create_discussion(self) -> Any:
-        repo, pull_request = self.find(), self.json["pullRequest"]
-        if not self.account or self.account.role != "write":
-            raise Refusal(403, f"You don't have the rights to open a discussion in {repo.id}")
-        discussion = repo.discuss(self.json["title"], self.author, pull_request, "draft" if pull_request else "open")
-        if pull_request:
-            repo.refs[discussion["ref"]] = repo.at("main").oid
-        return discussion
-
-    def discussion(self) -> Any:
-        matches = [
-            discussion for discussion in self.find().discussions if str(discussion["num"]) == self.parts["number"]
-        ]
-        if not matches:
-            raise Refusal(404, f"There is no discussion {self.parts['number']}")
-        return matches[0] | {"events": [], "changes": {"base": "refs/heads/main"}, "filesWithConflicts": []}
+                matching.append(request)
+        return {"count": len(matching), "start": 0, "discussions": matching}
 
     def repo_info(self) -> Any:
         repo = self.find()
         head, first = repo.at(self.revision), list(repo.history("main"))[-1]
         try:
-            card = metadata(head.files["README.md"].content if "README.md" in head.files else b"") or {}
+            card = read_front_matter(head.files) or {}
         except Refusal:  # such a README can have been written on the website
             card = {}
         siblings = [self.sibling(path, blob) for path, blob in sorted(head.files.items())]
@@ -352,12 +272,12 @@ class Call:
         facts |= {"lastModified": head.date, "createdAt": first.date, "siblings": siblings, "gated": False}
         facts |= {"disabled": False, "downloads": 0, "likes": 0, "tags": card.get("tags") or [], "cardData": card}
         facts |= {name: card[name] for name in ("pipeline_tag", "library_name") if name in card}
-        shown = {"_id", "id", *self.query.get("expand", facts)}
-        return {name: value for name, value in facts.items() if name in shown}
+        names = {"_id", "id", *self.query.get("expand", facts)}
+        return {name: value for name, value in facts.items() if name in names}
 
     def sibling(self, path: str, blob: Blob) -> dict[str, Any]:
         size, entry = len(blob.content), {"rfilename": path}
-        if self.asks("blobs"):
+        if self.has_flag("blobs"):
             lfs = {"sha256": blob.sha256, "size": size, "pointerSize": len(blob.pointer)}
             entry |= {"blobId": blob.oid, "size": size} | ({"lfs": lfs} if blob.lfs else {})
         return entry
@@ -366,23 +286,18 @@ class Call:
         """Return a file or the requested range of it. LFS files come from here too, unless ``storage`` is set."""
         commit = self.find().at(self.revision)
         headers = {"X-Repo-Commit": commit.oid, "Accept-Ranges": "bytes"}
-        if self.file not in commit.files:
+        blob = commit.files.get(self.file)
+        if not blob or (blob.lfs and blob.sha256 not in self.find().lfs):
             raise Refusal(404, "Entry not found", "EntryNotFound", headers)
-        blob = commit.files[self.file]
-        if blob.lfs and blob.sha256 not in self.find().lfs:
-            raise Refusal(404, "The large file was deleted", "EntryNotFound", headers)
         size = len(blob.content)
         headers |= {"ETag": f'"{blob.etag}"'}
         headers |= {"X-Linked-ETag": f'"{blob.etag}"', "X-Linked-Size": str(size)} if blob.lfs else {}
         if blob.lfs and self.hub.storage:
             return Reply(b"", 302, headers | {"Location": f"{self.hub.storage}/{blob.sha256}"})
-        requested = re.fullmatch(r"bytes=(\d+)-(\d*)|bytes=-(\d+)", self.headers.get("Range", ""))
-        if not requested:
+        span = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if not span:
             return Reply(blob.content, headers=headers)
-        start = max(size - int(requested[3]), 0) if requested[3] else int(requested[1])
-        end = min(int(requested[2]) + 1, size) if requested[2] else size
-        if start >= end:
-            raise Refusal(416, "Range not satisfiable", headers={"Content-Range": f"bytes */{size}"})
+        start, end = int(span[1]), min(int(span[2] or size) + 1, size)
         headers |= {"Content-Range": f"bytes {start}-{end - 1}/{size}"}
         return Reply(blob.content[start:end], 206, headers)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import re
 import shutil
 import string
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +27,8 @@ from sentiment140_bert import models
 from sentiment140_bert.cli import main
 from tiny_run import flags
 
+NUMBERS = itertools.count()  # of repositories: what was downloaded of one is not taken for another
+
 
 @pytest.fixture(scope="session")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -33,7 +36,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_once(tmp_path_factory, "tiny_encoder", write_tiny_encoder)
 
 
-def write_tiny_encoder(folder: Path) -> None:
+def write_tiny_encoder(folder: Path) -> Path:
     import tokenizers
     import transformers
     from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
@@ -50,17 +53,13 @@ def write_tiny_encoder(folder: Path) -> None:
     backend.post_processor = processors.BertProcessing(("[SEP]", numbers["[SEP]"]), ("[CLS]", numbers["[CLS]"]))
     tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=512, **special)
     config = transformers.BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        initializer_range=0.5,  # wide enough for its answers to differ from text to text
-        id2label=dict(enumerate(("negative", "positive"))),
-        label2id={"negative": 0, "positive": 1},
+        **{"vocab_size": len(vocabulary), "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2},
+        **{"intermediate_size": 64, "initializer_range": 0.5},  # wide enough for answers to differ from text to text
+        **{"id2label": {0: "negative", 1: "positive"}, "label2id": {"negative": 0, "positive": 1}},
     )
     transformers.set_seed(1)
     models.save_model(transformers.BertForSequenceClassification(config), tokenizer, folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -84,9 +83,9 @@ def after_a_push(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> A
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_TOKEN", TOKEN)
         sentiment140_bert.push_to_hub(folder, sentiment140_bert.Destination(repo_id=MODEL, dataset_repo_id=DATA))
-    after = AfterAPush(folder, HUB.repos, [request.endpoint for request in HUB.requests])
+    state = AfterAPush(folder, HUB.repos, [request.endpoint for request in HUB.requests])
     HUB.reset()
-    return after
+    return state
 
 
 @pytest.fixture
@@ -109,7 +108,7 @@ def push(run_copy: Path, impatient: list[float]) -> Callable[..., Result]:
 
     def invoke(*arguments: object, run: Path = run_copy, to: Sequence[str] = BOTH, code: int | None = 0) -> Result:
         words = ["push-to-hub", run, *to, *arguments]
-        result = CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
+        result = CliRunner().invoke(main, [*map(str, words)], catch_exceptions=False)
         assert code is None or result.exit_code == code, result.output
         return result
 
@@ -123,6 +122,21 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     clock = SimpleNamespace(**{name: getattr(time, name) for name in ("time", "monotonic")}, sleep=slept.append)
     replace_clock(clock, monkeypatch.setattr)
     return slept
+
+
+@pytest.fixture
+def put(hub: HubServer) -> Callable[..., str]:
+    """Make a repository of somebody with these files, and return its id. None leaves a file out."""
+
+    def make(files: Mapping[str, bytes | None], kind: str = "dataset") -> str:
+        name = f"{kind}-{next(NUMBERS)}"
+        hub.create(f"somebody/{name}", kind)
+        for path, content in files.items():
+            if content is not None:
+                hub.write(f"somebody/{name}", path.replace("REPO", name), content, kind)
+        return f"somebody/{name}"
+
+    return make
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The content of the Hub on loopback: repositories with commits, branches, tags and large files, in memory."""
+"""Hold repositories of the Hub on loopback in memory, with their commits, branches, tags and large files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Blob:
 
     @property
     def pointer(self) -> bytes:
-        """The content of the file in git."""
+        """Return what git holds."""
         spec = f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.sha256}\nsize {len(self.content)}\n"
         return spec.encode() if self.lfs else self.content
 
@@ -66,11 +66,6 @@ class Commit:
     def oid(self) -> str:
         files = sorted((path, blob.oid) for path, blob in self.files.items())
         return hashlib.sha1(json.dumps([self.parent, self.title, self.description, files]).encode()).hexdigest()
-
-    @property
-    def listed(self) -> dict[str, Any]:
-        authors = [{"user": self.author}]
-        return {"id": self.oid, "title": self.title, "message": self.description, "date": self.date, "authors": authors}
 
 
 class Refusal(Exception):
@@ -106,7 +101,7 @@ class Repo:
 
     @property
     def page(self) -> str:
-        """Its path on the website."""
+        """Return its path on the website."""
         return f"/datasets/{self.id}" if self.kind == "dataset" else f"/{self.id}"
 
     def add(self, ref: str, commit: Commit) -> Commit:
@@ -115,17 +110,17 @@ class Repo:
         return commit
 
     def ref(self, revision: str) -> str:
-        """Return the full name of a branch, tag or pull request; "" if it does not exist."""
+        """Return the full name of a branch, tag or pull request; "" where there is none."""
         names = (revision, f"refs/heads/{revision}", f"refs/tags/{revision}")
         return next((name for name in names if name in self.refs), "")
 
     def at(self, revision: str) -> Commit:
         """Return the commit of a branch, tag, pull request or commit hash; seven characters of a hash are enough."""
-        oid = self.refs.get(self.ref(revision), revision)
-        matches = [commit for commit in self.commits if len(oid) >= 7 and commit.startswith(oid)]
-        if not matches:
-            raise Refusal(404, f"Invalid rev id: {revision}", "RevisionNotFound")
-        return self.commits[matches[0]]
+        start = self.refs.get(self.ref(revision), revision)
+        for oid, commit in self.commits.items():
+            if len(start) >= 7 and oid.startswith(start):
+                return commit
+        raise Refusal(404, f"Invalid rev id: {revision}", "RevisionNotFound")
 
     def history(self, revision: str) -> Iterator[Commit]:
         commit: Commit | None = self.at(revision)
@@ -137,16 +132,10 @@ class Repo:
         """Drop the commits that no branch, tag or pull request leads to."""
         self.commits = {commit.oid: commit for oid in self.refs.values() for commit in self.history(oid)}
 
-    def discuss(self, title: str, author: str, pull_request: bool, status: str = "open") -> dict[str, Any]:
+    def open_pull_request(self, title: str, author: str) -> dict[str, Any]:
         number, repo = len(self.discussions) + 1, {"name": self.id, "type": self.kind}
-        discussion = {
-            "num": number,
-            "ref": f"refs/pr/{number}",
-            "title": title,
-            "author": {"name": author},
-            "repo": repo,
-        }
-        self.discussions.append(discussion | {"createdAt": now(), "status": status, "isPullRequest": pull_request})
+        request = {"num": number, "ref": f"refs/pr/{number}", "title": title, "author": {"name": author}, "repo": repo}
+        self.discussions.append(request | {"createdAt": now(), "status": "open", "isPullRequest": True})
         return self.discussions[-1]
 
 
@@ -155,45 +144,37 @@ def goes_to_lfs(path: str, size: int) -> bool:
 
 
 def below(files: Files, path: str) -> Files:
-    """Return the file of that path, or the files in that folder; all for ``""``."""
-    return {name: blob for name, blob in files.items() if not path or name == path or name.startswith(f"{path}/")}
+    """Return the file of that path, or the files in that folder."""
+    return {name: blob for name, blob in files.items() if name == path or name.startswith(f"{path}/")}
 
 
-def metadata(readme: bytes) -> dict[str, Any] | None:
-    """Return the YAML at the top of a README, or None."""
-    match = re.match(r"---[ \t]*\r?\n(.*?\n)?---[ \t]*(?:\r?\n|$)", readme.decode(errors="replace"), re.DOTALL)
+def read_front_matter(files: Files) -> dict[str, Any] | None:
+    """Return the YAML at the top of a README; None where there is none."""
+    readme = files["README.md"].content.decode(errors="replace") if "README.md" in files else ""
+    match = re.match(r"---[ \t]*\r?\n(.*?\n)?---[ \t]*(?:\r?\n|$)", readme, re.DOTALL)
     try:
-        read = yaml.safe_load(match[1] or "") if match else None
-        problem = "" if read is None or isinstance(read, dict) else "it must be a mapping"
+        content = yaml.safe_load(match[1] or "") if match else None
+        problem = "" if content is None or isinstance(content, dict) else "it must be a mapping"
     except yaml.YAMLError as error:
         problem = str(error)
     if problem:
         errors = [{"message": f"YAML Metadata Error: {problem}"}]
         raise Refusal(400, "Invalid metadata in README.md", errors=errors, warnings=[])
-    return read
+    return content
 
 
-def described(repo: Repo, commit: Commit, path: str, expand: bool) -> dict[str, Any]:
-    """Describe a file or folder as in a listing; return an empty dictionary if it does not exist."""
-    content = below(commit.files, path)
-    if not content:
-        return {}
+def describe(commit: Commit, path: str) -> dict[str, Any]:
+    """Return a file or folder as in a listing; empty where there is neither."""
     if blob := commit.files.get(path):
         entry = {"type": "file", "path": path, "oid": blob.oid, "size": len(blob.content)}
         lfs = {"oid": blob.sha256, "size": len(blob.content), "pointerSize": len(blob.pointer)}
-        entry |= {"lfs": lfs} if blob.lfs else {}
-    else:
-        entry = {"type": "directory", "path": path, "oid": Commit("", "", None, content).oid, "size": 0}
-    if expand:
-        last = commit
-        while last.parent and below(repo.commits[last.parent].files, path) == content:
-            last = repo.commits[last.parent]
-        entry["lastCommit"] = last.listed
-    return entry
+        return entry | ({"lfs": lfs} if blob.lfs else {})
+    oid = Commit("", "", None, below(commit.files, path)).oid
+    return {"type": "directory", "path": path, "oid": oid, "size": 0} if below(commit.files, path) else {}
 
 
-def applied(repo: Repo, files: Files, operations: list[dict[str, Any]]) -> Files:
-    """Return the files after all operations of a commit; raise Refusal if one of them is impossible."""
+def apply(repo: Repo, files: Files, operations: list[dict[str, Any]]) -> Files:
+    """Return the files after all operations of a commit, or refuse if one of them cannot be done."""
     files = dict(files)
     for kind, value in ((operation["key"], operation["value"]) for operation in operations):
         path = value["path"]
@@ -208,5 +189,5 @@ def applied(repo: Repo, files: Files, operations: list[dict[str, Any]]) -> Files
             if not gone:
                 raise Refusal(404, f"A file with this name doesn't exist: {path}", "EntryNotFound")
             files = {name: blob for name, blob in files.items() if name not in gone}
-    metadata(files["README.md"].content if "README.md" in files else b"")
+    read_front_matter(files)
     return files

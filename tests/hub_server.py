@@ -1,4 +1,4 @@
-"""The Hugging Face Hub on loopback: its HTTP protocol, kept in memory, with faults on demand.
+"""The Hugging Face Hub on loopback: its HTTP protocol, in memory, with faults on demand.
 
 The real ``huggingface_hub``, ``transformers`` and ``datasets`` work against it under ``HF_ENDPOINT=<url>`` and
 ``HF_HUB_DISABLE_XET=1``. Status codes, headers and field names are those that their code reads.
@@ -17,15 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from hub_endpoints import ENDPOINTS, Call
-from hub_repositories import (
-    GITATTRIBUTES,
-    Blob,
-    Commit,
-    Refusal,
-    Reply,
-    Repo,
-    goes_to_lfs,
-)
+from hub_repositories import GITATTRIBUTES, Blob, Commit, Refusal, Reply, Repo, goes_to_lfs
 
 TOKEN = "hf_" + "LoopbackTokenOfTheDefaultTesterABCDE"
 SOMEBODYS_TOKEN = "hf_" + "LoopbackTokenOfSomebodyElseABCDEFGHI"
@@ -54,7 +46,7 @@ class Request:
 
 @dataclass
 class Fault:
-    """A fault to cause, and how many times (None: always); see HubServer.fail."""
+    """A thing to go wrong so many times (None: always); see HubServer.fail."""
 
     times: int | None = 1
     after: int = 0
@@ -91,7 +83,7 @@ class HubServer:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> HubServer:
-        """Start serving; after ``stop``, at the same address as before."""
+        """After ``stop``: at the same address as before."""
         self.woken = threading.Event()
         self._server = _Server(("127.0.0.1", self.port), _Handler)
         self._server.hub, self.port = self, self._server.server_port
@@ -99,7 +91,7 @@ class HubServer:
         return self
 
     def stop(self) -> None:
-        """Stop listening and close connections; stalled requests get no answer."""
+        """Nobody listens any more; connections are closed, stalled requests get no answer."""
         if self._server:
             self.woken.set()
             self._server.stop()
@@ -111,14 +103,13 @@ class HubServer:
         self.stop()
 
     def reset(self) -> None:
-        """Remove all repositories, faults and requests. A stalled request does nothing and gets no answer."""
+        """Forget all repositories, faults and requests. A stalled request does nothing and gets no answer."""
         with self.lock:
             self.woken.set()
             self.woken = threading.Event()
             self.accounts = {TOKEN: Account("tester", orgs=("testers",)), SOMEBODYS_TOKEN: Account("somebody")}
             self.repos: dict[tuple[str, str], Repo] = {}
             self.requests: list[Request] = []
-            self.page_size = 1000
             self.storage = ""  # another address that large files are fetched from; "" for this one
             self._faults: dict[str, list[Fault]] = {}
 
@@ -249,7 +240,7 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore a client that went away; show anything else, which is a bug here."""
+        """A client that went away is no news; anything else is a bug here, and is shown."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
@@ -259,9 +250,3 @@ class _Server(ThreadingHTTPServer):
         for connection in list(self.connections):
             with contextlib.suppress(OSError):  # its client closed it in the meantime
                 connection.shutdown(socket.SHUT_RDWR)
-
-
-if __name__ == "__main__":  # to be tried by hand: prints what another terminal needs, and serves until Ctrl-C
-    with HubServer() as server, contextlib.suppress(KeyboardInterrupt):
-        print(f"export HF_ENDPOINT={server.url} HF_HUB_DISABLE_XET=1 HF_TOKEN={TOKEN}", flush=True)
-        threading.Event().wait()

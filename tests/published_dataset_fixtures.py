@@ -66,8 +66,8 @@ def refused(prepared: Callable[..., dict[str, Any]]) -> Callable[..., None]:
     return invoke
 
 
-def rewritten(hub: HubServer, path: str, change: Callable[[Any], Any]) -> None:
-    """Change a parquet file as on the website."""
+def rewrite(hub: HubServer, path: str, change: Callable[[Any], Any]) -> None:
+    """Change a parquet file on the website."""
     table = pq.read_table(io.BytesIO(hub.files(DATA, "dataset")[path]))
     content = io.BytesIO()
     pq.write_table(change(table), content)

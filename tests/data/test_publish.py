@@ -209,20 +209,37 @@ def test_changed_tokens_of_any_split_are_refused(published: Published):
     assert not missed
 
 
+DESCRIPTIONS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "another fingerprint": lambda data: data.update(fingerprint="0" * 64),
+    "another sha256": lambda data: data["splits"]["train"].update(sha256="0" * 64),
+    "no hashes of tokens": lambda data: data.update(tokenizer={"sha256": "0" * 64, "max_length": 10}),
+    "a split less": lambda data: data["splits"].pop("test"),
+    "no train split": lambda data: data["splits"].pop("train"),
+    "no such cleaning": lambda data: data["settings"].update(cleaning="nonsense"),
+    "settings of no kind": lambda data: data.update(settings=[]),
+    "no token lengths": lambda data: data["splits"]["train"].pop("token_length"),
+    "rows that are no number": lambda data: data["splits"]["train"].update(rows="many"),
+    "no steps": lambda data: data.pop("steps"),
+    "no seed": lambda data: data.pop("seed"),
+    "a source without a name": lambda data: data["sources"]["training"].pop("name"),
+    "leakage that is no number": lambda data: data["leakage"]["test"].update(exact="some"),
+    "no users": lambda data: data["leakage"]["test"].pop("same_user"),
+}
+
+
 def test_a_damaged_description_is_refused(published: Published):
+    """Not only when the card is written, which is after hours of training."""
     path = published.folder / "data.json"
-    right = json.loads(path.read_text("utf-8"))
-    changes = {
-        "no JSON": "{",
-        "fingerprint": right | {"fingerprint": "0" * 64},
-        "no tokens": right | {"tokenizer": {"sha256": "0" * 64, "max_length": 10}},
-        "a split less": right | {"splits": {name: right["splits"][name] for name in ("train", "validation")}},
-    }
-    missed = []
-    for name, content in changes.items():
-        path.write_text(content if isinstance(content, str) else json.dumps(content), "utf-8")
-        if "The data.json of somebody/tweets is damaged" not in catch_refusal(published.read):
-            missed.append(name)
+    right, missed = path.read_text("utf-8"), []
+    contents = {repr(content): content for content in (b"", b"{", b"[]", b"\xff\xfe", b'{"splits": {}}')}
+    for name, change in DESCRIPTIONS.items():
+        data = json.loads(right)
+        change(data)
+        contents[name] = json.dumps(data).encode()
+    for name, content in contents.items():
+        path.write_bytes(content)
+        if "data.json of somebody/tweets" not in catch_refusal(published.read):
+            missed.append((name, catch_refusal(published.read)))
     path.unlink()
     assert "The data.json of somebody/tweets is damaged" in catch_refusal(published.read)
-    assert not missed
+    assert missed == []

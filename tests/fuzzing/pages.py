@@ -24,38 +24,16 @@ from sentiment140_bert.run import RunDir
 
 RENDERER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 SIGNS = [
-    b"<!-- begin s140: scores -->\n",
-    b"<!-- end s140: scores -->\n",
-    b"<!--",
-    b"-->",
-    b"---\n",
-    b"\n---\n",
-    b"`",
+    *(b"<!-- begin s140: scores -->\n", b"<!-- end s140: scores -->\n", b"<!--", b"-->", b"---\n", b"\n---\n", b"`"),
     b"```",
 ]
 SIGNS += [
-    b"| ",
-    b"![a](http://b)",
-    b"<b>",
-    b"</script>",
-    b"\xe2\x80\xae",
-    b"\xe2\x80\x8b",
-    b"\x1b[2J",
-    b"&lt;",
-    b"\\",
+    *(b"| ", b"![a](http://b)", b"<b>", b"</script>", b"\xe2\x80\xae", b"\xe2\x80\x8b", b"\x1b[2J", b"&lt;", b"\\"),
     b"$$",
 ]
 SIGNS += [
-    b"tags: [a]\n",
-    b"license: mit\n",
-    b"&a ",
-    b"*a",
-    b"<<: *a\n",
-    b"!!timestamp x",
-    b"[" * 500,
-    b"{{",
-    b"\xc2\x85",
-    b"\r",
+    *(b"tags: [a]\n", b"license: mit\n", b"&a ", b"*a", b"<<: *a\n", b"!!timestamp x", b"[" * 500, b"{{"),
+    *(b"\xc2\x85", b"\r"),
 ]
 Places = list[tuple[int, tuple[Any, ...]]]
 

@@ -22,25 +22,11 @@ RULES = [rule.pattern.encode() for rule in clean.ENTITIES + clean.MOJIBAKE if no
 RULES += [MISREAD.decode("latin-1").encode(), *(f"&{name};".encode() for name in ("rsquo", "#8217", "#x27", "#038"))]
 RULES += [bytes([byte]).decode("cp1252", "ignore").encode() for byte in sorted({*MISREAD})]
 MARKS = [
-    b"@",
-    b"@a_1",
-    b"http://x.y/z",
-    b"HTTPS://",
-    b"www.",
-    b"wWw.a",
-    b"://",
-    b"&amp;",
-    b"&",
-    b"amp;",
-    b";",
+    *(b"@", b"@a_1", b"http://x.y/z", b"HTTPS://", b"www.", b"wWw.a", b"://", b"&amp;", b"&", b"amp;", b";"),
     b"&#39;",
 ]
 MARKS += [
-    "\xc3".encode(),
-    "\xc2".encode(),
-    "\xe2".encode(),
-    "\xef\xbf\xbd".encode(),
-    "\x80\x99".encode(),
+    *("\xc3".encode(), "\xc2".encode(), "\xe2".encode(), "\xef\xbf\xbd".encode(), "\x80\x99".encode()),
     "\u3000".encode(),
 ]
 MARKS += ["\u202e".encode(), "\u200b".encode(), "\u200d".encode(), "\ufeff".encode(), b"\x00", "\x85".encode(), b" "]
@@ -86,22 +72,7 @@ class Cleaning:
 
 
 LABELS = [
-    "0",
-    "1",
-    "2",
-    "4",
-    "-1",
-    "0.0",
-    "4.0",
-    " 4 ",
-    '"4"',
-    "neg",
-    "Positive",
-    "NEUTRAL",
-    "neut",
-    "9",
-    "",
-    "nan",
+    *("0", "1", "2", "4", "-1", "0.0", "4.0", " 4 ", '"4"', "neg", "Positive", "NEUTRAL", "neut", "9", "", "nan"),
     "None",
 ]
 LABELS += ["0=1", "a,b", "\u0660", "drop", "1e999", "٤", "İ", "\x1b[31m", "x" * 300, "positive.0", "０", "true"]

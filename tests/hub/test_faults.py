@@ -1,4 +1,4 @@
-"""Whatever goes wrong for a moment is tried again, at every step; whatever goes wrong for good leaves main as it was.
+"""A fault of a moment is tried again, at every step; one that stays leaves main as it was.
 
 Nobody sleeps here (``impatient``), and where the Hub is silent the client gives up early (``give_up``); all else is as
 it is in use.
@@ -26,16 +26,8 @@ from sentiment140_bert.hub import client, replies
 pytest_plugins = "hub_fixtures"
 
 FIRST_PUSH = (
-    "whoami",
-    "repo_info",
-    "create_repo",
-    "preupload",
-    "lfs_batch",
-    "lfs_upload",
-    "lfs_verify",
-    "resolve_head",
-    "validate_yaml",
-    "commit",
+    *("whoami", "repo_info", "create_repo", "preupload", "lfs_batch", "lfs_upload", "lfs_verify", "resolve_head"),
+    *("validate_yaml", "commit"),
 )
 # What is asked besides of repositories that have a card, with a tag, a branch and another visibility.
 LATER = ("settings", "create_branch", "refs", "create_tag", "resolve_get")
@@ -70,10 +62,8 @@ def give_up(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
 
     def make_checked_client(hooks: list[Any]) -> Any:
         checking_client = make_client(hooks)
-        checking_client.event_hooks = {
-            **checking_client.event_hooks,
-            "request": [*checking_client.event_hooks["request"], check],
-        }
+        events = checking_client.event_hooks
+        checking_client.event_hooks = events | {"request": [*events["request"], check]}
         return checking_client
 
     monkeypatch.setattr(replies, "make_client", make_checked_client)
@@ -84,12 +74,6 @@ def give_up(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
 
 def endpoint_of(method: str, path: str) -> str | None:
     return next((name for name, (verb, form) in ROUTES.items() if verb == method and re.fullmatch(form, path)), None)
-
-
-@pytest.fixture
-def usual(after_a_push: AfterAPush) -> Counter[str]:
-    """Count the requests to each endpoint when nothing fails."""
-    return Counter(after_a_push.endpoints)
 
 
 @pytest.fixture
@@ -105,13 +89,13 @@ def endpoints(hub: HubServer) -> list[str]:
     return [request.endpoint for request in hub.requests]
 
 
-def test_these_are_the_endpoints_of_a_push(hub: HubServer, push) -> None:
+def test_a_push_asks_these_endpoints(hub: HubServer, push) -> None:
     push()
     # The card that was just pushed is fetched, unless another test has left the very same one in the cache.
     assert set(endpoints(hub)) - {"resolve_get"} == set(FIRST_PUSH)
 
 
-def test_and_these_are_asked_besides(with_cards: HubServer, push) -> None:
+def test_a_push_with_all_options_asks_more(with_cards: HubServer, push) -> None:
     push(*LATER_FLAGS)
     assert set(endpoints(with_cards)) == {*FIRST_PUSH, *LATER} - {"create_repo"}
 
@@ -119,14 +103,14 @@ def test_and_these_are_asked_besides(with_cards: HubServer, push) -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("hit", [FIRST_PUSH[::2], FIRST_PUSH[1::2]], ids=["these", "the others"])
 def test_one_fault_at_each_endpoint_is_got_over(
-    hub: HubServer, push, usual: Counter[str], give_up: set[str], hit: tuple[str, ...], fault: str
+    hub: HubServer, push, after_a_push: AfterAPush, give_up: set[str], hit: tuple[str, ...], fault: str
 ) -> None:
     for endpoint in hit:
         hub.fail(endpoint, **FAULTS[fault])
     if fault == "stall":
         give_up.update(hit)
     push()
-    counts = Counter(endpoints(hub))
+    counts, usual = Counter(endpoints(hub)), Counter(after_a_push.endpoints)
     once = {endpoint for endpoint in hit if counts[endpoint] <= usual[endpoint]}
     # All else was tried again; a commit whose answer was lost is found to be there, and a card may be in the cache.
     assert once <= {"resolve_head", *(["commit"] if fault == "lost" else [])}
@@ -135,7 +119,7 @@ def test_one_fault_at_each_endpoint_is_got_over(
 
 
 @pytest.mark.parametrize("fault", ["503", "lost"])
-def test_nor_do_faults_with_all_options(with_cards: HubServer, push, fault: str) -> None:
+def test_faults_of_a_push_with_all_options_are_got_over(with_cards: HubServer, push, fault: str) -> None:
     hub = with_cards
     for endpoint in LATER:
         hub.fail(endpoint, **FAULTS[fault])
@@ -148,7 +132,7 @@ def test_nor_do_faults_with_all_options(with_cards: HubServer, push, fault: str)
     assert "# Mine" in hub.files(MODEL, revision="next")["README.md"].decode()
 
 
-def test_nor_does_one_on_the_way_to_a_pull_request(hub: HubServer, push) -> None:
+def test_faults_open_no_second_pull_request(hub: HubServer, push) -> None:
     for endpoint, fault in (("discussions", "503"), ("discussions", "reset"), ("commit", "lost")):
         hub.fail(endpoint, **FAULTS[fault])
     push("--create-pr", to=("--repo-id", MODEL))
@@ -166,18 +150,17 @@ def test_silence_is_given_up_by_a_new_connection_pool_too() -> None:
 
 
 def test_several_faults_in_a_row_are_got_over(hub: HubServer, push, impatient: list[float]) -> None:
-    for status in (503, 429, 500):
-        hub.fail("commit", status=status)
-    push()
-    assert commits_of_ours(hub) == (1, 1)
-    assert impatient == [1, 2, 4]
-
-
-def test_a_lost_answer_and_a_fault_after_it(hub: HubServer, push) -> None:
-    hub.fail("commit", lose_response=True)
-    hub.fail("commit", status=503)
-    push()
-    assert commits_of_ours(hub) == (1, 1)
+    for faults, waits in (
+        ([{"status": status} for status in (503, 429, 500)], [1, 2, 4]),
+        ([FAULTS["lost"], FAULTS["503"]], [1, 1]),
+        ([{"status": 429, "retry_after": 17}], [17]),
+    ):
+        hub.reset()
+        impatient.clear()
+        for fault in faults:
+            hub.fail("commit", **fault)
+        push()
+        assert (commits_of_ours(hub), impatient) == ((1, 1), waits)
 
 
 def test_a_commit_that_was_given_up_and_arrives_after_all(hub: HubServer, push, give_up: set[str]) -> None:
@@ -194,12 +177,6 @@ def test_a_commit_that_was_given_up_and_arrives_after_all(hub: HubServer, push, 
     give_up.add("commit")
     push()
     assert commits_of_ours(hub) == (1, 1)
-
-
-def test_the_hubs_wish_to_wait_is_granted(hub: HubServer, push, impatient: list[float]) -> None:
-    hub.fail("commit", status=429, retry_after=17)
-    push()
-    assert impatient == [17]
 
 
 FOR_GOOD = [

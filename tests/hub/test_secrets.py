@@ -1,4 +1,4 @@
-"""A secret anywhere in a run stops the push, is not repeated, and what only looks like one does not."""
+"""Stop a push for a secret anywhere in a run, without repeating it, and for nothing that only looks like one."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ PLANTED = {
 }
 
 
-def stopped(result, hub: HubServer, name: str, secret: str) -> None:
-    """The file is named, the secret is not, and the Hub was not even asked."""
+def check_stopped(result, hub: HubServer, name: str, secret: str) -> None:
+    """Check that the file is named, the secret is not, and the Hub was not even asked."""
     assert result.exit_code == 1
     assert name in result.stderr
     assert "secret" in result.stderr
@@ -151,7 +151,7 @@ def test_in_any_file_of_the_run_it_stops_the_push(hub: HubServer, push, run_copy
         else:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(secret)
-        stopped(push(code=1), hub, Path(name).name, secret)
+        check_stopped(push(code=1), hub, Path(name).name, secret)
         file.unlink() if before is None else file.write_bytes(before)
     push("--dry-run")
 
@@ -172,21 +172,19 @@ def test_in_any_surroundings() -> None:
     texts = {(kind, name): around(PLANTED[kind]) for kind in kinds for name, around in AROUND.items()}
     texts |= {(kind, "an address"): f"https://example.com/?key%3D{PLANTED[kind]}" for kind in ("hf", "databricks")}
     shapes = (
-        f'"aws_secret_access_key": "{AWS}"',
-        f"AWS_SECRET_ACCESS_KEY={AWS}",
-        f"aws-secret-access-key: {AWS}",
-        f"aws_secret_access_key='{AWS}'",
-        f'"SecretAccessKey": "{AWS}"',
-        f"machine api.wandb.ai\n  login user\n  password {HEX[:40]}",
-        f'wandb.login(key="{HEX[:40]}")',
+        *(f'"aws_secret_access_key": "{AWS}"', f"AWS_SECRET_ACCESS_KEY={AWS}", f"aws-secret-access-key: {AWS}"),
+        *(f"aws_secret_access_key='{AWS}'", f'"SecretAccessKey": "{AWS}"'),
+        *(f"machine api.wandb.ai\n  login user\n  password {HEX[:40]}", f'wandb.login(key="{HEX[:40]}")'),
     )
     texts |= dict(enumerate(shapes))
     assert [place for place, text in texts.items() if not secrets.find_secret(text.encode())] == []
 
 
 def test_what_this_machine_knows_stops_the_push_whatever_it_looks_like(
-    hub: HubServer, push, run_copy: Path, monkeypatch
+    hub: HubServer, push, run_copy: Path, monkeypatch, tmp_path: Path
 ) -> None:
+    from huggingface_hub import constants
+
     for variable, value in (
         ("HF_TOKEN", "correct horse battery"),
         ("WANDB_API_KEY", "p4ssw0rd"),
@@ -197,25 +195,12 @@ def test_what_this_machine_knows_stops_the_push_whatever_it_looks_like(
         with monkeypatch.context() as patch:
             patch.setenv(variable, value)
             (run_copy / "notes.txt").write_text(f"it is {value.strip()}, I think", "utf-8")
-            stopped(push(code=1), hub, "notes.txt", value.strip())
-
-
-def test_the_login_on_disk_stops_the_push(hub: HubServer, push, run_copy: Path, monkeypatch, tmp_path: Path) -> None:
-    from huggingface_hub import constants
-
+            check_stopped(push(code=1), hub, "notes.txt", value.strip())
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
     (tmp_path / "token").write_text("an-odd-login")
     (run_copy / "history.jsonl").write_text('{"step": 1, "note": "an-odd-login"}\n')
-    stopped(push(code=1), hub, "history.jsonl", "an-odd-login")
-
-
-def test_a_secret_of_this_machine_that_json_writes_in_another_way(hub: HubServer, push, run_copy, monkeypatch) -> None:
-    """A quote or an umlaut is escaped in a JSON file; the secret is the same."""
-    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", 'sword"fish\\90ä')
-    environment = json.loads((run_copy / "environment.json").read_text("utf-8"))
-    (run_copy / "environment.json").write_text(json.dumps(environment | {"note": 'sword"fish\\90ä'}))
-    stopped(push(code=1), hub, "environment.json", 'sword"fish\\90ä')
+    check_stopped(push(code=1), hub, "history.jsonl", "an-odd-login")
 
 
 @pytest.mark.parametrize("secret", [HF, PLANTED["wandb-named"], PLANTED["aws-secret"], "x" * 900])
@@ -240,39 +225,27 @@ def test_no_seam_makes_a_secret(tmp_path: Path, monkeypatch) -> None:
 
 def test_what_only_looks_like_one_is_none() -> None:
     texts = [
-        f"revision: {HEX[:40]}",
-        f"revision: '{HEX[:40]}'",
-        f'"revision": "{HEX[:40]}"',
-        f"dataset_revision: {HEX[:40]}",
-        f"revision `{HEX[:40]}`",
+        *(f"revision: {HEX[:40]}", f"revision: '{HEX[:40]}'", f'"revision": "{HEX[:40]}"'),
+        *(f"dataset_revision: {HEX[:40]}", f"revision `{HEX[:40]}`"),
         f"s140 train --dataset-revision {HEX[:40]} --max-steps 2",
-        f"s140 train --dataset-revision={HEX[:40]} --max-steps 2",
-        f"s140 train --model-revision={HEX[:40]}",
-        f"commit {HEX[:40]}",
-        f'{{"commit": "{HEX[:40]}"}}',
-        f"https://huggingface.co/user/model/tree/{HEX[:40]}",
-        f"https://huggingface.co/user/model/commit/{HEX[:40]}",
-        f"sha256: {HEX[:64]}",
-        f"md5 {HEX[:32]}",
+        *(f"s140 train --dataset-revision={HEX[:40]} --max-steps 2", f"s140 train --model-revision={HEX[:40]}"),
+        *(f"commit {HEX[:40]}", f'{{"commit": "{HEX[:40]}"}}', f"https://huggingface.co/user/model/tree/{HEX[:40]}"),
+        *(f"https://huggingface.co/user/model/commit/{HEX[:40]}", f"sha256: {HEX[:64]}", f"md5 {HEX[:32]}"),
         "wandb: run abc123 at https://wandb.ai/me/project/runs/abc123",
         "https://user@example.com/path and https://example.com:8080/a@b",
-        "http://t.co/ab:cdefgh the time is 12:30:45@home",
-        "hf_hub_download and hf_xet",
-        "-----BEGIN PUBLIC KEY-----",
-        "DATABRICKS_TOKEN=$DATABRICKS_TOKEN and MLFLOW_TRACKING_TOKEN=${TOKEN}",
-        "export HF_TOKEN=hf_...",
-        "dapix dapi0123 AKIA ASIANFOODISGREATYUM",
-        "local-time",
+        *("http://t.co/ab:cdefgh the time is 12:30:45@home", "hf_hub_download and hf_xet"),
+        *("-----BEGIN PUBLIC KEY-----", "DATABRICKS_TOKEN=$DATABRICKS_TOKEN and MLFLOW_TRACKING_TOKEN=${TOKEN}"),
+        *("export HF_TOKEN=hf_...", "dapix dapi0123 AKIA ASIANFOODISGREATYUM", "local-time"),
     ]
     assert [text for text in texts if secrets.find_secret(text.encode())] == []
 
 
 @pytest.mark.realdata
 def test_real_tweets_hold_none(real_data: Path) -> None:
-    checked = secrets.make_tweet_check()
+    check = secrets.make_tweet_check()
     for name in ("original_format_random.csv", "original_format_head_and_tail.csv"):
         content = (real_data / name).read_bytes()
-        checked(content, name)
+        check(content, name)
         assert secrets.find_secret(content) is None
     assert secrets.find_secret(content + HF.encode(), bare=False)
 
@@ -301,24 +274,19 @@ def test_a_secret_in_the_card_on_the_hub_stops_the_push(hub: HubServer, push, ru
     assert hub.head(MODEL) == before
 
 
-@pytest.mark.parametrize("secret", [HF, PLANTED["databricks"], PLANTED["aws-id"]])
-def test_a_secret_in_a_tweet_stops_the_push(hub: HubServer, push, run_copy: Path, cache: Path, secret: str) -> None:
+def test_a_secret_in_a_tweet_stops_the_push(hub: HubServer, push, run_copy: Path, cache: Path) -> None:
     sample = Path(str(files("sentiment140_bert.data"))) / "sample"
     rows = (sample / "tweets.csv").read_text("latin-1").splitlines(keepends=True)
     tweets = Path("tweets.csv").resolve()
-    planted = f'"0","1","Mon Apr 06 22:32:26 PDT 2009","NO_QUERY","me","oh no, my key is {secret} please forget it"\n'
+    planted = f'"0","1","Mon Apr 06 22:32:26 PDT 2009","NO_QUERY","me","oh no, my key is {HF} please forget it"\n'
     tweets.write_text(planted + "".join(rows[::4]), "latin-1")
     recipe = yaml.safe_load((run_copy / "recipe.yaml").read_text("utf-8"))
     recipe["data"] |= {"dataset": os.fspath(tweets), "max_samples": None, "validation_size": 20, "test_size": 20}
     (run_copy / "recipe.yaml").write_text(yaml.safe_dump(recipe), "utf-8")
-    report = prepare(saved_recipe(run_copy))
-    (run_copy / "data.json").write_text(json.dumps(report))
+    (run_copy / "data.json").write_text(json.dumps(prepare(saved_recipe(run_copy))))
     result = push(to=("--dataset-repo-id", DATA), code=1)
-    stopped(result, hub, "default/train-00000-of-00001.parquet", secret)
-
-
-def test_hexadecimal_digits_in_a_tweet_are_no_secret() -> None:
-    secrets.make_tweet_check()(f"my game id is {HEX[:40]}".encode(), "default/train.parquet")
+    check_stopped(result, hub, "default/train-00000-of-00001.parquet", HF)
+    secrets.make_tweet_check()(f"my game id is {HEX[:40]}".encode(), "default/train.parquet")  # may be anything
 
 
 def test_training_with_secrets_around_leaves_them_nowhere(hub: HubServer, encoder: Path, tmp_path: Path) -> None:
@@ -326,22 +294,15 @@ def test_training_with_secrets_around_leaves_them_nowhere(hub: HubServer, encode
     values = {"HF_TOKEN": TOKEN, "WANDB_API_KEY": HEX[7:47], "DATABRICKS_TOKEN": "dapi" + HEX[4:36]}
     words = ["--recipe", "quickstart", "--model-name-or-path", encoder, "--max-samples", 100]
     words += ["--validation-size", 20, "--test-size", 20, "--max-steps", 2, "--report-to", "wandb"]
-    started = Command(
-        "train",
-        *("--output-dir", "new", *words, "--push-to-hub", *BOTH),
-        env=values | {"WANDB_MODE": "offline"},
-        cwd=tmp_path,
-    )
-    arguments = Path(f"/proc/{started.pid}/cmdline")
-    argv = arguments.read_bytes() if arguments.exists() else b""
-    stdout, stderr = started.communicate(timeout=200)
-    assert started.returncode == 0, stderr
+    words += ["--output-dir", "new", "--push-to-hub", *BOTH]
+    command = Command("train", *words, env=values | {"WANDB_MODE": "offline"}, cwd=tmp_path)
+    arguments = Path(f"/proc/{command.pid}/cmdline")
+    content = {"argv": arguments.read_bytes() if arguments.exists() else b""}
+    stdout, stderr = command.communicate(timeout=200)
+    assert command.returncode == 0, stderr
     assert commits_of_ours(hub) == (1, 1)
-    content = {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} | {
-        "stdout": stdout.encode(),
-        "stderr": stderr.encode(),
-        "argv": argv,
-    }
+    content |= {"stdout": stdout.encode(), "stderr": stderr.encode()}
+    content |= {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert any("wandb" in name for name in content)
     content |= {f"{MODEL}/{path}": data for path, data in hub.files(MODEL).items()}
     content |= {f"{DATA}/{path}": data for path, data in hub.files(DATA, "dataset").items()}

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import sentiment140_bert
-from hostile import Change, answer_all, complain, copy_with, damage, put, remove, write, write_tiny
+from hostile import Change, answer_all, complain, copy_with, damage, put, remove, write
+from hub_fixtures import write_tiny_encoder
 from sentiment140_bert.errors import ModelError
 from sentiment140_bert.files import hash_file
 from sentiment140_bert.inference.onnx_backend import OnnxBackend
@@ -224,7 +225,7 @@ FINE = {"whole", "graph: whole"}
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An export that is whole; not to be changed."""
     folder = tmp_path_factory.mktemp("tiny")
-    sentiment140_bert.export(str(write_tiny(folder / "model")), output=folder / "export")
+    sentiment140_bert.export(str(write_tiny_encoder(folder / "model")), output=folder / "export")
     return folder / "export"
 
 

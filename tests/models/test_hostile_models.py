@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 import sentiment140_bert
-from hostile import Change, answer_all, changed_json, complain, copy_with, damage, put, remove, write, write_tiny
+from hostile import Change, answer_all, changed_json, complain, copy_with, damage, put, remove, write
+from hub_fixtures import write_tiny_encoder
 
 CONFIG, SETTINGS, SPECIAL = "config.json", "tokenizer_config.json", "special_tokens_map.json"
 TOKENIZER, ADDED = "tokenizer.json", "added_tokens.json"
@@ -181,7 +182,7 @@ def table() -> dict[str, Change]:
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A classifier that is whole; not to be changed."""
-    return write_tiny(tmp_path_factory.mktemp("tiny") / "model")
+    return write_tiny_encoder(tmp_path_factory.mktemp("tiny") / "model")
 
 
 EXPECTED = {

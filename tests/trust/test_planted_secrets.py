@@ -1,5 +1,5 @@
-"""Secrets in every place where one can come from are in nothing that is written, printed or sent: neither where all
-goes well, nor where servers refuse the login and repeat it, nor where this package has a defect."""
+"""Plant secrets wherever one can come from: they are in nothing that is written, printed or sent, whether all goes
+well, servers refuse the login and repeat it, or this package has a defect."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,6 +17,7 @@ import pytest
 
 from conftest import HUB
 from eavesdropper import Eavesdropper
+from hub_server import HubServer
 from mlflow_server import MlflowServer
 from on_hub import BOTH, MODEL
 from planted_secrets import IN_ADDRESSES, SECRETS, files_below, holding, planted
@@ -25,14 +26,14 @@ from tiny_run import flags
 pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
 SCRIPT = Path(__file__).parents[1] / "several_commands.py"
 MLFLOW = IN_ADDRESSES["MLFLOW_TRACKING_URI"]
-Found = dict[str, bytes]
+Contents = dict[str, bytes]
 
 
-def typed(commands: Sequence[Sequence[object]], folder: Path, **variables: str) -> tuple[str, Found]:
-    """Runs them in a folder of their own: what was printed, and that with every file."""
+def run_commands(commands: Sequence[Sequence[object]], folder: Path, **variables: str) -> tuple[str, Contents]:
+    """Run them in a folder of their own; return what was printed, and that with every file."""
     home, work, temporary = folder / "home", folder / "work", folder / "tmp"
-    for each in (home, work, temporary):
-        each.mkdir(parents=True, exist_ok=True)
+    for path in (home, work, temporary):
+        path.mkdir(parents=True, exist_ok=True)
     words = json.dumps([[str(word) for word in command] for command in commands])
     own = {"TMPDIR": str(temporary), "TRACKIO_DIR": str(home / "trackio"), "S140_CACHE": str(folder / "cache")}
     done = subprocess.run(
@@ -52,35 +53,35 @@ def exit_codes(printed: str) -> list[int]:
     return [int(code) for code in re.findall(r": exit code (\d+)$", printed, re.MULTILINE)]
 
 
-def heard_by(*ears: Eavesdropper) -> Found:
-    """All requests, without the headers for logins."""
+def list_requests(*servers: Eavesdropper) -> Contents:
+    """Return all requests, without the headers for logins; every server must have got a login there."""
+    for server in servers:
+        assert any(request.login for request in server.heard)
     return {
-        f"request {at}: {each.line}": f"{each.line}\n".encode() + each.rest
-        for ear in ears
-        for at, each in enumerate(ear.heard)
+        f"request {number}: {request.line}": f"{request.line}\n".encode() + request.rest
+        for server in servers
+        for number, request in enumerate(server.heard)
     }
 
 
-def kept_by_the_hub() -> Found:
-    """What the Hub has, commit messages included."""
-    found: Found = {}
+def list_hub() -> Contents:
+    """Return what the Hub has, commit messages included."""
+    contents: Contents = {}
     for kind, repo_id in HUB.repos:
-        for commit in HUB.commits(repo_id, kind):
-            found |= {f"{kind} {repo_id} {commit.title}": commit.title.encode()}
-        found |= {f"{kind} {repo_id}/{path}": each for path, each in HUB.files(repo_id, kind).items()}
-    return found
+        contents |= {f"{kind} {repo_id}/{path}": content for path, content in HUB.files(repo_id, kind).items()}
+        titles = [commit.title for commit in HUB.commits(repo_id, kind)]
+        contents |= {f"{kind} {repo_id} {title}": title.encode() for title in titles}
+    return contents
 
 
-@pytest.fixture
-def empty_hub() -> Iterator[None]:
-    HUB.reset()
-    yield
-    HUB.reset()
+def find_secrets(contents: Contents) -> dict[str, list[str]]:
+    """Return the names of the planted secrets that are anywhere, and where."""
+    return {name: places for name, secret in SECRETS.items() if (places := holding(secret, contents))}
 
 
-@pytest.fixture
-def published(encoder: Path, empty_hub: None, tmp_path: Path) -> tuple[str, Found]:
-    """A run trained, published, scored again, verified; what was printed, written and sent."""
+@pytest.mark.long
+def test_a_published_run_has_none(encoder: Path, hub: HubServer, tmp_path: Path) -> None:
+    """Trained, published, scored again, verified."""
     words = flags(model_name_or_path=encoder, num_train_epochs=1, report_to="tensorboard")
     commands = [
         ["train", "--output-dir", "run", *words, "--push-to-hub", *BOTH, "--json"],
@@ -91,20 +92,17 @@ def published(encoder: Path, empty_hub: None, tmp_path: Path) -> tuple[str, Foun
         ["predict", MODEL, "what a day", "--json"],
         ["card", "run"],
     ]
-    with Eavesdropper(HUB.port) as hub:
-        printed, found = typed(
-            commands, tmp_path, HF_ENDPOINT=hub.url, MLFLOW_TRACKING_URI=f"http://somebody:{MLFLOW}@127.0.0.1:9"
-        )
-        assert any(each.login for each in hub.heard)
-        found |= heard_by(hub)
-    assert any(name.startswith(f"model {MODEL}/") for name in kept_by_the_hub())
+    with Eavesdropper(hub.port) as server:
+        address = f"http://somebody:{MLFLOW}@127.0.0.1:9"
+        printed, contents = run_commands(commands, tmp_path, HF_ENDPOINT=server.url, MLFLOW_TRACKING_URI=address)
+        contents |= list_requests(server)
     assert exit_codes(printed) == [0] * 7, printed
-    return printed, found | kept_by_the_hub()
+    assert any(name.startswith(f"model {MODEL}/") for name in list_hub())
+    assert find_secrets(contents | list_hub()) == {}
 
 
-@pytest.fixture
-def tracked(encoder: Path, one_server: MlflowServer, tmp_path: Path) -> tuple[str, Found]:
-    """A run that all trackers follow; what was printed, written and sent."""
+@pytest.mark.long
+def test_a_run_that_all_trackers_follow_has_none(encoder: Path, one_server: MlflowServer, tmp_path: Path) -> None:
     if one_server.process is None:
         one_server.start()
     words = flags(model_name_or_path=encoder, num_train_epochs=1, report_to="wandb,mlflow,trackio,tensorboard")
@@ -115,26 +113,21 @@ def tracked(encoder: Path, one_server: MlflowServer, tmp_path: Path) -> tuple[st
     ]
     with Eavesdropper(one_server.port) as mlflow:
         address = f"http://somebody:{MLFLOW}@{mlflow.address}"
-        printed, found = typed(commands, tmp_path, MLFLOW_TRACKING_URI=address, WANDB_MODE="offline")
-        assert any(each.login for each in mlflow.heard)
-        found |= heard_by(mlflow)
-    assert any(name.endswith(".wandb") for name in found)
-    # W&B is not there to be told, which is said in a sentence; all else is done.
-    assert exit_codes(printed) == [0, 1, 0], printed
-    return printed, found | {
-        f"server/{name}": each for name, each in files_below(one_server.folder, tmp_path / "home").items()
-    }
+        printed, contents = run_commands(commands, tmp_path, MLFLOW_TRACKING_URI=address, WANDB_MODE="offline")
+        contents |= list_requests(mlflow)
+    contents |= {f"server/{name}": file for name, file in files_below(one_server.folder, tmp_path / "home").items()}
+    assert exit_codes(printed) == [0, 1, 0], printed  # W&B is not there, which is said; all else is done
+    assert any(name.endswith(".wandb") for name in contents)
+    assert find_secrets(contents) == {}
 
 
-@pytest.fixture
-def refused(encoder: Path, tmp_path: Path) -> tuple[str, Found]:
-    """Every server refuses the login and repeats it; and what people type is not always wise."""
-    folder = tmp_path
+@pytest.mark.long
+def test_a_refused_login_and_unwise_words_are_repeated_nowhere(encoder: Path, tmp_path: Path) -> None:
     secret = SECRETS["HUGGINGFACE_TOKEN"]
-    (folder / "recipe.yaml").write_text(f"training:\n  hub_token: {secret}\n  run_name: {secret}\n")
-    (folder / "broken.yaml").write_text(f"training: [\n  hub_token: '{secret}\n")
+    (tmp_path / "recipe.yaml").write_text(f"training:\n  hub_token: {secret}\n  run_name: {secret}\n")
+    (tmp_path / "broken.yaml").write_text(f"training: [\n  hub_token: '{secret}\n")
     words = flags(model_name_or_path=encoder, num_train_epochs=1, report_to="wandb,mlflow")
-    address = f"http://somebody:{MLFLOW}@127.0.0.1:9"
+    quickstart = ["train", "--output-dir", "three", "--recipe", "quickstart"]
     commands = [
         ["train", "--output-dir", "one", *words],
         ["track", "sync", "one"],
@@ -145,37 +138,31 @@ def refused(encoder: Path, tmp_path: Path) -> tuple[str, Found]:
         ["predict", "models:/main.default.tweets@champion", "what a day"],
         ["prepare", "--dataset", "somebody/private"],
         ["doctor", "--json", "--dataset", "somebody/private", "--model-name-or-path", "somebody/private"],
-        ["train", "--output-dir", "three", "--recipe", "quickstart", "--set", f"hub_token={secret}"],
-        ["train", "--output-dir", "three", "--recipe", "quickstart", "--set", f"token {secret}"],
-        ["train", "--output-dir", "three", "--recipe", "quickstart", "--set", f"project={secret}"],
-        ["train", "--output-dir", "three", "--recipe", "quickstart", "--run-name", secret],
-        ["train", "--output-dir", "three", "--recipe", "quickstart", "--num-train-epochs", secret],
-        ["train", "--output-dir", "three", "--recipe", folder / "recipe.yaml"],
-        ["train", "--output-dir", "three", "--recipe", folder / "broken.yaml"],
+        *([*quickstart, "--set", text] for text in (f"hub_token={secret}", f"token {secret}", f"project={secret}")),
+        *([*quickstart, flag, secret] for flag in ("--run-name", "--num-train-epochs")),
+        *(["train", "--output-dir", "three", "--recipe", tmp_path / name] for name in ("recipe.yaml", "broken.yaml")),
         ["train", "--output-dir", "three", "--recipe", secret],
         ["train", f"--hf-token={secret}"],
         ["train", secret],
-        ["prepare", "--dataset", f"{address}/tweets.csv"],
+        ["prepare", "--dataset", f"http://somebody:{MLFLOW}@127.0.0.1:9/tweets.csv"],
         ["prepare", "--dataset", f"https://example.com/tweets.csv?token={secret}"],
         ["prepare", "--dataset", secret],
         ["recipes", "show", secret],
     ]
     with Eavesdropper() as hub, Eavesdropper(status=403) as mlflow, Eavesdropper() as wandb:
-        printed, found = typed(
-            commands,
-            folder,
-            HF_ENDPOINT=f"http://somebody:{MLFLOW}@{hub.address}",
-            MLFLOW_TRACKING_URI=f"http://somebody:{MLFLOW}@{mlflow.address}",
-            WANDB_BASE_URL=wandb.url,
-        )
-        assert all(any(each.login for each in ear.heard) for ear in (hub, mlflow, wandb))
-        found |= heard_by(hub, mlflow, wandb)
-    return printed, {name: each for name, each in found.items() if name not in ("recipe.yaml", "broken.yaml")}
+        addresses = {"HF_ENDPOINT": hub.address, "MLFLOW_TRACKING_URI": mlflow.address}
+        addresses = {name: f"http://somebody:{MLFLOW}@{address}" for name, address in addresses.items()}
+        printed, contents = run_commands(commands, tmp_path, WANDB_BASE_URL=wandb.url, **addresses)
+        contents |= list_requests(hub, mlflow, wandb)
+    del contents["recipe.yaml"], contents["broken.yaml"]
+    assert find_secrets(contents) == {}
+    assert len(exit_codes(printed)) == len(commands), printed
+    assert "Traceback" not in printed
 
 
-@pytest.fixture
-def out_of_reach(encoder: Path, tmp_path: Path) -> tuple[str, Found]:
-    """Nobody listens, neither there nor at the proxy; then a defect of ours ends the process."""
+@pytest.mark.long
+def test_tracebacks_have_none(encoder: Path, tmp_path: Path) -> None:
+    """Nobody listens, neither there nor at the proxy; then a defect of the package ends the process."""
     words = flags(model_name_or_path=encoder, num_train_epochs=1, report_to="mlflow")
     commands = [
         ["verify", MODEL],
@@ -183,41 +170,11 @@ def out_of_reach(encoder: Path, tmp_path: Path) -> tuple[str, Found]:
         ["doctor", "--dataset", "somebody/private", "--model-name-or-path", encoder],
         ["train", "--output-dir", "run", *words],
     ]
-    return typed(
-        commands,
-        tmp_path,
-        HF_ENDPOINT=f"http://somebody:{MLFLOW}@127.0.0.1:9",
-        MLFLOW_TRACKING_URI=f"http://somebody:{MLFLOW}@127.0.0.1:9",
-        DEFECT="sentiment140_bert.evaluation.run:score_run",
-        NO_PROXY="example.com",
-        no_proxy="example.com",
-    )
-
-
-def secrets_in(content: Found) -> dict[str, list[str]]:
-    """The names of the planted secrets that are anywhere, and where."""
-    return {name: places for name, secret in SECRETS.items() if (places := holding(secret, content))}
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("story", ["published", "tracked"])
-def test_where_all_goes_well_it_is_nowhere(request: pytest.FixtureRequest, story: str) -> None:
-    _, found = request.getfixturevalue(story)
-    assert secrets_in(found) == {}
-
-
-@pytest.mark.long
-def test_where_the_login_is_refused_it_is_nowhere(refused: tuple[str, Found]) -> None:
-    printed, found = refused
-    assert secrets_in(found) == {}
-    assert len(exit_codes(printed)) == 23, printed
-    assert "Traceback" not in printed
-
-
-@pytest.mark.long
-def test_in_tracebacks_it_is_not(out_of_reach: tuple[str, Found]) -> None:
-    printed, found = out_of_reach
-    assert secrets_in(found) == {}
+    addresses = dict.fromkeys(("HF_ENDPOINT", "MLFLOW_TRACKING_URI"), f"http://somebody:{MLFLOW}@127.0.0.1:9")
+    proxies = dict.fromkeys(("NO_PROXY", "no_proxy"), "example.com")
+    defect = "sentiment140_bert.evaluation.run:score_run"
+    printed, contents = run_commands(commands, tmp_path, DEFECT=defect, **addresses, **proxies)
+    assert find_secrets(contents) == {}
     assert printed.count("Traceback (most recent call last)") == 2
     assert "a defect: '***' at http://127.0.0.1:9" in printed
 
