@@ -153,9 +153,8 @@ def test_false_claims_of_an_older_card_are_removed(small_run: Path) -> None:
     card = parse_card(merge_cards(make_model_card(replace_source(facts, "other")), f"{older}\nBy hand.\n"))
     assert "language" not in card.metadata
     assert card.metadata["tags"] == ["sentiment-analysis", "mine"]
-    assert (
-        parse_card(merge_cards(make_model_card(facts), "---\ntags: [twitter]\n---\n")).metadata["tags"][-1] == "twitter"
-    )
+    merged = merge_cards(make_model_card(facts), "---\ntags: [twitter]\n---\n")
+    assert parse_card(merged).metadata["tags"][-1] == "twitter"
     assert "citation" not in card.sections
     assert card.handwritten == "By hand."
 
@@ -223,15 +222,8 @@ TWEETS = "".join(f"{'qué pena' if at % 2 else 'me encanta'} número {at},{4 - 4
 @pytest.fixture
 def spanish(encoder: Path, tmp_path: Path) -> Path:
     (tmp_path / "tuits.csv").write_text(f"text,label\n{TWEETS}", "utf-8")
-    return trained(
-        tmp_path / "runs" / "es",
-        model_name_or_path=encoder,
-        dataset="tuits.csv",
-        max_samples=160,
-        validation_size=20,
-        test_size=20,
-        language="es",
-    )
+    sizes = {"max_samples": 160, "validation_size": 20, "test_size": 20}
+    return trained(tmp_path / "runs" / "es", model_name_or_path=encoder, dataset="tuits.csv", language="es", **sizes)
 
 
 def read_front(run: Path) -> dict[str, Any]:

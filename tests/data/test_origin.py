@@ -239,14 +239,6 @@ def test_named_columns_of_every_kind_of_file(cache, write, name):
     assert [value is None for value in table["user"].to_pylist()] == [False, False, True]
 
 
-def test_all_tables_of_a_dataset_have_the_same_columns(write):
-    write("t.csv", 30)
-    write("manual.csv", MANUAL)
-    for table in load_unsplit(DataConfig(dataset="t.csv", manual_test="manual.csv", max_samples=20)).values():
-        assert [table.schema.field(name).type for name in ORIGIN] == [TYPES[name] for name in ORIGIN]
-        assert table.column_names == ["text", "label", *ORIGIN]
-
-
 @pytest.mark.realdata
 def test_the_real_manual_tweets_have_their_topics(real_data):
     manual = load_unsplit(DataConfig(dataset=str(real_data / "testdata.manual.2009.06.14.csv")))["test"]

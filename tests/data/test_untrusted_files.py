@@ -30,14 +30,16 @@ SIZES = {  # unpacked and packed bytes: refused
 }
 
 
-@pytest.mark.parametrize(("unpacked", "packed"), SIZES)
-def test_the_largest_size_of_unpacked_files(unpacked: int, packed: int) -> None:
+def is_refused(unpacked: int, packed: int) -> bool:
     try:
         files.check_size(unpacked, packed, "t.csv.gz")
-        is_refused = False
     except DataError as error:
-        is_refused = "this is not a file of tweets" in error.message
-    assert is_refused == SIZES[unpacked, packed]
+        return "this is not a file of tweets" in error.message
+    return False
+
+
+def test_the_largest_size_of_unpacked_files() -> None:
+    assert {sizes: is_refused(*sizes) for sizes in SIZES} == SIZES
 
 
 @pytest.mark.parametrize("block", [1, 7, 64, 1 << 18])
@@ -72,20 +74,11 @@ def save(folder: Path, text: str) -> Path:
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
+    """A folder next to another one, and to a folder of splits."""
+    save(tmp_path / "other", "a secret")
+    DatasetDict(train=Dataset.from_dict({"text": ["own"], "label": [0]})).save_to_disk(str(tmp_path / "splits"))
+    assert load_texts(tmp_path / "splits") == ["own"]
     return save(tmp_path / "own", "own")
-
-
-@pytest.fixture
-def other(tmp_path: Path) -> Path:
-    return save(tmp_path / "other", "a secret")
-
-
-@pytest.fixture
-def splits(tmp_path: Path) -> Path:
-    folder = tmp_path / "splits"
-    DatasetDict(train=Dataset.from_dict({"text": ["own"], "label": [0]})).save_to_disk(str(folder))
-    assert load_texts(folder) == ["own"]
-    return folder
 
 
 def edit(file: Path, **values: Any) -> None:
@@ -97,33 +90,29 @@ def check_refused(folder: Path, message: str) -> None:
         load_texts(folder)
 
 
-@pytest.mark.parametrize("name", [f"../other/{FILE}", "{other}", f"./{FILE}", "", "..", "gone", 5, None, "a\0b"])
-def test_a_file_elsewhere_does_not_become_its_tweets(own: Path, other: Path, name: Any) -> None:
-    name = str(other / FILE) if name == "{other}" else name
-    edit(own / "state.json", _data_files=[{"filename": FILE}, {"filename": name}])
-    check_refused(own, "No such file" if name == "gone" else "not a file of its own")
+def test_a_file_elsewhere_does_not_become_its_tweets(own: Path) -> None:
+    other, splits = own.with_name("other"), own.with_name("splits")
+    names = [f"../other/{FILE}", str(other / FILE), f"./{FILE}", "", "..", "gone", 5, None, "a\0b"]
+    for name in names:
+        edit(own / "state.json", _data_files=[{"filename": FILE}, {"filename": name}])
+        check_refused(own, "No such file" if name == "gone" else "not a file of its own")
+    (splits / "link").symlink_to(other)
+    for name in ("../other", str(other), "link", "..", "file://x", "gone", [1]):
+        edit(splits / "dataset_dict.json", splits=["train", name])
+        check_refused(splits, "No such file" if name == "gone" else "not a folder of its own")
+    edit(splits / "dataset_dict.json", splits=["train"])
+    edit(splits / "train" / "state.json", _data_files=[{"filename": f"../../other/{FILE}"}])
+    check_refused(splits, "not a file of its own")
 
 
-def test_neither_does_a_link_or_a_pipe(own: Path, other: Path) -> None:
+def test_a_link_and_a_pipe_do_not_either(own: Path) -> None:
     (own / FILE).unlink()
-    (own / FILE).symlink_to(other / FILE)
+    (own / FILE).symlink_to(own.with_name("other") / FILE)
     check_refused(own, "not a file of its own")
     assert load_texts(shutil.copytree(own, own.with_name("copied"))) == ["a secret"]  # the advice of the message
     os.mkfifo(own / "pipe")
     edit(own / "state.json", _data_files=[{"filename": "pipe"}])
     check_refused(own, "not a file of its own")
-
-
-@pytest.mark.parametrize("name", ["../other", "{other}", "link", "..", "file://x", "gone", [1]])
-def test_a_folder_elsewhere_does_not_become_its_split(splits: Path, other: Path, name: Any) -> None:
-    (splits / "link").symlink_to(other)
-    edit(splits / "dataset_dict.json", splits=["train", str(other) if name == "{other}" else name])
-    check_refused(splits, "No such file" if name == "gone" else "not a folder of its own")
-
-
-def test_a_split_names_no_file_elsewhere(splits: Path, other: Path) -> None:
-    edit(splits / "train" / "state.json", _data_files=[{"filename": f"../../other/{FILE}"}])
-    check_refused(splits, "not a file of its own")
 
 
 NONSENSE = {
@@ -133,10 +122,11 @@ NONSENSE = {
 }
 
 
-@pytest.mark.parametrize("name", NONSENSE)
-def test_nonsense_is_an_error(own: Path, name: str) -> None:
-    if name == "dataset_dict.json":
-        (own / "state.json").unlink()
-    for content in NONSENSE[name]:
-        (own / name).write_text(content)
-        check_refused(own, "not one saved by datasets")
+def test_nonsense_is_an_error(own: Path, tmp_path: Path) -> None:
+    for name, contents in NONSENSE.items():
+        for number, content in enumerate(contents):
+            folder = Path(shutil.copytree(own, tmp_path / f"{name} {number}"))
+            if name == "dataset_dict.json":
+                (folder / "state.json").unlink()
+            (folder / name).write_text(content)
+            check_refused(folder, "not one saved by datasets")
