@@ -1,4 +1,4 @@
-"""What is taken for a secret of this machine, and what is left alone. The planted ones: tests/secrets."""
+"""Find the secrets of this machine, and nothing else. Planted ones: test_planted_secrets.py."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from hypothesis import strategies as st
 
 from sentiment140_bert.credentials import KINDS, conceal, find_secrets, list_forms, looks_secret
 
-pytestmark = pytest.mark.usefixtures("nothing_else")
 LONG = "a-value-of-some-length-9"
 
 
-@pytest.fixture
-def nothing_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No logins but those of the test."""
+@pytest.fixture(autouse=True)
+def _no_other_logins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("HF_HOME", "HOME"):
         monkeypatch.setenv(name, str(tmp_path))
     for name in ("NETRC", "HF_TOKEN_PATH", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "AWS_CONFIG_FILE"):
@@ -28,23 +26,16 @@ def nothing_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 NAMES = [
     *("WANDB_API_KEY", "HF_TOKEN", "MLFLOW_TRACKING_PASSWORD", "DATABRICKS_CLIENT_SECRET", "TRACKIO_WRITE_TOKEN"),
-    *(
-        "AWS_SECRET_ACCESS_KEY",
-        "ANY_API_KEY",
-        "ANYAPIKEY",
-        "Github_Token",
-        "MY_PASSWD",
-        "DB_PASSWORD",
-        "ENCRYPTION_KEY",
-    ),
+    *("AWS_SECRET_ACCESS_KEY", "ANY_API_KEY", "ANYAPIKEY", "Github_Token", "MY_PASSWD", "DB_PASSWORD"),
+    "ENCRYPTION_KEY",
     *("APP_SECRET", "SOME_SECRET_KEY", "OPENAI_API_KEY_2", "HF_TOKEN_10", "S3_ACCESS_KEY"),
 ]
 
 
 def test_a_variable_that_holds_one(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in NAMES:
-        ours = name.startswith(("WANDB", "HF", "MLFLOW", "DATABRICKS", "TRACKIO", "AWS"))
-        for value in (LONG, "password") if ours else (LONG,):
+        is_of_a_service = name.startswith(("WANDB", "HF", "MLFLOW", "DATABRICKS", "TRACKIO", "AWS"))
+        for value in (LONG, "password") if is_of_a_service else (LONG,):
             with monkeypatch.context() as patch:
                 patch.setenv(name, value)
                 assert find_secrets() == {value}, name
@@ -99,13 +90,6 @@ def test_the_size_of_a_file_with_logins(tmp_path: Path) -> None:
     assert find_secrets() == frozenset()
 
 
-def test_a_file_with_a_token_and_nothing_else(tmp_path: Path) -> None:
-    token = "ey." + "aB3_dE5-" * 100
-    for text, found in ((token, {token}), (f"\n{token}\r\n", {token}), (f"two {token}", set()), ("short", set())):
-        (tmp_path / "token").write_text(text)
-        assert find_secrets() == found, text[:10]
-
-
 def test_an_address_that_looks_secret() -> None:
     secret = ("/?token=x", "/?a=b&api_key=x", "/?signature=x", "/a?b&password=x", "//me:secret@host/")
     assert [text for text in secret if not looks_secret(f"http:{text}")] == []
@@ -128,19 +112,13 @@ def test_a_word_is_none_whatever_variable_holds_it(monkeypatch: pytest.MonkeyPat
         assert conceal(text) == text
 
 
-def test_comments_and_other_settings_of_a_login_file(tmp_path: Path) -> None:
-    (tmp_path / ".databrickscfg").write_text("# token generated 2024\n; key management\ntoken_type = Bearer12\n")
-    (tmp_path / ".netrc").write_text(f"machine x\n  login someone\n  password {LONG}\n# password forgotten\n")
-    assert find_secrets() == {LONG}
-
-
 @pytest.mark.parametrize("sign", ["/", "~"])
 def test_a_key_that_begins_like_a_path(monkeypatch: pytest.MonkeyPatch, sign: str) -> None:
     """One of 64 keys in base64 begins with a slash."""
-    ours, other = f"{sign}ours/{LONG}", f"{sign}another/{LONG}"
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", ours)
+    one, other = f"{sign}one/{LONG}", f"{sign}another/{LONG}"
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", one)
     monkeypatch.setenv("S3_SECRET", other)
-    assert conceal(f"boom {ours} {other}") == "boom *** ***"
+    assert conceal(f"boom {one} {other}") == "boom *** ***"
 
 
 @pytest.mark.parametrize("sign", ["/", "~"])
@@ -155,72 +133,60 @@ def test_the_path_of_a_file_is_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_pa
 NETRCS = [
     f"machine x login y password 16-other-letters machine z login user password {LONG}",
     f"machine x login y password 16-other-letters\nmachine x login user password {LONG}",
-    f"machine x\n login user\n password\n {LONG}\n",
-    f"machine x login u#1 password {LONG}\n",
+    *(f"machine x\n login user\n password\n {LONG}\n", f"machine x login u#1 password {LONG}\n"),
     f'machine x login user password "{LONG}"\n',
     f'machine x login user password ""\nmachine z login user password {LONG}\n',
     f"default login user password {LONG}",
     f"macdef init\nput key password\n\nmachine x login user password {LONG}\n",
-    f"macdef init\nmachine x login user password {LONG}\n",
-    f"machine x login user port 80 password {LONG}\n",
-    f'mistake\nmachine x login user password\n  "{LONG}"\n',
-    f"\ufeffmachine x login user password {LONG}\n",
+    *(f"macdef init\nmachine x login user password {LONG}\n", f"machine x login user port 80 password {LONG}\n"),
+    *(f'mistake\nmachine x login user password\n  "{LONG}"\n', f"\ufeffmachine x login user password {LONG}\n"),
 ]
 
 
+TOKEN = "ey." + "aB3_dE5-" * 100
+GIT = f"https://somebody:{LONG}@example.com\n"
+STORED = f"[mine]\nhf_token = {LONG}\n"
+# A file of the home folder, its content, variables, and the secrets in it.
+FILES: list[tuple[str, str, dict[str, str], set[str]]] = [
+    (".netrc", f"macdef init\nput password forgotten\n\nmachine x login y password {LONG}\n", {}, {LONG}),
+    (".netrc", f"machine x\n  login someone\n  password {LONG}\n# password forgotten\n", {}, {LONG}),
+    (".databrickscfg", "# token generated 2024\n; key management\ntoken_type = Bearer12\n", {}, set()),
+    *(("token", text, {}, secrets) for text, secrets in ((TOKEN, {TOKEN}), (f"\n{TOKEN}\r\n", {TOKEN}))),
+    *(("token", text, {}, set()) for text in (f"two {TOKEN}", "short")),
+    ("stored_tokens", STORED, {}, {LONG}),
+    ("xdg/huggingface/token", LONG, {"HF_HOME": "", "XDG_CACHE_HOME": "~/xdg"}, {LONG}),
+    ("xdg/huggingface/stored_tokens", STORED, {"HF_HOME": "", "XDG_CACHE_HOME": "$HOME/xdg"}, {LONG}),
+    (".cache/huggingface/token", LONG, {"HF_HOME": ""}, {LONG}),
+    ("hf/token", LONG, {"HF_HOME": "$HOME/hf", "XDG_CACHE_HOME": "~/xdg"}, {LONG}),
+    ("elsewhere/stored_tokens", STORED, {"HF_TOKEN_PATH": "~/elsewhere/token"}, {LONG}),
+    ("elsewhere/token", LONG, {"HF_TOKEN_PATH": "~/elsewhere/token"}, {LONG}),
+    (".aws/config", f"[default]\nregion = eu-central-1\naws_secret_access_key = {LONG}\n", {}, {LONG}),
+    (".config/git/credentials", GIT, {}, {LONG, GIT.strip()}),
+    ("xdg/git/credentials", GIT, {"XDG_CONFIG_HOME": "XDG"}, {LONG, GIT.strip()}),
+]
+
+
+def test_logins_in_files_wherever_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = []
+    for name, text, variables, secrets in FILES:
+        with monkeypatch.context() as patch:
+            for variable, value in variables.items():
+                patch.setenv(variable, value.replace("XDG", str(tmp_path / "xdg"))) if value else patch.delenv(variable)
+            file = tmp_path / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+            wrong += [(name, text[:20], find_secrets())] if find_secrets() != secrets else []
+            file.unlink()
+    assert wrong == []
+
+
 def test_a_password_anywhere_in_a_netrc(tmp_path: Path) -> None:
+    texts = [*(text.encode() for text in NETRCS), b"# \xe4\xff\nmachine x login y password " + LONG.encode()]
     missed = []
-    for text in NETRCS:
-        (tmp_path / ".netrc").write_text(text, "utf-8")
+    for text in texts:
+        (tmp_path / ".netrc").write_bytes(text)
         missed += [text] if LONG not in find_secrets() else []
     assert missed == []
-
-
-def test_a_netrc_in_no_unicode(tmp_path: Path) -> None:
-    (tmp_path / ".netrc").write_bytes(b"# \xe4\xff\nmachine x login y password " + LONG.encode())
-    assert LONG in find_secrets()
-
-
-def test_words_of_a_macro_are_none(tmp_path: Path) -> None:
-    (tmp_path / ".netrc").write_text(f"macdef init\nput password forgotten\n\nmachine x login y password {LONG}\n")
-    assert find_secrets() == {LONG}
-
-
-def test_a_login_of_the_hub_wherever_it_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("HF_HOME")
-    for variables, folder in (
-        ({"XDG_CACHE_HOME": "~/xdg"}, "xdg/huggingface"),
-        ({"XDG_CACHE_HOME": "$HOME/xdg"}, "xdg/huggingface"),
-        ({}, ".cache/huggingface"),
-        ({"HF_HOME": "$HOME/hf", "XDG_CACHE_HOME": "~/xdg"}, "hf"),
-        ({"HF_TOKEN_PATH": "~/elsewhere/token"}, "elsewhere"),
-    ):
-        for name, text in (("token", LONG), ("stored_tokens", f"[mine]\nhf_token = {LONG}\n")):
-            with monkeypatch.context() as patch:
-                for variable, value in variables.items():
-                    patch.setenv(variable, value)
-                file = tmp_path / folder / name
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(text)
-                assert find_secrets() == {LONG}, (folder, name)
-                file.unlink()
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        (".aws/config", f"[default]\nregion = eu-central-1\naws_secret_access_key = {LONG}\n"),
-        (".config/git/credentials", f"https://somebody:{LONG}@example.com\n"),
-        ("xdg/git/credentials", f"https://somebody:{LONG}@example.com\n"),
-    ],
-)
-def test_logins_of_aws_and_git(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, text: str) -> None:
-    if name.startswith("xdg"):
-        monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
-    file = tmp_path / name
-    file.parent.mkdir(parents=True)
-    file.write_text(text)
-    assert conceal(f"x {LONG}") == "x ***"
 
 
 @pytest.mark.parametrize("kind", ["oauth", "jwt"])

@@ -285,12 +285,9 @@ def test_a_second_name_of_a_file_is_not_written_to(run_copy: Path, encoder: Path
 
 
 COMPUTING = (
-    "CREATE VIEW v AS SELECT 1",
-    "CREATE TRIGGER t AFTER INSERT ON trials BEGIN SELECT 1; END",
-    "CREATE TABLE t (a INTEGER, b AS (hex(zeroblob(9))))",
-    "CREATE TABLE t (a INTEGER DEFAULT (hex(zeroblob(9))))",
-    "CREATE TABLE t (a INTEGER, CHECK (a = hex(zeroblob(9))))",
-    "CREATE INDEX i ON trials (hex(state))",
+    *("CREATE VIEW v AS SELECT 1", "CREATE TRIGGER t AFTER INSERT ON trials BEGIN SELECT 1; END"),
+    *("CREATE TABLE t (a INTEGER, b AS (hex(zeroblob(9))))", "CREATE TABLE t (a INTEGER DEFAULT (hex(zeroblob(9))))"),
+    *("CREATE TABLE t (a INTEGER, CHECK (a = hex(zeroblob(9))))", "CREATE INDEX i ON trials (hex(state))"),
     "CREATE INDEX i ON trials (state) WHERE state = 'x'",
 )
 

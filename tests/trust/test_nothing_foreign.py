@@ -59,14 +59,8 @@ def test_nothing_that_is_read_is_run() -> None:
 
 def test_dangerous_calls_are_recognised() -> None:
     dangerous = [
-        *(
-            "pickle.load(f)",
-            "eval(x)",
-            "torch.load(f)",
-            "yaml.load(f)",
-            "os.system(x)",
-            "np.load(f, allow_pickle=True)",
-        ),
+        *("pickle.load(f)", "eval(x)", "torch.load(f)", "yaml.load(f)", "os.system(x)"),
+        "np.load(f, allow_pickle=True)",
         *("subprocess.run(x, shell=True)", "AutoTokenizer.from_pretrained(x)", "AutoConfig.from_config(x)"),
         "AutoModel.from_pretrained(x, trust_remote_code=False)",
         "AutoModel.from_pretrained(x, trust_remote_code=True, use_safetensors=True)",
@@ -78,8 +72,7 @@ def test_dangerous_calls_are_recognised() -> None:
 
 
 def test_what_is_allowed_is_there() -> None:
-    found = {(str(file.relative_to(PACKAGE)), name) for file in FILES for name, _ in calls(file)}
-    assert ALLOWED.keys() <= found
+    assert ALLOWED.keys() <= {(str(file.relative_to(PACKAGE)), name) for file in FILES for name, _ in calls(file)}
 
 
 def test_a_loader_that_runs_nothing() -> None:

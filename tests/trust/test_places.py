@@ -21,7 +21,7 @@ from sentiment140_bert.run import RunDir, saved_recipe
 from sentiment140_bert.tracking import wandb as wandb_tracker
 from sentiment140_bert.tracking.mlflow_places import check_artifacts
 from sentiment140_bert.tracking.tracks import describe_tracked_run
-from stranger_fixtures import OWN, VERBS, invoke
+from stranger_fixtures import OWN, VERBS, contents, invoke
 from tiny_run import flags
 
 pytest_plugins = ("hub_fixtures", "stranger_fixtures")
@@ -290,13 +290,13 @@ def test_wandb_does_not_take_the_address_of_a_folder(
 
 
 def test_an_address_that_clients_read_differently_is_no_known_place() -> None:
-    known = "http://mlflow.corp.example:5000"
-    trust.remember_place("mlflow", known)
-    assert trust.is_known_place("mlflow", known)
+    place = "http://mlflow.corp.example:5000"
+    trust.remember_place("mlflow", place)
+    assert trust.is_known_place("mlflow", place)
     assert trust.is_known_place("mlflow", "http://user:password@mlflow.corp.example:5000")
     for sign in ("?", "#", "\\", "/", " ", "\t", "\n", "/?", "?x="):
         assert not trust.is_known_place("mlflow", f"http://127.0.0.2:5000{sign}@mlflow.corp.example:5000"), sign
-        assert not trust.is_known_place("mlflow", f"{known}{sign}@127.0.0.2"), sign
+        assert not trust.is_known_place("mlflow", f"{place}{sign}@127.0.0.2"), sign
 
 
 def test_files_go_where_the_server_said_when_it_was_asked_first(run_copy: Path, elsewhere: Path, monkeypatch) -> None:
@@ -311,9 +311,9 @@ def test_files_go_where_the_server_said_when_it_was_asked_first(run_copy: Path, 
     with contextlib.closing(sqlite3.connect(store)) as connection:
         connection.execute("UPDATE runs SET artifact_uri = ?", (elsewhere.as_uri(),))
         connection.commit()
-    before = {each.name: each.read_bytes() for each in elsewhere.iterdir() if each.is_file()}
+    before = contents(elsewhere)
     tracker.file("note.txt", b"changed")
-    assert {each.name: each.read_bytes() for each in elsewhere.iterdir() if each.is_file()} == before
+    assert contents(elsewhere) == before
 
 
 def test_a_trackers_odd_answer_is_not_written_down(run_copy: Path) -> None:
