@@ -263,7 +263,10 @@ def test_a_file_of_hashes_that_is_missing_or_of_other_rules_is_named(tmp_path: P
     path = tmp_path / "training_rows.safetensors"
     with pytest.raises(RunError, match=f"There is no file {path}"):
         leakage.read_hashes(path)
-    for values, rules, message in (([1, 2], "0" * 64, "another version"), ([1, 1], leakage.RULES, "hashes are not sorted")):
+    for values, rules, message in (
+        ([1, 2], "0" * 64, "another version"),
+        ([1, 1], leakage.RULES, "hashes are not sorted"),
+    ):
         save_file({leakage.HASHES: np.array(values, np.uint64)}, path, {"rules": rules})
         with pytest.raises(RunError, match=message):
             leakage.read_hashes(path)

@@ -18,7 +18,7 @@ from malice import Canary
 
 pytest_plugins = ("hub_fixtures", "checkpoint_fixtures", "malice")
 INDEX, NEWEST, MANIFEST = "checkpoints.json", "checkpoint-12", "checkpoint-12/complete.json"
-STATE = f"{NEWEST}/trainer_state.json"
+STATE, OPTIMIZER = f"{NEWEST}/trainer_state.json", f"{NEWEST}/optimizer.pt"
 Change = Callable[[HubServer], object]
 
 
@@ -82,8 +82,8 @@ def drop(manifest: dict[str, Any], key: str) -> dict[str, Any]:
 NEEDED = [f"{NEWEST}/{name}" for name in ("complete.json", "model.safetensors", "trainer_state.json")]
 NEEDED += ["recipe.yaml", "data.json", "environment.json", "history.jsonl"]
 CHANGED: list[tuple[Change, str]] = [
-    *((flip_last_bit(name), f"{name} does not match {INDEX}") for name in (*NEEDED[:3], f"{NEWEST}/optimizer.pt")),
-    (lambda hub: hub.repos["model", REPO].at("main").files.pop(NEEDED[1]), f"{NEEDED[1]} is missing"),
+    *((flip_last_bit(name), f"{name} does not match {INDEX}") for name in (*NEEDED[:3], OPTIMIZER)),
+    (lambda hub: hub.repos["model", REPO].at("main").files.pop(OPTIMIZER), f"{OPTIMIZER} is missing"),
     *((edit_index(lambda files, name=name: files.pop(name)), f"{name} is missing") for name in NEEDED),
     *((write(INDEX, content, is_indexed=False), INDEX) for content in (b"", b"[]", b"{}", b"\xff", b'{"format": 2}')),
     (write(INDEX, b"[" * 100_000, is_indexed=False), INDEX),
