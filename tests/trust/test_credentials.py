@@ -133,6 +133,7 @@ def test_the_path_of_a_file_is_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_pa
 NETRCS = [
     f"machine x login y password 16-other-letters machine z login user password {LONG}",
     f"machine x login y password 16-other-letters\nmachine x login user password {LONG}",
+    f"machine x login user password {LONG}\nmachine x login y password 16-other-letters",
     *(f"machine x\n login user\n password\n {LONG}\n", f"machine x login u#1 password {LONG}\n"),
     f'machine x login user password "{LONG}"\n',
     f'machine x login user password ""\nmachine z login user password {LONG}\n',
