@@ -76,7 +76,7 @@ def exists(name: str) -> bool:
     """Return True if the catalog has such a table; files, which Spark also reads as ``csv.name``, are none.
 
     Raises:
-        DataError: The name is none of a table.
+        DataError: It is not the name of a table.
     """
     if not name or "/" in name or ".." in name:
         raise DataError(
