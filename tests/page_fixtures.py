@@ -6,7 +6,7 @@ import dataclasses
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,12 @@ FOLDER = "home of j.r.hartley_1946"  # nothing that is published may name it
 
 
 def copy_of(run: Path, to: Path) -> Path:
-    """Return a copy of a run that may be changed."""
+    """Copy a run, to be changed."""
     return shutil.copytree(run, to, ignore=shutil.ignore_patterns("checkpoints"))
 
 
 def edit(file: Path, change: Callable[[Any], Any]) -> None:
-    """Pass a JSON file's content to ``change``, and write what it returns or has changed in place."""
+    """Give a JSON file's content to ``change``, and write what that returns, or has made of it."""
     content = json.loads(file.read_text("utf-8"))
     changed = change(content)
     file.write_text(json.dumps(content if changed is None else changed), "utf-8")
@@ -52,37 +52,25 @@ def private_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def local_run(classifier_folder: Path, private_folder: Path) -> Path:
-    """Return a run with encoder, tweets and hand-labelled tweets from a private folder; not to be changed."""
+    """A run with encoder, tweets and hand-labelled tweets from a folder of somebody's; not to be changed."""
     base = shutil.copytree(classifier_folder, private_folder / "my_encoder")
     words = ("sad rain bus late cold", "glad sun cake warm friend")
     lines = [f"{4 * (at % 2)},{words[at % 2].split()[at % 5]} day number {at}" for at in range(200)]
     tweets, hand = private_folder / "tweets.csv", private_folder / "hand.csv"
     tweets.write_text("\n".join(lines) + "\n", "utf-8")
     hand.write_text("0,what a sad thing\n4,a glad one\n2,a thing\n4,warm and sunny\n", "utf-8")
+    files = {"model_name_or_path": base, "dataset": tweets, "manual_test": hand}
     return trained(
-        private_folder / "runs" / "local",
-        model_name_or_path=base,
-        dataset=tweets,
-        manual_test=hand,
-        max_samples=180,
-        cleaning="mask",
-        run_name="tweets of ours",
+        private_folder / "runs" / "local", **files, max_samples=180, cleaning="mask", run_name="tweets of ours"
     )
 
 
 @pytest.fixture(scope="session")
 def bare_run(classifier_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a run without test and hand-labelled tweets, evaluations and cleaning; not to be changed."""
-    return trained(
-        tmp_path_factory.mktemp("bare") / "bare",
-        model_name_or_path=classifier_folder,
-        test_size=0,
-        manual_test="none",
-        cleaning="raw",
-        eval_strategy="no",
-        save_strategy="no",
-        without=("--no-load-best-model-at-end",),
-    )
+    """Neither test nor hand-labelled tweets, nothing scored on the way, nothing cleaned; not to be changed."""
+    settings = {"test_size": 0, "manual_test": "none", "cleaning": "raw", "eval_strategy": "no", "save_strategy": "no"}
+    words = {"model_name_or_path": classifier_folder, "without": ("--no-load-best-model-at-end",)}
+    return trained(tmp_path_factory.mktemp("bare") / "bare", **words, **settings)
 
 
 @pytest.fixture(scope="session")
@@ -114,11 +102,14 @@ class Published:
         return self.hub.files(repo_id, kind)[path].decode()
 
     def change(self, path: str, change: Callable[[str], str], repo_id: str = MODEL, kind: str = "model") -> str:
-        """Edit a text file as on the website; return the new commit."""
+        """Edit a text file on the website; return the new commit."""
         before = self.text(path, repo_id, kind)
         after = change(before)
         assert after != before, f"nothing was changed in {path}"
         return self.hub.write(repo_id, path, after.encode(), kind)
+
+    def change_bytes(self, path: str, change: Callable[[bytes], bytes]) -> str:
+        return self.hub.write(MODEL, path, change(self.hub.files(MODEL)[path]))
 
     def change_json(self, path: str, change: Callable[[Any], Any], repo_id: str = MODEL, kind: str = "model") -> str:
         def changed(text: str) -> str:
@@ -129,7 +120,7 @@ class Published:
         return self.change(path, changed, repo_id, kind)
 
     def move_pin(self, to: str) -> None:
-        """Let the model's page name another commit of the dataset everywhere."""
+        """Name another commit of the dataset on the model's page, wherever it names one."""
         before = json.loads(self.text("data.json"))["published"]["revision"]
         for path, content in self.hub.files(MODEL).items():
             if before.encode() in content:
@@ -165,14 +156,14 @@ def published(hub: HubServer, pushed_run: Path) -> Published:
 
 @dataclass
 class Verdict:
-    """The answer of ``s140 verify --json``."""
+    """The result of ``s140 verify --json``."""
 
     code: int
     result: dict[str, Any]
     stderr: str
 
     def named(self, verdict: str = "false") -> str:
-        """Return the claims with this verdict, one a line, with the claimed and measured values and the reason."""
+        """Return the claims with this verdict, one a line, with what was claimed and measured, and why."""
         checks = [item for item in self.result.get("checks", []) if item["verdict"] == verdict]
         return "\n".join(
             f"{check['claim']} | {check['claimed']} | {check['measured']} | {check['why']}" for check in checks
@@ -181,18 +172,41 @@ class Verdict:
 
 @pytest.fixture
 def verify() -> Callable[..., Verdict]:
-    """Return a function that runs ``s140 verify … --json``; it lets foreign exceptions through."""
+    """Run ``s140 verify … --json``; an exception that is not the package's own goes through."""
 
     def invoke(*arguments: object) -> Verdict:
         words = [str(item) for item in ("verify", *arguments, "--json")]
-        done: Result = CliRunner().invoke(main, words, catch_exceptions=False)
-        return Verdict(done.exit_code, json.loads(done.stdout) if done.stdout else {}, done.stderr)
+        result: Result = CliRunner().invoke(main, words, catch_exceptions=False)
+        return Verdict(result.exit_code, json.loads(result.stdout) if result.stdout else {}, result.stderr)
 
     return invoke
 
 
+@pytest.fixture
+def find_missed(published: Published, verify: Callable[..., Verdict]) -> Callable[..., list[tuple[str, int, str]]]:
+    """Try changes of the page one by one: each is a function and words, all of which `s140 verify` must name.
+
+    Return those that it does not answer with one of ``codes`` and these words.
+    """
+
+    def try_changes(
+        rows: Mapping[str, tuple[Any, ...]], *arguments: object, codes: tuple[int, ...] = (1,)
+    ) -> list[tuple[str, int, str]]:
+        missed = []
+        for name, (change, *words) in rows.items():
+            published.put_back()
+            change(published)
+            verdict = verify(MODEL, *arguments)
+            named = verdict.named() + verdict.named("unchecked")
+            if verdict.code not in codes or not all(word in named for word in words):
+                missed.append((name, verdict.code, named))
+        return missed
+
+    return try_changes
+
+
 def another_digit(where: str) -> Callable[[str], str]:
-    """Return a function that changes the last digit of the first group of a pattern."""
+    """Return what changes the last digit of the first group of a pattern."""
 
     def change(text: str) -> str:
         result = re.search(where, text)
@@ -204,7 +218,7 @@ def another_digit(where: str) -> Callable[[str], str]:
 
 
 def other_weights(file: Path) -> None:
-    """Write weights with the same shapes and the same size on disk."""
+    """Write weights of the same shapes, and of the same size on disk."""
     from safetensors.torch import load_file, save_file
 
     weights = {name: tensor.flip(0) if "bias" in name else tensor * 1.01 for name, tensor in load_file(file).items()}
@@ -212,17 +226,14 @@ def other_weights(file: Path) -> None:
 
 
 def rewrite_page(published: Published) -> None:
-    """Let the page agree with its own files again, as a careful forger would."""
+    """Let the page agree with its own files again, as somebody does who cheats with care."""
+    import yaml
+
     from sentiment140_bert.cards import facts, metadata, model
 
     files = published.hub.files(MODEL)
-    import yaml
-
-    read = facts.Facts(
-        yaml.safe_load(files["recipe.yaml"]),
-        *(json.loads(files[name]) for name in (DATA_JSON, "environment.json", METRICS)),
-        {},
-    )
+    contents = [json.loads(files[name]) for name in (DATA_JSON, "environment.json", METRICS)]
+    read = facts.Facts(yaml.safe_load(files["recipe.yaml"]), *contents, {})
     pictures = sorted(name.removeprefix("figures/") for name in files if name.startswith("figures/"))
     text = model.render_model_card(read, MODEL.partition("/")[2], MODEL, pictures)
     published.hub.write(MODEL, README, text.encode())

@@ -41,15 +41,8 @@ def test_a_page_that_was_just_pushed(published: Published, verify: Verify) -> No
     assert (verdict.result["model"], verdict.result["verdict"], verdict.result["warnings"]) == (MODEL, "true", 0)
     assert verdict.result["commit"] == published.hub.head(MODEL)
     claims = [item["claim"] for item in verdict.result["checks"]]
-    for named in (
-        "weights' sha256",
-        "data fingerprint",
-        "test: accuracy",
-        "manual: f1",
-        RESULTS,
-        "answer to",
-    ):
-        assert any(claim.startswith(named) for claim in claims), named
+    for start in ("weights' sha256", "data fingerprint", "test: accuracy", "manual: f1", RESULTS, "answer to"):
+        assert any(claim.startswith(start) for claim in claims), start
     assert len({*claims}) == len(claims)
     for check in verdict.result["checks"]:
         assert check.keys() == {"claim", "claimed", "measured", "verdict", "why", "difference"}
@@ -75,7 +68,7 @@ def test_a_false_claim_in_the_table_for_people(published: Published, s140) -> No
     assert ", 1 are false, " in lines[-1]
 
 
-def test_it_is_verified_at_the_revision_that_is_named(published: Published, verify: Verify) -> None:
+def test_a_named_revision_is_verified(published: Published, verify: Verify) -> None:
     before = published.hub.head(MODEL)
     published.change(README, another_digit(r"\| accuracy \| (0\.\d+)"))
     assert verify(MODEL).code == 1
@@ -83,14 +76,7 @@ def test_it_is_verified_at_the_revision_that_is_named(published: Published, veri
     assert verify(MODEL, "--model-revision", "nowhere").code == 2
 
 
-def test_a_run_and_its_model_folder(small_run: Path, verify: Verify) -> None:
-    for place in (small_run, small_run / "model"):
-        verdict = verify(place)
-        assert verdict.code == 0, verdict.named() + verdict.named("unchecked")
-        assert verdict.result["commit"] is None
-
-
-def test_a_run_tracked_by_a_server_that_is_not_there_for_everybody(small_run: Path, tmp_path, verify: Verify) -> None:
+def test_a_run_tracked_by_a_private_server(small_run: Path, tmp_path, verify: Verify) -> None:
     """Its card names no address, although tracking.json does."""
     run = tmp_path / "tracked"
     shutil.copytree(small_run, run)
@@ -101,10 +87,12 @@ def test_a_run_tracked_by_a_server_that_is_not_there_for_everybody(small_run: Pa
     assert verify(run).code == 0
 
 
-def test_a_run_that_was_pushed(published: Published, verify: Verify) -> None:
-    for place in (published.run, published.run / "model"):
+def test_a_run_and_its_model_folder(small_run: Path, published: Published, verify: Verify) -> None:
+    """Pushed or not."""
+    for place in (small_run, small_run / "model", published.run, published.run / "model"):
         verdict = verify(place)
         assert verdict.code == 0, verdict.named() + verdict.named("unchecked")
+        assert verdict.result["commit"] is None
 
 
 @pytest.mark.long

@@ -1,4 +1,4 @@
-"""``s140 verify`` of pages with parts that people wrote: they stay true, and what nobody can measure is listed."""
+"""``s140 verify`` of pages with parts by hand: they stay true, and what nobody can measure is listed."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_page_is_true_after_the_next_push(hub: HubServer, run_copy: Path, veri
 def test_a_model_folder_that_was_taken_elsewhere_keeps_its_name(
     small_run: Path, tmp_path: Path, verify: Verify
 ) -> None:
-    folder = copy_of(small_run / "model", tmp_path / "theirs")
+    folder = copy_of(small_run / "model", tmp_path / "another")
     verdict = verify(folder, "--strict")
     assert verdict.code == 0, verdict.named()
     assert "small_run" in verdict.named("claimed")
@@ -90,18 +90,9 @@ def test_what_nobody_can_measure_is_claimed_and_not_checked(published: Published
     assert verdict.code == 0
     environment = json.loads(published.text(ENVIRONMENT))
     claimed = verdict.named("claimed")
-    for part in (
-        environment["started"],
-        str(environment["training"]["seconds"]),
-        environment["cpu"],
-        f"torch {environment['packages']['torch']}",
-        "history",
-        "pictures",
-        "By two students.",
-        "cc-by-4.0",
-        "winter-school",
-    ):
-        assert part in claimed, part
+    parts = [environment["started"], str(environment["training"]["seconds"]), environment["cpu"], "history", "pictures"]
+    parts += [f"torch {environment['packages']['torch']}", "By two students.", "cc-by-4.0", "winter-school"]
+    assert [part for part in parts if part not in claimed] == []
 
 
 CLAIMING: dict[str, Edit] = {
@@ -134,7 +125,7 @@ def test_facts_of_a_run_that_read_like_claims_are_warnings(published: Published,
     assert (verdict.code, "99.9" in verdict.named("warning")) == (1, True)
 
 
-def test_the_table_for_people_tells_what_was_not_checked(published: Published, s140) -> None:
+def test_the_table_for_people_lists_what_was_not_checked(published: Published, s140) -> None:
     published.change(README, lambda text: text + "\nIt is right in 99.9% of my tweets.\n")
     lines = s140("verify", MODEL).stdout.splitlines()
     assert any("claimed, not checked" in line for line in lines)
