@@ -199,18 +199,6 @@ def test_incomplete_checkpoints_are_removed_on_resume(tmp_path: Path) -> None:
     assert not damaged.exists()
 
 
-def test_a_checkpoint_with_a_damaged_best_one_is_the_last_choice(tmp_path: Path) -> None:
-    older, best = checkpoint(tmp_path, 1), checkpoint(tmp_path, 2)
-    newest = unsealed(tmp_path, 3)
-    (newest / "trainer_state.json").write_text(json.dumps({"best_model_checkpoint": f"/elsewhere/{best.name}"}))
-    seal(newest, 1.5)
-    assert newest_complete(tmp_path) == newest
-    (best / "optimizer.pt").unlink()
-    assert newest_complete(tmp_path) == older
-    remove_checkpoint(older)
-    assert newest_complete(tmp_path) == newest  # which says what is missing
-
-
 STEPS = st.sets(st.integers(1, 2000), min_size=1, max_size=6)
 
 

@@ -1,4 +1,4 @@
-"""What is tried in a process of its own: it has no secret of this machine, and what passes is not tried again."""
+"""A process that tries a file has no secret of this machine, and what passes is not tried again."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_it_is_given_no_secret(cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "planted" not in observed.read_text()
 
 
-def test_it_is_not_in_the_folder_of_the_file(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep a search path with an empty part from loading a library of the current folder."""
     """Where a search path has an empty part, a library of the current folder would be loaded."""
     monkeypatch.setenv("LD_LIBRARY_PATH", ":/usr/lib:relative")
     observed = Path("seen").absolute()
