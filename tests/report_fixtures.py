@@ -13,13 +13,11 @@ import pytest
 from sentiment140_bert.run import RunDir
 
 HOSTILE_TWEETS = [
-    "<script>alert(1)</script> so bad",
-    "</script></style><img src=x onerror=\"document.title='evil'\"> meh",
+    *("<script>alert(1)</script> so bad", "</script></style><img src=x onerror=\"document.title='evil'\"> meh"),
     '"quotes\' & <b>bold</b> &lt;i&gt; " onclick="document.title=\'evil\'" x="',
     "right \u202eto left\u202c zero\u200bwidth, glad",
     "@some_user_of_ours and @\u200bhidden_user see http://twitpic.com/secret_user &amp; smile 👨\u200d👩\u200d👧",
-    "averyveryverylongwordwithoutanyspaceatall" * 6,
-    "مرحبا يا صديقي what a day",
+    *("averyveryverylongwordwithoutanyspaceatall" * 6, "مرحبا يا صديقي what a day"),
     "{{ 7 * 7 }} {% raw %} ${1 + 1} --> ]]>",
 ]
 

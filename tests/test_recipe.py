@@ -23,14 +23,8 @@ from sentiment140_bert.recipe import (
 )
 
 NAMES = [
-    "bert-base-100k",
-    "bert-base-100k-fast",
-    "bert-base-full",
-    "colab-t4",
-    "databricks",
-    "distilbert-100k",
-    "local-8gb",
-    "quickstart",
+    *("bert-base-100k", "bert-base-100k-fast", "bert-base-full", "colab-t4", "databricks", "distilbert-100k"),
+    *("local-8gb", "quickstart"),
 ]
 
 

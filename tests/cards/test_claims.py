@@ -52,27 +52,19 @@ CLAIMS = [
     *("accuracy \u0660.\u0669\u0669\u0667", "\u202e799.0 :ycarucca\u202c"),
 ]
 PROSE = [
-    "The learning rate was 5e-5, which is good for accuracy.",
-    "Two students, one winter.",
+    *("The learning rate was 5e-5, which is good for accuracy.", "Two students, one winter."),
     "Written in 2025 and 2026 for a course of 12 weeks.",
     "Trained with transformers 5.23.0, torch 2.13 and Python 3.11.",
     "It took 1,200 steps in 3 epochs, 45 minutes on a T4, with batches of 32.",
-    "The learning rate was 2e-5, dropout 0.1, weight decay 0.01.",
-    "Accuracy is what counts.",
+    *("The learning rate was 2e-5, dropout 0.1, weight decay 0.01.", "Accuracy is what counts."),
     "\u0420\u0443\u0441\u0441\u043a\u0438\u0439 and English, caf\u00e9 and na\u00efve, \u5341 \u0967\u0968",
-    "Part 1 of the course, on 2026/01/02.",
-    "We looked at accuracy and F1; see the section above.",
-    "Since 2024 accuracy has been measured on the held-out split.",
-    "Accuracy was measured with Python 3.11.",
-    "Accuracy after 1,200 steps is in metrics.json.",
-    "fp16 and mixed precision, seed 42",
-    "Version 0.1.0 of sentiment140_bert",
-    "See https://example.com/issues/98 and arXiv 1810.04805.",
-    "Contact: me@example.com, +49 30 123456",
-    "- [ ] a photo\n- [x] a licence",
+    *("Part 1 of the course, on 2026/01/02.", "We looked at accuracy and F1; see the section above."),
+    *("Since 2024 accuracy has been measured on the held-out split.", "Accuracy was measured with Python 3.11."),
+    *("Accuracy after 1,200 steps is in metrics.json.", "fp16 and mixed precision, seed 42"),
+    *("Version 0.1.0 of sentiment140_bert", "See https://example.com/issues/98 and arXiv 1810.04805."),
+    *("Contact: me@example.com, +49 30 123456", "- [ ] a photo\n- [x] a licence"),
     "# A heading\n\n```python\nmodel.train(epochs=3, lr=0.0001)\n```",
-    "| term | meaning |\n|---|---|\n| seed | 42 |",
-    "",
+    *("| term | meaning |\n|---|---|\n| seed | 42 |", ""),
 ]
 
 
@@ -91,12 +83,7 @@ def test_the_line_that_claims_is_shown() -> None:
 
 def test_markup_that_hides_what_follows() -> None:
     hides = [
-        "```",
-        "~~~\n",
-        "<details>",
-        "<div hidden>\n\n",
-        "<!-- note",
-        "<DIV\nstyle='display:none'>",
+        *("```", "~~~\n", "<details>", "<div hidden>\n\n", "<!-- note", "<DIV\nstyle='display:none'>"),
         "</div><div>\n<div>",
     ]
     shows = ["```\ncode\n```", "<details>x</details>", "<br>", "<p>", "<!-- note -->", "a < b > c", "", "<img src='x'>"]

@@ -128,21 +128,11 @@ def test_every_number_of_a_dataset_card_for_real_tweets(real_run: Path, tmp_path
 
 
 WHERE = (
-    r"\| accuracy \| \*\*(0\.\d+)",
-    r"\| accuracy \| \*\*0\.\d+\*\* \(0\.\d+ to (0\.\d+)",
-    r"test \((\d+) tweets",
-    r"fine-tuned on (\d+) ",
-    r"\| recall \| (0\.\d+)",
-    r"\| negation \| \d+ \| (0\.\d+)",
-    r"\| rows read \| (1,\d+)",
-    r"\| Brier score \| (0\.\d+)",
-    r"type: roc_auc\n      value: (0\.\d\d\d)",
-    r"    score: (0\.\d\d\d)",
-    r"'score': (0\.\d+)",
-    r"(\d+\.\d) tweets per second",
-    r"training tweets, file \| `([0-9a-f]{64})",
-    r"\| `learning_rate` \| `(0\.\d+)",
-    r"torch (\d+\.\d+)",
+    *(r"\| accuracy \| \*\*(0\.\d+)", r"\| accuracy \| \*\*0\.\d+\*\* \(0\.\d+ to (0\.\d+)"),
+    *(r"test \((\d+) tweets", r"fine-tuned on (\d+) ", r"\| recall \| (0\.\d+)", r"\| negation \| \d+ \| (0\.\d+)"),
+    *(r"\| rows read \| (1,\d+)", r"\| Brier score \| (0\.\d+)", r"type: roc_auc\n      value: (0\.\d\d\d)"),
+    *(r"    score: (0\.\d\d\d)", r"'score': (0\.\d+)", r"(\d+\.\d) tweets per second"),
+    *(r"training tweets, file \| `([0-9a-f]{64})", r"\| `learning_rate` \| `(0\.\d+)", r"torch (\d+\.\d+)"),
     r"started (\d{4}-\d\d-\d\d)",
 )
 

@@ -100,22 +100,7 @@ def test_an_escaped_text_is_nothing_but_text(text: str) -> None:
 def test_escaped_text_starts_no_markup_at_the_beginning_of_a_line() -> None:
     """Put it at the beginning of a line, like the base model's name in the card's first sentence."""
     begins = (
-        "-",
-        "+",
-        "*",
-        "1.",
-        "12)",
-        "-.",
-        "#",
-        "######",
-        ">",
-        "===",
-        "~~~",
-        "---",
-        "***",
-        "    code",
-        "\t",
-        "1-",
+        *("-", "+", "*", "1.", "12)", "-.", "#", "######", ">", "===", "~~~", "---", "***", "    code", "\t", "1-"),
         "2+",
     )
     texts = [begin + rest for begin in begins for rest in (" item", "", " ")]

@@ -48,12 +48,7 @@ def test_joined_emoji_stay_joined() -> None:
         assert clean_controls(f" a {text}") == f" a {text}"
         assert text in html.unescape(str(color_words(((text, 1.0),), 1.0)))
     for text in (
-        "a\u200db",
-        "\u200d",
-        "\U0001f600\u200d",
-        "\u200d\U0001f600",
-        "@\u200d\U0001f600",
-        "\U0001f600\u200d1",
+        *("a\u200db", "\u200d", "\U0001f600\u200d", "\u200d\U0001f600", "@\u200d\U0001f600", "\U0001f600\u200d1"),
     ):
         assert "\u200d" not in clean_controls(text), ascii(text)
 

@@ -47,11 +47,7 @@ def run_into_error(*arguments: object) -> Result:
 def test_the_card_and_its_companions_are_written_again(run: Path, card: Path, s140, monkeypatch) -> None:
     """Write the same card from any working directory."""
     names = (
-        "metrics.json",
-        "data.json",
-        "environment.json",
-        "recipe.yaml",
-        "figures/confusion_matrix.png",
+        *("metrics.json", "data.json", "environment.json", "recipe.yaml", "figures/confusion_matrix.png"),
         "README.md",
     )
     before = {name: (run / "model" / name).read_bytes() for name in names}

@@ -21,23 +21,10 @@ from surroundings import encode_output
 pytest_plugins = "model_fixtures"
 
 HOSTILE = [
-    *(
-        "\x1b[2J\x1b[31mred",
-        "\x1b]8;;http://evil.example\x07click\x1b]8;;\x07",
-        "\x9b31m",
-        "bell\x07",
-        "over\rwritten",
-        "\x08" * 9,
-    ),
-    *(
-        "right\u202eto left\u202c",
-        "\u2066isolated\u2069",
-        "zero\u200bwidth\ufeff",
-        "soft\u00adhyphen",
-        "tag\U000e0041",
-        "\x00",
-        "\x7f",
-    ),
+    *("\x1b[2J\x1b[31mred", "\x1b]8;;http://evil.example\x07click\x1b]8;;\x07", "\x9b31m", "bell\x07"),
+    *("over\rwritten", "\x08" * 9),
+    *("right\u202eto left\u202c", "\u2066isolated\u2069", "zero\u200bwidth\ufeff", "soft\u00adhyphen"),
+    *("tag\U000e0041", "\x00", "\x7f"),
 ]
 HARMLESS = ["caf\xe9", "日本語", "👩\u200d🚀 ♥\ufe0f", "می\u200cخواهم", "a\tb", "two\nlines"]
 

@@ -85,13 +85,7 @@ def test_another_study_is_refused_with_the_difference(copied: Path, s140, tunabl
     assert "pruner: 'median' then, 'none' now" in s140(*command, "--pruner", "none", code=1).stderr
     assert "study: 'mine' then, 'other' now" in s140(*command, "--study-name", "other", code=1).stderr
     shared = (
-        "tune",
-        "elsewhere",
-        "--storage",
-        f"sqlite:///{copied}/study.db",
-        "--study-name",
-        "mine",
-        "--recipe",
+        *("tune", "elsewhere", "--storage", f"sqlite:///{copied}/study.db", "--study-name", "mine", "--recipe"),
         tunable,
     )
     refused = s140(*shared, "--trials", 6, "--learning-rate", 2e-3, code=1).stderr

@@ -23,12 +23,10 @@ from sentiment140_bert.inference.torch_backend import TorchClassifier
 pytest_plugins = "model_fixtures"
 
 TWEETS = [
-    "what a lovely surprise, made my whole week",
-    "no",
+    *("what a lovely surprise, made my whole week", "no"),
     "@some_user you have GOT to hear this http://example.com/song?a=1 &amp; tell me what you think :)",
     "missed the last bus home, and now it's raaaaining cats and dogs, caf\xe9 closed",
-    "\U0001f468\u200d\U0001f469\u200d\U0001f467 family \U0001f600 unbelievably good",
-    "",
+    *("\U0001f468\u200d\U0001f469\u200d\U0001f467 family \U0001f600 unbelievably good", ""),
 ]
 POSITIVE, NEGATIVE = 1, 0
 

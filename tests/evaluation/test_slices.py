@@ -54,11 +54,7 @@ OF_ANOTHER = {
     "short": [SIX, TWENTY],
     "long": [NINETEEN, "word"],
     "not English": [
-        "going home now",
-        "i love this song so much",
-        "ok",
-        "voce voce voce",
-        "@user http @user 日本 日本",
+        *("going home now", "i love this song so much", "ok", "voce voce voce", "@user http @user 日本 日本"),
         "ни that со",
     ],
 }

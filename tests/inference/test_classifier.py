@@ -19,17 +19,9 @@ pytest_plugins = "model_fixtures"
 TWEETS = [
     "@switchfoot http://twitpic.com/2y1zl - Awww, that's a bummer.  You shoulda got him to do it. ;D",
     "I love you &amp; you &lt;3 &quot;forever&quot; &amp;amp; ever",
-    "so sad itÂ´s over, donâ\x80\x99t go â\x99¥ cafÃ©",
-    "www.example.com/a?b=c&d=e @a @b_c @D1 yay!!!",
-    "#fail SOOOO tired :( :-( ;_;",
-    "good",
-    "",
-    "   ",
-    "😀 👍🏽 日本語 ñandú",
-    "\t tabs and\nnew lines \r\n inside ",
-    "not bad at all, not good either &#39;tis",
-    "word " * 900,
-    "@" * 700,
+    *("so sad itÂ´s over, donâ\x80\x99t go â\x99¥ cafÃ©", "www.example.com/a?b=c&d=e @a @b_c @D1 yay!!!"),
+    *("#fail SOOOO tired :( :-( ;_;", "good", "", "   ", "😀 👍🏽 日本語 ñandú", "\t tabs and\nnew lines \r\n inside "),
+    *("not bad at all, not good either &#39;tis", "word " * 900, "@" * 700),
 ]
 
 

@@ -36,7 +36,6 @@ def test_it_is_given_no_secret(cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "PYTHONPATH=" in observed.read_text()
     assert "planted" not in observed.read_text()
 
-
     """Keep a search path with an empty part from loading a library of the current folder."""
     """Where a search path has an empty part, a library of the current folder would be loaded."""
     monkeypatch.setenv("LD_LIBRARY_PATH", ":/usr/lib:relative")

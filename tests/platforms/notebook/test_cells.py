@@ -22,15 +22,7 @@ NOTEBOOKS = sorted(
     if not {".venv", "runs", ".ipynb_checkpoints"} & set(path.relative_to(ROOT).parts)
 )
 LOGIC = (
-    ast.FunctionDef,
-    ast.ClassDef,
-    ast.Lambda,
-    ast.If,
-    ast.For,
-    ast.While,
-    ast.Try,
-    ast.With,
-    ast.IfExp,
+    *(ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.If, ast.For, ast.While, ast.Try, ast.With, ast.IfExp),
     ast.ListComp,
 )
 ADDRESS = re.compile(r"github(?:\.com)?/([\w.-]+/sentiment140_bert)\b")
