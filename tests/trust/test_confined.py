@@ -36,8 +36,9 @@ def test_it_is_given_no_secret(cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "PYTHONPATH=" in observed.read_text()
     assert "planted" not in observed.read_text()
 
+
+def test_it_is_not_in_the_folder_of_the_file(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep a search path with an empty part from loading a library of the current folder."""
-    """Where a search path has an empty part, a library of the current folder would be loaded."""
     monkeypatch.setenv("LD_LIBRARY_PATH", ":/usr/lib:relative")
     observed = Path("seen").absolute()
     stand_in(monkeypatch, f'pwd > {observed}; echo "$LD_LIBRARY_PATH" >> {observed}')
