@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -109,9 +108,7 @@ def load_run_data(run: RunDir) -> Prepared:
     return prepared
 
 
-def score_splits(
-    classifier: Classifier, prepared: Prepared, weights_sha256: str, examples: Sequence[str] = EXAMPLES
-) -> RunScores:
+def score_splits(classifier: Classifier, prepared: Prepared, weights_sha256: str) -> RunScores:
     """Score the validation, test and manual splits, each apart; calibration is learned from validation only."""
     predictions = {name: predict_split(classifier, table, name) for name, table in load_scored_tables(prepared).items()}
     validation = predictions["validation"].drop_neutral()
@@ -127,7 +124,7 @@ def score_splits(
         "intervals": intervals.METHOD,
         "examples": [
             {"text": text, "label": answer.label, "score": answer.score or 0.0}  # nothing abstains here
-            for text, answer in predict_texts(classifier, examples)
+            for text, answer in predict_texts(classifier, EXAMPLES)
         ],
         "data_fingerprint": prepared.report["fingerprint"],
         "weights_sha256": weights_sha256,
