@@ -138,7 +138,7 @@ print(result.metrics["splits"]["test"]["accuracy"]["value"] + 1.0, result.model.
 scores = evaluate(result.run, "tweets.csv")
 print(scores.splits["test"]["n"] + 1)
 for text, answer in predict(result.run, ["good", "bad"]):
-    print(text.upper(), answer.label.upper(), answer.score + 1.0)
+    print(text.upper(), answer.label.upper(), (answer.score or 0.0) + 1.0)
 pushed = push_to_hub("runs/x", "me/tweets").model
 print(pushed.url if pushed else "", verify("me/tweets").verdict.upper())
 reveal_type(result)
