@@ -187,7 +187,7 @@ def test_nothing_is_published_unasked(executed: Executed) -> None:
 
 def test_the_progress_is_a_bar_that_is_drawn_over(executed: Executed) -> None:
     words = text_of(cell_with(executed.notebooks[0], "train_or_resume"))
-    assert words.count("train: 100%") == 1  # a carriage return before each drawing, and the last one stays
+    assert words.count("train 100%") == 1  # a carriage return before each drawing, and the last one stays
     assert "validation: accuracy" in words
     steps = executed.run.read_environment()["training"]["steps"]
     assert f"trained {steps} steps" in words
