@@ -77,15 +77,14 @@ def learning_curve(
     with stdout_kept_clean():
         from sentiment140_bert.experiments.learning_curve import curve
 
+        chosen = resolve_recipe(recipe or "bert-base-100k", flags, assignments)
         if dry_run:
-            work = curve.preview_curve(
-                resolve_recipe(recipe or "bert-base-100k", flags, assignments), output, sizes or [], seeds, keep_models
-            )
+            work = curve.preview_curve(chosen, output, sizes or [], seeds, keep_models)
         elif redraw:
             result = curve.redraw_curve(output, price_per_hour)
         else:
             result = curve.learning_curve(
-                resolve_recipe(recipe or "bert-base-100k", flags, assignments),
+                chosen,
                 output,
                 sizes or [],
                 seeds,
