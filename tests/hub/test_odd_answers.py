@@ -75,6 +75,7 @@ HEADERS: dict[str, dict[str, str]] = {
     "a page without an address": {"Link": '<http://[::1>; rel="next"'},
 }
 SOURCE_SETTINGS = ("repo_info", "tree", "resolve_head", "resolve_get")
+MODEL_SETTINGS = ("repo_info", "resolve_head", "resolve_get")
 WRITING = ("whoami", "repo_info", "create_repo", "preupload", "lfs_batch", "lfs_verify", "validate_yaml", "commit")
 KEEPING = ("whoami", "repo_info", "preupload", "resolve_head", "resolve_get")
 AFTER_TRAINING = ("lfs_batch", "commit", "lfs_files")
@@ -85,7 +86,7 @@ def verbs(
     hub: HubServer, after_a_push: AfterAPush, repository_after: Repo, run_copy: Path, encoder: Path, tmp_path: Path
 ) -> dict[str, tuple[tuple[str, ...], Callable[[], list[object]]]]:
     """Return the requests of each command that asks the Hub, and a function that prepares it and returns its words."""
-    numbers = itertools.count()
+    numbers, prepare = itertools.count(), ("prepare", "--model-name-or-path")
 
     def empty() -> Path:
         hub.reset()
@@ -103,26 +104,19 @@ def verbs(
             hub.write(repo_id, "README.md", b"# Mine\n", kind)
         return words
 
-    def verify() -> list[object]:
-        empty()
-        hub.repos = copy.deepcopy(after_a_push.repos)
-        return ["verify", MODEL]
+    def after_push(*words: object) -> Callable[[], list[object]]:
+        def restore() -> list[object]:
+            empty()
+            hub.repos = copy.deepcopy(after_a_push.repos)
+            return [*words]
 
-    def prepare() -> list[object]:
-        empty()
-        hub.repos = copy.deepcopy(after_a_push.repos)
-        return ["prepare", "--dataset", DATA, "--model-name-or-path", encoder]
+        return restore
 
     def prepare_others() -> list[object]:
         empty()
         hub.create(TWEETS, "dataset")
         hub.write(TWEETS, "train.csv", ROWS.encode(), "dataset")
-        return ["prepare", "--dataset", TWEETS, "--model-name-or-path", encoder]
-
-    def prepare_for_model() -> list[object]:
-        empty()
-        hub.repos = copy.deepcopy(after_a_push.repos)
-        return ["prepare", "--dataset", "sample", "--model-name-or-path", MODEL]
+        return [*prepare, encoder, "--dataset", TWEETS]
 
     def train() -> list[object]:
         folder = empty()
@@ -132,10 +126,10 @@ def verbs(
     return {
         "push": (WRITING, push),
         "push again": (("settings", "create_branch", "refs", "create_tag", "resolve_head", "resolve_get"), push_again),
-        "verify": (SOURCE_SETTINGS, verify),
-        "prepare": (SOURCE_SETTINGS, prepare),
+        "verify": (SOURCE_SETTINGS, after_push("verify", MODEL)),
+        "prepare": (SOURCE_SETTINGS, after_push(*prepare, encoder, "--dataset", DATA)),
         "prepare others'": (SOURCE_SETTINGS, prepare_others),
-        "prepare for a model": (("repo_info", "resolve_head", "resolve_get"), prepare_for_model),
+        "prepare for a model": (MODEL_SETTINGS, after_push(*prepare, MODEL, "--dataset", "sample")),
         "train": (KEEPING, train),
     }
 
@@ -168,8 +162,6 @@ def find_problems(
 
 
 VERBS = ("push", "push again", "verify", "prepare", "prepare others'", "prepare for a model", "train")
-
-
 ALWAYS = ("push", "verify", "prepare")
 
 
@@ -224,9 +216,8 @@ def test_no_header_makes_a_path_or_names_a_host(hub: HubServer, hub_api: Hub, mo
         for row in rows:
             hub.fail("resolve_head", **row)
             with contextlib.suppress(HubError, OSError, ValueError):
-                assert (
-                    Path(hub_api.api.hf_hub_download(MODEL, "config.json", force_download=True)).read_bytes() == b"{}"
-                )
+                file = hub_api.api.hf_hub_download(MODEL, "config.json", force_download=True)
+                assert Path(file).read_bytes() == b"{}"
         assert other.heard == []
     assert [path.name for path in tmp_path.iterdir()] == ["victim.json"]
     assert victim.read_text() == "a secret"
