@@ -77,7 +77,7 @@ class _Handler(Relaying):
         headers = {name: value for name, value in self.headers.items() if name.lower() not in unwanted}
         server.request(self.command, self.path, body, headers)
         answer = server.getresponse()
-        content = answer.read()
+        content = answer.read().replace(f"127.0.0.1:{port}".encode(), self.ear.address.encode())
         headers = {name: value for name, value in answer.getheaders() if name.lower() not in unwanted}
         length = answer.headers.get("Content-Length") if self.command == "HEAD" else None
         server.close()

@@ -99,14 +99,14 @@ def first_row(value: float = 1.0, **options: Any) -> Any:
 
 
 def roots() -> Any:
-    """Return a graph whose logits are numbers for the first text only."""
+    """Return a graph whose logits are numbers for the first text only: its tokens are words, and come after signs."""
     nodes = [
         node("Slice", "input_ids start end axis", "two"),
         node("Cast", "two", "numbers", to=FLOAT),
-        node("Sub", "five numbers", "rest"),
+        node("Sub", "numbers word", "rest"),
         node("Sqrt", "rest", "logits"),
     ]
-    numbers = {"start": np.array([1]), "end": np.array([3]), "axis": np.array([1]), "five": np.float32(5)}
+    numbers = {"start": np.array([1]), "end": np.array([3]), "axis": np.array([1]), "word": np.float32(141)}
     return model(nodes, numbers)
 
 
