@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from sentiment140_bert import schemas
 from sentiment140_bert.cards import facts as card_facts
 from sentiment140_bert.cards import merge
@@ -308,7 +310,9 @@ def _check_other_page(page: Page, data: DataConfig | None, tolerance: float) -> 
     for tweets, group in _group_by_data(stated, data).items():
         if tweets is None:
             for claim in group:
-                yield leave_unchecked(claim.where, claim.value, "it names no data; name them with --dataset")
+                yield leave_unchecked(
+                    claim.where, claim.value, "it names no data that can be loaded; name some with --dataset"
+                )
             continue
         try:
             splits = evaluate(page.folder, tweets).splits
@@ -321,16 +325,21 @@ def _check_other_page(page: Page, data: DataConfig | None, tolerance: float) -> 
             yield claims.check_claim(claim, split, tolerance)
 
 
+def _find_own_data(claim: claims.Claim) -> DataConfig | None:
+    """Return the dataset of the Hub that a claim names; None if it names none, or one that cannot be."""
+    if not (claim.dataset and origin.is_on_hub(claim.dataset)):
+        return None
+    try:
+        return DataConfig(dataset=claim.dataset, dataset_split=claim.split or "test", dataset_revision=claim.revision)
+    except ValidationError:  # a revision with '..'
+        return None
+
+
 def _group_by_data(stated: list[claims.Claim], data: DataConfig | None) -> dict[DataConfig | None, list[claims.Claim]]:
     """Group claims by the tweets to measure them on."""
     groups: dict[DataConfig | None, list[claims.Claim]] = {}
     for claim in stated:
-        on_hub = claim.dataset if claim.dataset and origin.is_on_hub(claim.dataset) else None
-        own = (
-            DataConfig(dataset=on_hub, dataset_split=claim.split or "test", dataset_revision=claim.revision)
-            if on_hub
-            else None
-        )
-        elsewhere = data and on_hub and origin.is_on_hub(data.dataset) and on_hub != data.dataset
+        own = _find_own_data(claim)
+        elsewhere = data and own and origin.is_on_hub(data.dataset) and own.dataset != data.dataset
         groups.setdefault(own if elsewhere or not data else data, []).append(claim)
     return groups
