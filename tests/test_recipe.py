@@ -88,7 +88,10 @@ PROBLEMS: list[tuple[object, str]] = [
     ({"training": {"run_name": ["a"]}}, "run_name: must be a valid string, got ['a']"),
     ({"training": {"optim": "adamw_torch_fuse"}}, "optim: transformers has no 'adamw_torch_fuse'; did you mean "),
     ({"training": {"lr_scheduler_type": "cosin"}}, "lr_scheduler_type: transformers has no 'cosin'; did you mean "),
-    ({"training": {"metric_for_best_model": "f2"}}, "metric_for_best_model: must be one of accuracy, f1, precision, "),
+    (
+        {"training": {"metric_for_best_model": "f2"}},
+        "metric_for_best_model: must be one of accuracy, macro_f1, f1, ",
+    ),
     ({"training": {"eval_strategy": "never"}}, "eval_strategy: must be 'no', 'steps' or 'epoch', got 'never'"),
     ({"data": {"max_samples": 1.5}}, "max_samples: must be a valid integer, got 1.5"),
     ({"data": {"max_samples": 0}}, "max_samples: must be greater than 0, got 0"),
@@ -219,7 +222,7 @@ def test_any_recipe_round_trips_through_its_yaml(name, rate, samples, size, desc
     recipe = parse_recipe(
         {
             "description": description,
-            "model": {"model_name_or_path": name, "model_revision": name},
+            "model": {"model_name_or_path": name, "model_revision": "refs/pr/1"},
             "data": {"max_samples": samples, "test_size": size, "delimiter": name[0]},
             "training": {"learning_rate": rate, "run_name": name},
         }

@@ -310,9 +310,7 @@ def _check_other_page(page: Page, data: DataConfig | None, tolerance: float) -> 
     for tweets, group in _group_by_data(stated, data).items():
         if tweets is None:
             for claim in group:
-                yield leave_unchecked(
-                    claim.where, claim.value, "it names no data that can be loaded; name some with --dataset"
-                )
+                yield leave_unchecked(claim.where, claim.value, "it names no usable data; name some with --dataset")
             continue
         try:
             splits = evaluate(page.folder, tweets).splits
