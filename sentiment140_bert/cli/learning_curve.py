@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import cloup
@@ -13,8 +13,10 @@ from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import output_options, recipe_option, recipe_options, resolve_recipe, set_option
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 from sentiment140_bert.errors import S140Error
-from sentiment140_bert.experiments.learning_curve.plan import PlannedWork
 from sentiment140_bert.schemas.experiments import CurveResult
+
+if TYPE_CHECKING:
+    from sentiment140_bert.experiments.learning_curve.plan import PlannedWork
 
 
 class Sizes(click.ParamType):  # type: ignore[type-arg]

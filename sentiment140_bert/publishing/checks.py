@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from sentiment140_bert import schemas
-from sentiment140_bert.evaluation.intervals import SIGNIFICANT
 from sentiment140_bert.recipe import SCORES
 from sentiment140_bert.results import make_table
 
@@ -268,6 +267,8 @@ def _find_tolerance(where: tuple[str, ...], measured: float, n: int, tolerance: 
     if path.startswith("slices.") and path.endswith(".n"):  # the model does not decide which tweets those are
         return 0
     if path.endswith("p_value"):  # a tweet more or less on one side moves it by a tenth of itself, or so
+        from sentiment140_bert.evaluation.intervals import SIGNIFICANT
+
         return min(0.02 + 0.5 * measured, (1 - 1e-9) * abs(measured - SIGNIFICANT))  # not to the other side of it
     if path.startswith(DETAILS):
         return max(1, tolerance * n) if isinstance(measured, int) else tolerance + 2 / n

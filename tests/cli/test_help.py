@@ -11,7 +11,18 @@ from click.shell_completion import BashComplete
 
 from sentiment140_bert.cli import main
 
-HEAVY = {"torch", "transformers", "datasets", "evaluate", "wandb", "mlflow", "accelerate", "sklearn", "pyarrow"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "datasets",
+    "evaluate",
+    "wandb",
+    "mlflow",
+    "accelerate",
+    "sklearn",
+    "pyarrow",
+    "numpy",
+}
 # Runs commands one after the other, and tells what is loaded after each of them.
 SHOW = """
 import json, sys
