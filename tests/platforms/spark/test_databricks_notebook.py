@@ -60,7 +60,7 @@ def test_its_cells_train_and_label_a_table(spark: Any, table, encoder: Path, mon
     finally:
         spark.sql("DROP TABLE IF EXISTS tweets.notebook_labels")
     assert namespace["scored"]["count"] == 30
-    assert json.loads((shared / "run" / "metrics.json").read_text()) == namespace["result"]["metrics"]
+    assert json.loads((shared / "run" / "metrics.json").read_text()) == namespace["result"].metrics
 
 
 def test_every_widget_is_used_and_every_value_asked_for_is_a_widget() -> None:
