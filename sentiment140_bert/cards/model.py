@@ -31,7 +31,7 @@ from sentiment140_bert.run import (
     RunDir,
     saved_recipe,
 )
-from sentiment140_bert.schemas import BASELINES, SPLIT_NAMES
+from sentiment140_bert.schemas import BASELINES, SPLIT_NAMES, find_strongest_baseline
 
 Files = dict[str, Path | bytes]
 LABELS = {name: name.replace("_", " ") for name in SCORES}
@@ -105,7 +105,7 @@ def render_model_card(facts: Facts, title: str, model_id: str, figures: list[str
         split_names=SPLIT_NAMES,
         columns=columns,
         headlines=headlines,
-        strongest=_find_strongest_baseline(headlines),
+        strongest=find_strongest_baseline(next((split["baselines"] for split in headlines.values()), {})),
         model_id=model_id,
         chosen=training["load_best_model_at_end"] and training["eval_strategy"] != "no",
         corpus=facts.corpus,
@@ -118,13 +118,6 @@ def render_model_card(facts: Facts, title: str, model_id: str, figures: list[str
         **vars(facts),
     )
     return metadata.format_front_matter(metadata.describe_model(facts, title)) + "\n" + body
-
-
-def _find_strongest_baseline(headlines: dict[str, Any]) -> str | None:
-    """Return the baseline of the first held-out split that has the highest accuracy there."""
-    baselines: dict[str, Any] = next((split["baselines"] for split in headlines.values()), {})
-    names = [name for name in BASELINES if name in baselines]
-    return max(names, key=lambda name: baselines[name]["accuracy"]["value"], default=None)
 
 
 def _find_tracking_url(facts: Facts) -> Markup | None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sentiment140_bert.data.texts import PredictedRow
     from sentiment140_bert.inference import Classifier
 
-FIRST = 100  # rows, in which an id is looked for
+FIRST = 100  # rows, in which the columns or an id are looked for
 
 
 @cloup.command(cls=Command)
@@ -113,8 +113,8 @@ def predict(
     errors: Counter[str] = Counter()
     answers = count_errors(predict_rows(classifier, itertools.chain(first, rows), max_bad_rows), errors)
     if output and plan:
-        with progress_bar("predict", None, "rows", leave=False) as bar:
-            result = {"count": write_predictions(output, count_up(answers, bar), plan), "output": str(output)}
+        with progress_bar("predict", None, "rows", iterable=answers, leave=False) as rows_with_bar:
+            result = {"count": write_predictions(output, rows_with_bar, plan), "output": str(output)}
         say(f"{result['count']:,} predictions in {output}", err=True)
     else:
         has_ids = any(row.id is not None for row in first if isinstance(row, Row))
@@ -156,13 +156,6 @@ def print_remarks(classifier: Classifier, errors: Counter[str]) -> None:
         say(f"{empty:,} empty texts; {truncated:,} cut at {classifier.max_length} tokens", err=True)
     for first_error, count in errors.items():
         say(f"{count:,} rows could not be read and have no label; the first: {first_error}", err=True)
-
-
-def count_up(answers: Iterator[PredictedRow], bar: Any) -> Iterator[PredictedRow]:
-    """Yield the answers, and show how many there were."""
-    for answer in answers:
-        yield answer
-        bar.update()
 
 
 def count_errors(answers: Iterator[PredictedRow], errors: Counter[str]) -> Iterator[PredictedRow]:

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.cli.output import print_table, say
 from sentiment140_bert.recipe import SCORES
-from sentiment140_bert.schemas import BASELINES, SPLIT_NAMES, Calibration, Score, SplitScores, get_limits, get_score
+from sentiment140_bert.schemas import (
+    BASELINES,
+    SPLIT_NAMES,
+    Calibration,
+    Score,
+    SplitScores,
+    find_strongest_baseline,
+    get_limits,
+    get_score,
+)
 
 if TYPE_CHECKING:
     from sentiment140_bert.evaluation.compare import ModelComparison
@@ -45,9 +54,9 @@ def _compare_with_baseline(splits: Splits) -> list[str]:
     parts = []
     for name, split in splits.items():
         baselines = split.get("baselines", {})
-        if not baselines:
+        strongest = find_strongest_baseline(baselines)
+        if strongest is None:
             continue
-        strongest = max(baselines, key=lambda baseline: baselines[baseline]["accuracy"]["value"])
         lift, p_value = baselines[strongest]["lift"]["value"], baselines[strongest]["p_value"]
         verdict = "significant" if p_value < SIGNIFICANT else "not significant"
         p_text = f"p = {p_value:.2g}" if p_value >= 0.001 else "p < 0.001"

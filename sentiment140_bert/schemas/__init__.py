@@ -40,6 +40,7 @@ from sentiment140_bert.schemas.metrics import (
     Slice,
     SplitScores,
     WeightsRecord,
+    find_strongest_baseline,
     get_limits,
     get_score,
 )
@@ -91,6 +92,7 @@ __all__ = [
     "UsedMemory",
     "WeightsRecord",
     "check_schema",
+    "find_strongest_baseline",
     "get_limits",
     "get_score",
 ]

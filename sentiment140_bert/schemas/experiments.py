@@ -40,8 +40,10 @@ class UsedData(TypedDict):
     fingerprint: str
 
 
-class Trial(TypedDict):
-    """A trial; see ``experiments.tune.study.TrialRecord``."""
+class TrialRecord(TypedDict):
+    """The result of a trial: its number, from 0; complete, pruned, failed, running or waiting; its score, the last one
+    if it was pruned; the values tried; the scores of its evaluations; why it failed; when it first started, in ISO
+    format; the seconds from then to its end."""
 
     number: int
     state: str
@@ -94,7 +96,7 @@ class StudyResults(TypedDict):
     pruner: str
     seed: int
     data: UsedData
-    trials: list[Trial]
+    trials: list[TrialRecord]
     counts: dict[str, int]
     best: BestTrial | None
     importances: Importances

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, NotRequired, cast
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
@@ -103,6 +104,12 @@ class Baseline(TypedDict):
     accuracy: MeasuredScore
     lift: MeasuredScore
     p_value: Number
+
+
+def find_strongest_baseline(baselines: Mapping[str, Baseline]) -> str | None:
+    """Return the key of the baseline with the highest accuracy; None without any."""
+    names = [name for name in BASELINES if name in baselines]
+    return max(names, key=lambda name: baselines[name]["accuracy"]["value"], default=None)
 
 
 class Slice(TypedDict):

@@ -232,7 +232,7 @@ CORRECT = [
 
 
 def test_a_long_run_of_one_sign_is_tried_once():
-    """From each of its signs anew, the tokenizer would need half an hour for this text."""
+    """Tried from each of its signs, this text would take the tokenizer half an hour."""
     assert clean.make_normalizer("repair").normalize_str("\xc2" * 200_000 + "\xc2\xb0") == "°"
 
 

@@ -147,7 +147,7 @@ def test_nothing_in_a_pickle_is_run(hub: HubServer, refused, canary: Path, name:
     write(f"{NEWEST}/{name}", pickled.getvalue(), is_sealed=True)(hub)
     message = refused()
     assert name in message
-    assert any(words in message for words in ("refused", "no safetensors", "header too large"))
+    assert "refused" in message or "is not a safetensors file" in message
 
 
 def test_another_recipe_and_a_repository_of_something_else_are_refused(hub: HubServer, refused) -> None:

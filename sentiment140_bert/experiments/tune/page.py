@@ -16,7 +16,7 @@ from sentiment140_bert.cards.figures import default_style
 from sentiment140_bert.experiments.tune.space import Space, get_distribution
 from sentiment140_bert.experiments.tune.trials import shorten
 from sentiment140_bert.files import write_whole
-from sentiment140_bert.schemas.experiments import StudyResults, Trial
+from sentiment140_bert.schemas.experiments import StudyResults, TrialRecord
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -90,7 +90,7 @@ def make_page(content: StudyResults, figures: Sequence[str]) -> str:
     sign = -1 if content["direction"] == "maximize" else 1
     ranks = {"complete": 0, "pruned": 1}
 
-    def rank(trial: Trial) -> tuple[int, float, int]:
+    def rank(trial: TrialRecord) -> tuple[int, float, int]:
         return ranks.get(trial["state"], 2), sign * (trial["value"] or 0), trial["number"]
 
     values = {name: value for name, value in content.items() if name != "name"}

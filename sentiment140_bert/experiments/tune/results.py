@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.experiments.tune.study import Study, TrialRecord, count_states, find_best
+from sentiment140_bert.experiments.tune.study import Study, count_states, find_best
 from sentiment140_bert.experiments.tune.trials import Material, get_metric, make_recipe
 from sentiment140_bert.files import TEMPORARY, write_json, write_text, write_whole
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import RunDir
-from sentiment140_bert.schemas.experiments import BestTrial, FinalComparison, StudyResults, Trial
+from sentiment140_bert.schemas.experiments import BestTrial, FinalComparison, StudyResults, TrialRecord
 from sentiment140_bert.tracking import open_trackers, tracks
 from sentiment140_bert.training.environment import describe_environment, start_run
 from sentiment140_bert.training.volumes import is_volume
@@ -132,10 +131,10 @@ class Tuning:
             best = find_best(trials, self.study.direction)
             if best:
                 comment = (
-                    f"# The best of the trials of `s140 tune`: trial {best.number}, {get_metric(self.recipe)} "
-                    f"{best.value:.4f} on the validation tweets.\n"
+                    f"# The best of the trials of `s140 tune`: trial {best['number']}, {get_metric(self.recipe)} "
+                    f"{best['value']:.4f} on the validation tweets.\n"
                 )
-                recipe = make_recipe(self.recipe, best.values)
+                recipe = make_recipe(self.recipe, best["values"])
                 write_text(self.home.path / "best.yaml", comment + recipe.to_yaml())
             return trials
 
@@ -156,7 +155,7 @@ class Tuning:
             record = find_best(trials, study.direction)
             best: BestTrial | None = None
             if record:
-                best = {"number": record.number, "value": record.value, "values": record.values}
+                best = {"number": record["number"], "value": record["value"], "values": record["values"]}
             content: StudyResults = {
                 "name": study.name,
                 "store": study.store.file.name if study.store.file else study.store.place,
@@ -173,7 +172,7 @@ class Tuning:
                     "splits": {**report["splits"]},
                     "fingerprint": report["fingerprint"],
                 },
-                "trials": [cast(Trial, dataclasses.asdict(trial)) for trial in trials],
+                "trials": trials,
                 "counts": count_states(trials),
                 "best": best,
                 "importances": study.rate_importances(trials),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert.errors import Diverged, HardwareError, Interrupted, S140Error, StoreError, diverged
 from sentiment140_bert.experiments.tune import space
 from sentiment140_bert.experiments.tune.store import GRACE, VERSION, Store, explain_damage, refuse_difference
-from sentiment140_bert.schemas.experiments import Importances
+from sentiment140_bert.schemas.experiments import Importances, TrialRecord
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
@@ -31,31 +31,6 @@ STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING
 
 class NotNeeded(S140Error):
     """Another process has this trial: both asked for it at the same time."""
-
-
-@dataclass(frozen=True)
-class TrialRecord:
-    """The result of a trial.
-
-    Args:
-        number: Its number, from 0.
-        state: complete, pruned, failed, running or waiting.
-        value: Its score; the last one if it was pruned.
-        values: The values tried, by setting.
-        scores: The scores of its evaluations.
-        reason: Why it failed.
-        started: When it first started, in ISO format.
-        seconds: The time from then to its end.
-    """
-
-    number: int
-    state: str
-    value: float | None
-    values: dict[str, Any]
-    scores: list[float]
-    reason: str | None
-    started: str | None
-    seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -200,7 +175,7 @@ class Study:
         """Return how many trials other processes are running."""
         with self.store.explain_errors():
             self._fail_dead_attempts()
-            return sum(trial.state == "running" for trial in self.list_trials())
+            return sum(trial["state"] == "running" for trial in self.list_trials())
 
     def recall(self, name: str, make: Callable[[], Any]) -> Any:
         """Return the note of this name in the study; create it with ``make`` if it is missing."""
@@ -214,7 +189,7 @@ class Study:
         2014): ``shares`` by setting, largest first, ``method`` and ``trials``; or ``refused``, a sentence."""
         import optuna
 
-        scores = [trial.value for trial in trials if trial.state == "complete"]
+        scores = [trial["value"] for trial in trials if trial["state"] == "complete"]
         if len(scores) < ENOUGH:
             return {"refused": f"{len(scores)} complete trials do not tell which settings matter; it takes {ENOUGH}."}
         if len(set(scores)) == 1:
@@ -319,10 +294,10 @@ def find_best(trials: list[TrialRecord], direction: str) -> TrialRecord | None:
         direction: maximize or minimize.
     """
     sign = -1 if direction == "maximize" else 1
-    complete = [trial for trial in trials if trial.state == "complete" and trial.value is not None]
-    return min(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
+    complete = [trial for trial in trials if trial["state"] == "complete" and trial["value"] is not None]
+    return min(complete, key=lambda trial: (sign * (trial["value"] or 0.0), trial["number"]), default=None)
 
 
 def count_states(trials: list[TrialRecord]) -> dict[str, int]:
     """Return how many trials there are in each state."""
-    return {state: sum(trial.state == state for trial in trials) for state in STATES.values()}
+    return {state: sum(trial["state"] == state for trial in trials) for state in STATES.values()}

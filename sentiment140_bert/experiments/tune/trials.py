@@ -18,6 +18,7 @@ from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.progress import progress_bar
 from sentiment140_bert.recipe import Recipe, list_differences
 from sentiment140_bert.run import RunDir, saved_recipe
+from sentiment140_bert.schemas.experiments import TrialRecord
 from sentiment140_bert.tracking import tracks
 from sentiment140_bert.training.environment import (
     describe_environment,
@@ -29,7 +30,7 @@ from sentiment140_bert.training.environment import (
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from sentiment140_bert.experiments.tune.study import Attempt, TrialRecord
+    from sentiment140_bert.experiments.tune.study import Attempt
 
 log = logging.getLogger(__name__)
 RESUME = "Finished trials are kept; run the same command again to resume."
@@ -97,7 +98,7 @@ class Progress:
 
     def __init__(self, planned: int, done: int, direction: str, best: TrialRecord | None) -> None:
         self.planned, self.done, self.maximize = planned, done, direction == "maximize"
-        self.best = (best.number, best.value or 0.0) if best else None
+        self.best = (best["number"], best["value"] or 0.0) if best else None
         self.number = 0
         shape = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
         self.bar = progress_bar("tune", planned, initial=done, bar_format=shape, leave=False)

@@ -23,7 +23,7 @@ from sentiment140_bert.experiments.tune.store import (
     parse_url,
     refuse_difference,
 )
-from sentiment140_bert.experiments.tune.study import Attempt, Study, TrialRecord, find_best
+from sentiment140_bert.experiments.tune.study import Attempt, Study, find_best
 from sentiment140_bert.experiments.tune.trials import (
     Material,
     Progress,
@@ -36,7 +36,7 @@ from sentiment140_bert.files import Place, expand_path, remove_leftovers, write_
 from sentiment140_bert.recipe import Recipe, RecipeName, as_recipe, drop_checkpoint_repo
 from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import RunDir
-from sentiment140_bert.schemas.experiments import StudyResults, TuneResult
+from sentiment140_bert.schemas.experiments import StudyResults, TrialRecord, TuneResult
 
 if TYPE_CHECKING:
     from sentiment140_bert.recipe import Range, TrainingConfig
@@ -155,8 +155,8 @@ def _run_trials(tuning: Tuning, planned: int, until: float | None) -> None:
     remove_leftovers(home.path)
     trials = tuning.write_best()
     for trial in trials:
-        if trial.state in ENDED:  # its process may have been killed before it did this
-            shutil.rmtree(home.trial(trial.number).checkpoints, ignore_errors=True)
+        if trial["state"] in ENDED:  # its process may have been killed before it did this
+            shutil.rmtree(home.trial(trial["number"]).checkpoints, ignore_errors=True)
     progress = Progress(planned, _count_ended(trials), study.direction, find_best(trials, study.direction))
     log.info("tune: %d of %d trials are done; %d settings are tuned", progress.done, planned, len(study.space))
 
@@ -198,7 +198,7 @@ def _compare(tuning: Tuning, content: StudyResults, seeds: list[int], keep_model
 
 
 def _count_ended(trials: list[TrialRecord]) -> int:
-    return sum(trial.state in ENDED for trial in trials)
+    return sum(trial["state"] in ENDED for trial in trials)
 
 
 def _explain_nothing(content: StudyResults) -> RunError:

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from sentiment140_bert.errors import Interrupted, diverged
 from sentiment140_bert.experiments.tune import PRUNERS, SAMPLERS, space
 from sentiment140_bert.experiments.tune.store import GRACE
-from sentiment140_bert.experiments.tune.study import Attempt, Study, TrialRecord, count_states, find_best
+from sentiment140_bert.experiments.tune.study import Attempt, Study, count_states, find_best
 from sentiment140_bert.recipe import Range
+from sentiment140_bert.schemas.experiments import TrialRecord
 from tune_fixtures import SPACE, open_study
 
 pytest_plugins = "tune_fixtures"
@@ -34,6 +35,12 @@ def score(attempt: Attempt) -> float:
     return float(attempt.values["learning_rate"] * 100 + attempt.values["max_length"] / 1000)
 
 
+def make_record(number: int, state: str, value: float | None) -> TrialRecord:
+    return TrialRecord(
+        number=number, state=state, value=value, values={}, scores=[], reason=None, started=None, seconds=None
+    )
+
+
 def run_all(study: Study, planned: int) -> list[TrialRecord]:
     while study.queue_next(planned):
         study.run_next(score)
@@ -41,7 +48,7 @@ def run_all(study: Study, planned: int) -> list[TrialRecord]:
 
 
 def list_values(study: Study) -> list[dict[str, Any]]:
-    return [trial.values for trial in study.list_trials()]
+    return [trial["values"] for trial in study.list_trials()]
 
 
 def interrupt(attempt: Attempt) -> float:
@@ -79,9 +86,9 @@ def age_heartbeats(url: str, seconds: int = GRACE + 5) -> None:
 
 
 def test_there_are_as_many_trials_as_were_planned(study: Study, url: str) -> None:
-    assert [trial.number for trial in run_all(study, 3)] == [0, 1, 2]
+    assert [trial["number"] for trial in run_all(study, 3)] == [0, 1, 2]
     again = open_study(url)
-    assert [trial.number for trial in run_all(again, 4)] == [0, 1, 2, 3]
+    assert [trial["number"] for trial in run_all(again, 4)] == [0, 1, 2, 3]
     assert len(run_all(again, 2)) == 4  # fewer are no order to forget some
 
 
@@ -145,13 +152,13 @@ def test_two_processes_get_different_trials_and_no_more_than_planned(study: Stud
 
     def run_others(attempt: Attempt) -> float:
         assert other.count_running() == 1
-        assert [trial.state for trial in run_all(other, 3)] == ["running", "complete", "complete"]
+        assert [trial["state"] for trial in run_all(other, 3)] == ["running", "complete", "complete"]
         return 0.5
 
     study.queue_next(3)
     study.run_next(run_others)
     assert not study.queue_next(3)
-    assert [trial.state for trial in study.list_trials()] == ["complete"] * 3
+    assert [trial["state"] for trial in study.list_trials()] == ["complete"] * 3
     assert other.count_running() == 0
 
 
@@ -172,7 +179,7 @@ def test_two_processes_that_ask_at_the_same_time_do_not_run_the_same_trial(study
     study.run_next(run)
     other.run_next(run)
     assert runs == [0, 1]
-    assert [trial.number for trial in study.list_trials()] == [0, 1]
+    assert [trial["number"] for trial in study.list_trials()] == [0, 1]
 
 
 def test_a_killed_trial_is_retried_at_once_with_its_values_and_scores(url: str) -> None:
@@ -183,7 +190,7 @@ def test_a_killed_trial_is_retried_at_once_with_its_values_and_scores(url: str) 
     assert study.queue_next(2)
 
     def finish(attempt: Attempt) -> float:
-        assert (attempt.number, attempt.values, attempt.scores) == (0, killed.values, {1: 0.25})
+        assert (attempt.number, attempt.values, attempt.scores) == (0, killed["values"], {1: 0.25})
         assert attempt.is_retry
         assert not attempt.report(1, 0.75)  # it is known
         attempt.report(2, 0.5)
@@ -191,8 +198,13 @@ def test_a_killed_trial_is_retried_at_once_with_its_values_and_scores(url: str) 
 
     study.run_next(finish)
     (trial,) = study.list_trials()
-    assert (trial.state, trial.value, trial.scores, trial.values) == ("complete", 0.5, [0.25, 0.5], killed.values)
-    assert trial.started == killed.started
+    assert (trial["state"], trial["value"], trial["scores"], trial["values"]) == (
+        "complete",
+        0.5,
+        [0.25, 0.5],
+        killed["values"],
+    )
+    assert trial["started"] == killed["started"]
 
 
 def test_a_dead_trial_next_to_a_live_process_is_retried_when_its_heartbeats_end(study: Study, url: str) -> None:
@@ -203,7 +215,7 @@ def test_a_dead_trial_next_to_a_live_process_is_retried_when_its_heartbeats_end(
     age_heartbeats(url)
     assert study.queue_next(1)
     study.run_next(lambda attempt: 0.5)
-    assert [trial.state for trial in beside.list_trials()] == ["complete"]
+    assert [trial["state"] for trial in beside.list_trials()] == ["complete"]
 
 
 def test_a_process_that_was_considered_dead_changes_nothing(
@@ -233,7 +245,7 @@ def test_a_process_that_was_considered_dead_changes_nothing(
     study.queue_next(3)
     with pytest.raises(Interrupted):
         study.run_next(lose_and_stop)
-    assert [trial.value for trial in study.list_trials()] == [0.75] * 3
+    assert [trial["value"] for trial in study.list_trials()] == [0.75] * 3
 
 
 def test_an_interrupted_trial_is_taken_before_new_ones(study: Study, url: str) -> None:
@@ -241,8 +253,8 @@ def test_an_interrupted_trial_is_taken_before_new_ones(study: Study, url: str) -
         study.queue_next(2)
         with pytest.raises(Interrupted):
             study.run_next(interrupt)
-        assert [trial.state for trial in open_study(url).list_trials()] == ["waiting"]
-    assert [trial.state for trial in run_all(open_study(url), 1)] == ["complete"]
+        assert [trial["state"] for trial in open_study(url).list_trials()] == ["waiting"]
+    assert [trial["state"] for trial in run_all(open_study(url), 1)] == ["complete"]
 
 
 def test_an_error_not_caused_by_the_values_leaves_the_trial(study: Study) -> None:
@@ -254,7 +266,7 @@ def test_an_error_not_caused_by_the_values_leaves_the_trial(study: Study) -> Non
 
         with pytest.raises(type(error)):
             study.run_next(stop)
-        assert [trial.state for trial in study.list_trials()] == ["waiting"]
+        assert [trial["state"] for trial in study.list_trials()] == ["waiting"]
         assert study.queue_next(1)
 
 
@@ -267,13 +279,13 @@ def test_values_that_do_not_work_count_and_are_not_the_best(study: Study) -> Non
         study.queue_next(number + 1)
         study.run_next(fail)
     trials = study.list_trials()
-    assert [(trial.state, trial.value) for trial in trials] == [("failed", None)] * 2
-    assert [trial.reason for trial in trials] == [
+    assert [(trial["state"], trial["value"]) for trial in trials] == [("failed", None)] * 2
+    assert [trial["reason"] for trial in trials] == [
         "Training diverged: by its loss.",
         "Training diverged: its score is not a number.",
     ]
     assert find_best(trials, "maximize") is None
-    assert [trial.state for trial in run_all(study, 3)] == ["failed", "failed", "complete"]
+    assert [trial["state"] for trial in run_all(study, 3)] == ["failed", "failed", "complete"]
 
 
 def test_trials_end_early_when_the_pruner_says_so(url: str) -> None:
@@ -290,7 +302,7 @@ def test_trials_end_early_when_the_pruner_says_so(url: str) -> None:
     while study.queue_next(6):
         study.run_next(report)
     trials = study.list_trials()
-    assert (trials[5].state, trials[5].value) == ("pruned", 0.1)
+    assert (trials[5]["state"], trials[5]["value"]) == ("pruned", 0.1)
     assert count_states(trials) == {"complete": 5, "pruned": 1, "failed": 0, "running": 0, "waiting": 0}
     assert [find_best(trials, direction) for direction in ("maximize", "minimize")] == [trials[4], trials[0]]
 
@@ -299,7 +311,7 @@ def test_trials_end_early_when_the_pruner_says_so(url: str) -> None:
     st.lists(st.tuples(st.sampled_from(["complete", "pruned", "failed"]), st.sampled_from([0.25, 0.5]))), st.booleans()
 )
 def test_the_best_is_the_first_of_the_best_complete_ones(rows: list[tuple[str, float]], maximize: bool) -> None:
-    trials = [TrialRecord(number, *row, {}, [], None, None, None) for number, row in enumerate(rows)]
+    trials = [make_record(number, *row) for number, row in enumerate(rows)]
     best = find_best(trials[::-1], "maximize" if maximize else "minimize")
     scores = [score for state, score in rows if state == "complete"]
     assert best == (trials[rows.index(("complete", (max if maximize else min)(scores)))] if scores else None)
@@ -313,5 +325,5 @@ def test_importances_are_rated_from_four_complete_trials_on(study: Study) -> Non
     assert set(importances["shares"]) == set(SPACE)
     assert sum(importances["shares"].values()) == pytest.approx(1)
     assert list(importances["shares"].values()) == sorted(importances["shares"].values(), reverse=True)
-    alike = [TrialRecord(number, "complete", 0.5, {}, [], None, None, None) for number in range(4)]
+    alike = [make_record(number, "complete", 0.5) for number in range(4)]
     assert "All complete trials have the same score" in study.rate_importances(alike)["refused"]
