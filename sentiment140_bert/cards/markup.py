@@ -93,15 +93,15 @@ def format_count(value: int | None) -> Markup:
 
 
 def format_score(score: Any) -> Markup:
-    """Return three digits, which mean something at some thousand tweets, and the interval of a score that has one."""
+    """Return four digits, as on the terminal, and the interval of a score that has one."""
     if isinstance(score, dict):
         return Markup(f"{format_score(score['value'])} {format_interval(score)}".rstrip())
-    return MISSING if score is None else Markup(f"{score:.3f}")
+    return MISSING if score is None else Markup(f"{score:.4f}")
 
 
 def format_interval(score: dict[str, float]) -> Markup:
     """Return the limits of a score in brackets; empty without any."""
-    return Markup(f"({score['low']:.3f} to {score['high']:.3f})") if "low" in score else Markup("")
+    return Markup(f"({score['low']:.4f} to {score['high']:.4f})") if "low" in score else Markup("")
 
 
 def format_p_value(value: float | None) -> Markup:

@@ -144,8 +144,8 @@ def test_a_card_with_one_digit_changed_is_caught(small_run: Path) -> None:
         result = re.search(where, text)
         assert result, where
         at = result.end(1) - 1
-        others = [text[:at] + digit + text[at + 1 :] for digit in "3719" if digit != text[at]]
-        if not any(facts.unfounded(changed) for changed in others):  # a single one may be another number of the run
+        changed = text[:at] + ("7" if text[at] != "7" else "3") + text[at + 1 :]
+        if not facts.unfounded(changed):
             passed.append(where)
     assert passed == []
 

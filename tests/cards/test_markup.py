@@ -185,9 +185,9 @@ def test_numbers() -> None:
     assert [format_count(number) for number in (1_600_000, 0, None)] == ["1,600,000", "0", "–"]
     score = {"value": 0.5, "low": 0.4, "high": 0.61}
     assert [format_score(value) for value in (0.86125, 1, score, {"value": 0.5}, None)] == [
-        *("0.861", "1.000", "0.500 (0.400 to 0.610)", "0.500", "–")
+        *("0.8612", "1.0000", "0.5000 (0.4000 to 0.6100)", "0.5000", "–")
     ]
-    assert (format_interval(score), format_interval({"value": 0.5})) == ("(0.400 to 0.610)", "")
+    assert (format_interval(score), format_interval({"value": 0.5})) == ("(0.4000 to 0.6100)", "")
     assert [format_p_value(number) for number in (0.0123, 0.5, 1e-9, None)] == ["0.012", "0.5", "1e-09", "–"]
     content = {"a": {"b": 1}}
     assert [pick(content, *keys) for keys in (("a", "b"), ("a", "c"), ("b", "a"), ("a", "b", "c"))] == [1] + [None] * 3

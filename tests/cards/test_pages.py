@@ -98,7 +98,7 @@ def facts(small_run: Path) -> Facts:
 def format_score(score: dict[str, float] | None) -> str:
     if not score:
         return "–"
-    return f"{score['value']:.3f}" + (f" ({score['low']:.3f} to {score['high']:.3f})" if "low" in score else "")
+    return f"{score['value']:.4f}" + (f" ({score['low']:.4f} to {score['high']:.4f})" if "low" in score else "")
 
 
 def look_up(split: dict[str, Any], *keys: str) -> Any:
@@ -140,7 +140,7 @@ def test_every_table_of_a_model_shows_its_numbers(facts: Facts) -> None:
             *(
                 [
                     part["name"] + (" (worse)" if part["worse"] else ""),
-                    *(str(part["n"]), format_score(part["accuracy"]), f"{part['rest']:.3f}"),
+                    *(str(part["n"]), format_score(part["accuracy"]), f"{part['rest']:.4f}"),
                 ]
                 for part in split["slices"]
             ),
@@ -165,7 +165,7 @@ def test_every_table_of_a_model_shows_its_numbers(facts: Facts) -> None:
             parts.append([SPLIT_NAMES.get(name, name), *counts, str(lengths["p50"]), str(lengths["truncated"])])
     examples = [["text", "label", "score"]]
     for example in facts.metrics["examples"]:
-        examples.append([example["text"], example["label"], f"{example['score']:.3f}"])
+        examples.append([example["text"], example["label"], f"{example['score']:.4f}"])
     tables = render(facts).tables
     assert tables[:-2] == [headline, examples, scores, lifts, *slices, unsure, steps, parts]
     unusual = facts.environment["unusual_arguments"]
@@ -188,7 +188,7 @@ def test_every_sentence_of_a_model_shows_its_numbers(facts: Facts) -> None:
         leakage = split["leakage"]
         sentences = [
             f"On {shown} tweets it is significantly worse on `{part['name']}`: {format_score(part['accuracy'])} of "
-            f"{part['n']} tweets, {part['rest']:.3f} of the others."
+            f"{part['n']} tweets, {part['rest']:.4f} of the others."
             for part in split["slices"]
             if part["worse"]
         ]
@@ -233,7 +233,7 @@ def test_the_snippet_is_python_that_answers_as_it_says(small_run: Path, publishe
     exec(lines[0], named)  # it names the Hub's id
     (answer,) = eval(lines[1], named)
     assert len(named["classify"]("so good " * 600)) == 1  # more tokens than the model takes
-    assert block.splitlines()[-1] == f"# [{{'label': {answer['label']!r}, 'score': {answer['score']:.3f}}}]"
+    assert block.splitlines()[-1] == f"# [{{'label': {answer['label']!r}, 'score': {answer['score']:.4f}}}]"
 
 
 def test_a_run_without_held_out_tweets(bare_run: Path) -> None:
@@ -273,7 +273,7 @@ def test_sentences_follow_the_facts(facts: Facts) -> None:
         text = " ".join(parse_card(render(replace(facts, metrics=metrics)).text).sections["summary"].split())
         better = "this model is better by" if value > 0 else "this model is **worse**: the difference is"
         verdict = "the difference from it is not significant:" if p_value > 0.05 else better
-        shown = f"On test tweets {verdict} {value:.3f} ({low:.3f} to {high:.3f}), p = {p_value:.2g}."
+        shown = f"On test tweets {verdict} {value:.4f} ({low:.4f} to {high:.4f}), p = {p_value:.2g}."
         assert shown in text, (p_value, low, high)
 
 

@@ -19,7 +19,6 @@ from tiny_run import flags
 
 pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
 
-REGISTERED = "catalog.schema.tweets"
 STEPS = list(range(1, 13))  # two epochs of six
 
 
@@ -53,18 +52,26 @@ def test_autologging_alone_adds_no_run(encoder: Path, mlflow_server: MlflowServe
     assert mlflow.active_run() is None
 
 
+def name_registered(run: Path) -> str:
+    """Name the model of a run by its folder: a process that shares out tests may make the run twice."""
+    return f"catalog.schema.{run.parent.name}"
+
+
 @pytest.fixture(scope="module")
 def life(encoder: Path, one_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a run that was killed in its second epoch and resumed, each in a process of its own."""
     folder = tmp_path_factory.mktemp("life") / "run"
-    place = {"MLFLOW_TRACKING_URI": one_server.url, "MLFLOW_EXPERIMENT_NAME": "life"}
+    place = {"MLFLOW_TRACKING_URI": one_server.url, "MLFLOW_EXPERIMENT_NAME": folder.parent.name}
     place |= {"MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "1"}
-    register = ["--register-model", REGISTERED, "--model-alias", "best", "--tags", "a,b"]
+    register = ["--register-model", name_registered(folder), "--model-alias", "best", "--tags", "a,b"]
     with Command("train", "--output-dir", folder, *small(encoder), *register, env=place, pause_at="step 9/") as first:
         first.wait_until_paused()
         until_whole(folder, first)
         wait_for(
-            lambda: any("system/" in name for run in runs_of(one_server, "life") for name in run.data.metrics), first
+            lambda: any(
+                "system/" in name for run in runs_of(one_server, folder.parent.name) for name in run.data.metrics
+            ),
+            first,
         )
         first.kill()
         first.wait()
@@ -80,7 +87,7 @@ def tracked(life: Path, one_server: MlflowServer):
     """Return its run on the server; the address is not in the environment."""
     if one_server.process is None:
         one_server.start()
-    (only,) = runs_of(one_server, "life")
+    (only,) = runs_of(one_server, life.parent.name)
     return only
 
 
@@ -148,7 +155,7 @@ def test_the_model_answers_as_the_run_does(life: Path, tracked, one_server: Mlfl
     monkeypatch.setenv("MLFLOW_TRACKING_URI", one_server.url)
     texts = ["@a_user what a lovely surprise http://example.com/1", "my phone died &amp; again", "so tired " * 300]
     expected = [answer for _, answer in predict(str(life), texts)]
-    registered = f"models:/{REGISTERED}@best"
+    registered = f"models:/{name_registered(life)}@best"
     answers = mlflow.pyfunc.load_model(registered).predict(texts)
     assert list(answers["label"]) == [result.label for result in expected]
     assert list(answers["score"]) == pytest.approx([result.score for result in expected], abs=1e-5)
@@ -169,7 +176,7 @@ def test_evaluate_and_push_use_the_same_mlflow_run(
     (life / "metrics.json").write_text(with_changed.replace('"n": 60', '"n": 59', 1))
     s140("evaluate", life)
     push(run=life)
-    (only,) = runs_of(one_server, "life")
+    (only,) = runs_of(one_server, life.parent.name)
     published = json.loads((life / "published.json").read_text())
     assert only.data.tags["published.model"] == published["model"]["url"]
     assert only.data.tags["published.dataset"] == published["dataset"]["url"]
@@ -177,7 +184,7 @@ def test_evaluate_and_push_use_the_same_mlflow_run(
     assert steps_of(one_server, only.info.run_id, "train/loss") == STEPS
     import mlflow
 
-    assert len(mlflow.MlflowClient(one_server.url).search_model_versions(f"name='{REGISTERED}'")) == 1
+    assert len(mlflow.MlflowClient(one_server.url).search_model_versions(f"name='{name_registered(life)}'")) == 1
 
 
 @pytest.mark.long

@@ -41,8 +41,8 @@ def make_content(seeds: list[int], **changes: Any) -> dict[str, Any]:
 
 def test_an_interval_is_for_other_seeds_where_there_were_several() -> None:
     for seeds, sentence, accuracy in (
-        ([42], "with the seed 42 alone. The interval is for other tweets, not for other seeds.", "| 0.820 | 0.820 |"),
-        ([42, 43], "with the seeds 42, 43: means", "| 0.820 (0.810 to 0.830) | 0.820 (0.810 to 0.830) |"),
+        ([42], "with the seed 42 alone. The interval is for other tweets, not for other seeds.", "| 0.8200 | 0.8200 |"),
+        ([42, 43], "with the seeds 42, 43: means", "| 0.8200 (0.8100 to 0.8300) | 0.8200 (0.8100 to 0.8300) |"),
     ):
         page = make_page(make_content(seeds), ["parallel_coordinates.png"])
         for text in (sentence, accuracy, "| test | 2,000 |", "| +1.00 | -1.00 to +3.00 | 0.4 |", "| 0.0001 | 1e-05 to"):
@@ -82,7 +82,7 @@ def test_trials_are_sorted_best_first_and_those_without_a_score_last(
     ranks = []
     for number, score, state, *_ in cells:
         assert rows[int(number)][0] == state
-        assert score == ("" if STATES[state] == 2 else f"{rows[int(number)][1]:.3f}")
+        assert score == ("" if STATES[state] == 2 else f"{rows[int(number)][1]:.4f}")
         ranks.append((STATES[state], (-float(score) if maximize else float(score)) if score else 0, int(number)))
     assert len(ranks) == len(rows)
     assert ranks == sorted(ranks)
