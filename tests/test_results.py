@@ -115,7 +115,8 @@ def test_anything_else_is_refused_in_a_sentence(call: Callable[[], Any], words: 
 
 def test_predicting_needs_no_module_that_windows_lacks(classifier_folder: Path) -> None:
     program = f"""
-import builtins
+import builtins, os
+del os.geteuid
 plain = builtins.__import__
 def refuse(name, globals=None, *others, **named):
     if name in ('fcntl', 'resource', 'termios', 'pwd') and (globals or {{}}).get('__name__', '').startswith('sentim'):

@@ -54,7 +54,8 @@ def try_graph(file: Path) -> None:
 def _run_trial(kind: str, version: str, file: Path, memory: int) -> None:
     mark = cache_dir() / "tried" / f"{kind}-{version}-{hash_file(file)}"
     with contextlib.suppress(OSError):
-        if mark.lstat().st_uid == os.geteuid():  # another user may share the cache
+        # Another user may share the cache. Windows has no such numbers: 0 for every file.
+        if mark.lstat().st_uid == getattr(os, "geteuid", int)():
             return
     # -P: without the folder of the script, whose names would hide others.
     command = [
