@@ -121,18 +121,26 @@ def seal(folder: Path, seconds: float) -> None:
 
 
 def remove_older(newest: Path, best: str, limit: int | None) -> None:
-    """Remove the oldest checkpoints until there are ``limit``; the newest and the best one always stay.
+    """Remove older checkpoints until there are ``limit``; the newest and the best one always stay.
+
+    Of the others the newest stay that training could resume from: their own best checkpoint counts, and stays, too.
 
     Args:
         newest: The folder of the newest complete checkpoint; a newer one may be being written.
         best: The name of the best one's folder, empty without one.
         limit: None keeps all.
     """
-    needed = {newest.name, best}
+    if limit is None:
+        return
     folders = [folder for folder in list_checkpoints(newest.parent) if step_of(folder) <= step_of(newest)]
-    surplus = len(folders) - limit if limit else 0
-    for folder in [folder for folder in folders if folder.name not in needed][: max(0, surplus)]:
-        remove_checkpoint(folder)
+    stays = {newest.name, best} - {""}
+    for folder in reversed(folders):
+        needed = stays | {folder.name, (best_of(folder) or folder).name}
+        if len(needed) <= limit:
+            stays = needed
+    for folder in folders:
+        if folder.name not in stays:
+            remove_checkpoint(folder)
 
 
 def remove_checkpoint(folder: Path) -> None:

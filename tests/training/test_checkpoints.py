@@ -199,28 +199,34 @@ def test_incomplete_checkpoints_are_removed_on_resume(tmp_path: Path) -> None:
     assert not damaged.exists()
 
 
-STEPS = st.sets(st.integers(1, 2000), min_size=1, max_size=6)
-
-
-@given(STEPS, st.data(), st.none() | st.integers(1, 7))
-def test_the_oldest_are_removed_but_for_the_newest_and_the_best(
-    tmp_path_factory: pytest.TempPathFactory, steps: set[int], data: st.DataObject, limit: int | None
+@given(st.data(), st.none() | st.integers(1, 7))
+def test_the_newest_stay_that_training_can_resume_from(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, limit: int | None
 ) -> None:
-    """Keep a newer one that is still being written."""
+    """Keep a newer one that is still being written, and never one without the best checkpoint that it names."""
     folder = tmp_path_factory.mktemp("checkpoints")
+    steps = sorted(data.draw(st.sets(st.integers(1, 2000), min_size=1, max_size=6)))
+    bests: dict[int, int] = {}
     for step in steps:
-        unsealed(folder, step)
+        bests[step] = data.draw(st.sampled_from([step, *[*bests.values()][-1:]]))  # itself, or still the earlier one
+        state = {"best_model_checkpoint": f"/elsewhere/checkpoint-{bests[step]}"}
+        (unsealed(folder, step) / "trainer_state.json").write_text(json.dumps(state))
     (folder / "checkpoint-final").mkdir()
-    newest, best = data.draw(st.sampled_from(sorted(steps))), data.draw(st.none() | st.sampled_from(sorted(steps)))
-    remove_older(folder / f"checkpoint-{newest}", f"checkpoint-{best}" if best else "", limit)
-    old = sorted(step for step in steps if step <= newest)
-    expected = set(steps)
-    for step in old:  # the oldest first, for as long as there are too many
-        if limit is not None and len(expected & set(old)) > limit and step not in (newest, best):
-            expected.remove(step)
-    assert {path.name for path in folder.iterdir()} == {f"checkpoint-{step}" for step in expected} | {
-        "checkpoint-final"
-    }
+    newest = data.draw(st.sampled_from(steps))
+    remove_older(folder / f"checkpoint-{newest}", f"checkpoint-{bests[newest]}", limit)
+    left = {int(path.name.removeprefix("checkpoint-")) for path in folder.iterdir() if path.name != "checkpoint-final"}
+    needed, older = {newest, bests[newest]}, {step for step in steps if step <= newest}
+    assert needed <= left
+    assert left - older == {*steps} - older
+    assert (folder / "checkpoint-final").is_dir()
+    assert {bests[step] for step in left & older} <= left
+    if limit is None:
+        assert left == {*steps}
+        return
+    assert len(left & older) <= max(limit, len(needed))
+    for step in older - left:  # it would have been one too many
+        newer = {kept for kept in left & older if kept > step}
+        assert len(needed | newer | {bests[kept] for kept in newer} | {step, bests[step]}) > limit
 
 
 @given(st.dictionaries(st.integers(1, 2000), st.sampled_from(["whole", "cut off", "changed"]), max_size=5), st.data())
@@ -289,6 +295,18 @@ def test_removed_files_are_emptied_first(tmp_path: Path) -> None:
         assert os.fstat(bin_of_a_drive.fileno()).st_size == 0
     assert not old.exists()
     assert newest_complete(tmp_path) == newest
+
+
+def test_a_damaged_newest_checkpoint_leaves_one_to_resume_from(tmp_path: Path) -> None:
+    """Keep the best of two earlier ones: the other needs it, and both are one too many beside the newest."""
+    for step, best in ((6, 6), (8, 6), (10, 10)):
+        unsealed(tmp_path, step)
+        state = {"best_model_checkpoint": f"/elsewhere/checkpoint-{best}"}
+        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(json.dumps(state))
+        seal(tmp_path / f"checkpoint-{step}", 1.0)
+    remove_older(tmp_path / "checkpoint-10", "checkpoint-10", 2)
+    (tmp_path / "checkpoint-10" / "optimizer.pt").write_bytes(b"12")
+    assert newest_complete(tmp_path) == tmp_path / "checkpoint-6"
 
 
 def test_a_run_keeps_save_total_limit_checkpoints(encoder: Path, tmp_path: Path, s140) -> None:
