@@ -107,7 +107,7 @@ def find_damage(count: int, seed: int) -> Iterator[bool]:
     draw = random.Random(seed)
     with tempfile.TemporaryDirectory() as place:
         words = flags(model_name_or_path=write_small_bert(Path(place) / "bert"), num_train_epochs=1)
-        trained(Path(place) / "run", words)
+        trained(Path(place) / "run", [*words, "--keep-checkpoints"])
         newest = newest_complete(Path(place) / "run" / "checkpoints")
         for _ in range(count):
             copy = Path(place) / "copies" / newest.name

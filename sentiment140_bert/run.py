@@ -92,7 +92,7 @@ class RunDir:
 
     @property
     def checkpoints(self) -> Path:
-        """Checkpoints of the training; perhaps a link to a larger disk."""
+        """Checkpoints of the training, until it is finished; perhaps a link to a larger disk."""
         return self.path / "checkpoints"
 
     @property

@@ -79,7 +79,7 @@ def small_run(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def after_a_push(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> AfterAPush:
     """Return a copy of it from which both were pushed, and the Hub after that; neither to be changed."""
     folder = tmp_path_factory.mktemp("pushed_runs") / "small"
-    shutil.copytree(small_run, folder, ignore=shutil.ignore_patterns("checkpoints"))
+    shutil.copytree(small_run, folder)
     HUB.reset()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_TOKEN", TOKEN)
@@ -91,8 +91,8 @@ def after_a_push(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> A
 
 @pytest.fixture
 def run_copy(small_run: Path, tmp_path: Path) -> Path:
-    """Return a copy of the small run, without checkpoints, that a test may change."""
-    return shutil.copytree(small_run, tmp_path / "runs" / "small", ignore=shutil.ignore_patterns("checkpoints"))
+    """Return a copy of the small run that a test may change."""
+    return shutil.copytree(small_run, tmp_path / "runs" / "small")
 
 
 @pytest.fixture

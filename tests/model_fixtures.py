@@ -75,3 +75,10 @@ def smallest_words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def smallest_run(tmp_path_factory: pytest.TempPathFactory, smallest_words: list[str]) -> Path:
     """Return a finished run of a BERT so small that it trains at once; not to be changed."""
     return make_once(tmp_path_factory, "smallest_run", lambda folder: train(folder, smallest_words))
+
+
+@pytest.fixture(scope="session")
+def run_with_checkpoints(tmp_path_factory: pytest.TempPathFactory, smallest_words: list[str]) -> Path:
+    """Return the same run with its checkpoints; not to be changed."""
+    words = [*smallest_words, "--keep-checkpoints"]
+    return make_once(tmp_path_factory, "run_with_checkpoints", lambda folder: train(folder, words))

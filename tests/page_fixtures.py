@@ -26,7 +26,7 @@ FOLDER = "home of j.r.hartley_1946"  # nothing that is published may name it
 
 def copy_of(run: Path, to: Path) -> Path:
     """Copy a run, to be changed."""
-    return shutil.copytree(run, to, ignore=shutil.ignore_patterns("checkpoints"))
+    return shutil.copytree(run, to)
 
 
 def edit(file: Path, change: Callable[[Any], Any]) -> None:

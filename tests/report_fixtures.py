@@ -148,7 +148,7 @@ def wrong_rows(rows: list[dict[str, Any]], split: str) -> list[dict[str, Any]]:
 def scored_run(smallest_run: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     """Return the run with all files of scoring and some malicious tweets among its mistakes; not to be changed."""
     folder = tmp_path_factory.mktemp("scored") / "scored"
-    run = RunDir(shutil.copytree(smallest_run, folder, ignore=shutil.ignore_patterns("checkpoints")))
+    run = RunDir(shutil.copytree(smallest_run, folder))
     rows = pq.read_table(run.predictions).to_pylist()
     wrong = wrong_rows(rows, "test") + wrong_rows(rows, "manual")
     assert len(wrong) >= len(HOSTILE_TWEETS)

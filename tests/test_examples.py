@@ -21,7 +21,7 @@ class AnyLabel(doctest.OutputChecker):
 
 
 def test_examples_in_docstrings_run(smallest_run: Path) -> None:
-    shutil.copytree(smallest_run, "runs/quickstart", ignore=shutil.ignore_patterns("checkpoints"))
+    shutil.copytree(smallest_run, "runs/quickstart")
     finder, runner = doctest.DocTestFinder(recurse=False), doctest.DocTestRunner(AnyLabel())
     for name in s140.__all__:
         function = getattr(s140, name)

@@ -35,7 +35,7 @@ def test_the_saved_recipe_is_the_whole_one(smallest_run: Path) -> None:
 
 def test_scoring_a_run_again_gives_the_same_numbers(smallest_run: Path, tmp_path: Path) -> None:
     before = json.loads((smallest_run / "metrics.json").read_text())
-    copy = shutil.copytree(smallest_run, tmp_path / "copy", ignore=shutil.ignore_patterns("checkpoints"))
+    copy = shutil.copytree(smallest_run, tmp_path / "copy")
     (copy / "metrics.json").unlink()
     assert s140.evaluate_run(copy) == before
     assert json.loads((copy / "metrics.json").read_text()) == before
@@ -44,7 +44,7 @@ def test_scoring_a_run_again_gives_the_same_numbers(smallest_run: Path, tmp_path
 def test_changed_weights_have_another_name_in_the_metrics(
     smallest_run: Path, classifier_folder: Path, tmp_path: Path
 ) -> None:
-    copy = shutil.copytree(smallest_run, tmp_path / "copy", ignore=shutil.ignore_patterns("checkpoints"))
+    copy = shutil.copytree(smallest_run, tmp_path / "copy")
     shutil.rmtree(copy / "model")
     shutil.copytree(classifier_folder, copy / "model")
     before = json.loads((smallest_run / "metrics.json").read_text())
@@ -55,7 +55,7 @@ def test_changed_weights_have_another_name_in_the_metrics(
 
 
 def test_a_run_is_not_scored_on_other_data(smallest_run: Path, tmp_path: Path) -> None:
-    copy = shutil.copytree(smallest_run, tmp_path / "copy", ignore=shutil.ignore_patterns("checkpoints"))
+    copy = shutil.copytree(smallest_run, tmp_path / "copy")
     data = json.loads((copy / "data.json").read_text())
     (copy / "data.json").write_text(json.dumps(data | {"fingerprint": "0" * 64}))
     before = (copy / "metrics.json").read_bytes()

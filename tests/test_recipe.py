@@ -60,7 +60,11 @@ def test_training_settings_are_training_arguments():
     from transformers import TrainingArguments
 
     arguments = {field.name for field in dataclasses.fields(TrainingArguments)}
-    assert SECTIONS["training"].model_fields.keys() - arguments == {"precision", "layerwise_lr_decay"}
+    assert SECTIONS["training"].model_fields.keys() - arguments == {
+        "precision",
+        "layerwise_lr_decay",
+        "keep_checkpoints",
+    }
     assert RESERVED_ARGUMENTS.keys() <= arguments
 
 

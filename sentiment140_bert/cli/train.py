@@ -16,7 +16,7 @@ from sentiment140_bert.cli.push_to_hub import destination_options, print_publish
 from sentiment140_bert.cli.scores import print_summary
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.results import TrainResult
-from sentiment140_bert.run import RUNS, RunDir
+from sentiment140_bert.run import RUNS
 
 
 @cloup.command(
@@ -114,10 +114,3 @@ def _print_result(result: TrainResult) -> None:
 next   s140 predict {run} "what a lovely surprise"
        s140 report {run}          # scores and errors as a page
        s140 evaluate {run} --all  # every score""")
-    _print_checkpoints(RunDir(Path(result.run)).checkpoints)
-
-
-def _print_checkpoints(folder: Path) -> None:
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    if size:
-        say(f"       rm -r {shlex.quote(str(folder))}  # {size / 1e6:,.0f} MB, no longer needed")

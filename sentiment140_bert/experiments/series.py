@@ -57,7 +57,7 @@ def train(
     hint: str,
     arguments_given: list[str] | None = None,
 ) -> None:
-    """Train a run to its end, or resume it, then remove its checkpoints. Remains of a failed start are removed.
+    """Train a run to its end, or resume it. Remains of a failed start are removed.
 
     Args:
         run: The run directory.
@@ -90,13 +90,8 @@ def train(
             raise Interrupted(stopped.message, hint, stopped.exit_code - 128) from None
         finally:
             free_memory()
-        clean_up(run, keep_model)
-
-
-def clean_up(run: RunDir, keep_model: bool) -> None:
-    """Remove the checkpoints of a finished run and, unless it is to be kept, its model."""
-    for folder in (run.checkpoints, *([] if keep_model else [run.model])):
-        shutil.rmtree(folder, ignore_errors=True)
+        if not keep_model:
+            shutil.rmtree(run.model, ignore_errors=True)
 
 
 class Predictions(NamedTuple):

@@ -169,6 +169,8 @@ def train_or_resume(recipe: str, runs: Path) -> Path:
         if chosen.tracking.checkpoint_repo_id:
             without += f", unless {chosen.tracking.checkpoint_repo_id} keeps one"
         print(f"{run.path} is unfinished: {'resuming' if newest_complete(run.checkpoints) else without}")
+    if run.path.is_relative_to(DRIVE):  # which may take a while to get the model
+        chosen = chosen.with_values({"keep_checkpoints": True})
     try:
         with contextlib.redirect_stderr(sys.stdout):  # notebooks show stderr in red, as if something were wrong
             result = sentiment140_bert.train(

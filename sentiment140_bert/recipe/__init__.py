@@ -69,7 +69,7 @@ __all__ = [
 ]
 log = logging.getLogger(__name__)
 MOST_PROBLEMS = 50  # reported at once
-CHANGEABLE = ("report_to", "run_name")  # when a run resumes
+CHANGEABLE = ("report_to", "run_name", "keep_checkpoints")  # when a run resumes: without influence on the weights
 
 
 class Recipe(Section):

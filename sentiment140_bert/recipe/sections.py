@@ -190,7 +190,8 @@ class TrainingConfig(Section):
         "epoch", "When a checkpoint is written."
     )
     save_steps: PositiveNumber = setting(500, "Steps between checkpoints with save_strategy=steps.")
-    save_total_limit: PositiveInteger | None = setting(2, "Checkpoints kept (the best one always is).")
+    save_total_limit: PositiveInteger | None = setting(2, "Checkpoints kept during training (the best one always is).")
+    keep_checkpoints: bool = setting(False, "Keep the checkpoints of a finished run, which no longer needs them.")
     load_best_model_at_end: bool = setting(True, "Keep the best checkpoint rather than the last one.")
     metric_for_best_model: Metric = setting(
         "eval_accuracy", "Validation metric that selects the best checkpoint: a score such as accuracy or f1, or loss."

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import HardwareError, RecipeError
-from sentiment140_bert.recipe import TrainingConfig
+from sentiment140_bert.recipe import CHANGEABLE, TrainingConfig
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
 log = logging.getLogger(__name__)
 # Not passed on. Trainer's own auto_find_batch_size would shrink the step itself and keep weights already trained.
-NOT_PASSED = {"precision", "fp16", "bf16", "report_to", "run_name", "auto_find_batch_size", "layerwise_lr_decay"}
+NOT_PASSED = {*CHANGEABLE, "precision", "fp16", "bf16", "auto_find_batch_size", "layerwise_lr_decay"}
 # Without influence on the weights: a description of a run need not mention them.
-ROUTINE = {"logging_steps", "report_to", "run_name", "save_total_limit", "per_device_eval_batch_size", "precision"}
+ROUTINE = {*CHANGEABLE, "logging_steps", "save_total_limit", "per_device_eval_batch_size", "precision"}
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.files import hash_file, remove_path, settle, synchronize, write_json
+from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.run import RunDir
 from sentiment140_bert.schemas import check_schema
 
 log = logging.getLogger(__name__)
@@ -162,6 +164,39 @@ def remove_emptied(folder: Path) -> None:
             os.close(os.open(file, os.O_WRONLY | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)))
     with contextlib.suppress(OSError):  # an emptied one that stays is incomplete, and tried again next time
         remove_path(folder)
+
+
+def remove_unneeded(run: RunDir, recipe: Recipe) -> None:
+    """Remove the checkpoints of a finished run unless its recipe keeps them, and log how much they took.
+
+    They stay if the model that was scored is not there, whole: they may be all that is left of the training.
+    """
+    if recipe.training.keep_checkpoints or not list_checkpoints(run.checkpoints):
+        return
+    if not run.weights.is_file() or hash_file(run.weights) != run.read_metrics()["weights_sha256"]:
+        log.warning("checkpoints: they stay, because %s is not what was scored", run.weights)
+        return
+    try:
+        megabytes = f"{remove_checkpoints(run) / 1e6:,.0f}"
+        log.info("checkpoints: removed %s MB, the run is finished; --keep-checkpoints keeps them", megabytes)
+    except OSError as error:
+        log.warning("checkpoints: %s cannot be removed: %s", error.filename or run.checkpoints, error.strerror)
+
+
+def remove_checkpoints(run: RunDir) -> int:
+    """Remove all checkpoints of a run, and their folder unless it is a link or holds anything else.
+
+    Returns:
+        The bytes that they took.
+    """
+    size = 0
+    for folder in list_checkpoints(run.checkpoints):
+        size += sum(file.lstat().st_size for file in folder.iterdir())
+        remove_checkpoint(folder)
+    remove_path(run.staging)
+    with contextlib.suppress(OSError):
+        run.checkpoints.rmdir()
+    return size
 
 
 def _remove_unusable(checkpoints: Path, step: int) -> None:

@@ -69,6 +69,8 @@ def train(
         Interrupted: A signal stopped training; a checkpoint was written.
         S140Error: Output folder, recipe, data, model, hardware or disk are unusable.
     """
+    from sentiment140_bert.training import checkpoints
+
     request = Request(as_recipe(recipe), resume, overwrite, push_to, arguments_given, on_checkpoint, data, scores_only)
     run = RunDir(expand_path(output_dir, "output_dir"))
     if volumes.is_volume(run.path):
@@ -79,10 +81,13 @@ def train(
         start = load_data_and_resume_state(job)
         model = load_model(start.recipe)
         environment = write_run_metadata(job, start)
-        with keep_checkpoints(job) as uploads, report_to_trackers(job, start) as tracking:
+        with upload_checkpoints(job) as uploads, report_to_trackers(job, start) as tracking:
             fit(job, start, model, environment, uploads, tracking)
             published = score_and_publish(job, start, tracking)
-        return describe_result(run, published, uploads) if job.is_main else TrainResult(run.path, is_main=False)
+        if not job.is_main:
+            return TrainResult(run.path, is_main=False)
+        checkpoints.remove_unneeded(run, request.recipe)
+        return describe_result(run, published, uploads)
 
 
 @dataclass(frozen=True)
@@ -238,7 +243,7 @@ def write_run_metadata(job: Job, start: Start) -> schemas.StartedEnvironment:
     return environment
 
 
-def keep_checkpoints(job: Job) -> AbstractContextManager[checkpoint_uploads.CheckpointUploads | None]:
+def upload_checkpoints(job: Job) -> AbstractContextManager[checkpoint_uploads.CheckpointUploads | None]:
     """Upload checkpoints as long as the block lasts, if the recipe names a repository for them."""
     return (
         checkpoint_uploads.CheckpointUploads(job.remote.repo, job.run, job.recipe).open()
@@ -326,8 +331,11 @@ def score_and_publish(job: Job, start: Start, tracking: Tracking) -> PushResult 
 
 
 def finish_run(run: RunDir, request: Request) -> TrainResult:
-    """Complete a finished run: describe its tweets, sync its trackers, publish it."""
+    """Complete a finished run: remove its checkpoints, describe its tweets, sync its trackers, publish it."""
+    from sentiment140_bert.training import checkpoints
+
     with lock_folder(run.path, "publishing"), tracks.resume_tracking(run):
+        checkpoints.remove_unneeded(run, request.recipe)
         if save_description(run, request.recipe.card):
             write_model_folder(run, run.read_metrics())
         published = publish_run(run.path, request.push_to) if request.push_to else None

@@ -104,11 +104,14 @@ class VolumeCopy:
                 shutil.rmtree(checkpoint)
 
     def finish(self) -> None:
-        """Copy the finished run without its checkpoints, which are many times the size of the model."""
+        """Copy the finished run; checkpoints that it keeps are there already."""
+        from sentiment140_bert.training import checkpoints
+
         log.info("copying the run to %s", self.target.path)
         self._start()
         _copy(self.local.path, self.target.path, self.target.metrics.name, CHECKPOINTS)
-        shutil.rmtree(self.target.checkpoints, ignore_errors=True)
+        if not checkpoints.list_complete(self.local.checkpoints):
+            checkpoints.remove_checkpoints(self.target)
 
     def _start(self) -> None:
         if not self.is_started:

@@ -52,9 +52,9 @@ READ_ALL_TWEETS = ("compare", "suspects", "by model", "evaluate")  # slower: dam
 
 
 @pytest.fixture
-def copies(smallest_run: Path, tmp_path: Path) -> Iterator[RunDir]:
+def copies(run_with_checkpoints: Path, tmp_path: Path) -> Iterator[RunDir]:
     """Yield copies of a finished run, as many as are taken."""
-    return (RunDir(shutil.copytree(smallest_run, tmp_path / f"run-{number}")) for number in itertools.count())
+    return (RunDir(shutil.copytree(run_with_checkpoints, tmp_path / f"run-{number}")) for number in itertools.count())
 
 
 @pytest.fixture

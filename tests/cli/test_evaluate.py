@@ -23,7 +23,7 @@ pytest_plugins = ("model_fixtures", "hub_fixtures")
 @pytest.fixture
 def copy(smallest_run: Path, tmp_path: Path) -> Path:
     """Return a run that may be changed."""
-    return Path(shutil.copytree(smallest_run, tmp_path / "copy", ignore=shutil.ignore_patterns("checkpoints")))
+    return Path(shutil.copytree(smallest_run, tmp_path / "copy"))
 
 
 def test_a_run_is_scored_on_its_own_splits(copy: Path, s140) -> None:

@@ -39,7 +39,7 @@ def read(path: Path):
 def test_the_run_directory_holds_all_that_it_promises(run: Path, words: list[str]) -> None:
     promised = {
         *("recipe.yaml", "data.json", "environment.json", "history.jsonl", "metrics.json", "predictions.parquet"),
-        *("model", "figures", "checkpoints"),
+        *("model", "figures"),
     }
     assert {path.name for path in run.iterdir()} == promised
     recipe = yaml.safe_load((run / "recipe.yaml").read_text())

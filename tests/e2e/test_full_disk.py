@@ -86,7 +86,7 @@ def test_training_keeps_its_last_complete_checkpoint_and_resumes_once_there_is_r
 ) -> None:
     """Let the first checkpoint fit but not the second; with room, the same command ends as if nothing had happened."""
     words = flags(model_name_or_path=classifier_folder)
-    s140("train", "--output-dir", tmp_path / "free", *words)
+    s140("train", "--output-dir", tmp_path / "free", *words, "--keep-checkpoints")
     size = sum(file.stat().st_size for file in newest_complete(tmp_path / "free" / "checkpoints").iterdir())
     place = small_disk(1.6 * size / MIB)
     stderr = s140("train", "--output-dir", place / "run", *words, code=1).stderr

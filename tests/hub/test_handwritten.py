@@ -171,7 +171,7 @@ def test_text_from_here_is_not_lost_to_a_page_that_never_had_it(hub: HubServer, 
 def test_a_copy_of_the_run_continues_from_the_hub(hub: HubServer, push, run_copy: Path, small_run: Path) -> None:
     push(to=JUST_MODEL)
     edit_on_hub(hub, USE, NOTED)
-    other = shutil.copytree(small_run, "other", ignore=shutil.ignore_patterns("checkpoints"))
+    other = shutil.copytree(small_run, "other")
     push(run=other, to=JUST_MODEL)
     assert NOTE in card(hub)
 

@@ -127,6 +127,7 @@ UNMENTIONED = {
     "logging_steps": 3,
     "report_to": ("wandb",),
     "run_name": "mine",
+    "keep_checkpoints": True,
     "save_total_limit": 9,
     "per_device_eval_batch_size": 3,
     "precision": "fp32",

@@ -318,7 +318,9 @@ def test_a_run_keeps_save_total_limit_checkpoints(encoder: Path, tmp_path: Path,
         "save_steps": 2,
         "save_total_limit": 2,
     }
-    result = s140("train", "--output-dir", "run", "--json", *flags(model_name_or_path=encoder, **often))
+    result = s140(
+        "train", "--output-dir", "run", "--json", "--keep-checkpoints", *flags(model_name_or_path=encoder, **often)
+    )
     best = json.loads(result.stdout)["training"]["best_step"]
     left = sorted(int(path.name.removeprefix("checkpoint-")) for path in tmp_path.glob("run/checkpoints/*"))
     assert len(left) == 2

@@ -43,7 +43,7 @@ def words(small_bert: Callable[..., Path]) -> Words:
 def run(words: Words, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the same training undisturbed; not to be changed."""
     folder = tmp_path_factory.mktemp("undisturbed") / "run"
-    train(folder, words())
+    train(folder, [*words(), "--keep-checkpoints"])
     return folder
 
 

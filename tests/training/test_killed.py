@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from killing import damaged, same, trained
+from command_line import Command
+from killing import RESULTS, damaged, same, trained
+from sentiment140_bert.files import hash_file
 from sentiment140_bert.training.checkpoints import MANIFEST, newest_complete
 from tiny_run import flags
 
@@ -110,23 +114,95 @@ def test_other_tweets_are_refused(write, classifier_folder: Path, tmp_path: Path
 def test_one_checkpoint_is_enough_to_end_with(small_bert, tmp_path: Path) -> None:
     """With save_total_limit 1 Trainer would remove the last checkpoint while it is being sealed, if another is best."""
     words = flags(model_name_or_path=small_bert(), save_total_limit=1, learning_rate=0.5, num_train_epochs=4)
-    ended = trained(tmp_path / "run", words)
+    ended = trained(tmp_path / "run", [*words, "--keep-checkpoints"])
     assert ended.code == 0, ended.stderr
     assert newest_complete(tmp_path / "run" / "checkpoints").name == "checkpoint-24"
 
 
-def test_a_run_killed_during_scoring_is_scored(smallest_run: Path, smallest_words, tmp_path: Path, s140) -> None:
+def test_a_run_killed_during_scoring_is_scored(
+    run_with_checkpoints: Path, smallest_words: list[str], tmp_path: Path, s140
+) -> None:
     folder = tmp_path / "run"
-    shutil.copytree(smallest_run, folder)
+    shutil.copytree(run_with_checkpoints, folder)
     for gone in ("metrics.json", "predictions.parquet", "model/README.md"):
         (folder / gone).unlink()
-    s140("train", "--output-dir", folder, *smallest_words)
-    assert same(folder, smallest_run)
+    assert "step " not in s140("train", "--output-dir", folder, *smallest_words).stderr
+    assert same(folder, run_with_checkpoints)
 
 
-def test_any_damage_is_found(smallest_run: Path, tmp_path: Path) -> None:
+REMOVALS = "REMOVALS_BEFORE_THE_KILL"  # environment variable
+
+
+def die_while_checkpoints_are_removed() -> None:
+    """Let this process kill itself when it has removed so many files of checkpoints, once the run is finished."""
+    left = int(os.environ[REMOVALS])
+
+    def hear(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal left
+        if event not in ("os.remove", "os.rmdir") or not Path("run/metrics.json").exists():
+            return
+        path, folder = arguments
+        if folder != -1:  # the descriptor of a folder whose content is removed
+            path = Path("/proc/self/fd", str(folder)).readlink()
+        if "run/checkpoints" in str(path):
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hear)
+
+
+def test_a_finished_run_loses_its_checkpoints_whenever_it_is_killed(smallest_words: list[str], tmp_path: Path) -> None:
+    """Kill it between scoring and removal, then in the middle of each checkpoint, of which it has two."""
+    folder = tmp_path / "run"
+    words = ["train", "--output-dir", folder, *smallest_words, "--num-train-epochs", "2"]
+    left, hashes = [], []
+    for removals in ("0", "3", "12", "1000"):
+        environment = {REMOVALS: removals}
+        with Command(*words, cwd=tmp_path, env=environment, prepare=die_while_checkpoints_are_removed) as command:
+            assert command.wait() == (-signal.SIGKILL if removals != "1000" else 0), command.stderr.whole()
+        stderr = command.stderr.whole()
+        assert ("is finished: nothing is trained" in stderr) == (removals != "0")
+        left.append(len(list(folder.glob("checkpoints/*/*"))))
+        hashes.append([hash_file(folder / name) for name in RESULTS])
+        assert json.loads((folder / "metrics.json").read_text())["weights_sha256"] == hashes[0][0]
+    assert left == sorted({*left}, reverse=True)
+    assert hashes == hashes[:1] * 4
+    assert "checkpoints: removed " in stderr
+    assert not (folder / "checkpoints").exists()
+
+
+def test_checkpoints_stay_while_they_are_kept_or_may_be_all_that_is_left(
+    run_with_checkpoints: Path, smallest_words: list[str], tmp_path: Path, s140
+) -> None:
+    """Run the command of a finished run with the flag, then without it: with half a model, and with a whole one."""
+    folder, command = tmp_path / "run", ("train", "--output-dir", tmp_path / "run", *smallest_words)
+    shutil.copytree(run_with_checkpoints, folder)
+    weights = folder / "model" / "model.safetensors"
+    content = weights.read_bytes()
+    assert "checkpoints: " not in s140(*command, "--keep-checkpoints").stderr
+    weights.write_bytes(content[:-1])
+    assert f"checkpoints: they stay, because {weights} is not what was scored" in s140(*command).stderr
+    assert newest_complete(folder / "checkpoints")
+    weights.write_bytes(content)
+    assert "checkpoints: removed " in s140(*command).stderr
+    assert not (folder / "checkpoints").exists()
+
+
+def test_a_link_to_a_larger_disk_and_what_else_is_there_stay(smallest_words: list[str], tmp_path: Path, s140) -> None:
+    larger = tmp_path / "larger"
+    (larger / "mine").mkdir(parents=True)
+    (larger / "thesis.txt").write_text("mine")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoints").symlink_to(larger)
+    assert "checkpoints: removed " in s140("train", "--output-dir", tmp_path / "run", *smallest_words).stderr
+    assert (tmp_path / "run" / "checkpoints").readlink() == larger
+    assert {path.name for path in larger.iterdir()} == {"mine", "thesis.txt"}
+
+
+def test_any_damage_is_found(run_with_checkpoints: Path, tmp_path: Path) -> None:
     """Draw 60 damages of all files and of the manifest, which names each of them."""
-    newest = newest_complete(smallest_run / "checkpoints")
+    newest = newest_complete(run_with_checkpoints / "checkpoints")
     assert set(json.loads((newest / MANIFEST).read_text())["files"]) == {
         path.name for path in newest.iterdir() if path.name != MANIFEST
     }

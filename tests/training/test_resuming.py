@@ -44,6 +44,7 @@ def interrupt(run: RunDir, encoder: Path, *options: str) -> None:
 
 def train(run: RunDir, encoder: Path, *options: str) -> Result:
     words = ["train", "--output-dir", str(run.path), *flags(model_name_or_path=encoder, num_train_epochs=2), *options]
+    words += ["--keep-checkpoints"]
     return CliRunner().invoke(main, words, catch_exceptions=False)  # what would be a traceback goes through
 
 

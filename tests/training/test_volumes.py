@@ -13,6 +13,7 @@ from command_line import Command, signalled
 from conftest import as_csv, six_columns
 from sentiment140_bert.run import RunDir
 from sentiment140_bert.training import volumes
+from sentiment140_bert.training.checkpoints import newest_complete
 from tiny_run import flags
 
 pytest_plugins = "hub_fixtures"
@@ -78,7 +79,7 @@ def test_when_the_machine_is_lost_the_volume_has_what_resumes(
     volume: Path, encoder: Path, s140, tmp_path: Path
 ) -> None:
     """Use a best checkpoint that is an earlier one, on a lost disk."""
-    words = flags(model_name_or_path=encoder, num_train_epochs=5, save_total_limit=1)
+    words = [*flags(model_name_or_path=encoder, num_train_epochs=5, save_total_limit=1), "--keep-checkpoints"]
     checkpoints = volume / "run" / "checkpoints"
     with Command("train", "--output-dir", volume / "run", *words, pause_at="step 20/") as command:
         command.wait_until_paused()
@@ -87,7 +88,9 @@ def test_when_the_machine_is_lost_the_volume_has_what_resumes(
         shutil.rmtree(folder)
     report = json.loads(s140("train", "--output-dir", volume / "run", "--resume", "--json").stdout)
     assert report["training"]["steps"] == 30
-    assert not (volume / "run" / "checkpoints").exists()
+    assert newest_complete(checkpoints).name == "checkpoint-30"
+    s140("train", "--output-dir", volume / "run", *words, "--no-keep-checkpoints")
+    assert not checkpoints.exists()
     assert (volume / "run" / "model" / "model.safetensors").is_file()
 
 

@@ -153,6 +153,7 @@ def remove_old(place: Path) -> None:
 REMOVALS: dict[str, Callable[[Path], object]] = {
     "a checkpoint": lambda place: checkpoints.remove_checkpoint(place / "checkpoint-1"),
     "an emptied folder": lambda place: checkpoints.remove_emptied(place / "checkpoint-1"),
+    "all checkpoints": lambda place: checkpoints.remove_checkpoints(RunDir(place.parent)),
     "older checkpoints": lambda place: checkpoints.remove_older(place / "checkpoint-2", "", 1),
     "any folder": lambda place: remove_path(place / "checkpoint-1"),
     "a replaced folder": replace_folder,
@@ -177,7 +178,7 @@ def test_nothing_is_removed_emptied_or_replaced_through_a_link(
         if contents(elsewhere) != before:
             wrong[name] = contents(elsewhere)
         gone = not (place / "checkpoint-1" / "more").exists()
-        if not gone and not (as_folder and name in ("older checkpoints", "leftovers")):
+        if not gone and not (as_folder and name in ("all checkpoints", "older checkpoints", "leftovers")):
             wrong[name] = {"still there": str(place)}
     assert wrong == {}
 

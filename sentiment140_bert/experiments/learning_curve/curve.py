@@ -197,7 +197,12 @@ def _train_and_write(
     arguments_given: list[str] | None,
 ) -> Curve:
     """Train what is not finished, size by size, and write the results after each; return ``curve.json``."""
+    from sentiment140_bert.training import checkpoints
+
     largest = planned[-1].size
+    for training in planned:
+        if training.state == FINISHED:  # its process may have been killed before it did this
+            checkpoints.remove_unneeded(training.run, training.recipe)
     for size, trainings in itertools.groupby(planned, key=lambda training: training.size):
         unfinished = [training for training in trainings if training.state != FINISHED]
         for training in unfinished:

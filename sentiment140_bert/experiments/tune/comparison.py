@@ -68,6 +68,8 @@ def choose_seeds(recipe: Recipe, count: int) -> list[int]:
 
 
 def _train(tuning: Tuning, name: str, values: Mapping[str, Any], seed: int, keep_model: bool) -> RunDir:
+    from sentiment140_bert.training import checkpoints
+
     run = RunDir(tuning.home.path / "final" / f"{name}-seed-{seed}")
     settings = {"seed": seed} | ({} if keep_model else {"log_model": False})
     recipe = tuning.make_recipe(values, run, "final", **settings)
@@ -75,7 +77,7 @@ def _train(tuning: Tuning, name: str, values: Mapping[str, Any], seed: int, keep
     series.refuse_other_training(run, recipe, data[0].report["fingerprint"])
     lacks_model = keep_model and run.is_finished() and not run.weights.is_file()
     if run.is_finished() and not lacks_model:
-        series.clean_up(run, keep_model=True)  # models of an earlier call are kept
+        checkpoints.remove_unneeded(run, recipe)
         return run
     log.info("tune: %s, seed %d", "the values of the best trial" if values else "the recipe as it is", seed)
     arguments = tuning.arguments_given

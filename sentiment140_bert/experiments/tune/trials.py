@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,6 +168,8 @@ def run_trial(
     """
     from optuna import TrialPruned
 
+    from sentiment140_bert.training.checkpoints import remove_checkpoints
+
     progress.begin(attempt)
     with lock_folder(run.path, "training a trial", create=True), explain_full_disk(run.path):
         try:
@@ -176,11 +177,11 @@ def run_trial(
             progress.end(": stopped early, its scores are too low" if score is None else f": {score:.4f}", score)
         except (HardwareError, Diverged) as error:
             progress.end(f" failed: {error.message}")
-            shutil.rmtree(run.checkpoints, ignore_errors=True)
+            remove_checkpoints(run)
             raise
         finally:
             series.free_memory()
-        shutil.rmtree(run.checkpoints, ignore_errors=True)
+        remove_checkpoints(run)
     if score is None:
         raise TrialPruned
     return score

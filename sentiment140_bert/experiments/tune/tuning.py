@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -33,7 +32,7 @@ from sentiment140_bert.experiments.tune.trials import (
     run_trial,
 )
 from sentiment140_bert.files import Place, expand_path, remove_leftovers, write_json
-from sentiment140_bert.recipe import Recipe, RecipeName, as_recipe, drop_checkpoint_repo
+from sentiment140_bert.recipe import CHANGEABLE, Recipe, RecipeName, as_recipe, drop_checkpoint_repo
 from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import RunDir
 from sentiment140_bert.schemas.experiments import StudyResults, TrialRecord, TuneResult
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 ENDED = ("complete", "pruned", "failed")
-NOT_COMPARED = ("report_to", "run_name")
 
 
 def tune(
@@ -151,12 +149,14 @@ def _run_study(
 
 def _run_trials(tuning: Tuning, planned: int, until: float | None) -> None:
     """Run trials until no trial is left to start, or the time is over."""
+    from sentiment140_bert.training.checkpoints import remove_checkpoints
+
     study, home = tuning.study, tuning.home
     remove_leftovers(home.path)
     trials = tuning.write_best()
     for trial in trials:
         if trial["state"] in ENDED:  # its process may have been killed before it did this
-            shutil.rmtree(home.trial(trial["number"]).checkpoints, ignore_errors=True)
+            remove_checkpoints(home.trial(trial["number"]))
     progress = Progress(planned, _count_ended(trials), study.direction, find_best(trials, study.direction))
     log.info("tune: %d of %d trials are done; %d settings are tuned", progress.done, planned, len(study.space))
 
@@ -298,7 +298,7 @@ def _identify(
     """Return what all processes of a study must agree on, as JSON gives it back."""
     plain = make_public(recipe).to_dict()
     settings = {section: plain[section] for section in ("model", "data", "training")}
-    settings["training"] = {key: value for key, value in settings["training"].items() if key not in NOT_COMPARED}
+    settings["training"] = {key: value for key, value in settings["training"].items() if key not in CHANGEABLE}
     return {
         "space": space.to_plain(ranges),
         "recipe": settings,
