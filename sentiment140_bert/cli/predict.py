@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sentiment140_bert.data.texts import PredictedRow
     from sentiment140_bert.inference import Classifier
 
-FIRST = 100  # rows, in which the columns or an id are looked for
+FIRST = 1_000  # rows, in which the columns or an id are looked for
 
 
 @cloup.command(cls=Command)
@@ -102,12 +102,13 @@ def predict(
     check_memory(WITHOUT_TORCH)
     with contextlib.redirect_stdout(sys.stderr):  # libraries are loaded here, only those that are needed
         from sentiment140_bert.data.columns import Row
+        from sentiment140_bert.data.records import measure_row, take_window
         from sentiment140_bert.data.texts import plan_output, read_rows, write_predictions
         from sentiment140_bert.inference.predict import open_classifier, predict_rows
 
         data = resolve_recipe(None, flags).data
         rows = read_rows(source, data) if source else iter(map(Row, itertools.count(1), text))
-        first = list(itertools.islice(rows, FIRST))
+        first = take_window(rows, FIRST, measure_row)
         plan = plan_output(first, data, prefix, escapes) if output else None
         classifier = open_classifier(model, model_revision, backend=backend, calibrated=calibrated, abstains=abstain)
     errors: Counter[str] = Counter()

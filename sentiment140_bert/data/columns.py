@@ -39,8 +39,8 @@ CSV_HINT = (
 class Row(NamedTuple):
     """A tweet before its label is interpreted. ``number`` is its line in a text file, its place in a table, from 1.
 
-    ``label`` is empty in a file without labels. Of a table that is read without labels, ``record`` has the values of
-    all columns by their names."""
+    ``label`` is empty in a file without labels. Of a table that is read without labels, ``record`` has the plain values
+    of all columns by their names; of a JSON object those of its own keys."""
 
     number: int
     text: str

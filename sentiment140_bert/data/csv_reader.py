@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from sentiment140_bert.data.columns import BadRow, Layout, Row, find_layout, make_bad_row, number_repeated
 from sentiment140_bert.data.files import open_text
+from sentiment140_bert.data.records import add_record
 from sentiment140_bert.data.sources import Source
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.recipe import DataConfig
@@ -273,11 +274,7 @@ def read_csv(source: Source, data: DataConfig, encoding: str, labelled: bool) ->
                     names = [] if labelled else number_repeated(record.fields)
                     continue
             row = _make_row(record, layout)
-            yield (
-                row._replace(record=dict(zip(names, record.fields, strict=True)))
-                if names and isinstance(row, Row)
-                else row
-            )
+            yield add_record(row, zip(names, record.fields, strict=True)) if names else row
 
 
 def _read_records(reader: Any, bounded: BoundedLines) -> Iterator[Record | BadRow]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sentiment140_bert.data import columns
@@ -36,7 +37,8 @@ LARGEST_RATIO = 200  # of unpacked to packed beyond that; tweets have 3, deflate
 MOST_UNPACKED = 20_000_000_000  # bytes; the corpus has 240 million
 LONGEST_LINE = 20_000_000  # bytes; a field of 10 MB is a bad row, and a file without line ends is not a file of tweets
 BLOCK = 1 << 18  # bytes
-ROWS_AT_ONCE = 4096  # of a table
+ROWS_AT_ONCE = 50_000  # of a table
+VALUES_AT_ONCE = 4_000_000  # of a table of many columns, or of long lists
 OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 DAMAGE = (EOFError, OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, pa.ArrowException)
 # What headers of zip archives and values in tables also raise.
@@ -62,12 +64,13 @@ def explain_damage(name: str, *more: type[Exception]) -> Iterator[None]:
 
 
 def check_size(unpacked: int, packed: int, name: str) -> None:
-    """Raise DataError if the sizes are those of a decompression bomb."""
+    """Raise DataError if the sizes are those of a decompression bomb; values of a table count as a byte at least."""
     if unpacked > MOST_UNPACKED or unpacked > max(UNSUSPICIOUS, LARGEST_RATIO * packed):
         raise DataError(
-            f"{name} has {packed:,} bytes and unpacks to more than {min(unpacked, MOST_UNPACKED):,}: "
+            f"{name} has {packed:,} bytes and unpacks to more than {min(unpacked, MOST_UNPACKED):,} bytes or values: "
             "this is not a file of tweets.",
-            f"At most {LARGEST_RATIO} times its size and {MOST_UNPACKED // 10**9} GB are read. Unpack it yourself.",
+            f"At most {LARGEST_RATIO} times its size and {MOST_UNPACKED // 10**9} GB are read. If it is one, unpack it "
+            "yourself, or leave out columns that few rows have.",
         )
 
 
@@ -92,7 +95,14 @@ def open_bytes(
                 file = cast(IO[bytes], stack.enter_context(opener(path)))
             else:
                 file, packed = stack.enter_context(path.open("rb")), None
-        yield io.BufferedReader(_BoundedFile(file, packed, name, longest_line), BLOCK)
+        yield bound_lines(file, name, packed, longest_line)
+
+
+def bound_lines(
+    file: IO[bytes], name: str, packed: int | None = None, longest_line: int | None = LONGEST_LINE
+) -> io.BufferedReader:
+    """Return a file that refuses endless lines and, if its ``packed`` size is given, decompression bombs."""
+    return io.BufferedReader(_BoundedFile(file, packed, name, longest_line), BLOCK)
 
 
 class _BoundedFile(io.RawIOBase):
@@ -143,24 +153,82 @@ def open_text(source: Source, encoding: str, errors: str = "strict") -> Iterator
         yield io.TextIOWrapper(file, encoding=encoding, errors=errors, newline="")
 
 
+@contextmanager
+def open_parquet(path: Path, name: str) -> Iterator[pq.ParquetFile]:
+    """Open a parquet file. Its texts stay in dictionaries as they are read, those in lists and objects, too: a file
+    that repeats a long one a million times takes no more memory than the text.
+
+    Raises:
+        DataError: By its own account it unpacks to far more than texts would.
+        pyarrow.ArrowException, OSError: It is damaged.
+    """
+    with pq.ParquetFile(path) as file:
+        check_size(max(_count_bytes(file), sum(_count_values(file))), path.stat().st_size, name)
+        leaves = [file.schema.column(at) for at in range(len(file.schema))]
+    texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+    with pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=texts) as file:
+        yield file
+
+
+def _count_bytes(file: pq.ParquetFile) -> int:
+    groups = (file.metadata.row_group(at) for at in range(file.metadata.num_row_groups))
+    return sum(group.total_byte_size for group in groups)
+
+
+def _count_values(file: pq.ParquetFile) -> list[int]:
+    """Count the values of each group of rows, those in lists and missing ones, too; one of a fixed size counts as often
+    as it has bytes."""
+    sizes = [max(1, file.schema.column(at).length) for at in range(len(file.schema))]
+    groups = (file.metadata.row_group(at) for at in range(file.metadata.num_row_groups))
+    return [sum(group.column(at).num_values * size for at, size in enumerate(sizes)) for group in groups]
+
+
+def read_batches(file: pq.ParquetFile, names: list[str] | None) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of an open parquet file, fewer at once the more values they have.
+
+    Damage that Arrow overlooks, such as an index past its dictionary, is an ArrowInvalid. Each row group is read by
+    itself: one reader for all of them adds every group's texts to one dictionary.
+    """
+    rows = 0
+    for group, values in enumerate(_count_values(file)):
+        at_once = VALUES_AT_ONCE * file.metadata.row_group(group).num_rows // max(values, 1)
+        for batch in file.iter_batches(max(1, min(at_once, ROWS_AT_ONCE)), row_groups=[group], columns=names):
+            batch.validate(full=True)
+            rows += batch.num_rows
+            yield batch
+    if rows != file.metadata.num_rows:
+        raise pa.ArrowInvalid(f"it holds {rows:,} rows but declares {file.metadata.num_rows:,}")
+
+
 def read_parquet(path: Path, names: list[str] | None = None) -> pa.Table:
     """Read a parquet file, or the columns of these names, into memory.
 
     Raises:
         DataError: It unpacks to far more than texts would: a dictionary of one text can claim a billion rows.
-        pyarrow.ArrowException, OSError, ValueError: It is damaged or lacks a column.
+        pyarrow.ArrowException, OSError, ValueError: It is damaged, lacks a column or holds texts in lists.
     """
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        missing = set(names or []) - set(file.schema_arrow.names)
-        if missing:
-            raise ValueError(f"it has no column {', '.join(sorted(missing))}")
-        size, batches = 0, []
-        for batch in file.iter_batches(ROWS_AT_ONCE, columns=names):
-            size += batch.nbytes
+    schema = pq.read_schema(path)
+    names = schema.names if names is None else names
+    if missing := set(names) - set(schema.names):
+        raise ValueError(f"it has no column {', '.join(sorted(missing))}")
+    schema = pa.schema([schema.field(name) for name in names], schema.metadata)
+    size, batches = 0, []
+    with open_parquet(path, path.name) as file:
+        for batch in read_batches(file, names):
+            size += sum(map(_measure_column, batch.columns))
             check_size(size, path.stat().st_size, path.name)
-            batches.append(batch)
-        schema = file.schema_arrow if names is None else pa.schema([file.schema_arrow.field(name) for name in names])
-        return pa.Table.from_batches(batches, schema)
+            batches.append(batch.cast(schema))
+    return pa.Table.from_batches(batches, schema)
+
+
+def _measure_column(column: pa.Array) -> int:
+    """Return the bytes of a column once the texts of its dictionary are repeated."""
+    if isinstance(column, pa.DictionaryArray):
+        characters = pc.sum(pc.binary_length(column.dictionary).take(column.indices)).as_py()
+        return int(column.indices.nbytes) + (characters or 0)
+    if pa.types.is_nested(column.type) and "dictionary" in str(column.type):
+        raise ValueError("it holds texts in lists or objects")
+    return int(column.nbytes)
 
 
 def list_tweet_files(path: Path, name: str) -> list[str]:

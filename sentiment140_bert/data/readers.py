@@ -9,8 +9,8 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import IO, Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO, Any, NamedTuple, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,11 +20,11 @@ from sentiment140_bert.data.columns import BadRow, Columns, Row, make_bad_row
 from sentiment140_bert.data.csv_reader import LONGEST_FIELD, read_csv
 from sentiment140_bert.data.files import open_text
 from sentiment140_bert.data.labels import quote
+from sentiment140_bert.data.records import add_record, take_window
 from sentiment140_bert.data.sources import LINES, Source
 from sentiment140_bert.errors import DataError, first_line
 from sentiment140_bert.recipe import DataConfig
 
-ROWS_AT_ONCE = 50_000
 JSON = (".jsonl", ".ndjson", ".json")
 ROWS_WITH_NAMES = 1_000  # of JSON, among whose keys the columns are looked for
 CHUNK = 1 << 20  # characters of a JSON array
@@ -99,10 +99,6 @@ def _make_row(number: int, values: Sequence[Any], names: Sequence[str | None]) -
     return Row(number, text or "", label or "", user, time, topic, id_)
 
 
-def _add_record(row: Row | BadRow, record: Mapping[str, Any]) -> Row | BadRow:
-    return row._replace(record=record) if isinstance(row, Row) else row
-
-
 def _shorten(value: Any) -> str:
     return value[:100] if isinstance(value, str) else ""
 
@@ -138,25 +134,21 @@ def _read_json(source: Source, data: DataConfig, encoding: str, labelled: bool) 
             return
         positions = columns.find_columns(names, data, source.name, labelled)
         column_names = [None if at is None else names[at] for at in positions]
+        packed = source.path.stat().st_size if source.path else 0
         for item in itertools.chain(first, objects):
+            if not labelled:  # a table of all keys may be far larger than the objects
+                files.check_size(item.number * len(names), packed, source.name)
             if isinstance(item, BadRow):
                 yield item
             else:
                 values = [None if name is None else item.content.get(name) for name in column_names]
                 row = _make_row(item.number, values, column_names)
-                yield row if labelled else _add_record(row, dict.fromkeys(names) | item.content)
+                yield row if labelled else add_record(row, item.content.items())
 
 
 def _take_first(objects: Iterator[JsonObject | BadRow]) -> list[JsonObject | BadRow]:
     """Return the first objects, fewer if they are large."""
-    first: list[JsonObject | BadRow] = []
-    size = 0
-    for item in objects:
-        first.append(item)
-        size += item.size if isinstance(item, JsonObject) else 0
-        if len(first) == ROWS_WITH_NAMES or size > CHUNK:
-            break
-    return first
+    return take_window(objects, ROWS_WITH_NAMES, lambda item: item.size if isinstance(item, JsonObject) else 0, CHUNK)
 
 
 def _list_keys(objects: Iterable[JsonObject | BadRow]) -> list[str]:
@@ -221,19 +213,15 @@ def _read_array(buffer: str, file: IO[str], name: str) -> Iterator[JsonObject | 
 
 
 def _read_parquet(source: Source, data: DataConfig, labelled: bool) -> Iterator[Row | BadRow]:
-    """Yield the rows of a parquet file. Texts stay in dictionaries as they are read: a file that repeats a long one a
-    million times takes no more memory than the text."""
-    with files.explain_damage(source.name, *files.SENSELESS_VALUE), pq.ParquetFile(source.path) as plain:
-        schema = plain.schema_arrow
-        groups = [plain.metadata.row_group(at) for at in range(plain.metadata.num_row_groups)]
-        packed = source.path.stat().st_size if source.path else 0
-        files.check_size(sum(group.total_byte_size for group in groups), packed, source.name)
+    """Yield the rows of a parquet file."""
+    assert source.path  # noqa: S101 - a file's
+    with files.explain_damage(source.name, *files.SENSELESS_VALUE):
+        schema, packed, size = pq.read_schema(source.path), source.path.stat().st_size, 0
         positions = _find_positions(source, data, schema, labelled)
         names = [schema.names[at] for at in positions if at is not None] if labelled else _list_unique(schema)
-        texts = [name for name in dict.fromkeys(names) if _is_text(schema.field(name).type)]
-        with pq.ParquetFile(source.path, read_dictionary=texts) as file:
-            size = 0
-            for row in _read_batches(source, data, schema, _validate_batches(file, names), labelled):
+        with files.open_parquet(source.path, source.name) as file:
+            batches = files.read_batches(file, list(dict.fromkeys(names)))
+            for row in _read_batches(source, data, schema, batches, labelled):
                 size += _count_characters(row) if isinstance(row, Row) else 0
                 files.check_size(size, packed, source.name)
                 yield row
@@ -249,29 +237,10 @@ def _count_characters(row: Row) -> int:
     return sum(len(value) for value in values if isinstance(value, str))
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    types = pa.types
-    texts = (types.is_string, types.is_large_string, types.is_string_view)
-    return any(is_kind(kind) for is_kind in (*texts, types.is_binary, types.is_large_binary, types.is_binary_view))
-
-
-def _validate_batches(file: pq.ParquetFile, names: list[str]) -> Iterator[pa.RecordBatch]:
-    """Yield batches of rows; damage that Arrow overlooks, such as an index past its dictionary, is an ArrowInvalid.
-
-    Each row group is read by itself: one reader for all of them adds every group's texts to one dictionary.
-    """
-    rows = 0
-    for group in range(file.num_row_groups):
-        for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=names):
-            batch.validate(full=True)
-            rows += batch.num_rows
-            yield batch
-    if rows != file.metadata.num_rows:
-        raise pa.ArrowInvalid(f"it holds {rows:,} rows but declares {file.metadata.num_rows:,}")
-
-
 def _read_dataset(source: Source, data: DataConfig, dataset: Any, labelled: bool) -> Iterator[Row | BadRow]:
-    batches = (dataset.with_format("arrow")[at : at + ROWS_AT_ONCE] for at in range(0, len(dataset), ROWS_AT_ONCE))
+    batches = (
+        dataset.with_format("arrow")[at : at + files.ROWS_AT_ONCE] for at in range(0, len(dataset), files.ROWS_AT_ONCE)
+    )
     with files.explain_damage(source.name, *files.SENSELESS_VALUE):
         yield from _read_batches(source, data, dataset.features.arrow_schema, batches, labelled)
 
@@ -304,13 +273,14 @@ def _read_batches(
             if class_names and isinstance(label, int) and 0 <= label < len(class_names):
                 label = class_names[label]
             row = _make_row(number, (text, label, *others), names)
-            yield row if labelled else _add_record(row, {name: column[at] for name, column in record.items()})
+            yield row if labelled else add_record(row, ((name, column[at]) for name, column in record.items()))
 
 
-def _to_values(column: pa.Array | pa.ChunkedArray, lenient: bool = False) -> list[Any]:
+def _to_values(column: pa.Array | pa.ChunkedArray, lenient: bool = False) -> Sequence[Any]:
     """Return plain values, bytes decoded as UTF-8; equal ones of a dictionary are one object.
 
-    If ``lenient``, bytes that are not UTF-8 are escaped, and times, which Python may not be able to hold, are texts.
+    If ``lenient``, bytes that are not UTF-8 are escaped, and times, which Python may not be able to hold, are texts;
+    lists and objects stay in Arrow's memory.
     """
     if isinstance(column, pa.ChunkedArray):
         return [value for chunk in column.chunks for value in _to_values(chunk, lenient)]
@@ -320,6 +290,8 @@ def _to_values(column: pa.Array | pa.ChunkedArray, lenient: bool = False) -> lis
                 value if value is None else value.decode("utf-8", "backslashreplace") for value in column.to_pylist()
             ]
         column = column.cast(pa.string())
+    if lenient and pa.types.is_nested(column.type):
+        return cast(Sequence[Any], column)
     if lenient and pa.types.is_temporal(column.type):
         column = column.cast(pa.string())
     if not isinstance(column, pa.DictionaryArray):

@@ -82,7 +82,7 @@ class _Collector:
                     raise _explain_no_tweets(self.name, row)
                 continue
             self.chunk.append(row)
-            if len(self.chunk) == readers.ROWS_AT_ONCE:
+            if len(self.chunk) == files.ROWS_AT_ONCE:
                 bar.update(self.flush())
         bar.update(self.flush())
 

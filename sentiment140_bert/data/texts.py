@@ -6,7 +6,6 @@ import csv
 import io
 import itertools
 import json
-import math
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,12 +14,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sentiment140_bert.data.columns import BadRow, Row, find_columns
+from sentiment140_bert.data.records import measure_record, take_window
 from sentiment140_bert.errors import DataError, is_unicode
 from sentiment140_bert.files import write_whole
 from sentiment140_bert.recipe import DataConfig
 
 OUTPUTS = (".jsonl", ".csv", ".parquet")
 ROWS_AT_ONCE = 10_000
+CELL = 16  # bytes of a missing value in a table
 ADDED = ("label", "score", "error")  # columns of the output after those of the input
 # A spreadsheet takes a cell that begins so for a formula (four of them in wide forms, too). The apostrophe is among
 # them so that the one that :func:`escape_cell` adds can always be removed.
@@ -91,10 +92,11 @@ def read_rows(name: str, data: DataConfig) -> Iterator[Row | BadRow]:
 
 
 def _read_stdin(encoding: str) -> Iterator[Row]:
-    from sentiment140_bert.data.files import explain_decoding
+    from sentiment140_bert.data import files
 
-    with explain_decoding("standard input", encoding):
-        lines = io.TextIOWrapper(sys.stdin.buffer, encoding, errors="surrogateescape")
+    name = "standard input"
+    with files.explain_decoding(name, encoding):
+        lines = io.TextIOWrapper(files.bound_lines(sys.stdin.buffer, name), encoding, errors="surrogateescape")
         yield from (Row(number, line.rstrip("\r\n")) for number, line in enumerate(lines, start=1))
 
 
@@ -133,13 +135,13 @@ class Output:
         return [self.prefix + name for name in ADDED]
 
     def make_record(self, row: PredictedRow) -> dict[str, Any]:
-        """Return the plain values of an output row by name."""
+        """Return the plain values of an output row by name; a missing value may be missing."""
         record = row.record
         if record is None:
             values = {"row": row.row, "id": row.id, self.text: row.text}
-            record = {name: values.get(name) for name in self.names}
+            record = {name: values[name] for name in self.names if name in values}
         added = dict(zip(self.added, (row.label, row.score, row.error), strict=True))
-        return {name: _simplify(value) for name, value in {**record, **added}.items()}
+        return {**record, **added}
 
 
 def plan_output(rows: Iterable[Row | BadRow], data: DataConfig, prefix: str = "", escapes: bool = True) -> Output:
@@ -149,10 +151,10 @@ def plan_output(rows: Iterable[Row | BadRow], data: DataConfig, prefix: str = ""
         DataError: The input has a column of the name of one that is added.
     """
     good = [row for row in rows if isinstance(row, Row)]
-    record = next((row.record for row in good if row.record is not None), None)
-    if record is None:
+    records = [row.record for row in good if row.record is not None]
+    if not records:
         return Output(["id" if any(row.id is not None for row in good) else "row", "text"], "text", prefix, escapes)
-    names = list(record)
+    names = list(dict.fromkeys(name for record in records for name in record))
     if odd := next((name for name in names if not is_unicode(name)), None):
         raise DataError(f"The input has a column {odd!a}, which is not valid Unicode.", "Rename it.")
     output = Output(names, names[find_columns(names, data, "the input", labelled=False).text], prefix, escapes)
@@ -162,17 +164,6 @@ def plan_output(rows: Iterable[Row | BadRow], data: DataConfig, prefix: str = ""
             "Name the new ones with --prefix, as in --prefix predicted_.",
         )
     return output
-
-
-def _simplify(value: Any) -> Any:
-    """Return a value that JSON, CSV and Arrow can hold: lists and objects as JSON, others that JSON lacks as text."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, int):
-        return value
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
-    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict | list) else str(value)
 
 
 def write_predictions(path: Path, predictions: Iterable[PredictedRow], output: Output) -> int:
@@ -223,7 +214,10 @@ def _write_parquet(path: Path, records: Iterator[dict[str, Any]], output: Output
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    chunk = [*itertools.islice(records, ROWS_AT_ONCE)]
+    def take_chunk() -> list[dict[str, Any]]:
+        return take_window(records, ROWS_AT_ONCE, lambda record: measure_record(record) + CELL * len(output.names))
+
+    chunk, count = take_chunk(), 0
     added = zip(output.added, (pa.string(), pa.float64(), pa.string()), strict=True)
     kinds = {name: _infer_type([record.get(name) for record in chunk]) for name in output.names} | dict(added)
     texts = [name for name, kind in kinds.items() if pa.types.is_string(kind)]
@@ -233,12 +227,13 @@ def _write_parquet(path: Path, records: Iterator[dict[str, Any]], output: Output
                 record.update({name: str(record[name]) for name in texts if record.get(name) is not None})
             try:
                 writer.write_table(pa.Table.from_pylist(chunk, writer.schema))
+                count += len(chunk)
             except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
                 raise DataError(
-                    f"A column has values of another type after row {ROWS_AT_ONCE:,}: {error}.",
+                    f"A column has values of another type after row {count:,}: {error}.",
                     "Parquet cannot hold both; write .jsonl or .csv.",
                 ) from None
-            chunk = [*itertools.islice(records, ROWS_AT_ONCE)]
+            chunk = take_chunk()
 
 
 def _infer_type(values: list[Any]) -> Any:

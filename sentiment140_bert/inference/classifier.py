@@ -108,17 +108,22 @@ class Classifier:
         """The most tokens of a text; longer ones are cut."""
         return self.tokenization.max_length
 
-    def predict(self, texts: Iterable[str]) -> Iterator[Prediction]:
-        """Yield a prediction for each text, in order; the input is read window by window."""
+    def predict(self, texts: Iterable[str], first: int = 1) -> Iterator[Prediction]:
+        """Yield a prediction for each text, in order; the input is read window by window.
+
+        Args:
+            texts: Any number of them.
+            first: The number of the first of them, for messages.
+        """
         labels = self.labels
-        for row in self.stream(texts):
+        for row in self.stream(texts, first):
             best = int(row.argmax())
             score = float(row[best])
             yield Prediction(NEUTRAL, None) if score < self.neutral_below else Prediction(labels[best], score)
 
-    def stream(self, texts: Iterable[str]) -> Iterator[npt.NDArray[np.float32]]:
+    def stream(self, texts: Iterable[str], first: int = 1) -> Iterator[npt.NDArray[np.float32]]:
         """Yield the probabilities of all labels for each text, in order; arrays of shape (labels,)."""
-        remaining, first = iter(texts), 1
+        remaining = iter(texts)
         while window := list(islice(remaining, WINDOW)):
             yield from self._window(window, first)
             first += len(window)

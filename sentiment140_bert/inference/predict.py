@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, overload
 
 from sentiment140_bert.data.columns import BadRow, Row
+from sentiment140_bert.data.records import measure_row, take_window
 from sentiment140_bert.data.texts import PredictedRow
 from sentiment140_bert.errors import DataError, ModelError
 from sentiment140_bert.files import Place, expand_path, to_name
@@ -230,7 +230,7 @@ def predict_texts(classifier: Classifier, texts: Iterable[str]) -> Iterator[tupl
 
 
 def predict_rows(classifier: Classifier, rows: Iterable[Row | BadRow], max_bad_rows: float) -> Iterator[PredictedRow]:
-    """Yield a labelled or unreadable row for each row, in order, held no longer than the window of texts it is in.
+    """Yield a labelled or unreadable row for each row, in order, held no longer than the window it is in.
 
     Args:
         classifier: Gives the labels.
@@ -240,24 +240,17 @@ def predict_rows(classifier: Classifier, rows: Iterable[Row | BadRow], max_bad_r
     Raises:
         DataError: After the last row, if more of them are.
     """
-    waiting: deque[Row | BadRow] = deque()
-    count = bad = 0
-    first = ""
+    from sentiment140_bert.inference.classifier import WINDOW
 
-    def texts() -> Iterator[str]:
-        for row in rows:
-            waiting.append(row)
+    remaining, count, bad, first = iter(rows), 0, 0, ""
+    while window := take_window(remaining, WINDOW, measure_row):
+        texts = [row.text for row in window if isinstance(row, Row)]
+        predictions = classifier.predict(texts, count + 1)
+        for row in window:
             if isinstance(row, Row):
-                yield row.text
-
-    for prediction in itertools.chain(classifier.predict(texts()), [None]):
-        while waiting:
-            row = waiting.popleft()
-            if isinstance(row, Row) and prediction:
-                count += 1
+                prediction, count = next(predictions), count + 1
                 yield PredictedRow(count, row.id, row.text, prediction.label, prediction.score, record=row.record)
-                break
-            assert isinstance(row, BadRow)  # noqa: S101 - each text has a prediction
+                continue
             first = first or f"row {row.number}: {row.reason}"
             for _ in range(row.rows):  # so that the output has a row for each line that a quotation mark swallowed
                 count, bad = count + 1, bad + 1

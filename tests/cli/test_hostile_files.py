@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import Result
+from click.testing import CliRunner, Result
 
 from conftest import as_csv, six_columns
+from sentiment140_bert.cli import main
 from sentiment140_bert.data import reading
 from sentiment140_bert.data.sources import locate
 from sentiment140_bert.errors import DataError
@@ -194,7 +195,10 @@ def test_10000_columns_in_the_first_row(prepare, tmp_path: Path) -> None:
     assert len(stderr) < 2_000
 
 
-def test_a_line_without_an_end(prepare, tmp_path: Path) -> None:
+def test_a_line_without_an_end(prepare, classifier_folder: Path, tmp_path: Path) -> None:
+    command = ["predict", str(classifier_folder), "--input", "-"]
+    result = CliRunner().invoke(main, command, input=b"fine\n" + b"x" * 20_000_001)
+    assert "standard input has a line of more than 20,000,000 bytes" in result.stderr
     (tmp_path / "t.csv").write_bytes(GOOD + b"x" * 21_000_000)
     assert "a line of more than 20,000,000 bytes" in prepare("t.csv", code=1).stderr
 

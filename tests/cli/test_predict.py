@@ -131,7 +131,11 @@ def test_odd_values_of_other_columns_cost_no_row(classifier_folder: Path, s140) 
     }
     pq.write_table(pa.table(table), "a.parquet")
     Path("a.csv").write_bytes(b"text,other\nfine,caf\xe9\nbad,\n")
-    Path("a.jsonl").write_text(f'{{"text": "fine", "n": {2**70}, "m": 1}}\n{{"text": "bad", "m": "\\ud800"}}\n')
+    lines = (
+        f'{{"text": "fine", "n": {2**70}, "m": 1}}',
+        r'{"text": "bad", "m": "\ud800", "o": [{"\ud800": "\ud83d"}]}',
+    )
+    Path("a.jsonl").write_text("\n".join(lines))
     for source in ("a.parquet", "a.csv", "a.jsonl"):
         for name in ("out.jsonl", "out.csv", "out.parquet"):
             s140(

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict
 
-from sentiment140_bert.data import readers, texts
+from sentiment140_bert.data import files, texts
 from sentiment140_bert.data.columns import BadRow, Row, find_columns
 from sentiment140_bert.data.reading import Reading, read_tweets
 from sentiment140_bert.data.sources import locate
@@ -192,7 +192,7 @@ def test_the_number_of_rows_read_at_once_makes_no_difference(write, tmp_path, mo
     write("t.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     pq.write_table(pa.table(columns), tmp_path / "t.parquet", row_group_size=5)
     Dataset.from_dict(columns).save_to_disk(str(tmp_path / "folder"))
-    monkeypatch.setattr(readers, "ROWS_AT_ONCE", rows_at_once)
+    monkeypatch.setattr(files, "ROWS_AT_ONCE", rows_at_once)
     for name, first in (("t.csv", 2), ("t.jsonl", 1), ("t.parquet", 1), ("folder", 1)):
         reading = read(tmp_path / name)
         assert (pairs(reading), reading.rows) == ([(f"tweet {n}", n % 2) for n in range(11)], 11), name

@@ -1,4 +1,4 @@
-"""Files of any length pass from texts to predictions in bounded memory."""
+"""Files of any length and of any shape pass from texts to predictions in bounded memory."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ GROUP = 5_000  # rows of a Parquet file that lie together
 # memory of the libraries; that differs by 17 MiB from one process to the next.
 PROGRAM = """
 import itertools
+import resource
 import sys
 from pathlib import Path
 import numpy as np
+from sentiment140_bert.data.records import measure_row, take_window
 from sentiment140_bert.data.texts import plan_output, read_rows, write_predictions
 from sentiment140_bert.inference.classifier import Classifier
 from sentiment140_bert.inference.tokens import Tokenization
@@ -51,10 +53,12 @@ def memory(kind):
 
 
 before = memory("VmRSS")
+if len(sys.argv) > 3:
+    resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[3]) << 20,) * 2)
 rows = read_rows(sys.argv[1], DataConfig())
-first = next(rows)
-predictions = predict_rows(classifier, itertools.chain([first], rows), 0.0)
-count = write_predictions(Path(sys.argv[2]), predictions, plan_output([first], DataConfig()))
+first = take_window(rows, 1_000, measure_row)
+predictions = predict_rows(classifier, itertools.chain(first, rows), 1.0)
+count = write_predictions(Path(sys.argv[2]), predictions, plan_output(first, DataConfig()))
 print(count, memory("VmHWM") - before)
 """
 
@@ -96,3 +100,45 @@ def test_the_number_of_texts_takes_no_memory(tmp_path: Path, ending: str, few: i
         assert int(written) == count
         peaks.append(float(peak))
     assert peaks[1] - peaks[0] < growth, peaks
+
+
+LIMIT = 3_000  # MiB of addresses, of which the libraries take 1,500
+
+
+def make_wide_objects() -> bytes:
+    """Return objects of which only the first has 3,000 keys, but every row of a table would have them."""
+    return json.dumps({"text": "a"} | {f"key {n}": n for n in range(3_000)}).encode() + b'\n{"text": "a"}' * 12_000
+
+
+def make_parquet(rows: int, **columns: pa.Array) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"text": ["a"] * rows, **columns}), sink, compression="zstd")
+    return sink.getvalue().to_pybytes()
+
+
+def repeat(values: pa.Array, times: int) -> pa.Array:
+    """Return lists that are all the same, each a text that is stored once."""
+    indices = pa.DictionaryArray.from_arrays(pa.array([0] * times, pa.int32()), values)
+    return pa.ListArray.from_arrays(pa.array(range(times + 1), pa.int32()), indices)
+
+
+# Small files whose windows and batches of rows are large, however few rows they have.
+SHAPES = {
+    "wide.jsonl": make_wide_objects,
+    "wide.parquet": lambda: make_parquet(100_000, **dict.fromkeys(map(str, range(4_000)), pa.nulls(100_000))),
+    "lists.parquet": lambda: make_parquet(6_000, x=repeat(pa.array(["y" * 300_000]), 6_000)),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="addresses are limited by the kernel")
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_small_file_of_any_shape_is_labelled_or_refused(tmp_path: Path, name: str) -> None:
+    file, output = tmp_path / name, tmp_path / "out.jsonl"
+    file.write_bytes(SHAPES[name]())
+    assert file.stat().st_size < 1_500_000
+    words = [sys.executable, "-c", PROGRAM, str(file), str(output), str(LIMIT)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        assert "this is not a file of tweets" in done.stderr, done.stderr[-500:]
+    elif name == "wide.jsonl":
+        assert output.stat().st_size < 20 * file.stat().st_size
