@@ -15,13 +15,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from sentiment140_bert.errors import RunError, S140Error, first_line
 from sentiment140_bert.text import shorten
 
 TEMPORARY = ".s140-new-"  # how the names of files and folders begin that are still being written
 HOUR = 3600  # seconds
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # a flag to open a file with, unless it is a symbolic link
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NO_SPACE_MESSAGES = ("No space left on device", "Disk quota exceeded", "File too large", "unexpected pos")
 
@@ -116,6 +117,18 @@ def write_text(path: Path, text: str) -> None:
     """Write ``text`` as UTF-8, whole or not at all; bytes of a file's name that are not characters become escapes."""
     with write_whole(path) as temporary:
         temporary.write_text(text, "utf-8", "backslashreplace")
+
+
+def open_to_append(path: Path) -> BinaryIO:
+    """Open a file to append bytes to it. A link, or a file with a second name, is replaced with a copy of it first.
+
+    Raises:
+        RunError: It is something else than a file, or cannot be replaced.
+    """
+    if path.is_symlink() or (path.exists() and path.stat().st_nlink > 1):
+        with write_whole(path) as copy:
+            shutil.copyfile(path, copy)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | NO_LINK, 0o666), "ab")
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.files import hash_file, synchronize
+from sentiment140_bert.files import hash_file, open_to_append, synchronize
 
 STANFORD_URL = "https://cs.stanford.edu/people/alecmgo/trainingandtestdata.zip"
 STANFORD_BYTES = 81_363_704
@@ -78,10 +78,11 @@ def _continue(url: str, part: Path, size: int, timeout: float) -> bool:
     with response:
         if response.status != 206:
             have = 0
+            part.unlink(missing_ok=True)
         length = response.length  # as http.client reads the header; None where it is absent or no number
         total = size if length is None else have + length
         with (
-            part.open("ab" if have else "wb") as file,
+            open_to_append(part) as file,
             tqdm(desc="download", total=total, initial=have, unit="B", unit_scale=True, disable=None) as bar,
         ):
             while have <= size and (block := response.read(BLOCK)):

@@ -17,7 +17,7 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
-from sentiment140_bert.files import write_text
+from sentiment140_bert.files import open_to_append, write_text
 from sentiment140_bert.progress import is_quiet, progress_bar
 from sentiment140_bert.run import parse_entry, read_lines
 from sentiment140_bert.training.batching import LengthGroupedBatches
@@ -70,10 +70,11 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             since, epoch = self.started
             tweets = ((state.epoch or 0.0) - epoch) * self.tweets
             logs["tweets_per_second"] = round(tweets / (time.perf_counter() - since), 1)
-        with self.history.open("a", encoding="utf-8") as file:
-            numbers = {name: float(value) for name, value in logs.items()}
-            finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
-            file.write(json.dumps({"step": state.global_step, "time": round(time.time(), 3), **finite}) + "\n")
+        numbers = {name: float(value) for name, value in logs.items()}
+        finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+        entry = {"step": state.global_step, "time": round(time.time(), 3), **finite}
+        with open_to_append(self.history) as file:
+            file.write(json.dumps(entry).encode() + b"\n")
         if self.shown:
             self._show(logs, state)
 

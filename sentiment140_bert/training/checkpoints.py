@@ -18,7 +18,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.files import hash_file, remove_path, settle, synchronize, write_json
+from sentiment140_bert.files import NO_LINK, hash_file, remove_path, settle, synchronize, write_json
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run import RunDir
 from sentiment140_bert.schemas import check_schema
@@ -161,7 +161,7 @@ def remove_emptied(folder: Path) -> None:
     for file in () if folder.is_symlink() else folder.iterdir():
         state = file.lstat()
         if stat.S_ISREG(state.st_mode) and state.st_nlink == 1:
-            os.close(os.open(file, os.O_WRONLY | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)))
+            os.close(os.open(file, os.O_WRONLY | os.O_TRUNC | NO_LINK))
     with contextlib.suppress(OSError):  # an emptied one that stays is incomplete, and tried again next time
         remove_path(folder)
 

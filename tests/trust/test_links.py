@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import TrainerState
 
 from hub_server import HubServer
 from sentiment140_bert import trust
@@ -23,6 +26,7 @@ from sentiment140_bert.files import TEMPORARY, hash_file, remove_leftovers, remo
 from sentiment140_bert.locks import LOCK, lock_folder
 from sentiment140_bert.run import RunDir
 from sentiment140_bert.training import checkpoints, volumes
+from sentiment140_bert.training.callbacks import Progress
 from stranger_fixtures import VERBS, contents, invoke, put_link
 
 pytest_plugins = ("hub_fixtures", "stranger_fixtures")
@@ -283,6 +287,34 @@ def test_a_second_name_of_a_file_is_not_written_to(run_copy: Path, encoder: Path
         os.link(elsewhere / "note.txt", run_copy / name)
     assert invoke(["card", "RUN"], run_copy, encoder).exit_code == 0
     assert (elsewhere / "note.txt").read_text() == "my own words"
+
+
+@pytest.mark.parametrize("content", ["", '{"step": 1, "loss": 0.5}\n'], ids=["empty", "with an entry"])
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_nothing_is_appended_through_a_link(tmp_path: Path, elsewhere: Path, link: Callable, content: str) -> None:
+    (elsewhere / "note.txt").write_text(content)
+    history, state = tmp_path / "history.jsonl", TrainerState(global_step=2, max_steps=3)
+    link(elsewhere / "note.txt", history)
+    progress = Progress(history, tweets=1, shown=False)
+    progress.on_train_begin(None, state, None)
+    for loss in (0.4, 0.3):
+        progress.on_log(None, state, None, logs={"loss": loss})
+    assert (elsewhere / "note.txt").read_text() == content
+    assert [entry["loss"] for entry in RunDir(tmp_path).read_history()] == [0.5, 0.4, 0.3][not content :]
+
+
+def test_files_are_opened_for_appending_in_one_place() -> None:
+    """The notes in the user's own folder for settings, where a link is the user's, are the exception."""
+    package = Path(trust.__file__).parents[1]
+    opened = [
+        str(file.relative_to(package))
+        for file in package.rglob("*.py")
+        for call in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(call, ast.Call)
+        and ast.unparse(call.func).endswith("open")
+        and re.search("'a[bt+]*'", ast.unparse(call))
+    ]
+    assert sorted(opened) == ["files.py", "trust/__init__.py"]
 
 
 COMPUTING = (

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import MissingExtra, StoreError, first_line
+from sentiment140_bert.files import NO_LINK
 from sentiment140_bert.locks import NO_LOCKS
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ SERVERS = ("postgresql", "mysql", "mariadb")
 HEARTBEAT, GRACE = 20, 120  # seconds between two heartbeats of a trial, and without one until it counts as dead
 VERSION = 2  # of what is written into a study; 1 had each trial in one of Optuna's
 DAMAGED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, AssertionError)
-NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _locks: weakref.WeakSet[IO[bytes]] = weakref.WeakSet()
 
 
