@@ -35,6 +35,7 @@ def render_dataset_card(data: schemas.Data, repo_id: str, model_repo_id: str | N
         model_repo_id=model_repo_id,
         corpus=identify_corpus(data),
         data=data,
+        has_neutral=schemas.count_labels(data) > 2,
         tokenizer_name=HUB_IDS.get(data["tokenizer"]["name"], data["tokenizer"]["name"]),
         splits=splits,
     )

@@ -39,6 +39,11 @@ class Facts:
         return self.base_model or Path(self.recipe["model"]["model_name_or_path"]).name
 
     @property
+    def has_neutral(self) -> bool:
+        """True if the model was trained on three labels, neutral among them."""
+        return schemas.count_labels(self.data) > 2
+
+    @property
     def published(self) -> schemas.PublishedDataset | None:
         """``repo_id`` and ``revision`` of the dataset on the Hub."""
         return self.data.get("published")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert import schemas
 from sentiment140_bert.files import write_whole
+from sentiment140_bert.models.labels import order_names
 from sentiment140_bert.run import CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES, LogEntry
 from sentiment140_bert.schemas import SPLIT_NAMES
 
@@ -45,8 +46,10 @@ def draw_figures(folder: Path, splits: dict[str, schemas.SplitScores], history: 
     """
     held_out = {name: splits[name] for name in HELD_OUT if "accuracy" in splits.get(name, {})} or splits
     _draw_splits(folder / CONFUSION, held_out, _draw_confusion, height=2.8)
-    _draw_splits(folder / CALIBRATION, held_out, _draw_calibration)
-    _draw_splits(folder / RISK_COVERAGE, held_out, _draw_risk_coverage)
+    calibrated = {name: split for name, split in held_out.items() if "calibration" in split}
+    if calibrated:
+        _draw_splits(folder / CALIBRATION, calibrated, _draw_calibration)
+        _draw_splits(folder / RISK_COVERAGE, calibrated, _draw_risk_coverage)
     most = max(len(split["slices"]) for split in held_out.values())
     _draw_splits(folder / SLICES, held_out, _draw_slices, height=0.8 + 0.24 * most)
     if any("loss" in entry for entry in history):
@@ -83,16 +86,18 @@ def _add_legend(axes: Axes) -> None:
 
 
 def _draw_confusion(axes: Axes, split: schemas.SplitScores) -> None:
-    rows = (("true_negative", "false_positive"), ("false_negative", "true_positive"))
-    counts = [[score["value"] for name in row if (score := schemas.get_score(split, name))] for row in rows]
+    counts = schemas.get_matrix(split)
+    names = order_names(len(counts))
     shares = [[count / max(1, sum(row)) for count in row] for row in counts]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for y, row in enumerate(counts):
         for x, count in enumerate(row):
             colour = "white" if shares[y][x] > 0.5 else "black"
-            axes.text(x, y, f"{count:,}\n{shares[y][x]:.1%}", ha="center", va="center", color=colour, fontsize=14)
-    axes.set_xticks([0, 1], ["negative", "positive"])
-    axes.set_yticks([0, 1], ["negative", "positive"], rotation=90, va="center")
+            axes.text(
+                x, y, f"{count:,}\n{shares[y][x]:.1%}", ha="center", va="center", color=colour, fontsize=28 / len(names)
+            )
+    axes.set_xticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names, rotation=90, va="center")
     axes.set_xlabel("prediction (shares are of each row)")
     axes.set_ylabel("label")
 

@@ -9,6 +9,7 @@ import yaml
 from sentiment140_bert import schemas
 from sentiment140_bert.cards.facts import Facts
 from sentiment140_bert.data.corpora import identify_corpus, identify_source
+from sentiment140_bert.models.labels import LABEL_NAMES
 from sentiment140_bert.recipe import SCORES
 from sentiment140_bert.text import HIDDEN
 
@@ -163,10 +164,11 @@ def describe_dataset(data: schemas.Data) -> dict[str, Any]:
     rows = sum(split["num_examples"] for split in data["configs"]["default"].values())
     text, topic = ({"name": column, "dtype": "string"} for column in ("text", "topic"))
     tokens = [{"name": "input_ids", "list": "int32"}, {"name": "attention_mask", "list": "int8"}]
+    labels = schemas.count_labels(data)
     features = {
-        "default": [text, _describe_classes("label")],
-        "tokenized": [*tokens, _describe_classes("labels")],
-        "three_way": [text, _describe_classes("label", "negative", "positive", "neutral"), topic],
+        "default": [text, _describe_classes("label", labels)],
+        "tokenized": [*tokens, _describe_classes("labels", labels)],
+        "three_way": [text, _describe_classes("label", len(LABEL_NAMES)), topic],
     }
     configs: list[dict[str, Any]] = []
     infos: list[dict[str, Any]] = []
@@ -188,6 +190,6 @@ def describe_dataset(data: schemas.Data) -> dict[str, Any]:
     }
 
 
-def _describe_classes(name: str, *labels: str) -> dict[str, Any]:
-    names = {str(at): label for at, label in enumerate(labels or ("negative", "positive"))}
+def _describe_classes(name: str, count: int) -> dict[str, Any]:
+    names = {str(label): LABEL_NAMES[label] for label in range(count)}
     return {"name": name, "dtype": {"class_label": {"names": names}}}

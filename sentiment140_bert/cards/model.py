@@ -22,6 +22,7 @@ from sentiment140_bert.data.corpora import add_description, list_decided_keys
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.files import Place, expand_path, hash_file, write_json, write_text, write_whole
 from sentiment140_bert.locks import lock_folder
+from sentiment140_bert.models.labels import order_names
 from sentiment140_bert.recipe import SCORES, CardConfig, Recipe
 from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import (
@@ -110,6 +111,8 @@ def render_model_card(facts: Facts, title: str, model_id: str, figures: list[str
         chosen=training["load_best_model_at_end"] and training["eval_strategy"] != "no",
         corpus=facts.corpus,
         published=facts.published,
+        has_neutral=facts.has_neutral,
+        matrix_labels=order_names(3),
         tracking_url=_find_tracking_url(facts),
         score_names=SCORES,
         labels=LABELS,

@@ -19,7 +19,7 @@ from sentiment140_bert.cards.facts import Facts
 from sentiment140_bert.cards.markup import clean_controls, flatten, read_template
 from sentiment140_bert.cards.metadata import HEADLINES
 from sentiment140_bert.cards.model import LABELS
-from sentiment140_bert.models.labels import CLASSES_IN_ORDER, LABEL_NAMES
+from sentiment140_bert.models.labels import order_names
 from sentiment140_bert.recipe import SCORES
 from sentiment140_bert.schemas import BASELINES
 
@@ -41,7 +41,8 @@ class Mistake:
     Args:
         split: Name of the split.
         label: Name of its label.
-        positive: The model's P(positive | not neutral).
+        prediction: Name of the likeliest label; at exactly one half positive, as for the scores.
+        confidence: The probability of the prediction.
         words: The tweet in pieces, each with its weight in logits, or None.
         topic: The query that found it.
         abstains: True if the confidence is below the abstain threshold.
@@ -49,20 +50,11 @@ class Mistake:
 
     split: str
     label: str
-    positive: float
+    prediction: str
+    confidence: float
     words: tuple[tuple[str, float | None], ...]
     topic: str | None = None
     abstains: bool = False
-
-    @property
-    def prediction(self) -> str:
-        """Return the name of the likelier class; at exactly one half positive, as for the scores."""
-        return "positive" if self.positive >= 0.5 else "negative"
-
-    @property
-    def confidence(self) -> float:
-        """Return the probability of the prediction."""
-        return max(self.positive, 1 - self.positive)
 
 
 def render_report(facts: Facts, title: str, mistakes: Sequence[Mistake], wrong: dict[str, int]) -> str:
@@ -88,12 +80,14 @@ def render_report(facts: Facts, title: str, mistakes: Sequence[Mistake], wrong: 
         corpus=facts.corpus,
         scored=scored,
         held_out={name: scored[name] for name in HELD_OUT if name in scored} or scored,
+        calibrated={name: scored[name] for name in HELD_OUT if "calibration" in scored.get(name, {})},
+        has_neutral=facts.has_neutral,
         meaning=HEADLINES | {"validation": "tweets that the checkpoint was chosen on"},
         score_names=SCORES,
         names=LABELS,
         baselines=BASELINES,
         leaks=LEAKS,
-        classes=[LABEL_NAMES[label] for label in CLASSES_IN_ORDER],
+        classes=order_names(3),
         mistakes=sorted(mistakes, key=lambda mistake: -mistake.confidence),
         wrong={name: wrong[name] for name in scored if name in wrong},
         listed={name: sum(mistake.split == name for mistake in mistakes) for name in wrong},
@@ -156,6 +150,8 @@ def _compile_template() -> jinja2.Template:
         "slice_start": find_slice_start,
         "reliability_chart": draw_reliability,
         "coverage_chart": draw_coverage,
+        "get_matrix": schemas.get_matrix,
+        "order_names": order_names,
         "shade": lambda share: round(LEVELS * share),
     }
     return environment.from_string(read_template("report.html"))

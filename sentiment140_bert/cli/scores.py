@@ -89,10 +89,11 @@ def print_scores(splits: Splits) -> None:
             rows.append(_row(label, columns, lambda split, name=name, key=key: _baseline(split, name, key)))
     rows.append(_row("accuracy where it is sure", columns, lambda split: split.get("abstaining", {}).get("accuracy")))
     rows.append(_row("… share it answers", columns, lambda split: split.get("abstaining", {}).get("coverage")))
-    rows.append(_row("accuracy, three classes", columns, lambda split: split.get("three_way", {}).get("accuracy")))
-    rows.append(
-        _row("macro recall, three classes", columns, lambda split: split.get("three_way", {}).get("macro_recall"))
-    )
+    three_way = {"accuracy": "accuracy, three classes", "macro_recall": "macro recall, three classes"}
+    for name, title in three_way.items():
+        rows.append(_row(title, columns, lambda split, name=name: split.get("three_way", {}).get(name)))
+    for name in dict.fromkeys(label for split in columns for label in split.get("three_way", {}).get("recall", {})):
+        rows.append(_row(f"recall of {name}, three classes", columns, lambda split, name=name: _recall(split, name)))
     rows += [[name.replace("_", " "), *(_count(split, name) for split in columns)] for name in COUNTS]
     rows.append(["neutral, left out", *(f"{split['neutral_left_out']:,}" for split in columns)])
     print_table([row for row in rows if any(row[1:])], ["", *splits])
@@ -113,6 +114,10 @@ def _with_limits(score: Score | None) -> str:
 
 def _error(calibration: Calibration | None) -> Score | None:
     return calibration["expected_calibration_error"] if calibration else None
+
+
+def _recall(split: SplitScores, label: str) -> Score | None:
+    return split["three_way"]["recall"].get(label) if "three_way" in split else None
 
 
 def _baseline(split: SplitScores, name: str, key: str) -> Score | None:

@@ -38,7 +38,7 @@ from sentiment140_bert.files import (
     settle,
     write_json,
 )
-from sentiment140_bert.models.labels import LABEL_NAMES
+from sentiment140_bert.models.labels import LABEL_NAMES, NEUTRAL
 from sentiment140_bert.trust import check_folder
 
 if TYPE_CHECKING:
@@ -306,7 +306,7 @@ def _save(splits: dict[str, pa.Table], folder: Path) -> None:
     datasets = DatasetDict()
     for name, table in splits.items():
         label = "label" if "label" in table.column_names else "labels"
-        names = list(LABEL_NAMES.values())[: 3 if name.endswith("neutral") else 2]
+        names = list(LABEL_NAMES.values())[: 3 if NEUTRAL in table[label].unique().to_pylist() else 2]
         features = Features(Features.from_arrow_schema(table.schema) | {label: ClassLabel(names=names)})
         typed = table.cast(features.arrow_schema)  # cast_column of datasets would copy row by row, with its own bar
         datasets[name] = Dataset(InMemoryTable(typed), DatasetInfo(features=features))

@@ -63,9 +63,9 @@ def update_names(report: schemas.Data, data: DataConfig, source: Source, manual:
 def describe_left_out(steps: Mapping[str, int]) -> str:
     """Return a sentence on the labelled rows that no model is trained on; empty if there are none."""
     reasons = {
-        "neutral": "neutral (the model tells negative from positive only)",
+        "neutral": "neutral (--labels 3 would train on them, too)",
         "dropped_by_label_map": "dropped by the label map",
-        "conflicting_dropped": "whose text has both labels",
+        "conflicting_dropped": "whose text has several labels",
         "bad_rows": "malformed",
     }
     counts = [f"{steps[step]:,} {reason}" for step, reason in reasons.items() if steps.get(step)]

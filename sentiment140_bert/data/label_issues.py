@@ -15,6 +15,7 @@ from sentiment140_bert.data import clean, labels
 from sentiment140_bert.data.csv_reader import LONGEST_FIELD
 from sentiment140_bert.data.files import detect_encoding, open_text
 from sentiment140_bert.data.sources import find_path, open_text_source
+from sentiment140_bert.data.split import describe_all
 from sentiment140_bert.data.texts import unescape_cell
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.files import hash_file
@@ -40,7 +41,7 @@ class LabelIssues:
             train: Columns ``key`` and ``label``.
 
         Raises:
-            DataError: No row is on the list, or all others carry one label.
+            DataError: No row is on the list, or the others lack a label.
         """
         listed, rows = self._join(self.keys, self.labels), self._join(train["key"], train["label"])
         is_listed = pc.is_in(rows, value_set=listed)
@@ -50,10 +51,10 @@ class LabelIssues:
                 f"{self.name} lists {len(self.keys):,} tweets, none of which is in the {len(train):,} training tweets.",
                 "Was it made from a run with the same --dataset, --max-samples and --split-seed?",
             )
-        if len(pc.unique(remaining["label"])) < 2:
+        if len(pc.unique(remaining["label"])) < len(pc.unique(train["label"])):
             raise DataError(
-                f"Without the tweets of {self.name} the train split ({len(remaining):,} tweets) does not hold both "
-                "labels.",
+                f"Without the tweets of {self.name} the train split ({len(remaining):,} tweets) does not hold "
+                f"{describe_all(train['label'].to_numpy())} labels.",
                 "Shorten the list.",
             )
         return remaining, {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sentiment140_bert import schemas
 from sentiment140_bert.errors import DataError, HubError, RecipeError
-from sentiment140_bert.recipe import DataConfig, Recipe, RecipeName, as_recipe
+from sentiment140_bert.recipe import THREE_LABEL_SCORES, DataConfig, Recipe, RecipeName, as_recipe
 from sentiment140_bert.recipe.privacy import strip_folders
 from sentiment140_bert.run import RunDir
 
@@ -88,11 +88,26 @@ def load_data(recipe: Recipe) -> PreparedData:
     tokens = pipeline.tokenize_splits(splits, tokenizer, recipe.data.max_length, read_published)
     tokens.report["tokenizer"] |= {"name": strip_folders(name), "revision": commit}
     log.info("data: %s", ", ".join(f"{split['rows']:,} {name}" for name, split in tokens.report["splits"].items()))
+    _check_metric(recipe, tokens.report)
+    if schemas.count_labels(tokens.report) > 2:
+        log.info("data: three labels: negative, neutral, positive (--labels 2 would leave neutral tweets out)")
     if left_out := data_json.describe_left_out(tokens.report.get("steps", {})):
         log.warning("data: %s", left_out)
     if tokens.cached:
         log.info("data: loaded from the cache, nothing was tokenized")
     return PreparedData(splits, tokens, tokenizer)
+
+
+def _check_metric(recipe: Recipe, described: schemas.Data) -> None:
+    metric = recipe.training.metric_for_best_model
+    names = (*THREE_LABEL_SCORES, "loss")
+    if schemas.count_labels(described) > 2 and metric.removeprefix("eval_") not in names:
+        raise RecipeError(
+            [
+                f"metric_for_best_model: {metric} is a score of two labels, and these tweets have three: choose one of "
+                f"{', '.join(names)}, or leave neutral tweets out with --labels 2"
+            ]
+        )
 
 
 def load_splits(data: DataConfig) -> tuple[Prepared, Path | None]:

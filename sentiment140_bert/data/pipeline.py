@@ -25,12 +25,13 @@ from sentiment140_bert.data.cache import (
     save_tokens,
 )
 from sentiment140_bert.data.label_issues import LabelIssues, read_label_issues
+from sentiment140_bert.data.labels import STRAY
 from sentiment140_bert.data.origin import ORIGIN, add_origin
 from sentiment140_bert.data.reading import Reading, read_tweets
 from sentiment140_bert.data.sources import Source, locate
 from sentiment140_bert.data.tokenize import Tokens, choose_method, hash_tokenizer
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.models.labels import NEUTRAL
+from sentiment140_bert.models.labels import LABEL_NAMES, NEUTRAL
 from sentiment140_bert.recipe import DataConfig
 
 log = logging.getLogger(__name__)
@@ -101,12 +102,16 @@ def _divide(readings: Readings, data: DataConfig, steps: dict[str, int]) -> dict
     steps |= {"rows_read": reading.rows, "bad_rows": reading.bad_rows}
     steps |= {"dropped_by_label_map": reading.dropped} if data.label_map else {}
     del reading
-    table, neutral = _separate_neutral(_clean(_take_table("training", readings), data.cleaning, steps))
-    steps["neutral"] = len(neutral)
-    others = {"neutral": neutral}
+    table = _clean(_take_table("training", readings), data.cleaning, steps)
+    others: dict[str, pa.Table] = {}
+    keeps_neutral = (data.labels or _count_labels(table)) == len(LABEL_NAMES)
+    if not keeps_neutral:
+        table, others["neutral"] = _separate_neutral(table)
+        steps["neutral"] = len(others["neutral"])
     if "manual" in readings:
         labelled = _clean(_take_table("manual", readings), data.cleaning, {})
-        others = dict(zip(("manual", "manual_neutral"), _separate_neutral(labelled), strict=True)) | others
+        parts = (labelled,) if keeps_neutral else _separate_neutral(labelled)
+        others = dict(zip(("manual", "manual_neutral"), parts, strict=False)) | others
         elsewhere = pc.invert(pc.is_in(table["key"], pc.unique(labelled["key"])))
         table, before = table.filter(elsewhere), len(table)
         steps["in_manual_test"] = before - len(table)
@@ -135,6 +140,12 @@ def _clean(table: pa.Table, level: str, steps: dict[str, int]) -> pa.Table:
     text, counts = clean.clean(table["text"], level)
     steps |= counts
     return table.set_column(table.column_names.index("text"), "text", text)
+
+
+def _count_labels(table: pa.Table) -> int:
+    """Return 3 if neutral tweets are more than stray ones, else 2."""
+    neutral = int(pc.sum(pc.equal(table["label"], NEUTRAL)).as_py() or 0)
+    return len(LABEL_NAMES) if neutral > STRAY * len(table) else len(LABEL_NAMES) - 1
 
 
 def _separate_neutral(table: pa.Table) -> tuple[pa.Table, pa.Table]:

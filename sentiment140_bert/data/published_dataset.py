@@ -26,24 +26,23 @@ from sentiment140_bert.models.labels import LABEL_NAMES
 if TYPE_CHECKING:
     from datasets import Features
 
-SPLITS = ("train", "validation", "test", "manual")  # of two classes
+SPLITS = ("train", "validation", "test", "manual")  # of the labels that a model is trained on
 ROWS_PER_SHARD = 100_000
 LARGEST_DESCRIPTION = 10_000_000  # bytes of data.json; it usually has some thousand
 DEFAULT, TOKENIZED = "default", "tokenized"
 THREE_WAY = "three_way"  # the hand-labelled tweets with the neutral ones, and their topics
 MANUAL, NEUTRAL = "manual", "manual_neutral"
 # Settings of a recipe that no longer have an effect on published splits.
-DECIDED = ("cleaning", "conflicts", "max_samples", "validation_size", "test_size", "split_by", "split_seed")
+DECIDED = ("labels", "cleaning", "conflicts", "max_samples", "validation_size", "test_size", "split_by", "split_seed")
 
 
-def get_features(config: str) -> Features:
-    """Return the columns of a config."""
+def get_features(config: str, labels: int) -> Features:
+    """Return the columns of a config whose splits have two or three labels."""
     from datasets import ClassLabel, Features, List, Value
 
-    label = ClassLabel(names=[LABEL_NAMES[0], LABEL_NAMES[1]])
+    label = ClassLabel(names=list(LABEL_NAMES.values())[:labels])
     if config == THREE_WAY:
-        three = ClassLabel(names=list(LABEL_NAMES.values()))
-        return Features({"text": Value("string"), "label": three, "topic": Value("string")})
+        return Features({"text": Value("string"), "label": label, "topic": Value("string")})
     if config == DEFAULT:
         return Features({"text": Value("string"), "label": label})
     return Features({"input_ids": List(Value("int32")), "attention_mask": List(Value("int8")), "labels": label})
@@ -69,7 +68,7 @@ def write_dataset(
     sizes: Sizes = {}
     hashes: dict[str, str] = {}
     for config, source in ((DEFAULT, prepared), (TOKENIZED, tokens)):
-        schema = get_features(config).arrow_schema
+        schema = get_features(config, schemas.count_labels(prepared.report)).arrow_schema
         (folder / config).mkdir(parents=True)
         sizes[config] = {}
         for name, split in source.splits().items():
@@ -157,7 +156,10 @@ def read_dataset(folder: Path, repo_id: str, revision: str) -> Prepared:
     described = _read_report(folder, repo_id) | {"published": {"repo_id": repo_id, "revision": revision}}
     parts = [described["fingerprint"], FORMAT, (folder / THREE_WAY).is_dir()]
     key = hashlib.sha256(f"published {parts}".encode()).hexdigest()
-    splits = {name: _read_split(folder, DEFAULT, name, repo_id) for name in SPLITS if name in described["splits"]}
+    labels = schemas.count_labels(described)
+    splits = {
+        name: _read_split(folder, DEFAULT, name, repo_id, labels) for name in SPLITS if name in described["splits"]
+    }
     for name, table in splits.items():
         claimed = described["splits"][name]
         if (len(table), data_json.hash_rows(table)) != (claimed["rows"], claimed["sha256"]):
@@ -180,7 +182,7 @@ def _join_hand_labelled(prepared: Prepared) -> pa.Table | None:
     splits = prepared.splits()
     if NEUTRAL not in splits:
         return None
-    columns = get_features(THREE_WAY).arrow_schema
+    columns = get_features(THREE_WAY, len(LABEL_NAMES)).arrow_schema
     parts = [splits[name].with_format("arrow")[:].select(columns.names) for name in (MANUAL, NEUTRAL) if name in splits]
     return pa.concat_tables([part.cast(columns) for part in parts])
 
@@ -205,7 +207,7 @@ def _read_three_way(folder: Path, described: schemas.Data, repo_id: str) -> dict
     """
     if not (folder / THREE_WAY).is_dir():
         return {}
-    table = _read_split(folder, THREE_WAY, MANUAL, repo_id)
+    table = _read_split(folder, THREE_WAY, MANUAL, repo_id, len(LABEL_NAMES))
     is_neutral = pc.equal(table["label"], list(LABEL_NAMES.values()).index("neutral"))
     parts = {MANUAL: table.filter(pc.invert(is_neutral)), NEUTRAL: table.filter(is_neutral)}
     for name, part in parts.items():
@@ -222,7 +224,8 @@ def read_tokens(folder: Path, prepared: Prepared, name: str) -> Tokens | None:
     """Read the published tokens of a split; None for a split that was published without tokens."""
     if name not in SPLITS:
         return None
-    table = _read_split(folder, TOKENIZED, name, prepared.report["published"]["repo_id"])
+    labels = schemas.count_labels(prepared.report)
+    table = _read_split(folder, TOKENIZED, name, prepared.report["published"]["repo_id"], labels)
     ids = table["input_ids"].cast(pa.list_(pa.int32()))
     lengths = np.concatenate([np.asarray(chunk.value_lengths()) for chunk in ids.chunks]).astype(np.int64)
     digest = _TokenDigest()
@@ -259,10 +262,11 @@ def _read_report(folder: Path, repo_id: str) -> schemas.Data:
     return described
 
 
-def _read_split(folder: Path, config: str, name: str, where: str) -> pa.Table:
+def _read_split(folder: Path, config: str, name: str, where: str, labels: int) -> pa.Table:
     files = sorted((folder / config).glob(f"{name}-*.parquet"))
+    schema = get_features(config, labels).arrow_schema
     try:
-        return pa.concat_tables([read_parquet(file).cast(get_features(config).arrow_schema) for file in files])
+        return pa.concat_tables([read_parquet(file).cast(schema) for file in files])
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(
             f"{where}: split {name} of config {config} cannot be read: {error}.",

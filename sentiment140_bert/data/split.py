@@ -17,11 +17,11 @@ import pyarrow.compute as pc
 from sentiment140_bert.data import origin
 from sentiment140_bert.data.clean import hash_keys
 from sentiment140_bert.errors import DataError
-from sentiment140_bert.models.labels import LABEL_NAMES, NEGATIVE, POSITIVE
+from sentiment140_bert.models.labels import LABEL_NAMES, NEUTRAL
 from sentiment140_bert.recipe import DataConfig
 
 Indices = npt.NDArray[np.int64]
-BOTH = 2  # stratum of a text that carries both labels, kept by conflicts=keep
+SEVERAL = len(LABEL_NAMES)  # stratum of a text that carries several labels, kept by conflicts=keep
 
 
 @dataclass(frozen=True)
@@ -41,27 +41,26 @@ def deduplicate(keys: pa.ChunkedArray, labels: npt.NDArray[np.int8], conflicts: 
 
     Args:
         keys: The normalised text of each row.
-        labels: 0 or 1 of each row.
-        conflicts: For texts with both labels: ``drop`` all their rows, keep one of the ``majority`` label (none if
+        labels: Label of each row.
+        conflicts: For texts with several labels: ``drop`` all their rows, keep one of the ``majority`` label (none if
             it is a tie), or ``keep`` one row of each label.
     """
     code = _encode(keys)
-    positive, total = np.bincount(code, labels == POSITIVE), np.bincount(code)
-    both = (positive > 0) & (positive < total)
+    of_label = np.stack([np.bincount(code, labels == label) for label in LABEL_NAMES])
+    conflicting = ((of_label > 0).sum(axis=0) > 1)[code]
     if conflicts == "keep":
-        rows = _find_first(code * 2 + labels)
+        rows = _find_first(code * len(LABEL_NAMES) + labels)
     elif conflicts == "majority":
-        winner = np.where(2 * positive > total, POSITIVE, np.where(2 * positive < total, NEGATIVE, -1))
-        agreeing = np.flatnonzero(labels == winner[code])
+        is_tie = (of_label == of_label.max(axis=0)).sum(axis=0) > 1
+        agreeing = np.flatnonzero(labels == np.where(is_tie, -1, of_label.argmax(axis=0))[code])
         rows = agreeing[_find_first(code[agreeing])]
     else:
-        clear = np.flatnonzero(~both[code])
+        clear = np.flatnonzero(~conflicting)
         rows = clear[_find_first(code[clear])]
-    conflicting = both[code]
     remaining = int(conflicting[rows].sum())
     counts = {
         "duplicates": int((~conflicting).sum()) - (len(rows) - remaining),
-        "conflicting_texts": int(both.sum()),
+        "conflicting_texts": len(np.unique(code[conflicting])),
         "conflicting_rows": int(conflicting.sum()),
         "conflicting_dropped": int(conflicting.sum()) - remaining,
     }
@@ -84,8 +83,8 @@ def assign_splits(table: pa.Table, data: DataConfig, name: str = "the input") ->
     """Draw the sample from all rows and divide it.
 
     Args:
-        table: Columns ``key``, ``label`` (0 or 1), ``user`` and ``date``; one row for each text (two for a text
-            that carries both labels and was kept).
+        table: Columns ``key``, ``label``, ``user`` and ``date``; one row for each text, or for each label of a text
+            that carries several and was kept.
         data: ``max_samples``, sizes, ``split_by`` and ``split_seed``.
         name: Name of the source, for errors.
 
@@ -93,10 +92,10 @@ def assign_splits(table: pa.Table, data: DataConfig, name: str = "the input") ->
         Row indices of ``train``, ``validation`` and ``test``; disjoint, in an order that mixes the labels.
 
     Raises:
-        DataError: One label only, fewer rows than ``max_samples``, a split without both labels, or no user or date.
+        DataError: A label is missing, in all rows or in a split; fewer rows than ``max_samples``; no user or date.
     """
     labels = table["label"].to_numpy()
-    _check_both_labels(labels, name)
+    _check_labels(labels, 3 if data.labels == 3 or NEUTRAL in labels else 2, name)
     if data.max_samples and data.max_samples > len(table):
         raise _explain_too_few(data.max_samples, len(table), name)
     text = _encode(table["key"])
@@ -120,9 +119,9 @@ def assign_splits(table: pa.Table, data: DataConfig, name: str = "the input") ->
     first, second = _find_boundary(groups, n_test), _find_boundary(groups, n_test + n_validation)
     parts = {"train": order[second:], "validation": order[first:second], "test": order[:first]}
     for split, part in parts.items():
-        if len(np.unique(labels[part])) < 2 and (split != "test" or data.test_size):
+        if len(np.unique(labels[part])) < len(np.unique(labels)) and (split != "test" or data.test_size):
             raise DataError(
-                f"{name}: the {split} split ({len(part):,} tweets) does not hold both labels.",
+                f"{name}: the {split} split ({len(part):,} tweets) does not hold {describe_all(labels)} labels.",
                 "Use more tweets, larger splits, or --split-by random.",
             )
     return {split: part[np.argsort(priority[part], kind="stable")] for split, part in parts.items() if len(part)}
@@ -147,7 +146,13 @@ def _explain_too_few(requested: int, available: int, name: str) -> DataError:
     )
 
 
-def _check_both_labels(labels: npt.NDArray[np.int8], name: str) -> None:
+def describe_all(labels: npt.NDArray[np.int8]) -> str:
+    """Return the number of distinct labels in a word that fits before "labels"."""
+    return "both" if len(np.unique(labels)) == 2 else "all three"
+
+
+def _check_labels(labels: npt.NDArray[np.int8], count: int, name: str) -> None:
+    """Make sure that all of the first ``count`` labels occur."""
     present = np.unique(labels)
     if not len(present):
         raise DataError(f"{name} holds no negative or positive tweets.", "Is it the right file?")
@@ -156,6 +161,11 @@ def _check_both_labels(labels: npt.NDArray[np.int8], name: str) -> None:
             f"{name}: one class only, all {len(labels):,} usable tweets are {LABEL_NAMES[int(present[0])]}.",
             "Training needs both. If the file is sorted by label, give it whole, and sample from all of it with "
             "--max-samples.",
+        )
+    if missing := [LABEL_NAMES[label] for label in range(count) if label not in present]:
+        raise DataError(
+            f"{name} holds no {missing[0]} tweets, and three labels are to be told apart.",
+            "Check --label-map; with --labels 2 neutral tweets are left out.",
         )
 
 
@@ -167,15 +177,15 @@ def order_stratified(labels: npt.NDArray[np.int8], text: Indices, priority: npt.
     """Order all rows so that every part of the order has the labels in their proportion, to within a row.
 
     In each stratum the k-th of n units, by priority, has the position (k + 1/2) / n; strata are merged by that. Rows of
-    one text are a unit, and a stratum by themselves if they carry both labels.
+    one text are a unit, and a stratum by themselves if they carry several labels.
     """
     order = np.lexsort((labels, text, priority))
-    twins = np.bincount(text)[text[order]] == 2
-    stratum = np.where(twins, BOTH, labels[order])
+    is_repeated = np.bincount(text)[text[order]] > 1
+    stratum = np.where(is_repeated, SEVERAL, labels[order])
     position = np.empty(len(order))
     for label in np.unique(stratum):
         rows = np.flatnonzero(stratum == label)
-        unit = np.arange(len(rows)) // (2 if label == BOTH else 1)
+        unit = np.cumsum(np.diff(text[order[rows]], prepend=-1) != 0) - 1
         position[rows] = (unit + 0.5) / (unit[-1] + 1)
     return order[np.lexsort((np.arange(len(order)), stratum, position))]
 

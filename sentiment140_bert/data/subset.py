@@ -36,7 +36,7 @@ def choose_subset(labels: npt.NDArray[np.int64], rows: int) -> split.Indices:
     is that of a hash of each text with ``split_seed``.
 
     Args:
-        labels: Labels of all rows, 0 or 1.
+        labels: Labels of all rows.
         rows: The size; no more than there are rows.
     """
     every = np.arange(len(labels))
@@ -47,7 +47,7 @@ def draw_subset(full: Prepared, rows: int) -> Prepared:
     """Return the same splits with ``rows`` training tweets, and store them in the cache.
 
     Raises:
-        DataError: There are fewer, or they do not hold both labels.
+        DataError: There are fewer, or they do not hold every label.
     """
     available = full.report["splits"]["train"]["rows"]
     if rows > available:
@@ -68,9 +68,12 @@ def draw_subset(full: Prepared, rows: int) -> Prepared:
             described["leakage"] = own["leakage"]
         return dataclasses.replace(cached, report=described)
     tables = full.tables()
-    train = tables["train"].take(pa.array(choose_subset(tables["train"]["label"].to_numpy(), rows)))
-    if len(pc.unique(train["label"])) < 2:
-        raise DataError(f"{rows:,} training tweets do not hold both labels.", "Raise --max-train-samples.")
+    labels = tables["train"]["label"].to_numpy()
+    train = tables["train"].take(pa.array(choose_subset(labels, rows)))
+    if len(pc.unique(train["label"])) < len(np.unique(labels)):
+        raise DataError(
+            f"{rows:,} training tweets do not hold {split.describe_all(labels)} labels.", "Raise --max-train-samples."
+        )
     tables["train"] = train
     return save_splits(key, tables, _describe_subset(described, tables, available), {})
 

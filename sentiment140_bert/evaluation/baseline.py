@@ -15,22 +15,23 @@ import numpy.typing as npt
 from sentiment140_bert.errors import DataError, RunError, first_line
 from sentiment140_bert.evaluation import intervals
 from sentiment140_bert.files import write_whole
+from sentiment140_bert.models.labels import NEUTRAL
 
 if TYPE_CHECKING:
     from sentiment140_bert.data.cache import Prepared
-    from sentiment140_bert.evaluation.scores import Predictions
+    from sentiment140_bert.evaluation.predictions import Predictions
     from sentiment140_bert.schemas.metrics import Baseline as BaselineScores
 
 log = logging.getLogger(__name__)
 FILE = "baseline.parquet"
-FORMAT = 1  # raise it when the same tweets would give another baseline
+FORMAT = 2  # raise it when the same tweets would give another baseline
 # Words with their apostrophes. scikit-learn's own pattern makes "don" of "don't" and drops "i" and "u". Accuracy on
 # 52,202 real tweets after training on 90,000: 0.7976, with scikit-learn's pattern 0.7961, with punctuation 0.7990.
 WORD = r"\w+(?:['’]\w+)*"
 # Terms of a single tweet help where there are few tweets (0.6192 against 0.6114 after 300), make no difference at
 # 3,000, and harm where there are many (0.7941 against 0.7976 after 90,000).
 MANY_TWEETS = 3_000
-INTERCEPT, VERSION = b"intercept", b"format"
+INTERCEPTS, VERSION = b"intercepts", b"format"
 Floats = npt.NDArray[np.float64]
 
 
@@ -41,14 +42,15 @@ class Baseline:
     Args:
         terms: Words and word pairs, sorted, shape (terms,).
         idf: Inverse document frequency of each, smoothed as scikit-learn does.
-        coefficients: Coefficient of each word, towards positive.
-        intercept: Log odds of a text without any of them.
+        coefficients: Coefficients of each word: one towards positive, or one towards each of three labels; shape
+            (terms, 1) or (terms, 3).
+        intercepts: The same of a text without any of them, shape (1,) or (3,).
     """
 
     terms: Sequence[str]
     idf: Floats
     coefficients: Floats
-    intercept: float
+    intercepts: Floats
 
     @cached_property
     def _vectorizer(self) -> Any:
@@ -56,13 +58,17 @@ class Baseline:
         vectorizer.idf_ = self.idf
         return vectorizer
 
-    def positive(self, texts: Sequence[str]) -> Floats:
-        """Return P(positive) of each text, shape (texts,)."""
-        from scipy.special import expit
+    def probabilities(self, texts: Sequence[str]) -> Floats:
+        """Return the probability of each label, shape (texts, 2) or (texts, 3)."""
+        from scipy.special import expit, softmax
 
         if not len(texts):
-            return np.empty(0)
-        return np.asarray(expit(self._vectorizer.transform(texts) @ self.coefficients + self.intercept))
+            return np.empty((0, max(2, len(self.intercepts))))
+        logits = np.asarray(self._vectorizer.transform(texts) @ self.coefficients + self.intercepts)
+        if len(self.intercepts) > 1:
+            return np.asarray(softmax(logits, axis=1))
+        positive = expit(logits)
+        return np.hstack([1 - positive, positive])
 
     def terms_in(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
         """Return the number of terms in each text, shape (texts,)."""
@@ -77,8 +83,10 @@ class Baseline:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        table = pa.table({"term": pa.array(self.terms, pa.string()), "idf": self.idf, "coefficient": self.coefficients})
-        table = table.replace_schema_metadata({INTERCEPT: self.intercept.hex(), VERSION: str(FORMAT)})
+        columns = {f"coefficient_{at}": column for at, column in enumerate(self.coefficients.T)}
+        table = pa.table({"term": pa.array(self.terms, pa.string()), "idf": self.idf, **columns})
+        intercepts = " ".join(float(intercept).hex() for intercept in self.intercepts)
+        table = table.replace_schema_metadata({INTERCEPTS: intercepts, VERSION: str(FORMAT)})
         with write_whole(path) as temporary:
             pq.write_table(table, temporary, write_page_checksum=True)
 
@@ -88,7 +96,7 @@ def fit_baseline(texts: Sequence[str], labels: npt.NDArray[np.int64]) -> Baselin
 
     Args:
         texts: Prepared texts of the training split.
-        labels: 0 or 1 of each.
+        labels: Label of each.
 
     Raises:
         DataError: There is one label only, or no word.
@@ -115,8 +123,9 @@ def fit_baseline(texts: Sequence[str], labels: npt.NDArray[np.int64]) -> Baselin
     with threadpool_limits(1):  # sums of several threads differ in their last digits
         regression.fit(matrix, labels)
     terms = [str(term) for term in vectorizer.get_feature_names_out()]
-    coefficients, (intercept,) = regression.coef_[0], regression.intercept_
-    return Baseline(terms, np.asarray(vectorizer.idf_), np.asarray(coefficients), float(intercept))
+    return Baseline(
+        terms, np.asarray(vectorizer.idf_), np.asarray(regression.coef_.T), np.asarray(regression.intercept_)
+    )
 
 
 def load_baseline(path: Path) -> Baseline:
@@ -133,8 +142,9 @@ def load_baseline(path: Path) -> Baseline:
         metadata = table.schema.metadata or {}
         if metadata.get(VERSION) != str(FORMAT).encode():
             raise ValueError("it was made by another version")
-        idf, coefficients = (table[name].to_numpy() for name in ("idf", "coefficient"))
-        return Baseline(table["term"].to_pylist(), idf, coefficients, float.fromhex(metadata[INTERCEPT].decode()))
+        intercepts = np.array([float.fromhex(number) for number in metadata[INTERCEPTS].decode().split()])
+        columns = [table[f"coefficient_{at}"].to_numpy() for at in range(len(intercepts))]
+        return Baseline(table["term"].to_pylist(), table["idf"].to_numpy(), np.column_stack(columns), intercepts)
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise DataError(
             f"{path} is not a baseline: {first_line(error)}.", "Remove it; it is then fitted again."
@@ -177,39 +187,45 @@ class Baselines:
     """The baselines of a model.
 
     Args:
-        majority: Share of positive among the training tweets, as P(positive) of any text.
-        tfidf: Function from texts to P(positive), trained on the model's own tweets; None without these.
+        majority: Share of each label among the training tweets, shape (2,) or (3,), as its probability for any text.
+        tfidf: Function from texts to the probabilities of the labels, shape (texts, 2) or (texts, 3), trained on the
+            model's own tweets; None without these.
     """
 
-    majority: float
+    majority: Floats
     tfidf: Callable[[Sequence[str]], Floats] | None = None
 
     def compare(self, predictions: Predictions) -> dict[str, BaselineScores]:
         """Return the ``accuracy`` of each baseline, and the ``lift``, by which the model is better."""
-        positive = {"majority": np.full(len(predictions.truth), self.majority)}
+        probabilities = {"majority": np.tile(self.majority, (len(predictions.truth), 1))}
         if self.tfidf:
-            positive["tfidf"] = self.tfidf(predictions.texts)
-        return {name: _measure_lift(predictions, shares) for name, shares in positive.items()}
+            probabilities["tfidf"] = self.tfidf(predictions.texts)
+        return {name: _measure_lift(predictions, shares) for name, shares in probabilities.items()}
 
 
-def _measure_lift(predictions: Predictions, positive: Floats) -> BaselineScores:
-    correct = (positive >= 0.5) == (predictions.truth == 1)
+def _measure_lift(predictions: Predictions, probabilities: Floats) -> BaselineScores:
+    negative, positive, *others = probabilities.T
+    labels = (positive >= negative).astype(np.int64)
+    if others and predictions.has_three_labels:
+        labels = np.where(others[0] > np.maximum(negative, positive), NEUTRAL, labels)
+    correct = labels == predictions.truth
     comparison = intervals.compare_accuracy(predictions.correct, correct, predictions.truth)
     return {"accuracy": comparison["second"], "lift": comparison["difference"], "p_value": comparison["p_value"]}
 
 
 def make_baselines(prepared: Prepared) -> Baselines:
     """Make the baselines of a model that was trained on these tweets."""
-    majority = float(np.mean(np.array(prepared.splits()["train"]["label"])))
+    labels = np.array(prepared.splits()["train"]["label"])
+    majority = np.bincount(labels) / len(labels)
     try:
-        return Baselines(majority, partial(predict_positive, load_or_fit_baseline(prepared), prepared))
+        return Baselines(majority, partial(predict_raw, load_or_fit_baseline(prepared), prepared))
     except DataError as error:
         log.warning("baseline: %s", error.message)
         return Baselines(majority)
 
 
-def predict_positive(baseline: Baseline, prepared: Prepared, texts: Sequence[str]) -> Floats:
-    """Return P(positive) of texts that may be raw: they get the cleaning of the training split.
+def predict_raw(baseline: Baseline, prepared: Prepared, texts: Sequence[str]) -> Floats:
+    """Return the probabilities of the labels of texts that may be raw: they get the cleaning of the training split.
 
     Args:
         baseline: The baseline of ``prepared``.
@@ -222,4 +238,4 @@ def predict_positive(baseline: Baseline, prepared: Prepared, texts: Sequence[str
 
     column = pa.chunked_array([pa.array(texts, pa.string())])
     cleaned, _ = clean.clean(column, prepared.report["settings"]["cleaning"])
-    return baseline.positive(cleaned.to_pylist())
+    return baseline.probabilities(cleaned.to_pylist())

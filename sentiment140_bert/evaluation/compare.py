@@ -22,7 +22,7 @@ from sentiment140_bert.run import RunDir
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sentiment140_bert.evaluation.scores import Predictions
+    from sentiment140_bert.evaluation.predictions import Predictions
 
 
 class PairComparison(Comparison):

@@ -15,7 +15,8 @@ from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, HubError, RunError
 from sentiment140_bert.evaluation.baseline import Baselines, make_baselines
 from sentiment140_bert.evaluation.calibration import Calibration
-from sentiment140_bert.evaluation.scores import predict_split, score_split
+from sentiment140_bert.evaluation.predictions import predict_split
+from sentiment140_bert.evaluation.scores import score_split
 from sentiment140_bert.files import Place, expand_path, to_name
 from sentiment140_bert.inference.predict import open_classifier, pin_revision
 from sentiment140_bert.models.labels import map_labels
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from sentiment140_bert.data.cache import Prepared
-    from sentiment140_bert.evaluation.scores import Predictions
+    from sentiment140_bert.evaluation.predictions import Predictions
     from sentiment140_bert.inference import Classifier
 
 log = logging.getLogger(__name__)
@@ -134,9 +135,9 @@ def evaluate_model(
 
 
 def _make_majority_baseline(predictions: Predictions) -> Baselines:
-    """Make the baseline of a model whose training tweets are not known: the majority class of the scored ones."""
-    truth = predictions.drop_neutral().truth
-    return Baselines(float((truth == 1).mean()) if len(truth) else 0.5)
+    """Make the baseline of a model whose training tweets are not known: the majority label of the scored ones."""
+    scored = predictions if predictions.has_three_labels else predictions.drop_neutral()
+    return Baselines(np.bincount(scored.truth, minlength=2) / max(1, len(scored.truth)))
 
 
 def _read_calibration(classifier: Classifier, model: str) -> Calibration | None:

@@ -8,9 +8,11 @@ import datasets
 import evaluate
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 from sklearn import metrics as sk
 
 from sentiment140_bert.errors import diverged
+from sentiment140_bert.models.labels import LABEL_NAMES
 
 DESCRIPTION = "Scores of a binary sentiment classifier: positive is the class of interest."
 
@@ -67,8 +69,26 @@ def compute_scores(positive: npt.NDArray[np.float64], truth: npt.NDArray[np.int6
     return values
 
 
+def compute_three_label_scores(logits: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> dict[str, float]:
+    """Compute ``THREE_LABEL_SCORES``.
+
+    Args:
+        logits: One for each label, shape (n, 3).
+        truth: 0, 1, or 2 for neutral, shape (n,).
+    """
+    predicted = logits.argmax(axis=1)
+    return {
+        "accuracy": float(sk.accuracy_score(truth, predicted)),
+        "macro_f1": float(sk.f1_score(truth, predicted, labels=np.unique(truth), average="macro", zero_division=0.0)),
+        "matthews_correlation": float(sk.matthews_corrcoef(truth, predicted)),
+        "log_loss": float(sk.log_loss(truth, softmax(logits, axis=1), labels=[*LABEL_NAMES])),
+    }
+
+
 def compute_trainer_metrics(prediction: Any) -> dict[str, float]:
-    """Compute the scores for ``Trainer(compute_metrics=…)``, from an ``EvalPrediction`` with two logits a row.
+    """Compute the scores for ``Trainer(compute_metrics=…)``, from an ``EvalPrediction`` with a logit for each label.
+
+    Of three labels they are ``THREE_LABEL_SCORES``.
 
     Raises:
         RunError: A logit is not a finite number: the training has diverged.
@@ -76,5 +96,7 @@ def compute_trainer_metrics(prediction: Any) -> dict[str, float]:
     logits = np.asarray(prediction.predictions, dtype=np.float64)
     if not np.isfinite(logits).all():
         raise diverged("the model's predictions are no longer finite numbers")
+    if logits.shape[1] > 2:
+        return compute_three_label_scores(logits, np.asarray(prediction.label_ids))
     positive = 1.0 / (1.0 + np.exp(logits[:, 0] - logits[:, 1]))
     return SentimentMetrics().compute(predictions=positive, references=prediction.label_ids)  # type: ignore[no-any-return]

@@ -8,14 +8,16 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import numpy as np
 from typing_extensions import TypedDict
 
 from sentiment140_bert import schemas
 from sentiment140_bert.cards.model import read_scores
-from sentiment140_bert.errors import RunError, first_line
+from sentiment140_bert.errors import RunError
 from sentiment140_bert.evaluation.calibration import Calibration
+from sentiment140_bert.evaluation.predictions import Predictions, read_predictions
 from sentiment140_bert.evaluation.scores import abstain_below
 from sentiment140_bert.files import Place, expand_path, write_text
 from sentiment140_bert.inference.predict import load_classifier
@@ -25,15 +27,12 @@ from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import RunDir, saved_recipe
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from sentiment140_bert.cards.facts import Facts
     from sentiment140_bert.cards.report_page import Mistake
 
 log = logging.getLogger(__name__)
 DEFAULT_ERRORS = 200
 MAX_WEIGHED = 100  # of each split, the most confident; weighing a tweet's words costs as much as scoring some 70 tweets
-COLUMNS = ("split", "text", "label", "positive", "topic")
 
 
 class Report(TypedDict):
@@ -96,7 +95,7 @@ def _collect_facts(run: RunDir, metrics: schemas.Scores) -> Facts:
 
 def _find_all_mistakes(run: RunDir, metrics: schemas.Metrics) -> dict[str, list[Mistake]]:
     """Return the mistakes on each split, the most confident first."""
-    all_rows = _read_predictions(run).to_pylist()
+    predictions = read_predictions(run)
     calibration = None
     if "temperature" in metrics and "abstention" in metrics:
         calibration = Calibration(metrics["temperature"]["value"], metrics["abstention"]["threshold"])
@@ -104,57 +103,48 @@ def _find_all_mistakes(run: RunDir, metrics: schemas.Metrics) -> dict[str, list[
     for split, scores in metrics["splits"].items():
         if "accuracy" not in scores:
             continue
-        rows = [row for row in all_rows if row["split"] == split]
-        mistakes[split] = find_mistakes(split, rows, calibration)
-        binary = [mistake for mistake in mistakes[split] if mistake.label != LABEL_NAMES[NEUTRAL]]
-        counted = scores["false_positive"]["value"] + scores["false_negative"]["value"]
-        if len(binary) != counted or sum(row["label"] != NEUTRAL for row in rows) != scores["n"]:
+        some = predictions.get(split) or Predictions([], np.empty(0, dtype=np.int64), np.empty(0))
+        scored = some if schemas.has_three_labels(scores) else some.drop_neutral()
+        wrong = int((~scored.correct).sum())
+        matrix = schemas.get_matrix(scores)
+        counted = sum(map(sum, matrix)) - sum(row[at] for at, row in enumerate(matrix))
+        if (wrong, len(scored.truth)) != (counted, scores["n"]):
             raise RunError(
-                f"{run.predictions} does not belong to {run.metrics}: {len(binary):,} predictions on {split} are wrong "
+                f"{run.predictions} does not belong to {run.metrics}: {wrong:,} predictions on {split} are wrong "
                 f"in the one, {counted:,} in the other.",
                 f"Score the run again: s140 evaluate {shlex.quote(str(run.path))}",
             )
+        mistakes[split] = find_mistakes(split, some, calibration)
     return mistakes
 
 
-def _read_predictions(run: RunDir) -> pa.Table:
-    import pyarrow as pa
-
-    from sentiment140_bert.data.files import read_parquet
-
-    hint = f"`s140 evaluate {shlex.quote(str(run.path))}` writes it."
-    if not run.predictions.is_file():
-        raise RunError(f"{run.path} has no {run.predictions.name}.", hint)
-    try:
-        table = read_parquet(run.predictions, list(COLUMNS))
-        labels, positive = (table[name].to_numpy() for name in ("label", "positive"))
-        if not (set(labels) <= LABEL_NAMES.keys() and ((positive >= 0) & (positive <= 1)).all()):
-            raise ValueError("it holds a value that is not a label or a probability")
-        return table
-    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
-        raise RunError(f"{run.predictions} is damaged: {first_line(error)}.", hint) from None
-
-
-def find_mistakes(split: str, rows: Sequence[dict[str, Any]], calibration: Calibration | None) -> list[Mistake]:
-    """Return the wrong predictions among the rows of a split, the most confident first.
+def find_mistakes(split: str, predictions: Predictions, calibration: Calibration | None) -> list[Mistake]:
+    """Return the wrong predictions on a split, the most confident first.
 
     A neutral tweet is among them if the model did not abstain.
 
     Args:
         split: Name of the split.
-        rows: Rows of ``predictions.parquet``.
+        predictions: The predictions on it.
         calibration: Below its threshold the model abstains; never without one.
     """
-    import numpy as np
-
     from sentiment140_bert.cards.report_page import Mistake
 
-    positive = np.array([row["positive"] for row in rows], dtype=np.float64)
-    abstained = abstain_below(positive, calibration) == NEUTRAL if calibration else np.zeros(len(rows), dtype=bool)
+    positive = predictions.positive
+    abstains = abstain_below(positive, calibration) == NEUTRAL if calibration else np.zeros(len(positive), dtype=bool)
+    is_wrong = ~predictions.correct & ~(abstains & (predictions.truth == NEUTRAL))
+    labels, confidence = predictions.labels, predictions.confidence
     mistakes = [
-        Mistake(split, LABEL_NAMES[row["label"]], row["positive"], ((row["text"], None),), row["topic"], abstains)
-        for row, abstains in zip(rows, abstained.tolist(), strict=True)
-        if (not abstains if row["label"] == NEUTRAL else (row["positive"] >= 0.5) != (row["label"] == POSITIVE))
+        Mistake(
+            split,
+            LABEL_NAMES[int(predictions.truth[at])],
+            LABEL_NAMES[int(labels[at])],
+            float(confidence[at]),
+            ((predictions.texts[at], None),),
+            predictions.topics[at] if predictions.topics else None,
+            bool(abstains[at]),
+        )
+        for at in np.flatnonzero(is_wrong).tolist()
     ]
     return sorted(mistakes, key=lambda mistake: -mistake.confidence)
 

@@ -14,8 +14,9 @@ from sentiment140_bert.errors import RunError
 from sentiment140_bert.evaluation import intervals
 from sentiment140_bert.evaluation.baseline import make_baselines
 from sentiment140_bert.evaluation.calibration import ABSTAINED_SHARE, MIN_TWEETS, Calibration, fit_calibration
-from sentiment140_bert.evaluation.scores import Predictions, predict_split, score_split
-from sentiment140_bert.files import Place, expand_path, hash_file, write_json, write_whole
+from sentiment140_bert.evaluation.predictions import Predictions, predict_split, write_predictions
+from sentiment140_bert.evaluation.scores import score_split
+from sentiment140_bert.files import Place, expand_path, hash_file, write_json
 from sentiment140_bert.inference.predict import load_classifier, predict_texts
 from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.run import RunDir, saved_recipe
@@ -81,7 +82,7 @@ def score_run(path: Path, prepared: Prepared | None = None, *, scores_only: bool
     prepared = prepared or load_run_data(run)
     scores = score_splits(classifier, prepared, hash_file(run.weights))
     metrics = scores.metrics
-    _write_predictions(run, scores.predictions)
+    write_predictions(run, scores.predictions)
     if not scores_only:
         models.write_calibration(run.model, scores.calibration.to_dict() if scores.calibration else None)
         _write_training_rows(run, prepared)
@@ -140,6 +141,9 @@ def score_splits(classifier: Classifier, prepared: Prepared, weights_sha256: str
 
 
 def _calibrate(validation: Predictions) -> Calibration | None:
+    """Fit the calibration; a model with a neutral label has none, for it says itself where it is unsure."""
+    if validation.neutral is not None:
+        return None
     n = len(validation.truth)
     if n >= MIN_TWEETS:
         return fit_calibration(validation.positive, validation.truth)
@@ -180,23 +184,3 @@ def _write_training_rows(run: RunDir, prepared: Prepared) -> None:
 
     texts = prepared.splits()["train"].with_format("arrow")[:]["text"]
     leakage.write_hashes(run.training_rows, leakage.hash_texts(texts))
-
-
-def _write_predictions(run: RunDir, predictions: dict[str, Predictions]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    parts = [
-        pa.table(
-            {
-                "split": pa.array([name] * len(some.truth), pa.string()),
-                "text": pa.array(some.texts, pa.string()),
-                "label": pa.array(some.truth, pa.int8()),
-                "positive": pa.array(some.positive, pa.float64()),
-                "topic": pa.array(some.topics or [None] * len(some.truth), pa.string()),
-            }
-        )
-        for name, some in predictions.items()
-    ]
-    with write_whole(run.predictions) as temporary:
-        pq.write_table(pa.concat_tables(parts), temporary)

@@ -1,14 +1,11 @@
-"""The predictions on one split, and its scores."""
+"""The scores of the predictions on one split."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from sentiment140_bert.evaluation import intervals, slices
 from sentiment140_bert.evaluation.calibration import (
@@ -18,101 +15,12 @@ from sentiment140_bert.evaluation.calibration import (
     measure_reliability,
     trace_risk_coverage,
 )
-from sentiment140_bert.models.labels import CLASSES_IN_ORDER, LABEL_NAMES, NEUTRAL, LabelMapping, map_labels
+from sentiment140_bert.evaluation.predictions import Floats, Labels, Predictions
+from sentiment140_bert.models.labels import CLASSES_IN_ORDER, LABEL_NAMES, NEUTRAL
 from sentiment140_bert.schemas.metrics import AbstentionScores, MeasuredScore, SplitScores, ThreeWay
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from sentiment140_bert.evaluation.baseline import Baselines
-    from sentiment140_bert.inference import Classifier
-
-log = logging.getLogger(__name__)
-Floats = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """The predictions of a model on the tweets of one split.
-
-    Args:
-        texts: Raw tweets.
-        truth: 0, 1, or 2 for neutral, shape (n,).
-        positive: P(positive | not neutral), shape (n,).
-        neutral: True where the model's own label is neutral, shape (n,); None of a model without that label.
-        topics: The query by which each tweet was found, if that is known.
-        shown: The texts as a person reads them, if they differ from ``texts``.
-    """
-
-    texts: Sequence[str]
-    truth: Labels
-    positive: Floats
-    neutral: Flags | None = None
-    topics: Sequence[str | None] | None = None
-    shown: Sequence[str] | None = None
-
-    @property
-    def correct(self) -> Flags:
-        """True where the likelier of negative and positive is the label; False where that is neutral."""
-        return np.asarray(((self.positive >= 0.5) == (self.truth == 1)) & (self.truth != NEUTRAL))
-
-    def drop_neutral(self) -> Predictions:
-        """Return those of tweets that are not neutral."""
-        return self.select(self.truth != NEUTRAL)
-
-    def select(self, rows: Flags) -> Predictions:
-        """Return those where ``rows`` is True."""
-        chosen = np.flatnonzero(rows).tolist()
-        return Predictions(
-            [self.texts[at] for at in chosen],
-            self.truth[rows],
-            self.positive[rows],
-            None if self.neutral is None else self.neutral[rows],
-            None if self.topics is None else [self.topics[at] for at in chosen],
-            None if self.shown is None else [self.shown[at] for at in chosen],
-        )
-
-
-def predict_split(classifier: Classifier, table: pa.Table, name: str) -> Predictions:
-    """Predict the labels of labelled tweets.
-
-    Args:
-        classifier: A sentiment classifier.
-        table: Columns ``text`` and ``label``, perhaps ``topic``.
-        name: Name of the split, for the log.
-    """
-    from sentiment140_bert.data import clean
-
-    log.info("scoring %s: %s tweets", name, f"{len(table):,}")
-    topics = table["topic"].to_pylist() if "topic" in table.column_names else None
-    texts, truth = table["text"].to_pylist(), table["label"].to_numpy().astype("int64")
-    shown = clean.clean(table["text"], "repair")[0].to_pylist()  # "&amp; " is not an emoticon
-    return make_predictions(texts, truth, classifier.probabilities, map_labels(classifier.labels), topics, shown)
-
-
-def make_predictions(
-    texts: Sequence[str],
-    truth: Labels,
-    score: Callable[[Sequence[str]], npt.NDArray[np.float32]],
-    mapping: LabelMapping,
-    topics: Sequence[str | None] | None = None,
-    shown: Sequence[str] | None = None,
-) -> Predictions:
-    """Make predictions of a function from texts to probabilities of all labels, shape (n, labels).
-
-    Args:
-        texts: See :class:`Predictions`, as ``truth``, ``topics`` and ``shown``.
-        truth: 0, 1, or 2 for neutral.
-        score: The function.
-        mapping: The meanings of its labels.
-        topics: See ``texts``.
-        shown: See ``texts``.
-    """
-    probabilities = score(texts)
-    neutral = mapping.says_neutral(probabilities)
-    return Predictions(texts, truth, mapping.positive_share(probabilities), neutral, topics, shown)
 
 
 # ---- negative and positive
@@ -122,30 +30,33 @@ def score_split(predictions: Predictions, calibration: Calibration | None, basel
     """Score the predictions on one split.
 
     Args:
-        predictions: Neutral tweets count for ``three_way`` and ``neutral_left_out`` only.
+        predictions: Of a model without a neutral label, neutral tweets count for ``three_way`` and
+            ``neutral_left_out`` only.
         calibration: Learned from the model's validation split; without it, scores that need it are left out.
         baselines: To compare with on the same tweets.
 
     Returns:
         The part ``splits.NAME`` of ``metrics.json`` (docs/run_files.md lists its keys).
     """
-    binary = predictions.drop_neutral()
-    n = len(binary.truth)
+    scored = predictions if predictions.has_three_labels else predictions.drop_neutral()
+    n = len(scored.truth)
     result: SplitScores = {"n": n, "neutral_left_out": len(predictions.truth) - n}
-    if n:
-        result |= _score_binary(binary.positive, binary.truth)
-        result["calibration"] = measure_reliability(binary.positive, binary.truth)
-        result["risk_coverage"] = trace_risk_coverage(binary.positive, binary.truth)
+    if predictions.has_three_labels:
+        three_way = result["three_way"] = score_three_way(scored.labels, scored.truth)
+        result |= {"accuracy": three_way["accuracy"], "macro_f1": three_way["macro_f1"]}
+    elif n:
+        result |= _score_binary(scored.positive, scored.truth)
+        result["calibration"] = measure_reliability(scored.positive, scored.truth)
+        result["risk_coverage"] = trace_risk_coverage(scored.positive, scored.truth)
         if calibration:
-            _add_calibrated(result, binary, calibration)
+            _add_calibrated(result, scored, calibration)
+    if n:
         if baselines:
-            result["baselines"] = baselines.compare(binary)
-        kinds = slices.find_slices(binary.shown or binary.texts, binary.topics)
-        result["slices"] = slices.score_slices(binary.correct, kinds)
-    if n < len(predictions.truth):
-        labels = _choose_three_way(predictions, calibration)
-        if labels is not None:
-            result["three_way"] = score_three_way(labels, predictions.truth)
+            result["baselines"] = baselines.compare(scored)
+        kinds = slices.find_slices(scored.shown or scored.texts, scored.topics)
+        result["slices"] = slices.score_slices(scored.correct, kinds)
+    if n < len(predictions.truth) and calibration:
+        result["three_way"] = score_three_way(abstain_below(predictions.positive, calibration), predictions.truth)
     return result
 
 
@@ -205,13 +116,6 @@ def _add_calibrated(result: SplitScores, predictions: Predictions, calibration: 
 
 
 # ---- negative, neutral and positive
-
-
-def _choose_three_way(predictions: Predictions, calibration: Calibration | None) -> Labels | None:
-    """Return labels by the model's own third one, else by the threshold under which it abstains."""
-    if predictions.neutral is not None:
-        return np.where(predictions.neutral, NEUTRAL, (predictions.positive >= 0.5).astype(np.int64))
-    return abstain_below(predictions.positive, calibration) if calibration else None
 
 
 def abstain_below(positive: Floats, calibration: Calibration) -> Labels:

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment140_bert.data import loading
-from sentiment140_bert.errors import Interrupted, RunError, first_line
+from sentiment140_bert.errors import Interrupted, RunError
 from sentiment140_bert.evaluation.intervals import SIGNIFICANT
+from sentiment140_bert.evaluation.predictions import read_predictions
 from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.recipe import Recipe, list_differences
 from sentiment140_bert.run import RunDir, saved_recipe
@@ -94,41 +95,36 @@ def train(
             shutil.rmtree(run.model, ignore_errors=True)
 
 
-class Predictions(NamedTuple):
-    """The labels of the tweets of a split that are not neutral, and which of them a model predicts correctly."""
+class Answers(NamedTuple):
+    """The labels of the tweets of a split that are scored, and which of them a model predicts correctly."""
 
     right: npt.NDArray[np.bool_]
     labels: npt.NDArray[np.int64]
     sha256: str  # of these tweets
 
 
-def read_predictions(run: RunDir, splits: Iterable[str]) -> dict[str, Predictions]:
-    """Return the predictions of a finished training, by split; a split that it was not scored on is omitted.
+def read_answers(run: RunDir, splits: Iterable[str]) -> dict[str, Answers]:
+    """Return the answers of a finished training, by split; a split that it was not scored on is omitted.
 
     Raises:
         RunError: ``predictions.parquet`` is missing or damaged.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     from sentiment140_bert.data.data_json import hash_rows
-    from sentiment140_bert.data.files import read_parquet
 
     try:
-        table = read_parquet(run.predictions, ["split", "text", "label", "positive"])
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise RunError(
-            f"{run.predictions} cannot be read: {first_line(error)}.",
-            f"Remove {run.path}; the command that made it trains it again.",
-        ) from None
-    predictions = {}
+        predictions = read_predictions(run)
+    except RunError as error:
+        raise RunError(error.message, f"Remove {run.path}; the command that made it trains it again.") from None
+    answers = {}
     for split in splits:
-        rows = table.filter(pc.and_(pc.equal(table["split"], split), pc.less(table["label"], 2)))
-        if len(rows):
-            labels = rows["label"].to_numpy().astype("int64")
-            is_right = (rows["positive"].to_numpy() >= 0.5) == (labels == 1)
-            predictions[split] = Predictions(is_right, labels, hash_rows(rows))
-    return predictions
+        some = predictions.get(split)
+        scored = some if some is None or some.has_three_labels else some.drop_neutral()
+        if scored is not None and len(scored.truth):
+            rows = pa.table({"label": pa.array(scored.truth, pa.int8()), "text": pa.array(scored.texts, pa.string())})
+            answers[split] = Answers(scored.correct, scored.truth, hash_rows(rows))
+    return answers
 
 
 def free_memory() -> None:

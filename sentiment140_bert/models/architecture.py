@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import ModelError
@@ -83,12 +84,17 @@ def _translate_dropout(config: PreTrainedConfig, name: str) -> str:
 
 
 ID2LABEL = {side: LABEL_NAMES[side] for side in (NEGATIVE, POSITIVE)}
-LABEL_SETTINGS: dict[str, Any] = {
-    "num_labels": len(ID2LABEL),
-    "id2label": ID2LABEL,
-    "label2id": {label: number for number, label in ID2LABEL.items()},
-    "problem_type": None,  # the base's may be another, and then ``pipeline`` would compute other scores
-}
+
+
+def make_label_settings(count: int) -> dict[str, Any]:
+    """Return the settings of ``config.json`` for a classifier of two labels, or of three with neutral."""
+    names = dict(islice(LABEL_NAMES.items(), count))
+    return {
+        "num_labels": count,
+        "id2label": names,
+        "label2id": {label: number for number, label in names.items()},
+        "problem_type": None,  # the base's may be another, and then ``pipeline`` would compute other scores
+    }
 
 
 class Head:
@@ -101,15 +107,16 @@ class Head:
 
     def __init__(self, config: PreTrainedConfig, labels: Sequence[str] | None) -> None:
         self.labels, self.assumed, self.rows = labels, "", None
-        if labels and len(labels) == len(ID2LABEL):
+        self.names: dict[int, str] = config.id2label
+        if labels and len(labels) == len(self.names):
             try:
                 mapping = map_labels(labels)
             except ModelError:  # a classifier of something else than sentiment
                 pass
             else:
                 self.assumed = mapping.assumed
-                self.rows = [mapping.meanings.index(side) for side in ID2LABEL]
-        self.tensors = find_label_tensors(config) if self.rows != [*ID2LABEL] else []
+                self.rows = [mapping.meanings.index(side) for side in self.names]
+        self.tensors = find_label_tensors(config) if self.rows != [*self.names] else []
 
     @property
     def is_new(self) -> bool:
@@ -138,7 +145,9 @@ class Head:
         if self.rows is None:
             for name in self.tensors:
                 _initialize(model.get_parameter(name), getattr(model.config, "initializer_range", 0.02))
-            return f"its head has the labels {labels}; it is replaced by a new head with {', '.join(ID2LABEL.values())}"
+            return (
+                f"its head has the labels {labels}; it is replaced by a new head with {', '.join(self.names.values())}"
+            )
         for name in self.tensors:
             parameter = model.get_parameter(name)
             parameter.data = parameter.data[self.rows].contiguous()
@@ -164,7 +173,7 @@ def find_label_tensors(config: PreTrainedConfig) -> list[str]:
     from transformers import AutoModelForSequenceClassification
 
     shapes = []
-    for count in (len(ID2LABEL), len(ID2LABEL) + 1):
+    for count in (config.num_labels, config.num_labels + 1):
         sized = copy.deepcopy(config)
         sized.num_labels = count
         with torch.device("meta"):

@@ -15,6 +15,12 @@ NEGATIVE, POSITIVE, NEUTRAL = 0, 1, 2
 LABEL_NAMES = {NEGATIVE: "negative", POSITIVE: "positive", NEUTRAL: "neutral"}
 CLASSES_IN_ORDER = (NEGATIVE, NEUTRAL, POSITIVE)  # as they are shown, and in the matrix of three classes
 
+
+def order_names(count: int) -> list[str]:
+    """Return the names of two or three labels in the order of a confusion matrix."""
+    return [LABEL_NAMES[label] for label in CLASSES_IN_ORDER if label < count]
+
+
 _GAPS = (" ", "_", "-")
 _DEGREES = ("very", "extremely", "strongly", "mostly", "somewhat", "slightly")
 _SIDES = {"negative": NEGATIVE, "neg": NEGATIVE, "positive": POSITIVE, "pos": POSITIVE}
@@ -109,10 +115,13 @@ class LabelMapping:
         )
         return np.asarray(positive / np.maximum(negative + positive, np.finfo(np.float64).tiny))
 
-    def says_neutral(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_] | None:
-        """Return True for each row whose likeliest label is neutral; None for a model without such a label."""
+    def neutral_share(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float64] | None:
+        """Return P(neutral) for rows of shape (n, labels); None for a model without such a label."""
         neutral = self.positions(NEUTRAL)
-        return np.isin(probabilities.argmax(axis=1), neutral) if neutral else None
+        if not neutral:
+            return None
+        total = np.maximum(probabilities.sum(axis=1, dtype=np.float64), np.finfo(np.float64).tiny)
+        return np.asarray(probabilities[:, neutral].sum(axis=1, dtype=np.float64) / total)
 
 
 def map_labels(names: Sequence[str]) -> LabelMapping:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import ModelError
-from sentiment140_bert.models.architecture import ID2LABEL, LABEL_SETTINGS, Head, set_dropouts
+from sentiment140_bert.models.architecture import ID2LABEL, Head, make_label_settings, set_dropouts
 from sentiment140_bert.models.load_errors import explain_errors, silence_transformers
 from sentiment140_bert.models.locate import is_hub_id
 from sentiment140_bert.models.staging import StagedModel, stage_model
@@ -28,8 +28,9 @@ def load_encoder(
     seed: int = 42,
     dropouts: Mapping[str, float | None] | None = None,
     plain: bool = False,
+    labels: int = len(ID2LABEL),
 ) -> PreTrainedModel:
-    """Load a pretrained encoder with a two-label head; float32.
+    """Load a pretrained encoder with a head of two labels, or of three with neutral; float32.
 
     The head is new (from ``seed``) where the checkpoint has none, or one for other labels than ours.
 
@@ -39,6 +40,7 @@ def load_encoder(
         seed: Seed of the head's weights.
         dropouts: Instead of the model's own, by :data:`~sentiment140_bert.models.architecture.DROPOUTS`.
         plain: Leave out :func:`~sentiment140_bert.models.fast.make_fast`.
+        labels: 2 or 3.
 
     Raises:
         ModelError: It cannot be loaded, or has no safetensors weights.
@@ -52,7 +54,7 @@ def load_encoder(
         silence_transformers(),
         stage_model(name_or_path, revision, weights=True) as model_files,
     ):
-        config = set_dropouts(_read_config(model_files, **LABEL_SETTINGS), dropouts or {})
+        config = set_dropouts(_read_config(model_files, **make_label_settings(labels)), dropouts or {})
         build_shape(config, model_files.contents)
         head = Head(config, model_files.labels)
         set_seed(seed)

@@ -45,7 +45,7 @@ def read_calibration(config: Mapping[str, Any], name: str) -> schemas.LearnedCal
     if not is_calibrated(config):
         raise ModelError(
             f"{name} was not calibrated: its config.json has no {CALIBRATION}.",
-            "`s140 evaluate RUN` calibrates a run that has enough validation tweets.",
+            "`s140 evaluate RUN` calibrates a run of two labels that has enough validation tweets.",
         )
     calibration = check_schema(
         config[CALIBRATION], schemas.LearnedCalibration, f"The {CALIBRATION} in {name}'s config.json"

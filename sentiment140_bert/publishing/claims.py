@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from sentiment140_bert.publishing.checks import Check, check_about, leave_unchecked
 from sentiment140_bert.recipe import SCORES
-from sentiment140_bert.schemas import SplitScores, get_score
+from sentiment140_bert.schemas import SplitScores, get_matrix, get_score
 
 METRIC = (
     r"(?:accura\w+|genauigkeit\w*|exactitu\w+|précision|precisi[oó]n|präzision|f[- ]?(?:beta|1|score|measure)|recall"
@@ -237,7 +237,7 @@ def _count_digits(value: float, metric: str, written: str) -> int:
 def check_claim(claim: Claim, split: SplitScores, tolerance: float) -> Check:
     """Compare another author's claim with the measured score, within half of its last digit.
 
-    F1, precision and recall may be those of the positive class, or the mean over both classes, plain or
+    F1, precision and recall may be those of the positive class, or the mean over all classes, plain or
     weighted: the one nearest to the claim counts, and is named.
     """
     if split.get("neutral_left_out"):
@@ -246,7 +246,7 @@ def check_claim(claim: Claim, split: SplitScores, tolerance: float) -> Check:
         )
     score = get_score(split, claim.metric)
     candidates = {claim.metric: score["value"]} if score else {}
-    if claim.metric in ("f1", "precision", "recall") and "true_positive" in split:
+    if claim.metric in ("f1", "precision", "recall") and "accuracy" in split:
         candidates |= average_classes(claim.metric, split)
     if not candidates:
         return leave_unchecked(claim.where, claim.value, "it cannot be measured on these tweets")
@@ -257,18 +257,15 @@ def check_claim(claim: Claim, split: SplitScores, tolerance: float) -> Check:
 
 
 def average_classes(metric: str, split: SplitScores) -> dict[str, float]:
-    """Return the ``macro`` and ``weighted`` mean of a score over both classes, from a confusion matrix."""
-    tn, fp, fn, tp = (
-        split[part]["value"] for part in ("true_negative", "false_positive", "false_negative", "true_positive")
-    )
+    """Return the ``macro`` and ``weighted`` mean of a score over all classes, from a confusion matrix."""
+    matrix = get_matrix(split)
+    sizes = [sum(row) for row in matrix]
 
-    def score_class(hits: float, wrong: float, missed: float) -> float:
-        below = {"precision": hits + wrong, "recall": hits + missed, "f1": hits + 0.5 * (wrong + missed)}[metric]
+    def score_class(at: int) -> float:
+        hits, predicted = matrix[at][at], sum(row[at] for row in matrix)
+        below = {"precision": predicted, "recall": sizes[at], "f1": (predicted + sizes[at]) / 2}[metric]
         return hits / below if below else 0.0
 
-    positive, negative = score_class(tp, fp, fn), score_class(tn, fn, fp)
-    n_positive, n_negative = tp + fn, tn + fp
-    return {
-        "macro": (positive + negative) / 2,
-        "weighted": (positive * n_positive + negative * n_negative) / max(1, n_positive + n_negative),
-    }
+    scores = [score_class(at) for at in range(len(matrix))]
+    weighted = sum(score * size for score, size in zip(scores, sizes, strict=True))
+    return {"macro": sum(scores) / len(scores), "weighted": weighted / max(1, sum(sizes))}

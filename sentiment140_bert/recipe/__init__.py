@@ -34,7 +34,7 @@ from sentiment140_bert.recipe.sections import (
     TrackingConfig,
     TrainingConfig,
 )
-from sentiment140_bert.recipe.values import SCORES, TRACKERS
+from sentiment140_bert.recipe.values import SCORES, THREE_LABEL_SCORES, TRACKERS
 
 if TYPE_CHECKING:
     Ranges = Mapping[str, Range]
@@ -48,6 +48,7 @@ __all__ = [
     "SECTIONS",
     "SECTION_BY_KEY",
     "SOURCE_SETTINGS",
+    "THREE_LABEL_SCORES",
     "TRACKERS",
     "CardConfig",
     "DataConfig",

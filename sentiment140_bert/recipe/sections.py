@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sentiment140_bert.recipe.values import (
+    Classes,
     Dropout,
     Integer,
     LabelMap,
@@ -104,6 +105,11 @@ class DataConfig(Section):
         None,
         "What the labels mean, as in 0=negative,1=neutral,2=positive; LABEL=drop leaves rows out. "
         "[default: by their names, or by numbers where these are clear]",
+    )
+    labels: Classes | None = setting(
+        None,
+        "2 leaves neutral tweets out; 3 trains on negative, neutral and positive. "
+        "[default: 3 if more than 1% of the rows are neutral]",
     )
     user_column: str | None = setting(None, "Name of the column of users, where it is not obvious.")
     time_column: str | None = setting(None, "Name of the column of times, where it is not obvious.")

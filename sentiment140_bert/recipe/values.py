@@ -17,6 +17,7 @@ LARGEST_SEED = 2**32 - 1
 MIN_LENGTH = 3  # tokens: two of them are special
 MEANINGS = ("negative", "neutral", "positive", "drop")
 
+THREE_LABEL_SCORES = ("accuracy", "macro_f1", "matthews_correlation", "log_loss")  # those that a validation split has
 SCORES = ("accuracy", "macro_f1", "f1", "precision", "recall", "matthews_correlation", "roc_auc", "log_loss")
 TRACKERS = ("wandb", "mlflow", "trackio", "tensorboard")
 
@@ -202,6 +203,7 @@ ModelAlias = Annotated[
         )
     ),
 ]
+Classes = Annotated[int, Field(ge=2, le=3), _INTEGER]
 LabelMap = Annotated[str, AfterValidator(_check_label_map)]
 Metric = Annotated[str, AfterValidator(_check_metric)]
 Optimizer = Annotated[str, AfterValidator(_check_optimizer)]

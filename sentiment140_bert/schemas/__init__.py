@@ -15,6 +15,7 @@ from sentiment140_bert.schemas.data import (
     Suspects,
     Tokenizer,
     Tokens,
+    count_labels,
 )
 from sentiment140_bert.schemas.environment import (
     BaseModel,
@@ -42,7 +43,9 @@ from sentiment140_bert.schemas.metrics import (
     WeightsRecord,
     find_strongest_baseline,
     get_limits,
+    get_matrix,
     get_score,
+    has_three_labels,
 )
 from sentiment140_bert.schemas.tracking import Publication, Publications, TrackerState, Tracking
 
@@ -92,7 +95,10 @@ __all__ = [
     "UsedMemory",
     "WeightsRecord",
     "check_schema",
+    "count_labels",
     "find_strongest_baseline",
     "get_limits",
+    "get_matrix",
     "get_score",
+    "has_three_labels",
 ]

@@ -127,3 +127,8 @@ class Data(TypedDict):
     published: NotRequired[PublishedDataset]
     configs: NotRequired[dict[str, dict[str, SplitSize]]]
     versions: NotRequired[dict[str, str]]
+
+
+def count_labels(data: Data) -> int:
+    """Return how many labels the training tweets have: 3 with neutral, else 2."""
+    return 3 if data["splits"]["train"].get("neutral") else 2

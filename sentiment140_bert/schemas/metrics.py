@@ -133,7 +133,7 @@ class Leakage(TypedDict):
 
 
 class SplitScores(TypedDict):
-    """The scores of a split; see ``evaluation.scores``. One of neutral tweets alone has no scores of two classes."""
+    """The scores of a split; see ``evaluation.scores``. One of neutral tweets alone has no scores of two labels."""
 
     n: Count
     neutral_left_out: Count
@@ -166,17 +166,37 @@ def get_limits(score: Score) -> tuple[float, float] | None:
 
 
 def get_score(split: SplitScores, name: str) -> Score | None:
-    """Return a score of two classes by its name, such as ``accuracy``; None if the split lacks it."""
+    """Return a score by its name, such as ``accuracy``; None if the split lacks it."""
     return cast(dict[str, Score], split).get(name)
 
 
+def has_three_labels(split: SplitScores) -> bool:
+    """Return True if neutral is one of the labels that accuracy, macro-F1, baselines and slices are about."""
+    return "three_way" in split and not split["neutral_left_out"]
+
+
+def get_matrix(split: SplitScores) -> list[list[int]]:
+    """Return the confusion matrix of a split with scores: counts, rows the labels and columns the predictions.
+
+    Their order is negative, positive; or negative, neutral, positive where there are three labels.
+    """
+    if has_three_labels(split):
+        return split["three_way"]["matrix"]
+    cells = (split["true_negative"], split["false_positive"], split["false_negative"], split["true_positive"])
+    tn, fp, fn, tp = (int(cell["value"]) for cell in cells)
+    return [[tn, fp], [fn, tp]]
+
+
+# The parts of a split whose scores are about three labels.
+THREE_LABEL_PARTS = {"n", "neutral_left_out", "accuracy", "macro_f1", "baselines", "slices", "three_way"}
 # The parts that a split may lack in metrics.json although it has tweets of both classes.
 OPTIONAL_PARTS = {"roc_auc", "calibrated", "abstaining", "three_way", "leakage"}
 LATER_SCORES = {"macro_f1"}  # those that runs and pages of earlier versions lack
 
 
 def _require_scores(split: SplitScores) -> SplitScores:
-    missing = SplitScores.__annotations__.keys() - OPTIONAL_PARTS - LATER_SCORES - split.keys()
+    needed = SplitScores.__annotations__.keys() - OPTIONAL_PARTS - LATER_SCORES
+    missing = (THREE_LABEL_PARTS if has_three_labels(split) else needed) - split.keys()
     if split["n"] and missing:
         raise ValueError(f"{', '.join(sorted(missing))} is missing")
     return split

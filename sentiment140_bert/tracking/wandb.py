@@ -22,8 +22,9 @@ from urllib.parse import urlparse
 
 from sentiment140_bert import trust
 from sentiment140_bert.errors import TrackerError, first_line
+from sentiment140_bert.models.labels import order_names
 from sentiment140_bert.run import RunDir
-from sentiment140_bert.schemas import TrackerState
+from sentiment140_bert.schemas import SplitScores, TrackerState, get_matrix
 from sentiment140_bert.tracking.sync_state import has_key, make_id
 from sentiment140_bert.tracking.tracked_run import CARD, Point, RunStatus, TrackedRun
 from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
@@ -33,13 +34,6 @@ log = logging.getLogger(__name__)
 TO_ANSWER, TO_BEGIN, TO_END = 10, 60, 120
 LONGEST_TAG = 64  # characters; a longer one would end wandb.init
 STEP = "train/global_step"  # as the Trainer's own report names it
-# The count of a split by label and prediction.
-CONFUSION = {
-    ("negative", "negative"): "true_negative",
-    ("negative", "positive"): "false_positive",
-    ("positive", "negative"): "false_negative",
-    ("positive", "positive"): "true_positive",
-}
 # When it is set, wandb writes the key into its own logs in the run directory.
 NO_KEY_IN_LOGS = {"WANDB_DEBUG": "false", "WANDB_CORE_DEBUG": "false"}
 
@@ -133,10 +127,10 @@ class Wandb(Tracker):
 
         self.run.summary.update(self.tracked_run.scores())
         charts: dict[str, Any] = {}
-        splits: dict[str, Any] = {**self.tracked_run.run.read_metrics()["splits"]}
-        for split, values in splits.items():
+        for split, values in self.tracked_run.run.read_metrics()["splits"].items():
             if "accuracy" in values:
                 charts[f"{split}/confusion"] = _confusion_matrix(values, f"{split}: confusion matrix")
+            if "calibration" in values:
                 bins = values["calibration"]["bins"]
                 charts[f"{split}/calibration"] = wandb.plot.line_series(
                     xs=[[bin_["predicted"] for bin_ in bins], [0.0, 1.0]],
@@ -326,15 +320,22 @@ def _counts(data: dict[str, Any]) -> dict[str, Any]:
     return {"rows": {name: split["rows"] for name, split in data["splits"].items()}, "steps": data["steps"]}
 
 
-def _confusion_matrix(split: dict[str, Any], title: str) -> Any:
-    """Return W&B's own chart, of the four counts that its ``confusion_matrix`` would count from all predictions."""
+def _confusion_matrix(split: SplitScores, title: str) -> Any:
+    """Return W&B's own chart, of the counts that its ``confusion_matrix`` would count from all predictions."""
     import wandb
+
+    matrix = get_matrix(split)
+    names = order_names(len(matrix))
 
     return wandb.plot_table(
         "wandb/confusion_matrix/v1",
         wandb.Table(
             columns=["Actual", "Predicted", "nPredictions"],
-            data=[[label, prediction, split[count]["value"]] for (label, prediction), count in CONFUSION.items()],
+            data=[
+                [label, prediction, count]
+                for label, row in zip(names, matrix, strict=True)
+                for prediction, count in zip(names, row, strict=True)
+            ],
         ),
         {name: name for name in ("Actual", "Predicted", "nPredictions")},
         {"title": title},

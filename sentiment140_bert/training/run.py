@@ -79,7 +79,7 @@ def train(
         if job.resumes and run.is_finished():
             return finish_run(run, request) if job.is_main else TrainResult(run.path, is_main=False)
         start = load_data_and_resume_state(job)
-        model = load_model(start.recipe)
+        model = load_model(start)
         environment = write_run_metadata(job, start)
         with upload_checkpoints(job) as uploads, report_to_trackers(job, start) as tracking:
             fit(job, start, model, environment, uploads, tracking)
@@ -206,12 +206,13 @@ def _prepare(job: Job, resumes: bool) -> tuple[Recipe, loading.PreparedData]:
         return recipe, job.request.data or loading.load_data(recipe)
 
 
-def load_model(recipe: Recipe) -> Any:
-    """Load the recipe's base model with a new classifier on top."""
+def load_model(start: Start) -> Any:
+    """Load the recipe's base model with a new classifier of the labels of its tweets on top."""
     from sentiment140_bert import models
 
-    name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
-    return models.load_encoder(name, revision, recipe.training.seed, recipe.model.dropouts())
+    base, seed = start.recipe.model, start.recipe.training.seed
+    labels = schemas.count_labels(start.prepared.report)
+    return models.load_encoder(base.model_name_or_path, base.model_revision, seed, base.dropouts(), labels=labels)
 
 
 def write_run_metadata(job: Job, start: Start) -> schemas.StartedEnvironment:

@@ -199,7 +199,7 @@ def test_changed_tokens_of_any_split_are_refused(published: Published):
                 "attention_mask": [[1] * len(text_ids) for text_ids in ids],
                 "labels": [0] * len(ids),
             }
-            schema = published_dataset.get_features("tokenized").arrow_schema
+            schema = published_dataset.get_features("tokenized", 2).arrow_schema
             pq.write_table(pa.table(columns, schema=schema), path)
             if f"split {name}, are not those of its data.json" not in catch_refusal(
                 partial(published.read_tokens, name)

@@ -31,7 +31,7 @@ from sentiment140_bert.evaluation.baseline import (
     fit_baseline,
     load_baseline,
     load_or_fit_baseline,
-    predict_positive,
+    predict_raw,
 )
 from sentiment140_bert.recipe import DataConfig
 
@@ -59,14 +59,26 @@ def test_it_is_a_pipeline_of_scikit_learn_at_the_optimum(sample: dict[str, Tweet
     texts = [*sample["test"][0], "", "zzzz never seen", "日本語 naïve café"]
     for solver, tolerance in ((LogisticRegression(solver="newton-cg"), 1e-12), (LogisticRegression(tol=1e-8), 2e-3)):
         words = TfidfVectorizer(token_pattern=r"\w+(?:['’]\w+)*", ngram_range=(1, 2), sublinear_tf=True)
-        expected = make_pipeline(words, solver).fit(*sample["train"]).predict_proba(texts)[:, 1]
-        np.testing.assert_allclose(fitted.positive(texts), expected, rtol=0, atol=tolerance)
-    assert fitted.positive([]).shape == (0,)
+        expected = make_pipeline(words, solver).fit(*sample["train"]).predict_proba(texts)
+        np.testing.assert_allclose(fitted.probabilities(texts), expected, rtol=0, atol=tolerance)
+    assert fitted.probabilities([]).shape == (0, 2)
+
+
+def test_of_three_labels_it_is_a_pipeline_of_scikit_learn(sample: dict[str, Tweets], tmp_path: Path) -> None:
+    texts, labels = [*sample["train"][0], *["meeting at noon", "the bus leaves at six"] * 50], sample["train"][1]
+    labels = np.concatenate([labels, np.full(100, 2)])
+    words = TfidfVectorizer(token_pattern=r"\w+(?:['’]\w+)*", ngram_range=(1, 2), sublinear_tf=True)
+    expected = make_pipeline(words, LogisticRegression(solver="newton-cg")).fit(texts, labels).predict_proba(texts)
+    model = fit_baseline(texts, labels)
+    np.testing.assert_allclose(model.probabilities(texts), expected, rtol=0, atol=1e-12)
+    model.save(tmp_path / FILE)
+    assert (load_baseline(tmp_path / FILE).probabilities(texts) == model.probabilities(texts)).all()
+    assert model.probabilities([]).shape == (0, 3)
 
 
 def test_its_accuracy_on_the_packaged_tweets(sample: dict[str, Tweets], fitted: Baseline) -> None:
     texts, labels = sample["test"]
-    assert 0.62 < np.mean((fitted.positive(texts) >= 0.5) == labels) < 0.82
+    assert 0.62 < np.mean((fitted.probabilities(texts)[:, 1] >= 0.5) == labels) < 0.82
     assert 0.4 < np.mean(sample["train"][1]) < 0.6
 
 
@@ -75,7 +87,9 @@ def test_its_accuracy_on_real_tweets(real_data: Path) -> None:
     data = DataConfig(dataset=str(real_data / "original_format_random.csv"), max_samples=22_000, manual_test="none")
     splits = prepare_splits(data).splits()
     model = fit_baseline(list(splits["train"]["text"]), np.array(splits["train"]["label"]))
-    accuracy = np.mean((model.positive(list(splits["test"]["text"])) >= 0.5) == np.array(splits["test"]["label"]))
+    accuracy = np.mean(
+        (model.probabilities(list(splits["test"]["text"]))[:, 1] >= 0.5) == np.array(splits["test"]["label"])
+    )
     assert 0.74 < accuracy < 0.82
 
 
@@ -121,7 +135,7 @@ def test_a_saved_baseline_is_loaded_bit_for_bit_or_refused(
     file = tmp_path / FILE
     fitted.save(file)
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
-    assert (load_baseline(file).positive(sample["test"][0]) == fitted.positive(sample["test"][0])).all()
+    assert (load_baseline(file).probabilities(sample["test"][0]) == fitted.probabilities(sample["test"][0])).all()
     with pytest.raises(RunError, match="cannot be written"):
         fitted.save(file / FILE)
     whole = file.read_bytes()
@@ -145,19 +159,19 @@ def prepared(cache: Path) -> Prepared:
 
 def test_it_is_fitted_once_and_again_if_it_is_damaged(prepared: Prepared, caplog: pytest.LogCaptureFixture) -> None:
     train, texts = prepared.splits()["train"], list(prepared.splits()["test"]["text"])
-    expected = fit_baseline(list(train["text"]), np.array(train["label"])).positive(texts)
+    expected = fit_baseline(list(train["text"]), np.array(train["label"])).probabilities(texts)
     fits = "baseline: TF-IDF and logistic regression on 1,293 tweets"
     with caplog.at_level(logging.INFO, "sentiment140_bert"):
         for _ in range(2):
-            assert (load_or_fit_baseline(prepared).positive(texts) == expected).all()
+            assert (load_or_fit_baseline(prepared).probabilities(texts) == expected).all()
         assert caplog.text.count(fits) == 1
         file = prepared.folder / FILE
         file.write_bytes(file.read_bytes()[:100])
-        assert (load_or_fit_baseline(prepared).positive(texts) == expected).all()
+        assert (load_or_fit_baseline(prepared).probabilities(texts) == expected).all()
     assert "is not a baseline" in caplog.text
     assert "It is fitted again." in caplog.text
     assert caplog.text.count(fits) == 2
-    assert (load_baseline(file).positive(texts) == expected).all()
+    assert (load_baseline(file).probabilities(texts) == expected).all()
     again = prepare_splits(DataConfig(dataset="sample"))
     assert again.cached
     assert again.splits()["train"]["text"][:] == train["text"][:]
@@ -166,7 +180,7 @@ def test_it_is_fitted_once_and_again_if_it_is_damaged(prepared: Prepared, caplog
 def test_a_read_only_folder_is_not_an_error(prepared: Prepared, caplog: pytest.LogCaptureFixture) -> None:
     (prepared.folder / FILE).mkdir()  # a folder is in its way
     with caplog.at_level(logging.WARNING, "sentiment140_bert"):
-        assert len(load_or_fit_baseline(prepared).positive(["good"])) == 1
+        assert len(load_or_fit_baseline(prepared).probabilities(["good"])) == 1
     assert "baseline: not saved:" in caplog.text
 
 
@@ -174,7 +188,7 @@ def fit_at_once(cache: str, both: Barrier, intercepts: SimpleQueue[float]) -> No
     os.environ["S140_CACHE"] = cache
     data = prepare_splits(DataConfig(dataset="sample"))
     both.wait()
-    intercepts.put(load_or_fit_baseline(data).intercept)
+    intercepts.put(float(load_or_fit_baseline(data).intercepts[0]))
 
 
 def test_two_processes_fit_it_at_once(prepared: Prepared, cache: Path) -> None:
@@ -185,13 +199,14 @@ def test_two_processes_fit_it_at_once(prepared: Prepared, cache: Path) -> None:
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0]
-    assert [intercepts.get() for _ in processes] == [load_baseline(prepared.folder / FILE).intercept] * 2
+    assert [intercepts.get() for _ in processes] == [float(load_baseline(prepared.folder / FILE).intercepts[0])] * 2
     assert not list(prepared.folder.glob(f".{FILE}*"))
 
 
 def test_raw_texts_get_the_cleaning_of_the_training_split(prepared: Prepared) -> None:
     model = load_or_fit_baseline(prepared)
     raw, clean = "@someone I love it &amp; http://example.com/x", "@user I love it & http"
-    assert predict_positive(model, prepared, [raw]) == predict_positive(model, prepared, [clean])
-    assert predict_positive(model, prepared, [raw]) == model.positive([clean]) != model.positive([raw])
-    assert predict_positive(model, prepared, []).shape == (0,)
+    expected = model.probabilities([clean]).tolist()
+    assert predict_raw(model, prepared, [raw]).tolist() == predict_raw(model, prepared, [clean]).tolist() == expected
+    assert expected != model.probabilities([raw]).tolist()
+    assert predict_raw(model, prepared, []).shape == (0, 2)

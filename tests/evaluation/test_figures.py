@@ -17,7 +17,8 @@ from sentiment140_bert.cards import figures as figures_module
 from sentiment140_bert.cards.figures import CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES, draw_figures
 from sentiment140_bert.evaluation.baseline import Baselines
 from sentiment140_bert.evaluation.calibration import Calibration
-from sentiment140_bert.evaluation.scores import Predictions, score_split
+from sentiment140_bert.evaluation.predictions import Predictions
+from sentiment140_bert.evaluation.scores import score_split
 
 HISTORY: list[dict[str, Any]] = [
     {"loss": 0.7, "learning_rate": 1e-5, "epoch": 0.5, "step": 5},
@@ -30,7 +31,9 @@ HISTORY: list[dict[str, Any]] = [
 def scored(truth: list[int], shares: list[float] | None = None) -> dict[str, Any]:
     positive = np.array(shares if shares is not None else np.linspace(0.05, 0.95, len(truth)))
     texts = [f"tweet $number$ {at} is not it, but {'why?' * (at % 2)}" for at in range(len(truth))]
-    return score_split(Predictions(texts, np.array(truth), positive), Calibration(1.3, 0.7), Baselines(0.5))
+    return score_split(
+        Predictions(texts, np.array(truth), positive), Calibration(1.3, 0.7), Baselines(np.array([0.5, 0.5]))
+    )
 
 
 def drawn(folder: Path, splits: dict[str, Any], history: list[dict[str, Any]] = HISTORY) -> dict[str, tuple[int, int]]:

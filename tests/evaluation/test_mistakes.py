@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -12,20 +13,18 @@ from sentiment140_bert.cards.markup import clean_controls
 from sentiment140_bert.data.clean import clean
 from sentiment140_bert.evaluation.calibration import Calibration
 from sentiment140_bert.evaluation.mistakes import find_mistakes, mask_words
+from sentiment140_bert.evaluation.predictions import Predictions
 
-
-def row(text: str, label: int, positive: float) -> dict[str, Any]:
-    return {"split": "manual", "text": text, "label": label, "positive": positive, "topic": None}
-
-
-ROWS = [
-    row("sure and right", 1, 0.99),
-    row("sure and wrong", 0, 0.97),
-    row("unsure and wrong", 1, 0.45),
-    row("half", 0, 0.5),
-    row("neutral, sure", 2, 0.9),
-    row("neutral, unsure", 2, 0.55),
-]
+ROWS = (
+    ("sure and right", 1, 0.99),
+    ("sure and wrong", 0, 0.97),
+    ("unsure and wrong", 1, 0.45),
+    ("half", 0, 0.5),
+    ("neutral, sure", 2, 0.9),
+    ("neutral, unsure", 2, 0.55),
+)
+TEXTS, TRUTH, POSITIVE = zip(*ROWS, strict=True)
+PREDICTIONS = Predictions(TEXTS, np.array(TRUTH), np.array(POSITIVE))
 
 
 @pytest.mark.parametrize(
@@ -45,11 +44,24 @@ ROWS = [
 def test_mistakes_are_wrong_sides_and_neutral_tweets_that_were_not_abstained_from(
     neutral_below: float, temperature: float, abstains: dict[str, bool]
 ) -> None:
-    mistakes = find_mistakes("manual", ROWS, Calibration(temperature, neutral_below))
+    mistakes = find_mistakes("manual", PREDICTIONS, Calibration(temperature, neutral_below))
     assert [mistake.confidence for mistake in mistakes] == sorted((m.confidence for m in mistakes), reverse=True)
     assert {mistake.words[0][0]: mistake.abstains for mistake in mistakes} == abstains
-    sides = {row["text"]: "positive" if row["positive"] >= 0.5 else "negative" for row in ROWS}
+    sides = {text: "positive" if positive >= 0.5 else "negative" for text, _, positive in ROWS}
     assert all(mistake.prediction == sides[mistake.words[0][0]] for mistake in mistakes)
+
+
+def test_of_three_labels_a_wrong_neutral_is_a_mistake() -> None:
+    neutral = np.array([0.5, 0.1, 0.9, 0.1, 0.8, 0.1])
+    mistakes = find_mistakes("test", replace(PREDICTIONS, neutral=neutral), None)
+    predicted = {mistake.words[0][0]: (mistake.prediction, round(mistake.confidence, 4)) for mistake in mistakes}
+    assert predicted == {
+        "sure and right": ("neutral", 0.5),
+        "sure and wrong": ("positive", 0.873),
+        "unsure and wrong": ("neutral", 0.9),
+        "half": ("positive", 0.45),
+        "neutral, unsure": ("positive", 0.495),
+    }
 
 
 def test_names_and_addresses_are_masked_and_their_weights_added_up() -> None:

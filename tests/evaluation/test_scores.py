@@ -16,16 +16,11 @@ from sentiment140_bert.evaluation import calibration, intervals, slices
 from sentiment140_bert.evaluation.baseline import Baselines
 from sentiment140_bert.evaluation.calibration import Calibration
 from sentiment140_bert.evaluation.metrics import SentimentMetrics, compute_scores, compute_trainer_metrics
-from sentiment140_bert.evaluation.scores import (
-    Predictions,
-    abstain_below,
-    compute_log_losses,
-    make_predictions,
-    score_split,
-    score_three_way,
-)
+from sentiment140_bert.evaluation.predictions import Predictions, make_predictions
+from sentiment140_bert.evaluation.scores import abstain_below, compute_log_losses, score_split, score_three_way
 from sentiment140_bert.models.labels import LabelMapping
 from sentiment140_bert.recipe import SCORES
+from sentiment140_bert.schemas.metrics import THREE_LABEL_PARTS
 
 # Wilson 1927, worked out by hand: (k + z²/2 ± z √(k (n - k) / n + z²/4)) / (n + z²) with z = 1.959964.
 LIMITS_OF_TWO_OF_THREE = {"low": pytest.approx(0.207660, abs=1e-6), "high": pytest.approx(0.938508, abs=1e-6)}
@@ -202,7 +197,9 @@ def test_every_score_has_an_interval_that_holds_it() -> None:
     random = np.random.default_rng(1)
     truth = random.integers(0, 2, 300)
     positive = np.clip(random.normal(0.3 + 0.4 * truth, 0.3), 0.01, 0.99)
-    split = score_split(Predictions(["a tweet"] * 300, truth, positive), Calibration(1.5, 0.7), Baselines(0.5))
+    split = score_split(
+        Predictions(["a tweet"] * 300, truth, positive), Calibration(1.5, 0.7), Baselines(np.array([0.5, 0.5]))
+    )
     errors = ("brier_score", "expected_calibration_error")
     scores = [split[name] for name in SCORES]
     scores += [split[kind][name] for kind in ("calibration", "calibrated") for name in errors]
@@ -292,12 +289,19 @@ def test_a_model_with_a_neutral_label_uses_it() -> None:
         ["a", "b", "c"], np.array([0, 2, 1]), lambda texts: probabilities, LabelMapping((0, 2, 1)), ["x", None, "y"]
     )
     assert predictions.positive == pytest.approx([0.2 / 0.7, 0.2 / 0.4, 0.4 / 0.5], rel=1e-6)
-    assert predictions.neutral.tolist() == [False, True, True]
+    assert predictions.neutral == pytest.approx([0.3, 0.6, 0.5], rel=1e-6)
+    assert predictions.labels.tolist() == [0, 2, 2]
+    assert predictions.confidence == pytest.approx([0.5, 0.6, 0.5], rel=1e-6)
     assert (predictions.topics, predictions.shown) == (["x", None, "y"], None)
     for learned in (None, Calibration(1.0, 0.99)):
         scores = score_split(predictions, learned, None)
         assert scores["three_way"]["matrix"] == [[1, 0, 0], [0, 1, 0], [0, 1, 0]]
-        assert scores["accuracy"]["value"] == 1.0  # of negative and positive the right one is likelier
+        assert scores["accuracy"] == scores["three_way"]["accuracy"] == intervals.measure_share(2, 3)
+        assert scores["macro_f1"] == scores["three_way"]["macro_f1"]
+        assert (scores["n"], scores["neutral_left_out"]) == (3, 0)
+        assert scores.keys() == {*THREE_LABEL_PARTS} - {"baselines"}
+    assert predictions.drop_neutral().labels.tolist() == [0, 1]  # of negative and positive the right one is likelier
+    assert "f1" in score_split(predictions.drop_neutral(), None, None)
     two = make_predictions(["a"], np.array([1]), lambda texts: probabilities[:1, :2], LabelMapping((0, 1)))
     assert two.neutral is None
 
@@ -305,10 +309,17 @@ def test_a_model_with_a_neutral_label_uses_it() -> None:
 @given(ROWS, st.booleans(), st.booleans(), st.booleans(), st.data())
 def test_selected_predictions_keep_all_their_fields(rows, neutral: bool, topics: bool, shown: bool, data) -> None:
     positive, truth = map(list, zip(*rows, strict=True))
-    more = {"neutral": np.arange(len(rows)) % 3 == 0 if neutral else None}
+    more = {"neutral": np.arange(len(rows)) % 3 / 4 if neutral else None}
     more |= ({} if topics else {"topics": None}) | ({} if shown else {"shown": None})
     predictions = make(positive, truth, **more)
-    assert predictions.correct.tolist() == [label != 2 and (share >= 0.5) == (label == 1) for share, label in rows]
+    expected = [int(share >= 0.5) for share, _ in rows]
+    if neutral and 2 in truth:
+        shares = [(1 - at % 3 / 4) * max(share, 1 - share) for at, (share, _) in enumerate(rows)]
+        expected = [
+            2 if at % 3 / 4 > share else side for at, (share, side) in enumerate(zip(shares, expected, strict=True))
+        ]
+    assert predictions.labels.tolist() == expected
+    assert predictions.correct.tolist() == [side == label for side, label in zip(expected, truth, strict=True)]
     chosen = data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows)))
     for part, at in (
         (predictions.select(np.array(chosen)), np.flatnonzero(chosen).tolist()),
@@ -322,7 +333,7 @@ def test_selected_predictions_keep_all_their_fields(rows, neutral: bool, topics:
         ):
             assert field == ([f"{name} {row}" for row in at] if has else None)
         assert (part.neutral is None) == (not neutral)
-        assert part.neutral is None or part.neutral.tolist() == [row % 3 == 0 for row in at]
+        assert part.neutral is None or part.neutral.tolist() == [row % 3 / 4 for row in at]
 
 
 @settings(max_examples=20)
@@ -336,13 +347,27 @@ def test_baselines_are_compared_on_the_same_tweets(rows, majority: float, shares
 
     def predict(texts: list[str]) -> np.ndarray:
         calls.append(texts)
-        return np.array(shares[: len(texts)])
+        positive = np.array(shares[: len(texts)])
+        return np.column_stack([1 - positive, positive])
 
-    assert [*score_split(predictions, None, Baselines(majority))["baselines"]] == ["majority"]
-    lifts = score_split(predictions, None, Baselines(majority, predict))["baselines"]
+    class_shares = np.array([1 - majority, majority])
+    assert [*score_split(predictions, None, Baselines(class_shares))["baselines"]] == ["majority"]
+    lifts = score_split(predictions, None, Baselines(class_shares, predict))["baselines"]
     assert calls == [binary.texts]
     for name, positive in (("majority", [majority] * len(binary.truth)), ("tfidf", shares[: len(binary.truth)])):
         correct = (np.array(positive) >= 0.5) == (binary.truth == 1)
         both = intervals.compare_accuracy(binary.correct, correct, binary.truth)
         accuracy = intervals.measure_share(int(correct.sum()), len(correct))
         assert lifts[name] == {"accuracy": accuracy, "lift": both["difference"], "p_value": both["p_value"]}
+
+
+def test_baselines_of_three_labels_are_compared_on_neutral_tweets_too() -> None:
+    neutral = np.array([0.1, 0.9, 0.8, 0.1])
+    predictions = make([0.1, 0.5, 0.5, 0.9], [0, 2, 2, 1], neutral=neutral)
+    shares = np.array([[0.5, 0.2, 0.3], [0.2, 0.2, 0.6], [0.5, 0.3, 0.2], [0.1, 0.3, 0.6]])
+    baselines = score_split(predictions, None, Baselines(np.array([0.2, 0.3, 0.5]), lambda _: shares))["baselines"]
+    assert (baselines["majority"]["accuracy"]["value"], baselines["tfidf"]["accuracy"]["value"]) == (0.5, 0.5)
+    sides = predictions.drop_neutral()  # scored as negative or positive, whatever the share of neutral
+    assert score_split(sides, None, Baselines(shares[0], lambda _: shares[[0, 3]]))["baselines"]["tfidf"]["accuracy"][
+        "value"
+    ] == pytest.approx(1.0)

@@ -95,15 +95,16 @@ SHARES = st.lists(st.floats(0, 1, width=32), min_size=5, max_size=5)
 @given(st.lists(SHARES, min_size=1, max_size=5), st.permutations(FIVE))
 def test_all_labels_of_a_side_count_and_neutral_is_left_out(rows: list[list[float]], meanings: list[int]) -> None:
     mapping, probabilities = LabelMapping(tuple(meanings)), np.array(rows, dtype=np.float32)
-    neutral = mapping.says_neutral(probabilities)
+    neutral = mapping.neutral_share(probabilities)
     assert neutral is not None
-    for row, share, is_neutral in zip(rows, mapping.positive_share(probabilities), neutral, strict=True):
-        sums = {side: sum(p for p, meaning in zip(row, meanings, strict=True) if meaning == side) for side in (N, P)}
+    for row, share, of_neutral in zip(rows, mapping.positive_share(probabilities), neutral, strict=True):
+        sums = {side: sum(p for p, meaning in zip(row, meanings, strict=True) if meaning == side) for side in (N, P, O)}
         assert 0 <= share <= 1
         if sums[N] + sums[P] > 1e-30:
             assert share == pytest.approx(sums[P] / (sums[N] + sums[P]))
-        assert is_neutral == (meanings[row.index(max(row))] == O)
+        if sum(row) > 1e-30:
+            assert of_neutral == pytest.approx(sums[O] / sum(row))
 
 
 def test_a_model_of_two_labels_says_nothing_of_neutral() -> None:
-    assert LabelMapping((N, P)).says_neutral(np.zeros((2, 2), dtype=np.float32)) is None
+    assert LabelMapping((N, P)).neutral_share(np.zeros((2, 2), dtype=np.float32)) is None

@@ -54,7 +54,7 @@ def predict_by_baseline(train: Any, folds: Indices) -> Floats:
         held_out = folds == fold
         model = fit_baseline(texts[~held_out], labels[~held_out])
         known_terms = model.terms_in(texts[held_out])
-        positive[held_out] = np.where(known_terms < MIN_TERMS, 0.5, model.positive(texts[held_out]))
+        positive[held_out] = np.where(known_terms < MIN_TERMS, 0.5, model.probabilities(texts[held_out])[:, 1])
     return positive
 
 

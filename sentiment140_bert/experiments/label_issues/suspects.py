@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import TypedDict
 
+from sentiment140_bert import schemas
 from sentiment140_bert.errors import DataError, MissingExtra, RunError
 from sentiment140_bert.evaluation.run import load_run_data
 from sentiment140_bert.experiments.label_issues import cross_validation
@@ -153,7 +154,13 @@ def _check_arguments(output: Path, folds: int, by: str, seed: int) -> None:
 def _read_train_split(run: RunDir) -> Dataset:
     if not run.is_finished():
         raise RunError(f"The run in {run.path} is not finished.", f"First: s140 train --output-dir {run.path} --resume")
-    return load_run_data(run).splits()["train"]
+    prepared = load_run_data(run)
+    if schemas.count_labels(prepared.report) > 2:
+        raise RunError(
+            f"{run.path} was trained on three labels, and label issues are looked for among two.",
+            "Train a run with --labels 2, and look there.",
+        )
+    return prepared.splits()["train"]
 
 
 def _order_texts(texts: Sequence[str], seed: int) -> npt.NDArray[np.uint64]:

@@ -155,7 +155,7 @@ def read_point(
         return Point(report, {})
     metrics = run.read_metrics()
     environment = run.read_environment()
-    predictions = series.read_predictions(run, SPLITS)
+    predictions = series.read_answers(run, SPLITS)
     scored = {name for name, split in metrics["splits"].items() if "majority" in split.get("baselines", {})}
     if {name: split.sha256 for name, split in predictions.items()} != hashes or not scored >= predictions.keys():
         raise RunError(

@@ -93,7 +93,7 @@ def _compare_splits(best: list[RunDir], recipe: list[RunDir]) -> dict[str, Seeds
     """
     import numpy as np
 
-    answers = {run.path: series.read_predictions(run, SCORED) for run in (*best, *recipe)}
+    answers = {run.path: series.read_answers(run, SCORED) for run in (*best, *recipe)}
     splits: dict[str, SeedsComparison] = {}
     for split, tweets in SCORED.items():
         scored = {path: answer[split] for path, answer in answers.items() if split in answer}
