@@ -25,7 +25,7 @@ STEPS = {
     "neutral": "neutral, kept apart",
     "in_manual_test": "also in the manual test, left out",
     "duplicates": "duplicates of an earlier text, left out",
-    "conflicting_texts": "texts with both labels",
+    "conflicting_texts": "texts with several labels",
     "conflicting_rows": "rows with such a text",
     "conflicting_dropped": "of these, left out",
     "distinct": "distinct tweets",

@@ -134,7 +134,7 @@ class DataConfig(Section):
         "repair", "raw: as it is; mask: users and URLs; repair: also HTML entities and mojibake."
     )
     conflicts: Literal["drop", "majority", "keep"] = setting(
-        "drop", "Texts with both labels: drop all, keep the majority's, or keep both."
+        "drop", "Texts with several labels: drop all, keep the majority's, or keep one of each."
     )
     max_samples: PositiveInteger | None = setting(
         None, "Tweets drawn, stratified, from the whole input (default: all)."
