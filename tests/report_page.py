@@ -79,7 +79,9 @@ class Elements(HTMLParser):
 
 
 def make_mistake(text: str = "a tweet", **changes: Any) -> Mistake:
-    return Mistake(**({"split": "test", "label": "negative", "positive": 0.9, "words": ((text, None),)} | changes))
+    words = ((text, None),)
+    right = {"split": "test", "label": "negative", "prediction": "positive", "confidence": 0.9, "words": words}
+    return Mistake(**(right | changes))
 
 
 def render(facts: Facts, *mistakes: Mistake, title: str = "a run", wrong: dict[str, int] | None = None) -> str:

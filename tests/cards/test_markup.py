@@ -42,6 +42,7 @@ DATASET: dict[str, Any] = {
     "model_repo_id": None,
     "tokenizer_name": "t",
     "layout": 2,
+    "has_neutral": False,
     "splits": {},
     "data": {
         "configs": {"default": {"train": {"num_examples": 1}}},

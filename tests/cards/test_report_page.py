@@ -247,7 +247,10 @@ def test_a_run_without_test_and_manual(facts: Facts) -> None:
 
 def test_most_confident_mistakes_come_first_with_their_number(facts: Facts) -> None:
     text = render(
-        facts, make_mistake("second", positive=0.08), make_mistake("third"), make_mistake("first", positive=0.99)
+        facts,
+        make_mistake("second", prediction="negative", confidence=0.92),
+        make_mistake("third"),
+        make_mistake("first", confidence=0.99),
     )
     assert text.index("first") < text.index("second") < text.index("third")
     assert "test: 3 of 7; manual: 0 of 1." in read_words(text)

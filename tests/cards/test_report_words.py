@@ -84,12 +84,3 @@ def test_numbers_are_formatted_for_reading() -> None:
     shown = ["p < 0.001", "p < 0.001", "p = 0.001", "p = 0.021", "p = 0.100", "p = 0.10", "p = 0.62", "p = 1.00"]
     assert [report_page.format_p_value(number) for number in numbers] == shown
     assert report_page.format_points({"value": 0.0123}) == "+1.2 points"
-
-
-def test_a_prediction_is_the_likelier_class() -> None:
-    """Predict positive at exactly one half, as for the scores."""
-    predictions = [
-        (make_mistake(positive=share).prediction, make_mistake(positive=share).confidence)
-        for share in (0.0, 0.49, 0.5, 0.9)
-    ]
-    assert predictions == [("negative", 1.0), ("negative", 0.51), ("positive", 0.5), ("positive", 0.9)]
