@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -21,6 +22,7 @@ from sentiment140_bert.errors import RunError, S140Error, first_line
 from sentiment140_bert.text import shorten
 
 TEMPORARY = ".s140-new-"  # how the names of files and folders begin that are still being written
+FORMER = ".former"  # how the name of an older folder ends while a new one takes its place
 HOUR = 3600  # seconds
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # a flag to open a file with, unless it is a symbolic link
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -89,17 +91,23 @@ def write_whole(path: Path) -> Iterator[Path]:
 def write_folder_whole(path: Path) -> Iterator[Path]:
     """Give a temporary folder next to ``path`` to write to, and put it in its place when the block succeeds.
 
-    When the block raises, the temporary folder is removed and an older ``path`` stays as it was.
+    When the block raises, the temporary folder is removed and an older ``path`` stays as it was. If the process is
+    killed while one takes the place of the other, :func:`restore_former` brings the older one back.
 
     Raises:
         RunError: Nothing can be written there, it is something else than a folder, or the disk is full.
     """
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow a link
     with explain_refused_write(path):
         if path.exists() and not path.is_dir():
             raise RunError(f"{path} exists and is not a folder.", "Name another folder.")
+        if path.is_mount():
+            raise RunError(f"{path} is a disk of its own, which cannot be replaced.", "Name a folder in it.")
+        for former in path.parent.glob(f"{TEMPORARY}{glob.escape(path.name)}-*{FORMER}"):
+            restore_former(former)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{TEMPORARY}{path.name}-"))
-    former = temporary.with_name(f"{temporary.name}.former")
+    former = temporary.with_name(f"{temporary.name}{FORMER}")
     try:
         with explain_full_disk(path):
             yield temporary
@@ -109,8 +117,16 @@ def write_folder_whole(path: Path) -> Iterator[Path]:
             temporary.replace(path)
             synchronize(path.parent)
     finally:
-        for folder in (temporary, former):
-            remove_path(folder)
+        remove_path(temporary)
+        restore_former(former)
+        remove_path(former)
+
+
+def restore_former(former: Path) -> None:
+    """Bring back the older folder that :func:`write_folder_whole` moved aside, if nothing is in its place."""
+    name = former.name.removeprefix(TEMPORARY).removesuffix(FORMER).rpartition("-")[0]
+    if former.is_dir() and not former.is_symlink() and not os.path.lexists(former.parent / name):
+        former.replace(former.parent / name)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -236,6 +252,8 @@ def _read_umask() -> int:
 def remove_leftovers(folder: Path) -> None:
     """Remove what a killed process was writing: temporary files without a change for an hour."""
     for path in list(folder.rglob(f"{TEMPORARY}*")):
+        if path.name.endswith(FORMER):
+            restore_former(path)
         with contextlib.suppress(FileNotFoundError):  # its writer has just finished
             inner = [] if path.is_symlink() else path.rglob("*")  # a link may lead to all files there are
             newest = max(file.lstat().st_mtime for file in (path, *inner))

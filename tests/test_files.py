@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -18,6 +19,7 @@ from sentiment140_bert.files import (
     build_full_disk_error,
     explain_full_disk,
     hash_file,
+    remove_leftovers,
     write_folder_whole,
     write_json,
     write_text,
@@ -128,6 +130,39 @@ def test_a_power_cut_leaves_the_old_or_the_new_folder(run, disk):
         assert disk[placed + 1 :] == [("on the disk", run.path.name)]
         assert (run.model / "deep" / "weights").read_text() == content
         assert [path.name for path in run.path.iterdir()] == ["model"]
+
+
+def test_a_kill_between_the_two_renames_loses_no_folder(run, monkeypatch):
+    """Bring the old folder back if the new one does not take its place, at once or by the next command."""
+    with write_folder_whole(run.model) as temporary:
+        (temporary / "README.md").write_text("old")
+    replace = Path.replace
+
+    def refuse(self: Path, target: Path) -> Path:
+        if target == run.model and not self.name.endswith(".former"):
+            raise OSError(errno.ENOTEMPTY, "Directory not empty")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(OSError, match="not empty"), write_folder_whole(run.model) as temporary:
+        (temporary / "README.md").write_text("new")
+    monkeypatch.undo()
+    assert (run.model / "README.md").read_text() == "old"
+    for bring_back in (lambda: remove_leftovers(run.path), lambda: write_folder_whole(run.model).__enter__()):
+        former = run.model.replace(run.path / ".s140-new-model-0a1b2c3d.former")
+        bring_back()
+        assert (run.model / "README.md").read_text() == "old"
+        assert not former.exists()
+
+
+def test_a_folder_is_written_over_the_current_one(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with write_folder_whole(Path()) as temporary:
+        (temporary / "file").write_text("new")
+    assert (tmp_path / "here" / "file").read_text() == "new"
+    with pytest.raises(RunError, match="disk of its own"), write_folder_whole(Path("/proc")):
+        pass
 
 
 def test_a_half_written_file_is_never_visible(run):

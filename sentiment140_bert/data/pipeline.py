@@ -25,7 +25,6 @@ from sentiment140_bert.data.cache import (
     save_tokens,
 )
 from sentiment140_bert.data.label_issues import LabelIssues, read_label_issues
-from sentiment140_bert.data.labels import STRAY
 from sentiment140_bert.data.origin import ORIGIN, add_origin
 from sentiment140_bert.data.reading import Reading, read_tweets
 from sentiment140_bert.data.sources import Source, locate
@@ -41,6 +40,7 @@ FORMAT_SETTINGS = (
     *("text_column", "label_column", "user_column", "time_column", "id_column"),
     *("labels_file", "delimiter", "quoting", "encoding"),
 )
+MIN_NEUTRAL = 0.05  # share of neutral tweets above which a model learns three labels, unless --labels says it
 Readings = dict[str, tuple[Source, Reading]]
 ReadTokens = Callable[[str], Tokens | None]
 
@@ -145,7 +145,7 @@ def _clean(table: pa.Table, level: str, steps: dict[str, int]) -> pa.Table:
 def _count_labels(table: pa.Table) -> int:
     """Return 3 if neutral tweets are more than stray ones, else 2."""
     neutral = int(pc.sum(pc.equal(table["label"], NEUTRAL)).as_py() or 0)
-    return len(LABEL_NAMES) if neutral > STRAY * len(table) else len(LABEL_NAMES) - 1
+    return len(LABEL_NAMES) if neutral > MIN_NEUTRAL * len(table) else len(LABEL_NAMES) - 1
 
 
 def _separate_neutral(table: pa.Table) -> tuple[pa.Table, pa.Table]:

@@ -98,16 +98,12 @@ def export(
 
 def _choose_folder(model: str, output: Path | None) -> Path:
     """Return the folder to write; only an earlier export is ever replaced."""
-    if not output:
-        run = RunDir(expand_path(model))
-        if not run.is_run():
-            raise ModelError(
-                f"{model} is not a run directory, so the export needs a folder.", "Name one with --output."
-            )
-        return run.onnx
-    folder = output.expanduser()
+    run = RunDir(expand_path(model))
+    if not output and not run.is_run():
+        raise ModelError(f"{model} is not a run directory, so the export needs a folder.", "Name one with --output.")
+    folder = output or run.onnx
     if folder.exists() and not is_export(folder) and not (folder.is_dir() and not any(folder.iterdir())):
-        raise ModelError(f"{output} exists and is not an export.", "Choose a new folder with --output.")
+        raise ModelError(f"{folder} exists and is not an export.", "Choose a new folder with --output.")
     _refuse_other_files(folder)
     return folder
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,20 @@ CALIBRATION = "sentiment_calibration"  # key of config.json
 
 
 def save_model(model: Any, tokenizer: Any, folder: Path) -> str:
-    """Write model and tokenizer as ``folder``, whole or not at all, and return the sha256 of the weights."""
+    """Write model and tokenizer as ``folder``, whole or not at all, and return the sha256 of the weights.
+
+    Other files of an earlier ``folder`` stay, such as a card with a text of the user's; links do not.
+    """
     with write_folder_whole(folder) as temporary:
+        if folder.is_dir():
+            shutil.copytree(folder, temporary, ignore=_list_links_and_weights, dirs_exist_ok=True)
         model.save_pretrained(temporary)
         save_tokenizer(tokenizer, temporary)
     return hash_file(folder / "model.safetensors")
+
+
+def _list_links_and_weights(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if ".safetensors" in name or Path(folder, name).is_symlink()]
 
 
 def write_calibration(folder: Path, calibration: schemas.LearnedCalibration | None) -> None:

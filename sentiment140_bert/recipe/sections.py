@@ -109,7 +109,7 @@ class DataConfig(Section):
     labels: Classes | None = setting(
         None,
         "2 leaves neutral tweets out; 3 trains on negative, neutral and positive. "
-        "[default: 3 if more than 1% of the rows are neutral]",
+        "[default: 3 if more than 5% of the tweets are neutral]",
     )
     user_column: str | None = setting(None, "Name of the column of users, where it is not obvious.")
     time_column: str | None = setting(None, "Name of the column of times, where it is not obvious.")

@@ -228,7 +228,8 @@ def test_a_map_is_part_of_the_report_and_of_the_cached_name(cache, write):
 def test_the_hand_labelled_file_may_have_other_labels(cache, write, labels, expected):
     write("t.csv", make_rows(*"012" * 40))
     write("manual.csv", [["label", "text"], *([label, f"by hand {label}"] for label in labels.split())])
-    data = DataConfig(dataset="t.csv", manual_test="manual.csv", label_map="0=negative,1=neutral,2=positive")
+    label_map = "0=negative,1=neutral,2=positive"
+    data = DataConfig(dataset="t.csv", manual_test="manual.csv", label_map=label_map, labels=2)
     assert load_unsplit(data)["manual"]["label"].to_pylist() == expected
     splits = prepare_splits(data.model_copy(update={"validation_size": 10, "test_size": 10})).report["splits"]
     assert splits["manual"]["rows"] + splits["manual_neutral"]["rows"] == len(expected)

@@ -209,12 +209,13 @@ def test_an_export_of_another_model_is_refused(changeable: Path, s140: Callable)
 
 
 def test_a_new_export_takes_the_place_of_the_old(changeable: Path, s140: Callable) -> None:
-    (changeable / "onnx" / "left_over").write_text("")
     result = json.loads(s140("export", changeable, "--json").stdout)
     assert set(result["files"]) == {"model.onnx"}
     assert result["folder"] == str(changeable / "onnx")
     assert {file.name for file in (changeable / "onnx").iterdir()} == FILES - {"model_int8.onnx"}
     assert "has no model_int8.onnx" in s140("predict", changeable, "good", "--backend", "onnx-int8", code=1).stderr
+    (changeable / "onnx" / "notes.txt").write_text("mine")
+    assert "holds more than an export: notes.txt" in s140("export", changeable, code=1).stderr
 
 
 def test_an_export_replaces_nothing_that_it_did_not_write(exported: Path, tmp_path: Path, s140: Callable) -> None:

@@ -124,10 +124,15 @@ def test_a_run_killed_during_scoring_is_scored(
 ) -> None:
     folder = tmp_path / "run"
     shutil.copytree(run_with_checkpoints, folder)
-    for gone in ("metrics.json", "predictions.parquet", "model/README.md"):
+    for gone in ("metrics.json", "predictions.parquet", "model/model.safetensors"):
         (folder / gone).unlink()
+    card, license_file = folder / "model" / "README.md", folder / "model" / "LICENSE"
+    card.write_text(f"{card.read_text()}\nWritten by hand.\n")
+    license_file.write_text("mine")
     assert "step " not in s140("train", "--output-dir", folder, *smallest_words).stderr
     assert same(folder, run_with_checkpoints)
+    assert "Written by hand." in card.read_text()
+    assert license_file.read_text() == "mine"
 
 
 REMOVALS = "REMOVALS_BEFORE_THE_KILL"  # environment variable
