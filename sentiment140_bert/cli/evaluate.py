@@ -105,6 +105,9 @@ def check_flags(
             "The scores in a run's metrics.json are those of its weights, as torch computes them.",
         )
     if len(model) == 1 and not flags["dataset"] and not RunDir(Path(model[0])).is_run():
+        from sentiment140_bert.inference.predict import check_model_name
+
+        check_model_name(model[0])
         raise S140Error(
             f"{model[0]} is not a run directory, so it has no data of its own.", "Name tweets with --dataset."
         )

@@ -28,7 +28,7 @@ from sentiment140_bert.inference.onnx_backend import (
     load_export,
     read_json_file,
 )
-from sentiment140_bert.inference.predict import fetch_registered, pin_revision
+from sentiment140_bert.inference.predict import check_model_name, fetch_registered, pin_revision
 from sentiment140_bert.locks import lock_if_writable
 from sentiment140_bert.recipe.privacy import strip_folders
 from sentiment140_bert.run import RunDir
@@ -101,6 +101,7 @@ def _choose_folder(model: str, output: Path | None) -> Path:
     if not output:
         run = RunDir(expand_path(model))
         if not run.is_run():
+            check_model_name(model)
             raise ModelError(
                 f"{model} is not a run directory, so the export needs a folder.", "Name one with --output."
             )
