@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -15,9 +16,11 @@ from safetensors.numpy import save_file
 
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.files import (
+    FORMER,
     build_full_disk_error,
     explain_full_disk,
     hash_file,
+    remove_leftovers,
     write_folder_whole,
     write_json,
     write_text,
@@ -128,6 +131,37 @@ def test_a_power_cut_leaves_the_old_or_the_new_folder(run, disk):
         assert disk[placed + 1 :] == [("on the disk", run.path.name)]
         assert (run.model / "deep" / "weights").read_text() == content
         assert [path.name for path in run.path.iterdir()] == ["model"]
+
+
+def test_a_folder_that_was_to_be_replaced_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop a write between its two renames: by an error of the second one, and by a kill."""
+    folder, replace = tmp_path / "a-model", Path.replace
+    put(folder / "weights", "old")
+
+    def refuse(self: Path, target: Path) -> Path:
+        if target.parent == tmp_path and FORMER not in self.name + target.name:
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(RunError, match="Device or resource busy"), write_folder_whole(folder) as temporary:
+        put(temporary / "weights", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["a-model"]
+    assert (folder / "weights").read_text() == "old"
+    with pytest.raises(RunError, match="Device or resource busy"):
+        write_text(folder.with_name("file"), "")  # which may be a mounted one
+
+    replace(folder, temporary.with_name(f"{temporary.name}{FORMER}"))
+    remove_leftovers(tmp_path)
+    assert (folder / "weights").read_text() == "old"
+
+
+@pytest.mark.parametrize("name", [".", "..", "deep/..", "/"])
+def test_a_folder_without_a_name_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("deep").mkdir()
+    with pytest.raises(RunError, match="cannot be replaced"), write_folder_whole(Path(name)):
+        pytest.fail("it begins to work")
 
 
 def test_a_half_written_file_is_never_visible(run):
