@@ -18,10 +18,8 @@ from sentiment140_bert.cards import charts
 from sentiment140_bert.cards.facts import Facts
 from sentiment140_bert.cards.markup import clean_controls, flatten, read_template
 from sentiment140_bert.cards.metadata import HEADLINES
-from sentiment140_bert.cards.model import LABELS
 from sentiment140_bert.models.labels import CLASSES_IN_ORDER, LABEL_NAMES
-from sentiment140_bert.recipe import SCORES
-from sentiment140_bert.schemas import BASELINES
+from sentiment140_bert.schemas import BASELINES, SCORE_LABELS, SCORES
 
 HELD_OUT = ("test", "manual")  # chosen by nothing; validation chose the checkpoint
 ORDER = (*HELD_OUT, "validation")
@@ -90,7 +88,7 @@ def render_report(facts: Facts, title: str, mistakes: Sequence[Mistake], wrong: 
         held_out={name: scored[name] for name in HELD_OUT if name in scored} or scored,
         meaning=HEADLINES | {"validation": "tweets that the checkpoint was chosen on"},
         score_names=SCORES,
-        names=LABELS,
+        names=SCORE_LABELS,
         baselines=BASELINES,
         leaks=LEAKS,
         classes=[LABEL_NAMES[label] for label in CLASSES_IN_ORDER],

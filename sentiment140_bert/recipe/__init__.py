@@ -34,7 +34,7 @@ from sentiment140_bert.recipe.sections import (
     TrackingConfig,
     TrainingConfig,
 )
-from sentiment140_bert.recipe.values import SCORES, TRACKERS
+from sentiment140_bert.recipe.values import TRACKERS
 
 if TYPE_CHECKING:
     Ranges = Mapping[str, Range]
@@ -44,7 +44,6 @@ else:
 __all__ = [
     "FILE_SETTINGS",
     "RESERVED_ARGUMENTS",
-    "SCORES",
     "SECTIONS",
     "SECTION_BY_KEY",
     "SOURCE_SETTINGS",

@@ -30,6 +30,8 @@ from sentiment140_bert.schemas.environment import (
 from sentiment140_bert.schemas.metrics import (
     BASELINES,
     LATER_SCORES,
+    SCORE_LABELS,
+    SCORES,
     SPLIT_NAMES,
     Calibration,
     Leakage,
@@ -50,6 +52,8 @@ __all__ = [
     "BASELINES",
     "LATER_SCORES",
     "REPO_ID",
+    "SCORES",
+    "SCORE_LABELS",
     "SPLIT_NAMES",
     "BaseModel",
     "Batch",
