@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import glob
 import hashlib
 import json
 import os
@@ -22,7 +21,7 @@ from sentiment140_bert.errors import RunError, S140Error, first_line
 from sentiment140_bert.text import shorten
 
 TEMPORARY = ".s140-new-"  # how the names of files and folders begin that are still being written
-FORMER = ".former"  # how the name of an older folder ends while a new one takes its place
+FORMER = ".former"  # how the name of a folder ends that is just being replaced
 HOUR = 3600  # seconds
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # a flag to open a file with, unless it is a symbolic link
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -81,7 +80,8 @@ def write_whole(path: Path) -> Iterator[Path]:
         with explain_full_disk(path):
             yield temporary
             settle(temporary)
-            temporary.replace(path)
+            with explain_refused_write(path):
+                temporary.replace(path)
             synchronize(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
@@ -91,20 +91,17 @@ def write_whole(path: Path) -> Iterator[Path]:
 def write_folder_whole(path: Path) -> Iterator[Path]:
     """Give a temporary folder next to ``path`` to write to, and put it in its place when the block succeeds.
 
-    When the block raises, the temporary folder is removed and an older ``path`` stays as it was. If the process is
-    killed while one takes the place of the other, :func:`restore_former` brings the older one back.
+    When the block raises, the temporary folder is removed and an older ``path`` stays as it was; after a kill while it
+    is replaced, :func:`remove_leftovers` brings it back.
 
     Raises:
-        RunError: Nothing can be written there, it is something else than a folder, or the disk is full.
+        RunError: Nothing can be written there, it is something else than a folder, a mounted disk, or that is full.
     """
-    path = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow a link
     with explain_refused_write(path):
         if path.exists() and not path.is_dir():
             raise RunError(f"{path} exists and is not a folder.", "Name another folder.")
-        if path.is_mount():
-            raise RunError(f"{path} is a disk of its own, which cannot be replaced.", "Name a folder in it.")
-        for former in path.parent.glob(f"{TEMPORARY}{glob.escape(path.name)}-*{FORMER}"):
-            restore_former(former)
+        if path.name in ("", "..") or path.is_mount():  # which the system does not let be renamed
+            raise RunError(f"{path} cannot be replaced by a new folder.", "Name a folder in it.")
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{TEMPORARY}{path.name}-"))
     former = temporary.with_name(f"{temporary.name}{FORMER}")
@@ -112,21 +109,21 @@ def write_folder_whole(path: Path) -> Iterator[Path]:
         with explain_full_disk(path):
             yield temporary
             settle(temporary)
-            if os.path.lexists(path):
-                path.replace(former)
-            temporary.replace(path)
+            with explain_refused_write(path):
+                if os.path.lexists(path):
+                    path.replace(former)
+                temporary.replace(path)
             synchronize(path.parent)
     finally:
-        remove_path(temporary)
-        restore_former(former)
-        remove_path(former)
+        _restore(former, path)
+        for folder in (temporary, former):
+            remove_path(folder)
 
 
-def restore_former(former: Path) -> None:
-    """Bring back the older folder that :func:`write_folder_whole` moved aside, if nothing is in its place."""
-    name = former.name.removeprefix(TEMPORARY).removesuffix(FORMER).rpartition("-")[0]
-    if former.is_dir() and not former.is_symlink() and not os.path.lexists(former.parent / name):
-        former.replace(former.parent / name)
+def _restore(former: Path, path: Path) -> None:
+    """Bring back what was to be replaced if there is nothing in its place."""
+    if os.path.lexists(former) and not os.path.lexists(path):
+        former.replace(path)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -250,10 +247,14 @@ def _read_umask() -> int:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a killed process was writing: temporary files without a change for an hour."""
+    """Remove what a killed process was writing: temporary files without a change for an hour.
+
+    A folder that it was just replacing is brought back.
+    """
     for path in list(folder.rglob(f"{TEMPORARY}*")):
         if path.name.endswith(FORMER):
-            restore_former(path)
+            name = path.name.removeprefix(TEMPORARY).removesuffix(FORMER).rpartition("-")[0]
+            _restore(path, path.parent / name)
         with contextlib.suppress(FileNotFoundError):  # its writer has just finished
             inner = [] if path.is_symlink() else path.rglob("*")  # a link may lead to all files there are
             newest = max(file.lstat().st_mtime for file in (path, *inner))

@@ -26,7 +26,7 @@ VERBS: dict[str, list[str]] = {
     "train": ["train", "--output-dir", "RUN", "FLAGS"],
     "overwrite": ["train", "--output-dir", "RUN", "FLAGS", "--overwrite"],
     "track": ["track", "sync", "RUN"],
-    "suspects": ["suspects", "RUN", "--output", "found.csv", "--folds", "2"],
+    "suspects": ["suspects", "RUN", "--overwrite", "--output", "found.csv", "--folds", "2"],
     "compare": ["evaluate", "RUN", "RUN"],
 }
 

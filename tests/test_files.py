@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.files import (
+    FORMER,
     build_full_disk_error,
     explain_full_disk,
     hash_file,
@@ -132,37 +133,35 @@ def test_a_power_cut_leaves_the_old_or_the_new_folder(run, disk):
         assert [path.name for path in run.path.iterdir()] == ["model"]
 
 
-def test_a_kill_between_the_two_renames_loses_no_folder(run, monkeypatch):
-    """Bring the old folder back if the new one does not take its place, at once or by the next command."""
-    with write_folder_whole(run.model) as temporary:
-        (temporary / "README.md").write_text("old")
-    replace = Path.replace
+def test_a_folder_that_was_to_be_replaced_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop a write between its two renames: by an error of the second one, and by a kill."""
+    folder, replace = tmp_path / "a-model", Path.replace
+    put(folder / "weights", "old")
 
     def refuse(self: Path, target: Path) -> Path:
-        if target == run.model and not self.name.endswith(".former"):
-            raise OSError(errno.ENOTEMPTY, "Directory not empty")
+        if target.parent == tmp_path and FORMER not in self.name + target.name:
+            raise OSError(errno.EBUSY, "Device or resource busy")
         return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", refuse)
-    with pytest.raises(OSError, match="not empty"), write_folder_whole(run.model) as temporary:
-        (temporary / "README.md").write_text("new")
-    monkeypatch.undo()
-    assert (run.model / "README.md").read_text() == "old"
-    for bring_back in (lambda: remove_leftovers(run.path), lambda: write_folder_whole(run.model).__enter__()):
-        former = run.model.replace(run.path / ".s140-new-model-0a1b2c3d.former")
-        bring_back()
-        assert (run.model / "README.md").read_text() == "old"
-        assert not former.exists()
+    with pytest.raises(RunError, match="Device or resource busy"), write_folder_whole(folder) as temporary:
+        put(temporary / "weights", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["a-model"]
+    assert (folder / "weights").read_text() == "old"
+    with pytest.raises(RunError, match="Device or resource busy"):
+        write_text(folder.with_name("file"), "")  # which may be a mounted one
+
+    replace(folder, temporary.with_name(f"{temporary.name}{FORMER}"))
+    remove_leftovers(tmp_path)
+    assert (folder / "weights").read_text() == "old"
 
 
-def test_a_folder_is_written_over_the_current_one(tmp_path, monkeypatch):
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    with write_folder_whole(Path()) as temporary:
-        (temporary / "file").write_text("new")
-    assert (tmp_path / "here" / "file").read_text() == "new"
-    with pytest.raises(RunError, match="disk of its own"), write_folder_whole(Path("/proc")):
-        pass
+@pytest.mark.parametrize("name", [".", "..", "deep/..", "/"])
+def test_a_folder_without_a_name_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("deep").mkdir()
+    with pytest.raises(RunError, match="cannot be replaced"), write_folder_whole(Path(name)):
+        pytest.fail("it begins to work")
 
 
 def test_a_half_written_file_is_never_visible(run):

@@ -16,6 +16,7 @@ from sentiment140_bert.recipe import (
     RESERVED_ARGUMENTS,
     SECTION_BY_KEY,
     SECTIONS,
+    TRACKERS,
     Recipe,
     list_recipes,
     load_recipe,
@@ -68,7 +69,7 @@ def test_training_settings_are_training_arguments():
     assert RESERVED_ARGUMENTS.keys() <= arguments
 
 
-TRACKERS = "wandb, mlflow, trackio, tensorboard, auto, none"
+NAMES_OF_TRACKERS = ", ".join((*TRACKERS, "auto", "none"))
 PROBLEMS: list[tuple[object, str]] = [
     ({"training": {"learning_rat": 1}}, "unknown key 'learning_rat'; did you mean learning_rate?"),
     ({"training": {"adam_bet1": 1}}, "unknown key 'adam_bet1'; did you mean adam_beta1?"),
@@ -130,7 +131,7 @@ PROBLEMS: list[tuple[object, str]] = [
     ),
     (
         {"training": {"report_to": "mlflo"}},
-        f"report_to: must be one of {TRACKERS}, got 'mlflo'; did you mean mlflow?",
+        f"report_to: must be one of {NAMES_OF_TRACKERS}, got 'mlflo'; did you mean mlflow?",
     ),
     ({"training": {"report_to": 3}}, "report_to: must be comma-separated words or a list, got 3"),
     ({"training": {"report_to": []}}, "report_to: must be a tracker, or none"),

@@ -10,7 +10,7 @@ from sentiment140_bert import schemas
 from sentiment140_bert.cards.facts import Facts
 from sentiment140_bert.data.corpora import identify_corpus, identify_source
 from sentiment140_bert.models.labels import LABEL_NAMES
-from sentiment140_bert.recipe import SCORES
+from sentiment140_bert.schemas import SCORES
 from sentiment140_bert.text import HIDDEN
 
 if TYPE_CHECKING:

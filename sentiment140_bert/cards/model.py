@@ -23,7 +23,7 @@ from sentiment140_bert.errors import RunError
 from sentiment140_bert.files import Place, expand_path, hash_file, write_json, write_text, write_whole
 from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.models.labels import order_names
-from sentiment140_bert.recipe import SCORES, CardConfig, Recipe
+from sentiment140_bert.recipe import CardConfig, Recipe
 from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import (
     EVAL_RESULTS,
@@ -32,11 +32,9 @@ from sentiment140_bert.run import (
     RunDir,
     saved_recipe,
 )
-from sentiment140_bert.schemas import BASELINES, SPLIT_NAMES, find_strongest_baseline
+from sentiment140_bert.schemas import BASELINES, SCORE_LABELS, SCORES, SPLIT_NAMES, find_strongest_baseline
 
 Files = dict[str, Path | bytes]
-LABELS = {name: name.replace("_", " ") for name in SCORES}
-LABELS |= {"macro_f1": "macro-F1", "f1": "F1", "roc_auc": "ROC AUC", "matthews_correlation": "Matthews correlation"}
 # What is published of a model folder. Whatever is not listed stays here: pickles, optimizer state, notes.
 PUBLISHED: tuple[str, ...] = ("config.json", "model*.safetensors", "model.safetensors.index.json", TRAINING_ROWS)
 PUBLISHED += ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt")
@@ -115,7 +113,7 @@ def render_model_card(facts: Facts, title: str, model_id: str, figures: list[str
         matrix_labels=order_names(3),
         tracking_url=_find_tracking_url(facts),
         score_names=SCORES,
-        labels=LABELS,
+        labels=SCORE_LABELS,
         figures=figures,
         baselines=BASELINES,
         **vars(facts),

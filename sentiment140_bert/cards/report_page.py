@@ -18,10 +18,8 @@ from sentiment140_bert.cards import charts
 from sentiment140_bert.cards.facts import Facts
 from sentiment140_bert.cards.markup import clean_controls, flatten, read_template
 from sentiment140_bert.cards.metadata import HEADLINES
-from sentiment140_bert.cards.model import LABELS
 from sentiment140_bert.models.labels import order_names
-from sentiment140_bert.recipe import SCORES
-from sentiment140_bert.schemas import BASELINES
+from sentiment140_bert.schemas import BASELINES, SCORE_LABELS, SCORES
 
 HELD_OUT = ("test", "manual")  # chosen by nothing; validation chose the checkpoint
 ORDER = (*HELD_OUT, "validation")
@@ -84,7 +82,7 @@ def render_report(facts: Facts, title: str, mistakes: Sequence[Mistake], wrong: 
         has_neutral=facts.has_neutral,
         meaning=HEADLINES | {"validation": "tweets that the checkpoint was chosen on"},
         score_names=SCORES,
-        names=LABELS,
+        names=SCORE_LABELS,
         baselines=BASELINES,
         leaks=LEAKS,
         classes=order_names(3),

@@ -15,11 +15,11 @@ from sentiment140_bert.cli.options import (
     backend_option,
     output_options,
     recipe_options,
-    refuse_overwriting,
     require_dataset,
     resolve_recipe,
 )
 from sentiment140_bert.cli.output import print_json, stdout_kept_clean
+from sentiment140_bert.cli.outputs import OutputFile
 from sentiment140_bert.cli.scores import print_comparison, print_scores, print_summary
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.files import write_json
@@ -37,12 +37,10 @@ from sentiment140_bert.run import RunDir
     optional=["dataset"],
 )
 @backend_option
-@cloup.option(
-    "--output", type=click.Path(path_type=Path, dir_okay=False), help="Also write the scores to this JSON file."
-)
+@cloup.option("--output", type=OutputFile(), help="Also write the scores to this JSON file.")
 @cloup.option(
     "--differences",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(),
     help="With several models: write the tweets on which they differ to this .csv or .parquet file.",
 )
 @cloup.option("--all", "every_score", is_flag=True, help="Print every score, of every split.")
@@ -66,8 +64,6 @@ def evaluate(
     a run, was not trained on.
     """
     check_flags(model, backend, differences, flags)
-    for file in (output, differences):
-        refuse_overwriting(file, flags["dataset"], flags["manual_test"])
     with stdout_kept_clean():
         import sentiment140_bert
 
@@ -105,6 +101,9 @@ def check_flags(
             "The scores in a run's metrics.json are those of its weights, as torch computes them.",
         )
     if len(model) == 1 and not flags["dataset"] and not RunDir(Path(model[0])).is_run():
+        from sentiment140_bert.inference.predict import check_model_name
+
+        check_model_name(model[0])
         raise S140Error(
             f"{model[0]} is not a run directory, so it has no data of its own.", "Name tweets with --dataset."
         )

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import cloup
 
+from sentiment140_bert.cli.outputs import check_outputs
 from sentiment140_bert.recipe import SECTION_BY_KEY, list_recipes
 
 EVERYWHERE = ("as_json", "quiet")  # options of every command, shown last
@@ -33,6 +34,8 @@ class SettingOption(cloup.Option):
 class Command(cloup.Command):
     """A command whose own options come before a recipe's settings, which are grouped by their section.
 
+    Before it runs, the files that it is to write are checked.
+
     Args:
         most_used: Names of the options that come first of all.
     """
@@ -50,6 +53,10 @@ class Command(cloup.Command):
         if any(isinstance(param, SettingOption) for param in params):
             _group(params, ranks)
         super().__init__(*args, params=params, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        check_outputs(ctx)
+        return super().invoke(ctx)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         words = list(args)

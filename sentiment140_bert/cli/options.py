@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
@@ -17,7 +16,6 @@ from pydantic.fields import FieldInfo
 from sentiment140_bert import trust
 from sentiment140_bert.cli.help import SettingOption
 from sentiment140_bert.errors import RecipeError, S140Error, is_unicode
-from sentiment140_bert.files import expand_path
 from sentiment140_bert.recipe import SECTIONS, Recipe, list_recipes, load_recipe
 
 ALIASES = {"dataset_revision": ["--revision"]}
@@ -97,18 +95,6 @@ def require_dataset(flags: Mapping[str, Any], hint: str) -> None:
     names = [name for name, value in flags.items() if value is not None]
     if names and not flags["dataset"]:
         raise S140Error(f"--{names[0].replace('_', '-')} was given without --dataset.", hint)
-
-
-def refuse_overwriting(output: Path | None, *inputs: str | None) -> None:
-    """Raise S140Error if a file to write is one of the inputs, or exists in a run, a model folder or an export."""
-    if output is None:
-        return
-    target = output.expanduser().resolve()
-    if any(name and target == expand_path(name).resolve() for name in inputs):
-        raise S140Error(f"{output} is an input file and would be overwritten.", "Choose another file to write.")
-    owned = ("recipe.yaml", "config.json", "export.json")
-    if target.exists() and any((parent / name).is_file() for parent in target.parents[:2] for name in owned):
-        raise S140Error(f"{output} is part of a run, a model or an export.", "Choose another file to write.")
 
 
 def _complete_recipe(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -19,10 +19,10 @@ from sentiment140_bert.cli.options import (
     backend_option,
     output_options,
     recipe_options,
-    refuse_overwriting,
     resolve_recipe,
 )
 from sentiment140_bert.cli.output import print_json, say
+from sentiment140_bert.cli.outputs import OutputFile, overwrite_option
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.machine.facts import WITHOUT_TORCH, check_memory
 from sentiment140_bert.progress import progress_bar
@@ -54,10 +54,10 @@ FIRST = 1_000  # rows, in which the columns or an id are looked for
 )
 @cloup.option(
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(),
     help="A .jsonl, .csv or .parquet file: all columns of the input, then label, score and error.",
 )
-@cloup.option("--overwrite", is_flag=True, help="Replace --output if it exists.")
+@overwrite_option
 @cloup.option("--prefix", default="", help="Prefix of the new columns' names.")
 @cloup.option(
     "--escape-formulas/--no-escape-formulas",
@@ -82,7 +82,6 @@ def predict(
     source: str | None,
     max_bad_rows: float,
     output: Path | None,
-    overwrite: bool,
     prefix: str,
     escapes: bool,
     backend: str | None,
@@ -98,7 +97,7 @@ def predict(
     or --abstain is given, for which the model must have been scored by `s140 train` or `s140 evaluate`. Input of any
     length passes through bounded memory (with --json and no --output all predictions are gathered first).
     """
-    check_flags(text, source, output, overwrite)
+    check_flags(text, source, output)
     check_memory(WITHOUT_TORCH)
     with contextlib.redirect_stdout(sys.stderr):  # libraries are loaded here, only those that are needed
         from sentiment140_bert.data.columns import Row
@@ -126,17 +125,14 @@ def predict(
     print_remarks(classifier, errors)
 
 
-def check_flags(text: tuple[str, ...], source: str | None, output: Path | None, overwrite: bool) -> None:
-    """Raise S140Error for flags that do not go together, or an output that may not be written."""
+def check_flags(text: tuple[str, ...], source: str | None, output: Path | None) -> None:
+    """Raise S140Error for flags that do not go together, or an output that cannot be written."""
     if bool(text) == bool(source):
         raise S140Error("Pass texts either as arguments or with --input.", "For example: s140 predict RUN --input -")
     if output:
         from sentiment140_bert.data.texts import check_output
 
         check_output(output)
-        refuse_overwriting(output, source)
-        if output.exists() and not overwrite:
-            raise S140Error(f"{output} exists.", "Name another file, or pass --overwrite.")
 
 
 def print_rows(answers: Iterator[PredictedRow], as_json: bool, key: str | None) -> dict[str, Any]:

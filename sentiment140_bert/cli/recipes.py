@@ -8,8 +8,10 @@ from pathlib import Path
 import click
 import cloup
 
+from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import output_options
 from sentiment140_bert.cli.output import print_json, print_table, say
+from sentiment140_bert.cli.outputs import OutputFile
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.files import write_text
 from sentiment140_bert.recipe import build_schema, list_recipes, load_recipe, read_recipe
@@ -44,9 +46,9 @@ def show(name: str, resolved: bool, as_json: bool) -> None:
         say(recipe.to_yaml() if resolved else read_recipe(name), nl=False)
 
 
-@recipes.command("cp")
+@recipes.command("cp", cls=Command)
 @click.argument("name")
-@click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("target", type=OutputFile())
 @cloup.option("--force", is_flag=True, help="Overwrite an existing file.")
 @output_options
 def copy(name: str, target: Path, force: bool, as_json: bool) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.cli.output import print_table, say
-from sentiment140_bert.recipe import SCORES
 from sentiment140_bert.schemas import (
     BASELINES,
+    SCORES,
     SPLIT_NAMES,
     Calibration,
     Score,

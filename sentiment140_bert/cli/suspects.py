@@ -11,6 +11,7 @@ import cloup
 from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import output_options
 from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
+from sentiment140_bert.cli.outputs import OutputFile, overwrite_option
 
 if TYPE_CHECKING:
     from sentiment140_bert.experiments.label_issues.suspects import SuspectsResult
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 @cloup.command(cls=Command)
 @click.argument("run", type=click.Path(path_type=Path))
-@cloup.option("--output", type=click.Path(path_type=Path), required=True, help="The .csv file to write.")
+@cloup.option("--output", type=OutputFile(), required=True, help="The .csv file to write.")
+@overwrite_option
 @cloup.option(
     "--by",
     type=click.Choice(["baseline", "model"]),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sentiment140_bert import schemas
 from sentiment140_bert.errors import DataError, HubError, RecipeError
-from sentiment140_bert.recipe import THREE_LABEL_SCORES, DataConfig, Recipe, RecipeName, as_recipe
+from sentiment140_bert.recipe import DataConfig, Recipe, RecipeName, as_recipe
 from sentiment140_bert.recipe.privacy import strip_folders
 from sentiment140_bert.run import RunDir
 
@@ -100,7 +100,7 @@ def load_data(recipe: Recipe) -> PreparedData:
 
 def _check_metric(recipe: Recipe, described: schemas.Data) -> None:
     metric = recipe.training.metric_for_best_model
-    names = (*THREE_LABEL_SCORES, "loss")
+    names = (*schemas.THREE_LABEL_SCORES, "loss")
     if schemas.count_labels(described) > 2 and metric.removeprefix("eval_") not in names:
         raise RecipeError(
             [

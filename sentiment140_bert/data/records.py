@@ -7,8 +7,6 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-import pyarrow as pa
-
 from sentiment140_bert.data.columns import BadRow, Row
 
 VALUE = 64  # bytes that a value takes, its characters aside
@@ -25,7 +23,7 @@ def add_record(row: Row | BadRow, values: Iterable[tuple[str, Any]]) -> Row | Ba
 
 def _simplify(value: Any) -> Any:
     """Return a value that JSON, CSV and Arrow can hold: lists and objects as JSON, others that JSON lacks as text."""
-    if isinstance(value, pa.Scalar):
+    if hasattr(value, "as_py"):  # a scalar of pyarrow, which is not imported to label texts
         value = value.as_py()
     if isinstance(value, float):
         return value if math.isfinite(value) else None

@@ -139,3 +139,9 @@ def trace_risk_coverage(positive: Floats, truth: Labels) -> list[metrics.RiskPoi
         }
         for end in ends
     ]
+
+
+def compute_log_losses(positive: Floats, truth: Labels) -> Floats:
+    """Return the log loss of each tweet, clipped as scikit-learn's."""
+    tiny = np.finfo(np.float64).eps
+    return np.asarray(-np.log(np.clip(np.where(truth == 1, positive, 1 - positive), tiny, 1 - tiny)))

@@ -16,6 +16,7 @@ from sentiment140_bert.evaluation.evaluate import Evaluation, evaluate_model
 from sentiment140_bert.evaluation.intervals import SIGNIFICANT, Comparison, compare_accuracy
 from sentiment140_bert.evaluation.run import load_run_data, load_scored_tables
 from sentiment140_bert.files import Place, expand_path, to_name, write_whole
+from sentiment140_bert.inference.predict import check_model_name
 from sentiment140_bert.recipe import DataConfig, as_data
 from sentiment140_bert.run import RunDir
 
@@ -108,6 +109,7 @@ def _load_tables(first: str, data: DataConfig | None) -> dict[str, pa.Table]:
         return load_unsplit(data)
     run = RunDir(expand_path(first))
     if not run.is_run():
+        check_model_name(first)
         raise RunError(f"{first} is not a run directory, so it has no data of its own.", "Name tweets with --dataset.")
     return load_scored_tables(load_run_data(run))
 

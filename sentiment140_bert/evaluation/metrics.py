@@ -1,8 +1,8 @@
-"""The scores of a binary sentiment classifier, as one metric of ``evaluate`` that needs no network."""
+"""The scores of a binary sentiment classifier: one metric of ``evaluate`` that needs no network, and intervals."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import datasets
 import evaluate
@@ -12,19 +12,23 @@ from scipy.special import softmax
 from sklearn import metrics as sk
 
 from sentiment140_bert.errors import diverged
+from sentiment140_bert.evaluation import intervals
+from sentiment140_bert.evaluation.calibration import compute_log_losses
 from sentiment140_bert.models.labels import LABEL_NAMES
+from sentiment140_bert.schemas import SplitScores
 
+Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
 DESCRIPTION = "Scores of a binary sentiment classifier: positive is the class of interest."
 
 
 class SentimentMetrics(evaluate.Metric):  # type: ignore[misc]
     """``compute(predictions=…, references=…)`` with labels 0 and 1 as references.
 
-    A prediction is the probability of ``positive``, from 0 to 1; 0.5 and above counts as positive. Returned are
-    ``accuracy``, ``macro_f1`` (the mean of the F1 of each class among the references), ``f1``, ``precision`` and
-    ``recall`` of the positive class, ``matthews_correlation``, ``roc_auc``, ``log_loss`` (natural logarithm), and the
-    counts ``true_negative``, ``false_positive``, ``false_negative`` and ``true_positive``. ``roc_auc`` is absent where
-    the references hold one class only.
+    A prediction is the probability of ``positive``, from 0 to 1; 0.5 and above counts as positive. Returned are the
+    scores of :class:`schemas.metrics.BinaryScores`. F1, precision and recall are of the positive class, ``macro_f1`` is
+    the mean F1 of the classes among the references, ``log_loss`` takes the natural logarithm. ``roc_auc`` is absent
+    where the references hold one class only.
     """
 
     def _info(self) -> evaluate.MetricInfo:
@@ -40,7 +44,7 @@ class SentimentMetrics(evaluate.Metric):  # type: ignore[misc]
         return compute_scores(np.asarray(predictions, dtype=np.float64), np.asarray(references, dtype=np.int64))
 
 
-def compute_scores(positive: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> dict[str, float | int]:
+def compute_scores(positive: Floats, truth: Labels) -> dict[str, float | int]:
     """Compute the scores of :class:`SentimentMetrics`.
 
     Args:
@@ -67,6 +71,41 @@ def compute_scores(positive: npt.NDArray[np.float64], truth: npt.NDArray[np.int6
     if 0 < truth.sum() < len(truth):
         values["roc_auc"] = float(sk.roc_auc_score(truth, positive))
     return values
+
+
+def score_binary(positive: Floats, truth: Labels) -> SplitScores:
+    """Return the scores of two classes, those that have one with their intervals; arguments as above."""
+    values = SentimentMetrics().compute(predictions=positive, references=truth)
+    counts = np.array(
+        [[values["true_negative"], values["false_positive"]], [values["false_negative"], values["true_positive"]]]
+    )
+    limits = intervals.bound_shares(values)
+    limits["macro_f1"] = intervals.bootstrap_counts(counts, compute_macro_f1)
+    limits["f1"] = intervals.bootstrap_counts(counts, _compute_f1)
+    limits["matthews_correlation"] = intervals.bootstrap_counts(counts, _compute_matthews)
+    limits["log_loss"] = intervals.bootstrap_means(compute_log_losses(positive, truth), truth)
+    if "roc_auc" in values:
+        limits["roc_auc"] = intervals.bootstrap_roc_auc(positive, truth)
+    scores = {name: {"value": value, **limits.get(name, {})} for name, value in values.items()}
+    return cast(SplitScores, scores)
+
+
+def _compute_f1(counts: Floats) -> Floats:
+    true_positive, wrong = counts[:, 1, 1], counts[:, 0, 1] + counts[:, 1, 0]
+    return np.asarray(2 * true_positive / np.maximum(1, 2 * true_positive + wrong))
+
+
+def compute_macro_f1(counts: Floats) -> Floats:
+    """Return the mean F1 of the classes that there are, from matrices of shape (m, k, k), rows the labels."""
+    labels, right = counts.sum(axis=2), np.diagonal(counts, axis1=1, axis2=2)
+    f1s = 2 * right / np.maximum(1, labels + counts.sum(axis=1))
+    return np.asarray(f1s.mean(axis=1, where=labels > 0))
+
+
+def _compute_matthews(counts: Floats) -> Floats:
+    (tn, fp), (fn, tp) = counts[:, 0].T, counts[:, 1].T
+    below = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+    return np.asarray((tp * tn - fp * fn) / np.where(below, below, 1))
 
 
 def compute_three_label_scores(logits: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> dict[str, float]:

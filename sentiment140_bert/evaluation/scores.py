@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from sentiment140_bert.evaluation.calibration import (
     Calibration,
     apply_temperature,
     compute_confidence,
+    compute_log_losses,
     measure_reliability,
     trace_risk_coverage,
 )
@@ -38,6 +39,8 @@ def score_split(predictions: Predictions, calibration: Calibration | None, basel
     Returns:
         The part ``splits.NAME`` of ``metrics.json`` (docs/run_files.md lists its keys).
     """
+    from sentiment140_bert.evaluation.metrics import score_binary
+
     scored = predictions if predictions.has_three_labels else predictions.drop_neutral()
     n = len(scored.truth)
     result: SplitScores = {"n": n, "neutral_left_out": len(predictions.truth) - n}
@@ -45,7 +48,7 @@ def score_split(predictions: Predictions, calibration: Calibration | None, basel
         three_way = result["three_way"] = score_three_way(scored.labels, scored.truth)
         result |= {"accuracy": three_way["accuracy"], "macro_f1": three_way["macro_f1"]}
     elif n:
-        result |= _score_binary(scored.positive, scored.truth)
+        result |= score_binary(scored.positive, scored.truth)
         result["calibration"] = measure_reliability(scored.positive, scored.truth)
         result["risk_coverage"] = trace_risk_coverage(scored.positive, scored.truth)
         if calibration:
@@ -58,48 +61,6 @@ def score_split(predictions: Predictions, calibration: Calibration | None, basel
     if n < len(predictions.truth) and calibration:
         result["three_way"] = score_three_way(abstain_below(predictions.positive, calibration), predictions.truth)
     return result
-
-
-def _score_binary(positive: Floats, truth: Labels) -> SplitScores:
-    from sentiment140_bert.evaluation.metrics import SentimentMetrics
-
-    values = SentimentMetrics().compute(predictions=positive, references=truth)
-    counts = np.array(
-        [[values["true_negative"], values["false_positive"]], [values["false_negative"], values["true_positive"]]]
-    )
-    limits = intervals.bound_shares(values)
-    limits["macro_f1"] = intervals.bootstrap_counts(counts, _compute_macro_f1)
-    limits["f1"] = intervals.bootstrap_counts(counts, _compute_f1)
-    limits["matthews_correlation"] = intervals.bootstrap_counts(counts, _compute_matthews)
-    limits["log_loss"] = intervals.bootstrap_means(compute_log_losses(positive, truth), truth)
-    if "roc_auc" in values:
-        limits["roc_auc"] = intervals.bootstrap_roc_auc(positive, truth)
-    scores = {name: {"value": value, **limits.get(name, {})} for name, value in values.items()}
-    return cast(SplitScores, scores)
-
-
-def _compute_f1(counts: Floats) -> Floats:
-    true_positive, wrong = counts[:, 1, 1], counts[:, 0, 1] + counts[:, 1, 0]
-    return np.asarray(2 * true_positive / np.maximum(1, 2 * true_positive + wrong))
-
-
-def _compute_macro_f1(counts: Floats) -> Floats:
-    """Return the mean F1 of the classes that there are, from matrices of shape (m, k, k), rows the labels."""
-    labels, right = counts.sum(axis=2), np.diagonal(counts, axis1=1, axis2=2)
-    f1s = 2 * right / np.maximum(1, labels + counts.sum(axis=1))
-    return np.asarray(f1s.mean(axis=1, where=labels > 0))
-
-
-def _compute_matthews(counts: Floats) -> Floats:
-    (tn, fp), (fn, tp) = counts[:, 0].T, counts[:, 1].T
-    below = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
-    return np.asarray((tp * tn - fp * fn) / np.where(below, below, 1))
-
-
-def compute_log_losses(positive: Floats, truth: Labels) -> Floats:
-    """Return the log loss of each tweet, clipped as scikit-learn's."""
-    tiny = np.finfo(np.float64).eps
-    return np.asarray(-np.log(np.clip(np.where(truth == 1, positive, 1 - positive), tiny, 1 - tiny)))
 
 
 def _add_calibrated(result: SplitScores, predictions: Predictions, calibration: Calibration) -> None:
@@ -136,6 +97,8 @@ def score_three_way(labels: Labels, truth: Labels) -> ThreeWay:
         ``recall`` of each class that there is, each with its interval, and ``matrix``: counts, rows the labels and
         columns the predictions, in the order negative, neutral, positive.
     """
+    from sentiment140_bert.evaluation.metrics import compute_macro_f1
+
     matrix = np.array(
         [[((truth == row) & (labels == to)).sum() for to in CLASSES_IN_ORDER] for row in CLASSES_IN_ORDER]
     )
@@ -150,7 +113,7 @@ def score_three_way(labels: Labels, truth: Labels) -> ThreeWay:
         "n": len(truth),
         "accuracy": intervals.measure_share(right, len(truth)),
         "macro_recall": _measure_with_interval(matrix, compute_macro_recall),
-        "macro_f1": _measure_with_interval(matrix, _compute_macro_f1),
+        "macro_f1": _measure_with_interval(matrix, compute_macro_f1),
         "recall": {
             LABEL_NAMES[label]: intervals.measure_share(int(matrix[at, at]), int(matrix[at].sum()))
             for at, label in enumerate(CLASSES_IN_ORDER)

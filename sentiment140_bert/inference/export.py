@@ -28,7 +28,7 @@ from sentiment140_bert.inference.onnx_backend import (
     load_export,
     read_json_file,
 )
-from sentiment140_bert.inference.predict import fetch_registered, pin_revision
+from sentiment140_bert.inference.predict import check_model_name, fetch_registered, pin_revision
 from sentiment140_bert.locks import lock_if_writable
 from sentiment140_bert.recipe.privacy import strip_folders
 from sentiment140_bert.run import RunDir
@@ -98,12 +98,17 @@ def export(
 
 def _choose_folder(model: str, output: Path | None) -> Path:
     """Return the folder to write; only an earlier export is ever replaced."""
-    run = RunDir(expand_path(model))
-    if not output and not run.is_run():
-        raise ModelError(f"{model} is not a run directory, so the export needs a folder.", "Name one with --output.")
-    folder = output or run.onnx
+    if not output:
+        run = RunDir(expand_path(model))
+        if not run.is_run():
+            check_model_name(model)
+            raise ModelError(
+                f"{model} is not a run directory, so the export needs a folder.", "Name one with --output."
+            )
+        return run.onnx
+    folder = output.expanduser()
     if folder.exists() and not is_export(folder) and not (folder.is_dir() and not any(folder.iterdir())):
-        raise ModelError(f"{folder} exists and is not an export.", "Choose a new folder with --output.")
+        raise ModelError(f"{output} exists and is not an export.", "Choose a new folder with --output.")
     _refuse_other_files(folder)
     return folder
 

@@ -57,6 +57,19 @@ def load_classifier(
     return classifier
 
 
+def check_model_name(model: str) -> None:
+    """Refuse the name of a model that is nowhere here, and that neither the Hub nor MLflow's registry can have.
+
+    Raises:
+        ModelError: It is one.
+    """
+    from sentiment140_bert import models
+    from sentiment140_bert.tracking import mlflow_models
+
+    if not mlflow_models.is_registered(model):
+        models.locate(model)
+
+
 def pin_revision(model: str, revision: str | None) -> str | None:
     """Return the commit of a Hub model's revision, so that all its files are read of one commit; else ``revision``.
 

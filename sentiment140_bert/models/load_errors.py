@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from sentiment140_bert.errors import ModelError, first_line
 from sentiment140_bert.files import is_disk_full
-from sentiment140_bert.models.locate import BUNDLED
+from sentiment140_bert.models.locate import BUNDLED, is_hub_id
 from sentiment140_bert.trust.model_files import ADVICE, UnusableFile, is_rust_failure
 
 # What transformers raises for an invalid file: whatever error its code happens to run into.
@@ -50,9 +50,11 @@ def _make_error(name: str, error: BaseException) -> ModelError:
     if "ignore_mismatched_sizes" in why:  # transformers points to a table, which is not shown
         why = "its weights do not have the shapes that config.json describes"
     why = re.sub(rf"\S*{STAGED}\w+", name, why)
+    where = "There is no such folder here, so the Hub was asked. " if is_hub_id(name) else ""
     return ModelError(
         f"The model {name!r} could not be loaded: {why}.",
-        f"Check the name and the connection; weights must be safetensors. Offline, use a local folder or {BUNDLED}.",
+        f"{where}Check the name and the connection; weights must be safetensors. Offline, use a local folder or "
+        f"{BUNDLED}.",
     )
 
 

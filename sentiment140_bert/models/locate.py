@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sentiment140_bert.errors import MissingExtra, ModelError
 from sentiment140_bert.files import expand_path, hash_file
-from sentiment140_bert.run import RunDir
+from sentiment140_bert.run import RUNS, RunDir
 from sentiment140_bert.trust import check_folder
 
 BUNDLED = "bundled:minilm"
@@ -45,10 +45,13 @@ def locate(name_or_path: str) -> str:
         )
     if name_or_path.count("/") > 1 or name_or_path.startswith((".", "/", "~")):
         raise ModelError(f"There is no model folder {name_or_path}.", "Check the path.")
-    if path.parent != Path() and any(RunDir(recipe.parent).is_run() for recipe in path.parent.glob("*/recipe.yaml")):
-        # A folder of runs is here, so this is a mistyped one (runs/quikstart), and no Hub id.
-        raise ModelError(f"There is no {path.name} in the folder {path.parent}.", "Check the name.")
+    if path.parent == Path(RUNS) or _has_runs(path.parent):  # a mistyped run (runs/quikstart), and no Hub id
+        raise ModelError(f"There is no run or model folder {name_or_path}.", "Check the name.")
     return name_or_path
+
+
+def _has_runs(folder: Path) -> bool:
+    return folder != Path() and any(RunDir(recipe.parent).is_run() for recipe in folder.glob("*/recipe.yaml"))
 
 
 def is_hub_id(name_or_path: str) -> bool:

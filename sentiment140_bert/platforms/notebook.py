@@ -16,8 +16,9 @@ import sentiment140_bert
 from sentiment140_bert import schemas
 from sentiment140_bert.credentials import conceal_output
 from sentiment140_bert.errors import Interrupted
-from sentiment140_bert.recipe import SCORES, load_recipe
+from sentiment140_bert.recipe import load_recipe
 from sentiment140_bert.run import CALIBRATION, CONFUSION, LEARNING, RunDir
+from sentiment140_bert.schemas import SCORES
 from sentiment140_bert.text import escape_hidden
 from sentiment140_bert.trust import check_folder
 

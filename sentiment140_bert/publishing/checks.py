@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from sentiment140_bert import schemas
-from sentiment140_bert.recipe import SCORES
 from sentiment140_bert.results import make_table
+from sentiment140_bert.schemas import SCORES
 
 TRUE, FALSE, UNCHECKED = "true", "false", "unchecked"
 # What nobody can measure, and where it reads like a score; neither is a verdict.

@@ -15,8 +15,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from sentiment140_bert.publishing.checks import Check, check_about, leave_unchecked
-from sentiment140_bert.recipe import SCORES
-from sentiment140_bert.schemas import SplitScores, get_matrix, get_score
+from sentiment140_bert.schemas import SCORES, SplitScores, get_matrix, get_score
 
 METRIC = (
     r"(?:accura\w+|genauigkeit\w*|exactitu\w+|précision|precisi[oó]n|präzision|f[- ]?(?:beta|1|score|measure)|recall"
@@ -69,9 +68,10 @@ LOOKS_LIKE = str.maketrans(
 )
 MAX_LENGTH = 120
 ALIASES = {"auc": "roc_auc", "loss": "log_loss", "mcc": "matthews_correlation", "eval_loss": "log_loss"}
+NAMES = "|".join(name.replace("_", "[_ ]") for name in (*SCORES, *ALIASES))
 # A line such as "- Accuracy: 0.861" or "| F1 | 86.1% |", as Trainer and many people write it.
 WRITTEN = re.compile(
-    r"^[ \t\-*|]{0,20}(?:eval[_ ])?(accuracy|f1|precision|recall|loss|auc|roc[_ ]auc|matthews[_ ]correlation|mcc)"
+    rf"^[ \t\-*|]{{0,20}}(?:eval[_ ])?({NAMES})"
     r"\*{0,2} {0,9}[:=|] {0,9}\*{0,2} {0,9}(\d{1,9}(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?)(?![.,]?\d) {0,9}(%?)",
     re.IGNORECASE | re.MULTILINE,
 )

@@ -34,7 +34,7 @@ from sentiment140_bert.recipe.sections import (
     TrackingConfig,
     TrainingConfig,
 )
-from sentiment140_bert.recipe.values import SCORES, THREE_LABEL_SCORES, TRACKERS
+from sentiment140_bert.recipe.values import TRACKERS
 
 if TYPE_CHECKING:
     Ranges = Mapping[str, Range]
@@ -44,11 +44,9 @@ else:
 __all__ = [
     "FILE_SETTINGS",
     "RESERVED_ARGUMENTS",
-    "SCORES",
     "SECTIONS",
     "SECTION_BY_KEY",
     "SOURCE_SETTINGS",
-    "THREE_LABEL_SCORES",
     "TRACKERS",
     "CardConfig",
     "DataConfig",

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sentiment140_bert.recipe.values import (
+    TRACKERS,
     Classes,
     Dropout,
     Integer,
@@ -212,7 +213,7 @@ class TrainingConfig(Section):
     seed: Seed = setting(42, "Seed of the classifier's first weights, dropout and batch order.")
     report_to: Trackers = setting(
         ("auto",),
-        "Comma-separated: wandb, mlflow, trackio, tensorboard, or none. auto: mlflow on Databricks, else wandb.",
+        f"Comma-separated: {', '.join(TRACKERS)}, or none. auto: mlflow on Databricks, else wandb.",
     )
     run_name: str | None = setting(None, "Name of the run (default: the output folder's).")
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticKnownError
 
+from sentiment140_bert.schemas import SCORES
 from sentiment140_bert.text import shorten
 
 LARGEST_INTEGER = 2**63 - 1  # what the libraries accept
@@ -17,8 +18,7 @@ LARGEST_SEED = 2**32 - 1
 MIN_LENGTH = 3  # tokens: two of them are special
 MEANINGS = ("negative", "neutral", "positive", "drop")
 
-THREE_LABEL_SCORES = ("accuracy", "macro_f1", "matthews_correlation", "log_loss")  # those that a validation split has
-SCORES = ("accuracy", "macro_f1", "f1", "precision", "recall", "matthews_correlation", "roc_auc", "log_loss")
+# Each is a module of the package `tracking`, with a class of the same name in title case.
 TRACKERS = ("wandb", "mlflow", "trackio", "tensorboard")
 
 

@@ -132,23 +132,37 @@ class Leakage(TypedDict):
     overlapping_in_time: Count | None
 
 
-class SplitScores(TypedDict):
-    """The scores of a split; see ``evaluation.scores``. One of neutral tweets alone has no scores of two labels."""
+class BinaryScores(TypedDict):
+    """The scores of negative and positive, in the order of cards, and the counts that they come from."""
 
-    n: Count
-    neutral_left_out: Count
     accuracy: NotRequired[Proportion]
     macro_f1: NotRequired[MeasuredScore]
     f1: NotRequired[MeasuredScore]
     precision: NotRequired[Score]
     recall: NotRequired[Score]
     matthews_correlation: NotRequired[MeasuredScore]
+    roc_auc: NotRequired[MeasuredScore]
     log_loss: NotRequired[MeasuredScore]
     true_negative: NotRequired[Score]
     false_positive: NotRequired[Score]
     false_negative: NotRequired[Score]
     true_positive: NotRequired[Score]
-    roc_auc: NotRequired[MeasuredScore]
+
+
+COUNTS = ("true_negative", "false_positive", "false_negative", "true_positive")
+SCORES = tuple(name for name in BinaryScores.__annotations__ if name not in COUNTS)
+THREE_LABEL_SCORES = ("accuracy", "macro_f1", "matthews_correlation", "log_loss")  # of a validation split with neutral
+LATER_SCORES = {"macro_f1"}  # those that runs and pages of earlier versions lack
+SCORE_LABELS = {name: name.replace("_", " ") for name in SCORES}  # as people see them
+SCORE_LABELS |= {"macro_f1": "macro-F1", "f1": "F1", "roc_auc": "ROC AUC"}
+SCORE_LABELS |= {"matthews_correlation": "Matthews correlation"}
+
+
+class SplitScores(BinaryScores):
+    """The scores of a split; see ``evaluation.scores``. One of neutral tweets alone has no scores of two classes."""
+
+    n: Count
+    neutral_left_out: Count
     calibration: NotRequired[Calibration]
     calibrated: NotRequired[TemperedCalibration]
     risk_coverage: NotRequired[list[RiskPoint]]
@@ -191,7 +205,6 @@ def get_matrix(split: SplitScores) -> list[list[int]]:
 THREE_LABEL_PARTS = {"n", "neutral_left_out", "accuracy", "macro_f1", "baselines", "slices", "three_way"}
 # The parts that a split may lack in metrics.json although it has tweets of both classes.
 OPTIONAL_PARTS = {"roc_auc", "calibrated", "abstaining", "three_way", "leakage"}
-LATER_SCORES = {"macro_f1"}  # those that runs and pages of earlier versions lack
 
 
 def _require_scores(split: SplitScores) -> SplitScores:

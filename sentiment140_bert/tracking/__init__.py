@@ -7,7 +7,6 @@ command, in any process, continues where the last one ended. Nothing here ever p
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import shlex
@@ -21,6 +20,7 @@ from typing import Any
 
 from sentiment140_bert import schemas, trust
 from sentiment140_bert.errors import Interrupted, MissingExtra, TrackerError
+from sentiment140_bert.recipe import TRACKERS
 from sentiment140_bert.results import TrackedAt
 from sentiment140_bert.run import RunDir
 from sentiment140_bert.tracking.sync import Sync
@@ -43,7 +43,6 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
-TRACKER_CLASSES = {"wandb": "Wandb", "mlflow": "Mlflow", "trackio": "Trackio", "tensorboard": "Tensorboard"}
 
 
 class Tracking:
@@ -79,13 +78,13 @@ def resolve(report_to: Sequence[str]) -> list[str]:
 
 
 def list_installed() -> list[str]:
-    """Return the trackers whose packages are installed."""
-    return [name for name in TRACKER_CLASSES if importlib.util.find_spec(name)]
+    """Return the trackers that can be used here."""
+    return [name for name in TRACKERS if _class_of(name).is_installed()]
 
 
 def list_trackers(run: RunDir) -> list[str]:
     """Return the trackers that a run has already."""
-    return [name for name in SyncState(run).content if name in TRACKER_CLASSES]
+    return [name for name in SyncState(run).content if name in TRACKERS]
 
 
 def is_databricks() -> bool:
@@ -216,14 +215,12 @@ def send_offline(run: RunDir) -> None:
 
 def public_state(run: RunDir) -> schemas.Tracking:
     """Return the part of ``tracking.json`` that may be published: which run it is, and where people can see it."""
-    states = {
-        name: values for name, values in SyncState(run).content.items() if name in TRACKER_CLASSES and values.get("id")
-    }
+    states = {name: values for name, values in SyncState(run).content.items() if name in TRACKERS and values.get("id")}
     return {name: _class_of(name).public_state(values) for name, values in states.items()}
 
 
 def _class_of(name: str) -> type[Tracker]:
-    tracker: type[Tracker] = getattr(import_module(f"{__name__}.{name}"), TRACKER_CLASSES[name])
+    tracker: type[Tracker] = getattr(import_module(f"{__name__}.{name}"), name.title())
     return tracker
 
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 from sentiment140_bert.credentials import strip_passwords
 from sentiment140_bert.errors import RunError, TrackerError
 from sentiment140_bert.files import write_json
+from sentiment140_bert.recipe import TRACKERS
 from sentiment140_bert.run import RunDir
 from sentiment140_bert.schemas import TrackerState, Tracking, check_schema
 
@@ -66,7 +67,7 @@ def foreign_run(tracker: str, run: RunDir) -> TrackerError:
 def move_state(content: Any) -> tuple[Tracking, list[str]]:
     """Return the part of another machine's ``tracking.json`` that still holds here, and remarks about the rest.
 
-    What lay in files next to the run (wandb offline, Trackio and TensorBoard on disk, MLflow in a file) did not come
+    What lay in files next to the run (wandb offline, Trackio on disk, MLflow in a file, any other tracker) did not come
     along and is sent again. No address is taken over: the writer of the file would learn this machine's passwords.
 
     Args:
@@ -84,7 +85,7 @@ def move_state(content: Any) -> tuple[Tracking, list[str]]:
         elif tracker == "mlflow":
             moved[tracker], remark = _move_mlflow(state)
             remarks += [remark] if remark else []
-        elif tracker == "tensorboard":
+        elif tracker in TRACKERS:
             moved[tracker] = {}
     return moved, remarks
 

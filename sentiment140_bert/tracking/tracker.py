@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Literal
@@ -34,6 +35,11 @@ class Tracker(ABC):
     def __init__(self, tracked_run: TrackedRun, state: TrackerState) -> None:
         self.tracked_run = tracked_run
         self.state = state
+
+    @classmethod
+    def is_installed(cls) -> bool:
+        """Return True if the package of its name is installed; override it for a tracker that needs none."""
+        return importlib.util.find_spec(cls.name) is not None
 
     def switched_off(self) -> str:
         """Return what switches this tracker off here, such as a variable of the environment; empty if nothing does."""

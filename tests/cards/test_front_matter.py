@@ -20,7 +20,7 @@ from sentiment140_bert.cards.facts import Facts, read_facts
 from sentiment140_bert.cards.merge import parse_card
 from sentiment140_bert.cards.model import render_model_card
 from sentiment140_bert.data.corpora import STANFORD_SHA256
-from sentiment140_bert.recipe import SCORES
+from sentiment140_bert.schemas import SCORES
 
 pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")
 

@@ -21,9 +21,8 @@ from report_page import Elements, make_mistake, read_tables, read_words, render
 from sentiment140_bert.cards import charts, metadata, report_page
 from sentiment140_bert.cards.facts import Facts, read_facts
 from sentiment140_bert.cards.markup import clean_controls
-from sentiment140_bert.recipe import SCORES
 from sentiment140_bert.run import RunDir
-from sentiment140_bert.schemas import BASELINES
+from sentiment140_bert.schemas import BASELINES, SCORES
 
 pytest_plugins = "model_fixtures"
 

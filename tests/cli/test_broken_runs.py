@@ -44,8 +44,8 @@ COMMANDS: dict[str, list[object]] = {
     "train": ["train", "--output-dir", "RUN", "FLAGS"],
     "report": ["report", "RUN", "--no-attributions"],
     "compare": ["evaluate", "RUN", "RUN"],
-    "suspects": ["suspects", "RUN", "--output", "found.csv", "--folds", "2"],
-    "by model": ["suspects", "RUN", "--output", "found.csv", "--folds", "2", "--by", "model"],
+    "suspects": ["suspects", "RUN", "--overwrite", "--output", "found.csv", "--folds", "2"],
+    "by model": ["suspects", "RUN", "--overwrite", "--output", "found.csv", "--folds", "2", "--by", "model"],
     "evaluate": ["evaluate", "RUN"],
 }
 READ_ALL_TWEETS = ("compare", "suspects", "by model", "evaluate")  # slower: damaged in one way only

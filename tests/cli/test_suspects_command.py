@@ -88,9 +88,9 @@ def test_as_json_with_a_limit_and_a_sample(smallest_run: Path, s140, tmp_path: P
     marked = [row["rank"] for row in rows if row["sample"]]
     assert len(marked) == 7
     before = (tmp_path / "s.csv").read_bytes()
-    s140(*arguments)
+    s140(*arguments, "--overwrite")
     assert (tmp_path / "s.csv").read_bytes() == before
-    s140(*arguments, "--seed", 43)
+    s140(*arguments, "--seed", 43, "--overwrite")
     assert [row["rank"] for row in listed(tmp_path / "s.csv") if row["sample"]] != marked
 
 
@@ -168,21 +168,21 @@ def test_a_damaged_fold_and_other_folds_are_trained_again(copy: Path, undisturbe
     assert "suspects: 1 training on 120 tweets each" in again
     assert {file.name: file.read_bytes() for file in folds.iterdir()} == undisturbed["files"]
 
-    assert "finished before" not in s140(*arguments, "--seed", 1).stderr
+    assert "finished before" not in s140(*arguments, "--seed", 1, "--overwrite").stderr
     assert len(list(RunDir(copy).suspects.iterdir())) == 2
     RunDir(copy).clear()
     assert not RunDir(copy).suspects.exists()
 
 
 def test_impossible_requests_are_refused_before_any_training(smallest_run: Path, s140, tmp_path: Path) -> None:
-    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "reviewed.csv").write_text("by hand")
     for arguments, words in (
         (("--folds", 1), "--folds must be at least 2"),
         (("--folds", 100), "100 folds need 100 texts or more of each label"),
         (("--seed", -1), "--seed must be between 0 and 4,294,967,295"),
         (("--output", "s.txt"), "s.txt has no file extension that can be written"),
         (("--output", "nowhere/s.csv"), "The folder nowhere does not exist"),
-        (("--output", "folder.csv"), "folder.csv cannot be written"),
+        (("--output", "reviewed.csv"), "reviewed.csv exists."),
     ):
         for by in ("baseline", "model"):
             result = s140("suspects", smallest_run, "--output", "s.csv", "--by", by, *arguments, code=1)

@@ -174,7 +174,7 @@ REFUSED_LATER: dict[str, Case] = {  # once the tweets are prepared
         "started by another version of s140",
     ),
     "study.db is text": (lambda home: replace(home / "study.db", "text" * 1000), "file is not a database"),
-    "study.db is a folder": (lambda home: replace(home / "study.db"), "unable to open database file"),
+    "study.db is a folder": (lambda home: replace(home / "study.db"), "a pipe or a folder, not a file"),
     "a trial is a file": (lambda home: replace(home / "trials" / "trial-0006", ""), "trial-0006"),
     "a trial's recipe is odd": (lambda home: replace(home / "trials" / "trial-0006" / "recipe.yaml", "- !!x"), ""),
     "best.yaml is a folder": (lambda home: replace(home / "best.yaml"), "not a regular file"),

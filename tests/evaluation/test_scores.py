@@ -14,12 +14,12 @@ from sklearn import metrics as sk
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.evaluation import calibration, intervals, slices
 from sentiment140_bert.evaluation.baseline import Baselines
-from sentiment140_bert.evaluation.calibration import Calibration
+from sentiment140_bert.evaluation.calibration import Calibration, compute_log_losses
 from sentiment140_bert.evaluation.metrics import SentimentMetrics, compute_scores, compute_trainer_metrics
 from sentiment140_bert.evaluation.predictions import Predictions, make_predictions
-from sentiment140_bert.evaluation.scores import abstain_below, compute_log_losses, score_split, score_three_way
+from sentiment140_bert.evaluation.scores import abstain_below, score_split, score_three_way
 from sentiment140_bert.models.labels import LabelMapping
-from sentiment140_bert.recipe import SCORES
+from sentiment140_bert.schemas import SCORES
 from sentiment140_bert.schemas.metrics import THREE_LABEL_PARTS
 
 # Wilson 1927, worked out by hand: (k + z²/2 ± z √(k (n - k) / n + z²/4)) / (n + z²) with z = 1.959964.

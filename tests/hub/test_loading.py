@@ -15,7 +15,7 @@ from on_hub import DATA, MODEL
 from sentiment140_bert import models
 from sentiment140_bert.data.pipeline import prepare_splits
 from sentiment140_bert.files import hash_file
-from sentiment140_bert.recipe import SCORES
+from sentiment140_bert.schemas import SCORES
 
 pytest_plugins = "hub_fixtures"
 

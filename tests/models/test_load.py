@@ -69,13 +69,35 @@ def test_a_run_directory_loads_its_model(smallest_run: Path, tmp_path: Path) -> 
     shutil.copytree(tmp_path, "runs/quickstart", ignore=shutil.ignore_patterns("runs"))
     for name, message in (
         (str(tmp_path), "no model yet"),
-        ("runs/quikstart", "There is no quikstart in the folder runs"),
+        ("runs/quikstart", "There is no run or model folder runs/quikstart"),
         ("./missing", "no model folder ./missing"),
         ("runs/a/b", "no model folder runs/a/b"),
         ("bundled:bert", "bundled:minilm"),
     ):
         with pytest.raises(ModelError, match=message):
             models.locate(name)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("predict", "runs/none", "hello"),
+        ("evaluate", "runs/none"),
+        ("evaluate", "runs/none", "--dataset", "sample"),
+        ("evaluate", "runs/none", "runs/no"),
+        ("export", "runs/none"),
+        ("verify", "runs/none"),
+        ("convert", "runs/none", "--output", "new"),
+        ("train", "--model-name-or-path", "runs/none", "--dataset", "sample", "--report-to", "none"),
+        ("doctor", "--model-name-or-path", "runs/none"),
+    ],
+    ids=" ".join,
+)
+def test_no_verb_asks_the_hub_for_a_mistyped_run(s140, monkeypatch, words: tuple[str, ...]) -> None:
+    monkeypatch.setattr("socket.getaddrinfo", None)
+    answer = s140(*words, code=2 if words[0] == "verify" else 1)
+    assert "There is no run" in answer.stdout + answer.stderr
+    assert "Retry" not in answer.stderr
 
 
 @pytest.mark.long

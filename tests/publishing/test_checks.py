@@ -25,7 +25,7 @@ from sentiment140_bert.publishing.checks import (
     reach_verdict,
     settle,
 )
-from sentiment140_bert.recipe import SCORES
+from sentiment140_bert.schemas import SCORES
 
 
 def compare(claimed: dict[str, Any], measured: dict[str, Any], tolerance: float = 0.001) -> list[Check]:

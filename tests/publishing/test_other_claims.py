@@ -14,7 +14,7 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 
 from sentiment140_bert.publishing.checks import FALSE, TRUE, UNCHECKED
 from sentiment140_bert.publishing.claims import Claim, average_classes, check_claim, read_model_index, read_text
-from sentiment140_bert.recipe import SCORES
+from sentiment140_bert.schemas import SCORES
 
 CELLS = ("true_negative", "false_positive", "false_negative", "true_positive")
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sentiment140_bert.errors import RunError
+from sentiment140_bert.recipe import TRACKERS
 from sentiment140_bert.tracking.sync_state import move_state
 
 SENT = {"steps": {"train/loss": 6}, "files": {"recipe.yaml": "0" * 16}}
@@ -52,6 +53,10 @@ def test_a_file_of_that_name_that_does_not_know_the_run_is_another_one(monkeypat
     here = f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", here)
     assert move_state({"mlflow": entry(tracking_uri=here)})[0] == {"mlflow": {}}
+
+
+def test_every_tracker_follows_its_run_to_another_machine() -> None:
+    assert move_state({name: entry(tracking_uri=SERVER) for name in TRACKERS})[0].keys() == {*TRACKERS}
 
 
 def test_unknown_trackers_are_dropped() -> None:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from sentiment140_bert import trust
 from sentiment140_bert.cards.figures import draw_figures
 from sentiment140_bert.cli import main
-from sentiment140_bert.run import RunDir
+from sentiment140_bert.run import RunDir, saved_recipe
 
 pytest_plugins = "model_fixtures"
 
@@ -90,12 +90,44 @@ def test_a_run_that_does_not_say_what_its_tweets_were_reads_no_file(archive: Pat
     assert Path("run/predictions.parquet").read_bytes() == before
 
 
-@pytest.mark.parametrize("name", ["predictions.parquet", "model/README.csv"])
-def test_an_output_replaces_no_file_of_a_run(archive: Path, name: str) -> None:
-    file = archive / "run" / name
-    file.touch()
-    before = file.read_bytes()
-    result = CliRunner().invoke(main, ["predict", "run", "so good", "--output", str(file)])
-    assert result.exit_code == 1
-    assert "is part of a run" in result.output
-    assert file.read_bytes() == before
+WRITERS = [
+    ["predict", "run", "so good", "--overwrite", "--output"],
+    ["suspects", "run", "--overwrite", "--output"],
+    ["evaluate", "run", "--output"],
+    ["evaluate", "run", "run", "--differences"],
+    ["recipes", "cp", "quickstart", "--force"],
+]
+
+
+def test_an_output_replaces_no_file_of_a_run(archive: Path) -> None:
+    for name in ("predictions.parquet", "model/README.csv", "recipe.yaml"):
+        file = archive / "run" / name
+        file.touch()
+        before = file.read_bytes()
+        for words in WRITERS:
+            result = CliRunner().invoke(main, [*words, str(file)])
+            assert result.exit_code == 1
+            assert "is part of a run" in result.output
+            assert file.read_bytes() == before
+    Path("recipe.yaml").write_text("of the user, who may have one next to runs")
+    assert CliRunner().invoke(main, ["recipes", "cp", "quickstart", "--force", "recipe.yaml"]).exit_code == 0
+
+
+def test_an_output_replaces_no_file_that_is_read(archive: Path) -> None:
+    """Name as output each file that the command itself or the run was given."""
+    recipe = Path("run/recipe.yaml")
+    changes = {"dataset": "tweets.csv", "drop_suspects": "listed.csv", "manual_test": "manual.csv"}
+    recipe.write_text(saved_recipe("run").with_values(changes).to_yaml())
+    given = {"--dataset": "texts.csv", "--labels-file": "labels.csv", "--manual-test": "hand.csv"}
+    flags = [word for pair in given.items() for word in pair]
+    evaluate = ["evaluate", "run", *flags, "--output"]
+    commands = {name: [evaluate] for name in (*changes.values(), *given.values())}
+    for name in changes.values():
+        commands[name].append(["suspects", "run", "--overwrite", "--output"])
+    commands["same.csv"] = [[*evaluate, "same.csv", "--differences"]]
+    for name, writers in commands.items():
+        Path(name).write_text("precious")
+        for words in writers:
+            result = CliRunner().invoke(main, [*words, str(Path(name).resolve())])
+            assert "would be overwritten" in result.output, (words, name)
+            assert Path(name).read_text() == "precious"

@@ -11,6 +11,7 @@ import shutil
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -321,7 +322,8 @@ COMPUTING = (
     *("CREATE VIEW v AS SELECT 1", "CREATE TRIGGER t AFTER INSERT ON trials BEGIN SELECT 1; END"),
     *("CREATE TABLE t (a INTEGER, b AS (hex(zeroblob(9))))", "CREATE TABLE t (a INTEGER DEFAULT (hex(zeroblob(9))))"),
     *("CREATE TABLE t (a INTEGER, CHECK (a = hex(zeroblob(9))))", "CREATE INDEX i ON trials (hex(state))"),
-    "CREATE INDEX i ON trials (state) WHERE state = 'x'",
+    *("CREATE INDEX i ON trials (state) WHERE state = 'x'", "CREATE INDEX i ON trials (state || state)"),
+    "CREATE TABLE t (a INTEGER, CHECK/**/(a = hex(zeroblob(9))))",
 )
 
 
@@ -348,6 +350,27 @@ def test_a_store_names_no_file_to_be_removed_and_holds_tables_alone(tmp_path: Pa
     os.link(file, tmp_path / "second.db")
     with pytest.raises(StoreError, match="hard link"):
         Store(f"sqlite:///{tmp_path / 'second.db'}")
+
+
+def test_files_next_to_a_store_are_its_own(tmp_path: Path, elsewhere: Path) -> None:
+    """Place other names of a file where SQLite writes: in WAL mode it empties study.db-shm."""
+    file, note = tmp_path / "study.db", elsewhere / "note.txt"
+    Store(f"sqlite:///{file}").close()
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+    Store(f"sqlite:///{file}").close()  # a user may have chosen it
+    (tmp_path / "link.db").symlink_to(file)
+    before = note.read_bytes()
+    for name in ("study.db", "link.db"):
+        for ending in ("-journal", "-wal", "-shm"):
+            place = Path(f"{file}{ending}")
+            for make in (partial(os.link, note), partial(os.symlink, note), os.mkfifo):
+                place.unlink(missing_ok=True)
+                make(place)
+                with pytest.raises(StoreError, match=r"hard link|is a link, a pipe"):
+                    Store(f"sqlite:///{tmp_path / name}")
+                assert note.read_bytes() == before
+            place.unlink()
 
 
 def test_the_name_of_a_tunings_folder_is_no_address(tmp_path: Path) -> None:

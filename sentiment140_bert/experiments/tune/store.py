@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import sqlite3
+import stat
 import time
 import warnings
 import weakref
@@ -24,8 +25,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 SUPER_JOURNAL = bytes.fromhex("d9d505f920a163d7")  # the end of a journal that names one
-# What of SQLite's statements computes; the one check is Optuna's own.
-COMPUTES = re.compile(r"\b(AS|GENERATED|DEFAULT|WHERE|VIRTUAL)\b|CHECK\s*\((?!version_info_id=1\))", re.IGNORECASE)
+SIDE_FILES = ("-journal", "-wal", "-shm")  # of SQLite
+# The statements that may be in a store, as Optuna makes them: tables of plain columns, and indexes of columns.
+_NAME = r'"?\w+"?'
+_NAMES = rf"\( ?{_NAME}(?: ?, ?{_NAME})* ?\)"
+_COLUMN = rf"{_NAME}(?: (?:INTEGER|BIGINT|FLOAT|DATETIME|TEXT|BOOLEAN|VARCHAR ?\(\d+\)))?(?: NOT NULL)?"
+_REFERENCE = rf"FOREIGN KEY ?{_NAMES} REFERENCES {_NAME} ?{_NAMES}"
+_CONSTRAINT = rf"(?:PRIMARY KEY|UNIQUE) ?{_NAMES}|{_REFERENCE}|CHECK ?\( ?version_info_id ?= ?1 ?\)"
+_PART = rf"(?:(?:CONSTRAINT {_NAME} )?(?:{_CONSTRAINT})|{_COLUMN})"
+PLAIN = re.compile(
+    rf"CREATE TABLE {_NAME} ?\( ?{_PART}(?: ?, ?{_PART})* ?\)|CREATE (?:UNIQUE )?INDEX {_NAME} ON {_NAME} ?{_NAMES}",
+    re.IGNORECASE,
+)
 SECONDS = 60  # to wait for a locked database
 SERVERS = ("postgresql", "mysql", "mariadb")
 HEARTBEAT, GRACE = 20, 120  # seconds between two heartbeats of a trial, and without one until it counts as dead
@@ -186,36 +197,47 @@ def _check_file(file: Path) -> None:
 
     A journal may name another one, a "super-journal", which SQLite removes whatever it is (sqlite.org/fileformat.html,
     "The Rollback Journal"; atomiccommit.html, 5). A journal of one file alone names none. Views, triggers, virtual
-    tables, generated columns and expressions compute. A hard link is the name of another file, too.
+    tables, generated columns and expressions compute. A hard link is the name of another file, too; SQLite empties
+    those of its files that are left over.
 
     Raises:
         StoreError: It does.
     """
-    journal = file.with_name(f"{file.name}-journal")
-    if journal.is_file() and journal.read_bytes()[-8:] == SUPER_JOURNAL:
+    real = file.resolve()  # next to which SQLite looks for its other files
+    for path in (real, *(real.with_name(real.name + ending) for ending in SIDE_FILES)):
+        _check_own(path)
+    journal = real.with_name(f"{real.name}-journal")
+    if journal.is_file() and _read_end(journal) == SUPER_JOURNAL:
         raise StoreError(f"{journal} names another file, which SQLite would remove.", "Do not use this store.")
     if not file.is_file():
         return
-    if file.stat().st_nlink > 1:
-        raise StoreError(f"{file} is a hard link to another file.", "Do not use this store, or copy it.")
     # Not read-only: SQLite first brings a file back to before a change that a killed process had begun.
     with contextlib.closing(sqlite3.connect(file, timeout=0)) as connection:
         try:
-            rows = connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
+            rows = connection.execute("SELECT name, sql FROM sqlite_master").fetchall()
         except sqlite3.Error:  # not a store, or locked; opening it reports that
             return
-    for kind, name, sql in rows:
-        if (
-            kind not in ("table", "index")
-            or COMPUTES.search(sql or "")
-            or (kind == "index" and _is_expression(sql or ""))
-        ):
+    for name, sql in rows:
+        if sql is not None and not PLAIN.fullmatch(" ".join(str(sql).split())):
             raise StoreError(f"{file} holds more than tables: {name!r}.", "Optuna creates only tables. Do not use it.")
 
 
-def _is_expression(sql: str) -> bool:
-    """Return True if an index is of an expression, rather than of columns: parentheses in its parentheses."""
-    return "((" in re.sub(r"[^()]", "", sql)
+def _check_own(path: Path) -> None:
+    """Refuse a link, a pipe or a second name of another file; SQLite writes to all its files."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(status.st_mode):
+        raise StoreError(f"{path} is a link, a pipe or a folder, not a file.", "Do not use this store.")
+    if status.st_nlink > 1:
+        raise StoreError(f"{path} is a hard link to another file.", "Do not use this store, or copy it.")
+
+
+def _read_end(file: Path) -> bytes:
+    with file.open("rb") as content:
+        content.seek(max(0, file.stat().st_size - len(SUPER_JOURNAL)))
+        return content.read(len(SUPER_JOURNAL))
 
 
 def make_file_url(file: Path) -> str:

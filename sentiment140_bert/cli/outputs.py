@@ -1,0 +1,91 @@
+"""What a command writes replaces nothing that it reads, and no file of a run, a model or an export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import cloup
+
+from sentiment140_bert.errors import S140Error
+from sentiment140_bert.run import RunDir, saved_recipe
+
+SOURCES = ("dataset", "labels_file", "manual_test", "drop_suspects")  # settings of a run that name files
+REPLACES = "sentiment140_bert.replaces"  # the key of a context's flag --overwrite
+
+
+class OutputFile(click.Path):
+    """The type of a parameter that names a file to write, which :func:`check_outputs` knows by it."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, dir_okay=False)
+
+
+def _note_overwrite(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    ctx.meta[REPLACES] = value
+
+
+overwrite_option = cloup.option(
+    "--overwrite",
+    is_flag=True,
+    expose_value=False,
+    callback=_note_overwrite,
+    help="Replace --output if it exists.",
+)
+
+
+def check_outputs(ctx: click.Context) -> None:
+    """Check all parameters of the type :class:`OutputFile` against all other ones.
+
+    A command that has :data:`overwrite_option` replaces no file without it.
+
+    Raises:
+        S140Error: A file to write is an input, another output, part of a run, a model or an export, or exists.
+    """
+    outputs = [
+        param for param in ctx.command.params if isinstance(param.type, OutputFile) and ctx.params[str(param.name)]
+    ]
+    for param in outputs:
+        output: Path = ctx.params[str(param.name)]
+        target = output.expanduser().resolve()
+        others = [value for name, value in ctx.params.items() if name != param.name]
+        if any(_is_path_of(name, target) for name in _list_names(others)):
+            raise S140Error(f"{output} is an input file and would be overwritten.", "Choose another file to write.")
+        if target.exists() and any(_is_owned(folder) for folder in target.parents[:2]):
+            raise S140Error(f"{output} is part of a run, a model or an export.", "Choose another file to write.")
+        if target.exists() and not ctx.meta.get(REPLACES, True):
+            raise S140Error(f"{output} exists.", "Name another file, or pass --overwrite.")
+
+
+def _list_names(values: list[Any]) -> Iterator[str | Path]:
+    """Yield all texts and paths, and the files that the runs among them were trained on."""
+    for value in values:
+        if isinstance(value, tuple):
+            yield from _list_names(list(value))
+        elif isinstance(value, str | Path):
+            yield value
+            if _is_run(value):
+                data = saved_recipe(value).data
+                yield from (name for name in (getattr(data, setting) for setting in SOURCES) if name)
+
+
+def _is_run(name: str | Path) -> bool:
+    try:
+        return RunDir(Path(name).expanduser()).is_run()
+    except (OSError, ValueError, RuntimeError):  # no file can have such a name
+        return False
+
+
+def _is_path_of(name: str | Path, target: Path) -> bool:
+    try:
+        return Path(name).expanduser().resolve() == target
+    except (OSError, ValueError, RuntimeError):
+        return False
+
+
+def _is_owned(folder: Path) -> bool:
+    """Return True for the folder of a run, a model or an export; a user's own recipe.yaml makes none."""
+    has_model = (folder / "config.json").is_file() and any(folder.glob("*token*.json"))
+    return RunDir(folder).is_run() or has_model or (folder / "export.json").is_file()
