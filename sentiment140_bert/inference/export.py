@@ -91,24 +91,21 @@ def export(
     if not all(find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime")):
         raise MissingExtra("An export to ONNX", "onnx")
     model = to_name(model)
-    folder, run = _choose_folder(model, expand_path(output, "output") if output else None), expand_path(model)
+    run = expand_path(model)
     with lock_if_writable(run, "exporting") if RunDir(run).is_run() else nullcontext():
+        folder = _choose_folder(model, expand_path(output, "output") if output else None)
         return _write_export(model, folder, quantize, pin_revision(model, revision))
 
 
 def _choose_folder(model: str, output: Path | None) -> Path:
     """Return the folder to write; only an earlier export is ever replaced."""
-    if not output:
-        run = RunDir(expand_path(model))
-        if not run.is_run():
-            check_model_name(model)
-            raise ModelError(
-                f"{model} is not a run directory, so the export needs a folder.", "Name one with --output."
-            )
-        return run.onnx
-    folder = output.expanduser()
+    run = RunDir(expand_path(model))
+    if not output and not run.is_run():
+        check_model_name(model)
+        raise ModelError(f"{model} is not a run directory, so the export needs a folder.", "Name one with --output.")
+    folder = output or run.onnx
     if folder.exists() and not is_export(folder) and not (folder.is_dir() and not any(folder.iterdir())):
-        raise ModelError(f"{output} exists and is not an export.", "Choose a new folder with --output.")
+        raise ModelError(f"{folder} exists and is not an export.", "Choose a new folder with --output.")
     _refuse_other_files(folder)
     return folder
 

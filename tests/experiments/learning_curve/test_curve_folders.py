@@ -111,7 +111,7 @@ def test_predictions_for_other_tweets_are_one_error(curve: Path, s140: Callable)
     stderr = s140("learning-curve", curve, "--redraw", code=1).stderr
     assert "size-80-seed-42 was not scored on the tweets of this curve" in stderr
     file.write_bytes(b"no parquet")
-    assert "predictions.parquet cannot be read" in s140("learning-curve", curve, "--redraw", code=1).stderr
+    assert "predictions.parquet is damaged" in s140("learning-curve", curve, "--redraw", code=1).stderr
 
 
 LINKS = ["points", POINT, "plan.json", "curve.json", "curve.csv", "README.md", "failed.json", f"{POINT}/metrics.json"]
