@@ -11,7 +11,7 @@ import cloup
 
 from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import output_options, recipe_option, recipe_options, resolve_recipe, set_option
-from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
+from sentiment140_bert.cli.output import print_json, print_table, stdout_kept_clean
 
 if TYPE_CHECKING:
     from sentiment140_bert.platforms.doctor_checkup import Checkup, Choice, ExaminedMachine
@@ -49,8 +49,8 @@ def doctor(
     if as_json:
         print_json(report)
     else:
-        for title, lines in _list_sections(report):
-            say(f"{title:<10}" + f"\n{'':<10}".join(lines))
+        sections = _list_sections(report)
+        print_table([["" if at else title, line] for title, lines in sections for at, line in enumerate(lines)])
     click.get_current_context().exit(0 if report["ready"] else 1)
 
 
@@ -63,7 +63,7 @@ def _list_sections(report: Checkup) -> Iterator[tuple[str, list[str]]]:
         [f"{_format_gib(disk['free'])} free for runs{needed}; {_format_gib(disk['cache_free'])} free for the cache"],
     )
     logins = "; ".join(f"{name}: {'yes' if here else 'no'}" for name, here in report["logins"].items())
-    yield "tokens", [f"present: {logins}"]
+    yield "tokens", [logins]
     installed, used = (", ".join(trackers[name]) or "none" for name in ("installed", "used"))
     yield "trackers", [f"installed: {installed}; this job uses: {used}"]
     wrong = [package for package in report["packages"] if not package["fits"]]

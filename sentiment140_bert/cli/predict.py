@@ -21,7 +21,7 @@ from sentiment140_bert.cli.options import (
     recipe_options,
     resolve_recipe,
 )
-from sentiment140_bert.cli.output import print_json, say
+from sentiment140_bert.cli.output import print_json, say, say_loading
 from sentiment140_bert.cli.outputs import OutputFile, overwrite_option
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.machine.facts import WITHOUT_TORCH, check_memory
@@ -99,6 +99,7 @@ def predict(
     """
     check_flags(text, source, output)
     check_memory(WITHOUT_TORCH)
+    say_loading("the model")
     with contextlib.redirect_stdout(sys.stderr):  # libraries are loaded here, only those that are needed
         from sentiment140_bert.data.columns import Row
         from sentiment140_bert.data.records import measure_row, take_window

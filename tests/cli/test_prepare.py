@@ -62,8 +62,8 @@ def test_the_second_time_reports_that_the_cache_was_used(prepare, write):
     path = write("t.csv")
     first = prepare(path)
     second = prepare(path)
-    assert "loaded from the cache" not in first.stdout
-    assert "loaded from the cache" in second.stdout
+    assert "loaded from the cache" not in first.stderr
+    assert "loaded from the cache" in second.stderr
     assert "tokenize" not in second.stderr.replace("tokenized", "")
     assert json.loads(prepare(path, "--json").stdout)["cached"] == {"splits": True, "tokens": True}
 
