@@ -52,7 +52,7 @@ def test_a_run_is_scored_on_its_own_splits(copy: Path, s140) -> None:
         strongest = max(baselines.values(), key=lambda baseline: baseline["accuracy"]["value"])
         assert f"{strongest['lift']['value']:+.3f} on " in text
     assert len(summary) < 15
-    assert max(map(len, summary)) <= 80
+    assert max(map(len, summary[: summary.index("")])) <= 80  # the table; a terminal wraps the sentences
 
 
 TRAINING_SCORES = ("baselines", "leakage")  # that need the training tweets
