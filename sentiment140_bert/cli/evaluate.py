@@ -55,7 +55,7 @@ def evaluate(
     as_json: bool,
     **flags: Any,
 ) -> None:
-    """Score a model on labelled tweets, or compare several.
+    """Score a model on labeled tweets, or compare several.
 
     MODEL is a run directory, a model folder or a Hub id. Without --dataset, a run is scored on its own validation,
     test and manual splits, and its metrics.json is written. With --dataset, any sentiment classifier is scored on all

@@ -25,7 +25,7 @@ OPTIONS: tuple[Decorator, ...] = (
     cloup.option(
         "--private/--public",
         default=None,
-        help="Who may see them.  [default: a new model is public; the dataset is private because of its licence]",
+        help="Who may see them.  [default: a new model is public; the dataset is private because of its license]",
     ),
 )
 

@@ -28,7 +28,7 @@ Splits = Mapping[str, SplitScores]
 
 
 def print_summary(splits: Splits) -> None:
-    """Print what matters of the scores on one screen: test and hand-labelled tweets, or else what was scored."""
+    """Print what matters of the scores on one screen: test and hand-labeled tweets, or else what was scored."""
     scored = {name: split for name, split in splits.items() if split["n"]}
     shown = {name: split for name, split in scored.items() if name in ("test", "manual")} or scored
     columns = list(shown.values())

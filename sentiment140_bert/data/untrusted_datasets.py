@@ -190,7 +190,7 @@ def _explain_errors(name: str) -> Iterator[None]:
     except (*unusable, DatasetsError) as error:
         raise DataError(
             f"The dataset {name!r} could not be loaded from the Hub: {first_line(error)[:500]}.",
-            "Check the connection, and that it has labelled texts; or use --dataset sample or a local file.",
+            "Check the connection, and that it has labeled texts; or use --dataset sample or a local file.",
         ) from None
 
 

@@ -121,7 +121,7 @@ class DataConfig(Section):
     encoding: str | None = setting(None, "Text encoding of the file (default: UTF-8 if it is valid, else latin-1).")
     manual_test: str | None = setting(
         None,
-        "File or table:NAME of hand-labelled tweets, scored apart as split 'manual' ('none': not the dataset's own).",
+        "File or table:NAME of hand-labeled tweets, scored apart as split 'manual' ('none': not the dataset's own).",
         **FILE,
     )
     max_bad_rows: Proportion = setting(0.01, "Largest share of malformed rows that is skipped and counted.")
@@ -262,7 +262,7 @@ class CardConfig(Section):
 
     language: Languages = setting((), "For the cards: comma-separated languages of the tweets, as in es.")
     license: License | None = setting(
-        None, "For the cards: licence of model and dataset, as the Hub names it, as in cc-by-4.0."
+        None, "For the cards: license of model and dataset, as the Hub names it, as in cc-by-4.0."
     )
     dataset_name: str | None = setting(None, "For the cards: name of the dataset of the tweets.")
     citation: str | None = setting(None, "For the cards: BibTeX entry of the dataset of the tweets.")
@@ -270,7 +270,7 @@ class CardConfig(Section):
 
 FILE_SETTINGS = tuple(name for name, field in DataConfig.model_fields.items() if field.json_schema_extra)
 
-# How labelled tweets are read, whatever is done with them.
+# How labeled tweets are read, whatever is done with them.
 SOURCE_SETTINGS = (
     "dataset",
     "dataset_revision",

@@ -34,7 +34,7 @@ HEADINGS = ["Use", "Intended use", "Limits"]
 DETAILS = ["More predictions", "All scores", "Scores by kind of tweet", "Calibration", "Training data"]
 DETAILS += ["Hyperparameters", "Reproduce", "Files and hashes"]
 DATASET_DETAILS = ["Configs and columns", "Processing", "Files and hashes"]
-SPLIT_NAMES = {"manual": "hand-labelled"}
+SPLIT_NAMES = {"manual": "hand-labeled"}
 
 
 def load_page(run: Path) -> Page:
@@ -111,7 +111,7 @@ def look_up(split: dict[str, Any], *keys: str) -> Any:
 def test_every_table_of_a_model_shows_its_numbers(facts: Facts) -> None:
     splits = facts.metrics["splits"]
     held_out = {name: splits[name] for name in ("test", "manual")}
-    names = ["validation", "test", "hand-labelled"]
+    names = ["validation", "test", "hand-labeled"]
     assert list(splits) == ["validation", *held_out]
     best = max(BASELINES, key=lambda key: splits["test"]["baselines"][key]["accuracy"]["value"])
 
@@ -175,7 +175,7 @@ def test_every_table_of_a_model_shows_its_numbers(facts: Facts) -> None:
         ["tokenizer", data["tokenizer"]["sha256"]],
         ["fingerprint of all splits", data["fingerprint"]],
         ["training tweets, file", data["sources"]["training"]["sha256"]],
-        ["hand-labelled tweets, file", data["sources"]["manual"]["sha256"]],
+        ["hand-labeled tweets, file", data["sources"]["manual"]["sha256"]],
     ]
 
 
@@ -204,7 +204,7 @@ def test_every_sentence_of_a_model_shows_its_numbers(facts: Facts) -> None:
         f"intervals at a level of {facts.metrics['confidence_level']}.",
         f"A temperature of {learned['value']} was fitted to {learned['n']} validation tweets; a share of "
         f"{abstention['share']} of them has a confidence below {abstention['threshold']}.",
-        f"The {neutral} neutral tweets among the hand-labelled ones are not in the scores above.",
+        f"The {neutral} neutral tweets among the hand-labeled ones are not in the scores above.",
         f"{training['steps']} steps ({training['epochs']} epochs), precision {facts.environment['precision']['name']}.",
         f"It took {training['seconds']} s, {training['tweets_per_second']} tweets per second, on",
         f"The checkpoint of step {training['best_step'] or training['steps']} was kept.",
@@ -241,7 +241,7 @@ def test_a_run_without_held_out_tweets(bare_run: Path) -> None:
     assert "It was not scored on held-out tweets." in text
     environment = json.loads((bare_run / "environment.json").read_text("utf-8"))
     assert environment["training"]["best_step"] is None
-    for words in ("test tweets were held out", "hand-labelled", "model-index", "chose the checkpoint"):
+    for words in ("test tweets were held out", "hand-labeled", "model-index", "chose the checkpoint"):
         assert words not in text
 
 

@@ -44,7 +44,7 @@ def test_a_run_is_scored_on_its_own_splits(copy: Path, s140) -> None:
         assert f"{score['value']:.4f} [{score['low']:.3f}, {score['high']:.3f}]" in rows["accuracy"]
     summary = s140("evaluate", copy).stdout.splitlines()
     sizes = [before["splits"][name]["n"] for name in ("test", "manual")]
-    assert summary[0].split() == ["test", f"({sizes[0]})", "hand-labelled", f"({sizes[1]})"]
+    assert summary[0].split() == ["test", f"({sizes[0]})", "hand-labeled", f"({sizes[1]})"]
     assert summary[1].split()[1:] == rows["accuracy"].split()[-6:]  # two scores with two limits each
     text = " ".join(summary)
     for name in ("test", "manual"):
