@@ -28,7 +28,6 @@ from sentiment140_bert.schemas import BASELINES, SCORES
 
 pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")
 
-LABELS = {"macro_f1": "macro-F1", "f1": "F1", "roc_auc": "ROC AUC", "matthews_correlation": "Matthews correlation"}
 FIGURES = ["calibration.png", "confusion_matrix.png", "learning_curve.png", "risk_coverage.png", "slices.png"]
 HEADINGS = ["Use", "Intended use", "Limits"]
 DETAILS = ["More predictions", "All scores", "Scores by kind of tweet", "Calibration", "Training data"]
@@ -125,7 +124,7 @@ def test_every_table_of_a_model_shows_its_numbers(facts: Facts) -> None:
         row("macro-F1", format_score, "macro_f1", of=held_out),
     ]
     scores = [["", *names], row("tweets", str, "n")]
-    scores += [row(LABELS.get(metric, metric.replace("_", " ")), format_score, metric) for metric in SCORES]
+    scores += [row(SCORE_LABELS[metric], format_score, metric) for metric in SCORES]
     for cell in ("true_negative", "false_positive", "false_negative", "true_positive"):
         scores.append(row(cell.replace("_", " "), str, cell, "value"))
     lifts = [["accuracy", *names]]
