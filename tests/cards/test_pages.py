@@ -24,7 +24,7 @@ from sentiment140_bert.cards.facts import Facts, read_facts
 from sentiment140_bert.cards.merge import merge_cards, parse_card
 from sentiment140_bert.cards.model import render_model_card
 from sentiment140_bert.run import RunDir
-from sentiment140_bert.schemas import BASELINES, SCORES
+from sentiment140_bert.schemas import BASELINES, SCORE_LABELS, SCORES
 
 pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")
 

@@ -22,7 +22,7 @@ from sentiment140_bert.cards import charts, metadata, report_page
 from sentiment140_bert.cards.facts import Facts, read_facts
 from sentiment140_bert.cards.markup import clean_controls
 from sentiment140_bert.run import RunDir
-from sentiment140_bert.schemas import BASELINES, SCORES
+from sentiment140_bert.schemas import BASELINES, SCORE_LABELS, SCORES
 
 pytest_plugins = "model_fixtures"
 
