@@ -103,7 +103,8 @@ def _describe_choice(choice: Choice) -> Iterator[str]:
     yield f"precision {choice['precision']} ({choice['why']}), optimizer {choice['optim']}, 1 process"
     size, accumulated = choice["per_device_train_batch_size"], choice["gradient_accumulation_steps"]
     smaller = ", halved where it does not fit" if choice["auto_find_batch_size"] else ""
-    yield f"batch {size}{smaller}, {accumulated} accumulated: {size * accumulated} tweets a step"
+    batches = f"{accumulated} batches of {size}" if accumulated > 1 else f"a batch of {size}"
+    yield f"{size * accumulated} tweets a step, in {batches}{smaller}"
 
 
 def _describe_probe(probe: JobEstimate) -> Iterator[str]:

@@ -113,7 +113,7 @@ def _print(curve: CurveResult) -> None:
     header = [
         "tweets",
         "seeds",
-        *(title for name in splits for title in (name, f"{name} TF-IDF")),
+        *(title for name in splits for title in (f"{name} accuracy", f"{name} TF-IDF")),
         "seconds",
         "tweets/s",
     ]

@@ -28,9 +28,14 @@ Splits = Mapping[str, SplitScores]
 
 
 def print_summary(splits: Splits) -> None:
-    """Print what matters of the scores on one screen: test and hand-labeled tweets, or else what was scored."""
+    """Print what matters of the scores on one screen: test and hand-labeled tweets, or else what was scored.
+
+    Where some of them are in the training data, too, those without them stand next to them.
+    """
     scored = {name: split for name, split in splits.items() if split["n"]}
-    shown = {name: split for name, split in scored.items() if name in ("test", "manual")} or scored
+    shown = {
+        name: split for name, split in scored.items() if name.removesuffix("_unseen") in ("test", "manual")
+    } or scored
     columns = list(shown.values())
     rows = [_row(title, columns, lambda split, key=key: get_score(split, key)) for key, title in HEADLINE.items()]
     for baseline, title in BASELINES.items():

@@ -70,14 +70,13 @@ def print_checks(result: VerifyResult) -> None:
         for check in checked
     ]
     print_table(rows, ["claim", "claimed", "measured", "difference", ""])
+    for check in checked:
+        if check.why:
+            say(f"{WORDS[check.verdict]}: {check.claim}: {check.why}", wraps=True)
     if claims := [check for check in result.checks if check.verdict == "claimed"]:
         say()
         values = [[_format_value(check.claim, 60), _format_value(check.claimed, 60)] for check in claims]
         print_table(values, [WORDS["claimed"], ""])
-        say()
-    for check in checked:
-        if check.why:
-            say(f"{WORDS[check.verdict]}: {check.claim}: {check.why}", wraps=True)
     count = {name: result.count(name) for name in WORDS}
     say(
         f"\n{count['true']} claims agree, {count['false']} are false, {count['unchecked']} could not be checked, "

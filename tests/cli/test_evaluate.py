@@ -190,6 +190,8 @@ def test_a_run_finds_its_training_tweets(small_run: Path, s140, leaky: Path) -> 
     assert result["splits"]["test_unseen"]["n"] == 40 - len(result["leaked"]["test"]["near"])
     assert "40 of these 80 test tweets are in its training data" in output.stderr
     assert "tfidf" in result["splits"]["test"]["baselines"]
+    summary = s140("evaluate", small_run, "--dataset", leaky).stdout.splitlines()[0]
+    assert f"test_unseen ({result['splits']['test_unseen']['n']})" in summary
 
 
 def test_a_model_folder_finds_them_by_their_hashes(
