@@ -207,8 +207,7 @@ def test_the_first_malformed_row_is_named(prepare, write):
 
 @pytest.mark.parametrize("value", ["0", "-1", "many"])
 def test_a_wrong_value_of_a_flag_is_refused(s140, write, cache, value):
-    code = 2 if value == "many" else 1  # Click's own if it is not a number
-    result = s140("prepare", "--dataset", write("t.csv"), *BUNDLED, "--max-samples", value, code=code)
+    result = s140("prepare", "--dataset", write("t.csv"), *BUNDLED, "--max-samples", value, code=1)
     assert "max" in result.stderr
 
 
