@@ -35,7 +35,7 @@ GUIDES = {  # the page that tells how to use a command
     "evaluate": "evaluation.md",
     "export": "export.md",
     "learning-curve": "learning_curve.md",
-    "predict": "data.md#labelling-a-file",
+    "predict": "data.md#labeling-a-file",
     "prepare": "data.md",
     "push-to-hub": "hub.md",
     "report": "report.md",

@@ -22,6 +22,7 @@ RUNS = "runs"  # the folder of runs, by default
 # Pictures in figures/ that are published with a model.
 CONFUSION, LEARNING, CALIBRATION = "confusion_matrix.png", "learning_curve.png", "calibration.png"
 RISK_COVERAGE, SLICES = "risk_coverage.png", "slices.png"
+FIGURES = (CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES)
 EVAL_RESULTS = ".eval_results/sentiment140.yaml"
 TRAINING_ROWS = "training_rows.safetensors"  # hashes of the texts that a model was trained on, next to its weights
 LARGEST_STEP = 2**53  # up to there a float tells whole numbers apart

@@ -52,7 +52,7 @@ def private_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def local_run(classifier_folder: Path, private_folder: Path) -> Path:
-    """A run with encoder, tweets and hand-labelled tweets from a folder of somebody's; not to be changed."""
+    """A run with encoder, tweets and hand-labeled tweets from a folder of somebody's; not to be changed."""
     base = shutil.copytree(classifier_folder, private_folder / "my_encoder")
     words = ("sad rain bus late cold", "glad sun cake warm friend")
     lines = [f"{4 * (at % 2)},{words[at % 2].split()[at % 5]} day number {at}" for at in range(200)]
@@ -67,7 +67,7 @@ def local_run(classifier_folder: Path, private_folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def bare_run(classifier_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Neither test nor hand-labelled tweets, nothing scored on the way, nothing cleaned; not to be changed."""
+    """Neither test nor hand-labeled tweets, nothing scored on the way, nothing cleaned; not to be changed."""
     settings = {"test_size": 0, "manual_test": "none", "cleaning": "raw", "eval_strategy": "no", "save_strategy": "no"}
     words = {"model_name_or_path": classifier_folder, "without": ("--no-load-best-model-at-end",)}
     return trained(tmp_path_factory.mktemp("bare") / "bare", **words, **settings)
@@ -75,7 +75,7 @@ def bare_run(classifier_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 def real_run(classifier_folder: Path, real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run on real tweets, official hand-labelled ones included; not to be changed."""
+    """A run on real tweets, official hand-labeled ones included; not to be changed."""
     return trained(
         tmp_path_factory.mktemp("real") / "real",
         model_name_or_path=classifier_folder,

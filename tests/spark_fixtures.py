@@ -42,7 +42,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def table(spark: Any) -> Iterator[Callable[..., str]]:
     """Return a function that writes rows (or a count of made-up tweets) as a table, and drop it afterwards.
 
-    Each part is read by a Python process of its own, which must import torch where the rows are labelled.
+    Each part is read by a Python process of its own, which must import torch where the rows are labeled.
     """
     written = []
 

@@ -1,4 +1,4 @@
-"""The glossary's list of phrases to avoid holds in the package, scripts, card templates and pages."""
+"""The glossary's list of phrases to avoid, and American spelling, hold in the package, scripts, templates and pages."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 PHRASES = re.compile(
     r"\b(?:anew|beside|at hand|gone on with|go(?:es|ing)? on with|left away|leave \S+ away|shall|whoever|anybody"
     r"|somebody|likewise|mend(?:ed|s)?|is a sentence|(?:is|are) told|stands? in|lies? in|of one's own"
     r"|what is (?:read|there|left|asked|said))\b",
+    re.IGNORECASE,
+)
+BRITISH = re.compile(  # "labelled:" documents an argument of that name
+    r"labell(?:ed|ing)\b(?!:)|licence|colour|behaviour|neighbour|favour|catalogue|centre\b"
+    r"|(?:normal|recogn|organ|summar|initial|optim|serial)is(?:e[ds]?|ing|ations?)\b",
     re.IGNORECASE,
 )
 GENITIVES = {"As", "By", "How", "Of", "What", "When", "Where", "Whether", "Which", "Who"}
@@ -40,13 +47,14 @@ def read_prose(file: Path) -> Iterator[tuple[int, str]]:
             yield token.start[0], " ".join(token.string.split())
 
 
-def test_phrases_of_the_list_do_not_occur() -> None:
+@pytest.mark.parametrize("words", [PHRASES, BRITISH], ids=["phrases of the list", "British spelling"])
+def test_they_do_not_occur(words: re.Pattern[str]) -> None:
     assert len(CODE) > 100
     phrases = [
         f"{file.relative_to(ROOT)}:{number}: {match[0]}"
         for file in (*CODE, *TEXTS)
         for number, text in read_prose(file)
-        for match in PHRASES.finditer(text)
+        for match in words.finditer(text)
     ]
     assert phrases == []
 

@@ -144,7 +144,7 @@ PROBLEMS: list[tuple[object, str]] = [
     ),
     ({"tracking": {"register_model": "m", "log_model": False}}, "register_model needs the model to be logged"),
     ({"card": {"language": "Spanish"}}, "language: must be comma-separated language codes, as in es or pt-BR,gl, got "),
-    ({"card": {"license": "My Own"}}, "license: must be a licence as the Hub names it"),
+    ({"card": {"license": "My Own"}}, "license: must be a license as the Hub names it"),
 ]
 
 

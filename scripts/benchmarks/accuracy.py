@@ -37,7 +37,7 @@ SCORED = ("validation", "test", "manual")
 
 @dataclass(frozen=True)
 class Tuned:
-    """One fine-tuning: tweets passed, seconds, and by name of the split which of its tweets were labelled correctly."""
+    """One fine-tuning: tweets passed, seconds, and by name of the split which of its tweets were labeled correctly."""
 
     tweets: float
     seconds: float
@@ -89,7 +89,7 @@ def load_encoder(recipe: Recipe, plain: bool = False) -> Any:
 
 
 def score(model: Any, data: PreparedData) -> dict[str, npt.NDArray[np.bool_]]:
-    """Return which tweets of each scored split are labelled correctly, in fp32, as ``s140 evaluate`` scores them."""
+    """Return which tweets of each scored split are labeled correctly, in fp32, as ``s140 evaluate`` scores them."""
     prepared, _, tokenizer = data
     classifier = TorchClassifier(model, tokenizer)
     correct = {}

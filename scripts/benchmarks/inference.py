@@ -1,4 +1,4 @@
-"""Measure labelling: transformers' pipeline, this package, and the graphs that it exports.
+"""Measure labeling: transformers' pipeline, this package, and the graphs that it exports.
 
     s140 export RUN && s140 export RUN --quantize int8
     python scripts/benchmarks/inference.py RUN --texts tweets.txt

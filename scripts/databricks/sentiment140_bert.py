@@ -1,7 +1,7 @@
 # Databricks notebook source
 # MAGIC %md
 # MAGIC # sentiment140_bert, by hand
-# MAGIC Fine-tunes BERT on a table of labelled tweets, and labels a whole table with the result. Attach a cluster with a
+# MAGIC Fine-tunes BERT on a table of labeled tweets, and labels a whole table with the result. Attach a cluster with a
 # MAGIC GPU ML runtime, fill in the widgets above, run all cells. Every cell only calls the library; docs/databricks.md
 # MAGIC explains it.
 
@@ -28,8 +28,8 @@ chosen = widgets(
     output_dir="/Volumes/main/default/sentiment140/runs/by-hand",
     report_to="mlflow",
     register_model="",
-    input_table="main.default.unlabelled_tweets",
-    output_table="main.default.labelled_tweets",
+    input_table="main.default.unlabeled_tweets",
+    output_table="main.default.labeled_tweets",
     model="",
 )
 

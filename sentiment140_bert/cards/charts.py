@@ -1,4 +1,4 @@
-"""Small pictures inside a page, as SVG made of numbers alone; colours and sizes are those of the page's style sheet."""
+"""Small pictures inside a page, as SVG made of numbers alone; colors and sizes are those of the page's style sheet."""
 
 from __future__ import annotations
 

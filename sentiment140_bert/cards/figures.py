@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREY = "#2a6f97", "#e07a1f", "#9a9a9a"
-Lines = tuple[tuple[str, str, str], ...]  # keys of the history, their labels and colours
+Lines = tuple[tuple[str, str, str], ...]  # keys of the history, their labels and colors
 LOSSES: Lines = (("loss", "training", BLUE), ("eval_loss", "validation", ORANGE))
 ACCURACIES: Lines = (("eval_accuracy", "validation", ORANGE),)
 HELD_OUT = ("test", "manual")

@@ -26,6 +26,9 @@ NUMBER_OR_HASH = re.compile(
 FROM_DATA = ("language",)  # decided by data.json alone; an older card may describe another source
 SOURCE_TAG = SENTIMENT140.tags[0]  # the same, with the other tags of that source
 PERSONAL = ("license", "license_name", "license_link", "thumbnail", "extra_gated_prompt")  # a person decides these
+# Keys that a new card decides, whatever is written into an older one.
+RENDERED: tuple[str, ...] = ("language", "base_model", "base_model_relation", "library_name", "pipeline_tag")
+RENDERED += ("datasets", "metrics", "widget", "model-index")
 Number = tuple[str, str]  # and its line
 T = TypeVar("T")
 
@@ -106,15 +109,42 @@ def merge_cards(new: str, old: str | None, decided_keys: Collection[str] = ()) -
     return format_front_matter(metadata) + _join(merged)
 
 
-def pick_personal_keys(card: Card) -> dict[str, Any]:
-    """Return the part of the front matter that a person's word decides."""
-    return {key: card.metadata[key] for key in PERSONAL if key in card.metadata}
-
-
-def add_metadata(text: str, other: str, changes: dict[str, Any]) -> str:
-    """Add those keys of another card's front matter that a card lacks, and then ``changes``."""
+def add_metadata(text: str, other: str) -> str:
+    """Add those keys of another card's front matter that a card lacks."""
     card, source = parse_card(text), parse_card(other)
-    metadata = _merge_metadata(card.metadata, source.metadata | card.metadata) | changes
+    return _replace_metadata(card, _merge_metadata(card.metadata, source.metadata | card.metadata))
+
+
+def reconcile_metadata(text: str, before: dict[str, Any], one: str, other: str) -> tuple[str, list[str]]:
+    """Return a card with each value of two cards' front matter that was changed since ``before``, and the keys that
+    both changed, differently. Tags are added and removed one by one."""
+    card, first, second = parse_card(text), parse_card(one).metadata, parse_card(other).metadata
+    metadata: dict[str, Any] = {}
+    conflicts = []
+    for key in dict.fromkeys([*card.metadata, *first, *second]):
+        value, here, there = ([source[key]] if key in source else [] for source in (before, first, second))
+        if key == "tags":
+            here = [_reconcile_tags(*(_list_tags(source) for source in (before, first, second)))]
+        elif repr(here) == repr(value):  # which is also equal if it is not a number
+            here = there
+        elif repr(there) not in (repr(value), repr(here)) and key not in RENDERED:
+            conflicts.append(key)
+        if here:
+            metadata[key] = here[0]
+    return _replace_metadata(card, metadata), conflicts
+
+
+def _reconcile_tags(before: list[str], here: list[str], there: list[str]) -> list[str]:
+    removed = {tag for tag in before if tag not in {*here} & {*there}}
+    return [tag for tag in dict.fromkeys([*here, *there]) if tag not in removed]
+
+
+def _list_tags(metadata: dict[str, Any]) -> list[str]:
+    tags = metadata.get("tags")
+    return [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+
+
+def _replace_metadata(card: Card, metadata: dict[str, Any]) -> str:
     return format_front_matter(metadata) + _join(card)
 
 

@@ -16,8 +16,8 @@ from sentiment140_bert.text import HIDDEN
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
-HEADLINES = {"test": "held-out tweets labelled as the training tweets", "manual": "hand-labelled tweets"}
-# Licences that these base models state; a fine-tuned model keeps its base model's.
+HEADLINES = {"test": "held-out tweets labeled as the training tweets", "manual": "hand-labeled tweets"}
+# Licenses that these base models state; a fine-tuned model keeps its base model's.
 LICENSES = {
     "sentence-transformers/all-MiniLM-L6-v2": "apache-2.0",
     "google-bert/bert-base-uncased": "apache-2.0",

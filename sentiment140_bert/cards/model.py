@@ -27,6 +27,7 @@ from sentiment140_bert.recipe import CardConfig, Recipe
 from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import (
     EVAL_RESULTS,
+    FIGURES,
     RUNS,
     TRAINING_ROWS,
     RunDir,
@@ -36,7 +37,8 @@ from sentiment140_bert.schemas import BASELINES, SCORE_LABELS, SCORES, SPLIT_NAM
 
 Files = dict[str, Path | bytes]
 # What is published of a model folder. Whatever is not listed stays here: pickles, optimizer state, notes.
-PUBLISHED: tuple[str, ...] = ("config.json", "model*.safetensors", "model.safetensors.index.json", TRAINING_ROWS)
+PUBLISHED: tuple[str, ...] = ("config.json", "model.safetensors", "model.safetensors.index.json", TRAINING_ROWS)
+PUBLISHED += (f"model-{'[0-9]' * 5}-of-{'[0-9]' * 5}.safetensors",)
 PUBLISHED += ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt")
 
 
@@ -193,7 +195,7 @@ def collect_files(
     base = environment.get("base_model")
     public_recipe = make_public(recipe, base.get("name") if isinstance(base, dict) else None)
     facts = card_facts.check_facts(public_recipe.to_dict(), data, environment, metrics, tracked)
-    pictures = sorted(run.figures.glob("*.png"))
+    pictures = [run.figures / name for name in FIGURES if (run.figures / name).is_file()]
     title, model_id = name_model(run, recipe, repo_id)
     try:
         new = render_model_card(facts, title, model_id, [picture.name for picture in pictures])

@@ -29,7 +29,7 @@ LEAKS = {
     "same_user": "by a user in the training split",
     "overlapping_in_time": "not later than the last training tweet",
 }
-LEVELS = 5  # strengths of colour on either side
+LEVELS = 5  # strengths of color on either side
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def render_report(facts: Facts, title: str, mistakes: Sequence[Mistake], wrong: 
 
 
 def find_color_scale(mistakes: Sequence[Mistake]) -> float:
-    """Return the weight from which on a word has the strongest colour: 19 of 20 words of the page weigh less.
+    """Return the weight from which on a word has the strongest color: 19 of 20 words of the page weigh less.
 
     0 where no word has a weight.
     """

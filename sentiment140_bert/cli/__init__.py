@@ -17,7 +17,7 @@ from sentiment140_bert.cli.doctor import doctor
 from sentiment140_bert.cli.evaluate import evaluate
 from sentiment140_bert.cli.export import export
 from sentiment140_bert.cli.learning_curve import learning_curve
-from sentiment140_bert.cli.output import encodable, escape_what_cannot_be_encoded, say
+from sentiment140_bert.cli.output import WrappingFormatter, encodable, escape_what_cannot_be_encoded, say
 from sentiment140_bert.cli.predict import predict
 from sentiment140_bert.cli.prepare import prepare
 from sentiment140_bert.cli.push_to_hub import push_to_hub
@@ -85,9 +85,9 @@ class ErrorBoundary(cloup.Group):
 
     @staticmethod
     def _print_error(error: S140Error) -> None:
-        say(f"Error: {error.message}", err=True, fg="red")
+        say(f"Error: {error.message}", err=True, fg="red", wraps=True)
         if error.hint:
-            say(error.hint, err=True)
+            say(error.hint, err=True, wraps="s140 " not in error.hint)
 
 
 @cloup.group(
@@ -119,6 +119,8 @@ def main() -> None:
     conceal_output()
     explain_in_threads()
     logger = logging.getLogger("sentiment140_bert")
-    logger.handlers = [logging.StreamHandler(sys.stderr)]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(WrappingFormatter())
+    logger.handlers = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False

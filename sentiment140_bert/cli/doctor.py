@@ -11,7 +11,7 @@ import cloup
 
 from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import output_options, recipe_option, recipe_options, resolve_recipe, set_option
-from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
+from sentiment140_bert.cli.output import print_json, print_table, stdout_kept_clean
 
 if TYPE_CHECKING:
     from sentiment140_bert.platforms.doctor_checkup import Checkup, Choice, ExaminedMachine
@@ -49,8 +49,8 @@ def doctor(
     if as_json:
         print_json(report)
     else:
-        for title, lines in _list_sections(report):
-            say(f"{title:<10}" + f"\n{'':<10}".join(lines))
+        sections = _list_sections(report)
+        print_table([["" if at else title, line] for title, lines in sections for at, line in enumerate(lines)])
     click.get_current_context().exit(0 if report["ready"] else 1)
 
 
@@ -63,7 +63,7 @@ def _list_sections(report: Checkup) -> Iterator[tuple[str, list[str]]]:
         [f"{_format_gib(disk['free'])} free for runs{needed}; {_format_gib(disk['cache_free'])} free for the cache"],
     )
     logins = "; ".join(f"{name}: {'yes' if here else 'no'}" for name, here in report["logins"].items())
-    yield "tokens", [f"present: {logins}"]
+    yield "tokens", [logins]
     installed, used = (", ".join(trackers[name]) or "none" for name in ("installed", "used"))
     yield "trackers", [f"installed: {installed}; this job uses: {used}"]
     wrong = [package for package in report["packages"] if not package["fits"]]
@@ -103,7 +103,8 @@ def _describe_choice(choice: Choice) -> Iterator[str]:
     yield f"precision {choice['precision']} ({choice['why']}), optimizer {choice['optim']}, 1 process"
     size, accumulated = choice["per_device_train_batch_size"], choice["gradient_accumulation_steps"]
     smaller = ", halved where it does not fit" if choice["auto_find_batch_size"] else ""
-    yield f"batch {size}{smaller}, {accumulated} accumulated: {size * accumulated} tweets a step"
+    batches = f"{accumulated} batches of {size}" if accumulated > 1 else f"a batch of {size}"
+    yield f"{size * accumulated} tweets a step, in {batches}{smaller}"
 
 
 def _describe_probe(probe: JobEstimate) -> Iterator[str]:

@@ -55,13 +55,13 @@ def evaluate(
     as_json: bool,
     **flags: Any,
 ) -> None:
-    """Score a model on labelled tweets, or compare several.
+    """Score a model on labeled tweets, or compare several.
 
     MODEL is a run directory, a model folder or a Hub id. Without --dataset, a run is scored on its own validation,
     test and manual splits, and its metrics.json is written. With --dataset, any sentiment classifier is scored on all
     tweets of it, as they are. Every score has an interval and is compared with baselines; tweets that the model was
-    trained on are called out. Several models are compared on the tweets of --dataset, or on those that the first one,
-    a run, was not trained on.
+    trained on are counted. Several models are compared on the tweets of --dataset, or, without it, on those that
+    the first model, which must be a run, was not trained on.
     """
     check_flags(model, backend, differences, flags)
     with stdout_kept_clean():

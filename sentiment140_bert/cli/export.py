@@ -46,5 +46,7 @@ def export(
         if agreement:
             say(
                 f"{result['folder']}/{file}: {result['files'][file] / 1e6:,.1f} MB; {agreement['labels_agree']} of "
-                f"{check['texts']} labels match torch's, logits differ by at most {agreement['largest_difference']:.1g}"
+                f"{check['texts']} labels match torch's, logits differ by at most "
+                f"{agreement['largest_difference']:.1g}",
+                wraps=True,
             )

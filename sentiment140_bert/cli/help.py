@@ -28,7 +28,13 @@ OTHER_NAMES = {
 
 
 class SettingOption(cloup.Option):
-    """An option that is a setting of a recipe."""
+    """An option that is a setting of a recipe, which names all wrong values at once."""
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        try:
+            return super().type_cast_value(ctx, value)
+        except click.BadParameter:
+            return value
 
 
 class Command(cloup.Command):

@@ -113,7 +113,7 @@ def _print(curve: CurveResult) -> None:
     header = [
         "tweets",
         "seeds",
-        *(title for name in splits for title in (name, f"{name} TF-IDF")),
+        *(title for name in splits for title in (f"{name} accuracy", f"{name} TF-IDF")),
         "seconds",
         "tweets/s",
     ]
@@ -133,10 +133,10 @@ def _print(curve: CurveResult) -> None:
     if rows:
         print_table(rows, header)
     if curve["cut_short"]:
-        say(f"\n{curve['cut_short']}")
+        say(f"\n{curve['cut_short']}", wraps=True)
     say()
     for name, fit in curve["fits"].items():
-        say(f"{name}: {fit.get('refused') or fit['sentence']}")
+        say(f"{name}: {fit.get('refused') or fit['sentence']}", wraps=True)
     costs = [size["cost"] for size in curve["sizes"] if size["cost"] is not None]
     cost = f", {sum(costs):.2f} at {curve['price_per_hour']:g} an hour" if costs else ""
     trainings = curve["trainings"]

@@ -1,4 +1,4 @@
-"""What a command writes replaces nothing that it reads, and no file of a run, a model or an export."""
+"""Keep what a command writes from replacing what it reads, or a file of a run, a model or an export."""
 
 from __future__ import annotations
 

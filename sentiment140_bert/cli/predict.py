@@ -21,7 +21,7 @@ from sentiment140_bert.cli.options import (
     recipe_options,
     resolve_recipe,
 )
-from sentiment140_bert.cli.output import print_json, say
+from sentiment140_bert.cli.output import print_json, say, say_loading
 from sentiment140_bert.cli.outputs import OutputFile, overwrite_option
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.machine.facts import WITHOUT_TORCH, check_memory
@@ -69,7 +69,7 @@ FIRST = 1_000  # rows, in which the columns or an id are looked for
 @cloup.option(
     "--calibrated",
     is_flag=True,
-    help="Use calibrated scores, by the temperature of the validation split; labels stay the same.",
+    help="Scale scores by the temperature fitted on validation; labels do not change.",
 )
 @cloup.option(
     "--abstain", is_flag=True, help="Answer neutral where the calibrated score is below the model's threshold."
@@ -94,11 +94,12 @@ def predict(
 
     MODEL is a run directory, a model folder, a Hub id or an exported folder; give each TEXT in quotes, or --input.
     Labels and scores come in the input's order, and are those that transformers' pipeline gives, unless --calibrated
-    or --abstain is given, for which the model must have been scored by `s140 train` or `s140 evaluate`. Input of any
-    length passes through bounded memory (with --json and no --output all predictions are gathered first).
+    or --abstain is given, for which the model must have been scored by `s140 train` or `s140 evaluate`. Memory use
+    does not grow with the input (with --json and no --output all predictions are gathered first).
     """
     check_flags(text, source, output)
     check_memory(WITHOUT_TORCH)
+    say_loading("the model")
     with contextlib.redirect_stdout(sys.stderr):  # libraries are loaded here, only those that are needed
         from sentiment140_bert.data.columns import Row
         from sentiment140_bert.data.records import measure_row, take_window

@@ -87,7 +87,7 @@ def prepare(recipe: str | None, dry_run: bool, as_json: bool, **flags: Any) -> N
     say(f"\nfingerprint {report['fingerprint'][:16]}, seed {report['seed']}")
     if report["bad_rows_file"]:
         say(f"malformed rows and reasons: {report['bad_rows_file']}")
-    say("nothing to do: loaded from the cache" if report["cached"]["tokens"] else f"kept in {report['folder']}")
+    say(f"kept in {report['folder']}")
 
 
 def print_leakage(leakage: Mapping[str, Any]) -> None:
@@ -109,6 +109,5 @@ def print_preview(preview: Preview, as_json: bool) -> None:
     print_table([[what, how] for what, how in preview.facts])
     for row in preview.rows:
         say(f"\nrow {row['row']}: {row['label']}")
-        for name in ("text", "user", "time", "topic"):
-            if row[name] is not None:
-                say(f"  {name:5}  {to_line(row[name] or '')}")
+        names = [name for name in ("text", "user", "time", "topic") if row[name] is not None]
+        print_table([[f"  {name}", to_line(row[name] or "")] for name in names])

@@ -25,7 +25,7 @@ OPTIONS: tuple[Decorator, ...] = (
     cloup.option(
         "--private/--public",
         default=None,
-        help="Who may see them.  [default: a new model is public; the dataset is private because of its licence]",
+        help="Visibility of both repositories.  [default: a new model is public, a new dataset is private]",
     ),
 )
 
@@ -42,7 +42,7 @@ def destination_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @destination_options
 @cloup.option("--create-pr", is_flag=True, help="Open a pull request; the next push updates it while it is open.")
 @cloup.option("--revision", help="Branch to push to; it is created if missing.  [default: main]")
-@cloup.option("--commit-message", help="[default: s140 push-to-hub: model]")
+@cloup.option("--commit-message", help="Message of both commits.  [default: s140 push-to-hub: model, or dataset]")
 @cloup.option("--tag", help="Tag the commit.")
 @recipe_options("card")
 @cloup.option("--model-only", is_flag=True, help="Do not push the dataset.")

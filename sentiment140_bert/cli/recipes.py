@@ -30,7 +30,7 @@ def ls(as_json: bool) -> None:
     if as_json:
         print_json(descriptions)
     else:
-        print_table([[name, text.split(". ")[0].split("; ")[0]] for name, text in descriptions.items()])
+        print_table([[name, text.split(". ")[0].split("; ")[0].rstrip(".")] for name, text in descriptions.items()])
 
 
 @recipes.command()

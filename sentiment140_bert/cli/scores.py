@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.cli.output import print_table, say
+from sentiment140_bert.cli.output import NO_BREAK, print_table, say
 from sentiment140_bert.schemas import (
     BASELINES,
     SCORES,
@@ -30,9 +28,14 @@ Splits = Mapping[str, SplitScores]
 
 
 def print_summary(splits: Splits) -> None:
-    """Print what matters of the scores on one screen: test and hand-labelled tweets, or else what was scored."""
+    """Print what matters of the scores on one screen: test and hand-labeled tweets, or else what was scored.
+
+    Where some of them are in the training data, too, those without them stand next to them.
+    """
     scored = {name: split for name, split in splits.items() if split["n"]}
-    shown = {name: split for name, split in scored.items() if name in ("test", "manual")} or scored
+    shown = {
+        name: split for name, split in scored.items() if name.removesuffix("_unseen") in ("test", "manual")
+    } or scored
     columns = list(shown.values())
     rows = [_row(title, columns, lambda split, key=key: get_score(split, key)) for key, title in HEADLINE.items()]
     for baseline, title in BASELINES.items():
@@ -43,7 +46,7 @@ def print_summary(splits: Splits) -> None:
     )
     say()
     for sentence in _compare_with_baseline(shown) + _name_weaknesses(shown):
-        say(textwrap.fill(sentence, min(100, shutil.get_terminal_size().columns)))
+        say(sentence, wraps=True)
     for name, split in shown.items():
         _print_leakage(SPLIT_NAMES.get(name, name), split)
 
@@ -109,7 +112,7 @@ def _with_limits(score: Score | None) -> str:
     if not score:
         return ""
     limits = get_limits(score)
-    return f"{score['value']:.4f}" + (f" [{limits[0]:.3f}, {limits[1]:.3f}]" if limits else "")
+    return f"{score['value']:.4f}" + (f" [{limits[0]:.3f},{NO_BREAK}{limits[1]:.3f}]" if limits else "")
 
 
 def _error(calibration: Calibration | None) -> Score | None:
@@ -137,12 +140,16 @@ def _print_remarks(name: str, split: SplitScores) -> None:
         if lift["p_value"] >= SIGNIFICANT:
             say(
                 f"{name}: the difference from {BASELINES[baseline]} is not significant "
-                f"on {split['n']:,} tweets (p = {lift['p_value']:.2g})"
+                f"on {split['n']:,} tweets (p = {lift['p_value']:.2g})",
+                wraps=True,
             )
     for part in split.get("slices", []):
         if part["worse"]:
             accuracy = _with_limits(part["accuracy"])
-            say(f"{name}: worse on tweets with {part['name']}: {accuracy} on {part['n']:,}, else {part['rest']:.4f}")
+            say(
+                f"{name}: worse on tweets with {part['name']}: {accuracy} on {part['n']:,}, else {part['rest']:.4f}",
+                wraps=True,
+            )
     _print_leakage(name, split)
 
 
@@ -150,7 +157,7 @@ def _print_leakage(name: str, split: SplitScores) -> None:
     leakage = split.get("leakage")
     if leakage and (leakage["exact"] or leakage["near"]):
         near = "near ones are not known" if leakage["near"] is None else f"{leakage['near']:,} more nearly"
-        say(f"{name}: {leakage['exact']:,} of its tweets are in the training data, too, {near}")
+        say(f"{name}: {leakage['exact']:,} of its tweets are in the training data, too, {near}", wraps=True)
 
 
 def print_comparison(result: ModelComparison, differences: Path | None) -> None:
@@ -163,6 +170,6 @@ def print_comparison(result: ModelComparison, differences: Path | None) -> None:
     print_table(rows, ["accuracy", *(f"{name} ({split['n']:,})" for name, split in splits.items())])
     say()
     for comparison in result["comparisons"]:
-        say(f"{comparison['split']}: {comparison['in_words']}")
+        say(f"{comparison['split']}: {comparison['in_words']}", wraps=True)
     if differences:
         say(f"\n{result['differing']:,} tweets on which they differ: {differences}")

@@ -70,8 +70,11 @@ def _print(result: SuspectsResult) -> None:
     say(f"predictions agree with {result['accuracy']:.1%} of the labels")
     say(f"suspects    {result['suspects']:,} ({result['share']:.1%}); written {result['written']:,}")
     noise = ", ".join(f"{rate:.1%} of {label}" for label, rate in result["noise"].items())
-    say(f"label noise {noise}, estimated; this includes the {by}'s own mistakes")
-    say(f"\nA suspect label can still be right: {output} is only a list.")
+    say(f"label noise {noise}, estimated; this includes the {by}'s own mistakes", wraps=True)
+    say(f"\nA suspect label can still be right: {output} is only a list.", wraps=True)
     if result["sample"]:
-        say(f"Review the {result['sample']} rows marked in its column sample; delete those with correct labels.")
+        say(
+            f"Review the {result['sample']} rows marked in its column sample; delete those with correct labels.",
+            wraps=True,
+        )
     say(f"Train without the listed tweets:\n  {result['command']}")

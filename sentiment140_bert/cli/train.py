@@ -36,7 +36,11 @@ from sentiment140_bert.run import RUNS
 )
 @recipe_option
 @cloup.option("--output-dir", type=click.Path(path_type=Path), help="The run directory.  [default: runs/RECIPE]")
-@cloup.option("--resume", is_flag=True, help="Raise an error if --output-dir has no unfinished run.")
+@cloup.option(
+    "--resume",
+    is_flag=True,
+    help="Resume, and fail if there is no unfinished run (the same command resumes without it).",
+)
 @cloup.option("--overwrite", is_flag=True, help="Remove an earlier run in --output-dir first.")
 @cloup.option("--push-to-hub", "push", is_flag=True, help="Publish the finished run, as `s140 push-to-hub` does.")
 @destination_options

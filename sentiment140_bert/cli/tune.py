@@ -113,7 +113,7 @@ def _print(tuning: TuneResult) -> None:
     final = tuning["final"]
     if final:
         say()
-        say(final.get("same") or "\n".join(split["sentence"] for split in final["splits"].values()))
+        say(final.get("same") or "\n".join(split["sentence"] for split in final["splits"].values()), wraps=True)
     if tuning["left"]:
         say(f"\ntrials that other processes are running: {tuning['left']}")
     files = ["README.md", "tuning.json", *(["best.yaml", "figures/"] if best else [])]

@@ -60,27 +60,33 @@ def verify(model: str, model_revision: str | None, tolerance: float, strict: boo
 
 def print_checks(result: VerifyResult) -> None:
     """Print the claims as a table, and a summary."""
+    checked = [check for check in result.checks if check.verdict != "claimed"]
     rows = [
         [
             _format_value(check.claim, 60),
             *map(_format_value, (check.claimed, check.measured, check.difference)),
             WORDS[check.verdict],
         ]
-        for check in result.checks
+        for check in checked
     ]
     print_table(rows, ["claim", "claimed", "measured", "difference", ""])
-    for check in result.checks:
-        if check.why and check.verdict != "claimed":
-            say(f"{WORDS[check.verdict]}: {check.claim}: {check.why}")
+    for check in checked:
+        if check.why:
+            say(f"{WORDS[check.verdict]}: {check.claim}: {check.why}", wraps=True)
+    if claims := [check for check in result.checks if check.verdict == "claimed"]:
+        say()
+        values = [[_format_value(check.claim, 60), _format_value(check.claimed, 60)] for check in claims]
+        print_table(values, [WORDS["claimed"], ""])
     count = {name: result.count(name) for name in WORDS}
     say(
         f"\n{count['true']} claims agree, {count['false']} are false, {count['unchecked']} could not be checked, "
         f"{count['claimed']} are claimed and not checked, {count['warning']} "
-        f"{'warning' if count['warning'] == 1 else 'warnings'} (tolerance {result.tolerance:g})"
+        f"{'warning' if count['warning'] == 1 else 'warnings'} (tolerance {result.tolerance:g})",
+        wraps=True,
     )
 
 
-def _format_value(value: Any, width: int = 24) -> str:
+def _format_value(value: Any, width: int = 14) -> str:
     if value is None:
         return ""
     if isinstance(value, float):

@@ -61,7 +61,7 @@ def update_names(report: schemas.Data, data: DataConfig, source: Source, manual:
 
 
 def describe_left_out(steps: Mapping[str, int]) -> str:
-    """Return a sentence on the labelled rows that no model is trained on; empty if there are none."""
+    """Return a sentence on the labeled rows that no model is trained on; empty if there are none."""
     reasons = {
         "neutral": "neutral (--labels 3 would train on them, too)",
         "dropped_by_label_map": "dropped by the label map",

@@ -85,7 +85,7 @@ def _read_sources(source: Source, manual: Source | None, data: DataConfig) -> Re
 
 
 def _read_manual(manual: Source, data: DataConfig) -> Reading:
-    """Read the hand-labelled tweets; the settings of the dataset's columns and encoding do not apply to them."""
+    """Read the hand-labeled tweets; the settings of the dataset's columns and encoding do not apply to them."""
     defaults: dict[str, Any] = {name: getattr(DataConfig(), name) for name in FORMAT_SETTINGS}
     return read_tweets(manual, data.model_copy(update=defaults), labels_may_differ=True)
 
@@ -179,7 +179,7 @@ def _make_key_of_rows(described: schemas.Data, data: DataConfig, issues: LabelIs
 
 
 def load_unsplit(data: DataConfig) -> dict[str, pa.Table]:
-    """Load all labelled tweets of a dataset to score a model on: nothing is cleaned, deduplicated or held out.
+    """Load all labeled tweets of a dataset to score a model on: nothing is cleaned, deduplicated or held out.
 
     Args:
         data: ``dataset``, its format, and ``max_samples`` to draw, stratified, from all of it.

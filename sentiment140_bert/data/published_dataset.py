@@ -30,7 +30,7 @@ SPLITS = ("train", "validation", "test", "manual")  # of the labels that a model
 ROWS_PER_SHARD = 100_000
 LARGEST_DESCRIPTION = 10_000_000  # bytes of data.json; it usually has some thousand
 DEFAULT, TOKENIZED = "default", "tokenized"
-THREE_WAY = "three_way"  # the hand-labelled tweets with the neutral ones, and their topics
+THREE_WAY = "three_way"  # the hand-labeled tweets with the neutral ones, and their topics
 MANUAL, NEUTRAL = "manual", "manual_neutral"
 # Settings of a recipe that no longer have an effect on published splits.
 DECIDED = ("labels", "cleaning", "conflicts", "max_samples", "validation_size", "test_size", "split_by", "split_seed")
@@ -188,7 +188,7 @@ def _join_hand_labelled(prepared: Prepared) -> pa.Table | None:
 
 
 def _write_three_way(prepared: Prepared, folder: Path, check: Callable[[bytes, str], None]) -> Sizes:
-    """Write the hand-labelled tweets, if some are neutral, and return their sizes."""
+    """Write the hand-labeled tweets, if some are neutral, and return their sizes."""
     table = _join_hand_labelled(prepared)
     if table is None:
         return {}

@@ -107,7 +107,7 @@ def is_file_name(name: str) -> bool:
 
 
 def locate(data: DataConfig) -> tuple[Source, Source | None]:
-    """Find the training rows and the hand-labelled ones, if any are named or known.
+    """Find the training rows and the hand-labeled ones, if any are named or known.
 
     Raises:
         DataError: No such file, folder or dataset; the Hub or Stanford's site cannot be reached.

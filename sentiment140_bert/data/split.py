@@ -40,7 +40,7 @@ def deduplicate(keys: pa.ChunkedArray, labels: npt.NDArray[np.int8], conflicts: 
     """Keep one row of each text.
 
     Args:
-        keys: The normalised text of each row.
+        keys: The normalized text of each row.
         labels: Label of each row.
         conflicts: For texts with several labels: ``drop`` all their rows, keep one of the ``majority`` label (none if
             it is a tie), or ``keep`` one row of each label.

@@ -1,4 +1,4 @@
-"""Read labelled tweets from a table of Spark's catalog, in an order that only their content decides."""
+"""Read labeled tweets from a table of Spark's catalog, in an order that only their content decides."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def explain_refusals(name: str) -> Iterator[None]:
 
 
 def read_table(name: str, data: DataConfig) -> Any:
-    """Read the labelled tweets of a table.
+    """Read the labeled tweets of a table.
 
     A table has no order, so the rows are sorted: the same content gives the same splits and fingerprint.
 

@@ -66,9 +66,9 @@ def _load_at(name: str, commit: str) -> tuple[DatasetDict, str]:
 
 
 def _get_commit(name: str, revision: str | None) -> str:
-    from huggingface_hub import HfApi
+    from sentiment140_bert.hub.client import Hub
 
-    commit = HfApi().dataset_info(name, revision=revision).sha
+    commit = Hub().api.dataset_info(name, revision=revision).sha
     if not commit:
         raise ValueError("the Hub does not name its commit")
     return str(commit)
@@ -81,16 +81,17 @@ def _check_metadata(name: str, commit: str) -> None:
         DataError: One leads out of the repository.
         ValueError: The card or the settings cannot be read.
     """
-    from huggingface_hub import HfApi, hf_hub_download
+    from sentiment140_bert.hub.client import Hub
 
-    files = HfApi().list_repo_files(name, repo_type="dataset", revision=commit)
+    hub = Hub()
+    files = hub.api.list_repo_files(name, repo_type="dataset", revision=commit)
     for file in files:
         if "::" in file or "://" in file:
             raise _refuse_path(name, "the repository", file)
     for file in (CARD, SETTINGS):
         if file not in files:
             continue
-        path = Path(hf_hub_download(name, file, repo_type="dataset", revision=commit))
+        path = Path(hub.api.hf_hub_download(name, file, repo_type="dataset", revision=commit))
         if path.stat().st_size > LARGEST_CARD:
             raise ValueError(f"its {file} has more than {LARGEST_CARD:,} bytes")
         with path.open(encoding="utf-8", newline="") as card:  # as huggingface_hub opens it
@@ -189,7 +190,7 @@ def _explain_errors(name: str) -> Iterator[None]:
     except (*unusable, DatasetsError) as error:
         raise DataError(
             f"The dataset {name!r} could not be loaded from the Hub: {first_line(error)[:500]}.",
-            "Check the connection, and that it has labelled texts; or use --dataset sample or a local file.",
+            "Check the connection, and that it has labeled texts; or use --dataset sample or a local file.",
         ) from None
 
 

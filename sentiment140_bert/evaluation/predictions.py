@@ -95,7 +95,7 @@ class Predictions:
 
 
 def predict_split(classifier: Classifier, table: pa.Table, name: str) -> Predictions:
-    """Predict the labels of labelled tweets.
+    """Predict the labels of labeled tweets.
 
     Args:
         classifier: A sentiment classifier.

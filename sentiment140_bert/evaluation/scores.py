@@ -90,7 +90,7 @@ def score_three_way(labels: Labels, truth: Labels) -> ThreeWay:
 
     Args:
         labels: 0, 1 or 2 for neutral, shape (n,).
-        truth: The same, as labelled.
+        truth: The same, as labeled.
 
     Returns:
         ``n``, ``accuracy``, ``macro_recall`` (the mean of the classes', TweetEval's score for sentiment), ``macro_f1``,

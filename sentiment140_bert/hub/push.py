@@ -14,7 +14,7 @@ from sentiment140_bert.files import hash_file
 from sentiment140_bert.hub import fetch
 from sentiment140_bert.hub.client import Hub
 from sentiment140_bert.results import Pushed
-from sentiment140_bert.run import CALIBRATION, CONFUSION, EVAL_RESULTS, LEARNING, RISK_COVERAGE, SLICES
+from sentiment140_bert.run import EVAL_RESULTS, FIGURES
 
 if TYPE_CHECKING:
     from sentiment140_bert.hub.reply_shapes import User
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # Files of an earlier push that this one may no longer have, by kind of repository; nothing else is ever removed.
 REMOVABLE = {
     "model": (
-        *(f"figures/{name}" for name in (CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES)),
+        *(f"figures/{name}" for name in FIGURES),
         EVAL_RESULTS,
         "model-*-of-*.safetensors",
         "model.safetensors.index.json",

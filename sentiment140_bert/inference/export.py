@@ -8,7 +8,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stderr
+from contextlib import contextmanager, nullcontext, redirect_stderr, suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +23,8 @@ from sentiment140_bert.inference.onnx_backend import (
     CONFIG,
     GRAPHS,
     MANIFEST,
+    TOKENIZER,
+    TOKENIZER_SETTINGS,
     hash_sources,
     is_export,
     load_export,
@@ -100,12 +102,12 @@ def export(
 def _choose_folder(model: str, output: Path | None) -> Path:
     """Return the folder to write; only an earlier export is ever replaced."""
     run = RunDir(expand_path(model))
-    if not output and not run.is_run():
+    if not (output or run.is_run()):
         check_model_name(model)
         raise ModelError(f"{model} is not a run directory, so the export needs a folder.", "Name one with --output.")
-    folder = output or run.onnx
+    folder = output.expanduser() if output else run.onnx
     if folder.exists() and not is_export(folder) and not (folder.is_dir() and not any(folder.iterdir())):
-        raise ModelError(f"{folder} exists and is not an export.", "Choose a new folder with --output.")
+        raise ModelError(f"{folder} exists and is not an export.", "Remove it, or choose a new folder with --output.")
     _refuse_other_files(folder)
     return folder
 
@@ -113,8 +115,10 @@ def _choose_folder(model: str, output: Path | None) -> Path:
 def _refuse_other_files(folder: Path) -> None:
     """Refuse to replace an earlier export together with files that it did not write."""
     if is_export(folder):
-        others = {path.name for path in folder.iterdir()} - {MANIFEST, *read_json_file(folder, MANIFEST)["files"]}
-        if others:
+        own = {MANIFEST, CONFIG, TOKENIZER, TOKENIZER_SETTINGS, *GRAPHS.values()}
+        with suppress(ModelError):  # a damaged one is replaced, too
+            own |= {*read_json_file(folder, MANIFEST)["files"]}
+        if others := {path.name for path in folder.iterdir()} - own:
             raise ModelError(
                 f"{folder} holds more than an export: {', '.join(sorted(others)[:3])}.",
                 "Choose a new folder with --output, or move those files.",

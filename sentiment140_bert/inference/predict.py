@@ -243,7 +243,7 @@ def predict_texts(classifier: Classifier, texts: Iterable[str]) -> Iterator[tupl
 
 
 def predict_rows(classifier: Classifier, rows: Iterable[Row | BadRow], max_bad_rows: float) -> Iterator[PredictedRow]:
-    """Yield a labelled or unreadable row for each row, in order, held no longer than the window it is in.
+    """Yield a labeled or unreadable row for each row, in order, held no longer than the window it is in.
 
     Args:
         classifier: Gives the labels.

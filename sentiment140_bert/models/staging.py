@@ -158,11 +158,11 @@ def resolve_commit(name: str, revision: str | None = None) -> str | None:
     """
     if not is_hub_id(name):
         return None
-    from huggingface_hub import hf_hub_download
+    from sentiment140_bert.hub.client import Hub
 
     with explain_errors(name):
         # It asks a branch twice, for the commit and for the file; that both are one, the file's hash tells.
-        return _check_hash(Path(hf_hub_download(name, "config.json", revision=revision)), name).parent.name
+        return _check_hash(Path(Hub().api.hf_hub_download(name, "config.json", revision=revision)), name).parent.name
 
 
 def _find_in_folder(folder: Path) -> Find:
@@ -171,13 +171,17 @@ def _find_in_folder(folder: Path) -> Find:
 
 def _find_on_hub(repo_id: str, commit: str | None) -> Find:
     """Return a function that finds files of a repository, and checks each when it arrives."""
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    from sentiment140_bert.hub.client import Hub
+
+    hub = Hub()
 
     def find(name: str) -> Path | None:
         is_cached = isinstance(try_to_load_from_cache(repo_id, name, revision=commit), str)
         try:
-            file = Path(hf_hub_download(repo_id, name, revision=commit))
+            file = Path(hub.api.hf_hub_download(repo_id, name, revision=commit))
         except LocalEntryNotFoundError:  # no answer; its parent class means that there is no such file
             if name in (SAFETENSORS, "config.json"):
                 raise
@@ -219,9 +223,9 @@ def _list_names(place: str, commit: str | None) -> list[str]:
     """Return all file names of a model that has no safetensors, for the message about that."""
     if commit is None:
         return sorted(file.name for file in Path(place).iterdir())
-    from huggingface_hub import HfApi
+    from sentiment140_bert.hub.client import Hub
 
-    return sorted(HfApi().list_repo_files(place, revision=commit))
+    return sorted(Hub().api.list_repo_files(place, revision=commit))
 
 
 def _read_json(file: Path | None, name: str) -> dict[str, Any]:

@@ -50,7 +50,7 @@ SOURCE_CLAIMS = {
     r"|\b(?:this model|it) (?:was|is|has been) (?:fine-?tuned|trained) on (?:[\w-]{1,20} ){0,3}sentiment140\b(?! bert)",
     "the language": r"an english tweet|informal english texts|in english, by the twitter users",
     "the labels": r"distant supervision: a tweet|held a (?:happy|sad) emoticon|how well the emoticon is guessed",
-    "the licence": r"sentiment140 has no licen[cs]e|sentiment140 was collected through",
+    "the license": r"sentiment140 has no licen[cs]e|sentiment140 was collected through",
 }
 NAME = re.compile(r"\bsentiment140\b(?!.bert)", re.IGNORECASE)
 TAG = re.compile(r"<(/?)([a-z][a-z0-9]{0,20})\b[^<>]{0,2000}>", re.IGNORECASE)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert import schemas
 from sentiment140_bert.cards import merge
+from sentiment140_bert.cards.metadata import format_front_matter
 from sentiment140_bert.cards.model import (
     Files,
     collect_files,
@@ -226,7 +227,8 @@ def _push_model(hub: Hub, run: RunDir, metrics: schemas.Scores, target: Target) 
     if text is not None:
         write_text(run.card, text)
         card = merge.parse_card(text)
-        _note_push(run, pushed, target, handwritten=card.handwritten, front=merge.pick_personal_keys(card))
+        front_matter = format_front_matter(card.metadata)
+        _note_push(run, pushed, target, handwritten=card.handwritten, front_matter=front_matter)
     write_model_folder(run, metrics, target.repo_id)
     return pushed
 
@@ -265,7 +267,8 @@ def _collect_model_files(run: RunDir, metrics: schemas.Scores, target: Target, o
 
 
 def _choose_card(run: RunDir, on_hub: str | None, target: Target) -> str | None:
-    """Return the card with the newer hand-written text: the one that was edited since the last push to this place.
+    """Return the card with the newer hand-written text, the one that was edited since the last push to this place, and
+    with the values of the front matter that were.
 
     Raises:
         RunError: Both were, and they differ; or one cannot be read.
@@ -277,6 +280,7 @@ def _choose_card(run: RunDir, on_hub: str | None, target: Target) -> str | None:
     before = last.get("handwritten", "")
     try:
         written_here = merge.parse_card(here).handwritten if here else before
+        front_before = merge.parse_card(last.get("front_matter", "")).metadata or last.get("front", {})
     except ValueError as error:
         raise RunError(f"{run.card} cannot be read: {error}.", "Correct its front matter.") from None
     try:
@@ -286,16 +290,23 @@ def _choose_card(run: RunDir, on_hub: str | None, target: Target) -> str | None:
             f"The card of {target.repo_id} cannot be read: {error}.", "Correct its front matter there."
         ) from None
     if before not in (written_here, written_there) and written_here != written_there:
-        raise RunError(
-            f"The card was edited both in {run.card} and on the Hub ({target.repo_id}).",
-            "Copy the text of one into the other, and push again.",
-        )
+        raise _refuse_both(run, target, "The card")
     if on_hub is None or here is None:
         return here if on_hub is None else on_hub
-    personal, front_before = merge.pick_personal_keys(merge.parse_card(here)), last.get("front", {})
-    changes = {key: value for key, value in personal.items() if last and front_before.get(key) != value}
     newer, older = (here, on_hub) if written_here != before else (on_hub, here)
-    return merge.add_metadata(newer, older, changes)
+    if not last:
+        return merge.add_metadata(newer, older)
+    card, conflicts = merge.reconcile_metadata(newer, front_before, here, on_hub)
+    if conflicts:
+        raise _refuse_both(run, target, f"The front matter of the card ({', '.join(map(str, conflicts))})")
+    return card
+
+
+def _refuse_both(run: RunDir, target: Target, what: str) -> RunError:
+    return RunError(
+        f"{what} was edited both in {run.card} and on the Hub ({target.repo_id}).",
+        "Copy the text of one into the other, and push again.",
+    )
 
 
 def _note_push(run: RunDir, pushed: Pushed, target: Target, **more: Any) -> None:

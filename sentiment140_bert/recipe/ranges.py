@@ -42,7 +42,7 @@ class Range(Generic[Value]):
     Args:
         low: The least.
         high: The greatest, above ``low``.
-        step: Between neighbours; None of a float that may be anything in between.
+        step: Between neighbors; None of a float that may be anything in between.
         log: Draw as many values between 1 and 10 as between 10 and 100.
         choices: In place of all that, the values themselves, two or more.
 

@@ -72,13 +72,13 @@ class ModelConfig(Section):
     )
     model_revision: Revision | None = setting(None, "Branch, tag or commit of the model on the Hub.")
     hidden_dropout_prob: Dropout | None = setting(
-        None, "Dropout of embeddings and layers while training (default: the model's own)."
+        None, "Dropout of embeddings and layers while training.  [default: the model's own]"
     )
     attention_probs_dropout_prob: Dropout | None = setting(
-        None, "Dropout of attention while training (default: the model's own)."
+        None, "Dropout of attention while training.  [default: the model's own]"
     )
     classifier_dropout: Dropout | None = setting(
-        None, "Dropout before the classifier while training (default: the model's own)."
+        None, "Dropout before the classifier while training.  [default: the model's own]"
     )
 
     def dropouts(self) -> dict[str, float | None]:
@@ -104,7 +104,7 @@ class DataConfig(Section):
     label_column: str | None = setting(None, "Name (or number) of the label column, where it is not obvious.")
     label_map: LabelMap | None = setting(
         None,
-        "What the labels mean, as in 0=negative,1=neutral,2=positive; LABEL=drop leaves rows out. "
+        "What the labels mean, as in 0=negative,1=neutral,2=positive; LABEL=drop leaves rows out.  "
         "[default: by their names, or by numbers where these are clear]",
     )
     labels: Classes | None = setting(
@@ -118,16 +118,16 @@ class DataConfig(Section):
     labels_file: str | None = setting(
         None, "File with the labels of a dataset that is a file of texts, one a line.", **FILE
     )
-    delimiter: str | None = setting(None, "Field delimiter of a CSV file (default: found by the first line).")
+    delimiter: str | None = setting(None, "Field delimiter of a CSV file.  [default: decided by the first line]")
     quoting: Literal["auto", "double", "backslash", "none"] = setting(
         "auto",
         'Quoting in a CSV file. double: "" in a quoted field; backslash: \\"; none: a quotation mark is part of the '
-        "text; auto: found by all of its lines.",
+        "text; auto: decided from the whole file.",
     )
-    encoding: str | None = setting(None, "Text encoding of the file (default: UTF-8 if it is valid, else latin-1).")
+    encoding: str | None = setting(None, "Text encoding of the file.  [default: UTF-8 if it is valid, else latin-1]")
     manual_test: str | None = setting(
         None,
-        "File or table:NAME of hand-labelled tweets, scored apart as split 'manual' ('none': not the dataset's own).",
+        "File or table:NAME of hand-labeled tweets, scored apart as split 'manual' ('none': ignore the dataset's own).",
         **FILE,
     )
     max_bad_rows: Proportion = setting(0.01, "Largest share of malformed rows that is skipped and counted.")
@@ -138,11 +138,11 @@ class DataConfig(Section):
         "drop", "Texts with several labels: drop all, keep the majority's, or keep one of each."
     )
     max_samples: PositiveInteger | None = setting(
-        None, "Tweets drawn, stratified, from the whole input (default: all)."
+        None, "Tweets drawn, stratified, from the whole input.  [default: all]"
     )
     max_train_samples: PositiveInteger | None = setting(
         None,
-        "Training tweets drawn, stratified, of those left after the splits, which stay as they are (default: all).",
+        "Keep only this many training tweets (stratified); the other splits do not change.  [default: all]",
     )
     validation_size: SomeRows = setting(0.05, "Validation rows: a share, or a whole number.")
     test_size: Rows = setting(0.05, "Test rows: a share, or a whole number (0: none).")
@@ -171,7 +171,7 @@ class TrainingConfig(Section):
     model_config = ConfigDict(extra="allow")
 
     num_train_epochs: PositiveNumber = setting(3.0, "Passes over the training split.")
-    max_steps: Integer = setting(-1, "Optimizer steps; overrides num_train_epochs when positive.")
+    max_steps: Integer = setting(-1, "Optimizer steps; overrides --num-train-epochs when positive.")
     learning_rate: PositiveNumber = setting(2e-5, "Peak learning rate.")
     per_device_train_batch_size: PositiveInteger = setting(16, "Tweets in a batch on each device.")
     per_device_eval_batch_size: PositiveInteger = setting(64, "Tweets in an evaluation batch on each device.")
@@ -184,7 +184,7 @@ class TrainingConfig(Section):
     warmup_steps: NonNegativeNumber = setting(0.0, "Warm-up: steps, or a share of all steps when below 1.")
     lr_scheduler_type: Schedule = setting("linear", "Learning rate schedule.")
     layerwise_lr_decay: LayerDecay = setting(
-        1.0, "Factor of the learning rate from each layer to the one below it (1: the same for all)."
+        1.0, "Each layer's learning rate is this factor times that of the layer above (1: equal)."
     )
     optim: Optimizer = setting("adamw_torch_fused", "Optimizer.")
     max_grad_norm: NonNegativeNumber = setting(1.0, "Gradient clipping norm.")
@@ -192,11 +192,11 @@ class TrainingConfig(Section):
     eval_strategy: Annotated[Literal["no", "steps", "epoch"], YamlNo] = setting(
         "epoch", "When the validation split is scored."
     )
-    eval_steps: PositiveNumber | None = setting(None, "Steps between evaluations with eval_strategy=steps.")
+    eval_steps: PositiveNumber | None = setting(None, "Steps between evaluations with --eval-strategy steps.")
     save_strategy: Annotated[Literal["no", "steps", "epoch", "best"], YamlNo] = setting(
         "epoch", "When a checkpoint is written."
     )
-    save_steps: PositiveNumber = setting(500, "Steps between checkpoints with save_strategy=steps.")
+    save_steps: PositiveNumber = setting(500, "Steps between checkpoints with --save-strategy steps.")
     save_total_limit: PositiveInteger | None = setting(2, "Checkpoints kept during training (the best one always is).")
     keep_checkpoints: bool = setting(False, "Keep the checkpoints of a finished run, which no longer needs them.")
     load_best_model_at_end: bool = setting(True, "Keep the best checkpoint rather than the last one.")
@@ -215,7 +215,7 @@ class TrainingConfig(Section):
         ("auto",),
         f"Comma-separated: {', '.join(TRACKERS)}, or none. auto: mlflow on Databricks, else wandb.",
     )
-    run_name: str | None = setting(None, "Name of the run (default: the output folder's).")
+    run_name: str | None = setting(None, "Name of the run.  [default: the output folder's]")
 
     @property
     def other_arguments(self) -> Mapping[str, Any]:
@@ -268,7 +268,7 @@ class CardConfig(Section):
 
     language: Languages = setting((), "For the cards: comma-separated languages of the tweets, as in es.")
     license: License | None = setting(
-        None, "For the cards: licence of model and dataset, as the Hub names it, as in cc-by-4.0."
+        None, "For the cards: license of model and dataset, as the Hub names it, as in cc-by-4.0."
     )
     dataset_name: str | None = setting(None, "For the cards: name of the dataset of the tweets.")
     citation: str | None = setting(None, "For the cards: BibTeX entry of the dataset of the tweets.")
@@ -276,7 +276,7 @@ class CardConfig(Section):
 
 FILE_SETTINGS = tuple(name for name, field in DataConfig.model_fields.items() if field.json_schema_extra)
 
-# How labelled tweets are read, whatever is done with them.
+# How labeled tweets are read, whatever is done with them.
 SOURCE_SETTINGS = (
     "dataset",
     "dataset_revision",

@@ -176,7 +176,7 @@ Languages = Annotated[
 License = Annotated[
     str,
     AfterValidator(
-        _matching("[a-z0-9][a-z0-9.+-]*", "must be a licence as the Hub names it, as in cc-by-4.0, mit or other")
+        _matching("[a-z0-9][a-z0-9.+-]*", "must be a license as the Hub names it, as in cc-by-4.0, mit or other")
     ),
 ]
 Revision = Annotated[

@@ -26,7 +26,7 @@ class Source(TypedDict):
 
 
 class Sources(TypedDict):
-    """The sources of the training tweets and of those labelled by hand."""
+    """The sources of the training tweets and of those labeled by hand."""
 
     training: Source
     manual: NotRequired[Source]

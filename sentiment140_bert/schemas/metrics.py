@@ -12,7 +12,7 @@ from sentiment140_bert.schemas.basics import Count, Number, Sha256, Share
 
 # The baselines with which a split's scores are compared, by their keys in metrics.json.
 BASELINES = {"majority": "majority class", "tfidf": "TF-IDF, logistic regression"}
-SPLIT_NAMES = {"manual": "hand-labelled"}  # as people see them, where that is another name
+SPLIT_NAMES = {"manual": "hand-labeled"}  # as people see them, where that is another name
 
 
 class MeasuredScore(TypedDict):

@@ -42,7 +42,8 @@ class Publication(TypedDict, total=False):
     commit: str
     revision: str | None
     handwritten: str
-    front: dict[str, Any]
+    front: dict[str, Any]  # of older versions: some of its keys
+    front_matter: str
 
 
 Publications = dict[str, Publication]  # ``published.json``: ``model`` and ``dataset``

@@ -103,17 +103,16 @@ class Trackio(Tracker):
 
 def _owners() -> set[str]:
     """Return the names of the Hub's user and organizations; none if the Hub does not name them."""
-    from huggingface_hub import get_token, whoami
+    from huggingface_hub import get_token
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.utils import httpx
 
-    from sentiment140_bert.hub.replies import check_answers
+    from sentiment140_bert.hub.client import Hub
 
-    check_answers()
     if get_token() is None:
         return set()
     try:
-        user = whoami()
+        user = Hub().api.whoami()
     except (HfHubHTTPError, httpx.HTTPError, HubError) as error:
         log.info("trackio: the Hub does not say who is logged in: %s", first_line(error))
         return set()

@@ -28,7 +28,7 @@ CLAIMS = [
     "ninety-eight percent",
     "better by 2 percentage points",
     "tested on 12,345 tweets",
-    "1.6 million labelled tweets",
+    "1.6 million labeled tweets",
     "on 200k examples",
     "| model | accuracy |\n|---|---|\n| ours | 98.2 |",
     "<table><tr><td>Accuracy</td></tr><tr><td>0.98</td></tr></table>",
@@ -62,7 +62,7 @@ PROSE = [
     *("Since 2024 accuracy has been measured on the held-out split.", "Accuracy was measured with Python 3.11."),
     *("Accuracy after 1,200 steps is in metrics.json.", "fp16 and mixed precision, seed 42"),
     *("Version 0.1.0 of sentiment140_bert", "See https://example.com/issues/98 and arXiv 1810.04805."),
-    *("Contact: me@example.com, +49 30 123456", "- [ ] a photo\n- [x] a licence"),
+    *("Contact: me@example.com, +49 30 123456", "- [ ] a photo\n- [x] a license"),
     "# A heading\n\n```python\nmodel.train(epochs=3, lr=0.0001)\n```",
     *("| term | meaning |\n|---|---|\n| seed | 42 |", ""),
 ]

@@ -123,7 +123,7 @@ def test_every_number_of_a_dataset_card_for_real_tweets(real_run: Path, tmp_path
     data["sources"]["training"] |= {"name": "stanfordnlp/sentiment140", "on_hub": True}
     text = render_dataset_card(data, "tester/tweets", "tester/model")
     assert Known(data).unfounded(text) == []
-    assert "no licence" in text
+    assert "no license" in text
     assert "139" in text  # of the official tweets are neutral
 
 

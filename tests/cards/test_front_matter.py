@@ -238,7 +238,7 @@ def test_the_fields_of_a_dataset(published: Published) -> None:
 
 
 def test_the_size_and_the_licence_of_a_dataset(small_run: Path, local_run: Path) -> None:
-    """State no licence for real tweets; count all splits of the texts for the size."""
+    """State no license for real tweets; count all splits of the texts for the size."""
     sample, real = (json.loads((run / "data.json").read_text("utf-8")) for run in (small_run, local_run))
     for data, license_ in ((sample, "mit"), (real, "unknown")):
         for rows, category in (

@@ -24,17 +24,16 @@ from sentiment140_bert.cards.facts import Facts, read_facts
 from sentiment140_bert.cards.merge import merge_cards, parse_card
 from sentiment140_bert.cards.model import render_model_card
 from sentiment140_bert.run import RunDir
-from sentiment140_bert.schemas import BASELINES, SCORES
+from sentiment140_bert.schemas import BASELINES, SCORE_LABELS, SCORES
 
 pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")
 
-LABELS = {"macro_f1": "macro-F1", "f1": "F1", "roc_auc": "ROC AUC", "matthews_correlation": "Matthews correlation"}
 FIGURES = ["calibration.png", "confusion_matrix.png", "learning_curve.png", "risk_coverage.png", "slices.png"]
 HEADINGS = ["Use", "Intended use", "Limits"]
 DETAILS = ["More predictions", "All scores", "Scores by kind of tweet", "Calibration", "Training data"]
 DETAILS += ["Hyperparameters", "Reproduce", "Files and hashes"]
 DATASET_DETAILS = ["Configs and columns", "Processing", "Files and hashes"]
-SPLIT_NAMES = {"manual": "hand-labelled"}
+SPLIT_NAMES = {"manual": "hand-labeled"}
 
 
 def load_page(run: Path) -> Page:
@@ -111,7 +110,7 @@ def look_up(split: dict[str, Any], *keys: str) -> Any:
 def test_every_table_of_a_model_shows_its_numbers(facts: Facts) -> None:
     splits = facts.metrics["splits"]
     held_out = {name: splits[name] for name in ("test", "manual")}
-    names = ["validation", "test", "hand-labelled"]
+    names = ["validation", "test", "hand-labeled"]
     assert list(splits) == ["validation", *held_out]
     best = max(BASELINES, key=lambda key: splits["test"]["baselines"][key]["accuracy"]["value"])
 
@@ -125,7 +124,7 @@ def test_every_table_of_a_model_shows_its_numbers(facts: Facts) -> None:
         row("macro-F1", format_score, "macro_f1", of=held_out),
     ]
     scores = [["", *names], row("tweets", str, "n")]
-    scores += [row(LABELS.get(metric, metric.replace("_", " ")), format_score, metric) for metric in SCORES]
+    scores += [row(SCORE_LABELS[metric], format_score, metric) for metric in SCORES]
     for cell in ("true_negative", "false_positive", "false_negative", "true_positive"):
         scores.append(row(cell.replace("_", " "), str, cell, "value"))
     lifts = [["accuracy", *names]]
@@ -175,7 +174,7 @@ def test_every_table_of_a_model_shows_its_numbers(facts: Facts) -> None:
         ["tokenizer", data["tokenizer"]["sha256"]],
         ["fingerprint of all splits", data["fingerprint"]],
         ["training tweets, file", data["sources"]["training"]["sha256"]],
-        ["hand-labelled tweets, file", data["sources"]["manual"]["sha256"]],
+        ["hand-labeled tweets, file", data["sources"]["manual"]["sha256"]],
     ]
 
 
@@ -204,7 +203,7 @@ def test_every_sentence_of_a_model_shows_its_numbers(facts: Facts) -> None:
         f"intervals at a level of {facts.metrics['confidence_level']}.",
         f"A temperature of {learned['value']} was fitted to {learned['n']} validation tweets; a share of "
         f"{abstention['share']} of them has a confidence below {abstention['threshold']}.",
-        f"The {neutral} neutral tweets among the hand-labelled ones are not in the scores above.",
+        f"The {neutral} neutral tweets among the hand-labeled ones are not in the scores above.",
         f"{training['steps']} steps ({training['epochs']} epochs), precision {facts.environment['precision']['name']}.",
         f"It took {training['seconds']} s, {training['tweets_per_second']} tweets per second, on",
         f"The checkpoint of step {training['best_step'] or training['steps']} was kept.",
@@ -241,7 +240,7 @@ def test_a_run_without_held_out_tweets(bare_run: Path) -> None:
     assert "It was not scored on held-out tweets." in text
     environment = json.loads((bare_run / "environment.json").read_text("utf-8"))
     assert environment["training"]["best_step"] is None
-    for words in ("test tweets were held out", "hand-labelled", "model-index", "chose the checkpoint"):
+    for words in ("test tweets were held out", "hand-labeled", "model-index", "chose the checkpoint"):
         assert words not in text
 
 

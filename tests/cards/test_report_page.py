@@ -22,12 +22,11 @@ from sentiment140_bert.cards import charts, metadata, report_page
 from sentiment140_bert.cards.facts import Facts, read_facts
 from sentiment140_bert.cards.markup import clean_controls
 from sentiment140_bert.run import RunDir
-from sentiment140_bert.schemas import BASELINES, SCORES
+from sentiment140_bert.schemas import BASELINES, SCORE_LABELS, SCORES
 
 pytest_plugins = "model_fixtures"
 
 
-SCORE_NAMES = {"macro_f1": "macro-F1", "f1": "F1", "roc_auc": "ROC AUC", "matthews_correlation": "Matthews correlation"}
 CALIBRATIONS = ("calibration", "calibrated")
 
 
@@ -69,7 +68,7 @@ def test_every_table_shows_its_numbers(facts: Facts) -> None:
     names = ["test", "manual", "validation"]
     scored = [splits[name] for name in names]
     tables = read_tables(render(facts))
-    labels = [SCORE_NAMES.get(name, name.replace("_", " ")) for name in SCORES]
+    labels = [SCORE_LABELS[name] for name in SCORES]
 
     def format_score(split: dict[str, Any], name: str) -> str:
         return f"{split[name]['value']:.3f} {format_limits(split[name])}" if name in split else "–"

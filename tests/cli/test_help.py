@@ -97,9 +97,12 @@ def test_train_explains_ten_options_first_and_the_settings_by_section(s140) -> N
     assert sum(line.startswith("  --") for line in first.splitlines()) == 10
 
 
-def test_underscores_are_hyphens(s140) -> None:
+def test_underscores_are_hyphens_and_all_wrong_values_are_named(s140) -> None:
     assert "Publish a finished run" in s140("push_to_hub", "--help").stdout
-    assert "'x' is not a valid float" in s140("train", "--learning_rate", "x", code=2).stderr
+    wrong = ("--learning_rate", "x", "--eval_strategy", "never", "--report_to", "mlflo")
+    printed = s140("train", *wrong, code=1).stderr
+    assert "3 problems in the flags" in printed
+    assert "learning_rate: must be a valid number, got 'x'" in printed
 
 
 def test_no_color_is_honoured(monkeypatch) -> None:
@@ -129,5 +132,5 @@ def test_wrong_usage_exits_with_2(s140) -> None:
     }
     for arguments, hint in hints.items():
         assert hint in s140(*arguments, code=2).stderr, arguments
-    for arguments in (("trian",), ("train", "--learning_rates", "1"), ("train", "--seed", "x")):
+    for arguments in (("trian",), ("train", "--learning_rates", "1"), ("tune", "x", "--trials", "y")):
         assert "Error" in s140(*arguments, code=2).stderr, arguments

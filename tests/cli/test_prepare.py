@@ -62,8 +62,8 @@ def test_the_second_time_reports_that_the_cache_was_used(prepare, write):
     path = write("t.csv")
     first = prepare(path)
     second = prepare(path)
-    assert "loaded from the cache" not in first.stdout
-    assert "loaded from the cache" in second.stdout
+    assert "loaded from the cache" not in first.stderr
+    assert "loaded from the cache" in second.stderr
     assert "tokenize" not in second.stderr.replace("tokenized", "")
     assert json.loads(prepare(path, "--json").stdout)["cached"] == {"splits": True, "tokens": True}
 
@@ -207,8 +207,7 @@ def test_the_first_malformed_row_is_named(prepare, write):
 
 @pytest.mark.parametrize("value", ["0", "-1", "many"])
 def test_a_wrong_value_of_a_flag_is_refused(s140, write, cache, value):
-    code = 2 if value == "many" else 1  # Click's own if it is not a number
-    result = s140("prepare", "--dataset", write("t.csv"), *BUNDLED, "--max-samples", value, code=code)
+    result = s140("prepare", "--dataset", write("t.csv"), *BUNDLED, "--max-samples", value, code=1)
     assert "max" in result.stderr
 
 

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +19,7 @@ from hypothesis import strategies as st
 from command_line import Command
 from conftest import as_csv, six_columns
 from fuzzing.texts import invisible
-from sentiment140_bert.cli.output import print_json, print_table
+from sentiment140_bert.cli.output import NO_BREAK, WrappingFormatter, print_json, print_table, say
 from sentiment140_bert.text import escape_hidden, escape_hidden_json
 from surroundings import encode_output
 
@@ -59,6 +64,72 @@ def test_tables_and_json(capsys: pytest.CaptureFixture[str], text: str) -> None:
     assert not harmful(table + written)
     assert json.loads("{" + written) == {"text": text}
     assert len({line.rindex(" ") for line in table.splitlines()}) == 1  # columns as wide as what is seen
+
+
+@contextmanager
+def terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]]:
+    """Let stdout and stderr be a terminal of so many columns, and give a function that returns its lines."""
+    main_end, command_end = os.openpty()
+    parts: list[bytes] = []
+
+    def drain() -> None:
+        while not parts or b"\0" not in parts[-1]:
+            parts.append(os.read(main_end, 65536))
+
+    reader = threading.Thread(target=drain, daemon=True)
+    reader.start()
+    with open(command_end, "w", buffering=1, encoding="utf-8") as stream, monkeypatch.context() as patch:  # noqa: PTH123
+        patch.setenv("COLUMNS", str(columns))
+        patch.setattr(sys, "stdout", stream)
+        patch.setattr(sys, "stderr", stream)
+
+        def read_lines() -> list[str]:
+            os.write(command_end, b"\0")
+            reader.join()
+            return b"".join(parts).decode().rstrip("\0").replace("\r\n", "\n").splitlines()
+
+        yield read_lines
+    os.close(main_end)
+
+
+WORDS = st.text("abc-/,é", min_size=1, max_size=14).filter(lambda word: word.strip("-"))
+TABLES = st.integers(1, 4).flatmap(
+    lambda count: st.lists(
+        st.lists(st.lists(WORDS, max_size=12).map(" ".join), min_size=count, max_size=count), min_size=1, max_size=4
+    )
+)
+
+
+@given(TABLES)
+def test_a_table_fits_the_terminal_and_loses_no_word(rows: list[list[str]]) -> None:
+    with pytest.MonkeyPatch.context() as patch, terminal(80, patch) as read_lines:
+        print_table([[*row, 7] for row in rows], [*rows[0], "a number"])
+        lines = read_lines()
+    assert max(map(len, lines)) <= 80
+    words = [word for row in [rows[0], *rows] for cell in row for word in cell.split()]
+    assert sorted(" ".join(lines).split()) == sorted([*words, *"7" * len(rows), "a", "number"])
+
+
+def test_only_a_terminal_gets_lines_that_end_between_words(monkeypatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Wrap sentences and log lines, and keep an interval together; what is copied or read by a program stays a line."""
+    words = " ".join(str(number) for number in range(60)) + f" [0.1,{NO_BREAK}0.2]"
+    record = logging.LogRecord("x", logging.INFO, "x", 1, words, (), None)
+
+    def write() -> None:
+        say(words, wraps=True)
+        say(words)
+        say(WrappingFormatter().format(record), err=True)
+        print_table([["a", words]])
+
+    with terminal(40, monkeypatch) as read_lines:
+        write()
+        lines = read_lines()
+    shown = words.replace(NO_BREAK, " ")
+    assert [line for line in lines if len(line) > 40] == [words]
+    assert sum("[0.1, 0.2]" in line for line in lines) == 3
+    assert " ".join(" ".join(lines).split()) == " ".join([shown, " ".join(words.split()), shown, "a", shown])
+    write()
+    assert capsys.readouterr().out == f"{shown}\n{words}\na  {shown}\n"
 
 
 @pytest.mark.parametrize("text", [item for item in HOSTILE if item != "\x00"])

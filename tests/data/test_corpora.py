@@ -73,12 +73,12 @@ CLAIMS = {
     "distant supervision": {"sentiment140"},
     "happy emoticon": {"sentiment140"},
     "Twitter": {"sentiment140"},
-    "Sentiment140 has no licence": {"sentiment140"},
+    "Sentiment140 has no license": {"sentiment140"},
     "go2009twitter": {"sentiment140"},
     "begin s140: citation": {"sentiment140"},
     "invented": {"sample"},
     "(MIT)": {"sample"},
-    "Only their owner knows how the tweets were collected and labelled, and what may be done with them.": {"other"},
+    "Only their owner knows how the tweets were collected and labeled, and what may be done with them.": {"other"},
     ", truncation=True)": {"sample", "sentiment140", "other"},
 }
 DATASET_CLAIMS = {
@@ -140,7 +140,7 @@ def test_the_description_is_on_both_cards_and_nothing_else(small_run: Path) -> N
     assert "Tweets of Tuits 2021, cleaned" in of_dataset
     for text in (of_model, of_dataset):
         assert f"```bibtex\n{BIBTEX}\n```" in text
-        assert "labelled; they are said to be under `cc-by-4.0`." in text
+        assert "labeled; they are said to be under `cc-by-4.0`." in text
         assert not any(word in text for word in ("Twitter", "in English", "happy emoticon", "go2009"))
     text = make_model_card(replace_source(read_facts(small_run), "sentiment140", description={"citation": BIBTEX}))
     assert text.index("go2009twitter") < text.index("perez2021") < text.index("<!-- end s140: citation")
@@ -173,7 +173,7 @@ def test_claims_of_sentiment140_are_false_of_any_other_source(small_run: Path, t
         "the dataset": right.replace("180 tweets to", "180 tweets of Sentiment140 to"),
         "the language": right.replace("whether a tweet", "whether an English tweet"),
         "the labels": f"{right}\nA tweet counts as positive because it held a *happy*\nemoticon.\n",
-        "the licence": f"{right}\n**Sentiment140** has no licence of its own.\n",
+        "the license": f"{right}\n**Sentiment140** has no license of its own.\n",
         "the dataset, by hand": f"{right}\nThis model was fine-tuned on the\nwell-known Sentiment140 corpus.\n",
         "the tag": right.replace("tags:\n", "tags:\n- sentiment140\n"),
         "the key": right.replace("\nlicense:", "\nlanguage: en\nlicense:"),
@@ -195,18 +195,18 @@ def test_so_are_those_of_a_dataset_card_of_another_version(small_run: Path, tmp_
     (tmp_path / README).write_text(older, "utf-8")
     checks = pages.compare_card("dataset card", tmp_path / README, right)
     named = {check.claim for check in checks if check.verdict == FALSE}
-    assert named == {f"dataset card: the {claim}, as of Sentiment140" for claim in ("dataset", "labels", "licence")}
+    assert named == {f"dataset card: the {claim}, as of Sentiment140" for claim in ("dataset", "labels", "license")}
 
 
 def test_words_about_sentiment140_are_no_false_claim(small_run: Path, tmp_path: Path) -> None:
     """If they name it, and nothing says that it is the source, they are a warning."""
     facts = read_facts(small_run)
-    note = "\nUnlike models that were fine-tuned on Sentiment140 (English, emoticons), it was labelled by hand.\n"
+    note = "\nUnlike models that were fine-tuned on Sentiment140 (English, emoticons), it was labeled by hand.\n"
     own_copy = replace_source(facts, "other", description={"dataset_name": "Sentiment140"})
     for right, text, warnings in (
         (make_model_card(replace_source(facts, "other")), note, 1),
         (make_model_card(replace_source(facts, "other")), "\nMade with sentiment140_bert.\n", 0),
-        (make_model_card(own_copy), "\nSentiment140 has no licence.\n", 0),
+        (make_model_card(own_copy), "\nSentiment140 has no license.\n", 0),
         (make_model_card(replace_source(facts, "sample")), "\nIt tells whether an English tweet is positive.\n", 0),
     ):
         (tmp_path / README).write_text(right + text, "utf-8")
@@ -280,7 +280,7 @@ def test_values_that_the_hub_refuses_are_refused(small_run: Path, s140: S140) ->
             "Spanish",
             "language: must be comma-separated language codes, as in es or pt-BR,gl, got 'Spanish'",
         ),
-        ("--license", "CC BY 4.0", "license: must be a licence as the Hub names it, as in cc-by-4.0, mit or other"),
+        ("--license", "CC BY 4.0", "license: must be a license as the Hub names it, as in cc-by-4.0, mit or other"),
     ):
         assert problem in s140("card", copy_of(small_run, Path("run")), flag, value, code=1).stderr
         shutil.rmtree("run")

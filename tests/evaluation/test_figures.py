@@ -98,7 +98,7 @@ def test_pictures_show_the_numbers(figures: dict[str, Figure], tmp_path: Path) -
     for name in (CONFUSION, CALIBRATION, RISK_COVERAGE, SLICES):
         titles = [axes.get_title() for axes in figures[name].axes]
         counts = [split["n"] for split in shown.values()]
-        assert titles == [f"test ({counts[0]:,} tweets)", f"hand-labelled ({counts[1]:,} tweets)"], name
+        assert titles == [f"test ({counts[0]:,} tweets)", f"hand-labeled ({counts[1]:,} tweets)"], name
     for at, split in enumerate(shown.values()):
         counts = {name: split[name]["value"] for name in CELLS}
         negative, positive = (sum(counts[cell] for cell in row) for row in (CELLS[:2], CELLS[2:]))

@@ -148,7 +148,7 @@ def _packed(kind: str, content: bytes, random: Random) -> bytes:
 
 
 def schema_manual() -> str:
-    """The name of the hand-labelled file in the original archive."""
+    """The name of the hand-labeled file in the original archive."""
     return "testdata.manual.2009.06.14.csv"
 
 

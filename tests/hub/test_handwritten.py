@@ -140,6 +140,32 @@ def test_front_matter_from_here_survives(hub: HubServer, push, run_copy: Path, i
     assert "co2_eq_emissions" in local_card(run_copy)
 
 
+def test_front_matter_is_merged_key_by_key(hub: HubServer, push, pushed: Path) -> None:
+    """Change, add and remove keys and tags on both sides, by turns and at once, next to text from one of them."""
+    edit_here(pushed, "---\n", "---\nown: first\nother: 1\n")
+    edit_here(pushed, "tags:\n", "tags:\n- mine\n- soon gone\n")
+    push()
+    edit_here(pushed, "own: first", "own: second")
+    push()
+    assert front_matter(card(hub))["own"] == "second"
+    edit_on_hub(hub, "own: second", "own: third")
+    edit_on_hub(hub, "- mine\n", "- mine\n- theirs\n")
+    edit_here(pushed, "- soon gone\n", "- last\n")
+    edit_here(pushed, "other: 1\n", "")
+    edit_here(pushed, USE, NOTED)
+    push()
+    for text in (card(hub), local_card(pushed)):
+        front = front_matter(text)
+        assert (front["own"], front.get("other")) == ("third", None)
+        assert {"mine", "theirs", "last"} < {*front["tags"]}
+        assert "soon gone" not in front["tags"]
+    edit_on_hub(hub, "own: third", "own: there")
+    edit_here(pushed, "own: third", "own: here")
+    assert "The front matter of the card (own) was edited both" in push(code=1).stderr
+    edit_here(pushed, "own: here", "own: there")
+    push()
+
+
 def test_front_matter_from_the_hub_survives_text_from_here(hub: HubServer, push, pushed: Path) -> None:
     edit_on_hub(hub, "---\n", "---\nco2_eq_emissions: 12\n")
     edit_here(pushed, USE, NOTED)

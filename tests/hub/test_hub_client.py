@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,27 @@ from sentiment140_bert.errors import HubError
 from sentiment140_bert.hub import client
 
 pytest_plugins = "hub_fixtures"
+
+
+# What other folders may import of huggingface_hub: types, errors, its folders, and whether there is a login.
+NO_CALLS = {
+    *("DatasetCard", "EvalResult", "EvalResultEntry", "ModelCard", "ModelCardData", "eval_result_entries_to_yaml"),
+    *("constants", "get_token", "try_to_load_from_cache"),
+    *("huggingface_hub.errors", "huggingface_hub.repocard", "huggingface_hub.utils", "huggingface_hub.utils.sha"),
+}
+
+
+def test_only_this_folder_calls_the_hub() -> None:
+    package = Path(client.__file__).parents[1]
+    imports = {
+        (file.parent.name, name.name if node.module == "huggingface_hub" else node.module)
+        for file in package.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("huggingface_hub")
+        for name in node.names
+    }
+    assert ("hub", "HfApi") in imports
+    assert {(folder, name) for folder, name in imports if folder != "hub" and name not in NO_CALLS} == set()
 
 
 def answered(status: int, headers: dict[str, Any] | None = None) -> HfHubHTTPError:

@@ -144,7 +144,7 @@ def test_authors_and_times_are_not_published(hub: HubServer) -> None:
     for split in splits.values():
         assert split.column_names == ["text", "label", "row", "user", "time", "topic"]
         assert {(row["user"], row["time"]) for row in split} == {(None, None)}
-    for name, split in splits.items():  # a topic is a query, and of hand-labelled tweets alone
+    for name, split in splits.items():  # a topic is a query, and of hand-labeled tweets alone
         assert name.startswith("manual") or set(split["topic"]) == {None}
 
 

@@ -151,6 +151,8 @@ def test_a_changed_or_removed_file_is_one_commit_of_it(hub: HubServer, push, run
     push()
     picture = "figures/learning_curve.png"
     (run_copy / picture).write_bytes(b"another picture")
+    for name in ("figures/passport.png", "model/model_private.safetensors", "model/notes.txt"):
+        (run_copy / name).write_bytes(b"not of the run")
     results = json.loads(push("--json").stdout)
     assert {kind: result["changed"] for kind, result in results.items()} == {"model": True, "dataset": False}
     assert commits_of_ours(hub) == (1, 2)

@@ -132,7 +132,7 @@ SHAPES = {
 
 @pytest.mark.skipif(sys.platform != "linux", reason="addresses are limited by the kernel")
 @pytest.mark.parametrize("name", SHAPES)
-def test_a_small_file_of_any_shape_is_labelled_or_refused(tmp_path: Path, name: str) -> None:
+def test_a_small_file_of_any_shape_is_labeled_or_refused(tmp_path: Path, name: str) -> None:
     file, output = tmp_path / name, tmp_path / "out.jsonl"
     file.write_bytes(SHAPES[name]())
     assert file.stat().st_size < 1_500_000

@@ -209,22 +209,24 @@ def test_an_export_of_another_model_is_refused(changeable: Path, s140: Callable)
 
 
 def test_a_new_export_takes_the_place_of_the_old(changeable: Path, s140: Callable) -> None:
+    (changeable / "onnx" / "export.json").write_text("{}")  # which is damaged
     result = json.loads(s140("export", changeable, "--json").stdout)
     assert set(result["files"]) == {"model.onnx"}
     assert result["folder"] == str(changeable / "onnx")
     assert {file.name for file in (changeable / "onnx").iterdir()} == FILES - {"model_int8.onnx"}
     assert "has no model_int8.onnx" in s140("predict", changeable, "good", "--backend", "onnx-int8", code=1).stderr
-    (changeable / "onnx" / "notes.txt").write_text("mine")
-    assert "holds more than an export: notes.txt" in s140("export", changeable, code=1).stderr
 
 
 def test_an_export_replaces_nothing_that_it_did_not_write(exported: Path, tmp_path: Path, s140: Callable) -> None:
     folder = Path(shutil.copytree(exported / "onnx", tmp_path / "web"))
     (folder / "site").mkdir()
     (folder / "site" / "index.html").write_text("my own page")
-    shown = s140("export", exported, "--output", folder, code=1)
-    assert "holds more than an export: site" in shown.stderr
-    assert (folder / "site" / "index.html").read_text() == "my own page"
+    run = Path(shutil.copytree(exported, tmp_path / "run"))
+    shutil.copytree(folder, run / "onnx", dirs_exist_ok=True)
+    for words, page in ((["--output", folder], folder / "site"), ([], run / "onnx" / "site")):
+        shown = s140("export", run, *words, code=1)
+        assert "holds more than an export: site" in shown.stderr
+        assert (page / "index.html").read_text() == "my own page"
 
 
 @pytest.mark.long

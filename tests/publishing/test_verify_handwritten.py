@@ -45,7 +45,7 @@ HAND: dict[str, Edit] = {
     ),
     "line ends of Windows": lambda text: text.replace("\n", "\r\n"),
     "no line end at the end": lambda text: text.rstrip("\n"),
-    "a licence and a tag": lambda text: text.replace("license: unknown", "license: cc-by-4.0").replace(
+    "a license and a tag": lambda text: text.replace("license: unknown", "license: cc-by-4.0").replace(
         "- sentiment-analysis\n", "- sentiment-analysis\n- winter-school\n"
     ),
     "keys of somebody's own": replace("license:", "thumbnail: me.png\nco2_eq_emissions: 0.5\nlicense:"),

@@ -179,7 +179,7 @@ def test_with_the_tweets_they_are(local_page: str, tweets: tuple[Path, Path], ve
 def test_with_other_tweets_nothing_is_false(local_page: str, tweets, write, verify: Verify) -> None:
     verdict = verify(local_page, "--dataset", write("others.csv", 400), "--manual-test", tweets[1])
     check_unchecked(verdict, "others")
-    check_unchecked(verify(local_page, "--dataset", tweets[0]))  # and none that were labelled by hand
+    check_unchecked(verify(local_page, "--dataset", tweets[0]))  # and none that were labeled by hand
 
 
 def test_a_file_of_that_name_here_proves_nothing(local_page: str, write, verify: Verify) -> None:

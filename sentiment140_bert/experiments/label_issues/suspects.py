@@ -46,7 +46,7 @@ class LabelIssues:
     Args:
         rows: Rows whose label is confidently contradicted, the worst first.
         quality: P(its label) of each row, shape (n,).
-        rates: The estimated share of wrong labels among the rows labelled negative, and among those labelled positive.
+        rates: The estimated share of wrong labels among the rows labeled negative, and among those labeled positive.
     """
 
     rows: Indices

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 METRICS = ("accuracy", "f1", "log_loss", "roc_auc")  # of a split, in curve.json
 SUBSET_KEYS = ("size", "fingerprint", "train", "sha256_in_next")  # of plan.json, in curve.json
 BAND_POINTS = 60  # places at which the fitted curve is drawn
-TWEETS = {"test": "the test tweets", "manual": "the hand-labelled tweets"}
+TWEETS = {"test": "the test tweets", "manual": "the hand-labeled tweets"}
 Wrong = npt.NDArray[np.bool_]
 
 

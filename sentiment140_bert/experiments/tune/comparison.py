@@ -17,7 +17,7 @@ from sentiment140_bert.run import RunDir
 from sentiment140_bert.schemas.experiments import BestTrial, FinalComparison, SeedsComparison
 
 log = logging.getLogger(__name__)
-SCORED = {"test": "test tweets", "manual": "hand-labelled tweets"}
+SCORED = {"test": "test tweets", "manual": "hand-labeled tweets"}
 SAME = "The recipe's own values are the best found, so there is nothing to compare."
 
 

@@ -99,7 +99,7 @@ class Progress:
         self.planned, self.done, self.maximize = planned, done, direction == "maximize"
         self.best = (best["number"], best["value"] or 0.0) if best else None
         self.number = 0
-        shape = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+        shape = "{desc} {percentage:3.0f}%|{bar}| {remaining} left{postfix}"
         self.bar = progress_bar("tune", planned, initial=done, bar_format=shape, leave=False)
 
     def begin(self, attempt: Attempt) -> None:
@@ -107,13 +107,14 @@ class Progress:
         self.number = attempt.number
         again = " (resumed)" if attempt.is_retry else ""
         values = ", ".join(f"{name} {shorten(value)}" for name, value in attempt.values.items())
-        self.say(f"trial {self.number} ({self.done + 1} of {self.planned}){again}: {values}")
         self.advance(0.0)
+        self.say(f"trial {self.number} ({self.done + 1} of {self.planned}){again}: {values}")
 
     def advance(self, share: float) -> None:
         """Show how much of the trial is done."""
         if not self.bar.disable:
-            text = f"{self.done} of {self.planned}, trial {self.number}: {share:.0%}{self._describe_best()}"
+            best = f", best {self.best[1]:.4f}" if self.best else ""
+            text = f"{self.done} of {self.planned} done, trial {self.number} at {share:.0%}{best}"
             self.bar.set_postfix_str(text, refresh=False)
             self.bar.update(max(0.0, self.done + share - self.bar.n))
 

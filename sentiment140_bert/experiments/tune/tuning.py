@@ -157,8 +157,10 @@ def _run_trials(tuning: Tuning, planned: int, until: float | None) -> None:
     for trial in trials:
         if trial["state"] in ENDED:  # its process may have been killed before it did this
             remove_checkpoints(home.trial(trial["number"]))
-    progress = Progress(planned, _count_ended(trials), study.direction, find_best(trials, study.direction))
-    log.info("tune: %d of %d trials are done; %d settings are tuned", progress.done, planned, len(study.space))
+    done, metric = _count_ended(trials), get_metric(tuning.recipe).removeprefix("eval_")
+    size = len(study.space)
+    log.info("tune: %d of %d trials are done; %d settings are tuned by validation %s", done, planned, size, metric)
+    progress = Progress(planned, done, study.direction, find_best(trials, study.direction))
 
     def run(attempt: Attempt) -> float:
         run_dir = home.trial(attempt.number)

@@ -116,7 +116,7 @@ def test_each_row_is_answered_once_and_the_model_loaded_once_in_a_process(spark,
 
 
 def test_numbers_can_be_texts_and_new_columns_named(spark, table, encoder: Path, target: str, s140) -> None:
-    name = table("labelled", [[7, "positive"], [8, "negative"]], "tweet int, label string")
+    name = table("labeled", [[7, "positive"], [8, "negative"]], "tweet int, label string")
     arguments = ["--model", encoder, "--input-table", f"table:{name}", "--output-table", target]
     result = s140("spark", "predict", *arguments, code=1)
     assert "already has a column label" in result.stderr
