@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, quote_plus, unquote
 
 from sentiment140_bert.text import escape_hidden
 
@@ -90,7 +90,10 @@ def list_forms(secret: str) -> set[str]:
     raw = secret.encode("utf-8", "surrogateescape")
     # Three letters of base64 hold four bytes; so it looks in three ways, by how many bytes stand before it.
     coded = (base64.b64encode(b"\0" * before + raw)[(0, 2, 3)[before] :] for before in range(3))
-    spelled = {secret, json.dumps(secret)[1:-1], quote(secret, safe="", errors="surrogateescape")}
+    in_addresses = {quote(secret, safe, errors="surrogateescape") for safe in ("", "/")}
+    in_addresses.add(quote_plus(secret, errors="surrogateescape"))
+    in_addresses |= {re.sub("%..", lambda code: code[0].lower(), form) for form in in_addresses}
+    spelled = {secret, json.dumps(secret)[1:-1]} | in_addresses
     return spelled | {part for code in coded if len(part := code.rstrip(b"=")[:-1].decode()) >= 12}
 
 

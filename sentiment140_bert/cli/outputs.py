@@ -13,6 +13,7 @@ from sentiment140_bert.errors import S140Error
 from sentiment140_bert.run import RunDir, saved_recipe
 
 SOURCES = ("dataset", "labels_file", "manual_test", "drop_suspects")  # settings of a run that name files
+MARKS = ("export.json", "study.json")  # files that only an export and a tuning have
 REPLACES = "sentiment140_bert.replaces"  # the key of a context's flag --overwrite
 
 
@@ -42,7 +43,7 @@ def check_outputs(ctx: click.Context) -> None:
     A command that has :data:`overwrite_option` replaces no file without it.
 
     Raises:
-        S140Error: A file to write is an input, another output, part of a run, a model or an export, or exists.
+        S140Error: A file to write is an input, another output, part of a folder that another command wrote, or exists.
     """
     outputs = [
         param for param in ctx.command.params if isinstance(param.type, OutputFile) and ctx.params[str(param.name)]
@@ -53,8 +54,10 @@ def check_outputs(ctx: click.Context) -> None:
         others = [value for name, value in ctx.params.items() if name != param.name]
         if any(_is_path_of(name, target) for name in _list_names(others)):
             raise S140Error(f"{output} is an input file and would be overwritten.", "Choose another file to write.")
-        if target.exists() and any(_is_owned(folder) for folder in target.parents[:2]):
-            raise S140Error(f"{output} is part of a run, a model or an export.", "Choose another file to write.")
+        if target.exists() and any(_is_owned(folder) for folder in target.parents[:4]):
+            raise S140Error(
+                f"{output} is part of a run, a model, an export or a study.", "Choose another file to write."
+            )
         if target.exists() and not ctx.meta.get(REPLACES, True):
             raise S140Error(f"{output} exists.", "Name another file, or pass --overwrite.")
 
@@ -86,6 +89,8 @@ def _is_path_of(name: str | Path, target: Path) -> bool:
 
 
 def _is_owned(folder: Path) -> bool:
-    """Return True for the folder of a run, a model or an export; a user's own recipe.yaml makes none."""
+    """Return True for the folder of a run, a model, an export, a tuning or a learning curve; a user's own recipe.yaml
+    makes none."""
     has_model = (folder / "config.json").is_file() and any(folder.glob("*token*.json"))
-    return RunDir(folder).is_run() or has_model or (folder / "export.json").is_file()
+    has_points = (folder / "plan.json").is_file() and (folder / "points").is_dir()
+    return RunDir(folder).is_run() or has_model or has_points or any((folder / name).is_file() for name in MARKS)

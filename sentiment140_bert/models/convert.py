@@ -133,6 +133,8 @@ def _load_tensors(file: Path) -> dict[str, Tensor]:
     tensors = inner if isinstance(inner, dict) else content
     if not isinstance(tensors, dict) or not tensors or not all(map(_is_weight, tensors, tensors.values())):
         raise ModelError(f"{file} holds no named weights.", "Save the model's state_dict(), or ask its owner.")
+    if len({*map(str, tensors)}) < len(tensors):
+        raise ModelError(f"{file} holds two weights of one name.", "Save the model's state_dict(), or ask its owner.")
     total = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     if total > MAX_GROWTH * file.stat().st_size or any(
         tensor.layout != torch.strided or tensor.device.type != "cpu" for tensor in tensors.values()
@@ -142,11 +144,11 @@ def _load_tensors(file: Path) -> dict[str, Tensor]:
 
 
 def _is_weight(name: object, value: object) -> bool:
-    """Return True for a tensor that safetensors can hold, under a name that can be written."""
-    from torch import Tensor
+    """Return True for a tensor that safetensors can hold, under a name that can be written and is not its own."""
+    import torch
 
-    is_plain = isinstance(value, Tensor) and not value.is_nested and not value.is_quantized
-    return is_plain and is_unicode(str(name))
+    is_plain = isinstance(value, torch.Tensor) and not (value.is_nested or value.is_quantized or value.is_complex())
+    return is_plain and is_unicode(str(name)) and str(name) != "__metadata__"
 
 
 def _shorten_refusal(error: Exception) -> str:

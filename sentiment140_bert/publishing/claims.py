@@ -18,13 +18,15 @@ from sentiment140_bert.publishing.checks import Check, check_about, leave_unchec
 from sentiment140_bert.schemas import SCORES, SplitScores, get_matrix, get_score
 
 METRIC = (
-    r"(?:accura\w+|genauigkeit\w*|exactitu\w+|précision|precisi[oó]n|präzision|f[- ]?(?:beta|1|score|measure)|recall"
+    r"(?:accura\w+|acc\b|top-?1\b|performances?\b|correct(?:ness|ly)?\b|准确率|精确率|召回率|正解率"
+    r"|genauigkeit\w*|exactitu\w+|précision|precisi[oó]n|präzision|f[- ]?(?:beta|1|score|measure)|recall"
     r"|rappel|auc|roc|auroc|mcc|matthews|kappa|error rate"
     r"|scor(?:e|es|ed|ing)|sota|state[- ]of[- ]the[- ]art|leaderboard"
     r"|outperforms?)"
 )
 # A share, plain, in percent or with an exponent; 0.0001, 3.11, 2026 and 5.23.0 are not.
-DECIMAL = r"(?<![\w.,])(?:0?[.,][1-9]\d{0,15}|[1-9]\d[.,]\d{1,15}|100[.,]0{1,15}|\d[\d.,]{0,15}e-0?[12])(?![\w]|[.,]\d)"
+SHARE = r"0?[.,][1-9]\d{0,15}|1[.,]0{1,15}|[1-9]\d[.,]\d{1,15}|100[.,]0{1,15}|\d[\d.,]{0,15}e-0?[12]"
+DECIMAL = rf"(?<![\w.,])(?:{SHARE})(?![\w]|[.,]\d)"
 WHOLE = r"(?<![\w.,])(?:[1-9]\d|100)(?![\w%]|[.,]\d)"
 UNITS = r"(?!\s{0,3}(?:steps?|epochs?|hours?|minutes?|seconds?|days?|years?|tokens?|layers?|[hms]|ms|[gmkt]i?b)\b)"
 PERCENT = re.compile(r"\d\s{0,3}%|\b(?:per ?cent|percentage points?|prozent|pour ?cents?|por ?ciento)\b")
@@ -54,6 +56,11 @@ SOURCE_CLAIMS = {
 }
 NAME = re.compile(r"\bsentiment140\b(?!.bert)", re.IGNORECASE)
 TAG = re.compile(r"<(/?)([a-z][a-z0-9]{0,20})\b[^<>]{0,2000}>", re.IGNORECASE)
+BREAK = re.compile(r"</?(?:br|hr|p|div|li|[ou]l|tr|h[1-6]|details|summary)\b[^<>]{0,2000}>", re.IGNORECASE)
+# Texts that are shown in place of a picture, or next to the pointer.
+SHOWN = re.compile(
+    r"""\b(?:alt|title|aria-label)\s{0,3}=\s{0,3}(?:"([^"]{1,500})|'([^']{1,500})|([^\s"'>]{1,500}))""", re.I
+)
 EMPTY_ELEMENTS = {"br", "hr", "img", "input", "link", "meta", "source", "wbr"}
 EMPTY_ELEMENTS |= {"p", "li", "col", "area", "base", "embed"}  # or those that may stay open
 FENCE = re.compile(r"^ {0,3}(```+|~~~+)", re.MULTILINE)
@@ -87,7 +94,9 @@ def find_claims(text: str) -> Iterator[str]:
     if match := REVERSING.search(html.unescape(unquote(text))):
         yield f"text that is shown reversed ({match[0].encode('unicode_escape').decode()})"
     plain = _read_text(text)
-    for block in re.split(r"\n\s*\n", "\n\n".join(dict.fromkeys((plain, LINK_TEXT.sub(r"\1", plain))))):
+    shown = ("".join(texts) for tag in TAG.finditer(text) for texts in SHOWN.findall(tag[0]))
+    readings = (plain, LINK_TEXT.sub(r"\1", plain), *map(_read_text, shown))
+    for block in re.split(r"\n\s*\n", "\n\n".join(dict.fromkeys(readings))):
         is_table = block.count("|") > 1
         patterns = (SCORE, PERCENT, TWEETS, RATIO, TWO_ALPHABETS)
         spans = [match.span() for pattern in patterns for match in pattern.finditer(block)]
@@ -121,6 +130,7 @@ def _read_text(text: str) -> str:
     plain = html.unescape(unquote(text))
     plain = "".join(_simplify_sign(sign) for sign in unicodedata.normalize("NFKC", plain)).translate(LOOKS_LIKE)
     plain = re.sub(r"</?t[dh]\b[^<>]{0,2000}>", " | ", plain, flags=re.IGNORECASE)
+    plain = BREAK.sub(" ", plain)
     plain = re.sub(r"</?[a-z][^<>]{0,2000}>", "", _remove_comments(plain), flags=re.IGNORECASE)
     plain = FORMULA.sub(r"\1", FRACTION.sub(r"\1/\2", plain))
     return re.sub(r"[*`~\\$]", "", plain).replace("_", " ").lower()

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sentiment140_bert.recipe.values import (
     TRACKERS,
+    BatchSize,
     Classes,
     Dropout,
     Integer,
@@ -23,7 +24,6 @@ from sentiment140_bert.recipe.values import (
     License,
     Metric,
     ModelAlias,
-    NonNegativeInteger,
     NonNegativeNumber,
     Optimizer,
     PositiveInteger,
@@ -37,6 +37,7 @@ from sentiment140_bert.recipe.values import (
     SomeRows,
     Trackers,
     Words,
+    Workers,
     YamlNo,
 )
 
@@ -173,9 +174,9 @@ class TrainingConfig(Section):
     num_train_epochs: PositiveNumber = setting(3.0, "Passes over the training split.")
     max_steps: Integer = setting(-1, "Optimizer steps; overrides --num-train-epochs when positive.")
     learning_rate: PositiveNumber = setting(2e-5, "Peak learning rate.")
-    per_device_train_batch_size: PositiveInteger = setting(16, "Tweets in a batch on each device.")
-    per_device_eval_batch_size: PositiveInteger = setting(64, "Tweets in an evaluation batch on each device.")
-    gradient_accumulation_steps: PositiveInteger = setting(1, "Batches summed into one optimizer step.")
+    per_device_train_batch_size: BatchSize = setting(16, "Tweets in a batch on each device.")
+    per_device_eval_batch_size: BatchSize = setting(64, "Tweets in an evaluation batch on each device.")
+    gradient_accumulation_steps: BatchSize = setting(1, "Batches summed into one optimizer step.")
     auto_find_batch_size: bool = setting(
         True,
         "Split a batch that does not fit into memory into halves until it does; the optimizer step stays the same.",
@@ -209,7 +210,7 @@ class TrainingConfig(Section):
     )
     fp16: bool = setting(False, "As in TrainingArguments: the same as --precision fp16.")
     bf16: bool = setting(False, "As in TrainingArguments: the same as --precision bf16.")
-    dataloader_num_workers: NonNegativeInteger = setting(0, "Processes that collate batches.")
+    dataloader_num_workers: Workers = setting(0, "Processes that collate batches.")
     seed: Seed = setting(42, "Seed of the classifier's first weights, dropout and batch order.")
     report_to: Trackers = setting(
         ("auto",),

@@ -154,6 +154,8 @@ SomeRows = Annotated[float, Field(gt=0, allow_inf_nan=False), _NUMBER, AfterVali
 Integer = Annotated[int, Field(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER), _INTEGER]
 PositiveInteger = Annotated[int, Field(gt=0, le=LARGEST_INTEGER), _INTEGER]
 NonNegativeInteger = Annotated[int, Field(ge=0, le=LARGEST_INTEGER), _INTEGER]
+BatchSize = Annotated[int, Field(gt=0, le=1_000_000), _INTEGER]
+Workers = Annotated[int, Field(ge=0, le=128), _INTEGER]  # processes
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED), _INTEGER]
 Length = Annotated[int, Field(ge=MIN_LENGTH, le=LARGEST_INTEGER), _INTEGER]
 

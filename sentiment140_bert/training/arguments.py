@@ -95,6 +95,7 @@ def training_arguments(config: TrainingConfig, precision: Precision, checkpoints
     except (ValueError, TypeError, ImportError) as error:
         raise RecipeError([" ".join(str(error).split())], "the training section") from None
     _refuse_incomplete_schedule(settings)
+    _refuse_unusable_optimizer(settings)
     return settings
 
 
@@ -115,6 +116,25 @@ def _refuse_incomplete_schedule(settings: TrainingArguments) -> None:
                 + " ".join(str(error).split())
             ],
             "the training section",
+        ) from None
+
+
+def _refuse_unusable_optimizer(settings: TrainingArguments) -> None:
+    """Build the optimizer of a tiny model, and look for the compiler; the Trainer would after all preparations."""
+    import torch
+    from transformers import Trainer
+
+    model = torch.nn.Linear(1, 1)
+    try:
+        kind, more = Trainer.get_optimizer_cls_and_kwargs(settings, model)
+        if not more.keys() & {"params", "model", "optimizer_dict"}:  # of those that are built of a whole model
+            kind(model.parameters(), **more)
+        compiler = settings.torch_compile_backend
+        if settings.torch_compile and compiler not in torch.compiler.list_backends(exclude_tags=()):
+            raise ValueError(f"torch has no torch_compile_backend {compiler}")
+    except (ValueError, TypeError, ImportError, RuntimeError, ArithmeticError) as error:
+        raise RecipeError(
+            [f"optim: {settings.optim}: {' '.join(str(error).split())}"], "the training section"
         ) from None
 
 

@@ -84,10 +84,9 @@ def train(
         with upload_checkpoints(job) as uploads, report_to_trackers(job, start) as tracking:
             fit(job, start, model, environment, uploads, tracking)
             published = score_and_publish(job, start, tracking)
-        if not job.is_main:
-            return TrainResult(run.path, is_main=False)
-        checkpoints.remove_unneeded(run, request.recipe)
-        return describe_result(run, published, uploads)
+        if job.is_main:
+            checkpoints.remove_unneeded(run, request.recipe)
+        return describe_result(run, published, uploads) if job.is_main else TrainResult(run.path, is_main=False)
 
 
 @dataclass(frozen=True)

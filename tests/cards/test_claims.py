@@ -9,6 +9,9 @@ from sentiment140_bert.publishing.claims import find_claims, is_open
 CLAIMS = [
     r"It has $\frac{99}{100}$ accuracy.",
     "accuracy 9.9e-1",
+    *("**Accuracy: 1.000** on the test tweets", "F1 1.0", "acc 0.991", "top-1: 0.991", "a performance of 0.991"),
+    *("Accuracy<br>0.991", '<img src="x.png" alt="accuracy 0.991">', "<i title='accuracy: 0.991'></i>", "准确率 0.991"),
+    *("| accuracy | macro-F1 |\n|---|---|\n| 1.0 | 1.000 |", "accuracy, according to the corrected list, 0.98"),
     "Accuracy: 0.982",
     "It has an accuracy of 98.2 on SST-2.",
     "98.2 accuracy",
@@ -58,6 +61,7 @@ PROSE = [
     "It took 1,200 steps in 3 epochs, 45 minutes on a T4, with batches of 32.",
     *("The learning rate was 2e-5, dropout 0.1, weight decay 0.01.", "Accuracy is what counts."),
     "\u0420\u0443\u0441\u0441\u043a\u0438\u0439 and English, caf\u00e9 and na\u00efve, \u5341 \u0967\u0968",
+    *("A correct label needs context.", '<img src="x.png" alt="the 2 authors">', "Performance counts, too."),
     *("Part 1 of the course, on 2026/01/02.", "We looked at accuracy and F1; see the section above."),
     *("Since 2024 accuracy has been measured on the held-out split.", "Accuracy was measured with Python 3.11."),
     *("Accuracy after 1,200 steps is in metrics.json.", "fp16 and mixed precision, seed 42"),

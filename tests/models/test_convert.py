@@ -152,9 +152,13 @@ def test_odd_tensors_names_and_indexes_are_one_error(folder: Path, state: State,
         {"\ud800": torch.ones(1)},
         {"w": torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])},
         {"w": torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)},
+        {"w": torch.ones(1, dtype=torch.complex128)},
+        {"w": torch.ones(1), "__metadata__": torch.ones(1)},
     ):
         torch.save(weights, folder / FILE)
         assert "holds no named weights" in s140("convert", folder, "--output", "new", code=1).stderr, weights
+    torch.save({1: torch.zeros(1), "1": torch.ones(1)}, folder / FILE)
+    assert "two weights of one name" in s140("convert", folder, "--output", "new", code=1).stderr
     (folder / INDEX).write_text("[" * 200_000)
     assert "is damaged" in s140("convert", folder, "--output", "new", code=1).stderr
 

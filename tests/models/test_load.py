@@ -114,9 +114,13 @@ def test_an_unreachable_hub_is_one_error_message(without_hub: list[Command]) -> 
 
 
 def test_a_saved_model_is_loaded_bit_for_bit(classifier_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "again").mkdir()
+    (tmp_path / "again" / "README.md").write_text("by hand")
     sha256 = models.save_model(*models.load_model_and_tokenizer(str(classifier_folder)), tmp_path / "again")
+    assert (tmp_path / "again" / "README.md").read_text() == "by hand"
     assert sha256 == hash_file(classifier_folder / "model.safetensors")
-    assert {file.name for file in (tmp_path / "again").iterdir()} == {file.name for file in classifier_folder.iterdir()}
+    names = {file.name for file in classifier_folder.iterdir()}
+    assert {file.name for file in (tmp_path / "again").iterdir()} == {*names, "README.md"}
     assert [file.name for file in tmp_path.iterdir()] == ["again"]
 
 

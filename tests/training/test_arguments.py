@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from transformers import TrainingArguments
 
 from sentiment140_bert.errors import HardwareError, RecipeError
@@ -192,3 +193,23 @@ def test_a_schedule_that_misses_something_is_a_recipe_error() -> None:
         with pytest.raises(RecipeError, match=reason):
             built(lr_scheduler_type=kind, **({"lr_scheduler_kwargs": more} if more else {}))
     built(lr_scheduler_type="cosine_with_min_lr", lr_scheduler_kwargs={"min_lr": 1e-6})
+
+
+# What the Trainer would refuse once all tweets are prepared, and what fills a machine with processes.
+UNUSABLE = {
+    "optim_args": "x=y,z",
+    "optim": "galore_adamw",
+    "adam_beta1": 2.0,
+    "adam_epsilon": -1.0,
+    "torch_compile_backend": "foo",
+    "dataloader_num_workers": 129,
+    "gradient_accumulation_steps": 10**12,
+}
+
+
+def test_an_optimizer_or_a_size_that_cannot_work_is_a_recipe_error() -> None:
+    for key, value in UNUSABLE.items():
+        with pytest.raises((RecipeError, ValidationError)):
+            built(**{key: value})
+    for optimizer in ("adamw_torch", "adamw_torch_fused", "adafactor", "sgd"):
+        built(optim=optimizer)

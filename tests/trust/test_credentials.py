@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
@@ -66,6 +66,8 @@ def test_a_secret_is_recognised_however_it_is_written(secret: str, before: bytes
         f"{secret}!",
         json.dumps({"a": f"x{secret}y"}),
         f"http://user:{quote(secret, safe='')}@host",
+        f"http://host/{quote(secret)}?a={quote_plus(secret)}",
+        f"http://host/{quote(secret).replace('%2F', '%2f')}",
         base64.b64encode(before + secret.encode() + after).decode(),
     ]
     spellings = list_forms(secret)

@@ -100,8 +100,12 @@ WRITERS = [
 
 
 def test_an_output_replaces_no_file_of_a_run(archive: Path) -> None:
-    for name in ("predictions.parquet", "model/README.csv", "recipe.yaml"):
-        file = archive / "run" / name
+    for folder in ("curve/points", "study"):
+        Path(folder).mkdir(parents=True)
+    names = ["run/predictions.parquet", "run/model/README.csv", "run/recipe.yaml", "run/suspects/abc/fold-1.parquet"]
+    for name in (*names, "curve/plan.json", "study/study.json"):
+        file = archive / name
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
         before = file.read_bytes()
         for words in WRITERS:

@@ -13,6 +13,8 @@ from sentiment140_bert.experiments import series
 from sentiment140_bert.experiments.learning_curve.plan import (
     FAILED,
     FINISHED,
+    MOST_SEEDS,
+    MOST_SIZES,
     SPLITS,
     CurveDir,
     Plan,
@@ -120,8 +122,12 @@ def _check_arguments(recipe: Recipe, sizes: Sequence[int], seeds: int, keep_mode
         )
     if any(first >= second for first, second in itertools.pairwise(sizes)):
         raise S140Error(f"--sizes must ascend; got {listed}.", "List each size once, the smallest first.")
-    if seeds < 1:
-        raise S140Error(f"--seeds must be at least 1, not {seeds}.", "3 seeds show how much results vary.")
+    if len(sizes) > MOST_SIZES:
+        raise S140Error(f"--sizes must be at most {MOST_SIZES}, not {len(sizes)}.", "Ten show the form of a curve.")
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise S140Error(
+            f"--seeds must be between 1 and {MOST_SEEDS}, not {seeds}.", "3 seeds show how much results vary."
+        )
     if recipe.data.max_train_samples:
         raise RecipeError(["max_train_samples: the sizes of a learning curve replace it; omit it"])
     if recipe.tracking.register_model:

@@ -81,7 +81,7 @@ def _introduce(curve: Curve) -> list[str]:
         f"`{model}`, fine-tuned on nested subsets of {splits['train']['rows']:,} tweets; the same {held_out} tweets "
         "are scored each time."
     ]
-    return [*lines, *([curve["cut_short"]] if curve["cut_short"] else [])]
+    return [*lines, *([escape(curve["cut_short"])] if curve["cut_short"] else [])]
 
 
 def _render_table(curve: Curve, splits: Sequence[str]) -> list[str]:

@@ -21,6 +21,8 @@ from sentiment140_bert.text import format_duration
 FINISHED, FAILED, UNFINISHED, MISSING = "finished", "failed", "unfinished", "missing"
 SPLITS = ("test", "manual")  # whose accuracy is drawn and fitted
 MAX_NAMES = 4  # of folders in a sentence
+MOST_SIZES, MOST_SEEDS = 100, 100  # of a curve, whose trainings are all combinations
+LARGEST_SIZE = 2**31  # tweets
 
 
 def _ascend(subsets: list[Subset]) -> list[Subset]:
@@ -33,7 +35,7 @@ def _ascend(subsets: list[Subset]) -> list[Subset]:
 class Subset(TypedDict):
     """Training tweets of a point; there is more about them."""
 
-    size: Annotated[int, Field(ge=2)]
+    size: Annotated[int, Field(ge=2, le=LARGEST_SIZE)]
 
 
 class PlannedSplit(TypedDict):
@@ -78,8 +80,8 @@ class Plan(TypedDict):
     recipe: dict[str, Any]
     shown_recipe: ShownRecipe
     data: PlannedData
-    seeds: Annotated[list[Count], Field(min_length=1)]
-    subsets: Annotated[list[Subset], AfterValidator(_ascend)]
+    seeds: Annotated[list[Count], Field(min_length=1, max_length=MOST_SEEDS)]
+    subsets: Annotated[list[Subset], Field(max_length=MOST_SIZES), AfterValidator(_ascend)]
     cut_short: str | None
 
 
