@@ -194,6 +194,16 @@ def load_head(folder: Path, caplog: pytest.LogCaptureFixture) -> tuple[torch.Ten
     return model.classifier.weight.detach(), model.classifier.bias.detach(), caplog.text
 
 
+def test_for_three_labels_the_rows_of_a_head_of_three_are_kept(small_bert: Callable[..., Path]) -> None:
+    folder = small_bert(labels=("negative", "neutral", "positive"))
+    saved = load_file(folder / "model.safetensors")["classifier.weight"]
+    model = models.load_encoder(str(folder), labels=3)
+    assert model.config.id2label == {0: "negative", 1: "positive", 2: "neutral"}
+    assert torch.equal(model.classifier.weight, saved[[0, 2, 1]])
+    of_two = models.load_encoder(str(small_bert(labels=("negative", "positive"))), labels=3)
+    assert of_two.classifier.weight.shape == (3, 32)
+
+
 @pytest.mark.parametrize("labels", HEADS, ids=" ".join)
 def test_rows_of_a_head_keep_their_meaning_or_are_new(
     labels: tuple[str, ...], small_bert: Callable[..., Path], caplog: pytest.LogCaptureFixture
