@@ -96,6 +96,7 @@ def check_files(files: Iterable[tuple[str, Path | bytes]]) -> None:
     """
     values = list_known()
     for name, content in files:
+        _refuse(find_secret(name.encode("utf-8", "surrogateescape"), values, bare=False), "The name of a file")
         in_parts = isinstance(content, Path) and content.stat().st_size > CHUNK  # a hash may be cut to a key's length
         for part in [content] if isinstance(content, bytes) else _parts(content):
             _refuse(find_secret(part, values, bare=not in_parts), name)

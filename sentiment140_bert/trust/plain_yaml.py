@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -54,12 +55,31 @@ _Writer.add_representer(str, _represent_text)
 
 
 class _Repeating(yaml.SafeLoader):
-    """Safe YAML without ``<<``, which can copy mappings into mappings any number of times."""
+    """Safe YAML without ``<<``, which can copy mappings into mappings any number of times.
+
+    Scalars are typed where YAML 1.1 and 1.2, which the Hub reads, agree: ``no``, ``12:30:00`` and ``01234`` are texts.
+    """
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         for key, _ in node.value:
             if key.tag == "tag:yaml.org,2002:merge":
                 raise yaml.constructor.ConstructorError(None, None, "<< is not supported", key.start_mark)
+
+
+AGREED = {
+    "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    "int": (r"[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+", "-+0123456789"),
+    "float": (
+        r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+][0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        "-+0123456789.",
+    ),
+}
+_Repeating.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in AGREED]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _name, (_pattern, _first) in AGREED.items():
+    _Repeating.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(rf"(?:{_pattern})\Z"), list(_first))
 
 
 def _read_integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:

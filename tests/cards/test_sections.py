@@ -234,3 +234,14 @@ def test_finds_any_changed_number_and_its_line(values: list[str], data: st.DataO
 def test_a_hostile_card_is_read_quickly() -> None:
     """Repeat beginnings without an end: work that grows with their square would take half an hour, past the guard."""
     assert parse_card("<!-- begin s140: a -->\n" * 100_000).sections == {}
+
+
+def test_values_that_versions_of_yaml_read_differently_are_kept_as_they_are_written() -> None:
+    own = {"meeting": "12:30:00", "zip": "01234", "country": "no", "serial": "1_000"}
+    numbers = {"seed": 42, "share": 0.5, "old": True, "hex": 31}
+    written = "".join(f"{key}: {value}\n" for key, value in own.items())
+    text = f"---\n{written}seed: 42\nshare: 0.5\nold: true\nhex: 0x1F\n---\n"
+    for _ in range(2):
+        text = merge_cards("---\nlicense: mit\n---\n", text)
+        assert {key: value for key, value in parse_card(text).metadata.items() if key != "license"} == own | numbers
+    assert yaml.safe_load(text.split("---\n")[1]) == {"license": "mit"} | own | numbers  # in YAML 1.1, too

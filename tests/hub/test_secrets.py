@@ -139,6 +139,14 @@ IN_RUN = [
 ]
 
 
+def test_the_name_of_a_file_is_searched_and_not_repeated() -> None:
+    token = "hf_" + "abcdefghijABCDEFGHIJ" * 2
+    with pytest.raises(SecretError) as refused:
+        secrets.check_files([(f"figures/{token}.png", b"")])
+    assert token not in str(refused.value)
+    secrets.check_files([(f"blobs/{'0123456789abcdef' * 4}.png", b""), (f"{'0' * 40}.json", b"")])
+
+
 def test_in_any_file_of_the_run_it_stops_the_push(hub: HubServer, push, run_copy: Path) -> None:
     for name in IN_RUN:
         file, secret = run_copy / name, PLANTED["wandb-bare" if name.endswith((".yaml", ".jsonl")) else "hf"]
