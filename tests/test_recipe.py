@@ -133,6 +133,17 @@ PROBLEMS: list[tuple[object, str]] = [
         {"training": {"report_to": "mlflo"}},
         f"report_to: must be one of {NAMES_OF_TRACKERS}, got 'mlflo'; did you mean mlflow?",
     ),
+    ({"training": {"dataloader_num_workers": 100_000}}, "dataloader_num_workers: must be at most 128, got 100000"),
+    ({"training": {"gradient_accumulation_steps": 10**12}}, "gradient_accumulation_steps: must be at most 10000, got"),
+    ({"training": {"per_device_eval_batch_size": 10**12}}, "per_device_eval_batch_size: must be at most 1000000, got"),
+    ({"training": {"adam_beta1": 2}}, "adam_beta1: must be less than 1, got 2"),
+    ({"training": {"neftune_noise_alpha": 1e308}}, "neftune_noise_alpha: must be at most 1000, got 1e+308"),
+    ({"training": {"torch_compile_backend": "foo"}}, "torch_compile_backend: must be 'eager', 'aot_eager', 'inductor'"),
+    ({"training": {"log_level": "foo"}}, "log_level: must be 'debug', 'info', "),
+    (
+        {"training": {"activation_checkpointing_kwargs": "x"}},
+        "activation_checkpointing_kwargs: must be a valid dictionary, got 'x'",
+    ),
     ({"training": {"report_to": 3}}, "report_to: must be comma-separated words or a list, got 3"),
     ({"training": {"report_to": []}}, "report_to: must be a tracker, or none"),
     ({"training": {"report_to": "none,wandb"}}, "report_to: none cannot be combined with others: none, wandb"),
@@ -297,6 +308,6 @@ def test_an_empty_recipe_is_all_defaults(tmp_path, content):
 
 @pytest.mark.parametrize("value", ["x", 1, [], {}, None, ["inputs"]])
 def test_arguments_of_mixed_types_are_left_to_training_arguments(value: object) -> None:
-    assert parse_recipe({"training": {"include_for_metrics": value}}).training.other_arguments == {
-        "include_for_metrics": value
+    assert parse_recipe({"training": {"optim_target_modules": value}}).training.other_arguments == {
+        "optim_target_modules": value
     }

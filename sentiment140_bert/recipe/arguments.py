@@ -5,13 +5,22 @@ from __future__ import annotations
 import dataclasses
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from sentiment140_bert.recipe.sections import TrainingConfig
-from sentiment140_bert.recipe.values import Integer, Number
+from sentiment140_bert.recipe.values import (
+    Integer,
+    NonNegativeNumber,
+    Number,
+    Options,
+    PositiveInteger,
+    Probability,
+    Seconds,
+    Seed,
+)
 
 RESERVED_ARGUMENTS = {
     "output_dir": "use --output-dir",
@@ -39,7 +48,34 @@ RESERVED_ARGUMENTS = {
     "eval_do_concat_batches": "the scores need all predictions at once",
     "fsdp": "models of this size need no sharding",
     "deepspeed": "models of this size need no sharding",
+    "fsdp_config": "models of this size need no sharding",
+    "parallelism_config": "models of this size need no sharding",
+    "local_rank": "torchrun decides it",
+    "dataloader_multiprocessing_context": "the batches are this package's own",
+    "include_for_metrics": "the scores are this package's own",
+    "use_liger_kernel": "it has no kernels for these models",
+    "liger_kernel_config": "it has no kernels for these models",
+    "debug": "it is for debugging the Trainer itself",
     "disable_tqdm": "the progress bar adapts to the terminal",
+}
+LogLevel = Literal["debug", "info", "warning", "error", "critical", "passive"]
+# Which values TrainingArguments, which checks little but types, and the Trainer can use.
+VALUES: dict[str, Any] = {
+    "adam_beta1": Probability,
+    "adam_beta2": Probability,
+    "adam_epsilon": NonNegativeNumber,
+    "neftune_noise_alpha": Annotated[NonNegativeNumber, Field(le=1000)] | None,
+    "eval_accumulation_steps": PositiveInteger | None,
+    "ddp_bucket_cap_mb": PositiveInteger | None,
+    "ddp_timeout": Seconds,
+    "data_seed": Seed | None,
+    "gradient_checkpointing_kwargs": Options | None,
+    "activation_checkpointing_kwargs": Options | None,
+    "log_level": LogLevel,
+    "log_level_replica": LogLevel,
+    "torch_compile_backend": Literal["eager", "aot_eager", "inductor", "cudagraphs"] | None,
+    "torch_compile_mode": Literal["default", "lite", "reduce-overhead", "max-autotune-no-cudagraphs", "max-autotune"]
+    | None,
 }
 PLAIN_TYPES: dict[Any, Any] = {bool: bool, int: Integer, float: Number, str: str}
 
@@ -48,13 +84,15 @@ PLAIN_TYPES: dict[Any, Any] = {bool: bool, int: Integer, float: Number, str: str
 def other_arguments() -> TypeAdapter[dict[str, Any]]:
     """Return the type of all other arguments; transformers, which takes seconds to import, is asked for them.
 
-    Values of plain types are checked here, all others by TrainingArguments itself.
+    Values of plain types and :data:`VALUES` are checked here, all others by TrainingArguments itself.
     """
     from transformers import TrainingArguments
 
     types = get_type_hints(TrainingArguments)
     annotations = {
-        field.name: Annotated[_plain_type(types[field.name]), Field(description=field.metadata.get("help"))]
+        field.name: Annotated[
+            VALUES.get(field.name, _plain_type(types[field.name])), Field(description=field.metadata.get("help"))
+        ]
         for field in dataclasses.fields(TrainingArguments)
         if field.init
         and not field.name.startswith("_")

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sentiment140_bert.recipe.values import (
     TRACKERS,
+    Accumulated,
     BatchSize,
     Classes,
-    Dropout,
     Integer,
     LabelMap,
     Languages,
@@ -28,6 +28,7 @@ from sentiment140_bert.recipe.values import (
     Optimizer,
     PositiveInteger,
     PositiveNumber,
+    Probability,
     Proportion,
     RegisteredModel,
     Revision,
@@ -72,13 +73,13 @@ class ModelConfig(Section):
         "google-bert/bert-base-uncased", "Hub id, folder, or bundled:minilm (the encoder of the [offline] extra)."
     )
     model_revision: Revision | None = setting(None, "Branch, tag or commit of the model on the Hub.")
-    hidden_dropout_prob: Dropout | None = setting(
+    hidden_dropout_prob: Probability | None = setting(
         None, "Dropout of embeddings and layers while training.  [default: the model's own]"
     )
-    attention_probs_dropout_prob: Dropout | None = setting(
+    attention_probs_dropout_prob: Probability | None = setting(
         None, "Dropout of attention while training.  [default: the model's own]"
     )
-    classifier_dropout: Dropout | None = setting(
+    classifier_dropout: Probability | None = setting(
         None, "Dropout before the classifier while training.  [default: the model's own]"
     )
 
@@ -176,7 +177,7 @@ class TrainingConfig(Section):
     learning_rate: PositiveNumber = setting(2e-5, "Peak learning rate.")
     per_device_train_batch_size: BatchSize = setting(16, "Tweets in a batch on each device.")
     per_device_eval_batch_size: BatchSize = setting(64, "Tweets in an evaluation batch on each device.")
-    gradient_accumulation_steps: BatchSize = setting(1, "Batches summed into one optimizer step.")
+    gradient_accumulation_steps: Accumulated = setting(1, "Batches summed into one optimizer step.")
     auto_find_batch_size: bool = setting(
         True,
         "Split a batch that does not fit into memory into halves until it does; the optimizer step stays the same.",
@@ -210,7 +211,7 @@ class TrainingConfig(Section):
     )
     fp16: bool = setting(False, "As in TrainingArguments: the same as --precision fp16.")
     bf16: bool = setting(False, "As in TrainingArguments: the same as --precision bf16.")
-    dataloader_num_workers: Workers = setting(0, "Processes that collate batches.")
+    dataloader_num_workers: Workers = setting(0, "Processes that collate batches, at most 128.")
     seed: Seed = setting(42, "Seed of the classifier's first weights, dropout and batch order.")
     report_to: Trackers = setting(
         ("auto",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
@@ -15,6 +16,9 @@ from sentiment140_bert.text import shorten
 
 LARGEST_INTEGER = 2**63 - 1  # what the libraries accept
 LARGEST_SEED = 2**32 - 1
+MOST_WORKERS = 128  # processes: each takes some 20 MB, and small batches are collated faster than they are computed
+MOST_BATCHES = 10_000  # of a step; all of them are held in memory
+LARGEST_BATCH = 1_000_000
 MIN_LENGTH = 3  # tokens: two of them are special
 MEANINGS = ("negative", "neutral", "positive", "drop")
 
@@ -61,6 +65,14 @@ def _read_integer(value: Any) -> Any:
 def _read_no(value: Any) -> Any:
     """Read false as the word no: YAML 1.1 reads a bare no as false."""
     return "no" if value is False else value
+
+
+def _read_json(value: Any) -> Any:
+    """Read the JSON of a mapping, as TrainingArguments does."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        raise PydanticKnownError("dict_type") from None
 
 
 def _split_words(value: Any) -> Any:
@@ -145,20 +157,22 @@ _WORDS = BeforeValidator(_split_words, json_schema_input_type=str | list[str])
 Number = Annotated[float, Field(allow_inf_nan=False), _NUMBER]
 PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False), _NUMBER]
 NonNegativeNumber = Annotated[float, Field(ge=0, allow_inf_nan=False), _NUMBER]
+Probability = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False), _NUMBER]
 Proportion = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), _NUMBER]
-Dropout = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False), _NUMBER]
 LayerDecay = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), _NUMBER]
 Rows = Annotated[float, Field(ge=0, allow_inf_nan=False), _NUMBER, AfterValidator(_check_rows)]
 SomeRows = Annotated[float, Field(gt=0, allow_inf_nan=False), _NUMBER, AfterValidator(_check_rows)]
 
 Integer = Annotated[int, Field(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER), _INTEGER]
 PositiveInteger = Annotated[int, Field(gt=0, le=LARGEST_INTEGER), _INTEGER]
-NonNegativeInteger = Annotated[int, Field(ge=0, le=LARGEST_INTEGER), _INTEGER]
-BatchSize = Annotated[int, Field(gt=0, le=1_000_000), _INTEGER]
-Workers = Annotated[int, Field(ge=0, le=128), _INTEGER]  # processes
+Workers = Annotated[int, Field(ge=0, le=MOST_WORKERS), _INTEGER]
+Accumulated = Annotated[int, Field(gt=0, le=MOST_BATCHES), _INTEGER]
+BatchSize = Annotated[int, Field(gt=0, le=LARGEST_BATCH), _INTEGER]
+Seconds = Annotated[int, Field(gt=0, le=10**9), _INTEGER]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED), _INTEGER]
 Length = Annotated[int, Field(ge=MIN_LENGTH, le=LARGEST_INTEGER), _INTEGER]
 
+Options = Annotated[dict[str, Any], BeforeValidator(_read_json, json_schema_input_type=dict[str, Any] | str)]
 Words = Annotated[tuple[str, ...], _WORDS]
 Trackers = Annotated[tuple[str, ...], AfterValidator(_check_trackers), _WORDS]
 Languages = Annotated[

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +68,7 @@ def training_arguments(config: TrainingConfig, precision: Precision, checkpoints
         checkpoints: The folder that the Trainer writes ``checkpoint-N`` into.
 
     Raises:
-        RecipeError: TrainingArguments refuses a value, or the schedule lacks one.
+        RecipeError: TrainingArguments refuses a value, or the optimizer or the schedule does.
     """
     import torch
     from transformers import TrainingArguments
@@ -78,7 +80,7 @@ def training_arguments(config: TrainingConfig, precision: Precision, checkpoints
         "logging_nan_inf_filter": False,
     }
     values |= config.model_dump(exclude=NOT_PASSED)
-    try:
+    with explain_refusal():
         settings = TrainingArguments(
             output_dir=str(checkpoints),
             fp16=precision.name == "fp16",
@@ -92,50 +94,47 @@ def training_arguments(config: TrainingConfig, precision: Precision, checkpoints
             remove_unused_columns=False,  # batches come whole
             **values,
         )
-    except (ValueError, TypeError, ImportError) as error:
-        raise RecipeError([" ".join(str(error).split())], "the training section") from None
-    _refuse_incomplete_schedule(settings)
-    _refuse_unusable_optimizer(settings)
+    _try_optimizer_and_schedule(settings)
     return settings
 
 
-def _refuse_incomplete_schedule(settings: TrainingArguments) -> None:
-    """Build the schedule for a dummy optimizer; the Trainer would build it after all preparations."""
-    import torch
-    from transformers import get_scheduler
+@contextmanager
+def explain_refusal(setting: str = "") -> Iterator[None]:
+    """Explain what transformers or torch refuse in the block as a mistake in the recipe.
 
-    steps = 1_000_000
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=settings.learning_rate)
-    kind, more = settings.lr_scheduler_type, settings.lr_scheduler_kwargs
+    Args:
+        setting: The setting that is wrong, and its value.
+
+    Raises:
+        RecipeError: They refuse it.
+    """
     try:
-        get_scheduler(kind, optimizer, settings.get_warmup_steps(steps), steps, more)
-    except (ValueError, TypeError, ArithmeticError) as error:
-        raise RecipeError(
-            [
-                f"lr_scheduler_type: {getattr(kind, 'value', kind)} with lr_scheduler_kwargs {more or 'not set'}: "
-                + " ".join(str(error).split())
-            ],
-            "the training section",
-        ) from None
-
-
-def _refuse_unusable_optimizer(settings: TrainingArguments) -> None:
-    """Build the optimizer of a tiny model, and look for the compiler; the Trainer would after all preparations."""
-    import torch
-    from transformers import Trainer
-
-    model = torch.nn.Linear(1, 1)
-    try:
-        kind, more = Trainer.get_optimizer_cls_and_kwargs(settings, model)
-        if not more.keys() & {"params", "model", "optimizer_dict"}:  # of those that are built of a whole model
-            kind(model.parameters(), **more)
-        compiler = settings.torch_compile_backend
-        if settings.torch_compile and compiler not in torch.compiler.list_backends(exclude_tags=()):
-            raise ValueError(f"torch has no torch_compile_backend {compiler}")
+        yield
     except (ValueError, TypeError, ImportError, RuntimeError, ArithmeticError) as error:
-        raise RecipeError(
-            [f"optim: {settings.optim}: {' '.join(str(error).split())}"], "the training section"
-        ) from None
+        from sentiment140_bert.training.memory import is_out_of_memory
+
+        if is_out_of_memory(error):
+            raise
+        reason = " ".join(str(error).split())
+        raise RecipeError([f"{setting}: {reason}" if setting else reason], "the training section") from None
+
+
+def _try_optimizer_and_schedule(settings: TrainingArguments) -> None:
+    """Build both for a dummy model; the Trainer would build them after all preparations."""
+    import torch
+    from transformers import Trainer, get_scheduler
+
+    model, steps = torch.nn.Linear(1, 1), 1_000_000
+    optimizer: torch.optim.Optimizer = torch.optim.SGD(model.parameters(), lr=settings.learning_rate)
+    if settings.optim_target_modules is None:  # else its modules are looked for in the model itself
+        with explain_refusal(f"optim: {settings.optim.value} with optim_args {settings.optim_args or 'not set'}"):
+            cls, options = Trainer.get_optimizer_cls_and_kwargs(settings, model)
+            if not options.keys() & {"params", "model", "optimizer_dict"}:  # of those that are built of a whole model
+                optimizer = cls(model.parameters(), **options)
+    kind, more = settings.lr_scheduler_type, settings.lr_scheduler_kwargs
+    name = getattr(kind, "value", kind)
+    with explain_refusal(f"lr_scheduler_type: {name} with lr_scheduler_kwargs {more or 'not set'}"):
+        get_scheduler(kind, optimizer, settings.get_warmup_steps(steps), steps, more)
 
 
 def unusual(config: TrainingConfig) -> dict[str, Any]:

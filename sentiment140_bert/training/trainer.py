@@ -21,6 +21,7 @@ from transformers.trainer_callback import PrinterCallback
 from sentiment140_bert.errors import HardwareError, ModelError, diverged, first_line
 from sentiment140_bert.models.architecture import find_padding_id
 from sentiment140_bert.training import memory, optimization, resume
+from sentiment140_bert.training.arguments import explain_refusal
 from sentiment140_bert.training.batching import LengthGroupedBatches, Share, TokenRows, keep_batch
 from sentiment140_bert.training.callbacks import EpochOrder, LossBreaksTies, Progress, StepRandomness, StopOnSignal
 from sentiment140_bert.training.checkpoints import CheckpointSealer, step_of, training_seconds
@@ -93,14 +94,19 @@ class SentimentTrainer(PrivateTrainer):
         return self.accelerator.prepare(loader)  # type: ignore[no-any-return]
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        if self.optimizer is None and self.lr_decay != 1.0:
-            trained = self.model if model is None else model
-            names, rate = self.get_decay_parameter_names(trained), self.args.learning_rate
-            kind, options = self.get_optimizer_cls_and_kwargs(self.args, trained)
-            self.optimizer = kind(
-                optimization.groups(trained, names, rate, self.args.weight_decay, self.lr_decay), **options
-            )
-        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
+        """Build it as Trainer does, with a learning rate for each layer if they are to differ.
+
+        Raises:
+            RecipeError: The optimizer does not suit the model.
+        """
+        trained = self.model if model is None else model
+        with explain_refusal(f"optim: {self.args.optim.value}"):
+            if self.optimizer is None and self.lr_decay != 1.0:
+                names, rate = self.get_decay_parameter_names(trained), self.args.learning_rate
+                kind, options = self.get_optimizer_cls_and_kwargs(self.args, trained)
+                groups = optimization.groups(trained, names, rate, self.args.weight_decay, self.lr_decay)
+                self.optimizer = kind(groups, **options)
+            optimizer: torch.optim.Optimizer = super().create_optimizer(model)
         return optimizer
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:

@@ -24,8 +24,8 @@ from transformers import (
 
 from command_line import finish_ranks
 from sentiment140_bert import models
-from sentiment140_bert.errors import RunError
-from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.errors import RunError, S140Error
+from sentiment140_bert.recipe import Recipe, build_schema
 from sentiment140_bert.training.arguments import Precision, training_arguments
 from sentiment140_bert.training.batching import IGNORED, TokenRows, lengths_of
 from sentiment140_bert.training.checkpoints import newest_complete, training_seconds
@@ -334,3 +334,43 @@ def test_two_processes_learn_as_one(small_bert: Callable[..., Path], tmp_path: P
     for name, weight in first.items():
         torch.testing.assert_close(second[name], weight, atol=1e-5, rtol=1e-5)
     json.loads(stdout)  # one object, not one from each process
+
+
+ODD = {
+    "integer": [-1, 0, 2**63 - 1],
+    "number": [-1.0, 0.0, 1e-300, 1e308],
+    "string": ["x", ""],
+    "boolean": [True, False],
+    None: [5, "x", {"a": 1}, [1]],
+}
+OF_THE_PROCESS = ("full_determinism", "torch_compile")  # they would change the other attempts
+
+
+class StopAfterOneStep(TrainerCallback):
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        control.should_training_stop = True
+
+
+@pytest.mark.long
+def test_any_value_of_any_argument_is_refused_or_trains(classifier_folder: Path, tmp_path: Path) -> None:
+    settings = build_schema()["$defs"]["TrainingConfig"]["properties"]
+    data, trained = tweets(8), 0
+    for name, schema in settings.items():
+        kinds = {option.get("type") for option in schema.get("anyOf", [schema])} - {"null"}
+        for value in (value for kind in kinds for value in ODD.get(kind, ODD[None]) if name not in OF_THE_PROCESS):
+            try:
+                chosen = arguments(tmp_path, **({"eval_strategy": "epoch"} | {name: value}))
+                model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
+                train(
+                    *(model, tokenizer, {"train": data, "validation": data}, chosen),
+                    history=tmp_path / "history.jsonl",
+                    compute_metrics=lambda _: {"eval_accuracy": 0.5},
+                    callbacks=[StopAfterOneStep()],
+                )
+                trained += 1
+            except S140Error:
+                continue
+            except Exception as error:
+                error.add_note(f"{name}: {value!r}")
+                raise
+    assert trained > len(settings)
