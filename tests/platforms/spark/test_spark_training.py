@@ -114,7 +114,7 @@ def test_missing_resources_of_the_cluster_are_one_error(spark, s140) -> None:
 
 def test_wrong_arguments_are_reported_before_a_process_starts(s140) -> None:
     cases = (
-        (["--learning-rate", "x"], 2, "not a valid float"),
+        (["--learning-rate", "x"], 1, "must be a valid number"),
         (["--learning-rate", "-1"], 1, "must be greater than 0"),
         (["--nonsense"], 2, "--nonsense"),
     )
