@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import logging
 import os
@@ -21,6 +22,7 @@ from sentiment140_bert.text import escape_hidden
 SHORTEST = 8  # characters: shorter ones are in too many texts by chance
 LONG = 16  # characters that a value of any variable must have to be taken for a secret, and not for a word
 HIDDEN = "***"
+BASE64_OF_ADDRESSES = str.maketrans("+/", "-_")
 
 # Variables that hold secrets go by such names, in any program; those that end in _FILE or _PATH do not.
 VARIABLE = re.compile(
@@ -86,15 +88,17 @@ def find_secrets() -> frozenset[str]:
 
 
 def list_forms(secret: str) -> set[str]:
-    """Return the ways in which a secret is written: plainly, in JSON, in an address, and inside of base64."""
+    """Return the ways in which a secret is written: plainly, in JSON, HTML, an address, and inside of base64."""
     raw = secret.encode("utf-8", "surrogateescape")
     # Three letters of base64 hold four bytes; so it looks in three ways, by how many bytes stand before it.
     coded = (base64.b64encode(b"\0" * before + raw)[(0, 2, 3)[before] :] for before in range(3))
+    parts = {part for code in coded if len(part := code.rstrip(b"=")[:-1].decode()) >= 12}
     in_addresses = {quote(secret, safe, errors="surrogateescape") for safe in ("", "/")}
     in_addresses.add(quote_plus(secret, errors="surrogateescape"))
     in_addresses |= {re.sub("%..", lambda code: code[0].lower(), form) for form in in_addresses}
-    spelled = {secret, json.dumps(secret)[1:-1]} | in_addresses
-    return spelled | {part for code in coded if len(part := code.rstrip(b"=")[:-1].decode()) >= 12}
+    escaped = {json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
+    escaped |= {html.escape(secret, quotes) for quotes in (True, False)}
+    return {secret} | escaped | in_addresses | parts | {part.translate(BASE64_OF_ADDRESSES) for part in parts}
 
 
 def conceal(text: str) -> str:

@@ -55,6 +55,18 @@ def find_secret(content: bytes, values: Iterable[bytes] = (), *, bare: bool = Tr
         values: Values that are secrets themselves, from :func:`list_known`.
         bare: Take any forty hexadecimal digits for a key; in tweets they have many other reasons.
     """
+    values = list(values)
+    return next((kind for text in _read_wide(content) if (kind := _find_kind(text, values, bare))), None)
+
+
+def _read_wide(content: bytes) -> Iterator[bytes]:
+    """Yield the content, and that of a text in UTF-16 or UTF-32 without the zeros between its signs, too."""
+    yield content
+    if content.count(0) * 3 > len(content):
+        yield content.replace(b"\0", b"")
+
+
+def _find_kind(content: bytes, values: list[bytes], bare: bool) -> str | None:
     if any(value in content for value in values):
         return "token of this machine"
     lower = content.lower()

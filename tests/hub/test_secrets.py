@@ -68,6 +68,8 @@ def test_any_kind_is_found_and_not_repeated(tmp_path: Path) -> None:
             with pytest.raises(SecretError, match=r"notes\.txt") as caught:
                 secrets.check_files([("fine.txt", b"nothing here"), ("notes.txt", content)])
             assert secret[-10:] not in str(caught.value), kind
+        for encoding in ("utf-16", "utf-16-be", "utf-32"):  # as PowerShell writes them
+            assert secrets.find_secret(f"remember\n{secret}\n".encode(encoding)), (kind, encoding)
 
 
 MIXED, DIGITS = "aB3dE5" * 20, "0123456789abcdef" * 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -61,7 +62,7 @@ def test_the_longest_secret_is_hidden_first(monkeypatch: pytest.MonkeyPatch) -> 
 
 @given(st.text(min_size=12, max_size=24), st.binary(max_size=5), st.binary(max_size=5))
 def test_a_secret_is_recognised_however_it_is_written(secret: str, before: bytes, after: bytes) -> None:
-    """In JSON, in an address, and in base64 whatever stands before and behind it."""
+    """In JSON, HTML, an address, and in base64 whatever stands before and behind it."""
     written = [
         f"{secret}!",
         json.dumps({"a": f"x{secret}y"}),
@@ -69,6 +70,10 @@ def test_a_secret_is_recognised_however_it_is_written(secret: str, before: bytes
         f"http://host/{quote(secret)}?a={quote_plus(secret)}",
         f"http://host/{quote(secret).replace('%2F', '%2f')}",
         base64.b64encode(before + secret.encode() + after).decode(),
+        base64.urlsafe_b64encode(before + secret.encode() + after).decode(),
+        json.dumps({"a": f"x{secret}y"}, ensure_ascii=False),
+        f'<p title="{html.escape(secret)}">',
+        f"<p>{html.escape(secret, quote=False)}</p>",
     ]
     spellings = list_forms(secret)
     assert [text for text in written if not any(form in text for form in spellings)] == []
