@@ -25,6 +25,12 @@ RISK_COVERAGE, SLICES = "risk_coverage.png", "slices.png"
 FIGURES = (CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES)
 EVAL_RESULTS = ".eval_results/sentiment140.yaml"
 TRAINING_ROWS = "training_rows.safetensors"  # hashes of the texts that a model was trained on, next to its weights
+# What leaves this machine of a model folder: the model and the pages about it; pickles and notes stay here.
+MODEL_FILES: tuple[str, ...] = ("config.json", "model.safetensors", "model.safetensors.index.json", TRAINING_ROWS)
+MODEL_FILES += (f"model-{'[0-9]' * 5}-of-{'[0-9]' * 5}.safetensors",)
+MODEL_FILES += ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt")
+MODEL_PAGES = ("README.md", "recipe.yaml", *(f"{name}.json" for name in ("metrics", "data", "environment", "tracking")))
+MODEL_PAGES += (EVAL_RESULTS, *(f"figures/{name}" for name in FIGURES))
 LARGEST_STEP = 2**53  # up to there a float tells whole numbers apart
 Schema = TypeVar("Schema")
 LogEntry = dict[str, float | None]  # of the Trainer: ``step``, and numbers; None stands for one that was not finite
@@ -90,6 +96,14 @@ class RunDir:
     def figures(self) -> Path:
         """Pictures of the scores."""
         return self.path / "figures"
+
+    def list_figures(self) -> list[Path]:
+        """Return the existing pictures that are published; other files in their folder are not."""
+        return [file for name in FIGURES if (file := self.figures / name).is_file()]
+
+    def list_model_files(self, names: tuple[str, ...] = MODEL_FILES) -> list[Path]:
+        """Return the existing files of these names in the model's folder."""
+        return [file for pattern in names for file in sorted(self.model.glob(pattern))]
 
     @property
     def checkpoints(self) -> Path:

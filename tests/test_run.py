@@ -152,6 +152,15 @@ def test_only_checkpoints_are_removed_through_a_link(run, tmp_path):
     assert not run.model.is_symlink()
 
 
+def test_only_files_that_the_tool_writes_leave_the_machine(run):
+    own = {"slices.png", "model-00002-of-00002.safetensors", "config.json"}
+    others = {"passport.png", "model_private.safetensors", "model-00001-of-2.safetensors", "training_args.bin"}
+    for name in own | others:
+        put(run.figures / name)
+        put(run.model / name)
+    assert {file.name for file in (*run.list_figures(), *run.list_model_files())} == own
+
+
 def test_clearing_leaves_other_files(run):
     begun(run)
     put(run.path / "thesis.txt", "mine")

@@ -27,19 +27,13 @@ from sentiment140_bert.recipe import CardConfig, Recipe
 from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import (
     EVAL_RESULTS,
-    FIGURES,
     RUNS,
-    TRAINING_ROWS,
     RunDir,
     saved_recipe,
 )
 from sentiment140_bert.schemas import BASELINES, SCORE_LABELS, SCORES, SPLIT_NAMES, find_strongest_baseline
 
 Files = dict[str, Path | bytes]
-# What is published of a model folder. Whatever is not listed stays here: pickles, optimizer state, notes.
-PUBLISHED: tuple[str, ...] = ("config.json", "model.safetensors", "model.safetensors.index.json", TRAINING_ROWS)
-PUBLISHED += (f"model-{'[0-9]' * 5}-of-{'[0-9]' * 5}.safetensors",)
-PUBLISHED += ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt")
 
 
 class CardFile(TypedDict):
@@ -195,14 +189,14 @@ def collect_files(
     base = environment.get("base_model")
     public_recipe = make_public(recipe, base.get("name") if isinstance(base, dict) else None)
     facts = card_facts.check_facts(public_recipe.to_dict(), data, environment, metrics, tracked)
-    pictures = [run.figures / name for name in FIGURES if (run.figures / name).is_file()]
+    pictures = run.list_figures()
     title, model_id = name_model(run, recipe, repo_id)
     try:
         new = render_model_card(facts, title, model_id, [picture.name for picture in pictures])
         text = merge.merge_cards(new, card_before, list_decided_keys(data))
     except ValueError as error:
         raise RunError(f"The front matter of the card is not valid YAML: {error}.", f"Correct it: {run.card}") from None
-    files: Files = {file.name: file for pattern in PUBLISHED for file in sorted(run.model.glob(pattern))}
+    files: Files = {file.name: file for file in run.list_model_files()}
     files |= {f"figures/{picture.name}": picture for picture in pictures}
     contents: dict[str, object] = {"metrics.json": metrics, "data.json": data, "environment.json": facts.environment}
     contents |= {"tracking.json": tracked} if tracked else {}

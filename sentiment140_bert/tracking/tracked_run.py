@@ -168,7 +168,7 @@ class TrackedRun:
         """Return the files that a tracker keeps and that exist, by name."""
         run = self.run
         files = {run.recipe.name: self.recipe.to_yaml().encode()}
-        listed = [run.data, run.environment, *sorted(run.figures.glob("*.png")), run.card, run.metrics, run.published]
+        listed = [run.data, run.environment, *run.list_figures(), run.card, run.metrics, run.published]
         for path in listed:
             if path.is_file():
                 files[f"figures/{path.name}" if path.parent == run.figures else path.name] = path.read_bytes()

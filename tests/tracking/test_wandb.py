@@ -173,7 +173,9 @@ def test_the_model_is_uploaded_on_request(encoder: Path, tmp_path: Path) -> None
     (file,) = segments(tmp_path / "run")
     artifacts = [record.artifact for record in records(file) if record.WhichOneof("record_type") == "artifact"]
     (model,) = [artifact for artifact in artifacts if artifact.type == "model"]
-    assert "model.safetensors" in {file.path for file in model.manifest.contents}
+    sent = {file.path for file in model.manifest.contents}
+    folder = tmp_path / "run" / "model"
+    assert sent == {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
 
 
 def test_without_a_tracker_there_is_no_trace_of_one(small_run: Path) -> None:
