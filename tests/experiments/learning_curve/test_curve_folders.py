@@ -76,16 +76,19 @@ def test_an_odd_value_is_one_error(curve: Path) -> None:
     assert wrong == []
 
 
-def test_keys_that_nobody_expects_are_ignored(curve: Path, s140: Callable) -> None:
-    """Ignore them, since they could otherwise replace results."""
+def test_keys_that_nobody_expects_are_ignored_and_texts_are_escaped(curve: Path, s140: Callable) -> None:
+    """Ignore such keys, since they could otherwise replace results."""
     for seed in (42, 43):
         shutil.rmtree(find_run(curve, 160, seed).path)
     plan = read(curve / "plan.json")
+    plan["cut_short"] = "<img src=x onerror=alert(1)> \x1b]0;x\x07 [a](javascript:b)"
     plan["subsets"][2] |= {"scores": {"test": 5}, "tfidf": 3, "points": 1, "seconds": "x"}
     (curve / "plan.json").write_text(json.dumps(plan))
     failure = {"reason": "so", "hint": "", "state": "finished", "splits": 5, "seed": [1], "cost": "x"}
     (curve / "failed.json").write_text(json.dumps({"size-160-seed-43": failure}))
     s140("learning-curve", curve, "--redraw")
+    page = (curve / "README.md").read_text()
+    assert [mark for mark in ("<img", "\x1b", "](javascript") if mark in page] == []
     size = read(curve / "curve.json")["sizes"][2]
     assert size.keys() == {"size", "fingerprint", "train", "sha256_in_next", "points", "cost"}
     point = {"seed": 43, "run": "points/size-160-seed-43", "state": "failed", "reason": "so", "hint": ""}
