@@ -8,12 +8,12 @@ import click
 import cloup
 
 from sentiment140_bert.cli.help import Command
-from sentiment140_bert.cli.options import output_options
+from sentiment140_bert.cli.options import complete_path, output_options
 from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
 
 
 @cloup.command(cls=Command)
-@click.argument("model")
+@click.argument("model", shell_complete=complete_path)
 @cloup.option("--model-revision", help="Branch, tag or commit of a Hub model.")
 @cloup.option(
     "--output",

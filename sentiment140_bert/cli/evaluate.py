@@ -13,6 +13,7 @@ import cloup
 from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import (
     backend_option,
+    complete_path,
     output_options,
     recipe_options,
     require_dataset,
@@ -28,7 +29,7 @@ from sentiment140_bert.run import RunDir
 
 
 @cloup.command(cls=Command)
-@click.argument("model", metavar="MODEL...", nargs=-1, required=True)
+@click.argument("model", metavar="MODEL...", nargs=-1, required=True, shell_complete=complete_path)
 @cloup.option("--model-revision", help="Branch, tag or commit of a Hub model.")
 @recipe_options(
     "data",

@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from sentiment140_bert import trust
 from sentiment140_bert.cli.help import SettingOption
 from sentiment140_bert.errors import RecipeError, S140Error, is_unicode
-from sentiment140_bert.recipe import SECTIONS, Recipe, list_recipes, load_recipe
+from sentiment140_bert.recipe import FILE_SETTINGS, SECTIONS, Recipe, list_recipes, load_recipe
 
 ALIASES = {"dataset_revision": ["--revision"]}
 PLACES = ("checkpoint_repo_id", "trackio_space_id")  # settings that say where things are sent
@@ -69,7 +69,10 @@ def _build_option(name: str, flags: list[str], field: FieldInfo, has_default: bo
     kind = _plain_type(field.annotation)
     if kind is bool:
         flags = [f"{flags[0]}/--no-{flags[0].removeprefix('--')}", *flags[1:]]
-    return cloup.option(*flags, name, cls=SettingOption, type=kind, default=None, help=text or field.description)
+    options: dict[str, Any] = {"type": kind, "default": None, "help": text or field.description}
+    if name in ("dataset", "model_name_or_path", *FILE_SETTINGS):
+        options["shell_complete"] = complete_path
+    return cloup.option(*flags, name, cls=SettingOption, **options)
 
 
 def _plain_type(annotation: Any) -> Any:
@@ -97,9 +100,14 @@ def require_dataset(flags: Mapping[str, Any], hint: str) -> None:
         raise S140Error(f"--{names[0].replace('_', '-')} was given without --dataset.", hint)
 
 
+def complete_path(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Let the shell complete a value that may be a file or a folder."""
+    return [CompletionItem(incomplete, type="file")]
+
+
 def _complete_recipe(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     packaged = [CompletionItem(name) for name in list_recipes() if name.startswith(incomplete)]
-    return packaged or [CompletionItem(incomplete, type="file")]
+    return packaged or complete_path(ctx, param, incomplete)
 
 
 set_option = cloup.option(

@@ -17,6 +17,7 @@ from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import (
     TypedText,
     backend_option,
+    complete_path,
     output_options,
     recipe_options,
     resolve_recipe,
@@ -35,13 +36,14 @@ FIRST = 1_000  # rows, in which the columns or an id are looked for
 
 
 @cloup.command(cls=Command)
-@click.argument("model")
+@click.argument("model", shell_complete=complete_path)
 @click.argument("text", nargs=-1, type=TypedText())
 @cloup.option("--model-revision", help="Branch, tag or commit of a Hub model.")
 @cloup.option(
     "--input",
     "source",
     metavar="FILE",
+    shell_complete=complete_path,
     help="Texts: lines ('-': stdin; .txt), or a .csv, .tsv, .jsonl, .json or .parquet file (or .gz, .bz2, .xz, .zip).",
 )
 @recipe_options("data", only=("text_column", "id_column", "delimiter", "quoting", "encoding"))
@@ -112,11 +114,15 @@ def predict(
         plan = plan_output(first, data, prefix, escapes) if output else None
         classifier = open_classifier(model, model_revision, backend=backend, calibrated=calibrated, abstains=abstain)
     errors: Counter[str] = Counter()
-    answers = count_errors(predict_rows(classifier, itertools.chain(first, rows), max_bad_rows), errors)
+    escaped: Counter[bool] = Counter()
+    answers = count_errors(predict_rows(classifier, itertools.chain(first, rows), max_bad_rows), errors, escaped)
     if output and plan:
         with progress_bar("predict", None, "rows", iterable=answers, leave=False) as rows_with_bar:
             result = {"count": write_predictions(output, rows_with_bar, plan), "output": str(output)}
         say(f"{result['count']:,} predictions in {output}", err=True)
+        if escapes and escaped[True] and output.suffix == ".csv":
+            say(f"{escaped[True]:,} texts got an apostrophe, so that no spreadsheet computes them", err=True)
+            say("(--no-escape-formulas writes them as they are)", err=True)
     else:
         has_ids = any(row.id is not None for row in first if isinstance(row, Row))
         result = print_rows(answers, as_json, None if text else "id" if has_ids else "row")
@@ -156,9 +162,14 @@ def print_remarks(classifier: Classifier, errors: Counter[str]) -> None:
         say(f"{count:,} rows could not be read and have no label; the first: {first_error}", err=True)
 
 
-def count_errors(answers: Iterator[PredictedRow], errors: Counter[str]) -> Iterator[PredictedRow]:
-    """Yield the answers and count those that are errors, under the first of them."""
+def count_errors(
+    answers: Iterator[PredictedRow], errors: Counter[str], escaped: Counter[bool]
+) -> Iterator[PredictedRow]:
+    """Yield the answers; count those that are errors, under the first of them, and texts that CSV would escape."""
+    from sentiment140_bert.data.texts import escape_cell
+
     for answer in answers:
         if answer.error:
             errors[next(iter(errors), answer.error)] += 1
+        escaped[escape_cell(answer.text) != answer.text] += 1
         yield answer

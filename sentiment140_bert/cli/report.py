@@ -25,11 +25,12 @@ from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
 )
 @cloup.option(
     "--attributions/--no-attributions",
-    default=True,
-    help="Weigh the words of the 100 most confident of each split, which loads the model.  [default: attributions]",
+    default=None,
+    help="Weigh the words of the 100 most confident of each split, which loads the model.  [default: if captum, of the "
+    "extra [report], is installed]",
 )
 @output_options
-def report(run: Path, output: Path | None, errors: int, attributions: bool, as_json: bool) -> None:
+def report(run: Path, output: Path | None, errors: int, attributions: bool | None, as_json: bool) -> None:
     """Write scores and wrong predictions as one HTML page.
 
     RUN is a finished run. The page needs no network and no other file. It shows tweets, user names and addresses

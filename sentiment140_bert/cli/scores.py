@@ -54,16 +54,19 @@ def print_summary(splits: Splits) -> None:
 def _compare_with_baseline(splits: Splits) -> list[str]:
     from sentiment140_bert.evaluation.intervals import SIGNIFICANT
 
-    parts = []
+    parts, is_worse = [], False
     for name, split in splits.items():
         baselines = split.get("baselines", {})
         strongest = find_strongest_baseline(baselines)
         if strongest is None:
             continue
         lift, p_value = baselines[strongest]["lift"]["value"], baselines[strongest]["p_value"]
+        is_worse |= lift < 0 and p_value < SIGNIFICANT
         verdict = "significant" if p_value < SIGNIFICANT else "not significant"
         p_text = f"p = {p_value:.2g}" if p_value >= 0.001 else "p < 0.001"
         parts.append(f"{lift:+.3f} on {SPLIT_NAMES.get(name, name)} tweets ({verdict}, {p_text})")
+    if is_worse:
+        parts[-1] += ". Train on more tweets, or longer (--num-train-epochs)"
     return [f"Accuracy minus that of the strongest baseline: {', '.join(parts)}."] if parts else []
 
 

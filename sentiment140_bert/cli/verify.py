@@ -8,7 +8,7 @@ import click
 import cloup
 
 from sentiment140_bert.cli.help import Command
-from sentiment140_bert.cli.options import output_options, recipe_options, require_dataset, resolve_recipe
+from sentiment140_bert.cli.options import complete_path, output_options, recipe_options, require_dataset, resolve_recipe
 from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.publishing.checks import TOLERANCE, VerifyResult
@@ -20,7 +20,7 @@ WORDS |= {"warning": "WARNING"}
 
 
 @cloup.command(cls=Command)
-@click.argument("model")
+@click.argument("model", shell_complete=complete_path)
 @cloup.option("--model-revision", help="Branch, tag or commit of a Hub model.")
 @cloup.option(
     "--tolerance", type=float, default=TOLERANCE, show_default=True, help="Largest difference of a score to accept."

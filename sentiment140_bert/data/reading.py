@@ -171,7 +171,7 @@ def _apply_labels(
     unknown = [
         BadRow(
             row["row"],
-            f"unknown label {labels.quote(row['label'])} (labels are read as {meanings.scheme})",
+            f"unknown label {labels.quote(row['label'])} (labels are read as {meanings.scheme.removeprefix('as ')})",
             row["text"][:200],
         )
         for row in table.filter(pc.invert(has_meaning)).to_pylist()

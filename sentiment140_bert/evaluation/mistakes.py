@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from typing_extensions import TypedDict
 
 from sentiment140_bert import schemas
 from sentiment140_bert.cards.model import read_scores
-from sentiment140_bert.errors import RunError
+from sentiment140_bert.errors import MissingExtra, RunError
 from sentiment140_bert.evaluation.calibration import Calibration
 from sentiment140_bert.evaluation.predictions import Predictions, read_predictions
 from sentiment140_bert.evaluation.scores import abstain_below
@@ -42,14 +43,17 @@ class Report(TypedDict):
     splits: dict[str, dict[str, int]]
 
 
-def report(path: Place, output: Place | None = None, errors: int = DEFAULT_ERRORS, attributions: bool = True) -> Report:
+def report(
+    path: Place, output: Place | None = None, errors: int = DEFAULT_ERRORS, attributions: bool | None = None
+) -> Report:
     """Write one HTML file with a finished run's scores and its most confident wrong predictions.
 
     Args:
         path: The run directory.
         output: The file; default: RUN/report.html.
         errors: Tweets to list of each split, at most.
-        attributions: Weigh the words of the ``MAX_WEIGHED`` most confident ones, for which the model is loaded.
+        attributions: Weigh the words of the ``MAX_WEIGHED`` most confident ones, for which the model is loaded;
+            by default if captum is installed.
 
     Raises:
         RunError: The run is not finished, was scored with other weights, or lacks ``predictions.parquet``.
@@ -62,7 +66,7 @@ def report(path: Place, output: Place | None = None, errors: int = DEFAULT_ERROR
         return _write_report(path, output, errors, attributions)
 
 
-def _write_report(path: Path, output: Path | None, errors: int, attributions: bool) -> Report:
+def _write_report(path: Path, output: Path | None, errors: int, attributions: bool | None) -> Report:
     from sentiment140_bert.cards.report_page import render_report
 
     run = RunDir(path)
@@ -70,6 +74,8 @@ def _write_report(path: Path, output: Path | None, errors: int, attributions: bo
     mistakes = _find_all_mistakes(run, facts.metrics)
     surest = [mistake for some in mistakes.values() for mistake in some[:errors][:MAX_WEIGHED]]
     others = [mistake for some in mistakes.values() for mistake in some[:errors][MAX_WEIGHED:]]
+    if attributions is None and not (attributions := find_spec("captum") is not None):
+        log.info("report: words are not weighed. %s", MissingExtra("Weighing them", "report"))
     if attributions and surest:
         surest = _weigh_words(path, surest)
     shown = [_mask_mistake(mistake) for mistake in surest + others]

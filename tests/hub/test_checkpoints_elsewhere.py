@@ -46,7 +46,7 @@ def test_they_are_brought_to_another_disk_too(
     link = tmp_path / linked
     link.parent.mkdir(exist_ok=True)
     link.symlink_to(other_disk)
-    result = s140(*training(encoder, tmp_path / "run", num_train_epochs=2))
+    result = s140(*training(encoder, tmp_path / "run", num_train_epochs=2), "--keep-checkpoints")
     assert "resume: from checkpoint-12" in result.stderr
     assert (tmp_path / "run" / "metrics.json").is_file()
     assert list(other_disk.rglob("checkpoint-12/model.safetensors"))
