@@ -110,11 +110,7 @@ def explain_refusal(setting: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, TypeError, ImportError, RuntimeError, ArithmeticError) as error:
-        from sentiment140_bert.training.memory import is_out_of_memory
-
-        if is_out_of_memory(error):
-            raise
+    except (ValueError, TypeError, ImportError, ArithmeticError) as error:  # of processes and memory others are raised
         reason = " ".join(str(error).split())
         raise RecipeError([f"{setting}: {reason}" if setting else reason], "the training section") from None
 
