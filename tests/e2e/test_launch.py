@@ -95,6 +95,7 @@ def test_two_processes_give_the_loss_of_one_at_the_same_global_batch(halves, alo
     check_two_processes(tmp_path / "run", alone, *finish_ranks("train", *halves, "--json"))
 
 
+@pytest.mark.long
 def test_two_processes_are_stopped_and_resumed_as_one(halves, alone: Path, tmp_path: Path) -> None:
     """Stop them in the second epoch; the second process waits for the first one in its next step."""
     ranks = start_ranks("train", *halves, pause_at="step 8/")

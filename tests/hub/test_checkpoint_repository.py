@@ -208,6 +208,7 @@ def told_of_mlflow(hub: HubServer) -> dict[str, Any]:
     return json.loads(hub.files(REPO)["tracking.json"]).get("mlflow", {}) if kept_steps(hub) else {}
 
 
+@pytest.mark.long
 def test_one_mlflow_run_is_gone_on_with(hub: HubServer, encoder: Path, tmp_path: Path, s140, monkeypatch) -> None:
     from mlflow import MlflowClient
 

@@ -206,6 +206,7 @@ def write_poison(folder: Path) -> None:
         (folder / f"{name}.py").write_text(f"open({str(folder / 'owned')!r}, 'w').close()\n")
 
 
+@pytest.mark.long
 def test_a_session_of_ours_runs_no_modules_of_the_current_folder(tmp_path: Path) -> None:
     """Spark's workers are started by -m, too. In a process of its own, which has no session yet."""
     write_poison(tmp_path)
