@@ -12,12 +12,12 @@ from sentiment140_bert import models
 load_encoder = models.load_encoder
 
 
-def load_cramped(*arguments: Any) -> Any:
+def load_cramped(*arguments: Any, **options: Any) -> Any:
     def check(model: Any, args: Any, kwargs: dict[str, Any]) -> None:
         if model.training and len(kwargs["input_ids"]) > 8:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
 
-    model = load_encoder(*arguments)
+    model = load_encoder(*arguments, **options)
     if os.environ["LOCAL_RANK"] == "1":
         model.register_forward_pre_hook(check, with_kwargs=True)
     return model
