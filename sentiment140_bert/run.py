@@ -23,6 +23,7 @@ RUNS = "runs"  # the folder of runs, by default
 CONFUSION, LEARNING, CALIBRATION = "confusion_matrix.png", "learning_curve.png", "calibration.png"
 RISK_COVERAGE, SLICES = "risk_coverage.png", "slices.png"
 FIGURES = (CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES)
+STUDY_FIGURES = ("history.png", "importances.png", "parallel_coordinates.png")  # of the tracked run of a tuning
 EVAL_RESULTS = ".eval_results/sentiment140.yaml"
 TRAINING_ROWS = "training_rows.safetensors"  # hashes of the texts that a model was trained on, next to its weights
 # What leaves this machine of a model folder: the model and the pages about it; pickles and notes stay here.
@@ -97,9 +98,9 @@ class RunDir:
         """Pictures of the scores."""
         return self.path / "figures"
 
-    def list_figures(self) -> list[Path]:
-        """Return the existing pictures that are published; other files in their folder are not."""
-        return [file for name in FIGURES if (file := self.figures / name).is_file()]
+    def list_figures(self, names: tuple[str, ...] = FIGURES) -> list[Path]:
+        """Return the existing pictures of these names; other files in their folder stay here."""
+        return [file for name in names if (file := self.figures / name).is_file()]
 
     def list_model_files(self, names: tuple[str, ...] = MODEL_FILES) -> list[Path]:
         """Return the existing files of these names in the model's folder."""

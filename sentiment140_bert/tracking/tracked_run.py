@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from sentiment140_bert import schemas
 from sentiment140_bert.recipe import Recipe, TrackingConfig
-from sentiment140_bert.run import RunDir, parse_entry
+from sentiment140_bert.run import FIGURES, STUDY_FIGURES, RunDir, parse_entry
 
 METRICS, PUBLISHED, CARD = "metrics.json", "published.json", "README.md"
 # A table of runs is sorted and filtered by these; the whole recipe is sent as a file.
@@ -168,7 +168,14 @@ class TrackedRun:
         """Return the files that a tracker keeps and that exist, by name."""
         run = self.run
         files = {run.recipe.name: self.recipe.to_yaml().encode()}
-        listed = [run.data, run.environment, *run.list_figures(), run.card, run.metrics, run.published]
+        listed = [
+            run.data,
+            run.environment,
+            *run.list_figures((*FIGURES, *STUDY_FIGURES)),
+            run.card,
+            run.metrics,
+            run.published,
+        ]
         for path in listed:
             if path.is_file():
                 files[f"figures/{path.name}" if path.parent == run.figures else path.name] = path.read_bytes()

@@ -16,15 +16,17 @@ from sentiment140_bert.cards.figures import default_style
 from sentiment140_bert.experiments.tune.space import Space, get_distribution
 from sentiment140_bert.experiments.tune.trials import shorten
 from sentiment140_bert.files import write_whole
+from sentiment140_bert.run import STUDY_FIGURES
 from sentiment140_bert.schemas.experiments import StudyResults, TrialRecord
 
 if TYPE_CHECKING:
     from optuna.study import Study
 
+HISTORY, IMPORTANCES, COORDINATES = STUDY_FIGURES
 CAPTIONS = {
-    "history.png": "scores of the trials",
-    "importances.png": "what the differences between trials come from",
-    "parallel_coordinates.png": "the values of all complete trials",
+    HISTORY: "scores of the trials",
+    IMPORTANCES: "what the differences between trials come from",
+    COORDINATES: "the values of all complete trials",
 }
 
 
@@ -41,14 +43,14 @@ def draw_figures(folder: Path, content: StudyResults, space: Space) -> list[str]
 
     study, metric = _rebuild_study(content, space), f"validation {content['metric'].replace('_', ' ')}"
     plot_of = {
-        "history.png": (plots.plot_optimization_history, {}) if content["best"] else None,
-        "importances.png": (
+        HISTORY: (plots.plot_optimization_history, {}) if content["best"] else None,
+        IMPORTANCES: (
             plots.plot_param_importances,
             {"evaluator": FanovaImportanceEvaluator(seed=content["seed"])},
         )
         if "shares" in content["importances"]
         else None,
-        "parallel_coordinates.png": (plots.plot_parallel_coordinate, {}) if content["counts"]["complete"] > 1 else None,
+        COORDINATES: (plots.plot_parallel_coordinate, {}) if content["counts"]["complete"] > 1 else None,
     }
     drawn = []
     for name, plot in plot_of.items():

@@ -17,7 +17,7 @@ from sentiment140_bert.experiments.tune.trials import Material, get_metric, make
 from sentiment140_bert.files import TEMPORARY, write_json, write_text, write_whole
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.recipe.privacy import make_public
-from sentiment140_bert.run import RunDir
+from sentiment140_bert.run import STUDY_FIGURES, RunDir
 from sentiment140_bert.schemas.experiments import BestTrial, FinalComparison, StudyResults, TrialRecord
 from sentiment140_bert.tracking import open_trackers, tracks
 from sentiment140_bert.training.environment import describe_environment, start_run
@@ -216,7 +216,7 @@ class Tuning:
                 values = {"eval_value": value, "eval_best": best}
                 lines.append(json.dumps({"step": trial["number"], "time": round(end, 3)} | values))
         write_text(run.history, "".join(f"{line}\n" for line in lines))
-        for file in sorted((self.home.path / "figures").glob("*.png")):
+        for file in RunDir(self.home.path).list_figures(STUDY_FIGURES):
             with write_whole(run.figures / file.name) as temporary:
                 temporary.write_bytes(file.read_bytes())
         self._track()
