@@ -120,9 +120,7 @@ def predict(
         with progress_bar("predict", None, "rows", iterable=answers, leave=False) as rows_with_bar:
             result = {"count": write_predictions(output, rows_with_bar, plan), "output": str(output)}
         say(f"{result['count']:,} predictions in {output}", err=True)
-        if escapes and escaped[True] and output.suffix == ".csv":
-            say(f"{escaped[True]:,} texts got an apostrophe, so that no spreadsheet computes them", err=True)
-            say("(--no-escape-formulas writes them as they are)", err=True)
+        print_escaped(escaped[True] if escapes and output.suffix == ".csv" else 0)
     else:
         has_ids = any(row.id is not None for row in first if isinstance(row, Row))
         result = print_rows(answers, as_json, None if text else "id" if has_ids else "row")
@@ -151,6 +149,13 @@ def print_rows(answers: Iterator[PredictedRow], as_json: bool, key: str | None) 
         score = "" if answer.score is None else f"{answer.score:.4f}"
         say(f"{answer.label or ''}\t{score}\t{' '.join((answer.error or answer.text).split())}")
     return {}
+
+
+def print_escaped(count: int) -> None:
+    """Print how many texts of a CSV file begin with an apostrophe that was not theirs."""
+    if count:
+        say(f"{count:,} texts got an apostrophe, so that no spreadsheet computes them", err=True)
+        say("(--no-escape-formulas writes them as they are)", err=True)
 
 
 def print_remarks(classifier: Classifier, errors: Counter[str]) -> None:
