@@ -141,8 +141,8 @@ PROBLEMS: list[tuple[object, str]] = [
     ({"training": {"torch_compile_backend": "foo"}}, "torch_compile_backend: must be 'eager', 'aot_eager', 'inductor'"),
     ({"training": {"log_level": "foo"}}, "log_level: must be 'debug', 'info', "),
     (
-        {"training": {"activation_checkpointing_kwargs": "x"}},
-        "activation_checkpointing_kwargs: must be a valid dictionary, got 'x'",
+        {"training": {"gradient_checkpointing_kwargs": "x"}},
+        "gradient_checkpointing_kwargs: must be a valid dictionary, got 'x'",
     ),
     ({"training": {"report_to": 3}}, "report_to: must be comma-separated words or a list, got 3"),
     ({"training": {"report_to": []}}, "report_to: must be a tracker, or none"),
