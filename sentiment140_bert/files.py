@@ -100,7 +100,7 @@ def write_folder_whole(path: Path) -> Iterator[Path]:
     with explain_refused_write(path):
         if path.exists() and not path.is_dir():
             raise RunError(f"{path} exists and is not a folder.", "Name another folder.")
-        if path.name in ("", "..") or path.is_mount():  # which the system does not let be renamed
+        if path.name in ("", "..") or os.path.ismount(path):  # which the system does not let be renamed
             raise RunError(f"{path} cannot be replaced by a new folder.", "Name a folder in it.")
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{TEMPORARY}{path.name}-"))
@@ -136,7 +136,7 @@ def open_to_append(path: Path) -> BinaryIO:
     """Open a file to append bytes to it. A link, or a file with a second name, is replaced with a copy of it first.
 
     Raises:
-        RunError: It is something else than a file, or cannot be replaced.
+        RunError: A link leads to something else than a file, or cannot be replaced.
     """
     if path.is_symlink() or (path.exists() and path.stat().st_nlink > 1):
         with write_whole(path) as copy:

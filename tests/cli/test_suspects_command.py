@@ -190,6 +190,9 @@ def test_impossible_requests_are_refused_before_any_training(smallest_run: Path,
             assert result.stdout == ""
             assert "training 1 of" not in result.stderr
             assert not list(tmp_path.glob("s.*"))
+    (tmp_path / "folder.csv").mkdir()
+    refused = s140("suspects", smallest_run, "--output", "folder.csv", code=2)
+    assert "'folder.csv' is a directory" in refused.stderr
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
