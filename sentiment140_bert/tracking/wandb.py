@@ -42,7 +42,7 @@ class Wandb(Tracker):
     """A wandb run. The steps of its history are those of the training."""
 
     name = "wandb"
-    safe = "closed"
+    durable_after = "close"  # a process of its own writes when it likes
 
     def __init__(self, tracked_run: TrackedRun, state: TrackerState) -> None:
         super().__init__(tracked_run, state)

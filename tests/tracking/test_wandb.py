@@ -13,6 +13,8 @@ from command_line import Command
 from killing import until_whole
 from sentiment140_bert import Recipe, evaluate_run, load_recipe, train
 from sentiment140_bert.errors import RunError
+from sentiment140_bert.run import RunDir
+from sentiment140_bert.tracking.tracks import resume_tracking
 from tiny_run import flags
 from wandb_files import read_segment, segments
 
@@ -147,6 +149,18 @@ def test_after_a_kill_nothing_is_missing(encoder: Path, tmp_path: Path, s140) ->
     assert len({run_id for run in runs for run_id in run.ids}) == 1
     steps = {step for run in runs for step, row in run.history.items() if "train/loss" in row}
     assert steps == set(range(1, 19))
+
+
+def test_nothing_counts_as_sent_before_wandb_has_written_it(trained, tmp_path: Path) -> None:
+    folder = tmp_path / "a run"
+    shutil.copytree(trained[0], folder)
+    states = json.loads((folder / "tracking.json").read_text())
+    del states["wandb"]["sent"]
+    (folder / "tracking.json").write_text(json.dumps(states))
+    with resume_tracking(RunDir(folder)) as tracking:
+        tracking.flush()
+        assert "sent" not in json.loads((folder / "tracking.json").read_text())["wandb"]
+    assert json.loads((folder / "tracking.json").read_text())["wandb"]["sent"]["files"]["end"] == "FINISHED"
 
 
 @pytest.mark.long
