@@ -164,7 +164,7 @@ class CheckpointRepo:
         return bool({file.lfs.sha256 for file in there.values() if file.lfs} - {sum["sha256"] for sum in sums.values()})
 
     def _free_storage(self) -> None:
-        """Delete earlier commits and the large files that only they name, which would count as storage for ever."""
+        """Delete earlier commits of main, and the large files that only they name and that count as storage."""
         try:
             self.hub.retry(
                 f"squashing {self.repo_id}",
@@ -172,17 +172,26 @@ class CheckpointRepo:
                 self.repo_id,
                 commit_message="s140 train: the newest checkpoint",
             )
-            info = self._info()
-            self.head = info.sha
-            used = {file.lfs.sha256 for file in info.siblings or [] if file.lfs}
-            self.hub.retry(f"freeing storage of {self.repo_id}", self._delete_all_but, used)
+            self.head = self._info().sha
+            self.hub.retry(f"freeing storage of {self.repo_id}", self._delete_unused_files)
         except HubError as error:
             if not self.has_warned_of_storage:
                 log.warning("hub: older checkpoints still count as storage: %s", error.message)
             self.has_warned_of_storage = True
 
-    def _delete_all_but(self, used: set[str]) -> None:
-        """Delete large files of earlier commits, and old ones; others may be another machine's, not yet committed."""
+    def _delete_unused_files(self) -> None:
+        """Delete large files that no branch, tag or pull request names.
+
+        New files that no commit of this process named stay: another machine may be about to commit them.
+        """
+        refs = self.hub.api.list_repo_refs(self.repo_id, include_pull_requests=True)
+        groups = (refs.branches, refs.tags, refs.converts, refs.pull_requests or [])
+        used = {
+            file.lfs.sha256
+            for commit in {ref.target_commit for group in groups for ref in group}
+            for file in self.hub.api.repo_info(self.repo_id, revision=commit, files_metadata=True).siblings or []
+            if file.lfs
+        }
         yesterday = datetime.now(UTC) - timedelta(days=1)
         files = [file for file in self.hub.api.list_lfs_files(self.repo_id) if file.file_oid not in used]
         unused = [file for file in files if file.file_oid in self.large_files or file.pushed_at < yesterday]

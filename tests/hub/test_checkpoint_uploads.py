@@ -187,6 +187,21 @@ def test_what_another_machine_is_sending_is_not_freed(hub: HubServer, stage) -> 
     assert {blob.sha256 for blob in hub.commits(REPO)[0].files.values() if blob.lfs} == left - {"f" * 64}
 
 
+@pytest.mark.parametrize("ref", ["refs/tags/good", "refs/heads/archive", "refs/pr/1"])
+def test_what_a_tag_or_another_branch_names_is_not_freed(hub: HubServer, stage, ref: str) -> None:
+    repo = opened()
+    repo.keep(stage(6))
+    stored = hub.repos["model", REPO]
+    stored.refs[ref] = stored.at("main").oid
+    named = {blob.sha256 for blob in stored.at("main").files.values() if blob.lfs}
+    for step in (12, 18):
+        repo.keep(stage(step))
+    assert named
+    assert named <= stored.lfs.keys()
+    newest = {blob.sha256 for blob in stored.at("main").files.values() if blob.lfs}
+    assert stored.lfs.keys() == named | newest
+
+
 @pytest.mark.parametrize(
     "words",
     [
