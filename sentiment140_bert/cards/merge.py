@@ -16,7 +16,7 @@ MARK = re.compile(r"<!-- (begin|end) s140: ([\w-]{1,40}) -->[ \t]*\n?")
 FRONT_MATTER = re.compile(
     r"\A\ufeff?\s*---[ \t]*\n(.*?)(?:\n|\A)---[ \t]*(?:\n|\Z)", re.DOTALL
 )  # as the Hub's client reads it
-LAYOUT = 2  # of the templates in model_card/; a card of another layout cannot be compared line by line
+LAYOUT = 3  # of the templates in model_card/; a card of another layout cannot be compared line by line
 WRITTEN_BY = re.compile(r"written by sentiment140_bert ([\w.+-]+)(?:, layout (\d{1,9}))?:")
 NUMBER_OR_HASH = re.compile(
     r"\b[0-9a-f]{40,64}\b"

@@ -28,7 +28,7 @@ LEFT_OUT = (
     r"'[012]': (?:negative|positive|neutral)",
     r"n<1K|1K<n<10K",
 )
-WORD = re.compile(r"[\w.,+\-−]*\d[\w.,+\-−]*")
+WORD = re.compile(r"[\w.,+\-−]*\d[\w.,+\-−]*%?")
 NUMBER = re.compile(r"[-−]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 
@@ -54,13 +54,15 @@ class Known:
         self.texts = sorted(texts, key=len, reverse=True)
 
     def shows(self, written: str) -> bool:
-        """Return True if a number of the files looks like this when rounded to as many digits."""
-        plain = written.replace(",", "").replace("−", "-")
+        """Return True if a number of the files, or its percentage, looks like this when rounded to as many digits."""
+        plain = written.removesuffix("%").replace(",", "").replace("−", "-")
+        scale = 100 if written.endswith("%") else 1
         if not NUMBER.fullmatch(plain):
             return False
         digits = len(plain.partition("e")[0].partition(".")[2])
         return any(
-            float(plain) == number or plain in (f"{number:.{digits}f}", f"{number:.2g}") for number in self.numbers
+            float(plain) == scale * number or plain in (f"{scale * number:.{digits}f}", f"{scale * number:.2g}")
+            for number in self.numbers
         )
 
     def unfounded(self, card: str) -> list[str]:

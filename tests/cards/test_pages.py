@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import json
 import re
@@ -200,7 +201,7 @@ def test_every_sentence_of_a_model_shows_its_numbers(facts: Facts) -> None:
     training, neutral = facts.environment["training"], facts.metrics["splits"]["manual"]["neutral_left_out"]
     for sentence in (
         f"fine-tuned on {facts.data['splits']['train']['rows']} invented tweets to tell",
-        f"intervals at a level of {facts.metrics['confidence_level']}.",
+        f"In brackets: {100 * facts.metrics['confidence_level']:g}% confidence intervals.",
         f"A temperature of {learned['value']} was fitted to {learned['n']} validation tweets; a share of "
         f"{abstention['share']} of them has a confidence below {abstention['threshold']}.",
         f"The {neutral} neutral tweets among the hand-labeled ones are not in the scores above.",
@@ -226,10 +227,11 @@ def test_the_snippet_is_python_that_answers_as_it_says(small_run: Path, publishe
     from transformers import pipeline
 
     block = Page(published.text("README.md")).blocks[0]
-    lines = [line for line in block.splitlines() if line and not line.startswith(("from", "#"))]
+    *_, model, call = ast.parse(block).body
     named: dict[str, Any] = {"pipeline": pipeline}
-    exec(lines[0], named)  # it names the Hub's id
-    (answer,) = eval(lines[1], named)
+    exec(ast.unparse(model), named)  # it names the Hub's id
+    (answer,) = eval(ast.unparse(call), named)
+    assert max(map(len, block.splitlines())) <= 80, "it is cut off on the Hub"
     assert len(named["classify"]("so good " * 600)) == 1  # more tokens than the model takes
     assert block.splitlines()[-1] == f"# [{{'label': {answer['label']!r}, 'score': {answer['score']:.4f}}}]"
 
@@ -269,10 +271,12 @@ def test_sentences_follow_the_facts(facts: Facts) -> None:
         metrics["splits"]["test"]["baselines"]["tfidf"] |= lift
         metrics["splits"]["test"]["baselines"]["tfidf"]["accuracy"]["value"] = 2  # the best
         text = " ".join(parse_card(render(replace(facts, metrics=metrics)).text).sections["summary"].split())
-        better = "this model is better by" if value > 0 else "this model is **worse**: the difference is"
-        verdict = "the difference from it is not significant:" if p_value > 0.05 else better
+        better = "this model is more accurate by" if value > 0 else "this model is **less accurate**: the difference is"
+        verdict = "the difference is not significant:" if p_value > 0.05 else better
         shown = f"On test tweets {verdict} {value:.4f} ({low:.4f} to {high:.4f}), p = {p_value:.2g}."
         assert shown in text, (p_value, low, high)
+        limits = parse_card(render(replace(facts, metrics=metrics)).text).sections["limits"]
+        assert ("On test tweets the baseline, which needs no GPU, is at least as accurate." in limits) == (value <= 0)
 
 
 def count_rows(facts: Facts, split: str) -> list[list[list[str]]]:

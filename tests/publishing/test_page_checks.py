@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sentiment140_bert.cards.facts import read_facts
-from sentiment140_bert.cards.merge import parse_card
+from sentiment140_bert.cards.merge import LAYOUT, parse_card
 from sentiment140_bert.cards.model import render_model_card
 from sentiment140_bert.publishing import pages
 from sentiment140_bert.publishing.checks import CLAIMED, FALSE, TRUE, UNCHECKED, WARNING, Check, reach_verdict
@@ -46,7 +46,7 @@ def test_a_card_with_the_sentences_of_an_earlier_version_is_unchecked(small_run:
     """Its front matter is compared all the same."""
     right = render_model_card(read_facts(small_run), "small", "tester/small", [])
     for layout in ("", ", layout 1", ", layout 33"):
-        earlier = right.replace(", layout 2", layout).replace("## Limits", "## Intended use and limits")
+        earlier = right.replace(f", layout {LAYOUT}", layout).replace("## Limits", "## Intended use and limits")
         for text, verdict in ((earlier, UNCHECKED), (earlier.replace("license: ", "licence: "), FALSE)):
             checks = compare(tmp_path, text, right)
             assert reach_verdict(checks) == verdict, layout
