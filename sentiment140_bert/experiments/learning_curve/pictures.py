@@ -6,15 +6,15 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from sentiment140_bert.cards import markup
 from sentiment140_bert.cards.figures import default_style
-from sentiment140_bert.cards.markup import escape
 from sentiment140_bert.data.texts import escape_cell
 from sentiment140_bert.experiments.learning_curve.fit import AHEAD
-from sentiment140_bert.experiments.learning_curve.plan import FINISHED, SPLITS
+from sentiment140_bert.experiments.learning_curve.plan import SPLITS
 from sentiment140_bert.files import write_whole
-from sentiment140_bert.schemas.experiments import Curve, CurveFit, CurveSize, MeanAccuracy
+from sentiment140_bert.schemas.experiments import Curve, CurveFit, CurveSize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,85 +44,7 @@ def render_csv(curve: Curve) -> str:
 def render_page(curve: Curve) -> str:
     """Return the README of the curve's folder."""
     splits = [name for name in SPLITS if name in curve["data"]["splits"]]
-    lines = [
-        f"# Learning curve: {escape(curve['name'])}",
-        "",
-        *_introduce(curve),
-        "",
-        *_render_table(curve, splits),
-        "",
-    ]
-    lines += ["![accuracy by training tweets](curve.png)", ""]
-    for split in splits:
-        fit = curve["fits"][split]
-        lines += [f"- **{split}**: {fit.get('refused') or _describe_fit(fit)}"]
-    lines += [
-        "",
-        "Each accuracy is the mean over the seeds, followed by the lowest and the highest; the brackets show the 95% "
-        "confidence interval for other tweets (Wilson). Every number comes from `curve.json`.",
-        "",
-    ]
-    unfinished = [
-        f"- {size['size']:,} tweets, seed {point['seed']}: {escape(point.get('reason') or 'not trained yet')}"
-        for size in curve["sizes"]
-        for point in size["points"]
-        if point["state"] != FINISHED
-    ]
-    if unfinished:
-        lines += ["## Missing", "", *unfinished, ""]
-    return "\n".join(lines)
-
-
-def _introduce(curve: Curve) -> list[str]:
-    splits = curve["data"]["splits"]
-    held_out = " and ".join(f"{splits[name]['rows']:,} ({name})" for name in SPLITS if name in splits)
-    model = curve["recipe"]["model"]["model_name_or_path"]
-    lines = [
-        f"`{model}`, fine-tuned on nested subsets of {splits['train']['rows']:,} tweets; the same {held_out} tweets "
-        "are scored each time."
-    ]
-    return [*lines, *([escape(curve["cut_short"])] if curve["cut_short"] else [])]
-
-
-def _render_table(curve: Curve, splits: Sequence[str]) -> list[str]:
-    has_costs = curve["price_per_hour"] is not None
-    titles = ["training tweets", "seeds"]
-    for split in splits:
-        titles += [f"{split} accuracy", "TF-IDF"]
-    titles += ["seconds", "tweets/s", *(["cost of all seeds"] if has_costs else [])]
-    lines = ["| " + " | ".join(titles) + " |", "|" + "---:|" * len(titles)]
-    for size in curve["sizes"]:
-        if "scores" not in size:
-            continue
-        cells = [f"{size['size']:,}", str(max(score["seeds"] for score in size["scores"].values()))]
-        for split in splits:
-            tfidf = size["tfidf"].get(split)
-            cells += [_format_accuracy(size["scores"][split]), f"{tfidf['value']:.4f}" if tfidf else ""]
-        cells += [f"{size['seconds']:,.0f}", f"{size['tweets_per_second']:,.0f}"]
-        lines.append("| " + " | ".join([*cells, *([f"{size['cost']:.2f}"] if has_costs else [])]) + " |")
-    return lines
-
-
-def _format_accuracy(score: MeanAccuracy) -> str:
-    seeds, rows = score["over_seeds"], score["over_rows"]
-    span = f", {seeds['min']:.4f} to {seeds['max']:.4f}" if score["seeds"] > 1 else ""
-    return f"{score['accuracy']:.4f}{span} ({rows['low']:.3f} to {rows['high']:.3f})"
-
-
-def _describe_fit(fit: CurveFit) -> str:
-    a, b, c = fit["a"], fit["b"], fit["c"]
-    floor = (
-        f", and a floor of {c['value']:.3f} ({c['low']:.3f} to {c['high']:.3f})"
-        if fit["floor_fitted"]
-        else ", towards 0: a floor is fitted with four sizes or more"
-    )
-    guessing = ", ".join(f"{size:,}" for size in fit["left_out"])
-    left_out = f" (without {guessing} tweets, where it guesses)" if guessing else ""
-    return (
-        f"the error falls as n^-b with b = {b['value']:.2f} ({b['low']:.2f} to {b['high']:.2f}), from {a['value']:.3f} "
-        f"({a['low']:.3f} to {a['high']:.3f}) above its floor at {fit['n0']:,} tweets{floor}{left_out}. "
-        f"{fit['sentence']}"
-    )
+    return markup.render("learning_curve.md", curve=curve, splits=splits)
 
 
 @default_style()
@@ -145,16 +67,13 @@ def draw_curve(path: Path, curve: Curve) -> None:
             _draw_baseline(axes, sizes, split)
             _draw_points(axes, sizes, split)
             _limit_accuracy(axes, sizes, split)
-    legend = {label: handle for axes in figure.axes for handle, label in zip(*_read_legend(axes), strict=True)}
+    legend = {
+        label: handle for axes in figure.axes for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
     if legend:
         figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     with write_whole(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})
-
-
-def _read_legend(axes: Axes) -> tuple[list[Any], list[str]]:
-    handles, labels = axes.get_legend_handles_labels()
-    return list(handles), [str(label) for label in labels]
 
 
 def _draw_points(axes: Axes, sizes: Sequence[CurveSize], split: str) -> None:
