@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +15,11 @@ from sentiment140_bert.files import (
     write_json,
     write_text,
 )
-from sentiment140_bert.run import RunDir
-from sentiment140_bert.training.output_dir import refuse_foreign_files
+from sentiment140_bert.run import RunDir, saved_recipe
+from sentiment140_bert.training.output_dir import refuse_foreign_files, resolve_output_dir
 
+pytest_plugins = "model_fixtures"
+WRITTEN_FIRST = ("data.json", "environment.json", "history.jsonl")
 HEARD: Callable[[str, tuple[object, ...]], None] | None = None  # is asked before any file is removed
 
 
@@ -105,16 +108,36 @@ def test_the_cheapest_remedy_is_named(tmp_path):
     assert f"s140 evaluate {runs['run']}" in caught.value.hint
 
 
+@pytest.mark.parametrize("name", WRITTEN_FIRST)
+def test_a_file_with_the_name_of_a_runs_file_may_be_a_persons(run, name):
+    put(run.path / name, '{"text": "so good", "label": 1}\n')
+    with pytest.raises(RunError, match="is not empty, and `s140 train` did not write it"):
+        refuse_foreign_files(run)
+
+
+def test_what_a_training_reads_is_not_removed_first(run, smallest_run):
+    shutil.copytree(smallest_run, run.path)
+    put(run.figures / "tweets.csv", "text,label\n")
+    recipe = saved_recipe(run.path)
+    for name, value in {"dataset": "figures/tweets.csv", "model_name_or_path": "model"}.items():
+        changed = recipe.with_values({name: str(run.path / value)})
+        with pytest.raises(RunError, match="--overwrite empties"):
+            resolve_output_dir(run, changed, resume=False, overwrite=True)
+    assert not resolve_output_dir(run, recipe, resume=False, overwrite=True)
+
+
 def begun(run: RunDir) -> None:
     """Put something into the place of a finished run."""
     for place in (*places(run).values(), run.checkpoints / "checkpoint-1", run.path / "wandb"):
         put(place if place.suffix else place / "any.bin")
 
 
-def test_a_half_removed_run_is_neither_finished_nor_foreign(run, monkeypatch):
+def test_a_half_removed_run_is_neither_finished_nor_foreign(run, smallest_run, monkeypatch):
     """Kill it at any moment of the removal."""
     for moment in itertools.count(1):
         begun(run)
+        for name in WRITTEN_FIRST:
+            shutil.copy(smallest_run / name, run.path)
         left = moment
 
         def removal(event: str, arguments: tuple[object, ...]) -> None:

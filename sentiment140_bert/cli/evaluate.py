@@ -20,7 +20,7 @@ from sentiment140_bert.cli.options import (
     resolve_recipe,
 )
 from sentiment140_bert.cli.output import print_json, stdout_kept_clean
-from sentiment140_bert.cli.outputs import OutputFile
+from sentiment140_bert.cli.outputs import OutputFile, overwrite_option
 from sentiment140_bert.cli.scores import print_comparison, print_scores, print_summary
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.files import write_json
@@ -44,6 +44,7 @@ from sentiment140_bert.run import RunDir
     type=OutputFile(),
     help="With several models: write the tweets on which they differ to this .csv or .parquet file.",
 )
+@overwrite_option
 @cloup.option("--all", "every_score", is_flag=True, help="Print every score, of every split.")
 @output_options
 def evaluate(

@@ -24,6 +24,7 @@ OTHER_NAMES = {
     "--data": "--dataset",
     "--output": "--output-dir",
     "--out": "--output-dir",
+    "--force": "--overwrite",
 }
 
 

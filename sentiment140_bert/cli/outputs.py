@@ -33,14 +33,14 @@ overwrite_option = cloup.option(
     is_flag=True,
     expose_value=False,
     callback=_note_overwrite,
-    help="Replace --output if it exists.",
+    help="Replace a file that exists.",
 )
 
 
 def check_outputs(ctx: click.Context) -> None:
     """Check all parameters of the type :class:`OutputFile` against all other ones.
 
-    A command that has :data:`overwrite_option` replaces no file without it.
+    No file is replaced without :data:`overwrite_option`.
 
     Raises:
         S140Error: A file to write is an input, another output, part of a folder that another command wrote, or exists.
@@ -58,7 +58,7 @@ def check_outputs(ctx: click.Context) -> None:
             raise S140Error(
                 f"{output} is part of a run, a model, an export or a study.", "Choose another file to write."
             )
-        if target.exists() and not ctx.meta.get(REPLACES, True):
+        if target.exists() and not ctx.meta.get(REPLACES):
             raise S140Error(f"{output} exists.", "Name another file, or pass --overwrite.")
 
 

@@ -11,8 +11,7 @@ import cloup
 from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import output_options
 from sentiment140_bert.cli.output import print_json, print_table, say
-from sentiment140_bert.cli.outputs import OutputFile
-from sentiment140_bert.errors import S140Error
+from sentiment140_bert.cli.outputs import OutputFile, overwrite_option
 from sentiment140_bert.files import write_text
 from sentiment140_bert.recipe import build_schema, list_recipes, load_recipe, read_recipe
 
@@ -49,14 +48,11 @@ def show(name: str, resolved: bool, as_json: bool) -> None:
 @recipes.command("cp", cls=Command)
 @click.argument("name")
 @click.argument("target", type=OutputFile())
-@cloup.option("--force", is_flag=True, help="Overwrite an existing file.")
+@overwrite_option
 @output_options
-def copy(name: str, target: Path, force: bool, as_json: bool) -> None:
+def copy(name: str, target: Path, as_json: bool) -> None:
     """Copy the recipe NAME to the file TARGET, to change it."""
-    text = read_recipe(name)
-    if target.exists() and not force:
-        raise S140Error(f"{target} exists.", "Choose another name, or pass --force.")
-    write_text(target, text)
+    write_text(target, read_recipe(name))
     if as_json:
         print_json({"recipe": name, "target": str(target)})
     else:

@@ -10,13 +10,13 @@ import cloup
 from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import output_options
 from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
+from sentiment140_bert.cli.outputs import OutputFile, overwrite_option
 
 
 @cloup.command(cls=Command)
 @click.argument("run", type=click.Path(path_type=Path))
-@cloup.option(
-    "--output", type=click.Path(path_type=Path, dir_okay=False), help="The file to write.  [default: RUN/report.html]"
-)
+@cloup.option("--output", type=OutputFile(), help="The file to write.  [default: RUN/report.html]")
+@overwrite_option
 @cloup.option(
     "--errors",
     type=click.IntRange(min=0),

@@ -6,9 +6,9 @@ import logging
 
 from sentiment140_bert import schemas, trust
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.files import TEMPORARY
+from sentiment140_bert.files import TEMPORARY, expand_path
 from sentiment140_bert.locks import LOCK
-from sentiment140_bert.recipe import Recipe, list_differences
+from sentiment140_bert.recipe import FILE_SETTINGS, Recipe, list_differences
 from sentiment140_bert.run import RunDir, saved_recipe
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,8 @@ def refuse_foreign_files(run: RunDir) -> None:
         return
     written_first = (run.data, run.environment, run.history, run.tracking, run.checkpoints, run.fetched)
     names = {path.name for path in written_first} | {LOCK}
-    if any(path.name not in names and not path.name.startswith(TEMPORARY) for path in run.path.iterdir()):
+    has_others = any(path.name not in names and not path.name.startswith(TEMPORARY) for path in run.path.iterdir())
+    if has_others or not _has_files_of_a_run(run):
         raise RunError(f"{run.path} is not empty, and `s140 train` did not write it.", "Choose another --output-dir.")
     if any(run.checkpoints.glob("checkpoint-*")):  # a run writes its recipe before its first checkpoint
         raise RunError(
@@ -37,6 +38,28 @@ def refuse_foreign_files(run: RunDir) -> None:
         )
     if run.checkpoints.is_symlink():  # the user's, to a larger disk perhaps
         trust.remember_place("checkpoints", trust.describe_link(run.checkpoints))
+
+
+def _has_files_of_a_run(run: RunDir) -> bool:
+    """Return True if the files that a run writes first are missing, or what a run writes."""
+    try:
+        _ = run.data.exists() and run.read_data(), run.environment.exists() and run.read_environment()
+        _ = run.read_history(), run.read_tracking()
+    except RunError:
+        return False
+    return True
+
+
+def _refuse_to_remove_inputs(run: RunDir, recipe: Recipe) -> None:
+    """Raise RunError if the model or a file that the recipe names is in the folder that is to be overwritten."""
+    settings = (recipe.model.model_name_or_path, *(getattr(recipe.data, name) for name in ("dataset", *FILE_SETTINGS)))
+    for name in filter(None, settings):
+        path = expand_path(name)
+        if path.exists() and path.resolve().is_relative_to(run.path.resolve()):
+            raise RunError(
+                f"{name} is in {run.path}, which --overwrite empties before it is read.",
+                "Move it elsewhere, or choose another --output-dir.",
+            )
 
 
 def resolve_output_dir(run: RunDir, recipe: Recipe, resume: bool, overwrite: bool) -> bool:
@@ -52,6 +75,7 @@ def resolve_output_dir(run: RunDir, recipe: Recipe, resume: bool, overwrite: boo
             raise nothing_to_resume(run)
         return False
     if overwrite:
+        _refuse_to_remove_inputs(run, recipe)
         if not run.is_finished():
             log.warning("--overwrite: removing the unfinished run in %s", run.path)
         return False

@@ -39,7 +39,7 @@ def test_cp_overwrites_only_with_force(s140, tmp_path):
     target.write_text("precious")
     assert "exists" in s140("recipes", "cp", "quickstart", target, code=1).stderr
     assert target.read_text() == "precious"
-    copied = json.loads(s140("recipes", "cp", "quickstart", target, "--force", "--json").stdout)
+    copied = json.loads(s140("recipes", "cp", "quickstart", target, "--overwrite", "--json").stdout)
     assert copied == {"recipe": "quickstart", "target": str(target)}
     assert target.read_text() == read_recipe("quickstart")
 

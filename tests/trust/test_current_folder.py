@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -93,9 +95,10 @@ def test_a_run_that_does_not_say_what_its_tweets_were_reads_no_file(archive: Pat
 WRITERS = [
     ["predict", "run", "so good", "--overwrite", "--output"],
     ["suspects", "run", "--overwrite", "--output"],
-    ["evaluate", "run", "--output"],
-    ["evaluate", "run", "run", "--differences"],
-    ["recipes", "cp", "quickstart", "--force"],
+    ["evaluate", "run", "--overwrite", "--output"],
+    ["evaluate", "run", "run", "--overwrite", "--differences"],
+    ["report", "run", "--overwrite", "--output"],
+    ["recipes", "cp", "quickstart", "--overwrite"],
 ]
 
 
@@ -114,7 +117,33 @@ def test_an_output_replaces_no_file_of_a_run(archive: Path) -> None:
             assert "is part of a run" in result.output
             assert file.read_bytes() == before
     Path("recipe.yaml").write_text("of the user, who may have one next to runs")
-    assert CliRunner().invoke(main, ["recipes", "cp", "quickstart", "--force", "recipe.yaml"]).exit_code == 0
+    assert CliRunner().invoke(main, ["recipes", "cp", "quickstart", "--overwrite", "recipe.yaml"]).exit_code == 0
+
+
+def list_commands(
+    command: click.Command, words: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Yield all commands with the words that call them."""
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            yield from list_commands(inner, (*words, name))
+    else:
+        yield words, command
+
+
+def test_no_file_is_replaced_unasked(archive: Path) -> None:
+    writers = {tuple(words[: 2 if words[0] == "recipes" else 1]) for words in WRITERS}
+    assert writers == {
+        words
+        for words, command in list_commands(main)
+        if any(isinstance(param.type, click.Path) and not param.type.dir_okay for param in command.params)
+    }
+    Path("thesis.html").write_text("three years of work")
+    for words in WRITERS:
+        unasked = [word for word in words if word != "--overwrite"]
+        result = CliRunner().invoke(main, [*unasked, "thesis.html"])
+        assert "thesis.html exists." in result.output, words
+    assert Path("thesis.html").read_text() == "three years of work"
 
 
 def test_an_output_replaces_no_file_that_is_read(archive: Path) -> None:
@@ -124,7 +153,7 @@ def test_an_output_replaces_no_file_that_is_read(archive: Path) -> None:
     recipe.write_text(saved_recipe("run").with_values(changes).to_yaml())
     given = {"--dataset": "texts.csv", "--labels-file": "labels.csv", "--manual-test": "hand.csv"}
     flags = [word for pair in given.items() for word in pair]
-    evaluate = ["evaluate", "run", *flags, "--output"]
+    evaluate = ["evaluate", "run", *flags, "--overwrite", "--output"]
     commands = {name: [evaluate] for name in (*changes.values(), *given.values())}
     for name in changes.values():
         commands[name].append(["suspects", "run", "--overwrite", "--output"])
