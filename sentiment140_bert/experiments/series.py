@@ -8,20 +8,70 @@ from __future__ import annotations
 import gc
 import shutil
 from collections.abc import Iterable
-from typing import NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from sentiment140_bert.data import loading
-from sentiment140_bert.errors import Interrupted, RunError
+from sentiment140_bert.errors import Interrupted, RecipeError, RunError
 from sentiment140_bert.evaluation.intervals import SIGNIFICANT
 from sentiment140_bert.evaluation.predictions import read_predictions
 from sentiment140_bert.locks import lock_folder
-from sentiment140_bert.recipe import Recipe, list_differences
+from sentiment140_bert.recipe import Recipe, TrainingConfig, drop_checkpoint_repo, list_differences
 from sentiment140_bert.run import RunDir, saved_recipe
 from sentiment140_bert.schemas.experiments import SeedRange, SeedsComparison
 from sentiment140_bert.training.run import train as train_run
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
+
+def check_recipe(recipe: Recipe, work: str, keep_models: bool) -> Recipe:
+    """Refuse what several trainings cannot use; return the recipe without a repository of checkpoints.
+
+    Args:
+        recipe: Recipe of all trainings.
+        work: Name of the work, as in "a learning curve".
+        keep_models: False if model folders are removed after scoring.
+
+    Raises:
+        S140Error: It has a model to register or to log, or is for several processes.
+    """
+    recipe = drop_checkpoint_repo(recipe, work)
+    if recipe.tracking.register_model:
+        raise RecipeError([f"register_model: {work} has no model to register; omit it"])
+    if recipe.tracking.log_model and not keep_models:
+        raise RecipeError(["log_model: no model is kept; add --keep-models, or omit it"])
+    make_settings(recipe.training, Path(), work)
+    return recipe
+
+
+def make_settings(config: TrainingConfig, checkpoints: Path, work: str) -> TrainingArguments:
+    """Return the Trainer's arguments for a training in one process.
+
+    Raises:
+        S140Error: The Trainer refuses them, or this is one of several processes.
+    """
+    from sentiment140_bert.training import arguments
+
+    settings = arguments.training_arguments(config, arguments.choose_precision(config), checkpoints)
+    if arguments.set_up_processes(settings).num_processes > 1:
+        raise RunError(f"{work[0].upper()}{work[1:]} runs in one process.", "Start it without torchrun or accelerate.")
+    return settings
+
+
+def check_output(folder: Path, is_own: bool, command: str, *names: str) -> None:
+    """Refuse a folder that is neither new nor ``is_own``; it may hold files whose names begin with ``names``.
+
+    Raises:
+        RunError: It is such a folder, or a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file.", "Choose another OUTPUT.")
+    if folder.is_dir() and not is_own and any(not file.name.startswith(names) for file in folder.iterdir()):
+        raise RunError(f"{folder} is not empty, and `{command}` did not write it.", "Choose another OUTPUT.")
 
 
 def refuse_other_training(run: RunDir, recipe: Recipe, fingerprint: str) -> None:

@@ -102,6 +102,9 @@ def _require_train(splits: dict[str, DataSplit]) -> dict[str, DataSplit]:
     return splits
 
 
+Splits = Annotated[dict[str, DataSplit], AfterValidator(_require_train)]
+
+
 class Description(TypedDict, total=False):
     """The publisher's description of the tweets, for the cards."""
 
@@ -116,7 +119,7 @@ class Data(TypedDict):
 
     sources: Sources
     steps: dict[str, Count]
-    splits: Annotated[dict[str, DataSplit], AfterValidator(_require_train)]
+    splits: Splits
     fingerprint: Sha256
     settings: DataSettings
     seed: int

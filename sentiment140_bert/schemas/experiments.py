@@ -6,7 +6,8 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
-from sentiment140_bert.schemas.data import Sources
+from sentiment140_bert.schemas.basics import Sha256
+from sentiment140_bert.schemas.data import Sources, Splits
 from sentiment140_bert.schemas.metrics import MeasuredScore, Score
 
 
@@ -36,8 +37,8 @@ class UsedData(TypedDict):
     """The tweets of an experiment: parts of ``data.json``."""
 
     sources: Sources
-    splits: dict[str, Any]
-    fingerprint: str
+    splits: Splits
+    fingerprint: Sha256
 
 
 class TrialRecord(TypedDict):

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, Interrupted, RunError, first_line
+from sentiment140_bert.experiments import series
 from sentiment140_bert.files import write_whole
 from sentiment140_bert.models.labels import map_labels
 from sentiment140_bert.recipe import CHANGEABLE
@@ -98,13 +99,11 @@ def _train_and_predict(
     from sentiment140_bert import models
     from sentiment140_bert.evaluation.metrics import compute_trainer_metrics
     from sentiment140_bert.inference.torch_backend import TorchClassifier
-    from sentiment140_bert.training import arguments, trainer
+    from sentiment140_bert.training import trainer
     from sentiment140_bert.training.checkpoints import newest_complete
 
     checkpoints = folder / "checkpoints"
-    settings = arguments.training_arguments(recipe.training, arguments.choose_precision(recipe.training), checkpoints)
-    if arguments.set_up_processes(settings).num_processes > 1:
-        raise RunError("The search for suspects runs in one process.", "Start it without torchrun or accelerate.")
+    settings = series.make_settings(recipe.training, checkpoints, "the search for suspects")
     data = loading.PreparedData(prepared, tokens, tokenizer)
     exact = loading.pin_base_model(recipe, data=data).model
     model = models.load_encoder(exact.model_name_or_path, exact.model_revision, recipe.training.seed, exact.dropouts())

@@ -30,7 +30,7 @@ from sentiment140_bert.experiments.learning_curve.plan import (
 from sentiment140_bert.experiments.learning_curve.results import write_results
 from sentiment140_bert.files import Place, expand_path, write_json
 from sentiment140_bert.locks import LOCK, lock_folder
-from sentiment140_bert.recipe import Recipe, RecipeName, as_recipe, drop_checkpoint_repo, list_differences, parse_recipe
+from sentiment140_bert.recipe import Recipe, RecipeName, as_recipe, list_differences, parse_recipe
 from sentiment140_bert.schemas.experiments import Curve, CurveResult
 
 log = logging.getLogger(__name__)
@@ -92,11 +92,9 @@ def preview_curve(recipe: Recipe, output: Path, sizes: Sequence[int], seeds: int
 
 def _check(home: CurveDir, recipe: Recipe, sizes: Sequence[int], seeds: int, keep_models: bool) -> Recipe:
     """Refuse what makes no curve; return the recipe without a repository of checkpoints."""
-    recipe = drop_checkpoint_repo(recipe, "a learning curve")
-    _check_arguments(recipe, sizes, seeds, keep_models)
+    _check_arguments(recipe, sizes, seeds)
     _check_folder_and_recipe(home, recipe)
-    _check_single_process(recipe)
-    return recipe
+    return series.check_recipe(recipe, "a learning curve", keep_models)
 
 
 def redraw_curve(output: Path, price_per_hour: float | None = None) -> CurveResult:
@@ -114,7 +112,7 @@ def redraw_curve(output: Path, price_per_hour: float | None = None) -> CurveResu
     return {**write_results(home, price_per_hour), "output": str(output)}
 
 
-def _check_arguments(recipe: Recipe, sizes: Sequence[int], seeds: int, keep_models: bool) -> None:
+def _check_arguments(recipe: Recipe, sizes: Sequence[int], seeds: int) -> None:
     listed = ", ".join(map(str, sizes)) or "(none)"
     if not sizes or min(sizes) < MIN_SIZE:
         raise S140Error(
@@ -130,32 +128,13 @@ def _check_arguments(recipe: Recipe, sizes: Sequence[int], seeds: int, keep_mode
         )
     if recipe.data.max_train_samples:
         raise RecipeError(["max_train_samples: the sizes of a learning curve replace it; omit it"])
-    if recipe.tracking.register_model:
-        raise RecipeError(["register_model: a learning curve has no model to register"])
-    if recipe.tracking.log_model and not keep_models:
-        raise RecipeError(["log_model: no model is kept; add --keep-models, or omit it"])
-
-
-def _check_single_process(recipe: Recipe) -> None:
-    from sentiment140_bert.training import arguments
-
-    settings = arguments.training_arguments(recipe.training, arguments.choose_precision(recipe.training), Path())
-    if arguments.set_up_processes(settings).num_processes > 1:
-        raise RunError("A learning curve runs in one process.", "Start it without torchrun or accelerate.")
 
 
 def _check_folder_and_recipe(home: CurveDir, recipe: Recipe) -> None:
     """Raise RunError unless the folder is new, or holds a curve of this recipe."""
-    if home.path.exists() and not home.path.is_dir():
-        raise RunError(f"{home.path} is a file.", "Choose another OUTPUT.")
     plan = home.read_plan()
-    if not plan:
-        if home.path.is_dir() and any(path.name != LOCK for path in home.path.iterdir()):
-            raise RunError(
-                f"{home.path} is not empty, and `s140 learning-curve` did not write it.", "Choose another OUTPUT."
-            )
-        return
-    changed = list_differences(parse_recipe(plan["recipe"], str(home.plan)), recipe)
+    series.check_output(home.path, plan is not None, "s140 learning-curve", LOCK)
+    changed = plan and list_differences(parse_recipe(plan["recipe"], str(home.plan)), recipe)
     if changed:
         raise RunError(
             f"{home.path} has the learning curve of another recipe: {'; '.join(changed)}.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NotRequired, cast
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import AfterValidator, Field
@@ -13,9 +13,9 @@ from typing_extensions import TypedDict
 
 from sentiment140_bert.data import loading
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import RunDir
 from sentiment140_bert.schemas import Count, Sha256
+from sentiment140_bert.schemas.experiments import UsedData
 from sentiment140_bert.text import format_duration
 
 FINISHED, FAILED, UNFINISHED, MISSING = "finished", "failed", "unfinished", "missing"
@@ -33,43 +33,12 @@ def _ascend(subsets: list[Subset]) -> list[Subset]:
 
 
 class Subset(TypedDict):
-    """Training tweets of a point; there is more about them."""
+    """Training tweets of a point, and the hash of those among the next larger ones that are the same."""
 
     size: Annotated[int, Field(ge=2, le=LARGEST_SIZE)]
-
-
-class PlannedSplit(TypedDict):
-    """The tweets of a split."""
-
-    sha256: Sha256
-    rows: Count
-
-
-class PlannedSplits(TypedDict):
-    """The splits that results name."""
-
-    train: PlannedSplit
-    test: NotRequired[PlannedSplit]
-    manual: NotRequired[PlannedSplit]
-
-
-class PlannedData(TypedDict):
-    """The tweets of a learning curve."""
-
-    splits: PlannedSplits
     fingerprint: Sha256
-
-
-class ShownModel(TypedDict):
-    """The model of a recipe, as results name it."""
-
-    model_name_or_path: str
-
-
-class ShownRecipe(TypedDict):
-    """A recipe, as far as results name it."""
-
-    model: ShownModel
+    train: dict[str, Any]
+    sha256_in_next: Sha256 | None
 
 
 class Plan(TypedDict):
@@ -78,8 +47,7 @@ class Plan(TypedDict):
     name: str
     group: str
     recipe: dict[str, Any]
-    shown_recipe: ShownRecipe
-    data: PlannedData
+    data: UsedData
     seeds: Annotated[list[Count], Field(min_length=1, max_length=MOST_SEEDS)]
     subsets: Annotated[list[Subset], Field(max_length=MOST_SIZES), AfterValidator(_ascend)]
     cut_short: str | None
@@ -92,7 +60,6 @@ class Failure(TypedDict):
     hint: str
 
 
-TRAIN_KEYS = ("rows", "negative", "positive", "sha256")
 Failures = dict[str, Failure]  # ``failed.json``, by folder
 
 
@@ -229,7 +196,7 @@ def make_plan(
     from sentiment140_bert.data import subset
 
     report = whole[1].report
-    subsets = []
+    subsets: list[Subset] = []
     sizes = list(parts)
     for at, (size, (prepared, _, _)) in enumerate(parts.items()):
         train = prepared.report["splits"]["train"]
@@ -238,24 +205,20 @@ def make_plan(
             {
                 "size": size,
                 "fingerprint": prepared.report["fingerprint"],
-                "train": {
-                    key: value for key, value in train.items() if key in ("rows", "negative", "positive", "sha256")
-                },
+                "train": {key: value for key, value in train.items() if key != "token_length"},
                 "sha256_in_next": subset.hash_shared_rows(prepared, larger) if larger else None,
             }
         )
     name, before = home.path.resolve().name, home.read_plan()
-    plan = {
+    return {
         "name": name,
         "group": recipe.tracking.group or name,
         "recipe": before["recipe"] if before else recipe.to_dict(),
-        "shown_recipe": make_public(recipe).to_dict(),
         "data": {"sources": report["sources"], "splits": report["splits"], "fingerprint": report["fingerprint"]},
         "seeds": seeds,
         "subsets": subsets,
         "cut_short": cut_short,
     }
-    return cast(Plan, plan)
 
 
 class PlannedTraining(TypedDict):

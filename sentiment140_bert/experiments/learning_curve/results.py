@@ -19,6 +19,8 @@ from sentiment140_bert.experiments.learning_curve import fit, pictures
 from sentiment140_bert.experiments.learning_curve.fit import PowerLaws
 from sentiment140_bert.experiments.learning_curve.plan import FAILED, FINISHED, SPLITS, CurveDir, Plan
 from sentiment140_bert.files import write_json, write_text
+from sentiment140_bert.recipe import parse_recipe
+from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import RunDir
 from sentiment140_bert.schemas.experiments import (
     Curve,
@@ -28,7 +30,6 @@ from sentiment140_bert.schemas.experiments import (
     CurveSize,
     CurveSplit,
     MeanAccuracy,
-    UsedData,
 )
 from sentiment140_bert.schemas.metrics import MeasuredScore
 
@@ -101,7 +102,7 @@ def make_curve(home: CurveDir, price_per_hour: float | None) -> Curve:
     """Return the content of ``curve.json`` (docs/learning_curve.md lists its keys)."""
     plan = RunDir(home.path).read(home.plan, Plan)
     price = _read_price(home) if price_per_hour is None else price_per_hour
-    data = cast(UsedData, plan["data"])  # with the sources, which nothing here reads
+    data = plan["data"]
     hashes = {name: data["splits"][name]["sha256"] for name in SPLITS if name in data["splits"]}
     sizes: list[CurveSize] = []
     finished = {}
@@ -116,7 +117,7 @@ def make_curve(home: CurveDir, price_per_hour: float | None) -> Curve:
     return {
         "name": plan["name"],
         "group": plan["group"],
-        "recipe": {**plan["shown_recipe"]},
+        "recipe": make_public(parse_recipe(plan["recipe"], str(home.plan))).to_dict(),
         "data": data,
         "seeds": plan["seeds"],
         "cut_short": plan["cut_short"],

@@ -12,6 +12,7 @@ from typing import Any
 
 from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError
+from sentiment140_bert.experiments import series
 from sentiment140_bert.experiments.tune.study import Study, count_states, find_best
 from sentiment140_bert.experiments.tune.trials import Material, get_metric, make_recipe
 from sentiment140_bert.files import TEMPORARY, write_json, write_text, write_whole
@@ -86,13 +87,8 @@ class StudyDir:
                 f"{self.path} is on a volume, where files cannot be appended to, as trials must.",
                 "Choose an OUTPUT on a local disk, and copy it to the volume afterwards.",
             )
-        if self.path.exists() and not self.path.is_dir():
-            raise RunError(f"{self.path} is a file.", "Choose another OUTPUT.")
-        if not self.path.is_dir() or self.about.is_file():
-            return
-        new = (self.database.name, TEMPORARY)  # what a process that began just now may have written
-        if any(not file.name.startswith(new) for file in self.path.iterdir()):
-            raise RunError(f"{self.path} is not empty, and `s140 tune` did not write it.", "Choose another OUTPUT.")
+        written_first = (self.database.name, TEMPORARY)  # by a process that began just now
+        series.check_output(self.path, self.about.is_file(), "s140 tune", *written_first)
 
 
 @dataclass

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, RecipeError, RunError, S140Error
+from sentiment140_bert.experiments import series
 from sentiment140_bert.experiments.tune import comparison, space
 from sentiment140_bert.experiments.tune.results import StudyDir, Tuning
 from sentiment140_bert.experiments.tune.store import (
@@ -32,7 +33,7 @@ from sentiment140_bert.experiments.tune.trials import (
     run_trial,
 )
 from sentiment140_bert.files import Place, expand_path, remove_leftovers, write_json
-from sentiment140_bert.recipe import CHANGEABLE, Recipe, RecipeName, as_recipe, drop_checkpoint_repo
+from sentiment140_bert.recipe import CHANGEABLE, Recipe, RecipeName, as_recipe
 from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import RunDir
 from sentiment140_bert.schemas.experiments import StudyResults, TrialRecord, TuneResult
@@ -82,8 +83,9 @@ def tune(
             stopped a training, and a checkpoint was written.
     """
     until = time.monotonic() + timeout if timeout else None
-    recipe, home = drop_checkpoint_repo(as_recipe(recipe), "a tuning"), StudyDir(expand_path(output, "output"))
-    seeds = _check_arguments(recipe, trials, timeout, final_seeds, keep_models)
+    recipe, home = as_recipe(recipe), StudyDir(expand_path(output, "output"))
+    seeds = _check_arguments(recipe, trials, timeout, final_seeds)
+    recipe = series.check_recipe(recipe, "a tuning", keep_models)
     home.check()
     if storage:
         Store(storage).close()  # before tweets are prepared, which may take minutes
@@ -212,9 +214,7 @@ def _explain_nothing(content: StudyResults) -> RunError:
     )
 
 
-def _check_arguments(
-    recipe: Recipe, trials: int, timeout: float | None, final_seeds: int, keep_models: bool
-) -> list[int]:
+def _check_arguments(recipe: Recipe, trials: int, timeout: float | None, final_seeds: int) -> list[int]:
     """Refuse what cannot work before anything begins, and return the seeds of the comparison."""
     if trials < 1:
         raise S140Error(f"--trials must be at least 1, not {trials}.", "20 to 50 are usual.")
@@ -225,20 +225,8 @@ def _check_arguments(
     seeds = comparison.choose_seeds(recipe, final_seeds)
     if recipe.training.eval_strategy == "no":
         raise RecipeError(["eval_strategy: trials need evaluations; set it to epoch or steps"])
-    if recipe.tracking.register_model:
-        raise RecipeError(["register_model: tuning has no model to register; train best.yaml for that"])
-    if recipe.tracking.log_model and not keep_models:
-        raise RecipeError(["log_model: no model is kept; add --keep-models, or omit it"])
-    from sentiment140_bert.training import arguments
-
-    precision = arguments.choose_precision(recipe.training)
-    settings = arguments.training_arguments(recipe.training, precision, Path())
     for config in _list_schedules(recipe):
-        arguments.training_arguments(config, precision, Path())
-    if arguments.set_up_processes(settings).num_processes > 1:
-        raise RunError(
-            "A trial runs in one process.", "Start it without torchrun or accelerate, once on each GPU or machine."
-        )
+        series.make_settings(config, Path(), "a tuning")
     return seeds
 
 

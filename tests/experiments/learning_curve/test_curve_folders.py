@@ -19,6 +19,12 @@ from sentiment140_bert.cli import main
 pytest_plugins = ("model_fixtures", "curve_fixtures")
 POINT = "points/size-40-seed-42"
 REMOVED = object()
+
+
+def subset_of(size: int) -> dict[str, Any]:
+    return {"size": size, "fingerprint": "0" * 64, "train": {}, "sha256_in_next": None}
+
+
 # File, place in it, value, and a part of the error.
 ODD: list[tuple[str, str, Any, str]] = [
     ("plan.json", "name", None, "plan.json does not have the format"),
@@ -26,17 +32,16 @@ ODD: list[tuple[str, str, Any, str]] = [
     ("plan.json", "seeds", [], "seeds"),
     ("plan.json", "seeds", [-1], "seeds.0"),
     ("plan.json", "seeds", [*range(101)], "seeds"),
-    ("plan.json", "subsets", [{"size": size} for size in range(2, 103)], "subsets"),
+    ("plan.json", "subsets", [subset_of(size) for size in range(2, 103)], "subsets"),
     ("plan.json", "subsets.0.size", 10**25, "subsets.0.size"),
     ("plan.json", "subsets", [], "the sizes do not ascend"),
-    ("plan.json", "subsets", [{"size": 80}, {"size": 40}], "the sizes do not ascend"),
-    ("plan.json", "subsets", [{"size": 40}, {"size": 40}], "the sizes do not ascend"),
+    ("plan.json", "subsets", [subset_of(80), subset_of(40)], "the sizes do not ascend"),
+    ("plan.json", "subsets", [subset_of(40), subset_of(40)], "the sizes do not ascend"),
     ("plan.json", "subsets.0.size", 0, "subsets.0.size"),
     ("plan.json", "subsets.0.size", "../../outside", "subsets.0.size"),
-    ("plan.json", "shown_recipe", {}, "shown_recipe.model"),
-    ("plan.json", "shown_recipe.model.model_name_or_path", 5, "model_name_or_path"),
+    ("plan.json", "recipe.training.learning_rate", -1, "learning_rate"),
     ("plan.json", "data", 3, "data"),
-    ("plan.json", "data.splits.train", REMOVED, "data.splits.train"),
+    ("plan.json", "data.splits.train", REMOVED, "data.splits"),
     ("plan.json", "data.splits.test.rows", None, "data.splits.test.rows"),
     ("plan.json", "data.splits.test.sha256", "0" * 64, "was not scored on the tweets of this curve"),
     ("failed.json", "size-160-seed-43", 5, "failed.json does not have the format"),
