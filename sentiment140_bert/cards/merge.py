@@ -45,7 +45,13 @@ class Card:
     @property
     def handwritten(self) -> str:
         """Return what people wrote, as one text."""
-        return "\n".join(gap.strip() for gap in self.between if gap.strip())
+        return "\n".join(self.texts.values())
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Return what people wrote, by the section that it precedes; what stands at the end by an empty name."""
+        gaps = zip([*self.sections, ""], self.between, strict=True)
+        return {name: gap.strip() for name, gap in gaps if gap.strip()}
 
 
 def parse_card(text: str) -> Card:
@@ -109,29 +115,38 @@ def merge_cards(new: str, old: str | None, decided_keys: Collection[str] = ()) -
     return format_front_matter(metadata) + _join(merged)
 
 
-def add_metadata(text: str, other: str) -> str:
-    """Add those keys of another card's front matter that a card lacks."""
-    card, source = parse_card(text), parse_card(other)
-    return _replace_metadata(card, _merge_metadata(card.metadata, source.metadata | card.metadata))
+def reconcile(before: str, one: str, other: str) -> tuple[str, list[str]]:
+    """Return a card with what was changed on two copies of it, and what both changed, differently.
 
+    The text is taken whole from the copy where it was changed, the front matter key by key; tags are added and removed
+    one by one.
 
-def reconcile_metadata(text: str, before: dict[str, Any], one: str, other: str) -> tuple[str, list[str]]:
-    """Return a card with each value of two cards' front matter that was changed since ``before``, and the keys that
-    both changed, differently. Tags are added and removed one by one."""
-    card, first, second = parse_card(text), parse_card(one).metadata, parse_card(other).metadata
+    Args:
+        before: The card before it was changed.
+        one: A copy.
+        other: The other copy; if this package wrote none of it, it lacks keys that nobody removed.
+
+    Raises:
+        ValueError: A front matter is not a YAML mapping.
+    """
+    base, first, second = parse_card(before), parse_card(one), parse_card(other)
+    conflicts = ["text"] if base.texts not in (first.texts, second.texts) and first.texts != second.texts else []
+    newer = first if first.texts != base.texts else second
+    seconds = second.metadata if second.sections else base.metadata | second.metadata
     metadata: dict[str, Any] = {}
-    conflicts = []
-    for key in dict.fromkeys([*card.metadata, *first, *second]):
-        value, here, there = ([source[key]] if key in source else [] for source in (before, first, second))
+    for key in dict.fromkeys([*newer.metadata, *first.metadata, *seconds]):
+        value, here, there = (
+            [source[key]] if key in source else [] for source in (base.metadata, first.metadata, seconds)
+        )
         if key == "tags":
-            here = [_reconcile_tags(*(_list_tags(source) for source in (before, first, second)))]
+            here = [_reconcile_tags(*(_list_tags(source) for source in (base.metadata, first.metadata, seconds)))]
         elif repr(here) == repr(value):  # which is also equal if it is not a number
             here = there
         elif repr(there) not in (repr(value), repr(here)) and key not in RENDERED:
-            conflicts.append(key)
+            conflicts.append(str(key))
         if here:
             metadata[key] = here[0]
-    return _replace_metadata(card, metadata), conflicts
+    return format_front_matter(metadata) + _join(newer), conflicts
 
 
 def _reconcile_tags(before: list[str], here: list[str], there: list[str]) -> list[str]:
@@ -142,10 +157,6 @@ def _reconcile_tags(before: list[str], here: list[str], there: list[str]) -> lis
 def _list_tags(metadata: dict[str, Any]) -> list[str]:
     tags = metadata.get("tags")
     return [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
-
-
-def _replace_metadata(card: Card, metadata: dict[str, Any]) -> str:
-    return format_front_matter(metadata) + _join(card)
 
 
 def _merge_metadata(

@@ -173,7 +173,7 @@ def describe_dataset(data: schemas.Data) -> dict[str, Any]:
     configs: list[dict[str, Any]] = []
     infos: list[dict[str, Any]] = []
     for config, splits in data["configs"].items():
-        files = [{"split": split, "path": f"{config}/{split}-*"} for split in splits]
+        files = [{"split": split, "path": f"{config}/{split}-*.parquet"} for split in splits]
         default = {"default": True} if config == "default" else {}
         configs.append({"config_name": config, **default, "data_files": files})
         sizes = [{"name": split, **size} for split, size in splits.items()]

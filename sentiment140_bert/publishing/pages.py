@@ -47,7 +47,7 @@ PROPERTY_TAG = re.compile(
     rf"|{merge.SOURCE_TAG}$"
 )
 TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
-SNIPPET = re.compile(r'^ {4}"text-classification", model=(.+?), truncation=True$', re.MULTILINE)
+SNIPPET = re.compile(r"^ {4}model=(.+),$", re.MULTILINE)
 
 
 def compare_card(name: str, file: Path, right: str) -> Iterator[Check]:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert import schemas
 from sentiment140_bert.cards import merge
-from sentiment140_bert.cards.metadata import format_front_matter
 from sentiment140_bert.cards.model import (
     Files,
     collect_files,
@@ -222,13 +221,15 @@ def _push_model(hub: Hub, run: RunDir, metrics: schemas.Scores, target: Target) 
     """Push the model, and bring its card back, so that the next edit on either side is recognized as one."""
     from sentiment140_bert.hub import fetch
 
+    before = read_card(run)
     pushed = _commit_on_latest_card(hub, target, lambda card: _collect_model_files(run, metrics, target, card))
     text = fetch.read_text(hub, target.kind, target.repo_id, "README.md", pushed.commit)
     if text is not None:
-        write_text(run.card, text)
-        card = merge.parse_card(text)
-        front_matter = format_front_matter(card.metadata)
-        _note_push(run, pushed, target, handwritten=card.handwritten, front_matter=front_matter)
+        if read_card(run) == before:
+            write_text(run.card, text)
+        else:
+            log.warning("%s was edited meanwhile; push again to publish that", run.card)
+        _note_push(run, pushed, target, card=text)
     write_model_folder(run, metrics, target.repo_id)
     return pushed
 
@@ -263,50 +264,36 @@ def _merge_dataset_card(dataset: Files, on_hub: str | None) -> Files:
 
 
 def _collect_model_files(run: RunDir, metrics: schemas.Scores, target: Target, on_hub: str | None) -> Files:
-    return collect_files(run, metrics, target.repo_id, _choose_card(run, on_hub, target))
-
-
-def _choose_card(run: RunDir, on_hub: str | None, target: Target) -> str | None:
-    """Return the card with the newer hand-written text, the one that was edited since the last push to this place, and
-    with the values of the front matter that were.
+    """Collect the files to publish; their card has what was edited here, and on the Hub, since the last push there.
 
     Raises:
-        RunError: Both were, and they differ; or one cannot be read.
+        RunError: The same was edited here and there; or the card here cannot be read.
+        HubError: The card there cannot be read.
     """
     here = read_card(run)
+    if on_hub is None or here is None:
+        return collect_files(run, metrics, target.repo_id, here if on_hub is None else on_hub)
     last = run.read_publications().get("model", {})
-    if (last.get("repo_id"), last.get("revision")) != (target.repo_id, target.revision):
-        last = {}
-    before = last.get("handwritten", "")
+    is_last_place = (last.get("repo_id"), last.get("revision")) == (target.repo_id, target.revision)
+    before = last.get("card") if is_last_place else None
+    if before is None:
+        before = bytes(collect_files(run, metrics, target.repo_id, None)["README.md"]).decode()
     try:
-        written_here = merge.parse_card(here).handwritten if here else before
-        front_before = merge.parse_card(last.get("front_matter", "")).metadata or last.get("front", {})
-    except ValueError as error:
-        raise RunError(f"{run.card} cannot be read: {error}.", "Correct its front matter.") from None
-    try:
-        written_there = merge.parse_card(on_hub).handwritten if on_hub else before
+        merge.parse_card(on_hub)
     except ValueError as error:
         raise HubError(
             f"The card of {target.repo_id} cannot be read: {error}.", "Correct its front matter there."
         ) from None
-    if before not in (written_here, written_there) and written_here != written_there:
-        raise _refuse_both(run, target, "The card")
-    if on_hub is None or here is None:
-        return here if on_hub is None else on_hub
-    newer, older = (here, on_hub) if written_here != before else (on_hub, here)
-    if not last:
-        return merge.add_metadata(newer, older)
-    card, conflicts = merge.reconcile_metadata(newer, front_before, here, on_hub)
+    try:
+        card, conflicts = merge.reconcile(before, here, on_hub)
+    except ValueError as error:
+        raise RunError(f"{run.card} cannot be read: {error}.", "Correct its front matter.") from None
     if conflicts:
-        raise _refuse_both(run, target, f"The front matter of the card ({', '.join(map(str, conflicts))})")
-    return card
-
-
-def _refuse_both(run: RunDir, target: Target, what: str) -> RunError:
-    return RunError(
-        f"{what} was edited both in {run.card} and on the Hub ({target.repo_id}).",
-        "Copy the text of one into the other, and push again.",
-    )
+        raise RunError(
+            f"The card was edited both in {run.card} and on the Hub ({target.repo_id}): {', '.join(conflicts)}.",
+            "Copy what you want to keep into both, and push again.",
+        )
+    return collect_files(run, metrics, target.repo_id, card)
 
 
 def _note_push(run: RunDir, pushed: Pushed, target: Target, **more: Any) -> None:

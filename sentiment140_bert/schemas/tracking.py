@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -35,15 +35,13 @@ class TrackerState(TypedDict, total=False):
 
 
 class Publication(TypedDict, total=False):
-    """A place on the Hub to which something was published, and the hand-written texts on its card at that time."""
+    """A place on the Hub to which something was published, and the model's card at that time."""
 
     repo_id: RepoId
     url: str
     commit: str
     revision: str | None
-    handwritten: str
-    front: dict[str, Any]  # of older versions: some of its keys
-    front_matter: str
+    card: str
 
 
 Publications = dict[str, Publication]  # ``published.json``: ``model`` and ``dataset``

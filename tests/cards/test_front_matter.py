@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import re
 from dataclasses import replace
@@ -234,7 +235,8 @@ def test_the_fields_of_a_dataset(published: Published) -> None:
     files = published.hub.files(DATA, "dataset")
     for config in front["configs"]:
         for file in config["data_files"]:
-            assert [name for name in files if name.startswith(file["path"].rstrip("*"))]
+            assert fnmatch.filter(files, file["path"])
+            assert file["path"].endswith(".parquet")  # other files, some also read as parquet, are not checked
 
 
 def test_the_size_and_the_licence_of_a_dataset(small_run: Path, local_run: Path) -> None:

@@ -53,7 +53,10 @@ def test_a_page_lists_no_errors_on_request_and_overwrites_no_other_file(copy: Ru
     s140("report", copy.path, "--errors", 0)
     assert "<tr data-split" not in copy.report.read_text("utf-8")
     before = copy.metrics.read_bytes()
-    assert ".html" in s140("report", copy.path, "--no-attributions", "--output", copy.path.parent / "page.json", code=1).stderr
+    assert (
+        ".html"
+        in s140("report", copy.path, "--no-attributions", "--output", copy.path.parent / "page.json", code=1).stderr
+    )
     assert copy.metrics.read_bytes() == before
 
 

@@ -79,7 +79,7 @@ CLAIMS = {
     "invented": {"sample"},
     "(MIT)": {"sample"},
     "Only their owner knows how the tweets were collected and labeled, and what may be done with them.": {"other"},
-    ", truncation=True\n": {"sample", "sentiment140", "other"},
+    "    truncation=True,\n": {"sample", "sentiment140", "other"},
 }
 DATASET_CLAIMS = {
     "language:\n- en": {"sample", "sentiment140"},

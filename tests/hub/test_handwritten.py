@@ -161,9 +161,45 @@ def test_front_matter_is_merged_key_by_key(hub: HubServer, push, pushed: Path) -
         assert "soon gone" not in front["tags"]
     edit_on_hub(hub, "own: third", "own: there")
     edit_here(pushed, "own: third", "own: here")
-    assert "The front matter of the card (own) was edited both" in push(code=1).stderr
+    assert f"on the Hub ({MODEL}): own." in push(code=1).stderr
     edit_here(pushed, "own: here", "own: there")
     push()
+
+
+@pytest.mark.parametrize("is_here", [True, False])
+def test_front_matter_survives_the_first_push(hub: HubServer, push, run_copy: Path, is_here: bool) -> None:
+    """The Hub's form for a new model writes a license and tags; the text is on the other side."""
+    hub.create(MODEL)
+    front, text = "license: mit\ntags:\n- winter\n", "Two students, one winter.\n"
+    if is_here:
+        edit_here(run_copy, "license: unknown", "license: mit")
+        edit_here(run_copy, "tags:\n", "tags:\n- winter\n")
+    else:
+        edit_here(run_copy, USE, f"{text}\n{USE}")
+    hub.write(MODEL, "README.md", (text if is_here else f"---\n{front}---\n").encode())
+    push()
+    for pushed in (card(hub), local_card(run_copy)):
+        assert (front_matter(pushed)["license"], "winter" in front_matter(pushed)["tags"]) == ("mit", True)
+        assert text in pushed
+
+
+def test_text_that_was_moved_stays_where_it_is(hub: HubServer, push, run_copy: Path) -> None:
+    edit_here(run_copy, USE, NOTED)
+    push()
+    edit_here(run_copy, NOTED, USE)
+    edit_here(run_copy, SCORES, f"{NOTE}\n{SCORES}")
+    push()
+    for text in (card(hub), local_card(run_copy)):
+        assert text.index(USE) < text.index(NOTE) < text.index(SCORES)
+
+
+def test_an_edit_during_the_push_is_kept_and_published_by_the_next(hub: HubServer, push, run_copy: Path) -> None:
+    hub.fail("commit", meanwhile=lambda: edit_here(run_copy, USE, NOTED))
+    assert "was edited meanwhile" in push(to=JUST_MODEL).stderr
+    assert NOTE in local_card(run_copy)
+    assert NOTE not in card(hub)
+    push(to=JUST_MODEL)
+    assert NOTE in card(hub)
 
 
 def test_front_matter_from_the_hub_survives_text_from_here(hub: HubServer, push, pushed: Path) -> None:

@@ -90,12 +90,12 @@ def test_names_that_a_card_does_not_have(tmp_path: Path) -> None:
     """Whatever somebody wrote in their place; the arguments stand in for them."""
     section = "<!-- begin s140: {0} -->\n{1}\n<!-- end s140: {0} -->\n"
     snippets = [
-        "classify = pipeline(x, model=__import__('os').getpid())",
-        "classify = pipeline(x, model=1)",
+        "    model=__import__('os').getpid(),",
+        "    model=1,",
         "x",
         "(" * 9_000,
     ]
-    for snippet in [*snippets, f"classify = pipeline(x, model={'(' * 9_000})"]:
+    for snippet in [*snippets, f"    model={'(' * 9_000},"]:
         (tmp_path / "README.md").write_text(section.format("use", snippet))
         assert pages.read_names(tmp_path / "README.md", "title", "a/b") == ("title", "a/b"), snippet[:50]
     for title in ("a_b", "*x*", "a & b", "1. x", "x # y"):
