@@ -136,8 +136,6 @@ class CheckpointRepo:
         from huggingface_hub.utils.sha import git_hash
 
         info = self._look()
-        if not info.private:
-            raise HubError(f"{self.repo_id} is public now.", "Make it private again; checkpoints must stay private.")
         if info.sha != self.head:
             other = self._stored_at(info)
             if other and other.step > step_of(newest):
@@ -199,21 +197,20 @@ class CheckpointRepo:
         self.hub.api.permanently_delete_lfs_files(self.repo_id, unused, rewrite_history=False)
 
     def _info(self) -> Any:
-        """Return ``sha``, ``private`` and ``siblings`` of the repository.
+        """Return ``sha`` and ``siblings`` of the repository, which is private.
 
         Raises:
             HubError: It is public.
         """
-        info = self.hub.retry(f"looking into {self.repo_id}", self._look)
+        return self.hub.retry(f"looking into {self.repo_id}", self._look)
+
+    def _look(self) -> Any:
+        info = self.hub.api.repo_info(self.repo_id, files_metadata=True)
         if not info.private:
             raise HubError(
                 f"{self.repo_id} is public, but checkpoints must stay private.",
                 "Make it private on its page, or name a new one, which will be private.",
             )
-        return info
-
-    def _look(self) -> Any:
-        info = self.hub.api.repo_info(self.repo_id, files_metadata=True)
         self.large_files |= {file.lfs.sha256 for file in info.siblings or [] if file.lfs}
         return info
 

@@ -59,6 +59,11 @@ class Target:
         """The page's address, below the Hub's own."""
         return f"{'datasets/' if self.kind == 'dataset' else ''}{self.repo_id}"
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """The repository, as huggingface_hub's functions take it."""
+        return {"repo_id": self.repo_id, "repo_type": self.kind}
+
 
 def check_name(repo_id: str, what: str) -> None:
     """Raise HubError unless ``repo_id`` is a user/name that the Hub could have."""
@@ -103,11 +108,8 @@ def open_target(hub: Hub, target: Target) -> Target:
     Raises:
         HubError: There is no right to write, or the tag is on another commit already.
     """
-    from huggingface_hub import CommitOperationAdd
-
-    about = {"repo_id": target.repo_id, "repo_type": target.kind}
-    existed = hub.retry(f"looking for {target.name}", hub.api.repo_exists, **about)
-    if not existed:
+    about = target.about
+    if not hub.retry(f"looking for {target.name}", hub.api.repo_exists, **about):
         private = target.kind == "dataset" if target.private is None else target.private
         hub.retry(f"creating {target.name}", hub.api.create_repo, **about, private=private, exist_ok=True)
     if target.create_pr:
@@ -117,16 +119,7 @@ def open_target(hub: Hub, target: Target) -> Target:
             f"creating branch {target.revision}", hub.api.create_branch, **about, branch=target.revision, exist_ok=True
         )
     # The Hub refuses this request without the right to write: the cheapest way to know before anything is uploaded.
-    hub.retry(
-        f"asking for the right to write to {target.name}",
-        lambda: hub.api.preupload_lfs_files(
-            target.repo_id,
-            [CommitOperationAdd("README.md", b"-")],
-            repo_type=target.kind,
-            revision=target.revision,
-            create_pr=target.create_pr,
-        ),
-    )
+    upload_large(hub, target, {"README.md": b"-"}, "asking for the right to write to")
     if target.tag and _commit_of_tag(hub, target) not in (None, fetch.resolve_commit(hub, *_where(target))):
         raise _tag_taken(target)
     if target.private:  # to be hidden first, to be shown last
@@ -140,18 +133,16 @@ def _where(target: Target) -> tuple[str, str, str | None]:
 
 def _set_visibility(hub: Hub, target: Target) -> bool:
     """Make the repository private or public as the target says; return True if it is then private."""
-    about = {"repo_id": target.repo_id, "repo_type": target.kind}
-    info = hub.retry(f"reading {target.name}", hub.api.repo_info, **about)
+    info = hub.retry(f"reading {target.name}", hub.api.repo_info, **target.about)
     if target.private not in (None, bool(info.private)):
-        hub.retry(f"setting who may see {target.name}", hub.api.update_repo_settings, **about, private=target.private)
+        change = {**target.about, "private": target.private}
+        hub.retry(f"setting who may see {target.name}", hub.api.update_repo_settings, **change)
     return bool(info.private) if target.private is None else target.private
 
 
 def _reuse_open_pr(hub: Hub, target: Target) -> Target:
     """Return the target on the open pull request of an earlier push, if there is one."""
-    discussions = hub.api.get_repo_discussions(
-        target.repo_id, repo_type=target.kind, discussion_type="pull_request", discussion_status="open"
-    )
+    discussions = hub.api.get_repo_discussions(**target.about, discussion_type="pull_request", discussion_status="open")
     numbers = [pr.num for pr in discussions if pr.title == target.commit_message and pr.author == hub.user]
     if not numbers:
         return target
@@ -160,9 +151,7 @@ def _reuse_open_pr(hub: Hub, target: Target) -> Target:
 
 def _commit_of_tag(hub: Hub, target: Target) -> str | None:
     """Return the commit that the tag is on; None without the tag."""
-    refs = hub.retry(
-        f"reading the tags of {target.name}", hub.api.list_repo_refs, repo_id=target.repo_id, repo_type=target.kind
-    )
+    refs = hub.retry(f"reading the tags of {target.name}", hub.api.list_repo_refs, **target.about)
     return next((tag.target_commit for tag in refs.tags if tag.name == target.tag), None)
 
 
@@ -183,18 +172,10 @@ def additions(files: Mapping[str, Path | bytes]) -> list[Any]:
     return [CommitOperationAdd(name, content) for name, content in files.items()]
 
 
-def upload_large(hub: Hub, target: Target, files: Mapping[str, Path | bytes]) -> None:
+def upload_large(hub: Hub, target: Target, files: Mapping[str, Path | bytes], what: str = "uploading to") -> None:
     """Send large files ahead of the commit, so that the commit itself is quick; nobody can see them yet."""
-    hub.retry(
-        f"uploading to {target.name}",
-        lambda: hub.api.preupload_lfs_files(
-            target.repo_id,
-            additions(files),
-            repo_type=target.kind,
-            revision=target.revision,
-            create_pr=target.create_pr,
-        ),
-    )
+    place = {**target.about, "revision": target.revision, "create_pr": target.create_pr}
+    hub.retry(f"{what} {target.name}", lambda: hub.api.preupload_lfs_files(additions=additions(files), **place))
 
 
 def commit(hub: Hub, target: Target, files: Mapping[str, Path | bytes], parent: str) -> Pushed:
@@ -214,13 +195,12 @@ def commit(hub: Hub, target: Target, files: Mapping[str, Path | bytes], parent: 
     def attempt() -> tuple[Target, Any]:
         # Each attempt reads the state first: an earlier one may have arrived although its answer was lost.
         now = _reuse_open_pr(hub, target) if target.create_pr else target
-        info = hub.api.repo_info(now.repo_id, repo_type=now.kind, revision=now.revision)
+        info = hub.api.repo_info(**now.about, revision=now.revision)
         names = [file.rfilename for file in info.siblings or []]
         stale = [name for name in names if name not in files and _is_removable(name, now.kind)]
         result = hub.api.create_commit(
-            now.repo_id,
-            [*additions(files), *(CommitOperationDelete(name) for name in stale)],
-            repo_type=now.kind,
+            **now.about,
+            operations=[*additions(files), *(CommitOperationDelete(name) for name in stale)],
             commit_message=now.commit_message,
             revision=now.revision,
             create_pr=now.create_pr,
@@ -248,13 +228,11 @@ def check_tag(hub: Hub, target: Target, files: Mapping[str, Path | bytes], paren
 
     if not target.tag or _commit_of_tag(hub, target) is None:
         return
-    hashes = {
-        file.path: file.lfs.sha256 if file.lfs else file.blob_id
-        for file in hub.retry(
-            f"reading {target.name}",
-            lambda: list(hub.api.get_paths_info(target.repo_id, list(files), repo_type=target.kind, revision=parent)),
-        )
-    }
+    there = hub.retry(
+        f"reading {target.name}",
+        lambda: list(hub.api.get_paths_info(**target.about, paths=list(files), revision=parent)),
+    )
+    hashes = {file.path: file.lfs.sha256 if file.lfs else file.blob_id for file in there}
     for name, content in files.items():
         if isinstance(content, Path) and len(hashes.get(name, "")) == SHA256_DIGITS:
             here = hash_file(content)
@@ -277,15 +255,8 @@ def finish(hub: Hub, target: Target, pushed: Pushed) -> Pushed:
         if tagged not in (None, pushed.commit):
             raise _tag_taken(target)
         if tagged is None:
-            hub.retry(
-                f"tagging {target.name}",
-                hub.api.create_tag,
-                target.repo_id,
-                tag=target.tag,
-                revision=pushed.commit,
-                repo_type=target.kind,
-                exist_ok=True,
-            )
+            new = {"tag": target.tag, "revision": pushed.commit, "exist_ok": True}
+            hub.retry(f"tagging {target.name}", hub.api.create_tag, **target.about, **new)
     return replace(pushed, tag=target.tag, private=_set_visibility(hub, target))
 
 

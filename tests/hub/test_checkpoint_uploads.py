@@ -149,7 +149,7 @@ def test_one_that_commits_at_that_very_moment_too(hub: HubServer, stage) -> None
 def test_a_repository_that_became_public_gets_nothing(hub: HubServer, stage) -> None:
     repo = opened()
     hub.repos["model", REPO].private = False
-    with pytest.raises(HubError, match="public now"):
+    with pytest.raises(HubError, match="is public"):
         repo.keep(stage(6))
     assert "checkpoints.json" not in hub.files(REPO)
 
