@@ -8,9 +8,9 @@ import itertools
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import unquote
 
@@ -173,75 +173,51 @@ class Claim:
 
 def read_model_index(index: Any) -> Iterator[Claim]:
     """Yield the claims of a card's ``model-index``; entries of another form than the Hub's are skipped."""
-    for result in _list_members(_list_members([index], None), "results"):
-        dataset = result.get("dataset") if isinstance(result, dict) else None
-        about = dataset if isinstance(dataset, dict) else {}
-        if any(not isinstance(about.get(key), str | None) for key in ("type", "split", "revision", "name")):
-            about = {}
-        for entry in _list_members([result], "metrics"):
-            metric = _identify_metric(entry.get("type")) if isinstance(entry, dict) else None
-            value = _parse_number(entry.get("value")) if metric else None
-            if metric and value is not None:
-                where = f"model-index, {about.get('split') or about.get('name') or 'data not named'}: {metric}"
-                yield Claim(
-                    where,
-                    metric,
-                    _to_share(value, metric, str(entry["value"])),
-                    _count_digits(value, metric, str(entry["value"])),
-                    about.get("type"),
-                    about.get("split"),
-                    about.get("revision"),
-                )
+    for model in index if isinstance(index, list) else ():
+        for result in _list_members(model, "results"):
+            about = result.get("dataset") if isinstance(result, dict) else None
+            names = [
+                about.get(key) if isinstance(about, dict) else None for key in ("type", "split", "revision", "name")
+            ]
+            dataset, split, revision, name = (
+                names if all(isinstance(text, str | None) for text in names) else [None] * 4
+            )
+            for entry in _list_members(result, "metrics"):
+                if isinstance(entry, dict):
+                    where = f"model-index, {split or name or 'data not named'}"
+                    yield from _read_score(where, entry.get("type"), entry.get("value"), dataset, split, revision)
 
 
-def _list_members(values: Iterable[Any], key: str | None) -> Iterator[Any]:
-    """Yield the members of each value, or of its list under ``key``."""
-    for value in values:
-        members = value if key is None else value.get(key) if isinstance(value, dict) else None
-        yield from members if isinstance(members, list) else ()
+def _list_members(content: Any, key: str) -> list[Any]:
+    members = content.get(key) if isinstance(content, dict) else None
+    return members if isinstance(members, list) else []
 
 
 def read_text(text: str) -> Iterator[Claim]:
     """Yield the scores that a card's text states like "Accuracy: 0.861"."""
     for name, number, percent in WRITTEN.findall(text):
-        metric = _identify_metric(name)
-        value = _parse_number(number)
-        if metric and value is not None:
-            written = number + percent
-            yield Claim(
-                f"card text: {name}", metric, _to_share(value, metric, written), _count_digits(value, metric, written)
-            )
+        yield from _read_score("card text", name, number + percent)
 
 
-def _identify_metric(name: Any) -> str | None:
+def _read_score(where: str, name: Any, written: Any, *about: str | None) -> Iterator[Claim]:
+    """Yield the claim, unless it is no score that is measured here; 86.1 and "86.1%" are a share of 0.861."""
     key = str(name).strip().lower().replace(" ", "_")
-    key = ALIASES.get(key, key)
-    return key if key in SCORES else None
-
-
-def _parse_number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
+    metric = ALIASES.get(key, key)
+    if metric not in SCORES or isinstance(written, bool) or not isinstance(written, int | float | str):
+        return
+    text = str(written).strip()
     try:
-        number = float(str(value).strip().rstrip("%")[:40])
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _to_share(value: float, metric: str, written: str) -> float:
-    """Return a score as a share, however it was written: 86.1 and "86.1%" are 0.861."""
-    in_percent = written.strip().endswith("%") or (value > 1 and metric != "log_loss")
-    return value / 100 if in_percent else value
-
-
-def _count_digits(value: float, metric: str, written: str) -> int:
-    """Count the digits after the point of the claim as a share."""
-    exponent = Decimal(written.strip().rstrip("%").strip()[:40]).as_tuple().exponent
-    digits = max(0, -exponent) if isinstance(exponent, int) else 0
-    share = _to_share(value, metric, written)
-    digits += 2 if share != value else 0
-    return max(digits, MIN_DIGITS) if digits == 0 or share in (0, 1) else digits
+        share = Decimal(text.rstrip("%")[:40])
+        is_number = math.isfinite(share)
+    except (InvalidOperation, ValueError):
+        return
+    if not is_number:
+        return
+    if text.endswith("%") or (share > 1 and metric != "log_loss"):
+        share = share.scaleb(-2)
+    digits = max(0, -int(share.as_tuple().exponent))
+    digits = max(digits, MIN_DIGITS) if share in (0, 1) else digits or MIN_DIGITS
+    yield Claim(f"{where}: {metric}", metric, float(share), digits, *about)
 
 
 def check_claim(claim: Claim, split: SplitScores, tolerance: float) -> Check:
@@ -268,14 +244,11 @@ def check_claim(claim: Claim, split: SplitScores, tolerance: float) -> Check:
 
 def average_classes(metric: str, split: SplitScores) -> dict[str, float]:
     """Return the ``macro`` and ``weighted`` mean of a score over all classes, from a confusion matrix."""
-    matrix = get_matrix(split)
-    sizes = [sum(row) for row in matrix]
+    import numpy as np
+    from sklearn import metrics
 
-    def score_class(at: int) -> float:
-        hits, predicted = matrix[at][at], sum(row[at] for row in matrix)
-        below = {"precision": predicted, "recall": sizes[at], "f1": (predicted + sizes[at]) / 2}[metric]
-        return hits / below if below else 0.0
-
-    scores = [score_class(at) for at in range(len(matrix))]
-    weighted = sum(score * size for score, size in zip(scores, sizes, strict=True))
-    return {"macro": sum(scores) / len(scores), "weighted": weighted / max(1, sum(sizes))}
+    counts = np.array(get_matrix(split))
+    truth, predicted = np.indices(counts.shape).reshape(2, -1)
+    score = getattr(metrics, f"{metric}_score")
+    options = {"sample_weight": counts.ravel(), "zero_division": 0.0}
+    return {mean: float(score(truth, predicted, average=mean, **options)) for mean in ("macro", "weighted")}

@@ -58,7 +58,20 @@ def test_a_model_index_is_read_with_the_digits_of_its_values() -> None:
     assert (loss.metric, loss.value, loss.digits) == ("log_loss", 1.25, 2)  # not a share
     assert tuple(from_index(name, 0.5)[0].metric for name in SCORES) == SCORES
     assert [from_index(metric) for metric in ("bleu", "wer", "", 3, None, ["accuracy"], {"a": 1})] == [[]] * 7
-    values = ["high", "", None, [1], {"a": 1}, True, math.nan, math.inf, "nan", "-inf"]
+    values = [
+        "high",
+        "",
+        None,
+        [1],
+        {"a": 1},
+        True,
+        math.nan,
+        math.inf,
+        "nan",
+        "-inf",
+        "1e999",
+        "1e-99999999999999999999",
+    ]
     assert [from_index(value=value) for value in values] == [[]] * len(values)
 
 
