@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import hashlib
 import json
@@ -24,6 +25,7 @@ TEMPORARY = ".s140-new-"  # how the names of files and folders begin that are st
 FORMER = ".former"  # how the name of a folder ends that is just being replaced
 HOUR = 3600  # seconds
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # a flag to open a file with, unless it is a symbolic link
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of renameat2(2)
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NO_SPACE_MESSAGES = ("No space left on device", "Disk quota exceeded", "File too large", "unexpected pos")
 
@@ -110,14 +112,29 @@ def write_folder_whole(path: Path) -> Iterator[Path]:
             yield temporary
             settle(temporary)
             with explain_refused_write(path):
-                if os.path.lexists(path):
-                    path.replace(former)
-                temporary.replace(path)
+                _put_in_place(temporary, path, former)
             synchronize(path.parent)
     finally:
         _restore(former, path)
         for folder in (temporary, former):
             remove_path(folder)
+
+
+def _put_in_place(folder: Path, path: Path, former: Path) -> None:
+    """Give a folder the name ``path``; an older one there is then ``folder``, or ``former`` where the system needs two
+    steps."""
+    if os.path.lexists(path):
+        if _exchange(folder, path):
+            return
+        path.replace(former)
+    folder.replace(path)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names in one step; return False where the system or the disk cannot (renameat2 is Linux's own)."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    names = (AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other))
+    return rename is not None and rename(*names, RENAME_EXCHANGE) == 0
 
 
 def _restore(former: Path, path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import stat
+import sys
 import tempfile
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from sentiment140_bert import files
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.files import (
     FORMER,
@@ -118,7 +120,16 @@ def test_permissions_follow_the_umask(tmp_path: Path) -> None:
     assert wrong == []
 
 
-def test_a_power_cut_leaves_the_old_or_the_new_folder(run, disk):
+@pytest.mark.parametrize("has_exchange", [True, False])
+def test_a_power_cut_leaves_the_old_or_the_new_folder(run, disk, monkeypatch: pytest.MonkeyPatch, has_exchange: bool):
+    exchange = files._exchange
+
+    def hear(one: Path, other: Path) -> bool:
+        if is_exchanged := has_exchange and exchange(one, other):
+            disk.append(("in place", other.name))
+        return is_exchanged
+
+    monkeypatch.setattr(files, "_exchange", hear)
     for content in ("old", "new"):
         disk.clear()
         with write_folder_whole(run.model) as temporary:
@@ -133,6 +144,16 @@ def test_a_power_cut_leaves_the_old_or_the_new_folder(run, disk):
         assert [path.name for path in run.path.iterdir()] == ["model"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux exchanges two folders in one step")
+def test_a_folder_is_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "model" / "weights", "old")
+    monkeypatch.delattr(Path, "replace")
+    with write_folder_whole(tmp_path / "model") as temporary:
+        put(temporary / "weights", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert (tmp_path / "model" / "weights").read_text() == "new"
+
+
 def test_a_folder_that_was_to_be_replaced_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stop a write between its two renames: by an error of the second one, and by a kill."""
     folder, replace = tmp_path / "a-model", Path.replace
@@ -143,6 +164,7 @@ def test_a_folder_that_was_to_be_replaced_comes_back(tmp_path: Path, monkeypatch
             raise OSError(errno.EBUSY, "Device or resource busy")
         return replace(self, target)
 
+    monkeypatch.setattr(files, "_exchange", lambda one, other: False)
     monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(RunError, match="Device or resource busy"), write_folder_whole(folder) as temporary:
         put(temporary / "weights", "new")

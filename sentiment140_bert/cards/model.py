@@ -187,7 +187,8 @@ def collect_files(
     recipe, data = saved_recipe(run.path), data or run.read_data()
     tracked, environment = tracking.public_state(run), run.read_environment()
     base = environment.get("base_model")
-    public_recipe = make_public(recipe, base.get("name") if isinstance(base, dict) else None)
+    base_model = base.get("name") if isinstance(base, dict) else None
+    public_recipe = make_public(recipe, base_model, data["sources"]["training"]["on_hub"])
     facts = card_facts.check_facts(public_recipe.to_dict(), data, environment, metrics, tracked)
     pictures = run.list_figures()
     title, model_id = name_model(run, recipe, repo_id)

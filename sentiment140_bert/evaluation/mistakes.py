@@ -92,8 +92,9 @@ def _collect_facts(run: RunDir, metrics: schemas.Scores) -> Facts:
 
     environment = run.read_environment()
     base = environment.get("base_model")
-    recipe = make_public(saved_recipe(run.path), base.get("name") if isinstance(base, dict) else None)
-    return card_facts.check_facts(recipe.to_dict(), run.read_data(), environment, metrics, {})
+    data, base_model = run.read_data(), base.get("name") if isinstance(base, dict) else None
+    recipe = make_public(saved_recipe(run.path), base_model, data["sources"]["training"]["on_hub"])
+    return card_facts.check_facts(recipe.to_dict(), data, environment, metrics, {})
 
 
 # ---- which tweets

@@ -106,6 +106,8 @@ def _choose_folder(model: str, output: Path | None) -> Path:
         check_model_name(model)
         raise ModelError(f"{model} is not a run directory, so the export needs a folder.", "Name one with --output.")
     folder = output.expanduser() if output else run.onnx
+    if any(RunDir(parent).is_run() for parent in folder.resolve().parents) and folder.resolve() != run.onnx.resolve():
+        raise ModelError(f"{folder} is in a run directory.", "Choose another folder with --output.")
     if folder.exists() and not is_export(folder) and not (folder.is_dir() and not any(folder.iterdir())):
         raise ModelError(f"{folder} exists and is not an export.", "Remove it, or choose a new folder with --output.")
     _refuse_other_files(folder)

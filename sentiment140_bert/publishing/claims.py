@@ -188,6 +188,15 @@ def read_model_index(index: Any) -> Iterator[Claim]:
                     yield from _read_score(where, entry.get("type"), entry.get("value"), dataset, split, revision)
 
 
+def list_unread_scores(index: Any) -> Iterator[str]:
+    """Yield the entries of a card's ``model-index`` that :func:`read_model_index` skips."""
+    for model in index if isinstance(index, list) else ():
+        for result in _list_members(model, "results"):
+            for entry in _list_members(result, "metrics"):
+                if not isinstance(entry, dict) or not [*_read_score("", entry.get("type"), entry.get("value"))]:
+                    yield str(entry)[:MAX_LENGTH]
+
+
 def _list_members(content: Any, key: str) -> list[Any]:
     members = content.get(key) if isinstance(content, dict) else None
     return members if isinstance(members, list) else []

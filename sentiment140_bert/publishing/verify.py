@@ -32,6 +32,7 @@ from sentiment140_bert.publishing.checks import (
     TOLERANCE,
     TRUE,
     VALUE_NAMES,
+    WARNING,
     Check,
     VerifyResult,
     check_config,
@@ -298,7 +299,8 @@ def _check_other_page(page: Page, data: DataConfig | None, tolerance: float) -> 
     if card.sections:
         missing = [name for name in OWN_FILES if not (page.folder / name).is_file()]
         yield leave_unchecked("card: sections", None, f"the page has no {', '.join(missing)}")
-    stated = [*claims.read_model_index(card.metadata.get("model-index"))]
+    index = card.metadata.get("model-index")
+    stated = [*claims.read_model_index(index)]
     indexed = {(claim.metric, round(claim.value, 4)) for claim in stated}
     body = "".join(card.between)
     stated += [claim for claim in claims.read_text(body) if (claim.metric, round(claim.value, 4)) not in indexed]
@@ -321,6 +323,9 @@ def _check_other_page(page: Page, data: DataConfig | None, tolerance: float) -> 
         for claim in group:
             split = splits["manual" if claim.split == "manual" and "manual" in splits else "test"]
             yield claims.check_claim(claim, split, tolerance)
+    for entry in claims.list_unread_scores(index):
+        yield Check(f"model-index: {entry}", entry, None, WARNING, "nobody measured it")
+    yield from pages.warn("card", claims.WRITTEN.sub("", body))
 
 
 def _find_own_data(claim: claims.Claim) -> DataConfig | None:

@@ -13,18 +13,21 @@ CHECKPOINT_FLAG = "--checkpoint-repo-id"
 FILE_ENDINGS = (".csv", ".gz", ".zip", ".tsv", ".parquet", ".jsonl", ".yaml", ".yml")
 
 
-def make_public(recipe: Recipe, base_model: str | None = None) -> Recipe:
+def make_public(recipe: Recipe, base_model: str | None = None, is_on_hub: bool | None = None) -> Recipe:
     """Return a run's recipe as it may be published.
 
     Args:
         recipe: Recipe of the run.
         base_model: Base model as noted in the run; elsewhere a relative folder looks like a Hub id.
+        is_on_hub: Whether the run's tweets came from the Hub, as noted in the run; None if it did not read them yet.
     """
-    paths = {
-        "model_name_or_path": base_model or recipe.model.model_name_or_path,
-        **{name: getattr(recipe.data, name) for name in ("dataset", *FILE_SETTINGS)},
+    changes: dict[str, Any] = {
+        name: Path(file).name for name in FILE_SETTINGS if (file := getattr(recipe.data, name)) is not None
     }
-    changes: dict[str, Any] = {key: strip_folders(path) for key, path in paths.items() if path}
+    changes["model_name_or_path"] = strip_folders(base_model or recipe.model.model_name_or_path)
+    dataset = recipe.data.dataset
+    if dataset and not is_on_hub:
+        changes["dataset"] = strip_folders(dataset) if is_on_hub is None else Path(dataset).name
     return recipe.with_values(changes | {"checkpoint_repo_id": None})
 
 

@@ -43,6 +43,7 @@ class Mlflow(Tracker):
     # `sync` retries: MLflow's client would repeat a request whose answer was lost, which makes a second run.
     environment: Mapping[str, str] = {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+        "MLFLOW_ALLOW_HTTP_REDIRECTS": "false",  # files would follow to any host
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     }
     defaults: ClassVar[Mapping[str, str]] = {TIMEOUT: "20"}

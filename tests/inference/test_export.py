@@ -227,6 +227,8 @@ def test_an_export_replaces_nothing_that_it_did_not_write(exported: Path, tmp_pa
         shown = s140("export", run, *words, code=1)
         assert "holds more than an export: site" in shown.stderr
         assert (page / "index.html").read_text() == "my own page"
+    another = Path(shutil.copytree(exported, tmp_path / "another"))
+    assert "is in a run directory" in s140("export", run, "--output", another / "onnx", code=1).stderr
 
 
 @pytest.mark.long

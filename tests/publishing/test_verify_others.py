@@ -89,7 +89,7 @@ def verify_card(hub_model: HubServer, verify: Verify) -> Callable[..., Verdict]:
 
 
 def test_right_claims(verify_card, measured) -> None:
-    """Named like the scores here, or otherwise; metrics that nothing here measures are ignored."""
+    """Named like the scores here, or otherwise; of metrics that nothing here measures it is warned."""
     right = measured["test"]
     names = dict.fromkeys(("accuracy", "f1", "precision", "recall", "roc_auc", "log_loss", "matthews_correlation"))
     verdict = verify_card(index(result(**{name: right[name] for name in names})))
@@ -98,7 +98,22 @@ def test_right_claims(verify_card, measured) -> None:
     others = {"Accuracy": "accuracy", "ROC AUC": "roc_auc", "auc": "roc_auc", "mcc": "matthews_correlation"}
     others |= {"loss": "log_loss", "eval_loss": "log_loss"}
     verdict = verify_card(index(result(**{kind: right[name] for kind, name in others.items()}, bleu=31.2, wer=0.1)))
-    assert (verdict.code, len(verdict.result["checks"])) == (0, len(others))
+    assert (verdict.code, len(verdict.result["checks"]), verdict.result["warnings"]) == (0, len(others) + 2, 2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It reaches an accuracy of 99.9%, better than any other.",
+        "| split | accuracy | F1 |\n|---|---|---|\n| test | 0.999 | 0.998 |",
+        "**Accuracy** is **0.999**",
+        "<b>Accuracy:</b> 0.999",
+    ],
+)
+def test_a_claim_that_is_not_measured_is_a_warning(verify_card, measured, text: str) -> None:
+    card = index(result(accuracy=measured["test"]["accuracy"])) + f"# My model\n\n{text}\n"
+    assert verify_card(card).result["warnings"] > 0
+    assert verify_card(card, "--strict").code == 1
 
 
 def test_a_wrong_accuracy(verify_card, measured) -> None:
@@ -183,7 +198,7 @@ def test_the_lines_that_trainer_writes(verify_card, measured) -> None:
     flags = ("--dataset", TWEETS, "--dataset-split", "test")
     verdict = verify_card(text, *flags)
     assert verdict.code == 0, verdict.named()
-    assert len(verdict.result["checks"]) == 3
+    assert [check["verdict"] for check in verdict.result["checks"]] == ["true"] * 3 + ["warning"]  # of the table
     assert verify_card(text.replace("- Accuracy: 0.", "- Accuracy: 0.9"), *flags).code == 1
     verdict = verify_card(text)
     assert (verdict.code, "--dataset" in verdict.named("unchecked")) == (2, True)

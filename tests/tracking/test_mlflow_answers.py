@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from eavesdropper import Eavesdropper
 from mlflow_proxy import RESET, SWALLOW, MlflowProxy
 from mlflow_server import MlflowServer, runs_of, steps_of
 from sentiment140_bert.tracking import sync
@@ -121,6 +122,19 @@ def test_an_alias_that_could_not_be_set_is_set_later(run_copy: Path, proxy: Mlfl
     assert len(versions_of(proxy.server, "aliased")) == 1
     (only,) = runs_of(proxy.server, tmp_path.name)
     assert len(only.outputs.model_outputs) == 1
+
+
+@pytest.mark.parametrize("status", [302, 307])
+def test_no_redirect_is_followed(run_copy: Path, proxy: MlflowProxy, status: int) -> None:
+    """Files and scores would go to any host that the server names."""
+    with Eavesdropper() as elsewhere:
+        proxy.headers = {"Location": f"{elsewhere.url}/x"}
+        proxy.rule = lambda method, path, count: status if method in ("PUT", "POST") else None
+        assert not tell(run_copy, "mlflow")
+        proxy.rule = lambda method, path, count: status if method == "PUT" else None
+        tell(run_copy, "mlflow", log_model=True)
+    assert any(request.method == "PUT" for request in proxy.asked)
+    assert elsewhere.heard == []
 
 
 def test_a_server_that_asks_for_an_hour_is_not_waited_for(run_copy: Path, proxy: MlflowProxy, s140) -> None:

@@ -334,5 +334,9 @@ def test_files_that_a_recipe_names_are_nobodys_business(tmp_path: Path) -> None:
     for name in FILE_SETTINGS:
         recipe = Recipe().with_values({"dataset": "sample", name: str(tmp_path / "anna" / "secret.csv")})
         assert getattr(make_public(recipe).data, name) == "secret.csv"
+        assert getattr(make_public(Recipe().with_values({name: "anna/secret.txt"})).data, name) == "secret.txt"
         if name != "drop_suspects":  # told apart
             assert not origin.is_public(recipe.data)
+    for name, is_on_hub, public in (("anna/tweets", False, "tweets"), ("anna/tweets", True, "anna/tweets")):
+        recipe = Recipe().with_values({"dataset": name})  # there may be such a folder no more
+        assert make_public(recipe, is_on_hub=is_on_hub).data.dataset == public
