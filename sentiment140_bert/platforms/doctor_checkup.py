@@ -107,7 +107,7 @@ def doctor(recipe: RecipeName, output_dir: Place, *, measure: bool = True) -> Ch
         output_dir: The run directory of the job.
         measure: Train a few steps to estimate the time.
     """
-    from sentiment140_bert import tracking
+    from sentiment140_bert.tracking import wandb
 
     recipe, output_dir = as_recipe(recipe), expand_path(output_dir, "output_dir")
     problems: list[str] = []
@@ -135,7 +135,7 @@ def doctor(recipe: RecipeName, output_dir: Place, *, measure: bool = True) -> Ch
     return {
         "machine": machine,
         "disk": disk,
-        "logins": {"wandb": tracking.has_wandb_credentials(), **check_logins()},
+        "logins": {"wandb": wandb.has_credentials(), **check_logins()},
         "trackers": trackers,
         "packages": packages,
         "sources": sources,

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import logging
 import os
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from importlib import import_module
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from sentiment140_bert import schemas, trust
+from sentiment140_bert import schemas
 from sentiment140_bert.errors import Interrupted, MissingExtra, TrackerError
 from sentiment140_bert.recipe import TRACKERS
 from sentiment140_bert.results import TrackedAt
@@ -32,14 +30,11 @@ __all__ = [
     "TrackedRun",
     "Tracking",
     "describe_state",
-    "has_wandb_credentials",
     "list_installed",
-    "list_offline_folders",
     "list_trackers",
     "open_trackers",
     "public_state",
     "resolve",
-    "send_offline",
 ]
 
 log = logging.getLogger(__name__)
@@ -170,53 +165,24 @@ def _refuse_unnamed_place(tracker: Tracker, tracked_run: TrackedRun) -> bool:
 
 def describe_state(name: str, tracked_run: TrackedRun) -> TrackedAt:
     """Return a tracker's ``id`` and ``url``, the names of ``unsent`` parts, and folders that are kept ``offline``."""
+    from sentiment140_bert.tracking import wandb
+
     state = SyncState(tracked_run.run)
     values = state.get(name)
-    offline = [str(folder) for folder in list_offline_folders(tracked_run.run)] if name == "wandb" else []
+    offline = wandb.list_offline(tracked_run.run) if name == "wandb" else []
     return {
         "id": values.get("id"),
         "url": values.get("url"),
         "unsent": Sync(_class_of(name)(tracked_run, values), tracked_run, state).unsent(),
-        "offline": offline,
+        "offline": [str(folder) for folder in offline],
     }
-
-
-def list_offline_folders(run: RunDir) -> list[Path]:
-    """Return the folders that wandb kept of a run on this machine and has not sent."""
-    from sentiment140_bert.tracking import wandb
-
-    run_id = SyncState(run).get("wandb").get("id")
-    return wandb.list_unsent(run, run_id) if run_id else []
-
-
-def has_wandb_credentials() -> bool:
-    """Return True if wandb can log in without a prompt."""
-    from sentiment140_bert.tracking import wandb
-
-    return wandb.has_credentials()
-
-
-def send_offline(run: RunDir) -> None:
-    """Let wandb send what it kept of a run on this machine.
-
-    Raises:
-        TrackerError: It cannot; all of it is still here.
-    """
-    from sentiment140_bert.tracking import wandb
-
-    folders = list_offline_folders(run)
-    if folders and not trust.is_known_place("wandb", wandb.place_of(run, str(SyncState(run).get("wandb")["id"]))):
-        raise TrackerError(
-            f"The offline wandb data in {run.path} was not recorded on this machine; it could send files of yours.",
-            f"If you trust it: wandb sync {shlex.join(map(str, folders))}",
-        )
-    wandb.send(folders)
 
 
 def public_state(run: RunDir) -> schemas.Tracking:
     """Return the part of ``tracking.json`` that may be published: which run it is, and where people can see it."""
     states = {name: values for name, values in SyncState(run).content.items() if name in TRACKERS and values.get("id")}
-    return {name: _class_of(name).public_state(values) for name, values in states.items()}
+    public = {name: {key: values.get(key) for key in _class_of(name).public} for name, values in states.items()}
+    return cast(schemas.Tracking, public)
 
 
 def _class_of(name: str) -> type[Tracker]:

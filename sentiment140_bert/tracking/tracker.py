@@ -30,6 +30,7 @@ class Tracker(ABC):
     environment: Mapping[str, str] = {}
     defaults: ClassVar[Mapping[str, str]] = {}
     quiet: ClassVar[Sequence[str]] = ()
+    public: ClassVar[Sequence[str]] = ("id",)  # published parts of the state: no address of a private server
     how_to_name: ClassVar[str] = ""  # the variable of the environment that names its server or folder
 
     def __init__(self, tracked_run: TrackedRun, state: TrackerState) -> None:
@@ -59,11 +60,6 @@ class Tracker(ABC):
     def how_to_trust(self, place: str) -> str:
         """Return how the user can name a place."""
         return f"If you trust it, name it: {self.how_to_name}={place}"
-
-    @staticmethod
-    def public_state(state: TrackerState) -> TrackerState:
-        """Return the part of ``state`` that may be published: no address of a private server."""
-        return {"id": state.get("id")}
 
     @abstractmethod
     def open(self, remember: Remember) -> None:

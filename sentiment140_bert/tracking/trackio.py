@@ -14,7 +14,6 @@ from typing import Any
 
 from sentiment140_bert import trust
 from sentiment140_bert.errors import HubError, first_line
-from sentiment140_bert.schemas import TrackerState
 from sentiment140_bert.tracking.sync_state import has_key, make_id
 from sentiment140_bert.tracking.tracked_run import Point, RunStatus
 from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
@@ -26,12 +25,9 @@ class Trackio(Tracker):
     """A Trackio run. Trackio identifies runs by their names, so a name here ends in something unique."""
 
     name = "trackio"
+    public = ("id", "project", "url")
     durable_after = "next call"  # its own thread writes every half second
     how_to_name = "TRACKIO_SPACE_ID"
-
-    @staticmethod
-    def public_state(state: TrackerState) -> TrackerState:
-        return {"id": state.get("id"), "project": state.get("project"), "url": state.get("url")}
 
     def is_own(self) -> bool:
         return not self.state.get("id") or has_key(self.state)

@@ -105,17 +105,18 @@ def sync_track(path: Place, report_to: Sequence[str] = ()) -> dict[str, TrackedA
         TrackerError: It has no tracker, or a tracker does not have everything.
     """
     from sentiment140_bert import tracking
+    from sentiment140_bert.tracking import wandb
 
     run = RunDir(expand_path(path))
     tracked_run = describe_tracked_run(run, saved_recipe(run.path))
     names = list(dict.fromkeys([*tracking.list_trackers(run), *tracking.resolve(report_to)]))
     if not names:
         raise TrackerError(f"{path} has no tracker.", "Add one, for example --report-to mlflow.")
-    lacks_login = "wandb" in names and not tracking.has_wandb_credentials()
+    lacks_login = "wandb" in names and not wandb.has_credentials()
     if lacks_login:
         names.remove("wandb")
     elif "wandb" in names:
-        tracking.send_offline(run)
+        wandb.send(run)
     with lock_folder(run.path, "syncing its trackers"), tracking.open_trackers(names, lambda: tracked_run) as opened:
         pass
     if not opened.is_complete:

@@ -25,7 +25,7 @@ from sentiment140_bert.errors import TrackerError, first_line
 from sentiment140_bert.models.labels import order_names
 from sentiment140_bert.run import MODEL_FILES, MODEL_PAGES, RunDir
 from sentiment140_bert.schemas import SplitScores, TrackerState, get_matrix
-from sentiment140_bert.tracking.sync_state import has_key, make_id
+from sentiment140_bert.tracking.sync_state import SyncState, has_key, make_id
 from sentiment140_bert.tracking.tracked_run import CARD, Point, RunStatus, TrackedRun
 from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
 
@@ -42,6 +42,7 @@ class Wandb(Tracker):
     """A wandb run. The steps of its history are those of the training."""
 
     name = "wandb"
+    public = ("id", "project", "url")
     durable_after = "close"  # a process of its own writes when it likes
 
     def __init__(self, tracked_run: TrackedRun, state: TrackerState) -> None:
@@ -70,10 +71,6 @@ class Wandb(Tracker):
         return switched_off_by() or (
             "the run that is open is disabled" if self.callers_run and self.callers_run.disabled else ""
         )
-
-    @staticmethod
-    def public_state(state: TrackerState) -> TrackerState:
-        return {"id": state.get("id"), "project": state.get("project"), "url": state.get("url")}
 
     def is_own(self) -> bool:
         run_id = self.state.get("id")
@@ -247,15 +244,27 @@ def list_unsent(run: RunDir, run_id: str) -> list[Path]:
     return [folder for folder in folders if not list(folder.glob("*.synced"))]
 
 
-def send(folders: Sequence[Path]) -> None:
-    """Let wandb send what it kept in these folders.
+def list_offline(run: RunDir) -> list[Path]:
+    """Return the folders that wandb kept of a run on this machine and has not sent."""
+    run_id = SyncState(run).get("wandb").get("id")
+    return list_unsent(run, run_id) if run_id else []
+
+
+def send(run: RunDir) -> None:
+    """Let wandb send what it kept of a run on this machine.
 
     Raises:
-        TrackerError: It cannot. W&B is asked first: wandb itself would wait for hours for one that does not answer,
-            and would log what one answered that does not want the key.
+        TrackerError: It cannot; all of it is still here. W&B is asked first: wandb itself would wait for hours for one
+            that does not answer, and would log what one answered that does not want the key.
     """
+    folders = list_offline(run)
     if not folders or switched_off_by():
         return
+    if not trust.is_known_place("wandb", place_of(run, str(SyncState(run).get("wandb")["id"]))):
+        raise TrackerError(
+            f"The offline wandb data in {run.path} was not recorded on this machine; it could send files of yours.",
+            f"If you trust it: wandb sync {shlex.join(map(str, folders))}",
+        )
     if why := out_of_reach():
         raise TrackerError(f"{why}.", "What it kept is still here; try again later.")
     log.info("wandb: sending %s", ", ".join(folder.name for folder in folders))
@@ -277,7 +286,7 @@ def send(folders: Sequence[Path]) -> None:
 
 
 def has_credentials() -> bool:
-    """Return True if wandb finds a key without a prompt."""
+    """Return True if wandb can log in without a prompt."""
     return bool(_key())
 
 
