@@ -7,7 +7,7 @@ from typing import Any, NotRequired
 from typing_extensions import TypedDict
 
 from sentiment140_bert.schemas.basics import Sha256
-from sentiment140_bert.schemas.data import Sources, Splits
+from sentiment140_bert.schemas.data import Data, Sources, Splits
 from sentiment140_bert.schemas.metrics import MeasuredScore, Score
 
 
@@ -39,6 +39,11 @@ class UsedData(TypedDict):
     sources: Sources
     splits: Splits
     fingerprint: Sha256
+
+
+def pick_used_data(data: Data) -> UsedData:
+    """Return the parts of ``data.json`` that an experiment repeats."""
+    return {"sources": data["sources"], "splits": data["splits"], "fingerprint": data["fingerprint"]}
 
 
 class TrialRecord(TypedDict):

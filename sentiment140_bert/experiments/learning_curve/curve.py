@@ -23,15 +23,15 @@ from sentiment140_bert.experiments.learning_curve.plan import (
     describe_left_out,
     estimate_time_left,
     limit_sizes,
+    list_subsets,
     list_trainings,
     list_work,
-    make_plan,
 )
 from sentiment140_bert.experiments.learning_curve.results import write_results
 from sentiment140_bert.files import Place, expand_path, write_json
 from sentiment140_bert.locks import LOCK, lock_folder
 from sentiment140_bert.recipe import Recipe, RecipeName, as_recipe, list_differences, parse_recipe
-from sentiment140_bert.schemas.experiments import Curve, CurveResult
+from sentiment140_bert.schemas.experiments import Curve, CurveResult, pick_used_data
 
 log = logging.getLogger(__name__)
 MIN_SIZE = 2  # training tweets: one of each label
@@ -73,8 +73,7 @@ def learning_curve(
         Interrupted: A signal stopped a training; a checkpoint was written.
     """
     home = CurveDir(expand_path(output, "output"))
-    recipe = _check(home, as_recipe(recipe), sizes, seeds, keep_models)
-    plan, planned, parts = _plan_trainings(home, recipe, sizes, seeds, keep_models)
+    plan, planned, parts = _plan_trainings(home, as_recipe(recipe), sizes, seeds, keep_models)
     with lock_folder(home.path, "making a learning curve", create=True):
         write_json(home.plan, plan)
         curve = _train_and_write(home, planned, parts, keep_models, price_per_hour, arguments_given)
@@ -84,17 +83,8 @@ def learning_curve(
 
 def preview_curve(recipe: Recipe, output: Path, sizes: Sequence[int], seeds: int, keep_models: bool) -> PlannedWork:
     """Prepare the tweets of a curve, and return the work that is left; write nothing else."""
-    home = CurveDir(output)
-    recipe = _check(home, recipe, sizes, seeds, keep_models)
-    _, planned, parts = _plan_trainings(home, recipe, sizes, seeds, keep_models)
+    _, planned, parts = _plan_trainings(CurveDir(output), recipe, sizes, seeds, keep_models)
     return list_work(planned, parts)
-
-
-def _check(home: CurveDir, recipe: Recipe, sizes: Sequence[int], seeds: int, keep_models: bool) -> Recipe:
-    """Refuse what makes no curve; return the recipe without a repository of checkpoints."""
-    _check_arguments(recipe, sizes, seeds)
-    _check_folder_and_recipe(home, recipe)
-    return series.check_recipe(recipe, "a learning curve", keep_models)
 
 
 def redraw_curve(output: Path, price_per_hour: float | None = None) -> CurveResult:
@@ -130,8 +120,8 @@ def _check_arguments(recipe: Recipe, sizes: Sequence[int], seeds: int) -> None:
         raise RecipeError(["max_train_samples: the sizes of a learning curve replace it; omit it"])
 
 
-def _check_folder_and_recipe(home: CurveDir, recipe: Recipe) -> None:
-    """Raise RunError unless the folder is new, or holds a curve of this recipe."""
+def _read_earlier_plan(home: CurveDir, recipe: Recipe) -> Plan | None:
+    """Return the plan of an earlier call; raise RunError unless the folder is new, or holds a curve of this recipe."""
     plan = home.read_plan()
     series.check_output(home.path, plan is not None, "s140 learning-curve", LOCK)
     changed = plan and list_differences(parse_recipe(plan["recipe"], str(home.plan)), recipe)
@@ -140,37 +130,45 @@ def _check_folder_and_recipe(home: CurveDir, recipe: Recipe) -> None:
             f"{home.path} has the learning curve of another recipe: {'; '.join(changed)}.",
             "Use the recipe it was started with, or choose another OUTPUT.",
         )
+    return plan
 
 
 def _plan_trainings(
     home: CurveDir, recipe: Recipe, sizes: Sequence[int], seeds: int, keep_models: bool
 ) -> tuple[Plan, list[Training], dict[int, loading.PreparedData]]:
-    """Prepare the tweets; return ``plan.json``, the trainings, and the tweets of each size."""
+    """Check the arguments and prepare the tweets; return ``plan.json``, the trainings, and the tweets of each size."""
+    _check_arguments(recipe, sizes, seeds)
+    before = _read_earlier_plan(home, recipe)
+    recipe = series.check_recipe(recipe, "a learning curve", keep_models)
     whole = loading.load_data(recipe)
-    splits = whole[0].report["splits"]
-    if not {*SPLITS} & splits.keys():
+    report = whole[1].report
+    if not {*SPLITS} & report["splits"].keys():
         raise DataError("There are no test tweets to score a learning curve on.", "Set --test-size or --manual-test.")
-    sizes, cut_short = limit_sizes(sizes, splits["train"]["rows"])
+    if before and before["data"]["fingerprint"] != report["fingerprint"]:
+        then, now = before["data"]["fingerprint"][:12], report["fingerprint"][:12]
+        raise RunError(
+            f"The tweets are not those that {home.path} was started with: fingerprint {then} then, {now} now.",
+            "Restore the original input, or choose another OUTPUT.",
+        )
+    sizes, cut_short = limit_sizes(sizes, report["splits"]["train"]["rows"])
     parts = {size: loading.draw_subset(whole, size) for size in sizes}
     seed_numbers = [recipe.training.seed + at for at in range(seeds)]
     planned = list(list_trainings(home, recipe, sizes, seed_numbers, keep_models))
-    plan = make_plan(home, recipe, parts, seed_numbers, whole, cut_short)
-    _check_tweets(home, plan)
+    name = home.path.resolve().name
+    plan: Plan = {
+        "name": name,
+        "group": recipe.tracking.group or name,
+        "recipe": before["recipe"] if before else recipe.to_dict(),
+        "data": pick_used_data(report),
+        "seeds": seed_numbers,
+        "subsets": list_subsets(parts),
+        "cut_short": cut_short,
+    }
     for training in planned:
         series.refuse_other_training(training.run, training.recipe, parts[training.size][0].report["fingerprint"])
     for sentence in filter(None, (cut_short, describe_left_out(home, planned))):
         log.info("curve: %s", sentence)
     return plan, planned, parts
-
-
-def _check_tweets(home: CurveDir, plan: Plan) -> None:
-    before = home.read_plan()
-    if before and before["data"]["fingerprint"] != plan["data"]["fingerprint"]:
-        then, now = before["data"]["fingerprint"][:12], plan["data"]["fingerprint"][:12]
-        raise RunError(
-            f"The tweets are not those that {home.path} was started with: fingerprint {then} then, {now} now.",
-            "Restore the original input, or choose another OUTPUT.",
-        )
 
 
 def _train_and_write(

@@ -176,49 +176,20 @@ def describe_left_out(home: CurveDir, planned: Sequence[Training]) -> str | None
     )
 
 
-def make_plan(
-    home: CurveDir,
-    recipe: Recipe,
-    parts: dict[int, loading.PreparedData],
-    seeds: list[int],
-    whole: loading.PreparedData,
-    cut_short: str | None,
-) -> Plan:
-    """Return the content of ``plan.json``, without ``cut_short``.
-
-    Args:
-        home: The curve; the recipe of its first call stays.
-        recipe: Recipe of this call.
-        parts: The tweets of each size, ascending.
-        seeds: One for each training of a size.
-        whole: All tweets.
-    """
+def list_subsets(parts: dict[int, loading.PreparedData]) -> list[Subset]:
+    """Return ``subsets`` of ``plan.json`` for the tweets of each size, ascending."""
     from sentiment140_bert.data import subset
 
-    report = whole[1].report
-    subsets: list[Subset] = []
-    sizes = list(parts)
-    for at, (size, (prepared, _, _)) in enumerate(parts.items()):
-        train = prepared.report["splits"]["train"]
-        larger = parts[sizes[at + 1]][0] if at + 1 < len(sizes) else None
-        subsets.append(
-            {
-                "size": size,
-                "fingerprint": prepared.report["fingerprint"],
-                "train": {key: value for key, value in train.items() if key != "token_length"},
-                "sha256_in_next": subset.hash_shared_rows(prepared, larger) if larger else None,
-            }
-        )
-    name, before = home.path.resolve().name, home.read_plan()
-    return {
-        "name": name,
-        "group": recipe.tracking.group or name,
-        "recipe": before["recipe"] if before else recipe.to_dict(),
-        "data": {"sources": report["sources"], "splits": report["splits"], "fingerprint": report["fingerprint"]},
-        "seeds": seeds,
-        "subsets": subsets,
-        "cut_short": cut_short,
-    }
+    prepared = [part for part, _, _ in parts.values()]
+    return [
+        {
+            "size": size,
+            "fingerprint": part.report["fingerprint"],
+            "train": {key: value for key, value in part.report["splits"]["train"].items() if key != "token_length"},
+            "sha256_in_next": subset.hash_shared_rows(part, larger) if larger else None,
+        }
+        for size, part, larger in zip(parts, prepared, [*prepared[1:], None], strict=True)
+    ]
 
 
 class PlannedTraining(TypedDict):

@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,30 +43,23 @@ def draw_figures(folder: Path, content: StudyResults, space: Space) -> list[str]
     from optuna.visualization import matplotlib as plots
 
     study, metric = _rebuild_study(content, space), f"validation {content['metric'].replace('_', ' ')}"
-    plot_of = {
-        HISTORY: (plots.plot_optimization_history, {}) if content["best"] else None,
-        IMPORTANCES: (
-            plots.plot_param_importances,
-            {"evaluator": FanovaImportanceEvaluator(seed=content["seed"])},
-        )
-        if "shares" in content["importances"]
-        else None,
-        COORDINATES: (plots.plot_parallel_coordinate, {}) if content["counts"]["complete"] > 1 else None,
+    rate = partial(plots.plot_param_importances, evaluator=FanovaImportanceEvaluator(seed=content["seed"]))
+    drawings = {
+        HISTORY: (plots.plot_optimization_history, content["best"]),
+        IMPORTANCES: (rate, "shares" in content["importances"]),
+        COORDINATES: (plots.plot_parallel_coordinate, content["counts"]["complete"] > 1),
     }
-    drawn = []
-    for name, plot in plot_of.items():
-        if plot:
-            width = max(8.0, 1.3 * len(space)) if name.startswith("parallel") else 8.0
-            with warnings.catch_warnings(), pyplot.rc_context({"figure.figsize": (width, 4.8)}):
-                warnings.simplefilter("ignore")  # that the plots are experimental
-                draw, options = plot
-                axes = draw(study, target_name=metric, **options)
-                axes.set_title("")
-                with write_whole(folder / name) as temporary:
-                    axes.figure.savefig(temporary, format="png", bbox_inches="tight", metadata={"Software": None})
-                pyplot.close(axes.figure)
-            drawn.append(name)
-    return drawn
+    shown = {name: draw for name, (draw, has_something) in drawings.items() if has_something}
+    for name, draw in shown.items():
+        width = max(8.0, 1.3 * len(space)) if name == COORDINATES else 8.0
+        with warnings.catch_warnings(), pyplot.rc_context({"figure.figsize": (width, 4.8)}):
+            warnings.simplefilter("ignore")  # that the plots are experimental
+            axes = draw(study, target_name=metric)
+            axes.set_title("")
+            with write_whole(folder / name) as temporary:
+                axes.figure.savefig(temporary, format="png", bbox_inches="tight", metadata={"Software": None})
+            pyplot.close(axes.figure)
+    return list(shown)
 
 
 def _rebuild_study(content: StudyResults, space: Space) -> Study:

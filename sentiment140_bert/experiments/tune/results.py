@@ -19,7 +19,7 @@ from sentiment140_bert.files import TEMPORARY, write_json, write_text, write_who
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import STUDY_FIGURES, RunDir
-from sentiment140_bert.schemas.experiments import BestTrial, FinalComparison, StudyResults, TrialRecord
+from sentiment140_bert.schemas.experiments import BestTrial, FinalComparison, StudyResults, TrialRecord, pick_used_data
 from sentiment140_bert.tracking import open_trackers, tracks
 from sentiment140_bert.training.environment import describe_environment, start_run
 from sentiment140_bert.training.volumes import is_volume
@@ -149,9 +149,7 @@ class Tuning:
         with self.home.lock("study.json"):
             trials = study.list_trials()
             record = find_best(trials, study.direction)
-            best: BestTrial | None = None
-            if record:
-                best = {"number": record["number"], "value": record["value"], "values": record["values"]}
+            best = record and BestTrial(number=record["number"], value=record["value"], values=record["values"])
             content: StudyResults = {
                 "name": study.name,
                 "store": study.store.file.name if study.store.file else study.store.place,
@@ -163,11 +161,7 @@ class Tuning:
                 "sampler": study.identity["sampler"],
                 "pruner": study.identity["pruner"],
                 "seed": study.identity["seed"],
-                "data": {
-                    "sources": report["sources"],
-                    "splits": {**report["splits"]},
-                    "fingerprint": report["fingerprint"],
-                },
+                "data": pick_used_data(report),
                 "trials": trials,
                 "counts": count_states(trials),
                 "best": best,
@@ -203,14 +197,14 @@ class Tuning:
         if not run.is_run():
             return
         better = max if content["direction"] == "maximize" else min
-        lines, best = [], None
+        lines: list[str] = []
+        values: list[float] = []
         for trial in content["trials"]:
-            value, started, seconds = trial["value"], trial["started"], trial["seconds"]
-            if trial["state"] == "complete" and not (value is None or started is None or seconds is None):
-                best = value if best is None else better(best, value)
-                end = datetime.fromisoformat(started).timestamp() + seconds
-                values = {"eval_value": value, "eval_best": best}
-                lines.append(json.dumps({"step": trial["number"], "time": round(end, 3)} | values))
+            if trial["state"] == "complete" and trial["value"] is not None and trial["started"]:
+                values.append(trial["value"])
+                end = datetime.fromisoformat(trial["started"]).timestamp() + (trial["seconds"] or 0.0)
+                scores = {"eval_value": values[-1], "eval_best": better(values)}
+                lines.append(json.dumps({"step": trial["number"], "time": round(end, 3)} | scores))
         write_text(run.history, "".join(f"{line}\n" for line in lines))
         for file in RunDir(self.home.path).list_figures(STUDY_FIGURES):
             with write_whole(run.figures / file.name) as temporary:
