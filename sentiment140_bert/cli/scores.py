@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert.cli.output import NO_BREAK, print_table, say
 from sentiment140_bert.schemas import (
     BASELINES,
+    SCORE_LABELS,
     SCORES,
     SPLIT_NAMES,
     Calibration,
@@ -33,22 +34,26 @@ def print_summary(splits: Splits) -> None:
     Where some of them are in the training data, too, those without them stand next to them.
     """
     scored = {name: split for name, split in splits.items() if split["n"]}
-    shown = {
-        name: split for name, split in scored.items() if name.removesuffix("_unseen") in ("test", "manual")
-    } or scored
+    headlines = {name: split for name, split in scored.items() if name.removesuffix("_unseen") in ("test", "manual")}
+    shown = _rename(headlines or scored)
     columns = list(shown.values())
     rows = [_row(title, columns, lambda split, key=key: get_score(split, key)) for key, title in HEADLINE.items()]
     for baseline, title in BASELINES.items():
         rows.append(_row(title, columns, lambda split, name=baseline: _baseline(split, name, "accuracy")))
     print_table(
         [row for row in rows if any(row[1:])],
-        ["", *(f"{SPLIT_NAMES.get(name, name)} ({split['n']:,})" for name, split in shown.items())],
+        ["", *(f"{name} ({split['n']:,})" for name, split in shown.items())],
     )
     say()
     for sentence in _compare_with_baseline(shown) + _name_weaknesses(shown):
         say(sentence, wraps=True)
     for name, split in shown.items():
-        _print_leakage(SPLIT_NAMES.get(name, name), split)
+        _print_leakage(name, split)
+
+
+def _rename(splits: Splits) -> Splits:
+    """Return splits by the names that people read."""
+    return {SPLIT_NAMES.get(name, name): split for name, split in splits.items()}
 
 
 def _compare_with_baseline(splits: Splits) -> list[str]:
@@ -64,7 +69,7 @@ def _compare_with_baseline(splits: Splits) -> list[str]:
         is_worse |= lift < 0 and p_value < SIGNIFICANT
         verdict = "significant" if p_value < SIGNIFICANT else "not significant"
         p_text = f"p = {p_value:.2g}" if p_value >= 0.001 else "p < 0.001"
-        parts.append(f"{lift:+.3f} on {SPLIT_NAMES.get(name, name)} tweets ({verdict}, {p_text})")
+        parts.append(f"{lift:+.3f} on {name} tweets ({verdict}, {p_text})")
     if is_worse:
         parts[-1] += ". Train on more tweets, or longer (--num-train-epochs)"
     return [f"Accuracy minus that of the strongest baseline: {', '.join(parts)}."] if parts else []
@@ -72,7 +77,7 @@ def _compare_with_baseline(splits: Splits) -> list[str]:
 
 def _name_weaknesses(splits: Splits) -> list[str]:
     worse = [
-        f"Weaker on {SPLIT_NAMES.get(name, name)} tweets with {part['name']}: {part['accuracy']['value']:.3f} "
+        f"Weaker on {name} tweets with {part['name']}: {part['accuracy']['value']:.3f} "
         f"on {part['n']:,}, {part['rest']:.3f} on the rest."
         for name, split in splits.items()
         for part in split.get("slices", [])
@@ -85,9 +90,10 @@ def _name_weaknesses(splits: Splits) -> list[str]:
 
 def print_scores(splits: Splits) -> None:
     """Print the scores of each split as a column, and remarks on them."""
+    splits = _rename(splits)
     columns = list(splits.values())
     rows: list[list[object]] = [["tweets", *(f"{split['n']:,}" for split in columns)]]
-    rows += [_row(name.replace("_", " "), columns, lambda split, name=name: get_score(split, name)) for name in SCORES]
+    rows += [_row(SCORE_LABELS[name], columns, lambda split, name=name: get_score(split, name)) for name in SCORES]
     rows.append(_row("calibration error", columns, lambda split: _error(split.get("calibration"))))
     rows.append(_row("… calibrated", columns, lambda split: _error(split.get("calibrated"))))
     for name, title in BASELINES.items():
@@ -166,13 +172,13 @@ def _print_leakage(name: str, split: SplitScores) -> None:
 def print_comparison(result: ModelComparison, differences: Path | None) -> None:
     """Print each model's accuracies, and for each pair whether the difference is significant."""
     models = result["models"]
-    splits = next(iter(models.values()))
+    splits = _rename(next(iter(models.values())))
     rows = [
-        [name, *(_with_limits(scores[split].get("accuracy")) for split in splits)] for name, scores in models.items()
+        [name, *(_with_limits(split.get("accuracy")) for split in scores.values())] for name, scores in models.items()
     ]
     print_table(rows, ["accuracy", *(f"{name} ({split['n']:,})" for name, split in splits.items())])
     say()
     for comparison in result["comparisons"]:
-        say(f"{comparison['split']}: {comparison['in_words']}", wraps=True)
+        say(f"{SPLIT_NAMES.get(comparison['split'], comparison['split'])}: {comparison['in_words']}", wraps=True)
     if differences:
         say(f"\n{result['differing']:,} tweets on which they differ: {differences}")
