@@ -38,7 +38,7 @@ def test_two_models_on_the_tweets_of_the_first(small_run: Path, classifier_folde
 
 def test_a_table_and_words_for_people(small_run: Path, classifier_folder: Path, s140) -> None:
     out = s140("evaluate", small_run, classifier_folder, "--dataset", "sample", "--max-samples", 60).stdout
-    assert out.splitlines()[0].split() == ["accuracy", "test", "(60)", "manual", "(72)"]
+    assert out.splitlines()[0].split() == ["accuracy", "test", "(60)", "hand-labeled", "(72)"]
     assert "not significant" in out or "is better" in out
 
 

@@ -36,7 +36,7 @@ def test_a_run_is_scored_on_its_own_splits(copy: Path, s140) -> None:
     assert calibration == {"temperature": temperature, "neutral_below": threshold}
     lines = s140("evaluate", copy, "--all").stdout.splitlines()
     splits = ["validation", "test", "manual"]
-    assert lines[0].split() == splits
+    assert lines[0].split() == ["validation", "test", "hand-labeled"]
     rows = {line[: line.index("  ")]: line for line in lines[1:] if "  " in line}
     assert rows["tweets"].split()[1:] == [str(before["splits"][name]["n"]) for name in splits]
     for name in splits:
