@@ -30,7 +30,7 @@ from sentiment140_bert.progress import progress_bar
 
 if TYPE_CHECKING:
     from sentiment140_bert.data.texts import PredictedRow
-    from sentiment140_bert.inference import Classifier
+    from sentiment140_bert.inference.classifier import Classifier
 
 FIRST = 1_000  # rows, in which the columns or an id are looked for
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from sentiment140_bert.data.cache import Prepared
     from sentiment140_bert.evaluation.predictions import Predictions
-    from sentiment140_bert.inference import Classifier
+    from sentiment140_bert.inference.classifier import Classifier
 
 log = logging.getLogger(__name__)
 

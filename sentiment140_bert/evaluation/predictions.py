@@ -19,7 +19,7 @@ from sentiment140_bert.run import RunDir
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sentiment140_bert.inference import Classifier
+    from sentiment140_bert.inference.classifier import Classifier
 
 log = logging.getLogger(__name__)
 COLUMNS = ("split", "text", "label", "positive", "topic")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from sentiment140_bert.data.cache import Prepared
-    from sentiment140_bert.inference import Classifier
+    from sentiment140_bert.inference.classifier import Classifier
 
 log = logging.getLogger(__name__)
 SPLITS = ("validation", "test", "manual")

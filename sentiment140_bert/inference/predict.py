@@ -18,7 +18,7 @@ from sentiment140_bert.run import RunDir
 from sentiment140_bert.text import escape_hidden, to_line
 
 if TYPE_CHECKING:
-    from sentiment140_bert.inference import Classifier, Prediction
+    from sentiment140_bert.inference.classifier import Classifier, Prediction
     from sentiment140_bert.inference.torch_backend import TorchClassifier
 
 MOST_SHOWN = 20  # answers of a list

@@ -19,53 +19,48 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from sentiment140_bert.credentials import looks_secret
 from sentiment140_bert.errors import RecipeError, S140Error
-from sentiment140_bert.recipe.arguments import RESERVED_ARGUMENTS, other_arguments
+from sentiment140_bert.recipe.arguments import RESERVED_ARGUMENTS as RESERVED_ARGUMENTS
+from sentiment140_bert.recipe.arguments import other_arguments
 from sentiment140_bert.recipe.problems import explain
-from sentiment140_bert.recipe.ranges import Range, Tuning
+from sentiment140_bert.recipe.ranges import Range as Range
+from sentiment140_bert.recipe.ranges import Tuning
 from sentiment140_bert.recipe.sections import (
-    FILE_SETTINGS,
-    SECTION_BY_KEY,
-    SECTIONS,
-    SOURCE_SETTINGS,
-    CardConfig,
-    DataConfig,
-    ModelConfig,
-    Section,
-    TrackingConfig,
-    TrainingConfig,
+    FILE_SETTINGS as FILE_SETTINGS,
 )
-from sentiment140_bert.recipe.values import TRACKERS
+from sentiment140_bert.recipe.sections import (
+    SECTION_BY_KEY as SECTION_BY_KEY,
+)
+from sentiment140_bert.recipe.sections import (
+    SECTIONS as SECTIONS,
+)
+from sentiment140_bert.recipe.sections import (
+    SOURCE_SETTINGS as SOURCE_SETTINGS,
+)
+from sentiment140_bert.recipe.sections import (
+    CardConfig as CardConfig,
+)
+from sentiment140_bert.recipe.sections import (
+    DataConfig as DataConfig,
+)
+from sentiment140_bert.recipe.sections import (
+    ModelConfig as ModelConfig,
+)
+from sentiment140_bert.recipe.sections import (
+    Section,
+)
+from sentiment140_bert.recipe.sections import (
+    TrackingConfig as TrackingConfig,
+)
+from sentiment140_bert.recipe.sections import (
+    TrainingConfig as TrainingConfig,
+)
+from sentiment140_bert.recipe.values import TRACKERS as TRACKERS
 
 if TYPE_CHECKING:
     Ranges = Mapping[str, Range]
 else:
     Ranges = Tuning
 
-__all__ = [
-    "FILE_SETTINGS",
-    "RESERVED_ARGUMENTS",
-    "SECTIONS",
-    "SECTION_BY_KEY",
-    "SOURCE_SETTINGS",
-    "TRACKERS",
-    "CardConfig",
-    "DataConfig",
-    "ModelConfig",
-    "Range",
-    "Recipe",
-    "RecipeName",
-    "TrackingConfig",
-    "TrainingConfig",
-    "as_data",
-    "as_recipe",
-    "build_schema",
-    "drop_checkpoint_repo",
-    "list_differences",
-    "list_recipes",
-    "load_recipe",
-    "parse_recipe",
-    "read_recipe",
-]
 log = logging.getLogger(__name__)
 MOST_PROBLEMS = 50  # reported at once
 CHANGEABLE = ("report_to", "run_name", "keep_checkpoints")  # when a run resumes: without influence on the weights

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 import sentiment140_bert
-from sentiment140_bert.inference import NEUTRAL, WINDOW, Classifier, Tokenization, split_into_batches
+from sentiment140_bert.inference.classifier import NEUTRAL, WINDOW, Classifier, split_into_batches
 from sentiment140_bert.inference.predict import predict_texts
+from sentiment140_bert.inference.tokens import Tokenization
 
 pytest_plugins = "model_fixtures"
 

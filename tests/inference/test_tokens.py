@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from sentiment140_bert import load_classifier, models
-from sentiment140_bert.inference import Tokens
+from sentiment140_bert.inference.tokens import Tokens
 from sentiment140_bert.inference.torch_backend import TorchBackend, make_tokenization
 from sentiment140_bert.models.tokenizer import pad_rows
 
