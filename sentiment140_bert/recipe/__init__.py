@@ -24,36 +24,18 @@ from sentiment140_bert.recipe.arguments import other_arguments
 from sentiment140_bert.recipe.problems import explain
 from sentiment140_bert.recipe.ranges import Range as Range
 from sentiment140_bert.recipe.ranges import Tuning
-from sentiment140_bert.recipe.sections import (
-    FILE_SETTINGS as FILE_SETTINGS,
-)
-from sentiment140_bert.recipe.sections import (
-    SECTION_BY_KEY as SECTION_BY_KEY,
-)
-from sentiment140_bert.recipe.sections import (
-    SECTIONS as SECTIONS,
-)
-from sentiment140_bert.recipe.sections import (
-    SOURCE_SETTINGS as SOURCE_SETTINGS,
-)
-from sentiment140_bert.recipe.sections import (
-    CardConfig as CardConfig,
-)
-from sentiment140_bert.recipe.sections import (
-    DataConfig as DataConfig,
-)
-from sentiment140_bert.recipe.sections import (
-    ModelConfig as ModelConfig,
-)
+from sentiment140_bert.recipe.sections import FILE_SETTINGS as FILE_SETTINGS
+from sentiment140_bert.recipe.sections import SECTION_BY_KEY as SECTION_BY_KEY
+from sentiment140_bert.recipe.sections import SECTIONS as SECTIONS
+from sentiment140_bert.recipe.sections import SOURCE_SETTINGS as SOURCE_SETTINGS
+from sentiment140_bert.recipe.sections import CardConfig as CardConfig
+from sentiment140_bert.recipe.sections import DataConfig as DataConfig
+from sentiment140_bert.recipe.sections import ModelConfig as ModelConfig
 from sentiment140_bert.recipe.sections import (
     Section,
 )
-from sentiment140_bert.recipe.sections import (
-    TrackingConfig as TrackingConfig,
-)
-from sentiment140_bert.recipe.sections import (
-    TrainingConfig as TrainingConfig,
-)
+from sentiment140_bert.recipe.sections import TrackingConfig as TrackingConfig
+from sentiment140_bert.recipe.sections import TrainingConfig as TrainingConfig
 from sentiment140_bert.recipe.values import TRACKERS as TRACKERS
 
 if TYPE_CHECKING:
