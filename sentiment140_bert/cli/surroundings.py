@@ -105,7 +105,23 @@ def explain(error: BaseException) -> S140Error | None:
     for cause in _causes(error):
         if explained := _explain(cause):
             return explained
-    return _out_of_memory(error) if is_used_up else None
+    return _out_of_memory(error) if is_used_up else _explain_import(error)
+
+
+def _explain_import(error: BaseException) -> S140Error | None:
+    """Explain an error of a library that cannot be imported; many read variables of the environment then."""
+    names = [
+        str(frame.f_globals.get("__name__")).partition(".")[0]
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+        if frame.f_code.co_name == "<module>"
+    ]
+    library = next((name for name in reversed(names) if name not in ("__main__", "sentiment140_bert")), None)
+    if library is None:
+        return None
+    return S140Error(
+        f"{library} cannot be imported: {first_line(error)}.",
+        "Check the variables of the environment that it reads, or install the package again.",
+    )
 
 
 def explain_in_threads() -> None:

@@ -13,8 +13,8 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import cache
-from typing import Any, cast
+from functools import cache, partial
+from typing import Any, NoReturn, cast
 from urllib.parse import unquote
 
 from huggingface_hub import constants, get_session, set_client_factory
@@ -22,7 +22,7 @@ from huggingface_hub.utils import httpx
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from sentiment140_bert.errors import HubError
+from sentiment140_bert.errors import HubError, first_line
 from sentiment140_bert.hub.reply_shapes import SHAPES, Refusal
 
 TIMEOUT = 60.0  # seconds without a single byte; huggingface_hub itself waits for ever
@@ -54,9 +54,20 @@ PAGES: Counter[str] = Counter()  # how many of a listing came one after the othe
 
 @cache
 def check_answers() -> None:
-    """Make huggingface_hub's client check what it is answered, in this process and those forked from it."""
-    hooks = get_session().event_hooks["request"]  # huggingface_hub's own
-    set_client_factory(lambda: make_client(hooks))
+    """Make huggingface_hub's client check what it is answered, in this process and those forked from it.
+
+    Where it cannot be made, only what needs the Hub is refused.
+    """
+    try:
+        hooks = get_session().event_hooks["request"]  # huggingface_hub's own
+    except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:
+        set_client_factory(partial(_refuse_requests, first_line(error)))
+    else:
+        set_client_factory(lambda: make_client(hooks))
+
+
+def _refuse_requests(reason: str) -> NoReturn:
+    raise HubError(f"The Hub cannot be asked: {reason}.", "Check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and SSL_CERT_FILE.")
 
 
 def make_client(hooks: list[Any]) -> Any:

@@ -162,8 +162,8 @@ def train_or_resume(recipe: str, runs: Path) -> Path:
     if run.is_finished() and run.weights.is_file():
         print(f"{run.path} is finished; nothing is trained. To train it again, remove the folder")
         return run.path
-    run.metrics.unlink(missing_ok=True)  # Drive kept the scores, but not yet the larger model
-    resume = run.is_run()
+    if resume := run.is_run():
+        run.metrics.unlink(missing_ok=True)  # Drive kept the scores, but not yet the larger model
     chosen = sentiment140_bert.saved_recipe(run.path) if resume else load_recipe(recipe)
     if resume:
         without = "it has no complete checkpoint, starting again"

@@ -62,7 +62,7 @@ def push_to_hub(
         SecretError: A file holds a secret; nothing was published.
         HubError: The Hub refused or cannot be reached; the message says what was published and what was not.
     """
-    if int(os.environ.get("RANK") or 0):
+    if os.environ.get("RANK") not in (None, "", "0"):
         return PushResult()  # one of several processes; the first one publishes
     path = expand_path(path)
     destination = Destination(repo_id=destination) if isinstance(destination, str) else destination

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import resource
 import shutil
@@ -128,6 +129,30 @@ def test_what_the_system_refuses_becomes_an_error() -> None:
         if explained is None or not explained.message.startswith(start) or not explained.hint:
             wrong[repr(error)] = explained
     assert wrong == {}
+
+
+def test_a_library_that_cannot_be_imported_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many read variables of the environment then."""
+    (tmp_path / "impatient.py").write_text("import os\nWAIT = int(os.environ['IMPATIENT_WAIT'])\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("IMPATIENT_WAIT", "long")
+    with pytest.raises(ValueError, match="long") as caught:
+        importlib.import_module("impatient")
+    explained = explain(caught.value)
+    assert explained is not None
+    assert explained.message.startswith("impatient cannot be imported: invalid literal for int()")
+
+
+def test_a_proxy_that_cannot_be_used_concerns_the_hub_alone(smallest_run: Path, tmp_path: Path) -> None:
+    """As GNOME writes it."""
+    environment = os.environ | {"ALL_PROXY": "socks://127.0.0.1:1080/", "HF_TOKEN": "hf_x", "HOME": str(tmp_path)}
+    words = {("predict", smallest_run, "so good"): 0, ("push-to-hub", smallest_run, "--repo-id", "you/model"): 1}
+    for command, code in words.items():
+        program = [sys.executable, "-m", "sentiment140_bert", *map(str, command)]
+        done = subprocess.run(program, capture_output=True, text=True, env=environment, timeout=300)
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+    assert "The Hub cannot be asked: " in done.stderr
 
 
 def test_a_defect_keeps_its_traceback() -> None:

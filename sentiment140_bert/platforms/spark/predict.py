@@ -157,6 +157,8 @@ def spark_predict(
         raise DataError(f"Table {target} already exists.", "Name another one, or pass --overwrite.")
     scored = with_predictions(frame, model, text_column=text_column, revision=revision, prefix=prefix)
     with explain_errors(), tables.explain_refusals(target):
+        if tables.exists(target):
+            scored = scored.localCheckpoint()  # computed before the old table is removed
         scored.write.mode("overwrite" if overwrite else "errorifexists").saveAsTable(target)
         counted = session.table(target).groupBy(f"{prefix}label").count().collect()
     labels = {row[0]: row[1] for row in sorted(counted)}

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.errors import HardwareError, S140Error
+from sentiment140_bert.errors import DataError, HardwareError, S140Error, first_line
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -51,7 +51,7 @@ def explain_errors() -> Iterator[None]:
         HardwareError: More processes were asked for than the cluster can run at once.
     """
     from py4j.protocol import Py4JJavaError
-    from pyspark.errors import PySparkException
+    from pyspark.errors import AnalysisException, PySparkException
 
     try:
         yield
@@ -64,7 +64,9 @@ def explain_errors() -> Iterator[None]:
                 "The cluster cannot run that many processes at once.",
                 "Lower --num-processes, or give the cluster more workers; a GPU runs one process.",
             ) from None
-        raise
+        if isinstance(error, RuntimeError | AnalysisException):
+            raise
+        raise DataError(f"Spark could not finish its work: {first_line(error)}.", "Its log says more.") from None
 
 
 def has_gpus(session: SparkSession, local_mode: bool) -> bool:

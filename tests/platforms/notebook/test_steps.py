@@ -62,6 +62,15 @@ def test_an_unfinished_run_is_trained_to_its_end(
             path.unlink()
 
 
+def test_a_folder_of_another_tool_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "quickstart"
+    folder.mkdir(parents=True)
+    (folder / "metrics.json").write_text("{}")
+    with pytest.raises(S140Error, match="did not write it"):
+        notebook.train_or_resume("quickstart", tmp_path / "runs")
+    assert (folder / "metrics.json").read_text() == "{}"
+
+
 @pytest.mark.long
 def test_a_full_drive_costs_no_checkpoint_that_the_hub_keeps(
     recipe: str, hub: HubServer, tmp_path: Path, capsys, caplog

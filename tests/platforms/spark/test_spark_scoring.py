@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pyarrow.parquet as pq
 import pytest
@@ -142,6 +143,16 @@ def test_nothing_is_replaced_unasked(spark, table, encoder: Path, target: str, s
     same = s140(*arguments, first, "--output-table", first.upper(), "--overwrite", code=1)
     assert "is the input table" in same.stderr
     assert spark.table(first).count() == 6
+
+
+def test_a_failed_job_leaves_the_old_table(spark, table, encoder: Path, target: str, s140) -> None:
+    arguments = ["spark", "predict", "--model", encoder, "--output-table", target, "--input-table"]
+    s140(*arguments, table("whole", 6))
+    damaged = table("damaged", 4)
+    for address in spark.table(damaged).inputFiles():
+        Path(urlsplit(address).path).write_bytes(b"PAR1")
+    assert "Spark could not finish its work" in s140(*arguments, damaged, "--overwrite", code=1).stderr
+    assert spark.table(target).count() == 6
 
 
 MISTAKES = (
