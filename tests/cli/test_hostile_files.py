@@ -116,20 +116,6 @@ def test_a_zip_of_other_things(prepare, tmp_path: Path) -> None:
         assert len(result.stderr) < 5_000
 
 
-def test_a_zip_with_a_password(prepare, tmp_path: Path) -> None:
-    file = zipped(tmp_path / "t.zip", ("a.csv", GOOD))
-    content = bytearray(file.read_bytes())
-    content[content.index(b"PK\1\2") + 8] |= 1
-    file.write_bytes(content)
-    assert "password" in prepare("t.zip", code=1).stderr
-
-
-def test_a_zip_with_another_compression(tmp_path: Path) -> None:
-    for how in (zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
-        zipped(tmp_path / f"{how}.zip", ("a.csv", GOOD), how=how)
-        assert rows_read(f"{how}.zip").rows == 120
-
-
 def test_a_zip_with_an_unknown_compression(prepare, tmp_path: Path) -> None:
     file = zipped(tmp_path / "t.zip", ("a.csv", GOOD))
     content = bytearray(file.read_bytes())
@@ -159,11 +145,6 @@ def test_other_file_options_refuse_them_too(s140, tmp_path: Path) -> None:
     for name in ("/dev/zero", "pipe.yaml", "loop.yaml", "a" * 5000):
         for words in (("train", "--recipe"), ("recipes", "validate"), ("prepare", *usual, "--drop-suspects")):
             s140(*words, name, code=1)
-
-
-def test_a_directory(prepare, tmp_path: Path) -> None:
-    (tmp_path / "t.csv").mkdir()
-    assert "is a folder, but not one saved" in prepare("t.csv", code=1).stderr
 
 
 CSV_CASES = {
@@ -203,11 +184,6 @@ def test_a_line_without_an_end(prepare, classifier_folder: Path, tmp_path: Path)
     assert "a line of more than 20,000,000 bytes" in prepare("t.csv", code=1).stderr
 
 
-def test_utf_16_cut_in_half(prepare, tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_bytes(GOOD.decode("latin-1").encode("utf-16")[:-1])
-    assert "is not utf-16" in prepare("t.csv", code=1).stderr
-
-
 def test_invalid_encodings_and_delimiters(prepare, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(GOOD)
     for encoding in ("undefined", "rot13", "base64", "klingon", "utf-8\udcff"):
@@ -241,6 +217,7 @@ def test_lines_of_json_that_no_file_should_hold(prepare, tmp_path: Path) -> None
     every = "\n".join([*good, *(line for line, _ in JSON_LINES)])
     (tmp_path / "t.jsonl").write_text(every, "utf-8")
     report = json.loads(prepare("t.jsonl", "--json", "--max-bad-rows", 0.2).stdout)
+    assert report["bad_rows_file"] in prepare("t.jsonl", "--max-bad-rows", 0.2).stdout
     assert (report["steps"]["rows_read"], report["steps"]["bad_rows"]) == (120 + len(JSON_LINES), len(JSON_LINES))
     bad = [json.loads(line) for line in Path(report["bad_rows_file"]).read_text("utf-8").splitlines()]
     for row, (_, reason) in zip(bad, JSON_LINES, strict=True):
@@ -285,13 +262,6 @@ def test_a_dictionary_that_repeats_a_long_text_a_million_times(prepare, tmp_path
     pq.write_table(pa.table({"text": texts, "label": np.arange(rows) % 2}), tmp_path / "t.parquet", compression="zstd")
     assert (tmp_path / "t.parquet").stat().st_size < 1_000_000
     assert "this is not a file of tweets" in prepare("t.parquet", code=1).stderr
-
-
-def test_invalid_metadata_of_a_table(tmp_path: Path) -> None:
-    kinds = [b"{", b"[]", b'{"info": 1}', b'{"info": {"features": {"label": {"names": 5}}}}', b"\xff"]
-    for at, names in enumerate(kinds):
-        pq.write_table(table().replace_schema_metadata({b"huggingface": names}), tmp_path / f"{at}.parquet")
-        assert rows_read(f"{at}.parquet").rows == 120, names
 
 
 def test_huge_metadata(tmp_path: Path) -> None:

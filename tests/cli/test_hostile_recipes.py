@@ -36,6 +36,8 @@ CASES = {
     "data:\n" + "".join(f"  unknown{n}: 1\n" for n in range(8_000)): "and more",
     "".join(f"unknown{n}: 1\n" for n in range(8_000)): "and more",
     "- a\n": "expected the sections",
+    "just text": "got str",
+    "data: [": "not valid YAML",
     "description: \0\n": "not valid YAML",
     "x" * 10_000_000: "more than the 200,000",
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
-import zipfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -75,19 +74,6 @@ def test_flags_beat_the_recipe(s140, cache):
     assert report["splits"]["manual"]["rows"] + report["splits"]["manual_neutral"]["rows"] == 100
 
 
-def test_a_few_malformed_rows_are_skipped_counted_and_kept_aside(prepare, write):
-    path = write("t.csv", 400)
-    path.write_bytes(path.read_bytes() + b'"4","too few"\n"7","1","d","q","u","label seven"\n')
-    report = json.loads(prepare(path, "--json").stdout)
-    assert (report["steps"]["rows_read"], report["steps"]["bad_rows"]) == (402, 2)
-    aside = [json.loads(line) for line in Path(report["bad_rows_file"]).read_text("utf-8").splitlines()]
-    assert [(row["number"], row["reason"].split("(")[0].strip()) for row in aside] == [
-        (401, "2 columns instead of 6"),
-        (402, "unknown label '7'"),
-    ]
-    assert report["bad_rows_file"] in prepare(path).stdout
-
-
 def cut(path: Path, share: float = 0.6) -> Path:
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
@@ -129,13 +115,6 @@ def damaged_parquet(write):
     return path
 
 
-def two_in_a_zip(write):
-    path = write("t.zip")
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("other.csv", "0,x\n")
-    return path
-
-
 def folder(write):
     (write("t.csv").parent / "folder").mkdir()
     return Path("folder")
@@ -154,7 +133,6 @@ BAD_INPUTS = {
     "empty gzip": (lambda write: write("t.csv.gz", ""), [], "holds no rows"),
     "no file extension": (lambda write: write("t.docx", "x"), [], "has no file extension that can be read"),
     "other wrong delimiter": (lambda write: write("t.csv"), ["--delimiter", ";"], "--delimiter"),
-    "long delimiter": (lambda write: write("t.csv"), ["--delimiter", "::"], "must be one character"),
     "no such column": (lambda write: write("t.csv", "a,b\n0,x\n"), ["--text-column", "tweet"], "no column 'tweet'"),
     "no such label": (lambda write: write("t.csv", "text,b\nx,0\n"), ["--label-column", "c"], "no column 'c'"),
     "no obvious column": (lambda write: write("t.csv", "a,b\nx,0\n"), [], "the columns are: 'a', 'b'"),
@@ -164,18 +142,15 @@ BAD_INPUTS = {
     "too many samples": (lambda write: write("t.csv"), ["--max-samples", "121"], "only 120 distinct tweets"),
     "cut zip": (lambda write: cut(write("t.zip", 3000)), [], "damaged or was cut off"),
     "damaged zip": (damaged_inside, [], "damaged or was cut off"),
-    "locked zip": (locked, [], "t.zip"),
-    "two in a zip": (two_in_a_zip, [], "holds 2 tweet files"),
+    "locked zip": (locked, [], "password"),
     "cut gzip": (lambda write: cut(write("t.csv.gz", 3000)), [], "damaged or was cut off"),
     "no gzip": (lambda write: write("t.csv", "0,a\n4,b\n").rename("u.csv.gz"), [], "damaged or was cut off"),
     "no parquet": (lambda write: write("t.parquet", "PAR1"), [], "damaged or was cut off"),
     "damaged parquet": (damaged_parquet, [], "damaged or was cut off"),
     "undecodable": (lambda write: write("t.csv"), ["--encoding", "utf-8"], "is not utf-8"),
     "undecodable UTF-16": (lambda write: write("t.csv"), ["--encoding", "utf-16"], "is not utf-16"),
-    "no such encoding": (lambda write: write("t.csv"), ["--encoding", "utf-9"], "Unknown encoding 'utf-9'"),
-    "no encoding of text": (lambda write: write("t.csv"), ["--encoding", "base64"], "encoding 'base64'"),
     "not a dataset": (folder, [], "is a folder, but not one saved"),
-    "malformed": (malformed, [], "10 of 110 rows (9.1%) are malformed"),
+    "malformed": (malformed, [], "the first is row 101: 2 columns instead of 6"),
     "no dates": (
         lambda write: write("t.csv", [[str(n % 2), f"t{n}"] for n in range(90)]),
         ["--split-by", "time"],
@@ -183,7 +158,6 @@ BAD_INPUTS = {
     ),
     "no manual file": (lambda write: write("t.csv"), ["--manual-test", "gone.csv"], "There is no file gone.csv"),
 }
-ABOUT_A_FLAG = {"no such encoding", "no encoding of text", "long delimiter", "no manual file"}
 
 
 @pytest.mark.parametrize("case", BAD_INPUTS)
@@ -194,21 +168,11 @@ def test_bad_input_ends_with_one_error_and_leaves_nothing(prepare, write, cache,
     assert result.stdout == ""
     assert message in result.stderr
     sentence = result.stderr[result.stderr.index("Error: ") :]
-    if case not in ABOUT_A_FLAG:
+    if case != "no manual file":
         assert path.name in sentence
     assert len(sentence.splitlines()) >= 2, "what to do about it is missing"
     assert "Traceback" not in result.output
     assert list(cache.rglob("*")) == []
-
-
-def test_the_first_malformed_row_is_named(prepare, write):
-    assert "the first is row 101: 2 columns instead of 6" in prepare(malformed(write), code=1).stderr
-
-
-@pytest.mark.parametrize("value", ["0", "-1", "many"])
-def test_a_wrong_value_of_a_flag_is_refused(s140, write, cache, value):
-    result = s140("prepare", "--dataset", write("t.csv"), *BUNDLED, "--max-samples", value, code=1)
-    assert "max" in result.stderr
 
 
 def test_a_cache_that_cannot_be_written(prepare, write, monkeypatch, tmp_path):

@@ -44,12 +44,6 @@ def test_cp_overwrites_only_with_force(s140, tmp_path):
     assert target.read_text() == read_recipe("quickstart")
 
 
-def test_cp_to_a_folder_without_write_permission(s140, tmp_path):
-    (tmp_path / "file").write_text("")
-    result = s140("recipes", "cp", "quickstart", tmp_path / "file" / "mine.yaml", code=1)
-    assert result.stderr.startswith("Error: ")
-
-
 @pytest.mark.parametrize("as_json", [[], ["--json"]])
 def test_validate_lists_everything_that_is_wrong(s140, tmp_path, as_json):
     (tmp_path / "bad.yaml").write_text("data:\n  max_sample: 1\ntraining:\n  learning_rate: fast\n  hub_token: x\n")
@@ -66,9 +60,3 @@ def test_a_missing_recipe(s140, command):
     result = s140("recipes", *command, "nobody", *target, code=1)
     assert "There is no recipe 'nobody'" in result.stderr
     assert "quickstart" in result.stderr
-
-
-def test_a_wrong_set_of_train_ends_before_anything_is_loaded(s140, tmp_path):
-    result = s140("train", "--recipe", "quickstart", "--set", "learning_rat=1", "--set", "x", code=1)
-    assert result.stderr.startswith("Error: ")
-    assert list(tmp_path.iterdir()) == []

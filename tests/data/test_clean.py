@@ -249,19 +249,6 @@ def test_a_misread_text_is_restored(text):
         assert clean_texts([misread(text)], "repair") == [right], misread
 
 
-def test_keys_of_equal_texts():
-    for one, other in (
-        ("Hi @bob", "hi @alice"),
-        ("a  b\tc", "A b c "),
-        ("a\xa0 b\r\nc", "a b c"),
-        ("x http://a.example", "x www.b.example"),
-        ("&lt;3", "<3"),
-        ("\xc3\x89T\xc3\xa9", "\xc3\x89t\xc3\xa9"),
-    ):
-        first, second = clean.make_keys(pa.chunked_array([[one, other]])).to_pylist()
-        assert first == second, (one, other)
-
-
 @given(texts=st.lists(tweets, min_size=1, max_size=20))
 @settings(max_examples=100)
 def test_a_key_is_the_repaired_text_in_lower_case_with_single_spaces(texts):

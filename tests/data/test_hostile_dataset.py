@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hub_server import HubServer
-from on_hub import DATA, MODEL
+from on_hub import DATA
 from sentiment140_bert.cards.dataset import render_dataset_card
 from sentiment140_bert.data import leakage, published_dataset
 from sentiment140_bert.errors import RunError, S140Error
@@ -134,14 +134,3 @@ def test_hashes_of_training_texts_may_be_odd(tmp_path: Path) -> None:
         unexplained = find_unexplained(lambda: leakage.read_hashes(tmp_path / "rows.safetensors"), RunError)
         wrong += [(name, error) for error in unexplained]
     assert wrong == []
-
-
-def test_a_hostile_description_is_explained_by_the_commands(pushed: Path, hub: HubServer, s140, encoder: Path) -> None:
-    right = json.loads(hub.files(DATA, "dataset")["data.json"])
-    for content in (b"[" * 9999, b"null", b"[]", json.dumps(right | {"splits": None}).encode()):
-        hub.write(DATA, "data.json", content, "dataset")
-        result = s140("prepare", "--dataset", DATA, "--model-name-or-path", encoder, code=1)
-        assert f"The data.json of {DATA} is damaged" in result.stderr
-    for name in ("metrics.json", "data.json"):
-        hub.write(MODEL, name, b'{"splits": NaN}')
-        assert f"{name} is damaged" in s140("verify", MODEL, code=2).stderr

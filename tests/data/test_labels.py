@@ -16,7 +16,6 @@ from sentiment140_bert.data.sources import locate
 from sentiment140_bert.errors import DataError, RecipeError
 from sentiment140_bert.models.labels import tidy
 from sentiment140_bert.recipe import DataConfig, Recipe
-from sentiment140_bert.recipe.values import parse_label_map
 
 
 def read(path: Path | str, **settings: object) -> Reading:
@@ -183,38 +182,6 @@ def test_a_file_without_header_whose_labels_only_the_map_has(write):
     path = write("t.csv", [["bad", "it rains"], ["good", "the sun"]])
     assert list_labels(read(path, label_map="bad=negative,good=positive")) == [0, 1]
     refuse(path, "no column that is obviously the text")
-
-
-names = st.text(st.characters(blacklist_characters=",=", blacklist_categories=("Cs",)), min_size=1, max_size=8).filter(
-    lambda name: name.strip() == name == name.lower()
-)
-meanings = st.sampled_from(["negative", "neutral", "positive", "drop"])
-
-
-@given(pairs=st.dictionaries(names, meanings, min_size=1, max_size=5), space=st.sampled_from(["", " ", "\t"]))
-def test_any_map_is_parsed_as_it_was_written(pairs, space):
-    text = ",".join(f"{space}{name}{space}={space}{meaning.title()}{space}" for name, meaning in pairs.items())
-    assert parse_label_map(text) == pairs
-
-
-@given(text=st.text(st.sampled_from("ab=, negativ\tpositve01drop"), max_size=40))
-def test_any_text_is_a_map_or_none(text):
-    pairs = parse_label_map(text)
-    assert pairs is None or (pairs and set(pairs.values()) <= {"negative", "neutral", "positive", "drop"})
-
-
-def test_a_map_is_part_of_the_report_and_of_the_cached_name(cache, write):
-    rows = [["label", "text"], *([("bad", "good", "spam")[n % 3], f"tweet {n}"] for n in range(90))]
-    path = str(write("t.csv", rows))
-    one, other = (
-        prepare_splits(DataConfig(dataset=path, label_map=label_map, validation_size=10, test_size=10))
-        for label_map in ("bad=negative,good=positive,spam=drop", "bad=positive,good=negative,spam=drop")
-    )
-    assert (one.report["steps"]["dropped_by_label_map"], one.report["steps"]["rows_read"]) == (30, 90)
-    assert one.report["splits"]["train"]["rows"] == 40
-    assert one.report["settings"]["label_map"] == "bad=negative,good=positive,spam=drop"
-    assert one.report["fingerprint"] != other.report["fingerprint"]
-    assert not other.cached
 
 
 @pytest.mark.parametrize(

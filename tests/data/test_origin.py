@@ -17,7 +17,6 @@ from datasets import Dataset
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conftest import six_columns
 from sentiment140_bert.data.cache import Prepared
 from sentiment140_bert.data.origin import add_origin, parse_dates
 from sentiment140_bert.data.pipeline import load_unsplit, prepare_splits
@@ -191,27 +190,6 @@ def test_shared_users_and_times_are_in_the_report(prepared):
         assert leakage[name]["overlapping_in_time"] == sum(row["time"] <= last for row in rows[name].values()) > 0
     assert leakage["manual"] == {"exact": 0, "near": 0, "same_user": 2, "overlapping_in_time": 0}
     assert json.loads((prepared.folder / "data.json").read_text("utf-8"))["leakage"] == leakage
-
-
-def test_split_by_time_nothing_overlaps_and_by_user_nobody_does(cache, write):
-    rows = six_columns(120)
-    for number, row in enumerate(rows):
-        row[0] = str(4 * (number % 2))
-    write("t.csv", rows)
-    by_time, by_user = (
-        prepare_splits(DataConfig(dataset="t.csv", split_by=split_by, **SIZES)).report["leakage"]["test"]
-        for split_by in ("time", "user")
-    )
-    assert (by_time["overlapping_in_time"], by_user["same_user"]) == (0, 0)
-
-
-def test_a_file_without_users_dates_and_topics(cache, write):
-    write("t.csv", [[str(4 * (n % 2)), f"tweet {n}"] for n in range(100)])
-    prepared = prepare_splits(DataConfig(dataset="t.csv", **SIZES))
-    for name in ORIGIN:
-        assert {row[name] for split in index_rows(prepared).values() for row in split.values()} == {None}
-    unknown = {"exact": 0, "near": 0, "same_user": None, "overlapping_in_time": None}
-    assert prepared.report["leakage"] == {"validation": unknown, "test": unknown}
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet", "folder"])

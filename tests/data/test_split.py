@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 
 import numpy as np
 import pyarrow as pa
@@ -86,27 +86,6 @@ def test_a_smaller_sample_is_part_of_a_larger_one_in_any_order_of_the_rows(shape
     )
     assert parts == shuffled
     assert set.union(*parts.values()) <= set.union(*larger.values())
-
-
-@given(shape=with_twins, seed=seeds, sample=st.one_of(st.none(), st.integers(40, 60)))
-@settings(max_examples=60)
-def test_both_copies_of_a_text_are_in_the_same_split(shape, seed, sample):
-    items = make_items(shape)
-    parts = split_items(items, max_samples=sample, validation_size=10, test_size=10, split_seed=seed)
-    assert (sample or len(items)) - sum(map(len, parts.values())) in (0, 1)  # a pair is not separated
-    copies = Counter(key for key, _ in items)
-    for part in parts.values():
-        assert all(count == copies[key] for key, count in Counter(key for key, _ in part).items())
-
-
-@given(seed=seeds, total=st.integers(200, 400))
-@settings(max_examples=30)
-def test_by_user_no_user_is_in_two_splits(seed, total):
-    items = [(f"t{n}", n // 37 % 2) for n in range(total)]
-    parts = split_items(items, split_by="user", validation_size=40, test_size=40, split_seed=seed)
-    users = [{int(key[1:]) % 37 for key, _ in part} for part in parts.values()]
-    assert sum(map(len, users)) == len(set.union(*users)) == 37
-    assert all(abs(len(parts[name]) - 40) <= 12 for name in ("validation", "test"))
 
 
 @pytest.mark.parametrize("stamp", STAMPS)

@@ -7,7 +7,6 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from datasets import Dataset
 
@@ -56,15 +55,6 @@ def test_subsets_are_nested_and_all_else_is_the_same() -> None:
             assert smaller.report["splits"][name] == larger.report["splits"][name]
     shared = [part.report["leakage"]["test"]["same_user"] for part in parts]
     assert shared[0] < shared[-1]  # users write three tweets each
-
-
-def test_a_subset_is_balanced_as_the_full_split() -> None:
-    labels = np.array([0] * 30 + [1] * 10)
-    for rows in range(1, 41):
-        indices = subset.choose_subset(labels, rows)
-        assert len(indices) == rows
-        assert (np.diff(indices) > 0).all()
-        assert abs(labels[indices].sum() - rows / 4) <= 1
 
 
 def test_the_report_of_a_subset() -> None:
