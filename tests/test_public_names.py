@@ -24,23 +24,6 @@ def test_the_public_names_are_all_there() -> None:
         _ = s140.no_such_name
 
 
-def test_the_saved_recipe_is_the_whole_one(smallest_run: Path) -> None:
-    recipe = s140.load_recipe(str(smallest_run / "recipe.yaml"))
-    assert sentiment140_bert.saved_recipe(smallest_run) == recipe
-    assert s140.Recipe().to_dict().keys() == recipe.to_dict().keys()
-    for section, values in s140.Recipe().to_dict().items():
-        if section != "description":
-            assert values.keys() == recipe.to_dict()[section].keys()
-
-
-def test_scoring_a_run_again_gives_the_same_numbers(smallest_run: Path, tmp_path: Path) -> None:
-    before = json.loads((smallest_run / "metrics.json").read_text())
-    copy = shutil.copytree(smallest_run, tmp_path / "copy")
-    (copy / "metrics.json").unlink()
-    assert s140.evaluate_run(copy) == before
-    assert json.loads((copy / "metrics.json").read_text()) == before
-
-
 def test_changed_weights_have_another_name_in_the_metrics(
     smallest_run: Path, classifier_folder: Path, tmp_path: Path
 ) -> None:
@@ -91,8 +74,3 @@ def test_prepare_and_train_agree_on_the_data(smallest_run: Path) -> None:
     assert report["cached"] == {"splits": True, "tokens": True}
     saved = json.loads((smallest_run / "data.json").read_text())
     assert {key: report[key] for key in saved} == saved
-
-
-def test_a_folder_that_is_not_a_run(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="no run"):
-        sentiment140_bert.saved_recipe(tmp_path)

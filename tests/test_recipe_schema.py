@@ -73,11 +73,3 @@ def test_the_schema_accepts_the_packaged_recipes_and_refuses_mistakes():
     for plain in refused:
         with pytest.raises(RecipeError):
             parse_recipe(plain)
-
-
-def test_the_schema_describes_every_setting():
-    definitions = build_schema()["$defs"]
-    for section in SECTIONS.values():
-        properties = definitions[section.__name__]["properties"]
-        assert [name for name in section.model_fields if not properties[name].get("description")] == []
-    assert definitions["TrainingConfig"]["properties"]["adam_beta1"]["description"]

@@ -66,14 +66,6 @@ def test_a_run_begins_with_its_recipe_and_ends_with_its_scores(run):
     assert run.is_finished()
 
 
-@pytest.mark.parametrize(("content", "message"), [(None, "has no metrics.json"), ("{", "metrics.json is damaged")])
-def test_missing_and_damaged_files_are_named(run, content, message):
-    if content:
-        write_text(run.metrics, content)
-    with pytest.raises(RunError, match=message):
-        run.read_metrics()
-
-
 def test_the_cheapest_remedy_is_named(tmp_path):
     """Damage each file in a run, in a trial of a study, and in a folder that is not a run."""
     runs = {"run": tmp_path / "a" / "run", "trial": tmp_path / "study" / "trials" / "1", "page": tmp_path / "page"}

@@ -20,17 +20,6 @@ def built(**values: Any) -> TrainingArguments:
     return training_arguments(Recipe().with_values(values).training, FP32, Path("checkpoints"))
 
 
-@without_gpu
-def test_a_cpu_computes_in_fp32_and_explains_it() -> None:
-    for requested, why in (("auto", "no CUDA GPU"), ("fp32", "as requested")):
-        assert choose_precision(TrainingConfig(precision=requested)) == Precision("fp32", why)
-    for half in ({"precision": "fp16"}, {"precision": "bf16"}, {"fp16": True}, {"bf16": True}):
-        name = half.get("precision") or next(iter(half))
-        with pytest.raises(HardwareError, match=name) as caught:
-            choose_precision(TrainingConfig(**half))
-        assert "--precision auto" in caught.value.hint
-
-
 # What was asked for, whether there is a GPU, whether that has bf16; what is chosen, None for a refusal.
 CHOICES = [
     *(("auto", False, False, "fp32"), ("auto", True, False, "fp16"), ("auto", True, True, "bf16")),
@@ -70,6 +59,7 @@ def test_auto_uses_what_the_gpu_supports() -> None:
 def test_the_command_line_names_the_missing_gpu(s140: Any) -> None:
     result = s140("train", "--recipe", "quickstart", "--precision", "fp16", "--output-dir", "new", code=1)
     assert "fp16 was requested" in result.stderr
+    assert "--precision auto" in result.stderr
     assert not Path("new").exists()
 
 
@@ -81,26 +71,11 @@ def test_every_field_is_named_as_in_training_arguments() -> None:
 
 def test_every_value_arrives() -> None:
     changed = {
-        "num_train_epochs": 1.5,
-        "max_steps": 7,
-        "learning_rate": 3e-4,
-        "per_device_train_batch_size": 3,
-        "per_device_eval_batch_size": 5,
-        "gradient_accumulation_steps": 2,
-        "weight_decay": 0.2,
-        "warmup_steps": 0.25,
-        "lr_scheduler_type": "cosine",
-        "optim": "adamw_torch",
-        "max_grad_norm": 0.5,
-        "label_smoothing_factor": 0.1,
-        "eval_strategy": "steps",
-        "eval_steps": 4,
-        "save_strategy": "steps",
-        "save_steps": 8,
-        "save_total_limit": 5,
-        "metric_for_best_model": "eval_loss",
-        "logging_steps": 3,
-        "seed": 5,
+        **{"num_train_epochs": 1.5, "max_steps": 7, "learning_rate": 3e-4, "per_device_train_batch_size": 3},
+        **{"per_device_eval_batch_size": 5, "gradient_accumulation_steps": 2, "weight_decay": 0.2},
+        **{"warmup_steps": 0.25, "lr_scheduler_type": "cosine", "optim": "adamw_torch", "max_grad_norm": 0.5},
+        **{"label_smoothing_factor": 0.1, "eval_strategy": "steps", "eval_steps": 4, "save_strategy": "steps"},
+        **{"save_steps": 8, "save_total_limit": 5, "metric_for_best_model": "eval_loss", "logging_steps": 3, "seed": 5},
     }
     arguments = built(**changed)
     assert {name: getattr(arguments, name) for name in changed} == changed
@@ -124,23 +99,12 @@ def test_what_no_recipe_changes() -> None:
 
 # Where a run is described these are not mentioned: the weights do not depend on them.
 UNMENTIONED = {
-    "logging_steps": 3,
-    "report_to": ("wandb",),
-    "run_name": "mine",
-    "keep_checkpoints": True,
-    "save_total_limit": 9,
-    "per_device_eval_batch_size": 3,
-    "precision": "fp32",
+    **{"logging_steps": 3, "report_to": ("wandb",), "run_name": "mine", "keep_checkpoints": True},
+    **{"save_total_limit": 9, "per_device_eval_batch_size": 3, "precision": "fp32"},
 }
 MENTIONED = {
-    "learning_rate": 3e-4,
-    "num_train_epochs": 1.5,
-    "weight_decay": 0.2,
-    "label_smoothing_factor": 0.1,
-    "seed": 5,
-    "gradient_accumulation_steps": 2,
-    "max_grad_norm": 0.5,
-    "layerwise_lr_decay": 0.9,
+    **{"learning_rate": 3e-4, "num_train_epochs": 1.5, "weight_decay": 0.2, "label_smoothing_factor": 0.1, "seed": 5},
+    **{"gradient_accumulation_steps": 2, "max_grad_norm": 0.5, "layerwise_lr_decay": 0.9},
 }
 
 
@@ -165,26 +129,12 @@ def test_set_reaches_the_other_fields() -> None:
     assert {key: getattr(arguments, key) for key in values} == values
 
 
-REFUSED = {
-    "lr_scheduler_type": "no-such-schedule",
-    "optim": "no-such-optimizer",
-    "logging_strategy": "sometimes",
-    "torch_empty_cache_steps": -1,
-    "adam_beta2": "high",
-    "ignore_data_skip": "perhaps",
-}
 INCOMPLETE = [
     ("cosine_with_min_lr", {}, "with lr_scheduler_kwargs not set: One of min_lr or min_lr_rate should be set"),
     ("warmup_stable_decay", {}, "missing 1 required positional argument: 'num_decay_steps'"),
     ("linear", {"min_lr": 1e-6}, "unexpected keyword argument 'min_lr'"),
     ("polynomial", {"lr_end": 1.0}, "must be smaller"),
 ]
-
-
-def test_a_value_that_training_arguments_refuse_is_a_recipe_error() -> None:
-    for key, value in REFUSED.items():
-        with pytest.raises(RecipeError, match=f"{value}|{key}"):
-            built(**{key: value})
 
 
 def test_a_schedule_that_misses_something_is_a_recipe_error() -> None:
@@ -198,10 +148,10 @@ def test_a_schedule_that_misses_something_is_a_recipe_error() -> None:
 UNUSABLE = {
     "optim_args": ("x=y,z", "optim: adamw_torch_fused with optim_args x=y,z: not enough values"),
     "optim": ("galore_adamw", "optim: galore_adamw with optim_args not set: You need to "),
-    "adam_beta1": (2.0, "must be less than 1"),
     "adam_epsilon": (-1.0, "must be at least 0"),
-    "torch_compile_backend": ("foo", "must be 'eager'"),
-    "dataloader_num_workers": (129, "must be at most 128"),
+    "torch_empty_cache_steps": (-1, "torch_empty_cache_steps"),
+    "logging_strategy": ("sometimes", "sometimes"),
+    "ignore_data_skip": ("perhaps", "ignore_data_skip"),
     "gradient_accumulation_steps": (10**12, "must be at most 10000"),
 }
 

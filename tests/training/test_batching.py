@@ -17,19 +17,6 @@ def epoch(batches: LengthGroupedBatches, number: int) -> list[list[int]]:
     return list(batches)
 
 
-@given(LENGTHS, st.integers(1, 40), st.integers(0, 2**32), st.integers(0, 5))
-def test_every_row_comes_once_in_batches_of_the_size(lengths: list[int], size: int, seed: int, number: int) -> None:
-    batches = LengthGroupedBatches(lengths, Share(size), seed)
-    rows_by_batch = epoch(batches, number)
-    assert sorted(row for batch in rows_by_batch for row in batch) == list(range(len(lengths)))
-    assert len(rows_by_batch) == len(batches) == -(-len(lengths) // size)
-    assert (
-        sorted(map(len, rows_by_batch), reverse=True)[:-1] == [size] * (len(rows_by_batch) - 1)
-        if rows_by_batch
-        else True
-    )
-
-
 def reference(lengths: list[int], size: int, seed: int, number: int) -> list[list[int]]:
     """Return the steps of an epoch, computed without arrays."""
     random = np.random.default_rng([seed, number])
@@ -52,18 +39,6 @@ def test_the_order_is_that_of_a_reference_whatever_came_before(
     assert epoch(batches, number + 1) == reference(lengths, size, seed, number + 1)
     assert epoch(batches, number) == reference(lengths, size, seed, number)
     assert BATCHES_AT_ONCE == 50
-
-
-def test_epochs_and_seeds_differ() -> None:
-    lengths = np.random.default_rng(0).integers(5, 40, 500)
-    orders = [epoch(LengthGroupedBatches(lengths, Share(16), seed), number) for seed in (1, 2) for number in (0, 1, 2)]
-    assert all(one != other for at, one in enumerate(orders) for other in orders[:at])
-
-
-def test_batches_of_an_epoch_are_not_sorted_by_length() -> None:
-    lengths = np.random.default_rng(0).integers(5, 40, 800)
-    longest = [max(lengths[row] for row in batch) for batch in LengthGroupedBatches(lengths, Share(16), 0)]
-    assert longest not in (sorted(longest), sorted(longest, reverse=True))
 
 
 @pytest.mark.parametrize("size", [8, 32])
@@ -90,15 +65,6 @@ def test_splitting_a_step_does_not_change_its_tweets(
     assert max(map(len, parts), default=0) <= share.per_device
     steps = [[row for part in parts[at : at + share.parts] for row in part] for at in range(0, len(parts), share.parts)]
     assert steps == epoch(LengthGroupedBatches(lengths, Share(size), 7), number)
-
-
-def test_halving_ends_at_single_tweets() -> None:
-    share, dealt = Share(24, processes=2), []
-    while share.per_device > 1:
-        dealt.append(share.per_device)
-        share = share.halved()
-    assert dealt == [12, 6, 3, 2]
-    assert share == Share(24, 2, 16)
 
 
 @given(LENGTHS, st.integers(1, 40), st.integers(1, 3), st.integers(1, 5))

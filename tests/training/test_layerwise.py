@@ -11,8 +11,8 @@ import transformers
 
 from sentiment140_bert import models
 from sentiment140_bert.errors import ModelError
-from sentiment140_bert.recipe import TrainingConfig, parse_recipe
-from sentiment140_bert.training import arguments, optimization
+from sentiment140_bert.recipe import TrainingConfig
+from sentiment140_bert.training import arguments
 from sentiment140_bert.training.trainer import SentimentTrainer
 
 pytest_plugins = "model_fixtures"
@@ -36,12 +36,6 @@ def depth_of(name: str) -> int:
     if "classifier" in name or "pooler" in name:
         return 0
     return 3 - next(int(part) for part in name.split(".") if part.isdigit())
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_depths_count_from_the_classifier_down(kind: str) -> None:
-    names = [name for name, _ in classifier(kind).named_parameters()]
-    assert optimization.depths(names) == {name: depth_of(name) for name in names}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -106,14 +100,3 @@ def test_a_dropout_that_a_model_does_not_have_is_refused(tmp_path: Path) -> None
 
     with pytest.raises(ModelError, match="no such dropout"):
         set_dropouts(transformers.T5Config(), {"attention_probs_dropout_prob": 0.1})
-
-
-def test_decay_and_dropout_are_settings_of_a_recipe() -> None:
-    recipe = parse_recipe({"model": {"hidden_dropout_prob": 0.2}, "training": {"layerwise_lr_decay": 0.9}})
-    assert recipe.model.dropouts() == {
-        "hidden_dropout_prob": 0.2,
-        "attention_probs_dropout_prob": None,
-        "classifier_dropout": None,
-    }
-    assert arguments.unusual(recipe.training)["layerwise_lr_decay"] == 0.9
-    assert "layerwise_lr_decay" not in arguments.unusual(TrainingConfig())
