@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from hub_server import HubServer, Repo
 
-# Other names than in test_hub_server.py: what is downloaded stays in one cache.
 MODEL, DATA = "tester/sentiment", "tester/tweets"
 BOTH = ("--repo-id", MODEL, "--dataset-repo-id", DATA)
 

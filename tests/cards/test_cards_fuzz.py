@@ -12,7 +12,7 @@ from fuzzing.pages import Cards
 pytest_plugins = "model_fixtures"
 
 
-@pytest.mark.parametrize("count", [150, pytest.param(250, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [60, pytest.param(250, marks=pytest.mark.long)])
 def test_cards(smallest_run: Path, count: int) -> None:
     result = try_inputs(Cards(smallest_run), 1, range(count))
     assert not result.defects, result.defects[0]

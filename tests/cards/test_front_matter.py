@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from huggingface_hub import DatasetCard, EvalResult, ModelCard
+from huggingface_hub import DatasetCard, ModelCard
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from on_hub import DATA, MODEL
+from on_hub import DATA
 from page_fixtures import Published
 from sentiment140_bert.cards import metadata
 from sentiment140_bert.cards.facts import Facts, read_facts
@@ -24,8 +24,6 @@ from sentiment140_bert.data.corpora import STANFORD_SHA256
 from sentiment140_bert.schemas import SCORES
 
 pytest_plugins = ("model_fixtures", "hub_fixtures", "page_fixtures")
-
-ID = r"[\w.-]+/[\w.-]+"
 
 
 def front_of(run: Path) -> dict[str, Any]:
@@ -61,16 +59,6 @@ def test_the_fields_of_a_model(published: Published) -> None:
     assert front["widget"] == [
         {"text": item["text"], "output": [{"label": item["label"], "score": item["score"]}]} for item in examples
     ]
-
-
-def test_the_model_index_names_the_published_split(published: Published) -> None:
-    revision = json.loads(published.text("data.json"))["published"]["revision"]
-    results = ModelCard(published.text("README.md")).data.eval_results
-    assert {(result.dataset_type, result.dataset_config, result.dataset_revision) for result in results} == {
-        (DATA, "default", revision)
-    }
-    assert {item.dataset_split for item in results} == {"test", "manual"}
-    assert revision == published.hub.head(DATA, "dataset")
 
 
 def test_the_same_numbers_in_every_run(small_run: Path, local_run: Path, bare_run: Path) -> None:
@@ -141,20 +129,6 @@ def test_any_name_is_the_same_name_in_the_front_matter(small_run: Path, name: st
 
 
 # ---- eval results and the dataset's
-
-
-def test_the_eval_results_are_the_accuracies(published: Published) -> None:
-    from huggingface_hub import parse_eval_result_entries
-
-    splits = json.loads(published.text("metrics.json"))["splits"]
-    content = yaml.safe_load(published.text(".eval_results/sentiment140.yaml"))
-    entries = parse_eval_result_entries(content)
-    assert {entry.task_id: entry.value for entry in entries} == {
-        name: splits[name]["accuracy"]["value"] for name in ("test", "manual")
-    }
-    assert {(entry.dataset_id, entry.dataset_revision) for entry in entries} == {
-        (DATA, published.hub.head(DATA, "dataset"))
-    }
 
 
 def test_no_eval_results_without_a_dataset_id_on_the_hub(local_run: Path) -> None:
@@ -255,15 +229,3 @@ def test_the_size_and_the_licence_of_a_dataset(small_run: Path, local_run: Path)
                 [{"name": name, **size} for name, size in half.items()]
             ] * 2
             assert [part.get("default") for part in result["configs"]] == [True, None]
-
-
-def test_the_hub_accepts_the_cards(published: Published) -> None:
-    for repo_id, kind, card_class in ((MODEL, "model", ModelCard), (DATA, "dataset", DatasetCard)):
-        card_class(published.text("README.md", repo_id, kind)).validate(repo_type=kind)
-
-
-def test_results_that_we_write_are_read_by_huggingface_hub_one_by_one(published: Published) -> None:
-    for result in ModelCard(published.text("README.md")).data.eval_results:
-        assert isinstance(result, EvalResult)
-        assert type(result.metric_value) is float
-        assert re.fullmatch(ID, result.dataset_type)

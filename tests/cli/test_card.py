@@ -6,17 +6,14 @@ import json
 import platform
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from hub_server import TOKEN, HubServer
 from on_hub import hashes
-from page_fixtures import FOLDER, Published, copy_of, edit
+from page_fixtures import FOLDER, Published, copy_of
 from sentiment140_bert.cards.merge import parse_card
 from sentiment140_bert.cli import main
 
@@ -161,42 +158,6 @@ def test_runs_without_a_card(run: Path, card: Path, tmp_path: Path) -> None:
     assert "--resume" in run_into_error("card", run).stderr
 
 
-def remove(*keys: str) -> Callable[[Any], None]:
-    def change(content: Any) -> None:
-        for key in keys[:-1]:
-            content = content[key]
-        del content[keys[-1]]
-
-    return change
-
-
-OLDER = {
-    "before examples": ("metrics.json", remove("examples")),
-    "before calibration": ("metrics.json", remove("splits", "test", "calibration")),
-    "before the level": ("metrics.json", remove("confidence_level")),
-    "no scores": ("metrics.json", remove("splits")),
-    "before base_model": ("environment.json", remove("base_model")),
-    "before packages": ("environment.json", remove("packages")),
-    "never trained": ("environment.json", remove("training")),
-    "before settings": ("data.json", remove("settings")),
-    "before on_hub": ("data.json", remove("sources", "training", "on_hub")),
-    "before token lengths": ("data.json", remove("splits", "train", "token_length")),
-    "a list": ("data.json", lambda _: []),
-    "null": ("environment.json", lambda _: 0),
-    "text for a number": ("metrics.json", lambda content: content["splits"]["test"]["accuracy"].update(value="0.8")),
-}
-
-
-def test_files_of_another_shape_are_one_error(run: Path) -> None:
-    before = hashes(run / "model")
-    for case, (name, change) in OLDER.items():
-        whole = (run / name).read_bytes()
-        edit(run / name, change)
-        assert "front matter" not in run_into_error("card", run).stderr, case  # it is not the card that is damaged
-        assert hashes(run / "model") == before, case
-        (run / name).write_bytes(whole)
-
-
 DAMAGED = {
     "recipe.yaml": [b"a: [", b"[]", b"model: 1\n", b"\xff", b"model: {model_name_or_path: [1]}"],
     "metrics.json": [b"{", b"\xff", b""],
@@ -223,13 +184,6 @@ def test_a_damaged_file_is_named(run: Path) -> None:
             (run / name).write_bytes(whole)
     (run / "data.json").unlink()
     assert "data.json" in run_into_error("card", run).stderr
-
-
-def test_an_incomplete_last_line_of_the_history_is_ignored(run: Path, s140) -> None:
-    """Ignore it, as a process that was killed while it wrote leaves one."""
-    with (run / "history.jsonl").open("a", encoding="utf-8") as file:
-        file.write('{"loss": 1, "st')
-    s140("card", run)
 
 
 def read_published(run: Path) -> dict[str, bytes]:
@@ -266,11 +220,3 @@ def test_no_folder_is_published_from_any_working_directory(
         for file, content in read_published(run).items():
             assert FOLDER.encode() not in content, file
     assert read_published(run).keys() == before.keys()
-
-
-def test_no_token_of_the_environment(hub: HubServer, run: Path, s140, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WANDB_API_KEY", "0123456789abcdef0123456789abcdef01234567")
-    s140("card", run)
-    for name, content in read_published(run).items():
-        assert TOKEN.encode() not in content, name
-        assert b"0123456789abcdef0123456789abcdef01234567" not in content, name

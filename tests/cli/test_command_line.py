@@ -46,13 +46,6 @@ def test_a_process_that_ends_before_its_pause_is_a_failure(tmp_path: Path) -> No
         assert command.returncode == 1
 
 
-def test_a_killed_process_says_so_by_its_exit_code(encoder: Path, tmp_path: Path) -> None:
-    words = ["train", "--output-dir", tmp_path / "run", *flags(model_name_or_path=encoder)]
-    with Command(*words, pause_at="step 1/") as command:
-        signalled(command, signal.SIGKILL)
-        assert command.returncode == -signal.SIGKILL
-
-
 @pytest.mark.parametrize("name", READ_AT_IMPORT)
 def test_what_is_read_at_import_needs_a_fresh_process(name: str) -> None:
     with Command("recipes", "ls", env={name: "another"}) as command:

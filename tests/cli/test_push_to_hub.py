@@ -194,17 +194,6 @@ def test_runs_that_cannot_be_published(hub: HubServer, push, run_copy: Path) -> 
     assert hub.requests == []
 
 
-def test_a_damaged_file(hub: HubServer, push, run_copy: Path) -> None:
-    names = ["metrics.json", "data.json", "environment.json", "recipe.yaml", "tracking.json", "published.json"]
-    for name in names:
-        before = (run_copy / name).read_bytes() if (run_copy / name).exists() else None
-        (run_copy / name).write_text('{"a": [')
-        assert_error(push(code=1), name)
-        (run_copy / name).unlink() if before is None else (run_copy / name).write_bytes(before)
-    assert published(hub) == []
-    push()
-
-
 def test_without_its_tweets_the_model_alone_is_published(hub: HubServer, push, run_copy: Path, cache: Path) -> None:
     """Change the file's tweets, or remove it."""
     sample = Path(str(files("sentiment140_bert.data"))) / "sample"

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 import signal
 import sys
@@ -193,12 +192,6 @@ def test_impossible_requests_are_refused_before_any_training(smallest_run: Path,
     (tmp_path / "folder.csv").mkdir()
     refused = s140("suspects", smallest_run, "--output", "folder.csv", code=2)
     assert "'folder.csv' is a directory" in refused.stderr
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_folder(smallest_run: Path, s140, tmp_path: Path) -> None:
-    (tmp_path / "locked").mkdir(mode=0o500)
-    assert "cannot be written" in s140("suspects", smallest_run, "--output", "locked/s.csv", code=1).stderr
 
 
 def test_a_missing_and_an_unfinished_run(copy: Path, s140) -> None:

@@ -125,19 +125,6 @@ def test_a_score_of_the_classes_alone_is_certain() -> None:
     assert certain == {"low": 0.25, "high": 0.25}
 
 
-def test_a_mean_has_the_width_of_the_normal_approximation() -> None:
-    """The variance of a stratified mean is the sum of the classes' variances, each weighted by its share squared."""
-    random = np.random.default_rng(3)
-    truth = np.array([0] * 900 + [1] * 300)
-    values = random.normal(np.where(truth == 1, 5, 0), np.where(truth == 1, 2, 1))
-    variance = sum(
-        (truth == label).mean() ** 2 * values[truth == label].var() / (truth == label).sum() for label in (0, 1)
-    )
-    interval = intervals.bootstrap_means(values, truth)
-    middle, half = values.mean(), Z * math.sqrt(variance)
-    assert (interval["low"], interval["high"]) == pytest.approx((middle - half, middle + half), abs=0.1 * half)
-
-
 def test_a_mean_has_the_interval_that_scipy_s_bootstrap_gives() -> None:
     """Compare on one class, since scipy resamples all rows; with its percentile method and as many resamples."""
     from scipy.stats import bootstrap

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from sentiment140_bert.data import clean
 from sentiment140_bert.data.pipeline import prepare_splits
-from sentiment140_bert.errors import DataError, MissingExtra
+from sentiment140_bert.errors import DataError
 from sentiment140_bert.experiments.label_issues import suspects as label_issues
 from sentiment140_bert.experiments.label_issues.cross_validation import predict_by_baseline
 from sentiment140_bert.recipe import DataConfig
@@ -39,16 +38,6 @@ def test_texts_are_dealt_out_by_priority_within_their_stratum(rows: list[tuple[i
         return
     expected = {text: at % count for texts in strata for at, text in enumerate(texts)}
     assert label_issues.split_folds(priorities, labels, count).tolist() == [expected[priority] for priority, _ in rows]
-
-
-@given(st.integers(2, 6), st.lists(st.integers(0, 9), max_size=9))
-def test_accepts_few_texts_with_both_labels(count: int, both: list[int]) -> None:
-    priorities = [*range(100, 100 + 2 * count), *both, *both]
-    labels = [0, 1] * count + [0] * len(both) + [1] * len(both)
-    folds = label_issues.split_folds(np.array(priorities, dtype=np.uint64), np.array(labels), count).tolist()
-    assert folds[: 2 * count] == [at // 2 for at in range(2 * count)]
-    dealt = {text: at % count for at, text in enumerate(sorted({*both}))}
-    assert folds[2 * count :] == [dealt[text] for text in both] * 2
 
 
 def test_folds_depend_on_texts_and_seed_alone() -> None:
@@ -112,12 +101,6 @@ def test_finds_no_suspects_where_no_label_is_contradicted() -> None:
     issues = label_issues.find_label_issues(labels, np.where(labels == 1, 0.9, 0.1))
     assert len(issues.rows) == 0
     assert issues.rates == (0, 0)
-
-
-def test_without_cleanlab_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "cleanlab", None)
-    with pytest.raises(MissingExtra, match=r"Looking for wrong labels needs the optional extra \[noise\]"):
-        label_issues.find_label_issues(np.array([0, 1]), np.array([0.1, 0.9]))
 
 
 def lift(data: DataConfig, share: float) -> tuple[float, float, float]:

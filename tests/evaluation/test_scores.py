@@ -19,7 +19,6 @@ from sentiment140_bert.evaluation.metrics import SentimentMetrics, compute_score
 from sentiment140_bert.evaluation.predictions import Predictions, make_predictions
 from sentiment140_bert.evaluation.scores import abstain_below, score_split, score_three_way
 from sentiment140_bert.models.labels import LabelMapping
-from sentiment140_bert.schemas import SCORES
 from sentiment140_bert.schemas.metrics import THREE_LABEL_PARTS
 
 # Wilson 1927, worked out by hand: (k + z²/2 ± z √(k (n - k) / n + z²/4)) / (n + z²) with z = 1.959964.
@@ -191,21 +190,6 @@ def test_slices_are_those_of_the_texts_as_people_read_them() -> None:
     for texts, kinds in ((shown, {"negation": 40, "question": 40}), (None, {})):
         parts = score_split(make(positive, truth, **more, shown=texts), None, None)["slices"]
         assert {part["name"]: part["n"] for part in parts} == kinds | {"topic: one": 20, "topic: other": 20}
-
-
-def test_every_score_has_an_interval_that_holds_it() -> None:
-    random = np.random.default_rng(1)
-    truth = random.integers(0, 2, 300)
-    positive = np.clip(random.normal(0.3 + 0.4 * truth, 0.3), 0.01, 0.99)
-    split = score_split(
-        Predictions(["a tweet"] * 300, truth, positive), Calibration(1.5, 0.7), Baselines(np.array([0.5, 0.5]))
-    )
-    errors = ("brier_score", "expected_calibration_error")
-    scores = [split[name] for name in SCORES]
-    scores += [split[kind][name] for kind in ("calibration", "calibrated") for name in errors]
-    scores += [split["calibrated"]["log_loss"], split["abstaining"]["coverage"], split["abstaining"]["accuracy"]]
-    scores += [split["baselines"]["majority"][name] for name in ("accuracy", "lift")]
-    assert all(score["low"] <= score["value"] <= score["high"] > score["low"] for score in scores)
 
 
 # ---- the trainer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -13,8 +12,8 @@ import pytest
 
 from hub_server import HubServer
 from kept_trainings import REPO, kept_steps, training
-from sentiment140_bert.errors import HubError, RunError
-from sentiment140_bert.hub.checkpoint_index import is_allowed, read_index, write_index
+from sentiment140_bert.errors import HubError
+from sentiment140_bert.hub.checkpoint_index import is_allowed, write_index
 from sentiment140_bert.hub.checkpoint_repo import CheckpointRepo
 from sentiment140_bert.hub.client import Hub
 from sentiment140_bert.recipe.privacy import make_arguments_public
@@ -73,20 +72,6 @@ FOREIGN = {
 
 def test_names_that_a_repository_may_hold() -> None:
     assert {name for name in OURS | FOREIGN if is_allowed(name)} == OURS
-
-
-def test_an_index_is_read_as_it_was_written(stage) -> None:
-    files = contents_of(stage(6, 20, 100))
-    content = files.pop("checkpoints.json")
-    stored = read_index(content, "commit", {*files, "checkpoints.json"}, REPO)
-    assert (stored.commit, stored.newest, stored.step) == ("commit", "checkpoint-100", 100)
-    assert stored.checkpoints == ["checkpoint-6", "checkpoint-20", "checkpoint-100"]
-    assert stored.files == {
-        name: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()} for name, content in files.items()
-    }
-    for name in files:
-        with pytest.raises(RunError, match=f"{name} is missing"):
-            read_index(content, "commit", {*files, "checkpoints.json"} - {name}, REPO)
 
 
 def test_fetched_files_are_not_fetched_again_unless_damaged(hub: HubServer, stage, tmp_path: Path) -> None:

@@ -149,20 +149,6 @@ def test_silence_is_given_up_by_a_new_connection_pool_too() -> None:
     assert get_session().timeout.read == replies.TIMEOUT == 60
 
 
-def test_several_faults_in_a_row_are_got_over(hub: HubServer, push, impatient: list[float]) -> None:
-    for faults, waits in (
-        ([{"status": status} for status in (503, 429, 500)], [1, 2, 4]),
-        ([FAULTS["lost"], FAULTS["503"]], [1, 1]),
-        ([{"status": 429, "retry_after": 17}], [17]),
-    ):
-        hub.reset()
-        impatient.clear()
-        for fault in faults:
-            hub.fail("commit", **fault)
-        push()
-        assert (commits_of_ours(hub), impatient) == ((1, 1), waits)
-
-
 def test_a_commit_that_was_given_up_and_arrives_after_all(hub: HubServer, push, give_up: set[str]) -> None:
     """It overtakes the second attempt, which is then refused as out of date: still, it is published."""
     on_its_way = threading.Event()
@@ -236,21 +222,3 @@ def test_the_command_to_go_on_with_says_all_that_was_said(hub: HubServer, push, 
         hub.fail("commit", times=None, status=500)
         result = push(*options, to=to, code=1)
         assert shlex.split(command_in(result.stderr)) == ["s140", "push-to-hub", str(run_copy), *to, *options]
-
-
-def test_a_refusal_is_not_tried_again(hub: HubServer, push, impatient: list[float]) -> None:
-    for status in (400, 401, 403, 404, 409):
-        hub.reset()
-        hub.fail("commit", times=None, status=status)
-        result = push(code=1)
-        assert "Traceback" not in result.stderr
-        assert impatient == []
-        assert endpoints(hub).count("commit") == 1
-        assert commits_of_ours(hub) == (0, 0)
-
-
-def test_an_answer_that_is_no_json(hub: HubServer, push) -> None:
-    hub.fail("repo_info", truncate=True, times=None)
-    result = push(code=1)
-    assert "Traceback" not in result.stderr
-    assert result.stderr.count("s140 push-to-hub") == 1

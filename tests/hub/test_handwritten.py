@@ -202,14 +202,6 @@ def test_an_edit_during_the_push_is_kept_and_published_by_the_next(hub: HubServe
     assert NOTE in card(hub)
 
 
-def test_front_matter_from_the_hub_survives_text_from_here(hub: HubServer, push, pushed: Path) -> None:
-    edit_on_hub(hub, "---\n", "---\nco2_eq_emissions: 12\n")
-    edit_here(pushed, USE, NOTED)
-    push()
-    assert NOTE in card(hub)
-    assert front_matter(card(hub)).get("co2_eq_emissions") == 12
-
-
 def test_the_tools_own_text_and_front_matter_are_written_again(hub: HubServer, push, pushed: Path) -> None:
     edit_on_hub(hub, "## Limits\n", "## Limits, improved by me\n")
     edit_on_hub(hub, "pipeline_tag: text-classification", "pipeline_tag: text-generation")

@@ -269,19 +269,6 @@ def test_real_tweets_hold_none(real_data: Path) -> None:
     assert secrets.find_secret(content + HF.encode(), bare=False)
 
 
-def test_a_run_on_a_pinned_revision_is_published(hub: HubServer, push, run_copy: Path) -> None:
-    environment = json.loads((run_copy / "environment.json").read_text("utf-8"))
-    command = f"s140 train --model-revision={HEX[:40]} --dataset-revision {HEX[:40]}"
-    base = environment["base_model"] | {"revision": HEX[:40]}
-    (run_copy / "environment.json").write_text(json.dumps(environment | {"command": command, "base_model": base}))
-    recipe = yaml.safe_load((run_copy / "recipe.yaml").read_text("utf-8"))
-    recipe["model"]["model_revision"] = HEX[:40]
-    (run_copy / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-    push()
-    push()
-    assert commits_of_ours(hub) == (1, 1)
-
-
 def test_a_secret_in_the_card_on_the_hub_stops_the_push(hub: HubServer, push, run_copy: Path) -> None:
     """A card that comes from the Hub is merged with the run's own, and searched after that."""
     hub.create(MODEL)

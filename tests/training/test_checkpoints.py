@@ -19,13 +19,11 @@ from sentiment140_bert.errors import RunError
 from sentiment140_bert.training.checkpoints import (
     MANIFEST,
     CheckpointSealer,
-    find_damage,
     list_complete,
     newest_complete,
     remove_checkpoint,
     remove_older,
     seal,
-    training_seconds,
 )
 from tiny_run import flags
 
@@ -81,18 +79,6 @@ def test_only_folders_of_steps_are_checkpoints(tmp_path: Path) -> None:
     assert newest_complete(tmp_path / "missing") is None
 
 
-def test_damage_is_named(tmp_path: Path) -> None:
-    folder = checkpoint(tmp_path, 3)
-    assert list(find_damage(folder)) == []
-    assert training_seconds(folder) == 1.5
-    (folder / "model.safetensors").write_bytes(b"123")
-    (folder / "optimizer.pt").write_bytes(b"x2345678")
-    assert list(find_damage(folder)) == [
-        "model.safetensors has 3 of 8 bytes",
-        "optimizer.pt has changed since it was written",
-    ]
-
-
 def test_a_manifest_is_written_once_all_files_are_on_the_disk(tmp_path: Path, monkeypatch) -> None:
     """Simulate power cuts: each leaves a complete checkpoint or one that does not count."""
     synchronized: list[Path] = []
@@ -114,15 +100,6 @@ def test_a_manifest_is_written_once_all_files_are_on_the_disk(tmp_path: Path, mo
         name: {"size": 8, "sha256": hashlib.sha256(b"12345678").hexdigest()}
         for name in ("model.safetensors", "optimizer.pt")
     }
-
-
-def test_seconds_before_a_resume_count(tmp_path: Path) -> None:
-    callback, saving = CheckpointSealer(1000.0), Saving(tmp_path)
-    callback.started -= 50
-    saving.at(1, callback)
-    callback.finish()
-    callback.close()
-    assert training_seconds(tmp_path / "checkpoint-1") >= 1050
 
 
 class Saving:

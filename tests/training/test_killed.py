@@ -92,14 +92,6 @@ def test_a_run_killed_before_its_first_step_starts_again(
     assert (folder / "metrics.json").is_file()
 
 
-def test_a_folder_with_only_a_recipe_is_not_a_run(classifier_folder: Path, tmp_path: Path, s140) -> None:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    (folder / "recipe.yaml").write_text("mine")
-    assert "`s140 train` did not write it" in s140("train", "--output-dir", folder, *flags(), code=1).stderr
-    assert [(path.name, path.read_text()) for path in folder.iterdir()] == [("recipe.yaml", "mine")]
-
-
 def test_other_tweets_are_refused(write, classifier_folder: Path, tmp_path: Path, s140) -> None:
     """Add tweets to the file that the run was started with."""
     tweets = write("tweets.csv", 300)

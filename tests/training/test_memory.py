@@ -206,19 +206,6 @@ def test_a_step_is_halved_down_to_single_tweets_where_all_can_agree() -> None:
             assert "CUDA out of memory" in caught.value.message
 
 
-def test_copied_weights_are_independent_and_release_drops_the_gradients() -> None:
-    model = torch.nn.Linear(2, 2)
-    copy = memory.copy_weights(model)
-    before = {name: weight.clone() for name, weight in model.state_dict().items()}
-    model(torch.ones(1, 2)).sum().backward()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 1
-    memory.release(model)
-    assert all(parameter.grad is None for parameter in model.parameters())
-    assert all(torch.equal(copy[name], weight) for name, weight in before.items())
-
-
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_a_real_gpu_that_is_nearly_full(run: Run) -> None:

@@ -15,8 +15,6 @@ from datasets import Dataset
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 from transformers import (
-    DataCollatorWithPadding,
-    Trainer,
     TrainerCallback,
     TrainingArguments,
     set_seed,
@@ -27,7 +25,7 @@ from sentiment140_bert import models
 from sentiment140_bert.errors import RunError, S140Error
 from sentiment140_bert.recipe import Recipe, build_schema
 from sentiment140_bert.training.arguments import Precision, training_arguments
-from sentiment140_bert.training.batching import IGNORED, TokenRows, lengths_of
+from sentiment140_bert.training.batching import IGNORED, TokenRows
 from sentiment140_bert.training.checkpoints import newest_complete, training_seconds
 from sentiment140_bert.training.optimization import exact_loss
 from sentiment140_bert.training.trainer import SentimentTrainer, train
@@ -83,23 +81,6 @@ def test_accumulated_batches_learn_as_one_large_batch(trained, rows: int, smooth
     assert one[0]["loss"] != pytest.approx(one[-1]["loss"], rel=1e-2)  # it did learn
     for name, weight in weights.items():
         torch.testing.assert_close(other[name], weight, atol=1e-5, rtol=1e-5)
-
-
-def test_a_plain_trainer_does_not_learn_the_same(classifier_folder: Path, tmp_path: Path) -> None:
-    """Show the trap that exact_loss avoids; if this fails, transformers has fixed it."""
-    data, losses = tweets(16), []
-    for size, accumulation in ((16, 1), (4, 4)):
-        model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
-        values = {
-            "per_device_train_batch_size": size,
-            "gradient_accumulation_steps": accumulation,
-            "max_steps": 1,
-        } | SGD
-        trainer = Trainer(
-            model, arguments(tmp_path, **values), DataCollatorWithPadding(tokenizer), data, processing_class=tokenizer
-        )
-        losses.append(trainer.train().training_loss)
-    assert losses[1] == pytest.approx(4 * losses[0], rel=1e-3)
 
 
 def test_the_loss_is_torchs_cross_entropy() -> None:
@@ -172,12 +153,6 @@ def test_a_loss_that_is_not_finite_stops_training_with_one_error(classifier_fold
     losses = [entry["loss"] for entry in map(json.loads, history.read_text().splitlines()) if "loss" in entry]
     assert losses[0] is not None
     assert losses[-1] is None
-
-
-def test_lengths_are_those_of_the_rows() -> None:
-    data = tweets(30)
-    assert lengths_of(data).tolist() == [len(ids) for ids in data["input_ids"]]
-    assert lengths_of(data.select([5, 3, 9])).tolist() == [len(data[row]["input_ids"]) for row in (5, 3, 9)]
 
 
 def test_the_best_weights_are_kept_not_the_last(classifier_folder: Path, tmp_path: Path) -> None:
