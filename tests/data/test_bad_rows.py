@@ -86,28 +86,10 @@ def test_a_stray_mark_in_a_csv_merges_no_rows(tmp_path: Path) -> None:
     assert (reading.rows, reading.bad_rows, list_texts(reading)[3]) == (20, 0, '"worst monday')
 
 
-def test_a_quote_that_never_closes_is_bad_rows_and_fills_no_memory(write, tmp_path: Path) -> None:
-    lines = [f'"{4 * (n % 2)}","tweet {n}"' for n in range(300)]
-    lines[100] = '"0","this quote never closes'
-    reading = read(write("t.csv", "\n".join(lines) + "\n"))
-    assert (reading.rows, len(reading.table) + reading.bad_rows, [bad.number for bad in reading.bad]) == (
-        300,
-        300,
-        [101],
-    )
-
-
 def test_a_record_does_not_swallow_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text('label,text\npos,"never closed' + 'a","b\n' * 30_000)
     reading = read(tmp_path / "a.csv", quoting="double")
     assert (reading.rows, len(reading.table)) == (30_000, 0)
-
-
-def test_a_text_spans_at_most_100_lines(write) -> None:
-    for lines, bad in ((100, []), (101, [2])):
-        reading = read(write("t.csv", [["0", "x"], ["4", "\n".join(["y"] * lines)], ["4", "z"]]))
-        assert [row.number for row in reading.bad] == bad
-        assert (len(reading.table), reading.rows) == ((2, 2 + lines) if bad else (3, 3))
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
@@ -176,25 +158,6 @@ def test_encodings_of_files_that_are_not_utf_8(tmp_path: Path) -> None:
 # ---- numbers of bad rows
 
 
-def test_bad_json_lines_are_counted_and_numbered(write) -> None:
-    lines = ['{"text": "a", "label": 0}', "{", "[1]", '{"text": null, "label": 1}', '{"text": "\\ud800", "label": 1}']
-    reading = read(write("t.jsonl", "\n".join([*lines, '{"text": "b", "label": 1}'])))
-    assert (list_texts(reading), [bad.number for bad in reading.bad], reading.rows) == (["a", "b"], [2, 3, 4, 5], 6)
-
-
-def test_row_numbers_are_lines_of_the_file(write) -> None:
-    rows = [["0", "one\ntwo\nthree"], ["4", "x"], ["9", "label nine"], ["4", "y", "too much"], ["0", "z"], ["8", "t"]]
-    reading = read(write("t.csv", rows))
-    assert reading.table["row"].to_pylist() == [1, 4, 7]
-    assert [(bad.number, bad.reason) for bad in reading.bad] == [
-        (5, "unknown label '9' (labels are read as 0/2/4 (Sentiment140))"),
-        (6, "3 columns instead of 2"),
-        (8, "unknown label '8' (labels are read as 0/2/4 (Sentiment140))"),
-    ]
-    with pytest.raises(DataError, match="row 5 has an unknown label '9'"):
-        read(write("t.csv", rows), max_bad_rows=0.4)
-
-
 @pytest.mark.parametrize(("malformed", "unknown", "cause"), [(2, 1, "malformed"), (1, 1, "malformed"), (1, 2, "label")])
 def test_more_bad_rows_than_allowed_are_an_error_that_names_the_cause(write, malformed, unknown, cause) -> None:
     rows = [["0", "a"], ["4", "b"]] * 5 + [["4", "too", "many"]] * malformed + [["9", "nine"]] * unknown
@@ -212,7 +175,6 @@ def test_more_bad_rows_than_allowed_are_an_error_that_names_the_cause(write, mal
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=30)
 ONE_LINE = TEXT.map(lambda text: "".join(" " if char in "\t\x0b\x0c" else char for char in " ".join(text.splitlines())))
-BYTES = st.binary(max_size=20).map(lambda raw: raw.translate(bytes.maketrans(b"\n\r\0", b"   ")))
 FEW = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -240,24 +202,6 @@ def test_every_line_of_a_tsv_is_a_row_or_a_bad_row(tmp_path: Path, rows: list[st
     reading = read(tmp_path / "a.tsv", quoting="none")
     assert (reading.rows, list_texts(reading), reading.bad_rows) == (len(lines), rows, ragged)
     assert len(list_unlabelled(tmp_path / "a.tsv", quoting="none")) == len(lines)
-
-
-@FEW
-@given(lines=st.lists(BYTES, max_size=15))
-def test_lines_of_any_bytes_are_counted(tmp_path: Path, lines: list[bytes]) -> None:
-    content = [b"pos," + line for line in lines if line.strip()] + [b"neg,x"]
-    (tmp_path / "a.csv").write_bytes(b"label,text\n" + b"\n".join(content) + b"\n")
-    reading = read(tmp_path / "a.csv", quoting="none", delimiter=",", encoding="utf-8")
-    assert reading.rows == len(content) == len(reading.table) + reading.bad_rows
-
-
-@FEW
-@given(rows=st.lists(TEXT, min_size=1, max_size=12), is_array=st.booleans())
-def test_every_object_of_json_comes_back(tmp_path: Path, rows: list[str], is_array: bool) -> None:
-    objects = [{"n": at, "text": text, "label": "pos"} for at, text in enumerate(rows)]
-    (tmp_path / "a.json").write_text(json.dumps(objects) if is_array else "\n".join(map(json.dumps, objects)))
-    reading = read(tmp_path / "a.json")
-    assert (list_texts(reading), reading.bad_rows) == (rows, 0)
 
 
 # ---- the commands

@@ -146,24 +146,6 @@ def repair(text: str) -> str:
     return text
 
 
-@given(texts=st.lists(tweets, min_size=1, max_size=20))
-@settings(max_examples=25)
-def test_a_tokenizer_sees_the_same_in_raw_and_cleaned_text(texts):
-    for level in LEVELS:
-        assert tokenize(level, texts) == tokenize(level, clean_texts(texts, level)), level
-
-
-def test_the_normalizer_survives_saving_and_loading(tmp_path):
-    from transformers import AutoTokenizer
-
-    texts = ["@bob &quot;hi&quot; http://x.example/a it\xef\xbf\xbds  ", "plain", " @a @b ", ""]
-    for level in LEVELS:
-        load_tokenizer_of(level).save_pretrained(tmp_path / level)
-        loaded = AutoTokenizer.from_pretrained(tmp_path / level)
-        assert loaded(texts)["input_ids"] == tokenize(level, texts)
-        assert loaded.decode(loaded("@bob")["input_ids"][1:-1]) == ("@ bob" if level == "raw" else "@ user")
-
-
 def test_a_model_of_an_earlier_version_keeps_its_rules_or_gets_the_new_ones(tmp_path):
     from tokenizers import Regex, normalizers
     from transformers import AutoTokenizer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import calendar
 import hashlib
 import json
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_tz
 from pathlib import Path
 from typing import Any
@@ -95,16 +95,6 @@ def test_a_date_exists_if_python_takes_it(year, month, day, hour, minute, second
     if 1 <= month <= 12:
         dates.append(f"Mon {calendar.month_abbr[month]} {day:02} {time} +0000 {year:04}")
     assert parse(*dates) == [expected] * len(dates)
-
-
-@given(
-    when=st.datetimes(min_value=datetime(1900, 1, 1), max_value=datetime(2200, 1, 1)),
-    minutes=st.integers(-14 * 60, 14 * 60),
-)
-def test_any_date_is_parsed_as_python_does(when: datetime, minutes: int):
-    when = when.replace(microsecond=0, tzinfo=timezone(timedelta(minutes=minutes)))
-    twitter = when.strftime("%a %b %d %H:%M:%S %z %Y")
-    assert parse(when.isoformat(), when.isoformat(" "), twitter) == [int(when.timestamp())] * 3
 
 
 # ---- the columns of splits

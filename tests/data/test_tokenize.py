@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import logging
 from itertools import islice
 
@@ -16,7 +15,6 @@ from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from sentiment140_bert.data import clean, pipeline, tokenize, word_by_word
-from sentiment140_bert.data.word_by_word import Encoder, _list_steps
 from sentiment140_bert.models import load_tokenizer
 from sentiment140_bert.recipe import DataConfig
 
@@ -71,16 +69,6 @@ def test_any_text_becomes_the_tokenizers_own_tokens(texts, max_length, level):
 @settings(max_examples=15)
 def test_so_does_any_text_by_itself(texts, max_length, level):
     check(tokenize_by_text(texts, level, max_length), texts, level, max_length)
-
-
-def test_only_texts_that_may_need_repair_go_through_the_rules():
-    backend = tokenize.copy_backend(LEVELS["repair"])
-    encoder = Encoder(backend)
-    assert len(_list_steps(json.loads(encoder.without_repairs.to_str())["normalizer"])) == len(clean.MASKING) + 1
-    for level in ("raw", "mask"):  # which have no such rules
-        assert Encoder(tokenize.copy_backend(LEVELS[level])).without_repairs is None
-    backend.add_tokens([AddedToken("caf\xc3\xa9", normalized=True)])
-    assert Encoder(backend).without_repairs is None
 
 
 def test_the_number_of_words_and_texts_at_once_makes_no_difference(monkeypatch):
