@@ -11,7 +11,6 @@ import os
 import sys
 import tempfile
 import traceback
-from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("TQDM_DISABLE", "1")
@@ -34,17 +33,9 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, default=4, help="memory to allow beyond what the libraries take")
     parser.add_argument("--folder", type=Path, help="folder for inputs while they are tried, and for defects")
     parser.add_argument("--input", type=Path, help="try only this saved input")
-    parser.add_argument("--engine", choices=["seeded", "atheris"], default="seeded", help="atheris: guided by coverage")
     arguments = parser.parse_args()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="fuzz-"))
     folder.mkdir(parents=True, exist_ok=True)
-    if arguments.engine == "atheris":
-        from fuzzing.coverage import explored
-
-        explored(
-            partial(target_of, arguments.target, folder), folder, arguments.inputs, arguments.seed, arguments.minutes
-        )
-        return
     target = target_of(arguments.target, folder)
     memory_limited(arguments.gigabytes)
     if arguments.input:

@@ -20,9 +20,6 @@ class Target(Protocol):
     def draw(self, random: Random) -> bytes:
         """Draw an input."""
 
-    def corpus(self) -> list[bytes]:
-        """Return the first inputs of a coverage-guided fuzzer."""
-
     def check(self, raw: bytes) -> str:
         """Return the outcome in a few words; raise anything that must not happen."""
 

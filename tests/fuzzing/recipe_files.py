@@ -91,10 +91,6 @@ class RecipeFiles:
             lines += [f"{section}:", *(f"  {key}: {random.choice(VALUES)}" for key in dict.fromkeys(keys))]
         return "\n".join([f"description: {random.choice(VALUES)}", *lines]).encode()
 
-    def corpus(self) -> list[bytes]:
-        """Return the first inputs of a coverage-guided fuzzer."""
-        return self.seeds
-
     def check(self, raw: bytes) -> str:
         """Reads it, and what is written of it."""
         self.file.write_bytes(raw)

@@ -47,10 +47,6 @@ class Cleaning:
         texts = [mutated(tweet[start : start + random.randint(0, 200)], random, (), RULES + MARKS) for _ in range(4)]
         return b"\0".join([*texts, b"".join(random.choices(RULES + MARKS + PIECES[:30], k=random.randint(0, 12)))])
 
-    def corpus(self) -> list[bytes]:
-        """Return the first inputs of a coverage-guided fuzzer."""
-        return [b"\0".join(RULES), b"\0".join(MARKS), *seeds(".csv")]
-
     def check(self, raw: bytes) -> str:
         """Check that cleaning twice changes nothing, that Arrow and the normalizer agree, and that keys stay."""
         texts = raw.decode("utf-8", "replace").split("\0")
@@ -94,10 +90,6 @@ class LabelMaps:
         lines = [",".join(pairs), *random.choices(LABELS, k=random.randint(0, 12))]
         raw = "\n".join(lines).encode()
         return mutated(raw, random) if random.random() < 0.4 else raw
-
-    def corpus(self) -> list[bytes]:
-        """Return the first inputs of a coverage-guided fuzzer."""
-        return [b"0=negative,4=positive\n0\n4", b"\nneg\npos", b"\n0\n1\n2", b"good=positive,spam=drop\ngood\nbad"]
 
     def check(self, raw: bytes) -> str:
         """Check that a map is refused, or gives its labels their meaning, and that others are read by their names."""

@@ -202,15 +202,6 @@ class TweetFiles:
             content = mutated(content, random)
         return bytes((kind, random.randrange(len(SETTINGS)))) + content
 
-    def corpus(self) -> list[bytes]:
-        """Return the first inputs of a coverage-guided fuzzer."""
-        random = Random(0)
-        return [
-            bytes((at, 4)) + _packed(kind, seed, random)
-            for at, kind in enumerate(KINDS)
-            for seed in seeds(kind.removesuffix(".gz") if kind != ".zip" else ".csv")
-        ]
-
     def check(self, raw: bytes) -> str:
         """Read the file and compare with a second reading."""
         if len(raw) < 2:
