@@ -118,7 +118,9 @@ def test_modules_of_the_current_folder_are_not_run(run_copy: Path, monkeypatch) 
         (run_copy / "wandb" / name).write_text(f"open({str(run_copy / 'ran')!r}, 'w')")
     monkeypatch.chdir(run_copy)
     monkeypatch.setattr(wandb_tracker, "out_of_reach", lambda: "")
-    wandb_tracker.send([folder.relative_to(run_copy)])
+    write_json(run_copy / "tracking.json", {"wandb": {"id": "abcd1234"}})
+    trust.remember_place("wandb", wandb_tracker.place_of(RunDir(Path()), "abcd1234"))
+    wandb_tracker.send(RunDir(Path()))
     assert not (run_copy / "ran").exists()
 
 
