@@ -48,7 +48,6 @@ TESTS = {
     "planted secrets": [
         "tests/trust/test_planted_secrets.py",
         "tests/hub/test_secrets.py",
-        "tests/tracking/test_tracker_tokens.py",
     ],
     "run after run": ["tests/e2e/test_soak.py"],
 }

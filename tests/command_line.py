@@ -273,6 +273,14 @@ class Command:
             self._pauses.close()
 
 
+def complete(*words: object, code: int = 0, **options: Any) -> tuple[str, str]:
+    """Run the command in a process of its own; return what it wrote to stdout and to stderr."""
+    command = Command(*words, **options)
+    output = command.communicate()
+    assert command.returncode == code, output
+    return output
+
+
 def signalled(command: Command, number: int) -> tuple[str, str]:
     """Send a signal where a command pauses; return what it wrote to stdout and to stderr until its end."""
     command.wait_until_paused()

@@ -19,7 +19,18 @@ def one_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServe
 
 
 @pytest.fixture
-def mlflow_server(one_server: MlflowServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> MlflowServer:
+def own_address(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """MLflow remembers an address for the whole process, and an experiment, which other tests have set."""
+    import mlflow
+
+    monkeypatch.setattr("mlflow.tracking.fluent._active_experiment_id", None)
+    mlflow.set_tracking_uri(None)
+    yield
+    mlflow.set_tracking_uri(None)
+
+
+@pytest.fixture
+def mlflow_server(one_server: MlflowServer, own_address: None, monkeypatch, tmp_path: Path) -> MlflowServer:
     """The server, running, as the one that the environment names; with an experiment of the test's own."""
     if one_server.process is None:
         one_server.start()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from click.testing import CliRunner
 from selenium.webdriver.common.keys import Keys
 
 from browser_fixtures import Browser
+from eavesdropper import Eavesdropper
 from report_fixtures import HOSTILE_TWEETS
 from sentiment140_bert.cli import main
 from sentiment140_bert.evaluation.mistakes import mask_words
@@ -62,31 +61,14 @@ def test_opens_without_console_messages_and_without_requests(browser: Browser, p
     assert browser.run("return performance.getEntriesByType('resource').map(each => each.name)") == []
 
 
-class Counting(BaseHTTPRequestHandler):
-    """Return a server that counts its requests."""
-
-    requests = 0
-
-    def do_GET(self) -> None:
-        type(self).requests += 1
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Log nothing."""
-
-
 def test_policy_blocks_requests_and_other_scripts(browser: Browser, page: Path, tmp_path: Path) -> None:
     """Show that the same page without its policy does send requests."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Counting)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}/pixel.png"
     ask = "const image = new Image(), done = arguments[1]; image.onload = image.onerror = () => done();"
     ask += "image.src = arguments[0]"
-    try:
+    with Eavesdropper(status=204, content=b"") as server:
         browser.open(page)
-        browser.driver.execute_async_script(ask, address)
-        assert Counting.requests == 0
+        browser.driver.execute_async_script(ask, f"{server.url}/pixel.png")
+        assert server.heard == []
         assert "Content Security Policy" in " ".join(browser.console())
         browser.run("document.body.insertAdjacentHTML('beforeend', '<b onclick=\"document.title = 1\" id=bad>b</b>')")
         browser.run("document.getElementById('bad').click()")
@@ -95,11 +77,8 @@ def test_policy_blocks_requests_and_other_scripts(browser: Browser, page: Path, 
         naked = tmp_path / "naked.html"
         naked.write_text(page.read_text("utf-8").replace("Content-Security-Policy", "nothing"), "utf-8")
         browser.open(naked)
-        browser.driver.execute_async_script(ask, address)
-        assert Counting.requests == 1
-    finally:
-        server.shutdown()
-        server.server_close()
+        browser.driver.execute_async_script(ask, f"{server.url}/pixel.png")
+        assert len(server.heard) == 1
 
 
 def test_a_malicious_tweet_is_only_text(browser: Browser, page: Path) -> None:

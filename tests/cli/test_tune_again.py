@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from command_line import Command, signalled
+from command_line import Command, complete, signalled
 from sentiment140_bert import saved_recipe
 from sentiment140_bert.experiments.tune.trials import find_checkpoint
 from sentiment140_bert.locks import lock_folder
@@ -67,9 +67,7 @@ def test_a_trial_that_another_process_trains_is_left_to_it(tmp_path: Path, s140,
     with lock_folder(folder / "trials" / "trial-0000", "training a trial", create=True):
         (folder / "study.json").write_text("{}")
         command = ["tune", folder, "--recipe", tunable, "--trials", 1, "--final-seeds", 0]
-        other = Command(*command)
-        _, stderr = other.communicate()
-    assert other.returncode == 1
+        _, stderr = complete(*command, code=1)
     assert "is in use: training a trial by process" in stderr
     assert rows_of(folder) == [(0, "FAIL")]
     s140(*command)
@@ -131,9 +129,7 @@ def test_two_processes_on_one_store_share_its_trials(tmp_path: Path, tunable: Pa
     command = ("tune", tmp_path / "mine", "--recipe", tunable, "--trials", 3, "--final-seeds", 1)
     first = Command(*command, pause_at="tune: trial 0, evaluation 1")
     first.wait_until_paused()
-    second = Command(*command)
-    stdout, stderr = second.communicate()
-    assert second.returncode == 0, stderr
+    stdout, stderr = complete(*command)
     assert "trials that other processes are running: 1" in stdout
     assert "the last one makes the comparison" in stderr
     assert read(tmp_path / "mine")["final"] is None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from command_line import Command
+from command_line import complete
 from tiny_run import flags
 
 pytest_plugins = "hub_fixtures"
@@ -52,17 +52,7 @@ def test_the_source_distribution_has_what_its_own_tests_read(tmp_path: Path) -> 
 
 @pytest.mark.long
 def test_the_wheel_trains(unpacked: Path, encoder: Path, tmp_path: Path) -> None:
-    started = Command(
-        "train",
-        *flags(num_train_epochs=1, model_name_or_path=encoder),
-        "--output-dir",
-        "run",
-        "--json",
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(unpacked)},
-        fresh=True,
-    )
-    stdout, stderr = started.communicate()
-    assert started.returncode == 0, stderr
+    words = ("train", *flags(num_train_epochs=1, model_name_or_path=encoder), "--output-dir", "run", "--json")
+    stdout, _ = complete(*words, cwd=tmp_path, env={"PYTHONPATH": str(unpacked)}, fresh=True)
     assert json.loads(stdout)["metrics"]["splits"]["test"]["n"] == 60
     assert "model-index" in (tmp_path / "run/model/README.md").read_text("utf-8")

@@ -243,27 +243,6 @@ def test_a_model_folder_keeps_its_export_inside(classifier_folder: Path, tmp_pat
     assert "was not calibrated" in s140("predict", folder, "a", "--backend", "onnx", "--calibrated", code=1).stderr
 
 
-DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "tokenizer": (
-        lambda folder: (folder / "tokenizer.json").write_text("{}"),
-        "tokenizer.json has changed since it was exported",
-    ),
-    "graph": (lambda folder: (folder / "model.onnx").write_bytes(b"\x08\x0a"), "cannot be used by onnxruntime"),
-    "manifest": (lambda folder: (folder / "export.json").write_text("{}"), "export.json: made_of: Field required"),
-    "missing": (shutil.rmtree, "There is no ONNX export of"),
-}
-
-
-def test_a_damaged_export_is_refused(exported: Path, tmp_path: Path, s140: Callable) -> None:
-    for name, (damage, message) in DAMAGES.items():
-        run = Path(shutil.copytree(exported, tmp_path / name))
-        damage(run / "onnx")
-        result = s140("predict", run, "good", "--backend", "onnx", code=1)
-        assert message in result.stderr
-        assert "s140 export" in result.stderr
-        assert result.stdout == ""
-
-
 def test_mistakes(exported: Path, classifier_folder: Path, s140: Callable) -> None:
     assert "which torch does not read" in s140("predict", exported / "onnx", "a", "--backend", "torch", code=1).stderr
     revision = ["--backend", "onnx", "--model-revision", "main"]

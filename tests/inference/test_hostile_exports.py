@@ -212,6 +212,8 @@ EXPECTED = {
     "graph: loop in a function": "it contains the operator Loop, which no classifier needs",
     "graph: not a number": "The model's answer to text 1 is not a finite number",
     "graph: not a number for the second text": "The model's answer to text 2 is not a finite number",
+    "tokenizer: another than was exported": "tokenizer.json has changed since it was exported",
+    f"{MANIFEST}: empty object": "export.json: made_of: Field required",
     "tokenizer: growing": "its normalizer makes one character into more than 64",
     "labels: more than logits": "for 2 texts and 3 labels it gives (2, 2) logits",
     f"{MANIFEST}: max_length -1": "max_length: Input should be greater than or equal to 1",

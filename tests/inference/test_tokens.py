@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from sentiment140_bert import load_classifier, models
-from sentiment140_bert.inference.tokens import Tokens
 from sentiment140_bert.inference.torch_backend import TorchBackend, make_tokenization
 from sentiment140_bert.models.tokenizer import pad_rows
 
@@ -45,20 +44,6 @@ def test_rows_in_any_order_are_padded_on_either_side(rows, chosen, left: bool, m
         assert inside.tolist() == [[number != filling[name] for number in row] for row in expected]
 
 
-def test_a_mask_is_there_where_padding_is_and_equal_rows_are_found() -> None:
-    flat = {"input_ids": np.array([5, 6, 5, 5, 6, 7, 5]), "token_type_ids": np.ones(7, dtype=np.int64)}
-    tokens = Tokens(flat, np.array([2, 1, 2, 1, 1]), 0, {"input_ids": 0, "token_type_ids": 3})
-    padded = tokens.pad(np.array([1, 0]))
-    assert {name: matrix.tolist() for name, matrix in padded.items()} == {
-        "input_ids": [[5, 0], [5, 6]],
-        "token_type_ids": [[1, 3], [1, 1]],
-        "attention_mask": [[1, 0], [1, 1]],
-    }
-    assert set(tokens.pad(np.array([0, 2]))) == {"input_ids", "token_type_ids"}
-    chosen, places = tokens.find_distinct()
-    assert (chosen.tolist(), places.tolist()) == ([1, 0, 3], [1, 0, 1, 2, 0])
-
-
 @pytest.mark.parametrize(("padding", "truncation"), [*itertools.product(["right", "left"], repeat=2)])
 def test_the_matrices_are_the_tokenizers(classifier_folder: Path, padding: str, truncation: str) -> None:
     model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
@@ -73,17 +58,6 @@ def test_the_matrices_are_the_tokenizers(classifier_folder: Path, padding: str, 
     for name, matrix in matrices.items():
         np.testing.assert_array_equal(matrix, expected[name])
     assert tokens.truncated == 1
-
-
-def test_texts_are_truncated_at_the_length_of_the_model(classifier_folder: Path) -> None:
-    model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
-    tokenizer.model_max_length = 8
-    texts = ["word " * count for count in range(12)]
-    lengths = [len(ids) for ids in tokenizer(texts)["input_ids"]]
-    tokens = make_tokenization(model, tokenizer)(texts)
-    assert 8 in lengths
-    assert tokens.lengths.tolist() == [min(length, 8) for length in lengths]
-    assert tokens.truncated == sum(length > 8 for length in lengths)
 
 
 def test_types_that_differ_are_passed_on(classifier_folder: Path) -> None:

@@ -188,6 +188,13 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 EXPECTED = {
     "weights: not a number": "bert.encoder.layer.0.output.dense.weight",
     "weights: infinite": "bert.encoder.layer.0.output.dense.weight",
+    "weights: missing": "safetensors",
+    **dict.fromkeys(("weights: empty", "weights: long header", "weights: beyond the end"), "could not be loaded"),
+    f"{CONFIG}: missing": CONFIG,
+    f"{CONFIG}: empty object": "could not be loaded",
+    f"{TOKENIZER}: missing": "tokenizer",
+    f"{CONFIG}: intermediate_size 65": "do not have the shapes",
+    f'{CONFIG}: problem_type "regression"': "is not a classifier",
     f"{CONFIG}: num_labels {HUGE}": "num_labels is 1000000000000",
     f"{CONFIG}: num_hidden_layers 3000000": "num_hidden_layers is 3000000, more than the weights can hold",
     f"{CONFIG}: vocab_size 40000000": "vocab_size is 40000000, more than the weights can hold",

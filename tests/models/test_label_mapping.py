@@ -44,6 +44,7 @@ UNCLEAR = [
     ("1", "2"),
     ("1", "2", "3"),
     ("0", "2"),
+    *(("2", "3", "4"), ("0", "1", "4"), ("-2", "-1", "0", "1", "2"), tuple(map(str, range(1, 11)))),
 ]
 REFUSED = {
     ("a",): "The model's only label (a) does not say",

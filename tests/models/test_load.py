@@ -130,35 +130,6 @@ def rewrite_config(folder: Path, **changes: Any) -> Path:
     return folder
 
 
-def save_pickle(folder: Path) -> None:
-    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
-    (folder / "model.safetensors").unlink()
-
-
-DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "pickled weights": (save_pickle, "safetensors"),
-    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "safetensors"),
-    "half weights": (lambda folder: (folder / "model.safetensors").write_bytes(b"\x88\x13\0\0\0\0\0\0{"), "model"),
-    "no config": (lambda folder: (folder / "config.json").unlink(), "config.json"),
-    "empty config": (lambda folder: (folder / "config.json").write_text("{}"), "model"),
-    "broken config": (lambda folder: (folder / "config.json").write_text('{"model_type": '), "model"),
-    "no tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer"),
-    "broken tokenizer": (lambda folder: (folder / "tokenizer.json").write_text("{}"), "model"),
-    "other shapes": (lambda folder: rewrite_config(folder, intermediate_size=48), "do not have the shapes"),
-    "regression": (lambda folder: rewrite_config(folder, problem_type="regression"), "is not a classifier"),
-}
-
-
-def test_a_folder_without_a_usable_model_is_named(classifier_folder: Path, tmp_path: Path, s140) -> None:
-    for name, (damage, message) in DAMAGES.items():
-        folder = Path(shutil.copytree(classifier_folder, tmp_path / name.replace(" ", "_") / "model"))
-        damage(folder)
-        result = s140("predict", folder, "hello", code=1)
-        assert result.stdout == "", name
-        assert message in result.stderr, name
-        assert name == "regression" or str(folder) in result.stderr, name
-
-
 # ---- heads
 
 TEXTS = ["so good", "a sad day", "what a day as long as it was sad"]

@@ -3,41 +3,23 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from command_line import Command
+from command_line import Command, complete
 from killing import until_whole
 from mlflow_server import MlflowServer, runs_of, steps_of
-from sentiment140_bert import Recipe, evaluate_run, load_recipe, predict, train
+from sentiment140_bert import evaluate_run, load_recipe, predict, train
 from sentiment140_bert.files import hash_file
 from sentiment140_bert.tracking import sync
-from tiny_run import flags
+from tiny_run import flags, tiny_recipe
 
 pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
 
+with_mlflow = partial(flags, report_to="mlflow")
 STEPS = list(range(1, 13))  # two epochs of six
-
-
-def small(encoder: Path, **changes) -> list[str]:
-    return flags(**{"model_name_or_path": encoder, "report_to": "mlflow"} | changes)
-
-
-def recipe_of(encoder: Path, **changes) -> Recipe:
-    values = {"model_name_or_path": str(encoder), "report_to": "mlflow", "num_train_epochs": 1} | changes
-    return load_recipe("quickstart").with_values(
-        {"max_samples": 300, "validation_size": 60, "test_size": 60, "logging_steps": 1} | values
-    )
-
-
-def wait_for(condition: Callable[[], object], command: Command) -> None:
-    """Wait for something that a running command does in the background."""
-    while not condition():
-        assert command.poll() is None, command.stderr.whole()
-        time.sleep(0.1)
 
 
 def test_autologging_alone_adds_no_run(encoder: Path, mlflow_server: MlflowServer, tmp_path: Path) -> None:
@@ -45,7 +27,7 @@ def test_autologging_alone_adds_no_run(encoder: Path, mlflow_server: MlflowServe
 
     mlflow.autolog(silent=True)
     try:
-        train(recipe_of(encoder), tmp_path / "run")
+        train(tiny_recipe(encoder, report_to="mlflow"), tmp_path / "run")
     finally:
         mlflow.autolog(disable=True, silent=True)
     assert len(runs_of(mlflow_server, tmp_path.name)) == 1
@@ -64,20 +46,15 @@ def life(encoder: Path, one_server: MlflowServer, tmp_path_factory: pytest.TempP
     place = {"MLFLOW_TRACKING_URI": one_server.url, "MLFLOW_EXPERIMENT_NAME": folder.parent.name}
     place |= {"MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "1"}
     register = ["--register-model", name_registered(folder), "--model-alias", "best", "--tags", "a,b"]
-    with Command("train", "--output-dir", folder, *small(encoder), *register, env=place, pause_at="step 9/") as first:
+    words = ["train", "--output-dir", folder, *with_mlflow(model_name_or_path=encoder), *register]
+    with Command(*words, env=place, pause_at="step 9/") as first:
         first.wait_until_paused()
         until_whole(folder, first)
-        wait_for(
-            lambda: any(
-                "system/" in name for run in runs_of(one_server, folder.parent.name) for name in run.data.metrics
-            ),
-            first,
-        )
+        runs = partial(runs_of, one_server, folder.parent.name)
+        first.wait_for(lambda: any("system/" in name for run in runs() for name in run.data.metrics))
         first.kill()
         first.wait()
-    second = Command("train", "--output-dir", folder, "--resume", env=place)
-    _, stderr = second.communicate()
-    assert second.returncode == 0, stderr
+    _, stderr = complete("train", "--output-dir", folder, "--resume", env=place)
     assert "resume: from checkpoint-6" in stderr
     return folder
 
@@ -198,7 +175,7 @@ def test_a_run_of_the_callers_own_is_used_and_left_open(
     mlflow.autolog(silent=True)
     try:
         with mlflow.start_run(run_name="theirs") as callers:
-            train(recipe_of(encoder), tmp_path / "run")
+            train(tiny_recipe(encoder, report_to="mlflow"), tmp_path / "run")
             assert mlflow.active_run().info.run_id == callers.info.run_id
             evaluate_run(tmp_path / "run")
             mlflow.log_metric("afterwards", 1)
@@ -216,7 +193,7 @@ def test_a_run_of_the_callers_own_is_used_and_left_open(
 @pytest.mark.long
 def test_a_server_that_dies_in_mid_training(encoder: Path, mlflow_server: MlflowServer, tmp_path: Path, s140) -> None:
     folder = tmp_path / "run"
-    words = ["train", "--output-dir", folder, *small(encoder, num_train_epochs=3)]
+    words = ["train", "--output-dir", folder, *with_mlflow(model_name_or_path=encoder, num_train_epochs=3)]
 
     def is_begun() -> bool:
         """Return True if the server knows the settings; on a slow machine the run starts after the training."""
@@ -224,7 +201,7 @@ def test_a_server_that_dies_in_mid_training(encoder: Path, mlflow_server: Mlflow
 
     with Command(*words, pause_at="step 7/") as started:
         started.wait_until_paused()
-        wait_for(is_begun, started)
+        started.wait_for(is_begun)
         mlflow_server.kill()
         started.resume()
         started.wait()
@@ -251,7 +228,8 @@ def test_a_server_that_is_not_there_at_all(
     monkeypatch.setattr(sync, "PAUSES", (0.0,) * 4)
     monkeypatch.setattr(sync, "ENDING", 900.0)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nobody listens there
-    result = s140("train", "--output-dir", tmp_path / "run", *small(encoder, num_train_epochs=1))
+    words = with_mlflow(model_name_or_path=encoder, num_train_epochs=1)
+    result = s140("train", "--output-dir", tmp_path / "run", *words)
     assert result.stderr.count("mlflow: ") == 1
     assert (tmp_path / "run" / "metrics.json").is_file()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.url)
@@ -271,6 +249,7 @@ def test_a_run_that_was_not_tracked_can_be_synced_later(
 
 
 def test_a_run_that_failed_is_marked_so(encoder: Path, mlflow_server: MlflowServer, tmp_path: Path, s140) -> None:
-    s140("train", "--output-dir", tmp_path / "run", *small(encoder, learning_rate=1e30), code=1)
+    words = with_mlflow(model_name_or_path=encoder, learning_rate=1e30)
+    s140("train", "--output-dir", tmp_path / "run", *words, code=1)
     (only,) = runs_of(mlflow_server, tmp_path.name)
     assert only.info.status == "FAILED"

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from eavesdropper import Eavesdropper
-from mlflow_proxy import RESET, SWALLOW, MlflowProxy
+from eavesdropper import RESET, SWALLOW, Eavesdropper
 from mlflow_server import MlflowServer, runs_of, steps_of
 from sentiment140_bert.tracking import sync
 from told import tell
@@ -40,15 +39,11 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def proxy(mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowProxy]:
+def proxy(mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Eavesdropper]:
     """Put a proxy between this process and the server."""
-    import mlflow
-
-    mlflow.set_tracking_uri(None)
-    with MlflowProxy(mlflow_server) as between:
+    with Eavesdropper(mlflow_server.port) as between:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", between.url)
         yield between
-    mlflow.set_tracking_uri(None)
 
 
 def versions_of(server: MlflowServer, name: str) -> list:
@@ -69,7 +64,7 @@ def is_whole(server: MlflowServer, experiment: str) -> bool:
     "failures", [FAILURES[3:4], pytest.param(FAILURES, marks=pytest.mark.long)], ids=["one", "all"]
 )
 def test_failed_requests_are_repeated_once(
-    run_copy: Path, proxy: MlflowProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: Sequence[Any]
+    run_copy: Path, proxy: Eavesdropper, mlflow_server, tmp_path: Path, monkeypatch, failures: Sequence[Any]
 ) -> None:
     """Create no second run after a lost answer to the first creation."""
     wrong = []
@@ -80,52 +75,56 @@ def test_failed_requests_are_repeated_once(
         proxy.forget()
         proxy.fail(ending, end, times)
         complete = tell(run, "mlflow")
-        ends = [request.end for request in proxy.asked if request.path.endswith(ending)]
-        if not complete or end not in ends or not is_whole(proxy.server, experiment):
+        ends = [request.end for request in proxy.heard if request.line.endswith(ending)]
+        if not complete or end not in ends or not is_whole(mlflow_server, experiment):
             wrong.append((ending, end, times, complete, ends))
     assert wrong == []
 
 
-def test_a_run_that_could_not_be_ended_is_ended_later(run_copy: Path, proxy: MlflowProxy, tmp_path: Path) -> None:
+def test_a_run_that_could_not_be_ended_is_ended_later(
+    run_copy: Path, proxy: Eavesdropper, mlflow_server, tmp_path
+) -> None:
     proxy.fail("runs/update", 500, 4)
     assert not tell(run_copy, "mlflow")
     assert tell(run_copy, "mlflow")
-    assert is_whole(proxy.server, tmp_path.name)
+    assert is_whole(mlflow_server, tmp_path.name)
 
 
-def test_a_lost_answer_logs_no_second_model(run_copy: Path, proxy: MlflowProxy, tmp_path: Path) -> None:
+def test_a_lost_answer_logs_no_second_model(run_copy: Path, proxy: Eavesdropper, mlflow_server, tmp_path) -> None:
     proxy.fail("/logged-models", SWALLOW, method="POST")
     assert tell(run_copy, "mlflow", log_model=True)
-    (only,) = runs_of(proxy.server, tmp_path.name)
+    (only,) = runs_of(mlflow_server, tmp_path.name)
     assert len(only.outputs.model_outputs) == 1
 
 
 @pytest.mark.parametrize("times", [pytest.param(1, marks=pytest.mark.long), 3])
 def test_a_lost_answer_registers_no_second_version(
-    run_copy: Path, proxy: MlflowProxy, tmp_path: Path, times: int
+    run_copy: Path, proxy: Eavesdropper, mlflow_server, tmp_path: Path, times: int
 ) -> None:
     proxy.fail("model-versions/create", SWALLOW, times)
     assert tell(run_copy, "mlflow", log_model=True, register_model=f"lost_{times}")
-    assert len(versions_of(proxy.server, f"lost_{times}")) == 1
-    (only,) = runs_of(proxy.server, tmp_path.name)
+    assert len(versions_of(mlflow_server, f"lost_{times}")) == 1
+    (only,) = runs_of(mlflow_server, tmp_path.name)
     assert len(only.outputs.model_outputs) == 1
 
 
 @pytest.mark.long
-def test_an_alias_that_could_not_be_set_is_set_later(run_copy: Path, proxy: MlflowProxy, tmp_path: Path) -> None:
+def test_an_alias_that_could_not_be_set_is_set_later(
+    run_copy: Path, proxy: Eavesdropper, mlflow_server, tmp_path
+) -> None:
     import mlflow
 
     proxy.fail("registered-models/alias", 500, 3)
     assert tell(run_copy, "mlflow", log_model=True, register_model="aliased")
-    logged = mlflow.MlflowClient(proxy.server.url).get_model_version_by_alias("aliased", "champion")
+    logged = mlflow.MlflowClient(mlflow_server.url).get_model_version_by_alias("aliased", "champion")
     assert logged.version == "1"
-    assert len(versions_of(proxy.server, "aliased")) == 1
-    (only,) = runs_of(proxy.server, tmp_path.name)
+    assert len(versions_of(mlflow_server, "aliased")) == 1
+    (only,) = runs_of(mlflow_server, tmp_path.name)
     assert len(only.outputs.model_outputs) == 1
 
 
 @pytest.mark.parametrize("status", [302, 307])
-def test_no_redirect_is_followed(run_copy: Path, proxy: MlflowProxy, status: int) -> None:
+def test_no_redirect_is_followed(run_copy: Path, proxy: Eavesdropper, status: int) -> None:
     """Files and scores would go to any host that the server names."""
     with Eavesdropper() as elsewhere:
         proxy.headers = {"Location": f"{elsewhere.url}/x"}
@@ -133,11 +132,11 @@ def test_no_redirect_is_followed(run_copy: Path, proxy: MlflowProxy, status: int
         assert not tell(run_copy, "mlflow")
         proxy.rule = lambda method, path, count: status if method == "PUT" else None
         tell(run_copy, "mlflow", log_model=True)
-    assert any(request.method == "PUT" for request in proxy.asked)
+    assert any(request.line.startswith("PUT ") for request in proxy.heard)
     assert elsewhere.heard == []
 
 
-def test_a_server_that_asks_for_an_hour_is_not_waited_for(run_copy: Path, proxy: MlflowProxy, s140) -> None:
+def test_a_server_that_asks_for_an_hour_is_not_waited_for(run_copy: Path, proxy: Eavesdropper, s140) -> None:
     proxy.headers = {"Retry-After": "3600"}
     proxy.fail("runs/log-batch", 429, 100)
     assert "429" in s140("track", "sync", run_copy, "--report-to", "mlflow", code=1).stderr

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from command_line import Command
+from command_line import complete
 from mlflow_server import MlflowServer, runs_of
 from told import change_scores, tell
 
@@ -49,9 +49,7 @@ def test_their_run_stays_open_when_another_process_resumes_it(run_copy: Path) ->
     with mlflow.start_run() as callers:
         assert tell(run_copy, "mlflow")
         change_scores(run_copy)
-        other = Command("track", "sync", run_copy)
-        _, stderr = other.communicate()
-        assert other.returncode == 0, stderr
+        complete("track", "sync", run_copy)
         assert status_of(callers.info.run_id) == "RUNNING"
 
 
@@ -86,8 +84,6 @@ def test_a_run_that_the_environment_names_is_used(
     experiment = client.get_experiment_by_name(tmp_path.name)
     callers = client.create_run(experiment.experiment_id).info.run_id
     monkeypatch.setenv("MLFLOW_RUN_ID", callers)
-    ended = Command("track", "sync", run_copy, "--report-to", "mlflow")
-    _, stderr = ended.communicate()
-    assert ended.returncode == 0, stderr
+    complete("track", "sync", run_copy, "--report-to", "mlflow")
     (only,) = runs_of(mlflow_server, tmp_path.name)
     assert (only.info.run_id, only.info.status) == (callers, "RUNNING")

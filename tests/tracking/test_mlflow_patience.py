@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from mlflow_proxy import MlflowProxy
+from eavesdropper import Eavesdropper
 from mlflow_server import MlflowServer, runs_of
 from sentiment140_bert.run import RunDir
 from sentiment140_bert.tracking.mlflow import TIMEOUT
@@ -16,17 +15,6 @@ from sentiment140_bert.tracking.sync_state import SyncState
 from told import tell
 
 pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
-
-
-@pytest.fixture(autouse=True)
-def own_address(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """MLflow remembers an address for the whole process, and an experiment, which other tests have set."""
-    import mlflow
-
-    monkeypatch.setattr("mlflow.tracking.fluent._active_experiment_id", None)
-    mlflow.set_tracking_uri(None)
-    yield
-    mlflow.set_tracking_uri(None)
 
 
 @pytest.mark.long
@@ -43,7 +31,7 @@ def test_a_server_may_take_long_for_the_weights(
 
     if setting:
         monkeypatch.setenv(TIMEOUT, setting)
-    with MlflowProxy(mlflow_server) as proxy:
+    with Eavesdropper(mlflow_server.port) as proxy:
         proxy.rule = note_patience
         monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.url)
         assert tell(run_copy, "mlflow", log_model=True)

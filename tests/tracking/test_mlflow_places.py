@@ -8,29 +8,18 @@ import logging
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from command_line import Command
+from command_line import complete
 from mlflow_server import MlflowServer, runs_of
 from sentiment140_bert import trust
 from told import change_scores, tell
 
 pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
+pytestmark = pytest.mark.usefixtures("own_address")
 LOGGERS = ("urllib3.connectionpool", "mlflow.store", "mlflow.tracking", "mlflow.transformers", "mlflow.system_metrics")
-
-
-@pytest.fixture(autouse=True)
-def own_address(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """MLflow remembers an address for the whole process, and an experiment, which other tests have set."""
-    import mlflow
-
-    monkeypatch.setattr("mlflow.tracking.fluent._active_experiment_id", None)
-    mlflow.set_tracking_uri(None)
-    yield
-    mlflow.set_tracking_uri(None)
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +72,7 @@ def test_a_model_is_synced_later_to_the_server_of_its_run(
     sent["files"].pop("weights")  # as where the server went away before
     state.write("mlflow", {"sent": sent})
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    ended = Command("track", "sync", run_copy)
-    _, stderr = ended.communicate()
-    assert ended.returncode == 0, stderr
+    complete("track", "sync", run_copy)
     assert not (tmp_path / "mlflow.db").exists()
     (only,) = runs_of(mlflow_server, tmp_path.name)
     assert only.outputs.model_outputs
@@ -100,33 +87,22 @@ def test_loggers_of_others_keep_their_levels(run_copy: Path, mlflow_server: Mlfl
     assert {name: logging.getLogger(name).level for name in LOGGERS} == dict.fromkeys(LOGGERS, logging.NOTSET)
 
 
-def test_the_default_store_is_found_from_another_folder(
-    run_copy: Path, empty_store: Path, tmp_path: Path, monkeypatch
+@pytest.mark.parametrize("file", ["mlflow.db", "mine.db"])
+def test_a_store_is_found_from_another_folder(
+    run_copy: Path, empty_store: Path, tmp_path: Path, monkeypatch, file: str
 ) -> None:
-    place_default_store(empty_store)
+    """Where MLflow looks for one by default, and of a relative address."""
+    if file == "mlflow.db":
+        place_default_store(empty_store)
+    else:
+        shutil.copy(empty_store, tmp_path / file)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}")
     assert tell(run_copy, "mlflow")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     change_scores(run_copy)
-    ended = Command("track", "sync", run_copy)
-    _, stderr = ended.communicate()
-    assert ended.returncode == 0, stderr
-    assert list(Path.cwd().iterdir()) == []
-
-
-def test_a_relative_store_is_found_from_another_folder(
-    run_copy: Path, empty_store: Path, tmp_path: Path, monkeypatch
-) -> None:
-    shutil.copy(empty_store, tmp_path / "mine.db")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mine.db")
-    assert tell(run_copy, "mlflow")
-    monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    change_scores(run_copy)
-    ended = Command("track", "sync", run_copy)
-    _, stderr = ended.communicate()
-    assert ended.returncode == 0, stderr
+    complete("track", "sync", run_copy)
     assert list(Path.cwd().iterdir()) == []
 
 
@@ -141,9 +117,7 @@ def test_a_store_whose_creation_was_cut_off_is_named(run_copy: Path, tmp_path: P
     assert f"sqlite:///{file} was cut off while MLflow made it" in caplog.text
     assert "If no runs are in it, remove it" in caplog.text
     file.unlink()
-    ended = Command("track", "sync", run_copy)
-    _, stderr = ended.communicate()
-    assert ended.returncode == 0, stderr
+    complete("track", "sync", run_copy)
 
 
 @pytest.mark.long

@@ -40,19 +40,14 @@ def test_the_same_mlflow_server_has_the_run(monkeypatch: pytest.MonkeyPatch) -> 
     assert remarks == []
 
 
-@pytest.mark.parametrize("there", [SERVER, "sqlite:////tmp/of/another/machine/mlflow.db"])
+@pytest.mark.parametrize("there", [SERVER, "sqlite:////tmp/of/another/machine/mlflow.db", "sqlite:///{}/mlflow.db"])
 def test_a_stored_address_is_never_used(there: str, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    """Keep this machine's password from the author of the file."""
+    """Keep this machine's password from the author of the file; a file of that name does not know the run."""
+    there = there.format(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     moved, remarks = move_state({"mlflow": entry(tracking_uri=there)})
     assert moved == {"mlflow": {}}
     assert there in remarks[0]
-
-
-def test_a_file_of_that_name_that_does_not_know_the_run_is_another_one(monkeypatch, tmp_path) -> None:
-    here = f"sqlite:///{tmp_path}/mlflow.db"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", here)
-    assert move_state({"mlflow": entry(tracking_uri=here)})[0] == {"mlflow": {}}
 
 
 def test_every_tracker_follows_its_run_to_another_machine() -> None:

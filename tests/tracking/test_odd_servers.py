@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import gzip
 import shutil
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from eavesdropper import Eavesdropper
 from sentiment140_bert.cli import main
 from sentiment140_bert.tracking import sync, wandb
 from told import tell
 
-pytest_plugins = "hub_fixtures"
+pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
 ANSWERS = {
     "null": b"null",
     "a list": b"[5]",
@@ -28,88 +27,49 @@ ANSWERS = {
     "no Unicode": b"\xff\xfe",
     "of another shape": b'{"data": null, "run": 5, "experiment": [], "experiments": {}, "errors": 7}',
 }
-KEY = "b" * 39 + "7"
-
-
-class Odd:
-    """A server that gives the same answer to every request."""
-
-    def __init__(self) -> None:
-        self.body, self.headers, self.status = b"", {}, 200
-        self.requests: list[str] = []
-
-    def handler(odd) -> type[BaseHTTPRequestHandler]:  # noqa: N805
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                odd.requests.append(self.path)
-                self.send_response(odd.status)
-                for name, value in {"Content-Length": str(len(odd.body)), **odd.headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(odd.body)
-
-            do_POST = do_PUT = do_PATCH = do_HEAD = do_GET  # noqa: N815
-
-            def log_message(self, *_: object) -> None:
-                """Log nothing."""
-
-        return Handler
 
 
 @pytest.fixture
-def odd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Odd]:
-    """Start W&B and MLflow servers with odd answers; retry failures at once."""
-    import mlflow
-
-    server = Odd()
-    http = ThreadingHTTPServer(("127.0.0.1", 0), server.handler())
-    http.daemon_threads = True
-    thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    url = f"http://127.0.0.1:{http.server_address[1]}"
-    for name, value in {
-        "WANDB_BASE_URL": url,
-        "WANDB_API_KEY": KEY,
-        "MLFLOW_TRACKING_URI": url,
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-        "HOME": str(tmp_path / "home"),
-    }.items():
-        monkeypatch.setenv(name, value)
+def odd(own_address: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Eavesdropper]:
+    """Name a server of odd answers as W&B and MLflow; retry failures at once."""
     monkeypatch.setattr(sync, "PAUSES", (0.0,) * 2)
-    mlflow.set_tracking_uri(None)
-    yield server
-    mlflow.set_tracking_uri(None)
-    http.shutdown()
-    http.server_close()
-    thread.join()
+    with Eavesdropper(content=b"") as server:
+        for name, value in {
+            "WANDB_BASE_URL": server.url,
+            "WANDB_API_KEY": "b" * 39 + "7",
+            "MLFLOW_TRACKING_URI": server.url,
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+            "HOME": str(tmp_path / "home"),
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield server
 
 
-def test_an_odd_mlflow_is_reported(run_copy: Path, odd: Odd, tmp_path: Path, caplog) -> None:
+def test_an_odd_mlflow_is_reported(run_copy: Path, odd: Eavesdropper, tmp_path: Path, caplog) -> None:
     runs = {name: Path(shutil.copytree(run_copy, tmp_path / f"run of {name}")) for name in ANSWERS}
     wrong = []
-    for name, odd.body in ANSWERS.items():
+    for name, odd.content in ANSWERS.items():
         caplog.clear()
         complete = tell(runs[name], "mlflow")
         warned = [record for record in caplog.records if record.getMessage().startswith("mlflow: ")]
         if complete or not warned:
             wrong.append((name, complete, len(warned)))
-    for name, odd.body in ANSWERS.items():
+    for name, odd.content in ANSWERS.items():
         synced = CliRunner().invoke(main, ["track", "sync", str(runs[name]), "--report-to", "mlflow"])
         if synced.exit_code != 1 or not isinstance(synced.exception, SystemExit):
             wrong.append((name, synced.exit_code, repr(synced.exception)[:300]))
     assert wrong == []
 
 
-def test_an_odd_wandb_leaves_the_run_here(run_copy: Path, odd: Odd, monkeypatch, tmp_path: Path) -> None:
+def test_an_odd_wandb_leaves_the_run_here(run_copy: Path, odd: Eavesdropper, monkeypatch, tmp_path: Path) -> None:
     """Limit wandb itself, which waits for an answer of the right shape as long as allowed."""
     monkeypatch.setattr(wandb, "TO_BEGIN", 2)
-    odd.body = ANSWERS["of another shape"]
+    odd.content = ANSWERS["of another shape"]
     assert tell(run_copy, "wandb") in (True, False)
     assert list((run_copy / "wandb").glob("offline-run-*"))
 
 
-def test_asks_whether_wandb_is_reachable_without_reading_the_answer(odd: Odd, monkeypatch) -> None:
+def test_asks_whether_wandb_is_reachable_without_reading_the_answer(odd: Eavesdropper, monkeypatch) -> None:
     bomb = gzip.compress(b" " * 100_000_000)
     for status, headers, reached in (
         (200, {"Content-Encoding": "gzip"}, ""),
@@ -118,10 +78,10 @@ def test_asks_whether_wandb_is_reachable_without_reading_the_answer(odd: Odd, mo
         (401, {"Content-Encoding": "gzip"}, "wandb refuses the key"),
         (200, {"Content-Length": "\u00b2"}, ""),
     ):
-        odd.status, odd.headers, odd.body = status, headers, bomb
-        odd.requests.clear()
+        odd.status, odd.headers, odd.content = status, headers, bomb
+        odd.forget()
         assert wandb.out_of_reach() == reached, (status, headers)
-        assert odd.requests == ["/graphql"]
+        assert [request.line for request in odd.heard] == ["POST /graphql"]
     for name, value in (("WANDB_API_KEY", "k\u0142ucz"), ("WANDB_BASE_URL", "http://[::1"), ("WANDB_BASE_URL", "x y")):
         monkeypatch.setenv(name, value)
         assert "could not be reached" in wandb.out_of_reach()

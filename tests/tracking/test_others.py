@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from command_line import Command
+from command_line import Command, complete
 from sentiment140_bert import tracking
 from sentiment140_bert.errors import MissingExtra
 from sentiment140_bert.run import RunDir
@@ -39,9 +39,7 @@ def trained(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = {"TRACKIO_DIR": str(home / "trackio"), "HOME": str(home)}
     words = flags(model_name_or_path=encoder, num_train_epochs=1, report_to="tensorboard,trackio")
     for command in (["train", "--output-dir", home / "run", *words], ["evaluate", home / "run"]):
-        started = Command(*command, env=place, cwd=home)
-        _, stderr = started.communicate()
-        assert started.returncode == 0, stderr
+        complete(*command, env=place, cwd=home)
         (home / "run" / "metrics.json").write_text(
             (home / "run" / "metrics.json").read_text().replace('"confidence_level": 0.95', '"confidence_level": 0.950')
         )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from command_line import Command
+from command_line import complete
 from tiny_run import TINY
 from wandb_files import records, segments
 
@@ -62,9 +62,7 @@ def test_mlflow_shows_the_trials_below_their_study(
 @pytest.mark.long
 def test_wandb_groups_them(recipe: Path, tmp_path: Path) -> None:
     words = ("tune", "mine", "--recipe", recipe, "--report-to", "wandb", "--final-seeds", 0, "--trials", 1)
-    started = Command(*words, env={"HOME": str(tmp_path), "NETRC": str(tmp_path / "none")}, cwd=tmp_path)
-    _, stderr = started.communicate()
-    assert started.returncode == 0, stderr
+    complete(*words, env={"HOME": str(tmp_path), "NETRC": str(tmp_path / "none")}, cwd=tmp_path)
     notes = {}
     for folder in ("study", "trials/trial-0000"):
         file = segments(tmp_path / "mine" / folder)[0]

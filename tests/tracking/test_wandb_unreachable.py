@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import threading
+import signal
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from command_line import Command
+from command_line import Command, complete, signalled
+from eavesdropper import STALL, Eavesdropper
 from sentiment140_bert.tracking import sync
+from sentiment140_bert.tracking import wandb as wandb_tracker
+from tiny_run import flags
 from told import tell
 from wandb_files import segments
 
@@ -21,46 +23,25 @@ pytest_plugins = "hub_fixtures"
 KEY = "b" * 39 + "7"
 
 
-class Refuses(BaseHTTPRequestHandler):
-    """Answers that nobody is logged in."""
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.send_response(401)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    do_GET = do_PUT = do_POST  # noqa: N815 - http.server's names
-
-    def log_message(self, *_: object) -> None:
-        """Log nothing."""
-
-
 @pytest.fixture
-def refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def refusing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Eavesdropper]:
     """Start a W&B that accepts no key."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Refuses)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_address[1]}")
     monkeypatch.setenv("WANDB_API_KEY", KEY)
-    yield
-    server.shutdown()
-    server.server_close()
+    with Eavesdropper() as server:
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        yield server
 
 
 def evaluate(run: Path) -> str:
     """Tells of it from a process of its own; what that printed."""
     (run / "tracking.json").write_text('{"wandb": {}}')
-    started = Command("evaluate", run)
-    stdout, stderr = started.communicate()
-    assert started.returncode == 0, stderr
-    assert KEY not in stdout + stderr
-    return stdout + stderr
+    printed = "".join(complete("evaluate", run))
+    assert KEY not in printed
+    return printed
 
 
-def test_a_key_that_is_refused_keeps_it_offline_as_one_run(run_copy: Path, refused: None) -> None:
+def test_a_key_that_is_refused_keeps_it_offline_as_one_run(run_copy: Path, refusing: Eavesdropper) -> None:
     printed = evaluate(run_copy)
     assert "in use" not in printed
     assert "To send it: wandb sync" in printed
@@ -69,16 +50,38 @@ def test_a_key_that_is_refused_keeps_it_offline_as_one_run(run_copy: Path, refus
     assert ids == {json.loads((run_copy / "tracking.json").read_text())["wandb"]["id"]}
 
 
+def test_another_open_run_survives_a_refused_key(run_copy: Path, refusing: Eavesdropper, tmp_path: Path) -> None:
+    import wandb
+
+    settings = wandb.Settings(silent=True)
+    callers = wandb.init(mode="offline", project="p", dir=tmp_path, reinit="create_new", settings=settings)
+    callers.log({"a": 1})
+    assert tell(run_copy, "wandb")
+    callers.log({"a": 2})
+    callers.finish()
+
+
+def wait_a_second() -> None:
+    """In the command's own process: how long it waits for an answer of W&B."""
+    wandb_tracker.TO_ANSWER = 1
+
+
+@pytest.mark.long
+def test_a_silent_wandb_does_not_delay_a_stop(encoder: Path, refusing: Eavesdropper, tmp_path: Path) -> None:
+    refusing.rule = lambda method, path, count: STALL
+    words = flags(model_name_or_path=encoder, report_to="wandb", num_train_epochs=3)
+    words = ["train", "--output-dir", tmp_path / "run", *words]
+    with Command(*words, pause_at="step 8/", prepare=wait_a_second) as started:
+        signalled(started, signal.SIGTERM)
+    assert started.returncode == 143
+
+
 @pytest.mark.long
 def test_a_key_of_the_wrong_length_keeps_it_offline(run_copy: Path, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("WANDB_API_KEY", "abc")
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    (run_copy / "tracking.json").write_text('{"wandb": {}}')
-    started = Command("evaluate", run_copy)
-    _, stderr = started.communicate()
-    assert started.returncode == 0, stderr
-    assert "To send it: wandb sync" in stderr
+    assert "To send it: wandb sync" in evaluate(run_copy)
 
 
 def test_a_long_tag_does_not_end_tracking(run_copy: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

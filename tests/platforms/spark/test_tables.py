@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from command_line import Command
+from command_line import complete
 from conftest import six_columns
 from sentiment140_bert.data import pipeline, sources, tables
 from sentiment140_bert.errors import DataError
@@ -137,9 +137,7 @@ def test_a_missing_java_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         result = next((folder / name for folder in tools if (folder / name).exists()), None)
         if result:
             (tmp_path / "bin" / name).symlink_to(result)
-    started = Command("prepare", "--dataset", "table:a.b.c", env={"PATH": str(tmp_path / "bin")})
-    _, stderr = started.communicate()
-    assert started.returncode == 1
+    _, stderr = complete("prepare", "--dataset", "table:a.b.c", env={"PATH": str(tmp_path / "bin")}, code=1)
     assert "Spark cannot start" in stderr
     assert "Traceback" not in stderr
 
