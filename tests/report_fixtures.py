@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sentiment140_bert.cards.facts import Facts, read_facts
 from sentiment140_bert.run import RunDir
 
 HOSTILE_TWEETS = [
@@ -37,58 +41,29 @@ def full_split(split: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, A
     ]
     bins = split["calibration"]["bins"]
     softer = [place | {"predicted": 0.5 + (place["predicted"] - 0.5) * 0.85} for place in bins]
+    slices = [
+        ("negation", 41, score(0.72, 0.14), 0.88, 0.0004, True),
+        ("21 to 40 characters", 30, score(0.83, 0.12), 0.84, 0.9, False),
+        ("mentions", 52, score(0.87, 0.09), 0.83, 0.62, False),
+        ("emoji", 12, score(0.92, 0.08), 0.84, 0.7, False),
+        ("contrast words", 18, score(0.67, 0.2), 0.86, 0.06, False),
+    ]
+    abstaining = {"coverage": score(0.85, 0.03), "accuracy": score(min(1, accuracy + 0.04)), "answered": n * 17 // 20}
+    calibration = {"expected_calibration_error": score(0.03, 0.02)}
+    keys = ("name", "n", "accuracy", "rest", "p_value", "worse")
     full = {
         "risk_coverage": coverage,
-        "abstaining": {
-            "answered": n * 17 // 20,
-            "coverage": score(0.85, 0.03),
-            "accuracy": score(min(1, accuracy + 0.04)),
-        },
-        "calibrated": {
-            "bins": softer,
-            "expected_calibration_error": score(0.03, 0.02),
-            "brier_score": score(0.12, 0.02),
-        },
+        "abstaining": abstaining,
+        "calibrated": {"bins": softer, "brier_score": score(0.12, 0.02)} | calibration,
         "baselines": {
-            "majority": {
-                "accuracy": score(0.5),
-                "lift": {"value": accuracy - 0.5, "low": accuracy - 0.58, "high": accuracy - 0.42},
-                "p_value": 0.31,
-            },
-            "tfidf": {
-                "accuracy": score(accuracy - 0.07),
-                "lift": {"value": 0.07, "low": 0.012, "high": 0.131},
-                "p_value": 0.0213,
-            },
+            name: {
+                "accuracy": score(accuracy - lift),
+                "lift": {"value": lift, "low": lift - 0.06, "high": lift + 0.06},
+                "p_value": p_value,
+            }
+            for name, lift, p_value in (("majority", accuracy - 0.5, 0.31), ("tfidf", 0.07, 0.0213))
         },
-        "slices": [
-            {
-                "name": "negation",
-                "n": 41,
-                "accuracy": score(0.72, 0.14),
-                "rest": 0.88,
-                "p_value": 0.0004,
-                "worse": True,
-            },
-            {
-                "name": "21 to 40 characters",
-                "n": 30,
-                "accuracy": score(0.83, 0.12),
-                "rest": 0.84,
-                "p_value": 0.9,
-                "worse": False,
-            },
-            {"name": "mentions", "n": 52, "accuracy": score(0.87, 0.09), "rest": 0.83, "p_value": 0.62, "worse": False},
-            {"name": "emoji", "n": 12, "accuracy": score(0.92, 0.08), "rest": 0.84, "p_value": 0.7, "worse": False},
-            {
-                "name": "contrast words",
-                "n": 18,
-                "accuracy": score(0.67, 0.2),
-                "rest": 0.86,
-                "p_value": 0.06,
-                "worse": False,
-            },
-        ],
+        "slices": [dict(zip(keys, row, strict=True)) for row in slices],
         "leakage": {"exact": 0, "near": 3, "same_user": None, "overlapping_in_time": None},
     }
     neutral = [row for row in rows if row["label"] == 2]
@@ -115,25 +90,28 @@ def full_metrics(metrics: dict[str, Any], rows: list[dict[str, Any]]) -> dict[st
         "splits": splits,
         "temperature": {"value": 1.42, "fitted_on": "validation", "n": 72},
         "abstention": {"threshold": 0.71, "share": 0.15},
-        "intervals": {
-            "level": 0.95,
-            "shares": "Wilson",
-            "others": "stratified bootstrap",
-            "calibration_error": "rough",
-            "resamples": 1000,
-            "seed": 0,
-        },
+        "intervals": {"level": 0.95, "shares": "Wilson", "others": "stratified bootstrap", "calibration_error": "rough"}
+        | {"resamples": 1000, "seed": 0},
     }
+
+
+def vary_facts(run: Path, seed: int) -> Facts:
+    """Return a run's facts with every key that ``metrics.json`` may hold, and numbers that are all different."""
+    facts, random = read_facts(run), Random(seed)
+    metrics = full_metrics(deepcopy(facts.metrics), pq.read_table(RunDir(run).predictions).to_pylist())
+
+    def vary(content: Any) -> Any:
+        if isinstance(content, dict):
+            return {key: vary(value) for key, value in content.items()}
+        if isinstance(content, list):
+            return [vary(value) for value in content]
+        return random.random() if type(content) is float else content
+
+    return replace(facts, metrics=metrics | {"splits": vary(metrics["splits"])})
 
 
 def write_predictions(run: RunDir, rows: list[dict[str, Any]]) -> None:
-    types = {
-        "split": pa.string(),
-        "text": pa.string(),
-        "label": pa.int8(),
-        "positive": pa.float64(),
-        "topic": pa.string(),
-    }
+    types = dict.fromkeys(("split", "text", "topic"), pa.string()) | {"label": pa.int8(), "positive": pa.float64()}
     pq.write_table(pa.Table.from_pylist(rows, pa.schema(types)), run.predictions)
 
 

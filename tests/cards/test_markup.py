@@ -21,13 +21,8 @@ from sentiment140_bert.cards.markup import (
     flatten,
     format_block,
     format_code,
-    format_count,
-    format_interval,
     format_literal,
-    format_p_value,
-    format_score,
     format_shell,
-    pick,
     read_template,
     render,
 )
@@ -171,27 +166,6 @@ def test_code_contains_no_section_mark(text: str) -> None:
 def test_markup_goes_through_and_is_not_escaped_twice() -> None:
     assert escape(escape("a*b")) == escape("a*b")
     assert escape(Markup("**a**")) == "**a**"
-
-
-def test_values_that_are_not_text_stay_as_they_are() -> None:
-    """Accept an edited JSON file that has a list in place of a name."""
-    for value in (["<b>"], {"<b>": 1}, ("*a*", "*b*")):
-        assert shape(f"on {escape(value)} fine") == shape("x")
-    for number in (1, 2.5, None, True):
-        assert escape(number) is number
-
-
-def test_numbers() -> None:
-    """Those that are not there are a dash."""
-    assert [format_count(number) for number in (1_600_000, 0, None)] == ["1,600,000", "0", "–"]
-    score = {"value": 0.5, "low": 0.4, "high": 0.61}
-    assert [format_score(value) for value in (0.86125, 1, score, {"value": 0.5}, None)] == [
-        *("0.8612", "1.0000", "0.5000 (0.4000 to 0.6100)", "0.5000", "–")
-    ]
-    assert (format_interval(score), format_interval({"value": 0.5})) == ("(0.4000 to 0.6100)", "")
-    assert [format_p_value(number) for number in (0.0123, 0.5, 1e-9, None)] == ["0.012", "0.5", "1e-09", "–"]
-    content = {"a": {"b": 1}}
-    assert [pick(content, *keys) for keys in (("a", "b"), ("a", "c"), ("b", "a"), ("a", "b", "c"))] == [1] + [None] * 3
 
 
 def test_a_template_escapes_what_it_prints_and_misses_nothing() -> None:

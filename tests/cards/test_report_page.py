@@ -9,19 +9,16 @@ import re
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from random import Random
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 from cards_names import HOSTILE
-from report_fixtures import HOSTILE_TWEETS, full_metrics
+from report_fixtures import HOSTILE_TWEETS, vary_facts
 from report_page import Elements, make_mistake, read_tables, read_words, render
 from sentiment140_bert.cards import charts, metadata, report_page
-from sentiment140_bert.cards.facts import Facts, read_facts
+from sentiment140_bert.cards.facts import Facts
 from sentiment140_bert.cards.markup import clean_controls
-from sentiment140_bert.run import RunDir
 from sentiment140_bert.schemas import BASELINES, SCORE_LABELS, SCORES
 
 pytest_plugins = "model_fixtures"
@@ -32,19 +29,7 @@ CALIBRATIONS = ("calibration", "calibrated")
 
 @pytest.fixture(scope="module")
 def facts(smallest_run: Path) -> Facts:
-    """With every key that ``metrics.json`` may hold, and numbers that are all different."""
-    facts = read_facts(smallest_run)
-    metrics = full_metrics(deepcopy(facts.metrics), pq.read_table(RunDir(smallest_run).predictions).to_pylist())
-    random = Random(1)
-
-    def vary(content: Any) -> Any:
-        if isinstance(content, dict):
-            return {key: vary(value) for key, value in content.items()}
-        if isinstance(content, list):
-            return [vary(value) for value in content]
-        return random.random() if type(content) is float else content
-
-    return replace(facts, metrics=metrics | {"splits": vary(metrics["splits"])})
+    return vary_facts(smallest_run, 1)
 
 
 def join_words(text: str) -> str:

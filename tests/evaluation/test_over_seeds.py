@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t
 
-from sentiment140_bert.evaluation import intervals
 from sentiment140_bert.experiments import series
 
 
@@ -102,14 +101,6 @@ def test_the_smallest_p_value() -> None:
     first, second = random.random((3, 20_000)) < 0.95, random.random((3, 20_000)) < 0.05
     assert series.compare_over_seeds(first, second, np.arange(20_000) % 2)["p_value"] <= 1e-5
     assert series.compare_over_seeds(first[:1], second[:1], np.arange(20_000) % 2)["p_value"] == series.LEAST
-
-
-def test_with_one_seed_it_is_the_comparison_of_two_models() -> None:
-    first, second, truth = drawn(np.random.default_rng(3), 0.05, 2000, 1)
-    result = series.compare_over_seeds(first, second, truth)
-    one = intervals.compare_accuracy(first[0], second[0], truth)
-    assert result["of_seeds"] == 0
-    assert result["difference"] == pytest.approx(one["difference"], abs=0.003)
 
 
 def test_the_same_answers_differ_nowhere() -> None:

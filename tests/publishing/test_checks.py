@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from sentiment140_bert.publishing.checks import (
     FALSE,
-    OTHER_PARTS,
     TOLERANCE,
     TRUE,
     UNCHECKED,
@@ -25,7 +24,6 @@ from sentiment140_bert.publishing.checks import (
     reach_verdict,
     settle,
 )
-from sentiment140_bert.schemas import SCORES
 
 
 def compare(claimed: dict[str, Any], measured: dict[str, Any], tolerance: float = 0.001) -> list[Check]:
@@ -96,17 +94,6 @@ def test_every_part_of_every_split_is_compared() -> None:
     for claimed, measured, wrong in WRONG:
         checks = compare(claimed, measured)
         assert {(check.claim, check.verdict) for check in checks if check.verdict != TRUE} == wrong
-
-
-def test_scores_are_listed_and_the_other_values_counted() -> None:
-    others = [name for name in SCORES if name != "accuracy"]
-    metrics = split(**dict.fromkeys(others, 0.5)) | {"accuracy": {"value": 0.8, "low": 0.7, "high": 0.9}, "flag": True}
-    checks = {check.claim: check for check in compare({"test": metrics}, {"test": metrics})}
-    assert {*checks} == {f"test: {name}" for name in ("tweets", OTHER_PARTS, *SCORES)}
-    assert checks[f"test: {OTHER_PARTS}"].claimed == "3 values"
-    claimed = metrics | {"accuracy": {"value": 0.8, "low": 0.75, "high": 0.9}}
-    (false,) = [check for check in compare({"test": claimed}, {"test": metrics}) if check.verdict == FALSE]
-    assert (false.claim, false.claimed, false.measured) == ("test: accuracy.low", 0.75, 0.7)
 
 
 def nest(path: str, value: float, n: int) -> dict[str, Any]:
@@ -185,22 +172,6 @@ def test_temperature_and_threshold() -> None:
         assert names == {"config.json: temperature": FALSE, "config.json: neutral_below": FALSE}
 
 
-EXAMPLES = [{"text": "a", "label": "positive", "score": 0.9}, {"text": "b", "label": "negative", "score": 0.6}]
-
-
-@pytest.mark.parametrize("at", [0, 1])
-@pytest.mark.parametrize(("name", "off", "verdict"), [("score", 0.0009, TRUE), ("score", -0.0011, FALSE)])
-def test_the_example_predictions_of_a_card(at: int, name: str, off: float, verdict: str) -> None:
-    for change, expected in (({name: EXAMPLES[at][name] + off}, verdict), ({"label": "neutral"}, FALSE), ({}, TRUE)):
-        claimed = list(EXAMPLES)
-        claimed[at] = EXAMPLES[at] | change
-        checks = check_metrics({"examples": claimed}, {"examples": EXAMPLES}, 0.001)[1]
-        of_text = [[check.verdict for check in checks if repr(text) in check.claim] for text in "ab"]
-        assert [FALSE if FALSE in verdicts else TRUE for verdicts in of_text] == [
-            expected if number == at else TRUE for number in (0, 1)
-        ]
-
-
 JSON = st.recursive(
     st.integers()
     | st.floats(allow_nan=False).map(lambda number: number + 0.0)
@@ -226,11 +197,3 @@ def test_only_equal_json_is_settled_as_claimed(claimed: Any, measured: Any) -> N
     assert json.dumps(settled) == json.dumps(measured)
     agree = all(leaf.verdict == TRUE for leaf in leaves)
     assert agree == (json.dumps(claimed, sort_keys=True) == json.dumps(measured, sort_keys=True))
-
-
-@given(st.floats(0, 1), st.floats(-0.5, 0.5))
-def test_a_claimed_number_is_settled_if_it_is_near(right: float, off: float) -> None:
-    settled, (leaf,) = settle({"a": [right + off]}, {"a": [right]}, lambda path, measured, n: 0.1)
-    near = abs((right + off) - right) <= 0.1
-    expected = (right + off, TRUE) if near else (right, FALSE)
-    assert (settled["a"][0], leaf.verdict, leaf.path) == (*expected, ("a", "0"))

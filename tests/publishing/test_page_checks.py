@@ -54,19 +54,6 @@ def test_a_card_with_the_sentences_of_an_earlier_version_is_unchecked(small_run:
     assert reach_verdict(compare(tmp_path, right.replace("## Limits", "## Limit"), right)) == FALSE
 
 
-def test_text_by_hand_is_listed_with_its_place(small_run: Path, tmp_path: Path) -> None:
-    right = render_model_card(read_facts(small_run), "small", "tester/small", [])
-    text = right
-    for name in parse_card(right).sections:
-        text = text.replace(f"<!-- begin s140: {name}", f"Before {name}.\n\n<!-- begin s140: {name}")
-    checks = compare(tmp_path, f"{text}\nLast.\n", right)
-    assert reach_verdict(checks) == TRUE
-    listed = [(check.claim, check.claimed) for check in checks if check.verdict == CLAIMED]
-    places = ["the front matter", *parse_card(right).sections]
-    notes = [f"Before {name}." for name in parse_card(right).sections] + ["Last."]
-    assert listed == [(f"card: text by hand after {place}", note) for place, note in zip(places, notes, strict=True)]
-
-
 def test_a_licence_is_a_persons_word_unless_the_base_model_has_one(small_run: Path, tmp_path: Path) -> None:
     right = render_model_card(read_facts(small_run), "small", "tester/small", [])
     for written, verdict in (("unknown", CLAIMED), ("apache-2.0", WARNING)):

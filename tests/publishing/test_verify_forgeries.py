@@ -49,12 +49,8 @@ ANOTHER_RESULT = """  - task:
 PEARSON = "\n    - type: pearsonr\n      value: 0.99\n"
 TEXT: dict[str, tuple[Edit, str]] = {
     "a comment inside of a section": (replace("## Limits\n", "## Limits\n<!-- accuracy 0.98 -->\n"), "card, limits"),
-    "text behind a comment": (replace("All scores<", "All scores<!-- x --> Accuracy: **0.98**<"), "card, scores"),
     "a heading inside of a section": (replace("## Limits\n", "# Accuracy 98.2 %\n\n## Limits\n"), "card, limits"),
-    "text behind a mark": (replace("s140: scores -->\n", "s140: scores --> 98.2 % right\n"), "card, scores"),
     "a paragraph inside of a section": (replace("## Use\n", "State of the art.\n\n## Use\n"), "card, use"),
-    "a paragraph left out": (replace("a demonstration, not a model to rely on", "a model"), "card, summary"),
-    "another title": (replace("\n# sentiment\n", "\n# sentiment, 98.2 % accuracy\n"), "card, summary"),
     "a snippet for another model": (replace('model="tester/sentiment"', 'model="evil/model"'), "card, use"),
     "a false copy of a section": (lambda text: text + false_copy(text), "card: section summary, again"),
     "a false copy before the section": (
@@ -70,17 +66,13 @@ TEXT: dict[str, tuple[Edit, str]] = {
     "an older version": (replace("written by sentiment140_bert ", "written by sentiment140_bert 0.0."), "version"),
 }
 FRONT: dict[str, tuple[Edit, str]] = {
-    "a tag of ours left out": (replace("- sentiment-analysis\n", "- mine\n"), "tags"),
     "a tag of another source": (replace("tags:\n", "tags:\n- sentiment140\n"), "tags"),
     "a tag that says what the Hub says": (replace("tags:\n", "tags:\n- dataset:stanfordnlp/sst2\n"), "tags"),
-    "the task": (replace("pipeline_tag: text-classification", "pipeline_tag: text-generation"), "pipeline_tag"),
     "the language": (replace("language: en\n", "language:\n- en\n- de\n"), "language"),
     "the metrics": (replace("metrics:\n- accuracy\n", "metrics:\n- accuracy\n- bleu\n"), "metrics"),
-    "the library": (replace("library_name: transformers", "library_name: setfit"), "library_name"),
     "a base model": (replace("license:", "base_model: google-bert/bert-base-uncased\nlicense:"), "base_model"),
     "one more dataset": (replace("datasets:\n", "datasets:\n- stanfordnlp/sst2\n"), "datasets"),
     "eval_results": (replace("license:", "eval_results:\n- accuracy: 0.98\nlicense:"), "eval_results"),
-    "the name of the model": (replace("- name: sentiment\n", "- name: best\n"), "model-index"),
     "a score nobody measured": (
         lambda text: re.sub(r"(type: log_loss\n +value: [\d.]+)\n", rf"\1{PEARSON}", text, count=1),
         "model-index",
