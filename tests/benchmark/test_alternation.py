@@ -76,12 +76,6 @@ def test_a_process_killed_while_it_waits_does_not_cost_the_turns_of_others(tmp_p
     assert "killed, perhaps for memory" in failed["idle"]
 
 
-def test_reports_progress(tmp_path: Path) -> None:
-    lines: list[str] = []
-    alternate([contender("a", tmp_path / "log", 2.0)], 1, lines.append)
-    assert lines == ["getting ready: A", "round 1 of 1  A: 6.0 tweets/s"]
-
-
 def turn(speed: float) -> Measured:
     return Measured(slow_work.Work(tweets=100, tokens=1000), 100 / speed, 50)
 

@@ -234,13 +234,6 @@ def test_layouts_of_tables(classifier_folder: Path, s140) -> None:
         assert f"row 1 has {count} columns" in result.stderr
 
 
-def test_many_rows_pass_through(classifier_folder: Path, s140) -> None:
-    Path("a.txt").write_text("".join(f"tweet {number}\n" for number in range(12_000)))
-    result = s140("predict", classifier_folder, "--input", "a.txt", "--output", "out.parquet", "--json")
-    assert json.loads(result.stdout)["count"] == 12_000
-    assert [row["text"] for row in read_back(Path("out.parquet"))] == [f"tweet {number}" for number in range(12_000)]
-
-
 @pytest.mark.parametrize("output", ["out.jsonl", "out.csv", "out.parquet"])
 def test_a_failure_on_the_way_leaves_no_half_file(classifier_folder: Path, s140, output: str) -> None:
     """Fail in the first window of texts and in a later one, with and without an existing output file."""

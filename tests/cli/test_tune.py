@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -149,17 +148,6 @@ def test_reads_only_training_and_validation_before_the_comparison(
     assert "not trained again here; the test tweets were not looked at" in (tmp_path / "mine" / "README.md").read_text()
     assert "was damaged" in s140(*command, "--final-seeds", 1).stderr
     assert all(folder.exists() for folder in taken)
-
-
-def test_trials_get_two_splits() -> None:
-    """Leave no way from the data of a trial to the held-out tweets."""
-    assert [field.name for field in dataclasses.fields(trials.Material)] == [
-        "train",
-        "validation",
-        "tokenizer",
-        "report",
-        "cut",
-    ]
 
 
 def test_the_recipe_s_own_values_are_not_compared_with_themselves(tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ import pytest
 from sentiment140_bert.recipe import load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "scripts" / "local_gpu.sh"
 
 
-def call(*words: str, path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def call(root: Path, path: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the script of a clone, with the programs of a folder before those of this machine."""
     return subprocess.run(
-        ["bash", str(SCRIPT), *words],
+        ["bash", str(root / "scripts" / "local_gpu.sh"), *words],
         env=os.environ | {"PATH": f"{path}{os.pathsep}{os.environ['PATH']}"} | environment,
         capture_output=True,
         text=True,
@@ -33,7 +33,7 @@ def test_without_a_gpu_it_says_what_to_do_and_installs_nothing(tmp_path: Path, d
     (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{answer}\n")
     (tmp_path / "nvidia-smi").chmod(0o755)
     before = (ROOT / ".venv").exists()
-    result = call(path=tmp_path)
+    result = call(ROOT, tmp_path)
     assert result.returncode == 3
     assert result.stdout == ""
     assert "no NVIDIA GPU here" in result.stderr
@@ -58,11 +58,7 @@ def clone(tmp_path: Path) -> Path:
 
 
 def in_clone(clone: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    path = f"{clone / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    command = ["bash", str(clone / "scripts" / "local_gpu.sh"), *words]
-    return subprocess.run(
-        command, env=os.environ | {"PATH": path} | environment, capture_output=True, text=True, timeout=60
-    )
+    return call(clone, clone / "bin", *words, **environment)
 
 
 def calls(result: subprocess.CompletedProcess[str]) -> list[str]:
@@ -115,7 +111,7 @@ def test_with_a_gpu_the_quickstart_is_not_needed(clone: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
 def test_shellcheck_has_nothing_to_say() -> None:
-    result = subprocess.run(["shellcheck", "-x", str(SCRIPT)], cwd=ROOT, capture_output=True, text=True)
+    result = subprocess.run(["shellcheck", "-x", "scripts/local_gpu.sh"], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout
 
 

@@ -27,18 +27,9 @@ def soak():
 @pytest.mark.long
 def test_four_runs_leave_no_more_than_two(encoder: Path, tmp_path: Path) -> None:
     """Check files, threads, processes and temporary files; four runs are too few to judge memory."""
-    settings = {
-        "model_name_or_path": encoder,
-        "max_samples": 200,
-        "validation_size": 40,
-        "test_size": 40,
-        "max_steps": 2,
-        "report_to": "tensorboard",
-        "eval_strategy": "steps",
-        "eval_steps": 2,
-        "save_strategy": "steps",
-        "save_steps": 2,
-    }
+    settings = {"model_name_or_path": encoder, "max_samples": 200, "validation_size": 40, "test_size": 40}
+    settings |= {"eval_strategy": "steps", "eval_steps": 2, "save_strategy": "steps", "save_steps": 2}
+    settings |= {"max_steps": 2, "report_to": "tensorboard"}
     words = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
     done = subprocess.run(
         [sys.executable, str(SCRIPT), "--runs", "4", *words],

@@ -198,11 +198,6 @@ def test_overwrite_replaces_what_is_there(hub: HubServer, lost, encoder: Path, t
     assert kept_steps(hub) == [6]
 
 
-def test_there_must_be_something_to_resume(hub: HubServer, encoder: Path, tmp_path: Path, s140) -> None:
-    result = s140(*training(encoder, tmp_path / "run", "--resume"), code=1)
-    assert "no run" in result.stderr
-
-
 def told_of_mlflow(hub: HubServer) -> dict[str, Any]:
     """Return the state of MLflow in the repository."""
     return json.loads(hub.files(REPO)["tracking.json"]).get("mlflow", {}) if kept_steps(hub) else {}

@@ -128,18 +128,6 @@ def test_text_and_front_matter_from_the_hub_survive(hub: HubServer, push, pushed
     assert "winter" in front["tags"]
 
 
-@pytest.mark.parametrize("is_pushed", [False, True])
-def test_front_matter_from_here_survives(hub: HubServer, push, run_copy: Path, is_pushed: bool) -> None:
-    if is_pushed:
-        push()
-    edit_here(run_copy, "---\n", "---\nco2_eq_emissions: 12\n")
-    edit_here(run_copy, "license: unknown", "license: cc-by-4.0")
-    push()
-    front = front_matter(card(hub))
-    assert (front.get("co2_eq_emissions"), front["license"]) == (12, "cc-by-4.0")
-    assert "co2_eq_emissions" in local_card(run_copy)
-
-
 def test_front_matter_is_merged_key_by_key(hub: HubServer, push, pushed: Path) -> None:
     """Change, add and remove keys and tags on both sides, by turns and at once, next to text from one of them."""
     edit_here(pushed, "---\n", "---\nown: first\nother: 1\n")

@@ -26,18 +26,6 @@ def refuse(url: str, **changes: Any) -> str:
     return error.value.message.replace('"', "'")
 
 
-def test_another_study_is_refused_with_the_difference(url: str) -> None:
-    open_study(url)
-    rates = {"learning_rate": {"low": 1e-5, "high": 1e-2}}
-    for changes, difference in (
-        ({"data": "1" * 64}, "data: 000000000000… then, 111111111111… now"),
-        ({"recipe": {"training": {"seed": 7}}}, "recipe.training.seed: 42 then, 7 now"),
-        ({"space": rates}, "space.learning_rate.high: 0.001 then, 0.01 now"),
-        ({"pruner": "median", "sampler": "random"}, "sampler: 'tpe' then, 'random' now; pruner: 'none' then"),
-    ):
-        assert difference in refuse(url, **changes)
-
-
 def test_studies_of_other_tools_and_of_earlier_versions_are_refused(url: str) -> None:
     import optuna
 

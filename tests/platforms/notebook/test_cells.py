@@ -33,10 +33,6 @@ def code() -> list[str]:
     return [cell.source for cell in code_cells(read()) if not cell.source.startswith("!")]
 
 
-def test_the_colab_notebook_is_among_them() -> None:
-    assert NOTEBOOK in NOTEBOOKS
-
-
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.name)
 def test_it_is_committed_without_outputs(file: Path) -> None:
     content = json.loads(file.read_text("utf-8"))
@@ -94,14 +90,6 @@ def test_only_the_first_code_cell_is_the_shells() -> None:
     assert not [source for source in others if re.search(r"^\s*[!%]", source, re.MULTILINE)]
 
 
-def test_every_function_that_is_called_exists() -> None:
-    calls = {node.func for source in code() for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)}
-    assert {type(call) for call in calls} == {ast.Attribute}
-    named = {call.attr for call in calls}
-    assert named == set(library.__all__) - {"widgets"}  # which is for Databricks
-    assert all(callable(getattr(library, name)) for name in named)
-
-
 def test_the_recipes_to_choose_from_exist() -> None:
     (form,) = [source for source in code() if "train_or_resume" in source]
     choices = json.loads(re.search(r"@param (\[.*?\])", form)[1])
@@ -125,12 +113,3 @@ def test_badge_install_line_and_documents_name_the_same_repository() -> None:
     badge = f"https://colab.research.google.com/github/{named.pop()}/blob/main/scripts/colab/sentiment140_bert.ipynb"
     assert badge in read().cells[0].source
     assert badge in (ROOT / "docs" / "colab.md").read_text("utf-8")
-
-
-def test_the_import_of_the_notebook_works() -> None:
-    """Import the package in the first cell only."""
-    imports = [line for source in code() for line in source.splitlines() if re.match(r"from |import ", line)]
-    assert len(imports) == 1
-    names: dict[str, object] = {}
-    exec(imports[0], names)
-    assert names["notebook"] is library
