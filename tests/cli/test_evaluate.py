@@ -157,10 +157,7 @@ def test_mistakes(smallest_run: Path, classifier_folder: Path, s140, write: Call
         ([smallest_run, "--manual-test", "x.csv"], "--manual-test was given without --dataset"),
         ([smallest_run, "--dataset", "missing.csv"], "missing.csv"),
         ([smallest_run, "--dataset", "sample", "--text-column", "nope"], "nope"),
-        (
-            [smallest_run, "--dataset", tweets, "--label-map", "0=drop,4=drop"],
-            "40 are dropped by the label map",
-        ),
+        ([smallest_run, "--dataset", tweets, "--label-map", "0=drop,4=drop"], "40 are dropped by the label map"),
     ):
         result = s140("evaluate", *arguments, code=1)
         assert message in result.stderr

@@ -141,11 +141,7 @@ def test_a_text_without_known_words_is_undecided() -> None:
 @pytest.mark.long
 @pytest.mark.realdata
 def test_flipped_labels_of_real_tweets_are_found(real_data: Path) -> None:
-    data = DataConfig(
-        dataset=str(real_data / "original_format_random.csv"),
-        max_samples=22_222,
-        manual_test="none",
-    )
+    data = DataConfig(dataset=str(real_data / "original_format_random.csv"), max_samples=22_222, manual_test="none")
     among_all, at_the_top, recall = lift(data, 0.05)
     assert among_all > 3.5
     assert at_the_top > 7

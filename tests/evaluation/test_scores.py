@@ -15,7 +15,7 @@ from sentiment140_bert.errors import RunError
 from sentiment140_bert.evaluation import calibration, intervals, slices
 from sentiment140_bert.evaluation.baseline import Baselines
 from sentiment140_bert.evaluation.calibration import Calibration, compute_log_losses
-from sentiment140_bert.evaluation.metrics import SentimentMetrics, compute_scores, compute_trainer_metrics
+from sentiment140_bert.evaluation.metrics import compute_scores, compute_trainer_metrics
 from sentiment140_bert.evaluation.predictions import Predictions, make_predictions
 from sentiment140_bert.evaluation.scores import abstain_below, score_split, score_three_way
 from sentiment140_bert.models.labels import LabelMapping
@@ -42,22 +42,6 @@ def select(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
 
 
 # ---- negative and positive
-
-
-def test_metrics_by_hand() -> None:
-    scores = SentimentMetrics().compute(predictions=[0.9, 0.8, 0.3, 0.6, 0.1], references=[1, 1, 1, 0, 0])
-    log_loss = -(math.log(0.9) + math.log(0.8) + math.log(0.3) + math.log(0.4) + math.log(0.9)) / 5
-    shares = {
-        "accuracy": 3 / 5,
-        "macro_f1": (2 / 3 + 1 / 2) / 2,
-        "precision": 2 / 3,
-        "recall": 2 / 3,
-        "f1": 2 / 3,
-        "roc_auc": 5 / 6,
-    }
-    counts = {"true_negative": 1, "false_positive": 1, "false_negative": 1, "true_positive": 2}
-    correlation = (2 * 1 - 1 * 1) / math.sqrt(3 * 3 * 2 * 2)
-    assert scores == pytest.approx(shares | counts | {"log_loss": log_loss, "matthews_correlation": correlation})
 
 
 def compute_by_definition(positive: np.ndarray, truth: np.ndarray) -> dict[str, float]:

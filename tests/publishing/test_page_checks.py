@@ -76,12 +76,7 @@ def test_results_of_no_dataset_are_not_the_tools(tmp_path: Path) -> None:
 def test_names_that_a_card_does_not_have(tmp_path: Path) -> None:
     """Whatever somebody wrote in their place; the arguments stand in for them."""
     section = "<!-- begin s140: {0} -->\n{1}\n<!-- end s140: {0} -->\n"
-    snippets = [
-        "    model=__import__('os').getpid(),",
-        "    model=1,",
-        "x",
-        "(" * 9_000,
-    ]
+    snippets = ["    model=__import__('os').getpid(),", "    model=1,", "x", "(" * 9_000]
     for snippet in [*snippets, f"    model={'(' * 9_000},"]:
         (tmp_path / "README.md").write_text(section.format("use", snippet))
         assert pages.read_names(tmp_path / "README.md", "title", "a/b") == ("title", "a/b"), snippet[:50]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 from on_hub import DATA, MODEL
@@ -150,69 +152,49 @@ def set_origin(name: str) -> Callable[[Any], None]:
     return change
 
 
+def update(*keys: str | int, **values: Any) -> Callable[[Any], Any]:
+    """Return what sets values of a part of a JSON file."""
+    return lambda content: reduce(getitem, keys, content).update(values)
+
+
 FACTS: dict[str, tuple[str, Callable[[Any], Any], str]] = {
     "the sample as Stanford's tweets": (DATA_JSON, set_origin("stanfordnlp/sentiment140"), "packaged sample"),
     "the sample as a file": (DATA_JSON, set_origin("tweets.csv"), "packaged sample"),
-    "rows of the source": (DATA_JSON, lambda data: data["sources"]["training"].update(rows=1_600_000), "sources"),
-    "the source's hash": (DATA_JSON, lambda data: data["sources"]["manual"].update(sha256="0" * 64), "sources"),
-    "duplicates": (DATA_JSON, lambda data: data["steps"].update(duplicates=0), "steps.duplicates"),
+    "rows of the source": (DATA_JSON, update("sources", "training", rows=1_600_000), "sources"),
+    "the source's hash": (DATA_JSON, update("sources", "manual", sha256="0" * 64), "sources"),
+    "duplicates": (DATA_JSON, update("steps", duplicates=0), "steps.duplicates"),
     "a step left out": (DATA_JSON, lambda data: data["steps"].pop("conflicting_texts"), "steps.conflicting_texts"),
-    "rows of a split": (DATA_JSON, lambda data: data["splits"]["train"].update(rows=180_000), "split train"),
-    "tokens": (DATA_JSON, lambda data: data["splits"]["train"]["token_length"].update(p50=12), "token_length"),
-    "tweets that were cut": (
-        DATA_JSON,
-        lambda data: data["splits"]["test"]["token_length"].update(truncated=9),
-        "truncated",
-    ),
-    "the tokenizer's hash": (DATA_JSON, lambda data: data["tokenizer"].update(sha256="0" * 64), "tokenizer"),
-    "the cleaning": (DATA_JSON, lambda data: data["settings"].update(cleaning="raw"), "sources and settings"),
-    "the split's seed": (DATA_JSON, lambda data: data["settings"].update(split_seed=7), "sources and settings"),
-    "users who wrote training tweets": (
-        DATA_JSON,
-        lambda data: data["leakage"]["test"].update(same_user=0),
-        "leakage.test.same_user",
-    ),
-    "training steps": (ENVIRONMENT, lambda env: env["training"].update(steps=60_000), "steps"),
-    "epochs": (ENVIRONMENT, lambda env: env["training"].update(epochs=30.0), "epochs"),
-    "speed": (ENVIRONMENT, lambda env: env["training"].update(tweets_per_second=9_999.0), "tweets per second"),
+    "rows of a split": (DATA_JSON, update("splits", "train", rows=180_000), "split train"),
+    "tokens": (DATA_JSON, update("splits", "train", "token_length", p50=12), "token_length"),
+    "tweets that were cut": (DATA_JSON, update("splits", "test", "token_length", truncated=9), "truncated"),
+    "the tokenizer's hash": (DATA_JSON, update("tokenizer", sha256="0" * 64), "tokenizer"),
+    "the cleaning": (DATA_JSON, update("settings", cleaning="raw"), "sources and settings"),
+    "the split's seed": (DATA_JSON, update("settings", split_seed=7), "sources and settings"),
+    "users who wrote training tweets": (DATA_JSON, update("leakage", "test", same_user=0), "leakage.test.same_user"),
+    "training steps": (ENVIRONMENT, update("training", steps=60_000), "steps"),
+    "epochs": (ENVIRONMENT, update("training", epochs=30.0), "epochs"),
+    "speed": (ENVIRONMENT, update("training", tweets_per_second=9_999.0), "tweets per second"),
     "a split left out": (METRICS, lambda metrics: metrics["splits"].pop("manual"), "manual"),
     "an answer left out": (METRICS, lambda metrics: metrics["examples"].pop(), "great, another monday"),
-    "the level of the intervals": (METRICS, lambda metrics: metrics.update(confidence_level=0.99), "confidence_level"),
-    "how the intervals were made": (
-        METRICS,
-        lambda metrics: metrics["intervals"].update(calibration_error="exact"),
-        "intervals",
-    ),
-    "the share it abstains on": (METRICS, lambda metrics: metrics["abstention"].update(share=0.01), "share"),
-    "the tweets of the temperature": (METRICS, lambda metrics: metrics["temperature"].update(n=60_000), "temperature"),
-    "neutral tweets": (METRICS, lambda metrics: metrics["splits"]["manual"].update(neutral_left_out=2), "neutral"),
-    "accuracy": (METRICS, lambda metrics: get_score(metrics, "accuracy").update(value=0.9), "test: accuracy"),
-    "an interval": (METRICS, lambda metrics: get_score(metrics, "recall").update(low=0.01), "test: recall.low"),
-    "a count": (METRICS, lambda metrics: get_score(metrics, "true_positive").update(value=29), "test: true_positive"),
-    "calibration": (METRICS, lambda metrics: get_score(metrics, "brier_score").update(value=0.01), "brier_score"),
-    "a slice": (METRICS, lambda metrics: metrics["splits"]["test"]["slices"][0].update(worse=True), "slices"),
-    "near duplicates": (METRICS, lambda metrics: metrics["splits"]["test"]["leakage"].update(near=59), "leakage.near"),
-    "three classes": (
-        METRICS,
-        lambda metrics: metrics["splits"]["manual"]["three_way"]["accuracy"].update(value=0.99),
-        "three_way",
-    ),
-    "a baseline": (
-        METRICS,
-        lambda metrics: metrics["splits"]["test"]["baselines"]["tfidf"]["lift"].update(value=0.9),
-        "baselines",
-    ),
-    "the temperature": (METRICS, lambda metrics: metrics["temperature"].update(value=9.5), "temperature"),
-    "the threshold": (METRICS, lambda metrics: metrics["abstention"].update(threshold=0.99), "abstention threshold"),
-    "an answer": (METRICS, lambda metrics: metrics["examples"][1].update(label="neutral"), "missed the last bus"),
-    "a text": (METRICS, lambda metrics: metrics["examples"][0].update(text="a dull day"), "what a lovely surprise"),
-    "tweets": (METRICS, lambda metrics: metrics["splits"]["test"].update(n=61), "test: tweets"),
+    "the level of the intervals": (METRICS, update(confidence_level=0.99), "confidence_level"),
+    "how the intervals were made": (METRICS, update("intervals", calibration_error="exact"), "intervals"),
+    "the share it abstains on": (METRICS, update("abstention", share=0.01), "share"),
+    "the tweets of the temperature": (METRICS, update("temperature", n=60_000), "temperature"),
+    "neutral tweets": (METRICS, update("splits", "manual", neutral_left_out=2), "neutral"),
+    "accuracy": (METRICS, update("splits", "test", "accuracy", value=0.9), "test: accuracy"),
+    "an interval": (METRICS, update("splits", "test", "recall", low=0.01), "test: recall.low"),
+    "a count": (METRICS, update("splits", "test", "true_positive", value=29), "test: true_positive"),
+    "calibration": (METRICS, update("splits", "test", "calibration", "brier_score", value=0.01), "brier_score"),
+    "a slice": (METRICS, update("splits", "test", "slices", 0, worse=True), "slices"),
+    "near duplicates": (METRICS, update("splits", "test", "leakage", near=59), "leakage.near"),
+    "three classes": (METRICS, update("splits", "manual", "three_way", "accuracy", value=0.99), "three_way"),
+    "a baseline": (METRICS, update("splits", "test", "baselines", "tfidf", "lift", value=0.9), "baselines"),
+    "the temperature": (METRICS, update("temperature", value=9.5), "temperature"),
+    "the threshold": (METRICS, update("abstention", threshold=0.99), "abstention threshold"),
+    "an answer": (METRICS, update("examples", 1, label="neutral"), "missed the last bus"),
+    "a text": (METRICS, update("examples", 0, text="a dull day"), "what a lovely surprise"),
+    "tweets": (METRICS, update("splits", "test", n=61), "test: tweets"),
 }
-
-
-def get_score(metrics: Any, name: str) -> Any:
-    split = metrics["splits"]["test"]
-    return split["calibration"][name] if name in split["calibration"] else split[name]
 
 
 ALONE = {  # what hides other findings

@@ -20,11 +20,6 @@ pytest_plugins = "hub_fixtures"
 
 STEPS = [1, 2, 3, 4, 5, 6]
 CONTRADICTIONS = [
-    (["--report-to", "mlfow"], "did you mean mlflow?"),
-    (["--report-to", "none,wandb"], "none cannot be combined"),
-    (["--report-to", ","], "must be a tracker, or none"),
-    (["--report-to", "wandb", "--register-model", "a.b.c"], "register_model needs report_to mlflow"),
-    (["--report-to", "mlflow", "--register-model", "a b"], "catalog.schema.name"),
     (["--report-to", "mlflow", "--register-model", "a.b"], "catalog.schema.name"),
     (["--report-to", "mlflow", "--register-model", "a", "--model-alias", "v1"], "neither v1"),
     (["--report-to", "mlflow", "--register-model", "a", "--no-log-model"], "needs the model to be logged"),

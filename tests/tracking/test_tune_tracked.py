@@ -68,7 +68,4 @@ def test_wandb_groups_them(recipe: Path, tmp_path: Path) -> None:
         file = segments(tmp_path / "mine" / folder)[0]
         (begun,) = [record.run for record in records(file) if record.WhichOneof("record_type") == "run"][:1]
         notes[folder] = (begun.run_group, begun.job_type, begun.display_name)
-    assert notes == {
-        "study": ("mine", "study", "mine"),
-        "trials/trial-0000": ("mine", "trial", "mine-trial-0000"),
-    }
+    assert notes == {"study": ("mine", "study", "mine"), "trials/trial-0000": ("mine", "trial", "mine-trial-0000")}

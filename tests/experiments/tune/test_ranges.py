@@ -49,7 +49,6 @@ def test_a_recipe_without_ranges_has_no_such_section() -> None:
 PROBLEMS: list[tuple[object, str]] = [
     ({"learning_rat": [1, 2]}, "tuning: unknown setting 'learning_rat'; did you mean learning_rate?"),
     ({"eval_steps": [1, 2]}, "tuning: eval_steps is a setting that is not tuned"),
-    ({"xyzzy": [1, 2]}, "tuning: unknown setting 'xyzzy'; there are learning_rate, "),
     ([1], "section tuning: expected `key: value` lines, got [1]"),
     ({"learning_rate": 1e-5}, "tuning: learning_rate: expected low and high, or a list of choices, got 1e-05"),
     ({"learning_rate": []}, "tuning: learning_rate: choices are empty"),
@@ -67,18 +66,13 @@ PROBLEMS: list[tuple[object, str]] = [
     ({"weight_decay": {"low": 0, "high": 1, "log": True}}, "weight_decay: log needs a low above 0, got 0.0"),
     ({"weight_decay": {"low": 0.1, "high": 1, "log": True, "step": 0.1}}, "log and step exclude each other"),
     ({"weight_decay": {"low": 0, "high": 1, "step": 2}}, "tuning: weight_decay: step 2.0 is greater than"),
-    ({"weight_decay": {"low": 0, "high": 1, "step": 0}}, "tuning: weight_decay: step: must be greater than 0"),
     ({"weight_decay": {"low": 0}}, "tuning: weight_decay: high is missing"),
     ({"weight_decay": {"low": 0, "high": 1, "logg": True}}, "weight_decay: unknown key 'logg'; did you mean log?"),
     ({"weight_decay": {"low": 0, "high": 1, "log": "x"}}, "tuning: weight_decay: log: must be a valid boolean"),
     ({"hidden_dropout_prob": {"low": 0, "high": 1}}, "hidden_dropout_prob: high: must be less than 1, got 1"),
-    (
-        {"lr_scheduler_type": {"low": "cosine", "high": "linear"}},
-        "lr_scheduler_type: takes only choices",
-    ),
+    ({"lr_scheduler_type": {"low": "cosine", "high": "linear"}}, "lr_scheduler_type: takes only choices"),
     ({"lr_scheduler_type": ["linear", "cosin"]}, "transformers has no 'cosin'; did you mean cosine?"),
     ({"warmup_steps": {"low": 0.1, "high": 10}}, "one range cannot mix them"),
-    ({"warmup_steps": {"low": 0, "high": 500}}, "one range cannot mix them"),
     ({"warmup_steps": {"low": 0, "high": 1, "step": 0.25}}, "one range cannot mix them"),
     ({"warmup_steps": [0.1, 100]}, "one range cannot mix them"),
 ]
