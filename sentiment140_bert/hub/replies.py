@@ -107,20 +107,25 @@ def _prepare(request: Any) -> None:
     if all(limits.get(name) is None for name in ("connect", "read", "write", "pool")):
         request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), TIMEOUT)
     if "s140_asked" not in request.extensions:
-        request.extensions["s140_asked"] = request.method, _path_on_hub(str(request.url))
+        request.extensions["s140_asked"] = request.method, _path_on_hub(request.url)
 
 
 def _is_hub(url: Any) -> bool:
     """Return True for an address of the Hub that the user's login is for."""
-    own = httpx.URL(constants.ENDPOINT)
     is_public = url.scheme == "https" and f".{url.host}".endswith(f".{PUBLIC_HUB}")
-    return is_public or (url.scheme, url.host, url.port) == (own.scheme, own.host, own.port)
+    return is_public or _is_endpoint(url)
 
 
-def _path_on_hub(address: str) -> str:
+def _is_endpoint(url: Any) -> bool:
+    """Return True for an address of ``HF_ENDPOINT``, however that is spelled."""
+    own = httpx.URL(constants.ENDPOINT)
+    return (url.scheme, url.host, url.port) == (own.scheme, own.host, own.port)
+
+
+def _path_on_hub(url: Any) -> str:
     """Return the path of an address below the Hub's own; "" for other hosts."""
-    path = address.removeprefix(constants.ENDPOINT)
-    return path.partition("?")[0] if path != address and path.startswith("/") else ""
+    path = url.raw_path.decode().partition("?")[0]
+    return path.removeprefix(httpx.URL(constants.ENDPOINT).path.rstrip("/")) if _is_endpoint(url) else ""
 
 
 def _check(response: Any) -> None:

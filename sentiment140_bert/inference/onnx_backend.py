@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -117,6 +118,7 @@ def read_export_labels(folder: Path, config: dict[str, Any]) -> list[str]:
 # Bytes that the graphs of this process may hold at once: weights (2 GiB of a file at most, which onnxruntime may copy)
 # and results. This stops a graph whose output grows with the text: the trial in `confined` sees short texts only.
 MAX_MEMORY = 6 << 30
+SECONDS = 300  # of a batch; one of CPU_TOKENS tokens takes a few, with BERT on two cores
 
 
 class OnnxBackend:
@@ -148,8 +150,8 @@ class OnnxBackend:
         if MASK in self.names and MASK not in values:
             values[MASK] = np.ones_like(values[IDS])
         values = {name: value for name, value in values.items() if name in self.names}
-        with _explain_errors(self.path):
-            (result,) = self.session.run([self.output], values)
+        with _explain_errors(self.path), _bound_time() as options:
+            (result,) = self.session.run([self.output], values, options)
         if result.shape != (len(values[IDS]), len(self.labels)):
             raise _make_error(
                 self.path, f"for {len(values[IDS])} texts and {len(self.labels)} labels it gives {result.shape} logits"
@@ -232,6 +234,21 @@ def bound_memory() -> None:
         "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
     )
     onnxruntime.create_and_register_allocator(cpu, onnxruntime.OrtArenaCfg(MAX_MEMORY, -1, -1, -1))
+
+
+@contextmanager
+def _bound_time() -> Iterator[Any]:
+    """Give options that end a graph after :data:`SECONDS`; what it computes may depend on the text."""
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    timer = threading.Timer(SECONDS, setattr, (options, "terminate", True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield options
+    finally:
+        timer.cancel()
 
 
 @contextmanager

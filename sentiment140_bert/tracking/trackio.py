@@ -11,14 +11,16 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from sentiment140_bert import trust
-from sentiment140_bert.errors import HubError, first_line
+from sentiment140_bert.errors import HubError, TrackerError, first_line
 from sentiment140_bert.tracking.sync_state import has_key, make_id
 from sentiment140_bert.tracking.tracked_run import Point, RunStatus
 from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
 
 log = logging.getLogger(__name__)
+PUBLIC_HUB = "huggingface.co"
 
 
 class Trackio(Tracker):
@@ -46,6 +48,7 @@ class Trackio(Tracker):
             "trackio_space_id"
         )
         if space:
+            _check_endpoint(space)
             trust.remember_place("trackio_space_id", space)
         title = re.sub(r"[^\w.-]", "-", self.tracked_run.title)
         run_id = self.state.get("id")
@@ -95,6 +98,17 @@ class Trackio(Tracker):
 
     def _log(self, values: dict[str, Any]) -> None:
         self.run.log(values, step=self.tracked_run.last_step())
+
+
+def _check_endpoint(space: str) -> None:
+    """Refuse a Space of another Hub than the public one: Trackio would send that Hub's token to hf.space."""
+    from huggingface_hub import constants
+
+    if urlsplit(constants.ENDPOINT).hostname != PUBLIC_HUB:
+        raise TrackerError(
+            f"the Space {space} would be looked for on hf.space, but HF_ENDPOINT is {constants.ENDPOINT}",
+            "Track on this machine: unset TRACKIO_SPACE_ID.",
+        )
 
 
 def _owners() -> set[str]:

@@ -24,6 +24,7 @@ from kept_trainings import REPO, training
 from on_hub import BOTH, DATA, MODEL, AfterAPush, commits_of_ours
 from sentiment140_bert.cli import main
 from sentiment140_bert.errors import HubError
+from sentiment140_bert.hub import push as push_files
 from sentiment140_bert.hub import replies
 from sentiment140_bert.hub.client import Hub, look_up
 from sentiment140_bert.hub.fetch import resolve_commit
@@ -272,6 +273,13 @@ def test_a_listing_names_only_files_of_its_repository(hub: HubServer, hub_api: H
     hub.fail("tree", change=lambda content: [entry | {"path": name} for entry in content])
     with pytest.raises(HubError, match="points outside its repository"):
         hub_api.api.list_repo_files(MODEL)
+
+
+def test_an_endpoint_in_another_spelling_is_checked_alike(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url.replace("http", "HTTP"))
+    hub.fail("whoami", times=None, answer=[1, 2])
+    with pytest.raises(HubError, match="is invalid"):
+        push_files.login(Hub())
 
 
 def test_what_the_doctor_asks_may_be_answered_oddly(hub: HubServer) -> None:

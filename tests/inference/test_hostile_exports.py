@@ -17,6 +17,7 @@ from hostile import Change, answer_all, complain, copy_with, damage, put, remove
 from hub_fixtures import write_tiny_encoder
 from sentiment140_bert.errors import ModelError
 from sentiment140_bert.files import hash_file
+from sentiment140_bert.inference import onnx_backend
 from sentiment140_bert.inference.onnx_backend import OnnxBackend
 
 onnx = pytest.importorskip("onnx")
@@ -250,6 +251,33 @@ def test_a_graph_that_grows_with_the_text_is_stopped_before_it_takes_memory(tmp_
     with pytest.raises(ModelError, match=r"cannot be used by onnxruntime: .*vailable memory"):
         backend.logits({"input_ids": np.ones((50, 128), dtype=np.int64)})
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 1 << 18  # KiB
+
+
+def squaring() -> Any:
+    """Return a graph that multiplies square matrices 2,000 times, as wide as the first token's number."""
+    nodes = [
+        node("Slice", "input_ids start end axis", "one"),
+        node("Cast", "input_ids", "numbers", to=FLOAT),
+        node("Slice", "numbers start two axis", "logits"),
+        node("Reshape", "one flat", "width"),
+        node("Concat", "width width", "square", axis=0),
+        node("ConstantOfShape", "square", "product0"),
+        *(node("MatMul", f"product{at} product0", f"product{at + 1}") for at in range(2_000)),
+        node("ReduceSum", "product2000", "sum", keepdims=0),
+        node("Add", "logits sum", "result"),
+    ]
+    numbers = {"start": np.array([0]), "end": np.array([1]), "two": np.array([2]), "axis": np.array([1])}
+    whole = model(nodes, numbers | {"flat": np.array([-1])}, inputs=("input_ids",))
+    whole.graph.output[0].name = "result"
+    return whole
+
+
+def test_a_graph_that_takes_long_for_some_texts_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph(squaring)(tmp_path)
+    backend = OnnxBackend(tmp_path / GRAPH, ["negative", "positive"])  # the trial's numbers are ones
+    monkeypatch.setattr(onnx_backend, "SECONDS", 0.01)
+    with pytest.raises(ModelError, match=r"cannot be used by onnxruntime: .*terminate"):
+        backend.logits({"input_ids": np.full((1, 8), 1_000, dtype=np.int64)})
 
 
 def ask(exported: Path, folder: Path, rows: dict[str, Change]) -> list[str]:

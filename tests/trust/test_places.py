@@ -23,6 +23,7 @@ from sentiment140_bert.tracking.mlflow_places import check_artifacts
 from sentiment140_bert.tracking.tracks import describe_tracked_run
 from stranger_fixtures import OWN, VERBS, contents, invoke
 from tiny_run import flags
+from told import tell
 
 pytest_plugins = ("hub_fixtures", "stranger_fixtures")
 
@@ -108,6 +109,13 @@ def test_a_recipe_names_no_space_or_repository_of_somebody_else(
     assert trust.is_known_place("checkpoint_repo_id", "stranger/checkpoints")
     monkeypatch.setenv("TRACKIO_SPACE_ID", "stranger/space")
     assert unnamed("stranger/space") == ""
+
+
+def test_the_token_of_a_private_hub_does_not_go_to_a_space(hub: HubServer, run_copy: Path, monkeypatch, caplog) -> None:
+    """Trackio makes an address of hf.space from any name."""
+    monkeypatch.setenv("TRACKIO_SPACE_ID", "tester/board")
+    assert not tell(run_copy, "trackio")
+    assert "would be looked for on hf.space" in caplog.text
 
 
 def test_modules_of_the_current_folder_are_not_run(run_copy: Path, monkeypatch) -> None:
