@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -37,66 +36,31 @@ Schema = TypeVar("Schema")
 LogEntry = dict[str, float | None]  # of the Trainer: ``step``, and numbers; None stands for one that was not finite
 
 
-@dataclass(frozen=True)
 class RunDir:
     """The paths of a run's files. ``path`` need not exist yet."""
 
-    path: Path
-
-    @property
-    def recipe(self) -> Path:
-        """The resolved recipe, every default written out."""
-        return self.path / "recipe.yaml"
-
-    @property
-    def data(self) -> Path:
-        """The tweets and what was done to them."""
-        return self.path / "data.json"
-
-    @property
-    def environment(self) -> Path:
-        """Machine, versions, precision, command and duration."""
-        return self.path / "environment.json"
-
-    @property
-    def history(self) -> Path:
-        """One JSON line for each log entry of the Trainer."""
-        return self.path / "history.jsonl"
-
-    @property
-    def metrics(self) -> Path:
-        """The scores of the weights in ``model/``, and their sha256."""
-        return self.path / "metrics.json"
-
-    @property
-    def predictions(self) -> Path:
-        """The model's answer to every tweet that was scored; not published."""
-        return self.path / "predictions.parquet"
-
-    @property
-    def report(self) -> Path:
-        """The page that `s140 report` writes; not published."""
-        return self.path / "report.html"
-
-    @property
-    def tracking(self) -> Path:
-        """The run's place at each tracker, and what was sent there."""
-        return self.path / "tracking.json"
-
-    @property
-    def tensorboard(self) -> Path:
-        """Event files of TensorBoard."""
-        return self.path / "tensorboard"
-
-    @property
-    def published(self) -> Path:
-        """The places on the Hub of the model and the dataset."""
-        return self.path / "published.json"
-
-    @property
-    def figures(self) -> Path:
-        """Pictures of the scores."""
-        return self.path / "figures"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.recipe = path / "recipe.yaml"  # the resolved recipe, every default written out
+        self.data = path / "data.json"  # the tweets and what was done to them
+        self.environment = path / "environment.json"  # machine, versions, precision, command and duration
+        self.history = path / "history.jsonl"  # one JSON line for each log entry of the Trainer
+        self.metrics = path / "metrics.json"  # the scores of the weights in model/, and their sha256
+        self.predictions = path / "predictions.parquet"  # the answer to every tweet that was scored; not published
+        self.report = path / "report.html"  # the page that `s140 report` writes; not published
+        self.tracking = path / "tracking.json"  # the run's place at each tracker, and what was sent there
+        self.tensorboard = path / "tensorboard"  # event files of TensorBoard
+        self.published = path / "published.json"  # the places on the Hub of the model and the dataset
+        self.figures = path / "figures"  # pictures of the scores
+        self.checkpoints = path / "checkpoints"  # until the training is finished; perhaps a link to a larger disk
+        self.staging = self.checkpoints / ".for-the-hub"  # second names of files that are being sent to the Hub
+        self.fetched = path / ".from-the-hub"  # checkpoints on their way here; a fetch that was cut off resumes there
+        self.suspects = path / "suspects"  # the predictions of the folds of `s140 suspects --by model`
+        self.onnx = path / "onnx"  # the export of the model by `s140 export`; not published
+        self.model = path / "model"  # the model folder, as it is published
+        self.card = self.model / "README.md"
+        self.weights = self.model / "model.safetensors"  # they are scored and published
+        self.training_rows = self.model / TRAINING_ROWS  # hashes of the training texts, which are published
 
     def list_figures(self, names: tuple[str, ...] = FIGURES) -> list[Path]:
         """Return the existing pictures of these names; other files in their folder stay here."""
@@ -105,51 +69,6 @@ class RunDir:
     def list_model_files(self, names: tuple[str, ...] = MODEL_FILES) -> list[Path]:
         """Return the existing files of these names in the model's folder."""
         return [file for pattern in names for file in sorted(self.model.glob(pattern))]
-
-    @property
-    def checkpoints(self) -> Path:
-        """Checkpoints of the training, until it is finished; perhaps a link to a larger disk."""
-        return self.path / "checkpoints"
-
-    @property
-    def staging(self) -> Path:
-        """Second names of the files that are being sent to the Hub."""
-        return self.checkpoints / ".for-the-hub"
-
-    @property
-    def fetched(self) -> Path:
-        """Checkpoints on their way here from the Hub; a fetch that was cut off resumes there."""
-        return self.path / ".from-the-hub"
-
-    @property
-    def suspects(self) -> Path:
-        """The predictions of the folds of ``s140 suspects --by model``."""
-        return self.path / "suspects"
-
-    @property
-    def model(self) -> Path:
-        """The model folder, as it is published."""
-        return self.path / "model"
-
-    @property
-    def onnx(self) -> Path:
-        """The export of the model by `s140 export`; not published."""
-        return self.path / "onnx"
-
-    @property
-    def card(self) -> Path:
-        """The model card, part of what is published."""
-        return self.model / "README.md"
-
-    @property
-    def weights(self) -> Path:
-        """The weights that are scored and published."""
-        return self.model / "model.safetensors"
-
-    @property
-    def training_rows(self) -> Path:
-        """Hashes of the training texts, part of what is published."""
-        return self.model / TRAINING_ROWS
 
     def is_run(self) -> bool:
         """Return True if a run was started here.

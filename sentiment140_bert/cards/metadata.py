@@ -12,6 +12,7 @@ from sentiment140_bert.data.corpora import identify_corpus, identify_source
 from sentiment140_bert.models.labels import LABEL_NAMES
 from sentiment140_bert.schemas import SCORES
 from sentiment140_bert.text import HIDDEN
+from sentiment140_bert.trust import plain_yaml
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -31,25 +32,10 @@ LARGEST = "n>1T"
 
 def format_front_matter(metadata: dict[str, Any]) -> str:
     """Return front matter, marks included; what would hide or reverse a text in it is escaped."""
-    text = yaml.dump(metadata, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=110)
+    text = plain_yaml.dump(metadata)
     if HIDDEN.search(text):
-        text = yaml.dump(metadata, Dumper=_Plain, sort_keys=False, width=110)
+        text = plain_yaml.dump(metadata, allow_unicode=False)
     return f"---\n{text.strip()}\n---\n"
-
-
-class _Plain(yaml.SafeDumper):
-    """Write no anchors: repeated values are written out."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    # PyYAML writes the line break U+0085 as it is, and reads it as a space; in double quotes it is escaped.
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if "\x85" in text else None)
-
-
-_Plain.add_representer(str, _represent_text)
 
 
 def find_dataset_id(facts: Facts) -> str | None:

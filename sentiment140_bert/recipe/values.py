@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -82,13 +82,13 @@ def _split_words(value: Any) -> Any:
     return tuple(stripped for part in parts if (stripped := part.strip()))
 
 
-def _matching(pattern: str, sentence: str) -> Callable[[str], str]:
+def _matching(pattern: str, sentence: str) -> AfterValidator:
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text):
             raise ValueError(f"{sentence}, got {shorten(text)}")
         return text
 
-    return check
+    return AfterValidator(check)
 
 
 def _check_label_map(text: str) -> str:
@@ -175,48 +175,26 @@ Length = Annotated[int, Field(ge=MIN_LENGTH, le=LARGEST_INTEGER), _INTEGER]
 Options = Annotated[dict[str, Any], BeforeValidator(_read_json, json_schema_input_type=dict[str, Any] | str)]
 Words = Annotated[tuple[str, ...], _WORDS]
 Trackers = Annotated[tuple[str, ...], AfterValidator(_check_trackers), _WORDS]
-Languages = Annotated[
-    tuple[
-        Annotated[
-            str,
-            AfterValidator(
-                _matching(
-                    r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", "must be comma-separated language codes, as in es or pt-BR,gl"
-                )
-            ),
-        ],
-        ...,
-    ],
-    _WORDS,
-]
+_LANGUAGE = _matching(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", "must be comma-separated language codes, as in es or pt-BR,gl")
+Languages = Annotated[tuple[Annotated[str, _LANGUAGE], ...], _WORDS]
 License = Annotated[
-    str,
-    AfterValidator(
-        _matching("[a-z0-9][a-z0-9.+-]*", "must be a license as the Hub names it, as in cc-by-4.0, mit or other")
-    ),
+    str, _matching("[a-z0-9][a-z0-9.+-]*", "must be a license as the Hub names it, as in cc-by-4.0, mit or other")
 ]
 Revision = Annotated[
     str,
-    AfterValidator(
-        _matching(r"(?!.*\.\.)[\w/.+@-]{1,200}", "must be a branch, tag or commit of the Hub, without spaces and '..'")
-    ),
+    _matching(r"(?!.*\.\.)[\w/.+@-]{1,200}", "must be a branch, tag or commit of the Hub, without spaces and '..'"),
 ]
 RegisteredModel = Annotated[
     str,
-    AfterValidator(
-        _matching(
-            r"[^\s/:.]+(\.[^\s/:.]+\.[^\s/:.]+)?",
-            "must be a name, or catalog.schema.name, without spaces, slashes and colons",
-        )
+    _matching(
+        r"[^\s/:.]+(\.[^\s/:.]+\.[^\s/:.]+)?",
+        "must be a name, or catalog.schema.name, without spaces, slashes and colons",
     ),
 ]
 ModelAlias = Annotated[
     str,
-    AfterValidator(
-        _matching(
-            r"(?!v\d+$)(?!latest$)[A-Za-z0-9_.-]+",
-            "must be letters, digits, _ . or -, and neither v1, v2, … nor latest",
-        )
+    _matching(
+        r"(?!v\d+$)(?!latest$)[A-Za-z0-9_.-]+", "must be letters, digits, _ . or -, and neither v1, v2, … nor latest"
     ),
 ]
 Classes = Annotated[int, Field(ge=2, le=3), _INTEGER]

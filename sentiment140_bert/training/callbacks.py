@@ -44,15 +44,13 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self.bar: Any = None
         self.started = (0.0, 0.0)
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.started = (time.perf_counter(), state.epoch or 0.0)
         if state.is_world_process_zero:
             self._forget_after(state.global_step)
             self.bar = progress_bar("train", state.max_steps, "steps", initial=state.global_step, shown=self.shown)
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if self.bar is not None:
             self.bar.update(state.global_step - self.bar.n)
 
@@ -62,7 +60,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         state: TrainerState,
         control: TrainerControl,
         logs: dict[str, Any] | None = None,
-        **kwargs: Any,
+        **_: Any,
     ) -> None:
         if not state.is_world_process_zero or logs is None:
             return
@@ -106,9 +104,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         else:
             print(f"step {state.global_step}/{state.max_steps}  {line}", file=sys.stderr, flush=True)
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.close()
 
     def close(self) -> None:
@@ -126,7 +122,7 @@ class LossBreaksTies(TrainerCallback):  # type: ignore[misc]
         state: TrainerState,
         control: TrainerControl,
         metrics: dict[str, float] | None = None,
-        **kwargs: Any,
+        **_: Any,
     ) -> None:
         score = (metrics or {}).get(f"eval_{str(args.metric_for_best_model).removeprefix('eval_')}")
         if metrics is None or score is None or score != state.best_metric:
@@ -147,7 +143,7 @@ class LogNotifier(TrainerCallback):  # type: ignore[misc]
     def __init__(self, notify: Callable[[], None]) -> None:
         self.notify = notify
 
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if state.is_world_process_zero:
             self.notify()
 
@@ -186,7 +182,7 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if self._is_received_by_any(args):
             self.agreed = True
             control.should_save = True
@@ -204,9 +200,7 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]
             self.received = int(received) or None
         return self.received is not None
 
-    def on_epoch_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         # Trainer takes the stop for the end of an epoch; an evaluation in its middle would count for the best
         # checkpoint and draw random numbers, so that a resumed run would not be the undisturbed one.
         if self.agreed and not float(state.epoch or 0.0).is_integer():
@@ -220,9 +214,7 @@ class EpochOrder(TrainerCallback):  # type: ignore[misc]
     def __init__(self, batches: LengthGroupedBatches) -> None:
         self.batches = batches
 
-    def on_epoch_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.batches.set_epoch(int(state.epoch or 0))
 
 
@@ -232,9 +224,7 @@ class StepRandomness(TrainerCallback):  # type: ignore[misc]
     def __init__(self) -> None:
         self.states: list[torch.Tensor] = []
 
-    def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.states = [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if torch.cuda.is_available() else [])]
 
     def restore(self) -> None:
@@ -265,14 +255,12 @@ class EvaluationReporter(TrainerCallback):  # type: ignore[misc]
         self.advance = advance
         self.stopped = False
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Forget what a resumed training will measure again: what is not in the Trainer's own log."""
         measured = sum(self.metric in entry for entry in state.log_history)
         self.values = {number: value for number, value in self.values.items() if number <= measured}
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if self.advance:
             self.advance(state.global_step / max(1, state.max_steps))
 
@@ -282,7 +270,7 @@ class EvaluationReporter(TrainerCallback):  # type: ignore[misc]
         state: TrainerState,
         control: TrainerControl,
         metrics: dict[str, float] | None = None,
-        **kwargs: Any,
+        **_: Any,
     ) -> None:
         value = (metrics or {}).get(self.metric)
         if value is None:

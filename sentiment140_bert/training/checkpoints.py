@@ -53,9 +53,7 @@ class CheckpointSealer(TrainerCallback):  # type: ignore[misc]
         """Return the training time so far, earlier parts of a resumed run included."""
         return self.seconds_before + time.perf_counter() - self.started
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Look for the best checkpoint where the run is now, and remove damaged ones, which are made again."""
         if state.best_model_checkpoint:
             here = Path(args.output_dir) / Path(state.best_model_checkpoint).name
@@ -68,7 +66,7 @@ class CheckpointSealer(TrainerCallback):  # type: ignore[misc]
         if state.is_world_process_zero:
             _remove_unusable(Path(args.output_dir), state.global_step)
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         args.distributed_state.wait_for_everyone()  # each process writes a file of its own into it
         if state.is_world_process_zero and folder.is_dir():
@@ -86,9 +84,7 @@ class CheckpointSealer(TrainerCallback):  # type: ignore[misc]
         if self.on_checkpoint:
             self.on_checkpoint()
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.finish()
 
     def finish(self) -> None:

@@ -32,13 +32,11 @@ class Timed(TrainerCallback):  # type: ignore[misc]
         self.saving: float | None = None
         self._began = self._last = time.perf_counter()
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.steps = []  # also of an attempt that ran out of memory
         self._began = self._last = _now()
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         now = _now()
         self.steps.append(now - self._last)
         self._last = now
@@ -52,12 +50,12 @@ class Timed(TrainerCallback):  # type: ignore[misc]
         state: TrainerState,
         control: TrainerControl,
         metrics: dict[str, float] | None = None,
-        **kwargs: Any,
+        **_: Any,
     ) -> None:
         self.tweets_scored_per_second = (metrics or {}).get("eval_samples_per_second")
         self._last = _now()
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.saving = _now() - self._last
 
 

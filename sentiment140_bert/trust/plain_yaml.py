@@ -118,9 +118,9 @@ def load(text: str, repeated: bool = False) -> Any:
     return content
 
 
-def dump(plain: Any) -> str:
+def dump(plain: Any, allow_unicode: bool = True) -> str:
     """Return YAML that :func:`load` reads as the same value."""
-    return yaml.dump(plain, Dumper=_Writer, sort_keys=False, allow_unicode=True, width=110)
+    return yaml.dump(plain, Dumper=_Writer, sort_keys=False, allow_unicode=allow_unicode, width=110)
 
 
 def _count_values(content: Any) -> int:
