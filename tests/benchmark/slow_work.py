@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,16 +17,6 @@ def timed(log: str, name: str, seconds: float, tweets: int = 12) -> Callable[[],
         with Path(log).open("a", encoding="utf-8") as file:
             file.write(f"{name} {os.getpid()}\n")
         return Work(tweets=tweets, tokens=tweets * 10, seconds=seconds, flops=1e9)
-
-    return turn
-
-
-def sleeping(seconds: float) -> Callable[[], Work]:
-    """Work without timing itself."""
-
-    def turn() -> Work:
-        time.sleep(seconds)
-        return Work(tweets=1, tokens=1)
 
     return turn
 

@@ -34,11 +34,6 @@ def test_every_way_prepares_the_same_tweets(file: str, cache: Path, way) -> None
     assert list(cache.iterdir()) == []
 
 
-def test_time_of_the_audit_is_reported_apart(file: str) -> None:
-    work = package(file=file, tokenizer="bundled:minilm")()
-    assert work.notes["audit_seconds"] > 0
-
-
 def test_rows_are_drawn_from_both_labels_in_their_order(write, tmp_path: Path) -> None:
     source = write("source.csv", [["target", "text"], *sorted(TWEETS)])
     assert write_rows(str(source), 50, tmp_path / "drawn.csv") == 50

@@ -37,11 +37,6 @@ def test_our_training_counts_the_same_tokens(shape: str) -> None:
     assert (work.tweets, work.tokens) == (16, 16 * len(TOKENS[0]))
 
 
-def test_every_turn_sees_the_same_tweets(shape: str) -> None:
-    turn = package(shape, TOKENS, 8)
-    assert turn().tweets == turn().tweets == 16
-
-
 @pytest.mark.long
 @pytest.mark.usefixtures("forked")
 def test_the_script_prints_figures_and_ratios(shape: str, run_script) -> None:

@@ -126,13 +126,6 @@ def test_the_picture_is_the_same_for_the_same_curve(tmp_path: Path, accuracies: 
     assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize(
-    ("size", "name"), [(40, "40"), (999, "999"), (1_000, "1k"), (30_000, "30k"), (1_369_815, "1.37M")]
-)
-def test_sizes_are_abbreviated(size: int, name: str) -> None:
-    assert pictures.shorten_size(size) == name
-
-
 def test_a_reason_computes_nothing_in_a_spreadsheet() -> None:
     curve = curve_of(ACCURACIES)
     (failed,) = (point for size in curve["sizes"] for point in size["points"] if point.get("reason"))
