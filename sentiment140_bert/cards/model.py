@@ -25,12 +25,7 @@ from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.models.labels import order_names
 from sentiment140_bert.recipe import CardConfig, Recipe
 from sentiment140_bert.recipe.privacy import make_public
-from sentiment140_bert.run import (
-    EVAL_RESULTS,
-    RUNS,
-    RunDir,
-    saved_recipe,
-)
+from sentiment140_bert.run import EVAL_RESULTS, RUNS, RunDir, saved_recipe
 from sentiment140_bert.schemas import BASELINES, SCORE_LABELS, SCORES, SPLIT_NAMES, find_strongest_baseline
 
 Files = dict[str, Path | bytes]
@@ -164,11 +159,7 @@ def write_model_folder(run: RunDir, metrics: schemas.Scores, repo_id: str | None
 
 
 def collect_files(
-    run: RunDir,
-    metrics: schemas.Scores,
-    repo_id: str | None,
-    card_before: str | None,
-    data: schemas.Data | None = None,
+    run: RunDir, metrics: schemas.Scores, repo_id: str | None, card_before: str | None, data: schemas.Data | None = None
 ) -> Files:
     """Return everything that is published of a model: path in the repository to a file or its content.
 

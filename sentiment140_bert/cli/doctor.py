@@ -28,12 +28,7 @@ if TYPE_CHECKING:
 @set_option
 @output_options
 def doctor(
-    recipe: str | None,
-    output_dir: Path,
-    no_probe: bool,
-    assignments: tuple[str, ...],
-    as_json: bool,
-    **flags: Any,
+    recipe: str | None, output_dir: Path, no_probe: bool, assignments: tuple[str, ...], as_json: bool, **flags: Any
 ) -> None:
     """Check this machine, and estimate how long a job takes.
 

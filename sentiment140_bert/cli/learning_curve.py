@@ -38,10 +38,7 @@ class Sizes(click.ParamType):  # type: ignore[type-arg]
 @recipe_option
 @cloup.option("--sizes", type=Sizes(), help="Training tweets of each point, ascending: 1000,3000,10000,30000")
 @cloup.option(
-    "--seeds",
-    default=3,
-    show_default=True,
-    help="Runs for each size, with the recipe's seed and the following ones.",
+    "--seeds", default=3, show_default=True, help="Runs for each size, with the recipe's seed and the following ones."
 )
 @cloup.option("--keep-models", is_flag=True, help="Keep each model with its card, not only scores and predictions.")
 @cloup.option("--price-per-hour", type=float, help="Price of this machine, to show the cost of each run.")

@@ -38,10 +38,7 @@ class TypedText(click.ParamType):  # type: ignore[type-arg]
 
 
 def recipe_options(
-    *sections: str,
-    only: Sequence[str] = (),
-    aliases: dict[str, list[str]] | None = None,
-    optional: Sequence[str] = (),
+    *sections: str, only: Sequence[str] = (), aliases: dict[str, list[str]] | None = None, optional: Sequence[str] = ()
 ) -> Decorator:
     """Return a decorator that adds options for the settings of these sections; one that is not used arrives as None.
 

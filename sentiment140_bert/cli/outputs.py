@@ -29,11 +29,7 @@ def _note_overwrite(ctx: click.Context, param: click.Parameter, value: bool) -> 
 
 
 overwrite_option = cloup.option(
-    "--overwrite",
-    is_flag=True,
-    expose_value=False,
-    callback=_note_overwrite,
-    help="Replace a file that exists.",
+    "--overwrite", is_flag=True, expose_value=False, callback=_note_overwrite, help="Replace a file that exists."
 )
 
 

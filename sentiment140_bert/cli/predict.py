@@ -69,9 +69,7 @@ FIRST = 1_000  # rows, in which the columns or an id are looked for
 )
 @backend_option
 @cloup.option(
-    "--calibrated",
-    is_flag=True,
-    help="Scale scores by the temperature fitted on validation; labels do not change.",
+    "--calibrated", is_flag=True, help="Scale scores by the temperature fitted on validation; labels do not change."
 )
 @cloup.option(
     "--abstain", is_flag=True, help="Answer neutral where the calibrated score is below the model's threshold."

@@ -41,8 +41,7 @@ def print_summary(splits: Splits) -> None:
     for baseline, title in BASELINES.items():
         rows.append(_row(title, columns, lambda split, name=baseline: _baseline(split, name, "accuracy")))
     print_table(
-        [row for row in rows if any(row[1:])],
-        ["", *(f"{name} ({split['n']:,})" for name, split in shown.items())],
+        [row for row in rows if any(row[1:])], ["", *(f"{name} ({split['n']:,})" for name, split in shown.items())]
     )
     say()
     for sentence in _compare_with_baseline(shown) + _name_weaknesses(shown):

@@ -34,10 +34,7 @@ def show(run: Path, as_json: bool) -> None:
 @track.command()
 @run_argument
 @cloup.option(
-    "--report-to",
-    type=click.Choice(TRACKERS),
-    multiple=True,
-    help="Another tracker for the run; repeatable.",
+    "--report-to", type=click.Choice(TRACKERS), multiple=True, help="Another tracker for the run; repeatable."
 )
 @output_options
 def sync(run: Path, report_to: tuple[str, ...], as_json: bool) -> None:

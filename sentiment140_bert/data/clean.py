@@ -123,11 +123,7 @@ MOJIBAKE = (
 )
 
 REPAIRS = ENTITIES + MOJIBAKE
-LEVELS: dict[str, tuple[Rule, ...]] = {
-    "raw": (),
-    "mask": MASKING,
-    "repair": REPAIRS + MASKING,
-}
+LEVELS: dict[str, tuple[Rule, ...]] = {"raw": (), "mask": MASKING, "repair": REPAIRS + MASKING}
 
 # The beginnings of all that these rules replace.
 _ENTITY = "&(?:#|[A-Za-z]+;)"

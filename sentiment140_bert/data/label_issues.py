@@ -96,8 +96,7 @@ def read_label_issues(name: str) -> LabelIssues:
             columns = reader.fieldnames or []
             if "text" not in columns:
                 raise DataError(
-                    f"{name} has no column text.",
-                    "--drop-suspects takes the CSV that `s140 suspects` wrote.",
+                    f"{name} has no column text.", "--drop-suspects takes the CSV that `s140 suspects` wrote."
                 )
             is_escaped = "label_quality" in columns  # a column that only `s140 suspects` writes
             for row in reader:

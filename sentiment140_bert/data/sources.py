@@ -145,10 +145,7 @@ def _locate_dataset(data: DataConfig) -> tuple[Source, Source | None]:
     if name == "stanford":
         archive = cache_dir() / "downloads" / "trainingandtestdata.zip"
         download(STANFORD_URL, archive, STANFORD_SHA256, STANFORD_BYTES)
-        return (
-            Source("stanford", archive, STANFORD_TRAINING),
-            Source("stanford (manual)", archive, STANFORD_MANUAL),
-        )
+        return (Source("stanford", archive, STANFORD_TRAINING), Source("stanford (manual)", archive, STANFORD_MANUAL))
     if tables.is_table(name):
         return Source(name, dataset=tables.read_table(name, data)), None
     path = find_path(name)

@@ -139,10 +139,7 @@ def _make_attributor(model: Any, positive: int, negative: int, steps: int) -> An
 
 
 def split_into_pieces(
-    text: str,
-    offsets: Sequence[tuple[int, int]],
-    words: Sequence[int | None],
-    weights: Sequence[float],
+    text: str, offsets: Sequence[tuple[int, int]], words: Sequence[int | None], weights: Sequence[float]
 ) -> Iterator[Piece]:
     """Yield the pieces of a tweet that its tokens stand for.
 

@@ -36,10 +36,7 @@ log = logging.getLogger(__name__)
 
 
 def evaluate(
-    model: Place,
-    data: DataConfig | Place | None = None,
-    model_revision: str | None = None,
-    backend: str | None = None,
+    model: Place, data: DataConfig | Place | None = None, model_revision: str | None = None, backend: str | None = None
 ) -> DatasetScores:
     """Score any sentiment classifier on all tweets of a dataset, as they are; or a run on its own splits.
 

@@ -50,8 +50,7 @@ def check_fresh(folder: Path, model: Path) -> None:
     changed = sorted(name for name in exported.keys() | current.keys() if exported.get(name) != current.get(name))
     if changed:
         raise ModelError(
-            f"The export in {folder} is not of the model in {model}: {', '.join(changed)} changed.",
-            EXPORT_AGAIN,
+            f"The export in {folder} is not of the model in {model}: {', '.join(changed)} changed.", EXPORT_AGAIN
         )
 
 

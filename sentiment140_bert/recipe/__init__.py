@@ -31,9 +31,7 @@ from sentiment140_bert.recipe.sections import SOURCE_SETTINGS as SOURCE_SETTINGS
 from sentiment140_bert.recipe.sections import CardConfig as CardConfig
 from sentiment140_bert.recipe.sections import DataConfig as DataConfig
 from sentiment140_bert.recipe.sections import ModelConfig as ModelConfig
-from sentiment140_bert.recipe.sections import (
-    Section,
-)
+from sentiment140_bert.recipe.sections import Section
 from sentiment140_bert.recipe.sections import TrackingConfig as TrackingConfig
 from sentiment140_bert.recipe.sections import TrainingConfig as TrainingConfig
 from sentiment140_bert.recipe.values import TRACKERS as TRACKERS

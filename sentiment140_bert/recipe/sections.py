@@ -143,8 +143,7 @@ class DataConfig(Section):
         None, "Tweets drawn, stratified, from the whole input.  [default: all]"
     )
     max_train_samples: PositiveInteger | None = setting(
-        None,
-        "Keep only this many training tweets (stratified); the other splits do not change.  [default: all]",
+        None, "Keep only this many training tweets (stratified); the other splits do not change.  [default: all]"
     )
     validation_size: SomeRows = setting(0.05, "Validation rows: a share, or a whole number.")
     test_size: Rows = setting(0.05, "Test rows: a share, or a whole number (0: none).")
@@ -214,8 +213,7 @@ class TrainingConfig(Section):
     dataloader_num_workers: Workers = setting(0, "Processes that collate batches, at most 128.")
     seed: Seed = setting(42, "Seed of the classifier's first weights, dropout and batch order.")
     report_to: Trackers = setting(
-        ("auto",),
-        f"Comma-separated: {', '.join(TRACKERS)}, or none. auto: mlflow on Databricks, else wandb.",
+        ("auto",), f"Comma-separated: {', '.join(TRACKERS)}, or none. auto: mlflow on Databricks, else wandb."
     )
     run_name: str | None = setting(None, "Name of the run.  [default: the output folder's]")
 

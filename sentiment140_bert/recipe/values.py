@@ -181,8 +181,7 @@ License = Annotated[
     str, _matching("[a-z0-9][a-z0-9.+-]*", "must be a license as the Hub names it, as in cc-by-4.0, mit or other")
 ]
 Revision = Annotated[
-    str,
-    _matching(r"(?!.*\.\.)[\w/.+@-]{1,200}", "must be a branch, tag or commit of the Hub, without spaces and '..'"),
+    str, _matching(r"(?!.*\.\.)[\w/.+@-]{1,200}", "must be a branch, tag or commit of the Hub, without spaces and '..'")
 ]
 RegisteredModel = Annotated[
     str,

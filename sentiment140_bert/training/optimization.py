@@ -52,11 +52,7 @@ def groups(model: Any, decayed: Iterable[str], learning_rate: float, weight_deca
     for name, depth in depths(list(trained)).items():
         by_group.setdefault((depth, name not in chosen), []).append(trained[name])
     return [
-        {
-            "params": parameters,
-            "lr": learning_rate * factor**depth,
-            "weight_decay": 0.0 if without else weight_decay,
-        }
+        {"params": parameters, "lr": learning_rate * factor**depth, "weight_decay": 0.0 if without else weight_decay}
         for (depth, without), parameters in sorted(by_group.items(), key=lambda item: item[0])
     ]
 

@@ -294,12 +294,7 @@ def _make_rows(model: Any, tokenizer: Any, splits: Any, arguments: TrainingArgum
 
 
 def _make_trainer(
-    model: Any,
-    tokenizer: Any,
-    rows: dict[str, TokenRows],
-    arguments: TrainingArguments,
-    share: Share,
-    **options: Any,
+    model: Any, tokenizer: Any, rows: dict[str, TokenRows], arguments: TrainingArguments, share: Share, **options: Any
 ) -> SentimentTrainer:
     settings = copy.copy(arguments)
     settings.save_total_limit = None  # older checkpoints are removed once a new one is complete
