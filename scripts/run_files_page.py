@@ -12,7 +12,7 @@ from page_lines import list_item
 from typing_extensions import is_typeddict
 
 from sentiment140_bert import schemas
-from sentiment140_bert.run import RunDir
+from sentiment140_bert.run import RunDir, RunFile
 
 HEAD = """# Files of a run
 
@@ -39,12 +39,9 @@ def page() -> str:
 
 
 def _list_files() -> Iterator[tuple[str, str]]:
-    run = RunDir(Path())
-    for name, member in vars(RunDir).items():
-        if isinstance(member, property):
-            path = getattr(run, name)
-            if not path.name.startswith("."):
-                yield f"{path}/" if not path.suffix else str(path), _first_sentence(member.fget)
+    for file in vars(RunDir).values():
+        if isinstance(file, RunFile) and not (path := Path(file.name)).name.startswith("."):
+            yield f"{path}/" if not path.suffix else str(path), _first_sentence(file.description)
 
 
 def _walk(schema: Any, place: str, visited: set[Any]) -> Iterator[str]:
@@ -60,7 +57,7 @@ def _walk(schema: Any, place: str, visited: set[Any]) -> Iterator[str]:
         keys.append(f"`{key}`" + "\\*" * is_score)
         if is_typeddict(inner) and not is_score:
             parts.append((inner, inner_place))
-    lead = f"`{place}`: {_first_sentence(schema)}: " if place else "top level: "
+    lead = f"`{place}`: {_first_sentence(inspect.getdoc(schema) or '')}: " if place else "top level: "
     yield list_item(f"{lead}{', '.join(keys)}")
     for inner, inner_place in parts:
         yield from _walk(inner, inner_place, visited)
@@ -80,6 +77,5 @@ def _unwrap(hint: Any, place: str) -> tuple[Any, str]:
     return hint, place
 
 
-def _first_sentence(documented: Any) -> str:
-    text = " ".join((inspect.getdoc(documented) or "").split())
-    return text.replace("``", "`").split("; ")[0].split(". ")[0].rstrip(".")
+def _first_sentence(text: str) -> str:
+    return " ".join(text.split()).replace("``", "`").split("; ")[0].split(". ")[0].rstrip(".")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -36,31 +37,46 @@ Schema = TypeVar("Schema")
 LogEntry = dict[str, float | None]  # of the Trainer: ``step``, and numbers; None stands for one that was not finite
 
 
+@dataclass(frozen=True)
+class RunFile:
+    """A file or folder of a run; as an attribute of a :class:`RunDir` its path there."""
+
+    name: str
+    description: str
+
+    def __get__(self, run: RunDir, kind: type[RunDir]) -> Path:
+        return run.path / self.name
+
+
+@dataclass(frozen=True)
 class RunDir:
     """The paths of a run's files. ``path`` need not exist yet."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.recipe = path / "recipe.yaml"  # the resolved recipe, every default written out
-        self.data = path / "data.json"  # the tweets and what was done to them
-        self.environment = path / "environment.json"  # machine, versions, precision, command and duration
-        self.history = path / "history.jsonl"  # one JSON line for each log entry of the Trainer
-        self.metrics = path / "metrics.json"  # the scores of the weights in model/, and their sha256
-        self.predictions = path / "predictions.parquet"  # the answer to every tweet that was scored; not published
-        self.report = path / "report.html"  # the page that `s140 report` writes; not published
-        self.tracking = path / "tracking.json"  # the run's place at each tracker, and what was sent there
-        self.tensorboard = path / "tensorboard"  # event files of TensorBoard
-        self.published = path / "published.json"  # the places on the Hub of the model and the dataset
-        self.figures = path / "figures"  # pictures of the scores
-        self.checkpoints = path / "checkpoints"  # until the training is finished; perhaps a link to a larger disk
-        self.staging = self.checkpoints / ".for-the-hub"  # second names of files that are being sent to the Hub
-        self.fetched = path / ".from-the-hub"  # checkpoints on their way here; a fetch that was cut off resumes there
-        self.suspects = path / "suspects"  # the predictions of the folds of `s140 suspects --by model`
-        self.onnx = path / "onnx"  # the export of the model by `s140 export`; not published
-        self.model = path / "model"  # the model folder, as it is published
-        self.card = self.model / "README.md"
-        self.weights = self.model / "model.safetensors"  # they are scored and published
-        self.training_rows = self.model / TRAINING_ROWS  # hashes of the training texts, which are published
+    path: Path
+    recipe = RunFile("recipe.yaml", "The resolved recipe, every default written out.")
+    data = RunFile("data.json", "The tweets and what was done to them.")
+    environment = RunFile("environment.json", "Machine, versions, precision, command and duration.")
+    history = RunFile("history.jsonl", "One JSON line for each log entry of the Trainer.")
+    metrics = RunFile("metrics.json", "The scores of the weights in ``model/``, and their sha256.")
+    predictions = RunFile("predictions.parquet", "The model's answer to every tweet that was scored; not published.")
+    report = RunFile("report.html", "The page that `s140 report` writes; not published.")
+    tracking = RunFile("tracking.json", "The run's place at each tracker, and what was sent there.")
+    tensorboard = RunFile("tensorboard", "Event files of TensorBoard.")
+    published = RunFile("published.json", "The places on the Hub of the model and the dataset.")
+    figures = RunFile("figures", "Pictures of the scores.")
+    checkpoints = RunFile(
+        "checkpoints", "Checkpoints of the training, until it is finished; perhaps a link to a larger disk."
+    )
+    staging = RunFile("checkpoints/.for-the-hub", "Second names of the files that are being sent to the Hub.")
+    fetched = RunFile(
+        ".from-the-hub", "Checkpoints on their way here from the Hub; a fetch that was cut off resumes there."
+    )
+    suspects = RunFile("suspects", "The predictions of the folds of ``s140 suspects --by model``.")
+    model = RunFile("model", "The model folder, as it is published.")
+    onnx = RunFile("onnx", "The export of the model by `s140 export`; not published.")
+    card = RunFile("model/README.md", "The model card, part of what is published.")
+    weights = RunFile("model/model.safetensors", "The weights that are scored and published.")
+    training_rows = RunFile(f"model/{TRAINING_ROWS}", "Hashes of the training texts, part of what is published.")
 
     def list_figures(self, names: tuple[str, ...] = FIGURES) -> list[Path]:
         """Return the existing pictures of these names; other files in their folder stay here."""

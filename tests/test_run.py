@@ -15,7 +15,7 @@ from sentiment140_bert.files import (
     write_json,
     write_text,
 )
-from sentiment140_bert.run import RunDir, saved_recipe
+from sentiment140_bert.run import RunDir, RunFile, saved_recipe
 from sentiment140_bert.training.output_dir import refuse_foreign_files, resolve_output_dir
 
 pytest_plugins = "model_fixtures"
@@ -39,7 +39,7 @@ def put(file: Path, text: str = "{}") -> None:
 
 def places(run: RunDir) -> dict[str, Path]:
     """Return every place that a run directory names."""
-    return {name: getattr(run, name) for name, kind in vars(RunDir).items() if isinstance(kind, property)}
+    return {name: getattr(run, name) for name, kind in vars(RunDir).items() if isinstance(kind, RunFile)}
 
 
 def test_every_file_has_its_name(run):

@@ -138,7 +138,7 @@ def tokenizer_alone(*, file: str, tokenizer: str, max_length: int = MAX_LENGTH) 
 
     Takes its arguments as :func:`pandas_map` does.
     """
-    from sentiment140_bert.data.tokenize import copy_backend
+    from sentiment140_bert.models.tokenizer import copy_backend
 
     with empty_cache():
         prepared, _, fast_tokenizer = loading.load_data(make_recipe(file, tokenizer, max_length))

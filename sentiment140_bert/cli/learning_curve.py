@@ -19,24 +19,24 @@ if TYPE_CHECKING:
     from sentiment140_bert.experiments.learning_curve.plan import PlannedWork
 
 
-class Sizes(click.ParamType):  # type: ignore[type-arg]
-    """Numbers with commas between them."""
-
-    name = "N,N,..."
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            return [int(size) for size in value.split(",")]
-        except ValueError:
-            self.fail(f"{value!r} is not a list of whole numbers. Separate them by commas: 1000,3000,10000", param, ctx)
+def parse_sizes(value: str) -> list[int]:
+    """Return numbers that were typed with commas between them."""
+    try:
+        return [int(size) for size in value.split(",")]
+    except ValueError:
+        reason = f"{value!r} is not a list of whole numbers. Separate them by commas: 1000,3000,10000"
+        raise click.BadParameter(reason) from None
 
 
 @cloup.command("learning-curve", cls=Command)
 @click.argument("output", type=click.Path(path_type=Path))
 @recipe_option
-@cloup.option("--sizes", type=Sizes(), help="Training tweets of each point, ascending: 1000,3000,10000,30000")
+@cloup.option(
+    "--sizes",
+    type=parse_sizes,
+    metavar="N,N,...",
+    help="Training tweets of each point, ascending: 1000,3000,10000,30000",
+)
 @cloup.option(
     "--seeds", default=3, show_default=True, help="Runs for each size, with the recipe's seed and the following ones."
 )

@@ -15,26 +15,22 @@ from sentiment140_bert.experiments.tune import PRUNERS, SAMPLERS
 from sentiment140_bert.schemas.experiments import TuneResult
 
 
-class Duration(click.ParamType):  # type: ignore[type-arg]
-    """Seconds, or a number with s, m or h behind it."""
-
-    name = "TIME"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        unit = {"s": 1, "m": 60, "h": 3600}.get(value[-1:].lower())
-        try:
-            return float(value[:-1]) * unit if unit else float(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a duration. Use seconds, or 90s, 30m, 2.5h.", param, ctx)
+def parse_duration(value: str) -> float:
+    """Return the seconds that were typed, perhaps as a number with s, m or h behind it."""
+    unit = {"s": 1, "m": 60, "h": 3600}.get(value[-1:].lower())
+    try:
+        return float(value[:-1]) * unit if unit else float(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a duration. Use seconds, or 90s, 30m, 2.5h.") from None
 
 
 @cloup.command(cls=Command)
 @click.argument("output", type=click.Path(path_type=Path))
 @recipe_option
 @cloup.option("--trials", default=20, show_default=True, help="Trials of the study in total, over all processes.")
-@cloup.option("--timeout", type=Duration(), help="Start no new trial after this time: seconds, or 30m, 2.5h.")
+@cloup.option(
+    "--timeout", type=parse_duration, metavar="TIME", help="Start no new trial after this time: seconds, or 30m, 2.5h."
+)
 @cloup.option("--storage", help="Optuna store to share, as in postgresql://user@host/name.  [default: OUTPUT/study.db]")
 @cloup.option(
     "--study-name", help="Name of the study in the store.  [default: the name of OUTPUT when the study started]"

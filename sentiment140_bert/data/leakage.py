@@ -35,21 +35,26 @@ RULES = hashlib.sha256(repr(clean.LEVELS["repair"]).encode()).hexdigest()
 class Audit:
     """The rows that a split shares with training.
 
-    ``exact`` and ``near`` are indices of its rows, in order and without a row in both. ``same_user`` counts its rows by
+    ``exact`` and ``near`` are indices of its rows, in order and without a row in both; ``near`` is None if only the
+    hashes of the training texts are there. ``same_user`` counts its rows by
     a user who also wrote a training tweet, ``overlapping_in_time`` those that are not later than the last training
     tweet: if there are any, the score is not one on later tweets. Both are None if one side has no users or times.
     """
 
     exact: Indices
-    near: Indices
+    near: Indices | None
     same_user: int | None
     overlapping_in_time: int | None
+
+    def rows(self) -> dict[str, list[int]]:
+        """Return the indices of the ``exact`` and ``near`` rows."""
+        return {"exact": self.exact.tolist(), "near": [] if self.near is None else self.near.tolist()}
 
     def counts(self) -> schemas.Leakage:
         """Return the counts that ``data.json`` and ``metrics.json`` hold."""
         return {
             "exact": len(self.exact),
-            "near": len(self.near),
+            "near": None if self.near is None else len(self.near),
             "same_user": self.same_user,
             "overlapping_in_time": self.overlapping_in_time,
         }

@@ -102,12 +102,8 @@ def _check_metric(recipe: Recipe, described: schemas.Data) -> None:
     metric = recipe.training.metric_for_best_model
     names = (*schemas.THREE_LABEL_SCORES, "loss")
     if schemas.count_labels(described) > 2 and metric.removeprefix("eval_") not in names:
-        raise RecipeError(
-            [
-                f"metric_for_best_model: {metric} is a score of two labels, and these tweets have three: choose one of "
-                f"{', '.join(names)}, or leave neutral tweets out with --labels 2"
-            ]
-        )
+        problem = f"{metric} is a score of two labels, and these tweets have three: choose one of {', '.join(names)}"
+        raise RecipeError([f"metric_for_best_model: {problem}, or leave neutral tweets out with --labels 2"])
 
 
 def load_splits(data: DataConfig) -> tuple[Prepared, Path | None]:

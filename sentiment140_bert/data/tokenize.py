@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from sentiment140_bert.data import word_by_word
 from sentiment140_bert.data.word_by_word import Encoder
+from sentiment140_bert.models.tokenizer import copy_backend
 from sentiment140_bert.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -23,16 +24,6 @@ log = logging.getLogger(__name__)
 
 TEXTS_AT_ONCE = 10_000
 Tokens = tuple[pa.ChunkedArray, npt.NDArray[np.int64], int]  # ids, their number in each text, how many texts were cut
-
-
-def copy_backend(tokenizer: Any) -> Any:
-    """Return a copy of the backend of a fast tokenizer, which neither pads nor truncates."""
-    from tokenizers import Tokenizer
-
-    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    backend.no_padding()
-    backend.no_truncation()
-    return backend
 
 
 def hash_tokenizer(tokenizer: Any) -> str:

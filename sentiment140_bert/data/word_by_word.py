@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sentiment140_bert.data import clean
+from sentiment140_bert.models.tokenizer import list_steps
 from sentiment140_bert.progress import progress_bar
 from sentiment140_bert.trust.model_files import working_tokenizer
 
@@ -73,7 +74,7 @@ def _remove_repairs(backend: Tokenizer) -> Tokenizer | None:
     from tokenizers import Tokenizer
 
     content = json.loads(backend.to_str())
-    steps = _list_steps(content["normalizer"])
+    steps = list_steps(content["normalizer"])
     rules = [_to_step(rule) for rule in clean.REPAIRS]
     if steps[: len(rules)] != rules or any(token["normalized"] for token in content["added_tokens"]):
         return None
@@ -85,13 +86,6 @@ def _to_step(rule: clean.Rule) -> dict[str, Any]:
     """Return a cleaning rule in the form of ``tokenizer.json``."""
     pattern = {"Regex" if rule.regex else "String": rule.tokenizer_pattern}
     return {"type": "Replace", "pattern": pattern, "content": rule.replacement}
-
-
-def _list_steps(normalizer: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """Return the steps of the normalizer of a ``tokenizer.json``, in order."""
-    if normalizer is None or normalizer["type"] != "Sequence":
-        return [normalizer] if normalizer else []
-    return [step for part in normalizer["normalizers"] for step in _list_steps(part)]
 
 
 # ---- words
@@ -128,7 +122,7 @@ def find_obstacle(backend: Tokenizer) -> str | None:
     parts = json.loads(backend.to_str())
     cleaning = [_to_step(rule) for rule in clean.LEVELS["repair"]]  # none of them matches a space
     kinds = {name: (parts[name] or {}).get("type") for name in ("model", "pre_tokenizer", "post_processor")}
-    for step in _list_steps(parts["normalizer"]):
+    for step in list_steps(parts["normalizer"]):
         if step["type"] != "BertNormalizer" and step not in cleaning:
             return f"its normalizer has an unsupported step ({step['type']})"
     if (kinds["model"], kinds["pre_tokenizer"]) != ("WordPiece", "BertPreTokenizer"):

@@ -8,9 +8,8 @@ the logit of negative. So a tweet's weights add up to the difference of that bet
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from sentiment140_bert.errors import MissingExtra
 from sentiment140_bert.progress import progress_bar
@@ -21,8 +20,7 @@ TWEETS_AT_ONCE = 16
 TOKENS_PER_BATCH = {"cpu": 512, "cuda": 16_384}
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """Part of a tweet as it was written; ``weight`` is None for white space and for text that the model did not see.
 
     Weights are in logits: above 0 it speaks for positive, below 0 for negative.

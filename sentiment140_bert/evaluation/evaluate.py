@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from sentiment140_bert.data.cache import Prepared
+    from sentiment140_bert.data.leakage import Audit
     from sentiment140_bert.evaluation.predictions import Predictions
     from sentiment140_bert.inference.classifier import Classifier
 
@@ -119,13 +120,12 @@ def evaluate_model(
         scores = score_split(predictions, evaluation.calibration, evaluation.baselines[split])
         evaluation.splits[split] = scores
         evaluation.in_training[split] = np.zeros(len(table), dtype=bool)
-        leakage = find_leakage(training, table)
-        if leakage:
-            scores["leakage"] = leakage.counts
-            evaluation.leaked[split] = leakage.rows
-            evaluation.in_training[split][[*leakage.rows["exact"], *leakage.rows["near"]]] = True
+        if audit := find_leakage(training, table):
+            counts, rows = audit.counts(), audit.rows()
+            scores["leakage"], evaluation.leaked[split] = counts, rows
+            evaluation.in_training[split][[*rows["exact"], *rows["near"]]] = True
             if evaluation.in_training[split].any():
-                log.warning("%s", _describe_leakage(name, split, leakage.counts, len(table)))
+                log.warning("%s", _describe_leakage(name, split, counts, len(table)))
     if training.unknown:
         log.info("leakage: %s: %s", name, training.unknown)
     return evaluation
@@ -219,18 +219,7 @@ def _fetch_hashes(repo_id: str, revision: str | None) -> Path:
     return fetch.download(hub, "model", repo_id, fetch.resolve_commit(hub, "model", repo_id, revision), [TRAINING_ROWS])
 
 
-class Leakage(NamedTuple):
-    """Scored tweets that a model was trained on.
-
-    ``counts`` has ``exact``, ``near``, ``same_user`` and ``overlapping_in_time``, None if unknown; ``rows``, counted
-    from 0, the ``exact`` and ``near`` ones.
-    """
-
-    counts: schemas.Leakage
-    rows: dict[str, list[int]]
-
-
-def find_leakage(training: TrainingData, table: pa.Table) -> Leakage | None:
+def find_leakage(training: TrainingData, table: pa.Table) -> Audit | None:
     """Find the rows of a table that a model was trained on; return None if nothing is known of its training tweets.
 
     Args:
@@ -240,10 +229,8 @@ def find_leakage(training: TrainingData, table: pa.Table) -> Leakage | None:
     from sentiment140_bert.data import leakage
 
     if training.prepared:
-        audit = leakage.audit(table, training.prepared.splits()["train"].with_format("arrow")[:])
-        return Leakage(audit.counts(), {"exact": audit.exact.tolist(), "near": audit.near.tolist()})
+        return leakage.audit(table, training.prepared.splits()["train"].with_format("arrow")[:])
     if training.hashes is None:
         return None
-    rows = np.flatnonzero(np.isin(leakage.hash_texts(table["text"]), training.hashes)).tolist()
-    counts: schemas.Leakage = {"exact": len(rows), "near": None, "same_user": None, "overlapping_in_time": None}
-    return Leakage(counts, {"exact": rows, "near": []})
+    exact = np.flatnonzero(np.isin(leakage.hash_texts(table["text"]), training.hashes))
+    return leakage.Audit(exact, near=None, same_user=None, overlapping_in_time=None)

@@ -170,10 +170,7 @@ def _weigh_words(path: Path, mistakes: Sequence[Mistake]) -> list[Mistake]:
     log.info("weighing the words of %s tweets", f"{len(mistakes):,}")
     texts = [mistake.words[0][0] for mistake in mistakes]
     explained = explain_texts(classifier.model, classifier.tokenizer, texts, positive, negative, classifier.max_length)
-    return [
-        replace(mistake, words=tuple((piece.text, piece.weight) for piece in pieces))
-        for mistake, pieces in zip(mistakes, explained, strict=True)
-    ]
+    return [replace(mistake, words=pieces) for mistake, pieces in zip(mistakes, explained, strict=True)]
 
 
 Word = tuple[str, float | None]

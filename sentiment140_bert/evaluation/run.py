@@ -160,10 +160,10 @@ def _count_leakage(prepared: Prepared) -> dict[str, schemas.Leakage]:
         return reported
     splits = {name: split.with_format("arrow")[:] for name, split in prepared.splits().items()}
     audits = leakage.audit_splits({name: splits[name] for name in SPLITS if name in splits}, splits["train"])
-    unknown: schemas.Leakage = {"same_user": None, "overlapping_in_time": None, "exact": 0, "near": None}
+    counted = {name: audit.counts() for name, audit in audits.items()}
     return {
-        name: {**unknown, **reported.get(name, unknown), "exact": len(audit.exact), "near": len(audit.near)}
-        for name, audit in audits.items()
+        name: {**counts, **reported.get(name, counts), "exact": counts["exact"], "near": counts["near"]}
+        for name, counts in counted.items()
     }
 
 

@@ -89,7 +89,9 @@ def stage_model(
             f"{name_or_path} is an adapter, not a complete model.",
             "Load it with peft, call merge_and_unload(), save that with its tokenizer, and name the new folder.",
         )
-    config = _read_json(find(CONFIG), CONFIG)
+    if not (settings := find(CONFIG)):
+        raise UnusableFile(f"it has no {CONFIG}")
+    config = read_object(settings)
     files = _find_weights(find, config, name_or_path, lambda: _list_names(place, commit)) if weights else {}
     contents = read_headers({*files.values()}) if weights else UNKNOWN
     with tempfile.TemporaryDirectory(prefix=STAGED) as temporary:
@@ -228,12 +230,6 @@ def _list_names(place: str, commit: str | None) -> list[str]:
     return sorted(Hub().api.list_repo_files(place, revision=commit))
 
 
-def _read_json(file: Path | None, name: str) -> dict[str, Any]:
-    if not file:
-        raise UnusableFile(f"it has no {name}")
-    return read_object(file)
-
-
 def _find_weights(find: Find, config: dict[str, Any], name: str, names: Callable[[], Iterable[str]]) -> dict[str, Path]:
     """Return the safetensors that hold a model's weights, by the tensors that an index names; a single one by ""."""
     chosen = config.get("transformers_weights")
@@ -258,11 +254,7 @@ def _find_weights(find: Find, config: dict[str, Any], name: str, names: Callable
 
 def _is_safe_name(value: Any) -> bool:
     endings = (".safetensors", ".safetensors.index.json")
-    return isinstance(value, str) and not _is_path(value) and value.endswith(endings)
-
-
-def _is_path(value: Any) -> bool:
-    return not isinstance(value, str) or "/" in value or "\\" in value or value in ("", ".", "..")
+    return isinstance(value, str) and not {*"/\\"} & {*value} and value.endswith(endings)
 
 
 def _make_untrusted_error(name: str, file: str, key: str, value: Any) -> ModelError:

@@ -17,6 +17,7 @@ from sentiment140_bert.models.staging import stage_model
 from sentiment140_bert.models.weights import UNKNOWN, build_shape
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from tokenizers.normalizers import Normalizer
     from transformers import PreTrainedTokenizerFast
 
@@ -70,7 +71,7 @@ def load_tokenizer(
     Raises:
         ModelError: It cannot be loaded, leads out of its own files, has no fast tokenizer, or nothing to pad with.
     """
-    from tokenizers import Tokenizer, normalizers
+    from tokenizers import normalizers
     from transformers import PreTrainedTokenizerFast
 
     with explain_errors(name_or_path), stage_model(name_or_path, revision, tokenizer=True) as model_files:
@@ -78,11 +79,10 @@ def load_tokenizer(
         padding = _read_padding_id(model_files.folder)
     if normalizer is None:
         return base
-    backend = Tokenizer.from_str(base.backend_tokenizer.to_str())
-    backend.no_padding()
-    backend.no_truncation()
-    cleaning = _list_steps(normalizer)
-    if _list_steps(backend.normalizer)[: len(cleaning)] != cleaning:  # a model trained here already carries them
+    backend = copy_backend(base)
+    cleaning = list_steps(json.loads(normalizer.__getstate__()))
+    own = list_steps(json.loads(backend.to_str())["normalizer"])
+    if own[: len(cleaning)] != cleaning:  # a model trained here already carries them
         steps = [normalizer] + ([backend.normalizer] if backend.normalizer else [])
         backend.normalizer = normalizers.Sequence(steps)
     # A BertTokenizer would rebuild its normalizer from its own settings when loaded; the generic class keeps it.
@@ -158,14 +158,21 @@ def open_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def _list_steps(normalizer: Normalizer | None) -> list[Any]:
-    """Return the steps of a normalizer, nested sequences flattened."""
+def copy_backend(tokenizer: Any) -> Tokenizer:
+    """Return a copy of the backend of a fast tokenizer, which neither pads nor truncates."""
+    from tokenizers import Tokenizer
 
-    def flatten(step: dict[str, Any]) -> list[Any]:
-        parts = step.get("normalizers") if step.get("type") == "Sequence" else None
-        return [step] if parts is None else [inner for part in parts for inner in flatten(part)]
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.no_padding()
+    backend.no_truncation()
+    return backend
 
-    return flatten(json.loads(normalizer.__getstate__())) if normalizer else []
+
+def list_steps(normalizer: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Return the steps of the normalizer of a ``tokenizer.json``, in order."""
+    if normalizer is None or normalizer["type"] != "Sequence":
+        return [normalizer] if normalizer else []
+    return [step for part in normalizer["normalizers"] for step in list_steps(part)]
 
 
 def make_padding_tokenizer(config: Any) -> PreTrainedTokenizerFast:

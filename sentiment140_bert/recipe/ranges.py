@@ -18,20 +18,9 @@ Value = TypeVar("Value", default=Any)
 
 # What may be tuned; each is a setting of the sections model, data or training.
 TUNABLE = (
-    "learning_rate",
-    "per_device_train_batch_size",
-    "gradient_accumulation_steps",
-    "num_train_epochs",
-    "weight_decay",
-    "warmup_steps",
-    "lr_scheduler_type",
-    "layerwise_lr_decay",
-    "label_smoothing_factor",
-    "max_grad_norm",
-    "hidden_dropout_prob",
-    "attention_probs_dropout_prob",
-    "classifier_dropout",
-    "max_length",
+    *("learning_rate", "per_device_train_batch_size", "gradient_accumulation_steps", "num_train_epochs"),
+    *("weight_decay", "warmup_steps", "lr_scheduler_type", "layerwise_lr_decay", "label_smoothing_factor"),
+    *("max_grad_norm", "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "max_length"),
 )
 
 

@@ -278,20 +278,9 @@ FILE_SETTINGS = tuple(name for name, field in DataConfig.model_fields.items() if
 
 # How labeled tweets are read, whatever is done with them.
 SOURCE_SETTINGS = (
-    "dataset",
-    "dataset_revision",
-    "dataset_split",
-    "text_column",
-    "label_column",
-    "user_column",
-    "time_column",
-    "id_column",
-    "label_map",
-    "labels_file",
-    "delimiter",
-    "quoting",
-    "encoding",
-    "manual_test",
+    *("dataset", "dataset_revision", "dataset_split"),
+    *("text_column", "label_column", "user_column", "time_column", "id_column"),
+    *("label_map", "labels_file", "delimiter", "quoting", "encoding", "manual_test"),
 )
 
 SECTIONS: dict[str, type[Section]] = {

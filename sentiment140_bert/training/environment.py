@@ -28,16 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PACKAGES = (
-    "sentiment140-bert",
-    "torch",
-    "transformers",
-    "tokenizers",
-    "datasets",
-    "evaluate",
-    "accelerate",
-    "huggingface_hub",
-    "numpy",
-    "scikit-learn",
+    *("sentiment140-bert", "torch", "transformers", "tokenizers", "datasets"),
+    *("evaluate", "accelerate", "huggingface_hub", "numpy", "scikit-learn"),
 )
 # The last bits of a sum depend on these, and with them, after many steps, the last digits of a score.
 EXACT = ("cpu", "threads", "gpu", "cuda", "precision", "processes", "torch", "transformers", "accelerate")

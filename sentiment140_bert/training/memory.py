@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ class TooLarge(RuntimeError):
     """A part did not fit, in this process or another one; raised in all of them at the same place."""
 
 
+@dataclass
 class Attempts:
     """Train a model, in parts of half the size after each that did not fit into memory.
 
@@ -40,20 +42,12 @@ class Attempts:
         finds_batch: False raises at the first failure.
     """
 
-    def __init__(
-        self,
-        make_trainer: Callable[[Share], SentimentTrainer],
-        model: Any,
-        checkpoints: CheckpointSealer,
-        progress: Progress,
-        finds_batch: bool,
-    ) -> None:
-        self.make_trainer = make_trainer
-        self.model = model
-        self.checkpoints = checkpoints
-        self.progress = progress
-        self.finds_batch = finds_batch
-        self.halvings = 0
+    make_trainer: Callable[[Share], SentimentTrainer]
+    model: Any
+    checkpoints: CheckpointSealer
+    progress: Progress
+    finds_batch: bool
+    halvings: int = 0
 
     def run(self, share: Share, resume_from: Path | None) -> tuple[SentimentTrainer, float]:
         """Return the Trainer that came to the end, and its loss.

@@ -21,14 +21,8 @@ from sentiment140_bert.trust.model_files import check_archive
 
 # What torch and transformers raise for files that are not their own, or that hold more than numbers.
 UNREADABLE = (
-    pickle.UnpicklingError,
-    RuntimeError,
-    OSError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
+    *(pickle.UnpicklingError, RuntimeError, OSError, EOFError),
+    *(ValueError, LookupError, TypeError, AttributeError),
 )
 ADAM = {"step", "exp_avg", "exp_avg_sq"}
 MOMENTS = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer"}  # of a weight's own shape
@@ -81,10 +75,7 @@ def _check_tensors(content: Any) -> None:
             waiting += value.values()
         elif isinstance(value, (list, tuple)):
             waiting += value
-        elif (
-            hasattr(value, "untyped_storage")
-            and value.numel() * value.element_size() > value.untyped_storage().nbytes()
-        ):
+        elif hasattr(value, "untyped_storage") and value.nbytes > value.untyped_storage().nbytes():
             raise ValueError(f"a tensor claims {value.numel():,} values, more than it holds")
 
 
